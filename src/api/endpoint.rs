@@ -1,0 +1,194 @@
+use std::fmt;
+
+use crate::model::Region;
+
+/// An access point: the URL that calls for a region go to. May hold `{region}`.
+///
+/// The host decides the rate bucket (the API counts per access region, which is the host, not
+/// `X-TC-Region`). Plain `http` is accepted only for loopback hosts, so that signed bytes never
+/// leave the machine in the clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(String);
+
+/// Why a text is not an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Neither `https://` nor `http://`.
+    #[error("an endpoint begins with `https://` (or `http://` for a loopback host)")]
+    Scheme,
+    /// Plain http to another machine.
+    #[error(
+        "plain http is allowed only to loopback hosts (127.0.0.1, [::1], localhost, *.localhost): use https"
+    )]
+    PlainHttp,
+    /// Not `host` or `host:port`.
+    #[error(
+        "an endpoint is a scheme, a host and an optional port, such as `https://lighthouse.{{region}}.tencentcloudapi.com`"
+    )]
+    Host,
+    /// A placeholder other than `{region}`.
+    #[error("the only placeholder an endpoint may hold is `{{region}}`")]
+    Placeholder,
+}
+
+impl Endpoint {
+    /// The international site's access point, used where nothing else is said.
+    pub const DEFAULT: &'static str = "https://lighthouse.intl.tencentcloudapi.com";
+
+    /// Checks scheme, host, port and placeholder. A single trailing `/` is tolerated.
+    pub fn new(text: &str) -> Result<Self, EndpointError> {
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let (plain, authority) = if let Some(rest) = text.strip_prefix("https://") {
+            (false, rest)
+        } else if let Some(rest) = text.strip_prefix("http://") {
+            (true, rest)
+        } else {
+            return Err(EndpointError::Scheme);
+        };
+        let sample = authority.replace("{region}", "region");
+        if sample.contains(['{', '}']) {
+            return Err(EndpointError::Placeholder);
+        }
+        let host = host_of(&sample).ok_or(EndpointError::Host)?;
+        if plain && !is_loopback(host) {
+            return Err(EndpointError::PlainHttp);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URL for `region`, with the `/` that TC3 signs as the path.
+    pub fn url(&self, region: Region) -> String {
+        format!("{}/", self.0.replace("{region}", region.as_str()))
+    }
+
+    /// `host` or `host:port` for `region`: the signed Host header, and the key of the rate bucket.
+    pub fn host(&self, region: Region) -> String {
+        let url = self.0.replace("{region}", region.as_str());
+        let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let default_port = if url.starts_with("https:") {
+            ":443"
+        } else {
+            ":80"
+        };
+        authority
+            .strip_suffix(default_port)
+            .unwrap_or(authority)
+            .to_owned()
+    }
+
+    /// Whether each region has an access point of its own.
+    pub fn is_regional(&self) -> bool {
+        self.0.contains("{region}")
+    }
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The host of `host`, `host:port` or `[v6]:port`; `None` if it is none of these.
+fn host_of(authority: &str) -> Option<&str> {
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        (
+            host,
+            rest.strip_prefix(':')
+                .map_or_else(|| rest.is_empty().then_some(None), |p| Some(Some(p)))?,
+        )
+    } else {
+        let (host, port) = match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        };
+        let label = |l: &str| {
+            !l.is_empty()
+                && l.len() <= 63
+                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        host.split('.').all(label).then_some((host, port))?
+    };
+    match port {
+        Some(port) => port.parse::<u16>().ok().filter(|&p| p > 0).map(|_| host),
+        None => Some(host),
+    }
+}
+
+/// Loopback by name or number, without asking a resolver (RFC 6761 reserves `localhost`).
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let lower = host.to_ascii_lowercase();
+    lower == "localhost"
+        || lower.ends_with(".localhost")
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_region_goes_into_url_and_host() {
+        let region = Region::new("ap-tokyo").unwrap();
+        let endpoint = Endpoint::new("http://{region}.localhost:8080").unwrap();
+        assert_eq!(endpoint.url(region), "http://ap-tokyo.localhost:8080/");
+        assert_eq!(endpoint.host(region), "ap-tokyo.localhost:8080");
+        assert!(endpoint.is_regional());
+        let endpoint = Endpoint::new("https://lighthouse.intl.tencentcloudapi.com:443/").unwrap();
+        assert_eq!(endpoint.host(region), "lighthouse.intl.tencentcloudapi.com");
+    }
+
+    #[test]
+    fn s14_plain_http_goes_to_loopback_only() {
+        for good in [
+            "http://127.0.0.1:1",
+            "http://localhost",
+            "http://[::1]:80",
+            "http://a.b.localhost:9",
+            "http://127.9.9.9",
+        ] {
+            assert!(Endpoint::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://lighthouse.tencentcloudapi.com",
+            "http://10.0.0.1",
+            "http://localhost.example.com",
+            "http://{region}.example.com",
+        ] {
+            assert_eq!(Endpoint::new(bad), Err(EndpointError::PlainHttp), "{bad}");
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_refused_with_the_reason() {
+        assert_eq!(
+            Endpoint::new("lighthouse.tencentcloudapi.com"),
+            Err(EndpointError::Scheme)
+        );
+        assert_eq!(
+            Endpoint::new("https://{zone}.tencentcloudapi.com"),
+            Err(EndpointError::Placeholder)
+        );
+        for bad in [
+            "https://a/b",
+            "https://user@host",
+            "https://host:0",
+            "https://host:x",
+            "https://a..b",
+            "https://[::1",
+            "https://h?q",
+        ] {
+            assert_eq!(Endpoint::new(bad), Err(EndpointError::Host), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! DESIRED: what the manifests ask for, keyed and ordered, each entry with the line it came from.
+//!
+//! A [`Desired`] is only ever built from manifests that parsed without one error (see
+//! [`crate::manifest`]); a half-read set is a list of diagnostics, never a smaller `Desired`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::{AccountName, ImageKey, ShareState, Timestamp};
+
+/// Everything the manifests declare.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// One entry per image key; two documents cannot set the same key.
+    pub images: BTreeMap<ImageKey, DesiredImage>,
+    /// Accounts declared by an `Account` document. [`AccountName::DEFAULT`] need not be here.
+    pub accounts: BTreeMap<AccountName, Account>,
+}
+
+/// The desired state of one image key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredImage {
+    /// What is asked for, which may depend on the time.
+    pub intent: Intent,
+    /// Never CANCEL, whatever asks for it.
+    pub protect: bool,
+    /// The entry that declared it.
+    pub source: Source,
+    /// `metadata.labels` of the document, for `-l key=value`.
+    pub labels: Arc<BTreeMap<String, String>>,
+}
+
+/// What an entry asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// `state: unshared`.
+    Unshared,
+    /// `state: shared`, within `[from, until)` where these are given, unshared outside.
+    Shared {
+        /// Unshared before this instant.
+        from: Option<Timestamp>,
+        /// Unshared from this instant on.
+        until: Option<Timestamp>,
+    },
+}
+
+/// Why a state is the desired one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The manifest says so.
+    Declared,
+    /// `until` has passed.
+    Expired,
+}
+
+impl Cause {
+    /// The word used in JSON and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl Intent {
+    /// The state asked for at `now`, and why.
+    pub fn at(self, now: Timestamp) -> (ShareState, Cause) {
+        match self {
+            Self::Unshared => (ShareState::Unshared, Cause::Declared),
+            Self::Shared {
+                until: Some(until), ..
+            } if now >= until => (ShareState::Unshared, Cause::Expired),
+            Self::Shared {
+                from: Some(from), ..
+            } if now < from => (ShareState::Unshared, Cause::Declared),
+            Self::Shared { .. } => (ShareState::Shared, Cause::Declared),
+        }
+    }
+}
+
+/// A place in a manifest. Lines count from 1.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source {
+    /// Path as the user gave it or as found below a given directory.
+    pub file: Arc<str>,
+    /// Line of the entry.
+    pub line: u32,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An `Account` document. Never holds a secret, only where to find one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The root account's number, where the document gives it.
+    pub uin: Option<String>,
+    /// Access point; `None` means the default one.
+    pub endpoint: Option<crate::api::Endpoint>,
+    /// Writes a second per access point, 1 to 20.
+    pub rate: Option<u32>,
+    /// Where its credentials are.
+    pub credentials: CredentialSource,
+    /// The document.
+    pub source: Source,
+}
+
+/// Where an account's credentials come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` and, for temporary keys, a token.
+    #[default]
+    Environment,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    fn at(day: u32) -> Timestamp {
+        chrono::Utc.with_ymd_and_hms(2026, 1, day, 0, 0, 0).unwrap()
+    }
+
+    #[test]
+    fn shared_only_within_its_window() {
+        let intent = Intent::Shared {
+            from: Some(at(10)),
+            until: Some(at(20)),
+        };
+        assert_eq!(intent.at(at(9)), (ShareState::Unshared, Cause::Declared));
+        assert_eq!(intent.at(at(10)), (ShareState::Shared, Cause::Declared));
+        assert_eq!(intent.at(at(19)), (ShareState::Shared, Cause::Declared));
+        assert_eq!(intent.at(at(20)), (ShareState::Unshared, Cause::Expired));
+        assert_eq!(
+            Intent::Unshared.at(at(1)),
+            (ShareState::Unshared, Cause::Declared)
+        );
+    }
+}

@@ -1,0 +1,2 @@
+//! The `sharekeeper` binary.
+fn main() {}

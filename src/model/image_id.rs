@@ -1,0 +1,57 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// The id of a CVM custom image: `img-` and 1 to 32 lower-case letters or digits.
+///
+/// The grammar is the contract's; ASCII by definition, so look-alike characters cannot pass.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageId(Arc<str>);
+
+/// The text is not an image id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an image id is `img-` followed by 1 to 32 lower-case letters or digits")]
+pub struct MalformedImageId;
+
+impl ImageId {
+    /// Longest part after `img-`.
+    pub const SUFFIX_LEN_MAX: usize = 32;
+
+    /// Checks the grammar.
+    pub fn new(text: &str) -> Result<Self, MalformedImageId> {
+        let suffix = text.strip_prefix("img-").ok_or(MalformedImageId)?;
+        let good = (1..=Self::SUFFIX_LEN_MAX).contains(&suffix.len())
+            && suffix
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        good.then(|| Self(text.into())).ok_or(MalformedImageId)
+    }
+
+    /// The id as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_grammar_passes() {
+        assert!(ImageId::new("img-6pb6lrmy").is_ok());
+        assert!(ImageId::new("img-a").is_ok());
+        assert!(ImageId::new(&format!("img-{}", "z".repeat(32))).is_ok());
+        let long = format!("img-{}", "z".repeat(33));
+        for bad in [
+            "", "img-", "img-A", "img_a", "lhbp-1", "img-а", " img-a", "img-a\n", &long,
+        ] {
+            assert_eq!(ImageId::new(bad), Err(MalformedImageId), "{bad:?}");
+        }
+    }
+}

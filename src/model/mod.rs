@@ -1,0 +1,174 @@
+//! The identifiers everything else is keyed by, each valid by construction.
+//!
+//! Knows the grammar of accounts, regions and image ids; knows nothing of YAML, HTTP or plans.
+//! A value of these types has been checked once, at the edge, and is never checked again.
+
+mod image_id;
+mod region;
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+pub use image_id::{ImageId, MalformedImageId};
+pub use region::{Region, UnknownRegion};
+
+/// A wall-clock instant. Always UTC: TC3 signs the UTC date, and manifests write `…Z`.
+pub type Timestamp = DateTime<Utc>;
+
+/// The name of an `Account` document, or [`AccountName::DEFAULT`] for the ambient credentials.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountName(Arc<str>);
+
+impl AccountName {
+    /// The account of documents that name none.
+    pub const DEFAULT: &'static str = "default";
+
+    /// Longest name, as for a Kubernetes object.
+    pub const LEN_MAX: usize = 253;
+
+    /// Checks the grammar of `metadata.name`: lower-case letters, digits, `-` and `.`, beginning
+    /// and ending with a letter or digit.
+    pub fn new(name: &str) -> Option<Self> {
+        is_object_name(name).then(|| Self(name.into()))
+    }
+
+    /// The name as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for AccountName {
+    fn default() -> Self {
+        Self(Self::DEFAULT.into())
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether `name` may be a document's `metadata.name` (the Kubernetes object name grammar).
+pub fn is_object_name(name: &str) -> bool {
+    let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = name.as_bytes();
+    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
+    bytes.len() <= AccountName::LEN_MAX
+        && alphanumeric(first)
+        && alphanumeric(last)
+        && bytes
+            .iter()
+            .all(|&b| alphanumeric(b) || b == b'-' || b == b'.')
+}
+
+/// One account in one region: the unit that is observed, planned and executed on its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope {
+    /// Whose images.
+    pub account: AccountName,
+    /// Where; sent as `X-TC-Region`.
+    pub region: Region,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.account, self.region)
+    }
+}
+
+/// What a desired state is declared for. Ordered, so that every listing is stable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageKey {
+    /// Account and region.
+    pub scope: Scope,
+    /// The CVM custom image.
+    pub image: ImageId,
+}
+
+impl fmt::Display for ImageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.scope, self.image)
+    }
+}
+
+/// Whether Lighthouse may start servers from an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShareState {
+    /// Shared with Lighthouse.
+    Shared,
+    /// Not shared.
+    Unshared,
+}
+
+impl ShareState {
+    /// The word used in manifests and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Unshared => "unshared",
+        }
+    }
+}
+
+/// The two values of `Permission` in `ModifyImageSharePermission`. The published CANCEL example
+/// prints `CANEL`; the parameter's text and the SDK say `CANCEL`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Permission {
+    /// Make the image available to Lighthouse.
+    Share,
+    /// Take it back.
+    Cancel,
+}
+
+impl Permission {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Share => "SHARE",
+            Self::Cancel => "CANCEL",
+        }
+    }
+
+    /// The state that holds once the call took effect.
+    pub const fn leads_to(self) -> ShareState {
+        match self {
+            Self::Share => ShareState::Shared,
+            Self::Cancel => ShareState::Unshared,
+        }
+    }
+
+    /// The call that brings `state` about.
+    pub const fn towards(state: ShareState) -> Self {
+        match state {
+            ShareState::Shared => Self::Share,
+            ShareState::Unshared => Self::Cancel,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn object_names_follow_the_kubernetes_grammar() {
+        for good in ["a", "prod", "prod-1", "a.b-c", "0"] {
+            assert!(is_object_name(good), "{good}");
+        }
+        for bad in ["", "Prod", "-a", "a-", "a_b", "a b", "ä", &"a".repeat(254)] {
+            assert!(!is_object_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a19_the_wire_words_are_share_and_cancel() {
+        assert_eq!(Permission::Share.as_str(), "SHARE");
+        assert_eq!(Permission::Cancel.as_str(), "CANCEL");
+    }
+}

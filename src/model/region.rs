@@ -1,0 +1,80 @@
+use std::fmt;
+
+/// A region in which image sharing exists.
+///
+/// The 15 names are the complete list of the `ModifyImageSharePermission` page; the product itself
+/// has more regions, but this action refuses them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Region(u8);
+
+/// Sorted, so that the order of [`Region`] is the order of the names.
+const NAMES: [&str; 15] = [
+    "ap-bangkok",
+    "ap-beijing",
+    "ap-chengdu",
+    "ap-guangzhou",
+    "ap-hongkong",
+    "ap-jakarta",
+    "ap-nanjing",
+    "ap-seoul",
+    "ap-shanghai",
+    "ap-singapore",
+    "ap-tokyo",
+    "eu-frankfurt",
+    "na-ashburn",
+    "na-siliconvalley",
+    "sa-saopaulo",
+];
+
+/// The text names no region that supports image sharing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a region that supports image sharing")]
+pub struct UnknownRegion;
+
+impl Region {
+    /// Looks the name up.
+    pub fn new(name: &str) -> Result<Self, UnknownRegion> {
+        match NAMES.binary_search(&name) {
+            Ok(index) => u8::try_from(index).map(Self).map_err(|_| UnknownRegion),
+            Err(_) => Err(UnknownRegion),
+        }
+    }
+
+    /// All of them, in order of their names.
+    pub fn all() -> impl ExactSizeIterator<Item = Self> {
+        (0u8..15).map(Self)
+    }
+
+    /// The name, as in `X-TC-Region`.
+    pub fn as_str(self) -> &'static str {
+        NAMES[usize::from(self.0)]
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_finds_itself_and_the_order_is_the_names() {
+        assert!(NAMES.is_sorted());
+        assert_eq!(Region::all().len(), NAMES.len());
+        for region in Region::all() {
+            assert_eq!(Region::new(region.as_str()), Ok(region));
+        }
+        assert_eq!(Region::new("ap-mumbai"), Err(UnknownRegion));
+        assert_eq!(Region::new("AP-SINGAPORE"), Err(UnknownRegion));
+    }
+}
