@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{AccountName, ImageKey, ShareState, Timestamp};
+use crate::model::{AccountName, ImageId, ImageKey, Scope, ShareState, Timestamp};
 
 /// Everything the manifests declare.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,20 @@ pub struct Desired {
     pub images: BTreeMap<ImageKey, DesiredImage>,
     /// Accounts declared by an `Account` document. [`AccountName::DEFAULT`] need not be here.
     pub accounts: BTreeMap<AccountName, Account>,
+}
+
+impl Desired {
+    /// The images by scope, in order.
+    pub fn by_scope(&self) -> BTreeMap<&Scope, BTreeMap<&ImageId, &DesiredImage>> {
+        let mut scopes: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (key, image) in &self.images {
+            scopes
+                .entry(&key.scope)
+                .or_default()
+                .insert(&key.image, image);
+        }
+        scopes
+    }
 }
 
 /// The desired state of one image key.

@@ -5,4 +5,22 @@ pub mod model;
 
 pub mod desired;
 
+pub mod observed;
+
+pub mod memory;
+
+pub mod plan;
+
+pub mod execute;
+
+pub mod host;
+
+pub mod pace;
+
 pub mod api;
+
+pub mod observe;
+
+pub mod engine;
+
+pub mod report;

@@ -4,6 +4,7 @@
 //! A value of these types has been checked once, at the edge, and is never checked again.
 
 mod image_id;
+mod moment;
 mod region;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use image_id::{ImageId, MalformedImageId};
+pub use moment::Moment;
 pub use region::{Region, UnknownRegion};
 
 /// A wall-clock instant. Always UTC: TC3 signs the UTC date, and manifests write `…Z`.

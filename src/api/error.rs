@@ -1,0 +1,339 @@
+//! What a failed call means: every error code typed into a class that says what to do.
+//!
+//! The 12 codes of `ModifyImageSharePermission` are its documentation's complete list; the common
+//! codes are the vendor's generic list. Codes are matched whole first, then by the part before the
+//! dot. Messages are localised and never matched on.
+
+use std::fmt;
+
+use crate::model::Permission;
+use crate::pace::Reach;
+
+/// A call that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallError {
+    /// Certain to have had no effect: no connection was made.
+    NotSent(String),
+    /// The reply is missing or cannot be read, so a write may have taken effect.
+    Unclear(String),
+    /// The API said no.
+    Refused(Refusal),
+    /// Nothing was sent, because the account is known to be broken.
+    AccountBroken(Refusal),
+}
+
+/// An error reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Such as `UnsupportedOperation.ImageOccupied`.
+    pub code: String,
+    /// The API's words, cleaned of control characters.
+    pub message: String,
+    /// For the vendor's support.
+    pub request_id: Option<String>,
+    /// What to do about it.
+    pub class: Class,
+}
+
+/// What to do about an error reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The state asked for holds already.
+    Converged,
+    /// Busy for now and not acted on: the same call again, later.
+    Busy,
+    /// Failed in a way that leaves the outcome open: look, then perhaps call again.
+    Unclear,
+    /// Too many calls.
+    Throttled(Reach),
+    /// A person must change the image, its use, or the manifest.
+    ImageBlocked,
+    /// Not permitted, or not offered here; may hold for one image, one region or one action.
+    ScopeBlocked,
+    /// The key, the service role or the account itself.
+    AccountBlocked,
+    /// The machine's clock is more than five minutes off.
+    ClockOff,
+    /// The request itself is wrong: a fault in sharekeeper.
+    OurFault,
+}
+
+impl Class {
+    /// Types a code. `permission` is that of a write, `None` for a read.
+    pub fn of(code: &str, permission: Option<Permission>) -> Self {
+        Self::of_whole(code, permission).unwrap_or_else(|| Self::of_family(code, permission))
+    }
+
+    fn of_whole(code: &str, permission: Option<Permission>) -> Option<Self> {
+        use Permission::{Cancel, Share};
+        Some(match (code, permission) {
+            ("UnsupportedOperation.ImageAlreadyShared", Some(Share)) => Self::Converged,
+            ("UnsupportedOperation.ImageOccupied", _) => Self::Busy,
+            // Instances use it: waiting does not help, a person must look (api facts §4).
+            ("ResourceInUse.ImageInUse", Some(Cancel)) => Self::ImageBlocked,
+            ("UnsupportedOperation.ImageUnableToShare", _)
+            | ("InvalidParameterValue.InvalidImageIdMalformed", _) => Self::ImageBlocked,
+            // Perhaps gone already, which is what CANCEL wants; reading tells.
+            ("ResourceNotFound.ImageIdNotFound", Some(Cancel))
+            | ("UnsupportedOperation.BlueprintHasNotShared", Some(Cancel)) => Self::Unclear,
+            ("ResourceNotFound.RoleNotFound" | "UnsupportedOperation.AssumeRoleFailed", _) => {
+                Self::AccountBlocked
+            }
+            ("AuthFailure.SignatureExpire", _) => Self::ClockOff,
+            ("AuthFailure.UnauthorizedOperation" | "AuthFailure.InvalidRegion", _) => {
+                Self::ScopeBlocked
+            }
+            ("UnauthorizedOperation.TokenInvalid" | "UnauthorizedOperation.InvalidToken", _) => {
+                Self::AccountBlocked
+            }
+            (
+                "RequestLimitExceeded.UinLimitExceeded"
+                | "RequestLimitExceeded.GlobalRegionUinLimitExceeded",
+                _,
+            ) => Self::Throttled(Reach::Account),
+            ("RequestLimitExceeded.IPLimitExceeded", _) => Self::Throttled(Reach::Host),
+            _ => return None,
+        })
+    }
+
+    fn of_family(code: &str, permission: Option<Permission>) -> Self {
+        let (family, detail) = code.split_once('.').unwrap_or((code, ""));
+        match family {
+            "RequestLimitExceeded" => Self::Throttled(Reach::Bucket),
+            "AuthFailure" | "IpInBlacklist" | "IpNotInWhitelist" => Self::AccountBlocked,
+            "UnauthorizedOperation" | "UnsupportedRegion" => Self::ScopeBlocked,
+            "InternalError" | "FailedOperation" => Self::Unclear,
+            "ServiceUnavailable" | "ResourceUnavailable" | "ResourceInUse" => Self::Busy,
+            "OperationDenied" | "UnsupportedOperation" if is_passing(detail) => Self::Busy,
+            "InvalidAction"
+            | "NoSuchVersion"
+            | "NoSuchProduct"
+            | "ActionOffline"
+            | "InvalidRequest"
+            | "UnsupportedProtocol"
+            | "UnknownParameter"
+            | "MissingParameter"
+            | "InvalidParameter"
+            | "InvalidParameterValue"
+            | "RequestSizeLimitExceeded"
+            | "ResponseSizeLimitExceeded"
+            | "DryRunOperation" => Self::OurFault,
+            // An unknown code holds the image still and is shown; a read just fails.
+            _ if permission.is_some() => Self::ImageBlocked,
+            _ => Self::Unclear,
+        }
+    }
+}
+
+/// The kinds of refusal that pass by themselves (api facts §7).
+fn is_passing(detail: &str) -> bool {
+    [
+        "InProgress",
+        "Occupied",
+        "SystemBusy",
+        "LatestOperationUnfinished",
+    ]
+    .iter()
+    .any(|kind| detail.contains(kind))
+}
+
+impl Refusal {
+    /// What a person can do, for the codes that need one.
+    pub fn remedy(&self) -> Option<&'static str> {
+        Some(match self.code.as_str() {
+            "UnsupportedOperation.ImageUnableToShare" => {
+                "the image does not meet the conditions for sharing; see DescribeImagesToShare"
+            }
+            "ResourceInUse.ImageInUse" => {
+                "something uses the image, such as a Lighthouse server made from it; remove that first, or declare the image `shared`"
+            }
+            "ResourceNotFound.ImageIdNotFound" => {
+                "check the image id, the region and the account; an image belongs to one region"
+            }
+            "ResourceNotFound.RoleNotFound" => {
+                "create the Lighthouse service role by opening the image sharing page of the Lighthouse console once"
+            }
+            "UnsupportedOperation.AssumeRoleFailed" => {
+                "check the trust policy of the Lighthouse service role in CAM"
+            }
+            "AuthFailure.SecretIdNotFound" | "AuthFailure.InvalidSecretId" => {
+                "the SecretId is unknown or disabled; check it in the CAM console"
+            }
+            "AuthFailure.SignatureFailure" | "AuthFailure.InvalidAuthorization" => {
+                "the SecretKey does not belong to the SecretId"
+            }
+            "AuthFailure.TokenFailure" => {
+                "the temporary token has expired or is wrong; fetch a new one"
+            }
+            "AuthFailure.SignatureExpire" => "set this machine's clock",
+            _ => match self.class {
+                Class::ScopeBlocked => "allow the action for this key in CAM",
+                Class::OurFault => {
+                    "this is a fault in sharekeeper; please report it with the RequestId"
+                }
+                _ => return None,
+            },
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code)?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message.trim_end_matches('.'))?;
+        }
+        if let Some(remedy) = self.remedy() {
+            write!(f, " ({remedy})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(detail) | Self::Unclear(detail) => f.write_str(detail),
+            Self::Refused(refusal) | Self::AccountBroken(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// Makes foreign text safe to show: one line, no control or bidirectional characters, bounded.
+pub(crate) fn clean(text: &str) -> String {
+    const CHARS_MAX: usize = 300;
+    let mut out: String = text
+        .chars()
+        .take(CHARS_MAX)
+        .map(|c| match c {
+            '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            c if c.is_control() => ' ',
+            c => c,
+        })
+        .collect();
+    if text.chars().nth(CHARS_MAX).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Permission::{Cancel, Share};
+
+    #[test]
+    fn the_twelve_documented_codes_have_their_class() {
+        let table = [
+            (
+                "UnsupportedOperation.ImageAlreadyShared",
+                Share,
+                Class::Converged,
+            ),
+            ("UnsupportedOperation.ImageOccupied", Share, Class::Busy),
+            ("ResourceInUse.ImageInUse", Share, Class::Busy),
+            ("ResourceInUse.ImageInUse", Cancel, Class::ImageBlocked),
+            (
+                "UnsupportedOperation.ImageUnableToShare",
+                Share,
+                Class::ImageBlocked,
+            ),
+            (
+                "InvalidParameterValue.InvalidImageIdMalformed",
+                Share,
+                Class::ImageBlocked,
+            ),
+            (
+                "ResourceNotFound.ImageIdNotFound",
+                Share,
+                Class::ImageBlocked,
+            ),
+            ("ResourceNotFound.ImageIdNotFound", Cancel, Class::Unclear),
+            (
+                "ResourceNotFound.RoleNotFound",
+                Share,
+                Class::AccountBlocked,
+            ),
+            (
+                "UnsupportedOperation.AssumeRoleFailed",
+                Share,
+                Class::AccountBlocked,
+            ),
+            (
+                "UnauthorizedOperation.NoPermission",
+                Share,
+                Class::ScopeBlocked,
+            ),
+            (
+                "FailedOperation.ImageOperationFailed",
+                Share,
+                Class::Unclear,
+            ),
+            ("FailedOperation.RequestError", Cancel, Class::Unclear),
+            ("InternalError.RequestError", Cancel, Class::Unclear),
+        ];
+        for (code, permission, class) in table {
+            assert_eq!(Class::of(code, Some(permission)), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn common_codes_match_whole_then_by_family() {
+        let table = [
+            ("RequestLimitExceeded", Class::Throttled(Reach::Bucket)),
+            (
+                "RequestLimitExceeded.UinLimitExceeded",
+                Class::Throttled(Reach::Account),
+            ),
+            (
+                "RequestLimitExceeded.IPLimitExceeded",
+                Class::Throttled(Reach::Host),
+            ),
+            (
+                "RequestLimitExceeded.SomethingNew",
+                Class::Throttled(Reach::Bucket),
+            ),
+            ("AuthFailure.SignatureExpire", Class::ClockOff),
+            ("AuthFailure.SecretIdNotFound", Class::AccountBlocked),
+            ("AuthFailure.TokenFailure", Class::AccountBlocked),
+            ("AuthFailure.MFAFailure", Class::AccountBlocked),
+            ("AuthFailure.UnauthorizedOperation", Class::ScopeBlocked),
+            ("UnauthorizedOperation", Class::ScopeBlocked),
+            ("UnauthorizedOperation.TokenInvalid", Class::AccountBlocked),
+            ("UnsupportedRegion", Class::ScopeBlocked),
+            ("InternalError", Class::Unclear),
+            ("ServiceUnavailable", Class::Busy),
+            ("OperationDenied.ImageInProgress", Class::Busy),
+            ("OperationDenied", Class::ImageBlocked),
+            ("LimitExceeded.Quota", Class::ImageBlocked),
+            ("InvalidAction", Class::OurFault),
+            ("UnknownParameter", Class::OurFault),
+            ("IpInBlacklist", Class::AccountBlocked),
+        ];
+        for (code, class) in table {
+            assert_eq!(Class::of(code, Some(Share)), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn a17_s25_an_unknown_code_holds_the_image() {
+        assert_eq!(
+            Class::of("Brand.NewCode", Some(Cancel)),
+            Class::ImageBlocked
+        );
+        assert_eq!(Class::of("Brand.NewCode", None), Class::Unclear);
+    }
+
+    #[test]
+    fn o1_foreign_text_cannot_add_a_line_or_an_escape() {
+        assert_eq!(clean("a\nb\x1b[2J\u{202e}c"), "a b [2J\u{fffd}c");
+        assert_eq!(clean(&"x".repeat(400)).chars().count(), 301);
+    }
+}

@@ -1,0 +1,43 @@
+use std::time::Duration;
+
+/// Exponential backoff with full jitter: a random part of `base × 2^(attempt-1)`, capped, so that many
+/// who failed together do not come back together.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// The longest first wait.
+    pub base: Duration,
+    /// The longest wait.
+    pub cap: Duration,
+}
+
+impl Backoff {
+    /// The wait after `attempt` (from 1) failed; `unit` is a random number in `[0, 1)`.
+    pub fn delay(&self, attempt: u32, unit: f64) -> Duration {
+        self.step(attempt).mul_f64(unit.clamp(0.0, 1.0))
+    }
+
+    /// The wait without jitter, where exactly one waits.
+    pub fn step(&self, attempt: u32) -> Duration {
+        let factor = 1u32
+            .checked_shl(attempt.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        self.base.saturating_mul(factor).min(self.cap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let backoff = Backoff {
+            base: Duration::from_millis(100),
+            cap: Duration::from_secs(1),
+        };
+        let steps: Vec<_> = (1..=6).map(|n| backoff.step(n).as_millis()).collect();
+        assert_eq!(steps, [100, 200, 400, 800, 1000, 1000]);
+        assert_eq!(backoff.step(u32::MAX), Duration::from_secs(1));
+        assert_eq!(backoff.delay(3, 0.5), Duration::from_millis(200));
+    }
+}

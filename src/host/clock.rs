@@ -1,0 +1,44 @@
+use std::future::Future;
+
+use chrono::Utc;
+use tokio::time::Instant;
+
+use super::{Clock, Dice};
+use crate::model::{Moment, Timestamp};
+
+/// The machine's clocks. Under tokio's paused time the monotonic one follows the pause.
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// Starts counting moments.
+    pub fn start() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Utc::now()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::new(self.start.elapsed())
+    }
+
+    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+        tokio::time::sleep_until(self.start + at.since_start())
+    }
+}
+
+/// Jitter from the operating system's seed.
+pub struct RandomDice;
+
+impl Dice for RandomDice {
+    fn unit(&self) -> f64 {
+        fastrand::f64()
+    }
+}

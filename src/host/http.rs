@@ -1,0 +1,128 @@
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+
+use super::{Reply, Request, Transport, TransportError};
+
+/// Longest wait for a connection, TLS included; a region that does not answer fails fast.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest reply that is read. A full page of 100 rows is some 100 KB.
+const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// HTTP/1.1 over rustls with keep-alive. Follows no redirect, repeats nothing by itself, asks for no
+/// compression, and ignores proxy variables of the environment.
+pub struct HttpTransport {
+    client: reqwest::Client,
+}
+
+/// The HTTP client could not be set up, usually for want of CA certificates.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the HTTPS client; are CA certificates installed?")]
+pub struct HttpTransportError(#[source] reqwest::Error);
+
+impl HttpTransport {
+    /// Sets the client up.
+    pub fn new() -> Result<Self, HttpTransportError> {
+        // A second call finds the provider installed; either way there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .dns_resolver(Resolver)
+            .user_agent(concat!("sharekeeper/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(HttpTransportError)?;
+        Ok(Self { client })
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Reply, TransportError> {
+        let mut headers = HeaderMap::with_capacity(request.headers.len());
+        for header in request.headers {
+            let mut value = HeaderValue::try_from(header.value).map_err(|_| {
+                TransportError::NotSent(format!("header {} is not ASCII", header.name))
+            })?;
+            value.set_sensitive(header.secret);
+            headers.insert(HeaderName::from_static(header.name), value);
+        }
+        let sent = self
+            .client
+            .post(&request.url)
+            .headers(headers)
+            .body(request.body)
+            .send();
+        let mut response = sent.await.map_err(|error| describe(&error))?;
+        let status = response.status().as_u16();
+        let date = response
+            .headers()
+            .get("date")
+            .and_then(|v| v.to_str().ok())
+            .map(str::to_owned);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
+            if body.len() + chunk.len() > REPLY_BYTES_MAX {
+                return Err(TransportError::Lost(format!(
+                    "the reply is larger than {REPLY_BYTES_MAX} bytes"
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply { status, date, body })
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn send(&self, request: Request) -> Result<Reply, TransportError> {
+        let deadline = request.deadline;
+        match tokio::time::timeout(deadline, self.exchange(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(TransportError::Lost(format!(
+                "no reply within {} s",
+                deadline.as_secs_f64()
+            ))),
+        }
+    }
+}
+
+/// The innermost cause says most ("connection refused"); the outer layers repeat the URL.
+fn describe(error: &reqwest::Error) -> TransportError {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text = innermost.to_string();
+    if error.is_connect() || error.is_builder() {
+        TransportError::NotSent(text)
+    } else {
+        TransportError::Lost(format!("the connection failed: {text}"))
+    }
+}
+
+/// `localhost` and `*.localhost` are loopback without asking anybody (RFC 6761); the rest goes to the
+/// system's resolver.
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let addresses: Vec<SocketAddr> = if crate::api::is_loopback(&host) {
+                [
+                    IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    IpAddr::V6(Ipv6Addr::LOCALHOST),
+                ]
+                .map(|ip| SocketAddr::new(ip, 0))
+                .to_vec()
+            } else {
+                tokio::net::lookup_host((host, 0)).await?.collect()
+            };
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! The ports: time, network, dice and the journal. Everything that a run takes from outside comes
+//! through one of these, so that a simulation can supply all of it.
+//!
+//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`] and [`LogJournal`]; no other
+//! module reads a clock, opens a socket or asks for randomness.
+
+mod clock;
+mod http;
+mod journal;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::model::{Moment, Timestamp};
+
+pub use clock::{RandomDice, SystemClock};
+pub use http::{HttpTransport, HttpTransportError};
+pub use journal::{Attempt, Journal, JournalError, LogJournal};
+
+/// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because
+/// they fail differently: the wall clock jumps.
+pub trait Clock {
+    /// The machine's wall clock, UTC.
+    fn now(&self) -> Timestamp;
+    /// Time that only moves forward.
+    fn moment(&self) -> Moment;
+    /// Returns once `moment()` is at or after `at`.
+    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()>;
+}
+
+/// One HTTP exchange: no redirects, no retries, no more than `deadline`.
+pub trait Transport {
+    /// Sends and reads the whole reply.
+    fn send(&self, request: Request) -> impl Future<Output = Result<Reply, TransportError>>;
+}
+
+/// Randomness for jitter.
+pub trait Dice {
+    /// A number in `[0, 1)`.
+    fn unit(&self) -> f64;
+}
+
+/// All that a run needs from outside.
+pub trait Host: Clock + Transport + Dice {}
+impl<T: Clock + Transport + Dice> Host for T {}
+
+/// What is sent: always a POST.
+pub struct Request {
+    /// Absolute URL.
+    pub url: String,
+    /// In order; `content-length` is the transport's.
+    pub headers: Vec<Header>,
+    /// The exact bytes that were signed.
+    pub body: Vec<u8>,
+    /// For connecting, sending and reading together.
+    pub deadline: Duration,
+}
+
+/// A request header. A secret one is marked, so that no layer below prints it.
+pub struct Header {
+    /// Lower case.
+    pub name: &'static str,
+    /// ASCII.
+    pub value: String,
+    /// Authorization and token.
+    pub secret: bool,
+}
+
+/// What came back, whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The `Date` header, for a clock that is off.
+    pub date: Option<String>,
+    /// The body, whole.
+    pub body: Vec<u8>,
+}
+
+/// No reply. The difference decides whether a write may simply be sent again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// The connection was never made, so the server saw nothing.
+    #[error("could not connect: {0}")]
+    NotSent(String),
+    /// Sent, at least in part: the server may have acted on it.
+    #[error("{0}")]
+    Lost(String),
+}

@@ -1,0 +1,121 @@
+//! What a run remembers of its own writes to one scope, so that a lagging read is told from drift.
+//!
+//! A value that the planner reads and the engine keeps; knows nothing of either.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::model::{ImageId, Moment, ShareState};
+
+/// Own writes, and doubts, by image.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// What was last tried for each image.
+    pub tried: BTreeMap<ImageId, Tried>,
+    /// Since when the API calls an image unshareable without saying why. It says so of an image that
+    /// is shared already, too, which a lagging list of blueprints may not show yet.
+    pub doubted_since: BTreeMap<ImageId, Moment>,
+}
+
+/// The writes sent for one image in this run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// The state they were to bring about.
+    pub towards: ShareState,
+    /// How many the API acknowledged.
+    pub acknowledged: u32,
+    /// How many ended without a clear answer.
+    pub unclear: u32,
+    /// How the last one ended.
+    pub last: Last,
+}
+
+/// How the last write for an image ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// The API said it is done.
+    Acknowledged {
+        /// When the answer came.
+        at: Moment,
+        /// Null after CANCEL, and possibly after SHARE.
+        blueprint_id: Option<String>,
+        /// For the vendor's support.
+        request_id: Option<String>,
+    },
+    /// SHARE was answered with `ImageAlreadyShared`: as desired, but not our doing.
+    AlreadyShared {
+        /// For the vendor's support.
+        request_id: Option<String>,
+    },
+    /// No answer, or one that leaves the outcome open: only looking tells.
+    Unclear {
+        /// When that was known.
+        at: Moment,
+        /// What happened.
+        problem: Problem,
+    },
+    /// A person must act before another try makes sense.
+    Blocked(Problem),
+    /// Given up after retries.
+    Failed(Problem),
+}
+
+/// What went wrong, for a person and for a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One line.
+    pub message: String,
+    /// The API's error code.
+    pub code: Option<String>,
+    /// For the vendor's support.
+    pub request_id: Option<String>,
+}
+
+impl Problem {
+    /// A problem that the API gave no code for.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: None,
+            request_id: None,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Memory {
+    /// Adds how a write towards `towards` ended.
+    pub fn record(&mut self, image: ImageId, towards: ShareState, last: Last) {
+        let tried = self
+            .tried
+            .entry(image)
+            .and_modify(|tried| {
+                if tried.towards != towards {
+                    (tried.acknowledged, tried.unclear) = (0, 0);
+                }
+            })
+            .or_insert(Tried {
+                towards,
+                acknowledged: 0,
+                unclear: 0,
+                last: last.clone(),
+            });
+        tried.towards = towards;
+        match &last {
+            Last::Acknowledged { .. } => tried.acknowledged += 1,
+            Last::Unclear { .. } => tried.unclear += 1,
+            Last::AlreadyShared { .. } | Last::Blocked(_) | Last::Failed(_) => {}
+        }
+        tried.last = last;
+    }
+
+    /// What was tried to bring `state` about for `image`.
+    pub fn tried_towards(&self, image: &ImageId, state: ShareState) -> Option<&Tried> {
+        self.tried.get(image).filter(|tried| tried.towards == state)
+    }
+}

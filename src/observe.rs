@@ -1,0 +1,411 @@
+//! CLOUD → OBSERVED: pages a scope to its end, and refuses what does not add up.
+//!
+//! Offset pages are no snapshot. A listing counts only if every page succeeded, all agree on
+//! `TotalCount`, and the distinct rows are as many; else it is read again, and after a few times the
+//! scope is unseen. Knows nothing of what should be.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
+use crate::api::ReadClient;
+use crate::api::error::{CallError, Class, Refusal, clean};
+use crate::api::wire::{self, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
+use crate::execute::Backoff;
+use crate::host::Host;
+use crate::model::{ImageId, Region, Scope};
+use crate::observed::{Blueprint, Eligibility, Observation, Precondition, Seen, Unseen};
+
+/// Tries of one page. With every tenth reply lost, five in a row fail once in 100,000 pages.
+const PAGE_ATTEMPTS_MAX: u32 = 5;
+/// Throttled replies are not the page's fault, but they end too.
+const THROTTLED_MAX: u32 = 30;
+/// Listings of one scope before it is given up as inconsistent.
+const LISTINGS_MAX: u32 = 4;
+/// 100,000 blueprints; an API that ignores the offset would go on for ever.
+const PAGES_MAX: u32 = 1_000;
+/// Between tries of one page, and between listings.
+const PAGE_BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(200),
+    cap: Duration::from_secs(2),
+};
+
+/// Why a listing gave no observation.
+enum ListError {
+    Call(CallError),
+    /// The pages do not fit together.
+    Inconsistent(String),
+}
+
+/// Reads which images of `scope` are shared.
+pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observation {
+    let mut listing = 1;
+    loop {
+        match list(client, scope.region).await {
+            Ok(rows) => return Observation::Seen(seen(rows)),
+            Err(ListError::Call(error)) => return unseen(error),
+            Err(ListError::Inconsistent(how)) if listing < LISTINGS_MAX => {
+                tracing::debug!(%scope, how, listing, "inconsistent listing, reading again");
+                pause(client, listing).await;
+                listing += 1;
+            }
+            Err(ListError::Inconsistent(how)) => {
+                return Observation::Unseen(Unseen {
+                    reason: format!(
+                        "DescribeBlueprints gave {listing} inconsistent listings: {how}"
+                    ),
+                    code: None,
+                    request_id: None,
+                    account_broken: false,
+                });
+            }
+        }
+    }
+}
+
+/// Asks what hinders sharing `images`, 100 to a call, the calls side by side. Images of a call that
+/// failed are missing from the answer: unknown, not unshareable.
+pub async fn eligibility<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+    images: &[ImageId],
+) -> BTreeMap<ImageId, Eligibility> {
+    let chunks = images.chunks(PAGE_LIMIT_MAX as usize).map(async |ids| {
+        let reply = retry(client, || client.describe_images(scope.region, ids)).await;
+        match reply {
+            Ok(reply) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
+                judge(ids, &reply.image_set)
+            }
+            Ok(reply) => {
+                let (asked, total) = (ids.len(), reply.total_count);
+                tracing::warn!(%scope, asked, total, "DescribeImagesToShare answered for other images than asked; going on without it");
+                BTreeMap::new()
+            }
+            Err(error) => {
+                tracing::warn!(%scope, %error, "cannot ask what hinders sharing; going on without it");
+                BTreeMap::new()
+            }
+        }
+    });
+    futures_util::future::join_all(chunks)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+async fn list<H: Host>(
+    client: &ReadClient<H>,
+    region: Region,
+) -> Result<Vec<wire::Blueprint>, ListError> {
+    let page = |offset| retry(client, move || client.describe_blueprints(region, offset));
+    let first = page(0).await.map_err(ListError::Call)?;
+    let total = first.total_count;
+    let limit = u64::from(PAGE_LIMIT_MAX);
+    let pages = u32::try_from(total.div_ceil(limit)).unwrap_or(u32::MAX);
+    if pages > PAGES_MAX {
+        return Err(ListError::Inconsistent(format!(
+            "TotalCount {total} is beyond {PAGES_MAX} pages"
+        )));
+    }
+    let rest = (1..pages).map(|n| page(n * PAGE_LIMIT_MAX));
+    let rest = try_join_all(rest).await.map_err(ListError::Call)?;
+    join(first, rest)
+}
+
+/// Puts pages together if they fit.
+fn join(
+    first: DescribeBlueprintsReply,
+    rest: Vec<DescribeBlueprintsReply>,
+) -> Result<Vec<wire::Blueprint>, ListError> {
+    let total = first.total_count;
+    let mut rows: BTreeMap<String, wire::Blueprint> = BTreeMap::new();
+    for page in std::iter::once(first).chain(rest) {
+        if page.total_count != total {
+            let how = format!(
+                "TotalCount was {total} on the first page and {} on another",
+                page.total_count
+            );
+            return Err(ListError::Inconsistent(how));
+        }
+        rows.extend(
+            page.blueprint_set
+                .into_iter()
+                .map(|row| (row.blueprint_id.clone(), row)),
+        );
+    }
+    if rows.len() as u64 != total {
+        let how = format!(
+            "TotalCount is {total}, but {} distinct blueprints were listed",
+            rows.len()
+        );
+        return Err(ListError::Inconsistent(how));
+    }
+    Ok(rows.into_values().collect())
+}
+
+/// A blueprint on its way out no longer offers its image.
+fn is_leaving(state: &str) -> bool {
+    matches!(state, "DELETING" | "DESTROYING")
+}
+
+/// Blueprints without an image id were not shared from CVM (received from other accounts, or
+/// Lighthouse's own); an id outside the grammar can be named by no manifest.
+fn seen(rows: Vec<wire::Blueprint>) -> Seen {
+    let mut shared: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
+    for row in rows {
+        let Some(image) = row.image_id.as_deref().and_then(|id| ImageId::new(id).ok()) else {
+            continue;
+        };
+        if is_leaving(&row.blueprint_state) {
+            continue;
+        }
+        let blueprint = Blueprint {
+            id: clean(&row.blueprint_id),
+            state: clean(&row.blueprint_state),
+        };
+        // Of two blueprints for one image, the usable one tells more.
+        match shared.entry(image) {
+            std::collections::btree_map::Entry::Occupied(mut known)
+                if known.get().state != "NORMAL" =>
+            {
+                known.insert(blueprint);
+            }
+            std::collections::btree_map::Entry::Occupied(_) => {}
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(blueprint);
+            }
+        }
+    }
+    Seen {
+        shared,
+        eligibility: BTreeMap::new(),
+    }
+}
+
+fn judge(ids: &[ImageId], rows: &[CustomImage]) -> BTreeMap<ImageId, Eligibility> {
+    let by_id: BTreeMap<&str, &CustomImage> = rows
+        .iter()
+        .map(|row| (row.image_id.as_str(), row))
+        .collect();
+    let judged = ids.iter().map(|id| {
+        let eligibility = match by_id.get(id.as_str()) {
+            None => Eligibility::Absent,
+            Some(row) if row.is_shareable => Eligibility::Shareable,
+            Some(row) => Eligibility::Unshareable {
+                failed: failed(row),
+                reason: clean(&row.unshareable_reason),
+            },
+        };
+        (id.clone(), eligibility)
+    });
+    judged.collect()
+}
+
+/// The preconditions that the row itself shows as failed.
+fn failed(row: &CustomImage) -> Vec<Precondition> {
+    let mut failed = Vec::new();
+    if row.image_source == "EXTERNAL_IMPORT" {
+        failed.push(Precondition::NotImported);
+    }
+    if row.image_class == "InstanceImage" {
+        failed.push(Precondition::NotWholeInstance);
+    }
+    if !row.is_support_cloudinit {
+        failed.push(Precondition::CloudInit);
+    }
+    if !matches!(row.image_state.as_str(), "NORMAL" | "USING" | "") {
+        failed.push(Precondition::Normal(clean(&row.image_state)));
+    }
+    failed
+}
+
+fn unseen(error: CallError) -> Observation {
+    let reason = error.to_string();
+    match error {
+        CallError::NotSent(_) | CallError::Unclear(_) => Observation::Unseen(Unseen {
+            reason,
+            code: None,
+            request_id: None,
+            account_broken: false,
+        }),
+        CallError::AccountBroken(refusal) => Observation::Unseen(Unseen {
+            account_broken: true,
+            ..of_refusal(reason, refusal)
+        }),
+        CallError::Refused(refusal) => {
+            let class = refusal.class;
+            let unseen = of_refusal(reason, refusal);
+            match class {
+                // Not the region, which no write would reach either.
+                Class::ScopeBlocked if !is_region_error(unseen.code.as_deref()) => {
+                    Observation::Blind(unseen)
+                }
+                Class::AccountBlocked | Class::ClockOff => Observation::Unseen(Unseen {
+                    account_broken: true,
+                    ..unseen
+                }),
+                _ => Observation::Unseen(unseen),
+            }
+        }
+    }
+}
+
+fn is_region_error(code: Option<&str>) -> bool {
+    matches!(
+        code,
+        Some("UnsupportedRegion" | "AuthFailure.InvalidRegion")
+    )
+}
+
+fn of_refusal(reason: String, refusal: Refusal) -> Unseen {
+    Unseen {
+        reason,
+        code: Some(refusal.code),
+        request_id: refusal.request_id,
+        account_broken: false,
+    }
+}
+
+/// Repeats a read while that may help, with backoff and full jitter.
+async fn retry<H: Host, T, F>(
+    client: &ReadClient<H>,
+    mut call: impl FnMut() -> F,
+) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let (mut attempts, mut throttled) = (1, 0);
+    loop {
+        let error = match call().await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        match &error {
+            CallError::Refused(Refusal {
+                class: Class::Throttled(_),
+                ..
+            }) if throttled < THROTTLED_MAX => {
+                // The bucket has slowed down, which is all the waiting there needs to be.
+                throttled += 1;
+                continue;
+            }
+            CallError::NotSent(_) | CallError::Unclear(_) if attempts < PAGE_ATTEMPTS_MAX => {}
+            CallError::Refused(Refusal {
+                class: Class::Busy | Class::Unclear,
+                ..
+            }) if attempts < PAGE_ATTEMPTS_MAX => {}
+            _ => return Err(error),
+        }
+        tracing::debug!(attempts, %error, "reading again");
+        pause(client, attempts).await;
+        attempts += 1;
+    }
+}
+
+async fn pause<H: Host>(client: &ReadClient<H>, attempt: u32) {
+    let host = &client.shared().host;
+    let delay = PAGE_BACKOFF.delay(attempt, host.unit());
+    host.sleep_until(host.moment() + delay).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, image: &str, state: &str) -> wire::Blueprint {
+        wire::Blueprint {
+            blueprint_id: id.into(),
+            image_id: Some(image.into()),
+            blueprint_state: state.into(),
+            ..Default::default()
+        }
+    }
+
+    fn page(total: u64, rows: &[wire::Blueprint]) -> DescribeBlueprintsReply {
+        DescribeBlueprintsReply {
+            total_count: total,
+            blueprint_set: rows.to_vec(),
+            request_id: None,
+        }
+    }
+
+    #[test]
+    fn a2_a3_s2_pages_that_do_not_add_up_are_no_observation() {
+        let (a, b) = (
+            row("lhbp-1", "img-a", "NORMAL"),
+            row("lhbp-2", "img-b", "NORMAL"),
+        );
+        let both = page(2, &[a.clone(), b.clone()]);
+        assert!(join(both, vec![]).is_ok_and(|rows| rows.len() == 2));
+        let twice = page(2, &[a.clone(), a.clone()]);
+        assert!(
+            matches!(join(twice, vec![]), Err(ListError::Inconsistent(_))),
+            "a duplicate hides a skipped row"
+        );
+        let fewer = page(2, std::slice::from_ref(&a));
+        assert!(
+            matches!(join(fewer.clone(), vec![]), Err(ListError::Inconsistent(_))),
+            "a row is missing"
+        );
+        let changed = page(3, &[b]);
+        assert!(
+            matches!(join(fewer, vec![changed]), Err(ListError::Inconsistent(_))),
+            "the total changed"
+        );
+    }
+
+    #[test]
+    fn only_blueprints_that_stand_for_an_image_count() {
+        let mut foreign = row("lhbp-3", "", "NORMAL");
+        let seen = seen(vec![
+            row("lhbp-1", "img-a", "NORMAL"),
+            row("lhbp-2", "img-b", "DELETING"),
+            foreign.clone(),
+            {
+                foreign.image_id = None;
+                foreign
+            },
+            row("lhbp-5", "img-a", "ISOLATED"),
+        ]);
+        assert_eq!(seen.shared.len(), 1);
+        assert_eq!(
+            seen.shared[&ImageId::new("img-a").expect("valid")].id,
+            "lhbp-1"
+        );
+    }
+
+    #[test]
+    fn what_an_image_fails_is_read_off_its_fields() {
+        let id = ImageId::new("img-a").expect("valid");
+        let good = CustomImage {
+            image_id: "img-a".into(),
+            image_state: "NORMAL".into(),
+            is_support_cloudinit: true,
+            is_shareable: true,
+            ..Default::default()
+        };
+        let judge_one = |row: &CustomImage| {
+            judge(std::slice::from_ref(&id), std::slice::from_ref(row))[&id].clone()
+        };
+        assert_eq!(judge_one(&good), Eligibility::Shareable);
+        let bad = CustomImage {
+            is_shareable: false,
+            is_support_cloudinit: false,
+            image_source: "EXTERNAL_IMPORT".into(),
+            image_class: "InstanceImage".into(),
+            image_state: "CREATING".into(),
+            ..good
+        };
+        let Eligibility::Unshareable { failed, .. } = judge_one(&bad) else {
+            panic!("is not shareable")
+        };
+        assert_eq!(failed.len(), 4);
+        assert_eq!(
+            judge(std::slice::from_ref(&id), &[])[&id],
+            Eligibility::Absent
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! OBSERVED: what a scope looked like when it was last read, and whether it was seen at all.
+//!
+//! "We could not see it" and "it is not there" are different types: a [`Seen`] is built only from a
+//! listing that was complete and added up (see [`crate::observe`]).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::model::ImageId;
+
+/// One look at a scope.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// The whole scope was read.
+    Seen(Seen),
+    /// Reading is denied, writing may not be: what a manifest names may be attempted, and the API's
+    /// answer to the write is all there is to see.
+    Blind(Unseen),
+    /// Not read, or not consistently: nothing is known, and nothing is done.
+    Unseen(Unseen),
+}
+
+/// A complete look.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Images that are shared, each with the blueprint that says so.
+    pub shared: BTreeMap<ImageId, Blueprint>,
+    /// Whether they can be shared, for the images that were asked about.
+    pub eligibility: BTreeMap<ImageId, Eligibility>,
+}
+
+/// The Lighthouse blueprint that a shared image shows as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blueprint {
+    /// `lhbp-…`.
+    pub id: String,
+    /// An open set; NORMAL when servers can be started from it.
+    pub state: String,
+}
+
+/// Why there is no look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// One line for a person.
+    pub reason: String,
+    /// The API's error code, where it gave one.
+    pub code: Option<String>,
+    /// The RequestId of the reply that decided it.
+    pub request_id: Option<String>,
+    /// The whole account is broken, so reading again soon is pointless.
+    pub account_broken: bool,
+}
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+/// What is known of whether an image can be shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Eligibility {
+    /// It can be shared now.
+    Shareable,
+    /// It cannot. An image that is shared already says this too.
+    Unshareable {
+        /// The conditions that its fields show as failed; may be empty.
+        failed: Vec<Precondition>,
+        /// The API's localised words.
+        reason: String,
+    },
+    /// No such image in this account and region.
+    Absent,
+}
+
+/// A condition for SHARE that can be read off the image (the action's documentation lists six; the
+/// first, "not shared already", is what the blueprints show).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// Not imported from outside.
+    NotImported,
+    /// A system-disk image, not one of a whole instance.
+    NotWholeInstance,
+    /// Supports CloudInit.
+    CloudInit,
+    /// In state NORMAL; holds the state it is in.
+    Normal(String),
+}
+
+impl fmt::Display for Precondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotImported => {
+                f.write_str("imported images cannot be shared; create the image from an instance")
+            }
+            Self::NotWholeInstance => {
+                f.write_str("full-instance images cannot be shared; make a system-disk image")
+            }
+            Self::CloudInit => f.write_str(
+                "the image does not support CloudInit; install cloud-init and image it again",
+            ),
+            Self::Normal(state) => write!(
+                f,
+                "the image is {state}; it can be shared once it is NORMAL"
+            ),
+        }
+    }
+}

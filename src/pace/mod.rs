@@ -1,0 +1,112 @@
+//! Rate buckets, shared by everything that calls: one per (key, access point, action), drawn from in
+//! first-come order, so that scopes behind one access point take turns.
+//!
+//! Knows when a call may leave; does not know what the call is.
+
+mod bucket;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use tokio::sync::Mutex;
+
+use crate::host::Clock;
+use crate::model::Moment;
+
+pub use bucket::{Bucket, Pace};
+
+/// What the API counts by: sub-account, access region (the host a call enters at) and action.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BucketKey {
+    /// The secret id: two `Account` documents with one key share its quota.
+    pub secret_id: Rc<str>,
+    /// `host` or `host:port`.
+    pub host: Rc<str>,
+    /// The action's name.
+    pub action: &'static str,
+}
+
+/// How far a throttled reply reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// This action at this access point.
+    Bucket,
+    /// The whole account (`UinLimitExceeded`).
+    Account,
+    /// Everything sent to this access point (`IPLimitExceeded`).
+    Host,
+}
+
+/// Hands out permits to send.
+#[derive(Default)]
+pub struct Pacer {
+    buckets: RefCell<HashMap<BucketKey, Rc<Shared>>>,
+}
+
+struct Shared {
+    /// Held while waiting for the slot: tokio's mutex is fair, so turns are taken in order.
+    turn: Mutex<()>,
+    bucket: RefCell<Bucket>,
+}
+
+impl Pacer {
+    /// Waits for the turn and the slot, counts the send, and returns the moment it leaves at.
+    /// Dropping the future gives the place up and counts nothing.
+    pub async fn permit(&self, clock: &impl Clock, key: &BucketKey, pace: Pace) -> Moment {
+        let shared = self.shared(key, pace);
+        let _turn = shared.turn.lock().await;
+        loop {
+            let ready_at = shared.bucket.borrow().ready_at();
+            let now = clock.moment();
+            if now >= ready_at {
+                shared.bucket.borrow_mut().sent(now);
+                return now;
+            }
+            clock.sleep_until(ready_at).await;
+        }
+    }
+
+    /// Slows what a throttled reply concerns.
+    pub fn throttled(&self, key: &BucketKey, reach: Reach, sent_at: Moment, now: Moment) {
+        for (other, shared) in self.buckets.borrow().iter() {
+            let concerned = match reach {
+                Reach::Bucket => other == key,
+                Reach::Account => other.secret_id == key.secret_id,
+                Reach::Host => other.host == key.host,
+            };
+            if concerned {
+                shared.bucket.borrow_mut().throttled(sent_at, now);
+            }
+        }
+    }
+
+    /// Lets a slowed bucket recover.
+    pub fn answered(&self, key: &BucketKey, now: Moment) {
+        if let Some(shared) = self.buckets.borrow().get(key) {
+            shared.bucket.borrow_mut().answered(now);
+        }
+    }
+
+    /// Sends a second at present, where the bucket has been used.
+    pub fn rate(&self, key: &BucketKey) -> Option<f64> {
+        self.buckets
+            .borrow()
+            .get(key)
+            .map(|shared| shared.bucket.borrow().rate())
+    }
+
+    fn shared(&self, key: &BucketKey, pace: Pace) -> Rc<Shared> {
+        let mut buckets = self.buckets.borrow_mut();
+        if let Some(shared) = buckets.get(key) {
+            shared.bucket.borrow_mut().limit_to(pace.per_second);
+            return Rc::clone(shared);
+        }
+        let shared = Rc::new(Shared {
+            turn: Mutex::new(()),
+            bucket: RefCell::new(Bucket::new(pace)),
+        });
+        buckets.insert(key.clone(), Rc::clone(&shared));
+        shared
+    }
+}

@@ -1,0 +1,56 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Plan;
+
+/// What carrying a set of plans out costs in calls and time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// Describe calls, this look included: one look to plan, one to see that it worked.
+    pub reads: u64,
+    /// Modify calls, if each succeeds at once.
+    pub writes: u64,
+    /// Time for the writes at the configured rate; access points work side by side.
+    pub eta: Duration,
+}
+
+/// What one scope's calls draw on.
+#[derive(Clone, Debug)]
+pub struct ScopeCost<'a> {
+    /// The plan to carry out.
+    pub plan: &'a Plan,
+    /// Identifies the rate bucket: who calls, and where.
+    pub bucket: (String, String),
+    /// Writes a second from that bucket.
+    pub rate: u32,
+}
+
+/// Adds up what `scopes` cost; `reads_so_far` were needed to plan.
+pub fn budget(scopes: &[ScopeCost<'_>], reads_so_far: u64) -> Budget {
+    let mut buckets: BTreeMap<&(String, String), (u64, u32)> = BTreeMap::new();
+    for scope in scopes {
+        let (writes, rate) = buckets.entry(&scope.bucket).or_insert((0, scope.rate));
+        *writes += scope.plan.actions().count() as u64;
+        // Accounts that share a key share its quota; the slower setting holds.
+        *rate = (*rate).min(scope.rate);
+    }
+    let writes = buckets.values().map(|(writes, _)| writes).sum();
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an estimate, of fewer than 2^52 writes"
+    )]
+    let seconds = buckets
+        .values()
+        .map(|&(writes, rate)| writes.saturating_sub(1) as f64 / f64::from(rate.max(1)))
+        .fold(0.0, f64::max);
+    let reads = if writes == 0 {
+        reads_so_far
+    } else {
+        reads_so_far * 2
+    };
+    Budget {
+        reads,
+        writes,
+        eta: Duration::from_secs_f64(seconds),
+    }
+}

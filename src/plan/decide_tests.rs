@@ -1,0 +1,386 @@
+use std::collections::BTreeMap;
+
+use chrono::TimeZone;
+
+use super::*;
+use crate::desired::{Intent, Source};
+use crate::model::{AccountName, Region, Scope, Timestamp};
+use crate::observed::{Blueprint, Precondition, Unseen};
+use crate::plan::{Plan, plan, share_candidates};
+
+const SHARED: Intent = Intent::Shared {
+    from: None,
+    until: None,
+};
+
+fn img() -> ImageId {
+    ImageId::new("img-a").expect("valid")
+}
+
+fn scope() -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new("ap-tokyo").expect("valid"),
+    }
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::new(Duration::from_secs(seconds))
+}
+
+fn wanted(intent: Intent) -> DesiredImage {
+    DesiredImage {
+        intent,
+        protect: false,
+        source: Source {
+            file: "a.yaml".into(),
+            line: 1,
+        },
+        labels: BTreeMap::new().into(),
+    }
+}
+
+fn unseen() -> Unseen {
+    Unseen {
+        reason: "page 3 of 7 failed".into(),
+        code: None,
+        request_id: None,
+        account_broken: false,
+    }
+}
+
+fn seen(shared: bool, eligibility: Option<Eligibility>) -> Observation {
+    let mut seen = Seen::default();
+    if shared {
+        seen.shared.insert(
+            img(),
+            Blueprint {
+                id: "lhbp-1".into(),
+                state: "NORMAL".into(),
+            },
+        );
+    }
+    seen.eligibility.extend(eligibility.map(|e| (img(), e)));
+    Observation::Seen(seen)
+}
+
+fn tried(towards: ShareState, last: Last) -> Memory {
+    let mut memory = Memory::default();
+    memory.record(img(), towards, last);
+    memory
+}
+
+fn acknowledged(seconds: u64) -> Last {
+    Last::Acknowledged {
+        at: at(seconds),
+        blueprint_id: None,
+        request_id: None,
+    }
+}
+
+fn unclear(seconds: u64) -> Last {
+    Last::Unclear {
+        at: at(seconds),
+        problem: Problem::new("lost"),
+    }
+}
+
+fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, seconds: u64) -> Plan {
+    let now: Timestamp = chrono::Utc
+        .with_ymd_and_hms(2026, 6, 1, 0, 0, 0)
+        .single()
+        .expect("a date");
+    let id = img();
+    plan(
+        &scope(),
+        &BTreeMap::from([(&id, image)]),
+        observation,
+        memory,
+        now,
+        at(seconds),
+    )
+}
+
+fn verdict(intent: Intent, observation: &Observation, memory: &Memory, seconds: u64) -> Verdict {
+    planned(&wanted(intent), observation, memory, seconds).decisions[&img()]
+        .verdict
+        .clone()
+}
+
+#[test]
+fn s17_what_is_as_desired_is_left_alone() {
+    let none = Memory::default();
+    assert_eq!(
+        verdict(SHARED, &seen(true, None), &none, 0),
+        Verdict::InSync
+    );
+    assert_eq!(
+        verdict(Intent::Unshared, &seen(false, None), &none, 0),
+        Verdict::InSync
+    );
+}
+
+#[test]
+fn a_difference_is_acted_on() {
+    let none = Memory::default();
+    assert_eq!(verdict(SHARED, &seen(false, None), &none, 0), Verdict::Act);
+    assert_eq!(
+        verdict(Intent::Unshared, &seen(true, None), &none, 0),
+        Verdict::Act
+    );
+}
+
+#[test]
+fn a1_s2_an_unseen_scope_is_held_still_whatever_is_desired() {
+    let none = Memory::default();
+    for intent in [SHARED, Intent::Unshared] {
+        let verdict = verdict(intent, &Observation::Unseen(unseen()), &none, 0);
+        assert_eq!(verdict, Verdict::Unseen(unseen()));
+    }
+}
+
+#[test]
+fn a_protected_image_is_never_cancelled() {
+    let image = DesiredImage {
+        protect: true,
+        ..wanted(Intent::Unshared)
+    };
+    let plan = planned(&image, &seen(true, None), &Memory::default(), 0);
+    assert_eq!(
+        plan.decisions[&img()].verdict,
+        Verdict::Withheld(Withheld::Protected)
+    );
+    assert_eq!(plan.actions().count(), 0);
+    let blind = planned(&image, &Observation::Blind(unseen()), &Memory::default(), 0);
+    assert_eq!(blind.actions().count(), 0, "not even blindly");
+}
+
+#[test]
+fn a6_s4_an_acknowledged_write_is_awaited_and_repeated_once_at_most() {
+    let (missing, mut memory) = (
+        seen(false, None),
+        tried(ShareState::Shared, acknowledged(10)),
+    );
+    assert!(matches!(
+        verdict(SHARED, &missing, &memory, 11),
+        Verdict::Await { .. }
+    ));
+    assert!(matches!(
+        verdict(SHARED, &missing, &memory, 129),
+        Verdict::Await { .. }
+    ));
+    assert_eq!(verdict(SHARED, &missing, &memory, 130), Verdict::Act);
+    memory.record(img(), ShareState::Shared, acknowledged(131));
+    assert!(matches!(
+        verdict(SHARED, &missing, &memory, 200),
+        Verdict::Await { .. }
+    ));
+    assert!(matches!(
+        verdict(SHARED, &missing, &memory, 300),
+        Verdict::Failed(_)
+    ));
+}
+
+#[test]
+fn t2_an_unknown_outcome_is_looked_at_before_it_is_repeated() {
+    let (missing, memory) = (seen(false, None), tried(ShareState::Shared, unclear(10)));
+    assert_eq!(
+        verdict(SHARED, &seen(true, None), &memory, 10),
+        Verdict::InSync
+    );
+    assert!(matches!(
+        verdict(SHARED, &missing, &memory, 11),
+        Verdict::Await { .. }
+    ));
+    assert_eq!(verdict(SHARED, &missing, &memory, 12), Verdict::Act);
+    let cancel = tried(ShareState::Unshared, unclear(10));
+    assert!(matches!(
+        verdict(Intent::Unshared, &seen(true, None), &cancel, 19),
+        Verdict::Await { .. }
+    ));
+    assert_eq!(
+        verdict(Intent::Unshared, &seen(true, None), &cancel, 20),
+        Verdict::Act
+    );
+}
+
+#[test]
+fn unknown_outcomes_end_in_failure() {
+    let mut memory = Memory::default();
+    for n in 0..UNCLEAR_MAX.into() {
+        memory.record(img(), ShareState::Shared, unclear(n));
+    }
+    assert!(matches!(
+        verdict(SHARED, &seen(false, None), &memory, 1000),
+        Verdict::Failed(_)
+    ));
+}
+
+#[test]
+fn a8_already_shared_is_as_desired_even_before_reading_shows_it() {
+    let memory = tried(ShareState::Shared, Last::AlreadyShared { request_id: None });
+    assert_eq!(
+        verdict(SHARED, &seen(false, None), &memory, 0),
+        Verdict::InSync
+    );
+}
+
+#[test]
+fn what_was_tried_towards_one_state_does_not_stop_the_other() {
+    let memory = tried(ShareState::Shared, Last::Blocked(Problem::new("no")));
+    assert!(matches!(
+        verdict(SHARED, &seen(false, None), &memory, 0),
+        Verdict::Blocked(_)
+    ));
+    assert_eq!(
+        verdict(Intent::Unshared, &seen(true, None), &memory, 0),
+        Verdict::Act
+    );
+}
+
+#[test]
+fn a15_a20_what_cannot_be_shared_costs_no_write() {
+    let none = Memory::default();
+    let failed = |failed| {
+        Some(Eligibility::Unshareable {
+            failed,
+            reason: "why".into(),
+        })
+    };
+    for (eligibility, words) in [
+        (Some(Eligibility::Absent), "no such image"),
+        (failed(vec![Precondition::NotImported]), "imported"),
+        (
+            failed(vec![Precondition::NotWholeInstance]),
+            "full-instance",
+        ),
+        (failed(vec![Precondition::CloudInit]), "CloudInit"),
+        (
+            failed(vec![Precondition::Normal("CREATING".into())]),
+            "CREATING",
+        ),
+    ] {
+        match verdict(SHARED, &seen(false, eligibility), &none, 0) {
+            Verdict::Blocked(problem) => assert!(problem.message.contains(words), "{problem}"),
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+    assert_eq!(
+        verdict(SHARED, &seen(false, Some(Eligibility::Shareable)), &none, 0),
+        Verdict::Act
+    );
+}
+
+#[test]
+fn unshareable_without_a_visible_reason_may_be_a_lagging_list_and_is_looked_at_again() {
+    let doubtful = seen(
+        false,
+        Some(Eligibility::Unshareable {
+            failed: vec![],
+            reason: "platform".into(),
+        }),
+    );
+    let mut memory = Memory::default();
+    assert!(matches!(
+        verdict(SHARED, &doubtful, &memory, 10),
+        Verdict::Await { .. }
+    ));
+    memory.doubted_since.insert(img(), at(10));
+    assert!(matches!(
+        verdict(SHARED, &doubtful, &memory, 15),
+        Verdict::Await { .. }
+    ));
+    assert!(
+        matches!(verdict(SHARED, &doubtful, &memory, 16), Verdict::Blocked(p) if p.message.contains("platform"))
+    );
+}
+
+#[test]
+fn blind_goes_by_the_answers_to_its_own_writes() {
+    let blind = Observation::Blind(unseen());
+    let none = Memory::default();
+    assert_eq!(verdict(SHARED, &blind, &none, 0), Verdict::Act);
+    assert_eq!(verdict(Intent::Unshared, &blind, &none, 0), Verdict::Act);
+    for last in [acknowledged(0), Last::AlreadyShared { request_id: None }] {
+        let memory = tried(ShareState::Shared, last);
+        assert_eq!(verdict(SHARED, &blind, &memory, 0), Verdict::InSync);
+    }
+    assert_eq!(
+        verdict(
+            Intent::Unshared,
+            &blind,
+            &tried(ShareState::Unshared, acknowledged(0)),
+            0
+        ),
+        Verdict::InSync
+    );
+}
+
+#[test]
+fn only_first_shares_are_asked_about() {
+    let asked = |intent, memory: &Memory| {
+        let plan = planned(
+            &wanted(intent),
+            &seen(intent == Intent::Unshared, None),
+            memory,
+            1000,
+        );
+        share_candidates(&plan, memory).len()
+    };
+    assert_eq!(asked(SHARED, &Memory::default()), 1);
+    assert_eq!(asked(SHARED, &tried(ShareState::Shared, unclear(0))), 0);
+    assert_eq!(asked(Intent::Unshared, &Memory::default()), 0);
+}
+
+/// Every row of the truth table at once: whatever the inputs, at most one call per image follows, and
+/// none when the scope was not seen or the image is as desired.
+#[test]
+fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
+    let lasts = [
+        None,
+        Some(acknowledged(0)),
+        Some(unclear(0)),
+        Some(Last::AlreadyShared { request_id: None }),
+        Some(Last::Blocked(Problem::new("no"))),
+        Some(Last::Failed(Problem::new("no"))),
+    ];
+    let eligibilities = [
+        None,
+        Some(Eligibility::Shareable),
+        Some(Eligibility::Absent),
+    ];
+    let mut cases = 0;
+    for intent in [SHARED, Intent::Unshared] {
+        for protect in [false, true] {
+            for shared in [None, Some(false), Some(true)] {
+                for last in &lasts {
+                    for eligibility in &eligibilities {
+                        for seconds in [0, 5, 500] {
+                            let image = DesiredImage {
+                                protect,
+                                ..wanted(intent)
+                            };
+                            let observation = shared.map_or(Observation::Unseen(unseen()), |s| {
+                                seen(s, eligibility.clone())
+                            });
+                            let (state, _) = intent.at(chrono::DateTime::UNIX_EPOCH);
+                            let memory = last
+                                .clone()
+                                .map_or_else(Memory::default, |last| tried(state, last));
+                            let plan = planned(&image, &observation, &memory, seconds);
+                            let again = planned(&image, &observation, &memory, seconds);
+                            assert_eq!(format!("{plan:?}"), format!("{again:?}"));
+                            let acts = plan.actions().count();
+                            let differs = shared
+                                .is_some_and(|shared| shared != (state == ShareState::Shared));
+                            let guarded = protect && state == ShareState::Unshared;
+                            assert!(acts == 0 || (differs && !guarded), "{plan:?}");
+                            cases += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(cases, 2 * 2 * 3 * 6 * 3 * 3);
+}

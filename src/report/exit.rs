@@ -1,0 +1,36 @@
+/// The process's exit status, as the contract lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Done, and everything is in the desired state.
+    Done,
+    /// Manifests, credentials, state or API: nothing was decided.
+    Error,
+    /// `plan --detailed-exitcode`: there are changes.
+    Changes,
+    /// A guard withheld changes.
+    Withheld,
+    /// Finished, but some images are not in the desired state.
+    Incomplete,
+    /// The command line is wrong.
+    Usage,
+    /// SIGINT, after calls in flight settled.
+    Interrupted,
+    /// SIGTERM, after calls in flight settled.
+    Terminated,
+}
+
+impl ExitStatus {
+    /// The number.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Error => 1,
+            Self::Changes => 2,
+            Self::Withheld => 3,
+            Self::Incomplete => 4,
+            Self::Usage => 64,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! OUTCOME → text and JSON. Pure: values in, documents and lines out. The JSON documents are a public
+//! interface (`format_version` 1): fields are added, never changed.
+
+mod exit;
+mod plan;
+mod reconcile;
+mod style;
+
+use serde::Serialize;
+
+use crate::desired;
+
+pub use exit::ExitStatus;
+pub use plan::PlanDocument;
+pub use reconcile::{CallCounts, Ending, ReconcileDocument};
+pub use style::{plural, seconds};
+
+/// The version of every JSON document.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A place in a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Path as found.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+}
+
+impl From<&desired::Source> for Source {
+    fn from(source: &desired::Source) -> Self {
+        Self {
+            file: source.file.to_string(),
+            line: source.line,
+        }
+    }
+}
+
+/// A failure before anything was decided, in the shape that `-o json` prints.
+#[derive(Debug, Serialize)]
+pub struct ErrorDocument {
+    format_version: u32,
+    exit_code: u8,
+    error: String,
+}
+
+impl ErrorDocument {
+    /// `error` is one line or more for a person.
+    pub fn new(exit: ExitStatus, error: impl Into<String>) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            exit_code: exit.code(),
+            error: error.into(),
+        }
+    }
+}

@@ -1,0 +1,378 @@
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::style::{Sign, dim, heading, plural, seconds};
+use super::{ExitStatus, FORMAT_VERSION, Source};
+use crate::engine::{ScopeOutcome, StopReason};
+use crate::memory::{Last, Memory, Problem, Tried};
+use crate::model::{ImageId, Scope, ShareState};
+use crate::plan::{Actual, Decision, Verdict};
+
+/// What `reconcile -o json` prints.
+#[derive(Debug, Serialize)]
+pub struct ReconcileDocument {
+    format_version: u32,
+    exit_code: u8,
+    synced: bool,
+    summary: Summary,
+    images: Vec<ImageReport>,
+    calls: CallCounts,
+    elapsed_seconds: f64,
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip)]
+    text: String,
+}
+
+/// How the run as a whole ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// Why it ended early, if so.
+    pub stopped: Option<StopReason>,
+    /// Describe calls, Modify calls, throttled replies.
+    pub calls: CallCounts,
+    /// Wall time.
+    pub elapsed: Duration,
+}
+
+/// Calls of a run.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CallCounts {
+    /// Describe calls.
+    pub reads: u64,
+    /// Modify calls.
+    pub writes: u64,
+    /// Replies that said the rate was exceeded.
+    pub throttled: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Summary {
+    in_sync: u64,
+    shared: u64,
+    cancelled: u64,
+    blocked: u64,
+    failed: u64,
+    withheld: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageReport {
+    account: String,
+    region: &'static str,
+    image_id: String,
+    desired: &'static str,
+    actual: &'static str,
+    outcome: &'static str,
+    cause: &'static str,
+    blueprint_id: Option<String>,
+    error_code: Option<String>,
+    message: Option<String>,
+    request_id: Option<String>,
+    source: Source,
+}
+
+/// How one image ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    InSync,
+    Shared,
+    Cancelled,
+    Blocked,
+    Failed,
+    Withheld,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in_sync",
+            Self::Shared => "shared",
+            Self::Cancelled => "cancelled",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+            Self::Withheld => "withheld",
+        }
+    }
+
+    const fn sign(self) -> Option<Sign> {
+        match self {
+            Self::InSync => None,
+            Self::Shared => Some(Sign::Share),
+            Self::Cancelled => Some(Sign::Cancel),
+            Self::Blocked => Some(Sign::Blocked),
+            Self::Failed => Some(Sign::Failed),
+            Self::Withheld => Some(Sign::Withheld),
+        }
+    }
+}
+
+impl ReconcileDocument {
+    /// Puts the scopes' outcomes together.
+    pub fn new(scopes: &[ScopeOutcome], ending: Ending) -> Self {
+        let mut document = Self {
+            format_version: FORMAT_VERSION,
+            exit_code: 0,
+            synced: false,
+            summary: Summary::default(),
+            images: Vec::new(),
+            calls: ending.calls,
+            elapsed_seconds: (ending.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
+            warnings: Vec::new(),
+            error: None,
+            text: String::new(),
+        };
+        let mut unseen = Vec::new();
+        for scope in scopes {
+            unseen.extend(document.add_scope(scope));
+        }
+        let nothing_seen = !scopes.is_empty() && unseen.len() == scopes.len();
+        let exit = document.exit(ending.stopped, nothing_seen && ending.calls.writes == 0);
+        if exit == ExitStatus::Error {
+            unseen.sort();
+            unseen.dedup_by(|a, b| a.1 == b.1);
+            let whys: Vec<_> = unseen
+                .iter()
+                .map(|(scope, why)| format!("{scope}: {why}"))
+                .collect();
+            document.error = Some(format!(
+                "nothing could be observed, so nothing was decided: {}",
+                whys.join("; ")
+            ));
+        }
+        document.exit_code = exit.code();
+        document.synced = exit == ExitStatus::Done;
+        document.conclude(ending);
+        document
+    }
+
+    /// The process's exit status, which is also the document's.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+
+    /// The outcome for a person, with colour codes.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Why nothing was decided, if so.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    fn exit(&self, stopped: Option<StopReason>, nothing_decided: bool) -> ExitStatus {
+        match stopped {
+            Some(StopReason::Interrupted) => return ExitStatus::Interrupted,
+            Some(StopReason::Terminated) => return ExitStatus::Terminated,
+            Some(StopReason::TimedOut) | None => {}
+        }
+        if nothing_decided {
+            ExitStatus::Error
+        } else if self.summary.blocked + self.summary.failed > 0 {
+            ExitStatus::Incomplete
+        } else if self.summary.withheld > 0 {
+            ExitStatus::Withheld
+        } else {
+            ExitStatus::Done
+        }
+    }
+
+    /// Adds one scope; why it was not seen, if so.
+    fn add_scope(&mut self, scope: &ScopeOutcome) -> Option<(Scope, String)> {
+        if let Some(reason) = &scope.blind {
+            let name = &scope.plan.scope;
+            self.warnings.push(format!(
+                "{name}: reading is denied, so the API's answers to writes are all that is known: {reason}"
+            ));
+        }
+        let mut lines = String::new();
+        let mut unseen = None;
+        for (image, decision) in &scope.plan.decisions {
+            let (outcome, report) = image_report(&scope.plan.scope, image, decision, &scope.memory);
+            self.count(outcome);
+            if let Verdict::Unseen(why) = &decision.verdict {
+                unseen.get_or_insert_with(|| why.reason.clone());
+            } else if let Some(sign) = outcome.sign() {
+                let id = &report.image_id;
+                let what = report.message.as_deref().unwrap_or(report.outcome);
+                let place = dim(&decision.source);
+                let _ = writeln!(
+                    lines,
+                    "  {}  {what}  {place}",
+                    sign.paint(format_args!("{id:<14}"))
+                );
+            }
+            self.images.push(report);
+        }
+        if let Some(why) = &unseen {
+            let images = plural(scope.plan.decisions.len() as u64, "image");
+            lines = format!(
+                "  {}\n",
+                Sign::Failed.paint(format!("{images} held still: not observed: {why}"))
+            );
+        }
+        if !lines.is_empty() {
+            let _ = write!(self.text, "{}\n{lines}\n", heading(&scope.plan.scope));
+        }
+        unseen.map(|why| (scope.plan.scope.clone(), why))
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        let summary = &mut self.summary;
+        *match outcome {
+            Outcome::InSync => &mut summary.in_sync,
+            Outcome::Shared => &mut summary.shared,
+            Outcome::Cancelled => &mut summary.cancelled,
+            Outcome::Blocked => &mut summary.blocked,
+            Outcome::Failed => &mut summary.failed,
+            Outcome::Withheld => &mut summary.withheld,
+        } += 1;
+    }
+
+    fn conclude(&mut self, ending: Ending) {
+        let Summary {
+            in_sync,
+            shared,
+            cancelled,
+            blocked,
+            failed,
+            withheld,
+        } = self.summary;
+        let head = match ending.stopped {
+            Some(StopReason::Interrupted | StopReason::Terminated) => "Stopped",
+            Some(StopReason::TimedOut) => "Timed out",
+            None if self.synced => "In sync",
+            None => "Not in sync",
+        };
+        let counts = [
+            (shared, "shared"),
+            (cancelled, "cancelled"),
+            (blocked, "blocked"),
+            (failed, "failed"),
+            (withheld, "withheld"),
+        ];
+        let _ = write!(self.text, "{head}: ");
+        for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
+            let _ = write!(self.text, "{count} {word}, ");
+        }
+        let CallCounts {
+            reads,
+            writes,
+            throttled,
+        } = ending.calls;
+        let (writes, reads) = (plural(writes, "write"), plural(reads, "read"));
+        let _ = write!(self.text, "{in_sync} already as desired ({writes}, {reads}");
+        if throttled > 0 {
+            let _ = write!(self.text, ", {throttled} throttled");
+        }
+        let _ = writeln!(self.text, ", {}).", seconds(ending.elapsed));
+    }
+}
+
+fn image_report(
+    scope: &Scope,
+    image: &ImageId,
+    decision: &Decision,
+    memory: &Memory,
+) -> (Outcome, ImageReport) {
+    let tried = memory.tried_towards(image, decision.desired);
+    let (outcome, problem) = outcome(decision, tried);
+    let (acknowledged_blueprint, request_id) = acknowledgement(tried);
+    let (actual, blueprint_id) = match &decision.actual {
+        Actual::Shared(blueprint) => ("shared", blueprint.clone().or(acknowledged_blueprint)),
+        Actual::Unshared => ("unshared", None),
+        Actual::Unknown => ("unknown", None),
+    };
+    let (message, error_code, request_id) = match problem {
+        Some(problem) => (
+            Some(problem.message),
+            problem.code,
+            problem.request_id.or(request_id),
+        ),
+        None => (None, None, request_id),
+    };
+    let report = ImageReport {
+        account: scope.account.to_string(),
+        region: scope.region.as_str(),
+        image_id: image.to_string(),
+        desired: decision.desired.as_str(),
+        actual,
+        outcome: outcome.as_str(),
+        cause: decision.cause.as_str(),
+        blueprint_id,
+        error_code,
+        message,
+        request_id,
+        source: Source::from(&decision.source),
+    };
+    (outcome, report)
+}
+
+/// The last plan's verdict, in the light of what was written.
+fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
+    let written = tried.is_some_and(|tried| tried.acknowledged + tried.unclear > 0);
+    match &decision.verdict {
+        Verdict::InSync if written && decision.desired == ShareState::Shared => {
+            (Outcome::Shared, None)
+        }
+        Verdict::InSync if written => (Outcome::Cancelled, None),
+        Verdict::InSync => (Outcome::InSync, None),
+        Verdict::Blocked(problem) => (Outcome::Blocked, Some(problem.clone())),
+        Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.as_str()))),
+        Verdict::Failed(problem) => (Outcome::Failed, Some(problem.clone())),
+        Verdict::Unseen(unseen) => {
+            let problem = Problem {
+                message: format!("not observed: {unseen}"),
+                code: unseen.code.clone(),
+                request_id: unseen.request_id.clone(),
+            };
+            (Outcome::Failed, Some(problem))
+        }
+        // The run ended before the image was decided on again.
+        Verdict::Act | Verdict::Await { .. } => undecided(decision, tried),
+    }
+}
+
+fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
+    match tried.map(|tried| &tried.last) {
+        Some(Last::Blocked(problem)) => (Outcome::Blocked, Some(problem.clone())),
+        Some(Last::Failed(problem) | Last::Unclear { problem, .. }) => {
+            (Outcome::Failed, Some(problem.clone()))
+        }
+        Some(Last::AlreadyShared { .. }) => (Outcome::InSync, None),
+        Some(Last::Acknowledged { request_id, .. }) => {
+            let message = "accepted by the API, but the run ended before reading showed it".into();
+            (
+                Outcome::Failed,
+                Some(Problem {
+                    message,
+                    code: None,
+                    request_id: request_id.clone(),
+                }),
+            )
+        }
+        None => {
+            let message = match &decision.verdict {
+                Verdict::Await { reason, .. } => reason.to_string(),
+                _ => "not tried: the run ended first".to_owned(),
+            };
+            (Outcome::Failed, Some(Problem::new(message)))
+        }
+    }
+}
+
+fn acknowledgement(tried: Option<&Tried>) -> (Option<String>, Option<String>) {
+    match tried.map(|tried| &tried.last) {
+        Some(Last::Acknowledged {
+            blueprint_id,
+            request_id,
+            ..
+        }) => (blueprint_id.clone(), request_id.clone()),
+        Some(Last::AlreadyShared { request_id }) => (None, request_id.clone()),
+        _ => (None, None),
+    }
+}
