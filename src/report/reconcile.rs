@@ -25,6 +25,9 @@ pub struct ReconcileDocument {
     error: Option<String>,
     #[serde(skip)]
     text: String,
+    /// Writes that the API accepted and reading did not show before the end.
+    #[serde(skip)]
+    unconfirmed: u64,
 }
 
 /// How the run as a whole ended.
@@ -124,6 +127,7 @@ impl ReconcileDocument {
             warnings: Vec::new(),
             error: None,
             text: String::new(),
+            unconfirmed: 0,
         };
         let mut unseen = Vec::new();
         for scope in scopes {
@@ -172,7 +176,7 @@ impl ReconcileDocument {
         }
         if nothing_decided {
             ExitStatus::Error
-        } else if self.summary.blocked + self.summary.failed > 0 {
+        } else if self.summary.blocked + self.summary.failed + self.unconfirmed > 0 {
             ExitStatus::Incomplete
         } else if self.summary.withheld > 0 {
             ExitStatus::Withheld
@@ -194,6 +198,8 @@ impl ReconcileDocument {
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan.scope, image, decision, &scope.memory);
             self.count(outcome);
+            let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
+            self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
             if let Verdict::Unseen(why) = &decision.verdict {
                 unseen.get_or_insert_with(|| why.reason.clone());
             } else if let Some(sign) = outcome.sign() {
@@ -345,15 +351,17 @@ fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Pro
         }
         Some(Last::AlreadyShared { .. }) => (Outcome::InSync, None),
         Some(Last::Acknowledged { request_id, .. }) => {
+            let outcome = match decision.desired {
+                ShareState::Shared => Outcome::Shared,
+                ShareState::Unshared => Outcome::Cancelled,
+            };
             let message = "accepted by the API, but the run ended before reading showed it".into();
-            (
-                Outcome::Failed,
-                Some(Problem {
-                    message,
-                    code: None,
-                    request_id: request_id.clone(),
-                }),
-            )
+            let problem = Problem {
+                message,
+                code: None,
+                request_id: request_id.clone(),
+            };
+            (outcome, Some(problem))
         }
         None => {
             let message = match &decision.verdict {

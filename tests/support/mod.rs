@@ -1,0 +1,457 @@
+//! A small cloud behind the `Transport` port, on tokio's paused clock: hours pass in milliseconds, and
+//! one seed always gives one run. It checks no signatures (the simulator and the stand-in do); it counts,
+//! lags, breaks and keeps a ledger.
+
+#![allow(
+    unreachable_pub,
+    reason = "shared by test crates that have no public interface"
+)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sharekeeper::desired::{Cause, Desired, DesiredImage, Intent, Source};
+use sharekeeper::engine::{Event, Listener};
+use sharekeeper::host::{
+    Attempt, Clock, Dice, Journal, JournalError, Reply, Request, SystemClock, Transport,
+    TransportError,
+};
+use sharekeeper::model::{
+    AccountName, ImageId, ImageKey, Moment, Permission, Region, Scope, Timestamp,
+};
+
+/// What to do to one call instead of answering it properly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection is never made.
+    NotSent,
+    /// No answer, and no effect.
+    LostBefore,
+    /// The effect, and no answer.
+    LostAfter,
+    /// The effect, and an answer nobody can read.
+    GarbageAfter,
+    /// A gateway's page; no effect.
+    Html503,
+    /// `InternalError`, and no effect.
+    Internal,
+}
+
+impl Fault {
+    pub const ALL: [Self; 6] = [
+        Self::NotSent,
+        Self::LostBefore,
+        Self::LostAfter,
+        Self::GarbageAfter,
+        Self::Html503,
+        Self::Internal,
+    ];
+}
+
+/// One call as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    pub at: Moment,
+    pub host: String,
+    pub region: String,
+    pub action: String,
+    pub body: Value,
+    /// The error code answered, or `ok`, or the fault.
+    pub answer: String,
+}
+
+/// Decides what befalls a call: action, region, and a die.
+pub type Fate = Box<dyn Fn(&str, &str, &mut fastrand::Rng) -> Option<Fault>>;
+/// An error code for a call, if it is refused: action, region, body.
+pub type Refuse = Box<dyn Fn(&str, &str, &Value) -> Option<&'static str>>;
+/// Changes a page before it is sent: region, offset, page.
+pub type Tamper = Box<dyn Fn(&str, u64, &mut Value)>;
+
+/// How the cloud behaves; change it between runs.
+pub struct Behaviour {
+    /// One way and back together.
+    pub latency: Duration,
+    /// How long reads lag behind writes.
+    pub lag: Duration,
+    /// Calls of `ModifyImageSharePermission` in a sliding second.
+    pub write_limit: usize,
+    /// Server time minus ours.
+    pub clock_offset: chrono::TimeDelta,
+    pub fault: Fate,
+    pub refuse: Refuse,
+    pub tamper: Tamper,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            latency: Duration::from_millis(80),
+            lag: Duration::ZERO,
+            write_limit: 20,
+            clock_offset: chrono::TimeDelta::zero(),
+            fault: Box::new(|_, _, _| None),
+            refuse: Box::new(|_, _, _| None),
+            tamper: Box::new(|_, _, _| {}),
+        }
+    }
+}
+
+/// One region's image.
+#[derive(Clone, Debug)]
+struct Image {
+    /// Share states, each with the moment it began.
+    history: Vec<(Moment, bool)>,
+    shareable: bool,
+}
+
+pub struct Cloud {
+    clock: SystemClock,
+    dice: RefCell<fastrand::Rng>,
+    pub behaviour: RefCell<Behaviour>,
+    images: RefCell<BTreeMap<(String, String), Image>>,
+    windows: RefCell<BTreeMap<String, VecDeque<Moment>>>,
+    pub calls: RefCell<Vec<Call>>,
+}
+
+impl Cloud {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            clock: SystemClock::start(),
+            dice: RefCell::new(fastrand::Rng::with_seed(seed)),
+            behaviour: RefCell::default(),
+            images: RefCell::default(),
+            windows: RefCell::default(),
+            calls: RefCell::default(),
+        }
+    }
+
+    pub fn add(&self, region: &str, image: &str, shared: bool) {
+        self.add_image(region, image, shared, true);
+    }
+
+    pub fn add_image(&self, region: &str, image: &str, shared: bool, shareable: bool) {
+        let image_state = Image {
+            history: vec![(Moment::default(), shared)],
+            shareable,
+        };
+        self.images
+            .borrow_mut()
+            .insert((region.into(), image.into()), image_state);
+    }
+
+    pub fn is_shared(&self, region: &str, image: &str) -> bool {
+        self.images.borrow()[&(region.into(), image.into())].shared_at(self.clock.moment())
+    }
+
+    pub fn calls_of(&self, action: &str) -> Vec<Call> {
+        self.calls
+            .borrow()
+            .iter()
+            .filter(|call| call.action == action)
+            .cloned()
+            .collect()
+    }
+
+    pub fn writes(&self) -> Vec<Call> {
+        self.calls_of("ModifyImageSharePermission")
+    }
+
+    /// The most calls of `action` that arrived at one host in a sliding second.
+    pub fn most_in_a_second(&self, action: &str) -> usize {
+        let calls = self.calls_of(action);
+        let in_window = |from: &Call| {
+            let near = |call: &&Call| {
+                call.host == from.host
+                    && call.at >= from.at
+                    && call.at.since(from.at) < Duration::from_secs(1)
+            };
+            calls.iter().filter(near).count()
+        };
+        calls.iter().map(in_window).max().unwrap_or(0)
+    }
+
+    fn answer(
+        &self,
+        action: &str,
+        region: &str,
+        host: &str,
+        signed_at: i64,
+        body: &Value,
+    ) -> Result<Value, String> {
+        let behaviour = self.behaviour.borrow();
+        let server = (self.now() + behaviour.clock_offset).timestamp();
+        if (server - signed_at).abs() > 300 {
+            return Err("AuthFailure.SignatureExpire".into());
+        }
+        if let Some(code) = (behaviour.refuse)(action, region, body) {
+            return Err(code.into());
+        }
+        match action {
+            "ModifyImageSharePermission" => self.modify(region, host, body, behaviour.write_limit),
+            "DescribeBlueprints" => {
+                let offset = body["Offset"].as_u64().unwrap_or(0);
+                let mut page = self.blueprints(region, offset, behaviour.lag);
+                (behaviour.tamper)(region, offset, &mut page);
+                Ok(page)
+            }
+            "DescribeImagesToShare" => Ok(self.images_to_share(region, body)),
+            other => panic!("unexpected action {other}"),
+        }
+    }
+
+    fn modify(
+        &self,
+        region: &str,
+        host: &str,
+        body: &Value,
+        limit: usize,
+    ) -> Result<Value, String> {
+        let now = self.clock.moment();
+        let mut windows = self.windows.borrow_mut();
+        let window = windows.entry(host.into()).or_default();
+        window.retain(|at| now.since(*at) < Duration::from_secs(1));
+        if window.len() >= limit {
+            return Err("RequestLimitExceeded".into());
+        }
+        window.push_back(now);
+        let id = body["ImageId"].as_str().expect("ImageId is a string");
+        let mut images = self.images.borrow_mut();
+        let Some(image) = images.get_mut(&(region.into(), id.into())) else {
+            return Err("ResourceNotFound.ImageIdNotFound".into());
+        };
+        match (body["Permission"].as_str(), image.shared_at(now)) {
+            (Some("SHARE"), true) => Err("UnsupportedOperation.ImageAlreadyShared".into()),
+            (Some("SHARE"), false) if !image.shareable => {
+                Err("UnsupportedOperation.ImageUnableToShare".into())
+            }
+            (Some("SHARE"), false) => {
+                image.history.push((now, true));
+                Ok(json!({"BlueprintId": format!("lhbp-{id}"), "RequestId": "r"}))
+            }
+            (Some("CANCEL"), true) => {
+                image.history.push((now, false));
+                Ok(json!({"BlueprintId": null, "RequestId": "r"}))
+            }
+            (Some("CANCEL"), false) => Err("UnsupportedOperation.BlueprintHasNotShared".into()),
+            (other, _) => panic!("unexpected permission {other:?}"),
+        }
+    }
+
+    fn blueprints(&self, region: &str, offset: u64, lag: Duration) -> Value {
+        let seen_at = Moment::new(self.clock.moment().since_start().saturating_sub(lag));
+        let images = self.images.borrow();
+        let rows: Vec<_> = images
+            .iter()
+            .filter(|((at, _), image)| at == region && image.shared_at(seen_at))
+            .map(|((_, id), _)| json!({"BlueprintId": format!("lhbp-{id}"), "ImageId": id, "BlueprintState": "NORMAL"}))
+            .collect();
+        let from = usize::try_from(offset).expect("small");
+        let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
+        json!({"TotalCount": rows.len(), "BlueprintSet": page, "RequestId": "r"})
+    }
+
+    fn images_to_share(&self, region: &str, body: &Value) -> Value {
+        let now = self.clock.moment();
+        let images = self.images.borrow();
+        let rows: Vec<_> = body["ImageIds"]
+            .as_array()
+            .expect("asks by id")
+            .iter()
+            .filter_map(|id| {
+                let id = id.as_str()?;
+                let image = images.get(&(region.to_owned(), id.to_owned()))?;
+                Some(json!({
+                    "ImageId": id, "ImageState": "NORMAL", "IsSupportCloudinit": true,
+                    "IsShareable": image.shareable && !image.shared_at(now), "UnshareableReason": "because",
+                }))
+            })
+            .collect();
+        json!({"TotalCount": rows.len(), "ImageSet": rows, "RequestId": "r"})
+    }
+}
+
+impl Image {
+    fn shared_at(&self, moment: Moment) -> bool {
+        self.history
+            .iter()
+            .rev()
+            .find(|(since, _)| *since <= moment)
+            .is_some_and(|(_, shared)| *shared)
+    }
+}
+
+impl Clock for Cloud {
+    fn now(&self) -> Timestamp {
+        let start = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
+        start + self.clock.moment().since_start()
+    }
+    fn moment(&self) -> Moment {
+        self.clock.moment()
+    }
+    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+        self.clock.sleep_until(at)
+    }
+}
+
+impl Dice for Cloud {
+    fn unit(&self) -> f64 {
+        self.dice.borrow_mut().f64()
+    }
+}
+
+impl Transport for Cloud {
+    async fn send(&self, request: Request) -> Result<Reply, TransportError> {
+        let header = |name| {
+            request
+                .headers
+                .iter()
+                .find(|h| h.name == name)
+                .expect("is sent")
+                .value
+                .clone()
+        };
+        let (action, region, host) = (header("x-tc-action"), header("x-tc-region"), header("host"));
+        let signed_at: i64 = header("x-tc-timestamp").parse().expect("seconds");
+        let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+        let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.dice.borrow_mut());
+        let half = self.behaviour.borrow().latency / 2;
+        self.sleep_until(self.moment() + half).await;
+        let at = self.moment();
+        let log = |answer: String| {
+            let call = Call {
+                at,
+                host: host.clone(),
+                region: region.clone(),
+                action: action.clone(),
+                body: body.clone(),
+                answer,
+            };
+            self.calls.borrow_mut().push(call);
+        };
+        if let Some(fault) = fault {
+            if matches!(fault, Fault::LostAfter | Fault::GarbageAfter) {
+                let _ = self.answer(&action, &region, &host, signed_at, &body);
+            }
+            log(format!("{fault:?}"));
+            let ok = |status, body: &str| {
+                Ok(Reply {
+                    status,
+                    date: None,
+                    body: body.as_bytes().to_vec(),
+                })
+            };
+            return match fault {
+                Fault::NotSent => Err(TransportError::NotSent("connection refused".into())),
+                Fault::LostBefore | Fault::LostAfter => {
+                    self.sleep_until(self.moment() + request.deadline).await;
+                    Err(TransportError::Lost("no reply within 8 s".into()))
+                }
+                Fault::GarbageAfter => ok(200, "}{"),
+                Fault::Html503 => ok(503, "<html>busy</html>"),
+                Fault::Internal => ok(
+                    200,
+                    r#"{"Response":{"Error":{"Code":"InternalError","Message":"x"}}}"#,
+                ),
+            };
+        }
+        let answer = self.answer(&action, &region, &host, signed_at, &body);
+        log(answer
+            .as_ref()
+            .err()
+            .cloned()
+            .unwrap_or_else(|| "ok".into()));
+        self.sleep_until(self.moment() + half).await;
+        let body = match answer {
+            Ok(response) => json!({"Response": response}),
+            Err(code) => {
+                json!({"Response": {"Error": {"Code": code, "Message": "no"}, "RequestId": "r"}})
+            }
+        };
+        let server = self.now() + self.behaviour.borrow().clock_offset;
+        let date = Some(server.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        Ok(Reply {
+            status: 200,
+            date,
+            body: body.to_string().into_bytes(),
+        })
+    }
+}
+
+/// Keeps what was recorded, so that a test can hold it against what arrived.
+#[derive(Default)]
+pub struct Recorded {
+    pub intents: RefCell<Vec<(ImageKey, Permission)>>,
+    pub outcomes: RefCell<Vec<String>>,
+}
+
+impl Journal for Recorded {
+    async fn intent(&self, attempt: &Attempt) -> Result<(), JournalError> {
+        assert_ne!(
+            attempt.cause,
+            Cause::Expired,
+            "no test here lets an image expire"
+        );
+        self.intents
+            .borrow_mut()
+            .push((attempt.key.clone(), attempt.permission));
+        Ok(())
+    }
+
+    async fn outcome(
+        &self,
+        _: &Attempt,
+        outcome: &str,
+        _: Option<&str>,
+    ) -> Result<(), JournalError> {
+        self.outcomes.borrow_mut().push(outcome.to_owned());
+        Ok(())
+    }
+}
+
+/// Hears nothing.
+pub struct Silent;
+
+impl Listener for Silent {
+    fn event(&self, _: Event<'_>) {}
+}
+
+/// Desires of the default account.
+pub fn desired<'a>(images: impl IntoIterator<Item = (&'a str, String, bool)>) -> Desired {
+    let mut desired = Desired::default();
+    for (line, (region, image, shared)) in (1..).zip(images) {
+        let region = Region::new(region).expect("a region");
+        let scope = Scope {
+            account: AccountName::default(),
+            region,
+        };
+        let key = ImageKey {
+            scope,
+            image: ImageId::new(&image).expect("an id"),
+        };
+        let intent = if shared {
+            Intent::Shared {
+                from: None,
+                until: None,
+            }
+        } else {
+            Intent::Unshared
+        };
+        let source = Source {
+            file: "test.yaml".into(),
+            line,
+        };
+        let labels = BTreeMap::new().into();
+        desired.images.insert(
+            key,
+            DesiredImage {
+                intent,
+                protect: false,
+                source,
+                labels,
+            },
+        );
+    }
+    desired
+}
