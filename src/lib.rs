@@ -3,6 +3,8 @@
 
 pub mod model;
 
+pub mod manifest;
+
 pub mod desired;
 
 pub mod observed;
@@ -24,3 +26,5 @@ pub mod observe;
 pub mod engine;
 
 pub mod report;
+
+pub mod cli;

@@ -1,2 +1,7 @@
 //! The `sharekeeper` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sharekeeper::cli::run(std::env::args_os().collect())
+}

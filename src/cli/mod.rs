@@ -1,0 +1,148 @@
+//! Arguments → settings → one command, and its exit status. Holds no rule of its own: it joins the
+//! parts, among them the simulator to the rest.
+
+mod args;
+mod connect;
+mod logging;
+mod output;
+mod plan;
+mod progress;
+mod reconcile;
+mod session;
+mod sim;
+mod validate;
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Arguments, Command, Output, Paths, Target};
+use output::Failure;
+use progress::Stderr;
+use session::Session;
+
+use crate::desired::Desired;
+use crate::manifest;
+use crate::report::ExitStatus;
+
+/// Runs the command line `arguments`, the program's name included.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let typed = match Arguments::try_parse_from(&arguments) {
+        Ok(typed) => typed,
+        Err(error) => return ExitCode::from(usage(&error, &arguments)),
+    };
+    output::choose_color(typed.common.color);
+    let stderr = Stderr::default();
+    logging::start(&typed.common, &stderr);
+    let output = typed.common.output;
+    let code = command(typed, stderr).unwrap_or_else(|failure| {
+        // Where even stdout fails, the exit status is all there is left to tell.
+        let _ = output::fail(output, &failure);
+        failure.exit.code()
+    });
+    ExitCode::from(code)
+}
+
+fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
+    let common = &typed.common;
+    let output = common.output;
+    let done = ExitStatus::Done.code();
+    match &typed.command {
+        Command::Validate(paths) => Ok(validate::run(paths, output)?.code()),
+        Command::Plan(arguments) => {
+            let desired = match desired(&arguments.paths, &arguments.target, output)? {
+                Ok(desired) => desired,
+                Err(exit) => return Ok(exit.code()),
+            };
+            block_on(async {
+                let session = Session::open(&arguments.target, common, &desired).await?;
+                plan::run(arguments, &desired, session, output).await
+            })
+        }
+        Command::Reconcile(arguments) => {
+            let desired = match desired(&arguments.paths, &arguments.target, output)? {
+                Ok(desired) => desired,
+                Err(exit) => return Ok(exit.code()),
+            };
+            block_on(async {
+                let session = Session::open(&arguments.target, common, &desired).await?;
+                reconcile::run(arguments, &desired, session, output, stderr).await
+            })
+        }
+        Command::Sim(arguments) => block_on(sim::run(arguments, output)),
+        Command::Schema => {
+            let schema =
+                serde_json::to_string_pretty(&manifest::schema()).map_err(io::Error::from)?;
+            output::print_raw(format!("{schema}\n").as_bytes())?;
+            Ok(done)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(
+                *shell,
+                &mut Arguments::command(),
+                "sharekeeper",
+                &mut script,
+            );
+            output::print_raw(&script)?;
+            Ok(done)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            output::print_raw(&page)?;
+            Ok(done)
+        }
+    }
+}
+
+/// The manifests, whole and narrowed; else the status to leave with.
+fn desired(
+    paths: &Paths,
+    target: &Target,
+    output: Output,
+) -> Result<Result<Desired, ExitStatus>, Failure> {
+    Ok(validate::load(paths, output)?.map(|mut desired| {
+        target.narrow.apply(&mut desired);
+        desired
+    }))
+}
+
+/// One thread is plenty for 20 calls a second.
+fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Prints help, the version, or what is wrong with the command line. clap's own status for the last
+/// is 2, which means "changes" here.
+fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    let asked = !error.use_stderr();
+    // As in `run`: the exit status is all there is left to tell.
+    let _ = error.print();
+    if asked {
+        return ExitStatus::Done.code();
+    }
+    if asks_for_json(arguments) {
+        let document =
+            crate::report::ErrorDocument::new(ExitStatus::Usage, error.to_string().trim_end());
+        let _ = output::print(Output::Json, &document, "");
+    }
+    ExitStatus::Usage.code()
+}
+
+/// Whether the command line that could not be read asks for JSON all the same.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let words: Vec<_> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    words
+        .windows(2)
+        .any(|pair| matches!(pair, ["-o" | "--output", "json"]))
+        || words
+            .iter()
+            .any(|word| matches!(*word, "-ojson" | "-o=json" | "--output=json"))
+        || std::env::var("SHAREKEEPER_OUTPUT").is_ok_and(|output| output == "json")
+}

@@ -1,0 +1,172 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output;
+use crate::engine::{Event, Listener};
+use crate::host::{Clock, SystemClock};
+use crate::model::{Moment, Scope};
+use crate::report::{plural, seconds};
+
+/// Between two plain lines of progress: a CI log shows life without filling up.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Where log lines and progress share stderr: a line that is written while the bar is shown goes above
+/// it.
+#[derive(Clone, Default)]
+pub(super) struct Stderr {
+    bar: Arc<Mutex<Option<ProgressBar>>>,
+}
+
+impl Stderr {
+    fn show(&self, bar: Option<ProgressBar>) {
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bar = self
+            .bar
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match bar {
+            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Shows how far `reconcile` is: a bar with the time left on a terminal, else a line now and then.
+pub(super) struct Progress {
+    stderr: Stderr,
+    bar: Option<ProgressBar>,
+    clock: SystemClock,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Writes ahead, by scope, as last planned.
+    planned: BTreeMap<Scope, u64>,
+    done: u64,
+    spoke_at: Option<Moment>,
+}
+
+impl Progress {
+    /// A bar if stderr is a terminal.
+    pub(super) fn new(stderr: Stderr) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+            bar.set_style(style());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            stderr.show(Some(bar.clone()));
+            bar
+        });
+        Self {
+            stderr,
+            bar,
+            clock: SystemClock::start(),
+            state: RefCell::default(),
+        }
+    }
+
+    fn planned(&self, scope: &Scope, writes: usize) {
+        let mut state = self.state.borrow_mut();
+        // Planned again, what is still ahead is ahead once more.
+        let ahead = writes as u64;
+        let before = state.planned.insert(scope.clone(), ahead).unwrap_or(0);
+        let Some(bar) = &self.bar else {
+            if ahead > 0 {
+                output::note(format_args!("{scope}: {} ahead", plural(ahead, "write")));
+            }
+            return;
+        };
+        bar.set_message("");
+        if before == 0 {
+            bar.inc_length(ahead);
+        } else {
+            let total = state.done + state.planned.values().sum::<u64>();
+            bar.set_length(total);
+        }
+    }
+
+    fn answered(&self, scope: &Scope, done: bool) {
+        if !done {
+            return;
+        }
+        let mut state = self.state.borrow_mut();
+        state.done += 1;
+        if let Some(ahead) = state.planned.get_mut(scope) {
+            *ahead = ahead.saturating_sub(1);
+        }
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+            return;
+        }
+        let now = self.clock.moment();
+        if state
+            .spoke_at
+            .is_some_and(|at| now.since(at) < PLAIN_INTERVAL)
+        {
+            return;
+        }
+        if state.spoke_at.replace(now).is_some() {
+            let ahead: u64 = state.planned.values().sum();
+            let since = seconds(now.since_start());
+            output::note(format_args!(
+                "{} done after {since}, {ahead} ahead",
+                plural(state.done, "write")
+            ));
+        }
+    }
+}
+
+impl Listener for Progress {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Planned { scope, writes } => self.planned(scope, writes),
+            Event::Answered { key, done, .. } => self.answered(&key.scope, done),
+            Event::Waiting { scope, images } => {
+                let what = format!(
+                    "{scope}: waiting until reads show {}",
+                    plural(images as u64, "image")
+                );
+                match &self.bar {
+                    Some(bar) => bar.set_message(what),
+                    None => tracing::info!("{what}"),
+                }
+            }
+            Event::Trouble { scope, what } => {
+                let line = format!("{scope}: {what}");
+                match &self.bar {
+                    Some(bar) => bar.suspend(|| output::warn(line)),
+                    None => output::warn(line),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.stderr.show(None);
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:30} {pos}/{len} writes, {per_sec:.0}, {eta} left {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,82 @@
+use std::io;
+
+use serde::Serialize;
+
+use super::args::{Output, Paths};
+use super::output;
+use crate::desired::Desired;
+use crate::manifest::{self, Diagnostic, Diagnostics, Loaded};
+use crate::report::{ExitStatus, FORMAT_VERSION, plural};
+
+/// What `validate -o json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    format_version: u32,
+    exit_code: u8,
+    documents: usize,
+    images: usize,
+    errors: &'a [Diagnostic],
+    warnings: &'a [Diagnostic],
+}
+
+/// `validate`.
+pub(super) fn run(paths: &Paths, output: Output) -> io::Result<ExitStatus> {
+    match manifest::load(&paths.paths) {
+        Ok(loaded) => {
+            show_warnings(&loaded.warnings);
+            let (documents, images) = (loaded.documents, loaded.desired.images.len());
+            let document = Document {
+                format_version: FORMAT_VERSION,
+                exit_code: ExitStatus::Done.code(),
+                documents,
+                images,
+                errors: &[],
+                warnings: &loaded.warnings,
+            };
+            let text = format!(
+                "Valid: {}, {}.\n",
+                plural(documents as u64, "document"),
+                plural(images as u64, "image")
+            );
+            output::print(output, &document, &text)?;
+            Ok(ExitStatus::Done)
+        }
+        Err(diagnostics) => refuse(&diagnostics, output),
+    }
+}
+
+/// Reads the manifests for a command that needs them whole. The status to leave with, if they are not.
+pub(super) fn load(paths: &Paths, output: Output) -> io::Result<Result<Desired, ExitStatus>> {
+    match manifest::load(&paths.paths) {
+        Ok(Loaded {
+            desired, warnings, ..
+        }) => {
+            show_warnings(&warnings);
+            Ok(Ok(desired))
+        }
+        Err(diagnostics) => refuse(&diagnostics, output).map(Err),
+    }
+}
+
+fn refuse(diagnostics: &Diagnostics, output: Output) -> io::Result<ExitStatus> {
+    let exit = ExitStatus::Error;
+    output::note(diagnostics.render(true).trim_end());
+    if output == Output::Json {
+        let document = Document {
+            format_version: FORMAT_VERSION,
+            exit_code: exit.code(),
+            documents: diagnostics.documents(),
+            images: diagnostics.images(),
+            errors: diagnostics.errors(),
+            warnings: &[],
+        };
+        output::print(output, &document, "")?;
+    }
+    Ok(exit)
+}
+
+fn show_warnings(warnings: &[Diagnostic]) {
+    for warning in warnings {
+        output::note(warning.render(true).trim_end());
+    }
+}

@@ -1,0 +1,116 @@
+use super::decode::Document;
+use super::fields::{Fields, Reader};
+use super::suggest::did_you_mean;
+use super::tree::{Node, Value};
+use crate::api::Endpoint;
+use crate::desired::{Account, CredentialSource, Source};
+use crate::model::AccountName;
+
+/// Sources that the format knows.
+const SOURCES: [&str; 6] = [
+    "environment",
+    "profile",
+    "file",
+    "cvm-role",
+    "tke-oidc",
+    "assume-role",
+];
+/// The API's limit of writes a second.
+const RATE_MAX: u32 = 20;
+
+/// Reads an `Account` document.
+pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Option<Document> {
+    let metadata = reader.metadata(fields);
+    let mut account = Account {
+        uin: None,
+        endpoint: None,
+        rate: None,
+        credentials: CredentialSource::default(),
+        // Put in once the file's name is at hand.
+        source: Source {
+            file: "".into(),
+            line: 0,
+        },
+    };
+    if let Some(spec) = fields.get("spec") {
+        let spec = reader.fields(spec, "`spec`", &["uin", "endpoint", "rate", "credentials"])?;
+        account.uin = spec.get("uin").and_then(|node| uin(reader, node));
+        account.endpoint = spec.get("endpoint").and_then(|node| endpoint(reader, node));
+        account.rate = spec.get("rate").and_then(|node| rate(reader, node));
+        if let Some(node) = spec.get("credentials") {
+            account.credentials = credentials(reader, node)?;
+        }
+    }
+    let (name, place, _) = metadata?;
+    let name = AccountName::new(&name?)?;
+    Some(Document::Account {
+        name,
+        place,
+        account,
+    })
+}
+
+/// Digits, quoted or not: a number of that size is exact as written.
+fn uin(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<String> {
+    let text = reader.scalar(node, "`uin`")?;
+    if !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(text.to_owned());
+    }
+    reader
+        .error(node, format!("`{text}` is not a uin"))
+        .help("the root account's number, such as \"100000000001\"");
+    None
+}
+
+fn endpoint(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Endpoint> {
+    let text = reader.text(node, "`endpoint`")?;
+    Endpoint::new(text)
+        .map_err(|error| {
+            reader
+                .error(node, format!("`{text}` is not an endpoint"))
+                .help(error.to_string());
+        })
+        .ok()
+}
+
+fn rate(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<u32> {
+    let number = match &node.value {
+        Value::Scalar { text, plain: true } => text
+            .parse()
+            .ok()
+            .filter(|rate| (1..=RATE_MAX).contains(rate)),
+        _ => None,
+    };
+    if number.is_none() {
+        reader
+            .error(
+                node,
+                format!("`rate` must be a whole number from 1 to {RATE_MAX}"),
+            )
+            .help("writes a second per access point; the console shares the quota of 20");
+    }
+    number
+}
+
+fn credentials(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<CredentialSource> {
+    let fields = reader.fields(node, "`credentials`", &["from"])?;
+    let from = reader.required(&fields, "from", "`credentials`")?;
+    let text = reader.text(from, "`from`")?;
+    if text == "environment" {
+        return Some(CredentialSource::Environment);
+    }
+    if SOURCES.contains(&text) {
+        reader
+            .error(
+                from,
+                format!("credentials from `{text}` are not supported by this version"),
+            )
+            .help("use `environment`");
+    } else {
+        let help = did_you_mean(text, SOURCES).unwrap_or_else(|| "use `environment`".to_owned());
+        reader
+            .error(from, format!("unknown source of credentials `{text}`"))
+            .help(help);
+    }
+    None
+}

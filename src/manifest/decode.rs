@@ -1,0 +1,424 @@
+//! Tree → documents. Knows the format's fields and words; collects every problem and goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::DateTime;
+
+use super::account;
+use super::diagnostic::{Place, Sink};
+use super::fields::{Fields, Reader};
+use super::files::SourceText;
+use super::suggest::{did_you_mean, nearest};
+use super::tree::{Documents, Node, TreeError, Value};
+use crate::desired::{Account, Intent};
+use crate::model::{AccountName, ImageId, Region, Timestamp, is_object_name};
+
+const API_VERSION: &str = "sharekeeper.dev/v1";
+const KINDS: [&str; 2] = ["ImageShare", "Account"];
+
+/// A document that is right as far as it was read.
+#[derive(Debug)]
+pub(super) enum Document {
+    Share(Share),
+    Account {
+        name: AccountName,
+        place: Place,
+        account: Account,
+    },
+}
+
+/// An `ImageShare`.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub name: Option<(String, Place)>,
+    pub labels: Arc<BTreeMap<String, String>>,
+    pub account: Option<(AccountName, Place)>,
+    pub regions: Vec<Region>,
+    pub images: Vec<Image>,
+}
+
+/// One entry of `spec.images`.
+#[derive(Debug)]
+pub(super) struct Image {
+    pub id: ImageId,
+    pub place: Place,
+    pub intent: Intent,
+    pub protect: bool,
+}
+
+impl Document {
+    pub(super) fn images(&self) -> usize {
+        match self {
+            Self::Share(share) => share.images.len() * share.regions.len(),
+            Self::Account { .. } => 0,
+        }
+    }
+}
+
+/// Reads one file's documents; how many there are.
+pub(super) fn decode(
+    file: u32,
+    source: &SourceText,
+    sink: &mut Sink<'_>,
+    out: &mut Vec<Document>,
+) -> usize {
+    if let Some(at) = source.text().find('\0') {
+        let start = u32::try_from(at).unwrap_or(0);
+        let place = Place {
+            file,
+            start,
+            end: start + 1,
+        };
+        sink.error(place, "the file holds a NUL byte, so it is not a text")
+            .help("check what wrote it");
+        return 0;
+    }
+    let mut documents = Documents::new(source.text());
+    let mut count = 0;
+    while let Some(document) = documents.next() {
+        let mut problems = std::mem::take(&mut documents.problems);
+        match document {
+            Ok(None) => {}
+            Ok(Some(root)) => {
+                count += 1;
+                out.extend(Reader { file, sink }.document(&root));
+            }
+            Err(problem) => problems.push(problem),
+        }
+        for TreeError {
+            start,
+            message,
+            help,
+        } in problems
+        {
+            let place = Place {
+                file,
+                start,
+                end: start,
+            };
+            sink.error(place, message)
+                .maybe_help(help.map(str::to_owned));
+        }
+    }
+    count
+}
+
+impl Reader<'_, '_> {
+    fn document(&mut self, root: &Node<'_>) -> Option<Document> {
+        let fields = self.fields(
+            root,
+            "a document",
+            &["apiVersion", "kind", "metadata", "spec"],
+        )?;
+        if let Some(version) = self.required(&fields, "apiVersion", "the document")
+            && let Some(text) = self.text(version, "`apiVersion`")
+            && text != API_VERSION
+        {
+            self.error(version, format!("unknown apiVersion `{text}`"))
+                .help(format!("write `{API_VERSION}`"));
+        }
+        let kind = self.required(&fields, "kind", "the document")?;
+        match self.text(kind, "`kind`")? {
+            "ImageShare" => Some(Document::Share(self.share(&fields))),
+            "Account" => account::read(self, &fields),
+            "ImageSharePolicy" => {
+                self.error(kind, "`ImageSharePolicy` is not supported by this version")
+                    .help("name the images in an `ImageShare`");
+                None
+            }
+            other => {
+                let help = did_you_mean(other, KINDS)
+                    .unwrap_or_else(|| format!("known kinds: {}", KINDS.join(", ")));
+                self.error(kind, format!("unknown kind `{other}`"))
+                    .help(help);
+                None
+            }
+        }
+    }
+
+    fn share(&mut self, fields: &Fields<'_, '_>) -> Share {
+        let mut share = Share {
+            name: None,
+            labels: Arc::default(),
+            account: None,
+            regions: Vec::new(),
+            images: Vec::new(),
+        };
+        if let Some((name, place, labels)) = self.metadata(fields) {
+            share.name = name.map(|name| (name, place));
+            share.labels = Arc::new(labels);
+        }
+        let Some(spec) = self.required(fields, "spec", "the document") else {
+            return share;
+        };
+        let Some(spec) = self.fields(spec, "`spec`", &["account", "region", "regions", "images"])
+        else {
+            return share;
+        };
+        if let Some(node) = spec.get("account")
+            && let Some(text) = self.text(node, "`account`")
+        {
+            match AccountName::new(text) {
+                Some(name) => share.account = Some((name, self.place(node))),
+                None => {
+                    self.error(node, format!("`{text}` is no account name"))
+                        .help("lower-case letters, digits, `-` and `.`");
+                }
+            }
+        }
+        share.regions = self.regions(&spec);
+        if let Some(node) = self.required(&spec, "images", "`spec`")
+            && let Some(items) = self.list(node, "`images`")
+        {
+            share.images = items.iter().filter_map(|item| self.image(item)).collect();
+        }
+        share
+    }
+
+    /// Name and labels. The name is `None` where it is wrong.
+    pub(super) fn metadata(
+        &mut self,
+        fields: &Fields<'_, '_>,
+    ) -> Option<(Option<String>, Place, BTreeMap<String, String>)> {
+        let node = self.required(fields, "metadata", "the document")?;
+        let metadata = self.fields(node, "`metadata`", &["name", "labels", "annotations"])?;
+        let mut labels = BTreeMap::new();
+        for (name, keep) in [("labels", true), ("annotations", false)] {
+            let Some(node) = metadata.get(name) else {
+                continue;
+            };
+            let Value::Map(pairs) = &node.value else {
+                self.error(
+                    node,
+                    format!("`{name}` must be a mapping of texts, not {}", node.kind()),
+                );
+                continue;
+            };
+            for (key, value) in pairs {
+                let key_text = self.text(key, &format!("a key of `{name}`"));
+                let value = self.text(value, &format!("a value of `{name}`"));
+                if let (Some(text), Some(value), true) = (key_text, value, keep)
+                    && labels.insert(text.to_owned(), value.to_owned()).is_some()
+                {
+                    self.error(key, format!("label `{text}` is given twice"))
+                        .help("keep one of the two");
+                }
+            }
+        }
+        let node = self.required(&metadata, "name", "`metadata`")?;
+        let name = self.text(node, "`name`").filter(|name| {
+            let good = is_object_name(name);
+            if !good {
+                self.error(node, format!("`{name}` is no name"))
+                    .help("lower-case letters, digits, `-` and `.`, beginning and ending with a letter or digit");
+            }
+            good
+        });
+        Some((name.map(str::to_owned), self.place(node), labels))
+    }
+
+    fn regions(&mut self, spec: &Fields<'_, '_>) -> Vec<Region> {
+        match (spec.get("region"), spec.get("regions")) {
+            (Some(_), Some(second)) => {
+                self.error(second, "`region` and `regions` exclude each other")
+                    .help("keep one of the two");
+                Vec::new()
+            }
+            (None, None) if spec.seems_meant("region") || spec.seems_meant("regions") => Vec::new(),
+            (None, None) => {
+                self.sink
+                    .error(spec.place, "`spec` lacks `region` or `regions`");
+                Vec::new()
+            }
+            (Some(one), None) => self.region(one).into_iter().collect(),
+            (None, Some(node)) => {
+                let Some(items) = self.list(node, "`regions`") else {
+                    return Vec::new();
+                };
+                let mut regions: Vec<(Region, Place)> = Vec::new();
+                for item in items {
+                    let Some(region) = self.region(item) else {
+                        continue;
+                    };
+                    if let Some((_, first)) = regions.iter().find(|(known, _)| *known == region) {
+                        let first = *first;
+                        self.error(item, format!("`{region}` is listed twice"))
+                            .related(first, "first listed here")
+                            .help("remove one of the two");
+                    } else {
+                        regions.push((region, self.place(item)));
+                    }
+                }
+                regions.into_iter().map(|(region, _)| region).collect()
+            }
+        }
+    }
+
+    fn region(&mut self, node: &Node<'_>) -> Option<Region> {
+        let text = self.text(node, "a region")?;
+        if let Ok(region) = Region::new(text) {
+            return Some(region);
+        }
+        let all = || Region::all().map(Region::as_str);
+        let listed = || format!("there are: {}", all().collect::<Vec<_>>().join(", "));
+        let help = did_you_mean(text, all()).unwrap_or_else(listed);
+        self.error(
+            node,
+            format!("`{text}` is not a region that supports image sharing"),
+        )
+        .help(help);
+        None
+    }
+
+    fn image(&mut self, node: &Node<'_>) -> Option<Image> {
+        let fields = self.fields(
+            node,
+            "an image",
+            &["id", "state", "from", "until", "protect", "note"],
+        )?;
+        let id_node = self.required(&fields, "id", "the image");
+        let id = id_node.and_then(|node| self.image_id(node));
+        let shared = self
+            .required(&fields, "state", "the image")
+            .and_then(|node| self.state(node));
+        let [from, until] = ["from", "until"].map(|name| {
+            let node = fields.get(name)?;
+            Some((node, self.instant(node, name)))
+        });
+        let protect = fields
+            .get("protect")
+            .map(|node| (node, self.boolean(node, "`protect`")));
+        if let Some(node) = fields.get("note") {
+            self.scalar(node, "`note`");
+        }
+        let intent = self.intent(shared, from, until);
+        let protect = match protect {
+            Some((node, Some(true))) => {
+                if shared == Some(false) {
+                    let place = self.place(node);
+                    self.sink
+                        .warning(
+                            place,
+                            "`protect: true` withholds the CANCEL that `state: unshared` asks for",
+                        )
+                        .help("remove one of the two");
+                }
+                true
+            }
+            Some((_, Some(false))) | None => false,
+            Some((_, None)) => return None,
+        };
+        Some(Image {
+            id: id?,
+            place: self.place(id_node?),
+            intent: intent?,
+            protect,
+        })
+    }
+
+    fn image_id(&mut self, node: &Node<'_>) -> Option<ImageId> {
+        let text = self.text(node, "`id`")?;
+        ImageId::new(text)
+            .map_err(|malformed| {
+                let help = if text.starts_with("lhbp-") {
+                    "this is a Lighthouse blueprint's id; the id of the CVM image begins with `img-`".to_owned()
+                } else if ImageId::new(&text.trim().to_lowercase()).is_ok() {
+                    format!("did you mean `{}`?", text.trim().to_lowercase())
+                } else {
+                    malformed.to_string()
+                };
+                self.error(node, format!("`{text}` is not an image id")).help(help);
+            })
+            .ok()
+    }
+
+    /// True for `shared`.
+    fn state(&mut self, node: &Node<'_>) -> Option<bool> {
+        let help = match &node.value {
+            Value::Scalar { text, .. } => match &**text {
+                "shared" => return Some(true),
+                "unshared" => return Some(false),
+                // The API's words, and the misprint in its documentation's example.
+                "SHARE" | "share" => {
+                    "write `shared`: a manifest says what should be, not what to call".to_owned()
+                }
+                "CANCEL" | "CANEL" | "cancel" | "canel" => {
+                    "write `unshared`: a manifest says what should be, not what to call".to_owned()
+                }
+                text => match nearest(text, ["shared", "unshared"]) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "write `shared` or `unshared`".to_owned(),
+                },
+            },
+            _ => "write `shared` or `unshared`".to_owned(),
+        };
+        let message = match &node.value {
+            Value::Scalar { text, .. } if !node.is_null() => format!("unknown state `{text}`"),
+            _ => format!(
+                "`state` must be `shared` or `unshared`, not {}",
+                node.kind()
+            ),
+        };
+        self.error(node, message).help(help);
+        None
+    }
+
+    fn instant(&mut self, node: &Node<'_>, name: &str) -> Option<Timestamp> {
+        let text = self.text(node, &format!("`{name}`"))?;
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(instant) => Some(instant.to_utc()),
+            Err(_) => {
+                let help = if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
+                    format!("say when on that day, and where: `{text}T00:00:00Z`")
+                } else {
+                    "write it like `2027-01-31T00:00:00Z`".to_owned()
+                };
+                self.error(
+                    node,
+                    format!("`{name}` is not a date and time with a zone: `{text}`"),
+                )
+                .help(help);
+                None
+            }
+        }
+    }
+
+    fn intent(
+        &mut self,
+        shared: Option<bool>,
+        from: Option<(&Node<'_>, Option<Timestamp>)>,
+        until: Option<(&Node<'_>, Option<Timestamp>)>,
+    ) -> Option<Intent> {
+        if shared == Some(false) {
+            for (node, name) in [(from, "from"), (until, "until")]
+                .into_iter()
+                .filter_map(|(f, n)| Some((f?.0, n)))
+            {
+                self.error(node, format!("`{name}` goes with `state: shared`"))
+                    .help("an image that is shared for a while is declared `shared`");
+            }
+            return (from.is_none() && until.is_none()).then_some(Intent::Unshared);
+        }
+        let value = |field: Option<(&Node<'_>, Option<Timestamp>)>| match field {
+            Some((_, Some(instant))) => Ok(Some(instant)),
+            Some((_, None)) => Err(()),
+            None => Ok(None),
+        };
+        let (from_value, until_value) = (value(from).ok()?, value(until).ok()?);
+        if let (Some(begin), Some(end), Some((node, _))) = (from_value, until_value, until)
+            && begin >= end
+        {
+            self.error(
+                node,
+                "`until` is not after `from`, so the image would never be shared",
+            )
+            .help("swap them, or declare the image `unshared`");
+            return None;
+        }
+        shared.map(|_| Intent::Shared {
+            from: from_value,
+            until: until_value,
+        })
+    }
+}

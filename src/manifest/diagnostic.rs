@@ -1,0 +1,349 @@
+use std::fmt::Write;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use super::files::{SourceText, boundary};
+
+/// Errors that are listed; a file of the wrong kind can have a million.
+const ERRORS_MAX: usize = 100;
+/// Bytes of a source line that are kept to be shown; the renderer trims it to the terminal.
+const LINE_BYTES_MAX: usize = 4096;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// No desired state comes of it.
+    Error,
+    /// Allowed, but looks wrong.
+    Warning,
+}
+
+/// One problem in a manifest. Serializes as `validate -o json` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    #[serde(skip)]
+    severity: Severity,
+    /// Path as found.
+    pub file: String,
+    /// From 1; 0 where the problem is the file itself.
+    pub line: u32,
+    /// In characters, from 1; 0 where the problem is the file itself.
+    pub column: u32,
+    /// Lower case, no final period.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// Another place that belongs to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Related>,
+    #[serde(skip)]
+    excerpt: Option<Excerpt>,
+}
+
+/// Another place that a problem belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// Path as found.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// In characters, from 1.
+    pub column: u32,
+    /// What stands there.
+    pub message: String,
+    #[serde(skip)]
+    excerpt: Option<Excerpt>,
+}
+
+/// A source line, and the part of it that is meant, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Excerpt {
+    text: String,
+    start: usize,
+    end: usize,
+}
+
+/// A place in one of the sources: byte offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub file: u32,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// The problems of a set of manifests: one error at least.
+#[derive(Debug)]
+pub struct Diagnostics {
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    omitted: usize,
+    documents: usize,
+    images: usize,
+}
+
+/// Collects problems while sources are read.
+pub(super) struct Sink<'a> {
+    sources: &'a [SourceText],
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    omitted: usize,
+}
+
+impl Diagnostic {
+    /// A problem with a path as a whole.
+    pub(super) fn of_path(file: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: clean(file),
+            line: 0,
+            column: 0,
+            message: message.into(),
+            help: Some(help.into()),
+            related: Vec::new(),
+            excerpt: None,
+        }
+    }
+
+    /// The problem with its source line and a caret, as rustc prints it.
+    pub fn render(&self, color: bool) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        let Some(excerpt) = &self.excerpt else {
+            let place = match self.line {
+                0 => self.file.clone(),
+                line => format!("{}:{line}:{}", self.file, self.column),
+            };
+            let title = level.primary_title(format!("{place}: {}", self.message));
+            return format!(
+                "{}\n",
+                renderer.render(&[title.elements(self.help_element())])
+            );
+        };
+        let mut group = level
+            .primary_title(self.message.as_str())
+            .element(excerpt.snippet(&self.file, self.line, AnnotationKind::Primary, None));
+        for related in &self.related {
+            let label = Some(related.message.as_str());
+            let Some(excerpt) = &related.excerpt else {
+                continue;
+            };
+            let snippet =
+                excerpt.snippet(&related.file, related.line, AnnotationKind::Context, label);
+            group = group.element(snippet);
+        }
+        format!(
+            "{}\n",
+            renderer.render(&[group.elements(self.help_element())])
+        )
+    }
+
+    fn help_element(&self) -> Option<annotate_snippets::Message<'_>> {
+        self.help.as_deref().map(|help| Level::HELP.message(help))
+    }
+
+    fn position(&self) -> (&str, u32, u32) {
+        (&self.file, self.line, self.column)
+    }
+}
+
+impl Excerpt {
+    fn snippet<'a>(
+        &'a self,
+        file: &'a str,
+        line: u32,
+        kind: AnnotationKind,
+        label: Option<&'a str>,
+    ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+        let annotation = kind.span(self.start..self.end).label(label);
+        Snippet::source(self.text.as_str())
+            .line_start(line as usize)
+            .path(file)
+            .annotation(annotation)
+    }
+}
+
+impl Diagnostics {
+    /// The errors, in order of file, line and column.
+    pub fn errors(&self) -> &[Diagnostic] {
+        &self.errors
+    }
+
+    /// Documents that were read.
+    pub fn documents(&self) -> usize {
+        self.documents
+    }
+
+    /// Image entries that were read.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// Everything, and a line that counts.
+    pub fn render(&self, color: bool) -> String {
+        let mut out = String::new();
+        for diagnostic in self.warnings.iter().chain(&self.errors) {
+            out.push_str(&diagnostic.render(color));
+            out.push('\n');
+        }
+        let mut files: Vec<_> = self.errors.iter().map(|error| &error.file).collect();
+        files.dedup();
+        let errors = crate::report::plural((self.errors.len() + self.omitted) as u64, "error");
+        let places = crate::report::plural(files.len() as u64, "file");
+        let _ = write!(out, "{errors} in {places}");
+        if self.omitted > 0 {
+            let _ = write!(out, ", of which {} are not listed", self.omitted);
+        }
+        out.push_str("; nothing was decided on them\n");
+        out
+    }
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(sources: &'a [SourceText], errors: Vec<Diagnostic>) -> Self {
+        Self {
+            sources,
+            errors,
+            warnings: Vec::new(),
+            omitted: 0,
+        }
+    }
+
+    /// Reports an error; its diagnostic, to add to, unless there are too many already.
+    pub(super) fn error(&mut self, place: Place, message: impl Into<String>) -> Problem<'_, 'a> {
+        self.report(Severity::Error, place, message.into())
+    }
+
+    /// Reports what is allowed but looks wrong.
+    pub(super) fn warning(&mut self, place: Place, message: impl Into<String>) -> Problem<'_, 'a> {
+        self.report(Severity::Warning, place, message.into())
+    }
+
+    fn report(&mut self, severity: Severity, place: Place, message: String) -> Problem<'_, 'a> {
+        let list = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        if list.len() >= ERRORS_MAX {
+            self.omitted += usize::from(severity == Severity::Error);
+            return Problem {
+                sources: self.sources,
+                diagnostic: None,
+            };
+        }
+        let source = &self.sources[place.file as usize];
+        let (line, column) = source.position(place.start);
+        list.push(Diagnostic {
+            severity,
+            file: clean(source.name()),
+            line,
+            column,
+            message: clean(&message),
+            help: None,
+            related: Vec::new(),
+            excerpt: excerpt(source, place),
+        });
+        Problem {
+            sources: self.sources,
+            diagnostic: list.last_mut(),
+        }
+    }
+
+    /// The warnings; or everything, if there is an error.
+    pub(super) fn finish(
+        mut self,
+        documents: usize,
+        images: usize,
+    ) -> Result<Vec<Diagnostic>, Diagnostics> {
+        self.warnings
+            .sort_by(|a, b| a.position().cmp(&b.position()));
+        if self.errors.is_empty() {
+            return Ok(self.warnings);
+        }
+        self.errors.sort_by(|a, b| a.position().cmp(&b.position()));
+        Err(Diagnostics {
+            errors: self.errors,
+            warnings: self.warnings,
+            omitted: self.omitted,
+            documents,
+            images,
+        })
+    }
+}
+
+/// A diagnostic that was just reported, to be completed.
+pub(super) struct Problem<'d, 'a> {
+    sources: &'a [SourceText],
+    diagnostic: Option<&'d mut Diagnostic>,
+}
+
+impl Problem<'_, '_> {
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        self.maybe_help(Some(help.into()))
+    }
+
+    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+        if let (Some(diagnostic), Some(help)) = (&mut self.diagnostic, help) {
+            diagnostic.help = Some(clean(&help));
+        }
+        self
+    }
+
+    /// Names another place.
+    pub(super) fn related(mut self, place: Place, message: &str) -> Self {
+        if let Some(diagnostic) = &mut self.diagnostic {
+            let source = &self.sources[place.file as usize];
+            let (line, column) = source.position(place.start);
+            diagnostic.related.push(Related {
+                file: clean(source.name()),
+                line,
+                column,
+                message: message.to_owned(),
+                excerpt: excerpt(source, place),
+            });
+        }
+        self
+    }
+}
+
+/// The line of `place`, made safe to print, and the marked part within it. `None` for a file in which
+/// somebody wrote a secret: any line could be its value.
+fn excerpt(source: &SourceText, place: Place) -> Option<Excerpt> {
+    let line = source.line_around(place.start);
+    if source.may_hold_secret() || line.len() > LINE_BYTES_MAX {
+        return None;
+    }
+    let text = source.text();
+    let start = boundary(text, place.start as usize);
+    let end = boundary(text, (place.end as usize).clamp(start, line.end.max(start)));
+    let before = clean(&text[line.start..start]);
+    let marked = clean(&text[start..end]);
+    let after = clean(&text[end..line.end.max(end)]);
+    let (start, end) = (before.len(), before.len() + marked.len());
+    let text = format!("{before}{marked}{}", after.trim_end());
+    Some(Excerpt { text, start, end })
+}
+
+/// Foreign text cannot add a line, a terminal escape or a change of direction to the output.
+fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\t' => ' ',
+            '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}

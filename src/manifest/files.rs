@@ -1,0 +1,284 @@
+//! Finding and reading manifests. The only part of this module that touches files.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::diagnostic::Diagnostic;
+
+/// A million images take some 90 MB.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Deep enough for any tree of manifests; a loop through mounts ends here.
+const DEPTH_MAX: usize = 32;
+
+/// One file's text.
+#[derive(Debug)]
+pub struct SourceText {
+    name: Arc<str>,
+    text: String,
+    line_starts: OnceCell<Vec<u32>>,
+    may_hold_secret: OnceCell<bool>,
+}
+
+impl SourceText {
+    /// A text, and the path to name it by.
+    pub fn new(name: impl Into<Arc<str>>, text: String) -> Self {
+        Self {
+            name: name.into(),
+            text,
+            line_starts: OnceCell::new(),
+            may_hold_secret: OnceCell::new(),
+        }
+    }
+
+    /// The path.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it holds nothing but comments and separators.
+    pub(super) fn is_blank(&self) -> bool {
+        let blank = |line: &str| {
+            let line = line.trim_start_matches('\u{feff}').trim();
+            line.is_empty() || line.starts_with('#') || line == "---" || line == "..."
+        };
+        self.text.lines().all(blank)
+    }
+
+    /// Whether a field in it looks like a secret's.
+    pub(super) fn may_hold_secret(&self) -> bool {
+        *self.may_hold_secret.get_or_init(|| {
+            let field = |line: &str| {
+                line.split([':', ',', '{'])
+                    .any(super::fields::is_secret_word)
+            };
+            self.text.lines().any(field)
+        })
+    }
+
+    /// Line and column of a byte offset, both from 1, the column in characters.
+    pub(super) fn position(&self, offset: u32) -> (u32, u32) {
+        let line = self.line(offset);
+        let start = self.line_starts()[line as usize - 1] as usize;
+        let column = self.text[start..boundary(&self.text, offset as usize)]
+            .chars()
+            .filter(|&c| c != '\u{feff}')
+            .count();
+        (line, u32::try_from(column).unwrap_or(u32::MAX - 1) + 1)
+    }
+
+    /// Line of a byte offset, from 1.
+    pub(super) fn line(&self, offset: u32) -> u32 {
+        u32::try_from(self.line_starts().partition_point(|&start| start <= offset))
+            .unwrap_or(u32::MAX)
+    }
+
+    /// The line that holds a byte offset, without its end.
+    pub(super) fn line_around(&self, offset: u32) -> Range<usize> {
+        let start = self.line_starts()[self.line(offset) as usize - 1] as usize;
+        let length = self.text[start..]
+            .find(['\n', '\r'])
+            .unwrap_or(self.text.len() - start);
+        start..start + length
+    }
+
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let breaks = self
+                .text
+                .bytes()
+                .enumerate()
+                .filter(|(_, byte)| *byte == b'\n');
+            let starts = breaks.filter_map(|(at, _)| u32::try_from(at + 1).ok());
+            std::iter::once(0).chain(starts).collect()
+        })
+    }
+}
+
+/// Reads every manifest below `paths`, and reports every path that cannot be.
+pub(super) fn read(paths: &[PathBuf]) -> (Vec<SourceText>, Vec<Diagnostic>) {
+    let mut walk = Walk::default();
+    for path in paths {
+        walk.given(path);
+    }
+    (walk.sources, walk.problems)
+}
+
+#[derive(Default)]
+struct Walk {
+    /// Resolved paths of what was read: a file reached twice is read once.
+    seen: BTreeSet<PathBuf>,
+    sources: Vec<SourceText>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Walk {
+    /// A path that the user gave.
+    fn given(&mut self, path: &Path) {
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => return self.unreadable(path, &error),
+        };
+        if !metadata.is_dir() {
+            return self.file(path);
+        }
+        let root = match fs::canonicalize(path) {
+            Ok(root) => root,
+            Err(error) => return self.unreadable(path, &error),
+        };
+        let before = (self.seen.len(), self.problems.len());
+        let mut found = false;
+        self.directory(path, &root, 0, &mut found);
+        if !found && self.problems.len() == before.1 {
+            self.problem(
+                path,
+                "the directory holds no manifests (`*.yaml`, `*.yml`)",
+                "an empty directory is never taken for a wish to have nothing shared; check the path, or whether the volume is mounted",
+            );
+        }
+    }
+
+    fn directory(&mut self, path: &Path, root: &Path, depth: usize, found: &mut bool) {
+        if depth > DEPTH_MAX {
+            return self.problem(
+                path,
+                "directories are nested too deeply",
+                "move the manifests up, or give the path itself",
+            );
+        }
+        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(path, &error),
+        };
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (name, path) = (entry.file_name(), entry.path());
+            let name = name.to_string_lossy();
+            if name.starts_with(['.', '_']) {
+                continue;
+            }
+            // Kubernetes mounts a ConfigMap's files as links, so links are followed, but not out of the
+            // directory that was given.
+            let Ok(target) = fs::canonicalize(&path) else {
+                if is_manifest_name(&name) {
+                    self.problem(
+                        &path,
+                        "the link leads nowhere",
+                        "remove it, or restore what it points to",
+                    );
+                }
+                continue;
+            };
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            if target.is_dir() {
+                // A linked directory could lead in a circle.
+                if !is_link {
+                    self.directory(&path, root, depth + 1, found);
+                }
+            } else if is_manifest_name(&name) {
+                *found = true;
+                if target.starts_with(root) {
+                    self.file(&path);
+                } else {
+                    self.problem(
+                        &path,
+                        "the link leads out of the directory",
+                        "give its target as a path of its own",
+                    );
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // Opening a FIFO would wait for ever, so its kind is looked at first.
+        let opened = fs::metadata(path).and_then(|metadata| {
+            if metadata.is_file() {
+                Ok(metadata.len())
+            } else {
+                Err(io::Error::other("not a regular file"))
+            }
+        });
+        if !self.seen.insert(resolved) {
+            return;
+        }
+        let length = match opened {
+            Ok(length) => length,
+            Err(error) => return self.unreadable(path, &error),
+        };
+        if length > FILE_BYTES_MAX {
+            return self.too_large(path);
+        }
+        let mut bytes = Vec::new();
+        // It may grow while it is read.
+        let read =
+            File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        if let Err(error) = read {
+            return self.unreadable(path, &error);
+        }
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return self.too_large(path);
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => self
+                .sources
+                .push(SourceText::new(path.to_string_lossy().into_owned(), text)),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                self.problem(
+                    path,
+                    &format!("the file is not UTF-8: byte {at} begins no character"),
+                    "save it as UTF-8",
+                );
+            }
+        }
+    }
+
+    fn too_large(&mut self, path: &Path) {
+        let message = format!("the file is larger than {} MiB", FILE_BYTES_MAX >> 20);
+        self.problem(path, &message, "split it: any number of files is read");
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &io::Error) {
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "check the path; a missing path is never taken for a wish to have nothing shared"
+            }
+            io::ErrorKind::PermissionDenied => "let this user read it",
+            _ => "nothing was decided without it",
+        };
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => "does not exist".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        };
+        self.problem(path, &message, help);
+    }
+
+    fn problem(&mut self, path: &Path, message: &str, help: &str) {
+        self.problems
+            .push(Diagnostic::of_path(&path.to_string_lossy(), message, help));
+    }
+}
+
+/// The end of the character that `at` lies in.
+pub(super) fn boundary(text: &str, at: usize) -> usize {
+    (at..text.len())
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(text.len())
+}
+
+fn is_manifest_name(name: &str) -> bool {
+    [".yaml", ".yml"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+}

@@ -1,0 +1,76 @@
+//! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
+//!
+//! Files are found and read first ([`files`]); the rest is pure: text → spanned tree ([`tree`]) →
+//! documents ([`decode`]) → desired state ([`resolve`]). A set with one error anywhere gives no `Desired`
+//! at all. Knows nothing of the cloud, of plans or of policy.
+
+mod account;
+mod decode;
+mod diagnostic;
+mod fields;
+mod files;
+mod resolve;
+mod schema;
+mod suggest;
+mod tree;
+
+use std::path::PathBuf;
+
+use crate::desired::Desired;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
+pub use files::SourceText;
+pub use schema::schema;
+
+/// A set of manifests without an error.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What they ask for.
+    pub desired: Desired,
+    /// Documents read.
+    pub documents: usize,
+    /// Files read.
+    pub files: usize,
+    /// What is allowed but looks wrong.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and
+/// `*.yml`.
+pub fn load(paths: &[PathBuf]) -> Result<Loaded, Diagnostics> {
+    let (sources, problems) = files::read(paths);
+    parse_with(sources, problems)
+}
+
+/// Parses texts that were read already. Pure: the same texts, in any order, give the same result.
+pub fn parse(sources: Vec<SourceText>) -> Result<Loaded, Diagnostics> {
+    parse_with(sources, Vec::new())
+}
+
+fn parse_with(
+    mut sources: Vec<SourceText>,
+    mut problems: Vec<Diagnostic>,
+) -> Result<Loaded, Diagnostics> {
+    sources.sort_by(|a, b| a.name().cmp(b.name()));
+    if problems.is_empty() && sources.iter().all(|source| source.is_blank()) {
+        let first = sources.first().map_or("", |source| source.name());
+        let help = "manifests without a document are never taken for a wish to have nothing shared";
+        problems.push(Diagnostic::of_path(first, "holds no document", help));
+    }
+    let mut sink = diagnostic::Sink::new(&sources, problems);
+    let mut documents = Vec::new();
+    let mut count = 0;
+    for (index, source) in (0u32..).zip(&sources) {
+        count += decode::decode(index, source, &mut sink, &mut documents);
+    }
+    let images = documents.iter().map(decode::Document::images).sum();
+    let desired = resolve::resolve(&sources, documents, &mut sink);
+    let files = sources.len();
+    let warnings = sink.finish(count, images)?;
+    Ok(Loaded {
+        desired,
+        documents: count,
+        files,
+        warnings,
+    })
+}

@@ -1,0 +1,164 @@
+//! Documents → desired state: what holds across documents.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::decode::{Document, Share};
+use super::diagnostic::{Place, Sink};
+use super::files::SourceText;
+use super::suggest::did_you_mean;
+use crate::desired::{Account, Desired, DesiredImage, Source};
+use crate::model::{AccountName, ImageKey, Scope};
+
+/// Joins the documents. What the sink is told makes the result void.
+pub(super) fn resolve(
+    sources: &[SourceText],
+    documents: Vec<Document>,
+    sink: &mut Sink<'_>,
+) -> Desired {
+    let mut accounts: BTreeMap<AccountName, (Place, Account)> = BTreeMap::new();
+    let mut shares = Vec::new();
+    for document in documents {
+        match document {
+            Document::Share(share) => shares.push(share),
+            Document::Account {
+                name,
+                place,
+                mut account,
+            } => {
+                account.source = source_of(sources, place);
+                match accounts.entry(name) {
+                    Entry::Vacant(free) => {
+                        free.insert((place, account));
+                    }
+                    Entry::Occupied(taken) => {
+                        twice(
+                            sink,
+                            place,
+                            taken.get().0,
+                            &format!("account `{}` is declared twice", taken.key()),
+                        );
+                    }
+                }
+            }
+        }
+    }
+    let mut names: BTreeMap<String, Place> = BTreeMap::new();
+    let mut entries: BTreeMap<ImageKey, (Place, DesiredImage)> = BTreeMap::new();
+    for share in shares {
+        if let Some((name, place)) = &share.name {
+            match names.entry(name.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(*place);
+                }
+                Entry::Occupied(first) => {
+                    twice(
+                        sink,
+                        *place,
+                        *first.get(),
+                        &format!("two ImageShare documents are named `{name}`"),
+                    );
+                }
+            }
+        }
+        if let Some((account, place)) = &share.account {
+            known_account(sink, account, *place, &accounts);
+        }
+        add(sources, share, sink, &mut entries);
+    }
+    Desired {
+        images: entries
+            .into_iter()
+            .map(|(key, (_, image))| (key, image))
+            .collect(),
+        accounts: accounts
+            .into_iter()
+            .map(|(name, (_, account))| (name, account))
+            .collect(),
+    }
+}
+
+fn add(
+    sources: &[SourceText],
+    share: Share,
+    sink: &mut Sink<'_>,
+    entries: &mut BTreeMap<ImageKey, (Place, DesiredImage)>,
+) {
+    let account = share.account.map(|(name, _)| name).unwrap_or_default();
+    for image in share.images {
+        let source = source_of(sources, image.place);
+        for &region in &share.regions {
+            let scope = Scope {
+                account: account.clone(),
+                region,
+            };
+            let key = ImageKey {
+                scope,
+                image: image.id.clone(),
+            };
+            let wanted = DesiredImage {
+                intent: image.intent,
+                protect: image.protect,
+                source: source.clone(),
+                labels: share.labels.clone(),
+            };
+            match entries.entry(key) {
+                Entry::Vacant(free) => {
+                    free.insert((image.place, wanted));
+                }
+                Entry::Occupied(taken) => {
+                    let (first, known) = taken.get();
+                    let same = known.intent == wanted.intent && known.protect == wanted.protect;
+                    let how = if same {
+                        "is set twice"
+                    } else {
+                        "is set twice, and differently"
+                    };
+                    let (id, scope) = (&taken.key().image, &taken.key().scope);
+                    twice(
+                        sink,
+                        image.place,
+                        *first,
+                        &format!("`{id}` in {scope} {how}"),
+                    );
+                    // Once for the entry, not for each of its regions.
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn twice(sink: &mut Sink<'_>, place: Place, first: Place, message: &str) {
+    sink.error(place, message)
+        .related(first, "first set here")
+        .help("keep one of the two");
+}
+
+fn known_account(
+    sink: &mut Sink<'_>,
+    name: &AccountName,
+    place: Place,
+    accounts: &BTreeMap<AccountName, (Place, Account)>,
+) {
+    if accounts.contains_key(name) || *name == AccountName::default() {
+        return;
+    }
+    let known = accounts
+        .keys()
+        .map(AccountName::as_str)
+        .chain([AccountName::DEFAULT]);
+    let help = did_you_mean(name.as_str(), known).unwrap_or_else(|| {
+        format!("add an `Account` document named `{name}`, or leave `account` out")
+    });
+    sink.error(place, format!("no Account document is named `{name}`"))
+        .help(help);
+}
+
+fn source_of(sources: &[SourceText], place: Place) -> Source {
+    let source = &sources[place.file as usize];
+    Source {
+        file: source.name().clone(),
+        line: source.line(place.start),
+    }
+}

@@ -1,0 +1,142 @@
+use serde_json::{Value, json};
+
+use crate::api::DEFAULT_RATE;
+use crate::model::Region;
+
+/// The manifest format as JSON Schema, for editors. A test holds it against the parser.
+pub fn schema() -> Value {
+    let regions: Vec<_> = Region::all().map(Region::as_str).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "sharekeeper manifest",
+        "oneOf": [{"$ref": "#/$defs/imageShare"}, {"$ref": "#/$defs/account"}],
+        "$defs": {
+            "imageShare": document("ImageShare", "#/$defs/imageShareSpec", &["apiVersion", "kind", "metadata", "spec"]),
+            "account": document("Account", "#/$defs/accountSpec", &["apiVersion", "kind", "metadata"]),
+            "metadata": metadata(),
+            "texts": {"type": "object", "additionalProperties": {"type": "string"}},
+            "region": {
+                "description": "A region in which image sharing exists",
+                "enum": regions,
+            },
+            "imageShareSpec": image_share_spec(),
+            "image": image(),
+            "accountSpec": account_spec(),
+        },
+    })
+}
+
+fn document(kind: &str, spec: &str, required: &[&str]) -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": required,
+        "properties": {
+            "apiVersion": {"const": "sharekeeper.dev/v1"},
+            "kind": {"const": kind},
+            "metadata": {"$ref": "#/$defs/metadata"},
+            "spec": {"$ref": spec},
+        },
+    })
+}
+
+fn metadata() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["name"],
+        "properties": {
+            "name": {
+                "description": "Unique among documents of its kind",
+                "type": "string",
+                "maxLength": 253,
+                "pattern": "^[0-9a-z]([-.0-9a-z]*[0-9a-z])?$",
+            },
+            "labels": {"description": "For `-l key=value`", "$ref": "#/$defs/texts"},
+            "annotations": {"description": "For your own tools", "$ref": "#/$defs/texts"},
+        },
+    })
+}
+
+fn image_share_spec() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["images"],
+        "oneOf": [{"required": ["region"]}, {"required": ["regions"]}],
+        "properties": {
+            "account": {
+                "description": "An Account document's name; default: the credentials of the environment",
+                "type": "string",
+                "maxLength": 253,
+                "pattern": "^[0-9a-z]([-.0-9a-z]*[0-9a-z])?$",
+            },
+            "region": {"$ref": "#/$defs/region"},
+            "regions": {
+                "type": "array", "minItems": 1, "uniqueItems": true, "items": {"$ref": "#/$defs/region"},
+            },
+            "images": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/image"}},
+        },
+    })
+}
+
+fn image() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["id", "state"],
+        "properties": {
+            "id": {
+                "description": "The CVM custom image",
+                "type": "string",
+                "pattern": "^img-[0-9a-z]{1,32}$",
+            },
+            "state": {"description": "What should be", "enum": ["shared", "unshared"]},
+            "from": {
+                "description": "Unshared before this instant; goes with `shared`",
+                "type": "string", "format": "date-time",
+            },
+            "until": {
+                "description": "Unshared from this instant on; goes with `shared`",
+                "type": "string", "format": "date-time",
+            },
+            "protect": {"description": "Never cancel, whatever asks for it", "type": "boolean"},
+            "note": {"description": "Free text", "type": ["string", "number", "boolean", "null"]},
+        },
+        "if": {"required": ["state"], "properties": {"state": {"const": "unshared"}}},
+        "then": {"properties": {"from": false, "until": false}},
+    })
+}
+
+fn account_spec() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "uin": {
+                "description": "The root account's number",
+                "anyOf": [
+                    {"type": "string", "pattern": "^[0-9]{1,20}$"},
+                    {"type": "integer", "minimum": 0},
+                ],
+            },
+            "endpoint": {
+                "description": "Access point; may hold {region}",
+                "type": "string",
+                "pattern": "^https?://[^/]+/?$",
+                "default": crate::api::Endpoint::DEFAULT,
+            },
+            "rate": {
+                "description": "Writes a second per access point",
+                "type": "integer", "minimum": 1, "maximum": 20, "default": DEFAULT_RATE,
+            },
+            "credentials": {
+                "description": "Where to find a key; never the key itself",
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["from"],
+                "properties": {"from": {"enum": ["environment"]}},
+            },
+        },
+    })
+}

@@ -1,0 +1,438 @@
+//! Manifests: golden cases, the walk over files, the schema held against the parser, and hostile input.
+//!
+//! Each `tests/manifest_cases/*.yaml` has its expected output beside it; `UPDATE_GOLDEN=1` rewrites them.
+
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use sharekeeper::manifest::{Diagnostics, Loaded, SourceText, load, parse, schema};
+
+fn parse_one(text: &str) -> Result<Loaded, Diagnostics> {
+    parse(vec![SourceText::new("test.yaml", text.to_owned())])
+}
+
+/// What a user would see: the diagnostics, or the desired state.
+fn shown(result: &Result<Loaded, Diagnostics>) -> String {
+    let loaded = match result {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => return diagnostics.render(false),
+    };
+    let mut out = String::new();
+    for warning in &loaded.warnings {
+        writeln!(out, "{}", warning.render(false)).expect("a String takes all");
+    }
+    for (name, account) in &loaded.desired.accounts {
+        writeln!(out, "account {name}: {account:?}").expect("a String takes all");
+    }
+    for (key, image) in &loaded.desired.images {
+        writeln!(
+            out,
+            "{key}: {:?} protect={} {}",
+            image.intent, image.protect, image.source
+        )
+        .expect("a String takes all");
+    }
+    writeln!(out, "{} documents", loaded.documents).expect("a String takes all");
+    out
+}
+
+#[test]
+fn every_case_reads_as_expected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifest_cases");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut cases = 0;
+    for entry in fs::read_dir(&folder).expect("the cases") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        cases += 1;
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let text = fs::read_to_string(&path).expect("a case");
+        let shown = shown(&parse(vec![SourceText::new(name.as_str(), text)]));
+        let expected = path.with_extension("out");
+        if update {
+            fs::write(&expected, &shown).expect("can be written");
+        }
+        let expected = fs::read_to_string(&expected).unwrap_or_default();
+        assert_eq!(shown, expected, "{name}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains('\x1b'),
+            "{name}"
+        );
+    }
+    assert!(cases >= 17, "{cases}");
+}
+
+#[test]
+fn json_positions_are_those_of_the_text() {
+    let text = "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: ä, lable: x}\n";
+    let Err(diagnostics) = parse_one(text) else {
+        panic!("has errors")
+    };
+    let json = serde_json::to_value(diagnostics.errors()).expect("JSON");
+    let label = json
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|e| e["message"].as_str().is_some_and(|m| m.contains("lable")));
+    assert_eq!(
+        label.expect("reported")["column"],
+        21,
+        "columns count characters, not bytes"
+    );
+    assert_eq!(label.expect("reported")["line"], 3);
+    assert_eq!(label.expect("reported")["help"], "did you mean `labels`?");
+}
+
+#[test]
+fn the_samples_and_examples_are_valid() {
+    for folder in ["manifests", "examples/minimal", "examples/multi-region"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let result = load(&[path]);
+        assert!(result.is_ok(), "{folder}: {}", shown(&result));
+        assert!(result.is_ok_and(|loaded| loaded.warnings.is_empty() && !loaded.desired.images.is_empty()));
+    }
+}
+
+const GOOD: &str = "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: a}\nspec: {region: ap-tokyo, images: [{id: img-a, state: shared}]}\n";
+
+fn good(name: &str, image: &str) -> String {
+    GOOD.replace("name: a", &format!("name: {name}"))
+        .replace("img-a", image)
+}
+
+fn messages(paths: &[PathBuf]) -> Vec<(String, String)> {
+    match load(paths) {
+        Ok(loaded) => panic!("loaded {} documents", loaded.documents),
+        Err(diagnostics) => diagnostics
+            .errors()
+            .iter()
+            .map(|e| (e.file.clone(), e.message.clone()))
+            .collect(),
+    }
+}
+
+#[test]
+fn m1_missing_empty_and_unreadable_are_told_apart_and_none_is_an_empty_desire() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let missing = dir.path().join("missing");
+    assert_eq!(messages(&[missing])[0].1, "does not exist");
+    assert!(
+        messages(&[dir.path().to_owned()])[0]
+            .1
+            .contains("holds no manifests")
+    );
+    fs::write(dir.path().join("notes.txt"), "x").expect("writes");
+    assert!(
+        messages(&[dir.path().to_owned()])[0]
+            .1
+            .contains("holds no manifests")
+    );
+    fs::write(dir.path().join("only-comments.yaml"), "# nothing\n").expect("writes");
+    let loaded = load(&[dir.path().to_owned()]);
+    assert!(
+        loaded.is_err(),
+        "a set without a document is no desire either"
+    );
+}
+
+#[test]
+fn the_walk_is_recursive_sorted_and_skips_hidden_names() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (path, name, image) in [
+        ("b.yaml", "b", "img-b"),
+        ("sub/a.yml", "a", "img-a"),
+        (".hidden.yaml", "h", "img-h"),
+        ("_off/c.yaml", "c", "img-c"),
+    ] {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("makes");
+        fs::write(path, good(name, image)).expect("writes");
+    }
+    let loaded = load(&[dir.path().to_owned()]).expect("valid");
+    let images: Vec<_> = loaded
+        .desired
+        .images
+        .keys()
+        .map(|key| key.image.to_string())
+        .collect();
+    assert_eq!(images, ["img-a", "img-b"]);
+    let both = load(&[dir.path().to_owned(), dir.path().join("b.yaml")])
+        .expect("a file given twice is read once");
+    assert_eq!(both.files, 2);
+    let given = load(&[dir.path().join(".hidden.yaml")])
+        .expect("a file given by name is read whatever its name");
+    assert_eq!(given.files, 1);
+}
+
+#[test]
+fn m11_a_configmap_mount_is_read_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let version = dir.path().join("..2026_11_24_00_00_00.1");
+    fs::create_dir(&version).expect("makes");
+    fs::write(version.join("a.yaml"), GOOD).expect("writes");
+    symlink("..2026_11_24_00_00_00.1", dir.path().join("..data")).expect("links");
+    symlink("..data/a.yaml", dir.path().join("a.yaml")).expect("links");
+    assert_eq!(load(&[dir.path().to_owned()]).expect("valid").files, 1);
+}
+
+#[test]
+fn m10_links_out_dead_links_and_devices_are_refused() {
+    let outside = tempfile::tempdir().expect("a directory");
+    fs::write(outside.path().join("secret.yaml"), GOOD).expect("writes");
+    let dir = tempfile::tempdir().expect("a directory");
+    symlink(
+        outside.path().join("secret.yaml"),
+        dir.path().join("a.yaml"),
+    )
+    .expect("links");
+    symlink("/dev/zero", dir.path().join("b.yaml")).expect("links");
+    symlink("nowhere", dir.path().join("c.yaml")).expect("links");
+    symlink(".", dir.path().join("loop")).expect("links");
+    let messages: Vec<_> = messages(&[dir.path().to_owned()])
+        .into_iter()
+        .map(|(_, message)| message)
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "the link leads out of the directory",
+            "the link leads out of the directory",
+            "the link leads nowhere"
+        ]
+    );
+    let (_, zero) = self::messages(&["/dev/zero".into()]).remove(0);
+    assert!(zero.contains("not a regular file"), "{zero}");
+}
+
+#[test]
+fn m9_not_utf8_names_the_byte() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("a.yaml"), b"kind: \xff").expect("writes");
+    assert!(messages(&[dir.path().to_owned()])[0].1.contains("byte 6"));
+    assert!(parse_one("a: \0").is_err());
+    assert!(
+        parse_one(&format!("\u{feff}{}", GOOD.replace('\n', "\r\n"))).is_ok(),
+        "BOM and CRLF are tolerated"
+    );
+}
+
+#[test]
+fn m7_hostile_text_ends_in_an_error() {
+    for text in [
+        "[".repeat(100_000),
+        "{a: ".repeat(100_000),
+        "- ".repeat(100_000),
+        "&a ".repeat(1000),
+        "\t".repeat(10),
+    ] {
+        assert!(parse_one(&text).is_err());
+    }
+    let chain: String = (1..50_000)
+        .map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1))
+        .collect();
+    assert!(parse_one(&format!("a0: &a0 x\n{chain}")).is_err());
+}
+
+#[test]
+fn m20_a_hundred_thousand_images_in_one_file_load() {
+    let mut text = String::from(
+        "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: a}\nspec:\n  region: ap-tokyo\n  images:\n",
+    );
+    for n in 0..100_000 {
+        writeln!(
+            text,
+            "    - id: img-{n:08}\n      state: shared\n      note: number {n}"
+        )
+        .expect("a String takes all");
+    }
+    let loaded = parse_one(&text).expect("valid");
+    assert_eq!(loaded.desired.images.len(), 100_000);
+}
+
+#[test]
+fn a_file_of_the_wrong_kind_lists_a_bounded_number_of_errors() {
+    let text: String = (0..5000).map(|n| format!("field{n}: x\n")).collect();
+    let Err(diagnostics) = parse_one(&text) else {
+        panic!("has errors")
+    };
+    assert_eq!(diagnostics.errors().len(), 100);
+    assert!(
+        diagnostics
+            .render(false)
+            .contains("5002 errors in 1 file, of which 4902 are not listed")
+    );
+}
+
+#[test]
+fn m16_s15_moving_documents_between_files_changes_nothing() {
+    let (a, b) = (good("a", "img-a"), good("b", "img-b"));
+    let text = |name: &str, text: &str| SourceText::new(name, text.to_owned());
+    let keys = |sources| {
+        let loaded = parse(sources).expect("valid");
+        loaded
+            .desired
+            .images
+            .into_iter()
+            .map(|(key, image)| (key, image.intent))
+            .collect::<Vec<_>>()
+    };
+    let together = keys(vec![text("all.yaml", &format!("{a}---\n{b}"))]);
+    assert_eq!(together, keys(vec![text("1.yaml", &a), text("2.yaml", &b)]));
+    assert_eq!(together, keys(vec![text("2.yaml", &a), text("1.yaml", &b)]));
+}
+
+/// Documents on which schema and parser must agree.
+fn documents() -> Vec<String> {
+    let share = |spec: &str| {
+        format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: a}}\nspec: {spec}\n"
+        )
+    };
+    let image = |fields: &str| share(&format!("{{region: ap-tokyo, images: [{{{fields}}}]}}"));
+    let account = |spec: &str| {
+        format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {{name: a}}\nspec: {spec}\n"
+        )
+    };
+    let metadata = |metadata: &str| GOOD.replace("{name: a}", metadata);
+    let mut all = vec![
+        GOOD.to_owned(),
+        GOOD.replace("ImageShare", "ImageShar"),
+        GOOD.replace("/v1", "/v2"),
+        GOOD.replace("kind", "kin"),
+        GOOD.replace("spec", "specs"),
+        "[1, 2]".into(),
+        "text".into(),
+        "{}".into(),
+    ];
+    all.extend(
+        [
+            "{name: a, labels: {team: x}}",
+            "{name: a, labels: {team: 1}}",
+            "{name: a, annotations: {b: c}}",
+            "{}",
+            "{name: A}",
+            "{name: -a}",
+            "{name: a.b-c}",
+            "{name: 12}",
+            "{name: ''}",
+            "{name: a, label: {}}",
+            "a",
+        ]
+        .map(metadata),
+    );
+    all.extend(
+        [
+            "id: img-a, state: shared",
+            "id: img-a, state: unshared",
+            "id: img-a, state: shard",
+            "id: img-a",
+            "state: shared",
+            "id: img-A, state: shared",
+            "id: lhbp-a, state: shared",
+            "id: 5, state: shared",
+            "id: img-a, state: shared, until: '2027-01-31T00:00:00Z'",
+            "id: img-a, state: shared, until: '2027-01-31'",
+            "id: img-a, state: unshared, until: '2027-01-31T00:00:00Z'",
+            "id: img-a, state: shared, from: '2027-01-31T00:00:00+08:00'",
+            "id: img-a, state: shared, protect: true",
+            "id: img-a, state: shared, protect: 'true'",
+            "id: img-a, state: shared, note: x",
+            "id: img-a, state: shared, note: 1.5",
+            "id: img-a, state: shared, note: [x]",
+            "id: img-a, state: shared, notes: x",
+            "id: img-a, state: true",
+        ]
+        .map(image),
+    );
+    all.extend(
+        [
+            "{regions: [ap-tokyo, ap-seoul], images: [{id: img-a, state: shared}]}",
+            "{regions: [], images: [{id: img-a, state: shared}]}",
+            "{regions: [ap-tokyo, ap-tokyo], images: [{id: img-a, state: shared}]}",
+            "{regions: ap-tokyo, images: [{id: img-a, state: shared}]}",
+            "{region: ap-tokyo, regions: [ap-seoul], images: [{id: img-a, state: shared}]}",
+            "{images: [{id: img-a, state: shared}]}",
+            "{region: ap-mumbai, images: [{id: img-a, state: shared}]}",
+            "{region: ap-tokyo, images: []}",
+            "{region: ap-tokyo}",
+            "{region: ap-tokyo, images: {}}",
+            "{region: ap-tokyo, images: [{id: img-a, state: shared}], account: default}",
+            "{region: ap-tokyo, images: [{id: img-a, state: shared}], account: 7}",
+            "[]",
+        ]
+        .map(share),
+    );
+    all.extend(
+        [
+            "{}",
+            "{uin: '100000000001'}",
+            "{uin: 100000000001}",
+            "{uin: one}",
+            "{rate: 1}",
+            "{rate: 20}",
+            "{rate: 0}",
+            "{rate: 21}",
+            "{rate: 1.5}",
+            "{rate: '19'}",
+            "{endpoint: 'https://lighthouse.{region}.tencentcloudapi.com'}",
+            "{endpoint: lighthouse}",
+            "{credentials: {from: environment}}",
+            "{credentials: {from: moon}}",
+            "{credentials: {}}",
+            "{secretKey: x}",
+            "{uin: []}",
+        ]
+        .map(account),
+    );
+    all
+}
+
+#[test]
+fn the_schema_agrees_with_the_parser() {
+    let validator = jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema())
+        .expect("a schema");
+    let (mut good, mut bad) = (0, 0);
+    for text in documents() {
+        let value: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
+        let (by_schema, by_parser) = (validator.is_valid(&value), parse_one(&text));
+        assert_eq!(
+            by_schema,
+            by_parser.is_ok(),
+            "{text}\n{}",
+            shown(&by_parser)
+        );
+        *if by_schema { &mut good } else { &mut bad } += 1;
+    }
+    assert!(good >= 15 && bad >= 35, "{good} good, {bad} bad");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
+        let _ = parse_one(&text);
+    }
+
+    #[test]
+    fn no_mutation_of_a_manifest_makes_the_parser_panic_or_the_report_unsafe(
+        at in 0usize..GOOD.len(), cut in 0usize..20, insert in "[\\[\\]{}:,#&*!|>'\"%@`\\-? \n\t\u{1b}\u{202e}a-z]{0,8}",
+    ) {
+        let end = (at + cut).min(GOOD.len());
+        let text = format!("{}{insert}{}", &GOOD[..at], &GOOD[end..]);
+        let shown = shown(&parse_one(&text));
+        prop_assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
+    }
+}
