@@ -17,7 +17,6 @@ from .harness import (
     Answer,
     Case,
     Fault,
-    Image,
     PageScript,
     images,
 )

@@ -379,6 +379,21 @@ _FILTER_NAMES = {
 _MAX_FILTERS, _MAX_VALUES = 10, 5  # older pages allow 5 values, newer ones 100: the stricter holds here
 
 
+def _note(call: Call, headers: Dict[str, str], body: bytes) -> None:
+    """Fills the ledger's entry in before anything is checked: a call that is refused was about something, too."""
+    call.action, call.region = headers.get("x-tc-action", ""), headers.get("x-tc-region", "")
+    try:
+        parameters = json.loads(body)
+    except ValueError:
+        return
+    if not isinstance(parameters, dict):
+        return
+    if call.action == MODIFY:
+        call.image, call.permission = str(parameters.get("ImageId", "")), str(parameters.get("Permission", ""))
+    elif "Offset" in _PARAMETERS.get(call.action, {}):
+        call.offset = parameters.get("Offset", 0)
+
+
 def _fits(value: object, kind: object) -> bool:
     if isinstance(kind, tuple):
         return isinstance(value, list) and all(isinstance(item, kind[1]) for item in value)
@@ -536,7 +551,6 @@ class StandIn:
         return {"Response": {**content, "RequestId": request_id}}, fault
 
     def _answer(self, call: Call, headers: Dict[str, str], body: bytes, fault: Optional[Fault]) -> Tuple[dict, Optional[Fault]]:
-        call.action, call.region = headers.get("x-tc-action", ""), headers.get("x-tc-region", "")
         authenticate(headers, body, self.settings.keys, self.clock(), call)
         if self._over_limit(call):
             raise Refusal("RequestLimitExceeded", "Too many requests.")
@@ -550,10 +564,6 @@ class StandIn:
             if call.region not in REGIONS:
                 raise Refusal("UnsupportedRegion", "The region is not supported.")
         parameters = parse_parameters(call.action, body)
-        if call.action == MODIFY:
-            call.image, call.permission = parameters.get("ImageId", ""), parameters.get("Permission", "")
-        elif call.action != LIST_REGIONS:
-            call.offset = parameters.get("Offset", 0)
         if call.action in self.settings.deny:
             raise Refusal(self.settings.deny[call.action], "The call is denied.")
         if call.action == MODIFY:
@@ -739,7 +749,7 @@ class _Connection(asyncio.Protocol):
         latency = cloud._dice.uniform(*settings.latency)
         # The nominal moment, not the one at which this task happens to wake up: a busy machine must not look like a burst.
         call = Call(len(cloud.ledger), self.number, received, received + latency / 2, host)
-        call.action = headers.get("x-tc-action", "")
+        _note(call, headers, body)
         self.call = call
         cloud.ledger._add(call)
         await _until(call.arrival)
