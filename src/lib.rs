@@ -27,4 +27,6 @@ pub mod engine;
 
 pub mod report;
 
+pub mod sim;
+
 pub mod cli;

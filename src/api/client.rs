@@ -45,6 +45,8 @@ pub struct Connection {
 pub struct Calls {
     /// Describe calls sent.
     pub reads: Cell<u64>,
+    /// Those of them that list blueprints.
+    pub listings: Cell<u64>,
     /// Modify calls sent.
     pub writes: Cell<u64>,
     /// Replies that said the rate was exceeded.
@@ -272,6 +274,9 @@ impl<H: Host> ReadClient<H> {
             Action::DescribeBlueprints | Action::DescribeImagesToShare => &calls.reads,
         };
         count.set(count.get() + 1);
+        if action == Action::DescribeBlueprints {
+            calls.listings.set(calls.listings.get() + 1);
+        }
         let timestamp = self.shared.now().timestamp();
         let request = self.request(action, region, body, timestamp)?;
         let host = &self.shared.host;
@@ -471,8 +476,13 @@ impl<H: Host> WriteClient<H> {
             .await;
         permit.pass.settle(self.read.evidence(&sent, Gated::Writes));
         let reply = sent?;
+        // Not taken for a yes, nor for a no: looking tells.
+        let Some(blueprint_id) = reply.blueprint_id else {
+            let detail = "the reply says neither that it was done nor that it was not";
+            return Err(CallError::Unclear(self.read.locate(region, detail)));
+        };
         Ok(Modified {
-            blueprint_id: reply.blueprint_id.filter(|id| !id.is_empty()),
+            blueprint_id: blueprint_id.filter(|id| !id.is_empty()),
             request_id: reply.request_id,
         })
     }
@@ -604,7 +614,7 @@ mod tests {
     fn a_null_blueprint_id_is_legal_after_share() {
         let body = r#"{"Response":{"BlueprintId":null,"RequestId":"r"}}"#;
         let result = parse::<ModifyReply>(&reply(200, body), Some(Permission::Share));
-        assert_eq!(result.expect("a success").blueprint_id, None);
+        assert_eq!(result.expect("a success").blueprint_id, Some(None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Parsing is strict where a lax reading could lose images: a list that is absent or null is an
 //! error, not an empty list. Fields nobody needs may be absent. Sources: the official SDK's models.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The service's name in the credential scope.
 pub const SERVICE: &str = "lighthouse";
@@ -140,12 +140,18 @@ pub struct ErrorBody {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ModifyReply {
-    /// Null after CANCEL, and possibly after SHARE.
-    #[serde(default)]
-    pub blueprint_id: Option<String>,
+    /// Null after CANCEL, and possibly after SHARE. The outer `None` means that the field is absent: the
+    /// reply says neither yes nor no.
+    #[serde(default, deserialize_with = "present")]
+    pub blueprint_id: Option<Option<String>>,
     /// For the vendor's support.
     #[serde(default)]
     pub request_id: Option<String>,
+}
+
+/// Tells a field that is null from one that is absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Reply of `DescribeBlueprints`.

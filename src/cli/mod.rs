@@ -10,6 +10,7 @@ mod progress;
 mod reconcile;
 mod session;
 mod sim;
+mod simulated;
 mod validate;
 
 use std::ffi::OsString;
@@ -71,7 +72,7 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
                 reconcile::run(arguments, &desired, session, output, stderr).await
             })
         }
-        Command::Sim(arguments) => block_on(sim::run(arguments, output)),
+        Command::Sim(arguments) => block_on(sim::run(arguments)),
         Command::Schema => {
             let schema =
                 serde_json::to_string_pretty(&manifest::schema()).map_err(io::Error::from)?;

@@ -52,5 +52,9 @@ fn cost<H: Host>(
             rate: client.rate(),
         })
     });
-    budget(&costs.collect::<Vec<_>>(), shared.calls.reads.get())
+    budget(
+        &costs.collect::<Vec<_>>(),
+        shared.calls.reads.get(),
+        shared.calls.listings.get(),
+    )
 }

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::args::{Common, Target};
 use super::connect;
 use super::output::Failure;
+use super::simulated::Simulated;
 use crate::api::{Connection, Shared};
 use crate::desired::Desired;
 use crate::host::{
@@ -58,20 +60,50 @@ pub(super) fn shared() -> Result<Rc<Shared<System>>, Failure> {
 pub(super) struct Session {
     /// One for each account that the manifests name.
     pub connections: BTreeMap<AccountName, Connection>,
+    simulated: Option<Simulated>,
 }
 
 impl Session {
     pub(super) async fn open(
         target: &Target,
-        _common: &Common,
+        common: &Common,
         desired: &Desired,
     ) -> Result<Self, Failure> {
+        if !target.sim {
+            let connections = connect::connections(desired, target)?;
+            return Ok(Self {
+                connections,
+                simulated: None,
+            });
+        }
+        let state_dir = state_dir(common)?;
+        let (simulated, connections) =
+            Simulated::start(&state_dir, target.sim_reset, desired).await?;
         Ok(Self {
-            connections: connect::connections(desired, target)?,
+            connections,
+            simulated: Some(simulated),
         })
     }
 
     pub(super) async fn close(self) -> Result<(), Failure> {
-        Ok(())
+        match self.simulated {
+            Some(simulated) => simulated.stop().await,
+            None => Ok(()),
+        }
     }
+}
+
+/// `--state-dir`, else the XDG state directory.
+fn state_dir(common: &Common) -> Result<PathBuf, Failure> {
+    if let Some(given) = &common.state_dir {
+        return Ok(given.clone());
+    }
+    let variable = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    base.map(|base| base.join("sharekeeper"))
+        .ok_or_else(|| Failure::new("neither XDG_STATE_HOME nor HOME is set; give --state-dir"))
 }

@@ -34,7 +34,8 @@ impl ImageId {
 
 impl fmt::Display for ImageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        // Padded where asked: ids stand in columns.
+        f.pad(&self.0)
     }
 }
 

@@ -25,8 +25,8 @@ pub struct ScopeCost<'a> {
     pub rate: u32,
 }
 
-/// Adds up what `scopes` cost; `reads_so_far` were needed to plan.
-pub fn budget(scopes: &[ScopeCost<'_>], reads_so_far: u64) -> Budget {
+/// Adds up what `scopes` cost; `reads` were needed to plan, of which `listings` will be needed again.
+pub fn budget(scopes: &[ScopeCost<'_>], reads: u64, listings: u64) -> Budget {
     let mut buckets: BTreeMap<&(String, String), (u64, u32)> = BTreeMap::new();
     for scope in scopes {
         let (writes, rate) = buckets.entry(&scope.bucket).or_insert((0, scope.rate));
@@ -43,11 +43,7 @@ pub fn budget(scopes: &[ScopeCost<'_>], reads_so_far: u64) -> Budget {
         .values()
         .map(|&(writes, rate)| writes.saturating_sub(1) as f64 / f64::from(rate.max(1)))
         .fold(0.0, f64::max);
-    let reads = if writes == 0 {
-        reads_so_far
-    } else {
-        reads_so_far * 2
-    };
+    let reads = if writes == 0 { reads } else { reads + listings };
     Budget {
         reads,
         writes,

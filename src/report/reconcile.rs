@@ -204,7 +204,7 @@ impl ReconcileDocument {
                 unseen.get_or_insert_with(|| why.reason.clone());
             } else if let Some(sign) = outcome.sign() {
                 let id = &report.image_id;
-                let what = report.message.as_deref().unwrap_or(report.outcome);
+                let what = described(&report);
                 let place = dim(&decision.source);
                 let _ = writeln!(
                     lines,
@@ -276,6 +276,17 @@ impl ReconcileDocument {
             let _ = write!(self.text, ", {throttled} throttled");
         }
         let _ = writeln!(self.text, ", {}).", seconds(ending.elapsed));
+    }
+}
+
+/// What became of an image, for a person: the id that servers are started from, or the problem and the
+/// RequestId that the vendor's support asks for.
+fn described(report: &ImageReport) -> String {
+    match (&report.message, &report.blueprint_id, &report.request_id) {
+        (Some(message), _, Some(id)) => format!("{message} [RequestId {id}]"),
+        (Some(message), _, None) => message.clone(),
+        (None, Some(blueprint), _) => format!("{} as {blueprint}", report.outcome),
+        (None, None, _) => report.outcome.to_owned(),
     }
 }
 

@@ -15,7 +15,7 @@ class Rate(Case):
     def _report(self, what: str, seconds: float, bound: float) -> None:
         busiest = {action: self.cloud.ledger.busiest_second(action) for action in (MODIFY, BLUEPRINTS, IMAGES)}
         print(
-            f"\n{what}: {seconds:.2f} s = {seconds / bound:.2f} x the bound of {bound:.2f} s; busiest second: {busiest}",
+            f"\nmeasured: {what}: {seconds:.2f} s = {seconds / bound:.2f} x the bound of {bound:.2f} s; busiest second: {busiest}",
             file=sys.stderr,
         )
 

@@ -37,16 +37,19 @@ pub enum Fault {
     Html503,
     /// `InternalError`, and no effect.
     Internal,
+    /// JSON that says nothing; no effect.
+    Shapeless,
 }
 
 impl Fault {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotSent,
         Self::LostBefore,
         Self::LostAfter,
         Self::GarbageAfter,
         Self::Html503,
         Self::Internal,
+        Self::Shapeless,
     ];
 }
 
@@ -350,6 +353,7 @@ impl Transport for Cloud {
                 }
                 Fault::GarbageAfter => ok(200, "}{"),
                 Fault::Html503 => ok(503, "<html>busy</html>"),
+                Fault::Shapeless => ok(200, r#"{"Response":{}}"#),
                 Fault::Internal => ok(
                     200,
                     r#"{"Response":{"Error":{"Code":"InternalError","Message":"x"}}}"#,

@@ -1,0 +1,127 @@
+//! `--sim`: a simulator inside this process, whose world is kept in the state directory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::connect;
+use super::output::Failure;
+use crate::api::sign::{Credentials, Secret};
+use crate::api::{Connection, Endpoint};
+use crate::desired::{Desired, DesiredImage, Intent};
+use crate::model::AccountName;
+use crate::sim::{Server, World};
+
+/// A running simulator, and where its world goes.
+pub(super) struct Simulated {
+    server: Server,
+    file: PathBuf,
+}
+
+impl Simulated {
+    /// Starts it with the world of the last run, and with the images that `desired` names.
+    pub(super) async fn start(
+        state_dir: &Path,
+        anew: bool,
+        desired: &Desired,
+    ) -> Result<(Self, BTreeMap<AccountName, Connection>), Failure> {
+        let file = state_dir.join("sim").join("world.json");
+        let mut world = if anew { None } else { read(&file)? }.unwrap_or_default();
+        for (key, image) in &desired.images {
+            let scope = &key.scope;
+            world.ensure(
+                scope.account.as_str(),
+                scope.region,
+                key.image.as_str(),
+                starts_shared(image),
+            );
+        }
+        let keys: BTreeMap<_, _> = world
+            .accounts
+            .iter()
+            .map(|account| (account.name.clone(), account.clone()))
+            .collect();
+        let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), world)
+            .await
+            .map_err(|error| Failure::new(format_args!("cannot start the simulator: {error}")))?;
+        let port = server.address().port();
+        let mut connections = BTreeMap::new();
+        for (name, account) in connect::accounts(desired) {
+            let Some(key) = keys.get(name.as_str()) else {
+                continue;
+            };
+            let regional = account
+                .and_then(|account| account.endpoint.as_ref())
+                .is_some_and(Endpoint::is_regional);
+            let url = if regional {
+                format!("http://{{region}}.localhost:{port}")
+            } else {
+                format!("http://127.0.0.1:{port}")
+            };
+            let endpoint = Endpoint::new(&url).map_err(|error| Failure::from_error(&error))?;
+            let credentials = Credentials {
+                secret_id: key.secret_id.clone(),
+                secret_key: Secret::new(key.secret_key.clone()),
+                token: key.token.clone().map(Secret::new),
+            };
+            connections.insert(name, connect::connection(endpoint, account, credentials));
+        }
+        Ok((Self { server, file }, connections))
+    }
+
+    /// Stops it and keeps its world.
+    pub(super) async fn stop(self) -> Result<(), Failure> {
+        let world = self.server.world();
+        self.server.stop().await;
+        write(&self.file, &world).map_err(|error| {
+            Failure::new(format_args!(
+                "cannot keep the simulator's world in {}: {error}",
+                self.file.display()
+            ))
+        })
+    }
+}
+
+/// What a manifest wants unshared is shared in a new world, so that there is something to see.
+fn starts_shared(image: &DesiredImage) -> bool {
+    matches!(image.intent, Intent::Unshared)
+}
+
+fn read(file: &Path) -> Result<Option<World>, Failure> {
+    match fs::read_to_string(file) {
+        Ok(text) => World::parse(&text).map(Some).map_err(|error| {
+            Failure::new(format_args!(
+                "{}: {error}; begin anew with `--sim-reset`",
+                file.display()
+            ))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::new(format_args!(
+            "cannot read {}: {error}",
+            file.display()
+        ))),
+    }
+}
+
+/// All or nothing: written beside the old one, then put in its place.
+fn write(file: &Path, world: &World) -> io::Result<()> {
+    let directory = file.parent().unwrap_or(Path::new("."));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let beside = file.with_extension(format!("{}.tmp", std::process::id()));
+    let text = serde_json::to_vec_pretty(world)?;
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)?;
+    out.write_all(&text)?;
+    out.sync_all()?;
+    fs::rename(&beside, file)
+}

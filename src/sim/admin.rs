@@ -1,0 +1,182 @@
+//! The simulator's own paths: look at its state, change it while it runs.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::cloud::Cloud;
+use super::faults::Rule;
+use super::world::{BlueprintType, CancelUnshared, Image, Latency, Offset, Span, World};
+use crate::model::{Moment, Region};
+
+const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/share, /_sim/reset-ledger";
+
+/// What `POST /_sim/images` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Images {
+    #[serde(default = "default_account")]
+    account: String,
+    images: Vec<Image>,
+}
+
+/// What `POST /_sim/share` takes: somebody else changes an image.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Share {
+    #[serde(default = "default_account")]
+    account: String,
+    region: String,
+    image: String,
+    shared: bool,
+}
+
+/// What `POST /_sim/settings` takes; what is left out stays.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Settings {
+    latency: Option<Latency>,
+    read_lag: Option<Span>,
+    clock_offset: Option<Offset>,
+    sync_time: Option<Span>,
+    blueprint_type: Option<BlueprintType>,
+    cancel_unshared: Option<CancelUnshared>,
+    limits: Option<std::collections::BTreeMap<String, u32>>,
+}
+
+fn default_account() -> String {
+    "default".into()
+}
+
+/// Answers a call of one of the simulator's own paths: status and document.
+pub(super) fn handle(
+    cloud: &mut Cloud,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    moment: Moment,
+) -> (u16, Value) {
+    let done = json!({"done": true});
+    let result = match (method, path) {
+        ("GET" | "HEAD", "/_sim/state") => Ok(state(cloud)),
+        ("POST", "/_sim/world") => text(body)
+            .and_then(|text| World::parse(text).map_err(|e| e.to_string()))
+            .map(|world| {
+                *cloud = Cloud::new(world);
+                done
+            }),
+        ("POST", "/_sim/faults") => read::<Vec<Rule>>(body).map(|rules| {
+            cloud.set_faults(rules);
+            done
+        }),
+        ("POST", "/_sim/images") => read(body)
+            .and_then(|images| put(cloud, images))
+            .map(|()| done),
+        ("POST", "/_sim/settings") => read(body).map(|settings| {
+            set(&mut cloud.world, settings);
+            done
+        }),
+        ("POST", "/_sim/share") => read(body)
+            .and_then(|share| set_shared(cloud, &share, moment))
+            .map(|()| done),
+        ("POST", "/_sim/reset-ledger") => {
+            cloud.limiter.reset_counts();
+            cloud
+                .images
+                .values_mut()
+                .for_each(|regional| regional.tally = Default::default());
+            Ok(done)
+        }
+        _ => {
+            return (
+                404,
+                json!({"error": format!("no such call; there are: {PATHS}")}),
+            );
+        }
+    };
+    match result {
+        Ok(document) => (200, document),
+        Err(error) => (400, json!({"error": error})),
+    }
+}
+
+/// Everything but the secret keys.
+fn state(cloud: &Cloud) -> Value {
+    let accounts = cloud.accounts().iter().enumerate().map(|(index, account)| {
+        let images = cloud.images.iter().filter(|((of, ..), _)| *of == index);
+        let images = images.map(|((_, region, id), regional)| {
+            json!({
+                "region": region.as_str(),
+                "id": id,
+                "shared": regional.is_shared(),
+                "blueprintId": regional.blueprint(),
+                "attempts": regional.tally.attempts,
+                "shares": regional.tally.shares,
+                "cancels": regional.tally.cancels,
+            })
+        });
+        json!({"name": account.name, "uin": account.uin, "images": images.collect::<Vec<_>>()})
+    });
+    let calls = cloud.limiter.counts().into_iter().map(|(key, count)| {
+        json!({
+            "host": key.host,
+            "action": key.action,
+            "calls": count.calls,
+            "throttled": count.throttled,
+            "busiestSecond": count.busiest_second,
+        })
+    });
+    json!({"accounts": accounts.collect::<Vec<_>>(), "calls": calls.collect::<Vec<_>>()})
+}
+
+fn put(cloud: &mut Cloud, Images { account, images }: Images) -> Result<(), String> {
+    let index = cloud
+        .account_named(&account)
+        .ok_or_else(|| format!("no account `{account}`"))?;
+    for image in &images {
+        for region in &image.regions {
+            Region::new(region).map_err(|error| format!("`{region}`: {error}"))?;
+        }
+    }
+    images
+        .into_iter()
+        .for_each(|image| cloud.put_image(index, image));
+    Ok(())
+}
+
+fn set(world: &mut World, settings: Settings) {
+    fn put<T>(field: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *field = value;
+        }
+    }
+    put(&mut world.latency, settings.latency);
+    put(&mut world.read_lag, settings.read_lag);
+    put(&mut world.clock_offset, settings.clock_offset);
+    put(&mut world.sync_time, settings.sync_time);
+    put(&mut world.blueprint_type, settings.blueprint_type);
+    put(&mut world.cancel_unshared, settings.cancel_unshared);
+    world.limits.extend(settings.limits.unwrap_or_default());
+}
+
+fn set_shared(cloud: &mut Cloud, share: &Share, moment: Moment) -> Result<(), String> {
+    let account = cloud
+        .account_named(&share.account)
+        .ok_or_else(|| format!("no account `{}`", share.account))?;
+    let region =
+        Region::new(&share.region).map_err(|error| format!("`{}`: {error}", share.region))?;
+    let key = (account, region, share.image.clone());
+    if cloud.set_shared(&key, share.shared, moment) {
+        Ok(())
+    } else {
+        Err(format!("no image `{}` in {}", share.image, share.region))
+    }
+}
+
+fn text(body: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(body).map_err(|error| error.to_string())
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_saphyr::from_str(text(body)?).map_err(|error| error.to_string())
+}

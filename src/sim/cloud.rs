@@ -1,0 +1,354 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::actions::Regional;
+use super::auth::{self, Refusal, refuse};
+use super::faults::{Armed, Broken, Effect, Kind, Target};
+use super::limiter::{Key, Limiter};
+use super::world::{Account, Image, World};
+use crate::api::wire::{Action, VERSION};
+use crate::model::{Moment, Region, Timestamp};
+
+/// A call as it arrived.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The Host header.
+    pub host: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+}
+
+impl Arrival {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// An answer, and what goes wrong with it on its way.
+#[derive(Debug)]
+pub struct Reply {
+    /// The JSON document.
+    pub body: Value,
+    /// For the Date header.
+    pub date: Timestamp,
+    /// What goes wrong.
+    pub broken: Option<Broken>,
+}
+
+/// The simulated cloud. Pure: time is an argument, dice are seeded.
+#[derive(Debug)]
+pub struct Cloud {
+    /// Settings, and accounts without their images.
+    pub(super) world: World,
+    pub(super) images: BTreeMap<ImageKey, Regional>,
+    pub(super) limiter: Limiter,
+    faults: Vec<Armed>,
+    dice: fastrand::Rng,
+    /// Counts blueprints, for their ids.
+    pub(super) blueprints: u32,
+}
+
+/// Account by index, region, image.
+pub(super) type ImageKey = (usize, Region, String);
+
+impl Cloud {
+    /// A cloud in the state that `world` describes.
+    pub fn new(world: World) -> Self {
+        let mut cloud = Self {
+            dice: fastrand::Rng::with_seed(world.seed),
+            images: BTreeMap::new(),
+            limiter: Limiter::default(),
+            faults: Vec::new(),
+            blueprints: 0,
+            world: World {
+                accounts: Vec::new(),
+                ..world.clone()
+            },
+        };
+        cloud.set_faults(world.faults);
+        for (index, mut account) in world.accounts.into_iter().enumerate() {
+            let images = std::mem::take(&mut account.images);
+            let generated = std::mem::take(&mut account.generate);
+            cloud.world.accounts.push(account);
+            for image in images {
+                cloud.put_image(index, image);
+            }
+            for generate in generated {
+                for number in 0..generate.count {
+                    let id = format!("{}{number:08}", generate.prefix);
+                    let (regions, shared) = (generate.regions.clone(), generate.shared);
+                    cloud.put_image(
+                        index,
+                        Image {
+                            id,
+                            regions,
+                            shared,
+                            ..Image::default()
+                        },
+                    );
+                }
+            }
+        }
+        cloud
+    }
+
+    /// The present state as a world: what a later run begins with.
+    pub fn world(&self) -> World {
+        let mut world = self.world.clone();
+        for ((account, region, _), regional) in &self.images {
+            let mut image = regional.image.clone();
+            image.regions = vec![region.as_str().into()];
+            image.shared = regional.is_shared();
+            world.accounts[*account].images.push(image);
+        }
+        world
+    }
+
+    /// Adds or replaces an image; what is shared stays shared only if the new one says so.
+    pub(super) fn put_image(&mut self, account: usize, image: Image) {
+        let regions: Vec<Region> = if image.regions.is_empty() {
+            Region::all().collect()
+        } else {
+            image
+                .regions
+                .iter()
+                .filter_map(|name| Region::new(name).ok())
+                .collect()
+        };
+        for region in regions {
+            let blueprint = self.next_blueprint();
+            let regional = Regional::new(image.clone(), blueprint);
+            self.images
+                .insert((account, region, image.id.clone()), regional);
+        }
+    }
+
+    pub(super) fn next_blueprint(&mut self) -> String {
+        self.blueprints += 1;
+        format!("lhbp-{:08x}", self.blueprints)
+    }
+
+    pub(super) fn set_faults(&mut self, rules: Vec<super::faults::Rule>) {
+        self.world.faults.clone_from(&rules);
+        self.faults = rules.into_iter().map(Armed::new).collect();
+    }
+
+    /// How long the next call is under way, there and back.
+    pub fn draw_latency(&mut self) -> Duration {
+        let (min, max) = (self.world.latency.min.0, self.world.latency.max.0);
+        min + (max.saturating_sub(min)).mul_f64(self.dice.f64())
+    }
+
+    /// Treats a call that arrives now. `real` is the real time, which the world's clock offset shifts.
+    pub fn answer(&mut self, arrival: &Arrival, moment: Moment, real: Timestamp) -> Reply {
+        let date = real
+            .checked_add_signed(self.world.clock_offset.0)
+            .unwrap_or(real);
+        let body: Value = serde_json::from_slice(&arrival.body).unwrap_or(Value::Null);
+        let (action, region) = ["x-tc-action", "x-tc-region"]
+            .map(|name| arrival.header(name).unwrap_or(""))
+            .into();
+        let target = Target {
+            action,
+            region,
+            body: &body,
+        };
+        let dice = &mut self.dice;
+        let rule = self
+            .faults
+            .iter_mut()
+            .find_map(|armed| armed.strikes(&target, dice).then(|| armed.rule.clone()));
+        let broken = rule.as_ref().and_then(super::faults::Rule::on_the_way);
+        let prevented = rule.as_ref().is_some_and(|rule| {
+            rule.when == Effect::Before
+                && (broken.is_some() || rule.kind == Kind::Error)
+                && rule.kind != Kind::Delay
+        });
+        let mut result = if prevented {
+            // It still used up quota, as far as it got.
+            self.admit(arrival, moment, date).map(|_| json!({}))
+        } else {
+            let body = match &rule {
+                Some(rule) if rule.kind == Kind::SamePage => with_offset_zero(&body),
+                _ => body.clone(),
+            };
+            self.perform(arrival, &body, moment, date)
+        };
+        if let Some(rule) = &rule {
+            match (rule.kind, &mut result) {
+                (Kind::Error, result) => {
+                    let code = rule.code.clone().unwrap_or_else(|| "InternalError".into());
+                    *result = Err((code, "An error of the simulator's world.".into()));
+                }
+                (_, Ok(reply)) => rule.on_the_list(reply),
+                (_, Err(_)) => {}
+            }
+        }
+        let mut response = match result {
+            Ok(reply) => reply,
+            Err((code, message)) => json!({"Error": {"Code": code, "Message": message}}),
+        };
+        response["RequestId"] = self.request_id().into();
+        Reply {
+            body: json!({"Response": response}),
+            date,
+            broken,
+        }
+    }
+
+    /// Who calls, what, where, and how often: the account, action and region.
+    fn admit(
+        &mut self,
+        arrival: &Arrival,
+        moment: Moment,
+        date: Timestamp,
+    ) -> Result<(usize, Action, Region), Refusal> {
+        let account = auth::authenticate(&self.world.accounts, arrival, date.timestamp())?;
+        let name = arrival.header("x-tc-action").unwrap_or_default();
+        let action = Action::ALL
+            .into_iter()
+            .find(|action| action.as_str() == name)
+            .ok_or_else(|| {
+                refuse(
+                    "InvalidAction",
+                    format!("The simulator has no action `{name}`."),
+                )
+            })?;
+        if arrival.header("x-tc-version") != Some(VERSION) {
+            return Err(refuse(
+                "NoSuchVersion",
+                format!("The version is {VERSION}."),
+            ));
+        }
+        let region = match arrival.header("x-tc-region") {
+            None | Some("") => return Err(refuse("MissingParameter", "X-TC-Region is missing.")),
+            Some(name) => Region::new(name)
+                .map_err(|_| refuse("UnsupportedRegion", format!("`{name}` is not supported.")))?,
+        };
+        let limit = self
+            .world
+            .limits
+            .get(action.as_str())
+            .copied()
+            .unwrap_or(action.limit_per_second());
+        let secret_id = self.world.accounts[account].secret_id.clone();
+        let key = Key {
+            secret_id,
+            host: arrival.host.clone(),
+            action: action.as_str(),
+        };
+        if !self.limiter.admit(key, limit, moment) {
+            return Err(refuse("RequestLimitExceeded", "Too many requests."));
+        }
+        Ok((account, action, region))
+    }
+
+    fn perform(
+        &mut self,
+        arrival: &Arrival,
+        body: &Value,
+        moment: Moment,
+        date: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let (account, action, region) = self.admit(arrival, moment, date)?;
+        if self.world.accounts[account]
+            .deny
+            .iter()
+            .any(|denied| denied == action.as_str())
+        {
+            return Err(refuse(
+                "UnauthorizedOperation.NoPermission",
+                "The key may not do this.",
+            ));
+        }
+        match action {
+            Action::ModifyImageSharePermission => self.modify(account, region, body, moment),
+            Action::DescribeBlueprints => self.describe_blueprints(account, region, body, moment),
+            Action::DescribeImagesToShare => {
+                let chinese = arrival.header("x-tc-language") != Some("en-US");
+                self.describe_images(account, region, body, chinese)
+            }
+        }
+    }
+
+    /// The images of one account in one region, in order of their ids.
+    pub(super) fn images_in(
+        &self,
+        account: usize,
+        region: Region,
+    ) -> impl Iterator<Item = &Regional> {
+        let from = (account, region, String::new());
+        self.images
+            .range(from..)
+            .take_while(move |((a, r, _), _)| *a == account && *r == region)
+            .map(|(_, regional)| regional)
+    }
+
+    /// Shares or takes back behind everybody's back; false if there is no such image.
+    pub(super) fn set_shared(&mut self, key: &ImageKey, shared: bool, moment: Moment) -> bool {
+        let blueprint = self.next_blueprint();
+        let Some(regional) = self.images.get_mut(key) else {
+            return false;
+        };
+        regional.set(shared, moment, blueprint);
+        true
+    }
+
+    pub(super) fn account_named(&self, name: &str) -> Option<usize> {
+        self.world
+            .accounts
+            .iter()
+            .position(|account| account.name == name || account.uin == name)
+    }
+
+    /// Keys to call with.
+    pub fn accounts(&self) -> &[Account] {
+        &self.world.accounts
+    }
+
+    fn request_id(&mut self) -> String {
+        let bits = self.dice.u128(..);
+        let hex = format!("{bits:032x}");
+        format!(
+            "{}-{}-4{}-a{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[13..16],
+            &hex[17..20],
+            &hex[20..]
+        )
+    }
+}
+
+fn with_offset_zero(body: &Value) -> Value {
+    let mut body = body.clone();
+    body["Offset"] = 0.into();
+    body
+}
+
+/// Reads a body as the type the action takes, with the API's codes for what does not fit.
+pub(super) fn parameters<T: serde::de::DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
+    serde_json::from_value(body.clone()).map_err(|error| {
+        let words = error.to_string();
+        let code = if words.contains("unknown field") {
+            "UnknownParameter"
+        } else if words.contains("missing field") {
+            "MissingParameter"
+        } else {
+            "InvalidParameter"
+        };
+        refuse(code, words)
+    })
+}
+
+#[cfg(test)]
+#[path = "cloud_tests.rs"]
+mod tests;

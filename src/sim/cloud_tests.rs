@@ -1,0 +1,473 @@
+use chrono::{DateTime, Utc};
+
+use super::*;
+use crate::api::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
+use crate::api::wire::SERVICE;
+use crate::sim::Effect;
+
+const HOST: &str = "ap-tokyo.localhost:7980";
+
+fn real() -> Timestamp {
+    DateTime::<Utc>::from_timestamp(1_790_000_000, 0).expect("a date")
+}
+
+fn at(milliseconds: u64) -> Moment {
+    Moment::new(Duration::from_millis(milliseconds))
+}
+
+fn cloud(yaml: &str) -> Cloud {
+    Cloud::new(World::parse(yaml).expect("a world"))
+}
+
+/// A call signed with the default account's key.
+fn arrival(action: &str, body: &Value, timestamp: i64) -> Arrival {
+    let body = body.to_string().into_bytes();
+    let to_sign = ToSign {
+        service: SERVICE,
+        host: HOST,
+        content_type: CONTENT_TYPE,
+        timestamp,
+        body: &body,
+        extra_headers: &[],
+    };
+    let account = Account::default();
+    let credentials = Credentials {
+        secret_id: account.secret_id,
+        secret_key: Secret::new(account.secret_key),
+        token: None,
+    };
+    let authorization = to_sign.authorization(&credentials).expect("a date");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", CONTENT_TYPE),
+        ("x-tc-action", action),
+        ("x-tc-version", VERSION),
+        ("x-tc-region", "ap-tokyo"),
+        ("x-tc-timestamp", &timestamp.to_string()),
+        ("x-tc-language", "en-US"),
+    ];
+    let headers = headers
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    Arrival {
+        host: HOST.into(),
+        headers,
+        body,
+    }
+}
+
+fn send(cloud: &mut Cloud, arrival: &Arrival, milliseconds: u64) -> Value {
+    cloud.answer(arrival, at(milliseconds), real()).body["Response"].take()
+}
+
+fn call(cloud: &mut Cloud, action: &str, body: Value, milliseconds: u64) -> Value {
+    send(
+        cloud,
+        &arrival(action, &body, real().timestamp()),
+        milliseconds,
+    )
+}
+
+fn modify(cloud: &mut Cloud, image: &str, permission: &str) -> Value {
+    call(
+        cloud,
+        "ModifyImageSharePermission",
+        json!({"ImageId": image, "Permission": permission}),
+        0,
+    )
+}
+
+fn code(reply: &Value) -> &str {
+    reply["Error"]["Code"].as_str().unwrap_or("ok")
+}
+
+#[test]
+fn share_and_cancel_show_in_the_list_of_blueprints() {
+    let mut cloud = cloud("accounts: [{images: [{id: img-a}]}]");
+    let shared = modify(&mut cloud, "img-a", "SHARE");
+    let blueprint = shared["BlueprintId"].as_str().expect("a blueprint");
+    let filter = json!({"Filters": [{"Name": "blueprint-type", "Values": ["PRIVATE", "SHARED"]}]});
+    let list = call(&mut cloud, "DescribeBlueprints", filter.clone(), 1);
+    assert_eq!(list["TotalCount"], 1);
+    assert_eq!(
+        (
+            &list["BlueprintSet"][0]["BlueprintId"],
+            &list["BlueprintSet"][0]["ImageId"]
+        ),
+        (&json!(blueprint), &json!("img-a"))
+    );
+    assert_eq!(
+        code(&modify(&mut cloud, "img-a", "SHARE")),
+        "UnsupportedOperation.ImageAlreadyShared"
+    );
+    let cancelled = modify(&mut cloud, "img-a", "CANCEL");
+    assert_eq!(
+        (code(&cancelled), &cancelled["BlueprintId"]),
+        ("ok", &Value::Null)
+    );
+    assert_eq!(
+        call(&mut cloud, "DescribeBlueprints", filter, 1)["TotalCount"],
+        0
+    );
+    let everything = call(&mut cloud, "DescribeBlueprints", json!({}), 1);
+    assert_eq!(
+        everything["BlueprintSet"][0]["ImageId"], "",
+        "a public blueprint is no shared image"
+    );
+}
+
+#[test]
+fn each_precondition_and_code_has_its_image() {
+    let mut cloud = cloud(
+        "accounts: [{images: [
+            {id: img-ok}, {id: img-imported, source: EXTERNAL_IMPORT}, {id: img-whole, class: InstanceImage},
+            {id: img-nocloudinit, cloudInit: false}, {id: img-os, osAccepted: false}, {id: img-creating, state: CREATING},
+            {id: img-busy, occupiedCalls: 1}, {id: img-inuse, shared: true, inUse: true},
+            {id: img-internal, error: InternalError.RequestError},
+        ]}]",
+    );
+    for image in ["imported", "whole", "nocloudinit", "os", "creating"] {
+        let reply = modify(&mut cloud, &format!("img-{image}"), "SHARE");
+        assert_eq!(
+            code(&reply),
+            "UnsupportedOperation.ImageUnableToShare",
+            "{image}"
+        );
+        let ids = json!({"ImageIds": [format!("img-{image}")]});
+        let row = call(&mut cloud, "DescribeImagesToShare", ids, 0)["ImageSet"][0].take();
+        assert_eq!(row["IsShareable"], false, "{image}");
+        assert_ne!(row["UnshareableReason"], "", "{image}");
+    }
+    for (image, permission, expected) in [
+        ("img-busy", "SHARE", "UnsupportedOperation.ImageOccupied"),
+        ("img-busy", "SHARE", "ok"),
+        ("img-inuse", "CANCEL", "ResourceInUse.ImageInUse"),
+        ("img-internal", "SHARE", "InternalError.RequestError"),
+        ("img-gone", "SHARE", "ResourceNotFound.ImageIdNotFound"),
+        (
+            "img_bad",
+            "SHARE",
+            "InvalidParameterValue.InvalidImageIdMalformed",
+        ),
+        (
+            "img-ok",
+            "CANCEL",
+            "UnsupportedOperation.BlueprintHasNotShared",
+        ),
+        ("img-ok", "CANEL", "InvalidParameterValue"),
+        ("img-ok", "SHARE", "ok"),
+    ] {
+        assert_eq!(
+            code(&modify(&mut cloud, image, permission)),
+            expected,
+            "{image} {permission}"
+        );
+    }
+}
+
+#[test]
+fn roles_and_denials_hold_for_the_account() {
+    let mut missing = cloud("accounts: [{role: missing, images: [{id: img-a}]}]");
+    assert_eq!(
+        code(&modify(&mut missing, "img-a", "SHARE")),
+        "ResourceNotFound.RoleNotFound"
+    );
+    let mut denied = cloud("accounts: [{role: denied, images: [{id: img-a}]}]");
+    assert_eq!(
+        code(&modify(&mut denied, "img-a", "SHARE")),
+        "UnsupportedOperation.AssumeRoleFailed"
+    );
+    let mut blind = cloud("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a}]}]");
+    assert_eq!(
+        code(&call(&mut blind, "DescribeBlueprints", json!({}), 0)),
+        "UnauthorizedOperation.NoPermission"
+    );
+    assert_eq!(code(&modify(&mut blind, "img-a", "SHARE")), "ok");
+}
+
+#[test]
+fn whoever_signs_wrong_is_told_how() {
+    let mut cloud = cloud("{}");
+    let now = real().timestamp();
+    let good = arrival("DescribeBlueprints", &json!({}), now);
+    assert_eq!(code(&send(&mut cloud, &good, 0)), "ok");
+    let changed = |name: &str, value: &str| {
+        let mut call = good.clone();
+        call.headers.retain(|(known, _)| known != name);
+        call.headers.push((name.into(), value.into()));
+        call
+    };
+    let authorization = good.header("authorization").expect("signed").to_owned();
+    for (call, expected) in [
+        (
+            Arrival {
+                body: b"{ }".to_vec(),
+                ..good.clone()
+            },
+            "AuthFailure.SignatureFailure",
+        ),
+        (
+            Arrival {
+                host: "elsewhere".into(),
+                ..good.clone()
+            },
+            "AuthFailure.SignatureFailure",
+        ),
+        (
+            changed("content-type", "text/plain"),
+            "AuthFailure.SignatureFailure",
+        ),
+        (
+            changed(
+                "authorization",
+                &authorization.replace("AKIDsim", "AKIDsom"),
+            ),
+            "AuthFailure.SecretIdNotFound",
+        ),
+        (
+            changed("authorization", "Basic eDp5"),
+            "AuthFailure.InvalidAuthorization",
+        ),
+        (changed("x-tc-token", "t"), "AuthFailure.TokenFailure"),
+        (changed("x-tc-version", "2017-03-12"), "NoSuchVersion"),
+        (changed("x-tc-action", "RunInstances"), "InvalidAction"),
+        (changed("x-tc-region", ""), "MissingParameter"),
+        (changed("x-tc-region", "ap-mumbai"), "UnsupportedRegion"),
+        (
+            arrival("DescribeBlueprints", &json!({}), now - 301),
+            "AuthFailure.SignatureExpire",
+        ),
+        (
+            arrival("DescribeBlueprints", &json!({"Extra": 1}), now),
+            "UnknownParameter",
+        ),
+        (
+            arrival(
+                "ModifyImageSharePermission",
+                &json!({"ImageId": "img-a"}),
+                now,
+            ),
+            "MissingParameter",
+        ),
+        (
+            arrival("DescribeBlueprints", &json!({"Limit": 101}), now),
+            "InvalidParameterValue.OutOfRange",
+        ),
+        (
+            arrival("DescribeBlueprints", &json!({"Offset": -1}), now),
+            "InvalidParameterValue.Negative",
+        ),
+    ] {
+        assert_eq!(code(&send(&mut cloud, &call, 60_000)), expected);
+        cloud.limiter = Limiter::default();
+    }
+    assert_eq!(
+        code(&send(
+            &mut cloud,
+            &arrival("DescribeBlueprints", &json!({}), now - 299),
+            90_000
+        )),
+        "ok"
+    );
+}
+
+#[test]
+fn c1_the_worlds_clock_is_what_counts() {
+    let mut cloud = cloud("{clockOffset: -10m}");
+    assert_eq!(
+        code(&call(&mut cloud, "DescribeBlueprints", json!({}), 0)),
+        "AuthFailure.SignatureExpire"
+    );
+    let slow = arrival("DescribeBlueprints", &json!({}), real().timestamp() - 600);
+    let reply = cloud.answer(&slow, at(0), real());
+    assert_eq!(code(&reply.body["Response"]), "ok");
+    assert_eq!(real() - reply.date, chrono::TimeDelta::minutes(10));
+}
+
+#[test]
+fn reads_lag_by_exactly_as_long_as_the_world_says() {
+    let mut cloud = cloud("{readLag: 3s, accounts: [{images: [{id: img-a}]}]}");
+    let body = json!({"ImageId": "img-a", "Permission": "SHARE"});
+    assert_eq!(
+        code(&call(
+            &mut cloud,
+            "ModifyImageSharePermission",
+            body,
+            10_000
+        )),
+        "ok"
+    );
+    let mut total = |milliseconds| {
+        let filter = json!({"Filters": [{"Name": "blueprint-type", "Values": ["PRIVATE"]}]});
+        call(&mut cloud, "DescribeBlueprints", filter, milliseconds)["TotalCount"].clone()
+    };
+    assert_eq!(total(12_999), 0);
+    assert_eq!(total(13_000), 1);
+}
+
+#[test]
+fn pages_and_generated_images() {
+    let mut cloud =
+        cloud("accounts: [{generate: [{count: 130, shared: true, regions: [ap-tokyo]}]}]");
+    let mut page = |offset: i64| {
+        let body = json!({"Offset": offset, "Limit": 100, "Filters": [{"Name": "blueprint-type", "Values": ["PRIVATE"]}]});
+        let page = call(&mut cloud, "DescribeBlueprints", body, 0);
+        (
+            page["TotalCount"].as_u64(),
+            page["BlueprintSet"].as_array().map(Vec::len),
+        )
+    };
+    assert_eq!(page(0), (Some(130), Some(100)));
+    assert_eq!(page(100), (Some(130), Some(30)));
+    assert_eq!(page(200), (Some(130), Some(0)));
+}
+
+#[test]
+fn throttled_calls_change_nothing_and_are_counted() {
+    let mut cloud = cloud(
+        "{limits: {ModifyImageSharePermission: 1}, accounts: [{images: [{id: img-a}, {id: img-b}]}]}",
+    );
+    assert_eq!(code(&modify(&mut cloud, "img-a", "SHARE")), "ok");
+    assert_eq!(
+        code(&modify(&mut cloud, "img-b", "SHARE")),
+        "RequestLimitExceeded"
+    );
+    let count = cloud.limiter.counts()[0].1;
+    assert_eq!(
+        (count.calls, count.throttled, count.busiest_second),
+        (2, 1, 1)
+    );
+    let body = json!({"ImageId": "img-b", "Permission": "SHARE"});
+    assert_eq!(
+        code(&call(&mut cloud, "ModifyImageSharePermission", body, 1_000)),
+        "ok"
+    );
+}
+
+#[test]
+fn a_fault_befalls_what_it_names_before_or_after_the_effect() {
+    let mut cloud = cloud(
+        "faults:
+          - {action: ModifyImageSharePermission, image: img-a, times: 1, kind: cut, when: after}
+          - {action: ModifyImageSharePermission, image: img-b, skip: 1, times: 1, kind: html}
+          - {action: DescribeBlueprints, offset: 100, kind: error, code: InternalError}
+          - {action: DescribeBlueprints, kind: wrongTotal}
+        ",
+    );
+    for image in ["img-a", "img-b"] {
+        cloud.put_image(
+            0,
+            Image {
+                id: image.into(),
+                ..Image::default()
+            },
+        );
+    }
+    let write = |image: &str| {
+        arrival(
+            "ModifyImageSharePermission",
+            &json!({"ImageId": image, "Permission": "SHARE"}),
+            real().timestamp(),
+        )
+    };
+    let broken = cloud.answer(&write("img-a"), at(0), real()).broken;
+    assert_eq!(broken, Some(Broken::Silence(Duration::ZERO)));
+    assert_eq!(
+        code(&modify(&mut cloud, "img-a", "SHARE")),
+        "UnsupportedOperation.ImageAlreadyShared",
+        "it took effect"
+    );
+    assert_eq!(
+        code(&modify(&mut cloud, "img-b", "CANCEL")),
+        "UnsupportedOperation.BlueprintHasNotShared",
+        "passes first"
+    );
+    assert!(matches!(
+        cloud.answer(&write("img-b"), at(0), real()).broken,
+        Some(Broken::Instead { status: 200, .. })
+    ));
+    assert_eq!(
+        code(&modify(&mut cloud, "img-b", "SHARE")),
+        "ok",
+        "it had no effect"
+    );
+    assert_eq!(
+        code(&call(
+            &mut cloud,
+            "DescribeBlueprints",
+            json!({"Offset": 100}),
+            0
+        )),
+        "InternalError"
+    );
+    assert_eq!(
+        call(&mut cloud, "DescribeBlueprints", json!({}), 0)["TotalCount"],
+        4,
+        "two shared, one public, one too many"
+    );
+    assert_eq!(cloud.world.faults[0].when, Effect::After);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed: u64| {
+        let world = format!(
+            "{{seed: {seed}, latency: {{min: 10ms, max: 90ms}}, faults: [{{rate: 0.5, kind: cut}}]}}"
+        );
+        let mut cloud = cloud(&world);
+        let mut log = Vec::new();
+        for n in 0..50 {
+            log.push(format!("{:?}", cloud.draw_latency()));
+            let reply = cloud.answer(
+                &arrival("DescribeBlueprints", &json!({}), real().timestamp()),
+                at(n * 200),
+                real(),
+            );
+            log.push(format!("{reply:?}"));
+        }
+        log
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn a_world_survives_being_written_and_read() {
+    let mut cloud = cloud(
+        "{readLag: 3s, clockOffset: -10m, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b}]}]}",
+    );
+    cloud.world.clock_offset = Default::default();
+    assert_eq!(code(&modify(&mut cloud, "img-a", "SHARE")), "ok");
+    let text = serde_json::to_string(&cloud.world()).expect("JSON");
+    let again = World::parse(&text).expect("JSON is YAML");
+    let shared: Vec<_> = again.accounts[0]
+        .images
+        .iter()
+        .filter(|image| image.shared)
+        .collect();
+    assert_eq!(shared.len(), 1);
+    assert_eq!(
+        (shared[0].id.as_str(), shared[0].regions.as_slice()),
+        ("img-a", ["ap-tokyo".to_owned()].as_slice())
+    );
+    assert_eq!(again.accounts[0].images.len(), 16);
+    assert_eq!(again.read_lag.to_string(), "3s");
+}
+
+#[test]
+fn mistakes_in_a_world_are_named() {
+    for (text, words) in [
+        ("{readLagg: 3s}", "readLagg"),
+        ("{readLag: soon}", "soon"),
+        ("{limits: {RunInstances: 3}}", "RunInstances"),
+        (
+            "{accounts: [{images: [{id: img-a, regions: [mars]}]}]}",
+            "mars",
+        ),
+        ("{accounts: [{}, {}]}", "secretId"),
+        ("{latency: {min: 2s, max: 1s}}", "latency"),
+    ] {
+        let error = World::parse(text).expect_err(text).to_string();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+}

@@ -1,0 +1,24 @@
+//! A believable cloud: the API that sharekeeper uses, over the real wire protocol, with faults.
+//!
+//! A feature for users (try, demonstrate, test a pipeline) and the bed that our own tests lie in. It
+//! shares the wire types and the signature with the client; it knows nothing of manifests, plans or the
+//! engine, so that it cannot agree with their bugs.
+//!
+//! [`World`] is the file format; [`Cloud`] is the state machine, without sockets or a clock of its own;
+//! [`Server`] gives it an HTTP face. What the real service's documentation leaves open is played at its
+//! worst, and said so beside the setting.
+
+mod actions;
+mod admin;
+mod auth;
+mod cloud;
+mod faults;
+mod limiter;
+mod server;
+mod tls;
+mod world;
+
+pub use cloud::{Arrival, Cloud, Reply};
+pub use faults::{Broken, Effect};
+pub use server::Server;
+pub use world::{Account, Image, World, WorldError};

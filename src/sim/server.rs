@@ -1,0 +1,252 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, DATE, HOST, HeaderValue, LOCATION};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::admin;
+use super::cloud::{Arrival, Cloud, Reply};
+use super::faults::Broken;
+use super::tls::{self, Identity};
+use super::world::World;
+use crate::api::is_loopback;
+use crate::host::{Clock, SystemClock};
+
+/// The API's limit of a request.
+const BODY_BYTES_MAX: usize = 10 << 20;
+/// The content type that begins a TLS record with a handshake (RFC 8446, B.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// The simulator on a socket. Ends when stopped or dropped.
+pub struct Server {
+    address: SocketAddr,
+    certificate: String,
+    shared: Arc<Shared>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    tls: TlsAcceptor,
+    cloud: Mutex<Cloud>,
+    clock: SystemClock,
+}
+
+/// Ends the connection without a word.
+#[derive(Debug)]
+struct HangUp;
+
+impl std::fmt::Display for HangUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a fault of the simulator's world")
+    }
+}
+
+impl std::error::Error for HangUp {}
+
+impl Server {
+    /// Listens on `address` (port 0 picks one) and serves `world`.
+    pub async fn start(address: SocketAddr, world: World) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let Identity { tls, certificate } = tls::identity(address.ip())?;
+        let (cloud, clock) = (Mutex::new(Cloud::new(world)), SystemClock::start());
+        let shared = Arc::new(Shared { tls, cloud, clock });
+        let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self {
+            address,
+            certificate,
+            shared,
+            task,
+        })
+    }
+
+    /// What a TLS client must trust, as PEM. Made anew at each start.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The present state, to begin with another time.
+    pub fn world(&self) -> World {
+        self.shared.cloud().world()
+    }
+
+    /// Ends it, and every connection.
+    pub async fn stop(self) {
+        self.task.abort();
+        // Aborted is what it was asked to be.
+        let _ = self.task.await;
+    }
+}
+
+impl Shared {
+    /// A panic while the lock was held left the state as it was between two lines, which a simulator
+    /// can live with.
+    fn cloud(&self) -> MutexGuard<'_, Cloud> {
+        self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Connections die with this task.
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // Out of file descriptors, for example: those who wait will try again.
+                let Ok((stream, _)) = accepted else { continue };
+                connections.spawn(serve(stream, Arc::clone(&shared)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Plain HTTP and TLS on one port: the first byte of a TLS handshake is no letter.
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // Without it, the second half of a small reply waits for the client's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(1) if first[0] == TLS_HANDSHAKE => {
+            // A client that does not trust the certificate hangs up.
+            if let Ok(stream) = shared.tls.accept(stream).await {
+                converse(stream, shared).await;
+            }
+        }
+        Ok(1) => converse(stream, shared).await,
+        _ => {}
+    }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+    let service = service_fn(|request| respond(request, Arc::clone(&shared)));
+    // A connection that ends badly is the client's affair, or a fault of the world's.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn respond(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+) -> Result<Response<Full<Bytes>>, HangUp> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, BODY_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|_| HangUp)?
+        .to_bytes();
+    let header = |name| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let host = header(HOST).unwrap_or_default().to_owned();
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    if path.starts_with("/_sim/") {
+        // A page that a browser shows cannot get here by pointing a name of its own at this address.
+        let name = host
+            .rsplit_once(':')
+            .map_or(host.as_str(), |(name, _)| name);
+        if !is_loopback(name) {
+            return Ok(document(
+                421,
+                r#"{"error":"these paths answer only to a loopback Host"}"#.into(),
+            ));
+        }
+        let now = shared.clock.moment();
+        let (status, answer) = admin::handle(&mut shared.cloud(), method, path, &body, now);
+        return Ok(document(status, answer.to_string()));
+    }
+    if (method, path) != ("POST", "/") {
+        return Ok(document(
+            404,
+            r#"{"error":"the API is called with POST /"}"#.into(),
+        ));
+    }
+    let lower = |name: &hyper::header::HeaderName| name.as_str().to_owned();
+    let headers = parts
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((lower(name), value.to_str().ok()?.to_owned())));
+    let arrival = Arrival {
+        host,
+        headers: headers.collect(),
+        body: body.to_vec(),
+    };
+    call(&shared, &arrival).await
+}
+
+/// One call of the API, with what the world does to it.
+async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Full<Bytes>>, HangUp> {
+    let clock = &shared.clock;
+    let wait = |length: Duration| clock.sleep_until(clock.moment() + length);
+    let one_way = shared.cloud().draw_latency() / 2;
+    if !one_way.is_zero() {
+        wait(one_way).await;
+    }
+    let Reply { body, date, broken } = shared.cloud().answer(arrival, clock.moment(), clock.now());
+    if !one_way.is_zero() {
+        wait(one_way).await;
+    }
+    let mut response = document(200, body.to_string());
+    match broken {
+        None => {}
+        Some(Broken::Late(length)) => wait(length).await,
+        Some(Broken::Silence(length)) => {
+            wait(length).await;
+            return Err(HangUp);
+        }
+        Some(Broken::Truncate) => {
+            let longer = HeaderValue::from(body.to_string().len() * 2);
+            response
+                .headers_mut()
+                .insert(hyper::header::CONTENT_LENGTH, longer);
+        }
+        Some(Broken::Instead {
+            status,
+            content_type,
+            body,
+            location,
+        }) => {
+            response = document(status, body.to_owned());
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            if let Some(Ok(location)) = location.map(HeaderValue::try_from) {
+                response.headers_mut().insert(LOCATION, location);
+            }
+        }
+    }
+    let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::try_from(date) {
+        response.headers_mut().insert(DATE, date);
+    }
+    Ok(response)
+}
+
+fn document(status: u16, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() =
+        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

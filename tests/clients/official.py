@@ -1,0 +1,130 @@
+"""The official Python SDK and tccli, unchanged, against `sharekeeper sim`.
+
+Run by tests/official_clients.rs in a virtual environment; SHAREKEEPER_BIN names the binary.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import certifi
+from tencentcloud.common import credential
+from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
+from tencentcloud.common.profile.client_profile import ClientProfile
+from tencentcloud.common.profile.http_profile import HttpProfile
+from tencentcloud.lighthouse.v20200324 import lighthouse_client, models
+
+WORLD = """
+accounts:
+  - images:
+      - {id: img-sdk00001, regions: [ap-tokyo]}
+      - {id: img-imported, regions: [ap-tokyo], source: EXTERNAL_IMPORT}
+    generate:
+      - {count: 130, prefix: img-many, regions: [ap-seoul], shared: true}
+"""
+
+
+class Simulator(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        folder = Path(cls.directory.name)
+        (folder / "world.yaml").write_text(WORLD)
+        cls.ca_file = folder / "ca.pem"
+        command = [
+            os.environ["SHAREKEEPER_BIN"], "sim", "--listen", "127.0.0.1:0",
+            "--world", str(folder / "world.yaml"), "--ca-file", str(cls.ca_file),
+        ]  # fmt: skip
+        cls.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        said = ""
+        while "End it:" not in said:
+            line = cls.process.stdout.readline()
+            assert line, f"the simulator ended: {said}"
+            said += line
+        cls.address = re.search(r"http://(\S+)", said)[1]
+        cls.secret_id = re.search(r"TENCENTCLOUD_SECRET_ID=(\S+)", said)[1]
+        cls.secret_key = re.search(r"TENCENTCLOUD_SECRET_KEY=(\S+)", said)[1]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.process.terminate()
+        assert cls.process.wait(10) == 143
+        cls.process.stdout.close()
+        cls.directory.cleanup()
+
+    def client(self, region="ap-tokyo", secret_key=None):
+        key = credential.Credential(self.secret_id, secret_key or self.secret_key)
+        profile = ClientProfile(httpProfile=HttpProfile(protocol="http", endpoint=self.address), language="en-US")
+        return lighthouse_client.LighthouseClient(key, region, profile)
+
+    def modify(self, image, permission, **client):
+        request = models.ModifyImageSharePermissionRequest()
+        request.ImageId, request.Permission = image, permission
+        return self.client(**client).ModifyImageSharePermission(request)
+
+    def refused(self, *arguments, **client):
+        with self.assertRaises(TencentCloudSDKException) as caught:
+            self.modify(*arguments, **client)
+        return caught.exception.get_code()
+
+    def test_share_list_and_cancel(self):
+        blueprint = self.modify("img-sdk00001", "SHARE").BlueprintId
+        self.assertTrue(blueprint.startswith("lhbp-"), blueprint)
+        self.assertEqual(self.refused("img-sdk00001", "SHARE"), "UnsupportedOperation.ImageAlreadyShared")
+        rows = self.client().DescribeBlueprints(models.DescribeBlueprintsRequest()).BlueprintSet
+        self.assertIn(("img-sdk00001", blueprint), [(row.ImageId, row.BlueprintId) for row in rows])
+        self.assertIsNone(self.modify("img-sdk00001", "CANCEL").BlueprintId)
+
+    def test_what_cannot_be_shared_says_why(self):
+        self.assertEqual(self.refused("img-imported", "SHARE"), "UnsupportedOperation.ImageUnableToShare")
+        request = models.DescribeImagesToShareRequest()
+        request.ImageIds = ["img-imported"]
+        (row,) = self.client().DescribeImagesToShare(request).ImageSet
+        self.assertFalse(row.IsShareable)
+        self.assertIn("Imported", row.UnshareableReason)
+
+    def test_pages_add_up(self):
+        seen = set()
+        request = models.DescribeBlueprintsRequest()
+        request.Limit, request.Offset = 100, 0
+        private = models.Filter()
+        private.Name, private.Values = "blueprint-type", ["PRIVATE", "SHARED"]
+        request.Filters = [private]
+        while True:
+            page = self.client("ap-seoul").DescribeBlueprints(request)
+            seen |= {row.ImageId for row in page.BlueprintSet}
+            request.Offset += 100
+            if request.Offset >= page.TotalCount:
+                break
+        self.assertEqual(len(seen), 130)
+
+    def test_a_wrong_signature_is_refused(self):
+        self.assertEqual(self.refused("img-sdk00001", "SHARE", secret_key="wrong"), "AuthFailure.SignatureFailure")
+
+    def test_tccli_works_over_tls(self):
+        command = [
+            str(Path(sys.executable).parent / "tccli"), "lighthouse", "DescribeImagesToShare",
+            "--endpoint", self.address, "--region", "ap-tokyo", "--ImageIds", '["img-sdk00001"]',
+            "--secretId", self.secret_id, "--secretKey", self.secret_key,
+        ]  # fmt: skip
+        with tempfile.TemporaryDirectory() as home:
+            environment = {"PATH": os.environ["PATH"], "HOME": home}
+            # The SDK trusts what certifi trusts and nothing else; here that is this environment's own copy.
+            trusted = Path(certifi.where())
+            before = trusted.read_text()
+            trusted.write_text(before + self.ca_file.read_text())
+            try:
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            finally:
+                trusted.write_text(before)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(json.loads(done.stdout)["ImageSet"][0]["ImageId"], "img-sdk00001", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
