@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{AccountName, ImageId, ImageKey, Scope, ShareState, Timestamp};
+use crate::model::{AccountName, Endpoint, ImageId, ImageKey, Scope, ShareState, Timestamp};
 
 /// Everything the manifests declare.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +121,7 @@ pub struct Account {
     /// The root account's number, where the document gives it.
     pub uin: Option<String>,
     /// Access point; `None` means the default one.
-    pub endpoint: Option<crate::api::Endpoint>,
+    pub endpoint: Option<Endpoint>,
     /// Writes a second per access point, 1 to 20.
     pub rate: Option<u32>,
     /// Where its credentials are.

@@ -1,6 +1,8 @@
 //! sharekeeper: makes the share state of CVM custom images in Tencent Cloud Lighthouse match YAML
 //! manifests. The modules stand in the order in which data flows; see `ARCHITECTURE.md`.
 
+pub mod words;
+
 pub mod model;
 
 pub mod manifest;

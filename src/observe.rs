@@ -11,12 +11,13 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use crate::api::ReadClient;
-use crate::api::error::{CallError, Class, Refusal, clean};
+use crate::api::error::{CallError, Class, Refusal};
 use crate::api::wire::{self, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
 use crate::execute::Backoff;
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
 use crate::observed::{Blueprint, Eligibility, Observation, Precondition, Seen, Unseen};
+use crate::words::brief;
 
 /// Tries of one page. With every tenth reply lost, five in a row fail once in 100,000 pages.
 const PAGE_ATTEMPTS_MAX: u32 = 5;
@@ -163,8 +164,8 @@ fn seen(rows: Vec<wire::Blueprint>) -> Seen {
             continue;
         }
         let blueprint = Blueprint {
-            id: clean(&row.blueprint_id),
-            state: clean(&row.blueprint_state),
+            id: brief(&row.blueprint_id),
+            state: brief(&row.blueprint_state),
         };
         // Of two blueprints for one image, the usable one tells more.
         match shared.entry(image) {
@@ -196,7 +197,7 @@ fn judge(ids: &[ImageId], rows: &[CustomImage]) -> BTreeMap<ImageId, Eligibility
             Some(row) if row.is_shareable => Eligibility::Shareable,
             Some(row) => Eligibility::Unshareable {
                 failed: failed(row),
-                reason: clean(&row.unshareable_reason),
+                reason: brief(&row.unshareable_reason),
             },
         };
         (id.clone(), eligibility)
@@ -217,7 +218,7 @@ fn failed(row: &CustomImage) -> Vec<Precondition> {
         failed.push(Precondition::CloudInit);
     }
     if !matches!(row.image_state.as_str(), "NORMAL" | "USING" | "") {
-        failed.push(Precondition::Normal(clean(&row.image_state)));
+        failed.push(Precondition::Normal(brief(&row.image_state)));
     }
     failed
 }

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::sign::{Credentials, Secret};
-use sharekeeper::api::{Connection, Endpoint, ReadClient, Shared, WriteClient};
+use sharekeeper::api::{Connection, ReadClient, Shared, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, StopReason, preview};
 use sharekeeper::host::Clock;
-use sharekeeper::model::{AccountName, Region};
+use sharekeeper::model::{AccountName, Endpoint, Region};
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 use support::{Behaviour, Cloud, Fault, Recorded, Silent, desired};
 

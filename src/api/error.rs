@@ -201,29 +201,6 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// Makes foreign text safe to show: one line, no control or bidirectional characters, bounded.
-pub(crate) fn clean(text: &str) -> String {
-    const CHARS_MAX: usize = 300;
-    let mut out: String = text
-        .chars()
-        .take(CHARS_MAX)
-        .map(|c| match c {
-            '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            c if c.is_control() => ' ',
-            c => c,
-        })
-        .collect();
-    if text.chars().nth(CHARS_MAX).is_some() {
-        out.push('…');
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,11 +306,5 @@ mod tests {
             Class::ImageBlocked
         );
         assert_eq!(Class::of("Brand.NewCode", None), Class::Unclear);
-    }
-
-    #[test]
-    fn o1_foreign_text_cannot_add_a_line_or_an_escape() {
-        assert_eq!(clean("a\nb\x1b[2J\u{202e}c"), "a b [2J\u{fffd}c");
-        assert_eq!(clean(&"x".repeat(400)).chars().count(), 301);
     }
 }

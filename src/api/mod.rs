@@ -3,9 +3,9 @@
 
 mod client;
 mod credentials;
-mod endpoint;
 pub mod error;
 mod gate;
+mod reply;
 pub mod sign;
 pub mod wire;
 
@@ -13,5 +13,3 @@ pub use client::{
     Calls, Connection, DEFAULT_RATE, Modified, ReadClient, Shared, WriteClient, WritePermit,
 };
 pub use credentials::CredentialError;
-pub(crate) use endpoint::is_loopback;
-pub use endpoint::{Endpoint, EndpointError};

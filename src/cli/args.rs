@@ -4,8 +4,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::api::Endpoint;
-use crate::model::{AccountName, ImageId, Region};
+use crate::model::{AccountName, Endpoint, EndpointError, ImageId, Region};
 
 /// What was typed, checked word by word.
 #[derive(Debug, Parser)]
@@ -216,7 +215,7 @@ pub(super) enum Color {
     Never,
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, crate::api::EndpointError> {
+fn endpoint(text: &str) -> Result<Endpoint, EndpointError> {
     Endpoint::new(text)
 }
 

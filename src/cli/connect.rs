@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::{Narrow, Target};
 use super::output::Failure;
 use crate::api::sign::Credentials;
-use crate::api::{Connection, DEFAULT_RATE, Endpoint};
+use crate::api::{Connection, DEFAULT_RATE};
 use crate::desired::{Account, CredentialSource, Desired, DesiredImage};
-use crate::model::{AccountName, ImageKey};
+use crate::model::{AccountName, Endpoint, ImageKey};
 
 impl Narrow {
     /// Drops what the flags leave out. What is left out is not touched: it is not in the plan.

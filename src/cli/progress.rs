@@ -10,7 +10,7 @@ use super::output;
 use crate::engine::{Event, Listener};
 use crate::host::{Clock, SystemClock};
 use crate::model::{Moment, Scope};
-use crate::report::{plural, seconds};
+use crate::words::{plural, seconds};
 
 /// Between two plain lines of progress: a CI log shows life without filling up.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);

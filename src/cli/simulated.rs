@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::connect;
 use super::output::Failure;
+use crate::api::Connection;
 use crate::api::sign::{Credentials, Secret};
-use crate::api::{Connection, Endpoint};
 use crate::desired::{Desired, DesiredImage, Intent};
-use crate::model::AccountName;
+use crate::model::{AccountName, Endpoint};
 use crate::sim::{Server, World};
 
 /// A running simulator, and where its world goes.

@@ -6,7 +6,8 @@ use super::args::{Output, Paths};
 use super::output;
 use crate::desired::Desired;
 use crate::manifest::{self, Diagnostic, Diagnostics, Loaded};
-use crate::report::{ExitStatus, FORMAT_VERSION, plural};
+use crate::report::{ExitStatus, FORMAT_VERSION};
+use crate::words::plural;
 
 /// What `validate -o json` prints.
 #[derive(Serialize)]

@@ -112,7 +112,7 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let addresses: Vec<SocketAddr> = if crate::api::is_loopback(&host) {
+            let addresses: Vec<SocketAddr> = if crate::model::is_loopback(&host) {
                 [
                     IpAddr::V4(Ipv4Addr::LOCALHOST),
                     IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -2,9 +2,9 @@ use super::decode::Document;
 use super::fields::{Fields, Reader};
 use super::suggest::did_you_mean;
 use super::tree::{Node, Value};
-use crate::api::Endpoint;
 use crate::desired::{Account, CredentialSource, Source};
 use crate::model::AccountName;
+use crate::model::Endpoint;
 
 /// Sources that the format knows.
 const SOURCES: [&str; 6] = [

@@ -4,6 +4,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use super::files::{SourceText, boundary};
+use crate::words::{plural, safe};
 
 /// Errors that are listed; a file of the wrong kind can have a million.
 const ERRORS_MAX: usize = 100;
@@ -95,7 +96,7 @@ impl Diagnostic {
     pub(super) fn of_path(file: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
-            file: clean(file),
+            file: safe(file),
             line: 0,
             column: 0,
             message: message.into(),
@@ -195,8 +196,8 @@ impl Diagnostics {
         }
         let mut files: Vec<_> = self.errors.iter().map(|error| &error.file).collect();
         files.dedup();
-        let errors = crate::report::plural((self.errors.len() + self.omitted) as u64, "error");
-        let places = crate::report::plural(files.len() as u64, "file");
+        let errors = plural((self.errors.len() + self.omitted) as u64, "error");
+        let places = plural(files.len() as u64, "file");
         let _ = write!(out, "{errors} in {places}");
         if self.omitted > 0 {
             let _ = write!(out, ", of which {} are not listed", self.omitted);
@@ -242,10 +243,10 @@ impl<'a> Sink<'a> {
         let (line, column) = source.position(place.start);
         list.push(Diagnostic {
             severity,
-            file: clean(source.name()),
+            file: safe(source.name()),
             line,
             column,
-            message: clean(&message),
+            message: safe(&message),
             help: None,
             related: Vec::new(),
             excerpt: excerpt(source, place),
@@ -291,7 +292,7 @@ impl Problem<'_, '_> {
 
     pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
         if let (Some(diagnostic), Some(help)) = (&mut self.diagnostic, help) {
-            diagnostic.help = Some(clean(&help));
+            diagnostic.help = Some(safe(&help));
         }
         self
     }
@@ -302,7 +303,7 @@ impl Problem<'_, '_> {
             let source = &self.sources[place.file as usize];
             let (line, column) = source.position(place.start);
             diagnostic.related.push(Related {
-                file: clean(source.name()),
+                file: safe(source.name()),
                 line,
                 column,
                 message: message.to_owned(),
@@ -323,27 +324,10 @@ fn excerpt(source: &SourceText, place: Place) -> Option<Excerpt> {
     let text = source.text();
     let start = boundary(text, place.start as usize);
     let end = boundary(text, (place.end as usize).clamp(start, line.end.max(start)));
-    let before = clean(&text[line.start..start]);
-    let marked = clean(&text[start..end]);
-    let after = clean(&text[end..line.end.max(end)]);
+    let before = safe(&text[line.start..start]);
+    let marked = safe(&text[start..end]);
+    let after = safe(&text[end..line.end.max(end)]);
     let (start, end) = (before.len(), before.len() + marked.len());
     let text = format!("{before}{marked}{}", after.trim_end());
     Some(Excerpt { text, start, end })
-}
-
-/// Foreign text cannot add a line, a terminal escape or a change of direction to the output.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
 }

@@ -124,7 +124,7 @@ fn account_spec() -> Value {
                 "description": "Access point; may hold {region}",
                 "type": "string",
                 "pattern": "^https?://[^/]+/?$",
-                "default": crate::api::Endpoint::DEFAULT,
+                "default": crate::model::Endpoint::DEFAULT,
             },
             "rate": {
                 "description": "Writes a second per access point",

@@ -1,8 +1,9 @@
 //! The identifiers everything else is keyed by, each valid by construction.
 //!
-//! Knows the grammar of accounts, regions and image ids; knows nothing of YAML, HTTP or plans.
+//! Knows the grammar of accounts, regions, image ids and access points; knows nothing of YAML, HTTP or plans.
 //! A value of these types has been checked once, at the edge, and is never checked again.
 
+mod endpoint;
 mod image_id;
 mod moment;
 mod region;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+pub(crate) use endpoint::is_loopback;
+pub use endpoint::{Endpoint, EndpointError};
 pub use image_id::{ImageId, MalformedImageId};
 pub use moment::Moment;
 pub use region::{Region, UnknownRegion};

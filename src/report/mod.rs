@@ -13,7 +13,6 @@ use crate::desired;
 pub use exit::ExitStatus;
 pub use plan::PlanDocument;
 pub use reconcile::{CallCounts, Ending, ReconcileDocument};
-pub use style::{plural, seconds};
 
 /// The version of every JSON document.
 pub const FORMAT_VERSION: u32 = 1;

@@ -2,11 +2,12 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::style::{Sign, dim, heading, plural, seconds};
+use super::style::{Sign, dim, heading};
 use super::{ExitStatus, FORMAT_VERSION, Source};
 use crate::engine::ScopeOutcome;
 use crate::model::{ImageId, Permission, Scope};
 use crate::plan::{Budget, Decision, Verdict};
+use crate::words::{plural, seconds};
 
 /// What `plan -o json` prints.
 #[derive(Debug, Serialize)]

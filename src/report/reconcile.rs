@@ -3,12 +3,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::style::{Sign, dim, heading, plural, seconds};
+use super::style::{Sign, dim, heading};
 use super::{ExitStatus, FORMAT_VERSION, Source};
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::memory::{Last, Memory, Problem, Tried};
 use crate::model::{ImageId, Scope, ShareState};
 use crate::plan::{Actual, Decision, Verdict};
+use crate::words::{plural, seconds};
 
 /// What `reconcile -o json` prints.
 #[derive(Debug, Serialize)]

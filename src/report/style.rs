@@ -1,5 +1,4 @@
 use std::fmt::Display;
-use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
@@ -35,19 +34,4 @@ pub(super) fn heading(text: impl Display) -> String {
 pub(super) fn dim(text: impl Display) -> String {
     let style = Style::new().dimmed();
     format!("{style}{text}{style:#}")
-}
-
-/// `1 write`, `2 writes`.
-pub fn plural(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// `2.2 s`, `4 min 10 s`.
-pub fn seconds(duration: Duration) -> String {
-    let whole = duration.as_secs();
-    if whole >= 60 {
-        format!("{} min {} s", whole / 60, whole % 60)
-    } else {
-        format!("{:.1} s", duration.as_secs_f64())
-    }
 }

@@ -19,8 +19,8 @@ use super::cloud::{Arrival, Cloud, Reply};
 use super::faults::Broken;
 use super::tls::{self, Identity};
 use super::world::World;
-use crate::api::is_loopback;
 use crate::host::{Clock, SystemClock};
+use crate::model::is_loopback;
 
 /// The API's limit of a request.
 const BODY_BYTES_MAX: usize = 10 << 20;

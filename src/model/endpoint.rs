@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::model::Region;
+use super::Region;
 
 /// An access point: the URL that calls for a region go to. May hold `{region}`.
 ///

@@ -1,0 +1,197 @@
+//! Types a reply: a success, a refusal with its class, or something nobody can read.
+
+use serde::de::DeserializeOwned;
+
+use super::error::{CallError, Class, Refusal};
+use super::wire::{Envelope, ErrorBody, Outcome};
+use crate::host::Reply;
+use crate::model::Permission;
+use crate::words::brief;
+
+/// Types a reply. JSON is read whatever the headers say, and an `Error` wins over anything beside it.
+pub(super) fn parse<T: DeserializeOwned>(
+    reply: &Reply,
+    permission: Option<Permission>,
+) -> Result<T, CallError> {
+    let body = reply
+        .body
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(&reply.body);
+    let outcome = match serde_json::from_slice::<Envelope<Outcome>>(body) {
+        Ok(envelope) => envelope.response,
+        Err(_) if reply.status == 429 => return Err(refused("HTTP 429", permission)),
+        Err(_) => return Err(CallError::Unclear(not_json(reply))),
+    };
+    if let Some(ErrorBody { code, message }) = outcome.error {
+        let class = Class::of(&code, permission);
+        let (code, message) = (brief(&code), brief(&message));
+        let request_id = outcome.request_id.map(|id| brief(&id));
+        return Err(CallError::Refused(Refusal {
+            code,
+            message,
+            request_id,
+            class,
+        }));
+    }
+    if reply.status != 200 {
+        return Err(CallError::Unclear(not_json(reply)));
+    }
+    serde_json::from_slice::<Envelope<T>>(body)
+        .map(|envelope| envelope.response)
+        .map_err(|error| CallError::Unclear(format!("the reply has an unexpected shape: {error}")))
+}
+
+/// A throttling that a gateway expressed without the API's error body.
+fn refused(code: &str, permission: Option<Permission>) -> CallError {
+    CallError::Refused(Refusal {
+        code: code.into(),
+        message: String::new(),
+        request_id: None,
+        class: Class::of("RequestLimitExceeded", permission),
+    })
+}
+
+fn not_json(reply: &Reply) -> String {
+    const SHOWN_MAX: usize = 80;
+    let status = reply.status;
+    if (300..400).contains(&status) {
+        return format!("answered with a redirect (HTTP {status}), which is never followed");
+    }
+    if reply.body.is_empty() {
+        return format!("answered HTTP {status} with an empty body");
+    }
+    let start = &reply.body[..reply.body.len().min(SHOWN_MAX)];
+    format!(
+        "answered HTTP {status} with something other than the API's JSON: `{}`",
+        String::from_utf8_lossy(start).trim()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{DescribeBlueprintsReply, DescribeImagesReply, ModifyReply};
+    use super::*;
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply {
+            status,
+            date: None,
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    fn parsed(status: u16, body: &str) -> Result<DescribeBlueprintsReply, CallError> {
+        parse(&reply(status, body), None)
+    }
+
+    #[test]
+    fn every_sample_reads_as_what_it_is() {
+        let samples: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/data/describe-samples.json"))
+                .expect("JSON");
+        let sample = |action: &str, name: &str| reply(200, &samples[action][name].to_string());
+        for (name, is_error) in [
+            ("success", false),
+            ("empty", false),
+            ("page_1_of_2_limit_1", false),
+            ("nulls", false),
+            ("error", true),
+        ] {
+            let result =
+                parse::<DescribeBlueprintsReply>(&sample("DescribeBlueprints", name), None);
+            assert_eq!(result.is_err(), is_error, "{name}: {result:?}");
+        }
+        for (name, is_error) in [
+            ("success", false),
+            ("offset_past_end", false),
+            ("error", true),
+        ] {
+            let result = parse::<DescribeImagesReply>(&sample("DescribeImagesToShare", name), None);
+            assert_eq!(result.is_err(), is_error, "{name}: {result:?}");
+        }
+        let writes = samples["ModifyImageSharePermission"]
+            .as_object()
+            .expect("an object");
+        for (name, value) in writes {
+            let result =
+                parse::<ModifyReply>(&reply(200, &value.to_string()), Some(Permission::Share));
+            assert_eq!(
+                result.is_ok(),
+                name.ends_with("_success"),
+                "{name}: {result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a18_an_error_beside_other_fields_wins() {
+        let body = r#"{"Response":{"Error":{"Code":"InternalError","Message":"x"},"TotalCount":0,"BlueprintSet":[]}}"#;
+        assert!(
+            matches!(parsed(200, body), Err(CallError::Refused(r)) if r.code == "InternalError")
+        );
+    }
+
+    #[test]
+    fn a_null_blueprint_id_is_legal_after_share() {
+        let body = r#"{"Response":{"BlueprintId":null,"RequestId":"r"}}"#;
+        let result = parse::<ModifyReply>(&reply(200, body), Some(Permission::Share));
+        assert_eq!(result.expect("a success").blueprint_id, Some(None));
+    }
+
+    #[test]
+    fn t7_what_is_not_json_is_unclear_and_names_the_status() {
+        for (status, body) in [
+            (200, "<html>login</html>"),
+            (503, "<h1>Busy</h1>"),
+            (200, ""),
+            (502, "{"),
+            (302, ""),
+        ] {
+            match parsed(status, body) {
+                Err(CallError::Unclear(detail)) => {
+                    assert!(detail.contains(&status.to_string()), "{detail}")
+                }
+                other => panic!("{status} {body:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn t8_t10_a_wrong_shape_is_never_an_empty_list() {
+        for body in [
+            "{}",
+            r#"{"Response":null}"#,
+            r#"{"Response":{}}"#,
+            r#"{"Response":{"TotalCount":0}}"#,
+            r#"{"Response":{"TotalCount":0,"BlueprintSet":null}}"#,
+            r#"{"Response":{"TotalCount":0,"BlueprintSet":{}}}"#,
+            r#"{"Response":{"TotalCount":"0","BlueprintSet":[]}}"#,
+            r#"{"Response":{"TotalCount":-1,"BlueprintSet":[]}}"#,
+            r#"{"Response":{"TotalCount":0,"TotalCount":0,"BlueprintSet":[]}}"#,
+            r#"{"Response":{"TotalCount":1,"BlueprintSet":[{}]}}"#,
+        ] {
+            assert!(
+                matches!(parsed(200, body), Err(CallError::Unclear(_))),
+                "{body}"
+            );
+        }
+        let deep = "[".repeat(100_000);
+        assert!(
+            matches!(parsed(200, &deep), Err(CallError::Unclear(_))),
+            "t9: deep JSON"
+        );
+    }
+
+    #[test]
+    fn t18_http_429_counts_as_throttling() {
+        assert!(
+            matches!(parsed(429, "slow down"), Err(CallError::Refused(r)) if matches!(r.class, Class::Throttled(_)))
+        );
+    }
+
+    #[test]
+    fn t20_a_byte_order_mark_is_tolerated() {
+        let body = "\u{feff}{\"Response\":{\"TotalCount\":0,\"BlueprintSet\":[]}}";
+        assert_eq!(parsed(200, body).expect("a page").total_count, 0);
+    }
+}
