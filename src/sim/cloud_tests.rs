@@ -471,3 +471,17 @@ fn mistakes_in_a_world_are_named() {
         assert!(error.contains(words), "{text}: {error}");
     }
 }
+
+#[test]
+fn the_example_world_is_one() {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulator/world.yaml");
+    let world = World::load(&path).expect("a world");
+    assert_eq!(world.faults.len(), 3);
+    assert_eq!(
+        Cloud::new(world)
+            .images_in(0, Region::new("ap-tokyo").expect("a region"))
+            .count(),
+        131
+    );
+}
