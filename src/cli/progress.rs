@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output;
 use crate::engine::{Event, Listener};
@@ -167,6 +167,11 @@ impl Drop for Progress {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:30} {pos}/{len} writes, {per_sec:.0}, {eta} left {msg}")
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // The template's own rate has four decimals; there is nowhere to report that a bar cannot be drawn.
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    ProgressStyle::with_template("{bar:30} {pos}/{len} writes, {rate}, {eta} left {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", rate)
 }
