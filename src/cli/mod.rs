@@ -27,6 +27,7 @@ use session::Session;
 use crate::desired::Desired;
 use crate::manifest;
 use crate::report::ExitStatus;
+use crate::words::plural;
 
 /// Runs the command line `arguments`, the program's name included.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -106,7 +107,14 @@ fn desired(
     output: Output,
 ) -> Result<Result<Desired, ExitStatus>, Failure> {
     Ok(validate::load(paths, output)?.map(|mut desired| {
+        let named = desired.images.len();
         target.narrow.apply(&mut desired);
+        if desired.images.is_empty() {
+            let named = plural(named as u64, "image");
+            output::warn(format_args!(
+                "nothing to do: the manifests name {named}, and the flags leave none of them"
+            ));
+        }
         desired
     }))
 }

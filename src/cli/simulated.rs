@@ -50,9 +50,7 @@ impl Simulated {
         let port = server.address().port();
         let mut connections = BTreeMap::new();
         for (name, account) in connect::accounts(desired) {
-            let Some(key) = keys.get(name.as_str()) else {
-                continue;
-            };
+            let key = &keys[name.as_str()];
             let regional = account
                 .and_then(|account| account.endpoint.as_ref())
                 .is_some_and(Endpoint::is_regional);

@@ -78,7 +78,7 @@ pub struct ScopeOutcome {
 
 /// Clients and journal of one run.
 pub struct Engine<'a, H, J> {
-    /// One client for each account that the manifests name.
+    /// One client for each account that the manifests name; each must have one.
     pub accounts: &'a BTreeMap<AccountName, WriteClient<H>>,
     /// Intents and outcomes.
     pub journal: &'a J,
@@ -98,9 +98,9 @@ impl<H: Host, J: Journal> Engine<'_, H, J> {
         let host = &first.read().shared().host;
         let deadline = host.moment() + timeout;
         let scopes = desired.by_scope();
-        let runs = scopes.iter().filter_map(|(scope, images)| {
-            let client = self.accounts.get(&scope.account)?;
-            Some(scope::Run::new(self, client, scope, images).converge())
+        let runs = scopes.iter().map(|(scope, images)| {
+            let client = client_of(self.accounts, scope);
+            scope::Run::new(self, client, scope, images).converge()
         });
         let runs = std::pin::pin!(join_all(runs));
         let timer = std::pin::pin!(host.sleep_until(deadline));
@@ -114,23 +114,21 @@ impl<H: Host, J: Journal> Engine<'_, H, J> {
     }
 }
 
-/// Plans every scope of `desired` without being able to write.
+/// Plans every scope of `desired` without being able to write. Each account that is named must have a
+/// client.
 pub async fn preview<H: Host>(
     accounts: &BTreeMap<AccountName, ReadClient<H>>,
     desired: &Desired,
 ) -> Vec<ScopeOutcome> {
     let scopes = desired.by_scope();
-    let looks = scopes.iter().filter_map(|(scope, images)| {
-        let client = accounts.get(&scope.account)?;
-        Some(async move {
-            let memory = Memory::default();
-            let (plan, observation) = look(client, scope, images, &memory).await;
-            ScopeOutcome {
-                plan,
-                memory,
-                blind: blind(&observation),
-            }
-        })
+    let looks = scopes.iter().map(async |(scope, images)| {
+        let memory = Memory::default();
+        let (plan, observation) = look(client_of(accounts, scope), scope, images, &memory).await;
+        ScopeOutcome {
+            plan,
+            memory,
+            blind: blind(&observation),
+        }
     });
     join_all(looks).await
 }
@@ -165,6 +163,14 @@ async fn look<H: Host>(
     }
     seen.eligibility = observe::eligibility(client, scope, &candidates).await;
     (draft(&observation), observation)
+}
+
+/// The caller connects each account that its manifests name. A scope that were left out for want of a
+/// client would look like one that is in sync.
+fn client_of<'a, C>(accounts: &'a BTreeMap<AccountName, C>, scope: &Scope) -> &'a C {
+    accounts
+        .get(&scope.account)
+        .expect("each account that is named has a client")
 }
 
 /// Why reading is denied, if it is.

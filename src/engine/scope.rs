@@ -61,7 +61,13 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
             self.remember_doubts(&plan);
             let writes = plan.actions().count();
             let blind = blind(&observation);
-            self.tell(&plan, &observation, writes, last.is_none());
+            self.tell(
+                &plan,
+                &observation,
+                writes,
+                last.is_none(),
+                blank_looks == 0,
+            );
             let pause = if let Observation::Unseen(unseen) = &observation {
                 blank_looks += 1;
                 if unseen.account_broken || blank_looks >= BLANK_LOOKS_MAX {
@@ -73,6 +79,7 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
                 self.execute(&plan, started + OBSERVATION_AGE_MAX).await;
                 None
             } else if let Some(until) = plan.awaiting_until() {
+                blank_looks = 0;
                 looks_in_vain += 1;
                 Some(
                     LOOK_AGAIN
@@ -209,10 +216,17 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
         }
     }
 
-    fn tell(&self, plan: &Plan, observation: &Observation, writes: usize, first: bool) {
+    fn tell(
+        &self,
+        plan: &Plan,
+        observation: &Observation,
+        writes: usize,
+        first: bool,
+        newly_blank: bool,
+    ) {
         let (scope, listener) = (self.scope, self.engine.listener);
         match observation {
-            Observation::Unseen(unseen) => {
+            Observation::Unseen(unseen) if newly_blank => {
                 listener.event(Event::Trouble {
                     scope,
                     what: format!("not observed: {unseen}"),
@@ -224,7 +238,7 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
                 );
                 listener.event(Event::Trouble { scope, what });
             }
-            Observation::Blind(_) | Observation::Seen(_) => {}
+            Observation::Unseen(_) | Observation::Blind(_) | Observation::Seen(_) => {}
         }
         if writes > 0 || first {
             listener.event(Event::Planned { scope, writes });

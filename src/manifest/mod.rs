@@ -1,7 +1,7 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
-//! Files are found and read first ([`files`]); the rest is pure: text → spanned tree ([`tree`]) →
-//! documents ([`decode`]) → desired state ([`resolve`]). A set with one error anywhere gives no `Desired`
+//! Files are found and read first (`files`); the rest is pure: text → spanned tree (`tree`) →
+//! documents (`decode`) → desired state (`resolve`). A set with one error anywhere gives no `Desired`
 //! at all. Knows nothing of the cloud, of plans or of policy.
 
 mod account;

@@ -342,6 +342,8 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         Verdict::Blocked(problem) => (Outcome::Blocked, Some(problem.clone())),
         Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.as_str()))),
         Verdict::Failed(problem) => (Outcome::Failed, Some(problem.clone())),
+        // What was written before the scope went out of sight.
+        Verdict::Unseen(_) if written => undecided(decision, tried),
         Verdict::Unseen(unseen) => {
             let problem = Problem {
                 message: format!("not observed: {unseen}"),
