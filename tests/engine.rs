@@ -642,6 +642,53 @@ async fn s16_a_preview_writes_nothing() {
     assert_eq!(world.cloud().writes(), []);
 }
 
+/// Fails each listing but every sixth call of it, so that looks alternate between blank and good.
+fn every_other_look_is_blank(good_first: u32) -> support::Refuse {
+    let calls = std::cell::Cell::new(0);
+    Box::new(move |action, _, _| {
+        if action != "DescribeBlueprints" {
+            return None;
+        }
+        calls.set(calls.get() + 1);
+        let good = calls.get() <= good_first || calls.get() % 6 == 0;
+        (!good).then_some("FailedOperation.DescribeBlueprintsFailed")
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn blank_looks_count_only_in_a_row() {
+    let world = World::new(24, REGIONAL);
+    world.behave(Behaviour {
+        lag: Duration::from_secs(40),
+        refuse: every_other_look_is_blank(1),
+        ..Behaviour::default()
+    });
+    let wanted = all_to_share(&world, &["ap-tokyo"], 3);
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+    assert_eq!(world.cloud().writes().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_what_was_accepted_before_a_scope_went_out_of_sight_is_told_as_that() {
+    let world = World::new(25, REGIONAL);
+    let listed = std::cell::Cell::new(false);
+    let refuse = move |action: &str, _: &str, _: &serde_json::Value| {
+        let refused = action == "DescribeBlueprints" && listed.replace(true);
+        refused.then_some("FailedOperation.DescribeBlueprintsFailed")
+    };
+    world.behave(Behaviour {
+        refuse: Box::new(refuse),
+        ..Behaviour::default()
+    });
+    let wanted = all_to_share(&world, &["ap-tokyo"], 3);
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(ended.exit(), 4, "accepted is not seen");
+    assert_eq!(ended.json["summary"]["shared"], 3);
+    assert_eq!(ended.json["images"][0]["actual"], "unknown");
+    assert_eq!(ended.json["synced"], false);
+}
+
 /// One run under random faults; the calls it made.
 async fn chaos(seed: u64) -> Vec<support::Call> {
     let world = World::new(
