@@ -650,7 +650,7 @@ fn every_other_look_is_blank(good_first: u32) -> support::Refuse {
             return None;
         }
         calls.set(calls.get() + 1);
-        let good = calls.get() <= good_first || calls.get() % 6 == 0;
+        let good = calls.get() <= good_first || calls.get().is_multiple_of(6);
         (!good).then_some("FailedOperation.DescribeBlueprintsFailed")
     })
 }
