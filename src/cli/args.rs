@@ -73,11 +73,11 @@ pub(super) struct Paths {
 pub(super) struct PlanArguments {
     #[command(flatten)]
     pub paths: Paths,
-    #[command(flatten)]
-    pub target: Target,
     /// Exit with 2 if there are changes
     #[arg(long, env = "SHAREKEEPER_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
+    #[command(flatten)]
+    pub target: Target,
 }
 
 /// `reconcile`.
@@ -85,11 +85,11 @@ pub(super) struct PlanArguments {
 pub(super) struct ReconcileArguments {
     #[command(flatten)]
     pub paths: Paths,
-    #[command(flatten)]
-    pub target: Target,
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
+    #[command(flatten)]
+    pub target: Target,
 }
 
 /// Which API, and which part of the manifests.

@@ -19,9 +19,9 @@ pub struct HttpTransport {
     client: reqwest::Client,
 }
 
-/// The HTTP client could not be set up, usually for want of CA certificates.
+/// The HTTP client could not be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up the HTTPS client; are CA certificates installed?")]
+#[error("cannot set up the HTTP client")]
 pub struct HttpTransportError(#[source] reqwest::Error);
 
 impl HttpTransport {
@@ -29,15 +29,21 @@ impl HttpTransport {
     pub fn new() -> Result<Self, HttpTransportError> {
         // A second call finds the provider installed; either way there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .dns_resolver(Resolver)
-            .user_agent(concat!("sharekeeper/", env!("CARGO_PKG_VERSION")))
+        let builder = || {
+            reqwest::Client::builder()
+                .redirect(Policy::none())
+                .retry(reqwest::retry::never())
+                .no_proxy()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tcp_nodelay(true)
+                .dns_resolver(Resolver)
+                .user_agent(concat!("sharekeeper/", env!("CARGO_PKG_VERSION")))
+        };
+        // A bare container has no CA certificates. The simulator on loopback works there all the same;
+        // https trusts nobody then, and says so at its first call.
+        let client = builder()
             .build()
+            .or_else(|_| builder().tls_certs_only([]).build())
             .map_err(HttpTransportError)?;
         Ok(Self { client })
     }
@@ -98,7 +104,12 @@ fn describe(error: &reqwest::Error) -> TransportError {
     }
     let text = innermost.to_string();
     if error.is_connect() || error.is_builder() {
-        TransportError::NotSent(text)
+        let hint = if text.contains("UnknownIssuer") {
+            " (are this machine's CA certificates installed?)"
+        } else {
+            ""
+        };
+        TransportError::NotSent(format!("{text}{hint}"))
     } else {
         TransportError::Lost(format!("the connection failed: {text}"))
     }

@@ -35,6 +35,22 @@ class Simulator(Case):
         self.share(images(3) + images(2, FRANKFURT))
         self._twice()
 
+    def test_the_simulator_works_on_a_machine_without_ca_certificates(self) -> None:
+        self.share(images(1))
+        command = ("reconcile", "manifests", "--sim", "--state-dir", str(self.state), "-o", "json")
+        nowhere = {"SSL_CERT_FILE": "/nonexistent", "SSL_CERT_DIR": "/nonexistent"}
+        self.expect(self.run_binary(*command, **nowhere), 0)
+
+    def test_an_edited_manifest_shows_its_effect_and_a_reset_begins_anew(self) -> None:
+        command = ("reconcile", "manifests", "--sim", "--state-dir", str(self.state), "-o", "json")
+        self.share(images(2))
+        self.check_equal(self.expect(self.run_binary(*command), 0)["summary"]["shared"], 2, "shared at first")
+        self.share(images(2), "unshared")
+        self.check_equal(self.expect(self.run_binary(*command), 0)["summary"]["cancelled"], 2, "cancelled after the edit")
+        self.share(images(2))
+        again = self.expect(self.run_binary(*command, "--sim-reset"), 0)
+        self.check_equal(again["images"][0]["blueprint_id"], "lhbp-00000003", "ids count from the start")
+
 
 class Convergence(Case):
     def test_s17_shares_and_cancels_and_then_rests(self) -> None:
