@@ -68,6 +68,7 @@ pub(super) fn connections(
                 .and_then(|account| account.endpoint.clone())
                 .unwrap_or_default(),
         };
+        tracing::info!(account = %name, %endpoint, "calling");
         connections.insert(name, connection(endpoint, account, credentials));
     }
     Ok(connections)

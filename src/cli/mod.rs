@@ -73,7 +73,7 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
                 reconcile::run(arguments, &desired, session, output, stderr).await
             })
         }
-        Command::Sim(arguments) => block_on(sim::run(arguments)),
+        Command::Sim(arguments) => block_on(sim::run(arguments, output)),
         Command::Schema => {
             let schema =
                 serde_json::to_string_pretty(&manifest::schema()).map_err(io::Error::from)?;

@@ -5,7 +5,6 @@ Run by tests/official_clients.rs in a virtual environment; SHAREKEEPER_BIN names
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -38,17 +37,12 @@ class Simulator(unittest.TestCase):
         cls.ca_file = folder / "ca.pem"
         command = [
             os.environ["SHAREKEEPER_BIN"], "sim", "--listen", "127.0.0.1:0",
-            "--world", str(folder / "world.yaml"), "--ca-file", str(cls.ca_file),
+            "--world", str(folder / "world.yaml"), "--ca-file", str(cls.ca_file), "-o", "json",
         ]  # fmt: skip
         cls.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        said = ""
-        while "End it:" not in said:
-            line = cls.process.stdout.readline()
-            assert line, f"the simulator ended: {said}"
-            said += line
-        cls.address = re.search(r"http://(\S+)", said)[1]
-        cls.secret_id = re.search(r"TENCENTCLOUD_SECRET_ID=(\S+)", said)[1]
-        cls.secret_key = re.search(r"TENCENTCLOUD_SECRET_KEY=(\S+)", said)[1]
+        said = json.loads(cls.process.stdout.readline())
+        cls.address = said["endpoint"].removeprefix("http://")
+        cls.secret_id, cls.secret_key = (said["accounts"][0][name] for name in ("secret_id", "secret_key"))
 
     @classmethod
     def tearDownClass(cls):
