@@ -1,0 +1,209 @@
+//! The command line where no API is involved: what it prints on which stream, and its exit status.
+
+use std::process::{Command, Output};
+
+fn sharekeeper(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sharekeeper"));
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(arguments);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("SHAREKEEPER_") || name.starts_with("TENCENTCLOUD_") {
+            command.env_remove(name);
+        }
+    }
+    command.output().expect("the binary starts")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+/// The one document on stdout, whose exit status must be the process's.
+fn document(output: &Output) -> serde_json::Value {
+    let document: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("exactly one document");
+    assert_eq!(
+        document["exit_code"].as_i64(),
+        output.status.code().map(i64::from),
+        "{document}"
+    );
+    assert_eq!(document["format_version"], 1);
+    document
+}
+
+#[test]
+fn what_is_asked_for_is_printed_and_ends_with_0() {
+    for (arguments, words) in [
+        (&["--help"] as &[_], "Exit status:"),
+        (&["--version"], "sharekeeper 0."),
+        (&["reconcile", "--help"], "SHAREKEEPER_TIMEOUT"),
+        (&["schema"], "https://json-schema.org/draft/2020-12/schema"),
+        (&["completions", "bash"], "_sharekeeper()"),
+        (&["completions", "zsh"], "#compdef sharekeeper"),
+        (&["man"], ".TH sharekeeper"),
+        (&["validate", "manifests"], "Valid: 3 documents, 12 images."),
+        (
+            &["-o", "text", "validate", "manifests"],
+            "Valid: 3 documents",
+        ),
+    ] {
+        let output = sharekeeper(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stdout(&output).contains(words),
+            "{arguments:?}: {}",
+            stdout(&output)
+        );
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_64_and_says_what_is_near() {
+    for (arguments, words) in [
+        (&["reconcil"] as &[_], "'reconcile'"),
+        (&["plan", "--detailed-exitcod"], "'--detailed-exitcode'"),
+        (&["plan", "--region", "ap-singapur"], "ap-singapore"),
+        (&["plan", "--image", "lhbp-1"], "img-"),
+        (&["plan", "--endpoint", "http://example.com"], "use https"),
+        (
+            &["plan", "--sim", "--endpoint", "http://127.0.0.1:1"],
+            "cannot be used with",
+        ),
+        (&["reconcile", "--timeout", "soon"], "`10m`"),
+        (&["reconcile", "--timeout", "0s"], "no time"),
+        (&["plan", "-l", "team"], "KEY=VALUE"),
+        (&[], "Usage:"),
+    ] {
+        let output = sharekeeper(arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(
+            stderr(&output).contains(words),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+    }
+    let output = sharekeeper(&["plan", "--regoin", "x", "-o", "json"]);
+    assert!(
+        document(&output)["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("--region"))
+    );
+}
+
+#[test]
+fn validate_needs_neither_network_nor_credentials_and_counts() {
+    let output = sharekeeper(&[
+        "validate",
+        "manifests",
+        "examples/multi-region",
+        "-o",
+        "json",
+    ]);
+    let document = document(&output);
+    assert_eq!(
+        (&document["documents"], &document["images"]),
+        (&7.into(), &44.into())
+    );
+    assert_eq!(document["errors"], serde_json::json!([]));
+}
+
+#[test]
+fn m1_what_cannot_be_read_ends_with_1_and_a_document() {
+    let empty = tempfile::tempdir().expect("a directory");
+    let empty = empty.path().to_str().expect("text");
+    for command in ["validate", "plan", "reconcile"] {
+        for (path, words) in [
+            ("no-such-directory", "does not exist"),
+            (empty, "holds no manifests"),
+        ] {
+            let output = sharekeeper(&[command, path, "-o", "json"]);
+            assert_eq!(output.status.code(), Some(1), "{command} {path}");
+            assert_eq!(document(&output)["errors"][0]["file"], path);
+            assert!(stderr(&output).contains(words), "{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn without_credentials_it_names_what_it_tried() {
+    let output = sharekeeper(&["plan", "manifests", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = document(&output)["error"]
+        .as_str()
+        .expect("says why")
+        .to_owned();
+    for words in [
+        "TENCENTCLOUD_SECRET_ID",
+        "TENCENTCLOUD_SECRET_KEY",
+        "environment",
+        "--sim",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn flags_narrow_the_scope_before_and_after_the_verb() {
+    let state = tempfile::tempdir().expect("a directory");
+    let state = state.path().to_str().expect("text");
+    let base = [
+        "--state-dir",
+        state,
+        "-o",
+        "json",
+        "plan",
+        "manifests",
+        "--sim",
+    ];
+    for (narrow, left) in [
+        (&[] as &[_], 12),
+        (&["--region", "ap-singapore"], 4),
+        (&["--region", "ap-singapore", "--region", "eu-frankfurt"], 9),
+        (&["--image", "img-6pb6lrmy"], 3),
+        (&["-l", "team=partners"], 3),
+        (&["-l", "team=partners", "--region", "ap-singapore"], 1),
+        (&["--account", "other"], 0),
+    ] {
+        let output = sharekeeper(&[&base, narrow].concat());
+        let document = document(&output);
+        assert_eq!(
+            document["changes"].as_array().map(Vec::len),
+            Some(left),
+            "{narrow:?}: {document}"
+        );
+        assert_eq!(
+            stderr(&output).contains("nothing to do"),
+            left == 0,
+            "{narrow:?}"
+        );
+    }
+}
+
+#[test]
+fn p2_s24_output_that_cannot_be_written_is_an_error() {
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("a full device");
+    let status = Command::new(env!("CARGO_BIN_EXE_sharekeeper"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["validate", "manifests"])
+        .stdout(full)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .expect("the binary starts");
+    assert_eq!(status.code(), Some(1));
+}
