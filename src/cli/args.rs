@@ -140,9 +140,6 @@ pub(super) struct SimArguments {
     /// Images, faults, latency and limits, as YAML
     #[arg(long, value_name = "FILE", env = "SHAREKEEPER_WORLD")]
     pub world: Option<PathBuf>,
-    /// Write the certificate that TLS clients must trust here (plain HTTP and TLS share the port)
-    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_CA_FILE")]
-    pub ca_file: Option<PathBuf>,
     /// Seed of the dice for faults and latency
     #[arg(long, value_name = "N", env = "SHAREKEEPER_SEED")]
     pub seed: Option<u64>,

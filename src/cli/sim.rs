@@ -77,11 +77,6 @@ pub(super) async fn run(arguments: &SimArguments, output: Output) -> Result<u8, 
             ))
         })?;
     let address = server.address();
-    if let Some(file) = &arguments.ca_file {
-        std::fs::write(file, server.certificate()).map_err(|error| {
-            Failure::new(format_args!("cannot write {}: {error}", file.display()))
-        })?;
-    }
     let document = Document {
         format_version: FORMAT_VERSION,
         endpoint: format!("http://{address}"),

@@ -15,7 +15,6 @@ mod cloud;
 mod faults;
 mod limiter;
 mod server;
-mod tls;
 mod world;
 
 pub use cloud::{Arrival, Cloud, Reply};

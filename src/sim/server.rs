@@ -9,34 +9,27 @@ use hyper::header::{CONTENT_TYPE, DATE, HOST, HeaderValue, LOCATION};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use super::admin;
 use super::cloud::{Arrival, Cloud, Reply};
 use super::faults::Broken;
-use super::tls::{self, Identity};
 use super::world::World;
 use crate::host::{Clock, SystemClock};
 use crate::model::is_loopback;
 
 /// The API's limit of a request.
 const BODY_BYTES_MAX: usize = 10 << 20;
-/// The content type that begins a TLS record with a handshake (RFC 8446, B.1).
-const TLS_HANDSHAKE: u8 = 22;
 
 /// The simulator on a socket. Ends when stopped or dropped.
 pub struct Server {
     address: SocketAddr,
-    certificate: String,
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
 }
 
 struct Shared {
-    tls: TlsAcceptor,
     cloud: Mutex<Cloud>,
     clock: SystemClock,
 }
@@ -58,21 +51,14 @@ impl Server {
     pub async fn start(address: SocketAddr, world: World) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let Identity { tls, certificate } = tls::identity(address.ip())?;
         let (cloud, clock) = (Mutex::new(Cloud::new(world)), SystemClock::start());
-        let shared = Arc::new(Shared { tls, cloud, clock });
+        let shared = Arc::new(Shared { cloud, clock });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self {
             address,
-            certificate,
             shared,
             task,
         })
-    }
-
-    /// What a TLS client must trust, as PEM. Made anew at each start.
-    pub fn certificate(&self) -> &str {
-        &self.certificate
     }
 
     /// Where it listens.
@@ -116,24 +102,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// Plain HTTP and TLS on one port: the first byte of a TLS handshake is no letter.
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     // Without it, the second half of a small reply waits for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let mut first = [0];
-    match stream.peek(&mut first).await {
-        Ok(1) if first[0] == TLS_HANDSHAKE => {
-            // A client that does not trust the certificate hangs up.
-            if let Ok(stream) = shared.tls.accept(stream).await {
-                converse(stream, shared).await;
-            }
-        }
-        Ok(1) => converse(stream, shared).await,
-        _ => {}
-    }
-}
-
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
     let service = service_fn(|request| respond(request, Arc::clone(&shared)));
     // A connection that ends badly is the client's affair, or a fault of the world's.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -157,6 +128,7 @@ async fn respond(
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
+    // tccli, given `--endpoint http://…`, sends and signs the scheme as part of the host.
     let host = header(HOST).unwrap_or_default().to_owned();
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     if path.starts_with("/_sim/") {
