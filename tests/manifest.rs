@@ -197,6 +197,7 @@ fn m10_links_out_dead_links_and_devices_are_refused() {
     symlink("/dev/zero", dir.path().join("b.yaml")).expect("links");
     symlink("nowhere", dir.path().join("c.yaml")).expect("links");
     symlink(".", dir.path().join("loop")).expect("links");
+    symlink(".", dir.path().join("_left-out")).expect("links");
     let messages: Vec<_> = messages(&[dir.path().to_owned()])
         .into_iter()
         .map(|(_, message)| message)
@@ -206,11 +207,25 @@ fn m10_links_out_dead_links_and_devices_are_refused() {
         [
             "the link leads out of the directory",
             "the link leads out of the directory",
-            "the link leads nowhere"
+            "the link leads nowhere",
+            "a link to a directory is not followed"
         ]
     );
     let (_, zero) = self::messages(&["/dev/zero".into()]).remove(0);
     assert!(zero.contains("not a regular file"), "{zero}");
+}
+
+#[test]
+fn s21_a_file_too_large_is_refused_before_it_is_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Sparse: it takes no room.
+    let file = fs::File::create(dir.path().join("a.yaml")).expect("creates");
+    file.set_len(1 << 40).expect("grows");
+    assert!(
+        messages(&[dir.path().to_owned()])[0]
+            .1
+            .contains("larger than 256 MiB")
+    );
 }
 
 #[test]

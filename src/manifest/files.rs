@@ -12,6 +12,8 @@ use super::diagnostic::Diagnostic;
 
 /// A million images take some 90 MB.
 const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Of all files together; they are held in memory while they are parsed.
+const TOTAL_BYTES_MAX: u64 = 1 << 30;
 /// Deep enough for any tree of manifests; a loop through mounts ends here.
 const DEPTH_MAX: usize = 32;
 
@@ -117,6 +119,7 @@ struct Walk {
     /// Resolved paths of what was read: a file reached twice is read once.
     seen: BTreeSet<PathBuf>,
     sources: Vec<SourceText>,
+    bytes: u64,
     problems: Vec<Diagnostic>,
 }
 
@@ -180,8 +183,14 @@ impl Walk {
             };
             let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
             if target.is_dir() {
-                // A linked directory could lead in a circle.
-                if !is_link {
+                // A linked directory could lead in a circle; skipping it would make the set smaller unseen.
+                if is_link {
+                    self.problem(
+                        &path,
+                        "a link to a directory is not followed",
+                        "give the directory as a path of its own, or begin the link's name with `_`",
+                    );
+                } else {
                     self.directory(&path, root, depth + 1, found);
                 }
             } else if is_manifest_name(&name) {
@@ -218,6 +227,18 @@ impl Walk {
         };
         if length > FILE_BYTES_MAX {
             return self.too_large(path);
+        }
+        self.bytes += length;
+        if self.bytes > TOTAL_BYTES_MAX {
+            let message = format!(
+                "with this file the manifests are larger than {} MiB",
+                TOTAL_BYTES_MAX >> 20
+            );
+            return self.problem(
+                path,
+                &message,
+                "reconcile them in parts, each with its own paths",
+            );
         }
         let mut bytes = Vec::new();
         // It may grow while it is read.
