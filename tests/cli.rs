@@ -156,6 +156,28 @@ fn without_credentials_it_names_what_it_tried() {
 }
 
 #[test]
+fn a_uin_that_is_not_checked_is_warned_of() {
+    let output = Command::new(env!("CARGO_BIN_EXE_sharekeeper"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "plan",
+            "examples/multi-region",
+            "--endpoint",
+            "http://127.0.0.1:1",
+            "--image",
+            "img-web1tyo",
+        ])
+        .env("TENCENTCLOUD_SECRET_ID", "AKIDtest")
+        .env("TENCENTCLOUD_SECRET_KEY", "key")
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1), "nobody listens there");
+    assert!(
+        stderr(&output).contains("does not check that the credentials belong to uin 100000000001")
+    );
+}
+
+#[test]
 fn flags_narrow_the_scope_before_and_after_the_verb() {
     let state = tempfile::tempdir().expect("a directory");
     let state = state.path().to_str().expect("text");

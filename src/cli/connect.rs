@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::{Narrow, Target};
-use super::output::Failure;
+use super::output::{self, Failure};
 use crate::api::sign::Credentials;
 use crate::api::{Connection, DEFAULT_RATE};
 use crate::desired::{Account, CredentialSource, Desired, DesiredImage};
@@ -68,6 +68,11 @@ pub(super) fn connections(
                 .and_then(|account| account.endpoint.clone())
                 .unwrap_or_default(),
         };
+        if let Some(uin) = account.and_then(|account| account.uin.as_deref()) {
+            output::warn(format_args!(
+                "account `{name}`: this version does not check that the credentials belong to uin {uin}"
+            ));
+        }
         tracing::info!(account = %name, %endpoint, "calling");
         connections.insert(name, connection(endpoint, account, credentials));
     }
