@@ -35,7 +35,10 @@ const PAGE_BACKOFF: Backoff = Backoff {
 
 /// Why a listing gave no observation.
 enum ListError {
-    Call(CallError),
+    /// The first page, which tells whether reading is allowed at all.
+    First(CallError),
+    /// A page after one that was read: whatever the reason, the listing is incomplete.
+    Later(CallError),
     /// The pages do not fit together.
     Inconsistent(String),
 }
@@ -46,7 +49,13 @@ pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observat
     loop {
         match list(client, scope.region).await {
             Ok(rows) => return Observation::Seen(seen(rows)),
-            Err(ListError::Call(error)) => return unseen(error),
+            Err(ListError::First(error)) => return unseen(error),
+            Err(ListError::Later(error)) => {
+                return match unseen(error) {
+                    Observation::Blind(denied) => Observation::Unseen(denied),
+                    other => other,
+                };
+            }
             Err(ListError::Inconsistent(how)) if listing < LISTINGS_MAX => {
                 tracing::debug!(%scope, how, listing, "inconsistent listing, reading again");
                 pause(client, listing).await;
@@ -102,7 +111,7 @@ async fn list<H: Host>(
     region: Region,
 ) -> Result<Vec<wire::Blueprint>, ListError> {
     let page = |offset| retry(client, move || client.describe_blueprints(region, offset));
-    let first = page(0).await.map_err(ListError::Call)?;
+    let first = page(0).await.map_err(ListError::First)?;
     let total = first.total_count;
     let limit = u64::from(PAGE_LIMIT_MAX);
     let pages = u32::try_from(total.div_ceil(limit)).unwrap_or(u32::MAX);
@@ -112,7 +121,7 @@ async fn list<H: Host>(
         )));
     }
     let rest = (1..pages).map(|n| page(n * PAGE_LIMIT_MAX));
-    let rest = try_join_all(rest).await.map_err(ListError::Call)?;
+    let rest = try_join_all(rest).await.map_err(ListError::Later)?;
     join(first, rest)
 }
 

@@ -319,6 +319,25 @@ async fn a5_an_api_that_ignores_the_offset_is_no_observation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a1_a_page_denied_after_another_was_read_is_no_licence_to_go_on_blind() {
+    let world = World::new(26, REGIONAL);
+    let second_page = |action: &str, _: &str, body: &serde_json::Value| {
+        let denied = action == "DescribeBlueprints" && body["Offset"] == 100;
+        denied.then_some("UnauthorizedOperation.NoPermission")
+    };
+    world.behave(Behaviour {
+        refuse: Box::new(second_page),
+        ..Behaviour::default()
+    });
+    for n in 0..150 {
+        world.cloud().add("ap-tokyo", &id(n), true);
+    }
+    let wanted = desired((0..150).map(|n| ("ap-tokyo", id(n), false)));
+    assert_eq!(world.reconcile(&wanted).await.exit(), 1);
+    assert_eq!(world.cloud().writes(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn reading_denied_goes_on_blind_for_what_is_declared() {
     let world = World::new(9, REGIONAL);
     let denied = |action: &str, _: &str, _: &serde_json::Value| {
