@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{AccountName, Endpoint, ImageId, ImageKey, Scope, ShareState, Timestamp};
+use crate::model::{AccountName, Cause, Endpoint, ImageId, ImageKey, Scope, ShareState, Timestamp};
 
 /// Everything the manifests declare.
 #[derive(Clone, Debug, Default)]
@@ -57,25 +57,6 @@ pub enum Intent {
         /// Unshared from this instant on.
         until: Option<Timestamp>,
     },
-}
-
-/// Why a state is the desired one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
-    /// The manifest says so.
-    Declared,
-    /// `until` has passed.
-    Expired,
-}
-
-impl Cause {
-    /// The word used in JSON and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Declared => "declared",
-            Self::Expired => "expired",
-        }
-    }
 }
 
 impl Intent {

@@ -1,7 +1,7 @@
 use std::future::Future;
 
-use crate::desired::{Cause, Source};
-use crate::model::{ImageKey, Permission};
+use crate::desired::Source;
+use crate::model::{Cause, ImageKey, Permission};
 
 /// One write that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

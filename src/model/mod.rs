@@ -157,6 +157,40 @@ impl Permission {
     }
 }
 
+/// Why a state is the desired one, and so why a call is made. Each has its own limits and windows, and its
+/// own word in plans, reports and the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// A manifest says so.
+    Declared,
+    /// `until` has passed.
+    Expired,
+    /// No manifest names the image any longer, and pruning is on.
+    Pruned,
+    /// A policy keeps newer images in its place.
+    Retention,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Declared, Self::Expired, Self::Pruned, Self::Retention];
+
+    /// The word used in manifests, JSON, logs and the history.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Expired => "expired",
+            Self::Pruned => "pruned",
+            Self::Retention => "retention",
+        }
+    }
+
+    /// Looks the word up.
+    pub fn new(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == word)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

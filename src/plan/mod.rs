@@ -9,9 +9,9 @@ mod decide;
 
 use std::collections::BTreeMap;
 
-use crate::desired::{Cause, DesiredImage, Source};
+use crate::desired::{DesiredImage, Source};
 use crate::memory::{Memory, Problem};
-use crate::model::{ImageId, Moment, Permission, Scope, ShareState, Timestamp};
+use crate::model::{Cause, ImageId, Moment, Permission, Scope, ShareState, Timestamp};
 use crate::observed::{Observation, Unseen};
 
 pub use budget::{Budget, ScopeCost, budget};

@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sharekeeper::desired::{Cause, Desired, DesiredImage, Intent, Source};
+use sharekeeper::desired::{Desired, DesiredImage, Intent, Source};
 use sharekeeper::engine::{Event, Listener};
 use sharekeeper::host::{
     Attempt, Clock, Dice, Journal, JournalError, Reply, Request, SystemClock, Transport,
     TransportError,
 };
 use sharekeeper::model::{
-    AccountName, ImageId, ImageKey, Moment, Permission, Region, Scope, Timestamp,
+    AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, Timestamp,
 };
 
 /// What to do to one call instead of answering it properly.
