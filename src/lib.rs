@@ -13,6 +13,10 @@ pub mod observed;
 
 pub mod memory;
 
+pub mod inventory;
+
+pub mod history;
+
 pub mod plan;
 
 pub mod execute;

@@ -6,9 +6,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may use those before it, and nothing else (ARCHITECTURE.md).
-const LAYERS: [&str; 15] = [
-    "words", "model", "desired", "observed", "memory", "host", "pace", "api", "plan", "execute",
-    "manifest", "observe", "engine", "report", "sim",
+const LAYERS: [&str; 17] = [
+    "words",
+    "model",
+    "desired",
+    "observed",
+    "memory",
+    "inventory",
+    "history",
+    "host",
+    "pace",
+    "api",
+    "plan",
+    "execute",
+    "manifest",
+    "observe",
+    "engine",
+    "report",
+    "sim",
 ];
 /// Beyond the order, what `sim` must not know, so that it cannot agree with our bugs.
 const SIM_MUST_NOT_KNOW: [&str; 6] = [

@@ -165,12 +165,14 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
         let attempt = Attempt {
             key: ImageKey {
                 scope: self.scope.clone(),
-                image,
+                image: image.clone(),
             },
             permission,
             cause: decision.cause,
-            source: decision.source.clone(),
+            source: Some(decision.source.clone()),
+            labels: self.images[&image].labels.clone(),
             number,
+            saw_opposite: decision.actual != crate::plan::Actual::Unknown,
         };
         let journal = self.engine.journal;
         if let Err(error) = journal.intent(&attempt).await {

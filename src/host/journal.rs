@@ -1,22 +1,6 @@
 use std::future::Future;
 
-use crate::desired::Source;
-use crate::model::{Cause, ImageKey, Permission};
-
-/// One write that is about to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// Which image.
-    pub key: ImageKey,
-    /// SHARE or CANCEL.
-    pub permission: Permission,
-    /// Why.
-    pub cause: Cause,
-    /// The manifest line that asks for it.
-    pub source: Source,
-    /// Counts from 1 within a run.
-    pub number: u32,
-}
+use super::Attempt;
 
 /// The record could not be kept; the write it was for must not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +31,7 @@ impl Journal for LogJournal {
             image = %attempt.key.image,
             permission = attempt.permission.as_str(),
             cause = attempt.cause.as_str(),
-            source = %attempt.source,
+            source = attempt.source.as_ref().map(tracing::field::display),
             attempt = attempt.number,
             "sending"
         );
@@ -66,7 +50,7 @@ impl Journal for LogJournal {
             image = %attempt.key.image,
             permission = attempt.permission.as_str(),
             cause = attempt.cause.as_str(),
-            source = %attempt.source,
+            source = attempt.source.as_ref().map(tracing::field::display),
             attempt = attempt.number,
             request_id,
             outcome,

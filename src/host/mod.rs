@@ -7,6 +7,7 @@
 mod clock;
 mod http;
 mod journal;
+mod ledger;
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,7 +16,9 @@ use crate::model::{Moment, Timestamp};
 
 pub use clock::{RandomDice, SystemClock};
 pub use http::{HttpTransport, HttpTransportError};
-pub use journal::{Attempt, Journal, JournalError, LogJournal};
+pub use journal::{Journal, JournalError, LogJournal};
+pub use ledger::Attempt;
+pub use ledger::{Ledger, LedgerError, Recall, Refused};
 
 /// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because
 /// they fail differently: the wall clock jumps.

@@ -1,10 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The id of a CVM custom image: `img-` and 1 to 32 lower-case letters or digits.
 ///
 /// The grammar is the contract's; ASCII by definition, so look-alike characters cannot pass.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ImageId(Arc<str>);
 
 /// The text is not an image id.
@@ -29,6 +32,20 @@ impl ImageId {
     /// The id as written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for ImageId {
+    type Error = MalformedImageId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(&text)
+    }
+}
+
+impl From<ImageId> for String {
+    fn from(id: ImageId) -> Self {
+        id.as_str().to_owned()
     }
 }
 

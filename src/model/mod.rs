@@ -7,23 +7,27 @@ mod endpoint;
 mod image_id;
 mod moment;
 mod region;
+mod selector;
 
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
 pub use image_id::{ImageId, MalformedImageId};
 pub use moment::Moment;
 pub use region::{Region, UnknownRegion};
+pub use selector::{Labels, Selector};
 
 /// A wall-clock instant. Always UTC: TC3 signs the UTC date, and manifests write `…Z`.
 pub type Timestamp = DateTime<Utc>;
 
 /// The name of an `Account` document, or [`AccountName::DEFAULT`] for the ambient credentials.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AccountName(Arc<str>);
 
 impl AccountName {
@@ -51,6 +55,25 @@ impl Default for AccountName {
     }
 }
 
+impl TryFrom<String> for AccountName {
+    type Error = MalformedAccountName;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::new(&name).ok_or(MalformedAccountName)
+    }
+}
+
+impl From<AccountName> for String {
+    fn from(name: AccountName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+/// The text is not an account name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an account name has lower-case letters, digits, `-` and `.` only")]
+pub struct MalformedAccountName;
+
 impl fmt::Display for AccountName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -73,7 +96,7 @@ pub fn is_object_name(name: &str) -> bool {
 }
 
 /// One account in one region: the unit that is observed, planned and executed on its own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
     /// Whose images.
     pub account: AccountName,
@@ -88,11 +111,13 @@ impl fmt::Display for Scope {
 }
 
 /// What a desired state is declared for. Ordered, so that every listing is stable.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ImageKey {
     /// Account and region.
+    #[serde(flatten)]
     pub scope: Scope,
     /// The CVM custom image.
+    #[serde(rename = "image_id")]
     pub image: ImageId,
 }
 
@@ -103,7 +128,8 @@ impl fmt::Display for ImageKey {
 }
 
 /// Whether Lighthouse may start servers from an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ShareState {
     /// Shared with Lighthouse.
     Shared,
@@ -123,7 +149,8 @@ impl ShareState {
 
 /// The two values of `Permission` in `ModifyImageSharePermission`. The published CANCEL example
 /// prints `CANEL`; the parameter's text and the SDK say `CANCEL`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// Make the image available to Lighthouse.
     Share,
@@ -159,7 +186,8 @@ impl Permission {
 
 /// Why a state is the desired one, and so why a call is made. Each has its own limits and windows, and its
 /// own word in plans, reports and the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A manifest says so.
     Declared,

@@ -1,10 +1,13 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A region in which image sharing exists.
 ///
 /// The 15 names are the complete list of the `ModifyImageSharePermission` page; the product itself
 /// has more regions, but this action refuses them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub struct Region(u8);
 
 /// Sorted, so that the order of [`Region`] is the order of the names.
@@ -48,6 +51,20 @@ impl Region {
     /// The name, as in `X-TC-Region`.
     pub fn as_str(self) -> &'static str {
         NAMES[usize::from(self.0)]
+    }
+}
+
+impl TryFrom<String> for Region {
+    type Error = UnknownRegion;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::new(&name)
+    }
+}
+
+impl From<Region> for &'static str {
+    fn from(region: Region) -> Self {
+        region.as_str()
     }
 }
 

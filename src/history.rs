@@ -1,0 +1,180 @@
+//! The record of what was tried and what came of it, as values. How it is kept is the store's matter.
+//!
+//! Each attempt has exactly one intent, recorded before its first byte leaves, and at most one outcome. An outcome
+//! that is unknown is never rewritten; what an observation shows later is an entry of its own.
+
+use serde::{Deserialize, Serialize};
+
+use crate::inventory::{IntentId, Suspension};
+use crate::model::{Cause, ImageKey, Permission, Timestamp};
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counts from 1 without a gap. Order is by this number: a wall clock can jump back.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A write is about to be sent.
+    Intent(Intent),
+    /// What came of it.
+    Outcome(Outcome),
+    /// An observation showed what came of a write whose outcome was not known.
+    Resolved(Resolved),
+    /// An image was taken into the inventory by a person.
+    Adopted(Remark),
+    /// An image left the inventory, not by our CANCEL.
+    Released(Remark),
+    /// An image is left alone, because somebody else keeps reversing us.
+    Parked(Remark),
+    /// A person lets it be reconciled again.
+    Unparked(Remark),
+    /// A person asked for images to be left alone.
+    Suspended(Suspension),
+    /// That ended.
+    Resumed(Resumed),
+}
+
+/// A write that is about to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Which image.
+    #[serde(flatten)]
+    pub key: ImageKey,
+    /// SHARE or CANCEL.
+    pub permission: Permission,
+    /// Why.
+    pub cause: Cause,
+    /// The manifest line that asks for it; none for an image that no manifest names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Place>,
+    /// The git commit of the manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Counts the sends for this image within a run, from 1.
+    pub attempt: u32,
+}
+
+/// What came of a write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The entry of its intent.
+    pub intent: IntentId,
+    /// Which image.
+    #[serde(flatten)]
+    pub key: ImageKey,
+    /// SHARE or CANCEL.
+    pub permission: Permission,
+    /// In one word.
+    pub result: Answer,
+    /// The API's error code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// One line for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// For the vendor's support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What a SHARE became.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blueprint_id: Option<String>,
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The API acknowledged it.
+    Applied,
+    /// SHARE was answered with `ImageAlreadyShared`.
+    AlreadyShared,
+    /// The API said no.
+    Rejected,
+    /// No answer, or none that tells.
+    Unknown,
+    /// No byte of it left: the turn was given up, or no connection was made.
+    NotSent,
+}
+
+impl Answer {
+    /// The word used in the history.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::AlreadyShared => "already_shared",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::NotSent => "not_sent",
+        }
+    }
+}
+
+/// What an observation showed of an open intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// The entry of the intent.
+    pub intent: IntentId,
+    /// Which image.
+    #[serde(flatten)]
+    pub key: ImageKey,
+    /// SHARE or CANCEL.
+    pub permission: Permission,
+    /// Whether it took effect.
+    pub applied: bool,
+}
+
+/// Something about one image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// Which image.
+    #[serde(flatten)]
+    pub key: ImageKey,
+    /// Who or what caused it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A suspension's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Which suspension.
+    pub id: u64,
+    /// Who ended it.
+    pub by: String,
+}
+
+/// A place in a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Path as found.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+}
+
+impl Event {
+    /// The image that it is about, if it is about one.
+    pub fn key(&self) -> Option<&ImageKey> {
+        match self {
+            Self::Intent(Intent { key, .. })
+            | Self::Outcome(Outcome { key, .. })
+            | Self::Resolved(Resolved { key, .. })
+            | Self::Adopted(Remark { key, .. })
+            | Self::Released(Remark { key, .. })
+            | Self::Parked(Remark { key, .. })
+            | Self::Unparked(Remark { key, .. }) => Some(key),
+            Self::Suspended(_) | Self::Resumed(_) => None,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::desired::Source;
+use crate::history::Outcome;
+use crate::inventory::{Holdings, IntentId, Lesson, Record, Suspension};
+use crate::model::{Cause, ImageKey, Labels, Permission, Scope};
+
+/// One write that is about to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Which image.
+    pub key: ImageKey,
+    /// SHARE or CANCEL.
+    pub permission: Permission,
+    /// Why.
+    pub cause: Cause,
+    /// The manifest line that asks for it; none for an image that no manifest names.
+    pub source: Option<Source>,
+    /// The document's labels, which a suspension may pick it by.
+    pub labels: Arc<Labels>,
+    /// Counts from 1 within a run.
+    pub number: u32,
+    /// A complete observation shows the opposite of what the write brings about.
+    pub saw_opposite: bool,
+}
+
+/// The store cannot be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LedgerError(pub String);
+
+/// Why a write must not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A person asked for the image to be left alone, perhaps a moment ago.
+    #[error("{}", .0.describe())]
+    Suspended(Box<Suspension>),
+    /// The intent could not be recorded.
+    #[error("could not record the intended write: {0}")]
+    Failed(LedgerError),
+}
+
+/// What was done before, to read.
+pub trait Recall {
+    /// What is known of a scope.
+    fn holdings(&self, scope: &Scope) -> impl Future<Output = Result<Holdings, LedgerError>>;
+}
+
+/// The record of writes and of what is ours: the intent is in it before the first byte leaves, the outcome after.
+/// Each method is one transaction: a crash finds all of it or nothing.
+pub trait Ledger: Recall {
+    /// Returns once the intent is durable. Suspensions are checked in the same transaction, so that one made by
+    /// another process holds from the very next write. An older open intent for the image is closed as without
+    /// effect: the observation that led to this attempt has shown that.
+    fn intent(&self, attempt: &Attempt) -> impl Future<Output = Result<IntentId, Refused>>;
+
+    /// Keeps what came of it; `record`, where given, is what is known of the image from now on. An outcome that is
+    /// [`crate::history::Answer::Unknown`] leaves the intent open; any other closes it.
+    fn outcome(
+        &self,
+        outcome: Outcome,
+        record: Option<Record>,
+    ) -> impl Future<Output = Result<(), LedgerError>>;
+
+    /// Keeps what an observation taught.
+    fn settle(
+        &self,
+        scope: &Scope,
+        lessons: Vec<Lesson>,
+    ) -> impl Future<Output = Result<(), LedgerError>>;
+}

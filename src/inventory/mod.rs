@@ -1,0 +1,243 @@
+//! INVENTORY: what sharekeeper did to a scope and what of it is its own, as far as is certain.
+//!
+//! An image enters it through our own acknowledged SHARE, never through `ImageAlreadyShared`: somebody else may have
+//! shared that one. It leaves it slowly. [`learn`] is the only place where an observation changes what is owned; it is
+//! pure, and says what it concluded, so that the store can keep it and the history can tell it. Knows neither files
+//! nor plans.
+
+mod learn;
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ImageId, ImageKey, Labels, Permission, Selector, ShareState, Timestamp};
+
+pub use learn::{Lesson, Named, Note, learn};
+
+/// A reversal counts for so long.
+pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);
+/// So many reversals by somebody else within [`REVERSAL_WINDOW`] park an image.
+pub const REVERSALS_MAX: usize = 3;
+/// An owned image is forgotten only when two complete observations this far apart did not show it: a list that is paged
+/// by offset can skip a row, and a replica can lag.
+pub const FORGET_AFTER: TimeDelta = TimeDelta::minutes(10);
+
+/// What the store knows of one scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Images that sharekeeper has written, or adopted.
+    pub images: BTreeMap<ImageId, Record>,
+    /// Writes without a known outcome, by image. One image has one at most.
+    pub open: BTreeMap<ImageId, OpenIntent>,
+    /// Suspensions that may reach the scope.
+    pub suspensions: Vec<Suspension>,
+}
+
+/// What is known of one image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Set if the share is ours.
+    pub owned: Option<Owned>,
+    /// The last acknowledged writes, the newest last; no more than [`REVERSALS_MAX`].
+    pub writes: Vec<Write>,
+    /// Since when it is left alone, because somebody else kept reversing us. Only a person ends that.
+    pub parked_since: Option<Timestamp>,
+}
+
+/// A share that is sharekeeper's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// How certain that is.
+    pub standing: Standing,
+    /// Since when.
+    pub since: Timestamp,
+    /// The blueprint that our share became. Another blueprint for the image is another share: somebody else's.
+    pub blueprint: Option<String>,
+    /// A complete observation has shown it.
+    pub confirmed: bool,
+    /// The first complete observation that did not show it, with none since that did.
+    pub missing_since: Option<Timestamp>,
+    /// Our CANCEL was acknowledged; it is gone once an observation does not show it.
+    pub cancelled: bool,
+    /// It was protected when a manifest last named it. Deleting the entry does not end that.
+    pub protected: bool,
+}
+
+/// How certain it is that a share is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The API acknowledged our SHARE.
+    Acknowledged,
+    /// A person took it over with `adopt`.
+    Adopted,
+    /// The answer to our SHARE was lost; the image was not shared before it, and was after. Not pruned.
+    Probable,
+}
+
+/// An acknowledged write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    /// When it was acknowledged.
+    pub at: Timestamp,
+    /// The state it brought about.
+    pub towards: ShareState,
+    /// A complete observation has shown that state since.
+    pub confirmed: bool,
+}
+
+/// Names one recorded intent: its number in the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IntentId(pub u64);
+
+/// A write that may or may not have taken effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenIntent {
+    /// Its number in the history.
+    pub intent: IntentId,
+    /// SHARE or CANCEL.
+    pub permission: Permission,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// A complete observation showed the opposite state before it.
+    pub saw_opposite: bool,
+}
+
+/// Images that are left alone because a person said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// Names it for `resume`.
+    pub id: u64,
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// When it began.
+    pub since: Timestamp,
+    /// Who said so: user and host.
+    pub by: String,
+    /// Which images.
+    pub selector: Selector,
+}
+
+impl Suspension {
+    /// Whether it holds for the key at `now`.
+    pub fn covers(&self, key: &ImageKey, labels: &Labels, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until) && self.selector.matches(key, labels)
+    }
+
+    /// For a person: why, until when, and how to end it.
+    pub fn describe(&self) -> String {
+        let until = self
+            .until
+            .map(|until| format!(" until {}", until.format("%Y-%m-%dT%H:%M:%SZ")))
+            .unwrap_or_default();
+        format!(
+            "suspended{until} by {}: {} (`sharekeeper resume {}` ends it)",
+            self.by, self.reason, self.id
+        )
+    }
+}
+
+impl Record {
+    /// Takes in that the API acknowledged a write at `at`. `blueprint` is what SHARE answered, if it said.
+    pub fn acknowledged(
+        &mut self,
+        permission: Permission,
+        blueprint: Option<&str>,
+        protected: bool,
+        at: Timestamp,
+    ) {
+        match permission {
+            Permission::Share => {
+                self.owned = Some(Owned {
+                    standing: Standing::Acknowledged,
+                    since: at,
+                    blueprint: blueprint.map(str::to_owned),
+                    confirmed: false,
+                    missing_since: None,
+                    cancelled: false,
+                    protected,
+                });
+            }
+            Permission::Cancel => {
+                if let Some(owned) = &mut self.owned {
+                    owned.cancelled = true;
+                }
+            }
+        }
+        self.writes.push(Write {
+            at,
+            towards: permission.leads_to(),
+            confirmed: false,
+        });
+        let surplus = self.writes.len().saturating_sub(REVERSALS_MAX);
+        self.writes.drain(..surplus);
+    }
+
+    /// Takes in that the API called the image shared already. Our own earlier SHARE, whose answer was lost, may have
+    /// done it, if it was seen unshared before.
+    pub fn already_shared(&mut self, earlier: Option<&OpenIntent>, at: Timestamp) {
+        let ours = earlier.is_some_and(|open| open.is_ours_if_shared());
+        if ours && self.owned.is_none() {
+            self.owned = Some(Owned::probable(None, at));
+        }
+    }
+
+    /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been seen to hold;
+    /// true only while the image is not in that state.
+    pub fn reversals(&self, state: ShareState, now: Timestamp) -> usize {
+        let counts = |write: &&Write| {
+            write.towards == state && write.confirmed && now - write.at < REVERSAL_WINDOW
+        };
+        self.writes.iter().filter(counts).count()
+    }
+
+    /// Whether there is nothing in it worth keeping at `now`.
+    pub fn is_spent(&self, now: Timestamp) -> bool {
+        self.owned.is_none()
+            && self.parked_since.is_none()
+            && self
+                .writes
+                .iter()
+                .all(|write| now - write.at >= REVERSAL_WINDOW)
+    }
+}
+
+impl Owned {
+    /// Ours in all likelihood.
+    fn probable(blueprint: Option<String>, since: Timestamp) -> Self {
+        Self {
+            standing: Standing::Probable,
+            since,
+            confirmed: blueprint.is_some(),
+            blueprint,
+            missing_since: None,
+            cancelled: false,
+            protected: false,
+        }
+    }
+
+    /// Taken over by a person, who was shown the blueprint.
+    pub fn adopted(blueprint: &str, protected: bool, since: Timestamp) -> Self {
+        Self {
+            standing: Standing::Adopted,
+            since,
+            blueprint: Some(blueprint.to_owned()),
+            confirmed: true,
+            missing_since: None,
+            cancelled: false,
+            protected,
+        }
+    }
+}
+
+impl OpenIntent {
+    /// Whether the image, once it shows as shared, was in all likelihood shared by this write.
+    pub fn is_ours_if_shared(&self) -> bool {
+        self.permission == Permission::Share && self.saw_opposite
+    }
+}

@@ -1,0 +1,112 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AccountName, ImageId, ImageKey, Region, Scope};
+
+/// Labels of a manifest document.
+pub type Labels = BTreeMap<String, String>;
+
+/// Picks image keys: given accounts, any of them; likewise regions and images; given labels, all of them. What is
+/// not given picks everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Selector {
+    /// Any of these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub accounts: BTreeSet<AccountName>,
+    /// Any of these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub regions: BTreeSet<Region>,
+    /// Any of these.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<ImageId>,
+    /// All of these. An image that no manifest names has none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: Labels,
+}
+
+impl Selector {
+    /// Whether it picks everything.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it picks anything of `scope`.
+    pub fn reaches(&self, scope: &Scope) -> bool {
+        given(&self.accounts, &scope.account) && given(&self.regions, &scope.region)
+    }
+
+    /// Whether it picks the key, which a document with `labels` names.
+    pub fn matches(&self, key: &ImageKey, labels: &Labels) -> bool {
+        self.reaches(&key.scope)
+            && given(&self.images, &key.image)
+            && self
+                .labels
+                .iter()
+                .all(|(name, value)| labels.get(name) == Some(value))
+    }
+}
+
+fn given<T: Ord>(set: &BTreeSet<T>, item: &T) -> bool {
+    set.is_empty() || set.contains(item)
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list<T: fmt::Display>(name: &str, set: &BTreeSet<T>) -> Option<String> {
+            let items: Vec<_> = set.iter().map(ToString::to_string).collect();
+            (!items.is_empty()).then(|| format!("{name} {}", items.join(", ")))
+        }
+        let labels: Vec<_> = self
+            .labels
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let parts = [
+            list("account", &self.accounts),
+            list("region", &self.regions),
+            list("image", &self.images),
+            (!labels.is_empty()).then(|| format!("label {}", labels.join(", "))),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        if parts.is_empty() {
+            f.write_str("everything")
+        } else {
+            f.write_str(&parts.join("; "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_narrows_and_what_is_not_does_not() {
+        let key = ImageKey {
+            scope: Scope {
+                account: AccountName::default(),
+                region: Region::new("ap-tokyo").expect("a region"),
+            },
+            image: ImageId::new("img-a").expect("an id"),
+        };
+        let labels = Labels::from([("team".into(), "web".into())]);
+        assert!(Selector::default().matches(&key, &Labels::new()));
+        let narrowed = Selector {
+            regions: [Region::new("ap-tokyo").expect("a region")].into(),
+            labels: labels.clone(),
+            ..Default::default()
+        };
+        assert!(narrowed.matches(&key, &labels));
+        assert!(!narrowed.matches(&key, &Labels::new()));
+        assert_eq!(narrowed.to_string(), "region ap-tokyo; label team=web");
+        let elsewhere = Selector {
+            accounts: [AccountName::new("prod").expect("a name")].into(),
+            ..Default::default()
+        };
+        assert!(!elsewhere.reaches(&key.scope));
+        assert_eq!(Selector::default().to_string(), "everything");
+    }
+}
