@@ -1,25 +1,24 @@
 //! One call: signed, paced, bounded, and its reply typed. [`ReadClient`] has no way to write;
-//! [`WriteClient`] adds the one action that does. Neither repeats a call, but for a clock that is off.
+//! [`super::WriteClient`] adds the one action that does. Neither repeats a call, but for a clock that is off.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{CallError, Class, Refusal};
-use super::gate::{Evidence, Gate, Pass};
+use super::gate::{Evidence, Gate};
 use super::reply::parse;
+use super::shared::Shared;
 use super::sign::{CONTENT_TYPE, Credentials, ToSign};
 use super::wire::{
     Action, DescribeBlueprintsReply, DescribeBlueprintsRequest, DescribeImagesReply,
-    DescribeImagesRequest, Filter, ModifyReply, ModifyRequest, PAGE_LIMIT_MAX, SERVICE, VERSION,
+    DescribeImagesRequest, Filter, PAGE_LIMIT_MAX, SERVICE, VERSION,
 };
 use crate::host::{Header, Host, Reply, Request, TransportError};
-use crate::model::{Endpoint, ImageId, Moment, Permission, Region, Timestamp};
-use crate::pace::{BucketKey, Pace, Pacer};
+use crate::model::{Endpoint, ImageId, Moment, Permission, Region};
+use crate::pace::{BucketKey, Pace};
 use crate::words::brief;
 
 /// For connecting, sending and reading one call. Below the 10 s in which a stopping process must be
@@ -27,8 +26,6 @@ use crate::words::brief;
 const CALL_DEADLINE: Duration = Duration::from_secs(8);
 /// Writes a second where nothing is said: the console shares the quota of 20.
 pub const DEFAULT_RATE: u32 = 19;
-/// A clock further off than this is not corrected but reported.
-const CLOCK_OFFSET_MAX: TimeDelta = TimeDelta::hours(24);
 
 /// Where and as whom to call.
 pub struct Connection {
@@ -40,70 +37,6 @@ pub struct Connection {
     pub credentials: Credentials,
 }
 
-/// Calls made so far, by a whole run.
-#[derive(Debug, Default)]
-pub struct Calls {
-    /// Describe calls sent.
-    pub reads: Cell<u64>,
-    /// Those of them that list blueprints.
-    pub listings: Cell<u64>,
-    /// Modify calls sent.
-    pub writes: Cell<u64>,
-    /// Replies that said the rate was exceeded.
-    pub throttled: Cell<u64>,
-}
-
-/// What the clients of a run have in common.
-pub struct Shared<H> {
-    /// Time, network, dice.
-    pub host: H,
-    /// The rate buckets.
-    pub pacer: Pacer,
-    /// The count of calls.
-    pub calls: Calls,
-    /// Server time minus ours, learned from a `Date` header.
-    clock_offset: Cell<TimeDelta>,
-}
-
-impl<H: Host> Shared<H> {
-    /// Full buckets, nothing counted, the clock trusted.
-    pub fn new(host: H) -> Rc<Self> {
-        Rc::new(Self {
-            host,
-            pacer: Pacer::default(),
-            calls: Calls::default(),
-            clock_offset: Cell::default(),
-        })
-    }
-
-    /// Wall time, corrected by what the server's `Date` has taught us.
-    pub fn now(&self) -> Timestamp {
-        let now = self.host.now();
-        now.checked_add_signed(self.clock_offset.get())
-            .unwrap_or(now)
-    }
-
-    /// Learns the server's time from `date`. True if signing again with it may help.
-    fn learn(&self, date: Option<&str>, signed_at: i64) -> bool {
-        let Some(server) = date.and_then(|d| DateTime::parse_from_rfc2822(d).ok()) else {
-            return false;
-        };
-        let server = server.with_timezone(&Utc);
-        let offset = server - self.host.now();
-        if offset.abs() > CLOCK_OFFSET_MAX || (server.timestamp() - signed_at).abs() < 2 {
-            return false;
-        }
-        if (offset - self.clock_offset.get()).abs() > TimeDelta::seconds(2) {
-            tracing::warn!(
-                seconds = offset.num_seconds(),
-                "this machine's clock differs from the API's; signing with the API's time (set the clock)"
-            );
-        }
-        self.clock_offset.set(offset);
-        true
-    }
-}
-
 /// One account's client without any method that writes.
 pub struct ReadClient<H> {
     shared: Rc<Shared<H>>,
@@ -111,28 +44,6 @@ pub struct ReadClient<H> {
     secret_id: Rc<str>,
     /// Whether the key works at all.
     gate: Gate,
-}
-
-/// One account's client with the method that writes.
-pub struct WriteClient<H> {
-    read: ReadClient<H>,
-    /// Whether the account may share at all (service role).
-    gate: Gate,
-}
-
-/// The right to send one write now.
-pub struct WritePermit<'a> {
-    pass: Pass<'a>,
-    sent_at: Moment,
-}
-
-/// A write that the API acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Modified {
-    /// Null after CANCEL, and possibly after SHARE.
-    pub blueprint_id: Option<String>,
-    /// For the vendor's support.
-    pub request_id: Option<String>,
 }
 
 impl<H: Host> ReadClient<H> {
@@ -201,6 +112,11 @@ impl<H: Host> ReadClient<H> {
             .await
     }
 
+    /// Why no call may be made for this account, if so.
+    pub(super) fn broken(&self) -> Option<Refusal> {
+        self.gate.broken()
+    }
+
     async fn read<T: DeserializeOwned>(
         &self,
         action: Action,
@@ -218,7 +134,8 @@ impl<H: Host> ReadClient<H> {
         result
     }
 
-    async fn permit(&self, action: Action, region: Region) -> Moment {
+    /// Waits for the turn to call, and counts the call.
+    pub(super) async fn permit(&self, action: Action, region: Region) -> Moment {
         let pace = match action {
             Action::ModifyImageSharePermission => Pace {
                 per_second: self.connection.rate,
@@ -238,7 +155,7 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// Sends, and sends once more if the clock was off and the reply tells the time.
-    async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: DeserializeOwned>(
         &self,
         action: Action,
         region: Region,
@@ -395,7 +312,7 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// Says where, because a run may use many access points.
-    fn locate(&self, region: Region, detail: &str) -> String {
+    pub(super) fn locate(&self, region: Region, detail: &str) -> String {
         format!(
             "{}: {}",
             self.connection.endpoint.host(region),
@@ -403,7 +320,8 @@ impl<H: Host> ReadClient<H> {
         )
     }
 
-    fn evidence<T>(&self, result: &Result<T, CallError>, gated: Gated) -> Evidence {
+    /// What a call's result says about the account.
+    pub(super) fn evidence<T>(&self, result: &Result<T, CallError>, gated: Gated) -> Evidence {
         match result {
             Ok(_) => Evidence::Proof,
             Err(CallError::Refused(refusal)) => match refusal.class {
@@ -420,70 +338,7 @@ impl<H: Host> ReadClient<H> {
 
 /// Which gate a call went through.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Gated {
+pub(super) enum Gated {
     Reads,
     Writes,
-}
-
-impl<H: Host> WriteClient<H> {
-    /// Adds the right to write.
-    pub fn new(read: ReadClient<H>) -> Self {
-        Self {
-            read,
-            gate: Gate::default(),
-        }
-    }
-
-    /// The part that reads.
-    pub fn read(&self) -> &ReadClient<H> {
-        &self.read
-    }
-
-    /// Why no write may be sent for this account, if so.
-    pub fn broken(&self) -> Option<Refusal> {
-        self.read.gate.broken().or_else(|| self.gate.broken())
-    }
-
-    /// Waits for the turn to write for `region`. Dropping the future gives the turn up.
-    pub async fn permit(&self, region: Region) -> Result<WritePermit<'_>, Refusal> {
-        if let Some(refusal) = self.read.gate.broken() {
-            return Err(refusal);
-        }
-        let pass = self.gate.pass(&self.read.shared.host).await?;
-        let sent_at = self
-            .read
-            .permit(Action::ModifyImageSharePermission, region)
-            .await;
-        Ok(WritePermit { pass, sent_at })
-    }
-
-    /// Sends one write. An error that is not a refusal leaves open whether it took effect.
-    pub async fn modify(
-        &self,
-        permit: WritePermit<'_>,
-        region: Region,
-        image: &ImageId,
-        permission: Permission,
-    ) -> Result<Modified, CallError> {
-        let body = ModifyRequest {
-            image_id: image.to_string(),
-            permission: permission.as_str().into(),
-        };
-        let action = Action::ModifyImageSharePermission;
-        let sent = self
-            .read
-            .call::<ModifyReply>(action, region, Some(permission), &body, permit.sent_at)
-            .await;
-        permit.pass.settle(self.read.evidence(&sent, Gated::Writes));
-        let reply = sent?;
-        // Not taken for a yes, nor for a no: looking tells.
-        let Some(blueprint_id) = reply.blueprint_id else {
-            let detail = "the reply says neither that it was done nor that it was not";
-            return Err(CallError::Unclear(self.read.locate(region, detail)));
-        };
-        Ok(Modified {
-            blueprint_id: blueprint_id.filter(|id| !id.is_empty()),
-            request_id: reply.request_id,
-        })
-    }
 }

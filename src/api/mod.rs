@@ -6,10 +6,12 @@ mod credentials;
 pub mod error;
 mod gate;
 mod reply;
+mod shared;
 pub mod sign;
 pub mod wire;
+mod write;
 
-pub use client::{
-    Calls, Connection, DEFAULT_RATE, Modified, ReadClient, Shared, WriteClient, WritePermit,
-};
+pub use client::{Connection, DEFAULT_RATE, ReadClient};
 pub use credentials::CredentialError;
+pub use shared::{Calls, Shared};
+pub use write::{Modified, WriteClient, WritePermit};
