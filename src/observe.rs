@@ -5,33 +5,21 @@
 //! scope is unseen. Knows nothing of what should be.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use crate::api::ReadClient;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::wire::{self, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
-use crate::execute::Backoff;
+use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
 use crate::observed::{Blueprint, Eligibility, Observation, Precondition, Seen, Unseen};
 use crate::words::brief;
 
-/// Tries of one page. With every tenth reply lost, five in a row fail once in 100,000 pages.
-const PAGE_ATTEMPTS_MAX: u32 = 5;
-/// Throttled replies are not the page's fault, but they end too.
-const THROTTLED_MAX: u32 = 30;
 /// Listings of one scope before it is given up as inconsistent.
 const LISTINGS_MAX: u32 = 4;
 /// 100,000 blueprints; an API that ignores the offset would go on for ever.
 const PAGES_MAX: u32 = 1_000;
-/// Between tries of one page, and between listings.
-const PAGE_BACKOFF: Backoff = Backoff {
-    base: Duration::from_millis(200),
-    cap: Duration::from_secs(2),
-};
 
 /// Why a listing gave no observation.
 enum ListError {
@@ -58,7 +46,7 @@ pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observat
             }
             Err(ListError::Inconsistent(how)) if listing < LISTINGS_MAX => {
                 tracing::debug!(%scope, how, listing, "inconsistent listing, reading again");
-                pause(client, listing).await;
+                retry::pause(&client.shared().host, listing).await;
                 listing += 1;
             }
             Err(ListError::Inconsistent(how)) => {
@@ -83,7 +71,8 @@ pub async fn eligibility<H: Host>(
     images: &[ImageId],
 ) -> BTreeMap<ImageId, Eligibility> {
     let chunks = images.chunks(PAGE_LIMIT_MAX as usize).map(async |ids| {
-        let reply = retry(client, || client.describe_images(scope.region, ids)).await;
+        let ask = || client.describe_images(scope.region, ids);
+        let reply = retry::while_it_helps(&client.shared().host, ask).await;
         match reply {
             Ok(reply) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
                 judge(ids, &reply.image_set)
@@ -110,7 +99,11 @@ async fn list<H: Host>(
     client: &ReadClient<H>,
     region: Region,
 ) -> Result<Vec<wire::Blueprint>, ListError> {
-    let page = |offset| retry(client, move || client.describe_blueprints(region, offset));
+    let page = |offset| {
+        retry::while_it_helps(&client.shared().host, move || {
+            client.describe_blueprints(region, offset)
+        })
+    };
     let first = page(0).await.map_err(ListError::First)?;
     let total = first.total_count;
     let limit = u64::from(PAGE_LIMIT_MAX);
@@ -277,48 +270,6 @@ fn of_refusal(reason: String, refusal: Refusal) -> Unseen {
         request_id: refusal.request_id,
         account_broken: false,
     }
-}
-
-/// Repeats a read while that may help, with backoff and full jitter.
-async fn retry<H: Host, T, F>(
-    client: &ReadClient<H>,
-    mut call: impl FnMut() -> F,
-) -> Result<T, CallError>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    let (mut attempts, mut throttled) = (1, 0);
-    loop {
-        let error = match call().await {
-            Ok(reply) => return Ok(reply),
-            Err(error) => error,
-        };
-        match &error {
-            CallError::Refused(Refusal {
-                class: Class::Throttled(_),
-                ..
-            }) if throttled < THROTTLED_MAX => {
-                // The bucket has slowed down, which is all the waiting there needs to be.
-                throttled += 1;
-                continue;
-            }
-            CallError::NotSent(_) | CallError::Unclear(_) if attempts < PAGE_ATTEMPTS_MAX => {}
-            CallError::Refused(Refusal {
-                class: Class::Busy | Class::Unclear,
-                ..
-            }) if attempts < PAGE_ATTEMPTS_MAX => {}
-            _ => return Err(error),
-        }
-        tracing::debug!(attempts, %error, "reading again");
-        pause(client, attempts).await;
-        attempts += 1;
-    }
-}
-
-async fn pause<H: Host>(client: &ReadClient<H>, attempt: u32) {
-    let host = &client.shared().host;
-    let delay = PAGE_BACKOFF.delay(attempt, host.unit());
-    host.sleep_until(host.moment() + delay).await;
 }
 
 #[cfg(test)]

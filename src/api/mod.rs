@@ -6,6 +6,7 @@ mod credentials;
 pub mod error;
 mod gate;
 mod reply;
+pub mod retry;
 mod shared;
 pub mod sign;
 pub mod wire;

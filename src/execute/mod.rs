@@ -3,8 +3,7 @@
 //!
 //! Knows attempts, backoff and when to give up; knows nothing of sockets, rates or why.
 
-mod backoff;
 mod machine;
 
-pub use backoff::Backoff;
+pub use crate::pace::Backoff;
 pub use machine::{Executor, JobId, Step};

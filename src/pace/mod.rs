@@ -1,8 +1,10 @@
 //! Rate buckets, shared by everything that calls: one per (key, access point, action), drawn from in
-//! first-come order, so that scopes behind one access point take turns.
+//! first-come order, so that scopes behind one access point take turns. And how long to wait before
+//! something that failed is tried again.
 //!
 //! Knows when a call may leave; does not know what the call is.
 
+mod backoff;
 mod bucket;
 
 use std::cell::RefCell;
@@ -14,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::host::Clock;
 use crate::model::Moment;
 
+pub use backoff::Backoff;
 pub use bucket::{Bucket, Pace};
 
 /// What the API counts by: sub-account, access region (the host a call enters at) and action.

@@ -1,0 +1,60 @@
+//! When a call that changes nothing is made again, and after how long. Writes are not: `execute` decides
+//! about each.
+
+use std::time::Duration;
+
+use super::error::{CallError, Class, Refusal};
+use crate::host::Host;
+use crate::pace::Backoff;
+
+/// Tries of one call. With every tenth reply lost, five in a row fail once in 100,000 calls.
+const ATTEMPTS_MAX: u32 = 5;
+/// Throttled replies are not the call's fault, but they end too.
+const THROTTLED_MAX: u32 = 30;
+/// Between tries.
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(200),
+    cap: Duration::from_secs(2),
+};
+
+/// Repeats a read while that may help, with backoff and full jitter.
+pub async fn while_it_helps<H: Host, T, F>(
+    host: &H,
+    mut call: impl FnMut() -> F,
+) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let (mut attempts, mut throttled) = (1, 0);
+    loop {
+        let error = match call().await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        match &error {
+            CallError::Refused(Refusal {
+                class: Class::Throttled(_),
+                ..
+            }) if throttled < THROTTLED_MAX => {
+                // The bucket has slowed down, which is all the waiting there needs to be.
+                throttled += 1;
+                continue;
+            }
+            CallError::NotSent(_) | CallError::Unclear(_) if attempts < ATTEMPTS_MAX => {}
+            CallError::Refused(Refusal {
+                class: Class::Busy | Class::Unclear,
+                ..
+            }) if attempts < ATTEMPTS_MAX => {}
+            _ => return Err(error),
+        }
+        tracing::debug!(attempts, %error, "reading again");
+        pause(host, attempts).await;
+        attempts += 1;
+    }
+}
+
+/// The wait after the read numbered `attempt` (from 1) came to nothing.
+pub async fn pause<H: Host>(host: &H, attempt: u32) {
+    let delay = BACKOFF.delay(attempt, host.unit());
+    host.sleep_until(host.moment() + delay).await;
+}
