@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::{AccountName, Cause, Endpoint, ImageId, ImageKey, Scope, ShareState, Timestamp};
+use crate::model::{
+    AccountName, Cause, Endpoint, ImageId, ImageKey, Scope, ShareState, Timestamp, Uin,
+};
 
 /// Everything the manifests declare.
 #[derive(Clone, Debug, Default)]
@@ -99,8 +101,8 @@ impl fmt::Debug for Source {
 /// An `Account` document. Never holds a secret, only where to find one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The root account's number, where the document gives it.
-    pub uin: Option<String>,
+    /// The root account's number, where the document gives it: its credentials must be of this account.
+    pub uin: Option<Uin>,
     /// Access point; `None` means the default one.
     pub endpoint: Option<Endpoint>,
     /// Writes a second per access point, 1 to 20.

@@ -68,7 +68,7 @@ pub(super) fn connections(
                 .and_then(|account| account.endpoint.clone())
                 .unwrap_or_default(),
         };
-        if let Some(uin) = account.and_then(|account| account.uin.as_deref()) {
+        if let Some(uin) = account.and_then(|account| account.uin.as_ref()) {
             output::warn(format_args!(
                 "account `{name}`: this version does not check that the credentials belong to uin {uin}"
             ));

@@ -3,8 +3,7 @@ use super::fields::{Fields, Reader};
 use super::suggest::did_you_mean;
 use super::tree::{Node, Value};
 use crate::desired::{Account, CredentialSource, Source};
-use crate::model::AccountName;
-use crate::model::Endpoint;
+use crate::model::{AccountName, Endpoint, Uin};
 
 /// Sources that the format knows.
 const SOURCES: [&str; 6] = [
@@ -51,15 +50,15 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
 }
 
 /// Digits, quoted or not: a number of that size is exact as written.
-fn uin(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<String> {
+fn uin(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Uin> {
     let text = reader.scalar(node, "`uin`")?;
-    if !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(text.to_owned());
+    let uin = Uin::new(text);
+    if uin.is_err() {
+        reader
+            .error(node, format!("`{text}` is not a uin"))
+            .help("the root account's number, such as \"100000000001\"");
     }
-    reader
-        .error(node, format!("`{text}` is not a uin"))
-        .help("the root account's number, such as \"100000000001\"");
-    None
+    uin.ok()
 }
 
 fn endpoint(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Endpoint> {

@@ -76,6 +76,40 @@ impl Endpoint {
             .to_owned()
     }
 
+    /// The access point of STS, which tells whose a key is, that goes with this one of Lighthouse.
+    ///
+    /// Documented are `sts.tencentcloudapi.com` and `sts.intl.tencentcloudapi.com` (API documentation of
+    /// `GetCallerIdentity`, both sites), so the site and the internal root stay, and a region goes: who
+    /// calls does not depend on it, and not every region of Lighthouse has an STS of its own. Any other
+    /// host, such as the simulator's or a relay's, is taken to serve both at one address.
+    pub fn sts(&self) -> Self {
+        self.vendors_sts().unwrap_or_else(|| self.clone())
+    }
+
+    /// [`Self::sts`] of a host that is the vendor's.
+    fn vendors_sts(&self) -> Option<Self> {
+        let authority = self.0.strip_prefix("https://")?.to_ascii_lowercase();
+        let (host, port) = match authority.split_once(':') {
+            Some((host, port)) => (host, format!(":{port}")),
+            None => (authority.as_str(), String::new()),
+        };
+        let labels: Vec<_> = host.split('.').collect();
+        let ["lighthouse", between @ .., "tencentcloudapi", "com"] = labels.as_slice() else {
+            return None;
+        };
+        // Names of regions have a hyphen (`ap-tokyo`); those of sites have none (`intl`, `internal`).
+        let site = between
+            .iter()
+            .filter(|label| !label.contains("{region}") && !label.contains('-'));
+        let host: Vec<_> = ["sts"]
+            .iter()
+            .chain(site)
+            .chain(&["tencentcloudapi", "com"])
+            .copied()
+            .collect();
+        Some(Self(format!("https://{}{port}", host.join("."))))
+    }
+
     /// Whether each region has an access point of its own.
     pub fn is_regional(&self) -> bool {
         self.0.contains("{region}")
@@ -146,6 +180,56 @@ mod tests {
         assert!(endpoint.is_regional());
         let endpoint = Endpoint::new("https://lighthouse.intl.tencentcloudapi.com:443/").unwrap();
         assert_eq!(endpoint.host(region), "lighthouse.intl.tencentcloudapi.com");
+    }
+
+    #[test]
+    fn s13_the_vendors_sts_is_beside_its_lighthouse_and_any_other_at_the_same_address() {
+        for (lighthouse, sts) in [
+            (Endpoint::DEFAULT, "https://sts.intl.tencentcloudapi.com"),
+            (
+                "https://lighthouse.tencentcloudapi.com",
+                "https://sts.tencentcloudapi.com",
+            ),
+            (
+                "https://lighthouse.{region}.tencentcloudapi.com",
+                "https://sts.tencentcloudapi.com",
+            ),
+            (
+                "https://lighthouse.ap-tokyo.tencentcloudapi.com",
+                "https://sts.tencentcloudapi.com",
+            ),
+            (
+                "https://lighthouse.{region}.intl.tencentcloudapi.com",
+                "https://sts.intl.tencentcloudapi.com",
+            ),
+            (
+                "https://lighthouse.internal.tencentcloudapi.com",
+                "https://sts.internal.tencentcloudapi.com",
+            ),
+            (
+                "https://Lighthouse.{region}.internal.TencentCloudAPI.com:8443",
+                "https://sts.internal.tencentcloudapi.com:8443",
+            ),
+        ] {
+            let endpoint = Endpoint::new(lighthouse).unwrap();
+            assert_eq!(endpoint.sts(), Endpoint::new(sts).unwrap(), "{lighthouse}");
+        }
+        for same in [
+            "http://127.0.0.1:7980",
+            "http://[::1]:7980",
+            "http://{region}.localhost:7980",
+            "http://lighthouse.localhost",
+            "https://relay.example.com",
+            "https://{region}.relay.example.com:8443",
+            // Not the vendor's, whatever it looks like.
+            "https://lighthouse.nottencentcloudapi.com",
+            "https://lighthouse.tencentcloudapi.com.example.com",
+            "https://cvm.tencentcloudapi.com",
+            "https://tencentcloudapi.com",
+        ] {
+            let endpoint = Endpoint::new(same).unwrap();
+            assert_eq!(endpoint.sts(), endpoint, "{same}");
+        }
     }
 
     #[test]

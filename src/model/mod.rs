@@ -1,6 +1,6 @@
 //! The identifiers everything else is keyed by, each valid by construction.
 //!
-//! Knows the grammar of accounts, regions, image ids and access points; knows nothing of YAML, HTTP or plans.
+//! Knows the grammar of accounts, uins, regions, image ids and access points; knows nothing of YAML, HTTP or plans.
 //! A value of these types has been checked once, at the edge, and is never checked again.
 
 mod endpoint;
@@ -8,6 +8,7 @@ mod image_id;
 mod moment;
 mod region;
 mod selector;
+mod uin;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use image_id::{ImageId, MalformedImageId};
 pub use moment::Moment;
 pub use region::{Region, UnknownRegion};
 pub use selector::{Labels, Selector};
+pub use uin::{MalformedUin, Uin};
 
 /// A wall-clock instant. Always UTC: TC3 signs the UTC date, and manifests write `…Z`.
 pub type Timestamp = DateTime<Utc>;
