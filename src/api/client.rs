@@ -13,8 +13,9 @@ use super::reply::parse;
 use super::shared::Shared;
 use super::sign::{CONTENT_TYPE, Credentials, ToSign};
 use super::wire::{
-    Action, DescribeBlueprintsReply, DescribeBlueprintsRequest, DescribeImagesReply,
-    DescribeImagesRequest, Filter, PAGE_LIMIT_MAX, SERVICE, VERSION,
+    Action, CallerIdentity, CallerIdentityRequest, DescribeBlueprintsReply,
+    DescribeBlueprintsRequest, DescribeImagesReply, DescribeImagesRequest, Filter, PAGE_LIMIT_MAX,
+    Service,
 };
 use crate::host::{Header, Host, Reply, Request, TransportError};
 use crate::model::{Endpoint, ImageId, Moment, Permission, Region};
@@ -41,6 +42,8 @@ pub struct Connection {
 pub struct ReadClient<H> {
     shared: Rc<Shared<H>>,
     connection: Connection,
+    /// Where STS answers.
+    sts: Endpoint,
     secret_id: Rc<str>,
     /// Whether the key works at all.
     gate: Gate,
@@ -50,9 +53,11 @@ impl<H: Host> ReadClient<H> {
     /// A client for one account.
     pub fn new(shared: Rc<Shared<H>>, connection: Connection) -> Self {
         let secret_id = connection.credentials.secret_id.as_str().into();
+        let sts = connection.endpoint.sts();
         Self {
             shared,
             connection,
+            sts,
             secret_id,
             gate: Gate::default(),
         }
@@ -67,8 +72,15 @@ impl<H: Host> ReadClient<H> {
     pub fn bucket(&self, action: Action, region: Region) -> BucketKey {
         BucketKey {
             secret_id: Rc::clone(&self.secret_id),
-            host: self.connection.endpoint.host(region).into(),
+            host: self.endpoint(action).host(region).into(),
             action: action.as_str(),
+        }
+    }
+
+    fn endpoint(&self, action: Action) -> &Endpoint {
+        match action.service() {
+            Service::Lighthouse => &self.connection.endpoint,
+            Service::Sts => &self.sts,
         }
     }
 
@@ -112,6 +124,14 @@ impl<H: Host> ReadClient<H> {
             .await
     }
 
+    /// Whose the key is, asked once. The region is a required parameter (the action's documentation), and
+    /// changes nothing about the answer. Asked whatever is known of the account: that is how it gets known.
+    pub async fn caller_identity(&self, region: Region) -> Result<CallerIdentity, CallError> {
+        let (action, body) = (Action::GetCallerIdentity, CallerIdentityRequest::default());
+        let sent_at = self.permit(action, region).await;
+        self.call(action, region, None, &body, sent_at).await
+    }
+
     /// Why no call may be made for this account, if so.
     pub(super) fn broken(&self) -> Option<Refusal> {
         self.gate.broken()
@@ -142,7 +162,9 @@ impl<H: Host> ReadClient<H> {
                 api_limit: action.limit_per_second(),
                 evenly: true,
             },
-            Action::DescribeBlueprints | Action::DescribeImagesToShare => Pace {
+            Action::DescribeBlueprints
+            | Action::DescribeImagesToShare
+            | Action::GetCallerIdentity => Pace {
                 per_second: action.limit_per_second(),
                 api_limit: action.limit_per_second(),
                 evenly: false,
@@ -188,7 +210,9 @@ impl<H: Host> ReadClient<H> {
         let calls = &self.shared.calls;
         let count = match action {
             Action::ModifyImageSharePermission => &calls.writes,
-            Action::DescribeBlueprints | Action::DescribeImagesToShare => &calls.reads,
+            Action::DescribeBlueprints
+            | Action::DescribeImagesToShare
+            | Action::GetCallerIdentity => &calls.reads,
         };
         count.set(count.get() + 1);
         if action == Action::DescribeBlueprints {
@@ -208,10 +232,10 @@ impl<H: Host> ReadClient<H> {
                 tracing::debug!(action = action.as_str(), %region, took_ms, %error, "no reply");
                 Err(match error {
                     TransportError::NotSent(detail) => {
-                        CallError::NotSent(self.locate(region, &detail))
+                        CallError::NotSent(self.locate(action, region, &detail))
                     }
                     TransportError::Lost(detail) => {
-                        CallError::Unclear(self.locate(region, &detail))
+                        CallError::Unclear(self.locate(action, region, &detail))
                     }
                 })
             }
@@ -225,14 +249,10 @@ impl<H: Host> ReadClient<H> {
         body: &[u8],
         timestamp: i64,
     ) -> Result<Request, CallError> {
-        let Connection {
-            endpoint,
-            credentials,
-            ..
-        } = &self.connection;
+        let (endpoint, credentials) = (self.endpoint(action), &self.connection.credentials);
         let host = endpoint.host(region);
         let to_sign = ToSign {
-            service: SERVICE,
+            service: action.service().as_str(),
             host: &host,
             content_type: CONTENT_TYPE,
             timestamp,
@@ -251,7 +271,7 @@ impl<H: Host> ReadClient<H> {
             plain("host", host),
             plain("content-type", CONTENT_TYPE.into()),
             plain("x-tc-action", action.as_str().into()),
-            plain("x-tc-version", VERSION.into()),
+            plain("x-tc-version", action.service().version().into()),
             plain("x-tc-timestamp", timestamp.to_string()),
             plain("x-tc-region", region.as_str().into()),
             // Reasons come localised, in Chinese unless asked otherwise.
@@ -306,18 +326,14 @@ impl<H: Host> ReadClient<H> {
             _ => pacer.answered(&bucket, now),
         }
         result.map_err(|error| match error {
-            CallError::Unclear(detail) => CallError::Unclear(self.locate(region, &detail)),
+            CallError::Unclear(detail) => CallError::Unclear(self.locate(action, region, &detail)),
             other => other,
         })
     }
 
     /// Says where, because a run may use many access points.
-    pub(super) fn locate(&self, region: Region, detail: &str) -> String {
-        format!(
-            "{}: {}",
-            self.connection.endpoint.host(region),
-            brief(detail)
-        )
+    pub(super) fn locate(&self, action: Action, region: Region, detail: &str) -> String {
+        format!("{}: {}", self.endpoint(action).host(region), brief(detail))
     }
 
     /// What a call's result says about the account.

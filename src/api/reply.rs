@@ -69,7 +69,9 @@ fn not_json(reply: &Reply) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::{DescribeBlueprintsReply, DescribeImagesReply, ModifyReply};
+    use super::super::wire::{
+        CallerIdentity, DescribeBlueprintsReply, DescribeImagesReply, ModifyReply,
+    };
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {
@@ -121,6 +123,29 @@ mod tests {
                 "{name}: {result:?}"
             );
         }
+    }
+
+    /// Shapes from the examples in the documentation of `GetCallerIdentity`.
+    #[test]
+    fn s13_a_caller_is_known_by_its_root_account_whoever_it_is() {
+        for body in [
+            r#"{"Response":{"Type":"CAMUser","AccountId":"100000000001","UserId":"100000000009",
+                "PrincipalId":"100000000009","Arn":"qcs::cam:100000000001:uin/100000000009","RequestId":"r"}}"#,
+            r#"{"Response":{"Type":"CAMRole","AccountId":"100000000001","UserId":"4611686018417420000:ci",
+                "PrincipalId":"100000000009","Arn":"qcs::sts:100000000001:assumed-role/4611686018417420000","RequestId":"r"}}"#,
+            r#"{"Response":{"AccountId":"100000000001"}}"#,
+        ] {
+            let identity = parse::<CallerIdentity>(&reply(200, body), None).expect("a caller");
+            assert_eq!(identity.account_id, "100000000001");
+        }
+        let nobody = reply(
+            200,
+            r#"{"Response":{"UserId":"100000000001","RequestId":"r"}}"#,
+        );
+        assert!(matches!(
+            parse::<CallerIdentity>(&nobody, None),
+            Err(CallError::Unclear(_))
+        ));
     }
 
     #[test]

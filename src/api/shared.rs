@@ -16,7 +16,7 @@ const CLOCK_OFFSET_MAX: TimeDelta = TimeDelta::hours(24);
 /// Calls made so far, by a whole run.
 #[derive(Debug, Default)]
 pub struct Calls {
-    /// Describe calls sent.
+    /// Calls sent that change nothing.
     pub reads: Cell<u64>,
     /// Those of them that list blueprints.
     pub listings: Cell<u64>,

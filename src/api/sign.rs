@@ -42,7 +42,7 @@ pub struct Credentials {
 /// What a signature covers.
 #[derive(Clone, Copy, Debug)]
 pub struct ToSign<'a> {
-    /// `lighthouse`.
+    /// The service's name, such as `lighthouse`.
     pub service: &'a str,
     /// The Host header as sent, with a port where there is one.
     pub host: &'a str,

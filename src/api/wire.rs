@@ -1,16 +1,43 @@
 //! The shapes of requests and replies on the wire, shared by the client and the simulator.
 //!
 //! Parsing is strict where a lax reading could lose images: a list that is absent or null is an
-//! error, not an empty list. Fields nobody needs may be absent. Sources: the official SDK's models.
+//! error, not an empty list. Fields nobody needs may be absent. Sources: the official SDK's models, and for
+//! limits the actions' documentation.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The service's name in the credential scope.
-pub const SERVICE: &str = "lighthouse";
-/// The API version of all three actions.
-pub const VERSION: &str = "2020-03-24";
 /// Largest `Limit` of a Describe call.
 pub const PAGE_LIMIT_MAX: u32 = 100;
+
+/// A service of the cloud: signs under its own name, answers at its own host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Images and what Lighthouse may do with them.
+    Lighthouse,
+    /// Whose a key is.
+    Sts,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Lighthouse, Self::Sts];
+
+    /// The name in the credential scope.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lighthouse => "lighthouse",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// The API version that the shapes here are of: the value of `X-TC-Version`.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Lighthouse => "2020-03-24",
+            Self::Sts => "2018-08-13",
+        }
+    }
+}
 
 /// The actions that sharekeeper uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,15 +48,28 @@ pub enum Action {
     DescribeBlueprints,
     /// Lists custom images with what hinders sharing. 20 calls a second.
     DescribeImagesToShare,
+    /// Tells which account the key belongs to. 20 calls a second.
+    GetCallerIdentity,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::ModifyImageSharePermission,
         Self::DescribeBlueprints,
         Self::DescribeImagesToShare,
+        Self::GetCallerIdentity,
     ];
+
+    /// Who answers it.
+    pub const fn service(self) -> Service {
+        match self {
+            Self::ModifyImageSharePermission
+            | Self::DescribeBlueprints
+            | Self::DescribeImagesToShare => Service::Lighthouse,
+            Self::GetCallerIdentity => Service::Sts,
+        }
+    }
 
     /// The value of `X-TC-Action`.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +77,7 @@ impl Action {
             Self::ModifyImageSharePermission => "ModifyImageSharePermission",
             Self::DescribeBlueprints => "DescribeBlueprints",
             Self::DescribeImagesToShare => "DescribeImagesToShare",
+            Self::GetCallerIdentity => "GetCallerIdentity",
         }
     }
 
@@ -44,7 +85,9 @@ impl Action {
     pub const fn limit_per_second(self) -> u32 {
         match self {
             Self::DescribeBlueprints => 10,
-            Self::ModifyImageSharePermission | Self::DescribeImagesToShare => 20,
+            Self::ModifyImageSharePermission
+            | Self::DescribeImagesToShare
+            | Self::GetCallerIdentity => 20,
         }
     }
 }
@@ -104,6 +147,11 @@ pub struct DescribeImagesRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Vec<Filter>>,
 }
+
+/// Body of `GetCallerIdentity`, which takes no parameters.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallerIdentityRequest {}
 
 /// The envelope of every reply.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -245,6 +293,29 @@ pub struct DescribeImagesReply {
     pub image_set: Vec<CustomImage>,
     /// For the vendor's support.
     #[serde(default)]
+    pub request_id: Option<String>,
+}
+
+/// Reply of `GetCallerIdentity`. Only the account is required of a reply; the rest may be absent.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CallerIdentity {
+    /// Such as `qcs::cam:100000000001:uin/100000000001`.
+    #[serde(default)]
+    pub arn: String,
+    /// The uin of the root account that the caller belongs to, whether user, role or federated user.
+    pub account_id: String,
+    /// The caller's own uin; of a role `roleId:roleSessionName`.
+    #[serde(default)]
+    pub user_id: String,
+    /// The uin of the account that the key belongs to; of a role, of the one that assumed it.
+    #[serde(default)]
+    pub principal_id: String,
+    /// An open set: `CAMUser`, `CAMRole`, …
+    #[serde(default)]
+    pub r#type: String,
+    /// For the vendor's support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 

@@ -83,7 +83,7 @@ impl<H: Host> WriteClient<H> {
         // Not taken for a yes, nor for a no: looking tells.
         let Some(blueprint_id) = reply.blueprint_id else {
             let detail = "the reply says neither that it was done nor that it was not";
-            return Err(CallError::Unclear(self.read.locate(region, detail)));
+            return Err(CallError::Unclear(self.read.locate(action, region, detail)));
         };
         Ok(Modified {
             blueprint_id: blueprint_id.filter(|id| !id.is_empty()),

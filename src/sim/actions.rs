@@ -1,4 +1,4 @@
-//! The three actions, with their conditions and codes.
+//! The three actions of Lighthouse, with their conditions and codes.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,11 @@
-//! Checks who calls, as the API does: key, token, clock, signature.
+//! Checks who calls, as the API does: key, token, clock, signature. And tells, as STS does.
 
-use super::cloud::Arrival;
+use serde_json::{Value, json};
+
+use super::cloud::{Arrival, parameters};
 use super::world::Account;
 use crate::api::sign::{ALGORITHM, Secret, ToSign};
-use crate::api::wire::SERVICE;
+use crate::api::wire::{CallerIdentity, CallerIdentityRequest, Service};
 
 /// How far a request's timestamp may be off, in seconds.
 const CLOCK_TOLERANCE: i64 = 300;
@@ -40,12 +42,20 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// The account whose key signed the call, by index.
+/// Who calls, and which service. The real API tells services apart by their hosts, which must then be the
+/// signature's; here one host serves all, and the signature alone says which is meant.
+pub(super) struct Caller {
+    /// The account whose key signed, by index.
+    pub account: usize,
+    pub service: Service,
+}
+
+/// Finds out who calls.
 pub(super) fn authenticate(
     accounts: &[Account],
     arrival: &Arrival,
     server_seconds: i64,
-) -> Result<usize, Refusal> {
+) -> Result<Caller, Refusal> {
     let header = arrival.header("authorization").unwrap_or_default();
     let authorization = Authorization::parse(header).ok_or_else(|| {
         refuse(
@@ -84,6 +94,11 @@ pub(super) fn authenticate(
             "The signature does not match.",
         )
     };
+    let named = authorization.scope.split('/').nth(1);
+    let service = Service::ALL
+        .into_iter()
+        .find(|service| Some(service.as_str()) == named)
+        .ok_or_else(failure)?;
     let names: Vec<_> = authorization.signed_headers.split(';').collect();
     let ["content-type", "host", extra @ ..] = names.as_slice() else {
         return Err(failure());
@@ -104,7 +119,7 @@ pub(super) fn authenticate(
         .collect();
     let unsigned = arrival.header("x-tc-content-sha256") == Some("UNSIGNED-PAYLOAD");
     let to_sign = ToSign {
-        service: SERVICE,
+        service: service.as_str(),
         host: &arrival.host,
         content_type: arrival.header("content-type").unwrap_or_default(),
         timestamp,
@@ -123,8 +138,25 @@ pub(super) fn authenticate(
         .signature(&key)
         .is_ok_and(|signature| signature == authorization.signature);
     if scope_fits && signature_fits {
-        Ok(index)
+        Ok(Caller {
+            account: index,
+            service,
+        })
     } else {
         Err(failure())
     }
+}
+
+/// Answers `GetCallerIdentity`. Every key of a world is a user's, of the account itself.
+pub(super) fn caller_identity(account: &Account, body: &Value) -> Result<Value, Refusal> {
+    let CallerIdentityRequest {} = parameters(body)?;
+    let uin = &account.uin;
+    Ok(json!(CallerIdentity {
+        arn: format!("qcs::cam:{uin}:uin/{uin}"),
+        account_id: uin.clone(),
+        user_id: uin.clone(),
+        principal_id: uin.clone(),
+        r#type: "CAMUser".into(),
+        request_id: None,
+    }))
 }

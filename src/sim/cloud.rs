@@ -4,11 +4,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::actions::Regional;
-use super::auth::{self, Refusal, refuse};
+use super::auth::{self, Caller, Refusal, refuse};
 use super::faults::{Armed, Broken, Effect, Kind, Target};
 use super::limiter::{Key, Limiter};
 use super::world::{Account, Image, World};
-use crate::api::wire::{Action, VERSION};
+use crate::api::wire::Action;
 use crate::model::{Moment, Region, Timestamp};
 
 /// A call as it arrived.
@@ -211,21 +211,24 @@ impl Cloud {
         moment: Moment,
         date: Timestamp,
     ) -> Result<(usize, Action, Region), Refusal> {
-        let account = auth::authenticate(&self.world.accounts, arrival, date.timestamp())?;
+        let Caller { account, service } =
+            auth::authenticate(&self.world.accounts, arrival, date.timestamp())?;
         let name = arrival.header("x-tc-action").unwrap_or_default();
         let action = Action::ALL
             .into_iter()
-            .find(|action| action.as_str() == name)
+            .find(|action| action.as_str() == name && action.service() == service)
             .ok_or_else(|| {
+                let service = service.as_str();
                 refuse(
                     "InvalidAction",
-                    format!("The simulator has no action `{name}`."),
+                    format!("The simulator's {service} has no action `{name}`."),
                 )
             })?;
-        if arrival.header("x-tc-version") != Some(VERSION) {
+        let version = service.version();
+        if arrival.header("x-tc-version") != Some(version) {
             return Err(refuse(
                 "NoSuchVersion",
-                format!("The version is {VERSION}."),
+                format!("The version is {version}."),
             ));
         }
         let region = match arrival.header("x-tc-region") {
@@ -276,6 +279,7 @@ impl Cloud {
                 let chinese = arrival.header("x-tc-language") != Some("en-US");
                 self.describe_images(account, region, body, chinese)
             }
+            Action::GetCallerIdentity => auth::caller_identity(&self.world.accounts[account], body),
         }
     }
 

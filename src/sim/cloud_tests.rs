@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::api::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
-use crate::api::wire::SERVICE;
+use crate::api::wire::Service;
 use crate::sim::Effect;
 
 const HOST: &str = "ap-tokyo.localhost:7980";
@@ -19,11 +19,15 @@ fn cloud(yaml: &str) -> Cloud {
     Cloud::new(World::parse(yaml).expect("a world"))
 }
 
-/// A call signed with the default account's key.
+/// A call of Lighthouse, signed with the default account's key.
 fn arrival(action: &str, body: &Value, timestamp: i64) -> Arrival {
+    arrival_at(Service::Lighthouse, action, body, timestamp)
+}
+
+fn arrival_at(service: Service, action: &str, body: &Value, timestamp: i64) -> Arrival {
     let body = body.to_string().into_bytes();
     let to_sign = ToSign {
-        service: SERVICE,
+        service: service.as_str(),
         host: HOST,
         content_type: CONTENT_TYPE,
         timestamp,
@@ -41,7 +45,7 @@ fn arrival(action: &str, body: &Value, timestamp: i64) -> Arrival {
         ("authorization", authorization.as_str()),
         ("content-type", CONTENT_TYPE),
         ("x-tc-action", action),
-        ("x-tc-version", VERSION),
+        ("x-tc-version", service.version()),
         ("x-tc-region", "ap-tokyo"),
         ("x-tc-timestamp", &timestamp.to_string()),
         ("x-tc-language", "en-US"),
@@ -269,6 +273,85 @@ fn whoever_signs_wrong_is_told_how() {
         )),
         "ok"
     );
+}
+
+#[test]
+fn s13_sts_tells_whose_the_key_is_at_its_own_rate() {
+    let mut cloud = cloud("accounts: [{uin: '100000000007'}]");
+    let now = real().timestamp();
+    let ask = |body: Value| arrival_at(Service::Sts, "GetCallerIdentity", &body, now);
+    let identity = send(&mut cloud, &ask(json!({})), 0);
+    assert_eq!(
+        (
+            &identity["AccountId"],
+            &identity["Arn"],
+            &identity["Type"],
+            identity["RequestId"].is_string()
+        ),
+        (
+            &json!("100000000007"),
+            &json!("qcs::cam:100000000007:uin/100000000007"),
+            &json!("CAMUser"),
+            true
+        )
+    );
+    let extra = send(&mut cloud, &ask(json!({"Extra": 1})), 0);
+    assert_eq!(code(&extra), "UnknownParameter");
+    for _ in 2..20 {
+        assert_eq!(code(&send(&mut cloud, &ask(json!({})), 0)), "ok");
+    }
+    let one_more = send(&mut cloud, &ask(json!({})), 999);
+    assert_eq!(code(&one_more), "RequestLimitExceeded");
+    let other = call(&mut cloud, "DescribeBlueprints", json!({}), 999);
+    assert_eq!(code(&other), "ok", "another action's window is another");
+}
+
+#[test]
+fn an_action_belongs_to_one_service_and_version() {
+    let mut cloud = cloud("{}");
+    let now = real().timestamp();
+    for (service, action, version, expected) in [
+        (Service::Sts, "GetCallerIdentity", "2018-08-13", "ok"),
+        (
+            Service::Sts,
+            "GetCallerIdentity",
+            "2020-03-24",
+            "NoSuchVersion",
+        ),
+        (
+            Service::Sts,
+            "DescribeBlueprints",
+            "2018-08-13",
+            "InvalidAction",
+        ),
+        (
+            Service::Lighthouse,
+            "GetCallerIdentity",
+            "2020-03-24",
+            "InvalidAction",
+        ),
+        (
+            Service::Lighthouse,
+            "DescribeBlueprints",
+            "2018-08-13",
+            "NoSuchVersion",
+        ),
+    ] {
+        let mut call = arrival_at(service, action, &json!({}), now);
+        call.headers.retain(|(name, _)| name != "x-tc-version");
+        call.headers.push(("x-tc-version".into(), version.into()));
+        let reply = send(&mut cloud, &call, 0);
+        assert_eq!(code(&reply), expected, "{service:?} {action} {version}");
+    }
+    // Signed for another service than it says.
+    let mut forged = arrival("DescribeBlueprints", &json!({}), now);
+    for (name, value) in &mut forged.headers {
+        if name == "authorization" {
+            *value = value.replace("/lighthouse/", "/sts/");
+        }
+    }
+    let reply = send(&mut cloud, &forged, 0);
+    assert_eq!(code(&reply), "AuthFailure.SignatureFailure");
 }
 
 #[test]
