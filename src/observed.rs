@@ -43,7 +43,7 @@ pub struct Blueprint {
 pub struct Unseen {
     /// One line for a person.
     pub reason: String,
-    /// The API's error code, where it gave one.
+    /// The error code, where there is one: the API's, or ours for an account that must not be called.
     pub code: Option<String>,
     /// The RequestId of the reply that decided it.
     pub request_id: Option<String>,

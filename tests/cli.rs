@@ -156,7 +156,7 @@ fn without_credentials_it_names_what_it_tried() {
 }
 
 #[test]
-fn a_uin_that_is_not_checked_is_warned_of() {
+fn s13_an_account_that_cannot_be_verified_is_held_still() {
     let output = Command::new(env!("CARGO_BIN_EXE_sharekeeper"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args([
@@ -172,9 +172,30 @@ fn a_uin_that_is_not_checked_is_warned_of() {
         .output()
         .expect("the binary starts");
     assert_eq!(output.status.code(), Some(1), "nobody listens there");
-    assert!(
-        stderr(&output).contains("does not check that the credentials belong to uin 100000000001")
-    );
+    for words in ["100000000001", "`prod`", "127.0.0.1:1", "remove `uin`"] {
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn s13_with_sim_the_keys_are_of_the_accounts_that_the_manifests_name() {
+    let state = tempfile::tempdir().expect("a directory");
+    let state = state.path().to_str().expect("text");
+    let arguments = [
+        "reconcile",
+        "examples/multi-region",
+        "--sim",
+        "--state-dir",
+        state,
+        "-o",
+        "json",
+    ];
+    for written in [32, 0] {
+        let output = sharekeeper(&arguments);
+        let document = document(&output);
+        assert_eq!(document["exit_code"], 0, "{document:#}");
+        assert_eq!(document["calls"]["writes"], written, "{document:#}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use sharekeeper::api::{Connection, ReadClient, Shared, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, StopReason, preview};
 use sharekeeper::host::Clock;
-use sharekeeper::model::{AccountName, Endpoint, Region};
+use sharekeeper::model::{AccountName, Endpoint, Region, Uin};
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 use support::{Behaviour, Cloud, Fault, Recorded, Silent, desired};
 
@@ -24,6 +24,8 @@ const REGIONAL: &str = "https://lighthouse.{region}.tencentcloudapi.com";
 struct World {
     shared: Rc<Shared<Cloud>>,
     endpoint: &'static str,
+    /// What the `Account` document says, if it does.
+    uin: Option<&'static str>,
     journal: Recorded,
 }
 
@@ -39,7 +41,16 @@ impl World {
         Self {
             shared: Shared::new(Cloud::new(seed)),
             endpoint,
+            uin: None,
             journal: Recorded::default(),
+        }
+    }
+
+    /// A world whose manifests name the account that the key must belong to.
+    fn of_account(uin: &'static str, seed: u64, endpoint: &'static str) -> Self {
+        Self {
+            uin: Some(uin),
+            ..Self::new(seed, endpoint)
         }
     }
 
@@ -61,6 +72,8 @@ impl World {
         ReadClient::new(
             Rc::clone(&self.shared),
             Connection {
+                account: AccountName::default(),
+                uin: self.uin.map(|uin| Uin::new(uin).expect("a uin")),
                 endpoint,
                 rate: 19,
                 credentials,
@@ -661,6 +674,172 @@ async fn s16_a_preview_writes_nothing() {
     assert_eq!(world.cloud().writes(), []);
 }
 
+/// The actions called, in order.
+fn called(world: &World) -> Vec<String> {
+    let calls = world.cloud().calls.borrow();
+    calls.iter().map(|call| call.action.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn s13_whose_the_key_is_is_asked_once_before_anything_else_for_all_regions() {
+    for (seed, endpoint, host) in [
+        (30, REGIONAL, "sts.tencentcloudapi.com"),
+        (31, GLOBAL, "sts.intl.tencentcloudapi.com"),
+    ] {
+        let world = World::of_account("100000000001", seed, endpoint);
+        let wanted = all_to_share(&world, &regions(15), 2);
+        let ended = world.reconcile(&wanted).await;
+        assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+        assert_eq!(world.cloud().writes().len(), 30);
+        assert_eq!(world.cloud().calls_of("GetCallerIdentity").len(), 1);
+        let first = world.cloud().calls.borrow()[0].clone();
+        assert_eq!(
+            (first.action.as_str(), first.host.as_str()),
+            ("GetCallerIdentity", host)
+        );
+        assert_eq!(first.body, serde_json::json!({}));
+        world.reconcile(&wanted).await;
+        assert_eq!(
+            world.cloud().calls_of("GetCallerIdentity").len(),
+            2,
+            "the next run, which may have another key, asks again"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s13_where_no_manifest_says_whose_the_key_is_nobody_asks() {
+    let world = World::new(32, REGIONAL);
+    let wanted = all_to_share(&world, &regions(3), 2);
+    assert_eq!(world.reconcile(&wanted).await.exit(), 0);
+    assert_eq!(world.cloud().calls_of("GetCallerIdentity"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_p10_s13_with_another_accounts_key_nothing_is_called() {
+    let world = World::of_account("100000000001", 33, REGIONAL);
+    world.behave(Behaviour {
+        uin: "100000000002",
+        ..Behaviour::default()
+    });
+    let wanted = all_to_share(&world, &regions(15), 20);
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(ended.exit(), 1);
+    assert_eq!(called(&world), ["GetCallerIdentity"]);
+    assert_eq!(world.journal.intents.borrow().len(), 0);
+    let error = ended.json["error"].as_str().expect("says why");
+    for words in ["100000000001", "100000000002", "`default`", "`uin`"] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(
+        error.matches("100000000002").count(),
+        1,
+        "one finding for the account: {error}"
+    );
+    assert_eq!(ended.json["images"][0]["error_code"], "WrongAccount");
+    let accounts = BTreeMap::from([(AccountName::default(), world.client())]);
+    let scopes = preview(&accounts, &wanted).await;
+    assert_eq!(
+        scopes.iter().flat_map(|scope| scope.plan.actions()).count(),
+        0
+    );
+    assert_eq!(
+        called(&world),
+        ["GetCallerIdentity"; 2],
+        "a preview neither"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn s13_what_cannot_be_found_out_holds_the_account_still() {
+    type Behave = fn() -> Behaviour;
+    let denied: Behave = || Behaviour {
+        refuse: Box::new(|action, _, _| {
+            (action == "GetCallerIdentity").then_some("UnauthorizedOperation.NoPermission")
+        }),
+        ..Behaviour::default()
+    };
+    let unreachable: Behave = || Behaviour {
+        fault: Box::new(|action, _, _| (action == "GetCallerIdentity").then_some(Fault::NotSent)),
+        ..Behaviour::default()
+    };
+    let nonsense: Behave = || Behaviour {
+        uin: "nobody",
+        ..Behaviour::default()
+    };
+    for (behave, asked, reason) in [
+        (denied, 1, "UnauthorizedOperation.NoPermission"),
+        (
+            unreachable,
+            5,
+            "sts.tencentcloudapi.com: connection refused",
+        ),
+        (nonsense, 1, "`nobody`"),
+    ] {
+        let world = World::of_account("100000000001", 34, REGIONAL);
+        world.behave(behave());
+        let wanted = all_to_share(&world, &regions(15), 2);
+        let ended = world.reconcile(&wanted).await;
+        assert_eq!(ended.exit(), 1, "{reason}");
+        assert_eq!(called(&world), vec!["GetCallerIdentity"; asked], "{reason}");
+        let error = ended.json["error"].as_str().expect("says why");
+        for words in [reason, "sts:GetCallerIdentity", "remove `uin`"] {
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s13_an_answer_that_gets_lost_is_asked_for_again() {
+    let world = World::of_account("100000000001", 35, REGIONAL);
+    let lost = std::cell::Cell::new(0);
+    world.behave(Behaviour {
+        fault: Box::new(move |action, _, _| {
+            let lose = action == "GetCallerIdentity" && lost.get() < 3;
+            lost.set(lost.get() + u32::from(lose));
+            lose.then_some(Fault::LostAfter)
+        }),
+        ..Behaviour::default()
+    });
+    let wanted = all_to_share(&world, &regions(4), 2);
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+    let calls = called(&world);
+    assert_eq!(calls[..4], ["GetCallerIdentity"; 4]);
+    assert!(!calls[4..].contains(&"GetCallerIdentity".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c9_a_wrong_key_is_told_as_that_though_it_shows_when_asking_whose_it_is() {
+    let world = World::of_account("100000000001", 36, REGIONAL);
+    world.behave(Behaviour {
+        refuse: Box::new(|_, _, _| Some("AuthFailure.SecretIdNotFound")),
+        ..Behaviour::default()
+    });
+    let wanted = all_to_share(&world, &regions(15), 2);
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(ended.exit(), 1);
+    assert_eq!(called(&world), ["GetCallerIdentity"]);
+    assert_eq!(
+        ended.json["images"][0]["error_code"],
+        "AuthFailure.SecretIdNotFound"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn s13_a_permit_to_write_asks_whose_the_key_is_even_if_nothing_was_read() {
+    let world = World::of_account("100000000001", 37, REGIONAL);
+    world.behave(Behaviour {
+        uin: "100000000002",
+        ..Behaviour::default()
+    });
+    let client = WriteClient::new(world.client());
+    let region = Region::new("ap-tokyo").expect("a region");
+    let refusal = client.permit(region).await.err().expect("is refused");
+    assert_eq!(refusal.code, "WrongAccount");
+    assert_eq!(client.broken(), Some(refusal));
+}
+
 /// Fails each listing but every sixth call of it, so that looks alternate between blank and good.
 fn every_other_look_is_blank(good_first: u32) -> support::Refuse {
     let calls = std::cell::Cell::new(0);
@@ -710,14 +889,16 @@ async fn s24_what_was_accepted_before_a_scope_went_out_of_sight_is_told_as_that(
 
 /// One run under random faults; the calls it made.
 async fn chaos(seed: u64) -> Vec<support::Call> {
-    let world = World::new(
-        seed,
-        if seed.is_multiple_of(2) {
-            REGIONAL
-        } else {
-            GLOBAL
-        },
-    );
+    let endpoint = if seed.is_multiple_of(2) {
+        REGIONAL
+    } else {
+        GLOBAL
+    };
+    let world = if seed.is_multiple_of(3) {
+        World::of_account("100000000001", seed, endpoint)
+    } else {
+        World::new(seed, endpoint)
+    };
     let fault = |_: &str, _: &str, dice: &mut fastrand::Rng| {
         (dice.f64() < 0.1).then(|| Fault::ALL[dice.usize(..Fault::ALL.len())])
     };

@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::error::{CallError, Class, Refusal};
 use super::gate::{Evidence, Gate};
+use super::identity::{self, Identity};
 use super::reply::parse;
+use super::retry;
 use super::shared::Shared;
 use super::sign::{CONTENT_TYPE, Credentials, ToSign};
 use super::wire::{
@@ -18,7 +20,7 @@ use super::wire::{
     Service,
 };
 use crate::host::{Header, Host, Reply, Request, TransportError};
-use crate::model::{Endpoint, ImageId, Moment, Permission, Region};
+use crate::model::{AccountName, Endpoint, ImageId, Moment, Permission, Region, Uin};
 use crate::pace::{BucketKey, Pace};
 use crate::words::brief;
 
@@ -30,6 +32,11 @@ pub const DEFAULT_RATE: u32 = 19;
 
 /// Where and as whom to call.
 pub struct Connection {
+    /// The account's name in the manifests.
+    pub account: AccountName,
+    /// Whose the key must be. If given, STS is asked before the first call, and unless it says the same,
+    /// no call is made; if not, it is not asked, because a key may lack the permission for it.
+    pub uin: Option<Uin>,
     /// The access point.
     pub endpoint: Endpoint,
     /// Writes a second per access point, 1 to 20.
@@ -45,12 +52,15 @@ pub struct ReadClient<H> {
     /// Where STS answers.
     sts: Endpoint,
     secret_id: Rc<str>,
+    /// Whether the key is the account's own.
+    identity: Identity,
     /// Whether the key works at all.
     gate: Gate,
 }
 
 impl<H: Host> ReadClient<H> {
-    /// A client for one account.
+    /// A client for one account and key. That an account must not be called it does not forget: a run that
+    /// comes later makes a new one.
     pub fn new(shared: Rc<Shared<H>>, connection: Connection) -> Self {
         let secret_id = connection.credentials.secret_id.as_str().into();
         let sts = connection.endpoint.sts();
@@ -59,6 +69,7 @@ impl<H: Host> ReadClient<H> {
             connection,
             sts,
             secret_id,
+            identity: Identity::default(),
             gate: Gate::default(),
         }
     }
@@ -132,9 +143,23 @@ impl<H: Host> ReadClient<H> {
         self.call(action, region, None, &body, sent_at).await
     }
 
-    /// Why no call may be made for this account, if so.
+    /// Why no call may be made for this account, if that is known.
     pub(super) fn broken(&self) -> Option<Refusal> {
-        self.gate.broken()
+        self.identity.refusal().or_else(|| self.gate.broken())
+    }
+
+    /// Waits until it is known that the key is the account's own; the refusal if it is not. Every call but
+    /// the one that finds it out comes this way first.
+    pub(super) async fn identify(&self, region: Region) -> Result<(), Refusal> {
+        let Some(uin) = &self.connection.uin else {
+            return Ok(());
+        };
+        let find_out = async {
+            let ask = || self.caller_identity(region);
+            let answer = retry::while_it_helps(&self.shared.host, ask).await;
+            identity::judge(&self.connection.account, uin, answer)
+        };
+        self.identity.settle(find_out).await
     }
 
     async fn read<T: DeserializeOwned>(
@@ -143,6 +168,9 @@ impl<H: Host> ReadClient<H> {
         region: Region,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
+        self.identify(region)
+            .await
+            .map_err(CallError::AccountBroken)?;
         let pass = self
             .gate
             .pass(&self.shared.host)

@@ -9,6 +9,11 @@ use std::fmt;
 use crate::model::Permission;
 use crate::pace::Reach;
 
+/// Our own code: the credentials belong to another account than the manifest says.
+pub const WRONG_ACCOUNT: &str = "WrongAccount";
+/// Our own code: whose the credentials are could not be found out.
+pub const ACCOUNT_UNVERIFIED: &str = "AccountUnverified";
+
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError {
@@ -18,16 +23,17 @@ pub enum CallError {
     Unclear(String),
     /// The API said no.
     Refused(Refusal),
-    /// Nothing was sent, because the account is known to be broken.
+    /// Nothing was sent, because the account is known to be broken, or not known to be the right one.
     AccountBroken(Refusal),
 }
 
-/// An error reply.
+/// An error reply, or why nothing is called at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Such as `UnsupportedOperation.ImageOccupied`.
+    /// The API's, such as `UnsupportedOperation.ImageOccupied`, or one of ours: [`WRONG_ACCOUNT`],
+    /// [`ACCOUNT_UNVERIFIED`].
     pub code: String,
-    /// The API's words, cleaned of control characters.
+    /// The words to it, cleaned of control characters.
     pub message: String,
     /// For the vendor's support.
     pub request_id: Option<String>,
@@ -138,6 +144,14 @@ fn is_passing(detail: &str) -> bool {
 }
 
 impl Refusal {
+    /// Code and words, without what to do about it.
+    pub fn said(&self) -> String {
+        match self.message.trim_end_matches('.') {
+            "" => self.code.clone(),
+            message => format!("{}: {message}", self.code),
+        }
+    }
+
     /// What a person can do, for the codes that need one.
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match self.code.as_str() {
@@ -166,6 +180,12 @@ impl Refusal {
                 "the temporary token has expired or is wrong; fetch a new one"
             }
             "AuthFailure.SignatureExpire" => "set this machine's clock",
+            WRONG_ACCOUNT => {
+                "load the account's own credentials, not another environment's or profile's, or correct `uin` in its `Account` document"
+            }
+            ACCOUNT_UNVERIFIED => {
+                "allow sts:GetCallerIdentity for this key in CAM and let this machine reach it, or remove `uin` from the `Account` document"
+            }
             _ => match self.class {
                 Class::ScopeBlocked => "allow the action for this key in CAM",
                 Class::OurFault => {
@@ -179,10 +199,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.code)?;
-        if !self.message.is_empty() {
-            write!(f, ": {}", self.message.trim_end_matches('.'))?;
-        }
+        f.write_str(&self.said())?;
         if let Some(remedy) = self.remedy() {
             write!(f, " ({remedy})")?;
         }

@@ -5,6 +5,7 @@ mod client;
 mod credentials;
 pub mod error;
 mod gate;
+mod identity;
 mod reply;
 pub mod retry;
 mod shared;

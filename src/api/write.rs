@@ -50,6 +50,7 @@ impl<H: Host> WriteClient<H> {
 
     /// Waits for the turn to write for `region`. Dropping the future gives the turn up.
     pub async fn permit(&self, region: Region) -> Result<WritePermit<'_>, Refusal> {
+        self.read.identify(region).await?;
         if let Some(refusal) = self.read.broken() {
             return Err(refusal);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::{Narrow, Target};
-use super::output::{self, Failure};
+use super::output::Failure;
 use crate::api::sign::Credentials;
 use crate::api::{Connection, DEFAULT_RATE};
 use crate::desired::{Account, CredentialSource, Desired, DesiredImage};
@@ -68,19 +68,16 @@ pub(super) fn connections(
                 .and_then(|account| account.endpoint.clone())
                 .unwrap_or_default(),
         };
-        if let Some(uin) = account.and_then(|account| account.uin.as_ref()) {
-            output::warn(format_args!(
-                "account `{name}`: this version does not check that the credentials belong to uin {uin}"
-            ));
-        }
         tracing::info!(account = %name, %endpoint, "calling");
-        connections.insert(name, connection(endpoint, account, credentials));
+        let connection = connection(&name, endpoint, account, credentials);
+        connections.insert(name, connection);
     }
     Ok(connections)
 }
 
-/// One connection, at the account's rate.
+/// One connection, at the account's rate and for nobody's key but its own.
 pub(super) fn connection(
+    name: &AccountName,
     endpoint: Endpoint,
     account: Option<&Account>,
     credentials: Credentials,
@@ -89,6 +86,8 @@ pub(super) fn connection(
         .and_then(|account| account.rate)
         .unwrap_or(DEFAULT_RATE);
     Connection {
+        account: name.clone(),
+        uin: account.and_then(|account| account.uin.clone()),
         endpoint,
         rate,
         credentials,

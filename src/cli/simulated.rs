@@ -22,7 +22,7 @@ pub(super) struct Simulated {
 }
 
 impl Simulated {
-    /// Starts it with the world of the last run, and with the images that `desired` names.
+    /// Starts it with the world of the last run, and with the images and uins that `desired` names.
     pub(super) async fn start(
         state_dir: &Path,
         anew: bool,
@@ -38,6 +38,11 @@ impl Simulated {
                 key.image.as_str(),
                 starts_shared(image),
             );
+        }
+        for (name, account) in connect::accounts(desired) {
+            if let Some(uin) = account.and_then(|account| account.uin.as_ref()) {
+                world.account(name.as_str()).uin = uin.to_string();
+            }
         }
         let keys: BTreeMap<_, _> = world
             .accounts
@@ -65,7 +70,8 @@ impl Simulated {
                 secret_key: Secret::new(key.secret_key.clone()),
                 token: key.token.clone().map(Secret::new),
             };
-            connections.insert(name, connect::connection(endpoint, account, credentials));
+            let connection = connect::connection(&name, endpoint, account, credentials);
+            connections.insert(name, connection);
         }
         Ok((Self { server, file }, connections))
     }

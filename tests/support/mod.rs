@@ -80,6 +80,8 @@ pub struct Behaviour {
     pub lag: Duration,
     /// Calls of `ModifyImageSharePermission` in a sliding second.
     pub write_limit: usize,
+    /// The uin of the root account that the key belongs to.
+    pub uin: &'static str,
     /// Server time minus ours.
     pub clock_offset: chrono::TimeDelta,
     pub fault: Fate,
@@ -93,6 +95,7 @@ impl Default for Behaviour {
             latency: Duration::from_millis(80),
             lag: Duration::ZERO,
             write_limit: 20,
+            uin: "100000000001",
             clock_offset: chrono::TimeDelta::zero(),
             fault: Box::new(|_, _, _| None),
             refuse: Box::new(|_, _, _| None),
@@ -200,6 +203,7 @@ impl Cloud {
                 Ok(page)
             }
             "DescribeImagesToShare" => Ok(self.images_to_share(region, body)),
+            "GetCallerIdentity" => Ok(json!({"AccountId": behaviour.uin, "RequestId": "r"})),
             other => panic!("unexpected action {other}"),
         }
     }

@@ -1,0 +1,185 @@
+//! Right account: where a manifest says whose the credentials are, nothing is called before STS has said
+//! the same.
+
+use tokio::sync::OnceCell;
+
+use super::error::{ACCOUNT_UNVERIFIED, CallError, Class, Refusal, WRONG_ACCOUNT};
+use super::wire::CallerIdentity;
+use crate::model::{AccountName, Uin};
+use crate::words::brief;
+
+/// Whether a client's key belongs to the account that its document names: found out once, by whoever
+/// comes first, while the others wait for the same answer. One who gives up leaves the question to the
+/// next. A client never changes its key, so that a new key is always a new question.
+#[derive(Default)]
+pub(super) struct Identity(OnceCell<Result<(), Box<Refusal>>>);
+
+impl Identity {
+    /// The answer, which `find_out` gives if there is none yet; the refusal if nothing may be called.
+    pub(super) async fn settle(
+        &self,
+        find_out: impl Future<Output = Result<(), Refusal>>,
+    ) -> Result<(), Refusal> {
+        let answer = self
+            .0
+            .get_or_init(|| async { find_out.await.map_err(Box::new) })
+            .await;
+        answer.clone().map_err(|refusal| *refusal)
+    }
+
+    /// Why nothing may be called, if that is known.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        let refusal = self.0.get()?.as_ref().err()?;
+        Some((**refusal).clone())
+    }
+}
+
+/// Holds what STS answered against what `account`'s document says. Not to know is to hold still, too.
+pub(super) fn judge(
+    account: &AccountName,
+    named: &Uin,
+    answer: Result<CallerIdentity, CallError>,
+) -> Result<(), Refusal> {
+    let unverified = |reason: String, request_id| Refusal {
+        code: ACCOUNT_UNVERIFIED.into(),
+        message: format!(
+            "cannot find out whether the credentials belong to uin {named}, as account `{account}` says: GetCallerIdentity: {reason}"
+        ),
+        request_id,
+        class: Class::AccountBlocked,
+    };
+    let identity = match answer {
+        Ok(identity) => identity,
+        Err(CallError::Refused(refusal) | CallError::AccountBroken(refusal)) => {
+            return Err(match refusal.class {
+                // The key itself is at fault, and would be with any other call.
+                Class::AccountBlocked | Class::ClockOff => refusal,
+                _ => unverified(refusal.said(), refusal.request_id),
+            });
+        }
+        Err(CallError::NotSent(detail) | CallError::Unclear(detail)) => {
+            return Err(unverified(detail, None));
+        }
+    };
+    let request_id = identity.request_id.as_deref().map(brief);
+    match Uin::new(&identity.account_id) {
+        Ok(found) if found == *named => {
+            let arn = brief(&identity.arn);
+            tracing::info!(%account, uin = %found, arn, "the credentials are the account's own");
+            Ok(())
+        }
+        Ok(found) => Err(Refusal {
+            code: WRONG_ACCOUNT.into(),
+            message: format!(
+                "the credentials belong to uin {found}, but account `{account}` says uin {named}"
+            ),
+            request_id,
+            class: Class::AccountBlocked,
+        }),
+        Err(error) => {
+            let reason = format!(
+                "AccountId is `{}`, but {error}",
+                brief(&identity.account_id)
+            );
+            Err(unverified(reason, request_id))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(answer: Result<CallerIdentity, CallError>) -> Result<(), Refusal> {
+        let account = AccountName::new("prod").expect("a name");
+        judge(&account, &Uin::new("100000000001").expect("a uin"), answer)
+    }
+
+    fn of(account_id: &str) -> Result<CallerIdentity, CallError> {
+        Ok(CallerIdentity {
+            account_id: account_id.into(),
+            // A sub-account's own number proves nothing.
+            user_id: "100000000001".into(),
+            principal_id: "100000000001".into(),
+            ..Default::default()
+        })
+    }
+
+    fn refused(code: &str) -> Result<CallerIdentity, CallError> {
+        Err(CallError::Refused(Refusal {
+            code: code.into(),
+            message: "No.".into(),
+            request_id: Some("r".into()),
+            class: Class::of(code, None),
+        }))
+    }
+
+    #[test]
+    fn s13_only_the_root_accounts_number_counts_and_both_are_named() {
+        assert_eq!(judged(of("100000000001")), Ok(()));
+        let refusal = judged(of("100000000002")).expect_err("another account");
+        assert_eq!(refusal.class, Class::AccountBlocked);
+        for words in ["100000000001", "100000000002", "`prod`", "`uin`"] {
+            assert!(refusal.to_string().contains(words), "{refusal}");
+        }
+        for nobody in ["", "root", "1000000000010000000000"] {
+            let refusal = judged(of(nobody)).expect_err(nobody);
+            assert_eq!(refusal.code, ACCOUNT_UNVERIFIED);
+        }
+    }
+
+    #[test]
+    fn s13_not_to_know_is_to_hold_still_with_the_reason_and_the_way_out() {
+        let lost = || Err(CallError::Unclear("sts.example: no reply".into()));
+        for (answer, reason) in [
+            (
+                refused("UnauthorizedOperation.NoPermission"),
+                "UnauthorizedOperation.NoPermission: No",
+            ),
+            (
+                refused("AuthFailure.UnauthorizedOperation"),
+                "AuthFailure.UnauthorizedOperation: No",
+            ),
+            (refused("Brand.NewCode"), "Brand.NewCode: No"),
+            (lost(), "sts.example: no reply"),
+        ] {
+            let refusal = judged(answer).expect_err(reason);
+            assert_eq!(refusal.class, Class::AccountBlocked);
+            for words in [
+                reason,
+                "100000000001",
+                "`prod`",
+                "sts:GetCallerIdentity",
+                "remove `uin`",
+            ] {
+                assert!(refusal.to_string().contains(words), "{refusal}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_does_not_work_is_reported_as_that() {
+        for code in [
+            "AuthFailure.SecretIdNotFound",
+            "AuthFailure.SignatureExpire",
+        ] {
+            let refusal = judged(refused(code)).expect_err(code);
+            assert_eq!(refusal.code, code);
+        }
+    }
+
+    #[tokio::test]
+    async fn p7_one_who_gives_up_leaves_the_question_to_the_next() {
+        let identity = Identity::default();
+        let mut first = Box::pin(identity.settle(std::future::pending()));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let mut second = Box::pin(identity.settle(async { Ok(()) }));
+        assert!(
+            futures_util::poll!(&mut second).is_pending(),
+            "it is asked once at a time"
+        );
+        drop(first);
+        assert_eq!(second.await, Ok(()));
+        assert_eq!(identity.refusal(), None);
+    }
+}
