@@ -26,11 +26,13 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from standin.standin import (
     BLUEPRINTS,
+    IDENTITY,
     IMAGES,
     MODIFY,
     REGIONS,
     SECRET_ID,
     SECRET_KEY,
+    UIN,
     Answer,
     Call,
     Fault,
@@ -44,7 +46,7 @@ SINGAPORE, FRANKFURT, TOKYO = "ap-singapore", "eu-frankfurt", "ap-tokyo"
 
 __all__ = [
     "FRANKFURT", "REPOSITORY", "SHORT", "SINGAPORE", "TOKYO", "Process",
-    "BLUEPRINTS", "IMAGES", "MODIFY", "REGIONS", "SECRET_ID", "SECRET_KEY",
+    "BLUEPRINTS", "IDENTITY", "IMAGES", "MODIFY", "REGIONS", "SECRET_ID", "SECRET_KEY", "UIN",
     "Answer", "Call", "Case", "Fault", "Image", "Key", "PageScript", "Run", "StandIn", "image_id", "images",
 ]  # fmt: skip
 
@@ -220,6 +222,11 @@ class Case(unittest.TestCase):
             )
         self.write(f"{name}.yaml", "---\n".join(documents))
 
+    def account(self, name: str, uin: Optional[str]) -> None:
+        """Writes an `Account` document."""
+        spec = f'{{uin: "{uin}"}}' if uin else "{}"
+        self.write(f"account-{name}.yaml", f"apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+
     # -- the binary
 
     def environment(self, **changes: Optional[str]) -> Dict[str, str]:
@@ -368,7 +375,7 @@ class Case(unittest.TestCase):
         if not self.throttling_allowed:
             throttled = [call for call in ledger.calls() if call.result.startswith("RequestLimitExceeded")]
             self.check(not throttled, f"S6: {len(throttled)} calls were over the limit")
-            for action, limit in ((MODIFY, 20), (BLUEPRINTS, 10), (IMAGES, 20)):
+            for action, limit in ((MODIFY, 20), (BLUEPRINTS, 10), (IMAGES, 20), (IDENTITY, 20)):
                 busiest = ledger.busiest_second(action)
                 self.check(busiest <= limit, f"S6: {busiest} {action} calls in one second; the limit is {limit}")
 

@@ -10,6 +10,7 @@ import unittest
 
 from standin.standin import (
     BLUEPRINTS,
+    IDENTITY,
     MODIFY,
     SECRET_ID,
     SECRET_KEY,
@@ -25,18 +26,28 @@ from standin.standin import (
 REGION, IMAGE = "ap-singapore", "img-00000001"
 
 
-def send(cloud: StandIn, action: str, parameters: object, *, key: str = SECRET_KEY, age: float = 0, **changes: object):
+def send(
+    cloud: StandIn,
+    action: str,
+    parameters: object,
+    *,
+    key: str = SECRET_KEY,
+    age: float = 0,
+    service: str = "lighthouse",
+    version: str = "2020-03-24",
+    **changes: object,
+):
     """One signed call on a connection of its own: the status, and the error code or the content."""
     host = changes.pop("host", f"127.0.0.1:{cloud.port}")
     body = json.dumps(parameters).encode()
     timestamp = int(time.time() - age)
     headers = {"content-type": "application/json", "host": host}
-    signature = tc3_signature(key, "lighthouse", timestamp, headers, ["content-type", "host"], body)
+    signature = tc3_signature(key, service, timestamp, headers, ["content-type", "host"], body)
     date = time.strftime("%Y-%m-%d", time.gmtime(timestamp))
     headers.update({
-        "authorization": f"TC3-HMAC-SHA256 Credential={SECRET_ID}/{date}/lighthouse/tc3_request, "
+        "authorization": f"TC3-HMAC-SHA256 Credential={SECRET_ID}/{date}/{service}/tc3_request, "
         f"SignedHeaders=content-type;host, Signature={signature}",
-        "x-tc-action": action, "x-tc-version": "2020-03-24", "x-tc-region": REGION, "x-tc-timestamp": str(timestamp),
+        "x-tc-action": action, "x-tc-version": version, "x-tc-region": REGION, "x-tc-timestamp": str(timestamp),
     })  # fmt: skip
     for name, value in changes.items():
         headers.pop(name.replace("_", "-"), None)
@@ -103,6 +114,31 @@ class Signatures(unittest.TestCase):
         with StandIn([Image(REGION, IMAGE)], clock_offset=600) as cloud:
             self.assertEqual(share(cloud), "AuthFailure.SignatureExpire")
             self.assertIn("BlueprintId", share(cloud, age=-600))
+
+
+class Identity(unittest.TestCase):
+    STS = {"service": "sts", "version": "2018-08-13"}
+
+    def test_a_key_is_told_by_its_root_account(self) -> None:
+        with StandIn(keys={SECRET_ID: Key(SECRET_KEY, uin="100000000002")}) as cloud:
+            identity = send(cloud, IDENTITY, {}, **self.STS)
+            self.assertEqual((identity["AccountId"], identity["Type"]), ("100000000002", "CAMUser"))
+            self.assertNotEqual(identity["UserId"], identity["AccountId"])
+
+    def test_what_sts_refuses_is_refused(self) -> None:
+        with StandIn([Image(REGION, IMAGE)]) as cloud:
+            for expected, action, changes in (
+                ("AuthFailure.SignatureFailure", IDENTITY, {**self.STS, "key": SECRET_KEY + "x"}),
+                ("AuthFailure.SignatureFailure", IDENTITY, {**self.STS, "service": "cam"}),
+                ("NoSuchVersion", IDENTITY, {**self.STS, "version": "2020-03-24"}),
+                ("MissingParameter", IDENTITY, {**self.STS, "x_tc_region": None}),
+                ("InvalidAction", IDENTITY, {}),
+                ("InvalidAction", BLUEPRINTS, self.STS),
+                ("NoSuchVersion", BLUEPRINTS, {"version": "2018-08-13"}),
+            ):
+                with self.subTest(expected=expected, action=action, changes=changes):
+                    self.assertEqual(send(cloud, action, {}, **changes), expected)
+            self.assertEqual(send(cloud, IDENTITY, {"Extra": 1}, **self.STS), "UnknownParameter")
 
 
 class Parameters(unittest.TestCase):

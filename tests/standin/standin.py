@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A strict stand-in for the image-sharing part of the Lighthouse API.
+"""A strict stand-in for the image-sharing part of the Lighthouse API, and for the part of STS that tells whose a key is.
 
 It is written from the API's documentation alone and shares no code with sharekeeper, so that the two cannot agree on the
 same mistake. Where the documentation is silent it plays the least convenient answer that is still plausible. It speaks
@@ -40,18 +40,22 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
-VERSION = "2020-03-24"
-SERVICE = "lighthouse"
 REGIONS = (
     "ap-bangkok", "ap-beijing", "ap-chengdu", "ap-guangzhou", "ap-hongkong", "ap-jakarta", "ap-nanjing", "ap-seoul",
     "ap-shanghai", "ap-singapore", "ap-tokyo", "eu-frankfurt", "na-ashburn", "na-siliconvalley", "sa-saopaulo",
 )  # fmt: skip
-MODIFY, BLUEPRINTS, IMAGES, LIST_REGIONS = (
-    "ModifyImageSharePermission", "DescribeBlueprints", "DescribeImagesToShare", "DescribeRegions",
+MODIFY, BLUEPRINTS, IMAGES, LIST_REGIONS, IDENTITY = (
+    "ModifyImageSharePermission", "DescribeBlueprints", "DescribeImagesToShare", "DescribeRegions", "GetCallerIdentity",
 )  # fmt: skip
-LIMITS = {MODIFY: 20, BLUEPRINTS: 10, IMAGES: 20, LIST_REGIONS: 10}
+LIMITS = {MODIFY: 20, BLUEPRINTS: 10, IMAGES: 20, LIST_REGIONS: 10, IDENTITY: 20}
+# Service → its version and actions. The real services have a host each; here the signature tells which is called.
+SERVICES = {
+    "lighthouse": ("2020-03-24", (MODIFY, BLUEPRINTS, IMAGES, LIST_REGIONS)),
+    "sts": ("2018-08-13", (IDENTITY,)),
+}
 
 SECRET_ID = "AKIDstandinEXAMPLE0000000000000000000"
+UIN = "100000000001"
 SECRET_KEY = "StandinKey/0+1=2Zq8Yx7Wv6Ut5Sr4Q"  # holds characters that change when URL-encoded
 
 CLOCK_TOLERANCE = 300  # seconds either way
@@ -88,7 +92,7 @@ class Answer:
 
 @dataclass
 class PageScript:
-    """What happens to pages of a listing that match; `times` counts down."""
+    """What happens to pages of a listing (or to answers of STS) that match; `times` counts down."""
 
     action: str
     region: Optional[str] = None
@@ -165,6 +169,7 @@ class Image:
 class Key:
     secret_key: str
     token: Optional[str] = None
+    uin: str = UIN  # of the root account it belongs to
 
 
 @dataclass
@@ -210,6 +215,7 @@ class Call:
     secret_id: str = ""
     signature: str = ""
     region: str = ""
+    service: str = ""
     action: str = ""
     image: str = ""
     permission: str = ""
@@ -337,7 +343,7 @@ def authenticate(headers: Dict[str, str], body: bytes, keys: Dict[str, Key], now
     parts = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
     if not parts:
         raise Refusal("AuthFailure.InvalidAuthorization", "The Authorization header is malformed.")
-    call.secret_id, call.signature = parts["id"], parts["signature"]
+    call.secret_id, call.service, call.signature = parts["id"], parts["service"], parts["signature"]
     signed = parts["signed"].split(";")
     if signed != sorted(set(signed)) or not {"content-type", "host"} <= set(signed) or not set(signed) <= set(headers):
         raise Refusal("AuthFailure.InvalidAuthorization", "SignedHeaders is wrong.")
@@ -345,14 +351,14 @@ def authenticate(headers: Dict[str, str], body: bytes, keys: Dict[str, Key], now
     if not re.fullmatch(r"[1-9]\d{0,10}", stamp):
         raise Refusal("InvalidParameter", "X-TC-Timestamp is missing or malformed.")
     timestamp = int(stamp)
-    if parts["service"] != SERVICE or parts["date"] != time.strftime("%Y-%m-%d", time.gmtime(timestamp)):
+    if call.service not in SERVICES or parts["date"] != time.strftime("%Y-%m-%d", time.gmtime(timestamp)):
         raise Refusal("AuthFailure.SignatureFailure", "The credential scope does not match the request.")
     if abs(now - timestamp) > CLOCK_TOLERANCE:
         raise Refusal("AuthFailure.SignatureExpire", "The signature has expired.")
     key = keys.get(call.secret_id)
     if not key:
         raise Refusal("AuthFailure.SecretIdNotFound", "The SecretId is not found.")
-    expected = tc3_signature(key.secret_key, SERVICE, timestamp, headers, signed, body)
+    expected = tc3_signature(key.secret_key, call.service, timestamp, headers, signed, body)
     if not hmac.compare_digest(expected, call.signature):
         raise Refusal("AuthFailure.SignatureFailure", "The signature does not match.")
     if headers.get("x-tc-token") != key.token:
@@ -368,6 +374,7 @@ _PARAMETERS: Dict[str, Dict[str, object]] = {
     BLUEPRINTS: {"BlueprintIds": _STRINGS, "Offset": int, "Limit": int, "Filters": _FILTERS},
     IMAGES: {"ImageIds": _STRINGS, "Offset": int, "Limit": int, "Filters": _FILTERS},
     LIST_REGIONS: {},
+    IDENTITY: {},
 }
 _FILTER_NAMES = {
     BLUEPRINTS: {
@@ -554,9 +561,10 @@ class StandIn:
         authenticate(headers, body, self.settings.keys, self.clock(), call)
         if self._over_limit(call):
             raise Refusal("RequestLimitExceeded", "Too many requests.")
-        if headers.get("x-tc-version") != VERSION:
+        version, actions = SERVICES[call.service]
+        if headers.get("x-tc-version") != version:
             raise Refusal("NoSuchVersion", "There is no such version.")
-        if call.action not in _PARAMETERS:
+        if call.action not in actions:
             raise Refusal("InvalidAction", "There is no such action.")
         if call.action != LIST_REGIONS:
             if not call.region:
@@ -574,6 +582,8 @@ class StandIn:
                 for region in REGIONS
             ]
             return {"TotalCount": len(rows), "RegionSet": rows}, None
+        if call.action == IDENTITY:
+            return self._identity(call)
         return self._list(call, parameters)
 
     def _modify(self, call: Call, fault: Optional[Fault]) -> Tuple[dict, Optional[Fault]]:
@@ -614,11 +624,25 @@ class StandIn:
             raise Refusal(answer.code, "Scripted, although it was done.")
         return {"BlueprintId": None if answer.null_blueprint else blueprint}, fault
 
-    def _list(self, call: Call, parameters: dict) -> Tuple[dict, Optional[Fault]]:
-        offset, limit = _page(parameters)
+    def _script(self, call: Call) -> Optional[PageScript]:
         script = next((script for script in self.pages if script.take(call)), None)
         if script and script.code:
             raise Refusal(script.code, "Scripted.")
+        return script
+
+    def _identity(self, call: Call) -> Tuple[dict, Optional[Fault]]:
+        script = self._script(call)
+        uin = self.settings.keys[call.secret_id].uin
+        # A user of the account, as most keys are: its own number is not the account's.
+        user = str(int(uin) + 500)
+        content = {
+            "Arn": f"qcs::cam:{uin}:uin/{user}", "AccountId": uin, "UserId": user, "PrincipalId": user, "Type": "CAMUser",
+        }  # fmt: skip
+        return content, script.fault if script else None
+
+    def _list(self, call: Call, parameters: dict) -> Tuple[dict, Optional[Fault]]:
+        offset, limit = _page(parameters)
+        script = self._script(call)
         moment = time.monotonic() - self.settings.read_lag
         images = [image for image in self.images.values() if image.region == call.region and not image.absent]
         if call.action == BLUEPRINTS:
