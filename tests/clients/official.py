@@ -16,6 +16,8 @@ from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentClo
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.lighthouse.v20200324 import lighthouse_client, models
+from tencentcloud.sts.v20180813 import models as sts_models  # comes with tccli
+from tencentcloud.sts.v20180813 import sts_client
 
 WORLD = """
 accounts:
@@ -40,7 +42,8 @@ class Simulator(unittest.TestCase):
         cls.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         said = json.loads(cls.process.stdout.readline())
         cls.address = said["endpoint"].removeprefix("http://")
-        cls.secret_id, cls.secret_key = (said["accounts"][0][name] for name in ("secret_id", "secret_key"))
+        account = said["accounts"][0]
+        cls.uin, cls.secret_id, cls.secret_key = (account[name] for name in ("uin", "secret_id", "secret_key"))
 
     @classmethod
     def tearDownClass(cls):
@@ -49,10 +52,10 @@ class Simulator(unittest.TestCase):
         cls.process.stdout.close()
         cls.directory.cleanup()
 
-    def client(self, region="ap-tokyo", secret_key=None):
+    def client(self, region="ap-tokyo", secret_key=None, kind=lighthouse_client.LighthouseClient):
         key = credential.Credential(self.secret_id, secret_key or self.secret_key)
         profile = ClientProfile(httpProfile=HttpProfile(protocol="http", endpoint=self.address), language="en-US")
-        return lighthouse_client.LighthouseClient(key, region, profile)
+        return kind(key, region, profile)
 
     def modify(self, image, permission, **client):
         request = models.ModifyImageSharePermissionRequest()
@@ -94,6 +97,11 @@ class Simulator(unittest.TestCase):
             if request.Offset >= page.TotalCount:
                 break
         self.assertEqual(len(seen), 130)
+
+    def test_sts_tells_whose_the_key_is(self):
+        identity = self.client(kind=sts_client.StsClient).GetCallerIdentity(sts_models.GetCallerIdentityRequest())
+        self.assertEqual((identity.AccountId, identity.Type), (self.uin, "CAMUser"))
+        self.assertEqual(identity.Arn, f"qcs::cam:{self.uin}:uin/{self.uin}")
 
     def test_a_wrong_signature_is_refused(self):
         self.assertEqual(self.refused("img-sdk00001", "SHARE", secret_key="wrong"), "AuthFailure.SignatureFailure")
