@@ -114,7 +114,7 @@ fn account_spec() -> Value {
         "additionalProperties": false,
         "properties": {
             "uin": {
-                "description": "The root account's number",
+                "description": "The root account's number; with a key of another account, nothing is called",
                 "anyOf": [
                     {"type": "string", "pattern": "^[0-9]{1,20}$"},
                     {"type": "integer", "minimum": 0},
