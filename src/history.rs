@@ -164,6 +164,34 @@ pub struct Place {
 }
 
 impl Event {
+    /// The words for what can happen, as in the history's JSON.
+    pub const WORDS: [&str; 9] = [
+        "intent",
+        "outcome",
+        "resolved",
+        "adopted",
+        "released",
+        "parked",
+        "unparked",
+        "suspended",
+        "resumed",
+    ];
+
+    /// Its word among [`Event::WORDS`].
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Intent(_) => "intent",
+            Self::Outcome(_) => "outcome",
+            Self::Resolved(_) => "resolved",
+            Self::Adopted(_) => "adopted",
+            Self::Released(_) => "released",
+            Self::Parked(_) => "parked",
+            Self::Unparked(_) => "unparked",
+            Self::Suspended(_) => "suspended",
+            Self::Resumed(_) => "resumed",
+        }
+    }
+
     /// The image that it is about, if it is about one.
     pub fn key(&self) -> Option<&ImageKey> {
         match self {

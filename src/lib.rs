@@ -29,6 +29,8 @@ pub mod api;
 
 pub mod observe;
 
+pub mod store;
+
 pub mod engine;
 
 pub mod report;

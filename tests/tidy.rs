@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may use those before it, and nothing else (ARCHITECTURE.md).
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "words",
     "model",
     "desired",
@@ -21,6 +21,7 @@ const LAYERS: [&str; 17] = [
     "execute",
     "manifest",
     "observe",
+    "store",
     "engine",
     "report",
     "sim",

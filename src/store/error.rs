@@ -1,0 +1,269 @@
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use super::lock::Holder;
+use crate::host::LedgerError;
+
+/// What to do about a state directory that cannot be trusted. An empty state is never made in its place: it would
+/// silently forget what is ours.
+const WAY_OUT: &str = "restore the directory from a backup, or move it away to begin anew: \
+    what was shared before is then not ours until it is adopted again";
+
+/// Why a state directory is not used. Nothing in it was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The system said no; see its reason.
+    #[error("{}: cannot {doing}: {reason}{}", .path.display(), remedy(*.kind))]
+    Access {
+        /// What was to be used.
+        path: PathBuf,
+        /// For what.
+        doing: &'static str,
+        /// The system's words.
+        reason: String,
+        /// Its class.
+        kind: io::ErrorKind,
+    },
+    /// A file stands where the directory should be.
+    #[error(
+        "{} is a file, and the state directory must be a directory: give another --state-dir, or move the file away",
+        .0.display()
+    )]
+    NotADirectory(PathBuf),
+    /// Every user of the machine could plant an inventory, and so make us cancel shares. A group may write, because
+    /// Kubernetes makes volumes so (`fsGroup`).
+    #[error(
+        "{} can be written by every user of this machine (mode {mode:04o}), who could make us cancel shares: \
+         `chmod o-w` it once you trust what is in it",
+        .path.display()
+    )]
+    Exposed {
+        /// The directory, or a file in it.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Another process reconciles with this directory.
+    #[error("{}: {}; wait until it has ended, or stop it, or give another --state-dir", .dir.display(), held(.holder))]
+    Held {
+        /// The state directory.
+        dir: PathBuf,
+        /// Who, as far as the lock file says.
+        holder: Option<Box<Holder>>,
+    },
+    /// The directory was in use, and its database is gone.
+    #[error("{} is missing, though {} shows that the directory was in use: {WAY_OUT}", .path.display(), .witness.display())]
+    Missing {
+        /// The database.
+        path: PathBuf,
+        /// What shows that it was there.
+        witness: PathBuf,
+    },
+    /// The database was emptied.
+    #[error("{} is empty, though {} shows that it was in use: {WAY_OUT}", .path.display(), .witness.display())]
+    Emptied {
+        /// The database.
+        path: PathBuf,
+        /// What shows that it was in use.
+        witness: PathBuf,
+    },
+    /// The database cannot be read.
+    #[error("{} is damaged ({detail}): {WAY_OUT}", .path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        detail: String,
+    },
+    /// Somebody else's database.
+    #[error(
+        "{} is not a database of sharekeeper (application id {application_id:#010x}): give another --state-dir",
+        .path.display()
+    )]
+    Alien {
+        /// The database.
+        path: PathBuf,
+        /// What it says of itself.
+        application_id: u32,
+    },
+    /// A later sharekeeper wrote it.
+    #[error(
+        "{} has schema version {found}, and this sharekeeper knows versions up to {known}: use the newer sharekeeper \
+         that wrote it, or restore the directory from a backup made before",
+        .path.display()
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// What it says.
+        found: i64,
+        /// The last one known here.
+        known: i64,
+    },
+    /// An earlier sharekeeper wrote it, and it was opened to read only.
+    #[error(
+        "{} has schema version {found}, and this sharekeeper reads version {known}: \
+         `sharekeeper reconcile` brings it up to date",
+        .path.display()
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// What it says.
+        found: i64,
+        /// The only one read here.
+        known: i64,
+    },
+    /// The file `owner` and the database belong to different installations.
+    #[error(
+        "{} says {file:?}, and the database beside it belongs to {database:?}: they come from different \
+         installations; {WAY_OUT}",
+        .path.display()
+    )]
+    Foreign {
+        /// The file `owner`.
+        path: PathBuf,
+        /// What it says.
+        file: String,
+        /// What the database says.
+        database: String,
+    },
+}
+
+impl OpenError {
+    pub(super) fn io(path: &Path, doing: &'static str, error: &io::Error) -> Self {
+        Self::Access {
+            path: path.to_owned(),
+            doing,
+            reason: error.to_string(),
+            kind: error.kind(),
+        }
+    }
+
+    /// SQLite's refusal to open or read `path`, which is there.
+    pub(super) fn sqlite(path: &Path, doing: &'static str, error: &rusqlite::Error) -> Self {
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                io::ErrorKind::PermissionDenied
+            }
+            Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                io::ErrorKind::ResourceBusy
+            }
+            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => {
+                io::ErrorKind::Other
+            }
+            // A missing table, a wrong type, a page that is none: the content is not what it was.
+            _ => {
+                return Self::Damaged {
+                    path: path.to_owned(),
+                    detail: error.to_string(),
+                };
+            }
+        };
+        Self::Access {
+            path: path.to_owned(),
+            doing,
+            reason: error.to_string(),
+            kind,
+        }
+    }
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied => {
+            "; it must belong to the user that runs sharekeeper: see `ls -ld`"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; give a --state-dir that can be written",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space",
+        io::ErrorKind::ResourceBusy => "; another process is writing: try again",
+        _ => "",
+    }
+}
+
+fn held(holder: &Option<Box<Holder>>) -> String {
+    match holder {
+        Some(holder) => format!("in use by {holder}"),
+        None => "in use by another process".into(),
+    }
+}
+
+/// Why a request to the open store failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) kind: FaultKind,
+    text: String,
+}
+
+/// What a fault means for what comes after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// It concerns this request alone.
+    Request,
+    /// It passes once there is space again, or the other process is done.
+    Passing,
+    /// What the file holds is no longer certain.
+    Broken,
+}
+
+impl Fault {
+    pub(super) fn request(text: impl Into<String>) -> Self {
+        Self {
+            kind: FaultKind::Request,
+            text: text.into(),
+        }
+    }
+
+    /// A value that this program did not write.
+    pub(super) fn unreadable(place: impl fmt::Display) -> Self {
+        Self::request(format!(
+            "{place} cannot be read: it was changed by hand, or the file is damaged; \
+             `sharekeeper history verify` says more"
+        ))
+    }
+
+    pub(super) fn broken(text: impl Into<String>) -> Self {
+        Self {
+            kind: FaultKind::Broken,
+            text: text.into(),
+        }
+    }
+
+    /// For the ledger's callers, with the file that it is about.
+    pub(super) fn at(&self, path: &Path) -> LedgerError {
+        LedgerError(format!("{}: {self}", path.display()))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        let (kind, remedy) = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => (FaultKind::Passing, ": free some space"),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                (FaultKind::Passing, ": another process is writing")
+            }
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen,
+            ) => (FaultKind::Broken, ""),
+            _ => (FaultKind::Request, ""),
+        };
+        Self {
+            kind,
+            text: format!("{error}{remedy}"),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::OpenError;
+
+/// Nobody else's business, though there is no secret in it.
+pub(super) const FILE_MODE: u32 = 0o600;
+const DIR_MODE: u32 = 0o700;
+const OTHERS_WRITE: u32 = 0o002;
+
+/// The files of a state directory.
+///
+/// The database and what belongs to it are only ever looked at by name and size here. POSIX drops all of a process's
+/// locks on a file when it closes any handle on it, so that to open them past SQLite would take SQLite's locks away.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    dir: PathBuf,
+}
+
+/// How a database can be read without leaving a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// No process has it open: all there is stands in the one file.
+    Still,
+    /// Together with its write-ahead log, under SQLite's locks.
+    Live,
+    /// Likewise, but SQLite must first make the index of the log anew: a copy was made without it.
+    Plain,
+}
+
+impl Files {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+        }
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.dir.join("state.db")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("state.db-wal")
+    }
+
+    fn log_index(&self) -> PathBuf {
+        self.dir.join("state.db-shm")
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    pub(super) fn owner(&self) -> PathBuf {
+        self.dir.join("owner")
+    }
+
+    /// Whether the directory is there and can be trusted.
+    pub(super) fn check(&self) -> Result<bool, OpenError> {
+        let Some(metadata) = look(&self.dir)? else {
+            return Ok(false);
+        };
+        if !metadata.is_dir() {
+            return Err(OpenError::NotADirectory(self.dir.clone()));
+        }
+        for path in [&self.dir, &self.database(), &self.owner()] {
+            let mode = look(path)?.map_or(0, |metadata| metadata.permissions().mode() & 0o7777);
+            if mode & OTHERS_WRITE != 0 {
+                return Err(OpenError::Exposed {
+                    path: path.clone(),
+                    mode,
+                });
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes the directory if it is not there, durably.
+    pub(super) fn make_dir(&self) -> Result<(), OpenError> {
+        if self.check()? {
+            return Ok(());
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIR_MODE)
+            .create(&self.dir)
+            .map_err(|error| OpenError::io(&self.dir, "make the state directory", &error))?;
+        let parent = match self.dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        sync_dir(parent)
+    }
+
+    /// Makes the database file, empty, with the mode that SQLite will give to the files beside it too.
+    pub(super) fn make_database(&self) -> Result<(), OpenError> {
+        let path = self.database();
+        let made = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(&path);
+        match made {
+            Ok(_) => sync_dir(&self.dir),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(OpenError::io(&path, "make the database", &error)),
+        }
+    }
+
+    /// The database's size; `None`: there is none.
+    pub(super) fn database_len(&self) -> Result<Option<u64>, OpenError> {
+        Ok(look(&self.database())?.map(|metadata| metadata.len()))
+    }
+
+    /// Whether there is a write-ahead log with anything in it.
+    pub(super) fn has_log(&self) -> Result<bool, OpenError> {
+        Ok(look(&self.log())?.is_some_and(|metadata| metadata.len() > 0))
+    }
+
+    /// Whether there is a rollback journal, which SQLite keeps while it makes the file.
+    pub(super) fn has_journal(&self) -> Result<bool, OpenError> {
+        Ok(look(&self.dir.join("state.db-journal"))?.is_some())
+    }
+
+    /// How to read the database now.
+    pub(super) fn reading(&self) -> Result<Reading, OpenError> {
+        let index = look(&self.log_index())?.is_some();
+        Ok(match (look(&self.log())?, index) {
+            (Some(_), true) => Reading::Live,
+            (Some(log), false) if log.len() > 0 => Reading::Plain,
+            _ if self.has_journal()? => Reading::Plain,
+            _ => Reading::Still,
+        })
+    }
+
+    /// The database as a URI with `query`. Everything but the plainest bytes is escaped, so that no path can add a
+    /// parameter.
+    pub(super) fn uri(&self, query: &str) -> String {
+        let path = self.database();
+        let escaped: String = path
+            .as_os_str()
+            .as_bytes()
+            .iter()
+            .map(|&byte| match byte {
+                b'/' | b'.' | b'-' | b'_' => char::from(byte).to_string(),
+                byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+                byte => format!("%{byte:02x}"),
+            })
+            .collect();
+        // An absolute path comes after an empty authority, or `//tmp` would name a machine.
+        let authority = if path.is_absolute() { "//" } else { "" };
+        format!("file:{authority}{escaped}?{query}")
+    }
+
+    /// What the file `owner` says; `None`: there is none.
+    pub(super) fn read_owner(&self) -> Result<Option<String>, OpenError> {
+        const BYTES_MAX: u64 = 4096;
+        let path = self.owner();
+        let mut text = Vec::new();
+        match File::open(&path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text)) {
+            Ok(_) => Ok(Some(String::from_utf8_lossy(&text).trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(OpenError::io(&path, "read it", &error)),
+        }
+    }
+
+    /// Writes the file `owner`: it is there as a whole or not at all.
+    pub(super) fn write_owner(&self, owner: &str) -> Result<(), OpenError> {
+        let (path, new) = (self.owner(), self.dir.join("owner.new"));
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(FILE_MODE)
+            .open(&new)
+            .and_then(|mut file| {
+                writeln!(file, "{owner}")?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&new, &path));
+        written.map_err(|error| OpenError::io(&path, "write it", &error))?;
+        sync_dir(&self.dir)
+    }
+}
+
+/// Only a name that is not there is `None`: a lack of permission or of file handles is not.
+fn look(path: &Path) -> Result<Option<fs::Metadata>, OpenError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::io(path, "look at it", &error)),
+    }
+}
+
+fn sync_dir(dir: &Path) -> Result<(), OpenError> {
+    File::open(dir)
+        .and_then(|handle| handle.sync_all())
+        .map_err(|error| OpenError::io(dir, "write the directory to disk", &error))
+}

@@ -1,0 +1,113 @@
+//! What the store's tests share: a directory, a clock that ticks, and attempts.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{TimeDelta, TimeZone, Utc};
+use sha2::{Digest, Sha256};
+
+use super::{Options, Store};
+use crate::history::{Answer, Outcome};
+use crate::host::Attempt;
+use crate::inventory::IntentId;
+use crate::model::{
+    AccountName, Cause, ImageId, ImageKey, Labels, Permission, Region, Scope, Timestamp,
+};
+
+/// Noon of a day.
+pub(super) fn noon() -> Timestamp {
+    Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap()
+}
+
+/// A clock that each look moves on by 1.000001 s.
+pub(super) fn ticking() -> impl Fn() -> Timestamp + 'static {
+    let looks = Cell::new(0);
+    move || {
+        looks.set(looks.get() + 1);
+        noon() + TimeDelta::microseconds(1_000_001) * looks.get()
+    }
+}
+
+pub(super) fn options() -> Options {
+    Options::new("reconcile manifests", "build-7")
+}
+
+pub(super) fn open(dir: &Path) -> Store {
+    Store::open(dir, &options(), ticking()).expect("a store")
+}
+
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}
+
+pub(super) fn scope() -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new("ap-tokyo").expect("a region"),
+    }
+}
+
+pub(super) fn image(name: &str) -> ImageId {
+    ImageId::new(&format!("img-{name}")).expect("an id")
+}
+
+pub(super) fn key(name: &str) -> ImageKey {
+    ImageKey {
+        scope: scope(),
+        image: image(name),
+    }
+}
+
+pub(super) fn share(name: &str) -> Attempt {
+    Attempt {
+        key: key(name),
+        permission: Permission::Share,
+        cause: Cause::Declared,
+        source: None,
+        labels: Arc::new(Labels::new()),
+        number: 1,
+        saw_opposite: true,
+    }
+}
+
+pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: Answer) -> Outcome {
+    Outcome {
+        intent,
+        key: attempt.key.clone(),
+        permission: attempt.permission,
+        result,
+        error_code: None,
+        message: None,
+        request_id: Some("req-1".into()),
+        blueprint_id: None,
+    }
+}
+
+/// The directory's files, each with its size and a digest of its content. The index of the log is SQLite's scratch
+/// space, with no state in it: only that it is there counts.
+pub(super) fn files(dir: &Path) -> BTreeMap<String, (usize, String)> {
+    fs::read_dir(dir)
+        .expect("a directory")
+        .map(|entry| {
+            let path = entry.expect("an entry").path();
+            let name = path
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            let content = match name.as_str() {
+                "state.db-shm" => Vec::new(),
+                _ => fs::read(&path).expect("content"),
+            };
+            let digest = hex::encode(Sha256::digest(&content));
+            (name, (content.len(), digest))
+        })
+        .collect()
+}

@@ -1,0 +1,197 @@
+//! The tables `images` and `open_intents`.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, named_params};
+
+use super::error::Fault;
+use super::rows::{self, Cells, integer, stamp, word};
+use super::suspensions;
+use crate::inventory::{Holdings, IntentId, OpenIntent, Owned, Record};
+use crate::model::{ImageKey, Permission, Scope, Timestamp};
+
+/// What is known of a scope.
+pub(super) fn holdings(conn: &Connection, scope: &Scope) -> Result<Holdings, Fault> {
+    let of_scope = named_params! {
+        ":account": scope.account.as_str(),
+        ":region": scope.region.as_str(),
+    };
+    let images = rows::all(
+        conn,
+        "SELECT * FROM images WHERE account = :account AND region = :region",
+        of_scope,
+        |row| Ok((row.image()?, record_in(row)?)),
+    )?;
+    let open = rows::all(
+        conn,
+        "SELECT * FROM open_intents WHERE account = :account AND region = :region",
+        of_scope,
+        |row| Ok((row.image()?, open_in(row)?.intent)),
+    )?;
+    let mut suspensions = suspensions::all(conn)?;
+    suspensions.retain(|suspension| suspension.selector.reaches(scope));
+    Ok(Holdings {
+        images: images.into_iter().collect::<BTreeMap<_, _>>(),
+        open: open.into_iter().collect(),
+        suspensions,
+    })
+}
+
+/// What is known of an image.
+pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<Record>, Fault> {
+    rows::first(
+        conn,
+        "SELECT * FROM images WHERE account = :account AND region = :region AND image = :image",
+        named_params! {
+            ":account": key.scope.account.as_str(),
+            ":region": key.scope.region.as_str(),
+            ":image": key.image.as_str(),
+        },
+        record_in,
+    )
+}
+
+/// Keeps what is known of an image from now on. What is known already is not written again.
+pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) -> Result<(), Fault> {
+    if self::record(conn, key)?.as_ref() == record {
+        return Ok(());
+    }
+    let Some(record) = record else {
+        conn.execute(
+            "DELETE FROM images WHERE account = :account AND region = :region AND image = :image",
+            named_params! {
+                ":account": key.scope.account.as_str(),
+                ":region": key.scope.region.as_str(),
+                ":image": key.image.as_str(),
+            },
+        )?;
+        return Ok(());
+    };
+    let owned = record.owned.as_ref();
+    let writes = serde_json::to_string(&record.writes)
+        .map_err(|error| Fault::request(format!("the writes of {key}: {error}")))?;
+    conn.execute(
+        "INSERT OR REPLACE INTO images (account, region, image, standing, since, blueprint, confirmed, \
+         missing_since, cancelled, protected, parked_since, writes) \
+         VALUES (:account, :region, :image, :standing, :since, :blueprint, :confirmed, \
+         :missing_since, :cancelled, :protected, :parked_since, :writes)",
+        named_params! {
+            ":account": key.scope.account.as_str(),
+            ":region": key.scope.region.as_str(),
+            ":image": key.image.as_str(),
+            ":standing": owned.map(|owned| word(owned.standing)),
+            ":since": owned.map(|owned| stamp(owned.since)),
+            ":blueprint": owned.and_then(|owned| owned.blueprint.as_deref()),
+            ":confirmed": owned.is_some_and(|owned| owned.confirmed),
+            ":missing_since": owned.and_then(|owned| owned.missing_since).map(stamp),
+            ":cancelled": owned.is_some_and(|owned| owned.cancelled),
+            ":protected": owned.is_some_and(|owned| owned.protected),
+            ":parked_since": record.parked_since.map(stamp),
+            ":writes": writes,
+        },
+    )?;
+    Ok(())
+}
+
+fn record_in(row: &Cells<'_>) -> Result<Record, Fault> {
+    let owned = match row.standing()? {
+        None => None,
+        Some(standing) => Some(Owned {
+            standing,
+            since: row.time("since")?,
+            blueprint: row.get("blueprint")?,
+            confirmed: row.get("confirmed")?,
+            missing_since: row.some_time("missing_since")?,
+            cancelled: row.get("cancelled")?,
+            protected: row.get("protected")?,
+        }),
+    };
+    Ok(Record {
+        owned,
+        writes: row.parse("writes", |text| serde_json::from_str(text).ok())?,
+        parked_since: row.some_time("parked_since")?,
+    })
+}
+
+/// A row of `open_intents`.
+pub(super) struct Open {
+    pub(super) intent: OpenIntent,
+    /// The outcome is in the history, and is that it is unknown.
+    pub(super) answered: bool,
+}
+
+/// The open intent of an image.
+pub(super) fn open(conn: &Connection, key: &ImageKey) -> Result<Option<Open>, Fault> {
+    rows::first(
+        conn,
+        "SELECT * FROM open_intents WHERE account = :account AND region = :region AND image = :image",
+        named_params! {
+            ":account": key.scope.account.as_str(),
+            ":region": key.scope.region.as_str(),
+            ":image": key.image.as_str(),
+        },
+        open_in,
+    )
+}
+
+fn open_in(row: &Cells<'_>) -> Result<Open, Fault> {
+    Ok(Open {
+        intent: OpenIntent {
+            intent: IntentId(row.number("intent")?),
+            permission: row.permission()?,
+            at: row.time("at")?,
+            saw_opposite: row.get("saw_opposite")?,
+        },
+        answered: row.get("answered")?,
+    })
+}
+
+/// Opens an intent. The image has none.
+pub(super) fn begin(
+    conn: &Connection,
+    key: &ImageKey,
+    intent: u64,
+    permission: Permission,
+    saw_opposite: bool,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    conn.execute(
+        "INSERT INTO open_intents (account, region, image, intent, permission, at, saw_opposite, answered) \
+         VALUES (:account, :region, :image, :intent, :permission, :at, :saw_opposite, 0)",
+        named_params! {
+            ":account": key.scope.account.as_str(),
+            ":region": key.scope.region.as_str(),
+            ":image": key.image.as_str(),
+            ":intent": integer(intent)?,
+            ":permission": permission.as_str(),
+            ":at": stamp(at),
+            ":saw_opposite": saw_opposite,
+        },
+    )?;
+    Ok(())
+}
+
+/// Keeps that the intent's outcome is in the history, and unknown.
+pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
+    conn.execute(
+        "UPDATE open_intents SET answered = 1 WHERE intent = ?1",
+        [integer(intent.0)?],
+    )?;
+    Ok(())
+}
+
+/// Closes an intent.
+pub(super) fn close(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
+    conn.execute(
+        "DELETE FROM open_intents WHERE intent = ?1",
+        [integer(intent.0)?],
+    )?;
+    Ok(())
+}
+
+/// The entry of the oldest open intent.
+pub(super) fn oldest_open(conn: &Connection) -> Result<Option<u64>, Fault> {
+    let oldest: Option<i64> =
+        conn.query_row("SELECT min(intent) FROM open_intents", [], |row| row.get(0))?;
+    Ok(oldest.and_then(|intent| u64::try_from(intent).ok()))
+}

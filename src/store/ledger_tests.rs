@@ -1,0 +1,354 @@
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use super::fixtures_tests::{
+    answer, block_on, files, image, key, noon, open, options, scope, share, ticking,
+};
+use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
+use crate::history::{Answer, Event};
+use crate::host::{Attempt, Ledger, Recall, Refused};
+use crate::inventory::{Holdings, Lesson, Named, Note, Owned, Record, Standing, learn};
+use crate::model::{Permission, Selector, ShareState};
+
+async fn shared(store: &Store, name: &str) -> Record {
+    let attempt = share(name);
+    let intent = store.intent(&attempt).await.expect("recorded");
+    let mut record = Record::default();
+    record.acknowledged(Permission::Share, Some("lhbp-1"), true, noon());
+    store
+        .outcome(
+            answer(intent, &attempt, Answer::Applied),
+            Some(record.clone()),
+        )
+        .await
+        .expect("kept");
+    record
+}
+
+fn words(store: &Store) -> Vec<&'static str> {
+    let entries = block_on(store.history(Query::default())).expect("a history");
+    entries.iter().map(|entry| entry.event.as_str()).collect()
+}
+
+#[test]
+fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let record = block_on(shared(&store, "a"));
+    let lost = share("b");
+    let intent = block_on(store.intent(&lost)).expect("recorded");
+    block_on(store.outcome(answer(intent, &lost, Answer::Unknown), None)).expect("kept");
+    let before = block_on(store.holdings(&scope())).expect("holdings");
+    drop(store);
+
+    let store = open(dir.path());
+    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings, before);
+    assert_eq!(holdings.images, BTreeMap::from([(image("a"), record)]));
+    let open = holdings.open[&image("b")];
+    assert_eq!((open.intent, open.saw_opposite), (intent, true));
+    assert_eq!(words(&store), ["intent", "outcome", "intent", "outcome"]);
+    let reader = Reader::open(dir.path()).expect("a reader");
+    assert_eq!(
+        block_on(reader.holdings(&scope())).expect("holdings"),
+        holdings
+    );
+}
+
+#[test]
+fn s19_an_attempt_has_one_outcome_at_most() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let attempt = share("a");
+    let intent = block_on(store.intent(&attempt)).expect("recorded");
+    let once = |result| block_on(store.outcome(answer(intent, &attempt, result), None));
+    once(Answer::Unknown).expect("kept");
+    let error = once(Answer::Applied).expect_err("a second one");
+    assert!(error.0.contains("one at most"), "{error}");
+    assert_eq!(words(&store), ["intent", "outcome"]);
+}
+
+#[test]
+fn s19_a_new_intent_closes_the_older_one_as_without_effect() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let first = block_on(store.intent(&share("a"))).expect("recorded");
+    let second = block_on(store.intent(&share("a"))).expect("recorded");
+    let entries = block_on(store.history(Query::default())).expect("a history");
+    assert_eq!(words(&store), ["intent", "resolved", "intent"]);
+    let Event::Resolved(resolved) = &entries[1].event else {
+        panic!("{:?}", entries[1])
+    };
+    assert_eq!((resolved.intent, resolved.applied), (first, false));
+    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.open[&image("a")].intent, second);
+}
+
+#[test]
+fn s19_lessons_close_intents_and_tell_why_images_leave() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    block_on(shared(&store, "a"));
+    let intent = block_on(store.intent(&share("b"))).expect("recorded");
+    block_on(store.holdings(&scope())).expect("holdings");
+    let owned = Owned::adopted("lhbp-2", false, noon());
+    let lessons = vec![
+        Lesson {
+            image: image("a"),
+            record: None,
+            resolved: None,
+            note: Some(Note::Released("it went away".into())),
+        },
+        Lesson {
+            image: image("b"),
+            record: Some(Record {
+                owned: Some(owned),
+                ..Record::default()
+            }),
+            resolved: Some((intent, true)),
+            note: None,
+        },
+    ];
+    let mut expected = block_on(store.holdings(&scope())).expect("holdings");
+    expected.apply(&lessons);
+    block_on(store.settle(&scope(), lessons)).expect("kept");
+    assert_eq!(
+        block_on(store.holdings(&scope())).expect("holdings"),
+        expected
+    );
+    assert_eq!(words(&store)[3..], ["released", "resolved"]);
+}
+
+#[test]
+fn s17_what_changes_nothing_writes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let record = block_on(shared(&store, "a"));
+    drop(store);
+    let before = files(dir.path());
+    let store = open(dir.path());
+    block_on(async {
+        store.holdings(&scope()).await.expect("holdings");
+        store.settle(&scope(), Vec::new()).await.expect("kept");
+        let same = Lesson {
+            image: image("a"),
+            record: Some(record),
+            resolved: None,
+            note: None,
+        };
+        store.settle(&scope(), vec![same]).await.expect("kept");
+        store.history(Query::default()).await.expect("a history");
+    });
+    store.close().expect("closed");
+    let reader = Reader::open(dir.path()).expect("a reader");
+    reader.summary().expect("a summary");
+    assert_eq!(files(dir.path()), before);
+}
+
+#[test]
+fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let never = dir.path().join("never");
+    let reader = Reader::open(&never).expect("a reader");
+    assert_eq!(
+        block_on(reader.holdings(&scope())).expect("holdings"),
+        Holdings::default()
+    );
+    assert_eq!(reader.verify(), Ok(None));
+    assert_eq!(reader.summary().expect("a summary").owner, None);
+    assert!(!never.exists());
+
+    let state = dir.path().join("state");
+    let store = open(&state);
+    block_on(shared(&store, "a"));
+    let look = || {
+        let before = files(&state);
+        let reader = Reader::open(&state).expect("a reader");
+        let summary = reader.summary().expect("a summary");
+        assert_eq!(summary.scopes[&scope()].acknowledged, 1);
+        assert_eq!(summary.history.entries, 2);
+        assert!(matches!(reader.verify(), Ok(Some(Verdict::Sound { .. }))));
+        assert_eq!(files(&state), before);
+        summary
+    };
+    let holder = look().holder.expect("a holder");
+    assert_eq!(
+        (holder.pid, holder.host.as_str()),
+        (std::process::id(), "build-7")
+    );
+    drop(store);
+    assert_eq!(look().holder, None);
+    // A copy without the log and its index, as a backup may be.
+    for name in ["state.db-wal", "state.db-shm", "lock"] {
+        std::fs::remove_file(state.join(name)).expect("removed");
+    }
+    look();
+}
+
+#[test]
+fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let selector = Selector {
+        images: [image("a")].into(),
+        ..Selector::default()
+    };
+    let suspension = remarks
+        .suspend(selector.clone(), None, "ann@desk", "being rebuilt")
+        .expect("suspended");
+    let (held, free) = (share("a"), share("b"));
+    let (held, free) = block_on(async { tokio::join!(store.intent(&held), store.intent(&free)) });
+    assert_eq!(held, Err(Refused::Suspended(Box::new(suspension.clone()))));
+    free.expect("recorded");
+    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.suspensions, std::slice::from_ref(&suspension));
+
+    let ended = remarks.resume(&Ending::Selector(Selector::default()), "ann@desk");
+    assert_eq!(ended, Ok(vec![]), "another selector");
+    let ended = remarks.resume(&Ending::Ids(vec![suspension.id]), "ann@desk");
+    assert_eq!(ended, Ok(vec![suspension.clone()]));
+    block_on(store.intent(&share("a"))).expect("recorded");
+    assert_eq!(words(&store), ["suspended", "intent", "resumed", "intent"]);
+    let again = remarks.suspend(selector, Some(noon()), "ann@desk", "again");
+    assert!(again.expect("suspended").id > suspension.id);
+    block_on(store.intent(&share("c"))).expect("one that has ended by itself forbids nothing");
+}
+
+#[test]
+fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    block_on(shared(&store, "a"));
+    let mut parked = block_on(store.holdings(&scope())).expect("holdings");
+    let record = parked.images.get_mut(&image("a")).expect("a record");
+    record.parked_since = Some(noon());
+    let lesson = Lesson {
+        image: image("a"),
+        record: Some(record.clone()),
+        resolved: None,
+        note: Some(Note::Parked("reversed".into())),
+    };
+    let settle = || block_on(store.settle(&scope(), vec![lesson.clone()]));
+    settle().expect("kept");
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let unparked = remarks.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
+    assert_eq!(unparked, Ok(vec![key("a")]));
+    // Drawn from what was known before the person spoke.
+    settle().expect("kept");
+    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.images[&image("a")].parked_since, None);
+    assert_eq!(words(&store)[2..], ["parked", "unparked"]);
+    settle().expect("kept");
+    assert_eq!(words(&store)[2..], ["parked", "unparked", "parked"]);
+    // An outcome neither parks nor unparks, whatever record it brings.
+    let intent = block_on(store.intent(&share("a"))).expect("recorded");
+    let outcome = answer(intent, &share("a"), Answer::Applied);
+    block_on(store.outcome(outcome, Some(Record::default()))).expect("kept");
+    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.images[&image("a")].parked_since, Some(noon()));
+}
+
+#[test]
+fn people_take_images_in_and_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let owned = Owned::adopted("lhbp-9", false, noon());
+    remarks
+        .adopt(
+            vec![(key("a"), owned.clone()), (key("b"), owned)],
+            "ann@desk",
+            "made by hand",
+        )
+        .expect("adopted");
+    let released = remarks.release(vec![key("b"), key("c")], "ann@desk", "a mistake");
+    assert_eq!(released, Ok(vec![key("b")]));
+    let reader = Reader::open(dir.path()).expect("a reader");
+    let holdings = block_on(reader.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.images.len(), 1);
+    let owned = holdings.images[&image("a")].owned.as_ref().expect("ours");
+    assert_eq!(owned.standing, Standing::Adopted);
+    let of_b = Query {
+        images: [image("b")].into(),
+        ..Query::default()
+    };
+    let entries = reader.history(&of_b).expect("a history");
+    let words: Vec<_> = entries.iter().map(|entry| entry.event.as_str()).collect();
+    assert_eq!(words, ["adopted", "released"]);
+}
+
+#[test]
+fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let at = noon() + TimeDelta::nanoseconds(123_456_789);
+    let mut record = Record::default();
+    record.acknowledged(Permission::Share, None, false, at);
+    record.acknowledged(Permission::Cancel, None, false, at);
+    let owned = record.owned.as_mut().expect("ours");
+    owned.missing_since = Some(at);
+    owned.standing = Standing::Probable;
+    let attempt = Attempt {
+        permission: Permission::Cancel,
+        ..share("a")
+    };
+    let intent = block_on(store.intent(&attempt)).expect("recorded");
+    let outcome = answer(intent, &attempt, Answer::Applied);
+    block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
+    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.images[&image("a")], record);
+    let named = Named {
+        desired: ShareState::Shared,
+        protected: false,
+    };
+    let names = BTreeMap::from([(&attempt.key.image, named)]);
+    let seen = crate::observed::Seen::default();
+    let lessons = learn(&holdings, &seen, &names, at + TimeDelta::hours(1));
+    assert!(!lessons.is_empty());
+}
+
+#[test]
+fn the_history_is_filtered_by_what_it_is_about_and_when() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options {
+        commit: Some("0a1b2c".into()),
+        ..options()
+    };
+    let store = Store::open(dir.path(), &options, ticking()).expect("a store");
+    for name in ["a", "b", "a", "c"] {
+        block_on(shared(&store, name));
+    }
+    let find = |query: Query| block_on(store.history(query)).expect("a history");
+    let all = find(Query::default());
+    assert_eq!(all.len(), 8);
+    assert!(all.iter().zip(1..).all(|(entry, seq)| entry.seq == seq));
+    let Event::Intent(intent) = &all[0].event else {
+        panic!("{:?}", all[0])
+    };
+    assert_eq!(intent.commit.as_deref(), Some("0a1b2c"));
+    let of_a = find(Query {
+        images: [image("a")].into(),
+        events: ["intent".to_owned()].into(),
+        ..Query::default()
+    });
+    assert_eq!(of_a, [all[0].clone(), all[4].clone()]);
+    let newest = find(Query {
+        accounts: [scope().account].into(),
+        regions: [scope().region].into(),
+        limit: Some(2),
+        ..Query::default()
+    });
+    assert_eq!(newest, all[6..]);
+    let between = find(Query {
+        since: Some(all[2].at),
+        until: Some(all[4].at),
+        ..Query::default()
+    });
+    assert_eq!(between, all[2..4]);
+    let nowhere = Query {
+        regions: [crate::model::Region::new("ap-seoul").expect("a region")].into(),
+        ..Query::default()
+    };
+    assert_eq!(find(nowhere), []);
+}

@@ -1,0 +1,110 @@
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::OpenError;
+use super::files::{FILE_MODE, Files};
+use crate::model::Timestamp;
+use crate::words;
+
+/// The process that reconciles with a state directory, as its lock file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its number on `host`.
+    pub pid: u32,
+    /// The machine's name: the directory may be on a network.
+    pub host: String,
+    /// What it was started as.
+    pub command: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "process {} on {} (`{}`, since {})",
+            self.pid,
+            words::brief(&self.host),
+            words::brief(&self.command),
+            self.since.format("%Y-%m-%dT%H:%M:%SZ")
+        )
+    }
+}
+
+/// Held for as long as the process may write as the directory's one reconciler. The lock is the kernel's and goes
+/// with the process; the file and what is written in it stay, and mean nothing alone.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock, or says who has it.
+    pub(super) fn take(files: &Files, holder: &Holder) -> Result<Self, OpenError> {
+        let path = files.lock();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(|error| OpenError::io(&path, "open the lock file", &error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Held {
+                    dir: files.dir().to_owned(),
+                    holder: told(&mut file).map(Box::new),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(OpenError::io(&path, "lock it", &error)),
+        }
+        // What is written only informs; the lock is held without it.
+        let written = write(&mut file, holder);
+        written.map_err(|error| OpenError::io(&path, "write the lock file", &error))?;
+        Ok(Self { file })
+    }
+
+    /// Who holds the lock now, for people. Takes nothing where the last holder left in good order, and otherwise no
+    /// more than a look takes.
+    pub(super) fn holder(path: &Path) -> Option<Holder> {
+        let mut file = File::open(path).ok()?;
+        let holder = told(&mut file)?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(holder),
+            // The one who wrote it is gone.
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // An empty file tells readers without a look at the lock that nobody has it.
+        if let Err(error) = self.file.set_len(0) {
+            tracing::debug!(%error, "the lock file could not be emptied");
+        }
+    }
+}
+
+fn told(file: &mut File) -> Option<Holder> {
+    const BYTES_MAX: u64 = 4096;
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(BYTES_MAX).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn write(file: &mut File, holder: &Holder) -> io::Result<()> {
+    let line = serde_json::to_string(holder)?;
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{line}")
+}

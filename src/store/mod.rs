@@ -1,0 +1,215 @@
+//! STATE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is open,
+//! suspensions and the history.
+//!
+//! ```text
+//! state.db (-wal, -shm)   SQLite; `schema.sql` says what is in it
+//! owner                   whose database it is, so that neither half is taken for another installation's
+//! lock                    locked by the process that reconciles, and says which that is
+//! ```
+//!
+//! There are three ways in, and the type says which: [`Store`] reconciles, and there is one at a time; [`Remarks`] is
+//! for the short writes of people, beside a running [`Store`]; [`Reader`] cannot write. A state that cannot be trusted
+//! is refused ([`OpenError`]), never replaced by an empty one. Knows neither plans nor the API.
+
+mod chain;
+mod deeds;
+mod error;
+mod files;
+mod images;
+mod lock;
+mod open;
+mod query;
+mod reader;
+mod remarks;
+mod rows;
+mod schema;
+mod suspensions;
+mod verify;
+mod writer;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chain::Pen;
+use error::Fault;
+use files::Files;
+use lock::Lock;
+use rusqlite::Connection;
+use writer::Writer;
+
+use crate::history::{Entry, Outcome};
+use crate::host::{Attempt, Ledger, LedgerError, Recall, Refused};
+use crate::inventory::{Holdings, IntentId, Lesson, Record};
+use crate::model::{Scope, Timestamp};
+
+pub use chain::HISTORY_MAX;
+pub use error::OpenError;
+pub use lock::Holder;
+pub use query::Query;
+pub use reader::{Counts, Extent, Reader, Summary};
+pub use remarks::{Ending, Remarks};
+pub use verify::Verdict;
+
+type Now = Box<dyn Fn() -> Timestamp>;
+
+/// How to open a state directory to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What this process was started as, for others to read while it holds the lock.
+    pub command: String,
+    /// This machine's name.
+    pub host: String,
+    /// The git commit of the manifests, for the history.
+    pub commit: Option<String>,
+    /// So many entries of the history are kept.
+    pub history_max: u64,
+}
+
+impl Options {
+    /// Names the process; the rest is the usual.
+    pub fn new(command: &str, host: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            host: host.to_owned(),
+            commit: None,
+            history_max: HISTORY_MAX,
+        }
+    }
+
+    fn holder(&self, since: Timestamp) -> Holder {
+        Holder {
+            pid: std::process::id(),
+            host: self.host.clone(),
+            command: self.command.clone(),
+            since,
+        }
+    }
+}
+
+/// The state of the one process that reconciles.
+pub struct Store {
+    // In this order: the writer has ended before the lock goes.
+    writer: Writer,
+    database: PathBuf,
+    owner: String,
+    commit: RefCell<Option<String>>,
+    history_max: u64,
+    now: Now,
+    /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
+    read: RefCell<BTreeMap<Scope, u64>>,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens a directory, making it if it is not there, and keeps every other process from reconciling with it.
+    pub fn open(
+        dir: &Path,
+        options: &Options,
+        now: impl Fn() -> Timestamp + 'static,
+    ) -> Result<Self, OpenError> {
+        let files = Files::new(dir);
+        let (lock, conn, owner) = open::begin(&files, &options.holder(now()), now())?;
+        let writer = Writer::start(conn)
+            .map_err(|error| OpenError::io(dir, "start the thread that writes to it", &error))?;
+        Ok(Self {
+            writer,
+            database: files.database(),
+            owner,
+            commit: RefCell::new(options.commit.clone()),
+            history_max: options.history_max.max(1),
+            now: Box::new(now),
+            read: RefCell::default(),
+            _lock: lock,
+        })
+    }
+
+    /// The installation's id.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Says which git commit the manifests are from now on.
+    pub fn set_commit(&self, commit: Option<String>) {
+        *self.commit.borrow_mut() = commit;
+    }
+
+    /// The entries of the history that `query` picks, in order.
+    pub async fn history(&self, query: Query) -> Result<Vec<Entry>, LedgerError> {
+        self.run(move |conn| query::entries(conn, &query)).await
+    }
+
+    /// Waits for what was asked for, and leaves the directory in the best order. To drop the store does the same,
+    /// but has nobody to tell of a failure.
+    pub fn close(mut self) -> Result<(), LedgerError> {
+        self.writer
+            .close()
+            .map_err(|fault| fault.at(&self.database))
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let done = self.writer.run(work).await;
+        done.map_err(|fault| fault.at(&self.database))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (now, history_max) = ((self.now)(), self.history_max);
+        self.run(move |conn| {
+            work(&Pen {
+                conn,
+                now,
+                history_max,
+            })
+        })
+        .await
+    }
+}
+
+impl Recall for Store {
+    async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
+        let of = scope.clone();
+        let (holdings, head) = self
+            .run(move |conn| Ok((images::holdings(conn, &of)?, chain::ends(conn)?.head)))
+            .await?;
+        self.read.borrow_mut().insert(scope.clone(), head);
+        Ok(holdings)
+    }
+}
+
+impl Ledger for Store {
+    async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
+        let (attempt, commit) = (attempt.clone(), self.commit.borrow().clone());
+        self.write(move |pen| deeds::intent(pen, &attempt, commit))
+            .await
+            .map_err(Refused::Failed)?
+            .map_err(Refused::Suspended)
+    }
+
+    async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
+        self.write(move |pen| deeds::outcome(pen, outcome, record))
+            .await
+    }
+
+    async fn settle(&self, scope: &Scope, lessons: Vec<Lesson>) -> Result<(), LedgerError> {
+        // Nothing learnt: not even a transaction.
+        if lessons.is_empty() {
+            return Ok(());
+        }
+        // Lessons that do not come from holdings read here can be older than any change.
+        let read = self.read.borrow().get(scope).copied().unwrap_or(0);
+        let scope = scope.clone();
+        self.write(move |pen| deeds::settle(pen, &scope, lessons, read))
+            .await
+    }
+}
+
+#[cfg(test)]
+mod fixtures_tests;
+#[cfg(test)]
+mod ledger_tests;

@@ -1,0 +1,214 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{Fault, FaultKind, OpenError};
+use super::files::{Files, Reading};
+use super::lock::{Holder, Lock};
+use super::schema::{self, APPLICATION_ID, Label, STEPS, Step};
+use crate::model::Timestamp;
+
+/// For so long SQLite waits for another process's transaction. Ours take milliseconds.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// What a look at the directory found, with nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Never used, or given up before the first use was complete.
+    Nothing,
+    /// A sound database of the owner, with the schema version.
+    State { owner: String, version: i64 },
+}
+
+/// Looks at the directory, and refuses what cannot be trusted. Writes nothing.
+pub(super) fn inspect(files: &Files, steps: &[Step]) -> Result<Found, OpenError> {
+    if !files.check()? {
+        return Ok(Found::Nothing);
+    }
+    let path = files.database();
+    let owner_file = files.read_owner()?;
+    if owner_file.is_none() && files.has_journal()? {
+        // The first use was broken off while SQLite made the file; it sets that right when it opens it to write.
+        return Ok(Found::Nothing);
+    }
+    let witness = match (&owner_file, files.has_log()?) {
+        (Some(_), _) => Some(files.owner()),
+        (None, true) => Some(files.log()),
+        (None, false) => None,
+    };
+    match (files.database_len()?, witness) {
+        (Some(1..), _) => {}
+        (_, None) => return Ok(Found::Nothing),
+        (None, Some(witness)) => return Err(OpenError::Missing { path, witness }),
+        (Some(0), Some(witness)) => return Err(OpenError::Emptied { path, witness }),
+    }
+    read(files, |conn| {
+        let sqlite = |error| OpenError::sqlite(&path, "read it", &error);
+        let Label {
+            application_id,
+            version,
+            bare,
+        } = schema::label(conn).map_err(sqlite)?;
+        if application_id == 0 && version == 0 && bare {
+            // The first use was broken off before its first commit.
+            return match &owner_file {
+                None => Ok(Found::Nothing),
+                Some(_) => Err(OpenError::Emptied {
+                    path: path.clone(),
+                    witness: files.owner(),
+                }),
+            };
+        }
+        if application_id != APPLICATION_ID {
+            return Err(OpenError::Alien {
+                path: path.clone(),
+                application_id,
+            });
+        }
+        let known = schema::latest(steps);
+        if version > known {
+            return Err(OpenError::Newer {
+                path: path.clone(),
+                found: version,
+                known,
+            });
+        }
+        let owner = schema::owner(conn).map_err(sqlite)?;
+        match &owner_file {
+            Some(file) if *file != owner => Err(OpenError::Foreign {
+                path: files.owner(),
+                file: file.clone(),
+                database: owner,
+            }),
+            _ => Ok(Found::State { owner, version }),
+        }
+    })
+}
+
+/// Runs `work` on a connection that can write nothing and leaves no trace. The connection does not outlive the call:
+/// while no process has the database open it is read without locks, and must be read anew if one has come meanwhile.
+pub(super) fn read<T, E: From<OpenError>>(
+    files: &Files,
+    mut work: impl FnMut(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    loop {
+        let reading = files.reading()?;
+        let result = connect_to_read(files, reading)
+            .map_err(E::from)
+            .and_then(|conn| work(&conn));
+        if reading != Reading::Still || files.reading()? == Reading::Still {
+            return result;
+        }
+    }
+}
+
+fn connect_to_read(files: &Files, reading: Reading) -> Result<Connection, OpenError> {
+    let uri = files.uri(match reading {
+        Reading::Still => "mode=ro&immutable=1",
+        Reading::Live => "mode=ro&readonly_shm=1",
+        Reading::Plain => "mode=ro",
+    });
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let conn = Connection::open_with_flags(uri, flags)?;
+        harden(&conn)?;
+        Ok(conn)
+    };
+    open().map_err(|error| OpenError::sqlite(&files.database(), "open it", &error))
+}
+
+/// Opens the database for writing, making it if there is none. The caller has inspected it.
+pub(super) fn connect(files: &Files) -> Result<Connection, OpenError> {
+    let path = files.database();
+    files.make_database()?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let conn = Connection::open_with_flags(files.uri("mode=rw"), flags)?;
+        harden(&conn)?;
+        let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        // A commit has been written to disk when it returns.
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        // The store does it itself: SQLite would keep to itself whether it failed.
+        conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+        Ok((conn, mode))
+    };
+    let (conn, mode) = open().map_err(|error| OpenError::sqlite(&path, "open it", &error))?;
+    if mode != "wal" {
+        return Err(OpenError::Access {
+            path,
+            doing: "keep a write-ahead log beside it",
+            reason: format!("SQLite offers `{mode}` there"),
+            kind: std::io::ErrorKind::Unsupported,
+        });
+    }
+    Ok(conn)
+}
+
+fn harden(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // The log and its index stay when the last process leaves, so that readers need not make them.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    // A savepoint's undo record needs no space on disk, and no file handle.
+    conn.pragma_update(None, "temp_store", "MEMORY")
+}
+
+/// Opens the directory as its one process that reconciles: makes what is missing, brings the schema up to date, and
+/// sees to it that the file `owner` says what the database says. Returns the owner with the rest.
+pub(super) fn begin(
+    files: &Files,
+    holder: &Holder,
+    now: Timestamp,
+) -> Result<(Lock, Connection, String), OpenError> {
+    // Before anything is made: a directory that is refused stays as it is.
+    inspect(files, STEPS)?;
+    files.make_dir()?;
+    let lock = Lock::take(files, holder)?;
+    // Another process may have had its turn between.
+    inspect(files, STEPS)?;
+    let mut conn = connect(files)?;
+    check_pages(files, &conn)?;
+    let path = files.database();
+    schema::migrate(&mut conn, STEPS, now).map_err(|fault| broken(&path, &fault))?;
+    let owner =
+        schema::owner(&conn).map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
+    if files.read_owner()?.is_none() {
+        files.write_owner(&owner)?;
+    }
+    Ok((lock, conn, owner))
+}
+
+/// Whether each page is what it should be.
+pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenError> {
+    let path = files.database();
+    let told: String = conn
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
+    if told == "ok" {
+        return Ok(());
+    }
+    Err(OpenError::Damaged { path, detail: told })
+}
+
+fn broken(path: &Path, fault: &Fault) -> OpenError {
+    match fault.kind {
+        FaultKind::Passing => OpenError::Access {
+            path: path.to_owned(),
+            doing: "bring its schema up to date",
+            reason: fault.to_string(),
+            kind: std::io::ErrorKind::Other,
+        },
+        _ => OpenError::Damaged {
+            path: path.to_owned(),
+            detail: fault.to_string(),
+        },
+    }
+}

@@ -1,0 +1,218 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::error::{Fault, OpenError};
+use super::files::Files;
+use super::lock::{Holder, Lock};
+use super::open::{self, Found};
+use super::query::{self, Query};
+use super::schema::{self, STEPS};
+use super::verify::{self, Verdict};
+use super::{chain, images, rows, suspensions};
+use crate::history::Entry;
+use crate::host::{LedgerError, Recall};
+use crate::inventory::{Holdings, Standing, Suspension};
+use crate::model::{Scope, Timestamp};
+
+/// A state directory that is only looked at: it has no method that writes, takes no lock, makes no file, and works
+/// while another process reconciles. A directory that was never used reads as empty.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    files: Files,
+    used: bool,
+}
+
+/// A state directory at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The installation's id; `None`: the directory was never used.
+    pub owner: Option<String>,
+    /// The schema's version.
+    pub schema: i64,
+    /// The process that reconciles with it now.
+    pub holder: Option<Holder>,
+    /// Each scope that anything is known of.
+    pub scopes: BTreeMap<Scope, Counts>,
+    /// All that no person has ended; some may have ended by themselves.
+    pub suspensions: Vec<Suspension>,
+    /// The history's extent.
+    pub history: Extent,
+}
+
+/// How many images of a scope are in which condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Ours: the API acknowledged our SHARE.
+    pub acknowledged: u64,
+    /// Ours: a person took it over.
+    pub adopted: u64,
+    /// Ours in all likelihood.
+    pub probable: u64,
+    /// Left alone, because somebody else kept reversing us.
+    pub parked: u64,
+    /// Written to, and it is not known whether that took effect.
+    pub open: u64,
+}
+
+/// What of the history is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// So many entries.
+    pub entries: u64,
+    /// So many older ones were rotated away.
+    pub rotated: u64,
+    /// When the oldest was recorded.
+    pub first: Option<Timestamp>,
+    /// When the newest was recorded.
+    pub last: Option<Timestamp>,
+}
+
+impl Reader {
+    /// Looks at a directory, and refuses one that cannot be trusted.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let files = Files::new(dir);
+        let known = schema::latest(STEPS);
+        match open::inspect(&files, STEPS)? {
+            Found::State { version, .. } if version < known => Err(OpenError::Older {
+                path: files.database(),
+                found: version,
+                known,
+            }),
+            found => Ok(Self {
+                files,
+                used: found != Found::Nothing,
+            }),
+        }
+    }
+
+    /// The directory at a glance.
+    pub fn summary(&self) -> Result<Summary, LedgerError> {
+        let mut summary = self.read(summary)?;
+        summary.holder = Lock::holder(&self.files.lock());
+        Ok(summary)
+    }
+
+    /// The entries of the history that `query` picks, in order.
+    pub fn history(&self, query: &Query) -> Result<Vec<Entry>, LedgerError> {
+        self.read(|conn| query::entries(conn, query))
+    }
+
+    /// Proves that the history is as it was recorded. `None`: there is none.
+    pub fn verify(&self) -> Result<Option<Verdict>, LedgerError> {
+        self.read(|conn| verify::verify(conn).map(Some))
+    }
+
+    /// Runs `work` on one state of the database.
+    fn read<T: Default>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, LedgerError> {
+        if !self.used {
+            return Ok(T::default());
+        }
+        let path = self.files.database();
+        open::read(&self.files, |conn| {
+            let read = conn
+                .unchecked_transaction()
+                .map_err(Fault::from)
+                .and_then(|transaction| work(&transaction));
+            read.map_err(|fault| Unread::Fault(fault.at(&path)))
+        })
+        .map_err(|unread| match unread {
+            Unread::Open(error) => LedgerError(error.to_string()),
+            Unread::Fault(error) => error,
+        })
+    }
+}
+
+enum Unread {
+    Open(OpenError),
+    Fault(LedgerError),
+}
+
+impl From<OpenError> for Unread {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl Recall for Reader {
+    async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
+        self.read(|conn| images::holdings(conn, scope))
+    }
+}
+
+impl Default for Summary {
+    /// Of a directory that was never used.
+    fn default() -> Self {
+        Self {
+            owner: None,
+            schema: schema::latest(STEPS),
+            holder: None,
+            scopes: BTreeMap::new(),
+            suspensions: Vec::new(),
+            history: Extent::default(),
+        }
+    }
+}
+
+fn summary(conn: &Connection) -> Result<Summary, Fault> {
+    let mut scopes: BTreeMap<Scope, Counts> = BTreeMap::new();
+    let images = rows::all(
+        conn,
+        "SELECT account, region, standing, count(*) AS images, count(parked_since) AS parked \
+         FROM images GROUP BY account, region, standing",
+        [],
+        |row| {
+            Ok((
+                row.scope()?,
+                row.standing()?,
+                row.number("images")?,
+                row.number("parked")?,
+            ))
+        },
+    )?;
+    for (scope, standing, images, parked) in images {
+        let counts = scopes.entry(scope).or_default();
+        counts.parked += parked;
+        match standing {
+            Some(Standing::Acknowledged) => counts.acknowledged += images,
+            Some(Standing::Adopted) => counts.adopted += images,
+            Some(Standing::Probable) => counts.probable += images,
+            None => {}
+        }
+    }
+    let open = rows::all(
+        conn,
+        "SELECT account, region, count(*) AS open FROM open_intents GROUP BY account, region",
+        [],
+        |row| Ok((row.scope()?, row.number("open")?)),
+    )?;
+    for (scope, open) in open {
+        scopes.entry(scope).or_default().open = open;
+    }
+    let ends = chain::ends(conn)?;
+    let recorded = |seq| {
+        rows::first(
+            conn,
+            "SELECT at FROM history WHERE seq = ?1",
+            [rows::integer(seq)?],
+            |row| row.time("at"),
+        )
+    };
+    Ok(Summary {
+        owner: Some(schema::owner(conn)?),
+        schema: schema::label(conn)?.version,
+        holder: None,
+        scopes,
+        suspensions: suspensions::all(conn)?,
+        history: Extent {
+            entries: ends.head - ends.anchor,
+            rotated: ends.anchor,
+            first: recorded(ends.anchor + 1)?,
+            last: recorded(ends.head)?,
+        },
+    })
+}

@@ -1,0 +1,214 @@
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::chain::Pen;
+use super::error::{Fault, OpenError};
+use super::files::Files;
+use super::open::{self, Found};
+use super::schema::{self, STEPS};
+use super::suspensions::SUSPENSIONS_MAX;
+use super::{Now, Options, images, rows, suspensions};
+use crate::history::{Event, Remark, Resumed};
+use crate::host::LedgerError;
+use crate::inventory::{Owned, Record, Suspension};
+use crate::model::{ImageKey, Selector, Timestamp};
+
+/// What people say of images: `suspend`, `adopt` and their likes. Each method is one short transaction, and waits
+/// for nobody else's lock: it holds from the very next write of a process that reconciles meanwhile.
+pub struct Remarks {
+    files: Files,
+    conn: Connection,
+    history_max: u64,
+    now: Now,
+}
+
+/// Which suspensions to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Those with these ids.
+    Ids(Vec<u64>),
+    /// Those whose selector is this one exactly: to end part of a suspension would begin another.
+    Selector(Selector),
+    /// All.
+    All,
+}
+
+impl Remarks {
+    /// Opens a directory, making it if it is not there.
+    pub fn open(
+        dir: &Path,
+        options: &Options,
+        now: impl Fn() -> Timestamp + 'static,
+    ) -> Result<Self, OpenError> {
+        let files = Files::new(dir);
+        let conn = match open::inspect(&files, STEPS)? {
+            Found::State { version, .. } if version == schema::latest(STEPS) => {
+                open::connect(&files)?
+            }
+            // To make it, or to change its schema, is the work of one process at a time.
+            _ => {
+                let (_lock, conn, _) = open::begin(&files, &options.holder(now()), now())?;
+                conn
+            }
+        };
+        Ok(Self {
+            files,
+            conn,
+            history_max: options.history_max.max(1),
+            now: Box::new(now),
+        })
+    }
+
+    /// Takes images into the inventory.
+    pub fn adopt(
+        &mut self,
+        images: Vec<(ImageKey, Owned)>,
+        by: &str,
+        reason: &str,
+    ) -> Result<(), LedgerError> {
+        self.write(|pen| {
+            for (key, owned) in images {
+                let mut record = images::record(pen.conn, &key)?.unwrap_or_default();
+                record.owned = Some(owned);
+                images::set(pen.conn, &key, Some(&record))?;
+                pen.append(Event::Adopted(remark(key, by, reason)))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes images out of the inventory, and returns those that were in it. Nothing is cancelled by that.
+    pub fn release(
+        &mut self,
+        images: Vec<ImageKey>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Vec<ImageKey>, LedgerError> {
+        self.change(images, by, reason, Event::Released, |record| {
+            record.owned.take().is_some()
+        })
+    }
+
+    /// Lets images be reconciled again that were parked, and returns those that were.
+    pub fn unpark(
+        &mut self,
+        images: Vec<ImageKey>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Vec<ImageKey>, LedgerError> {
+        self.change(images, by, reason, Event::Unparked, |record| {
+            // The reversals that parked it would do so again at the next look.
+            record.writes.clear();
+            record.parked_since.take().is_some()
+        })
+    }
+
+    /// Leaves images alone from now on.
+    pub fn suspend(
+        &mut self,
+        selector: Selector,
+        until: Option<Timestamp>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Suspension, LedgerError> {
+        self.write(|pen| {
+            if let Some(until) = until.filter(|until| !rows::is_storable(*until)) {
+                return Err(Fault::request(format!(
+                    "{until} is no time that can be kept: give one before the year 10000, or none"
+                )));
+            }
+            let (over, on): (Vec<_>, Vec<_>) = suspensions::all(pen.conn)?
+                .into_iter()
+                .partition(|suspension| suspension.until.is_some_and(|until| until <= pen.now));
+            for suspension in over {
+                suspensions::remove(pen.conn, suspension.id)?;
+            }
+            if on.len() >= SUSPENSIONS_MAX {
+                return Err(Fault::request(format!(
+                    "there are {SUSPENSIONS_MAX} suspensions already: end some with `sharekeeper resume`, or \
+                     give one selector that covers many images"
+                )));
+            }
+            let suspension = suspensions::add(pen.conn, selector, until, by, reason, pen.now)?;
+            pen.append(Event::Suspended(suspension.clone()))?;
+            Ok(suspension)
+        })
+    }
+
+    /// Ends suspensions, and returns those that it ended.
+    pub fn resume(&mut self, which: &Ending, by: &str) -> Result<Vec<Suspension>, LedgerError> {
+        self.write(|pen| {
+            let mut ended = suspensions::all(pen.conn)?;
+            ended.retain(|suspension| match which {
+                Ending::Ids(ids) => ids.contains(&suspension.id),
+                Ending::Selector(selector) => suspension.selector == *selector,
+                Ending::All => true,
+            });
+            for suspension in &ended {
+                suspensions::remove(pen.conn, suspension.id)?;
+                pen.append(Event::Resumed(Resumed {
+                    id: suspension.id,
+                    by: by.to_owned(),
+                }))?;
+            }
+            Ok(ended)
+        })
+    }
+
+    /// Changes the records of those images to which `change` applies.
+    fn change(
+        &mut self,
+        images: Vec<ImageKey>,
+        by: &str,
+        reason: &str,
+        event: impl Fn(Remark) -> Event,
+        change: impl Fn(&mut Record) -> bool,
+    ) -> Result<Vec<ImageKey>, LedgerError> {
+        self.write(|pen| {
+            let mut changed = Vec::new();
+            for key in images {
+                let Some(mut record) = images::record(pen.conn, &key)? else {
+                    continue;
+                };
+                if !change(&mut record) {
+                    continue;
+                }
+                let record = (!record.is_spent(pen.now)).then_some(record);
+                images::set(pen.conn, &key, record.as_ref())?;
+                pen.append(event(remark(key.clone(), by, reason)))?;
+                changed.push(key);
+            }
+            Ok(changed)
+        })
+    }
+
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault>,
+    ) -> Result<T, LedgerError> {
+        let now = (self.now)();
+        let history_max = self.history_max;
+        let written = || {
+            let transaction = self
+                .conn
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&Pen {
+                conn: &transaction,
+                now,
+                history_max,
+            })?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        written().map_err(|fault: Fault| fault.at(&self.files.database()))
+    }
+}
+
+fn remark(key: ImageKey, by: &str, reason: &str) -> Remark {
+    Remark {
+        key,
+        by: by.to_owned(),
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,141 @@
+//! Between values and columns.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Params, Row};
+
+use super::error::Fault;
+use crate::inventory::Standing;
+use crate::model::{AccountName, ImageId, Permission, Region, Scope, Timestamp};
+
+/// A time as text, exact, and ordered as the times are.
+pub(super) fn stamp(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Nanos, true)
+}
+
+/// Whether [`stamp`] can be read back and keeps the order: a year has four digits.
+pub(super) fn is_storable(at: Timestamp) -> bool {
+    unstamp(&stamp(at)) == Some(at)
+}
+
+fn unstamp(text: &str) -> Option<Timestamp> {
+    let at = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(at.with_timezone(&Utc))
+}
+
+/// Reads all rows that `sql` gives.
+pub(super) fn all<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Cells<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(&Cells(row))?);
+    }
+    Ok(found)
+}
+
+/// Reads the first row that `sql` gives, if it gives one.
+pub(super) fn first<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Cells<'_>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(|row| read(&Cells(row))).transpose()
+}
+
+/// A row whose columns are read by name, and by meaning.
+pub(super) struct Cells<'a>(&'a Row<'a>);
+
+impl Cells<'_> {
+    pub(super) fn get<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
+        Ok(self.0.get(column)?)
+    }
+
+    /// A column that `meaning` can make sense of.
+    pub(super) fn parse<T>(
+        &self,
+        column: &str,
+        meaning: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Fault> {
+        let text: String = self.get(column)?;
+        meaning(&text).ok_or_else(|| Fault::unreadable(format_args!("{column} `{text}`")))
+    }
+
+    fn parse_some<T>(
+        &self,
+        column: &str,
+        meaning: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Fault> {
+        match self.get::<Option<String>>(column)? {
+            Some(_) => self.parse(column, meaning).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn time(&self, column: &str) -> Result<Timestamp, Fault> {
+        self.parse(column, unstamp)
+    }
+
+    pub(super) fn some_time(&self, column: &str) -> Result<Option<Timestamp>, Fault> {
+        self.parse_some(column, unstamp)
+    }
+
+    /// A number of the history, or a count.
+    pub(super) fn number(&self, column: &str) -> Result<u64, Fault> {
+        let number: i64 = self.get(column)?;
+        u64::try_from(number).map_err(|_| Fault::unreadable(format_args!("{column} {number}")))
+    }
+
+    pub(super) fn image(&self) -> Result<ImageId, Fault> {
+        self.parse("image", |text| ImageId::new(text).ok())
+    }
+
+    pub(super) fn scope(&self) -> Result<Scope, Fault> {
+        Ok(Scope {
+            account: self.parse("account", AccountName::new)?,
+            region: self.parse("region", |text| Region::new(text).ok())?,
+        })
+    }
+
+    pub(super) fn permission(&self) -> Result<Permission, Fault> {
+        self.parse("permission", |text| {
+            [Permission::Share, Permission::Cancel]
+                .into_iter()
+                .find(|permission| permission.as_str() == text)
+        })
+    }
+
+    pub(super) fn standing(&self) -> Result<Option<Standing>, Fault> {
+        self.parse_some("standing", |text| {
+            [
+                Standing::Acknowledged,
+                Standing::Adopted,
+                Standing::Probable,
+            ]
+            .into_iter()
+            .find(|standing| word(*standing) == text)
+        })
+    }
+}
+
+/// The word for a standing, as in the schema.
+pub(super) const fn word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Acknowledged => "acknowledged",
+        Standing::Adopted => "adopted",
+        Standing::Probable => "probable",
+    }
+}
+
+/// As SQLite counts.
+pub(super) fn integer(number: u64) -> Result<i64, Fault> {
+    i64::try_from(number).map_err(|_| Fault::request(format!("{number} is out of range")))
+}

@@ -1,0 +1,181 @@
+//! Group commit. One thread owns the connection; what has been asked for while a transaction is written to disk goes
+//! into the next one, so that the cost of a commit is shared by all who wait for it.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::{Fault, FaultKind};
+
+/// So many requests can wait. More callers than that wait for a place.
+const QUEUE_MAX: usize = 1_024;
+/// So many requests share a transaction.
+const BATCH_MAX: usize = 256;
+/// After so many requests the log is written back into the database, which bounds it to some tens of megabytes.
+const CHECKPOINT_AFTER: usize = 1_000;
+
+/// Tells the caller, once it is known whether the transaction was committed.
+type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
+/// Does its part in the transaction, if there is one. A fault undoes this part alone, unless the transaction is lost.
+type Job = Box<dyn FnOnce(Result<&Connection, Fault>) -> (Result<(), Fault>, Answer) + Send>;
+
+/// The handle on the thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<Result<(), Fault>>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(conn: Connection) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let thread = thread::Builder::new()
+            .name("store".into())
+            .spawn(move || run(conn, queue))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Runs `work` in a transaction, and returns when that is on disk. A caller that stops waiting does not undo it.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |conn| {
+            let value = conn.and_then(work);
+            let done = value.as_ref().map(|_| ()).map_err(Fault::clone);
+            let answer: Answer = Box::new(move |committed| {
+                // Nobody waits any longer: nothing to tell.
+                let _ = reply.send(committed.and(value));
+            });
+            (done, answer)
+        });
+        let gone = || Fault::broken("the store has been closed");
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(job).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Waits for what was asked for, writes the log back, and ends the thread.
+    pub(super) fn close(&mut self) -> Result<(), Fault> {
+        self.jobs = None;
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(Fault::broken("the store's thread panicked")),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Err(fault) = self.close() {
+            tracing::warn!(%fault, "the state was not closed in good order; nothing that was acknowledged is lost");
+        }
+    }
+}
+
+fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) -> Result<(), Fault> {
+    // What a later write would be built on is no longer certain, and to write again what the disk refused once can
+    // seem to succeed: the kernel may have dropped the pages that it could not write.
+    let mut poison: Option<Fault> = None;
+    let mut since_checkpoint = 0;
+    while let Some(first) = queue.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH_MAX
+            && let Ok(job) = queue.try_recv()
+        {
+            batch.push(job);
+        }
+        let size = batch.len();
+        let result = match &poison {
+            Some(fault) => refuse(batch, fault),
+            None => commit(&mut conn, batch),
+        };
+        since_checkpoint += size;
+        let result = result.and_then(|()| {
+            if since_checkpoint < CHECKPOINT_AFTER {
+                return Ok(());
+            }
+            since_checkpoint = 0;
+            checkpoint(&conn, "PASSIVE")
+        });
+        if let Err(fault) = result
+            && fault.kind == FaultKind::Broken
+            && poison.is_none()
+        {
+            tracing::error!(%fault, "the state can no longer be written");
+            poison = Some(Fault::broken(format!(
+                "no more is written since an earlier failure ({fault}): see to the disk, then start again"
+            )));
+        }
+    }
+    match poison {
+        Some(fault) => Err(fault),
+        None => checkpoint(&conn, "TRUNCATE"),
+    }
+}
+
+/// Runs the jobs in one transaction, and tells each caller once that is on disk.
+fn commit(conn: &mut Connection, batch: Vec<Job>) -> Result<(), Fault> {
+    let transaction = match conn.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => transaction,
+        Err(error) => return refuse(batch, &Fault::from(error)),
+    };
+    let mut lost: Result<(), Fault> = Ok(());
+    let mut answers = Vec::with_capacity(batch.len());
+    for job in batch {
+        let on = lost.clone().map(|()| &*transaction);
+        let begun = on.and_then(|conn| {
+            conn.execute_batch("SAVEPOINT job")?;
+            Ok(conn)
+        });
+        let (done, answer) = job(begun);
+        answers.push(answer);
+        lost = lost.and_then(|()| part(&transaction, done));
+    }
+    let committed = lost.and_then(|()| {
+        transaction.commit().map_err(|error| {
+            let fault = Fault::from(error);
+            match fault.kind {
+                FaultKind::Passing => fault,
+                _ => Fault::broken(fault.to_string()),
+            }
+        })
+    });
+    for answer in answers {
+        answer(committed.clone());
+    }
+    committed
+}
+
+/// Keeps a job's part, or undoes it. An error is that of the whole transaction.
+fn part(transaction: &Connection, done: Result<(), Fault>) -> Result<(), Fault> {
+    match done {
+        Ok(()) => Ok(transaction.execute_batch("RELEASE job")?),
+        // SQLite undoes all of a transaction after some failures.
+        Err(fault) if fault.kind == FaultKind::Broken || transaction.is_autocommit() => Err(fault),
+        Err(_) => Ok(transaction.execute_batch("ROLLBACK TO job; RELEASE job")?),
+    }
+}
+
+fn refuse(batch: Vec<Job>, fault: &Fault) -> Result<(), Fault> {
+    for job in batch {
+        let (_, answer) = job(Err(fault.clone()));
+        answer(Err(fault.clone()));
+    }
+    Err(fault.clone())
+}
+
+/// Writes the log back into the database.
+fn checkpoint(conn: &Connection, mode: &str) -> Result<(), Fault> {
+    // It does less where readers are in the way; that is no failure.
+    conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
+    Ok(())
+}
