@@ -127,7 +127,7 @@ impl Pen<'_> {
         let step = (self.history_max / STEPS).max(1);
         let mut cut = ends.anchor + (count - self.history_max).max(step).min(count);
         if count < self.history_max.saturating_mul(PINNED_MAX)
-            && let Some(open) = images::oldest_open(self.conn)?
+            && let Some(open) = images::oldest_open(self.conn, ends.anchor)?
         {
             cut = cut.min(open.saturating_sub(1));
         }

@@ -1,1 +1,211 @@
+//! S18, D4 and D6: images of the files as a crash can leave them, each of which must open as the state before or
+//! after the commit that was under way.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::fixtures_tests::{
+    answer, block_on, dump, image, key, noon, open, options, scope, share, ticking,
+};
+use super::{Ending, Remarks, Store, Verdict};
+use crate::history::Answer;
+use crate::host::{Attempt, Ledger, Recall};
+use crate::inventory::{IntentId, Lesson, Note, Owned, Record};
+use crate::model::{Permission, Selector};
+
+const WAL_HEADER: usize = 32;
+const WAL_FRAME: usize = 24 + 4096;
+
+/// What the disk holds.
+#[derive(Clone, PartialEq, Eq)]
+struct Image {
+    database: Vec<u8>,
+    log: Vec<u8>,
+}
+
+impl Image {
+    fn of(dir: &Path) -> Self {
+        let read = |name| fs::read(dir.join(name)).unwrap_or_default();
+        Self {
+            database: read("state.db"),
+            log: read("state.db-wal"),
+        }
+    }
+
+    /// Lays it out in a directory of its own. The index of the log is gone with the machine's memory.
+    fn lay(&self, owner: Option<&str>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("state.db"), &self.database).expect("written");
+        fs::write(dir.path().join("state.db-wal"), &self.log).expect("written");
+        if let Some(owner) = owner {
+            fs::write(dir.path().join("owner"), owner).expect("written");
+        }
+        dir
+    }
+}
+
+/// Where a write of the log can stop: at each frame, and at some bytes between.
+fn cuts(from: usize, to: usize, dice: &mut fastrand::Rng) -> Vec<usize> {
+    let frames = (WAL_HEADER..to).step_by(WAL_FRAME);
+    let mut cuts: Vec<_> = frames.filter(|cut| (from..to).contains(cut)).collect();
+    cuts.extend((0..4).map(|_| dice.usize(from..to)));
+    cuts.extend([from, to - 1]);
+    cuts
+}
+
+/// What a crash can leave between two images of which only the log differs: a beginning of what was written, and
+/// after it what stood there before, nothing, or zeros.
+fn torn(before: &Image, after: &Image, dice: &mut fastrand::Rng) -> Vec<Image> {
+    let same = before.log.iter().zip(&after.log);
+    let from = same.take_while(|(old, new)| old == new).count();
+    let mut images = Vec::new();
+    for cut in cuts(from, after.log.len(), dice) {
+        let written = &after.log[..cut];
+        let stood = before.log.get(cut..).unwrap_or_default();
+        let zeros = vec![0; after.log.len() - cut];
+        let rest = [stood, &[], &zeros][dice.usize(..3)];
+        images.push(Image {
+            database: before.database.clone(),
+            log: [written, rest].concat(),
+        });
+    }
+    images
+}
+
+type OpenIntents = BTreeMap<&'static str, (IntentId, Attempt)>;
+
+/// One commit of a random kind.
+fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut fastrand::Rng) {
+    let name = ["a", "b", "c"][dice.usize(..3)];
+    match dice.u8(..6) {
+        0 => {
+            let owned = Owned::adopted("lhbp-3", dice.bool(), noon());
+            let adopted = remarks.adopt(vec![(key(name), owned)], "ann@desk", "by hand");
+            adopted.expect("adopted");
+        }
+        1 => {
+            let lesson = Lesson {
+                image: image(name),
+                record: dice.bool().then(|| Record {
+                    parked_since: Some(noon()),
+                    ..Record::default()
+                }),
+                resolved: open.remove(name).map(|(intent, _)| (intent, dice.bool())),
+                note: Some(Note::Parked("reversed".into())),
+            };
+            block_on(store.holdings(&scope())).expect("holdings");
+            block_on(store.settle(&scope(), vec![lesson])).expect("kept");
+        }
+        2 => {
+            let ended = remarks.resume(&Ending::All, "ann@desk").expect("ended");
+            if ended.is_empty() {
+                let until = Some(noon());
+                let suspended = remarks.suspend(Selector::default(), until, "ann@desk", "so");
+                suspended.expect("suspended");
+            }
+        }
+        _ => {
+            if let Some((intent, attempt)) = open.remove(name) {
+                let mut record = Record::default();
+                record.acknowledged(attempt.permission, Some("lhbp-1"), false, noon());
+                let outcome = answer(intent, &attempt, Answer::Applied);
+                block_on(store.outcome(outcome, Some(record))).expect("kept");
+            } else {
+                let attempt = Attempt {
+                    permission: [Permission::Share, Permission::Cancel][dice.usize(..2)],
+                    ..share(name)
+                };
+                let intent = block_on(store.intent(&attempt)).expect("recorded");
+                open.insert(name, (intent, attempt));
+            }
+        }
+    }
+}
+
+#[test]
+fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let owner = store.owner().to_owned();
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut dice = fastrand::Rng::with_seed(7);
+    let mut open_intents = OpenIntents::new();
+    let mut images = 0;
+    for turn in 0..40 {
+        let before = Image::of(dir.path());
+        let (was, _) = dump(dir.path()).expect("readable");
+        if turn % 10 == 9 {
+            // The log is written back, and the next commit begins it anew over what stands in it.
+            let conn = super::open::connect(&super::files::Files::new(dir.path())).expect("open");
+            let written = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            written.expect("written back");
+            let after = Image::of(dir.path());
+            assert!(before.log == after.log);
+            for _ in 0..10 {
+                let cut = dice.usize(..=after.database.len());
+                let stood = before.database.get(cut..).unwrap_or_default();
+                let torn = Image {
+                    database: [&after.database[..cut], stood].concat(),
+                    log: after.log.clone(),
+                };
+                let laid = torn.lay(Some(&owner));
+                assert_eq!(dump(laid.path()).expect("readable").0, was);
+            }
+        }
+        let before = Image::of(dir.path());
+        step(&store, &mut remarks, &mut open_intents, &mut dice);
+        let after = Image::of(dir.path());
+        assert!(before.database == after.database, "only the log is written");
+        let (is, _) = dump(dir.path()).expect("readable");
+        for torn in torn(&before, &after, &mut dice) {
+            let laid = torn.lay(Some(&owner));
+            let (found, verdict) = dump(laid.path()).expect("readable");
+            assert!(
+                found == was || found == is,
+                "turn {turn}: neither before nor after"
+            );
+            assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+            images += 1;
+            if images % 50 == 0 {
+                let store = Store::open(laid.path(), &options(), ticking()).expect("a store");
+                block_on(store.intent(&share("z"))).expect("recorded");
+                drop(store);
+                let (_, verdict) = dump(laid.path()).expect("readable");
+                assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+            }
+        }
+    }
+    assert!(images > 300, "{images}");
+}
+
+#[test]
+fn s18_d4_a_first_use_that_was_broken_off_is_begun_again() {
+    let made = tempfile::tempdir().expect("a directory");
+    let store = open(made.path());
+    let whole = Image::of(made.path());
+    drop(store);
+    let header = Image {
+        database: whole.database[..4096].to_vec(),
+        log: Vec::new(),
+    };
+    let nothing = Image {
+        database: Vec::new(),
+        log: Vec::new(),
+    };
+    assert!(
+        header.database == whole.database,
+        "the schema is in the log"
+    );
+    let mut images = torn(&header, &whole, &mut fastrand::Rng::with_seed(7));
+    images.extend([nothing, header, whole]);
+    for image in images {
+        let laid = image.lay(None);
+        fs::write(laid.path().join("owner.new"), "half").expect("written");
+        let store = Store::open(laid.path(), &options(), ticking()).expect("a store");
+        block_on(store.intent(&share("a"))).expect("recorded");
+        let owner = store.owner().to_owned();
+        drop(store);
+        assert_eq!(open(laid.path()).owner(), owner);
+    }
+}

@@ -153,9 +153,12 @@ impl OpenError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 io::ErrorKind::ResourceBusy
             }
-            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => {
-                io::ErrorKind::Other
-            }
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::OutOfMemory
+                | ErrorCode::FileLockingProtocolFailed,
+            ) => io::ErrorKind::Other,
             // A missing table, a wrong type, a page that is none: the content is not what it was.
             _ => {
                 return Self::Damaged {

@@ -8,9 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{TimeDelta, TimeZone, Utc};
+use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-use super::{Options, Store};
+use super::error::Fault;
+use super::files::Files;
+use super::open::Index;
+use super::verify::{Verdict, verify};
+use super::{OpenError, Options, Store};
 use crate::history::{Answer, Outcome};
 use crate::host::Attempt;
 use crate::inventory::IntentId;
@@ -110,4 +115,45 @@ pub(super) fn files(dir: &Path) -> BTreeMap<String, (usize, String)> {
             (name, (content.len(), digest))
         })
         .collect()
+}
+
+/// All that a database says, and whether its history holds together.
+pub(super) fn dump(dir: &Path) -> Result<(String, Verdict), OpenError> {
+    let files = Files::new(dir);
+    super::open::read(&files, Index::Leave, |conn| {
+        let told = contents(conn).and_then(|text| Ok((text, verify(conn)?)));
+        told.map_err(|fault| OpenError::Damaged {
+            path: files.database(),
+            detail: fault.to_string(),
+        })
+    })
+}
+
+fn contents(conn: &Connection) -> Result<String, Fault> {
+    let mut text = String::new();
+    for table in [
+        "about",
+        "images",
+        "open_intents",
+        "suspensions",
+        "history",
+        "chain",
+    ] {
+        let mut statement = conn.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2, 3"))?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            for column in 0..columns {
+                text.push_str(&format!("{table} {:?} ", row.get_ref(column)?));
+            }
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+/// A connection past the store, as a person with sqlite3 has.
+pub(super) fn by_hand(dir: &Path, sql: &str) {
+    let conn = Connection::open(dir.join("state.db")).expect("a database");
+    conn.execute_batch(sql).expect("done");
 }

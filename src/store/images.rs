@@ -189,9 +189,12 @@ pub(super) fn close(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The entry of the oldest open intent.
-pub(super) fn oldest_open(conn: &Connection) -> Result<Option<u64>, Fault> {
-    let oldest: Option<i64> =
-        conn.query_row("SELECT min(intent) FROM open_intents", [], |row| row.get(0))?;
+/// The oldest entry after `anchor` that is of an open intent.
+pub(super) fn oldest_open(conn: &Connection, anchor: u64) -> Result<Option<u64>, Fault> {
+    let oldest: Option<i64> = conn.query_row(
+        "SELECT min(intent) FROM open_intents WHERE intent > ?1",
+        [integer(anchor)?],
+        |row| row.get(0),
+    )?;
     Ok(oldest.and_then(|intent| u64::try_from(intent).ok()))
 }

@@ -66,9 +66,10 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(OpenError::io(&path, "lock it", &error)),
         }
-        // What is written only informs; the lock is held without it.
-        let written = write(&mut file, holder);
-        written.map_err(|error| OpenError::io(&path, "write the lock file", &error))?;
+        // It only informs; on a full disk the lock is held without it.
+        if let Err(error) = write(&mut file, holder) {
+            tracing::warn!(%error, file = %path.display(), "the lock file does not say who holds it");
+        }
         Ok(Self { file })
     }
 

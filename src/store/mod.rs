@@ -210,6 +210,14 @@ impl Ledger for Store {
 }
 
 #[cfg(test)]
+mod chain_tests;
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod fixtures_tests;
 #[cfg(test)]
 mod ledger_tests;
+#[cfg(test)]
+mod process_tests;
+#[cfg(test)]
+mod refusal_tests;

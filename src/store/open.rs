@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{Fault, FaultKind, OpenError};
 use super::files::{Files, Reading};
@@ -22,8 +22,17 @@ pub(super) enum Found {
     State { owner: String, version: i64 },
 }
 
-/// Looks at the directory, and refuses what cannot be trusted. Writes nothing.
-pub(super) fn inspect(files: &Files, steps: &[Step]) -> Result<Found, OpenError> {
+/// What a reader does with the index of the log, which is scratch space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Index {
+    /// Leaves it as it is, at whatever cost.
+    Leave,
+    /// Puts it in order where it is not.
+    Mend,
+}
+
+/// Looks at the directory, and refuses what cannot be trusted. Writes nothing that has any meaning.
+pub(super) fn inspect(files: &Files, steps: &[Step], index: Index) -> Result<Found, OpenError> {
     if !files.check()? {
         return Ok(Found::Nothing);
     }
@@ -44,7 +53,7 @@ pub(super) fn inspect(files: &Files, steps: &[Step]) -> Result<Found, OpenError>
         (None, Some(witness)) => return Err(OpenError::Missing { path, witness }),
         (Some(0), Some(witness)) => return Err(OpenError::Emptied { path, witness }),
     }
-    read(files, |conn| {
+    read(files, index, |conn| {
         let sqlite = |error| OpenError::sqlite(&path, "read it", &error);
         let Label {
             application_id,
@@ -87,15 +96,16 @@ pub(super) fn inspect(files: &Files, steps: &[Step]) -> Result<Found, OpenError>
     })
 }
 
-/// Runs `work` on a connection that can write nothing and leaves no trace. The connection does not outlive the call:
+/// Runs `work` on a connection that can write nothing. The connection does not outlive the call:
 /// while no process has the database open it is read without locks, and must be read anew if one has come meanwhile.
 pub(super) fn read<T, E: From<OpenError>>(
     files: &Files,
+    index: Index,
     mut work: impl FnMut(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
     loop {
         let reading = files.reading()?;
-        let result = connect_to_read(files, reading)
+        let result = connect_to_read(files, reading, index)
             .map_err(E::from)
             .and_then(|conn| work(&conn));
         if reading != Reading::Still || files.reading()? == Reading::Still {
@@ -104,21 +114,31 @@ pub(super) fn read<T, E: From<OpenError>>(
     }
 }
 
-fn connect_to_read(files: &Files, reading: Reading) -> Result<Connection, OpenError> {
-    let uri = files.uri(match reading {
-        Reading::Still => "mode=ro&immutable=1",
-        Reading::Live => "mode=ro&readonly_shm=1",
-        Reading::Plain => "mode=ro",
-    });
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || {
-        let conn = Connection::open_with_flags(uri, flags)?;
+fn connect_to_read(files: &Files, reading: Reading, index: Index) -> Result<Connection, OpenError> {
+    let open = |query| {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(files.uri(query), flags)?;
         harden(&conn)?;
+        // The first read is what opens the files.
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(conn)
     };
-    open().map_err(|error| OpenError::sqlite(&files.database(), "open it", &error))
+    let opened = match (reading, index) {
+        (Reading::Still, _) => open("mode=ro&immutable=1"),
+        (Reading::Live, Index::Leave) => match open("mode=ro&readonly_shm=1") {
+            // SQLite cannot do it so where a crash has left a log without a beginning.
+            Err(error) if is_protocol(&error) => open("mode=ro"),
+            opened => opened,
+        },
+        (Reading::Live, Index::Mend) | (Reading::Plain, _) => open("mode=ro"),
+    };
+    opened.map_err(|error| OpenError::sqlite(&files.database(), "open it", &error))
+}
+
+fn is_protocol(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::FileLockingProtocolFailed)
 }
 
 /// Opens the database for writing, making it if there is none. The caller has inspected it.
@@ -169,11 +189,11 @@ pub(super) fn begin(
     now: Timestamp,
 ) -> Result<(Lock, Connection, String), OpenError> {
     // Before anything is made: a directory that is refused stays as it is.
-    inspect(files, STEPS)?;
+    inspect(files, STEPS, Index::Mend)?;
     files.make_dir()?;
     let lock = Lock::take(files, holder)?;
     // Another process may have had its turn between.
-    inspect(files, STEPS)?;
+    inspect(files, STEPS, Index::Mend)?;
     let mut conn = connect(files)?;
     check_pages(files, &conn)?;
     let path = files.database();

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::error::{Fault, OpenError};
 use super::files::Files;
 use super::lock::{Holder, Lock};
-use super::open::{self, Found};
+use super::open::{self, Found, Index};
 use super::query::{self, Query};
 use super::schema::{self, STEPS};
 use super::verify::{self, Verdict};
@@ -74,7 +74,7 @@ impl Reader {
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let known = schema::latest(STEPS);
-        match open::inspect(&files, STEPS)? {
+        match open::inspect(&files, STEPS, Index::Leave)? {
             Found::State { version, .. } if version < known => Err(OpenError::Older {
                 path: files.database(),
                 found: version,
@@ -113,7 +113,7 @@ impl Reader {
             return Ok(T::default());
         }
         let path = self.files.database();
-        open::read(&self.files, |conn| {
+        open::read(&self.files, Index::Leave, |conn| {
             let read = conn
                 .unchecked_transaction()
                 .map_err(Fault::from)

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::chain::Pen;
 use super::error::{Fault, OpenError};
 use super::files::Files;
-use super::open::{self, Found};
+use super::open::{self, Found, Index};
 use super::schema::{self, STEPS};
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{Now, Options, images, rows, suspensions};
@@ -42,7 +42,7 @@ impl Remarks {
         now: impl Fn() -> Timestamp + 'static,
     ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
-        let conn = match open::inspect(&files, STEPS)? {
+        let conn = match open::inspect(&files, STEPS, Index::Mend)? {
             Found::State { version, .. } if version == schema::latest(STEPS) => {
                 open::connect(&files)?
             }

@@ -77,16 +77,21 @@ pub(super) fn verify(conn: &Connection) -> Result<Verdict, Fault> {
         }
         (seq, hash) = (expected, kept);
     }
-    if (seq, hash) != (ends.head, ends.head_hash) {
-        let why = if seq < ends.head {
-            format!(
-                "it is missing: the history should end with entry {}",
-                ends.head
-            )
-        } else {
-            "it is not the one that the history should end with".into()
-        };
-        return Ok(broken((seq + 1).min(ends.head), &why));
+    if seq < ends.head {
+        let why = format!(
+            "it is missing: the history should end with entry {}",
+            ends.head
+        );
+        return Ok(broken(seq + 1, &why));
+    }
+    if seq > ends.head {
+        return Ok(broken(
+            ends.head + 1,
+            "it stands after the end of the chain",
+        ));
+    }
+    if hash != ends.head_hash {
+        return Ok(broken(seq, "it is not the entry that the chain ends with"));
     }
     Ok(Verdict::Sound {
         entries: ends.head - ends.anchor,

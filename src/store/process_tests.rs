@@ -1,0 +1,247 @@
+//! What takes a process of its own: who holds the lock, being killed, limits and modes. The child is this test binary
+//! again, told by the environment what to do.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::fixtures_tests::{block_on, dump, open, options, share, ticking};
+use super::{Ending, OpenError, Query, Reader, Remarks, Store, Verdict};
+use crate::host::{Ledger, Refused};
+
+const ROLE: &str = "SHAREKEEPER_TEST_ROLE";
+const DIR: &str = "SHAREKEEPER_TEST_DIR";
+
+/// Starts this binary in a role, under a shell that has run `limits`.
+fn child(role: &str, dir: &Path, limits: &str) -> Child {
+    Command::new("sh")
+        .arg("-c")
+        .arg(format!("{limits} exec \"$0\" \"$@\""))
+        .arg(std::env::current_exe().expect("this binary"))
+        .args(["--exact", "store::process_tests::in_a_role", "--nocapture"])
+        .env(ROLE, role)
+        .env(DIR, dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // Its harness complains there when we stop listening.
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a child")
+}
+
+/// The lines that it says to us; the test harness says others.
+fn lines(child: &mut Child) -> impl Iterator<Item = String> {
+    let out = BufReader::new(child.stdout.take().expect("its output"));
+    out.lines().map_while(Result::ok).filter_map(|line| {
+        let at = line.find("> ")?;
+        Some(line[at + 2..].to_owned())
+    })
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    writeln!(out, "> {line}")
+        .and_then(|()| out.flush())
+        .expect("said");
+}
+
+#[test]
+fn in_a_role() {
+    let (Ok(role), Ok(dir)) = (std::env::var(ROLE), std::env::var(DIR)) else {
+        return;
+    };
+    let dir = Path::new(&dir);
+    match role.as_str() {
+        "hold" => {
+            let store = open(dir);
+            block_on(store.intent(&share("held"))).expect("recorded");
+            say("holding");
+            let _ = std::io::stdin().read(&mut [0]);
+        }
+        "write" => {
+            let store = open(dir);
+            for attempt in 0.. {
+                match block_on(store.intent(&share(&format!("a{attempt}")))) {
+                    Ok(intent) => say(&intent.0.to_string()),
+                    Err(refused) => {
+                        say(&refused.to_string());
+                        let again = block_on(store.intent(&share("again")));
+                        say(&again.expect_err("refused").to_string());
+                        say(&store.close().expect_err("told").to_string());
+                        break;
+                    }
+                }
+            }
+        }
+        "starve" => {
+            let mut taken = Vec::new();
+            while let Ok(file) = fs::File::open("/dev/null") {
+                taken.push(file);
+            }
+            for error in [
+                Reader::open(dir).err(),
+                Store::open(dir, &options(), ticking()).err(),
+            ] {
+                drop(taken.pop());
+                say(&error.expect("refused").to_string());
+            }
+        }
+        other => panic!("no such role: {other}"),
+    }
+}
+
+#[test]
+fn d9_the_second_process_is_told_who_holds_the_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut holding = child("hold", dir.path(), "");
+    assert_eq!(lines(&mut holding).next().as_deref(), Some("holding"));
+    let error = Store::open(dir.path(), &options(), ticking()).err();
+    let Some(OpenError::Held {
+        holder: Some(holder),
+        ..
+    }) = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(holder.pid, holding.id());
+    let text = error.as_ref().expect("an error").to_string();
+    for part in [
+        "build-7",
+        "reconcile manifests",
+        "since 2026-03-01T12:00:0",
+        "wait until",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    // Readers and short writes of people do not wait for it.
+    let reader = Reader::open(dir.path()).expect("a reader");
+    let summary = reader.summary().expect("a summary");
+    assert_eq!(summary.holder.as_ref(), Some(holder.as_ref()));
+    assert_eq!(summary.history.entries, 1);
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let suspended = remarks.suspend(Default::default(), None, "ann@desk", "so");
+    let ended = remarks.resume(
+        &Ending::Ids(vec![suspended.expect("suspended").id]),
+        "ann@desk",
+    );
+    assert_eq!(ended.expect("ended").len(), 1);
+    drop(remarks);
+
+    holding.kill().expect("killed");
+    holding.wait().expect("gone");
+    // What is written in the lock file means nothing once the process is gone.
+    assert!(
+        !fs::read(dir.path().join("lock"))
+            .expect("the file")
+            .is_empty()
+    );
+    assert_eq!(reader.summary().expect("a summary").holder, None);
+    assert_eq!(reader.summary().expect("a summary").history.entries, 3);
+    drop(open(dir.path()));
+    assert_eq!(
+        reader
+            .verify()
+            .map(|verdict| matches!(verdict, Some(Verdict::Sound { .. }))),
+        Ok(true)
+    );
+}
+
+#[test]
+fn s9_d4_what_was_acknowledged_before_kill_9_is_there() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for round in 1..=3 {
+        let mut writing = child("write", dir.path(), "");
+        let told: Vec<u64> = lines(&mut writing)
+            .take(20 * round)
+            .map(|line| line.parse().expect(&line))
+            .collect();
+        writing.kill().expect("killed");
+        writing.wait().expect("gone");
+        let reader = Reader::open(dir.path()).expect("a reader");
+        let entries = reader.history(&Query::default()).expect("a history");
+        for seq in told {
+            assert!(entries.iter().any(|entry| entry.seq == seq), "{seq}");
+        }
+        let (_, verdict) = dump(dir.path()).expect("readable");
+        assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    }
+}
+
+#[test]
+fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // A limit on the size of files makes `write` fail with an error that is not the lack of space.
+    let mut writing = child("write", dir.path(), "trap '' XFSZ; ulimit -f 400;");
+    let told: Vec<_> = lines(&mut writing).collect();
+    writing.wait().expect("gone");
+    let (seqs, errors) = told.split_at(told.len() - 3);
+    assert!(!seqs.is_empty());
+    assert!(errors[0].contains("disk I/O error"), "{errors:?}");
+    for error in &errors[1..] {
+        assert!(
+            error.contains("no more is written since an earlier failure"),
+            "{errors:?}"
+        );
+    }
+    let store = open(dir.path());
+    let entries = block_on(store.history(Query::default())).expect("a history");
+    let kept: Vec<_> = entries.iter().map(|entry| entry.seq.to_string()).collect();
+    assert!(kept.starts_with(seqs), "{kept:?} {seqs:?}");
+    let free: Result<_, Refused> = block_on(store.intent(&share("b")));
+    free.expect("recorded");
+}
+
+#[test]
+fn d14_with_umask_0_the_files_are_still_the_owners_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = dir.path().join("state");
+    let mut holding = child("hold", &state, "umask 000;");
+    assert_eq!(lines(&mut holding).next().as_deref(), Some("holding"));
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&state).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        names.push(
+            path.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned(),
+        );
+    }
+    names.sort();
+    assert_eq!(
+        names,
+        ["lock", "owner", "state.db", "state.db-shm", "state.db-wal"]
+    );
+    drop(holding.stdin.take());
+    holding.wait().expect("gone");
+}
+
+#[test]
+fn d15_without_file_handles_nothing_is_taken_for_missing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    block_on(store.intent(&share("a"))).expect("recorded");
+    drop(store);
+    let mut starving = child("starve", dir.path(), "ulimit -n 32;");
+    let told: Vec<_> = lines(&mut starving).collect();
+    starving.wait().expect("gone");
+    assert_eq!(told.len(), 2);
+    for error in told {
+        let why = error.contains("Too many open files") || error.contains("unable to open");
+        assert!(why, "{error}");
+    }
+    assert_eq!(
+        Reader::open(dir.path())
+            .expect("a reader")
+            .summary()
+            .expect("one")
+            .history
+            .entries,
+        1
+    );
+}
