@@ -1,7 +1,7 @@
 //! INVENTORY: what sharekeeper did to a scope and what of it is its own, as far as is certain.
 //!
 //! An image enters it through our own acknowledged SHARE, never through `ImageAlreadyShared`: somebody else may have
-//! shared that one. It leaves it slowly. [`learn`] is the only place where an observation changes what is owned; it is
+//! shared that one. It leaves it slowly. [`learn()`] is the only place where an observation changes what is owned; it is
 //! pure, and says what it concluded, so that the store can keep it and the history can tell it. Knows neither files
 //! nor plans.
 

@@ -224,8 +224,8 @@ impl Fault {
     /// A value that this program did not write.
     pub(super) fn unreadable(place: impl fmt::Display) -> Self {
         Self::request(format!(
-            "{place} cannot be read: it was changed by hand, or the file is damaged; \
-             `sharekeeper history verify` says more"
+            "{place} makes no sense: it was changed by hand, or the file is damaged; \
+             restore the directory from a backup"
         ))
     }
 

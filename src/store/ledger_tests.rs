@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -8,7 +8,7 @@ use super::fixtures_tests::{
 use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
 use crate::history::{Answer, Event};
 use crate::host::{Attempt, Ledger, Recall, Refused};
-use crate::inventory::{Holdings, Lesson, Named, Note, Owned, Record, Standing, learn};
+use crate::inventory::{Holdings, IntentId, Lesson, Named, Note, Owned, Record, Standing, learn};
 use crate::model::{Permission, Selector, ShareState};
 
 async fn shared(store: &Store, name: &str) -> Record {
@@ -54,6 +54,27 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
         block_on(reader.holdings(&scope())).expect("holdings"),
         holdings
     );
+}
+
+#[test]
+fn s9_writes_that_wait_for_the_disk_share_a_commit() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let before = commits(dir.path());
+    let attempts: Vec<_> = (0..200).map(|n| share(&format!("a{n}"))).collect();
+    let intents = attempts.iter().map(|attempt| store.intent(attempt));
+    let intents = block_on(futures_util::future::join_all(intents));
+    let intents: Result<BTreeSet<_>, _> = intents.into_iter().collect();
+    assert_eq!(intents, Ok((1..=200).map(IntentId).collect()));
+    let commits = commits(dir.path()) - before;
+    assert!(commits < 100, "{commits}");
+}
+
+/// So many commits are in the log: the last frame of each says how long the database is then.
+fn commits(dir: &std::path::Path) -> usize {
+    let log = std::fs::read(dir.join("state.db-wal")).expect("a log");
+    let frames = log[32..].chunks(24 + 4096);
+    frames.filter(|frame| frame[4..8] != [0; 4]).count()
 }
 
 #[test]

@@ -13,13 +13,16 @@ use crate::model::Timestamp;
 /// For so long SQLite waits for another process's transaction. Ours take milliseconds.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// The size of a database in which there is no table yet.
+const FIRST_PAGE: u64 = 4096;
+
 /// What a look at the directory found, with nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// Never used, or given up before the first use was complete.
     Nothing,
-    /// A sound database of the owner, with the schema version.
-    State { owner: String, version: i64 },
+    /// A database of ours with this schema version.
+    State { version: i64 },
 }
 
 /// What a reader does with the index of the log, which is scratch space.
@@ -38,16 +41,15 @@ pub(super) fn inspect(files: &Files, steps: &[Step], index: Index) -> Result<Fou
     }
     let path = files.database();
     let owner_file = files.read_owner()?;
-    if owner_file.is_none() && files.has_journal()? {
-        // The first use was broken off while SQLite made the file; it sets that right when it opens it to write.
-        return Ok(Found::Nothing);
-    }
     let witness = match (&owner_file, files.has_log()?) {
         (Some(_), _) => Some(files.owner()),
         (None, true) => Some(files.log()),
         (None, false) => None,
     };
     match (files.database_len()?, witness) {
+        // The first use was broken off while SQLite made the first page; it sets that right when it opens the file
+        // to write.
+        (Some(..=FIRST_PAGE), None) if files.has_journal()? => return Ok(Found::Nothing),
         (Some(1..), _) => {}
         (_, None) => return Ok(Found::Nothing),
         (None, Some(witness)) => return Err(OpenError::Missing { path, witness }),
@@ -91,7 +93,7 @@ pub(super) fn inspect(files: &Files, steps: &[Step], index: Index) -> Result<Fou
                 file: file.clone(),
                 database: owner,
             }),
-            _ => Ok(Found::State { owner, version }),
+            _ => Ok(Found::State { version }),
         }
     })
 }

@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, params_from_iter};
 
 use super::error::Fault;
 use super::rows::{self, stamp};
@@ -30,44 +29,52 @@ pub struct Query {
 
 /// The entries that `query` picks, in order.
 pub(super) fn entries(conn: &Connection, query: &Query) -> Result<Vec<Entry>, Fault> {
+    // Only the conditions that are asked for stand in the text, or SQLite would use no index.
+    let asked = [
+        (
+            "account IN (SELECT value FROM json_each(?))",
+            list(query.accounts.iter().map(AccountName::as_str)),
+        ),
+        (
+            "region IN (SELECT value FROM json_each(?))",
+            list(query.regions.iter().map(|region| region.as_str())),
+        ),
+        (
+            "image IN (SELECT value FROM json_each(?))",
+            list(query.images.iter().map(ImageId::as_str)),
+        ),
+        (
+            "event IN (SELECT value FROM json_each(?))",
+            list(query.events.iter().map(String::as_str)),
+        ),
+        ("at >= ?", query.since.map(stamp)),
+        ("at < ?", query.until.map(stamp)),
+    ];
+    let (conditions, parameters): (Vec<_>, Vec<_>) = asked
+        .into_iter()
+        .filter_map(|(condition, parameter)| Some((condition, parameter?)))
+        .unzip();
+    let condition = match conditions.as_slice() {
+        [] => String::new(),
+        some => format!("WHERE {}", some.join(" AND ")),
+    };
+    // A negative limit is none.
     let limit = query
         .limit
         .map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-    let mut found = rows::all(
-        conn,
-        "SELECT seq, body FROM history \
-         WHERE (:accounts IS NULL OR account IN (SELECT value FROM json_each(:accounts))) \
-         AND (:regions IS NULL OR region IN (SELECT value FROM json_each(:regions))) \
-         AND (:images IS NULL OR image IN (SELECT value FROM json_each(:images))) \
-         AND (:events IS NULL OR event IN (SELECT value FROM json_each(:events))) \
-         AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until) \
-         ORDER BY seq DESC LIMIT :limit",
-        named_params! {
-            ":accounts": list(query.accounts.iter().map(AccountName::as_str)),
-            ":regions": list(query.regions.iter().map(|region| region.as_str())),
-            ":images": list(query.images.iter().map(ImageId::as_str)),
-            ":events": list(query.events.iter().map(String::as_str)),
-            ":since": query.since.map(stamp),
-            ":until": query.until.map(stamp),
-            ":limit": limit,
-        },
-        |row| {
-            let seq = row.number("seq")?;
-            let body: String = row.get("body")?;
-            serde_json::from_str(&body)
-                .map_err(|_| Fault::unreadable(format_args!("entry {seq} of the history")))
-        },
-    )?;
+    let sql = format!("SELECT seq, body FROM history {condition} ORDER BY seq DESC LIMIT {limit}");
+    let mut found = rows::all(conn, &sql, params_from_iter(parameters), |row| {
+        let seq = row.number("seq")?;
+        let body: String = row.get("body")?;
+        serde_json::from_str(&body)
+            .map_err(|_| Fault::unreadable(format_args!("entry {seq} of the history")))
+    })?;
     found.reverse();
     Ok(found)
 }
 
-/// A set as one parameter, since SQLite bounds their number; NULL for the empty one.
-fn list<'a>(words: impl Iterator<Item = &'a str>) -> Value {
+/// A set as one parameter, since SQLite bounds their number; `None` for the empty one.
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
     let words: Vec<_> = words.map(serde_json::Value::from).collect();
-    if words.is_empty() {
-        Value::Null
-    } else {
-        Value::Text(serde_json::Value::Array(words).to_string())
-    }
+    (!words.is_empty()).then(|| serde_json::Value::Array(words).to_string())
 }

@@ -75,7 +75,7 @@ impl Reader {
         let files = Files::new(dir);
         let known = schema::latest(STEPS);
         match open::inspect(&files, STEPS, Index::Leave)? {
-            Found::State { version, .. } if version < known => Err(OpenError::Older {
+            Found::State { version } if version < known => Err(OpenError::Older {
                 path: files.database(),
                 found: version,
                 known,

@@ -43,9 +43,7 @@ impl Remarks {
     ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let conn = match open::inspect(&files, STEPS, Index::Mend)? {
-            Found::State { version, .. } if version == schema::latest(STEPS) => {
-                open::connect(&files)?
-            }
+            Found::State { version } if version == schema::latest(STEPS) => open::connect(&files)?,
             // To make it, or to change its schema, is the work of one process at a time.
             _ => {
                 let (_lock, conn, _) = open::begin(&files, &options.holder(now()), now())?;
