@@ -8,7 +8,7 @@ use chrono::DateTime;
 use super::account;
 use super::diagnostic::{Place, Sink};
 use super::fields::{Fields, Reader};
-use super::files::SourceText;
+use super::source::SourceText;
 use super::suggest::{did_you_mean, nearest};
 use super::tree::{Documents, Node, TreeError, Value};
 use crate::desired::{Account, Intent};

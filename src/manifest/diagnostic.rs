@@ -3,7 +3,7 @@ use std::fmt::Write;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use super::files::{SourceText, boundary};
+use super::source::{SourceText, boundary};
 use crate::words::{plural, safe};
 
 /// Errors that are listed; a file of the wrong kind can have a million.

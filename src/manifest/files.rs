@@ -1,14 +1,12 @@
 //! Finding and reading manifests. The only part of this module that touches files.
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
+use super::source::SourceText;
 
 /// A million images take some 90 MB.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -16,94 +14,6 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 const TOTAL_BYTES_MAX: u64 = 1 << 30;
 /// Deep enough for any tree of manifests; a loop through mounts ends here.
 const DEPTH_MAX: usize = 32;
-
-/// One file's text.
-#[derive(Debug)]
-pub struct SourceText {
-    name: Arc<str>,
-    text: String,
-    line_starts: OnceCell<Vec<u32>>,
-    may_hold_secret: OnceCell<bool>,
-}
-
-impl SourceText {
-    /// A text, and the path to name it by.
-    pub fn new(name: impl Into<Arc<str>>, text: String) -> Self {
-        Self {
-            name: name.into(),
-            text,
-            line_starts: OnceCell::new(),
-            may_hold_secret: OnceCell::new(),
-        }
-    }
-
-    /// The path.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether it holds nothing but comments and separators.
-    pub(super) fn is_blank(&self) -> bool {
-        let blank = |line: &str| {
-            let line = line.trim_start_matches('\u{feff}').trim();
-            line.is_empty() || line.starts_with('#') || line == "---" || line == "..."
-        };
-        self.text.lines().all(blank)
-    }
-
-    /// Whether a field in it looks like a secret's.
-    pub(super) fn may_hold_secret(&self) -> bool {
-        *self.may_hold_secret.get_or_init(|| {
-            let field = |line: &str| {
-                line.split([':', ',', '{'])
-                    .any(super::fields::is_secret_word)
-            };
-            self.text.lines().any(field)
-        })
-    }
-
-    /// Line and column of a byte offset, both from 1, the column in characters.
-    pub(super) fn position(&self, offset: u32) -> (u32, u32) {
-        let line = self.line(offset);
-        let start = self.line_starts()[line as usize - 1] as usize;
-        let column = self.text[start..boundary(&self.text, offset as usize)]
-            .chars()
-            .filter(|&c| c != '\u{feff}')
-            .count();
-        (line, u32::try_from(column).unwrap_or(u32::MAX - 1) + 1)
-    }
-
-    /// Line of a byte offset, from 1.
-    pub(super) fn line(&self, offset: u32) -> u32 {
-        u32::try_from(self.line_starts().partition_point(|&start| start <= offset))
-            .unwrap_or(u32::MAX)
-    }
-
-    /// The line that holds a byte offset, without its end.
-    pub(super) fn line_around(&self, offset: u32) -> Range<usize> {
-        let start = self.line_starts()[self.line(offset) as usize - 1] as usize;
-        let length = self.text[start..]
-            .find(['\n', '\r'])
-            .unwrap_or(self.text.len() - start);
-        start..start + length
-    }
-
-    fn line_starts(&self) -> &[u32] {
-        self.line_starts.get_or_init(|| {
-            let breaks = self
-                .text
-                .bytes()
-                .enumerate()
-                .filter(|(_, byte)| *byte == b'\n');
-            let starts = breaks.filter_map(|(at, _)| u32::try_from(at + 1).ok());
-            std::iter::once(0).chain(starts).collect()
-        })
-    }
-}
 
 /// Reads every manifest below `paths`, and reports every path that cannot be.
 pub(super) fn read(paths: &[PathBuf]) -> (Vec<SourceText>, Vec<Diagnostic>) {
@@ -289,13 +199,6 @@ impl Walk {
         self.problems
             .push(Diagnostic::of_path(&path.to_string_lossy(), message, help));
     }
-}
-
-/// The end of the character that `at` lies in.
-pub(super) fn boundary(text: &str, at: usize) -> usize {
-    (at..text.len())
-        .find(|&at| text.is_char_boundary(at))
-        .unwrap_or(text.len())
 }
 
 fn is_manifest_name(name: &str) -> bool {

@@ -11,6 +11,7 @@ mod fields;
 mod files;
 mod resolve;
 mod schema;
+mod source;
 mod suggest;
 mod tree;
 
@@ -19,8 +20,8 @@ use std::path::PathBuf;
 use crate::desired::Desired;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
-pub use files::SourceText;
 pub use schema::schema;
+pub use source::SourceText;
 
 /// A set of manifests without an error.
 #[derive(Debug)]

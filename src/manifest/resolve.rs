@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use super::decode::{Document, Share};
 use super::diagnostic::{Place, Sink};
-use super::files::SourceText;
+use super::source::SourceText;
 use super::suggest::did_you_mean;
 use crate::desired::{Account, Desired, DesiredImage, Source};
 use crate::model::{AccountName, ImageKey, Scope};

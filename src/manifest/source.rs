@@ -1,0 +1,98 @@
+use std::cell::OnceCell;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One file's text.
+#[derive(Debug)]
+pub struct SourceText {
+    name: Arc<str>,
+    text: String,
+    line_starts: OnceCell<Vec<u32>>,
+    may_hold_secret: OnceCell<bool>,
+}
+
+impl SourceText {
+    /// A text, and the path to name it by.
+    pub fn new(name: impl Into<Arc<str>>, text: String) -> Self {
+        Self {
+            name: name.into(),
+            text,
+            line_starts: OnceCell::new(),
+            may_hold_secret: OnceCell::new(),
+        }
+    }
+
+    /// The path.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it holds nothing but comments and separators.
+    pub(super) fn is_blank(&self) -> bool {
+        let blank = |line: &str| {
+            let line = line.trim_start_matches('\u{feff}').trim();
+            line.is_empty() || line.starts_with('#') || line == "---" || line == "..."
+        };
+        self.text.lines().all(blank)
+    }
+
+    /// Whether a field in it looks like a secret's.
+    pub(super) fn may_hold_secret(&self) -> bool {
+        *self.may_hold_secret.get_or_init(|| {
+            let field = |line: &str| {
+                line.split([':', ',', '{'])
+                    .any(super::fields::is_secret_word)
+            };
+            self.text.lines().any(field)
+        })
+    }
+
+    /// Line and column of a byte offset, both from 1, the column in characters.
+    pub(super) fn position(&self, offset: u32) -> (u32, u32) {
+        let line = self.line(offset);
+        let start = self.line_starts()[line as usize - 1] as usize;
+        let column = self.text[start..boundary(&self.text, offset as usize)]
+            .chars()
+            .filter(|&c| c != '\u{feff}')
+            .count();
+        (line, u32::try_from(column).unwrap_or(u32::MAX - 1) + 1)
+    }
+
+    /// Line of a byte offset, from 1.
+    pub(super) fn line(&self, offset: u32) -> u32 {
+        u32::try_from(self.line_starts().partition_point(|&start| start <= offset))
+            .unwrap_or(u32::MAX)
+    }
+
+    /// The line that holds a byte offset, without its end.
+    pub(super) fn line_around(&self, offset: u32) -> Range<usize> {
+        let start = self.line_starts()[self.line(offset) as usize - 1] as usize;
+        let length = self.text[start..]
+            .find(['\n', '\r'])
+            .unwrap_or(self.text.len() - start);
+        start..start + length
+    }
+
+    fn line_starts(&self) -> &[u32] {
+        self.line_starts.get_or_init(|| {
+            let breaks = self
+                .text
+                .bytes()
+                .enumerate()
+                .filter(|(_, byte)| *byte == b'\n');
+            let starts = breaks.filter_map(|(at, _)| u32::try_from(at + 1).ok());
+            std::iter::once(0).chain(starts).collect()
+        })
+    }
+}
+
+/// The end of the character that `at` lies in.
+pub(super) fn boundary(text: &str, at: usize) -> usize {
+    (at..text.len())
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(text.len())
+}
