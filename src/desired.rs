@@ -1,7 +1,8 @@
 //! DESIRED: what the manifests ask for, keyed and ordered, each entry with the line it came from.
 //!
 //! A [`Desired`] is only ever built from manifests that parsed without one error (see
-//! [`crate::manifest`]); a half-read set is a list of diagnostics, never a smaller `Desired`.
+//! [`crate::manifest`]); a half-read set is a list of diagnostics, never a smaller `Desired`. The one exception
+//! has to be asked for by name: [`crate::manifest::Partial::into_partial_desired`].
 
 use std::collections::BTreeMap;
 use std::fmt;

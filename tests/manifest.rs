@@ -96,9 +96,13 @@ fn json_positions_are_those_of_the_text() {
 fn the_samples_and_examples_are_valid() {
     for folder in ["manifests", "examples/minimal", "examples/multi-region"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        let result = load(&[path]);
-        assert!(result.is_ok(), "{folder}: {}", shown(&result));
-        assert!(result.is_ok_and(|loaded| loaded.warnings.is_empty() && !loaded.desired.images.is_empty()));
+        let loaded = load(&[path]).unwrap_or_else(|broken| {
+            panic!("{folder}: {}", broken.diagnostics().render(false));
+        });
+        assert!(
+            loaded.warnings.is_empty() && !loaded.desired.images.is_empty(),
+            "{folder}"
+        );
     }
 }
 
@@ -112,7 +116,8 @@ fn good(name: &str, image: &str) -> String {
 fn messages(paths: &[PathBuf]) -> Vec<(String, String)> {
     match load(paths) {
         Ok(loaded) => panic!("loaded {} documents", loaded.documents),
-        Err(diagnostics) => diagnostics
+        Err(broken) => broken
+            .diagnostics()
             .errors()
             .iter()
             .map(|e| (e.file.clone(), e.message.clone()))

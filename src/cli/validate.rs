@@ -42,7 +42,7 @@ pub(super) fn run(paths: &Paths, output: Output) -> io::Result<ExitStatus> {
             output::print(output, &document, &text)?;
             Ok(ExitStatus::Done)
         }
-        Err(diagnostics) => refuse(&diagnostics, output),
+        Err(broken) => refuse(broken.diagnostics(), output),
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn load(paths: &Paths, output: Output) -> io::Result<Result<Desired, 
             show_warnings(&warnings);
             Ok(Ok(desired))
         }
-        Err(diagnostics) => refuse(&diagnostics, output).map(Err),
+        Err(broken) => refuse(broken.diagnostics(), output).map(Err),
     }
 }
 

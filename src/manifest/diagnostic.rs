@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -79,6 +80,8 @@ pub struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     omitted: usize,
+    /// The sources that have an error or the other half of one, those not listed included.
+    faulty: BTreeSet<u32>,
     documents: usize,
     images: usize,
 }
@@ -89,6 +92,7 @@ pub(super) struct Sink<'a> {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     omitted: usize,
+    faulty: BTreeSet<u32>,
 }
 
 impl Diagnostic {
@@ -187,6 +191,11 @@ impl Diagnostics {
         self.images
     }
 
+    /// The sources that have an error or the other half of one, by their place among the sources.
+    pub(super) fn faulty(&self) -> &BTreeSet<u32> {
+        &self.faulty
+    }
+
     /// Everything, and a line that counts.
     pub fn render(&self, color: bool) -> String {
         let mut out = String::new();
@@ -214,6 +223,7 @@ impl<'a> Sink<'a> {
             errors,
             warnings: Vec::new(),
             omitted: 0,
+            faulty: BTreeSet::new(),
         }
     }
 
@@ -228,16 +238,19 @@ impl<'a> Sink<'a> {
     }
 
     fn report(&mut self, severity: Severity, place: Place, message: String) -> Problem<'_, 'a> {
-        let list = match severity {
-            Severity::Error => &mut self.errors,
-            Severity::Warning => &mut self.warnings,
+        let (list, faulty) = match severity {
+            Severity::Error => (&mut self.errors, Some(&mut self.faulty)),
+            Severity::Warning => (&mut self.warnings, None),
         };
+        let mut problem = Problem {
+            sources: self.sources,
+            faulty,
+            diagnostic: None,
+        };
+        problem.blame(place);
         if list.len() >= ERRORS_MAX {
             self.omitted += usize::from(severity == Severity::Error);
-            return Problem {
-                sources: self.sources,
-                diagnostic: None,
-            };
+            return problem;
         }
         let source = &self.sources[place.file as usize];
         let (line, column) = source.position(place.start);
@@ -251,10 +264,8 @@ impl<'a> Sink<'a> {
             related: Vec::new(),
             excerpt: excerpt(source, place),
         });
-        Problem {
-            sources: self.sources,
-            diagnostic: list.last_mut(),
-        }
+        problem.diagnostic = list.last_mut();
+        problem
     }
 
     /// The warnings; or everything, if there is an error.
@@ -273,6 +284,7 @@ impl<'a> Sink<'a> {
             errors: self.errors,
             warnings: self.warnings,
             omitted: self.omitted,
+            faulty: self.faulty,
             documents,
             images,
         })
@@ -282,6 +294,8 @@ impl<'a> Sink<'a> {
 /// A diagnostic that was just reported, to be completed.
 pub(super) struct Problem<'d, 'a> {
     sources: &'a [SourceText],
+    /// `None` for a warning, which makes no source faulty.
+    faulty: Option<&'d mut BTreeSet<u32>>,
     diagnostic: Option<&'d mut Diagnostic>,
 }
 
@@ -299,6 +313,7 @@ impl Problem<'_, '_> {
 
     /// Names another place.
     pub(super) fn related(mut self, place: Place, message: &str) -> Self {
+        self.blame(place);
         if let Some(diagnostic) = &mut self.diagnostic {
             let source = &self.sources[place.file as usize];
             let (line, column) = source.position(place.start);
@@ -311,6 +326,13 @@ impl Problem<'_, '_> {
             });
         }
         self
+    }
+
+    /// Makes the source of `place` faulty too, without a word of its own.
+    pub(super) fn blame(&mut self, place: Place) {
+        if let Some(faulty) = &mut self.faulty {
+            faulty.insert(place.file);
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Files are found and read first (`files`); the rest is pure: text → spanned tree (`tree`) →
 //! documents (`decode`) → desired state (`resolve`). A set with one error anywhere gives no `Desired`
-//! at all. Knows nothing of the cloud, of plans or of policy.
+//! at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
 
 mod account;
 mod decode;
 mod diagnostic;
 mod fields;
 mod files;
+mod partial;
 mod resolve;
 mod schema;
 mod source;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use crate::desired::Desired;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
+pub use partial::{Broken, Partial};
 pub use schema::schema;
 pub use source::SourceText;
 
@@ -38,34 +40,41 @@ pub struct Loaded {
 
 /// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and
 /// `*.yml`.
-pub fn load(paths: &[PathBuf]) -> Result<Loaded, Diagnostics> {
+pub fn load(paths: &[PathBuf]) -> Result<Loaded, Broken> {
     let (sources, problems) = files::read(paths);
-    parse_with(sources, problems)
+    let sources = in_order(sources);
+    parse_sources(&sources, problems.clone())
+        .map_err(|diagnostics| Broken::new(diagnostics, sources, &problems))
 }
 
 /// Parses texts that were read already. Pure: the same texts, in any order, give the same result.
 pub fn parse(sources: Vec<SourceText>) -> Result<Loaded, Diagnostics> {
-    parse_with(sources, Vec::new())
+    parse_sources(&in_order(sources), Vec::new())
 }
 
-fn parse_with(
-    mut sources: Vec<SourceText>,
+fn in_order(mut sources: Vec<SourceText>) -> Vec<SourceText> {
+    sources.sort_by(|a, b| a.name().cmp(b.name()));
+    sources
+}
+
+/// Parses sources that are in order. `problems` are those of paths, which give no source.
+fn parse_sources(
+    sources: &[SourceText],
     mut problems: Vec<Diagnostic>,
 ) -> Result<Loaded, Diagnostics> {
-    sources.sort_by(|a, b| a.name().cmp(b.name()));
-    if problems.is_empty() && sources.iter().all(|source| source.is_blank()) {
+    if problems.is_empty() && sources.iter().all(SourceText::is_blank) {
         let first = sources.first().map_or("", |source| source.name());
         let help = "manifests without a document are never taken for a wish to have nothing shared";
         problems.push(Diagnostic::of_path(first, "holds no document", help));
     }
-    let mut sink = diagnostic::Sink::new(&sources, problems);
+    let mut sink = diagnostic::Sink::new(sources, problems);
     let mut documents = Vec::new();
     let mut count = 0;
-    for (index, source) in (0u32..).zip(&sources) {
+    for (index, source) in (0u32..).zip(sources) {
         count += decode::decode(index, source, &mut sink, &mut documents);
     }
     let images = documents.iter().map(decode::Document::images).sum();
-    let desired = resolve::resolve(&sources, documents, &mut sink);
+    let desired = resolve::resolve(sources, documents, &mut sink);
     let files = sources.len();
     let warnings = sink.finish(count, images)?;
     Ok(Loaded {

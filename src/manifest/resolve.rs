@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::decode::{Document, Share};
-use super::diagnostic::{Place, Sink};
+use super::diagnostic::{Place, Problem, Sink};
 use super::source::SourceText;
 use super::suggest::did_you_mean;
 use crate::desired::{Account, Desired, DesiredImage, Source};
@@ -87,6 +87,8 @@ fn add(
     let account = share.account.map(|(name, _)| name).unwrap_or_default();
     for image in share.images {
         let source = source_of(sources, image.place);
+        // One for the entry, not one for each of its regions.
+        let mut conflict: Option<Problem<'_, '_>> = None;
         for &region in &share.regions {
             let scope = Scope {
                 account: account.clone(),
@@ -108,6 +110,10 @@ fn add(
                 }
                 Entry::Occupied(taken) => {
                     let (first, known) = taken.get();
+                    if let Some(conflict) = &mut conflict {
+                        conflict.blame(*first);
+                        continue;
+                    }
                     let same = known.intent == wanted.intent && known.protect == wanted.protect;
                     let how = if same {
                         "is set twice"
@@ -115,24 +121,23 @@ fn add(
                         "is set twice, and differently"
                     };
                     let (id, scope) = (&taken.key().image, &taken.key().scope);
-                    twice(
-                        sink,
-                        image.place,
-                        *first,
-                        &format!("`{id}` in {scope} {how}"),
-                    );
-                    // Once for the entry, not for each of its regions.
-                    break;
+                    let message = format!("`{id}` in {scope} {how}");
+                    conflict = Some(twice(sink, image.place, *first, &message));
                 }
             }
         }
     }
 }
 
-fn twice(sink: &mut Sink<'_>, place: Place, first: Place, message: &str) {
+fn twice<'d, 'a>(
+    sink: &'d mut Sink<'a>,
+    place: Place,
+    first: Place,
+    message: &str,
+) -> Problem<'d, 'a> {
     sink.error(place, message)
         .related(first, "first set here")
-        .help("keep one of the two");
+        .help("keep one of the two")
 }
 
 fn known_account(

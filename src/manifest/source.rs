@@ -51,6 +51,11 @@ impl SourceText {
         })
     }
 
+    /// Whether it could declare an account, for all that can be told of a text that may not even be YAML.
+    pub(super) fn may_declare_account(&self) -> bool {
+        self.text.contains("Account")
+    }
+
     /// Line and column of a byte offset, both from 1, the column in characters.
     pub(super) fn position(&self, offset: u32) -> (u32, u32) {
         let line = self.line(offset);

@@ -1,0 +1,188 @@
+use super::*;
+use crate::manifest::parse_sources;
+
+/// An `ImageShare` of its own name for each image list.
+fn share(spec: &str) -> String {
+    let name = spec.replace(|c: char| !c.is_ascii_alphanumeric(), "");
+    format!(
+        "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: n{}}}\nspec: {{{spec}}}\n",
+        name.to_lowercase()
+    )
+}
+
+fn image(id: &str) -> String {
+    share(&format!(
+        "region: ap-tokyo, images: [{{id: {id}, state: shared}}]"
+    ))
+}
+
+fn image_of(account: &str, id: &str) -> String {
+    share(&format!(
+        "account: {account}, region: ap-tokyo, images: [{{id: {id}, state: shared}}]"
+    ))
+}
+
+fn account(name: &str) -> String {
+    format!("apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {{name: {name}}}\n")
+}
+
+/// The images that are left of these files and of paths that could not be read, and what is left out.
+fn left(files: &[(&str, String)], unread: &[&str]) -> Option<(Vec<String>, Vec<String>)> {
+    let sources: Vec<_> = files
+        .iter()
+        .map(|(name, text)| SourceText::new(*name, text.clone()))
+        .collect();
+    let problems: Vec<_> = unread
+        .iter()
+        .map(|path| Diagnostic::of_path(path, "cannot be read", "mend it"))
+        .collect();
+    let diagnostics = parse_sources(&sources, problems.clone()).expect_err("is broken");
+    let partial = Broken::new(diagnostics, sources, &problems).into_good()?;
+    let left_out = partial.left_out().iter().cloned().collect();
+    let desired = partial.into_partial_desired();
+    let images = desired.images.keys().map(|key| key.image.to_string());
+    Some((images.collect(), left_out))
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[test]
+fn m3_s3_files_without_an_error_are_left_and_the_others_named() {
+    let files = [
+        ("a.yaml", image("img-a")),
+        ("b.yaml", image("img-b").replace("shared", "shard")),
+        ("c.yaml", image("img-c")),
+        ("d.yaml", "{".into()),
+    ];
+    assert_eq!(
+        left(&files, &[]),
+        Some((names(&["img-a", "img-c"]), names(&["b.yaml", "d.yaml"])))
+    );
+}
+
+#[test]
+fn m1_s3_what_cannot_be_read_is_left_out_like_a_file_with_an_error() {
+    let files = [("a.yaml", image("img-a"))];
+    assert_eq!(
+        left(&files, &["more", "b.yaml"]),
+        Some((names(&["img-a"]), names(&["b.yaml", "more"])))
+    );
+    assert_eq!(left(&[], &["more"]), None);
+}
+
+#[test]
+fn m1_s3_where_nothing_good_is_left_there_is_no_partial_set() {
+    let broken = image("img-a").replace("shared", "shard");
+    assert_eq!(left(&[("a.yaml", broken)], &[]), None);
+    assert_eq!(left(&[("a.yaml", "# nothing\n".into())], &["b"]), None);
+    assert_eq!(left(&[("a.yaml", account("x"))], &["b"]), None);
+    assert_eq!(left(&[("a.yaml", String::new())], &[]), None);
+}
+
+#[test]
+fn m5_s3_an_image_that_two_files_set_leaves_out_both() {
+    let files = [
+        ("a.yaml", image("img-a")),
+        ("b.yaml", format!("# again\n{}", image("img-a"))),
+        ("c.yaml", image("img-c")),
+    ];
+    let both = left(&files, &[]);
+    assert_eq!(
+        both,
+        Some((names(&["img-c"]), names(&["a.yaml", "b.yaml"])))
+    );
+}
+
+#[test]
+fn m5_s3_each_region_of_a_conflict_leaves_out_its_other_half() {
+    let image = "images: [{id: img-a, state: shared}]";
+    let files = [
+        ("a.yaml", share(&format!("region: ap-tokyo, {image}"))),
+        ("b.yaml", share(&format!("region: ap-seoul, {image}"))),
+        (
+            "c.yaml",
+            share(&format!(
+                "regions: [ap-tokyo, ap-seoul, ap-singapore], {image}"
+            )),
+        ),
+        ("d.yaml", self::image("img-d")),
+    ];
+    assert_eq!(
+        left(&files, &[]),
+        Some((names(&["img-d"]), names(&["a.yaml", "b.yaml", "c.yaml"])))
+    );
+}
+
+#[test]
+fn m3_s3_errors_that_are_not_listed_leave_out_their_file_too() {
+    let wrong: String = (0..200).map(|n| format!("field{n}: x\n")).collect();
+    let files = [
+        ("a.yaml", wrong),
+        ("b.yaml", image("img-b")),
+        ("c.yaml", image("img-b")),
+        ("d.yaml", image("img-d")),
+    ];
+    assert_eq!(
+        left(&files, &[]),
+        Some((names(&["img-d"]), names(&["a.yaml", "b.yaml", "c.yaml"])))
+    );
+}
+
+#[test]
+fn m17_s3_what_needs_an_account_of_a_file_left_out_is_left_out_too_to_any_depth() {
+    let chained =
+        |own: &str, needs: &str, id: &str| format!("{}---\n{}", account(own), image_of(needs, id));
+    let files = [
+        ("a.yaml", format!("{}x: y\n", account("one"))),
+        ("b.yaml", chained("two", "one", "img-b")),
+        ("c.yaml", chained("three", "two", "img-c")),
+        ("d.yaml", image_of("three", "img-d")),
+        (
+            "e.yaml",
+            format!("{}---\n{}", account("own"), image_of("own", "img-e")),
+        ),
+    ];
+    assert_eq!(
+        left(&files, &[]),
+        Some((
+            names(&["img-e"]),
+            names(&["a.yaml", "b.yaml", "c.yaml", "d.yaml"])
+        ))
+    );
+}
+
+#[test]
+fn m17_s3_the_default_account_is_not_guessed_where_its_document_may_be_lost() {
+    let lost = [
+        ("a.yaml", format!("{}\tx", account("default"))),
+        ("b.yaml", image("img-b")),
+        (
+            "c.yaml",
+            format!("{}---\n{}", account("own"), image_of("own", "img-c")),
+        ),
+    ];
+    assert_eq!(
+        left(&lost, &[]),
+        Some((names(&["img-c"]), names(&["a.yaml", "b.yaml"])))
+    );
+    let kept = [
+        ("a.yaml", format!("{}\tx", account("other"))),
+        ("b.yaml", image("img-b")),
+        ("c.yaml", account("default")),
+    ];
+    assert_eq!(
+        left(&kept, &[]),
+        Some((names(&["img-b"]), names(&["a.yaml"])))
+    );
+}
+
+#[test]
+fn o2_a_broken_set_shows_no_text() {
+    let text = "secretKey: hunter2\n".to_owned();
+    let sources = vec![SourceText::new("a.yaml", text)];
+    let diagnostics = parse_sources(&sources, Vec::new()).expect_err("is broken");
+    let broken = Broken::new(diagnostics, sources, &[]);
+    assert!(!format!("{broken:?}").contains("hunter2"));
+}
