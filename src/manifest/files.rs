@@ -1,12 +1,17 @@
-//! Finding and reading manifests. The only part of this module that touches files.
+//! Finding and reading manifests, once. Whether what was read may be taken for a set is for `settle` to say.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Metadata};
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use chrono::DateTime;
 
 use super::diagnostic::Diagnostic;
 use super::source::SourceText;
+use crate::model::Timestamp;
 
 /// A million images take some 90 MB.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -15,22 +20,58 @@ const TOTAL_BYTES_MAX: u64 = 1 << 30;
 /// Deep enough for any tree of manifests; a loop through mounts ends here.
 const DEPTH_MAX: usize = 32;
 
+/// The link through which Kubernetes swaps all files of a volume at once.
+const VOLUME_LINK: &str = "..data";
+
+/// What one reading of the paths gave.
+#[derive(Default)]
+pub(super) struct Reading {
+    pub sources: Vec<SourceText>,
+    /// What two readings are compared by.
+    pub found: Found,
+    /// The latest change to a file or directory of the set.
+    pub changed: Option<Timestamp>,
+    /// Files of one volume were reached through different versions of it.
+    pub torn: bool,
+}
+
+/// What was found at the paths: equal only if the manifests are.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// In the order in which they were come upon.
+    pub files: Vec<FoundFile>,
+    /// The paths that cannot be read, and why.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// One file, by its contents.
+#[derive(PartialEq, Eq)]
+pub(super) struct FoundFile {
+    pub path: PathBuf,
+    /// Without links.
+    resolved: PathBuf,
+    length: usize,
+    /// Against chance, not against malice: whoever can write the manifests needs no collision.
+    hash: u64,
+}
+
 /// Reads every manifest below `paths`, and reports every path that cannot be.
-pub(super) fn read(paths: &[PathBuf]) -> (Vec<SourceText>, Vec<Diagnostic>) {
+pub(super) fn read(paths: &[PathBuf]) -> Reading {
     let mut walk = Walk::default();
     for path in paths {
         walk.given(path);
     }
-    (walk.sources, walk.problems)
+    walk.reading
 }
 
 #[derive(Default)]
 struct Walk {
+    reading: Reading,
     /// Resolved paths of what was read: a file reached twice is read once.
     seen: BTreeSet<PathBuf>,
-    sources: Vec<SourceText>,
     bytes: u64,
-    problems: Vec<Diagnostic>,
+    /// Directory of links through [`VOLUME_LINK`] → the directory that they lead into.
+    versions: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Walk {
@@ -38,19 +79,26 @@ impl Walk {
     fn given(&mut self, path: &Path) {
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) => return self.unreadable(path, &error),
+            Err(error) => {
+                // It may be missing for this moment only, while its directory is written.
+                if let Some(Ok(parent)) = path.parent().map(|parent| fs::metadata(here(parent))) {
+                    self.note_change(&parent);
+                }
+                return self.unreadable(path, &error);
+            }
         };
         if !metadata.is_dir() {
-            return self.file(path);
+            let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+            return self.file(path, resolved);
         }
         let root = match fs::canonicalize(path) {
             Ok(root) => root,
             Err(error) => return self.unreadable(path, &error),
         };
-        let before = (self.seen.len(), self.problems.len());
+        let problems_before = self.reading.found.problems.len();
         let mut found = false;
         self.directory(path, &root, 0, &mut found);
-        if !found && self.problems.len() == before.1 {
+        if !found && self.reading.found.problems.len() == problems_before {
             self.problem(
                 path,
                 "the directory holds no manifests (`*.yaml`, `*.yml`)",
@@ -66,6 +114,9 @@ impl Walk {
                 "directories are nested too deeply",
                 "move the manifests up, or give the path itself",
             );
+        }
+        if let Ok(metadata) = fs::metadata(path) {
+            self.note_change(&metadata);
         }
         let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let mut entries = match entries {
@@ -106,7 +157,7 @@ impl Walk {
             } else if is_manifest_name(&name) {
                 *found = true;
                 if target.starts_with(root) {
-                    self.file(&path);
+                    self.file(&path, target);
                 } else {
                     self.problem(
                         &path,
@@ -118,23 +169,22 @@ impl Walk {
         }
     }
 
-    fn file(&mut self, path: &Path) {
-        let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        // Opening a FIFO would wait for ever, so its kind is looked at first.
-        let opened = fs::metadata(path).and_then(|metadata| {
-            if metadata.is_file() {
-                Ok(metadata.len())
-            } else {
-                Err(io::Error::other("not a regular file"))
-            }
-        });
-        if !self.seen.insert(resolved) {
+    /// `resolved` is `path` without links. It is what is read, so that it is what was looked at.
+    fn file(&mut self, path: &Path, resolved: PathBuf) {
+        self.note_version(path, &resolved);
+        if !self.seen.insert(resolved.clone()) {
             return;
         }
-        let length = match opened {
-            Ok(length) => length,
+        let metadata = match fs::metadata(&resolved) {
+            Ok(metadata) => metadata,
             Err(error) => return self.unreadable(path, &error),
         };
+        self.note_change(&metadata);
+        // Opening a FIFO would wait for ever.
+        if !metadata.is_file() {
+            return self.unreadable(path, &io::Error::other("not a regular file"));
+        }
+        let length = metadata.len();
         if length > FILE_BYTES_MAX {
             return self.too_large(path);
         }
@@ -152,18 +202,27 @@ impl Walk {
         }
         let mut bytes = Vec::new();
         // It may grow while it is read.
-        let read =
-            File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let read = File::open(&resolved)
+            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
         if let Err(error) = read {
             return self.unreadable(path, &error);
         }
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return self.too_large(path);
         }
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&bytes);
+        self.reading.found.files.push(FoundFile {
+            path: path.to_owned(),
+            resolved,
+            length: bytes.len(),
+            hash: hasher.finish(),
+        });
         match String::from_utf8(bytes) {
-            Ok(text) => self
-                .sources
-                .push(SourceText::new(path.to_string_lossy().into_owned(), text)),
+            Ok(text) => {
+                let name = path.to_string_lossy().into_owned();
+                self.reading.sources.push(SourceText::new(name, text));
+            }
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
                 self.problem(
@@ -173,6 +232,34 @@ impl Walk {
                 );
             }
         }
+    }
+
+    /// Links through [`VOLUME_LINK`] lead into one directory, unless it is swapped between two of them.
+    fn note_version(&mut self, path: &Path, resolved: &Path) {
+        let Ok(link) = fs::read_link(path) else {
+            return;
+        };
+        let Ok(inside) = link.strip_prefix(VOLUME_LINK) else {
+            return;
+        };
+        let version = resolved.ancestors().nth(inside.components().count());
+        if let (Some(directory), Some(version)) = (path.parent(), version) {
+            let first = self
+                .versions
+                .entry(directory.to_owned())
+                .or_insert_with(|| version.to_owned());
+            self.reading.torn |= first != version;
+        }
+    }
+
+    /// By the inode too: `rsync` and `tar` set the time of a file back to what it was elsewhere.
+    fn note_change(&mut self, metadata: &Metadata) {
+        let instant = |seconds, nanoseconds| {
+            DateTime::from_timestamp(seconds, u32::try_from(nanoseconds).unwrap_or(0))
+        };
+        let changed = instant(metadata.ctime(), metadata.ctime_nsec());
+        let modified = instant(metadata.mtime(), metadata.mtime_nsec());
+        self.reading.changed = self.reading.changed.max(changed).max(modified);
     }
 
     fn too_large(&mut self, path: &Path) {
@@ -196,8 +283,17 @@ impl Walk {
     }
 
     fn problem(&mut self, path: &Path, message: &str, help: &str) {
-        self.problems
-            .push(Diagnostic::of_path(&path.to_string_lossy(), message, help));
+        let problem = Diagnostic::of_path(&path.to_string_lossy(), message, help);
+        self.reading.found.problems.push(problem);
+    }
+}
+
+/// An empty path is the parent of a relative one.
+fn here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
     }
 }
 

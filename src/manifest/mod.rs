@@ -1,10 +1,11 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
-//! Files are found and read first (`files`); the rest is pure: text → spanned tree (`tree`) →
-//! documents (`decode`) → desired state (`resolve`). A set with one error anywhere gives no `Desired`
+//! Files are found and read (`files`) until they stand still (`settle`, `checkout`); the rest is pure: text →
+//! spanned tree (`tree`) → documents (`decode`) → desired state (`resolve`). A set with one error anywhere gives no `Desired`
 //! at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
 
 mod account;
+mod checkout;
 mod decode;
 mod diagnostic;
 mod fields;
@@ -12,6 +13,7 @@ mod files;
 mod partial;
 mod resolve;
 mod schema;
+mod settle;
 mod source;
 mod suggest;
 mod tree;
@@ -19,10 +21,13 @@ mod tree;
 use std::path::PathBuf;
 
 use crate::desired::Desired;
+use crate::host::Clock;
+use files::Reading;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use partial::{Broken, Partial};
 pub use schema::schema;
+pub use settle::WhileGitWorks;
 pub use source::SourceText;
 
 /// A set of manifests without an error.
@@ -39,12 +44,21 @@ pub struct Loaded {
 }
 
 /// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and
-/// `*.yml`.
-pub fn load(paths: &[PathBuf]) -> Result<Loaded, Broken> {
-    let (sources, problems) = files::read(paths);
+/// `*.yml`. They are read until they are the same twice in a row; only if something changed a moment ago, or a git
+/// operation is under way, does that take longer than the reading itself.
+pub async fn load<C: Clock>(
+    paths: &[PathBuf],
+    git: WhileGitWorks,
+    clock: &C,
+) -> Result<Loaded, Broken> {
+    let Reading { sources, found, .. } = match settle::read(paths, git, clock).await {
+        Ok(reading) => reading,
+        // Of a set that does not stand still, no part can be trusted.
+        Err(problem) => return Err(Broken::unsettled(problem)),
+    };
     let sources = in_order(sources);
-    parse_sources(&sources, problems.clone())
-        .map_err(|diagnostics| Broken::new(diagnostics, sources, &problems))
+    parse_sources(&sources, found.problems.clone())
+        .map_err(|diagnostics| Broken::new(diagnostics, sources, &found.problems))
 }
 
 /// Parses texts that were read already. Pure: the same texts, in any order, give the same result.

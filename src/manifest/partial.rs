@@ -43,6 +43,11 @@ impl Broken {
         }
     }
 
+    /// A set of which nothing was taken.
+    pub(super) fn unsettled(problem: Diagnostic) -> Self {
+        Self::new(Diagnostics::of(problem), Vec::new(), &[])
+    }
+
     /// What is wrong.
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.diagnostics

@@ -1,0 +1,77 @@
+//! A clock that takes no time: whoever waits on it runs a script instead, such as what another program does to
+//! the files meanwhile.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "shared by test crates that have no public interface, and of which each uses a part"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, ready};
+use std::path::PathBuf;
+
+use futures_util::FutureExt;
+use sharekeeper::host::{Clock, SystemClock};
+use sharekeeper::manifest::{self, Broken, Loaded, WhileGitWorks};
+use sharekeeper::model::{Moment, Timestamp};
+
+pub struct Scripted<F> {
+    script: RefCell<F>,
+    waits: Cell<usize>,
+    moment: Cell<Moment>,
+    now: Timestamp,
+}
+
+impl<F: FnMut(usize)> Scripted<F> {
+    /// `script` gets the number of the wait, from 1.
+    pub fn new(script: F) -> Self {
+        Self {
+            script: RefCell::new(script),
+            waits: Cell::new(0),
+            moment: Cell::default(),
+            now: SystemClock::start().now(),
+        }
+    }
+
+    /// So late that nothing in a file system is recent.
+    pub fn much_later(mut self) -> Self {
+        self.now += chrono::TimeDelta::hours(1);
+        self
+    }
+
+    /// How often it was waited on.
+    pub fn waits(&self) -> usize {
+        self.waits.get()
+    }
+
+    pub fn load(&self, paths: &[PathBuf], git: WhileGitWorks) -> Result<Loaded, Broken> {
+        manifest::load(paths, git, self)
+            .now_or_never()
+            .expect("there is nothing to wait for but this clock")
+    }
+}
+
+impl<F: FnMut(usize)> Clock for Scripted<F> {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn moment(&self) -> Moment {
+        self.moment.get()
+    }
+
+    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+        self.waits.set(self.waits.get() + 1);
+        (self.script.borrow_mut())(self.waits.get());
+        self.moment.set(at);
+        ready(())
+    }
+}
+
+/// Loads manifests that nobody changes.
+pub fn load(paths: &[PathBuf]) -> Result<Loaded, Broken> {
+    Scripted::new(|_| {})
+        .much_later()
+        .load(paths, WhileGitWorks::Read)
+}
