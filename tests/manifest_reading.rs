@@ -423,3 +423,76 @@ fn m11_volumes_side_by_side_have_versions_of_their_own() {
     let loaded = clock.load(&[first.manifests(), second.path("more")], Wait);
     assert_eq!(images(&loaded), ["img-a1", "img-b1"]);
 }
+
+#[test]
+fn m1_s3_what_is_gone_or_cannot_be_read_names_the_way_out() {
+    let files = Files::new();
+    files.write("notes/readme.txt", "x");
+    files.write("blank/a.yaml", "# nothing\n");
+    files.link("/dev/null", "device");
+    let unshare = "to have images unshared, declare them `state: unshared`";
+    for (path, means, ways_out) in [
+        (
+            "manifests",
+            "holds no manifests",
+            ["whether its volume is mounted", unshare],
+        ),
+        ("notes", "holds no manifests", ["check the path", unshare]),
+        (
+            "missing",
+            "does not exist",
+            ["whether its volume is mounted", unshare],
+        ),
+        (
+            "missing/a.yaml",
+            "does not exist",
+            ["check the path", unshare],
+        ),
+        (
+            "blank",
+            "holds no document",
+            ["check what emptied it", unshare],
+        ),
+        (
+            "device",
+            "not a regular file",
+            ["give a file", "a directory"],
+        ),
+        (
+            "notes/readme.txt/a.yaml",
+            "cannot be read: Not a directory",
+            ["still mounted", "nothing is decided without it"],
+        ),
+    ] {
+        let (file, message, help) = error(clock::load(&[files.path(path)]));
+        assert!(file.starts_with(files.path(path)), "{file:?}");
+        assert!(message.contains(means), "{path}: {message}");
+        for way_out in ways_out {
+            assert!(help.contains(way_out), "{path}: {help}");
+        }
+    }
+}
+
+#[test]
+fn m3_s3_one_broken_file_says_that_nothing_is_decided_and_what_to_mend() {
+    let files = Files::with(&["img-a"]);
+    files.write(
+        "manifests/b.yaml",
+        &share("img-b").replace("shared", "shard"),
+    );
+    let broken = clock::load(&[files.manifests()]).expect_err("is broken");
+    let shown = broken.diagnostics().render(false);
+    assert!(shown.contains("b.yaml:4"), "{shown}");
+    assert!(shown.contains("help: did you mean `shared`?"), "{shown}");
+    assert!(
+        shown.ends_with("1 error in 1 file; nothing is decided until none is left\n"),
+        "{shown}"
+    );
+    let partial = broken.into_good().expect("the other file is good");
+    let left_out: Vec<_> = partial.left_out().iter().collect();
+    assert_eq!(
+        left_out,
+        [&*files.path("manifests/b.yaml").to_string_lossy()]
+    );
+    assert_eq!(partial.into_partial_desired().images.len(), 1);
+}

@@ -223,7 +223,7 @@ impl Diagnostics {
         if self.omitted > 0 {
             let _ = write!(out, ", of which {} are not listed", self.omitted);
         }
-        out.push_str("; nothing was decided on them\n");
+        out.push_str("; nothing is decided until none is left\n");
         out
     }
 }

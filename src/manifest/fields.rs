@@ -1,5 +1,6 @@
 //! Reading mappings and values tolerantly: each problem is reported, and reading goes on.
 
+use super::UNSHARE;
 use super::diagnostic::{Place, Sink};
 use super::suggest::{did_you_mean, nearest};
 use super::tree::{Node, Value, meaning};
@@ -226,7 +227,7 @@ impl Reader<'_, '_> {
         match &node.value {
             Value::List(items) if items.is_empty() => {
                 self.error(node, format!("{what} is empty"))
-                    .help("an empty list is never taken for a wish to have nothing shared; remove the document instead");
+                    .help(format!("remove the document instead; {UNSHARE}"));
                 None
             }
             Value::List(items) => Some(items),

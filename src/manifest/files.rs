@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 
+use super::UNSHARE;
 use super::diagnostic::Diagnostic;
 use super::source::SourceText;
 use crate::model::Timestamp;
@@ -102,7 +103,7 @@ impl Walk {
             self.problem(
                 path,
                 "the directory holds no manifests (`*.yaml`, `*.yml`)",
-                "an empty directory is never taken for a wish to have nothing shared; check the path, or whether the volume is mounted",
+                &format!("check the path, and whether its volume is mounted; {UNSHARE}"),
             );
         }
     }
@@ -182,7 +183,11 @@ impl Walk {
         self.note_change(&metadata);
         // Opening a FIFO would wait for ever.
         if !metadata.is_file() {
-            return self.unreadable(path, &io::Error::other("not a regular file"));
+            return self.problem(
+                path,
+                "cannot be read: not a regular file",
+                "give a file, or a directory of files",
+            );
         }
         let length = metadata.len();
         if length > FILE_BYTES_MAX {
@@ -268,18 +273,21 @@ impl Walk {
     }
 
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
-        let help = match error.kind() {
-            io::ErrorKind::NotFound => {
-                "check the path; a missing path is never taken for a wish to have nothing shared"
-            }
-            io::ErrorKind::PermissionDenied => "let this user read it",
-            _ => "nothing was decided without it",
-        };
         let message = match error.kind() {
             io::ErrorKind::NotFound => "does not exist".to_owned(),
             _ => format!("cannot be read: {error}"),
         };
-        self.problem(path, &message, help);
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("check the path, and whether its volume is mounted; {UNSHARE}")
+            }
+            io::ErrorKind::PermissionDenied => {
+                "let the user that sharekeeper runs as read it".to_owned()
+            }
+            _ => "check its disk, or whether its volume is still mounted; nothing is decided without it"
+                .to_owned(),
+        };
+        self.problem(path, &message, &help);
     }
 
     fn problem(&mut self, path: &Path, message: &str, help: &str) {

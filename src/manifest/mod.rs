@@ -30,6 +30,9 @@ pub use schema::schema;
 pub use settle::WhileGitWorks;
 pub use source::SourceText;
 
+/// The way out for who emptied something: emptiness is never taken for a wish.
+const UNSHARE: &str = "to have images unshared, declare them `state: unshared`";
+
 /// A set of manifests without an error.
 #[derive(Debug)]
 pub struct Loaded {
@@ -78,7 +81,7 @@ fn parse_sources(
 ) -> Result<Loaded, Diagnostics> {
     if problems.is_empty() && sources.iter().all(SourceText::is_blank) {
         let first = sources.first().map_or("", |source| source.name());
-        let help = "manifests without a document are never taken for a wish to have nothing shared";
+        let help = format!("write a document, or check what emptied it; {UNSHARE}");
         problems.push(Diagnostic::of_path(first, "holds no document", help));
     }
     let mut sink = diagnostic::Sink::new(sources, problems);
