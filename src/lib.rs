@@ -5,6 +5,8 @@ pub mod words;
 
 pub mod model;
 
+pub mod windows;
+
 pub mod manifest;
 
 pub mod desired;

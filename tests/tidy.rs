@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may use those before it, and nothing else (ARCHITECTURE.md).
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "words",
     "model",
+    "windows",
     "desired",
     "observed",
     "memory",

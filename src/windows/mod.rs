@@ -1,0 +1,136 @@
+//! WINDOWS: when changes may be made at all, as an account's manifest says.
+//!
+//! A pure calendar: windows and an instant in, "yes" or "closed until" out. The rules are those of Argo CD's
+//! sync windows: an active `deny` closes; where there are `allow` windows and none is active, it is closed;
+//! otherwise it is open. Only windows that cover the cause of a change count for it. Everything is parsed
+//! once, so that asking is cheap. Knows nothing of manifests, plans or clocks.
+
+mod daily;
+mod schedule;
+mod stretch;
+mod window;
+mod zone;
+
+use chrono::TimeDelta;
+
+use crate::model::{Cause, Timestamp};
+
+pub use daily::{Daily, Days, TimeOfDay};
+pub use schedule::{Length, Schedule, Starts, StartsError};
+pub use window::{Kind, Span, Window};
+pub use zone::Zone;
+
+/// How far ahead the next opening is looked for.
+const HORIZON: TimeDelta = TimeDelta::days(366);
+/// Ends and starts that are gone through on the way, so that windows that alternate by the minute for ever
+/// cost little too. One that ends twice an hour has fewer in a year.
+const STEPS_MAX: u32 = 20_000;
+
+/// An account's windows. None, unless a manifest gives some: then everything is permitted at any time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Windows(Vec<Window>);
+
+/// Why a change may not be made now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The first instant at which changes of this cause are permitted; `None` if none was found within a
+    /// year.
+    pub opens: Option<Timestamp>,
+    /// For a person: which window closes, until when, and the way out.
+    pub reason: String,
+}
+
+/// What closes.
+enum Closing<'w> {
+    /// An active `deny`, and when it ends.
+    Denied(&'w Window, Timestamp),
+    /// There are `allow` windows, and none is active.
+    NotAllowed,
+}
+
+impl Windows {
+    /// As many as an account may have: each is asked before each write.
+    pub const MAX: usize = 100;
+
+    /// The windows of one account.
+    pub fn new(windows: Vec<Window>) -> Self {
+        Self(windows)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a change of this cause may be made at `at`.
+    pub fn permits(&self, cause: Cause, at: Timestamp) -> Result<(), Closed> {
+        let Some(closing) = self.closing(cause, at) else {
+            return Ok(());
+        };
+        let opens = self.opening(cause, at);
+        let (what, zone) = match closing {
+            Closing::Denied(window, _) => (format!("a window is active: {window}"), window.zone),
+            Closing::NotAllowed => {
+                let word = cause.as_str();
+                let what = format!("no window that allows `{word}` changes is active");
+                let opener = opens.and_then(|at| self.active(Kind::Allow, cause, at));
+                (what, opener.map_or(Zone::UTC, |(window, _)| window.zone))
+            }
+        };
+        let until = match opens {
+            Some(at) => format!("opens {}", zone.show(at)),
+            None => "no opening was found within a year".to_owned(),
+        };
+        let reason = format!("{what}; {until}; to act sooner, change the account's `spec.windows`");
+        Err(Closed { opens, reason })
+    }
+
+    fn of(&self, kind: Kind, cause: Cause) -> impl Iterator<Item = &Window> {
+        let windows = self.0.iter();
+        windows.filter(move |window| window.kind == kind && window.causes.contains(&cause))
+    }
+
+    /// The first that is active, and when it ends.
+    fn active(&self, kind: Kind, cause: Cause, at: Timestamp) -> Option<(&Window, Timestamp)> {
+        self.of(kind, cause)
+            .find_map(|window| Some((window, window.end_of(at)?)))
+    }
+
+    fn closing(&self, cause: Cause, at: Timestamp) -> Option<Closing<'_>> {
+        if let Some((window, end)) = self.active(Kind::Deny, cause, at) {
+            return Some(Closing::Denied(window, end));
+        }
+        let restricted = self.of(Kind::Allow, cause).next().is_some();
+        let allowed = || self.active(Kind::Allow, cause, at).is_some();
+        (restricted && !allowed()).then_some(Closing::NotAllowed)
+    }
+
+    /// The first instant from `at` on at which nothing closes. What closes can stop doing so only where a
+    /// `deny` ends or an `allow` starts, so these are gone through one after another.
+    fn opening(&self, cause: Cause, at: Timestamp) -> Option<Timestamp> {
+        if self.of(Kind::Deny, cause).any(Window::is_always) {
+            return None;
+        }
+        let limit = at.checked_add_signed(HORIZON)?;
+        let mut at = at;
+        for _ in 0..STEPS_MAX {
+            at = match self.closing(cause, at) {
+                None => return Some(at),
+                Some(Closing::Denied(_, end)) => end,
+                Some(Closing::NotAllowed) => self
+                    .of(Kind::Allow, cause)
+                    .filter_map(|window| window.start_after(at, limit))
+                    .min()?,
+            };
+            if at > limit {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod calendar_tests;
+#[cfg(test)]
+mod permits_tests;
