@@ -107,6 +107,7 @@ impl Cloud {
             let mut image = regional.image.clone();
             image.regions = vec![region.as_str().into()];
             image.shared = regional.is_shared();
+            image.blueprint_id = regional.blueprint().map(str::to_owned);
             world.accounts[*account].images.push(image);
         }
         world
@@ -124,16 +125,31 @@ impl Cloud {
                 .collect()
         };
         for region in regions {
-            let blueprint = self.next_blueprint();
+            let blueprint = match &image.blueprint_id {
+                Some(id) => {
+                    self.count_blueprint(id);
+                    id.clone()
+                }
+                None => self.next_blueprint(),
+            };
             let regional = Regional::new(image.clone(), blueprint);
             self.images
                 .insert((account, region, image.id.clone()), regional);
         }
     }
 
+    /// An id that no blueprint has had yet: a share that is taken back and made again is another blueprint.
     pub(super) fn next_blueprint(&mut self) -> String {
         self.blueprints += 1;
         format!("lhbp-{:08x}", self.blueprints)
+    }
+
+    /// Makes sure that an id from a kept world is not given out again.
+    fn count_blueprint(&mut self, id: &str) {
+        let number = id
+            .strip_prefix("lhbp-")
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        self.blueprints = self.blueprints.max(number.unwrap_or(0));
     }
 
     pub(super) fn set_faults(&mut self, rules: Vec<super::faults::Rule>) {

@@ -93,6 +93,9 @@ pub struct Image {
     pub created_time: String,
     /// Shared from the start.
     pub shared: bool,
+    /// The blueprint it is shared as; made up if not given. A world that is kept keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blueprint_id: Option<String>,
     /// Servers use it, so CANCEL is refused.
     pub in_use: bool,
     /// So many writes are refused with `ImageOccupied` before one is taken.
@@ -240,6 +243,7 @@ impl Default for Image {
             architecture: "x86_64".into(),
             created_time: "2026-01-02T08:00:00Z".into(),
             shared: false,
+            blueprint_id: None,
             in_use: false,
             occupied_calls: 0,
             error: None,

@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+
+use super::args::{AdoptArguments, Common};
+use super::output::{self, Failure};
+use super::session::{self, Session};
+use super::{connect, simulated, state, validate};
+use crate::api::ReadClient;
+use crate::desired::Desired;
+use crate::host::{Host, Recall};
+use crate::inventory::{Holdings, Owned, Standing};
+use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector};
+use crate::observe;
+use crate::observed::{Observation, Seen};
+use crate::report::{AdoptDocument, Adopted};
+use crate::store::Reader;
+
+/// `adopt`: takes shared images into the inventory, or lets images go from it.
+pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u8, Failure> {
+    let selector = arguments.target.narrow.selector();
+    if selector.is_all() && !arguments.all {
+        return Err(Failure::new(
+            "say which images: `--image`, `--region`, `--account` or `-l`; or `--all` that manifests name",
+        ));
+    }
+    let desired = match validate::load(&arguments.paths, common.output).await? {
+        Ok(desired) => desired,
+        Err(exit) => return Ok(exit.code()),
+    };
+    let directory = state::directory(common, arguments.target.sim)?;
+    if arguments.target.sim_reset {
+        simulated::reset(&directory)?;
+    }
+    let reader = state::read(&directory)?;
+    let document = if arguments.release {
+        let released = owned(&reader, &desired, &selector).await?;
+        if !arguments.dry_run && !released.is_empty() {
+            let keys = released.clone();
+            state::remark(&directory, "adopt --release")?
+                .release(keys, &state::by(), "released")
+                .map_err(Failure::new)?;
+        }
+        AdoptDocument::released(released, arguments.dry_run)
+    } else {
+        let accounts = connect::accounts(&desired, &selector);
+        let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
+        let shared = session::shared()?;
+        let clients = session.clients(&shared);
+        let found = survey(&clients, &reader, &desired, &selector).await;
+        session.close().await?;
+        let found = found?;
+        let adopted = found.adoptable.iter().map(|(key, owned)| Adopted {
+            key: key.clone(),
+            blueprint_id: owned.blueprint.clone().unwrap_or_default(),
+        });
+        let adopted = adopted.collect();
+        if !arguments.dry_run && !found.adoptable.is_empty() {
+            state::remark(&directory, "adopt")?
+                .adopt(found.adoptable, &state::by(), "adopted")
+                .map_err(Failure::new)?;
+        }
+        AdoptDocument::adopted(adopted, found.not_shared, found.unseen, arguments.dry_run)
+    };
+    output::print(common.output, &document, &document.text())?;
+    Ok(document.exit_code())
+}
+
+/// Images in the inventory that are selected; of those that no manifest names, too.
+async fn owned(
+    reader: &Reader,
+    desired: &Desired,
+    selector: &Selector,
+) -> Result<Vec<ImageKey>, Failure> {
+    let mut keys = Vec::new();
+    for scope in reader.summary().map_err(Failure::new)?.scopes.into_keys() {
+        let holdings = reader.holdings(&scope).await.map_err(Failure::new)?;
+        for (image, record) in holdings.images {
+            let key = ImageKey {
+                scope: scope.clone(),
+                image,
+            };
+            let none = Labels::new();
+            let labels = desired
+                .images
+                .get(&key)
+                .map_or(&none, |image| &*image.labels);
+            if record.owned.is_some() && selector.matches(&key, labels) {
+                keys.push(key);
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// What can be adopted.
+#[derive(Default)]
+struct Found {
+    adoptable: Vec<(ImageKey, Owned)>,
+    not_shared: Vec<ImageKey>,
+    unseen: Vec<String>,
+}
+
+async fn survey<H: Host>(
+    clients: &BTreeMap<AccountName, ReadClient<H>>,
+    reader: &Reader,
+    desired: &Desired,
+    selector: &Selector,
+) -> Result<Found, Failure> {
+    let scopes = desired.by_scope(selector);
+    let looks = scopes.iter().filter_map(|(scope, wanted)| {
+        let client = clients.get(&scope.account)?;
+        Some(async move {
+            let observation = observe::observe(client, scope).await;
+            (*scope, wanted, observation)
+        })
+    });
+    let mut found = Found::default();
+    for (scope, wanted, observation) in join_all(looks).await {
+        let seen = match observation {
+            Observation::Seen(seen) => seen,
+            Observation::Blind(why) | Observation::Unseen(why) => {
+                output::warn(format_args!("{scope}: not read: {why}"));
+                found.unseen.push(scope.to_string());
+                continue;
+            }
+        };
+        let holdings = reader.holdings(scope).await.map_err(Failure::new)?;
+        let named = wanted.images.iter().map(|(id, image)| (*id, image.protect));
+        // An image that no manifest names is adopted only by its id: to have it pruned may be the very purpose.
+        let unnamed = selector.images.iter().filter(|image| !wanted.names(image));
+        for (image, protected) in named.chain(unnamed.map(|image| (image, false))) {
+            found.judge(scope, image, protected, &seen, &holdings);
+        }
+    }
+    Ok(found)
+}
+
+impl Found {
+    fn judge(
+        &mut self,
+        scope: &Scope,
+        image: &ImageId,
+        protected: bool,
+        seen: &Seen,
+        holdings: &Holdings,
+    ) {
+        let key = ImageKey {
+            scope: scope.clone(),
+            image: image.clone(),
+        };
+        let standing = holdings
+            .images
+            .get(image)
+            .and_then(|record| record.owned.as_ref())
+            .map(|owned| owned.standing);
+        match (seen.shared.get(image), standing) {
+            (_, Some(Standing::Acknowledged | Standing::Adopted)) => {}
+            (Some(blueprint), _) => {
+                let owned = Owned::adopted(&blueprint.id, protected, state::now());
+                self.adoptable.push((key, owned));
+            }
+            (None, _) => self.not_shared.push(key),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::join_all;
+
+use super::args::{Common, ImportArguments, ImportBy, Output};
+use super::output::{self, Failure};
+use super::session::{self, Session};
+use super::{simulated, state, validate};
+use crate::api::ReadClient;
+use crate::desired::Desired;
+use crate::host::Host;
+use crate::manifest::{self, Sharing};
+use crate::model::{AccountName, ImageKey, Labels, Region, Scope, Selector};
+use crate::observe;
+use crate::observed::Observation;
+use crate::report::{ExitStatus, ImportDocument, ImportedFile, UnseenScope};
+
+/// `import`: reads what is shared, and writes manifests that ask for it.
+pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<u8, Failure> {
+    let desired = match known(arguments, common.output).await? {
+        Ok(desired) => desired,
+        Err(exit) => return Ok(exit.code()),
+    };
+    let selector = arguments.target.narrow.selector();
+    if !selector.labels.is_empty() {
+        return Err(Failure::new(
+            "`-l` picks by labels, which images have only once a manifest names them; use --account, --region or --image",
+        ));
+    }
+    let directory = state::directory(common, arguments.target.sim)?;
+    if arguments.target.sim_reset {
+        simulated::reset(&directory)?;
+    }
+    let mut names: BTreeSet<_> = desired.accounts.keys().cloned().collect();
+    names.extend(desired.images.keys().map(|key| key.scope.account.clone()));
+    if names.is_empty() {
+        names.insert(AccountName::default());
+    }
+    names.retain(|name| selector.accounts.is_empty() || selector.accounts.contains(name));
+    let accounts = names
+        .into_iter()
+        .map(|name| {
+            let document = desired.accounts.get(&name);
+            (name, document)
+        })
+        .collect();
+    let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
+    let shared = session::shared()?;
+    let clients = session.clients(&shared);
+    let looks = survey(&clients, &selector).await;
+    session.close().await?;
+    let document = write(arguments, &desired, &selector, looks)?;
+    output::print(common.output, &document, &document.text())?;
+    Ok(document.exit_code())
+}
+
+/// What manifests name already. None at all is no error here: to make them is what this is for.
+async fn known(
+    arguments: &ImportArguments,
+    output: Output,
+) -> Result<Result<Desired, ExitStatus>, Failure> {
+    if arguments.paths.paths.iter().all(|path| is_vacant(path)) {
+        return Ok(Ok(Desired::default()));
+    }
+    Ok(validate::load(&arguments.paths, output).await?)
+}
+
+/// Not there, or an empty directory.
+fn is_vacant(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+async fn survey<H: Host>(
+    clients: &BTreeMap<AccountName, ReadClient<H>>,
+    selector: &Selector,
+) -> Vec<(Scope, Observation)> {
+    let scopes = clients.iter().flat_map(|(account, client)| {
+        Region::all()
+            .map(move |region| {
+                let scope = Scope {
+                    account: account.clone(),
+                    region,
+                };
+                (scope, client)
+            })
+            .filter(|(scope, _)| selector.reaches(scope))
+    });
+    let looks = scopes.map(async |(scope, client)| {
+        let observation = observe::observe(client, &scope).await;
+        (scope, observation)
+    });
+    join_all(looks).await
+}
+
+fn write(
+    arguments: &ImportArguments,
+    desired: &Desired,
+    selector: &Selector,
+    looks: Vec<(Scope, Observation)>,
+) -> Result<ImportDocument, Failure> {
+    let (mut sharing, mut unseen, mut named_already) = (Sharing::new(), Vec::new(), 0);
+    for (scope, observation) in looks {
+        let seen = match observation {
+            Observation::Seen(seen) => seen,
+            Observation::Blind(why) | Observation::Unseen(why) => {
+                output::warn(format_args!("{scope}: not read: {why}"));
+                unseen.push(UnseenScope {
+                    account: scope.account.to_string(),
+                    region: scope.region.as_str(),
+                    reason: why.reason,
+                });
+                continue;
+            }
+        };
+        let mut images = BTreeMap::new();
+        for (image, blueprint) in seen.shared {
+            let key = ImageKey {
+                scope: scope.clone(),
+                image,
+            };
+            if desired.images.contains_key(&key) {
+                named_already += 1;
+            } else if selector.matches(&key, &Labels::new()) {
+                images.insert(key.image, blueprint.name);
+            }
+        }
+        if !images.is_empty() {
+            sharing.insert(scope, images);
+        }
+    }
+    let out = arguments
+        .out
+        .as_ref()
+        .or(arguments.paths.paths.first())
+        .ok_or_else(|| Failure::new("say where to write to: `--out DIR`"))?;
+    let files = plan_files(arguments.by, out, sharing, &unseen);
+    let written = write_files(out, &files)?;
+    Ok(ImportDocument::new(written, named_already, unseen))
+}
+
+/// File by file. A file for a whole account is written only if the whole account was read.
+fn plan_files(
+    by: ImportBy,
+    out: &Path,
+    sharing: Sharing,
+    unseen: &[UnseenScope],
+) -> BTreeMap<PathBuf, Sharing> {
+    let mut files: BTreeMap<PathBuf, Sharing> = BTreeMap::new();
+    for (scope, images) in sharing {
+        let name = match by {
+            ImportBy::Region => format!("{}-{}.yaml", scope.account, scope.region),
+            ImportBy::Account => format!("{}.yaml", scope.account),
+        };
+        let torn = by == ImportBy::Account
+            && unseen
+                .iter()
+                .any(|other| other.account == scope.account.as_str());
+        if !torn {
+            files
+                .entry(out.join(name))
+                .or_default()
+                .insert(scope, images);
+        }
+    }
+    files
+}
+
+/// All or none: a file that is in the way stops the whole before anything is written.
+fn write_files(
+    out: &Path,
+    files: &BTreeMap<PathBuf, Sharing>,
+) -> Result<Vec<ImportedFile>, Failure> {
+    let failure = |path: &Path, what: &dyn std::fmt::Display| {
+        Failure::new(format_args!("cannot write {}: {what}", path.display()))
+    };
+    for path in files.keys() {
+        if path.exists() {
+            return Err(failure(
+                path,
+                &"it is there already; move it away, or write elsewhere with `--out DIR`",
+            ));
+        }
+    }
+    if !files.is_empty() {
+        fs::create_dir_all(out).map_err(|error| failure(out, &error))?;
+    }
+    let modeline = format!(
+        "What was shared when `sharekeeper import` looked, {}",
+        state::now().format("%Y-%m-%dT%H:%M:%SZ")
+    );
+    let mut written = Vec::new();
+    for (path, sharing) in files {
+        let text = manifest::render(sharing, &modeline);
+        fs::write(path, text).map_err(|error| failure(path, &error))?;
+        written.push(ImportedFile {
+            file: path.to_string_lossy().into_owned(),
+            images: sharing.values().map(BTreeMap::len).sum(),
+        });
+    }
+    Ok(written)
+}

@@ -1,0 +1,202 @@
+//! What people say of images: `suspend` and `resume`; and what they look at: `status` and `history`.
+
+use serde::Serialize;
+
+use super::args::{
+    Common, HistoryArguments, HistoryCommand, ResumeArguments, StateArguments, SuspendArguments,
+};
+use super::output::{self, Failure};
+use super::state;
+use crate::host::Recall;
+use crate::inventory::Suspension;
+use crate::model::{ImageKey, Labels, Selector};
+use crate::report::{
+    ExitStatus, FORMAT_VERSION, HistoryDocument, Parked, StatusDocument, VerifyDocument,
+};
+use crate::store::{Ending, Query, Reader};
+use crate::words::plural;
+
+/// `status`.
+pub(super) async fn status(arguments: &StateArguments, common: &Common) -> Result<u8, Failure> {
+    let directory = state::directory(common, arguments.sim)?;
+    let reader = state::read(&directory)?;
+    let summary = reader.summary().map_err(Failure::new)?;
+    let parked = parked(&reader, &Selector::default()).await?;
+    let directory = crate::words::safe(&directory.to_string_lossy());
+    let document = StatusDocument::new(&directory, summary, parked, state::now());
+    output::print(common.output, &document, &document.text())?;
+    Ok(ExitStatus::Done.code())
+}
+
+/// `history` and `history verify`.
+pub(super) fn history(arguments: &HistoryArguments, common: &Common) -> Result<u8, Failure> {
+    if let Some(HistoryCommand::Verify(arguments)) = &arguments.command {
+        let reader = state::read(&state::directory(common, arguments.sim)?)?;
+        let document = VerifyDocument::new(reader.verify().map_err(Failure::new)?);
+        output::print(common.output, &document, &document.text())?;
+        return Ok(document.exit_code());
+    }
+    let reader = state::read(&state::directory(common, arguments.state.sim)?)?;
+    let now = state::now();
+    let Selector {
+        accounts,
+        regions,
+        images,
+        ..
+    } = arguments.narrow.selector();
+    let query = Query {
+        accounts,
+        regions,
+        images,
+        since: arguments.since.map(|when| when.ago(now)),
+        until: arguments.until.map(|when| when.ago(now)),
+        limit: (arguments.limit > 0).then_some(arguments.limit),
+        ..Query::default()
+    };
+    let document = HistoryDocument::new(reader.history(&query).map_err(Failure::new)?);
+    output::print(common.output, &document, &document.text())?;
+    Ok(ExitStatus::Done.code())
+}
+
+/// What `suspend -o json` prints.
+#[derive(Serialize)]
+struct Suspended<'a> {
+    format_version: u32,
+    exit_code: u8,
+    suspension: &'a Suspension,
+}
+
+/// `suspend`.
+pub(super) fn suspend(arguments: &SuspendArguments, common: &Common) -> Result<u8, Failure> {
+    let directory = state::directory(common, arguments.state.sim)?;
+    let now = state::now();
+    let until = arguments.until.map(|when| when.ahead(now));
+    if until.is_some_and(|until| until <= now) {
+        return Err(Failure::new(
+            "`--until` lies in the past, so nothing would be suspended",
+        ));
+    }
+    let mut remarks = state::remark(&directory, "suspend")?;
+    let suspension = remarks
+        .suspend(
+            arguments.narrow.selector(),
+            until,
+            &state::by(),
+            &arguments.reason,
+        )
+        .map_err(Failure::new)?;
+    let text = format!("{}: {}\n", suspension.selector, suspension.describe());
+    let document = Suspended {
+        format_version: FORMAT_VERSION,
+        exit_code: ExitStatus::Done.code(),
+        suspension: &suspension,
+    };
+    output::print(common.output, &document, &text)?;
+    Ok(ExitStatus::Done.code())
+}
+
+/// What `resume -o json` prints.
+#[derive(Serialize)]
+struct Resumed {
+    format_version: u32,
+    exit_code: u8,
+    ended: Vec<Suspension>,
+    unparked: Vec<ImageKey>,
+}
+
+/// `resume`.
+pub(super) async fn resume(arguments: &ResumeArguments, common: &Common) -> Result<u8, Failure> {
+    let directory = state::directory(common, arguments.state.sim)?;
+    let reader = state::read(&directory)?;
+    let selector = arguments.narrow.selector();
+    let ending = ending(arguments, &selector, &reader)?;
+    let mut remarks = state::remark(&directory, "resume")?;
+    let by = state::by();
+    let ended = remarks.resume(&ending, &by).map_err(Failure::new)?;
+    let keys = if arguments.all || !selector.is_all() {
+        parked(&reader, &selector).await?
+    } else {
+        Vec::new()
+    };
+    let keys = keys.into_iter().map(|parked| parked.key).collect();
+    let unparked = remarks.unpark(keys, &by, "resumed").map_err(Failure::new)?;
+    if ended.is_empty() && unparked.is_empty() {
+        return Err(Failure::new(
+            "nothing of the kind is suspended or parked; `sharekeeper status` shows what is",
+        ));
+    }
+    let mut text = String::new();
+    for suspension in &ended {
+        text.push_str(&format!(
+            "ended suspension {} of {}\n",
+            suspension.id, suspension.selector
+        ));
+    }
+    for key in &unparked {
+        text.push_str(&format!("{key} is reconciled again\n"));
+    }
+    let document = Resumed {
+        format_version: FORMAT_VERSION,
+        exit_code: ExitStatus::Done.code(),
+        ended,
+        unparked,
+    };
+    output::print(common.output, &document, &text)?;
+    Ok(ExitStatus::Done.code())
+}
+
+/// Which suspensions are meant. Without a word that says which, there must be one only.
+fn ending(
+    arguments: &ResumeArguments,
+    selector: &Selector,
+    reader: &Reader,
+) -> Result<Ending, Failure> {
+    if arguments.all && selector.is_all() {
+        return Ok(Ending::All);
+    }
+    if !arguments.ids.is_empty() {
+        return Ok(Ending::Ids(arguments.ids.clone()));
+    }
+    if !selector.is_all() {
+        return Ok(Ending::Selector(selector.clone()));
+    }
+    let suspensions = reader.summary().map_err(Failure::new)?.suspensions;
+    match suspensions.as_slice() {
+        [] | [_] => Ok(Ending::All),
+        many => {
+            let ids: Vec<_> = many
+                .iter()
+                .map(|suspension| format!("{} ({})", suspension.id, suspension.reason))
+                .collect();
+            Err(Failure::new(format_args!(
+                "there are {}: {}; say which, or `--all`",
+                plural(many.len() as u64, "suspension"),
+                ids.join(", ")
+            )))
+        }
+    }
+}
+
+/// Images that are parked, as far as `selector` reaches.
+async fn parked(reader: &Reader, selector: &Selector) -> Result<Vec<Parked>, Failure> {
+    let summary = reader.summary().map_err(Failure::new)?;
+    let mut parked = Vec::new();
+    for (scope, counts) in summary.scopes {
+        if counts.parked == 0 || !selector.reaches(&scope) {
+            continue;
+        }
+        let holdings = reader.holdings(&scope).await.map_err(Failure::new)?;
+        for (image, record) in holdings.images {
+            let key = ImageKey {
+                scope: scope.clone(),
+                image,
+            };
+            if let Some(since) = record.parked_since
+                && selector.matches(&key, &Labels::new())
+            {
+                parked.push(Parked { key, since });
+            }
+        }
+    }
+    Ok(parked)
+}

@@ -1,0 +1,99 @@
+//! The state directory, as commands use it.
+
+use std::path::{Path, PathBuf};
+
+use super::args::Common;
+use super::output::Failure;
+use crate::host::{Clock, SystemClock};
+use crate::model::{Scope, Timestamp};
+use crate::store::{OpenError, Options, Reader, Remarks, Store};
+
+/// Where the state is. The simulator's is apart: what it shared is no real share.
+pub(super) fn directory(common: &Common, sim: bool) -> Result<PathBuf, Failure> {
+    let base = match &common.state_dir {
+        Some(given) => given.clone(),
+        None => xdg()?,
+    };
+    Ok(if sim { base.join("sim") } else { base })
+}
+
+/// The XDG state directory.
+fn xdg() -> Result<PathBuf, Failure> {
+    let variable = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    base.map(|base| base.join("sharekeeper"))
+        .ok_or_else(|| Failure::new("neither XDG_STATE_HOME nor HOME is set; give --state-dir"))
+}
+
+/// The machine's wall clock.
+pub(super) fn now() -> Timestamp {
+    SystemClock::start().now()
+}
+
+/// The state of the one process that reconciles.
+pub(super) fn open(
+    directory: &Path,
+    command: &str,
+    commit: Option<String>,
+    history_max: u64,
+) -> Result<Store, Failure> {
+    let options = Options {
+        commit,
+        history_max,
+        ..options(command)
+    };
+    Store::open(directory, &options, now).map_err(refused)
+}
+
+/// The state to look at.
+pub(super) fn read(directory: &Path) -> Result<Reader, Failure> {
+    Reader::open(directory).map_err(refused)
+}
+
+/// The state to remark on.
+pub(super) fn remark(directory: &Path, command: &str) -> Result<Remarks, Failure> {
+    Remarks::open(directory, &options(command), now).map_err(refused)
+}
+
+/// Who runs this, for the history: user and machine.
+pub(super) fn by() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    format!(
+        "{}@{}",
+        crate::words::brief(user.as_deref().unwrap_or("somebody")),
+        machine()
+    )
+}
+
+fn options(command: &str) -> Options {
+    Options::new(command, &machine())
+}
+
+fn machine() -> String {
+    crate::words::brief(&gethostname::gethostname().to_string_lossy())
+}
+
+fn refused(error: OpenError) -> Failure {
+    Failure::from_error(&error)
+}
+
+/// Scopes that hold images of ours and that no manifest names. They are left alone: an account or a region that is
+/// gone from the manifests may be gone by mistake.
+pub(super) fn orphans(
+    reader: &Reader,
+    named: impl Fn(&Scope) -> bool,
+) -> Result<Vec<(Scope, u64)>, Failure> {
+    let summary = reader.summary().map_err(Failure::new)?;
+    let scopes = summary.scopes.into_iter();
+    let orphans = scopes.filter_map(|(scope, counts)| {
+        let ours = counts.acknowledged + counts.adopted + counts.probable;
+        (ours > 0 && !named(&scope)).then_some((scope, ours))
+    });
+    Ok(orphans.collect())
+}

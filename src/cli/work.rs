@@ -1,0 +1,105 @@
+//! Manifests and flags → what is to be worked on.
+
+use super::args::{Guards, Narrow, Output, Paths};
+use super::output::{self, Failure};
+use super::state;
+use super::validate::{self, Manifests};
+use crate::desired::Desired;
+use crate::engine::Task;
+use crate::manifest::Diagnostic;
+use crate::model::{Scope, Selector};
+use crate::plan::{License, Policy};
+use crate::report::ExitStatus;
+use crate::store::Reader;
+use crate::words::plural;
+
+use std::collections::BTreeMap;
+
+/// What the manifests ask for, and the part of it that a command works on.
+pub(super) struct Work {
+    pub(super) desired: Desired,
+    pub(super) selector: Selector,
+    pub(super) policy: Policy,
+    /// The git commit of the manifests.
+    pub(super) commit: Option<String>,
+    /// What is wrong with the manifests that were left out.
+    pub(super) left_out: Vec<Diagnostic>,
+}
+
+impl Work {
+    /// Reads the manifests; the status to leave with, if they are not whole (or, with `partial_ok`, nothing of them is
+    /// good).
+    pub(super) async fn load(
+        paths: &Paths,
+        narrow: &Narrow,
+        guards: &Guards,
+        partial_ok: bool,
+        output: Output,
+    ) -> Result<Result<Self, ExitStatus>, Failure> {
+        let manifests = if partial_ok {
+            validate::load_part(paths, output).await?
+        } else {
+            validate::load(paths, output).await?.map(Manifests::Whole)
+        };
+        let (desired, left_out) = match manifests {
+            Ok(Manifests::Whole(desired)) => (desired, Vec::new()),
+            Ok(Manifests::Part(partial, errors)) => (partial.into_partial_desired(), errors),
+            Err(exit) => return Ok(Err(exit)),
+        };
+        let work = Self {
+            desired,
+            selector: narrow.selector(),
+            policy: Policy {
+                // The mark that the type `Partial` carried until here.
+                shares_only: !left_out.is_empty(),
+                ..guards.policy()
+            },
+            commit: validate::revision(paths),
+            left_out,
+        };
+        work.warn_of_nothing();
+        Ok(Ok(work))
+    }
+
+    /// As the engine takes it.
+    pub(super) fn task<'a>(&'a self, licenses: Option<&'a BTreeMap<Scope, License>>) -> Task<'a> {
+        Task {
+            desired: &self.desired,
+            selector: &self.selector,
+            policy: &self.policy,
+            licenses,
+        }
+    }
+
+    fn warn_of_nothing(&self) {
+        let selected = |(key, image): (_, &crate::desired::DesiredImage)| {
+            self.selector.matches(key, &image.labels)
+        };
+        if !self.desired.images.iter().any(selected) {
+            let named = plural(self.desired.images.len() as u64, "image");
+            output::warn(format_args!(
+                "nothing to do: the manifests name {named}, and the flags leave none of them"
+            ));
+        }
+    }
+
+    /// A warning of images of ours in scopes that no manifest names.
+    pub(super) fn orphans(&self, reader: &Reader) -> Result<Option<String>, Failure> {
+        if !self.selector.is_all() {
+            return Ok(None);
+        }
+        let named = self.desired.by_scope(&self.selector);
+        let orphans = state::orphans(reader, |scope| named.contains_key(scope))?;
+        if orphans.is_empty() {
+            return Ok(None);
+        }
+        let images: u64 = orphans.iter().map(|(_, count)| count).sum();
+        let scopes: Vec<_> = orphans.iter().map(|(scope, _)| scope.to_string()).collect();
+        Ok(Some(format!(
+            "{} that sharekeeper shared are left alone, because no manifest names their account and region any longer: {}; \
+             to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release`",
+            plural(images, "image"),
+            scopes.join(", ")
+        )))
+    }
+}

@@ -1,0 +1,301 @@
+//! One plan's calls: each intent is recorded first, then the call takes its turn in the rate bucket, so that it leaves
+//! the moment its turn comes; then what came of it is recorded.
+
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+
+use super::scope::{Run, wake_at};
+use super::{Event, Look};
+use crate::api::error::{CallError, Class, Refusal};
+use crate::api::{Modified, WritePermit};
+use crate::execute::{Executor, JobId, Step};
+use crate::history::{Answer, Outcome};
+use crate::host::{Attempt, Host, Ledger, Refused};
+use crate::inventory::{IntentId, Record};
+use crate::memory::Last;
+use crate::model::{ImageId, ImageKey, Moment, Permission};
+use crate::plan::Decision;
+
+/// A call that is getting ready.
+struct Turn<'a> {
+    id: JobId,
+    attempt: Rc<Attempt>,
+    /// Tells the future to let go.
+    give_up: Rc<Notify>,
+    ready: LocalBoxFuture<'a, Ready<'a>>,
+}
+
+/// What became of a turn.
+enum Ready<'a> {
+    /// Recorded, and its turn has come.
+    Go(IntentId, WritePermit<'a>),
+    /// Recorded, and not to be sent after all.
+    Not(IntentId, Option<Refusal>),
+    /// Not recorded.
+    Refused(Refused),
+}
+
+impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
+    /// Carries the plan's calls out; how each image's ended.
+    pub(super) async fn execute(
+        &self,
+        look: &Look,
+        fresh_until: Moment,
+    ) -> impl Iterator<Item = (ImageId, Permission, Last)> + use<H, L> {
+        let actions = look
+            .plan
+            .actions()
+            .map(|(id, permission, _)| (id.clone(), permission));
+        let mut executor = Executor::new(actions, fresh_until);
+        let mut calls = FuturesUnordered::new();
+        let mut turn: Option<Turn<'_>> = None;
+        let mut stopping = false;
+        loop {
+            let step = executor.next(self.host().moment());
+            match (&turn, step) {
+                (None, Step::Done) => break,
+                (None, Step::Send) => {
+                    turn = executor.peek().map(|(id, image, permission, number)| {
+                        self.prepare(look, id, image, permission, number)
+                    });
+                }
+                (Some(_), Step::Send) | (None, _) => {}
+                (Some(turn), _) => turn.give_up.notify_one(),
+            }
+            tokio::select! {
+                biased;
+                _ = self.engine.stop.tripped(), if !stopping => {
+                    stopping = true;
+                    executor.stop();
+                }
+                Some((id, result)) = calls.next(), if !calls.is_empty() => {
+                    executor.replied(id, result, self.host().moment(), self.host().unit());
+                }
+                ready = or_never(turn.as_mut().map(|turn| &mut turn.ready)), if turn.is_some() => {
+                    if let Some(turn) = turn.take() {
+                        calls.extend(self.turn_came(look, &mut executor, turn.id, turn.attempt, ready).await);
+                    }
+                }
+                () = self.host().sleep_until(wake_at(step)), if matches!(step, Step::Wait(_)) => {}
+            }
+        }
+        executor.outcomes()
+    }
+
+    /// Records the intent, then waits for the turn.
+    fn prepare<'t>(
+        &'t self,
+        look: &Look,
+        id: JobId,
+        image: &ImageId,
+        permission: Permission,
+        number: u32,
+    ) -> Turn<'t> {
+        let decision = &look.plan.decisions[image];
+        let named = self.job.wanted.images.get(image);
+        let attempt = Rc::new(Attempt {
+            key: ImageKey {
+                scope: self.job.scope.clone(),
+                image: image.clone(),
+            },
+            permission,
+            cause: decision.cause,
+            source: decision.source.clone(),
+            labels: named.map(|image| image.labels.clone()).unwrap_or_default(),
+            number,
+            saw_opposite: decision
+                .actual
+                .state()
+                .is_some_and(|s| s != decision.desired),
+        });
+        let give_up = Rc::new(Notify::new());
+        let (recorded, given_up) = (Rc::clone(&attempt), Rc::clone(&give_up));
+        let ready = async move {
+            let intent = match self.engine.ledger.intent(&recorded).await {
+                Ok(intent) => intent,
+                Err(refused) => return Ready::Refused(refused),
+            };
+            let permit = std::pin::pin!(self.client.permit(self.job.scope.region));
+            let given_up = std::pin::pin!(given_up.notified());
+            match select(permit, given_up).await {
+                Either::Left((Ok(permit), _)) => Ready::Go(intent, permit),
+                Either::Left((Err(refusal), _)) => Ready::Not(intent, Some(refusal)),
+                Either::Right(_) => Ready::Not(intent, None),
+            }
+        };
+        Turn {
+            id,
+            attempt,
+            give_up,
+            ready: Box::pin(ready),
+        }
+    }
+
+    /// The call to make, if it may still be made: everything that may have changed since the plan is asked again.
+    async fn turn_came<'t>(
+        &'t self,
+        look: &'t Look,
+        executor: &mut Executor,
+        id: JobId,
+        attempt: Rc<Attempt>,
+        ready: Ready<'t>,
+    ) -> Option<LocalBoxFuture<'t, (JobId, Result<Modified, CallError>)>> {
+        let now = self.host().moment();
+        let decision = &look.plan.decisions[&attempt.key.image];
+        match ready {
+            Ready::Go(intent, permit) => {
+                if self.still_permitted(decision) && executor.take(id, now) {
+                    return Some(Box::pin(self.send(look, id, intent, attempt, permit)));
+                }
+                if !self.still_permitted(decision) {
+                    executor.withdraw(id);
+                }
+                drop(permit);
+                self.not_sent(intent, &attempt, "its turn was given up")
+                    .await;
+            }
+            Ready::Not(intent, refusal) => {
+                let why = refusal
+                    .as_ref()
+                    .map_or("its turn was given up".into(), ToString::to_string);
+                self.not_sent(intent, &attempt, &why).await;
+                if let Some(refusal) = refusal {
+                    executor.account_broken(&refusal);
+                }
+            }
+            Ready::Refused(Refused::Suspended(_)) => executor.withdraw(id),
+            Ready::Refused(refused @ Refused::Failed(_)) => {
+                if executor.take(id, now) {
+                    let error = CallError::NotSent(refused.to_string());
+                    executor.replied(id, Err(error), now, self.host().unit());
+                }
+            }
+        }
+        None
+    }
+
+    /// A window may have closed since the plan was made.
+    fn still_permitted(&self, decision: &Decision) -> bool {
+        self.job.windows.permits(decision.cause, self.now()).is_ok()
+    }
+
+    /// Call, outcome.
+    async fn send(
+        &self,
+        look: &Look,
+        id: JobId,
+        intent: IntentId,
+        attempt: Rc<Attempt>,
+        permit: WritePermit<'_>,
+    ) -> (JobId, Result<Modified, CallError>) {
+        let Attempt {
+            key, permission, ..
+        } = &*attempt;
+        let result = self
+            .client
+            .modify(permit, key.scope.region, &key.image, *permission)
+            .await;
+        let (outcome, record) = self.conclude(look, intent, &attempt, &result);
+        self.record(outcome, record).await;
+        self.engine.listener.event(Event::Answered {
+            key,
+            permission: *permission,
+            done: result.is_ok(),
+        });
+        (id, result)
+    }
+
+    /// What the answer means for the history and for what is ours.
+    fn conclude(
+        &self,
+        look: &Look,
+        intent: IntentId,
+        attempt: &Attempt,
+        result: &Result<Modified, CallError>,
+    ) -> (Outcome, Option<Record>) {
+        let image = &attempt.key.image;
+        let known = || look.holdings.images.get(image).cloned().unwrap_or_default();
+        let mut outcome = blank(intent, attempt, Answer::Unknown);
+        let mut record = None;
+        match result {
+            Ok(modified) => {
+                outcome.result = Answer::Applied;
+                outcome.blueprint_id = modified.blueprint_id.clone();
+                outcome.request_id = modified.request_id.clone();
+                let protected = self
+                    .job
+                    .wanted
+                    .images
+                    .get(image)
+                    .is_some_and(|image| image.protect);
+                let mut known = known();
+                let blueprint = modified.blueprint_id.as_deref();
+                known.acknowledged(attempt.permission, blueprint, protected, self.now());
+                record = Some(known);
+            }
+            Err(CallError::Refused(refusal)) => {
+                outcome.result = match refusal.class {
+                    Class::Converged => Answer::AlreadyShared,
+                    Class::Unclear => Answer::Unknown,
+                    _ => Answer::Rejected,
+                };
+                outcome.error_code = Some(refusal.code.clone());
+                outcome.message = (!refusal.message.is_empty()).then(|| refusal.message.clone());
+                outcome.request_id = refusal.request_id.clone();
+                if refusal.class == Class::Converged {
+                    let mut after = known();
+                    after.already_shared(look.holdings.open.get(image), self.now());
+                    record = (after != known()).then_some(after);
+                }
+            }
+            Err(error) => {
+                outcome.result = match error {
+                    CallError::Unclear(_) => Answer::Unknown,
+                    _ => Answer::NotSent,
+                };
+                outcome.message = Some(error.to_string());
+            }
+        }
+        (outcome, record)
+    }
+
+    async fn not_sent(&self, intent: IntentId, attempt: &Attempt, why: &str) {
+        let mut outcome = blank(intent, attempt, Answer::NotSent);
+        outcome.message = Some(why.to_owned());
+        self.record(outcome, None).await;
+    }
+
+    /// A store that fails here fails the next intent too, so that nothing more is sent; what was sent is resolved by
+    /// observation, as after a crash.
+    async fn record(&self, outcome: Outcome, record: Option<Record>) {
+        let key = outcome.key.clone();
+        if let Err(error) = self.engine.ledger.outcome(outcome, record).await {
+            tracing::error!(%error, %key, "the outcome of a write is not recorded");
+        }
+    }
+}
+
+fn blank(intent: IntentId, attempt: &Attempt, result: Answer) -> Outcome {
+    Outcome {
+        intent,
+        key: attempt.key.clone(),
+        permission: attempt.permission,
+        result,
+        error_code: None,
+        message: None,
+        request_id: None,
+        blueprint_id: None,
+    }
+}
+
+/// The future's result, or none ever; `select!` builds a branch's future even when its condition bars it.
+async fn or_never<F: Future + Unpin>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

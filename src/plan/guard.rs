@@ -1,0 +1,203 @@
+//! What forbids an action, as filters over a finished draft. The order is that of the reasons a person should be
+//! told first.
+//!
+//! A guard that trips withholds every CANCEL of its scope, not the surplus: the first tenth of a wrong list is still
+//! wrong.
+
+use std::time::Duration;
+
+use super::{Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld};
+use crate::inventory::Standing;
+use crate::model::{Cause, ImageId, ImageKey, Labels, Moment, ShareState};
+use crate::observed::{Observation, Seen};
+
+use std::collections::BTreeMap;
+
+/// A part of what is ours, in percent, that may be missing without a second look.
+const LOST_PERCENT_MAX: usize = 25;
+/// One image that is missing is drift, not a wrong view.
+const LOST_MIN: usize = 2;
+/// How long a suspiciously small list is looked at again before it is held against us.
+const LOSS_SETTLES: Duration = Duration::from_secs(10);
+
+type Decisions = BTreeMap<ImageId, Decision>;
+
+/// Turns actions that must not be taken into verdicts that say why.
+pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) {
+    for (image, decision) in decisions.iter_mut() {
+        if decision.verdict == Verdict::Act
+            && let Some(why) = single(inputs, image, decision)
+        {
+            decision.verdict = Verdict::Withheld(why);
+        }
+    }
+    if let Observation::Seen(seen) = inputs.observation {
+        sudden_loss(inputs, seen, decisions);
+        blast_radius(inputs, seen, decisions);
+    }
+}
+
+/// Reasons that concern one image.
+fn single(inputs: &Inputs<'_>, image: &ImageId, decision: &Decision) -> Option<Withheld> {
+    let named = inputs.wanted.images.get(image);
+    let record = inputs.holdings.images.get(image);
+    let owned = record.and_then(|record| record.owned.as_ref());
+    let cancels = decision.desired == ShareState::Unshared;
+    if cancels && named.is_some_and(|image| image.protect) {
+        return Some(Withheld::Protected);
+    }
+    if cancels && named.is_none() && owned.is_some_and(|owned| owned.protected) {
+        return Some(Withheld::ProtectedBefore);
+    }
+    if cancels && inputs.policy.shares_only {
+        return Some(Withheld::PartialManifests);
+    }
+    let key = ImageKey {
+        scope: inputs.scope.clone(),
+        image: image.clone(),
+    };
+    let none = Labels::new();
+    let labels = named.map_or(&none, |image| &*image.labels);
+    let suspended = inputs
+        .holdings
+        .suspensions
+        .iter()
+        .find(|suspension| suspension.covers(&key, labels, inputs.now));
+    if let Some(suspension) = suspended {
+        return Some(Withheld::Suspended(suspension.describe()));
+    }
+    if let Some(since) = record.and_then(|record| record.parked_since) {
+        return Some(Withheld::Parked(since));
+    }
+    if let Err(closed) = inputs.windows.permits(decision.cause, inputs.now) {
+        return Some(Withheld::WindowClosed(closed.to_string()));
+    }
+    if decision.cause == Cause::Pruned && inputs.policy.prune == Prune::Owned {
+        match owned.map(|owned| owned.standing) {
+            Some(Standing::Acknowledged | Standing::Adopted) => {}
+            Some(Standing::Probable) => return Some(Withheld::Probable),
+            None => return Some(Withheld::NotOwned),
+        }
+    }
+    let permission = crate::model::Permission::towards(decision.desired);
+    match inputs.license {
+        Some(license) if license.get(image) != Some(&permission) => Some(Withheld::NotInPlan),
+        _ => None,
+    }
+}
+
+/// Much of what is ours does not show, and nothing of ours took it away: a wrong account, a reply that was cut, or
+/// somebody at work. Whoever acts on such a view cancels too much, or shares all anew.
+fn sudden_loss(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
+    let wanted = |image: &ImageId| {
+        let named = inputs.wanted.images.get(image);
+        named.is_none_or(|image| image.intent.at(inputs.now).0 == ShareState::Shared)
+    };
+    let (lost, of) = (
+        inputs.holdings.lost(seen, wanted).count(),
+        inputs
+            .holdings
+            .settled()
+            .filter(|(image, _)| wanted(image))
+            .count(),
+    );
+    if lost < LOST_MIN
+        || lost * 100 <= of * LOST_PERCENT_MAX
+        || lost <= inputs.policy.accept_lost as usize
+    {
+        return;
+    }
+    let until = inputs.memory.loss_since.unwrap_or(inputs.moment) + LOSS_SETTLES;
+    let holds = |decision: &Decision| {
+        decision.verdict == Verdict::Act
+            && (decision.desired == ShareState::Unshared || of >= EXEMPT_BELOW)
+    };
+    let loss = Withheld::Lost { lost, of };
+    for decision in decisions.values_mut().filter(|decision| holds(decision)) {
+        decision.verdict = patience(inputs.moment, until, &loss);
+    }
+}
+
+fn patience(moment: Moment, until: Moment, loss: &Withheld) -> Verdict {
+    if moment < until {
+        Verdict::Await {
+            until,
+            reason: Awaiting::Loss(loss.to_string()),
+        }
+    } else {
+        Verdict::Withheld(loss.clone())
+    }
+}
+
+/// Too much would be pruned at once.
+fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
+    let pruned = |decision: &&Decision| decision.cause == Cause::Pruned;
+    let ahead = decisions
+        .values()
+        .filter(pruned)
+        .filter(|decision| decision.verdict == Verdict::Act)
+        .count();
+    if ahead == 0 {
+        return;
+    }
+    // What this run has cancelled already counts: the cap holds for the run, not for each of its looks.
+    let before = decisions
+        .iter()
+        .filter(|(image, decision)| {
+            pruned(decision)
+                && decision.verdict != Verdict::Act
+                && inputs
+                    .memory
+                    .tried_towards(image, ShareState::Unshared)
+                    .is_some()
+        })
+        .count();
+    let of = match inputs.policy.prune {
+        Prune::Exclusive => seen.shared.len(),
+        Prune::Owned | Prune::None => inputs.holdings.settled().count(),
+    };
+    let over = Over::judge(ahead + before, of + before, inputs.policy);
+    let Some(over) = over else { return };
+    for decision in decisions.values_mut() {
+        if decision.verdict == Verdict::Act && decision.desired == ShareState::Unshared {
+            decision.verdict = Verdict::Withheld(Withheld::TooMany(over));
+        }
+    }
+}
+
+/// By how much a scope's pruning exceeds its caps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// Images that would be pruned.
+    pub cancels: usize,
+    /// What `--max-cancels` must be at least, if it is in the way.
+    pub needs_count: Option<usize>,
+    /// What `--max-cancels-percent` must be at least, if it is in the way.
+    pub needs_percent: Option<usize>,
+}
+
+impl Over {
+    /// Holds `cancels` of `of` images against the caps; `None`: within them.
+    fn judge(cancels: usize, of: usize, policy: &Policy) -> Option<Self> {
+        let needs_count = (cancels > policy.max_cancels as usize).then_some(cancels);
+        let percent = (cancels * 100).div_ceil(of.max(1));
+        let needs_percent = (of >= EXEMPT_BELOW
+            && cancels * 100 > of * policy.max_cancels_percent as usize)
+            .then_some(percent);
+        (needs_count.is_some() || needs_percent.is_some()).then_some(Self {
+            cancels,
+            needs_count,
+            needs_percent,
+        })
+    }
+
+    /// The flags that let it pass.
+    pub fn flags(&self) -> String {
+        let flags = [
+            self.needs_count.map(|n| format!("--max-cancels {n}")),
+            self.needs_percent
+                .map(|n| format!("--max-cancels-percent {n}")),
+        ];
+        flags.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}

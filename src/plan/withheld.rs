@@ -1,0 +1,77 @@
+use std::fmt;
+
+use super::Over;
+use crate::model::Timestamp;
+use crate::words::plural;
+
+/// Why a guard forbids a change. Its text tells a person the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// `protect: true`: never CANCEL, whatever asks for it.
+    Protected,
+    /// No manifest names it any longer; the last one that did protected it.
+    ProtectedBefore,
+    /// Some manifests could not be read, so nobody knows what they ask for.
+    PartialManifests,
+    /// A person asked for it to be left alone.
+    Suspended(String),
+    /// Somebody else kept reversing us.
+    Parked(Timestamp),
+    /// Outside the account's windows for changes of this cause.
+    WindowClosed(String),
+    /// Ours in all likelihood, but the answer that would prove it was lost.
+    Probable,
+    /// Not ours.
+    NotOwned,
+    /// Much of what is ours does not show.
+    Lost {
+        /// Images that do not show.
+        lost: usize,
+        /// Of so many.
+        of: usize,
+    },
+    /// Too many images would be pruned at once.
+    TooMany(Over),
+    /// The saved plan does not hold this action.
+    NotInPlan,
+}
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protected => f.write_str(
+                "the image is protected; remove `protect: true` to let it be cancelled",
+            ),
+            Self::ProtectedBefore => f.write_str(
+                "the image was protected when a manifest last named it; to let it go, declare it `unshared`",
+            ),
+            Self::PartialManifests => f.write_str(
+                "some manifests have errors, so no CANCEL is made; mend them to let it be cancelled",
+            ),
+            Self::Suspended(what) | Self::WindowClosed(what) => f.write_str(what),
+            Self::Parked(since) => write!(
+                f,
+                "parked since {}: somebody else keeps reversing it; settle who owns the image, then `sharekeeper resume --image` it",
+                since.format("%Y-%m-%dT%H:%M:%SZ")
+            ),
+            Self::Probable => f.write_str(
+                "sharekeeper probably shared it, but the answer was lost; `sharekeeper adopt --image` it to let it be pruned, or declare it `unshared`",
+            ),
+            Self::NotOwned => f.write_str(
+                "sharekeeper did not share it; declare it `unshared` to have it cancelled",
+            ),
+            Self::Lost { lost, of } => write!(
+                f,
+                "{lost} of {of} images that sharekeeper shared here are suddenly not shown as shared; \
+                 check that these are the right account and credentials; if somebody has cancelled them, `--accept-lost {lost}` goes on"
+            ),
+            Self::TooMany(over) => write!(
+                f,
+                "{} would be pruned here, more than the caps allow, so no CANCEL is made; if all of them are meant: {}",
+                plural(over.cancels as u64, "image"),
+                over.flags()
+            ),
+            Self::NotInPlan => f.write_str("not in the saved plan"),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::style::{dim, heading};
+use super::{ExitStatus, FORMAT_VERSION};
+use crate::history::{Answer, Entry, Event};
+use crate::store::Verdict;
+use crate::words::{plural, safe};
+
+/// What `history -o json` prints.
+#[derive(Debug, Serialize)]
+pub struct HistoryDocument {
+    format_version: u32,
+    exit_code: u8,
+    entries: Vec<Entry>,
+}
+
+impl HistoryDocument {
+    /// Shows `entries` in their order.
+    pub fn new(entries: Vec<Entry>) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            exit_code: ExitStatus::Done.code(),
+            entries,
+        }
+    }
+
+    /// A line for each entry.
+    pub fn text(&self) -> String {
+        if self.entries.is_empty() {
+            return "Nothing is recorded.\n".into();
+        }
+        let mut text = String::new();
+        for entry in &self.entries {
+            let at = entry.at.format("%Y-%m-%dT%H:%M:%SZ");
+            let what = safe(&line(&entry.event));
+            let key = entry
+                .event
+                .key()
+                .map(|key| format!("{key}  "))
+                .unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "{:>6}  {}  {}{what}",
+                entry.seq,
+                dim(at),
+                heading(key)
+            );
+        }
+        text
+    }
+}
+
+fn line(event: &Event) -> String {
+    match event {
+        Event::Intent(intent) => {
+            let mut line = format!("{} {}", intent.permission.as_str(), intent.cause.as_str());
+            if let Some(place) = &intent.source {
+                let _ = write!(line, " by {}:{}", place.file, place.line);
+            }
+            if let Some(commit) = &intent.commit {
+                let _ = write!(line, " at {commit}");
+            }
+            if intent.attempt > 1 {
+                let _ = write!(line, ", attempt {}", intent.attempt);
+            }
+            line
+        }
+        Event::Outcome(outcome) => {
+            let result = match outcome.result {
+                Answer::Applied => "done",
+                Answer::AlreadyShared => "was shared already",
+                Answer::Rejected => "rejected",
+                Answer::Unknown => "outcome unknown",
+                Answer::NotSent => "not sent",
+            };
+            let details = [
+                outcome.blueprint_id.as_ref().map(|id| format!(" as {id}")),
+                outcome.error_code.as_ref().map(|code| format!(": {code}")),
+                outcome
+                    .message
+                    .as_ref()
+                    .map(|message| format!(": {message}")),
+                outcome
+                    .request_id
+                    .as_ref()
+                    .map(|id| format!(" [RequestId {id}]")),
+            ];
+            let details: String = details.into_iter().flatten().collect();
+            format!(
+                "{} {result}{details} (of {})",
+                outcome.permission.as_str(),
+                outcome.intent.0
+            )
+        }
+        Event::Resolved(resolved) => {
+            let what = if resolved.applied { "had" } else { "had not" };
+            format!(
+                "{} {what} taken effect, as an observation shows (of {})",
+                resolved.permission.as_str(),
+                resolved.intent.0
+            )
+        }
+        Event::Adopted(remark) => format!("adopted by {}: {}", remark.by, remark.reason),
+        Event::Released(remark) => format!("no longer ours, by {}: {}", remark.by, remark.reason),
+        Event::Parked(remark) => format!("parked: {}", remark.reason),
+        Event::Unparked(remark) => format!("no longer parked, by {}: {}", remark.by, remark.reason),
+        Event::Suspended(suspension) => format!(
+            "suspension {} of {} by {}: {}",
+            suspension.id, suspension.selector, suspension.by, suspension.reason
+        ),
+        Event::Resumed(resumed) => format!("suspension {} ended by {}", resumed.id, resumed.by),
+    }
+}
+
+/// What `history verify -o json` prints.
+#[derive(Debug, Serialize)]
+pub struct VerifyDocument {
+    format_version: u32,
+    exit_code: u8,
+    sound: bool,
+    entries: u64,
+    head: Option<u64>,
+    hash: Option<String>,
+    broken_at: Option<u64>,
+    reason: Option<String>,
+}
+
+impl VerifyDocument {
+    /// `verdict` is none where there is no history yet.
+    pub fn new(verdict: Option<Verdict>) -> Self {
+        let mut document = Self {
+            format_version: FORMAT_VERSION,
+            exit_code: ExitStatus::Done.code(),
+            sound: true,
+            entries: 0,
+            head: None,
+            hash: None,
+            broken_at: None,
+            reason: None,
+        };
+        match verdict {
+            Some(Verdict::Sound {
+                entries,
+                head,
+                hash,
+            }) => {
+                document.entries = entries;
+                document.head = Some(head);
+                document.hash = Some(hash);
+            }
+            Some(Verdict::Broken { seq, why }) => {
+                document.exit_code = ExitStatus::Error.code();
+                document.sound = false;
+                document.broken_at = Some(seq);
+                document.reason = Some(why);
+            }
+            None => {}
+        }
+        document
+    }
+
+    /// The process's exit status, which is also the document's.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+
+    /// For a person.
+    pub fn text(&self) -> String {
+        match (&self.broken_at, &self.reason, &self.head, &self.hash) {
+            (Some(seq), Some(why), ..) => format!(
+                "Broken at entry {seq}: {why}.\nDo not trust the history from there on; restore the state directory from a backup.\n"
+            ),
+            (_, _, Some(head), Some(hash)) => format!(
+                "Sound: {}, the newest is {head} with hash {hash}.\n",
+                plural(self.entries, "entry").replace("entrys", "entries")
+            ),
+            _ => "Nothing is recorded.\n".into(),
+        }
+    }
+}

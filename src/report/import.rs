@@ -1,0 +1,83 @@
+use serde::Serialize;
+
+use super::{ExitStatus, FORMAT_VERSION};
+use crate::words::plural;
+
+/// What `import -o json` prints.
+#[derive(Debug, Serialize)]
+pub struct ImportDocument {
+    format_version: u32,
+    exit_code: u8,
+    /// Files that were written.
+    files: Vec<ImportedFile>,
+    /// Images that manifests name already, and that are not written again.
+    named_already: usize,
+    /// Scopes that could not be read; nothing was written for them.
+    unseen: Vec<UnseenScope>,
+}
+
+/// A file that `import` wrote.
+#[derive(Debug, Serialize)]
+pub struct ImportedFile {
+    /// Its path.
+    pub file: String,
+    /// Images in it, counted once for each region.
+    pub images: usize,
+}
+
+/// A scope that `import` could not read.
+#[derive(Debug, Serialize)]
+pub struct UnseenScope {
+    /// Whose.
+    pub account: String,
+    /// Where.
+    pub region: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
+impl ImportDocument {
+    /// Puts it together; a scope that could not be read makes it incomplete.
+    pub fn new(files: Vec<ImportedFile>, named_already: usize, unseen: Vec<UnseenScope>) -> Self {
+        let exit = if unseen.is_empty() {
+            ExitStatus::Done
+        } else if files.is_empty() && named_already == 0 {
+            ExitStatus::Error
+        } else {
+            ExitStatus::Incomplete
+        };
+        Self {
+            format_version: FORMAT_VERSION,
+            exit_code: exit.code(),
+            files,
+            named_already,
+            unseen,
+        }
+    }
+
+    /// The process's exit status, which is also the document's.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+
+    /// For a person.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for file in &self.files {
+            let images = plural(file.images as u64, "image");
+            text.push_str(&format!("{}: {images}\n", file.file));
+        }
+        if self.named_already > 0 {
+            let images = plural(self.named_already as u64, "shared image");
+            text.push_str(&format!("{images} named by manifests already\n"));
+        }
+        if self.files.is_empty() && self.unseen.is_empty() {
+            text.push_str("Nothing to import: no shared image that no manifest names.\n");
+        } else if !self.files.is_empty() {
+            text.push_str(
+                "The first plan with these is empty. To let `--prune owned` cancel them one day, `sharekeeper adopt` them.\n",
+            );
+        }
+        text
+    }
+}

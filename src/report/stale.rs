@@ -1,0 +1,48 @@
+use serde::Serialize;
+
+use super::{ExitStatus, FORMAT_VERSION};
+use crate::plan::Moved;
+use crate::words::plural;
+
+/// What `reconcile --plan` prints when it refuses.
+#[derive(Debug, Serialize)]
+pub struct StaleDocument {
+    format_version: u32,
+    exit_code: u8,
+    error: String,
+    /// What has moved since the plan was made.
+    moved: Vec<Moved>,
+}
+
+impl StaleDocument {
+    /// Of at least one difference.
+    pub fn new(moved: Vec<Moved>) -> Self {
+        let actions = plural(moved.len() as u64, "action");
+        Self {
+            format_version: FORMAT_VERSION,
+            exit_code: ExitStatus::Stale.code(),
+            error: format!(
+                "the saved plan is stale, so nothing was done: {actions} would be different now; make it anew with `sharekeeper plan --out`"
+            ),
+            moved,
+        }
+    }
+
+    /// Why nothing was done.
+    pub fn error(&self) -> &str {
+        &self.error
+    }
+
+    /// What moved, for a person.
+    pub fn text(&self) -> String {
+        self.moved
+            .iter()
+            .map(|moved| format!("  {moved}\n"))
+            .collect()
+    }
+
+    /// The process's exit status, which is also the document's.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+}

@@ -1,0 +1,186 @@
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::style::heading;
+use super::{ExitStatus, FORMAT_VERSION};
+use crate::inventory::Suspension;
+use crate::model::{ImageKey, Scope, Timestamp};
+use crate::store::{Counts, Holder, Summary};
+use crate::words::plural;
+
+/// What `status -o json` prints.
+#[derive(Debug, Serialize)]
+pub struct StatusDocument {
+    format_version: u32,
+    exit_code: u8,
+    state_dir: String,
+    /// The installation's id; null: the directory was never used.
+    owner: Option<String>,
+    schema_version: i64,
+    /// The process that reconciles now.
+    holder: Option<Holder>,
+    scopes: Vec<ScopeStatus>,
+    parked: Vec<Parked>,
+    suspensions: Vec<Suspended>,
+    history: HistoryExtent,
+}
+
+#[derive(Debug, Serialize)]
+struct ScopeStatus {
+    account: String,
+    region: &'static str,
+    /// Shared by sharekeeper.
+    owned: u64,
+    /// Taken over by a person.
+    adopted: u64,
+    /// Shared by sharekeeper in all likelihood.
+    probable: u64,
+    parked: u64,
+    /// Writes whose outcome is not known yet.
+    unresolved: u64,
+}
+
+/// An image that is left alone, because somebody else kept reversing us.
+#[derive(Debug, Serialize)]
+pub struct Parked {
+    /// Which.
+    #[serde(flatten)]
+    pub key: ImageKey,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Suspended {
+    #[serde(flatten)]
+    suspension: Suspension,
+    /// It has ended by itself.
+    over: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct HistoryExtent {
+    entries: u64,
+    rotated: u64,
+    first_at: Option<Timestamp>,
+    last_at: Option<Timestamp>,
+}
+
+impl StatusDocument {
+    /// Puts together what the state directory holds.
+    pub fn new(state_dir: &str, summary: Summary, parked: Vec<Parked>, now: Timestamp) -> Self {
+        let scopes = summary
+            .scopes
+            .iter()
+            .map(|(scope, counts)| scope_status(scope, counts));
+        let suspensions = summary.suspensions.into_iter().map(|suspension| Suspended {
+            over: suspension.until.is_some_and(|until| until <= now),
+            suspension,
+        });
+        Self {
+            format_version: FORMAT_VERSION,
+            exit_code: ExitStatus::Done.code(),
+            state_dir: state_dir.to_owned(),
+            owner: summary.owner,
+            schema_version: summary.schema,
+            holder: summary.holder,
+            scopes: scopes.collect(),
+            parked,
+            suspensions: suspensions.collect(),
+            history: HistoryExtent {
+                entries: summary.history.entries,
+                rotated: summary.history.rotated,
+                first_at: summary.history.first,
+                last_at: summary.history.last,
+            },
+        }
+    }
+
+    /// For a person.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let mut put = |line: String| {
+            let _ = writeln!(text, "{line}");
+        };
+        let Some(owner) = &self.owner else {
+            return format!("State: {} was never used.\n", self.state_dir);
+        };
+        put(format!("State: {}, owner {owner}", self.state_dir));
+        put(match &self.holder {
+            Some(holder) => format!("Reconciling now: {holder}"),
+            None => "Reconciling now: nobody".to_owned(),
+        });
+        for scope in &self.scopes {
+            put(scope.line());
+        }
+        for parked in &self.parked {
+            put(format!(
+                "Parked: {} since {}: somebody else keeps reversing it (`sharekeeper resume --image {}` tries again)",
+                parked.key,
+                stamp(parked.since),
+                parked.key.image
+            ));
+        }
+        for Suspended { suspension, .. } in self.suspensions.iter().filter(|s| !s.over) {
+            put(format!(
+                "{}: {}",
+                heading(&suspension.selector),
+                suspension.describe()
+            ));
+        }
+        let HistoryExtent {
+            entries,
+            rotated,
+            last_at,
+            ..
+        } = &self.history;
+        let last = last_at
+            .map(|at| format!(", the last at {}", stamp(at)))
+            .unwrap_or_default();
+        let rotated = match rotated {
+            0 => String::new(),
+            count => format!("; {count} older ones were rotated away"),
+        };
+        put(format!("History: {entries} recorded{last}{rotated}"));
+        text
+    }
+}
+
+impl ScopeStatus {
+    fn line(&self) -> String {
+        let owned = plural(self.owned + self.adopted + self.probable, "image");
+        let mut line = format!(
+            "{}  {owned} ours",
+            heading(format_args!("{}/{}", self.account, self.region))
+        );
+        for (count, what) in [
+            (self.adopted, "adopted"),
+            (self.probable, "only probably (see `adopt`)"),
+            (self.parked, "parked"),
+            (self.unresolved, "with a write that is not resolved yet"),
+        ] {
+            if count > 0 {
+                let _ = write!(line, ", {count} {what}");
+            }
+        }
+        line
+    }
+}
+
+fn scope_status(scope: &Scope, counts: &Counts) -> ScopeStatus {
+    ScopeStatus {
+        account: scope.account.to_string(),
+        region: scope.region.as_str(),
+        owned: counts.acknowledged,
+        adopted: counts.adopted,
+        probable: counts.probable,
+        parked: counts.parked,
+        unresolved: counts.open,
+    }
+}
+
+fn stamp(at: Timestamp) -> impl std::fmt::Display {
+    at.format("%Y-%m-%dT%H:%M:%SZ")
+}

@@ -1,0 +1,167 @@
+//! A ledger in memory, which outlives a run as the store does, and keeps every event for a test to look at.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
+use sharekeeper::host::{Attempt, Ledger, LedgerError, Recall, Refused};
+use sharekeeper::inventory::{Holdings, IntentId, Lesson, Note, OpenIntent, Record, Suspension};
+use sharekeeper::model::{ImageKey, Permission, Scope, Timestamp};
+
+#[derive(Default)]
+pub struct Recorded {
+    pub scopes: RefCell<BTreeMap<Scope, Holdings>>,
+    pub events: RefCell<Vec<Event>>,
+    pub notes: RefCell<Vec<(ImageKey, Note)>>,
+    /// Writes to the store of any kind.
+    pub changes: Cell<u64>,
+    pub suspensions: RefCell<Vec<Suspension>>,
+    /// Set while the disk is full.
+    pub full: Cell<bool>,
+    /// The time, which the cloud's clock gives.
+    pub now: Cell<Timestamp>,
+}
+
+impl Recorded {
+    fn event(&self, event: Event) -> IntentId {
+        self.changes.set(self.changes.get() + 1);
+        let mut events = self.events.borrow_mut();
+        events.push(event);
+        IntentId(events.len() as u64)
+    }
+
+    fn writable(&self) -> Result<(), LedgerError> {
+        if self.full.get() {
+            Err(LedgerError("no space left on device".into()))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub fn intents(&self) -> Vec<Intent> {
+        let events = self.events.borrow();
+        let intents = events.iter().filter_map(|event| match event {
+            Event::Intent(intent) => Some(intent.clone()),
+            _ => None,
+        });
+        intents.collect()
+    }
+
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        let events = self.events.borrow();
+        let outcomes = events.iter().filter_map(|event| match event {
+            Event::Outcome(outcome) => Some(outcome.clone()),
+            _ => None,
+        });
+        outcomes.collect()
+    }
+
+    /// Intents whose first byte left, as far as is known.
+    pub fn sent(&self) -> usize {
+        let not_sent = self
+            .outcomes()
+            .iter()
+            .filter(|outcome| outcome.result == Answer::NotSent)
+            .count();
+        self.intents().len() - not_sent
+    }
+
+    pub fn record(&self, key: &ImageKey) -> Option<Record> {
+        let scopes = self.scopes.borrow();
+        scopes.get(&key.scope)?.images.get(&key.image).cloned()
+    }
+}
+
+impl Recall for Recorded {
+    async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
+        let mut holdings = self.scopes.borrow().get(scope).cloned().unwrap_or_default();
+        holdings.suspensions = self.suspensions.borrow().clone();
+        Ok(holdings)
+    }
+}
+
+impl Ledger for Recorded {
+    async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
+        self.writable().map_err(Refused::Failed)?;
+        let now = self.now.get();
+        let suspensions = self.suspensions.borrow();
+        if let Some(suspension) = suspensions
+            .iter()
+            .find(|suspension| suspension.covers(&attempt.key, &attempt.labels, now))
+        {
+            return Err(Refused::Suspended(Box::new(suspension.clone())));
+        }
+        let mut scopes = self.scopes.borrow_mut();
+        let holdings = scopes.entry(attempt.key.scope.clone()).or_default();
+        if let Some(open) = holdings.open.remove(&attempt.key.image) {
+            self.resolved(&attempt.key, open.permission, open.intent, false);
+        }
+        let intent = self.event(Event::Intent(Intent {
+            key: attempt.key.clone(),
+            permission: attempt.permission,
+            cause: attempt.cause,
+            source: attempt.source.as_ref().map(|source| Place {
+                file: source.file.to_string(),
+                line: source.line,
+            }),
+            commit: None,
+            attempt: attempt.number,
+        }));
+        let open = OpenIntent {
+            intent,
+            permission: attempt.permission,
+            at: now,
+            saw_opposite: attempt.saw_opposite,
+        };
+        holdings.open.insert(attempt.key.image.clone(), open);
+        Ok(intent)
+    }
+
+    async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
+        self.writable()?;
+        let mut scopes = self.scopes.borrow_mut();
+        let holdings = scopes.entry(outcome.key.scope.clone()).or_default();
+        if outcome.result != Answer::Unknown {
+            holdings.open.remove(&outcome.key.image);
+        }
+        if let Some(record) = record {
+            holdings.images.insert(outcome.key.image.clone(), record);
+        }
+        self.event(Event::Outcome(outcome));
+        Ok(())
+    }
+
+    async fn settle(&self, scope: &Scope, lessons: Vec<Lesson>) -> Result<(), LedgerError> {
+        self.writable()?;
+        let mut scopes = self.scopes.borrow_mut();
+        let holdings = scopes.entry(scope.clone()).or_default();
+        for lesson in &lessons {
+            let key = ImageKey {
+                scope: scope.clone(),
+                image: lesson.image.clone(),
+            };
+            if let (Some((intent, applied)), Some(open)) =
+                (lesson.resolved, holdings.open.get(&lesson.image))
+            {
+                self.resolved(&key, open.permission, intent, applied);
+            }
+            if let Some(note) = &lesson.note {
+                self.notes.borrow_mut().push((key, note.clone()));
+            }
+        }
+        self.changes.set(self.changes.get() + 1);
+        holdings.apply(&lessons);
+        Ok(())
+    }
+}
+
+impl Recorded {
+    fn resolved(&self, key: &ImageKey, permission: Permission, intent: IntentId, applied: bool) {
+        self.event(Event::Resolved(Resolved {
+            intent,
+            key: key.clone(),
+            permission,
+            applied,
+        }));
+    }
+}
