@@ -1,13 +1,14 @@
-//! The ports: time, network, dice and the journal. Everything that a run takes from outside comes
+//! The ports: time, network, dice, the journal and other programs. Everything that a run takes from outside comes
 //! through one of these, so that a simulation can supply all of it.
 //!
-//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`] and [`LogJournal`]; no other
-//! module reads a clock, opens a socket or asks for randomness.
+//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`LogJournal`] and [`SystemPrograms`]; no
+//! other module reads a clock, opens a socket, asks for randomness or starts a program.
 
 mod clock;
 mod http;
 mod journal;
 mod ledger;
+mod program;
 
 use std::future::Future;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use http::{HttpTransport, HttpTransportError};
 pub use journal::{Journal, JournalError, LogJournal};
 pub use ledger::Attempt;
 pub use ledger::{Ledger, LedgerError, Recall, Refused};
+pub use program::{Program, ProgramError, Programs, SystemPrograms};
 
 /// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because
 /// they fail differently: the wall clock jumps.

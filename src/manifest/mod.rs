@@ -12,6 +12,7 @@ mod fields;
 mod files;
 mod partial;
 mod resolve;
+mod revision;
 mod schema;
 mod settle;
 mod source;
@@ -26,6 +27,7 @@ use files::Reading;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use partial::{Broken, Partial};
+pub use revision::Revision;
 pub use schema::schema;
 pub use settle::WhileGitWorks;
 pub use source::SourceText;

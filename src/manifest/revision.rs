@@ -1,0 +1,187 @@
+//! What git says of the manifests: which commit they are of. It is told to people and kept with what was done on
+//! it; nothing is decided by it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::host::{Program, ProgramError, Programs};
+
+/// For one question to git. A repository that is slower than this is not worth waiting for.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Nothing is asked, fetched or locked: a lock of ours would be taken for a change under way.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("LC_ALL", "C"),
+];
+
+/// The git commit that manifests are of. Displays as its full hash, with `-dirty` after it if the manifests are not
+/// as that commit has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    commit: String,
+    is_dirty: bool,
+}
+
+impl Revision {
+    /// The revision of the manifests at `paths`. They are dirty if anything in them is changed, staged or untracked,
+    /// or if a manifest is hidden from git by an ignore rule, which does not hide it from us.
+    ///
+    /// `None` where there is no git, no repository, no commit yet, more than one repository, or one that git does
+    /// not trust because somebody else owns it. It is what git says *now*: ask right after reading the manifests.
+    pub async fn of<P: Programs>(paths: &[PathBuf], programs: &P) -> Option<Self> {
+        match ask(paths, &Git(programs)).await {
+            Ok(revision) => revision,
+            Err(error) => {
+                tracing::debug!(%error, "the commit of the manifests is not known");
+                None
+            }
+        }
+    }
+
+    /// The full hash, in hexadecimal.
+    pub fn commit(&self) -> &str {
+        &self.commit
+    }
+
+    /// Whether the manifests are not as the commit has them.
+    pub fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suffix = if self.is_dirty { "-dirty" } else { "" };
+        write!(f, "{}{suffix}", self.commit)
+    }
+}
+
+async fn ask<P: Programs>(
+    paths: &[PathBuf],
+    git: &Git<'_, P>,
+) -> Result<Option<Revision>, ProgramError> {
+    let Some(places) = places(paths) else {
+        return Ok(None);
+    };
+    let mut head = None;
+    for directory in places.keys() {
+        let arguments = ["rev-parse", "--show-toplevel", "HEAD^{commit}"];
+        let there = git.run(directory, arguments.map(OsString::from)).await?;
+        if *head.get_or_insert_with(|| there.clone()) != there {
+            return Ok(None);
+        }
+    }
+    let Some(commit) = head.as_deref().and_then(last_line_as_hash) else {
+        return Ok(None);
+    };
+    let mut is_dirty = false;
+    for (directory, place) in &places {
+        is_dirty = is_dirty || git.has_changes(directory, place).await?;
+    }
+    Ok(Some(Revision { commit, is_dirty }))
+}
+
+/// What of a directory was given.
+#[derive(Default)]
+struct Place {
+    whole: bool,
+    files: Vec<OsString>,
+}
+
+/// By the directories to ask in, without links: what a link leads to is what is read. `None` if a path is not there.
+fn places(paths: &[PathBuf]) -> Option<BTreeMap<PathBuf, Place>> {
+    let mut places: BTreeMap<PathBuf, Place> = BTreeMap::new();
+    for path in paths {
+        let path = std::fs::canonicalize(path).ok()?;
+        if path.is_dir() {
+            places.entry(path).or_default().whole = true;
+        } else {
+            let mut pathspec = OsString::from(":(literal)");
+            pathspec.push(path.file_name()?);
+            let directory = path.parent()?.to_owned();
+            places.entry(directory).or_default().files.push(pathspec);
+        }
+    }
+    Some(places)
+}
+
+struct Git<'p, P>(&'p P);
+
+impl<P: Programs> Git<'_, P> {
+    async fn has_changes(&self, directory: &Path, place: &Place) -> Result<bool, ProgramError> {
+        let (all, manifests) = if place.whole {
+            let manifests = [":(glob)**/*.yaml", ":(glob)**/*.yml"].map(OsString::from);
+            (vec![".".into()], manifests.to_vec())
+        } else {
+            (place.files.clone(), place.files.clone())
+        };
+        let status = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--untracked-files=normal",
+            "--",
+        ];
+        let status = status.map(OsString::from).into_iter().chain(all);
+        if !self.run(directory, status).await?.is_empty() {
+            return Ok(true);
+        }
+        let ignored = [
+            "ls-files",
+            "-z",
+            "--others",
+            "--ignored",
+            "--exclude-standard",
+            "--",
+        ];
+        let ignored = ignored.map(OsString::from).into_iter().chain(manifests);
+        let ignored = self.run(directory, ignored).await?;
+        let mut paths = ignored
+            .split(|&byte| byte == 0)
+            .filter(|path| !path.is_empty());
+        Ok(paths.any(|path| !place.whole || is_read(path)))
+    }
+
+    /// A repository's own settings can name programs to run. git reads them only where it trusts the repository, and
+    /// of those that reading the state would start, the one that stays running is switched off.
+    async fn run(
+        &self,
+        directory: &Path,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Vec<u8>, ProgramError> {
+        let common = ["-c".into(), "core.fsmonitor=false".into(), "-C".into()];
+        let arguments = common
+            .into_iter()
+            .chain([directory.into()])
+            .chain(arguments)
+            .collect();
+        let program = Program {
+            name: "git",
+            arguments,
+            environment: &ENVIRONMENT,
+            deadline: DEADLINE,
+        };
+        self.0.run(program).await
+    }
+}
+
+/// Whether a file below a directory is read, by its name: none of it begins with `.` or `_`.
+fn is_read(path: &[u8]) -> bool {
+    path.split(|&byte| byte == b'/')
+        .all(|name| !name.starts_with(b".") && !name.starts_with(b"_"))
+}
+
+/// The line before it may hold anything, a line break too.
+fn last_line_as_hash(output: &[u8]) -> Option<String> {
+    let line = output
+        .trim_ascii_end()
+        .rsplit(|&byte| byte == b'\n')
+        .next()?;
+    let is_hash = matches!(line.len(), 40 | 64) && line.iter().all(u8::is_ascii_hexdigit);
+    is_hash.then(|| String::from_utf8_lossy(line).into_owned())
+}
