@@ -57,7 +57,8 @@ impl Broken {
     ///
     /// A file is left out if it has an error, if it is the other half of one (an image that two files set
     /// leaves out both), or if it needs a file that is left out. What used the default account while a file
-    /// that is left out may have declared that account is left out too: its settings are not known.
+    /// that is left out may have declared that account is left out too: its settings are not known. A path that
+    /// could not be read at all is not suspected of that; else one such path would leave nothing of most sets.
     pub fn into_good(self) -> Option<Partial> {
         let Self {
             diagnostics,
