@@ -4,12 +4,13 @@
 //! [`crate::manifest`]); a half-read set is a list of diagnostics, never a smaller `Desired`. The one exception
 //! has to be asked for by name: [`crate::manifest::Partial::into_partial_desired`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{
-    AccountName, Cause, Endpoint, ImageId, ImageKey, Scope, ShareState, Timestamp, Uin,
+    AccountName, Cause, Endpoint, ImageId, ImageKey, Labels, Scope, Selector, ShareState,
+    Timestamp, Uin,
 };
 
 /// Everything the manifests declare.
@@ -21,16 +22,45 @@ pub struct Desired {
     pub accounts: BTreeMap<AccountName, Account>,
 }
 
+/// What the manifests ask of one scope, as far as a selector reaches.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// The selected images.
+    pub images: BTreeMap<&'a ImageId, &'a DesiredImage>,
+    /// Images that are named, but not selected: not touched, and not taken for unnamed.
+    pub unselected: BTreeSet<&'a ImageId>,
+    /// What is selected; also picks from images that no manifest names.
+    pub selector: &'a Selector,
+}
+
+impl Wanted<'_> {
+    /// Whether a manifest names the image here.
+    pub fn names(&self, image: &ImageId) -> bool {
+        self.images.contains_key(image) || self.unselected.contains(image)
+    }
+}
+
 impl Desired {
-    /// The images by scope, in order.
-    pub fn by_scope(&self) -> BTreeMap<&Scope, BTreeMap<&ImageId, &DesiredImage>> {
-        let mut scopes: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    /// What `selector` picks, by scope, in order. A scope of which it picks no named image is in it only where it
+    /// might pick one that is not named.
+    pub fn by_scope<'a>(&'a self, selector: &'a Selector) -> BTreeMap<&'a Scope, Wanted<'a>> {
+        let mut scopes: BTreeMap<_, Wanted<'_>> = BTreeMap::new();
         for (key, image) in &self.images {
-            scopes
-                .entry(&key.scope)
-                .or_default()
-                .insert(&key.image, image);
+            if !selector.reaches(&key.scope) {
+                continue;
+            }
+            let wanted = scopes.entry(&key.scope).or_insert_with(|| Wanted {
+                images: BTreeMap::new(),
+                unselected: BTreeSet::new(),
+                selector,
+            });
+            if selector.matches(key, &image.labels) {
+                wanted.images.insert(&key.image, image);
+            } else {
+                wanted.unselected.insert(&key.image);
+            }
         }
+        scopes.retain(|_, wanted| !wanted.images.is_empty() || selector.labels.is_empty());
         scopes
     }
 }
@@ -45,7 +75,7 @@ pub struct DesiredImage {
     /// The entry that declared it.
     pub source: Source,
     /// `metadata.labels` of the document, for `-l key=value`.
-    pub labels: Arc<BTreeMap<String, String>>,
+    pub labels: Arc<Labels>,
 }
 
 /// What an entry asks for.
@@ -108,6 +138,8 @@ pub struct Account {
     pub endpoint: Option<Endpoint>,
     /// Writes a second per access point, 1 to 20.
     pub rate: Option<u32>,
+    /// When its images may be changed.
+    pub windows: crate::windows::Windows,
     /// Where its credentials are.
     pub credentials: CredentialSource,
     /// The document.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::desired::Source;
 use crate::inventory::{IntentId, Suspension};
 use crate::model::{Cause, ImageKey, Permission, Timestamp};
 
@@ -161,6 +162,15 @@ pub struct Place {
     pub file: String,
     /// From 1.
     pub line: u32,
+}
+
+impl From<&Source> for Place {
+    fn from(source: &Source) -> Self {
+        Self {
+            file: source.file.to_string(),
+            line: source.line,
+        }
+    }
 }
 
 impl Event {

@@ -15,6 +15,8 @@ pub struct Memory {
     /// Since when the API calls an image unshareable without saying why. It says so of an image that
     /// is shared already, too, which a lagging list of blueprints may not show yet.
     pub doubted_since: BTreeMap<ImageId, Moment>,
+    /// Since when much of what is ours does not show.
+    pub loss_since: Option<Moment>,
 }
 
 /// The writes sent for one image in this run.

@@ -168,6 +168,7 @@ fn seen(rows: Vec<wire::Blueprint>) -> Seen {
         let blueprint = Blueprint {
             id: brief(&row.blueprint_id),
             state: brief(&row.blueprint_state),
+            name: brief(&row.blueprint_name),
         };
         // Of two blueprints for one image, the usable one tells more.
         match shared.entry(image) {

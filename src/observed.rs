@@ -36,6 +36,8 @@ pub struct Blueprint {
     pub id: String,
     /// An open set; NORMAL when servers can be started from it.
     pub state: String,
+    /// Usually the image's name; may be empty.
+    pub name: String,
 }
 
 /// Why there is no look.
@@ -49,6 +51,18 @@ pub struct Unseen {
     pub request_id: Option<String>,
     /// The whole account is broken, so reading again soon is pointless.
     pub account_broken: bool,
+}
+
+impl Unseen {
+    /// A reason that the API gave no code for.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            code: None,
+            request_id: None,
+            account_broken: false,
+        }
+    }
 }
 
 impl fmt::Display for Unseen {

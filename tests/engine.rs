@@ -10,9 +10,10 @@ use std::time::Duration;
 use sharekeeper::api::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, ReadClient, Shared, WriteClient};
 use sharekeeper::desired::Desired;
-use sharekeeper::engine::{Engine, ScopeOutcome, Stop, StopReason, preview};
+use sharekeeper::engine::{Engine, ScopeOutcome, Stop, StopReason, Task, preview};
 use sharekeeper::host::Clock;
-use sharekeeper::model::{AccountName, Endpoint, Region, Uin};
+use sharekeeper::model::{AccountName, Endpoint, Region, Selector, Uin};
+use sharekeeper::plan::Policy;
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 use support::{Behaviour, Cloud, Fault, Recorded, Silent, desired};
 
@@ -26,7 +27,7 @@ struct World {
     endpoint: &'static str,
     /// What the `Account` document says, if it does.
     uin: Option<&'static str>,
-    journal: Recorded,
+    ledger: Recorded,
 }
 
 /// What one run came to.
@@ -42,7 +43,7 @@ impl World {
             shared: Shared::new(Cloud::new(seed)),
             endpoint,
             uin: None,
-            journal: Recorded::default(),
+            ledger: Recorded::default(),
         }
     }
 
@@ -86,15 +87,26 @@ impl World {
     }
 
     async fn reconcile_until(&self, desired: &Desired, stop: &Stop) -> Ended {
+        let (selector, policy) = (Selector::default(), Policy::default());
+        let task = Task {
+            desired,
+            selector: &selector,
+            policy: &policy,
+            licenses: None,
+        };
+        self.run(&task, stop).await
+    }
+
+    async fn run(&self, task: &Task<'_>, stop: &Stop) -> Ended {
         let accounts = BTreeMap::from([(AccountName::default(), WriteClient::new(self.client()))]);
         let engine = Engine {
             accounts: &accounts,
-            journal: &self.journal,
+            ledger: &self.ledger,
             listener: &Silent,
             stop,
         };
         let started = self.cloud().moment();
-        let scopes = engine.reconcile(desired, TEN_MINUTES).await;
+        let scopes = engine.reconcile(task, TEN_MINUTES).await;
         let took = self.cloud().moment().since(started);
         let calls = CallCounts {
             reads: self.shared.calls.reads.get(),
@@ -106,7 +118,8 @@ impl World {
             calls,
             elapsed: took,
         };
-        let json = serde_json::to_value(ReconcileDocument::new(&scopes, ending)).expect("JSON");
+        let json =
+            serde_json::to_value(ReconcileDocument::new(&scopes, ending, &[])).expect("JSON");
         Ended { scopes, json, took }
     }
 }
@@ -195,8 +208,8 @@ async fn s9_each_write_was_recorded_before_it_arrived() {
     let world = World::new(2, REGIONAL);
     let wanted = all_to_share(&world, &regions(3), 10);
     world.reconcile(&wanted).await;
-    assert_eq!(world.journal.intents.borrow().len(), 30);
-    assert_eq!(world.journal.outcomes.borrow().len(), 30);
+    assert_eq!(world.ledger.intents().len(), 30);
+    assert_eq!(world.ledger.outcomes().len(), 30);
     assert_eq!(world.cloud().writes().len(), 30);
 }
 
@@ -619,8 +632,8 @@ async fn l7_p1_a_stop_starts_no_new_write_and_settles_those_in_flight() {
     let writes = world.cloud().writes();
     assert!(writes.len() > 50 && writes.len() < 110, "{}", writes.len());
     assert_eq!(
-        world.journal.intents.borrow().len(),
-        world.journal.outcomes.borrow().len(),
+        world.ledger.intents().len(),
+        world.ledger.outcomes().len(),
         "each settled"
     );
 }
@@ -663,7 +676,15 @@ async fn s16_a_preview_writes_nothing() {
     let world = World::new(22, REGIONAL);
     let wanted = all_to_share(&world, &regions(3), 5);
     let accounts = BTreeMap::from([(AccountName::default(), world.client())]);
-    let scopes = preview(&accounts, &wanted).await;
+    let (selector, policy) = (Selector::default(), Policy::default());
+    let task = Task {
+        desired: &wanted,
+        selector: &selector,
+        policy: &policy,
+        licenses: None,
+    };
+    let scopes = preview(&accounts, &world.ledger, &task).await;
+    assert_eq!(world.ledger.changes.get(), 0, "not even to the store");
     assert_eq!(
         scopes
             .iter()
@@ -726,7 +747,7 @@ async fn c8_p10_s13_with_another_accounts_key_nothing_is_called() {
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 1);
     assert_eq!(called(&world), ["GetCallerIdentity"]);
-    assert_eq!(world.journal.intents.borrow().len(), 0);
+    assert_eq!(world.ledger.intents().len(), 0);
     let error = ended.json["error"].as_str().expect("says why");
     for words in ["100000000001", "100000000002", "`default`", "`uin`"] {
         assert!(error.contains(words), "{error}");
@@ -738,7 +759,14 @@ async fn c8_p10_s13_with_another_accounts_key_nothing_is_called() {
     );
     assert_eq!(ended.json["images"][0]["error_code"], "WrongAccount");
     let accounts = BTreeMap::from([(AccountName::default(), world.client())]);
-    let scopes = preview(&accounts, &wanted).await;
+    let (selector, policy) = (Selector::default(), Policy::default());
+    let task = Task {
+        desired: &wanted,
+        selector: &selector,
+        policy: &policy,
+        licenses: None,
+    };
+    let scopes = preview(&accounts, &world.ledger, &task).await;
     assert_eq!(
         scopes.iter().flat_map(|scope| scope.plan.actions()).count(),
         0

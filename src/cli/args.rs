@@ -4,7 +4,14 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::model::{AccountName, Endpoint, EndpointError, ImageId, Region};
+use crate::model::{
+    AccountName, Endpoint, EndpointError, ImageId, Labels, MalformedAccountName, Region, Selector,
+    Timestamp,
+};
+use crate::plan::{Policy, Prune};
+
+/// Some weeks of a busy account; a hundred megabytes at most.
+const DEFAULT_HISTORY_MAX: u64 = 100_000;
 
 /// What was typed, checked word by word.
 #[derive(Debug, Parser)]
@@ -32,6 +39,7 @@ Exit status:
   2    `plan --detailed-exitcode`: there are changes
   3    a guard withheld changes
   4    `reconcile` finished, but some images are not in the desired state
+  5    the saved plan is stale; nothing was done
   64   usage
   130  stopped by SIGINT, 143 by SIGTERM, after calls in flight settled
 
@@ -47,6 +55,18 @@ pub(super) enum Command {
     Plan(PlanArguments),
     /// Bring images into their desired state, then exit
     Reconcile(ReconcileArguments),
+    /// Write manifests of what is shared now, so that the first plan after it is empty
+    Import(ImportArguments),
+    /// Take images into the inventory, as if sharekeeper had shared them itself
+    Adopt(AdoptArguments),
+    /// Show what is ours, suspended, parked or unresolved; reads the state directory only
+    Status(StateArguments),
+    /// Show what was tried, and what came of it
+    History(HistoryArguments),
+    /// Leave images alone, for a reason, until further notice
+    Suspend(SuspendArguments),
+    /// End a suspension, or let parked images be reconciled again
+    Resume(ResumeArguments),
     /// Run a local simulator of the API
     Sim(SimArguments),
     /// Print the JSON Schema of manifests
@@ -76,6 +96,11 @@ pub(super) struct PlanArguments {
     /// Exit with 2 if there are changes
     #[arg(long, env = "SHAREKEEPER_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
+    /// Save the plan, for `reconcile --plan FILE`
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_OUT")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
 }
@@ -85,11 +110,220 @@ pub(super) struct PlanArguments {
 pub(super) struct ReconcileArguments {
     #[command(flatten)]
     pub paths: Paths,
+    /// Do exactly what this saved plan says, or nothing if it is stale
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_PLAN")]
+    pub plan: Option<PathBuf>,
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
+    /// Go on with the files that have no error; nothing is cancelled then
+    #[arg(long, conflicts_with = "plan", env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
+    pub partial_ok: bool,
+    /// Entries that the history keeps
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, env = "SHAREKEEPER_HISTORY_MAX")]
+    pub history_max: u64,
+    #[command(flatten)]
+    pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
+}
+
+/// What may be pruned, and what holds it back.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Guards")]
+pub(super) struct Guards {
+    /// Cancel shared images that no manifest names: none, those that sharekeeper itself shared, or all
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = PruneMode::None, env = "SHAREKEEPER_PRUNE")]
+    pub prune: PruneMode,
+    /// Most images that may be pruned in one account and region; beyond it, none is
+    #[arg(long, value_name = "N", default_value_t = Policy::DEFAULT.max_cancels, env = "SHAREKEEPER_MAX_CANCELS")]
+    pub max_cancels: u32,
+    /// The same in percent of what could be pruned; does not apply to fewer than 10 images
+    #[arg(long, value_name = "P", default_value_t = Policy::DEFAULT.max_cancels_percent, value_parser = clap::value_parser!(u32).range(0..=100), env = "SHAREKEEPER_MAX_CANCELS_PERCENT")]
+    pub max_cancels_percent: u32,
+    /// Go on though N images that sharekeeper shared are no longer shown as shared
+    #[arg(long, value_name = "N", default_value_t = Policy::DEFAULT.accept_lost, env = "SHAREKEEPER_ACCEPT_LOST")]
+    pub accept_lost: u32,
+}
+
+/// `--prune`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PruneMode {
+    /// Leave them alone
+    None,
+    /// Those that sharekeeper itself shared
+    Owned,
+    /// All of them
+    Exclusive,
+}
+
+impl Guards {
+    /// As the planner takes them.
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            prune: match self.prune {
+                PruneMode::None => Prune::None,
+                PruneMode::Owned => Prune::Owned,
+                PruneMode::Exclusive => Prune::Exclusive,
+            },
+            max_cancels: self.max_cancels,
+            max_cancels_percent: self.max_cancels_percent,
+            accept_lost: self.accept_lost,
+            shares_only: false,
+        }
+    }
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    #[command(flatten)]
+    pub paths: Paths,
+    /// Directory to write to [default: the first PATH]
+    #[arg(long, value_name = "DIR", env = "SHAREKEEPER_OUT")]
+    pub out: Option<PathBuf>,
+    /// One file for each region, or for each account
+    #[arg(long, value_enum, default_value_t = ImportBy::Region, env = "SHAREKEEPER_BY")]
+    pub by: ImportBy,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `import --by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ImportBy {
+    /// `ACCOUNT-REGION.yaml`
+    Region,
+    /// `ACCOUNT.yaml`
+    Account,
+}
+
+/// `adopt`.
+#[derive(Debug, Args)]
+pub(super) struct AdoptArguments {
+    #[command(flatten)]
+    pub paths: Paths,
+    /// Every image that is named and shared, where no other flag narrows it
+    #[arg(long, env = "SHAREKEEPER_ALL", value_parser = FalseyValueParser::new())]
+    pub all: bool,
+    /// Let images go from the inventory instead; they stay shared
+    #[arg(long, env = "SHAREKEEPER_RELEASE", value_parser = FalseyValueParser::new())]
+    pub release: bool,
+    /// Only show what would be taken
+    #[arg(long, env = "SHAREKEEPER_DRY_RUN", value_parser = FalseyValueParser::new())]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Commands that only look at the state directory.
+#[derive(Debug, Args)]
+pub(super) struct StateArguments {
+    /// The state of the simulator inside the process (`--sim`)
+    #[arg(long, env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
+    pub sim: bool,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct HistoryArguments {
+    #[command(subcommand)]
+    pub command: Option<HistoryCommand>,
+    /// Only the newest N entries; 0 means all
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        env = "SHAREKEEPER_LIMIT"
+    )]
+    pub limit: usize,
+    /// Only from this instant on, or since so long ago
+    #[arg(long, value_name = "TIME", value_parser = When::parse, env = "SHAREKEEPER_SINCE")]
+    pub since: Option<When>,
+    /// Only before this instant, or until so long ago
+    #[arg(long, value_name = "TIME", value_parser = When::parse, env = "SHAREKEEPER_UNTIL")]
+    pub until: Option<When>,
+    #[command(flatten)]
+    pub narrow: NarrowKeys,
+    #[command(flatten)]
+    pub state: StateArguments,
+}
+
+/// What to do with the history instead of showing it.
+#[derive(Debug, Subcommand)]
+pub(super) enum HistoryCommand {
+    /// Check that no entry was changed, removed or put in
+    Verify(StateArguments),
+}
+
+/// `suspend`.
+#[derive(Debug, Args)]
+pub(super) struct SuspendArguments {
+    /// Why; shown wherever an image is withheld for it
+    #[arg(long, value_name = "TEXT", value_parser = reason, env = "SHAREKEEPER_REASON")]
+    pub reason: String,
+    /// When it ends by itself: an instant, or so long from now, such as `8h`
+    #[arg(long, value_name = "TIME", value_parser = When::parse, env = "SHAREKEEPER_UNTIL")]
+    pub until: Option<When>,
+    #[command(flatten)]
+    pub narrow: Narrow,
+    #[command(flatten)]
+    pub state: StateArguments,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub(super) struct ResumeArguments {
+    /// Suspensions to end, by the number that `status` shows
+    #[arg(value_name = "ID")]
+    pub ids: Vec<u64>,
+    /// End every suspension, and let every parked image be reconciled again
+    #[arg(long, env = "SHAREKEEPER_ALL", value_parser = FalseyValueParser::new())]
+    pub all: bool,
+    #[command(flatten)]
+    pub narrow: NarrowKeys,
+    #[command(flatten)]
+    pub state: StateArguments,
+}
+
+/// An instant, or a distance from now.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum When {
+    /// `2027-01-31T00:00:00Z`
+    At(Timestamp),
+    /// `8h`
+    Distance(Duration),
+}
+
+impl When {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::At(at.to_utc()));
+        }
+        humantime::parse_duration(text)
+            .map(Self::Distance)
+            .map_err(|_| {
+                "neither an instant like `2027-01-31T00:00:00Z` nor a duration like `8h`".into()
+            })
+    }
+
+    /// So long after `now`.
+    pub(super) fn ahead(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Distance(distance) => now + distance,
+        }
+    }
+
+    /// So long before `now`.
+    pub(super) fn ago(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Distance(distance) => now - distance,
+        }
+    }
 }
 
 /// Which API, and which part of the manifests.
@@ -112,6 +346,17 @@ pub(super) struct Target {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Narrow the scope")]
 pub(super) struct Narrow {
+    #[command(flatten)]
+    pub keys: NarrowKeys,
+    /// Only documents with this label; given twice, both must hold
+    #[arg(short = 'l', long = "selector", value_name = "KEY=VALUE", value_parser = label, env = "SHAREKEEPER_SELECTOR", value_delimiter = ',')]
+    pub labels: Vec<(String, String)>,
+}
+
+/// Narrows by key alone, where there are no manifests to have labels.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Narrow the scope")]
+pub(super) struct NarrowKeys {
     /// Only this region
     #[arg(long = "region", value_name = "REGION", value_parser = region, env = "SHAREKEEPER_REGION", value_delimiter = ',')]
     pub regions: Vec<Region>,
@@ -121,9 +366,28 @@ pub(super) struct Narrow {
     /// Only this image
     #[arg(long = "image", value_name = "ID", value_parser = image, env = "SHAREKEEPER_IMAGE", value_delimiter = ',')]
     pub images: Vec<ImageId>,
-    /// Only documents with this label; given twice, both must hold
-    #[arg(short = 'l', long = "selector", value_name = "KEY=VALUE", value_parser = label, env = "SHAREKEEPER_SELECTOR", value_delimiter = ',')]
-    pub labels: Vec<(String, String)>,
+}
+
+impl NarrowKeys {
+    /// As a selector.
+    pub(super) fn selector(&self) -> Selector {
+        Selector {
+            accounts: self.accounts.iter().cloned().collect(),
+            regions: self.regions.iter().copied().collect(),
+            images: self.images.iter().cloned().collect(),
+            labels: Labels::new(),
+        }
+    }
+}
+
+impl Narrow {
+    /// As a selector.
+    pub(super) fn selector(&self) -> Selector {
+        Selector {
+            labels: self.labels.iter().cloned().collect(),
+            ..self.keys.selector()
+        }
+    }
 }
 
 /// `sim`.
@@ -223,8 +487,18 @@ fn region(text: &str) -> Result<Region, String> {
     })
 }
 
-fn account(text: &str) -> Result<AccountName, &'static str> {
-    AccountName::new(text).ok_or("an account name has lower-case letters, digits, `-` and `.` only")
+fn account(text: &str) -> Result<AccountName, MalformedAccountName> {
+    AccountName::new(text).ok_or(MalformedAccountName)
+}
+
+fn reason(text: &str) -> Result<String, &'static str> {
+    const CHARS_MAX: usize = 200;
+    let text = text.trim();
+    match text.chars().count() {
+        0 => Err("say why, for whoever wonders later"),
+        1..=CHARS_MAX => Ok(crate::words::safe(text)),
+        _ => Err("no longer than 200 characters; link to the rest"),
+    }
 }
 
 fn image(text: &str) -> Result<ImageId, crate::model::MalformedImageId> {

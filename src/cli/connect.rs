@@ -2,41 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::args::{Narrow, Target};
+use super::args::Target;
 use super::output::Failure;
 use crate::api::sign::Credentials;
 use crate::api::{Connection, DEFAULT_RATE};
-use crate::desired::{Account, CredentialSource, Desired, DesiredImage};
-use crate::model::{AccountName, Endpoint, ImageKey};
+use crate::desired::{Account, CredentialSource, Desired};
+use crate::model::{AccountName, Endpoint, Selector};
 
-impl Narrow {
-    /// Drops what the flags leave out. What is left out is not touched: it is not in the plan.
-    pub(super) fn apply(&self, desired: &mut Desired) {
-        desired.images.retain(|key, image| self.selects(key, image));
-    }
-
-    fn selects(&self, key: &ImageKey, image: &DesiredImage) -> bool {
-        let any = |empty: bool, found: bool| empty || found;
-        any(
-            self.regions.is_empty(),
-            self.regions.contains(&key.scope.region),
-        ) && any(
-            self.accounts.is_empty(),
-            self.accounts.contains(&key.scope.account),
-        ) && any(self.images.is_empty(), self.images.contains(&key.image))
-            && self
-                .labels
-                .iter()
-                .all(|(name, value)| image.labels.get(name) == Some(value))
-    }
-}
-
-/// The accounts that `desired` has images for, each with its document where there is one.
-pub(super) fn accounts(desired: &Desired) -> BTreeMap<AccountName, Option<&Account>> {
+/// The accounts in which `selector` reaches something, each with its document where there is one.
+pub(super) fn accounts<'a>(
+    desired: &'a Desired,
+    selector: &Selector,
+) -> BTreeMap<AccountName, Option<&'a Account>> {
     let names: BTreeSet<_> = desired
-        .images
-        .keys()
-        .map(|key| &key.scope.account)
+        .by_scope(selector)
+        .into_keys()
+        .map(|scope| &scope.account)
         .collect();
     names
         .into_iter()
@@ -47,11 +28,11 @@ pub(super) fn accounts(desired: &Desired) -> BTreeMap<AccountName, Option<&Accou
 /// Connections to the real API. The flag wins over the manifest; credentials come from where the
 /// document says, never from either.
 pub(super) fn connections(
-    desired: &Desired,
+    accounts: &BTreeMap<AccountName, Option<&Account>>,
     target: &Target,
 ) -> Result<BTreeMap<AccountName, Connection>, Failure> {
     let mut connections = BTreeMap::new();
-    for (name, account) in accounts(desired) {
+    for (name, &account) in accounts {
         let source = account
             .map(|account| account.credentials)
             .unwrap_or_default();
@@ -69,8 +50,8 @@ pub(super) fn connections(
                 .unwrap_or_default(),
         };
         tracing::info!(account = %name, %endpoint, "calling");
-        let connection = connection(&name, endpoint, account, credentials);
-        connections.insert(name, connection);
+        let connection = connection(name, endpoint, account, credentials);
+        connections.insert(name.clone(), connection);
     }
     Ok(connections)
 }

@@ -1,17 +1,22 @@
 //! Arguments → settings → one command, and its exit status. Holds no rule of its own: it joins the
 //! parts, among them the simulator to the rest.
 
+mod adopt;
 mod args;
 mod connect;
+mod import;
 mod logging;
 mod output;
+mod people;
 mod plan;
 mod progress;
 mod reconcile;
 mod session;
 mod sim;
 mod simulated;
+mod state;
 mod validate;
+mod work;
 
 use std::ffi::OsString;
 use std::io;
@@ -19,15 +24,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Arguments, Command, Output, Paths, Target};
+use args::{Arguments, Command, Output};
 use output::Failure;
 use progress::Stderr;
-use session::Session;
+use work::Work;
 
-use crate::desired::Desired;
 use crate::manifest;
 use crate::report::ExitStatus;
-use crate::words::plural;
 
 /// Runs the command line `arguments`, the program's name included.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -56,21 +59,26 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
             block_on(async { Ok(validate::run(paths, output).await?.code()) })
         }
         Command::Plan(arguments) => block_on(async {
-            let desired = match desired(&arguments.paths, &arguments.target, output).await? {
-                Ok(desired) => desired,
-                Err(exit) => return Ok(exit.code()),
-            };
-            let session = Session::open(&arguments.target, common, &desired).await?;
-            plan::run(arguments, &desired, session, output).await
+            let (paths, narrow) = (&arguments.paths, &arguments.target.narrow);
+            match Work::load(paths, narrow, &arguments.guards, false, output).await? {
+                Ok(work) => plan::run(arguments, &work, common).await,
+                Err(exit) => Ok(exit.code()),
+            }
         }),
         Command::Reconcile(arguments) => block_on(async {
-            let desired = match desired(&arguments.paths, &arguments.target, output).await? {
-                Ok(desired) => desired,
-                Err(exit) => return Ok(exit.code()),
-            };
-            let session = Session::open(&arguments.target, common, &desired).await?;
-            reconcile::run(arguments, &desired, session, output, stderr).await
+            let (paths, narrow) = (&arguments.paths, &arguments.target.narrow);
+            let partial_ok = arguments.partial_ok;
+            match Work::load(paths, narrow, &arguments.guards, partial_ok, output).await? {
+                Ok(mut work) => reconcile::run(arguments, &mut work, common, stderr).await,
+                Err(exit) => Ok(exit.code()),
+            }
         }),
+        Command::Import(arguments) => block_on(import::run(arguments, common)),
+        Command::Adopt(arguments) => block_on(adopt::run(arguments, common)),
+        Command::Status(arguments) => block_on(people::status(arguments, common)),
+        Command::History(arguments) => people::history(arguments, common),
+        Command::Suspend(arguments) => people::suspend(arguments, common),
+        Command::Resume(arguments) => block_on(people::resume(arguments, common)),
         Command::Sim(arguments) => block_on(sim::run(arguments, output)),
         Command::Schema => {
             let schema =
@@ -96,25 +104,6 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
             Ok(done)
         }
     }
-}
-
-/// The manifests, whole and narrowed; else the status to leave with.
-async fn desired(
-    paths: &Paths,
-    target: &Target,
-    output: Output,
-) -> Result<Result<Desired, ExitStatus>, Failure> {
-    Ok(validate::load(paths, output).await?.map(|mut desired| {
-        let named = desired.images.len();
-        target.narrow.apply(&mut desired);
-        if desired.images.is_empty() {
-            let named = plural(named as u64, "image");
-            output::warn(format_args!(
-                "nothing to do: the manifests name {named}, and the flags leave none of them"
-            ));
-        }
-        desired
-    }))
 }
 
 /// One thread is plenty for 20 calls a second.

@@ -1,39 +1,79 @@
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::fs;
+use std::path::Path;
 
-use super::args::{Output, PlanArguments};
+use super::args::{Common, PlanArguments};
 use super::output::{self, Failure};
 use super::session::{self, Session};
+use super::work::Work;
+use super::{connect, simulated, state};
 use crate::api::wire::Action;
 use crate::api::{ReadClient, Shared};
-use crate::desired::Desired;
 use crate::engine::{self, ScopeOutcome};
 use crate::host::Host;
 use crate::model::AccountName;
-use crate::plan::{Budget, ScopeCost, budget};
+use crate::plan::{Budget, SavedPlan, ScopeCost, budget};
 use crate::report::PlanDocument;
 
-/// `plan`. Built with clients that have no way to write.
+/// `plan`. Built with clients and a state that have no way to write.
 pub(super) async fn run(
     arguments: &PlanArguments,
-    desired: &Desired,
-    mut session: Session,
-    output: Output,
+    work: &Work,
+    common: &Common,
 ) -> Result<u8, Failure> {
+    let directory = state::directory(common, arguments.target.sim)?;
+    if arguments.target.sim_reset {
+        simulated::reset(&directory)?;
+    }
+    let reader = state::read(&directory)?;
+    let accounts = connect::accounts(&work.desired, &work.selector);
+    let mut session =
+        Session::open(&arguments.target, &directory, &work.desired, &accounts).await?;
     let shared = session::shared()?;
-    let connections = std::mem::take(&mut session.connections).into_iter();
-    let accounts: BTreeMap<_, _> = connections
-        .map(|(name, connection)| (name, ReadClient::new(Rc::clone(&shared), connection)))
-        .collect();
-    let scopes = engine::preview(&accounts, desired).await;
-    let budget = cost(&scopes, &accounts, &shared);
+    let clients = session.clients(&shared);
+    let scopes = engine::preview(&clients, &reader, &work.task(None)).await;
+    let budget = cost(&scopes, &clients, &shared);
     session.close().await?;
-    let document = PlanDocument::new(&scopes, budget, arguments.detailed_exitcode);
+    let mut document = PlanDocument::new(&scopes, budget, arguments.detailed_exitcode);
+    document.warn(work.orphans(&reader)?);
     for warning in document.warnings() {
         output::warn(warning);
     }
-    output::print(output, &document, document.text())?;
+    if let Some(file) = &arguments.out {
+        if document.is_complete() {
+            save(file, work, &scopes)?;
+        } else {
+            output::warn("the plan was not saved: a part of it could not be made");
+        }
+    }
+    output::print(common.output, &document, &document.text())?;
     Ok(document.exit_code())
+}
+
+/// Writes the plan to a file, whole or not at all.
+fn save(file: &Path, work: &Work, scopes: &[ScopeOutcome]) -> Result<(), Failure> {
+    let plans = scopes.iter().map(|scope| &scope.plan);
+    let saved = SavedPlan::new(
+        plans,
+        &work.selector,
+        &work.policy,
+        work.commit.clone(),
+        state::now(),
+    );
+    let beside = file.with_added_extension(format!("{}.tmp", std::process::id()));
+    fs::write(&beside, saved.text())
+        .and_then(|()| fs::rename(&beside, file))
+        .map_err(|error| {
+            Failure::new(format_args!(
+                "cannot save the plan to {}: {error}",
+                file.display()
+            ))
+        })?;
+    output::note(format_args!(
+        "saved: `sharekeeper reconcile --plan {}` does exactly this, or refuses if anything has moved",
+        file.display()
+    ));
+    Ok(())
 }
 
 fn cost<H: Host>(

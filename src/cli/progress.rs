@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use super::output;
 use crate::engine::{Event, Listener};
 use crate::host::{Clock, SystemClock};
+use crate::inventory::Note;
 use crate::model::{Moment, Scope};
 use crate::words::{plural, seconds};
 
@@ -100,6 +101,13 @@ impl Progress {
         }
     }
 
+    fn warn(&self, line: String) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::warn(line)),
+            None => output::warn(line),
+        }
+    }
+
     fn answered(&self, scope: &Scope, done: bool) {
         if !done {
             return;
@@ -146,13 +154,15 @@ impl Listener for Progress {
                     None => tracing::info!("{what}"),
                 }
             }
-            Event::Trouble { scope, what } => {
-                let line = format!("{scope}: {what}");
-                match &self.bar {
-                    Some(bar) => bar.suspend(|| output::warn(line)),
-                    None => output::warn(line),
-                }
-            }
+            Event::Trouble { scope, what } => self.warn(format!("{scope}: {what}")),
+            Event::Noted { scope, image, note } => self.warn(match note {
+                Note::Released(why) => format!(
+                    "{scope}/{image}: no longer counted as shared by sharekeeper: {why}"
+                ),
+                Note::Parked(why) => format!(
+                    "{scope}/{image}: parked: {why}; settle who owns the image, then `sharekeeper resume --image {image}`"
+                ),
+            }),
         }
     }
 }

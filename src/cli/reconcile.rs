@@ -1,49 +1,116 @@
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::fs;
+use std::path::Path;
 
 use futures_util::future::{Either, select};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::{Output, ReconcileArguments};
+use super::args::{Common, ReconcileArguments};
 use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
-use super::session::{self, Session};
-use crate::api::{ReadClient, WriteClient};
-use crate::desired::Desired;
-use crate::engine::{Engine, Stop, StopReason};
-use crate::host::{Clock, LogJournal};
-use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument};
+use super::session::{self, Session, System};
+use super::work::Work;
+use super::{connect, simulated, state};
+use crate::api::{ReadClient, Shared, WriteClient};
+use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
+use crate::host::Clock;
+use crate::model::AccountName;
+use crate::plan::SavedPlan;
+use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument};
+use crate::store::Store;
+
+use std::collections::BTreeMap;
 
 /// `reconcile`.
 pub(super) async fn run(
     arguments: &ReconcileArguments,
-    desired: &Desired,
-    mut session: Session,
-    output: Output,
+    work: &mut Work,
+    common: &Common,
     stderr: Stderr,
 ) -> Result<u8, Failure> {
+    let saved = match &arguments.plan {
+        Some(file) => Some(saved_plan(file)?),
+        None => None,
+    };
+    if let Some(saved) = &saved {
+        work.selector = saved.selector.clone();
+        work.policy = saved.policy();
+    }
+    let directory = state::directory(common, arguments.target.sim)?;
+    if arguments.target.sim_reset {
+        simulated::reset(&directory)?;
+    }
+    let commit = work.commit.clone();
+    let store = state::open(&directory, "reconcile", commit, arguments.history_max)?;
+    let accounts = connect::accounts(&work.desired, &work.selector);
+    let mut session =
+        Session::open(&arguments.target, &directory, &work.desired, &accounts).await?;
     let shared = session::shared()?;
-    let connections = std::mem::take(&mut session.connections).into_iter();
-    let accounts: BTreeMap<_, _> = connections
-        .map(|(name, connection)| {
-            (
-                name,
-                WriteClient::new(ReadClient::new(Rc::clone(&shared), connection)),
-            )
-        })
+    let clients = session.clients(&shared);
+    let code = match carry_out(arguments, work, saved, clients, &shared, &store, stderr).await {
+        Ok(Done::Scopes(scopes, ending)) => {
+            session.close().await?;
+            report(work, &directory, scopes, ending, common)?
+        }
+        Ok(Done::Stale(document)) => {
+            session.close().await?;
+            output::error(document.error());
+            output::print(common.output, &document, &document.text())?;
+            document.exit_code()
+        }
+        Err(failure) => {
+            session.close().await?;
+            return Err(failure);
+        }
+    };
+    store.close().map_err(Failure::new)?;
+    Ok(code)
+}
+
+/// How it ended.
+enum Done {
+    Scopes(Vec<ScopeOutcome>, Ending),
+    Stale(StaleDocument),
+}
+
+async fn carry_out(
+    arguments: &ReconcileArguments,
+    work: &Work,
+    saved: Option<SavedPlan>,
+    clients: BTreeMap<AccountName, ReadClient<System>>,
+    shared: &Shared<System>,
+    store: &Store,
+    stderr: Stderr,
+) -> Result<Done, Failure> {
+    let started = shared.host.moment();
+    let licenses = saved.as_ref().map(SavedPlan::licenses);
+    if let Some(saved) = &saved {
+        let now = engine::preview(&clients, store, &work.task(None)).await;
+        if let Some(unseen) = now.iter().find_map(|scope| scope.plan.unseen()) {
+            return Err(Failure::new(format_args!(
+                "cannot tell whether the saved plan still holds, so nothing was done: not observed: {unseen}"
+            )));
+        }
+        let moved = saved.moved(now.iter().map(|scope| &scope.plan));
+        if !moved.is_empty() {
+            return Ok(Done::Stale(StaleDocument::new(moved)));
+        }
+    }
+    let accounts = clients
+        .into_iter()
+        .map(|(name, client)| (name, WriteClient::new(client)))
         .collect();
     let (stop, progress) = (Stop::default(), Progress::new(stderr));
-    let started = shared.host.moment();
     let scopes = {
         let engine = Engine {
             accounts: &accounts,
-            journal: &LogJournal,
+            ledger: store,
             listener: &progress,
             stop: &stop,
         };
-        let work = std::pin::pin!(engine.reconcile(desired, arguments.timeout));
+        let task = work.task(licenses.as_ref());
+        let run = std::pin::pin!(engine.reconcile(&task, arguments.timeout));
         let signals = std::pin::pin!(signals(&stop));
-        match select(work, signals).await {
+        match select(run, signals).await {
             Either::Left((scopes, _)) => scopes,
             Either::Right((error, _)) => {
                 return Err(Failure::new(format_args!(
@@ -52,8 +119,6 @@ pub(super) async fn run(
             }
         }
     };
-    drop(progress);
-    session.close().await?;
     let calls = &shared.calls;
     let ending = Ending {
         stopped: stop.reason(),
@@ -64,12 +129,34 @@ pub(super) async fn run(
         },
         elapsed: shared.host.moment().since(started),
     };
-    let document = ReconcileDocument::new(&scopes, ending);
+    Ok(Done::Scopes(scopes, ending))
+}
+
+fn report(
+    work: &Work,
+    directory: &Path,
+    scopes: Vec<ScopeOutcome>,
+    ending: Ending,
+    common: &Common,
+) -> Result<u8, Failure> {
+    let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
+    if let Some(orphans) = work.orphans(&state::read(directory)?)? {
+        output::warn(&orphans);
+        document.warn(orphans);
+    }
     if let Some(error) = document.error() {
         output::error(error);
     }
-    output::print(output, &document, document.text())?;
+    output::print(common.output, &document, document.text())?;
     Ok(document.exit_code())
+}
+
+fn saved_plan(file: &Path) -> Result<SavedPlan, Failure> {
+    let failure = |what: &dyn std::fmt::Display| {
+        Failure::new(format_args!("the saved plan {}: {what}", file.display()))
+    };
+    let text = fs::read_to_string(file).map_err(|error| failure(&error))?;
+    SavedPlan::parse(&text).map_err(|error| failure(&error))
 }
 
 /// The first SIGINT or SIGTERM asks for the end; the second takes it. Returns only if signals cannot be

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::rc::Rc;
 
-use super::args::{Common, Target};
+use super::args::Target;
 use super::connect;
 use super::output::Failure;
 use super::simulated::Simulated;
-use crate::api::{Connection, Shared};
-use crate::desired::Desired;
+use crate::api::{Connection, ReadClient, Shared};
+use crate::desired::{Account, Desired};
 use crate::host::{
     Clock, Dice, HttpTransport, RandomDice, Reply, Request, SystemClock, Transport, TransportError,
 };
@@ -58,31 +58,42 @@ pub(super) fn shared() -> Result<Rc<Shared<System>>, Failure> {
 
 /// Where to work: connections to the real API, or to a simulator that runs along.
 pub(super) struct Session {
-    /// One for each account that the manifests name.
+    /// One for each account that is worked on.
     pub connections: BTreeMap<AccountName, Connection>,
     simulated: Option<Simulated>,
 }
 
 impl Session {
+    /// Connects `accounts`. `state` is where a simulator keeps its world.
     pub(super) async fn open(
         target: &Target,
-        common: &Common,
+        state: &Path,
         desired: &Desired,
+        accounts: &BTreeMap<AccountName, Option<&Account>>,
     ) -> Result<Self, Failure> {
         if !target.sim {
-            let connections = connect::connections(desired, target)?;
+            let connections = connect::connections(accounts, target)?;
             return Ok(Self {
                 connections,
                 simulated: None,
             });
         }
-        let state_dir = state_dir(common)?;
-        let (simulated, connections) =
-            Simulated::start(&state_dir, target.sim_reset, desired).await?;
+        let (simulated, connections) = Simulated::start(state, desired, accounts).await?;
         Ok(Self {
             connections,
             simulated: Some(simulated),
         })
+    }
+
+    /// One client for each account.
+    pub(super) fn clients(
+        &mut self,
+        shared: &Rc<Shared<System>>,
+    ) -> BTreeMap<AccountName, ReadClient<System>> {
+        std::mem::take(&mut self.connections)
+            .into_iter()
+            .map(|(name, connection)| (name, ReadClient::new(Rc::clone(shared), connection)))
+            .collect()
     }
 
     pub(super) async fn close(self) -> Result<(), Failure> {
@@ -91,19 +102,4 @@ impl Session {
             None => Ok(()),
         }
     }
-}
-
-/// `--state-dir`, else the XDG state directory.
-fn state_dir(common: &Common) -> Result<PathBuf, Failure> {
-    if let Some(given) = &common.state_dir {
-        return Ok(given.clone());
-    }
-    let variable = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let base = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
-    base.map(|base| base.join("sharekeeper"))
-        .ok_or_else(|| Failure::new("neither XDG_STATE_HOME nor HOME is set; give --state-dir"))
 }

@@ -11,9 +11,32 @@ use super::connect;
 use super::output::Failure;
 use crate::api::Connection;
 use crate::api::sign::{Credentials, Secret};
-use crate::desired::{Desired, DesiredImage, Intent};
+use crate::desired::{Account, Desired, DesiredImage, Intent};
 use crate::model::{AccountName, Endpoint};
 use crate::sim::{Server, World};
+
+/// The world's file in the state directory.
+const WORLD: &str = "world.json";
+/// What `--sim-reset` removes beside it: a state that was made in another world.
+const STATE_FILES: [&str; 4] = ["state.db", "state.db-wal", "state.db-shm", "owner"];
+
+/// Forgets the world and what was done to it. Removes nothing but the files named here.
+pub(super) fn reset(state: &Path) -> Result<(), Failure> {
+    for name in STATE_FILES.iter().chain([&WORLD]) {
+        let path = state.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(Failure::new(format_args!(
+                    "cannot remove {}: {error}",
+                    path.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// A running simulator, and where its world goes.
 pub(super) struct Simulated {
@@ -24,12 +47,12 @@ pub(super) struct Simulated {
 impl Simulated {
     /// Starts it with the world of the last run, and with the images and uins that `desired` names.
     pub(super) async fn start(
-        state_dir: &Path,
-        anew: bool,
+        state: &Path,
         desired: &Desired,
+        accounts: &BTreeMap<AccountName, Option<&Account>>,
     ) -> Result<(Self, BTreeMap<AccountName, Connection>), Failure> {
-        let file = state_dir.join("sim").join("world.json");
-        let mut world = if anew { None } else { read(&file)? }.unwrap_or_default();
+        let file = state.join(WORLD);
+        let mut world = read(&file)?.unwrap_or_default();
         for (key, image) in &desired.images {
             let scope = &key.scope;
             world.ensure(
@@ -39,9 +62,10 @@ impl Simulated {
                 starts_shared(image),
             );
         }
-        for (name, account) in connect::accounts(desired) {
+        for (name, account) in accounts {
+            let simulated = world.account(name.as_str());
             if let Some(uin) = account.and_then(|account| account.uin.as_ref()) {
-                world.account(name.as_str()).uin = uin.to_string();
+                simulated.uin = uin.to_string();
             }
         }
         let keys: BTreeMap<_, _> = world
@@ -54,8 +78,10 @@ impl Simulated {
             .map_err(|error| Failure::new(format_args!("cannot start the simulator: {error}")))?;
         let port = server.address().port();
         let mut connections = BTreeMap::new();
-        for (name, account) in connect::accounts(desired) {
-            let key = &keys[name.as_str()];
+        for (name, &account) in accounts {
+            let Some(key) = keys.get(name.as_str()) else {
+                continue;
+            };
             let regional = account
                 .and_then(|account| account.endpoint.as_ref())
                 .is_some_and(Endpoint::is_regional);
@@ -70,8 +96,8 @@ impl Simulated {
                 secret_key: Secret::new(key.secret_key.clone()),
                 token: key.token.clone().map(Secret::new),
             };
-            let connection = connect::connection(&name, endpoint, account, credentials);
-            connections.insert(name, connection);
+            let connection = connect::connection(name, endpoint, account, credentials);
+            connections.insert(name.clone(), connection);
         }
         Ok((Self { server, file }, connections))
     }

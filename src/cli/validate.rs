@@ -6,7 +6,7 @@ use super::args::{Output, Paths};
 use super::output;
 use crate::desired::Desired;
 use crate::host::SystemClock;
-use crate::manifest::{self, Diagnostic, Diagnostics, Loaded, WhileGitWorks};
+use crate::manifest::{self, Broken, Diagnostic, Diagnostics, Partial, WhileGitWorks};
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::words::plural;
 
@@ -47,17 +47,47 @@ pub(super) async fn run(paths: &Paths, output: Output) -> io::Result<ExitStatus>
     }
 }
 
+/// What a command works with.
+pub(super) enum Manifests {
+    /// All of them.
+    Whole(Desired),
+    /// Those without an error, and the errors of the rest.
+    Part(Partial, Vec<Diagnostic>),
+}
+
 /// Reads the manifests for a command that needs them whole. The status to leave with, if they are not.
 pub(super) async fn load(paths: &Paths, output: Output) -> io::Result<Result<Desired, ExitStatus>> {
-    match manifest::load(&paths.paths, WhileGitWorks::Wait, &SystemClock::start()).await {
-        Ok(Loaded {
-            desired, warnings, ..
-        }) => {
-            show_warnings(&warnings);
-            Ok(Ok(desired))
-        }
+    match read(paths).await {
+        Ok(desired) => Ok(Ok(desired)),
         Err(broken) => refuse(broken.diagnostics(), output).map(Err),
     }
+}
+
+/// Reads the manifests for a command that can make do with a part of them.
+pub(super) async fn load_part(
+    paths: &Paths,
+    output: Output,
+) -> io::Result<Result<Manifests, ExitStatus>> {
+    let broken = match read(paths).await {
+        Ok(desired) => return Ok(Ok(Manifests::Whole(desired))),
+        Err(broken) => broken,
+    };
+    let diagnostics = broken.diagnostics().clone();
+    let Some(partial) = broken.into_good() else {
+        return refuse(&diagnostics, output).map(Err);
+    };
+    output::note(diagnostics.render(true).trim_end());
+    output::warn(format_args!(
+        "going on without {}: what the rest wants shared is shared, and nothing is cancelled",
+        plural(partial.left_out().len() as u64, "file")
+    ));
+    Ok(Ok(Manifests::Part(partial, diagnostics.errors().to_vec())))
+}
+
+async fn read(paths: &Paths) -> Result<Desired, Broken> {
+    let loaded = manifest::load(&paths.paths, WhileGitWorks::Wait, &SystemClock::start()).await?;
+    show_warnings(&loaded.warnings);
+    Ok(loaded.desired)
 }
 
 fn refuse(diagnostics: &Diagnostics, output: Output) -> io::Result<ExitStatus> {

@@ -6,7 +6,8 @@ use super::state;
 use super::validate::{self, Manifests};
 use crate::desired::Desired;
 use crate::engine::Task;
-use crate::manifest::Diagnostic;
+use crate::host::SystemPrograms;
+use crate::manifest::{Diagnostic, Revision};
 use crate::model::{Scope, Selector};
 use crate::plan::{License, Policy};
 use crate::report::ExitStatus;
@@ -54,7 +55,9 @@ impl Work {
                 shares_only: !left_out.is_empty(),
                 ..guards.policy()
             },
-            commit: validate::revision(paths),
+            commit: Revision::of(&paths.paths, &SystemPrograms)
+                .await
+                .map(|revision| revision.to_string()),
             left_out,
         };
         work.warn_of_nothing();

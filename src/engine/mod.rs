@@ -6,6 +6,7 @@
 //! write.
 
 mod scope;
+mod send;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -14,15 +15,51 @@ use std::time::Duration;
 use futures_util::future::{Either, join_all, select};
 
 use crate::api::{ReadClient, WriteClient};
-use crate::desired::Desired;
-use crate::host::{Host, Journal};
+use crate::desired::{Desired, Wanted};
+use crate::host::{Host, Ledger, Recall};
+use crate::inventory::{self, Holdings, Lesson, Named, Note};
 use crate::memory::Memory;
-use crate::model::{AccountName, ImageKey, Permission, Scope};
+use crate::model::{
+    AccountName, ImageId, ImageKey, Moment, Permission, Scope, Selector, Timestamp,
+};
 use crate::observe;
-use crate::observed::Observation;
-use crate::plan::{Plan, ScopeImages, plan, share_candidates};
+use crate::observed::{Observation, Unseen};
+use crate::plan::{Inputs, License, Plan, Policy, Prune, plan, share_candidates};
+use crate::windows::Windows;
 
 pub use stop::{Stop, StopReason};
+
+/// What is to be brought about, and within which bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// What the manifests ask for.
+    pub desired: &'a Desired,
+    /// The part of it that is worked on.
+    pub selector: &'a Selector,
+    /// What may be pruned.
+    pub policy: &'a Policy,
+    /// The saved plan that is carried out, if one is: nothing but its actions is done.
+    pub licenses: Option<&'a BTreeMap<Scope, License>>,
+}
+
+/// A task's part in one scope.
+struct Job<'a> {
+    scope: &'a Scope,
+    wanted: Wanted<'a>,
+    policy: &'a Policy,
+    windows: Windows,
+    license: Option<&'a License>,
+}
+
+/// One look at a scope, and what follows from it.
+struct Look {
+    observation: Observation,
+    /// What is known of earlier, in the light of the observation.
+    holdings: Holdings,
+    /// What the observation taught, not kept yet.
+    lessons: Vec<Lesson>,
+    plan: Plan,
+}
 
 /// What the engine tells while it runs.
 #[derive(Clone, Debug)]
@@ -50,6 +87,15 @@ pub enum Event<'a> {
         /// Whether it is done (and not to be retried or looked into).
         done: bool,
     },
+    /// An observation changed what is ours or what is left alone.
+    Noted {
+        /// Where.
+        scope: &'a Scope,
+        /// Which image.
+        image: &'a ImageId,
+        /// What was concluded.
+        note: &'a Note,
+    },
     /// Nothing to send: waiting for reads to show what was written.
     Waiting {
         /// Which.
@@ -76,31 +122,31 @@ pub struct ScopeOutcome {
     pub blind: Option<String>,
 }
 
-/// Clients and journal of one run.
-pub struct Engine<'a, H, J> {
+/// Clients and ledger of one run.
+pub struct Engine<'a, H, L> {
     /// One client for each account that the manifests name; each must have one.
     pub accounts: &'a BTreeMap<AccountName, WriteClient<H>>,
-    /// Intents and outcomes.
-    pub journal: &'a J,
+    /// Intents, outcomes, and what is ours.
+    pub ledger: &'a L,
     /// Progress.
     pub listener: &'a dyn Listener,
     /// Asks for the end.
     pub stop: &'a Stop,
 }
 
-impl<H: Host, J: Journal> Engine<'_, H, J> {
-    /// Brings every scope of `desired` to its desired state, as far as that is possible within
-    /// `timeout` and before a stop. Each scope has exactly one outcome, in order.
-    pub async fn reconcile(&self, desired: &Desired, timeout: Duration) -> Vec<ScopeOutcome> {
+impl<H: Host, L: Ledger> Engine<'_, H, L> {
+    /// Brings every scope of the task to its desired state, as far as that is possible within `timeout` and before a
+    /// stop. Each scope has exactly one outcome, in order.
+    pub async fn reconcile(&self, task: &Task<'_>, timeout: Duration) -> Vec<ScopeOutcome> {
         let Some(first) = self.accounts.values().next() else {
             return Vec::new();
         };
         let host = &first.read().shared().host;
         let deadline = host.moment() + timeout;
-        let scopes = desired.by_scope();
-        let runs = scopes.iter().map(|(scope, images)| {
-            let client = client_of(self.accounts, scope);
-            scope::Run::new(self, client, scope, images).converge()
+        let jobs = task.jobs();
+        let runs = jobs.iter().map(|job| {
+            let client = client_of(self.accounts, job.scope);
+            scope::Run::new(self, client, job).converge()
         });
         let runs = std::pin::pin!(join_all(runs));
         let timer = std::pin::pin!(host.sleep_until(deadline));
@@ -114,55 +160,135 @@ impl<H: Host, J: Journal> Engine<'_, H, J> {
     }
 }
 
-/// Plans every scope of `desired` without being able to write. Each account that is named must have a
-/// client.
+/// Plans every scope of the task without being able to write, neither to the cloud nor to the store. Each account that
+/// is named must have a client.
 pub async fn preview<H: Host>(
     accounts: &BTreeMap<AccountName, ReadClient<H>>,
-    desired: &Desired,
+    recall: &impl Recall,
+    task: &Task<'_>,
 ) -> Vec<ScopeOutcome> {
-    let scopes = desired.by_scope();
-    let looks = scopes.iter().map(async |(scope, images)| {
+    let jobs = task.jobs();
+    let looks = jobs.iter().map(async |job| {
         let memory = Memory::default();
-        let (plan, observation) = look(client_of(accounts, scope), scope, images, &memory).await;
+        let seen = look(client_of(accounts, job.scope), recall, job, &memory).await;
         ScopeOutcome {
-            plan,
+            blind: blind(&seen.observation),
+            plan: seen.plan,
             memory,
-            blind: blind(&observation),
         }
     });
     join_all(looks).await
 }
 
-/// One look and the plan that follows from it. Images about to be shared for the first time are asked
-/// about before the plan is final, so that no write is spent on what cannot be shared.
+impl<'a> Task<'a> {
+    /// The scopes that there may be something to do in.
+    fn jobs(&self) -> Vec<Job<'a>> {
+        let scopes = self.desired.by_scope(self.selector).into_iter();
+        let jobs = scopes.filter_map(|(scope, wanted)| {
+            let license = self.licenses.map(|licenses| licenses.get(scope));
+            if license == Some(None) {
+                return None;
+            }
+            if wanted.images.is_empty() && self.policy.prune == Prune::None {
+                return None;
+            }
+            let account = self.desired.accounts.get(&scope.account);
+            Some(Job {
+                scope,
+                wanted,
+                policy: self.policy,
+                windows: account
+                    .map(|account| account.windows.clone())
+                    .unwrap_or_default(),
+                license: license.flatten(),
+            })
+        });
+        jobs.collect()
+    }
+}
+
+impl Job<'_> {
+    fn plan(
+        &self,
+        observation: &Observation,
+        holdings: &Holdings,
+        memory: &Memory,
+        now: Timestamp,
+        moment: Moment,
+    ) -> Plan {
+        plan(&Inputs {
+            scope: self.scope,
+            wanted: &self.wanted,
+            observation,
+            holdings,
+            memory,
+            windows: &self.windows,
+            policy: self.policy,
+            license: self.license,
+            now,
+            moment,
+        })
+    }
+
+    fn named(&self, now: Timestamp) -> BTreeMap<&ImageId, Named> {
+        let named = self.wanted.images.iter().map(|(&id, image)| {
+            let named = Named {
+                desired: image.intent.at(now).0,
+                protected: image.protect,
+            };
+            (id, named)
+        });
+        named.collect()
+    }
+}
+
+/// One look and the plan that follows from it. Images about to be shared for the first time are asked about before the
+/// plan is final, so that no write is spent on what cannot be shared.
 async fn look<H: Host>(
     client: &ReadClient<H>,
-    scope: &Scope,
-    images: &ScopeImages<'_>,
+    recall: &impl Recall,
+    job: &Job<'_>,
     memory: &Memory,
-) -> (Plan, Observation) {
+) -> Look {
     let shared = client.shared();
-    let mut observation = observe::observe(client, scope).await;
+    let started = shared.now();
+    let mut observation = observe::observe(client, job.scope).await;
+    let mut holdings = match recall.holdings(job.scope).await {
+        Ok(holdings) => holdings,
+        Err(error) => {
+            observation =
+                Observation::Unseen(Unseen::new(format!("the state cannot be read: {error}")));
+            Holdings::default()
+        }
+    };
+    let lessons = match &observation {
+        Observation::Seen(seen) => inventory::learn(&holdings, seen, &job.named(started), started),
+        Observation::Blind(_) | Observation::Unseen(_) => Vec::new(),
+    };
+    holdings.apply(&lessons);
     let draft = |observation: &Observation| {
-        plan(
-            scope,
-            images,
+        job.plan(
             observation,
+            &holdings,
             memory,
             shared.now(),
             shared.host.moment(),
         )
     };
-    let first = draft(&observation);
-    let candidates = share_candidates(&first, memory);
-    let Observation::Seen(seen) = &mut observation else {
-        return (first, observation);
-    };
-    if candidates.is_empty() {
-        return (first, observation);
+    let mut plan = draft(&observation);
+    let candidates = share_candidates(&plan, memory);
+    if !candidates.is_empty()
+        && let Observation::Seen(seen) = &mut observation
+    {
+        seen.eligibility = observe::eligibility(client, job.scope, &candidates).await;
+        plan = draft(&observation);
     }
-    seen.eligibility = observe::eligibility(client, scope, &candidates).await;
-    (draft(&observation), observation)
+    Look {
+        observation,
+        holdings,
+        lessons,
+        plan,
+    }
 }
 
 /// The caller connects each account that its manifests name. A scope that were left out for want of a

@@ -1,18 +1,17 @@
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::future::{Either, LocalBoxFuture, select};
-use futures_util::stream::FuturesUnordered;
+use chrono::TimeDelta;
+use futures_util::future::{Either, select};
 
-use super::{Engine, Event, ScopeOutcome, blind, look};
-use crate::api::error::CallError;
-use crate::api::{Modified, WriteClient, WritePermit};
-use crate::execute::{Backoff, Executor, JobId, Step};
-use crate::host::{Attempt, Host, Journal};
-use crate::memory::Memory;
-use crate::model::{ImageId, ImageKey, Moment, Permission, Scope};
+use super::{Engine, Event, Look, ScopeOutcome, blind, look};
+use crate::api::WriteClient;
+use crate::execute::Backoff;
+use crate::host::{Host, Ledger};
+use crate::inventory::Holdings;
+use crate::memory::{Last, Memory, Problem};
+use crate::model::{Moment, Timestamp};
 use crate::observed::{Observation, Unseen};
-use crate::plan::{Awaiting, Plan, ScopeImages, Verdict};
+use crate::plan::{Awaiting, Plan, Verdict};
 
 /// No write is sent on an observation older than this; then the scope is read again.
 const OBSERVATION_AGE_MAX: Duration = Duration::from_secs(120);
@@ -23,60 +22,59 @@ const LOOK_AGAIN: Backoff = Backoff {
     base: Duration::from_millis(500),
     cap: Duration::from_secs(5),
 };
+/// A write of an earlier process may still be on its way for so long: twice the deadline of a call, and some.
+const STILL_ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
 
 /// One scope under way.
-pub(super) struct Run<'a, H, J> {
-    engine: &'a Engine<'a, H, J>,
-    client: &'a WriteClient<H>,
-    scope: &'a Scope,
-    images: &'a ScopeImages<'a>,
-    memory: Memory,
+pub(super) struct Run<'a, H, L> {
+    pub(super) engine: &'a Engine<'a, H, L>,
+    pub(super) client: &'a WriteClient<H>,
+    pub(super) job: &'a super::Job<'a>,
+    pub(super) memory: Memory,
 }
 
-impl<'a, H: Host, J: Journal> Run<'a, H, J> {
+impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     pub(super) fn new(
-        engine: &'a Engine<'a, H, J>,
+        engine: &'a Engine<'a, H, L>,
         client: &'a WriteClient<H>,
-        scope: &'a Scope,
-        images: &'a ScopeImages<'a>,
+        job: &'a super::Job<'a>,
     ) -> Self {
         Self {
             engine,
             client,
-            scope,
-            images,
+            job,
             memory: Memory::default(),
         }
     }
 
     /// Observe, plan, execute, until nothing is left to do or the end is asked for.
     pub(super) async fn converge(mut self) -> ScopeOutcome {
+        self.remember_open_intents().await;
         let (mut looks_in_vain, mut blank_looks) = (0, 0);
         let mut last: Option<(Plan, Option<String>)> = None;
         loop {
             let started = self.host().moment();
-            let Some((plan, observation)) = self.unless_stopped(self.look()).await else {
+            let Some(seen) = self.unless_stopped(self.look()).await else {
                 return self.stopped(last);
             };
-            self.remember_doubts(&plan);
+            let seen = self.keep_lessons(seen).await;
+            let (plan, observation) = (&seen.plan, &seen.observation);
+            self.remember_doubts(plan);
             let writes = plan.actions().count();
-            let blind = blind(&observation);
-            self.tell(
-                &plan,
-                &observation,
-                writes,
-                last.is_none(),
-                blank_looks == 0,
-            );
-            let pause = if let Observation::Unseen(unseen) = &observation {
+            let blind = blind(observation);
+            self.tell(plan, observation, writes, last.is_none(), blank_looks == 0);
+            let pause = if let Observation::Unseen(unseen) = observation {
                 blank_looks += 1;
                 if unseen.account_broken || blank_looks >= BLANK_LOOKS_MAX {
-                    return self.outcome(plan, blind);
+                    return self.outcome(seen.plan, blind);
                 }
                 Some(LOOK_AGAIN.step(blank_looks))
             } else if writes > 0 {
                 (blank_looks, looks_in_vain) = (0, 0);
-                self.execute(&plan, started + OBSERVATION_AGE_MAX).await;
+                let ended = self.execute(&seen, started + OBSERVATION_AGE_MAX).await;
+                for (image, permission, last) in ended {
+                    self.memory.record(image, permission.leads_to(), last);
+                }
                 None
             } else if let Some(until) = plan.awaiting_until() {
                 blank_looks = 0;
@@ -87,9 +85,9 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
                         .min(until.since(self.host().moment())),
                 )
             } else {
-                return self.outcome(plan, blind);
+                return self.outcome(seen.plan, blind);
             };
-            last = Some((plan, blind));
+            last = Some((seen.plan, blind));
             if let Some(pause) = pause {
                 let wake = self.host().sleep_until(self.host().moment() + pause);
                 if self.unless_stopped(wake).await.is_none() {
@@ -99,122 +97,83 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
         }
     }
 
-    async fn look(&self) -> (Plan, Observation) {
-        look(self.client.read(), self.scope, self.images, &self.memory).await
+    async fn look(&self) -> Look {
+        look(
+            self.client.read(),
+            self.engine.ledger,
+            self.job,
+            &self.memory,
+        )
+        .await
     }
 
-    /// Carries the plan's calls out and remembers how each ended.
-    async fn execute(&mut self, plan: &Plan, fresh_until: Moment) {
-        let actions = plan
-            .actions()
-            .map(|(id, permission, _)| (id.clone(), permission));
-        let mut executor = Executor::new(actions, fresh_until);
-        let mut calls = FuturesUnordered::new();
-        let mut permit: Option<LocalBoxFuture<'_, _>> = None;
-        let mut stopping = false;
-        loop {
-            let step = executor.next(self.host().moment());
-            match step {
-                Step::Done => break,
-                Step::Send if permit.is_none() => {
-                    permit = Some(Box::pin(self.client.permit(self.scope.region)))
-                }
-                Step::Send => {}
-                Step::Wait(_) | Step::Listen => permit = None,
-            }
-            tokio::select! {
-                biased;
-                _ = self.engine.stop.tripped(), if !stopping => {
-                    stopping = true;
-                    executor.stop();
-                }
-                Some((id, result)) = calls.next(), if !calls.is_empty() => {
-                    executor.replied(id, result, self.host().moment(), self.host().unit());
-                }
-                granted = or_never(permit.as_mut()), if permit.is_some() => {
-                    permit = None;
-                    match granted {
-                        Ok(granted) => {
-                            if let Some((id, image, permission, number)) = executor.take(self.host().moment()) {
-                                calls.push(self.send(plan, id, image.clone(), permission, number, granted));
-                            }
-                        }
-                        Err(refusal) => executor.account_broken(&refusal),
-                    }
-                }
-                () = self.host().sleep_until(wake_at(step)), if matches!(step, Step::Wait(_)) => {}
+    /// What the observation taught is kept before anything is done on it. A store that cannot keep it holds the scope
+    /// still: its next intent would fail too.
+    async fn keep_lessons(&self, mut seen: Look) -> Look {
+        if seen.lessons.is_empty() {
+            return seen;
+        }
+        let lessons = std::mem::take(&mut seen.lessons);
+        for lesson in &lessons {
+            if let Some(note) = &lesson.note {
+                self.engine.listener.event(Event::Noted {
+                    scope: self.job.scope,
+                    image: &lesson.image,
+                    note,
+                });
             }
         }
-        drop(calls);
-        for (image, permission, last) in executor.outcomes() {
-            self.memory.record(image, permission.leads_to(), last);
+        match self.engine.ledger.settle(self.job.scope, lessons).await {
+            Ok(()) => seen,
+            Err(error) => {
+                let unseen = Unseen::new(format!("the state cannot be kept: {error}"));
+                seen.observation = Observation::Unseen(unseen);
+                seen.plan = self.plan_of(&seen.observation, &seen.holdings);
+                seen
+            }
         }
     }
 
-    /// Intent, call, outcome.
-    async fn send(
-        &self,
-        plan: &Plan,
-        id: JobId,
-        image: ImageId,
-        permission: Permission,
-        number: u32,
-        permit: WritePermit<'_>,
-    ) -> (JobId, Result<Modified, CallError>) {
-        let decision = &plan.decisions[&image];
-        let attempt = Attempt {
-            key: ImageKey {
-                scope: self.scope.clone(),
-                image: image.clone(),
-            },
-            permission,
-            cause: decision.cause,
-            source: Some(decision.source.clone()),
-            labels: self.images[&image].labels.clone(),
-            number,
-            saw_opposite: decision.actual != crate::plan::Actual::Unknown,
+    /// Writes of an earlier process that ended a moment ago may still take effect, and are awaited like our own.
+    async fn remember_open_intents(&mut self) {
+        // Where the store cannot be read, the look that follows says so.
+        let Ok(holdings) = self.engine.ledger.holdings(self.job.scope).await else {
+            return;
         };
-        let journal = self.engine.journal;
-        if let Err(error) = journal.intent(&attempt).await {
-            return (id, Err(CallError::NotSent(error.to_string())));
-        }
-        let result = self
-            .client
-            .modify(permit, self.scope.region, &attempt.key.image, permission)
-            .await;
-        let (outcome, request_id) = match &result {
-            Ok(modified) => ("done".to_owned(), modified.request_id.as_deref()),
-            Err(CallError::Refused(refusal)) => {
-                (refusal.to_string(), refusal.request_id.as_deref())
+        let (now, at) = (self.now(), self.host().moment());
+        for (image, open) in holdings.open {
+            if now - open.at < STILL_ON_ITS_WAY {
+                let problem = Problem::new("an earlier run ended before the answer came");
+                let last = Last::Unclear { at, problem };
+                self.memory.record(image, open.permission.leads_to(), last);
             }
-            Err(error) => (format!("unknown: {error}"), None),
-        };
-        if let Err(error) = journal.outcome(&attempt, &outcome, request_id).await {
-            tracing::error!(%error, key = %attempt.key, "the outcome of a write is not recorded");
         }
-        self.engine.listener.event(Event::Answered {
-            key: &attempt.key,
-            permission,
-            done: result.is_ok(),
-        });
-        (id, result)
     }
 
+    /// Since when the planner waits for something to show.
     fn remember_doubts(&mut self, plan: &Plan) {
         let now = self.host().moment();
+        let mut loss = false;
         for (image, decision) in &plan.decisions {
-            if matches!(
-                decision.verdict,
+            match &decision.verdict {
                 Verdict::Await {
                     reason: Awaiting::Doubt(_),
                     ..
+                } => {
+                    self.memory
+                        .doubted_since
+                        .entry(image.clone())
+                        .or_insert(now);
                 }
-            ) {
-                self.memory
-                    .doubted_since
-                    .entry(image.clone())
-                    .or_insert(now);
+                Verdict::Await {
+                    reason: Awaiting::Loss(_),
+                    ..
+                } => loss = true,
+                _ => {}
             }
+        }
+        if loss {
+            self.memory.loss_since.get_or_insert(now);
         }
     }
 
@@ -226,7 +185,7 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
         first: bool,
         newly_blank: bool,
     ) {
-        let (scope, listener) = (self.scope, self.engine.listener);
+        let (scope, listener) = (self.job.scope, self.engine.listener);
         match observation {
             Observation::Unseen(unseen) if newly_blank => {
                 listener.event(Event::Trouble {
@@ -257,21 +216,19 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
 
     /// The end was asked for: the last plan stands, brought up to date with what was written since.
     fn stopped(self, last: Option<(Plan, Option<String>)>) -> ScopeOutcome {
-        let shared = self.client.read().shared();
-        let unseen = Observation::Unseen(Unseen {
-            reason: "stopped before the scope was read".into(),
-            code: None,
-            request_id: None,
-            account_broken: false,
-        });
         let (plan, blind) = last.unwrap_or_else(|| {
-            let (now, moment) = (shared.now(), shared.host.moment());
-            (
-                crate::plan::plan(self.scope, self.images, &unseen, &self.memory, now, moment),
-                None,
-            )
+            let unseen = Unseen::new("stopped before the scope was read");
+            let unseen = Observation::Unseen(unseen);
+            (self.plan_of(&unseen, &Holdings::default()), None)
         });
         self.outcome(plan, blind)
+    }
+
+    fn plan_of(&self, observation: &Observation, holdings: &Holdings) -> Plan {
+        let shared = self.client.read().shared();
+        let (now, moment) = (shared.now(), shared.host.moment());
+        self.job
+            .plan(observation, holdings, &self.memory, now, moment)
     }
 
     fn outcome(self, plan: Plan, blind: Option<String>) -> ScopeOutcome {
@@ -291,22 +248,18 @@ impl<'a, H: Host, J: Journal> Run<'a, H, J> {
         }
     }
 
-    fn host(&self) -> &H {
+    pub(super) fn host(&self) -> &H {
         &self.client.read().shared().host
     }
-}
 
-/// The future's result, or none ever; `select!` builds a branch's future even when its condition bars it.
-async fn or_never<F: Future + Unpin>(future: Option<F>) -> F::Output {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
+    pub(super) fn now(&self) -> Timestamp {
+        self.client.read().shared().now()
     }
 }
 
-fn wake_at(step: Step) -> Moment {
+pub(super) fn wake_at(step: crate::execute::Step) -> Moment {
     match step {
-        Step::Wait(at) => at,
-        Step::Send | Step::Listen | Step::Done => Moment::default(),
+        crate::execute::Step::Wait(at) => at,
+        _ => Moment::default(),
     }
 }

@@ -35,7 +35,7 @@ pub struct JobId(usize);
 /// What should happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Get a permit, then [`Executor::take`] the call to send.
+    /// Make the call that [`Executor::peek`] shows ready to go, then [`Executor::take`] it.
     Send,
     /// Nothing before this moment, unless a reply comes.
     Wait(Moment),
@@ -137,16 +137,36 @@ impl Executor {
             .map_or(idle, |&Reverse((at, _))| Step::Wait(at))
     }
 
-    /// The call to send now, and the number of its attempt. `None` if there is none after all.
-    pub fn take(&mut self, now: Moment) -> Option<(JobId, &ImageId, Permission, u32)> {
-        if self.next(now) != Step::Send {
-            return None;
+    /// The call that is next, and the number that its attempt will have.
+    pub fn peek(&self) -> Option<(JobId, &ImageId, Permission, u32)> {
+        let id = *self.ready.front()?;
+        let job = &self.jobs[id.0];
+        Some((
+            id,
+            &job.image,
+            job.permission,
+            job.sends + job.throttled + 1,
+        ))
+    }
+
+    /// Whether the call may be sent now; it is then in flight. What has happened since it was shown may forbid it.
+    pub fn take(&mut self, id: JobId, now: Moment) -> bool {
+        let allowed = self.next(now) == Step::Send && self.remove(id);
+        if allowed {
+            self.jobs[id.0].sends += 1;
+            self.in_flight += 1;
         }
-        let id = self.ready.pop_front()?;
-        let job = &mut self.jobs[id.0];
-        job.sends += 1;
-        self.in_flight += 1;
-        Some((id, &job.image, job.permission, job.sends + job.throttled))
+        allowed
+    }
+
+    /// A guard closed since the plan was made: the call is not tried.
+    pub fn withdraw(&mut self, id: JobId) {
+        self.remove(id);
+    }
+
+    fn remove(&mut self, id: JobId) -> bool {
+        let at = self.ready.iter().position(|ready| *ready == id);
+        at.and_then(|at| self.ready.remove(at)).is_some()
     }
 
     /// Takes a reply in. `unit` is a random number in `[0, 1)` for the jitter.
@@ -247,11 +267,6 @@ impl Executor {
         self.jobs
             .into_iter()
             .filter_map(|job| Some((job.image, job.permission, job.last?)))
-    }
-
-    /// Images that have settled.
-    pub fn settled(&self) -> usize {
-        self.jobs.iter().filter(|job| job.last.is_some()).count()
     }
 
     /// Replies to calls that left before the last pause say nothing new.

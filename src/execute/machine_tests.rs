@@ -33,8 +33,15 @@ fn done() -> Result<Modified, CallError> {
     })
 }
 
+/// Takes what is next, if it may be sent.
+fn take_next(executor: &mut Executor, now: Moment) -> Option<JobId> {
+    executor.next(now);
+    let id = executor.peek()?.0;
+    executor.take(id, now).then_some(id)
+}
+
 fn take(executor: &mut Executor, now: Moment) -> JobId {
-    executor.take(now).expect("there is something to send").0
+    take_next(executor, now).expect("there is something to send")
 }
 
 fn last(executor: Executor) -> Vec<Last> {
@@ -50,7 +57,7 @@ fn each_action_is_sent_once_and_settles() {
         executor.replied(id, done(), at(1), 0.0);
     }
     assert_eq!(executor.next(at(1)), Step::Done);
-    assert_eq!(executor.settled(), 3);
+    assert_eq!(last(executor).len(), 3);
 }
 
 #[test]
@@ -58,7 +65,7 @@ fn s8_an_image_in_flight_is_not_sent_again() {
     let mut executor = executor(1);
     let id = take(&mut executor, at(0));
     assert_eq!(executor.next(at(0)), Step::Listen);
-    assert!(executor.take(at(0)).is_none());
+    assert!(take_next(&mut executor, at(0)).is_none());
     executor.replied(id, done(), at(1), 0.0);
     assert_eq!(executor.next(at(1)), Step::Done);
 }
@@ -115,7 +122,8 @@ fn a16_throttling_is_not_charged_to_the_image() {
         let id = take(&mut executor, at(0));
         executor.replied(id, refused(Class::Throttled(Reach::Bucket)), at(0), 0.5);
     }
-    let (id, _, _, number) = executor.take(at(0)).expect("still going");
+    let (id, _, _, number) = executor.peek().expect("still going");
+    assert!(executor.take(id, at(0)));
     assert_eq!(number, THROTTLED_MAX);
     executor.replied(id, done(), at(0), 0.5);
     assert!(matches!(last(executor)[..], [Last::Acknowledged { .. }]));
@@ -166,7 +174,7 @@ fn one_denied_image_leaves_the_others_their_turn() {
         "one probe at a time"
     );
     executor.replied(probe, done(), at(1_001), 0.5);
-    let rest = std::iter::from_fn(|| executor.take(at(1_001)).map(|(id, ..)| id)).count();
+    let rest = std::iter::from_fn(|| take_next(&mut executor, at(1_001))).count();
     assert_eq!(rest, 8);
 }
 
@@ -176,7 +184,7 @@ fn l7_after_stop_nothing_new_leaves_and_what_is_in_flight_settles() {
     let id = take(&mut executor, at(0));
     executor.stop();
     assert_eq!(executor.next(at(0)), Step::Listen);
-    assert!(executor.take(at(0)).is_none());
+    assert!(take_next(&mut executor, at(0)).is_none());
     executor.replied(id, done(), at(1), 0.5);
     assert_eq!(executor.next(at(1)), Step::Done);
     assert_eq!(last(executor).len(), 1, "the others were not tried");
@@ -186,14 +194,33 @@ fn l7_after_stop_nothing_new_leaves_and_what_is_in_flight_settles() {
 fn p5_s4_nothing_leaves_on_a_stale_observation() {
     let mut executor = executor(2);
     take(&mut executor, at(0));
-    assert!(executor.take(FRESH).is_none());
+    assert!(take_next(&mut executor, FRESH).is_none());
     assert_eq!(executor.next(FRESH), Step::Listen);
 }
 
 #[test]
 fn s21_calls_in_flight_are_bounded() {
     let mut executor = executor(1000);
-    let taken = std::iter::from_fn(|| executor.take(at(0)).map(|(id, ..)| id)).count();
+    let taken = std::iter::from_fn(|| take_next(&mut executor, at(0))).count();
     assert_eq!(taken, IN_FLIGHT_MAX);
     assert_eq!(executor.next(at(0)), Step::Listen);
+}
+
+#[test]
+fn what_was_shown_may_be_withdrawn_or_forbidden_before_it_is_taken() {
+    let mut executor = executor(2);
+    let (first, image, permission, number) = executor.peek().expect("shown");
+    assert_eq!(
+        (image.as_str(), permission, number),
+        ("img-0", Permission::Share, 1)
+    );
+    executor.withdraw(first);
+    assert!(!executor.take(first, at(0)), "a window closed meanwhile");
+    let second = executor.peek().expect("the other").0;
+    executor.stop();
+    assert!(
+        !executor.take(second, at(0)),
+        "the end was asked for meanwhile"
+    );
+    assert_eq!(last(executor).len(), 0, "neither was tried");
 }

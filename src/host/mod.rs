@@ -1,12 +1,11 @@
-//! The ports: time, network, dice, the journal and other programs. Everything that a run takes from outside comes
+//! The ports: time, network, dice, the ledger and other programs. Everything that a run takes from outside comes
 //! through one of these, so that a simulation can supply all of it.
 //!
-//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`LogJournal`] and [`SystemPrograms`]; no
+//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`SystemPrograms`] and `store::Store`; no
 //! other module reads a clock, opens a socket, asks for randomness or starts a program.
 
 mod clock;
 mod http;
-mod journal;
 mod ledger;
 mod program;
 
@@ -17,9 +16,7 @@ use crate::model::{Moment, Timestamp};
 
 pub use clock::{RandomDice, SystemClock};
 pub use http::{HttpTransport, HttpTransportError};
-pub use journal::{Journal, JournalError, LogJournal};
-pub use ledger::Attempt;
-pub use ledger::{Ledger, LedgerError, Recall, Refused};
+pub use ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
 pub use program::{Program, ProgramError, Programs, SystemPrograms};
 
 /// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because

@@ -24,6 +24,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         uin: None,
         endpoint: None,
         rate: None,
+        windows: crate::windows::Windows::default(),
         credentials: CredentialSource::default(),
         // Put in once the file's name is at hand.
         source: Source {

@@ -75,7 +75,7 @@ pub(super) struct Place {
 }
 
 /// The problems of a set of manifests: one error at least.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,

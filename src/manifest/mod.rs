@@ -11,6 +11,7 @@ mod diagnostic;
 mod fields;
 mod files;
 mod partial;
+mod render;
 mod resolve;
 mod revision;
 mod schema;
@@ -27,6 +28,7 @@ use files::Reading;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use partial::{Broken, Partial};
+pub use render::{Sharing, render};
 pub use revision::Revision;
 pub use schema::schema;
 pub use settle::WhileGitWorks;

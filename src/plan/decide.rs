@@ -1,9 +1,9 @@
-//! The planner's truth table, row by row. `desired ≠ actual` throughout but for the first row.
+//! The planner's truth table, row by row. `desired ≠ actual` throughout but for the first row. What a guard forbids
+//! (see `guard`) is filtered from the rows that act.
 //!
 //! | seen | own writes towards it | else | verdict |
 //! |---|---|---|---|
 //! | as desired | | | in sync |
-//! | CANCEL needed | | protected | withheld |
 //! | other | acknowledged, not long ago | | await the read |
 //! | other | acknowledged, long ago, once | | act again |
 //! | other | acknowledged twice, long ago | | failed |
@@ -20,8 +20,7 @@
 
 use std::time::Duration;
 
-use super::{Actual, Awaiting, Verdict, Withheld};
-use crate::desired::DesiredImage;
+use super::{Actual, Awaiting, Inputs, Verdict};
 use crate::memory::{Last, Memory, Problem, Tried};
 use crate::model::{ImageId, Moment, ShareState};
 use crate::observed::{Eligibility, Observation, Seen};
@@ -40,16 +39,10 @@ const UNCLEAR_MAX: u32 = 8;
 /// How long the list of blueprints may lag before "unshareable" is believed.
 const DOUBT_SETTLES: Duration = Duration::from_secs(6);
 
-pub(super) fn decide(
-    id: &ImageId,
-    image: &DesiredImage,
-    desired: ShareState,
-    observation: &Observation,
-    memory: &Memory,
-    moment: Moment,
-) -> (Actual, Verdict) {
-    let tried = memory.tried_towards(id, desired);
-    let (actual, seen) = match observation {
+/// The state of an image as last known, and what follows, guards aside.
+pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> (Actual, Verdict) {
+    let tried = inputs.memory.tried_towards(id, desired);
+    let (actual, seen) = match inputs.observation {
         Observation::Unseen(unseen) => return (Actual::Unknown, Verdict::Unseen(unseen.clone())),
         Observation::Blind(_) => (by_word(tried), None),
         Observation::Seen(seen) => (by_sight(seen, id), Some(seen)),
@@ -57,12 +50,9 @@ pub(super) fn decide(
     if actual.state() == Some(desired) {
         return (actual, Verdict::InSync);
     }
-    if desired == ShareState::Unshared && image.protect {
-        return (actual, Verdict::Withheld(Withheld::Protected));
-    }
     let verdict = match tried {
-        Some(tried) => after_own_write(tried, moment),
-        None => first_time(id, desired, seen, memory, moment),
+        Some(tried) => after_own_write(tried, inputs.moment),
+        None => first_time(id, desired, seen, inputs.memory, inputs.moment),
     };
     // The API's own word that the image is shared already is as good as seeing it.
     match verdict {
@@ -190,6 +180,7 @@ impl std::fmt::Display for Awaiting {
                 f.write_str("the API says it cannot be shared")
             }
             Self::Doubt(reason) => write!(f, "the API says it cannot be shared: {reason}"),
+            Self::Loss(what) => f.write_str(what),
         }
     }
 }

@@ -1,12 +1,14 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeZone;
 
 use super::*;
-use crate::desired::{Intent, Source};
-use crate::model::{AccountName, Region, Scope, Timestamp};
+use crate::desired::{DesiredImage, Intent, Source, Wanted};
+use crate::inventory::Holdings;
+use crate::model::{AccountName, Region, Scope, Selector, Timestamp};
 use crate::observed::{Blueprint, Precondition, Unseen};
-use crate::plan::{Plan, plan, share_candidates};
+use crate::plan::{Inputs, Plan, Policy, Withheld, plan, share_candidates};
+use crate::windows::Windows;
 
 const SHARED: Intent = Intent::Shared {
     from: None,
@@ -57,6 +59,7 @@ fn seen(shared: bool, eligibility: Option<Eligibility>) -> Observation {
             Blueprint {
                 id: "lhbp-1".into(),
                 state: "NORMAL".into(),
+                name: String::new(),
             },
         );
     }
@@ -91,14 +94,23 @@ fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, sec
         .single()
         .expect("a date");
     let id = img();
-    plan(
-        &scope(),
-        &BTreeMap::from([(&id, image)]),
+    let wanted = Wanted {
+        images: BTreeMap::from([(&id, image)]),
+        unselected: BTreeSet::new(),
+        selector: &Selector::default(),
+    };
+    plan(&Inputs {
+        scope: &scope(),
+        wanted: &wanted,
         observation,
+        holdings: &Holdings::default(),
         memory,
+        windows: &Windows::default(),
+        policy: &Policy::default(),
+        license: None,
         now,
-        at(seconds),
-    )
+        moment: at(seconds),
+    })
 }
 
 fn verdict(intent: Intent, observation: &Observation, memory: &Memory, seconds: u64) -> Verdict {

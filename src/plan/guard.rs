@@ -10,6 +10,7 @@ use super::{Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Wi
 use crate::inventory::Standing;
 use crate::model::{Cause, ImageId, ImageKey, Labels, Moment, ShareState};
 use crate::observed::{Observation, Seen};
+use crate::windows::Closed;
 
 use std::collections::BTreeMap;
 
@@ -24,9 +25,13 @@ type Decisions = BTreeMap<ImageId, Decision>;
 
 /// Turns actions that must not be taken into verdicts that say why.
 pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) {
+    // What a window says holds for every image of its cause; to find when it opens can take a while.
+    let closed = Cause::ALL.map(|cause| (cause, inputs.windows.permits(cause, inputs.now).err()));
+    let closed = BTreeMap::from(closed);
     for (image, decision) in decisions.iter_mut() {
+        let window = closed.get(&decision.cause).and_then(Option::as_ref);
         if decision.verdict == Verdict::Act
-            && let Some(why) = single(inputs, image, decision)
+            && let Some(why) = single(inputs, image, decision, window)
         {
             decision.verdict = Verdict::Withheld(why);
         }
@@ -38,7 +43,12 @@ pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) {
 }
 
 /// Reasons that concern one image.
-fn single(inputs: &Inputs<'_>, image: &ImageId, decision: &Decision) -> Option<Withheld> {
+fn single(
+    inputs: &Inputs<'_>,
+    image: &ImageId,
+    decision: &Decision,
+    window: Option<&Closed>,
+) -> Option<Withheld> {
     let named = inputs.wanted.images.get(image);
     let record = inputs.holdings.images.get(image);
     let owned = record.and_then(|record| record.owned.as_ref());
@@ -69,8 +79,8 @@ fn single(inputs: &Inputs<'_>, image: &ImageId, decision: &Decision) -> Option<W
     if let Some(since) = record.and_then(|record| record.parked_since) {
         return Some(Withheld::Parked(since));
     }
-    if let Err(closed) = inputs.windows.permits(decision.cause, inputs.now) {
-        return Some(Withheld::WindowClosed(closed.to_string()));
+    if let Some(closed) = window {
+        return Some(Withheld::WindowClosed(closed.reason.clone()));
     }
     if decision.cause == Cause::Pruned && inputs.policy.prune == Prune::Owned {
         match owned.map(|owned| owned.standing) {

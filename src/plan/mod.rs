@@ -6,26 +6,71 @@
 
 mod budget;
 mod decide;
+mod guard;
+mod policy;
+mod saved;
+mod withheld;
 
 use std::collections::BTreeMap;
 
-use crate::desired::{DesiredImage, Source};
+use crate::desired::{DesiredImage, Source, Wanted};
+use crate::inventory::Holdings;
 use crate::memory::{Memory, Problem};
-use crate::model::{Cause, ImageId, Moment, Permission, Scope, ShareState, Timestamp};
+use crate::model::{
+    Cause, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp,
+};
 use crate::observed::{Observation, Unseen};
+use crate::windows::Windows;
 
 pub use budget::{Budget, ScopeCost, budget};
+pub use guard::Over;
+pub use policy::{EXEMPT_BELOW, License, Policy, Prune};
+pub use saved::{Moved, SavedAction, SavedPlan, SavedPlanError};
+pub use withheld::Withheld;
 
-/// The desired images of one scope.
-pub type ScopeImages<'a> = BTreeMap<&'a ImageId, &'a DesiredImage>;
+/// Everything that a plan for one scope follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Account and region.
+    pub scope: &'a Scope,
+    /// What the manifests ask for.
+    pub wanted: &'a Wanted<'a>,
+    /// The last look.
+    pub observation: &'a Observation,
+    /// What is known of earlier: what is ours, what is suspended.
+    pub holdings: &'a Holdings,
+    /// What this run wrote.
+    pub memory: &'a Memory,
+    /// When the account may be changed.
+    pub windows: &'a Windows,
+    /// What may be pruned.
+    pub policy: &'a Policy,
+    /// The saved plan that is carried out, if one is.
+    pub license: Option<&'a License>,
+    /// Evaluates `from`, `until`, windows and suspensions.
+    pub now: Timestamp,
+    /// Measures how long ago own writes were.
+    pub moment: Moment,
+}
 
 /// What to do about one scope.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Account and region.
     pub scope: Scope,
-    /// One decision for each desired image, in order of the ids.
+    /// One decision for each desired image, and for each that is to be pruned, in order of the ids.
     pub decisions: BTreeMap<ImageId, Decision>,
+    /// What is shared, named by no manifest, and left alone.
+    pub unmanaged: Unmanaged,
+}
+
+/// What is shared, named by no manifest, and left alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unmanaged {
+    /// Shared by sharekeeper.
+    pub ours: usize,
+    /// Shared by somebody else, or so it seems.
+    pub foreign: usize,
 }
 
 /// What to do about one image.
@@ -35,8 +80,8 @@ pub struct Decision {
     pub desired: ShareState,
     /// Why.
     pub cause: Cause,
-    /// The manifest line that asks for it.
-    pub source: Source,
+    /// The manifest line that asks for it; none for an image that is pruned.
+    pub source: Option<Source>,
     /// The state as last seen.
     pub actual: Actual,
     /// What follows.
@@ -88,54 +133,111 @@ pub enum Awaiting {
     /// The API calls the image unshareable without a reason that its fields show. It may be shared
     /// already, unseen as yet. Holds the API's words.
     Doubt(String),
+    /// Much of what is ours does not show; the next look may show it.
+    Loss(String),
 }
 
-/// Why a guard forbids a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withheld {
-    /// `protect: true`: never CANCEL, whatever asks for it.
-    Protected,
-}
-
-impl Withheld {
-    /// For a person: the reason and the way out.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Protected => {
-                "the image is protected; remove `protect: true` to let it be cancelled"
-            }
-        }
+impl Verdict {
+    /// Why there is no call, in words; `None` if there is one.
+    pub fn why_not(&self) -> Option<String> {
+        Some(match self {
+            Self::Act => return None,
+            Self::InSync => "already as desired".into(),
+            Self::Await { reason, .. } => reason.to_string(),
+            Self::Blocked(problem) | Self::Failed(problem) => problem.to_string(),
+            Self::Withheld(why) => why.to_string(),
+            Self::Unseen(unseen) => format!("not observed: {unseen}"),
+        })
     }
 }
 
-/// Decides for every desired image of `scope`. `now` evaluates `from` and `until`; `moment` measures
-/// how long ago own writes were.
-pub fn plan(
-    scope: &Scope,
-    images: &ScopeImages<'_>,
-    observation: &Observation,
-    memory: &Memory,
-    now: Timestamp,
-    moment: Moment,
-) -> Plan {
-    let decisions = images.iter().map(|(&id, image)| {
-        let (desired, cause) = image.intent.at(now);
-        let (actual, verdict) = decide::decide(id, image, desired, observation, memory, moment);
-        let source = image.source.clone();
-        (
-            id.clone(),
-            Decision {
-                desired,
-                cause,
-                source,
-                actual,
-                verdict,
-            },
-        )
-    });
+/// Decides for every image of the scope that a manifest names or that is to be pruned.
+pub fn plan(inputs: &Inputs<'_>) -> Plan {
+    let mut decisions: BTreeMap<_, _> = inputs
+        .wanted
+        .images
+        .iter()
+        .filter(|(id, _)| {
+            inputs
+                .license
+                .is_none_or(|license| license.contains_key(**id))
+        })
+        .map(|(&id, &image)| (id.clone(), named(inputs, id, image)))
+        .collect();
+    let mut unmanaged = Unmanaged::default();
+    if let Observation::Seen(seen) = inputs.observation {
+        let gone = inputs
+            .memory
+            .tried
+            .iter()
+            .filter(|(_, tried)| tried.towards == ShareState::Unshared);
+        let unnamed = seen.shared.keys().chain(gone.map(|(image, _)| image));
+        for image in unnamed.filter(|image| !inputs.wanted.names(image)) {
+            if inputs.prunes(image) {
+                decisions
+                    .entry(image.clone())
+                    .or_insert_with(|| unnamed_image(inputs, image));
+            } else if inputs.owns(image) {
+                unmanaged.ours += 1;
+            } else {
+                unmanaged.foreign += 1;
+            }
+        }
+    }
+    guard::apply(inputs, &mut decisions);
     Plan {
-        scope: scope.clone(),
-        decisions: decisions.collect(),
+        scope: inputs.scope.clone(),
+        decisions,
+        unmanaged,
+    }
+}
+
+impl Inputs<'_> {
+    /// Whether an image that no manifest names is to be cancelled, guards aside.
+    fn prunes(&self, image: &ImageId) -> bool {
+        let mode = match self.policy.prune {
+            Prune::None => false,
+            Prune::Owned => self.owns(image) || self.memory.tried.contains_key(image),
+            Prune::Exclusive => true,
+        };
+        let key = || ImageKey {
+            scope: self.scope.clone(),
+            image: image.clone(),
+        };
+        mode && self
+            .license
+            .is_none_or(|license| license.contains_key(image))
+            && self.wanted.selector.matches(&key(), &Labels::new())
+    }
+
+    fn owns(&self, image: &ImageId) -> bool {
+        self.holdings
+            .images
+            .get(image)
+            .is_some_and(|record| record.owned.is_some())
+    }
+}
+
+fn named(inputs: &Inputs<'_>, id: &ImageId, image: &DesiredImage) -> Decision {
+    let (desired, cause) = image.intent.at(inputs.now);
+    let (actual, verdict) = decide::decide(inputs, id, desired);
+    Decision {
+        desired,
+        cause,
+        source: Some(image.source.clone()),
+        actual,
+        verdict,
+    }
+}
+
+fn unnamed_image(inputs: &Inputs<'_>, id: &ImageId) -> Decision {
+    let (actual, verdict) = decide::decide(inputs, id, ShareState::Unshared);
+    Decision {
+        desired: ShareState::Unshared,
+        cause: Cause::Pruned,
+        source: None,
+        actual,
+        verdict,
     }
 }
 
@@ -158,6 +260,16 @@ impl Plan {
             .iter()
             .filter(|(_, decision)| decision.verdict == Verdict::Act);
         acts.map(|(id, decision)| (id, Permission::towards(decision.desired), decision))
+    }
+
+    /// Why the scope was not seen, if it was not.
+    pub fn unseen(&self) -> Option<&Unseen> {
+        self.decisions
+            .values()
+            .find_map(|decision| match &decision.verdict {
+                Verdict::Unseen(unseen) => Some(unseen),
+                _ => None,
+            })
     }
 
     /// When the first of the decisions that wait falls, if any waits.

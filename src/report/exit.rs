@@ -11,6 +11,8 @@ pub enum ExitStatus {
     Withheld,
     /// Finished, but some images are not in the desired state.
     Incomplete,
+    /// The saved plan is stale.
+    Stale,
     /// The command line is wrong.
     Usage,
     /// SIGINT, after calls in flight settled.
@@ -28,6 +30,7 @@ impl ExitStatus {
             Self::Changes => 2,
             Self::Withheld => 3,
             Self::Incomplete => 4,
+            Self::Stale => 5,
             Self::Usage => 64,
             Self::Interrupted => 130,
             Self::Terminated => 143,

@@ -1,18 +1,29 @@
 //! OUTCOME → text and JSON. Pure: values in, documents and lines out. The JSON documents are a public
 //! interface (`format_version` 1): fields are added, never changed.
 
+mod adopt;
 mod exit;
+mod held;
+mod history;
+mod import;
 mod plan;
 mod reconcile;
+mod stale;
+mod status;
 mod style;
 
 use serde::Serialize;
 
 use crate::desired;
 
+pub use adopt::{AdoptDocument, Adopted};
 pub use exit::ExitStatus;
+pub use history::{HistoryDocument, VerifyDocument};
+pub use import::{ImportDocument, ImportedFile, UnseenScope};
 pub use plan::PlanDocument;
 pub use reconcile::{CallCounts, Ending, ReconcileDocument};
+pub use stale::StaleDocument;
+pub use status::{Parked, StatusDocument};
 
 /// The version of every JSON document.
 pub const FORMAT_VERSION: u32 = 1;
@@ -32,6 +43,14 @@ impl From<&desired::Source> for Source {
             file: source.file.to_string(),
             line: source.line,
         }
+    }
+}
+
+/// Where an image is asked for, for a person. None asks for what is pruned.
+fn place(source: Option<&desired::Source>) -> String {
+    match source {
+        Some(source) => style::dim(source),
+        None => style::dim("no manifest names it"),
     }
 }
 

@@ -2,11 +2,12 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::style::{Sign, dim, heading};
-use super::{ExitStatus, FORMAT_VERSION, Source};
+use super::held::Held;
+use super::style::{Sign, heading};
+use super::{ExitStatus, FORMAT_VERSION, Source, place};
 use crate::engine::ScopeOutcome;
 use crate::model::{ImageId, Permission, Scope};
-use crate::plan::{Budget, Decision, Verdict};
+use crate::plan::{Awaiting, Budget, Decision, Verdict};
 use crate::words::{plural, seconds};
 
 /// What `plan -o json` prints.
@@ -18,6 +19,8 @@ pub struct PlanDocument {
     withheld: Vec<HeldBack>,
     blocked: Vec<HeldBack>,
     summary: Summary,
+    /// Shared, named by no manifest, and left alone.
+    unmanaged: Unmanaged,
     budget: BudgetReport,
     warnings: Vec<String>,
     #[serde(skip)]
@@ -31,7 +34,7 @@ struct Change {
     image_id: String,
     action: &'static str,
     cause: &'static str,
-    source: Source,
+    source: Option<Source>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,6 +54,12 @@ struct Summary {
     in_sync: u64,
 }
 
+#[derive(Debug, Default, Serialize)]
+struct Unmanaged {
+    ours: usize,
+    foreign: usize,
+}
+
 #[derive(Debug, Serialize)]
 struct BudgetReport {
     reads: u64,
@@ -68,6 +77,7 @@ impl PlanDocument {
             withheld: Vec::new(),
             blocked: Vec::new(),
             summary: Summary::default(),
+            unmanaged: Unmanaged::default(),
             budget: BudgetReport {
                 reads: budget.reads,
                 writes: budget.writes,
@@ -105,6 +115,16 @@ impl PlanDocument {
         &self.warnings
     }
 
+    /// Adds what a person should be warned of.
+    pub fn warn(&mut self, warning: Option<String>) {
+        self.warnings.extend(warning);
+    }
+
+    /// Whether every scope was seen.
+    pub fn is_complete(&self) -> bool {
+        self.exit_code != ExitStatus::Error.code()
+    }
+
     /// Adds one scope; true if it was not seen.
     fn add_scope(&mut self, outcome: &ScopeOutcome) -> bool {
         let scope = &outcome.plan.scope;
@@ -113,16 +133,19 @@ impl PlanDocument {
                 "{scope}: planned without seeing what is shared, because reading is denied: {reason}"
             ));
         }
-        let mut lines = String::new();
+        self.unmanaged.ours += outcome.plan.unmanaged.ours;
+        self.unmanaged.foreign += outcome.plan.unmanaged.foreign;
+        let (mut lines, mut held) = (String::new(), Held::default());
         let mut unseen = None;
         for (image, decision) in &outcome.plan.decisions {
             if let Verdict::Unseen(why) = &decision.verdict {
                 unseen.get_or_insert(why);
             }
-            if let Some(line) = self.add(scope, image, decision) {
+            if let Some(line) = self.add(scope, image, decision, &mut held) {
                 let _ = writeln!(lines, "  {line}");
             }
         }
+        lines.push_str(&held.lines());
         if let Some(why) = unseen {
             let images = plural(outcome.plan.decisions.len() as u64, "image");
             lines = format!(
@@ -137,82 +160,94 @@ impl PlanDocument {
         unseen.is_some()
     }
 
-    /// Adds one image; its line, if it has one.
-    fn add(&mut self, scope: &Scope, image: &ImageId, decision: &Decision) -> Option<String> {
-        let permission = Permission::towards(decision.desired);
-        let change = Change {
-            account: scope.account.to_string(),
-            region: scope.region.as_str(),
-            image_id: image.to_string(),
-            action: match permission {
-                Permission::Share => "share",
-                Permission::Cancel => "cancel",
-            },
-            cause: decision.cause.as_str(),
-            source: Source::from(&decision.source),
-        };
-        let place = dim(&decision.source);
-        let held = |reason: String, error_code: Option<String>| HeldBack {
-            change,
-            reason,
-            error_code,
-        };
+    /// Adds one image; its line, if it has one of its own.
+    fn add<'a>(
+        &mut self,
+        scope: &Scope,
+        image: &'a ImageId,
+        decision: &Decision,
+        held: &mut Held<'a>,
+    ) -> Option<String> {
+        let place = place(decision.source.as_ref());
         match &decision.verdict {
             Verdict::InSync => {
                 self.summary.in_sync += 1;
                 None
             }
             Verdict::Act => {
-                let held = held(String::new(), None);
-                let sign = match permission {
-                    Permission::Share => Sign::Share,
-                    Permission::Cancel => Sign::Cancel,
+                let (sign, count) = match Permission::towards(decision.desired) {
+                    Permission::Share => (Sign::Share, &mut self.summary.share),
+                    Permission::Cancel => (Sign::Cancel, &mut self.summary.cancel),
                 };
-                match permission {
-                    Permission::Share => self.summary.share += 1,
-                    Permission::Cancel => self.summary.cancel += 1,
-                }
-                let line = format!(
-                    "{}  {}  {place}",
-                    sign.paint(format_args!("{image:<14}")),
-                    held.change.cause
-                );
-                self.changes.push(held.change);
-                Some(line)
+                *count += 1;
+                let id = sign.paint(format_args!("{image:<14}"));
+                self.changes.push(change(scope, image, decision));
+                Some(format!("{id}  {}  {place}", decision.cause.as_str()))
             }
             Verdict::Withheld(why) => {
-                self.summary.withheld += 1;
-                self.withheld.push(held(why.as_str().into(), None));
-                Some(format!(
-                    "{}  {}  {place}",
-                    Sign::Withheld.paint(format_args!("{image:<14}")),
-                    why.as_str()
-                ))
+                self.withhold(scope, image, decision, why.to_string(), None);
+                held.add(image, why.to_string(), place);
+                None
+            }
+            // Reading it again would tell whether the guard holds; a plan takes one look.
+            Verdict::Await {
+                reason: Awaiting::Loss(why),
+                ..
+            } => {
+                self.withhold(scope, image, decision, why.clone(), None);
+                held.add(image, why.clone(), place);
+                None
             }
             Verdict::Unseen(why) => {
-                self.summary.withheld += 1;
-                self.withheld
-                    .push(held(format!("not observed: {why}"), why.code.clone()));
+                let reason = format!("not observed: {why}");
+                self.withhold(scope, image, decision, reason, why.code.clone());
                 None
             }
             Verdict::Await { reason, .. } => {
-                Some(self.block(held(reason.to_string(), None), &place))
+                Some(self.block(scope, image, decision, reason.to_string(), None))
             }
-            Verdict::Blocked(problem) | Verdict::Failed(problem) => {
-                Some(self.block(held(problem.message.clone(), problem.code.clone()), &place))
-            }
+            Verdict::Blocked(problem) | Verdict::Failed(problem) => Some(self.block(
+                scope,
+                image,
+                decision,
+                problem.message.clone(),
+                problem.code.clone(),
+            )),
         }
     }
 
-    fn block(&mut self, held: HeldBack, place: &str) -> String {
+    fn withhold(
+        &mut self,
+        scope: &Scope,
+        image: &ImageId,
+        decision: &Decision,
+        reason: String,
+        error_code: Option<String>,
+    ) {
+        self.summary.withheld += 1;
+        self.withheld.push(HeldBack {
+            change: change(scope, image, decision),
+            reason,
+            error_code,
+        });
+    }
+
+    fn block(
+        &mut self,
+        scope: &Scope,
+        image: &ImageId,
+        decision: &Decision,
+        reason: String,
+        error_code: Option<String>,
+    ) -> String {
         self.summary.blocked += 1;
-        let id = &held.change.image_id;
-        let line = format!(
-            "{}  {}  {place}",
-            Sign::Blocked.paint(format_args!("{id:<14}")),
-            held.reason
-        );
-        self.blocked.push(held);
+        let id = Sign::Blocked.paint(format_args!("{image:<14}"));
+        let line = format!("{id}  {reason}  {}", place(decision.source.as_ref()));
+        self.blocked.push(HeldBack {
+            change: change(scope, image, decision),
+            reason,
+            error_code,
+        });
         line
     }
 
@@ -230,6 +265,7 @@ impl PlanDocument {
                 "No changes: {} as desired.",
                 plural(in_sync, "image")
             );
+            self.tell_unmanaged();
             return;
         }
         let _ = write!(self.text, "Plan: {share} to share, {cancel} to cancel");
@@ -247,5 +283,39 @@ impl PlanDocument {
                 seconds(budget.eta)
             );
         }
+        self.tell_unmanaged();
+    }
+
+    /// What is not touched is worth a line: silence would read as "there is nothing else".
+    fn tell_unmanaged(&mut self) {
+        let Unmanaged { ours, foreign } = self.unmanaged;
+        if ours + foreign > 0 {
+            let images = plural((ours + foreign) as u64, "shared image");
+            let by_us = match ours {
+                0 => String::new(),
+                ours => format!(
+                    ", {ours} of them shared by sharekeeper (`--prune owned` would cancel {})",
+                    if ours == 1 { "it" } else { "these" }
+                ),
+            };
+            let _ = writeln!(
+                self.text,
+                "Left alone: {images} that no manifest names{by_us}."
+            );
+        }
+    }
+}
+
+fn change(scope: &Scope, image: &ImageId, decision: &Decision) -> Change {
+    Change {
+        account: scope.account.to_string(),
+        region: scope.region.as_str(),
+        image_id: image.to_string(),
+        action: match Permission::towards(decision.desired) {
+            Permission::Share => "share",
+            Permission::Cancel => "cancel",
+        },
+        cause: decision.cause.as_str(),
+        source: decision.source.as_ref().map(Source::from),
     }
 }

@@ -3,9 +3,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::style::{Sign, dim, heading};
-use super::{ExitStatus, FORMAT_VERSION, Source};
+use super::held::Held;
+use super::style::{Sign, heading};
+use super::{ExitStatus, FORMAT_VERSION, Source, place};
 use crate::engine::{ScopeOutcome, StopReason};
+use crate::manifest::Diagnostic;
 use crate::memory::{Last, Memory, Problem, Tried};
 use crate::model::{ImageId, Scope, ShareState};
 use crate::plan::{Actual, Decision, Verdict};
@@ -22,6 +24,9 @@ pub struct ReconcileDocument {
     calls: CallCounts,
     elapsed_seconds: f64,
     warnings: Vec<String>,
+    /// What is wrong with manifests that were left out (`--partial-ok`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Diagnostic>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip)]
@@ -76,7 +81,7 @@ struct ImageReport {
     error_code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
-    source: Source,
+    source: Option<Source>,
 }
 
 /// How one image ended.
@@ -116,7 +121,7 @@ impl Outcome {
 
 impl ReconcileDocument {
     /// Puts the scopes' outcomes together.
-    pub fn new(scopes: &[ScopeOutcome], ending: Ending) -> Self {
+    pub fn new(scopes: &[ScopeOutcome], ending: Ending, left_out: &[Diagnostic]) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
             exit_code: 0,
@@ -126,6 +131,7 @@ impl ReconcileDocument {
             calls: ending.calls,
             elapsed_seconds: (ending.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
             warnings: Vec::new(),
+            errors: left_out.to_vec(),
             error: None,
             text: String::new(),
             unconfirmed: 0,
@@ -164,6 +170,11 @@ impl ReconcileDocument {
         &self.text
     }
 
+    /// Adds what a person should be warned of.
+    pub fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
     /// Why nothing was decided, if so.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
@@ -177,7 +188,9 @@ impl ReconcileDocument {
         }
         if nothing_decided {
             ExitStatus::Error
-        } else if self.summary.blocked + self.summary.failed + self.unconfirmed > 0 {
+        } else if self.summary.blocked + self.summary.failed + self.unconfirmed > 0
+            || !self.errors.is_empty()
+        {
             ExitStatus::Incomplete
         } else if self.summary.withheld > 0 {
             ExitStatus::Withheld
@@ -194,7 +207,7 @@ impl ReconcileDocument {
                 "{name}: reading is denied, so the API's answers to writes are all that is known: {reason}"
             ));
         }
-        let mut lines = String::new();
+        let (mut lines, mut held) = (String::new(), Held::default());
         let mut unseen = None;
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan.scope, image, decision, &scope.memory);
@@ -203,10 +216,12 @@ impl ReconcileDocument {
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
             if let Verdict::Unseen(why) = &decision.verdict {
                 unseen.get_or_insert_with(|| why.reason.clone());
+            } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
+                held.add(image, why.clone(), place(decision.source.as_ref()));
             } else if let Some(sign) = outcome.sign() {
                 let id = &report.image_id;
                 let what = described(&report);
-                let place = dim(&decision.source);
+                let place = place(decision.source.as_ref());
                 let _ = writeln!(
                     lines,
                     "  {}  {what}  {place}",
@@ -215,6 +230,7 @@ impl ReconcileDocument {
             }
             self.images.push(report);
         }
+        lines.push_str(&held.lines());
         if let Some(why) = &unseen {
             let images = plural(scope.plan.decisions.len() as u64, "image");
             lines = format!(
@@ -325,7 +341,7 @@ fn image_report(
         error_code,
         message,
         request_id,
-        source: Source::from(&decision.source),
+        source: decision.source.as_ref().map(Source::from),
     };
     (outcome, report)
 }
@@ -340,7 +356,7 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         Verdict::InSync if written => (Outcome::Cancelled, None),
         Verdict::InSync => (Outcome::InSync, None),
         Verdict::Blocked(problem) => (Outcome::Blocked, Some(problem.clone())),
-        Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.as_str()))),
+        Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.to_string()))),
         Verdict::Failed(problem) => (Outcome::Failed, Some(problem.clone())),
         // What was written before the scope went out of sight.
         Verdict::Unseen(_) if written => undecided(decision, tried),

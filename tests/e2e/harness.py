@@ -142,6 +142,14 @@ class Process:
         out, err = (self._output.get(name, b"").decode("utf-8", "replace") for name in ("stdout", "stderr"))
         return Run(self.command, status, out, err + late, time.monotonic() - self._started)
 
+    def end(self) -> Run:
+        """Kills it, as `kill -9` does, and gives what it had printed by then."""
+        if self.running():
+            self._popen.kill()
+        run = self.wait()
+        self.kill()
+        return run
+
     def kill(self) -> None:
         if self.running():
             self._popen.kill()

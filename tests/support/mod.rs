@@ -7,6 +7,8 @@
     reason = "shared by test crates that have no public interface"
 )]
 
+pub mod ledger;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -14,13 +16,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sharekeeper::desired::{Desired, DesiredImage, Intent, Source};
 use sharekeeper::engine::{Event, Listener};
-use sharekeeper::host::{
-    Attempt, Clock, Dice, Journal, JournalError, Reply, Request, SystemClock, Transport,
-    TransportError,
-};
-use sharekeeper::model::{
-    AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, Timestamp,
-};
+use sharekeeper::host::{Clock, Dice, Reply, Request, SystemClock, Transport, TransportError};
+use sharekeeper::model::{AccountName, ImageId, ImageKey, Moment, Region, Scope, Timestamp};
+
+pub use self::ledger::Recorded;
 
 /// What to do to one call instead of answering it properly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -384,37 +383,6 @@ impl Transport for Cloud {
             date,
             body: body.to_string().into_bytes(),
         })
-    }
-}
-
-/// Keeps what was recorded, so that a test can hold it against what arrived.
-#[derive(Default)]
-pub struct Recorded {
-    pub intents: RefCell<Vec<(ImageKey, Permission)>>,
-    pub outcomes: RefCell<Vec<String>>,
-}
-
-impl Journal for Recorded {
-    async fn intent(&self, attempt: &Attempt) -> Result<(), JournalError> {
-        assert_ne!(
-            attempt.cause,
-            Cause::Expired,
-            "no test here lets an image expire"
-        );
-        self.intents
-            .borrow_mut()
-            .push((attempt.key.clone(), attempt.permission));
-        Ok(())
-    }
-
-    async fn outcome(
-        &self,
-        _: &Attempt,
-        outcome: &str,
-        _: Option<&str>,
-    ) -> Result<(), JournalError> {
-        self.outcomes.borrow_mut().push(outcome.to_owned());
-        Ok(())
     }
 }
 
