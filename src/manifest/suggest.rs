@@ -4,15 +4,20 @@ pub(super) fn nearest<'c>(
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
     let typed = typed.to_lowercase();
-    let scored = candidates.into_iter().map(|candidate| {
-        (
-            strsim::damerau_levenshtein(&typed, &candidate.to_lowercase()),
-            candidate,
-        )
+    let length = typed.chars().count();
+    let scored = candidates.into_iter().filter_map(|candidate| {
+        // A third of the letters may be wrong, and in a short word one. Texts of quite another length,
+        // which may be as long as a file, are not compared.
+        let letters = candidate.chars().count();
+        let wrong = (letters / 3).max(1);
+        if length.abs_diff(letters) > wrong {
+            return None;
+        }
+        let distance = strsim::damerau_levenshtein(&typed, &candidate.to_lowercase());
+        Some((distance, wrong, candidate))
     });
-    let (distance, candidate) = scored.min_by_key(|(distance, _)| *distance)?;
-    // A third of the letters may be wrong, and in a short word one.
-    (distance <= (candidate.chars().count() / 3).max(1)).then_some(candidate)
+    let (distance, wrong, candidate) = scored.min_by_key(|(distance, ..)| *distance)?;
+    (distance <= wrong).then_some(candidate)
 }
 
 /// `did you mean …?`, if anything is near.
@@ -38,5 +43,6 @@ mod tests {
             nearest("ap-singapur", ["ap-seoul", "ap-singapore"]),
             Some("ap-singapore")
         );
+        assert_eq!(nearest(&"region".repeat(1_000_000), fields), None);
     }
 }
