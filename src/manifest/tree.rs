@@ -149,7 +149,9 @@ impl<'a> Documents<'a> {
             Event::UnresolvedAlias(name) => {
                 let start = self.offset(&span);
                 let message = format!("no anchor `&{name}` comes before this alias");
-                let help = Some("an anchor holds within its own document only");
+                let help = Some(
+                    "an anchor holds within its own document only; quote a text that begins with `*`",
+                );
                 self.problems.push(TreeError {
                     start,
                     message,
@@ -225,6 +227,8 @@ impl<'a> Documents<'a> {
         let info = error.info();
         let help = if info.contains("tab") {
             Some("indent with spaces")
+        } else if info.contains("anchor or alias") {
+            Some("quote a text that begins with `*` or `&`")
         } else if info.contains("nest") || info.contains("depth") || info.contains("recursion") {
             Some("a manifest needs six levels")
         } else {
