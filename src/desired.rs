@@ -12,6 +12,7 @@ use crate::model::{
     AccountName, Cause, Endpoint, ImageId, ImageKey, Labels, Scope, Selector, ShareState,
     Timestamp, Uin,
 };
+use crate::windows::Windows;
 
 /// Everything the manifests declare.
 #[derive(Clone, Debug, Default)]
@@ -138,10 +139,10 @@ pub struct Account {
     pub endpoint: Option<Endpoint>,
     /// Writes a second per access point, 1 to 20.
     pub rate: Option<u32>,
-    /// When its images may be changed.
-    pub windows: crate::windows::Windows,
     /// Where its credentials are.
     pub credentials: CredentialSource,
+    /// When changes may be made.
+    pub windows: Windows,
     /// The document.
     pub source: Source,
 }

@@ -111,6 +111,8 @@ fn the_samples_and_examples_are_valid() {
 
 const GOOD: &str = "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: a}\nspec: {region: ap-tokyo, images: [{id: img-a, state: shared}]}\n";
 
+const WINDOWS: &str = "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {name: a}\nspec:\n  windows:\n    - {kind: deny, days: [fri-sun], from: '18:00', to: '06:00', timeZone: Asia/Shanghai, causes: [pruned]}\n    - {kind: allow, schedule: '0 9 * * 1-5', duration: 8h, timeZone: UTC, reason: x}\n";
+
 fn good(name: &str, image: &str) -> String {
     GOOD.replace("name: a", &format!("name: {name}"))
         .replace("img-a", image)
@@ -403,8 +405,52 @@ fn documents() -> Vec<String> {
             "{credentials: {}}",
             "{secretKey: x}",
             "{uin: []}",
+            "{windows: []}",
+            "{windows: {}}",
+            "{windows: [deny]}",
         ]
         .map(account),
+    );
+    all.extend(
+        [
+            "kind: deny, timeZone: Asia/Shanghai",
+            "kind: deny, days: [fri, sat, sun], from: '18:00', to: '06:00', timeZone: Asia/Shanghai, causes: [pruned, expired], reason: weekend freeze",
+            "kind: allow, schedule: '0 9 * * 1-5', duration: 8h, timeZone: Europe/Berlin",
+            "kind: allow, schedule: '*/30 8-17 L JAN mon', duration: 1h 30m, timeZone: UTC",
+            "kind: allow, days: [mon-fri], from: 09:00, to: '24:00', timeZone: UTC, reason: 7",
+            "kind: deny",
+            "timeZone: UTC",
+            "kind: block, timeZone: UTC",
+            "kind: deny, timeZone: Berlin",
+            "kind: deny, timeZone: '+08:00'",
+            "kind: deny, timeZone: UTC, from: '18:00'",
+            "kind: deny, timeZone: UTC, to: '18:00'",
+            "kind: deny, timeZone: UTC, from: '24:00', to: '01:00'",
+            "kind: deny, timeZone: UTC, from: '9:00', to: '10:00'",
+            "kind: deny, timeZone: UTC, from: 1080, to: '19:00'",
+            "kind: deny, timeZone: UTC, from: '18:00', to: '25:00'",
+            "kind: deny, timeZone: UTC, days: []",
+            "kind: deny, timeZone: UTC, days: fri",
+            "kind: deny, timeZone: UTC, days: [Fri]",
+            "kind: deny, timeZone: UTC, days: [fri, fri]",
+            "kind: deny, timeZone: UTC, days: [fri-mon]",
+            "kind: deny, timeZone: UTC, days: [fri-]",
+            "kind: deny, timeZone: UTC, causes: []",
+            "kind: deny, timeZone: UTC, causes: [retention, declared]",
+            "kind: deny, timeZone: UTC, causes: [prune]",
+            "kind: deny, timeZone: UTC, causes: [pruned, pruned]",
+            "kind: deny, timeZone: UTC, schedule: '0 9 * * *'",
+            "kind: deny, timeZone: UTC, duration: 8h",
+            "kind: deny, timeZone: UTC, schedule: '0 9 * *', duration: 8h",
+            "kind: deny, timeZone: UTC, schedule: '@daily', duration: 8h",
+            "kind: deny, timeZone: UTC, schedule: '0 9 * * *', duration: 8",
+            "kind: deny, timeZone: UTC, schedule: '0 9 * * *', duration: soon",
+            "kind: deny, timeZone: UTC, schedule: '0 9 * * *', duration: 8h, days: [fri]",
+            "kind: deny, timeZone: UTC, schedule: '0 9 * * *', duration: 8h, from: '09:00', to: '10:00'",
+            "kind: deny, timeZone: UTC, reason: [x]",
+            "kind: deny, timeZone: UTC, manualSync: true",
+        ]
+        .map(|window| account(&format!("{{windows: [{{{window}}}]}}"))),
     );
     all
 }
@@ -440,10 +486,12 @@ proptest! {
 
     #[test]
     fn no_mutation_of_a_manifest_makes_the_parser_panic_or_the_report_unsafe(
-        at in 0usize..GOOD.len(), cut in 0usize..20, insert in "[\\[\\]{}:,#&*!|>'\"%@`\\-? \n\t\u{1b}\u{202e}a-z]{0,8}",
+        good in prop_oneof![Just(GOOD), Just(WINDOWS)], at in 0.0..1.0, cut in 0usize..20,
+        insert in "[\\[\\]{}:,#&*!|>'\"%@`\\-? \n\t\u{1b}\u{202e}a-z0-9/]{0,8}",
     ) {
-        let end = (at + cut).min(GOOD.len());
-        let text = format!("{}{insert}{}", &GOOD[..at], &GOOD[end..]);
+        let at = (at * good.len() as f64) as usize;
+        let end = (at + cut).min(good.len());
+        let text = format!("{}{insert}{}", &good[..at], &good[end..]);
         let shown = shown(&parse_one(&text));
         prop_assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
     }

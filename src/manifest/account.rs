@@ -2,9 +2,12 @@ use super::decode::Document;
 use super::fields::{Fields, Reader};
 use super::suggest::did_you_mean;
 use super::tree::{Node, Value};
+use super::windows;
 use crate::desired::{Account, CredentialSource, Source};
 use crate::model::{AccountName, Endpoint, Uin};
+use crate::windows::Windows;
 
+const FIELDS: [&str; 5] = ["uin", "endpoint", "rate", "credentials", "windows"];
 /// Sources that the format knows.
 const SOURCES: [&str; 6] = [
     "environment",
@@ -24,8 +27,8 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         uin: None,
         endpoint: None,
         rate: None,
-        windows: crate::windows::Windows::default(),
         credentials: CredentialSource::default(),
+        windows: Windows::default(),
         // Put in once the file's name is at hand.
         source: Source {
             file: "".into(),
@@ -33,10 +36,13 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         },
     };
     if let Some(spec) = fields.get("spec") {
-        let spec = reader.fields(spec, "`spec`", &["uin", "endpoint", "rate", "credentials"])?;
+        let spec = reader.fields(spec, "`spec`", &FIELDS)?;
         account.uin = spec.get("uin").and_then(|node| uin(reader, node));
         account.endpoint = spec.get("endpoint").and_then(|node| endpoint(reader, node));
         account.rate = spec.get("rate").and_then(|node| rate(reader, node));
+        if let Some(node) = spec.get("windows") {
+            account.windows = windows::read(reader, node);
+        }
         if let Some(node) = spec.get("credentials") {
             account.credentials = credentials(reader, node)?;
         }

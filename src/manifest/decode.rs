@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 
+use super::UNSHARE;
 use super::account;
 use super::diagnostic::{Place, Sink};
 use super::fields::{Fields, Reader};
@@ -16,6 +17,11 @@ use crate::model::{AccountName, ImageId, Region, Timestamp, is_object_name};
 
 const API_VERSION: &str = "sharekeeper.dev/v1";
 const KINDS: [&str; 2] = ["ImageShare", "Account"];
+
+/// What to do about an empty list in an `ImageShare`.
+fn empty_list() -> String {
+    format!("remove the document instead; {UNSHARE}")
+}
 
 /// A document that is right as far as it was read.
 #[derive(Debug)]
@@ -169,7 +175,7 @@ impl Reader<'_, '_> {
         }
         share.regions = self.regions(&spec);
         if let Some(node) = self.required(&spec, "images", "`spec`")
-            && let Some(items) = self.list(node, "`images`")
+            && let Some(items) = self.list(node, "`images`", &empty_list())
         {
             share.images = items.iter().filter_map(|item| self.image(item)).collect();
         }
@@ -233,24 +239,10 @@ impl Reader<'_, '_> {
             }
             (Some(one), None) => self.region(one).into_iter().collect(),
             (None, Some(node)) => {
-                let Some(items) = self.list(node, "`regions`") else {
-                    return Vec::new();
-                };
-                let mut regions: Vec<(Region, Place)> = Vec::new();
-                for item in items {
-                    let Some(region) = self.region(item) else {
-                        continue;
-                    };
-                    if let Some((_, first)) = regions.iter().find(|(known, _)| *known == region) {
-                        let first = *first;
-                        self.error(item, format!("`{region}` is listed twice"))
-                            .related(first, "first listed here")
-                            .help("remove one of the two");
-                    } else {
-                        regions.push((region, self.place(item)));
-                    }
-                }
-                regions.into_iter().map(|(region, _)| region).collect()
+                let items = self
+                    .list(node, "`regions`", &empty_list())
+                    .unwrap_or_default();
+                self.each_once(items, Self::region)
             }
         }
     }

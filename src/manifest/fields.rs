@@ -1,6 +1,5 @@
 //! Reading mappings and values tolerantly: each problem is reported, and reading goes on.
 
-use super::UNSHARE;
 use super::diagnostic::{Place, Sink};
 use super::suggest::{did_you_mean, nearest};
 use super::tree::{Node, Value, meaning};
@@ -218,16 +217,16 @@ impl Reader<'_, '_> {
         None
     }
 
-    /// A list with at least one item.
+    /// A list with at least one item; `empty` says what to do where there is none.
     pub(super) fn list<'n, 'a>(
         &mut self,
         node: &'n Node<'a>,
         what: &str,
+        empty: &str,
     ) -> Option<&'n [Node<'a>]> {
         match &node.value {
             Value::List(items) if items.is_empty() => {
-                self.error(node, format!("{what} is empty"))
-                    .help(format!("remove the document instead; {UNSHARE}"));
+                self.error(node, format!("{what} is empty")).help(empty);
                 None
             }
             Value::List(items) => Some(items),
@@ -236,5 +235,36 @@ impl Reader<'_, '_> {
                 None
             }
         }
+    }
+
+    /// What `read` makes of each item, each of which must be another one.
+    pub(super) fn each_once<'n, 'a, T: PartialEq>(
+        &mut self,
+        items: &'n [Node<'a>],
+        read: impl Fn(&mut Self, &'n Node<'a>) -> Option<T>,
+    ) -> Vec<T> {
+        let mut found: Vec<(T, Place)> = Vec::new();
+        for item in items {
+            let Some(value) = read(self, item) else {
+                continue;
+            };
+            let place = self.place(item);
+            match found.iter().find(|(known, _)| *known == value) {
+                Some((_, first)) => self.twice(item, *first),
+                None => found.push((value, place)),
+            }
+        }
+        found.into_iter().map(|(value, _)| value).collect()
+    }
+
+    /// Reports an item of a list that says what another one says.
+    pub(super) fn twice(&mut self, item: &Node<'_>, first: Place) {
+        let text = match &item.value {
+            Value::Scalar { text, .. } => text,
+            _ => item.kind(),
+        };
+        self.error(item, format!("`{text}` is listed twice"))
+            .related(first, "first listed here")
+            .help("remove one of the two");
     }
 }

@@ -19,6 +19,7 @@ mod settle;
 mod source;
 mod suggest;
 mod tree;
+mod windows;
 
 use std::path::PathBuf;
 

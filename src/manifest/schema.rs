@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use crate::api::DEFAULT_RATE;
-use crate::model::Region;
+use crate::model::{Cause, Region};
+use crate::windows::{Days, Kind, Windows, Zone};
 
 /// The manifest format as JSON Schema, for editors. A test holds it against the parser.
 pub fn schema() -> Value {
@@ -22,6 +23,7 @@ pub fn schema() -> Value {
             "imageShareSpec": image_share_spec(),
             "image": image(),
             "accountSpec": account_spec(),
+            "window": window(),
         },
     })
 }
@@ -137,6 +139,63 @@ fn account_spec() -> Value {
                 "required": ["from"],
                 "properties": {"from": {"enum": ["environment"]}},
             },
+            "windows": {
+                "description": "When changes may be made; without any, always",
+                "type": "array", "minItems": 1, "maxItems": Windows::MAX,
+                "items": {"$ref": "#/$defs/window"},
+            },
+        },
+    })
+}
+
+fn window() -> Value {
+    let day = format!("({})", Days::WORDS.join("|"));
+    let time = "([01][0-9]|2[0-3]):[0-5][0-9]";
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["kind", "timeZone"],
+        "dependentRequired": {
+            "from": ["to"], "to": ["from"], "schedule": ["duration"], "duration": ["schedule"],
+        },
+        "if": {"required": ["schedule"]},
+        "then": {"properties": {"days": false, "from": false, "to": false}},
+        "properties": {
+            "kind": {
+                "description": "`deny`: no changes while it is active; `allow`: changes only while one is",
+                "enum": Kind::ALL.map(Kind::as_str),
+            },
+            "days": {
+                "description": "Days on which it starts, or ranges of them; default: every day",
+                "type": "array", "minItems": 1, "uniqueItems": true,
+                "items": {"type": "string", "pattern": format!("^{day}(-{day})?$")},
+            },
+            "from": {
+                "description": "When it starts, HH:MM; without `from` and `to`: the whole day",
+                "type": "string", "pattern": format!("^{time}$"),
+            },
+            "to": {
+                "description": "When it ends; on the next day, if not after `from`",
+                "type": "string", "pattern": format!("^({time}|24:00)$"),
+            },
+            "schedule": {
+                "description": "When it starts, as cron says it in five fields; instead of days and times",
+                "type": "string", "pattern": r"^\s*[^\s@]+(\s+[^\s@]+){4}\s*$",
+            },
+            "duration": {
+                "description": "How long a scheduled window lasts, such as `8h` or `1h 30m`; up to 7 days",
+                "type": "string", "pattern": r"^\s*([0-9]+\s*[a-zA-Z]+\s*)+$",
+            },
+            "timeZone": {
+                "description": "The IANA time zone of its times",
+                "enum": Zone::names().collect::<Vec<_>>(),
+            },
+            "causes": {
+                "description": "The changes it is about; default: all",
+                "type": "array", "minItems": 1, "uniqueItems": true,
+                "items": {"enum": Cause::ALL.map(Cause::as_str)},
+            },
+            "reason": {"description": "Free text, shown to those who wait", "type": ["string", "number", "boolean", "null"]},
         },
     })
 }

@@ -57,11 +57,6 @@ impl Windows {
         Self(windows)
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whether a change of this cause may be made at `at`.
     pub fn permits(&self, cause: Cause, at: Timestamp) -> Result<(), Closed> {
         let Some(closing) = self.closing(cause, at) else {
