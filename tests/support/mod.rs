@@ -4,10 +4,12 @@
 
 #![allow(
     unreachable_pub,
-    reason = "shared by test crates that have no public interface"
+    dead_code,
+    reason = "shared by test crates, which have no public interface and each use a part"
 )]
 
 pub mod ledger;
+pub mod world;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

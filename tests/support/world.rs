@@ -1,0 +1,150 @@
+//! A cloud, clients for it and a ledger: everything that a run of the engine needs.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sharekeeper::api::sign::{Credentials, Secret};
+use sharekeeper::api::{Connection, ReadClient, Shared, WriteClient};
+use sharekeeper::desired::Desired;
+use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
+use sharekeeper::host::Clock;
+use sharekeeper::model::{AccountName, Endpoint, Region, Selector, Uin};
+use sharekeeper::plan::Policy;
+use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
+
+use super::{Behaviour, Cloud, Recorded, Silent};
+
+pub const TEN_MINUTES: Duration = Duration::from_secs(600);
+pub const GLOBAL: &str = "https://lighthouse.intl.tencentcloudapi.com";
+pub const REGIONAL: &str = "https://lighthouse.{region}.tencentcloudapi.com";
+
+/// A cloud and one installation that works on it; each `reconcile` is a run of its own.
+pub struct World {
+    pub shared: Rc<Shared<Cloud>>,
+    pub endpoint: &'static str,
+    /// What the `Account` document says, if it does.
+    pub uin: Option<&'static str>,
+    pub ledger: Recorded,
+}
+
+/// What one run came to.
+pub struct Ended {
+    pub scopes: Vec<ScopeOutcome>,
+    pub json: serde_json::Value,
+    pub took: Duration,
+}
+
+impl World {
+    pub fn new(seed: u64, endpoint: &'static str) -> Self {
+        Self {
+            shared: Shared::new(Cloud::new(seed)),
+            endpoint,
+            uin: None,
+            ledger: Recorded::default(),
+        }
+    }
+
+    /// A world whose manifests name the account that the key must belong to.
+    pub fn of_account(uin: &'static str, seed: u64, endpoint: &'static str) -> Self {
+        Self {
+            uin: Some(uin),
+            ..Self::new(seed, endpoint)
+        }
+    }
+
+    pub fn cloud(&self) -> &Cloud {
+        &self.shared.host
+    }
+
+    pub fn behave(&self, behaviour: Behaviour) {
+        *self.cloud().behaviour.borrow_mut() = behaviour;
+    }
+
+    pub fn client(&self) -> ReadClient<Cloud> {
+        let credentials = Credentials {
+            secret_id: "AKIDtest".into(),
+            secret_key: Secret::new("key".into()),
+            token: None,
+        };
+        let endpoint = Endpoint::new(self.endpoint).expect("an endpoint");
+        ReadClient::new(
+            Rc::clone(&self.shared),
+            Connection {
+                account: AccountName::default(),
+                uin: self.uin.map(|uin| Uin::new(uin).expect("a uin")),
+                endpoint,
+                rate: 19,
+                credentials,
+            },
+        )
+    }
+
+    pub async fn reconcile(&self, desired: &Desired) -> Ended {
+        self.reconcile_until(desired, &Stop::default()).await
+    }
+
+    pub async fn reconcile_until(&self, desired: &Desired, stop: &Stop) -> Ended {
+        let (selector, policy) = (Selector::default(), Policy::default());
+        let task = Task {
+            desired,
+            selector: &selector,
+            policy: &policy,
+            licenses: None,
+        };
+        self.run(&task, stop).await
+    }
+
+    pub async fn run(&self, task: &Task<'_>, stop: &Stop) -> Ended {
+        let accounts = BTreeMap::from([(AccountName::default(), WriteClient::new(self.client()))]);
+        let engine = Engine {
+            accounts: &accounts,
+            ledger: &self.ledger,
+            listener: &Silent,
+            stop,
+        };
+        let started = self.cloud().moment();
+        let scopes = engine.reconcile(task, TEN_MINUTES).await;
+        let took = self.cloud().moment().since(started);
+        let calls = CallCounts {
+            reads: self.shared.calls.reads.get(),
+            writes: self.shared.calls.writes.get(),
+            throttled: self.shared.calls.throttled.get(),
+        };
+        let ending = Ending {
+            stopped: stop.reason(),
+            calls,
+            elapsed: took,
+        };
+        let json =
+            serde_json::to_value(ReconcileDocument::new(&scopes, ending, &[])).expect("JSON");
+        Ended { scopes, json, took }
+    }
+}
+
+impl Ended {
+    pub fn exit(&self) -> u64 {
+        self.json["exit_code"].as_u64().expect("a number")
+    }
+
+    /// Each image with what became of it.
+    pub fn outcomes(&self) -> Vec<(&str, &str)> {
+        let images = self.json["images"].as_array().expect("a list").iter();
+        images
+            .map(|i| {
+                (
+                    i["image_id"].as_str().expect("id"),
+                    i["outcome"].as_str().expect("outcome"),
+                )
+            })
+            .collect()
+    }
+}
+
+pub fn regions(count: usize) -> Vec<&'static str> {
+    Region::all().take(count).map(Region::as_str).collect()
+}
+
+pub fn id(n: usize) -> String {
+    format!("img-{n:04}")
+}
