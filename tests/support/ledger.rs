@@ -2,14 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use sharekeeper::api::Shared;
 use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
-use sharekeeper::host::{Attempt, Ledger, LedgerError, Recall, Refused};
+use sharekeeper::host::{Attempt, Clock, Ledger, LedgerError, Recall, Refused};
 use sharekeeper::inventory::{Holdings, IntentId, Lesson, Note, OpenIntent, Record, Suspension};
 use sharekeeper::model::{ImageKey, Permission, Scope, Timestamp};
 
-#[derive(Default)]
+use super::Cloud;
+
 pub struct Recorded {
+    /// Has the clock that the runs go by.
+    shared: Rc<Shared<Cloud>>,
     pub scopes: RefCell<BTreeMap<Scope, Holdings>>,
     pub events: RefCell<Vec<Event>>,
     pub notes: RefCell<Vec<(ImageKey, Note)>>,
@@ -18,11 +23,25 @@ pub struct Recorded {
     pub suspensions: RefCell<Vec<Suspension>>,
     /// Set while the disk is full.
     pub full: Cell<bool>,
-    /// The time, which the cloud's clock gives.
-    pub now: Cell<Timestamp>,
 }
 
 impl Recorded {
+    pub fn new(shared: &Rc<Shared<Cloud>>) -> Self {
+        Self {
+            shared: Rc::clone(shared),
+            scopes: RefCell::default(),
+            events: RefCell::default(),
+            notes: RefCell::default(),
+            changes: Cell::default(),
+            suspensions: RefCell::default(),
+            full: Cell::default(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.host.now()
+    }
+
     fn event(&self, event: Event) -> IntentId {
         self.changes.set(self.changes.get() + 1);
         let mut events = self.events.borrow_mut();
@@ -83,7 +102,7 @@ impl Recall for Recorded {
 impl Ledger for Recorded {
     async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
         self.writable().map_err(Refused::Failed)?;
-        let now = self.now.get();
+        let now = self.now();
         let suspensions = self.suspensions.borrow();
         if let Some(suspension) = suspensions
             .iter()

@@ -37,11 +37,12 @@ pub struct Ended {
 
 impl World {
     pub fn new(seed: u64, endpoint: &'static str) -> Self {
+        let shared = Shared::new(Cloud::new(seed));
         Self {
-            shared: Shared::new(Cloud::new(seed)),
+            ledger: Recorded::new(&shared),
+            shared,
             endpoint,
             uin: None,
-            ledger: Recorded::default(),
         }
     }
 
