@@ -79,6 +79,8 @@ pub struct Behaviour {
     pub latency: Duration,
     /// How long reads lag behind writes.
     pub lag: Duration,
+    /// How much later than it would have a write arrives whose sender has ended meanwhile.
+    pub straggling: Duration,
     /// Calls of `ModifyImageSharePermission` in a sliding second.
     pub write_limit: usize,
     /// The uin of the root account that the key belongs to.
@@ -95,6 +97,7 @@ impl Default for Behaviour {
         Self {
             latency: Duration::from_millis(80),
             lag: Duration::ZERO,
+            straggling: Duration::ZERO,
             write_limit: 20,
             uin: "100000000001",
             clock_offset: chrono::TimeDelta::zero(),
@@ -108,9 +111,50 @@ impl Default for Behaviour {
 /// One region's image.
 #[derive(Clone, Debug)]
 struct Image {
-    /// Share states, each with the moment it began.
-    history: Vec<(Moment, bool)>,
+    /// In order of time.
+    history: Vec<Change>,
     shareable: bool,
+}
+
+/// A share state that began.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    since: Moment,
+    shared: bool,
+    /// Through the API, which only sharekeeper uses.
+    ours: bool,
+}
+
+/// A write that is on its way.
+struct Write {
+    arrives: Moment,
+    host: String,
+    region: String,
+    body: Value,
+}
+
+/// Whoever ends while a write is on its way does not call it back.
+struct OnItsWay<'a> {
+    cloud: &'a Cloud,
+    write: Option<Write>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some(mut write) = self.write.take() {
+            write.arrives = write.arrives + self.cloud.behaviour.borrow().straggling;
+            self.cloud.stragglers.borrow_mut().push(write);
+        }
+    }
+}
+
+/// A CANCEL that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancelled {
+    pub region: String,
+    pub image: String,
+    /// Whether it was sharekeeper's own share.
+    pub ours: bool,
 }
 
 pub struct Cloud {
@@ -119,6 +163,8 @@ pub struct Cloud {
     pub behaviour: RefCell<Behaviour>,
     images: RefCell<BTreeMap<(String, String), Image>>,
     windows: RefCell<BTreeMap<String, VecDeque<Moment>>>,
+    stragglers: RefCell<Vec<Write>>,
+    pub cancelled: RefCell<Vec<Cancelled>>,
     pub calls: RefCell<Vec<Call>>,
 }
 
@@ -130,6 +176,8 @@ impl Cloud {
             behaviour: RefCell::default(),
             images: RefCell::default(),
             windows: RefCell::default(),
+            stragglers: RefCell::default(),
+            cancelled: RefCell::default(),
             calls: RefCell::default(),
         }
     }
@@ -139,8 +187,13 @@ impl Cloud {
     }
 
     pub fn add_image(&self, region: &str, image: &str, shared: bool, shareable: bool) {
+        let change = Change {
+            since: Moment::default(),
+            shared,
+            ours: false,
+        };
         let image_state = Image {
-            history: vec![(Moment::default(), shared)],
+            history: vec![change],
             shareable,
         };
         self.images
@@ -148,11 +201,27 @@ impl Cloud {
             .insert((region.into(), image.into()), image_state);
     }
 
+    /// Somebody else shares the image, or takes it back.
+    pub fn meddle(&self, region: &str, image: &str, shared: bool) {
+        self.deliver();
+        let mut images = self.images.borrow_mut();
+        let image = images
+            .get_mut(&(region.into(), image.into()))
+            .expect("a known image");
+        image.history.push(Change {
+            since: self.clock.moment(),
+            shared,
+            ours: false,
+        });
+    }
+
     pub fn is_shared(&self, region: &str, image: &str) -> bool {
+        self.deliver();
         self.images.borrow()[&(region.into(), image.into())].shared_at(self.clock.moment())
     }
 
     pub fn calls_of(&self, action: &str) -> Vec<Call> {
+        self.deliver();
         self.calls
             .borrow()
             .iter()
@@ -196,7 +265,9 @@ impl Cloud {
             return Err(code.into());
         }
         match action {
-            "ModifyImageSharePermission" => self.modify(region, host, body, behaviour.write_limit),
+            "ModifyImageSharePermission" => {
+                self.modify(region, host, body, self.moment(), behaviour.write_limit)
+            }
             "DescribeBlueprints" => {
                 let offset = body["Offset"].as_u64().unwrap_or(0);
                 let mut page = self.blueprints(region, offset, behaviour.lag);
@@ -214,9 +285,9 @@ impl Cloud {
         region: &str,
         host: &str,
         body: &Value,
+        now: Moment,
         limit: usize,
     ) -> Result<Value, String> {
-        let now = self.clock.moment();
         let mut windows = self.windows.borrow_mut();
         let window = windows.entry(host.into()).or_default();
         window.retain(|at| now.since(*at) < Duration::from_secs(1));
@@ -229,21 +300,59 @@ impl Cloud {
         let Some(image) = images.get_mut(&(region.into(), id.into())) else {
             return Err("ResourceNotFound.ImageIdNotFound".into());
         };
+        let change = |shared| Change {
+            since: now,
+            shared,
+            ours: true,
+        };
         match (body["Permission"].as_str(), image.shared_at(now)) {
             (Some("SHARE"), true) => Err("UnsupportedOperation.ImageAlreadyShared".into()),
             (Some("SHARE"), false) if !image.shareable => {
                 Err("UnsupportedOperation.ImageUnableToShare".into())
             }
             (Some("SHARE"), false) => {
-                image.history.push((now, true));
-                Ok(json!({"BlueprintId": format!("lhbp-{id}"), "RequestId": "r"}))
+                image.history.push(change(true));
+                Ok(json!({"BlueprintId": image.blueprint_at(id, now), "RequestId": "r"}))
             }
             (Some("CANCEL"), true) => {
-                image.history.push((now, false));
+                self.cancelled.borrow_mut().push(Cancelled {
+                    region: region.into(),
+                    image: id.into(),
+                    ours: image.history.last().is_some_and(|change| change.ours),
+                });
+                image.history.push(change(false));
                 Ok(json!({"BlueprintId": null, "RequestId": "r"}))
             }
             (Some("CANCEL"), false) => Err("UnsupportedOperation.BlueprintHasNotShared".into()),
             (other, _) => panic!("unexpected permission {other:?}"),
+        }
+    }
+
+    /// Lets what is due arrive.
+    fn deliver(&self) {
+        let now = self.clock.moment();
+        let mut due: Vec<_> = self
+            .stragglers
+            .borrow_mut()
+            .extract_if(.., |write| write.arrives <= now)
+            .collect();
+        due.sort_by_key(|write| write.arrives);
+        for write in due {
+            let Write {
+                arrives,
+                host,
+                region,
+                body,
+            } = write;
+            let answer = self.modify(&region, &host, &body, arrives, usize::MAX);
+            self.calls.borrow_mut().push(Call {
+                at: arrives,
+                host,
+                region,
+                action: "ModifyImageSharePermission".into(),
+                body,
+                answer: answer.err().unwrap_or_else(|| "ok".into()),
+            });
         }
     }
 
@@ -253,7 +362,7 @@ impl Cloud {
         let rows: Vec<_> = images
             .iter()
             .filter(|((at, _), image)| at == region && image.shared_at(seen_at))
-            .map(|((_, id), _)| json!({"BlueprintId": format!("lhbp-{id}"), "ImageId": id, "BlueprintState": "NORMAL"}))
+            .map(|((_, id), image)| json!({"BlueprintId": image.blueprint_at(id, seen_at), "ImageId": id, "BlueprintState": "NORMAL"}))
             .collect();
         let from = usize::try_from(offset).expect("small");
         let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
@@ -285,8 +394,21 @@ impl Image {
         self.history
             .iter()
             .rev()
-            .find(|(since, _)| *since <= moment)
-            .is_some_and(|(_, shared)| *shared)
+            .find(|change| change.since <= moment)
+            .is_some_and(|change| change.shared)
+    }
+
+    /// Each share is a blueprint of its own.
+    fn blueprint_at(&self, id: &str, moment: Moment) -> String {
+        let shares = self
+            .history
+            .iter()
+            .filter(|change| change.shared && change.since <= moment)
+            .count();
+        match shares {
+            1 => format!("lhbp-{id}"),
+            n => format!("lhbp-{id}-{n}"),
+        }
     }
 }
 
@@ -325,8 +447,21 @@ impl Transport for Cloud {
         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
         let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.dice.borrow_mut());
         let half = self.behaviour.borrow().latency / 2;
-        self.sleep_until(self.moment() + half).await;
-        let at = self.moment();
+        let at = self.moment() + half;
+        let arrives_anyway = action == "ModifyImageSharePermission"
+            && matches!(fault, None | Some(Fault::LostAfter | Fault::GarbageAfter));
+        let mut on_its_way = OnItsWay {
+            cloud: self,
+            write: arrives_anyway.then(|| Write {
+                arrives: at,
+                host: host.clone(),
+                region: region.clone(),
+                body: body.clone(),
+            }),
+        };
+        self.sleep_until(at).await;
+        on_its_way.write = None;
+        self.deliver();
         let log = |answer: String| {
             let call = Call {
                 at,
