@@ -217,3 +217,7 @@ fn park(record: &mut Record, named: Named, shared: bool, started: Timestamp) -> 
         "somebody else reversed us {reversals} times within an hour"
     )))
 }
+
+#[cfg(test)]
+#[path = "learn_tests.rs"]
+mod tests;

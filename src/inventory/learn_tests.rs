@@ -1,0 +1,508 @@
+use super::*;
+use crate::inventory::Standing;
+use crate::model::Permission;
+
+const SHARED: ShareState = ShareState::Shared;
+const UNSHARED: ShareState = ShareState::Unshared;
+
+/// A store and a cloud with one image, and hands to change both.
+#[derive(Default)]
+struct Scene {
+    holdings: Holdings,
+    seen: Seen,
+    named: Option<Named>,
+    notes: Vec<Note>,
+}
+
+fn img() -> ImageId {
+    ImageId::new("img-a").expect("an id")
+}
+
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_timestamp(1_790_000_000 + 60 * minutes, 0).expect("a date")
+}
+
+impl Scene {
+    /// A manifest asks for `desired`.
+    fn wanting(desired: ShareState) -> Self {
+        let mut scene = Self::default();
+        scene.name(desired, false);
+        scene
+    }
+
+    fn name(&mut self, desired: ShareState, protected: bool) {
+        self.named = Some(Named { desired, protected });
+    }
+
+    /// Wanted, shared by us at minute 0 as `lhbp-1`, and seen at minute 1.
+    fn settled() -> Self {
+        let mut scene = Self::wanting(SHARED);
+        scene.acknowledge(Permission::Share, 0, Some("lhbp-1"));
+        scene.shows(Some("lhbp-1"));
+        scene.look(1);
+        scene
+    }
+
+    fn shows(&mut self, blueprint: Option<&str>) {
+        self.seen.shared.clear();
+        if let Some(id) = blueprint {
+            let (id, state) = (id.to_owned(), "NORMAL".to_owned());
+            self.seen.shared.insert(img(), Blueprint { id, state });
+        }
+    }
+
+    fn intend(&mut self, permission: Permission, minute: i64, saw_opposite: bool) {
+        let open = OpenIntent {
+            intent: IntentId(1),
+            permission,
+            at: at(minute),
+            saw_opposite,
+        };
+        self.holdings.open.insert(img(), open);
+    }
+
+    fn acknowledge(&mut self, permission: Permission, minute: i64, blueprint: Option<&str>) {
+        let protected = self.named.is_some_and(|named| named.protected);
+        let record = self.holdings.images.entry(img()).or_default();
+        record.acknowledged(permission, blueprint, protected, at(minute));
+    }
+
+    /// A write, and a look that shows what it did.
+    fn repair(&mut self, permission: Permission, minute: i64, blueprint: &str) {
+        let shares = permission == Permission::Share;
+        self.acknowledge(permission, minute, shares.then_some(blueprint));
+        self.shows(shares.then_some(blueprint));
+        self.look(minute);
+        assert_eq!(self.record().and_then(|record| record.parked_since), None);
+    }
+
+    /// What an observation that began in `minute` teaches; it is taken in, as the engine does.
+    fn look(&mut self, minute: i64) -> Vec<Lesson> {
+        let id = img();
+        let named = self.named.map(|named| (&id, named)).into_iter().collect();
+        let lessons = learn(&self.holdings, &self.seen, &named, at(minute));
+        self.holdings.apply(&lessons);
+        self.notes
+            .extend(lessons.iter().filter_map(|lesson| lesson.note.clone()));
+        lessons
+    }
+
+    fn resolution(&mut self, minute: i64) -> Option<(IntentId, bool)> {
+        self.look(minute).first().and_then(|lesson| lesson.resolved)
+    }
+
+    fn record(&self) -> Option<&Record> {
+        self.holdings.images.get(&img())
+    }
+
+    fn owned(&self) -> Option<&Owned> {
+        self.record()?.owned.as_ref()
+    }
+
+    fn standing(&self) -> Option<Standing> {
+        self.owned().map(|owned| owned.standing)
+    }
+
+    fn parked_since(&self) -> Option<Timestamp> {
+        self.record()?.parked_since
+    }
+
+    fn lost(&self) -> usize {
+        self.holdings.lost(&self.seen, |_| true).count()
+    }
+}
+
+#[test]
+fn s10_only_an_acknowledged_share_makes_an_image_ours() {
+    let mut scene = Scene::wanting(SHARED);
+    scene.shows(Some("lhbp-1"));
+    assert_eq!(scene.look(0), [], "it is as desired, and not by our doing");
+    scene.acknowledge(Permission::Cancel, 1, None);
+    assert_eq!(scene.owned(), None);
+    scene.acknowledge(Permission::Share, 2, Some("lhbp-1"));
+    assert_eq!(scene.standing(), Some(Standing::Acknowledged));
+}
+
+#[test]
+fn s10_a8_already_shared_makes_nothing_ours_but_what_an_open_share_of_ours_may_have_done() {
+    let open = |permission, saw_opposite| OpenIntent {
+        intent: IntentId(1),
+        permission,
+        at: at(0),
+        saw_opposite,
+    };
+    let share = open(Permission::Share, true);
+    for (earlier, standing) in [
+        (None, None),
+        (Some(open(Permission::Share, false)), None),
+        (Some(open(Permission::Cancel, true)), None),
+        (Some(share), Some(Standing::Probable)),
+    ] {
+        let mut record = Record::default();
+        record.already_shared(earlier.as_ref(), at(1));
+        let is = record.owned.as_ref().map(|owned| owned.standing);
+        assert_eq!(is, standing, "{earlier:?}");
+        assert_eq!(record.writes, [], "the API did nothing");
+    }
+    let mut record = Scene::settled().record().expect("a record").clone();
+    let before = record.clone();
+    record.already_shared(Some(&share), at(2));
+    assert_eq!(record, before, "certainty is not given up");
+}
+
+#[test]
+fn s10_a_lost_answer_makes_an_image_probably_ours_if_it_was_seen_unshared_before() {
+    for (saw_opposite, standing) in [(true, Some(Standing::Probable)), (false, None)] {
+        let mut scene = Scene::wanting(SHARED);
+        scene.intend(Permission::Share, 0, saw_opposite);
+        scene.shows(Some("lhbp-1"));
+        assert_eq!(scene.resolution(1), Some((IntentId(1), true)));
+        assert_eq!(scene.standing(), standing);
+        assert_eq!(scene.holdings.open.len(), 0);
+    }
+}
+
+#[test]
+fn s10_what_is_probable_stays_so_until_the_api_says_it_outright() {
+    let mut scene = Scene::wanting(SHARED);
+    scene.intend(Permission::Share, 0, true);
+    scene.shows(Some("lhbp-1"));
+    for minute in 1..30 {
+        scene.look(minute);
+        assert_eq!(scene.standing(), Some(Standing::Probable));
+    }
+    scene.acknowledge(Permission::Share, 30, Some("lhbp-2"));
+    assert_eq!(scene.standing(), Some(Standing::Acknowledged));
+}
+
+#[test]
+fn s9_an_open_intent_is_closed_by_what_shows_its_effect() {
+    for (permission, before, after) in [
+        (Permission::Share, None, Some("lhbp-1")),
+        (Permission::Cancel, Some("lhbp-1"), None),
+    ] {
+        let mut scene = Scene::default();
+        scene.intend(permission, 0, true);
+        scene.shows(before);
+        assert_eq!(scene.resolution(1), None, "it may still show");
+        scene.shows(after);
+        assert_eq!(scene.resolution(2), Some((IntentId(1), true)));
+        assert_eq!(scene.look(3), [], "once");
+    }
+}
+
+#[test]
+fn s9_an_open_intent_that_never_shows_is_closed_once_it_is_old() {
+    let mut scene = Scene::default();
+    scene.intend(Permission::Share, 0, true);
+    for minute in 0..10 {
+        assert_eq!(scene.look(minute), []);
+    }
+    assert_eq!(scene.resolution(10), Some((IntentId(1), false)));
+    assert_eq!((scene.holdings.open.len(), scene.record()), (0, None));
+}
+
+#[test]
+fn s4_an_observation_that_began_before_a_write_says_nothing_about_it() {
+    let mut scene = Scene::wanting(SHARED);
+    scene.intend(Permission::Share, 5, true);
+    scene.shows(Some("lhbp-1"));
+    assert_eq!(scene.look(4), [], "somebody else's, of before");
+    let mut scene = Scene::wanting(SHARED);
+    scene.acknowledge(Permission::Share, 5, Some("lhbp-1"));
+    assert_eq!(scene.look(4), [], "not missing");
+    scene.shows(Some("lhbp-0"));
+    assert_eq!(scene.look(4), [], "not released");
+    scene.shows(Some("lhbp-1"));
+    assert_eq!(scene.look(4), [], "not confirmed");
+    assert_eq!(scene.look(5).len(), 1);
+    assert!(scene.owned().expect("ours").confirmed);
+}
+
+#[test]
+fn s10_ownership_and_writes_are_confirmed_by_observation_alone() {
+    let mut scene = Scene::wanting(SHARED);
+    scene.acknowledge(Permission::Share, 0, None);
+    let confirmed = |scene: &Scene| {
+        let record = scene.record().expect("a record");
+        let owned = record.owned.as_ref().expect("ours");
+        (owned.confirmed, record.writes[0].confirmed)
+    };
+    scene.look(1);
+    assert_eq!(confirmed(&scene), (false, false));
+    scene.shows(Some("lhbp-1"));
+    scene.look(2);
+    assert_eq!(confirmed(&scene), (true, true));
+    assert_eq!(
+        scene.owned().expect("ours").blueprint.as_deref(),
+        Some("lhbp-1")
+    );
+}
+
+#[test]
+fn d11_another_blueprint_is_somebody_elses_share() {
+    let mut scene = Scene::settled();
+    scene.shows(Some("lhbp-2"));
+    scene.look(2);
+    assert_eq!(scene.owned(), None);
+    let [Note::Released(why)] = &scene.notes[..] else {
+        panic!("{:?}", scene.notes)
+    };
+    assert!(why.contains("lhbp-2") && why.contains("lhbp-1"), "{why}");
+    assert_eq!(scene.look(3), [], "told once");
+}
+
+#[test]
+fn s11_an_image_that_does_not_show_is_forgotten_after_two_looks_ten_minutes_apart() {
+    let mut scene = Scene::settled();
+    scene.shows(None);
+    for minute in 2..12 {
+        scene.look(minute);
+        assert_eq!(scene.standing(), Some(Standing::Acknowledged), "{minute}");
+    }
+    scene.look(12);
+    assert_eq!(scene.owned(), None);
+    assert!(
+        matches!(&scene.notes[..], [Note::Released(_)]),
+        "{:?}",
+        scene.notes
+    );
+}
+
+#[test]
+fn s11_one_look_forgets_nothing_however_late_it_is() {
+    let mut scene = Scene::settled();
+    scene.shows(None);
+    scene.look(60 * 24);
+    assert_eq!(scene.standing(), Some(Standing::Acknowledged));
+}
+
+#[test]
+fn s11_a_row_that_was_skipped_and_shows_again_begins_anew() {
+    let mut scene = Scene::settled();
+    scene.shows(None);
+    scene.look(2);
+    scene.shows(Some("lhbp-1"));
+    scene.look(8);
+    scene.shows(None);
+    scene.look(12);
+    assert_eq!(
+        scene.standing(),
+        Some(Standing::Acknowledged),
+        "not missing since minute 2"
+    );
+    assert_eq!(scene.notes, []);
+}
+
+#[test]
+fn s11_our_own_cancel_is_forgotten_as_soon_as_it_shows_and_not_before() {
+    let mut scene = Scene::settled();
+    scene.name(UNSHARED, false);
+    scene.acknowledge(Permission::Cancel, 2, None);
+    assert_eq!(scene.look(3), [], "reading lags");
+    assert!(scene.owned().expect("ours as yet").cancelled);
+    scene.shows(None);
+    assert_eq!(scene.lost(), 0, "we know where it went");
+    scene.look(4);
+    assert_eq!((scene.owned(), &scene.notes[..]), (None, &[][..]));
+}
+
+#[test]
+fn s11_a9_a_cancel_whose_answer_was_lost_is_our_doing_too() {
+    let mut scene = Scene::settled();
+    scene.intend(Permission::Cancel, 2, true);
+    scene.shows(None);
+    assert_eq!(scene.resolution(3), Some((IntentId(1), true)));
+    assert_eq!((scene.owned(), &scene.notes[..]), (None, &[][..]));
+}
+
+#[test]
+fn a22_s20_an_image_is_repaired_twice_and_parked_at_the_third_reversal_within_an_hour() {
+    let mut scene = Scene::settled();
+    for (minute, blueprint) in [(10, "lhbp-2"), (20, "lhbp-3")] {
+        scene.shows(None);
+        scene.look(minute);
+        assert_eq!(scene.parked_since(), None, "repaired at {minute}");
+        scene.repair(Permission::Share, minute, blueprint);
+    }
+    scene.shows(None);
+    scene.look(30);
+    assert_eq!(scene.parked_since(), Some(at(30)));
+    assert!(
+        matches!(&scene.notes[..], [Note::Parked(_)]),
+        "{:?}",
+        scene.notes
+    );
+    for minute in [31, 35, 39] {
+        assert_eq!(scene.look(minute), [], "told once");
+    }
+}
+
+#[test]
+fn a22_s20_what_is_declared_unshared_is_parked_likewise() {
+    let mut scene = Scene::wanting(UNSHARED);
+    for minute in [0, 10, 20] {
+        scene.repair(Permission::Cancel, minute, "");
+        scene.shows(Some("lhbp-9"));
+        scene.look(minute + 9);
+        assert_eq!(
+            scene.parked_since().is_some(),
+            minute == 20,
+            "reversed at {minute}"
+        );
+    }
+}
+
+#[test]
+fn a22_what_is_parked_stays_so_until_a_person_ends_it() {
+    let mut scene = Scene::wanting(SHARED);
+    scene.holdings.images.insert(
+        img(),
+        Record {
+            parked_since: Some(at(0)),
+            ..Record::default()
+        },
+    );
+    for (minute, blueprint) in [(1, None), (100, Some("lhbp-9")), (10_000, None)] {
+        scene.shows(blueprint);
+        assert_eq!(scene.look(minute), [], "{minute}");
+    }
+}
+
+#[test]
+fn a22_a_manifest_that_changes_its_mind_reverses_nobody() {
+    let mut scene = Scene::wanting(SHARED);
+    for (minute, desired) in [
+        (0, SHARED),
+        (1, UNSHARED),
+        (2, SHARED),
+        (3, UNSHARED),
+        (4, SHARED),
+    ] {
+        scene.name(desired, false);
+        scene.look(minute);
+        scene.repair(
+            Permission::towards(desired),
+            minute,
+            &format!("lhbp-{minute}"),
+        );
+    }
+    assert_eq!(scene.notes, []);
+}
+
+#[test]
+fn a22_a_write_that_never_showed_was_reversed_by_nobody() {
+    let mut scene = Scene::wanting(SHARED);
+    for minute in 0..5 {
+        scene.acknowledge(Permission::Share, minute, None);
+        scene.look(minute);
+    }
+    assert_eq!(scene.parked_since(), None);
+}
+
+#[test]
+fn protection_follows_the_manifest_and_survives_the_deletion_of_the_entry() {
+    let mut scene = Scene::settled();
+    let protected = |scene: &Scene| scene.owned().expect("ours").protected;
+    assert!(!protected(&scene));
+    scene.name(SHARED, true);
+    scene.look(2);
+    assert!(protected(&scene), "asked for");
+    scene.named = None;
+    assert_eq!(scene.look(3), []);
+    assert!(
+        protected(&scene),
+        "the entry is gone, the protection is not"
+    );
+    scene.name(SHARED, false);
+    scene.look(4);
+    assert!(!protected(&scene), "a manifest says so");
+}
+
+#[test]
+fn protection_holds_from_the_first_sight_of_what_is_probably_ours() {
+    let mut scene = Scene::default();
+    scene.name(SHARED, true);
+    scene.intend(Permission::Share, 0, true);
+    scene.shows(Some("lhbp-1"));
+    scene.look(1);
+    assert!(scene.owned().expect("ours").protected);
+}
+
+#[test]
+fn s17_where_nothing_happened_there_is_nothing_to_learn() {
+    let mut unseen = Scene::settled();
+    unseen.shows(None);
+    unseen.look(2);
+    let mut cancelled = Scene::settled();
+    cancelled.acknowledge(Permission::Cancel, 2, None);
+    for mut scene in [Scene::wanting(SHARED), Scene::settled(), unseen, cancelled] {
+        for minute in 3..8 {
+            assert_eq!(scene.look(minute), [], "{:?}", scene.record());
+        }
+    }
+}
+
+#[test]
+fn s17_records_with_nothing_left_to_tell_disappear() {
+    let mut scene = Scene::wanting(UNSHARED);
+    scene.acknowledge(Permission::Cancel, 0, None);
+    scene.look(1);
+    assert!(scene.record().is_some(), "it may be reversed");
+    assert_eq!(scene.look(59), []);
+    assert_eq!(scene.look(60).len(), 1);
+    assert_eq!(scene.record(), None);
+    assert_eq!(scene.look(61), []);
+}
+
+#[test]
+fn a_record_keeps_no_more_writes_than_park_an_image() {
+    let mut record = Record::default();
+    for minute in 0..100 {
+        record.acknowledged(Permission::Share, None, false, at(minute));
+    }
+    let kept: Vec<_> = record.writes.iter().map(|write| write.at).collect();
+    assert_eq!(kept, [at(97), at(98), at(99)]);
+    let spent = Record {
+        owned: None,
+        ..record
+    };
+    assert!(!spent.is_spent(at(158)));
+    assert!(spent.is_spent(at(159)));
+}
+
+#[test]
+fn a4_lost_is_what_was_seen_once_and_is_wanted_and_went_without_our_doing() {
+    let mut scene = Scene::settled();
+    assert_eq!(scene.lost(), 0);
+    scene.shows(None);
+    assert_eq!(scene.lost(), 1);
+    assert_eq!(scene.holdings.lost(&scene.seen, |_| false).count(), 0);
+    let mut unconfirmed = Scene::wanting(SHARED);
+    unconfirmed.acknowledge(Permission::Share, 0, None);
+    assert_eq!(unconfirmed.lost(), 0, "it never showed");
+}
+
+#[test]
+fn what_a_person_adopts_is_ours_from_then_on() {
+    let mut scene = Scene::wanting(SHARED);
+    let owned = Some(Owned::adopted("lhbp-1", true, at(0)));
+    scene.holdings.images.insert(
+        img(),
+        Record {
+            owned,
+            ..Record::default()
+        },
+    );
+    scene.name(SHARED, true);
+    scene.shows(Some("lhbp-1"));
+    assert_eq!(scene.look(1), []);
+    assert_eq!(scene.standing(), Some(Standing::Adopted));
+    scene.shows(Some("lhbp-2"));
+    scene.look(2);
+    assert_eq!(
+        scene.owned(),
+        None,
+        "the one that the person saw is another"
+    );
+}
