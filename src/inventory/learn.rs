@@ -169,11 +169,11 @@ fn ownership(
     let owned = record.owned.as_mut()?;
     match blueprint {
         Some(blueprint) => {
-            if owned.confirmed && owned.blueprint.as_ref() != Some(&blueprint.id) {
+            // Known from our SHARE's answer or from an earlier look: whatever lay between, this is not that share.
+            if let Some(ours) = owned.blueprint.take_if(|ours| *ours != blueprint.id) {
                 let note = format!(
-                    "somebody else has shared it anew: it is blueprint {}, ours was {}",
-                    blueprint.id,
-                    owned.blueprint.as_deref().unwrap_or("another")
+                    "somebody else has shared it anew: it is blueprint {}, ours was {ours}",
+                    blueprint.id
                 );
                 record.owned = None;
                 return Some(Note::Released(note));

@@ -253,6 +253,20 @@ fn d11_another_blueprint_is_somebody_elses_share() {
 }
 
 #[test]
+fn d11_s10_another_blueprint_than_our_share_was_answered_with_was_never_ours() {
+    let mut scene = Scene::wanting(SHARED);
+    scene.acknowledge(Permission::Share, 0, Some("lhbp-1"));
+    scene.shows(Some("lhbp-2"));
+    scene.look(60);
+    assert_eq!(scene.owned(), None, "taken back and shared anew meanwhile");
+    assert!(
+        matches!(&scene.notes[..], [Note::Released(_)]),
+        "{:?}",
+        scene.notes
+    );
+}
+
+#[test]
 fn s11_an_image_that_does_not_show_is_forgotten_after_two_looks_ten_minutes_apart() {
     let mut scene = Scene::settled();
     scene.shows(None);
