@@ -137,8 +137,8 @@ fn resolve(
         return (started - open.at >= FORGET_AFTER).then_some((open.intent, false));
     }
     match blueprint {
-        Some(blueprint) if open.is_ours_if_shared() && record.owned.is_none() => {
-            record.owned = Some(Owned::probable(Some(blueprint.id.clone()), started));
+        Some(blueprint) if open.is_ours_if_shared() => {
+            record.probably_ours(Some(blueprint), started)
         }
         Some(_) => {}
         None => {

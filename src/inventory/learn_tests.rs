@@ -163,6 +163,56 @@ fn s10_a_lost_answer_makes_an_image_probably_ours_if_it_was_seen_unshared_before
 }
 
 #[test]
+fn s9_s10_a_lost_answer_to_a_repair_is_not_taken_for_somebody_elses_share() {
+    let repaired = || {
+        let mut scene = Scene::settled();
+        scene.name(SHARED, true);
+        scene.shows(None);
+        scene.look(2);
+        scene.intend(Permission::Share, 3, true);
+        scene
+    };
+    let mut seen = repaired();
+    seen.shows(Some("lhbp-2"));
+    assert_eq!(seen.resolution(4), Some((IntentId(1), true)));
+    let mut told = repaired();
+    let open = told.holdings.open.remove(&img()).expect("open");
+    let record = told.holdings.images.get_mut(&img()).expect("a record");
+    record.already_shared(Some(&open), at(4));
+    told.named = None;
+    told.shows(Some("lhbp-2"));
+    told.look(5);
+    for scene in [seen, told] {
+        let owned = scene.owned().expect("the one before was reversed");
+        assert_eq!(owned.standing, Standing::Probable, "no answer proves it");
+        assert_eq!(owned.blueprint.as_deref(), Some("lhbp-2"));
+        assert!(owned.protected, "as before");
+        assert_eq!(scene.notes, []);
+    }
+}
+
+#[test]
+fn s10_a_list_that_skipped_a_row_takes_no_certainty_away() {
+    let mut scene = Scene::settled();
+    scene.shows(None);
+    scene.look(2);
+    scene.intend(Permission::Share, 3, true);
+    scene.shows(Some("lhbp-1"));
+    assert_eq!(scene.resolution(4), Some((IntentId(1), true)));
+    assert_eq!(scene.standing(), Some(Standing::Acknowledged));
+    let mut late = Scene::wanting(SHARED);
+    late.acknowledge(Permission::Share, 0, None);
+    late.intend(Permission::Share, 3, true);
+    late.shows(Some("lhbp-1"));
+    late.look(4);
+    assert_eq!(
+        late.standing(),
+        Some(Standing::Acknowledged),
+        "the first of two"
+    );
+}
+
+#[test]
 fn s10_what_is_probable_stays_so_until_the_api_says_it_outright() {
     let mut scene = Scene::wanting(SHARED);
     scene.intend(Permission::Share, 0, true);

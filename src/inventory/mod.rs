@@ -13,6 +13,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ImageId, ImageKey, Labels, Permission, Selector, ShareState, Timestamp};
+use crate::observed::Blueprint;
 
 pub use learn::{Lesson, Named, Note, learn};
 
@@ -181,10 +182,28 @@ impl Record {
     /// Takes in that the API called the image shared already. Our own earlier SHARE, whose answer was lost, may have
     /// done it, if it was seen unshared before.
     pub fn already_shared(&mut self, earlier: Option<&OpenIntent>, at: Timestamp) {
-        let ours = earlier.is_some_and(|open| open.is_ours_if_shared());
-        if ours && self.owned.is_none() {
-            self.owned = Some(Owned::probable(None, at));
+        if earlier.is_some_and(|open| open.is_ours_if_shared()) {
+            self.probably_ours(None, at);
         }
+    }
+
+    /// Takes in that a SHARE of ours, whose answer was lost, has in all likelihood taken effect. What is certain stays
+    /// so, but for an older share that had gone before: the one that is there now took its place.
+    fn probably_ours(&mut self, blueprint: Option<&Blueprint>, at: Timestamp) {
+        let still = |owned: &Owned| match blueprint {
+            Some(blueprint) => owned
+                .blueprint
+                .as_ref()
+                .is_none_or(|id| *id == blueprint.id),
+            None => owned.missing_since.is_none(),
+        };
+        let before = self.owned.take();
+        let protected = before.as_ref().is_some_and(|owned| owned.protected);
+        let probable = || Owned {
+            protected,
+            ..Owned::probable(blueprint.map(|blueprint| blueprint.id.clone()), at)
+        };
+        self.owned = Some(before.filter(still).unwrap_or_else(probable));
     }
 
     /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been seen to hold;
