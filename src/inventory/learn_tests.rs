@@ -47,7 +47,10 @@ impl Scene {
         self.seen.shared.clear();
         if let Some(id) = blueprint {
             let (id, state) = (id.to_owned(), "NORMAL".to_owned());
-            self.seen.shared.insert(img(), Blueprint { id, state });
+            let name = String::new();
+            self.seen
+                .shared
+                .insert(img(), Blueprint { id, state, name });
         }
     }
 
