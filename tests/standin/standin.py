@@ -150,6 +150,10 @@ class Image:
         self.history.append((moment, self._blueprint_id() if shared else None))
         return self.history[-1][1]
 
+    def hide(self) -> None:
+        """From now on no list shows it as shared, nor lets it be shared: what a cut reply or a wrong account looks like."""
+        self.history.append((time.monotonic(), None))
+
     def unshareable(self) -> str:
         """Why the image can never be shared as it is; empty if it can. Texts are made up: clients must not match on them."""
         if self.source == "EXTERNAL_IMPORT":
