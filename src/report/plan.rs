@@ -184,70 +184,38 @@ impl PlanDocument {
                 self.changes.push(change(scope, image, decision));
                 Some(format!("{id}  {}  {place}", decision.cause.as_str()))
             }
-            Verdict::Withheld(why) => {
-                self.withhold(scope, image, decision, why.to_string(), None);
-                held.add(image, why.to_string(), place);
-                None
-            }
-            // Reading it again would tell whether the guard holds; a plan takes one look.
-            Verdict::Await {
-                reason: Awaiting::Loss(why),
+            // Reading it again would tell whether a loss holds; a plan takes one look.
+            Verdict::Withheld(_)
+            | Verdict::Await {
+                reason: Awaiting::Loss(_),
                 ..
             } => {
-                self.withhold(scope, image, decision, why.clone(), None);
-                held.add(image, why.clone(), place);
+                let why = held_back(scope, image, decision);
+                held.add(image, why.reason.clone(), place);
+                self.withhold(why);
                 None
             }
-            Verdict::Unseen(why) => {
-                let reason = format!("not observed: {why}");
-                self.withhold(scope, image, decision, reason, why.code.clone());
+            Verdict::Unseen(_) => {
+                self.withhold(held_back(scope, image, decision));
                 None
             }
-            Verdict::Await { reason, .. } => {
-                Some(self.block(scope, image, decision, reason.to_string(), None))
+            Verdict::Await { .. } | Verdict::Blocked(_) | Verdict::Failed(_) => {
+                Some(self.block(image, &place, held_back(scope, image, decision)))
             }
-            Verdict::Blocked(problem) | Verdict::Failed(problem) => Some(self.block(
-                scope,
-                image,
-                decision,
-                problem.message.clone(),
-                problem.code.clone(),
-            )),
         }
     }
 
-    fn withhold(
-        &mut self,
-        scope: &Scope,
-        image: &ImageId,
-        decision: &Decision,
-        reason: String,
-        error_code: Option<String>,
-    ) {
+    fn withhold(&mut self, held: HeldBack) {
         self.summary.withheld += 1;
-        self.withheld.push(HeldBack {
-            change: change(scope, image, decision),
-            reason,
-            error_code,
-        });
+        self.withheld.push(held);
     }
 
-    fn block(
-        &mut self,
-        scope: &Scope,
-        image: &ImageId,
-        decision: &Decision,
-        reason: String,
-        error_code: Option<String>,
-    ) -> String {
+    /// Its line.
+    fn block(&mut self, image: &ImageId, place: &str, held: HeldBack) -> String {
         self.summary.blocked += 1;
         let id = Sign::Blocked.paint(format_args!("{image:<14}"));
-        let line = format!("{id}  {reason}  {}", place(decision.source.as_ref()));
-        self.blocked.push(HeldBack {
-            change: change(scope, image, decision),
-            reason,
-            error_code,
-        });
+        let line = format!("{id}  {}  {place}", held.reason);
+        self.blocked.push(held);
         line
     }
 
@@ -303,6 +271,18 @@ impl PlanDocument {
                 "Left alone: {images} that no manifest names{by_us}."
             );
         }
+    }
+}
+
+fn held_back(scope: &Scope, image: &ImageId, decision: &Decision) -> HeldBack {
+    HeldBack {
+        change: change(scope, image, decision),
+        reason: decision.verdict.why_not().unwrap_or_default(),
+        error_code: match &decision.verdict {
+            Verdict::Blocked(problem) | Verdict::Failed(problem) => problem.code.clone(),
+            Verdict::Unseen(unseen) => unseen.code.clone(),
+            Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => None,
+        },
     }
 }
 
