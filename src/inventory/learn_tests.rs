@@ -405,6 +405,35 @@ fn a22_s20_an_image_is_repaired_twice_and_parked_at_the_third_reversal_within_an
     }
 }
 
+/// When an adversary who reverses us every so many minutes, from minute `first` on, has us park the image; it is
+/// repaired at once each time, but for that.
+fn parked_after(first: i64, every: i64) -> Option<i64> {
+    let mut scene = Scene::settled();
+    for round in 0..10 {
+        let minute = first + round * every;
+        scene.shows(None);
+        scene.look(minute);
+        if scene.parked_since().is_some() {
+            return Some(round + 1);
+        }
+        scene.repair(Permission::Share, minute, &format!("lhbp-{}", round + 2));
+    }
+    None
+}
+
+#[test]
+fn a22_s20_reversals_count_by_when_they_happen_not_by_the_age_of_the_share() {
+    for first in [2, 59, 60, 60 * 24 * 30] {
+        assert_eq!(
+            parked_after(first, 1),
+            Some(3),
+            "repaired twice from {first}"
+        );
+    }
+    assert_eq!(parked_after(1, 29), Some(3), "three within 58 minutes");
+    assert_eq!(parked_after(1, 30), None, "no three within an hour");
+}
+
 #[test]
 fn a22_s20_what_is_declared_unshared_is_parked_likewise() {
     let mut scene = Scene::wanting(UNSHARED);

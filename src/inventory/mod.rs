@@ -207,12 +207,18 @@ impl Record {
     }
 
     /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been seen to hold;
-    /// true only while the image is not in that state.
+    /// true only while the image is not in that state. It was found undone when it was repeated, the last one now: how
+    /// long a share had stood before somebody took it back says nothing of how often they do.
     pub fn reversals(&self, state: ShareState, now: Timestamp) -> usize {
-        let counts = |write: &&Write| {
-            write.towards == state && write.confirmed && now - write.at < REVERSAL_WINDOW
+        let repairs = self.writes.iter().map(|write| (write.towards, write.at));
+        let found = repairs.skip(1).chain([(state, now)]);
+        let counts = |(write, (then, at)): &(&Write, (ShareState, Timestamp))| {
+            write.confirmed
+                && write.towards == state
+                && *then == state
+                && now - *at < REVERSAL_WINDOW
         };
-        self.writes.iter().filter(counts).count()
+        self.writes.iter().zip(found).filter(counts).count()
     }
 
     /// Whether there is nothing in it worth keeping at `now`.
