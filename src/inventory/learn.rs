@@ -63,12 +63,13 @@ pub fn learn(
         {
             note = ownership(&mut record, blueprint, started);
         }
-        if let Some(named) = named.get(image) {
-            if let Some(owned) = &mut record.owned {
-                owned.protected = named.protected;
-            }
-            note = note.or(park(&mut record, *named, blueprint.is_some(), started));
+        let named = named.get(image);
+        if let (Some(named), Some(owned)) = (named, &mut record.owned) {
+            owned.protected = named.protected;
         }
+        // What no manifest names we may have pruned, but never shared.
+        let desired = named.map_or(ShareState::Unshared, |named| named.desired);
+        note = note.or(park(&mut record, desired, blueprint.is_some(), started));
         let record = (!record.is_spent(started)).then_some(record);
         let changed = record.as_ref() != before || resolved.is_some();
         changed.then(|| Lesson {
@@ -203,12 +204,17 @@ fn ownership(
     }
 }
 
-fn park(record: &mut Record, named: Named, shared: bool, started: Timestamp) -> Option<Note> {
-    let as_desired = (named.desired == ShareState::Shared) == shared;
+fn park(
+    record: &mut Record,
+    desired: ShareState,
+    shared: bool,
+    started: Timestamp,
+) -> Option<Note> {
+    let as_desired = (desired == ShareState::Shared) == shared;
     if as_desired || record.parked_since.is_some() {
         return None;
     }
-    let reversals = record.reversals(named.desired, started);
+    let reversals = record.reversals(desired, started);
     if reversals < REVERSALS_MAX {
         return None;
     }

@@ -435,17 +435,31 @@ fn a22_s20_reversals_count_by_when_they_happen_not_by_the_age_of_the_share() {
 }
 
 #[test]
-fn a22_s20_what_is_declared_unshared_is_parked_likewise() {
-    let mut scene = Scene::wanting(UNSHARED);
-    for minute in [0, 10, 20] {
-        scene.repair(Permission::Cancel, minute, "");
-        scene.shows(Some("lhbp-9"));
-        scene.look(minute + 9);
-        assert_eq!(
-            scene.parked_since().is_some(),
-            minute == 20,
-            "reversed at {minute}"
-        );
+fn a22_s20_what_is_cancelled_again_and_again_is_parked_likewise_whether_declared_or_pruned() {
+    for mut scene in [Scene::wanting(UNSHARED), Scene::default()] {
+        for minute in [0, 10, 20] {
+            scene.repair(Permission::Cancel, minute, "");
+            scene.shows(Some("lhbp-9"));
+            scene.look(minute + 9);
+            assert_eq!(
+                scene.parked_since().is_some(),
+                minute == 20,
+                "reversed at {minute}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a22_an_entry_that_is_deleted_after_a_dispute_over_its_share_parks_nothing() {
+    let mut scene = Scene::settled();
+    scene.repair(Permission::Share, 2, "lhbp-2");
+    scene.repair(Permission::Share, 3, "lhbp-3");
+    scene.named = None;
+    for blueprint in [Some("lhbp-3"), None] {
+        scene.shows(blueprint);
+        scene.look(4);
+        assert_eq!(scene.parked_since(), None, "{blueprint:?}");
     }
 }
 
