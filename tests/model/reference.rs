@@ -1,0 +1,185 @@
+//! What is to happen to each image of a scope, by the contract: in plain enums, and sharing nothing with the planner but
+//! the words for a cause.
+
+use sharekeeper::model::Cause;
+
+/// What the manifests say of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    Shared,
+    Unshared,
+    /// `shared`, `until` a time that has passed.
+    Expired,
+    /// No manifest names it.
+    Nothing,
+}
+
+/// Whose share it is, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// Not ours.
+    No,
+    /// The API acknowledged our SHARE.
+    Proven,
+    /// Its answer was lost.
+    Probable,
+}
+
+/// All that matters about one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    pub want: Want,
+    pub shared: bool,
+    pub own: Own,
+    /// An observation has shown it as ours, and we have not cancelled it since.
+    pub settled: bool,
+    /// The manifest says so; for one that no manifest names, the last one that did.
+    pub protected: bool,
+    pub suspended: bool,
+    pub parked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    None,
+    Owned,
+    Exclusive,
+}
+
+/// All that matters about the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The whole scope was read.
+    pub seen: bool,
+    pub prune: Prune,
+    pub max_cancels: usize,
+    pub percent: usize,
+    pub accept_lost: usize,
+    pub shares_only: bool,
+    /// A loss was noticed only a moment ago.
+    pub loss_is_new: bool,
+}
+
+/// Why a change is withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Protected,
+    ProtectedBefore,
+    Partial,
+    Suspended,
+    Parked,
+    Probable,
+    Lost,
+    TooMany,
+}
+
+/// What is to happen to one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It is none of our business.
+    Nothing,
+    InSync,
+    Share,
+    Cancel(Cause),
+    Withheld(Why),
+    /// Look again, the loss may be a bad reply.
+    LookAgain,
+    Unseen,
+}
+
+/// A reason, whether a SHARE is withheld for it too, and when it holds.
+type Reason = (Why, bool, fn(&Rules, &Image) -> bool);
+
+/// Reasons that concern one image, in the order in which they are told.
+const REASONS: [Reason; 6] = [
+    (Why::Protected, false, |_, i| i.protected && named(i)),
+    (Why::ProtectedBefore, false, |_, i| i.protected && ours(i)),
+    (Why::Partial, false, |rules, _| rules.shares_only),
+    (Why::Suspended, true, |_, i| i.suspended),
+    (Why::Parked, true, |_, i| i.parked),
+    (Why::Probable, false, |rules, i| {
+        !named(i) && rules.prune == Prune::Owned && i.own == Own::Probable
+    }),
+];
+
+pub fn named(image: &Image) -> bool {
+    image.want != Want::Nothing
+}
+
+fn ours(image: &Image) -> bool {
+    image.own != Own::No
+}
+
+fn should_be_there(image: &Image) -> bool {
+    image.settled && matches!(image.want, Want::Shared | Want::Nothing)
+}
+
+/// Rules of one image: what it should be, whether anything licenses a change, and what forbids it.
+fn alone(rules: &Rules, image: &Image) -> Expected {
+    let licensed = match rules.prune {
+        Prune::None => false,
+        Prune::Owned => ours(image),
+        Prune::Exclusive => true,
+    };
+    let (share, cause) = match image.want {
+        Want::Shared => (true, Cause::Declared),
+        Want::Unshared => (false, Cause::Declared),
+        Want::Expired => (false, Cause::Expired),
+        Want::Nothing if rules.seen && image.shared && licensed => (false, Cause::Pruned),
+        Want::Nothing => return Expected::Nothing,
+    };
+    if !rules.seen {
+        return Expected::Unseen;
+    }
+    if share == image.shared {
+        return Expected::InSync;
+    }
+    let forbids = |(_, shares_too, holds): &&Reason| (*shares_too || !share) && holds(rules, image);
+    match REASONS.iter().find(forbids) {
+        Some((why, ..)) => Expected::Withheld(*why),
+        None if share => Expected::Share,
+        None => Expected::Cancel(cause),
+    }
+}
+
+/// Percentages and losses are not judged of fewer images than this.
+const FEW: usize = 10;
+
+/// Rules of one image, then those of the scope: a loss withholds CANCEL, and where there is enough to lose, SHARE;
+/// then a cap that would be exceeded withholds every CANCEL.
+pub fn expected(rules: &Rules, images: &[Image], all: &mut Vec<Expected>) {
+    all.clear();
+    all.extend(images.iter().map(|image| alone(rules, image)));
+    if !rules.seen {
+        return;
+    }
+    let count = |which: fn(&Image) -> bool| images.iter().filter(|image| which(image)).count();
+    let should_be = count(should_be_there);
+    let lost = count(|image| should_be_there(image) && !image.shared);
+    if lost >= 2 && lost * 4 > should_be && lost > rules.accept_lost {
+        let held = match rules.loss_is_new {
+            true => Expected::LookAgain,
+            false => Expected::Withheld(Why::Lost),
+        };
+        for one in all.iter_mut() {
+            match one {
+                Expected::Cancel(_) => *one = held,
+                Expected::Share if should_be >= FEW => *one = held,
+                _ => {}
+            }
+        }
+    }
+    let pruned = |one: &&Expected| **one == Expected::Cancel(Cause::Pruned);
+    let pruned = all.iter().filter(pruned).count();
+    let of = match rules.prune {
+        Prune::Exclusive => count(|i| i.shared),
+        Prune::Owned | Prune::None => count(|i| i.settled),
+    };
+    if pruned > rules.max_cancels || (of >= FEW && pruned * 100 > of * rules.percent) {
+        for one in all.iter_mut() {
+            if let Expected::Cancel(_) = one {
+                *one = Expected::Withheld(Why::TooMany);
+            }
+        }
+    }
+}

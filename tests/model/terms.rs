@@ -1,0 +1,184 @@
+//! The reference model's cases in the planner's terms, and the planner's answers in the model's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sharekeeper::desired::{DesiredImage, Intent, Source, Wanted};
+use sharekeeper::inventory::{Holdings, Owned, Record, Standing, Suspension};
+use sharekeeper::memory::Memory;
+use sharekeeper::model::{
+    AccountName, ImageId, Moment, Region, Scope, Selector, ShareState, Timestamp,
+};
+use sharekeeper::observed::{Blueprint, Observation, Seen, Unseen};
+use sharekeeper::plan::{self, Awaiting, Decision, Inputs, Plan, Policy, Verdict, Withheld};
+use sharekeeper::windows::Windows;
+
+use super::reference::{Expected, Image, Own, Prune, Rules, Want, Why};
+
+/// What all cases have in common.
+pub struct Setting {
+    pub scope: Scope,
+    pub ids: Vec<ImageId>,
+    pub memory: Memory,
+    pub windows: Windows,
+    pub now: Timestamp,
+    pub unseen: Observation,
+}
+
+impl Setting {
+    pub fn new(images: usize) -> Self {
+        let id = |n| ImageId::new(&format!("img-{n:02}")).expect("an id");
+        Self {
+            scope: Scope {
+                account: AccountName::default(),
+                region: Region::new("ap-tokyo").expect("a region"),
+            },
+            ids: (0..images).map(id).collect(),
+            memory: Memory {
+                loss_since: Some(Moment::default()),
+                ..Memory::default()
+            },
+            windows: Windows::default(),
+            now: Timestamp::from_timestamp(1_790_000_000, 0).expect("a date"),
+            unseen: Observation::Unseen(Unseen::new("page 3 of 7 failed")),
+        }
+    }
+
+    pub fn declared(&self, want: Want, protect: bool) -> Option<DesiredImage> {
+        let intent = match want {
+            Want::Nothing => return None,
+            Want::Unshared => Intent::Unshared,
+            Want::Shared | Want::Expired => Intent::Shared {
+                from: None,
+                until: (want == Want::Expired).then_some(self.now),
+            },
+        };
+        Some(DesiredImage {
+            intent,
+            protect,
+            source: Source {
+                file: "a.yaml".into(),
+                line: 1,
+            },
+            labels: BTreeMap::new().into(),
+        })
+    }
+
+    pub fn seen(&self, shared: impl Iterator<Item = usize>) -> Seen {
+        let blueprint = Blueprint {
+            id: "lhbp-1".into(),
+            state: "NORMAL".into(),
+            name: String::new(),
+        };
+        Seen {
+            shared: shared
+                .map(|n| (self.ids[n].clone(), blueprint.clone()))
+                .collect(),
+            eligibility: BTreeMap::new(),
+        }
+    }
+
+    pub fn record(&self, image: &Image) -> Option<Record> {
+        let standing = match image.own {
+            Own::No => None,
+            Own::Proven => Some(Standing::Acknowledged),
+            Own::Probable => Some(Standing::Probable),
+        };
+        let owned = standing.map(|standing| Owned {
+            standing,
+            since: self.now,
+            blueprint: Some("lhbp-1".into()),
+            confirmed: image.settled,
+            missing_since: None,
+            cancelled: false,
+            protected: image.protected,
+        });
+        let parked_since = image.parked.then_some(self.now);
+        (owned.is_some() || image.parked).then(|| Record {
+            owned,
+            parked_since,
+            ..Record::default()
+        })
+    }
+
+    pub fn suspension(&self, image: usize) -> Suspension {
+        Suspension {
+            id: 1,
+            reason: "a launch".into(),
+            until: None,
+            since: self.now,
+            by: "me@here".into(),
+            selector: Selector {
+                images: [self.ids[image].clone()].into(),
+                ..Selector::default()
+            },
+        }
+    }
+
+    pub fn plan(
+        &self,
+        rules: &Rules,
+        wanted: &Wanted<'_>,
+        observation: &Observation,
+        holdings: &Holdings,
+    ) -> Plan {
+        let small = |number| u32::try_from(number).expect("small");
+        let policy = Policy {
+            prune: match rules.prune {
+                Prune::None => plan::Prune::None,
+                Prune::Owned => plan::Prune::Owned,
+                Prune::Exclusive => plan::Prune::Exclusive,
+            },
+            max_cancels: small(rules.max_cancels),
+            max_cancels_percent: small(rules.percent),
+            accept_lost: small(rules.accept_lost),
+            shares_only: rules.shares_only,
+        };
+        plan::plan(&Inputs {
+            scope: &self.scope,
+            wanted,
+            observation: match rules.seen {
+                true => observation,
+                false => &self.unseen,
+            },
+            holdings,
+            memory: &self.memory,
+            windows: &self.windows,
+            policy: &policy,
+            license: None,
+            now: self.now,
+            moment: Moment::new(Duration::from_secs(if rules.loss_is_new { 1 } else { 10 })),
+        })
+    }
+}
+
+/// What the planner said of an image, in the model's words.
+pub fn said(decision: Option<&Decision>) -> Expected {
+    let Some(decision) = decision else {
+        return Expected::Nothing;
+    };
+    match &decision.verdict {
+        Verdict::InSync => Expected::InSync,
+        Verdict::Unseen(_) => Expected::Unseen,
+        Verdict::Act => match decision.desired {
+            ShareState::Shared => Expected::Share,
+            ShareState::Unshared => Expected::Cancel(decision.cause),
+        },
+        Verdict::Await {
+            reason: Awaiting::Loss(_),
+            ..
+        } => Expected::LookAgain,
+        Verdict::Withheld(why) => Expected::Withheld(match why {
+            Withheld::Protected => Why::Protected,
+            Withheld::ProtectedBefore => Why::ProtectedBefore,
+            Withheld::PartialManifests => Why::Partial,
+            Withheld::Suspended(_) => Why::Suspended,
+            Withheld::Parked(_) => Why::Parked,
+            Withheld::Probable => Why::Probable,
+            Withheld::Lost { .. } => Why::Lost,
+            Withheld::TooMany(_) => Why::TooMany,
+            other => panic!("unexpected reason {other:?}"),
+        }),
+        other => panic!("unexpected verdict {other:?}"),
+    }
+}
