@@ -4,7 +4,7 @@
 //! [`crate::manifest`]); a half-read set is a list of diagnostics, never a smaller `Desired`. The one exception
 //! has to be asked for by name: [`crate::manifest::Partial::into_partial_desired`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,15 +29,21 @@ pub struct Wanted<'a> {
     /// The selected images.
     pub images: BTreeMap<&'a ImageId, &'a DesiredImage>,
     /// Images that are named, but not selected: not touched, and not taken for unnamed.
-    pub unselected: BTreeSet<&'a ImageId>,
+    pub unselected: BTreeMap<&'a ImageId, &'a DesiredImage>,
     /// What is selected; also picks from images that no manifest names.
     pub selector: &'a Selector,
 }
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
     /// Whether a manifest names the image here.
     pub fn names(&self, image: &ImageId) -> bool {
-        self.images.contains_key(image) || self.unselected.contains(image)
+        self.images.contains_key(image) || self.unselected.contains_key(image)
+    }
+
+    /// Every image that a manifest names here, selected or not.
+    pub fn named(&self) -> impl Iterator<Item = (&'a ImageId, &'a DesiredImage)> {
+        let both = self.images.iter().chain(&self.unselected);
+        both.map(|(&id, &image)| (id, image))
     }
 }
 
@@ -52,13 +58,13 @@ impl Desired {
             }
             let wanted = scopes.entry(&key.scope).or_insert_with(|| Wanted {
                 images: BTreeMap::new(),
-                unselected: BTreeSet::new(),
+                unselected: BTreeMap::new(),
                 selector,
             });
             if selector.matches(key, &image.labels) {
                 wanted.images.insert(&key.image, image);
             } else {
-                wanted.unselected.insert(&key.image);
+                wanted.unselected.insert(&key.image, image);
             }
         }
         scopes.retain(|_, wanted| !wanted.images.is_empty() || selector.labels.is_empty());

@@ -9,7 +9,7 @@ mod reference;
 #[path = "model/terms.rs"]
 mod terms;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reference::{Expected, Image, Own, Prune, Rules, Want, Why, expected, named};
@@ -91,7 +91,7 @@ impl<'a> Three<'a> {
                 .zip(&setting.ids)
                 .filter_map(|(want, id)| Some((id, declared[want].as_ref()?)))
                 .collect(),
-            unselected: BTreeSet::new(),
+            unselected: BTreeMap::new(),
             selector: all,
         });
         let observations = (0..8).map(|bits: u16| {
@@ -480,7 +480,7 @@ impl Scene {
             images: images
                 .filter_map(|(id, image)| Some((id, image.as_ref()?)))
                 .collect(),
-            unselected: BTreeSet::new(),
+            unselected: BTreeMap::new(),
             selector: all,
         }
     }
@@ -553,7 +553,7 @@ fn pasts() -> Vec<Past> {
     pasts
 }
 
-/// Whose it is once the look is taken in: another blueprint is somebody else's share, and what we cancelled and does
+/// Whose it is once the look is taken in: another blueprint may be somebody else's share, and what we cancelled and does
 /// not show is gone. Only what was seen, then or now, can be missed.
 fn after_a_look(past: Past, image: &Image) -> Image {
     let Some((standing, blueprint, confirmed, cancelled)) = past else {
@@ -562,13 +562,14 @@ fn after_a_look(past: Past, image: &Image) -> Image {
     let another = image.shared && blueprint == Some("lhbp-0");
     let gone = !image.shared && cancelled;
     let own = match standing {
-        _ if another || gone => Own::No,
+        _ if gone => Own::No,
+        _ if another => Own::Disputed,
         Standing::Acknowledged | Standing::Adopted => Own::Proven,
         Standing::Probable => Own::Probable,
     };
     Image {
         own,
-        settled: own != Own::No && (confirmed || image.shared) && !cancelled,
+        settled: own != Own::No && (confirmed || image.shared && !another) && !cancelled,
         ..*image
     }
 }
@@ -584,12 +585,13 @@ fn learned(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Ho
             blueprint: blueprint.map(str::to_owned),
             confirmed,
             missing_since: None,
+            disputed_since: None,
             cancelled,
-            // The opposite of what a manifest says, where one names it: its word holds.
-            protected: first.protected != named(&first),
         };
         let record = holdings.images.entry(setting.ids[0].clone()).or_default();
         record.owned = Some(owned);
+        // The opposite of what a manifest says, where one names it: its word holds.
+        record.protected = first.protected != named(&first);
     }
     let looked = setting.now + chrono::TimeDelta::minutes(1);
     let declared = setting.ids.iter().zip(&scene.declared);
@@ -599,8 +601,8 @@ fn learned(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Ho
         Some((id, Named { desired, protected }))
     });
     let (names, seen) = (names.collect(), setting.seen(shared(images)));
-    holdings.apply(&learn(&holdings, &seen, &names, looked));
-    assert_eq!(learn(&holdings, &seen, &names, looked), [], "S17");
+    holdings.apply(&learn(&holdings, &seen, &names, 0, looked));
+    assert_eq!(learn(&holdings, &seen, &names, 0, looked), [], "S17");
     holdings
 }
 

@@ -218,9 +218,17 @@ impl<H: Host> ReadClient<H> {
         })?;
         let (reply, signed_at) = self.exchange(action, region, &body, sent_at).await?;
         let result = self.read_reply(action, region, permission, &reply, sent_at);
-        let clock_off = matches!(&result, Err(CallError::Refused(r)) if r.class == Class::ClockOff);
-        if !clock_off || !self.shared.learn(reply.date.as_deref(), signed_at) {
-            return result;
+        let mut refusal = match result {
+            Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => refusal,
+            result => return result,
+        };
+        if !self.shared.learn(reply.date.as_deref(), signed_at) {
+            return Err(CallError::Refused(refusal));
+        }
+        if permission.is_some() {
+            // A write is repeated by whoever recorded its intent: each send has an intent of its own.
+            refusal.class = Class::Busy;
+            return Err(CallError::Refused(refusal));
         }
         let sent_at = self.permit(action, region).await;
         let (reply, _) = self.exchange(action, region, &body, sent_at).await?;

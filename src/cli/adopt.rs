@@ -126,25 +126,18 @@ async fn survey<H: Host>(
             }
         };
         let holdings = reader.holdings(scope).await.map_err(Failure::new)?;
-        let named = wanted.images.iter().map(|(id, image)| (*id, image.protect));
+        let named = wanted.images.keys().copied();
         // An image that no manifest names is adopted only by its id: to have it pruned may be the very purpose.
         let unnamed = selector.images.iter().filter(|image| !wanted.names(image));
-        for (image, protected) in named.chain(unnamed.map(|image| (image, false))) {
-            found.judge(scope, image, protected, &seen, &holdings);
+        for image in named.chain(unnamed) {
+            found.judge(scope, image, &seen, &holdings);
         }
     }
     Ok(found)
 }
 
 impl Found {
-    fn judge(
-        &mut self,
-        scope: &Scope,
-        image: &ImageId,
-        protected: bool,
-        seen: &Seen,
-        holdings: &Holdings,
-    ) {
+    fn judge(&mut self, scope: &Scope, image: &ImageId, seen: &Seen, holdings: &Holdings) {
         let key = ImageKey {
             scope: scope.clone(),
             image: image.clone(),
@@ -157,7 +150,7 @@ impl Found {
         match (seen.shared.get(image), standing) {
             (_, Some(Standing::Acknowledged | Standing::Adopted)) => {}
             (Some(blueprint), _) => {
-                let owned = Owned::adopted(&blueprint.id, protected, state::now());
+                let owned = Owned::adopted(&blueprint.id, state::now());
                 self.adoptable.push((key, owned));
             }
             (None, _) => self.not_shared.push(key),

@@ -57,6 +57,7 @@ fn save(file: &Path, work: &Work, scopes: &[ScopeOutcome]) -> Result<(), Failure
         plans,
         &work.selector,
         &work.policy,
+        work.uins(),
         work.commit.clone(),
         state::now(),
     );

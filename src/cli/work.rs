@@ -8,7 +8,7 @@ use crate::desired::Desired;
 use crate::engine::Task;
 use crate::host::SystemPrograms;
 use crate::manifest::{Diagnostic, Revision};
-use crate::model::{Scope, Selector};
+use crate::model::{AccountName, Scope, Selector};
 use crate::plan::{License, Policy};
 use crate::report::ExitStatus;
 use crate::store::Reader;
@@ -72,6 +72,14 @@ impl Work {
             policy: &self.policy,
             licenses,
         }
+    }
+
+    /// The `uin` of each account that gives one.
+    pub(super) fn uins(&self) -> BTreeMap<AccountName, String> {
+        let accounts = self.desired.accounts.iter();
+        accounts
+            .filter_map(|(name, account)| Some((name.clone(), account.uin.as_ref()?.to_string())))
+            .collect()
     }
 
     fn warn_of_nothing(&self) {

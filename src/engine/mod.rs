@@ -42,6 +42,9 @@ pub struct Task<'a> {
     pub licenses: Option<&'a BTreeMap<Scope, License>>,
 }
 
+/// Allows nothing.
+static NOTHING: License = License::new();
+
 /// A task's part in one scope.
 struct Job<'a> {
     scope: &'a Scope,
@@ -185,10 +188,10 @@ impl<'a> Task<'a> {
     fn jobs(&self) -> Vec<Job<'a>> {
         let scopes = self.desired.by_scope(self.selector).into_iter();
         let jobs = scopes.filter_map(|(scope, wanted)| {
-            let license = self.licenses.map(|licenses| licenses.get(scope));
-            if license == Some(None) {
-                return None;
-            }
+            // A scope that the saved plan does not hold has an empty license.
+            let license = self
+                .licenses
+                .map(|licenses| licenses.get(scope).unwrap_or(&NOTHING));
             if wanted.images.is_empty() && self.policy.prune == Prune::None {
                 return None;
             }
@@ -200,7 +203,7 @@ impl<'a> Task<'a> {
                 windows: account
                     .map(|account| account.windows.clone())
                     .unwrap_or_default(),
-                license: license.flatten(),
+                license,
             })
         });
         jobs.collect()
@@ -231,7 +234,7 @@ impl Job<'_> {
     }
 
     fn named(&self, now: Timestamp) -> BTreeMap<&ImageId, Named> {
-        let named = self.wanted.images.iter().map(|(&id, image)| {
+        let named = self.wanted.named().map(|(id, image)| {
             let named = Named {
                 desired: image.intent.at(now).0,
                 protected: image.protect,
@@ -262,7 +265,13 @@ async fn look<H: Host>(
         }
     };
     let lessons = match &observation {
-        Observation::Seen(seen) => inventory::learn(&holdings, seen, &job.named(started), started),
+        Observation::Seen(seen) => inventory::learn(
+            &holdings,
+            seen,
+            &job.named(started),
+            job.policy.accept_lost,
+            started,
+        ),
         Observation::Blind(_) | Observation::Unseen(_) => Vec::new(),
     };
     holdings.apply(&lessons);

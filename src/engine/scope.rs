@@ -70,12 +70,16 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 }
                 Some(LOOK_AGAIN.step(blank_looks))
             } else if writes > 0 {
-                (blank_looks, looks_in_vain) = (0, 0);
+                blank_looks = 0;
                 let ended = self.execute(&seen, started + OBSERVATION_AGE_MAX).await;
+                let mut nothing_tried = true;
                 for (image, permission, last) in ended {
                     self.memory.record(image, permission.leads_to(), last);
+                    nothing_tried = false;
                 }
-                None
+                // The plan says yes and the store or a window says no: to ask again at once would go round for ever.
+                looks_in_vain = if nothing_tried { looks_in_vain + 1 } else { 0 };
+                nothing_tried.then(|| LOOK_AGAIN.step(looks_in_vain))
             } else if let Some(until) = plan.awaiting_until() {
                 blank_looks = 0;
                 looks_in_vain += 1;
@@ -142,7 +146,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         };
         let (now, at) = (self.now(), self.host().moment());
         for (image, open) in holdings.open {
-            if now - open.at < STILL_ON_ITS_WAY {
+            let newest = open.last().filter(|open| now - open.at < STILL_ON_ITS_WAY);
+            if let Some(open) = newest {
                 let problem = Problem::new("an earlier run ended before the answer came");
                 let last = Last::Unclear { at, problem };
                 self.memory.record(image, open.permission.leads_to(), last);
@@ -172,9 +177,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 _ => {}
             }
         }
-        if loss {
-            self.memory.loss_since.get_or_insert(now);
-        }
+        self.memory.loss_since = loss.then(|| self.memory.loss_since.unwrap_or(now));
     }
 
     fn tell(

@@ -1,12 +1,13 @@
 //! One plan's calls: each intent is recorded first, then the call takes its turn in the rate bucket, so that it leaves
 //! the moment its turn comes; then what came of it is recorded.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use super::scope::{Run, wake_at};
 use super::{Event, Look};
@@ -17,17 +18,15 @@ use crate::history::{Answer, Outcome};
 use crate::host::{Attempt, Host, Ledger, Refused};
 use crate::inventory::{IntentId, Record};
 use crate::memory::Last;
-use crate::model::{ImageId, ImageKey, Moment, Permission};
-use crate::plan::Decision;
+use crate::model::{Cause, ImageId, ImageKey, Moment, Permission};
+use crate::plan::{Decision, Prune};
 
-/// A call that is getting ready.
-struct Turn<'a> {
-    id: JobId,
-    attempt: Rc<Attempt>,
-    /// Tells the future to let go.
-    give_up: Rc<Notify>,
-    ready: LocalBoxFuture<'a, Ready<'a>>,
-}
+/// Calls that get ready at once: one takes its turn while the intents of the next are on their way to the disk, so
+/// that a disk that needs as long as three turns costs the line nothing.
+const GETTING_READY_MAX: usize = 4;
+
+/// A call that gets ready.
+type Turn<'t> = LocalBoxFuture<'t, (JobId, Rc<Attempt>, Ready<'t>)>;
 
 /// What became of a turn.
 enum Ready<'a> {
@@ -51,20 +50,33 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             .actions()
             .map(|(id, permission, _)| (id.clone(), permission));
         let mut executor = Executor::new(actions, fresh_until);
+        // One of those that get ready stands in the bucket's queue at a time, so that scopes behind one access point
+        // take turns.
+        let line = Mutex::new(());
         let mut calls = FuturesUnordered::new();
-        let mut turn: Option<Turn<'_>> = None;
+        let mut turns: FuturesUnordered<Turn<'_>> = FuturesUnordered::new();
+        // Tells those that get ready to let go.
+        let mut getting_ready: BTreeMap<JobId, Rc<Notify>> = BTreeMap::new();
         let mut stopping = false;
         loop {
             let step = executor.next(self.host().moment());
-            match (&turn, step) {
-                (None, Step::Done) => break,
-                (None, Step::Send) => {
-                    turn = executor.peek().map(|(id, image, permission, number)| {
-                        self.prepare(look, id, image, permission, number)
-                    });
+            match step {
+                Step::Done if turns.is_empty() => break,
+                Step::Send => {
+                    while getting_ready.len() < GETTING_READY_MAX
+                        && let Some((id, attempt)) =
+                            self.next_attempt(look, &mut executor, &getting_ready)
+                    {
+                        let give_up = Rc::new(Notify::new());
+                        turns.push(self.prepare(id, attempt, Rc::clone(&give_up), &line));
+                        getting_ready.insert(id, give_up);
+                    }
+                    if turns.is_empty() && calls.is_empty() {
+                        // A window has closed on all that was left.
+                        continue;
+                    }
                 }
-                (Some(_), Step::Send) | (None, _) => {}
-                (Some(turn), _) => turn.give_up.notify_one(),
+                _ => getting_ready.values().for_each(|turn| turn.notify_one()),
             }
             tokio::select! {
                 biased;
@@ -75,64 +87,80 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Some((id, result)) = calls.next(), if !calls.is_empty() => {
                     executor.replied(id, result, self.host().moment(), self.host().unit());
                 }
-                ready = or_never(turn.as_mut().map(|turn| &mut turn.ready)), if turn.is_some() => {
-                    if let Some(turn) = turn.take() {
-                        calls.extend(self.turn_came(look, &mut executor, turn.id, turn.attempt, ready).await);
-                    }
+                Some((id, attempt, ready)) = turns.next(), if !turns.is_empty() => {
+                    getting_ready.remove(&id);
+                    calls.extend(self.turn_came(look, &mut executor, id, attempt, ready).await);
                 }
                 () = self.host().sleep_until(wake_at(step)), if matches!(step, Step::Wait(_)) => {}
             }
         }
+        drop(calls);
         executor.outcomes()
+    }
+
+    /// The next call that does not get ready yet. Those that a window has closed on are withdrawn: to record the
+    /// intent of a call that will not be made takes a place in the line from others.
+    fn next_attempt(
+        &self,
+        look: &Look,
+        executor: &mut Executor,
+        getting_ready: &BTreeMap<JobId, Rc<Notify>>,
+    ) -> Option<(JobId, Rc<Attempt>)> {
+        loop {
+            let (id, image, permission, number) =
+                executor.peek(|id| !getting_ready.contains_key(&id))?;
+            let decision = &look.plan.decisions[image];
+            if !self.is_open(decision) {
+                executor.withdraw(id);
+                continue;
+            }
+            let named = self.job.wanted.images.get(image);
+            let attempt = Attempt {
+                key: ImageKey {
+                    scope: self.job.scope.clone(),
+                    image: image.clone(),
+                },
+                permission,
+                cause: decision.cause,
+                source: decision.source.clone(),
+                labels: named.map(|image| image.labels.clone()),
+                number,
+                saw_opposite: decision
+                    .actual
+                    .state()
+                    .is_some_and(|s| s != decision.desired),
+                needs_ownership: decision.cause == Cause::Pruned
+                    && self.job.policy.prune == Prune::Owned,
+            };
+            return Some((id, Rc::new(attempt)));
+        }
     }
 
     /// Records the intent, then waits for the turn.
     fn prepare<'t>(
         &'t self,
-        look: &Look,
         id: JobId,
-        image: &ImageId,
-        permission: Permission,
-        number: u32,
+        attempt: Rc<Attempt>,
+        give_up: Rc<Notify>,
+        line: &'t Mutex<()>,
     ) -> Turn<'t> {
-        let decision = &look.plan.decisions[image];
-        let named = self.job.wanted.images.get(image);
-        let attempt = Rc::new(Attempt {
-            key: ImageKey {
-                scope: self.job.scope.clone(),
-                image: image.clone(),
-            },
-            permission,
-            cause: decision.cause,
-            source: decision.source.clone(),
-            labels: named.map(|image| image.labels.clone()).unwrap_or_default(),
-            number,
-            saw_opposite: decision
-                .actual
-                .state()
-                .is_some_and(|s| s != decision.desired),
-        });
-        let give_up = Rc::new(Notify::new());
-        let (recorded, given_up) = (Rc::clone(&attempt), Rc::clone(&give_up));
-        let ready = async move {
-            let intent = match self.engine.ledger.intent(&recorded).await {
+        Box::pin(async move {
+            let intent = match self.engine.ledger.intent(&attempt).await {
                 Ok(intent) => intent,
-                Err(refused) => return Ready::Refused(refused),
+                Err(refused) => return (id, attempt, Ready::Refused(refused)),
             };
-            let permit = std::pin::pin!(self.client.permit(self.job.scope.region));
-            let given_up = std::pin::pin!(given_up.notified());
-            match select(permit, given_up).await {
+            let permit = std::pin::pin!(async {
+                let _first = line.lock().await;
+                self.client.permit(self.job.scope.region).await
+            });
+            let given_up = std::pin::pin!(give_up.notified());
+            let ready = match select(permit, given_up).await {
                 Either::Left((Ok(permit), _)) => Ready::Go(intent, permit),
                 Either::Left((Err(refusal), _)) => Ready::Not(intent, Some(refusal)),
                 Either::Right(_) => Ready::Not(intent, None),
-            }
-        };
-        Turn {
-            id,
-            attempt,
-            give_up,
-            ready: Box::pin(ready),
-        }
+            };
+            (id, attempt, ready)
+        })
     }
 
     /// The call to make, if it may still be made: everything that may have changed since the plan is asked again.
@@ -148,10 +176,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let decision = &look.plan.decisions[&attempt.key.image];
         match ready {
             Ready::Go(intent, permit) => {
-                if self.still_permitted(decision) && executor.take(id, now) {
+                let is_open = self.is_open(decision);
+                if is_open && executor.take(id, now) {
                     return Some(Box::pin(self.send(look, id, intent, attempt, permit)));
                 }
-                if !self.still_permitted(decision) {
+                if !is_open {
                     executor.withdraw(id);
                 }
                 drop(permit);
@@ -167,7 +196,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     executor.account_broken(&refusal);
                 }
             }
-            Ready::Refused(Refused::Suspended(_)) => executor.withdraw(id),
+            Ready::Refused(Refused::Suspended(_) | Refused::NotOurs) => executor.withdraw(id),
             Ready::Refused(refused @ Refused::Failed(_)) => {
                 if executor.take(id, now) {
                     let error = CallError::NotSent(refused.to_string());
@@ -179,8 +208,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     /// A window may have closed since the plan was made.
-    fn still_permitted(&self, decision: &Decision) -> bool {
-        self.job.windows.permits(decision.cause, self.now()).is_ok()
+    fn is_open(&self, decision: &Decision) -> bool {
+        self.job.windows.is_open(decision.cause, self.now())
     }
 
     /// Call, outcome.
@@ -248,7 +277,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 outcome.request_id = refusal.request_id.clone();
                 if refusal.class == Class::Converged {
                     let mut after = known();
-                    after.already_shared(look.holdings.open.get(image), self.now());
+                    let open = look.holdings.open.get(image);
+                    after.already_shared(open.map_or(&[], Vec::as_slice), self.now());
                     record = (after != known()).then_some(after);
                 }
             }
@@ -289,13 +319,5 @@ fn blank(intent: IntentId, attempt: &Attempt, result: Answer) -> Outcome {
         message: None,
         request_id: None,
         blueprint_id: None,
-    }
-}
-
-/// The future's result, or none ever; `select!` builds a branch's future even when its condition bars it.
-async fn or_never<F: Future + Unpin>(future: Option<F>) -> F::Output {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
     }
 }

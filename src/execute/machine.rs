@@ -137,9 +137,12 @@ impl Executor {
             .map_or(idle, |&Reverse((at, _))| Step::Wait(at))
     }
 
-    /// The call that is next, and the number that its attempt will have.
-    pub fn peek(&self) -> Option<(JobId, &ImageId, Permission, u32)> {
-        let id = *self.ready.front()?;
+    /// The next call of those that `wanted` picks, and the number that its attempt will have.
+    pub fn peek(
+        &self,
+        wanted: impl Fn(JobId) -> bool,
+    ) -> Option<(JobId, &ImageId, Permission, u32)> {
+        let id = *self.ready.iter().find(|id| wanted(**id))?;
         let job = &self.jobs[id.0];
         Some((
             id,

@@ -36,7 +36,7 @@ fn done() -> Result<Modified, CallError> {
 /// Takes what is next, if it may be sent.
 fn take_next(executor: &mut Executor, now: Moment) -> Option<JobId> {
     executor.next(now);
-    let id = executor.peek()?.0;
+    let id = executor.peek(|_| true)?.0;
     executor.take(id, now).then_some(id)
 }
 
@@ -122,7 +122,7 @@ fn a16_throttling_is_not_charged_to_the_image() {
         let id = take(&mut executor, at(0));
         executor.replied(id, refused(Class::Throttled(Reach::Bucket)), at(0), 0.5);
     }
-    let (id, _, _, number) = executor.peek().expect("still going");
+    let (id, _, _, number) = executor.peek(|_| true).expect("still going");
     assert!(executor.take(id, at(0)));
     assert_eq!(number, THROTTLED_MAX);
     executor.replied(id, done(), at(0), 0.5);
@@ -209,14 +209,14 @@ fn s21_calls_in_flight_are_bounded() {
 #[test]
 fn what_was_shown_may_be_withdrawn_or_forbidden_before_it_is_taken() {
     let mut executor = executor(2);
-    let (first, image, permission, number) = executor.peek().expect("shown");
+    let (first, image, permission, number) = executor.peek(|_| true).expect("shown");
     assert_eq!(
         (image.as_str(), permission, number),
         ("img-0", Permission::Share, 1)
     );
     executor.withdraw(first);
     assert!(!executor.take(first, at(0)), "a window closed meanwhile");
-    let second = executor.peek().expect("the other").0;
+    let second = executor.peek(|_| true).expect("the other").0;
     executor.stop();
     assert!(
         !executor.take(second, at(0)),

@@ -17,12 +17,14 @@ pub struct Attempt {
     pub cause: Cause,
     /// The manifest line that asks for it; none for an image that no manifest names.
     pub source: Option<Source>,
-    /// The document's labels, which a suspension may pick it by.
-    pub labels: Arc<Labels>,
+    /// The document's labels, which a suspension may pick it by; none for an image that no manifest names.
+    pub labels: Option<Arc<Labels>>,
     /// Counts from 1 within a run.
     pub number: u32,
     /// A complete observation shows the opposite of what the write brings about.
     pub saw_opposite: bool,
+    /// Only what is ours may be written: a person may have let it go a moment ago.
+    pub needs_ownership: bool,
 }
 
 /// The store cannot be read or written.
@@ -36,6 +38,9 @@ pub enum Refused {
     /// A person asked for the image to be left alone, perhaps a moment ago.
     #[error("{}", .0.describe())]
     Suspended(Box<Suspension>),
+    /// The image is not ours any longer.
+    #[error("it is not counted as shared by sharekeeper any longer")]
+    NotOurs,
     /// The intent could not be recorded.
     #[error("could not record the intended write: {0}")]
     Failed(LedgerError),
@@ -50,13 +55,13 @@ pub trait Recall {
 /// The record of writes and of what is ours: the intent is in it before the first byte leaves, the outcome after.
 /// Each method is one transaction: a crash finds all of it or nothing.
 pub trait Ledger: Recall {
-    /// Returns once the intent is durable. Suspensions are checked in the same transaction, so that one made by
-    /// another process holds from the very next write. An older open intent for the image is closed as without
-    /// effect: the observation that led to this attempt has shown that.
+    /// Returns once the intent is durable. Suspensions and ownership are checked in the same transaction, so that what
+    /// a person has said through another process holds from the very next write.
     fn intent(&self, attempt: &Attempt) -> impl Future<Output = Result<IntentId, Refused>>;
 
     /// Keeps what came of it; `record`, where given, is what is known of the image from now on. An outcome that is
-    /// [`crate::history::Answer::Unknown`] leaves the intent open; any other closes it.
+    /// [`crate::history::Answer::Unknown`] leaves the intent open; any other closes it. Older ones of the image stay
+    /// open until an answer tells what became of them: an observation may have lagged.
     fn outcome(
         &self,
         outcome: Outcome,

@@ -4,6 +4,11 @@ use super::{FORGET_AFTER, Holdings, IntentId, OpenIntent, Owned, REVERSALS_MAX, 
 use crate::model::{ImageId, ShareState, Timestamp};
 use crate::observed::{Blueprint, Seen};
 
+/// A part of what is ours, in percent, that may be missing without a second look.
+const LOST_PERCENT_MAX: usize = 25;
+/// One image that is missing is drift, not a wrong view.
+const LOST_MIN: usize = 2;
+
 /// What the manifests say of an image now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
@@ -20,10 +25,20 @@ pub struct Lesson {
     pub image: ImageId,
     /// Its record from now on; `None`: nothing worth keeping.
     pub record: Option<Record>,
-    /// An open intent whose outcome shows: whether it took effect.
-    pub resolved: Option<(IntentId, bool)>,
+    /// Open intents whose outcome shows: whether each took effect.
+    pub resolved: Vec<(IntentId, bool)>,
     /// What a person will want to read in the history.
     pub note: Option<Note>,
+}
+
+/// Much of what is ours does not show, and nothing of ours took it away: a wrong account, a reply that was cut, or
+/// somebody at work. Nothing is concluded from such a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Images that do not show.
+    pub lost: usize,
+    /// Of so many.
+    pub of: usize,
 }
 
 /// A conclusion that belongs in the history.
@@ -35,43 +50,74 @@ pub enum Note {
     Parked(String),
 }
 
-/// Draws the conclusions of a complete observation that began at `started`. Only what changes is in the result, so
-/// that a world in which nothing happened causes no write to the store.
+/// What an image that is missing is taken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// Gone, if it still is after [`FORGET_AFTER`].
+    Perhaps,
+    /// One of too many: the view is not to be trusted.
+    Suspicious,
+    /// Gone: a person has looked.
+    Accepted,
+}
+
+/// Draws the conclusions of a complete observation that began at `started`. `named` is every image that manifests
+/// name here; `accept_lost` is how many shares of ours a person knows to have vanished. Only what changes is in the
+/// result, so that a world in which nothing happened causes no write to the store.
 pub fn learn(
     holdings: &Holdings,
     seen: &Seen,
     named: &BTreeMap<&ImageId, Named>,
+    accept_lost: u32,
     started: Timestamp,
 ) -> Vec<Lesson> {
-    let touched: BTreeSet<_> = holdings.images.keys().chain(holdings.open.keys()).collect();
+    let wanted = |image: &ImageId| is_wanted(named, image);
+    let missing = match holdings.loss(seen, wanted) {
+        None => Missing::Perhaps,
+        Some(loss) if loss.lost <= accept_lost as usize => Missing::Accepted,
+        Some(_) => Missing::Suspicious,
+    };
+    let protected = named.iter().filter(|(_, named)| named.protected);
+    let touched: BTreeSet<_> = holdings
+        .images
+        .keys()
+        .chain(holdings.open.keys())
+        .chain(protected.map(|(image, _)| *image))
+        .collect();
     let lessons = touched.into_iter().filter_map(|image| {
         let before = holdings.images.get(image);
         let mut record = before.cloned().unwrap_or_default();
         let blueprint = seen.shared.get(image);
-        let (resolved, mut note) = (
-            holdings
-                .open
-                .get(image)
-                .and_then(|open| resolve(open, &mut record, blueprint, started)),
-            None,
-        );
+        let open = holdings.open.get(image).map_or(&[][..], Vec::as_slice);
+        let resolved: Vec<_> = open
+            .iter()
+            .filter_map(|open| resolve(open, &mut record, blueprint, started))
+            .collect();
+        let mut note = None;
         confirm(&mut record, blueprint.is_some(), started);
         if record
             .owned
             .as_ref()
             .is_some_and(|owned| owned.since <= started)
         {
-            note = ownership(&mut record, blueprint, started);
+            let missing = if wanted(image) {
+                missing
+            } else {
+                Missing::Perhaps
+            };
+            note = ownership(&mut record, blueprint, missing, started);
         }
         let named = named.get(image);
-        if let (Some(named), Some(owned)) = (named, &mut record.owned) {
-            owned.protected = named.protected;
+        match named {
+            Some(named) => record.protected = named.protected,
+            // What is neither named nor shared has nothing left to protect.
+            None => record.protected &= blueprint.is_some(),
         }
         // What no manifest names we may have pruned, but never shared.
         let desired = named.map_or(ShareState::Unshared, |named| named.desired);
         note = note.or(park(&mut record, desired, blueprint.is_some(), started));
         let record = (!record.is_spent(started)).then_some(record);
-        let changed = record.as_ref() != before || resolved.is_some();
+        let changed = record.as_ref() != before || !resolved.is_empty();
         changed.then(|| Lesson {
             image: image.clone(),
             record,
@@ -80,6 +126,13 @@ pub fn learn(
         })
     });
     lessons.collect()
+}
+
+/// An image that a manifest wants unshared is no loss when it is gone.
+fn is_wanted(named: &BTreeMap<&ImageId, Named>, image: &ImageId) -> bool {
+    named
+        .get(image)
+        .is_none_or(|named| named.desired == ShareState::Shared)
 }
 
 impl Holdings {
@@ -94,30 +147,33 @@ impl Holdings {
                     self.images.remove(&lesson.image);
                 }
             }
-            if lesson.resolved.is_some() {
-                self.open.remove(&lesson.image);
+            if let Some(open) = self.open.get_mut(&lesson.image) {
+                open.retain(|open| {
+                    !lesson
+                        .resolved
+                        .iter()
+                        .any(|(intent, _)| *intent == open.intent)
+                });
+                if open.is_empty() {
+                    self.open.remove(&lesson.image);
+                }
             }
         }
     }
 
-    /// Images of ours that were seen once, and are not now, though nothing of ours took them away. `wanted` says
-    /// which of them should be there: one that a manifest wants unshared is no loss.
-    pub fn lost<'a>(
-        &'a self,
-        seen: &'a Seen,
-        wanted: impl Fn(&ImageId) -> bool + 'a,
-    ) -> impl Iterator<Item = &'a ImageId> {
-        self.settled().filter_map(move |(image, _)| {
-            (!seen.shared.contains_key(image) && wanted(image)).then_some(image)
-        })
-    }
-
-    /// Images of ours that an observation has shown, and that we have not cancelled.
-    pub fn settled(&self) -> impl Iterator<Item = (&ImageId, &Owned)> {
-        self.images.iter().filter_map(|(image, record)| {
-            let owned = record.owned.as_ref()?;
-            (owned.confirmed && !owned.cancelled).then_some((image, owned))
-        })
+    /// Whether so much of what is ours does not show that the view is not to be trusted. `wanted` says which of it
+    /// should be there.
+    pub fn loss(&self, seen: &Seen, wanted: impl Fn(&ImageId) -> bool) -> Option<Loss> {
+        let settled = self.images.iter().filter(|(image, record)| {
+            let shown = |owned: &Owned| owned.confirmed && !owned.cancelled;
+            record.owned.as_ref().is_some_and(shown) && wanted(image)
+        });
+        let (mut lost, mut of) = (0, 0);
+        for (image, _) in settled {
+            of += 1;
+            lost += usize::from(!seen.shared.contains_key(image));
+        }
+        (lost >= LOST_MIN && lost * 100 > of * LOST_PERCENT_MAX).then_some(Loss { lost, of })
     }
 }
 
@@ -165,43 +221,51 @@ fn confirm(record: &mut Record, shared: bool, started: Timestamp) {
 fn ownership(
     record: &mut Record,
     blueprint: Option<&Blueprint>,
+    missing: Missing,
     started: Timestamp,
 ) -> Option<Note> {
     let owned = record.owned.as_mut()?;
-    match blueprint {
+    let why = match blueprint {
+        // Known from our SHARE's answer or from an earlier look.
+        Some(blueprint)
+            if owned
+                .blueprint
+                .as_ref()
+                .is_some_and(|ours| *ours != blueprint.id) =>
+        {
+            let since = *owned.disputed_since.get_or_insert(started);
+            (started - since >= FORGET_AFTER).then(|| {
+                format!(
+                    "somebody else has shared it anew: it is blueprint {}, ours was {}",
+                    blueprint.id,
+                    owned.blueprint.as_deref().unwrap_or_default()
+                )
+            })?
+        }
         Some(blueprint) => {
-            // Known from our SHARE's answer or from an earlier look: whatever lay between, this is not that share.
-            if let Some(ours) = owned.blueprint.take_if(|ours| *ours != blueprint.id) {
-                let note = format!(
-                    "somebody else has shared it anew: it is blueprint {}, ours was {ours}",
-                    blueprint.id
-                );
-                record.owned = None;
-                return Some(Note::Released(note));
-            }
             owned.blueprint = Some(blueprint.id.clone());
             owned.confirmed = true;
             owned.missing_since = None;
-            None
+            owned.disputed_since = None;
+            return None;
         }
         None if owned.cancelled => {
             record.owned = None;
-            None
+            return None;
         }
-        None => match owned.missing_since {
-            None => {
-                owned.missing_since = Some(started);
-                None
-            }
-            Some(since) if started - since >= FORGET_AFTER => {
-                record.owned = None;
-                Some(Note::Released(
-                    "it is no longer shared, and not by our doing".into(),
-                ))
-            }
-            Some(_) => None,
+        // What was never seen cannot have vanished.
+        None if missing != Missing::Perhaps && owned.confirmed => match missing {
+            Missing::Accepted => "it is no longer shared, and a person has accepted that".into(),
+            Missing::Perhaps | Missing::Suspicious => return None,
         },
-    }
+        None => {
+            let since = *owned.missing_since.get_or_insert(started);
+            (started - since >= FORGET_AFTER)
+                .then(|| "it is no longer shared, and not by our doing".to_owned())?
+        }
+    };
+    record.owned = None;
+    Some(Note::Released(why))
 }
 
 fn park(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ImageId, ImageKey, Labels, Permission, Selector, ShareState, Timestamp};
 use crate::observed::Blueprint;
 
-pub use learn::{Lesson, Named, Note, learn};
+pub use learn::{Lesson, Loss, Named, Note, learn};
 
 /// A reversal counts for so long.
 pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);
@@ -30,8 +30,8 @@ pub const FORGET_AFTER: TimeDelta = TimeDelta::minutes(10);
 pub struct Holdings {
     /// Images that sharekeeper has written, or adopted.
     pub images: BTreeMap<ImageId, Record>,
-    /// Writes without a known outcome, by image. One image has one at most.
-    pub open: BTreeMap<ImageId, OpenIntent>,
+    /// Writes without a known outcome, by image, the oldest first.
+    pub open: BTreeMap<ImageId, Vec<OpenIntent>>,
     /// Suspensions that may reach the scope.
     pub suspensions: Vec<Suspension>,
 }
@@ -45,6 +45,8 @@ pub struct Record {
     pub writes: Vec<Write>,
     /// Since when it is left alone, because somebody else kept reversing us. Only a person ends that.
     pub parked_since: Option<Timestamp>,
+    /// It was protected when a manifest last named it, whoever shared it. Deleting the entry does not end that.
+    pub protected: bool,
 }
 
 /// A share that is sharekeeper's own.
@@ -60,10 +62,11 @@ pub struct Owned {
     pub confirmed: bool,
     /// The first complete observation that did not show it, with none since that did.
     pub missing_since: Option<Timestamp>,
+    /// The first look since which it shows as another blueprint. A replica that lags behind a repair of ours shows an
+    /// older one, too.
+    pub disputed_since: Option<Timestamp>,
     /// Our CANCEL was acknowledged; it is gone once an observation does not show it.
     pub cancelled: bool,
-    /// It was protected when a manifest last named it. Deleting the entry does not end that.
-    pub protected: bool,
 }
 
 /// How certain it is that a share is ours.
@@ -125,9 +128,14 @@ pub struct Suspension {
 }
 
 impl Suspension {
-    /// Whether it holds for the key at `now`.
-    pub fn covers(&self, key: &ImageKey, labels: &Labels, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| now < until) && self.selector.matches(key, labels)
+    /// Whether it holds for the key at `now`. An image that no manifest names any longer has lost its labels; it may have
+    /// had the ones that are meant.
+    pub fn covers(&self, key: &ImageKey, labels: Option<&Labels>, now: Timestamp) -> bool {
+        let picked = match labels {
+            Some(labels) => self.selector.matches(key, labels),
+            None => self.selector.matches_key(key),
+        };
+        picked && self.until.is_none_or(|until| now < until)
     }
 
     /// For a person: why, until when, and how to end it.
@@ -160,8 +168,8 @@ impl Record {
                     blueprint: blueprint.map(str::to_owned),
                     confirmed: false,
                     missing_since: None,
+                    disputed_since: None,
                     cancelled: false,
-                    protected,
                 });
             }
             Permission::Cancel => {
@@ -170,6 +178,7 @@ impl Record {
                 }
             }
         }
+        self.protected = protected;
         self.writes.push(Write {
             at,
             towards: permission.leads_to(),
@@ -181,8 +190,8 @@ impl Record {
 
     /// Takes in that the API called the image shared already. Our own earlier SHARE, whose answer was lost, may have
     /// done it, if it was seen unshared before.
-    pub fn already_shared(&mut self, earlier: Option<&OpenIntent>, at: Timestamp) {
-        if earlier.is_some_and(|open| open.is_ours_if_shared()) {
+    pub fn already_shared(&mut self, earlier: &[OpenIntent], at: Timestamp) {
+        if earlier.iter().any(OpenIntent::is_ours_if_shared) {
             self.probably_ours(None, at);
         }
     }
@@ -197,13 +206,8 @@ impl Record {
                 .is_none_or(|id| *id == blueprint.id),
             None => owned.missing_since.is_none(),
         };
-        let before = self.owned.take();
-        let protected = before.as_ref().is_some_and(|owned| owned.protected);
-        let probable = || Owned {
-            protected,
-            ..Owned::probable(blueprint.map(|blueprint| blueprint.id.clone()), at)
-        };
-        self.owned = Some(before.filter(still).unwrap_or_else(probable));
+        let probable = || Owned::probable(blueprint.map(|blueprint| blueprint.id.clone()), at);
+        self.owned = Some(self.owned.take().filter(still).unwrap_or_else(probable));
     }
 
     /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been seen to hold;
@@ -224,6 +228,7 @@ impl Record {
     /// Whether there is nothing in it worth keeping at `now`.
     pub fn is_spent(&self, now: Timestamp) -> bool {
         self.owned.is_none()
+            && !self.protected
             && self.parked_since.is_none()
             && self
                 .writes
@@ -241,21 +246,21 @@ impl Owned {
             confirmed: blueprint.is_some(),
             blueprint,
             missing_since: None,
+            disputed_since: None,
             cancelled: false,
-            protected: false,
         }
     }
 
     /// Taken over by a person, who was shown the blueprint.
-    pub fn adopted(blueprint: &str, protected: bool, since: Timestamp) -> Self {
+    pub fn adopted(blueprint: &str, since: Timestamp) -> Self {
         Self {
             standing: Standing::Adopted,
             since,
             blueprint: Some(blueprint.to_owned()),
             confirmed: true,
             missing_since: None,
+            disputed_since: None,
             cancelled: false,
-            protected,
         }
     }
 }

@@ -38,10 +38,14 @@ impl Selector {
         given(&self.accounts, &scope.account) && given(&self.regions, &scope.region)
     }
 
+    /// Whether it picks the key, labels aside.
+    pub fn matches_key(&self, key: &ImageKey) -> bool {
+        self.reaches(&key.scope) && given(&self.images, &key.image)
+    }
+
     /// Whether it picks the key, which a document with `labels` names.
     pub fn matches(&self, key: &ImageKey, labels: &Labels) -> bool {
-        self.reaches(&key.scope)
-            && given(&self.images, &key.image)
+        self.matches_key(key)
             && self
                 .labels
                 .iter()

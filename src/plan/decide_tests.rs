@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::TimeZone;
 
@@ -96,7 +96,7 @@ fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, sec
     let id = img();
     let wanted = Wanted {
         images: BTreeMap::from([(&id, image)]),
-        unselected: BTreeSet::new(),
+        unselected: BTreeMap::new(),
         selector: &Selector::default(),
     };
     plan(&Inputs {

@@ -7,17 +7,13 @@
 use std::time::Duration;
 
 use super::{Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld};
-use crate::inventory::Standing;
-use crate::model::{Cause, ImageId, ImageKey, Labels, Moment, ShareState};
+use crate::inventory::{Loss, Owned, Record, Standing};
+use crate::model::{Cause, ImageId, ImageKey, Moment, ShareState};
 use crate::observed::{Observation, Seen};
 use crate::windows::Closed;
 
 use std::collections::BTreeMap;
 
-/// A part of what is ours, in percent, that may be missing without a second look.
-const LOST_PERCENT_MAX: usize = 25;
-/// One image that is missing is drift, not a wrong view.
-const LOST_MIN: usize = 2;
 /// How long a suspiciously small list is looked at again before it is held against us.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
 
@@ -56,7 +52,7 @@ fn single(
     if cancels && named.is_some_and(|image| image.protect) {
         return Some(Withheld::Protected);
     }
-    if cancels && named.is_none() && owned.is_some_and(|owned| owned.protected) {
+    if cancels && named.is_none() && record.is_some_and(|record| record.protected) {
         return Some(Withheld::ProtectedBefore);
     }
     if cancels && inputs.policy.shares_only {
@@ -66,8 +62,7 @@ fn single(
         scope: inputs.scope.clone(),
         image: image.clone(),
     };
-    let none = Labels::new();
-    let labels = named.map_or(&none, |image| &*image.labels);
+    let labels = named.map(|image| &*image.labels);
     let suspended = inputs
         .holdings
         .suspensions
@@ -82,12 +77,10 @@ fn single(
     if let Some(closed) = window {
         return Some(Withheld::WindowClosed(closed.reason.clone()));
     }
-    if decision.cause == Cause::Pruned && inputs.policy.prune == Prune::Owned {
-        match owned.map(|owned| owned.standing) {
-            Some(Standing::Acknowledged | Standing::Adopted) => {}
-            Some(Standing::Probable) => return Some(Withheld::Probable),
-            None => return Some(Withheld::NotOwned),
-        }
+    if decision.cause == Cause::Pruned
+        && let Some(why) = unlicensed(inputs, owned)
+    {
+        return Some(why);
     }
     let permission = crate::model::Permission::towards(decision.desired);
     match inputs.license {
@@ -96,25 +89,33 @@ fn single(
     }
 }
 
-/// Much of what is ours does not show, and nothing of ours took it away: a wrong account, a reply that was cut, or
-/// somebody at work. Whoever acts on such a view cancels too much, or shares all anew.
+/// Why an image that no manifest names must not be pruned.
+fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
+    if !matches!(inputs.observation, Observation::Seen(_)) {
+        return Some(Withheld::Unobserved);
+    }
+    if inputs.policy.prune != Prune::Owned {
+        return None;
+    }
+    match owned {
+        Some(owned) if owned.disputed_since.is_some() => Some(Withheld::Disputed),
+        Some(owned) if owned.standing == Standing::Probable => Some(Withheld::Probable),
+        Some(_) => None,
+        None => Some(Withheld::NotOwned),
+    }
+}
+
+/// Whoever acts on a view that lacks much of what is ours cancels too much, or shares all anew.
 fn sudden_loss(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
+    let named: BTreeMap<_, _> = inputs.wanted.named().collect();
     let wanted = |image: &ImageId| {
-        let named = inputs.wanted.images.get(image);
-        named.is_none_or(|image| image.intent.at(inputs.now).0 == ShareState::Shared)
+        let image = named.get(image);
+        image.is_none_or(|image| image.intent.at(inputs.now).0 == ShareState::Shared)
     };
-    let (lost, of) = (
-        inputs.holdings.lost(seen, wanted).count(),
-        inputs
-            .holdings
-            .settled()
-            .filter(|(image, _)| wanted(image))
-            .count(),
-    );
-    if lost < LOST_MIN
-        || lost * 100 <= of * LOST_PERCENT_MAX
-        || lost <= inputs.policy.accept_lost as usize
-    {
+    let Some(Loss { lost, of }) = inputs.holdings.loss(seen, wanted) else {
+        return;
+    };
+    if lost <= inputs.policy.accept_lost as usize {
         return;
     }
     let until = inputs.memory.loss_since.unwrap_or(inputs.moment) + LOSS_SETTLES;
@@ -162,11 +163,14 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
                     .is_some()
         })
         .count();
+    let confirmed = |record: &&Record| record.owned.as_ref().is_some_and(|owned| owned.confirmed);
     let of = match inputs.policy.prune {
         Prune::Exclusive => seen.shared.len(),
-        Prune::Owned | Prune::None => inputs.holdings.settled().count(),
+        // What an earlier run has cancelled, and a lagging list still shows, is still counted in both.
+        Prune::Owned | Prune::None => inputs.holdings.images.values().filter(confirmed).count(),
     };
-    let over = Over::judge(ahead + before, of + before, inputs.policy);
+    let cancels = ahead + before;
+    let over = Over::judge(cancels, (of + before).max(cancels), inputs.policy);
     let Some(over) = over else { return };
     for decision in decisions.values_mut() {
         if decision.verdict == Verdict::Act && decision.desired == ShareState::Unshared {
@@ -190,7 +194,7 @@ impl Over {
     /// Holds `cancels` of `of` images against the caps; `None`: within them.
     fn judge(cancels: usize, of: usize, policy: &Policy) -> Option<Self> {
         let needs_count = (cancels > policy.max_cancels as usize).then_some(cancels);
-        let percent = (cancels * 100).div_ceil(of.max(1));
+        let percent = (cancels * 100).div_ceil(of);
         let needs_percent = (of >= EXEMPT_BELOW
             && cancels * 100 > of * policy.max_cancels_percent as usize)
             .then_some(percent);

@@ -11,11 +11,11 @@ mod policy;
 mod saved;
 mod withheld;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{DesiredImage, Source, Wanted};
 use crate::inventory::Holdings;
-use crate::memory::{Memory, Problem};
+use crate::memory::{Memory, Problem, Tried};
 use crate::model::{
     Cause, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp,
 };
@@ -58,10 +58,25 @@ pub struct Inputs<'a> {
 pub struct Plan {
     /// Account and region.
     pub scope: Scope,
+    /// Whether it was seen.
+    pub view: View,
+    /// Pruning was asked for, and what there is to prune could not be seen.
+    pub unpruned: bool,
     /// One decision for each desired image, and for each that is to be pruned, in order of the ids.
     pub decisions: BTreeMap<ImageId, Decision>,
     /// What is shared, named by no manifest, and left alone.
     pub unmanaged: Unmanaged,
+}
+
+/// Whether a scope was seen when it was planned. A scope without a decision can be out of sight, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    /// All of it.
+    Seen,
+    /// Reading is denied; what is known comes from the answers to writes.
+    Blind(Unseen),
+    /// Not.
+    Unseen(Unseen),
 }
 
 /// What is shared, named by no manifest, and left alone.
@@ -138,6 +153,15 @@ pub enum Awaiting {
 }
 
 impl Verdict {
+    /// Whether it is a call, were it not for the hour or for a person who asks to wait: what a plan says that is
+    /// carried out later.
+    pub fn is_intended(&self) -> bool {
+        matches!(
+            self,
+            Self::Act | Self::Withheld(Withheld::Suspended(_) | Withheld::WindowClosed(_))
+        )
+    }
+
     /// Why there is no call, in words; `None` if there is one.
     pub fn why_not(&self) -> Option<String> {
         Some(match self {
@@ -157,42 +181,52 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         .wanted
         .images
         .iter()
-        .filter(|(id, _)| {
-            inputs
-                .license
-                .is_none_or(|license| license.contains_key(**id))
-        })
         .map(|(&id, &image)| (id.clone(), named(inputs, id, image)))
         .collect();
     let mut unmanaged = Unmanaged::default();
-    if let Observation::Seen(seen) = inputs.observation {
-        let gone = inputs
-            .memory
-            .tried
-            .iter()
-            .filter(|(_, tried)| tried.towards == ShareState::Unshared);
-        let unnamed = seen.shared.keys().chain(gone.map(|(image, _)| image));
-        for image in unnamed.filter(|image| !inputs.wanted.names(image)) {
-            if inputs.prunes(image) {
-                decisions
-                    .entry(image.clone())
-                    .or_insert_with(|| unnamed_image(inputs, image));
-            } else if inputs.owns(image) {
-                unmanaged.ours += 1;
-            } else {
-                unmanaged.foreign += 1;
-            }
+    for image in inputs.unnamed() {
+        if inputs.prunes(image) {
+            decisions
+                .entry(image.clone())
+                .or_insert_with(|| unnamed_image(inputs, image));
+        } else if inputs.owns(image) {
+            unmanaged.ours += 1;
+        } else {
+            unmanaged.foreign += 1;
         }
     }
     guard::apply(inputs, &mut decisions);
     Plan {
         scope: inputs.scope.clone(),
+        view: match inputs.observation {
+            Observation::Seen(_) => View::Seen,
+            Observation::Blind(why) => View::Blind(why.clone()),
+            Observation::Unseen(why) => View::Unseen(why.clone()),
+        },
+        unpruned: inputs.policy.prune != Prune::None
+            && !matches!(inputs.observation, Observation::Seen(_)),
         decisions,
         unmanaged,
     }
 }
 
 impl Inputs<'_> {
+    /// Images that no manifest names, and that there may be something to say of: those that are seen, those that this
+    /// run has cancelled, and, where nothing is seen, those of the saved plan.
+    fn unnamed(&self) -> BTreeSet<&ImageId> {
+        let cancelled =
+            |(image, tried): (_, &Tried)| (tried.towards == ShareState::Unshared).then_some(image);
+        let mut images: BTreeSet<_> = self.memory.tried.iter().filter_map(cancelled).collect();
+        match self.observation {
+            Observation::Seen(seen) => images.extend(seen.shared.keys()),
+            Observation::Blind(_) | Observation::Unseen(_) => {
+                images.extend(self.license.into_iter().flat_map(BTreeMap::keys));
+            }
+        }
+        images.retain(|image| !self.wanted.names(image));
+        images
+    }
+
     /// Whether an image that no manifest names is to be cancelled, guards aside.
     fn prunes(&self, image: &ImageId) -> bool {
         let mode = match self.policy.prune {
@@ -204,10 +238,7 @@ impl Inputs<'_> {
             scope: self.scope.clone(),
             image: image.clone(),
         };
-        mode && self
-            .license
-            .is_none_or(|license| license.contains_key(image))
-            && self.wanted.selector.matches(&key(), &Labels::new())
+        mode && self.wanted.selector.matches(&key(), &Labels::new())
     }
 
     fn owns(&self, image: &ImageId) -> bool {
@@ -264,12 +295,10 @@ impl Plan {
 
     /// Why the scope was not seen, if it was not.
     pub fn unseen(&self) -> Option<&Unseen> {
-        self.decisions
-            .values()
-            .find_map(|decision| match &decision.verdict {
-                Verdict::Unseen(unseen) => Some(unseen),
-                _ => None,
-            })
+        match &self.view {
+            View::Unseen(unseen) => Some(unseen),
+            View::Seen | View::Blind(_) => None,
+        }
     }
 
     /// When the first of the decisions that wait falls, if any waits.

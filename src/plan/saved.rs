@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{License, Plan, Policy, Prune, Verdict};
 use crate::history::Place;
-use crate::model::{Cause, ImageId, ImageKey, Permission, Scope, Selector, Timestamp};
+use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Selector, Timestamp};
 
 /// What the file says it is.
 const KIND: &str = "sharekeeper-plan";
@@ -35,7 +35,9 @@ pub struct SavedPlan {
     pub selector: Selector,
     /// The bounds it was made with.
     pub policy: SavedPolicy,
-    /// Exactly what is to be done, in order.
+    /// The `uin` of each account that gives one.
+    pub uins: BTreeMap<AccountName, String>,
+    /// Exactly what is to be done, in order. What waits for a window, or for a suspension to end, is in it, too.
     pub actions: Vec<SavedAction>,
     /// Over everything above, so that a file that was cut or edited is noticed.
     digest: String,
@@ -101,13 +103,18 @@ impl SavedPlan {
         plans: impl IntoIterator<Item = &'a Plan>,
         selector: &Selector,
         policy: &Policy,
+        uins: BTreeMap<AccountName, String>,
         commit: Option<String>,
         made_at: Timestamp,
     ) -> Self {
         let actions = plans.into_iter().flat_map(|plan| {
-            plan.actions().map(|(image, action, decision)| SavedAction {
+            let intended = plan
+                .decisions
+                .iter()
+                .filter(|(_, d)| d.verdict.is_intended());
+            intended.map(|(image, decision)| SavedAction {
                 key: key(&plan.scope, image),
-                action,
+                action: Permission::towards(decision.desired),
                 cause: decision.cause,
                 source: decision.source.as_ref().map(Place::from),
             })
@@ -125,6 +132,7 @@ impl SavedPlan {
                 max_cancels_percent: policy.max_cancels_percent,
                 accept_lost: policy.accept_lost,
             },
+            uins,
             actions: actions.collect(),
             digest: String::new(),
         };
@@ -186,38 +194,48 @@ impl SavedPlan {
     }
 
     /// What has moved since it was made, held against the plans that would be made now; nothing: it may be carried out.
+    /// What is as planned already has been done: a run that was killed is run again.
     pub fn moved<'a>(&self, now: impl IntoIterator<Item = &'a Plan>) -> Vec<Moved> {
-        let mut moved = BTreeMap::new();
-        for action in &self.actions {
-            moved.insert(
-                action.key.clone(),
-                Moved {
-                    key: action.key.clone(),
-                    planned: Some(action.action),
-                    now: None,
-                    reason: Some("no manifest asks for it".into()),
-                },
-            );
-        }
+        let mut planned: BTreeMap<_, _> = self
+            .actions
+            .iter()
+            .map(|action| (&action.key, action))
+            .collect();
+        let mut moved = Vec::new();
         for plan in now {
             for (image, decision) in &plan.decisions {
                 let key = key(&plan.scope, image);
-                let acts = decision.verdict == Verdict::Act;
-                let permission = acts.then(|| Permission::towards(decision.desired));
-                let entry = moved.entry(key.clone()).or_insert(Moved {
-                    key,
-                    planned: None,
-                    now: None,
-                    reason: None,
-                });
-                entry.now = permission;
-                entry.reason = decision.verdict.why_not();
+                let planned = planned.remove(&key);
+                let permission = Permission::towards(decision.desired);
+                let intended = decision.verdict.is_intended();
+                let as_planned = match planned {
+                    Some(action) => {
+                        action.action == permission
+                            && (intended && action.cause == decision.cause
+                                || decision.verdict == Verdict::InSync)
+                    }
+                    None => !intended,
+                };
+                if !as_planned {
+                    moved.push(Moved {
+                        key,
+                        planned: planned.map(|action| action.action),
+                        now: intended.then_some(permission),
+                        reason: Some(decision.verdict.why_not().unwrap_or_else(|| {
+                            format!("because it is {}", decision.cause.as_str())
+                        })),
+                    });
+                }
             }
         }
+        moved.extend(planned.into_values().map(|action| Moved {
+            key: action.key.clone(),
+            planned: Some(action.action),
+            now: None,
+            reason: Some("no manifest asks for it".into()),
+        }));
+        moved.sort_by(|a, b| a.key.cmp(&b.key));
         moved
-            .into_values()
-            .filter(|moved| moved.planned != moved.now)
-            .collect()
     }
 
     fn digest(&self) -> String {

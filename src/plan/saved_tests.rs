@@ -3,7 +3,7 @@ use chrono::DateTime;
 use super::*;
 use crate::desired::Source;
 use crate::model::{AccountName, Region, ShareState};
-use crate::plan::{Actual, Decision, Unmanaged, Withheld};
+use crate::plan::{Actual, Decision, Unmanaged, View, Withheld};
 
 fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
     let decisions = decisions.iter().map(|(id, desired, verdict)| {
@@ -24,6 +24,8 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
             account: AccountName::default(),
             region: Region::new("ap-tokyo").expect("a region"),
         },
+        view: View::Seen,
+        unpruned: false,
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
     }
@@ -40,6 +42,7 @@ fn saved(plan: &Plan) -> SavedPlan {
         [plan],
         &Selector::default(),
         &policy,
+        BTreeMap::new(),
         commit,
         DateTime::UNIX_EPOCH,
     )
@@ -116,4 +119,33 @@ fn a_file_that_was_cut_edited_or_is_newer_is_refused() {
         SavedPlan::parse(&other),
         Err(SavedPlanError::Form(_))
     ));
+}
+
+#[test]
+fn p9_what_waits_for_its_hour_is_planned_and_what_was_done_before_a_kill_has_not_moved() {
+    let closed = Verdict::Withheld(Withheld::WindowClosed("closed".into()));
+    let waiting = saved(&plan(&[
+        ("img-a", ShareState::Shared, closed.clone()),
+        CANCEL,
+    ]));
+    assert_eq!(waiting.actions.len(), 2);
+    assert_eq!(waiting.moved([&plan(&[SHARE, CANCEL])]), []);
+    let half_done = plan(&[
+        ("img-a", ShareState::Shared, Verdict::InSync),
+        ("img-b", ShareState::Unshared, closed),
+    ]);
+    assert_eq!(waiting.moved([&half_done]), []);
+}
+
+#[test]
+fn p9_the_same_call_for_another_cause_has_moved() {
+    let saved = saved(&plan(&[CANCEL]));
+    let mut now = plan(&[CANCEL]);
+    now.decisions
+        .values_mut()
+        .for_each(|decision| decision.cause = Cause::Pruned);
+    assert_eq!(
+        saved.moved([&now])[0].to_string(),
+        "default/ap-tokyo/img-b: planned CANCEL, now CANCEL (because it is pruned)"
+    );
 }

@@ -23,6 +23,10 @@ pub enum Withheld {
     Probable,
     /// Not ours.
     NotOwned,
+    /// Ours shows as another blueprint than it was.
+    Disputed,
+    /// The scope could not be seen.
+    Unobserved,
     /// Much of what is ours does not show.
     Lost {
         /// Images that do not show.
@@ -59,6 +63,12 @@ impl fmt::Display for Withheld {
             ),
             Self::NotOwned => f.write_str(
                 "sharekeeper did not share it; declare it `unshared` to have it cancelled",
+            ),
+            Self::Disputed => f.write_str(
+                "it shows as another blueprint than the one that sharekeeper's share became; if it still does in ten minutes, it is somebody else's",
+            ),
+            Self::Unobserved => f.write_str(
+                "nothing is pruned unseen; let this key read (DescribeBlueprints), or wait until reading works",
             ),
             Self::Lost { lost, of } => write!(
                 f,

@@ -15,12 +15,14 @@ fn written(dir: &std::path::Path) {
         block_on(store.outcome(outcome, None)).expect("kept");
     }
     let mut remarks = Remarks::open(dir, &options(), ticking()).expect("remarks");
-    let owned = Owned::adopted("lhbp-1", false, noon());
+    let owned = Owned::adopted("lhbp-1", noon());
     let adopted = remarks.adopt(vec![(key("c"), owned)], "ann@desk", "by hand");
     adopted.expect("adopted");
     let suspended = remarks.suspend(Default::default(), Some(noon()), "ann@desk", "a \"pause\"");
     suspended.expect("suspended");
-    block_on(store.intent(&share("d"))).expect("recorded");
+    let unknown = block_on(store.intent(&share("d"))).expect("recorded");
+    let outcome = answer(unknown, &share("d"), Answer::Unknown);
+    block_on(store.outcome(outcome, None)).expect("kept");
     block_on(store.intent(&share("d"))).expect("recorded");
 }
 
@@ -189,7 +191,7 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
     );
     sound(20);
     let holdings = block_on(store.holdings(&share("open").key.scope)).expect("holdings");
-    assert_eq!(holdings.open[&share("open").key.image].intent, open);
+    assert_eq!(holdings.open[&share("open").key.image][0].intent, open);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut
     let name = ["a", "b", "c"][dice.usize(..3)];
     match dice.u8(..6) {
         0 => {
-            let owned = Owned::adopted("lhbp-3", dice.bool(), noon());
+            let owned = Owned::adopted("lhbp-3", noon());
             let adopted = remarks.adopt(vec![(key(name), owned)], "ann@desk", "by hand");
             adopted.expect("adopted");
         }
@@ -91,7 +91,11 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut
                     parked_since: Some(noon()),
                     ..Record::default()
                 }),
-                resolved: open.remove(name).map(|(intent, _)| (intent, dice.bool())),
+                resolved: open
+                    .remove(name)
+                    .map(|(intent, _)| (intent, dice.bool()))
+                    .into_iter()
+                    .collect(),
                 note: Some(Note::Parked("reversed".into())),
             };
             block_on(store.holdings(&scope())).expect("holdings");

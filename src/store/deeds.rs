@@ -4,34 +4,33 @@ use super::chain::Pen;
 use super::error::Fault;
 use super::{images, suspensions};
 use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved};
-use crate::host::Attempt;
-use crate::inventory::{IntentId, Lesson, Note, Record, Suspension};
-use crate::model::{ImageKey, Scope};
+use crate::host::{Attempt, Refused};
+use crate::inventory::{IntentId, Lesson, Note, OpenIntent, Record};
+use crate::model::{ImageKey, Permission, Scope};
 
 /// Who concluded it, for entries that no person caused.
 pub(super) const OBSERVATION: &str = "observation";
 
-/// Records that a write is about to be sent, unless a suspension forbids it.
+/// Records that a write is about to be sent, unless what a person has said forbids it.
 pub(super) fn intent(
     pen: &Pen<'_>,
     attempt: &Attempt,
     commit: Option<String>,
-) -> Result<Result<IntentId, Box<Suspension>>, Fault> {
+) -> Result<Result<IntentId, Refused>, Fault> {
     let key = &attempt.key;
+    let labels = attempt.labels.as_deref();
     let forbidden = suspensions::all(pen.conn)?
         .into_iter()
-        .find(|suspension| suspension.covers(key, &attempt.labels, pen.now));
+        .find(|suspension| suspension.covers(key, labels, pen.now));
     if let Some(suspension) = forbidden {
-        return Ok(Err(Box::new(suspension)));
+        return Ok(Err(Refused::Suspended(Box::new(suspension))));
     }
-    if let Some(open) = images::open(pen.conn, key)? {
-        pen.append(Event::Resolved(Resolved {
-            intent: open.intent.intent,
-            key: key.clone(),
-            permission: open.intent.permission,
-            applied: false,
-        }))?;
-        images::close(pen.conn, open.intent.intent)?;
+    let is_ours = || {
+        let record = images::record(pen.conn, key)?;
+        Ok::<_, Fault>(record.is_some_and(|record| record.owned.is_some()))
+    };
+    if attempt.needs_ownership && !is_ours()? {
+        return Ok(Err(Refused::NotOurs));
     }
     let seq = pen.append(Event::Intent(Intent {
         key: key.clone(),
@@ -62,29 +61,50 @@ pub(super) fn outcome(
     record: Option<Record>,
 ) -> Result<(), Fault> {
     let (key, intent) = (outcome.key.clone(), outcome.intent);
-    match images::open(pen.conn, &key)? {
-        Some(open) if open.intent.intent == intent && !open.answered => {}
-        _ => {
-            return Err(Fault::request(format!(
-                "entry {} is no intent for {key} that waits for its outcome: each has one at most",
-                intent.0
-            )));
+    let (mine, older): (Vec<_>, Vec<_>) = images::open(pen.conn, &key)?
+        .into_iter()
+        .partition(|open| open.intent.intent == intent);
+    if !mine.iter().any(|open| !open.answered) {
+        return Err(Fault::request(format!(
+            "entry {} is no intent for {key} that waits for its outcome: each has one at most",
+            intent.0
+        )));
+    }
+    let (answer, permission) = (outcome.result, outcome.permission);
+    pen.append(Event::Outcome(outcome))?;
+    if answer == Answer::Unknown {
+        images::answered(pen.conn, intent)?;
+    } else {
+        images::close(pen.conn, intent)?;
+    }
+    // Acknowledged, it was needed, so that none before it had taken effect; "already shared", one may have.
+    if matches!(answer, Answer::Applied | Answer::AlreadyShared) {
+        for open in older {
+            let shared = answer == Answer::AlreadyShared && open.intent.permission == permission;
+            resolve(pen, &key, open.intent, shared)?;
         }
     }
-    let known = outcome.result != Answer::Unknown;
-    pen.append(Event::Outcome(outcome))?;
-    if known {
-        images::close(pen.conn, intent)?;
-    } else {
-        images::answered(pen.conn, intent)?;
-    }
     if let Some(mut record) = record {
-        // No outcome parks an image or ends that; a person may have done so since the record was read.
-        record.parked_since =
-            images::record(pen.conn, &key)?.and_then(|stored| stored.parked_since);
+        let stored = images::record(pen.conn, &key)?.unwrap_or_default();
+        // No outcome parks an image or ends that, and no CANCEL makes one ours; a person may have said otherwise since
+        // the record was read.
+        record.parked_since = stored.parked_since;
+        if permission == Permission::Cancel && stored.owned.is_none() {
+            record.owned = None;
+        }
         images::set(pen.conn, &key, Some(&record))?;
     }
     Ok(())
+}
+
+fn resolve(pen: &Pen<'_>, key: &ImageKey, open: OpenIntent, applied: bool) -> Result<(), Fault> {
+    pen.append(Event::Resolved(Resolved {
+        intent: open.intent,
+        key: key.clone(),
+        permission: open.permission,
+        applied,
+    }))?;
+    images::close(pen.conn, open.intent)
 }
 
 /// Keeps what an observation taught. `read` is the newest entry at the time when the holdings were read that the
@@ -103,17 +123,14 @@ pub(super) fn settle(
         if changed_by_a_person(pen, &key, read)? {
             continue;
         }
-        if let Some((intent, applied)) = lesson.resolved
-            && let Some(open) = images::open(pen.conn, &key)?
-            && open.intent.intent == intent
-        {
-            pen.append(Event::Resolved(Resolved {
-                intent,
-                key: key.clone(),
-                permission: open.intent.permission,
-                applied,
-            }))?;
-            images::close(pen.conn, intent)?;
+        for open in images::open(pen.conn, &key)? {
+            let shown = lesson
+                .resolved
+                .iter()
+                .find(|(intent, _)| *intent == open.intent.intent);
+            if let Some((_, applied)) = shown {
+                resolve(pen, &key, open.intent, *applied)?;
+            }
         }
         if let Some(note) = lesson.note {
             let remark = |reason| Remark {

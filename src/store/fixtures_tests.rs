@@ -76,9 +76,10 @@ pub(super) fn share(name: &str) -> Attempt {
         permission: Permission::Share,
         cause: Cause::Declared,
         source: None,
-        labels: Arc::new(Labels::new()),
+        labels: Some(Arc::new(Labels::new())),
         number: 1,
         saw_opposite: true,
+        needs_ownership: false,
     }
 }
 

@@ -8,7 +8,7 @@ use super::error::Fault;
 use super::rows::{self, Cells, integer, stamp, word};
 use super::suspensions;
 use crate::inventory::{Holdings, IntentId, OpenIntent, Owned, Record};
-use crate::model::{ImageKey, Permission, Scope, Timestamp};
+use crate::model::{ImageId, ImageKey, Permission, Scope, Timestamp};
 
 /// What is known of a scope.
 pub(super) fn holdings(conn: &Connection, scope: &Scope) -> Result<Holdings, Fault> {
@@ -24,7 +24,7 @@ pub(super) fn holdings(conn: &Connection, scope: &Scope) -> Result<Holdings, Fau
     )?;
     let open = rows::all(
         conn,
-        "SELECT * FROM open_intents WHERE account = :account AND region = :region",
+        "SELECT * FROM open_intents WHERE account = :account AND region = :region ORDER BY intent",
         of_scope,
         |row| Ok((row.image()?, open_in(row)?.intent)),
     )?;
@@ -32,9 +32,17 @@ pub(super) fn holdings(conn: &Connection, scope: &Scope) -> Result<Holdings, Fau
     suspensions.retain(|suspension| suspension.selector.reaches(scope));
     Ok(Holdings {
         images: images.into_iter().collect::<BTreeMap<_, _>>(),
-        open: open.into_iter().collect(),
+        open: by_image(open),
         suspensions,
     })
+}
+
+fn by_image(open: Vec<(ImageId, OpenIntent)>) -> BTreeMap<ImageId, Vec<OpenIntent>> {
+    let mut images: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (image, intent) in open {
+        images.entry(image).or_default().push(intent);
+    }
+    images
 }
 
 /// What is known of an image.
@@ -72,9 +80,9 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
         .map_err(|error| Fault::request(format!("the writes of {key}: {error}")))?;
     conn.execute(
         "INSERT OR REPLACE INTO images (account, region, image, standing, since, blueprint, confirmed, \
-         missing_since, cancelled, protected, parked_since, writes) \
+         missing_since, disputed_since, cancelled, protected, parked_since, writes) \
          VALUES (:account, :region, :image, :standing, :since, :blueprint, :confirmed, \
-         :missing_since, :cancelled, :protected, :parked_since, :writes)",
+         :missing_since, :disputed_since, :cancelled, :protected, :parked_since, :writes)",
         named_params! {
             ":account": key.scope.account.as_str(),
             ":region": key.scope.region.as_str(),
@@ -84,8 +92,9 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
             ":blueprint": owned.and_then(|owned| owned.blueprint.as_deref()),
             ":confirmed": owned.is_some_and(|owned| owned.confirmed),
             ":missing_since": owned.and_then(|owned| owned.missing_since).map(stamp),
+            ":disputed_since": owned.and_then(|owned| owned.disputed_since).map(stamp),
             ":cancelled": owned.is_some_and(|owned| owned.cancelled),
-            ":protected": owned.is_some_and(|owned| owned.protected),
+            ":protected": record.protected,
             ":parked_since": record.parked_since.map(stamp),
             ":writes": writes,
         },
@@ -102,14 +111,15 @@ fn record_in(row: &Cells<'_>) -> Result<Record, Fault> {
             blueprint: row.get("blueprint")?,
             confirmed: row.get("confirmed")?,
             missing_since: row.some_time("missing_since")?,
+            disputed_since: row.some_time("disputed_since")?,
             cancelled: row.get("cancelled")?,
-            protected: row.get("protected")?,
         }),
     };
     Ok(Record {
         owned,
         writes: row.parse("writes", |text| serde_json::from_str(text).ok())?,
         parked_since: row.some_time("parked_since")?,
+        protected: row.get("protected")?,
     })
 }
 
@@ -120,11 +130,12 @@ pub(super) struct Open {
     pub(super) answered: bool,
 }
 
-/// The open intent of an image.
-pub(super) fn open(conn: &Connection, key: &ImageKey) -> Result<Option<Open>, Fault> {
-    rows::first(
+/// The open intents of an image, the oldest first.
+pub(super) fn open(conn: &Connection, key: &ImageKey) -> Result<Vec<Open>, Fault> {
+    rows::all(
         conn,
-        "SELECT * FROM open_intents WHERE account = :account AND region = :region AND image = :image",
+        "SELECT * FROM open_intents WHERE account = :account AND region = :region AND image = :image \
+         ORDER BY intent",
         named_params! {
             ":account": key.scope.account.as_str(),
             ":region": key.scope.region.as_str(),
@@ -146,7 +157,7 @@ fn open_in(row: &Cells<'_>) -> Result<Open, Fault> {
     })
 }
 
-/// Opens an intent. The image has none.
+/// Opens an intent.
 pub(super) fn begin(
     conn: &Connection,
     key: &ImageKey,

@@ -46,7 +46,7 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     let holdings = block_on(store.holdings(&scope())).expect("holdings");
     assert_eq!(holdings, before);
     assert_eq!(holdings.images, BTreeMap::from([(image("a"), record)]));
-    let open = holdings.open[&image("b")];
+    let open = holdings.open[&image("b")][0];
     assert_eq!((open.intent, open.saw_opposite), (intent, true));
     assert_eq!(words(&store), ["intent", "outcome", "intent", "outcome"]);
     let reader = Reader::open(dir.path()).expect("a reader");
@@ -91,19 +91,64 @@ fn s19_an_attempt_has_one_outcome_at_most() {
 }
 
 #[test]
-fn s19_a_new_intent_closes_the_older_one_as_without_effect() {
+fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
+    for (answered, left, applied) in [
+        (Answer::NotSent, 1, None),
+        (Answer::Rejected, 1, None),
+        (Answer::Unknown, 2, None),
+        (Answer::Applied, 0, Some(false)),
+        (Answer::AlreadyShared, 0, Some(true)),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = open(dir.path());
+        let attempt = share("a");
+        let first = block_on(store.intent(&attempt)).expect("recorded");
+        block_on(store.outcome(answer(first, &attempt, Answer::Unknown), None)).expect("kept");
+        let second = block_on(store.intent(&attempt)).expect("recorded");
+        block_on(store.outcome(answer(second, &attempt, answered), None)).expect("kept");
+        let holdings = block_on(store.holdings(&scope())).expect("holdings");
+        let open = holdings.open.get(&image("a")).map_or(0, Vec::len);
+        assert_eq!(open, left, "{answered:?}");
+        let entries = block_on(store.history(Query::default())).expect("a history");
+        let resolved = entries.iter().find_map(|entry| match &entry.event {
+            Event::Resolved(resolved) => Some((resolved.intent, resolved.applied)),
+            _ => None,
+        });
+        assert_eq!(
+            resolved,
+            applied.map(|applied| (first, applied)),
+            "{answered:?}"
+        );
+    }
+}
+
+#[test]
+fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let first = block_on(store.intent(&share("a"))).expect("recorded");
-    let second = block_on(store.intent(&share("a"))).expect("recorded");
-    let entries = block_on(store.history(Query::default())).expect("a history");
-    assert_eq!(words(&store), ["intent", "resolved", "intent"]);
-    let Event::Resolved(resolved) = &entries[1].event else {
-        panic!("{:?}", entries[1])
-    };
-    assert_eq!((resolved.intent, resolved.applied), (first, false));
+    block_on(shared(&store, "a"));
     let holdings = block_on(store.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.open[&image("a")].intent, second);
+    let cancel = Attempt {
+        permission: Permission::Cancel,
+        needs_ownership: true,
+        ..share("a")
+    };
+    let under_way = block_on(store.intent(&cancel)).expect("it is ours");
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let released = remarks.release(vec![key("a")], "ann@desk", "by hand");
+    assert_eq!(released.expect("released").len(), 1);
+    let refused = block_on(store.intent(&cancel));
+    assert_eq!(refused, Err(Refused::NotOurs));
+    let mut record = holdings.images[&image("a")].clone();
+    record.acknowledged(Permission::Cancel, None, false, noon());
+    let outcome = answer(under_way, &cancel, Answer::Applied);
+    block_on(store.outcome(outcome, Some(record))).expect("kept");
+    let after = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(
+        after.images[&image("a")].owned,
+        None,
+        "an answer does not undo what a person said"
+    );
 }
 
 #[test]
@@ -113,12 +158,12 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
     block_on(shared(&store, "a"));
     let intent = block_on(store.intent(&share("b"))).expect("recorded");
     block_on(store.holdings(&scope())).expect("holdings");
-    let owned = Owned::adopted("lhbp-2", false, noon());
+    let owned = Owned::adopted("lhbp-2", noon());
     let lessons = vec![
         Lesson {
             image: image("a"),
             record: None,
-            resolved: None,
+            resolved: Vec::new(),
             note: Some(Note::Released("it went away".into())),
         },
         Lesson {
@@ -127,7 +172,7 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
                 owned: Some(owned),
                 ..Record::default()
             }),
-            resolved: Some((intent, true)),
+            resolved: vec![(intent, true)],
             note: None,
         },
     ];
@@ -155,7 +200,7 @@ fn s17_what_changes_nothing_writes_nothing() {
         let same = Lesson {
             image: image("a"),
             record: Some(record),
-            resolved: None,
+            resolved: Vec::new(),
             note: None,
         };
         store.settle(&scope(), vec![same]).await.expect("kept");
@@ -248,7 +293,7 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
     let lesson = Lesson {
         image: image("a"),
         record: Some(record.clone()),
-        resolved: None,
+        resolved: Vec::new(),
         note: Some(Note::Parked("reversed".into())),
     };
     let settle = || block_on(store.settle(&scope(), vec![lesson.clone()]));
@@ -275,7 +320,7 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
 fn people_take_images_in_and_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let owned = Owned::adopted("lhbp-9", false, noon());
+    let owned = Owned::adopted("lhbp-9", noon());
     remarks
         .adopt(
             vec![(key("a"), owned.clone()), (key("b"), owned)],
@@ -310,10 +355,7 @@ fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
     let owned = record.owned.as_mut().expect("ours");
     owned.missing_since = Some(at);
     owned.standing = Standing::Probable;
-    let attempt = Attempt {
-        permission: Permission::Cancel,
-        ..share("a")
-    };
+    let attempt = share("a");
     let intent = block_on(store.intent(&attempt)).expect("recorded");
     let outcome = answer(intent, &attempt, Answer::Applied);
     block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
@@ -325,7 +367,7 @@ fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
     };
     let names = BTreeMap::from([(&attempt.key.image, named)]);
     let seen = crate::observed::Seen::default();
-    let lessons = learn(&holdings, &seen, &names, at + TimeDelta::hours(1));
+    let lessons = learn(&holdings, &seen, &names, 0, at + TimeDelta::hours(1));
     assert!(!lessons.is_empty());
 }
 

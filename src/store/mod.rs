@@ -188,7 +188,6 @@ impl Ledger for Store {
         self.write(move |pen| deeds::intent(pen, &attempt, commit))
             .await
             .map_err(Refused::Failed)?
-            .map_err(Refused::Suspended)
     }
 
     async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {

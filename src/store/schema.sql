@@ -16,6 +16,7 @@ CREATE TABLE images (
     blueprint     TEXT,
     confirmed     INTEGER NOT NULL CHECK (confirmed IN (0, 1)),
     missing_since TEXT,
+    disputed_since TEXT,
     cancelled     INTEGER NOT NULL CHECK (cancelled IN (0, 1)),
     protected     INTEGER NOT NULL CHECK (protected IN (0, 1)),
     parked_since  TEXT,
@@ -34,7 +35,7 @@ CREATE TABLE open_intents (
     at           TEXT NOT NULL,
     saw_opposite INTEGER NOT NULL CHECK (saw_opposite IN (0, 1)),
     answered     INTEGER NOT NULL CHECK (answered IN (0, 1)), -- the outcome `unknown` is in the history
-    PRIMARY KEY (account, region, image)
+    PRIMARY KEY (account, region, image, intent)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE suspensions (

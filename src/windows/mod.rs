@@ -57,7 +57,12 @@ impl Windows {
         Self(windows)
     }
 
-    /// Whether a change of this cause may be made at `at`.
+    /// Whether a change of this cause may be made at `at`, without a word on when it may.
+    pub fn is_open(&self, cause: Cause, at: Timestamp) -> bool {
+        self.closing(cause, at).is_none()
+    }
+
+    /// Whether a change of this cause may be made at `at`; if not, why, and when it may.
     pub fn permits(&self, cause: Cause, at: Timestamp) -> Result<(), Closed> {
         let Some(closing) = self.closing(cause, at) else {
             return Ok(());

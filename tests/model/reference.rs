@@ -23,6 +23,8 @@ pub enum Own {
     Proven,
     /// Its answer was lost.
     Probable,
+    /// It was ours, and now shows as another blueprint.
+    Disputed,
 }
 
 /// All that matters about one image.
@@ -69,6 +71,7 @@ pub enum Why {
     Suspended,
     Parked,
     Probable,
+    Disputed,
     Lost,
     TooMany,
 }
@@ -91,14 +94,17 @@ pub enum Expected {
 type Reason = (Why, bool, fn(&Rules, &Image) -> bool);
 
 /// Reasons that concern one image, in the order in which they are told.
-const REASONS: [Reason; 6] = [
+const REASONS: [Reason; 7] = [
     (Why::Protected, false, |_, i| i.protected && named(i)),
-    (Why::ProtectedBefore, false, |_, i| i.protected && ours(i)),
+    (Why::ProtectedBefore, false, |_, i| i.protected && !named(i)),
     (Why::Partial, false, |rules, _| rules.shares_only),
     (Why::Suspended, true, |_, i| i.suspended),
     (Why::Parked, true, |_, i| i.parked),
     (Why::Probable, false, |rules, i| {
         !named(i) && rules.prune == Prune::Owned && i.own == Own::Probable
+    }),
+    (Why::Disputed, false, |rules, i| {
+        !named(i) && rules.prune == Prune::Owned && i.own == Own::Disputed
     }),
 ];
 

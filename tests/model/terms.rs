@@ -83,6 +83,7 @@ impl Setting {
             Own::No => None,
             Own::Proven => Some(Standing::Acknowledged),
             Own::Probable => Some(Standing::Probable),
+            Own::Disputed => Some(Standing::Adopted),
         };
         let owned = standing.map(|standing| Owned {
             standing,
@@ -90,13 +91,14 @@ impl Setting {
             blueprint: Some("lhbp-1".into()),
             confirmed: image.settled,
             missing_since: None,
+            disputed_since: (image.own == Own::Disputed).then_some(self.now),
             cancelled: false,
-            protected: image.protected,
         });
         let parked_since = image.parked.then_some(self.now);
-        (owned.is_some() || image.parked).then(|| Record {
+        (owned.is_some() || image.parked || image.protected).then(|| Record {
             owned,
             parked_since,
+            protected: image.protected,
             ..Record::default()
         })
     }
@@ -175,6 +177,7 @@ pub fn said(decision: Option<&Decision>) -> Expected {
             Withheld::Suspended(_) => Why::Suspended,
             Withheld::Parked(_) => Why::Parked,
             Withheld::Probable => Why::Probable,
+            Withheld::Disputed => Why::Disputed,
             Withheld::Lost { .. } => Why::Lost,
             Withheld::TooMany(_) => Why::TooMany,
             other => panic!("unexpected reason {other:?}"),

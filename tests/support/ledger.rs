@@ -104,16 +104,18 @@ impl Ledger for Recorded {
         self.writable().map_err(Refused::Failed)?;
         let now = self.now();
         let suspensions = self.suspensions.borrow();
+        let labels = attempt.labels.as_deref();
         if let Some(suspension) = suspensions
             .iter()
-            .find(|suspension| suspension.covers(&attempt.key, &attempt.labels, now))
+            .find(|suspension| suspension.covers(&attempt.key, labels, now))
         {
             return Err(Refused::Suspended(Box::new(suspension.clone())));
         }
         let mut scopes = self.scopes.borrow_mut();
         let holdings = scopes.entry(attempt.key.scope.clone()).or_default();
-        if let Some(open) = holdings.open.remove(&attempt.key.image) {
-            self.resolved(&attempt.key, open.permission, open.intent, false);
+        let record = holdings.images.get(&attempt.key.image);
+        if attempt.needs_ownership && record.is_none_or(|record| record.owned.is_none()) {
+            return Err(Refused::NotOurs);
         }
         let intent = self.event(Event::Intent(Intent {
             key: attempt.key.clone(),
@@ -132,7 +134,8 @@ impl Ledger for Recorded {
             at: now,
             saw_opposite: attempt.saw_opposite,
         };
-        holdings.open.insert(attempt.key.image.clone(), open);
+        let image = attempt.key.image.clone();
+        holdings.open.entry(image).or_default().push(open);
         Ok(intent)
     }
 
@@ -140,7 +143,18 @@ impl Ledger for Recorded {
         self.writable()?;
         let mut scopes = self.scopes.borrow_mut();
         let holdings = scopes.entry(outcome.key.scope.clone()).or_default();
+        let open = holdings.open.entry(outcome.key.image.clone()).or_default();
         if outcome.result != Answer::Unknown {
+            open.retain(|open| open.intent != outcome.intent);
+        }
+        if matches!(outcome.result, Answer::Applied | Answer::AlreadyShared) {
+            for older in open.drain(..) {
+                let shared = outcome.result == Answer::AlreadyShared
+                    && older.permission == outcome.permission;
+                self.resolved(&outcome.key, older.permission, older.intent, shared);
+            }
+        }
+        if open.is_empty() {
             holdings.open.remove(&outcome.key.image);
         }
         if let Some(record) = record {
@@ -159,10 +173,11 @@ impl Ledger for Recorded {
                 scope: scope.clone(),
                 image: lesson.image.clone(),
             };
-            if let (Some((intent, applied)), Some(open)) =
-                (lesson.resolved, holdings.open.get(&lesson.image))
-            {
-                self.resolved(&key, open.permission, intent, applied);
+            for open in holdings.open.get(&lesson.image).into_iter().flatten() {
+                let mut shown = lesson.resolved.iter();
+                if let Some((_, applied)) = shown.find(|(intent, _)| *intent == open.intent) {
+                    self.resolved(&key, open.permission, open.intent, *applied);
+                }
             }
             if let Some(note) = &lesson.note {
                 self.notes.borrow_mut().push((key, note.clone()));
