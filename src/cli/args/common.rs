@@ -1,0 +1,72 @@
+//! What every command takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Flags that every command takes, before or after its name.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub(in crate::cli) struct Common {
+    /// Where sharekeeper keeps its state [default: $XDG_STATE_HOME/sharekeeper]
+    #[arg(long, value_name = "DIR", global = true, env = "SHAREKEEPER_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Form of the result on stdout
+    #[arg(short, long, value_enum, default_value_t = Output::Text, global = true, env = "SHAREKEEPER_OUTPUT")]
+    pub output: Output,
+    /// Form of the log on stderr
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true, env = "SHAREKEEPER_LOG_FORMAT")]
+    pub log_format: LogFormat,
+    /// How much to log
+    #[arg(long, value_enum, default_value_t = LogLevel::Warn, global = true, env = "SHAREKEEPER_LOG_LEVEL")]
+    pub log_level: LogLevel,
+    /// When to colour
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, env = "SHAREKEEPER_COLOR")]
+    pub color: Color,
+}
+
+/// `-o`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Output {
+    /// For people
+    Text,
+    /// One JSON document, on failure too
+    Json,
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(in crate::cli) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// `--log-level`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(in crate::cli) enum LogLevel {
+    /// Nothing
+    Off,
+    /// Only what failed
+    Error,
+    /// And what a person should know
+    Warn,
+    /// And each write
+    Info,
+    /// And each decision
+    Debug,
+    /// And each reply
+    Trace,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(in crate::cli) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}

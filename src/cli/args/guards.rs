@@ -1,0 +1,51 @@
+//! What may be pruned, and what holds it back.
+
+use clap::{Args, ValueEnum};
+
+use crate::plan::{Policy, Prune};
+
+/// What may be pruned, and what holds it back.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Guards")]
+pub(in crate::cli) struct Guards {
+    /// Cancel shared images that no manifest names: none, those that sharekeeper itself shared, or all
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = PruneMode::None, env = "SHAREKEEPER_PRUNE")]
+    pub prune: PruneMode,
+    /// Most images that may be pruned in one account and region; beyond it, none is
+    #[arg(long, value_name = "N", default_value_t = Policy::DEFAULT.max_cancels, env = "SHAREKEEPER_MAX_CANCELS")]
+    pub max_cancels: u32,
+    /// The same in percent of what could be pruned; does not apply to fewer than 10 images
+    #[arg(long, value_name = "P", default_value_t = Policy::DEFAULT.max_cancels_percent, value_parser = clap::value_parser!(u32).range(0..=100), env = "SHAREKEEPER_MAX_CANCELS_PERCENT")]
+    pub max_cancels_percent: u32,
+    /// Go on though N images that sharekeeper shared are no longer shown as shared
+    #[arg(long, value_name = "N", default_value_t = Policy::DEFAULT.accept_lost, env = "SHAREKEEPER_ACCEPT_LOST")]
+    pub accept_lost: u32,
+}
+
+/// `--prune`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum PruneMode {
+    /// Leave them alone
+    None,
+    /// Those that sharekeeper itself shared
+    Owned,
+    /// All of them
+    Exclusive,
+}
+
+impl Guards {
+    /// As the planner takes them.
+    pub(in crate::cli) fn policy(&self) -> Policy {
+        Policy {
+            prune: match self.prune {
+                PruneMode::None => Prune::None,
+                PruneMode::Owned => Prune::Owned,
+                PruneMode::Exclusive => Prune::Exclusive,
+            },
+            max_cancels: self.max_cancels,
+            max_cancels_percent: self.max_cancels_percent,
+            accept_lost: self.accept_lost,
+            shares_only: false,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The command line: what was typed, checked word by word.
+
+mod common;
+mod guards;
+mod inventory;
+mod narrow;
+mod reconcile;
+mod state;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(super) use common::{Color, Common, LogFormat, LogLevel, Output};
+pub(super) use guards::Guards;
+pub(super) use inventory::{AdoptArguments, ImportArguments, ImportBy};
+pub(super) use narrow::{Narrow, NarrowKeys, Target};
+pub(super) use reconcile::{PlanArguments, ReconcileArguments};
+pub(super) use state::{
+    HistoryArguments, HistoryCommand, ResumeArguments, StateArguments, SuspendArguments,
+};
+
+/// All of it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sharekeeper",
+    version,
+    about = "Makes the share state of CVM custom images in Tencent Cloud Lighthouse match YAML manifests",
+    after_help = EXIT_STATUS,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0    done, and everything is in the desired state
+  1    error: manifests, credentials, state or API; nothing was decided on it
+  2    `plan --detailed-exitcode`: there are changes
+  3    a guard withheld changes
+  4    `reconcile` finished, but some images are not in the desired state
+  5    the saved plan is stale; nothing was done
+  64   usage
+  130  stopped by SIGINT, 143 by SIGTERM, after calls in flight settled
+
+Try it without a cloud account:
+  sharekeeper reconcile manifests --sim";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check manifests; needs no network and no credentials
+    Validate(Paths),
+    /// Show what `reconcile` would do; cannot write
+    Plan(PlanArguments),
+    /// Bring images into their desired state, then exit
+    Reconcile(ReconcileArguments),
+    /// Write manifests of what is shared now, so that the first plan after it is empty
+    Import(ImportArguments),
+    /// Take images into the inventory, as if sharekeeper had shared them itself
+    Adopt(AdoptArguments),
+    /// Show what is ours, suspended, parked or unresolved; reads the state directory only
+    Status(StateArguments),
+    /// Show what was tried, and what came of it
+    History(HistoryArguments),
+    /// Leave images alone, for a reason, until further notice
+    Suspend(SuspendArguments),
+    /// End a suspension, or let parked images be reconciled again
+    Resume(ResumeArguments),
+    /// Run a local simulator of the API
+    Sim(SimArguments),
+    /// Print the JSON Schema of manifests
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Where the manifests are.
+#[derive(Debug, Args)]
+pub(super) struct Paths {
+    /// Manifest files, or directories that hold `*.yaml` and `*.yml`
+    #[arg(value_name = "PATH", default_value = "manifests", env = "SHAREKEEPER_PATH", value_delimiter = None)]
+    pub paths: Vec<PathBuf>,
+}
+
+/// `sim`.
+#[derive(Debug, Args)]
+pub(super) struct SimArguments {
+    /// Address to listen on
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:7980",
+        env = "SHAREKEEPER_LISTEN"
+    )]
+    pub listen: std::net::SocketAddr,
+    /// Images, faults, latency and limits, as YAML
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_WORLD")]
+    pub world: Option<PathBuf>,
+    /// Seed of the dice for faults and latency
+    #[arg(long, value_name = "N", env = "SHAREKEEPER_SEED")]
+    pub seed: Option<u64>,
+}

@@ -1,0 +1,62 @@
+//! `plan` and `reconcile`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use super::{Guards, Paths, Target};
+
+/// Some weeks of a busy account; a hundred megabytes at most.
+const DEFAULT_HISTORY_MAX: u64 = 100_000;
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PlanArguments {
+    #[command(flatten)]
+    pub paths: Paths,
+    /// Exit with 2 if there are changes
+    #[arg(long, env = "SHAREKEEPER_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
+    pub detailed_exitcode: bool,
+    /// Save the plan, for `reconcile --plan FILE`
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_OUT")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub guards: Guards,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `reconcile`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ReconcileArguments {
+    #[command(flatten)]
+    pub paths: Paths,
+    /// Do exactly what this saved plan says, or nothing if it is stale
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
+    pub timeout: Duration,
+    /// Go on with the files that have no error; nothing is cancelled then
+    #[arg(long, conflicts_with = "plan", env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
+    pub partial_ok: bool,
+    /// Entries that the history keeps
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, env = "SHAREKEEPER_HISTORY_MAX")]
+    pub history_max: u64,
+    #[command(flatten)]
+    pub guards: Guards,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a duration is written like `90s`, `10m` or `1h 30m`"))?;
+    if duration.is_zero() {
+        Err("a timeout of nothing leaves no time for a call".into())
+    } else {
+        Ok(duration)
+    }
+}
