@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::args::{Common, PlanArguments};
@@ -46,7 +47,7 @@ pub(super) async fn run(
             output::warn("the plan was not saved: a part of it could not be made");
         }
     }
-    output::print(common.output, &document, &document.text())?;
+    output::print(common.output, &document, document.text())?;
     Ok(document.exit_code())
 }
 
@@ -61,20 +62,32 @@ fn save(file: &Path, work: &Work, scopes: &[ScopeOutcome]) -> Result<(), Failure
         work.commit.clone(),
         state::now(),
     );
-    let beside = file.with_added_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&beside, saved.text())
-        .and_then(|()| fs::rename(&beside, file))
-        .map_err(|error| {
-            Failure::new(format_args!(
-                "cannot save the plan to {}: {error}",
-                file.display()
-            ))
-        })?;
+    put(file, &saved.text()).map_err(|error| {
+        Failure::new(format_args!(
+            "cannot save the plan to {}: {error}",
+            file.display()
+        ))
+    })?;
     output::note(format_args!(
         "saved: `sharekeeper reconcile --plan {}` does exactly this, or refuses if anything has moved",
         file.display()
     ));
     Ok(())
+}
+
+/// A file is replaced whole or not at all. What is no file, such as `/dev/stdout`, is written to.
+fn put(file: &Path, text: &str) -> io::Result<()> {
+    if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        return fs::write(file, text);
+    }
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    fs::write(&beside, text)
+        .and_then(|()| fs::rename(&beside, file))
+        .inspect_err(|_| {
+            // The error that led here is the one to tell.
+            let _ = fs::remove_file(&beside);
+        })
 }
 
 fn cost<H: Host>(
