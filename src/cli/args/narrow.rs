@@ -10,6 +10,7 @@ use crate::model::{
 
 /// Which API, and which part of the manifests.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Where to work")]
 pub(in crate::cli) struct Target {
     /// Access point; may hold `{region}`; plain http only to loopback hosts
     #[arg(long, value_name = "URL", value_parser = endpoint, env = "SHAREKEEPER_ENDPOINT")]

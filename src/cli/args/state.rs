@@ -10,8 +10,9 @@ use crate::model::Timestamp;
 
 /// Commands that only look at the state directory.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Where to work")]
 pub(in crate::cli) struct StateArguments {
-    /// The state of the simulator inside the process (`--sim`)
+    /// Use the state of `plan --sim` and `reconcile --sim`, which is kept apart
     #[arg(long, env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
     pub sim: bool,
 }
