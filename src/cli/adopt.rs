@@ -18,7 +18,7 @@ use crate::store::Reader;
 
 /// `adopt`: takes shared images into the inventory, or lets images go from it.
 pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u8, Failure> {
-    let selector = arguments.target.narrow.selector();
+    let selector = arguments.narrow.selector();
     if selector.is_all() && !arguments.all {
         return Err(Failure::new(
             "say which images: `--image`, `--region`, `--account` or `-l`; or `--all` that manifests name",

@@ -23,12 +23,7 @@ pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<
         Ok(desired) => desired,
         Err(exit) => return Ok(exit.code()),
     };
-    let selector = arguments.target.narrow.selector();
-    if !selector.labels.is_empty() {
-        return Err(Failure::new(
-            "`-l` picks by labels, which images have only once a manifest names them; use --account, --region or --image",
-        ));
-    }
+    let selector = arguments.narrow.selector();
     let directory = state::directory(common, arguments.target.sim)?;
     if arguments.target.sim_reset {
         simulated::reset(&directory)?;

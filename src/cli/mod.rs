@@ -59,14 +59,14 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
             block_on(async { Ok(validate::run(paths, output).await?.code()) })
         }
         Command::Plan(arguments) => block_on(async {
-            let (paths, narrow) = (&arguments.paths, &arguments.target.narrow);
+            let (paths, narrow) = (&arguments.paths, &arguments.narrow);
             match Work::load(paths, narrow, &arguments.guards, false, output).await? {
                 Ok(work) => plan::run(arguments, &work, common).await,
                 Err(exit) => Ok(exit.code()),
             }
         }),
         Command::Reconcile(arguments) => block_on(async {
-            let (paths, narrow) = (&arguments.paths, &arguments.target.narrow);
+            let (paths, narrow) = (&arguments.paths, &arguments.narrow);
             let partial_ok = arguments.partial_ok;
             match Work::load(paths, narrow, &arguments.guards, partial_ok, output).await? {
                 Ok(mut work) => reconcile::run(arguments, &mut work, common, stderr).await,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
-use super::{Paths, Target};
+use super::{Narrow, NarrowKeys, Paths, Target};
 
 /// `import`.
 #[derive(Debug, Args)]
@@ -20,6 +20,9 @@ pub(in crate::cli) struct ImportArguments {
     pub by: ImportBy,
     #[command(flatten)]
     pub target: Target,
+    // Images have labels only once a manifest names them.
+    #[command(flatten)]
+    pub narrow: NarrowKeys,
 }
 
 /// `import --by`.
@@ -47,4 +50,6 @@ pub(in crate::cli) struct AdoptArguments {
     pub dry_run: bool,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub narrow: Narrow,
 }

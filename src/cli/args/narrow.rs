@@ -8,7 +8,7 @@ use crate::model::{
     Region, Selector,
 };
 
-/// Which API, and which part of the manifests.
+/// Which API.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where to work")]
 pub(in crate::cli) struct Target {
@@ -21,8 +21,6 @@ pub(in crate::cli) struct Target {
     /// Begin the simulator's world anew
     #[arg(long, requires = "sim", env = "SHAREKEEPER_SIM_RESET", value_parser = FalseyValueParser::new())]
     pub sim_reset: bool,
-    #[command(flatten)]
-    pub narrow: Narrow,
 }
 
 /// Narrows the scope; given twice, either may hold.

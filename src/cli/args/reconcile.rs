@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::{Guards, Paths, Target};
+use super::{Guards, Narrow, Paths, Target};
 
 /// Some weeks of a busy account; a hundred megabytes at most.
 const DEFAULT_HISTORY_MAX: u64 = 100_000;
@@ -26,6 +26,8 @@ pub(in crate::cli) struct PlanArguments {
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub narrow: Narrow,
 }
 
 /// `reconcile`.
@@ -49,6 +51,8 @@ pub(in crate::cli) struct ReconcileArguments {
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub narrow: Narrow,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
