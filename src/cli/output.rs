@@ -23,6 +23,14 @@ impl Failure {
         }
     }
 
+    /// Exit status 64: the command line asks for what cannot be.
+    pub(super) fn usage(message: impl std::fmt::Display) -> Self {
+        Self {
+            exit: ExitStatus::Usage,
+            ..Self::new(message)
+        }
+    }
+
     /// The error and what caused it, on one line.
     pub(super) fn from_error(error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();

@@ -14,7 +14,7 @@ use crate::api::{ReadClient, Shared, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::Clock;
 use crate::model::AccountName;
-use crate::plan::SavedPlan;
+use crate::plan::{Policy, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument};
 use crate::store::Store;
 
@@ -32,6 +32,7 @@ pub(super) async fn run(
         None => None,
     };
     if let Some(saved) = &saved {
+        agree(saved, work)?;
         work.selector = saved.selector.clone();
         work.policy = saved.policy();
     }
@@ -64,6 +65,24 @@ pub(super) async fn run(
     };
     store.close().map_err(Failure::new)?;
     Ok(code)
+}
+
+/// A saved plan has a selection and bounds of its own. Flags that say otherwise are not passed over in silence: whoever
+/// gave them takes them for the bounds of what is about to happen.
+fn agree(saved: &SavedPlan, work: &Work) -> Result<(), Failure> {
+    if !work.selector.is_all() && work.selector != saved.selector {
+        return Err(Failure::usage(format_args!(
+            "the saved plan was made for {}, and the flags pick {}; leave them out, or make a plan with them",
+            saved.selector, work.selector
+        )));
+    }
+    if work.policy != Policy::DEFAULT && work.policy != saved.policy() {
+        return Err(Failure::usage(
+            "the saved plan was made with other `--prune`, `--max-cancels`, `--max-cancels-percent` or `--accept-lost`; \
+             leave them out, or make a plan with them",
+        ));
+    }
+    Ok(())
 }
 
 /// How it ended.
