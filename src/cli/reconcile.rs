@@ -102,6 +102,7 @@ async fn carry_out(
 ) -> Result<Done, Failure> {
     let started = shared.host.moment();
     let licenses = saved.as_ref().map(SavedPlan::licenses);
+    let mut looked = Vec::new();
     if let Some(saved) = &saved {
         let now = engine::preview(&clients, store, &work.task(None)).await;
         if let Some(unseen) = now.iter().find_map(|scope| scope.plan.unseen()) {
@@ -113,13 +114,14 @@ async fn carry_out(
         if !moved.is_empty() {
             return Ok(Done::Stale(StaleDocument::new(moved)));
         }
+        looked = now;
     }
     let accounts = clients
         .into_iter()
         .map(|(name, client)| (name, WriteClient::new(client)))
         .collect();
     let (stop, progress) = (Stop::default(), Progress::new(stderr));
-    let scopes = {
+    let mut scopes = {
         let engine = Engine {
             accounts: &accounts,
             ledger: store,
@@ -138,6 +140,11 @@ async fn carry_out(
             }
         }
     };
+    // Where the plan has nothing to do, the look before tells how things stand: what is withheld or blocked there is not
+    // as desired either.
+    looked.retain(|look| scopes.iter().all(|run| run.plan.scope != look.plan.scope));
+    scopes.append(&mut looked);
+    scopes.sort_by(|a, b| a.plan.scope.cmp(&b.plan.scope));
     let calls = &shared.calls;
     let ending = Ending {
         stopped: stop.reason(),
