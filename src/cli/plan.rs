@@ -42,7 +42,7 @@ pub(super) async fn run(
     }
     if let Some(file) = &arguments.out {
         if document.is_complete() {
-            save(file, work, &scopes)?;
+            save(file, arguments, work, &scopes)?;
         } else {
             output::warn("the plan was not saved: a part of it could not be made");
         }
@@ -52,7 +52,12 @@ pub(super) async fn run(
 }
 
 /// Writes the plan to a file, whole or not at all.
-fn save(file: &Path, work: &Work, scopes: &[ScopeOutcome]) -> Result<(), Failure> {
+fn save(
+    file: &Path,
+    arguments: &PlanArguments,
+    work: &Work,
+    scopes: &[ScopeOutcome],
+) -> Result<(), Failure> {
     let plans = scopes.iter().map(|scope| &scope.plan);
     let saved = SavedPlan::new(
         plans,
@@ -68,9 +73,12 @@ fn save(file: &Path, work: &Work, scopes: &[ScopeOutcome]) -> Result<(), Failure
             file.display()
         ))
     })?;
+    let paths = arguments.paths.paths.iter();
+    let paths: String = paths.map(|path| format!(" {}", path.display())).collect();
     output::note(format_args!(
-        "saved: `sharekeeper reconcile --plan {}` does exactly this, or refuses if anything has moved",
-        file.display()
+        "saved: `sharekeeper reconcile{paths} --plan {}{}` does exactly this, or refuses if anything has moved",
+        file.display(),
+        if arguments.target.sim { " --sim" } else { "" },
     ));
     Ok(())
 }

@@ -108,7 +108,7 @@ impl Work {
         let scopes: Vec<_> = orphans.iter().map(|(scope, _)| scope.to_string()).collect();
         Ok(Some(format!(
             "{} that sharekeeper shared are left alone, because no manifest names their account and region any longer: {}; \
-             to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release`",
+             to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release` with their `--account` and `--region`",
             plural(images, "image"),
             scopes.join(", ")
         )))
