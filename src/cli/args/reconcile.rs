@@ -44,8 +44,8 @@ pub(in crate::cli) struct ReconcileArguments {
     /// Go on with the files that have no error; nothing is cancelled then
     #[arg(long, conflicts_with = "plan", env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
     pub partial_ok: bool,
-    /// Entries that the history keeps
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, env = "SHAREKEEPER_HISTORY_MAX")]
+    /// Entries that the history keeps, the newest
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, value_parser = history_max, env = "SHAREKEEPER_HISTORY_MAX")]
     pub history_max: u64,
     #[command(flatten)]
     pub guards: Guards,
@@ -62,5 +62,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         Err("a timeout of nothing leaves no time for a call".into())
     } else {
         Ok(duration)
+    }
+}
+
+/// None at all is no history. Who writes 0 may mean "without limit", and would lose it.
+fn history_max(text: &str) -> Result<u64, &'static str> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number from 1 on; to keep it all, give one that is never reached"),
+        Ok(entries) => Ok(entries),
     }
 }
