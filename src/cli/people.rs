@@ -109,22 +109,24 @@ pub(super) async fn resume(arguments: &ResumeArguments, common: &Common) -> Resu
     let directory = state::directory(common, arguments.state.sim)?;
     let reader = state::read(&directory)?;
     let selector = arguments.narrow.selector();
-    let ending = ending(arguments, &selector, &reader)?;
-    let mut remarks = state::remark(&directory, "resume")?;
-    let by = state::by();
-    let ended = remarks.resume(&ending, &by).map_err(Failure::new)?;
+    let all = parked(&reader, &Selector::default()).await?.len() as u64;
     let keys = if arguments.all || !selector.is_all() {
         parked(&reader, &selector).await?
     } else {
         Vec::new()
     };
+    let ids = ending(arguments, &selector, &reader)?;
+    // Before the state is opened to write, which would make one where there is none.
+    if ids.is_empty() && keys.is_empty() {
+        return Err(Failure::new(nothing_to_resume(&selector, all)));
+    }
+    let mut remarks = state::remark(&directory, "resume")?;
+    let by = state::by();
+    let ended = remarks
+        .resume(&Ending::Ids(ids), &by)
+        .map_err(Failure::new)?;
     let keys = keys.into_iter().map(|parked| parked.key).collect();
     let unparked = remarks.unpark(keys, &by, "resumed").map_err(Failure::new)?;
-    if ended.is_empty() && unparked.is_empty() {
-        return Err(Failure::new(
-            "nothing of the kind is suspended or parked; `sharekeeper status` shows what is",
-        ));
-    }
     let mut text = String::new();
     for suspension in &ended {
         text.push_str(&format!(
@@ -150,30 +152,52 @@ fn ending(
     arguments: &ResumeArguments,
     selector: &Selector,
     reader: &Reader,
-) -> Result<Ending, Failure> {
-    if arguments.all && selector.is_all() {
-        return Ok(Ending::All);
-    }
+) -> Result<Vec<u64>, Failure> {
+    let now = state::now();
+    let mut suspensions = reader.summary().map_err(Failure::new)?.suspensions;
+    suspensions.retain(|suspension| suspension.until.is_none_or(|until| now < until));
     if !arguments.ids.is_empty() {
-        return Ok(Ending::Ids(arguments.ids.clone()));
+        let known = |id: &&u64| suspensions.iter().any(|suspension| suspension.id == **id);
+        return match arguments.ids.iter().find(|id| !known(id)) {
+            Some(id) => Err(Failure::new(format_args!(
+                "no suspension {id} is in force, so nothing was ended; `sharekeeper status` shows which are"
+            ))),
+            None => Ok(arguments.ids.clone()),
+        };
     }
     if !selector.is_all() {
-        return Ok(Ending::Selector(selector.clone()));
+        suspensions.retain(|suspension| suspension.selector == *selector);
+    } else if !arguments.all && suspensions.len() > 1 {
+        let each: Vec<_> = suspensions
+            .iter()
+            .map(|suspension| format!("{} ({})", suspension.id, suspension.reason))
+            .collect();
+        return Err(Failure::new(format_args!(
+            "there are {}: {}; say which, or `--all`",
+            plural(suspensions.len() as u64, "suspension"),
+            each.join(", ")
+        )));
     }
-    let suspensions = reader.summary().map_err(Failure::new)?.suspensions;
-    match suspensions.as_slice() {
-        [] | [_] => Ok(Ending::All),
-        many => {
-            let ids: Vec<_> = many
-                .iter()
-                .map(|suspension| format!("{} ({})", suspension.id, suspension.reason))
-                .collect();
-            Err(Failure::new(format_args!(
-                "there are {}: {}; say which, or `--all`",
-                plural(many.len() as u64, "suspension"),
-                ids.join(", ")
-            )))
-        }
+    Ok(suspensions.iter().map(|suspension| suspension.id).collect())
+}
+
+fn nothing_to_resume(selector: &Selector, parked: u64) -> String {
+    if !selector.is_all() {
+        return format!(
+            "no suspension is of just this ({selector}), and nothing of it is parked; a suspension ends as a whole, by the \
+             number that `sharekeeper status` shows"
+        );
+    }
+    match parked {
+        0 => "nothing is suspended or parked".into(),
+        count => format!(
+            "nothing is suspended; {} parked: say which with `--image`, or `--all`",
+            if count == 1 {
+                "1 image is".into()
+            } else {
+                format!("{count} images are")
+            }
+        ),
     }
 }
 

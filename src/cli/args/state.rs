@@ -70,7 +70,7 @@ pub(in crate::cli) struct SuspendArguments {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResumeArguments {
     /// Suspensions to end, by the number that `status` shows
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = id)]
     pub ids: Vec<u64>,
     /// End every suspension, and let every parked image be reconciled again
     #[arg(long, env = "SHAREKEEPER_ALL", value_parser = FalseyValueParser::new())]
@@ -127,4 +127,9 @@ fn reason(text: &str) -> Result<String, &'static str> {
         1..=CHARS_MAX => Ok(crate::words::safe(text)),
         _ => Err("no longer than 200 characters; link to the rest"),
     }
+}
+
+fn id(text: &str) -> Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "a suspension is ended by its number, as `sharekeeper status` shows it")
 }
