@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
@@ -10,7 +10,7 @@ use crate::api::ReadClient;
 use crate::desired::Desired;
 use crate::host::{Host, Recall};
 use crate::inventory::{Holdings, Owned, Standing};
-use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector};
+use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
 use crate::observe;
 use crate::observed::{Observation, Seen};
 use crate::report::{AdoptDocument, Adopted};
@@ -20,8 +20,8 @@ use crate::store::Reader;
 pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u8, Failure> {
     let selector = arguments.narrow.selector();
     if selector.is_all() && !arguments.all {
-        return Err(Failure::new(
-            "say which images: `--image`, `--region`, `--account` or `-l`; or `--all` that manifests name",
+        return Err(Failure::usage(
+            "say which images: `--image`, `--region`, `--account` or `-l`; or `--all` for every one",
         ));
     }
     let desired = match validate::load(&arguments.paths, common.output).await? {
@@ -38,12 +38,18 @@ pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u
         if !arguments.dry_run && !released.is_empty() {
             let keys = released.clone();
             state::remark(&directory, "adopt --release")?
-                .release(keys, &state::by(), "released")
+                .release(keys, &state::by(), "`sharekeeper adopt --release`")
                 .map_err(Failure::new)?;
         }
         AdoptDocument::released(released, arguments.dry_run)
     } else {
         let accounts = connect::accounts(&desired, &selector);
+        if accounts.is_empty() {
+            return Err(Failure::new(format_args!(
+                "the manifests name nothing of {selector}, so there is nothing to adopt; name the image, or another one in \
+                 that account and region, first"
+            )));
+        }
         let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
         let shared = session::shared()?;
         let clients = session.clients(&shared);
@@ -57,7 +63,7 @@ pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u
         let adopted = adopted.collect();
         if !arguments.dry_run && !found.adoptable.is_empty() {
             state::remark(&directory, "adopt")?
-                .adopt(found.adoptable, &state::by(), "adopted")
+                .adopt(found.adoptable, &state::by(), "`sharekeeper adopt`")
                 .map_err(Failure::new)?;
         }
         AdoptDocument::adopted(adopted, found.not_shared, found.unseen, arguments.dry_run)
@@ -76,10 +82,7 @@ async fn owned(
     for scope in reader.summary().map_err(Failure::new)?.scopes.into_keys() {
         let holdings = reader.holdings(&scope).await.map_err(Failure::new)?;
         for (image, record) in holdings.images {
-            let key = ImageKey {
-                scope: scope.clone(),
-                image,
-            };
+            let key = key(&scope, &image);
             let none = Labels::new();
             let labels = desired
                 .images
@@ -116,6 +119,9 @@ async fn survey<H: Host>(
         })
     });
     let mut found = Found::default();
+    // An image that no manifest names is adopted only by its id: to have it pruned may be the very purpose. It need not
+    // be everywhere.
+    let (mut placed, mut absent) = (BTreeSet::new(), Vec::new());
     for (scope, wanted, observation) in join_all(looks).await {
         let seen = match observation {
             Observation::Seen(seen) => seen,
@@ -126,34 +132,57 @@ async fn survey<H: Host>(
             }
         };
         let holdings = reader.holdings(scope).await.map_err(Failure::new)?;
-        let named = wanted.images.keys().copied();
-        // An image that no manifest names is adopted only by its id: to have it pruned may be the very purpose.
-        let unnamed = selector.images.iter().filter(|image| !wanted.names(image));
-        for image in named.chain(unnamed) {
-            found.judge(scope, image, &seen, &holdings);
+        for (&image, named) in &wanted.images {
+            placed.insert(image);
+            let there = found.take(scope, image, &seen, &holdings);
+            let meant = named.intent.at(state::now()).0 == ShareState::Shared
+                || selector.images.contains(image);
+            if !there && meant {
+                found.not_shared.push(key(scope, image));
+            }
+        }
+        for image in selector.images.iter().filter(|image| !wanted.names(image)) {
+            if found.take(scope, image, &seen, &holdings) {
+                placed.insert(image);
+            } else {
+                absent.push(key(scope, image));
+            }
         }
     }
+    absent.retain(|key| !placed.contains(&key.image));
+    found.not_shared.append(&mut absent);
+    found.not_shared.sort();
     Ok(found)
 }
 
+fn key(scope: &Scope, image: &ImageId) -> ImageKey {
+    ImageKey {
+        scope: scope.clone(),
+        image: image.clone(),
+    }
+}
+
 impl Found {
-    fn judge(&mut self, scope: &Scope, image: &ImageId, seen: &Seen, holdings: &Holdings) {
-        let key = ImageKey {
-            scope: scope.clone(),
-            image: image.clone(),
-        };
-        let standing = holdings
-            .images
-            .get(image)
+    /// Takes the image, if it is shared and not ours already; false if there is nothing to take.
+    fn take(
+        &mut self,
+        scope: &Scope,
+        image: &ImageId,
+        seen: &Seen,
+        holdings: &Holdings,
+    ) -> bool {
+        let record = holdings.images.get(image);
+        let standing = record
             .and_then(|record| record.owned.as_ref())
             .map(|owned| owned.standing);
         match (seen.shared.get(image), standing) {
-            (_, Some(Standing::Acknowledged | Standing::Adopted)) => {}
+            (_, Some(Standing::Acknowledged | Standing::Adopted)) => true,
             (Some(blueprint), _) => {
                 let owned = Owned::adopted(&blueprint.id, state::now());
-                self.adoptable.push((key, owned));
+                self.adoptable.push((key(scope, image), owned));
+                true
             }
-            (None, _) => self.not_shared.push(key),
+            (None, _) => false,
         }
     }
 }

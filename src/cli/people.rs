@@ -126,7 +126,9 @@ pub(super) async fn resume(arguments: &ResumeArguments, common: &Common) -> Resu
         .resume(&Ending::Ids(ids), &by)
         .map_err(Failure::new)?;
     let keys = keys.into_iter().map(|parked| parked.key).collect();
-    let unparked = remarks.unpark(keys, &by, "resumed").map_err(Failure::new)?;
+    let unparked = remarks
+        .unpark(keys, &by, "`sharekeeper resume`")
+        .map_err(Failure::new)?;
     let mut text = String::new();
     for suspension in &ended {
         text.push_str(&format!(

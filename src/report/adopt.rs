@@ -20,6 +20,8 @@ pub struct AdoptDocument {
     not_shared: Vec<ImageKey>,
     /// Scopes that could not be read.
     unseen: Vec<String>,
+    #[serde(skip)]
+    releases: bool,
 }
 
 /// An image that was taken into the inventory.
@@ -40,11 +42,10 @@ impl AdoptDocument {
         unseen: Vec<String>,
         dry_run: bool,
     ) -> Self {
-        let complete = not_shared.is_empty() && unseen.is_empty();
-        let exit = if complete {
-            ExitStatus::Done
-        } else {
-            ExitStatus::Incomplete
+        let exit = match (unseen.is_empty(), not_shared.is_empty()) {
+            (true, true) => ExitStatus::Done,
+            (false, true) if adopted.is_empty() => ExitStatus::Error,
+            _ => ExitStatus::Incomplete,
         };
         Self {
             format_version: FORMAT_VERSION,
@@ -54,6 +55,7 @@ impl AdoptDocument {
             released: Vec::new(),
             not_shared,
             unseen,
+            releases: false,
         }
     }
 
@@ -61,6 +63,7 @@ impl AdoptDocument {
     pub fn released(released: Vec<ImageKey>, dry_run: bool) -> Self {
         Self {
             released,
+            releases: true,
             ..Self::adopted(Vec::new(), Vec::new(), Vec::new(), dry_run)
         }
     }
@@ -87,21 +90,20 @@ impl AdoptDocument {
             let _ = writeln!(text, "! {scope} could not be read");
         }
         let count = (self.adopted.len() + self.released.len()) as u64;
-        let (images, head) = (
-            plural(count, "image"),
-            if self.dry_run { "would be " } else { "" },
-        );
-        let _ = match (count, self.released.is_empty()) {
-            (0, _) => writeln!(text, "Nothing to do."),
-            (_, true) => writeln!(
-                text,
-                "{images} {head}adopted: `--prune owned` cancels what no manifest names any longer."
-            ),
-            (_, false) => writeln!(
-                text,
-                "{images} {head}released: still shared, and no longer pruned."
+        let images = plural(count, "image");
+        let would = if self.dry_run { "would be " } else { "" };
+        let sum = match (count, self.releases, self.exit_code == 0) {
+            (0, true, _) => "Nothing to release: none of it is ours.".into(),
+            (0, false, true) => "Nothing to adopt: what is shared of it is ours already.".into(),
+            (0, false, false) => "Nothing was adopted.".into(),
+            (_, true, _) => {
+                format!("{images} {would}released: still shared, and no longer pruned.")
+            }
+            (_, false, _) => format!(
+                "{images} {would}adopted: `--prune owned` cancels what no manifest names any longer."
             ),
         };
+        let _ = writeln!(text, "{sum}");
         text
     }
 }
