@@ -118,9 +118,12 @@ fn write(
                 scope: scope.clone(),
                 image,
             };
+            if !selector.matches(&key, &Labels::new()) {
+                continue;
+            }
             if desired.images.contains_key(&key) {
                 named_already += 1;
-            } else if selector.matches(&key, &Labels::new()) {
+            } else {
                 images.insert(key.image, blueprint.name);
             }
         }
@@ -180,6 +183,12 @@ fn write_files(
                 &"it is there already; move it away, or write elsewhere with `--out DIR`",
             ));
         }
+    }
+    if out.is_file() {
+        return Err(failure(
+            out,
+            &"it is a file, and import writes into a directory; give one with `--out DIR`",
+        ));
     }
     if !files.is_empty() {
         fs::create_dir_all(out).map_err(|error| failure(out, &error))?;

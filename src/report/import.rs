@@ -71,11 +71,26 @@ impl ImportDocument {
             let images = plural(self.named_already as u64, "shared image");
             text.push_str(&format!("{images} named by manifests already\n"));
         }
-        if self.files.is_empty() && self.unseen.is_empty() {
-            text.push_str("Nothing to import: no shared image that no manifest names.\n");
-        } else if !self.files.is_empty() {
+        let unseen = self.unseen.len() as u64;
+        if unseen > 0 {
+            let whole = if self.files.is_empty() {
+                "Nothing was written"
+            } else {
+                "This is not all"
+            };
+            text.push_str(&format!(
+                "{whole}: {} could not be read.\n",
+                plural(unseen, "region")
+            ));
+        } else if self.files.is_empty() {
+            text.push_str(match self.named_already {
+                0 => "Nothing to import: no image is shared there.\n",
+                _ => "Nothing to import: manifests name every shared image.\n",
+            });
+        }
+        if !self.files.is_empty() {
             text.push_str(
-                "The first plan with these is empty. To let `--prune owned` cancel them one day, `sharekeeper adopt` them.\n",
+                "The first plan with these is empty. To let `--prune owned` cancel them one day, `sharekeeper adopt --all`.\n",
             );
         }
         text
