@@ -50,10 +50,22 @@ pub(super) fn history(arguments: &HistoryArguments, common: &Common) -> Result<u
         images,
         since: arguments.since.map(|when| when.ago(now)),
         until: arguments.until.map(|when| when.ago(now)),
-        limit: (arguments.limit > 0).then_some(arguments.limit),
         ..Query::default()
     };
-    let document = HistoryDocument::new(reader.history(&query).map_err(Failure::new)?);
+    let narrowed = query != Query::default();
+    let limit = arguments.limit;
+    let mut entries = reader
+        .history(&Query {
+            // One more tells whether there are more.
+            limit: (limit > 0).then(|| limit.saturating_add(1)),
+            ..query
+        })
+        .map_err(Failure::new)?;
+    let truncated = limit > 0 && entries.len() > limit;
+    if truncated {
+        entries.remove(0);
+    }
+    let document = HistoryDocument::new(entries, truncated, narrowed);
     output::print(common.output, &document, &document.text())?;
     Ok(ExitStatus::Done.code())
 }

@@ -6,7 +6,7 @@ use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::history::{Answer, Entry, Event};
 use crate::store::Verdict;
-use crate::words::{plural, safe};
+use crate::words::safe;
 
 /// What `history -o json` prints.
 #[derive(Debug, Serialize)]
@@ -14,41 +14,58 @@ pub struct HistoryDocument {
     format_version: u32,
     exit_code: u8,
     entries: Vec<Entry>,
+    /// Older entries fit too, and are beyond `--limit`.
+    truncated: bool,
+    #[serde(skip)]
+    narrowed: bool,
 }
 
 impl HistoryDocument {
-    /// Shows `entries` in their order.
-    pub fn new(entries: Vec<Entry>) -> Self {
+    /// Shows `entries` in their order. `truncated`: older ones were left out; `narrowed`: not all were asked for.
+    pub fn new(entries: Vec<Entry>, truncated: bool, narrowed: bool) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done.code(),
             entries,
+            truncated,
+            narrowed,
         }
     }
 
     /// A line for each entry.
     pub fn text(&self) -> String {
         if self.entries.is_empty() {
-            return "Nothing is recorded.\n".into();
+            let what = if self.narrowed {
+                "Nothing that fits is recorded."
+            } else {
+                "Nothing is recorded."
+            };
+            return format!("{what}\n");
         }
         let mut text = String::new();
+        if self.truncated {
+            text.push_str("Older entries are left out; `--limit 0` shows all.\n");
+        }
+        let key = |entry: &Entry| entry.event.key().map(ToString::to_string);
+        let keys = self.entries.iter().filter_map(key);
+        let width = keys.map(|key| key.len()).max().unwrap_or(0);
         for entry in &self.entries {
             let at = entry.at.format("%Y-%m-%dT%H:%M:%SZ");
             let what = safe(&line(&entry.event));
-            let key = entry
-                .event
-                .key()
-                .map(|key| format!("{key}  "))
+            let key = key(entry)
+                .map(|key| heading(format_args!("{key:<width$}  ")))
                 .unwrap_or_default();
-            let _ = writeln!(
-                text,
-                "{:>6}  {}  {}{what}",
-                entry.seq,
-                dim(at),
-                heading(key)
-            );
+            let _ = writeln!(text, "{:>6}  {}  {key}{what}", entry.seq, dim(at));
         }
         text
+    }
+}
+
+/// `1 entry`, `2 entries`.
+pub(super) fn entries(count: u64) -> String {
+    match count {
+        1 => "1 entry".into(),
+        count => format!("{count} entries"),
     }
 }
 
@@ -89,7 +106,7 @@ fn line(event: &Event) -> String {
             ];
             let details: String = details.into_iter().flatten().collect();
             format!(
-                "{} {result}{details} (of {})",
+                "{} {result}{details} (for entry {})",
                 outcome.permission.as_str(),
                 outcome.intent.0
             )
@@ -97,7 +114,7 @@ fn line(event: &Event) -> String {
         Event::Resolved(resolved) => {
             let what = if resolved.applied { "had" } else { "had not" };
             format!(
-                "{} {what} taken effect, as an observation shows (of {})",
+                "{} {what} taken effect, as an observation shows (for entry {})",
                 resolved.permission.as_str(),
                 resolved.intent.0
             )
@@ -120,7 +137,8 @@ pub struct VerifyDocument {
     format_version: u32,
     exit_code: u8,
     sound: bool,
-    entries: u64,
+    /// None: the chain is broken, so that nobody can say how many there should be.
+    entries: Option<u64>,
     head: Option<u64>,
     hash: Option<String>,
     broken_at: Option<u64>,
@@ -134,7 +152,7 @@ impl VerifyDocument {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done.code(),
             sound: true,
-            entries: 0,
+            entries: Some(0),
             head: None,
             hash: None,
             broken_at: None,
@@ -146,13 +164,14 @@ impl VerifyDocument {
                 head,
                 hash,
             }) => {
-                document.entries = entries;
+                document.entries = Some(entries);
                 document.head = Some(head);
                 document.hash = Some(hash);
             }
             Some(Verdict::Broken { seq, why }) => {
                 document.exit_code = ExitStatus::Error.code();
                 document.sound = false;
+                document.entries = None;
                 document.broken_at = Some(seq);
                 document.reason = Some(why);
             }
@@ -174,7 +193,7 @@ impl VerifyDocument {
             ),
             (_, _, Some(head), Some(hash)) => format!(
                 "Sound: {}, the newest is {head} with hash {hash}.\n",
-                plural(self.entries, "entry").replace("entrys", "entries")
+                entries(self.entries.unwrap_or_default())
             ),
             _ => "Nothing is recorded.\n".into(),
         }

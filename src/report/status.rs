@@ -112,8 +112,9 @@ impl StatusDocument {
             Some(holder) => format!("Reconciling now: {holder}"),
             None => "Reconciling now: nobody".to_owned(),
         });
+        let width = self.scopes.iter().map(|scope| scope.name().len()).max();
         for scope in &self.scopes {
-            put(scope.line());
+            put(scope.line(width.unwrap_or(0)));
         }
         for parked in &self.parked {
             put(format!(
@@ -143,18 +144,21 @@ impl StatusDocument {
             0 => String::new(),
             count => format!("; {count} older ones were rotated away"),
         };
-        put(format!("History: {entries} recorded{last}{rotated}"));
+        let entries = super::history::entries(*entries);
+        put(format!("History: {entries}{last}{rotated}"));
         text
     }
 }
 
 impl ScopeStatus {
-    fn line(&self) -> String {
+    fn name(&self) -> String {
+        format!("{}/{}", self.account, self.region)
+    }
+
+    fn line(&self, width: usize) -> String {
+        let name = self.name();
         let owned = plural(self.owned + self.adopted + self.probable, "image");
-        let mut line = format!(
-            "{}  {owned} ours",
-            heading(format_args!("{}/{}", self.account, self.region))
-        );
+        let mut line = format!("{}  {owned} ours", heading(format_args!("{name:<width$}")));
         for (count, what) in [
             (self.adopted, "adopted"),
             (self.probable, "only probably (see `adopt`)"),
