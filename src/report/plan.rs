@@ -182,7 +182,7 @@ impl PlanDocument {
                 *count += 1;
                 let id = sign.paint(format_args!("{image:<14}"));
                 self.changes.push(change(scope, image, decision));
-                Some(format!("{id}  {}  {place}", decision.cause.as_str()))
+                Some(format!("{id}  {:<8}  {place}", decision.cause.as_str()))
             }
             // Reading it again would tell whether a loss holds; a plan takes one look.
             Verdict::Withheld(_)
