@@ -36,8 +36,12 @@ impl Failure {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
+            let what = cause.to_string();
+            // Some errors end with their cause already.
+            if !message.ends_with(&what) {
+                message.push_str(": ");
+                message.push_str(&what);
+            }
             source = cause.source();
         }
         Self::new(message)
