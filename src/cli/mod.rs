@@ -97,13 +97,38 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
             output::print_raw(&script)?;
             Ok(done)
         }
-        Command::Man => {
+        Command::Man { command } => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+            clap_mangen::Man::new(page_of(command)?).render(&mut page)?;
             output::print_raw(&page)?;
             Ok(done)
         }
     }
+}
+
+/// The command that the manual is asked about.
+fn page_of(names: &[String]) -> Result<clap::Command, Failure> {
+    let mut whole = Arguments::command();
+    // Gives each subcommand its full name, and the flags that all take.
+    whole.build();
+    let mut found = &whole;
+    for name in names {
+        found = found.find_subcommand(name).ok_or_else(|| {
+            let mut all = found
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .peekable();
+            let there = match all.peek() {
+                Some(_) => format!("there are: {}", all.collect::<Vec<_>>().join(", ")),
+                None => "it has none".into(),
+            };
+            Failure::usage(format_args!(
+                "`{}` has no command `{name}`; {there}",
+                found.get_name()
+            ))
+        })?;
+    }
+    Ok(found.clone())
 }
 
 /// One thread is plenty for 20 calls a second.

@@ -83,8 +83,11 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or that of a command
+    Man {
+        /// The command, such as `history verify`
+        command: Vec<String>,
+    },
 }
 
 /// Where the manifests are.
