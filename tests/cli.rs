@@ -1,41 +1,8 @@
 //! The command line where no API is involved: what it prints on which stream, and its exit status.
 
-use std::process::{Command, Output};
+mod binary;
 
-fn sharekeeper(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sharekeeper"));
-    command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(arguments);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("SHAREKEEPER_") || name.starts_with("TENCENTCLOUD_") {
-            command.env_remove(name);
-        }
-    }
-    command.output().expect("the binary starts")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("text")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("text")
-}
-
-/// The one document on stdout, whose exit status must be the process's.
-fn document(output: &Output) -> serde_json::Value {
-    let document: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("exactly one document");
-    assert_eq!(
-        document["exit_code"].as_i64(),
-        output.status.code().map(i64::from),
-        "{document}"
-    );
-    assert_eq!(document["format_version"], 1);
-    document
-}
+use binary::{command, document, sharekeeper, stderr, stdout};
 
 #[test]
 fn what_is_asked_for_is_printed_and_ends_with_0() {
@@ -157,16 +124,15 @@ fn without_credentials_it_names_what_it_tried() {
 
 #[test]
 fn s13_an_account_that_cannot_be_verified_is_held_still() {
-    let output = Command::new(env!("CARGO_BIN_EXE_sharekeeper"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args([
-            "plan",
-            "examples/multi-region",
-            "--endpoint",
-            "http://127.0.0.1:1",
-            "--image",
-            "img-web1tyo",
-        ])
+    let arguments = [
+        "plan",
+        "examples/multi-region",
+        "--endpoint",
+        "http://127.0.0.1:1",
+        "--image",
+        "img-web1tyo",
+    ];
+    let output = command(&arguments)
         .env("TENCENTCLOUD_SECRET_ID", "AKIDtest")
         .env("TENCENTCLOUD_SECRET_KEY", "key")
         .output()
@@ -241,9 +207,7 @@ fn p2_s24_output_that_cannot_be_written_is_an_error() {
         .write(true)
         .open("/dev/full")
         .expect("a full device");
-    let status = Command::new(env!("CARGO_BIN_EXE_sharekeeper"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["validate", "manifests"])
+    let status = command(&["validate", "manifests"])
         .stdout(full)
         .stderr(std::process::Stdio::null())
         .status()
