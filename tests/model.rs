@@ -608,13 +608,17 @@ fn learned(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Ho
 
 #[test]
 fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
-    let setting = Setting::new(2);
+    let setting = Setting::new(8);
     let all = Selector::default();
     let (mut cases, mut model) = (0, Vec::new());
-    let second = [
-        image(Want::Shared, true, Own::Proven),
-        image(Want::Shared, false, Own::Proven),
-        image(Want::Nothing, true, Own::Proven),
+    let kept = image(Want::Shared, true, Own::Proven);
+    let lost = image(Want::Shared, false, Own::Proven);
+    let dropped = image(Want::Nothing, true, Own::Proven);
+    // Alone; and where it decides whether too much is lost, as one that is, or as one that is not.
+    let others = [
+        vec![],
+        vec![lost, dropped],
+        vec![lost, lost, kept, kept, kept, kept, dropped],
     ];
     let wants = [Want::Shared, Want::Unshared, Want::Expired, Want::Nothing];
     let flags = [(false, false), (false, true), (true, false), (true, true)];
@@ -624,11 +628,14 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
             ..image(want, shared, Own::No)
         })
     });
-    for (first, second) in firsts.flat_map(|first| second.map(|second| (first, second))) {
-        let scene = Scene::new(&setting, &[first, second]);
+    for (first, others) in firsts.flat_map(|first| others.each_ref().map(|others| (first, others)))
+    {
+        let mut images = vec![first];
+        images.extend(others);
+        let scene = Scene::new(&setting, &images);
         let wanted = scene.wanted(&setting, &all);
         for past in pasts() {
-            let images = [after_a_look(past, &first), second];
+            images[0] = after_a_look(past, &first);
             let holdings = learned(&setting, &scene, past, &images);
             let seen = Observation::Seen(setting.seen(shared(&images)));
             for rules in rules() {

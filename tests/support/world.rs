@@ -54,6 +54,16 @@ impl World {
         }
     }
 
+    /// Another installation on the same cloud, with a state directory of its own.
+    pub fn beside(&self) -> Self {
+        Self {
+            shared: Rc::clone(&self.shared),
+            endpoint: self.endpoint,
+            uin: self.uin,
+            ledger: Recorded::new(&self.shared),
+        }
+    }
+
     pub fn cloud(&self) -> &Cloud {
         &self.shared.host
     }
@@ -81,16 +91,30 @@ impl World {
         )
     }
 
+    /// Time goes by.
+    pub async fn pass(&self, time: Duration) {
+        let cloud = self.cloud();
+        cloud.sleep_until(cloud.moment() + time).await;
+    }
+
     pub async fn reconcile(&self, desired: &Desired) -> Ended {
         self.reconcile_until(desired, &Stop::default()).await
     }
 
     pub async fn reconcile_until(&self, desired: &Desired, stop: &Stop) -> Ended {
-        let (selector, policy) = (Selector::default(), Policy::default());
+        self.reconcile_as(desired, &Policy::default(), stop).await
+    }
+
+    pub async fn reconcile_under(&self, desired: &Desired, policy: &Policy) -> Ended {
+        self.reconcile_as(desired, policy, &Stop::default()).await
+    }
+
+    async fn reconcile_as(&self, desired: &Desired, policy: &Policy, stop: &Stop) -> Ended {
+        let selector = Selector::default();
         let task = Task {
             desired,
             selector: &selector,
-            policy: &policy,
+            policy,
             licenses: None,
         };
         self.run(&task, stop).await
@@ -126,6 +150,14 @@ impl World {
 impl Ended {
     pub fn exit(&self) -> u64 {
         self.json["exit_code"].as_u64().expect("a number")
+    }
+
+    /// What is told of an image.
+    pub fn message(&self, image: &str) -> &str {
+        let mut images = self.json["images"].as_array().expect("a list").iter();
+        let report = images.find(|report| report["image_id"] == image);
+        let message = report.expect("is reported")["message"].as_str();
+        message.expect("a message")
     }
 
     /// Each image with what became of it.
