@@ -13,9 +13,9 @@ pub mod desired;
 
 pub mod observed;
 
-pub mod memory;
-
 pub mod inventory;
+
+pub mod memory;
 
 pub mod history;
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::inventory::Loss;
 use crate::model::{ImageId, Moment, ShareState};
 
 /// Own writes, and doubts, by image.
@@ -17,6 +18,8 @@ pub struct Memory {
     pub doubted_since: BTreeMap<ImageId, Moment>,
     /// Since when much of what is ours does not show.
     pub loss_since: Option<Moment>,
+    /// Much of what is ours did not show at some time in this run. To share it again mends the view, not the doubt.
+    pub loss: Option<Loss>,
 }
 
 /// The writes sent for one image in this run.

@@ -5,6 +5,7 @@ mod support;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::desired::{Desired, Intent};
@@ -327,6 +328,48 @@ async fn s10_t2_a_share_whose_answer_was_lost_is_probably_ours_and_not_pruned() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a13_s10_an_error_that_leaves_the_outcome_open_is_like_a_lost_answer() {
+    let world = World::new(16, REGIONAL);
+    world.cloud().add(TOKYO, "img-keep", false);
+    let (shared, failed) = (Rc::clone(&world.shared), Cell::new(false));
+    world.behave(Behaviour {
+        refuse: Box::new(move |action, _, _| {
+            let fails = action.starts_with("Modify") && !failed.replace(true);
+            if fails {
+                shared.host.meddle(TOKYO, "img-keep", true);
+            }
+            fails.then_some("FailedOperation.ImageOperationFailed")
+        }),
+        ..Behaviour::default()
+    });
+    assert_eq!(world.reconcile(&kept()).await.exit(), 0);
+    assert_eq!(
+        world.cloud().writes().len(),
+        1,
+        "it shows, in spite of the error"
+    );
+    assert_eq!(world.standing("img-keep"), Some(Standing::Probable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s10_a_lost_answer_proves_nothing_where_nothing_was_seen_before() {
+    let world = World::new(17, REGIONAL);
+    world.cloud().add(TOKYO, "img-keep", false);
+    let denied = |action: &str, _: &str, _: &serde_json::Value| {
+        (action == "DescribeBlueprints").then_some("UnauthorizedOperation.NoPermission")
+    };
+    world.behave(Behaviour {
+        refuse: Box::new(denied),
+        ..first_answer_lost()
+    });
+    assert_eq!(world.reconcile(&kept()).await.exit(), 0);
+    world.behave(Behaviour::default());
+    assert_eq!(world.reconcile(&kept()).await.exit(), 0);
+    assert!(world.is_shared("img-keep"));
+    assert_eq!(world.standing("img-keep"), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s9_s10_a_repair_whose_answer_was_lost_is_still_probably_ours() {
     let world = settled().await;
     world.cloud().meddle(TOKYO, "img-drop", false);
@@ -405,7 +448,7 @@ async fn twelve(seed: u64) -> (World, Desired) {
 
 /// Success, and nothing in it, until `until`.
 fn blank_until(world: &World, until: Duration) -> Behaviour {
-    let shared = std::rc::Rc::clone(&world.shared);
+    let shared = Rc::clone(&world.shared);
     let until = world.cloud().moment() + until;
     Behaviour {
         tamper: Box::new(move |_, _, page| {
@@ -814,6 +857,7 @@ async fn s9_p7_wherever_a_run_is_killed_the_next_one_takes_each_step_once() {
             }
             let ended = world.reconcile_under(&wanted, &PRUNE_ALL_OURS).await;
             assert_eq!(ended.exit(), 0, "{life:?}: {:#}", ended.json);
+            world.pass(MINUTE).await;
             world.assert_each_write_was_recorded(&life.as_millis());
             let writes = world.cloud().writes().split_off(before);
             let done = writes.iter().filter(|call| call.answer == "ok").count();

@@ -164,13 +164,7 @@ fn key(scope: &Scope, image: &ImageId) -> ImageKey {
 
 impl Found {
     /// Takes the image, if it is shared and not ours already; false if there is nothing to take.
-    fn take(
-        &mut self,
-        scope: &Scope,
-        image: &ImageId,
-        seen: &Seen,
-        holdings: &Holdings,
-    ) -> bool {
+    fn take(&mut self, scope: &Scope, image: &ImageId, seen: &Seen, holdings: &Holdings) -> bool {
         let record = holdings.images.get(image);
         let standing = record
             .and_then(|record| record.owned.as_ref())

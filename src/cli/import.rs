@@ -62,10 +62,14 @@ async fn known(
     Ok(validate::load(&arguments.paths, output).await?)
 }
 
-/// Not there, or an empty directory.
+/// Not there, or a directory with nothing in it that could be a manifest.
 fn is_vacant(path: &Path) -> bool {
+    let ignored = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.map(|entry| entry.file_name());
+        name.is_ok_and(|name| name.to_string_lossy().starts_with(['.', '_']))
+    };
     match fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_none(),
+        Ok(entries) => entries.into_iter().all(ignored),
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }

@@ -3,6 +3,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::args::{Color, Output};
+use crate::engine::StopReason;
 use crate::report::{ErrorDocument, ExitStatus};
 
 /// Why a command ends without a result of its own.
@@ -28,6 +29,19 @@ impl Failure {
         Self {
             exit: ExitStatus::Usage,
             ..Self::new(message)
+        }
+    }
+
+    /// Ended before anything was decided.
+    pub(super) fn stopped(reason: StopReason) -> Self {
+        let (exit, why) = match reason {
+            StopReason::Interrupted => (ExitStatus::Interrupted, "interrupted"),
+            StopReason::Terminated => (ExitStatus::Terminated, "terminated"),
+            StopReason::TimedOut => (ExitStatus::Error, "out of time"),
+        };
+        Self {
+            exit,
+            message: format!("{why} before anything was decided; nothing was done"),
         }
     }
 

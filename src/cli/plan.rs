@@ -22,6 +22,7 @@ pub(super) async fn run(
     work: &Work,
     common: &Common,
 ) -> Result<u8, Failure> {
+    work.warn_of_nothing();
     let directory = state::directory(common, arguments.target.sim)?;
     if arguments.target.sim_reset {
         simulated::reset(&directory)?;

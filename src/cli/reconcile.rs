@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,11 +16,9 @@ use crate::api::{ReadClient, Shared, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::Clock;
 use crate::model::AccountName;
-use crate::plan::{Policy, SavedPlan};
+use crate::plan::{Moved, Policy, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument};
 use crate::store::Store;
-
-use std::collections::BTreeMap;
 
 /// `reconcile`.
 pub(super) async fn run(
@@ -36,35 +36,58 @@ pub(super) async fn run(
         work.selector = saved.selector.clone();
         work.policy = saved.policy();
     }
+    work.warn_of_nothing();
     let directory = state::directory(common, arguments.target.sim)?;
     if arguments.target.sim_reset {
         simulated::reset(&directory)?;
     }
-    let commit = work.commit.clone();
-    let store = state::open(&directory, "reconcile", commit, arguments.history_max)?;
+    let shared = session::shared()?;
+    let (commit, clock) = (work.commit.clone(), Rc::clone(&shared));
+    // By the clock that the run goes by: it is corrected by the API's, and the machine's may be off.
+    let store = state::open(
+        &directory,
+        "reconcile",
+        commit,
+        arguments.history_max,
+        move || clock.now(),
+    )?;
     let accounts = connect::accounts(&work.desired, &work.selector);
     let mut session =
         Session::open(&arguments.target, &directory, &work.desired, &accounts).await?;
-    let shared = session::shared()?;
     let clients = session.clients(&shared);
-    let code = match carry_out(arguments, work, saved, clients, &shared, &store, stderr).await {
-        Ok(Done::Scopes(scopes, ending)) => {
-            session.close().await?;
-            report(work, &directory, scopes, ending, common)?
-        }
-        Ok(Done::Stale(document)) => {
-            session.close().await?;
-            output::error(document.error());
-            output::print(common.output, &document, &document.text())?;
-            document.exit_code()
-        }
-        Err(failure) => {
-            session.close().await?;
-            return Err(failure);
+    let stop = Stop::default();
+    let done = {
+        let run = Run {
+            arguments,
+            work,
+            shared: &shared,
+            store: &store,
+            stop: &stop,
+        };
+        let run = std::pin::pin!(run.carry_out(saved, clients, stderr));
+        let signals = std::pin::pin!(signals(&stop));
+        match select(run, signals).await {
+            Either::Left((done, _)) => done,
+            Either::Right((error, _)) => Err(Failure::new(format_args!(
+                "cannot listen for signals: {error}"
+            ))),
         }
     };
-    store.close().map_err(Failure::new)?;
-    Ok(code)
+    session.close().await?;
+    // Everything is kept by now; what fails is tidying up.
+    if let Err(error) = store.close() {
+        output::warn(format_args!(
+            "the state was not left in the best order: {error}"
+        ));
+    }
+    match done? {
+        Done::Scopes(scopes, ending) => report(work, &directory, &scopes, ending, common),
+        Done::Stale(document) => {
+            output::error(document.error());
+            output::print(common.output, &document, &document.text())?;
+            Ok(document.exit_code())
+        }
+    }
 }
 
 /// A saved plan has a selection and bounds of its own. Flags that say otherwise are not passed over in silence: whoever
@@ -91,81 +114,98 @@ enum Done {
     Stale(StaleDocument),
 }
 
-async fn carry_out(
-    arguments: &ReconcileArguments,
-    work: &Work,
-    saved: Option<SavedPlan>,
-    clients: BTreeMap<AccountName, ReadClient<System>>,
-    shared: &Shared<System>,
-    store: &Store,
-    stderr: Stderr,
-) -> Result<Done, Failure> {
-    let started = shared.host.moment();
-    let licenses = saved.as_ref().map(SavedPlan::licenses);
-    let mut looked = Vec::new();
-    if let Some(saved) = &saved {
-        let now = engine::preview(&clients, store, &work.task(None)).await;
+/// One run under way.
+struct Run<'a> {
+    arguments: &'a ReconcileArguments,
+    work: &'a Work,
+    shared: &'a Shared<System>,
+    store: &'a Store,
+    stop: &'a Stop,
+}
+
+impl Run<'_> {
+    async fn carry_out(
+        &self,
+        saved: Option<SavedPlan>,
+        clients: BTreeMap<AccountName, ReadClient<System>>,
+        stderr: Stderr,
+    ) -> Result<Done, Failure> {
+        let started = self.shared.host.moment();
+        if let Some(saved) = &saved {
+            let moved = self.moved(saved, &clients).await?;
+            if !moved.is_empty() {
+                return Ok(Done::Stale(StaleDocument::new(moved)));
+            }
+        }
+        let accounts = clients
+            .into_iter()
+            .map(|(name, client)| (name, WriteClient::new(client)))
+            .collect();
+        let progress = Progress::new(stderr);
+        let engine = Engine {
+            accounts: &accounts,
+            ledger: self.store,
+            listener: &progress,
+            stop: self.stop,
+        };
+        let licenses = saved.as_ref().map(SavedPlan::licenses);
+        let task = self.work.task(licenses.as_ref());
+        let scopes = engine.reconcile(&task, self.arguments.timeout).await;
+        let calls = &self.shared.calls;
+        let ending = Ending {
+            stopped: self.stop.reason(),
+            calls: CallCounts {
+                reads: calls.reads.get(),
+                writes: calls.writes.get(),
+                throttled: calls.throttled.get(),
+            },
+            elapsed: self.shared.host.moment().since(started),
+        };
+        Ok(Done::Scopes(scopes, ending))
+    }
+
+    /// What has moved since the plan was saved.
+    async fn moved(
+        &self,
+        saved: &SavedPlan,
+        clients: &BTreeMap<AccountName, ReadClient<System>>,
+    ) -> Result<Vec<Moved>, Failure> {
+        if saved.uins != self.work.uins() {
+            return Err(Failure::new(
+                "the saved plan was made when the `Account` documents had other `uin`s; make it anew with `sharekeeper plan --out`",
+            ));
+        }
+        let task = self.work.task(None);
+        let preview = std::pin::pin!(engine::preview(clients, self.store, &task));
+        let host = &self.shared.host;
+        let late = host.sleep_until(host.moment() + self.arguments.timeout);
+        let ended = std::pin::pin!(select(Box::pin(self.stop.tripped()), Box::pin(late)));
+        let now = match select(preview, ended).await {
+            Either::Left((now, _)) => now,
+            Either::Right((Either::Left((reason, _)), _)) => {
+                return Err(Failure::stopped(reason));
+            }
+            Either::Right((Either::Right(_), _)) => {
+                return Err(Failure::stopped(StopReason::TimedOut));
+            }
+        };
         if let Some(unseen) = now.iter().find_map(|scope| scope.plan.unseen()) {
             return Err(Failure::new(format_args!(
                 "cannot tell whether the saved plan still holds, so nothing was done: not observed: {unseen}"
             )));
         }
-        let moved = saved.moved(now.iter().map(|scope| &scope.plan));
-        if !moved.is_empty() {
-            return Ok(Done::Stale(StaleDocument::new(moved)));
-        }
-        looked = now;
+        Ok(saved.moved(now.iter().map(|scope| &scope.plan)))
     }
-    let accounts = clients
-        .into_iter()
-        .map(|(name, client)| (name, WriteClient::new(client)))
-        .collect();
-    let (stop, progress) = (Stop::default(), Progress::new(stderr));
-    let mut scopes = {
-        let engine = Engine {
-            accounts: &accounts,
-            ledger: store,
-            listener: &progress,
-            stop: &stop,
-        };
-        let task = work.task(licenses.as_ref());
-        let run = std::pin::pin!(engine.reconcile(&task, arguments.timeout));
-        let signals = std::pin::pin!(signals(&stop));
-        match select(run, signals).await {
-            Either::Left((scopes, _)) => scopes,
-            Either::Right((error, _)) => {
-                return Err(Failure::new(format_args!(
-                    "cannot listen for signals: {error}"
-                )));
-            }
-        }
-    };
-    // Where the plan has nothing to do, the look before tells how things stand: what is withheld or blocked there is not
-    // as desired either.
-    looked.retain(|look| scopes.iter().all(|run| run.plan.scope != look.plan.scope));
-    scopes.append(&mut looked);
-    scopes.sort_by(|a, b| a.plan.scope.cmp(&b.plan.scope));
-    let calls = &shared.calls;
-    let ending = Ending {
-        stopped: stop.reason(),
-        calls: CallCounts {
-            reads: calls.reads.get(),
-            writes: calls.writes.get(),
-            throttled: calls.throttled.get(),
-        },
-        elapsed: shared.host.moment().since(started),
-    };
-    Ok(Done::Scopes(scopes, ending))
 }
 
 fn report(
     work: &Work,
     directory: &Path,
-    scopes: Vec<ScopeOutcome>,
+    scopes: &[ScopeOutcome],
     ending: Ending,
     common: &Common,
 ) -> Result<u8, Failure> {
-    let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
+    let mut document = ReconcileDocument::new(scopes, ending, &work.left_out);
     if let Some(orphans) = work.orphans(&state::read(directory)?)? {
         output::warn(&orphans);
         document.warn(orphans);

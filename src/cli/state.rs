@@ -40,6 +40,7 @@ pub(super) fn open(
     command: &str,
     commit: Option<String>,
     history_max: u64,
+    now: impl Fn() -> Timestamp + 'static,
 ) -> Result<Store, Failure> {
     let options = Options {
         commit,

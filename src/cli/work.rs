@@ -47,7 +47,7 @@ impl Work {
             Ok(Manifests::Part(partial, errors)) => (partial.into_partial_desired(), errors),
             Err(exit) => return Ok(Err(exit)),
         };
-        let work = Self {
+        Ok(Ok(Self {
             desired,
             selector: narrow.selector(),
             policy: Policy {
@@ -59,9 +59,7 @@ impl Work {
                 .await
                 .map(|revision| revision.to_string()),
             left_out,
-        };
-        work.warn_of_nothing();
-        Ok(Ok(work))
+        }))
     }
 
     /// As the engine takes it.
@@ -82,7 +80,8 @@ impl Work {
             .collect()
     }
 
-    fn warn_of_nothing(&self) {
+    /// Warns where the flags leave nothing to do.
+    pub(super) fn warn_of_nothing(&self) {
         let selected = |(key, image): (_, &crate::desired::DesiredImage)| {
             self.selector.matches(key, &image.labels)
         };

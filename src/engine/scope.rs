@@ -158,26 +158,21 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// Since when the planner waits for something to show.
     fn remember_doubts(&mut self, plan: &Plan) {
         let now = self.host().moment();
-        let mut loss = false;
         for (image, decision) in &plan.decisions {
-            match &decision.verdict {
-                Verdict::Await {
-                    reason: Awaiting::Doubt(_),
-                    ..
-                } => {
-                    self.memory
-                        .doubted_since
-                        .entry(image.clone())
-                        .or_insert(now);
-                }
-                Verdict::Await {
-                    reason: Awaiting::Loss(_),
-                    ..
-                } => loss = true,
-                _ => {}
+            if let Verdict::Await {
+                reason: Awaiting::Doubt(_),
+                ..
+            } = &decision.verdict
+            {
+                self.memory
+                    .doubted_since
+                    .entry(image.clone())
+                    .or_insert(now);
             }
         }
-        self.memory.loss_since = loss.then(|| self.memory.loss_since.unwrap_or(now));
+        let since = self.memory.loss_since.unwrap_or(now);
+        self.memory.loss_since = plan.loss.map(|_| since);
+        self.memory.loss = plan.loss.or(self.memory.loss);
     }
 
     fn tell(

@@ -165,8 +165,12 @@ impl Holdings {
     /// should be there.
     pub fn loss(&self, seen: &Seen, wanted: impl Fn(&ImageId) -> bool) -> Option<Loss> {
         let settled = self.images.iter().filter(|(image, record)| {
-            let shown = |owned: &Owned| owned.confirmed && !owned.cancelled;
-            record.owned.as_ref().is_some_and(shown) && wanted(image)
+            let shown = |owned: &Owned| {
+                let blueprint = seen.shared.get(*image);
+                owned.confirmed || blueprint.is_some_and(|blueprint| owned.may_be(blueprint))
+            };
+            let owned = record.owned.as_ref().filter(|owned| !owned.cancelled);
+            owned.is_some_and(shown) && wanted(image)
         });
         let (mut lost, mut of) = (0, 0);
         for (image, _) in settled {
@@ -227,12 +231,7 @@ fn ownership(
     let owned = record.owned.as_mut()?;
     let why = match blueprint {
         // Known from our SHARE's answer or from an earlier look.
-        Some(blueprint)
-            if owned
-                .blueprint
-                .as_ref()
-                .is_some_and(|ours| *ours != blueprint.id) =>
-        {
+        Some(blueprint) if !owned.may_be(blueprint) => {
             let since = *owned.disputed_since.get_or_insert(started);
             (started - since >= FORGET_AFTER).then(|| {
                 format!(

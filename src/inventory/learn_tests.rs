@@ -504,6 +504,12 @@ fn a22_a_manifest_that_changes_its_mind_reverses_nobody() {
             &format!("lhbp-{minute}"),
         );
     }
+    let record = scene.record().expect("a record");
+    assert_eq!(
+        record.reversals(SHARED, at(5)),
+        1,
+        "the last, if it is gone"
+    );
     assert_eq!(scene.notes, []);
 }
 

@@ -200,10 +200,7 @@ impl Record {
     /// so, but for an older share that had gone before: the one that is there now took its place.
     fn probably_ours(&mut self, blueprint: Option<&Blueprint>, at: Timestamp) {
         let still = |owned: &Owned| match blueprint {
-            Some(blueprint) => owned
-                .blueprint
-                .as_ref()
-                .is_none_or(|id| *id == blueprint.id),
+            Some(blueprint) => owned.may_be(blueprint),
             None => owned.missing_since.is_none(),
         };
         let probable = || Owned::probable(blueprint.map(|blueprint| blueprint.id.clone()), at);
@@ -238,6 +235,12 @@ impl Record {
 }
 
 impl Owned {
+    /// Whether a blueprint can be the one that our share became.
+    fn may_be(&self, blueprint: &Blueprint) -> bool {
+        let ours = self.blueprint.as_ref();
+        ours.is_none_or(|ours| *ours == blueprint.id)
+    }
+
     /// Ours in all likelihood.
     fn probable(blueprint: Option<String>, since: Timestamp) -> Self {
         Self {

@@ -4,6 +4,7 @@
 //! | seen | own writes towards it | else | verdict |
 //! |---|---|---|---|
 //! | as desired | | | in sync |
+//! | as desired | the other way, outcome unknown, not long ago | | await |
 //! | other | acknowledged, not long ago | | await the read |
 //! | other | acknowledged, long ago, once | | act again |
 //! | other | acknowledged twice, long ago | | failed |
@@ -48,7 +49,13 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
         Observation::Seen(seen) => (by_sight(seen, id), Some(seen)),
     };
     if actual.state() == Some(desired) {
-        return (actual, Verdict::InSync);
+        let other_way = inputs
+            .memory
+            .tried
+            .get(id)
+            .filter(|tried| tried.towards != desired);
+        let pending = other_way.and_then(|tried| still_open(tried, inputs.moment));
+        return (actual, pending.unwrap_or(Verdict::InSync));
     }
     let verdict = match tried {
         Some(tried) => after_own_write(tried, inputs.moment),
@@ -122,6 +129,17 @@ fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
         }
         Last::Blocked(problem) => Verdict::Blocked(problem.clone()),
         Last::Failed(problem) => Verdict::Failed(problem.clone()),
+    }
+}
+
+/// A write the other way whose outcome is open may still take effect.
+fn still_open(tried: &Tried, moment: Moment) -> Option<Verdict> {
+    match &tried.last {
+        Last::Unclear { at, problem } if moment < *at + CANCEL_SETTLES => Some(Verdict::Await {
+            until: *at + CANCEL_SETTLES,
+            reason: Awaiting::Outcome(problem.clone()),
+        }),
+        _ => None,
     }
 }
 

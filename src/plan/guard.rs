@@ -12,15 +12,15 @@ use crate::model::{Cause, ImageId, ImageKey, Moment, ShareState};
 use crate::observed::{Observation, Seen};
 use crate::windows::Closed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a suspiciously small list is looked at again before it is held against us.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
 
 type Decisions = BTreeMap<ImageId, Decision>;
 
-/// Turns actions that must not be taken into verdicts that say why.
-pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) {
+/// Turns actions that must not be taken into verdicts that say why; the loss that was noticed, if one was.
+pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) -> Option<Loss> {
     // What a window says holds for every image of its cause; to find when it opens can take a while.
     let closed = Cause::ALL.map(|cause| (cause, inputs.windows.permits(cause, inputs.now).err()));
     let closed = BTreeMap::from(closed);
@@ -32,10 +32,13 @@ pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) {
             decision.verdict = Verdict::Withheld(why);
         }
     }
-    if let Observation::Seen(seen) = inputs.observation {
-        sudden_loss(inputs, seen, decisions);
-        blast_radius(inputs, seen, decisions);
-    }
+    let Observation::Seen(seen) = inputs.observation else {
+        return None;
+    };
+    let loss = loss(inputs, seen);
+    sudden_loss(inputs, loss, decisions);
+    blast_radius(inputs, seen, decisions);
+    loss
 }
 
 /// Reasons that concern one image.
@@ -105,27 +108,34 @@ fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
     }
 }
 
-/// Whoever acts on a view that lacks much of what is ours cancels too much, or shares all anew.
-fn sudden_loss(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
+/// Whether much of what is ours does not show, and no person has accepted that.
+fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<Loss> {
     let named: BTreeMap<_, _> = inputs.wanted.named().collect();
     let wanted = |image: &ImageId| {
         let image = named.get(image);
         image.is_none_or(|image| image.intent.at(inputs.now).0 == ShareState::Shared)
     };
-    let Some(Loss { lost, of }) = inputs.holdings.loss(seen, wanted) else {
+    let loss = inputs.holdings.loss(seen, wanted);
+    loss.filter(|loss| loss.lost > inputs.policy.accept_lost as usize)
+}
+
+/// Whoever acts on a view that lacks much of what is ours cancels too much, or shares all anew. What is shared anew
+/// makes the view whole again, but not right: for the rest of the run nothing is cancelled.
+fn sudden_loss(inputs: &Inputs<'_>, now: Option<Loss>, decisions: &mut Decisions) {
+    let Some(loss) = now.or(inputs.memory.loss) else {
         return;
     };
-    if lost <= inputs.policy.accept_lost as usize {
-        return;
-    }
     let until = inputs.memory.loss_since.unwrap_or(inputs.moment) + LOSS_SETTLES;
     let holds = |decision: &Decision| {
-        decision.verdict == Verdict::Act
-            && (decision.desired == ShareState::Unshared || of >= EXEMPT_BELOW)
+        let shares_too = now.is_some_and(|loss| loss.of >= EXEMPT_BELOW);
+        decision.verdict == Verdict::Act && (decision.desired == ShareState::Unshared || shares_too)
     };
-    let loss = Withheld::Lost { lost, of };
+    let why = Withheld::Lost(loss);
     for decision in decisions.values_mut().filter(|decision| holds(decision)) {
-        decision.verdict = patience(inputs.moment, until, &loss);
+        decision.verdict = match now {
+            Some(_) => patience(inputs.moment, until, &why),
+            None => Verdict::Withheld(why.clone()),
+        };
     }
 }
 
@@ -163,20 +173,34 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
                     .is_some()
         })
         .count();
-    let confirmed = |record: &&Record| record.owned.as_ref().is_some_and(|owned| owned.confirmed);
-    let of = match inputs.policy.prune {
-        Prune::Exclusive => seen.shared.len(),
-        // What an earlier run has cancelled, and a lagging list still shows, is still counted in both.
-        Prune::Owned | Prune::None => inputs.holdings.images.values().filter(confirmed).count(),
-    };
+    let over_all = base(inputs, seen, decisions);
     let cancels = ahead + before;
-    let over = Over::judge(cancels, (of + before).max(cancels), inputs.policy);
+    let over = Over::judge(cancels, over_all.max(cancels), inputs.policy);
     let Some(over) = over else { return };
     for decision in decisions.values_mut() {
         if decision.verdict == Verdict::Act && decision.desired == ShareState::Unshared {
             decision.verdict = Verdict::Withheld(Withheld::TooMany(over));
         }
     }
+}
+
+/// Of how many images the percentage is: ours, or all that are shared, with those that this run has pruned. What this
+/// run has shared itself does not count: it would make room for more.
+fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
+    let ours = |record: &Record| record.owned.as_ref().is_some_and(|owned| owned.confirmed);
+    let images = inputs.holdings.images.iter();
+    let mut base: BTreeSet<_> = match inputs.policy.prune {
+        Prune::Exclusive => seen.shared.keys().collect(),
+        // What an earlier run has cancelled, and a lagging list still shows, is among them.
+        Prune::Owned | Prune::None => images.filter(|(_, r)| ours(r)).map(|(id, _)| id).collect(),
+    };
+    let tried = |image: &ImageId, state| inputs.memory.tried_towards(image, state).is_some();
+    let pruned = decisions.iter().filter(|(image, decision)| {
+        decision.cause == Cause::Pruned && tried(image, ShareState::Unshared)
+    });
+    base.extend(pruned.map(|(image, _)| image));
+    base.retain(|image| !tried(image, ShareState::Shared));
+    base.len()
 }
 
 /// By how much a scope's pruning exceeds its caps.

@@ -14,7 +14,7 @@ mod withheld;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{DesiredImage, Source, Wanted};
-use crate::inventory::Holdings;
+use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Tried};
 use crate::model::{
     Cause, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp,
@@ -66,6 +66,8 @@ pub struct Plan {
     pub decisions: BTreeMap<ImageId, Decision>,
     /// What is shared, named by no manifest, and left alone.
     pub unmanaged: Unmanaged,
+    /// Much of what is ours does not show.
+    pub loss: Option<Loss>,
 }
 
 /// Whether a scope was seen when it was planned. A scope without a decision can be out of sight, too.
@@ -195,7 +197,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             unmanaged.foreign += 1;
         }
     }
-    guard::apply(inputs, &mut decisions);
+    let loss = guard::apply(inputs, &mut decisions);
     Plan {
         scope: inputs.scope.clone(),
         view: match inputs.observation {
@@ -207,6 +209,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             && !matches!(inputs.observation, Observation::Seen(_)),
         decisions,
         unmanaged,
+        loss,
     }
 }
 
@@ -231,7 +234,11 @@ impl Inputs<'_> {
     fn prunes(&self, image: &ImageId) -> bool {
         let mode = match self.policy.prune {
             Prune::None => false,
-            Prune::Owned => self.owns(image) || self.memory.tried.contains_key(image),
+            // One that this run has cancelled is not ours any longer, and is still to be told of.
+            Prune::Owned => {
+                let cancelled = self.memory.tried_towards(image, ShareState::Unshared);
+                self.owns(image) || cancelled.is_some()
+            }
             Prune::Exclusive => true,
         };
         let key = || ImageKey {

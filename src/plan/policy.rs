@@ -9,7 +9,8 @@ pub struct Policy {
     pub prune: Prune,
     /// Most images pruned in one scope and run.
     pub max_cancels: u32,
-    /// The same as a part of what could be pruned, in percent; does not apply to fewer than [`EXEMPT_BELOW`].
+    /// The same as a part of what is ours there (of all that is shared, with [`Prune::Exclusive`]), in percent; does not
+    /// apply to fewer than [`EXEMPT_BELOW`].
     pub max_cancels_percent: u32,
     /// So many shares of ours may have vanished at once: a person has looked.
     pub accept_lost: u32,

@@ -26,6 +26,7 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
         },
         view: View::Seen,
         unpruned: false,
+        loss: None,
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
     }

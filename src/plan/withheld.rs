@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::Over;
+use crate::inventory::Loss;
 use crate::model::Timestamp;
 use crate::words::plural;
 
@@ -28,12 +29,7 @@ pub enum Withheld {
     /// The scope could not be seen.
     Unobserved,
     /// Much of what is ours does not show.
-    Lost {
-        /// Images that do not show.
-        lost: usize,
-        /// Of so many.
-        of: usize,
-    },
+    Lost(Loss),
     /// Too many images would be pruned at once.
     TooMany(Over),
     /// The saved plan does not hold this action.
@@ -70,7 +66,7 @@ impl fmt::Display for Withheld {
             Self::Unobserved => f.write_str(
                 "nothing is pruned unseen; let this key read (DescribeBlueprints), or wait until reading works",
             ),
-            Self::Lost { lost, of } => write!(
+            Self::Lost(Loss { lost, of }) => write!(
                 f,
                 "{lost} of {of} images that sharekeeper shared here are suddenly not shown as shared; \
                  check that these are the right account and credentials; if somebody has cancelled them, `--accept-lost {lost}` goes on"

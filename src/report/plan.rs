@@ -136,11 +136,8 @@ impl PlanDocument {
         self.unmanaged.ours += outcome.plan.unmanaged.ours;
         self.unmanaged.foreign += outcome.plan.unmanaged.foreign;
         let (mut lines, mut held) = (String::new(), Held::default());
-        let mut unseen = None;
+        let unseen = outcome.plan.unseen();
         for (image, decision) in &outcome.plan.decisions {
-            if let Verdict::Unseen(why) = &decision.verdict {
-                unseen.get_or_insert(why);
-            }
             if let Some(line) = self.add(scope, image, decision, &mut held) {
                 let _ = writeln!(lines, "  {line}");
             }

@@ -34,6 +34,9 @@ pub struct ReconcileDocument {
     /// Writes that the API accepted and reading did not show before the end.
     #[serde(skip)]
     unconfirmed: u64,
+    /// A scope was not seen in the end, or there was something to prune that could not be.
+    #[serde(skip)]
+    out_of_sight: bool,
 }
 
 /// How the run as a whole ended.
@@ -135,6 +138,7 @@ impl ReconcileDocument {
             error: None,
             text: String::new(),
             unconfirmed: 0,
+            out_of_sight: false,
         };
         let mut unseen = Vec::new();
         for scope in scopes {
@@ -190,6 +194,7 @@ impl ReconcileDocument {
             ExitStatus::Error
         } else if self.summary.blocked + self.summary.failed + self.unconfirmed > 0
             || !self.errors.is_empty()
+            || self.out_of_sight
         {
             ExitStatus::Incomplete
         } else if self.summary.withheld > 0 {
@@ -208,14 +213,15 @@ impl ReconcileDocument {
             ));
         }
         let (mut lines, mut held) = (String::new(), Held::default());
-        let mut unseen = None;
+        let unseen = scope.plan.unseen().map(|unseen| unseen.reason.clone());
+        self.out_of_sight |= unseen.is_some() || scope.plan.unpruned;
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan.scope, image, decision, &scope.memory);
             self.count(outcome);
             let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
-            if let Verdict::Unseen(why) = &decision.verdict {
-                unseen.get_or_insert_with(|| why.reason.clone());
+            if let Verdict::Unseen(_) = &decision.verdict {
+                // One line for all of them.
             } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
                 held.add(image, why.clone(), place(decision.source.as_ref()));
             } else if let Some(sign) = outcome.sign() {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use super::{Narrow, NarrowKeys, Paths, Target};
@@ -13,10 +12,10 @@ pub(in crate::cli) struct ImportArguments {
     #[command(flatten)]
     pub paths: Paths,
     /// Directory to write to [default: the first PATH]
-    #[arg(long, value_name = "DIR", env = "SHAREKEEPER_OUT")]
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// One file for each region, or for each account
-    #[arg(long, value_enum, default_value_t = ImportBy::Region, env = "SHAREKEEPER_BY")]
+    #[arg(long, value_enum, default_value_t = ImportBy::Region)]
     pub by: ImportBy,
     #[command(flatten)]
     pub target: Target,
@@ -40,13 +39,13 @@ pub(in crate::cli) struct AdoptArguments {
     #[command(flatten)]
     pub paths: Paths,
     /// Every image that is named and shared, where no other flag narrows it
-    #[arg(long, env = "SHAREKEEPER_ALL", value_parser = FalseyValueParser::new())]
+    #[arg(long)]
     pub all: bool,
     /// Let images go from the inventory instead; they stay shared
-    #[arg(long, env = "SHAREKEEPER_RELEASE", value_parser = FalseyValueParser::new())]
+    #[arg(long)]
     pub release: bool,
     /// Only show what would be taken
-    #[arg(long, env = "SHAREKEEPER_DRY_RUN", value_parser = FalseyValueParser::new())]
+    #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
     pub target: Target,

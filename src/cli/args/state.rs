@@ -24,19 +24,13 @@ pub(in crate::cli) struct HistoryArguments {
     #[command(subcommand)]
     pub command: Option<HistoryCommand>,
     /// Only the newest N entries; 0 means all
-    #[arg(
-        short = 'n',
-        long,
-        value_name = "N",
-        default_value_t = 100,
-        env = "SHAREKEEPER_LIMIT"
-    )]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
     /// Only from this instant on, or since so long ago
-    #[arg(long, value_name = "TIME", value_parser = When::parse, env = "SHAREKEEPER_SINCE")]
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub since: Option<When>,
     /// Only before this instant, or until so long ago
-    #[arg(long, value_name = "TIME", value_parser = When::parse, env = "SHAREKEEPER_UNTIL")]
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
     #[command(flatten)]
     pub narrow: NarrowKeys,
@@ -55,10 +49,10 @@ pub(in crate::cli) enum HistoryCommand {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SuspendArguments {
     /// Why; shown wherever an image is withheld for it
-    #[arg(long, value_name = "TEXT", value_parser = reason, env = "SHAREKEEPER_REASON")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: String,
     /// When it ends by itself: an instant, or so long from now, such as `8h`
-    #[arg(long, value_name = "TIME", value_parser = When::parse, env = "SHAREKEEPER_UNTIL")]
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
     pub until: Option<When>,
     #[command(flatten)]
     pub narrow: Narrow,
@@ -73,7 +67,7 @@ pub(in crate::cli) struct ResumeArguments {
     #[arg(value_name = "ID", value_parser = id)]
     pub ids: Vec<u64>,
     /// End every suspension, and let every parked image be reconciled again
-    #[arg(long, env = "SHAREKEEPER_ALL", value_parser = FalseyValueParser::new())]
+    #[arg(long)]
     pub all: bool,
     #[command(flatten)]
     pub narrow: NarrowKeys,
