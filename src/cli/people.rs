@@ -84,7 +84,7 @@ pub(super) fn suspend(arguments: &SuspendArguments, common: &Common) -> Result<u
     let now = state::now();
     let until = arguments.until.map(|when| when.ahead(now));
     if until.is_some_and(|until| until <= now) {
-        return Err(Failure::new(
+        return Err(Failure::usage(
             "`--until` lies in the past, so nothing would be suspended",
         ));
     }
