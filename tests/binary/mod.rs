@@ -175,6 +175,18 @@ impl Bench {
         });
     }
 
+    /// What is shared now: region and image.
+    pub fn shared(&self) -> Vec<(String, String)> {
+        let text = fs::read(self.state().join("world.json")).expect("a world");
+        let world: Value = serde_json::from_slice(&text).expect("a world");
+        let images = world["accounts"][0]["images"].as_array().expect("images");
+        let shared = images.iter().filter(|image| image["shared"] == true);
+        let word = |value: &Value| value.as_str().expect("a word").to_owned();
+        shared
+            .map(|image| (word(&image["regions"][0]), word(&image["id"])))
+            .collect()
+    }
+
     /// A second connection to the state, with which to damage it.
     pub fn database(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.state().join("state.db")).expect("a database")

@@ -1,0 +1,51 @@
+//! Each command as its user meets it: the text, the one JSON document, the exit status, and the way out that a message
+//! names. The real binary, on the simulator inside its process.
+
+mod binary;
+
+#[path = "commands/guards.rs"]
+mod guards;
+#[path = "commands/history.rs"]
+mod history;
+#[path = "commands/inventory.rs"]
+mod inventory;
+#[path = "commands/output.rs"]
+mod output;
+#[path = "commands/saved_plans.rs"]
+mod saved_plans;
+#[path = "commands/state.rs"]
+mod state;
+#[path = "commands/suspensions.rs"]
+mod suspensions;
+
+use serde_json::Value;
+
+const TOKYO: &str = "ap-tokyo";
+const FRANKFURT: &str = "eu-frankfurt";
+
+/// `text` holds each of `words`.
+#[track_caller]
+fn holds(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "no `{word}` in:\n{text}");
+    }
+}
+
+/// The ids in a document's list of images, changes or the like.
+#[track_caller]
+fn ids(list: &Value) -> Vec<&str> {
+    let list = list.as_array().expect("a list");
+    let ids = list
+        .iter()
+        .map(|item| item["image_id"].as_str().expect("an id"));
+    ids.collect()
+}
+
+/// Images by number.
+fn numbered(numbers: std::ops::RangeInclusive<usize>) -> Vec<String> {
+    numbers.map(|number| format!("img-{number:04}")).collect()
+}
+
+fn borrowed(images: &[String]) -> Vec<&str> {
+    images.iter().map(String::as_str).collect()
+}

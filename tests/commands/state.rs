@@ -1,0 +1,260 @@
+//! The state directory: what is refused, who holds it, and who leaves it alone.
+
+use std::fs;
+use std::fs::File;
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::binary::{Bench, Simulator, command, document, stderr, stdout};
+use crate::{FRANKFURT, TOKYO, holds};
+
+/// Every command that opens the state directory, each as it would do something.
+const COMMANDS: [&[&str]; 8] = [
+    &["plan"],
+    &["reconcile"],
+    &["status"],
+    &["history"],
+    &["history", "verify"],
+    &["suspend", "--reason", "x"],
+    &["resume"],
+    &["adopt", "--all"],
+];
+
+/// A state that was used.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    bench.declare("frankfurt", FRANKFURT, &["img-a"]);
+    bench.run(&["reconcile"], 0);
+    bench
+}
+
+/// Every command refuses the state with `words`, in one document, and changes nothing in it.
+#[track_caller]
+fn refused(bench: &Bench, words: &[&str]) {
+    let before = bench.files();
+    for arguments in COMMANDS {
+        let output = bench.run(&[arguments, &["-o", "json"]].concat(), 1);
+        let document = document(&output);
+        holds(document["error"].as_str().expect("says why"), words);
+        holds(&stderr(&output), words);
+        let after = bench.files();
+        assert_eq!(
+            after.keys().collect::<Vec<_>>(),
+            before.keys().collect::<Vec<_>>(),
+            "{arguments:?}"
+        );
+        for (file, content) in &before {
+            let scratch = file.to_string_lossy().ends_with("-shm");
+            assert!(
+                scratch || after[file] == *content,
+                "{arguments:?}: {}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn s18_d8_a_newer_schema_is_refused() {
+    let bench = bench();
+    bench
+        .database()
+        .pragma_update(None, "user_version", 9)
+        .expect("set");
+    refused(
+        &bench,
+        &[
+            "state.db has schema version 9",
+            "use the newer sharekeeper that wrote it",
+        ],
+    );
+}
+
+#[test]
+fn s18_m18_a_state_of_another_installation_is_refused() {
+    let bench = bench();
+    fs::write(
+        bench.state().join("owner"),
+        "0123456789abcdef0123456789abcdef\n",
+    )
+    .expect("a file");
+    refused(
+        &bench,
+        &[
+            "they come from different installations",
+            "restore the directory from a backup, or move it away to begin anew",
+        ],
+    );
+}
+
+#[test]
+fn s18_a_database_that_is_gone_is_not_begun_anew() {
+    let bench = bench();
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        // Not all of them need be there.
+        let _ = fs::remove_file(bench.state().join(file));
+    }
+    refused(
+        &bench,
+        &[
+            "state.db is missing",
+            "shows that the directory was in use",
+            "from a backup",
+        ],
+    );
+}
+
+#[test]
+fn s18_d5_what_is_no_database_is_refused() {
+    let bench = bench();
+    for file in ["state.db-wal", "state.db-shm"] {
+        let _ = fs::remove_file(bench.state().join(file));
+    }
+    fs::write(bench.state().join("state.db"), [0; 8192]).expect("a file");
+    refused(&bench, &["state.db is damaged", "from a backup"]);
+}
+
+#[test]
+fn s20_d9_a_second_process_is_told_who_holds_the_directory() {
+    let bench = bench();
+    let mut lock = File::options()
+        .write(true)
+        .open(bench.state().join("lock"))
+        .expect("the lock file");
+    lock.lock().expect("the lock");
+    let holder = json!({
+        "pid": std::process::id(), "host": "build-7", "command": "reconcile", "since": "2026-11-24T10:00:00Z"
+    });
+    writeln!(lock, "{holder}").expect("written");
+
+    let words = format!(
+        "in use by process {} on build-7 (`reconcile`, since 2026-11-24T10:00:00Z)",
+        std::process::id()
+    );
+    let document = bench.json(&["reconcile"], 1);
+    holds(
+        document["error"].as_str().expect("says who"),
+        &[
+            &words,
+            "wait until it has ended, or stop it, or give another --state-dir",
+        ],
+    );
+    // Whoever only looks, or says something of images, need not wait.
+    let status = bench.json(&["status"], 0);
+    assert_eq!(status["holder"]["pid"], std::process::id());
+    holds(
+        &bench.text(&["status"], 0),
+        &["Reconciling now: process ", "on build-7"],
+    );
+    for arguments in [
+        &["plan"] as &[_],
+        &["history"],
+        &["suspend", "--reason", "x"],
+        &["resume"],
+        &["adopt", "--all"],
+    ] {
+        bench.run(arguments, 0);
+    }
+    drop(lock);
+    bench.run(&["reconcile"], 0);
+    assert_eq!(bench.json(&["status"], 0)["holder"], json!(null));
+}
+
+#[test]
+fn a_file_in_the_place_of_the_directory_is_named() {
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    bench.write("state", "");
+    for arguments in [
+        &["status"] as &[_],
+        &["history"],
+        &["suspend", "--reason", "x"],
+    ] {
+        let output = bench.real(arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        holds(
+            &stderr(&output),
+            &["state is a file", "give another --state-dir"],
+        );
+    }
+}
+
+/// The commands that only look.
+const LOOKS: [&[&str]; 4] = [&["plan"], &["status"], &["history"], &["history", "verify"]];
+
+#[test]
+fn s16_a_look_makes_no_file_and_changes_none() {
+    let simulator = Simulator::start();
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    let real = |arguments: &[&str], status| {
+        let mut command = command(arguments);
+        command
+            .args(["--state-dir", "state", "-o", "json"])
+            .current_dir(bench.path("."))
+            .envs(simulator.credentials());
+        if matches!(arguments[0], "plan" | "reconcile") {
+            command.args(["--endpoint", simulator.endpoint()]);
+        }
+        let output = command.output().expect("the binary starts");
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+        document(&output)
+    };
+    for arguments in LOOKS {
+        real(arguments, 0);
+    }
+    assert!(!bench.path("state").exists(), "not even the directory");
+
+    // The simulator has no such image: there is something in the state, and something left to do.
+    real(&["suspend", "--image", "img-b", "--reason", "x"], 0);
+    real(&["reconcile"], 4);
+    let before = bench.files();
+    assert!(!before.is_empty());
+    for arguments in LOOKS {
+        real(arguments, 0);
+        assert!(bench.files() == before, "{arguments:?} changed the state");
+    }
+}
+
+#[test]
+fn s17_a_second_run_in_sync_changes_no_byte_of_the_state() {
+    let bench = bench();
+    let state = |name: &str| fs::read(bench.state().join(name)).expect("a file");
+    bench.run(&["reconcile"], 0);
+    let before = (state("state.db"), state("state.db-wal"));
+    let document = bench.json(&["reconcile", "--prune", "owned"], 0);
+    assert_eq!(document["calls"]["writes"], 0);
+    assert_eq!(document["summary"]["in_sync"], 2);
+    assert!((state("state.db"), state("state.db-wal")) == before);
+}
+
+#[test]
+fn status_says_whose_state_it_is_and_what_is_in_it() {
+    let bench = Bench::new();
+    holds(&bench.text(&["status"], 0), &["state/sim was never used"]);
+    assert_eq!(bench.json(&["status"], 0)["owner"], json!(null));
+    bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
+    bench.declare("frankfurt", FRANKFURT, &["img-a"]);
+    bench.run(&["reconcile"], 0);
+    let owner = fs::read_to_string(bench.state().join("owner")).expect("a file");
+    let document = bench.json(&["status"], 0);
+    assert_eq!(document["owner"], owner.trim());
+    assert_eq!(document["scopes"][0]["owned"], 2);
+    assert_eq!(document["history"]["entries"], 6);
+    let text = stdout(&bench.run(&["status"], 0));
+    holds(
+        &text,
+        &[
+            &format!("State: state/sim, owner {}\n", owner.trim()),
+            "Reconciling now: nobody\n",
+            "default/ap-tokyo      2 images ours\n",
+            "default/eu-frankfurt  1 image ours\n",
+            "History: 6 entries, the last at 2",
+        ],
+    );
+    // The simulator's state is apart.
+    let output = bench.real(&["status"]);
+    assert_eq!(stdout(&output), "State: state was never used.\n");
+}
