@@ -177,6 +177,11 @@ fn a_suspension_needs_a_reason_and_an_end_that_is_ahead() {
             64,
             "neither an instant like `2027-01-31T00:00:00Z` nor a duration like `8h`",
         ),
+        (
+            &["--reason", "x", "--until", "300000years"],
+            64,
+            "leave it out to mean always",
+        ),
         (&["--reason", "x", "--region", "tokyo"], 64, "ap-tokyo"),
     ] {
         let arguments = [&["suspend"], arguments].concat();

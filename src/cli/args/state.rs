@@ -89,11 +89,15 @@ impl When {
         if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
             return Ok(Self::At(at.to_utc()));
         }
-        humantime::parse_duration(text)
-            .map(Self::Distance)
-            .map_err(|_| {
-                "neither an instant like `2027-01-31T00:00:00Z` nor a duration like `8h`".into()
-            })
+        /// Beyond it a clock cannot tell, and nobody means it.
+        const DISTANCE_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+        match humantime::parse_duration(text) {
+            Ok(distance) if distance <= DISTANCE_MAX => Ok(Self::Distance(distance)),
+            Ok(_) => Err("that is more than 100 years; leave it out to mean always".into()),
+            Err(_) => Err(
+                "neither an instant like `2027-01-31T00:00:00Z` nor a duration like `8h`".into(),
+            ),
+        }
     }
 
     /// So long after `now`.
