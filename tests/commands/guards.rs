@@ -287,6 +287,7 @@ fn guards_that_are_misspelt_or_out_of_range_are_refused() {
         (["--max-cancels-percent", "101"], "0..=100"),
         (["--max-cancels", "many"], "--max-cancels"),
         (["--history-max", "0"], "a number from 1 on"),
+        (["--timeout", "500000000000years"], "more than a year"),
     ] {
         let document = bench.json(&[&["reconcile"], &flags as &[_]].concat(), 64);
         holds(document["error"].as_str().expect("says why"), &[words]);

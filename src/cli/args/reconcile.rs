@@ -56,12 +56,14 @@ pub(in crate::cli) struct ReconcileArguments {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
+    /// Far below what a clock can add up.
+    const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; a duration is written like `90s`, `10m` or `1h 30m`"))?;
-    if duration.is_zero() {
-        Err("a timeout of nothing leaves no time for a call".into())
-    } else {
-        Ok(duration)
+    match duration {
+        Duration::ZERO => Err("a timeout of nothing leaves no time for a call".into()),
+        duration if duration > TIMEOUT_MAX => Err("that is more than a year".into()),
+        duration => Ok(duration),
     }
 }
 
