@@ -1,0 +1,175 @@
+//! Each test here is a scenario in which an earlier version did what it must not: it went on where it should have held
+//! still, or said that all was well.
+
+mod support;
+
+use std::time::Duration;
+
+use sharekeeper::desired::Desired;
+use sharekeeper::engine::{Stop, Task};
+use sharekeeper::host::Clock;
+use sharekeeper::inventory::Suspension;
+use sharekeeper::model::{ImageId, Labels, Selector};
+use sharekeeper::plan::{Policy, Prune};
+use support::world::{Ended, REGIONAL, World, id};
+use support::{Behaviour, desired};
+
+const TOKYO: &str = "ap-tokyo";
+const MINUTE: Duration = Duration::from_secs(60);
+const PRUNE: Policy = Policy {
+    prune: Prune::Owned,
+    max_cancels: 1000,
+    max_cancels_percent: 100,
+    ..Policy::DEFAULT
+};
+
+/// `count` images of ours in Tokyo, and what asks for the first `named` of them.
+async fn owned(seed: u64, count: usize, named: usize) -> (World, Desired) {
+    let world = World::new(seed, REGIONAL);
+    for n in 0..count {
+        world.cloud().add(TOKYO, &id(n), false);
+    }
+    let all = desired((0..count).map(|n| (TOKYO, id(n), true)));
+    assert_eq!(world.reconcile(&all).await.exit(), 0);
+    world.pass(MINUTE).await;
+    (world, desired((0..named).map(|n| (TOKYO, id(n), true))))
+}
+
+async fn run(world: &World, desired: &Desired, selector: &Selector) -> Ended {
+    let task = Task {
+        desired,
+        selector,
+        policy: &PRUNE,
+        licenses: None,
+    };
+    world.run(&task, &Stop::default()).await
+}
+
+fn only(image: usize) -> Selector {
+    let image = ImageId::new(&id(image)).expect("an id");
+    Selector {
+        images: [image].into(),
+        ..Selector::default()
+    }
+}
+
+fn all_listings_fail() -> Behaviour {
+    Behaviour {
+        refuse: Box::new(|action, _, _| {
+            (action == "DescribeBlueprints").then_some("FailedOperation.DescribeBlueprintsFailed")
+        }),
+        ..Behaviour::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a4_p10_a_wrong_view_that_lasts_for_hours_empties_no_inventory() {
+    let (world, wanted) = owned(1, 40, 20).await;
+    let before = world.cloud().writes().len();
+    for n in 0..40 {
+        world.cloud().meddle(TOKYO, &id(n), false);
+    }
+    for minutes in [5, 6, 20, 600] {
+        assert_eq!(run(&world, &wanted, &Selector::default()).await.exit(), 3);
+        world.pass(minutes * MINUTE).await;
+    }
+    assert_eq!(run(&world, &wanted, &Selector::default()).await.exit(), 3);
+    assert_eq!(world.cloud().writes().len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a4_sharing_anew_what_was_lost_does_not_license_a_cancel_in_the_same_run() {
+    let (world, wanted) = owned(2, 6, 5).await;
+    for n in 0..4 {
+        world.cloud().meddle(TOKYO, &id(n), false);
+    }
+    let ended = run(&world, &wanted, &Selector::default()).await;
+    assert_eq!(ended.exit(), 3, "{:#}", ended.json);
+    assert!((0..6).all(|n| world.cloud().is_shared(TOKYO, &id(n))));
+    world.pass(MINUTE).await;
+    assert_eq!(run(&world, &wanted, &Selector::default()).await.exit(), 0);
+    assert!(
+        !world.cloud().is_shared(TOKYO, &id(5)),
+        "seen whole, it is pruned"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_a_scope_that_is_out_of_sight_is_not_in_sync_though_no_image_is_named() {
+    let (world, wanted) = owned(3, 3, 2).await;
+    world.behave(all_listings_fail());
+    let ended = run(&world, &wanted, &only(2)).await;
+    // Not 1 here: the world counts the writes of the run before, too.
+    assert_eq!(ended.exit(), 4, "{:#}", ended.json);
+    world.behave(Behaviour {
+        refuse: Box::new(|action, _, _| {
+            (action == "DescribeBlueprints").then_some("UnauthorizedOperation.NoPermission")
+        }),
+        ..Behaviour::default()
+    });
+    let blind = run(&world, &wanted, &only(2)).await;
+    assert_eq!(blind.exit(), 4, "{:#}", blind.json);
+    assert!(world.cloud().is_shared(TOKYO, &id(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s1_a_suspension_by_label_holds_for_an_image_whose_entry_is_gone() {
+    let (world, wanted) = owned(4, 3, 2).await;
+    world.ledger.suspensions.borrow_mut().push(Suspension {
+        id: 1,
+        reason: "a launch".into(),
+        until: None,
+        since: world.cloud().now(),
+        by: "me@here".into(),
+        selector: Selector {
+            labels: Labels::from([("team".into(), "db".into())]),
+            ..Selector::default()
+        },
+    });
+    assert_eq!(run(&world, &wanted, &Selector::default()).await.exit(), 3);
+    assert!(world.cloud().is_shared(TOKYO, &id(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l4_where_the_plan_says_yes_and_the_store_says_no_nothing_goes_round_and_round() {
+    let (world, wanted) = owned(5, 3, 2).await;
+    // The API's time, which the run goes by, is ahead of the ledger's; the suspension ends between the two.
+    world.behave(Behaviour {
+        clock_offset: chrono::TimeDelta::seconds(400),
+        ..Behaviour::default()
+    });
+    let now = world.cloud().now();
+    world.ledger.suspensions.borrow_mut().push(Suspension {
+        id: 1,
+        reason: "a launch".into(),
+        until: Some(now + Duration::from_secs(300)),
+        since: now,
+        by: "me@here".into(),
+        selector: Selector::default(),
+    });
+    let before = world.cloud().calls.borrow().len();
+    let ended = run(&world, &wanted, &Selector::default()).await;
+    assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+    let calls = world.cloud().calls.borrow().len() - before;
+    assert!(calls < 100, "{calls} calls in five minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_s9_a_write_that_a_wrong_clock_failed_is_sent_again_with_an_intent_of_its_own() {
+    let world = World::new(6, REGIONAL);
+    world.cloud().add(TOKYO, "img-a", false);
+    let refused = std::cell::Cell::new(false);
+    world.behave(Behaviour {
+        clock_offset: chrono::TimeDelta::seconds(250),
+        // Reading is forgiven, so that it is a write which finds the clock wrong.
+        refuse: Box::new(move |action, _, _| {
+            let first = action.starts_with("Modify") && !refused.replace(true);
+            first.then_some("AuthFailure.SignatureExpire")
+        }),
+        ..Behaviour::default()
+    });
+    let wanted = desired([(TOKYO, "img-a".to_owned(), true)]);
+    assert_eq!(world.reconcile(&wanted).await.exit(), 0);
+    assert_eq!(world.cloud().writes().len(), 2);
+    assert_eq!(world.ledger.intents().len(), 2, "one for each that left");
+}
