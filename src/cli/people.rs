@@ -88,14 +88,20 @@ pub(super) fn suspend(arguments: &SuspendArguments, common: &Common) -> Result<u
             "`--until` lies in the past, so nothing would be suspended",
         ));
     }
+    // A name that is misspelt would leave everything as it is, and a person who thinks it is not.
+    let known = state::read(&directory)?
+        .summary()
+        .map_err(Failure::new)?
+        .scopes;
+    let selector = arguments.narrow.selector();
+    if !known.is_empty() && !known.keys().any(|scope| selector.reaches(scope)) {
+        output::warn(format_args!(
+            "nothing that sharekeeper has shared is in {selector}; check the names"
+        ));
+    }
     let mut remarks = state::remark(&directory, "suspend")?;
     let suspension = remarks
-        .suspend(
-            arguments.narrow.selector(),
-            until,
-            &state::by(),
-            &arguments.reason,
-        )
+        .suspend(selector, until, &state::by(), &arguments.reason)
         .map_err(Failure::new)?;
     let text = format!("{}: {}\n", suspension.selector, suspension.describe());
     let document = Suspended {

@@ -181,6 +181,9 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "; it must belong to the user that runs sharekeeper: see `ls -ld`"
         }
+        io::ErrorKind::NotADirectory => {
+            "; a file is in the way: give a directory as --state-dir, or move the file"
+        }
         io::ErrorKind::ReadOnlyFilesystem => "; give a --state-dir that can be written",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space",
         io::ErrorKind::ResourceBusy => "; another process is writing: try again",

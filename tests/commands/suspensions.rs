@@ -231,3 +231,15 @@ fn s20_an_image_that_somebody_else_keeps_cancelling_is_parked_until_a_person_res
     );
     assert_eq!(bench.json(&["reconcile"], 0)["summary"]["shared"], 1);
 }
+
+#[test]
+fn a_suspension_that_reaches_nothing_known_is_warned_of() {
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    bench.run(&["reconcile"], 0);
+    for (account, warned) in [("default", false), ("defualt", true)] {
+        let output = bench.run(&["suspend", "--account", account, "--reason", "a launch"], 0);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.contains("check the names"), warned, "{account}: {said}");
+    }
+}

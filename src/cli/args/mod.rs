@@ -29,7 +29,6 @@ pub(super) use state::{
     after_help = EXIT_STATUS,
     subcommand_required = true,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub(super) struct Arguments {
