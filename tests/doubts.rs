@@ -173,3 +173,27 @@ async fn c1_s9_a_write_that_a_wrong_clock_failed_is_sent_again_with_an_intent_of
     assert_eq!(world.cloud().writes().len(), 2);
     assert_eq!(world.ledger.intents().len(), 2, "one for each that left");
 }
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_disk_that_needs_two_turns_for_a_commit_costs_the_line_nothing() {
+    let took = async |commit_takes| {
+        let world = World::new(7, REGIONAL);
+        world.ledger.commit_takes.set(commit_takes);
+        for n in 0..200 {
+            world.cloud().add(TOKYO, &id(n), false);
+        }
+        let wanted = desired((0..200).map(|n| (TOKYO, id(n), true)));
+        let ended = world.reconcile(&wanted).await;
+        assert_eq!(ended.exit(), 0);
+        ended.took
+    };
+    let (at_once, slow) = (
+        took(Duration::ZERO).await,
+        took(Duration::from_millis(100)).await,
+    );
+    // Simulated time: but for the first commit, which nothing goes before, it is the same.
+    assert!(
+        slow <= at_once + Duration::from_millis(200),
+        "{at_once:?} with a disk that takes no time, {slow:?} with a slow one"
+    );
+}

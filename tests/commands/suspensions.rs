@@ -238,8 +238,15 @@ fn a_suspension_that_reaches_nothing_known_is_warned_of() {
     bench.declare("tokyo", TOKYO, &["img-a"]);
     bench.run(&["reconcile"], 0);
     for (account, warned) in [("default", false), ("defualt", true)] {
-        let output = bench.run(&["suspend", "--account", account, "--reason", "a launch"], 0);
+        let output = bench.run(
+            &["suspend", "--account", account, "--reason", "a launch"],
+            0,
+        );
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(said.contains("check the names"), warned, "{account}: {said}");
+        assert_eq!(
+            said.contains("check the names"),
+            warned,
+            "{account}: {said}"
+        );
     }
 }

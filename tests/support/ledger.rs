@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use sharekeeper::api::Shared;
 use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
@@ -23,6 +24,8 @@ pub struct Recorded {
     pub suspensions: RefCell<Vec<Suspension>>,
     /// Set while the disk is full.
     pub full: Cell<bool>,
+    /// How long it takes until an intent is on the disk.
+    pub commit_takes: Cell<Duration>,
 }
 
 impl Recorded {
@@ -35,6 +38,7 @@ impl Recorded {
             changes: Cell::default(),
             suspensions: RefCell::default(),
             full: Cell::default(),
+            commit_takes: Cell::default(),
         }
     }
 
@@ -101,6 +105,9 @@ impl Recall for Recorded {
 
 impl Ledger for Recorded {
     async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
+        let host = &self.shared.host;
+        host.sleep_until(host.moment() + self.commit_takes.get())
+            .await;
         self.writable().map_err(Refused::Failed)?;
         let now = self.now();
         let suspensions = self.suspensions.borrow();
