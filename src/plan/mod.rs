@@ -82,12 +82,12 @@ pub enum View {
 }
 
 /// What is shared, named by no manifest, and left alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unmanaged {
     /// Shared by sharekeeper.
-    pub ours: usize,
+    pub ours: BTreeSet<ImageId>,
     /// Shared by somebody else, or so it seems.
-    pub foreign: usize,
+    pub foreign: BTreeSet<ImageId>,
 }
 
 /// What to do about one image.
@@ -192,9 +192,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
                 .entry(image.clone())
                 .or_insert_with(|| unnamed_image(inputs, image));
         } else if inputs.owns(image) {
-            unmanaged.ours += 1;
+            unmanaged.ours.insert(image.clone());
         } else {
-            unmanaged.foreign += 1;
+            unmanaged.foreign.insert(image.clone());
         }
     }
     let loss = guard::apply(inputs, &mut decisions);
@@ -306,6 +306,14 @@ impl Plan {
             View::Unseen(unseen) => Some(unseen),
             View::Seen | View::Blind(_) => None,
         }
+    }
+
+    /// Whether the scope was seen, and the image is not shared in it, though no manifest names it.
+    pub fn is_gone(&self, image: &ImageId) -> bool {
+        self.view == View::Seen
+            && !self.decisions.contains_key(image)
+            && !self.unmanaged.ours.contains(image)
+            && !self.unmanaged.foreign.contains(image)
     }
 
     /// When the first of the decisions that wait falls, if any waits.

@@ -203,6 +203,13 @@ impl SavedPlan {
             .collect();
         let mut moved = Vec::new();
         for plan in now {
+            // What was to be pruned and is gone has been pruned.
+            planned.retain(|key, action| {
+                let done = action.action == Permission::Cancel
+                    && key.scope == plan.scope
+                    && plan.is_gone(&key.image);
+                !done
+            });
             for (image, decision) in &plan.decisions {
                 let key = key(&plan.scope, image);
                 let planned = planned.remove(&key);

@@ -99,8 +99,16 @@ fn p9_what_moved_is_shown_and_what_did_not_is_not() {
         1,
         "the other way is another action"
     );
-    let gone = saved.moved([&plan(&[SHARE])]);
+    let mut left_alone = plan(&[SHARE]);
+    let image = ImageId::new("img-b").expect("an id");
+    left_alone.unmanaged.foreign.insert(image);
+    let gone = saved.moved([&left_alone]);
     assert!(gone[0].to_string().contains("no manifest asks for it"));
+    assert_eq!(
+        saved.moved([&plan(&[SHARE])]),
+        [],
+        "named no longer and not shared either: it was pruned before a kill"
+    );
 }
 
 #[test]

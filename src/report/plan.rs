@@ -133,8 +133,8 @@ impl PlanDocument {
                 "{scope}: planned without seeing what is shared, because reading is denied: {reason}"
             ));
         }
-        self.unmanaged.ours += outcome.plan.unmanaged.ours;
-        self.unmanaged.foreign += outcome.plan.unmanaged.foreign;
+        self.unmanaged.ours += outcome.plan.unmanaged.ours.len();
+        self.unmanaged.foreign += outcome.plan.unmanaged.foreign.len();
         let (mut lines, mut held) = (String::new(), Held::default());
         let unseen = outcome.plan.unseen();
         for (image, decision) in &outcome.plan.decisions {
