@@ -29,9 +29,7 @@ pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u
         Err(exit) => return Ok(exit.code()),
     };
     let directory = state::directory(common, arguments.target.sim)?;
-    if arguments.target.sim_reset {
-        simulated::reset(&directory)?;
-    }
+    simulated::reset(&arguments.target, &directory)?;
     let reader = state::read(&directory)?;
     let document = if arguments.release {
         let released = owned(&reader, &desired, &selector).await?;

@@ -25,9 +25,7 @@ pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<
     };
     let selector = arguments.narrow.selector();
     let directory = state::directory(common, arguments.target.sim)?;
-    if arguments.target.sim_reset {
-        simulated::reset(&directory)?;
-    }
+    simulated::reset(&arguments.target, &directory)?;
     let mut names: BTreeSet<_> = desired.accounts.keys().cloned().collect();
     names.extend(desired.images.keys().map(|key| key.scope.account.clone()));
     if names.is_empty() {

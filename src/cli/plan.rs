@@ -24,9 +24,7 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     work.warn_of_nothing();
     let directory = state::directory(common, arguments.target.sim)?;
-    if arguments.target.sim_reset {
-        simulated::reset(&directory)?;
-    }
+    simulated::reset(&arguments.target, &directory)?;
     let reader = state::read(&directory)?;
     let accounts = connect::accounts(&work.desired, &work.selector);
     let mut session =

@@ -38,9 +38,7 @@ pub(super) async fn run(
     }
     work.warn_of_nothing();
     let directory = state::directory(common, arguments.target.sim)?;
-    if arguments.target.sim_reset {
-        simulated::reset(&directory)?;
-    }
+    simulated::reset(&arguments.target, &directory)?;
     let shared = session::shared()?;
     let (commit, clock) = (work.commit.clone(), Rc::clone(&shared));
     // By the clock that the run goes by: it is corrected by the API's, and the machine's may be off.

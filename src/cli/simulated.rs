@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::args::Target;
 use super::connect;
 use super::output::Failure;
 use crate::api::Connection;
@@ -17,25 +18,25 @@ use crate::sim::{Server, World};
 
 /// The world's file in the state directory.
 const WORLD: &str = "world.json";
-/// What `--sim-reset` removes beside it: a state that was made in another world.
-const STATE_FILES: [&str; 4] = ["state.db", "state.db-wal", "state.db-shm", "owner"];
-
-/// Forgets the world and what was done to it. Removes nothing but the files named here.
-pub(super) fn reset(state: &Path) -> Result<(), Failure> {
-    for name in STATE_FILES.iter().chain([&WORLD]) {
-        let path = state.join(name);
-        match fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(Failure::new(format_args!(
-                    "cannot remove {}: {error}",
-                    path.display()
-                )));
-            }
-        }
+/// Does what `--sim-reset` asks for: forgets the world and the state that was made in it. Never the real state, and
+/// never under another process.
+pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
+    if !target.sim_reset {
+        return Ok(());
     }
-    Ok(())
+    // The flag demands `--sim`, but that can be there as a variable that says no.
+    if !target.sim {
+        return Err(Failure::usage("`--sim-reset` goes with `--sim`"));
+    }
+    super::state::forget(state)?;
+    let path = state.join(WORLD);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::new(format_args!(
+            "cannot remove {}: {error}",
+            path.display()
+        ))),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// A running simulator, and where its world goes.

@@ -60,6 +60,11 @@ pub(super) fn remark(directory: &Path, command: &str) -> Result<Remarks, Failure
     Remarks::open(directory, &options(command), now).map_err(refused)
 }
 
+/// Removes a state. Only the simulator's is ever removed.
+pub(super) fn forget(directory: &Path) -> Result<(), Failure> {
+    Store::forget(directory, &options("--sim-reset"), now).map_err(refused)
+}
+
 /// Who runs this, for the history: user and machine.
 pub(super) fn by() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]

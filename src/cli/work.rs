@@ -95,7 +95,8 @@ impl Work {
 
     /// A warning of images of ours in scopes that no manifest names.
     pub(super) fn orphans(&self, reader: &Reader) -> Result<Option<String>, Failure> {
-        if !self.selector.is_all() {
+        // A file that was left out may name them.
+        if !self.selector.is_all() || !self.left_out.is_empty() {
             return Ok(None);
         }
         let named = self.desired.by_scope(&self.selector);

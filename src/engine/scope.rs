@@ -172,7 +172,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         }
         let since = self.memory.loss_since.unwrap_or(now);
         self.memory.loss_since = plan.loss.map(|_| since);
-        self.memory.loss = plan.loss.or(self.memory.loss);
+        // What is shared anew now mends the view, but not the doubt.
+        if plan.actions().next().is_some() {
+            self.memory.loss = plan.loss.or(self.memory.loss);
+        }
     }
 
     fn tell(

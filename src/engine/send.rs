@@ -63,7 +63,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             match step {
                 Step::Done if turns.is_empty() => break,
                 Step::Send => {
-                    while getting_ready.len() < GETTING_READY_MAX
+                    let room = executor.room().min(GETTING_READY_MAX);
+                    while getting_ready.len() < room
                         && let Some((id, attempt)) =
                             self.next_attempt(look, &mut executor, &getting_ready)
                     {

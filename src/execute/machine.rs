@@ -152,6 +152,14 @@ impl Executor {
         ))
     }
 
+    /// How many calls may get ready at once: a scope that denies is probed by one.
+    pub fn room(&self) -> usize {
+        match self.denied {
+            Some(_) => 1,
+            None => IN_FLIGHT_MAX.saturating_sub(self.in_flight),
+        }
+    }
+
     /// Whether the call may be sent now; it is then in flight. What has happened since it was shown may forbid it.
     pub fn take(&mut self, id: JobId, now: Moment) -> bool {
         let allowed = self.next(now) == Step::Send && self.remove(id);

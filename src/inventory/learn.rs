@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FORGET_AFTER, Holdings, IntentId, OpenIntent, Owned, REVERSALS_MAX, Record};
-use crate::model::{ImageId, ShareState, Timestamp};
+use crate::model::{ImageId, Permission, ShareState, Timestamp};
 use crate::observed::{Blueprint, Seen};
 
 /// A part of what is ours, in percent, that may be missing without a second look.
@@ -41,6 +41,21 @@ pub struct Loss {
     pub of: usize,
 }
 
+impl Loss {
+    /// So many images and more are enough to hold even what is shared anew: fewer are repaired at once.
+    const HOLDS_SHARES_FROM: usize = 10;
+
+    /// Whether a person has looked at exactly this.
+    pub fn is_accepted(&self, accept_lost: u32) -> bool {
+        self.lost == accept_lost as usize
+    }
+
+    /// Whether nothing is shared either.
+    pub fn holds_shares(&self) -> bool {
+        self.of >= Self::HOLDS_SHARES_FROM
+    }
+}
+
 /// A conclusion that belongs in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -72,9 +87,10 @@ pub fn learn(
     started: Timestamp,
 ) -> Vec<Lesson> {
     let wanted = |image: &ImageId| is_wanted(named, image);
-    let missing = match holdings.loss(seen, wanted) {
+    let loss = holdings.loss(seen, wanted);
+    let missing = match loss {
         None => Missing::Perhaps,
-        Some(loss) if loss.lost <= accept_lost as usize => Missing::Accepted,
+        Some(loss) if loss.is_accepted(accept_lost) => Missing::Accepted,
         Some(_) => Missing::Suspicious,
     };
     let protected = named.iter().filter(|(_, named)| named.protected);
@@ -89,33 +105,35 @@ pub fn learn(
         let mut record = before.cloned().unwrap_or_default();
         let blueprint = seen.shared.get(image);
         let open = holdings.open.get(image).map_or(&[][..], Vec::as_slice);
-        let resolved: Vec<_> = open
-            .iter()
-            .filter_map(|open| resolve(open, &mut record, blueprint, started))
-            .collect();
-        let mut note = None;
-        confirm(&mut record, blueprint.is_some(), started);
-        if record
-            .owned
-            .as_ref()
-            .is_some_and(|owned| owned.since <= started)
-        {
-            let missing = if wanted(image) {
-                missing
-            } else {
-                Missing::Perhaps
-            };
-            note = ownership(&mut record, blueprint, missing, started);
+        // From a view that is not to be trusted, nothing follows for what it does not show.
+        let doubtful = missing == Missing::Suspicious && blueprint.is_none();
+        let (mut resolved, mut note) = (Vec::new(), None);
+        if !doubtful {
+            let shown = |open| resolve(open, &mut record, blueprint, started);
+            resolved = open.iter().filter_map(shown).collect();
+            confirm(&mut record, blueprint.is_some(), started);
+            if record
+                .owned
+                .as_ref()
+                .is_some_and(|owned| owned.since <= started)
+            {
+                let missing = if wanted(image) {
+                    missing
+                } else {
+                    Missing::Perhaps
+                };
+                note = ownership(&mut record, blueprint, missing, started);
+            }
         }
         let named = named.get(image);
-        match named {
-            Some(named) => record.protected = named.protected,
-            // What is neither named nor shared has nothing left to protect.
-            None => record.protected &= blueprint.is_some(),
+        if let Some(named) = named {
+            record.protected = named.protected;
         }
         // What no manifest names we may have pruned, but never shared.
         let desired = named.map_or(ShareState::Unshared, |named| named.desired);
-        note = note.or(park(&mut record, desired, blueprint.is_some(), started));
+        if !doubtful || !loss.is_some_and(|loss| loss.holds_shares()) {
+            note = note.or(park(&mut record, desired, blueprint.is_some(), started));
+        }
         let record = (!record.is_spent(started)).then_some(record);
         let changed = record.as_ref() != before || !resolved.is_empty();
         changed.then(|| Lesson {
@@ -169,8 +187,13 @@ impl Holdings {
                 let blueprint = seen.shared.get(*image);
                 owned.confirmed || blueprint.is_some_and(|blueprint| owned.may_be(blueprint))
             };
+            // A CANCEL that was cut off may be why an image does not show.
+            let open = self.open.get(*image).into_iter().flatten();
+            let cut_off = open
+                .into_iter()
+                .any(|open| open.permission == Permission::Cancel);
             let owned = record.owned.as_ref().filter(|owned| !owned.cancelled);
-            owned.is_some_and(shown) && wanted(image)
+            owned.is_some_and(shown) && !cut_off && wanted(image)
         });
         let (mut lost, mut of) = (0, 0);
         for (image, _) in settled {
@@ -250,6 +273,7 @@ fn ownership(
         }
         None if owned.cancelled => {
             record.owned = None;
+            record.protected = false;
             return None;
         }
         // What was never seen cannot have vanished.

@@ -542,7 +542,7 @@ fn protection_follows_the_manifest_and_survives_the_deletion_of_the_entry() {
 }
 
 #[test]
-fn protection_holds_for_what_somebody_else_shared_too_until_it_is_gone() {
+fn protection_holds_for_what_somebody_else_shared_too_though_a_look_does_not_show_it() {
     let mut scene = Scene::default();
     scene.name(SHARED, true);
     scene.shows(Some("lhbp-9"));
@@ -551,8 +551,13 @@ fn protection_holds_for_what_somebody_else_shared_too_until_it_is_gone() {
     scene.named = None;
     assert_eq!(scene.look(2), []);
     scene.shows(None);
-    scene.look(3);
-    assert_eq!(scene.record(), None, "nothing is left to protect");
+    assert_eq!(scene.look(60), [], "a list can skip a row");
+    scene.shows(Some("lhbp-9"));
+    scene.look(61);
+    assert!(scene.protected());
+    scene.name(UNSHARED, false);
+    scene.look(62);
+    assert_eq!(scene.record(), None, "a manifest says so");
 }
 
 #[test]
@@ -671,6 +676,54 @@ fn a4_s11_p10_a_suspicious_view_makes_nothing_forgotten_however_long_it_lasts() 
         "a person has looked"
     );
     assert!(lessons.iter().all(|lesson| lesson.note.is_some()));
+}
+
+#[test]
+fn a4_s19_a_suspicious_view_resolves_and_parks_nothing_of_what_it_does_not_show() {
+    let (mut holdings, seen) = vanishing(12, 12);
+    let id = ImageId::new("img-0").expect("an id");
+    let open = OpenIntent {
+        intent: IntentId(1),
+        permission: Permission::Cancel,
+        at: at(1),
+        saw_opposite: true,
+    };
+    holdings.open.insert(id.clone(), vec![open]);
+    let record = holdings.images.get_mut(&id).expect("a record");
+    record.protected = true;
+    for minute in [20, 21, 22] {
+        record.acknowledged(Permission::Share, Some("lhbp-1"), true, at(minute));
+        record.writes.last_mut().expect("a write").confirmed = true;
+    }
+    let wanted = Named {
+        desired: SHARED,
+        protected: true,
+    };
+    let named = BTreeMap::from([(&id, wanted)]);
+    assert_eq!(learn(&holdings, &seen, &named, 0, at(30)), []);
+}
+
+#[test]
+fn d4_a_cancel_that_was_cut_off_is_no_loss() {
+    let (mut holdings, seen) = vanishing(4, 4);
+    for (intent, id) in (1..).zip(holdings.images.keys()) {
+        let open = OpenIntent {
+            intent: IntentId(intent),
+            permission: Permission::Cancel,
+            at: at(1),
+            saw_opposite: true,
+        };
+        holdings.open.insert(id.clone(), vec![open]);
+    }
+    assert_eq!(holdings.loss(&seen, |_| true), None);
+    let lessons = learn(&holdings, &seen, &BTreeMap::new(), 0, at(2));
+    holdings.apply(&lessons);
+    assert!(
+        holdings
+            .images
+            .values()
+            .all(|record| record.owned.is_none())
+    );
 }
 
 #[test]

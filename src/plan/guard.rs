@@ -61,6 +61,11 @@ fn single(
     if cancels && inputs.policy.shares_only {
         return Some(Withheld::PartialManifests);
     }
+    if decision.cause == Cause::Pruned
+        && let Some(why) = unlicensed(inputs, owned)
+    {
+        return Some(why);
+    }
     let key = ImageKey {
         scope: inputs.scope.clone(),
         image: image.clone(),
@@ -79,11 +84,6 @@ fn single(
     }
     if let Some(closed) = window {
         return Some(Withheld::WindowClosed(closed.reason.clone()));
-    }
-    if decision.cause == Cause::Pruned
-        && let Some(why) = unlicensed(inputs, owned)
-    {
-        return Some(why);
     }
     let permission = crate::model::Permission::towards(decision.desired);
     match inputs.license {
@@ -116,21 +116,22 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<Loss> {
         image.is_none_or(|image| image.intent.at(inputs.now).0 == ShareState::Shared)
     };
     let loss = inputs.holdings.loss(seen, wanted);
-    loss.filter(|loss| loss.lost > inputs.policy.accept_lost as usize)
+    loss.filter(|loss| !loss.is_accepted(inputs.policy.accept_lost))
 }
 
 /// Whoever acts on a view that lacks much of what is ours cancels too much, or shares all anew. What is shared anew
 /// makes the view whole again, but not right: for the rest of the run nothing is cancelled.
 fn sudden_loss(inputs: &Inputs<'_>, now: Option<Loss>, decisions: &mut Decisions) {
-    let Some(loss) = now.or(inputs.memory.loss) else {
-        return;
+    let why = match (now, inputs.memory.loss) {
+        (Some(loss), _) => Withheld::Lost(loss),
+        (None, Some(before)) => Withheld::LostBefore(before),
+        (None, None) => return,
     };
     let until = inputs.memory.loss_since.unwrap_or(inputs.moment) + LOSS_SETTLES;
     let holds = |decision: &Decision| {
-        let shares_too = now.is_some_and(|loss| loss.of >= EXEMPT_BELOW);
+        let shares_too = now.is_some_and(|loss| loss.holds_shares());
         decision.verdict == Verdict::Act && (decision.desired == ShareState::Unshared || shares_too)
     };
-    let why = Withheld::Lost(loss);
     for decision in decisions.values_mut().filter(|decision| holds(decision)) {
         decision.verdict = match now {
             Some(_) => patience(inputs.moment, until, &why),
@@ -156,7 +157,7 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     let ahead = decisions
         .values()
         .filter(pruned)
-        .filter(|decision| decision.verdict == Verdict::Act)
+        .filter(|decision| decision.verdict.is_intended())
         .count();
     if ahead == 0 {
         return;
@@ -166,7 +167,7 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
         .iter()
         .filter(|(image, decision)| {
             pruned(decision)
-                && decision.verdict != Verdict::Act
+                && !decision.verdict.is_intended()
                 && inputs
                     .memory
                     .tried_towards(image, ShareState::Unshared)
@@ -178,7 +179,8 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     let over = Over::judge(cancels, over_all.max(cancels), inputs.policy);
     let Some(over) = over else { return };
     for decision in decisions.values_mut() {
-        if decision.verdict == Verdict::Act && decision.desired == ShareState::Unshared {
+        // What waits for its hour is judged now: a plan that is saved is to be one that can be carried out.
+        if decision.verdict.is_intended() && decision.desired == ShareState::Unshared {
             decision.verdict = Verdict::Withheld(Withheld::TooMany(over));
         }
     }

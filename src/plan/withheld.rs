@@ -30,6 +30,8 @@ pub enum Withheld {
     Unobserved,
     /// Much of what is ours does not show.
     Lost(Loss),
+    /// Much of what is ours did not show earlier in this run, and was shared anew.
+    LostBefore(Loss),
     /// Too many images would be pruned at once.
     TooMany(Over),
     /// The saved plan does not hold this action.
@@ -70,6 +72,11 @@ impl fmt::Display for Withheld {
                 f,
                 "{lost} of {of} images that sharekeeper shared here are suddenly not shown as shared; \
                  check that these are the right account and credentials; if somebody has cancelled them, `--accept-lost {lost}` goes on"
+            ),
+            Self::LostBefore(Loss { lost, of }) => write!(
+                f,
+                "earlier in this run {lost} of {of} images that sharekeeper shared here were not shown as shared, and were shared anew; \
+                 nothing is cancelled on the same run: look what happened, and run it again"
             ),
             Self::TooMany(over) => write!(
                 f,

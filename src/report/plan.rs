@@ -7,7 +7,7 @@ use super::style::{Sign, heading};
 use super::{ExitStatus, FORMAT_VERSION, Source, place};
 use crate::engine::ScopeOutcome;
 use crate::model::{ImageId, Permission, Scope};
-use crate::plan::{Awaiting, Budget, Decision, Verdict};
+use crate::plan::{Awaiting, Budget, Decision, Verdict, Withheld};
 use crate::words::{plural, seconds};
 
 /// What `plan -o json` prints.
@@ -137,6 +137,10 @@ impl PlanDocument {
         self.unmanaged.foreign += outcome.plan.unmanaged.foreign.len();
         let (mut lines, mut held) = (String::new(), Held::default());
         let unseen = outcome.plan.unseen();
+        if let Some(loss) = outcome.plan.loss {
+            self.warnings
+                .push(format!("{scope}: {}", Withheld::Lost(loss)));
+        }
         for (image, decision) in &outcome.plan.decisions {
             if let Some(line) = self.add(scope, image, decision, &mut held) {
                 let _ = writeln!(lines, "  {line}");

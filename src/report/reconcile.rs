@@ -10,7 +10,7 @@ use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
 use crate::memory::{Last, Memory, Problem, Tried};
 use crate::model::{ImageId, Scope, ShareState};
-use crate::plan::{Actual, Decision, Verdict};
+use crate::plan::{Actual, Decision, Verdict, Withheld};
 use crate::words::{plural, seconds};
 
 /// What `reconcile -o json` prints.
@@ -37,6 +37,9 @@ pub struct ReconcileDocument {
     /// A scope was not seen in the end, or there was something to prune that could not be.
     #[serde(skip)]
     out_of_sight: bool,
+    /// A view lacks much of what is ours.
+    #[serde(skip)]
+    suspicious: bool,
 }
 
 /// How the run as a whole ended.
@@ -139,6 +142,7 @@ impl ReconcileDocument {
             text: String::new(),
             unconfirmed: 0,
             out_of_sight: false,
+            suspicious: false,
         };
         let mut unseen = Vec::new();
         for scope in scopes {
@@ -197,7 +201,7 @@ impl ReconcileDocument {
             || self.out_of_sight
         {
             ExitStatus::Incomplete
-        } else if self.summary.withheld > 0 {
+        } else if self.summary.withheld > 0 || self.suspicious {
             ExitStatus::Withheld
         } else {
             ExitStatus::Done
@@ -214,14 +218,24 @@ impl ReconcileDocument {
         }
         let (mut lines, mut held) = (String::new(), Held::default());
         let unseen = scope.plan.unseen().map(|unseen| unseen.reason.clone());
+        if let Some(loss) = scope.plan.loss {
+            self.suspicious = true;
+            self.warnings
+                .push(format!("{}: {}", scope.plan.scope, Withheld::Lost(loss)));
+        }
+        let mut held_still = 0;
         self.out_of_sight |= unseen.is_some() || scope.plan.unpruned;
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan.scope, image, decision, &scope.memory);
             self.count(outcome);
             let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
-            if let Verdict::Unseen(_) = &decision.verdict {
-                // One line for all of them.
+            let untried = scope
+                .memory
+                .tried_towards(image, decision.desired)
+                .is_none();
+            if matches!(decision.verdict, Verdict::Unseen(_)) && untried {
+                held_still += 1;
             } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
                 held.add(image, why.clone(), place(decision.source.as_ref()));
             } else if let Some(sign) = outcome.sign() {
@@ -237,12 +251,15 @@ impl ReconcileDocument {
             self.images.push(report);
         }
         lines.push_str(&held.lines());
+        if let Some(loss) = scope.plan.loss.filter(|_| lines.is_empty()) {
+            // Nothing was to be done, and still all is not well.
+            let why = Sign::Withheld.paint(Withheld::Lost(loss));
+            let _ = writeln!(lines, "  {why}");
+        }
         if let Some(why) = &unseen {
-            let images = plural(scope.plan.decisions.len() as u64, "image");
-            lines = format!(
-                "  {}\n",
-                Sign::Failed.paint(format!("{images} held still: not observed: {why}"))
-            );
+            let images = plural(held_still, "image");
+            let line = Sign::Failed.paint(format!("{images} held still: not observed: {why}"));
+            let _ = writeln!(lines, "  {line}");
         }
         if !lines.is_empty() {
             let _ = write!(self.text, "{}\n{lines}\n", heading(&scope.plan.scope));

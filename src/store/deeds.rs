@@ -77,11 +77,15 @@ pub(super) fn outcome(
     } else {
         images::close(pen.conn, intent)?;
     }
-    // Acknowledged, it was needed, so that none before it had taken effect; "already shared", one may have.
-    if matches!(answer, Answer::Applied | Answer::AlreadyShared) {
-        for open in older {
-            let shared = answer == Answer::AlreadyShared && open.intent.permission == permission;
-            resolve(pen, &key, open.intent, shared)?;
+    // A SHARE that was needed tells that none before it had taken effect; "already shared", that one may have. What a
+    // second CANCEL answers is not known: an observation will tell.
+    if permission == Permission::Share && matches!(answer, Answer::Applied | Answer::AlreadyShared)
+    {
+        let shares = older
+            .into_iter()
+            .filter(|open| open.intent.permission == permission);
+        for open in shares {
+            resolve(pen, &key, open.intent, answer == Answer::AlreadyShared)?;
         }
     }
     if let Some(mut record) = record {

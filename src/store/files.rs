@@ -62,6 +62,19 @@ impl Files {
         self.dir.join("owner")
     }
 
+    /// Removes the state: the witness last, so that what is left of a removal that was broken off is still refused.
+    pub(super) fn remove(&self) -> Result<(), OpenError> {
+        for path in [self.database(), self.log(), self.log_index(), self.owner()] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(OpenError::io(&path, "remove it", &error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the directory is there and can be trusted.
     pub(super) fn check(&self) -> Result<bool, OpenError> {
         let Some(metadata) = look(&self.dir)? else {

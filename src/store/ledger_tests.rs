@@ -123,6 +123,23 @@ fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
 }
 
 #[test]
+fn s18_what_is_forgotten_on_request_is_gone_whole_and_never_under_another_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    block_on(shared(&store, "a"));
+    let refused = Store::forget(dir.path(), &options(), ticking());
+    assert!(
+        matches!(refused, Err(crate::store::OpenError::Held { .. })),
+        "{refused:?}"
+    );
+    drop(store);
+    Store::forget(dir.path(), &options(), ticking()).expect("removed");
+    let store = open(dir.path());
+    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.images.len(), 0);
+}
+
+#[test]
 fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());

@@ -124,6 +124,21 @@ impl Store {
         })
     }
 
+    /// Removes a state and the witness of it, unless another process reconciles with it. What is in it cannot be had
+    /// again.
+    pub fn forget(
+        dir: &Path,
+        options: &Options,
+        now: impl Fn() -> Timestamp,
+    ) -> Result<(), OpenError> {
+        let files = Files::new(dir);
+        if !dir.exists() {
+            return Ok(());
+        }
+        let _lock = Lock::take(&files, &options.holder(now()))?;
+        files.remove()
+    }
+
     /// The installation's id.
     pub fn owner(&self) -> &str {
         &self.owner

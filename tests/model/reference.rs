@@ -98,14 +98,14 @@ const REASONS: [Reason; 7] = [
     (Why::Protected, false, |_, i| i.protected && named(i)),
     (Why::ProtectedBefore, false, |_, i| i.protected && !named(i)),
     (Why::Partial, false, |rules, _| rules.shares_only),
-    (Why::Suspended, true, |_, i| i.suspended),
-    (Why::Parked, true, |_, i| i.parked),
     (Why::Probable, false, |rules, i| {
         !named(i) && rules.prune == Prune::Owned && i.own == Own::Probable
     }),
     (Why::Disputed, false, |rules, i| {
         !named(i) && rules.prune == Prune::Owned && i.own == Own::Disputed
     }),
+    (Why::Suspended, true, |_, i| i.suspended),
+    (Why::Parked, true, |_, i| i.parked),
 ];
 
 pub fn named(image: &Image) -> bool {
@@ -162,7 +162,7 @@ pub fn expected(rules: &Rules, images: &[Image], all: &mut Vec<Expected>) {
     let count = |which: fn(&Image) -> bool| images.iter().filter(|image| which(image)).count();
     let should_be = count(should_be_there);
     let lost = count(|image| should_be_there(image) && !image.shared);
-    if lost >= 2 && lost * 4 > should_be && lost > rules.accept_lost {
+    if lost >= 2 && lost * 4 > should_be && lost != rules.accept_lost {
         let held = match rules.loss_is_new {
             true => Expected::LookAgain,
             false => Expected::Withheld(Why::Lost),
@@ -175,15 +175,26 @@ pub fn expected(rules: &Rules, images: &[Image], all: &mut Vec<Expected>) {
             }
         }
     }
-    let pruned = |one: &&Expected| **one == Expected::Cancel(Cause::Pruned);
-    let pruned = all.iter().filter(pruned).count();
+    // What a person asks to wait is counted, too: it will not wait for ever.
+    let waits = |(one, image): (&Expected, &Image)| {
+        *one == Expected::Withheld(Why::Suspended) && image.shared && image.want != Want::Shared
+    };
+    let waiting: Vec<_> = all.iter().zip(images).map(waits).collect();
+    let pruned = all
+        .iter()
+        .zip(images)
+        .zip(&waiting)
+        .filter(|((one, image), waits)| {
+            **one == Expected::Cancel(Cause::Pruned) || **waits && !named(image)
+        });
+    let pruned = pruned.count();
     let of = match rules.prune {
         Prune::Exclusive => count(|i| i.shared),
         Prune::Owned | Prune::None => count(|i| i.settled),
     };
     if pruned > rules.max_cancels || (of >= FEW && pruned * 100 > of * rules.percent) {
-        for one in all.iter_mut() {
-            if let Expected::Cancel(_) = one {
+        for (one, waits) in all.iter_mut().zip(waiting) {
+            if matches!(one, Expected::Cancel(_)) || waits {
                 *one = Expected::Withheld(Why::TooMany);
             }
         }

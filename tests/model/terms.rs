@@ -178,7 +178,7 @@ pub fn said(decision: Option<&Decision>) -> Expected {
             Withheld::Parked(_) => Why::Parked,
             Withheld::Probable => Why::Probable,
             Withheld::Disputed => Why::Disputed,
-            Withheld::Lost(_) => Why::Lost,
+            Withheld::Lost(_) | Withheld::LostBefore(_) => Why::Lost,
             Withheld::TooMany(_) => Why::TooMany,
             other => panic!("unexpected reason {other:?}"),
         }),

@@ -154,12 +154,16 @@ impl Ledger for Recorded {
         if outcome.result != Answer::Unknown {
             open.retain(|open| open.intent != outcome.intent);
         }
-        if matches!(outcome.result, Answer::Applied | Answer::AlreadyShared) {
-            for older in open.drain(..) {
-                let shared = outcome.result == Answer::AlreadyShared
-                    && older.permission == outcome.permission;
-                self.resolved(&outcome.key, older.permission, older.intent, shared);
-            }
+        let shared = outcome.permission == Permission::Share;
+        if shared && matches!(outcome.result, Answer::Applied | Answer::AlreadyShared) {
+            open.retain(|older| {
+                let is_share = older.permission == Permission::Share;
+                if is_share {
+                    let applied = outcome.result == Answer::AlreadyShared;
+                    self.resolved(&outcome.key, older.permission, older.intent, applied);
+                }
+                !is_share
+            });
         }
         if open.is_empty() {
             holdings.open.remove(&outcome.key.image);

@@ -19,7 +19,7 @@ pub(in crate::cli) struct Target {
     #[arg(long, conflicts_with = "endpoint", env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
     pub sim: bool,
     /// Begin the simulator's world anew
-    #[arg(long, requires = "sim", env = "SHAREKEEPER_SIM_RESET", value_parser = FalseyValueParser::new())]
+    #[arg(long, requires = "sim")]
     pub sim_reset: bool,
 }
 
