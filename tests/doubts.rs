@@ -197,3 +197,39 @@ async fn s9_a_disk_that_needs_two_turns_for_a_commit_costs_the_line_nothing() {
         "{at_once:?} with a disk that takes no time, {slow:?} with a slow one"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn s1_a_suspension_reaches_what_stands_in_a_slow_line() {
+    // Six regions behind one access point: four calls of each get ready, and wait for more than a second.
+    let regions = support::world::regions(6);
+    let world = World::new(8, support::world::GLOBAL);
+    for region in &regions {
+        for n in 0..50 {
+            world.cloud().add(region, &id(n), false);
+        }
+    }
+    let all = regions
+        .iter()
+        .flat_map(|region| (0..50).map(|n| (*region, id(n), true)));
+    let wanted = desired(all);
+    let suspends = async {
+        world.pass(Duration::from_secs(5)).await;
+        let now = world.cloud().now();
+        world.ledger.suspensions.borrow_mut().push(Suspension {
+            id: 1,
+            reason: "a launch".into(),
+            until: None,
+            since: now,
+            by: "me@here".into(),
+            selector: Selector::default(),
+        });
+        world.cloud().moment()
+    };
+    let (ended, suspended) = futures_util::join!(world.reconcile(&wanted), suspends);
+    assert_eq!(ended.exit(), 3);
+    let late = suspended + Duration::from_millis(250 + 80);
+    let writes = world.cloud().writes();
+    assert!(writes.len() > 50, "it was under way");
+    let after = writes.iter().filter(|call| call.at > late).count();
+    assert_eq!(after, 0, "of {}", writes.len());
+}

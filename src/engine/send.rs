@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -25,13 +26,20 @@ use crate::plan::{Decision, Prune};
 /// that a disk that needs as long as three turns costs the line nothing.
 const GETTING_READY_MAX: usize = 4;
 
+/// What a person has said is asked for again if an intent stood in line for longer. Shorter, and a busy line would ask
+/// before each call.
+const RECHECK_AFTER: Duration = Duration::from_millis(250);
+
 /// A call that gets ready.
 type Turn<'t> = LocalBoxFuture<'t, (JobId, Rc<Attempt>, Ready<'t>)>;
 
+/// Why a call that was recorded did not leave, where nothing forbade it.
+const GIVEN_UP: &str = "its turn was given up";
+
 /// What became of a turn.
 enum Ready<'a> {
-    /// Recorded, and its turn has come.
-    Go(IntentId, WritePermit<'a>),
+    /// Recorded, at that moment, and its turn has come.
+    Go(IntentId, Moment, WritePermit<'a>),
     /// Recorded, and not to be sent after all.
     Not(IntentId, Option<Refusal>),
     /// Not recorded.
@@ -150,13 +158,14 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Ok(intent) => intent,
                 Err(refused) => return (id, attempt, Ready::Refused(refused)),
             };
+            let recorded = self.host().moment();
             let permit = std::pin::pin!(async {
                 let _first = line.lock().await;
                 self.client.permit(self.job.scope.region).await
             });
             let given_up = std::pin::pin!(give_up.notified());
             let ready = match select(permit, given_up).await {
-                Either::Left((Ok(permit), _)) => Ready::Go(intent, permit),
+                Either::Left((Ok(permit), _)) => Ready::Go(intent, recorded, permit),
                 Either::Left((Err(refusal), _)) => Ready::Not(intent, Some(refusal)),
                 Either::Right(_) => Ready::Not(intent, None),
             };
@@ -176,22 +185,22 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let now = self.host().moment();
         let decision = &look.plan.decisions[&attempt.key.image];
         match ready {
-            Ready::Go(intent, permit) => {
-                let is_open = self.is_open(decision);
-                if is_open && executor.take(id, now) {
+            Ready::Go(intent, recorded, permit) => {
+                let forbidden = self.forbids(decision, &attempt, recorded).await;
+                if forbidden.is_none() && executor.take(id, now) {
                     return Some(Box::pin(self.send(look, id, intent, attempt, permit)));
                 }
-                if !is_open {
+                drop(permit);
+                if forbidden.is_some() {
                     executor.withdraw(id);
                 }
-                drop(permit);
-                self.not_sent(intent, &attempt, "its turn was given up")
-                    .await;
+                let why = forbidden.unwrap_or_else(|| GIVEN_UP.to_owned());
+                self.not_sent(intent, &attempt, &why).await;
             }
             Ready::Not(intent, refusal) => {
                 let why = refusal
                     .as_ref()
-                    .map_or("its turn was given up".into(), ToString::to_string);
+                    .map_or(GIVEN_UP.into(), ToString::to_string);
                 self.not_sent(intent, &attempt, &why).await;
                 if let Some(refusal) = refusal {
                     executor.account_broken(&refusal);
@@ -206,6 +215,23 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             }
         }
         None
+    }
+
+    /// What has come to forbid a call since its intent was recorded.
+    async fn forbids(
+        &self,
+        decision: &Decision,
+        attempt: &Attempt,
+        recorded: Moment,
+    ) -> Option<String> {
+        if !self.is_open(decision) {
+            return Some("a change window closed".into());
+        }
+        if self.host().moment().since(recorded) < RECHECK_AFTER {
+            return None;
+        }
+        let allowed = self.engine.ledger.allows(attempt).await;
+        allowed.err().map(|refused| refused.to_string())
     }
 
     /// A window may have closed since the plan was made.

@@ -59,6 +59,9 @@ pub trait Ledger: Recall {
     /// a person has said through another process holds from the very next write.
     fn intent(&self, attempt: &Attempt) -> impl Future<Output = Result<IntentId, Refused>>;
 
+    /// Asks again whether what a person has said forbids a write whose intent was recorded a while ago.
+    fn allows(&self, attempt: &Attempt) -> impl Future<Output = Result<(), Refused>>;
+
     /// Keeps what came of it; `record`, where given, is what is known of the image from now on. An outcome that is
     /// [`crate::history::Answer::Unknown`] leaves the intent open; any other closes it. Older ones of the image stay
     /// open until an answer tells what became of them: an observation may have lagged.

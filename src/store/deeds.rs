@@ -17,21 +17,10 @@ pub(super) fn intent(
     attempt: &Attempt,
     commit: Option<String>,
 ) -> Result<Result<IntentId, Refused>, Fault> {
+    if let Some(refused) = forbids(pen, attempt)? {
+        return Ok(Err(refused));
+    }
     let key = &attempt.key;
-    let labels = attempt.labels.as_deref();
-    let forbidden = suspensions::all(pen.conn)?
-        .into_iter()
-        .find(|suspension| suspension.covers(key, labels, pen.now));
-    if let Some(suspension) = forbidden {
-        return Ok(Err(Refused::Suspended(Box::new(suspension))));
-    }
-    let is_ours = || {
-        let record = images::record(pen.conn, key)?;
-        Ok::<_, Fault>(record.is_some_and(|record| record.owned.is_some()))
-    };
-    if attempt.needs_ownership && !is_ours()? {
-        return Ok(Err(Refused::NotOurs));
-    }
     let seq = pen.append(Event::Intent(Intent {
         key: key.clone(),
         permission: attempt.permission,
@@ -52,6 +41,24 @@ pub(super) fn intent(
         pen.now,
     )?;
     Ok(Ok(IntentId(seq)))
+}
+
+/// What a person has said against a write.
+pub(super) fn forbids(pen: &Pen<'_>, attempt: &Attempt) -> Result<Option<Refused>, Fault> {
+    let key = &attempt.key;
+    let labels = attempt.labels.as_deref();
+    let suspension = suspensions::all(pen.conn)?
+        .into_iter()
+        .find(|suspension| suspension.covers(key, labels, pen.now));
+    if let Some(suspension) = suspension {
+        return Ok(Some(Refused::Suspended(Box::new(suspension))));
+    }
+    if !attempt.needs_ownership {
+        return Ok(None);
+    }
+    let record = images::record(pen.conn, key)?;
+    let is_ours = record.is_some_and(|record| record.owned.is_some());
+    Ok((!is_ours).then_some(Refused::NotOurs))
 }
 
 /// Keeps what came of a write.

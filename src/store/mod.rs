@@ -205,6 +205,15 @@ impl Ledger for Store {
             .map_err(Refused::Failed)?
     }
 
+    async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
+        let attempt = attempt.clone();
+        let forbids = self.write(move |pen| deeds::forbids(pen, &attempt)).await;
+        match forbids.map_err(Refused::Failed)? {
+            Some(refused) => Err(refused),
+            None => Ok(()),
+        }
+    }
+
     async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
         self.write(move |pen| deeds::outcome(pen, outcome, record))
             .await

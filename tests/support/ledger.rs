@@ -109,21 +109,10 @@ impl Ledger for Recorded {
         host.sleep_until(host.moment() + self.commit_takes.get())
             .await;
         self.writable().map_err(Refused::Failed)?;
+        self.forbids(attempt)?;
         let now = self.now();
-        let suspensions = self.suspensions.borrow();
-        let labels = attempt.labels.as_deref();
-        if let Some(suspension) = suspensions
-            .iter()
-            .find(|suspension| suspension.covers(&attempt.key, labels, now))
-        {
-            return Err(Refused::Suspended(Box::new(suspension.clone())));
-        }
         let mut scopes = self.scopes.borrow_mut();
         let holdings = scopes.entry(attempt.key.scope.clone()).or_default();
-        let record = holdings.images.get(&attempt.key.image);
-        if attempt.needs_ownership && record.is_none_or(|record| record.owned.is_none()) {
-            return Err(Refused::NotOurs);
-        }
         let intent = self.event(Event::Intent(Intent {
             key: attempt.key.clone(),
             permission: attempt.permission,
@@ -144,6 +133,10 @@ impl Ledger for Recorded {
         let image = attempt.key.image.clone();
         holdings.open.entry(image).or_default().push(open);
         Ok(intent)
+    }
+
+    async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
+        self.forbids(attempt)
     }
 
     async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
@@ -201,6 +194,22 @@ impl Ledger for Recorded {
 }
 
 impl Recorded {
+    fn forbids(&self, attempt: &Attempt) -> Result<(), Refused> {
+        let (now, labels) = (self.now(), attempt.labels.as_deref());
+        let suspensions = self.suspensions.borrow();
+        if let Some(suspension) = suspensions
+            .iter()
+            .find(|suspension| suspension.covers(&attempt.key, labels, now))
+        {
+            return Err(Refused::Suspended(Box::new(suspension.clone())));
+        }
+        let owned = self.record(&attempt.key).and_then(|record| record.owned);
+        if attempt.needs_ownership && owned.is_none() {
+            return Err(Refused::NotOurs);
+        }
+        Ok(())
+    }
+
     fn resolved(&self, key: &ImageKey, permission: Permission, intent: IntentId, applied: bool) {
         self.event(Event::Resolved(Resolved {
             intent,
