@@ -275,7 +275,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     ) -> (Outcome, Option<Record>) {
         let image = &attempt.key.image;
         let known = || look.holdings.images.get(image).cloned().unwrap_or_default();
-        let mut outcome = blank(intent, attempt, Answer::Unknown);
+        let mut outcome = attempt.ended(intent, Answer::Unknown);
         let mut record = None;
         match result {
             Ok(modified) => {
@@ -321,7 +321,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     async fn not_sent(&self, intent: IntentId, attempt: &Attempt, why: &str) {
-        let mut outcome = blank(intent, attempt, Answer::NotSent);
+        let mut outcome = attempt.ended(intent, Answer::NotSent);
         outcome.message = Some(why.to_owned());
         self.record(outcome, None).await;
     }
@@ -333,18 +333,5 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         if let Err(error) = self.engine.ledger.outcome(outcome, record).await {
             tracing::error!(%error, %key, "the outcome of a write is not recorded");
         }
-    }
-}
-
-fn blank(intent: IntentId, attempt: &Attempt, result: Answer) -> Outcome {
-    Outcome {
-        intent,
-        key: attempt.key.clone(),
-        permission: attempt.permission,
-        result,
-        error_code: None,
-        message: None,
-        request_id: None,
-        blueprint_id: None,
     }
 }

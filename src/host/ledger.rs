@@ -2,7 +2,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::desired::Source;
-use crate::history::Outcome;
+use crate::history::{Answer, Outcome};
 use crate::inventory::{Holdings, IntentId, Lesson, Record, Suspension};
 use crate::model::{Cause, ImageKey, Labels, Permission, Scope};
 
@@ -25,6 +25,22 @@ pub struct Attempt {
     pub saw_opposite: bool,
     /// Only what is ours may be written: a person may have let it go a moment ago.
     pub needs_ownership: bool,
+}
+
+impl Attempt {
+    /// What came of it, without details.
+    pub fn ended(&self, intent: IntentId, result: Answer) -> Outcome {
+        Outcome {
+            intent,
+            key: self.key.clone(),
+            permission: self.permission,
+            result,
+            error_code: None,
+            message: None,
+            request_id: None,
+            blueprint_id: None,
+        }
+    }
 }
 
 /// The store cannot be read or written.

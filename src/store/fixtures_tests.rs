@@ -85,14 +85,8 @@ pub(super) fn share(name: &str) -> Attempt {
 
 pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: Answer) -> Outcome {
     Outcome {
-        intent,
-        key: attempt.key.clone(),
-        permission: attempt.permission,
-        result,
-        error_code: None,
-        message: None,
         request_id: Some("req-1".into()),
-        blueprint_id: None,
+        ..attempt.ended(intent, result)
     }
 }
 
