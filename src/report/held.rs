@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::style::{Sign, dim};
-use crate::model::ImageId;
+use crate::model::{ImageId, ShareState};
 use crate::words::plural;
 
 /// So many images with one reason get a line each; more of them share one.
@@ -13,31 +13,61 @@ const SHOWN_MAX: usize = 8;
 /// times.
 #[derive(Default)]
 pub(super) struct Held<'a> {
-    reasons: Vec<(String, Vec<(&'a ImageId, String)>)>,
+    groups: Vec<Group<'a>>,
+}
+
+/// Images that are withheld from the same call for the same reason.
+struct Group<'a> {
+    /// To what.
+    state: ShareState,
+    reason: String,
+    /// Each with the place where it is asked for.
+    images: Vec<(&'a ImageId, String)>,
 }
 
 impl<'a> Held<'a> {
-    /// Adds one image; `place` is where it is asked for.
-    pub(super) fn add(&mut self, image: &'a ImageId, reason: String, place: String) {
-        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, images)) => images.push((image, place)),
-            None => self.reasons.push((reason, vec![(image, place)])),
+    /// Adds one image that is not brought to its desired state; `place` is where that is asked for.
+    pub(super) fn add(
+        &mut self,
+        image: &'a ImageId,
+        desired: ShareState,
+        reason: String,
+        place: String,
+    ) {
+        let same = |group: &&mut Group<'_>| group.state == desired && group.reason == reason;
+        match self.groups.iter_mut().find(same) {
+            Some(group) => group.images.push((image, place)),
+            None => self.groups.push(Group {
+                state: desired,
+                reason,
+                images: vec![(image, place)],
+            }),
         }
     }
 
     /// The lines, in order of the reasons' first image.
     pub(super) fn lines(&self) -> String {
         let mut lines = String::new();
-        for (reason, images) in &self.reasons {
+        for Group {
+            state,
+            reason,
+            images,
+        } in &self.groups
+        {
+            let verb = match state {
+                ShareState::Shared => "to share",
+                ShareState::Unshared => "to cancel",
+            };
             if images.len() <= ALONE_MAX {
                 for (image, place) in images {
                     let id = Sign::Withheld.paint(format_args!("{image:<14}"));
-                    let _ = writeln!(lines, "  {id}  {reason}  {place}");
+                    let _ = writeln!(lines, "  {id}  {verb}: {reason}  {place}");
                 }
                 continue;
             }
             let count = plural(images.len() as u64, "image");
-            let _ = writeln!(lines, "  {}: {reason}", Sign::Withheld.paint(count));
+            let count = Sign::Withheld.paint(count);
+            let _ = writeln!(lines, "  {count} {verb}: {reason}");
             let shown: Vec<_> = images
                 .iter()
                 .take(SHOWN_MAX)

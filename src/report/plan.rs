@@ -192,7 +192,7 @@ impl PlanDocument {
                 ..
             } => {
                 let why = held_back(scope, image, decision);
-                held.add(image, why.reason.clone(), place);
+                held.add(image, decision.desired, why.reason.clone(), place);
                 self.withhold(why);
                 None
             }

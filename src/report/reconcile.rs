@@ -237,7 +237,8 @@ impl ReconcileDocument {
             if matches!(decision.verdict, Verdict::Unseen(_)) && untried {
                 held_still += 1;
             } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
-                held.add(image, why.clone(), place(decision.source.as_ref()));
+                let place = place(decision.source.as_ref());
+                held.add(image, decision.desired, why.clone(), place);
             } else if let Some(sign) = outcome.sign() {
                 let id = &report.image_id;
                 let what = described(&report);

@@ -74,7 +74,10 @@ fn s7_a_cap_withholds_every_cancel_of_its_scope_and_names_the_flags_that_let_it_
     );
     assert_eq!(flags, "--max-cancels 11 --max-cancels-percent 74");
     holds(&bench.text(&["plan", "--prune", "owned"], 0), &[message]);
-    holds(&bench.text(&prune, 3), &["~ 12 images: ", message]);
+    holds(
+        &bench.text(&prune, 3),
+        &["~ 12 images to cancel: ", message],
+    );
 
     // One less of either is not enough; exactly these are.
     for (count, percent) in [("10", "74"), ("11", "73")] {

@@ -117,7 +117,10 @@ fn p9_a_suspension_holds_for_a_saved_plan_too() {
     let document = bench.json(&APPLY, 3);
     assert_eq!(document["summary"]["shared"], 2);
     assert_eq!(document["summary"]["withheld"], 1);
-    holds(&bench.text(&APPLY, 3), &["~ img-down", "still needed"]);
+    holds(
+        &bench.text(&APPLY, 3),
+        &["~ img-down", "to cancel: ", "still needed"],
+    );
     bench.run(&["resume"], 0);
     assert_eq!(bench.json(&APPLY, 0)["summary"]["cancelled"], 1);
 }
