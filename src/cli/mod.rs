@@ -54,6 +54,9 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
     let common = &typed.common;
     let output = common.output;
     let done = ExitStatus::Done.code();
+    if let Some(target) = typed.command.target() {
+        target.check()?;
+    }
     match &typed.command {
         Command::Validate(paths) => {
             block_on(async { Ok(validate::run(paths, output).await?.code()) })
@@ -68,6 +71,11 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
         Command::Reconcile(arguments) => block_on(async {
             let (paths, narrow) = (&arguments.paths, &arguments.narrow);
             let partial_ok = arguments.partial_ok;
+            if partial_ok && arguments.plan.is_some() {
+                return Err(Failure::usage(
+                    "`--partial-ok` cannot be used with `--plan`: a saved plan is of the whole",
+                ));
+            }
             match Work::load(paths, narrow, &arguments.guards, partial_ok, output).await? {
                 Ok(mut work) => reconcile::run(arguments, &mut work, common, stderr).await,
                 Err(exit) => Ok(exit.code()),

@@ -168,10 +168,23 @@ impl Run<'_> {
         saved: &SavedPlan,
         clients: &BTreeMap<AccountName, ReadClient<System>>,
     ) -> Result<Vec<Moved>, Failure> {
-        if saved.uins != self.work.uins() {
-            return Err(Failure::new(
-                "the saved plan was made when the `Account` documents had other `uin`s; make it anew with `sharekeeper plan --out`",
-            ));
+        let uins = self.work.uins();
+        let acted_on = |name: &AccountName| {
+            let mut actions = saved.actions.iter();
+            actions.any(|action| action.key.scope.account == *name)
+        };
+        let other = saved
+            .uins
+            .iter()
+            .find(|(name, uin)| acted_on(name) && uins.get(*name) != Some(uin));
+        if let Some((name, uin)) = other {
+            return Err(Failure {
+                exit: ExitStatus::Stale,
+                ..Failure::new(format_args!(
+                    "the saved plan is stale, so nothing was done: it was made for uin {uin}, which account `{name}` does not have any longer; \
+                     make it anew with `sharekeeper plan --out`"
+                ))
+            });
         }
         let task = self.work.task(None);
         let preview = std::pin::pin!(engine::preview(clients, self.store, &task));

@@ -24,10 +24,7 @@ pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
     if !target.sim_reset {
         return Ok(());
     }
-    // The flag demands `--sim`, but that can be there as a variable that says no.
-    if !target.sim {
-        return Err(Failure::usage("`--sim-reset` goes with `--sim`"));
-    }
+    target.check()?;
     super::state::forget(state)?;
     let path = state.join(WORLD);
     match fs::remove_file(&path) {

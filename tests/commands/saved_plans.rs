@@ -231,3 +231,24 @@ fn a_plan_that_cannot_be_saved_leaves_nothing_behind() {
     let link = fs::symlink_metadata(bench.path("nowhere.json")).expect("a link");
     assert!(link.is_symlink());
 }
+
+#[test]
+fn p9_p10_a_plan_that_was_made_for_another_uin_is_stale() {
+    let bench = Bench::new();
+    let account = |name: &str, uin: &str| {
+        let text = format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {{name: {name}}}\nspec: {{uin: \"{uin}\"}}\n"
+        );
+        bench.write(&format!("manifests/{name}.yaml"), &text);
+    };
+    account("default", "100000000001");
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    bench.told(&PLAN, 0);
+    account("unrelated", "100000000009");
+    account("default", "100000000002");
+    let document = bench.json(&APPLY, 5);
+    let error = document["error"].as_str().expect("says so");
+    holds(error, &["stale", "100000000001", "account `default`"]);
+    account("default", "100000000001");
+    bench.json(&APPLY, 0);
+}

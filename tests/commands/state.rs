@@ -258,3 +258,19 @@ fn status_says_whose_state_it_is_and_what_is_in_it() {
     let output = bench.real(&["status"]);
     assert_eq!(stdout(&output), "State: state was never used.\n");
 }
+
+#[test]
+fn s18_a_reset_goes_with_the_simulator_and_a_variable_that_says_no_is_no() {
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    bench.run(&["reconcile"], 0);
+    let before = fs::read(bench.state().join("owner")).expect("a state");
+    let state = bench.state().to_string_lossy().into_owned();
+    let output = command(&["plan", "manifests", "--sim-reset", "--state-dir", &state])
+        .env("SHAREKEEPER_SIM", "false")
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    let after = fs::read(bench.state().join("owner")).expect("still there");
+    assert_eq!(after, before, "nothing but the simulator's is ever removed");
+}

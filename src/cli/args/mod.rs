@@ -89,6 +89,19 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    /// Which API it works with, if it works with one.
+    pub(super) fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Plan(arguments) => Some(&arguments.target),
+            Self::Reconcile(arguments) => Some(&arguments.target),
+            Self::Import(arguments) => Some(&arguments.target),
+            Self::Adopt(arguments) => Some(&arguments.target),
+            _ => None,
+        }
+    }
+}
+
 /// Where the manifests are.
 #[derive(Debug, Args)]
 pub(super) struct Paths {

@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
+use crate::cli::output::Failure;
 use crate::model::{
     AccountName, Endpoint, EndpointError, ImageId, Labels, MalformedAccountName, MalformedImageId,
     Region, Selector,
@@ -16,11 +17,26 @@ pub(in crate::cli) struct Target {
     #[arg(long, value_name = "URL", value_parser = endpoint, env = "SHAREKEEPER_ENDPOINT")]
     pub endpoint: Option<Endpoint>,
     /// Work against a simulator inside this process; its world is kept in the state directory
-    #[arg(long, conflicts_with = "endpoint", env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
     pub sim: bool,
     /// Begin the simulator's world anew
-    #[arg(long, requires = "sim")]
+    #[arg(long)]
     pub sim_reset: bool,
+}
+
+impl Target {
+    /// Refuses what contradicts itself. clap cannot tell: to it, a variable that says no is there all the same.
+    pub(in crate::cli) fn check(&self) -> Result<(), Failure> {
+        if self.sim && self.endpoint.is_some() {
+            return Err(Failure::usage(
+                "`--sim` cannot be used with `--endpoint`: it has an access point of its own",
+            ));
+        }
+        if self.sim_reset && !self.sim {
+            return Err(Failure::usage("`--sim-reset` goes with `--sim`"));
+        }
+        Ok(())
+    }
 }
 
 /// Narrows the scope; given twice, either may hold.

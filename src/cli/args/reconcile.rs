@@ -42,7 +42,7 @@ pub(in crate::cli) struct ReconcileArguments {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
     /// Go on with the files that have no error; nothing is cancelled then
-    #[arg(long, conflicts_with = "plan", env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
     pub partial_ok: bool,
     /// Entries that the history keeps, the newest
     #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, value_parser = history_max, env = "SHAREKEEPER_HISTORY_MAX")]
