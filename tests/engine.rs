@@ -250,7 +250,7 @@ async fn reading_denied_goes_on_blind_for_what_is_declared() {
         ended.outcomes(),
         [("img-a", "shared"), ("img-b", "in_sync")]
     );
-    assert!(ended.scopes[0].blind.is_some());
+    assert!(ended.scopes[0].plan.blind().is_some());
     assert!(
         ended.json["warnings"][0]
             .as_str()

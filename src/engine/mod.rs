@@ -121,8 +121,6 @@ pub struct ScopeOutcome {
     pub plan: Plan,
     /// What this run wrote.
     pub memory: Memory,
-    /// Reading was denied; what is known comes from the answers to writes.
-    pub blind: Option<String>,
 }
 
 /// Clients and ledger of one run.
@@ -175,7 +173,6 @@ pub async fn preview<H: Host>(
         let memory = Memory::default();
         let seen = look(client_of(accounts, job.scope), recall, job, &memory).await;
         ScopeOutcome {
-            blind: blind(&seen.observation),
             plan: seen.plan,
             memory,
         }
@@ -306,12 +303,4 @@ fn client_of<'a, C>(accounts: &'a BTreeMap<AccountName, C>, scope: &Scope) -> &'
     accounts
         .get(&scope.account)
         .expect("each account that is named has a client")
-}
-
-/// Why reading is denied, if it is.
-fn blind(observation: &Observation) -> Option<String> {
-    match observation {
-        Observation::Blind(unseen) => Some(unseen.reason.clone()),
-        Observation::Seen(_) | Observation::Unseen(_) => None,
-    }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 
-use super::{Engine, Event, Look, ScopeOutcome, blind, look};
+use super::{Engine, Event, Look, ScopeOutcome, look};
 use crate::api::WriteClient;
 use crate::execute::Backoff;
 use crate::host::{Host, Ledger};
@@ -51,7 +51,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     pub(super) async fn converge(mut self) -> ScopeOutcome {
         self.remember_open_intents().await;
         let (mut looks_in_vain, mut blank_looks) = (0, 0);
-        let mut last: Option<(Plan, Option<String>)> = None;
+        let mut last: Option<Plan> = None;
         loop {
             let started = self.host().moment();
             let Some(seen) = self.unless_stopped(self.look()).await else {
@@ -61,12 +61,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             let (plan, observation) = (&seen.plan, &seen.observation);
             self.remember_doubts(plan);
             let writes = plan.actions().count();
-            let blind = blind(observation);
             self.tell(plan, observation, writes, last.is_none(), blank_looks == 0);
             let pause = if let Observation::Unseen(unseen) = observation {
                 blank_looks += 1;
                 if unseen.account_broken || blank_looks >= BLANK_LOOKS_MAX {
-                    return self.outcome(seen.plan, blind);
+                    return self.outcome(seen.plan);
                 }
                 Some(LOOK_AGAIN.step(blank_looks))
             } else if writes > 0 {
@@ -89,9 +88,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                         .min(until.since(self.host().moment())),
                 )
             } else {
-                return self.outcome(seen.plan, blind);
+                return self.outcome(seen.plan);
             };
-            last = Some((seen.plan, blind));
+            last = Some(seen.plan);
             if let Some(pause) = pause {
                 let wake = self.host().sleep_until(self.host().moment() + pause);
                 if self.unless_stopped(wake).await.is_none() {
@@ -216,13 +215,13 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     /// The end was asked for: the last plan stands, brought up to date with what was written since.
-    fn stopped(self, last: Option<(Plan, Option<String>)>) -> ScopeOutcome {
-        let (plan, blind) = last.unwrap_or_else(|| {
+    fn stopped(self, last: Option<Plan>) -> ScopeOutcome {
+        let plan = last.unwrap_or_else(|| {
             let unseen = Unseen::new("stopped before the scope was read");
             let unseen = Observation::Unseen(unseen);
-            (self.plan_of(&unseen, &Holdings::default()), None)
+            self.plan_of(&unseen, &Holdings::default())
         });
-        self.outcome(plan, blind)
+        self.outcome(plan)
     }
 
     fn plan_of(&self, observation: &Observation, holdings: &Holdings) -> Plan {
@@ -232,11 +231,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             .plan(observation, holdings, &self.memory, now, moment)
     }
 
-    fn outcome(self, plan: Plan, blind: Option<String>) -> ScopeOutcome {
+    fn outcome(self, plan: Plan) -> ScopeOutcome {
         ScopeOutcome {
             plan,
             memory: self.memory,
-            blind,
         }
     }
 

@@ -308,6 +308,14 @@ impl Plan {
         }
     }
 
+    /// Why reading is denied, if it is and the plan was made without it.
+    pub fn blind(&self) -> Option<&Unseen> {
+        match &self.view {
+            View::Blind(unseen) => Some(unseen),
+            View::Seen | View::Unseen(_) => None,
+        }
+    }
+
     /// Whether the scope was seen, and the image is not shared in it, though no manifest names it.
     pub fn is_gone(&self, image: &ImageId) -> bool {
         self.view == View::Seen

@@ -128,9 +128,10 @@ impl PlanDocument {
     /// Adds one scope; true if it was not seen.
     fn add_scope(&mut self, outcome: &ScopeOutcome) -> bool {
         let scope = &outcome.plan.scope;
-        if let Some(reason) = &outcome.blind {
+        if let Some(blind) = outcome.plan.blind() {
             self.warnings.push(format!(
-                "{scope}: planned without seeing what is shared, because reading is denied: {reason}"
+                "{scope}: planned without seeing what is shared, because reading is denied: {}",
+                blind.reason
             ));
         }
         self.unmanaged.ours += outcome.plan.unmanaged.ours.len();

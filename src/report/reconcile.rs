@@ -210,10 +210,11 @@ impl ReconcileDocument {
 
     /// Adds one scope; why it was not seen, if so.
     fn add_scope(&mut self, scope: &ScopeOutcome) -> Option<(Scope, String)> {
-        if let Some(reason) = &scope.blind {
+        if let Some(blind) = scope.plan.blind() {
             let name = &scope.plan.scope;
             self.warnings.push(format!(
-                "{name}: reading is denied, so the API's answers to writes are all that is known: {reason}"
+                "{name}: reading is denied, so the API's answers to writes are all that is known: {}",
+                blind.reason
             ));
         }
         let (mut lines, mut held) = (String::new(), Held::default());
