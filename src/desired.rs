@@ -37,7 +37,13 @@ pub struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// Whether a manifest names the image here.
     pub fn names(&self, image: &ImageId) -> bool {
-        self.images.contains_key(image) || self.unselected.contains_key(image)
+        self.get(image).is_some()
+    }
+
+    /// What a manifest says of the image here, selected or not.
+    pub fn get(&self, image: &ImageId) -> Option<&'a DesiredImage> {
+        let named = self.images.get(image);
+        named.or_else(|| self.unselected.get(image)).copied()
     }
 
     /// Every image that a manifest names here, selected or not.

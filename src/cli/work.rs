@@ -1,5 +1,7 @@
 //! Manifests and flags → what is to be worked on.
 
+use std::collections::BTreeMap;
+
 use super::args::{Guards, Narrow, Output, Paths};
 use super::output::{self, Failure};
 use super::state;
@@ -13,8 +15,6 @@ use crate::plan::{License, Policy};
 use crate::report::ExitStatus;
 use crate::store::Reader;
 use crate::words::plural;
-
-use std::collections::BTreeMap;
 
 /// What the manifests ask for, and the part of it that a command works on.
 pub(super) struct Work {

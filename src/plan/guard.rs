@@ -4,15 +4,14 @@
 //! A guard that trips withholds every CANCEL of its scope, not the surplus: the first tenth of a wrong list is still
 //! wrong.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld};
 use crate::inventory::{Loss, Owned, Record, Standing};
-use crate::model::{Cause, ImageId, ImageKey, Moment, ShareState};
+use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
 use crate::observed::{Observation, Seen};
 use crate::windows::Closed;
-
-use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a suspiciously small list is looked at again before it is held against us.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
@@ -85,7 +84,7 @@ fn single(
     if let Some(closed) = window {
         return Some(Withheld::WindowClosed(closed.reason.clone()));
     }
-    let permission = crate::model::Permission::towards(decision.desired);
+    let permission = Permission::towards(decision.desired);
     match inputs.license {
         Some(license) if license.get(image) != Some(&permission) => Some(Withheld::NotInPlan),
         _ => None,
@@ -110,9 +109,8 @@ fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
 
 /// Whether much of what is ours does not show, and no person has accepted that.
 fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<Loss> {
-    let named: BTreeMap<_, _> = inputs.wanted.named().collect();
     let wanted = |image: &ImageId| {
-        let image = named.get(image);
+        let image = inputs.wanted.get(image);
         image.is_none_or(|image| image.intent.at(inputs.now).0 == ShareState::Shared)
     };
     let loss = inputs.holdings.loss(seen, wanted);
