@@ -93,7 +93,7 @@ pub struct Store {
     writer: Writer,
     database: PathBuf,
     owner: String,
-    commit: RefCell<Option<String>>,
+    commit: Option<String>,
     history_max: u64,
     now: Now,
     /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
@@ -116,7 +116,7 @@ impl Store {
             writer,
             database: files.database(),
             owner,
-            commit: RefCell::new(options.commit.clone()),
+            commit: options.commit.clone(),
             history_max: options.history_max.max(1),
             now: Box::new(now),
             read: RefCell::default(),
@@ -142,11 +142,6 @@ impl Store {
     /// The installation's id.
     pub fn owner(&self) -> &str {
         &self.owner
-    }
-
-    /// Says which git commit the manifests are from now on.
-    pub fn set_commit(&self, commit: Option<String>) {
-        *self.commit.borrow_mut() = commit;
     }
 
     /// The entries of the history that `query` picks, in order.
@@ -199,7 +194,7 @@ impl Recall for Store {
 
 impl Ledger for Store {
     async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
-        let (attempt, commit) = (attempt.clone(), self.commit.borrow().clone());
+        let (attempt, commit) = (attempt.clone(), self.commit.clone());
         self.write(move |pen| deeds::intent(pen, &attempt, commit))
             .await
             .map_err(Refused::Failed)?
