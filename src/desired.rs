@@ -57,24 +57,46 @@ impl Desired {
     /// What `selector` picks, by scope, in order. A scope of which it picks no named image is in it only where it
     /// might pick one that is not named.
     pub fn by_scope<'a>(&'a self, selector: &'a Selector) -> BTreeMap<&'a Scope, Wanted<'a>> {
-        let mut scopes: BTreeMap<_, Wanted<'_>> = BTreeMap::new();
-        for (key, image) in &self.images {
-            if !selector.reaches(&key.scope) {
-                continue;
-            }
-            let wanted = scopes.entry(&key.scope).or_insert_with(|| Wanted {
-                images: BTreeMap::new(),
-                unselected: BTreeMap::new(),
-                selector,
-            });
+        let scopes = self.scopes().filter(|scope| selector.reaches(scope));
+        let wanted = scopes.filter_map(|scope| Some((scope, self.wanted(scope, selector)?)));
+        wanted.collect()
+    }
+
+    /// What `selector` picks in one scope; `None` where it picks nothing and could not.
+    pub fn wanted<'a>(&'a self, scope: &Scope, selector: &'a Selector) -> Option<Wanted<'a>> {
+        let mut wanted = Wanted {
+            images: BTreeMap::new(),
+            unselected: BTreeMap::new(),
+            selector,
+        };
+        for (key, image) in self.of(scope) {
             if selector.matches(key, &image.labels) {
                 wanted.images.insert(&key.image, image);
             } else {
                 wanted.unselected.insert(&key.image, image);
             }
         }
-        scopes.retain(|_, wanted| !wanted.images.is_empty() || selector.labels.is_empty());
-        scopes
+        let named = !(wanted.images.is_empty() && wanted.unselected.is_empty());
+        let picks = !wanted.images.is_empty() || (named && selector.labels.is_empty());
+        (picks && selector.reaches(scope)).then_some(wanted)
+    }
+
+    /// Accounts and regions in which an image is named, in order.
+    pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        let mut last = None;
+        let scopes = self.images.keys().map(|key| &key.scope);
+        scopes.filter(move |scope| last.replace(*scope) != Some(*scope))
+    }
+
+    /// The images that are named in one scope, in order.
+    pub fn of(&self, scope: &Scope) -> impl Iterator<Item = (&ImageKey, &DesiredImage)> {
+        let first = ImageKey {
+            scope: scope.clone(),
+            image: ImageId::first(),
+        };
+        let scope = scope.clone();
+        let from = self.images.range(first..);
+        from.take_while(move |(key, _)| key.scope == scope)
     }
 }
 
@@ -118,6 +140,15 @@ impl Intent {
             } if now < from => (ShareState::Unshared, Cause::Declared),
             Self::Shared { .. } => (ShareState::Shared, Cause::Declared),
         }
+    }
+
+    /// The instants at which it asks for another state than before.
+    pub fn turns(self) -> impl Iterator<Item = Timestamp> {
+        let turns = match self {
+            Self::Unshared => [None, None],
+            Self::Shared { from, until } => [from, until],
+        };
+        turns.into_iter().flatten()
     }
 }
 

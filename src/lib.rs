@@ -35,6 +35,8 @@ pub mod store;
 
 pub mod engine;
 
+pub mod status;
+
 pub mod report;
 
 pub mod sim;

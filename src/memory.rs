@@ -20,6 +20,8 @@ pub struct Memory {
     pub loss_since: Option<Moment>,
     /// Much of what is ours did not show at some time in this run. To share it again mends the view, not the doubt.
     pub loss: Option<Loss>,
+    /// The last writes were denied for the scope as a whole, with no success since: it is probed by one.
+    pub denied: bool,
 }
 
 /// The writes sent for one image in this run.
@@ -74,6 +76,19 @@ pub struct Problem {
     pub code: Option<String>,
     /// For the vendor's support.
     pub request_id: Option<String>,
+    /// The condition for sharing that the image does not meet, where it was read off the image.
+    pub unmet: Option<Unmet>,
+}
+
+/// A condition for sharing that an image does not meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// There is no such image.
+    Absent,
+    /// It is still being made, and will meet it by itself.
+    NotYet,
+    /// It never will, unless a person changes it.
+    Never,
 }
 
 impl Problem {
@@ -83,6 +98,15 @@ impl Problem {
             message: message.into(),
             code: None,
             request_id: None,
+            unmet: None,
+        }
+    }
+
+    /// A condition for sharing that is not met.
+    pub fn unmet(unmet: Unmet, message: impl Into<String>) -> Self {
+        Self {
+            unmet: Some(unmet),
+            ..Self::new(message)
         }
     }
 }

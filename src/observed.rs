@@ -101,6 +101,13 @@ pub enum Precondition {
     Normal(String),
 }
 
+impl Precondition {
+    /// Whether waiting is all it takes: the image is still being made (`ImageState` of `DescribeImagesToShare`).
+    pub fn passes_by_itself(&self) -> bool {
+        matches!(self, Self::Normal(state) if matches!(state.as_str(), "CREATING" | "SYNCING" | "IMPORTING"))
+    }
+}
+
 impl fmt::Display for Precondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

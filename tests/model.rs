@@ -48,6 +48,7 @@ fn parts(decision: &Decision) -> (ShareState, Cause, Option<&Source>, &Actual, &
         source,
         actual,
         verdict,
+        until: _,
     } = decision;
     (*desired, *cause, source.as_ref(), actual, verdict)
 }

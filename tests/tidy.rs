@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may use those before it, and nothing else (ARCHITECTURE.md).
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "words",
     "model",
     "windows",
@@ -24,6 +24,7 @@ const LAYERS: [&str; 19] = [
     "observe",
     "store",
     "engine",
+    "status",
     "report",
     "sim",
 ];

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output;
 use crate::engine::{Event, Listener};
+use crate::history::Answer;
 use crate::host::{Clock, SystemClock};
 use crate::inventory::Note;
 use crate::model::{Moment, Scope};
@@ -81,7 +82,10 @@ impl Progress {
         }
     }
 
-    fn planned(&self, scope: &Scope, writes: usize) {
+    fn planned(&self, scope: &Scope, writes: usize, first: bool) {
+        if writes == 0 && !first {
+            return;
+        }
         let mut state = self.state.borrow_mut();
         // Planned again, what is still ahead is ahead once more.
         let ahead = writes as u64;
@@ -142,8 +146,12 @@ impl Progress {
 impl Listener for Progress {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Planned { scope, writes } => self.planned(scope, writes),
-            Event::Answered { key, done, .. } => self.answered(&key.scope, done),
+            Event::Planned { plan, first } => {
+                self.planned(&plan.scope, plan.actions().count(), first);
+            }
+            Event::Answered { attempt, outcome } => {
+                self.answered(&attempt.key.scope, outcome.result == Answer::Applied);
+            }
             Event::Waiting { scope, images } => {
                 let what = format!(
                     "{scope}: waiting until reads show {}",

@@ -141,14 +141,15 @@ impl Run<'_> {
             .collect();
         let progress = Progress::new(stderr);
         let engine = Engine {
-            accounts: &accounts,
             ledger: self.store,
             listener: &progress,
             stop: self.stop,
         };
         let licenses = saved.as_ref().map(SavedPlan::licenses);
         let task = self.work.task(licenses.as_ref());
-        let scopes = engine.reconcile(&task, self.arguments.timeout).await;
+        let scopes = engine
+            .reconcile(&accounts, &task, self.arguments.timeout)
+            .await;
         let calls = &self.shared.calls;
         let ending = Ending {
             stopped: self.stop.reason(),

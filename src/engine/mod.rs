@@ -16,12 +16,11 @@ use futures_util::future::{Either, join_all, select};
 
 use crate::api::{ReadClient, WriteClient};
 use crate::desired::{Desired, Wanted};
-use crate::host::{Host, Ledger, Recall};
+use crate::history::Outcome;
+use crate::host::{Attempt, Host, Ledger, Recall};
 use crate::inventory::{self, Holdings, Lesson, Named, Note};
 use crate::memory::Memory;
-use crate::model::{
-    AccountName, ImageId, ImageKey, Moment, Permission, Scope, Selector, Timestamp,
-};
+use crate::model::{AccountName, ImageId, Moment, Scope, Selector, Timestamp};
 use crate::observe;
 use crate::observed::{Observation, Unseen};
 use crate::plan::{Inputs, License, Plan, Policy, Prune, plan, share_candidates};
@@ -67,12 +66,12 @@ struct Look {
 /// What the engine tells while it runs.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// A scope was planned; so many writes are ahead.
+    /// A scope was looked at and planned.
     Planned {
-        /// Which.
-        scope: &'a Scope,
-        /// Writes that the plan asks for.
-        writes: usize,
+        /// What follows from the look.
+        plan: &'a Plan,
+        /// It is the run's first look at the scope.
+        first: bool,
     },
     /// A scope could not be seen, or only blindly.
     Trouble {
@@ -81,14 +80,12 @@ pub enum Event<'a> {
         /// One line for a person.
         what: String,
     },
-    /// A write was answered.
+    /// A write was answered, or it is known that no answer comes.
     Answered {
-        /// Which image.
-        key: &'a ImageKey,
-        /// SHARE or CANCEL.
-        permission: Permission,
-        /// Whether it is done (and not to be retried or looked into).
-        done: bool,
+        /// What was to be done.
+        attempt: &'a Attempt,
+        /// What came of it, as the history has it.
+        outcome: &'a Outcome,
     },
     /// An observation changed what is ours or what is left alone.
     Noted {
@@ -123,10 +120,8 @@ pub struct ScopeOutcome {
     pub memory: Memory,
 }
 
-/// Clients and ledger of one run.
-pub struct Engine<'a, H, L> {
-    /// One client for each account that the manifests name; each must have one.
-    pub accounts: &'a BTreeMap<AccountName, WriteClient<H>>,
+/// What a run works with.
+pub struct Engine<'a, L> {
     /// Intents, outcomes, and what is ours.
     pub ledger: &'a L,
     /// Progress.
@@ -135,27 +130,57 @@ pub struct Engine<'a, H, L> {
     pub stop: &'a Stop,
 }
 
-impl<H: Host, L: Ledger> Engine<'_, H, L> {
+impl<L: Ledger> Engine<'_, L> {
     /// Brings every scope of the task to its desired state, as far as that is possible within `timeout` and before a
-    /// stop. Each scope has exactly one outcome, in order.
-    pub async fn reconcile(&self, task: &Task<'_>, timeout: Duration) -> Vec<ScopeOutcome> {
-        let Some(first) = self.accounts.values().next() else {
+    /// stop. Each scope has exactly one outcome, in order. Each account that is named must have a client.
+    pub async fn reconcile<H: Host>(
+        &self,
+        accounts: &BTreeMap<AccountName, WriteClient<H>>,
+        task: &Task<'_>,
+        timeout: Duration,
+    ) -> Vec<ScopeOutcome> {
+        let Some(first) = accounts.values().next() else {
             return Vec::new();
         };
-        let host = &first.read().shared().host;
-        let deadline = host.moment() + timeout;
         let jobs = task.jobs();
         let runs = jobs.iter().map(|job| {
-            let client = client_of(self.accounts, job.scope);
-            scope::Run::new(self, client, job).converge()
+            let client = client_of(accounts, job.scope);
+            scope::Run::new(self, client, job, Memory::default()).converge()
         });
-        let runs = std::pin::pin!(join_all(runs));
-        let timer = std::pin::pin!(host.sleep_until(deadline));
-        match select(runs, timer).await {
-            Either::Left((outcomes, _)) => outcomes,
-            Either::Right(((), runs)) => {
+        let host = &first.read().shared().host;
+        self.within(host, timeout, join_all(runs)).await
+    }
+
+    /// Brings one scope of the task to its desired state, in the same bounds. `memory` is what earlier passes of this
+    /// process left behind. `None` where there can be nothing to do.
+    pub async fn pass<H: Host>(
+        &self,
+        client: &WriteClient<H>,
+        task: &Task<'_>,
+        scope: &Scope,
+        memory: Memory,
+        timeout: Duration,
+    ) -> Option<ScopeOutcome> {
+        let job = task.job(scope)?;
+        let run = scope::Run::new(self, client, &job, memory).converge();
+        let host = &client.read().shared().host;
+        Some(self.within(host, timeout, run).await)
+    }
+
+    /// Asks for the end after `timeout`, and waits for what is in flight to settle.
+    async fn within<T>(
+        &self,
+        host: &impl Host,
+        timeout: Duration,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let work = std::pin::pin!(work);
+        let timer = std::pin::pin!(host.sleep_until(host.moment() + timeout));
+        match select(work, timer).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), work)) => {
                 self.stop.trip(StopReason::TimedOut);
-                runs.await
+                work.await
             }
         }
     }
@@ -169,41 +194,63 @@ pub async fn preview<H: Host>(
     task: &Task<'_>,
 ) -> Vec<ScopeOutcome> {
     let jobs = task.jobs();
-    let looks = jobs.iter().map(async |job| {
-        let memory = Memory::default();
-        let seen = look(client_of(accounts, job.scope), recall, job, &memory).await;
-        ScopeOutcome {
-            plan: seen.plan,
-            memory,
-        }
-    });
+    let looks = jobs
+        .iter()
+        .map(|job| glance(client_of(accounts, job.scope), recall, job));
     join_all(looks).await
 }
 
-impl<'a> Task<'a> {
+/// [`preview`] of one scope; `None` where there can be nothing to do.
+pub async fn preview_scope<H: Host>(
+    client: &ReadClient<H>,
+    recall: &impl Recall,
+    task: &Task<'_>,
+    scope: &Scope,
+) -> Option<ScopeOutcome> {
+    let job = task.job(scope)?;
+    Some(glance(client, recall, &job).await)
+}
+
+async fn glance<H: Host>(
+    client: &ReadClient<H>,
+    recall: &impl Recall,
+    job: &Job<'_>,
+) -> ScopeOutcome {
+    let memory = Memory::default();
+    let seen = look(client, recall, job, &memory).await;
+    ScopeOutcome {
+        plan: seen.plan,
+        memory,
+    }
+}
+
+impl Task<'_> {
     /// The scopes that there may be something to do in.
-    fn jobs(&self) -> Vec<Job<'a>> {
-        let scopes = self.desired.by_scope(self.selector).into_iter();
-        let jobs = scopes.filter_map(|(scope, wanted)| {
-            // A scope that the saved plan does not hold has an empty license.
-            let license = self
-                .licenses
-                .map(|licenses| licenses.get(scope).unwrap_or(&NOTHING));
-            if wanted.images.is_empty() && self.policy.prune == Prune::None {
-                return None;
-            }
-            let account = self.desired.accounts.get(&scope.account);
-            Some(Job {
-                scope,
-                wanted,
-                policy: self.policy,
-                windows: account
-                    .map(|account| account.windows.clone())
-                    .unwrap_or_default(),
-                license,
-            })
-        });
-        jobs.collect()
+    fn jobs(&self) -> Vec<Job<'_>> {
+        let scopes = self.desired.scopes();
+        scopes.filter_map(|scope| self.job(scope)).collect()
+    }
+
+    /// Its part in one scope, unless there can be nothing to do there.
+    fn job<'j>(&'j self, scope: &'j Scope) -> Option<Job<'j>> {
+        let wanted = self.desired.wanted(scope, self.selector)?;
+        if wanted.images.is_empty() && self.policy.prune == Prune::None {
+            return None;
+        }
+        // A scope that the saved plan does not hold has an empty license.
+        let license = self
+            .licenses
+            .map(|licenses| licenses.get(scope).unwrap_or(&NOTHING));
+        let account = self.desired.accounts.get(&scope.account);
+        Some(Job {
+            scope,
+            wanted,
+            policy: self.policy,
+            windows: account
+                .map(|account| account.windows.clone())
+                .unwrap_or_default(),
+            license,
+        })
     }
 }
 

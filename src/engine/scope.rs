@@ -27,7 +27,7 @@ const STILL_ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
 
 /// One scope under way.
 pub(super) struct Run<'a, H, L> {
-    pub(super) engine: &'a Engine<'a, H, L>,
+    pub(super) engine: &'a Engine<'a, L>,
     pub(super) client: &'a WriteClient<H>,
     pub(super) job: &'a super::Job<'a>,
     pub(super) memory: Memory,
@@ -35,15 +35,16 @@ pub(super) struct Run<'a, H, L> {
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     pub(super) fn new(
-        engine: &'a Engine<'a, H, L>,
+        engine: &'a Engine<'a, L>,
         client: &'a WriteClient<H>,
         job: &'a super::Job<'a>,
+        memory: Memory,
     ) -> Self {
         Self {
             engine,
             client,
             job,
-            memory: Memory::default(),
+            memory,
         }
     }
 
@@ -70,8 +71,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Some(LOOK_AGAIN.step(blank_looks))
             } else if writes > 0 {
                 blank_looks = 0;
-                let ended = self.execute(&seen, started + OBSERVATION_AGE_MAX).await;
+                let (ended, denied) = self.execute(&seen, started + OBSERVATION_AGE_MAX).await;
                 let mut nothing_tried = true;
+                self.memory.denied = denied;
                 for (image, permission, last) in ended {
                     self.memory.record(image, permission.leads_to(), last);
                     nothing_tried = false;
@@ -146,6 +148,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let (now, at) = (self.now(), self.host().moment());
         for (image, open) in holdings.open {
             let newest = open.last().filter(|open| now - open.at < STILL_ON_ITS_WAY);
+            // What an earlier pass of this process wrote is remembered better.
+            let newest = newest.filter(|_| !self.memory.tried.contains_key(&image));
             if let Some(open) = newest {
                 let problem = Problem::new("an earlier run ended before the answer came");
                 let last = Last::Unclear { at, problem };
@@ -201,9 +205,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             }
             Observation::Unseen(_) | Observation::Blind(_) | Observation::Seen(_) => {}
         }
-        if writes > 0 || first {
-            listener.event(Event::Planned { scope, writes });
-        }
+        listener.event(Event::Planned { plan, first });
         let images = plan
             .decisions
             .values()

@@ -47,17 +47,23 @@ enum Ready<'a> {
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
-    /// Carries the plan's calls out; how each image's ended.
+    /// Carries the plan's calls out; how each image's ended, and whether the scope denied what was asked to the end.
     pub(super) async fn execute(
         &self,
         look: &Look,
         fresh_until: Moment,
-    ) -> impl Iterator<Item = (ImageId, Permission, Last)> + use<H, L> {
+    ) -> (
+        impl Iterator<Item = (ImageId, Permission, Last)> + use<H, L>,
+        bool,
+    ) {
         let actions = look
             .plan
             .actions()
             .map(|(id, permission, _)| (id.clone(), permission));
         let mut executor = Executor::new(actions, fresh_until);
+        if self.memory.denied {
+            executor.probe_first(self.host().moment());
+        }
         // One of those that get ready stands in the bucket's queue at a time, so that scopes behind one access point
         // take turns.
         let line = Mutex::new(());
@@ -104,7 +110,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             }
         }
         drop(calls);
-        executor.outcomes()
+        let denied = executor.is_denied();
+        (executor.outcomes(), denied)
     }
 
     /// The next call that does not get ready yet. Those that a window has closed on are withdrawn: to record the
@@ -256,11 +263,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             .modify(permit, key.scope.region, &key.image, *permission)
             .await;
         let (outcome, record) = self.conclude(look, intent, &attempt, &result);
-        self.record(outcome, record).await;
+        self.record(outcome.clone(), record).await;
         self.engine.listener.event(Event::Answered {
-            key,
-            permission: *permission,
-            done: result.is_ok(),
+            attempt: &attempt,
+            outcome: &outcome,
         });
         (id, result)
     }

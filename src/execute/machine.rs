@@ -100,6 +100,19 @@ impl Executor {
         }
     }
 
+    /// The scope denied all that was asked before: one call is to find out whether it still does.
+    pub fn probe_first(&mut self, now: Moment) {
+        self.denied = Some(Denied {
+            probes: PROBES_MAX - 1,
+            until: now,
+        });
+    }
+
+    /// Whether the scope denied what was asked, with no success since.
+    pub fn is_denied(&self) -> bool {
+        self.denied.is_some()
+    }
+
     /// What should happen at `now`.
     pub fn next(&mut self, now: Moment) -> Step {
         while let Some(&Reverse((at, id))) = self.waiting.peek() {
@@ -317,6 +330,7 @@ fn problem(refusal: &Refusal) -> Problem {
         message: refusal.to_string(),
         code: Some(refusal.code.clone()),
         request_id: refusal.request_id.clone(),
+        unmet: None,
     }
 }
 

@@ -29,6 +29,11 @@ impl ImageId {
         good.then(|| Self(text.into())).ok_or(MalformedImageId)
     }
 
+    /// The first of all ids in their order.
+    pub fn first() -> Self {
+        Self("img-0".into())
+    }
+
     /// The id as written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -22,9 +22,9 @@
 use std::time::Duration;
 
 use super::{Actual, Awaiting, Inputs, Verdict};
-use crate::memory::{Last, Memory, Problem, Tried};
+use crate::memory::{Last, Memory, Problem, Tried, Unmet};
 use crate::model::{ImageId, Moment, ShareState};
-use crate::observed::{Eligibility, Observation, Seen};
+use crate::observed::{Eligibility, Observation, Precondition, Seen};
 
 /// How long a read may lag behind an acknowledged write before the write is repeated.
 const LAG_MAX: Duration = Duration::from_secs(120);
@@ -103,12 +103,11 @@ fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
         },
         Last::Acknowledged { .. } if tried.acknowledged < ACKNOWLEDGED_MAX => Verdict::Act,
         Last::Acknowledged { request_id, .. } => Verdict::Failed(Problem {
-            message: format!(
+            request_id: request_id.clone(),
+            ..Problem::new(format!(
                 "the API accepted the change {} times, but reading never showed it",
                 tried.acknowledged
-            ),
-            code: None,
-            request_id: request_id.clone(),
+            ))
         }),
         Last::AlreadyShared { .. } => Verdict::InSync,
         Last::Unclear { at, problem } => {
@@ -156,12 +155,18 @@ fn first_time(
     };
     match eligibility {
         Eligibility::Shareable => Verdict::Act,
-        Eligibility::Absent => Verdict::Blocked(Problem::new(
+        Eligibility::Absent => Verdict::Blocked(Problem::unmet(
+            Unmet::Absent,
             "no such image here; check the image id, the region and the account",
         )),
         Eligibility::Unshareable { failed, .. } if !failed.is_empty() => {
             let all: Vec<_> = failed.iter().map(ToString::to_string).collect();
-            Verdict::Blocked(Problem::new(all.join("; ")))
+            let unmet = if failed.iter().all(Precondition::passes_by_itself) {
+                Unmet::NotYet
+            } else {
+                Unmet::Never
+            };
+            Verdict::Blocked(Problem::unmet(unmet, all.join("; ")))
         }
         Eligibility::Unshareable { reason, .. } => {
             let until = *memory.doubted_since.get(id).unwrap_or(&moment) + DOUBT_SETTLES;
@@ -172,7 +177,7 @@ fn first_time(
                     reason: doubt,
                 }
             } else {
-                Verdict::Blocked(Problem::new(doubt.to_string()))
+                Verdict::Blocked(Problem::unmet(Unmet::Never, doubt.to_string()))
             }
         }
     }

@@ -76,13 +76,13 @@ fn single(
         .iter()
         .find(|suspension| suspension.covers(&key, labels, inputs.now));
     if let Some(suspension) = suspended {
-        return Some(Withheld::Suspended(suspension.describe()));
+        return Some(Withheld::Suspended(suspension.clone()));
     }
     if let Some(since) = record.and_then(|record| record.parked_since) {
         return Some(Withheld::Parked(since));
     }
     if let Some(closed) = window {
-        return Some(Withheld::WindowClosed(closed.reason.clone()));
+        return Some(Withheld::WindowClosed(closed.clone()));
     }
     let permission = Permission::towards(decision.desired);
     match inputs.license {

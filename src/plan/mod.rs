@@ -13,7 +13,7 @@ mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::{DesiredImage, Source, Wanted};
+use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Tried};
 use crate::model::{
@@ -68,6 +68,9 @@ pub struct Plan {
     pub unmanaged: Unmanaged,
     /// Much of what is ours does not show.
     pub loss: Option<Loss>,
+    /// The first instant at which time alone may change a decision: a share begins or ends, a window opens, a suspension
+    /// is over.
+    pub turns_at: Option<Timestamp>,
 }
 
 /// Whether a scope was seen when it was planned. A scope without a decision can be out of sight, too.
@@ -101,6 +104,8 @@ pub struct Decision {
     pub source: Option<Source>,
     /// The state as last seen.
     pub actual: Actual,
+    /// When a share that is asked for ends by itself.
+    pub until: Option<Timestamp>,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -198,6 +203,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         }
     }
     let loss = guard::apply(inputs, &mut decisions);
+    let turns_at = turns_at(inputs, &decisions);
     Plan {
         scope: inputs.scope.clone(),
         view: match inputs.observation {
@@ -210,7 +216,21 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         decisions,
         unmanaged,
         loss,
+        turns_at,
     }
+}
+
+fn turns_at(inputs: &Inputs<'_>, decisions: &BTreeMap<ImageId, Decision>) -> Option<Timestamp> {
+    let wanted = inputs.wanted.images.values();
+    let asked = wanted.flat_map(|image| image.intent.turns());
+    let withheld = decisions
+        .values()
+        .filter_map(|decision| match &decision.verdict {
+            Verdict::Withheld(Withheld::Suspended(suspension)) => suspension.until,
+            Verdict::Withheld(Withheld::WindowClosed(closed)) => closed.opens,
+            _ => None,
+        });
+    asked.chain(withheld).filter(|at| inputs.now < *at).min()
 }
 
 impl Inputs<'_> {
@@ -264,6 +284,10 @@ fn named(inputs: &Inputs<'_>, id: &ImageId, image: &DesiredImage) -> Decision {
         cause,
         source: Some(image.source.clone()),
         actual,
+        until: match image.intent {
+            Intent::Shared { until, .. } => until.filter(|until| inputs.now < *until),
+            Intent::Unshared => None,
+        },
         verdict,
     }
 }
@@ -275,6 +299,7 @@ fn unnamed_image(inputs: &Inputs<'_>, id: &ImageId) -> Decision {
         cause: Cause::Pruned,
         source: None,
         actual,
+        until: None,
         verdict,
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::desired::Source;
 use crate::model::{AccountName, Region, ShareState};
 use crate::plan::{Actual, Decision, Unmanaged, View, Withheld};
+use crate::windows::Closed;
 
 fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
     let decisions = decisions.iter().map(|(id, desired, verdict)| {
@@ -15,6 +16,7 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
                 line: 7,
             }),
             actual: Actual::Unknown,
+            until: None,
             verdict: verdict.clone(),
         };
         (ImageId::new(id).expect("an id"), decision)
@@ -27,6 +29,7 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
         view: View::Seen,
         unpruned: false,
         loss: None,
+        turns_at: None,
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
     }
@@ -132,7 +135,10 @@ fn a_file_that_was_cut_edited_or_is_newer_is_refused() {
 
 #[test]
 fn p9_what_waits_for_its_hour_is_planned_and_what_was_done_before_a_kill_has_not_moved() {
-    let closed = Verdict::Withheld(Withheld::WindowClosed("closed".into()));
+    let closed = Verdict::Withheld(Withheld::WindowClosed(Closed {
+        opens: None,
+        reason: "closed".into(),
+    }));
     let waiting = saved(&plan(&[
         ("img-a", ShareState::Shared, closed.clone()),
         CANCEL,

@@ -1,8 +1,9 @@
 use std::fmt;
 
 use super::Over;
-use crate::inventory::Loss;
+use crate::inventory::{Loss, Suspension};
 use crate::model::Timestamp;
+use crate::windows::Closed;
 use crate::words::plural;
 
 /// Why a guard forbids a change. Its text tells a person the way out.
@@ -15,11 +16,11 @@ pub enum Withheld {
     /// Some manifests could not be read, so nobody knows what they ask for.
     PartialManifests,
     /// A person asked for it to be left alone.
-    Suspended(String),
+    Suspended(Suspension),
     /// Somebody else kept reversing us.
     Parked(Timestamp),
     /// Outside the account's windows for changes of this cause.
-    WindowClosed(String),
+    WindowClosed(Closed),
     /// Ours in all likelihood, but the answer that would prove it was lost.
     Probable,
     /// Not ours.
@@ -50,7 +51,8 @@ impl fmt::Display for Withheld {
             Self::PartialManifests => f.write_str(
                 "some manifests have errors, so no CANCEL is made; mend them to let it be cancelled",
             ),
-            Self::Suspended(what) | Self::WindowClosed(what) => f.write_str(what),
+            Self::Suspended(suspension) => f.write_str(&suspension.describe()),
+            Self::WindowClosed(closed) => f.write_str(&closed.reason),
             Self::Parked(since) => write!(
                 f,
                 "parked since {}: somebody else keeps reversing it; settle who owns the image, then `sharekeeper resume --image` it",

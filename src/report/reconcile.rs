@@ -387,9 +387,9 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         Verdict::Unseen(_) if written => undecided(decision, tried),
         Verdict::Unseen(unseen) => {
             let problem = Problem {
-                message: format!("not observed: {unseen}"),
                 code: unseen.code.clone(),
                 request_id: unseen.request_id.clone(),
+                ..Problem::new(format!("not observed: {unseen}"))
             };
             (Outcome::Failed, Some(problem))
         }
@@ -410,11 +410,10 @@ fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Pro
                 ShareState::Shared => Outcome::Shared,
                 ShareState::Unshared => Outcome::Cancelled,
             };
-            let message = "accepted by the API, but the run ended before reading showed it".into();
+            let message = "accepted by the API, but the run ended before reading showed it";
             let problem = Problem {
-                message,
-                code: None,
                 request_id: request_id.clone(),
+                ..Problem::new(message)
             };
             (outcome, Some(problem))
         }

@@ -123,13 +123,12 @@ impl World {
     pub async fn run(&self, task: &Task<'_>, stop: &Stop) -> Ended {
         let accounts = BTreeMap::from([(AccountName::default(), WriteClient::new(self.client()))]);
         let engine = Engine {
-            accounts: &accounts,
             ledger: &self.ledger,
             listener: &Silent,
             stop,
         };
         let started = self.cloud().moment();
-        let scopes = engine.reconcile(task, TEN_MINUTES).await;
+        let scopes = engine.reconcile(&accounts, task, TEN_MINUTES).await;
         let took = self.cloud().moment().since(started);
         let calls = CallCounts {
             reads: self.shared.calls.reads.get(),

@@ -1,0 +1,551 @@
+//! STATUS: where everything stands, since when and why: what the status page, metrics, logs and notifications are made
+//! from.
+//!
+//! A [`Board`] takes in plans and answers as they come and says what of it is new ([`Transition`]). Pure: the time is an
+//! argument. It decides nothing, and nothing is decided by it. Bounded: by the images that the manifests name, and by
+//! [`RECENT_MAX`].
+
+mod image;
+mod transition;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::history::Answer;
+use crate::inventory::Loss;
+use crate::model::{Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
+use crate::plan::{Plan, View};
+
+pub use image::{Condition, ImageStatus, Reason, Trouble, Truth};
+pub use transition::{Kind, Subject, Transition};
+
+use image::Words;
+
+/// Recent changes and transitions that are kept to be shown.
+pub const RECENT_MAX: usize = 200;
+/// Passes in a row that did not see a scope before that counts as stalled: one lost page is no news.
+const UNSEEN_PASSES_MAX: u32 = 3;
+
+/// Where everything stands.
+pub struct Board {
+    /// Counts what was taken in, so that a reader knows whether anything is new.
+    pub version: u64,
+    /// When the process began.
+    pub started: Timestamp,
+    /// Nothing is ever written.
+    pub observe_only: bool,
+    /// Where the manifests stand.
+    pub manifests: ManifestsStatus,
+    /// Each account and region that is worked on, in order.
+    pub scopes: BTreeMap<Scope, ScopeStatus>,
+    /// The last writes, the newest last.
+    pub changes: VecDeque<Change>,
+    /// The last transitions, the newest last.
+    pub transitions: VecDeque<Transition>,
+    /// Writes that were answered, since the process began.
+    pub totals: BTreeMap<ChangeKind, u64>,
+}
+
+/// Where the manifests come from and stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ManifestsStatus {
+    /// For a person: paths, or a git URL with its ref, without secrets.
+    pub origin: String,
+    /// The git commit of the set that is worked on.
+    pub commit: Option<String>,
+    /// When that set was loaded; `None`: there was no good one yet.
+    pub loaded_at: Option<Timestamp>,
+    /// Images that it names.
+    pub images: usize,
+    /// What is wrong with what is there now; the last good set is worked on meanwhile. One line for each problem.
+    pub problems: Vec<String>,
+    /// Since when there are problems.
+    pub broken_since: Option<Timestamp>,
+    /// Times that manifests or their source could not be used, since the process began.
+    pub errors: u64,
+}
+
+/// Where one account in one region stands.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeStatus {
+    /// Each image that is named or to be pruned, in order.
+    pub images: BTreeMap<ImageId, ImageStatus>,
+    /// Whether it was seen at the last look; `None`: not looked at yet.
+    pub view: Option<View>,
+    /// When it was last seen whole.
+    pub seen_at: Option<Timestamp>,
+    /// When everything in it was last as desired.
+    pub synced_at: Option<Timestamp>,
+    /// Shared, named by no manifest, and sharekeeper's own.
+    pub unmanaged_ours: usize,
+    /// Shared, named by no manifest, and not sharekeeper's own.
+    pub unmanaged_foreign: usize,
+    /// Much of what is ours does not show.
+    pub loss: Option<Loss>,
+    /// What it is doing.
+    pub activity: Activity,
+    /// Where its writes leave, as far as it is known.
+    pub lane: Option<Lane>,
+    /// Passes since the process began, by how they ended.
+    pub passes: BTreeMap<PassResult, u64>,
+    /// How long passes took.
+    pub durations: Durations,
+    /// When the last pass ended.
+    pub passed_at: Option<Timestamp>,
+    /// Passes in a row that did not see the scope.
+    pub unseen_passes: u32,
+    /// The guard that withholds changes, as told.
+    guard: Option<String>,
+    stalled: bool,
+}
+
+/// What a scope is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Activity {
+    /// It waits for its first pass.
+    #[default]
+    New,
+    /// A pass is under way.
+    Passing {
+        /// Since when.
+        since: Timestamp,
+        /// Writes answered in it.
+        done: u64,
+    },
+    /// Nothing to do until then.
+    Resting {
+        /// When it is looked at again.
+        next: Timestamp,
+    },
+    /// Given up for the rest of the process's life, because of a fault in sharekeeper.
+    Held {
+        /// One line for a person.
+        why: String,
+    },
+}
+
+/// The rate bucket that a scope's writes draw from. Scopes with the same account key and host share it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lane {
+    /// The access point.
+    pub host: String,
+    /// Writes a second at present.
+    pub per_second: f64,
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PassResult {
+    /// Everything is as desired.
+    Synced,
+    /// Some of it is not, and is tried again or waits for a person.
+    Incomplete,
+    /// It was not seen.
+    Unseen,
+    /// It was cut off: by newer manifests, or by the end of the process.
+    Stopped,
+    /// A fault in sharekeeper ended it.
+    Panicked,
+}
+
+impl PassResult {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Synced,
+        Self::Incomplete,
+        Self::Unseen,
+        Self::Stopped,
+        Self::Panicked,
+    ];
+
+    /// The word, fit for a metric's label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Incomplete => "incomplete",
+            Self::Unseen => "unseen",
+            Self::Stopped => "stopped",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// Durations, counted in buckets as a histogram needs them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Durations {
+    /// How many.
+    pub count: u64,
+    /// All together.
+    pub sum: Duration,
+    /// How many were within each of [`Durations::BOUNDS`], but not within the one before.
+    pub within: [u64; Self::BOUNDS.len()],
+}
+
+impl Durations {
+    /// Upper bounds in seconds.
+    pub const BOUNDS: [f64; 11] = [
+        0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
+    ];
+
+    /// Adds one.
+    pub fn add(&mut self, duration: Duration) {
+        self.count += 1;
+        self.sum += duration;
+        let seconds = duration.as_secs_f64();
+        if let Some(at) = Self::BOUNDS.iter().position(|bound| seconds <= *bound) {
+            self.within[at] += 1;
+        }
+    }
+}
+
+/// A write that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// Which image.
+    pub key: ImageKey,
+    /// SHARE or CANCEL.
+    pub permission: Permission,
+    /// Why.
+    pub cause: Cause,
+    /// What came of it.
+    pub result: Answer,
+    /// The API's error code.
+    pub code: Option<String>,
+    /// One line for a person, where it did not succeed.
+    pub message: Option<String>,
+    /// For the vendor's support.
+    pub request_id: Option<String>,
+    /// The manifest line that asked for it.
+    pub source: Option<crate::desired::Source>,
+}
+
+/// What answered writes are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangeKind {
+    /// Where.
+    pub region: crate::model::Region,
+    /// SHARE or CANCEL.
+    pub permission: Permission,
+    /// Why.
+    pub cause: Cause,
+    /// What came of it.
+    pub result: Answer,
+}
+
+impl Board {
+    /// Nothing known yet.
+    pub fn new(started: Timestamp, observe_only: bool) -> Self {
+        Self {
+            version: 0,
+            started,
+            observe_only,
+            manifests: ManifestsStatus::default(),
+            scopes: BTreeMap::new(),
+            changes: VecDeque::new(),
+            transitions: VecDeque::new(),
+            totals: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what a look at a scope came to; what of it is new.
+    pub fn planned(&mut self, plan: &Plan, now: Timestamp) -> Vec<Transition> {
+        let (mut told, mut words) = (Vec::new(), Words::default());
+        let status = self.scopes.entry(plan.scope.clone()).or_default();
+        let mut images = BTreeMap::new();
+        for (image, decision) in &plan.decisions {
+            let before = status.images.remove(image);
+            let after = ImageStatus::after(before.as_ref(), decision, &mut words, now);
+            let key = || ImageKey {
+                scope: plan.scope.clone(),
+                image: image.clone(),
+            };
+            told.extend(image_news(before.as_ref(), &after, key, now));
+            images.insert(image.clone(), after);
+        }
+        status.images = images;
+        status.view = Some(plan.view.clone());
+        status.unmanaged_ours = plan.unmanaged.ours.len();
+        status.unmanaged_foreign = plan.unmanaged.foreign.len();
+        status.loss = plan.loss;
+        if plan.view == View::Seen {
+            status.seen_at = Some(now);
+        }
+        told.extend(status.guard_news(&plan.scope, now));
+        self.keep(told)
+    }
+
+    /// Takes in how a write ended.
+    pub fn answered(&mut self, change: Change) {
+        let kind = ChangeKind {
+            region: change.key.scope.region,
+            permission: change.permission,
+            cause: change.cause,
+            result: change.result,
+        };
+        *self.totals.entry(kind).or_default() += 1;
+        if let Some(ScopeStatus {
+            activity: Activity::Passing { done, .. },
+            ..
+        }) = self.scopes.get_mut(&change.key.scope)
+        {
+            *done += 1;
+        }
+        push(&mut self.changes, change);
+        self.version += 1;
+    }
+
+    /// A pass over a scope begins.
+    pub fn pass_began(&mut self, scope: &Scope, now: Timestamp) {
+        let status = self.scopes.entry(scope.clone()).or_default();
+        status.activity = Activity::Passing {
+            since: now,
+            done: 0,
+        };
+        self.version += 1;
+    }
+
+    /// A pass has ended, and `activity` follows; what of it is new.
+    pub fn pass_ended(
+        &mut self,
+        scope: &Scope,
+        result: PassResult,
+        took: Duration,
+        activity: Activity,
+        now: Timestamp,
+    ) -> Vec<Transition> {
+        let Some(status) = self.scopes.get_mut(scope) else {
+            return Vec::new();
+        };
+        *status.passes.entry(result).or_default() += 1;
+        status.durations.add(took);
+        status.passed_at = Some(now);
+        if result == PassResult::Synced {
+            status.synced_at = Some(now);
+        }
+        status.activity = activity;
+        let told = status.stalled_news(scope, result, now);
+        self.keep(told)
+    }
+
+    /// Says when the images that failed are tried again.
+    pub fn retries(&mut self, scope: &Scope, retries: impl Iterator<Item = (ImageId, Timestamp)>) {
+        let Some(status) = self.scopes.get_mut(scope) else {
+            return;
+        };
+        for (image, at) in retries {
+            let image = status.images.get_mut(&image);
+            if let Some(trouble) = image.and_then(|image| image.trouble.as_mut()) {
+                trouble.next_try = Some(at);
+            }
+        }
+        self.version += 1;
+    }
+
+    /// Takes in where the manifests stand; what of it is new.
+    pub fn manifests(&mut self, status: ManifestsStatus, now: Timestamp) -> Vec<Transition> {
+        let (was, is) = (
+            self.manifests.broken_since.is_some(),
+            status.broken_since.is_some(),
+        );
+        let news = |kind, message: String| Transition {
+            at: now,
+            subject: Subject::Manifests,
+            kind,
+            reason: None,
+            message,
+        };
+        let told = match (was, is) {
+            (false, true) => {
+                let first = status.problems.first().cloned().unwrap_or_default();
+                let more = match status.problems.len() {
+                    0 | 1 => String::new(),
+                    n => format!(" (and {} more)", n - 1),
+                };
+                let kept = match status.loaded_at {
+                    Some(_) => "the last good ones are worked on meanwhile",
+                    None => "nothing is worked on until they can be",
+                };
+                vec![news(
+                    Kind::Stalled,
+                    format!("the manifests cannot be used, {kept}: {first}{more}"),
+                )]
+            }
+            (true, false) => vec![news(
+                Kind::Recovered,
+                "the manifests can be used again".into(),
+            )],
+            _ => Vec::new(),
+        };
+        self.manifests = status;
+        self.keep(told)
+    }
+
+    /// Shares that end by themselves within `ahead`, each told once.
+    pub fn expiring(&mut self, ahead: Duration, now: Timestamp) -> Vec<Transition> {
+        let mut told = Vec::new();
+        for (scope, status) in &mut self.scopes {
+            for (image, status) in &mut status.images {
+                let Some(until) = status.until.filter(|until| *until <= now + ahead) else {
+                    continue;
+                };
+                if status.expiry_told {
+                    continue;
+                }
+                status.expiry_told = true;
+                told.push(Transition {
+                    at: now,
+                    subject: Subject::Image(ImageKey {
+                        scope: scope.clone(),
+                        image: image.clone(),
+                    }),
+                    kind: Kind::ExpiringSoon,
+                    reason: Some(status.reason),
+                    message: format!(
+                        "the share ends at {}; to keep it, change its `until`",
+                        until.format("%Y-%m-%dT%H:%M:%SZ")
+                    ),
+                });
+            }
+        }
+        if told.is_empty() {
+            return told;
+        }
+        self.keep(told)
+    }
+
+    /// Forgets the scopes that are not worked on any longer.
+    pub fn retain(&mut self, keep: impl Fn(&Scope) -> bool) {
+        self.scopes.retain(|scope, _| keep(scope));
+        self.version += 1;
+    }
+
+    fn keep(&mut self, told: Vec<Transition>) -> Vec<Transition> {
+        self.version += 1;
+        for transition in &told {
+            push(&mut self.transitions, transition.clone());
+        }
+        told
+    }
+}
+
+impl ScopeStatus {
+    /// A scope in which a guard withholds changes is told of once, whatever the number of images.
+    fn guard_news(&mut self, scope: &Scope, now: Timestamp) -> Option<Transition> {
+        let tripped = self
+            .images
+            .values()
+            .filter(|image| image.reason == Reason::GuardTripped)
+            .find_map(|image| Some(image.trouble.as_ref()?.message.to_string()));
+        let (kind, message) = match (&self.guard, &tripped) {
+            (None, Some(why)) => (Kind::GuardTripped, why.clone()),
+            (Some(_), None) if self.view == Some(View::Seen) => {
+                (Kind::GuardCleared, "no guard withholds changes".to_owned())
+            }
+            // What cannot be seen is no news.
+            (Some(_), None) => return None,
+            (None, None) | (Some(_), Some(_)) => {
+                self.guard = tripped;
+                return None;
+            }
+        };
+        self.guard = tripped;
+        Some(Transition {
+            at: now,
+            subject: Subject::Scope(scope.clone()),
+            kind,
+            reason: Some(Reason::GuardTripped),
+            message,
+        })
+    }
+
+    fn stalled_news(
+        &mut self,
+        scope: &Scope,
+        result: PassResult,
+        now: Timestamp,
+    ) -> Vec<Transition> {
+        self.unseen_passes = match result {
+            PassResult::Unseen => self.unseen_passes + 1,
+            PassResult::Stopped => self.unseen_passes,
+            PassResult::Synced | PassResult::Incomplete | PassResult::Panicked => 0,
+        };
+        let (broken, why) = match &self.view {
+            Some(View::Unseen(unseen)) => (unseen.account_broken, unseen.reason.clone()),
+            _ => (false, String::new()),
+        };
+        let held = match &self.activity {
+            Activity::Held { why } => Some(why.clone()),
+            _ => None,
+        };
+        let unseen = self.unseen_passes > 0 && (broken || self.unseen_passes >= UNSEEN_PASSES_MAX);
+        let stalled = held.is_some() || unseen;
+        // Cut off, it says nothing either way.
+        if stalled == self.stalled || (result == PassResult::Stopped && !stalled) {
+            return Vec::new();
+        }
+        self.stalled = stalled;
+        let (kind, message) = match (stalled, held) {
+            (true, Some(why)) => (Kind::Stalled, why),
+            (true, None) => (Kind::Stalled, format!("not observed: {why}")),
+            (false, _) => (Kind::Recovered, "it is observed again".to_owned()),
+        };
+        vec![Transition {
+            at: now,
+            subject: Subject::Scope(scope.clone()),
+            kind,
+            reason: None,
+            message,
+        }]
+    }
+
+    /// Whether it is stalled as a whole.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+}
+
+/// What is new of one image.
+fn image_news(
+    before: Option<&ImageStatus>,
+    after: &ImageStatus,
+    key: impl Fn() -> ImageKey,
+    now: Timestamp,
+) -> Vec<Transition> {
+    let news = |kind, message: String| Transition {
+        at: now,
+        subject: Subject::Image(key()),
+        kind,
+        reason: Some(after.reason),
+        message,
+    };
+    let mut told = Vec::new();
+    let was_changed = before.is_some_and(|before| before.changed_outside);
+    if after.changed_outside && !was_changed {
+        let what = match after.desired {
+            crate::model::ShareState::Shared => "somebody else has cancelled its share",
+            crate::model::ShareState::Unshared => "somebody else has shared it",
+        };
+        told.push(news(Kind::DriftAppeared, what.into()));
+    } else if was_changed && after.ready.holds() {
+        told.push(news(Kind::DriftResolved, "it is as desired again".into()));
+    }
+    match (before.and_then(|before| before.blocked), after.blocked) {
+        (was, Some(is)) if was != Some(is) => {
+            let trouble = after.trouble.as_ref();
+            let why = trouble.map_or_else(String::new, |trouble| trouble.message.to_string());
+            told.push(news(Kind::Blocked, why));
+        }
+        (Some(_), None) => told.push(news(Kind::Unblocked, "it is as desired".into())),
+        _ => {}
+    }
+    told
+}
+
+fn push<T>(recent: &mut VecDeque<T>, item: T) {
+    if recent.len() == RECENT_MAX {
+        recent.pop_front();
+    }
+    recent.push_back(item);
+}

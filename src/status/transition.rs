@@ -1,0 +1,106 @@
+use std::fmt;
+
+use super::Reason;
+use crate::model::{ImageKey, Scope, Timestamp};
+
+/// Something that a person wants to be told of once, when it begins and when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// What it is about.
+    pub subject: Subject,
+    /// What happened.
+    pub kind: Kind,
+    /// The short word for where the image stands, where it is about one.
+    pub reason: Option<Reason>,
+    /// One line for a person, with the remedy where there is one.
+    pub message: String,
+}
+
+/// What a transition is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The manifests.
+    Manifests,
+    /// An account in a region.
+    Scope(Scope),
+    /// An image.
+    Image(ImageKey),
+}
+
+/// What can happen. A closed set: webhooks are told which of them they want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Somebody else changed an image that was as desired.
+    DriftAppeared,
+    /// It is as desired again.
+    DriftResolved,
+    /// An image cannot be brought to its desired state, and a person must act.
+    Blocked,
+    /// It can, or need not be any longer.
+    Unblocked,
+    /// A guard withholds changes.
+    GuardTripped,
+    /// It does no longer.
+    GuardCleared,
+    /// A share ends soon by itself.
+    ExpiringSoon,
+    /// Nothing is seen or done: of a scope, or because the manifests cannot be used.
+    Stalled,
+    /// That is over.
+    Recovered,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::DriftAppeared,
+        Self::DriftResolved,
+        Self::Blocked,
+        Self::Unblocked,
+        Self::GuardTripped,
+        Self::GuardCleared,
+        Self::ExpiringSoon,
+        Self::Stalled,
+        Self::Recovered,
+    ];
+
+    /// The word in logs, documents and settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DriftAppeared => "drift_appeared",
+            Self::DriftResolved => "drift_resolved",
+            Self::Blocked => "blocked",
+            Self::Unblocked => "unblocked",
+            Self::GuardTripped => "guard_tripped",
+            Self::GuardCleared => "guard_cleared",
+            Self::ExpiringSoon => "expiring_soon",
+            Self::Stalled => "stalled",
+            Self::Recovered => "recovered",
+        }
+    }
+
+    /// Looks the word up.
+    pub fn new(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// Whether it is good news.
+    pub const fn is_good(self) -> bool {
+        matches!(
+            self,
+            Self::DriftResolved | Self::Unblocked | Self::GuardCleared | Self::Recovered
+        )
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifests => f.write_str("manifests"),
+            Self::Scope(scope) => scope.fmt(f),
+            Self::Image(key) => key.fmt(f),
+        }
+    }
+}
