@@ -184,6 +184,98 @@ fn the_walk_is_recursive_sorted_and_skips_hidden_names() {
 }
 
 #[test]
+fn m19_names_that_some_file_systems_take_for_one_are_warned_of_and_both_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let files = [
+        ("Golden.yaml", "a", "img-a"),
+        ("caf\u{e9}.yaml", "b", "img-b"),
+        ("cafe\u{301}.yaml", "c", "img-c"),
+        ("golden.yaml", "d", "img-d"),
+        ("golden.yml", "e", "img-e"),
+        ("team/x.yaml", "f", "img-f"),
+        ("Team/x.yaml", "g", "img-g"),
+        // Nothing clashes with what another name of its own leads to.
+        ("single.yaml", "h", "img-h"),
+    ];
+    for (path, name, image) in files {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("makes");
+        fs::write(path, good(name, image)).expect("writes");
+    }
+    symlink("single.yaml", dir.path().join("SINGLE.yaml")).expect("links");
+    // Here, where the tests run, case may not count either.
+    let are_told_apart = fs::read_dir(dir.path()).expect("a directory").count() == 8;
+    let loaded = load(&[dir.path().to_owned()]).expect("valid");
+    if !are_told_apart {
+        return;
+    }
+    assert_eq!(loaded.files, 8, "a file with two names is read once");
+    let inside = |path: &str| dir.path().join(path).display().to_string();
+    let pairs = [
+        ("golden.yaml", "Golden.yaml"),
+        ("caf\u{e9}.yaml", "cafe\u{301}.yaml"),
+        ("team/x.yaml", "Team/x.yaml"),
+    ];
+    let warned: Vec<_> = loaded
+        .warnings
+        .iter()
+        .map(|warning| &warning.file)
+        .collect();
+    assert_eq!(warned.len(), pairs.len(), "{warned:?}");
+    for (file, twin) in pairs {
+        let warning = loaded.warnings.iter().find(|w| w.file == inside(file));
+        let warning = warning.unwrap_or_else(|| panic!("no warning of {file}: {warned:?}"));
+        assert!(
+            warning.message.contains(&inside(twin)),
+            "{}",
+            warning.message
+        );
+        assert!(
+            warning
+                .help
+                .as_ref()
+                .is_some_and(|help| help.contains("differ"))
+        );
+        assert!(warning.render(false).starts_with("warning: "));
+    }
+}
+
+#[test]
+fn m19_m5_twins_that_contradict_each_other_are_an_error_as_any_two_files_are() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (path, name, state) in [("A.yaml", "a", "shared"), ("a.yaml", "b", "unshared")] {
+        let text = good(name, "img-a").replace("state: shared", &format!("state: {state}"));
+        fs::write(dir.path().join(path), text).expect("writes");
+    }
+    if fs::read_dir(dir.path()).expect("a directory").count() == 1 {
+        return;
+    }
+    let broken = load(&[dir.path().to_owned()]).expect_err("contradict each other");
+    let shown = broken.diagnostics().render(false);
+    assert!(
+        shown.contains("A.yaml") && shown.contains("a.yaml"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn m20_ten_thousand_files_load() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for n in 0..10_000 {
+        let folder = dir.path().join(format!("team-{:02}", n % 100));
+        fs::create_dir_all(&folder).expect("makes");
+        let text = good(&format!("n{n}"), &format!("img-{n:08}"));
+        fs::write(folder.join(format!("{n}.yaml")), text).expect("writes");
+    }
+    let loaded = load(&[dir.path().to_owned()]).expect("valid");
+    assert_eq!(
+        (loaded.files, loaded.desired.images.len()),
+        (10_000, 10_000)
+    );
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
 fn m10_links_out_dead_links_and_devices_are_refused() {
     let outside = tempfile::tempdir().expect("a directory");
     fs::write(outside.path().join("secret.yaml"), GOOD).expect("writes");

@@ -110,6 +110,18 @@ impl Diagnostic {
         }
     }
 
+    /// [`Diagnostic::of_path`] that is no more than a warning.
+    pub(super) fn warning_of_path(
+        file: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::of_path(file, message, help)
+        }
+    }
+
     /// The problem with its source line and a caret, as rustc prints it.
     pub fn render(&self, color: bool) -> String {
         let level = match self.severity {

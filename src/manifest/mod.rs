@@ -1,6 +1,6 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
-//! Files are found and read (`files`) until they stand still (`settle`, `checkout`); the rest is pure: text →
+//! Files are found and read (`files`, `twins`) until they stand still (`settle`, `checkout`); the rest is pure: text →
 //! spanned tree (`tree`) → documents (`decode`) → desired state (`resolve`). A set with one error anywhere gives no `Desired`
 //! at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
 
@@ -19,6 +19,7 @@ mod settle;
 mod source;
 mod suggest;
 mod tree;
+mod twins;
 mod windows;
 
 use std::path::PathBuf;
@@ -65,8 +66,10 @@ pub async fn load<C: Clock>(
         Err(problem) => return Err(Broken::unsettled(problem)),
     };
     let sources = in_order(sources);
-    parse_sources(&sources, found.problems.clone())
-        .map_err(|diagnostics| Broken::new(diagnostics, sources, &found.problems))
+    let mut loaded = parse_sources(&sources, found.problems.clone())
+        .map_err(|diagnostics| Broken::new(diagnostics, sources, &found.problems))?;
+    loaded.warnings.extend(twins::warnings(&found.files));
+    Ok(loaded)
 }
 
 /// Parses texts that were read already. Pure: the same texts, in any order, give the same result.
