@@ -9,6 +9,8 @@ mod guards;
 mod history;
 #[path = "commands/inventory.rs"]
 mod inventory;
+#[path = "commands/older_commits.rs"]
+mod older_commits;
 #[path = "commands/output.rs"]
 mod output;
 #[path = "commands/saved_plans.rs"]

@@ -48,13 +48,20 @@ impl Repository {
         self.git(&["commit", "--quiet", "--message", "x"]);
     }
 
-    /// Runs git without the settings of whoever runs the tests.
-    fn git(&self, arguments: &[&str]) -> String {
-        let output = Command::new("git")
+    /// git without the settings of whoever runs the tests.
+    fn command(&self) -> Command {
+        let mut command = Command::new("git");
+        command
             .current_dir(self.0.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").expect("a PATH"))
-            .env("HOME", self.0.path())
+            .env("HOME", self.0.path());
+        command
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = self
+            .command()
             .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(arguments)
             .output()
@@ -110,6 +117,37 @@ async fn the_commit_of_clean_manifests_is_told_in_full() {
             "{paths:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn p8_a_clean_revision_knows_when_it_was_committed_and_not_when_it_was_written() {
+    let Some(repository) = Repository::new() else {
+        return;
+    };
+    let (written, committed) = ("@1600000000 +0800", "@1700000000 -0500");
+    repository.write("manifests/a.yaml", "a: 2\n");
+    repository.git(&["add", "--all"]);
+    let settings = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+    let commit = ["commit", "--quiet", "--message", "x", "--date", written];
+    let output = repository
+        .command()
+        .env("GIT_COMMITTER_DATE", committed)
+        .args([&settings as &[_], &commit].concat())
+        .output()
+        .expect("git runs");
+    assert!(output.status.success());
+    // A tag and a signature would add lines to what a friendlier command prints.
+    repository.git(&["tag", "--annotate", "--message", "x", "v1"]);
+    let paths = [repository.path("manifests")];
+    let revision = Revision::of(&paths, &SystemPrograms).await.expect("one");
+    let commit = revision.clean().expect("clean");
+    assert_eq!(commit.hash, repository.git(&["rev-parse", "HEAD"]));
+    assert_eq!(commit.committed.timestamp(), 1_700_000_000);
+
+    repository.write("manifests/a.yaml", "a: 3\n");
+    let revision = Revision::of(&paths, &SystemPrograms).await.expect("one");
+    assert_eq!(revision.clean(), None, "it is of no commit");
+    assert_eq!(revision.commit(), repository.git(&["rev-parse", "HEAD"]));
 }
 
 #[tokio::test]

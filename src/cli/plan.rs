@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::model::AccountName;
 use crate::plan::{Budget, SavedPlan, ScopeCost, budget};
 use crate::report::PlanDocument;
+use crate::store::Reader;
 
 /// `plan`. Built with clients and a state that have no way to write.
 pub(super) async fn run(
@@ -36,6 +37,7 @@ pub(super) async fn run(
     session.close().await?;
     let mut document = PlanDocument::new(&scopes, budget, arguments.detailed_exitcode);
     document.warn(work.orphans(&reader)?);
+    document.warn(older(work, &reader)?);
     for warning in document.warnings() {
         output::warn(warning);
     }
@@ -48,6 +50,23 @@ pub(super) async fn run(
     }
     output::print(common.output, &document, document.text())?;
     Ok(document.exit_code())
+}
+
+/// A warning that `reconcile` would refuse the manifests.
+fn older(work: &Work, reader: &Reader) -> Result<Option<String>, Failure> {
+    let Some(commit) = work.clean_commit() else {
+        return Ok(None);
+    };
+    let newest = reader.newest().map_err(Failure::new)?;
+    let newer = newest.filter(|newest| commit.is_older_than(&newest.commit));
+    Ok(newer.map(|newest| {
+        format!(
+            "`reconcile` would refuse these manifests, without `--allow-older-commit`: they are of commit {commit}, and commit {}, \
+             which is newer, has been worked on since {}",
+            newest.commit,
+            newest.since.format("%Y-%m-%dT%H:%M:%SZ")
+        )
+    }))
 }
 
 /// Writes the plan to a file, whole or not at all.
@@ -63,7 +82,7 @@ fn save(
         &work.selector,
         &work.policy,
         work.uins(),
-        work.commit.clone(),
+        work.commit(),
         state::now(),
     );
     put(file, &saved.text()).map_err(|error| {

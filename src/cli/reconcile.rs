@@ -18,7 +18,7 @@ use crate::host::Clock;
 use crate::model::AccountName;
 use crate::plan::{Moved, Policy, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument};
-use crate::store::Store;
+use crate::store::{Newest, Older, Store};
 
 /// `reconcile`.
 pub(super) async fn run(
@@ -40,7 +40,7 @@ pub(super) async fn run(
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
     let shared = session::shared()?;
-    let (commit, clock) = (work.commit.clone(), Rc::clone(&shared));
+    let (commit, clock) = (work.commit(), Rc::clone(&shared));
     // By the clock that the run goes by: it is corrected by the API's, and the machine's may be off.
     let store = state::open(
         &directory,
@@ -49,6 +49,7 @@ pub(super) async fn run(
         arguments.history_max,
         move || clock.now(),
     )?;
+    begin(work, &store, arguments.allow_older_commit).await?;
     let accounts = connect::accounts(&work.desired, &work.selector);
     let mut session =
         Session::open(&arguments.target, &directory, &work.desired, &accounts).await?;
@@ -104,6 +105,33 @@ fn agree(saved: &SavedPlan, work: &Work) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Refuses manifests of a commit that is older than the newest that was worked on: of two jobs for successive commits, the
+/// one for the older must not undo what the other did because it came last.
+async fn begin(work: &Work, store: &Store, allow_older: bool) -> Result<(), Failure> {
+    let Some(commit) = work.clean_commit() else {
+        return Ok(());
+    };
+    let older = match allow_older {
+        true => Older::Accept,
+        false => Older::Refuse,
+    };
+    let Newest {
+        commit: newer,
+        since,
+    } = match store.advance(commit, older).await.map_err(Failure::new)? {
+        Ok(()) => return Ok(()),
+        Err(newest) => newest,
+    };
+    let since = since.format("%Y-%m-%dT%H:%M:%SZ");
+    Err(Failure {
+        exit: ExitStatus::Stale,
+        ..Failure::new(format_args!(
+            "the manifests are of commit {commit}, and commit {newer}, which is newer, has been worked on since {since}, so nothing was done; \
+             reconcile the newer one, or, to go back on purpose, give `--allow-older-commit`"
+        ))
+    })
 }
 
 /// How it ended.

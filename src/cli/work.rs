@@ -10,7 +10,7 @@ use crate::desired::Desired;
 use crate::engine::Task;
 use crate::host::SystemPrograms;
 use crate::manifest::{Diagnostic, Revision};
-use crate::model::{AccountName, Scope, Selector};
+use crate::model::{AccountName, Commit, Scope, Selector};
 use crate::plan::{License, Policy};
 use crate::report::ExitStatus;
 use crate::store::Reader;
@@ -21,8 +21,8 @@ pub(super) struct Work {
     pub(super) desired: Desired,
     pub(super) selector: Selector,
     pub(super) policy: Policy,
-    /// The git commit of the manifests.
-    pub(super) commit: Option<String>,
+    /// What git says of the manifests.
+    pub(super) revision: Option<Revision>,
     /// What is wrong with the manifests that were left out.
     pub(super) left_out: Vec<Diagnostic>,
 }
@@ -55,11 +55,19 @@ impl Work {
                 shares_only: !left_out.is_empty(),
                 ..guards.policy()
             },
-            commit: Revision::of(&paths.paths, &SystemPrograms)
-                .await
-                .map(|revision| revision.to_string()),
+            revision: Revision::of(&paths.paths, &SystemPrograms).await,
             left_out,
         }))
+    }
+
+    /// The commit of the manifests, for people.
+    pub(super) fn commit(&self) -> Option<String> {
+        self.revision.as_ref().map(Revision::to_string)
+    }
+
+    /// The commit whose manifests these are exactly.
+    pub(super) fn clean_commit(&self) -> Option<&Commit> {
+        self.revision.as_ref()?.clean()
     }
 
     /// As the engine takes it.

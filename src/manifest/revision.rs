@@ -1,5 +1,5 @@
-//! What git says of the manifests: which commit they are of. It is told to people and kept with what was done on
-//! it; nothing is decided by it.
+//! What git says of the manifests: which commit they are of, and when that was made. It is told to people and kept with
+//! what was done on it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,7 +7,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::DateTime;
+
 use crate::host::{Program, ProgramError, Programs};
+use crate::model::{Commit, Timestamp};
 
 /// For one question to git. A repository that is slower than this is not worth waiting for.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -23,7 +26,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 /// as that commit has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
-    commit: String,
+    commit: Commit,
     is_dirty: bool,
 }
 
@@ -45,7 +48,12 @@ impl Revision {
 
     /// The full hash, in hexadecimal.
     pub fn commit(&self) -> &str {
-        &self.commit
+        &self.commit.hash
+    }
+
+    /// The commit, if the manifests are as it has them.
+    pub fn clean(&self) -> Option<&Commit> {
+        (!self.is_dirty).then_some(&self.commit)
     }
 
     /// Whether the manifests are not as the commit has them.
@@ -57,7 +65,7 @@ impl Revision {
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = if self.is_dirty { "-dirty" } else { "" };
-        write!(f, "{}{suffix}", self.commit)
+        write!(f, "{}{suffix}", self.commit.hash)
     }
 }
 
@@ -76,13 +84,23 @@ async fn ask<P: Programs>(
             return Ok(None);
         }
     }
-    let Some(commit) = head.as_deref().and_then(last_line_as_hash) else {
+    let (Some(hash), Some(directory)) = (
+        head.as_deref().and_then(last_line_as_hash),
+        places.keys().next(),
+    ) else {
+        return Ok(None);
+    };
+    // Of this very commit: another may be checked out by now.
+    let arguments = ["rev-list", "--max-count=1", "--timestamp", &hash];
+    let dated = git.run(directory, arguments.map(OsString::from)).await?;
+    let Some(committed) = first_word_as_time(&dated) else {
         return Ok(None);
     };
     let mut is_dirty = false;
     for (directory, place) in &places {
         is_dirty = is_dirty || git.has_changes(directory, place).await?;
     }
+    let commit = Commit { hash, committed };
     Ok(Some(Revision { commit, is_dirty }))
 }
 
@@ -184,4 +202,11 @@ fn last_line_as_hash(output: &[u8]) -> Option<String> {
         .next()?;
     let is_hash = matches!(line.len(), 40 | 64) && line.iter().all(u8::is_ascii_hexdigit);
     is_hash.then(|| String::from_utf8_lossy(line).into_owned())
+}
+
+/// Seconds since 1970, and then the hash.
+fn first_word_as_time(output: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(output).ok()?;
+    let seconds = text.split_whitespace().next()?.parse().ok()?;
+    DateTime::from_timestamp(seconds, 0)
 }

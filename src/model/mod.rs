@@ -3,6 +3,7 @@
 //! Knows the grammar of accounts, uins, regions, image ids and access points; knows nothing of YAML, HTTP or plans.
 //! A value of these types has been checked once, at the edge, and is never checked again.
 
+mod commit;
 mod endpoint;
 mod image_id;
 mod moment;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use commit::Commit;
 pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
 pub use image_id::{ImageId, MalformedImageId};

@@ -11,7 +11,7 @@ pub enum ExitStatus {
     Withheld,
     /// Finished, but some images are not in the desired state.
     Incomplete,
-    /// The saved plan is stale.
+    /// The saved plan is stale, or a newer commit of the manifests was worked on.
     Stale,
     /// The command line is wrong.
     Usage,

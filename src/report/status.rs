@@ -21,6 +21,7 @@ pub struct StatusDocument {
     /// The process that reconciles now.
     holder: Option<Holder>,
     scopes: Vec<ScopeStatus>,
+    newest_commit: Option<NewestCommit>,
     parked: Vec<Parked>,
     suspensions: Vec<Suspended>,
     history: HistoryExtent,
@@ -39,6 +40,15 @@ struct ScopeStatus {
     parked: u64,
     /// Writes whose outcome is not known yet.
     unresolved: u64,
+}
+
+/// The newest commit of the manifests that was worked on.
+#[derive(Debug, Serialize)]
+struct NewestCommit {
+    hash: String,
+    committed_at: Timestamp,
+    /// When work on it began.
+    since: Timestamp,
 }
 
 /// An image that is left alone, because somebody else kept reversing us.
@@ -86,6 +96,11 @@ impl StatusDocument {
             schema_version: summary.schema,
             holder: summary.holder,
             scopes: scopes.collect(),
+            newest_commit: summary.newest.map(|newest| NewestCommit {
+                hash: newest.commit.hash,
+                committed_at: newest.commit.committed,
+                since: newest.since,
+            }),
             parked,
             suspensions: suspensions.collect(),
             history: HistoryExtent {
@@ -112,6 +127,14 @@ impl StatusDocument {
             Some(holder) => format!("Reconciling now: {holder}"),
             None => "Reconciling now: nobody".to_owned(),
         });
+        if let Some(newest) = &self.newest_commit {
+            put(format!(
+                "Newest commit: {} of {}, worked on since {}",
+                newest.hash,
+                stamp(newest.committed_at),
+                stamp(newest.since)
+            ));
+        }
         let width = self.scopes.iter().map(|scope| scope.name().len()).max();
         for scope in &self.scopes {
             put(scope.line(width.unwrap_or(0)));

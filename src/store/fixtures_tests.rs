@@ -131,6 +131,7 @@ fn contents(conn: &Connection) -> Result<String, Fault> {
         "images",
         "open_intents",
         "suspensions",
+        "newest_commit",
         "history",
         "chain",
     ] {

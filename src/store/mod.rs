@@ -1,8 +1,8 @@
 //! STATE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is open,
-//! suspensions and the history.
+//! suspensions, the newest commit of the manifests and the history.
 //!
 //! ```text
-//! state.db (-wal, -shm)   SQLite; `schema.sql` says what is in it
+//! state.db (-wal, -shm)   SQLite; `schema.sql` and `schema_2.sql` say what is in it
 //! owner                   whose database it is, so that neither half is taken for another installation's
 //! lock                    locked by the process that reconciles, and says which that is
 //! ```
@@ -17,6 +17,7 @@ mod error;
 mod files;
 mod images;
 mod lock;
+mod newest;
 mod open;
 mod query;
 mod reader;
@@ -41,11 +42,12 @@ use writer::Writer;
 use crate::history::{Entry, Outcome};
 use crate::host::{Attempt, Ledger, LedgerError, Recall, Refused};
 use crate::inventory::{Holdings, IntentId, Lesson, Record};
-use crate::model::{Scope, Timestamp};
+use crate::model::{Commit, Scope, Timestamp};
 
 pub use chain::HISTORY_MAX;
 pub use error::OpenError;
 pub use lock::Holder;
+pub use newest::{Newest, Older};
 pub use query::Query;
 pub use reader::{Counts, Extent, Reader, Summary};
 pub use remarks::{Ending, Remarks};
@@ -60,7 +62,7 @@ pub struct Options {
     pub command: String,
     /// This machine's name.
     pub host: String,
-    /// The git commit of the manifests, for the history.
+    /// The git commit of the manifests, for the history; see [`Store::set_commit`].
     pub commit: Option<String>,
     /// So many entries of the history are kept.
     pub history_max: u64,
@@ -93,7 +95,7 @@ pub struct Store {
     writer: Writer,
     database: PathBuf,
     owner: String,
-    commit: Option<String>,
+    commit: RefCell<Option<String>>,
     history_max: u64,
     now: Now,
     /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
@@ -116,7 +118,7 @@ impl Store {
             writer,
             database: files.database(),
             owner,
-            commit: options.commit.clone(),
+            commit: RefCell::new(options.commit.clone()),
             history_max: options.history_max.max(1),
             now: Box::new(now),
             read: RefCell::default(),
@@ -142,6 +144,23 @@ impl Store {
     /// The installation's id.
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// From here on, intents are recorded as those of this commit of the manifests, as it is shown to people.
+    pub fn set_commit(&self, commit: Option<String>) {
+        self.commit.replace(commit);
+    }
+
+    /// Begins work on manifests that are exactly those of `commit`, and remembers the newest. One that is older is
+    /// refused with that newest one, if `older` says so; then nothing has changed.
+    pub async fn advance(
+        &self,
+        commit: &Commit,
+        older: Older,
+    ) -> Result<Result<(), Newest>, LedgerError> {
+        let commit = commit.clone();
+        self.write(move |pen| newest::advance(pen, &commit, older))
+            .await
     }
 
     /// The entries of the history that `query` picks, in order.
@@ -194,7 +213,7 @@ impl Recall for Store {
 
 impl Ledger for Store {
     async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
-        let (attempt, commit) = (attempt.clone(), self.commit.clone());
+        let (attempt, commit) = (attempt.clone(), self.commit.borrow().clone());
         self.write(move |pen| deeds::intent(pen, &attempt, commit))
             .await
             .map_err(Refused::Failed)?
@@ -235,6 +254,8 @@ mod crash_tests;
 mod fixtures_tests;
 #[cfg(test)]
 mod ledger_tests;
+#[cfg(test)]
+mod newest_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]

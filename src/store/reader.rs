@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use super::error::{Fault, OpenError};
 use super::files::Files;
 use super::lock::{Holder, Lock};
+use super::newest::{self, Newest};
 use super::open::{self, Found, Index};
 use super::query::{self, Query};
 use super::schema::{self, STEPS};
@@ -35,6 +36,8 @@ pub struct Summary {
     pub holder: Option<Holder>,
     /// Each scope that anything is known of.
     pub scopes: BTreeMap<Scope, Counts>,
+    /// The newest commit of the manifests that was worked on.
+    pub newest: Option<Newest>,
     /// All that no person has ended; some may have ended by themselves.
     pub suspensions: Vec<Suspension>,
     /// The history's extent.
@@ -92,6 +95,11 @@ impl Reader {
         let mut summary = self.read(summary)?;
         summary.holder = Lock::holder(&self.files.lock());
         Ok(summary)
+    }
+
+    /// The newest commit of the manifests that was worked on.
+    pub fn newest(&self) -> Result<Option<Newest>, LedgerError> {
+        self.read(newest::newest)
     }
 
     /// The entries of the history that `query` picks, in order.
@@ -152,6 +160,7 @@ impl Default for Summary {
             schema: schema::latest(STEPS),
             holder: None,
             scopes: BTreeMap::new(),
+            newest: None,
             suspensions: Vec::new(),
             history: Extent::default(),
         }
@@ -207,6 +216,7 @@ fn summary(conn: &Connection) -> Result<Summary, Fault> {
         schema: schema::label(conn)?.version,
         holder: None,
         scopes,
+        newest: newest::newest(conn)?,
         suspensions: suspensions::all(conn)?,
         history: Extent {
             entries: ends.head - ends.anchor,

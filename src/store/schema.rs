@@ -12,7 +12,10 @@ pub(super) const APPLICATION_ID: u32 = 0x7368_6b70;
 pub(super) type Step = fn(&Connection) -> rusqlite::Result<()>;
 
 /// All of them, in order.
-pub(super) const STEPS: &[Step] = &[|conn| conn.execute_batch(include_str!("schema.sql"))];
+pub(super) const STEPS: &[Step] = &[
+    |conn| conn.execute_batch(include_str!("schema.sql")),
+    |conn| conn.execute_batch(include_str!("schema_2.sql")),
+];
 
 /// The version that `steps` lead to.
 pub(super) fn latest(steps: &[Step]) -> i64 {

@@ -45,7 +45,7 @@ Exit status:
   2    `plan --detailed-exitcode`: there are changes
   3    a guard withheld changes
   4    `reconcile` finished, but some images are not in the desired state
-  5    the saved plan is stale; nothing was done
+  5    the saved plan is stale, or the manifests' commit is older than the newest; nothing was done
   64   usage
   130  stopped by SIGINT, 143 by SIGTERM, after calls in flight settled
 

@@ -44,6 +44,9 @@ pub(in crate::cli) struct ReconcileArguments {
     /// Go on with the files that have no error; nothing is cancelled then
     #[arg(long, env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
     pub partial_ok: bool,
+    /// Go back to a commit that is older than the newest one worked on, which is refused otherwise
+    #[arg(long, env = "SHAREKEEPER_ALLOW_OLDER_COMMIT", value_parser = FalseyValueParser::new())]
+    pub allow_older_commit: bool,
     /// Entries that the history keeps, the newest
     #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, value_parser = history_max, env = "SHAREKEEPER_HISTORY_MAX")]
     pub history_max: u64,
