@@ -2,6 +2,9 @@
 
 mod binary;
 
+use std::fs::OpenOptions;
+use std::process::Stdio;
+
 use binary::{command, document, sharekeeper, stderr, stdout};
 
 #[test]
@@ -201,16 +204,106 @@ fn flags_narrow_the_scope_before_and_after_the_verb() {
     }
 }
 
+/// Everything that prints a result and ends.
+const PRINTING: [&[&str]; 16] = [
+    &["validate", "manifests"],
+    &["validate", "manifests", "-o", "json"],
+    &["validate", "no-such-directory", "-o", "json"],
+    &["plan", "manifests", "--sim"],
+    &["plan", "manifests", "--sim", "-o", "json"],
+    &["reconcile", "manifests", "--sim"],
+    &["reconcile", "manifests", "--sim", "-o", "json"],
+    &["status", "--sim"],
+    &["history", "--sim", "-o", "json"],
+    &["suspend", "--sim", "--reason", "x"],
+    &["schema"],
+    &["completions", "bash"],
+    &["man"],
+    &["man", "history", "verify"],
+    &["--help"],
+    &["--version"],
+];
+
 #[test]
 fn p2_s24_output_that_cannot_be_written_is_an_error() {
-    let full = std::fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .expect("a full device");
-    let status = command(&["validate", "manifests"])
-        .stdout(full)
-        .stderr(std::process::Stdio::null())
-        .status()
-        .expect("the binary starts");
-    assert_eq!(status.code(), Some(1));
+    for arguments in PRINTING {
+        let full = OpenOptions::new().write(true).open("/dev/full");
+        let (gone, closed) = std::io::pipe().expect("a pipe");
+        drop(gone);
+        let full = Stdio::from(full.expect("a full device"));
+        for (what, stdout) in [("full", full), ("gone", Stdio::from(closed))] {
+            let state = tempfile::tempdir().expect("a directory");
+            let output = command(arguments)
+                .env("SHAREKEEPER_STATE_DIR", state.path())
+                .stdout(stdout)
+                .output()
+                .expect("the binary starts");
+            let said = stderr(&output);
+            assert_eq!(
+                output.status.code(),
+                Some(1),
+                "{arguments:?} {what}: {said}"
+            );
+            assert!(!said.contains("panicked"), "{arguments:?} {what}: {said}");
+        }
+    }
+}
+
+/// Where nobody listens to what a person would read, the work is done and its result printed all the same.
+#[test]
+fn p2_a_stderr_that_cannot_be_written_changes_nothing() {
+    for arguments in [
+        &["validate", "manifests"] as &[_],
+        &["reconcile", "manifests", "--sim", "--log-level", "trace"],
+    ] {
+        let full = OpenOptions::new().write(true).open("/dev/full");
+        let (gone, closed) = std::io::pipe().expect("a pipe");
+        drop(gone);
+        let full = Stdio::from(full.expect("a full device"));
+        for (what, stderr) in [("full", full), ("gone", Stdio::from(closed))] {
+            let state = tempfile::tempdir().expect("a directory");
+            let output = command(arguments)
+                .env("SHAREKEEPER_STATE_DIR", state.path())
+                .args(["-o", "json"])
+                .stderr(stderr)
+                .output()
+                .expect("the binary starts");
+            assert_eq!(output.status.code(), Some(0), "{arguments:?} {what}");
+            document(&output);
+        }
+    }
+}
+
+/// A result is not wanted where stdout is closed; what must not happen is that another file takes its number, and
+/// the result is written into that.
+#[test]
+fn p2_s18_with_its_streams_closed_the_work_is_done_and_the_state_stays_sound() {
+    let state = tempfile::tempdir().expect("a directory");
+    let sharekeeper = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command.env("SHAREKEEPER_STATE_DIR", state.path());
+        command
+    };
+    for closed in [">&- 2>&- <&-", ">&-"] {
+        let status = std::process::Command::new("sh")
+            .args(["-c", &format!("exec \"$0\" \"$@\" {closed}")])
+            .arg(env!("CARGO_BIN_EXE_sharekeeper"))
+            .args(["reconcile", "manifests", "--sim", "--log-level", "trace"])
+            .env_clear()
+            .env("HOME", state.path())
+            .env("SHAREKEEPER_STATE_DIR", state.path())
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stderr(Stdio::null())
+            .status()
+            .expect("a shell");
+        assert_eq!(status.code(), Some(0), "{closed}");
+        let verify = sharekeeper(&["history", "verify", "--sim", "-o", "json"])
+            .output()
+            .expect("the binary starts");
+        assert_eq!(document(&verify)["sound"], true);
+        let again = sharekeeper(&["reconcile", "manifests", "--sim", "-o", "json"])
+            .output()
+            .expect("the binary starts");
+        assert_eq!(document(&again)["summary"]["in_sync"], 12, "{closed}");
+    }
 }

@@ -4,6 +4,7 @@
 mod adopt;
 mod args;
 mod connect;
+mod hangup;
 mod import;
 mod logging;
 mod output;
@@ -19,7 +20,7 @@ mod validate;
 mod work;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -148,13 +149,16 @@ fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failu
 }
 
 /// Prints help, the version, or what is wrong with the command line. clap's own status for the last
-/// is 2, which means "changes" here.
+/// is 2, which means "changes" here. Where that fails, the exit status is all there is left to tell.
 fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     let asked = !error.use_stderr();
-    // As in `run`: the exit status is all there is left to tell.
-    let _ = error.print();
+    let printed = error.print().and_then(|()| io::stdout().flush());
     if asked {
-        return ExitStatus::Done.code();
+        let exit = match printed {
+            Ok(()) => ExitStatus::Done,
+            Err(_) => ExitStatus::Error,
+        };
+        return exit.code();
     }
     if asks_for_json(arguments) {
         let document =

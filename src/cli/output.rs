@@ -37,6 +37,7 @@ impl Failure {
         let (exit, why) = match reason {
             StopReason::Interrupted => (ExitStatus::Interrupted, "interrupted"),
             StopReason::Terminated => (ExitStatus::Terminated, "terminated"),
+            StopReason::HungUp => (ExitStatus::HungUp, "its terminal was closed"),
             StopReason::TimedOut => (ExitStatus::Error, "out of time"),
         };
         Self {

@@ -7,6 +7,7 @@ use futures_util::future::{Either, select};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Common, ReconcileArguments};
+use super::hangup::Hangup;
 use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
 use super::session::{self, Session, System};
@@ -265,16 +266,17 @@ fn saved_plan(file: &Path) -> Result<SavedPlan, Failure> {
     SavedPlan::parse(&text).map_err(|error| failure(&error))
 }
 
-/// The first SIGINT or SIGTERM asks for the end; the second takes it. Returns only if signals cannot be
+/// The first SIGINT, SIGTERM or SIGHUP asks for the end; the second takes it. Returns only if signals cannot be
 /// had.
 async fn signals(stop: &Stop) -> std::io::Error {
     let listen = || {
         Ok((
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
+            Hangup::listen()?,
         ))
     };
-    let (mut interrupt, mut terminate) = match listen() {
+    let (mut interrupt, mut terminate, mut hangup) = match listen() {
         Ok(signals) => signals,
         Err(error) => return error,
     };
@@ -282,6 +284,7 @@ async fn signals(stop: &Stop) -> std::io::Error {
         let (reason, status) = tokio::select! {
             _ = interrupt.recv() => (StopReason::Interrupted, ExitStatus::Interrupted),
             _ = terminate.recv() => (StopReason::Terminated, ExitStatus::Terminated),
+            () = hangup.recv() => (StopReason::HungUp, ExitStatus::HungUp),
         };
         if stop.reason().is_some() {
             leave_at_once(status);

@@ -11,6 +11,8 @@ pub enum StopReason {
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// SIGHUP: the terminal is gone.
+    HungUp,
 }
 
 /// Tells everything that runs that no new call may start. The first reason stays.

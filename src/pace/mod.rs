@@ -113,3 +113,40 @@ impl Pacer {
         shared
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::host::SystemClock;
+
+    #[tokio::test(start_paused = true)]
+    async fn p7_who_gives_up_in_line_takes_no_turn_from_the_next() {
+        const PACE: Pace = Pace {
+            per_second: 10,
+            api_limit: 20,
+            evenly: true,
+        };
+        let (pacer, clock) = (Pacer::default(), SystemClock::start());
+        let key = BucketKey {
+            secret_id: "AKID".into(),
+            host: "lighthouse".into(),
+            action: "ModifyImageSharePermission",
+        };
+        let permit = || pacer.permit(&clock, &key, PACE).boxed_local();
+        permit().await;
+        // The first of these has the turn and waits for its slot; the others stand behind it.
+        let mut line = [permit(), permit(), permit(), permit()];
+        for waiting in &mut line {
+            assert_eq!(waiting.now_or_never(), None);
+        }
+        let [turn, second, third, last] = line;
+        drop(third);
+        drop(turn);
+        let slots = [second.await, last.await].map(Moment::since_start);
+        assert_eq!(slots, [100, 200].map(Duration::from_millis));
+    }
+}

@@ -15,6 +15,8 @@ pub enum ExitStatus {
     Stale,
     /// The command line is wrong.
     Usage,
+    /// SIGHUP, after calls in flight settled.
+    HungUp,
     /// SIGINT, after calls in flight settled.
     Interrupted,
     /// SIGTERM, after calls in flight settled.
@@ -32,6 +34,7 @@ impl ExitStatus {
             Self::Incomplete => 4,
             Self::Stale => 5,
             Self::Usage => 64,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

@@ -15,6 +15,7 @@ mod style;
 use serde::Serialize;
 
 use crate::desired;
+use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
 pub use exit::ExitStatus;
@@ -49,7 +50,7 @@ impl From<&desired::Source> for Source {
 /// Where an image is asked for, for a person. None asks for what is pruned.
 fn place(source: Option<&desired::Source>) -> String {
     match source {
-        Some(source) => style::dim(source),
+        Some(source) => style::dim(safe(&source.to_string())),
         None => style::dim("no manifest names it"),
     }
 }

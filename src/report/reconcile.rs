@@ -192,6 +192,7 @@ impl ReconcileDocument {
         match stopped {
             Some(StopReason::Interrupted) => return ExitStatus::Interrupted,
             Some(StopReason::Terminated) => return ExitStatus::Terminated,
+            Some(StopReason::HungUp) => return ExitStatus::HungUp,
             Some(StopReason::TimedOut) | None => {}
         }
         if nothing_decided {
@@ -291,7 +292,9 @@ impl ReconcileDocument {
             withheld,
         } = self.summary;
         let head = match ending.stopped {
-            Some(StopReason::Interrupted | StopReason::Terminated) => "Stopped",
+            Some(StopReason::Interrupted | StopReason::Terminated | StopReason::HungUp) => {
+                "Stopped"
+            }
             Some(StopReason::TimedOut) => "Timed out",
             None if self.synced => "In sync",
             None => "Not in sync",

@@ -148,6 +148,30 @@ fn each_command_has_a_manual_page_and_help() {
     );
 }
 
+/// In a CI job, a line of its own could be a command to the runner.
+#[test]
+fn o1_s22_m10_the_name_of_a_file_cannot_add_a_line_or_an_escape() {
+    const NAME: &str = "x\n::error::forged\u{1b}[2J\u{202e}";
+    let bench = Bench::new();
+    let named = bench.path(&format!("manifests/{NAME}.yaml"));
+    bench.declare("x", TOKYO, &["img-a"]);
+    std::fs::rename(bench.path("manifests/x.yaml"), &named).expect("renamed");
+    let names = |arguments: &[&str]| {
+        let arguments = [arguments, &["--color", "always", "--log-level", "trace"]].concat();
+        let output = bench.real(&[&arguments as &[_], &["--sim"]].concat());
+        let text = format!("{}{}", stdout(&output), stderr(&output));
+        assert!(!text.contains("\n::error"), "{arguments:?}:\n{text}");
+        assert!(!text.contains("\u{1b}[2J"), "{arguments:?}:\n{text}");
+        assert!(!text.contains('\u{202e}'), "{arguments:?}:\n{text}");
+        text.contains("::error::forged")
+    };
+    for arguments in [&["plan"] as &[_], &["reconcile"], &["history"]] {
+        assert!(names(arguments), "{arguments:?} does not name the file");
+    }
+    std::fs::write(&named, "kind: ImageShare\n").expect("broken");
+    assert!(names(&["plan"]), "an error does not name the file");
+}
+
 #[test]
 fn a_plan_in_text_has_its_columns_in_line() {
     let bench = bench();

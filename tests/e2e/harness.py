@@ -12,8 +12,10 @@ After every test the stand-in's ledger is held to what must always be true (see 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -123,6 +125,12 @@ class Process:
         moment = time.monotonic()
         self._popen.send_signal(number)
         return moment
+
+    def starve(self) -> None:
+        """From now on it gets no more memory than it has."""
+        # A process that has just ended needs none.
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(self._popen.pid, resource.RLIMIT_DATA, (1, 1))
 
     def running(self) -> bool:
         return self._popen.poll() is None
@@ -267,11 +275,14 @@ class Case(unittest.TestCase):
         self.last = self.start(*arguments, directory=directory, **environment).wait()
         return self.last
 
-    def run_binary_through(self, wrapper: Sequence[str], *arguments: str) -> Run:
-        """Runs the binary as the last arguments of another command."""
+    def start_through(self, wrapper: Sequence[str], *arguments: str) -> Process:
+        """Starts the binary as the last arguments of another command."""
         process = Process([*wrapper, binary(), *arguments], self.environment(), self.directory)
         self.addCleanup(process.kill)
-        self.last = process.wait()
+        return process
+
+    def run_binary_through(self, wrapper: Sequence[str], *arguments: str) -> Run:
+        self.last = self.start_through(wrapper, *arguments).wait()
         return self.last
 
     def command(self, name: str, *more: str, **defaults: str) -> Tuple[str, ...]:
