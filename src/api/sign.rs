@@ -23,7 +23,7 @@ impl Secret {
         Self(text.into_boxed_str())
     }
 
-    /// The secret itself, for the signer and the token header only.
+    /// The secret itself, for signers, the token header and addresses that are secret.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -136,7 +136,8 @@ impl ToSign<'_> {
     }
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+/// HMAC-SHA256.
+pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(message);

@@ -1,0 +1,376 @@
+//! Deliveries over time: queues, retries, rotation, and what is logged of failures.
+
+use std::time::Duration;
+
+use super::courier::{ATTEMPTS_MAX, GAP};
+use super::fixtures_tests::{Answer, Folder, Log, Scripted, blocked, image, news};
+use super::mailbox::QUEUE_MAX;
+use crate::status::Kind;
+
+const CANARY: &str = "hunter2Canary";
+const OK: Answer = Answer::Reply(200, "ok");
+
+fn json(name: &str) -> String {
+    format!("  - {{name: {name}, format: json, url: 'https://{name}.example/hook/{CANARY}'}}\n")
+}
+
+fn one() -> Folder {
+    Folder::new(&format!("webhooks:\n{}", json("a")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_together_or_meanwhile_is_one_message() {
+    let (outbox, courier) = one().channel();
+    let host = Scripted::new(|_, _| OK);
+    outbox.tell(&blocked(3));
+    outbox.tell(&blocked(2));
+    host.run(courier, 60).await;
+    let sent = host.sent.borrow();
+    let [sent] = sent.as_slice() else {
+        panic!("{} messages", sent.len());
+    };
+    assert_eq!(sent.json()["transitions"].as_array().map(Vec::len), Some(5));
+    assert_eq!(sent.deadline, Duration::from_secs(10));
+    let stats = outbox.stats().remove(0);
+    assert_eq!(
+        (
+            stats.name.as_str(),
+            stats.sent,
+            stats.failed,
+            stats.dropped,
+            stats.queued
+        ),
+        ("a", 1, 0, 0, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_where_nothing_happens_or_nobody_listens() {
+    let (outbox, courier) = one().channel();
+    let host = Scripted::new(|_, _| OK);
+    outbox.tell(&[]);
+    host.run(courier, 3600).await;
+    assert!(host.sent.borrow().is_empty());
+    let (outbox, courier) = super::channel(super::Webhooks(Vec::new()));
+    outbox.tell(&blocked(1));
+    host.run(courier, 3600).await;
+    assert!(host.sent.borrow().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_keep_their_distance() {
+    let (outbox, courier) = one().channel();
+    let again = outbox.clone();
+    let host = Scripted::new(move |_, number| {
+        // Something happens during each delivery.
+        if number < 20 {
+            again.tell(&blocked(1));
+        }
+        OK
+    });
+    outbox.tell(&blocked(1));
+    host.run(courier, 600).await;
+    let sent = host.sent.borrow();
+    assert_eq!(sent.len(), 20);
+    for pair in sent.windows(2) {
+        assert!(pair[1].at.since(pair[0].at) >= GAP);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
+    let (outbox, courier) = one().channel();
+    let host = Scripted::new(|_, _| OK);
+    for number in 1..=QUEUE_MAX + 7 {
+        outbox.tell(&[news(image(number), Kind::Blocked, "")]);
+    }
+    let stats = outbox.stats().remove(0);
+    assert_eq!((stats.queued, stats.dropped), (QUEUE_MAX, 7));
+    host.run(courier, 600).await;
+    let sent = host.sent.borrow();
+    let mut ids = Vec::new();
+    let mut more = 0;
+    for sent in sent.iter() {
+        let document = sent.json();
+        let listed = document["transitions"].as_array().expect("a list");
+        assert!(listed.len() <= 100);
+        more += document["more"].as_u64().expect("a number");
+        ids.extend(
+            listed
+                .iter()
+                .map(|item| item["subject"]["image_id"].to_string()),
+        );
+    }
+    let expected: Vec<_> = (8..=QUEUE_MAX + 7)
+        .map(|number| format!("\"img-{number:04}\""))
+        .collect();
+    assert_eq!(ids, expected, "the newest, each once, in order");
+    assert_eq!(more, 7);
+    assert_eq!(outbox.stats()[0].queued, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
+    let folder = Folder::new(&format!("webhooks:\n{}{}", json("hangs"), json("works")));
+    let (outbox, courier) = folder.channel();
+    let host = Scripted::new(|url, _| match url.contains("hangs") {
+        true => Answer::Never,
+        false => OK,
+    });
+    outbox.tell(&blocked(1));
+    let later = async {
+        tokio::time::timeout(Duration::from_secs(30), std::future::pending::<()>())
+            .await
+            .ok();
+        outbox.tell(&blocked(2));
+        std::future::pending::<()>().await
+    };
+    tokio::select! {
+        () = host.run(courier, 60) => {}
+        () = later => {}
+    }
+    assert_eq!(host.bodies("https://hangs").len(), 1, "one in flight");
+    assert_eq!(host.bodies("https://works").len(), 2);
+    let stats = outbox.stats();
+    assert_eq!((stats[0].sent, stats[0].queued), (0, 2));
+    assert_eq!((stats[1].sent, stats[1].queued), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_is_tried_six_times_the_same_and_then_given_up_with_one_warning() {
+    let (log, _guard) = Log::start();
+    let (outbox, courier) = one().channel();
+    let again = outbox.clone();
+    let host = Scripted::new(move |_, number| {
+        if number == 1 {
+            again.tell(&[news(image(9), Kind::Stalled, "next")]);
+        }
+        match number {
+            1 | 4 => Answer::Reply(503, "busy"),
+            2 => Answer::NotSent("connection refused".into()),
+            3 => Answer::Lost("no reply within 10 s".into()),
+            5 | 6 => Answer::Reply(429, ""),
+            _ => OK,
+        }
+    });
+    outbox.tell(&blocked(1));
+    host.run(courier, 600).await;
+    let sent = host.sent.borrow();
+    assert_eq!(sent.len(), ATTEMPTS_MAX as usize + 1);
+    let (first, next) = sent.split_at(ATTEMPTS_MAX as usize);
+    let id = first[0].header("x-sharekeeper-delivery").expect("an id");
+    assert!(
+        id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{id}"
+    );
+    for attempt in first {
+        assert_eq!(attempt.body, first[0].body);
+        assert_eq!(attempt.header("x-sharekeeper-delivery"), Some(id));
+    }
+    // Each step may take up to double the one before: 5, 10, 20, 40, 80 seconds.
+    for (pair, most) in first.windows(2).zip([5, 10, 20, 40, 80]) {
+        assert!(pair[1].at.since(pair[0].at) <= Duration::from_secs(most));
+    }
+    assert_ne!(next[0].header("x-sharekeeper-delivery"), Some(id));
+    assert!(next[0].body.contains("img-0009") && !next[0].body.contains("img-0001"));
+    let stats = outbox.stats().remove(0);
+    assert_eq!((stats.sent, stats.failed, stats.dropped), (1, 1, 0));
+    let warnings = log.lines_with("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for word in ["webhook=a", "host=a.example", "it answered 429"] {
+        assert!(warnings[0].contains(word), "{word}: {}", warnings[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn signatures_tell_the_time_of_their_attempt() {
+    let folder = Folder::new(
+        "webhooks: [{name: a, format: json, url: 'https://a.example/', secretFile: key}]",
+    );
+    folder.write("key", "k");
+    let (outbox, courier) = folder.channel();
+    let host = Scripted::new(|_, number| {
+        if number < 3 {
+            Answer::Reply(500, "")
+        } else {
+            OK
+        }
+    });
+    outbox.tell(&blocked(1));
+    host.run(courier, 600).await;
+    let sent = host.sent.borrow();
+    let stamp = |index: usize| {
+        sent[index]
+            .header("x-sharekeeper-timestamp")
+            .expect("one")
+            .to_owned()
+    };
+    let sign = |index: usize| {
+        sent[index]
+            .header("x-sharekeeper-signature-256")
+            .expect("one")
+            .to_owned()
+    };
+    assert!(stamp(2) > stamp(0));
+    assert_ne!(sign(2), sign(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o8_refusals_and_redirects_are_final_and_nothing_is_followed() {
+    for (status, word) in [
+        (302, "redirects are not followed"),
+        (308, "redirects are not followed"),
+        (404, "no_service"),
+        (410, "no_service"),
+    ] {
+        let (log, _guard) = Log::start();
+        let (outbox, courier) = one().channel();
+        let host = Scripted::new(move |_, _| Answer::Reply(status, "no_service"));
+        outbox.tell(&blocked(1));
+        host.run(courier, 600).await;
+        assert_eq!(host.sent.borrow().len(), 1, "{status}");
+        assert_eq!(outbox.stats()[0].failed, 1);
+        let warnings = log.lines_with("WARN");
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(word),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chat_that_says_no_inside_a_200_has_not_taken_it() {
+    let folder = Folder::new("webhooks: [{name: a, format: wecom, urlFile: url}]");
+    folder.write("url", "https://qyapi.example/cgi-bin/webhook/send?key=k-1");
+    let host = Scripted::new(|_, number| match number {
+        1 => Answer::Reply(200, r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#),
+        2 => Answer::Reply(200, r#"{"errcode":0,"errmsg":"ok"}"#),
+        _ => Answer::Reply(200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#),
+    });
+    let (outbox, courier) = folder.channel();
+    outbox.tell(&blocked(1));
+    host.run(courier, 600).await;
+    assert_eq!((host.sent.borrow().len(), outbox.stats()[0].sent), (2, 1));
+    let (outbox, courier) = folder.channel();
+    outbox.tell(&blocked(1));
+    host.run(courier, 600).await;
+    assert_eq!((host.sent.borrow().len(), outbox.stats()[0].failed), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
+    let (log, _guard) = Log::start();
+    let folder = Folder::new(
+        "webhooks:
+  - {name: chat, format: feishu, urlFile: url, secretFile: key}
+  - {name: program, format: json, url: 'https://p.example/hook/hunter2Canary?token=hunter2Canary'}
+",
+    );
+    folder.write("url", &format!("https://open.example/bot/v2/hook/{CANARY}"));
+    folder.write("key", &format!("{CANARY}-signs"));
+    let (outbox, courier) = folder.channel();
+    let host = Scripted::new(|url, number| match number % 5 {
+        0 => Answer::NotSent(format!("error sending request for url ({url})")),
+        1 => Answer::Lost(format!("cut off while reading {url}")),
+        2 => Answer::NotSent(format!("bad key {CANARY}-signs")),
+        3 => Answer::Reply(500, "no such hook hunter2Canary"),
+        _ => Answer::Reply(503, ""),
+    });
+    outbox.tell(&blocked(2));
+    host.run(courier, 900).await;
+    let codes = Scripted::new(|_, _| {
+        Answer::Reply(
+            200,
+            r#"{"code":19001,"msg":"token hunter2Canary is not\nvalid"}"#,
+        )
+    });
+    let (outbox, courier) = folder.channel();
+    outbox.tell(&blocked(2));
+    codes.run(courier, 900).await;
+    let text = log.text();
+    assert!(
+        text.contains("p.example") && text.contains("open.example"),
+        "{text}"
+    );
+    assert!(text.contains("code 19001"), "{text}");
+    assert_eq!(log.lines_with("WARN").len(), 3, "{text}");
+    for secret in [CANARY, "/hook", "token="] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn o1_a_reply_cannot_add_a_line_to_the_log() {
+    let (log, _guard) = Log::start();
+    let (outbox, courier) = one().channel();
+    let host = Scripted::new(|_, _| Answer::Lost("cut\n2026 WARN forged\u{1b}[2J".into()));
+    outbox.tell(&blocked(1));
+    host.run(courier, 900).await;
+    let text = log.text();
+    assert!(text.contains("no reply: cut 2026 WARN forged"), "{text}");
+    assert!(
+        text.lines().all(|line| !line.starts_with("2026 WARN")),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[tokio::test(start_paused = true)]
+async fn url_and_secret_are_read_for_each_attempt() {
+    let folder =
+        Folder::new("webhooks: [{name: a, format: feishu, urlFile: url, secretFile: key}]");
+    folder.write("url", "https://old.example/hook");
+    folder.write("key", "old");
+    let (outbox, courier) = folder.channel();
+    let path = folder.0.path().to_owned();
+    let host = Scripted::new(move |url, number| {
+        if number == 1 {
+            std::fs::write(path.join("url"), "https://new.example/hook\n").expect("can be");
+            std::fs::write(path.join("key"), "new").expect("can be");
+        }
+        match url.contains("old") {
+            true => Answer::Reply(500, ""),
+            false => Answer::Reply(200, r#"{"code":0}"#),
+        }
+    });
+    outbox.tell(&blocked(1));
+    host.run(courier, 600).await;
+    let sent = host.sent.borrow();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[1].url, "https://new.example/hook");
+    let new = crate::api::sign::Secret::new("new".into());
+    let body = sent[1].json();
+    let timestamp = body["timestamp"].as_str().expect("signed");
+    assert_eq!(body["sign"], super::format::feishu_sign(timestamp, &new));
+    assert_eq!(outbox.stats()[0].sent, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o8_a_rotated_url_that_leads_elsewhere_in_the_clear_is_not_called() {
+    let (log, _guard) = Log::start();
+    let folder = Folder::new("webhooks: [{name: a, format: slack, urlFile: url}]");
+    folder.write("url", "https://old.example/hook");
+    let (outbox, courier) = folder.channel();
+    let host = Scripted::new(|_, _| OK);
+    folder.write("url", &format!("http://new.example/{CANARY}"));
+    outbox.tell(&blocked(1));
+    host.run(courier, 600).await;
+    assert!(host.sent.borrow().is_empty());
+    assert_eq!(outbox.stats()[0].failed, 1);
+    let warnings = log.lines_with("WARN");
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("plain http"),
+        "{warnings:?}"
+    );
+    assert!(!log.text().contains(CANARY));
+    // It is there again, and so is the next message.
+    let (outbox, courier) = folder_after(&folder);
+    outbox.tell(&blocked(1));
+    host.run(courier, 600).await;
+    assert_eq!(host.sent.borrow().len(), 1);
+}
+
+fn folder_after(folder: &Folder) -> (super::Outbox, super::Courier) {
+    folder.write("url", "https://old.example/hook");
+    folder.channel()
+}

@@ -1,0 +1,240 @@
+//! A host whose clock is tokio's and whose network is a script, news to tell, and a log that can be read.
+
+use std::cell::RefCell;
+use std::fs;
+use std::future::{Future, pending};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::{Courier, Outbox, Webhooks, WebhooksError, channel};
+use crate::host::{Clock, Dice, Reply, Request, SystemClock, Transport, TransportError};
+use crate::model::{AccountName, ImageId, ImageKey, Moment, Region, Scope, Timestamp};
+use crate::status::{Kind, Reason, Subject, Transition};
+
+/// What the network does to a request.
+pub(super) enum Answer {
+    Reply(u16, &'static str),
+    NotSent(String),
+    Lost(String),
+    Never,
+}
+
+/// A request as it left.
+pub(super) struct Sent {
+    pub at: Moment,
+    pub url: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    pub deadline: Duration,
+}
+
+impl Sent {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).expect("a body is JSON")
+    }
+}
+
+/// From the URL and the number of the request, from 1.
+type Script = Box<dyn Fn(&str, usize) -> Answer>;
+
+pub(super) struct Scripted {
+    clock: SystemClock,
+    script: Script,
+    rolls: RefCell<fastrand::Rng>,
+    pub sent: RefCell<Vec<Sent>>,
+}
+
+impl Scripted {
+    pub(super) fn new(script: impl Fn(&str, usize) -> Answer + 'static) -> Self {
+        Self {
+            clock: SystemClock::start(),
+            script: Box::new(script),
+            rolls: RefCell::new(fastrand::Rng::with_seed(7)),
+            sent: RefCell::default(),
+        }
+    }
+
+    /// To `url`, as they left.
+    pub(super) fn bodies(&self, url: &str) -> Vec<String> {
+        let sent = self.sent.borrow();
+        let to = sent.iter().filter(|sent| sent.url.starts_with(url));
+        to.map(|sent| sent.body.clone()).collect()
+    }
+
+    /// Delivers for so long.
+    pub(super) async fn run(&self, courier: Courier, seconds: u64) {
+        let forever = courier.run(self);
+        let ended = tokio::time::timeout(Duration::from_secs(seconds), forever).await;
+        assert!(ended.is_err(), "a courier never ends by itself");
+    }
+}
+
+impl Clock for Scripted {
+    fn now(&self) -> Timestamp {
+        at(0) + self.moment().since_start()
+    }
+
+    fn moment(&self) -> Moment {
+        self.clock.moment()
+    }
+
+    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+        self.clock.sleep_until(at)
+    }
+}
+
+impl Dice for Scripted {
+    fn unit(&self) -> f64 {
+        self.rolls.borrow_mut().f64()
+    }
+}
+
+impl Transport for Scripted {
+    async fn send(&self, request: Request) -> Result<Reply, TransportError> {
+        let sent = Sent {
+            at: self.moment(),
+            url: request.url.clone(),
+            headers: request
+                .headers
+                .into_iter()
+                .map(|header| (header.name, header.value))
+                .collect(),
+            body: String::from_utf8(request.body).expect("bodies are UTF-8"),
+            deadline: request.deadline,
+        };
+        self.sent.borrow_mut().push(sent);
+        let number = self.sent.borrow().len();
+        match (self.script)(&request.url, number) {
+            Answer::Reply(status, body) => Ok(Reply {
+                status,
+                date: None,
+                body: body.into(),
+            }),
+            Answer::NotSent(text) => Err(TransportError::NotSent(text)),
+            Answer::Lost(text) => Err(TransportError::Lost(text)),
+            Answer::Never => pending().await,
+        }
+    }
+}
+
+/// Settings and secrets in a directory that goes away.
+pub(super) struct Folder(pub TempDir);
+
+impl Folder {
+    pub(super) fn new(settings: &str) -> Self {
+        let folder = Self(TempDir::new().expect("a directory"));
+        folder.write("webhooks.yaml", settings);
+        folder
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).expect("can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("is ours");
+        path
+    }
+
+    pub(super) fn load(&self) -> Result<Webhooks, WebhooksError> {
+        Webhooks::load(&self.0.path().join("webhooks.yaml"))
+    }
+
+    pub(super) fn channel(&self) -> (Outbox, Courier) {
+        channel(self.load().unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// What is wrong, without the directory.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let folder = format!("{}/", self.0.path().display());
+        let error = self.load().err().expect("should be refused");
+        let problems = error.problems.iter();
+        problems.map(|line| line.replace(&folder, "")).collect()
+    }
+}
+
+pub(super) fn at(second: i64) -> Timestamp {
+    chrono::DateTime::from_timestamp(1_767_323_045 + second, 0).expect("in the calendar")
+}
+
+pub(super) fn scope() -> Scope {
+    Scope {
+        account: AccountName::new("prod").expect("a name"),
+        region: Region::new("ap-tokyo").expect("a region"),
+    }
+}
+
+pub(super) fn image(number: usize) -> Subject {
+    Subject::Image(ImageKey {
+        scope: scope(),
+        image: ImageId::new(&format!("img-{number:04}")).expect("an id"),
+    })
+}
+
+pub(super) fn news(subject: Subject, kind: Kind, message: &str) -> Transition {
+    let reason = matches!(subject, Subject::Image(_)).then_some(Reason::ImageInUse);
+    Transition {
+        at: at(-4),
+        subject,
+        kind,
+        reason,
+        message: message.into(),
+    }
+}
+
+/// So many blocked images.
+pub(super) fn blocked(count: usize) -> Vec<Transition> {
+    (1..=count)
+        .map(|number| news(image(number), Kind::Blocked, "servers use it"))
+        .collect()
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Everything that is logged on this thread until the guard goes.
+    pub(super) fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub(super) fn text(&self) -> String {
+        let bytes = self.0.lock().expect("not poisoned").clone();
+        String::from_utf8(bytes).expect("logs are UTF-8")
+    }
+
+    pub(super) fn lines_with(&self, word: &str) -> Vec<String> {
+        let text = self.text();
+        let found = text.lines().filter(|line| line.contains(word));
+        found.map(str::to_owned).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .expect("not poisoned")
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

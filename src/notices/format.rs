@@ -1,0 +1,258 @@
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::SecondsFormat;
+use serde::Serialize;
+use serde_json::json;
+
+use super::address::Address;
+use super::mailbox::Batch;
+use super::text::{self, message};
+use crate::api::sign::{CONTENT_TYPE, Secret, hmac};
+use crate::host::{Header, Request};
+use crate::model::Timestamp;
+use crate::status::{Subject, Transition};
+use crate::words::safe;
+
+/// For connecting, sending and reading.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Listed in one JSON document; what waits beyond that goes with the next.
+pub(super) const LISTED_MAX: usize = 100;
+/// Longest message in a JSON document.
+const MESSAGE_CHARS_MAX: usize = 2000;
+/// Slack cuts texts of more than 40,000 characters.
+const SLACK_LEN_MAX: usize = 39_000;
+/// WeCom refuses markdown of more than 4,096 bytes.
+const WECOM_LEN_MAX: usize = 4096;
+/// Feishu and DingTalk refuse bodies of more than 20 KB, all included.
+const FEISHU_LEN_MAX: usize = 19_000;
+
+/// Who reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Slack,
+    Wecom,
+    Feishu,
+    Dingtalk,
+}
+
+/// One message, the same over all attempts.
+pub(super) struct Letter {
+    pub id: String,
+    pub written_at: Timestamp,
+    pub batch: Batch,
+}
+
+impl Format {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Json,
+        Self::Slack,
+        Self::Wecom,
+        Self::Feishu,
+        Self::Dingtalk,
+    ];
+
+    /// The word in the settings.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Slack => "slack",
+            Self::Wecom => "wecom",
+            Self::Feishu => "feishu",
+            Self::Dingtalk => "dingtalk",
+        }
+    }
+
+    pub(super) fn new(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == word)
+    }
+
+    /// Whoever knows the URL can write to the chat.
+    pub(super) const fn has_secret_url(self) -> bool {
+        !matches!(self, Self::Json)
+    }
+
+    /// Whether a secret can prove whose the message is.
+    pub(super) const fn signs(self) -> bool {
+        matches!(self, Self::Json | Self::Feishu | Self::Dingtalk)
+    }
+
+    /// Transitions that one message takes: a chat's counts what it does not name.
+    pub(super) const fn taken_max(self) -> usize {
+        match self {
+            Self::Json => LISTED_MAX,
+            Self::Slack | Self::Wecom | Self::Feishu | Self::Dingtalk => usize::MAX,
+        }
+    }
+
+    /// The request of an attempt at `now`. Signatures tell the time of the attempt, because they expire.
+    pub(super) fn request(
+        self,
+        letter: &Letter,
+        address: &Address,
+        secret: Option<&Secret>,
+        now: Timestamp,
+    ) -> Request {
+        let batch = &letter.batch;
+        let mut url = address.clone();
+        let mut headers = vec![header("content-type", CONTENT_TYPE.to_owned())];
+        let body = match self {
+            Self::Json => {
+                let body = document(letter);
+                headers.extend(proofs(letter, &body, secret, now));
+                body
+            }
+            Self::Slack => json!({
+                "text": message(batch, text::for_slack, SLACK_LEN_MAX),
+                "link_names": false,
+                "unfurl_links": false,
+                "unfurl_media": false,
+            })
+            .to_string(),
+            Self::Wecom => {
+                let content = message(batch, text::for_chats, WECOM_LEN_MAX);
+                json!({"msgtype": "markdown", "markdown": {"content": content}}).to_string()
+            }
+            Self::Feishu => {
+                let text = message(batch, text::for_chats, FEISHU_LEN_MAX);
+                let mut body = json!({"msg_type": "text", "content": {"text": text}});
+                if let Some(secret) = secret {
+                    let timestamp = now.timestamp().to_string();
+                    body["sign"] = feishu_sign(&timestamp, secret).into();
+                    body["timestamp"] = timestamp.into();
+                }
+                body.to_string()
+            }
+            Self::Dingtalk => {
+                if let Some(secret) = secret {
+                    let timestamp = now.timestamp_millis().to_string();
+                    let sign = dingtalk_sign(&timestamp, secret);
+                    url = url.with(&[("timestamp", &timestamp), ("sign", &sign)]);
+                }
+                let content = message(batch, text::for_chats, FEISHU_LEN_MAX);
+                json!({"msgtype": "text", "text": {"content": content}}).to_string()
+            }
+        };
+        Request {
+            url: url.expose().to_owned(),
+            headers,
+            body: body.into_bytes(),
+            deadline: DEADLINE,
+        }
+    }
+}
+
+fn header(name: &'static str, value: String) -> Header {
+    Header {
+        name,
+        value,
+        secret: false,
+    }
+}
+
+/// What tells a receiver of JSON which delivery this is, and that it is ours.
+fn proofs(letter: &Letter, body: &str, secret: Option<&Secret>, now: Timestamp) -> Vec<Header> {
+    let timestamp = now.timestamp().to_string();
+    let signature = secret.map(|secret| {
+        let signed = format!("{timestamp}.{body}");
+        let digest = hex::encode(hmac(secret.expose().as_bytes(), signed.as_bytes()));
+        header("x-sharekeeper-signature-256", format!("sha256={digest}"))
+    });
+    [
+        header("x-sharekeeper-delivery", letter.id.clone()),
+        header("x-sharekeeper-timestamp", timestamp),
+    ]
+    .into_iter()
+    .chain(signature)
+    .collect()
+}
+
+/// The key is what others sign, and nothing is signed: so the documentation of custom bots has it.
+pub(super) fn feishu_sign(timestamp: &str, secret: &Secret) -> String {
+    let key = format!("{timestamp}\n{}", secret.expose());
+    STANDARD.encode(hmac(key.as_bytes(), b""))
+}
+
+pub(super) fn dingtalk_sign(timestamp: &str, secret: &Secret) -> String {
+    let signed = format!("{timestamp}\n{}", secret.expose());
+    STANDARD.encode(hmac(secret.expose().as_bytes(), signed.as_bytes()))
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format_version: u32,
+    id: &'a str,
+    sent_at: String,
+    transitions: Vec<Item<'a>>,
+    /// Dropped since the last document, because too many waited.
+    more: u64,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    at: String,
+    kind: &'static str,
+    subject: About<'a>,
+    reason: Option<&'static str>,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct About<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_id: Option<&'a str>,
+}
+
+fn document(letter: &Letter) -> String {
+    let document = Document {
+        format_version: 1,
+        id: &letter.id,
+        sent_at: instant(letter.written_at),
+        transitions: letter.batch.transitions.iter().map(Item::new).collect(),
+        more: letter.batch.missed,
+    };
+    #[expect(
+        clippy::expect_used,
+        reason = "strings and numbers in structs always are JSON"
+    )]
+    serde_json::to_string(&document).expect("strings and numbers in structs always are JSON")
+}
+
+impl<'a> Item<'a> {
+    fn new(transition: &'a Transition) -> Self {
+        let scope = match &transition.subject {
+            Subject::Manifests => None,
+            Subject::Scope(scope) => Some(scope),
+            Subject::Image(key) => Some(&key.scope),
+        };
+        let (r#type, image_id) = match &transition.subject {
+            Subject::Manifests => ("manifests", None),
+            Subject::Scope(_) => ("scope", None),
+            Subject::Image(key) => ("image", Some(key.image.as_str())),
+        };
+        let message = transition.message.chars().take(MESSAGE_CHARS_MAX);
+        Self {
+            at: instant(transition.at),
+            kind: transition.kind.as_str(),
+            subject: About {
+                r#type,
+                account: scope.map(|scope| scope.account.as_str()),
+                region: scope.map(|scope| scope.region.as_str()),
+                image_id,
+            },
+            reason: transition.reason.map(crate::status::Reason::as_str),
+            message: safe(&message.collect::<String>()),
+        }
+    }
+}
+
+fn instant(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}

@@ -1,0 +1,257 @@
+//! Each format's bodies, and what foreign text can do to them.
+
+use serde_json::json;
+
+use super::address::Address;
+use super::fixtures_tests::{at, blocked, image, news, scope};
+use super::format::{Format, Letter, dingtalk_sign, feishu_sign};
+use super::mailbox::Batch;
+use crate::api::sign::Secret;
+use crate::host::Request;
+use crate::status::{Kind, Subject, Transition};
+
+/// A chat's markup of every kind, from outside.
+const HOSTILE: &str = "<!channel> <@U1|x> @all <at user_id=\"all\">x</at> [a](https://evil.example) <font color=\"info\">ok</font> \
+                       ``` **b** & </script>\n# ✅ sharekeeper: fine\r\n\u{202e}• 🔴\u{1b}[2J";
+
+fn letter(transitions: Vec<Transition>, missed: u64) -> Letter {
+    Letter {
+        id: "00ff00ff00ff00ff00ff00ff00ff00ff".into(),
+        written_at: at(0),
+        batch: Batch {
+            transitions,
+            missed,
+        },
+    }
+}
+
+fn request(format: Format, letter: &Letter, secret: Option<&str>) -> Request {
+    let address = Address::new("https://example.com/hook?key=k").expect("a URL");
+    let secret = secret.map(|secret| Secret::new(secret.into()));
+    format.request(letter, &address, secret.as_ref(), at(1))
+}
+
+fn body(format: Format, letter: &Letter, secret: Option<&str>) -> String {
+    String::from_utf8(request(format, letter, secret).body).expect("UTF-8")
+}
+
+/// What a person reads.
+fn text(format: Format, letter: &Letter) -> String {
+    let body: serde_json::Value = serde_json::from_str(&body(format, letter, None)).expect("JSON");
+    let place = match format {
+        Format::Json => unreachable!("nobody reads it"),
+        Format::Slack => "/text",
+        Format::Wecom => "/markdown/content",
+        Format::Feishu => "/content/text",
+        Format::Dingtalk => "/text/content",
+    };
+    body.pointer(place)
+        .and_then(|text| text.as_str())
+        .expect("a text")
+        .to_owned()
+}
+
+fn chats() -> impl Iterator<Item = Format> {
+    Format::ALL
+        .into_iter()
+        .filter(|format| *format != Format::Json)
+}
+
+fn mixed() -> Letter {
+    let transitions = vec![
+        news(image(1), Kind::Unblocked, "it can be shared"),
+        news(image(2), Kind::ExpiringSoon, "its share ends in 2 h"),
+        news(
+            Subject::Scope(scope()),
+            Kind::Stalled,
+            "not seen for 3 passes",
+        ),
+        news(
+            image(3),
+            Kind::Blocked,
+            "servers use it: try <later> & again",
+        ),
+        news(image(4), Kind::Blocked, "servers use it"),
+        news(Subject::Manifests, Kind::Recovered, "they can be used"),
+    ];
+    letter(transitions, 3)
+}
+
+#[test]
+fn slack_gets_text_with_its_entities_and_unfurls_nothing() {
+    assert_eq!(
+        body(Format::Slack, &mixed(), None),
+        r#"{"link_names":false,"text":"🔴 sharekeeper: 2 blocked, 1 stalled, 1 expiring soon, 1 no longer blocked, 1 recovered\n• 🔴 prod/ap-tokyo/img-0003 blocked: servers use it: try &lt;later&gt; &amp; again\n• 🔴 prod/ap-tokyo/img-0004 blocked: servers use it\n• 🔴 prod/ap-tokyo stalled: not seen for 3 passes\n• 🟡 prod/ap-tokyo/img-0002 expiring soon: its share ends in 2 h\n• ✅ prod/ap-tokyo/img-0001 no longer blocked: it can be shared\n• ✅ manifests recovered: they can be used\n… and 3 more","unfurl_links":false,"unfurl_media":false}"#
+    );
+}
+
+#[test]
+fn wecom_gets_markdown() {
+    let good = letter(vec![news(image(1), Kind::Recovered, "fine")], 0);
+    assert_eq!(
+        body(Format::Wecom, &good, None),
+        r#"{"markdown":{"content":"✅ sharekeeper: 1 recovered\n• ✅ prod/ap-tokyo/img-0001 recovered: fine"},"msgtype":"markdown"}"#
+    );
+}
+
+#[test]
+fn feishu_gets_text_signed_where_there_is_a_secret() {
+    let one = letter(blocked(1), 0);
+    assert_eq!(
+        body(Format::Feishu, &one, None),
+        r#"{"content":{"text":"🔴 sharekeeper: 1 blocked\n• 🔴 prod/ap-tokyo/img-0001 blocked: servers use it"},"msg_type":"text"}"#
+    );
+    let signed: serde_json::Value =
+        serde_json::from_str(&body(Format::Feishu, &one, Some("demo"))).expect("JSON");
+    assert_eq!(signed["timestamp"], "1767323046");
+    let sign = feishu_sign("1767323046", &Secret::new("demo".into()));
+    assert_eq!(signed["sign"], json!(sign));
+    // By Python's hmac, with the sample timestamp of Feishu's documentation.
+    assert_eq!(
+        feishu_sign("1599360473", &Secret::new("demo".into())),
+        "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8="
+    );
+}
+
+#[test]
+fn dingtalk_gets_text_and_its_signature_in_the_url() {
+    let one = letter(blocked(1), 0);
+    assert_eq!(
+        body(Format::Dingtalk, &one, Some("SECdemo")),
+        r#"{"msgtype":"text","text":{"content":"🔴 sharekeeper: 1 blocked\n• 🔴 prod/ap-tokyo/img-0001 blocked: servers use it"}}"#
+    );
+    let url = request(Format::Dingtalk, &one, Some("SECdemo")).url;
+    let url = reqwest::Url::parse(&url).expect("a URL");
+    let sign = dingtalk_sign("1767323046000", &Secret::new("SECdemo".into()));
+    let query: Vec<_> = url.query_pairs().collect();
+    assert_eq!(
+        query,
+        [
+            ("key".into(), "k".into()),
+            ("timestamp".into(), "1767323046000".into()),
+            ("sign".into(), sign.into())
+        ]
+    );
+    // By Python's hmac.
+    assert_eq!(
+        dingtalk_sign("1577262236757", &Secret::new("SECdemo".into())),
+        "sLRlUUvzoOXn5DR/+o+s6tOqX+bWe3JGaZ7JQ7844l8="
+    );
+}
+
+#[test]
+fn json_says_everything_and_signs_the_exact_bytes() {
+    let transitions = vec![
+        news(image(1), Kind::Blocked, "servers use it"),
+        news(Subject::Scope(scope()), Kind::Stalled, "not seen"),
+        news(Subject::Manifests, Kind::Recovered, "they can be used"),
+    ];
+    let request = request(Format::Json, &letter(transitions, 7), Some("key"));
+    assert_eq!(
+        String::from_utf8_lossy(&request.body),
+        r#"{"format_version":1,"id":"00ff00ff00ff00ff00ff00ff00ff00ff","sent_at":"2026-01-02T03:04:05Z","transitions":[{"at":"2026-01-02T03:04:01Z","kind":"blocked","subject":{"type":"image","account":"prod","region":"ap-tokyo","image_id":"img-0001"},"reason":"ImageInUse","message":"servers use it"},{"at":"2026-01-02T03:04:01Z","kind":"stalled","subject":{"type":"scope","account":"prod","region":"ap-tokyo"},"reason":null,"message":"not seen"},{"at":"2026-01-02T03:04:01Z","kind":"recovered","subject":{"type":"manifests"},"reason":null,"message":"they can be used"}],"more":7}"#
+    );
+    let headers: Vec<_> = request
+        .headers
+        .iter()
+        .map(|header| (header.name, header.value.as_str()))
+        .collect();
+    // The signature by Python's hmac, over "1767323046." and the body above.
+    assert_eq!(
+        headers,
+        [
+            ("content-type", "application/json"),
+            ("x-sharekeeper-delivery", "00ff00ff00ff00ff00ff00ff00ff00ff"),
+            ("x-sharekeeper-timestamp", "1767323046"),
+            (
+                "x-sharekeeper-signature-256",
+                "sha256=c75172014933854bdc5fe2a7a314d21554efde06a1555e861138df060a9cede4"
+            ),
+        ]
+    );
+    let unsigned = self::request(Format::Json, &letter(blocked(1), 0), None);
+    assert!(
+        unsigned
+            .headers
+            .iter()
+            .all(|header| !header.name.contains("signature"))
+    );
+}
+
+#[test]
+fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
+    for format in chats() {
+        let hostile = letter(vec![news(image(1), Kind::Blocked, HOSTILE)], 0);
+        let text = text(format, &hostile);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        for barred in ["<", ">", "@", "```", "\u{1b}", "\u{202e}", "\r"] {
+            assert!(!text.contains(barred), "{format:?}: {barred} in {text}");
+        }
+        if format == Format::Slack {
+            // Nothing but the three entities begins with `&`.
+            let entities = text.split('&').skip(1);
+            let known = |rest: &str| {
+                ["amp;", "lt;", "gt;"]
+                    .iter()
+                    .any(|known| rest.starts_with(known))
+            };
+            assert!(
+                entities.clone().count() > 10 && entities.clone().all(known),
+                "{text}"
+            );
+        } else {
+            for barred in ["[", "]", "*", "&", "`"] {
+                assert!(!text.contains(barred), "{format:?}: {barred} in {text}");
+            }
+        }
+    }
+    let body = body(
+        Format::Json,
+        &letter(vec![news(image(1), Kind::Blocked, HOSTILE)], 0),
+        None,
+    );
+    assert!(!body.contains(['\n', '\u{1b}', '\u{202e}']), "{body}");
+}
+
+#[test]
+fn s21_a_message_names_twenty_and_counts_the_rest() {
+    for format in chats() {
+        let text = text(format, &letter(blocked(150), 50));
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("🔴 sharekeeper: 150 blocked"));
+        assert_eq!(lines.next_back(), Some("… and 180 more"));
+        assert_eq!(lines.count(), 20, "{format:?}");
+    }
+}
+
+#[test]
+fn s21_each_format_keeps_its_limit_with_whole_characters_and_the_right_count() {
+    // What grows most: four bytes each, two in JSON, three as a twin, five as an entity.
+    for filler in ["😀", "\"", "<", "&", "\\", "é"] {
+        let long: Vec<_> = (1..=30)
+            .map(|number| news(image(number), Kind::Stalled, &filler.repeat(5000)))
+            .collect();
+        let letter = letter(long, 0);
+        for (format, text_max, body_max) in [
+            (Format::Slack, 40_000, usize::MAX),
+            (Format::Wecom, 4096, usize::MAX),
+            (Format::Feishu, usize::MAX, 20_000),
+            (Format::Dingtalk, usize::MAX, 20_000),
+        ] {
+            let text = text(format, &letter);
+            assert!(text.len() <= text_max, "{format:?}: {}", text.len());
+            let body = body(format, &letter, Some("secret"));
+            assert!(body.len() <= body_max, "{format:?}: {}", body.len());
+            let named = text.lines().count() - 2;
+            assert!(named >= 1, "{format:?} {filler}");
+            let rest = format!("… and {} more", 30 - named);
+            assert_eq!(text.lines().next_back(), Some(rest.as_str()));
+        }
+        let document = body(Format::Json, &letter, None);
+        let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+        let message = document["transitions"][29]["message"]
+            .as_str()
+            .expect("a text");
+        assert_eq!(message.chars().count(), 2000);
+    }
+}
