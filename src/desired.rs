@@ -15,7 +15,7 @@ use crate::model::{
 use crate::windows::Windows;
 
 /// Everything the manifests declare.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// One entry per image key; two documents cannot set the same key.
     pub images: BTreeMap<ImageKey, DesiredImage>,

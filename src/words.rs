@@ -44,9 +44,39 @@ pub fn brief(text: &str) -> String {
     }
 }
 
+/// Text without what stands before an `@` in the URLs in it, which may be a password.
+pub fn without_userinfo(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let ends = |c: char| c == '/' || c.is_whitespace() || c == '\'' || c == '"';
+        let authority = &part[..part.find(ends).unwrap_or(part.len())];
+        let userinfo = authority.rfind('@').map_or(0, |at| at + 1);
+        shown.push_str("://");
+        shown.push_str(&part[userinfo..]);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn o2_a_url_is_shown_without_the_password_in_it() {
+        for (text, shown) in [
+            ("a 'https://u:p@h/x@y' b", "a 'https://h/x@y' b"),
+            (
+                "https://t@h and ssh://g:p@@h:22",
+                "https://h and ssh://h:22",
+            ),
+            ("file:///a@b", "file:///a@b"),
+            ("nothing: at@all", "nothing: at@all"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_userinfo(text), shown);
+        }
+    }
 
     #[test]
     fn o1_s22_foreign_text_cannot_add_a_line_or_an_escape() {

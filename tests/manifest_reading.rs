@@ -5,10 +5,12 @@ mod clock;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use chrono::TimeDelta;
 use clock::Scripted;
 use sharekeeper::manifest::WhileGitWorks::{Read, Wait};
-use sharekeeper::manifest::{Broken, Loaded};
+use sharekeeper::manifest::{Broken, Loaded, Manner};
 
 fn share(image: &str) -> String {
     format!(
@@ -172,6 +174,53 @@ fn m2_what_did_not_change_lately_is_taken_without_waiting() {
         let _ = clock.load(&paths, Wait);
         assert_eq!(clock.waits(), 1, "{paths:?}");
     }
+}
+
+#[test]
+fn m2_who_saw_the_files_stand_still_has_waited_already_if_their_times_bear_it_out() {
+    let files = Files::with(&["img-a"]);
+    for (still_for, age, waits) in [
+        (200, 1500, 0),
+        // Something changed since, of which the caller was not told.
+        (200, 50, 1),
+        // Too short to tell one writer's change from the next.
+        (50, 1500, 1),
+        (0, 1500, 1),
+        // Longer than anybody need wait.
+        (60_000, 5000, 0),
+    ] {
+        let manner = Manner {
+            still_for: Duration::from_millis(still_for),
+            ..Manner::new(Wait)
+        };
+        let clock = Scripted::new(|_| {}).later(TimeDelta::milliseconds(age));
+        files.write("manifests/img-a.yaml", &share("img-a"));
+        let loaded = clock.load_as(&[files.manifests()], &manner);
+        assert_eq!(images(&loaded), ["img-a"]);
+        assert_eq!(
+            clock.waits(),
+            waits,
+            "still for {still_for} ms, {age} ms old"
+        );
+    }
+}
+
+#[test]
+fn files_are_named_as_seen_from_a_root_where_one_is_given() {
+    let files = Files::with(&["img-a"]);
+    let manner = Manner {
+        root: Some(files.path("")),
+        ..Manner::new(Wait)
+    };
+    let clock = Scripted::new(|_| {}).much_later();
+    let loaded = clock
+        .load_as(&[files.manifests()], &manner)
+        .expect("is good");
+    let image = loaded.desired.images.values().next().expect("an image");
+    assert_eq!(image.source.to_string(), "manifests/img-a.yaml:4");
+    files.remove("manifests/img-a.yaml");
+    let (file, _, _) = error(clock.load_as(&[files.manifests()], &manner));
+    assert_eq!(file, PathBuf::from("manifests"));
 }
 
 #[test]

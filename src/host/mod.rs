@@ -1,23 +1,27 @@
-//! The ports: time, network, dice, the ledger and other programs. Everything that a run takes from outside comes
-//! through one of these, so that a simulation can supply all of it.
+//! The ports: time, network, dice, the ledger, other programs, and word that files changed. Everything that a run takes
+//! from outside comes through one of these, so that a simulation can supply all of it.
 //!
-//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`SystemPrograms`] and `store::Store`; no
-//! other module reads a clock, opens a socket, asks for randomness or starts a program.
+//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`SystemPrograms`], [`SystemWatch`] and
+//! `store::Store`; no other module reads a clock, opens a socket, asks for randomness or starts a program.
 
+mod aside;
 mod clock;
 mod http;
 mod ledger;
 mod program;
+mod watch;
 
 use std::future::Future;
 use std::time::Duration;
 
 use crate::model::{Moment, Timestamp};
 
+pub use aside::aside;
 pub use clock::{RandomDice, SystemClock};
 pub use http::{HttpTransport, HttpTransportError};
 pub use ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
 pub use program::{Program, ProgramError, Programs, SystemPrograms};
+pub use watch::{Places, SystemWatch, Watch};
 
 /// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because
 /// they fail differently: the wall clock jumps.

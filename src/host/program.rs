@@ -1,14 +1,20 @@
 use std::ffi::OsString;
 use std::future::Future;
 use std::io;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+
+use crate::words;
 
 /// What is kept of an output; the rest is read and dropped.
 const OUTPUT_BYTES_MAX: u64 = 1 << 20;
+/// What is kept of stderr: its end.
+const COMPLAINT_BYTES_MAX: usize = 4 << 10;
+/// Lines of it that are told.
+const COMPLAINT_LINES_MAX: usize = 4;
 /// How to find a program, and where it finds its settings. Nothing else is passed on: no credentials, and none of the
 /// variables by which a git hook would steer another git.
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "XDG_CONFIG_HOME"];
@@ -22,6 +28,8 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// Beyond what every program gets.
     pub environment: &'static [(&'static str, &'static str)],
+    /// Variables of our own that it gets too, as far as they are set, and over those of `environment`.
+    pub passed_on: &'static [&'static str],
     /// It is killed if it takes longer.
     pub deadline: Duration,
 }
@@ -38,12 +46,15 @@ pub enum ProgramError {
         reason: String,
     },
     /// It ended with another status than 0.
-    #[error("`{name}` failed: {status}")]
+    #[error("`{name}` failed: {status}{}{reason}", if .reason.is_empty() { "" } else { ": " })]
     Failed {
         /// Its name.
         name: &'static str,
         /// How it ended.
         status: String,
+        /// The last of what it said to stderr, on one line and without what stands before an `@` in a URL; may be
+        /// empty.
+        reason: String,
     },
     /// It was killed.
     #[error("`{name}` took longer than {} s", .deadline.as_secs())]
@@ -55,10 +66,10 @@ pub enum ProgramError {
     },
 }
 
-/// Other programs, for what is asked of them and never for what they change.
+/// Other programs.
 pub trait Programs {
     /// What it printed to stdout, as far as that is kept, if it ended well. It has no stdin, no terminal to ask
-    /// on, and nobody sees its stderr.
+    /// on, and of its stderr only the end is kept, for the error.
     fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>>;
 }
 
@@ -70,10 +81,11 @@ impl Programs for SystemPrograms {
         let Program { name, deadline, .. } = program;
         // Dropping it kills what it started.
         match tokio::time::timeout(deadline, output(program)).await {
-            Ok(Ok((output, status))) if status.success() => Ok(output),
-            Ok(Ok((_, status))) => Err(ProgramError::Failed {
+            Ok(Ok(ended)) if ended.status.success() => Ok(ended.output),
+            Ok(Ok(ended)) => Err(ProgramError::Failed {
                 name,
-                status: status.to_string(),
+                status: ended.status.to_string(),
+                reason: reason(&ended.complaint),
             }),
             Ok(Err(error)) => Err(ProgramError::NotRun {
                 name,
@@ -84,29 +96,73 @@ impl Programs for SystemPrograms {
     }
 }
 
-async fn output(program: Program) -> io::Result<(Vec<u8>, std::process::ExitStatus)> {
-    let passed_on = PASSED_ON
-        .iter()
-        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+/// How a program ended, and what it said.
+struct Ended {
+    output: Vec<u8>,
+    /// The end of stderr.
+    complaint: Vec<u8>,
+    status: ExitStatus,
+}
+
+async fn output(program: Program) -> io::Result<Ended> {
+    let names = PASSED_ON.iter().chain(program.passed_on);
+    let passed_on = names.filter_map(|name| Some((name, std::env::var_os(name)?)));
     let mut child = Command::new(program.name)
         .args(program.arguments)
         .env_clear()
-        .envs(passed_on)
         .envs(program.environment.iter().copied())
+        .envs(passed_on)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
-    let mut output = Vec::new();
-    if let Some(mut stdout) = child.stdout.take() {
-        (&mut stdout)
-            .take(OUTPUT_BYTES_MAX)
-            .read_to_end(&mut output)
-            .await?;
-        tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await?;
+    // Both at once: a program waits for whoever does not read what it says.
+    let (output, complaint) =
+        tokio::try_join!(beginning(child.stdout.take()), ending(child.stderr.take()))?;
+    Ok(Ended {
+        output,
+        complaint,
+        status: child.wait().await?,
+    })
+}
+
+async fn beginning(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(mut stream) = stream {
+        let mut limited = (&mut stream).take(OUTPUT_BYTES_MAX);
+        limited.read_to_end(&mut kept).await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
     }
-    Ok((output, child.wait().await?))
+    Ok(kept)
+}
+
+async fn ending(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(mut stream) = stream {
+        let mut part = [0; COMPLAINT_BYTES_MAX];
+        loop {
+            let length = stream.read(&mut part).await?;
+            if length == 0 {
+                break;
+            }
+            kept.extend_from_slice(&part[..length]);
+            kept.drain(..kept.len().saturating_sub(COMPLAINT_BYTES_MAX));
+        }
+    }
+    Ok(kept)
+}
+
+/// The last lines on one line: the very last one alone is often only good advice.
+fn reason(complaint: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let last = &lines[lines.len().saturating_sub(COMPLAINT_LINES_MAX)..];
+    words::brief(&words::without_userinfo(&last.join("; ")))
 }
 
 #[cfg(test)]
@@ -117,7 +173,8 @@ mod tests {
         Program {
             name: "sh",
             arguments: vec!["-c".into(), script.into()],
-            environment: &[("GIVEN", "x")],
+            environment: &[("GIVEN", "x"), ("CARGO_PKG_NAME", "x")],
+            passed_on: &["CARGO_PKG_NAME", "SHAREKEEPER_TEST_NOT_SET"],
             deadline: Duration::from_secs(600),
         }
     }
@@ -130,12 +187,14 @@ mod tests {
             .lines()
             .filter_map(|line| Some(line.split_once('=')?.0));
         // The shell sets the last three.
-        let known = ["GIVEN", "PWD", "SHLVL", "_"];
+        let known = ["GIVEN", "CARGO_PKG_NAME", "PWD", "SHLVL", "_"];
         let unknown: Vec<_> = names
             .filter(|name| !PASSED_ON.contains(name) && !known.contains(name))
             .collect();
         assert_eq!(unknown, [""; 0]);
         assert!(output.contains("GIVEN=x"));
+        // Set by cargo for its tests.
+        assert!(output.contains("CARGO_PKG_NAME=sharekeeper"), "{output}");
     }
 
     #[tokio::test]
@@ -158,6 +217,17 @@ mod tests {
         };
         let missing = SystemPrograms.run(missing).await.expect_err("is missing");
         assert!(matches!(missing, ProgramError::NotRun { .. }), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn o2_s22_a_failure_says_why_in_one_line_and_without_a_password() {
+        let script = "yes noise | head -n 100000 >&2
+            printf 'a\\033[1m: cannot reach https://user:hunter2@host.example/x.git\\n\\nfatal: no\\n' >&2; exit 1";
+        let failed = SystemPrograms.run(shell(script)).await;
+        assert_eq!(
+            failed.expect_err("fails").to_string(),
+            "`sh` failed: exit status: 1: noise; noise; a\u{fffd}[1m: cannot reach https://host.example/x.git; fatal: no"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,6 +49,12 @@ pub(super) fn under_way(paths: &[PathBuf]) -> Option<Diagnostic> {
         .find_map(signs)
 }
 
+/// What git notes of the files of the repository that holds `path`: another commit, or the same files committed,
+/// changes it.
+pub(super) fn index(path: &Path) -> Option<PathBuf> {
+    git_directory(path).map(|directory| directory.join("index"))
+}
+
 /// Where git keeps its state for the innermost repository that holds `path`, which need not exist: a checkout may
 /// have removed it for the moment.
 fn git_directory(path: &Path) -> Option<PathBuf> {

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -171,6 +171,31 @@ impl Diagnostic {
     }
 }
 
+impl fmt::Display for Diagnostic {
+    /// On one line: `file:line:column: message; help`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, ": {}", self.message)?;
+        for related in &self.related {
+            let Related {
+                file,
+                line,
+                column,
+                message,
+                ..
+            } = related;
+            write!(f, " ({message}: {file}:{line}:{column})")?;
+        }
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Excerpt {
     fn snippet<'a>(
         &'a self,
@@ -218,6 +243,18 @@ impl Diagnostics {
     /// The sources that have an error or the other half of one, by their place among the sources.
     pub(super) fn faulty(&self) -> &BTreeSet<u32> {
         &self.faulty
+    }
+
+    /// One line for each error, and one that counts those that are not listed.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self.errors.iter().map(Diagnostic::to_string).collect();
+        if self.omitted > 0 {
+            lines.push(format!(
+                "{} more are not listed",
+                plural(self.omitted as u64, "error")
+            ));
+        }
+        lines
     }
 
     /// Everything, and a line that counts.

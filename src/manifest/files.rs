@@ -11,6 +11,7 @@ use chrono::DateTime;
 
 use super::UNSHARE;
 use super::diagnostic::Diagnostic;
+use super::settle::Manner;
 use super::source::SourceText;
 use crate::model::Timestamp;
 
@@ -19,10 +20,10 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Of all files together; they are held in memory while they are parsed.
 const TOTAL_BYTES_MAX: u64 = 1 << 30;
 /// Deep enough for any tree of manifests; a loop through mounts ends here.
-const DEPTH_MAX: usize = 32;
+pub(super) const DEPTH_MAX: usize = 32;
 
 /// The link through which Kubernetes swaps all files of a volume at once.
-const VOLUME_LINK: &str = "..data";
+pub(super) const VOLUME_LINK: &str = "..data";
 
 /// What one reading of the paths gave.
 #[derive(Default)]
@@ -57,16 +58,22 @@ pub(super) struct FoundFile {
 }
 
 /// Reads every manifest below `paths`, and reports every path that cannot be.
-pub(super) fn read(paths: &[PathBuf]) -> Reading {
-    let mut walk = Walk::default();
+pub(super) fn read(paths: &[PathBuf], manner: &Manner) -> Reading {
+    let mut walk = Walk {
+        manner,
+        reading: Reading::default(),
+        seen: BTreeSet::new(),
+        bytes: 0,
+        versions: BTreeMap::new(),
+    };
     for path in paths {
         walk.given(path);
     }
     walk.reading
 }
 
-#[derive(Default)]
-struct Walk {
+struct Walk<'a> {
+    manner: &'a Manner,
     reading: Reading,
     /// Resolved paths of what was read: a file reached twice is read once.
     seen: BTreeSet<PathBuf>,
@@ -75,7 +82,7 @@ struct Walk {
     versions: BTreeMap<PathBuf, PathBuf>,
 }
 
-impl Walk {
+impl Walk<'_> {
     /// A path that the user gave.
     fn given(&mut self, path: &Path) {
         let metadata = match fs::metadata(path) {
@@ -128,7 +135,7 @@ impl Walk {
         for entry in entries {
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();
-            if name.starts_with(['.', '_']) {
+            if is_passed_over(&name) {
                 continue;
             }
             // Kubernetes mounts a ConfigMap's files as links, so links are followed, but not out of the
@@ -225,7 +232,7 @@ impl Walk {
         });
         match String::from_utf8(bytes) {
             Ok(text) => {
-                let name = path.to_string_lossy().into_owned();
+                let name = self.manner.name(path);
                 self.reading.sources.push(SourceText::new(name, text));
             }
             Err(error) => {
@@ -291,13 +298,18 @@ impl Walk {
     }
 
     fn problem(&mut self, path: &Path, message: &str, help: &str) {
-        let problem = Diagnostic::of_path(&path.to_string_lossy(), message, help);
+        let problem = Diagnostic::of_path(&self.manner.name(path), message, help);
         self.reading.found.problems.push(problem);
     }
 }
 
+/// Whether an entry of a directory is not looked at.
+pub(super) fn is_passed_over(name: &str) -> bool {
+    name.starts_with(['.', '_'])
+}
+
 /// An empty path is the parent of a relative one.
-fn here(path: &Path) -> &Path {
+pub(super) fn here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -305,7 +317,7 @@ fn here(path: &Path) -> &Path {
     }
 }
 
-fn is_manifest_name(name: &str) -> bool {
+pub(super) fn is_manifest_name(name: &str) -> bool {
     [".yaml", ".yml"]
         .iter()
         .any(|ending| name.ends_with(ending))

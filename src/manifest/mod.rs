@@ -1,6 +1,7 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
-//! Files are found and read (`files`, `twins`) until they stand still (`settle`, `checkout`); the rest is pure: text →
+//! Files are found and read (`files`, `twins`) until they stand still (`settle`, `checkout`), and looked at without being read to
+//! tell whether they changed (`fingerprint`); the rest is pure: text →
 //! spanned tree (`tree`) → documents (`decode`) → desired state (`resolve`). A set with one error anywhere gives no `Desired`
 //! at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
 
@@ -10,6 +11,7 @@ mod decode;
 mod diagnostic;
 mod fields;
 mod files;
+mod fingerprint;
 mod partial;
 mod render;
 mod resolve;
@@ -29,11 +31,12 @@ use crate::host::Clock;
 use files::Reading;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
+pub use fingerprint::Fingerprint;
 pub use partial::{Broken, Partial};
 pub use render::{Sharing, render};
 pub use revision::Revision;
 pub use schema::schema;
-pub use settle::WhileGitWorks;
+pub use settle::{Manner, WhileGitWorks};
 pub use source::SourceText;
 
 /// The way out for who emptied something: emptiness is never taken for a wish.
@@ -60,15 +63,28 @@ pub async fn load<C: Clock>(
     git: WhileGitWorks,
     clock: &C,
 ) -> Result<Loaded, Broken> {
-    let Reading { sources, found, .. } = match settle::read(paths, git, clock).await {
+    load_as(paths, &Manner::new(git), clock).await
+}
+
+/// [`load`], in another manner. `clock` is held against the times of files, so it is the machine's own.
+pub async fn load_as<C: Clock>(
+    paths: &[PathBuf],
+    manner: &Manner,
+    clock: &C,
+) -> Result<Loaded, Broken> {
+    let Reading { sources, found, .. } = match settle::read(paths, manner, clock).await {
         Ok(reading) => reading,
         // Of a set that does not stand still, no part can be trusted.
         Err(problem) => return Err(Broken::unsettled(problem)),
     };
-    let sources = in_order(sources);
-    let mut loaded = parse_sources(&sources, found.problems.clone())
-        .map_err(|diagnostics| Broken::new(diagnostics, sources, &found.problems))?;
-    loaded.warnings.extend(twins::warnings(&found.files));
+    let twins = twins::warnings(&found.files);
+    let parse = move || {
+        let sources = in_order(sources);
+        parse_sources(&sources, found.problems.clone())
+            .map_err(|diagnostics| Broken::new(diagnostics, sources, &found.problems))
+    };
+    let mut loaded = manner.run(parse).await?;
+    loaded.warnings.extend(twins);
     Ok(loaded)
 }
 

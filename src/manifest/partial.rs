@@ -16,6 +16,8 @@ pub struct Broken {
     sources: Vec<SourceText>,
     /// Paths that could not be read.
     unread: BTreeSet<String>,
+    /// Nothing was taken of it, because it did not stand still.
+    is_unsettled: bool,
 }
 
 /// The desired state of those files of a broken set that have no error.
@@ -40,12 +42,22 @@ impl Broken {
             diagnostics: Box::new(diagnostics),
             sources,
             unread: unread.collect(),
+            is_unsettled: false,
         }
     }
 
     /// A set of which nothing was taken.
     pub(super) fn unsettled(problem: Diagnostic) -> Self {
-        Self::new(Diagnostics::of(problem), Vec::new(), &[])
+        Self {
+            is_unsettled: true,
+            ..Self::new(Diagnostics::of(problem), Vec::new(), &[])
+        }
+    }
+
+    /// Whether it may be another set at the next reading though no file changes: it did not stand still, or something
+    /// could not be read.
+    pub fn may_pass(&self) -> bool {
+        self.is_unsettled || !self.unread.is_empty()
     }
 
     /// What is wrong.
@@ -64,6 +76,7 @@ impl Broken {
             diagnostics,
             mut sources,
             unread: mut left_out,
+            ..
         } = self;
         let mut faulty = diagnostics.faulty().clone();
         let mut default_account_lost = false;

@@ -182,6 +182,7 @@ impl<P: Programs> Git<'_, P> {
             name: "git",
             arguments,
             environment: &ENVIRONMENT,
+            passed_on: &[],
             deadline: DEADLINE,
         };
         self.0.run(program).await

@@ -3,7 +3,8 @@
 //! A checkout, an `rsync` or a generator writes file after file, and a Kubernetes volume is swapped under the reader's
 //! hands. Half of that is as good YAML as the whole; nothing but its standing still tells it from a set.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -11,7 +12,7 @@ use chrono::TimeDelta;
 use super::checkout;
 use super::diagnostic::Diagnostic;
 use super::files::{self, Found, FoundFile, Reading};
-use crate::host::Clock;
+use crate::host::{Clock, aside};
 use crate::model::Timestamp;
 
 /// What changed within this time may be part of a change that is still going on. Long enough for the clocks of file
@@ -19,6 +20,8 @@ use crate::model::Timestamp;
 const RECENT: TimeDelta = TimeDelta::seconds(2);
 /// Between two readings of a set that changed: longer than a writer takes from one file to the next.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Who saw that nothing changed for less than this saw nothing: a writer may take as long from one file to the next.
+const STILL_MIN: Duration = Duration::from_millis(100);
 /// In all. Who writes for longer is not about to be done.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -30,6 +33,64 @@ pub enum WhileGitWorks {
     /// The files are read as they stand. For what only checks them, and may be a hook of the very operation that
     /// would be waited for.
     Read,
+}
+
+/// How manifests are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// What a git operation in their repository means.
+    pub git: WhileGitWorks,
+    /// For how long before the reading the caller was told of every change, and was told of none. If the times of the
+    /// files bear that out, that was the wait between the last change and the first of two readings that agree.
+    /// Zero: nobody looked.
+    pub still_for: Duration,
+    /// Read and parsed on another thread, so that the caller's goes on meanwhile.
+    pub aside: bool,
+    /// Where given, files below it are named as seen from there.
+    pub root: Option<PathBuf>,
+}
+
+impl Manner {
+    /// For who waits for it, and has not looked before.
+    pub fn new(git: WhileGitWorks) -> Self {
+        Self {
+            git,
+            still_for: Duration::ZERO,
+            aside: false,
+            root: None,
+        }
+    }
+
+    /// A change after this instant may be part of one that is still going on.
+    fn recent(&self, now: Timestamp) -> Timestamp {
+        match TimeDelta::from_std(self.still_for) {
+            Ok(still) if self.still_for >= STILL_MIN => now - still.min(RECENT),
+            _ => now - RECENT,
+        }
+    }
+
+    /// How a path is named to people.
+    pub(super) fn name(&self, path: &Path) -> String {
+        let below = |root: &PathBuf| path.strip_prefix(root).ok();
+        let name = match self.root.as_ref().and_then(below) {
+            Some(below) if below.as_os_str().is_empty() => Path::new("."),
+            Some(below) => below,
+            None => path,
+        };
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Runs what reads or parses.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        if self.aside {
+            aside(work).await
+        } else {
+            work()
+        }
+    }
 }
 
 /// What one look at the manifests came to.
@@ -45,14 +106,22 @@ enum Look {
 /// Reads the manifests at `paths` until two readings in a row agree.
 pub(super) async fn read<C: Clock>(
     paths: &[PathBuf],
-    git: WhileGitWorks,
+    manner: &Manner,
     clock: &C,
 ) -> Result<Reading, Diagnostic> {
     let give_up = clock.moment() + PATIENCE;
+    let looker = Arc::new((paths.to_owned(), manner.clone()));
     let mut before = None;
     let mut told = false;
     loop {
-        match look(paths, git, &mut before, clock.now()) {
+        let (looker, found, now) = (Arc::clone(&looker), before.take(), clock.now());
+        let work = move || {
+            let (paths, manner) = &*looker;
+            look(paths, manner, found, now)
+        };
+        let seen;
+        (seen, before) = manner.run(work).await;
+        match seen {
             Look::Settled(reading) => return Ok(reading),
             Look::First { is_recent: false } => continue,
             Look::First { is_recent: true } => {}
@@ -68,45 +137,46 @@ pub(super) async fn read<C: Clock>(
     }
 }
 
-/// `before` is what the reading before this one found, if it counts.
-fn look(paths: &[PathBuf], git: WhileGitWorks, before: &mut Option<Found>, now: Timestamp) -> Look {
-    let under_way = || match git {
+/// `before` is what the reading before this one found, if it counts. With the look comes what counts for the next.
+fn look(
+    paths: &[PathBuf],
+    manner: &Manner,
+    before: Option<Found>,
+    now: Timestamp,
+) -> (Look, Option<Found>) {
+    let under_way = || match manner.git {
         WhileGitWorks::Wait => checkout::under_way(paths),
         WhileGitWorks::Read => None,
     };
     if let Some(operation) = under_way() {
         // What was there before it says nothing of what it leaves behind.
-        *before = None;
-        return Look::Restless(operation);
+        return (Look::Restless(operation), None);
     }
-    let reading = files::read(paths);
+    let reading = files::read(paths, manner);
     if reading.torn {
         // Nothing can agree with it.
-        *before = None;
-        return Look::Restless(changing(&[], &reading, paths));
+        return (Look::Restless(changing(&[], &reading, paths, manner)), None);
     }
-    match before.take() {
+    match before {
         // Git may have begun before the first of the two readings, and stood still since.
         Some(found) if found == reading.found => match under_way() {
-            None => Look::Settled(reading),
-            Some(operation) => Look::Restless(operation),
+            None => (Look::Settled(reading), None),
+            Some(operation) => (Look::Restless(operation), None),
         },
         Some(found) => {
-            let problem = changing(&found.files, &reading, paths);
-            *before = Some(reading.found);
-            Look::Restless(problem)
+            let problem = changing(&found.files, &reading, paths, manner);
+            (Look::Restless(problem), Some(reading.found))
         }
         None => {
             // A change that seems to lie ahead counts: the file server's clock is, by as much.
-            let is_recent = reading.changed.is_some_and(|at| at > now - RECENT);
-            *before = Some(reading.found);
-            Look::First { is_recent }
+            let is_recent = reading.changed.is_some_and(|at| at > manner.recent(now));
+            (Look::First { is_recent }, Some(reading.found))
         }
     }
 }
 
 /// The error that it is if it goes on, at the first file that is not as it was.
-fn changing(before: &[FoundFile], now: &Reading, paths: &[PathBuf]) -> Diagnostic {
+fn changing(before: &[FoundFile], now: &Reading, paths: &[PathBuf], manner: &Manner) -> Diagnostic {
     let now = &now.found.files;
     let same = before.iter().zip(now).take_while(|(a, b)| a == b).count();
     let file = now.get(same).or_else(|| before.get(same));
@@ -116,6 +186,6 @@ fn changing(before: &[FoundFile], now: &Reading, paths: &[PathBuf]) -> Diagnosti
         PATIENCE.as_secs()
     );
     let help = "let what writes them finish, then run this again; a writer that never rests should write elsewhere and rename the finished directory into place";
-    let path = path.map_or_else(Default::default, |path| path.to_string_lossy());
+    let path = path.map_or_else(String::new, |path| manner.name(path));
     Diagnostic::of_path(&path, message, help)
 }

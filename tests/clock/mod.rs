@@ -11,9 +11,10 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, ready};
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use futures_util::FutureExt;
 use sharekeeper::host::{Clock, SystemClock};
-use sharekeeper::manifest::{self, Broken, Loaded, WhileGitWorks};
+use sharekeeper::manifest::{self, Broken, Loaded, Manner, WhileGitWorks};
 use sharekeeper::model::{Moment, Timestamp};
 
 pub struct Scripted<F> {
@@ -35,8 +36,13 @@ impl<F: FnMut(usize)> Scripted<F> {
     }
 
     /// So late that nothing in a file system is recent.
-    pub fn much_later(mut self) -> Self {
-        self.now += chrono::TimeDelta::hours(1);
+    pub fn much_later(self) -> Self {
+        self.later(TimeDelta::hours(1))
+    }
+
+    /// So late that what is written now is this old.
+    pub fn later(mut self, by: TimeDelta) -> Self {
+        self.now += by;
         self
     }
 
@@ -46,7 +52,11 @@ impl<F: FnMut(usize)> Scripted<F> {
     }
 
     pub fn load(&self, paths: &[PathBuf], git: WhileGitWorks) -> Result<Loaded, Broken> {
-        manifest::load(paths, git, self)
+        self.load_as(paths, &Manner::new(git))
+    }
+
+    pub fn load_as(&self, paths: &[PathBuf], manner: &Manner) -> Result<Loaded, Broken> {
+        manifest::load_as(paths, manner, self)
             .now_or_never()
             .expect("there is nothing to wait for but this clock")
     }
