@@ -37,6 +37,8 @@ pub mod engine;
 
 pub mod status;
 
+pub mod source;
+
 pub mod notices;
 
 pub mod report;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may use those before it, and nothing else (ARCHITECTURE.md).
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "words",
     "model",
     "windows",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 21] = [
     "store",
     "engine",
     "status",
+    "source",
     "notices",
     "report",
     "sim",

@@ -1,0 +1,341 @@
+//! The private copy of a repository: a bare one, which only this process works on, and a tree for as long as it is read.
+//!
+//! Nothing in it is relied on without git's having checked it: a commit is checked out anew each time it is read, so that a
+//! tree that a crash left half written is never taken for one. The copy itself is thrown away if it is damaged.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::Repository;
+use crate::host::{Program, ProgramError, Programs, aside};
+
+/// For all that one run of git has to do, network included.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Nothing is asked of a person, and messages are in the language that they are told in.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
+    ("LC_ALL", "C"),
+];
+/// How git finds keys, proxies and certificates.
+const PASSED_ON: [&str; 14] = [
+    "SSH_AUTH_SOCK",
+    "GIT_SSH_COMMAND",
+    "GIT_ASKPASS",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];
+/// For every run, over whatever the user's own settings say: no hooks, no other programs, no other protocols, nothing in
+/// the background, and a pack for each fetch, so that packs count fetches.
+const SETTINGS: [&str; 11] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "protocol.allow=never",
+    "protocol.https.allow=always",
+    "protocol.ssh.allow=always",
+    "protocol.file.allow=always",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "fetch.unpackLimit=1",
+    "gc.auto=0",
+    "maintenance.auto=false",
+];
+const PLAIN_HTTP: &str = "protocol.http.allow=always";
+/// What was fetched last.
+const FETCHED: &str = "refs/sharekeeper/fetched";
+/// The last commit whose manifests were good.
+const GOOD: &str = "refs/sharekeeper/good";
+/// Files among the packs, of which each fetch leaves three, before what no ref needs is thrown away.
+const PACK_FILES_MAX: usize = 60;
+
+pub(super) struct Copy {
+    home: PathBuf,
+    /// The bare repository.
+    bare: PathBuf,
+    /// Where a commit is checked out.
+    tree: PathBuf,
+    url: String,
+    reference: String,
+    is_plain_http: bool,
+    /// Looked for damage, or thrown away, since it last served.
+    is_checked: bool,
+}
+
+impl Copy {
+    pub(super) fn of(repository: &Repository) -> Self {
+        let Repository {
+            url,
+            reference,
+            dir,
+            home,
+            ..
+        } = repository;
+        // Relative to the process's directory, which git would take for its own.
+        let home = std::path::absolute(home).unwrap_or_else(|_| home.clone());
+        // What was good of another repository, or of another part of it, is not good here.
+        let dir = dir.as_deref().unwrap_or(Path::new(""));
+        let identity = format!("{}\0{reference}\0{}", url.as_str(), dir.display());
+        let name = hex::encode(&Sha256::digest(identity)[..8]);
+        Self {
+            bare: home.join(format!("{name}.git")),
+            tree: home.join("tree"),
+            home,
+            url: url.as_str().to_owned(),
+            reference: reference.to_string(),
+            is_plain_http: url.is_plain_http(),
+            is_checked: false,
+        }
+    }
+
+    /// Fetches, and says which commit it is now. A damaged copy is thrown away first.
+    pub(super) async fn fetch<P: Programs>(&mut self, programs: &P) -> Result<String, String> {
+        let error = match self.try_fetch(programs).await {
+            Ok(commit) => {
+                self.is_checked = false;
+                return Ok(commit);
+            }
+            Err(error) => error,
+        };
+        if self.is_checked || self.is_sound(programs).await {
+            return Err(error);
+        }
+        self.discard().await?;
+        self.try_fetch(programs).await
+    }
+
+    async fn try_fetch<P: Programs>(&self, programs: &P) -> Result<String, String> {
+        self.prepare(programs).await?;
+        let refspec = format!("+{}:{FETCHED}", self.reference);
+        let fetch = [
+            "fetch",
+            "--quiet",
+            "--depth=1",
+            "--no-tags",
+            "--no-recurse-submodules",
+            "--force",
+            "--",
+            &self.url,
+            &refspec,
+        ];
+        self.git(programs, &fetch)
+            .await
+            .map_err(|error| told("could not fetch", &error))?;
+        self.commit_of(FETCHED, programs)
+            .await
+            .map_err(|error| told("what was fetched is no commit", &error))
+    }
+
+    /// The last commit whose manifests were good, if it is there.
+    pub(super) async fn good<P: Programs>(&self, programs: &P) -> Option<String> {
+        self.commit_of(GOOD, programs).await.ok()
+    }
+
+    /// Keeps a commit as good.
+    pub(super) async fn keep<P: Programs>(&self, commit: &str, programs: &P) {
+        if let Err(error) = self.git(programs, &["update-ref", GOOD, commit]).await {
+            tracing::warn!(%error, "the next start needs the repository: the good commit could not be noted");
+        }
+    }
+
+    /// A directory with what is in a commit. A damaged copy is thrown away, once, and fetched anew.
+    pub(super) async fn check_out<P: Programs>(
+        &mut self,
+        commit: &str,
+        programs: &P,
+    ) -> Result<PathBuf, String> {
+        let error = match self.try_check_out(commit, programs).await {
+            Ok(tree) => return Ok(tree),
+            Err(error) => error,
+        };
+        if self.is_checked || self.is_sound(programs).await {
+            return Err(error);
+        }
+        self.discard().await?;
+        if self.try_fetch(programs).await? != commit {
+            return Err(error);
+        }
+        self.try_check_out(commit, programs).await
+    }
+
+    async fn try_check_out<P: Programs>(
+        &self,
+        commit: &str,
+        programs: &P,
+    ) -> Result<PathBuf, String> {
+        let failed = |error: &io::Error| told("could not make a directory for the commit", error);
+        let tree = self.tree.clone();
+        let made = aside(move || remove(&tree).and_then(|()| private_directory(&tree))).await;
+        made.map_err(|error| failed(&error))?;
+        let mut work_tree = OsString::from("--work-tree=");
+        work_tree.push(&self.tree);
+        for arguments in [
+            &["read-tree", commit] as &[_],
+            &["checkout-index", "--all", "--force", "--quiet"],
+        ] {
+            let arguments = arguments.iter().map(OsString::from);
+            let arguments = std::iter::once(work_tree.clone()).chain(arguments);
+            self.run(programs, arguments)
+                .await
+                .map_err(|error| told("could not check out the commit", &error))?;
+        }
+        Ok(self.tree.clone())
+    }
+
+    /// Removes what [`Self::check_out`] made.
+    pub(super) async fn clear(&self) {
+        let tree = self.tree.clone();
+        if let Err(error) = aside(move || remove(&tree)).await {
+            tracing::debug!(%error, "the checked out commit could not be removed");
+        }
+    }
+
+    /// Makes the copy ready to fetch into, whatever an earlier process left of it.
+    async fn prepare<P: Programs>(&self, programs: &P) -> Result<(), String> {
+        let (home, bare) = (self.home.clone(), self.bare.clone());
+        let prepared = aside(move || tidy(&home, &bare)).await;
+        let packs = prepared.map_err(|error| told("could not prepare the private copy", &error))?;
+        let failed = |error: ProgramError| told("could not prepare the private copy", &error);
+        match packs {
+            None => {
+                let mut arguments: Vec<_> = ["init", "--bare", "--quiet", "--template="]
+                    .map(OsString::from)
+                    .to_vec();
+                arguments.push(self.bare.clone().into());
+                self.run(programs, arguments).await.map_err(failed)?;
+            }
+            Some(packs) if packs > PACK_FILES_MAX => {
+                self.git(programs, &["repack", "-a", "-d", "-q"])
+                    .await
+                    .map_err(failed)?;
+                self.git(programs, &["prune", "--expire=now"])
+                    .await
+                    .map_err(failed)?;
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the copy is as git left it. Once it said so, it is not asked again until it has served.
+    async fn is_sound<P: Programs>(&mut self, programs: &P) -> bool {
+        self.is_checked = true;
+        let check = self.git(programs, &["fsck", "--no-dangling", "--no-progress"]);
+        !matches!(check.await, Err(ProgramError::Failed { .. }))
+    }
+
+    async fn discard(&self) -> Result<(), String> {
+        tracing::warn!("the private copy of the repository is damaged: it is fetched anew");
+        let bare = self.bare.clone();
+        let removed = aside(move || remove(&bare)).await;
+        removed.map_err(|error| told("could not remove the damaged private copy", &error))
+    }
+
+    async fn commit_of<P: Programs>(
+        &self,
+        name: &str,
+        programs: &P,
+    ) -> Result<String, ProgramError> {
+        let name = format!("{name}^{{commit}}");
+        let arguments = ["rev-parse", "--verify", &name];
+        let output = self.git(programs, &arguments).await?;
+        Ok(String::from_utf8_lossy(&output).trim().to_owned())
+    }
+
+    async fn git<P: Programs>(
+        &self,
+        programs: &P,
+        arguments: &[&str],
+    ) -> Result<Vec<u8>, ProgramError> {
+        let arguments = arguments.iter().map(OsString::from);
+        self.run(programs, arguments).await
+    }
+
+    async fn run<P: Programs>(
+        &self,
+        programs: &P,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Vec<u8>, ProgramError> {
+        let plain_http = self.is_plain_http.then_some(PLAIN_HTTP);
+        let settings = SETTINGS.into_iter().chain(plain_http);
+        let mut all: Vec<_> = settings
+            .flat_map(|setting| ["-c".into(), setting.into()])
+            .collect();
+        let mut directory = OsString::from("--git-dir=");
+        directory.push(&self.bare);
+        all.push(directory);
+        all.extend(arguments);
+        let program = Program {
+            name: "git",
+            arguments: all,
+            environment: &ENVIRONMENT,
+            passed_on: &PASSED_ON,
+            deadline: DEADLINE,
+        };
+        programs.run(program).await
+    }
+}
+
+fn told(what: &str, error: &dyn std::fmt::Display) -> String {
+    format!("{what}: {error}")
+}
+
+/// Removes everything in `home` but `bare`, and locks in it whose owner was killed. The number of its pack files; `None`
+/// if there is no repository yet.
+fn tidy(home: &Path, bare: &Path) -> io::Result<Option<usize>> {
+    private_directory(home)?;
+    for entry in fs::read_dir(home)? {
+        let path = entry?.path();
+        if path != bare {
+            remove(&path)?;
+        }
+    }
+    if !bare.join("HEAD").is_file() {
+        return remove(bare).map(|()| None);
+    }
+    for directory in [bare, &bare.join("refs/sharekeeper")] {
+        for entry in fs::read_dir(directory).into_iter().flatten() {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "lock") {
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    let packs = fs::read_dir(bare.join("objects/pack"));
+    Ok(Some(packs.map_or(0, Iterator::count)))
+}
+
+/// Makes a directory that nobody else can enter, or makes it so.
+fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
+/// Removes a file or a directory, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    let is_directory = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if is_directory {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}

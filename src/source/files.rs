@@ -1,0 +1,138 @@
+//! Manifests in files: when to look, when to read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::outbox::Outbox;
+use super::set::{self, Reading};
+use super::{EVERY_MIN, Gone, Ports, Settings};
+use crate::host::{Clock, Dice, Programs, Watch, aside};
+use crate::manifest::{Fingerprint, Manner, Revision, WhileGitWorks};
+
+/// Changes that never pause for the debounce are read once they have come for this many times as long.
+const DEBOUNCES_MAX: u32 = 10;
+/// Parts of the debounce in each of which any number of changes are noticed once, so that a storm does not take all of
+/// the thread.
+const GRAINS: u32 = 10;
+/// Looks in a row, because what is to be watched was another each time.
+const LOOKS_MAX: usize = 3;
+
+/// Why the files are looked at.
+enum Wake {
+    /// The watch told of a change, and then of none for this long; zero if it never ceased.
+    Change { still_for: Duration },
+    /// It is time.
+    Poll,
+    /// Somebody asked for it.
+    Reload,
+}
+
+struct Files<C, D, P, W> {
+    paths: Vec<PathBuf>,
+    partial_ok: bool,
+    ports: Ports<C, D, P, W>,
+    outbox: Outbox,
+    /// As the files were before they were last read; `None` if they are to be read again in any case.
+    read: Option<Fingerprint>,
+}
+
+/// Sends updates until nobody takes them.
+pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W: Watch>(
+    paths: Vec<PathBuf>,
+    settings: &Settings,
+    ports: Ports<C, D, P, W>,
+    outbox: Outbox,
+    reload: &Notify,
+) -> Gone {
+    let mut files = Files {
+        paths,
+        partial_ok: settings.partial_ok,
+        ports,
+        outbox,
+        read: None,
+    };
+    let mut wake = Wake::Reload;
+    loop {
+        if let Err(gone) = files.look(&wake).await {
+            return gone;
+        }
+        wake = files.wake(settings, reload).await;
+    }
+}
+
+impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
+    /// Waits for a reason to look.
+    async fn wake(&mut self, settings: &Settings, reload: &Notify) -> Wake {
+        let Ports { clock, watch, .. } = &mut self.ports;
+        let poll_at = clock.moment() + settings.poll.max(EVERY_MIN);
+        tokio::select! {
+            () = reload.notified() => return Wake::Reload,
+            () = clock.sleep_until(poll_at) => return Wake::Poll,
+            () = watch.changed() => {}
+        }
+        let debounce = settings.debounce;
+        let give_up = clock.moment() + debounce * DEBOUNCES_MAX;
+        loop {
+            let quiet_at = clock.moment() + debounce;
+            tokio::select! {
+                biased;
+                    () = reload.notified() => return Wake::Reload,
+                () = clock.sleep_until(quiet_at) => return Wake::Change { still_for: debounce },
+                () = watch.changed() => {}
+            }
+            if clock.moment() >= give_up {
+                let still_for = Duration::ZERO;
+                return Wake::Change { still_for };
+            }
+            clock.sleep_until(clock.moment() + debounce / GRAINS).await;
+        }
+    }
+
+    /// Looks at the files, and reads them if they are not as they were.
+    async fn look(&mut self, wake: &Wake) -> Result<(), Gone> {
+        let print = self.fingerprint().await;
+        let is_asked = matches!(wake, Wake::Reload);
+        if !is_asked && self.read.as_ref() == Some(&print) {
+            return Ok(());
+        }
+        let manner = Manner {
+            still_for: match wake {
+                Wake::Change { still_for } => *still_for,
+                // Nobody told of what changed, so nobody knows when.
+                Wake::Poll | Wake::Reload => Duration::ZERO,
+            },
+            aside: true,
+            ..Manner::new(WhileGitWorks::Wait)
+        };
+        let Ports {
+            clock, programs, ..
+        } = &self.ports;
+        let Reading { result, may_pass } =
+            set::read(&self.paths, &manner, self.partial_ok, clock).await;
+        self.read = (!may_pass).then_some(print);
+        match result {
+            Ok(mut set) => {
+                let commit = Revision::of(&self.paths, programs).await;
+                set.commit = commit.map(|commit| commit.to_string());
+                self.outbox.loaded(set).await
+            }
+            Err(problems) => self.outbox.broken(problems).await,
+        }
+    }
+
+    /// As the files are now, and are watched.
+    async fn fingerprint(&mut self) -> Fingerprint {
+        let mut looks = 0;
+        loop {
+            let paths = self.paths.clone();
+            let (print, places) = aside(move || Fingerprint::of(&paths)).await;
+            looks += 1;
+            // What changed between the look and the watch was not noticed.
+            if !self.ports.watch.follow(&places).await || looks >= LOOKS_MAX {
+                return print;
+            }
+        }
+    }
+}

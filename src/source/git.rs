@@ -1,0 +1,207 @@
+//! Manifests in a git repository: when to ask, and what an answer means.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::copy::Copy;
+use super::outbox::Outbox;
+use super::set::{self, Reading};
+use super::{EVERY_MIN, Gone, Ports, Repository};
+use crate::host::{Clock, Dice, Programs, aside};
+use crate::manifest::{Manner, WhileGitWorks};
+use crate::pace::Backoff;
+
+/// Between tries while the repository cannot be had.
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_secs(5),
+    cap: Duration::from_secs(300),
+};
+/// Waits differ by this part of them, so that many who began together do not ask together for ever.
+const JITTER: f64 = 0.2;
+/// Characters of a commit's hash that people are shown.
+const SHORT: usize = 12;
+
+struct Git<C, D, P, W> {
+    repository: Repository,
+    partial_ok: bool,
+    ports: Ports<C, D, P, W>,
+    outbox: Outbox,
+    copy: Copy,
+    /// The last commit that was read, and what was wrong with it.
+    judged: Option<(String, Vec<String>)>,
+    /// The commit of the set that was last sent.
+    in_force: Option<String>,
+    /// Tries in a row that did not get at a commit.
+    failures: u32,
+}
+
+/// Sends updates until nobody takes them.
+pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W>(
+    repository: Repository,
+    partial_ok: bool,
+    ports: Ports<C, D, P, W>,
+    outbox: Outbox,
+    reload: &Notify,
+) -> Gone {
+    let copy = Copy::of(&repository);
+    let mut git = Git {
+        repository,
+        partial_ok,
+        ports,
+        outbox,
+        copy,
+        judged: None,
+        in_force: None,
+        failures: 0,
+    };
+    loop {
+        let asked = git.copy.fetch(&git.ports.programs).await;
+        let sent = match asked {
+            Ok(commit) => git.take(commit).await,
+            Err(reason) => git.fail(&reason).await,
+        };
+        if let Err(gone) = sent {
+            return gone;
+        }
+        let Ports { clock, .. } = &git.ports;
+        let again_at = clock.moment() + git.wait();
+        tokio::select! {
+            () = reload.notified() => {}
+            () = clock.sleep_until(again_at) => {}
+        }
+    }
+}
+
+impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
+    fn wait(&self) -> Duration {
+        let wait = match self.failures {
+            0 => self.repository.every.max(EVERY_MIN),
+            failures => BACKOFF.step(failures),
+        };
+        wait.mul_f64(1.0 + JITTER * (self.ports.dice.unit() - 0.5))
+    }
+
+    /// The repository says that this is the commit.
+    async fn take(&mut self, commit: String) -> Result<(), Gone> {
+        match &self.judged {
+            Some((judged, problems)) if *judged == commit && !problems.is_empty() => {
+                self.failures = 0;
+                let problems = problems.clone();
+                return self.outbox.broken(problems).await;
+            }
+            Some((judged, _)) if *judged == commit && self.outbox.is_loaded() => {
+                self.failures = 0;
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.load(commit).await
+    }
+
+    /// Reads a commit that the private copy has.
+    async fn load(&mut self, commit: String) -> Result<(), Gone> {
+        let tree = match self.copy.check_out(&commit, &self.ports.programs).await {
+            Ok(tree) => tree,
+            Err(reason) => return self.report(&reason).await,
+        };
+        let reading = self.read(tree).await;
+        self.copy.clear().await;
+        self.failures = 0;
+        match reading.result {
+            Ok(mut set) => {
+                if set.problems.is_empty() {
+                    self.copy.keep(&commit, &self.ports.programs).await;
+                }
+                self.judged = Some((commit.clone(), Vec::new()));
+                self.in_force = Some(commit.clone());
+                set.commit = Some(commit);
+                self.outbox.loaded(set).await
+            }
+            Err(problems) => {
+                let problems = self.refusal(&commit, problems);
+                self.judged = (!reading.may_pass).then(|| (commit, problems.clone()));
+                self.outbox.broken(problems).await
+            }
+        }
+    }
+
+    async fn read(&self, tree: PathBuf) -> Reading {
+        let path = match &self.repository.dir {
+            Some(dir) => tree.join(dir),
+            None => tree.clone(),
+        };
+        let (inside, tree_now) = (path.clone(), tree.clone());
+        if aside(move || leads_out(&inside, &tree_now)).await {
+            let dir = self.repository.dir.clone().unwrap_or_default();
+            let dir = crate::words::safe(&dir.to_string_lossy());
+            return Reading {
+                result: Err(vec![format!(
+                    "{dir}: the path leads out of the repository; give one within it"
+                )]),
+                may_pass: false,
+            };
+        }
+        let manner = Manner {
+            aside: true,
+            root: Some(tree),
+            // Nobody else works on it.
+            ..Manner::new(WhileGitWorks::Read)
+        };
+        set::read(&[path], &manner, self.partial_ok, &self.ports.clock).await
+    }
+
+    /// The repository could not be asked.
+    async fn fail(&mut self, reason: &str) -> Result<(), Gone> {
+        let is_first = self.failures == 0 && self.judged.is_none();
+        if is_first && let Some(commit) = self.copy.good(&self.ports.programs).await {
+            self.load(commit).await?;
+        }
+        self.report(reason).await
+    }
+
+    async fn report(&mut self, reason: &str) -> Result<(), Gone> {
+        self.failures = self.failures.saturating_add(1);
+        let problem = format!("{}: {reason}; {}", self.repository, self.stays());
+        self.outbox.broken(vec![problem]).await
+    }
+
+    /// What people are told of a commit that cannot be used.
+    fn refusal(&self, commit: &str, problems: Vec<String>) -> Vec<String> {
+        let head = format!(
+            "{}: commit {} is not used, because its manifests have errors; {}",
+            self.repository,
+            short(commit),
+            self.stays()
+        );
+        std::iter::once(head).chain(problems).collect()
+    }
+
+    fn stays(&self) -> String {
+        match &self.in_force {
+            Some(commit) => format!("commit {} stays in force", short(commit)),
+            None => "nothing is decided until there is a good commit".to_owned(),
+        }
+    }
+}
+
+/// Whether a path is outside of the tree that it is meant to be in. What is not there is no such path.
+fn leads_out(path: &Path, tree: &Path) -> bool {
+    match (path.canonicalize(), tree.canonicalize()) {
+        (Ok(path), Ok(tree)) => !path.starts_with(tree),
+        // Told when it is read; but of what lies elsewhere, nothing is told.
+        _ => path.strip_prefix(tree).map_or(true, |below| {
+            below.components().any(|part| {
+                !matches!(
+                    part,
+                    std::path::Component::Normal(_) | std::path::Component::CurDir
+                )
+            })
+        }),
+    }
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..SHORT).unwrap_or(commit)
+}

@@ -1,0 +1,46 @@
+use tokio::sync::mpsc::Sender;
+
+use super::{Generation, Gone, Update};
+
+/// Sends what is news, and nothing twice in a row.
+pub(super) struct Outbox {
+    updates: Sender<Update>,
+    last: Option<Last>,
+}
+
+enum Last {
+    Loaded(Generation),
+    Broken(Vec<String>),
+}
+
+impl Outbox {
+    pub(super) fn new(updates: Sender<Update>) -> Self {
+        Self {
+            updates,
+            last: None,
+        }
+    }
+
+    pub(super) async fn loaded(&mut self, generation: Generation) -> Result<(), Gone> {
+        if matches!(&self.last, Some(Last::Loaded(last)) if *last == generation) {
+            return Ok(());
+        }
+        let update = Update::Loaded(Box::new(generation.clone()));
+        self.last = Some(Last::Loaded(generation));
+        self.updates.send(update).await.map_err(|_| Gone)
+    }
+
+    pub(super) async fn broken(&mut self, problems: Vec<String>) -> Result<(), Gone> {
+        if matches!(&self.last, Some(Last::Broken(last)) if *last == problems) {
+            return Ok(());
+        }
+        let update = Update::Broken(problems.clone());
+        self.last = Some(Last::Broken(problems));
+        self.updates.send(update).await.map_err(|_| Gone)
+    }
+
+    /// Whether a good set was the last that was sent.
+    pub(super) fn is_loaded(&self) -> bool {
+        matches!(self.last, Some(Last::Loaded(_)))
+    }
+}

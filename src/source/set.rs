@@ -1,0 +1,54 @@
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::Generation;
+use crate::desired::Desired;
+use crate::host::Clock;
+use crate::manifest::{self, Diagnostic, Manner};
+
+/// What one reading of the manifests came to.
+pub(super) struct Reading {
+    /// A set, whose `problems` are those of files that were left out; or what is wrong, on one line each.
+    pub result: Result<Generation, Vec<String>>,
+    /// It may be another the next time, though no file changes.
+    pub may_pass: bool,
+}
+
+/// Reads the manifests at `paths`.
+pub(super) async fn read<C: Clock>(
+    paths: &[PathBuf],
+    manner: &Manner,
+    partial_ok: bool,
+    clock: &C,
+) -> Reading {
+    let broken = match manifest::load_as(paths, manner, clock).await {
+        Ok(loaded) => {
+            let warnings = loaded.warnings.iter().map(Diagnostic::to_string);
+            return Reading {
+                result: Ok(set(loaded.desired, warnings.collect(), Vec::new())),
+                may_pass: false,
+            };
+        }
+        Err(broken) => broken,
+    };
+    let (problems, may_pass) = (broken.diagnostics().lines(), broken.may_pass());
+    let good = if partial_ok {
+        manner.run(|| broken.into_good()).await
+    } else {
+        None
+    };
+    let result = match good {
+        Some(partial) => Ok(set(partial.into_partial_desired(), Vec::new(), problems)),
+        None => Err(problems),
+    };
+    Reading { result, may_pass }
+}
+
+fn set(desired: Desired, warnings: Vec<String>, problems: Vec<String>) -> Generation {
+    Generation {
+        desired: Rc::new(desired),
+        commit: None,
+        warnings,
+        problems,
+    }
+}

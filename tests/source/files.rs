@@ -1,0 +1,318 @@
+//! Files that nobody or a script tells of, on a paused clock.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::future::pending;
+
+use sharekeeper::host::{Clock, Places};
+use sharekeeper::model::{Moment, Timestamp};
+
+use super::*;
+
+const POLL: Duration = Duration::from_secs(10);
+
+/// A file system that tells of nothing.
+struct Silent;
+
+impl Watch for Silent {
+    async fn follow(&mut self, _: &Places) -> bool {
+        false
+    }
+
+    async fn changed(&mut self) {
+        pending().await
+    }
+}
+
+/// Tells of a change when the test says so, and counts how often the files were looked at.
+#[derive(Clone, Default)]
+struct Told {
+    changed: Rc<Notify>,
+    looks: Rc<Cell<usize>>,
+}
+
+impl Watch for Told {
+    async fn follow(&mut self, _: &Places) -> bool {
+        self.looks.set(self.looks.get() + 1);
+        false
+    }
+
+    async fn changed(&mut self) {
+        self.changed.notified().await;
+    }
+}
+
+async fn pause(clock: &SystemClock, time: Duration) {
+    clock.sleep_until(clock.moment() + time).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn m13_l6_a_change_that_nothing_tells_of_is_found_within_the_poll() {
+    let files = Files::with(&["img-a"]);
+    let clock = SystemClock::start();
+    run(files.settings(POLL), NoPrograms, Silent, async |mut fed| {
+        assert_eq!(fed.images().await, ["img-a"]);
+        let before = clock.moment();
+        files.write("m/img-b.yaml", &share("img-b"));
+        assert_eq!(fed.images().await, ["img-a", "img-b"]);
+        let took = clock.moment().since(before);
+        assert!(took <= POLL + Duration::from_secs(1), "{took:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn m14_a_file_that_is_touched_for_ever_delays_the_set_only_so_much() {
+    let files = Files::with(&["img-a"]);
+    let (told, clock) = (Told::default(), SystemClock::start());
+    let storm = async |until: Moment| {
+        while clock.moment() < until {
+            let file = File::options().write(true).open(files.path("m/img-a.yaml"));
+            let file = file.expect("opens");
+            file.set_modified(std::time::UNIX_EPOCH + clock.moment().since_start())
+                .expect("touches");
+            told.changed.notify_one();
+            pause(&clock, Duration::from_millis(5)).await;
+        }
+    };
+    run(
+        files.settings(NEVER),
+        NoPrograms,
+        told.clone(),
+        async |mut fed| {
+            assert_eq!(fed.images().await, ["img-a"]);
+            files.write("m/img-b.yaml", &share("img-b"));
+            let (begin, looks) = (clock.moment(), told.looks.get());
+            let end = begin + Duration::from_secs(60);
+            let ((), took) = tokio::join!(storm(end), async {
+                assert_eq!(fed.images().await, ["img-a", "img-b"]);
+                clock.moment().since(begin)
+            });
+            // Ten times the debounce, its tenth, and the pause between two readings.
+            assert!(
+                took <= DEBOUNCE * 10 + Duration::from_millis(300),
+                "{took:?}"
+            );
+            let looks = told.looks.get() - looks;
+            assert!(
+                (10..=31).contains(&looks),
+                "it looked {looks} times in a minute"
+            );
+            // The storm is over, and a single change costs the debounce once.
+            pause(&clock, Duration::from_secs(10)).await;
+            files.write("m/img-c.yaml", &share("img-c"));
+            told.changed.notify_one();
+            assert_eq!(fed.images().await, ["img-a", "img-b", "img-c"]);
+        },
+    )
+    .await;
+}
+
+/// A machine's clock that a pause moves on: files that were written before it are that much older.
+struct Paused(SystemClock);
+
+impl Clock for Paused {
+    fn now(&self) -> Timestamp {
+        self.0.now() + self.0.moment().since_start()
+    }
+
+    fn moment(&self) -> Moment {
+        self.0.moment()
+    }
+
+    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+        self.0.sleep_until(at)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn m14_a_change_whose_end_was_waited_for_is_read_without_another_pause() {
+    let files = Files::with(&["img-a"]);
+    let (told, clock) = (Told::default(), SystemClock::start());
+    let paused = Paused(SystemClock::start());
+    let settings = files.settings(NEVER);
+    run_on(
+        paused,
+        settings,
+        NoPrograms,
+        told.clone(),
+        async |mut fed| {
+            assert_eq!(fed.images().await, ["img-a"]);
+            for (is_told, took) in [(true, DEBOUNCE), (false, Duration::from_millis(250))] {
+                let before = clock.moment();
+                files.write(
+                    "m/img-b.yaml",
+                    &share(if is_told { "img-b" } else { "img-c" }),
+                );
+                if is_told {
+                    told.changed.notify_one();
+                } else {
+                    fed.reload.notify_one();
+                }
+                assert_eq!(fed.images().await.len(), 2);
+                assert_eq!(clock.moment().since(before).as_millis(), took.as_millis());
+            }
+        },
+    )
+    .await;
+}
+
+/// Takes the only thread there is for what blocks, as soon as the files were looked at, until the test lets go of it.
+struct Busy {
+    taken: Rc<Notify>,
+    release: Option<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Watch for Busy {
+    async fn follow(&mut self, _: &Places) -> bool {
+        if let Some(release) = self.release.take() {
+            tokio::task::spawn_blocking(move || release.recv());
+            self.taken.notify_one();
+        }
+        false
+    }
+
+    async fn changed(&mut self) {
+        pending().await
+    }
+}
+
+#[test]
+fn p6_reading_and_parsing_hold_nothing_else_up() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build();
+    let files = Files::with(&["img-a"]);
+    let (release, released) = std::sync::mpsc::channel();
+    let watch = Busy {
+        taken: Rc::default(),
+        release: Some(released),
+    };
+    let taken = Rc::clone(&watch.taken);
+    let test = async |mut fed: Fed| {
+        taken.notified().await;
+        // The feed cannot go on; all else can.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        let early = fed.updates.try_recv();
+        release.send(()).expect("somebody waits");
+        assert!(early.is_err(), "it was read on this thread");
+        assert_eq!(fed.images().await, ["img-a"]);
+    };
+    let clock = Late(SystemClock::start());
+    let running = run_on(clock, files.settings(NEVER), NoPrograms, watch, test);
+    runtime.expect("a runtime").block_on(running);
+}
+
+/// So late that nothing in a file system is recent, so that no pause is a reason to wait.
+struct Late(SystemClock);
+
+impl Clock for Late {
+    fn now(&self) -> Timestamp {
+        self.0.now() + Duration::from_secs(3600)
+    }
+
+    fn moment(&self) -> Moment {
+        self.0.moment()
+    }
+
+    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+        self.0.sleep_until(at)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn m2_l6_what_passes_by_itself_is_tried_again_though_nothing_changes() {
+    let files = Files::with(&["img-a"]);
+    files.write(".git/index.lock", "");
+    run(files.settings(POLL), NoPrograms, Silent, async |mut fed| {
+        holds(
+            &fed.broken().await,
+            &["index.lock: a git operation is under way"],
+        );
+        fs::remove_file(files.path(".git/index.lock")).expect("removes");
+        assert_eq!(fed.images().await, ["img-a"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn m1_m3_a_broken_set_tells_every_problem_once_and_the_mended_one_is_sent_though_it_is_the_same()
+ {
+    let files = Files::with(&["img-a", "img-b"]);
+    let (told, clock) = (Told::default(), SystemClock::start());
+    run(
+        files.settings(POLL),
+        NoPrograms,
+        told.clone(),
+        async |mut fed| {
+            assert_eq!(fed.images().await, ["img-a", "img-b"]);
+            for image in ["img-a", "img-b"] {
+                let text = share(image).replace("shared", "shard");
+                files.write(&format!("m/{image}.yaml"), &text);
+            }
+            let problems = fed.broken().await;
+            let [a, b] = &problems[..] else {
+                panic!("{problems:#?}")
+            };
+            let place = format!("{}:4:", files.path("m/img-a.yaml").display());
+            assert!(a.starts_with(&place), "{a}");
+            assert!(a.ends_with("; did you mean `shared`?"), "{a}");
+            assert!(b.contains("img-b.yaml:4:"), "{b}");
+            // Neither another look nor the same problems in a newer file are news.
+            fed.reload.notify_one();
+            files.write("m/img-a.yaml", &share("img-a").replace("shared", "shard"));
+            pause(&clock, POLL * 3).await;
+            for image in ["img-a", "img-b"] {
+                files.write(&format!("m/{image}.yaml"), &share(image));
+            }
+            assert_eq!(fed.images().await, ["img-a", "img-b"]);
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_equal_set_is_not_sent_twice() {
+    let files = Files::with(&["img-a"]);
+    let (told, clock) = (Told::default(), SystemClock::start());
+    run(
+        files.settings(NEVER),
+        NoPrograms,
+        told.clone(),
+        async |mut fed| {
+            assert_eq!(fed.images().await, ["img-a"]);
+            fed.reload.notify_one();
+            pause(&clock, POLL).await;
+            files.write("m/img-a.yaml", &format!("{}# more\n", share("img-a")));
+            fed.reload.notify_one();
+            pause(&clock, POLL).await;
+            files.write("m/img-b.yaml", &share("img-b"));
+            fed.reload.notify_one();
+            assert_eq!(fed.images().await, ["img-a", "img-b"]);
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn m3_s3_with_partial_ok_the_good_files_are_a_set_that_is_marked() {
+    let files = Files::with(&["img-a"]);
+    files.write("m/img-b.yaml", &share("img-b").replace("shared", "shard"));
+    let settings = Settings {
+        partial_ok: true,
+        ..files.settings(POLL)
+    };
+    run(settings, NoPrograms, Silent, async |mut fed| {
+        let part = fed.loaded().await;
+        assert_eq!(images(&part), ["img-a"]);
+        holds(&part.problems, &["img-b.yaml:4:", "did you mean `shared`?"]);
+        files.write("m/img-b.yaml", &share("img-b"));
+        let whole = fed.loaded().await;
+        assert_eq!(images(&whole), ["img-a", "img-b"]);
+        assert_eq!(whole.problems, [""; 0]);
+    })
+    .await;
+}
