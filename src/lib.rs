@@ -43,6 +43,8 @@ pub mod notices;
 
 pub mod report;
 
+pub mod serve;
+
 pub mod sim;
 
 pub mod cli;

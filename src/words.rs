@@ -1,5 +1,6 @@
 //! Text for people: counts, durations, and foreign text made safe to show.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// `1 write`, `2 writes`.
@@ -20,19 +21,31 @@ pub fn seconds(duration: Duration) -> String {
 /// Foreign text that cannot add a line, a terminal escape or a change of direction to any output. Each
 /// character stays one character, so that columns hold.
 pub fn safe(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\r' | '\t' => ' ',
-            '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+    text.chars().map(safe_char).collect()
+}
+
+/// [`safe`], without a copy where nothing has to change: for documents of many thousand lines.
+pub fn safe_cow(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| safe_char(c) == c) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(safe(text))
+    }
+}
+
+/// What [`safe`] makes of one character.
+pub fn safe_char(c: char) -> char {
+    match c {
+        '\n' | '\r' | '\t' => ' ',
+        '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'
+        | '\u{2029}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
 }
 
 /// [`safe`], and no longer than an error message should be.
@@ -81,6 +94,8 @@ mod tests {
     #[test]
     fn o1_s22_foreign_text_cannot_add_a_line_or_an_escape() {
         assert_eq!(safe("a\nb\x1b[2J\u{202e}c"), "a b\u{fffd}[2J\u{fffd}c");
+        assert_eq!(safe_cow("a\nb"), safe("a\nb"));
+        assert!(matches!(safe_cow("a b"), Cow::Borrowed("a b")));
         assert_eq!(brief(&"x".repeat(400)).chars().count(), 301);
         assert_eq!(brief("short"), "short");
     }

@@ -2,7 +2,7 @@
 //! from outside comes through one of these, so that a simulation can supply all of it.
 //!
 //! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`SystemPrograms`], [`SystemWatch`] and
-//! `store::Store`; no other module reads a clock, opens a socket, asks for randomness or starts a program.
+//! `store::Store`; no other module reads a clock, connects to anything, asks for randomness or starts a program.
 
 mod aside;
 mod clock;

@@ -1,12 +1,15 @@
-//! OUTCOME → text and JSON. Pure: values in, documents and lines out. The JSON documents are a public
+//! OUTCOME and BOARD → text, JSON and a page. Pure: values in, documents and lines out. The JSON documents are a public
 //! interface (`format_version` 1): fields are added, never changed.
 
 mod adopt;
+mod board;
 mod exit;
 mod held;
 mod history;
 mod import;
+mod page;
 mod plan;
+mod query;
 mod reconcile;
 mod stale;
 mod status;
@@ -18,10 +21,13 @@ use crate::desired;
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
+pub use board::board_document;
 pub use exit::ExitStatus;
 pub use history::{HistoryDocument, VerifyDocument};
 pub use import::{ImportDocument, ImportedFile, UnseenScope};
+pub use page::{PAGE_CSS, PAGE_ICON, PAGE_JS, page};
 pub use plan::PlanDocument;
+pub use query::{Query, QueryError, Show};
 pub use reconcile::{CallCounts, Ending, ReconcileDocument};
 pub use stale::StaleDocument;
 pub use status::{Parked, StatusDocument};

@@ -5,6 +5,7 @@
 //! argument. It decides nothing, and nothing is decided by it. Bounded: by the images that the manifests name, and by
 //! [`RECENT_MAX`].
 
+mod counts;
 mod image;
 mod transition;
 
@@ -16,6 +17,7 @@ use crate::inventory::Loss;
 use crate::model::{Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
 use crate::plan::{Plan, View};
 
+pub use counts::{Counts, Standing};
 pub use image::{Condition, ImageStatus, Reason, Trouble, Truth};
 pub use transition::{Kind, Subject, Transition};
 

@@ -1,0 +1,479 @@
+//! The board as `/status.json`: written straight from it, with no copy in between.
+
+use serde::{Serialize, Serializer};
+
+use super::FORMAT_VERSION;
+use super::query::{Query, ScopeText};
+use crate::desired;
+use crate::model::{Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp};
+use crate::observed::Unseen;
+use crate::plan::View;
+use crate::status::{
+    Activity, Board, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus, Standing,
+    Subject, Transition, Trouble,
+};
+use crate::words::safe_cow;
+
+/// What of the board the query asks for, as one JSON document.
+pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let counted: Vec<_> = board
+        .scopes
+        .iter()
+        .map(|(scope, status)| (scope, status, status.counts()))
+        .collect();
+    let mut summary = Counts::default();
+    for (_, _, counts) in counted.iter().filter(|(s, ..)| query.picks_scope(s)) {
+        summary += *counts;
+    }
+    let document = Document {
+        format_version: FORMAT_VERSION,
+        version: board.version,
+        now,
+        started: board.started,
+        observe_only: board.observe_only,
+        manifests: ManifestsDocument::of(&board.manifests),
+        summary: counts_document(&summary),
+        scopes: Each(|| {
+            let asked = counted.iter().filter(|(s, ..)| query.picks_scope(s));
+            asked.map(|entry| scope_document(board, query, &counted, entry))
+        }),
+        changes: Each(|| {
+            let changes = board.changes.iter().rev();
+            let asked = changes.filter(|change| picks_key(query, &change.key));
+            asked.map(ChangeDocument::of)
+        }),
+        transitions: Each(|| {
+            let transitions = board.transitions.iter().rev();
+            let asked = transitions.filter(|news| picks_subject(query, &news.subject));
+            asked.map(TransitionDocument::of)
+        }),
+        expiring: Each(|| {
+            expiries(board, query, now)
+                .into_iter()
+                .map(|expiry| ExpiryDocument {
+                    account: expiry.scope.account.as_str(),
+                    region: expiry.scope.region.as_str(),
+                    image_id: expiry.id.as_str(),
+                    until: expiry.until,
+                })
+        }),
+    };
+    // Writing to a Vec cannot fail, and nothing here has a key that is no string.
+    let _ = serde_json::to_writer(&mut bytes, &document);
+    bytes.push(b'\n');
+    bytes
+}
+
+/// A list that is written while it is walked.
+struct Each<F>(F);
+
+impl<F, I> Serialize for Each<F>
+where
+    F: Fn() -> I,
+    I: Iterator,
+    I::Item: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+/// Foreign text.
+struct Text<'a>(&'a str);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&safe_cow(self.0))
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a, S, C, T, E> {
+    format_version: u32,
+    version: u64,
+    now: Timestamp,
+    started: Timestamp,
+    observe_only: bool,
+    manifests: ManifestsDocument<'a>,
+    summary: CountsDocument,
+    scopes: S,
+    changes: C,
+    transitions: T,
+    expiring: E,
+}
+
+#[derive(Serialize)]
+struct ManifestsDocument<'a> {
+    origin: Text<'a>,
+    commit: Option<Text<'a>>,
+    loaded_at: Option<Timestamp>,
+    images: usize,
+    problems: Vec<Text<'a>>,
+    broken_since: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct CountsDocument {
+    images: usize,
+    in_sync: usize,
+    drifted: usize,
+    pending: usize,
+    blocked: usize,
+    withheld: usize,
+    waiting: usize,
+    unknown: usize,
+    stalled: usize,
+}
+
+#[derive(Serialize)]
+struct ScopeDocument<'a> {
+    account: &'a str,
+    region: &'static str,
+    activity: &'static str,
+    passing_since: Option<Timestamp>,
+    writes_answered: Option<u64>,
+    next: Option<Timestamp>,
+    held_reason: Option<Text<'a>>,
+    view: Option<ViewDocument<'a>>,
+    seen_at: Option<Timestamp>,
+    synced_at: Option<Timestamp>,
+    passed_at: Option<Timestamp>,
+    stalled: bool,
+    counts: CountsDocument,
+    unmanaged: Unmanaged,
+    loss: Option<Loss>,
+    rate: Option<Rate<'a>>,
+    eta_seconds: Option<f64>,
+    images: Images<'a>,
+}
+
+/// The images of a scope that are asked for.
+struct Images<'a> {
+    query: &'a Query,
+    text: ScopeText,
+    status: &'a ScopeStatus,
+}
+
+impl Serialize for Images<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let images = self.status.images.iter();
+        let asked = images.filter(|(id, image)| self.query.picks(&self.text, id, image));
+        serializer.collect_seq(asked.map(image_document))
+    }
+}
+
+#[derive(Serialize)]
+struct ViewDocument<'a> {
+    state: &'static str,
+    reason: Option<Text<'a>>,
+    error_code: Option<Text<'a>>,
+    request_id: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+struct Unmanaged {
+    ours: usize,
+    foreign: usize,
+}
+
+#[derive(Serialize)]
+struct Loss {
+    lost: usize,
+    of: usize,
+}
+
+#[derive(Serialize)]
+struct Rate<'a> {
+    host: Text<'a>,
+    per_second: f64,
+}
+
+#[derive(Serialize)]
+struct ImageDocument<'a> {
+    image_id: &'a str,
+    desired: ShareState,
+    actual: &'static str,
+    cause: Cause,
+    blueprint_id: Option<Text<'a>>,
+    standing: &'static str,
+    reason: &'static str,
+    message: Option<Text<'a>>,
+    error_code: Option<Text<'a>>,
+    request_id: Option<Text<'a>>,
+    next_try: Option<Timestamp>,
+    until: Option<Timestamp>,
+    changed_outside: bool,
+    source: Option<Place<'a>>,
+    conditions: [ConditionDocument; 4],
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    file: Text<'a>,
+    line: u32,
+}
+
+#[derive(Serialize)]
+struct ConditionDocument {
+    r#type: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    since: Timestamp,
+}
+
+#[derive(Serialize)]
+struct ChangeDocument<'a> {
+    at: Timestamp,
+    account: &'a str,
+    region: &'static str,
+    image_id: &'a str,
+    action: Permission,
+    cause: Cause,
+    result: &'static str,
+    error_code: Option<Text<'a>>,
+    message: Option<Text<'a>>,
+    request_id: Option<Text<'a>>,
+    source: Option<Place<'a>>,
+}
+
+#[derive(Serialize)]
+struct TransitionDocument<'a> {
+    at: Timestamp,
+    kind: &'static str,
+    account: Option<&'a str>,
+    region: Option<&'static str>,
+    image_id: Option<&'a str>,
+    reason: Option<&'static str>,
+    message: Text<'a>,
+}
+
+#[derive(Serialize)]
+struct ExpiryDocument<'a> {
+    account: &'a str,
+    region: &'static str,
+    image_id: &'a str,
+    until: Timestamp,
+}
+
+type Counted<'a> = (&'a Scope, &'a ScopeStatus, Counts);
+
+fn scope_document<'a>(
+    board: &'a Board,
+    query: &'a Query,
+    all: &'a [Counted<'a>],
+    (scope, status, counts): &'a Counted<'a>,
+) -> ScopeDocument<'a> {
+    let pending = |scope: &Scope| {
+        let at = all.binary_search_by(|(other, ..)| (*other).cmp(scope));
+        at.map_or(0, |at| all[at].2.pending)
+    };
+    let (passing_since, writes_answered, next, held_reason) = match &status.activity {
+        Activity::New => (None, None, None, None),
+        Activity::Passing { since, done } => (Some(*since), Some(*done), None, None),
+        Activity::Resting { next } => (None, None, Some(*next), None),
+        Activity::Held { why } => (None, None, None, Some(Text(why))),
+    };
+    ScopeDocument {
+        account: scope.account.as_str(),
+        region: scope.region.as_str(),
+        activity: match &status.activity {
+            Activity::New => "new",
+            Activity::Passing { .. } => "passing",
+            Activity::Resting { .. } => "resting",
+            Activity::Held { .. } => "held",
+        },
+        passing_since,
+        writes_answered,
+        next,
+        held_reason,
+        view: status.view.as_ref().map(view),
+        seen_at: status.seen_at,
+        synced_at: status.synced_at,
+        passed_at: status.passed_at,
+        stalled: status.is_stalled(),
+        counts: counts_document(counts),
+        unmanaged: Unmanaged {
+            ours: status.unmanaged_ours,
+            foreign: status.unmanaged_foreign,
+        },
+        loss: status.loss.map(|loss| Loss {
+            lost: loss.lost,
+            of: loss.of,
+        }),
+        rate: status.lane.as_ref().map(|lane| Rate {
+            host: Text(&lane.host),
+            per_second: lane.per_second,
+        }),
+        eta_seconds: board.eta(scope, pending).map(|eta| eta.as_secs_f64()),
+        images: Images {
+            query,
+            text: ScopeText::new(scope),
+            status,
+        },
+    }
+}
+
+fn view(view: &View) -> ViewDocument<'_> {
+    let (state, why): (_, Option<&Unseen>) = match view {
+        View::Seen => ("seen", None),
+        View::Blind(why) => ("blind", Some(why)),
+        View::Unseen(why) => ("unseen", Some(why)),
+    };
+    ViewDocument {
+        state,
+        reason: why.map(|why| Text(&why.reason)),
+        error_code: why.and_then(|why| why.code.as_deref()).map(Text),
+        request_id: why.and_then(|why| why.request_id.as_deref()).map(Text),
+    }
+}
+
+fn counts_document(counts: &Counts) -> CountsDocument {
+    CountsDocument {
+        images: counts.total(),
+        in_sync: counts.in_sync,
+        drifted: counts.drifted,
+        pending: counts.pending,
+        blocked: counts.blocked,
+        withheld: counts.withheld,
+        waiting: counts.waiting,
+        unknown: counts.unknown,
+        stalled: counts.stalled,
+    }
+}
+
+fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocument<'a> {
+    let trouble: Option<&Trouble> = image.trouble.as_deref();
+    let condition = |r#type, condition: Condition| ConditionDocument {
+        r#type,
+        status: condition.status.as_str(),
+        reason: image.reason.as_str(),
+        since: condition.since,
+    };
+    ImageDocument {
+        image_id: id.as_str(),
+        desired: image.desired,
+        actual: image.actual.map_or("unknown", ShareState::as_str),
+        cause: image.cause,
+        blueprint_id: image.blueprint.as_deref().map(Text),
+        standing: Standing::as_str(image.standing()),
+        reason: image.reason.as_str(),
+        message: trouble.map(|trouble| Text(&trouble.message)),
+        error_code: trouble
+            .and_then(|trouble| trouble.code.as_deref())
+            .map(Text),
+        request_id: trouble
+            .and_then(|trouble| trouble.request_id.as_deref())
+            .map(Text),
+        next_try: trouble.and_then(|trouble| trouble.next_try),
+        until: image.until,
+        changed_outside: image.is_changed_outside(),
+        source: image.source.as_ref().map(place),
+        conditions: [
+            condition("Ready", image.ready),
+            condition("Drifted", image.drifted),
+            condition("Stalled", image.stalled),
+            condition("Eligible", image.eligible),
+        ],
+    }
+}
+
+fn place(source: &desired::Source) -> Place<'_> {
+    Place {
+        file: Text(&source.file),
+        line: source.line,
+    }
+}
+
+/// A share that ends by itself.
+pub(super) struct Expiry<'a> {
+    pub(super) until: Timestamp,
+    pub(super) scope: &'a Scope,
+    pub(super) id: &'a ImageId,
+    pub(super) image: &'a ImageStatus,
+}
+
+/// Shares that are asked for and end by themselves after `now`, the next first.
+pub(super) fn expiries<'a>(board: &'a Board, query: &Query, now: Timestamp) -> Vec<Expiry<'a>> {
+    let mut found = Vec::new();
+    for (scope, status) in board.scopes.iter().filter(|(s, _)| query.picks_scope(s)) {
+        let text = ScopeText::new(scope);
+        for (id, image) in &status.images {
+            let Some(until) = image.until.filter(|until| *until > now) else {
+                continue;
+            };
+            if query.picks(&text, id, image) {
+                found.push(Expiry {
+                    until,
+                    scope,
+                    id,
+                    image,
+                });
+            }
+        }
+    }
+    found.sort_by_key(|expiry| expiry.until);
+    found
+}
+
+pub(super) fn picks_key(query: &Query, key: &ImageKey) -> bool {
+    query.picks_scope(&key.scope) && query.image.as_ref().is_none_or(|image| *image == key.image)
+}
+
+pub(super) fn picks_subject(query: &Query, subject: &Subject) -> bool {
+    match subject {
+        Subject::Manifests => true,
+        Subject::Scope(scope) => query.picks_scope(scope),
+        Subject::Image(key) => picks_key(query, key),
+    }
+}
+
+impl<'a> ManifestsDocument<'a> {
+    fn of(manifests: &'a ManifestsStatus) -> Self {
+        Self {
+            origin: Text(&manifests.origin),
+            commit: manifests.commit.as_deref().map(Text),
+            loaded_at: manifests.loaded_at,
+            images: manifests.images,
+            problems: manifests.problems.iter().map(|line| Text(line)).collect(),
+            broken_since: manifests.broken_since,
+        }
+    }
+}
+
+impl<'a> ChangeDocument<'a> {
+    fn of(change: &'a crate::status::Change) -> Self {
+        Self {
+            at: change.at,
+            account: change.key.scope.account.as_str(),
+            region: change.key.scope.region.as_str(),
+            image_id: change.key.image.as_str(),
+            action: change.permission,
+            cause: change.cause,
+            result: change.result.as_str(),
+            error_code: change.code.as_deref().map(Text),
+            message: change.message.as_deref().map(Text),
+            request_id: change.request_id.as_deref().map(Text),
+            source: change.source.as_ref().map(place),
+        }
+    }
+}
+
+impl<'a> TransitionDocument<'a> {
+    fn of(news: &'a Transition) -> Self {
+        let (scope, image) = match &news.subject {
+            Subject::Manifests => (None, None),
+            Subject::Scope(scope) => (Some(scope), None),
+            Subject::Image(key) => (Some(&key.scope), Some(&key.image)),
+        };
+        Self {
+            at: news.at,
+            kind: news.kind.as_str(),
+            account: scope.map(|scope| scope.account.as_str()),
+            region: scope.map(|scope| scope.region.as_str()),
+            image_id: image.map(ImageId::as_str),
+            reason: news.reason.map(|reason| reason.as_str()),
+            message: Text(&news.message),
+        }
+    }
+}

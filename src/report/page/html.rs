@@ -1,0 +1,170 @@
+//! HTML under construction. Markup gets in as literals alone, everything else as text that is escaped on its way, so that
+//! there is nothing to forget.
+
+use std::fmt::{self, Display, Write};
+use std::time::Duration;
+
+use crate::model::Timestamp;
+use crate::words::safe_char;
+
+/// Adds literals as markup and what stands in parentheses as text.
+macro_rules! put {
+    ($html:expr, $($part:tt),+ $(,)?) => { $( put!(@ $html, $part); )+ };
+    (@ $html:expr, $markup:literal) => { $html.markup($markup) };
+    (@ $html:expr, ($text:expr)) => { $html.text(&$text) };
+}
+pub(super) use put;
+
+/// A page under construction. Filled by [`put!`].
+#[derive(Default)]
+pub(super) struct Html(String);
+
+impl Html {
+    /// Adds markup. Only what stands in the program is `'static`.
+    pub(super) fn markup(&mut self, markup: &'static str) {
+        self.0.push_str(markup);
+    }
+
+    /// Adds text, or the value of an attribute between double quotes: what is foreign in it cannot leave its place.
+    pub(super) fn text(&mut self, text: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(Escaped(&mut self.0), "{text}");
+    }
+
+    /// Adds a time: how long ago it was, or how far ahead it is, with the time itself for programs and on hover.
+    pub(super) fn time(&mut self, at: Timestamp, now: Timestamp) {
+        put!(
+            self,
+            "<time datetime=\"",
+            (at.format("%Y-%m-%dT%H:%M:%SZ")),
+            "\" title=\"",
+            (at.format("%Y-%m-%d %H:%M:%S UTC")),
+            "\">",
+            (Relative { at, now }),
+            "</time>"
+        );
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.0
+    }
+}
+
+/// The one place where text becomes HTML.
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars().map(safe_char) {
+            match c {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\'' => self.0.push_str("&#39;"),
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `5 min ago`, `in 3 h`: in one unit, as `page.js` says it, too.
+struct Relative {
+    at: Timestamp,
+    now: Timestamp,
+}
+
+impl Display for Relative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = (self.at - self.now).num_seconds();
+        let length = match seconds.unsigned_abs() {
+            0 => return f.write_str("now"),
+            n @ ..60 => (n, "s"),
+            n @ ..3_600 => (n / 60, "min"),
+            n @ ..172_800 => (n / 3_600, "h"),
+            n => (n / 86_400, "d"),
+        };
+        match seconds {
+            0.. => write!(f, "in {} {}", length.0, length.1),
+            _ => write!(f, "{} {} ago", length.0, length.1),
+        }
+    }
+}
+
+/// `about 2 min`: what is an estimate has no decimals.
+pub(super) struct About(pub(super) Duration);
+
+impl Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() + 1 {
+            n @ ..100 => write!(f, "about {n} s"),
+            n @ ..7_200 => write!(f, "about {} min", n.div_ceil(60)),
+            n => write!(f, "about {} h", n.div_ceil(3_600)),
+        }
+    }
+}
+
+/// `1,204`.
+#[derive(Clone, Copy)]
+pub(super) struct Count(pub(super) usize);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (position, digit) in digits.chars().enumerate() {
+            if position > 0 && (digits.len() - position).is_multiple_of(3) {
+                f.write_char(',')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{TimeDelta, TimeZone, Utc};
+
+    #[test]
+    fn o7_o1_text_cannot_leave_its_place() {
+        let mut html = Html::default();
+        put!(
+            html,
+            "<a title=\"",
+            ("\"' ><\n\u{202e}&"),
+            "\">",
+            (1),
+            "</a>"
+        );
+        assert_eq!(
+            html.finish(),
+            "<a title=\"&quot;&#39; &gt;&lt; \u{fffd}&amp;\">1</a>"
+        );
+    }
+
+    #[test]
+    fn times_and_counts_read_well() {
+        let now = Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap();
+        for (seconds, text) in [
+            (0, "now"),
+            (59, "in 59 s"),
+            (-59, "59 s ago"),
+            (-60, "1 min ago"),
+            (3_600, "in 1 h"),
+            (-172_799, "47 h ago"),
+            (172_800, "in 2 d"),
+        ] {
+            let at = now + TimeDelta::seconds(seconds);
+            assert_eq!(Relative { at, now }.to_string(), text);
+        }
+        let counts = [0, 999, 1_000, 1_234_567].map(|n| Count(n).to_string());
+        assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
+        let about = [0, 90, 240, 9_000].map(|n| About(Duration::from_secs(n)).to_string());
+        assert_eq!(
+            about,
+            ["about 1 s", "about 91 s", "about 5 min", "about 3 h"]
+        );
+    }
+}

@@ -1,0 +1,332 @@
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::html::{Count, Html, put};
+use super::{Page, class, overview, sign};
+use crate::model::{ImageId, ImageKey, Scope, ShareState};
+use crate::report::query::{Query, ScopeText, Show};
+use crate::status::{Condition, ImageStatus, Standing};
+
+/// Rows on a page.
+pub(super) const ROWS_MAX: usize = 200;
+/// Rows of one group where groups are listed side by side, so that a guard that holds 2,000 images hides no other.
+const GROUP_ROWS_MAX: usize = 8;
+/// So few images are shown with all that is known of each.
+const FULL_ROWS_MAX: usize = 5;
+
+/// An image that is asked for.
+struct Row<'a> {
+    scope: &'a Scope,
+    id: &'a ImageId,
+    image: &'a ImageStatus,
+}
+
+impl<'a> Page<'a> {
+    /// The list of images, grouped by what is in their way.
+    pub(super) fn images(&self, html: &mut Html) {
+        let rows = self.rows();
+        let folded = self.show() == Show::Wrong && !self.query.is_narrow();
+        let groups = || rows.chunk_by(same_group);
+        let shown = |group: &[Row<'_>]| match folded {
+            true => group.len().min(GROUP_ROWS_MAX),
+            false => group.len(),
+        };
+        let listed: usize = groups().map(shown).sum();
+        self.heading(html, rows.len());
+        if rows.is_empty() {
+            return self.none(html);
+        }
+        let first = self.query.page.saturating_mul(ROWS_MAX);
+        html.markup("<div class=\"scroll\"><table class=\"cards\"><caption class=\"hidden\">Images, by what is in \
+                     their way</caption><thead><tr><th scope=\"col\">image</th><th scope=\"col\">account / region</th>\
+                     <th scope=\"col\">wanted</th><th scope=\"col\">actual</th><th scope=\"col\">since</th>\
+                     <th scope=\"col\">next try</th><th scope=\"col\">error</th><th scope=\"col\">manifest</th>\
+                     </tr></thead>\n");
+        let (mut skip, mut room) = (first, ROWS_MAX);
+        for group in groups() {
+            let visible = &group[..shown(group)];
+            let from = skip.min(visible.len());
+            skip -= from;
+            let part = &visible[from..visible.len().min(from + room)];
+            if part.is_empty() {
+                continue;
+            }
+            room -= part.len();
+            self.group(html, group, part, from > 0);
+        }
+        html.markup("</table></div>\n");
+        self.pager(html, listed);
+    }
+
+    fn rows(&self) -> Vec<Row<'a>> {
+        let asked = Query {
+            show: Some(self.show()),
+            ..self.query.clone()
+        };
+        let mut rows = Vec::new();
+        for (scope, status, _) in self.scopes() {
+            let text = ScopeText::new(scope);
+            let images = status.images.iter();
+            let picked = images.filter(|(id, image)| asked.picks(&text, id, image));
+            rows.extend(picked.map(|(id, image)| Row { scope, id, image }));
+        }
+        // Stable: within a group, in the order of accounts, regions and ids.
+        rows.sort_by(by_group);
+        rows
+    }
+
+    fn heading(&self, html: &mut Html, count: usize) {
+        let words = match (self.show(), self.query.is_narrow()) {
+            (_, true) => "Found",
+            (Show::Wrong, false) => "Not as desired",
+            (Show::All | Show::Expiring, false) => "All images",
+        };
+        put!(html, "<h2>", (words), ": ", (Count(count)), "</h2>\n");
+    }
+
+    fn none(&self, html: &mut Html) {
+        html.markup(match self.show() {
+            _ if self.query.is_narrow() => {
+                "<p>No image matches. A search looks at ids, blueprints, accounts, regions, reasons, messages, error \
+                 codes, RequestIds and names of files.</p>\n"
+            }
+            Show::Wrong => "<p>= Nothing.</p>\n",
+            Show::All | Show::Expiring => "<p>There are none.</p>\n",
+        });
+    }
+
+    /// Images that have their reason in common, which is said once.
+    fn group(&self, html: &mut Html, group: &[Row<'_>], part: &[Row<'_>], goes_on: bool) {
+        let Some(Row { image, .. }) = group.first() else {
+            return;
+        };
+        put!(
+            html,
+            "<tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"8\"><span class=\"",
+            (class(image.standing())),
+            "\"><span class=\"sign\" aria-hidden=\"true\">",
+            (sign(image.standing(), image.desired)),
+            "</span> ",
+            (image.reason.as_str()),
+            "</span> <span class=\"size\">",
+            (Count(group.len())),
+            (if group.len() == 1 {
+                " image"
+            } else {
+                " images"
+            }),
+            (if goes_on { ", continued" } else { "" }),
+            "</span>"
+        );
+        if image.stalled.holds() {
+            html.markup(match group.len() {
+                1 => " <span class=\"person\">needs a person</span>",
+                _ => " <span class=\"person\">need a person</span>",
+            });
+        }
+        put!(html, "<p class=\"message\">", (message(image)), "</p>");
+        html.markup("</th></tr>\n");
+        let full = self.query.is_narrow() && group.len() <= FULL_ROWS_MAX;
+        for row in part {
+            self.row(html, row);
+            if full {
+                self.conditions(html, row.image);
+            }
+        }
+        if !goes_on && group.len() > part.len() && part.len() == GROUP_ROWS_MAX {
+            let all = self.query.showing(Some(Show::Wrong), Some(image.reason));
+            put!(
+                html,
+                "<tr class=\"more\"><td colspan=\"8\"><a href=\"",
+                (all),
+                "\">all ",
+                (Count(group.len())),
+                " images</a></td></tr>\n"
+            );
+        }
+        html.markup("</tbody>\n");
+    }
+
+    fn row(&self, html: &mut Html, Row { scope, id, image }: &Row<'_>) {
+        html.markup("<tr>");
+        image_cell(html, id, image);
+        scope_cell(html, scope);
+        put!(
+            html,
+            "<td data-label=\"wanted\">",
+            (image.desired.as_str()),
+            " <small>",
+            (image.cause.as_str())
+        );
+        if let Some(until) = image.until {
+            html.markup(", ends ");
+            html.time(until, self.now);
+        }
+        put!(
+            html,
+            "</small></td><td data-label=\"actual\">",
+            (image.actual.map_or("unknown", ShareState::as_str))
+        );
+        if image.is_changed_outside() {
+            html.markup(" <small>changed by somebody else</small>");
+        }
+        html.markup("</td><td data-label=\"since\">");
+        html.time(image.since(), self.now);
+        let trouble = image.trouble.as_deref();
+        match trouble.and_then(|trouble| trouble.next_try) {
+            Some(at) if at > self.now => {
+                html.markup("</td><td data-label=\"next try\">");
+                html.time(at, self.now);
+            }
+            _ if image.standing() == Standing::InSync => html.markup("</td><td class=\"none\">"),
+            _ => html.markup("</td><td data-label=\"next try\"><small>next look</small>"),
+        }
+        match trouble.filter(|t| t.code.is_some() || t.request_id.is_some()) {
+            Some(trouble) => {
+                html.markup("</td><td data-label=\"error\">");
+                overview::reference(html, trouble.code.as_deref(), trouble.request_id.as_deref());
+            }
+            None => html.markup("</td><td class=\"none\">"),
+        }
+        html.markup("</td><td class=\"file\" data-label=\"manifest\">");
+        match &image.source {
+            Some(source) => html.text(source),
+            None => html.markup("no manifest names it"),
+        }
+        html.markup("</td></tr>\n");
+    }
+
+    fn conditions(&self, html: &mut Html, image: &ImageStatus) {
+        html.markup("<tr class=\"more\"><td colspan=\"8\">Conditions: ");
+        let mut condition = |name: &'static str, condition: Condition| {
+            put!(
+                html,
+                (name),
+                " <b>",
+                (condition.status.as_str()),
+                "</b> since "
+            );
+            html.time(condition.since, self.now);
+            html.markup(" · ");
+        };
+        condition("Ready", image.ready);
+        condition("Drifted", image.drifted);
+        condition("Stalled", image.stalled);
+        condition("Eligible", image.eligible);
+        put!(
+            html,
+            "cause <b>",
+            (image.cause.as_str()),
+            "</b></td></tr>\n"
+        );
+    }
+
+    /// Links to the pages beside this one.
+    pub(super) fn pager(&self, html: &mut Html, listed: usize) {
+        let pages = listed.div_ceil(ROWS_MAX);
+        if pages < 2 && self.query.page == 0 {
+            return;
+        }
+        let page = self.query.page;
+        html.markup("<nav class=\"pager\" aria-label=\"Pages\">");
+        if page > 0 {
+            let before = (page - 1).min(pages.saturating_sub(1));
+            put!(
+                html,
+                "<a rel=\"prev\" href=\"",
+                (self.query.on_page(before)),
+                "\">‹ before</a> "
+            );
+        }
+        put!(
+            html,
+            "<span>page ",
+            (Count(page.saturating_add(1))),
+            " of ",
+            (Count(pages.max(1))),
+            "</span>"
+        );
+        if page + 1 < pages {
+            put!(
+                html,
+                " <a rel=\"next\" href=\"",
+                (self.query.on_page(page + 1)),
+                "\">next ›</a>"
+            );
+        }
+        html.markup("</nav>\n");
+    }
+}
+
+/// An image with a link to all that is known of it.
+pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
+    put!(
+        html,
+        "<th scope=\"row\" class=\"image\"><span class=\"",
+        (class(image.standing())),
+        " sign\" aria-hidden=\"true\">",
+        (sign(image.standing(), image.desired)),
+        "</span> <a href=\"",
+        (Query::of_image(id)),
+        "\">",
+        (id),
+        "</a>"
+    );
+    if let Some(blueprint) = &image.blueprint {
+        put!(html, " <small>", (blueprint), "</small>");
+    }
+    html.markup("</th>");
+}
+
+/// A scope with a link to it.
+pub(super) fn scope_cell(html: &mut Html, scope: &Scope) {
+    put!(
+        html,
+        "<td class=\"scope\" data-label=\"account / region\">",
+        (scope.account),
+        " / ",
+        (scope.region),
+        "</td>"
+    );
+}
+
+/// An image of which nothing but the name is known.
+pub(super) fn key_cells(html: &mut Html, key: &ImageKey) {
+    put!(
+        html,
+        "<th scope=\"row\" class=\"image\"><a href=\"",
+        (Query::of_image(&key.image)),
+        "\">",
+        (key.image),
+        "</a></th>"
+    );
+    scope_cell(html, &key.scope);
+}
+
+/// What is in the way, with the remedy.
+fn message(image: &ImageStatus) -> &str {
+    match (&image.trouble, image.standing()) {
+        (Some(trouble), _) => &trouble.message,
+        (None, Standing::Pending) => "a call is ahead",
+        (None, Standing::InSync) => "as desired",
+        (None, _) => "",
+    }
+}
+
+fn same_group(a: &Row<'_>, b: &Row<'_>) -> bool {
+    by_group(a, b) == Ordering::Equal
+}
+
+/// The most urgent first: what needs a person, then by where it stands, then alike by alike.
+fn by_group(a: &Row<'_>, b: &Row<'_>) -> Ordering {
+    let rank = |image: &ImageStatus| {
+        let standing = (!image.stalled.holds(), image.standing());
+        (standing, image.reason, image.desired)
+    };
+    let order = rank(a.image).cmp(&rank(b.image));
+    order.then_with(|| match (&a.image.trouble, &b.image.trouble) {
+        // The same text is mostly the very same.
+        (Some(a), Some(b)) if Arc::ptr_eq(&a.message, &b.message) => Ordering::Equal,
+        _ => message(a.image).cmp(message(b.image)),
+    })
+}

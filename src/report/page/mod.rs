@@ -1,0 +1,221 @@
+//! The status page: the board for a person, on one page of HTML that is whole without JavaScript.
+//!
+//! All of it is text of others: image ids, messages of the API, names of files. It gets into the page through
+//! [`html::Html`] alone, which escapes it. Nothing is allocated for an image that is not shown, but for a reference to it.
+
+mod expiries;
+mod html;
+mod images;
+mod overview;
+mod recent;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use html::{Html, put};
+
+use super::query::{Query, Show};
+use crate::model::{Scope, ShareState, Timestamp};
+use crate::status::{Board, Counts, ScopeStatus, Standing};
+
+/// The page's style sheet.
+pub const PAGE_CSS: &str = include_str!("page.css");
+/// What keeps the page up to date where scripts run.
+pub const PAGE_JS: &str = include_str!("page.js");
+/// The page's icon.
+pub const PAGE_ICON: &str = include_str!("icon.svg");
+
+/// The board as a page, as far as the query asks for it.
+pub fn page(board: &Board, query: &Query, now: Timestamp) -> String {
+    let page = Page::new(board, query, now);
+    let mut html = Html::default();
+    page.head(&mut html);
+    page.verdict(&mut html);
+    page.filters(&mut html);
+    // Who searches wants what was found, and the rest after it.
+    if !query.is_narrow() {
+        page.overview(&mut html);
+    }
+    match page.show() {
+        Show::Expiring => page.expiries(&mut html),
+        Show::Wrong | Show::All => page.images(&mut html),
+    }
+    if query.is_narrow() {
+        page.overview(&mut html);
+    } else {
+        page.recent(&mut html);
+        if page.show() != Show::Expiring {
+            page.next_expiries(&mut html);
+        }
+    }
+    page.foot(&mut html);
+    html.finish()
+}
+
+/// What the parts of the page are made from.
+struct Page<'a> {
+    board: &'a Board,
+    query: &'a Query,
+    now: Timestamp,
+    /// Every scope, counted.
+    counts: BTreeMap<&'a Scope, Counts>,
+    /// All of them together.
+    total: Counts,
+}
+
+impl<'a> Page<'a> {
+    fn new(board: &'a Board, query: &'a Query, now: Timestamp) -> Self {
+        let scopes = board.scopes.iter();
+        let counts: BTreeMap<_, _> = scopes.map(|(s, status)| (s, status.counts())).collect();
+        let mut total = Counts::default();
+        for counts in counts.values() {
+            total += *counts;
+        }
+        Self {
+            board,
+            query,
+            now,
+            counts,
+            total,
+        }
+    }
+
+    /// Which images are listed. Who searches wants to find, whether it is wrong or not.
+    fn show(&self) -> Show {
+        let narrow = self.query.is_narrow();
+        let default = if narrow { Show::All } else { Show::Wrong };
+        self.query.show.unwrap_or(default)
+    }
+
+    /// The scopes that are asked for.
+    fn scopes(&self) -> impl Iterator<Item = (&'a Scope, &'a ScopeStatus, Counts)> {
+        let scopes = self.board.scopes.iter();
+        let asked = scopes.filter(|(scope, _)| self.query.picks_scope(scope));
+        asked.map(|(scope, status)| (scope, status, self.counts[scope]))
+    }
+
+    fn head(&self, html: &mut Html) {
+        let (_, sign, verdict) = self.headline();
+        put!(
+            html,
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+             <meta name=\"color-scheme\" content=\"light dark\"><title>",
+            (sign),
+            " ",
+            (verdict),
+            " · sharekeeper</title><link rel=\"stylesheet\" href=\"page.css\">\
+             <link rel=\"icon\" href=\"icon.svg\" type=\"image/svg+xml\">\
+             <script src=\"page.js\" defer></script></head>\n<body>\
+             <header><a class=\"name\" href=\"?\">sharekeeper</a>\
+             <form role=\"search\"><label for=\"q\">Find images</label>\
+             <input id=\"q\" name=\"q\" type=\"search\" maxlength=\"200\" \
+             placeholder=\"id, blueprint, file, reason, region…\" value=\"",
+            (self.query.search),
+            "\"><button>Find</button></form><span id=\"live\" role=\"status\"></span></header>\n\
+             <main data-version=\"",
+            (self.board.version),
+            "\" data-now=\"",
+            (self.now.format("%Y-%m-%dT%H:%M:%SZ")),
+            "\">\n"
+        );
+    }
+
+    /// Links to the lists, and out of a scope or a search.
+    fn filters(&self, html: &mut Html) {
+        html.markup("<nav aria-label=\"Lists\"><ul class=\"tabs\">");
+        let narrow = self.query.is_narrow();
+        for (show, words) in [
+            (Show::Wrong, "Not as desired"),
+            (Show::All, "All images"),
+            (Show::Expiring, "Expiring"),
+        ] {
+            // The default has no word in its link, so that the address of the page is `/`.
+            let named = (narrow || show != Show::Wrong).then_some(show);
+            put!(
+                html,
+                "<li><a href=\"",
+                (self.query.showing(named, self.query.reason)),
+                "\""
+            );
+            if self.show() == show {
+                html.markup(" aria-current=\"page\"");
+            }
+            put!(html, ">", (words), "</a></li>");
+        }
+        html.markup("</ul>");
+        self.narrowed(html);
+        html.markup("</nav>\n");
+    }
+
+    fn narrowed(&self, html: &mut Html) {
+        let Query {
+            account,
+            region,
+            image,
+            reason,
+            search,
+            ..
+        } = self.query;
+        let parts = [
+            account
+                .as_ref()
+                .map(|account| ("account", account.as_str())),
+            region.map(|region| ("region", region.as_str())),
+            image.as_ref().map(|image| ("image", image.as_str())),
+            reason.map(|reason| ("reason", reason.as_str())),
+            Some(("search", search.as_str())).filter(|(_, text)| !text.is_empty()),
+        ];
+        if parts.iter().all(Option::is_none) {
+            return;
+        }
+        html.markup("<p class=\"narrowed\">Narrowed to");
+        for (what, value) in parts.into_iter().flatten() {
+            put!(html, " ", (what), " <b>", (value), "</b>");
+        }
+        html.markup(" · <a href=\"?\">show everything</a></p>");
+    }
+
+    fn foot(&self, html: &mut Html) {
+        put!(
+            html,
+            "<footer><p>As of <time datetime=\"",
+            (self.now.format("%Y-%m-%dT%H:%M:%SZ")),
+            "\" data-fixed>",
+            (self.now.format("%Y-%m-%d %H:%M:%S UTC")),
+            "</time>. Running since ",
+        );
+        html.time(self.board.started, self.now);
+        put!(
+            html,
+            " · sharekeeper ",
+            (env!("CARGO_PKG_VERSION")),
+            " · <a href=\"status.json",
+            (self.query.on_page(0)),
+            "\">JSON</a> · <a href=\"metrics\">metrics</a></p></footer>\n</main></body></html>\n"
+        );
+    }
+}
+
+/// The sign of where an image stands, as in plans, so that nothing hangs on colour.
+fn sign(standing: Standing, desired: ShareState) -> &'static str {
+    match (standing, desired) {
+        (Standing::Blocked, _) => "!",
+        (Standing::Withheld, _) => "~",
+        (Standing::Unknown, _) => "?",
+        (Standing::Waiting, _) => "…",
+        (Standing::Pending, ShareState::Shared) => "+",
+        (Standing::Pending, ShareState::Unshared) => "-",
+        (Standing::InSync, _) => "=",
+    }
+}
+
+/// Its class.
+fn class(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Blocked => "bad",
+        Standing::Withheld | Standing::Unknown => "warn",
+        Standing::Waiting | Standing::Pending => "busy",
+        Standing::InSync => "good",
+    }
+}

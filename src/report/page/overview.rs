@@ -1,0 +1,153 @@
+use super::Page;
+use super::html::{About, Count, Html, put};
+use crate::model::Scope;
+use crate::plan::View;
+use crate::status::{Activity, Counts, ScopeStatus};
+
+/// What is counted of each scope, in the order of the columns.
+pub(super) fn columns(counts: &Counts) -> [(&'static str, usize); 7] {
+    [
+        ("in sync", counts.in_sync),
+        ("drifted", counts.drifted),
+        ("pending", counts.pending),
+        ("blocked", counts.blocked),
+        ("withheld", counts.withheld),
+        ("waiting", counts.waiting),
+        ("unknown", counts.unknown),
+    ]
+}
+
+impl Page<'_> {
+    /// One row for each account and region.
+    pub(super) fn overview(&self, html: &mut Html) {
+        html.markup(
+            "<div class=\"scroll\"><table class=\"cards\"><caption>Accounts and regions \
+             <small>Drifted: seen in another state than desired, and counted in one of the next columns, too.\
+             </small></caption><thead><tr><th scope=\"col\">Account / region</th>",
+        );
+        for (label, _) in columns(&self.total) {
+            put!(html, "<th scope=\"col\" class=\"n\">", (label), "</th>");
+        }
+        html.markup(
+            "<th scope=\"col\">last seen</th><th scope=\"col\">next look</th>\
+             <th scope=\"col\">activity</th></tr></thead><tbody>\n",
+        );
+        let (mut sum, mut rows) = (Counts::default(), 0);
+        for (scope, status, counts) in self.scopes() {
+            self.scope(html, scope, status, &counts);
+            sum += counts;
+            rows += 1;
+        }
+        if rows == 0 {
+            html.markup("<tr><td colspan=\"11\">None.</td></tr>");
+        }
+        html.markup("</tbody>");
+        if rows > 1 {
+            html.markup("<tfoot><tr><th scope=\"row\">All of these</th>");
+            numbers(html, &sum);
+            html.markup("<td class=\"none\" colspan=\"3\"></td></tr></tfoot>");
+        }
+        html.markup("</table></div>\n");
+    }
+
+    fn scope(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus, counts: &Counts) {
+        put!(
+            html,
+            "<tr><th scope=\"row\" class=\"scope\"><a href=\"",
+            (self.query.within(Some(scope))),
+            "\">",
+            (scope.account),
+            " / ",
+            (scope.region),
+            "</a></th>"
+        );
+        numbers(html, counts);
+        html.markup("<td data-label=\"last seen\">");
+        if matches!(status.view, Some(View::Unseen(_) | View::Blind(_))) {
+            html.markup("<span class=\"bad\">! not seen</span>, last ");
+        }
+        match status.seen_at {
+            Some(at) => html.time(at, self.now),
+            None => html.markup("never"),
+        }
+        html.markup("</td><td data-label=\"next look\">");
+        match &status.activity {
+            Activity::Resting { next } if *next > self.now => html.time(*next, self.now),
+            Activity::Resting { .. } | Activity::New => html.markup("due"),
+            Activity::Passing { .. } => html.markup("under way"),
+            Activity::Held { .. } => html.markup("none"),
+        }
+        html.markup("</td><td data-label=\"activity\">");
+        self.activity(html, scope, status);
+        html.markup("</td></tr>\n");
+    }
+
+    fn activity(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus) {
+        match &status.activity {
+            Activity::New => html.markup("waits for its first look"),
+            Activity::Resting { .. } => html.markup("resting"),
+            Activity::Held { .. } => html.markup("<span class=\"bad\">! given up</span>"),
+            Activity::Passing { since, done } => {
+                html.markup("working since ");
+                html.time(*since, self.now);
+                if *done > 0 {
+                    let writes = if *done == 1 { " write" } else { " writes" };
+                    put!(html, ", ", (done), (writes), " answered");
+                }
+            }
+        }
+        let pending = |scope: &Scope| self.counts.get(scope).map_or(0, |counts| counts.pending);
+        if let Some(eta) = self.board.eta(scope, pending) {
+            put!(html, "; pending takes ", (About(eta)));
+        }
+        let Some(lane) = status.lane.as_ref() else {
+            return;
+        };
+        if pending(scope) > 0 {
+            put!(
+                html,
+                " <small>at ",
+                (format_args!("{:.0}", lane.per_second)),
+                " writes a second through ",
+                (lane.host),
+                "</small>"
+            );
+        }
+    }
+}
+
+fn numbers(html: &mut Html, counts: &Counts) {
+    for (label, count) in columns(counts) {
+        let class = match (label, count) {
+            (_, 0) => "n zero",
+            ("blocked", _) => "n bad",
+            ("drifted" | "withheld" | "unknown", _) => "n warn",
+            _ => "n",
+        };
+        put!(
+            html,
+            "<td class=\"",
+            (class),
+            "\" data-label=\"",
+            (label),
+            "\">",
+            (Count(count)),
+            "</td>"
+        );
+    }
+}
+
+/// What the vendor's support asks for.
+pub(super) fn reference(html: &mut Html, code: Option<&str>, request_id: Option<&str>) {
+    if let Some(code) = code {
+        put!(html, "<code>", (code), "</code>");
+    }
+    if let Some(id) = request_id {
+        put!(
+            html,
+            " <span class=\"id\">RequestId <code>",
+            (id),
+            "</code></span>"
+        );
+    }
+}

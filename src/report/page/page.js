@@ -1,0 +1,102 @@
+"use strict";
+// Keeps the page up to date: whenever the board changes, the same page is fetched again and takes the place of the old
+// one. Nothing hangs on it; without it, the page is the same after a reload.
+(() => {
+  const live = document.getElementById("live");
+  const QUIET_MS = 45000; // longer than this without an event, it asks by itself: a dead connection makes no sound
+  const RETRY_MS = 5000;
+  let skew = 0; // what the server's clock is ahead of ours
+  let fresh = Date.now(); // when the server was last heard of
+  let busy = false, again = false, lost = false;
+  const main = () => document.querySelector("main");
+
+  function mark(well) {
+    lost = !well;
+    if (well) fresh = Date.now();
+    const words = well ? "● live" : "○ not connected; shown as of " + new Date(fresh).toLocaleTimeString();
+    live.className = well ? "good" : "bad";
+    if (live.textContent !== words) live.textContent = words;
+  }
+
+  function relative(at) {
+    const s = Math.trunc((at - Date.now() - skew) / 1000), n = Math.abs(s);
+    if (!n) return "now";
+    const length = n < 60 ? n + " s" : n < 3600 ? Math.floor(n / 60) + " min"
+      : n < 172800 ? Math.floor(n / 3600) + " h" : Math.floor(n / 86400) + " d";
+    return s < 0 ? length + " ago" : "in " + length;
+  }
+
+  function tick() {
+    for (const time of document.querySelectorAll("main time:not([data-fixed])")) {
+      const words = relative(Date.parse(time.dateTime));
+      if (time.textContent !== words) time.textContent = words;
+    }
+  }
+
+  // Who marks a RequestId to copy it keeps it.
+  function marking() {
+    const marked = getSelection();
+    return !marked.isCollapsed && main().contains(marked.anchorNode);
+  }
+
+  function swap(page) {
+    const old = main(), next = page.querySelector("main");
+    if (!next) throw new Error("no page");
+    const at = [scrollX, scrollY], focus = document.activeElement;
+    for (const open of old.querySelectorAll("details[open]")) {
+      const same = page.getElementById(open.id);
+      if (same) same.open = true;
+    }
+    // The focus is on a link or on what opens a list; the same of the new page takes it over.
+    const inside = old.contains(focus), link = inside && focus.getAttribute("href");
+    const alike = (all) => [...all.querySelectorAll("a")].filter((a) => a.getAttribute("href") === link);
+    const place = alike(old).indexOf(focus), opened = inside && focus.closest("details");
+    const scrolled = [...old.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
+    document.title = page.title;
+    old.replaceWith(next);
+    next.querySelectorAll(".scroll").forEach((one, i) => { one.scrollLeft = scrolled[i] || 0; });
+    const target = alike(next)[place] || (opened && next.querySelector("#" + opened.id + " summary"));
+    if (target) target.focus({ preventScroll: true });
+    scrollTo(at[0], at[1]);
+    sync();
+  }
+
+  function sync() {
+    skew = Date.parse(main().dataset.now) - Date.now();
+    tick();
+  }
+
+  async function refresh() {
+    if (busy) { again = true; return; }
+    if (marking()) { setTimeout(refresh, RETRY_MS); return; }
+    busy = true;
+    try {
+      const reply = await fetch(location.href, { cache: "no-store" });
+      if (!reply.ok) throw new Error(reply.status);
+      swap(new DOMParser().parseFromString(await reply.text(), "text/html"));
+      mark(true);
+    } catch {
+      mark(false);
+    }
+    busy = false;
+    if (again) { again = false; refresh(); }
+  }
+
+  function connect() {
+    const events = new EventSource("events");
+    events.onopen = () => { if (lost) refresh(); else mark(true); };
+    events.addEventListener("changed", (event) => {
+      mark(true);
+      if (event.data !== main().dataset.version) refresh();
+    });
+    events.onerror = () => {
+      mark(false);
+      if (events.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
+    };
+  }
+
+  sync();
+  setInterval(tick, 1000);
+  setInterval(() => { if (Date.now() - fresh > QUIET_MS) refresh(); }, RETRY_MS);
+  connect();
+})();

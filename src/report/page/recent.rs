@@ -1,0 +1,158 @@
+use super::Page;
+use super::html::{Count, Html, put};
+use super::images::{key_cells, scope_cell};
+use super::overview::reference;
+use crate::history::Answer;
+use crate::model::Permission;
+use crate::report::board::{picks_key, picks_subject};
+use crate::status::{Change, Subject, Transition};
+
+/// Rows that are shown without opening the rest.
+const FIRST_ROWS: usize = 10;
+
+impl Page<'_> {
+    /// What happened, and what was written.
+    pub(super) fn recent(&self, html: &mut Html) {
+        let transitions = self.board.transitions.iter().rev();
+        let transitions: Vec<_> = transitions
+            .filter(|news| picks_subject(self.query, &news.subject))
+            .collect();
+        html.markup("<h2>What happened</h2>\n");
+        self.folded(html, &transitions, "events", Self::transitions);
+        let changes = self.board.changes.iter().rev();
+        let changes: Vec<_> = changes
+            .filter(|change| picks_key(self.query, &change.key))
+            .collect();
+        html.markup("<h2>Last changes</h2>\n");
+        self.folded(html, &changes, "changes", Self::changes);
+    }
+
+    /// The first few, and the rest for who opens it.
+    fn folded<T>(
+        &self,
+        html: &mut Html,
+        items: &[&T],
+        name: &'static str,
+        table: impl Fn(&Self, &mut Html, &[&T]),
+    ) {
+        if items.is_empty() {
+            return html.markup("<p>Nothing since the process began.</p>\n");
+        }
+        let (first, rest) = items.split_at(items.len().min(FIRST_ROWS));
+        table(self, html, first);
+        if !rest.is_empty() {
+            put!(
+                html,
+                "<details id=\"older-",
+                (name),
+                "\"><summary>",
+                (Count(rest.len())),
+                " older</summary>"
+            );
+            table(self, html, rest);
+            html.markup("</details>\n");
+        }
+    }
+
+    fn transitions(&self, html: &mut Html, transitions: &[&Transition]) {
+        html.markup(
+            "<div class=\"scroll\"><table class=\"cards\"><caption class=\"hidden\">What happened, the newest \
+             first</caption><thead><tr><th scope=\"col\">what</th><th scope=\"col\">of</th>\
+             <th scope=\"col\">account / region</th><th scope=\"col\">when</th><th scope=\"col\">why</th>\
+             </tr></thead><tbody>\n",
+        );
+        for news in transitions {
+            let (class, sign) = if news.kind.is_good() {
+                ("good", "=")
+            } else {
+                ("bad", "!")
+            };
+            put!(
+                html,
+                "<tr><td data-label=\"what\"><span class=\"",
+                (class),
+                "\">",
+                (sign),
+                " ",
+                (news.kind.as_str().replace('_', " ")),
+                "</span></td>"
+            );
+            match &news.subject {
+                Subject::Image(key) => key_cells(html, key),
+                Subject::Scope(scope) => {
+                    html.markup("<th scope=\"row\">the scope</th>");
+                    scope_cell(html, scope);
+                }
+                Subject::Manifests => {
+                    html.markup("<th scope=\"row\">the manifests</th><td class=\"none\"></td>");
+                }
+            }
+            html.markup("<td data-label=\"when\">");
+            html.time(news.at, self.now);
+            put!(
+                html,
+                "</td><td class=\"long\" data-label=\"why\">",
+                (news.message),
+                "</td></tr>\n"
+            );
+        }
+        html.markup("</tbody></table></div>\n");
+    }
+
+    fn changes(&self, html: &mut Html, changes: &[&Change]) {
+        html.markup(
+            "<div class=\"scroll\"><table class=\"cards\"><caption class=\"hidden\">Writes that were answered, the \
+             newest first</caption><thead><tr><th scope=\"col\">call</th><th scope=\"col\">image</th>\
+             <th scope=\"col\">account / region</th><th scope=\"col\">when</th><th scope=\"col\">result</th>\
+             <th scope=\"col\">answer</th><th scope=\"col\">manifest</th></tr></thead><tbody>\n",
+        );
+        for change in changes {
+            self.change(html, change);
+        }
+        html.markup("</tbody></table></div>\n");
+    }
+
+    fn change(&self, html: &mut Html, change: &Change) {
+        put!(
+            html,
+            "<tr><td data-label=\"call\">",
+            (match change.permission {
+                Permission::Share => "+ share",
+                Permission::Cancel => "- cancel",
+            }),
+            " <small>",
+            (change.cause.as_str()),
+            "</small></td>"
+        );
+        key_cells(html, &change.key);
+        html.markup("<td data-label=\"when\">");
+        html.time(change.at, self.now);
+        let (class, sign, words) = match change.result {
+            Answer::Applied => ("good", "=", "applied"),
+            Answer::AlreadyShared => ("good", "=", "was shared already"),
+            Answer::Rejected => ("bad", "!", "rejected"),
+            Answer::Unknown => ("warn", "?", "unknown: it is looked at again"),
+            Answer::NotSent => ("warn", "~", "not sent"),
+        };
+        put!(
+            html,
+            "</td><td data-label=\"result\"><span class=\"",
+            (class),
+            "\">",
+            (sign),
+            " ",
+            (words),
+            "</span></td><td class=\"long\" data-label=\"answer\">"
+        );
+        if let Some(message) = &change.message {
+            put!(html, (message), " ");
+        }
+        reference(html, change.code.as_deref(), change.request_id.as_deref());
+        html.markup("</td><td class=\"file\" data-label=\"manifest\">");
+        match &change.source {
+            Some(source) => html.text(source),
+            None => html.markup("no manifest names it"),
+        }
+        html.markup("</td></tr>\n");
+    }
+}

@@ -1,0 +1,318 @@
+//! What of the board is asked for: the query of a URL, read and written.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use crate::model::{AccountName, ImageId, Region, Scope};
+use crate::status::{ImageStatus, Reason, Truth};
+use crate::words;
+
+/// Longest text that is searched for; more is cut off.
+const SEARCH_CHARS_MAX: usize = 200;
+/// Words of a search that are looked at. Each costs a look at every image.
+const SEARCH_WORDS_MAX: usize = 8;
+
+/// What of the board is asked for, by page and document alike. The default is all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Scopes of this account only.
+    pub account: Option<AccountName>,
+    /// Scopes of this region only.
+    pub region: Option<Region>,
+    /// This image only.
+    pub image: Option<ImageId>,
+    /// Images that stand so only.
+    pub reason: Option<Reason>,
+    /// Which images.
+    pub show: Option<Show>,
+    /// Images in which each of its words is found.
+    pub search: String,
+    /// Page of the list of images, from 0.
+    pub page: usize,
+}
+
+/// Which images are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// Those that are not as desired.
+    Wrong,
+    /// All of them.
+    All,
+    /// Those whose share ends by itself.
+    Expiring,
+}
+
+/// A query that asks for what there cannot be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` cannot be `{value}`: {remedy}")]
+pub struct QueryError {
+    name: &'static str,
+    value: String,
+    remedy: &'static str,
+}
+
+impl Show {
+    /// The word in a URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wrong => "wrong",
+            Self::All => "all",
+            Self::Expiring => "expiring",
+        }
+    }
+}
+
+impl Query {
+    /// Reads what follows the `?` of a URL. Names that are not known are somebody else's, and ignored; so is an empty
+    /// value, which a form sends for a field that was left alone.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let mut query = Self::default();
+        for pair in text.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = decoded(value);
+            if !value.is_empty() {
+                query.set(&decoded(name), &value)?;
+            }
+        }
+        Ok(query)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), QueryError> {
+        let wrong = |name, remedy| QueryError {
+            name,
+            value: words::brief(value),
+            remedy,
+        };
+        match name {
+            "account" => {
+                let account = AccountName::new(value);
+                self.account =
+                    Some(account.ok_or_else(|| wrong("account", "give an account's name"))?);
+            }
+            "region" => {
+                let remedy = "give a region that supports image sharing, such as ap-singapore";
+                self.region = Some(Region::new(value).map_err(|_| wrong("region", remedy))?);
+            }
+            "image" => {
+                let remedy = "give an image id, such as img-6pb6lrmy";
+                self.image = Some(ImageId::new(value).map_err(|_| wrong("image", remedy))?);
+            }
+            "reason" => {
+                let remedy = "give a reason that an image has, such as NotEligible";
+                let known = Reason::ALL.iter().find(|reason| reason.as_str() == value);
+                self.reason = Some(*known.ok_or_else(|| wrong("reason", remedy))?);
+            }
+            "only" if value == Show::Wrong.as_str() => self.show = Some(Show::Wrong),
+            "only" => return Err(wrong("only", "give wrong, or leave it out")),
+            "show" => {
+                let known = [Show::Wrong, Show::All, Show::Expiring];
+                let show = known.into_iter().find(|show| show.as_str() == value);
+                self.show = Some(show.ok_or_else(|| wrong("show", "give wrong, all or expiring"))?);
+            }
+            "page" => {
+                let page = value.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+                self.page = page.ok_or_else(|| wrong("page", "give a number from 1"))?;
+            }
+            "q" => self.search = value.chars().take(SEARCH_CHARS_MAX).collect(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether anything of the scope is asked for.
+    pub(super) fn picks_scope(&self, scope: &Scope) -> bool {
+        let account = self.account.as_ref().is_none_or(|a| *a == scope.account);
+        account && self.region.is_none_or(|region| region == scope.region)
+    }
+
+    /// Whether the image is asked for, in a scope that is. Allocates nothing.
+    pub(super) fn picks(&self, scope: &ScopeText, id: &ImageId, image: &ImageStatus) -> bool {
+        self.image.as_ref().is_none_or(|asked| asked == id)
+            && self.reason.is_none_or(|reason| reason == image.reason)
+            && match self.show {
+                Some(Show::Wrong) => image.ready.status != Truth::True,
+                Some(Show::Expiring) => image.until.is_some(),
+                Some(Show::All) | None => true,
+            }
+            && self.words().all(|word| found(word, scope, id, image))
+    }
+
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.search.split_whitespace().take(SEARCH_WORDS_MAX)
+    }
+
+    /// Whether only a part of the images is asked for.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.image.is_some() || self.reason.is_some() || !self.search.is_empty()
+    }
+
+    /// The same with other scopes.
+    pub(super) fn within(&self, scope: Option<&Scope>) -> Self {
+        Self {
+            account: scope.map(|scope| scope.account.clone()),
+            region: scope.map(|scope| scope.region),
+            page: 0,
+            ..self.clone()
+        }
+    }
+
+    /// The same with other images.
+    pub(super) fn showing(&self, show: Option<Show>, reason: Option<Reason>) -> Self {
+        Self {
+            show,
+            reason,
+            page: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Another page of the same.
+    pub(super) fn on_page(&self, page: usize) -> Self {
+        Self {
+            page,
+            ..self.clone()
+        }
+    }
+
+    /// All that is known of an image, wherever it is.
+    pub(super) fn of_image(id: &ImageId) -> Self {
+        Self {
+            image: Some(id.clone()),
+            ..Self::default()
+        }
+    }
+}
+
+/// As a link that begins with `?`, so that it stays where it is, whatever is in front of the port.
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let page = (self.page > 0).then(|| (self.page + 1).to_string());
+        let pairs = [
+            ("account", self.account.as_ref().map(AccountName::as_str)),
+            ("region", self.region.map(Region::as_str)),
+            ("image", self.image.as_ref().map(ImageId::as_str)),
+            ("reason", self.reason.map(Reason::as_str)),
+            ("show", self.show.map(Show::as_str)),
+            ("q", Some(&*self.search).filter(|text| !text.is_empty())),
+            ("page", page.as_deref()),
+        ];
+        f.write_char('?')?;
+        let given = pairs.into_iter().filter_map(|(n, v)| Some((n, v?)));
+        for (position, (name, value)) in given.enumerate() {
+            let and = if position > 0 { "&" } else { "" };
+            write!(f, "{and}{name}=")?;
+            encode(f, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// A scope's text, made once for all its images.
+pub(super) struct ScopeText(String);
+
+impl ScopeText {
+    pub(super) fn new(scope: &Scope) -> Self {
+        Self(scope.to_string())
+    }
+}
+
+fn found(word: &str, scope: &ScopeText, id: &ImageId, image: &ImageStatus) -> bool {
+    let trouble = image.trouble.as_deref();
+    let texts = [
+        Some(id.as_str()),
+        Some(scope.0.as_str()),
+        Some(image.reason.as_str()),
+        image.blueprint.as_deref(),
+        image.source.as_ref().map(|source| &*source.file),
+        trouble.and_then(|trouble| trouble.code.as_deref()),
+        trouble.and_then(|trouble| trouble.request_id.as_deref()),
+        trouble.map(|trouble| &*trouble.message),
+    ];
+    texts.into_iter().flatten().any(|text| holds(text, word))
+}
+
+/// Whether `text` holds `word`, upper or lower case.
+fn holds(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    text.windows(word.len())
+        .any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// Percent-decoded, as forms encode. What is no escape stays as it is.
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = after.get(..2).and_then(|hex| hex::decode(hex).ok());
+        match (first, hex.as_deref()) {
+            (b'%', Some([byte])) => {
+                bytes.push(*byte);
+                rest = &after[2..];
+                continue;
+            }
+            (b'+', _) => bytes.push(b' '),
+            (byte, _) => bytes.push(*byte),
+        }
+        rest = after;
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn encode(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                f.write_char(char::from(byte))?;
+            }
+            _ => write!(f, "%{byte:02X}")?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_reads_what_it_has_written() {
+        let text = "?account=prod&region=ap-tokyo&image=img-a&reason=NotEligible&show=all&q=a%20%3C%26%25%C3%A9%2B&page=3";
+        let query = Query::parse(&text[1..]).unwrap();
+        assert_eq!(query.search, "a <&%é+");
+        assert_eq!(query.page, 2);
+        assert_eq!(query.to_string(), text);
+        assert_eq!(Query::default().to_string(), "?");
+    }
+
+    #[test]
+    fn what_is_not_known_is_ignored_and_what_cannot_be_is_an_error() {
+        assert_eq!(
+            Query::parse("utm=x&q=&region=&&=&%zz=%"),
+            Ok(Query::default())
+        );
+        assert_eq!(Query::parse("q=100%25+%").unwrap().search, "100% %");
+        for bad in [
+            "region=mars",
+            "account=%00",
+            "image=img-",
+            "reason=x",
+            "show=x",
+            "only=good",
+            "page=0",
+        ] {
+            let error = Query::parse(bad).unwrap_err().to_string();
+            assert!(error.contains("give "), "{bad}: {error}");
+        }
+        assert!(Query::parse("only=wrong").unwrap().show == Some(Show::Wrong));
+        assert_eq!(
+            Query::parse(&format!("q={}", "x".repeat(9_999)))
+                .unwrap()
+                .search
+                .len(),
+            SEARCH_CHARS_MAX
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! One connection, and how long it may last.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use super::slots::Slots;
+use super::{Settings, Show, answer, events};
+use crate::host::Clock;
+
+/// A request's headers come within this time, and on a connection that is kept, the next request.
+pub(super) const HEADERS_WITHIN: Duration = Duration::from_secs(5);
+/// Request line and headers together.
+const HEADER_BYTES_MAX: usize = 8 * 1024;
+/// A connection begins no other request after this time.
+pub(super) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
+/// What is under way then has so long to be read.
+pub(super) const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// What all connections have in common.
+pub(super) struct Shared<S> {
+    pub(super) settings: Settings,
+    pub(super) show: Rc<S>,
+    pub(super) event_streams: Slots,
+    pub(super) documents: Slots,
+}
+
+impl<S> Shared<S> {
+    pub(super) fn new(settings: Settings, show: Rc<S>) -> Self {
+        Self {
+            settings,
+            show,
+            event_streams: Slots::new(events::STREAMS_MAX),
+            documents: Slots::new(answer::DOCUMENTS_MAX),
+        }
+    }
+}
+
+/// What one connection is known by.
+pub(super) struct Caller {
+    /// The address that was called.
+    pub(super) local: IpAddr,
+    /// It is given events, which lasts.
+    pub(super) streams: Cell<bool>,
+}
+
+pub(super) async fn serve<S: Show + 'static>(stream: TcpStream, shared: Rc<Shared<S>>) {
+    // Without it, the second half of a small reply waits for the client's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    let caller = Rc::new(Caller {
+        local: local.ip(),
+        streams: Cell::new(false),
+    });
+    let service = service_fn(|request| {
+        let response = answer::respond(&request, &caller, &shared);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let mut connection = pin!(
+        Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_WITHIN)
+            .max_buf_size(HEADER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    // A connection that ends badly is the client's affair.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = aged(&shared, &caller) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let clock = shared.show.clock();
+    tokio::select! {
+        _ = connection => {}
+        () = clock.sleep_until(clock.moment() + LAST_ANSWER_WITHIN) => {}
+    }
+}
+
+/// Returns when the connection has lasted long enough.
+async fn aged<S: Show>(shared: &Shared<S>, caller: &Caller) {
+    let clock = shared.show.clock();
+    let began = clock.moment();
+    clock.sleep_until(began + CONNECTION_AGE_MAX).await;
+    if caller.streams.get() {
+        clock.sleep_until(began + events::STREAM_AGE_MAX).await;
+    }
+}

@@ -1,0 +1,438 @@
+//! Boards to show: made by the same plans and answers as the daemon's, and served with a wall clock that stands still.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "shared by test crates that have no public interface, and of which each uses a part"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use chrono::{TimeDelta, TimeZone, Utc};
+use sharekeeper::desired::Source;
+use sharekeeper::history::Answer;
+use sharekeeper::host::{Clock, SystemClock};
+use sharekeeper::inventory::Loss;
+use sharekeeper::memory::{Problem, Unmet};
+use sharekeeper::model::{
+    AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, ShareState, Timestamp,
+};
+use sharekeeper::observed::Unseen;
+use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
+use sharekeeper::serve::{Health, Show};
+use sharekeeper::status::{Activity, Board, Change, Lane, ManifestsStatus, PassResult};
+use tokio::sync::Notify;
+
+/// So many seconds after the hour at which all boards begin.
+pub fn at(seconds: i64) -> Timestamp {
+    Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap() + TimeDelta::seconds(seconds)
+}
+
+/// When boards are looked at.
+pub fn now() -> Timestamp {
+    at(600)
+}
+
+pub fn scope(account: &str, region: &str) -> Scope {
+    Scope {
+        account: AccountName::new(account).expect("an account"),
+        region: Region::new(region).expect("a region"),
+    }
+}
+
+pub fn id(n: usize) -> ImageId {
+    ImageId::new(&format!("img-{n:08}")).expect("an id")
+}
+
+pub fn key(scope: &Scope, n: usize) -> ImageKey {
+    ImageKey {
+        scope: scope.clone(),
+        image: id(n),
+    }
+}
+
+pub fn source(file: &str, line: u32) -> Source {
+    Source {
+        file: file.into(),
+        line,
+    }
+}
+
+/// A decision about an image that a manifest wants shared.
+pub fn decision(verdict: Verdict) -> Decision {
+    Decision {
+        desired: ShareState::Shared,
+        cause: Cause::Declared,
+        source: Some(source("manifests/golden.yaml", 10)),
+        actual: match verdict {
+            Verdict::InSync => Actual::Shared(Some("lhbp-1a2b3c4d".into())),
+            Verdict::Unseen(_) => Actual::Unknown,
+            _ => Actual::Unshared,
+        },
+        until: None,
+        verdict,
+    }
+}
+
+/// A decision about an image that is to be cancelled.
+pub fn cancel(cause: Cause, verdict: Verdict) -> Decision {
+    Decision {
+        desired: ShareState::Unshared,
+        cause,
+        source: (cause != Cause::Pruned).then(|| source("manifests/old/partners.yaml", 7)),
+        actual: Actual::Shared(Some("lhbp-9z8y7x6w".into())),
+        ..decision(verdict)
+    }
+}
+
+pub fn problem(message: &str, code: Option<&str>, unmet: Option<Unmet>) -> Problem {
+    Problem {
+        message: message.into(),
+        code: code.map(Into::into),
+        request_id: code.map(|_| "0c8d6f0e-4f6c-4b0e-9d0e-52a7b0c1d2e3".into()),
+        unmet,
+    }
+}
+
+pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decision)>) -> Plan {
+    Plan {
+        scope: scope.clone(),
+        view: View::Seen,
+        unpruned: false,
+        decisions: decisions.into_iter().collect(),
+        unmanaged: Unmanaged::default(),
+        loss: None,
+        turns_at: None,
+    }
+}
+
+/// A board with manifests, and nothing else yet.
+pub fn empty() -> Board {
+    let mut board = Board::new(at(0), false);
+    let manifests = ManifestsStatus {
+        origin: "https://git.example.com/platform/images.git, main".into(),
+        commit: Some("3f786850e387550fdab836ed7e6dc881de23001b".into()),
+        loaded_at: Some(at(30)),
+        images: 3,
+        ..ManifestsStatus::default()
+    };
+    board.manifests(manifests, at(30));
+    board
+}
+
+/// Adds a pass that ended.
+pub fn pass(board: &mut Board, plan: &Plan, result: PassResult) {
+    board.pass_began(&plan.scope, at(500));
+    board.planned(plan, at(510));
+    let rest = Activity::Resting { next: at(800) };
+    let took = Duration::from_secs(2);
+    board.pass_ended(&plan.scope, result, took, rest, at(512));
+}
+
+/// Everything is as desired.
+pub fn good() -> Board {
+    let mut board = empty();
+    for (account, region, images) in [
+        ("default", "ap-singapore", 700),
+        ("default", "eu-frankfurt", 400),
+        ("prod", "ap-singapore", 104),
+    ] {
+        let images = (0..images).map(|n| {
+            let mut decision = decision(Verdict::InSync);
+            decision.until = (n % 50 == 7).then(|| at(3_600 * (n as i64 + 1)));
+            (id(n), decision)
+        });
+        let plan = plan(&scope(account, region), images);
+        pass(&mut board, &plan, PassResult::Synced);
+    }
+    board.manifests.images = 1_204;
+    for n in 0..13 {
+        board.answered(change(n, Answer::Applied));
+    }
+    board
+}
+
+pub fn change(n: usize, result: Answer) -> Change {
+    let failed = result == Answer::Rejected;
+    Change {
+        at: at(400 + n as i64),
+        key: key(&scope("default", "ap-singapore"), n),
+        permission: if n.is_multiple_of(3) {
+            Permission::Cancel
+        } else {
+            Permission::Share
+        },
+        cause: Cause::Declared,
+        result,
+        code: failed.then(|| "ResourceInUse.ImageInUse".into()),
+        message: failed.then(|| "instances use the image; terminate them first".into()),
+        request_id: Some("9a1b2c3d-0000-4000-8000-52a7b0c1d2e3".into()),
+        source: Some(source("manifests/golden.yaml", 10)),
+    }
+}
+
+/// Some of everything that can go wrong.
+pub fn bad() -> Board {
+    let mut board = good();
+    mixed(&mut board);
+    guarded(&mut board);
+    dark(&mut board);
+    board.answered(change(30, Answer::Rejected));
+    board.answered(change(31, Answer::Unknown));
+    let manifests = ManifestsStatus {
+        problems: vec![
+            "manifests/golden.yaml:14:9: `CANEL` is no state; did you mean `unshared`?".into(),
+            "manifests/partners.yaml:3:1: unknown field `regoin`; did you mean `region`?".into(),
+        ],
+        broken_since: Some(at(540)),
+        ..board.manifests.clone()
+    };
+    board.manifests(manifests, at(540));
+    board
+}
+
+/// One scope with an image of each kind.
+fn mixed(board: &mut Board) {
+    let place = scope("default", "ap-singapore");
+    let not_eligible = problem(
+        "full-instance images cannot be shared; make a system-disk image",
+        Some("UnsupportedOperation.ImageUnableToShare"),
+        Some(Unmet::Never),
+    );
+    let in_use = problem(
+        "instances use the image; terminate them, or leave it shared",
+        Some("ResourceInUse.ImageInUse"),
+        None,
+    );
+    let occupied = problem(
+        "another operation holds the image",
+        Some("UnsupportedOperation.ImageOccupied"),
+        None,
+    );
+    let lag = Verdict::Await {
+        until: Moment::new(Duration::from_secs(9_999)),
+        reason: Awaiting::OwnWrite,
+    };
+    let images = [
+        decision(Verdict::InSync),
+        decision(Verdict::Act),
+        decision(Verdict::Blocked(not_eligible)),
+        cancel(Cause::Declared, Verdict::Blocked(in_use)),
+        cancel(Cause::Declared, Verdict::Act),
+        cancel(Cause::Pruned, Verdict::Withheld(Withheld::NotOwned)),
+        cancel(Cause::Expired, Verdict::Withheld(Withheld::Protected)),
+        decision(Verdict::Withheld(Withheld::Parked(at(-4_000)))),
+        decision(Verdict::Failed(occupied)),
+        decision(lag),
+    ];
+    let mut plan = plan(&place, (0..).map(id).zip(images));
+    plan.unmanaged.foreign.insert(id(90));
+    board.planned(&plan, at(520));
+    board.pass_began(&place, at(590));
+    let status = board.scopes.get_mut(&place).expect("planned");
+    status.lane = Some(Lane {
+        host: "lighthouse.intl.tencentcloudapi.com".into(),
+        per_second: 19.0,
+    });
+    board.retries(&place, [(id(8), at(660))].into_iter());
+    board.answered(change(1, Answer::Applied));
+}
+
+/// One scope in which a guard withholds much.
+fn guarded(board: &mut Board) {
+    let place = scope("prod", "ap-singapore");
+    let loss = Loss { lost: 40, of: 104 };
+    let lost = (0..40).map(|n| {
+        let withheld = decision(Verdict::Withheld(Withheld::Lost(loss)));
+        (id(n), withheld)
+    });
+    let kept = (40..104).map(|n| (id(n), decision(Verdict::InSync)));
+    let mut plan = plan(&place, lost.chain(kept));
+    plan.loss = Some(loss);
+    pass(board, &plan, PassResult::Incomplete);
+}
+
+/// A scope that is not seen, and one that is given up.
+fn dark(board: &mut Board) {
+    let place = scope("prod", "na-ashburn");
+    let unseen = Unseen {
+        reason: "page 3 of 7 failed: the connection was reset".into(),
+        code: Some("InternalError".into()),
+        request_id: Some("77777777-0000-4000-8000-52a7b0c1d2e3".into()),
+        account_broken: false,
+    };
+    let images = (0..12).map(|n| (id(n), decision(Verdict::Unseen(unseen.clone()))));
+    let mut plan = plan(&place, images);
+    plan.view = View::Unseen(unseen);
+    pass(board, &plan, PassResult::Unseen);
+    let place = scope("prod", "sa-saopaulo");
+    board.pass_began(&place, at(550));
+    let held = Activity::Held {
+        why: "a fault in sharekeeper; please report it".into(),
+    };
+    board.pass_ended(&place, PassResult::Panicked, Duration::ZERO, held, at(551));
+}
+
+/// Fifteen regions of 2,000 images, of which a tenth is not as desired, each for a reason of its own.
+pub fn huge() -> Board {
+    let mut board = empty();
+    board.manifests.images = 30_000;
+    for region in Region::all() {
+        let images = (0..2_000).map(|n| {
+            let verdict = match n % 10 {
+                3 => Verdict::Failed(problem(&format!("fault {n} of many"), Some("Odd"), None)),
+                _ => Verdict::InSync,
+            };
+            let mut decision = decision(verdict);
+            decision.until = Some(at(10_000 + n as i64));
+            (id(n), decision)
+        });
+        let plan = plan(&scope("default", region.as_str()), images);
+        pass(&mut board, &plan, PassResult::Incomplete);
+    }
+    board
+}
+
+/// A board with all that others have a say in saying what would break out of a page, a line or a document.
+pub fn hostile(evil: &str) -> Board {
+    let mut board = empty();
+    let place = scope("default", "ap-singapore");
+    let bad = Problem {
+        message: evil.into(),
+        code: Some(evil.into()),
+        request_id: Some(evil.into()),
+        unmet: None,
+    };
+    let unseen = Unseen {
+        reason: evil.into(),
+        code: Some(evil.into()),
+        request_id: Some(evil.into()),
+        account_broken: true,
+    };
+    let mut shared = decision(Verdict::InSync);
+    shared.actual = Actual::Shared(Some(evil.into()));
+    shared.source = Some(source(evil, 1));
+    shared.until = Some(at(9_000));
+    let mut blocked = decision(Verdict::Blocked(bad));
+    blocked.source = Some(source(evil, 2));
+    let mut seen = plan(&place, [(id(1), shared), (id(2), blocked)]);
+    seen.view = View::Blind(unseen.clone());
+    pass(&mut board, &seen, PassResult::Incomplete);
+    let dark = scope("default", "eu-frankfurt");
+    let mut plan = plan(&dark, [(id(3), decision(Verdict::Unseen(unseen.clone())))]);
+    plan.view = View::Unseen(unseen);
+    pass(&mut board, &plan, PassResult::Unseen);
+    let held = Activity::Held { why: evil.into() };
+    board.pass_ended(&dark, PassResult::Panicked, Duration::ZERO, held, at(551));
+    let lane = Lane {
+        host: evil.into(),
+        per_second: 19.0,
+    };
+    for status in board.scopes.values_mut() {
+        status.lane = Some(lane.clone());
+    }
+    board.answered(Change {
+        code: Some(evil.into()),
+        message: Some(evil.into()),
+        request_id: Some(evil.into()),
+        source: Some(source(evil, 3)),
+        ..change(4, Answer::Rejected)
+    });
+    let manifests = ManifestsStatus {
+        origin: evil.into(),
+        commit: Some(evil.into()),
+        problems: vec![evil.into()],
+        broken_since: Some(at(540)),
+        ..board.manifests.clone()
+    };
+    board.manifests(manifests, at(540));
+    board
+}
+
+/// A board that is served, and can be changed meanwhile.
+pub struct Shown {
+    pub board: RefCell<Board>,
+    pub health: RefCell<Health>,
+    /// Asking for health is a fault.
+    pub faulty: Cell<bool>,
+    changes: Notify,
+    clock: StandStill,
+}
+
+struct StandStill(SystemClock);
+
+impl Clock for StandStill {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn moment(&self) -> Moment {
+        self.0.moment()
+    }
+
+    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+        self.0.sleep_until(at)
+    }
+}
+
+impl Shown {
+    pub fn new(board: Board) -> Self {
+        Self {
+            board: RefCell::new(board),
+            health: RefCell::new(Health {
+                alive: Ok(()),
+                ready: Ok(()),
+            }),
+            faulty: Cell::new(false),
+            changes: Notify::new(),
+            clock: StandStill(SystemClock::start()),
+        }
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut Board)) {
+        change(&mut self.board.borrow_mut());
+        self.changes.notify_waiters();
+    }
+}
+
+impl Show for Shown {
+    fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
+        read(&self.board.borrow())
+    }
+
+    fn metrics(&self) -> String {
+        "sharekeeper_build_info 1\n".into()
+    }
+
+    fn health(&self) -> Health {
+        assert!(!self.faulty.get(), "a fault, as asked for");
+        self.health.borrow().clone()
+    }
+
+    async fn changed(&self, version: u64) {
+        loop {
+            let next = self.changes.notified();
+            if self.board.borrow().version > version {
+                return;
+            }
+            next.await;
+        }
+    }
+
+    fn clock(&self) -> &impl Clock {
+        &self.clock
+    }
+}
+
+/// The images of a scope by their ids, for a test that looks one up.
+pub fn by_id(images: &serde_json::Value) -> BTreeMap<String, &serde_json::Value> {
+    let images = images.as_array().expect("a list");
+    let named = images.iter().map(|image| {
+        let id = image["image_id"].as_str().expect("an id");
+        (id.to_owned(), image)
+    });
+    named.collect()
+}

@@ -1,0 +1,363 @@
+//! The status page and its document, as texts: what they hold, and that nothing foreign breaks out of them.
+
+mod board;
+
+use board::{at, bad, good, hostile, huge, now, scope};
+use serde_json::Value;
+use sharekeeper::report::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, board_document, page};
+use sharekeeper::status::{Board, ManifestsStatus};
+
+fn shown(board: &Board, query: &str) -> String {
+    page(board, &Query::parse(query).expect("a query"), now())
+}
+
+fn document(board: &Board, query: &str) -> Value {
+    let query = Query::parse(query).expect("a query");
+    serde_json::from_slice(&board_document(board, &query, now())).expect("JSON")
+}
+
+/// What a person reads.
+fn text(html: &str) -> String {
+    let mut text = String::new();
+    let mut inside = false;
+    for c in html.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            c if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    text.replace('\n', " ")
+}
+
+/// Rows of images in the list.
+fn rows(html: &str) -> usize {
+    html.matches("data-label=\"wanted\"").count()
+}
+
+/// Rows of images whose share ends.
+fn ends(html: &str) -> usize {
+    html.matches("data-label=\"ends\"").count()
+}
+
+#[test]
+fn when_all_is_well_the_page_says_so_first() {
+    let html = shown(&good(), "");
+    assert!(html.contains("<title>= All 1,204 images are as desired · sharekeeper</title>"));
+    let text = text(&html);
+    for words in [
+        "All 1,204 images are as desired",
+        "1,204 in sync",
+        "https://git.example.com/platform/images.git, main",
+        "commit 3f786850e387",
+        "read 9 min ago",
+        "default / eu-frankfurt",
+        "Not as desired: 0",
+        "Next to expire",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    assert!(!html.contains("banner"));
+}
+
+#[test]
+fn what_is_wrong_is_there_with_its_reason_remedy_and_reference() {
+    let html = shown(&bad(), "");
+    assert!(html.contains("<title>! 44 of 526 images need a person · sharekeeper</title>"));
+    let text = text(&html);
+    for words in [
+        "! The manifests cannot be used",
+        "`CANEL` is no state",
+        "unknown field `regoin`",
+        "Scopes with trouble",
+        "prod/na-ashburn: Not seen, so nothing is done: page 3 of 7 failed",
+        "prod/sa-saopaulo: Given up until sharekeeper is started anew",
+        "NotEligible 1 image needs a person",
+        "make a system-disk image",
+        "UnsupportedOperation.ImageUnableToShare",
+        "RequestId 0c8d6f0e-4f6c-4b0e-9d0e-52a7b0c1d2e3",
+        "GuardTripped 40 images need a person",
+        "`--accept-lost 40` goes on",
+        "all 40 images",
+        "remove `protect: true`",
+        "in 1 min",
+        "manifests/golden.yaml:10",
+        "no manifest names it",
+        "working since 10 s ago, 3 writes answered; pending takes about 1 s",
+        "! rejected",
+        "guard tripped",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    assert_eq!(
+        text.matches("`--accept-lost 40` goes on").count(),
+        3,
+        "told once in the list"
+    );
+}
+
+#[test]
+fn a_search_a_scope_and_a_reason_narrow_the_list() {
+    let board = bad();
+    for (query, count) in [
+        ("q=IMAGEINUSE", 1),
+        ("q=lhbp-9z8y+frankfurt", 0),
+        ("q=partners.yaml", 3),
+        ("image=img-00000003", 4),
+        ("reason=GuardTripped", 40),
+        (
+            "show=wrong&account=prod&region=na-ashburn&reason=NotObserved",
+            12,
+        ),
+        ("q=prod/na-ash", 12),
+        ("q=no-such-thing", 0),
+    ] {
+        let html = shown(&board, query);
+        assert_eq!(rows(&html), count, "{query}");
+        assert!(html.contains("Narrowed to"), "{query}");
+    }
+    let scope = shown(&board, "account=default&region=eu-frankfurt");
+    assert!(!scope.contains("prod / ap-singapore"));
+    assert!(text(&scope).contains("44 of 526 images need a person"));
+    assert!(text(&shown(&board, "image=img-00000003")).contains("Stalled True since 1 min ago"));
+}
+
+#[test]
+fn a_page_of_30_000_images_shows_only_so_many_rows() {
+    let board = huge();
+    let listed = |query: &str| {
+        let html = shown(&board, query);
+        assert!(html.len() < 400_000, "{query}: {} bytes", html.len());
+        (rows(&html), ends(&html))
+    };
+    assert_eq!(listed(""), (200, 10));
+    assert_eq!(listed("page=8"), (200, 10));
+    assert_eq!(listed("show=all&page=150"), (200, 10));
+    assert_eq!(listed("show=all&page=151"), (0, 10));
+    assert_eq!(listed("show=expiring&page=150"), (0, 200));
+    assert_eq!(listed("show=all&page=18446744073709551615"), (0, 10));
+    assert_eq!(listed("q=img-00000003"), (15, 0));
+    let html = shown(&board, "show=all&page=2");
+    assert!(html.contains("href=\"?show=all\">‹ before</a>"));
+    assert!(html.contains("href=\"?show=all&amp;page=3\">next ›</a>"));
+    assert!(text(&html).contains("page 2 of 150"));
+}
+
+#[test]
+fn each_image_is_on_exactly_one_page() {
+    let board = huge();
+    let mut found = 0;
+    let mut next = Some("account=default&region=ap-tokyo&show=all".to_owned());
+    while let Some(query) = next.take() {
+        let html = shown(&board, &query);
+        found += rows(&html);
+        let link = html.split("rel=\"next\" href=\"?").nth(1);
+        next = link.map(|rest| {
+            rest.split('"')
+                .next()
+                .expect("an end")
+                .replace("&amp;", "&")
+        });
+    }
+    assert_eq!(found, 2_000);
+}
+
+#[test]
+fn o7_o1_foreign_text_cannot_leave_its_place_on_the_page() {
+    let evil = "\"'></td><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\n{\"level\":\"info\"}\u{1b}[2J\u{202e}";
+    let board = hostile(evil);
+    for query in [
+        "",
+        "show=all",
+        "show=expiring",
+        "q=img",
+        "image=img-00000002",
+    ] {
+        let html = shown(&board, query);
+        for sink in [
+            "<script>",
+            "<img",
+            "\u{1b}",
+            "\u{202e}",
+            "'>",
+            "&amp;amp;\n{",
+        ] {
+            assert!(!html.contains(sink), "{query}: {sink}");
+        }
+        assert!(
+            html.contains("&quot;&#39;&gt;&lt;/td&gt;&lt;script&gt;"),
+            "{query}"
+        );
+        assert_eq!(html.matches("<script").count(), 1, "{query}: our own");
+    }
+    let search = format!("q={}", evil.replace('&', "%26"));
+    let html = shown(&board, &search);
+    assert!(!html.contains("<script>") && html.contains("value=\"&quot;&#39;&gt;"));
+    assert!(!html.contains("href=\"?q=\""), "links are encoded");
+}
+
+#[test]
+fn o7_o1_foreign_text_cannot_leave_its_place_in_the_document() {
+    let evil = "\"}\n{\"level\":\"info\"}\u{1b}[2J\u{202e}</script>";
+    let query = Query::default();
+    let bytes = board_document(&hostile(evil), &query, now());
+    let text = String::from_utf8(bytes).expect("UTF-8");
+    assert_eq!(text.lines().count(), 1);
+    assert!(!text.contains(['\u{1b}', '\u{202e}']));
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let safe = "\"} {\"level\":\"info\"}\u{fffd}[2J\u{fffd}</script>";
+    assert_eq!(document["manifests"]["origin"], safe);
+    assert_eq!(document["scopes"][0]["images"][1]["message"], safe);
+}
+
+#[test]
+fn o4_s23_the_page_has_no_inline_script_or_style_and_takes_nothing_from_elsewhere() {
+    for html in [shown(&bad(), ""), shown(&good(), "q=img")] {
+        assert_eq!(html.matches("<script").count(), 1);
+        assert!(html.contains("<script src=\"page.js\" defer></script>"));
+        for inline in ["<style", " style=", " onclick=", " onload=", "javascript:"] {
+            assert!(!html.contains(inline), "{inline}");
+        }
+        for (attribute, outside) in html
+            .match_indices(" href=\"")
+            .chain(html.match_indices(" src=\""))
+            .map(|(at, name)| (name, &html[at + name.len()..]))
+        {
+            let target = outside.split('"').next().expect("an end");
+            assert!(
+                !target.contains(':') && !target.starts_with('/'),
+                "{attribute}{target}"
+            );
+        }
+    }
+    for (name, asset) in [("css", PAGE_CSS), ("js", PAGE_JS)] {
+        for outside in ["http:", "https:", "@import", "url(", "eval(", "innerHTML"] {
+            assert!(!asset.contains(outside), "{name}: {outside}");
+        }
+    }
+    assert!(PAGE_JS.len() < 4_096, "{}", PAGE_JS.len());
+    assert!(!PAGE_ICON.contains("<style") && !PAGE_ICON.contains("<script"));
+}
+
+#[test]
+fn the_page_says_when_there_is_nothing_to_go_by() {
+    let headline = |board: &Board| {
+        let html = shown(board, "");
+        let title = html
+            .split("<title>")
+            .nth(1)
+            .and_then(|rest| rest.split(" · ").next());
+        title.expect("a title").to_owned()
+    };
+    let mut board = Board::new(at(0), true);
+    assert_eq!(headline(&board), "… No manifests have been read yet");
+    assert!(shown(&board, "").contains("Observe only"));
+    let broken = ManifestsStatus {
+        problems: vec!["a.yaml:1:1: no".into()],
+        broken_since: Some(at(1)),
+        ..ManifestsStatus::default()
+    };
+    board.manifests(broken, at(1));
+    assert_eq!(
+        headline(&board),
+        "! Nothing is worked on: the manifests cannot be used"
+    );
+    assert_eq!(
+        headline(&board::empty()),
+        "… Nothing has been looked at yet"
+    );
+    let mut board = good();
+    board.manifests.broken_since = Some(at(1));
+    assert!(headline(&board).starts_with("! The manifests cannot be used"));
+}
+
+#[test]
+fn the_document_carries_what_the_board_has() {
+    let document = document(&bad(), "");
+    assert_eq!(document["format_version"], 1);
+    assert_eq!(document["started"], "2026-03-01T12:00:00Z");
+    assert_eq!(
+        document["manifests"]["broken_since"],
+        "2026-03-01T12:09:00Z"
+    );
+    assert_eq!(
+        document["manifests"]["problems"].as_array().unwrap().len(),
+        2
+    );
+    let summary = &document["summary"];
+    for (count, expected) in [
+        ("images", 526),
+        ("in_sync", 465),
+        ("pending", 2),
+        ("blocked", 3),
+        ("withheld", 43),
+        ("waiting", 1),
+        ("unknown", 12),
+        ("stalled", 44),
+    ] {
+        assert_eq!(summary[count], expected, "{count}");
+    }
+    let scopes = document["scopes"].as_array().unwrap();
+    let names: Vec<_> = scopes
+        .iter()
+        .map(|s| {
+            format!(
+                "{}/{}",
+                s["account"].as_str().unwrap(),
+                s["region"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(names.len(), 5);
+    let mixed = &scopes[0];
+    assert_eq!(mixed["activity"], "passing");
+    assert_eq!(mixed["writes_answered"], 3);
+    assert_eq!(mixed["unmanaged"]["foreign"], 1);
+    assert_eq!(mixed["rate"]["per_second"], 19.0);
+    let eta = mixed["eta_seconds"].as_f64().expect("a number");
+    assert!((eta * 19.0 - 2.0).abs() < 1e-6, "two calls at 19 a second");
+    let images = board::by_id(&mixed["images"]);
+    let blocked = images["img-00000002"];
+    assert_eq!(blocked["reason"], "NotEligible");
+    assert_eq!(
+        blocked["error_code"],
+        "UnsupportedOperation.ImageUnableToShare"
+    );
+    assert_eq!(blocked["source"]["line"], 10);
+    assert_eq!(blocked["conditions"][2]["type"], "Stalled");
+    assert_eq!(blocked["conditions"][2]["status"], "True");
+    assert_eq!(images["img-00000008"]["next_try"], "2026-03-01T12:11:00Z");
+    assert_eq!(scopes[3]["view"]["state"], "unseen");
+    assert_eq!(scopes[3]["view"]["error_code"], "InternalError");
+    assert_eq!(scopes[4]["activity"], "held");
+    assert_eq!(
+        document["changes"][0]["result"], "unknown",
+        "the newest first"
+    );
+    assert_eq!(document["transitions"][0]["kind"], "stalled");
+}
+
+#[test]
+fn the_document_is_narrowed_by_its_query() {
+    let board = bad();
+    let wrong = document(&board, "only=wrong");
+    let scopes = wrong["scopes"].as_array().unwrap();
+    let images = scopes
+        .iter()
+        .flat_map(|scope| scope["images"].as_array().unwrap());
+    assert!(images.clone().count() > 0);
+    for image in images {
+        assert_ne!(image["conditions"][0]["status"], "True");
+    }
+    let place = scope("default", "eu-frankfurt");
+    let one = document(
+        &board,
+        "account=default&region=eu-frankfurt&image=img-00000007",
+    );
+    assert_eq!(one["scopes"].as_array().unwrap().len(), 1);
+    assert_eq!(one["scopes"][0]["region"], place.region.as_str());
+    assert_eq!(one["scopes"][0]["images"].as_array().unwrap().len(), 1);
+    assert_eq!(one["expiring"].as_array().unwrap().len(), 1);
+    assert_eq!(one["summary"]["images"], 400);
+}
