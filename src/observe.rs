@@ -46,7 +46,7 @@ pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observat
             }
             Err(ListError::Inconsistent(how)) if listing < LISTINGS_MAX => {
                 tracing::debug!(%scope, how, listing, "inconsistent listing, reading again");
-                retry::pause(&client.shared().host, listing).await;
+                retry::pause(client.shared(), listing).await;
                 listing += 1;
             }
             Err(ListError::Inconsistent(how)) => {
@@ -72,7 +72,7 @@ pub async fn eligibility<H: Host>(
 ) -> BTreeMap<ImageId, Eligibility> {
     let chunks = images.chunks(PAGE_LIMIT_MAX as usize).map(async |ids| {
         let ask = || client.describe_images(scope.region, ids);
-        let reply = retry::while_it_helps(&client.shared().host, ask).await;
+        let reply = retry::while_it_helps(client.shared(), ask).await;
         match reply {
             Ok(reply) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
                 judge(ids, &reply.image_set)
@@ -100,7 +100,7 @@ async fn list<H: Host>(
     region: Region,
 ) -> Result<Vec<wire::Blueprint>, ListError> {
     let page = |offset| {
-        retry::while_it_helps(&client.shared().host, move || {
+        retry::while_it_helps(client.shared(), move || {
             client.describe_blueprints(region, offset)
         })
     };

@@ -156,7 +156,7 @@ impl<H: Host> ReadClient<H> {
         };
         let find_out = async {
             let ask = || self.caller_identity(region);
-            let answer = retry::while_it_helps(&self.shared.host, ask).await;
+            let answer = retry::while_it_helps(&self.shared, ask).await;
             identity::judge(&self.connection.account, uin, answer)
         };
         self.identity.settle(find_out).await
@@ -182,7 +182,7 @@ impl<H: Host> ReadClient<H> {
         result
     }
 
-    /// Waits for the turn to call, and counts the call.
+    /// Waits for the turn to call.
     pub(super) async fn permit(&self, action: Action, region: Region) -> Moment {
         let pace = match action {
             Action::ModifyImageSharePermission => Pace {
@@ -198,10 +198,12 @@ impl<H: Host> ReadClient<H> {
                 evenly: false,
             },
         };
-        self.shared
-            .pacer
-            .permit(&self.shared.host, &self.bucket(action, region), pace)
-            .await
+        let host = &self.shared.host;
+        let turn = self.shared.calls.queue(action, host.moment());
+        let bucket = self.bucket(action, region);
+        let sent_at = self.shared.pacer.permit(host, &bucket, pace).await;
+        turn.taken(sent_at);
+        sent_at
     }
 
     /// Sends, and sends once more if the clock was off and the reply tells the time.
@@ -230,6 +232,7 @@ impl<H: Host> ReadClient<H> {
             refusal.class = Class::Busy;
             return Err(CallError::Refused(refusal));
         }
+        self.shared.calls.repeated();
         let sent_at = self.permit(action, region).await;
         let (reply, _) = self.exchange(action, region, &body, sent_at).await?;
         self.read_reply(action, region, permission, &reply, sent_at)
@@ -243,22 +246,14 @@ impl<H: Host> ReadClient<H> {
         body: &[u8],
         sent_at: Moment,
     ) -> Result<(Reply, i64), CallError> {
-        let calls = &self.shared.calls;
-        let count = match action {
-            Action::ModifyImageSharePermission => &calls.writes,
-            Action::DescribeBlueprints
-            | Action::DescribeImagesToShare
-            | Action::GetCallerIdentity => &calls.reads,
-        };
-        count.set(count.get() + 1);
-        if action == Action::DescribeBlueprints {
-            calls.listings.set(calls.listings.get() + 1);
-        }
+        self.shared.calls.sent(action);
         let timestamp = self.shared.now().timestamp();
         let request = self.request(action, region, body, timestamp)?;
         let host = &self.shared.host;
         let result = host.send(request).await;
-        let took_ms = host.moment().since(sent_at).as_millis();
+        let took = host.moment().since(sent_at);
+        let took_ms = took.as_millis();
+        self.shared.calls.took(action, took);
         match result {
             Ok(reply) => {
                 tracing::trace!(action = action.as_str(), %region, status = reply.status, took_ms, "replied");
@@ -266,14 +261,16 @@ impl<H: Host> ReadClient<H> {
             }
             Err(error) => {
                 tracing::debug!(action = action.as_str(), %region, took_ms, %error, "no reply");
-                Err(match error {
+                let error = match error {
                     TransportError::NotSent(detail) => {
                         CallError::NotSent(self.locate(action, region, &detail))
                     }
                     TransportError::Lost(detail) => {
                         CallError::Unclear(self.locate(action, region, &detail))
                     }
-                })
+                };
+                self.shared.calls.ended(action, region, Some(&error));
+                Err(error)
             }
         }
     }
@@ -346,6 +343,8 @@ impl<H: Host> ReadClient<H> {
         sent_at: Moment,
     ) -> Result<T, CallError> {
         let result = parse(reply, permission);
+        let error = result.as_ref().err();
+        self.shared.calls.ended(action, region, error);
         let (pacer, now) = (&self.shared.pacer, self.shared.host.moment());
         let bucket = self.bucket(action, region);
         match &result {
@@ -354,8 +353,6 @@ impl<H: Host> ReadClient<H> {
                 code,
                 ..
             })) => {
-                let throttled = &self.shared.calls.throttled;
-                throttled.set(throttled.get() + 1);
                 pacer.throttled(&bucket, *reach, sent_at, now);
                 tracing::debug!(action = action.as_str(), host = %bucket.host, code, "throttled");
             }

@@ -1,6 +1,7 @@
 //! The Tencent dialect: names, signature, error codes, access points. The only module that knows
 //! them; everything else speaks of images, permissions and classes of failure.
 
+mod calls;
 mod client;
 mod credentials;
 pub mod error;
@@ -13,7 +14,8 @@ pub mod sign;
 pub mod wire;
 mod write;
 
+pub use calls::{ActionTally, Calls, Tally, Turn};
 pub use client::{Connection, DEFAULT_RATE, ReadClient};
 pub use credentials::CredentialError;
-pub use shared::{Calls, Shared};
+pub use shared::Shared;
 pub use write::{Modified, WriteClient, WritePermit};

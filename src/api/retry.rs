@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::error::{CallError, Class, Refusal};
+use super::shared::Shared;
 use crate::host::Host;
 use crate::pace::Backoff;
 
@@ -19,7 +20,7 @@ const BACKOFF: Backoff = Backoff {
 
 /// Repeats a read while that may help, with backoff and full jitter.
 pub async fn while_it_helps<H: Host, T, F>(
-    host: &H,
+    shared: &Shared<H>,
     mut call: impl FnMut() -> F,
 ) -> Result<T, CallError>
 where
@@ -38,6 +39,7 @@ where
             }) if throttled < THROTTLED_MAX => {
                 // The bucket has slowed down, which is all the waiting there needs to be.
                 throttled += 1;
+                shared.calls.repeated();
                 continue;
             }
             CallError::NotSent(_) | CallError::Unclear(_) if attempts < ATTEMPTS_MAX => {}
@@ -48,13 +50,15 @@ where
             _ => return Err(error),
         }
         tracing::debug!(attempts, %error, "reading again");
-        pause(host, attempts).await;
+        pause(shared, attempts).await;
         attempts += 1;
     }
 }
 
-/// The wait after the read numbered `attempt` (from 1) came to nothing.
-pub async fn pause<H: Host>(host: &H, attempt: u32) {
+/// The wait after the read numbered `attempt` (from 1) came to nothing, and before it is repeated.
+pub async fn pause<H: Host>(shared: &Shared<H>, attempt: u32) {
+    shared.calls.repeated();
+    let host = &shared.host;
     let delay = BACKOFF.delay(attempt, host.unit());
     host.sleep_until(host.moment() + delay).await;
 }

@@ -6,25 +6,13 @@ use std::rc::Rc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::calls::Calls;
 use crate::host::Host;
 use crate::model::Timestamp;
 use crate::pace::Pacer;
 
 /// A clock further off than this is not corrected but reported.
 const CLOCK_OFFSET_MAX: TimeDelta = TimeDelta::hours(24);
-
-/// Calls made so far, by a whole run.
-#[derive(Debug, Default)]
-pub struct Calls {
-    /// Calls sent that change nothing.
-    pub reads: Cell<u64>,
-    /// Those of them that list blueprints.
-    pub listings: Cell<u64>,
-    /// Modify calls sent.
-    pub writes: Cell<u64>,
-    /// Replies that said the rate was exceeded.
-    pub throttled: Cell<u64>,
-}
 
 /// What the clients of a run have in common.
 pub struct Shared<H> {
@@ -54,6 +42,11 @@ impl<H: Host> Shared<H> {
         let now = self.host.now();
         now.checked_add_signed(self.clock_offset.get())
             .unwrap_or(now)
+    }
+
+    /// The API's time minus this machine's, as far as it had to be learned; zero: the clock is trusted.
+    pub fn clock_offset(&self) -> TimeDelta {
+        self.clock_offset.get()
     }
 
     /// Learns the server's time from `date`. True if signing again with it may help.

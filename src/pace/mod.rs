@@ -1,11 +1,12 @@
 //! Rate buckets, shared by everything that calls: one per (key, access point, action), drawn from in
 //! first-come order, so that scopes behind one access point take turns. And how long to wait before
-//! something that failed is tried again.
+//! something that failed is tried again, and how long things took.
 //!
 //! Knows when a call may leave; does not know what the call is.
 
 mod backoff;
 mod bucket;
+mod durations;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use crate::model::Moment;
 
 pub use backoff::Backoff;
 pub use bucket::{Bucket, Pace};
+pub use durations::Durations;
 
 /// What the API counts by: sub-account, access region (the host a call enters at) and action.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

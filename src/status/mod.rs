@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::history::Answer;
 use crate::inventory::Loss;
 use crate::model::{Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
+use crate::pace::Durations;
 use crate::plan::{Plan, View};
 
 pub use counts::{Counts, Standing};
@@ -46,6 +47,8 @@ pub struct Board {
     pub transitions: VecDeque<Transition>,
     /// Writes that were answered, since the process began.
     pub totals: BTreeMap<ChangeKind, u64>,
+    /// How long passes took over scopes that are not worked on any longer.
+    past: Durations,
 }
 
 /// Where the manifests come from and stand.
@@ -172,34 +175,6 @@ impl PassResult {
     }
 }
 
-/// Durations, counted in buckets as a histogram needs them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Durations {
-    /// How many.
-    pub count: u64,
-    /// All together.
-    pub sum: Duration,
-    /// How many were within each of [`Durations::BOUNDS`], but not within the one before.
-    pub within: [u64; Self::BOUNDS.len()],
-}
-
-impl Durations {
-    /// Upper bounds in seconds.
-    pub const BOUNDS: [f64; 11] = [
-        0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
-    ];
-
-    /// Adds one.
-    pub fn add(&mut self, duration: Duration) {
-        self.count += 1;
-        self.sum += duration;
-        let seconds = duration.as_secs_f64();
-        if let Some(at) = Self::BOUNDS.iter().position(|bound| seconds <= *bound) {
-            self.within[at] += 1;
-        }
-    }
-}
-
 /// A write that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -248,7 +223,17 @@ impl Board {
             changes: VecDeque::new(),
             transitions: VecDeque::new(),
             totals: BTreeMap::new(),
+            past: Durations::default(),
         }
+    }
+
+    /// How long all passes took since the process began. It never falls, though scopes are forgotten.
+    pub fn durations(&self) -> Durations {
+        let mut all = self.past.clone();
+        for status in self.scopes.values() {
+            all.add_all(&status.durations);
+        }
+        all
     }
 
     /// Takes in what a look at a scope came to; what of it is new.
@@ -419,7 +404,13 @@ impl Board {
 
     /// Forgets the scopes that are not worked on any longer.
     pub fn retain(&mut self, keep: impl Fn(&Scope) -> bool) {
-        self.scopes.retain(|scope, _| keep(scope));
+        self.scopes.retain(|scope, status| {
+            let kept = keep(scope);
+            if !kept {
+                self.past.add_all(&status.durations);
+            }
+            kept
+        });
         self.version += 1;
     }
 
