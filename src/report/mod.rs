@@ -1,4 +1,4 @@
-//! OUTCOME and BOARD → text, JSON and a page. Pure: values in, documents and lines out. The JSON documents are a public
+//! OUTCOME and BOARD → text, JSON, metrics and a page. Pure: values in, documents and lines out. The JSON documents are a public
 //! interface (`format_version` 1): fields are added, never changed.
 
 mod adopt;
@@ -7,6 +7,7 @@ mod exit;
 mod held;
 mod history;
 mod import;
+mod metrics;
 mod page;
 mod plan;
 mod query;
@@ -25,6 +26,7 @@ pub use board::board_document;
 pub use exit::ExitStatus;
 pub use history::{HistoryDocument, VerifyDocument};
 pub use import::{ImportDocument, ImportedFile, UnseenScope};
+pub use metrics::{METRICS_CONTENT_TYPE, MetricsExtra, ProcessCounts, WebhookCounts, metrics};
 pub use page::{PAGE_CSS, PAGE_ICON, PAGE_JS, page};
 pub use plan::PlanDocument;
 pub use query::{Query, QueryError, Show};

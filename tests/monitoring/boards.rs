@@ -1,0 +1,324 @@
+//! Boards and counts of calls to show: one with all kinds of trouble, at any size.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sharekeeper::api::Calls;
+use sharekeeper::api::error::{CallError, Class, Refusal};
+use sharekeeper::api::wire::Action;
+use sharekeeper::history::Answer;
+use sharekeeper::inventory::Suspension;
+use sharekeeper::memory::{Problem, Unmet};
+use sharekeeper::model::{
+    AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, Selector, ShareState,
+    Timestamp,
+};
+use sharekeeper::observed::Unseen;
+use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
+use sharekeeper::report::{MetricsExtra, ProcessCounts, WebhookCounts};
+use sharekeeper::status::{Activity, Board, Change, Lane, ManifestsStatus, PassResult, Reason};
+use sharekeeper::windows::Closed;
+
+/// Codes that an API might answer with, one day or in bad faith.
+pub(crate) const HOSTILE: [&str; 6] = [
+    "Brand.NewCode",
+    "InternalError.img-6pb6lrmy",
+    "\"} 1\nevil_metric{x=\"y",
+    "",
+    "RequestLimitExceeded.\u{202e}\\n",
+    "A.B.C.D.E.F",
+];
+/// Codes that it does answer with.
+const KNOWN: [&str; 20] = [
+    "AuthFailure.SecretIdNotFound",
+    "FailedOperation.ImageOperationFailed",
+    "FailedOperation.RequestError",
+    "FailedOperation",
+    "InternalError.RequestError",
+    "InternalError",
+    "InvalidParameterValue.InvalidImageIdMalformed",
+    "RequestLimitExceeded",
+    "ResourceInUse.ImageInUse",
+    "ResourceNotFound.ImageIdNotFound",
+    "ResourceNotFound.RoleNotFound",
+    "ResourceUnavailable",
+    "ServiceUnavailable",
+    "UnauthorizedOperation.NoPermission",
+    "UnauthorizedOperation",
+    "UnsupportedOperation.AssumeRoleFailed",
+    "UnsupportedOperation.ImageAlreadyShared",
+    "UnsupportedOperation.ImageOccupied",
+    "UnsupportedOperation.ImageUnableToShare",
+    "UnsupportedRegion",
+];
+const WEBHOOKS: [WebhookCounts<'static>; 2] = [
+    WebhookCounts {
+        name: "ops",
+        sent: 5,
+        failed: 1,
+        dropped: 0,
+    },
+    WebhookCounts {
+        name: "a \"quoted\\name",
+        sent: 0,
+        failed: 0,
+        dropped: 3,
+    },
+];
+
+pub(crate) fn now() -> Timestamp {
+    "2026-09-01T12:00:00Z".parse().expect("a time")
+}
+
+pub(crate) fn extra() -> MetricsExtra<'static> {
+    MetricsExtra {
+        ready: true,
+        clock_offset: TimeDelta::milliseconds(-1_500),
+        webhooks: &WEBHOOKS,
+        process: Some(ProcessCounts {
+            resident_bytes: 31_457_280,
+            cpu: Duration::from_millis(12_250),
+        }),
+    }
+}
+
+pub(crate) fn scope(region: Region) -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region,
+    }
+}
+
+fn image(number: usize) -> ImageId {
+    ImageId::new(&format!("img-{number:08}")).expect("an id")
+}
+
+fn problem(code: &str, unmet: Option<Unmet>) -> Problem {
+    Problem {
+        message: format!("img-00000001 of {code}"),
+        code: Some(code.into()),
+        request_id: Some("req-1".into()),
+        unmet,
+    }
+}
+
+/// Every kind of verdict, in turn.
+fn verdict(number: usize) -> Verdict {
+    let suspension = Suspension {
+        id: 1,
+        reason: "img-00000001 is being looked into".into(),
+        until: None,
+        since: now(),
+        by: "root@host".into(),
+        selector: Selector::default(),
+    };
+    let closed = Closed {
+        opens: None,
+        reason: "a freeze".into(),
+    };
+    let unseen = |account_broken| Unseen {
+        account_broken,
+        ..Unseen::new("not read")
+    };
+    let await_ = Verdict::Await {
+        until: Moment::default(),
+        reason: Awaiting::OwnWrite,
+    };
+    let kinds = [
+        Verdict::InSync,
+        Verdict::Act,
+        await_,
+        Verdict::Blocked(problem("x", Some(Unmet::Absent))),
+        Verdict::Blocked(problem("x", Some(Unmet::NotYet))),
+        Verdict::Blocked(problem("x", Some(Unmet::Never))),
+        Verdict::Blocked(problem("ResourceInUse.ImageInUse", None)),
+        Verdict::Failed(problem("UnsupportedOperation.ImageOccupied", None)),
+        Verdict::Failed(problem("RequestLimitExceeded", None)),
+        Verdict::Blocked(problem("UnauthorizedOperation.NoPermission", None)),
+        Verdict::Blocked(problem("ResourceNotFound.RoleNotFound", None)),
+        Verdict::Blocked(problem("AuthFailure.SecretIdNotFound", None)),
+        Verdict::Failed(problem(HOSTILE[number % HOSTILE.len()], None)),
+        Verdict::Blocked(problem(HOSTILE[number % HOSTILE.len()], None)),
+        Verdict::Withheld(Withheld::PartialManifests),
+        Verdict::Withheld(Withheld::Protected),
+        Verdict::Withheld(Withheld::Suspended(suspension)),
+        Verdict::Withheld(Withheld::WindowClosed(closed)),
+        Verdict::Withheld(Withheld::Parked(now())),
+        Verdict::Withheld(Withheld::NotOwned),
+        Verdict::Unseen(unseen(false)),
+        Verdict::Unseen(unseen(true)),
+    ];
+    kinds[number % kinds.len()].clone()
+}
+
+fn decision(number: usize) -> Decision {
+    let verdict = verdict(number);
+    // A prime other than the number of verdicts, so that each meets both states.
+    let desired = if number % 5 < 3 {
+        ShareState::Shared
+    } else {
+        ShareState::Unshared
+    };
+    let other = match desired {
+        ShareState::Shared => Actual::Unshared,
+        ShareState::Unshared => Actual::Shared(Some("lhbp-1".into())),
+    };
+    let actual = match (&verdict, desired) {
+        (Verdict::InSync, ShareState::Shared) => Actual::Shared(Some("lhbp-1".into())),
+        (Verdict::InSync, ShareState::Unshared) => Actual::Unshared,
+        (Verdict::Unseen(_), _) => Actual::Unknown,
+        _ => other,
+    };
+    let days = i64::try_from(number % 60).expect("a day");
+    Decision {
+        desired,
+        cause: Cause::Declared,
+        source: None,
+        actual,
+        until: (desired == ShareState::Shared).then(|| now() + TimeDelta::days(days)),
+        verdict,
+    }
+}
+
+/// As it was before anything went wrong.
+fn in_sync(mut decision: Decision) -> Decision {
+    decision.verdict = Verdict::InSync;
+    decision.actual = match decision.desired {
+        ShareState::Shared => Actual::Shared(Some("lhbp-1".into())),
+        ShareState::Unshared => Actual::Unshared,
+    };
+    decision
+}
+
+fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -> Plan {
+    let unmanaged = Unmanaged {
+        ours: [image(90_000_001)].into(),
+        foreign: [image(90_000_002), image(90_000_003)].into(),
+    };
+    Plan {
+        scope: scope(region),
+        view,
+        unpruned: false,
+        decisions: decisions
+            .enumerate()
+            .map(|(number, decision)| (image(number), decision))
+            .collect(),
+        unmanaged,
+        loss: None,
+        turns_at: None,
+    }
+}
+
+/// One account and region with every kind of trouble.
+fn troubled(board: &mut Board, region: Region, images: usize) {
+    let (scope, at) = (scope(region), now() - TimeDelta::seconds(90));
+    let earlier = now() - TimeDelta::minutes(10);
+    let before = (0..images).map(|number| in_sync(decision(number)));
+    board.planned(&plan(region, View::Seen, before), earlier);
+    for (result, took) in PassResult::ALL
+        .into_iter()
+        .zip([20, 300, 4_000, 90_000, 700_000])
+    {
+        board.pass_began(&scope, at);
+        let rest = Activity::Resting { next: now() };
+        board.pass_ended(&scope, result, Duration::from_millis(took), rest, at);
+    }
+    let view = View::Blind(Unseen::new("reading is denied"));
+    board.planned(&plan(region, view, (0..images).map(decision)), at);
+    board.scopes.get_mut(&scope).expect("a scope").lane = Some(Lane {
+        host: format!("lighthouse.{region}.example.com"),
+        per_second: 9.5,
+    });
+    for (permission, cause) in [
+        (Permission::Share, Cause::Declared),
+        (Permission::Cancel, Cause::Declared),
+        (Permission::Cancel, Cause::Expired),
+        (Permission::Cancel, Cause::Pruned),
+        (Permission::Cancel, Cause::Retention),
+    ] {
+        for result in [
+            Answer::Applied,
+            Answer::AlreadyShared,
+            Answer::Rejected,
+            Answer::Unknown,
+            Answer::NotSent,
+        ] {
+            board.answered(Change {
+                at,
+                key: ImageKey {
+                    scope: scope.clone(),
+                    image: image(1),
+                },
+                permission,
+                cause,
+                result,
+                code: Some(HOSTILE[2].into()),
+                message: Some("img-00000001".into()),
+                request_id: None,
+                source: None,
+            });
+        }
+    }
+}
+
+/// A board of `scopes` accounts and regions, each with `images` images in every kind of trouble.
+pub(crate) fn board(scopes: usize, images: usize) -> Board {
+    let mut board = Board::new(now() - TimeDelta::hours(6), false);
+    for region in Region::all().take(scopes) {
+        troubled(&mut board, region, images);
+    }
+    let manifests = ManifestsStatus {
+        origin: "manifests".into(),
+        commit: Some("0f1e2d3c4b5a69788796a5b4c3d2e1f001234567".into()),
+        loaded_at: Some(now() - TimeDelta::hours(1)),
+        images: scopes * images,
+        problems: vec!["manifests/a.yaml:3: img-00000001 is set twice".into()],
+        broken_since: Some(now()),
+        errors: 4,
+    };
+    board.manifests(manifests, now());
+    board
+}
+
+/// Each reason that the troubled board is to show.
+pub(crate) fn reasons(board: &Board) -> std::collections::BTreeSet<Reason> {
+    let images = board
+        .scopes
+        .values()
+        .flat_map(|scope| scope.images.values());
+    images.map(|image| image.reason).collect()
+}
+
+/// Calls of every action for `regions` regions, with every kind of end.
+pub(crate) fn calls(regions: usize) -> Calls {
+    let calls = Calls::default();
+    let ms = Duration::from_millis;
+    for action in Action::ALL {
+        for region in Region::all().take(regions) {
+            for code in KNOWN.iter().chain(&HOSTILE) {
+                let refusal = Refusal {
+                    code: (*code).into(),
+                    message: "img-00000001".into(),
+                    request_id: None,
+                    class: Class::of(code, None),
+                };
+                calls.ended(action, region, Some(&CallError::Refused(refusal)));
+            }
+            for error in [
+                CallError::NotSent("img-00000001".into()),
+                CallError::Unclear("img-00000001".into()),
+            ] {
+                calls.ended(action, region, Some(&error));
+            }
+            calls.ended(action, region, None);
+            calls.sent(action);
+        }
+        for took in [8, 60, 61, 9_000] {
+            calls.took(action, ms(took));
+        }
+        let turn = calls.queue(action, Moment::default());
+        turn.taken(Moment::new(ms(53)));
+    }
+    calls.repeated();
+    calls
+}

@@ -1,0 +1,55 @@
+//! What the real clients count while they work.
+
+use std::cell::Cell;
+
+use sharekeeper::api::wire::Action;
+use sharekeeper::model::Region;
+
+use crate::support::world::{REGIONAL, World, id};
+use crate::support::{Behaviour, desired};
+
+#[tokio::test(start_paused = true)]
+async fn each_call_is_counted_once_by_its_answer() {
+    let world = World::new(1, REGIONAL);
+    for n in 0..40 {
+        world.cloud().add("ap-tokyo", &id(n), false);
+    }
+    let (reads, writes) = (Cell::new(0), Cell::new(0));
+    let nth = |count: &Cell<u32>| count.replace(count.get() + 1);
+    world.behave(Behaviour {
+        refuse: Box::new(move |action, _, _| match action {
+            "DescribeBlueprints" if nth(&reads) == 0 => Some("InternalError.Brand.New"),
+            "ModifyImageSharePermission" if nth(&writes) == 2 => Some("RequestLimitExceeded"),
+            _ => None,
+        }),
+        ..Behaviour::default()
+    });
+    let wanted = desired((0..40).map(|n| ("ap-tokyo", id(n), true)));
+    assert_eq!(world.reconcile(&wanted).await.exit(), 0);
+
+    let calls = &world.shared.calls;
+    let (tally, region) = (calls.tally(), Region::new("ap-tokyo").expect("a region"));
+    let (read, write) = (
+        Action::DescribeBlueprints,
+        Action::ModifyImageSharePermission,
+    );
+    let ended = |action, code| tally.requests.get(&(action, region, code)).copied();
+    assert_eq!(ended(read, "InternalError"), Some(1));
+    assert_eq!(ended(write, "RequestLimitExceeded"), Some(1));
+    assert_eq!(ended(write, "ok"), Some(40));
+    assert_eq!(calls.retries.get(), 1, "the listing; writes are no reads");
+    assert_eq!(
+        (calls.throttled.get(), tally.actions[&write].throttled),
+        (1, 1)
+    );
+    assert_eq!(tally.actions[&read].throttled, 0);
+    let all: u64 = tally.requests.values().sum();
+    assert_eq!(all, calls.reads.get() + calls.writes.get());
+    for (action, tally) in &tally.actions {
+        assert_eq!(tally.queue, 0, "{action:?}: nobody waits any longer");
+        assert_eq!(tally.took.count, tally.waited.count, "{action:?}");
+    }
+    let waited = &tally.actions[&write].waited;
+    assert_eq!(waited.count, calls.writes.get());
+    assert!(!waited.sum.is_zero(), "41 writes do not leave at once");
+}

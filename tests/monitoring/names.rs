@@ -1,0 +1,151 @@
+//! Alerts and dashboard use what `/metrics` shows.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sharekeeper::report::metrics;
+
+use super::boards::{board, calls, extra, now};
+use super::text;
+
+/// Names that PromQL may hold besides metrics of ours: made by Prometheus itself.
+const PROMETHEUS_OWN: [&str; 1] = ["up"];
+
+/// Each name of a series that `/metrics` shows.
+fn shown() -> BTreeSet<String> {
+    let shown = metrics(&board(1, 44), &calls(1), &extra(), now());
+    let series = shown.lines().filter(|line| !line.starts_with('#'));
+    let names = series.filter_map(|line| line.split(['{', ' ']).next());
+    names.map(str::to_owned).collect()
+}
+
+/// The metrics that an expression names: what is followed by a selector, or starts as ours do.
+fn named(expr: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut word = String::new();
+    for c in expr.chars().chain(" ".chars()) {
+        if c.is_ascii_alphanumeric() || c == '_' || c == ':' {
+            word.push(c);
+            continue;
+        }
+        let ours = word.starts_with("sharekeeper_") || word.starts_with("process_");
+        if !word.is_empty() && (ours || c == '{') {
+            names.insert(word.clone());
+        }
+        word.clear();
+    }
+    names
+}
+
+/// Every expression in a document.
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match (key.as_str(), value) {
+                    ("expr" | "definition", Value::String(expr)) => found.push(expr.clone()),
+                    _ => expressions(value, found),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| expressions(value, found)),
+        _ => {}
+    }
+}
+
+fn all_are_shown(document: &Value, at_least: usize) {
+    let (shown, mut found) = (shown(), Vec::new());
+    expressions(document, &mut found);
+    assert!(found.len() >= at_least, "{} expressions", found.len());
+    for expr in found {
+        let names = named(&expr);
+        assert!(!names.is_empty(), "names no metric: {expr}");
+        for name in names {
+            let known = shown.contains(&name) || PROMETHEUS_OWN.contains(&name.as_str());
+            assert!(known, "/metrics does not show {name}, which is in: {expr}");
+        }
+    }
+}
+
+fn alerts() -> Value {
+    serde_saphyr::from_str(&text("examples/monitoring/alerts.yaml")).expect("YAML")
+}
+
+fn dashboard() -> Value {
+    serde_json::from_str(&text("examples/monitoring/dashboard.json")).expect("JSON")
+}
+
+#[test]
+fn alerts_use_only_metrics_that_are_shown() {
+    all_are_shown(&alerts(), 15);
+}
+
+#[test]
+fn the_dashboard_uses_only_metrics_that_are_shown() {
+    all_are_shown(&dashboard(), 50);
+}
+
+#[test]
+fn names_are_found_in_expressions() {
+    let expr = "sum by (le) (rate(sharekeeper_a_bucket{x=~\"y\"}[5m])) / on (job) up{job=\"b\"} > process_c";
+    let expected = ["process_c", "sharekeeper_a_bucket", "up"];
+    assert_eq!(named(expr), expected.map(str::to_owned).into());
+}
+
+#[test]
+fn each_alert_says_how_bad_it_is_and_what_to_do() {
+    let alerts = alerts();
+    let tests = text("examples/monitoring/alerts_test.yaml");
+    let groups = alerts["groups"].as_array().expect("groups");
+    let rules = groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().expect("rules"));
+    let mut names = BTreeSet::new();
+    for rule in rules {
+        let name = rule["alert"].as_str().expect("a name");
+        assert!(names.insert(name), "{name} is there twice");
+        let severity = rule["labels"]["severity"].as_str().expect("a severity");
+        assert!(
+            ["critical", "warning", "info"].contains(&severity),
+            "{name}"
+        );
+        let (summary, description) = (
+            &rule["annotations"]["summary"],
+            &rule["annotations"]["description"],
+        );
+        assert!(
+            summary.as_str().is_some_and(|text| !text.contains('\n')),
+            "{name}"
+        );
+        assert!(
+            description.as_str().is_some_and(|text| text.len() > 60),
+            "{name}"
+        );
+        assert!(
+            tests.contains(name),
+            "{name} has no test in alerts_test.yaml"
+        );
+    }
+}
+
+#[test]
+fn the_dashboard_belongs_to_no_installation() {
+    let dashboard = dashboard();
+    assert!(dashboard["id"].is_null() && dashboard["uid"].is_null());
+    let variables = dashboard["templating"]["list"]
+        .as_array()
+        .expect("variables");
+    assert_eq!(variables[0]["type"], "datasource");
+    let mut ids = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        let title = panel["title"].as_str().expect("a title");
+        assert!(ids.insert(panel["id"].as_u64().expect("an id")), "{title}");
+        if panel["type"] != "row" {
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
+            assert!(
+                panel["description"].is_string(),
+                "{title} says what it shows"
+            );
+        }
+    }
+}
