@@ -37,6 +37,8 @@ pub mod engine;
 
 pub mod status;
 
+pub mod schedule;
+
 pub mod source;
 
 pub mod notices;
@@ -44,6 +46,8 @@ pub mod notices;
 pub mod report;
 
 pub mod serve;
+
+pub mod daemon;
 
 pub mod sim;
 

@@ -54,6 +54,19 @@ fn a_wrong_command_line_ends_with_64_and_says_what_is_near() {
         (&["reconcile", "--timeout", "soon"], "`10m`"),
         (&["reconcile", "--timeout", "0s"], "no time"),
         (&["plan", "-l", "team"], "KEY=VALUE"),
+        (&["run", "--interval", "10ms"], "less than a second"),
+        (&["run", "--listen", "here"], "`127.0.0.1:7979`"),
+        (&["run", "--listen", "0.0.0.0:7979"], "--listen-open"),
+        (
+            &["run", "--git", "https://user:word@example.com/x"],
+            "credential",
+        ),
+        (&["run", "--git", "-u"], "--git"),
+        (
+            &["run", "elsewhere", "--git", "https://example.com/x"],
+            "`--path`",
+        ),
+        (&["run", "--path", "share"], "--git"),
         (&[], "Usage:"),
     ] {
         let output = sharekeeper(arguments);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may use those before it, and nothing else (ARCHITECTURE.md).
-const LAYERS: [&str; 23] = [
+const LAYERS: [&str; 25] = [
     "words",
     "model",
     "windows",
@@ -25,10 +25,12 @@ const LAYERS: [&str; 23] = [
     "store",
     "engine",
     "status",
+    "schedule",
     "source",
     "notices",
     "report",
     "serve",
+    "daemon",
     "sim",
 ];
 /// Beyond the order, what `sim` must not know, so that it cannot agree with our bugs.

@@ -144,7 +144,7 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// Why no call may be made for this account, if that is known.
-    pub(super) fn broken(&self) -> Option<Refusal> {
+    pub fn broken(&self) -> Option<Refusal> {
         self.identity.refusal().or_else(|| self.gate.broken())
     }
 

@@ -33,27 +33,35 @@ pub(super) fn connections(
 ) -> Result<BTreeMap<AccountName, Connection>, Failure> {
     let mut connections = BTreeMap::new();
     for (name, &account) in accounts {
-        let source = account
-            .map(|account| account.credentials)
-            .unwrap_or_default();
-        let credentials = match source {
-            CredentialSource::Environment => {
-                Credentials::from_environment(&|name| std::env::var_os(name))
-            }
-        };
-        let credentials =
-            credentials.map_err(|error| Failure::new(format_args!("account `{name}`: {error}")))?;
-        let endpoint = match &target.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => account
-                .and_then(|account| account.endpoint.clone())
-                .unwrap_or_default(),
-        };
-        tracing::info!(account = %name, %endpoint, "calling");
-        let connection = connection(name, endpoint, account, credentials);
+        let connection = one(name, account, target).map_err(Failure::new)?;
         connections.insert(name.clone(), connection);
     }
     Ok(connections)
+}
+
+/// One connection to the real API; why there is none, with the remedy.
+pub(super) fn one(
+    name: &AccountName,
+    account: Option<&Account>,
+    target: &Target,
+) -> Result<Connection, String> {
+    let source = account
+        .map(|account| account.credentials)
+        .unwrap_or_default();
+    let credentials = match source {
+        CredentialSource::Environment => {
+            Credentials::from_environment(&|name| std::env::var_os(name))
+        }
+    };
+    let credentials = credentials.map_err(|error| format!("account `{name}`: {error}"))?;
+    let endpoint = match &target.endpoint {
+        Some(endpoint) => endpoint.clone(),
+        None => account
+            .and_then(|account| account.endpoint.clone())
+            .unwrap_or_default(),
+    };
+    tracing::debug!(account = %name, %endpoint, "calling");
+    Ok(connection(name, endpoint, account, credentials))
 }
 
 /// One connection, at the account's rate and for nobody's key but its own.

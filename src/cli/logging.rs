@@ -6,8 +6,8 @@ use super::progress::Stderr;
 
 /// Sends the log to stderr. Only sharekeeper's own events: a library that logs requests or headers at
 /// trace level never gets to print them.
-pub(super) fn start(common: &Common, stderr: &Stderr) {
-    let level = match common.log_level {
+pub(super) fn start(common: &Common, default: LogLevel, stderr: &Stderr) {
+    let level = match common.log_level.unwrap_or(default) {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -39,6 +39,13 @@ pub(super) fn start(common: &Common, stderr: &Stderr) {
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .init();
+    std::panic::set_hook(Box::new(|panic| {
+        // Not its words: they may quote anything, a secret among it.
+        let place = panic
+            .location()
+            .map_or_else(Default::default, ToString::to_string);
+        tracing::error!(place, "a fault in sharekeeper; please report it");
+    }));
 }
 
 struct Writer(Stderr);

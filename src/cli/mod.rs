@@ -10,9 +10,13 @@ mod logging;
 mod output;
 mod people;
 mod plan;
+mod port;
+mod process;
 mod progress;
 mod reconcile;
+mod run;
 mod session;
+mod signals;
 mod sim;
 mod simulated;
 mod state;
@@ -41,7 +45,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     };
     output::choose_color(typed.common.color);
     let stderr = Stderr::default();
-    logging::start(&typed.common, &stderr);
+    logging::start(&typed.common, typed.command.log_level(), &stderr);
     let output = typed.common.output;
     let code = command(typed, stderr).unwrap_or_else(|failure| {
         // Where even stdout fails, the exit status is all there is left to tell.
@@ -82,6 +86,7 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
                 Err(exit) => Ok(exit.code()),
             }
         }),
+        Command::Run(arguments) => block_on(run::run(arguments, common)),
         Command::Import(arguments) => block_on(import::run(arguments, common)),
         Command::Adopt(arguments) => block_on(adopt::run(arguments, common)),
         Command::Status(arguments) => block_on(people::status(arguments, common)),

@@ -39,6 +39,7 @@ impl Failure {
             StopReason::Terminated => (ExitStatus::Terminated, "terminated"),
             StopReason::HungUp => (ExitStatus::HungUp, "its terminal was closed"),
             StopReason::TimedOut => (ExitStatus::Error, "out of time"),
+            StopReason::Superseded => (ExitStatus::Error, "superseded by newer manifests"),
         };
         Self {
             exit,

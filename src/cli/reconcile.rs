@@ -4,15 +4,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Common, ReconcileArguments};
-use super::hangup::Hangup;
 use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
 use super::session::{self, Session, System};
 use super::work::Work;
-use super::{connect, simulated, state};
+use super::{connect, signals, simulated, state};
 use crate::api::{ReadClient, Shared, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::Clock;
@@ -65,7 +63,7 @@ pub(super) async fn run(
             stop: &stop,
         };
         let run = std::pin::pin!(run.carry_out(saved, clients, stderr));
-        let signals = std::pin::pin!(signals(&stop));
+        let signals = std::pin::pin!(signals::end_command(&stop));
         match select(run, signals).await {
             Either::Left((done, _)) => done,
             Either::Right((error, _)) => Err(Failure::new(format_args!(
@@ -264,39 +262,4 @@ fn saved_plan(file: &Path) -> Result<SavedPlan, Failure> {
     };
     let text = fs::read_to_string(file).map_err(|error| failure(&error))?;
     SavedPlan::parse(&text).map_err(|error| failure(&error))
-}
-
-/// The first SIGINT, SIGTERM or SIGHUP asks for the end; the second takes it. Returns only if signals cannot be
-/// had.
-async fn signals(stop: &Stop) -> std::io::Error {
-    let listen = || {
-        Ok((
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-            Hangup::listen()?,
-        ))
-    };
-    let (mut interrupt, mut terminate, mut hangup) = match listen() {
-        Ok(signals) => signals,
-        Err(error) => return error,
-    };
-    loop {
-        let (reason, status) = tokio::select! {
-            _ = interrupt.recv() => (StopReason::Interrupted, ExitStatus::Interrupted),
-            _ = terminate.recv() => (StopReason::Terminated, ExitStatus::Terminated),
-            () = hangup.recv() => (StopReason::HungUp, ExitStatus::HungUp),
-        };
-        if stop.reason().is_some() {
-            leave_at_once(status);
-        }
-        output::note(
-            "stopping: no new calls; waiting for those in flight (once more to leave at once)",
-        );
-        stop.trip(reason);
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the second signal means at once")]
-fn leave_at_once(status: ExitStatus) {
-    std::process::exit(status.code().into());
 }

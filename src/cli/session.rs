@@ -78,7 +78,14 @@ impl Session {
                 simulated: None,
             });
         }
-        let (simulated, connections) = Simulated::start(state, desired, accounts).await?;
+        let simulated = Simulated::start(state).await?;
+        simulated.add(desired);
+        let mut connections = BTreeMap::new();
+        for (name, &document) in accounts {
+            let connection = simulated.connection(name, document);
+            let connection = connection.map_err(|error| Failure::from_error(&error))?;
+            connections.insert(name.clone(), connection);
+        }
         Ok(Self {
             connections,
             simulated: Some(simulated),

@@ -1,6 +1,5 @@
 //! `--sim`: a simulator inside this process, whose world is kept in the state directory.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +12,7 @@ use super::output::Failure;
 use crate::api::Connection;
 use crate::api::sign::{Credentials, Secret};
 use crate::desired::{Account, Desired, DesiredImage, Intent};
-use crate::model::{AccountName, Endpoint};
+use crate::model::{AccountName, Endpoint, EndpointError};
 use crate::sim::{Server, World};
 
 /// The world's file in the state directory.
@@ -43,61 +42,59 @@ pub(super) struct Simulated {
 }
 
 impl Simulated {
-    /// Starts it with the world of the last run, and with the images and uins that `desired` names.
-    pub(super) async fn start(
-        state: &Path,
-        desired: &Desired,
-        accounts: &BTreeMap<AccountName, Option<&Account>>,
-    ) -> Result<(Self, BTreeMap<AccountName, Connection>), Failure> {
+    /// Starts it with the world of the last run.
+    pub(super) async fn start(state: &Path) -> Result<Self, Failure> {
         let file = state.join(WORLD);
-        let mut world = read(&file)?.unwrap_or_default();
-        for (key, image) in &desired.images {
-            let scope = &key.scope;
-            world.ensure(
-                scope.account.as_str(),
-                scope.region,
-                key.image.as_str(),
-                starts_shared(image),
-            );
-        }
-        for (name, account) in accounts {
-            let simulated = world.account(name.as_str());
-            if let Some(uin) = account.and_then(|account| account.uin.as_ref()) {
-                simulated.uin = uin.to_string();
-            }
-        }
-        let keys: BTreeMap<_, _> = world
-            .accounts
-            .iter()
-            .map(|account| (account.name.clone(), account.clone()))
-            .collect();
+        let world = read(&file)?.unwrap_or_default();
         let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), world)
             .await
             .map_err(|error| Failure::new(format_args!("cannot start the simulator: {error}")))?;
-        let port = server.address().port();
-        let mut connections = BTreeMap::new();
-        for (name, &account) in accounts {
-            let Some(key) = keys.get(name.as_str()) else {
-                continue;
-            };
-            let regional = account
-                .and_then(|account| account.endpoint.as_ref())
-                .is_some_and(Endpoint::is_regional);
-            let url = if regional {
-                format!("http://{{region}}.localhost:{port}")
-            } else {
-                format!("http://127.0.0.1:{port}")
-            };
-            let endpoint = Endpoint::new(&url).map_err(|error| Failure::from_error(&error))?;
-            let credentials = Credentials {
-                secret_id: key.secret_id.clone(),
-                secret_key: Secret::new(key.secret_key.clone()),
-                token: key.token.clone().map(Secret::new),
-            };
-            let connection = connect::connection(name, endpoint, account, credentials);
-            connections.insert(name.clone(), connection);
-        }
-        Ok((Self { server, file }, connections))
+        Ok(Self { server, file })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Adds the images that `desired` names to its world, unless they are there.
+    pub(super) fn add(&self, desired: &Desired) {
+        self.server.change(|cloud| {
+            for (key, image) in &desired.images {
+                let (account, region) = (key.scope.account.as_str(), key.scope.region);
+                cloud.ensure(account, region, key.image.as_str(), starts_shared(image));
+            }
+        });
+    }
+
+    /// A connection to it, as an account of the `uin` that the document names.
+    pub(super) fn connection(
+        &self,
+        name: &AccountName,
+        document: Option<&Account>,
+    ) -> Result<Connection, EndpointError> {
+        let key = self.server.change(|cloud| {
+            let account = cloud.account(name.as_str());
+            if let Some(uin) = document.and_then(|document| document.uin.as_ref()) {
+                account.uin = uin.to_string();
+            }
+            account.clone()
+        });
+        let port = self.address().port();
+        let regional = document
+            .and_then(|document| document.endpoint.as_ref())
+            .is_some_and(Endpoint::is_regional);
+        let endpoint = Endpoint::new(&if regional {
+            format!("http://{{region}}.localhost:{port}")
+        } else {
+            format!("http://127.0.0.1:{port}")
+        })?;
+        let credentials = Credentials {
+            secret_id: key.secret_id,
+            secret_key: Secret::new(key.secret_key),
+            token: key.token.map(Secret::new),
+        };
+        Ok(connect::connection(name, endpoint, document, credentials))
     }
 
     /// Stops it and keeps its world.

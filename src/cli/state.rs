@@ -7,6 +7,7 @@ use super::output::Failure;
 use crate::host::{Clock, SystemClock};
 use crate::model::{Scope, Timestamp};
 use crate::store::{OpenError, Options, Reader, Remarks, Store};
+use crate::words::plural;
 
 /// Where the state is. The simulator's is apart: what it shared is no real share.
 pub(super) fn directory(common: &Common, sim: bool) -> Result<PathBuf, Failure> {
@@ -102,4 +103,19 @@ pub(super) fn orphans(
         (ours > 0 && !named(&scope)).then_some((scope, ours))
     });
     Ok(orphans.collect())
+}
+
+/// A warning of them.
+pub(super) fn describe_orphans(orphans: &[(Scope, u64)]) -> Option<String> {
+    if orphans.is_empty() {
+        return None;
+    }
+    let images: u64 = orphans.iter().map(|(_, count)| count).sum();
+    let scopes: Vec<_> = orphans.iter().map(|(scope, _)| scope.to_string()).collect();
+    Some(format!(
+        "{} that sharekeeper shared are left alone, because no manifest names their account and region any longer: {}; \
+         to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release` with their `--account` and `--region`",
+        plural(images, "image"),
+        scopes.join(", ")
+    ))
 }

@@ -109,16 +109,6 @@ impl Work {
         }
         let named = self.desired.by_scope(&self.selector);
         let orphans = state::orphans(reader, |scope| named.contains_key(scope))?;
-        if orphans.is_empty() {
-            return Ok(None);
-        }
-        let images: u64 = orphans.iter().map(|(_, count)| count).sum();
-        let scopes: Vec<_> = orphans.iter().map(|(scope, _)| scope.to_string()).collect();
-        Ok(Some(format!(
-            "{} that sharekeeper shared are left alone, because no manifest names their account and region any longer: {}; \
-             to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release` with their `--account` and `--region`",
-            plural(images, "image"),
-            scopes.join(", ")
-        )))
+        Ok(state::describe_orphans(&orphans))
     }
 }

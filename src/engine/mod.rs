@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 
-use crate::api::{ReadClient, WriteClient};
+use crate::api::{ReadClient, Shared, WriteClient};
 use crate::desired::{Desired, Wanted};
 use crate::history::Outcome;
 use crate::host::{Attempt, Host, Ledger, Recall};
@@ -209,6 +209,19 @@ pub async fn preview_scope<H: Host>(
 ) -> Option<ScopeOutcome> {
     let job = task.job(scope)?;
     Some(glance(client, recall, &job).await)
+}
+
+/// The plan for a scope that cannot be looked at: everything in it holds still. `None` where there can be nothing to do.
+pub fn out_of_sight<H: Host>(
+    task: &Task<'_>,
+    scope: &Scope,
+    unseen: Unseen,
+    shared: &Shared<H>,
+) -> Option<Plan> {
+    let job = task.job(scope)?;
+    let (observation, now) = (Observation::Unseen(unseen), shared.now());
+    let (holdings, memory) = (Holdings::default(), Memory::default());
+    Some(job.plan(&observation, &holdings, &memory, now, shared.host.moment()))
 }
 
 async fn glance<H: Host>(

@@ -11,6 +11,8 @@ pub enum StopReason {
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// Newer manifests ask for something else.
+    Superseded,
     /// SIGHUP: the terminal is gone.
     HungUp,
 }

@@ -9,6 +9,7 @@ mod clock;
 mod http;
 mod ledger;
 mod program;
+mod supervisor;
 mod watch;
 
 use std::future::Future;
@@ -21,6 +22,7 @@ pub use clock::{RandomDice, SystemClock};
 pub use http::{HttpTransport, HttpTransportError};
 pub use ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
 pub use program::{Program, ProgramError, Programs, SystemPrograms};
+pub use supervisor::Supervisor;
 pub use watch::{Places, SystemWatch, Watch};
 
 /// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because

@@ -20,6 +20,7 @@ const WEBHOOKS_MAX: usize = 50;
 const FIELD_LEN_MAX: usize = 32;
 
 /// Who is to be told, checked.
+#[derive(Default)]
 pub struct Webhooks(pub(super) Vec<Webhook>);
 
 /// What is wrong with the file: all that could be found at once.

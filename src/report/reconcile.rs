@@ -193,7 +193,7 @@ impl ReconcileDocument {
             Some(StopReason::Interrupted) => return ExitStatus::Interrupted,
             Some(StopReason::Terminated) => return ExitStatus::Terminated,
             Some(StopReason::HungUp) => return ExitStatus::HungUp,
-            Some(StopReason::TimedOut) | None => {}
+            Some(StopReason::TimedOut | StopReason::Superseded) | None => {}
         }
         if nothing_decided {
             ExitStatus::Error
@@ -296,6 +296,7 @@ impl ReconcileDocument {
                 "Stopped"
             }
             Some(StopReason::TimedOut) => "Timed out",
+            Some(StopReason::Superseded) => "Superseded",
             None if self.synced => "In sync",
             None => "Not in sync",
         };

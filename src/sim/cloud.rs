@@ -113,6 +113,31 @@ impl Cloud {
         world
     }
 
+    /// The account of this name; made, with a key of its own, if there is none.
+    pub fn account(&mut self, name: &str) -> &mut Account {
+        self.world.account(name)
+    }
+
+    /// Adds an image that can be shared, unless the account has it in that region already.
+    pub fn ensure(&mut self, account: &str, region: Region, image: &str, shared: bool) {
+        // Makes it, if there is none.
+        self.world.account(account);
+        let Some(index) = self.account_named(account) else {
+            return;
+        };
+        let key = (index, region, image.to_owned());
+        if self.images.contains_key(&key) {
+            return;
+        }
+        let image = Image {
+            id: image.into(),
+            regions: vec![region.as_str().into()],
+            shared,
+            ..Image::default()
+        };
+        self.put_image(index, image);
+    }
+
     /// Adds or replaces an image; what is shared stays shared only if the new one says so.
     pub(super) fn put_image(&mut self, account: usize, image: Image) {
         let regions: Vec<Region> = if image.regions.is_empty() {

@@ -71,6 +71,11 @@ impl Server {
         self.shared.cloud().world()
     }
 
+    /// Changes what it serves, between two calls.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Cloud) -> T) -> T {
+        change(&mut self.shared.cloud())
+    }
+
     /// Ends it, and every connection.
     pub async fn stop(self) {
         self.task.abort();

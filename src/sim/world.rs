@@ -287,24 +287,6 @@ impl World {
         &mut self.accounts[index]
     }
 
-    /// Adds an image that can be shared, unless the account has it in that region already.
-    pub fn ensure(&mut self, account: &str, region: Region, image: &str, shared: bool) {
-        let region = region.as_str().to_owned();
-        let account = self.account(account);
-        let known = |known: &Image| {
-            known.id == image && (known.regions.is_empty() || known.regions.contains(&region))
-        };
-        if !account.images.iter().any(known) {
-            let image = Image {
-                id: image.into(),
-                regions: vec![region],
-                shared,
-                ..Image::default()
-            };
-            account.images.push(image);
-        }
-    }
-
     /// What serde cannot check.
     fn check(&self) -> Result<(), String> {
         for name in self

@@ -6,6 +6,7 @@
 //! [`RECENT_MAX`].
 
 mod counts;
+mod health;
 mod image;
 mod transition;
 
@@ -542,3 +543,7 @@ fn push<T>(recent: &mut VecDeque<T>, item: T) {
     }
     recent.push_back(item);
 }
+
+#[cfg(test)]
+#[path = "board_tests.rs"]
+mod tests;

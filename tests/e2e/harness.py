@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -110,7 +111,8 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self._output: Dict[str, bytes] = {}
+        self._output: Dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._more = threading.Condition()
         self._readers = [
             threading.Thread(target=self._read, args=(name,), daemon=True) for name in ("stdout", "stderr")
         ]
@@ -118,7 +120,32 @@ class Process:
             reader.start()
 
     def _read(self, name: str) -> None:
-        self._output[name] = getattr(self._popen, name).read()
+        pipe = getattr(self._popen, name)
+        while chunk := os.read(pipe.fileno(), 65536):
+            with self._more:
+                self._output[name] += chunk
+                self._more.notify_all()
+        with self._more:
+            self._more.notify_all()
+
+    def said(self, name: str = "stderr") -> str:
+        """What it has printed by now."""
+        with self._more:
+            return self._output[name].decode("utf-8", "replace")
+
+    def wait_for_line(self, pattern: str, timeout: float = 30.0) -> "re.Match[str]":
+        """Waits until a line of its log matches."""
+        deadline = time.monotonic() + timeout
+        with self._more:
+            while True:
+                text = self._output["stderr"].decode("utf-8", "replace")
+                found = re.search(pattern, text, re.MULTILINE)
+                if found:
+                    return found
+                left = deadline - time.monotonic()
+                if left <= 0 or self._popen.poll() is not None:
+                    raise AssertionError(f"no line of the log matches {pattern!r}:\n{text}")
+                self._more.wait(min(left, 0.2))
 
     def send(self, number: int) -> float:
         """Sends a signal; gives the moment at which it was sent, on the ledger's clock."""
@@ -147,7 +174,7 @@ class Process:
             late = f"\n[died of signal {-status}]"
         for reader in self._readers:
             reader.join(5)
-        out, err = (self._output.get(name, b"").decode("utf-8", "replace") for name in ("stdout", "stderr"))
+        out, err = (self.said(name) for name in ("stdout", "stderr"))
         return Run(self.command, status, out, err + late, time.monotonic() - self._started)
 
     def end(self) -> Run:
@@ -274,6 +301,11 @@ class Case(unittest.TestCase):
     def run_binary(self, *arguments: str, directory: Optional[Path] = None, **environment: Optional[str]) -> Run:
         self.last = self.start(*arguments, directory=directory, **environment).wait()
         return self.last
+
+    def command_line(self, *words: str) -> str:
+        """Runs another program, which must succeed; gives what it printed."""
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        return done.stdout
 
     def start_through(self, wrapper: Sequence[str], *arguments: str) -> Process:
         """Starts the binary as the last arguments of another command."""

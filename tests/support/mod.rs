@@ -9,6 +9,7 @@
 )]
 
 pub mod ledger;
+pub mod live;
 pub mod world;
 
 use std::cell::RefCell;
@@ -75,6 +76,8 @@ pub type Tamper = Box<dyn Fn(&str, u64, &mut Value)>;
 
 /// How the cloud behaves; change it between runs.
 pub struct Behaviour {
+    /// `ImageState` of an image that is not shared.
+    pub image_state: &'static str,
     /// One way and back together.
     pub latency: Duration,
     /// How long reads lag behind writes.
@@ -95,6 +98,7 @@ pub struct Behaviour {
 impl Default for Behaviour {
     fn default() -> Self {
         Self {
+            image_state: "NORMAL",
             latency: Duration::from_millis(80),
             lag: Duration::ZERO,
             straggling: Duration::ZERO,
@@ -371,6 +375,7 @@ impl Cloud {
 
     fn images_to_share(&self, region: &str, body: &Value) -> Value {
         let now = self.clock.moment();
+        let state = self.behaviour.borrow().image_state;
         let images = self.images.borrow();
         let rows: Vec<_> = body["ImageIds"]
             .as_array()
@@ -380,8 +385,8 @@ impl Cloud {
                 let id = id.as_str()?;
                 let image = images.get(&(region.to_owned(), id.to_owned()))?;
                 Some(json!({
-                    "ImageId": id, "ImageState": "NORMAL", "IsSupportCloudinit": true,
-                    "IsShareable": image.shareable && !image.shared_at(now), "UnshareableReason": "because",
+                    "ImageId": id, "ImageState": state, "IsSupportCloudinit": true,
+                    "IsShareable": image.shareable && state == "NORMAL" && !image.shared_at(now), "UnshareableReason": "because",
                 }))
             })
             .collect();

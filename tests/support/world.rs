@@ -73,22 +73,23 @@ impl World {
     }
 
     pub fn client(&self) -> ReadClient<Cloud> {
+        ReadClient::new(Rc::clone(&self.shared), self.connection())
+    }
+
+    pub fn connection(&self) -> Connection {
         let credentials = Credentials {
             secret_id: "AKIDtest".into(),
             secret_key: Secret::new("key".into()),
             token: None,
         };
         let endpoint = Endpoint::new(self.endpoint).expect("an endpoint");
-        ReadClient::new(
-            Rc::clone(&self.shared),
-            Connection {
-                account: AccountName::default(),
-                uin: self.uin.map(|uin| Uin::new(uin).expect("a uin")),
-                endpoint,
-                rate: 19,
-                credentials,
-            },
-        )
+        Connection {
+            account: AccountName::default(),
+            uin: self.uin.map(|uin| Uin::new(uin).expect("a uin")),
+            endpoint,
+            rate: 19,
+            credentials,
+        }
     }
 
     /// Time goes by.

@@ -17,9 +17,9 @@ pub(in crate::cli) struct Common {
     /// Form of the log on stderr
     #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true, env = "SHAREKEEPER_LOG_FORMAT")]
     pub log_format: LogFormat,
-    /// How much to log
-    #[arg(long, value_enum, default_value_t = LogLevel::Warn, global = true, env = "SHAREKEEPER_LOG_LEVEL")]
-    pub log_level: LogLevel,
+    /// How much to log [default: info for `run`, else warn]
+    #[arg(long, value_enum, global = true, env = "SHAREKEEPER_LOG_LEVEL")]
+    pub log_level: Option<LogLevel>,
     /// When to colour
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true, env = "SHAREKEEPER_COLOR")]
     pub color: Color,

@@ -5,6 +5,7 @@ mod guards;
 mod inventory;
 mod narrow;
 mod reconcile;
+mod run;
 mod state;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(super) use guards::Guards;
 pub(super) use inventory::{AdoptArguments, ImportArguments, ImportBy};
 pub(super) use narrow::{Narrow, NarrowKeys, Target};
 pub(super) use reconcile::{PlanArguments, ReconcileArguments};
+pub(super) use run::{Listen, RunArguments, Showing};
 pub(super) use state::{
     HistoryArguments, HistoryCommand, ResumeArguments, StateArguments, SuspendArguments,
 };
@@ -61,6 +63,8 @@ pub(super) enum Command {
     Plan(PlanArguments),
     /// Bring images into their desired state, then exit
     Reconcile(ReconcileArguments),
+    /// Keep images in their desired state, until told to stop; shows where they stand on a page
+    Run(Box<RunArguments>),
     /// Write manifests of what is shared now, so that the first plan after it is empty
     Import(ImportArguments),
     /// Take images into the inventory, as if sharekeeper had shared them itself
@@ -95,9 +99,21 @@ impl Command {
         match self {
             Self::Plan(arguments) => Some(&arguments.target),
             Self::Reconcile(arguments) => Some(&arguments.target),
+            Self::Run(arguments) => Some(&arguments.target),
             Self::Import(arguments) => Some(&arguments.target),
             Self::Adopt(arguments) => Some(&arguments.target),
             _ => None,
+        }
+    }
+}
+
+impl Command {
+    /// How much is logged where nothing is said.
+    pub(super) fn log_level(&self) -> LogLevel {
+        match self {
+            // Whoever runs a daemon reads of each change in its log.
+            Self::Run(_) => LogLevel::Info,
+            _ => LogLevel::Warn,
         }
     }
 }

@@ -9,7 +9,7 @@ use clap::builder::FalseyValueParser;
 use super::{Guards, Narrow, Paths, Target};
 
 /// Some weeks of a busy account; a hundred megabytes at most.
-const DEFAULT_HISTORY_MAX: u64 = 100_000;
+pub(super) const DEFAULT_HISTORY_MAX: u64 = 100_000;
 
 /// `plan`.
 #[derive(Debug, Args)]
@@ -58,20 +58,20 @@ pub(in crate::cli) struct ReconcileArguments {
     pub narrow: Narrow,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     /// Far below what a clock can add up.
     const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; a duration is written like `90s`, `10m` or `1h 30m`"))?;
     match duration {
-        Duration::ZERO => Err("a timeout of nothing leaves no time for a call".into()),
+        Duration::ZERO => Err("nothing can be done in no time".into()),
         duration if duration > TIMEOUT_MAX => Err("that is more than a year".into()),
         duration => Ok(duration),
     }
 }
 
 /// None at all is no history. Who writes 0 may mean "without limit", and would lose it.
-fn history_max(text: &str) -> Result<u64, &'static str> {
+pub(super) fn history_max(text: &str) -> Result<u64, &'static str> {
     match text.parse() {
         Ok(0) | Err(_) => Err("a number from 1 on; to keep it all, give one that is never reached"),
         Ok(entries) => Ok(entries),

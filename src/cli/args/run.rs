@@ -1,0 +1,167 @@
+//! `run`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use super::reconcile::{DEFAULT_HISTORY_MAX, duration, history_max};
+use super::{Guards, Narrow, Paths, Target};
+use crate::cli::output::Failure;
+use crate::source::{GitRef, GitRefError, GitUrl, GitUrlError};
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RunArguments {
+    #[command(flatten)]
+    pub paths: Paths,
+    /// Look at each account and region this often, a tenth sooner or later
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = interval, env = "SHAREKEEPER_INTERVAL")]
+    pub interval: Duration,
+    /// Find drift and show it, and write nothing: it has no client and no state that could
+    #[arg(long, env = "SHAREKEEPER_OBSERVE_ONLY", value_parser = FalseyValueParser::new())]
+    pub observe_only: bool,
+    /// Go on with the files that have no error; nothing is cancelled then
+    #[arg(long, env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
+    pub partial_ok: bool,
+    /// Cut a pass over one account and region off after this long
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
+    pub timeout: Duration,
+    /// Entries that the history keeps, the newest
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, value_parser = history_max, env = "SHAREKEEPER_HISTORY_MAX")]
+    pub history_max: u64,
+    #[command(flatten)]
+    pub watch: Watching,
+    #[command(flatten)]
+    pub show: Showing,
+    #[command(flatten)]
+    pub guards: Guards,
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub narrow: Narrow,
+}
+
+/// Where manifests come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where manifests come from")]
+pub(in crate::cli) struct Watching {
+    /// After a change, wait until nothing has changed for so long
+    #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = duration, env = "SHAREKEEPER_DEBOUNCE")]
+    pub debounce: Duration,
+    /// Look for changes this often, in case the system does not tell of them
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = interval, env = "SHAREKEEPER_POLL")]
+    pub poll: Duration,
+    /// Take manifests from this git repository: https, ssh or file
+    #[arg(long, value_name = "URL", value_parser = git_url, env = "SHAREKEEPER_GIT")]
+    pub git: Option<GitUrl>,
+    /// Its branch, tag or commit
+    #[arg(long = "ref", value_name = "REF", default_value = "HEAD", value_parser = git_ref, env = "SHAREKEEPER_REF")]
+    pub reference: GitRef,
+    /// The directory or file in it that holds the manifests [default: all of it]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "git",
+        env = "SHAREKEEPER_GIT_PATH"
+    )]
+    pub path: Option<PathBuf>,
+    /// Ask it for a newer commit this often; SIGHUP asks at once
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = interval, env = "SHAREKEEPER_GIT_INTERVAL")]
+    pub git_interval: Duration,
+}
+
+/// Who is told, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Being seen")]
+pub(in crate::cli) struct Showing {
+    /// Serve the status page, `/status.json`, `/metrics`, `/healthz` and `/readyz` here; `off` serves nothing
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7979", value_parser = listen, env = "SHAREKEEPER_LISTEN")]
+    pub listen: Listen,
+    /// Let whoever reaches the port read it, where it is not on loopback
+    #[arg(long, env = "SHAREKEEPER_LISTEN_OPEN", value_parser = FalseyValueParser::new())]
+    pub listen_open: bool,
+    /// Let only those read it who know the token in this file (as bearer token, or as password)
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_LISTEN_TOKEN_FILE")]
+    pub listen_token_file: Option<PathBuf>,
+    /// Answer to this name in `Host`, too; loopback names and the port's own address are always answered to
+    #[arg(
+        long = "allow-host",
+        value_name = "NAME",
+        env = "SHAREKEEPER_ALLOW_HOST",
+        value_delimiter = ','
+    )]
+    pub allow_hosts: Vec<String>,
+    /// Tell the webhooks in this file what happens
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_NOTIFY")]
+    pub notify: Option<PathBuf>,
+    /// Tell of a share so long before it ends by itself
+    #[arg(long, value_name = "DURATION", default_value = "3d", value_parser = duration, env = "SHAREKEEPER_WARN_BEFORE")]
+    pub warn_before: Duration,
+}
+
+/// `--listen`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Listen {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl RunArguments {
+    /// Refuses what contradicts itself.
+    pub(in crate::cli) fn check(&self) -> Result<(), Failure> {
+        let given = self.paths.paths != [PathBuf::from("manifests")];
+        if self.watch.git.is_some() && given {
+            return Err(Failure::usage(
+                "with `--git`, the manifests are in the repository: name their directory with `--path`",
+            ));
+        }
+        let Listen::At(address) = self.show.listen else {
+            return Ok(());
+        };
+        if self.show.listen_open && self.show.listen_token_file.is_some() {
+            return Err(Failure::usage(
+                "`--listen-open` lets everybody read, `--listen-token-file` only some: give one",
+            ));
+        }
+        let guarded = self.show.listen_open || self.show.listen_token_file.is_some();
+        if !address.ip().is_loopback() && !guarded {
+            return Err(Failure::usage(format_args!(
+                "whoever reaches {address} could read which images there are; give `--listen-token-file`, or `--listen-open` if that is meant"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A daemon that looks more often than that spends the API's quota for nothing.
+fn interval(text: &str) -> Result<Duration, String> {
+    const INTERVAL_MIN: Duration = Duration::from_secs(1);
+    let interval = duration(text)?;
+    if interval < INTERVAL_MIN {
+        return Err("that is less than a second".into());
+    }
+    Ok(interval)
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen::Off);
+    }
+    let address = text.parse();
+    address.map(Listen::At).map_err(|_| {
+        "an address and a port are needed, such as `127.0.0.1:7979`, or `off`".to_owned()
+    })
+}
+
+fn git_url(text: &str) -> Result<GitUrl, GitUrlError> {
+    GitUrl::new(text)
+}
+
+fn git_ref(text: &str) -> Result<GitRef, GitRefError> {
+    GitRef::new(text)
+}

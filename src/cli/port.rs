@@ -1,0 +1,109 @@
+//! What the status port shows.
+
+use std::rc::Rc;
+
+use super::args::{Listen, Showing};
+use super::output::Failure;
+use super::process;
+use super::session::System;
+use crate::api::Shared;
+use crate::daemon::Voice;
+use crate::host::Clock;
+use crate::notices::Outbox;
+use crate::report::{MetricsExtra, WebhookCounts, metrics};
+use crate::serve::{Health, Port, Settings, Show, Token};
+use crate::status::Board;
+
+/// Takes the address, if there is to be a port.
+pub(super) async fn open(arguments: &Showing) -> Result<Option<Port>, Failure> {
+    let Listen::At(listen) = arguments.listen else {
+        return Ok(None);
+    };
+    let token = match &arguments.listen_token_file {
+        None => None,
+        Some(file) => {
+            let failure = |what: &dyn std::fmt::Display| {
+                Failure::new(format_args!("the token file {}: {what}", file.display()))
+            };
+            let text = std::fs::read_to_string(file).map_err(|error| failure(&error))?;
+            Some(Token::new(&text).map_err(|error| failure(&error))?)
+        }
+    };
+    let settings = Settings {
+        listen,
+        hosts: arguments.allow_hosts.clone(),
+        token,
+    };
+    let port = Port::bind(settings).await.map_err(|error| {
+        Failure::new(format_args!(
+            "cannot listen on {listen}: {error}; pick another address with `--listen`, or none with `--listen off`"
+        ))
+    })?;
+    tracing::info!("the status page is on http://{}/", port.address());
+    Ok(Some(port))
+}
+
+/// The daemon, as the port sees it.
+pub(super) struct Shown {
+    voice: Rc<Voice<System>>,
+    shared: Rc<Shared<System>>,
+    outbox: Outbox,
+}
+
+impl Shown {
+    pub(super) fn new(
+        voice: &Rc<Voice<System>>,
+        shared: &Rc<Shared<System>>,
+        outbox: Outbox,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            voice: Rc::clone(voice),
+            shared: Rc::clone(shared),
+            outbox,
+        })
+    }
+}
+
+impl Show for Shown {
+    fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
+        self.voice.board(read)
+    }
+
+    fn metrics(&self) -> String {
+        let stats = self.outbox.stats();
+        let webhooks: Vec<_> = stats
+            .iter()
+            .map(|stats| WebhookCounts {
+                name: &stats.name,
+                sent: stats.sent,
+                failed: stats.failed,
+                dropped: stats.dropped,
+            })
+            .collect();
+        let (shared, process) = (&self.shared, process::counts());
+        self.voice.board(|board| {
+            let extra = MetricsExtra {
+                ready: board.ready().is_ok(),
+                clock_offset: shared.clock_offset(),
+                webhooks: &webhooks,
+                process,
+            };
+            metrics(board, &shared.calls, &extra, shared.now())
+        })
+    }
+
+    fn health(&self) -> Health {
+        self.voice.board(|board| Health {
+            alive: board.alive(),
+            ready: board.ready(),
+        })
+    }
+
+    async fn changed(&self, version: u64) {
+        self.voice.newer_than(version).await;
+    }
+
+    fn clock(&self) -> &impl Clock {
+        &self.shared.host
+    }
+}

@@ -1,0 +1,366 @@
+//! `run`: joins the daemon to files, git, the cloud, the port, webhooks, signals and systemd.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::stream::FuturesUnordered;
+use serde::Serialize;
+use tokio::sync::{Notify, mpsc};
+
+use super::args::{Common, Output, RunArguments, Target};
+use super::output::{self, Failure};
+use super::session::{self, System};
+use super::simulated::{self, Simulated};
+use super::{connect, port, signals, state};
+use crate::api::{Connection, Shared};
+use crate::daemon::{Command, Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
+use crate::desired::Account;
+use crate::engine::{Stop, StopReason};
+use crate::host::{Clock, RandomDice, Supervisor, SystemClock, SystemPrograms, SystemWatch};
+use crate::model::{AccountName, Scope};
+use crate::notices::{self, Courier, Outbox, Webhooks};
+use crate::plan::Policy;
+use crate::report::{ExitStatus, FORMAT_VERSION};
+use crate::serve::Port;
+use crate::source::{self, Generation, Origin, Repository, Update};
+use crate::store::Store;
+
+/// Commands and updates that wait for the daemon. It takes them at once; more than a few never wait.
+const QUEUE_MAX: usize = 8;
+
+/// What `run -o json` prints at its end.
+#[derive(Serialize)]
+struct Document {
+    format_version: u32,
+    exit_code: u8,
+    stopped_by: &'static str,
+}
+
+/// `run`.
+pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8, Failure> {
+    arguments.check()?;
+    let directory = state::directory(common, arguments.target.sim)?;
+    simulated::reset(&arguments.target, &directory)?;
+    let shared = session::shared()?;
+    let webhooks = match &arguments.show.notify {
+        Some(file) => Webhooks::load(file).map_err(|error| Failure::from_error(&error))?,
+        None => Webhooks::default(),
+    };
+    let cloud = Cloud::open(&arguments.target, &directory).await?;
+    let parts = Parts {
+        arguments,
+        directory: &directory,
+        shared: &shared,
+        cloud: &cloud,
+    };
+    let (outbox, courier) = notices::channel(webhooks);
+    let seen = Seen {
+        port: port::open(&arguments.show).await?,
+        outbox,
+        courier,
+    };
+    let done = if arguments.observe_only {
+        let recall = state::read(&directory)?;
+        let work = Observing { recall: &recall };
+        parts.carry_out(&work, |_| {}, seen).await
+    } else {
+        let clock = Rc::clone(&shared);
+        let max = arguments.history_max;
+        let store = state::open(&directory, "run", None, max, move || clock.now())?;
+        let work = Reconciling { ledger: &store };
+        let commit = |generation: &Generation| store.set_commit(generation.commit.clone());
+        let done = parts.carry_out(&work, commit, seen).await;
+        close(store);
+        done
+    };
+    cloud.close().await?;
+    let reason = done?;
+    let (exit, stopped_by) = match reason {
+        StopReason::Interrupted => (ExitStatus::Interrupted, "SIGINT"),
+        _ => (ExitStatus::Terminated, "SIGTERM"),
+    };
+    if common.output == Output::Json {
+        let document = Document {
+            format_version: FORMAT_VERSION,
+            exit_code: exit.code(),
+            stopped_by,
+        };
+        output::print(common.output, &document, "")?;
+    }
+    Ok(exit.code())
+}
+
+/// Everything is kept by now; what fails is tidying up.
+fn close(store: Store) {
+    if let Err(error) = store.close() {
+        output::warn(format_args!(
+            "the state was not left in the best order: {error}"
+        ));
+    }
+}
+
+/// Which API is worked with.
+enum Cloud<'a> {
+    Real(&'a Target),
+    Simulated(Box<Simulated>),
+}
+
+impl<'a> Cloud<'a> {
+    async fn open(target: &'a Target, state: &Path) -> Result<Self, Failure> {
+        if !target.sim {
+            return Ok(Self::Real(target));
+        }
+        let simulated = Simulated::start(state).await?;
+        tracing::info!(
+            "the simulator listens on http://{}; `POST /_sim/share` there makes drift",
+            simulated.address()
+        );
+        Ok(Self::Simulated(Box::new(simulated)))
+    }
+
+    async fn close(self) -> Result<(), Failure> {
+        match self {
+            Self::Real(_) => Ok(()),
+            Self::Simulated(simulated) => simulated.stop().await,
+        }
+    }
+}
+
+impl Connect for Cloud<'_> {
+    fn connect(
+        &self,
+        name: &AccountName,
+        document: Option<&Account>,
+    ) -> Result<Connection, String> {
+        match self {
+            Self::Real(target) => connect::one(name, document, target),
+            Self::Simulated(simulated) => simulated
+                .connection(name, document)
+                .map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// What a daemon is put together from.
+struct Parts<'a> {
+    arguments: &'a RunArguments,
+    directory: &'a Path,
+    shared: &'a Rc<Shared<System>>,
+    cloud: &'a Cloud<'a>,
+}
+
+/// Who hears and sees what the daemon does.
+struct Seen {
+    port: Option<Port>,
+    outbox: Outbox,
+    courier: Courier,
+}
+
+impl<'a> Parts<'a> {
+    async fn carry_out<W: Work<System>>(
+        &self,
+        work: &W,
+        on_load: impl Fn(&Generation),
+        seen: Seen,
+    ) -> Result<StopReason, Failure> {
+        let arguments = self.arguments;
+        let Seen {
+            port,
+            outbox,
+            courier,
+        } = seen;
+        let voice = self.voice(outbox.clone());
+        let (commands, queue) = mpsc::channel(QUEUE_MAX);
+        let reload = Rc::new(Notify::new());
+        let supervisor = Supervisor::of_environment();
+        let orphans = RefCell::default();
+        let on_load = |generation: &Generation| {
+            on_load(generation);
+            if let Cloud::Simulated(simulated) = self.cloud {
+                simulated.add(&generation.desired);
+            }
+            warn_of_orphans(self.directory, arguments, generation, &orphans);
+        };
+        let settings = Settings {
+            interval: arguments.interval,
+            timeout: arguments.timeout,
+            warn_before: arguments.show.warn_before,
+            policy: Policy {
+                shares_only: false,
+                ..arguments.guards.policy()
+            },
+            selector: arguments.narrow.selector(),
+        };
+        let stop = Stop::default();
+        let shared = Rc::clone(self.shared);
+        let daemon = Daemon::new(
+            shared,
+            work,
+            self.cloud,
+            settings,
+            Rc::clone(&voice),
+            &on_load,
+        );
+        let daemon = std::pin::pin!(daemon.run(queue, &stop));
+        let mut beside: FuturesUnordered<LocalBoxFuture<'_, Failure>> = FuturesUnordered::new();
+        beside.push(Box::pin(async {
+            let error = signals::end_daemon(&stop).await;
+            Failure::new(format_args!("cannot listen for signals: {error}"))
+        }));
+        beside.push(Box::pin(again(&commands, &reload, &supervisor)));
+        beside.push(Box::pin(self.feed(&commands, Rc::clone(&reload))));
+        beside.push(Box::pin(async {
+            courier.run(&self.shared.host).await;
+            Failure::new("the webhooks' courier has ended")
+        }));
+        if let Some(port) = port {
+            let show = port::Shown::new(&voice, self.shared, outbox);
+            beside.push(Box::pin(async move {
+                port.serve(show).await;
+                Failure::new("the status port has ended")
+            }));
+        }
+        beside.push(Box::pin(report_to(&supervisor, self.shared, &voice)));
+        let ended = select(daemon, beside.next()).await;
+        supervisor.stopping();
+        match ended {
+            Either::Left((reason, _)) => Ok(reason),
+            // None of them ends but by a fault.
+            Either::Right((failure, _)) => {
+                Err(failure.unwrap_or_else(|| Failure::new("nothing is left to do")))
+            }
+        }
+    }
+}
+
+impl Parts<'_> {
+    fn voice(&self, outbox: Outbox) -> Rc<Voice<System>> {
+        let origin = self.origin().to_string();
+        let observe_only = self.arguments.observe_only;
+        let tell = move |told: &[_]| outbox.tell(told);
+        Voice::new(Rc::clone(self.shared), origin, observe_only, tell)
+    }
+
+    fn origin(&self) -> Origin {
+        let watch = &self.arguments.watch;
+        match &watch.git {
+            None => Origin::Files(self.arguments.paths.paths.clone()),
+            Some(url) => Origin::Git(Repository {
+                url: url.clone(),
+                reference: watch.reference.clone(),
+                dir: watch.path.clone(),
+                every: watch.git_interval,
+                home: self.directory.join("git"),
+            }),
+        }
+    }
+
+    /// Hands what the manifests' source tells on to the daemon.
+    async fn feed(&self, commands: &mpsc::Sender<Command>, reload: Rc<Notify>) -> Failure {
+        let watch = &self.arguments.watch;
+        let settings = source::Settings {
+            origin: self.origin(),
+            partial_ok: self.arguments.partial_ok,
+            debounce: watch.debounce,
+            poll: watch.poll,
+        };
+        let (updates, mut arriving) = mpsc::channel::<Update>(1);
+        let hand_on = std::pin::pin!(async {
+            while let Some(update) = arriving.recv().await {
+                // The daemon ends before this does.
+                let _ = commands.send(Command::Update(update)).await;
+            }
+        });
+        let ports = source::Ports {
+            clock: SystemClock::start(),
+            dice: RandomDice,
+            programs: SystemPrograms,
+            watch: SystemWatch::new(),
+        };
+        let feed = std::pin::pin!(source::feed(settings, ports, updates, reload));
+        select(feed, hand_on).await;
+        Failure::new("nobody watches the manifests any longer")
+    }
+}
+
+/// SIGHUP: everything is read, looked at and tried again.
+async fn again(
+    commands: &mpsc::Sender<Command>,
+    reload: &Notify,
+    supervisor: &Supervisor,
+) -> Failure {
+    let mut signal = match signals::hang_up() {
+        Ok(signal) => signal,
+        Err(error) => return Failure::new(format_args!("cannot listen for SIGHUP: {error}")),
+    };
+    loop {
+        signal.recv().await;
+        supervisor.reloading();
+        reload.notify_one();
+        // The daemon ends before this does.
+        let _ = commands.send(Command::Again).await;
+        supervisor.ready();
+    }
+}
+
+/// Tells systemd that the process lives, and where it stands.
+async fn report_to(
+    supervisor: &Supervisor,
+    shared: &Shared<System>,
+    voice: &Voice<System>,
+) -> Failure {
+    /// Between two lines of `systemctl status`.
+    const STATUS_EVERY: Duration = Duration::from_secs(10);
+    supervisor.ready();
+    if !supervisor.is_there() {
+        return std::future::pending().await;
+    }
+    let every = supervisor.watchdog().map_or(STATUS_EVERY, |watchdog| {
+        // Twice in the time, as systemd asks for.
+        STATUS_EVERY.min(watchdog / 2)
+    });
+    let mut told = String::new();
+    loop {
+        supervisor.alive();
+        let line = voice.board(|board| board.summary());
+        if line != told {
+            supervisor.status(&line);
+            told = line;
+        }
+        let host = &shared.host;
+        host.sleep_until(host.moment() + every).await;
+    }
+}
+
+/// Images of ours in scopes that no manifest names any longer, told when they are others than before.
+fn warn_of_orphans(
+    directory: &Path,
+    arguments: &RunArguments,
+    generation: &Generation,
+    told: &RefCell<Vec<(Scope, u64)>>,
+) {
+    // A file that was left out may name them.
+    if !arguments.narrow.selector().is_all() || !generation.problems.is_empty() {
+        return;
+    }
+    let named = |scope: &Scope| generation.desired.of(scope).next().is_some();
+    let orphans = state::read(directory).and_then(|reader| state::orphans(&reader, named));
+    match orphans {
+        Ok(orphans) => {
+            if let Some(warning) = state::describe_orphans(&orphans)
+                && *told.borrow() != orphans
+            {
+                tracing::warn!("{warning}");
+            }
+            told.replace(orphans);
+        }
+        Err(failure) => tracing::warn!(
+            "cannot look for images that no manifest names any longer: {}",
+            failure.message
+        ),
+    }
+}

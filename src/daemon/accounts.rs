@@ -1,0 +1,115 @@
+//! Clients, one for each account and key. A client never forgets that its account is broken; after a pause that grows
+//! there is a new one, and its first call finds out for all scopes of the account.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::api::Connection;
+use crate::desired::Account;
+use crate::model::{AccountName, Moment};
+use crate::pace::Backoff;
+use crate::schedule::{At, jittered};
+
+/// Between probes of a broken account. Fast enough for a key that was just mended, slow enough for one that was not.
+const PROBE: Backoff = Backoff {
+    base: Duration::from_secs(10),
+    cap: Duration::from_secs(300),
+};
+
+/// Where credentials and access points come from.
+pub trait Connect {
+    /// A connection with the credentials that there are now; why not, for a person, with the remedy.
+    fn connect(&self, name: &AccountName, document: Option<&Account>)
+    -> Result<Connection, String>;
+}
+
+pub(super) struct Accounts<'a, C> {
+    connect: &'a dyn Connect,
+    entries: BTreeMap<AccountName, Entry<C>>,
+}
+
+struct Entry<C> {
+    /// The client, or why there is none.
+    client: Result<Rc<C>, String>,
+    /// Probes in a row that found the account broken.
+    failures: u32,
+    /// It is broken, and probed again then.
+    retry_at: Option<Moment>,
+}
+
+impl<'a, C> Accounts<'a, C> {
+    pub(super) fn new(connect: &'a dyn Connect) -> Self {
+        Self {
+            connect,
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// The account's client; a new one if there is none, or the time has come to probe it anew.
+    pub(super) fn client(
+        &mut self,
+        name: &AccountName,
+        document: Option<&Account>,
+        now: Moment,
+        make: impl FnOnce(Connection) -> C,
+    ) -> Result<Rc<C>, String> {
+        let entry = self.entries.get(name);
+        let failures = entry.map_or(0, |entry| entry.failures);
+        if let Some(entry) = entry {
+            let is_due = entry.retry_at.is_some_and(|at| at <= now);
+            if !is_due {
+                return entry.client.clone();
+            }
+        }
+        let connected = self.connect.connect(name, document);
+        let client = connected.map(|connection| Rc::new(make(connection)));
+        let entry = Entry {
+            client: client.clone(),
+            failures,
+            retry_at: None,
+        };
+        self.entries.insert(name.clone(), entry);
+        client
+    }
+
+    /// Takes in how a pass with `client` found the account; when it may be probed again, if it is broken. Scopes that
+    /// find the same of the same client say nothing new.
+    pub(super) fn judge(
+        &mut self,
+        name: &AccountName,
+        client: Option<&Rc<C>>,
+        is_broken: bool,
+        at: At,
+    ) -> Option<Moment> {
+        let entry = self.entries.get_mut(name)?;
+        let current = match (&entry.client, client) {
+            (Ok(now), Some(then)) => Rc::ptr_eq(now, then),
+            (Err(_), None) => true,
+            _ => false,
+        };
+        if !current {
+            // There is another client by now; it has not been asked yet.
+            return None;
+        }
+        if !is_broken {
+            entry.failures = 0;
+            entry.retry_at = None;
+        } else if entry.retry_at.is_none() {
+            entry.failures += 1;
+            let wait = jittered(PROBE.step(entry.failures), at.unit);
+            entry.retry_at = Some(at.moment + wait);
+        }
+        entry.retry_at
+    }
+
+    /// Drops the clients of accounts whose documents are others now.
+    pub(super) fn forget(&mut self, is_other: &impl Fn(&AccountName) -> bool) {
+        self.entries.retain(|name, _| !is_other(name));
+    }
+
+    /// A person says that what was broken may be mended.
+    pub(super) fn forgive(&mut self) {
+        self.entries.retain(|_, entry| entry.retry_at.is_none());
+    }
+}

@@ -1,0 +1,338 @@
+//! DAEMON: passes on a schedule, one at a time in each scope, and what newer manifests and signals do to them.
+//!
+//! One loop on one thread: it starts what is due, and takes in what comes: a pass that ended, an update of the
+//! manifests, a request to look again, the end. It never waits for anything but that. Each scope has a slot, which
+//! keeps what one pass leaves to the next. Knows neither HTTP nor arguments; where manifests and credentials come from,
+//! and whether anything may be written, is given to it.
+
+mod accounts;
+mod pass;
+mod slot;
+mod voice;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+
+use accounts::Accounts;
+use pass::{Ended, Pass};
+use slot::Slot;
+
+use crate::api::Shared;
+use crate::desired::Desired;
+use crate::engine::{Stop, StopReason};
+use crate::host::Host;
+use crate::model::{Moment, Scope, Selector};
+use crate::plan::Policy;
+use crate::schedule::{At, Cut};
+use crate::source::{Generation, Update};
+use crate::status::{Activity, PassResult};
+
+pub use accounts::Connect;
+pub use pass::{Observing, Reconciling, Work};
+pub use voice::Voice;
+
+/// Passes at a time. A few accounts in all regions; more take turns.
+const PASSES_MAX: usize = 64;
+
+/// What the daemon is told.
+pub enum Command {
+    /// The manifests are others, or cannot be used.
+    Update(Update),
+    /// A person wants everything looked at and tried again now (SIGHUP).
+    Again,
+}
+
+/// How it works.
+pub struct Settings {
+    /// Between two looks at a scope in which nothing happens.
+    pub interval: Duration,
+    /// For one pass over a scope.
+    pub timeout: Duration,
+    /// How long before its end a share is told of.
+    pub warn_before: Duration,
+    /// What may be pruned.
+    pub policy: Policy,
+    /// The part of the manifests that is worked on.
+    pub selector: Selector,
+}
+
+/// Called with each good set of manifests before it is worked on.
+pub type OnLoad<'a> = &'a dyn Fn(&Generation);
+
+/// The controller.
+pub struct Daemon<'a, H, W: Work<H>> {
+    shared: Rc<Shared<H>>,
+    work: &'a W,
+    settings: Rc<Settings>,
+    voice: Rc<Voice<H>>,
+    accounts: Accounts<'a, W::Client>,
+    on_load: OnLoad<'a>,
+    generation: Option<Rc<Generation>>,
+    slots: BTreeMap<Scope, Slot>,
+    passes: FuturesUnordered<LocalBoxFuture<'a, Ended<W::Client>>>,
+}
+
+impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
+    /// Nothing to do yet: the first [`Command::Update`] says what.
+    pub fn new(
+        shared: Rc<Shared<H>>,
+        work: &'a W,
+        connect: &'a dyn Connect,
+        settings: Settings,
+        voice: Rc<Voice<H>>,
+        on_load: OnLoad<'a>,
+    ) -> Self {
+        Self {
+            shared,
+            work,
+            settings: Rc::new(settings),
+            voice,
+            accounts: Accounts::new(connect),
+            on_load,
+            generation: None,
+            slots: BTreeMap::new(),
+            passes: FuturesUnordered::new(),
+        }
+    }
+
+    /// Works until `stop`, then waits for calls in flight to settle. It ends, too, when nobody can give commands any
+    /// longer and there is nothing to do.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: &Stop) -> StopReason {
+        loop {
+            self.start_what_is_due();
+            let wake = self.wake_at();
+            tokio::select! {
+                biased;
+                reason = stop.tripped() => return self.wind_up(reason).await,
+                Some(ended) = self.passes.next(), if !self.passes.is_empty() => self.ended(ended),
+                Some(command) = commands.recv() => self.take(command),
+                () = sleep(&self.shared.host, wake) => {}
+            }
+        }
+    }
+
+    async fn wind_up(mut self, reason: StopReason) -> StopReason {
+        for stop in self.slots.values().filter_map(|slot| slot.running.as_ref()) {
+            stop.trip(reason);
+        }
+        while let Some(ended) = self.passes.next().await {
+            self.ended(ended);
+        }
+        reason
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Update(Update::Loaded(generation)) => self.load(Rc::new(*generation)),
+            Command::Update(Update::Broken(problems)) => self.voice.broken(problems),
+            Command::Again => {
+                tracing::info!("looking at everything again, as asked");
+                self.accounts.forgive();
+                let now = self.shared.host.moment();
+                self.slots.values_mut().for_each(|slot| slot.again(now));
+            }
+        }
+    }
+
+    /// Newer manifests: the scopes that they change are looked at now, and what is under way there is cut short.
+    fn load(&mut self, next: Rc<Generation>) {
+        (self.on_load)(&next);
+        let now = self.shared.host.moment();
+        let last = self.generation.replace(Rc::clone(&next));
+        let before = last.as_ref().map(|last| &*last.desired);
+        let others = |name: &_| {
+            let account = |desired: &Desired| desired.accounts.get(name).cloned();
+            before.and_then(account) != account(&next.desired)
+        };
+        self.accounts.forget(&others);
+        let partial = |generation: &Generation| !generation.problems.is_empty();
+        let other_policy = last.as_ref().map(|last| partial(last)) != Some(partial(&next));
+        let selector = &self.settings.selector;
+        let named = |scope: &Scope| next.desired.wanted(scope, selector).is_some();
+        let scopes: Vec<_> = next
+            .desired
+            .scopes()
+            .filter(|s| named(s))
+            .cloned()
+            .collect();
+        let (mut images, mut changed) = (0, 0);
+        for scope in &scopes {
+            images += next.desired.of(scope).count();
+            let same = !other_policy
+                && !others(&scope.account)
+                && before.is_some_and(|before| asks_the_same(before, &next.desired, scope));
+            let slot = self
+                .slots
+                .entry(scope.clone())
+                .or_insert_with(|| Slot::new(now));
+            if !same {
+                changed += 1;
+                slot.supersede(now);
+            }
+        }
+        self.slots.retain(|scope, slot| {
+            slot.gone = !named(scope);
+            if slot.gone {
+                slot.supersede(now);
+            }
+            !slot.gone || slot.running.is_some()
+        });
+        self.voice.loaded(&next, images, named);
+        tracing::info!(
+            commit = next.commit,
+            images,
+            scopes = scopes.len(),
+            changed,
+            "manifests loaded"
+        );
+        for warning in &next.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    fn start_what_is_due(&mut self) {
+        let Some(generation) = self.generation.clone() else {
+            return;
+        };
+        let now = self.shared.host.moment();
+        let due: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.due().is_some_and(|due| due <= now))
+            .map(|(scope, _)| scope.clone())
+            .collect();
+        for scope in due {
+            if self.passes.len() >= PASSES_MAX {
+                return;
+            }
+            self.start(&generation, scope, now);
+        }
+    }
+
+    fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Moment) {
+        let (work, shared) = (self.work, &self.shared);
+        let document = generation.desired.accounts.get(&scope.account);
+        let client = self
+            .accounts
+            .client(&scope.account, document, now, |connection| {
+                work.client(Rc::clone(shared), connection)
+            });
+        let Some(slot) = self.slots.get_mut(&scope) else {
+            return;
+        };
+        let stop = Rc::new(Stop::default());
+        let memory = slot.begin(Rc::clone(&stop), now);
+        if let Ok(client) = &client {
+            let lane = pass::lane(work.read(client), scope.region);
+            self.voice.lane(&scope, lane);
+        }
+        self.voice.pass_began(&scope);
+        let pass = Pass {
+            shared: Rc::clone(&self.shared),
+            work,
+            settings: Rc::clone(&self.settings),
+            voice: Rc::clone(&self.voice),
+            generation: Rc::clone(generation),
+            scope,
+            client,
+            stop,
+            began: now,
+        };
+        self.passes.push(Box::pin(pass.run(memory)));
+    }
+
+    fn ended(&mut self, ended: Ended<W::Client>) {
+        let host = &self.shared.host;
+        let at = At {
+            now: self.shared.now(),
+            moment: host.moment(),
+            unit: host.unit(),
+        };
+        let Ended {
+            scope,
+            client,
+            stop,
+            began,
+            outcome,
+        } = ended;
+        let Some(slot) = self.slots.get_mut(&scope) else {
+            return;
+        };
+        slot.running = None;
+        if slot.gone {
+            self.slots.remove(&scope);
+            return;
+        }
+        let took = at.moment.since(began);
+        let outcome = match outcome {
+            Ok(Some(outcome)) => outcome,
+            // The manifests ask for nothing there after all.
+            Ok(None) => {
+                slot.rest(at.moment + self.settings.interval);
+                return;
+            }
+            Err(why) => {
+                slot.hold();
+                let activity = Activity::Held { why };
+                self.voice
+                    .pass_ended(&scope, PassResult::Panicked, took, activity);
+                return;
+            }
+        };
+        let unseen = outcome.plan.unseen();
+        let refusal = client.as_ref().and_then(|client| W::broken(client));
+        let is_broken = refusal.is_some() || unseen.is_some_and(|unseen| unseen.account_broken);
+        let cut = match stop.reason() {
+            _ if is_broken => Cut::AccountBroken,
+            Some(_) => Cut::Short,
+            None => Cut::None,
+        };
+        let retry = self
+            .accounts
+            .judge(&scope.account, client.as_ref(), is_broken, at);
+        let result = pass::result(&outcome.plan, stop.reason());
+        let next = slot.ended(outcome, cut, self.settings.interval, at, retry);
+        let wait = next.since(at.moment);
+        let activity = Activity::Resting {
+            next: at.now + wait,
+        };
+        self.voice.pass_ended(&scope, result, took, activity);
+        let retries = slot.turns.retries();
+        let retries = retries.map(|(image, due)| (image.clone(), at.now + due.since(at.moment)));
+        self.voice.retries(&scope, retries);
+        self.voice.expiring(self.settings.warn_before);
+    }
+
+    /// When the first of those that rest is due.
+    fn wake_at(&self) -> Option<Moment> {
+        if self.passes.len() >= PASSES_MAX {
+            return None;
+        }
+        self.slots.values().filter_map(Slot::due).min()
+    }
+}
+
+/// Whether two sets of manifests ask the same of a scope. Where they ask for it does not matter.
+fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
+    let asked = |desired: &Desired| {
+        let images = desired.of(scope).map(|(key, image)| {
+            let labels = image.labels.clone();
+            (key.image.clone(), image.intent, image.protect, labels)
+        });
+        images.collect::<Vec<_>>()
+    };
+    asked(a) == asked(b)
+}
+
+async fn sleep(host: &impl Host, until: Option<Moment>) {
+    match until {
+        Some(until) => host.sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

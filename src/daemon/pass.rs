@@ -1,0 +1,255 @@
+//! One pass over one scope, whoever makes it: one that writes, or one that cannot.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+
+use super::{Settings, Voice};
+use crate::api::error::Refusal;
+use crate::api::wire::Action;
+use crate::api::{Connection, ReadClient, Shared, WriteClient};
+use crate::engine::{self, Engine, Event, Listener, ScopeOutcome, Stop, StopReason, Task};
+use crate::host::{Host, Ledger, Recall};
+use crate::memory::Memory;
+use crate::model::{Moment, Region, Scope};
+use crate::observed::Unseen;
+use crate::plan::{Plan, Policy, Verdict};
+use crate::source::Generation;
+use crate::status::{Lane, PassResult};
+
+/// How passes are made.
+pub trait Work<H> {
+    /// What one needs to call an account.
+    type Client: 'static;
+
+    /// A client for one account and key.
+    fn client(&self, shared: Rc<Shared<H>>, connection: Connection) -> Self::Client;
+
+    /// Its part that reads.
+    fn read<'c>(&self, client: &'c Self::Client) -> &'c ReadClient<H>;
+
+    /// Why nothing, or nothing of what a pass does, can be called with it, if that is known.
+    fn broken(client: &Self::Client) -> Option<Refusal>;
+
+    /// One pass. `None` where there can be nothing to do.
+    fn pass(
+        &self,
+        client: &Self::Client,
+        task: &Task<'_>,
+        scope: &Scope,
+        memory: Memory,
+        bounds: Bounds<'_>,
+    ) -> impl Future<Output = Option<ScopeOutcome>>;
+}
+
+/// What ends a pass, and who hears of it.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// Asks for its end.
+    pub stop: &'a Stop,
+    /// It may take so long.
+    pub timeout: std::time::Duration,
+    /// Hears what it does.
+    pub listener: &'a dyn Listener,
+}
+
+/// Brings scopes into their desired state.
+pub struct Reconciling<'a, L> {
+    /// Intents, outcomes, and what is ours.
+    pub ledger: &'a L,
+}
+
+/// Looks, and has nothing to write with, neither to the cloud nor to the state.
+pub struct Observing<'a, R> {
+    /// What was done before.
+    pub recall: &'a R,
+}
+
+impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
+    type Client = WriteClient<H>;
+
+    fn client(&self, shared: Rc<Shared<H>>, connection: Connection) -> WriteClient<H> {
+        WriteClient::new(ReadClient::new(shared, connection))
+    }
+
+    fn read<'c>(&self, client: &'c WriteClient<H>) -> &'c ReadClient<H> {
+        client.read()
+    }
+
+    fn broken(client: &WriteClient<H>) -> Option<Refusal> {
+        client.broken()
+    }
+
+    async fn pass(
+        &self,
+        client: &WriteClient<H>,
+        task: &Task<'_>,
+        scope: &Scope,
+        memory: Memory,
+        bounds: Bounds<'_>,
+    ) -> Option<ScopeOutcome> {
+        let engine = Engine {
+            ledger: self.ledger,
+            listener: bounds.listener,
+            stop: bounds.stop,
+        };
+        engine
+            .pass(client, task, scope, memory, bounds.timeout)
+            .await
+    }
+}
+
+impl<H: Host + 'static, R: Recall> Work<H> for Observing<'_, R> {
+    type Client = ReadClient<H>;
+
+    fn client(&self, shared: Rc<Shared<H>>, connection: Connection) -> ReadClient<H> {
+        ReadClient::new(shared, connection)
+    }
+
+    fn read<'c>(&self, client: &'c ReadClient<H>) -> &'c ReadClient<H> {
+        client
+    }
+
+    fn broken(client: &ReadClient<H>) -> Option<Refusal> {
+        client.broken()
+    }
+
+    async fn pass(
+        &self,
+        client: &ReadClient<H>,
+        task: &Task<'_>,
+        scope: &Scope,
+        memory: Memory,
+        bounds: Bounds<'_>,
+    ) -> Option<ScopeOutcome> {
+        let look = std::pin::pin!(engine::preview_scope(client, self.recall, task, scope));
+        let stopped = std::pin::pin!(bounds.stop.tripped());
+        let Either::Left((outcome, _)) = select(look, stopped).await else {
+            let unseen = Unseen::new("stopped before the scope was read");
+            let plan = engine::out_of_sight(task, scope, unseen, client.shared())?;
+            return Some(ScopeOutcome { plan, memory });
+        };
+        let outcome = outcome?;
+        bounds.listener.event(Event::Planned {
+            plan: &outcome.plan,
+            first: true,
+        });
+        Some(outcome)
+    }
+}
+
+/// A pass that is about to run.
+pub(super) struct Pass<'a, H, W: Work<H>> {
+    pub(super) shared: Rc<Shared<H>>,
+    pub(super) work: &'a W,
+    pub(super) settings: Rc<Settings>,
+    pub(super) voice: Rc<Voice<H>>,
+    pub(super) generation: Rc<Generation>,
+    pub(super) scope: Scope,
+    /// The account's client, or why there is none.
+    pub(super) client: Result<Rc<W::Client>, String>,
+    pub(super) stop: Rc<Stop>,
+    pub(super) began: Moment,
+}
+
+/// A pass that has ended.
+pub(super) struct Ended<C> {
+    pub(super) scope: Scope,
+    pub(super) client: Option<Rc<C>>,
+    pub(super) stop: Rc<Stop>,
+    pub(super) began: Moment,
+    /// What it came to; why it broke off, if that is sharekeeper's own fault.
+    pub(super) outcome: Result<Option<ScopeOutcome>, String>,
+}
+
+impl<H: Host, W: Work<H>> Pass<'_, H, W> {
+    /// A panic ends this pass and no other: nothing that is shared is left half changed between two awaits, and what
+    /// was sent is resolved by looking, as after a crash.
+    pub(super) async fn run(self, memory: Memory) -> Ended<W::Client> {
+        let outcome = AssertUnwindSafe(self.work(memory)).catch_unwind().await;
+        // The panic's own words may quote anything; the hook has told where it was.
+        let outcome = outcome.map_err(|_| {
+            "a fault in sharekeeper: the log says where; restart it, and please report it"
+                .to_owned()
+        });
+        Ended {
+            scope: self.scope,
+            client: self.client.ok(),
+            stop: self.stop,
+            began: self.began,
+            outcome,
+        }
+    }
+
+    async fn work(&self, memory: Memory) -> Option<ScopeOutcome> {
+        let policy = Policy {
+            // Some manifests were left out: nothing may be cancelled on the strength of the rest.
+            shares_only: !self.generation.problems.is_empty(),
+            ..self.settings.policy
+        };
+        let task = Task {
+            desired: &self.generation.desired,
+            selector: &self.settings.selector,
+            policy: &policy,
+            licenses: None,
+        };
+        let voice: &Voice<H> = &self.voice;
+        let client = match &self.client {
+            Ok(client) => client,
+            Err(why) => {
+                let unseen = Unseen {
+                    account_broken: true,
+                    ..Unseen::new(why.as_str())
+                };
+                let plan = engine::out_of_sight(&task, &self.scope, unseen, &self.shared)?;
+                voice.event(Event::Planned {
+                    plan: &plan,
+                    first: true,
+                });
+                return Some(ScopeOutcome { plan, memory });
+            }
+        };
+        let bounds = Bounds {
+            stop: &self.stop,
+            timeout: self.settings.timeout,
+            listener: voice,
+        };
+        let outcome = self
+            .work
+            .pass(client, &task, &self.scope, memory, bounds)
+            .await;
+        self.voice
+            .lane(&self.scope, lane(self.work.read(client), self.scope.region));
+        outcome
+    }
+}
+
+/// Where a scope's writes leave, and how fast.
+pub(super) fn lane<H: Host>(client: &ReadClient<H>, region: Region) -> Lane {
+    let bucket = client.bucket(Action::ModifyImageSharePermission, region);
+    let rate = client.shared().pacer.rate(&bucket);
+    Lane {
+        host: bucket.host.to_string(),
+        per_second: rate.unwrap_or(client.rate().into()),
+    }
+}
+
+/// How a pass is counted.
+pub(super) fn result(plan: &Plan, stopped: Option<StopReason>) -> PassResult {
+    let in_sync = |verdict: &Verdict| *verdict == Verdict::InSync;
+    let mut verdicts = plan.decisions.values().map(|decision| &decision.verdict);
+    match stopped {
+        Some(
+            StopReason::Superseded
+            | StopReason::Interrupted
+            | StopReason::Terminated
+            | StopReason::HungUp,
+        ) => PassResult::Stopped,
+        Some(StopReason::TimedOut) | None if plan.unseen().is_some() => PassResult::Unseen,
+        Some(StopReason::TimedOut) => PassResult::Incomplete,
+        None if verdicts.all(in_sync) && plan.loss.is_none() => PassResult::Synced,
+        None => PassResult::Incomplete,
+    }
+}

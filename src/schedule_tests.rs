@@ -1,0 +1,223 @@
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::memory::Problem;
+use crate::model::{AccountName, Cause, Region, Scope, ShareState};
+use crate::observed::Unseen;
+use crate::plan::{Actual, Decision, Unmanaged, View};
+
+const INTERVAL: Duration = Duration::from_secs(300);
+
+fn at(seconds: u64) -> At {
+    let start = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
+    At {
+        now: start + TimeDelta::seconds(i64::try_from(seconds).expect("small")),
+        moment: Moment::new(Duration::from_secs(seconds)),
+        unit: 1.0,
+    }
+}
+
+fn id(image: &str) -> ImageId {
+    ImageId::new(image).expect("an id")
+}
+
+fn plan(decisions: &[(&str, Verdict)]) -> Plan {
+    let decisions = decisions.iter().map(|(image, verdict)| {
+        let decision = Decision {
+            desired: ShareState::Shared,
+            cause: Cause::Declared,
+            source: None,
+            actual: Actual::Unknown,
+            until: None,
+            verdict: verdict.clone(),
+        };
+        (id(image), decision)
+    });
+    Plan {
+        scope: Scope {
+            account: AccountName::default(),
+            region: Region::new("ap-tokyo").expect("a region"),
+        },
+        view: View::Seen,
+        unpruned: false,
+        decisions: decisions.collect(),
+        unmanaged: Unmanaged::default(),
+        loss: None,
+        turns_at: None,
+    }
+}
+
+fn memory(last: Last) -> Memory {
+    let mut memory = Memory::default();
+    memory.record(id("img-a"), ShareState::Shared, last);
+    memory
+}
+
+fn problem() -> Problem {
+    Problem::new("no")
+}
+
+/// Seconds from one pass to the next, over several that end alike.
+fn waits(turns: &mut Turns, plan: &Plan, last: Option<&Last>, cut: Cut, passes: u32) -> Vec<u64> {
+    let mut now = at(0);
+    let mut waits = Vec::new();
+    let mut kept = Memory::default();
+    for _ in 0..passes {
+        kept = turns.begin(kept, now.moment);
+        if let Some(last) = last {
+            kept.record(id("img-a"), ShareState::Shared, last.clone());
+        }
+        let next = turns.ended(plan, &mut kept, cut, INTERVAL, now);
+        let wait = next.since(now.moment).as_secs();
+        waits.push(wait);
+        now = at(now.moment.since_start().as_secs() + wait.max(1));
+    }
+    waits
+}
+
+#[test]
+fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
+    let plan = plan(&[("img-a", Verdict::InSync)]);
+    let done = Last::Acknowledged {
+        at: Moment::default(),
+        blueprint_id: None,
+        request_id: None,
+    };
+    let mut memory = memory(done);
+    let mut turns = Turns::default();
+    let early = turns.ended(
+        &plan,
+        &mut memory,
+        Cut::None,
+        INTERVAL,
+        At { unit: 0.0, ..at(0) },
+    );
+    let late = turns.ended(
+        &plan,
+        &mut memory,
+        Cut::None,
+        INTERVAL,
+        At { unit: 1.0, ..at(0) },
+    );
+    assert_eq!((early, late), (at(270).moment, at(330).moment));
+    assert!(memory.tried.is_empty());
+}
+
+#[test]
+fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_ever_fewer() {
+    let blocked = plan(&[("img-a", Verdict::Blocked(problem()))]);
+    let last = Last::Blocked(problem());
+    let mut turns = Turns::default();
+    let mut tries = Vec::new();
+    let (mut kept, mut now) = (Memory::default(), 0);
+    while now < 24 * 3600 {
+        kept = turns.begin(kept, at(now).moment);
+        if kept.tried.is_empty() {
+            tries.push(now);
+            kept.record(id("img-a"), ShareState::Shared, last.clone());
+        }
+        let next = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(now));
+        now = next.since_start().as_secs();
+    }
+    let gaps: Vec<_> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap >= 300), "{gaps:?}");
+    assert!(gaps.last() > Some(&1000), "{gaps:?}");
+    // Six intervals at most: who mended it is not kept waiting for hours.
+    assert!(gaps.iter().all(|gap| *gap <= 2200), "{gaps:?}");
+}
+
+#[test]
+fn l1_what_failed_is_tried_again_soon_and_at_the_latest_after_the_interval() {
+    let failed = plan(&[("img-a", Verdict::Failed(problem()))]);
+    let last = Last::Failed(problem());
+    let mut turns = Turns::default();
+    let waits = waits(&mut turns, &failed, Some(&last), Cut::None, 8);
+    assert_eq!(waits[0], 30);
+    assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
+    assert!(waits.iter().all(|wait| *wait <= INTERVAL.as_secs()));
+}
+
+#[test]
+fn a_success_resets_the_backoff() {
+    let failed = plan(&[("img-a", Verdict::Failed(problem()))]);
+    let last = Last::Failed(problem());
+    let mut turns = Turns::default();
+    let before = waits(&mut turns, &failed, Some(&last), Cut::None, 4);
+    let fine = plan(&[("img-a", Verdict::InSync)]);
+    waits(&mut turns, &fine, None, Cut::None, 1);
+    let after = waits(&mut turns, &failed, Some(&last), Cut::None, 4);
+    assert_eq!(before, after);
+}
+
+#[test]
+fn l4_a_scope_that_is_never_seen_is_no_hot_loop() {
+    let unseen = Plan {
+        view: View::Unseen(Unseen::new("down")),
+        ..plan(&[("img-a", Verdict::Unseen(Unseen::new("down")))])
+    };
+    let waits = waits(&mut Turns::default(), &unseen, None, Cut::None, 10);
+    assert_eq!(waits[..3], [5, 10, 20]);
+    assert!(waits[3..].iter().all(|wait| (20..=300).contains(wait)));
+}
+
+#[test]
+fn an_image_that_is_still_being_made_is_looked_at_more_often() {
+    let waiting = Problem::unmet(Unmet::NotYet, "the image is CREATING");
+    let plan = plan(&[("img-a", Verdict::Blocked(waiting))]);
+    let waits = waits(&mut Turns::default(), &plan, None, Cut::None, 6);
+    assert_eq!(waits[0], 15);
+    assert!(waits[5] <= 300 && waits[5] > 100, "{waits:?}");
+}
+
+#[test]
+fn an_accounts_fault_is_charged_to_no_image() {
+    let blocked = plan(&[("img-a", Verdict::Blocked(problem()))]);
+    let mut memory = memory(Last::Blocked(problem()));
+    let mut turns = Turns::default();
+    turns.ended(&blocked, &mut memory, Cut::AccountBroken, INTERVAL, at(0));
+    assert!(memory.tried.is_empty());
+    assert_eq!(turns.retries().count(), 0);
+}
+
+#[test]
+fn a_pass_that_was_cut_off_is_made_again_at_once_and_remembers_its_writes() {
+    let plan = plan(&[("img-a", Verdict::Act)]);
+    let done = Last::Acknowledged {
+        at: at(9).moment,
+        blueprint_id: None,
+        request_id: None,
+    };
+    let mut memory = memory(done);
+    let next = Turns::default().ended(&plan, &mut memory, Cut::Short, INTERVAL, at(10));
+    assert_eq!(next, at(10).moment + REST_MIN);
+    assert_eq!(memory.tried.len(), 1);
+}
+
+#[test]
+fn time_alone_wakes_what_it_changes() {
+    let mut plan = plan(&[("img-a", Verdict::InSync)]);
+    plan.turns_at = Some(at(42).now);
+    let next = Turns::default().ended(&plan, &mut Memory::default(), Cut::None, INTERVAL, at(0));
+    assert_eq!(next, at(42).moment);
+}
+
+#[test]
+fn s21_images_that_no_manifest_names_any_longer_are_forgotten() {
+    let done = Last::Acknowledged {
+        at: at(0).moment,
+        blueprint_id: None,
+        request_id: None,
+    };
+    let mut memory = memory(done);
+    let mut turns = Turns::default();
+    let nothing = Plan {
+        decisions: BTreeMap::new(),
+        ..plan(&[])
+    };
+    turns.ended(&nothing, &mut memory, Cut::None, INTERVAL, at(100));
+    assert_eq!(memory.tried.len(), 1, "its effect may still show");
+    turns.ended(&nothing, &mut memory, Cut::None, INTERVAL, at(121));
+    assert!(memory.tried.is_empty());
+}

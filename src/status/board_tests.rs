@@ -1,0 +1,296 @@
+use chrono::TimeDelta;
+
+use super::*;
+use crate::memory::{Problem, Unmet};
+use crate::model::{AccountName, Region, ShareState};
+use crate::observed::Unseen;
+use crate::plan::{Actual, Decision, Unmanaged, Verdict, Withheld};
+
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_timestamp(1_790_000_000, 0).expect("a date") + TimeDelta::minutes(minutes)
+}
+
+fn scope() -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new("ap-tokyo").expect("a region"),
+    }
+}
+
+fn id(image: &str) -> ImageId {
+    ImageId::new(image).expect("an id")
+}
+
+fn decision(desired: ShareState, verdict: Verdict) -> Decision {
+    let in_sync = verdict == Verdict::InSync;
+    let shared = (desired == ShareState::Shared) == in_sync;
+    Decision {
+        desired,
+        cause: Cause::Declared,
+        source: None,
+        actual: match verdict {
+            Verdict::Unseen(_) => Actual::Unknown,
+            _ if shared => Actual::Shared(Some("lhbp-1".into())),
+            _ => Actual::Unshared,
+        },
+        until: None,
+        verdict,
+    }
+}
+
+fn plan_of(decision: Decision) -> Plan {
+    Plan {
+        scope: scope(),
+        view: match &decision.verdict {
+            Verdict::Unseen(unseen) => View::Unseen(unseen.clone()),
+            _ => View::Seen,
+        },
+        unpruned: false,
+        decisions: BTreeMap::from([(id("img-a"), decision)]),
+        unmanaged: Unmanaged::default(),
+        loss: None,
+        turns_at: None,
+    }
+}
+
+fn plan(verdict: Verdict) -> Plan {
+    plan_of(decision(ShareState::Shared, verdict))
+}
+
+fn unseen() -> Verdict {
+    Verdict::Unseen(Unseen::new("down"))
+}
+
+/// What a board tells of looks that come to these plans, a minute apart.
+fn told(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, Kind)> {
+    let mut board = Board::new(at(0), false);
+    let mut told = Vec::new();
+    for (minute, plan) in (0..).zip(plans) {
+        let news = board.planned(&plan, at(minute));
+        told.extend(news.iter().map(|news| (minute, news.kind)));
+    }
+    told
+}
+
+#[test]
+fn what_was_as_desired_and_is_not_any_longer_has_drifted_and_that_is_told_once() {
+    use Verdict::{Act, InSync};
+    let looks = [InSync, Act, Act, unseen(), Act, InSync, InSync];
+    assert_eq!(
+        told(looks.map(plan)),
+        [(1, Kind::DriftAppeared), (5, Kind::DriftResolved)]
+    );
+}
+
+#[test]
+fn what_is_asked_for_anew_has_not_drifted() {
+    let asked = [
+        decision(ShareState::Shared, Verdict::Act),
+        decision(ShareState::Shared, Verdict::InSync),
+        decision(ShareState::Unshared, Verdict::Act),
+        decision(ShareState::Unshared, Verdict::InSync),
+    ];
+    assert_eq!(told(asked.map(plan_of)), []);
+}
+
+#[test]
+fn what_a_person_must_act_on_is_told_once_for_each_reason_and_when_it_is_over() {
+    let refused = |code: &str| {
+        Verdict::Blocked(Problem {
+            code: Some(code.into()),
+            ..Problem::new("no")
+        })
+    };
+    let looks = [
+        refused("UnauthorizedOperation.NoPermission"),
+        refused("UnauthorizedOperation.NoPermission"),
+        unseen(),
+        refused("UnauthorizedOperation.NoPermission"),
+        refused("UnsupportedOperation.ImageUnableToShare"),
+        Verdict::Act,
+        Verdict::InSync,
+    ];
+    assert_eq!(
+        told(looks.map(plan)),
+        [(0, Kind::Blocked), (4, Kind::Blocked), (6, Kind::Unblocked)]
+    );
+}
+
+#[test]
+fn an_image_that_is_still_being_made_is_no_news() {
+    let waits = Verdict::Blocked(Problem::unmet(Unmet::NotYet, "the image is CREATING"));
+    let mut board = Board::new(at(0), false);
+    assert!(board.planned(&plan(waits), at(0)).is_empty());
+    let image = &board.scopes[&scope()].images[&id("img-a")];
+    assert_eq!(image.reason, Reason::WaitingForImage);
+    assert_eq!(image.ready.status, Truth::False);
+    assert_eq!(image.stalled.status, Truth::False);
+    assert_eq!(image.eligible.status, Truth::False);
+    assert_eq!(image.drifted.status, Truth::True);
+}
+
+#[test]
+fn a_guard_is_told_of_once_for_its_scope_and_not_cleared_by_what_is_not_seen() {
+    let held = || Verdict::Withheld(Withheld::PartialManifests);
+    let looks = [held(), held(), unseen(), held(), Verdict::InSync];
+    assert_eq!(
+        told(looks.map(plan)),
+        [(0, Kind::GuardTripped), (4, Kind::GuardCleared)]
+    );
+}
+
+#[test]
+fn conditions_keep_since_when_they_hold() {
+    let mut board = Board::new(at(0), false);
+    let looks = [Verdict::InSync, Verdict::InSync, Verdict::Act, Verdict::Act];
+    for (minute, verdict) in (0..).zip(looks) {
+        board.planned(&plan(verdict), at(minute));
+    }
+    let image = &board.scopes[&scope()].images[&id("img-a")];
+    assert_eq!(
+        (image.ready.status, image.ready.since),
+        (Truth::False, at(2))
+    );
+    assert_eq!(
+        (image.drifted.status, image.drifted.since),
+        (Truth::True, at(2))
+    );
+    assert_eq!(
+        (image.stalled.status, image.stalled.since),
+        (Truth::False, at(0))
+    );
+    assert!(image.is_changed_outside());
+}
+
+fn passes(verdicts: impl IntoIterator<Item = (Verdict, PassResult)>) -> Vec<(i64, Kind)> {
+    let mut board = Board::new(at(0), false);
+    let mut told = Vec::new();
+    for (minute, (verdict, result)) in (0..).zip(verdicts) {
+        board.pass_began(&scope(), at(minute));
+        board.planned(&plan(verdict), at(minute));
+        let rests = Activity::Resting { next: at(99) };
+        let news = board.pass_ended(&scope(), result, Duration::from_secs(1), rests, at(minute));
+        told.extend(news.iter().map(|news| (minute, news.kind)));
+    }
+    told
+}
+
+#[test]
+fn one_lost_page_is_no_news_and_three_passes_in_vain_are() {
+    use PassResult::{Stopped, Synced, Unseen};
+    let lost = || (unseen(), Unseen);
+    let fine = || (Verdict::InSync, Synced);
+    assert_eq!(passes([fine(), lost(), fine(), lost(), lost(), fine()]), []);
+    let cut = || (unseen(), Stopped);
+    assert_eq!(
+        passes([lost(), lost(), cut(), lost(), lost(), cut(), fine()]),
+        [(3, Kind::Stalled), (6, Kind::Recovered)]
+    );
+}
+
+#[test]
+fn a_broken_account_is_told_of_at_once() {
+    let broken = || {
+        let unseen = Unseen {
+            account_broken: true,
+            ..Unseen::new("the key does not work")
+        };
+        (Verdict::Unseen(unseen), PassResult::Unseen)
+    };
+    let fine = (Verdict::InSync, PassResult::Synced);
+    assert_eq!(
+        passes([broken(), broken(), fine]),
+        [(0, Kind::Stalled), (2, Kind::Recovered)]
+    );
+}
+
+#[test]
+fn a_share_that_ends_is_told_of_once_until_its_end_is_moved() {
+    let mut board = Board::new(at(0), false);
+    let ends = |until| {
+        plan_of(Decision {
+            until: Some(until),
+            ..decision(ShareState::Shared, Verdict::InSync)
+        })
+    };
+    let hour = Duration::from_secs(3600);
+    let mut tell = |plan: &Plan, now| {
+        board.planned(plan, now);
+        board.expiring(hour, now).len()
+    };
+    assert_eq!(tell(&ends(at(90)), at(0)), 0);
+    assert_eq!(tell(&ends(at(90)), at(30)), 1);
+    assert_eq!(tell(&ends(at(90)), at(31)), 0);
+    assert_eq!(tell(&ends(at(95)), at(50)), 1);
+}
+
+#[test]
+fn s21_what_is_kept_to_be_shown_is_bounded() {
+    let mut board = Board::new(at(0), false);
+    for minute in 0..1000 {
+        let verdict = if minute % 2 == 0 {
+            Verdict::InSync
+        } else {
+            Verdict::Act
+        };
+        board.planned(&plan(verdict), at(minute));
+        board.answered(Change {
+            at: at(minute),
+            key: ImageKey {
+                scope: scope(),
+                image: id("img-a"),
+            },
+            permission: Permission::Share,
+            cause: Cause::Declared,
+            result: Answer::Applied,
+            code: None,
+            message: None,
+            request_id: None,
+            source: None,
+        });
+    }
+    assert_eq!(board.transitions.len(), RECENT_MAX);
+    assert_eq!(board.changes.len(), RECENT_MAX);
+    assert_eq!(board.totals.values().sum::<u64>(), 1000);
+}
+
+#[test]
+fn it_is_ready_once_everything_was_looked_at_and_something_was_seen() {
+    let mut board = Board::new(at(0), false);
+    let problem = "manifests: holds no manifests".to_owned();
+    let broken = ManifestsStatus {
+        problems: vec![problem.clone()],
+        ..ManifestsStatus::default()
+    };
+    board.manifests(broken, at(0));
+    let reasons = board.ready().expect_err("no manifests");
+    assert!(reasons[0].contains(&problem), "{reasons:?}");
+    let good = ManifestsStatus {
+        loaded_at: Some(at(0)),
+        ..ManifestsStatus::default()
+    };
+    board.manifests(good, at(0));
+    board.pass_began(&scope(), at(1));
+    let reasons = board.ready().expect_err("not looked at");
+    assert_eq!(reasons, ["default/ap-tokyo: not looked at yet"]);
+    let mut ended = |verdict, activity, result| {
+        board.planned(&plan(verdict), at(2));
+        board.pass_ended(&scope(), result, Duration::ZERO, activity, at(2));
+        (board.alive(), board.ready())
+    };
+    let rests = || Activity::Resting { next: at(99) };
+    let (alive, ready) = ended(Verdict::InSync, rests(), PassResult::Synced);
+    assert_eq!((alive, ready), (Ok(()), Ok(())));
+    let (alive, ready) = ended(unseen(), rests(), PassResult::Unseen);
+    assert_eq!(alive, Ok(()));
+    assert_eq!(
+        ready.expect_err("nothing is seen"),
+        ["default/ap-tokyo: not observed: down"]
+    );
+    let held = Activity::Held {
+        why: "a fault".into(),
+    };
+    let (alive, ready) = ended(Verdict::InSync, held, PassResult::Panicked);
+    assert_eq!(alive, Err("default/ap-tokyo: a fault".into()));
+    assert!(ready.is_err());
+}

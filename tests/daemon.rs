@@ -1,0 +1,653 @@
+//! The daemon on a paused clock: what it does while manifests, the cloud and the weather change.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use sharekeeper::daemon::{Command, Reconciling};
+use sharekeeper::desired::{Desired, Intent};
+use sharekeeper::engine::StopReason;
+use sharekeeper::host::Clock;
+use sharekeeper::plan::Policy;
+use sharekeeper::source::Update;
+use sharekeeper::status::{Activity, Kind, RECENT_MAX, Reason, Truth};
+use support::live::{INTERVAL, Keys, Live, observing, reconciling, run_with, scope, settings};
+use support::world::{REGIONAL, World, id, regions};
+use support::{Behaviour, Fault, desired};
+
+const TOKYO: &str = "ap-tokyo";
+const BANGKOK: &str = "ap-bangkok";
+
+/// Images in Tokyo that are not shared, and the wish to have them shared.
+fn to_share(world: &World, count: usize) -> Desired {
+    for n in 0..count {
+        world.cloud().add(TOKYO, &id(n), false);
+    }
+    wanted(count)
+}
+
+fn wanted(count: usize) -> Desired {
+    desired((0..count).map(|n| (TOKYO, id(n), true)))
+}
+
+fn writes(live: &Live<'_>) -> usize {
+    live.world.cloud().writes().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_converges_and_then_writes_nothing_for_a_day() {
+    let world = World::new(1, REGIONAL);
+    let wanted = to_share(&world, 30);
+    let reason = reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        assert_eq!(writes(live), 30);
+        live.pass(24 * 3600).await;
+        assert_eq!(writes(live), 30);
+        let looks = world.cloud().calls_of("DescribeBlueprints").len();
+        assert!((260..340).contains(&looks), "once an interval: {looks}");
+        assert!(live.told().is_empty(), "no news of what is asked for");
+    })
+    .await;
+    assert_eq!(reason, StopReason::Terminated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_repaired_within_the_interval_and_told_once_each_way() {
+    let world = World::new(2, REGIONAL);
+    let wanted = to_share(&world, 5);
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        live.told();
+        world.cloud().meddle(TOKYO, &id(3), false);
+        let took = live.until(|_| world.cloud().is_shared(TOKYO, &id(3))).await;
+        assert!(took <= INTERVAL.as_secs() * 11 / 10 + 1, "{took} s");
+        live.pass(3600).await;
+        let key = format!("default/{TOKYO}/{}", id(3));
+        assert_eq!(
+            live.told(),
+            [
+                (Kind::DriftAppeared, key.clone()),
+                (Kind::DriftResolved, key)
+            ]
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_leads_to_a_write_after_one_look() {
+    let world = World::new(3, REGIONAL);
+    let before = to_share(&world, 5);
+    world.cloud().add(TOKYO, "img-new", false);
+    reconciling(&world, async |live| {
+        live.load(before.clone()).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        live.pass(60).await;
+        let calls = world.cloud().calls.borrow().len();
+        let mut after = before;
+        let added = desired([(TOKYO, "img-new".to_owned(), true)]);
+        after.images.extend(added.images);
+        live.load(after).await;
+        live.until(|_| world.cloud().is_shared(TOKYO, "img-new"))
+            .await;
+        let calls = world.cloud().calls.borrow()[calls..].to_vec();
+        let actions: Vec<_> = calls.iter().map(|call| call.action.as_str()).collect();
+        assert_eq!(
+            actions[..3],
+            [
+                "DescribeBlueprints",
+                "DescribeImagesToShare",
+                "ModifyImageSharePermission"
+            ]
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s5_newer_manifests_drop_the_rest_of_the_plan() {
+    let world = World::new(4, REGIONAL);
+    let many = to_share(&world, 400);
+    reconciling(&world, async |live| {
+        live.load(many).await;
+        live.until(|live| writes(live) >= 40).await;
+        // All but the first ten are not asked for any longer.
+        live.load(wanted(10)).await;
+        let at_the_edit = writes(live);
+        live.pass(600).await;
+        assert!(
+            writes(live) <= at_the_edit + 4,
+            "those on the wire at most: {} after {at_the_edit}",
+            writes(live)
+        );
+        assert!(live.in_sync(TOKYO));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_that_an_edit_does_not_concern_goes_on() {
+    let world = World::new(5, REGIONAL);
+    let tokyo = to_share(&world, 200);
+    world.cloud().add(BANGKOK, "img-b", false);
+    reconciling(&world, async |live| {
+        live.load(tokyo.clone()).await;
+        live.until(|live| writes(live) >= 40).await;
+        let looks = world.cloud().calls_of("DescribeBlueprints").len();
+        let mut both = tokyo;
+        // The line moves, too: that is no other wish.
+        for image in both.images.values_mut() {
+            image.source.line += 1;
+        }
+        both.images
+            .extend(desired([(BANGKOK, "img-b".to_owned(), true)]).images);
+        live.load(both).await;
+        live.until(|live| live.in_sync(TOKYO) && live.in_sync(BANGKOK))
+            .await;
+        let listings = world.cloud().calls_of("DescribeBlueprints");
+        let tokyo = listings[looks..]
+            .iter()
+            .filter(|call| call.region == TOKYO && call.body["Offset"] == 0);
+        assert_eq!(tokyo.count(), 1, "the look after its own pass");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_a_pass_that_is_cut_short_hands_its_writes_on() {
+    let world = World::new(6, REGIONAL);
+    world.behave(Behaviour {
+        lag: Duration::from_secs(20),
+        ..Behaviour::default()
+    });
+    let wanted = to_share(&world, 40);
+    world.cloud().add(TOKYO, "img-new", false);
+    reconciling(&world, async |live| {
+        live.load(wanted.clone()).await;
+        live.until(|live| writes(live) >= 30).await;
+        let mut more = wanted;
+        more.images
+            .extend(desired([(TOKYO, "img-new".to_owned(), true)]).images);
+        live.load(more).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        assert_eq!(writes(live), 41, "none was made twice");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_a_broken_account_is_probed_once_a_step_and_works_again_by_itself() {
+    let world = World::new(7, REGIONAL);
+    let mut wanted = to_share(&world, 20);
+    for region in regions(10) {
+        world.cloud().add(region, "img-r", false);
+        wanted
+            .images
+            .extend(desired([(region, "img-r".to_owned(), true)]).images);
+    }
+    world.behave(Behaviour {
+        refuse: Box::new(|_, _, _| Some("AuthFailure.SecretIdNotFound")),
+        ..Behaviour::default()
+    });
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.pass(3600).await;
+        let calls = world.cloud().calls.borrow().len();
+        assert!(
+            (10..=30).contains(&calls),
+            "{calls} calls in an hour for 11 scopes"
+        );
+        let stalled = live.told();
+        assert!(
+            stalled.iter().all(|(kind, _)| *kind == Kind::Stalled),
+            "{stalled:?}"
+        );
+        assert_eq!(live.image(TOKYO, &id(0)).reason, Reason::AccountBroken);
+        world.behave(Behaviour::default());
+        let took = live.until(|live| live.in_sync(TOKYO)).await;
+        assert!(took <= 310, "{took} s");
+        live.pass(60).await;
+        assert!(live.told().iter().all(|(kind, _)| *kind == Kind::Recovered));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l4_a_missing_service_role_costs_one_write_a_step_for_the_whole_account() {
+    let world = World::new(8, REGIONAL);
+    let wanted = to_share(&world, 50);
+    world.behave(Behaviour {
+        refuse: Box::new(|action, _, _| {
+            (action == "ModifyImageSharePermission").then_some("ResourceNotFound.RoleNotFound")
+        }),
+        ..Behaviour::default()
+    });
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.pass(3600).await;
+        assert!((8..=25).contains(&writes(live)), "{}", writes(live));
+        assert_eq!(live.image(TOKYO, &id(7)).reason, Reason::RoleMissing);
+        world.behave(Behaviour::default());
+        let took = live.until(|live| live.in_sync(TOKYO)).await;
+        assert!(took <= 320, "{took} s");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l4_a_scope_that_denies_writing_is_probed_by_one_image() {
+    let world = World::new(9, REGIONAL);
+    let wanted = to_share(&world, 50);
+    world.behave(Behaviour {
+        refuse: Box::new(|action, _, _| {
+            (action == "ModifyImageSharePermission").then_some("UnauthorizedOperation.NoPermission")
+        }),
+        ..Behaviour::default()
+    });
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.pass(60).await;
+        let first = writes(live);
+        assert!(first <= 3, "{first}");
+        assert_eq!(live.image(TOKYO, &id(7)).reason, Reason::NoPermission);
+        live.pass(6 * 3600).await;
+        let later = writes(live) - first;
+        assert!((8..=40).contains(&later), "{later} in six hours");
+        world.behave(Behaviour::default());
+        live.tell(Command::Again).await;
+        let took = live.until(|live| live.in_sync(TOKYO)).await;
+        assert!(
+            took <= 10,
+            "a person who has mended it does not wait: {took} s"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_are_missing_hold_the_account_until_they_are_there() {
+    let world = World::new(10, REGIONAL);
+    let wanted = to_share(&world, 3);
+    let keys = Keys {
+        world: &world,
+        missing: RefCell::new(Some("no credentials".into())),
+    };
+    let work = Reconciling {
+        ledger: &world.ledger,
+    };
+    run_with(
+        &world,
+        &work,
+        &keys,
+        settings(Policy::default()),
+        async |live| {
+            live.load(wanted).await;
+            live.pass(3600).await;
+            assert!(world.cloud().calls.borrow().is_empty());
+            let image = live.image(TOKYO, &id(0));
+            assert_eq!(image.reason, Reason::AccountBroken);
+            assert!(
+                image
+                    .trouble
+                    .is_some_and(|trouble| trouble.message.contains("no credentials"))
+            );
+            *keys.missing.borrow_mut() = None;
+            let took = live.until(|live| live.in_sync(TOKYO)).await;
+            assert!(took <= 310, "{took} s");
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_still_being_made_is_shared_once_it_is_normal() {
+    for state in ["CREATING", "SYNCING", "IMPORTING"] {
+        let world = World::new(11, REGIONAL);
+        let wanted = to_share(&world, 1);
+        world.behave(Behaviour {
+            image_state: state,
+            ..Behaviour::default()
+        });
+        reconciling(&world, async |live| {
+            live.load(wanted).await;
+            live.pass(3600).await;
+            assert_eq!(writes(live), 0, "no write is spent on it");
+            let image = live.image(TOKYO, &id(0));
+            assert_eq!(image.reason, Reason::WaitingForImage, "{state}");
+            assert_eq!(image.stalled.status, Truth::False);
+            assert_eq!(image.eligible.status, Truth::False);
+            assert!(live.told().is_empty(), "waiting is no news");
+            world.behave(Behaviour::default());
+            let took = live.until(|live| live.in_sync(TOKYO)).await;
+            assert!(took <= 310, "{took} s");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_ends_at_its_instant_while_no_manifests_can_be_had() {
+    let world = World::new(12, REGIONAL);
+    let mut wanted = to_share(&world, 2);
+    let ends = world.cloud().now() + Duration::from_secs(7 * 3600 + 17);
+    let first = wanted.images.values_mut().next().expect("an image");
+    first.intent = Intent::Shared {
+        from: None,
+        until: Some(ends),
+    };
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        live.update(Update::Broken(vec![
+            "the repository cannot be reached".into(),
+        ]))
+        .await;
+        live.pass(6 * 3600).await;
+        assert!(world.cloud().is_shared(TOKYO, &id(0)));
+        live.until(|_| !world.cloud().is_shared(TOKYO, &id(0)))
+            .await;
+        let late = (world.cloud().now() - ends).num_seconds();
+        assert!((0..=4).contains(&late), "{late} s after its end");
+        assert!(world.cloud().is_shared(TOKYO, &id(1)));
+        let told = live.told();
+        let kinds: Vec<_> = told.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, [Kind::Stalled, Kind::ExpiringSoon], "{told:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn m1_s3_manifests_that_cannot_be_used_change_nothing() {
+    let world = World::new(13, REGIONAL);
+    let wanted = to_share(&world, 5);
+    reconciling(&world, async |live| {
+        live.load(wanted.clone()).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        live.told();
+        for _ in 0..5 {
+            live.update(Update::Broken(vec!["manifests: holds no manifests".into()]))
+                .await;
+            live.pass(1200).await;
+        }
+        assert_eq!(writes(live), 5);
+        world.cloud().meddle(TOKYO, &id(1), false);
+        live.until(|_| world.cloud().is_shared(TOKYO, &id(1))).await;
+        live.pass(10).await;
+        live.load(wanted).await;
+        live.pass(10).await;
+        let told = live.told();
+        let manifests: Vec<_> = told
+            .iter()
+            .filter(|(_, subject)| subject == "manifests")
+            .collect();
+        assert_eq!(
+            manifests.len(),
+            2,
+            "once when it began, once when it ended: {told:?}"
+        );
+        live.voice
+            .board(|board| assert_eq!(board.manifests.errors, 5));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn p3_a_panic_in_one_scope_holds_that_scope_and_no_other() {
+    let world = World::new(14, REGIONAL);
+    let mut wanted = to_share(&world, 5);
+    world.cloud().add(BANGKOK, "img-b", false);
+    wanted
+        .images
+        .extend(desired([(BANGKOK, "img-b".to_owned(), true)]).images);
+    let looks = Rc::new(Cell::new(0));
+    let count = Rc::clone(&looks);
+    world.behave(Behaviour {
+        refuse: Box::new(move |action, region, _| {
+            if region == BANGKOK && action == "DescribeImagesToShare" {
+                count.set(count.get() + 1);
+                panic!("a fault that a test has put here");
+            }
+            None
+        }),
+        ..Behaviour::default()
+    });
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        live.pass(3600).await;
+        assert_eq!(looks.get(), 1, "it is held, not tried for ever");
+        world.cloud().meddle(TOKYO, &id(1), false);
+        live.until(|_| world.cloud().is_shared(TOKYO, &id(1))).await;
+        live.voice.board(|board| {
+            let bangkok = &board.scopes[&scope(BANGKOK)];
+            assert!(matches!(&bangkok.activity, Activity::Held { .. }));
+            assert!(bangkok.is_stalled());
+            let Activity::Held { why } = &bangkok.activity else {
+                unreachable!()
+            };
+            assert!(
+                !why.contains("a test has put"),
+                "a panic's words may quote anything"
+            );
+        });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s16_a_daemon_that_only_observes_finds_drift_and_never_writes() {
+    let world = World::new(15, REGIONAL);
+    let wanted = to_share(&world, 5);
+    for n in 0..5 {
+        world.cloud().meddle(TOKYO, &id(n), true);
+    }
+    observing(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        world.cloud().meddle(TOKYO, &id(2), false);
+        live.until(|live| live.image(TOKYO, &id(2)).is_changed_outside())
+            .await;
+        live.pass(3600).await;
+        assert_eq!(live.image(TOKYO, &id(2)).drifted.status, Truth::True);
+        let told = live.told();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].0, Kind::DriftAppeared);
+    })
+    .await;
+    assert!(world.cloud().writes().is_empty());
+    assert_eq!(world.ledger.changes.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_a_sudden_loss_is_held_until_a_person_has_looked() {
+    let world = World::new(16, REGIONAL);
+    let mut wanted = to_share(&world, 12);
+    world.cloud().add(TOKYO, "img-old", true);
+    reconciling(&world, async |live| {
+        live.load(wanted.clone()).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        for n in 0..9 {
+            world.cloud().meddle(TOKYO, &id(n), false);
+        }
+        wanted
+            .images
+            .extend(desired([(TOKYO, "img-old".to_owned(), false)]).images);
+        live.load(wanted).await;
+        live.pass(2 * 3600).await;
+        assert!(
+            world.cloud().is_shared(TOKYO, "img-old"),
+            "nothing is cancelled meanwhile"
+        );
+        assert_eq!(live.image(TOKYO, "img-old").reason, Reason::GuardTripped);
+        let tripped = live
+            .told()
+            .into_iter()
+            .filter(|(kind, _)| *kind == Kind::GuardTripped);
+        assert_eq!(tripped.count(), 1);
+        // The view is whole again, but nobody has said that all is well.
+        for n in 0..9 {
+            world.cloud().meddle(TOKYO, &id(n), true);
+        }
+        live.until(|_| !world.cloud().is_shared(TOKYO, "img-old"))
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_the_end_lets_calls_in_flight_settle_and_starts_no_other() {
+    let world = World::new(17, REGIONAL);
+    let wanted = to_share(&world, 400);
+    let at_the_end = Cell::new((0, Duration::ZERO));
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| writes(live) >= 40).await;
+        at_the_end.set((writes(live), world.cloud().moment().since_start()));
+    })
+    .await;
+    let (count, then) = at_the_end.get();
+    assert!(world.cloud().writes().len() <= count + 4);
+    let took = world.cloud().moment().since_start() - then;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(world.ledger.intents().len(), world.ledger.outcomes().len());
+}
+
+/// What goes wrong in one hour of the day below.
+fn weather(hour: u64) -> Behaviour {
+    fn refusing(code: &'static str, action: &'static str) -> Behaviour {
+        Behaviour {
+            refuse: Box::new(move |asked, region, _| {
+                ((action.is_empty() || asked == action) && region != BANGKOK).then_some(code)
+            }),
+            ..Behaviour::default()
+        }
+    }
+    const MODIFY: &str = "ModifyImageSharePermission";
+    const LIST: &str = "DescribeBlueprints";
+    let kinds = Fault::ALL.len() as u64;
+    match hour {
+        hour if hour < kinds => Behaviour {
+            fault: Box::new(move |_, _, dice| {
+                let fault = Fault::ALL[usize::try_from(hour).expect("small")];
+                (dice.f64() < 0.4).then_some(fault)
+            }),
+            ..Behaviour::default()
+        },
+        7 => refusing("InternalError", ""),
+        8 => refusing("RequestLimitExceeded", ""),
+        9 => refusing("AuthFailure.SecretIdNotFound", ""),
+        10 => refusing("UnauthorizedOperation.NoPermission", MODIFY),
+        11 => refusing("ResourceNotFound.RoleNotFound", MODIFY),
+        12 => refusing("FailedOperation.DescribeBlueprintsFailed", LIST),
+        13 => refusing("UnauthorizedOperation", LIST),
+        14 => refusing("UnsupportedOperation.ImageOccupied", MODIFY),
+        15 => refusing("UnsupportedOperation.ImageUnableToShare", MODIFY),
+        16 => refusing("Brand.NewCode", ""),
+        17 => refusing("UnsupportedRegion", ""),
+        18 => Behaviour {
+            lag: Duration::from_secs(40),
+            ..Behaviour::default()
+        },
+        19 => Behaviour {
+            clock_offset: chrono::TimeDelta::minutes(7),
+            ..Behaviour::default()
+        },
+        20 => Behaviour {
+            write_limit: 3,
+            ..Behaviour::default()
+        },
+        21 => Behaviour {
+            tamper: Box::new(|_, _, page| page["TotalCount"] = 0.into()),
+            ..Behaviour::default()
+        },
+        22 => Behaviour {
+            image_state: "SYNCING",
+            ..Behaviour::default()
+        },
+        _ => Behaviour {
+            latency: Duration::from_secs(9),
+            ..Behaviour::default()
+        },
+    }
+}
+
+/// What the manifests ask for in an hour: most of it stays, some of it changes.
+fn asked(hour: u64, images: usize) -> Desired {
+    let all = [TOKYO, BANGKOK, "eu-frankfurt"];
+    let shared = |n: usize| n % 6 != usize::try_from(hour).expect("small") % 6;
+    desired(
+        all.iter()
+            .flat_map(|&region| (0..images).map(move |n| (region, id(n), shared(n)))),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
+    const IMAGES: usize = 24;
+    const ALL: [&str; 3] = [TOKYO, BANGKOK, "eu-frankfurt"];
+    let world = World::new(18, REGIONAL);
+    for region in ALL {
+        for n in 0..IMAGES {
+            world.cloud().add(region, &id(n), false);
+        }
+    }
+    let mut dice = fastrand::Rng::with_seed(18);
+    reconciling(&world, async |live| {
+        let (mut repaired, mut most_recent) = (0, 0);
+        for hour in 0..24 {
+            let full = hour == 5;
+            world.ledger.full.set(full);
+            world.behave(weather(hour));
+            live.load(asked(hour, IMAGES)).await;
+            for _ in 0..10 {
+                live.pass(120).await;
+                let region = ALL[dice.usize(..ALL.len())];
+                let image = id(dice.usize(..IMAGES));
+                let state = world.cloud().is_shared(region, &image);
+                world.cloud().meddle(region, &image, !state);
+                // At most one image in an hour: more is a fight, and fights are parked.
+                if dice.f64() < 0.5 {
+                    break;
+                }
+                world.cloud().meddle(region, &image, state);
+            }
+            world.ledger.full.set(false);
+            world.behave(Behaviour::default());
+            live.pass(42 * 60).await;
+            let unsettled: Vec<_> = live.voice.board(|board| {
+                let images = board.scopes.values().flat_map(|scope| &scope.images);
+                images
+                    .filter(|(_, image)| !image.ready.holds())
+                    .map(|(id, image)| (id.clone(), image.reason, image.trouble.clone()))
+                    .collect()
+            });
+            assert!(unsettled.is_empty(), "hour {hour}: {unsettled:?}");
+            for (key, image) in &asked(hour, IMAGES).images {
+                let is = world
+                    .cloud()
+                    .is_shared(key.scope.region.as_str(), key.image.as_str());
+                let (wanted, _) = image.intent.at(world.cloud().now());
+                assert_eq!(is, wanted.as_str() == "shared", "hour {hour}: {key}");
+            }
+            let settled = writes(live);
+            live.pass(15 * 60).await;
+            assert_eq!(writes(live), settled, "hour {hour}: no write while in sync");
+            repaired += settled;
+            live.voice.board(|board| {
+                assert!(board.changes.len() <= RECENT_MAX);
+                assert!(board.transitions.len() <= RECENT_MAX);
+                most_recent = most_recent.max(board.changes.len());
+            });
+        }
+        assert!(
+            repaired > 0 && most_recent == RECENT_MAX,
+            "the bound was reached"
+        );
+    })
+    .await;
+    assert!(world.cloud().most_in_a_second("ModifyImageSharePermission") <= 19);
+}

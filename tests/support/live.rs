@@ -1,0 +1,192 @@
+//! The daemon on a small cloud, while a script goes on beside it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sharekeeper::api::Connection;
+use sharekeeper::daemon::{
+    Command, Connect, Daemon, Observing, Reconciling, Settings, Voice, Work,
+};
+use sharekeeper::desired::{Account, Desired};
+use sharekeeper::engine::{Stop, StopReason};
+use sharekeeper::model::{AccountName, ImageId, Region, Scope, Selector};
+use sharekeeper::plan::Policy;
+use sharekeeper::source::{Generation, Update};
+use sharekeeper::status::{ImageStatus, Kind, Transition};
+use tokio::sync::mpsc;
+
+use super::Cloud;
+use super::world::{TEN_MINUTES, World};
+
+pub const INTERVAL: Duration = Duration::from_secs(300);
+
+/// What a script can do to a daemon, and see of it.
+pub struct Live<'w> {
+    pub world: &'w World,
+    pub voice: Rc<Voice<Cloud>>,
+    commands: mpsc::Sender<Command>,
+    told: Rc<RefCell<Vec<Transition>>>,
+}
+
+/// Connects with the world's key, unless told otherwise.
+pub struct Keys<'w> {
+    pub world: &'w World,
+    /// Why there are no credentials, if there are none.
+    pub missing: RefCell<Option<String>>,
+}
+
+impl Connect for Keys<'_> {
+    fn connect(&self, name: &AccountName, _: Option<&Account>) -> Result<Connection, String> {
+        match &*self.missing.borrow() {
+            Some(why) => Err(why.clone()),
+            None => Ok(Connection {
+                account: name.clone(),
+                ..self.world.connection()
+            }),
+        }
+    }
+}
+
+pub fn settings(policy: Policy) -> Settings {
+    Settings {
+        interval: INTERVAL,
+        timeout: TEN_MINUTES,
+        warn_before: Duration::from_secs(3600),
+        policy,
+        selector: Selector::default(),
+    }
+}
+
+/// Runs a daemon that reconciles until the script ends.
+pub async fn reconciling<'w>(world: &'w World, script: impl AsyncFnOnce(&Live<'w>)) -> StopReason {
+    let work = Reconciling {
+        ledger: &world.ledger,
+    };
+    run(world, &work, settings(Policy::default()), script).await
+}
+
+/// Runs a daemon that only looks until the script ends.
+pub async fn observing<'w>(world: &'w World, script: impl AsyncFnOnce(&Live<'w>)) -> StopReason {
+    let work = Observing {
+        recall: &world.ledger,
+    };
+    run(world, &work, settings(Policy::default()), script).await
+}
+
+pub async fn run<'w, W: Work<Cloud>>(
+    world: &'w World,
+    work: &W,
+    settings: Settings,
+    script: impl AsyncFnOnce(&Live<'w>),
+) -> StopReason {
+    let keys = Keys {
+        world,
+        missing: RefCell::default(),
+    };
+    run_with(world, work, &keys, settings, script).await
+}
+
+pub async fn run_with<'w, W: Work<Cloud>>(
+    world: &'w World,
+    work: &W,
+    keys: &Keys<'w>,
+    settings: Settings,
+    script: impl AsyncFnOnce(&Live<'w>),
+) -> StopReason {
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let hear = Rc::clone(&told);
+    let tell = move |new: &[Transition]| hear.borrow_mut().extend_from_slice(new);
+    let voice = Voice::new(Rc::clone(&world.shared), "test".into(), false, tell);
+    let (commands, queue) = mpsc::channel(8);
+    let stop = Stop::default();
+    let daemon = Daemon::new(
+        Rc::clone(&world.shared),
+        work,
+        keys,
+        settings,
+        Rc::clone(&voice),
+        &|_| {},
+    );
+    let live = Live {
+        world,
+        voice,
+        commands,
+        told,
+    };
+    let script = async {
+        script(&live).await;
+        stop.trip(StopReason::Terminated);
+    };
+    let (reason, ()) = tokio::join!(daemon.run(queue, &stop), script);
+    reason
+}
+
+impl Live<'_> {
+    /// New manifests.
+    pub async fn load(&self, desired: Desired) {
+        self.update(Update::Loaded(Box::new(Generation {
+            desired: Rc::new(desired),
+            commit: None,
+            warnings: Vec::new(),
+            problems: Vec::new(),
+        })))
+        .await;
+    }
+
+    pub async fn update(&self, update: Update) {
+        self.tell(Command::Update(update)).await;
+    }
+
+    pub async fn tell(&self, command: Command) {
+        assert!(self.commands.send(command).await.is_ok(), "the daemon runs");
+    }
+
+    /// Time goes by.
+    pub async fn pass(&self, seconds: u64) {
+        self.world.pass(Duration::from_secs(seconds)).await;
+    }
+
+    /// Goes on, a second at a time, until something holds; how many seconds it took.
+    pub async fn until(&self, what: impl Fn(&Self) -> bool) -> u64 {
+        const PATIENCE: u64 = 3 * 3600;
+        for seconds in 0..PATIENCE {
+            if what(self) {
+                return seconds;
+            }
+            self.pass(1).await;
+        }
+        panic!("it does not come about");
+    }
+
+    /// Everything of the region is as desired, and has been seen to be.
+    pub fn in_sync(&self, region: &str) -> bool {
+        self.voice.board(|board| {
+            let scope = board.scopes.get(&scope(region));
+            scope.is_some_and(|scope| {
+                !scope.images.is_empty() && scope.images.values().all(|image| image.ready.holds())
+            })
+        })
+    }
+
+    pub fn image(&self, region: &str, image: &str) -> ImageStatus {
+        let image = ImageId::new(image).expect("an id");
+        self.voice
+            .board(|board| board.scopes[&scope(region)].images[&image].clone())
+    }
+
+    /// What was told so far, and is not told again.
+    pub fn told(&self) -> Vec<(Kind, String)> {
+        let told = std::mem::take(&mut *self.told.borrow_mut());
+        told.into_iter()
+            .map(|transition| (transition.kind, transition.subject.to_string()))
+            .collect()
+    }
+}
+
+pub fn scope(region: &str) -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new(region).expect("a region"),
+    }
+}
