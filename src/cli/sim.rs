@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::args::{Output, SimArguments};
 use super::output::{self, Failure};
 use crate::report::{ExitStatus, FORMAT_VERSION};
-use crate::sim::{Account, Server, World};
+use crate::sim::{Account, METADATA_CREDENTIALS, Server, World};
 
 /// What `sim` says once it listens. The keys are made up, so they may be shown.
 #[derive(Serialize)]
@@ -13,6 +13,8 @@ struct Document<'a> {
     format_version: u32,
     endpoint: String,
     accounts: Vec<Key<'a>>,
+    /// Where a server finds the name and the key of its role, if the world gives it one.
+    metadata: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -22,6 +24,8 @@ struct Key<'a> {
     secret_id: &'a str,
     secret_key: &'a str,
     token: Option<&'a str>,
+    /// ARNs of its roles, for AssumeRole and AssumeRoleWithWebIdentity.
+    roles: Vec<String>,
 }
 
 impl<'a> From<&'a Account> for Key<'a> {
@@ -32,11 +36,26 @@ impl<'a> From<&'a Account> for Key<'a> {
             secret_id: &account.secret_id,
             secret_key: &account.secret_key,
             token: account.token.as_deref(),
+            roles: account
+                .roles
+                .iter()
+                .map(|role| role.arn(&account.uin))
+                .collect(),
         }
     }
 }
 
-impl Document<'_> {
+impl<'a> Document<'a> {
+    fn new(endpoint: String, world: &'a World) -> Self {
+        let metadata = world.metadata.as_ref();
+        Self {
+            format_version: FORMAT_VERSION,
+            accounts: world.accounts.iter().map(Key::from).collect(),
+            metadata: metadata.map(|_| format!("{endpoint}{METADATA_CREDENTIALS}")),
+            endpoint,
+        }
+    }
+
     fn text(&self) -> String {
         let mut text = format!("The simulator listens on {}\n", self.endpoint);
         for key in &self.accounts {
@@ -47,11 +66,18 @@ impl Document<'_> {
             if let Some(token) = key.token {
                 text.push_str(&format!("export TENCENTCLOUD_TOKEN={token}\n"));
             }
+            for role in &key.roles {
+                text.push_str(&format!("# role {role}\n"));
+            }
         }
         let endpoint = &self.endpoint;
         text.push_str(&format!(
-            "\nUse it:   sharekeeper plan --endpoint {endpoint}\nState:    GET {endpoint}/_sim/state\nEnd it:   Ctrl-C\n"
+            "\nUse it:   sharekeeper plan --endpoint {endpoint}\nState:    GET {endpoint}/_sim/state\n"
         ));
+        if let Some(metadata) = &self.metadata {
+            text.push_str(&format!("Metadata: GET {metadata}\n"));
+        }
+        text.push_str("End it:   Ctrl-C\n");
         text
     }
 }
@@ -65,7 +91,7 @@ pub(super) async fn run(arguments: &SimArguments, output: Output) -> Result<u8, 
     if let Some(seed) = arguments.seed {
         world.seed = seed;
     }
-    let accounts = world.accounts.clone();
+    let described = world.clone();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let server = Server::start(arguments.listen, world)
@@ -77,11 +103,7 @@ pub(super) async fn run(arguments: &SimArguments, output: Output) -> Result<u8, 
             ))
         })?;
     let address = server.address();
-    let document = Document {
-        format_version: FORMAT_VERSION,
-        endpoint: format!("http://{address}"),
-        accounts: accounts.iter().map(Key::from).collect(),
-    };
+    let document = Document::new(format!("http://{address}"), &described);
     output::print(output, &document, &document.text())?;
     let exit = tokio::select! {
         _ = interrupt.recv() => ExitStatus::Interrupted,
@@ -89,4 +111,35 @@ pub(super) async fn run(arguments: &SimArguments, output: Output) -> Result<u8, 
     };
     server.stop().await;
     Ok(exit.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_names_roles_and_the_metadata_service_where_there_are_any() {
+        let told = |yaml: &str| {
+            let world = World::parse(yaml).expect("a world");
+            let document = Document::new("http://127.0.0.1:1".into(), &world);
+            let json = serde_json::to_value(&document).expect("JSON");
+            (document.text(), json)
+        };
+        let arn = "qcs::cam::uin/100000000001:roleName/deployer";
+        let url = "http://127.0.0.1:1/latest/meta-data/cam/security-credentials/";
+        let (text, json) = told(
+            "{metadata: {account: default, role: deployer}, accounts: [{roles: [{name: deployer}]}]}",
+        );
+        assert!(text.contains(&format!("# role {arn}\n")), "{text}");
+        assert!(text.contains(&format!("Metadata: GET {url}\n")), "{text}");
+        assert_eq!(json["accounts"][0]["roles"], serde_json::json!([arn]));
+        assert_eq!(json["metadata"], url);
+        let (text, json) = told("{}");
+        assert!(
+            !text.contains("role") && !text.contains("Metadata"),
+            "{text}"
+        );
+        assert_eq!(json["accounts"][0]["roles"], serde_json::json!([]));
+        assert!(json["metadata"].is_null());
+    }
 }

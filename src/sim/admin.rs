@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::cloud::Cloud;
 use super::faults::Rule;
+use super::sts;
 use super::world::{BlueprintType, CancelUnshared, Image, Latency, Offset, Span, World};
 use crate::model::{Moment, Region};
 
-const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/share, /_sim/reset-ledger";
+const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/accounts, /_sim/share, /_sim/reset-ledger";
 
 /// What `POST /_sim/images` takes.
 #[derive(Deserialize)]
@@ -42,6 +43,19 @@ struct Settings {
     blueprint_type: Option<BlueprintType>,
     cancel_unshared: Option<CancelUnshared>,
     limits: Option<std::collections::BTreeMap<String, u32>>,
+    token_lifetime: Option<Span>,
+}
+
+/// What `POST /_sim/accounts` takes: the key is revoked, rotated or gets other permissions; what is left out stays.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AccountChange {
+    #[serde(default = "default_account")]
+    account: String,
+    revoked: Option<bool>,
+    secret_id: Option<String>,
+    secret_key: Option<String>,
+    deny: Option<Vec<String>>,
 }
 
 fn default_account() -> String {
@@ -72,10 +86,12 @@ pub(super) fn handle(
         ("POST", "/_sim/images") => read(body)
             .and_then(|images| put(cloud, images))
             .map(|()| done),
-        ("POST", "/_sim/settings") => read(body).map(|settings| {
-            set(&mut cloud.world, settings);
-            done
-        }),
+        ("POST", "/_sim/settings") => read(body)
+            .and_then(|settings| change(&mut cloud.world, |world| set(world, settings)))
+            .map(|()| done),
+        ("POST", "/_sim/accounts") => read(body)
+            .and_then(|account| change_account(cloud, account))
+            .map(|()| done),
         ("POST", "/_sim/share") => read(body)
             .and_then(|share| set_shared(cloud, &share, moment))
             .map(|()| done),
@@ -100,7 +116,7 @@ pub(super) fn handle(
     }
 }
 
-/// Everything but the secret keys.
+/// Everything but the secret keys and tokens.
 fn state(cloud: &Cloud) -> Value {
     let accounts = cloud.accounts().iter().enumerate().map(|(index, account)| {
         let images = cloud.images.iter().filter(|((of, ..), _)| *of == index);
@@ -115,7 +131,14 @@ fn state(cloud: &Cloud) -> Value {
                 "cancels": regional.tally.cancels,
             })
         });
-        json!({"name": account.name, "uin": account.uin, "images": images.collect::<Vec<_>>()})
+        let roles = account.roles.iter().map(|role| role.arn(&account.uin));
+        json!({
+            "name": account.name,
+            "uin": account.uin,
+            "revoked": account.revoked,
+            "roles": roles.collect::<Vec<_>>(),
+            "images": images.collect::<Vec<_>>(),
+        })
     });
     let calls = cloud.limiter.counts().into_iter().map(|(key, count)| {
         json!({
@@ -126,7 +149,23 @@ fn state(cloud: &Cloud) -> Value {
             "busiestSecond": count.busiest_second,
         })
     });
-    json!({"accounts": accounts.collect::<Vec<_>>(), "calls": calls.collect::<Vec<_>>()})
+    let temporary = cloud.issued.all().map(|key| {
+        let place = key.session.role;
+        let uin = &cloud.accounts()[place.account].uin;
+        json!({
+            "secretId": key.secret_id,
+            "role": place.of(cloud.accounts()).arn(uin),
+            "session": key.session.name,
+            "principal": key.session.principal,
+            "expiredTime": key.expires,
+            "expiration": sts::expiration(key),
+        })
+    });
+    json!({
+        "accounts": accounts.collect::<Vec<_>>(),
+        "calls": calls.collect::<Vec<_>>(),
+        "temporaryKeys": temporary.collect::<Vec<_>>(),
+    })
 }
 
 fn put(cloud: &mut Cloud, Images { account, images }: Images) -> Result<(), String> {
@@ -144,12 +183,36 @@ fn put(cloud: &mut Cloud, Images { account, images }: Images) -> Result<(), Stri
     Ok(())
 }
 
-fn set(world: &mut World, settings: Settings) {
-    fn put<T>(field: &mut T, value: Option<T>) {
-        if let Some(value) = value {
-            *field = value;
-        }
+/// Changes a world, unless it would then be none.
+fn change(world: &mut World, change: impl FnOnce(&mut World)) -> Result<(), String> {
+    let mut changed = world.clone();
+    change(&mut changed);
+    changed.check()?;
+    *world = changed;
+    Ok(())
+}
+
+fn put_if_given<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
     }
+}
+
+fn change_account(cloud: &mut Cloud, new: AccountChange) -> Result<(), String> {
+    let index = cloud
+        .account_named(&new.account)
+        .ok_or_else(|| format!("no account `{}`", new.account))?;
+    change(&mut cloud.world, |world| {
+        let account = &mut world.accounts[index];
+        put_if_given(&mut account.revoked, new.revoked);
+        put_if_given(&mut account.secret_id, new.secret_id);
+        put_if_given(&mut account.secret_key, new.secret_key);
+        put_if_given(&mut account.deny, new.deny);
+    })
+}
+
+fn set(world: &mut World, settings: Settings) {
+    use put_if_given as put;
     put(&mut world.latency, settings.latency);
     put(&mut world.read_lag, settings.read_lag);
     put(&mut world.clock_offset, settings.clock_offset);
@@ -157,6 +220,9 @@ fn set(world: &mut World, settings: Settings) {
     put(&mut world.blueprint_type, settings.blueprint_type);
     put(&mut world.cancel_unshared, settings.cancel_unshared);
     world.limits.extend(settings.limits.unwrap_or_default());
+    if settings.token_lifetime.is_some() {
+        world.token_lifetime = settings.token_lifetime;
+    }
 }
 
 fn set_shared(cloud: &mut Cloud, share: &Share, moment: Moment) -> Result<(), String> {

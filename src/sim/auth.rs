@@ -1,12 +1,14 @@
-//! Checks who calls, as the API does: key, token, clock, signature. And tells, as STS does.
+//! Checks who calls, as the API does: key, token, clock, signature.
 
-use serde_json::{Value, json};
-
-use super::cloud::{Arrival, parameters};
+use super::cloud::Arrival;
+use super::issued::{Issued, Session};
+use super::offered::Offered;
 use super::world::Account;
 use crate::api::sign::{ALGORITHM, Secret, ToSign};
-use crate::api::wire::{CallerIdentity, CallerIdentityRequest, Service};
+use crate::api::wire::Service;
 
+/// Stands in the Authorization header of a call that is not signed.
+const UNSIGNED: &str = "SKIP";
 /// How far a request's timestamp may be off, in seconds.
 const CLOCK_TOLERANCE: i64 = 300;
 
@@ -45,33 +47,76 @@ impl<'a> Authorization<'a> {
 /// Who calls, and which service. The real API tells services apart by their hosts, which must then be the
 /// signature's; here one host serves all, and the signature alone says which is meant.
 pub(super) struct Caller {
-    /// The account whose key signed, by index.
+    /// The account that the key acts in, by index: its own, or that of the role.
     pub account: usize,
+    /// With a temporary key.
+    pub session: Option<Session>,
     pub service: Service,
 }
 
-/// Finds out who calls.
+/// A key that exists.
+struct Known<'a> {
+    account: usize,
+    session: Option<&'a Session>,
+    secret_key: &'a str,
+    token: Option<&'a str>,
+    /// The first second of server time in which it does not work.
+    expires: Option<i64>,
+}
+
+impl<'a> Known<'a> {
+    fn find(accounts: &'a [Account], issued: &'a Issued, secret_id: &str) -> Option<Self> {
+        accounts
+            .iter()
+            .position(|account| account.secret_id == secret_id && !account.revoked)
+            .map(|index| Self {
+                account: index,
+                session: None,
+                secret_key: &accounts[index].secret_key,
+                token: accounts[index].token.as_deref(),
+                expires: None,
+            })
+            .or_else(|| {
+                issued.get(secret_id).map(|temporary| Self {
+                    account: temporary.session.role.account,
+                    session: Some(&temporary.session),
+                    secret_key: &temporary.secret_key,
+                    token: Some(&temporary.token),
+                    expires: Some(temporary.expires),
+                })
+            })
+    }
+}
+
+/// Finds out who calls: nobody, where the action is one that goes unsigned.
 pub(super) fn authenticate(
     accounts: &[Account],
+    issued: &Issued,
     arrival: &Arrival,
     server_seconds: i64,
-) -> Result<Caller, Refusal> {
+) -> Result<Option<Caller>, Refusal> {
     let header = arrival.header("authorization").unwrap_or_default();
+    let unsigned = Offered::AssumeRoleWithWebIdentity.as_str();
+    if header == UNSIGNED && arrival.header("x-tc-action") == Some(unsigned) {
+        return Ok(None);
+    }
     let authorization = Authorization::parse(header).ok_or_else(|| {
         refuse(
             "AuthFailure.InvalidAuthorization",
             "The Authorization header cannot be read.",
         )
     })?;
-    let index = accounts
-        .iter()
-        .position(|account| account.secret_id == authorization.secret_id)
+    let known = Known::find(accounts, issued, authorization.secret_id)
         .ok_or_else(|| refuse("AuthFailure.SecretIdNotFound", "The SecretId is not found."))?;
-    if accounts[index].token.as_deref() != arrival.header("x-tc-token") {
+    if known.token != arrival.header("x-tc-token") {
         return Err(refuse(
             "AuthFailure.TokenFailure",
             "The token is wrong or missing.",
         ));
+    }
+    if known.expires.is_some_and(|end| end <= server_seconds) {
+        let words = "The token has expired.";
+        return Err(refuse("AuthFailure.TokenFailure", words));
     }
     let timestamp: i64 = arrival
         .header("x-tc-timestamp")
@@ -130,7 +175,7 @@ pub(super) fn authenticate(
         },
         extra_headers: &extra,
     };
-    let key = Secret::new(accounts[index].secret_key.clone());
+    let key = Secret::new(known.secret_key.to_owned());
     let scope_fits = to_sign
         .credential_scope()
         .is_ok_and(|scope| scope == authorization.scope);
@@ -138,25 +183,12 @@ pub(super) fn authenticate(
         .signature(&key)
         .is_ok_and(|signature| signature == authorization.signature);
     if scope_fits && signature_fits {
-        Ok(Caller {
-            account: index,
+        Ok(Some(Caller {
+            account: known.account,
+            session: known.session.cloned(),
             service,
-        })
+        }))
     } else {
         Err(failure())
     }
-}
-
-/// Answers `GetCallerIdentity`. Every key of a world is a user's, of the account itself.
-pub(super) fn caller_identity(account: &Account, body: &Value) -> Result<Value, Refusal> {
-    let CallerIdentityRequest {} = parameters(body)?;
-    let uin = &account.uin;
-    Ok(json!(CallerIdentity {
-        arn: format!("qcs::cam:{uin}:uin/{uin}"),
-        account_id: uin.clone(),
-        user_id: uin.clone(),
-        principal_id: uin.clone(),
-        r#type: "CAMUser".into(),
-        request_id: None,
-    }))
 }

@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 use super::actions::Regional;
 use super::auth::{self, Caller, Refusal, refuse};
 use super::faults::{Armed, Broken, Effect, Kind, Target};
+use super::issued::Issued;
 use super::limiter::{Key, Limiter};
+use super::offered::Offered;
 use super::world::{Account, Image, World};
-use crate::api::wire::Action;
+use crate::api::wire::{Action, Service};
 use crate::model::{Moment, Region, Timestamp};
 
 /// A call as it arrived.
@@ -50,8 +52,10 @@ pub struct Cloud {
     pub(super) world: World,
     pub(super) images: BTreeMap<ImageKey, Regional>,
     pub(super) limiter: Limiter,
+    /// Temporary keys. A world that is kept does not keep them.
+    pub(super) issued: Issued,
     faults: Vec<Armed>,
-    dice: fastrand::Rng,
+    pub(super) dice: fastrand::Rng,
     /// Counts blueprints, for their ids.
     pub(super) blueprints: u32,
 }
@@ -66,6 +70,7 @@ impl Cloud {
             dice: fastrand::Rng::with_seed(world.seed),
             images: BTreeMap::new(),
             limiter: Limiter::default(),
+            issued: Issued::default(),
             faults: Vec::new(),
             blueprints: 0,
             world: World {
@@ -188,11 +193,15 @@ impl Cloud {
         min + (max.saturating_sub(min)).mul_f64(self.dice.f64())
     }
 
+    /// What the world's clock shows.
+    pub(super) fn server_time(&self, real: Timestamp) -> Timestamp {
+        real.checked_add_signed(self.world.clock_offset.0)
+            .unwrap_or(real)
+    }
+
     /// Treats a call that arrives now. `real` is the real time, which the world's clock offset shifts.
     pub fn answer(&mut self, arrival: &Arrival, moment: Moment, real: Timestamp) -> Reply {
-        let date = real
-            .checked_add_signed(self.world.clock_offset.0)
-            .unwrap_or(real);
+        let date = self.server_time(real);
         let body: Value = serde_json::from_slice(&arrival.body).unwrap_or(Value::Null);
         let (action, region) = ["x-tc-action", "x-tc-region"]
             .map(|name| arrival.header(name).unwrap_or(""))
@@ -245,19 +254,21 @@ impl Cloud {
         }
     }
 
-    /// Who calls, what, where, and how often: the account, action and region.
+    /// Who calls (nobody, if that needs no key), what, where, and how often.
     fn admit(
         &mut self,
         arrival: &Arrival,
         moment: Moment,
         date: Timestamp,
-    ) -> Result<(usize, Action, Region), Refusal> {
-        let Caller { account, service } =
-            auth::authenticate(&self.world.accounts, arrival, date.timestamp())?;
+    ) -> Result<(Option<Caller>, Offered, Region), Refusal> {
+        let (accounts, now) = (&self.world.accounts, date.timestamp());
+        let caller = auth::authenticate(accounts, &self.issued, arrival, now)?;
+        let service = caller
+            .as_ref()
+            .map_or(Service::Sts, |caller| caller.service);
         let name = arrival.header("x-tc-action").unwrap_or_default();
-        let action = Action::ALL
-            .into_iter()
-            .find(|action| action.as_str() == name && action.service() == service)
+        let action = Offered::named(name)
+            .filter(|action| action.service() == service)
             .ok_or_else(|| {
                 let service = service.as_str();
                 refuse(
@@ -283,16 +294,15 @@ impl Cloud {
             .get(action.as_str())
             .copied()
             .unwrap_or(action.limit_per_second());
-        let secret_id = self.world.accounts[account].secret_id.clone();
         let key = Key {
-            secret_id,
+            account: caller.as_ref().map(|caller| caller.account),
             host: arrival.host.clone(),
             action: action.as_str(),
         };
         if !self.limiter.admit(key, limit, moment) {
             return Err(refuse("RequestLimitExceeded", "Too many requests."));
         }
-        Ok((account, action, region))
+        Ok((caller, action, region))
     }
 
     fn perform(
@@ -302,17 +312,21 @@ impl Cloud {
         moment: Moment,
         date: Timestamp,
     ) -> Result<Value, Refusal> {
-        let (account, action, region) = self.admit(arrival, moment, date)?;
-        if self.world.accounts[account]
-            .deny
-            .iter()
-            .any(|denied| denied == action.as_str())
-        {
-            return Err(refuse(
-                "UnauthorizedOperation.NoPermission",
-                "The key may not do this.",
-            ));
-        }
+        let (caller, offered, region) = self.admit(arrival, moment, date)?;
+        let Some(caller) = caller else {
+            return self.assume_role_with_web_identity(body, date);
+        };
+        self.permit(&caller, offered)?;
+        let account = caller.account;
+        let action = match offered {
+            Offered::Api(action) => action,
+            Offered::AssumeRole => return self.assume_role(&caller, body, date),
+            Offered::AssumeRoleWithWebIdentity => {
+                // The documentation asks for the word; what a signed call gets is a guess.
+                let words = "This action is called with `Authorization: SKIP`.";
+                return Err(refuse("AuthFailure.InvalidAuthorization", words));
+            }
+        };
         match action {
             Action::ModifyImageSharePermission => self.modify(account, region, body, moment),
             Action::DescribeBlueprints => self.describe_blueprints(account, region, body, moment),
@@ -320,8 +334,26 @@ impl Cloud {
                 let chinese = arrival.header("x-tc-language") != Some("en-US");
                 self.describe_images(account, region, body, chinese)
             }
-            Action::GetCallerIdentity => auth::caller_identity(&self.world.accounts[account], body),
+            Action::GetCallerIdentity => self.caller_identity(&caller, body),
         }
+    }
+
+    /// Whether the key may do it: its account's own, or its role's.
+    fn permit(&self, caller: &Caller, offered: Offered) -> Result<(), Refusal> {
+        let accounts = &self.world.accounts;
+        let denied = match &caller.session {
+            None => &accounts[caller.account].deny,
+            Some(session) => &session.role.of(accounts).deny,
+        };
+        if !denied.iter().any(|denied| denied == offered.as_str()) {
+            return Ok(());
+        }
+        let code = match offered {
+            Offered::Api(_) => "UnauthorizedOperation.NoPermission",
+            // STS has no other in its list.
+            Offered::AssumeRole | Offered::AssumeRoleWithWebIdentity => "UnauthorizedOperation",
+        };
+        Err(refuse(code, "The key may not do this."))
     }
 
     /// The images of one account in one region, in order of their ids.

@@ -5,7 +5,7 @@ use crate::model::Moment;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A strict sliding-window log per (key, host, action): a call is let in if fewer than the limit were let
+/// A strict sliding-window log per (account, host, action): a call is let in if fewer than the limit were let
 /// in during the second before it.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
@@ -15,7 +15,9 @@ pub(super) struct Limiter {
 /// What is counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key {
-    pub secret_id: String,
+    /// The account that the key acts in, by index: a new key, or a role's next temporary one, begins no new window.
+    /// None for calls that nobody signs, which all count together.
+    pub account: Option<usize>,
     pub host: String,
     pub action: &'static str,
 }
@@ -86,7 +88,7 @@ mod tests {
             gaps in prop::collection::vec(0u64..200, 1..300), limit in 1u32..25,
         ) {
             let mut limiter = Limiter::default();
-            let key = Key { secret_id: "a".into(), host: "h".into(), action: "x" };
+            let key = Key { account: Some(0), host: "h".into(), action: "x" };
             let (mut at, mut let_in): (u64, Vec<u64>) = (0, Vec::new());
             for gap in gaps {
                 at += gap;

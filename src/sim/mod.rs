@@ -13,11 +13,18 @@ mod admin;
 mod auth;
 mod cloud;
 mod faults;
+mod issued;
 mod limiter;
+mod metadata;
+mod offered;
+mod roles;
 mod server;
+mod sts;
 mod world;
 
 pub use cloud::{Arrival, Cloud, Reply};
 pub use faults::{Broken, Effect};
+pub use metadata::CREDENTIALS as METADATA_CREDENTIALS;
+pub use roles::{CamRole, Metadata, Trust};
 pub use server::Server;
 pub use world::{Account, Image, World, WorldError};

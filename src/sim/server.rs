@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::admin;
 use super::cloud::{Arrival, Cloud, Reply};
 use super::faults::Broken;
+use super::metadata;
 use super::world::World;
 use crate::host::{Clock, SystemClock};
 use crate::model::is_loopback;
@@ -136,20 +137,8 @@ async fn respond(
     // tccli, given `--endpoint http://…`, sends and signs the scheme as part of the host.
     let host = header(HOST).unwrap_or_default().to_owned();
     let (method, path) = (parts.method.as_str(), parts.uri.path());
-    if path.starts_with("/_sim/") {
-        // A page that a browser shows cannot get here by pointing a name of its own at this address.
-        let name = host
-            .rsplit_once(':')
-            .map_or(host.as_str(), |(name, _)| name);
-        if !is_loopback(name) {
-            return Ok(document(
-                421,
-                r#"{"error":"these paths answer only to a loopback Host"}"#.into(),
-            ));
-        }
-        let now = shared.clock.moment();
-        let (status, answer) = admin::handle(&mut shared.cloud(), method, path, &body, now);
-        return Ok(document(status, answer.to_string()));
+    if path.starts_with("/_sim/") || path.starts_with(metadata::ROOT) {
+        return Ok(own_path(&shared, &host, method, path, &body));
     }
     if (method, path) != ("POST", "/") {
         return Ok(document(
@@ -168,6 +157,34 @@ async fn respond(
         body: body.to_vec(),
     };
     call(&shared, &arrival).await
+}
+
+/// The simulator's own paths and the metadata service. A page that a browser shows cannot get here by pointing a name
+/// of its own at this address.
+fn own_path(
+    shared: &Shared,
+    host: &str,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Response<Full<Bytes>> {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let of_metadata = path.starts_with(metadata::ROOT);
+    let welcome = is_loopback(name) || (of_metadata && name == metadata::HOST);
+    if !welcome {
+        return document(
+            421,
+            r#"{"error":"these paths answer only to a loopback Host"}"#.into(),
+        );
+    }
+    if of_metadata {
+        let now = shared.clock.now();
+        let (status, text) = metadata::handle(&mut shared.cloud(), method, path, now);
+        return text_document(status, text, "text/plain");
+    }
+    let now = shared.clock.moment();
+    let (status, answer) = admin::handle(&mut shared.cloud(), method, path, body, now);
+    document(status, answer.to_string())
 }
 
 /// One call of the API, with what the world does to it.
@@ -202,10 +219,7 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Full<Bytes>
             body,
             location,
         }) => {
-            response = document(status, body.to_owned());
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            response = text_document(status, body.to_owned(), content_type);
             if let Some(Ok(location)) = location.map(HeaderValue::try_from) {
                 response.headers_mut().insert(LOCATION, location);
             }
@@ -219,11 +233,19 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Full<Bytes>
 }
 
 fn document(status: u16, body: String) -> Response<Full<Bytes>> {
+    text_document(status, body, "application/json")
+}
+
+fn text_document(status: u16, body: String, content_type: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response
         .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

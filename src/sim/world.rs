@@ -7,7 +7,8 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::faults::Rule;
-use crate::api::wire::Action;
+use super::offered::Offered;
+use super::roles::{self, CamRole, Metadata};
 use crate::model::Region;
 
 /// Everything a simulated cloud consists of, as its YAML file gives it. Every field may be left out.
@@ -18,7 +19,7 @@ pub struct World {
     pub seed: u64,
     /// Whose keys are known, and which images they have.
     pub accounts: Vec<Account>,
-    /// Calls in a sliding second, per key, host and action.
+    /// Calls in a sliding second, per account, host and action; an account's roles count with its key.
     pub limits: BTreeMap<String, u32>,
     /// There and back, drawn evenly; half of it passes before a call counts as arrived.
     pub latency: Latency,
@@ -33,6 +34,12 @@ pub struct World {
     pub cancel_unshared: CancelUnshared,
     /// How long a new blueprint stays SYNCING.
     pub sync_time: Span,
+    /// Temporary keys live no longer than this, whatever is asked for; whole seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_lifetime: Option<Span>,
+    /// The role that the metadata service gives out; without it, it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
     /// What goes wrong.
     pub faults: Vec<Rule>,
 }
@@ -52,10 +59,15 @@ pub struct Account {
     /// Needed with the key, if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Actions that are refused with `UnauthorizedOperation.NoPermission`.
+    /// The key is no longer known: `AuthFailure.SecretIdNotFound`. Temporary keys that it brought live on.
+    pub revoked: bool,
+    /// Actions that are refused with `UnauthorizedOperation.NoPermission`, or AssumeRole with `UnauthorizedOperation`.
     pub deny: Vec<String>,
     /// The Lighthouse service role.
     pub role: Role,
+    /// Roles that can be assumed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<CamRole>,
     /// Its images.
     pub images: Vec<Image>,
     /// More images, by number.
@@ -197,15 +209,17 @@ impl Default for World {
         Self {
             seed: 1,
             accounts: vec![Account::default()],
-            limits: Action::ALL
+            limits: Offered::all()
                 .map(|action| (action.as_str().into(), action.limit_per_second()))
-                .into(),
+                .collect(),
             latency: Latency::default(),
             read_lag: Span::default(),
             clock_offset: Offset::default(),
             blueprint_type: BlueprintType::default(),
             cancel_unshared: CancelUnshared::default(),
             sync_time: Span::default(),
+            token_lifetime: None,
+            metadata: None,
             faults: Vec::new(),
         }
     }
@@ -219,8 +233,10 @@ impl Default for Account {
             secret_id: "AKIDsim0000000000000000000000default".into(),
             secret_key: "simulated-key-of-default".into(),
             token: None,
+            revoked: false,
             deny: Vec::new(),
             role: Role::default(),
+            roles: Vec::new(),
             images: Vec::new(),
             generate: Vec::new(),
         }
@@ -288,13 +304,13 @@ impl World {
     }
 
     /// What serde cannot check.
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         for name in self
             .limits
             .keys()
             .chain(self.accounts.iter().flat_map(|account| &account.deny))
         {
-            if !Action::ALL.iter().any(|action| action.as_str() == name) {
+            if Offered::named(name).is_none() {
                 return Err(format!("`{name}` is not an action of the simulator"));
             }
         }
@@ -320,7 +336,13 @@ impl World {
         if self.latency.min.0 > self.latency.max.0 {
             return Err("latency: `min` is above `max`".into());
         }
-        Ok(())
+        if self
+            .token_lifetime
+            .is_some_and(|span| span.0.as_secs() == 0)
+        {
+            return Err("tokenLifetime: at least 1s".into());
+        }
+        roles::check(self)
     }
 }
 

@@ -1,0 +1,46 @@
+use std::net::Ipv4Addr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+const WORLD: &str =
+    "{metadata: {account: default, role: server}, accounts: [{roles: [{name: server}]}]}";
+
+/// One GET over a connection of its own; the whole answer.
+async fn get(address: SocketAddr, target: &str, host: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("text");
+    answer
+}
+
+#[tokio::test]
+async fn the_metadata_service_answers_to_its_name_and_to_this_machines_alone() {
+    let world = World::parse(WORLD).expect("a world");
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = Server::start(local, world).await.expect("listens");
+    let address = server.address();
+    let path = metadata::CREDENTIALS;
+    // As a proxy is asked, too.
+    let absolute = format!("http://{}{path}", metadata::HOST);
+    let own = address.to_string();
+    for (target, host, status) in [
+        (path, own.as_str(), "200"),
+        (path, "localhost", "200"),
+        (path, metadata::HOST, "200"),
+        (absolute.as_str(), metadata::HOST, "200"),
+        (path, "rebound.example", "421"),
+        ("/_sim/state", own.as_str(), "200"),
+        ("/_sim/state", metadata::HOST, "421"),
+    ] {
+        let answer = get(address, target, host).await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{target} {host}: {answer}");
+        let named = target.ends_with(path) && status == "200";
+        assert_eq!(answer.ends_with("\r\n\r\nserver"), named, "{answer}");
+    }
+    server.stop().await;
+}
