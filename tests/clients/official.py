@@ -8,24 +8,40 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.request
 from pathlib import Path
+from unittest import mock
 
 from tencentcloud.common import credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.lighthouse.v20200324 import lighthouse_client, models
-from tencentcloud.sts.v20180813 import models as sts_models  # comes with tccli
+from tencentcloud.sts.v20180813 import errorcodes as sts_errors  # comes with tccli
+from tencentcloud.sts.v20180813 import models as sts_models
 from tencentcloud.sts.v20180813 import sts_client
 
 WORLD = """
+metadata: {account: default, role: server}
 accounts:
-  - images:
+  - roles:
+      - {name: server}
+      - {name: workload, trust: {oidcProvider: cluster, webIdentityToken: made-up}}
+    images:
       - {id: img-sdk00001, regions: [ap-tokyo]}
       - {id: img-imported, regions: [ap-tokyo], source: EXTERNAL_IMPORT}
     generate:
       - {count: 130, prefix: img-many, regions: [ap-seoul], shared: true}
+  - name: partner
+    uin: "100000000002"
+    secretId: AKIDsimpartner
+    roles:
+      - {name: keeper, trust: {accounts: ["100000000001"], externalId: golden}}
+      - {name: simple, trust: {accounts: ["100000000001"]}}
+    images:
+      - {id: img-partner1, regions: [ap-tokyo]}
 """
 
 
@@ -52,8 +68,8 @@ class Simulator(unittest.TestCase):
         cls.process.stdout.close()
         cls.directory.cleanup()
 
-    def client(self, region="ap-tokyo", secret_key=None, kind=lighthouse_client.LighthouseClient):
-        key = credential.Credential(self.secret_id, secret_key or self.secret_key)
+    def client(self, region="ap-tokyo", secret_key=None, kind=lighthouse_client.LighthouseClient, key=None):
+        key = key or credential.Credential(self.secret_id, secret_key or self.secret_key)
         profile = ClientProfile(httpProfile=HttpProfile(protocol="http", endpoint=self.address), language="en-US")
         return kind(key, region, profile)
 
@@ -106,17 +122,112 @@ class Simulator(unittest.TestCase):
     def test_a_wrong_signature_is_refused(self):
         self.assertEqual(self.refused("img-sdk00001", "SHARE", secret_key="wrong"), "AuthFailure.SignatureFailure")
 
-    def test_tccli_works(self):
+    def assume(self, role="keeper", **parameters):
+        request = sts_models.AssumeRoleRequest()
+        request.RoleArn = f"qcs::cam::uin/100000000002:roleName/{role}"
+        request.RoleSessionName = "official"
+        for name, value in parameters.items():
+            setattr(request, name, value)
+        return self.client(kind=sts_client.StsClient).AssumeRole(request)
+
+    def whose(self, key):
+        request = sts_models.GetCallerIdentityRequest()
+        identity = self.client(kind=sts_client.StsClient, key=key).GetCallerIdentity(request)
+        self.assertEqual(identity.Type, "CAMRole")
+        return identity.AccountId
+
+    def test_sts_assumes_a_role_of_another_account(self):
+        reply = self.assume(ExternalId="golden", DurationSeconds=1800)
+        self.assertAlmostEqual(reply.ExpiredTime, time.time() + 1800, delta=60)
+        given = reply.Credentials
+        key = credential.Credential(given.TmpSecretId, given.TmpSecretKey, given.Token)
+        self.assertEqual(self.whose(key), "100000000002")
+        self.assertTrue(self.modify("img-partner1", "SHARE", key=key).BlueprintId)
+        key.token = "another"
+        self.assertEqual(self.refused("img-partner1", "CANCEL", key=key), "AuthFailure.TokenFailure")
+
+    def test_a_role_that_does_not_trust_is_refused_with_a_code_the_sdk_knows(self):
+        known = {value for name, value in vars(sts_errors).items() if name.isupper()}
+        for parameters, code in [
+            ({"ExternalId": "wrong"}, sts_errors.UNAUTHORIZEDOPERATION),
+            ({"role": "none"}, sts_errors.RESOURCENOTFOUND_ROLENOTFOUND),
+            ({"ExternalId": "golden", "DurationSeconds": 50_000}, sts_errors.INVALIDPARAMETER_OVERTIMEERROR),
+            ({"RoleArn": "none"}, sts_errors.INVALIDPARAMETER_PARAMERROR),
+        ]:
+            with self.assertRaises(TencentCloudSDKException) as caught:
+                self.assume(**parameters)
+            self.assertEqual(caught.exception.get_code(), code)
+            self.assertIn(code, known)
+
+    def test_the_sdks_assume_role_credential_works(self):
+        arn = "qcs::cam::uin/100000000002:roleName/simple"
+        key = credential.STSAssumeRoleCredential(
+            self.secret_id, self.secret_key, arn, "official", endpoint=f"http://{self.address}"
+        )
+        self.assertEqual(self.whose(key), "100000000002")
+
+    def test_the_sdks_credential_of_a_workload_works(self):
+        with tempfile.NamedTemporaryFile("w") as token:
+            token.write("made-up")
+            token.flush()
+            variables = {
+                "TKE_REGION": "ap-tokyo",
+                "TKE_PROVIDER_ID": "cluster",
+                "TKE_WEB_IDENTITY_TOKEN_FILE": token.name,
+                "TKE_ROLE_ARN": f"qcs::cam::uin/{self.uin}:roleName/workload",
+            }
+            with mock.patch.dict(os.environ, variables):
+                key = credential.DefaultTkeOIDCRoleArnProvider().get_credentials()
+                key.endpoint = f"http://{self.address}"
+                self.assertEqual(self.whose(key), self.uin)
+
+    def test_the_sdks_credential_of_a_server_works(self):
+        # The SDK's address is fixed; the simulator answers as the proxy on the way to it.
+        urllib.request.install_opener(None)
+        self.addCleanup(urllib.request.install_opener, None)
+        with mock.patch.dict(os.environ, self.proxied()):
+            key = credential.CVMRoleCredential()
+            self.assertEqual(key.get_role_name(), "server")
+            self.assertEqual(self.whose(key), self.uin)
+
+    def proxied(self):
+        return {"http_proxy": f"http://{self.address}", "no_proxy": "127.0.0.1"}
+
+    def tccli(self, image, *arguments, configure=None, **variables):
         command = [
             str(Path(sys.executable).parent / "tccli"), "lighthouse", "DescribeImagesToShare",
-            "--endpoint", f"http://{self.address}", "--region", "ap-tokyo", "--ImageIds", '["img-sdk00001"]',
-            "--secretId", self.secret_id, "--secretKey", self.secret_key,
+            "--endpoint", f"http://{self.address}", "--region", "ap-tokyo", "--ImageIds", json.dumps([image]),
+            *arguments,
         ]  # fmt: skip
         with tempfile.TemporaryDirectory() as home:
-            environment = {"PATH": os.environ["PATH"], "HOME": home}
+            if configure:
+                path = Path(home, ".tccli", "default.configure")
+                path.parent.mkdir()
+                path.write_text(json.dumps(configure))
+            environment = {"PATH": os.environ["PATH"], "HOME": home, **variables}
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertEqual(json.loads(done.stdout)["ImageSet"][0]["ImageId"], "img-sdk00001", done.stdout)
+        self.assertEqual(json.loads(done.stdout)["ImageSet"][0]["ImageId"], image, done.stdout)
+
+    def test_tccli_works(self):
+        self.tccli("img-sdk00001", "--secretId", self.secret_id, "--secretKey", self.secret_key)
+
+    def test_tccli_works_with_a_temporary_key(self):
+        given = self.assume(ExternalId="golden").Credentials
+        key = ["--secretId", given.TmpSecretId, "--secretKey", given.TmpSecretKey, "--token", given.Token]
+        self.tccli("img-partner1", *key)
+
+    def test_tccli_assumes_a_role(self):
+        arn = "qcs::cam::uin/100000000002:roleName/simple"
+        key = ["--secretId", self.secret_id, "--secretKey", self.secret_key]
+        role = ["--role-arn", arn, "--role-session-name", "official"]
+        self.tccli("img-partner1", *key, *role, configure={
+            "_sys_param": {"output": "json", "region": "ap-tokyo"},
+            "sts": {"endpoint": f"http://{self.address}"},
+        })  # fmt: skip
+
+    def test_tccli_works_with_the_role_of_a_server(self):
+        self.tccli("img-sdk00001", "--use-cvm-role", **self.proxied())
 
 
 if __name__ == "__main__":
