@@ -97,7 +97,12 @@ fn json_positions_are_those_of_the_text() {
 
 #[test]
 fn the_samples_and_examples_are_valid() {
-    for folder in ["manifests", "examples/minimal", "examples/multi-region"] {
+    for folder in [
+        "manifests",
+        "examples/minimal",
+        "examples/multi-region",
+        "examples/tenants",
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let loaded = load(&[path]).unwrap_or_else(|broken| {
             panic!("{folder}: {}", broken.diagnostics().render(false));
@@ -112,6 +117,8 @@ fn the_samples_and_examples_are_valid() {
 const GOOD: &str = "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: a}\nspec: {region: ap-tokyo, images: [{id: img-a, state: shared}]}\n";
 
 const WINDOWS: &str = "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {name: a}\nspec:\n  windows:\n    - {kind: deny, days: [fri-sun], from: '18:00', to: '06:00', timeZone: Asia/Shanghai, causes: [pruned]}\n    - {kind: allow, schedule: '0 9 * * 1-5', duration: 8h, timeZone: UTC, reason: x}\n";
+
+const RESTRICTION: &str = "apiVersion: sharekeeper.dev/v1\nkind: Restriction\nmetadata: {name: a}\nspec: {directory: ./a, restrict: {accounts: [default, a-*], regions: [ap-tokyo], images: [img-a?]}}\n---\n";
 
 fn good(name: &str, image: &str) -> String {
     GOOD.replace("name: a", &format!("name: {name}"))
@@ -544,6 +551,54 @@ fn documents() -> Vec<String> {
         ]
         .map(|window| account(&format!("{{windows: [{{{window}}}]}}"))),
     );
+    let many = |pattern: &str| {
+        let items: Vec<_> = (0..101).map(|n| format!("'img-{n}{pattern}'")).collect();
+        format!("{{restrict: {{images: [{}]}}}}", items.join(", "))
+    };
+    let restriction = |spec: &str| {
+        format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: Restriction\nmetadata: {{name: a}}\nspec: {spec}\n"
+        )
+    };
+    let restricted = |restrict: &str| restriction(&format!("{{restrict: {restrict}}}"));
+    let placed = |directory: &str| {
+        restriction(&format!(
+            "{{directory: {directory}, restrict: {{images: [img-a]}}}}"
+        ))
+    };
+    all.extend(["{}", "{directory: a}", "[]", &many(""), &many("*")].map(restriction));
+    all.extend(
+        [
+            "{accounts: [default]}",
+            "{accounts: ['*', 'a-?', 'a.*']}",
+            "{accounts: []}",
+            "{accounts: [A]}",
+            "{accounts: [a-]}",
+            "{accounts: [a, a]}",
+            "{accounts: a}",
+            "{accounts: [5]}",
+            "{regions: [ap-tokyo]}",
+            "{regions: ['ap-*']}",
+            "{regions: [ap-tokyo, ap-tokyo]}",
+            "{regions: []}",
+            "{images: [img-a, img-*, 'img-?b']}",
+            "{images: ['*']}",
+            "{images: [img-]}",
+            "{images: [img-A]}",
+            "{images: {}}",
+            "{image: [img-a]}",
+            "{}",
+            "[]",
+        ]
+        .map(restricted),
+    );
+    all.extend(
+        [
+            ".", "./a", "a/b/", "a..b/c", "..", "../a", "a/../b", "a/..", "/a", "''", "a-*", "7",
+            "[]",
+        ]
+        .map(placed),
+    );
     all
 }
 
@@ -553,19 +608,23 @@ fn the_schema_agrees_with_the_parser() {
         .should_validate_formats(true)
         .build(&schema())
         .expect("a schema");
-    let (mut good, mut bad) = (0, 0);
+    let (mut right, mut wrong) = (0, 0);
     for text in documents() {
         let value: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
-        let (by_schema, by_parser) = (validator.is_valid(&value), parse_one(&text));
+        // Alone, a Restriction is no set; elsewhere, it restricts nothing.
+        let beside = SourceText::new("beside.yaml", good("beside", "img-b"));
+        let text_itself = SourceText::new("below/test.yaml", text.clone());
+        let sources = vec![text_itself, beside];
+        let (by_schema, by_parser) = (validator.is_valid(&value), parse(sources));
         assert_eq!(
             by_schema,
             by_parser.is_ok(),
             "{text}\n{}",
             shown(&by_parser)
         );
-        *if by_schema { &mut good } else { &mut bad } += 1;
+        *if by_schema { &mut right } else { &mut wrong } += 1;
     }
-    assert!(good >= 15 && bad >= 35, "{good} good, {bad} bad");
+    assert!(right >= 25 && wrong >= 60, "{right} good, {wrong} bad");
 }
 
 proptest! {
@@ -578,7 +637,9 @@ proptest! {
 
     #[test]
     fn no_mutation_of_a_manifest_makes_the_parser_panic_or_the_report_unsafe(
-        good in prop_oneof![Just(GOOD), Just(WINDOWS)], at in 0.0..1.0, cut in 0usize..20,
+        good in prop_oneof![
+            Just(GOOD.to_owned()), Just(WINDOWS.to_owned()), Just(format!("{RESTRICTION}{GOOD}")),
+        ], at in 0.0..1.0, cut in 0usize..20,
         insert in "[\\[\\]{}:,#&*!|>'\"%@`\\-? \n\t\u{1b}\u{202e}a-z0-9/]{0,8}",
     ) {
         let at = (at * good.len() as f64) as usize;

@@ -9,6 +9,7 @@ use super::UNSHARE;
 use super::account;
 use super::diagnostic::{Place, Sink};
 use super::fields::{Fields, Reader};
+use super::restriction::{self, Restriction};
 use super::source::SourceText;
 use super::suggest::{did_you_mean, nearest};
 use super::tree::{Documents, Node, TreeError, Value};
@@ -16,7 +17,7 @@ use crate::desired::{Account, Intent};
 use crate::model::{AccountName, ImageId, Region, Timestamp, is_object_name};
 
 const API_VERSION: &str = "sharekeeper.dev/v1";
-const KINDS: [&str; 2] = ["ImageShare", "Account"];
+const KINDS: [&str; 3] = ["ImageShare", "Account", "Restriction"];
 
 /// What to do about an empty list in an `ImageShare`.
 fn empty_list() -> String {
@@ -32,15 +33,19 @@ pub(super) enum Document {
         place: Place,
         account: Account,
     },
+    Restriction(Restriction),
 }
 
 /// An `ImageShare`.
 #[derive(Debug)]
 pub(super) struct Share {
+    pub file: u32,
     pub name: Option<(String, Place)>,
     pub labels: Arc<BTreeMap<String, String>>,
     pub account: Option<(AccountName, Place)>,
-    pub regions: Vec<Region>,
+    /// Where the default account is meant, for want of another.
+    pub default_account: Option<Place>,
+    pub regions: Vec<(Region, Place)>,
     pub images: Vec<Image>,
 }
 
@@ -57,7 +62,7 @@ impl Document {
     pub(super) fn images(&self) -> usize {
         match self {
             Self::Share(share) => share.images.len() * share.regions.len(),
-            Self::Account { .. } => 0,
+            Self::Account { .. } | Self::Restriction(_) => 0,
         }
     }
 }
@@ -128,6 +133,7 @@ impl Reader<'_, '_> {
         match self.text(kind, "`kind`")? {
             "ImageShare" => Some(Document::Share(self.share(&fields))),
             "Account" => account::read(self, &fields),
+            "Restriction" => restriction::read(self, &fields).map(Document::Restriction),
             "ImageSharePolicy" => {
                 self.error(kind, "`ImageSharePolicy` is not supported by this version")
                     .help("name the images in an `ImageShare`");
@@ -145,9 +151,11 @@ impl Reader<'_, '_> {
 
     fn share(&mut self, fields: &Fields<'_, '_>) -> Share {
         let mut share = Share {
+            file: self.file,
             name: None,
             labels: Arc::default(),
             account: None,
+            default_account: None,
             regions: Vec::new(),
             images: Vec::new(),
         };
@@ -162,16 +170,10 @@ impl Reader<'_, '_> {
         else {
             return share;
         };
-        if let Some(node) = spec.get("account")
-            && let Some(text) = self.text(node, "`account`")
-        {
-            match AccountName::new(text) {
-                Some(name) => share.account = Some((name, self.place(node))),
-                None => {
-                    self.error(node, format!("`{text}` is no account name"))
-                        .help("lower-case letters, digits, `-` and `.`");
-                }
-            }
+        match spec.get("account") {
+            Some(node) => share.account = self.account(node),
+            None if spec.seems_meant("account") => {}
+            None => share.default_account = Some(spec.place),
         }
         share.regions = self.regions(&spec);
         if let Some(node) = self.required(&spec, "images", "`spec`")
@@ -180,6 +182,16 @@ impl Reader<'_, '_> {
             share.images = items.iter().filter_map(|item| self.image(item)).collect();
         }
         share
+    }
+
+    fn account(&mut self, node: &Node<'_>) -> Option<(AccountName, Place)> {
+        let text = self.text(node, "`account`")?;
+        let name = AccountName::new(text);
+        if name.is_none() {
+            self.error(node, format!("`{text}` is no account name"))
+                .help("lower-case letters, digits, `-` and `.`");
+        }
+        Some((name?, self.place(node)))
     }
 
     /// Name and labels. The name is `None` where it is wrong.
@@ -224,7 +236,7 @@ impl Reader<'_, '_> {
         Some((name.map(str::to_owned), self.place(node), labels))
     }
 
-    fn regions(&mut self, spec: &Fields<'_, '_>) -> Vec<Region> {
+    fn regions(&mut self, spec: &Fields<'_, '_>) -> Vec<(Region, Place)> {
         match (spec.get("region"), spec.get("regions")) {
             (Some(_), Some(second)) => {
                 self.error(second, "`region` and `regions` exclude each other")
@@ -237,7 +249,13 @@ impl Reader<'_, '_> {
                     .error(spec.place, "`spec` lacks `region` or `regions`");
                 Vec::new()
             }
-            (Some(one), None) => self.region(one).into_iter().collect(),
+            (Some(one), None) => {
+                let region = self.region(one);
+                region
+                    .map(|region| (region, self.place(one)))
+                    .into_iter()
+                    .collect()
+            }
             (None, Some(node)) => {
                 let items = self
                     .list(node, "`regions`", &empty_list())
@@ -247,7 +265,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn region(&mut self, node: &Node<'_>) -> Option<Region> {
+    pub(super) fn region(&mut self, node: &Node<'_>) -> Option<Region> {
         let text = self.text(node, "a region")?;
         if let Ok(region) = Region::new(text) {
             return Some(region);

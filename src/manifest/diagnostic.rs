@@ -372,9 +372,14 @@ impl Problem<'_, '_> {
         self
     }
 
-    /// Names another place.
+    /// Names another place, which is half of the problem.
     pub(super) fn related(mut self, place: Place, message: &str) -> Self {
         self.blame(place);
+        self.mention(place, message)
+    }
+
+    /// Names another place, in which nothing is wrong.
+    pub(super) fn mention(mut self, place: Place, message: &str) -> Self {
         if let Some(diagnostic) = &mut self.diagnostic {
             let source = &self.sources[place.file as usize];
             let (line, column) = source.position(place.start);

@@ -237,12 +237,12 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// What `read` makes of each item, each of which must be another one.
+    /// What `read` makes of each item, each of which must be another one, and where. For lists of few different items.
     pub(super) fn each_once<'n, 'a, T: PartialEq>(
         &mut self,
         items: &'n [Node<'a>],
         read: impl Fn(&mut Self, &'n Node<'a>) -> Option<T>,
-    ) -> Vec<T> {
+    ) -> Vec<(T, Place)> {
         let mut found: Vec<(T, Place)> = Vec::new();
         for item in items {
             let Some(value) = read(self, item) else {
@@ -254,7 +254,7 @@ impl Reader<'_, '_> {
                 None => found.push((value, place)),
             }
         }
-        found.into_iter().map(|(value, _)| value).collect()
+        found
     }
 
     /// Reports an item of a list that says what another one says.

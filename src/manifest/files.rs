@@ -1,6 +1,6 @@
 //! Finding and reading manifests, once. Whether what was read may be taken for a set is for `settle` to say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
@@ -42,8 +42,12 @@ pub(super) struct Reading {
 pub(super) struct Found {
     /// In the order in which they were come upon.
     pub files: Vec<FoundFile>,
+    /// Further ways to files: the directory, and the file without links. What governs a file depends on them.
+    again: Vec<(PathBuf, PathBuf)>,
     /// The paths that cannot be read, and why.
     pub problems: Vec<Diagnostic>,
+    /// The directories that a `Restriction` in what cannot be read might be about.
+    pub suspects: Vec<PathBuf>,
 }
 
 /// One file, by its contents.
@@ -62,7 +66,7 @@ pub(super) fn read(paths: &[PathBuf], manner: &Manner) -> Reading {
     let mut walk = Walk {
         manner,
         reading: Reading::default(),
-        seen: BTreeSet::new(),
+        seen: BTreeMap::new(),
         bytes: 0,
         versions: BTreeMap::new(),
     };
@@ -75,11 +79,40 @@ pub(super) fn read(paths: &[PathBuf], manner: &Manner) -> Reading {
 struct Walk<'a> {
     manner: &'a Manner,
     reading: Reading,
-    /// Resolved paths of what was read: a file reached twice is read once.
-    seen: BTreeSet<PathBuf>,
+    /// Resolved path of what was read → the source that came of it: a file reached twice is read once.
+    seen: BTreeMap<PathBuf, Option<usize>>,
     bytes: u64,
     /// Directory of links through [`VOLUME_LINK`] → the directory that they lead into.
     versions: BTreeMap<PathBuf, PathBuf>,
+}
+
+/// A directory that the user gave.
+struct Root<'p> {
+    spelled: &'p Path,
+    resolved: PathBuf,
+    /// Where it stands itself, which is elsewhere if it is a link.
+    stands: Option<PathBuf>,
+}
+
+impl<'p> Root<'p> {
+    fn new(spelled: &'p Path, resolved: PathBuf) -> Self {
+        let stands = standing(spelled).filter(|stands| *stands != resolved);
+        Self {
+            spelled,
+            resolved,
+            stands,
+        }
+    }
+
+    /// The directories in which a path below it is found. Below it no directory is a link.
+    fn directories(&self, path: &Path) -> Vec<PathBuf> {
+        let inside = path
+            .parent()
+            .and_then(|p| p.strip_prefix(self.spelled).ok());
+        let inside = inside.unwrap_or(Path::new(""));
+        let roots = [&self.resolved].into_iter().chain(&self.stands);
+        roots.map(|root| root.join(inside)).collect()
+    }
 }
 
 impl Walk<'_> {
@@ -97,10 +130,11 @@ impl Walk<'_> {
         };
         if !metadata.is_dir() {
             let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-            return self.file(path, resolved);
+            let directory = standing(path).and_then(|path| Some(path.parent()?.to_owned()));
+            return self.file(path, resolved, directory.into_iter().collect());
         }
         let root = match fs::canonicalize(path) {
-            Ok(root) => root,
+            Ok(resolved) => Root::new(path, resolved),
             Err(error) => return self.unreadable(path, &error),
         };
         let problems_before = self.reading.found.problems.len();
@@ -115,7 +149,7 @@ impl Walk<'_> {
         }
     }
 
-    fn directory(&mut self, path: &Path, root: &Path, depth: usize, found: &mut bool) {
+    fn directory(&mut self, path: &Path, root: &Root<'_>, depth: usize, found: &mut bool) {
         if depth > DEPTH_MAX {
             return self.problem(
                 path,
@@ -164,8 +198,9 @@ impl Walk<'_> {
                 }
             } else if is_manifest_name(&name) {
                 *found = true;
-                if target.starts_with(root) {
-                    self.file(&path, target);
+                if target.starts_with(&root.resolved) {
+                    let directories = root.directories(&path);
+                    self.file(&path, target, directories);
                 } else {
                     self.problem(
                         &path,
@@ -177,12 +212,15 @@ impl Walk<'_> {
         }
     }
 
-    /// `resolved` is `path` without links. It is what is read, so that it is what was looked at.
-    fn file(&mut self, path: &Path, resolved: PathBuf) {
+    /// `resolved` is `path` without links. It is what is read, so that it is what was looked at. The file counts as
+    /// being in each of the `directories`, and in the one that it is really in.
+    fn file(&mut self, path: &Path, resolved: PathBuf, mut directories: Vec<PathBuf>) {
         self.note_version(path, &resolved);
-        if !self.seen.insert(resolved.clone()) {
-            return;
+        if let Some(source) = self.seen.get(&resolved).copied() {
+            return self.again(source, directories, &resolved);
         }
+        self.seen.insert(resolved.clone(), None);
+        directories.extend(resolved.parent().map(Path::to_owned));
         let metadata = match fs::metadata(&resolved) {
             Ok(metadata) => metadata,
             Err(error) => return self.unreadable(path, &error),
@@ -226,14 +264,16 @@ impl Walk<'_> {
         hasher.write(&bytes);
         self.reading.found.files.push(FoundFile {
             path: path.to_owned(),
-            resolved,
+            resolved: resolved.clone(),
             length: bytes.len(),
             hash: hasher.finish(),
         });
         match String::from_utf8(bytes) {
             Ok(text) => {
                 let name = self.manner.name(path);
-                self.reading.sources.push(SourceText::new(name, text));
+                let source = SourceText::new(name, text).found_in(directories);
+                self.seen.insert(resolved, Some(self.reading.sources.len()));
+                self.reading.sources.push(source);
             }
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
@@ -243,6 +283,19 @@ impl Walk<'_> {
                     "save it as UTF-8",
                 );
             }
+        }
+    }
+
+    /// Another way to a file. Without a source, it is one that could not be read.
+    fn again(&mut self, source: Option<usize>, directories: Vec<PathBuf>, resolved: &Path) {
+        let Reading { sources, found, .. } = &mut self.reading;
+        let ways = directories.iter().cloned();
+        found
+            .again
+            .extend(ways.map(|way| (way, resolved.to_owned())));
+        match source.and_then(|source| sources.get_mut(source)) {
+            Some(source) => source.is_found_in(directories),
+            None => found.suspects.extend(directories),
         }
     }
 
@@ -300,6 +353,33 @@ impl Walk<'_> {
     fn problem(&mut self, path: &Path, message: &str, help: &str) {
         let problem = Diagnostic::of_path(&self.manner.name(path), message, help);
         self.reading.found.problems.push(problem);
+        self.reading.found.suspects.extend(might_govern(path));
+    }
+}
+
+/// The directories that a `Restriction` at a path that cannot be read might be about. What is no directory is a file,
+/// which governs where it is found and where it really is. What does not even exist is told by its name.
+fn might_govern(path: &Path) -> Vec<PathBuf> {
+    let stands = standing(path).unwrap_or_else(|| path.to_owned());
+    let is_directory = match fs::metadata(path) {
+        Ok(metadata) => metadata.is_dir(),
+        Err(_) => !is_manifest_name(&path.to_string_lossy()),
+    };
+    if is_directory {
+        return vec![stands];
+    }
+    let resolved = fs::canonicalize(path).ok();
+    let files = [Some(stands), resolved].into_iter().flatten();
+    files
+        .filter_map(|file| Some(file.parent()?.to_owned()))
+        .collect()
+}
+
+/// Where a path stands, without links before its last name. That may be one.
+fn standing(path: &Path) -> Option<PathBuf> {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Some(fs::canonicalize(here(parent)).ok()?.join(name)),
+        _ => fs::canonicalize(path).ok(),
     }
 }
 

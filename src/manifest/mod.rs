@@ -1,9 +1,9 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
 //! Files are found and read (`files`, `twins`) until they stand still (`settle`, `checkout`), and looked at without being read to
-//! tell whether they changed (`fingerprint`); the rest is pure: text →
-//! spanned tree (`tree`) → documents (`decode`) → desired state (`resolve`). A set with one error anywhere gives no `Desired`
-//! at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
+//! tell whether they changed (`fingerprint`); the rest is pure: text → spanned tree (`tree`) → documents (`decode`) → whether
+//! they may name what they name (`govern`) → desired state (`resolve`). A set with one error anywhere gives no `Desired` at all;
+//! what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
 
 mod account;
 mod checkout;
@@ -12,9 +12,12 @@ mod diagnostic;
 mod fields;
 mod files;
 mod fingerprint;
+mod glob;
+mod govern;
 mod partial;
 mod render;
 mod resolve;
+mod restriction;
 mod revision;
 mod schema;
 mod settle;
@@ -81,7 +84,7 @@ pub async fn load_as<C: Clock>(
     let parse = move || {
         let sources = in_order(sources);
         parse_sources(&sources, found.problems.clone())
-            .map_err(|diagnostics| Broken::new(diagnostics, sources, &found.problems))
+            .map_err(|diagnostics| Broken::new(diagnostics, sources, &found))
     };
     let mut loaded = manner.run(parse).await?;
     loaded.warnings.extend(twins);
@@ -114,6 +117,7 @@ fn parse_sources(
     for (index, source) in (0u32..).zip(sources) {
         count += decode::decode(index, source, &mut sink, &mut documents);
     }
+    govern::check(sources, &documents, count, &mut sink);
     let images = documents.iter().map(decode::Document::images).sum();
     let desired = resolve::resolve(sources, documents, &mut sink);
     let files = sources.len();

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::files::Found;
 use super::source::SourceText;
 use crate::desired::Desired;
 use crate::model::AccountName;
@@ -18,6 +20,17 @@ pub struct Broken {
     unread: BTreeSet<String>,
     /// Nothing was taken of it, because it did not stand still.
     is_unsettled: bool,
+    /// The directories that those might have restricted.
+    suspects: Vec<PathBuf>,
+}
+
+/// What is not in a partial set, and what that means for the rest.
+struct LeftOut {
+    files: BTreeSet<String>,
+    /// One of them may have declared an account.
+    default_account_lost: bool,
+    /// The directories that one of them may have restricted, without links.
+    suspects: BTreeSet<PathBuf>,
 }
 
 /// The desired state of those files of a broken set that have no error.
@@ -31,18 +44,15 @@ pub struct Partial {
 }
 
 impl Broken {
-    /// `problems` are those of paths; `diagnostics` has them too.
-    pub(super) fn new(
-        diagnostics: Diagnostics,
-        sources: Vec<SourceText>,
-        problems: &[Diagnostic],
-    ) -> Self {
-        let unread = problems.iter().map(|problem| problem.file.clone());
+    /// `found` has the problems of paths; `diagnostics` has them too.
+    pub(super) fn new(diagnostics: Diagnostics, sources: Vec<SourceText>, found: &Found) -> Self {
+        let unread = found.problems.iter().map(|problem| problem.file.clone());
         Self {
             diagnostics: Box::new(diagnostics),
             sources,
             unread: unread.collect(),
             is_unsettled: false,
+            suspects: found.suspects.clone(),
         }
     }
 
@@ -50,7 +60,7 @@ impl Broken {
     pub(super) fn unsettled(problem: Diagnostic) -> Self {
         Self {
             is_unsettled: true,
-            ..Self::new(Diagnostics::of(problem), Vec::new(), &[])
+            ..Self::new(Diagnostics::of(problem), Vec::new(), &Found::default())
         }
     }
 
@@ -71,30 +81,29 @@ impl Broken {
     /// leaves out both), or if it needs a file that is left out. What used the default account while a file
     /// that is left out may have declared that account is left out too: its settings are not known. A path that
     /// could not be read at all is not suspected of that; else one such path would leave nothing of most sets.
+    ///
+    /// Nothing is shared that a `Restriction` might forbid. So where a file is left out that may hold one, because it
+    /// has a word like it or could not be read at all, everything in its directory and below is left out too. More than
+    /// that no `Restriction` can be about.
     pub fn into_good(self) -> Option<Partial> {
         let Self {
             diagnostics,
             mut sources,
-            unread: mut left_out,
+            unread,
+            suspects,
             ..
         } = self;
+        let mut left_out = LeftOut {
+            files: unread,
+            default_account_lost: false,
+            suspects: suspects.into_iter().collect(),
+        };
         let mut faulty = diagnostics.faulty().clone();
-        let mut default_account_lost = false;
         // Each round leaves out one file at least, so there are no more rounds than files.
         while !sources.is_empty() {
-            let mut index = 0..;
-            sources.retain(|source| {
-                let keep = !index.next().is_some_and(|index| faulty.contains(&index));
-                if !keep {
-                    left_out.insert(safe(source.name()));
-                    default_account_lost |= source.may_declare_account();
-                }
-                keep
-            });
+            left_out.take_from(&mut sources, &faulty);
             match super::parse_sources(&sources, Vec::new()) {
-                Ok(loaded) => {
-                    return Partial::new(loaded.desired, left_out, default_account_lost);
-                }
+                Ok(loaded) => return Partial::new(loaded.desired, left_out),
                 Err(diagnostics) if diagnostics.faulty().is_empty() => return None,
                 Err(diagnostics) => faulty = diagnostics.faulty().clone(),
             }
@@ -103,12 +112,51 @@ impl Broken {
     }
 }
 
+impl LeftOut {
+    /// Takes what is faulty, and then what one of those taken might have restricted, until nothing more is in doubt.
+    fn take_from(&mut self, sources: &mut Vec<SourceText>, faulty: &BTreeSet<u32>) {
+        let mut index = 0..;
+        self.take(sources, |_, _| {
+            index.next().is_some_and(|index| faulty.contains(&index))
+        });
+        let is_suspect = |suspects: &BTreeSet<PathBuf>, source: &SourceText| {
+            let directories = source.directories().iter();
+            let mut levels = directories.flat_map(|directory| directory.ancestors());
+            levels.any(|level| suspects.contains(level))
+        };
+        while self.take(sources, is_suspect) {}
+    }
+
+    /// Takes what is to go; whether anything did.
+    fn take(
+        &mut self,
+        sources: &mut Vec<SourceText>,
+        mut goes: impl FnMut(&BTreeSet<PathBuf>, &SourceText) -> bool,
+    ) -> bool {
+        let before = sources.len();
+        sources.retain(|source| {
+            let goes = goes(&self.suspects, source);
+            if goes {
+                self.files.insert(safe(source.name()));
+                self.default_account_lost |= source.may_declare_account();
+                if source.may_restrict() {
+                    let directories = source.directories().iter().cloned();
+                    self.suspects.extend(directories);
+                }
+            }
+            !goes
+        });
+        sources.len() < before
+    }
+}
+
 impl Partial {
-    fn new(
-        mut desired: Desired,
-        mut left_out: BTreeSet<String>,
-        default_account_lost: bool,
-    ) -> Option<Self> {
+    fn new(mut desired: Desired, left_out: LeftOut) -> Option<Self> {
+        let LeftOut {
+            files: mut left_out,
+            default_account_lost,
+            ..
+        } = left_out;
         let default = AccountName::default();
         if default_account_lost && !desired.accounts.contains_key(&default) {
             desired.images.retain(|key, image| {

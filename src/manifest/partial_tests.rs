@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::manifest::parse_sources;
 
@@ -37,7 +39,14 @@ fn left(files: &[(&str, String)], unread: &[&str]) -> Option<(Vec<String>, Vec<S
         .map(|path| Diagnostic::of_path(path, "cannot be read", "mend it"))
         .collect();
     let diagnostics = parse_sources(&sources, problems.clone()).expect_err("is broken");
-    let partial = Broken::new(diagnostics, sources, &problems).into_good()?;
+    // As the walk has it: a manifest's name is a file's, any other a directory's.
+    let suspects = unread.iter().map(Path::new).map(|path| {
+        let parent = path.parent().filter(|_| path.extension().is_some());
+        parent.unwrap_or(path).to_owned()
+    });
+    let mut found = Found::default();
+    (found.problems, found.suspects) = (problems, suspects.collect());
+    let partial = Broken::new(diagnostics, sources, &found).into_good()?;
     let left_out = partial.left_out().iter().cloned().collect();
     let desired = partial.into_partial_desired();
     let images = desired.images.keys().map(|key| key.image.to_string());
@@ -66,8 +75,8 @@ fn m3_s3_files_without_an_error_are_left_and_the_others_named() {
 fn m1_s3_what_cannot_be_read_is_left_out_like_a_file_with_an_error() {
     let files = [("a.yaml", image("img-a"))];
     assert_eq!(
-        left(&files, &["more", "b.yaml"]),
-        Some((names(&["img-a"]), names(&["b.yaml", "more"])))
+        left(&files, &["more", "deep/b.yaml"]),
+        Some((names(&["img-a"]), names(&["deep/b.yaml", "more"])))
     );
     assert_eq!(left(&[], &["more"]), None);
 }
@@ -178,11 +187,93 @@ fn m17_s3_the_default_account_is_not_guessed_where_its_document_may_be_lost() {
     );
 }
 
+fn restriction(directory: &str, images: &str) -> String {
+    format!(
+        "apiVersion: sharekeeper.dev/v1\nkind: Restriction\nmetadata: {{name: {directory}}}\nspec: {{directory: {directory}, restrict: {{images: [{images}]}}}}\n"
+    )
+}
+
+#[test]
+fn s3_what_breaks_a_restriction_is_left_out_and_hides_nobody_elses_manifests() {
+    let files = [
+        ("r.yaml", restriction("team-a", "img-a*")),
+        ("team-a/a.yaml", image("img-a")),
+        ("team-a/x.yaml", image("img-x")),
+        ("team-b/b.yaml", image("img-b")),
+    ];
+    assert_eq!(
+        left(&files, &[]),
+        Some((names(&["img-a", "img-b"]), names(&["team-a/x.yaml"])))
+    );
+}
+
+#[test]
+fn s3_where_a_restriction_may_be_lost_nothing_that_it_could_be_about_is_left() {
+    let lost = [
+        restriction("team-a", "img-a*").replace("images:", "imagse:"),
+        restriction("team-a", "img-a*").replace("Restriction", "Restricton"),
+        restriction("team-a", "img-a*").replace("Restriction", "Rail"),
+        restriction("team-a", "img-a*").replace("{directory", "{{directory"),
+        restriction("team-a", "img-a*")
+            .replace("restrict:", "restritc:")
+            .replace("Restriction", "Rail"),
+    ];
+    for text in lost {
+        let files = [
+            ("all/deep/a.yaml", image("img-a")),
+            ("all/r.yaml", text.clone()),
+            ("alles/b.yaml", image("img-b")),
+            ("c.yaml", image("img-c")),
+        ];
+        let expected = (
+            names(&["img-b", "img-c"]),
+            names(&["all/deep/a.yaml", "all/r.yaml"]),
+        );
+        assert_eq!(left(&files, &[]), Some(expected), "{text}");
+    }
+}
+
+#[test]
+fn m1_s3_what_cannot_be_read_may_be_a_restriction() {
+    let files = [
+        ("all/deep/a.yaml", image("img-a")),
+        ("b.yaml", image("img-b")),
+    ];
+    let left_out = names(&["all/deep/a.yaml", "all/r.yaml"]);
+    assert_eq!(
+        left(&files, &["all/r.yaml"]),
+        Some((names(&["img-b"]), left_out))
+    );
+    assert_eq!(left(&files, &["r.yaml"]), None);
+}
+
+#[test]
+fn s3_a_restriction_that_goes_for_anothers_sake_takes_along_what_it_is_about() {
+    // A way to it leads into `all`, so that it may be about `elsewhere` and is gone with `all`.
+    let linked = SourceText::new("elsewhere/r.yaml", restriction(".", "img-a*"))
+        .found_in(vec!["elsewhere".into(), "all/deep".into()]);
+    let sources = vec![
+        SourceText::new("all/r.yaml", "restrict".to_owned()),
+        linked,
+        SourceText::new("elsewhere/b.yaml", image("img-b")),
+        SourceText::new("other/c.yaml", image("img-c")),
+    ];
+    let diagnostics = parse_sources(&sources, Vec::new()).expect_err("is broken");
+    let partial = Broken::new(diagnostics, sources, &Found::default()).into_good();
+    let desired = partial.expect("one is left").into_partial_desired();
+    let images: Vec<_> = desired
+        .images
+        .keys()
+        .map(|key| key.image.to_string())
+        .collect();
+    assert_eq!(images, ["img-c"]);
+}
+
 #[test]
 fn o2_a_broken_set_shows_no_text() {
     let text = "secretKey: hunter2\n".to_owned();
     let sources = vec![SourceText::new("a.yaml", text)];
     let diagnostics = parse_sources(&sources, Vec::new()).expect_err("is broken");
-    let broken = Broken::new(diagnostics, sources, &[]);
+    let broken = Broken::new(diagnostics, sources, &Found::default());
     assert!(!format!("{broken:?}").contains("hunter2"));
 }

@@ -21,6 +21,7 @@ pub(super) fn resolve(
     for document in documents {
         match document {
             Document::Share(share) => shares.push(share),
+            Document::Restriction(_) => {}
             Document::Account {
                 name,
                 place,
@@ -89,7 +90,7 @@ fn add(
         let source = source_of(sources, image.place);
         // One for the entry, not one for each of its regions.
         let mut conflict: Option<Problem<'_, '_>> = None;
-        for &region in &share.regions {
+        for &(region, _) in &share.regions {
             let scope = Scope {
                 account: account.clone(),
                 region,
@@ -129,7 +130,7 @@ fn add(
     }
 }
 
-fn twice<'d, 'a>(
+pub(super) fn twice<'d, 'a>(
     sink: &'d mut Sink<'a>,
     place: Place,
     first: Place,

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::restriction::PATTERNS_MAX;
 use crate::api::DEFAULT_RATE;
 use crate::model::{Cause, Region};
 use crate::windows::{Days, Kind, Windows, Zone};
@@ -10,10 +11,11 @@ pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sharekeeper manifest",
-        "oneOf": [{"$ref": "#/$defs/imageShare"}, {"$ref": "#/$defs/account"}],
+        "oneOf": [{"$ref": "#/$defs/imageShare"}, {"$ref": "#/$defs/account"}, {"$ref": "#/$defs/restriction"}],
         "$defs": {
             "imageShare": document("ImageShare", "#/$defs/imageShareSpec", &["apiVersion", "kind", "metadata", "spec"]),
             "account": document("Account", "#/$defs/accountSpec", &["apiVersion", "kind", "metadata"]),
+            "restriction": document("Restriction", "#/$defs/restrictionSpec", &["apiVersion", "kind", "metadata", "spec"]),
             "metadata": metadata(),
             "texts": {"type": "object", "additionalProperties": {"type": "string"}},
             "region": {
@@ -24,6 +26,7 @@ pub fn schema() -> Value {
             "image": image(),
             "accountSpec": account_spec(),
             "window": window(),
+            "restrictionSpec": restriction_spec(),
         },
     })
 }
@@ -196,6 +199,48 @@ fn window() -> Value {
                 "items": {"enum": Cause::ALL.map(Cause::as_str)},
             },
             "reason": {"description": "Free text, shown to those who wait", "type": ["string", "number", "boolean", "null"]},
+        },
+    })
+}
+
+fn restriction_spec() -> Value {
+    let patterns = |description: &str, pattern: &str| {
+        json!({
+            "description": description,
+            "type": "array", "minItems": 1, "uniqueItems": true,
+            "items": {"type": "string", "maxLength": 253, "pattern": pattern},
+            "contains": {"pattern": "[*?]"}, "minContains": 0, "maxContains": PATTERNS_MAX,
+        })
+    };
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["restrict"],
+        "properties": {
+            "directory": {
+                "description": "What it is about, with everything below; from the directory of this file, and not out of it",
+                "type": "string", "minLength": 1, "default": ".",
+                "not": {"pattern": r"^/|(^|/)\.\.(/|$)|[*?]"},
+            },
+            "restrict": {
+                "description": "What manifests there may name; what is not given is not restricted",
+                "type": "object",
+                "additionalProperties": false,
+                "minProperties": 1,
+                "properties": {
+                    "accounts": patterns(
+                        "Names of accounts; `*` and `?` stand for others",
+                        "^[0-9a-z*?]([-.0-9a-z*?]*[0-9a-z*?])?$",
+                    ),
+                    "regions": {
+                        "type": "array", "minItems": 1, "uniqueItems": true, "items": {"$ref": "#/$defs/region"},
+                    },
+                    "images": patterns(
+                        "Ids of images; `*` and `?` stand for others",
+                        "^img-[0-9a-z*?]{1,32}$",
+                    ),
+                },
+            },
         },
     })
 }

@@ -1,22 +1,31 @@
 use std::cell::OnceCell;
 use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+use super::suggest::nearest;
 
 /// One file's text.
 #[derive(Debug)]
 pub struct SourceText {
     name: Arc<str>,
     text: String,
+    directories: Vec<PathBuf>,
     line_starts: OnceCell<Vec<u32>>,
     may_hold_secret: OnceCell<bool>,
 }
 
 impl SourceText {
-    /// A text, and the path to name it by.
+    /// A text, and the path to name it by, which is also taken for where it is found.
     pub fn new(name: impl Into<Arc<str>>, text: String) -> Self {
+        let name = name.into();
+        let parent = Path::new(&*name).parent().unwrap_or(Path::new(""));
+        let named = |part: &Component<'_>| *part != Component::CurDir;
+        let directory = parent.components().filter(named).collect();
         Self {
-            name: name.into(),
+            name,
             text,
+            directories: vec![directory],
             line_starts: OnceCell::new(),
             may_hold_secret: OnceCell::new(),
         }
@@ -25,6 +34,27 @@ impl SourceText {
     /// The path.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The same text, found in these directories, all of them without links.
+    pub(super) fn found_in(mut self, directories: Vec<PathBuf>) -> Self {
+        self.directories.clear();
+        self.is_found_in(directories);
+        self
+    }
+
+    /// It is found in these directories, too.
+    pub(super) fn is_found_in(&mut self, directories: Vec<PathBuf>) {
+        for directory in directories {
+            if !self.directories.contains(&directory) {
+                self.directories.push(directory);
+            }
+        }
+    }
+
+    /// Where it is found: all ways to it, and where it really is. What governs one of them governs it.
+    pub(super) fn directories(&self) -> &[PathBuf] {
+        &self.directories
     }
 
     pub(super) fn text(&self) -> &str {
@@ -54,6 +84,15 @@ impl SourceText {
     /// Whether it could declare an account, for all that can be told of a text that may not even be YAML.
     pub(super) fn may_declare_account(&self) -> bool {
         self.text.contains("Account")
+    }
+
+    /// Whether it could hold a `Restriction`, misspelt or not, for all that can be told of a text that may not even be
+    /// YAML.
+    pub(super) fn may_restrict(&self) -> bool {
+        const WORD: &str = "restrict";
+        let mut words = self.text.split(|c: char| !c.is_alphanumeric());
+        words
+            .any(|word| word.to_ascii_lowercase().contains(WORD) || nearest(word, [WORD]).is_some())
     }
 
     /// Line and column of a byte offset, both from 1, the column in characters.

@@ -85,7 +85,7 @@ fn causes(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> BTreeSet<Cause> {
         }
         cause
     });
-    causes.into_iter().collect()
+    causes.into_iter().map(|(cause, _)| cause).collect()
 }
 
 fn zone(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Zone> {
