@@ -4,6 +4,8 @@
 //! [`crate::manifest`]); a half-read set is a list of diagnostics, never a smaller `Desired`. The one exception
 //! has to be asked for by name: [`crate::manifest::Partial::into_partial_desired`].
 
+mod credentials;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::model::{
     Timestamp, Uin,
 };
 use crate::windows::Windows;
+
+pub use credentials::{AssumeRole, CredentialSource, Role};
 
 /// Everything the manifests declare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -188,14 +192,6 @@ pub struct Account {
     pub windows: Windows,
     /// The document.
     pub source: Source,
-}
-
-/// Where an account's credentials come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` and, for temporary keys, a token.
-    #[default]
-    Environment,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod binary;
 
 use std::fs::OpenOptions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use binary::{command, document, sharekeeper, stderr, stdout};
@@ -132,10 +133,47 @@ fn without_credentials_it_names_what_it_tried() {
         "TENCENTCLOUD_SECRET_ID",
         "TENCENTCLOUD_SECRET_KEY",
         "environment",
+        "profile `default`",
+        "file (",
+        "tke-oidc",
+        "cvm-role",
         "--sim",
     ] {
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[test]
+fn c10_s12_a_file_that_others_can_read_is_used_with_a_warning_and_no_word_of_it() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("keys");
+    std::fs::write(
+        &path,
+        "[default]\nsecret_id = AKID\nsecret_key = hunter2hunter2\n",
+    )
+    .expect("is written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("a mode");
+    let output = command(&["plan", "manifests", "--endpoint", "http://127.0.0.1:1"])
+        .env("TENCENTCLOUD_CREDENTIALS_FILE", &path)
+        .output()
+        .expect("the binary starts");
+    let stderr = stderr(&output);
+    let remedy = format!("`chmod 600 {}`", path.display());
+    assert_eq!(stderr.matches(&remedy).count(), 1, "{stderr}");
+    let shown = format!("{stderr}{}", String::from_utf8_lossy(&output.stdout));
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn credentials_that_are_half_set_end_it_before_anything_is_called() {
+    let output = command(&["plan", "manifests", "--endpoint", "http://127.0.0.1:1"])
+        .env("TENCENTCLOUD_SECRET_ID", "AKID")
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = stderr(&output);
+    let words = "TENCENTCLOUD_SECRET_ID is set, but TENCENTCLOUD_SECRET_KEY is not";
+    assert!(stderr.contains(words), "{stderr}");
 }
 
 #[test]

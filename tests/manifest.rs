@@ -502,6 +502,37 @@ fn documents() -> Vec<String> {
             "{credentials: {from: environment}}",
             "{credentials: {from: moon}}",
             "{credentials: {}}",
+            "{credentials: environment}",
+            "{credentials: {from: environment, profile: a}}",
+            "{credentials: {from: profile}}",
+            "{credentials: {from: profile, profile: prod}}",
+            "{credentials: {from: profile, profile: ../prod}}",
+            "{credentials: {from: profile, profile: ''}}",
+            "{credentials: {from: profile, profile: 7}}",
+            "{credentials: {from: profile, section: prod}}",
+            "{credentials: {from: file}}",
+            "{credentials: {from: file, path: ~/keys, section: prod east}}",
+            "{credentials: {from: file, path: ''}}",
+            "{credentials: {from: file, path: [a]}}",
+            "{credentials: {from: file, section: '[prod]'}}",
+            "{credentials: {from: file, section: ' prod'}}",
+            "{credentials: {from: cvm-role}}",
+            "{credentials: {from: cvm-role, role: keeper}}",
+            "{credentials: {from: cvm-role, role: a/b}}",
+            "{credentials: {from: tke-oidc}}",
+            "{credentials: {from: tke-oidc, role: keeper}}",
+            "{credentials: {from: assume-role}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a'}}",
+            "{credentials: {from: assume-role, source: {from: environment}}}",
+            "{credentials: {from: assume-role, roleArn: keeper, source: {from: environment}}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: {from: environment}}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: {from: moon}}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: {from: profile, profile: a}, sessionName: ci, durationSeconds: 900, externalId: 'a:b'}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: {from: environment}, durationSeconds: 60}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: {from: environment}, durationSeconds: 43201}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: {from: environment}, durationSeconds: '900'}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: {from: environment}, sessionName: a b}}",
+            "{credentials: {from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: {from: environment}, externalId: x}}",
             "{secretKey: x}",
             "{uin: []}",
             "{windows: []}",
@@ -510,6 +541,12 @@ fn documents() -> Vec<String> {
         ]
         .map(account),
     );
+    // Roles on top of roles: as many as there may be, and one more.
+    for roles in 1..=4 {
+        let role = "{from: assume-role, roleArn: 'qcs::cam::uin/1:roleName/a', source: ";
+        let chain = format!("{}{{from: file}}{}", role.repeat(roles), "}".repeat(roles));
+        all.push(account(&format!("{{credentials: {chain}}}")));
+    }
     all.extend(
         [
             "kind: deny, timeZone: Asia/Shanghai",

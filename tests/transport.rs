@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use sharekeeper::host::{Header, HttpTransport, Reply, Request, Transport, TransportError};
+use sharekeeper::host::{Header, HttpTransport, Method, Reply, Request, Transport, TransportError};
 
 /// Answers each connection's first request with `script`'s bytes, then closes it. Tells what it read.
 fn server(script: &'static [&'static [u8]]) -> (u16, Receiver<String>) {
@@ -46,6 +46,7 @@ fn request(url: String, deadline: Duration) -> Request {
         secret: true,
     };
     Request {
+        method: Method::Post,
         url,
         headers: vec![header, secret],
         body: b"{}".to_vec(),

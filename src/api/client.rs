@@ -1,34 +1,36 @@
 //! One call: signed, paced, bounded, and its reply typed. [`ReadClient`] has no way to write;
-//! [`super::WriteClient`] adds the one action that does. Neither repeats a call, but for a clock that is off.
+//! [`super::WriteClient`] adds the one action that does. Neither repeats a call, but for a clock that is off and for
+//! credentials that have been replaced.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{CallError, Class, Refusal};
-use super::gate::{Evidence, Gate};
-use super::identity::{self, Identity};
+use super::gate::Evidence;
+use super::identity;
+use super::keys::{KeyError, Keys};
+use super::proof::{Proof, Proofs, Ready};
 use super::reply::parse;
+use super::request::{Addressee, CALL_DEADLINE, request};
 use super::retry;
 use super::shared::Shared;
-use super::sign::{CONTENT_TYPE, Credentials, ToSign};
 use super::wire::{
     Action, CallerIdentity, CallerIdentityRequest, DescribeBlueprintsReply,
     DescribeBlueprintsRequest, DescribeImagesReply, DescribeImagesRequest, Filter, PAGE_LIMIT_MAX,
     Service,
 };
-use crate::host::{Header, Host, Reply, Request, TransportError};
+use crate::host::{Host, Reply, TransportError};
 use crate::model::{AccountName, Endpoint, ImageId, Moment, Permission, Region, Uin};
 use crate::pace::{BucketKey, Pace};
 use crate::words::brief;
 
-/// For connecting, sending and reading one call. Below the 10 s in which a stopping process must be
-/// gone, so that a call in flight can still settle.
-const CALL_DEADLINE: Duration = Duration::from_secs(8);
 /// Writes a second where nothing is said: the console shares the quota of 20.
 pub const DEFAULT_RATE: u32 = 19;
+/// Times that a call begins anew because the credentials are others than when it took its place. Those that change
+/// more often than that are called with all the same.
+const ROUNDS_MAX: u32 = 3;
 
 /// Where and as whom to call.
 pub struct Connection {
@@ -41,8 +43,8 @@ pub struct Connection {
     pub endpoint: Endpoint,
     /// Writes a second per access point, 1 to 20.
     pub rate: u32,
-    /// The key.
-    pub credentials: Credentials,
+    /// What is called with.
+    pub keys: Rc<Keys>,
 }
 
 /// One account's client without any method that writes.
@@ -51,26 +53,20 @@ pub struct ReadClient<H> {
     connection: Connection,
     /// Where STS answers.
     sts: Endpoint,
-    secret_id: Rc<str>,
-    /// Whether the key is the account's own.
-    identity: Identity,
-    /// Whether the key works at all.
-    gate: Gate,
+    /// What is known of the credentials.
+    proofs: Proofs,
 }
 
 impl<H: Host> ReadClient<H> {
-    /// A client for one account and key. That an account must not be called it does not forget: a run that
-    /// comes later makes a new one.
+    /// A client for one account. That an account must not be called with the credentials that there are it does not
+    /// forget: a run that comes later makes a new one.
     pub fn new(shared: Rc<Shared<H>>, connection: Connection) -> Self {
-        let secret_id = connection.credentials.secret_id.as_str().into();
         let sts = connection.endpoint.sts();
         Self {
             shared,
             connection,
             sts,
-            secret_id,
-            identity: Identity::default(),
-            gate: Gate::default(),
+            proofs: Proofs::default(),
         }
     }
 
@@ -82,7 +78,7 @@ impl<H: Host> ReadClient<H> {
     /// The bucket that calls of `action` for `region` draw from.
     pub fn bucket(&self, action: Action, region: Region) -> BucketKey {
         BucketKey {
-            secret_id: Rc::clone(&self.secret_id),
+            secret_id: self.connection.keys.bucket(),
             host: self.endpoint(action).host(region).into(),
             action: action.as_str(),
         }
@@ -135,31 +131,76 @@ impl<H: Host> ReadClient<H> {
             .await
     }
 
-    /// Whose the key is, asked once. The region is a required parameter (the action's documentation), and
-    /// changes nothing about the answer. Asked whatever is known of the account: that is how it gets known.
-    pub async fn caller_identity(&self, region: Region) -> Result<CallerIdentity, CallError> {
-        let (action, body) = (Action::GetCallerIdentity, CallerIdentityRequest::default());
-        let sent_at = self.permit(action, region).await;
-        self.call(action, region, None, &body, sent_at).await
-    }
-
     /// Why no call may be made for this account, if that is known.
     pub fn broken(&self) -> Option<Refusal> {
-        self.identity.refusal().or_else(|| self.gate.broken())
+        self.known(|proof| proof.identity.refusal().or_else(|| proof.reads.broken()))
     }
 
-    /// Waits until it is known that the key is the account's own; the refusal if it is not. Every call but
-    /// the one that finds it out comes this way first.
-    pub(super) async fn identify(&self, region: Region) -> Result<(), Refusal> {
+    /// What is known of the credentials in use. What was known of others before says nothing of newer ones.
+    pub(super) fn known<T>(&self, what: impl Fn(&Proof) -> Option<T>) -> Option<T> {
+        let proof = self.proofs.newest();
+        let is_past = self.connection.keys.has_newer(proof.version);
+        what(&proof).filter(|_| !is_past)
+    }
+
+    /// Finds out whether there are credentials, so that what is missing on this machine is told before anything is
+    /// begun.
+    pub async fn prepare(&self, region: Region) -> Result<(), KeyError> {
+        let current = self.connection.keys.current(&self.shared, region).await;
+        current.map(|_| ())
+    }
+
+    /// The credentials for the next call, once it is known that they are the account's own; the refusal if they are
+    /// not, or if there are none. Every call but the one that finds it out comes this way first.
+    pub(super) async fn ready(&self, region: Region) -> Result<Ready, Refusal> {
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let issued = self.connection.keys.current(&self.shared, region).await?;
+            let proof = self.proofs.of(issued.version);
+            let ready = Ready { issued, proof };
+            match self.identify(&ready, region).await {
+                Err(refusal)
+                    if rounds < ROUNDS_MAX && self.has_newer(&ready, &refusal, region).await => {}
+                Err(_) if self.is_outdated(&ready, rounds) => {}
+                result => return result.map(|()| ready),
+            }
+        }
+    }
+
+    async fn identify(&self, ready: &Ready, region: Region) -> Result<(), Refusal> {
         let Some(uin) = &self.connection.uin else {
             return Ok(());
         };
         let find_out = async {
-            let ask = || self.caller_identity(region);
+            let ask = || self.caller_identity(ready, region);
             let answer = retry::while_it_helps(&self.shared, ask).await;
             identity::judge(&self.connection.account, uin, answer)
         };
-        self.identity.settle(find_out).await
+        ready.proof.identity.settle(find_out).await
+    }
+
+    /// Whose the key is. The region is a required parameter (the action's documentation), and changes nothing about the
+    /// answer. Asked whatever is known of the account: that is how it gets known.
+    async fn caller_identity(
+        &self,
+        ready: &Ready,
+        region: Region,
+    ) -> Result<CallerIdentity, CallError> {
+        let (action, body) = (Action::GetCallerIdentity, CallerIdentityRequest::default());
+        let sent_at = self.permit(action, region).await;
+        self.call(ready, action, region, None, &body, sent_at).await
+    }
+
+    /// Whether a call that was refused may go better with other credentials, which there are by now.
+    pub(super) async fn has_newer(&self, ready: &Ready, refusal: &Refusal, region: Region) -> bool {
+        let keys = &self.connection.keys;
+        refusal.blames_key() && keys.renew(&self.shared, region, ready.issued.version).await
+    }
+
+    /// Whether a call should begin anew, because there are or must be other credentials by now.
+    pub(super) fn is_outdated(&self, ready: &Ready, rounds: u32) -> bool {
+        rounds < ROUNDS_MAX && self.connection.keys.is_outdated(ready.issued.version)
     }
 
     async fn read<T: DeserializeOwned>(
@@ -168,18 +209,30 @@ impl<H: Host> ReadClient<H> {
         region: Region,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
-        self.identify(region)
-            .await
-            .map_err(CallError::AccountBroken)?;
-        let pass = self
-            .gate
-            .pass(&self.shared.host)
-            .await
-            .map_err(CallError::AccountBroken)?;
-        let sent_at = self.permit(action, region).await;
-        let result = self.call(action, region, None, body, sent_at).await;
-        pass.settle(self.evidence(&result, Gated::Reads));
-        result
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let ready = self.ready(region).await.map_err(CallError::AccountBroken)?;
+            let pass = match ready.proof.reads.pass(&self.shared.host).await {
+                Err(_) if self.is_outdated(&ready, rounds) => continue,
+                pass => pass.map_err(CallError::AccountBroken)?,
+            };
+            let sent_at = self.permit(action, region).await;
+            if self.is_outdated(&ready, rounds) {
+                continue;
+            }
+            let result = self.call(&ready, action, region, None, body, sent_at).await;
+            let again = match &result {
+                Err(CallError::Refused(refusal)) if rounds < ROUNDS_MAX => {
+                    self.has_newer(&ready, refusal, region).await
+                }
+                _ => false,
+            };
+            pass.settle(self.evidence(&result, Gated::Reads));
+            if !again {
+                return result;
+            }
+        }
     }
 
     /// Waits for the turn to call.
@@ -209,6 +262,7 @@ impl<H: Host> ReadClient<H> {
     /// Sends, and sends once more if the clock was off and the reply tells the time.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
+        ready: &Ready,
         action: Action,
         region: Region,
         permission: Option<Permission>,
@@ -218,8 +272,11 @@ impl<H: Host> ReadClient<H> {
         let body = serde_json::to_vec(body).map_err(|error| {
             CallError::NotSent(format!("the request cannot be written: {error}"))
         })?;
-        let (reply, signed_at) = self.exchange(action, region, &body, sent_at).await?;
+        let (reply, signed_at) = self.exchange(ready, action, region, &body, sent_at).await?;
         let result = self.read_reply(action, region, permission, &reply, sent_at);
+        if result.is_ok() {
+            self.connection.keys.proven(ready.issued.version);
+        }
         let mut refusal = match result {
             Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => refusal,
             result => return result,
@@ -234,13 +291,14 @@ impl<H: Host> ReadClient<H> {
         }
         self.shared.calls.repeated();
         let sent_at = self.permit(action, region).await;
-        let (reply, _) = self.exchange(action, region, &body, sent_at).await?;
+        let (reply, _) = self.exchange(ready, action, region, &body, sent_at).await?;
         self.read_reply(action, region, permission, &reply, sent_at)
     }
 
     /// One exchange over the transport; also the timestamp it was signed with.
     async fn exchange(
         &self,
+        ready: &Ready,
         action: Action,
         region: Region,
         body: &[u8],
@@ -248,7 +306,16 @@ impl<H: Host> ReadClient<H> {
     ) -> Result<(Reply, i64), CallError> {
         self.shared.calls.sent(action);
         let timestamp = self.shared.now().timestamp();
-        let request = self.request(action, region, body, timestamp)?;
+        let endpoint = self.endpoint(action);
+        let to = Addressee {
+            url: endpoint.url(region),
+            host: endpoint.host(region),
+            service: action.service(),
+            action: action.as_str(),
+            region: region.as_str(),
+        };
+        let credentials = Some(&*ready.issued.credentials);
+        let request = request(to, body, timestamp, credentials, CALL_DEADLINE)?;
         let host = &self.shared.host;
         let result = host.send(request).await;
         let took = host.moment().since(sent_at);
@@ -273,65 +340,6 @@ impl<H: Host> ReadClient<H> {
                 Err(error)
             }
         }
-    }
-
-    fn request(
-        &self,
-        action: Action,
-        region: Region,
-        body: &[u8],
-        timestamp: i64,
-    ) -> Result<Request, CallError> {
-        let (endpoint, credentials) = (self.endpoint(action), &self.connection.credentials);
-        let host = endpoint.host(region);
-        let to_sign = ToSign {
-            service: action.service().as_str(),
-            host: &host,
-            content_type: CONTENT_TYPE,
-            timestamp,
-            body,
-            extra_headers: &[],
-        };
-        let authorization = to_sign
-            .authorization(credentials)
-            .map_err(|error| CallError::NotSent(format!("cannot sign: {error}")))?;
-        let plain = |name, value: String| Header {
-            name,
-            value,
-            secret: false,
-        };
-        let mut headers = vec![
-            plain("host", host),
-            plain("content-type", CONTENT_TYPE.into()),
-            plain("x-tc-action", action.as_str().into()),
-            plain("x-tc-version", action.service().version().into()),
-            plain("x-tc-timestamp", timestamp.to_string()),
-            plain("x-tc-region", region.as_str().into()),
-            // Reasons come localised, in Chinese unless asked otherwise.
-            plain("x-tc-language", "en-US".into()),
-            plain(
-                "x-tc-requestclient",
-                concat!("sharekeeper/", env!("CARGO_PKG_VERSION")).into(),
-            ),
-            Header {
-                name: "authorization",
-                value: authorization,
-                secret: true,
-            },
-        ];
-        if let Some(token) = &credentials.token {
-            headers.push(Header {
-                name: "x-tc-token",
-                value: token.expose().into(),
-                secret: true,
-            });
-        }
-        Ok(Request {
-            url: endpoint.url(region),
-            headers,
-            body: body.to_vec(),
-            deadline: CALL_DEADLINE,
-        })
     }
 
     fn read_reply<T: DeserializeOwned>(

@@ -14,6 +14,9 @@ pub const WRONG_ACCOUNT: &str = "WrongAccount";
 /// Our own code: whose the credentials are could not be found out.
 pub const ACCOUNT_UNVERIFIED: &str = "AccountUnverified";
 
+/// Our own code: there are no credentials to call with.
+pub const NO_CREDENTIALS: &str = "NoCredentials";
+
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError {
@@ -31,7 +34,7 @@ pub enum CallError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The API's, such as `UnsupportedOperation.ImageOccupied`, or one of ours: [`WRONG_ACCOUNT`],
-    /// [`ACCOUNT_UNVERIFIED`].
+    /// [`ACCOUNT_UNVERIFIED`], [`NO_CREDENTIALS`].
     pub code: String,
     /// The words to it, cleaned of control characters.
     pub message: String,
@@ -150,6 +153,20 @@ impl Refusal {
             "" => self.code.clone(),
             message => format!("{}: {message}", self.code),
         }
+    }
+
+    /// Whether it is the key that the API does not take, so that another one may help: expired, deleted, or half of a
+    /// pair that has been replaced.
+    pub(super) fn blames_key(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "AuthFailure.TokenFailure"
+                | "AuthFailure.SecretIdNotFound"
+                | "AuthFailure.InvalidSecretId"
+                | "AuthFailure.SignatureFailure"
+                | "UnauthorizedOperation.TokenInvalid"
+                | "UnauthorizedOperation.InvalidToken"
+        )
     }
 
     /// What a person can do, for the codes that need one.

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -42,14 +43,14 @@ pub(crate) enum Evidence {
 
 /// The right to make a call; to be given back with what came of it. Dropped without (the call was
 /// cancelled), it counts as no evidence.
-pub(crate) struct Pass<'a> {
-    gate: &'a Gate,
+pub(crate) struct Pass {
+    gate: Rc<Gate>,
     probing: bool,
 }
 
 impl Gate {
     /// Waits until a call may be made; the refusal if none may.
-    pub(crate) async fn pass(&self, clock: &impl Clock) -> Result<Pass<'_>, Refusal> {
+    pub(crate) async fn pass(self: &Rc<Self>, clock: &impl Clock) -> Result<Pass, Refusal> {
         loop {
             let changed = self.changed.notified();
             let until = {
@@ -57,7 +58,7 @@ impl Gate {
                 match &*state {
                     State::Open => {
                         return Ok(Pass {
-                            gate: self,
+                            gate: Rc::clone(self),
                             probing: false,
                         });
                     }
@@ -67,13 +68,13 @@ impl Gate {
                             since: clock.moment(),
                         };
                         return Ok(Pass {
-                            gate: self,
+                            gate: Rc::clone(self),
                             probing: true,
                         });
                     }
                     State::Probing { since } if clock.moment().since(*since) >= PATIENCE => {
                         return Ok(Pass {
-                            gate: self,
+                            gate: Rc::clone(self),
                             probing: false,
                         });
                     }
@@ -96,7 +97,7 @@ impl Gate {
     }
 }
 
-impl Pass<'_> {
+impl Pass {
     /// Gives the pass back.
     pub(crate) fn settle(mut self, evidence: Evidence) {
         let next = match evidence {
@@ -112,7 +113,7 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Pass {
     fn drop(&mut self) {
         if self.probing {
             self.gate.turn(Some(State::Unproven));
@@ -151,7 +152,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn c9_one_call_at_a_time_until_the_account_is_known() {
-        let (gate, clock) = (Gate::default(), SystemClock::start());
+        let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
         let probe = gate.pass(&clock).await.expect("the first is the probe");
         let mut second = Box::pin(gate.pass(&clock));
         assert!(futures_util::poll!(&mut second).is_pending());
@@ -162,7 +163,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn l2_a_probe_that_hangs_does_not_hold_the_others_up() {
-        let (gate, clock) = (Gate::default(), SystemClock::start());
+        let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
         let probe = gate.pass(&clock).await.expect("the probe");
         let others = gate.pass(&clock).await.expect("goes on after the patience");
         assert_eq!(clock.moment().since_start(), PATIENCE);
@@ -173,7 +174,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p7_a_cancelled_probe_leaves_the_gate_to_the_next() {
-        let (gate, clock) = (Gate::default(), SystemClock::start());
+        let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
         drop(gate.pass(&clock).await);
         assert!(gate.pass(&clock).await.is_ok_and(|pass| pass.probing));
     }

@@ -8,9 +8,9 @@ use super::wire::CallerIdentity;
 use crate::model::{AccountName, Uin};
 use crate::words::brief;
 
-/// Whether a client's key belongs to the account that its document names: found out once, by whoever
+/// Whether a key belongs to the account that its document names: found out once, by whoever
 /// comes first, while the others wait for the same answer. One who gives up leaves the question to the
-/// next. A client never changes its key, so that a new key is always a new question.
+/// next. A new key is a new question, with an `Identity` of its own.
 #[derive(Default)]
 pub(super) struct Identity(OnceCell<Result<(), Box<Refusal>>>);
 

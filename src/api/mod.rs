@@ -3,11 +3,13 @@
 
 mod calls;
 mod client;
-mod credentials;
 pub mod error;
 mod gate;
 mod identity;
+pub mod keys;
+mod proof;
 mod reply;
+mod request;
 pub mod retry;
 mod shared;
 pub mod sign;
@@ -16,6 +18,6 @@ mod write;
 
 pub use calls::{ActionTally, Calls, Tally, Turn};
 pub use client::{Connection, DEFAULT_RATE, ReadClient};
-pub use credentials::CredentialError;
+pub use keys::{KeyError, Keyring, Keys, Surroundings};
 pub use shared::Shared;
 pub use write::{Modified, WriteClient, WritePermit};

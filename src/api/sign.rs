@@ -8,19 +8,21 @@ use std::fmt;
 use chrono::DateTime;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// The algorithm's name, as it stands in the header and in the string to sign.
 pub const ALGORITHM: &str = "TC3-HMAC-SHA256";
 /// The content type that is sent and signed. The SDK sends it without a charset.
 pub const CONTENT_TYPE: &str = "application/json";
 
-/// A secret that can be used but not shown: no `Debug`, `Display`, `Serialize` or `Clone`.
-pub struct Secret(Box<str>);
+/// A secret that can be used but not shown: no `Debug`, `Display`, `Serialize` or `Clone`. Wiped when it is dropped.
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes the text over.
     pub fn new(text: String) -> Self {
-        Self(text.into_boxed_str())
+        // Not shrunk to fit: that would leave a copy behind.
+        Self(Zeroizing::new(text))
     }
 
     /// The secret itself, for signers, the token header and addresses that are secret.
@@ -29,7 +31,7 @@ impl Secret {
     }
 }
 
-/// A key pair, and the token of a temporary one.
+/// A key pair, and the token of a temporary one. Like a [`Secret`], it cannot be shown.
 pub struct Credentials {
     /// `AKID…`; identifies the key, is not secret by itself, and keys the rate buckets.
     pub secret_id: String,
@@ -37,6 +39,15 @@ pub struct Credentials {
     pub secret_key: Secret,
     /// Sent as `X-TC-Token` with temporary keys.
     pub token: Option<Secret>,
+}
+
+impl Credentials {
+    /// Whether the other ones are the very same.
+    pub(super) fn are(&self, other: &Self) -> bool {
+        self.secret_id == other.secret_id
+            && self.secret_key.0 == other.secret_key.0
+            && self.token.as_ref().map(Secret::expose) == other.token.as_ref().map(Secret::expose)
+    }
 }
 
 /// What a signature covers.
@@ -110,13 +121,12 @@ impl ToSign<'_> {
     /// Step 3: the lower-case hex signature.
     pub fn signature(&self, secret_key: &Secret) -> Result<String, TimestampOutOfRange> {
         let date = self.date()?;
-        let key = hmac(
-            format!("TC3{}", secret_key.expose()).as_bytes(),
-            date.as_bytes(),
-        );
-        let key = hmac(&key, self.service.as_bytes());
-        let key = hmac(&key, b"tc3_request");
-        Ok(hex::encode(hmac(&key, self.string_to_sign()?.as_bytes())))
+        let key = Zeroizing::new(format!("TC3{}", secret_key.expose()));
+        let key = hmac(key.as_bytes(), date.as_bytes());
+        let key = hmac(key.as_slice(), self.service.as_bytes());
+        let key = hmac(key.as_slice(), b"tc3_request");
+        let signature = hmac(key.as_slice(), self.string_to_sign()?.as_bytes());
+        Ok(hex::encode(*signature))
     }
 
     /// Step 4: the Authorization header.
@@ -136,10 +146,10 @@ impl ToSign<'_> {
     }
 }
 
-/// HMAC-SHA256.
-pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+/// HMAC-SHA256. What is derived from a key is wiped as the key is.
+pub(crate) fn hmac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; 32]> {
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(message);
-    mac.finalize().into_bytes().into()
+    Zeroizing::new(mac.finalize().into_bytes().into())
 }

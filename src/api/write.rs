@@ -1,8 +1,9 @@
 //! The client that writes: what [`ReadClient`] can, and the one action that changes something.
 
 use super::client::{Gated, ReadClient};
-use super::error::{CallError, Refusal};
-use super::gate::{Gate, Pass};
+use super::error::{CallError, Class, Refusal};
+use super::gate::Pass;
+use super::proof::Ready;
 use super::wire::{Action, ModifyReply, ModifyRequest};
 use crate::host::Host;
 use crate::model::{ImageId, Moment, Permission, Region};
@@ -10,13 +11,12 @@ use crate::model::{ImageId, Moment, Permission, Region};
 /// One account's client with the method that writes.
 pub struct WriteClient<H> {
     read: ReadClient<H>,
-    /// Whether the account may share at all (service role).
-    gate: Gate,
 }
 
-/// The right to send one write now.
-pub struct WritePermit<'a> {
-    pass: Pass<'a>,
+/// The right to send one write now, and whose it is.
+pub struct WritePermit {
+    ready: Ready,
+    pass: Pass,
     sent_at: Moment,
 }
 
@@ -32,10 +32,7 @@ pub struct Modified {
 impl<H: Host> WriteClient<H> {
     /// Adds the right to write.
     pub fn new(read: ReadClient<H>) -> Self {
-        Self {
-            read,
-            gate: Gate::default(),
-        }
+        Self { read }
     }
 
     /// The part that reads.
@@ -45,27 +42,41 @@ impl<H: Host> WriteClient<H> {
 
     /// Why no write may be sent for this account, if so.
     pub fn broken(&self) -> Option<Refusal> {
-        self.read.broken().or_else(|| self.gate.broken())
+        let writes = || self.read.known(|proof| proof.writes.broken());
+        self.read.broken().or_else(writes)
     }
 
     /// Waits for the turn to write for `region`. Dropping the future gives the turn up.
-    pub async fn permit(&self, region: Region) -> Result<WritePermit<'_>, Refusal> {
-        self.read.identify(region).await?;
-        if let Some(refusal) = self.read.broken() {
-            return Err(refusal);
+    pub async fn permit(&self, region: Region) -> Result<WritePermit, Refusal> {
+        let action = Action::ModifyImageSharePermission;
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let ready = self.read.ready(region).await?;
+            let outdated = || self.read.is_outdated(&ready, rounds);
+            let refusal = match ready.proof.reads.broken() {
+                Some(refusal) => Err(refusal),
+                None => ready.proof.writes.pass(&self.read.shared().host).await,
+            };
+            let pass = match refusal {
+                Err(_) if outdated() => continue,
+                pass => pass?,
+            };
+            let sent_at = self.read.permit(action, region).await;
+            if !outdated() {
+                return Ok(WritePermit {
+                    ready,
+                    pass,
+                    sent_at,
+                });
+            }
         }
-        let pass = self.gate.pass(&self.read.shared().host).await?;
-        let sent_at = self
-            .read
-            .permit(Action::ModifyImageSharePermission, region)
-            .await;
-        Ok(WritePermit { pass, sent_at })
     }
 
     /// Sends one write. An error that is not a refusal leaves open whether it took effect.
     pub async fn modify(
         &self,
-        permit: WritePermit<'_>,
+        permit: WritePermit,
         region: Region,
         image: &ImageId,
         permission: Permission,
@@ -75,11 +86,23 @@ impl<H: Host> WriteClient<H> {
             permission: permission.as_str().into(),
         };
         let action = Action::ModifyImageSharePermission;
-        let sent = self
+        let WritePermit {
+            ready,
+            pass,
+            sent_at,
+        } = permit;
+        let mut sent = self
             .read
-            .call::<ModifyReply>(action, region, Some(permission), &body, permit.sent_at)
+            .call::<ModifyReply>(&ready, action, region, Some(permission), &body, sent_at)
             .await;
-        permit.pass.settle(self.read.evidence(&sent, Gated::Writes));
+        let evidence = self.read.evidence(&sent, Gated::Writes);
+        if let Err(CallError::Refused(refusal)) = &mut sent
+            && self.read.has_newer(&ready, refusal, region).await
+        {
+            // Repeated by whoever recorded its intent, as where a clock was off.
+            refusal.class = Class::Busy;
+        }
+        pass.settle(evidence);
         let reply = sent?;
         // Not taken for a yes, nor for a no: looking tells.
         let Some(blueprint_id) = reply.blueprint_id else {

@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u
         }
         let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
         let shared = session::shared()?;
-        let clients = session.clients(&shared);
+        let clients = session.clients(&shared).await?;
         let found = survey(&clients, &reader, &desired, &selector).await;
         session.close().await?;
         let found = found?;

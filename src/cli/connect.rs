@@ -1,11 +1,10 @@
 //! Manifests and flags → one connection for each account that is named.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::args::Target;
-use super::output::Failure;
-use crate::api::sign::Credentials;
-use crate::api::{Connection, DEFAULT_RATE};
+use crate::api::{Connection, DEFAULT_RATE, Keyring, Keys, Surroundings};
 use crate::desired::{Account, CredentialSource, Desired};
 use crate::model::{AccountName, Endpoint, Selector};
 
@@ -30,38 +29,38 @@ pub(super) fn accounts<'a>(
 pub(super) fn connections(
     accounts: &BTreeMap<AccountName, Option<&Account>>,
     target: &Target,
-) -> Result<BTreeMap<AccountName, Connection>, Failure> {
+    keyring: &Keyring,
+) -> BTreeMap<AccountName, Connection> {
     let mut connections = BTreeMap::new();
     for (name, &account) in accounts {
-        let connection = one(name, account, target).map_err(Failure::new)?;
+        let connection = one(name, account, target, keyring);
         connections.insert(name.clone(), connection);
     }
-    Ok(connections)
+    connections
 }
 
-/// One connection to the real API; why there is none, with the remedy.
+/// One connection to the real API. Whether there are credentials for it is found out when they are needed.
 pub(super) fn one(
     name: &AccountName,
     account: Option<&Account>,
     target: &Target,
-) -> Result<Connection, String> {
-    let source = account
-        .map(|account| account.credentials)
-        .unwrap_or_default();
-    let credentials = match source {
-        CredentialSource::Environment => {
-            Credentials::from_environment(&|name| std::env::var_os(name))
-        }
-    };
-    let credentials = credentials.map_err(|error| format!("account `{name}`: {error}"))?;
+    keyring: &Keyring,
+) -> Connection {
     let endpoint = match &target.endpoint {
         Some(endpoint) => endpoint.clone(),
         None => account
             .and_then(|account| account.endpoint.clone())
             .unwrap_or_default(),
     };
+    let source = account.map(|account| &account.credentials);
+    let keys = keyring.keys(source.unwrap_or(&CredentialSource::Ambient), &endpoint);
     tracing::debug!(account = %name, %endpoint, "calling");
-    Ok(connection(name, endpoint, account, credentials))
+    connection(name, endpoint, account, keys)
+}
+
+/// The credentials that this process can find.
+pub(super) fn keyring() -> Keyring {
+    Keyring::new(Surroundings::new(|name| std::env::var_os(name)))
 }
 
 /// One connection, at the account's rate and for nobody's key but its own.
@@ -69,7 +68,7 @@ pub(super) fn connection(
     name: &AccountName,
     endpoint: Endpoint,
     account: Option<&Account>,
-    credentials: Credentials,
+    keys: Rc<Keys>,
 ) -> Connection {
     let rate = account
         .and_then(|account| account.rate)
@@ -79,6 +78,6 @@ pub(super) fn connection(
         uin: account.and_then(|account| account.uin.clone()),
         endpoint,
         rate,
-        credentials,
+        keys,
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<
         .collect();
     let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
     let shared = session::shared()?;
-    let clients = session.clients(&shared);
+    let clients = session.clients(&shared).await?;
     let looks = survey(&clients, &selector).await;
     session.close().await?;
     let document = write(arguments, &desired, &selector, looks)?;

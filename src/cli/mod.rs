@@ -39,6 +39,7 @@ use crate::report::ExitStatus;
 
 /// Runs the command line `arguments`, the program's name included.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    crate::host::keep_memory_private();
     let typed = match Arguments::try_parse_from(&arguments) {
         Ok(typed) => typed,
         Err(error) => return ExitCode::from(usage(&error, &arguments)),

@@ -31,7 +31,7 @@ pub(super) async fn run(
     let mut session =
         Session::open(&arguments.target, &directory, &work.desired, &accounts).await?;
     let shared = session::shared()?;
-    let clients = session.clients(&shared);
+    let clients = session.clients(&shared).await?;
     let scopes = engine::preview(&clients, &reader, &work.task(None)).await;
     let budget = cost(&scopes, &clients, &shared);
     session.close().await?;

@@ -52,7 +52,7 @@ pub(super) async fn run(
     let accounts = connect::accounts(&work.desired, &work.selector);
     let mut session =
         Session::open(&arguments.target, &directory, &work.desired, &accounts).await?;
-    let clients = session.clients(&shared);
+    let clients = session.clients(&shared).await?;
     let stop = Stop::default();
     let done = {
         let run = Run {

@@ -16,7 +16,7 @@ use super::output::{self, Failure};
 use super::session::{self, System};
 use super::simulated::{self, Simulated};
 use super::{connect, port, signals, state};
-use crate::api::{Connection, Shared};
+use crate::api::{Connection, Keyring, Shared};
 use crate::daemon::{Command, Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
@@ -105,14 +105,15 @@ fn close(store: Store) {
 
 /// Which API is worked with.
 enum Cloud<'a> {
-    Real(&'a Target),
+    Real(&'a Target, Keyring),
     Simulated(Box<Simulated>),
 }
 
 impl<'a> Cloud<'a> {
     async fn open(target: &'a Target, state: &Path) -> Result<Self, Failure> {
         if !target.sim {
-            return Ok(Self::Real(target));
+            // One for the whole process: it knows what was fetched, and for whom.
+            return Ok(Self::Real(target, connect::keyring()));
         }
         let simulated = Simulated::start(state).await?;
         tracing::info!(
@@ -124,7 +125,7 @@ impl<'a> Cloud<'a> {
 
     async fn close(self) -> Result<(), Failure> {
         match self {
-            Self::Real(_) => Ok(()),
+            Self::Real(..) => Ok(()),
             Self::Simulated(simulated) => simulated.stop().await,
         }
     }
@@ -137,7 +138,7 @@ impl Connect for Cloud<'_> {
         document: Option<&Account>,
     ) -> Result<Connection, String> {
         match self {
-            Self::Real(target) => connect::one(name, document, target),
+            Self::Real(target, keyring) => Ok(connect::one(name, document, target, keyring)),
             Self::Simulated(simulated) => simulated
                 .connection(name, document)
                 .map_err(|error| error.to_string()),

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use futures_util::future::join_all;
+
 use super::args::Target;
 use super::connect;
 use super::output::Failure;
@@ -11,7 +13,7 @@ use crate::desired::{Account, Desired};
 use crate::host::{
     Clock, Dice, HttpTransport, RandomDice, Reply, Request, SystemClock, Transport, TransportError,
 };
-use crate::model::{AccountName, Moment, Timestamp};
+use crate::model::{AccountName, Moment, Region, Timestamp};
 
 /// The real world, as one host.
 pub(super) struct System {
@@ -72,7 +74,7 @@ impl Session {
         accounts: &BTreeMap<AccountName, Option<&Account>>,
     ) -> Result<Self, Failure> {
         if !target.sim {
-            let connections = connect::connections(accounts, target)?;
+            let connections = connect::connections(accounts, target, &connect::keyring());
             return Ok(Self {
                 connections,
                 simulated: None,
@@ -92,15 +94,23 @@ impl Session {
         })
     }
 
-    /// One client for each account.
-    pub(super) fn clients(
+    /// One client for each account. What is wrong with credentials on this machine is told now; whom STS or the
+    /// machine's metadata keep waiting is one account of many, and is told of with its images.
+    pub(super) async fn clients(
         &mut self,
         shared: &Rc<Shared<System>>,
-    ) -> BTreeMap<AccountName, ReadClient<System>> {
-        std::mem::take(&mut self.connections)
-            .into_iter()
-            .map(|(name, connection)| (name, ReadClient::new(Rc::clone(shared), connection)))
-            .collect()
+    ) -> Result<BTreeMap<AccountName, ReadClient<System>>, Failure> {
+        let connections = std::mem::take(&mut self.connections).into_iter();
+        let prepared = connections.map(async |(name, connection)| {
+            let client = ReadClient::new(Rc::clone(shared), connection);
+            match client.prepare(Region::first()).await {
+                Err(error) if error.is_local() => {
+                    Err(Failure::new(format_args!("account `{name}`: {error}")))
+                }
+                Ok(()) | Err(_) => Ok((name, client)),
+            }
+        });
+        join_all(prepared).await.into_iter().collect()
     }
 
     pub(super) async fn close(self) -> Result<(), Failure> {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::args::Target;
 use super::connect;
 use super::output::Failure;
-use crate::api::Connection;
 use crate::api::sign::{Credentials, Secret};
+use crate::api::{Connection, Keys};
 use crate::desired::{Account, Desired, DesiredImage, Intent};
 use crate::model::{AccountName, Endpoint, EndpointError};
 use crate::sim::{Server, World};
@@ -94,7 +94,8 @@ impl Simulated {
             secret_key: Secret::new(key.secret_key),
             token: key.token.map(Secret::new),
         };
-        Ok(connect::connection(name, endpoint, document, credentials))
+        let keys = Keys::fixed(credentials);
+        Ok(connect::connection(name, endpoint, document, keys))
     }
 
     /// Stops it and keeps its world.

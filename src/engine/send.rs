@@ -31,15 +31,15 @@ const GETTING_READY_MAX: usize = 4;
 const RECHECK_AFTER: Duration = Duration::from_millis(250);
 
 /// A call that gets ready.
-type Turn<'t> = LocalBoxFuture<'t, (JobId, Rc<Attempt>, Ready<'t>)>;
+type Turn<'t> = LocalBoxFuture<'t, (JobId, Rc<Attempt>, Ready)>;
 
 /// Why a call that was recorded did not leave, where nothing forbade it.
 const GIVEN_UP: &str = "its turn was given up";
 
 /// What became of a turn.
-enum Ready<'a> {
+enum Ready {
     /// Recorded, at that moment, and its turn has come.
-    Go(IntentId, Moment, WritePermit<'a>),
+    Go(IntentId, Moment, WritePermit),
     /// Recorded, and not to be sent after all.
     Not(IntentId, Option<Refusal>),
     /// Not recorded.
@@ -187,7 +187,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         executor: &mut Executor,
         id: JobId,
         attempt: Rc<Attempt>,
-        ready: Ready<'t>,
+        ready: Ready,
     ) -> Option<LocalBoxFuture<'t, (JobId, Result<Modified, CallError>)>> {
         let now = self.host().moment();
         let decision = &look.plan.decisions[&attempt.key.image];
@@ -253,7 +253,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         id: JobId,
         intent: IntentId,
         attempt: Rc<Attempt>,
-        permit: WritePermit<'_>,
+        permit: WritePermit,
     ) -> (JobId, Result<Modified, CallError>) {
         let Attempt {
             key, permission, ..

@@ -6,10 +6,13 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
-use super::{Reply, Request, Transport, TransportError};
+use super::{Method, Reply, Request, Transport, TransportError};
 
 /// Longest wait for a connection, TLS included; a region that does not answer fails fast.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Where a CVM instance learns of itself. Whoever answers there hands out keys, so that it must be the machine's own
+/// network that answers, and not what a name server makes of the name.
+pub const METADATA_HOST: &str = "metadata.tencentyun.com";
 /// Largest reply that is read. A full page of 100 rows is some 100 KB.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -57,9 +60,13 @@ impl HttpTransport {
             value.set_sensitive(header.secret);
             headers.insert(HeaderName::from_static(header.name), value);
         }
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
         let sent = self
             .client
-            .post(&request.url)
+            .request(method, &request.url)
             .headers(headers)
             .body(request.body)
             .send();
@@ -115,6 +122,14 @@ fn describe(error: &reqwest::Error) -> TransportError {
     }
 }
 
+/// Whether an address is reached without a router.
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
 /// `localhost` and `*.localhost` are loopback without asking anybody (RFC 6761); the rest goes to the
 /// system's resolver.
 struct Resolver;
@@ -131,9 +146,32 @@ impl Resolve for Resolver {
                 .map(|ip| SocketAddr::new(ip, 0))
                 .to_vec()
             } else {
-                tokio::net::lookup_host((host, 0)).await?.collect()
+                let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+                found
+                    .filter(|address| host != METADATA_HOST || is_link_local(address.ip()))
+                    .collect()
             };
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c12_only_the_machines_own_network_is_link_local() {
+        for (address, expected) in [
+            ("169.254.0.23", true),
+            ("fe80::1", true),
+            ("127.0.0.1", false),
+            ("10.0.0.1", false),
+            ("93.184.216.34", false),
+            ("::1", false),
+        ] {
+            let ip = address.parse().expect("an address");
+            assert_eq!(is_link_local(ip), expected, "{address}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod aside;
 mod clock;
+mod harden;
 mod http;
 mod ledger;
 mod program;
@@ -19,7 +20,8 @@ use crate::model::{Moment, Timestamp};
 
 pub use aside::aside;
 pub use clock::{RandomDice, SystemClock};
-pub use http::{HttpTransport, HttpTransportError};
+pub use harden::keep_memory_private;
+pub use http::{HttpTransport, HttpTransportError, METADATA_HOST};
 pub use ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
 pub use program::{Program, ProgramError, Programs, SystemPrograms};
 pub use supervisor::Supervisor;
@@ -52,8 +54,19 @@ pub trait Dice {
 pub trait Host: Clock + Transport + Dice {}
 impl<T: Clock + Transport + Dice> Host for T {}
 
-/// What is sent: always a POST.
+/// How a request is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Without a body: for the metadata of the machine that this runs on.
+    Get,
+    /// For every call of the API.
+    Post,
+}
+
+/// What is sent.
 pub struct Request {
+    /// GET or POST.
+    pub method: Method,
     /// Absolute URL.
     pub url: String,
     /// In order; `content-length` is the transport's.

@@ -1,22 +1,12 @@
 use super::decode::Document;
 use super::fields::{Fields, Reader};
-use super::suggest::did_you_mean;
 use super::tree::{Node, Value};
-use super::windows;
+use super::{credentials, windows};
 use crate::desired::{Account, CredentialSource, Source};
 use crate::model::{AccountName, Endpoint, Uin};
 use crate::windows::Windows;
 
 const FIELDS: [&str; 5] = ["uin", "endpoint", "rate", "credentials", "windows"];
-/// Sources that the format knows.
-const SOURCES: [&str; 6] = [
-    "environment",
-    "profile",
-    "file",
-    "cvm-role",
-    "tke-oidc",
-    "assume-role",
-];
 /// The API's limit of writes a second.
 const RATE_MAX: u32 = 20;
 
@@ -44,7 +34,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
             account.windows = windows::read(reader, node);
         }
         if let Some(node) = spec.get("credentials") {
-            account.credentials = credentials(reader, node)?;
+            account.credentials = credentials::read(reader, node)?;
         }
     }
     let (name, place, _) = metadata?;
@@ -96,27 +86,4 @@ fn rate(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<u32> {
             .help("writes a second per access point; the console shares the quota of 20");
     }
     number
-}
-
-fn credentials(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<CredentialSource> {
-    let fields = reader.fields(node, "`credentials`", &["from"])?;
-    let from = reader.required(&fields, "from", "`credentials`")?;
-    let text = reader.text(from, "`from`")?;
-    if text == "environment" {
-        return Some(CredentialSource::Environment);
-    }
-    if SOURCES.contains(&text) {
-        reader
-            .error(
-                from,
-                format!("credentials from `{text}` are not supported by this version"),
-            )
-            .help("use `environment`");
-    } else {
-        let help = did_you_mean(text, SOURCES).unwrap_or_else(|| "use `environment`".to_owned());
-        reader
-            .error(from, format!("unknown source of credentials `{text}`"))
-            .help(help);
-    }
-    None
 }

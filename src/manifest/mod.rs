@@ -7,6 +7,7 @@
 
 mod account;
 mod checkout;
+mod credentials;
 mod decode;
 mod diagnostic;
 mod fields;

@@ -1,14 +1,16 @@
 use serde_json::{Value, json};
 
+use super::credentials::{PROFILE_PATTERN, SECTION_PATTERN, fields_of};
 use super::restriction::PATTERNS_MAX;
 use crate::api::DEFAULT_RATE;
+use crate::desired::{CredentialSource, Role};
 use crate::model::{Cause, Region};
 use crate::windows::{Days, Kind, Windows, Zone};
 
 /// The manifest format as JSON Schema, for editors. A test holds it against the parser.
 pub fn schema() -> Value {
     let regions: Vec<_> = Region::all().map(Region::as_str).collect();
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sharekeeper manifest",
         "oneOf": [{"$ref": "#/$defs/imageShare"}, {"$ref": "#/$defs/account"}, {"$ref": "#/$defs/restriction"}],
@@ -28,7 +30,71 @@ pub fn schema() -> Value {
             "window": window(),
             "restrictionSpec": restriction_spec(),
         },
-    })
+    });
+    for roles in 0..=CredentialSource::ROLES_MAX {
+        schema["$defs"][format!("credentials{roles}")] = credentials(roles);
+    }
+    schema
+}
+
+/// A source of credentials, on top of which so many roles may be assumed.
+fn credentials(roles: usize) -> Value {
+    let words = CredentialSource::WORDS.iter();
+    let sources = words.filter(|from| roles > 0 || **from != "assume-role");
+    let sources: Vec<_> = sources
+        .map(|from| {
+            let mut properties = json!({"from": {"const": from}});
+            for field in fields_of(from) {
+                properties[*field] = match *field {
+                    "source" => json!({"$ref": format!("#/$defs/credentials{}", roles - 1)}),
+                    field => credentials_field(field),
+                };
+            }
+            let required: &[&str] = match *from {
+                "assume-role" => &["from", "roleArn", "source"],
+                _ => &["from"],
+            };
+            json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": required,
+                "properties": properties,
+            })
+        })
+        .collect();
+    json!({"description": "Where to find a key; never the key itself", "oneOf": sources})
+}
+
+fn credentials_field(name: &str) -> Value {
+    let text = |description: &str, pattern: &str| json!({"description": description, "type": "string", "pattern": pattern});
+    match name {
+        "profile" => text(
+            "A profile of tccli; default: TCCLI_PROFILE, else `default`",
+            PROFILE_PATTERN,
+        ),
+        "path" => json!({
+            "description": "The SDK's credentials file; default: TENCENTCLOUD_CREDENTIALS_FILE, else ~/.tencentcloud/credentials, else /etc/tencentcloud/credentials",
+            "type": "string", "minLength": 1,
+        }),
+        "section" => text("Its section; default: `default`", SECTION_PATTERN),
+        "role" => text(
+            "The role of the CVM instance; default: the one it has",
+            Role::NAME_PATTERN,
+        ),
+        "roleArn" => text("The role that is assumed", Role::ARN_PATTERN),
+        "sessionName" => text(
+            "Shown in the audit trail; default: `sharekeeper`",
+            Role::SESSION_PATTERN,
+        ),
+        "externalId" => text(
+            "What the role's trust policy asks for",
+            Role::EXTERNAL_ID_PATTERN,
+        ),
+        _ => json!({
+            "description": "How long the role's credentials live; default: 7200",
+            "type": "integer", "minimum": Role::SECONDS.start(), "maximum": Role::SECONDS.end(),
+        }),
+    }
 }
 
 fn document(kind: &str, spec: &str, required: &[&str]) -> Value {
@@ -71,7 +137,7 @@ fn image_share_spec() -> Value {
         "oneOf": [{"required": ["region"]}, {"required": ["regions"]}],
         "properties": {
             "account": {
-                "description": "An Account document's name; default: the credentials of the environment",
+                "description": "An Account document's name; default: the first credentials that are there",
                 "type": "string",
                 "maxLength": 253,
                 "pattern": "^[0-9a-z]([-.0-9a-z]*[0-9a-z])?$",
@@ -135,13 +201,7 @@ fn account_spec() -> Value {
                 "description": "Writes a second per access point",
                 "type": "integer", "minimum": 1, "maximum": 20, "default": DEFAULT_RATE,
             },
-            "credentials": {
-                "description": "Where to find a key; never the key itself",
-                "type": "object",
-                "additionalProperties": false,
-                "required": ["from"],
-                "properties": {"from": {"enum": ["environment"]}},
-            },
+            "credentials": {"$ref": format!("#/$defs/credentials{}", CredentialSource::ROLES_MAX)},
             "windows": {
                 "description": "When changes may be made; without any, always",
                 "type": "array", "minItems": 1, "maxItems": Windows::MAX,

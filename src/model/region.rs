@@ -43,6 +43,11 @@ impl Region {
         }
     }
 
+    /// The first of them, for what must name one and does not depend on which.
+    pub const fn first() -> Self {
+        Self(0)
+    }
+
     /// All of them, in order of their names.
     pub fn all() -> impl ExactSizeIterator<Item = Self> {
         (0u8..15).map(Self)

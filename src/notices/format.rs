@@ -10,7 +10,7 @@ use super::address::Address;
 use super::mailbox::Batch;
 use super::text::{self, message};
 use crate::api::sign::{CONTENT_TYPE, Secret, hmac};
-use crate::host::{Header, Request};
+use crate::host::{Header, Method, Request};
 use crate::model::Timestamp;
 use crate::status::{Subject, Transition};
 use crate::words::safe;
@@ -136,6 +136,7 @@ impl Format {
             }
         };
         Request {
+            method: Method::Post,
             url: url.expose().to_owned(),
             headers,
             body: body.into_bytes(),

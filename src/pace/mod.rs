@@ -24,7 +24,7 @@ pub use durations::Durations;
 /// What the API counts by: sub-account, access region (the host a call enters at) and action.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BucketKey {
-    /// The secret id: two `Account` documents with one key share its quota.
+    /// The secret id, or what else stands for who calls: two `Account` documents with one key share its quota.
     pub secret_id: Rc<str>,
     /// `host` or `host:port`.
     pub host: Rc<str>,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::sign::{Credentials, Secret};
-use sharekeeper::api::{Connection, ReadClient, Shared, WriteClient};
+use sharekeeper::api::{Connection, Keys, ReadClient, Shared, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
 use sharekeeper::host::Clock;
@@ -25,6 +25,8 @@ pub struct World {
     pub endpoint: &'static str,
     /// What the `Account` document says, if it does.
     pub uin: Option<&'static str>,
+    /// What is called with; one key that lasts, unless given.
+    pub keys: Option<Rc<Keys>>,
     pub ledger: Recorded,
 }
 
@@ -43,6 +45,7 @@ impl World {
             shared,
             endpoint,
             uin: None,
+            keys: None,
         }
     }
 
@@ -60,6 +63,7 @@ impl World {
             shared: Rc::clone(&self.shared),
             endpoint: self.endpoint,
             uin: self.uin,
+            keys: self.keys.clone(),
             ledger: Recorded::new(&self.shared),
         }
     }
@@ -88,7 +92,10 @@ impl World {
             uin: self.uin.map(|uin| Uin::new(uin).expect("a uin")),
             endpoint,
             rate: 19,
-            credentials,
+            keys: self
+                .keys
+                .clone()
+                .unwrap_or_else(|| Keys::fixed(credentials)),
         }
     }
 

@@ -1,0 +1,135 @@
+//! The environment: variables that hold keys, and variables that say where to look.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::error::KeyError;
+use super::value::{Part, Parts};
+use crate::api::sign::Credentials;
+use crate::host::METADATA_HOST;
+use crate::model::Endpoint;
+
+const SECRET_ID: &str = "TENCENTCLOUD_SECRET_ID";
+const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";
+/// tccli's name, then Terraform's.
+const TOKENS: [&str; 2] = ["TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN"];
+/// Where a simulator plays the machine's metadata.
+const METADATA_URL: &str = "SHAREKEEPER_METADATA_URL";
+/// Where the Python SDK looks last.
+const SYSTEM_FILE: &str = "/etc/tencentcloud/credentials";
+
+/// Tells a variable's value.
+type Lookup = dyn Fn(&str) -> Option<OsString>;
+
+/// The world as sources of credentials see it: variables and well-known places.
+pub struct Surroundings {
+    lookup: Box<Lookup>,
+    system_file: PathBuf,
+    /// Files that were warned of.
+    warned: RefCell<BTreeSet<PathBuf>>,
+}
+
+impl Surroundings {
+    /// Variables as `lookup` tells them.
+    pub fn new(lookup: impl Fn(&str) -> Option<OsString> + 'static) -> Self {
+        Self {
+            lookup: Box::new(lookup),
+            system_file: SYSTEM_FILE.into(),
+            warned: RefCell::default(),
+        }
+    }
+
+    /// Looks for the SDK's file of all users elsewhere.
+    #[must_use]
+    pub fn with_system_file(mut self, path: PathBuf) -> Self {
+        self.system_file = path;
+        self
+    }
+
+    pub(super) fn system_file(&self) -> &Path {
+        &self.system_file
+    }
+
+    /// Whether a file has not been warned of, which it has been from now on.
+    pub(super) fn is_news(&self, path: &Path) -> bool {
+        self.warned.borrow_mut().insert(path.to_owned())
+    }
+
+    /// A variable that is no secret. Set to nothing is a mistake, as with keys.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, KeyError> {
+        let Some(value) = (self.lookup)(name) else {
+            return Ok(None);
+        };
+        match value.into_string() {
+            Ok(value) if value.is_empty() => Err(KeyError::Broken(format!(
+                "{name} is set but empty; unset it or give it a value"
+            ))),
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(KeyError::Broken(format!(
+                "{name} holds bytes that are not text"
+            ))),
+        }
+    }
+
+    /// The user's own directory.
+    pub(super) fn home(&self) -> Option<PathBuf> {
+        let home = (self.lookup)("HOME").filter(|home| !home.is_empty())?;
+        Some(home.into())
+    }
+
+    /// The SDK's variables.
+    pub(super) fn credentials(&self) -> Result<Credentials, KeyError> {
+        let mut token = self.secret(TOKENS[0])?;
+        if token.value.is_none() {
+            token = self.secret(TOKENS[1])?;
+        }
+        let parts = Parts {
+            id: self.secret(SECRET_ID)?,
+            key: self.secret(SECRET_KEY)?,
+            token,
+        };
+        match parts.whole() {
+            Ok(Some(credentials)) => Ok(credentials),
+            Ok(None) => Err(KeyError::Absent(format!(
+                "environment ({SECRET_ID} and {SECRET_KEY} are not set)"
+            ))),
+            Err(flaw) => Err(KeyError::Broken(format!(
+                "{flaw} (source tried: environment)"
+            ))),
+        }
+    }
+
+    fn secret(&self, name: &'static str) -> Result<Part<'static>, KeyError> {
+        let value = match (self.lookup)(name).map(OsString::into_string) {
+            None => None,
+            Some(Ok(value)) => Some(Zeroizing::new(value)),
+            Some(Err(_)) => {
+                return Err(KeyError::Broken(format!(
+                    "{name} holds bytes that are not text (source tried: environment)"
+                )));
+            }
+        };
+        Ok(Part { name, value })
+    }
+
+    /// Where the machine tells of itself. Another place than the machine's own network would be another's key, so
+    /// that only a simulator on this machine can take its place.
+    pub(super) fn metadata(&self) -> Result<String, KeyError> {
+        let Some(url) = self.text(METADATA_URL)? else {
+            return Ok(format!("http://{METADATA_HOST}"));
+        };
+        let url = url.strip_suffix('/').unwrap_or(&url);
+        let is_loopback =
+            url.starts_with("http://") && !url.contains('{') && Endpoint::new(url).is_ok();
+        if is_loopback {
+            return Ok(url.to_owned());
+        }
+        Err(KeyError::Broken(format!(
+            "{METADATA_URL} must be the `http://` address of a loopback host, such as `http://127.0.0.1:7980`; unset it on a real machine"
+        )))
+    }
+}

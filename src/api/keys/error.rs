@@ -1,0 +1,67 @@
+use crate::api::error::{CallError, Class, NO_CREDENTIALS, Refusal};
+
+/// Why there are no credentials. Never quotes a value, nor any other content of a file or reply that holds one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// No source that was tried has any.
+    #[error(
+        "no credentials found; tried, in order: {0}. \
+         Set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or try without an account: add `--sim`"
+    )]
+    Absent(String),
+    /// They are there, and cannot be used as they are.
+    #[error("{0}")]
+    Broken(String),
+    /// Who hands them out was not reached, or did not answer so that it could be understood.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Who hands them out refused to.
+    #[error("{what}: {refusal}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// The answer.
+        refusal: Refusal,
+    },
+}
+
+impl KeyError {
+    /// Whether it can be mended on this machine alone, so that there is no point in going on without.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Absent(_) | Self::Broken(_))
+    }
+
+    /// What a failed exchange means; `what` says what was to come of it.
+    pub(super) fn of(what: &str, error: CallError) -> Self {
+        match error {
+            CallError::NotSent(detail) | CallError::Unclear(detail) => {
+                Self::Unreachable(format!("{what}: {detail}"))
+            }
+            CallError::Refused(refusal) | CallError::AccountBroken(refusal) => Self::Refused {
+                what: what.to_owned(),
+                refusal,
+            },
+        }
+    }
+}
+
+/// Without credentials nothing may be called.
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        let (code, request_id) = match &error {
+            KeyError::Refused { refusal, .. } => (refusal.code.clone(), refusal.request_id.clone()),
+            _ => (NO_CREDENTIALS.into(), None),
+        };
+        let message = match error {
+            // The code stands before it, and the remedy after it.
+            KeyError::Refused { what, refusal } => format!("{what}: {}", refusal.message),
+            error => error.to_string(),
+        };
+        Self {
+            code,
+            message,
+            request_id,
+            class: Class::AccountBlocked,
+        }
+    }
+}

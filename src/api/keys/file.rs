@@ -1,0 +1,256 @@
+//! A file with credentials that may change at any time: taken whole or not at all.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use zeroize::Zeroizing;
+
+use super::disk::{self, Reading, Stamp};
+use super::environment::Surroundings;
+use super::error::KeyError;
+use super::parsed::{Fault, Parsed, Way};
+use super::{ini, tccli};
+use crate::api::sign::Credentials;
+use crate::host::Clock;
+use crate::model::Timestamp;
+
+/// A file that changed this recently may still be written to, and a disk's clock may be too coarse to tell one change
+/// from the next.
+const RECENT: TimeDelta = TimeDelta::seconds(2);
+/// Between two readings that must agree.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Readings until what is written to all the time is given up for this call.
+const READINGS_MAX: u32 = 10;
+
+/// How a file is read.
+#[derive(Clone)]
+pub(super) enum Format {
+    /// The SDK's, and which section.
+    Ini(String),
+    /// tccli's, and which profile.
+    Tccli(String),
+}
+
+/// The file, and what was last read of it.
+pub(super) struct File {
+    path: PathBuf,
+    format: Format,
+    around: Rc<Surroundings>,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the disk said at the last reading; `None` if there was no file.
+    seen: Option<Option<Stamp>>,
+    /// The same stamp means the same content.
+    settled: bool,
+    /// What was last read, good or not.
+    bytes: Option<Zeroizing<Vec<u8>>>,
+    /// What was last read that is good.
+    base: Option<Rc<Base>>,
+    fault: Option<KeyError>,
+}
+
+/// What a file said, or another source gave, at one time.
+pub(super) struct Base {
+    /// Counts what it said.
+    pub(super) number: u64,
+    pub(super) credentials: Option<Rc<Credentials>>,
+    pub(super) way: Way,
+}
+
+impl File {
+    pub(super) fn new(path: PathBuf, format: Format, around: Rc<Surroundings>) -> Self {
+        Self {
+            path,
+            format,
+            around,
+            state: RefCell::default(),
+        }
+    }
+
+    /// What is in use, if the file on the disk is the one that it was read from.
+    pub(super) fn unchanged(&self) -> Option<Result<Rc<Base>, KeyError>> {
+        let state = self.state.borrow();
+        let known = state.settled && state.seen == Some(disk::stamp(&self.path));
+        known.then(|| state.answer()).flatten()
+    }
+
+    /// Whether there is something, good or not; why not, as a clause in brackets after the source's name.
+    pub(super) fn is_there(&self, now: Timestamp) -> Result<(), String> {
+        match disk::read(&self.path) {
+            Ok(reading) => match self.parse(&reading.bytes, now) {
+                Err(Fault::Absent(why)) => Err(format!("{} {why}", self.path.display())),
+                Ok(_) | Err(Fault::Broken(_)) => Ok(()),
+            },
+            Err(error) if is_missing(&error) => {
+                Err(format!("{} does not exist", self.path.display()))
+            }
+            // It is there, and who uses it is told what is wrong.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// What the file says now. What stands in it for less than a moment, or is not whole, does not count: then the old
+    /// stays in use, if there is one.
+    pub(super) async fn base(&self, clock: &impl Clock) -> Result<Rc<Base>, KeyError> {
+        let mut last: Option<Reading> = None;
+        for _ in 0..READINGS_MAX {
+            let reading = match disk::read(&self.path) {
+                Ok(reading) => reading,
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                    clock.sleep_until(clock.moment() + PAUSE).await;
+                    continue;
+                }
+                Err(error) => return self.unreadable(&error),
+            };
+            let now = clock.now();
+            let settled = reading.modified.is_some_and(|at| now - at >= RECENT);
+            let agrees = |bytes: &Zeroizing<Vec<u8>>| bytes.as_slice() == reading.bytes.as_slice();
+            let known = self.state.borrow().bytes.as_ref().is_some_and(agrees);
+            let twice = last.as_ref().is_some_and(|last| agrees(&last.bytes));
+            if settled || known || twice {
+                return self.take(reading, settled, known, now);
+            }
+            last = Some(reading);
+            clock.sleep_until(clock.moment() + PAUSE).await;
+        }
+        let fault = format!(
+            "{} is written to all the time, so that it cannot be read",
+            self.path.display()
+        );
+        self.keep_old(KeyError::Broken(fault))
+    }
+
+    fn take(
+        &self,
+        reading: Reading,
+        settled: bool,
+        known: bool,
+        now: Timestamp,
+    ) -> Result<Rc<Base>, KeyError> {
+        if let Some(warning) = reading.exposure(&self.path)
+            && self.around.is_news(&self.path)
+        {
+            tracing::warn!("{warning}");
+        }
+        {
+            let mut state = self.state.borrow_mut();
+            state.seen = Some(Some(reading.stamp));
+            state.settled = settled;
+            if known && let Some(answer) = state.answer() {
+                return answer;
+            }
+        }
+        let parsed = self.parse(&reading.bytes, now);
+        self.state.borrow_mut().bytes = Some(reading.bytes);
+        match parsed {
+            Ok(parsed) => Ok(self.adopt(parsed)),
+            Err(fault) => self.keep_old(self.error(fault)),
+        }
+    }
+
+    fn adopt(&self, parsed: Parsed) -> Rc<Base> {
+        let mut state = self.state.borrow_mut();
+        let number = state.base.as_ref().map_or(0, |base| base.number) + 1;
+        if number > 1 {
+            tracing::info!(file = %self.path.display(), "the credentials have changed");
+        }
+        let base = Rc::new(Base {
+            number,
+            credentials: parsed.credentials.map(Rc::new),
+            way: parsed.way,
+        });
+        state.base = Some(Rc::clone(&base));
+        state.fault = None;
+        base
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Result<Rc<Base>, KeyError> {
+        let path = self.path.display();
+        let fault = if is_missing(error) {
+            KeyError::Absent(format!("{} ({path} does not exist{})", self, self.beside()))
+        } else {
+            KeyError::Broken(format!("{path} cannot be read: {error}"))
+        };
+        {
+            let mut state = self.state.borrow_mut();
+            state.seen = Some(None);
+            // Other errors than that may pass without a trace on the disk.
+            state.settled = is_missing(error);
+            state.bytes = None;
+        }
+        self.keep_old(fault)
+    }
+
+    /// The old in place of the new that cannot be used; told once for each new.
+    fn keep_old(&self, fault: KeyError) -> Result<Rc<Base>, KeyError> {
+        let mut state = self.state.borrow_mut();
+        if state.base.is_some() && state.fault.as_ref() != Some(&fault) {
+            tracing::warn!("going on with the credentials that were read before: {fault}");
+        }
+        state.fault = Some(fault.clone());
+        state.base.clone().ok_or(fault)
+    }
+
+    fn parse(&self, bytes: &[u8], now: Timestamp) -> Result<Parsed, Fault> {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Err(Fault::Broken("holds bytes that are not text".into()));
+        };
+        match &self.format {
+            Format::Ini(section) => ini::parse(text, section),
+            Format::Tccli(_) => tccli::parse(text, now.timestamp()),
+        }
+    }
+
+    fn error(&self, fault: Fault) -> KeyError {
+        let path = self.path.display();
+        match fault {
+            Fault::Absent(why) => KeyError::Absent(format!("{self} ({path} {why})")),
+            Fault::Broken(why) => KeyError::Broken(format!("{path}: {why} (source tried: {self})")),
+        }
+    }
+
+    /// Which other profiles there are.
+    fn beside(&self) -> String {
+        let (Format::Tccli(_), Some(directory)) = (&self.format, self.path.parent()) else {
+            return String::new();
+        };
+        match disk::names(directory, ".credential").as_slice() {
+            [] => String::new(),
+            names => format!("; there are: {}", crate::words::brief(&names.join(", "))),
+        }
+    }
+}
+
+impl State {
+    fn answer(&self) -> Option<Result<Rc<Base>, KeyError>> {
+        match (&self.base, &self.fault) {
+            (Some(base), _) => Some(Ok(Rc::clone(base))),
+            (None, Some(fault)) => Some(Err(fault.clone())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The source's name.
+impl std::fmt::Display for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.format {
+            Format::Ini(_) => f.write_str("file"),
+            Format::Tccli(name) => write!(f, "profile `{name}`"),
+        }
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}

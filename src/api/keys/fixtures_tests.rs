@@ -1,0 +1,312 @@
+//! A host whose network is a script, a home directory, and variables.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Issued, KeyError, Keyring, Keys, Surroundings};
+use crate::api::{Connection, ReadClient, Shared};
+use crate::desired::CredentialSource;
+use crate::host::{Clock, Dice, Method, Reply, Request, SystemClock, Transport, TransportError};
+use crate::model::{AccountName, Endpoint, Moment, Region, Timestamp, Uin};
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: BTreeMap<&'static str, String>,
+    pub(super) body: Value,
+    pub(super) deadline: Duration,
+}
+
+impl Heard {
+    pub(super) fn action(&self) -> &str {
+        self.headers.get("x-tc-action").map_or("", String::as_str)
+    }
+
+    /// The id that it is signed with.
+    pub(super) fn secret_id(&self) -> &str {
+        let authorization = &self.headers["authorization"];
+        let rest = authorization.split_once("Credential=");
+        rest.and_then(|(_, rest)| rest.split_once('/'))
+            .map_or(authorization, |(id, _)| id)
+    }
+}
+
+type Answer = Result<Reply, TransportError>;
+type Script = dyn FnMut(&Heard) -> Answer;
+
+/// The host.
+pub(super) struct Scripted {
+    clock: SystemClock,
+    began: Timestamp,
+    script: RefCell<Box<Script>>,
+    on_wait: RefCell<Box<dyn FnMut()>>,
+    pub(super) heard: RefCell<Vec<Heard>>,
+    pub(super) unit: Cell<f64>,
+}
+
+impl Scripted {
+    /// So late that nothing on the disk is recent, where `later` is long.
+    fn new(later: Duration) -> Self {
+        let clock = SystemClock::start();
+        Self {
+            began: clock.now() + later,
+            clock,
+            script: RefCell::new(Box::new(|heard| panic!("nobody answers {}", heard.url))),
+            on_wait: RefCell::new(Box::new(|| {})),
+            heard: RefCell::default(),
+            unit: Cell::new(0.0),
+        }
+    }
+
+    pub(super) fn answer(&self, script: impl FnMut(&Heard) -> Answer + 'static) {
+        *self.script.borrow_mut() = Box::new(script);
+    }
+
+    /// Runs `script` at each wait of whoever reads files.
+    pub(super) fn on_wait(&self, script: impl FnMut() + 'static) {
+        *self.on_wait.borrow_mut() = Box::new(script);
+    }
+
+    pub(super) fn count(&self, action: &str) -> usize {
+        let heard = self.heard.borrow();
+        heard
+            .iter()
+            .filter(|heard| heard.action() == action)
+            .count()
+    }
+
+    pub(super) fn last(&self) -> Heard {
+        self.heard
+            .borrow()
+            .last()
+            .expect("something was sent")
+            .clone()
+    }
+
+    pub(super) async fn pass(&self, seconds: u64) {
+        let until = self.moment() + Duration::from_secs(seconds);
+        self.clock.sleep_until(until).await;
+    }
+}
+
+impl Clock for Scripted {
+    fn now(&self) -> Timestamp {
+        self.began + self.clock.moment().since_start()
+    }
+    fn moment(&self) -> Moment {
+        self.clock.moment()
+    }
+    async fn sleep_until(&self, at: Moment) {
+        (self.on_wait.borrow_mut())();
+        self.clock.sleep_until(at).await;
+    }
+}
+
+impl Dice for Scripted {
+    fn unit(&self) -> f64 {
+        self.unit.get()
+    }
+}
+
+impl Transport for Scripted {
+    async fn send(&self, request: Request) -> Answer {
+        let heard = Heard {
+            method: request.method,
+            url: request.url,
+            headers: request
+                .headers
+                .into_iter()
+                .map(|header| (header.name, header.value))
+                .collect(),
+            body: serde_json::from_slice(&request.body).unwrap_or(Value::Null),
+            deadline: request.deadline,
+        };
+        self.heard.borrow_mut().push(heard.clone());
+        // Others get their turn meanwhile.
+        self.clock
+            .sleep_until(self.moment() + Duration::from_millis(20))
+            .await;
+        (self.script.borrow_mut())(&heard)
+    }
+}
+
+/// A machine.
+pub(super) struct World {
+    pub(super) home: TempDir,
+    pub(super) shared: Rc<Shared<Scripted>>,
+    variables: Rc<RefCell<BTreeMap<String, String>>>,
+    pub(super) ring: Keyring,
+}
+
+pub(super) fn region() -> Region {
+    Region::new("ap-tokyo").expect("a region")
+}
+
+impl World {
+    /// Everything on the disk is old.
+    pub(super) fn new() -> Self {
+        Self::after(Duration::from_secs(3600))
+    }
+
+    pub(super) fn after(later: Duration) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let variables = Rc::new(RefCell::new(BTreeMap::new()));
+        let path = home.path().to_string_lossy().into_owned();
+        variables.borrow_mut().insert("HOME".to_owned(), path);
+        let known = Rc::clone(&variables);
+        let lookup = move |name: &str| known.borrow().get(name).map(Into::into);
+        let around = Surroundings::new(lookup).with_system_file(home.path().join("etc"));
+        Self {
+            ring: Keyring::new(around),
+            shared: Shared::new(Scripted::new(later)),
+            variables,
+            home,
+        }
+    }
+
+    pub(super) fn host(&self) -> &Scripted {
+        &self.shared.host
+    }
+
+    pub(super) fn set(&self, name: &str, value: &str) -> &Self {
+        let mut variables = self.variables.borrow_mut();
+        variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Puts a file in its place, whole.
+    pub(super) fn put(&self, name: &str, text: &str) -> PathBuf {
+        put(self.home.path(), name, text)
+    }
+
+    pub(super) fn keys(&self, source: &CredentialSource) -> Rc<Keys> {
+        self.ring.keys(source, &Endpoint::default())
+    }
+
+    pub(super) async fn current(&self, keys: &Keys) -> Result<Issued, KeyError> {
+        keys.current(&self.shared, region()).await
+    }
+
+    /// What is wrong with a source.
+    pub(super) async fn error(&self, source: &CredentialSource) -> String {
+        let keys = Keyring::new(self.around()).keys(source, &Endpoint::default());
+        let error = self.current(&keys).await.err().expect("should be refused");
+        error.to_string()
+    }
+
+    pub(super) fn around(&self) -> Surroundings {
+        let known = Rc::clone(&self.variables);
+        let lookup = move |name: &str| known.borrow().get(name).map(Into::into);
+        Surroundings::new(lookup).with_system_file(self.home.path().join("etc"))
+    }
+
+    pub(super) fn client(&self, keys: &Rc<Keys>, uin: Option<&str>) -> ReadClient<Scripted> {
+        let connection = Connection {
+            account: AccountName::default(),
+            uin: uin.map(|uin| Uin::new(uin).expect("a uin")),
+            endpoint: Endpoint::default(),
+            rate: 19,
+            keys: Rc::clone(keys),
+        };
+        ReadClient::new(Rc::clone(&self.shared), connection)
+    }
+}
+
+pub(super) fn put(home: &Path, name: &str, text: &str) -> PathBuf {
+    let path = home.join(name);
+    fs::create_dir_all(path.parent().expect("a directory")).expect("is made");
+    let beside = path.with_extension("new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)
+        .expect("is opened");
+    file.write_all(text.as_bytes()).expect("is written");
+    fs::rename(&beside, &path).expect("is renamed");
+    path
+}
+
+pub(super) fn ini(id: &str, key: &str) -> String {
+    format!("[default]\nsecret_id = {id}\nsecret_key = {key}\n")
+}
+
+pub(super) fn ok(response: &Value) -> Answer {
+    plain(200, &json!({"Response": response}).to_string())
+}
+
+pub(super) fn refused(code: &str) -> Answer {
+    ok(&json!({"Error": {"Code": code, "Message": "No."}, "RequestId": "r"}))
+}
+
+pub(super) fn plain(status: u16, body: &str) -> Answer {
+    Ok(Reply {
+        status,
+        date: None,
+        body: body.as_bytes().to_vec(),
+    })
+}
+
+/// Credentials of a role, numbered.
+pub(super) fn assumed(number: usize, expires: i64) -> Answer {
+    let name = |what: &str| format!("{what}{number}");
+    ok(&json!({
+        "Credentials": {"Token": name("token"), "TmpSecretId": name("TMP"), "TmpSecretKey": name("key")},
+        "ExpiredTime": expires, "Expiration": "x", "RequestId": "r",
+    }))
+}
+
+pub(super) fn no_blueprints() -> Answer {
+    ok(&json!({"TotalCount": 0, "BlueprintSet": [], "RequestId": "r"}))
+}
+
+/// What is logged while it lives.
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(super) fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        (log, guard)
+    }
+
+    pub(super) fn text(&self) -> String {
+        let bytes = self.0.lock().expect("one thread");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    pub(super) fn count(&self, words: &str) -> usize {
+        self.text().matches(words).count()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("one thread").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

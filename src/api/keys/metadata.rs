@@ -1,0 +1,131 @@
+//! The machine's own role, as the metadata service of a CVM instance hands it out.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::fetched::Fetched;
+use super::origin::Metadata;
+use super::sts::unquoted;
+use crate::api::error::CallError;
+use crate::api::retry;
+use crate::api::shared::Shared;
+use crate::desired::Role;
+use crate::host::{Header, Host, Method, Reply, Request, TransportError};
+use crate::words::brief;
+
+/// Where the names of roles are, and below it their credentials.
+const PATH: &str = "/latest/meta-data/cam/security-credentials/";
+/// It is on the machine's own network: what does not answer at once is not there.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// A role's credentials. No word of it is shown.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    code: String,
+    #[serde(default)]
+    tmp_secret_id: String,
+    #[serde(default)]
+    tmp_secret_key: String,
+    #[serde(default)]
+    token: String,
+    /// Unix seconds.
+    #[serde(default)]
+    expired_time: i64,
+}
+
+/// Fetches the role's credentials.
+pub(super) async fn fetch<H: Host>(
+    shared: &Shared<H>,
+    from: &Metadata,
+) -> Result<Fetched, CallError> {
+    let role = match &from.role {
+        Some(role) => role.clone(),
+        None => name(shared, from).await?,
+    };
+    let path = format!("{PATH}{role}");
+    let reply = get(shared, from, &path).await?;
+    if reply.status == 404 {
+        return Err(CallError::NotSent(format!(
+            "this machine has no role `{}`; bind it to the instance in the CVM console",
+            brief(&role)
+        )));
+    }
+    let body = Zeroizing::new(reply.body);
+    if reply.status != 200 {
+        return Err(answered(reply.status));
+    }
+    let document: Document = unquoted(&body).map_err(CallError::Unclear)?;
+    if document.code != "Success" {
+        return Err(CallError::Unclear(format!(
+            "the role's credentials are not to be had: `{}`",
+            brief(&document.code)
+        )));
+    }
+    Fetched::new(
+        document.tmp_secret_id,
+        document.tmp_secret_key,
+        document.token,
+        document.expired_time,
+    )
+    .map_err(CallError::Unclear)
+}
+
+/// The name of the machine's role.
+async fn name<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<String, CallError> {
+    let reply = get(shared, from, PATH).await?;
+    if reply.status == 404 {
+        let detail = "this machine has no role; bind one to the instance in the CVM console";
+        return Err(CallError::NotSent(detail.into()));
+    }
+    if reply.status != 200 {
+        return Err(answered(reply.status));
+    }
+    let name = String::from_utf8(reply.body).unwrap_or_default();
+    let name = name.trim();
+    if !Role::is_name(name) {
+        let detail = "the name of this machine's role cannot be one";
+        return Err(CallError::Unclear(detail.into()));
+    }
+    Ok(name.to_owned())
+}
+
+/// Asks, and asks again where somebody wants the machine's role and nothing else. Where it is only the last thing to
+/// try, there most likely is nobody to ask.
+async fn get<H: Host>(shared: &Shared<H>, from: &Metadata, path: &str) -> Result<Reply, CallError> {
+    let url = format!("{}{path}", from.url);
+    let once = || async {
+        shared
+            .host
+            .send(request(url.clone(), &from.url))
+            .await
+            .map_err(|error| match error {
+                TransportError::NotSent(detail) => CallError::NotSent(brief(&detail)),
+                TransportError::Lost(detail) => CallError::Unclear(brief(&detail)),
+            })
+    };
+    if from.tried.is_some() {
+        return once().await;
+    }
+    retry::while_it_helps(shared, once).await
+}
+
+fn request(url: String, base: &str) -> Request {
+    Request {
+        method: Method::Get,
+        url,
+        headers: vec![Header {
+            name: "host",
+            value: base.trim_start_matches("http://").to_owned(),
+            secret: false,
+        }],
+        body: Vec::new(),
+        deadline: DEADLINE,
+    }
+}
+
+fn answered(status: u16) -> CallError {
+    CallError::Unclear(format!("the metadata service answered HTTP {status}"))
+}

@@ -1,0 +1,135 @@
+//! How credentials are come by, source by source.
+
+use std::rc::Rc;
+
+use super::error::KeyError;
+use super::fetched::{Fetched, Life};
+use super::file::File;
+use super::origin::{Metadata, Origin};
+use super::parsed::Way;
+use super::sts::Sts;
+use super::{Keys, Obtained, metadata};
+use crate::api::error::CallError;
+use crate::api::shared::Shared;
+use crate::desired::Role;
+use crate::host::Host;
+use crate::model::{Moment, Region};
+
+impl Keys {
+    /// The source's credentials as they are now: those in use, if nothing asks for others.
+    pub(super) async fn obtain<H: Host>(
+        &self,
+        shared: &Shared<H>,
+        region: Region,
+    ) -> Result<Obtained, KeyError> {
+        let sts = Sts {
+            shared,
+            endpoint: &self.sts,
+            region,
+        };
+        let origin = self.origin(shared)?;
+        match &*origin {
+            Origin::Fixed(credentials) => Ok(Obtained {
+                credentials: Rc::clone(credentials),
+                made_from: 0,
+                life: None,
+            }),
+            Origin::File(file) => self.of_file(&sts, file).await,
+            Origin::Role { role, source } => self.of_role(&sts, role, source).await,
+            Origin::Metadata(from) => {
+                let fetched = of_machine(shared, from).await?;
+                Ok(temporary(fetched, 0, shared))
+            }
+            Origin::Oidc(oidc) => Ok(temporary(oidc.fetch(&sts).await?, 0, shared)),
+        }
+    }
+
+    /// What a file says, or what it says to do.
+    async fn of_file<H: Host>(&self, sts: &Sts<'_, H>, file: &File) -> Result<Obtained, KeyError> {
+        let shared = sts.shared;
+        let base = file.base(&shared.host).await?;
+        if let Some(known) = self.known(base.number, shared.host.moment()) {
+            return Ok(known);
+        }
+        let fetched = match (&base.way, &base.credentials) {
+            (Way::AsIs, Some(credentials)) => {
+                return Ok(Obtained {
+                    credentials: Rc::clone(credentials),
+                    made_from: base.number,
+                    life: None,
+                });
+            }
+            (Way::Assume(role), Some(credentials)) => {
+                let assumed = sts.assume_role(role, credentials).await;
+                assumed.map_err(|error| KeyError::of(&cannot_assume(role), error))?
+            }
+            (Way::Metadata, _) | (_, None) => {
+                let from = Metadata {
+                    role: None,
+                    url: self.around.metadata()?,
+                    tried: None,
+                };
+                of_machine(shared, &from).await?
+            }
+        };
+        Ok(temporary(fetched, base.number, shared))
+    }
+
+    /// A role, assumed with what its source has. A source that is itself a role makes a chain.
+    async fn of_role<H: Host>(
+        &self,
+        sts: &Sts<'_, H>,
+        role: &Role,
+        source: &Keys,
+    ) -> Result<Obtained, KeyError> {
+        let (shared, region) = (sts.shared, sts.region);
+        let mut with = Box::pin(source.current(shared, region)).await?;
+        if let Some(known) = self.known(with.version, shared.host.moment()) {
+            return Ok(known);
+        }
+        let mut assumed = sts.assume_role(role, &with.credentials).await;
+        if let Err(CallError::Refused(refusal)) = &assumed
+            && refusal.blames_key()
+            && Box::pin(source.renew(shared, region, with.version)).await
+        {
+            with = Box::pin(source.current(shared, region)).await?;
+            assumed = sts.assume_role(role, &with.credentials).await;
+        }
+        let fetched = assumed.map_err(|error| KeyError::of(&cannot_assume(role), error))?;
+        source.proven(with.version);
+        Ok(temporary(fetched, with.version, shared))
+    }
+
+    /// What is in use, if nothing asks for other credentials than these.
+    fn known(&self, made_from: u64, now: Moment) -> Option<Obtained> {
+        let state = self.state.borrow();
+        let issue = state.issue.as_ref()?;
+        state.is_good(issue, made_from, now).then(|| Obtained {
+            credentials: Rc::clone(&issue.issued.credentials),
+            made_from,
+            life: issue.life,
+        })
+    }
+}
+
+async fn of_machine<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<Fetched, KeyError> {
+    let fetched = metadata::fetch(shared, from).await;
+    fetched.map_err(|error| match &from.tried {
+        Some(tried) => KeyError::Absent(format!("{tried}, cvm-role ({error})")),
+        None => KeyError::of("the role of this machine", error),
+    })
+}
+
+fn temporary<H: Host>(fetched: Fetched, made_from: u64, shared: &Shared<H>) -> Obtained {
+    let host = &shared.host;
+    let life = Life::until(fetched.expires, shared.now(), host.moment(), host.unit());
+    Obtained {
+        credentials: Rc::new(fetched.credentials),
+        made_from,
+        life: Some(life),
+    }
+}
+
+fn cannot_assume(role: &Role) -> String {
+    format!("cannot assume {}", role.arn)
+}

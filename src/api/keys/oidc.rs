@@ -1,0 +1,101 @@
+//! The service account of a TKE pod, whose token a role trusts.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::disk;
+use super::environment::Surroundings;
+use super::error::KeyError;
+use super::fetched::Fetched;
+use super::sts::{SECONDS, SESSION, Sts, WebIdentityRequest};
+use super::value;
+use crate::desired::Role;
+use crate::host::Host;
+
+const REGION: &str = "TKE_REGION";
+/// What the cluster sets in a pod that has a role.
+const NEEDED: [&str; 3] = [
+    "TKE_PROVIDER_ID",
+    "TKE_WEB_IDENTITY_TOKEN_FILE",
+    "TKE_ROLE_ARN",
+];
+
+/// What the cluster says of the pod.
+pub(super) struct Oidc {
+    region: Option<String>,
+    provider: String,
+    token_file: PathBuf,
+    role_arn: String,
+}
+
+impl Oidc {
+    /// As the environment has it. [`REGION`] alone is no sign of a role.
+    pub(super) fn of(around: &Surroundings) -> Result<Self, KeyError> {
+        let [provider, file, role] = NEEDED.map(|name| around.text(name));
+        let (provider, file, role) = (provider?, file?, role?);
+        let names = NEEDED.iter().zip([&provider, &file, &role]);
+        let (set, unset): (Vec<_>, Vec<_>) = names.partition(|(_, value)| value.is_some());
+        let list = |of: &[(&&str, &Option<String>)]| {
+            let names: Vec<_> = of.iter().map(|(name, _)| **name).collect();
+            names.join(" and ")
+        };
+        let (Some(provider), Some(token_file), Some(role_arn)) =
+            (provider.clone(), file.clone(), role.clone())
+        else {
+            if set.is_empty() {
+                return Err(KeyError::Absent(format!(
+                    "tke-oidc ({} are not set)",
+                    NEEDED.join(", ")
+                )));
+            }
+            return Err(KeyError::Broken(format!(
+                "the pod's role is half set: {} set, but {} not (source tried: tke-oidc)",
+                list(&set),
+                list(&unset)
+            )));
+        };
+        if !Role::is_arn(&role_arn) {
+            return Err(KeyError::Broken(
+                "TKE_ROLE_ARN is not a role, such as `qcs::cam::uin/100000000001:roleName/keeper`"
+                    .into(),
+            ));
+        }
+        Ok(Self {
+            region: around.text(REGION)?,
+            provider,
+            token_file: token_file.into(),
+            role_arn,
+        })
+    }
+
+    /// Fetches the role's credentials, with the token that the file holds now: the cluster replaces it.
+    pub(super) async fn fetch<H: Host>(&self, sts: &Sts<'_, H>) -> Result<Fetched, KeyError> {
+        let path = self.token_file.display();
+        let unreadable = |why: String| {
+            KeyError::Broken(format!(
+                "the pod's token {path} cannot be used: {why} (source tried: tke-oidc)"
+            ))
+        };
+        let reading = disk::read(&self.token_file)
+            .map_err(|error: io::Error| unreadable(error.to_string()))?;
+        let token = std::str::from_utf8(&reading.bytes)
+            .map_err(|_| unreadable("it holds bytes that are not text".into()))?;
+        let token = value::clean(token).map_err(|flaw| unreadable(format!("it {flaw}")))?;
+        let body = WebIdentityRequest {
+            provider_id: &self.provider,
+            web_identity_token: token,
+            role_arn: &self.role_arn,
+            role_session_name: SESSION,
+            duration_seconds: SECONDS,
+        };
+        let region = self.region.as_deref().unwrap_or(sts.region.as_str());
+        sts.assume_role_with_web_identity(region, &body)
+            .await
+            .map_err(|error| {
+                KeyError::of(
+                    &format!("cannot assume {} as the pod", self.role_arn),
+                    error,
+                )
+            })
+    }
+}

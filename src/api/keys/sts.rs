@@ -1,0 +1,238 @@
+//! Temporary credentials from STS. Its replies hold keys, so that nothing of one that cannot be understood is shown.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::fetched::Fetched;
+use crate::api::error::{CallError, Class, Refusal};
+use crate::api::request::{Addressee, CALL_DEADLINE, request};
+use crate::api::retry;
+use crate::api::shared::Shared;
+use crate::api::sign::{Credentials, Secret};
+use crate::api::wire::{Envelope, ErrorBody, Outcome, Service};
+use crate::desired::Role;
+use crate::host::{Host, Reply, TransportError};
+use crate::model::{Endpoint, Region};
+use crate::words::brief;
+
+/// How long credentials live where nothing is said: the API's own default.
+pub(super) const SECONDS: u32 = 7_200;
+/// What the audit trail shows where nothing is said.
+pub(super) const SESSION: &str = "sharekeeper";
+
+/// Body of `AssumeRole`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AssumeRoleRequest<'a> {
+    role_arn: &'a str,
+    role_session_name: &'a str,
+    duration_seconds: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<&'a str>,
+}
+
+/// Body of `AssumeRoleWithWebIdentity`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct WebIdentityRequest<'a> {
+    pub(super) provider_id: &'a str,
+    pub(super) web_identity_token: &'a str,
+    pub(super) role_arn: &'a str,
+    pub(super) role_session_name: &'a str,
+    pub(super) duration_seconds: u32,
+}
+
+/// Reply of both.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AssumedReply {
+    credentials: Temporary,
+    /// Unix seconds.
+    expired_time: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Temporary {
+    token: String,
+    tmp_secret_id: String,
+    tmp_secret_key: String,
+}
+
+/// STS, as seen from one region.
+pub(super) struct Sts<'a, H> {
+    pub(super) shared: &'a Shared<H>,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) region: Region,
+}
+
+impl<H: Host> Sts<'_, H> {
+    /// Assumes a role as the owner of `with`.
+    pub(super) async fn assume_role(
+        &self,
+        role: &Role,
+        with: &Credentials,
+    ) -> Result<Fetched, CallError> {
+        let body = AssumeRoleRequest {
+            role_arn: &role.arn,
+            role_session_name: role.session_name.as_deref().unwrap_or(SESSION),
+            duration_seconds: role.duration_seconds.unwrap_or(SECONDS),
+            external_id: role.external_id.as_deref(),
+        };
+        let body = encoded(&body)?;
+        let region = self.region.as_str();
+        let ask = || self.ask("AssumeRole", region, &body, Some(with));
+        retry::while_it_helps(self.shared, ask).await
+    }
+
+    /// Assumes a role as whom a token says. Nothing that STS says about the token is shown but its code, because it
+    /// may quote it.
+    pub(super) async fn assume_role_with_web_identity(
+        &self,
+        region: &str,
+        body: &WebIdentityRequest<'_>,
+    ) -> Result<Fetched, CallError> {
+        let body = encoded(body)?;
+        let ask = || self.ask("AssumeRoleWithWebIdentity", region, &body, None);
+        let mut result = retry::while_it_helps(self.shared, ask).await;
+        if let Err(CallError::Refused(refusal)) = &mut result {
+            refusal.message.clear();
+        }
+        result
+    }
+
+    /// One exchange, and a second one if the clock was off and the reply tells the time.
+    async fn ask(
+        &self,
+        action: &str,
+        region: &str,
+        body: &[u8],
+        with: Option<&Credentials>,
+    ) -> Result<Fetched, CallError> {
+        let (reply, signed_at) = self.exchange(action, region, body, with).await?;
+        let date = reply.date.clone();
+        match self.read(reply) {
+            Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => {
+                if !self.shared.learn(date.as_deref(), signed_at) {
+                    return Err(CallError::Refused(refusal));
+                }
+                let (reply, _) = self.exchange(action, region, body, with).await?;
+                self.read(reply)
+            }
+            result => result,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        action: &str,
+        region: &str,
+        body: &[u8],
+        with: Option<&Credentials>,
+    ) -> Result<(Reply, i64), CallError> {
+        let reads = &self.shared.calls.reads;
+        reads.set(reads.get() + 1);
+        let timestamp = self.shared.now().timestamp();
+        let to = Addressee {
+            url: self.endpoint.url(self.region),
+            host: self.endpoint.host(self.region),
+            service: Service::Sts,
+            action,
+            region,
+        };
+        let request = request(to, body, timestamp, with, CALL_DEADLINE)?;
+        match self.shared.host.send(request).await {
+            Ok(reply) => Ok((reply, timestamp)),
+            Err(TransportError::NotSent(detail)) => Err(CallError::NotSent(self.locate(&detail))),
+            Err(TransportError::Lost(detail)) => Err(CallError::Unclear(self.locate(&detail))),
+        }
+    }
+
+    fn read(&self, reply: Reply) -> Result<Fetched, CallError> {
+        let status = reply.status;
+        let body = Zeroizing::new(reply.body);
+        let Ok(Envelope {
+            response: Outcome { error, request_id },
+        }) = serde_json::from_slice::<Envelope<Outcome>>(&body)
+        else {
+            let detail = format!("answered HTTP {status} with something other than the API's JSON");
+            return Err(CallError::Unclear(self.locate(&detail)));
+        };
+        if let Some(ErrorBody { code, message }) = error {
+            let class = match Class::of(&code, None) {
+                // There is no bucket that could slow down.
+                Class::Throttled(_) => Class::Busy,
+                class => class,
+            };
+            return Err(CallError::Refused(Refusal {
+                code: brief(&code),
+                message: brief(&message),
+                request_id: request_id.map(|id| brief(&id)),
+                class,
+            }));
+        }
+        if status != 200 {
+            let detail = format!("answered HTTP {status}");
+            return Err(CallError::Unclear(self.locate(&detail)));
+        }
+        let reply: AssumedReply = unquoted::<Envelope<AssumedReply>>(&body)
+            .map_err(|detail| CallError::Unclear(self.locate(&detail)))?
+            .response;
+        Fetched::new(
+            reply.credentials.tmp_secret_id,
+            reply.credentials.tmp_secret_key,
+            reply.credentials.token,
+            reply.expired_time,
+        )
+        .map_err(|detail| CallError::Unclear(self.locate(&detail)))
+    }
+
+    fn locate(&self, detail: &str) -> String {
+        format!("{}: {}", self.endpoint.host(self.region), brief(detail))
+    }
+}
+
+/// A reply that holds secrets. What does not fit is told by its place, because serde's own words quote it.
+pub(super) fn unquoted<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| {
+        format!(
+            "the reply has an unexpected shape, at line {}, column {}",
+            error.line(),
+            error.column()
+        )
+    })
+}
+
+fn encoded(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {
+    serde_json::to_vec(body)
+        .map(Zeroizing::new)
+        .map_err(|_| CallError::NotSent("the request cannot be written".into()))
+}
+
+impl Fetched {
+    /// Takes the parts of a reply over, if they are what they should be.
+    pub(super) fn new(
+        id: String,
+        key: String,
+        token: String,
+        expires: i64,
+    ) -> Result<Self, String> {
+        let (key, token) = (Secret::new(key), Secret::new(token));
+        let all = [id.as_str(), key.expose(), token.expose()];
+        if all
+            .iter()
+            .any(|part| part.is_empty() || !part.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Err("the reply holds credentials that cannot be any".into());
+        }
+        Ok(Self {
+            credentials: Credentials {
+                secret_id: id,
+                secret_key: key,
+                token: Some(token),
+            },
+            expires,
+        })
+    }
+}

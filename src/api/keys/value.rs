@@ -1,0 +1,83 @@
+//! One id, key or token as somebody has put it somewhere. Never quotes it.
+
+use zeroize::Zeroizing;
+
+use crate::api::sign::{Credentials, Secret};
+
+/// What is wrong with a value: a clause that follows its name.
+pub(super) type Flaw = String;
+
+/// The value itself. One newline at the end is forgiven, as a file read into a variable leaves it; any other white
+/// space is refused, as the SDK does, because a paste took more than the key.
+pub(super) fn clean(value: &str) -> Result<&str, Flaw> {
+    let value = value.strip_suffix('\n').unwrap_or(value);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() {
+        return Err("is set but empty; unset it or give it a value".into());
+    }
+    let Some((at, found)) = value.char_indices().find(|(_, c)| !c.is_ascii_graphic()) else {
+        return match value.find(['"', '\'']) {
+            Some(at) => Err(format!(
+                "holds a quotation mark at byte {at}; a key has none"
+            )),
+            None => Ok(value),
+        };
+    };
+    let what = match found {
+        '\u{feff}' => "a byte order mark",
+        c if c.is_whitespace() => "white space",
+        _ => "a character that is not printable ASCII",
+    };
+    Err(format!("holds {what} at byte {at}; a key has none"))
+}
+
+/// Texts of a source that are to be a key pair, each with the name by which a person knows it.
+#[derive(Default)]
+pub(super) struct Parts<'n> {
+    pub(super) id: Part<'n>,
+    pub(super) key: Part<'n>,
+    pub(super) token: Part<'n>,
+}
+
+/// One of them.
+#[derive(Default)]
+pub(super) struct Part<'n> {
+    pub(super) name: &'n str,
+    pub(super) value: Option<Zeroizing<String>>,
+}
+
+impl Parts<'_> {
+    /// The credentials, `None` if there are none; what is wrong, if they are not whole.
+    pub(super) fn whole(self) -> Result<Option<Credentials>, String> {
+        let id = self.id.clean()?;
+        let key = self.key.clean()?;
+        let half = |set: &str, unset: &str| {
+            format!("credentials are half set: {set} is set, but {unset} is not")
+        };
+        match (id, key) {
+            (Some(id), Some(key)) => Ok(Some(Credentials {
+                secret_id: id.to_string(),
+                secret_key: Secret::new(key.to_string()),
+                token: self
+                    .token
+                    .clean()?
+                    .map(|token| Secret::new(token.to_string())),
+            })),
+            (Some(_), None) => Err(half(self.id.name, self.key.name)),
+            (None, Some(_)) => Err(half(self.key.name, self.id.name)),
+            // A token without a key is nothing.
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl Part<'_> {
+    fn clean(&self) -> Result<Option<&str>, String> {
+        let Some(value) = &self.value else {
+            return Ok(None);
+        };
+        clean(value)
+            .map(Some)
+            .map_err(|flaw| format!("{} {flaw}", self.name))
+    }
+}

@@ -1,0 +1,84 @@
+//! A call as it goes over the wire: headers, signature, body.
+
+use std::time::Duration;
+
+use super::error::CallError;
+use super::sign::{CONTENT_TYPE, Credentials, ToSign};
+use super::wire::Service;
+use crate::host::{Header, Method, Request};
+
+/// For connecting, sending and reading one call. Below the 10 s in which a stopping process must be
+/// gone, so that a call in flight can still settle.
+pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(8);
+/// What stands in place of a signature where the body itself proves who calls.
+const UNSIGNED: &str = "SKIP";
+
+/// Where a call goes, and what it is.
+pub(super) struct Addressee<'a> {
+    pub(super) url: String,
+    /// The Host header, as it is signed.
+    pub(super) host: String,
+    pub(super) service: Service,
+    pub(super) action: &'a str,
+    /// The region that the call is about, which need not be where it goes.
+    pub(super) region: &'a str,
+}
+
+/// The request, signed with `credentials` if there are any.
+pub(super) fn request(
+    to: Addressee<'_>,
+    body: &[u8],
+    timestamp: i64,
+    credentials: Option<&Credentials>,
+    deadline: Duration,
+) -> Result<Request, CallError> {
+    let to_sign = ToSign {
+        service: to.service.as_str(),
+        host: &to.host,
+        content_type: CONTENT_TYPE,
+        timestamp,
+        body,
+        extra_headers: &[],
+    };
+    let authorization = match credentials {
+        Some(credentials) => to_sign
+            .authorization(credentials)
+            .map_err(|error| CallError::NotSent(format!("cannot sign: {error}")))?,
+        None => UNSIGNED.into(),
+    };
+    let plain = |name, value: String| Header {
+        name,
+        value,
+        secret: false,
+    };
+    let secret = |name, value: String| Header {
+        name,
+        value,
+        secret: true,
+    };
+    let mut headers = vec![
+        plain("host", to.host),
+        plain("content-type", CONTENT_TYPE.into()),
+        plain("x-tc-action", to.action.into()),
+        plain("x-tc-version", to.service.version().into()),
+        plain("x-tc-timestamp", timestamp.to_string()),
+        plain("x-tc-region", to.region.into()),
+        // Reasons come localised, in Chinese unless asked otherwise.
+        plain("x-tc-language", "en-US".into()),
+        plain(
+            "x-tc-requestclient",
+            concat!("sharekeeper/", env!("CARGO_PKG_VERSION")).into(),
+        ),
+        secret("authorization", authorization),
+    ];
+    if let Some(token) = credentials.and_then(|credentials| credentials.token.as_ref()) {
+        headers.push(secret("x-tc-token", token.expose().into()));
+    }
+    Ok(Request {
+        method: Method::Post,
+        url: to.url,
+        headers,
+        body: body.to_vec(),
+        deadline,
+    })
+}

@@ -1,0 +1,37 @@
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+/// Keeps keys in memory from going to a disk or to other processes of this user: no core dumps, and on Linux no
+/// debugger. Where the system does not allow that, work goes on: it is a second line of defence.
+pub fn keep_memory_private() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::debug!(%error, "core dumps cannot be turned off");
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+            tracing::debug!(%error, "this process cannot be shielded from debuggers");
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use rustix::process::{DumpableBehavior, dumpable_behavior, getrlimit};
+
+    #[test]
+    fn s12_no_core_is_ever_dumped() {
+        keep_memory_private();
+        assert_eq!(
+            dumpable_behavior().expect("Linux tells"),
+            DumpableBehavior::NotDumpable
+        );
+        assert_eq!(getrlimit(Resource::Core).current, Some(0));
+    }
+}
