@@ -201,17 +201,20 @@ async fn l8_a_broken_account_is_probed_once_a_step_and_works_again_by_itself() {
             (10..=30).contains(&calls),
             "{calls} calls in an hour for 11 scopes"
         );
-        let stalled = live.told();
-        assert!(
-            stalled.iter().all(|(kind, _)| *kind == Kind::Stalled),
-            "{stalled:?}"
+        assert_eq!(
+            live.told(),
+            [(Kind::Stalled, "account default".to_owned())],
+            "once, and not for each scope or probe"
         );
         assert_eq!(live.image(TOKYO, &id(0)).reason, Reason::AccountBroken);
         world.behave(Behaviour::default());
         let took = live.until(|live| live.in_sync(TOKYO)).await;
         assert!(took <= 310, "{took} s");
         live.pass(60).await;
-        assert!(live.told().iter().all(|(kind, _)| *kind == Kind::Recovered));
+        assert_eq!(
+            live.told(),
+            [(Kind::Recovered, "account default".to_owned())]
+        );
     })
     .await;
 }

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::engine::{Event, Listener};
 use crate::history::Answer;
 use crate::host::{Clock, SystemClock};
 use crate::inventory::Note;
-use crate::model::{Moment, Scope};
+use crate::model::{AccountName, Moment, Scope};
 use crate::words::{plural, seconds};
 
 /// Between two plain lines of progress: a CI log shows life without filling up.
@@ -61,6 +61,8 @@ struct State {
     /// Writes ahead, by scope, as last planned.
     planned: BTreeMap<Scope, u64>,
     done: u64,
+    /// Accounts that were told of as broken.
+    broken: BTreeSet<AccountName>,
     spoke_at: Option<Moment>,
 }
 
@@ -162,7 +164,21 @@ impl Listener for Progress {
                     None => tracing::info!("{what}"),
                 }
             }
-            Event::Trouble { scope, what } => self.warn(format!("{scope}: {what}")),
+            Event::Trouble {
+                scope,
+                what,
+                of_account: false,
+            } => self.warn(format!("{scope}: {what}")),
+            Event::Trouble {
+                scope: Scope { account, .. },
+                what,
+                of_account: true,
+            } => {
+                // Once, and not for each of its regions.
+                if self.state.borrow_mut().broken.insert(account.clone()) {
+                    self.warn(format!("account {account}: {what}"));
+                }
+            }
             Event::Noted { scope, image, note } => self.warn(match note {
                 Note::Released(why) => format!(
                     "{scope}/{image}: no longer counted as shared by sharekeeper: {why}"

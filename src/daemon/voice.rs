@@ -191,7 +191,7 @@ impl<H: Host> Listener for Voice<H> {
                 }
             },
             // The pass tells at its end if it lasts.
-            Event::Trouble { scope, what } => tracing::debug!(%scope, "{what}"),
+            Event::Trouble { scope, what, .. } => tracing::debug!(%scope, "{what}"),
             Event::Waiting { scope, images } => {
                 tracing::debug!(%scope, images, "waiting until reads show what was written");
             }

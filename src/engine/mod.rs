@@ -79,6 +79,8 @@ pub enum Event<'a> {
         scope: &'a Scope,
         /// One line for a person.
         what: String,
+        /// It is true of the whole account, so that its other scopes tell the same.
+        of_account: bool,
     },
     /// A write was answered, or it is known that no answer comes.
     Answered {

@@ -195,13 +195,18 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 listener.event(Event::Trouble {
                     scope,
                     what: format!("not observed: {unseen}"),
+                    of_account: unseen.account_broken,
                 });
             }
             Observation::Blind(unseen) if first => {
                 let what = format!(
                     "going on without seeing what is shared, because reading is denied: {unseen}"
                 );
-                listener.event(Event::Trouble { scope, what });
+                listener.event(Event::Trouble {
+                    scope,
+                    what,
+                    of_account: false,
+                });
             }
             Observation::Unseen(_) | Observation::Blind(_) | Observation::Seen(_) => {}
         }

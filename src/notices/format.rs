@@ -11,7 +11,7 @@ use super::mailbox::Batch;
 use super::text::{self, message};
 use crate::api::sign::{CONTENT_TYPE, Secret, hmac};
 use crate::host::{Header, Method, Request};
-use crate::model::Timestamp;
+use crate::model::{AccountName, ImageId, Timestamp};
 use crate::status::{Subject, Transition};
 use crate::words::safe;
 
@@ -228,15 +228,14 @@ fn document(letter: &Letter) -> String {
 
 impl<'a> Item<'a> {
     fn new(transition: &'a Transition) -> Self {
-        let scope = match &transition.subject {
-            Subject::Manifests => None,
-            Subject::Scope(scope) => Some(scope),
-            Subject::Image(key) => Some(&key.scope),
-        };
-        let (r#type, image_id) = match &transition.subject {
-            Subject::Manifests => ("manifests", None),
-            Subject::Scope(_) => ("scope", None),
-            Subject::Image(key) => ("image", Some(key.image.as_str())),
+        let (r#type, account, scope, image) = match &transition.subject {
+            Subject::Manifests => ("manifests", None, None, None),
+            Subject::Account(account) => ("account", Some(account), None, None),
+            Subject::Scope(scope) => ("scope", Some(&scope.account), Some(scope), None),
+            Subject::Image(key) => {
+                let scope = &key.scope;
+                ("image", Some(&scope.account), Some(scope), Some(&key.image))
+            }
         };
         let message = transition.message.chars().take(MESSAGE_CHARS_MAX);
         Self {
@@ -244,9 +243,9 @@ impl<'a> Item<'a> {
             kind: transition.kind.as_str(),
             subject: About {
                 r#type,
-                account: scope.map(|scope| scope.account.as_str()),
+                account: account.map(AccountName::as_str),
                 region: scope.map(|scope| scope.region.as_str()),
-                image_id,
+                image_id: image.map(ImageId::as_str),
             },
             reason: transition.reason.map(crate::status::Reason::as_str),
             message: safe(&message.collect::<String>()),

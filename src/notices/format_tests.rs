@@ -144,12 +144,13 @@ fn json_says_everything_and_signs_the_exact_bytes() {
     let transitions = vec![
         news(image(1), Kind::Blocked, "servers use it"),
         news(Subject::Scope(scope()), Kind::Stalled, "not seen"),
+        news(Subject::Account(scope().account), Kind::Stalled, "no key"),
         news(Subject::Manifests, Kind::Recovered, "they can be used"),
     ];
     let request = request(Format::Json, &letter(transitions, 7), Some("key"));
     assert_eq!(
         String::from_utf8_lossy(&request.body),
-        r#"{"format_version":1,"id":"00ff00ff00ff00ff00ff00ff00ff00ff","sent_at":"2026-01-02T03:04:05Z","transitions":[{"at":"2026-01-02T03:04:01Z","kind":"blocked","subject":{"type":"image","account":"prod","region":"ap-tokyo","image_id":"img-0001"},"reason":"ImageInUse","message":"servers use it"},{"at":"2026-01-02T03:04:01Z","kind":"stalled","subject":{"type":"scope","account":"prod","region":"ap-tokyo"},"reason":null,"message":"not seen"},{"at":"2026-01-02T03:04:01Z","kind":"recovered","subject":{"type":"manifests"},"reason":null,"message":"they can be used"}],"more":7}"#
+        r#"{"format_version":1,"id":"00ff00ff00ff00ff00ff00ff00ff00ff","sent_at":"2026-01-02T03:04:05Z","transitions":[{"at":"2026-01-02T03:04:01Z","kind":"blocked","subject":{"type":"image","account":"prod","region":"ap-tokyo","image_id":"img-0001"},"reason":"ImageInUse","message":"servers use it"},{"at":"2026-01-02T03:04:01Z","kind":"stalled","subject":{"type":"scope","account":"prod","region":"ap-tokyo"},"reason":null,"message":"not seen"},{"at":"2026-01-02T03:04:01Z","kind":"stalled","subject":{"type":"account","account":"prod"},"reason":null,"message":"no key"},{"at":"2026-01-02T03:04:01Z","kind":"recovered","subject":{"type":"manifests"},"reason":null,"message":"they can be used"}],"more":7}"#
     );
     let headers: Vec<_> = request
         .headers
@@ -165,7 +166,7 @@ fn json_says_everything_and_signs_the_exact_bytes() {
             ("x-sharekeeper-timestamp", "1767323046"),
             (
                 "x-sharekeeper-signature-256",
-                "sha256=c75172014933854bdc5fe2a7a314d21554efde06a1555e861138df060a9cede4"
+                "sha256=5f70cd716ba683cc464156d62be37cfa7a41024d8641dbf6dfcbc1bbcf46ab17"
             ),
         ]
     );

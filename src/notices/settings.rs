@@ -60,15 +60,19 @@ pub(super) enum Target {
 }
 
 impl Webhook {
-    /// Whether it asked to be told of this. What is about the manifests is about every account.
+    /// Whether it asked to be told of this. What is about the manifests is about every account, and what is about an
+    /// account about every region.
     pub(super) fn wants(&self, transition: &Transition) -> bool {
+        let mine =
+            |account: &AccountName| self.accounts.is_empty() || self.accounts.contains(account);
         let here = |scope: &Scope| {
-            (self.accounts.is_empty() || self.accounts.contains(&scope.account))
+            mine(&scope.account)
                 && (self.regions.is_empty() || self.regions.contains(&scope.region))
         };
         self.kinds.contains(&transition.kind)
             && match &transition.subject {
                 Subject::Manifests => true,
+                Subject::Account(account) => mine(account),
                 Subject::Scope(scope) => here(scope),
                 Subject::Image(key) => here(&key.scope),
             }

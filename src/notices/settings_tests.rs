@@ -238,6 +238,10 @@ fn a_webhook_is_told_of_what_it_asked_for() {
         ["all", "here"]
     );
     assert_eq!(
+        told(Subject::Account(scope().account), Kind::Stalled),
+        ["all", "kinds", "here", "region"]
+    );
+    assert_eq!(
         told(Subject::Manifests, Kind::Stalled),
         ["all", "kinds", "here", "account", "region"]
     );

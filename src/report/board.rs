@@ -5,7 +5,9 @@ use serde::{Serialize, Serializer};
 use super::FORMAT_VERSION;
 use super::query::{Query, ScopeText};
 use crate::desired;
-use crate::model::{Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp};
+use crate::model::{
+    AccountName, Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp,
+};
 use crate::observed::Unseen;
 use crate::plan::View;
 use crate::status::{
@@ -423,6 +425,7 @@ pub(super) fn picks_key(query: &Query, key: &ImageKey) -> bool {
 pub(super) fn picks_subject(query: &Query, subject: &Subject) -> bool {
     match subject {
         Subject::Manifests => true,
+        Subject::Account(account) => query.account.as_ref().is_none_or(|asked| asked == account),
         Subject::Scope(scope) => query.picks_scope(scope),
         Subject::Image(key) => picks_key(query, key),
     }
@@ -461,15 +464,19 @@ impl<'a> ChangeDocument<'a> {
 
 impl<'a> TransitionDocument<'a> {
     fn of(news: &'a Transition) -> Self {
-        let (scope, image) = match &news.subject {
-            Subject::Manifests => (None, None),
-            Subject::Scope(scope) => (Some(scope), None),
-            Subject::Image(key) => (Some(&key.scope), Some(&key.image)),
+        let (account, scope, image) = match &news.subject {
+            Subject::Manifests => (None, None, None),
+            Subject::Account(account) => (Some(account), None, None),
+            Subject::Scope(scope) => (Some(&scope.account), Some(scope), None),
+            Subject::Image(key) => {
+                let scope = &key.scope;
+                (Some(&scope.account), Some(scope), Some(&key.image))
+            }
         };
         Self {
             at: news.at,
             kind: news.kind.as_str(),
-            account: scope.map(|scope| scope.account.as_str()),
+            account: account.map(AccountName::as_str),
             region: scope.map(|scope| scope.region.as_str()),
             image_id: image.map(ImageId::as_str),
             reason: news.reason.map(|reason| reason.as_str()),

@@ -6,7 +6,7 @@ use crate::model::{AccountName, Region, ShareState};
 use crate::observed::Unseen;
 use crate::plan::{Actual, Decision, Unmanaged, Verdict, Withheld};
 
-fn at(minutes: i64) -> Timestamp {
+pub(super) fn at(minutes: i64) -> Timestamp {
     Timestamp::from_timestamp(1_790_000_000, 0).expect("a date") + TimeDelta::minutes(minutes)
 }
 
@@ -50,6 +50,13 @@ fn plan_of(decision: Decision) -> Plan {
         unmanaged: Unmanaged::default(),
         loss: None,
         turns_at: None,
+    }
+}
+
+pub(super) fn plan_in(scope: &Scope, verdict: Verdict) -> Plan {
+    Plan {
+        scope: scope.clone(),
+        ..plan(verdict)
     }
 }
 

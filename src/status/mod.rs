@@ -8,14 +8,15 @@
 mod counts;
 mod health;
 mod image;
+mod stall;
 mod transition;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::history::Answer;
 use crate::inventory::Loss;
-use crate::model::{Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
+use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
 use crate::pace::Durations;
 use crate::plan::{Plan, View};
 
@@ -24,11 +25,10 @@ pub use image::{Condition, ImageStatus, Reason, Trouble, Truth};
 pub use transition::{Kind, Subject, Transition};
 
 use image::Words;
+use stall::{Stall, role_news};
 
 /// Recent changes and transitions that are kept to be shown.
 pub const RECENT_MAX: usize = 200;
-/// Passes in a row that did not see a scope before that counts as stalled: one lost page is no news.
-const UNSEEN_PASSES_MAX: u32 = 3;
 
 /// Where everything stands.
 pub struct Board {
@@ -50,6 +50,10 @@ pub struct Board {
     pub totals: BTreeMap<ChangeKind, u64>,
     /// How long passes took over scopes that are not worked on any longer.
     past: Durations,
+    /// Accounts that were told of as broken, and at which version.
+    broken: BTreeMap<AccountName, u64>,
+    /// Accounts that were told of as lacking the service role.
+    roleless: BTreeSet<AccountName>,
 }
 
 /// Where the manifests come from and stand.
@@ -102,7 +106,7 @@ pub struct ScopeStatus {
     pub unseen_passes: u32,
     /// The guard that withholds changes, as told.
     guard: Option<String>,
-    stalled: bool,
+    stall: Stall,
 }
 
 /// What a scope is doing.
@@ -225,6 +229,8 @@ impl Board {
             transitions: VecDeque::new(),
             totals: BTreeMap::new(),
             past: Durations::default(),
+            broken: BTreeMap::new(),
+            roleless: BTreeSet::new(),
         }
     }
 
@@ -250,6 +256,9 @@ impl Board {
                 image: image.clone(),
             };
             told.extend(image_news(before.as_ref(), &after, key, now));
+            let was = before.and_then(|before| before.blocked);
+            let account = &plan.scope.account;
+            told.extend(role_news(&mut self.roleless, account, was, &after, now));
             images.insert(image.clone(), after);
         }
         status.images = images;
@@ -292,6 +301,7 @@ impl Board {
             done: 0,
         };
         self.version += 1;
+        status.stall.began(self.version);
     }
 
     /// A pass has ended, and `activity` follows; what of it is new.
@@ -313,7 +323,7 @@ impl Board {
             status.synced_at = Some(now);
         }
         status.activity = activity;
-        let told = status.stalled_news(scope, result, now);
+        let told = self.stall_news(scope, result, now);
         self.keep(told)
     }
 
@@ -412,6 +422,10 @@ impl Board {
             }
             kept
         });
+        let scopes = &self.scopes;
+        let is_named = |account: &_| scopes.keys().any(|scope| scope.account == *account);
+        self.broken.retain(|account, _| is_named(account));
+        self.roleless.retain(is_named);
         self.version += 1;
     }
 
@@ -453,51 +467,6 @@ impl ScopeStatus {
             message,
         })
     }
-
-    fn stalled_news(
-        &mut self,
-        scope: &Scope,
-        result: PassResult,
-        now: Timestamp,
-    ) -> Vec<Transition> {
-        self.unseen_passes = match result {
-            PassResult::Unseen => self.unseen_passes + 1,
-            PassResult::Stopped => self.unseen_passes,
-            PassResult::Synced | PassResult::Incomplete | PassResult::Panicked => 0,
-        };
-        let (broken, why) = match &self.view {
-            Some(View::Unseen(unseen)) => (unseen.account_broken, unseen.reason.clone()),
-            _ => (false, String::new()),
-        };
-        let held = match &self.activity {
-            Activity::Held { why } => Some(why.clone()),
-            _ => None,
-        };
-        let unseen = self.unseen_passes > 0 && (broken || self.unseen_passes >= UNSEEN_PASSES_MAX);
-        let stalled = held.is_some() || unseen;
-        // Cut off, it says nothing either way.
-        if stalled == self.stalled || (result == PassResult::Stopped && !stalled) {
-            return Vec::new();
-        }
-        self.stalled = stalled;
-        let (kind, message) = match (stalled, held) {
-            (true, Some(why)) => (Kind::Stalled, why),
-            (true, None) => (Kind::Stalled, format!("not observed: {why}")),
-            (false, _) => (Kind::Recovered, "it is observed again".to_owned()),
-        };
-        vec![Transition {
-            at: now,
-            subject: Subject::Scope(scope.clone()),
-            kind,
-            reason: None,
-            message,
-        }]
-    }
-
-    /// Whether it is stalled as a whole.
-    pub fn is_stalled(&self) -> bool {
-        self.stalled
-    }
 }
 
 /// What is new of one image.
@@ -526,6 +495,8 @@ fn image_news(
         told.push(news(Kind::DriftResolved, "it is as desired again".into()));
     }
     match (before.and_then(|before| before.blocked), after.blocked) {
+        // Of the account, which is told of as such.
+        (_, Some(Reason::RoleMissing)) | (Some(Reason::RoleMissing), None) => {}
         (was, Some(is)) if was != Some(is) => {
             let trouble = after.trouble.as_ref();
             let why = trouble.map_or_else(String::new, |trouble| trouble.message.to_string());

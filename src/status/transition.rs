@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::Reason;
-use crate::model::{ImageKey, Scope, Timestamp};
+use crate::model::{AccountName, ImageKey, Scope, Timestamp};
 
 /// Something that a person wants to be told of once, when it begins and when it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Transition {
 pub enum Subject {
     /// The manifests.
     Manifests,
+    /// An account in all of its regions.
+    Account(AccountName),
     /// An account in a region.
     Scope(Scope),
     /// An image.
@@ -46,7 +48,7 @@ pub enum Kind {
     GuardCleared,
     /// A share ends soon by itself.
     ExpiringSoon,
-    /// Nothing is seen or done: of a scope, or because the manifests cannot be used.
+    /// Nothing is seen or done: of a scope, of an account, or because the manifests cannot be used.
     Stalled,
     /// That is over.
     Recovered,
@@ -99,6 +101,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Manifests => f.write_str("manifests"),
+            Self::Account(account) => write!(f, "account {account}"),
             Self::Scope(scope) => scope.fmt(f),
             Self::Image(key) => key.fmt(f),
         }

@@ -79,6 +79,15 @@ impl Page<'_> {
             );
             match &news.subject {
                 Subject::Image(key) => key_cells(html, key),
+                Subject::Account(account) => {
+                    html.markup("<th scope=\"row\">the account</th>");
+                    put!(
+                        html,
+                        "<td data-label=\"account / region\">",
+                        (account.as_str()),
+                        "</td>"
+                    );
+                }
                 Subject::Scope(scope) => {
                     html.markup("<th scope=\"row\">the scope</th>");
                     scope_cell(html, scope);

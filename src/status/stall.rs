@@ -1,0 +1,162 @@
+//! That nothing is seen or done: in a scope, or in a whole account. What is wrong with an account is told of once, and not
+//! for each of its scopes.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Activity, Board, ImageStatus, Kind, PassResult, Reason, ScopeStatus, Subject, Transition,
+};
+use crate::model::{AccountName, Scope, Timestamp};
+use crate::plan::View;
+
+/// Passes in a row that did not see a scope before that counts as stalled: one lost page is no news.
+const UNSEEN_PASSES_MAX: u32 = 3;
+
+/// How a scope stands with respect to being seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stall {
+    /// Nothing is seen or done in it, for whatever reason.
+    holds: bool,
+    /// It was told of on its own, and its end will be.
+    told: bool,
+    /// Passes in a row that did not see it, though its account works for all that is known.
+    lost: u32,
+    /// The board's version when the last pass began.
+    began: u64,
+}
+
+impl Stall {
+    pub(super) fn began(&mut self, version: u64) {
+        self.began = version;
+    }
+}
+
+impl Board {
+    /// Takes in how a pass ended; what of it is new of the scope and of its account.
+    pub(super) fn stall_news(
+        &mut self,
+        scope: &Scope,
+        result: PassResult,
+        now: Timestamp,
+    ) -> Vec<Transition> {
+        let Some(status) = self.scopes.get_mut(scope) else {
+            return Vec::new();
+        };
+        let unseen = match (&status.view, result) {
+            (Some(View::Unseen(unseen)), PassResult::Unseen) => Some(unseen.clone()),
+            _ => None,
+        };
+        let is_broken = unseen.as_ref().is_some_and(|unseen| unseen.account_broken);
+        let why = unseen.map(|unseen| unseen.reason).unwrap_or_default();
+        status.count(result, is_broken);
+        let mut told = Vec::new();
+        let mut tell = |subject, kind, message| {
+            told.push(Transition {
+                at: now,
+                subject,
+                kind,
+                reason: None,
+                message,
+            });
+        };
+        let account = || Subject::Account(scope.account.clone());
+        let was_seen = matches!(result, PassResult::Synced | PassResult::Incomplete);
+        let known_at = self.broken.get(&scope.account).copied();
+        match known_at {
+            None if is_broken => {
+                self.broken.insert(scope.account.clone(), self.version);
+                let message = format!("nothing is seen or done in it: {why}");
+                tell(account(), Kind::Stalled, message);
+            }
+            // What was looked at before says nothing about what came after.
+            Some(at) if was_seen && status.stall.began > at => {
+                self.broken.remove(&scope.account);
+                tell(account(), Kind::Recovered, "it works again".to_owned());
+            }
+            None | Some(_) => {}
+        }
+        let held = match &status.activity {
+            Activity::Held { why } => Some(why.clone()),
+            _ => None,
+        };
+        let is_known = self.broken.contains_key(&scope.account);
+        let is_lost = status.stall.lost >= UNSEEN_PASSES_MAX && !is_known;
+        let (message, stalls) = match held {
+            Some(why) => (why, true),
+            None => (format!("not observed: {why}"), is_lost),
+        };
+        let subject = || Subject::Scope(scope.clone());
+        if stalls && !status.stall.told {
+            status.stall.told = true;
+            tell(subject(), Kind::Stalled, message);
+        } else if was_seen && status.stall.told && !stalls {
+            status.stall.told = false;
+            let message = "it is observed again".to_owned();
+            tell(subject(), Kind::Recovered, message);
+        }
+        told
+    }
+}
+
+/// The service role is the account's: that it is missing is told of once, and not for each image. `known` are the
+/// accounts that it was told of.
+pub(super) fn role_news(
+    known: &mut BTreeSet<AccountName>,
+    account: &AccountName,
+    was: Option<Reason>,
+    after: &ImageStatus,
+    now: Timestamp,
+) -> Option<Transition> {
+    const MISSING: Option<Reason> = Some(Reason::RoleMissing);
+    let (was, is) = (was == MISSING, after.blocked == MISSING);
+    let (kind, message) = if is && !was && known.insert(account.clone()) {
+        let trouble = after.trouble.as_ref();
+        let why = trouble.map_or_else(String::new, |trouble| trouble.message.to_string());
+        (Kind::Blocked, why)
+    } else if was && !is && known.remove(account) {
+        (Kind::Unblocked, "its images can be shared".to_owned())
+    } else {
+        return None;
+    };
+    Some(Transition {
+        at: now,
+        subject: Subject::Account(account.clone()),
+        kind,
+        reason: Some(after.reason),
+        message,
+    })
+}
+
+impl ScopeStatus {
+    fn count(&mut self, result: PassResult, account_broken: bool) {
+        let is_held = matches!(self.activity, Activity::Held { .. });
+        match result {
+            PassResult::Unseen => {
+                self.unseen_passes += 1;
+                self.stall.lost = if account_broken {
+                    0
+                } else {
+                    self.stall.lost + 1
+                };
+                let is_lost = self.unseen_passes >= UNSEEN_PASSES_MAX;
+                self.stall.holds |= is_held || account_broken || is_lost;
+            }
+            // Cut off, it says nothing either way.
+            PassResult::Stopped => {}
+            PassResult::Synced | PassResult::Incomplete | PassResult::Panicked => {
+                self.unseen_passes = 0;
+                self.stall.lost = 0;
+                self.stall.holds = is_held;
+            }
+        }
+    }
+
+    /// Whether it is stalled as a whole.
+    pub fn is_stalled(&self) -> bool {
+        self.stall.holds
+    }
+}
+
+#[cfg(test)]
+#[path = "stall_tests.rs"]
+mod tests;

@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use super::super::tests::{at, plan_in};
+use super::*;
+use crate::memory::Problem;
+use crate::model::{AccountName, Region};
+use crate::observed::Unseen;
+use crate::plan::Verdict;
+
+const REGIONS: [&str; 3] = ["ap-tokyo", "ap-seoul", "ap-bangkok"];
+
+/// How a look at a scope ended.
+#[derive(Clone, Copy)]
+enum Look {
+    Fine,
+    Lost,
+    Broken,
+    Cut,
+}
+use Look::{Broken, Cut, Fine, Lost};
+
+struct Daemon {
+    board: Board,
+    minute: i64,
+}
+
+impl Daemon {
+    fn new() -> Self {
+        Self {
+            board: Board::new(at(0), false),
+            minute: 0,
+        }
+    }
+
+    fn began(&mut self, region: &str) {
+        self.board.pass_began(&scope(region), at(self.minute));
+    }
+
+    /// A pass ends; what is told.
+    fn ended(&mut self, region: &str, look: Look) -> Vec<String> {
+        let unseen = |account_broken| {
+            Verdict::Unseen(Unseen {
+                account_broken,
+                ..Unseen::new("why")
+            })
+        };
+        let (verdict, result) = match look {
+            Fine => (Verdict::InSync, PassResult::Synced),
+            Lost => (unseen(false), PassResult::Unseen),
+            Broken => (unseen(true), PassResult::Unseen),
+            Cut => (unseen(false), PassResult::Stopped),
+        };
+        let (scope, now) = (scope(region), at(self.minute));
+        self.board.planned(&plan_in(&scope, verdict), now);
+        let rests = Activity::Resting { next: at(999) };
+        let told = self
+            .board
+            .pass_ended(&scope, result, Duration::ZERO, rests, now);
+        told.iter()
+            .map(|news| format!("{} {}", news.kind.as_str(), news.subject))
+            .collect()
+    }
+
+    /// All regions are looked at side by side, a minute later.
+    fn round(&mut self, look: Look) -> Vec<String> {
+        self.minute += 1;
+        REGIONS.iter().for_each(|region| self.began(region));
+        let mut told = Vec::new();
+        for region in REGIONS {
+            told.extend(self.ended(region, look));
+        }
+        told
+    }
+
+    fn stalled(&self) -> usize {
+        let scopes = self.board.scopes.values();
+        scopes.filter(|status| status.is_stalled()).count()
+    }
+}
+
+fn scope(region: &str) -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new(region).expect("a region"),
+    }
+}
+
+#[test]
+fn c9_a_broken_account_is_told_of_once_whatever_the_number_of_its_regions_and_rounds() {
+    let mut daemon = Daemon::new();
+    assert!(daemon.round(Fine).is_empty());
+    assert_eq!(daemon.round(Broken), ["stalled account default"]);
+    for _ in 0..10 {
+        assert!(daemon.round(Broken).is_empty());
+        assert_eq!(daemon.stalled(), REGIONS.len());
+    }
+    assert_eq!(daemon.round(Fine), ["recovered account default"]);
+    assert!(daemon.round(Fine).is_empty());
+    assert_eq!(daemon.stalled(), 0);
+    assert_eq!(daemon.round(Broken), ["stalled account default"]);
+}
+
+#[test]
+fn a_look_that_began_before_the_account_broke_does_not_say_that_it_works_again() {
+    let mut daemon = Daemon::new();
+    let [tokyo, seoul, _] = REGIONS;
+    daemon.began(tokyo);
+    daemon.began(seoul);
+    assert_eq!(daemon.ended(tokyo, Broken), ["stalled account default"]);
+    assert!(daemon.ended(seoul, Fine).is_empty());
+    assert!(daemon.round(Broken).is_empty());
+    daemon.began(seoul);
+    assert_eq!(daemon.ended(seoul, Fine), ["recovered account default"]);
+}
+
+#[test]
+fn a_network_that_fails_while_the_account_is_broken_is_told_of_only_once_that_is_over() {
+    let mut daemon = Daemon::new();
+    let [tokyo, seoul, _] = REGIONS;
+    assert_eq!(daemon.round(Broken).len(), 1);
+    for _ in 0..5 {
+        assert!(daemon.round(Lost).is_empty());
+    }
+    daemon.began(tokyo);
+    assert_eq!(daemon.ended(tokyo, Fine), ["recovered account default"]);
+    daemon.began(seoul);
+    assert_eq!(
+        daemon.ended(seoul, Lost),
+        ["stalled default/ap-seoul"],
+        "it has been lost for long, whatever became of the account"
+    );
+    daemon.began(seoul);
+    assert!(daemon.ended(seoul, Cut).is_empty());
+    daemon.began(seoul);
+    assert_eq!(daemon.ended(seoul, Fine), ["recovered default/ap-seoul"]);
+}
+
+#[test]
+fn a_region_that_was_told_of_before_its_account_broke_is_told_of_once_it_is_seen() {
+    let mut daemon = Daemon::new();
+    let [tokyo, ..] = REGIONS;
+    for _ in 0..2 {
+        assert!(daemon.round(Lost).is_empty());
+    }
+    assert_eq!(daemon.round(Lost).len(), REGIONS.len());
+    assert_eq!(daemon.round(Broken), ["stalled account default"]);
+    daemon.began(tokyo);
+    assert_eq!(
+        daemon.ended(tokyo, Fine),
+        ["recovered account default", "recovered default/ap-tokyo"]
+    );
+}
+
+#[test]
+fn l4_a_missing_service_role_is_told_of_once_whatever_the_number_of_images() {
+    let refused = |code: &str| {
+        Verdict::Blocked(Problem {
+            code: Some(code.into()),
+            ..Problem::new("no")
+        })
+    };
+    let mut board = Board::new(at(0), false);
+    let mut look = |region: &str, verdict: Verdict| {
+        let told = board.planned(&plan_in(&scope(region), verdict), at(1));
+        told.iter()
+            .map(|news| format!("{} {}", news.kind.as_str(), news.subject))
+            .collect::<Vec<_>>()
+    };
+    let missing = || refused("ResourceNotFound.RoleNotFound");
+    let [tokyo, seoul, bangkok] = REGIONS;
+    assert_eq!(look(tokyo, missing()), ["blocked account default"]);
+    for region in REGIONS {
+        assert!(look(region, missing()).is_empty());
+    }
+    assert_eq!(look(seoul, Verdict::InSync), ["unblocked account default"]);
+    assert!(look(tokyo, Verdict::Act).is_empty());
+    assert!(look(tokyo, Verdict::InSync).is_empty());
+    assert_eq!(
+        look(bangkok, refused("UnauthorizedOperation.NoPermission")),
+        ["blocked default/ap-bangkok/img-a"],
+        "what is about an image is told of it"
+    );
+}
+
+#[test]
+fn an_account_that_is_not_worked_on_any_longer_is_forgotten() {
+    let mut daemon = Daemon::new();
+    assert_eq!(daemon.round(Broken).len(), 1);
+    daemon.board.retain(|_| false);
+    assert!(daemon.board.broken.is_empty());
+    assert!(daemon.round(Fine).is_empty());
+}
