@@ -578,6 +578,75 @@ fn weather(hour: u64) -> Behaviour {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn c5_p5_s4_after_eight_hours_of_sleep_it_looks_again_before_it_writes() {
+    let world = World::new(31, REGIONAL);
+    let wanted = to_share(&world, 400);
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        live.until(|live| writes(live) >= 40).await;
+        // The monotonic clock stands still meanwhile.
+        world.cloud().jumped.set(chrono::TimeDelta::hours(8));
+        let before = world.cloud().calls.borrow().len();
+        live.until(|live| live.in_sync(TOKYO)).await;
+        let calls = world.cloud().calls.borrow()[before..].to_vec();
+        let writes_first = calls
+            .iter()
+            .take_while(|call| call.action.starts_with("Modify"));
+        assert!(
+            writes_first.count() <= 4,
+            "only what was on the wire may arrive before the look"
+        );
+        let refused = calls.iter().filter(|call| call.answer != "ok");
+        assert!(
+            refused.count() <= 4,
+            "what was on the wire was signed long ago, and nothing else was"
+        );
+        let most = world.cloud().most_in_a_second("ModifyImageSharePermission");
+        assert!(most <= 20, "no burst was saved up: {most} in a second");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c2_a_wall_clock_that_jumps_mid_run_changes_neither_waits_nor_limits() {
+    for minutes in [-1440, -10, -2, 2, 10] {
+        let world = World::new(32, REGIONAL);
+        let wanted = to_share(&world, 200);
+        reconciling(&world, async |live| {
+            live.load(wanted).await;
+            live.until(|live| writes(live) >= 40).await;
+            let jump = chrono::TimeDelta::minutes(minutes);
+            world.cloud().jumped.set(jump);
+            world.behave(Behaviour {
+                clock_offset: -jump,
+                ..Behaviour::default()
+            });
+            if minutes.abs() > 15 {
+                // Nobody signs by a clock that is off by a day: a person puts it right again.
+                live.pass(60).await;
+                world.cloud().jumped.set(chrono::TimeDelta::zero());
+                world.behave(Behaviour::default());
+            }
+            let took = live.until(|live| live.in_sync(TOKYO)).await;
+            assert!(took <= 120, "{minutes} min: {took} s");
+            let most = world.cloud().most_in_a_second("ModifyImageSharePermission");
+            assert!(most <= 20, "{minutes} min: {most} in a second");
+            let at_rest = world.cloud().calls.borrow().len();
+            live.pass(3600).await;
+            let looks = world.cloud().calls.borrow().len() - at_rest;
+            assert!(
+                (10..=40).contains(&looks),
+                "{minutes} min: {looks} looks in an hour"
+            );
+            let applied = world.cloud().writes().into_iter();
+            let applied = applied.filter(|call| call.answer == "ok").count();
+            assert_eq!(applied, 200, "{minutes} min: each was shared once");
+        })
+        .await;
+    }
+}
+
 /// What the manifests ask for in an hour: most of it stays, some of it changes.
 fn asked(hour: u64, images: usize) -> Desired {
     let all = [TOKYO, BANGKOK, "eu-frankfurt"];

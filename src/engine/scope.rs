@@ -25,6 +25,30 @@ const LOOK_AGAIN: Backoff = Backoff {
 /// A write of an earlier process may still be on its way for so long: twice the deadline of a call, and some.
 const STILL_ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
 
+/// How long writes may be sent on a look. By both clocks: the one that never jumps stands still while the machine
+/// sleeps.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh {
+    pub(super) until: Moment,
+    until_time: Timestamp,
+}
+
+impl Fresh {
+    /// That of a look that begins now.
+    fn begin(host: &impl Host) -> Self {
+        Self {
+            until: host.moment() + OBSERVATION_AGE_MAX,
+            until_time: host.now() + OBSERVATION_AGE_MAX,
+        }
+    }
+
+    /// Whether more time has gone by than the process was awake for. A clock that is put forward is taken for it, which
+    /// costs a look.
+    pub(super) fn is_slept_away(&self, host: &impl Host) -> bool {
+        host.now() >= self.until_time
+    }
+}
+
 /// One scope under way.
 pub(super) struct Run<'a, H, L> {
     pub(super) engine: &'a Engine<'a, L>,
@@ -54,7 +78,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let (mut looks_in_vain, mut blank_looks) = (0, 0);
         let mut last: Option<Plan> = None;
         loop {
-            let started = self.host().moment();
+            let fresh = Fresh::begin(self.host());
             let Some(seen) = self.unless_stopped(self.look()).await else {
                 return self.stopped(last);
             };
@@ -71,7 +95,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Some(LOOK_AGAIN.step(blank_looks))
             } else if writes > 0 {
                 blank_looks = 0;
-                let (ended, denied) = self.execute(&seen, started + OBSERVATION_AGE_MAX).await;
+                let (ended, denied) = self.execute(&seen, fresh).await;
                 let mut nothing_tried = true;
                 self.memory.denied = denied;
                 for (image, permission, last) in ended {

@@ -10,7 +10,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Mutex, Notify};
 
-use super::scope::{Run, wake_at};
+use super::scope::{Fresh, Run, wake_at};
 use super::{Event, Look};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::{Modified, WritePermit};
@@ -51,7 +51,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     pub(super) async fn execute(
         &self,
         look: &Look,
-        fresh_until: Moment,
+        fresh: Fresh,
     ) -> (
         impl Iterator<Item = (ImageId, Permission, Last)> + use<H, L>,
         bool,
@@ -60,7 +60,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             .plan
             .actions()
             .map(|(id, permission, _)| (id.clone(), permission));
-        let mut executor = Executor::new(actions, fresh_until);
+        let mut executor = Executor::new(actions, fresh.until);
         if self.memory.denied {
             executor.probe_first(self.host().moment());
         }
@@ -73,6 +73,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let mut getting_ready: BTreeMap<JobId, Rc<Notify>> = BTreeMap::new();
         let mut stopping = false;
         loop {
+            if fresh.is_slept_away(self.host()) {
+                executor.stop();
+            }
             let step = executor.next(self.host().moment());
             match step {
                 Step::Done if turns.is_empty() => break,
@@ -104,7 +107,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 }
                 Some((id, attempt, ready)) = turns.next(), if !turns.is_empty() => {
                     getting_ready.remove(&id);
-                    calls.extend(self.turn_came(look, &mut executor, id, attempt, ready).await);
+                    calls.extend(self.turn_came((look, fresh), &mut executor, id, attempt, ready).await);
                 }
                 () = self.host().sleep_until(wake_at(step)), if matches!(step, Step::Wait(_)) => {}
             }
@@ -183,7 +186,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// The call to make, if it may still be made: everything that may have changed since the plan is asked again.
     async fn turn_came<'t>(
         &'t self,
-        look: &'t Look,
+        (look, fresh): (&'t Look, Fresh),
         executor: &mut Executor,
         id: JobId,
         attempt: Rc<Attempt>,
@@ -194,7 +197,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         match ready {
             Ready::Go(intent, recorded, permit) => {
                 let forbidden = self.forbids(decision, &attempt, recorded).await;
-                if forbidden.is_none() && executor.take(id, now) {
+                let is_fresh = !fresh.is_slept_away(self.host());
+                if forbidden.is_none() && is_fresh && executor.take(id, now) {
                     return Some(Box::pin(self.send(look, id, intent, attempt, permit)));
                 }
                 drop(permit);

@@ -12,7 +12,7 @@ pub mod ledger;
 pub mod live;
 pub mod world;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -163,6 +163,8 @@ pub struct Cancelled {
 
 pub struct Cloud {
     clock: SystemClock,
+    /// What the wall clock was put forward or back by.
+    pub jumped: Cell<chrono::TimeDelta>,
     dice: RefCell<fastrand::Rng>,
     pub behaviour: RefCell<Behaviour>,
     images: RefCell<BTreeMap<(String, String), Image>>,
@@ -176,6 +178,7 @@ impl Cloud {
     pub fn new(seed: u64) -> Self {
         Self {
             clock: SystemClock::start(),
+            jumped: Cell::default(),
             dice: RefCell::new(fastrand::Rng::with_seed(seed)),
             behaviour: RefCell::default(),
             images: RefCell::default(),
@@ -420,7 +423,7 @@ impl Image {
 impl Clock for Cloud {
     fn now(&self) -> Timestamp {
         let start = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
-        start + self.clock.moment().since_start()
+        start + self.clock.moment().since_start() + self.jumped.get()
     }
     fn moment(&self) -> Moment {
         self.clock.moment()
