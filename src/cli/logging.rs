@@ -39,13 +39,15 @@ pub(super) fn start(common: &Common, default: LogLevel, stderr: &Stderr) {
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .init();
-    std::panic::set_hook(Box::new(|panic| {
-        // Not its words: they may quote anything, a secret among it.
-        let place = panic
-            .location()
-            .map_or_else(Default::default, ToString::to_string);
-        tracing::error!(place, "a fault in sharekeeper; please report it");
-    }));
+    std::panic::set_hook(Box::new(fault));
+}
+
+/// Tells of a panic where it was, and not its words: they may quote anything, a secret among it.
+fn fault(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic
+        .location()
+        .map_or_else(Default::default, ToString::to_string);
+    tracing::error!(place, "a fault in sharekeeper; please report it");
 }
 
 struct Writer(Stderr);
@@ -55,5 +57,53 @@ impl<'a> MakeWriter<'a> for Writer {
 
     fn make_writer(&'a self) -> Stderr {
         self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::Arguments;
+
+    /// Tells the child, which is this test again, how to log.
+    const FORMAT: &str = "SHAREKEEPER_TEST_LOG";
+    const CANARY: &str = "c4n4ryB1rdS1ngs";
+
+    fn panic_twice(format: &str) {
+        let flags = ["sharekeeper", "validate", "--log-format", format];
+        let common = Arguments::try_parse_from(flags).expect("flags").common;
+        start(&common, LogLevel::Trace, &Stderr::default());
+        let plain = std::panic::catch_unwind(|| panic!("{format} {CANARY}"));
+        let failed = String::from_utf8([CANARY.as_bytes(), b"\xff"].concat());
+        let of_an_error = std::panic::catch_unwind(|| failed.expect(CANARY));
+        assert!(plain.is_err() && of_an_error.is_err());
+    }
+
+    #[test]
+    fn s12_a_panic_is_told_of_by_its_place_and_never_by_its_words() {
+        if let Ok(format) = std::env::var(FORMAT) {
+            return panic_twice(&format);
+        }
+        for format in ["text", "json"] {
+            let name =
+                "cli::logging::tests::s12_a_panic_is_told_of_by_its_place_and_never_by_its_words";
+            let output = Command::new(std::env::current_exe().expect("this binary"))
+                .args(["--exact", name, "--nocapture"])
+                .env(FORMAT, format)
+                .env("RUST_BACKTRACE", "full")
+                .output()
+                .expect("a child");
+            let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+            assert!(output.status.success(), "{said}");
+            assert_eq!(said.matches("logging.rs:").count(), 2, "{format}: {said}");
+            for run in CANARY.as_bytes().windows(8) {
+                let run = std::str::from_utf8(run).expect("ASCII");
+                assert!(!said.contains(run), "{format}: {said}");
+            }
+        }
     }
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
+import time
+from datetime import datetime, timezone
 
 from .harness import (
     BLUEPRINTS,
@@ -226,6 +229,26 @@ class Clock(Case):
 
     def test_c1_service_clock_behind_by_10_minutes(self) -> None:
         self._clock_off_by(-600)
+
+    def test_c4_the_local_time_zone_and_language_change_nothing(self) -> None:
+        # One that is off by 45 minutes, the farthest, one that counts leap seconds, two that do not exist.
+        zones = ("Asia/Kathmandu", "Pacific/Kiritimati", "right/UTC", "Nowhere/Land", ":/dev/null")
+        wanted = images(len(zones))
+        self.serve(wanted)
+        for number, zone in enumerate(zones):
+            with self.subTest(zone):
+                surroundings = {"TZ": zone, "LC_ALL": "tr_TR.UTF-8", "LANG": "ar_SA.UTF-8"}
+                self.share(wanted[: number + 1])
+                before = time.time()
+                # The stand-in refuses a signature of another day, or of another instant.
+                self.reconcile(**surroundings)
+                self.check_equal(wanted[number].now, "shared", "the image")
+                history = ("history", "--state-dir", str(self.state), "-n", "1", "-o", "json")
+                run = self.run_binary(*history, **surroundings)
+                at = json.loads(run.stdout)["entries"][0]["at"]
+                self.check(at.endswith("Z"), f"{at} is not in UTC")
+                said = datetime.fromisoformat(at[:-1].split(".")[0]).replace(tzinfo=timezone.utc).timestamp()
+                self.check(before - 1 <= said <= time.time(), f"{at} is not when it was")
 
 
 class Trap:

@@ -1,86 +1,14 @@
-"""What comes out: one document, its fields, and no secret."""
+"""What comes out: one document, and its fields."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-import urllib.parse
-from typing import Dict, Iterable, Set
 
-from .harness import FRANKFURT, SECRET_ID, SECRET_KEY, SHORT, SINGAPORE, Answer, Case, Fault, Key, images
-
-TOKEN = "SessionToken/with+odd=chars&0123456789abcdefghijklmnop"
+from .harness import FRANKFURT, SHORT, SINGAPORE, Case, images
 
 
-def forms(secret: str) -> Set[str]:
-    """How a secret may look in a text."""
-    data = secret.encode()
-    found = {
-        secret,
-        urllib.parse.quote(secret, safe=""),
-        urllib.parse.quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        data.hex(),
-        data.hex().upper(),
-        ", ".join(map(str, data)),
-        ",".join(map(str, data)),
-    }
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for shift in range(3):
-            # Inside a longer text, base64 has three alignments; the characters at the ends depend on the neighbours.
-            found.add(encode(b"\0" * shift + data).decode().rstrip("=")[4 if shift else 0 : -1])
-    return found
-
-
-class Secrets(Case):
-    def _check(self, secrets: Dict[str, Iterable[str]]) -> None:
-        texts = {"stdout": self.last.stdout, "stderr": self.last.stderr}
-        for path in self.directory.rglob("*"):
-            if path.is_file() and self.manifests not in path.parents:
-                texts[str(path.relative_to(self.directory))] = path.read_bytes().decode("utf-8", "replace")
-        for where, text in texts.items():
-            for name, values in secrets.items():
-                for value in values:
-                    leaks = sum(form in text for form in forms(value))
-                    # No message quotes the output here: it would spread the leak.
-                    self.assertEqual(leaks, 0, f"S12: {where} holds the {name}, in {leaks} forms")
-
-    def _trace(self, document: bool, *arguments: str, key: str = SECRET_KEY, **settings: object) -> None:
-        self.refused_signatures_allowed = True
-        bad = images(2, first=30, answers=[Answer(fault=Fault("html")), Answer("InternalError.RequestError")])
-        self.serve(images(3) + bad, keys={SECRET_ID: Key(SECRET_KEY, TOKEN)}, **settings)
-        self.share(images(3) + bad)
-        output = ("-o", "json" if document else "text")
-        self.run_binary(
-            *self.reconcile_command("--timeout", "20s", "--log-level", "trace", *output, *arguments),
-            TENCENTCLOUD_SECRET_KEY=key, TENCENTCLOUD_TOKEN=TOKEN, RUST_LOG="trace",
-        )  # fmt: skip
-        signatures = {call.signature for call in self.cloud.ledger.calls() if call.signature}
-        self.assertTrue(signatures, "nothing was signed: the test is void")
-        # A token or key in part is a leak as well.
-        self._check({"secret key": [key, key[:12], key[-12:]], "token": [TOKEN, TOKEN[:16]], "signature": signatures})
-        self.assertTrue(self.last.stderr, "there is no log at all: the test is void")
-
-    def test_s12_no_secret_at_level_trace(self) -> None:
-        self._trace(True)
-        self.assertEqual(self.last.status, 0)
-
-    def test_s12_no_secret_in_text_and_json_logs(self) -> None:
-        self._trace(False, "--log-format", "json")
-        self.assertEqual(self.last.status, 0)
-
-    def test_s12_no_secret_when_the_signature_is_refused(self) -> None:
-        self._trace(True, key="Wrong/Key+0=000000000000000000000")
-        self.assertEqual(self.last.status, 1)
-
-    def test_s12_no_secret_in_a_malformed_credential(self) -> None:
-        self.serve(images(1))
-        self.share(images(1))
-        secret = SECRET_KEY + "\tQ8w7E6r5"
-        self.run_binary(*self.reconcile_command("--log-level", "trace"), TENCENTCLOUD_SECRET_KEY=secret)
-        self._check({"secret key": [secret, SECRET_KEY]})
-
+class Text(Case):
     def test_o1_messages_of_the_service_cannot_forge_lines(self) -> None:
         # What a hostile or broken service says is shown, but not obeyed.
         message = 'x\n{"level":"info","forged":1}\n::error::forged\x1b[2J\u202eabc'
