@@ -2,8 +2,11 @@
 //! [`super::WriteClient`] adds the one action that does. Neither repeats a call, but for a clock that is off and for
 //! credentials that have been replaced.
 
+use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,7 +33,7 @@ use crate::words::brief;
 pub const DEFAULT_RATE: u32 = 19;
 /// Times that a call begins anew because the credentials are others than when it took its place. Those that change
 /// more often than that are called with all the same.
-const ROUNDS_MAX: u32 = 3;
+pub(super) const ROUNDS_MAX: u32 = 3;
 
 /// Where and as whom to call.
 pub struct Connection {
@@ -50,11 +53,13 @@ pub struct Connection {
 /// One account's client without any method that writes.
 pub struct ReadClient<H> {
     shared: Rc<Shared<H>>,
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Where STS answers.
     sts: Endpoint,
     /// What is known of the credentials.
-    proofs: Proofs,
+    pub(super) proofs: Proofs,
+    /// The API's time minus this machine's, as its newest reply told it.
+    pub(super) told_offset: Cell<Option<TimeDelta>>,
 }
 
 impl<H: Host> ReadClient<H> {
@@ -67,6 +72,7 @@ impl<H: Host> ReadClient<H> {
             connection,
             sts,
             proofs: Proofs::default(),
+            told_offset: Cell::default(),
         }
     }
 
@@ -182,7 +188,7 @@ impl<H: Host> ReadClient<H> {
 
     /// Whose the key is. The region is a required parameter (the action's documentation), and changes nothing about the
     /// answer. Asked whatever is known of the account: that is how it gets known.
-    async fn caller_identity(
+    pub(super) async fn caller_identity(
         &self,
         ready: &Ready,
         region: Region,
@@ -209,6 +215,17 @@ impl<H: Host> ReadClient<H> {
         region: Region,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
+        let timed = self.read_timed(action, region, body).await;
+        timed.map(|(reply, _)| reply)
+    }
+
+    /// Reads, and tells how long the call took once its turn had come.
+    pub(super) async fn read_timed<T: DeserializeOwned>(
+        &self,
+        action: Action,
+        region: Region,
+        body: &impl Serialize,
+    ) -> Result<(T, Duration), CallError> {
         let mut rounds = 0;
         loop {
             rounds += 1;
@@ -222,6 +239,7 @@ impl<H: Host> ReadClient<H> {
                 continue;
             }
             let result = self.call(&ready, action, region, None, body, sent_at).await;
+            let took = self.shared.host.moment().since(sent_at);
             let again = match &result {
                 Err(CallError::Refused(refusal)) if rounds < ROUNDS_MAX => {
                     self.has_newer(&ready, refusal, region).await
@@ -230,7 +248,7 @@ impl<H: Host> ReadClient<H> {
             };
             pass.settle(self.evidence(&result, Gated::Reads));
             if !again {
-                return result;
+                return result.map(|reply| (reply, took));
             }
         }
     }
@@ -323,6 +341,8 @@ impl<H: Host> ReadClient<H> {
         self.shared.calls.took(action, took);
         match result {
             Ok(reply) => {
+                self.told_offset
+                    .set(self.shared.offset_of(reply.date.as_deref()));
                 tracing::trace!(action = action.as_str(), %region, status = reply.status, took_ms, "replied");
                 Ok((reply, timestamp))
             }

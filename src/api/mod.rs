@@ -7,6 +7,7 @@ pub mod error;
 mod gate;
 mod identity;
 pub mod keys;
+mod probe;
 mod proof;
 mod reply;
 mod request;
@@ -18,6 +19,7 @@ mod write;
 
 pub use calls::{ActionTally, Calls, Tally, Turn};
 pub use client::{Connection, DEFAULT_RATE, ReadClient};
-pub use keys::{KeyError, Keyring, Keys, Surroundings};
+pub use keys::{Exposure, KeyError, Keyring, Keys, Provenance, Surroundings};
+pub use probe::Look;
 pub use shared::Shared;
 pub use write::{Modified, WriteClient, WritePermit};

@@ -49,12 +49,16 @@ impl<H: Host> Shared<H> {
         self.clock_offset.get()
     }
 
+    /// The server's time, as its `date` tells it, minus ours.
+    pub(super) fn offset_of(&self, date: Option<&str>) -> Option<TimeDelta> {
+        Some(read(date)? - self.host.now())
+    }
+
     /// Learns the server's time from `date`. True if signing again with it may help.
     pub(super) fn learn(&self, date: Option<&str>, signed_at: i64) -> bool {
-        let Some(server) = date.and_then(|d| DateTime::parse_from_rfc2822(d).ok()) else {
+        let Some(server) = read(date) else {
             return false;
         };
-        let server = server.with_timezone(&Utc);
         let offset = server - self.host.now();
         if offset.abs() > CLOCK_OFFSET_MAX || (server.timestamp() - signed_at).abs() < 2 {
             return false;
@@ -68,4 +72,10 @@ impl<H: Host> Shared<H> {
         self.clock_offset.set(offset);
         true
     }
+}
+
+/// The time of a `Date` header.
+fn read(date: Option<&str>) -> Option<Timestamp> {
+    let date = DateTime::parse_from_rfc2822(date?).ok()?;
+    Some(date.with_timezone(&Utc))
 }

@@ -6,6 +6,7 @@
 
 mod aside;
 mod clock;
+mod disk;
 mod harden;
 mod http;
 mod ledger;
@@ -20,6 +21,7 @@ use crate::model::{Moment, Timestamp};
 
 pub use aside::aside;
 pub use clock::{RandomDice, SystemClock};
+pub use disk::{free_space, may_write};
 pub use harden::keep_memory_private;
 pub use http::{HttpTransport, HttpTransportError, METADATA_HOST};
 pub use ledger::{Attempt, Ledger, LedgerError, Recall, Refused};

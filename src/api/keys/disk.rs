@@ -1,5 +1,6 @@
 //! Files that hold credentials, as the disk has them. Knows nothing of what is in them.
 
+use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -34,6 +35,21 @@ pub(super) struct Reading {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     mode: u32,
     owner: u32,
+}
+
+/// How others can get at a file with credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// In one line.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Exposure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
 }
 
 /// The stamp of what `path` leads to, if it leads to something.
@@ -90,20 +106,24 @@ fn whole(file: &mut File, found: &Metadata) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 impl Reading {
-    /// What about the file lets others at its content, if anything does; with the remedy.
-    pub(super) fn exposure(&self, path: &Path) -> Option<String> {
+    /// What about the file lets others at its content, if anything does.
+    pub(super) fn exposure(&self, path: &Path) -> Option<Exposure> {
         let shown = path.display();
         if self.mode & OTHERS != 0 {
-            return Some(format!(
-                "others than its owner may use {shown} (mode {:04o}), which holds credentials; close it with `chmod 600 {shown}`",
-                self.mode & 0o7777
-            ));
+            return Some(Exposure {
+                what: format!(
+                    "others than its owner may use {shown} (mode {:04o}), which holds credentials",
+                    self.mode & 0o7777
+                ),
+                remedy: format!("close it with `chmod 600 {shown}`"),
+            });
         }
         let link = fs::symlink_metadata(path).ok()?;
-        (link.is_symlink() && link.uid() != self.owner).then(|| {
-            format!(
-                "{shown} is a link to a file of another user, who decides which credentials are used; put the file itself there"
-            )
+        (link.is_symlink() && link.uid() != self.owner).then(|| Exposure {
+            what: format!(
+                "{shown} is a link to a file of another user, who decides which credentials are used"
+            ),
+            remedy: "put the file itself there".into(),
         })
     }
 }

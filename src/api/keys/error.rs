@@ -31,6 +31,24 @@ impl KeyError {
         matches!(self, Self::Absent(_) | Self::Broken(_))
     }
 
+    /// What is wrong and, apart from it, what to do, where one can be told from the other.
+    pub fn parted(&self) -> (String, Option<String>) {
+        match self {
+            Self::Absent(tried) => (
+                format!("no credentials found; tried, in order: {tried}"),
+                Some(
+                    "set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or try without an account: add `--sim`"
+                        .into(),
+                ),
+            ),
+            Self::Broken(what) | Self::Unreachable(what) => (what.clone(), None),
+            Self::Refused { what, refusal } => (
+                format!("{what}: {}", refusal.said()),
+                refusal.remedy().map(str::to_owned),
+            ),
+        }
+    }
+
     /// What a failed exchange means; `what` says what was to come of it.
     pub(super) fn of(what: &str, error: CallError) -> Self {
         match error {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use zeroize::Zeroizing;
 
-use super::disk::{self, Reading, Stamp};
+use super::disk::{self, Exposure, Reading, Stamp};
 use super::environment::Surroundings;
 use super::error::KeyError;
 use super::parsed::{Fault, Parsed, Way};
@@ -54,6 +54,8 @@ struct State {
     /// What was last read that is good.
     base: Option<Rc<Base>>,
     fault: Option<KeyError>,
+    /// Of the file that was last read.
+    exposure: Option<Box<Exposure>>,
 }
 
 /// What a file said, or another source gave, at one time.
@@ -134,13 +136,15 @@ impl File {
         known: bool,
         now: Timestamp,
     ) -> Result<Rc<Base>, KeyError> {
-        if let Some(warning) = reading.exposure(&self.path)
+        let exposure = reading.exposure(&self.path);
+        if let Some(warning) = &exposure
             && self.around.is_news(&self.path)
         {
             tracing::warn!("{warning}");
         }
         {
             let mut state = self.state.borrow_mut();
+            state.exposure = exposure.map(Box::new);
             state.seen = Some(Some(reading.stamp));
             state.settled = settled;
             if known && let Some(answer) = state.answer() {
@@ -214,6 +218,21 @@ impl File {
             Fault::Absent(why) => KeyError::Absent(format!("{self} ({path} {why})")),
             Fault::Broken(why) => KeyError::Broken(format!("{path}: {why} (source tried: {self})")),
         }
+    }
+
+    /// Where it is and what it says to do, for a person.
+    pub(super) fn describe(&self) -> String {
+        let place = format!("{self} ({})", self.path.display());
+        match self.state.borrow().base.as_deref().map(|base| &base.way) {
+            Some(Way::Assume(role)) => format!("{place}, assuming {}", role.arn),
+            Some(Way::Metadata) => format!("{place}, which means cvm-role"),
+            Some(Way::AsIs) | None => place,
+        }
+    }
+
+    /// What lets others at it, if anything does.
+    pub(super) fn exposure(&self) -> Option<Exposure> {
+        self.state.borrow().exposure.as_deref().cloned()
     }
 
     /// Which other profiles there are.

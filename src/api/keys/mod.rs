@@ -15,6 +15,7 @@ mod obtain;
 mod oidc;
 mod origin;
 mod parsed;
+mod provenance;
 mod ring;
 mod sts;
 mod tccli;
@@ -44,8 +45,10 @@ use crate::pace::Backoff;
 use fetched::Life;
 use origin::Origin;
 
+pub use disk::Exposure;
 pub use environment::Surroundings;
 pub use error::KeyError;
+pub use provenance::Provenance;
 pub use ring::Keyring;
 
 /// Between tries to fetch credentials that could not be.
@@ -70,6 +73,8 @@ pub struct Keys {
 #[derive(Default)]
 struct State {
     origin: Option<Rc<Origin>>,
+    /// What was looked for before the origin, each with why not.
+    tried: Vec<String>,
     issue: Option<Issue>,
     /// The version that the API does not take any longer.
     rejected: Option<u64>,
@@ -259,7 +264,8 @@ impl Keys {
             return Ok(origin);
         }
         let now = shared.host.now();
-        let origin = origin::resolve(&self.source, &self.around, &self.sts, now)?;
+        let (origin, tried) = origin::resolve(&self.source, &self.around, &self.sts, now)?;
+        self.state.borrow_mut().tried = tried;
         let is_last_resort = matches!(&origin, Origin::Metadata(from) if from.tried.is_some());
         if is_last_resort {
             // Kept once it has given something: until then, another source may turn up.

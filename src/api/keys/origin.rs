@@ -42,14 +42,14 @@ pub(super) struct Metadata {
     pub(super) tried: Option<String>,
 }
 
-/// The place that `source` means.
+/// The place that `source` means, and what was tried before it, each with why not.
 pub(super) fn resolve(
     source: &CredentialSource,
     around: &Rc<Surroundings>,
     sts: &Endpoint,
     now: Timestamp,
-) -> Result<Origin, KeyError> {
-    Ok(match source {
+) -> Result<(Origin, Vec<String>), KeyError> {
+    let origin = match source {
         CredentialSource::Ambient => return ambient(around, now),
         CredentialSource::Environment => Origin::Fixed(Rc::new(around.credentials()?)),
         CredentialSource::Profile(name) => Origin::File(profile(around, name.as_deref())?),
@@ -66,15 +66,16 @@ pub(super) fn resolve(
             role: assume.role.clone(),
             source: Keys::new(assume.source.clone(), Rc::clone(around), sts.clone()),
         },
-    })
+    };
+    Ok((origin, Vec::new()))
 }
 
 /// The first source that is there. One that is there and broken is not passed over: it would be to call as somebody
 /// else than was meant.
-fn ambient(around: &Rc<Surroundings>, now: Timestamp) -> Result<Origin, KeyError> {
+fn ambient(around: &Rc<Surroundings>, now: Timestamp) -> Result<(Origin, Vec<String>), KeyError> {
     let mut tried = Vec::new();
     match around.credentials() {
-        Ok(credentials) => return Ok(Origin::Fixed(Rc::new(credentials))),
+        Ok(credentials) => return Ok((Origin::Fixed(Rc::new(credentials)), tried)),
         Err(KeyError::Absent(why)) => tried.push(why),
         Err(error) => return Err(error),
     }
@@ -82,7 +83,7 @@ fn ambient(around: &Rc<Surroundings>, now: Timestamp) -> Result<Origin, KeyError
     match profile(around, None) {
         Ok(file) => match file.is_there(now) {
             Err(why) if !is_named => tried.push(format!("{file} ({why})")),
-            _ => return Ok(Origin::File(file)),
+            _ => return Ok((Origin::File(file), tried)),
         },
         Err(KeyError::Absent(why)) => tried.push(why),
         Err(error) => return Err(error),
@@ -91,21 +92,22 @@ fn ambient(around: &Rc<Surroundings>, now: Timestamp) -> Result<Origin, KeyError
     match file(around, None, None) {
         Ok(file) => match file.is_there(now) {
             Err(why) if !is_named => tried.push(format!("{file} ({why})")),
-            _ => return Ok(Origin::File(file)),
+            _ => return Ok((Origin::File(file), tried)),
         },
         Err(KeyError::Absent(why)) => tried.push(why),
         Err(error) => return Err(error),
     }
     match Oidc::of(around) {
-        Ok(oidc) => return Ok(Origin::Oidc(oidc)),
+        Ok(oidc) => return Ok((Origin::Oidc(oidc), tried)),
         Err(KeyError::Absent(why)) => tried.push(why),
         Err(error) => return Err(error),
     }
-    Ok(Origin::Metadata(Metadata {
+    let machine = Metadata {
         role: None,
         url: around.metadata()?,
         tried: Some(tried.join(", ")),
-    }))
+    };
+    Ok((Origin::Metadata(machine), tried))
 }
 
 fn profile(around: &Rc<Surroundings>, name: Option<&str>) -> Result<File, KeyError> {

@@ -1,0 +1,57 @@
+//! Where the credentials in use came from, for a person. Shows no value.
+
+use std::time::Duration;
+
+use super::Keys;
+use super::disk::Exposure;
+use super::origin::Origin;
+use crate::model::Moment;
+
+/// Where the credentials in use came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The source.
+    pub used: String,
+    /// Sources that were looked at before it, in order, each with why it gave none.
+    pub tried: Vec<String>,
+    /// There is a token, so that they end some time.
+    pub temporary: bool,
+    /// For how long they are good, where that is known.
+    pub left: Option<Duration>,
+    /// How others can get at them.
+    pub exposures: Vec<Exposure>,
+}
+
+impl Keys {
+    /// Where the credentials in use came from; `None`: there are none yet.
+    pub fn provenance(&self, now: Moment) -> Option<Provenance> {
+        let state = self.state.borrow();
+        let (origin, issue) = (state.origin.as_deref()?, state.issue.as_ref()?);
+        let mut provenance = Provenance {
+            used: String::new(),
+            tried: state.tried.clone(),
+            temporary: issue.issued.credentials.token.is_some(),
+            left: issue.life.map(|life| life.ends_at.since(now)),
+            exposures: Vec::new(),
+        };
+        provenance.used = match origin {
+            Origin::Fixed(_) => "environment".into(),
+            Origin::File(file) => {
+                provenance.exposures.extend(file.exposure());
+                file.describe()
+            }
+            Origin::Role { role, source } => {
+                let below = source.provenance(now)?;
+                provenance.tried.extend(below.tried);
+                provenance.exposures.extend(below.exposures);
+                format!("assume-role {}, as {}", role.arn, below.used)
+            }
+            Origin::Metadata(machine) => match &machine.role {
+                Some(role) => format!("cvm-role {role}"),
+                None => "cvm-role".into(),
+            },
+            Origin::Oidc(_) => "tke-oidc".into(),
+        };
+        Some(provenance)
+    }
+}

@@ -1,0 +1,105 @@
+//! Looks at how an account and its access points are doing, for whoever wants to know just that: one call each, nothing
+//! kept from it, and none of them writes.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::client::{ROUNDS_MAX, ReadClient};
+use super::error::CallError;
+use super::identity;
+use super::keys::Provenance;
+use super::proof::Ready;
+use super::wire::{
+    Action, CallerIdentity, DescribeBlueprintsReply, DescribeBlueprintsRequest,
+    DescribeImagesReply, DescribeImagesRequest,
+};
+use crate::host::Host;
+use crate::model::Region;
+
+/// Rows asked for: it is the answer that counts.
+const ROWS: i64 = 1;
+
+impl<H: Host> ReadClient<H> {
+    /// Whose the key is, asked whether or not a document names a `uin`. Where one does, the answer is what the calls
+    /// that follow are let through by, or not; silence is no answer, and they ask anew.
+    pub async fn caller(&self, region: Region) -> Result<CallerIdentity, CallError> {
+        let connection = &self.connection;
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let issued = connection.keys.current(self.shared(), region).await;
+            let issued = issued.map_err(|error| CallError::AccountBroken(error.into()))?;
+            let proof = self.proofs.of(issued.version);
+            let ready = Ready { issued, proof };
+            let answer = self.caller_identity(&ready, region).await;
+            if let Err(CallError::Refused(refusal)) = &answer
+                && rounds < ROUNDS_MAX
+                && self.has_newer(&ready, refusal, region).await
+            {
+                continue;
+            }
+            let is_silence = matches!(answer, Err(CallError::NotSent(_) | CallError::Unclear(_)));
+            if let Some(uin) = connection.uin.as_ref().filter(|_| !is_silence) {
+                let verdict = identity::judge(&connection.account, uin, answer.clone());
+                // Whether it is a refusal is told by the calls that it keeps from being made.
+                let _ = ready.proof.identity.settle(async { verdict }).await;
+            }
+            return answer;
+        }
+    }
+
+    /// Asks for one row of the action's list: how long the answer took, or why there is none. GetCallerIdentity lists
+    /// nothing and Modify is no look, so that there is no way to ask for them here.
+    pub async fn probe(&self, look: Look, region: Region) -> Result<Duration, CallError> {
+        match look {
+            Look::Blueprints => {
+                let body = DescribeBlueprintsRequest {
+                    limit: Some(ROWS),
+                    ..Default::default()
+                };
+                let action = Action::DescribeBlueprints;
+                let timed = self.read_timed::<DescribeBlueprintsReply>(action, region, &body);
+                timed.await.map(|(_, took)| took)
+            }
+            Look::Images => {
+                let body = DescribeImagesRequest {
+                    limit: Some(ROWS),
+                    ..Default::default()
+                };
+                let action = Action::DescribeImagesToShare;
+                let timed = self.read_timed::<DescribeImagesReply>(action, region, &body);
+                timed.await.map(|(_, took)| took)
+            }
+        }
+    }
+
+    /// The API's time minus this machine's, as its newest reply told it, whether or not it had to be learned.
+    pub fn told_offset(&self) -> Option<TimeDelta> {
+        self.told_offset.get()
+    }
+
+    /// Where the credentials in use came from; `None`: there are none yet.
+    pub fn provenance(&self) -> Option<Provenance> {
+        self.connection.keys.provenance(self.shared().host.moment())
+    }
+}
+
+/// What a probe asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// `DescribeBlueprints`.
+    Blueprints,
+    /// `DescribeImagesToShare`.
+    Images,
+}
+
+impl Look {
+    /// The action.
+    pub const fn action(self) -> Action {
+        match self {
+            Self::Blueprints => Action::DescribeBlueprints,
+            Self::Images => Action::DescribeImagesToShare,
+        }
+    }
+}
