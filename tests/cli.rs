@@ -55,6 +55,13 @@ fn a_wrong_command_line_ends_with_64_and_says_what_is_near() {
         (&["reconcile", "--timeout", "soon"], "`10m`"),
         (&["reconcile", "--timeout", "0s"], "no time"),
         (&["plan", "-l", "team"], "KEY=VALUE"),
+        (
+            &["doctor", "--sim", "--sim-reset"],
+            "`doctor` changes nothing",
+        ),
+        (&["doctor", "--read-only"], "--cam-policy"),
+        (&["doctor", "--region", "ap-singapur"], "ap-singapore"),
+        (&["docto"], "'doctor'"),
         (&["run", "--interval", "10ms"], "less than a second"),
         (&["run", "--listen", "here"], "`127.0.0.1:7979`"),
         (&["run", "--listen", "0.0.0.0:7979"], "--listen-open"),
@@ -256,7 +263,7 @@ fn flags_narrow_the_scope_before_and_after_the_verb() {
 }
 
 /// Everything that prints a result and ends.
-const PRINTING: [&[&str]; 16] = [
+const PRINTING: [&[&str]; 18] = [
     &["validate", "manifests"],
     &["validate", "manifests", "-o", "json"],
     &["validate", "no-such-directory", "-o", "json"],
@@ -267,6 +274,8 @@ const PRINTING: [&[&str]; 16] = [
     &["status", "--sim"],
     &["history", "--sim", "-o", "json"],
     &["suspend", "--sim", "--reason", "x"],
+    &["doctor", "manifests", "--sim"],
+    &["doctor", "manifests", "--cam-policy"],
     &["schema"],
     &["completions", "bash"],
     &["man"],

@@ -3,6 +3,8 @@
 
 mod binary;
 
+#[path = "commands/doctor.rs"]
+mod doctor;
 #[path = "commands/guards.rs"]
 mod guards;
 #[path = "commands/history.rs"]

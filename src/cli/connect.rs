@@ -24,6 +24,25 @@ pub(super) fn accounts<'a>(
         .collect()
 }
 
+/// All accounts that `desired` names, whether or not it names an image there, as far as `selector` reaches; where it
+/// names none, the one that there always is.
+pub(super) fn known<'a>(
+    desired: &'a Desired,
+    selector: &Selector,
+) -> BTreeMap<AccountName, Option<&'a Account>> {
+    let mut names: BTreeSet<_> = desired.accounts.keys().cloned().collect();
+    names.extend(desired.scopes().map(|scope| scope.account.clone()));
+    if names.is_empty() {
+        names.insert(AccountName::default());
+    }
+    names.retain(|name| selector.accounts.is_empty() || selector.accounts.contains(name));
+    let documents = names.into_iter().map(|name| {
+        let document = desired.accounts.get(&name);
+        (name, document)
+    });
+    documents.collect()
+}
+
 /// Connections to the real API. The flag wins over the manifest; credentials come from where the
 /// document says, never from either.
 pub(super) fn connections(

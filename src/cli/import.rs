@@ -1,13 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 
-use super::args::{Common, ImportArguments, ImportBy, Output};
+use super::args::{Common, ImportArguments, ImportBy, Output, Paths};
 use super::output::{self, Failure};
 use super::session::{self, Session};
-use super::{simulated, state, validate};
+use super::{connect, simulated, state, validate};
 use crate::api::ReadClient;
 use crate::desired::Desired;
 use crate::host::Host;
@@ -19,26 +19,14 @@ use crate::report::{ExitStatus, ImportDocument, ImportedFile, UnseenScope};
 
 /// `import`: reads what is shared, and writes manifests that ask for it.
 pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<u8, Failure> {
-    let desired = match known(arguments, common.output).await? {
+    let desired = match known(&arguments.paths, common.output).await? {
         Ok(desired) => desired,
         Err(exit) => return Ok(exit.code()),
     };
     let selector = arguments.narrow.selector();
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
-    let mut names: BTreeSet<_> = desired.accounts.keys().cloned().collect();
-    names.extend(desired.images.keys().map(|key| key.scope.account.clone()));
-    if names.is_empty() {
-        names.insert(AccountName::default());
-    }
-    names.retain(|name| selector.accounts.is_empty() || selector.accounts.contains(name));
-    let accounts = names
-        .into_iter()
-        .map(|name| {
-            let document = desired.accounts.get(&name);
-            (name, document)
-        })
-        .collect();
+    let accounts = connect::known(&desired, &selector);
     let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
     let shared = session::shared()?;
     let clients = session.clients(&shared).await?;
@@ -50,14 +38,14 @@ pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<
 }
 
 /// What manifests name already. None at all is no error here: to make them is what this is for.
-async fn known(
-    arguments: &ImportArguments,
+pub(super) async fn known(
+    paths: &Paths,
     output: Output,
 ) -> Result<Result<Desired, ExitStatus>, Failure> {
-    if arguments.paths.paths.iter().all(|path| is_vacant(path)) {
+    if paths.paths.iter().all(|path| is_vacant(path)) {
         return Ok(Ok(Desired::default()));
     }
-    Ok(validate::load(&arguments.paths, output).await?)
+    Ok(validate::load(paths, output).await?)
 }
 
 /// Not there, or a directory with nothing in it that could be a manifest.

@@ -4,6 +4,7 @@
 mod adopt;
 mod args;
 mod connect;
+mod doctor;
 mod hangup;
 mod import;
 mod logging;
@@ -94,6 +95,7 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
         Command::History(arguments) => people::history(arguments, common),
         Command::Suspend(arguments) => people::suspend(arguments, common),
         Command::Resume(arguments) => block_on(people::resume(arguments, common)),
+        Command::Doctor(arguments) => block_on(doctor::run(arguments, common)),
         Command::Sim(arguments) => block_on(sim::run(arguments, output)),
         Command::Schema => {
             let schema =

@@ -113,6 +113,13 @@ impl Session {
         join_all(prepared).await.into_iter().collect()
     }
 
+    /// Leaves no trace: what a simulator's world became is forgotten.
+    pub(super) async fn discard(self) {
+        if let Some(simulated) = self.simulated {
+            simulated.discard().await;
+        }
+    }
+
     pub(super) async fn close(self) -> Result<(), Failure> {
         match self.simulated {
             Some(simulated) => simulated.stop().await,

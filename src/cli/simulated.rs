@@ -98,6 +98,11 @@ impl Simulated {
         Ok(connect::connection(name, endpoint, document, keys))
     }
 
+    /// Stops it and forgets its world.
+    pub(super) async fn discard(self) {
+        self.server.stop().await;
+    }
+
     /// Stops it and keeps its world.
     pub(super) async fn stop(self) -> Result<(), Failure> {
         let world = self.server.world();

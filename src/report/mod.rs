@@ -3,6 +3,7 @@
 
 mod adopt;
 mod board;
+pub mod doctor;
 mod exit;
 mod held;
 mod history;

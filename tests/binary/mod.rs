@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -223,7 +223,13 @@ pub struct Simulator {
 
 impl Simulator {
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With more arguments, such as a world.
+    pub fn with(arguments: &[&str]) -> Self {
         let mut process = command(&["sim", "--listen", "127.0.0.1:0", "-o", "json"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -238,6 +244,28 @@ impl Simulator {
 
     pub fn endpoint(&self) -> &str {
         self.document["endpoint"].as_str().expect("an address")
+    }
+
+    /// What it has been asked so far: calls by action.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        let address = self.endpoint().trim_start_matches("http://");
+        let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+        write!(
+            stream,
+            "GET /_sim/state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        )
+        .expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        let state: Value = serde_json::from_str(body).expect("a document");
+        let calls = state["calls"].as_array().expect("a list").iter();
+        calls
+            .map(|call| {
+                let action = call["action"].as_str().expect("a name").to_owned();
+                (action, call["calls"].as_u64().expect("a number"))
+            })
+            .collect()
     }
 
     /// The key of its one account, for the environment.

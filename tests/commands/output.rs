@@ -14,7 +14,7 @@ fn bench() -> Bench {
 }
 
 /// Each command, in an order in which each has something to tell, and a part of its document.
-const COMMANDS: [(&[&str], &str); 13] = [
+const COMMANDS: [(&[&str], &str); 15] = [
     (&["validate"], "documents"),
     (&["plan"], "changes"),
     (&["reconcile"], "images"),
@@ -31,6 +31,8 @@ const COMMANDS: [(&[&str], &str); 13] = [
     (&["history"], "entries"),
     (&["history", "verify"], "sound"),
     (&["plan", "--out", "plan.json"], "budget"),
+    (&["doctor"], "checks"),
+    (&["doctor", "--cam-policy"], "policies"),
 ];
 
 /// `validate` needs no state.
@@ -94,6 +96,8 @@ fn each_command_prints_one_document_on_failure_too() {
         (&["resume"], 1),
         (&["resume", "x"], 64),
         (&["man", "nothing"], 64),
+        (&["doctor", "--read-only"], 64),
+        (&["doctor", "--cam-policy"], 1),
     ] {
         let output = command(&[arguments, &["-o", "json"]].concat())
             .env("SHAREKEEPER_STATE_DIR", bench.path("state"))
@@ -124,6 +128,7 @@ fn each_command_has_a_manual_page_and_help() {
         "history",
         "suspend",
         "resume",
+        "doctor",
         "sim",
         "schema",
         "completions",

@@ -182,7 +182,13 @@ fn a_file_in_the_place_of_the_directory_is_named() {
 }
 
 /// The commands that only look.
-const LOOKS: [&[&str]; 4] = [&["plan"], &["status"], &["history"], &["history", "verify"]];
+const LOOKS: [&[&str]; 5] = [
+    &["plan"],
+    &["status"],
+    &["history"],
+    &["history", "verify"],
+    &["doctor"],
+];
 
 #[test]
 fn s16_a_look_makes_no_file_and_changes_none() {
@@ -195,7 +201,7 @@ fn s16_a_look_makes_no_file_and_changes_none() {
             .args(["--state-dir", "state", "-o", "json"])
             .current_dir(bench.path("."))
             .envs(simulator.credentials());
-        if matches!(arguments[0], "plan" | "reconcile") {
+        if matches!(arguments[0], "plan" | "reconcile" | "doctor") {
             command.args(["--endpoint", simulator.endpoint()]);
         }
         let output = command.output().expect("the binary starts");

@@ -1,6 +1,7 @@
 //! The command line: what was typed, checked word by word.
 
 mod common;
+mod doctor;
 mod guards;
 mod inventory;
 mod narrow;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(super) use common::{Color, Common, LogFormat, LogLevel, Output};
+pub(super) use doctor::DoctorArguments;
 pub(super) use guards::Guards;
 pub(super) use inventory::{AdoptArguments, ImportArguments, ImportBy};
 pub(super) use narrow::{Narrow, NarrowKeys, Target};
@@ -77,6 +79,8 @@ pub(super) enum Command {
     Suspend(SuspendArguments),
     /// End a suspension, or let parked images be reconciled again
     Resume(ResumeArguments),
+    /// Find out what stands in the way: manifests, credentials, clock, network, permissions, state; changes nothing
+    Doctor(DoctorArguments),
     /// Run a local simulator of the API
     Sim(SimArguments),
     /// Print the JSON Schema of manifests
@@ -102,6 +106,7 @@ impl Command {
             Self::Run(arguments) => Some(&arguments.target),
             Self::Import(arguments) => Some(&arguments.target),
             Self::Adopt(arguments) => Some(&arguments.target),
+            Self::Doctor(arguments) => Some(&arguments.target),
             _ => None,
         }
     }

@@ -1,0 +1,227 @@
+use std::fmt::Write;
+
+use chrono::TimeDelta;
+
+use super::{About, Check, Status};
+use crate::api::error::{ACCOUNT_UNVERIFIED, CallError, Class, Refusal, WRONG_ACCOUNT};
+use crate::api::wire::{Action, CallerIdentity};
+use crate::api::{KeyError, Provenance};
+use crate::model::{AccountName, Uin};
+use crate::words::{brief, seconds};
+
+/// Clocks differ by that much without anybody having done wrong.
+const OFFSET_FINE: TimeDelta = TimeDelta::seconds(30);
+/// The API refuses what is signed further off.
+const OFFSET_MAX: TimeDelta = TimeDelta::seconds(300);
+
+/// Where the credentials are from, and what was looked at before; or why there are none.
+pub fn credentials(found: Result<&Provenance, &KeyError>) -> Vec<Check> {
+    let about = About::Credentials;
+    let provenance = match found {
+        Ok(provenance) => provenance,
+        Err(error) => {
+            let (message, remedy) = error.parted();
+            let remedy = remedy.unwrap_or_else(|| {
+                "mend that source, or name another as `spec.credentials` of the `Account` document"
+                    .into()
+            });
+            return vec![Check::new(about, Status::Failed, message).remedy(remedy)];
+        }
+    };
+    let mut message = format!("from {}", provenance.used);
+    match (provenance.left, provenance.temporary) {
+        (Some(left), _) => {
+            let _ = write!(
+                message,
+                "; temporary, new ones are fetched before they end in {}",
+                seconds(left)
+            );
+        }
+        (None, true) => {
+            message.push_str("; temporary (there is a token), and nothing says when they end");
+        }
+        (None, false) => {}
+    }
+    if !provenance.tried.is_empty() {
+        let _ = write!(
+            message,
+            "; tried before, in order: {}",
+            provenance.tried.join(", ")
+        );
+    }
+    let mut checks = vec![Check::new(about, Status::Passed, message)];
+    checks.extend(provenance.exposures.iter().map(|exposure| {
+        Check::new(about, Status::Warning, &exposure.what).remedy(&exposure.remedy)
+    }));
+    checks
+}
+
+/// Whose the credentials are, held against the `uin` of the account's document. To go on without an answer is an error
+/// only where a document wants one.
+pub fn identity(
+    account: &AccountName,
+    named: Option<&Uin>,
+    answer: &Result<CallerIdentity, CallError>,
+) -> Check {
+    let about = About::Identity;
+    let found = match answer {
+        Ok(found) => found,
+        Err(error) => return unidentified(named, error),
+    };
+    let mut who = format!("uin {}", brief(&found.account_id));
+    for word in [&found.r#type, &found.arn] {
+        if !word.is_empty() {
+            let _ = write!(who, ", {}", brief(word));
+        }
+    }
+    match (named, Uin::new(&found.account_id)) {
+        (Some(named), Ok(uin)) if *named == uin => Check::new(
+            about,
+            Status::Passed,
+            format!("{who}: as the `Account` document says"),
+        ),
+        (Some(named), _) => Check::new(
+            about,
+            Status::Failed,
+            format!("{who}, but account `{account}` says uin {named}"),
+        )
+        .remedy(remedy_of(WRONG_ACCOUNT)),
+        (None, Ok(uin)) => Check::new(about, Status::Passed, who).remedy(format!(
+            "write `uin: \"{uin}\"` into the `Account` document `{account}`, so that no other account's key is ever used"
+        )),
+        (None, Err(error)) => Check::new(
+            about,
+            Status::Warning,
+            format!("STS answered with AccountId `{}`, but {error}", brief(&found.account_id)),
+        ),
+    }
+}
+
+fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {
+    let (said, remedy, is_key) = match error {
+        CallError::Refused(refusal) | CallError::AccountBroken(refusal) => (
+            refusal.said(),
+            refusal.remedy(),
+            matches!(refusal.class, Class::AccountBlocked | Class::ClockOff),
+        ),
+        CallError::NotSent(detail) | CallError::Unclear(detail) => (detail.clone(), None, false),
+    };
+    let message = format!("GetCallerIdentity: {said}");
+    if is_key {
+        let remedy = remedy.unwrap_or("check the key in the CAM console");
+        return Check::new(About::Identity, Status::Failed, message).remedy(remedy);
+    }
+    match named {
+        Some(_) => Check::new(About::Identity, Status::Failed, message)
+            .remedy(remedy_of(ACCOUNT_UNVERIFIED)),
+        None => Check::new(About::Identity, Status::Warning, message).remedy(
+            "nothing depends on it as long as no `Account` document gives a `uin`; to be able to give one, allow sts:GetCallerIdentity in CAM",
+        ),
+    }
+}
+
+/// The remedy of one of our own codes.
+fn remedy_of(code: &str) -> &'static str {
+    let refusal = Refusal {
+        code: code.into(),
+        message: String::new(),
+        request_id: None,
+        class: Class::AccountBlocked,
+    };
+    refusal.remedy().unwrap_or_default()
+}
+
+/// This machine's clock; `offset` is the API's time minus ours.
+pub fn clock(offset: Option<TimeDelta>) -> Check {
+    let about = About::Clock;
+    let Some(offset) = offset else {
+        return Check::new(about, Status::Skipped, "no reply told the API's time");
+    };
+    let whole = offset.num_seconds();
+    let off = match whole {
+        0 => "agrees with the API's to the second".into(),
+        1.. => format!("is {} behind the API's", span(offset)),
+        ..0 => format!("is {} ahead of the API's", span(offset)),
+    };
+    let (status, what) = match offset.abs() {
+        small if small < OFFSET_FINE => (Status::Passed, ""),
+        large if large <= OFFSET_MAX => (Status::Warning, "; beyond 5 min calls are refused"),
+        _ => (
+            Status::Failed,
+            ", so that calls are signed with the API's time",
+        ),
+    };
+    let check = Check::new(about, status, format!("this machine's clock {off}{what}"));
+    match status {
+        Status::Passed => check,
+        _ => check
+            .remedy("set the clock, and let something such as chrony or systemd-timesyncd keep it"),
+    }
+}
+
+fn span(offset: TimeDelta) -> String {
+    seconds(offset.abs().to_std().unwrap_or_default())
+}
+
+/// What an account may spend at its access points, and who spends of the same.
+pub fn rate_budget(rate: u32, hosts: &[String], sharing: &[&AccountName]) -> Check {
+    let quota = Action::ModifyImageSharePermission.limit_per_second();
+    let places = match hosts {
+        [one] => format!("at {one}"),
+        many => format!("at each of {} access points", many.len()),
+    };
+    let mut message = format!(
+        "{rate} writes a second {places}, of a quota of {quota} that the console and every other tool share"
+    );
+    if !sharing.is_empty() {
+        let names: Vec<_> = sharing.iter().map(|name| format!("`{name}`")).collect();
+        let _ = write!(
+            message,
+            "; the credentials are those of {} too, and so is the quota",
+            names.join(", ")
+        );
+    }
+    if rate < quota {
+        return Check::new(About::RateBudget, Status::Passed, message);
+    }
+    Check::new(About::RateBudget, Status::Warning, message)
+        .remedy("a lower `spec.rate` in the `Account` document leaves something to the console")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c1_a_clock_passes_below_30_s_and_fails_beyond_5_min_either_way() {
+        for (seconds, status) in [
+            (0, Status::Passed),
+            (29, Status::Passed),
+            (30, Status::Warning),
+            (300, Status::Warning),
+            (301, Status::Failed),
+        ] {
+            for seconds in [seconds, -seconds] {
+                let check = clock(Some(TimeDelta::seconds(seconds)));
+                assert_eq!(check.status, status, "{seconds}: {}", check.message);
+                assert_eq!(check.remedy.is_some(), status != Status::Passed);
+            }
+        }
+        assert_eq!(clock(None).status, Status::Skipped);
+    }
+
+    #[test]
+    fn o1_s22_what_sts_answers_cannot_add_a_line() {
+        let answer = Ok(CallerIdentity {
+            arn: "a\n::error::\u{1b}[2J".into(),
+            account_id: "100000000001".into(),
+            ..Default::default()
+        });
+        let check = identity(&AccountName::default(), None, &answer);
+        assert!(
+            !check.message.contains(['\n', '\u{1b}']),
+            "{}",
+            check.message
+        );
+    }
+}

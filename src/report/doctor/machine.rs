@@ -1,0 +1,131 @@
+use std::path::Path;
+
+use super::{About, Check, Status};
+use crate::manifest::{Diagnostic, Loaded};
+use crate::store::{OpenError, Summary};
+use crate::words::plural;
+
+/// Below it, a state that grows by a few kilobytes a write is likely to meet a full disk.
+const SPACE_MIN: u64 = 100 * 1024 * 1024;
+const OTHERS: u32 = 0o007;
+
+/// What a look at the state directory found.
+pub struct StateLook<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// Its mode; `None`: it is not there.
+    pub mode: Option<u32>,
+    /// Whether files can be made in it or, if it is not there, in what is there of its path.
+    pub writable: bool,
+    /// Bytes left on the disk, where the system tells.
+    pub free: Option<u64>,
+    /// What is in it.
+    pub summary: Result<Summary, OpenError>,
+}
+
+/// Which program this is.
+pub fn version() -> Check {
+    let build = if cfg!(debug_assertions) {
+        ", a debug build"
+    } else {
+        ""
+    };
+    let message = format!(
+        "sharekeeper {} on {} {}{build}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    );
+    Check::new(About::Version, Status::Passed, message)
+}
+
+/// Manifests without an error.
+pub fn manifests(loaded: &Loaded) -> Check {
+    let counts = format!(
+        "{} valid, {}",
+        plural(loaded.documents as u64, "document"),
+        plural(loaded.desired.images.len() as u64, "image")
+    );
+    match loaded.warnings.as_slice() {
+        [] => Check::new(About::Manifests, Status::Passed, counts),
+        [first, ..] => {
+            let warnings = plural(loaded.warnings.len() as u64, "warning");
+            let message = format!("{counts}; {warnings}, the first: {first}");
+            Check::new(About::Manifests, Status::Warning, message)
+                .remedy("`sharekeeper validate` shows each at its place")
+        }
+    }
+}
+
+/// Manifests with errors.
+pub fn manifests_broken(errors: &[Diagnostic]) -> Check {
+    let message = match errors.first() {
+        Some(first) => format!(
+            "{}, the first: {first}",
+            plural(errors.len() as u64, "error")
+        ),
+        None => "they cannot be read".into(),
+    };
+    Check::new(About::Manifests, Status::Failed, message).remedy(
+        "`sharekeeper validate` shows each at its place; where there are none yet, `sharekeeper import` writes them",
+    )
+}
+
+/// The state directory. What is wrong with a state says what to do in its own words.
+pub fn state_directory(look: &StateLook<'_>) -> Check {
+    let path = look.path.display();
+    let check = |status, message: String| Check::new(About::StateDirectory, status, message);
+    let summary = match &look.summary {
+        Ok(summary) => summary,
+        Err(error @ OpenError::Older { .. }) => return check(Status::Warning, error.to_string()),
+        Err(error) => {
+            return check(Status::Failed, error.to_string())
+                .remedy("mend it first: `reconcile` refuses it likewise");
+        }
+    };
+    if !look.writable {
+        let message = format!("{path} cannot be written to by this user");
+        return check(Status::Failed, message)
+            .remedy("give the directory to the user that reconciles, or give another --state-dir");
+    }
+    let Some(mode) = look.mode else {
+        let message = format!("{path} is not there yet; the first `reconcile` makes it");
+        return check(Status::Passed, message);
+    };
+    let what = match &summary.owner {
+        Some(owner) => format!(
+            "schema version {}, owner {owner}, {} in the history (`history verify` proves them)",
+            summary.schema,
+            super::super::history::entries(summary.history.entries)
+        ),
+        None => "never used".into(),
+    };
+    let holder = match &summary.holder {
+        Some(holder) => format!("in use by {holder}"),
+        None => "nobody reconciles with it now".into(),
+    };
+    let free = look
+        .free
+        .map(|bytes| format!(", {} MB free", bytes / (1024 * 1024)));
+    let mode = mode & 0o7777;
+    let message = format!(
+        "{path} (mode {mode:04o}{}): {what}; {holder}",
+        free.unwrap_or_default()
+    );
+    if mode & OTHERS != 0 {
+        return check(Status::Warning, message)
+            .remedy(format!("close it to others with `chmod o= {path}`"));
+    }
+    if look.free.is_some_and(|bytes| bytes < SPACE_MIN) {
+        return check(Status::Warning, message)
+            .remedy("make room: without it no write can be recorded, and none is sent");
+    }
+    check(Status::Passed, message)
+}
+
+/// A state that has no place, or could not be read after all.
+pub fn state_unreadable(why: &str) -> Check {
+    Check::new(About::StateDirectory, Status::Failed, why).remedy(
+        "`sharekeeper status` tells whether it lasts; another place is given with --state-dir",
+    )
+}

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use super::{About, Check, Status};
+use crate::api::Look;
+use crate::api::error::{CallError, Class, Refusal};
+use crate::model::Region;
+use crate::words::plural;
+
+/// What came of a probe in one region.
+pub struct Answer {
+    /// Where.
+    pub region: Region,
+    /// How long the answer took.
+    pub took: Result<Duration, CallError>,
+}
+
+impl Answer {
+    /// Nobody answered, so that it says nothing of permissions.
+    pub fn is_silence(&self) -> bool {
+        matches!(
+            self.took,
+            Err(CallError::NotSent(_) | CallError::Unclear(_))
+        )
+    }
+
+    /// What the API said instead of yes.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.took {
+            Err(CallError::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the access point `host` answers. A refusal is an answer; what it says of permissions is another check.
+pub fn access_point(host: &str, answer: &Answer) -> Check {
+    let check =
+        |status, message: String| Check::new(About::AccessPoint, status, message).at(answer.region);
+    match &answer.took {
+        Ok(took) => {
+            let ms = took.as_millis();
+            check(Status::Passed, format!("{host} answered in {ms} ms"))
+        }
+        Err(CallError::Refused(refusal)) => match refusal.class {
+            Class::Throttled(_) | Class::Busy | Class::Unclear => check(
+                Status::Warning,
+                format!("{host} answered {}", refusal.said()),
+            )
+            .remedy("try again: this passes"),
+            _ => check(
+                Status::Passed,
+                format!("{host} answered {}", refusal.code),
+            ),
+        },
+        Err(CallError::AccountBroken(refusal)) => check(
+            Status::Skipped,
+            format!("{host} was not asked: {}", refusal.said()),
+        ),
+        Err(CallError::NotSent(detail) | CallError::Unclear(detail)) => {
+            check(Status::Failed, detail.clone()).remedy(
+                "check name resolution, proxy, firewall, and the endpoint (`spec.endpoint`, `--endpoint`)",
+            )
+        }
+    }
+}
+
+/// Regions that were not asked about.
+pub fn unasked(regions: usize, why: &str) -> Check {
+    let message = format!("{} not asked: {why}", plural(regions as u64, "region"));
+    Check::new(About::AccessPoint, Status::Skipped, message)
+}
+
+/// Whether the key may look. Without the one action nothing is seen; without the other it is only found out later what
+/// cannot be shared.
+pub fn reading(look: Look, answers: &[&Answer]) -> Check {
+    let action = look.action().as_str();
+    let check = |status, message: String| Check::new(About::ReadPermission, status, message);
+    let allowed = answers.iter().filter(|answer| answer.took.is_ok()).count();
+    // One that is too busy to answer has not refused.
+    let refused = answers.iter().filter_map(|answer| {
+        let refusal = answer.refusal()?;
+        let is_busy = matches!(
+            refusal.class,
+            Class::Throttled(_) | Class::Busy | Class::Unclear
+        );
+        (!is_busy).then_some((answer.region, refusal))
+    });
+    let refused: Vec<_> = refused.collect();
+    let Some((region, first)) = refused.first() else {
+        return match allowed {
+            0 => check(
+                Status::Skipped,
+                format!("{action}: no answer from which it could be told"),
+            ),
+            _ => check(
+                Status::Passed,
+                format!(
+                    "{action} is answered in {}",
+                    plural(allowed as u64, "region")
+                ),
+            ),
+        };
+    };
+    let others = match refused.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let goes_on = match look {
+        Look::Blueprints => {
+            "without it nothing is seen, and only SHAREs that are declared are sent"
+        }
+        Look::Images => "without it, what cannot be shared is found out by trying",
+    };
+    let message = format!("{action} in {region}{others}: {}; {goes_on}", first.said());
+    let status = match look {
+        Look::Blueprints => Status::Failed,
+        Look::Images => Status::Warning,
+    };
+    let remedy = match first.class {
+        Class::ScopeBlocked => format!(
+            "allow lighthouse:{action} for this key in CAM; `sharekeeper doctor --cam-policy` prints the policy"
+        ),
+        _ => first
+            .remedy()
+            .unwrap_or("look the code up in the API's documentation")
+            .to_owned(),
+    };
+    check(status, message).remedy(remedy)
+}

@@ -1,0 +1,107 @@
+//! What only a write could tell, and doctor makes none: what the history says of it instead.
+
+use super::{About, Check, Status};
+use crate::api::error::{Class, Refusal};
+use crate::history::{Answer, Entry, Event, Outcome};
+use crate::model::{Permission, Timestamp};
+
+/// Why nothing is tried.
+const NO_PROBE: &str = "not probed: no call can tell without writing";
+const ROLE_CODES: [&str; 2] = [
+    "ResourceNotFound.RoleNotFound",
+    "UnsupportedOperation.AssumeRoleFailed",
+];
+
+/// Whether the key may share, as far as the account's newest writes tell; `entries` are in order.
+pub fn write_permission(entries: &[Entry]) -> Check {
+    let told = newest(entries, |code| {
+        Class::of(code, Some(Permission::Share)) == Class::ScopeBlocked
+    });
+    let about = About::WritePermission;
+    match told {
+        Some((at, Some(outcome))) => {
+            let said = refusal(outcome).said();
+            let message = format!("the last write that tells, on {}, was refused: {said}", stamp(at));
+            Check::new(about, Status::Failed, message).remedy(
+                "allow lighthouse:ModifyImageSharePermission for this key in CAM (`sharekeeper doctor --cam-policy` prints the policy); then `sharekeeper reconcile` tells",
+            )
+        }
+        Some((at, None)) => {
+            let message = format!("{NO_PROBE}; the last write that tells, on {}, succeeded", stamp(at));
+            Check::new(about, Status::Skipped, message)
+        }
+        None => Check::new(about, Status::Skipped, format!("{NO_PROBE}, and the history has none"))
+            .remedy(
+                "`sharekeeper reconcile` of one image, with `--image` and `--region`, tells; `sharekeeper doctor --cam-policy` prints what the key must be allowed",
+            ),
+    }
+}
+
+/// Whether an error code is about the role that Lighthouse assumes.
+pub fn is_of_role(code: &str) -> bool {
+    ROLE_CODES.contains(&code)
+}
+
+/// Whether Lighthouse may assume its role, as far as the account's newest writes tell, or `met`: a refusal that a look
+/// has met just now.
+pub fn service_role(entries: &[Entry], met: Option<&Refusal>) -> Check {
+    let about = About::ServiceRole;
+    let failed = |refusal: &Refusal, when: String| {
+        let message = format!("{when}: {}", refusal.said());
+        Check::new(about, Status::Failed, message).remedy(refusal.remedy().unwrap_or_default())
+    };
+    if let Some(refusal) = met {
+        return failed(refusal, "met just now".into());
+    }
+    match newest(entries, is_of_role) {
+        Some((at, Some(outcome))) => failed(
+            &refusal(outcome),
+            format!("met by the last write that tells, on {}", stamp(at)),
+        ),
+        Some((at, None)) => {
+            let message = format!(
+                "{NO_PROBE}; it worked for the last write that tells, on {}",
+                stamp(at)
+            );
+            Check::new(about, Status::Skipped, message)
+        }
+        None => Check::new(
+            about,
+            Status::Skipped,
+            format!("{NO_PROBE}, and the history has none"),
+        ),
+    }
+}
+
+/// The newest outcome that tells: a success, or a refusal with a code that is `telling`, which is given then.
+fn newest(
+    entries: &[Entry],
+    telling: impl Fn(&str) -> bool,
+) -> Option<(Timestamp, Option<&Outcome>)> {
+    entries.iter().rev().find_map(|entry| {
+        let Event::Outcome(outcome) = &entry.event else {
+            return None;
+        };
+        match outcome.result {
+            Answer::Applied | Answer::AlreadyShared => Some((entry.at, None)),
+            _ if outcome.error_code.as_deref().is_some_and(&telling) => {
+                Some((entry.at, Some(outcome)))
+            }
+            _ => None,
+        }
+    })
+}
+
+fn refusal(outcome: &Outcome) -> Refusal {
+    let code = outcome.error_code.clone().unwrap_or_default();
+    Refusal {
+        class: Class::of(&code, Some(outcome.permission)),
+        message: outcome.message.clone().unwrap_or_default(),
+        request_id: outcome.request_id.clone(),
+        code,
+    }
+}
+
+fn stamp(at: Timestamp) -> impl std::fmt::Display {
+    at.format("%Y-%m-%dT%H:%M:%SZ")
+}
