@@ -29,7 +29,7 @@ const FAILED_BASE: Duration = Duration::from_secs(30);
 const NOT_YET_BASE: Duration = Duration::from_secs(15);
 const UNSEEN_BASE: Duration = Duration::from_secs(5);
 /// How long the effect of a write may take to show.
-const STILL_SHOWS: Duration = Duration::from_secs(120);
+pub const STILL_SHOWS: Duration = Duration::from_secs(120);
 
 /// One scope's part of the schedule.
 #[derive(Debug, Default)]
@@ -107,12 +107,8 @@ impl Turns {
         next = retries
             .filter(|retry| at.moment < *retry)
             .fold(next, Moment::min);
-        let unfinished =
-            |verdict: &Verdict| matches!(verdict, Verdict::Act | Verdict::Await { .. });
-        let mut verdicts = plan.decisions.values().map(|decision| &decision.verdict);
-        if verdicts.any(unfinished) {
-            next = at.moment;
-        }
+        // A pass that writes waits for it itself; one that only looks comes back for it.
+        next = plan.awaiting_until().into_iter().fold(next, Moment::min);
         self.not_yet = match plan.decisions.values().any(|d| is_not_yet(&d.verdict)) {
             true => self.not_yet + 1,
             false => 0,
@@ -161,8 +157,8 @@ impl Turns {
         });
         let in_sync = |image: &ImageId| named(image).is_none_or(|d| d.verdict == Verdict::InSync);
         memory.doubted_since.retain(|image, _| !in_sync(image));
-        self.retries
-            .retain(|image, _| memory.tried.contains_key(image));
+        // Nothing else waits: a write that was acknowledged or is open has a memory of its own.
+        let mut before = std::mem::take(&mut self.retries);
         for (image, tried) in &memory.tried {
             let backoff = match (&tried.last, named(image).map(|d| &d.verdict)) {
                 (Last::Blocked(_), _) => {
@@ -173,15 +169,16 @@ impl Turns {
                 }
                 _ => continue,
             };
-            let retry = self.retries.get(image);
-            if retry.is_some_and(|retry| at.moment < retry.at) {
-                continue;
-            }
-            let failures = retry.map_or(0, |retry| retry.failures) + 1;
-            let wait = jittered(backoff.step(failures), at.unit);
-            let retry = Retry {
-                failures,
-                at: at.moment + wait,
+            let retry = match before.remove(image) {
+                Some(waits) if at.moment < waits.at => waits,
+                earlier => {
+                    let failures = earlier.map_or(0, |retry| retry.failures) + 1;
+                    let wait = jittered(backoff.step(failures), at.unit);
+                    Retry {
+                        failures,
+                        at: at.moment + wait,
+                    }
+                }
             };
             self.retries.insert(image.clone(), retry);
         }

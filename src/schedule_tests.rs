@@ -196,6 +196,34 @@ fn a_pass_that_was_cut_off_is_made_again_at_once_and_remembers_its_writes() {
 }
 
 #[test]
+fn s4_a_write_that_was_acknowledged_at_last_is_not_forgotten_for_its_earlier_failures() {
+    let mut turns = Turns::default();
+    let blocked = plan(&[("img-a", Verdict::Blocked(problem()))]);
+    let mut kept = memory(Last::Blocked(problem()));
+    let due = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(0));
+    let now = due.since_start().as_secs();
+    let mut kept = turns.begin(kept, due);
+    assert!(kept.tried.is_empty(), "it is tried again");
+    let done = Last::Acknowledged {
+        at: due,
+        blueprint_id: None,
+        request_id: None,
+    };
+    kept.record(id("img-a"), ShareState::Shared, done);
+    let cut = plan(&[("img-a", Verdict::Act)]);
+    let next = turns.ended(&cut, &mut kept, Cut::Short, INTERVAL, at(now));
+    let kept = turns.begin(kept, next);
+    assert_eq!(kept.tried.len(), 1, "reads may not show it yet");
+}
+
+#[test]
+fn l4_a_scope_that_is_only_looked_at_is_no_hot_loop_whatever_is_to_be_done_in_it() {
+    let drifted = plan(&[("img-a", Verdict::Act)]);
+    let waits = waits(&mut Turns::default(), &drifted, None, Cut::None, 5);
+    assert!(waits.iter().all(|wait| *wait >= 270), "{waits:?}");
+}
+
+#[test]
 fn time_alone_wakes_what_it_changes() {
     let mut plan = plan(&[("img-a", Verdict::InSync)]);
     plan.turns_at = Some(at(42).now);

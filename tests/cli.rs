@@ -69,7 +69,7 @@ fn a_wrong_command_line_ends_with_64_and_says_what_is_near() {
             &["run", "--git", "https://user:word@example.com/x"],
             "credential",
         ),
-        (&["run", "--git", "-u"], "--git"),
+        (&["run", "--git=-u"], "--git"),
         (
             &["run", "elsewhere", "--git", "https://example.com/x"],
             "`--path`",

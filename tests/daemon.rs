@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::daemon::{Command, Reconciling};
+use sharekeeper::daemon::Reconciling;
 use sharekeeper::desired::{Desired, Intent};
 use sharekeeper::engine::StopReason;
 use sharekeeper::host::Clock;
@@ -261,7 +261,7 @@ async fn l4_a_scope_that_denies_writing_is_probed_by_one_image() {
         let later = writes(live) - first;
         assert!((8..=40).contains(&later), "{later} in six hours");
         world.behave(Behaviour::default());
-        live.tell(Command::Again).await;
+        live.update(Update::Asked).await;
         let took = live.until(|live| live.in_sync(TOKYO)).await;
         assert!(
             took <= 10,

@@ -96,9 +96,20 @@ struct Fed {
 }
 
 impl Fed {
-    async fn next(&mut self) -> Update {
+    /// What is told next, word that a reading was done among it.
+    async fn told(&mut self) -> Update {
         let next = tokio::time::timeout(HANGS, self.updates.recv()).await;
         next.expect("an update comes").expect("the feed runs")
+    }
+
+    /// What is told next of the manifests.
+    async fn next(&mut self) -> Update {
+        loop {
+            match self.told().await {
+                Update::Asked => {}
+                update => return update,
+            }
+        }
     }
 
     #[track_caller]
@@ -108,6 +119,7 @@ impl Fed {
             match self.next().await {
                 Update::Loaded(generation) => *generation,
                 Update::Broken(problems) => panic!("{place}: {problems:#?}"),
+                Update::Asked => unreachable!("it is passed over"),
             }
         }
     }
@@ -126,6 +138,7 @@ impl Fed {
             match self.next().await {
                 Update::Broken(problems) => problems,
                 Update::Loaded(generation) => panic!("{place}: {:?}", images(&generation)),
+                Update::Asked => unreachable!("it is passed over"),
             }
         }
     }

@@ -77,7 +77,7 @@ fn command(typed: Arguments, stderr: Stderr) -> Result<u8, Failure> {
         }),
         Command::Reconcile(arguments) => block_on(async {
             let (paths, narrow) = (&arguments.paths, &arguments.narrow);
-            let partial_ok = arguments.partial_ok;
+            let partial_ok = arguments.working.partial_ok;
             if partial_ok && arguments.plan.is_some() {
                 return Err(Failure::usage(
                     "`--partial-ok` cannot be used with `--plan`: a saved plan is of the whole",

@@ -26,7 +26,10 @@ pub(super) async fn open(arguments: &Showing) -> Result<Option<Port>, Failure> {
                 Failure::new(format_args!("the token file {}: {what}", file.display()))
             };
             let text = std::fs::read_to_string(file).map_err(|error| failure(&error))?;
-            Some(Token::new(&text).map_err(|error| failure(&error))?)
+            // As an editor and `openssl rand` leave it.
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            let text = text.strip_suffix('\r').unwrap_or(text);
+            Some(Token::new(text).map_err(|error| failure(&error))?)
         }
     };
     let settings = Settings {

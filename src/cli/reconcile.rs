@@ -45,7 +45,7 @@ pub(super) async fn run(
         &directory,
         "reconcile",
         commit,
-        arguments.history_max,
+        arguments.working.history_max,
         move || clock.now(),
     )?;
     begin(work, &store, arguments.allow_older_commit).await?;

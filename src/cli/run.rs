@@ -1,7 +1,9 @@
 //! `run`: joins the daemon to files, git, the cloud, the port, webhooks, signals and systemd.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use super::session::{self, System};
 use super::simulated::{self, Simulated};
 use super::{connect, port, signals, state};
 use crate::api::{Connection, Keyring, Shared};
-use crate::daemon::{Command, Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
+use crate::daemon::{Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
 use crate::host::{Clock, RandomDice, Supervisor, SystemClock, SystemPrograms, SystemWatch};
@@ -51,11 +53,14 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
         None => Webhooks::default(),
     };
     let cloud = Cloud::open(&arguments.target, &directory).await?;
+    // Locked for as long as the process lives.
+    let (origin, _lock) = origin(arguments, &directory)?;
     let parts = Parts {
         arguments,
         directory: &directory,
         shared: &shared,
         cloud: &cloud,
+        origin,
     };
     let (outbox, courier) = notices::channel(webhooks);
     let seen = Seen {
@@ -69,7 +74,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
         parts.carry_out(&work, |_| {}, seen).await
     } else {
         let clock = Rc::clone(&shared);
-        let max = arguments.history_max;
+        let max = arguments.working.history_max;
         let store = state::open(&directory, "run", None, max, move || clock.now())?;
         let work = Reconciling { ledger: &store };
         let commit = |generation: &Generation| store.set_commit(generation.commit.clone());
@@ -152,6 +157,65 @@ struct Parts<'a> {
     directory: &'a Path,
     shared: &'a Rc<Shared<System>>,
     cloud: &'a Cloud<'a>,
+    origin: Origin,
+}
+
+/// Where the manifests come from; and what keeps the private copy of a repository to this process.
+fn origin(arguments: &RunArguments, directory: &Path) -> Result<(Origin, Option<File>), Failure> {
+    let watch = &arguments.watch;
+    let Some(url) = &watch.git else {
+        return Ok((Origin::Files(arguments.paths.paths.clone()), None));
+    };
+    let (home, lock) = private_copy(directory)?;
+    let repository = Repository {
+        url: url.clone(),
+        reference: watch.reference.clone(),
+        dir: watch.path.clone(),
+        every: watch.git_interval,
+        home,
+    };
+    Ok((Origin::Git(repository), Some(lock)))
+}
+
+/// A directory for the private copy that no other process uses: one that only observes may run beside this one, and at
+/// another commit.
+fn private_copy(directory: &Path) -> Result<(PathBuf, File), Failure> {
+    /// Processes with one state directory.
+    const COPIES_MAX: u32 = 16;
+    let failure = |path: &Path, error: &dyn std::fmt::Display| {
+        Failure::new(format_args!(
+            "cannot lock {}: {error}; check the rights of the state directory",
+            path.display()
+        ))
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| failure(directory, &error))?;
+    for number in 0..COPIES_MAX {
+        let name = match number {
+            0 => "git".to_owned(),
+            number => format!("git.{number}"),
+        };
+        let path = directory.join(format!("{name}.lock"));
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path);
+        let lock = lock.map_err(|error| failure(&path, &error))?;
+        match lock.try_lock() {
+            Ok(()) => return Ok((directory.join(name), lock)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(failure(&path, &error)),
+        }
+    }
+    Err(Failure::new(format_args!(
+        "{COPIES_MAX} other processes follow a repository with the state directory {}; give this one another `--state-dir`",
+        directory.display()
+    )))
 }
 
 /// Who hears and sees what the daemon does.
@@ -212,8 +276,12 @@ impl<'a> Parts<'a> {
             let error = signals::end_daemon(&stop).await;
             Failure::new(format_args!("cannot listen for signals: {error}"))
         }));
-        beside.push(Box::pin(again(&commands, &reload, &supervisor)));
-        beside.push(Box::pin(self.feed(&commands, Rc::clone(&reload))));
+        beside.push(Box::pin(again(&reload, &supervisor)));
+        beside.push(Box::pin(self.feed(
+            &commands,
+            Rc::clone(&reload),
+            &supervisor,
+        )));
         beside.push(Box::pin(async {
             courier.run(&self.shared.host).await;
             Failure::new("the webhooks' courier has ended")
@@ -240,40 +308,35 @@ impl<'a> Parts<'a> {
 
 impl Parts<'_> {
     fn voice(&self, outbox: Outbox) -> Rc<Voice<System>> {
-        let origin = self.origin().to_string();
+        let origin = self.origin.to_string();
         let observe_only = self.arguments.observe_only;
         let tell = move |told: &[_]| outbox.tell(told);
         Voice::new(Rc::clone(self.shared), origin, observe_only, tell)
     }
 
-    fn origin(&self) -> Origin {
-        let watch = &self.arguments.watch;
-        match &watch.git {
-            None => Origin::Files(self.arguments.paths.paths.clone()),
-            Some(url) => Origin::Git(Repository {
-                url: url.clone(),
-                reference: watch.reference.clone(),
-                dir: watch.path.clone(),
-                every: watch.git_interval,
-                home: self.directory.join("git"),
-            }),
-        }
-    }
-
     /// Hands what the manifests' source tells on to the daemon.
-    async fn feed(&self, commands: &mpsc::Sender<Command>, reload: Rc<Notify>) -> Failure {
+    async fn feed(
+        &self,
+        commands: &mpsc::Sender<Update>,
+        reload: Rc<Notify>,
+        supervisor: &Supervisor,
+    ) -> Failure {
         let watch = &self.arguments.watch;
         let settings = source::Settings {
-            origin: self.origin(),
-            partial_ok: self.arguments.partial_ok,
+            origin: self.origin.clone(),
+            partial_ok: self.arguments.working.partial_ok,
             debounce: watch.debounce,
             poll: watch.poll,
         };
         let (updates, mut arriving) = mpsc::channel::<Update>(1);
         let hand_on = std::pin::pin!(async {
             while let Some(update) = arriving.recv().await {
+                let asked = matches!(update, Update::Asked);
                 // The daemon ends before this does.
-                let _ = commands.send(Command::Update(update)).await;
+                let _ = commands.send(update).await;
+                if asked {
+                    supervisor.ready();
+                }
             }
         });
         let ports = source::Ports {
@@ -288,12 +351,8 @@ impl Parts<'_> {
     }
 }
 
-/// SIGHUP: everything is read, looked at and tried again.
-async fn again(
-    commands: &mpsc::Sender<Command>,
-    reload: &Notify,
-    supervisor: &Supervisor,
-) -> Failure {
+/// SIGHUP: everything is read, and when that is done, looked at and tried again.
+async fn again(reload: &Notify, supervisor: &Supervisor) -> Failure {
     let mut signal = match signals::hang_up() {
         Ok(signal) => signal,
         Err(error) => return Failure::new(format_args!("cannot listen for SIGHUP: {error}")),
@@ -302,9 +361,6 @@ async fn again(
         signal.recv().await;
         supervisor.reloading();
         reload.notify_one();
-        // The daemon ends before this does.
-        let _ = commands.send(Command::Again).await;
-        supervisor.ready();
     }
 }
 

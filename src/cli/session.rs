@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 
 use super::args::Target;
 use super::connect;
 use super::output::Failure;
 use super::simulated::Simulated;
-use crate::api::{Connection, ReadClient, Shared};
+use crate::api::{Connection, KeyError, ReadClient, Shared};
 use crate::desired::{Account, Desired};
 use crate::host::{
     Clock, Dice, HttpTransport, RandomDice, Reply, Request, SystemClock, Transport, TransportError,
@@ -100,14 +101,22 @@ impl Session {
         &mut self,
         shared: &Rc<Shared<System>>,
     ) -> Result<BTreeMap<AccountName, ReadClient<System>>, Failure> {
+        /// What is on this machine is found within milliseconds. Whoever waits for longer waits for somebody else, and
+        /// must not hold up the other accounts.
+        const PATIENCE: Duration = Duration::from_secs(1);
         let connections = std::mem::take(&mut self.connections).into_iter();
         let prepared = connections.map(async |(name, connection)| {
             let client = ReadClient::new(Rc::clone(shared), connection);
-            match client.prepare(Region::first()).await {
-                Err(error) if error.is_local() => {
-                    Err(Failure::new(format_args!("account `{name}`: {error}")))
-                }
-                Ok(()) | Err(_) => Ok((name, client)),
+            let host = &shared.host;
+            let late = Box::pin(host.sleep_until(host.moment() + PATIENCE));
+            let prepared = select(Box::pin(client.prepare(Region::first())), late);
+            let failed = match prepared.await {
+                Either::Left((prepared, _)) => prepared.err().filter(KeyError::is_local),
+                Either::Right(_) => None,
+            };
+            match failed {
+                Some(error) => Err(Failure::new(format_args!("account `{name}`: {error}"))),
+                None => Ok((name, client)),
             }
         });
         join_all(prepared).await.into_iter().collect()

@@ -73,13 +73,13 @@ impl<'a, C> Accounts<'a, C> {
         client
     }
 
-    /// Takes in how a pass with `client` found the account; when it may be probed again, if it is broken. Scopes that
-    /// find the same of the same client say nothing new.
+    /// Takes in how a pass with `client` found the account, if it found out; when it may be probed again, if it is broken.
+    /// Scopes that find the same of the same client say nothing new.
     pub(super) fn judge(
         &mut self,
         name: &AccountName,
         client: Option<&Rc<C>>,
-        is_broken: bool,
+        is_broken: Option<bool>,
         at: At,
     ) -> Option<Moment> {
         let entry = self.entries.get_mut(name)?;
@@ -92,13 +92,17 @@ impl<'a, C> Accounts<'a, C> {
             // There is another client by now; it has not been asked yet.
             return None;
         }
-        if !is_broken {
-            entry.failures = 0;
-            entry.retry_at = None;
-        } else if entry.retry_at.is_none() {
-            entry.failures += 1;
-            let wait = jittered(PROBE.step(entry.failures), at.unit);
-            entry.retry_at = Some(at.moment + wait);
+        match is_broken {
+            Some(false) => {
+                entry.failures = 0;
+                entry.retry_at = None;
+            }
+            Some(true) if entry.retry_at.is_none() => {
+                entry.failures += 1;
+                let wait = jittered(PROBE.step(entry.failures), at.unit);
+                entry.retry_at = Some(at.moment + wait);
+            }
+            Some(true) | None => {}
         }
         entry.retry_at
     }

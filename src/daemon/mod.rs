@@ -24,11 +24,11 @@ use pass::{Ended, Pass};
 use slot::Slot;
 
 use crate::api::Shared;
-use crate::desired::Desired;
+use crate::desired::{Account, Desired};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
 use crate::model::{Moment, Scope, Selector};
-use crate::plan::Policy;
+use crate::plan::{Policy, Prune};
 use crate::schedule::{At, Cut};
 use crate::source::{Generation, Update};
 use crate::status::{Activity, PassResult};
@@ -39,14 +39,6 @@ pub use voice::Voice;
 
 /// Passes at a time. A few accounts in all regions; more take turns.
 const PASSES_MAX: usize = 64;
-
-/// What the daemon is told.
-pub enum Command {
-    /// The manifests are others, or cannot be used.
-    Update(Update),
-    /// A person wants everything looked at and tried again now (SIGHUP).
-    Again,
-}
 
 /// How it works.
 pub struct Settings {
@@ -79,7 +71,7 @@ pub struct Daemon<'a, H, W: Work<H>> {
 }
 
 impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
-    /// Nothing to do yet: the first [`Command::Update`] says what.
+    /// Nothing to do yet: the first [`Update`] says what.
     pub fn new(
         shared: Rc<Shared<H>>,
         work: &'a W,
@@ -101,9 +93,8 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         }
     }
 
-    /// Works until `stop`, then waits for calls in flight to settle. It ends, too, when nobody can give commands any
-    /// longer and there is nothing to do.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: &Stop) -> StopReason {
+    /// Works until `stop`, then waits for calls in flight to settle.
+    pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: &Stop) -> StopReason {
         loop {
             self.start_what_is_due();
             let wake = self.wake_at();
@@ -111,7 +102,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
                 biased;
                 reason = stop.tripped() => return self.wind_up(reason).await,
                 Some(ended) = self.passes.next(), if !self.passes.is_empty() => self.ended(ended),
-                Some(command) = commands.recv() => self.take(command),
+                Some(update) = updates.recv() => self.take(update),
                 () = sleep(&self.shared.host, wake) => {}
             }
         }
@@ -127,11 +118,11 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         reason
     }
 
-    fn take(&mut self, command: Command) {
-        match command {
-            Command::Update(Update::Loaded(generation)) => self.load(Rc::new(*generation)),
-            Command::Update(Update::Broken(problems)) => self.voice.broken(problems),
-            Command::Again => {
+    fn take(&mut self, update: Update) {
+        match update {
+            Update::Loaded(generation) => self.load(Rc::new(*generation)),
+            Update::Broken(problems) => self.voice.broken(problems),
+            Update::Asked => {
                 tracing::info!("looking at everything again, as asked");
                 self.accounts.forgive();
                 let now = self.shared.host.moment();
@@ -147,23 +138,34 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         let last = self.generation.replace(Rc::clone(&next));
         let before = last.as_ref().map(|last| &*last.desired);
         let others = |name: &_| {
-            let account = |desired: &Desired| desired.accounts.get(name).cloned();
-            before.and_then(account) != account(&next.desired)
+            // Where it stands does not matter.
+            let same = |a: &Account, b: &Account| {
+                let source = b.source.clone();
+                Account {
+                    source,
+                    ..a.clone()
+                } == *b
+            };
+            let then = before.and_then(|before| before.accounts.get(name));
+            match (then, next.desired.accounts.get(name)) {
+                (Some(then), Some(now)) => !same(then, now),
+                (None, None) => false,
+                _ => true,
+            }
         };
         self.accounts.forget(&others);
         let partial = |generation: &Generation| !generation.problems.is_empty();
         let other_policy = last.as_ref().map(|last| partial(last)) != Some(partial(&next));
-        let selector = &self.settings.selector;
-        let named = |scope: &Scope| next.desired.wanted(scope, selector).is_some();
-        let scopes: Vec<_> = next
-            .desired
-            .scopes()
-            .filter(|s| named(s))
-            .cloned()
-            .collect();
+        let (selector, prunes) = (&self.settings.selector, self.settings.policy.prune);
+        let images_of = |scope: &Scope| Some(next.desired.wanted(scope, selector)?.images.len());
+        // As the engine sees it: where nothing is picked, there is only pruning to do.
+        let worked_on =
+            |scope: &Scope| images_of(scope).is_some_and(|n| n > 0 || prunes != Prune::None);
+        let scopes = next.desired.scopes().filter(|scope| worked_on(scope));
+        let scopes: Vec<_> = scopes.cloned().collect();
         let (mut images, mut changed) = (0, 0);
         for scope in &scopes {
-            images += next.desired.of(scope).count();
+            images += images_of(scope).unwrap_or(0);
             let same = !other_policy
                 && !others(&scope.account)
                 && before.is_some_and(|before| asks_the_same(before, &next.desired, scope));
@@ -176,14 +178,9 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
                 slot.supersede(now);
             }
         }
-        self.slots.retain(|scope, slot| {
-            slot.gone = !named(scope);
-            if slot.gone {
-                slot.supersede(now);
-            }
-            !slot.gone || slot.running.is_some()
-        });
-        self.voice.loaded(&next, images, named);
+        self.slots
+            .retain(|scope, slot| slot.is_kept(!worked_on(scope), now));
+        self.voice.loaded(&next, images, worked_on);
         tracing::info!(
             commit = next.commit,
             images,
@@ -265,18 +262,11 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             return;
         };
         slot.running = None;
-        if slot.gone {
-            self.slots.remove(&scope);
-            return;
-        }
         let took = at.moment.since(began);
         let outcome = match outcome {
             Ok(Some(outcome)) => outcome,
-            // The manifests ask for nothing there after all.
-            Ok(None) => {
-                slot.rest(at.moment + self.settings.interval);
-                return;
-            }
+            // Only scopes in which there is something to do have a slot.
+            Ok(None) => return,
             Err(why) => {
                 slot.hold();
                 let activity = Activity::Held { why };
@@ -293,11 +283,16 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             Some(_) => Cut::Short,
             None => Cut::None,
         };
+        // Who was cut short may not have asked the account anything.
+        let verdict = (is_broken || cut == Cut::None).then_some(is_broken);
         let retry = self
             .accounts
-            .judge(&scope.account, client.as_ref(), is_broken, at);
+            .judge(&scope.account, client.as_ref(), verdict, at);
         let result = pass::result(&outcome.plan, stop.reason());
         let next = slot.ended(outcome, cut, self.settings.interval, at, retry);
+        if slot.is_gone() {
+            return;
+        }
         let wait = next.since(at.moment);
         let activity = Activity::Resting {
             next: at.now + wait,

@@ -124,12 +124,19 @@ impl<H: Host + 'static, R: Recall> Work<H> for Observing<'_, R> {
         memory: Memory,
         bounds: Bounds<'_>,
     ) -> Option<ScopeOutcome> {
-        let look = std::pin::pin!(engine::preview_scope(client, self.recall, task, scope));
+        let kept = memory.clone();
+        let look = std::pin::pin!(engine::preview_scope(
+            client,
+            self.recall,
+            task,
+            scope,
+            memory
+        ));
         let stopped = std::pin::pin!(bounds.stop.tripped());
         let Either::Left((outcome, _)) = select(look, stopped).await else {
             let unseen = Unseen::new("stopped before the scope was read");
             let plan = engine::out_of_sight(task, scope, unseen, client.shared())?;
-            return Some(ScopeOutcome { plan, memory });
+            return Some(ScopeOutcome { plan, memory: kept });
         };
         let outcome = outcome?;
         bounds.listener.event(Event::Planned {

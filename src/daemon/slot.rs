@@ -2,9 +2,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::engine::{ScopeOutcome, Stop, StopReason};
+use crate::inventory::Loss;
 use crate::memory::Memory;
 use crate::model::Moment;
-use crate::schedule::{At, Cut, Turns};
+use crate::schedule::{At, Cut, STILL_SHOWS, Turns};
 
 /// One scope between and during its passes.
 pub(super) struct Slot {
@@ -18,8 +19,13 @@ pub(super) struct Slot {
     again: bool,
     /// A person asked for everything to be tried again while a pass was running.
     forgiven: bool,
-    /// No manifest names it any longer.
-    pub(super) gone: bool,
+    /// The loss that was known when the last pass began.
+    known_loss: Option<Loss>,
+    /// The one that a person has looked at since.
+    forgiven_loss: Option<Loss>,
+    /// Since when it is not worked on any longer. What it remembers of its writes outlives that for a while, and a doubt
+    /// for as long as the process: who removes a scope and brings it back has not looked at what is lost in it.
+    gone_since: Option<Moment>,
     /// There is no further pass: a fault in sharekeeper ended the last one.
     held: bool,
 }
@@ -33,14 +39,40 @@ impl Slot {
             running: None,
             again: false,
             forgiven: false,
-            gone: false,
+            known_loss: None,
+            forgiven_loss: None,
+            gone_since: None,
             held: false,
         }
     }
 
     /// When the next pass begins; `None` while one runs, or if there is none.
     pub(super) fn due(&self) -> Option<Moment> {
-        (self.running.is_none() && !self.held && !self.gone).then_some(self.due)
+        (self.running.is_none() && !self.held && !self.is_gone()).then_some(self.due)
+    }
+
+    /// Whether it is not worked on any longer.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone_since.is_some()
+    }
+
+    /// Takes in whether the newest manifests leave nothing to do here; whether there is anything left to remember.
+    pub(super) fn is_kept(&mut self, is_gone: bool, now: Moment) -> bool {
+        if !is_gone {
+            if self.gone_since.take().is_some() {
+                self.due = now;
+            }
+            return true;
+        }
+        let since = match self.gone_since {
+            Some(since) => since,
+            None => {
+                self.supersede(now);
+                *self.gone_since.insert(now)
+            }
+        };
+        let is_recent = now.since(since) < STILL_SHOWS;
+        self.running.is_some() || self.held || is_recent || self.memory.loss.is_some()
     }
 
     /// Newer manifests ask for something else.
@@ -52,22 +84,29 @@ impl Slot {
         }
     }
 
-    /// A person asks for everything to be looked at and tried again.
+    /// A person asks for everything to be looked at and tried again, and knows what was told of by now.
     pub(super) fn again(&mut self, now: Moment) {
         self.due = now;
         self.turns.forgive();
-        self.forgiven = true;
-        self.again = self.running.is_some();
+        if self.running.is_some() {
+            self.forgiven = true;
+            self.forgiven_loss = self.known_loss;
+            self.again = true;
+        } else {
+            self.memory.loss = None;
+        }
     }
 
     /// A pass begins, with what it should remember.
     pub(super) fn begin(&mut self, stop: Rc<Stop>, now: Moment) -> Memory {
         self.running = Some(stop);
         let mut memory = self.turns.begin(std::mem::take(&mut self.memory), now);
-        if std::mem::take(&mut self.forgiven) {
-            // Whoever asks for it has looked.
+        // One that was first seen after the signal was not meant by it.
+        let forgiven = self.forgiven_loss.take();
+        if forgiven.is_some() && memory.loss == forgiven {
             memory.loss = None;
         }
+        self.known_loss = memory.loss;
         memory
     }
 
@@ -82,7 +121,7 @@ impl Slot {
     ) -> Moment {
         let ScopeOutcome { plan, mut memory } = outcome;
         let next = self.turns.ended(&plan, &mut memory, cut, interval, at);
-        if self.forgiven {
+        if std::mem::take(&mut self.forgiven) {
             self.turns.forgive();
         }
         self.memory = memory;
@@ -92,10 +131,6 @@ impl Slot {
             None => next,
         };
         self.due
-    }
-
-    pub(super) fn rest(&mut self, until: Moment) {
-        self.due = until;
     }
 
     pub(super) fn hold(&mut self) {

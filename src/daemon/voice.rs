@@ -75,7 +75,7 @@ impl<H: Host> Voice<H> {
     ) {
         let now = self.now();
         self.update(|board| {
-            board.retain(is_worked_on);
+            let mut told = board.retain(is_worked_on, now);
             let problems = generation.problems.clone();
             let status = ManifestsStatus {
                 commit: generation.commit.clone(),
@@ -84,7 +84,8 @@ impl<H: Host> Voice<H> {
                 ..board.manifests.clone()
             };
             let status = with_problems(status, problems, now);
-            board.manifests(status, now)
+            told.extend(board.manifests(status, now));
+            told
         });
     }
 

@@ -23,7 +23,9 @@ use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Moment, Scope, Selector, Timestamp};
 use crate::observe;
 use crate::observed::{Observation, Unseen};
-use crate::plan::{Inputs, License, Plan, Policy, Prune, plan, share_candidates};
+use crate::plan::{
+    Awaiting, Inputs, License, Plan, Policy, Prune, Verdict, plan, share_candidates,
+};
 use crate::windows::Windows;
 
 pub use stop::{Stop, StopReason};
@@ -196,21 +198,28 @@ pub async fn preview<H: Host>(
     task: &Task<'_>,
 ) -> Vec<ScopeOutcome> {
     let jobs = task.jobs();
-    let looks = jobs
-        .iter()
-        .map(|job| glance(client_of(accounts, job.scope), recall, job));
+    let looks = jobs.iter().map(|job| {
+        glance(
+            client_of(accounts, job.scope),
+            recall,
+            job,
+            Memory::default(),
+        )
+    });
     join_all(looks).await
 }
 
-/// [`preview`] of one scope; `None` where there can be nothing to do.
+/// [`preview`] of one scope; `None` where there can be nothing to do. `memory` is of the looks before: how long
+/// something has not shown, which only time can tell from a lag.
 pub async fn preview_scope<H: Host>(
     client: &ReadClient<H>,
     recall: &impl Recall,
     task: &Task<'_>,
     scope: &Scope,
+    memory: Memory,
 ) -> Option<ScopeOutcome> {
     let job = task.job(scope)?;
-    Some(glance(client, recall, &job).await)
+    Some(glance(client, recall, &job, memory).await)
 }
 
 /// The plan for a scope that cannot be looked at: everything in it holds still. `None` where there can be nothing to do.
@@ -230,13 +239,29 @@ async fn glance<H: Host>(
     client: &ReadClient<H>,
     recall: &impl Recall,
     job: &Job<'_>,
+    mut memory: Memory,
 ) -> ScopeOutcome {
-    let memory = Memory::default();
     let seen = look(client, recall, job, &memory).await;
+    remember_doubts(&mut memory, &seen.plan, client.shared().host.moment());
     ScopeOutcome {
         plan: seen.plan,
         memory,
     }
+}
+
+/// Since when the planner waits for something to show.
+fn remember_doubts(memory: &mut Memory, plan: &Plan, now: Moment) {
+    for (image, decision) in &plan.decisions {
+        if let Verdict::Await {
+            reason: Awaiting::Doubt(_),
+            ..
+        } = &decision.verdict
+        {
+            memory.doubted_since.entry(image.clone()).or_insert(now);
+        }
+    }
+    let since = memory.loss_since.unwrap_or(now);
+    memory.loss_since = plan.loss.map(|_| since);
 }
 
 impl Task<'_> {

@@ -11,7 +11,7 @@ use crate::inventory::Holdings;
 use crate::memory::{Last, Memory, Problem};
 use crate::model::{Moment, Timestamp};
 use crate::observed::{Observation, Unseen};
-use crate::plan::{Awaiting, Plan, Verdict};
+use crate::plan::{Plan, Verdict};
 
 /// No write is sent on an observation older than this; then the scope is read again.
 const OBSERVATION_AGE_MAX: Duration = Duration::from_secs(120);
@@ -185,20 +185,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// Since when the planner waits for something to show.
     fn remember_doubts(&mut self, plan: &Plan) {
         let now = self.host().moment();
-        for (image, decision) in &plan.decisions {
-            if let Verdict::Await {
-                reason: Awaiting::Doubt(_),
-                ..
-            } = &decision.verdict
-            {
-                self.memory
-                    .doubted_since
-                    .entry(image.clone())
-                    .or_insert(now);
-            }
-        }
-        let since = self.memory.loss_since.unwrap_or(now);
-        self.memory.loss_since = plan.loss.map(|_| since);
+        super::remember_doubts(&mut self.memory, plan, now);
         // What is shared anew now mends the view, but not the doubt.
         if plan.actions().next().is_some() {
             self.memory.loss = plan.loss.or(self.memory.loss);

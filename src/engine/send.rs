@@ -197,6 +197,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         match ready {
             Ready::Go(intent, recorded, permit) => {
                 let forbidden = self.forbids(decision, &attempt, recorded).await;
+                // The end may have been asked for while the store was.
+                if self.engine.stop.reason().is_some() {
+                    executor.stop();
+                }
                 let is_fresh = !fresh.is_slept_away(self.host());
                 if forbidden.is_none() && is_fresh && executor.take(id, now) {
                     return Some(Box::pin(self.send(look, id, intent, attempt, permit)));

@@ -7,14 +7,14 @@ use futures_util::stream::LocalBoxStream;
 use http_body_util::{Either, Full, StreamBody};
 use hyper::body::{Body, Bytes, Frame};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::access::is_meant_for_us;
 use super::connection::{Caller, Shared};
-use super::{Show, events};
+use super::{Settings, Show, events};
 use crate::host::Clock;
 use crate::report::{self, Query};
 use crate::status::Board;
@@ -90,8 +90,7 @@ fn refusal<S, B>(request: &Request<B>, caller: &Caller, shared: &Shared<S>) -> O
     }
     // Who asks whether the process is well, like an orchestrator, has no secrets.
     let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-    let token = settings.token.as_ref().filter(|_| !open);
-    if token.is_some_and(|token| !token.is_in(headers)) {
+    if !open && !knows(settings, headers) {
         let mut answer = plain(
             StatusCode::UNAUTHORIZED,
             "give the token as a bearer's, or as the password of any user\n",
@@ -103,12 +102,19 @@ fn refusal<S, B>(request: &Request<B>, caller: &Caller, shared: &Shared<S>) -> O
     None
 }
 
+/// Whether the caller may read everything.
+fn knows(settings: &Settings, headers: &HeaderMap) -> bool {
+    let token = settings.token.as_ref();
+    token.is_none_or(|token| token.is_in(headers))
+}
+
 fn route<S: Show + 'static, B>(
     request: &Request<B>,
     caller: &Caller,
     shared: &Shared<S>,
 ) -> Answer {
     let show = &shared.show;
+    let knows = knows(&shared.settings, request.headers());
     let query = || Query::parse(request.uri().query().unwrap_or_default());
     let asked = |make: fn(&Board, &Query, crate::model::Timestamp) -> Vec<u8>, kind| match query() {
         Ok(query) => {
@@ -150,8 +156,8 @@ fn route<S: Show + 'static, B>(
             }
             None => full("too many pages are open\n"),
         },
-        "/healthz" => health(show.health().alive.map_err(|why| vec![why])),
-        "/readyz" => health(show.health().ready),
+        "/healthz" => health(show.health().alive.map_err(|why| vec![why]), knows),
+        "/readyz" => health(show.health().ready, knows),
         "/page.css" => ok("text/css; charset=utf-8", report::PAGE_CSS),
         "/page.js" => ok("text/javascript; charset=utf-8", report::PAGE_JS),
         "/icon.svg" => ok("image/svg+xml", report::PAGE_ICON),
@@ -162,9 +168,14 @@ fn route<S: Show + 'static, B>(
     }
 }
 
-fn health(health: Result<(), Vec<String>>) -> Answer {
+/// `knows`: whether the caller may read the reasons, which name accounts and files.
+fn health(health: Result<(), Vec<String>>, knows: bool) -> Answer {
     match health {
         Ok(()) => ok(TEXT, "ok\n"),
+        Err(_) if !knows => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no; give the token to be told why\n",
+        ),
         Err(reasons) => {
             let lines = reasons.iter().map(|why| format!("{}\n", safe(why)));
             plain(StatusCode::SERVICE_UNAVAILABLE, lines.collect::<String>())

@@ -21,6 +21,8 @@ const LOOKS_MAX: usize = 3;
 
 /// Why the files are looked at.
 enum Wake {
+    /// Nobody has looked yet.
+    Start,
     /// The watch told of a change, and then of none for this long; zero if it never ceased.
     Change { still_for: Duration },
     /// It is time.
@@ -53,9 +55,9 @@ pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W: Watch>(
         outbox,
         read: None,
     };
-    let mut wake = Wake::Reload;
+    let mut wake = Wake::Start;
     loop {
-        if let Err(gone) = files.look(&wake).await {
+        if let Err(gone) = files.take(&wake).await {
             return gone;
         }
         wake = files.wake(settings, reload).await;
@@ -90,10 +92,18 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
         }
     }
 
+    async fn take(&mut self, wake: &Wake) -> Result<(), Gone> {
+        self.look(wake).await?;
+        match wake {
+            Wake::Reload => self.outbox.asked().await,
+            Wake::Start | Wake::Change { .. } | Wake::Poll => Ok(()),
+        }
+    }
+
     /// Looks at the files, and reads them if they are not as they were.
     async fn look(&mut self, wake: &Wake) -> Result<(), Gone> {
         let print = self.fingerprint().await;
-        let is_asked = matches!(wake, Wake::Reload);
+        let is_asked = matches!(wake, Wake::Start | Wake::Reload);
         if !is_asked && self.read.as_ref() == Some(&print) {
             return Ok(());
         }
@@ -101,7 +111,7 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
             still_for: match wake {
                 Wake::Change { still_for } => *still_for,
                 // Nobody told of what changed, so nobody knows when.
-                Wake::Poll | Wake::Reload => Duration::ZERO,
+                Wake::Start | Wake::Poll | Wake::Reload => Duration::ZERO,
             },
             aside: true,
             ..Manner::new(WhileGitWorks::Wait)

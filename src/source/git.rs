@@ -56,25 +56,33 @@ pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W>(
         in_force: None,
         failures: 0,
     };
+    let mut is_asked = false;
     loop {
-        let asked = git.copy.fetch(&git.ports.programs).await;
-        let sent = match asked {
-            Ok(commit) => git.take(commit).await,
-            Err(reason) => git.fail(&reason).await,
-        };
-        if let Err(gone) = sent {
+        if let Err(gone) = git.round(is_asked).await {
             return gone;
         }
         let Ports { clock, .. } = &git.ports;
         let again_at = clock.moment() + git.wait();
-        tokio::select! {
-            () = reload.notified() => {}
-            () = clock.sleep_until(again_at) => {}
-        }
+        is_asked = tokio::select! {
+            () = reload.notified() => true,
+            () = clock.sleep_until(again_at) => false,
+        };
     }
 }
 
 impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
+    /// Asks the repository, and takes its answer in.
+    async fn round(&mut self, is_asked: bool) -> Result<(), Gone> {
+        match self.copy.fetch(&self.ports.programs).await {
+            Ok(commit) => self.take(commit).await?,
+            Err(reason) => self.fail(&reason).await?,
+        }
+        match is_asked {
+            true => self.outbox.asked().await,
+            false => Ok(()),
+        }
+    }
+
     fn wait(&self) -> Duration {
         let wait = match self.failures {
             0 => self.repository.every.max(EVERY_MIN),

@@ -58,6 +58,8 @@ pub enum Update {
     Loaded(Box<Generation>),
     /// There is no good set now: every problem, on one line each. What was loaded before stays in force.
     Broken(Vec<String>),
+    /// Somebody asked for a reading, and what came of it has been sent before this.
+    Asked,
 }
 
 /// A set of manifests.
@@ -106,7 +108,8 @@ const EVERY_MIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gone;
 
-/// Sends updates until their receiver is gone; the first as soon as it is known. `reload` has everything read again now.
+/// Sends updates until their receiver is gone; the first as soon as it is known. `reload` has everything read again now,
+/// and is answered with [`Update::Asked`].
 pub async fn feed<C: Clock, D: Dice, P: Programs, W: Watch>(
     settings: Settings,
     ports: Ports<C, D, P, W>,

@@ -39,6 +39,11 @@ impl Outbox {
         self.updates.send(update).await.map_err(|_| Gone)
     }
 
+    /// What was asked for is done.
+    pub(super) async fn asked(&mut self) -> Result<(), Gone> {
+        self.updates.send(Update::Asked).await.map_err(|_| Gone)
+    }
+
     /// Whether a good set was the last that was sent.
     pub(super) fn is_loaded(&self) -> bool {
         matches!(self.last, Some(Last::Loaded(_)))

@@ -68,9 +68,16 @@ fn unseen() -> Verdict {
     Verdict::Unseen(Unseen::new("down"))
 }
 
+/// A board on which a pass over the scope has begun.
+fn board() -> Board {
+    let mut board = Board::new(at(0), false);
+    board.pass_began(&scope(), at(0));
+    board
+}
+
 /// What a board tells of looks that come to these plans, a minute apart.
 fn told(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, Kind)> {
-    let mut board = Board::new(at(0), false);
+    let mut board = board();
     let mut told = Vec::new();
     for (minute, plan) in (0..).zip(plans) {
         let news = board.planned(&plan, at(minute));
@@ -126,7 +133,7 @@ fn what_a_person_must_act_on_is_told_once_for_each_reason_and_when_it_is_over() 
 #[test]
 fn an_image_that_is_still_being_made_is_no_news() {
     let waits = Verdict::Blocked(Problem::unmet(Unmet::NotYet, "the image is CREATING"));
-    let mut board = Board::new(at(0), false);
+    let mut board = board();
     assert!(board.planned(&plan(waits), at(0)).is_empty());
     let image = &board.scopes[&scope()].images[&id("img-a")];
     assert_eq!(image.reason, Reason::WaitingForImage);
@@ -148,7 +155,7 @@ fn a_guard_is_told_of_once_for_its_scope_and_not_cleared_by_what_is_not_seen() {
 
 #[test]
 fn conditions_keep_since_when_they_hold() {
-    let mut board = Board::new(at(0), false);
+    let mut board = board();
     let looks = [Verdict::InSync, Verdict::InSync, Verdict::Act, Verdict::Act];
     for (minute, verdict) in (0..).zip(looks) {
         board.planned(&plan(verdict), at(minute));
@@ -213,7 +220,7 @@ fn a_broken_account_is_told_of_at_once() {
 
 #[test]
 fn a_share_that_ends_is_told_of_once_until_its_end_is_moved() {
-    let mut board = Board::new(at(0), false);
+    let mut board = board();
     let ends = |until| {
         plan_of(Decision {
             until: Some(until),
@@ -233,7 +240,7 @@ fn a_share_that_ends_is_told_of_once_until_its_end_is_moved() {
 
 #[test]
 fn s21_what_is_kept_to_be_shown_is_bounded() {
-    let mut board = Board::new(at(0), false);
+    let mut board = board();
     for minute in 0..1000 {
         let verdict = if minute % 2 == 0 {
             Verdict::InSync
@@ -300,4 +307,37 @@ fn it_is_ready_once_everything_was_looked_at_and_something_was_seen() {
     let (alive, ready) = ended(Verdict::InSync, held, PassResult::Panicked);
     assert_eq!(alive, Err("default/ap-tokyo: a fault".into()));
     assert!(ready.is_err());
+}
+
+#[test]
+fn what_was_told_ends_when_no_manifest_asks_for_it_any_longer() {
+    let refused = Verdict::Blocked(Problem::new("no"));
+    let nothing = Plan {
+        decisions: BTreeMap::new(),
+        ..plan(Verdict::InSync)
+    };
+    let looks = [
+        plan(Verdict::InSync),
+        plan(Verdict::Act),
+        plan(refused),
+        nothing.clone(),
+        nothing,
+    ];
+    assert_eq!(
+        told(looks),
+        [
+            (1, Kind::DriftAppeared),
+            (2, Kind::Blocked),
+            (3, Kind::DriftResolved),
+            (3, Kind::Unblocked)
+        ]
+    );
+    let mut board = board();
+    board.planned(&plan(Verdict::Withheld(Withheld::PartialManifests)), at(1));
+    let kinds = |told: Vec<Transition>| told.into_iter().map(|t| t.kind).collect::<Vec<_>>();
+    assert_eq!(kinds(board.retain(|_| true, at(2))), []);
+    assert_eq!(kinds(board.retain(|_| false, at(3))), [Kind::GuardCleared]);
+    // A pass that was under way brings nothing of it back.
+    assert!(board.planned(&plan(Verdict::Act), at(4)).is_empty());
+    assert!(board.scopes.is_empty());
 }

@@ -246,7 +246,10 @@ impl Board {
     /// Takes in what a look at a scope came to; what of it is new.
     pub fn planned(&mut self, plan: &Plan, now: Timestamp) -> Vec<Transition> {
         let (mut told, mut words) = (Vec::new(), Words::default());
-        let status = self.scopes.entry(plan.scope.clone()).or_default();
+        // A pass that was under way when its scope was forgotten.
+        let Some(status) = self.scopes.get_mut(&plan.scope) else {
+            return told;
+        };
         let mut images = BTreeMap::new();
         for (image, decision) in &plan.decisions {
             let before = status.images.remove(image);
@@ -261,7 +264,9 @@ impl Board {
             told.extend(role_news(&mut self.roleless, account, was, &after, now));
             images.insert(image.clone(), after);
         }
-        status.images = images;
+        for (image, before) in std::mem::replace(&mut status.images, images) {
+            told.extend(endings(&before, &plan.scope, image, now));
+        }
         status.view = Some(plan.view.clone());
         status.unmanaged_ours = plan.unmanaged.ours.len();
         status.unmanaged_foreign = plan.unmanaged.foreign.len();
@@ -413,20 +418,34 @@ impl Board {
         self.keep(told)
     }
 
-    /// Forgets the scopes that are not worked on any longer.
-    pub fn retain(&mut self, keep: impl Fn(&Scope) -> bool) {
+    /// Forgets the scopes that are not worked on any longer; what of that ends something that was told.
+    pub fn retain(&mut self, keep: impl Fn(&Scope) -> bool, now: Timestamp) -> Vec<Transition> {
+        let mut told = Vec::new();
         self.scopes.retain(|scope, status| {
-            let kept = keep(scope);
-            if !kept {
-                self.past.add_all(&status.durations);
+            if keep(scope) {
+                return true;
             }
-            kept
+            self.past.add_all(&status.durations);
+            told.extend(status.endings(scope, now));
+            for (image, status) in std::mem::take(&mut status.images) {
+                told.extend(endings(&status, scope, image, now));
+            }
+            false
         });
         let scopes = &self.scopes;
-        let is_named = |account: &_| scopes.keys().any(|scope| scope.account == *account);
-        self.broken.retain(|account, _| is_named(account));
-        self.roleless.retain(is_named);
-        self.version += 1;
+        let is_named = |account: &AccountName| scopes.keys().any(|s| s.account == *account);
+        let mut over = |account: &AccountName, kind| {
+            if is_named(account) {
+                return true;
+            }
+            told.push(unasked(Subject::Account(account.clone()), kind, now));
+            false
+        };
+        self.broken
+            .retain(|account, _| over(account, Kind::Recovered));
+        self.roleless
+            .retain(|account| over(account, Kind::Unblocked));
+        self.keep(told)
     }
 
     fn keep(&mut self, told: Vec<Transition>) -> Vec<Transition> {
@@ -439,6 +458,16 @@ impl Board {
 }
 
 impl ScopeStatus {
+    /// What was told of the scope, and ends with it.
+    fn endings(&self, scope: &Scope, now: Timestamp) -> Vec<Transition> {
+        let guard = self.guard.is_some().then_some(Kind::GuardCleared);
+        let stall = self.stall.is_told().then_some(Kind::Recovered);
+        let kinds = guard.into_iter().chain(stall);
+        kinds
+            .map(|kind| unasked(Subject::Scope(scope.clone()), kind, now))
+            .collect()
+    }
+
     /// A scope in which a guard withholds changes is told of once, whatever the number of images.
     fn guard_news(&mut self, scope: &Scope, now: Timestamp) -> Option<Transition> {
         let tripped = self
@@ -466,6 +495,36 @@ impl ScopeStatus {
             reason: Some(Reason::GuardTripped),
             message,
         })
+    }
+}
+
+/// What was told of an image, and ends because no manifest asks for it any longer. A missing role is its account's.
+fn endings(
+    image: &ImageStatus,
+    scope: &Scope,
+    id: ImageId,
+    now: Timestamp,
+) -> impl Iterator<Item = Transition> {
+    let drift = image.changed_outside.then_some(Kind::DriftResolved);
+    let blocked = image
+        .blocked
+        .filter(|reason| *reason != Reason::RoleMissing);
+    let blocked = blocked.map(|_| Kind::Unblocked);
+    let key = ImageKey {
+        scope: scope.clone(),
+        image: id,
+    };
+    let kinds = drift.into_iter().chain(blocked);
+    kinds.map(move |kind| unasked(Subject::Image(key.clone()), kind, now))
+}
+
+fn unasked(subject: Subject, kind: Kind, now: Timestamp) -> Transition {
+    Transition {
+        at: now,
+        subject,
+        kind,
+        reason: None,
+        message: "no manifest asks for it any longer".to_owned(),
     }
 }
 

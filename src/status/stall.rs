@@ -26,6 +26,11 @@ pub(super) struct Stall {
 }
 
 impl Stall {
+    /// Whether its scope was told of on its own.
+    pub(super) fn is_told(&self) -> bool {
+        self.told
+    }
+
     pub(super) fn began(&mut self, version: u64) {
         self.began = version;
     }

@@ -160,6 +160,9 @@ fn l4_a_missing_service_role_is_told_of_once_whatever_the_number_of_images() {
         })
     };
     let mut board = Board::new(at(0), false);
+    REGIONS
+        .iter()
+        .for_each(|region| board.pass_began(&scope(region), at(0)));
     let mut look = |region: &str, verdict: Verdict| {
         let told = board.planned(&plan_in(&scope(region), verdict), at(1));
         told.iter()
@@ -186,7 +189,12 @@ fn l4_a_missing_service_role_is_told_of_once_whatever_the_number_of_images() {
 fn an_account_that_is_not_worked_on_any_longer_is_forgotten() {
     let mut daemon = Daemon::new();
     assert_eq!(daemon.round(Broken).len(), 1);
-    daemon.board.retain(|_| false);
+    let over = daemon.board.retain(|_| false, at(9));
+    let over: Vec<_> = over
+        .iter()
+        .map(|told| (told.kind, told.subject.to_string()))
+        .collect();
+    assert_eq!(over, [(Kind::Recovered, "account default".to_owned())]);
     assert!(daemon.board.broken.is_empty());
     assert!(daemon.round(Fine).is_empty());
 }

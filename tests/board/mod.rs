@@ -230,6 +230,7 @@ fn mixed(board: &mut Board) {
     ];
     let mut plan = plan(&place, (0..).map(id).zip(images));
     plan.unmanaged.foreign.insert(id(90));
+    board.pass_began(&plan.scope, at(510));
     board.planned(&plan, at(520));
     board.pass_began(&place, at(590));
     let status = board.scopes.get_mut(&place).expect("planned");

@@ -193,6 +193,32 @@ class Manifests(Live):
         commits = [entry.get("commit") for entry in json.loads(history.stdout)["entries"] if entry["event"] == "intent"]
         self.check_equal(commits, [first, first, third], "the commits in the history")
 
+    def test_s3_who_only_observes_another_branch_does_not_touch_the_writers_copy(self) -> None:
+        wanted = images(3)
+        self.serve(wanted)
+        repository = self.directory / "repository"
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-C", str(repository)]
+        self.command_line("git", "init", "-q", "-b", "main", str(repository))
+        self.manifests = repository / "share"
+        self.manifests.mkdir()
+        self.share(wanted)
+        self.command_line(*git, "add", "-A")
+        self.command_line(*git, "commit", "-q", "-m", "main")
+        self.command_line(*git, "checkout", "-q", "-b", "other")
+        self.share(wanted, state="unshared")
+        self.command_line(*git, "commit", "-q", "-a", "-m", "other")
+        common = ("--git", f"file://{repository}", "--path", "share", "--git-interval", "1s")
+        writer = self.run_daemon(*common, "--ref", "main")
+        self.until_synced(3)
+        self.run_daemon(*common, "--ref", "other", "--observe-only")
+        self.until(lambda: self.status()["summary"]["drifted"] == 3, "the other branch is seen")
+        self.rounds(4)
+        self.check(writer.running(), "the writer goes on")
+        self.check_world(wanted, "shared")
+        self.check_equal(self.writes(), 3, "writes")
+        homes = sorted(path.name for path in self.state.iterdir() if path.is_dir() and path.name.startswith("git"))
+        self.check_equal(homes, ["git", "git.1"], "private copies")
+
 
 class Living(Live):
     def test_l7_p1_sigterm_lets_calls_in_flight_settle(self) -> None:
@@ -246,9 +272,9 @@ class Living(Live):
 
         process = self.run_daemon(NOTIFY_SOCKET=str(path), WATCHDOG_USEC="1000000")
         wait_for("READY=1")
+        wait_for("STATUS=1 of 1 image as desired")
         for _ in range(3):
             wait_for("WATCHDOG=1")
-        wait_for("STATUS=1 of 1 image as desired")
         process.send(signal.SIGHUP)
         self.check("MONOTONIC_USEC=" in wait_for("RELOADING=1"), "when it began")
         wait_for("READY=1")

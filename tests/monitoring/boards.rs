@@ -214,7 +214,9 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
     let (scope, at) = (scope(region), now() - TimeDelta::seconds(90));
     let earlier = now() - TimeDelta::minutes(10);
     let before = (0..images).map(|number| in_sync(decision(number)));
-    board.planned(&plan(region, View::Seen, before), earlier);
+    let before = plan(region, View::Seen, before);
+    board.pass_began(&before.scope, earlier);
+    board.planned(&before, earlier);
     for (result, took) in PassResult::ALL
         .into_iter()
         .zip([20, 300, 4_000, 90_000, 700_000])

@@ -149,7 +149,7 @@ fn counters_do_not_fall_when_a_scope_is_given_up() {
     let count = "sharekeeper_reconcile_duration_seconds_count";
     let before = value(&metrics(&board, &calls(1), &extra(), now()), count);
     let kept = scope(Region::all().next().expect("a region"));
-    board.retain(|scope| *scope == kept);
+    board.retain(|scope| *scope == kept, now());
     let rest = Activity::Resting { next: now() };
     board.pass_ended(
         &kept,

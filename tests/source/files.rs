@@ -316,3 +316,28 @@ async fn m3_s3_with_partial_ok_the_good_files_are_a_set_that_is_marked() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn s3_who_asks_for_a_reading_is_told_when_it_is_done_and_not_before_what_came_of_it() {
+    let files = Files::with(&["img-a"]);
+    run(
+        files.settings(NEVER),
+        NoPrograms,
+        Told::default(),
+        async |mut fed| {
+            assert_eq!(fed.images().await, ["img-a"]);
+            files.write("m/img-b.yaml", &share("img-b"));
+            fed.reload.notify_one();
+            assert!(matches!(fed.told().await, Update::Loaded(_)));
+            assert!(matches!(fed.told().await, Update::Asked));
+            files.write("m/img-b.yaml", "kind: [");
+            fed.reload.notify_one();
+            assert!(matches!(fed.told().await, Update::Broken(_)));
+            assert!(matches!(fed.told().await, Update::Asked));
+            // Nothing new is an answer, too.
+            fed.reload.notify_one();
+            assert!(matches!(fed.told().await, Update::Asked));
+        },
+    )
+    .await;
+}

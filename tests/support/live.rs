@@ -5,9 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::Connection;
-use sharekeeper::daemon::{
-    Command, Connect, Daemon, Observing, Reconciling, Settings, Voice, Work,
-};
+use sharekeeper::daemon::{Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
 use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::model::{AccountName, ImageId, Region, Scope, Selector};
@@ -25,7 +23,7 @@ pub const INTERVAL: Duration = Duration::from_secs(300);
 pub struct Live<'w> {
     pub world: &'w World,
     pub voice: Rc<Voice<Cloud>>,
-    commands: mpsc::Sender<Command>,
+    updates: mpsc::Sender<Update>,
     told: Rc<RefCell<Vec<Transition>>>,
 }
 
@@ -98,7 +96,7 @@ pub async fn run_with<'w, W: Work<Cloud>>(
     let hear = Rc::clone(&told);
     let tell = move |new: &[Transition]| hear.borrow_mut().extend_from_slice(new);
     let voice = Voice::new(Rc::clone(&world.shared), "test".into(), false, tell);
-    let (commands, queue) = mpsc::channel(8);
+    let (updates, queue) = mpsc::channel(8);
     let stop = Stop::default();
     let daemon = Daemon::new(
         Rc::clone(&world.shared),
@@ -111,7 +109,7 @@ pub async fn run_with<'w, W: Work<Cloud>>(
     let live = Live {
         world,
         voice,
-        commands,
+        updates,
         told,
     };
     let script = async {
@@ -135,11 +133,7 @@ impl Live<'_> {
     }
 
     pub async fn update(&self, update: Update) {
-        self.tell(Command::Update(update)).await;
-    }
-
-    pub async fn tell(&self, command: Command) {
-        assert!(self.commands.send(command).await.is_ok(), "the daemon runs");
+        assert!(self.updates.send(update).await.is_ok(), "the daemon runs");
     }
 
     /// Time goes by.

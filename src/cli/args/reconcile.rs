@@ -9,7 +9,7 @@ use clap::builder::FalseyValueParser;
 use super::{Guards, Narrow, Paths, Target};
 
 /// Some weeks of a busy account; a hundred megabytes at most.
-pub(super) const DEFAULT_HISTORY_MAX: u64 = 100_000;
+const DEFAULT_HISTORY_MAX: u64 = 100_000;
 
 /// `plan`.
 #[derive(Debug, Args)]
@@ -41,21 +41,28 @@ pub(in crate::cli) struct ReconcileArguments {
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
-    /// Go on with the files that have no error; nothing is cancelled then
-    #[arg(long, env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
-    pub partial_ok: bool,
+    #[command(flatten)]
+    pub working: Working,
     /// Go back to a commit that is older than the newest one worked on, which is refused otherwise
     #[arg(long, env = "SHAREKEEPER_ALLOW_OLDER_COMMIT", value_parser = FalseyValueParser::new())]
     pub allow_older_commit: bool,
-    /// Entries that the history keeps, the newest
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, value_parser = history_max, env = "SHAREKEEPER_HISTORY_MAX")]
-    pub history_max: u64,
     #[command(flatten)]
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
     #[command(flatten)]
     pub narrow: Narrow,
+}
+
+/// What every command takes that writes.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Working {
+    /// Go on with the files that have no error; nothing is cancelled then
+    #[arg(long, env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
+    pub partial_ok: bool,
+    /// Entries that the history keeps, the newest
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, value_parser = history_max, env = "SHAREKEEPER_HISTORY_MAX")]
+    pub history_max: u64,
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -71,7 +78,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// None at all is no history. Who writes 0 may mean "without limit", and would lose it.
-pub(super) fn history_max(text: &str) -> Result<u64, &'static str> {
+fn history_max(text: &str) -> Result<u64, &'static str> {
     match text.parse() {
         Ok(0) | Err(_) => Err("a number from 1 on; to keep it all, give one that is never reached"),
         Ok(entries) => Ok(entries),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::reconcile::{DEFAULT_HISTORY_MAX, duration, history_max};
+use super::reconcile::{Working, duration};
 use super::{Guards, Narrow, Paths, Target};
 use crate::cli::output::Failure;
 use crate::source::{GitRef, GitRefError, GitUrl, GitUrlError};
@@ -23,15 +23,11 @@ pub(in crate::cli) struct RunArguments {
     /// Find drift and show it, and write nothing: it has no client and no state that could
     #[arg(long, env = "SHAREKEEPER_OBSERVE_ONLY", value_parser = FalseyValueParser::new())]
     pub observe_only: bool,
-    /// Go on with the files that have no error; nothing is cancelled then
-    #[arg(long, env = "SHAREKEEPER_PARTIAL_OK", value_parser = FalseyValueParser::new())]
-    pub partial_ok: bool,
+    #[command(flatten)]
+    pub working: Working,
     /// Cut a pass over one account and region off after this long
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
-    /// Entries that the history keeps, the newest
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_HISTORY_MAX, value_parser = history_max, env = "SHAREKEEPER_HISTORY_MAX")]
-    pub history_max: u64,
     #[command(flatten)]
     pub watch: Watching,
     #[command(flatten)]

@@ -1,0 +1,208 @@
+//! What the daemon must not forget, and must not take for settled: writes that reads do not show yet, losses that nobody
+//! has looked at, and what it only looks at.
+
+mod support;
+
+use std::time::Duration;
+
+use sharekeeper::daemon::Reconciling;
+use sharekeeper::desired::Desired;
+use sharekeeper::model::ImageId;
+use sharekeeper::plan::Policy;
+use sharekeeper::source::Update;
+use sharekeeper::status::{Kind, Reason};
+use support::live::{Live, observing, reconciling, run, settings};
+use support::world::{REGIONAL, World, id};
+use support::{Behaviour, desired};
+
+const TOKYO: &str = "ap-tokyo";
+const BANGKOK: &str = "ap-bangkok";
+
+fn to_share(world: &World, count: usize) -> Desired {
+    for n in 0..count {
+        world.cloud().add(TOKYO, &id(n), false);
+    }
+    desired((0..count).map(|n| (TOKYO, id(n), true)))
+}
+
+fn and(wanted: &Desired, region: &'static str, image: &str, shared: bool) -> Desired {
+    let mut more = wanted.clone();
+    let added = desired([(region, image.to_owned(), shared)]);
+    more.images.extend(added.images);
+    more
+}
+
+/// Calls that were made for an image, and succeeded.
+fn done(world: &World, image: &str) -> usize {
+    let writes = world.cloud().writes().into_iter();
+    writes
+        .filter(|call| call.body["ImageId"] == image && call.answer == "ok")
+        .count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_a_retry_that_succeeded_is_remembered_by_the_pass_after_one_that_was_cut_short() {
+    let world = World::new(1, REGIONAL);
+    world.cloud().add(TOKYO, "img-x", true);
+    world.cloud().add(TOKYO, "img-new", false);
+    world.behave(Behaviour {
+        refuse: Box::new(|action, _, _| {
+            (action == "ModifyImageSharePermission").then_some("ResourceInUse.ImageInUse")
+        }),
+        ..Behaviour::default()
+    });
+    let wanted = desired([(TOKYO, "img-x".to_owned(), false)]);
+    reconciling(&world, async |live| {
+        live.load(wanted.clone()).await;
+        live.pass(20).await;
+        world.behave(Behaviour {
+            lag: Duration::from_secs(20),
+            ..Behaviour::default()
+        });
+        live.until(|_| done(&world, "img-x") > 0).await;
+        live.pass(2).await;
+        live.load(and(&wanted, TOKYO, "img-new", true)).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        assert_eq!(done(&world, "img-x"), 1, "no CANCEL is made twice");
+    })
+    .await;
+}
+
+/// Six images of ours, of which somebody takes three away, and the wish to have another cancelled: it is withheld.
+async fn after_a_loss(live: &Live<'_>, wanted: &Desired) {
+    let cloud = live.world.cloud();
+    live.load(wanted.clone()).await;
+    live.until(|live| live.in_sync(TOKYO)).await;
+    live.pass(30).await;
+    for n in 0..3 {
+        cloud.meddle(TOKYO, &id(n), false);
+    }
+    live.load(and(wanted, TOKYO, "img-old", false)).await;
+    live.pass(2 * 3600).await;
+    assert!(cloud.is_shared(TOKYO, "img-old"));
+    assert!(cloud.is_shared(TOKYO, &id(0)), "it was shared anew");
+    assert_eq!(live.image(TOKYO, "img-old").reason, Reason::GuardTripped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_a_loss_that_was_mended_is_doubted_until_a_person_asks_to_go_on() {
+    let world = World::new(2, REGIONAL);
+    let wanted = to_share(&world, 6);
+    world.cloud().add(TOKYO, "img-old", true);
+    reconciling(&world, async |live| {
+        after_a_loss(live, &wanted).await;
+        live.update(Update::Asked).await;
+        live.until(|_| !world.cloud().is_shared(TOKYO, "img-old"))
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_a_scope_that_goes_and_comes_back_keeps_the_doubt() {
+    let world = World::new(3, REGIONAL);
+    let wanted = to_share(&world, 6);
+    world.cloud().add(TOKYO, "img-old", true);
+    world.cloud().add(BANGKOK, "img-b", true);
+    reconciling(&world, async |live| {
+        after_a_loss(live, &wanted).await;
+        for seconds in [5, 3600] {
+            let elsewhere = desired([(BANGKOK, "img-b".to_owned(), true)]);
+            live.load(elsewhere).await;
+            live.pass(seconds).await;
+            live.load(and(&wanted, TOKYO, "img-old", false)).await;
+            live.pass(60).await;
+            assert!(world.cloud().is_shared(TOKYO, "img-old"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_who_asks_while_the_loss_is_first_seen_has_not_looked() {
+    let world = World::new(4, REGIONAL);
+    let wanted = to_share(&world, 6);
+    world.cloud().add(TOKYO, "img-old", true);
+    reconciling(&world, async |live| {
+        live.load(wanted.clone()).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        live.pass(30).await;
+        for n in 0..3 {
+            world.cloud().meddle(TOKYO, &id(n), false);
+        }
+        live.load(and(&wanted, TOKYO, "img-old", false)).await;
+        world.pass(Duration::from_millis(20)).await;
+        live.update(Update::Asked).await;
+        live.pass(120).await;
+        assert!(world.cloud().is_shared(TOKYO, "img-old"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l4_who_only_looks_looks_once_an_interval_whatever_there_is_to_do() {
+    let world = World::new(5, REGIONAL);
+    let wanted = to_share(&world, 5);
+    observing(&world, async |live| {
+        live.load(wanted).await;
+        live.pass(10).await;
+        let before = world.cloud().calls.borrow().len();
+        live.pass(3600).await;
+        let calls = world.cloud().calls.borrow().len() - before;
+        assert!((10..=40).contains(&calls), "{calls} calls in an hour");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
+    let world = World::new(6, REGIONAL);
+    let wanted = to_share(&world, 12);
+    world.cloud().add(TOKYO, "img-old", true);
+    world.cloud().add_image(TOKYO, "img-bad", false, false);
+    reconciling(&world, async |live| {
+        live.load(wanted.clone()).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+    })
+    .await;
+    for n in 0..9 {
+        world.cloud().meddle(TOKYO, &id(n), false);
+    }
+    let more = and(&wanted, TOKYO, "img-old", false);
+    observing(&world, async |live| {
+        live.load(and(&more, TOKYO, "img-bad", true)).await;
+        live.pass(3600).await;
+        assert_eq!(live.image(TOKYO, "img-old").reason, Reason::GuardTripped);
+        let tripped = live.told().into_iter();
+        let tripped = tripped.filter(|(kind, _)| *kind == Kind::GuardTripped);
+        assert_eq!(tripped.count(), 1);
+        for n in 0..9 {
+            world.cloud().meddle(TOKYO, &id(n), true);
+        }
+        live.pass(700).await;
+        assert_eq!(live.image(TOKYO, "img-bad").reason, Reason::NotEligible);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_in_which_nothing_is_selected_is_not_waited_for() {
+    let world = World::new(7, REGIONAL);
+    let wanted = to_share(&world, 2);
+    world.cloud().add(BANGKOK, "img-b", true);
+    let mut settings = settings(Policy::default());
+    settings.selector.images = [ImageId::new(&id(0)).expect("an id")].into();
+    let work = Reconciling {
+        ledger: &world.ledger,
+    };
+    run(&world, &work, settings, async |live| {
+        live.load(and(&wanted, BANGKOK, "img-b", true)).await;
+        live.pass(60).await;
+        live.voice.board(|board| {
+            assert_eq!(board.ready(), Ok(()));
+            assert_eq!(board.scopes.len(), 1);
+            assert_eq!(board.manifests.images, 1);
+        });
+    })
+    .await;
+}
