@@ -211,13 +211,15 @@ class EverySource(Simulated):
         self.do("resume", "--all", forms=forms)
         self.do("history", forms=forms)
         self.do("history", "verify", forms=forms)
+        self.do("doctor", *paths, *api, forms=forms, expect=(0, 1))
+        self.do("doctor", *paths, "--cam-policy", forms=forms)
 
     def failures(self, forms: Tuple[str, str]) -> None:
         """The API takes neither the key nor what comes of it."""
         paths, api = (str(self.manifests),), ("--endpoint", self.endpoint)
         for code in ("AuthFailure.SignatureFailure", "AuthFailure.TokenFailure"):
             self.sim("faults", [{"kind": "error", "code": code}])
-            for command in ("plan", "reconcile", "adopt", "import"):
+            for command in ("plan", "reconcile", "adopt", "import", "doctor"):
                 more = {"reconcile": ("--timeout", "2s"), "adopt": ("--all",), "import": ("--out", str(self.directory / "none"))}
                 self.do(command, *paths, *api, *more.get(command, ()), forms=forms, expect=(1, 2, 4))
             forms = (forms[1], forms[0])
