@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::wire::{self, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
+use crate::api::wire::{CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
@@ -95,17 +95,45 @@ pub async fn eligibility<H: Host>(
         .collect()
 }
 
-async fn list<H: Host>(
-    client: &ReadClient<H>,
-    region: Region,
-) -> Result<Vec<wire::Blueprint>, ListError> {
-    let page = |offset| {
-        retry::while_it_helps(client.shared(), move || {
-            client.describe_blueprints(region, offset)
-        })
+/// One page, and of its rows what is needed: the rest of thousands of rows at a time is memory that nobody gives back.
+#[derive(Clone)]
+struct Page {
+    total: u64,
+    rows: Vec<Row>,
+}
+
+/// A blueprint.
+#[derive(Clone)]
+struct Row {
+    id: String,
+    image: Option<String>,
+    state: String,
+    name: String,
+}
+
+impl From<DescribeBlueprintsReply> for Page {
+    fn from(reply: DescribeBlueprintsReply) -> Self {
+        let rows = reply.blueprint_set.into_iter().map(|blueprint| Row {
+            id: blueprint.blueprint_id,
+            image: blueprint.image_id,
+            state: blueprint.blueprint_state,
+            name: blueprint.blueprint_name,
+        });
+        Self {
+            total: reply.total_count,
+            rows: rows.collect(),
+        }
+    }
+}
+
+async fn list<H: Host>(client: &ReadClient<H>, region: Region) -> Result<Vec<Row>, ListError> {
+    let page = async |offset| {
+        let ask = || client.describe_blueprints(region, offset);
+        let reply = retry::while_it_helps(client.shared(), ask).await;
+        reply.map(Page::from)
     };
     let first = page(0).await.map_err(ListError::First)?;
-    let total = first.total_count;
+    let total = first.total;
     let limit = u64::from(PAGE_LIMIT_MAX);
     let pages = u32::try_from(total.div_ceil(limit)).unwrap_or(u32::MAX);
     if pages > PAGES_MAX {
@@ -119,25 +147,18 @@ async fn list<H: Host>(
 }
 
 /// Puts pages together if they fit.
-fn join(
-    first: DescribeBlueprintsReply,
-    rest: Vec<DescribeBlueprintsReply>,
-) -> Result<Vec<wire::Blueprint>, ListError> {
-    let total = first.total_count;
-    let mut rows: BTreeMap<String, wire::Blueprint> = BTreeMap::new();
+fn join(first: Page, rest: Vec<Page>) -> Result<Vec<Row>, ListError> {
+    let total = first.total;
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for page in std::iter::once(first).chain(rest) {
-        if page.total_count != total {
+        if page.total != total {
             let how = format!(
                 "TotalCount was {total} on the first page and {} on another",
-                page.total_count
+                page.total
             );
             return Err(ListError::Inconsistent(how));
         }
-        rows.extend(
-            page.blueprint_set
-                .into_iter()
-                .map(|row| (row.blueprint_id.clone(), row)),
-        );
+        rows.extend(page.rows.into_iter().map(|row| (row.id.clone(), row)));
     }
     if rows.len() as u64 != total {
         let how = format!(
@@ -156,19 +177,19 @@ fn is_leaving(state: &str) -> bool {
 
 /// Blueprints without an image id were not shared from CVM (received from other accounts, or
 /// Lighthouse's own); an id outside the grammar can be named by no manifest.
-fn seen(rows: Vec<wire::Blueprint>) -> Seen {
+fn seen(rows: Vec<Row>) -> Seen {
     let mut shared: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
     for row in rows {
-        let Some(image) = row.image_id.as_deref().and_then(|id| ImageId::new(id).ok()) else {
+        let Some(image) = row.image.as_deref().and_then(|id| ImageId::new(id).ok()) else {
             continue;
         };
-        if is_leaving(&row.blueprint_state) {
+        if is_leaving(&row.state) {
             continue;
         }
         let blueprint = Blueprint {
-            id: brief(&row.blueprint_id),
-            state: brief(&row.blueprint_state),
-            name: brief(&row.blueprint_name),
+            id: brief(&row.id),
+            state: brief(&row.state),
+            name: brief(&row.name),
         };
         // Of two blueprints for one image, the usable one tells more.
         match shared.entry(image) {
@@ -277,20 +298,19 @@ fn of_refusal(reason: String, refusal: Refusal) -> Unseen {
 mod tests {
     use super::*;
 
-    fn row(id: &str, image: &str, state: &str) -> wire::Blueprint {
-        wire::Blueprint {
-            blueprint_id: id.into(),
-            image_id: Some(image.into()),
-            blueprint_state: state.into(),
-            ..Default::default()
+    fn row(id: &str, image: &str, state: &str) -> Row {
+        Row {
+            id: id.into(),
+            image: Some(image.into()),
+            state: state.into(),
+            name: String::new(),
         }
     }
 
-    fn page(total: u64, rows: &[wire::Blueprint]) -> DescribeBlueprintsReply {
-        DescribeBlueprintsReply {
-            total_count: total,
-            blueprint_set: rows.to_vec(),
-            request_id: None,
+    fn page(total: u64, rows: &[Row]) -> Page {
+        Page {
+            total,
+            rows: rows.to_vec(),
         }
     }
 
@@ -327,7 +347,7 @@ mod tests {
             row("lhbp-2", "img-b", "DELETING"),
             foreign.clone(),
             {
-                foreign.image_id = None;
+                foreign.image = None;
                 foreign
             },
             row("lhbp-5", "img-a", "ISOLATED"),
