@@ -24,10 +24,10 @@ use pass::{Ended, Pass};
 use slot::Slot;
 
 use crate::api::Shared;
-use crate::desired::{Account, Desired};
+use crate::desired::{Account, Desired, DesiredImage, Intent};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
-use crate::model::{Moment, Scope, Selector};
+use crate::model::{ImageKey, Labels, Moment, Scope, Selector};
 use crate::plan::{Policy, Prune};
 use crate::schedule::{At, Cut};
 use crate::source::{Generation, Update};
@@ -157,15 +157,16 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         let partial = |generation: &Generation| !generation.problems.is_empty();
         let other_policy = last.as_ref().map(|last| partial(last)) != Some(partial(&next));
         let (selector, prunes) = (&self.settings.selector, self.settings.policy.prune);
-        let images_of = |scope: &Scope| Some(next.desired.wanted(scope, selector)?.images.len());
         // As the engine sees it: where nothing is picked, there is only pruning to do.
-        let worked_on =
-            |scope: &Scope| images_of(scope).is_some_and(|n| n > 0 || prunes != Prune::None);
-        let scopes = next.desired.scopes().filter(|scope| worked_on(scope));
-        let scopes: Vec<_> = scopes.cloned().collect();
-        let (mut images, mut changed) = (0, 0);
-        for scope in &scopes {
-            images += images_of(scope).unwrap_or(0);
+        let images_of = |scope| {
+            let images = next.desired.wanted(scope, selector)?.images.len();
+            (images > 0 || prunes != Prune::None).then_some((scope, images))
+        };
+        let scopes: BTreeMap<_, _> = next.desired.scopes().filter_map(images_of).collect();
+        let worked_on = |scope: &Scope| scopes.contains_key(scope);
+        let images = scopes.values().sum();
+        let mut changed = 0;
+        for &scope in scopes.keys() {
             let same = !other_policy
                 && !others(&scope.account)
                 && before.is_some_and(|before| asks_the_same(before, &next.desired, scope));
@@ -315,14 +316,12 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
 
 /// Whether two sets of manifests ask the same of a scope. Where they ask for it does not matter.
 fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
-    let asked = |desired: &Desired| {
-        let images = desired.of(scope).map(|(key, image)| {
-            let labels = image.labels.clone();
-            (key.image.clone(), image.intent, image.protect, labels)
-        });
-        images.collect::<Vec<_>>()
-    };
-    asked(a) == asked(b)
+    fn asked<'d>(
+        (key, image): (&'d ImageKey, &'d DesiredImage),
+    ) -> (&'d ImageKey, Intent, bool, &'d Labels) {
+        (key, image.intent, image.protect, &image.labels)
+    }
+    a.of(scope).map(asked).eq(b.of(scope).map(asked))
 }
 
 async fn sleep(host: &impl Host, until: Option<Moment>) {
