@@ -72,12 +72,7 @@ pub(super) async fn run(
         }
     };
     session.close().await?;
-    // Everything is kept by now; what fails is tidying up.
-    if let Err(error) = store.close() {
-        output::warn(format_args!(
-            "the state was not left in the best order: {error}"
-        ));
-    }
+    state::close(store);
     match done? {
         Done::Scopes(scopes, ending) => report(work, &directory, &scopes, ending, common),
         Done::Stale(document) => {

@@ -25,13 +25,11 @@ use crate::engine::{Stop, StopReason};
 use crate::host::{Clock, RandomDice, Supervisor, SystemClock, SystemPrograms, SystemWatch};
 use crate::model::{AccountName, Scope};
 use crate::notices::{self, Courier, Outbox, Webhooks};
-use crate::plan::Policy;
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::serve::Port;
 use crate::source::{self, Generation, Origin, Repository, Update};
-use crate::store::Store;
 
-/// Commands and updates that wait for the daemon. It takes them at once; more than a few never wait.
+/// Updates that wait for the daemon. It takes them at once; more than a few never wait.
 const QUEUE_MAX: usize = 8;
 
 /// What `run -o json` prints at its end.
@@ -79,7 +77,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
         let work = Reconciling { ledger: &store };
         let commit = |generation: &Generation| store.set_commit(generation.commit.clone());
         let done = parts.carry_out(&work, commit, seen).await;
-        close(store);
+        state::close(store);
         done
     };
     cloud.close().await?;
@@ -97,15 +95,6 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
         output::print(common.output, &document, "")?;
     }
     Ok(exit.code())
-}
-
-/// Everything is kept by now; what fails is tidying up.
-fn close(store: Store) {
-    if let Err(error) = store.close() {
-        output::warn(format_args!(
-            "the state was not left in the best order: {error}"
-        ));
-    }
 }
 
 /// Which API is worked with.
@@ -254,10 +243,7 @@ impl<'a> Parts<'a> {
             interval: arguments.interval,
             timeout: arguments.timeout,
             warn_before: arguments.show.warn_before,
-            policy: Policy {
-                shares_only: false,
-                ..arguments.guards.policy()
-            },
+            policy: arguments.guards.policy(),
             selector: arguments.narrow.selector(),
         };
         let stop = Stop::default();

@@ -51,6 +51,15 @@ pub(super) fn open(
     Store::open(directory, &options, now).map_err(refused)
 }
 
+/// Everything is kept by now; what fails is tidying up.
+pub(super) fn close(store: Store) {
+    if let Err(error) = store.close() {
+        super::output::warn(format_args!(
+            "the state was not left in the best order: {error}"
+        ));
+    }
+}
+
 /// The state to look at.
 pub(super) fn read(directory: &Path) -> Result<Reader, Failure> {
     Reader::open(directory).map_err(refused)

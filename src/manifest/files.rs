@@ -160,12 +160,10 @@ impl Walk<'_> {
         if let Ok(metadata) = fs::metadata(path) {
             self.note_change(&metadata);
         }
-        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let mut entries = match entries {
+        let entries = match entries(path) {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(path, &error),
         };
-        entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();
@@ -355,6 +353,13 @@ impl Walk<'_> {
         self.reading.found.problems.push(problem);
         self.reading.found.suspects.extend(might_govern(path));
     }
+}
+
+/// What is in a directory, in the order of the names.
+pub(super) fn entries(path: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    Ok(entries)
 }
 
 /// The directories that a `Restriction` at a path that cannot be read might be about. What is no directory is a file,

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::checkout;
-use super::files::{DEPTH_MAX, VOLUME_LINK, here, is_manifest_name, is_passed_over};
+use super::files::{self, DEPTH_MAX, VOLUME_LINK, here, is_manifest_name, is_passed_over};
 use crate::host::Places;
 
 /// All that can be told of the manifests at some paths without reading them: equal only if no file was written, and no
@@ -97,13 +97,11 @@ impl Walk {
 
     fn directory(&mut self, path: &Path, depth: usize) {
         self.places.add(path);
-        let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let mut entries = match entries {
+        let entries = match files::entries(path) {
             Ok(entries) if depth <= DEPTH_MAX => entries,
             Ok(_) => return,
             Err(error) => return self.unseen(path, &error),
         };
-        entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();

@@ -5,11 +5,16 @@ use chrono::TimeDelta;
 use super::family::{Families, Family, gauge};
 use super::scopes::{labels, truth};
 use crate::model::{Permission, ShareState, Timestamp};
-use crate::status::{Board, ImageStatus, Reason, ScopeStatus, Truth};
+use crate::status::{Board, ImageStatus, Reason, ScopeStatus, Standing, Truth};
 
-/// Where an image stands: exactly one of these.
-const STATES: [&str; 6] = [
-    "in_sync", "pending", "waiting", "blocked", "withheld", "unknown",
+/// Where an image stands, in the order of the series.
+const STATES: [Standing; 6] = [
+    Standing::InSync,
+    Standing::Pending,
+    Standing::Waiting,
+    Standing::Blocked,
+    Standing::Withheld,
+    Standing::Unknown,
 ];
 const PERMISSIONS: [Permission; 2] = [Permission::Share, Permission::Cancel];
 /// How far ahead shares that end are counted.
@@ -22,7 +27,7 @@ const AHEAD: [(&str, TimeDelta); 3] = [
 /// The images of one scope, counted.
 #[derive(Default)]
 struct Tally {
-    states: BTreeMap<&'static str, u64>,
+    states: BTreeMap<Standing, u64>,
     desired: BTreeMap<Permission, u64>,
     pending: BTreeMap<Permission, u64>,
     actual: u64,
@@ -56,7 +61,7 @@ pub(super) fn families(families: &mut Families, board: &Board, now: Timestamp) {
 fn tally(status: &ScopeStatus, troubles: &mut Troubles, now: Timestamp) -> Tally {
     let mut tally = Tally::default();
     for image in status.images.values() {
-        let state = state(image);
+        let state = image.standing();
         let towards = Permission::towards(image.desired);
         *tally.states.entry(state).or_default() += 1;
         *tally.desired.entry(towards).or_default() += 1;
@@ -72,22 +77,11 @@ fn tally(status: &ScopeStatus, troubles: &mut Troubles, now: Timestamp) -> Tally
     tally
 }
 
-fn state(image: &ImageStatus) -> &'static str {
-    match (image.ready.status, image.reason) {
-        (Truth::True, _) => "in_sync",
-        (Truth::Unknown, _) => "unknown",
-        (Truth::False, Reason::Pending) => "pending",
-        (Truth::False, Reason::Confirming | Reason::WaitingForImage) => "waiting",
-        (Truth::False, reason) if reason.is_withheld() => "withheld",
-        (Truth::False, _) => "blocked",
-    }
-}
-
 impl Troubles {
-    fn add(&mut self, image: &ImageStatus, state: &str, now: Timestamp) {
+    fn add(&mut self, image: &ImageStatus, state: Standing, now: Timestamp) {
         match state {
-            "blocked" => *self.blocked.entry(image.reason).or_default() += 1,
-            "withheld" => *self.skipped.entry(image.reason).or_default() += 1,
+            Standing::Blocked => *self.blocked.entry(image.reason).or_default() += 1,
+            Standing::Withheld => *self.skipped.entry(image.reason).or_default() += 1,
             _ => {}
         }
         if image.eligible.status == Truth::False {
@@ -124,8 +118,8 @@ fn images(families: &mut Families, board: &Board, tallies: &[Tally]) {
         let [account, region] = labels(scope);
         let count = |of: Option<&u64>| of.copied().unwrap_or_default() as f64;
         for state in STATES {
-            let labels = [account, region, ("state", state)];
-            states.add(&labels, count(tally.states.get(state)));
+            let labels = [account, region, ("state", state.as_str())];
+            states.add(&labels, count(tally.states.get(&state)));
         }
         for permission in PERMISSIONS {
             let labels = [account, region, ("permission", permission.as_str())];
