@@ -1,5 +1,7 @@
 //! The three actions of Lighthouse, with their conditions and codes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::auth::{Refusal, refuse};
@@ -65,6 +67,15 @@ impl Regional {
         self.history
             .last()
             .and_then(|state| state.blueprint.as_deref())
+    }
+
+    /// Its name, which is its id unless it was given one.
+    fn name(&self) -> &str {
+        if self.image.name.is_empty() {
+            &self.image.id
+        } else {
+            &self.image.name
+        }
     }
 
     /// The state as it was at a moment.
@@ -236,63 +247,77 @@ impl Cloud {
             ));
         }
         check_filters(&filters, BLUEPRINT_VALUES_MAX)?;
+        check_names(
+            &filters,
+            &[
+                "blueprint-id",
+                "blueprint-type",
+                "blueprint-name",
+                "blueprint-state",
+                "platform-type",
+            ],
+            "InvalidParameter.InvalidFilterNotSupportedName",
+        )?;
         let seen_at = Moment::new(moment.since_start().saturating_sub(self.world.read_lag.0));
-        let custom = self
-            .images_in(account, region)
-            .filter_map(|regional| self.blueprint_row(regional, seen_at, moment));
-        let mut rows = Vec::new();
-        for row in custom.chain([public_row()]) {
-            let mut fits = ids.is_empty() || ids.contains(&row.blueprint_id);
-            for filter in &filters {
-                let value = match filter.name.as_str() {
-                    "blueprint-id" => &row.blueprint_id,
-                    "blueprint-type" => &row.blueprint_type,
-                    "blueprint-name" => &row.blueprint_name,
-                    "blueprint-state" => &row.blueprint_state,
-                    "platform-type" => &row.platform_type,
-                    other => {
-                        let words = format!("There is no filter `{other}`.");
-                        return Err(refuse(
-                            "InvalidParameter.InvalidFilterNotSupportedName",
-                            words,
-                        ));
-                    }
-                };
-                fits &= filter.values.contains(value);
-            }
-            if fits {
-                rows.push(json!(row));
-            }
-        }
-        page(rows, request.offset, request.limit, "BlueprintSet")
+        let custom = self.images_in(account, region).filter_map(|regional| {
+            let state = regional.at(seen_at)?;
+            Some(Listed::Shared(regional, state, state.blueprint.as_deref()?))
+        });
+        let rows = custom.chain([Listed::Public]).filter(|row| {
+            let fits = |filter: &Filter| {
+                let value = self.blueprint_field(row, &filter.name, moment);
+                filter.values.iter().any(|wanted| wanted == value)
+            };
+            (ids.is_empty() || ids.iter().any(|id| id == row.id())) && filters.iter().all(fits)
+        });
+        page(
+            rows.collect(),
+            request.offset,
+            request.limit,
+            "BlueprintSet",
+            |row| json!(self.blueprint_row(row, moment)),
+        )
     }
 
-    fn blueprint_row(
-        &self,
-        regional: &Regional,
-        seen_at: Moment,
-        now: Moment,
-    ) -> Option<Blueprint> {
-        let state = regional.at(seen_at)?;
-        let image = &regional.image;
-        let name = if image.name.is_empty() {
-            &image.id
-        } else {
-            &image.name
-        };
+    /// What a filter looks at.
+    fn blueprint_field<'r>(&self, row: &Listed<'r>, name: &str, now: Moment) -> &'r str {
+        match (row, name) {
+            (_, "blueprint-id") => row.id(),
+            (Listed::Shared(..), "blueprint-type") => self.shared_type(),
+            (Listed::Shared(regional, ..), "blueprint-name") => regional.name(),
+            (Listed::Shared(_, state, _), "blueprint-state") => self.blueprint_state(state, now),
+            (Listed::Public, "blueprint-type") => PUBLIC.1,
+            (Listed::Public, "blueprint-name") => PUBLIC.2,
+            (Listed::Public, "blueprint-state") => "NORMAL",
+            _ => "LINUX_UNIX",
+        }
+    }
+
+    fn shared_type(&self) -> &'static str {
+        match self.world.blueprint_type {
+            BlueprintType::Private => "PRIVATE",
+            BlueprintType::Shared => "SHARED",
+        }
+    }
+
+    fn blueprint_state(&self, state: &State, now: Moment) -> &'static str {
         let syncing =
             state.since > Moment::default() && now.since(state.since) < self.world.sync_time.0;
-        Some(Blueprint {
-            blueprint_id: state.blueprint.clone()?,
+        if syncing { "SYNCING" } else { "NORMAL" }
+    }
+
+    fn blueprint_row(&self, row: &Listed<'_>, now: Moment) -> Blueprint {
+        let Listed::Shared(regional, state, blueprint) = row else {
+            return public_row();
+        };
+        let image = &regional.image;
+        Blueprint {
+            blueprint_id: (*blueprint).into(),
             image_id: Some(image.id.clone()),
-            blueprint_state: if syncing { "SYNCING" } else { "NORMAL" }.into(),
-            blueprint_type: match self.world.blueprint_type {
-                BlueprintType::Private => "PRIVATE",
-                BlueprintType::Shared => "SHARED",
-            }
-            .into(),
-            blueprint_name: name.clone(),
-            display_title: name.clone(),
+            blueprint_state: self.blueprint_state(state, now).into(),
+            blueprint_type: self.shared_type().into(),
+            blueprint_name: regional.name().into(),
+            display_title: regional.name().into(),
             os_name: image.os_name.clone(),
             platform: image.platform.to_uppercase(),
             platform_type: "LINUX_UNIX".into(),
@@ -301,7 +326,7 @@ impl Cloud {
             created_time: Some(image.created_time.clone()),
             support_automation_tools: true,
             ..Blueprint::default()
-        })
+        }
     }
 
     pub(super) fn describe_images(
@@ -333,28 +358,51 @@ impl Cloud {
             ));
         }
         check_filters(&filters, IMAGE_VALUES_MAX)?;
-        let mut rows = Vec::new();
-        for regional in self.images_in(account, region) {
-            let row = image_row(regional, chinese);
-            let mut fits = ids.is_empty() || ids.contains(&row.image_id);
-            for filter in &filters {
-                fits &= match filter.name.as_str() {
-                    "image-id" => filter.values.contains(&row.image_id),
-                    "image-name" => filter.values.contains(&row.image_name),
-                    "image-type" => filter.values.iter().any(|kind| kind == "PRIVATE_IMAGE"),
-                    other => {
-                        return Err(refuse(
-                            "InvalidParameter.InvalidFilter",
-                            format!("There is no filter `{other}`."),
-                        ));
-                    }
+        check_names(
+            &filters,
+            &["image-id", "image-name", "image-type"],
+            "InvalidParameter.InvalidFilter",
+        )?;
+        let fits = |regional: &&Regional| {
+            filters.iter().all(|filter| {
+                let value = match filter.name.as_str() {
+                    "image-id" => &regional.image.id,
+                    "image-name" => regional.name(),
+                    _ => "PRIVATE_IMAGE",
                 };
-            }
-            if fits {
-                rows.push(json!(row));
-            }
+                filter.values.iter().any(|wanted| wanted == value)
+            })
+        };
+        let rows: Vec<_> = if ids.is_empty() {
+            self.images_in(account, region).filter(fits).collect()
+        } else {
+            let ids: BTreeSet<_> = ids.into_iter().collect();
+            let keys = ids.into_iter().map(|id| (account, region, id));
+            keys.filter_map(|key| self.images.get(&key)).collect()
+        };
+        page(rows, request.offset, request.limit, "ImageSet", |row| {
+            json!(image_row(row, chinese))
+        })
+    }
+}
+
+/// A blueprint of a list, written out only if it is on the page that was asked for.
+enum Listed<'r> {
+    /// A shared image, as it was, and its blueprint's id.
+    Shared(&'r Regional, &'r State, &'r str),
+    /// One that is no shared image, as every account sees many.
+    Public,
+}
+
+/// Id, type and name of [`Listed::Public`].
+const PUBLIC: (&str, &str, &str) = ("lhbp-wordpress", "APP_OS", "wordpress");
+
+impl<'r> Listed<'r> {
+    fn id(&self) -> &'r str {
+        match self {
+            Self::Shared(_, _, id) => id,
+            Self::Public => PUBLIC.0,
         }
-        page(rows, request.offset, request.limit, "ImageSet")
     }
 }
 
@@ -363,11 +411,7 @@ fn image_row(regional: &Regional, chinese: bool) -> CustomImage {
     let obstacle = regional.obstacle();
     CustomImage {
         image_id: image.id.clone(),
-        image_name: if image.name.is_empty() {
-            image.id.clone()
-        } else {
-            image.name.clone()
-        },
+        image_name: regional.name().into(),
         image_size: 50,
         image_source: image.source.clone(),
         image_class: image.class.clone(),
@@ -385,14 +429,14 @@ fn image_row(regional: &Regional, chinese: bool) -> CustomImage {
     }
 }
 
-/// A blueprint that is no shared image, as every account sees many.
 fn public_row() -> Blueprint {
+    let (id, kind, name) = PUBLIC;
     Blueprint {
-        blueprint_id: "lhbp-wordpress".into(),
+        blueprint_id: id.into(),
         image_id: Some(String::new()),
         blueprint_state: "NORMAL".into(),
-        blueprint_type: "APP_OS".into(),
-        blueprint_name: "wordpress".into(),
+        blueprint_type: kind.into(),
+        blueprint_name: name.into(),
         display_title: "WordPress".into(),
         platform: "UBUNTU".into(),
         platform_type: "LINUX_UNIX".into(),
@@ -414,11 +458,23 @@ fn check_filters(filters: &[Filter], values_max: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn page(
-    rows: Vec<Value>,
+/// All filters must be ones that the action has.
+fn check_names(filters: &[Filter], known: &[&str], code: &str) -> Result<(), Refusal> {
+    let unknown = filters
+        .iter()
+        .find(|filter| !known.contains(&filter.name.as_str()));
+    match unknown {
+        Some(Filter { name, .. }) => Err(refuse(code, format!("There is no filter `{name}`."))),
+        None => Ok(()),
+    }
+}
+
+fn page<R>(
+    rows: Vec<R>,
     offset: Option<i64>,
     limit: Option<i64>,
     name: &str,
+    write: impl Fn(&R) -> Value,
 ) -> Result<Value, Refusal> {
     let (offset, limit) = (offset.unwrap_or(0), limit.unwrap_or(20));
     let Ok(offset) = usize::try_from(offset) else {
@@ -437,6 +493,6 @@ fn page(
         )
     })?;
     let total = rows.len();
-    let page: Vec<_> = rows.into_iter().skip(offset).take(limit).collect();
+    let page: Vec<_> = rows.iter().skip(offset).take(limit).map(write).collect();
     Ok(json!({"TotalCount": total, name: page}))
 }

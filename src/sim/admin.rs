@@ -37,6 +37,7 @@ struct Share {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Settings {
     latency: Option<Latency>,
+    jitter: Option<Span>,
     read_lag: Option<Span>,
     clock_offset: Option<Offset>,
     sync_time: Option<Span>,
@@ -214,6 +215,7 @@ fn change_account(cloud: &mut Cloud, new: AccountChange) -> Result<(), String> {
 fn set(world: &mut World, settings: Settings) {
     use put_if_given as put;
     put(&mut world.latency, settings.latency);
+    put(&mut world.jitter, settings.jitter);
     put(&mut world.read_lag, settings.read_lag);
     put(&mut world.clock_offset, settings.clock_offset);
     put(&mut world.sync_time, settings.sync_time);

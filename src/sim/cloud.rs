@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::faults::{Armed, Broken, Effect, Kind, Target};
 use super::issued::Issued;
 use super::limiter::{Key, Limiter};
 use super::offered::Offered;
-use super::world::{Account, Image, World};
+use super::world::{Account, Each, Image, Latency, World};
 use crate::api::wire::{Action, Service};
 use crate::model::{Moment, Region, Timestamp};
 
@@ -34,6 +34,15 @@ impl Arrival {
     }
 }
 
+/// How long a call is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Until it counts as arrived.
+    pub there: Duration,
+    /// From the answer on.
+    pub back: Duration,
+}
+
 /// An answer, and what goes wrong with it on its way.
 #[derive(Debug)]
 pub struct Reply {
@@ -56,6 +65,8 @@ pub struct Cloud {
     pub(super) issued: Issued,
     faults: Vec<Armed>,
     pub(super) dice: fastrand::Rng,
+    /// How far away hosts are, from 0 to 1, where that is drawn once.
+    distances: HashMap<String, f64>,
     /// Counts blueprints, for their ids.
     pub(super) blueprints: u32,
 }
@@ -68,6 +79,7 @@ impl Cloud {
     pub fn new(world: World) -> Self {
         let mut cloud = Self {
             dice: fastrand::Rng::with_seed(world.seed),
+            distances: HashMap::new(),
             images: BTreeMap::new(),
             limiter: Limiter::default(),
             issued: Issued::default(),
@@ -187,10 +199,28 @@ impl Cloud {
         self.faults = rules.into_iter().map(Armed::new).collect();
     }
 
-    /// How long the next call is under way, there and back.
-    pub fn draw_latency(&mut self) -> Duration {
-        let (min, max) = (self.world.latency.min.0, self.world.latency.max.0);
-        min + (max.saturating_sub(min)).mul_f64(self.dice.f64())
+    /// How long the next call to `host` is under way.
+    pub fn draw_way(&mut self, host: &str) -> Way {
+        let Latency { min, max, each } = self.world.latency;
+        let dice = &mut self.dice;
+        let unit = match each {
+            Each::Call => dice.f64(),
+            Each::Host => match self.distances.get(host) {
+                Some(unit) => *unit,
+                None => *self.distances.entry(host.to_owned()).or_insert(dice.f64()),
+            },
+        };
+        let one_way = (min.0 + max.0.saturating_sub(min.0).mul_f64(unit)) / 2;
+        let jitter = self.world.jitter.0;
+        let late = if jitter.is_zero() {
+            jitter
+        } else {
+            jitter.mul_f64(self.dice.f64())
+        };
+        Way {
+            there: one_way + late,
+            back: one_way,
+        }
     }
 
     /// What the world's clock shows.

@@ -500,7 +500,7 @@ fn the_same_seed_gives_the_same_run() {
         let mut cloud = cloud(&world);
         let mut log = Vec::new();
         for n in 0..50 {
-            log.push(format!("{:?}", cloud.draw_latency()));
+            log.push(format!("{:?}", cloud.draw_way("h")));
             let reply = cloud.answer(
                 &arrival("DescribeBlueprints", &json!({}), real().timestamp()),
                 at(n * 200),
@@ -512,6 +512,22 @@ fn the_same_seed_gives_the_same_run() {
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn a_host_keeps_its_distance_and_jitter_is_on_the_way_there() {
+    let mut cloud =
+        cloud("{latency: {min: 60ms, max: 120ms, each: host}, jitter: 40ms, accounts: [{}]}");
+    let mut ways = |host: &str| -> Vec<_> { (0..50).map(|_| cloud.draw_way(host)).collect() };
+    let (near, far) = (ways("a"), ways("b"));
+    let back = near[0].back;
+    assert!((30..=60).contains(&back.as_millis()), "{back:?}");
+    assert!(near.iter().all(|way| way.back == back), "one distance");
+    assert_ne!(far[0].back, back);
+    let late = |way: &Way| (way.there - way.back).as_millis();
+    assert!(near.iter().all(|way| late(way) <= 40));
+    assert!(near.iter().any(|way| late(way) > 20) && near.iter().any(|way| late(way) < 20));
+    assert_eq!(ways("a")[0].back, back);
 }
 
 #[test]

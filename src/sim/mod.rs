@@ -22,7 +22,7 @@ mod server;
 mod sts;
 mod world;
 
-pub use cloud::{Arrival, Cloud, Reply};
+pub use cloud::{Arrival, Cloud, Reply, Way};
 pub use faults::{Broken, Effect};
 pub use metadata::CREDENTIALS as METADATA_CREDENTIALS;
 pub use roles::{CamRole, Metadata, Trust};

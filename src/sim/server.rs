@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::admin;
-use super::cloud::{Arrival, Cloud, Reply};
+use super::cloud::{Arrival, Cloud, Reply, Way};
 use super::faults::Broken;
 use super::metadata;
 use super::world::World;
@@ -191,13 +191,13 @@ fn own_path(
 async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Full<Bytes>>, HangUp> {
     let clock = &shared.clock;
     let wait = |length: Duration| clock.sleep_until(clock.moment() + length);
-    let one_way = shared.cloud().draw_latency() / 2;
-    if !one_way.is_zero() {
-        wait(one_way).await;
+    let Way { there, back } = shared.cloud().draw_way(&arrival.host);
+    if !there.is_zero() {
+        wait(there).await;
     }
     let Reply { body, date, broken } = shared.cloud().answer(arrival, clock.moment(), clock.now());
-    if !one_way.is_zero() {
-        wait(one_way).await;
+    if !back.is_zero() {
+        wait(back).await;
     }
     let mut response = document(200, body.to_string());
     match broken {

@@ -21,8 +21,10 @@ pub struct World {
     pub accounts: Vec<Account>,
     /// Calls in a sliding second, per account, host and action; an account's roles count with its key.
     pub limits: BTreeMap<String, u32>,
-    /// There and back, drawn evenly; half of it passes before a call counts as arrived.
+    /// There and back; half of it passes before a call counts as arrived.
     pub latency: Latency,
+    /// Further time on the way there, drawn evenly up to this for each call: calls that leave evenly arrive unevenly.
+    pub jitter: Span,
     /// How long DescribeBlueprints lags behind writes.
     pub read_lag: Span,
     /// Server time minus real time, such as `-10m`.
@@ -175,7 +177,7 @@ pub enum CancelUnshared {
     Succeed,
 }
 
-/// A range of time.
+/// A range of time, drawn from evenly.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Latency {
@@ -183,6 +185,19 @@ pub struct Latency {
     pub min: Span,
     /// At most.
     pub max: Span,
+    /// What it is drawn for.
+    pub each: Each,
+}
+
+/// What a latency is drawn for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Each {
+    /// Every call anew.
+    #[default]
+    Call,
+    /// Every access point once: how far away it is.
+    Host,
 }
 
 /// A length of time, written like `60ms` or `3s`.
@@ -213,6 +228,7 @@ impl Default for World {
                 .map(|action| (action.as_str().into(), action.limit_per_second()))
                 .collect(),
             latency: Latency::default(),
+            jitter: Span::default(),
             read_lag: Span::default(),
             clock_offset: Offset::default(),
             blueprint_type: BlueprintType::default(),
