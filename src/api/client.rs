@@ -384,7 +384,7 @@ impl<H: Host> ReadClient<H> {
                 pacer.throttled(&bucket, *reach, sent_at, now);
                 tracing::debug!(action = action.as_str(), host = %bucket.host, code, "throttled");
             }
-            _ => pacer.answered(&bucket, now),
+            _ => pacer.answered(&bucket, sent_at, now),
         }
         result.map_err(|error| match error {
             CallError::Unclear(detail) => CallError::Unclear(self.locate(action, region, &detail)),

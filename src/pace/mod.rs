@@ -7,6 +7,7 @@
 mod backoff;
 mod bucket;
 mod durations;
+mod way;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::model::Moment;
 pub use backoff::Backoff;
 pub use bucket::{Bucket, Pace};
 pub use durations::Durations;
+use way::Warmth;
 
 /// What the API counts by: sub-account, access region (the host a call enters at) and action.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +49,8 @@ pub enum Reach {
 #[derive(Default)]
 pub struct Pacer {
     buckets: RefCell<HashMap<BucketKey, Rc<Shared>>>,
+    /// By host: calls of all actions share connections.
+    warmth: RefCell<HashMap<Rc<str>, Warmth>>,
 }
 
 struct Shared {
@@ -65,7 +69,8 @@ impl Pacer {
             let ready_at = shared.bucket.borrow().ready_at();
             let now = clock.moment();
             if now >= ready_at {
-                shared.bucket.borrow_mut().sent(now);
+                let cold = self.call(&key.host, now);
+                shared.bucket.borrow_mut().sent(now, cold);
                 return now;
             }
             clock.sleep_until(ready_at).await;
@@ -86,10 +91,10 @@ impl Pacer {
         }
     }
 
-    /// Lets a slowed bucket recover.
-    pub fn answered(&self, key: &BucketKey, now: Moment) {
+    /// A call that was sent at `sent_at` was answered: it tells of the way, and lets a slowed bucket recover.
+    pub fn answered(&self, key: &BucketKey, sent_at: Moment, now: Moment) {
         if let Some(shared) = self.buckets.borrow().get(key) {
-            shared.bucket.borrow_mut().answered(now);
+            shared.bucket.borrow_mut().answered(sent_at, now);
         }
     }
 
@@ -99,6 +104,15 @@ impl Pacer {
             .borrow()
             .get(key)
             .map(|shared| shared.bucket.borrow().rate())
+    }
+
+    /// Whether a call to `host` that leaves now may have to connect first.
+    fn call(&self, host: &Rc<str>, now: Moment) -> bool {
+        let mut warmth = self.warmth.borrow_mut();
+        if let Some(known) = warmth.get_mut(host) {
+            return known.call(now);
+        }
+        warmth.entry(Rc::clone(host)).or_default().call(now)
     }
 
     fn shared(&self, key: &BucketKey, pace: Pace) -> Rc<Shared> {
