@@ -53,7 +53,8 @@ pub(super) fn link(before: &Hash, body: &str) -> Hash {
 /// Starts an empty chain.
 pub(super) fn begin(conn: &Connection, owner: &str) -> Result<(), Fault> {
     let hash = genesis(owner);
-    conn.execute(
+    rows::change(
+        conn,
         "INSERT INTO chain (one, anchor_seq, anchor_hash, head_seq, head_hash) VALUES (1, 0, ?1, 0, ?1)",
         [hash],
     )?;
@@ -93,7 +94,8 @@ impl Pen<'_> {
             .map_err(|error| Fault::request(format!("entry {}: {error}", entry.seq)))?;
         let hash = link(&ends.head_hash, &body);
         let columns = Columns::of(&entry);
-        self.conn.execute(
+        rows::change(
+            self.conn,
             "INSERT INTO history (seq, at, event, account, region, image, body, hash) \
              VALUES (:seq, :at, :event, :account, :region, :image, :body, :hash)",
             named_params! {
@@ -107,7 +109,8 @@ impl Pen<'_> {
                 ":hash": hash,
             },
         )?;
-        self.conn.execute(
+        rows::change(
+            self.conn,
             "UPDATE chain SET head_seq = ?1, head_hash = ?2",
             (integer(entry.seq)?, hash),
         )?;
@@ -135,12 +138,12 @@ impl Pen<'_> {
             return Ok(());
         }
         let cut = integer(cut)?;
-        self.conn.execute(
+        rows::change(
+            self.conn,
             "UPDATE chain SET anchor_seq = ?1, anchor_hash = (SELECT hash FROM history WHERE seq = ?1)",
             [cut],
         )?;
-        self.conn
-            .execute("DELETE FROM history WHERE seq <= ?1", [cut])?;
+        rows::change(self.conn, "DELETE FROM history WHERE seq <= ?1", [cut])?;
         Ok(())
     }
 }

@@ -1,12 +1,14 @@
 //! What the engine asks the store to keep, each within one transaction.
 
+use rusqlite::Connection;
+
 use super::chain::Pen;
 use super::error::Fault;
 use super::{images, suspensions};
 use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved};
 use crate::host::{Attempt, Refused};
 use crate::inventory::{IntentId, Lesson, Note, OpenIntent, Record};
-use crate::model::{ImageKey, Permission, Scope};
+use crate::model::{ImageKey, Permission, Scope, Timestamp};
 
 /// Who concluded it, for entries that no person caused.
 pub(super) const OBSERVATION: &str = "observation";
@@ -17,7 +19,7 @@ pub(super) fn intent(
     attempt: &Attempt,
     commit: Option<String>,
 ) -> Result<Result<IntentId, Refused>, Fault> {
-    if let Some(refused) = forbids(pen, attempt)? {
+    if let Some(refused) = forbids(pen.conn, attempt, pen.now)? {
         return Ok(Err(refused));
     }
     let key = &attempt.key;
@@ -44,19 +46,23 @@ pub(super) fn intent(
 }
 
 /// What a person has said against a write.
-pub(super) fn forbids(pen: &Pen<'_>, attempt: &Attempt) -> Result<Option<Refused>, Fault> {
+pub(super) fn forbids(
+    conn: &Connection,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Result<Option<Refused>, Fault> {
     let key = &attempt.key;
     let labels = attempt.labels.as_deref();
-    let suspension = suspensions::all(pen.conn)?
+    let suspension = suspensions::all(conn)?
         .into_iter()
-        .find(|suspension| suspension.covers(key, labels, pen.now));
+        .find(|suspension| suspension.covers(key, labels, now));
     if let Some(suspension) = suspension {
         return Ok(Some(Refused::Suspended(Box::new(suspension))));
     }
     if !attempt.needs_ownership {
         return Ok(None);
     }
-    let record = images::record(pen.conn, key)?;
+    let record = images::record(conn, key)?;
     let is_ours = record.is_some_and(|record| record.owned.is_some());
     Ok((!is_ours).then_some(Refused::NotOurs))
 }
@@ -160,16 +166,16 @@ pub(super) fn settle(
 }
 
 fn changed_by_a_person(pen: &Pen<'_>, key: &ImageKey, read: u64) -> Result<bool, Fault> {
-    Ok(pen.conn.query_row(
+    let mut changed = pen.conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM history WHERE image = ?1 AND seq > ?2 AND account = ?3 AND region = ?4 \
          AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> ?5)",
-        (
-            key.image.as_str(),
-            super::rows::integer(read)?,
-            key.scope.account.as_str(),
-            key.scope.region.as_str(),
-            OBSERVATION,
-        ),
-        |row| row.get(0),
-    )?)
+    )?;
+    let of = (
+        key.image.as_str(),
+        super::rows::integer(read)?,
+        key.scope.account.as_str(),
+        key.scope.region.as_str(),
+        OBSERVATION,
+    );
+    Ok(changed.query_row(of, |row| row.get(0))?)
 }

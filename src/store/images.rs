@@ -65,7 +65,8 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
         return Ok(());
     }
     let Some(record) = record else {
-        conn.execute(
+        rows::change(
+            conn,
             "DELETE FROM images WHERE account = :account AND region = :region AND image = :image",
             named_params! {
                 ":account": key.scope.account.as_str(),
@@ -78,7 +79,8 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
     let owned = record.owned.as_ref();
     let writes = serde_json::to_string(&record.writes)
         .map_err(|error| Fault::request(format!("the writes of {key}: {error}")))?;
-    conn.execute(
+    rows::change(
+        conn,
         "INSERT OR REPLACE INTO images (account, region, image, standing, since, blueprint, confirmed, \
          missing_since, disputed_since, cancelled, protected, parked_since, writes) \
          VALUES (:account, :region, :image, :standing, :since, :blueprint, :confirmed, \
@@ -166,7 +168,8 @@ pub(super) fn begin(
     saw_opposite: bool,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    conn.execute(
+    rows::change(
+        conn,
         "INSERT INTO open_intents (account, region, image, intent, permission, at, saw_opposite, answered) \
          VALUES (:account, :region, :image, :intent, :permission, :at, :saw_opposite, 0)",
         named_params! {
@@ -184,7 +187,8 @@ pub(super) fn begin(
 
 /// Keeps that the intent's outcome is in the history, and unknown.
 pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
-    conn.execute(
+    rows::change(
+        conn,
         "UPDATE open_intents SET answered = 1 WHERE intent = ?1",
         [integer(intent.0)?],
     )?;
@@ -193,7 +197,8 @@ pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault>
 
 /// Closes an intent.
 pub(super) fn close(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
-    conn.execute(
+    rows::change(
+        conn,
         "DELETE FROM open_intents WHERE intent = ?1",
         [integer(intent.0)?],
     )?;
@@ -202,10 +207,8 @@ pub(super) fn close(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
 
 /// The oldest entry after `anchor` that is of an open intent.
 pub(super) fn oldest_open(conn: &Connection, anchor: u64) -> Result<Option<u64>, Fault> {
-    let oldest: Option<i64> = conn.query_row(
-        "SELECT min(intent) FROM open_intents WHERE intent > ?1",
-        [integer(anchor)?],
-        |row| row.get(0),
-    )?;
+    let mut oldest =
+        conn.prepare_cached("SELECT min(intent) FROM open_intents WHERE intent > ?1")?;
+    let oldest: Option<i64> = oldest.query_row([integer(anchor)?], |row| row.get(0))?;
     Ok(oldest.and_then(|intent| u64::try_from(intent).ok()))
 }

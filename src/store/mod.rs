@@ -37,7 +37,7 @@ use error::Fault;
 use files::Files;
 use lock::Lock;
 use rusqlite::Connection;
-use writer::Writer;
+use writer::{Haste, Writer};
 
 use crate::history::{Entry, Outcome};
 use crate::host::{Attempt, Ledger, LedgerError, Recall, Refused};
@@ -165,7 +165,7 @@ impl Store {
 
     /// The entries of the history that `query` picks, in order.
     pub async fn history(&self, query: Query) -> Result<Vec<Entry>, LedgerError> {
-        self.run(move |conn| query::entries(conn, &query)).await
+        self.ask(move |conn| query::entries(conn, &query)).await
     }
 
     /// Waits for what was asked for, and leaves the directory in the best order. To drop the store does the same,
@@ -176,11 +176,11 @@ impl Store {
             .map_err(|fault| fault.at(&self.database))
     }
 
-    async fn run<T: Send + 'static>(
+    async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let done = self.writer.run(work).await;
+        let done = self.writer.run(Haste::Now, work).await;
         done.map_err(|fault| fault.at(&self.database))
     }
 
@@ -189,14 +189,15 @@ impl Store {
         work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (now, history_max) = ((self.now)(), self.history_max);
-        self.run(move |conn| {
+        let work = move |conn: &Connection| {
             work(&Pen {
                 conn,
                 now,
                 history_max,
             })
-        })
-        .await
+        };
+        let done = self.writer.run(Haste::Soon, work).await;
+        done.map_err(|fault| fault.at(&self.database))
     }
 }
 
@@ -204,7 +205,7 @@ impl Recall for Store {
     async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
         let of = scope.clone();
         let (holdings, head) = self
-            .run(move |conn| Ok((images::holdings(conn, &of)?, chain::ends(conn)?.head)))
+            .ask(move |conn| Ok((images::holdings(conn, &of)?, chain::ends(conn)?.head)))
             .await?;
         self.read.borrow_mut().insert(scope.clone(), head);
         Ok(holdings)
@@ -220,8 +221,10 @@ impl Ledger for Store {
     }
 
     async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
-        let attempt = attempt.clone();
-        let forbids = self.write(move |pen| deeds::forbids(pen, &attempt)).await;
+        let (attempt, now) = (attempt.clone(), (self.now)());
+        let forbids = self
+            .ask(move |conn| deeds::forbids(conn, &attempt, now))
+            .await;
         match forbids.map_err(Refused::Failed)? {
             Some(refused) => Err(refused),
             None => Ok(()),

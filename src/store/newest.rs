@@ -61,7 +61,8 @@ pub(super) fn advance(
     }
     // Of a date that is nonsense no order can be kept, and none is told by it.
     if is_storable(commit.committed) {
-        pen.conn.execute(
+        rows::change(
+            pen.conn,
             "INSERT OR REPLACE INTO newest_commit (one, hash, committed, since) VALUES (1, ?1, ?2, ?3)",
             params![commit.hash, stamp(commit.committed), stamp(pen.now)],
         )?;

@@ -13,6 +13,9 @@ use crate::model::Timestamp;
 /// For so long SQLite waits for another process's transaction. Ours take milliseconds.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// More statements than there are, so that each is prepared once.
+const STATEMENTS: usize = 64;
+
 /// The size of a database in which there is no table yet.
 const FIRST_PAGE: u64 = 4096;
 
@@ -158,6 +161,7 @@ pub(super) fn connect(files: &Files) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "synchronous", "FULL")?;
         // The store does it itself: SQLite would keep to itself whether it failed.
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok((conn, mode))
     };
     let (conn, mode) = open().map_err(|error| OpenError::sqlite(&path, "open it", &error))?;

@@ -278,7 +278,7 @@ fn s9_d1_without_space_the_write_is_refused_and_nothing_is_half_written() {
     let dir = used();
     let store = open(dir.path());
     let limit = |pages: &'static str| {
-        block_on(store.run(move |conn| {
+        block_on(store.ask(move |conn| {
             let limit = format!("PRAGMA max_page_count = {pages}");
             Ok(conn.query_row(&limit, [], |_| Ok(()))?)
         }))

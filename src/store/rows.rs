@@ -30,7 +30,7 @@ pub(super) fn all<T>(
     params: impl Params,
     read: impl Fn(&Cells<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    let mut statement = conn.prepare(sql)?;
+    let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -46,9 +46,15 @@ pub(super) fn first<T>(
     params: impl Params,
     read: impl Fn(&Cells<'_>) -> Result<T, Fault>,
 ) -> Result<Option<T>, Fault> {
-    let mut statement = conn.prepare(sql)?;
+    let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     rows.next()?.map(|row| read(&Cells(row))).transpose()
+}
+
+/// Changes what `sql` says.
+pub(super) fn change(conn: &Connection, sql: &str, params: impl Params) -> Result<(), Fault> {
+    conn.prepare_cached(sql)?.execute(params)?;
+    Ok(())
 }
 
 /// A row whose columns are read by name, and by meaning.

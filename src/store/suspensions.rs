@@ -35,7 +35,8 @@ pub(super) fn add(
 ) -> Result<Suspension, Fault> {
     let json = serde_json::to_string(&selector)
         .map_err(|error| Fault::request(format!("the selector {selector}: {error}")))?;
-    conn.execute(
+    rows::change(
+        conn,
         "INSERT INTO suspensions (who, reason, since, until, selector) \
          VALUES (:who, :reason, :since, :until, :selector)",
         named_params! {
@@ -59,6 +60,10 @@ pub(super) fn add(
 
 /// Removes one.
 pub(super) fn remove(conn: &Connection, id: u64) -> Result<(), Fault> {
-    conn.execute("DELETE FROM suspensions WHERE id = ?1", [integer(id)?])?;
+    rows::change(
+        conn,
+        "DELETE FROM suspensions WHERE id = ?1",
+        [integer(id)?],
+    )?;
     Ok(())
 }

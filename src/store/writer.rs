@@ -1,18 +1,24 @@
 //! Group commit. One thread owns the connection; what has been asked for while a transaction is written to disk goes
-//! into the next one, so that the cost of a commit is shared by all who wait for it.
+//! into the next one, so that the cost of a commit is shared by all who wait for it. Under load a commit waits for
+//! company, too.
 
 use std::io;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Fault, FaultKind};
+use super::rows;
 
 /// So many requests can wait. More callers than that wait for a place.
 const QUEUE_MAX: usize = 1_024;
 /// So many requests share a transaction.
 const BATCH_MAX: usize = 256;
+/// After a commit the next begins no sooner, unless somebody is in haste: to wait for the disk is most of what a commit
+/// costs. Who has the store to himself waits for nothing.
+const COMMIT_EVERY: Duration = Duration::from_millis(10);
 /// After so many requests the log is written back into the database, which bounds it to some tens of megabytes.
 const CHECKPOINT_AFTER: usize = 1_000;
 
@@ -20,6 +26,15 @@ const CHECKPOINT_AFTER: usize = 1_000;
 type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
 /// Does its part in the transaction, if there is one. A fault undoes this part alone, unless the transaction is lost.
 type Job = Box<dyn FnOnce(Result<&Connection, Fault>) -> (Result<(), Fault>, Answer) + Send>;
+
+/// Whether a request may wait for others to share its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Somebody waits for what it reads.
+    Now,
+    /// It is to be on disk, as soon as that is cheap.
+    Soon,
+}
 
 /// The handle on the thread.
 #[derive(Debug)]
@@ -44,6 +59,7 @@ impl Writer {
     /// Runs `work` in a transaction, and returns when that is on disk. A caller that stops waiting does not undo it.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        haste: Haste,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
@@ -59,6 +75,9 @@ impl Writer {
         let gone = || Fault::broken("the store has been closed");
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
         jobs.send(job).await.map_err(|_| gone())?;
+        if let (Haste::Now, Some(thread)) = (haste, &self.thread) {
+            thread.thread().unpark();
+        }
         answer.await.map_err(|_| gone())?
     }
 
@@ -86,7 +105,9 @@ fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) -> Result<(), Fault
     // seem to succeed: the kernel may have dropped the pages that it could not write.
     let mut poison: Option<Fault> = None;
     let mut since_checkpoint = 0;
+    let mut beat = Beat::default();
     while let Some(first) = queue.blocking_recv() {
+        beat.wait();
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX
             && let Ok(job) = queue.try_recv()
@@ -94,11 +115,16 @@ fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) -> Result<(), Fault
             batch.push(job);
         }
         let size = batch.len();
+        let changes = conn.total_changes();
+        let next = Beat::now();
         let result = match &poison {
             Some(fault) => refuse(batch, fault),
             None => commit(&mut conn, batch),
         };
         since_checkpoint += size;
+        if conn.total_changes() != changes {
+            beat = next;
+        }
         let result = result.and_then(|()| {
             if since_checkpoint < CHECKPOINT_AFTER {
                 return Ok(());
@@ -122,6 +148,27 @@ fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) -> Result<(), Fault
     }
 }
 
+/// When the last commit began, if it had anything to write.
+#[derive(Default)]
+struct Beat(Option<Instant>);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "outside the event loop; when it commits changes what that costs, and nothing else"
+)]
+impl Beat {
+    fn now() -> Self {
+        Self(Some(Instant::now()))
+    }
+
+    /// Until the next commit is due, or somebody is in haste.
+    fn wait(&self) {
+        if let Some(last) = self.0 {
+            thread::park_timeout(COMMIT_EVERY.saturating_sub(last.elapsed()));
+        }
+    }
+}
+
 /// Runs the jobs in one transaction, and tells each caller once that is on disk.
 fn commit(conn: &mut Connection, batch: Vec<Job>) -> Result<(), Fault> {
     let transaction = match conn.transaction_with_behavior(TransactionBehavior::Immediate) {
@@ -133,7 +180,7 @@ fn commit(conn: &mut Connection, batch: Vec<Job>) -> Result<(), Fault> {
     for job in batch {
         let on = lost.clone().map(|()| &*transaction);
         let begun = on.and_then(|conn| {
-            conn.execute_batch("SAVEPOINT job")?;
+            rows::change(conn, "SAVEPOINT job", [])?;
             Ok(conn)
         });
         let (done, answer) = job(begun);
@@ -158,7 +205,7 @@ fn commit(conn: &mut Connection, batch: Vec<Job>) -> Result<(), Fault> {
 /// Keeps a job's part, or undoes it. An error is that of the whole transaction.
 fn part(transaction: &Connection, done: Result<(), Fault>) -> Result<(), Fault> {
     match done {
-        Ok(()) => Ok(transaction.execute_batch("RELEASE job")?),
+        Ok(()) => rows::change(transaction, "RELEASE job", []),
         // SQLite undoes all of a transaction after some failures.
         Err(fault) if fault.kind == FaultKind::Broken || transaction.is_autocommit() => Err(fault),
         Err(_) => Ok(transaction.execute_batch("ROLLBACK TO job; RELEASE job")?),
