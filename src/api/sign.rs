@@ -3,10 +3,12 @@
 //!
 //! Knows bytes and time; knows nothing of actions, retries or where credentials come from.
 
-use std::fmt;
+use std::cell::RefCell;
+use std::fmt::{self, Write};
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDate};
 use hmac::{Hmac, KeyInit, Mac};
+use sha2::digest::Update;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -14,6 +16,9 @@ use zeroize::Zeroizing;
 pub const ALGORITHM: &str = "TC3-HMAC-SHA256";
 /// The content type that is sent and signed. The SDK sends it without a charset.
 pub const CONTENT_TYPE: &str = "application/json";
+
+/// Room for the Authorization header: with an id of the usual 36 characters it has 244.
+const AUTHORIZATION_BYTES: usize = 256;
 
 /// A secret that can be used but not shown: no `Debug`, `Display`, `Serialize` or `Clone`. Wiped when it is dropped.
 pub struct Secret(Zeroizing<String>);
@@ -39,14 +44,62 @@ pub struct Credentials {
     pub secret_key: Secret,
     /// Sent as `X-TC-Token` with temporary keys.
     pub token: Option<Secret>,
+    /// What the last signature was made with: most calls are of the same day and service as the one before.
+    newest: RefCell<Option<SigningKey>>,
 }
 
 impl Credentials {
+    /// A key pair, and its token if it is temporary.
+    pub fn new(secret_id: String, secret_key: Secret, token: Option<Secret>) -> Self {
+        Self {
+            secret_id,
+            secret_key,
+            token,
+            newest: RefCell::new(None),
+        }
+    }
+
     /// Whether the other ones are the very same.
     pub(super) fn are(&self, other: &Self) -> bool {
         self.secret_id == other.secret_id
             && self.secret_key.0 == other.secret_key.0
             && self.token.as_ref().map(Secret::expose) == other.token.as_ref().map(Secret::expose)
+    }
+
+    /// Signs with the key of that day and service.
+    fn sign(&self, to_sign: &ToSign<'_>, date: NaiveDate) -> [u8; 32] {
+        let mut newest = self.newest.borrow_mut();
+        let known = newest.take_if(|key| key.date == date && *key.service == *to_sign.service);
+        let key =
+            known.unwrap_or_else(|| SigningKey::derive(&self.secret_key, date, to_sign.service));
+        newest.insert(key).sign(to_sign)
+    }
+}
+
+/// What a secret key gives for one UTC day and one service: step 3, but for the last hash. Wiped as the key is.
+struct SigningKey {
+    date: NaiveDate,
+    service: Box<str>,
+    mac: Hmac<Sha256>,
+}
+
+impl SigningKey {
+    fn derive(secret_key: &Secret, date: NaiveDate, service: &str) -> Self {
+        let key = Zeroizing::new(format!("TC3{}", secret_key.expose()));
+        let key = hmac(key.as_bytes(), date.to_string().as_bytes());
+        let key = hmac(key.as_slice(), service.as_bytes());
+        let key = hmac(key.as_slice(), b"tc3_request");
+        Self {
+            date,
+            service: service.into(),
+            mac: keyed(key.as_slice()),
+        }
+    }
+
+    fn sign(&self, to_sign: &ToSign<'_>) -> [u8; 32] {
+        let mut mac = self.mac.clone();
+        to_sign.write_string(self.date, &mut Feed(&mut mac));
+        mac.finalize().into_bytes().into()
     }
 }
 
@@ -83,73 +136,113 @@ impl std::error::Error for TimestampOutOfRange {}
 impl ToSign<'_> {
     /// Step 1: the canonical request.
     pub fn canonical_request(&self) -> String {
-        let mut headers = format!("content-type:{}\nhost:{}\n", self.content_type, self.host);
-        for (name, value) in self.extra_headers {
-            headers.push_str(&format!("{name}:{value}\n"));
-        }
-        let names = self.signed_headers();
-        let digest = hex::encode(Sha256::digest(self.body));
-        format!("POST\n/\n\n{headers}\n{names}\n{digest}")
-    }
-
-    /// The names of the signed headers, joined by `;`.
-    fn signed_headers(&self) -> String {
-        let extra = self.extra_headers.iter().map(|(name, _)| *name);
-        ["content-type", "host"]
-            .into_iter()
-            .chain(extra)
-            .collect::<Vec<_>>()
-            .join(";")
+        let mut text = String::new();
+        self.write_request(&mut text);
+        text
     }
 
     /// `<date>/<service>/tc3_request`. One instant gives both the date and the timestamp, so a
     /// signature made at midnight cannot mix two days.
     pub fn credential_scope(&self) -> Result<String, TimestampOutOfRange> {
-        Ok(format!("{}/{}/tc3_request", self.date()?, self.service))
+        let mut text = String::new();
+        self.write_scope(self.date()?, &mut text);
+        Ok(text)
     }
 
     /// Step 2: the string to sign.
     pub fn string_to_sign(&self) -> Result<String, TimestampOutOfRange> {
-        Ok(format!(
-            "{ALGORITHM}\n{}\n{}\n{}",
-            self.timestamp,
-            self.credential_scope()?,
-            hex::encode(Sha256::digest(self.canonical_request())),
-        ))
+        let mut text = String::new();
+        self.write_string(self.date()?, &mut text);
+        Ok(text)
     }
 
     /// Step 3: the lower-case hex signature.
     pub fn signature(&self, secret_key: &Secret) -> Result<String, TimestampOutOfRange> {
-        let date = self.date()?;
-        let key = Zeroizing::new(format!("TC3{}", secret_key.expose()));
-        let key = hmac(key.as_bytes(), date.as_bytes());
-        let key = hmac(key.as_slice(), self.service.as_bytes());
-        let key = hmac(key.as_slice(), b"tc3_request");
-        let signature = hmac(key.as_slice(), self.string_to_sign()?.as_bytes());
-        Ok(hex::encode(*signature))
+        let key = SigningKey::derive(secret_key, self.date()?, self.service);
+        Ok(hex::encode(key.sign(self)))
     }
 
     /// Step 4: the Authorization header.
     pub fn authorization(&self, credentials: &Credentials) -> Result<String, TimestampOutOfRange> {
-        Ok(format!(
-            "{ALGORITHM} Credential={}/{}, SignedHeaders={}, Signature={}",
-            credentials.secret_id,
-            self.credential_scope()?,
-            self.signed_headers(),
-            self.signature(&credentials.secret_key)?,
-        ))
+        let date = self.date()?;
+        let mut header = String::with_capacity(AUTHORIZATION_BYTES);
+        let id = &credentials.secret_id;
+        write(&mut header, format_args!("{ALGORITHM} Credential={id}/"));
+        self.write_scope(date, &mut header);
+        header.push_str(", SignedHeaders=");
+        self.write_names(&mut header);
+        header.push_str(", Signature=");
+        header.push_str(&hex::encode(credentials.sign(self, date)));
+        Ok(header)
     }
 
-    fn date(&self) -> Result<String, TimestampOutOfRange> {
+    fn date(&self) -> Result<NaiveDate, TimestampOutOfRange> {
         let instant = DateTime::from_timestamp(self.timestamp, 0).ok_or(TimestampOutOfRange)?;
-        Ok(instant.format("%Y-%m-%d").to_string())
+        Ok(instant.date_naive())
     }
+
+    fn write_request(&self, to: &mut impl Write) {
+        write(
+            to,
+            format_args!(
+                "POST\n/\n\ncontent-type:{}\nhost:{}\n",
+                self.content_type, self.host
+            ),
+        );
+        for (name, value) in self.extra_headers {
+            write(to, format_args!("{name}:{value}\n"));
+        }
+        write(to, format_args!("\n"));
+        self.write_names(to);
+        let digest = hex::encode(Sha256::digest(self.body));
+        write(to, format_args!("\n{digest}"));
+    }
+
+    fn write_string(&self, date: NaiveDate, to: &mut impl Write) {
+        write(to, format_args!("{ALGORITHM}\n{}\n", self.timestamp));
+        self.write_scope(date, to);
+        let mut request = Sha256::new();
+        self.write_request(&mut Feed(&mut request));
+        write(to, format_args!("\n{}", hex::encode(request.finalize())));
+    }
+
+    fn write_scope(&self, date: NaiveDate, to: &mut impl Write) {
+        write(to, format_args!("{date}/{}/tc3_request", self.service));
+    }
+
+    /// The names of the signed headers, joined by `;`.
+    fn write_names(&self, to: &mut impl Write) {
+        write(to, format_args!("content-type;host"));
+        for (name, _) in self.extra_headers {
+            write(to, format_args!(";{name}"));
+        }
+    }
+}
+
+/// Takes text in without a copy of it.
+struct Feed<'h, H>(&'h mut H);
+
+impl<H: Update> Write for Feed<'_, H> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Writes to a text or a hash.
+#[expect(clippy::expect_used, reason = "neither refuses anything")]
+fn write(to: &mut impl Write, text: fmt::Arguments<'_>) {
+    to.write_fmt(text).expect("neither refuses anything");
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
 /// HMAC-SHA256. What is derived from a key is wiped as the key is.
 pub(crate) fn hmac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; 32]> {
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(message);
+    let mut mac = keyed(key);
+    Mac::update(&mut mac, message);
     Zeroizing::new(mac.finalize().into_bytes().into())
 }

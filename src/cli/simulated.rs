@@ -89,11 +89,11 @@ impl Simulated {
         } else {
             format!("http://127.0.0.1:{port}")
         })?;
-        let credentials = Credentials {
-            secret_id: key.secret_id,
-            secret_key: Secret::new(key.secret_key),
-            token: key.token.map(Secret::new),
-        };
+        let credentials = Credentials::new(
+            key.secret_id,
+            Secret::new(key.secret_key),
+            key.token.map(Secret::new),
+        );
         let keys = Keys::fixed(credentials);
         Ok(connect::connection(name, endpoint, document, keys))
     }

@@ -35,11 +35,7 @@ fn arrival_at(service: Service, action: &str, body: &Value, timestamp: i64) -> A
         extra_headers: &[],
     };
     let account = Account::default();
-    let credentials = Credentials {
-        secret_id: account.secret_id,
-        secret_key: Secret::new(account.secret_key),
-        token: None,
-    };
+    let credentials = Credentials::new(account.secret_id, Secret::new(account.secret_key), None);
     let authorization = to_sign.authorization(&credentials).expect("a date");
     let headers = [
         ("authorization", authorization.as_str()),

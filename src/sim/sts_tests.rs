@@ -84,11 +84,7 @@ fn signed(key: &Key, service: Service, action: &str, body: &Value, seconds: i64)
         body: &body,
         extra_headers: &[],
     };
-    let credentials = Credentials {
-        secret_id: key.id.clone(),
-        secret_key: Secret::new(key.key.clone()),
-        token: None,
-    };
+    let credentials = Credentials::new(key.id.clone(), Secret::new(key.key.clone()), None);
     let authorization = to_sign.authorization(&credentials).expect("a date");
     let timestamp = seconds.to_string();
     let mut headers = vec![

@@ -81,11 +81,7 @@ impl World {
     }
 
     pub fn connection(&self) -> Connection {
-        let credentials = Credentials {
-            secret_id: "AKIDtest".into(),
-            secret_key: Secret::new("key".into()),
-            token: None,
-        };
+        let credentials = Credentials::new("AKIDtest".into(), Secret::new("key".into()), None);
         let endpoint = Endpoint::new(self.endpoint).expect("an endpoint");
         Connection {
             account: AccountName::default(),

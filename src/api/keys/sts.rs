@@ -227,11 +227,7 @@ impl Fetched {
             return Err("the reply holds credentials that cannot be any".into());
         }
         Ok(Self {
-            credentials: Credentials {
-                secret_id: id,
-                secret_key: key,
-                token: Some(token),
-            },
+            credentials: Credentials::new(id, key, Some(token)),
             expires,
         })
     }

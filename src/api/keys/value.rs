@@ -55,14 +55,11 @@ impl Parts<'_> {
             format!("credentials are half set: {set} is set, but {unset} is not")
         };
         match (id, key) {
-            (Some(id), Some(key)) => Ok(Some(Credentials {
-                secret_id: id.to_string(),
-                secret_key: Secret::new(key.to_string()),
-                token: self
-                    .token
-                    .clean()?
-                    .map(|token| Secret::new(token.to_string())),
-            })),
+            (Some(id), Some(key)) => {
+                let secret = |text: &str| Secret::new(text.to_string());
+                let token = self.token.clean()?.map(secret);
+                Ok(Some(Credentials::new(id.to_string(), secret(key), token)))
+            }
             (Some(_), None) => Err(half(self.id.name, self.key.name)),
             (None, Some(_)) => Err(half(self.key.name, self.id.name)),
             // A token without a key is nothing.
