@@ -107,7 +107,7 @@ fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
 
 #[test]
 fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_ever_fewer() {
-    let blocked = plan(&[("img-a", Verdict::Blocked(problem()))]);
+    let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let last = Last::Blocked(problem());
     let mut turns = Turns::default();
     let mut tries = Vec::new();
@@ -130,7 +130,7 @@ fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_eve
 
 #[test]
 fn l1_what_failed_is_tried_again_soon_and_at_the_latest_after_the_interval() {
-    let failed = plan(&[("img-a", Verdict::Failed(problem()))]);
+    let failed = plan(&[("img-a", Verdict::Failed(Box::new(problem())))]);
     let last = Last::Failed(problem());
     let mut turns = Turns::default();
     let waits = waits(&mut turns, &failed, Some(&last), Cut::None, 8);
@@ -141,7 +141,7 @@ fn l1_what_failed_is_tried_again_soon_and_at_the_latest_after_the_interval() {
 
 #[test]
 fn a_success_resets_the_backoff() {
-    let failed = plan(&[("img-a", Verdict::Failed(problem()))]);
+    let failed = plan(&[("img-a", Verdict::Failed(Box::new(problem())))]);
     let last = Last::Failed(problem());
     let mut turns = Turns::default();
     let before = waits(&mut turns, &failed, Some(&last), Cut::None, 4);
@@ -155,7 +155,7 @@ fn a_success_resets_the_backoff() {
 fn l4_a_scope_that_is_never_seen_is_no_hot_loop() {
     let unseen = Plan {
         view: View::Unseen(Unseen::new("down")),
-        ..plan(&[("img-a", Verdict::Unseen(Unseen::new("down")))])
+        ..plan(&[("img-a", Verdict::Unseen(Box::new(Unseen::new("down"))))])
     };
     let waits = waits(&mut Turns::default(), &unseen, None, Cut::None, 10);
     assert_eq!(waits[..3], [5, 10, 20]);
@@ -165,7 +165,7 @@ fn l4_a_scope_that_is_never_seen_is_no_hot_loop() {
 #[test]
 fn an_image_that_is_still_being_made_is_looked_at_more_often() {
     let waiting = Problem::unmet(Unmet::NotYet, "the image is CREATING");
-    let plan = plan(&[("img-a", Verdict::Blocked(waiting))]);
+    let plan = plan(&[("img-a", Verdict::Blocked(Box::new(waiting)))]);
     let waits = waits(&mut Turns::default(), &plan, None, Cut::None, 6);
     assert_eq!(waits[0], 15);
     assert!(waits[5] <= 300 && waits[5] > 100, "{waits:?}");
@@ -173,7 +173,7 @@ fn an_image_that_is_still_being_made_is_looked_at_more_often() {
 
 #[test]
 fn an_accounts_fault_is_charged_to_no_image() {
-    let blocked = plan(&[("img-a", Verdict::Blocked(problem()))]);
+    let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let mut memory = memory(Last::Blocked(problem()));
     let mut turns = Turns::default();
     turns.ended(&blocked, &mut memory, Cut::AccountBroken, INTERVAL, at(0));
@@ -198,7 +198,7 @@ fn a_pass_that_was_cut_off_is_made_again_at_once_and_remembers_its_writes() {
 #[test]
 fn s4_a_write_that_was_acknowledged_at_last_is_not_forgotten_for_its_earlier_failures() {
     let mut turns = Turns::default();
-    let blocked = plan(&[("img-a", Verdict::Blocked(problem()))]);
+    let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let mut kept = memory(Last::Blocked(problem()));
     let due = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(0));
     let now = due.since_start().as_secs();

@@ -252,10 +252,8 @@ async fn glance<H: Host>(
 /// Since when the planner waits for something to show.
 fn remember_doubts(memory: &mut Memory, plan: &Plan, now: Moment) {
     for (image, decision) in &plan.decisions {
-        if let Verdict::Await {
-            reason: Awaiting::Doubt(_),
-            ..
-        } = &decision.verdict
+        if let Verdict::Await { reason, .. } = &decision.verdict
+            && matches!(**reason, Awaiting::Doubt(_))
         {
             memory.doubted_since.entry(image.clone()).or_insert(now);
         }

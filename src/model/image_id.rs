@@ -1,14 +1,16 @@
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// The id of a CVM custom image: `img-` and 1 to 32 lower-case letters or digits.
 ///
-/// The grammar is the contract's; ASCII by definition, so look-alike characters cannot pass.
+/// The grammar is the contract's; ASCII by definition, so look-alike characters cannot pass. The ids that the API
+/// gives out are short, and stand in the value itself: maps of a million of them are compared without following
+/// pointers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ImageId(Arc<str>);
+pub struct ImageId(SmolStr);
 
 /// The text is not an image id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +33,7 @@ impl ImageId {
 
     /// The first of all ids in their order.
     pub fn first() -> Self {
-        Self("img-0".into())
+        Self(SmolStr::new_static("img-0"))
     }
 
     /// The id as written.

@@ -24,7 +24,7 @@ use std::time::Duration;
 use super::{Actual, Awaiting, Inputs, Verdict};
 use crate::memory::{Last, Memory, Problem, Tried, Unmet};
 use crate::model::{ImageId, Moment, ShareState};
-use crate::observed::{Eligibility, Observation, Precondition, Seen};
+use crate::observed::{Blueprint, Eligibility, Observation, Precondition, Seen};
 
 /// How long a read may lag behind an acknowledged write before the write is repeated.
 const LAG_MAX: Duration = Duration::from_secs(120);
@@ -40,13 +40,20 @@ const UNCLEAR_MAX: u32 = 8;
 /// How long the list of blueprints may lag before "unshareable" is believed.
 const DOUBT_SETTLES: Duration = Duration::from_secs(6);
 
-/// The state of an image as last known, and what follows, guards aside.
-pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> (Actual, Verdict) {
+/// The state of an image as last known, and what follows, guards aside. `shown` is what the last look shows of it.
+pub(super) fn decide(
+    inputs: &Inputs<'_>,
+    id: &ImageId,
+    desired: ShareState,
+    shown: Option<&Blueprint>,
+) -> (Actual, Verdict) {
     let tried = inputs.memory.tried_towards(id, desired);
     let (actual, seen) = match inputs.observation {
-        Observation::Unseen(unseen) => return (Actual::Unknown, Verdict::Unseen(unseen.clone())),
+        Observation::Unseen(unseen) => {
+            return (Actual::Unknown, Verdict::Unseen(unseen.clone().into()));
+        }
         Observation::Blind(_) => (by_word(tried), None),
-        Observation::Seen(seen) => (by_sight(seen, id), Some(seen)),
+        Observation::Seen(seen) => (by_sight(shown), Some(seen)),
     };
     if actual.state() == Some(desired) {
         let other_way = inputs
@@ -68,8 +75,8 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
     }
 }
 
-fn by_sight(seen: &Seen, id: &ImageId) -> Actual {
-    match seen.shared.get(id) {
+fn by_sight(shown: Option<&Blueprint>) -> Actual {
+    match shown {
         Some(blueprint) => Actual::Shared(Some(blueprint.id.clone())),
         None => Actual::Unshared,
     }
@@ -99,16 +106,16 @@ fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
     match &tried.last {
         Last::Acknowledged { at, .. } if moment < *at + LAG_MAX => Verdict::Await {
             until: *at + LAG_MAX,
-            reason: Awaiting::OwnWrite,
+            reason: Awaiting::OwnWrite.into(),
         },
         Last::Acknowledged { .. } if tried.acknowledged < ACKNOWLEDGED_MAX => Verdict::Act,
-        Last::Acknowledged { request_id, .. } => Verdict::Failed(Problem {
+        Last::Acknowledged { request_id, .. } => Verdict::Failed(Box::new(Problem {
             request_id: request_id.clone(),
             ..Problem::new(format!(
                 "the API accepted the change {} times, but reading never showed it",
                 tried.acknowledged
             ))
-        }),
+        })),
         Last::AlreadyShared { .. } => Verdict::InSync,
         Last::Unclear { at, problem } => {
             let settles = match tried.towards {
@@ -116,18 +123,18 @@ fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
                 ShareState::Unshared => CANCEL_SETTLES,
             };
             if tried.unclear >= UNCLEAR_MAX {
-                Verdict::Failed(problem.clone())
+                Verdict::Failed(problem.clone().into())
             } else if moment < *at + settles {
                 Verdict::Await {
                     until: *at + settles,
-                    reason: Awaiting::Outcome(problem.clone()),
+                    reason: Awaiting::Outcome(problem.clone()).into(),
                 }
             } else {
                 Verdict::Act
             }
         }
-        Last::Blocked(problem) => Verdict::Blocked(problem.clone()),
-        Last::Failed(problem) => Verdict::Failed(problem.clone()),
+        Last::Blocked(problem) => Verdict::Blocked(problem.clone().into()),
+        Last::Failed(problem) => Verdict::Failed(problem.clone().into()),
     }
 }
 
@@ -136,7 +143,7 @@ fn still_open(tried: &Tried, moment: Moment) -> Option<Verdict> {
     match &tried.last {
         Last::Unclear { at, problem } if moment < *at + CANCEL_SETTLES => Some(Verdict::Await {
             until: *at + CANCEL_SETTLES,
-            reason: Awaiting::Outcome(problem.clone()),
+            reason: Awaiting::Outcome(problem.clone()).into(),
         }),
         _ => None,
     }
@@ -155,10 +162,10 @@ fn first_time(
     };
     match eligibility {
         Eligibility::Shareable => Verdict::Act,
-        Eligibility::Absent => Verdict::Blocked(Problem::unmet(
-            Unmet::Absent,
-            "no such image here; check the image id, the region and the account",
-        )),
+        Eligibility::Absent => {
+            let absent = "no such image here; check the image id, the region and the account";
+            Verdict::Blocked(Problem::unmet(Unmet::Absent, absent).into())
+        }
         Eligibility::Unshareable { failed, .. } if !failed.is_empty() => {
             let all: Vec<_> = failed.iter().map(ToString::to_string).collect();
             let unmet = if failed.iter().all(Precondition::passes_by_itself) {
@@ -166,7 +173,7 @@ fn first_time(
             } else {
                 Unmet::Never
             };
-            Verdict::Blocked(Problem::unmet(unmet, all.join("; ")))
+            Verdict::Blocked(Problem::unmet(unmet, all.join("; ")).into())
         }
         Eligibility::Unshareable { reason, .. } => {
             let until = *memory.doubted_since.get(id).unwrap_or(&moment) + DOUBT_SETTLES;
@@ -174,10 +181,10 @@ fn first_time(
             if moment < until {
                 Verdict::Await {
                     until,
-                    reason: doubt,
+                    reason: doubt.into(),
                 }
             } else {
-                Verdict::Blocked(Problem::unmet(Unmet::Never, doubt.to_string()))
+                Verdict::Blocked(Problem::unmet(Unmet::Never, doubt.to_string()).into())
             }
         }
     }

@@ -147,7 +147,7 @@ fn a1_s2_an_unseen_scope_is_held_still_whatever_is_desired() {
     let none = Memory::default();
     for intent in [SHARED, Intent::Unshared] {
         let verdict = verdict(intent, &Observation::Unseen(unseen()), &none, 0);
-        assert_eq!(verdict, Verdict::Unseen(unseen()));
+        assert_eq!(verdict, Verdict::Unseen(Box::new(unseen())));
     }
 }
 
@@ -160,7 +160,7 @@ fn a_protected_image_is_never_cancelled() {
     let plan = planned(&image, &seen(true, None), &Memory::default(), 0);
     assert_eq!(
         plan.decisions[&img()].verdict,
-        Verdict::Withheld(Withheld::Protected)
+        Verdict::Withheld(Box::new(Withheld::Protected))
     );
     assert_eq!(plan.actions().count(), 0);
     let blind = planned(&image, &Observation::Blind(unseen()), &Memory::default(), 0);

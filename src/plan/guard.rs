@@ -28,7 +28,7 @@ pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) -> Option<Lo
         if decision.verdict == Verdict::Act
             && let Some(why) = single(inputs, image, decision, window)
         {
-            decision.verdict = Verdict::Withheld(why);
+            decision.verdict = Verdict::Withheld(why.into());
         }
     }
     let Observation::Seen(seen) = inputs.observation else {
@@ -133,7 +133,7 @@ fn sudden_loss(inputs: &Inputs<'_>, now: Option<Loss>, decisions: &mut Decisions
     for decision in decisions.values_mut().filter(|decision| holds(decision)) {
         decision.verdict = match now {
             Some(_) => patience(inputs.moment, until, &why),
-            None => Verdict::Withheld(why.clone()),
+            None => Verdict::Withheld(why.clone().into()),
         };
     }
 }
@@ -142,10 +142,10 @@ fn patience(moment: Moment, until: Moment, loss: &Withheld) -> Verdict {
     if moment < until {
         Verdict::Await {
             until,
-            reason: Awaiting::Loss(loss.to_string()),
+            reason: Awaiting::Loss(loss.to_string()).into(),
         }
     } else {
-        Verdict::Withheld(loss.clone())
+        Verdict::Withheld(loss.clone().into())
     }
 }
 
@@ -179,7 +179,7 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     for decision in decisions.values_mut() {
         // What waits for its hour is judged now: a plan that is saved is to be one that can be carried out.
         if decision.verdict.is_intended() && decision.desired == ShareState::Unshared {
-            decision.verdict = Verdict::Withheld(Withheld::TooMany(over));
+            decision.verdict = Verdict::Withheld(Withheld::TooMany(over).into());
         }
     }
 }

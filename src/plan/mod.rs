@@ -9,6 +9,7 @@ mod decide;
 mod guard;
 mod policy;
 mod saved;
+mod walk;
 mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,9 @@ use crate::memory::{Memory, Problem, Tried};
 use crate::model::{
     Cause, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp,
 };
-use crate::observed::{Observation, Unseen};
+use crate::observed::{Blueprint, Observation, Unseen};
 use crate::windows::Windows;
+use walk::Walk;
 
 pub use budget::{Budget, ScopeCost, budget};
 pub use guard::Over;
@@ -121,7 +123,7 @@ pub enum Actual {
     Unknown,
 }
 
-/// What follows for one image.
+/// What follows for one image. The reasons are boxed: most images are in sync, and a plan may hold a million.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing to do.
@@ -133,16 +135,16 @@ pub enum Verdict {
         /// Then another decision falls.
         until: Moment,
         /// What is waited for.
-        reason: Awaiting,
+        reason: Box<Awaiting>,
     },
     /// A person must act.
-    Blocked(Problem),
+    Blocked(Box<Problem>),
     /// A guard forbids it.
-    Withheld(Withheld),
+    Withheld(Box<Withheld>),
     /// Given up.
-    Failed(Problem),
+    Failed(Box<Problem>),
     /// The scope was not seen: hold still.
-    Unseen(Unseen),
+    Unseen(Box<Unseen>),
 }
 
 /// What is waited for.
@@ -163,10 +165,13 @@ impl Verdict {
     /// Whether it is a call, were it not for the hour or for a person who asks to wait: what a plan says that is
     /// carried out later.
     pub fn is_intended(&self) -> bool {
-        matches!(
-            self,
-            Self::Act | Self::Withheld(Withheld::Suspended(_) | Withheld::WindowClosed(_))
-        )
+        match self {
+            Self::Act => true,
+            Self::Withheld(why) => {
+                matches!(**why, Withheld::Suspended(_) | Withheld::WindowClosed(_))
+            }
+            _ => false,
+        }
     }
 
     /// Why there is no call, in words; `None` if there is one.
@@ -184,12 +189,12 @@ impl Verdict {
 
 /// Decides for every image of the scope that a manifest names or that is to be pruned.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
-    let mut decisions: BTreeMap<_, _> = inputs
-        .wanted
-        .images
-        .iter()
-        .map(|(&id, &image)| (id.clone(), named(inputs, id, image)))
-        .collect();
+    let mut shown = Walk::new(inputs.shown());
+    let named = inputs.wanted.images.iter().map(|(&id, &image)| {
+        let decision = named(inputs, id, image, shown.find(id));
+        (id.clone(), decision)
+    });
+    let mut decisions: BTreeMap<_, _> = named.collect();
     let mut unmanaged = Unmanaged::default();
     for image in inputs.unnamed() {
         if inputs.prunes(image) {
@@ -223,13 +228,17 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
 fn turns_at(inputs: &Inputs<'_>, decisions: &BTreeMap<ImageId, Decision>) -> Option<Timestamp> {
     let wanted = inputs.wanted.images.values();
     let asked = wanted.flat_map(|image| image.intent.turns());
-    let withheld = decisions
+    let reasons = decisions
         .values()
         .filter_map(|decision| match &decision.verdict {
-            Verdict::Withheld(Withheld::Suspended(suspension)) => suspension.until,
-            Verdict::Withheld(Withheld::WindowClosed(closed)) => closed.opens,
+            Verdict::Withheld(why) => Some(&**why),
             _ => None,
         });
+    let withheld = reasons.filter_map(|why| match why {
+        Withheld::Suspended(suspension) => suspension.until,
+        Withheld::WindowClosed(closed) => closed.opens,
+        _ => None,
+    });
     asked.chain(withheld).filter(|at| inputs.now < *at).min()
 }
 
@@ -239,15 +248,33 @@ impl Inputs<'_> {
     fn unnamed(&self) -> BTreeSet<&ImageId> {
         let cancelled =
             |(image, tried): (_, &Tried)| (tried.towards == ShareState::Unshared).then_some(image);
-        let mut images: BTreeSet<_> = self.memory.tried.iter().filter_map(cancelled).collect();
+        let cancelled = self.memory.tried.iter().filter_map(cancelled);
+        let mut images: BTreeSet<_> = cancelled
+            .filter(|image| !self.wanted.names(image))
+            .collect();
+        let mut wanted = Walk::new(&self.wanted.images);
+        let mut is_unnamed = |image: &&ImageId| {
+            wanted.find(*image).is_none() && !self.wanted.unselected.contains_key(*image)
+        };
         match self.observation {
-            Observation::Seen(seen) => images.extend(seen.shared.keys()),
+            Observation::Seen(seen) => {
+                images.extend(seen.shared.keys().filter(&mut is_unnamed));
+            }
             Observation::Blind(_) | Observation::Unseen(_) => {
-                images.extend(self.license.into_iter().flat_map(BTreeMap::keys));
+                let licensed = self.license.into_iter().flat_map(BTreeMap::keys);
+                images.extend(licensed.filter(&mut is_unnamed));
             }
         }
-        images.retain(|image| !self.wanted.names(image));
         images
+    }
+
+    /// What the last look shows as shared.
+    fn shown(&self) -> &BTreeMap<ImageId, Blueprint> {
+        static NOTHING: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
+        match self.observation {
+            Observation::Seen(seen) => &seen.shared,
+            Observation::Blind(_) | Observation::Unseen(_) => &NOTHING,
+        }
     }
 
     /// Whether an image that no manifest names is to be cancelled, guards aside.
@@ -276,9 +303,14 @@ impl Inputs<'_> {
     }
 }
 
-fn named(inputs: &Inputs<'_>, id: &ImageId, image: &DesiredImage) -> Decision {
+fn named(
+    inputs: &Inputs<'_>,
+    id: &ImageId,
+    image: &DesiredImage,
+    shown: Option<&Blueprint>,
+) -> Decision {
     let (desired, cause) = image.intent.at(inputs.now);
-    let (actual, verdict) = decide::decide(inputs, id, desired);
+    let (actual, verdict) = decide::decide(inputs, id, desired, shown);
     Decision {
         desired,
         cause,
@@ -293,7 +325,8 @@ fn named(inputs: &Inputs<'_>, id: &ImageId, image: &DesiredImage) -> Decision {
 }
 
 fn unnamed_image(inputs: &Inputs<'_>, id: &ImageId) -> Decision {
-    let (actual, verdict) = decide::decide(inputs, id, ShareState::Unshared);
+    let shown = inputs.shown().get(id);
+    let (actual, verdict) = decide::decide(inputs, id, ShareState::Unshared, shown);
     Decision {
         desired: ShareState::Unshared,
         cause: Cause::Pruned,

@@ -82,7 +82,7 @@ fn what_is_written_is_read_back() {
 fn p9_what_moved_is_shown_and_what_did_not_is_not() {
     let saved = saved(&plan(&[SHARE, CANCEL]));
     assert_eq!(saved.moved([&plan(&[CANCEL, SHARE])]), []);
-    let withheld = Verdict::Withheld(Withheld::Protected);
+    let withheld = Verdict::Withheld(Box::new(Withheld::Protected));
     let now = plan(&[
         SHARE,
         ("img-b", ShareState::Unshared, withheld),
@@ -135,10 +135,10 @@ fn a_file_that_was_cut_edited_or_is_newer_is_refused() {
 
 #[test]
 fn p9_what_waits_for_its_hour_is_planned_and_what_was_done_before_a_kill_has_not_moved() {
-    let closed = Verdict::Withheld(Withheld::WindowClosed(Closed {
+    let closed = Verdict::Withheld(Box::new(Withheld::WindowClosed(Closed {
         opens: None,
         reason: "closed".into(),
-    }));
+    })));
     let waiting = saved(&plan(&[
         ("img-a", ShareState::Shared, closed.clone()),
         CANCEL,

@@ -187,11 +187,10 @@ impl PlanDocument {
                 Some(format!("{id}  {:<8}  {place}", decision.cause.as_str()))
             }
             // Reading it again would tell whether a loss holds; a plan takes one look.
-            Verdict::Withheld(_)
-            | Verdict::Await {
-                reason: Awaiting::Loss(_),
-                ..
-            } => {
+            Verdict::Await { reason, .. } if !matches!(**reason, Awaiting::Loss(_)) => {
+                Some(self.block(image, &place, held_back(scope, image, decision)))
+            }
+            Verdict::Withheld(_) | Verdict::Await { .. } => {
                 let why = held_back(scope, image, decision);
                 held.add(image, decision.desired, why.reason.clone(), place);
                 self.withhold(why);
@@ -201,7 +200,7 @@ impl PlanDocument {
                 self.withhold(held_back(scope, image, decision));
                 None
             }
-            Verdict::Await { .. } | Verdict::Blocked(_) | Verdict::Failed(_) => {
+            Verdict::Blocked(_) | Verdict::Failed(_) => {
                 Some(self.block(image, &place, held_back(scope, image, decision)))
             }
         }

@@ -384,9 +384,9 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         }
         Verdict::InSync if written => (Outcome::Cancelled, None),
         Verdict::InSync => (Outcome::InSync, None),
-        Verdict::Blocked(problem) => (Outcome::Blocked, Some(problem.clone())),
+        Verdict::Blocked(problem) => (Outcome::Blocked, Some(Problem::clone(problem))),
         Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.to_string()))),
-        Verdict::Failed(problem) => (Outcome::Failed, Some(problem.clone())),
+        Verdict::Failed(problem) => (Outcome::Failed, Some(Problem::clone(problem))),
         // What was written before the scope went out of sight.
         Verdict::Unseen(_) if written => undecided(decision, tried),
         Verdict::Unseen(unseen) => {
@@ -404,9 +404,9 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
 
 fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
     match tried.map(|tried| &tried.last) {
-        Some(Last::Blocked(problem)) => (Outcome::Blocked, Some(problem.clone())),
+        Some(Last::Blocked(problem)) => (Outcome::Blocked, Some(Problem::clone(problem))),
         Some(Last::Failed(problem) | Last::Unclear { problem, .. }) => {
-            (Outcome::Failed, Some(problem.clone()))
+            (Outcome::Failed, Some(Problem::clone(problem)))
         }
         Some(Last::AlreadyShared { .. }) => (Outcome::InSync, None),
         Some(Last::Acknowledged { request_id, .. }) => {

@@ -42,7 +42,7 @@ fn plan_of(decision: Decision) -> Plan {
     Plan {
         scope: scope(),
         view: match &decision.verdict {
-            Verdict::Unseen(unseen) => View::Unseen(unseen.clone()),
+            Verdict::Unseen(unseen) => View::Unseen(Unseen::clone(unseen)),
             _ => View::Seen,
         },
         unpruned: false,
@@ -65,7 +65,7 @@ fn plan(verdict: Verdict) -> Plan {
 }
 
 fn unseen() -> Verdict {
-    Verdict::Unseen(Unseen::new("down"))
+    Verdict::Unseen(Box::new(Unseen::new("down")))
 }
 
 /// A board on which a pass over the scope has begun.
@@ -110,10 +110,10 @@ fn what_is_asked_for_anew_has_not_drifted() {
 #[test]
 fn what_a_person_must_act_on_is_told_once_for_each_reason_and_when_it_is_over() {
     let refused = |code: &str| {
-        Verdict::Blocked(Problem {
+        Verdict::Blocked(Box::new(Problem {
             code: Some(code.into()),
             ..Problem::new("no")
-        })
+        }))
     };
     let looks = [
         refused("UnauthorizedOperation.NoPermission"),
@@ -132,7 +132,10 @@ fn what_a_person_must_act_on_is_told_once_for_each_reason_and_when_it_is_over() 
 
 #[test]
 fn an_image_that_is_still_being_made_is_no_news() {
-    let waits = Verdict::Blocked(Problem::unmet(Unmet::NotYet, "the image is CREATING"));
+    let waits = Verdict::Blocked(Box::new(Problem::unmet(
+        Unmet::NotYet,
+        "the image is CREATING",
+    )));
     let mut board = board();
     assert!(board.planned(&plan(waits), at(0)).is_empty());
     let image = &board.scopes[&scope()].images[&id("img-a")];
@@ -145,7 +148,7 @@ fn an_image_that_is_still_being_made_is_no_news() {
 
 #[test]
 fn a_guard_is_told_of_once_for_its_scope_and_not_cleared_by_what_is_not_seen() {
-    let held = || Verdict::Withheld(Withheld::PartialManifests);
+    let held = || Verdict::Withheld(Box::new(Withheld::PartialManifests));
     let looks = [held(), held(), unseen(), held(), Verdict::InSync];
     assert_eq!(
         told(looks.map(plan)),
@@ -209,7 +212,7 @@ fn a_broken_account_is_told_of_at_once() {
             account_broken: true,
             ..Unseen::new("the key does not work")
         };
-        (Verdict::Unseen(unseen), PassResult::Unseen)
+        (Verdict::Unseen(Box::new(unseen)), PassResult::Unseen)
     };
     let fine = (Verdict::InSync, PassResult::Synced);
     assert_eq!(
@@ -311,7 +314,7 @@ fn it_is_ready_once_everything_was_looked_at_and_something_was_seen() {
 
 #[test]
 fn what_was_told_ends_when_no_manifest_asks_for_it_any_longer() {
-    let refused = Verdict::Blocked(Problem::new("no"));
+    let refused = Verdict::Blocked(Box::new(Problem::new("no")));
     let nothing = Plan {
         decisions: BTreeMap::new(),
         ..plan(Verdict::InSync)
@@ -333,7 +336,10 @@ fn what_was_told_ends_when_no_manifest_asks_for_it_any_longer() {
         ]
     );
     let mut board = board();
-    board.planned(&plan(Verdict::Withheld(Withheld::PartialManifests)), at(1));
+    board.planned(
+        &plan(Verdict::Withheld(Box::new(Withheld::PartialManifests))),
+        at(1),
+    );
     let kinds = |told: Vec<Transition>| told.into_iter().map(|t| t.kind).collect::<Vec<_>>();
     assert_eq!(kinds(board.retain(|_| true, at(2))), []);
     assert_eq!(kinds(board.retain(|_| false, at(3))), [Kind::GuardCleared]);

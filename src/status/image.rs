@@ -3,7 +3,6 @@ use std::sync::Arc;
 use crate::desired::Source;
 use crate::memory::{Problem, Unmet};
 use crate::model::{Cause, ShareState, Timestamp};
-use crate::observed::Unseen;
 use crate::plan::{Actual, Decision, Verdict, Withheld};
 
 /// What is known of one image, and since when.
@@ -223,9 +222,7 @@ impl Reason {
             Verdict::Blocked(problem) => Self::of_problem(problem, Self::Refused),
             Verdict::Failed(problem) => Self::of_problem(problem, Self::Failed),
             Verdict::Withheld(why) => Self::of_withheld(why),
-            Verdict::Unseen(Unseen { account_broken, .. }) if *account_broken => {
-                Self::AccountBroken
-            }
+            Verdict::Unseen(unseen) if unseen.account_broken => Self::AccountBroken,
             Verdict::Unseen(_) => Self::NotObserved,
         }
     }
@@ -358,7 +355,7 @@ impl ImageStatus {
 
 fn eligible(decision: &Decision) -> Truth {
     match &decision.verdict {
-        Verdict::Blocked(Problem { unmet: Some(_), .. }) => Truth::False,
+        Verdict::Blocked(problem) if problem.unmet.is_some() => Truth::False,
         _ if decision.actual.state() == Some(ShareState::Shared) => Truth::True,
         _ => Truth::Unknown,
     }

@@ -39,10 +39,10 @@ impl Daemon {
     /// A pass ends; what is told.
     fn ended(&mut self, region: &str, look: Look) -> Vec<String> {
         let unseen = |account_broken| {
-            Verdict::Unseen(Unseen {
+            Verdict::Unseen(Box::new(Unseen {
                 account_broken,
                 ..Unseen::new("why")
-            })
+            }))
         };
         let (verdict, result) = match look {
             Fine => (Verdict::InSync, PassResult::Synced),
@@ -154,10 +154,10 @@ fn a_region_that_was_told_of_before_its_account_broke_is_told_of_once_it_is_seen
 #[test]
 fn l4_a_missing_service_role_is_told_of_once_whatever_the_number_of_images() {
     let refused = |code: &str| {
-        Verdict::Blocked(Problem {
+        Verdict::Blocked(Box::new(Problem {
             code: Some(code.into()),
             ..Problem::new("no")
-        })
+        }))
     };
     let mut board = Board::new(at(0), false);
     REGIONS

@@ -214,18 +214,24 @@ fn mixed(board: &mut Board) {
     );
     let lag = Verdict::Await {
         until: Moment::new(Duration::from_secs(9_999)),
-        reason: Awaiting::OwnWrite,
+        reason: Box::new(Awaiting::OwnWrite),
     };
     let images = [
         decision(Verdict::InSync),
         decision(Verdict::Act),
-        decision(Verdict::Blocked(not_eligible)),
-        cancel(Cause::Declared, Verdict::Blocked(in_use)),
+        decision(Verdict::Blocked(Box::new(not_eligible))),
+        cancel(Cause::Declared, Verdict::Blocked(Box::new(in_use))),
         cancel(Cause::Declared, Verdict::Act),
-        cancel(Cause::Pruned, Verdict::Withheld(Withheld::NotOwned)),
-        cancel(Cause::Expired, Verdict::Withheld(Withheld::Protected)),
-        decision(Verdict::Withheld(Withheld::Parked(at(-4_000)))),
-        decision(Verdict::Failed(occupied)),
+        cancel(
+            Cause::Pruned,
+            Verdict::Withheld(Box::new(Withheld::NotOwned)),
+        ),
+        cancel(
+            Cause::Expired,
+            Verdict::Withheld(Box::new(Withheld::Protected)),
+        ),
+        decision(Verdict::Withheld(Box::new(Withheld::Parked(at(-4_000))))),
+        decision(Verdict::Failed(Box::new(occupied))),
         decision(lag),
     ];
     let mut plan = plan(&place, (0..).map(id).zip(images));
@@ -247,7 +253,7 @@ fn guarded(board: &mut Board) {
     let place = scope("prod", "ap-singapore");
     let loss = Loss { lost: 40, of: 104 };
     let lost = (0..40).map(|n| {
-        let withheld = decision(Verdict::Withheld(Withheld::Lost(loss)));
+        let withheld = decision(Verdict::Withheld(Box::new(Withheld::Lost(loss))));
         (id(n), withheld)
     });
     let kept = (40..104).map(|n| (id(n), decision(Verdict::InSync)));
@@ -265,7 +271,7 @@ fn dark(board: &mut Board) {
         request_id: Some("77777777-0000-4000-8000-52a7b0c1d2e3".into()),
         account_broken: false,
     };
-    let images = (0..12).map(|n| (id(n), decision(Verdict::Unseen(unseen.clone()))));
+    let images = (0..12).map(|n| (id(n), decision(Verdict::Unseen(Box::new(unseen.clone())))));
     let mut plan = plan(&place, images);
     plan.view = View::Unseen(unseen);
     pass(board, &plan, PassResult::Unseen);
@@ -284,7 +290,11 @@ pub fn huge() -> Board {
     for region in Region::all() {
         let images = (0..2_000).map(|n| {
             let verdict = match n % 10 {
-                3 => Verdict::Failed(problem(&format!("fault {n} of many"), Some("Odd"), None)),
+                3 => Verdict::Failed(Box::new(problem(
+                    &format!("fault {n} of many"),
+                    Some("Odd"),
+                    None,
+                ))),
                 _ => Verdict::InSync,
             };
             let mut decision = decision(verdict);
@@ -317,13 +327,16 @@ pub fn hostile(evil: &str) -> Board {
     shared.actual = Actual::Shared(Some(evil.into()));
     shared.source = Some(source(evil, 1));
     shared.until = Some(at(9_000));
-    let mut blocked = decision(Verdict::Blocked(bad));
+    let mut blocked = decision(Verdict::Blocked(Box::new(bad)));
     blocked.source = Some(source(evil, 2));
     let mut seen = plan(&place, [(id(1), shared), (id(2), blocked)]);
     seen.view = View::Blind(unseen.clone());
     pass(&mut board, &seen, PassResult::Incomplete);
     let dark = scope("default", "eu-frankfurt");
-    let mut plan = plan(&dark, [(id(3), decision(Verdict::Unseen(unseen.clone())))]);
+    let mut plan = plan(
+        &dark,
+        [(id(3), decision(Verdict::Unseen(Box::new(unseen.clone()))))],
+    );
     plan.view = View::Unseen(unseen);
     pass(&mut board, &plan, PassResult::Unseen);
     let held = Activity::Held { why: evil.into() };

@@ -166,11 +166,10 @@ pub fn said(decision: Option<&Decision>) -> Expected {
             ShareState::Shared => Expected::Share,
             ShareState::Unshared => Expected::Cancel(decision.cause),
         },
-        Verdict::Await {
-            reason: Awaiting::Loss(_),
-            ..
-        } => Expected::LookAgain,
-        Verdict::Withheld(why) => Expected::Withheld(match why {
+        Verdict::Await { reason, .. } if matches!(**reason, Awaiting::Loss(_)) => {
+            Expected::LookAgain
+        }
+        Verdict::Withheld(why) => Expected::Withheld(match &**why {
             Withheld::Protected => Why::Protected,
             Withheld::ProtectedBefore => Why::ProtectedBefore,
             Withheld::PartialManifests => Why::Partial,
