@@ -329,6 +329,17 @@ impl<'a> Sink<'a> {
         problem
     }
 
+    /// Adds what was collected from sources that come after those before.
+    pub(super) fn join(&mut self, later: Self) {
+        self.errors.extend(later.errors);
+        self.warnings.extend(later.warnings);
+        let excess = self.errors.len().saturating_sub(ERRORS_MAX);
+        self.omitted += later.omitted + excess;
+        self.errors.truncate(ERRORS_MAX);
+        self.warnings.truncate(ERRORS_MAX);
+        self.faulty.extend(later.faulty);
+    }
+
     /// The warnings; or everything, if there is an error.
     pub(super) fn finish(
         mut self,

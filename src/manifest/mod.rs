@@ -1,9 +1,10 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
 //! Files are found and read (`files`, `twins`) until they stand still (`settle`, `checkout`), and looked at without being read to
-//! tell whether they changed (`fingerprint`); the rest is pure: text → spanned tree (`tree`) → documents (`decode`) → whether
-//! they may name what they name (`govern`) → desired state (`resolve`). A set with one error anywhere gives no `Desired` at all;
-//! what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
+//! tell whether they changed (`fingerprint`); the rest is pure: text → spanned tree (`tree`) → documents (`decode`; many files
+//! side by side, `spread`) → whether they may name what they name (`govern`) → desired state (`resolve`). A set with one error
+//! anywhere gives no `Desired` at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of
+//! policy.
 
 mod account;
 mod checkout;
@@ -23,6 +24,7 @@ mod revision;
 mod schema;
 mod settle;
 mod source;
+mod spread;
 mod suggest;
 mod tree;
 mod twins;
@@ -113,11 +115,7 @@ fn parse_sources(
         problems.push(Diagnostic::of_path(first, "holds no document", help));
     }
     let mut sink = diagnostic::Sink::new(sources, problems);
-    let mut documents = Vec::new();
-    let mut count = 0;
-    for (index, source) in (0u32..).zip(sources) {
-        count += decode::decode(index, source, &mut sink, &mut documents);
-    }
+    let (documents, count) = spread::decode_all(sources, &mut sink);
     govern::check(sources, &documents, count, &mut sink);
     let images = documents.iter().map(decode::Document::images).sum();
     let desired = resolve::resolve(sources, documents, &mut sink);

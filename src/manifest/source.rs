@@ -1,7 +1,6 @@
-use std::cell::OnceCell;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::suggest::nearest;
 
@@ -11,8 +10,8 @@ pub struct SourceText {
     name: Arc<str>,
     text: String,
     directories: Vec<PathBuf>,
-    line_starts: OnceCell<Vec<u32>>,
-    may_hold_secret: OnceCell<bool>,
+    line_starts: OnceLock<Vec<u32>>,
+    may_hold_secret: OnceLock<bool>,
 }
 
 impl SourceText {
@@ -26,8 +25,8 @@ impl SourceText {
             name,
             text,
             directories: vec![directory],
-            line_starts: OnceCell::new(),
-            may_hold_secret: OnceCell::new(),
+            line_starts: OnceLock::new(),
+            may_hold_secret: OnceLock::new(),
         }
     }
 
