@@ -51,7 +51,7 @@ fn desired(count: usize) -> Desired {
 fn look(count: usize, shared: bool) -> Observation {
     let image = |number| ImageId::new(&id(number)).expect("an id");
     let blueprint = |number| Blueprint {
-        id: format!("lhbp-{number:08}"),
+        id: format!("lhbp-{number:08}").into(),
         state: "NORMAL".into(),
         name: String::new(),
     };

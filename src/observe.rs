@@ -187,7 +187,7 @@ fn seen(rows: Vec<Row>) -> Seen {
             continue;
         }
         let blueprint = Blueprint {
-            id: brief(&row.id),
+            id: brief(&row.id).into(),
             state: brief(&row.state),
             name: brief(&row.name),
         };

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use crate::model::ImageId;
 
 /// One look at a scope.
@@ -33,7 +35,7 @@ pub struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blueprint {
     /// `lhbp-…`.
-    pub id: String,
+    pub id: SmolStr,
     /// An open set; NORMAL when servers can be started from it.
     pub state: String,
     /// Usually the image's name; may be empty.

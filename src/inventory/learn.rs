@@ -265,7 +265,7 @@ fn ownership(
             })?
         }
         Some(blueprint) => {
-            owned.blueprint = Some(blueprint.id.clone());
+            owned.blueprint = Some(blueprint.id.to_string());
             owned.confirmed = true;
             owned.missing_since = None;
             owned.disputed_since = None;

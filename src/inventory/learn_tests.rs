@@ -48,9 +48,14 @@ impl Scene {
         if let Some(id) = blueprint {
             let (id, state) = (id.to_owned(), "NORMAL".to_owned());
             let name = String::new();
-            self.seen
-                .shared
-                .insert(img(), Blueprint { id, state, name });
+            self.seen.shared.insert(
+                img(),
+                Blueprint {
+                    id: id.into(),
+                    state,
+                    name,
+                },
+            );
         }
     }
 
@@ -627,7 +632,7 @@ fn vanishing(count: usize, gone: usize) -> (Holdings, Seen) {
             seen.shared.insert(
                 id,
                 Blueprint {
-                    id: id_,
+                    id: id_.into(),
                     state,
                     name,
                 },

@@ -203,7 +203,7 @@ impl Record {
             Some(blueprint) => owned.may_be(blueprint),
             None => owned.missing_since.is_none(),
         };
-        let probable = || Owned::probable(blueprint.map(|blueprint| blueprint.id.clone()), at);
+        let probable = || Owned::probable(blueprint.map(|blueprint| blueprint.id.to_string()), at);
         self.owned = Some(self.owned.take().filter(still).unwrap_or_else(probable));
     }
 

@@ -89,7 +89,7 @@ fn by_word(tried: Option<&Tried>) -> Actual {
             last: Last::Acknowledged { blueprint_id, .. },
             towards: ShareState::Shared,
             ..
-        }) => Actual::Shared(blueprint_id.clone()),
+        }) => Actual::Shared(blueprint_id.as_deref().map(Into::into)),
         Some(Tried {
             last: Last::Acknowledged { .. },
             ..

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld};
-use crate::inventory::{Loss, Owned, Record, Standing};
+use crate::inventory::{Loss, Owned, Record, Standing, Suspension};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
 use crate::observed::{Observation, Seen};
 use crate::windows::Closed;
@@ -47,14 +47,14 @@ fn single(
     decision: &Decision,
     window: Option<&Closed>,
 ) -> Option<Withheld> {
-    let named = inputs.wanted.images.get(image);
+    let named = || inputs.wanted.images.get(image);
     let record = inputs.holdings.images.get(image);
     let owned = record.and_then(|record| record.owned.as_ref());
     let cancels = decision.desired == ShareState::Unshared;
-    if cancels && named.is_some_and(|image| image.protect) {
+    if cancels && named().is_some_and(|image| image.protect) {
         return Some(Withheld::Protected);
     }
-    if cancels && named.is_none() && record.is_some_and(|record| record.protected) {
+    if cancels && named().is_none() && record.is_some_and(|record| record.protected) {
         return Some(Withheld::ProtectedBefore);
     }
     if cancels && inputs.policy.shares_only {
@@ -65,17 +65,7 @@ fn single(
     {
         return Some(why);
     }
-    let key = ImageKey {
-        scope: inputs.scope.clone(),
-        image: image.clone(),
-    };
-    let labels = named.map(|image| &*image.labels);
-    let suspended = inputs
-        .holdings
-        .suspensions
-        .iter()
-        .find(|suspension| suspension.covers(&key, labels, inputs.now));
-    if let Some(suspension) = suspended {
+    if let Some(suspension) = suspended(inputs, image) {
         return Some(Withheld::Suspended(suspension.clone()));
     }
     if let Some(since) = record.and_then(|record| record.parked_since) {
@@ -89,6 +79,22 @@ fn single(
         Some(license) if license.get(image) != Some(&permission) => Some(Withheld::NotInPlan),
         _ => None,
     }
+}
+
+/// The suspension that covers the image, if one does. Mostly there is none at all.
+fn suspended<'a>(inputs: &Inputs<'a>, image: &ImageId) -> Option<&'a Suspension> {
+    let suspensions = &inputs.holdings.suspensions;
+    if suspensions.is_empty() {
+        return None;
+    }
+    let key = ImageKey {
+        scope: inputs.scope.clone(),
+        image: image.clone(),
+    };
+    let named = inputs.wanted.images.get(image);
+    let labels = named.map(|image| &*image.labels);
+    let mut suspensions = suspensions.iter();
+    suspensions.find(|suspension| suspension.covers(&key, labels, inputs.now))
 }
 
 /// Why an image that no manifest names must not be pruned.

@@ -14,6 +14,8 @@ mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::SmolStr;
+
 use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Tried};
@@ -116,7 +118,7 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actual {
     /// Shared; with the blueprint, where it is known.
-    Shared(Option<String>),
+    Shared(Option<SmolStr>),
     /// Not shared.
     Unshared,
     /// Not seen.

@@ -346,7 +346,10 @@ fn image_report(
     let (outcome, problem) = outcome(decision, tried);
     let (acknowledged_blueprint, request_id) = acknowledgement(tried);
     let (actual, blueprint_id) = match &decision.actual {
-        Actual::Shared(blueprint) => ("shared", blueprint.clone().or(acknowledged_blueprint)),
+        Actual::Shared(blueprint) => {
+            let shown = blueprint.as_ref().map(ToString::to_string);
+            ("shared", shown.or(acknowledged_blueprint))
+        }
         Actual::Unshared => ("unshared", None),
         Actual::Unknown => ("unknown", None),
     };
