@@ -39,3 +39,16 @@ def until(condition, patience=600.0):
             sys.exit("it does not come about")
         time.sleep(0.005)
     return time.monotonic() - started
+
+
+def regions():
+    """All in which sharing exists, as the manifests' schema lists them."""
+
+    def lists(value):
+        if isinstance(value, dict) and "enum" in value:
+            yield value["enum"]
+        for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            yield from lists(item)
+
+    schema = json.loads(subprocess.run([BINARY, "schema"], check=True, capture_output=True).stdout)
+    return next(words for words in lists(schema) if "ap-singapore" in words)

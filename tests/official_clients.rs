@@ -8,10 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Pinned, so that a new release of theirs cannot fail a change of ours.
-const PACKAGES: [&str; 2] = [
-    "tencentcloud-sdk-python-lighthouse==3.1.177",
-    "tccli==3.1.189.1",
-];
+const PACKAGES: &str = include_str!("clients/requirements.txt");
 
 fn run(command: &mut Command) -> Result<(), String> {
     let output = command
@@ -32,9 +29,8 @@ fn run(command: &mut Command) -> Result<(), String> {
 fn install() -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("official-clients");
     let python = folder.join("bin/python");
-    let wanted = PACKAGES.join("\n");
     let marker = folder.join("installed");
-    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == PACKAGES) {
         return Ok(python);
     }
     run(Command::new("python3")
@@ -48,8 +44,8 @@ fn install() -> Result<PathBuf, String> {
             "--quiet",
             "--disable-pip-version-check",
         ])
-        .args(PACKAGES))?;
-    std::fs::write(marker, wanted).map_err(|error| error.to_string())?;
+        .args(PACKAGES.split_whitespace()))?;
+    std::fs::write(marker, PACKAGES).map_err(|error| error.to_string())?;
     Ok(python)
 }
 
