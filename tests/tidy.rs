@@ -182,15 +182,28 @@ fn links_lead_somewhere() {
         let text = fs::read_to_string(&page).expect("text");
         let links = text.split("](").skip(1);
         for link in links.filter_map(|rest| rest.split(')').next()) {
-            let target = page.parent().expect("a folder").join(link);
-            let elsewhere = link.starts_with("http") || link.starts_with('#');
-            assert!(
-                elsewhere || target.exists(),
-                "{} links to {link}",
-                page.display()
-            );
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().expect("a folder").join(file),
+            };
+            let leads = target.exists() && (heading.is_empty() || has_heading(&target, heading));
+            assert!(leads, "{} links to {link}", page.display());
         }
     }
+}
+
+/// Whether a page has a heading that is linked to by that name.
+fn has_heading(page: &Path, link: &str) -> bool {
+    let text = fs::read_to_string(page).expect("text");
+    let mut headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.any(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        words.replace(' ', "-") == link
+    })
 }
 
 /// Every test's name, in Rust and in Python, here and beside the code.
