@@ -290,8 +290,8 @@ impl<H: Host> ReadClient<H> {
         let body = serde_json::to_vec(body).map_err(|error| {
             CallError::NotSent(format!("the request cannot be written: {error}"))
         })?;
-        let (reply, signed_at) = self.exchange(ready, action, region, &body, sent_at).await?;
-        let result = self.read_reply(action, region, permission, &reply, sent_at);
+        let exchanged = self.exchange(ready, action, region, &body, sent_at).await?;
+        let result = self.read_reply(action, region, permission, &exchanged);
         if result.is_ok() {
             self.connection.keys.proven(ready.issued.version);
         }
@@ -299,6 +299,9 @@ impl<H: Host> ReadClient<H> {
             Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => refusal,
             result => return result,
         };
+        let Exchanged {
+            reply, signed_at, ..
+        } = exchanged;
         if !self.shared.learn(reply.date.as_deref(), signed_at) {
             return Err(CallError::Refused(refusal));
         }
@@ -309,19 +312,19 @@ impl<H: Host> ReadClient<H> {
         }
         self.shared.calls.repeated();
         let sent_at = self.permit(action, region).await;
-        let (reply, _) = self.exchange(ready, action, region, &body, sent_at).await?;
-        self.read_reply(action, region, permission, &reply, sent_at)
+        let exchanged = self.exchange(ready, action, region, &body, sent_at).await?;
+        self.read_reply(action, region, permission, &exchanged)
     }
 
-    /// One exchange over the transport; also the timestamp it was signed with.
+    /// One exchange over the transport, of a call whose turn came at `permitted`.
     async fn exchange(
         &self,
         ready: &Ready,
         action: Action,
         region: Region,
         body: &[u8],
-        sent_at: Moment,
-    ) -> Result<(Reply, i64), CallError> {
+        permitted: Moment,
+    ) -> Result<Exchanged, CallError> {
         self.shared.calls.sent(action);
         let timestamp = self.shared.now().timestamp();
         let endpoint = self.endpoint(action);
@@ -335,7 +338,11 @@ impl<H: Host> ReadClient<H> {
         let credentials = Some(&*ready.issued.credentials);
         let request = request(to, body, timestamp, credentials, CALL_DEADLINE)?;
         let host = &self.shared.host;
+        let (pacer, bucket) = (&self.shared.pacer, self.bucket(action, region));
+        let sent_at = host.moment();
+        pacer.left(&bucket, permitted, sent_at);
         let result = host.send(request).await;
+        pacer.ended(&bucket);
         let took = host.moment().since(sent_at);
         let took_ms = took.as_millis();
         self.shared.calls.took(action, took);
@@ -344,7 +351,11 @@ impl<H: Host> ReadClient<H> {
                 self.told_offset
                     .set(self.shared.offset_of(reply.date.as_deref()));
                 tracing::trace!(action = action.as_str(), %region, status = reply.status, took_ms, "replied");
-                Ok((reply, timestamp))
+                Ok(Exchanged {
+                    reply,
+                    sent_at,
+                    signed_at: timestamp,
+                })
             }
             Err(error) => {
                 tracing::debug!(action = action.as_str(), %region, took_ms, %error, "no reply");
@@ -367,10 +378,9 @@ impl<H: Host> ReadClient<H> {
         action: Action,
         region: Region,
         permission: Option<Permission>,
-        reply: &Reply,
-        sent_at: Moment,
+        exchanged: &Exchanged,
     ) -> Result<T, CallError> {
-        let result = parse(reply, permission);
+        let (result, sent_at) = (parse(&exchanged.reply, permission), exchanged.sent_at);
         let error = result.as_ref().err();
         self.shared.calls.ended(action, region, error);
         let (pacer, now) = (&self.shared.pacer, self.shared.host.moment());
@@ -411,6 +421,15 @@ impl<H: Host> ReadClient<H> {
             Err(_) => Evidence::None,
         }
     }
+}
+
+/// A call and its reply.
+struct Exchanged {
+    reply: Reply,
+    /// When it left.
+    sent_at: Moment,
+    /// The timestamp that it was signed with.
+    signed_at: i64,
 }
 
 /// Which gate a call went through.

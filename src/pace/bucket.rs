@@ -36,7 +36,8 @@ pub struct Pace {
 ///
 /// Two windows are kept. The configured rate counts sends. The API counts arrivals, and calls that leave evenly arrive
 /// unevenly: its own limit is kept over the latest moments at which calls can have arrived, as their replies tell
-/// (`way`), so that nothing is refused however they overtake each other, and no more is lost than the way took.
+/// (`way`), so that nothing is refused however they overtake each other within what a way may vary by, and no more is
+/// lost than the way took.
 #[derive(Debug)]
 pub struct Bucket {
     pace: Pace,
@@ -57,9 +58,10 @@ pub struct Bucket {
 /// One send.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
+    /// When its turn came, and then when it left.
     at: Moment,
-    /// It may have had to connect first.
-    cold: bool,
+    /// Whether it may have had to connect first, once it has left.
+    cold: Option<bool>,
     /// How long it took until its reply, once that is there.
     took: Option<Duration>,
 }
@@ -102,8 +104,8 @@ impl Bucket {
         at.max(window_passes(arrivals.collect(), self.pace.api_limit))
     }
 
-    /// Counts a send that leaves at `now`; `cold` if it may have to connect first.
-    pub fn sent(&mut self, now: Moment, cold: bool) {
+    /// Counts a send whose turn comes at `now`.
+    pub fn sent(&mut self, now: Moment) {
         let spacing = Duration::from_secs_f64(1.0 / self.rate);
         let was_idle = now.since(self.ready_at()) > LATENESS_MAX;
         let from = if was_idle {
@@ -114,13 +116,22 @@ impl Bucket {
         self.slot = from + spacing;
         self.sends.push_back(Sent {
             at: now,
-            cold,
+            cold: None,
             took: None,
         });
         // Twice as many as a window holds: a call that was long under way counts for longer than one that left later.
         let remembered = 2 * self.pace.api_limit.max(self.pace.per_second) as usize;
         while self.sends.len() > remembered {
             self.sends.pop_front();
+        }
+    }
+
+    /// A call whose turn came at `permitted` leaves only now; `cold` if it may have to connect first.
+    pub fn left(&mut self, permitted: Moment, now: Moment, cold: bool) {
+        let mut waiting = self.sends.iter_mut().rev();
+        if let Some(sent) = waiting.find(|sent| sent.at == permitted && sent.cold.is_none()) {
+            sent.at = now;
+            sent.cold = Some(cold);
         }
     }
 
@@ -146,7 +157,7 @@ impl Bucket {
         if let Some(sent) = open.find(|sent| sent.at == sent_at && sent.took.is_none()) {
             sent.took = Some(took);
             // One that had to connect is no measure of those that do not.
-            if !sent.cold {
+            if sent.cold == Some(false) {
                 self.way.took(took, now);
             }
         }
@@ -162,7 +173,7 @@ impl Bucket {
 
     /// The latest moment at which it can have arrived, as if the way there took no time at best.
     fn arrived_by(&self, sent: &Sent) -> Moment {
-        sent.at + self.way.spread(sent.took, sent.cold)
+        sent.at + self.way.spread(sent.took, sent.cold != Some(false))
     }
 
     /// The rate as a count for the sliding window: rounded down, never below one.
@@ -211,7 +222,8 @@ mod tests {
             .iter()
             .map(|&late| {
                 now = now.max(bucket.ready_at()) + ms(late);
-                bucket.sent(now, false);
+                bucket.sent(now);
+                bucket.left(now, now, false);
                 now
             })
             .collect()
@@ -291,7 +303,7 @@ mod tests {
         let mut now = Moment::default();
         for _ in 0..20 {
             now = now.max(bucket.ready_at());
-            bucket.sent(now, false);
+            bucket.sent(now);
             now = now + ms(1);
             bucket.throttled(now, now);
         }
@@ -348,7 +360,8 @@ mod tests {
                         under_way.remove(0);
                     }
                     _ => {
-                        bucket.sent(ready, n < cold);
+                        bucket.sent(ready);
+                        bucket.left(ready, ready, n < cold);
                         sends.push(ready);
                         under_way.push((ready + ms(delay + back), ready));
                         break;

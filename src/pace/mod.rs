@@ -60,7 +60,7 @@ struct Shared {
 }
 
 impl Pacer {
-    /// Waits for the turn and the slot, counts the send, and returns the moment it leaves at.
+    /// Waits for the turn and the slot, counts the send, and returns the moment it is counted at.
     /// Dropping the future gives the place up and counts nothing.
     pub async fn permit(&self, clock: &impl Clock, key: &BucketKey, pace: Pace) -> Moment {
         let shared = self.shared(key, pace);
@@ -69,11 +69,29 @@ impl Pacer {
             let ready_at = shared.bucket.borrow().ready_at();
             let now = clock.moment();
             if now >= ready_at {
-                let cold = self.call(&key.host, now);
-                shared.bucket.borrow_mut().sent(now, cold);
+                shared.bucket.borrow_mut().sent(now);
                 return now;
             }
             clock.sleep_until(ready_at).await;
+        }
+    }
+
+    /// A call whose turn came at `permitted` leaves at `now`. [`Self::ended`] is owed.
+    pub fn left(&self, key: &BucketKey, permitted: Moment, now: Moment) {
+        let mut warmth = self.warmth.borrow_mut();
+        let cold = match warmth.get_mut(&key.host) {
+            Some(known) => known.call(now),
+            None => warmth.entry(Rc::clone(&key.host)).or_default().call(now),
+        };
+        if let Some(shared) = self.buckets.borrow().get(key) {
+            shared.bucket.borrow_mut().left(permitted, now, cold);
+        }
+    }
+
+    /// A call that had left has ended, however it did.
+    pub fn ended(&self, key: &BucketKey) {
+        if let Some(warmth) = self.warmth.borrow_mut().get_mut(&key.host) {
+            warmth.ended();
         }
     }
 
@@ -106,15 +124,6 @@ impl Pacer {
             .map(|shared| shared.bucket.borrow().rate())
     }
 
-    /// Whether a call to `host` that leaves now may have to connect first.
-    fn call(&self, host: &Rc<str>, now: Moment) -> bool {
-        let mut warmth = self.warmth.borrow_mut();
-        if let Some(known) = warmth.get_mut(host) {
-            return known.call(now);
-        }
-        warmth.entry(Rc::clone(host)).or_default().call(now)
-    }
-
     fn shared(&self, key: &BucketKey, pace: Pace) -> Rc<Shared> {
         let mut buckets = self.buckets.borrow_mut();
         if let Some(shared) = buckets.get(key) {
@@ -130,6 +139,8 @@ impl Pacer {
     }
 }
 
+#[cfg(test)]
+mod connections_tests;
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -5,17 +5,23 @@ use crate::model::Moment;
 /// By how much calls on open connections arrive unevenly, at most. What a reply takes beyond that is not its way: the
 /// service was busy.
 const SPREAD_MAX: Duration = Duration::from_millis(60);
-/// The same for calls that may have had to connect first, which takes as long as two calls.
-const COLD_SPREAD_MAX: Duration = Duration::from_millis(250);
+/// The same for calls that may have had to connect first, as long as nothing is known of the way.
+const COLD_SPREAD: Duration = Duration::from_millis(250);
+/// To connect takes two or three times as long as a call.
+const CONNECT_CALLS: u32 = 3;
+/// No call counts for longer than it would in the next window.
+const COLD_SPREAD_MAX: Duration = Duration::from_secs(1);
 /// What timers and schedulers here and there blur.
 const BLUR: Duration = Duration::from_millis(2);
 /// So many replies have been seen before the quickest is taken for as quick as can be.
 const REPLIES_MIN: u32 = 20;
-/// The quickest reply is that of the last one or two such times: the way may change.
+/// The quickest reply is that of the last few such times: the way may become longer.
 const ERA: Duration = Duration::from_secs(60);
-/// Connections that were not used for so long may be closed, so that calls have to connect again.
-const IDLE: Duration = Duration::from_secs(30);
-/// For so long after that, calls are likely to meet no open connection.
+/// Few, for that; many, so that a way that was crowded for a while is not taken for as quick as it can be.
+const ERAS: usize = 5;
+/// A connection that was not needed for one or two such times may be closed.
+const IDLE: Duration = Duration::from_secs(15);
+/// For so long after more connections are needed than were, calls may find none that is open.
 const COLD: Duration = Duration::from_secs(1);
 
 /// What the replies to one kind of call tell of the way to an access point.
@@ -24,8 +30,8 @@ const COLD: Duration = Duration::from_secs(1);
 /// that much, and if the way there is what varied, it arrived just then.
 #[derive(Debug, Default)]
 pub(super) struct Way {
-    /// The quickest reply of this era, and of the one before.
-    quickest: [Option<Duration>; 2],
+    /// The quickest reply of this era, and of those before.
+    quickest: [Option<Duration>; ERAS],
     era_ends: Moment,
     replies: u32,
 }
@@ -34,7 +40,8 @@ impl Way {
     /// A reply took so long.
     pub(super) fn took(&mut self, took: Duration, now: Moment) {
         if now >= self.era_ends {
-            self.quickest = [None, self.quickest[0]];
+            self.quickest.rotate_right(1);
+            self.quickest[0] = None;
             self.era_ends = now + ERA;
         }
         let quickest = self.quickest[0].map_or(took, |quickest| quickest.min(took));
@@ -45,33 +52,54 @@ impl Way {
     /// By how much a call may have arrived later than one that is as quick as can be. `took` is how long its reply
     /// took, if that is there; `cold`, whether it may have had to connect first.
     pub(super) fn spread(&self, took: Option<Duration>, cold: bool) -> Duration {
-        let most = if cold { COLD_SPREAD_MAX } else { SPREAD_MAX };
         let quickest = self.quickest.into_iter().flatten().min();
-        match (took, quickest) {
-            (Some(took), Some(quickest)) if self.replies >= REPLIES_MIN => {
-                (took.saturating_sub(quickest) + BLUR).min(most)
-            }
-            _ => most,
-        }
+        let quickest = quickest.filter(|_| self.replies >= REPLIES_MIN);
+        let by = match (took, quickest) {
+            (Some(took), Some(quickest)) => took.saturating_sub(quickest) + BLUR,
+            // It arrived before its reply did.
+            (Some(took), None) => took,
+            (None, Some(quickest)) if cold => COLD_SPREAD.max(quickest * CONNECT_CALLS),
+            (None, _) if cold => COLD_SPREAD,
+            (None, _) => SPREAD_MAX,
+        };
+        by.min(if cold { COLD_SPREAD_MAX } else { SPREAD_MAX })
     }
 }
 
-/// Whether an access point has open connections, by when it was last called.
+/// How many connections to an access point are open, by how many calls were under way at once.
 #[derive(Debug, Default)]
 pub(super) struct Warmth {
-    last_call: Option<Moment>,
+    under_way: usize,
+    /// The most at once, since less than [`IDLE`] ago and in the [`IDLE`] before.
+    most: [usize; 2],
+    turns_at: Moment,
     cold_until: Moment,
 }
 
 impl Warmth {
     /// A call leaves: whether it may have to connect first.
     pub(super) fn call(&mut self, now: Moment) -> bool {
-        let was_idle = self.last_call.is_none_or(|last| now.since(last) >= IDLE);
-        self.last_call = Some(now);
-        if was_idle {
+        if now >= self.turns_at {
+            let before = if now.since(self.turns_at) < IDLE {
+                self.most[0]
+            } else {
+                self.under_way
+            };
+            self.most = [self.under_way, before];
+            self.turns_at = now + IDLE;
+        }
+        let open = self.most[0].max(self.most[1]);
+        self.under_way += 1;
+        self.most[0] = self.most[0].max(self.under_way);
+        if self.under_way > open {
             self.cold_until = now + COLD;
         }
         now < self.cold_until
+    }
+
+    /// A call has ended.
+    pub(super) fn ended(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
     }
 }
 
@@ -108,25 +136,52 @@ mod tests {
         );
         assert_eq!(way.spread(None, false), SPREAD_MAX);
         assert_eq!(way.spread(Some(ms(900)), false), SPREAD_MAX);
-        assert_eq!(way.spread(Some(ms(900)), true), COLD_SPREAD_MAX);
+        assert_eq!(way.spread(Some(ms(900)), true), ms(830) + BLUR);
+        assert_eq!(way.spread(None, true), COLD_SPREAD);
     }
 
     #[test]
-    fn a_way_that_became_longer_is_learnt_within_two_eras() {
+    fn s6_a_call_that_may_have_to_connect_counts_for_as_long_as_that_can_take() {
+        let mut way = Way::default();
+        assert_eq!(way.spread(None, true), COLD_SPREAD);
+        assert_eq!(way.spread(Some(ms(800)), true), ms(800));
+        assert_eq!(way.spread(Some(ms(8_000)), true), COLD_SPREAD_MAX);
+        for _ in 0..REPLIES_MIN {
+            way.took(ms(200), at(1));
+        }
+        assert_eq!(way.spread(None, true), ms(600));
+    }
+
+    #[test]
+    fn a_way_that_became_longer_is_learnt_within_some_minutes() {
         let mut way = Way::default();
         for _ in 0..REPLIES_MIN {
             way.took(ms(70), at(0));
         }
-        way.took(ms(200), at(61));
-        assert_eq!(way.spread(Some(ms(200)), false), SPREAD_MAX);
-        way.took(ms(200), at(122));
+        for minute in 1..5 {
+            way.took(ms(200), at(minute * 61));
+            assert_eq!(way.spread(Some(ms(200)), false), SPREAD_MAX);
+        }
+        way.took(ms(200), at(5 * 61));
         assert_eq!(way.spread(Some(ms(200)), false), BLUR);
     }
 
     #[test]
-    fn connections_are_cold_at_first_and_after_a_pause() {
+    fn s6_connections_are_cold_at_first_after_a_pause_and_when_more_are_needed() {
         let mut warmth = Warmth::default();
-        let cold = [0, 1, 2, 31, 61, 62].map(|seconds| warmth.call(at(seconds)));
-        assert_eq!(cold, [true, false, false, false, true, false]);
+        let mut alone = |seconds| {
+            let cold = warmth.call(at(seconds));
+            warmth.ended();
+            cold
+        };
+        let cold = [0, 1, 2, 25, 56, 57, 58].map(&mut alone);
+        assert_eq!(cold, [true, false, false, false, true, false, false]);
+        assert!(!warmth.call(at(59)), "as many as there were");
+        assert!(warmth.call(at(59)), "a second one at once");
+        assert!(warmth.call(at(59)));
+        (0..3).for_each(|_| warmth.ended());
+        assert!(warmth.call(at(59)), "the new ones may not be open yet");
+        assert!(!warmth.call(at(61)));
+        assert!(!warmth.call(at(61)));
     }
 }

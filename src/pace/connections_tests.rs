@@ -1,0 +1,136 @@
+//! Calls that have to wait for a connection, as a pool of HTTP/1.1 makes them: each takes whichever is free first.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use super::way::Warmth;
+use super::{Bucket, Pace};
+use crate::model::Moment;
+
+fn at(milliseconds: u64) -> Moment {
+    Moment::new(Duration::from_millis(milliseconds))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Happening {
+    /// A connection is open.
+    Open,
+    /// The reply to the call that left then is there.
+    Reply(Moment),
+}
+
+/// An access point far away.
+struct Far {
+    bucket: Bucket,
+    warmth: Warmth,
+    there_and_back: Duration,
+    connects_in: Duration,
+    idle: usize,
+    waiting: VecDeque<Moment>,
+    happenings: BinaryHeap<Reverse<(Moment, Happening)>>,
+    arrivals: Vec<Moment>,
+}
+
+impl Far {
+    fn new(rate: u32, there_and_back: u64, connect_trips: u32) -> Self {
+        let pace = Pace {
+            per_second: rate,
+            api_limit: 20,
+            evenly: true,
+        };
+        let there_and_back = Duration::from_millis(there_and_back);
+        Self {
+            bucket: Bucket::new(pace),
+            warmth: Warmth::default(),
+            there_and_back,
+            connects_in: there_and_back * connect_trips,
+            idle: 0,
+            waiting: VecDeque::new(),
+            happenings: BinaryHeap::new(),
+            arrivals: Vec::new(),
+        }
+    }
+
+    /// So many calls, the first of them not before `from`, and all that comes of them.
+    fn calls(&mut self, count: usize, from: Moment) {
+        let (mut left, mut last) = (count, from);
+        loop {
+            let ready = self.bucket.ready_at().max(last);
+            match self.happenings.peek() {
+                Some(&Reverse((when, what))) if left == 0 || when <= ready => {
+                    self.happenings.pop();
+                    self.happens(when, what);
+                }
+                None if left == 0 => return,
+                _ => {
+                    self.send(ready);
+                    (left, last) = (left - 1, ready);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, now: Moment) {
+        self.bucket.sent(now);
+        let cold = self.warmth.call(now);
+        self.bucket.left(now, now, cold);
+        self.waiting.push_back(now);
+        if self.idle > 0 {
+            self.idle -= 1;
+            self.connection_is_free(now);
+        } else {
+            let open = (now + self.connects_in, Happening::Open);
+            self.happenings.push(Reverse(open));
+        }
+    }
+
+    fn happens(&mut self, now: Moment, what: Happening) {
+        if let Happening::Reply(sent_at) = what {
+            self.warmth.ended();
+            self.bucket.answered(sent_at, now);
+        }
+        self.connection_is_free(now);
+    }
+
+    fn connection_is_free(&mut self, now: Moment) {
+        match self.waiting.pop_front() {
+            None => self.idle += 1,
+            Some(sent_at) => {
+                self.arrivals.push(now + self.there_and_back / 2);
+                let reply = (now + self.there_and_back, Happening::Reply(sent_at));
+                self.happenings.push(Reverse(reply));
+            }
+        }
+    }
+
+    fn most_in_a_second(&self) -> usize {
+        let within = |first: &Moment| {
+            let later = self.arrivals.iter().filter(|arrival| *arrival >= first);
+            let within = later.filter(|arrival| arrival.since(*first) < Duration::from_secs(1));
+            within.count()
+        };
+        self.arrivals.iter().map(within).max().unwrap_or(0)
+    }
+}
+
+#[test]
+fn s6_calls_that_wait_for_a_connection_stay_within_the_apis_limit() {
+    for there_and_back in [10, 60, 90, 120, 200, 300] {
+        for connect_trips in [2, 3] {
+            for rate in [19, 20] {
+                // An edit of many images, out of nothing or after one that concerned a few.
+                for open in [0, 1, 3] {
+                    let mut far = Far::new(rate, there_and_back, connect_trips);
+                    far.calls(open, at(0));
+                    far.calls(100, at(12_000));
+                    let most = far.most_in_a_second();
+                    assert!(
+                        most <= 20,
+                        "{most}: {there_and_back} ms, {connect_trips} trips, {rate} a second, {open} open"
+                    );
+                }
+            }
+        }
+    }
+}
