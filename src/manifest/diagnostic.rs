@@ -331,11 +331,12 @@ impl<'a> Sink<'a> {
 
     /// Adds what was collected from sources that come after those before.
     pub(super) fn join(&mut self, later: Self) {
+        // Problems of paths are all listed.
+        let listed = self.errors.len().max(ERRORS_MAX);
         self.errors.extend(later.errors);
         self.warnings.extend(later.warnings);
-        let excess = self.errors.len().saturating_sub(ERRORS_MAX);
-        self.omitted += later.omitted + excess;
-        self.errors.truncate(ERRORS_MAX);
+        self.omitted += later.omitted + self.errors.len().saturating_sub(listed);
+        self.errors.truncate(listed);
         self.warnings.truncate(ERRORS_MAX);
         self.faulty.extend(later.faulty);
     }

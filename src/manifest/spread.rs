@@ -39,20 +39,23 @@ fn decode_on<'a>(
     sources: &'a [SourceText],
     sink: &mut Sink<'a>,
 ) -> (Vec<Document>, usize) {
-    let runs = runs(sources, bytes.div_ceil(threads));
-    let parts: Vec<_> = match &runs[..] {
-        [run] => vec![part(sources, run.clone())],
-        runs => thread::scope(|scope| {
-            let start = |run: &Range<usize>| {
-                let run = run.clone();
-                scope.spawn(move || part(sources, run))
-            };
-            let threads: Vec<_> = runs.iter().map(start).collect();
-            let done = threads.into_iter().map(|thread| thread.join());
-            done.map(|part| part.unwrap_or_else(|panic| resume_unwind(panic)))
-                .collect()
-        }),
-    };
+    let mut runs = runs(sources, bytes.div_ceil(threads), threads);
+    let last = runs.pop().unwrap_or_default();
+    let parts: Vec<_> = thread::scope(|scope| {
+        let start = |run: Range<usize>| {
+            let here = run.clone();
+            let thread = thread::Builder::new().spawn_scoped(scope, move || part(sources, run));
+            // Where no more threads are allowed, it takes longer.
+            thread.map_err(|_| Box::new(part(sources, here)))
+        };
+        let others: Vec<_> = runs.into_iter().map(start).collect();
+        let last = part(sources, last);
+        let done = others.into_iter().map(|other| match other {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(part) => *part,
+        });
+        done.chain([last]).collect()
+    });
     let (mut documents, mut count) = (Vec::new(), 0);
     for part in parts {
         documents.extend(part.documents);
@@ -62,19 +65,17 @@ fn decode_on<'a>(
     (documents, count)
 }
 
-/// Runs of files that follow each other, each of which ends with the file that fills it.
-fn runs(sources: &[SourceText], bytes_each: usize) -> Vec<Range<usize>> {
+/// So many runs of files that follow each other, or fewer; each but the last ends with the file that fills it.
+fn runs(sources: &[SourceText], bytes_each: usize, most: usize) -> Vec<Range<usize>> {
     let (mut runs, mut begin, mut bytes) = (Vec::new(), 0, 0);
     for (index, source) in sources.iter().enumerate() {
         bytes += source.text().len();
-        if bytes >= bytes_each {
+        if bytes >= bytes_each.max(1) && runs.len() + 1 < most {
             runs.push(begin..index + 1);
             (begin, bytes) = (index + 1, 0);
         }
     }
-    if begin < sources.len() {
-        runs.push(begin..sources.len());
-    }
+    runs.push(begin..sources.len());
     runs
 }
 
@@ -136,6 +137,25 @@ mod tests {
             let alone = on(1, sources);
             for threads in [2, 3, 7, 50, 1_000] {
                 assert_eq!(on(threads, sources), alone, "{threads}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_is_in_one_run_and_there_are_no_more_runs_than_threads() {
+        let of = |sizes: &[usize]| -> Vec<_> {
+            let texts = sizes.iter().map(|size| "#".repeat(*size));
+            texts.map(|text| source(0, text)).collect()
+        };
+        // A full disk empties all files at once.
+        for sizes in [&[0; 1_000][..], &[100, 0, 0], &[0, 100], &[7; 50], &[]] {
+            let sources = of(sizes);
+            let bytes: usize = sizes.iter().sum();
+            for threads in [1, 2, 8] {
+                let runs = runs(&sources, bytes.div_ceil(threads), threads);
+                assert!(runs.len() <= threads, "{runs:?}");
+                let files: Vec<_> = runs.into_iter().flatten().collect();
+                assert_eq!(files, (0..sizes.len()).collect::<Vec<_>>());
             }
         }
     }
