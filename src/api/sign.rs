@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::digest::Update;
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// The algorithm's name, as it stands in the header and in the string to sign.
 pub const ALGORITHM: &str = "TC3-HMAC-SHA256";
@@ -45,7 +45,7 @@ pub struct Credentials {
     /// Sent as `X-TC-Token` with temporary keys.
     pub token: Option<Secret>,
     /// What the last signature was made with: most calls are of the same day and service as the one before.
-    newest: RefCell<Option<SigningKey>>,
+    newest: RefCell<Option<Box<SigningKey>>>,
 }
 
 impl Credentials {
@@ -69,10 +69,12 @@ impl Credentials {
     /// Signs with the key of that day and service.
     fn sign(&self, to_sign: &ToSign<'_>, date: NaiveDate) -> [u8; 32] {
         let mut newest = self.newest.borrow_mut();
-        let known = newest.take_if(|key| key.date == date && *key.service == *to_sign.service);
-        let key =
-            known.unwrap_or_else(|| SigningKey::derive(&self.secret_key, date, to_sign.service));
-        newest.insert(key).sign(to_sign)
+        let holds = |key: &&SigningKey| key.date == date && *key.service == *to_sign.service;
+        if let Some(key) = newest.as_deref().filter(holds) {
+            return key.sign(to_sign);
+        }
+        let key = SigningKey::derive(&self.secret_key, date, to_sign.service);
+        newest.insert(Box::new(key)).sign(to_sign)
     }
 }
 
@@ -218,6 +220,12 @@ impl ToSign<'_> {
         }
     }
 }
+
+/// A signing key is kept as two states of the hash. That these are wiped is a feature of the library, and easily lost.
+const _: fn() = || {
+    fn is_wiped<T: ZeroizeOnDrop>() {}
+    is_wiped::<Sha256>();
+};
 
 /// Takes text in without a copy of it.
 struct Feed<'h, H>(&'h mut H);
