@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -65,8 +65,6 @@ pub struct Cloud {
     pub(super) issued: Issued,
     faults: Vec<Armed>,
     pub(super) dice: fastrand::Rng,
-    /// How far away hosts are, from 0 to 1, where that is drawn once.
-    distances: HashMap<String, f64>,
     /// Counts blueprints, for their ids.
     pub(super) blueprints: u32,
 }
@@ -79,7 +77,6 @@ impl Cloud {
     pub fn new(world: World) -> Self {
         let mut cloud = Self {
             dice: fastrand::Rng::with_seed(world.seed),
-            distances: HashMap::new(),
             images: BTreeMap::new(),
             limiter: Limiter::default(),
             issued: Issued::default(),
@@ -205,10 +202,14 @@ impl Cloud {
         let dice = &mut self.dice;
         let unit = match each {
             Each::Call => dice.f64(),
-            Each::Host => match self.distances.get(host) {
-                Some(unit) => *unit,
-                None => *self.distances.entry(host.to_owned()).or_insert(dice.f64()),
-            },
+            // By its name alone, so that whoever calls it in whatever order has as far to go.
+            Each::Host => {
+                let name = host.split(':').next().unwrap_or_default().bytes();
+                let seed = name.fold(self.world.seed, |seed, byte| {
+                    seed.wrapping_mul(31).wrapping_add(byte.into())
+                });
+                fastrand::Rng::with_seed(seed).f64()
+            }
         };
         let one_way = (min.0 + max.0.saturating_sub(min.0).mul_f64(unit)) / 2;
         let jitter = self.world.jitter.0;
