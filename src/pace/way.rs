@@ -15,6 +15,9 @@ const COLD_SPREAD_MAX: Duration = Duration::from_secs(1);
 const BLUR: Duration = Duration::from_millis(2);
 /// So many replies have been seen before the quickest is taken for as quick as can be.
 const REPLIES_MIN: u32 = 20;
+/// The quickest of so many replies is slower than can be by more than this many parts of their spread once in 150
+/// times, where each delay is as likely as any other (e⁻⁵).
+const UNSURE_PARTS: u32 = 5;
 /// The quickest reply is that of the last few such times: the way may become longer.
 const ERA: Duration = Duration::from_secs(60);
 /// Few, for that; many, so that a way that was crowded for a while is not taken for as quick as it can be.
@@ -55,7 +58,7 @@ impl Way {
         let quickest = self.quickest.into_iter().flatten().min();
         let quickest = quickest.filter(|_| self.replies >= REPLIES_MIN);
         let by = match (took, quickest) {
-            (Some(took), Some(quickest)) => took.saturating_sub(quickest) + BLUR,
+            (Some(took), Some(quickest)) => took.saturating_sub(quickest) + BLUR + self.unsure(),
             // It arrived before its reply did.
             (Some(took), None) => took,
             (None, Some(quickest)) if cold => COLD_SPREAD.max(quickest * CONNECT_CALLS),
@@ -63,6 +66,11 @@ impl Way {
             (None, _) => SPREAD_MAX,
         };
         by.min(if cold { COLD_SPREAD_MAX } else { SPREAD_MAX })
+    }
+
+    /// By how much the quickest reply is likely to be slower than one can be.
+    fn unsure(&self) -> Duration {
+        SPREAD_MAX * UNSURE_PARTS / self.replies.max(1)
     }
 }
 
@@ -124,19 +132,26 @@ mod tests {
             SPREAD_MAX,
             "one says little"
         );
-        for _ in 1..REPLIES_MIN {
-            way.took(ms(90), at(1));
-        }
-        assert_eq!(way.spread(Some(ms(90)), false), BLUR);
-        way.took(ms(70), at(2));
+        (1..20).for_each(|_| way.took(ms(90), at(1)));
         assert_eq!(
             way.spread(Some(ms(90)), false),
-            ms(20) + BLUR,
+            ms(15) + BLUR,
+            "twenty more"
+        );
+        (20..300).for_each(|_| way.took(ms(90), at(1)));
+        assert_eq!(way.spread(Some(ms(90)), false), ms(1) + BLUR);
+        (300..600).for_each(|_| way.took(ms(70), at(2)));
+        assert_eq!(
+            way.spread(Some(ms(90)), false),
+            ms(20) + BLUR + way.unsure(),
             "it is known better"
         );
         assert_eq!(way.spread(None, false), SPREAD_MAX);
         assert_eq!(way.spread(Some(ms(900)), false), SPREAD_MAX);
-        assert_eq!(way.spread(Some(ms(900)), true), ms(830) + BLUR);
+        assert_eq!(
+            way.spread(Some(ms(900)), true),
+            ms(830) + BLUR + way.unsure()
+        );
         assert_eq!(way.spread(None, true), COLD_SPREAD);
     }
 
@@ -163,7 +178,7 @@ mod tests {
             assert_eq!(way.spread(Some(ms(200)), false), SPREAD_MAX);
         }
         way.took(ms(200), at(5 * 61));
-        assert_eq!(way.spread(Some(ms(200)), false), BLUR);
+        assert_eq!(way.spread(Some(ms(200)), false), BLUR + way.unsure());
     }
 
     #[test]
