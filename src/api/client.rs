@@ -272,12 +272,12 @@ impl<H: Host> ReadClient<H> {
         let host = &self.shared.host;
         let turn = self.shared.calls.queue(action, host.moment());
         let bucket = self.bucket(action, region);
-        let sent_at = self.shared.pacer.permit(host, &bucket, pace).await;
-        turn.taken(sent_at);
-        sent_at
+        let permitted = self.shared.pacer.permit(host, &bucket, pace).await;
+        turn.taken(permitted);
+        permitted
     }
 
-    /// Sends, and sends once more if the clock was off and the reply tells the time.
+    /// Sends a call whose turn came at `permitted`, and sends once more if the clock was off and the reply tells the time.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         ready: &Ready,
@@ -285,12 +285,14 @@ impl<H: Host> ReadClient<H> {
         region: Region,
         permission: Option<Permission>,
         body: &impl Serialize,
-        sent_at: Moment,
+        permitted: Moment,
     ) -> Result<T, CallError> {
         let body = serde_json::to_vec(body).map_err(|error| {
             CallError::NotSent(format!("the request cannot be written: {error}"))
         })?;
-        let exchanged = self.exchange(ready, action, region, &body, sent_at).await?;
+        let exchanged = self
+            .exchange(ready, action, region, &body, permitted)
+            .await?;
         let result = self.read_reply(action, region, permission, &exchanged);
         if result.is_ok() {
             self.connection.keys.proven(ready.issued.version);
@@ -311,8 +313,10 @@ impl<H: Host> ReadClient<H> {
             return Err(CallError::Refused(refusal));
         }
         self.shared.calls.repeated();
-        let sent_at = self.permit(action, region).await;
-        let exchanged = self.exchange(ready, action, region, &body, sent_at).await?;
+        let permitted = self.permit(action, region).await;
+        let exchanged = self
+            .exchange(ready, action, region, &body, permitted)
+            .await?;
         self.read_reply(action, region, permission, &exchanged)
     }
 
@@ -353,6 +357,7 @@ impl<H: Host> ReadClient<H> {
                 tracing::trace!(action = action.as_str(), %region, status = reply.status, took_ms, "replied");
                 Ok(Exchanged {
                     reply,
+                    bucket,
                     sent_at,
                     signed_at: timestamp,
                 })
@@ -380,21 +385,26 @@ impl<H: Host> ReadClient<H> {
         permission: Option<Permission>,
         exchanged: &Exchanged,
     ) -> Result<T, CallError> {
-        let (result, sent_at) = (parse(&exchanged.reply, permission), exchanged.sent_at);
+        let Exchanged {
+            reply,
+            bucket,
+            sent_at,
+            ..
+        } = exchanged;
+        let result = parse(reply, permission);
         let error = result.as_ref().err();
         self.shared.calls.ended(action, region, error);
         let (pacer, now) = (&self.shared.pacer, self.shared.host.moment());
-        let bucket = self.bucket(action, region);
         match &result {
             Err(CallError::Refused(Refusal {
                 class: Class::Throttled(reach),
                 code,
                 ..
             })) => {
-                pacer.throttled(&bucket, *reach, sent_at, now);
+                pacer.throttled(bucket, *reach, *sent_at, now);
                 tracing::debug!(action = action.as_str(), host = %bucket.host, code, "throttled");
             }
-            _ => pacer.answered(&bucket, sent_at, now),
+            _ => pacer.answered(bucket, *sent_at, now),
         }
         result.map_err(|error| match error {
             CallError::Unclear(detail) => CallError::Unclear(self.locate(action, region, &detail)),
@@ -426,6 +436,8 @@ impl<H: Host> ReadClient<H> {
 /// A call and its reply.
 struct Exchanged {
     reply: Reply,
+    /// What it was drawn from.
+    bucket: BucketKey,
     /// When it left.
     sent_at: Moment,
     /// The timestamp that it was signed with.

@@ -17,7 +17,7 @@ pub struct WriteClient<H> {
 pub struct WritePermit {
     ready: Ready,
     pass: Pass,
-    sent_at: Moment,
+    permitted: Moment,
 }
 
 /// A write that the API acknowledged.
@@ -62,12 +62,12 @@ impl<H: Host> WriteClient<H> {
                 Err(_) if outdated() => continue,
                 pass => pass?,
             };
-            let sent_at = self.read.permit(action, region).await;
+            let permitted = self.read.permit(action, region).await;
             if !outdated() {
                 return Ok(WritePermit {
                     ready,
                     pass,
-                    sent_at,
+                    permitted,
                 });
             }
         }
@@ -89,11 +89,11 @@ impl<H: Host> WriteClient<H> {
         let WritePermit {
             ready,
             pass,
-            sent_at,
+            permitted,
         } = permit;
         let mut sent = self
             .read
-            .call::<ModifyReply>(&ready, action, region, Some(permission), &body, sent_at)
+            .call::<ModifyReply>(&ready, action, region, Some(permission), &body, permitted)
             .await;
         let evidence = self.read.evidence(&sent, Gated::Writes);
         if let Err(CallError::Refused(refusal)) = &mut sent

@@ -100,8 +100,7 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
             ":parked_since": record.parked_since.map(stamp),
             ":writes": writes,
         },
-    )?;
-    Ok(())
+    )
 }
 
 fn record_in(row: &Cells<'_>) -> Result<Record, Fault> {
@@ -181,8 +180,7 @@ pub(super) fn begin(
             ":at": stamp(at),
             ":saw_opposite": saw_opposite,
         },
-    )?;
-    Ok(())
+    )
 }
 
 /// Keeps that the intent's outcome is in the history, and unknown.
@@ -191,8 +189,7 @@ pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault>
         conn,
         "UPDATE open_intents SET answered = 1 WHERE intent = ?1",
         [integer(intent.0)?],
-    )?;
-    Ok(())
+    )
 }
 
 /// Closes an intent.
@@ -201,8 +198,7 @@ pub(super) fn close(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
         conn,
         "DELETE FROM open_intents WHERE intent = ?1",
         [integer(intent.0)?],
-    )?;
-    Ok(())
+    )
 }
 
 /// The oldest entry after `anchor` that is of an open intent.

@@ -64,6 +64,5 @@ pub(super) fn remove(conn: &Connection, id: u64) -> Result<(), Fault> {
         conn,
         "DELETE FROM suspensions WHERE id = ?1",
         [integer(id)?],
-    )?;
-    Ok(())
+    )
 }
