@@ -14,6 +14,7 @@ mod diagnostic;
 mod fields;
 mod files;
 mod fingerprint;
+mod git;
 mod glob;
 mod govern;
 mod partial;

@@ -5,22 +5,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use chrono::DateTime;
 
-use crate::host::{Program, ProgramError, Programs};
+use super::git::Git;
+use crate::host::{ProgramError, Programs};
 use crate::model::{Commit, Timestamp};
-
-/// For one question to git. A repository that is slower than this is not worth waiting for.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Nothing is asked, fetched or locked: a lock of ours would be taken for a change under way.
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("GIT_OPTIONAL_LOCKS", "0"),
-    ("GIT_TERMINAL_PROMPT", "0"),
-    ("GIT_NO_LAZY_FETCH", "1"),
-    ("LC_ALL", "C"),
-];
 
 /// The git commit that manifests are of. Displays as its full hash, with `-dirty` after it if the manifests are not
 /// as that commit has them.
@@ -128,8 +118,6 @@ fn places(paths: &[PathBuf]) -> Option<BTreeMap<PathBuf, Place>> {
     Some(places)
 }
 
-struct Git<'p, P>(&'p P);
-
 impl<P: Programs> Git<'_, P> {
     async fn has_changes(&self, directory: &Path, place: &Place) -> Result<bool, ProgramError> {
         let (all, manifests) = if place.whole {
@@ -163,29 +151,6 @@ impl<P: Programs> Git<'_, P> {
             .split(|&byte| byte == 0)
             .filter(|path| !path.is_empty());
         Ok(paths.any(|path| !place.whole || is_read(path)))
-    }
-
-    /// A repository's own settings can name programs to run. git reads them only where it trusts the repository, and
-    /// of those that reading the state would start, the one that stays running is switched off.
-    async fn run(
-        &self,
-        directory: &Path,
-        arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Vec<u8>, ProgramError> {
-        let common = ["-c".into(), "core.fsmonitor=false".into(), "-C".into()];
-        let arguments = common
-            .into_iter()
-            .chain([directory.into()])
-            .chain(arguments)
-            .collect();
-        let program = Program {
-            name: "git",
-            arguments,
-            environment: &ENVIRONMENT,
-            passed_on: &[],
-            deadline: DEADLINE,
-        };
-        self.0.run(program).await
     }
 }
 
