@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::gate::Gate;
 use super::identity::Identity;
 use super::keys::Issued;
+use super::owner::Answer;
 
 /// What is known of one version of an account's credentials.
 #[derive(Default)]
@@ -14,6 +15,8 @@ pub(super) struct Proof {
     pub(super) version: u64,
     /// Whether they are the account's own.
     pub(super) identity: Identity,
+    /// Whose they are, where no document says so.
+    pub(super) owner: Answer,
     /// Whether they work at all.
     pub(super) reads: Rc<Gate>,
     /// Whether the account may share at all (service role).

@@ -20,6 +20,13 @@ pub struct WritePermit {
     permitted: Moment,
 }
 
+impl WritePermit {
+    /// The version of the credentials that the write would be sent with.
+    pub fn version(&self) -> u64 {
+        self.ready.issued.version
+    }
+}
+
 /// A write that the API acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modified {

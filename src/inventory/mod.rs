@@ -6,6 +6,7 @@
 //! nor plans.
 
 mod learn;
+mod takeover;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use crate::model::{ImageId, ImageKey, Labels, Permission, Selector, ShareState, 
 use crate::observed::Blueprint;
 
 pub use learn::{Lesson, Loss, Named, Note, learn};
+pub use takeover::{Kinship, KnownAccount, KnownAccounts, Rows, TakenOver};
 
 /// A reversal counts for so long.
 pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);

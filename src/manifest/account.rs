@@ -53,7 +53,7 @@ fn uin(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Uin> {
     if uin.is_err() {
         reader
             .error(node, format!("`{text}` is not a uin"))
-            .help("the root account's number, such as \"100000000001\"");
+            .help("the root account's number, without a leading zero, such as \"100000000001\"");
     }
     uin.ok()
 }

@@ -17,6 +17,7 @@ mod fingerprint;
 mod git;
 mod glob;
 mod govern;
+mod one_name;
 mod partial;
 mod render;
 mod resolve;

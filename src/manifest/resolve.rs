@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use super::decode::{Document, Share};
 use super::diagnostic::{Place, Problem, Sink};
+use super::one_name::Uses;
 use super::source::SourceText;
 use super::suggest::did_you_mean;
 use crate::desired::{Account, Desired, DesiredImage, Source};
@@ -46,6 +47,7 @@ pub(super) fn resolve(
     }
     let mut names: BTreeMap<String, Place> = BTreeMap::new();
     let mut entries: BTreeMap<ImageKey, (Place, DesiredImage)> = BTreeMap::new();
+    let mut uses = Uses::default();
     for share in shares {
         if let Some((name, place)) = &share.name {
             match names.entry(name.clone()) {
@@ -65,8 +67,11 @@ pub(super) fn resolve(
         if let Some((account, place)) = &share.account {
             known_account(sink, account, *place, &accounts);
         }
+        let account = share.account.as_ref().map(|(name, _)| name.clone());
+        uses.note(&account.unwrap_or_default(), &share.regions);
         add(sources, share, sink, &mut entries);
     }
+    uses.check(&accounts, sink);
     Desired {
         images: entries
             .into_iter()

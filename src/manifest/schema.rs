@@ -187,8 +187,8 @@ fn account_spec() -> Value {
             "uin": {
                 "description": "The root account's number; with a key of another account, nothing is called",
                 "anyOf": [
-                    {"type": "string", "pattern": "^[0-9]{1,20}$"},
-                    {"type": "integer", "minimum": 0},
+                    {"type": "string", "pattern": "^[1-9][0-9]{0,19}$"},
+                    {"type": "integer", "minimum": 1},
                 ],
             },
             "endpoint": {

@@ -6,6 +6,7 @@
 mod commit;
 mod endpoint;
 mod image_id;
+mod key_digest;
 mod moment;
 mod region;
 mod selector;
@@ -21,6 +22,7 @@ pub use commit::Commit;
 pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
 pub use image_id::{ImageId, MalformedImageId};
+pub use key_digest::KeyDigest;
 pub use moment::Moment;
 pub use region::{Region, UnknownRegion};
 pub use selector::{Labels, Selector};

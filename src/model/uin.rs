@@ -1,15 +1,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The number of a root account, to which its users, roles and their keys belong: 1 to 20 digits.
+/// The number of a root account, to which its users, roles and their keys belong: 1 to 20 digits, the first not 0.
 ///
-/// Compared as written: it is a name, and no arithmetic is ever done with it.
+/// Compared as written, so that each account has one spelling: it is a name, and no arithmetic is ever done with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uin(Arc<str>);
 
 /// The text is not a uin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a uin is 1 to 20 digits, such as \"100000000001\"")]
+#[error("a uin is 1 to 20 digits without a leading zero, such as \"100000000001\"")]
 pub struct MalformedUin;
 
 impl Uin {
@@ -20,6 +20,7 @@ impl Uin {
     pub fn new(text: &str) -> Result<Self, MalformedUin> {
         let good =
             (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let good = good && !text.starts_with('0');
         good.then(|| Self(text.into())).ok_or(MalformedUin)
     }
 
@@ -40,8 +41,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_digits_pass() {
-        for good in ["1", "100000000001", "00000000000000000000"] {
+    fn c1_only_digits_without_a_leading_zero_pass() {
+        for good in ["1", "100000000001", "99999999999999999999"] {
             assert_eq!(Uin::new(good).map(|uin| uin.to_string()), Ok(good.into()));
         }
         for bad in [
@@ -52,6 +53,8 @@ mod tests {
             " 1",
             "1\n",
             "١",
+            "0",
+            "0100000000001",
             "100000000000000000000",
         ] {
             assert_eq!(Uin::new(bad), Err(MalformedUin), "{bad:?}");
