@@ -11,7 +11,7 @@ use sharekeeper::manifest::{SourceText, parse};
 use sharekeeper::memory::Memory;
 use sharekeeper::model::{ImageId, Moment, Scope, Selector};
 use sharekeeper::observed::{Blueprint, Observation, Seen};
-use sharekeeper::plan::{Inputs, Plan, Policy, plan};
+use sharekeeper::plan::{Inputs, Plan, Policy, ScopeAccount, plan};
 use sharekeeper::windows::Windows;
 
 #[global_allocator]
@@ -68,10 +68,12 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
     let (desired, observation) = (desired(count), look(count, shared));
     let (selector, policy, windows) = (Selector::default(), Policy::default(), Windows::default());
     let (holdings, memory) = (Holdings::default(), Memory::default());
+    let account = ScopeAccount::default();
     let scope: Scope = desired.scopes().next().expect("one").clone();
     let wanted = desired.wanted(&scope, &selector).expect("images");
     let inputs = Inputs {
         scope: &scope,
+        account: &account,
         wanted: &wanted,
         observation: &observation,
         holdings: &holdings,

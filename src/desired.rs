@@ -6,12 +6,13 @@
 
 mod credentials;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use crate::model::{
-    AccountName, Cause, Endpoint, ImageId, ImageKey, Labels, Scope, Selector, ShareState,
+    AccountName, Cause, Endpoint, ImageId, ImageKey, Labels, Region, Scope, Selector, ShareState,
     Timestamp, Uin,
 };
 use crate::windows::Windows;
@@ -88,9 +89,37 @@ impl Desired {
 
     /// Accounts and regions in which an image is named, in order.
     pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        let mut last = None;
-        let scopes = self.images.keys().map(|key| &key.scope);
-        scopes.filter(move |scope| last.replace(*scope) != Some(*scope))
+        // From one scope to the next at once: a scope may hold a million images.
+        let after = |scope: &Scope| {
+            let last = ImageKey {
+                scope: scope.clone(),
+                image: ImageId::last(),
+            };
+            let mut rest = self.images.range((Excluded(last), Unbounded));
+            rest.next().map(|(key, _)| &key.scope)
+        };
+        let first = self.images.keys().next().map(|key| &key.scope);
+        std::iter::successors(first, move |scope| after(scope))
+    }
+
+    /// The account names that an `Account` document declares or under which an image is named.
+    pub fn names(&self) -> BTreeSet<AccountName> {
+        let used = self.scopes().map(|scope| &scope.account);
+        used.chain(self.accounts.keys()).cloned().collect()
+    }
+
+    /// The account names under which an image of the region is named.
+    pub fn names_in(&self, region: Region) -> BTreeSet<AccountName> {
+        let here = self.scopes().filter(|scope| scope.region == region);
+        here.map(|scope| scope.account.clone()).collect()
+    }
+
+    /// The other account names under which an image of the scope's region is named.
+    pub fn rivals_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountName> {
+        let (account, region) = (scope.account.clone(), scope.region);
+        let here = self.scopes().filter(move |scope| scope.region == region);
+        here.map(|scope| &scope.account)
+            .filter(move |name| **name != account)
     }
 
     /// The images that are named in one scope, in order.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desired::Source;
 use crate::inventory::{IntentId, Suspension};
-use crate::model::{Cause, ImageKey, Permission, Timestamp};
+use crate::model::{AccountName, Cause, ImageKey, Permission, Timestamp};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub enum Event {
     Released(Remark),
     /// An image is left alone, because somebody else keeps reversing us.
     Parked(Remark),
+    /// What is known of an image went over from an earlier name of its account.
+    TakenOver(Succession),
     /// A person lets it be reconciled again.
     Unparked(Remark),
     /// A person asked for images to be left alone.
@@ -146,6 +148,20 @@ pub struct Remark {
     pub reason: String,
 }
 
+/// A record that went over from one account name to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Succession {
+    /// The image, under the name that has the record from now on.
+    #[serde(flatten)]
+    pub key: ImageKey,
+    /// The name that had it.
+    pub from: AccountName,
+    /// Who or what caused it.
+    pub by: String,
+    /// What proves that both are one account.
+    pub reason: String,
+}
+
 /// A suspension's end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
@@ -175,13 +191,14 @@ impl From<&Source> for Place {
 
 impl Event {
     /// The words for what can happen, as in the history's JSON.
-    pub const WORDS: [&str; 9] = [
+    pub const WORDS: [&str; 10] = [
         "intent",
         "outcome",
         "resolved",
         "adopted",
         "released",
         "parked",
+        "taken_over",
         "unparked",
         "suspended",
         "resumed",
@@ -196,6 +213,7 @@ impl Event {
             Self::Adopted(_) => "adopted",
             Self::Released(_) => "released",
             Self::Parked(_) => "parked",
+            Self::TakenOver(_) => "taken_over",
             Self::Unparked(_) => "unparked",
             Self::Suspended(_) => "suspended",
             Self::Resumed(_) => "resumed",
@@ -211,7 +229,8 @@ impl Event {
             | Self::Adopted(Remark { key, .. })
             | Self::Released(Remark { key, .. })
             | Self::Parked(Remark { key, .. })
-            | Self::Unparked(Remark { key, .. }) => Some(key),
+            | Self::Unparked(Remark { key, .. })
+            | Self::TakenOver(Succession { key, .. }) => Some(key),
             Self::Suspended(_) | Self::Resumed(_) => None,
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::inventory::Loss;
-use crate::model::{ImageId, Moment, ShareState};
+use crate::model::{ImageId, Moment, ShareState, Uin};
 
 /// Own writes, and doubts, by image.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Memory {
     pub loss_since: Option<Moment>,
     /// Much of what is ours did not show at some time in this run. To share it again mends the view, not the doubt.
     pub loss: Option<Loss>,
+    /// The account that the state knew when this run began, where the credentials belong to another one.
+    pub former_uin: Option<Uin>,
     /// The last writes were denied for the scope as a whole, with no success since: it is probed by one.
     pub denied: bool,
 }

@@ -36,6 +36,7 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
         (id(image), decision)
     });
     Plan {
+        uin: None,
         scope: Scope {
             account: AccountName::default(),
             region: Region::new("ap-tokyo").expect("a region"),

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::sync::OnceCell;
 
 use super::client::ReadClient;
@@ -14,6 +15,8 @@ use crate::host::Host;
 use crate::model::{KeyDigest, Moment, Region, Uin};
 use crate::words::brief;
 
+/// For one question to STS, with its repetitions. Scopes of healthy accounts wait for the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// STS is not asked again before that, where it gave no answer: each scope of the account would wait for it anew.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
@@ -24,6 +27,8 @@ pub struct Owner {
     pub key: KeyDigest,
     /// The version of the credentials; grows with each change.
     pub version: u64,
+    /// The key stays the same until somebody replaces it; a temporary one has another id each time.
+    pub lasts: bool,
     /// The root account: what the document says and STS has confirmed, or what STS answered.
     pub uin: Option<Uin>,
 }
@@ -66,6 +71,7 @@ impl<H: Host> ReadClient<H> {
         Owner {
             key: KeyDigest::of(&ready.issued.credentials.secret_id),
             version: ready.issued.version,
+            lasts: ready.issued.credentials.token.is_none(),
             uin: self.connection.uin.clone().or_else(told),
         }
     }
@@ -79,7 +85,16 @@ impl<H: Host> ReadClient<H> {
             return Err(why.clone());
         }
         let ask = || self.caller_identity(ready, region);
-        let answer = match retry::while_it_helps(self.shared(), ask).await {
+        let answer = Box::pin(retry::while_it_helps(self.shared(), ask));
+        let late = Box::pin(self.shared().host.sleep_until(now + PATIENCE));
+        let answer = match select(answer, late).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(CallError::Unclear(format!(
+                "STS did not answer within {} seconds",
+                PATIENCE.as_secs()
+            ))),
+        };
+        let answer = match answer {
             Ok(identity) => Uin::new(&identity.account_id).map_err(|error| {
                 format!(
                     "AccountId is `{}`, but {error}",

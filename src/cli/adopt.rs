@@ -8,11 +8,13 @@ use super::session::{self, Session};
 use super::{connect, simulated, state, validate};
 use crate::api::ReadClient;
 use crate::desired::Desired;
+use crate::engine::{self, Task};
 use crate::host::{Host, Recall};
 use crate::inventory::{Holdings, Owned, Standing};
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
 use crate::observe;
 use crate::observed::{Observation, Seen};
+use crate::plan::Policy;
 use crate::report::{AdoptDocument, Adopted};
 use crate::store::Reader;
 
@@ -41,16 +43,28 @@ pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u
         }
         AdoptDocument::released(released, arguments.dry_run)
     } else {
-        let accounts = connect::accounts(&desired, &selector);
-        if accounts.is_empty() {
+        let reached = connect::accounts(&desired, &selector);
+        if reached.accounts.is_empty() {
             return Err(Failure::new(format_args!(
                 "the manifests name nothing of {selector}, so there is nothing to adopt; name the image, or another one in \
                  that account and region, first"
             )));
         }
-        let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
+        let mut session =
+            Session::open(&arguments.target, &directory, &desired, &reached.accounts).await?;
         let shared = session::shared()?;
-        let clients = session.clients(&shared).await?;
+        let worked_on = |name: &AccountName| reached.worked_on.contains(name);
+        let clients = session.clients(&shared, worked_on).await?;
+        let task = Task {
+            desired: &desired,
+            selector: &selector,
+            policy: &Policy::DEFAULT,
+            licenses: None,
+        };
+        if let Some(refused) = engine::refusal(&clients, &task).await {
+            session.close().await?;
+            return Err(Failure::new(refused));
+        }
         let found = survey(&clients, &reader, &desired, &selector).await;
         session.close().await?;
         let found = found?;
@@ -61,7 +75,12 @@ pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u
         let adopted = adopted.collect();
         if !arguments.dry_run && !found.adoptable.is_empty() {
             state::remark(&directory, "adopt")?
-                .adopt(found.adoptable, &state::by(), "`sharekeeper adopt`")
+                .adopt(
+                    found.adoptable,
+                    &desired.names(),
+                    &state::by(),
+                    "`sharekeeper adopt`",
+                )
                 .map_err(Failure::new)?;
         }
         AdoptDocument::adopted(adopted, found.not_shared, found.unseen, arguments.dry_run)

@@ -8,20 +8,26 @@ use crate::api::{Connection, DEFAULT_RATE, Keyring, Keys, Surroundings};
 use crate::desired::{Account, CredentialSource, Desired};
 use crate::model::{AccountName, Endpoint, Selector};
 
-/// The accounts in which `selector` reaches something, each with its document where there is one.
-pub(super) fn accounts<'a>(
-    desired: &'a Desired,
-    selector: &Selector,
-) -> BTreeMap<AccountName, Option<&'a Account>> {
-    let names: BTreeSet<_> = desired
-        .by_scope(selector)
-        .into_keys()
-        .map(|scope| &scope.account)
-        .collect();
-    names
-        .into_iter()
-        .map(|name| (name.clone(), desired.accounts.get(name)))
-        .collect()
+/// The accounts in which `selector` reaches something, and those that are only told apart from them.
+pub(super) struct Reached<'a> {
+    /// Each account with its document, where there is one.
+    pub(super) accounts: BTreeMap<AccountName, Option<&'a Account>>,
+    /// Those of them that are worked on: credentials that are missing for one are an error.
+    pub(super) worked_on: BTreeSet<AccountName>,
+}
+
+/// The accounts in which `selector` reaches something, with those that name the same regions.
+pub(super) fn accounts<'a>(desired: &'a Desired, selector: &Selector) -> Reached<'a> {
+    let scopes: Vec<_> = desired.by_scope(selector).into_keys().collect();
+    let worked_on = scopes.iter().map(|scope| scope.account.clone());
+    let rivals = scopes.iter().flat_map(|scope| desired.rivals_of(scope));
+    let names = scopes.iter().map(|scope| &scope.account).chain(rivals);
+    Reached {
+        worked_on: worked_on.collect(),
+        accounts: names
+            .map(|name| (name.clone(), desired.accounts.get(name)))
+            .collect(),
+    }
 }
 
 /// All accounts that `desired` names, whether or not it names an image there, as far as `selector` reaches; where it

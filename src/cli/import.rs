@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::args::{Common, ImportArguments, ImportBy, Output, Paths};
 use super::output::{self, Failure};
 use super::session::{self, Session};
 use super::{connect, simulated, state, validate};
-use crate::api::ReadClient;
+use crate::api::{Owner, ReadClient};
 use crate::desired::Desired;
 use crate::host::Host;
 use crate::manifest::{self, Sharing};
@@ -29,7 +29,8 @@ pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<
     let accounts = connect::known(&desired, &selector);
     let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
     let shared = session::shared()?;
-    let clients = session.clients(&shared).await?;
+    let clients = session.clients(&shared, |_| true).await?;
+    let clients = one_name_each(clients, &desired).await;
     let looks = survey(&clients, &selector).await;
     session.close().await?;
     let document = write(arguments, &desired, &selector, looks)?;
@@ -60,18 +61,69 @@ fn is_vacant(path: &Path) -> bool {
     }
 }
 
-async fn survey<H: Host>(
-    clients: &BTreeMap<AccountName, ReadClient<H>>,
-    selector: &Selector,
-) -> Vec<(Scope, Observation)> {
-    let scopes = clients.iter().flat_map(|(account, client)| {
-        Region::all()
-            .map(move |region| {
+/// An account name, and the regions that are listed under it.
+struct Listed<H> {
+    name: AccountName,
+    client: ReadClient<H>,
+    regions: BTreeSet<Region>,
+}
+
+/// Lists each region of an account once: under the name that the manifests use there, else under the first of its names.
+/// A manifest that named a region under a second name would be refused.
+async fn one_name_each<H: Host>(
+    clients: BTreeMap<AccountName, ReadClient<H>>,
+    desired: &Desired,
+) -> Vec<Listed<H>> {
+    let several = clients.len() > 1;
+    let mut listed: Vec<(Listed<H>, Option<Owner>)> = Vec::new();
+    for (name, client) in clients {
+        // Where there is one name, there is nothing to tell apart.
+        let owner = if several {
+            client.owner(Region::first()).await
+        } else {
+            Ok(Err(String::new()))
+        };
+        let owner = match owner {
+            Ok(Ok(owner)) => Some(owner),
+            Ok(Err(_)) => client.key(Region::first()).await.ok(),
+            Err(_) => None,
+        };
+        let same = |other: &&mut (Listed<H>, Option<Owner>)| match (&owner, &other.1) {
+            (Some(a), Some(b)) => a.key == b.key || (a.uin.is_some() && a.uin == b.uin),
+            _ => false,
+        };
+        let mut regions: BTreeSet<_> = Region::all().collect();
+        for (earlier, _) in listed.iter_mut().filter(|other| same(other)) {
+            for region in Region::all() {
+                let uses = |name: &AccountName| desired.names_in(region).contains(name);
+                if uses(&name) && !uses(&earlier.name) {
+                    earlier.regions.remove(&region);
+                } else if earlier.regions.contains(&region) {
+                    regions.remove(&region);
+                }
+            }
+        }
+        let entry = Listed {
+            name,
+            client,
+            regions,
+        };
+        listed.push((entry, owner));
+    }
+    listed.into_iter().map(|(listed, _)| listed).collect()
+}
+
+async fn survey<H: Host>(clients: &[Listed<H>], selector: &Selector) -> Vec<(Scope, Observation)> {
+    let scopes = clients.iter().flat_map(|listed| {
+        listed
+            .regions
+            .iter()
+            .map(|&region| {
                 let scope = Scope {
-                    account: account.clone(),
+                    account: listed.name.clone(),
                     region,
                 };
-                (scope, client)
+                (scope, &listed.client)
             })
             .filter(|(scope, _)| selector.reaches(scope))
     });

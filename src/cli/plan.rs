@@ -27,11 +27,18 @@ pub(super) async fn run(
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
     let reader = state::read(&directory)?;
-    let accounts = connect::accounts(&work.desired, &work.selector);
-    let mut session =
-        Session::open(&arguments.target, &directory, &work.desired, &accounts).await?;
+    let reached = connect::accounts(&work.desired, &work.selector);
+    let mut session = Session::open(
+        &arguments.target,
+        &directory,
+        &work.desired,
+        &reached.accounts,
+    )
+    .await?;
     let shared = session::shared()?;
-    let clients = session.clients(&shared).await?;
+    let clients = session
+        .clients(&shared, |name| reached.worked_on.contains(name))
+        .await?;
     let scopes = engine::preview(&clients, &reader, &work.task(None)).await;
     let budget = cost(&scopes, &clients, &shared);
     session.close().await?;

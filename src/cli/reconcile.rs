@@ -49,10 +49,17 @@ pub(super) async fn run(
         move || clock.now(),
     )?;
     begin(work, &store, arguments.allow_older_commit).await?;
-    let accounts = connect::accounts(&work.desired, &work.selector);
-    let mut session =
-        Session::open(&arguments.target, &directory, &work.desired, &accounts).await?;
-    let clients = session.clients(&shared).await?;
+    let reached = connect::accounts(&work.desired, &work.selector);
+    let mut session = Session::open(
+        &arguments.target,
+        &directory,
+        &work.desired,
+        &reached.accounts,
+    )
+    .await?;
+    let clients = session
+        .clients(&shared, |name| reached.worked_on.contains(name))
+        .await?;
     let stop = Stop::default();
     let done = {
         let run = Run {

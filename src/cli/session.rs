@@ -95,11 +95,12 @@ impl Session {
         })
     }
 
-    /// One client for each account. What is wrong with credentials on this machine is told now; whom STS or the
-    /// machine's metadata keep waiting is one account of many, and is told of with its images.
+    /// One client for each account. What is wrong on this machine with the credentials of those that are `worked_on` is
+    /// told now; whom STS or the machine's metadata keep waiting is one account of many, and is told of with its images.
     pub(super) async fn clients(
         &mut self,
         shared: &Rc<Shared<System>>,
+        worked_on: impl Fn(&AccountName) -> bool,
     ) -> Result<BTreeMap<AccountName, ReadClient<System>>, Failure> {
         /// What is on this machine is found within milliseconds. Whoever waits for longer waits for somebody else, and
         /// must not hold up the other accounts.
@@ -114,7 +115,7 @@ impl Session {
                 Either::Left((prepared, _)) => prepared.err().filter(KeyError::is_local),
                 Either::Right(_) => None,
             };
-            match failed {
+            match failed.filter(|_| worked_on(&name)) {
                 Some(error) => Err(Failure::new(format_args!("account `{name}`: {error}"))),
                 None => Ok((name, client)),
             }

@@ -27,14 +27,14 @@ use crate::api::Shared;
 use crate::desired::{Account, Desired, DesiredImage, Intent};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
-use crate::model::{ImageKey, Labels, Moment, Scope, Selector};
+use crate::model::{AccountName, ImageKey, Labels, Moment, Scope, Selector};
 use crate::plan::{Policy, Prune};
 use crate::schedule::{At, Cut};
 use crate::source::{Generation, Update};
 use crate::status::{Activity, PassResult};
 
 pub use accounts::Connect;
-pub use pass::{Observing, Reconciling, Work};
+pub use pass::{Observing, Reconciling, Rivals, Work};
 pub use voice::Voice;
 
 /// Passes at a time. A few accounts in all regions; more take turns.
@@ -215,12 +215,15 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
 
     fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Moment) {
         let (work, shared) = (self.work, &self.shared);
-        let document = generation.desired.accounts.get(&scope.account);
-        let client = self
-            .accounts
-            .client(&scope.account, document, now, |connection| {
+        let mut client = |name: &AccountName| {
+            let document = generation.desired.accounts.get(name);
+            self.accounts.client(name, document, now, |connection| {
                 work.client(Rc::clone(shared), connection)
-            });
+            })
+        };
+        let rivals = generation.desired.rivals_of(&scope);
+        let rivals = rivals.map(|name| (name.clone(), client(name))).collect();
+        let client = client(&scope.account);
         let Some(slot) = self.slots.get_mut(&scope) else {
             return;
         };
@@ -239,6 +242,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             generation: Rc::clone(generation),
             scope,
             client,
+            rivals,
             stop,
             began: now,
         };

@@ -10,10 +10,10 @@ use super::{Settings, Voice};
 use crate::api::error::Refusal;
 use crate::api::wire::Action;
 use crate::api::{Connection, ReadClient, Shared, WriteClient};
-use crate::engine::{self, Engine, Event, Listener, ScopeOutcome, Stop, StopReason, Task};
+use crate::engine::{self, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task};
 use crate::host::{Host, Ledger, Recall};
 use crate::memory::Memory;
-use crate::model::{Moment, Region, Scope};
+use crate::model::{AccountName, Moment, Region, Scope};
 use crate::observed::Unseen;
 use crate::plan::{Plan, Policy, Verdict};
 use crate::source::Generation;
@@ -33,10 +33,12 @@ pub trait Work<H> {
     /// Why nothing, or nothing of what a pass does, can be called with it, if that is known.
     fn broken(client: &Self::Client) -> Option<Refusal>;
 
-    /// One pass. `None` where there can be nothing to do.
+    /// One pass. `rivals` are the other account names of the scope's region, each with its client or why it has none.
+    /// `None` where there can be nothing to do.
     fn pass(
         &self,
         client: &Self::Client,
+        rivals: &Rivals<Self::Client>,
         task: &Task<'_>,
         scope: &Scope,
         memory: Memory,
@@ -85,6 +87,7 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
     async fn pass(
         &self,
         client: &WriteClient<H>,
+        rivals: &Rivals<WriteClient<H>>,
         task: &Task<'_>,
         scope: &Scope,
         memory: Memory,
@@ -96,7 +99,14 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
             stop: bounds.stop,
         };
         engine
-            .pass(client, task, scope, memory, bounds.timeout)
+            .pass(
+                client,
+                as_read(rivals, task, WriteClient::read),
+                task,
+                scope,
+                memory,
+                bounds.timeout,
+            )
             .await
     }
 }
@@ -119,14 +129,17 @@ impl<H: Host + 'static, R: Recall> Work<H> for Observing<'_, R> {
     async fn pass(
         &self,
         client: &ReadClient<H>,
+        rivals: &Rivals<ReadClient<H>>,
         task: &Task<'_>,
         scope: &Scope,
         memory: Memory,
         bounds: Bounds<'_>,
     ) -> Option<ScopeOutcome> {
         let kept = memory.clone();
+        let rivals = as_read(rivals, task, |client| client);
         let look = std::pin::pin!(engine::preview_scope(
             client,
+            &rivals,
             self.recall,
             task,
             scope,
@@ -147,6 +160,28 @@ impl<H: Host + 'static, R: Recall> Work<H> for Observing<'_, R> {
     }
 }
 
+/// Other account names of a region, each with its client or why it has none.
+pub type Rivals<C> = Vec<(AccountName, Result<Rc<C>, String>)>;
+
+fn as_read<'a, H, C>(
+    rivals: &'a Rivals<C>,
+    task: &Task<'a>,
+    read: impl Fn(&'a C) -> &'a ReadClient<H>,
+) -> Vec<Rival<'a, H>> {
+    let rivals = rivals.iter().map(|(name, client)| {
+        let account = task.desired.accounts.get(name);
+        Rival {
+            name,
+            uin: account.and_then(|account| account.uin.as_ref()),
+            client: match client {
+                Ok(client) => Ok(read(client)),
+                Err(why) => Err(why.as_str()),
+            },
+        }
+    });
+    rivals.collect()
+}
+
 /// A pass that is about to run.
 pub(super) struct Pass<'a, H, W: Work<H>> {
     pub(super) shared: Rc<Shared<H>>,
@@ -157,6 +192,7 @@ pub(super) struct Pass<'a, H, W: Work<H>> {
     pub(super) scope: Scope,
     /// The account's client, or why there is none.
     pub(super) client: Result<Rc<W::Client>, String>,
+    pub(super) rivals: Rivals<W::Client>,
     pub(super) stop: Rc<Stop>,
     pub(super) began: Moment,
 }
@@ -225,7 +261,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
         };
         let outcome = self
             .work
-            .pass(client, &task, &self.scope, memory, bounds)
+            .pass(client, &self.rivals, &task, &self.scope, memory, bounds)
             .await;
         self.voice
             .lane(&self.scope, lane(self.work.read(client), self.scope.region));

@@ -5,29 +5,33 @@
 //! One-shot and daemon use the same engine. [`preview`] is its first half, with clients that cannot
 //! write.
 
+mod account;
 mod scope;
 mod send;
 mod stop;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 
-use crate::api::{ReadClient, Shared, WriteClient};
+use crate::api::{Owner, ReadClient, Shared, WriteClient};
 use crate::desired::{Desired, Wanted};
 use crate::history::Outcome;
-use crate::host::{Attempt, Host, Ledger, Recall};
-use crate::inventory::{self, Holdings, Lesson, Named, Note};
+use crate::host::{Attempt, Host, Ledger, LedgerError, Recall};
+use crate::inventory::{self, Holdings, KnownAccounts, Learned, Named, Note, UsedNames};
 use crate::memory::Memory;
-use crate::model::{AccountName, ImageId, Moment, Scope, Selector, Timestamp};
+use crate::model::{AccountName, ImageId, Moment, Scope, Selector, Timestamp, Uin};
 use crate::observe;
 use crate::observed::{Observation, Unseen};
 use crate::plan::{
-    Awaiting, Inputs, License, Plan, Policy, Prune, Verdict, plan, share_candidates,
+    Awaiting, Inputs, License, Plan, Policy, Prune, ScopeAccount, Verdict, plan, share_candidates,
 };
 use crate::windows::Windows;
 
+use account::Identified;
+pub use account::{ACCOUNT_NAMED_TWICE, Rival};
 pub use stop::{Stop, StopReason};
 
 /// What is to be brought about, and within which bounds.
@@ -53,6 +57,10 @@ struct Job<'a> {
     policy: &'a Policy,
     windows: Windows,
     license: Option<&'a License>,
+    /// The account names that manifests use.
+    used: UsedNames,
+    /// What the scope's document says its account is.
+    uin: Option<&'a Uin>,
 }
 
 /// One look at a scope, and what follows from it.
@@ -60,9 +68,15 @@ struct Look {
     observation: Observation,
     /// What is known of earlier, in the light of the observation.
     holdings: Holdings,
-    /// What the observation taught, not kept yet.
-    lessons: Vec<Lesson>,
+    /// What the look taught, not kept yet.
+    learned: Learned,
     plan: Plan,
+    /// Whose the images are.
+    account: ScopeAccount,
+    /// Whose credentials it was made with; `None`: there are none.
+    owner: Option<Owner>,
+    /// Earlier names of the account.
+    aliases: Arc<BTreeSet<AccountName>>,
 }
 
 /// What the engine tells while it runs.
@@ -147,26 +161,42 @@ impl<L: Ledger> Engine<'_, L> {
             return Vec::new();
         };
         let jobs = task.jobs();
-        let runs = jobs.iter().map(|job| {
-            let client = client_of(accounts, job.scope);
-            scope::Run::new(self, client, job, Memory::default()).converge()
-        });
+        let read = |name: &AccountName| accounts.get(name).map(WriteClient::read);
         let host = &first.read().shared().host;
-        self.within(host, timeout, join_all(runs)).await
+        let work = async {
+            let refused = std::pin::pin!(refusal_of(&jobs, task, read));
+            let refused = match select(refused, std::pin::pin!(self.stop.tripped())).await {
+                Either::Left((refused, _)) => refused,
+                // Each scope says that it was stopped before it was read.
+                Either::Right(_) => None,
+            };
+            if let Some(unseen) = refused {
+                return all_unseen(&jobs, &unseen, first.read().shared());
+            }
+            let runs = jobs.iter().map(|job| {
+                let client = client_of(accounts, job.scope);
+                let rivals = task.rivals(job, read);
+                scope::Run::new(self, client, rivals, job, Memory::default()).converge()
+            });
+            join_all(runs).await
+        };
+        self.within(host, timeout, work).await
     }
 
-    /// Brings one scope of the task to its desired state, in the same bounds. `memory` is what earlier passes of this
-    /// process left behind. `None` where there can be nothing to do.
+    /// Brings one scope of the task to its desired state, in the same bounds. `rivals` are the other account names that
+    /// manifests use in its region; `memory` is what earlier passes of this process left behind. `None` where there can
+    /// be nothing to do.
     pub async fn pass<H: Host>(
         &self,
         client: &WriteClient<H>,
+        rivals: Vec<Rival<'_, H>>,
         task: &Task<'_>,
         scope: &Scope,
         memory: Memory,
         timeout: Duration,
     ) -> Option<ScopeOutcome> {
         let job = task.job(scope)?;
-        let run = scope::Run::new(self, client, &job, memory).converge();
+        let run = scope::Run::new(self, client, rivals, &job, memory).converge();
         let host = &client.read().shared().host;
         Some(self.within(host, timeout, run).await)
     }
@@ -197,29 +227,68 @@ pub async fn preview<H: Host>(
     recall: &impl Recall,
     task: &Task<'_>,
 ) -> Vec<ScopeOutcome> {
+    let Some(first) = accounts.values().next() else {
+        return Vec::new();
+    };
     let jobs = task.jobs();
-    let looks = jobs.iter().map(|job| {
-        glance(
-            client_of(accounts, job.scope),
-            recall,
-            job,
-            Memory::default(),
-        )
+    let read = |name: &AccountName| accounts.get(name);
+    if let Some(unseen) = refusal_of(&jobs, task, read).await {
+        return all_unseen(&jobs, &unseen, first.shared());
+    }
+    let looks = jobs.iter().map(async |job| {
+        let client = client_of(accounts, job.scope);
+        let rivals = task.rivals(job, read);
+        glance(client, &rivals, recall, job, Memory::default()).await
     });
     join_all(looks).await
+}
+
+/// Why nothing may be written under the account names of the task, if two of them that share a region are one account.
+pub async fn refusal<H: Host>(
+    accounts: &BTreeMap<AccountName, ReadClient<H>>,
+    task: &Task<'_>,
+) -> Option<Unseen> {
+    refusal_of(&task.jobs(), task, |name| accounts.get(name)).await
+}
+
+/// Why nothing may be written for any of the jobs, if two account names of one region are one account. A run is refused
+/// as a whole, as manifests with an error are.
+async fn refusal_of<'a, H: Host + 'a>(
+    jobs: &[Job<'a>],
+    task: &'a Task<'_>,
+    client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>> + Copy,
+) -> Option<Unseen> {
+    let told_apart = jobs.iter().map(async |job| {
+        let rivals = task.rivals(job, client);
+        // Without rivals there is nothing to find out.
+        match client(&job.scope.account) {
+            Some(own) if !rivals.is_empty() => account::identify(own, &rivals, job.scope).await,
+            _ => Ok(Identified::default()),
+        }
+    });
+    join_all(told_apart).await.into_iter().find_map(Result::err)
+}
+
+fn all_unseen<H: Host>(jobs: &[Job<'_>], unseen: &Unseen, shared: &Shared<H>) -> Vec<ScopeOutcome> {
+    let outcomes = jobs.iter().map(|job| ScopeOutcome {
+        plan: job.unseen(unseen.clone(), shared),
+        memory: Memory::default(),
+    });
+    outcomes.collect()
 }
 
 /// [`preview`] of one scope; `None` where there can be nothing to do. `memory` is of the looks before: how long
 /// something has not shown, which only time can tell from a lag.
 pub async fn preview_scope<H: Host>(
     client: &ReadClient<H>,
+    rivals: &[Rival<'_, H>],
     recall: &impl Recall,
     task: &Task<'_>,
     scope: &Scope,
     memory: Memory,
 ) -> Option<ScopeOutcome> {
     let job = task.job(scope)?;
-    Some(glance(client, recall, &job, memory).await)
+    Some(glance(client, rivals, recall, &job, memory).await)
 }
 
 /// The plan for a scope that cannot be looked at: everything in it holds still. `None` where there can be nothing to do.
@@ -230,18 +299,17 @@ pub fn out_of_sight<H: Host>(
     shared: &Shared<H>,
 ) -> Option<Plan> {
     let job = task.job(scope)?;
-    let (observation, now) = (Observation::Unseen(unseen), shared.now());
-    let (holdings, memory) = (Holdings::default(), Memory::default());
-    Some(job.plan(&observation, &holdings, &memory, now, shared.host.moment()))
+    Some(job.unseen(unseen, shared))
 }
 
 async fn glance<H: Host>(
     client: &ReadClient<H>,
+    rivals: &[Rival<'_, H>],
     recall: &impl Recall,
     job: &Job<'_>,
     mut memory: Memory,
 ) -> ScopeOutcome {
-    let seen = look(client, recall, job, &memory).await;
+    let seen = look(client, rivals, recall, job, &memory).await;
     remember_doubts(&mut memory, &seen.plan, client.shared().host.moment());
     ScopeOutcome {
         plan: seen.plan,
@@ -288,24 +356,43 @@ impl Task<'_> {
                 .map(|account| account.windows.clone())
                 .unwrap_or_default(),
             license,
+            used: UsedNames {
+                here: self.desired.names_in(scope.region),
+                anywhere: self.desired.names(),
+                // What was left out may use any name.
+                is_complete: !self.policy.shares_only,
+            },
+            uin: account.and_then(|account| account.uin.as_ref()),
         })
+    }
+
+    /// The other account names that manifests use in the job's region. A name without a client cannot be told apart.
+    fn rivals<'a, H>(
+        &'a self,
+        job: &Job<'a>,
+        client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>>,
+    ) -> Vec<Rival<'a, H>> {
+        let names = self.desired.rivals_of(job.scope);
+        let rivals = names.map(|name| {
+            let account = self.desired.accounts.get(name);
+            Rival {
+                name,
+                uin: account.and_then(|account| account.uin.as_ref()),
+                client: client(name).ok_or("it is not connected"),
+            }
+        });
+        rivals.collect()
     }
 }
 
 impl Job<'_> {
-    fn plan(
-        &self,
-        observation: &Observation,
-        holdings: &Holdings,
-        memory: &Memory,
-        now: Timestamp,
-        moment: Moment,
-    ) -> Plan {
+    fn plan(&self, view: &View<'_>, memory: &Memory, now: Timestamp, moment: Moment) -> Plan {
         plan(&Inputs {
             scope: self.scope,
             wanted: &self.wanted,
-            observation,
-            holdings,
+            account: view.account,
+            observation: view.observation,
+            holdings: view.holdings,
             memory,
             windows: &self.windows,
             policy: self.policy,
@@ -313,6 +400,25 @@ impl Job<'_> {
             now,
             moment,
         })
+    }
+
+    /// The plan where nothing is seen: everything holds still.
+    fn unseen<H: Host>(&self, unseen: Unseen, shared: &Shared<H>) -> Plan {
+        let view = View {
+            account: &self.account(),
+            observation: &Observation::Unseen(unseen),
+            holdings: &Holdings::default(),
+        };
+        let memory = Memory::default();
+        self.plan(&view, &memory, shared.now(), shared.host.moment())
+    }
+
+    /// The account as the manifests name it.
+    fn account(&self) -> ScopeAccount {
+        ScopeAccount {
+            uin: self.uin.cloned(),
+            ..ScopeAccount::default()
+        }
     }
 
     fn named(&self, now: Timestamp) -> BTreeMap<&ImageId, Named> {
@@ -327,44 +433,55 @@ impl Job<'_> {
     }
 }
 
+/// What a plan is made from.
+struct View<'v> {
+    account: &'v ScopeAccount,
+    observation: &'v Observation,
+    holdings: &'v Holdings,
+}
+
 /// One look and the plan that follows from it. Images about to be shared for the first time are asked about before the
 /// plan is final, so that no write is spent on what cannot be shared.
 async fn look<H: Host>(
     client: &ReadClient<H>,
+    rivals: &[Rival<'_, H>],
     recall: &impl Recall,
     job: &Job<'_>,
     memory: &Memory,
 ) -> Look {
     let shared = client.shared();
     let started = shared.now();
+    let mut identified = match account::identify(client, rivals, job.scope).await {
+        Ok(identified) => identified,
+        Err(named_twice) => return Look::unseen(named_twice, job, shared),
+    };
     let mut observation = observe::observe(client, job.scope).await;
-    let mut holdings = match recall.holdings(job.scope).await {
-        Ok(holdings) => holdings,
+    let recalled = recall_scope(recall, job).await;
+    let (mut holdings, known) = match recalled {
+        Ok(recalled) => recalled,
         Err(error) => {
             observation =
                 Observation::Unseen(Unseen::new(format!("the state cannot be read: {error}")));
-            Holdings::default()
+            Default::default()
         }
     };
-    let lessons = match &observation {
-        Observation::Seen(seen) => inventory::learn(
-            &holdings,
-            seen,
-            &job.named(started),
-            job.policy.accept_lost,
-            started,
-        ),
-        Observation::Blind(_) | Observation::Unseen(_) => Vec::new(),
-    };
-    holdings.apply(&lessons);
+    let account = identified.for_plan(client, job, &known, memory).await;
+    let owner = identified.owner;
+    let (learned, aliases) = learn(
+        job,
+        &mut holdings,
+        known,
+        &observation,
+        owner.as_ref(),
+        started,
+    );
     let draft = |observation: &Observation| {
-        job.plan(
+        let view = View {
+            account: &account,
             observation,
-            &holdings,
-            memory,
-            shared.now(),
-            shared.host.moment(),
-        )
+            holdings: &holdings,
+        };
+        job.plan(&view, memory, shared.now(), shared.host.moment())
     };
     let mut plan = draft(&observation);
     let candidates = share_candidates(&plan, memory);
@@ -377,8 +494,77 @@ async fn look<H: Host>(
     Look {
         observation,
         holdings,
-        lessons,
+        learned,
         plan,
+        account,
+        owner,
+        aliases: Arc::new(aliases),
+    }
+}
+
+async fn recall_scope(
+    recall: &impl Recall,
+    job: &Job<'_>,
+) -> Result<(Holdings, KnownAccounts), LedgerError> {
+    let holdings = recall.holdings(job.scope).await?;
+    Ok((holdings, recall.accounts(job.scope, &job.used).await?))
+}
+
+/// Brings what is known of a scope up to date with a look: first what it takes over from earlier names of its account,
+/// then what was seen. Returns what is to be kept of that, and the account's earlier names.
+fn learn(
+    job: &Job<'_>,
+    holdings: &mut Holdings,
+    known: KnownAccounts,
+    observation: &Observation,
+    owner: Option<&Owner>,
+    started: Timestamp,
+) -> (Learned, BTreeSet<AccountName>) {
+    let uin = owner.and_then(|owner| owner.uin.as_ref());
+    let aliases = known.aliases(job.scope, &job.used, uin, owner.map(|owner| &owner.key));
+    holdings.extend_suspensions(job.scope, &aliases);
+    let Some(owner) = owner else {
+        return (Learned::default(), aliases);
+    };
+    let seen = match observation {
+        Observation::Seen(seen) => Some(seen),
+        Observation::Blind(_) | Observation::Unseen(_) => None,
+    };
+    let KnownAccounts { scopes, unused } = known;
+    let known = KnownAccounts {
+        scopes,
+        unused: BTreeMap::new(),
+    };
+    let kinship = |name: &AccountName| known.kinship(name, job.scope, &job.used, uin, &owner.key);
+    let taken_over = holdings.take_over(unused, kinship, seen, |image| job.wanted.names(image));
+    let Some(seen) = seen else {
+        return (Learned::default(), aliases);
+    };
+    let named = job.named(started);
+    let lessons = inventory::learn(holdings, seen, &named, job.policy.accept_lost, started);
+    holdings.apply(&lessons);
+    let before = known.scopes.get(job.scope);
+    let account = account::to_record(before, owner);
+    let learned = Learned {
+        taken_over,
+        lessons,
+        account,
+    };
+    (learned, aliases)
+}
+
+impl Look {
+    /// A look that may not be made.
+    fn unseen<H: Host>(unseen: Unseen, job: &Job<'_>, shared: &Shared<H>) -> Self {
+        Self {
+            plan: job.unseen(unseen.clone(), shared),
+            observation: Observation::Unseen(unseen),
+            holdings: Holdings::default(),
+            learned: Learned::default(),
+            account: job.account(),
+            owner: None,
+            aliases: Arc::default(),
+        }
     }
 }
 

@@ -3,15 +3,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 
-use super::{Engine, Event, Look, ScopeOutcome, look};
+use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Look, Rival, ScopeOutcome, look};
 use crate::api::WriteClient;
 use crate::execute::Backoff;
 use crate::host::{Host, Ledger};
-use crate::inventory::Holdings;
 use crate::memory::{Last, Memory, Problem};
 use crate::model::{Moment, Timestamp};
 use crate::observed::{Observation, Unseen};
-use crate::plan::{Plan, Verdict};
+use crate::plan::{AccountProof, Plan, Verdict};
 
 /// No write is sent on an observation older than this; then the scope is read again.
 const OBSERVATION_AGE_MAX: Duration = Duration::from_secs(120);
@@ -53,6 +52,7 @@ impl Fresh {
 pub(super) struct Run<'a, H, L> {
     pub(super) engine: &'a Engine<'a, L>,
     pub(super) client: &'a WriteClient<H>,
+    rivals: Vec<Rival<'a, H>>,
     pub(super) job: &'a super::Job<'a>,
     pub(super) memory: Memory,
 }
@@ -61,12 +61,14 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     pub(super) fn new(
         engine: &'a Engine<'a, L>,
         client: &'a WriteClient<H>,
+        rivals: Vec<Rival<'a, H>>,
         job: &'a super::Job<'a>,
         memory: Memory,
     ) -> Self {
         Self {
             engine,
             client,
+            rivals,
             job,
             memory,
         }
@@ -85,11 +87,16 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             let seen = self.keep_lessons(seen).await;
             let (plan, observation) = (&seen.plan, &seen.observation);
             self.remember_doubts(plan);
+            if let AccountProof::Changed { was, .. } = &seen.account.proof {
+                self.memory.former_uin = Some(was.clone());
+            }
             let writes = plan.actions().count();
             self.tell(plan, observation, writes, last.is_none(), blank_looks == 0);
             let pause = if let Observation::Unseen(unseen) = observation {
                 blank_looks += 1;
-                if unseen.account_broken || blank_looks >= BLANK_LOOKS_MAX {
+                let is_final =
+                    unseen.account_broken || unseen.code.as_deref() == Some(ACCOUNT_NAMED_TWICE);
+                if is_final || blank_looks >= BLANK_LOOKS_MAX {
                     return self.outcome(seen.plan);
                 }
                 Some(LOOK_AGAIN.step(blank_looks))
@@ -129,6 +136,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     async fn look(&self) -> Look {
         look(
             self.client.read(),
+            &self.rivals,
             self.engine.ledger,
             self.job,
             &self.memory,
@@ -139,11 +147,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// What the observation taught is kept before anything is done on it. A store that cannot keep it holds the scope
     /// still: its next intent would fail too.
     async fn keep_lessons(&self, mut seen: Look) -> Look {
-        if seen.lessons.is_empty() {
+        if seen.learned.is_empty() {
             return seen;
         }
-        let lessons = std::mem::take(&mut seen.lessons);
-        for lesson in &lessons {
+        let learned = std::mem::take(&mut seen.learned);
+        for lesson in &learned.lessons {
             if let Some(note) = &lesson.note {
                 self.engine.listener.event(Event::Noted {
                     scope: self.job.scope,
@@ -152,12 +160,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 });
             }
         }
-        match self.engine.ledger.settle(self.job.scope, lessons).await {
+        match self.engine.ledger.settle(self.job.scope, learned).await {
             Ok(()) => seen,
             Err(error) => {
                 let unseen = Unseen::new(format!("the state cannot be kept: {error}"));
+                seen.plan = self.job.unseen(unseen.clone(), self.client.read().shared());
                 seen.observation = Observation::Unseen(unseen);
-                seen.plan = self.plan_of(&seen.observation, &seen.holdings);
                 seen
             }
         }
@@ -236,17 +244,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     fn stopped(self, last: Option<Plan>) -> ScopeOutcome {
         let plan = last.unwrap_or_else(|| {
             let unseen = Unseen::new("stopped before the scope was read");
-            let unseen = Observation::Unseen(unseen);
-            self.plan_of(&unseen, &Holdings::default())
+            self.job.unseen(unseen, self.client.read().shared())
         });
         self.outcome(plan)
-    }
-
-    fn plan_of(&self, observation: &Observation, holdings: &Holdings) -> Plan {
-        let shared = self.client.read().shared();
-        let (now, moment) = (shared.now(), shared.host.moment());
-        self.job
-            .plan(observation, holdings, &self.memory, now, moment)
     }
 
     fn outcome(self, plan: Plan) -> ScopeOutcome {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -44,6 +45,12 @@ enum Ready {
     Not(IntentId, Option<Refusal>),
     /// Not recorded.
     Refused(Refused),
+}
+
+/// Whether a write would be sent with the very credentials that the look was made with.
+fn is_planned_with(look: &Look, permit: &WritePermit) -> bool {
+    let planned = look.owner.as_ref().map(|owner| owner.version);
+    planned.is_none_or(|version| version == permit.version())
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
@@ -150,6 +157,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     .is_some_and(|s| s != decision.desired),
                 needs_ownership: decision.cause == Cause::Pruned
                     && self.job.policy.prune == Prune::Owned,
+                aliases: Arc::clone(&look.aliases),
+                key_digest: look.owner.as_ref().map(|owner| owner.key.clone()),
             };
             return Some((id, Rc::new(attempt)));
         }
@@ -195,6 +204,16 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let now = self.host().moment();
         let decision = &look.plan.decisions[&attempt.key.image];
         match ready {
+            // The plan was made for the account of other credentials: the next look asks whose these are.
+            Ready::Go(intent, _, permit) if !is_planned_with(look, &permit) => {
+                executor.stop();
+                self.not_sent(
+                    intent,
+                    &attempt,
+                    "the credentials changed since the plan was made",
+                )
+                .await;
+            }
             Ready::Go(intent, recorded, permit) => {
                 let forbidden = self.forbids(decision, &attempt, recorded).await;
                 // The end may have been asked for while the store was.

@@ -1,10 +1,11 @@
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
 use crate::desired::Source;
 use crate::history::{Answer, Outcome};
-use crate::inventory::{Holdings, IntentId, Lesson, Record, Suspension};
-use crate::model::{Cause, ImageKey, Labels, Permission, Scope};
+use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, Suspension, UsedNames};
+use crate::model::{AccountName, Cause, ImageKey, KeyDigest, Labels, Permission, Scope, Timestamp};
 
 /// One write that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +26,27 @@ pub struct Attempt {
     pub saw_opposite: bool,
     /// Only what is ours may be written: a person may have let it go a moment ago.
     pub needs_ownership: bool,
+    /// Earlier names of the account, by which a person may have suspended the image.
+    pub aliases: Arc<BTreeSet<AccountName>>,
+    /// The key that the write is planned with.
+    pub key_digest: Option<KeyDigest>,
 }
 
 impl Attempt {
+    /// Whether a suspension holds for the image at `now`, by the account's name or an earlier one.
+    pub fn is_covered_by(&self, suspension: &Suspension, now: Timestamp) -> bool {
+        let labels = self.labels.as_deref();
+        if suspension.covers(&self.key, labels, now) {
+            return true;
+        }
+        let mut earlier = self.aliases.iter().map(|account| {
+            let mut key = self.key.clone();
+            key.scope.account = account.clone();
+            key
+        });
+        earlier.any(|key| suspension.covers(&key, labels, now))
+    }
+
     /// What came of it, without details.
     pub fn ended(&self, intent: IntentId, result: Answer) -> Outcome {
         Outcome {
@@ -66,6 +85,13 @@ pub enum Refused {
 pub trait Recall {
     /// What is known of a scope.
     fn holdings(&self, scope: &Scope) -> impl Future<Output = Result<Holdings, LedgerError>>;
+
+    /// What is known of accounts, and what is kept in the scope's region under names that are not `used` there.
+    fn accounts(
+        &self,
+        scope: &Scope,
+        used: &UsedNames,
+    ) -> impl Future<Output = Result<KnownAccounts, LedgerError>>;
 }
 
 /// The record of writes and of what is ours: the intent is in it before the first byte leaves, the outcome after.
@@ -91,6 +117,6 @@ pub trait Ledger: Recall {
     fn settle(
         &self,
         scope: &Scope,
-        lessons: Vec<Lesson>,
+        learned: Learned,
     ) -> impl Future<Output = Result<(), LedgerError>>;
 }

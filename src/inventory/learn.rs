@@ -1,6 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{FORGET_AFTER, Holdings, IntentId, OpenIntent, Owned, REVERSALS_MAX, Record};
+use super::{
+    FORGET_AFTER, Holdings, IntentId, KnownAccount, OpenIntent, Owned, REVERSALS_MAX, Record,
+    TakenOver,
+};
 use crate::model::{ImageId, Permission, ShareState, Timestamp};
 use crate::observed::{Blueprint, Seen};
 
@@ -29,6 +32,33 @@ pub struct Lesson {
     pub resolved: Vec<(IntentId, bool)>,
     /// What a person will want to read in the history.
     pub note: Option<Note>,
+}
+
+/// All that one look taught about a scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// Rows that the scope takes over from names that are not used any longer.
+    pub taken_over: Vec<TakenOver>,
+    /// What it taught about single images.
+    pub lessons: Vec<Lesson>,
+    /// Whose the credentials are, where the state has it otherwise.
+    pub account: Option<KnownAccount>,
+}
+
+impl Learned {
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.taken_over.is_empty() && self.lessons.is_empty() && self.account.is_none()
+    }
+}
+
+impl From<Vec<Lesson>> for Learned {
+    fn from(lessons: Vec<Lesson>) -> Self {
+        Self {
+            lessons,
+            ..Self::default()
+        }
+    }
 }
 
 /// Much of what is ours does not show, and nothing of ours took it away: a wrong account, a reply that was cut, or

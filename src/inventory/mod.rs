@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ImageId, ImageKey, Labels, Permission, Selector, ShareState, Timestamp};
 use crate::observed::Blueprint;
 
-pub use learn::{Lesson, Loss, Named, Note, learn};
-pub use takeover::{Kinship, KnownAccount, KnownAccounts, Rows, TakenOver};
+pub use learn::{Learned, Lesson, Loss, Named, Note, learn};
+pub use takeover::{Kinship, KnownAccount, KnownAccounts, Rows, TakenOver, UsedNames};
 
 /// A reversal counts for so long.
 pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);

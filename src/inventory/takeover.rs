@@ -4,17 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Holdings, OpenIntent, Owned, Record, Standing};
-use crate::model::{AccountName, ImageId, KeyDigest, Uin};
+use crate::model::{AccountName, ImageId, KeyDigest, Scope, Uin};
 use crate::observed::Seen;
 
-/// What the state knows of an account name.
+/// Whose the credentials were that the state was used with in one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownAccount {
-    /// The root account that the name stood for last.
+    /// The root account, where it was known.
     pub uin: Option<Uin>,
-    /// The key that was used last under the name.
+    /// The key that was used last, if it was one that lasts.
     pub key: Option<KeyDigest>,
-    /// The key that pruned last under the name.
+    /// The key that pruned last.
     pub pruned_with: Option<KeyDigest>,
     /// The name that took over images of this one on the strength of their blueprints.
     pub succeeded_by: Option<AccountName>,
@@ -23,10 +23,21 @@ pub struct KnownAccount {
 /// What the state knows beyond one scope's own rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownAccounts {
-    /// Every account name that the state was used with.
-    pub names: BTreeMap<AccountName, KnownAccount>,
+    /// Every scope that the state was used with.
+    pub scopes: BTreeMap<Scope, KnownAccount>,
     /// What it holds in the scope's region under names that manifests do not use there.
     pub unused: BTreeMap<AccountName, Rows>,
+}
+
+/// The account names that manifests use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsedNames {
+    /// Those that name an image in the scope's region.
+    pub here: BTreeSet<AccountName>,
+    /// Those that an `Account` document declares or that name an image in any region.
+    pub anywhere: BTreeSet<AccountName>,
+    /// The manifests are complete, so that a name that is not among these is not used.
+    pub is_complete: bool,
 }
 
 /// Rows of one account name in one region.
@@ -36,6 +47,91 @@ pub struct Rows {
     pub images: BTreeMap<ImageId, Record>,
     /// As [`Holdings::open`].
     pub open: BTreeMap<ImageId, Vec<OpenIntent>>,
+}
+
+impl KnownAccount {
+    /// Whether these are the credentials of one account for certain.
+    pub fn is_same(&self, uin: Option<&Uin>, key: &KeyDigest) -> bool {
+        self.key.as_ref() == Some(key) || (uin.is_some() && self.uin.as_ref() == uin)
+    }
+
+    /// Whether these are the credentials of another account for certain.
+    fn is_other(&self, uin: Option<&Uin>, key: &KeyDigest) -> bool {
+        !self.is_same(uin, key) && self.uin.as_ref().zip(uin).is_some_and(|(a, b)| a != b)
+    }
+}
+
+impl KnownAccounts {
+    /// What an unused name is to `scope`, which is called with `key` and belongs to `uin`, where that is known.
+    pub fn kinship(
+        &self,
+        name: &AccountName,
+        scope: &Scope,
+        used: &UsedNames,
+        uin: Option<&Uin>,
+        key: &KeyDigest,
+    ) -> Kinship {
+        let row = Scope {
+            account: name.clone(),
+            region: scope.region,
+        };
+        let known = self.scopes.get(&row).cloned().unwrap_or_default();
+        if *name == scope.account || used.here.contains(name) || known.is_other(uin, key) {
+            Kinship::Barred
+        } else if known.is_same(uin, key) {
+            Kinship::Proven
+        } else if used.is_complete && !used.anywhere.contains(name) {
+            Kinship::Open
+        } else {
+            Kinship::Barred
+        }
+    }
+
+    /// The earlier names by which people may have suspended `scope`. A name that may be of any account counts: a
+    /// suspension only holds back.
+    pub fn aliases(
+        &self,
+        scope: &Scope,
+        used: &UsedNames,
+        uin: Option<&Uin>,
+        key: Option<&KeyDigest>,
+    ) -> BTreeSet<AccountName> {
+        let is_alias = |(row, known): &(&Scope, &KnownAccount)| {
+            let name = &row.account;
+            if *name == scope.account || used.here.contains(name) {
+                return false;
+            }
+            if known.succeeded_by.as_ref() == Some(&scope.account) {
+                return true;
+            }
+            let is_unused = used.is_complete && !used.anywhere.contains(name);
+            let may_be = is_unused && known.succeeded_by.is_none();
+            match key {
+                Some(key) => known.is_same(uin, key) || (may_be && !known.is_other(uin, key)),
+                None => may_be,
+            }
+        };
+        let aliases = self.scopes.iter().filter(is_alias);
+        aliases.map(|(row, _)| row.account.clone()).collect()
+    }
+
+    /// Another name that the state was used with, unless it is known to be one of the same account.
+    pub fn other_name(
+        &self,
+        scope: &Scope,
+        uin: Option<&Uin>,
+        key: &KeyDigest,
+    ) -> Option<&AccountName> {
+        let is_other = |(row, known): &(&Scope, &KnownAccount)| {
+            row.account != scope.account
+                && known.succeeded_by.as_ref() != Some(&scope.account)
+                && !known.is_same(uin, key)
+        };
+        self.scopes
+            .iter()
+            .find(is_other)
+            .map(|(row, _)| &row.account)
+    }
 }
 
 /// Whether an unused name stood for the account that a scope belongs to.
@@ -113,6 +209,16 @@ impl Holdings {
             }
         }
         taken
+    }
+
+    /// Lets a suspension by an earlier name of the account hold for `scope`, as it does for its own name.
+    pub fn extend_suspensions(&mut self, scope: &Scope, aliases: &BTreeSet<AccountName>) {
+        for suspension in &mut self.suspensions {
+            let accounts = &mut suspension.selector.accounts;
+            if aliases.iter().any(|alias| accounts.contains(alias)) {
+                accounts.insert(scope.account.clone());
+            }
+        }
     }
 
     /// Joins a row with what is known of the image. What is known under the scope's own name wins; what holds changes

@@ -36,6 +36,11 @@ impl ImageId {
         Self(SmolStr::new_static("img-0"))
     }
 
+    /// The last of all ids in their order.
+    pub fn last() -> Self {
+        Self(SmolStr::new(format!("img-{}", "z".repeat(32))))
+    }
+
     /// The id as written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,10 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 /// The number of a root account, to which its users, roles and their keys belong: 1 to 20 digits, the first not 0.
 ///
 /// Compared as written, so that each account has one spelling: it is a name, and no arithmetic is ever done with it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct Uin(Arc<str>);
 
 /// The text is not a uin.

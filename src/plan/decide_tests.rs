@@ -7,7 +7,7 @@ use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::Holdings;
 use crate::model::{AccountName, Region, Scope, Selector, Timestamp};
 use crate::observed::{Blueprint, Precondition, Unseen};
-use crate::plan::{Inputs, Plan, Policy, Withheld, plan, share_candidates};
+use crate::plan::{Inputs, Plan, Policy, ScopeAccount, Withheld, plan, share_candidates};
 use crate::windows::Windows;
 
 const SHARED: Intent = Intent::Shared {
@@ -101,6 +101,7 @@ fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, sec
     };
     plan(&Inputs {
         scope: &scope(),
+        account: &ScopeAccount::default(),
         wanted: &wanted,
         observation,
         holdings: &Holdings::default(),

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld};
+use super::{
+    AccountProof, Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld,
+};
 use crate::inventory::{Loss, Owned, Record, Standing, Suspension};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
 use crate::observed::{Observation, Seen};
@@ -101,6 +103,16 @@ fn suspended<'a>(inputs: &Inputs<'a>, image: &ImageId) -> Option<&'a Suspension>
 fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
     if !matches!(inputs.observation, Observation::Seen(_)) {
         return Some(Withheld::Unobserved);
+    }
+    match &inputs.account.proof {
+        AccountProof::Certain => {}
+        AccountProof::Unproven(why) => return Some(Withheld::AccountUnproven(why.clone())),
+        AccountProof::Changed { was, is } => {
+            return Some(Withheld::AccountChanged {
+                was: was.clone(),
+                is: is.clone(),
+            });
+        }
     }
     if inputs.policy.prune != Prune::Owned {
         return None;

@@ -4,6 +4,7 @@
 //!
 //! Knows neither clocks nor the network; executing a plan takes no further decision.
 
+mod account;
 mod budget;
 mod decide;
 mod guard;
@@ -20,12 +21,13 @@ use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Tried};
 use crate::model::{
-    Cause, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp,
+    Cause, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp, Uin,
 };
 use crate::observed::{Blueprint, Observation, Unseen};
 use crate::windows::Windows;
 use walk::Walk;
 
+pub use account::{AccountProof, ScopeAccount};
 pub use budget::{Budget, ScopeCost, budget};
 pub use guard::Over;
 pub use policy::{EXEMPT_BELOW, License, Policy, Prune};
@@ -39,6 +41,8 @@ pub struct Inputs<'a> {
     pub scope: &'a Scope,
     /// What the manifests ask for.
     pub wanted: &'a Wanted<'a>,
+    /// Whose the images are.
+    pub account: &'a ScopeAccount,
     /// The last look.
     pub observation: &'a Observation,
     /// What is known of earlier: what is ours, what is suspended.
@@ -62,6 +66,8 @@ pub struct Inputs<'a> {
 pub struct Plan {
     /// Account and region.
     pub scope: Scope,
+    /// The root account, where it is known.
+    pub uin: Option<Uin>,
     /// Whether it was seen.
     pub view: View,
     /// Pruning was asked for, and what there is to prune could not be seen.
@@ -213,6 +219,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let turns_at = turns_at(inputs, &decisions);
     Plan {
         scope: inputs.scope.clone(),
+        uin: inputs.account.uin.clone(),
         view: match inputs.observation {
             Observation::Seen(_) => View::Seen,
             Observation::Blind(why) => View::Blind(why.clone()),

@@ -22,6 +22,7 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
         (ImageId::new(id).expect("an id"), decision)
     });
     Plan {
+        uin: None,
         scope: Scope {
             account: AccountName::default(),
             region: Region::new("ap-tokyo").expect("a region"),

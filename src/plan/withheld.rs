@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::Over;
 use crate::inventory::{Loss, Suspension};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Uin};
 use crate::windows::Closed;
 use crate::words::plural;
 
@@ -33,6 +33,15 @@ pub enum Withheld {
     Lost(Loss),
     /// Much of what is ours did not show earlier in this run, and was shared anew.
     LostBefore(Loss),
+    /// Whose the credentials are is not known, and another account name could be the same account; holds why.
+    AccountUnproven(String),
+    /// The state was last used with another account under this name.
+    AccountChanged {
+        /// The account that the state knows.
+        was: Uin,
+        /// The account that the credentials belong to.
+        is: Uin,
+    },
     /// Too many images would be pruned at once.
     TooMany(Over),
     /// The saved plan does not hold this action.
@@ -79,6 +88,16 @@ impl fmt::Display for Withheld {
                 f,
                 "earlier in this run {lost} of {of} images that sharekeeper shared here were not shown as shared, and were shared anew; \
                  nothing is cancelled on the same run: look what happened, and run it again"
+            ),
+            Self::AccountUnproven(why) => write!(
+                f,
+                "nothing is pruned while it is not known which account these credentials belong to: {why}; allow \
+                 `sts:GetCallerIdentity` for the key, and give each account its `spec.uin`; `sharekeeper doctor` checks both"
+            ),
+            Self::AccountChanged { was, is } => write!(
+                f,
+                "the state was used with uin {was} under this account name, and the credentials belong to uin {is}, so this run \
+                 prunes nothing; if the change is not meant, give `spec.uin` in the Account document; else run it again"
             ),
             Self::TooMany(over) => write!(
                 f,

@@ -6,7 +6,7 @@ use super::FORMAT_VERSION;
 use super::query::{Query, ScopeText};
 use crate::desired;
 use crate::model::{
-    AccountName, Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp,
+    AccountName, Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp, Uin,
 };
 use crate::observed::Unseen;
 use crate::plan::View;
@@ -131,6 +131,7 @@ struct CountsDocument {
 #[derive(Serialize)]
 struct ScopeDocument<'a> {
     account: &'a str,
+    uin: Option<&'a Uin>,
     region: &'static str,
     activity: &'static str,
     passing_since: Option<Timestamp>,
@@ -278,6 +279,7 @@ fn scope_document<'a>(
     };
     ScopeDocument {
         account: scope.account.as_str(),
+        uin: status.uin.as_ref(),
         region: scope.region.as_str(),
         activity: match &status.activity {
             Activity::New => "new",

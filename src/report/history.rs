@@ -122,6 +122,10 @@ fn line(event: &Event) -> String {
         Event::Adopted(remark) => format!("adopted by {}: {}", remark.by, remark.reason),
         Event::Released(remark) => format!("no longer ours, by {}: {}", remark.by, remark.reason),
         Event::Parked(remark) => format!("parked: {}", remark.reason),
+        Event::TakenOver(taken) => format!(
+            "taken over from account {}, by {}: {}",
+            taken.from, taken.by, taken.reason
+        ),
         Event::Unparked(remark) => format!("no longer parked, by {}: {}", remark.by, remark.reason),
         Event::Suspended(suspension) => format!(
             "suspension {} of {} by {}: {}",

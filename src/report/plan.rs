@@ -6,8 +6,8 @@ use super::held::Held;
 use super::style::{Sign, heading};
 use super::{ExitStatus, FORMAT_VERSION, Source, place};
 use crate::engine::ScopeOutcome;
-use crate::model::{ImageId, Permission, Scope};
-use crate::plan::{Awaiting, Budget, Decision, Verdict, Withheld};
+use crate::model::{ImageId, Permission, Uin};
+use crate::plan::{Awaiting, Budget, Decision, Plan, Verdict, Withheld};
 use crate::words::{plural, seconds};
 
 /// What `plan -o json` prints.
@@ -30,6 +30,7 @@ pub struct PlanDocument {
 #[derive(Debug, Serialize)]
 struct Change {
     account: String,
+    uin: Option<Uin>,
     region: &'static str,
     image_id: String,
     action: &'static str,
@@ -143,7 +144,7 @@ impl PlanDocument {
                 .push(format!("{scope}: {}", Withheld::Lost(loss)));
         }
         for (image, decision) in &outcome.plan.decisions {
-            if let Some(line) = self.add(scope, image, decision, &mut held) {
+            if let Some(line) = self.add(&outcome.plan, image, decision, &mut held) {
                 let _ = writeln!(lines, "  {line}");
             }
         }
@@ -165,7 +166,7 @@ impl PlanDocument {
     /// Adds one image; its line, if it has one of its own.
     fn add<'a>(
         &mut self,
-        scope: &Scope,
+        plan: &Plan,
         image: &'a ImageId,
         decision: &Decision,
         held: &mut Held<'a>,
@@ -183,25 +184,25 @@ impl PlanDocument {
                 };
                 *count += 1;
                 let id = sign.paint(format_args!("{image:<14}"));
-                self.changes.push(change(scope, image, decision));
+                self.changes.push(change(plan, image, decision));
                 Some(format!("{id}  {:<8}  {place}", decision.cause.as_str()))
             }
             // Reading it again would tell whether a loss holds; a plan takes one look.
             Verdict::Await { reason, .. } if !matches!(**reason, Awaiting::Loss(_)) => {
-                Some(self.block(image, &place, held_back(scope, image, decision)))
+                Some(self.block(image, &place, held_back(plan, image, decision)))
             }
             Verdict::Withheld(_) | Verdict::Await { .. } => {
-                let why = held_back(scope, image, decision);
+                let why = held_back(plan, image, decision);
                 held.add(image, decision.desired, why.reason.clone(), place);
                 self.withhold(why);
                 None
             }
             Verdict::Unseen(_) => {
-                self.withhold(held_back(scope, image, decision));
+                self.withhold(held_back(plan, image, decision));
                 None
             }
             Verdict::Blocked(_) | Verdict::Failed(_) => {
-                Some(self.block(image, &place, held_back(scope, image, decision)))
+                Some(self.block(image, &place, held_back(plan, image, decision)))
             }
         }
     }
@@ -275,9 +276,9 @@ impl PlanDocument {
     }
 }
 
-fn held_back(scope: &Scope, image: &ImageId, decision: &Decision) -> HeldBack {
+fn held_back(plan: &Plan, image: &ImageId, decision: &Decision) -> HeldBack {
     HeldBack {
-        change: change(scope, image, decision),
+        change: change(plan, image, decision),
         reason: decision.verdict.why_not().unwrap_or_default(),
         error_code: match &decision.verdict {
             Verdict::Blocked(problem) | Verdict::Failed(problem) => problem.code.clone(),
@@ -287,10 +288,11 @@ fn held_back(scope: &Scope, image: &ImageId, decision: &Decision) -> HeldBack {
     }
 }
 
-fn change(scope: &Scope, image: &ImageId, decision: &Decision) -> Change {
+fn change(plan: &Plan, image: &ImageId, decision: &Decision) -> Change {
     Change {
-        account: scope.account.to_string(),
-        region: scope.region.as_str(),
+        account: plan.scope.account.to_string(),
+        uin: plan.uin.clone(),
+        region: plan.scope.region.as_str(),
         image_id: image.to_string(),
         action: match Permission::towards(decision.desired) {
             Permission::Share => "share",

@@ -9,8 +9,8 @@ use super::{ExitStatus, FORMAT_VERSION, Source, place};
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
 use crate::memory::{Last, Memory, Problem, Tried};
-use crate::model::{ImageId, Scope, ShareState};
-use crate::plan::{Actual, Decision, Verdict, Withheld};
+use crate::model::{ImageId, Scope, ShareState, Uin};
+use crate::plan::{Actual, Decision, Plan, Verdict, Withheld};
 use crate::words::{plural, seconds};
 
 /// What `reconcile -o json` prints.
@@ -77,6 +77,7 @@ struct Summary {
 #[derive(Debug, Serialize)]
 struct ImageReport {
     account: String,
+    uin: Option<Uin>,
     region: &'static str,
     image_id: String,
     desired: &'static str,
@@ -228,7 +229,7 @@ impl ReconcileDocument {
         let mut held_still = 0;
         self.out_of_sight |= unseen.is_some() || scope.plan.unpruned;
         for (image, decision) in &scope.plan.decisions {
-            let (outcome, report) = image_report(&scope.plan.scope, image, decision, &scope.memory);
+            let (outcome, report) = image_report(&scope.plan, image, decision, &scope.memory);
             self.count(outcome);
             let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
@@ -337,7 +338,7 @@ fn described(report: &ImageReport) -> String {
 }
 
 fn image_report(
-    scope: &Scope,
+    plan: &Plan,
     image: &ImageId,
     decision: &Decision,
     memory: &Memory,
@@ -362,8 +363,9 @@ fn image_report(
         None => (None, None, request_id),
     };
     let report = ImageReport {
-        account: scope.account.to_string(),
-        region: scope.region.as_str(),
+        account: plan.scope.account.to_string(),
+        uin: plan.uin.clone(),
+        region: plan.scope.region.as_str(),
         image_id: image.to_string(),
         desired: decision.desired.as_str(),
         actual,

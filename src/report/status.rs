@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::style::heading;
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::inventory::Suspension;
-use crate::model::{ImageKey, Scope, Timestamp};
+use crate::model::{ImageKey, Scope, Timestamp, Uin};
 use crate::store::{Counts, Holder, Summary};
 use crate::words::plural;
 
@@ -30,6 +30,7 @@ pub struct StatusDocument {
 #[derive(Debug, Serialize)]
 struct ScopeStatus {
     account: String,
+    uin: Option<Uin>,
     region: &'static str,
     /// Shared by sharekeeper.
     owned: u64,
@@ -80,10 +81,10 @@ struct HistoryExtent {
 impl StatusDocument {
     /// Puts together what the state directory holds.
     pub fn new(state_dir: &str, summary: Summary, parked: Vec<Parked>, now: Timestamp) -> Self {
-        let scopes = summary
-            .scopes
-            .iter()
-            .map(|(scope, counts)| scope_status(scope, counts));
+        let scopes = summary.scopes.iter().map(|(scope, counts)| {
+            let account = summary.accounts.get(scope);
+            scope_status(scope, account.and_then(|known| known.uin.clone()), counts)
+        });
         let suspensions = summary.suspensions.into_iter().map(|suspension| Suspended {
             over: suspension.until.is_some_and(|until| until <= now),
             suspension,
@@ -181,7 +182,10 @@ impl ScopeStatus {
     fn line(&self, width: usize) -> String {
         let name = self.name();
         let owned = plural(self.owned + self.adopted + self.probable, "image");
-        let mut line = format!("{}  {owned} ours", heading(format_args!("{name:<width$}")));
+        let uin = self.uin.as_ref();
+        let uin = uin.map(|uin| format!("uin {uin}, ")).unwrap_or_default();
+        let name = heading(format_args!("{name:<width$}"));
+        let mut line = format!("{name}  {uin}{owned} ours");
         for (count, what) in [
             (self.adopted, "adopted"),
             (self.probable, "only probably (see `adopt`)"),
@@ -196,9 +200,10 @@ impl ScopeStatus {
     }
 }
 
-fn scope_status(scope: &Scope, counts: &Counts) -> ScopeStatus {
+fn scope_status(scope: &Scope, uin: Option<Uin>, counts: &Counts) -> ScopeStatus {
     ScopeStatus {
         account: scope.account.to_string(),
+        uin,
         region: scope.region.as_str(),
         owned: counts.acknowledged,
         adopted: counts.adopted,

@@ -41,6 +41,7 @@ fn decision(desired: ShareState, verdict: Verdict) -> Decision {
 fn plan_of(decision: Decision) -> Plan {
     Plan {
         scope: scope(),
+        uin: None,
         view: match &decision.verdict {
             Verdict::Unseen(unseen) => View::Unseen(Unseen::clone(unseen)),
             _ => View::Seen,
@@ -56,6 +57,7 @@ fn plan_of(decision: Decision) -> Plan {
 pub(super) fn plan_in(scope: &Scope, verdict: Verdict) -> Plan {
     Plan {
         scope: scope.clone(),
+        uin: None,
         ..plan(verdict)
     }
 }

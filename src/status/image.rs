@@ -262,6 +262,8 @@ impl Reason {
             Withheld::Probable | Withheld::NotOwned | Withheld::Disputed => Self::NotOwned,
             Withheld::PartialManifests
             | Withheld::Unobserved
+            | Withheld::AccountUnproven(_)
+            | Withheld::AccountChanged { .. }
             | Withheld::Lost(_)
             | Withheld::LostBefore(_)
             | Withheld::TooMany(_)

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::history::Answer;
 use crate::inventory::Loss;
-use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
+use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Timestamp, Uin};
 use crate::pace::Durations;
 use crate::plan::{Plan, View};
 
@@ -80,6 +80,8 @@ pub struct ManifestsStatus {
 pub struct ScopeStatus {
     /// Each image that is named or to be pruned, in order.
     pub images: BTreeMap<ImageId, ImageStatus>,
+    /// The root account, as far as the last look knew it.
+    pub uin: Option<Uin>,
     /// Whether it was seen at the last look; `None`: not looked at yet.
     pub view: Option<View>,
     /// When it was last seen whole.
@@ -267,6 +269,7 @@ impl Board {
         for (image, before) in std::mem::replace(&mut status.images, images) {
             told.extend(endings(&before, &plan.scope, image, now));
         }
+        status.uin.clone_from(&plan.uin);
         status.view = Some(plan.view.clone());
         status.unmanaged_ours = plan.unmanaged.ours.len();
         status.unmanaged_foreign = plan.unmanaged.foreign.len();

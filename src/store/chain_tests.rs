@@ -16,7 +16,12 @@ fn written(dir: &std::path::Path) {
     }
     let mut remarks = Remarks::open(dir, &options(), ticking()).expect("remarks");
     let owned = Owned::adopted("lhbp-1", noon());
-    let adopted = remarks.adopt(vec![(key("c"), owned)], "ann@desk", "by hand");
+    let adopted = remarks.adopt(
+        vec![(key("c"), owned)],
+        &Default::default(),
+        "ann@desk",
+        "by hand",
+    );
     adopted.expect("adopted");
     let suspended = remarks.suspend(Default::default(), Some(noon()), "ann@desk", "a \"pause\"");
     suspended.expect("suspended");

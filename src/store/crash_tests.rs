@@ -81,7 +81,12 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut
     match dice.u8(..6) {
         0 => {
             let owned = Owned::adopted("lhbp-3", noon());
-            let adopted = remarks.adopt(vec![(key(name), owned)], "ann@desk", "by hand");
+            let adopted = remarks.adopt(
+                vec![(key(name), owned)],
+                &Default::default(),
+                "ann@desk",
+                "by hand",
+            );
             adopted.expect("adopted");
         }
         1 => {
@@ -99,7 +104,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut
                 note: Some(Note::Parked("reversed".into())),
             };
             block_on(store.holdings(&scope())).expect("holdings");
-            block_on(store.settle(&scope(), vec![lesson])).expect("kept");
+            block_on(store.settle(&scope(), vec![lesson].into())).expect("kept");
         }
         2 => {
             let ended = remarks.resume(&Ending::All, "ann@desk").expect("ended");

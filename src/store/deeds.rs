@@ -4,11 +4,11 @@ use rusqlite::Connection;
 
 use super::chain::Pen;
 use super::error::Fault;
-use super::{images, suspensions};
-use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved};
+use super::{images, scopes, suspensions};
+use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved, Succession};
 use crate::host::{Attempt, Refused};
-use crate::inventory::{IntentId, Lesson, Note, OpenIntent, Record};
-use crate::model::{ImageKey, Permission, Scope, Timestamp};
+use crate::inventory::{IntentId, Learned, Note, OpenIntent, Record, TakenOver};
+use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
 /// Who concluded it, for entries that no person caused.
 pub(super) const OBSERVATION: &str = "observation";
@@ -34,6 +34,10 @@ pub(super) fn intent(
         commit,
         attempt: attempt.number,
     }))?;
+    scopes::note(pen.conn, &key.scope)?;
+    if let (Cause::Pruned, Some(digest)) = (attempt.cause, &attempt.key_digest) {
+        scopes::pruned_with(pen.conn, &key.scope, digest)?;
+    }
     images::begin(
         pen.conn,
         key,
@@ -52,10 +56,9 @@ pub(super) fn forbids(
     now: Timestamp,
 ) -> Result<Option<Refused>, Fault> {
     let key = &attempt.key;
-    let labels = attempt.labels.as_deref();
     let suspension = suspensions::all(conn)?
         .into_iter()
-        .find(|suspension| suspension.covers(key, labels, now));
+        .find(|suspension| attempt.is_covered_by(suspension, now));
     if let Some(suspension) = suspension {
         return Ok(Some(Refused::Suspended(Box::new(suspension))));
     }
@@ -129,10 +132,16 @@ fn resolve(pen: &Pen<'_>, key: &ImageKey, open: OpenIntent, applied: bool) -> Re
 pub(super) fn settle(
     pen: &Pen<'_>,
     scope: &Scope,
-    lessons: Vec<Lesson>,
+    learned: Learned,
     read: u64,
 ) -> Result<(), Fault> {
-    for lesson in lessons {
+    if let Some(account) = &learned.account {
+        scopes::record(pen.conn, scope, account)?;
+    }
+    for taken in learned.taken_over {
+        take_over(pen, scope, taken, read)?;
+    }
+    for lesson in learned.lessons {
         let key = ImageKey {
             scope: scope.clone(),
             image: lesson.image,
@@ -162,6 +171,34 @@ pub(super) fn settle(
         }
         images::set(pen.conn, &key, lesson.record.as_ref())?;
     }
+    Ok(())
+}
+
+/// Moves a row of an account name that is not used any longer. What a person has changed since the rows were read is
+/// left to the next look.
+fn take_over(pen: &Pen<'_>, scope: &Scope, taken: TakenOver, read: u64) -> Result<(), Fault> {
+    let earlier = Scope {
+        account: taken.from,
+        region: scope.region,
+    };
+    let key = |scope: &Scope| ImageKey {
+        scope: scope.clone(),
+        image: taken.image.clone(),
+    };
+    let (from, to) = (key(&earlier), key(scope));
+    if changed_by_a_person(pen, &from, read)? || changed_by_a_person(pen, &to, read)? {
+        return Ok(());
+    }
+    images::move_to(pen.conn, &from, &to, taken.record.as_ref())?;
+    if !taken.is_proven {
+        scopes::succeed(pen.conn, &earlier, &scope.account)?;
+    }
+    pen.append(Event::TakenOver(Succession {
+        key: to,
+        from: earlier.account,
+        by: OBSERVATION.into(),
+        reason: taken.reason.into(),
+    }))?;
     Ok(())
 }
 

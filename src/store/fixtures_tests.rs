@@ -80,6 +80,8 @@ pub(super) fn share(name: &str) -> Attempt {
         number: 1,
         saw_opposite: true,
         needs_ownership: false,
+        aliases: Default::default(),
+        key_digest: None,
     }
 }
 
@@ -132,6 +134,7 @@ fn contents(conn: &Connection) -> Result<String, Fault> {
         "open_intents",
         "suspensions",
         "newest_commit",
+        "scopes",
         "history",
         "chain",
     ] {

@@ -7,11 +7,26 @@ use rusqlite::{Connection, named_params};
 use super::error::Fault;
 use super::rows::{self, Cells, integer, stamp, word};
 use super::suspensions;
-use crate::inventory::{Holdings, IntentId, OpenIntent, Owned, Record};
+use crate::inventory::{Holdings, IntentId, OpenIntent, Owned, Record, Rows};
 use crate::model::{ImageId, ImageKey, Permission, Scope, Timestamp};
 
-/// What is known of a scope.
+/// What is known of a scope. Suspensions by any account's name are among it: the name may be an earlier one of this.
 pub(super) fn holdings(conn: &Connection, scope: &Scope) -> Result<Holdings, Fault> {
+    let Rows { images, open } = rows_of(conn, scope)?;
+    let mut suspensions = suspensions::all(conn)?;
+    suspensions.retain(|suspension| {
+        let regions = &suspension.selector.regions;
+        regions.is_empty() || regions.contains(&scope.region)
+    });
+    Ok(Holdings {
+        images,
+        open,
+        suspensions,
+    })
+}
+
+/// The rows of a scope.
+pub(super) fn rows_of(conn: &Connection, scope: &Scope) -> Result<Rows, Fault> {
     let of_scope = named_params! {
         ":account": scope.account.as_str(),
         ":region": scope.region.as_str(),
@@ -28,12 +43,9 @@ pub(super) fn holdings(conn: &Connection, scope: &Scope) -> Result<Holdings, Fau
         of_scope,
         |row| Ok((row.image()?, open_in(row)?.intent)),
     )?;
-    let mut suspensions = suspensions::all(conn)?;
-    suspensions.retain(|suspension| suspension.selector.reaches(scope));
-    Ok(Holdings {
-        images: images.into_iter().collect::<BTreeMap<_, _>>(),
+    Ok(Rows {
+        images: images.into_iter().collect(),
         open: by_image(open),
-        suspensions,
     })
 }
 
@@ -189,6 +201,27 @@ pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault>
         conn,
         "UPDATE open_intents SET answered = 1 WHERE intent = ?1",
         [integer(intent.0)?],
+    )
+}
+
+/// Moves an image's row and open intents from one account name to another; `record` is its row from then on.
+pub(super) fn move_to(
+    conn: &Connection,
+    from: &ImageKey,
+    to: &ImageKey,
+    record: Option<&Record>,
+) -> Result<(), Fault> {
+    set(conn, from, None)?;
+    set(conn, to, record)?;
+    rows::change(
+        conn,
+        "UPDATE open_intents SET account = :to WHERE account = :from AND region = :region AND image = :image",
+        named_params! {
+            ":to": to.scope.account.as_str(),
+            ":from": from.scope.account.as_str(),
+            ":region": from.scope.region.as_str(),
+            ":image": from.image.as_str(),
+        },
     )
 }
 

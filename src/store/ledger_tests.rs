@@ -195,7 +195,7 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
     ];
     let mut expected = block_on(store.holdings(&scope())).expect("holdings");
     expected.apply(&lessons);
-    block_on(store.settle(&scope(), lessons)).expect("kept");
+    block_on(store.settle(&scope(), lessons.into())).expect("kept");
     assert_eq!(
         block_on(store.holdings(&scope())).expect("holdings"),
         expected
@@ -213,14 +213,20 @@ fn s17_what_changes_nothing_writes_nothing() {
     let store = open(dir.path());
     block_on(async {
         store.holdings(&scope()).await.expect("holdings");
-        store.settle(&scope(), Vec::new()).await.expect("kept");
+        store
+            .settle(&scope(), Vec::new().into())
+            .await
+            .expect("kept");
         let same = Lesson {
             image: image("a"),
             record: Some(record),
             resolved: Vec::new(),
             note: None,
         };
-        store.settle(&scope(), vec![same]).await.expect("kept");
+        store
+            .settle(&scope(), vec![same].into())
+            .await
+            .expect("kept");
         store.history(Query::default()).await.expect("a history");
     });
     store.close().expect("closed");
@@ -313,7 +319,7 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
         resolved: Vec::new(),
         note: Some(Note::Parked("reversed".into())),
     };
-    let settle = || block_on(store.settle(&scope(), vec![lesson.clone()]));
+    let settle = || block_on(store.settle(&scope(), vec![lesson.clone()].into()));
     settle().expect("kept");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
     let unparked = remarks.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
@@ -341,6 +347,7 @@ fn people_take_images_in_and_out() {
     remarks
         .adopt(
             vec![(key("a"), owned.clone()), (key("b"), owned)],
+            &Default::default(),
             "ann@desk",
             "made by hand",
         )

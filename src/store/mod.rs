@@ -24,6 +24,7 @@ mod reader;
 mod remarks;
 mod rows;
 mod schema;
+mod scopes;
 mod suspensions;
 mod verify;
 mod writer;
@@ -41,7 +42,7 @@ use writer::{Haste, Writer};
 
 use crate::history::{Entry, Outcome};
 use crate::host::{Attempt, Ledger, LedgerError, Recall, Refused};
-use crate::inventory::{Holdings, IntentId, Lesson, Record};
+use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, UsedNames};
 use crate::model::{Commit, Scope, Timestamp};
 
 pub use chain::HISTORY_MAX;
@@ -210,6 +211,16 @@ impl Recall for Store {
         self.read.borrow_mut().insert(scope.clone(), head);
         Ok(holdings)
     }
+
+    async fn accounts(
+        &self,
+        scope: &Scope,
+        used: &UsedNames,
+    ) -> Result<KnownAccounts, LedgerError> {
+        let (scope, used) = (scope.clone(), used.clone());
+        self.ask(move |conn| scopes::accounts(conn, &scope, &used))
+            .await
+    }
 }
 
 impl Ledger for Store {
@@ -236,15 +247,15 @@ impl Ledger for Store {
             .await
     }
 
-    async fn settle(&self, scope: &Scope, lessons: Vec<Lesson>) -> Result<(), LedgerError> {
+    async fn settle(&self, scope: &Scope, learned: Learned) -> Result<(), LedgerError> {
         // Nothing learnt: not even a transaction.
-        if lessons.is_empty() {
+        if learned.is_empty() {
             return Ok(());
         }
         // Lessons that do not come from holdings read here can be older than any change.
         let read = self.read.borrow().get(scope).copied().unwrap_or(0);
         let scope = scope.clone();
-        self.write(move |pen| deeds::settle(pen, &scope, lessons, read))
+        self.write(move |pen| deeds::settle(pen, &scope, learned, read))
             .await
     }
 }
@@ -263,3 +274,5 @@ mod newest_tests;
 mod process_tests;
 #[cfg(test)]
 mod refusal_tests;
+#[cfg(test)]
+mod scopes_tests;

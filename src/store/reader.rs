@@ -11,10 +11,10 @@ use super::open::{self, Found, Index};
 use super::query::{self, Query};
 use super::schema::{self, STEPS};
 use super::verify::{self, Verdict};
-use super::{chain, images, rows, suspensions};
+use super::{chain, images, rows, scopes, suspensions};
 use crate::history::Entry;
 use crate::host::{LedgerError, Recall};
-use crate::inventory::{Holdings, Standing, Suspension};
+use crate::inventory::{Holdings, KnownAccount, KnownAccounts, Standing, Suspension, UsedNames};
 use crate::model::{Scope, Timestamp};
 
 /// A state directory that is only looked at: it has no method that writes, takes no lock, makes no file, and works
@@ -36,6 +36,8 @@ pub struct Summary {
     pub holder: Option<Holder>,
     /// Each scope that anything is known of.
     pub scopes: BTreeMap<Scope, Counts>,
+    /// Whose the credentials were in each scope that the state was used with.
+    pub accounts: BTreeMap<Scope, KnownAccount>,
     /// The newest commit of the manifests that was worked on.
     pub newest: Option<Newest>,
     /// All that no person has ended; some may have ended by themselves.
@@ -150,6 +152,14 @@ impl Recall for Reader {
     async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
         self.read(|conn| images::holdings(conn, scope))
     }
+
+    async fn accounts(
+        &self,
+        scope: &Scope,
+        used: &UsedNames,
+    ) -> Result<KnownAccounts, LedgerError> {
+        self.read(|conn| scopes::accounts(conn, scope, used))
+    }
 }
 
 impl Default for Summary {
@@ -160,6 +170,7 @@ impl Default for Summary {
             schema: schema::latest(STEPS),
             holder: None,
             scopes: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             newest: None,
             suspensions: Vec::new(),
             history: Extent::default(),
@@ -216,6 +227,7 @@ fn summary(conn: &Connection) -> Result<Summary, Fault> {
         schema: schema::label(conn)?.version,
         holder: None,
         scopes,
+        accounts: scopes::all(conn)?.into_iter().collect(),
         newest: newest::newest(conn)?,
         suspensions: suspensions::all(conn)?,
         history: Extent {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -8,11 +9,11 @@ use super::files::Files;
 use super::open::{self, Found, Index};
 use super::schema::{self, STEPS};
 use super::suspensions::SUSPENSIONS_MAX;
-use super::{Now, Options, images, rows, suspensions};
-use crate::history::{Event, Remark, Resumed};
+use super::{Now, Options, images, rows, scopes, suspensions};
+use crate::history::{Event, Remark, Resumed, Succession};
 use crate::host::LedgerError;
 use crate::inventory::{Owned, Record, Suspension};
-use crate::model::{ImageKey, Selector, Timestamp};
+use crate::model::{AccountName, ImageKey, Selector, Timestamp};
 
 /// What people say of images: `suspend`, `adopt` and their likes. Each method is one short transaction, and waits
 /// for nobody else's lock: it holds from the very next write of a process that reconciles meanwhile.
@@ -58,17 +59,23 @@ impl Remarks {
         })
     }
 
-    /// Takes images into the inventory.
+    /// Takes images into the inventory. What is kept of them under an account name that is not among the `used` ones
+    /// goes along: it is of the same image.
     pub fn adopt(
         &mut self,
         images: Vec<(ImageKey, Owned)>,
+        used: &BTreeSet<AccountName>,
         by: &str,
         reason: &str,
     ) -> Result<(), LedgerError> {
         self.write(|pen| {
             for (key, owned) in images {
                 let mut record = images::record(pen.conn, &key)?.unwrap_or_default();
+                for earlier in scopes::unused_names_of(pen.conn, &key, used)? {
+                    supersede(pen, &key, earlier, &mut record, by)?;
+                }
                 record.owned = Some(owned);
+                scopes::note(pen.conn, &key.scope)?;
                 images::set(pen.conn, &key, Some(&record))?;
                 pen.append(Event::Adopted(remark(key, by, reason)))?;
             }
@@ -201,6 +208,29 @@ impl Remarks {
         };
         written().map_err(|fault: Fault| fault.at(&self.files.database()))
     }
+}
+
+/// Moves what is kept of an image under an earlier name of its account. What holds changes to it back goes along.
+fn supersede(
+    pen: &Pen<'_>,
+    key: &ImageKey,
+    earlier: AccountName,
+    record: &mut Record,
+    by: &str,
+) -> Result<(), Fault> {
+    let mut from = key.clone();
+    from.scope.account = earlier.clone();
+    let row = images::record(pen.conn, &from)?.unwrap_or_default();
+    record.protected |= row.protected;
+    record.parked_since = record.parked_since.or(row.parked_since);
+    images::move_to(pen.conn, &from, key, Some(record))?;
+    pen.append(Event::TakenOver(Succession {
+        key: key.clone(),
+        from: earlier,
+        by: by.to_owned(),
+        reason: "it was adopted under the account's new name".into(),
+    }))?;
+    Ok(())
 }
 
 fn remark(key: ImageKey, by: &str, reason: &str) -> Remark {

@@ -100,6 +100,7 @@ pub fn problem(message: &str, code: Option<&str>, unmet: Option<Unmet>) -> Probl
 pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decision)>) -> Plan {
     Plan {
         scope: scope.clone(),
+        uin: None,
         view: View::Seen,
         unpruned: false,
         decisions: decisions.into_iter().collect(),

@@ -10,7 +10,9 @@ use sharekeeper::model::{
     AccountName, ImageId, Moment, Region, Scope, Selector, ShareState, Timestamp,
 };
 use sharekeeper::observed::{Blueprint, Observation, Seen, Unseen};
-use sharekeeper::plan::{self, Awaiting, Decision, Inputs, Plan, Policy, Verdict, Withheld};
+use sharekeeper::plan::{
+    self, Awaiting, Decision, Inputs, Plan, Policy, ScopeAccount, Verdict, Withheld,
+};
 use sharekeeper::windows::Windows;
 
 use super::reference::{Expected, Image, Own, Prune, Rules, Want, Why};
@@ -138,6 +140,7 @@ impl Setting {
         };
         plan::plan(&Inputs {
             scope: &self.scope,
+            account: &ScopeAccount::default(),
             wanted,
             observation: match rules.seen {
                 true => observation,

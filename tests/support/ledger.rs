@@ -6,10 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::Shared;
-use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
+use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved, Succession};
 use sharekeeper::host::{Attempt, Clock, Ledger, LedgerError, Recall, Refused};
-use sharekeeper::inventory::{Holdings, IntentId, Lesson, Note, OpenIntent, Record, Suspension};
-use sharekeeper::model::{ImageKey, Permission, Scope, Timestamp};
+use sharekeeper::inventory::{
+    Holdings, IntentId, KnownAccount, KnownAccounts, Learned, Note, OpenIntent, Record, Rows,
+    Suspension, UsedNames,
+};
+use sharekeeper::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
 use super::Cloud;
 
@@ -17,6 +20,8 @@ pub struct Recorded {
     /// Has the clock that the runs go by.
     shared: Rc<Shared<Cloud>>,
     pub scopes: RefCell<BTreeMap<Scope, Holdings>>,
+    /// Whose the credentials were in each scope.
+    pub accounts: RefCell<BTreeMap<Scope, KnownAccount>>,
     pub events: RefCell<Vec<Event>>,
     pub notes: RefCell<Vec<(ImageKey, Note)>>,
     /// Writes to the store of any kind.
@@ -33,6 +38,7 @@ impl Recorded {
         Self {
             shared: Rc::clone(shared),
             scopes: RefCell::default(),
+            accounts: RefCell::default(),
             events: RefCell::default(),
             notes: RefCell::default(),
             changes: Cell::default(),
@@ -101,6 +107,42 @@ impl Recall for Recorded {
         holdings.suspensions = self.suspensions.borrow().clone();
         Ok(holdings)
     }
+
+    async fn accounts(
+        &self,
+        scope: &Scope,
+        used: &UsedNames,
+    ) -> Result<KnownAccounts, LedgerError> {
+        let rows = self.scopes.borrow();
+        let unused = rows.iter().filter(|(row, _)| {
+            row.region == scope.region
+                && row.account != scope.account
+                && !used.here.contains(&row.account)
+        });
+        let unused = unused.map(|(row, holdings)| {
+            let rows = Rows {
+                images: holdings.images.clone(),
+                open: holdings.open.clone(),
+            };
+            (row.account.clone(), rows)
+        });
+        let known = rows.keys().map(|row| (row.clone(), self.known(row)));
+        Ok(KnownAccounts {
+            unused: unused.collect(),
+            scopes: known.collect(),
+        })
+    }
+}
+
+impl Recorded {
+    /// What the store keeps of accounts, as it keeps it.
+    fn known(&self, scope: &Scope) -> KnownAccount {
+        self.accounts
+            .borrow()
+            .get(scope)
+            .cloned()
+            .unwrap_or_default()
+    }
 }
 
 impl Ledger for Recorded {
@@ -111,6 +153,11 @@ impl Ledger for Recorded {
         self.writable().map_err(Refused::Failed)?;
         self.forbids(attempt)?;
         let now = self.now();
+        if let (Cause::Pruned, Some(digest)) = (attempt.cause, &attempt.key_digest) {
+            let mut accounts = self.accounts.borrow_mut();
+            let known = accounts.entry(attempt.key.scope.clone()).or_default();
+            known.pruned_with = Some(digest.clone());
+        }
         let mut scopes = self.scopes.borrow_mut();
         let holdings = scopes.entry(attempt.key.scope.clone()).or_default();
         let intent = self.event(Event::Intent(Intent {
@@ -168,9 +215,48 @@ impl Ledger for Recorded {
         Ok(())
     }
 
-    async fn settle(&self, scope: &Scope, lessons: Vec<Lesson>) -> Result<(), LedgerError> {
+    async fn settle(&self, scope: &Scope, learned: Learned) -> Result<(), LedgerError> {
         self.writable()?;
+        let Learned {
+            taken_over,
+            lessons,
+            account,
+        } = learned;
+        if let Some(account) = account {
+            self.accounts.borrow_mut().insert(scope.clone(), account);
+        }
         let mut scopes = self.scopes.borrow_mut();
+        for taken in taken_over {
+            let earlier = Scope {
+                account: taken.from.clone(),
+                region: scope.region,
+            };
+            let rows = scopes.entry(earlier.clone()).or_default();
+            rows.images.remove(&taken.image);
+            let open = rows.open.remove(&taken.image).unwrap_or_default();
+            let own = scopes.entry(scope.clone()).or_default();
+            own.images
+                .extend(taken.record.map(|record| (taken.image.clone(), record)));
+            if !open.is_empty() {
+                own.open
+                    .entry(taken.image.clone())
+                    .or_default()
+                    .extend(open);
+            }
+            if !taken.is_proven {
+                let mut accounts = self.accounts.borrow_mut();
+                accounts.entry(earlier).or_default().succeeded_by = Some(scope.account.clone());
+            }
+            self.event(Event::TakenOver(Succession {
+                key: ImageKey {
+                    scope: scope.clone(),
+                    image: taken.image,
+                },
+                from: taken.from,
+                by: "observation".into(),
+                reason: taken.reason.into(),
+            }));
+        }
         let holdings = scopes.entry(scope.clone()).or_default();
         for lesson in &lessons {
             let key = ImageKey {
@@ -195,11 +281,11 @@ impl Ledger for Recorded {
 
 impl Recorded {
     fn forbids(&self, attempt: &Attempt) -> Result<(), Refused> {
-        let (now, labels) = (self.now(), attempt.labels.as_deref());
+        let now = self.now();
         let suspensions = self.suspensions.borrow();
         if let Some(suspension) = suspensions
             .iter()
-            .find(|suspension| suspension.covers(&attempt.key, labels, now))
+            .find(|suspension| attempt.is_covered_by(suspension, now))
         {
             return Err(Refused::Suspended(Box::new(suspension.clone())));
         }

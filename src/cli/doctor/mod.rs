@@ -69,11 +69,13 @@ pub(super) async fn run(arguments: &DoctorArguments, common: &Common) -> Result<
     let patients: Vec<_> = patients.collect();
     let examined = stream::iter(&patients).map(account::examine);
     let examined: Vec<_> = examined.buffered(ACCOUNTS_AT_ONCE).collect().await;
+    let told_apart = one_name_each(&patients, &desired).await;
     session.discard().await;
     for (patient, examined) in patients.iter().zip(examined) {
         checks.extend(examined);
         checks.push(budget(patient, &patients).of(&patient.name));
     }
+    checks.extend(told_apart);
     let document = DoctorDocument::new(checks);
     output::print(common.output, &document, &document.text())?;
     Ok(document.exit_code())
@@ -135,6 +137,43 @@ fn regions(desired: &Desired, selector: &Selector, account: &AccountName) -> BTr
         regions.insert(Region::first());
     }
     regions
+}
+
+/// Two account names that manifests use in one region and that stand for one account, and names of which nobody knows.
+async fn one_name_each<H: Host>(patients: &[Patient<'_, H>], desired: &Desired) -> Vec<Check> {
+    if patients.len() < 2 {
+        return Vec::new();
+    }
+    let mut owners = Vec::new();
+    for patient in patients {
+        let region = patient.regions.first().copied();
+        let region = region.unwrap_or(Region::first());
+        let owner = match patient.client.owner(region).await {
+            Ok(Ok(owner)) => Some(owner),
+            Ok(Err(_)) => patient.client.key(region).await.ok(),
+            Err(_) => None,
+        };
+        owners.push((&patient.name, owner));
+    }
+    let mut checks = Vec::new();
+    for (n, (name, owner)) in owners.iter().enumerate() {
+        for (other, theirs) in &owners[n + 1..] {
+            let shared = Region::all().filter(|region| {
+                let names = desired.names_in(*region);
+                names.contains(*name) && names.contains(*other)
+            });
+            let shared: Vec<_> = shared.collect();
+            if !shared.is_empty() {
+                checks.extend(found::told_apart(
+                    name,
+                    other,
+                    [owner.as_ref(), theirs.as_ref()],
+                    &shared,
+                ));
+            }
+        }
+    }
+    checks
 }
 
 /// What the account may spend, and with which of the others it shares that.

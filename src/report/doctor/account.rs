@@ -5,8 +5,8 @@ use chrono::TimeDelta;
 use super::{About, Check, Status};
 use crate::api::error::{ACCOUNT_UNVERIFIED, CallError, Class, Refusal, WRONG_ACCOUNT};
 use crate::api::wire::{Action, CallerIdentity};
-use crate::api::{KeyError, Provenance};
-use crate::model::{AccountName, Uin};
+use crate::api::{KeyError, Owner, Provenance};
+use crate::model::{AccountName, Region, Uin};
 use crate::words::{brief, seconds};
 
 /// Clocks differ by that much without anybody having done wrong.
@@ -95,6 +95,49 @@ pub fn identity(
             format!("STS answered with AccountId `{}`, but {error}", brief(&found.account_id)),
         ),
     }
+}
+
+/// Whether two account names that are used in the same `regions` are two accounts; nothing where they are.
+pub fn told_apart(
+    name: &AccountName,
+    other: &AccountName,
+    owners: [Option<&Owner>; 2],
+    regions: &[Region],
+) -> Option<Check> {
+    let about = About::Account;
+    let regions: Vec<_> = regions.iter().map(|region| region.as_str()).collect();
+    let regions = regions.join(", ");
+    let [Some(first), Some(second)] = owners else {
+        return Some(unknown_apart(name, other, &regions));
+    };
+    let how = match (&first.uin, &second.uin) {
+        _ if first.key == second.key => "their keys have the same secret id".to_owned(),
+        (Some(a), Some(b)) if a == b => format!("both are uin {a}"),
+        (Some(_), Some(_)) => return None,
+        _ => return Some(unknown_apart(name, other, &regions)),
+    };
+    let check = Check::new(
+        about,
+        Status::Failed,
+        format!("`{name}` and `{other}` are one account ({how}), and both name {regions}"),
+    )
+    .remedy(format!(
+        "use one account name for each region: nothing is written for either; write `account: {name}` in the documents of \
+         `{other}`, or give `{other}` its own credentials"
+    ));
+    Some(check.of(name))
+}
+
+fn unknown_apart(name: &AccountName, other: &AccountName, regions: &str) -> Check {
+    Check::new(
+        About::Account,
+        Status::Warning,
+        format!("it is not known whether `{name}` and `{other}`, which both name {regions}, are two accounts"),
+    )
+    .remedy(
+        "nothing is pruned there meanwhile; allow `sts:GetCallerIdentity` for both keys, and give both accounts their `spec.uin`",
+    )
+    .of(name)
 }
 
 fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {

@@ -7,6 +7,7 @@ use crate::status::{Board, ScopeStatus};
 
 /// What is known of accounts and regions.
 pub(super) fn families(families: &mut Families, board: &Board) {
+    accounts(families, board);
     passes(families, board);
     looks(families, board);
     changes(families, board);
@@ -31,6 +32,25 @@ pub(super) fn labels(scope: &Scope) -> [Label<'_>; 2] {
 
 pub(super) fn truth(holds: bool) -> f64 {
     f64::from(u8::from(holds))
+}
+
+/// Which root account a name stands for: beside the labels of the other series, which keep the name.
+fn accounts(families: &mut Families, board: &Board) {
+    let mut accounts = gauge(
+        "sharekeeper_account_info",
+        "1 for each account name, with the uin of the root account that it stands for. Missing while the uin is not known.",
+    );
+    let mut shown = BTreeSet::new();
+    for (scope, status) in &board.scopes {
+        let Some(uin) = &status.uin else {
+            continue;
+        };
+        if shown.insert((&scope.account, uin)) {
+            let labels = [("account", scope.account.as_str()), ("uin", uin.as_str())];
+            accounts.add(&labels, 1.0);
+        }
+    }
+    families.keep(accounts);
 }
 
 fn passes(families: &mut Families, board: &Board) {

@@ -1,0 +1,306 @@
+//! Account names that come and go: the migration to version 3, rows that a new name takes over, and what people say by
+//! an old one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::fixtures_tests::{
+    answer, block_on, by_hand, dump, files, image, noon, open, options, scope, share, ticking,
+};
+use super::open::{Index, inspect};
+use super::schema::STEPS;
+use super::{OpenError, Query, Reader, Remarks, Verdict};
+use crate::history::{Answer, Event};
+use crate::host::{Attempt, Ledger, Recall, Refused};
+use crate::inventory::{Kinship, KnownAccount, Learned, Owned, Record, Rows, Standing, UsedNames};
+use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
+use crate::observed::{Blueprint, Seen};
+
+fn name(text: &str) -> AccountName {
+    AccountName::new(text).expect("a name")
+}
+
+/// The scope of the fixtures under another account name.
+fn under(account: &str) -> Scope {
+    Scope {
+        account: name(account),
+        ..scope()
+    }
+}
+
+fn key(account: &str, id: &str) -> ImageKey {
+    ImageKey {
+        scope: under(account),
+        image: image(id),
+    }
+}
+
+fn ours(blueprint: &str) -> Record {
+    let mut record = Record::default();
+    record.acknowledged(Permission::Share, Some(blueprint), false, noon());
+    record
+}
+
+/// A state in which `default` shared `a` and `b`, and has a write of `c` without an outcome.
+fn used(dir: &Path) {
+    let store = open(dir);
+    for id in ["a", "b"] {
+        let attempt = share(id);
+        let intent = block_on(store.intent(&attempt)).expect("recorded");
+        let outcome = answer(intent, &attempt, Answer::Applied);
+        let record = ours(&format!("lhbp-{id}"));
+        block_on(store.outcome(outcome, Some(record))).expect("kept");
+    }
+    block_on(store.intent(&share("c"))).expect("recorded");
+    store.close().expect("closed");
+}
+
+/// Takes a state back to the schema of version 2.
+fn age(dir: &Path) {
+    by_hand(dir, "DROP TABLE scopes; PRAGMA user_version = 2");
+}
+
+fn used_names(here: &[&str]) -> UsedNames {
+    let here: BTreeSet<_> = here.iter().map(|account| name(account)).collect();
+    UsedNames {
+        anywhere: here.clone(),
+        here,
+        is_complete: true,
+    }
+}
+
+/// Lets `prod` take over what a look at `shared` proves; the images that it took.
+fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
+    let store = open(dir);
+    let (scope, used) = (under("prod"), used_names(&["prod"]));
+    let mut holdings = block_on(store.holdings(&scope)).expect("readable");
+    let known = block_on(store.accounts(&scope, &used)).expect("readable");
+    let shown = shared.iter().map(|id| {
+        let blueprint = Blueprint {
+            id: format!("lhbp-{id}").into(),
+            state: "NORMAL".into(),
+            name: String::new(),
+        };
+        (image(id), blueprint)
+    });
+    let seen = Seen {
+        shared: shown.collect(),
+        ..Seen::default()
+    };
+    let digest = KeyDigest::of("AKIDnew");
+    let kinship = |earlier: &AccountName| known.kinship(earlier, &scope, &used, None, &digest);
+    let taken_over = holdings.take_over(known.unused.clone(), kinship, Some(&seen), |_| false);
+    let taken: Vec<_> = taken_over
+        .iter()
+        .map(|taken| taken.image.to_string())
+        .collect();
+    let learned = Learned {
+        taken_over,
+        ..Learned::default()
+    };
+    block_on(store.settle(&scope, learned)).expect("kept");
+    store.close().expect("closed");
+    taken
+}
+
+fn rows(dir: &Path, account: &str) -> Rows {
+    let reader = Reader::open(dir).expect("a reader");
+    let holdings = block_on(reader.holdings(&under(account))).expect("readable");
+    Rows {
+        images: holdings.images,
+        open: holdings.open,
+    }
+}
+
+#[test]
+fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    age(dir.path());
+    let old = files(dir.path());
+    let error = Reader::open(dir.path()).expect_err("refused");
+    assert!(
+        matches!(error, OpenError::Older { found: 2, .. }),
+        "{error}"
+    );
+    assert_eq!(files(dir.path()), old, "who only looks changes nothing");
+
+    open(dir.path()).close().expect("closed");
+    let reader = Reader::open(dir.path()).expect("a reader");
+    let summary = reader.summary().expect("readable");
+    assert_eq!(summary.schema, 3);
+    let known = &summary.accounts[&scope()];
+    assert_eq!(
+        *known,
+        KnownAccount::default(),
+        "whose they were nobody knows"
+    );
+    assert_eq!(rows(dir.path(), "default").images.len(), 2);
+    let verdict = dump(dir.path()).expect("readable").1;
+    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+
+    // A binary that knows two versions.
+    let files = super::files::Files::new(dir.path());
+    let error = inspect(&files, &STEPS[..2], Index::Leave).expect_err("refused");
+    assert!(
+        matches!(
+            error,
+            OpenError::Newer {
+                found: 3,
+                known: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    age(dir.path());
+    assert_eq!(take_over(dir.path(), &["a"]), ["img-a"]);
+    assert_eq!(rows(dir.path(), "prod").images.len(), 1);
+    let left = rows(dir.path(), "default");
+    assert_eq!(
+        left.images.keys().map(|id| id.as_str()).collect::<Vec<_>>(),
+        ["img-b"]
+    );
+    assert_eq!(left.open.len(), 1, "what no look proves stays");
+    let reader = Reader::open(dir.path()).expect("a reader");
+    let summary = reader.summary().expect("readable");
+    assert_eq!(summary.scopes[&scope()].acknowledged, 1, "status lists it");
+    assert_eq!(summary.accounts[&scope()].succeeded_by, Some(name("prod")));
+    let entries = reader.history(&Query::default()).expect("a history");
+    let taken: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match &entry.event {
+            Event::TakenOver(taken) => Some((taken.key.to_string(), taken.from.to_string())),
+            _ => None,
+        })
+        .collect();
+    let from_default = ("prod/ap-tokyo/img-a".to_owned(), "default".to_owned());
+    assert_eq!(taken, [from_default], "each row is noted");
+    let verdict = dump(dir.path()).expect("readable").1;
+    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    // Later, as the rest shows.
+    assert_eq!(take_over(dir.path(), &["a", "b", "c"]), ["img-b", "img-c"]);
+    assert_eq!(rows(dir.path(), "default"), Rows::default());
+    assert_eq!(rows(dir.path(), "prod").open.len(), 1);
+    assert_eq!(take_over(dir.path(), &["a", "b", "c"]), [""; 0], "once");
+}
+
+#[test]
+fn g2_names_are_of_one_account_by_uin_or_by_key() {
+    let uin = |text: &str| Uin::new(text).expect("a uin");
+    let (one, two) = (uin("100000000001"), uin("100000000002"));
+    let (key_one, key_two) = (KeyDigest::of("AKIDone"), KeyDigest::of("AKIDtwo"));
+    let known = |uin: Option<&Uin>, key: Option<&KeyDigest>| KnownAccount {
+        uin: uin.cloned(),
+        key: key.cloned(),
+        ..KnownAccount::default()
+    };
+    let table = [
+        // What the state knows, and what the scope is now.
+        (
+            known(Some(&one), None),
+            Some(&one),
+            &key_two,
+            Kinship::Proven,
+        ),
+        (known(None, Some(&key_one)), None, &key_one, Kinship::Proven),
+        (
+            known(Some(&one), Some(&key_one)),
+            Some(&two),
+            &key_two,
+            Kinship::Barred,
+        ),
+        (known(None, None), Some(&one), &key_one, Kinship::Open),
+        (
+            known(Some(&one), Some(&key_one)),
+            None,
+            &key_two,
+            Kinship::Open,
+        ),
+    ];
+    let kinship = |account: KnownAccount, uin, key, used: &UsedNames| {
+        let mut accounts = crate::inventory::KnownAccounts::default();
+        accounts.scopes.insert(under("legacy"), account);
+        accounts.kinship(&name("legacy"), &under("prod"), used, uin, key)
+    };
+    for (account, uin, key, expected) in table {
+        let used = used_names(&["prod"]);
+        let found = kinship(account.clone(), uin, key, &used);
+        assert_eq!(found, expected, "{account:?}");
+        // A name that is used in another region still stands for something, unless it is proven to be the same.
+        let elsewhere = UsedNames {
+            anywhere: used_names(&["prod", "legacy"]).anywhere,
+            ..used.clone()
+        };
+        let open = |kinship| match kinship {
+            Kinship::Open => Kinship::Barred,
+            other => other,
+        };
+        let found = kinship(account.clone(), uin, key, &elsewhere);
+        assert_eq!(found, open(expected), "{account:?}");
+        // Of manifests that are not whole nobody knows which names they use.
+        let partial = UsedNames {
+            is_complete: false,
+            ..used
+        };
+        assert_eq!(kinship(account, uin, key, &partial), open(expected));
+        let here = used_names(&["prod", "legacy"]);
+        let same = known(Some(&one), None);
+        assert_eq!(kinship(same, Some(&one), &key_one, &here), Kinship::Barred);
+    }
+}
+
+#[test]
+fn g2_a_suspension_by_an_earlier_name_forbids_the_very_next_write() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
+    let selector = Selector {
+        accounts: [name("legacy")].into(),
+        ..Selector::default()
+    };
+    remarks
+        .suspend(selector, None, "ann@desk", "release")
+        .expect("suspended");
+    let attempt = Attempt {
+        key: key("prod", "a"),
+        ..share("a")
+    };
+    block_on(store.intent(&attempt)).expect("another account's suspension");
+    let renamed = Attempt {
+        aliases: BTreeSet::from([name("legacy")]).into(),
+        ..attempt
+    };
+    let refused = block_on(store.intent(&renamed)).expect_err("refused");
+    assert!(matches!(refused, Refused::Suspended(_)), "{refused}");
+    let refused = block_on(store.allows(&renamed)).expect_err("refused");
+    assert!(matches!(refused, Refused::Suspended(_)), "{refused}");
+}
+
+#[test]
+fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
+    let adopted = vec![(key("prod", "a"), Owned::adopted("lhbp-a", noon()))];
+    let names = BTreeSet::from([name("prod")]);
+    remarks
+        .adopt(adopted, &names, "ann@desk", "by hand")
+        .expect("adopted");
+    drop(remarks);
+    let left = rows(dir.path(), "default").images;
+    assert_eq!(
+        left.keys().map(|id| id.as_str()).collect::<Vec<_>>(),
+        ["img-b"]
+    );
+    let owned = rows(dir.path(), "prod").images[&image("a")].owned.clone();
+    assert_eq!(owned.map(|owned| owned.standing), Some(Standing::Adopted));
+    let verdict = dump(dir.path()).expect("readable").1;
+    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+}
