@@ -3,6 +3,8 @@
 
 mod binary;
 
+#[path = "commands/accounts.rs"]
+mod accounts;
 #[path = "commands/doctor.rs"]
 mod doctor;
 #[path = "commands/guards.rs"]

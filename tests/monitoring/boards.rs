@@ -203,6 +203,7 @@ fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -
     };
     Plan {
         scope: scope(region),
+        uin: None,
         view,
         unpruned: false,
         decisions: decisions

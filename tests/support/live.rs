@@ -92,6 +92,17 @@ pub async fn run_with<'w, W: Work<Cloud>>(
     settings: Settings,
     script: impl AsyncFnOnce(&Live<'w>),
 ) -> StopReason {
+    run_connected(world, work, keys, settings, script).await
+}
+
+/// Runs a daemon whose credentials come from elsewhere.
+pub async fn run_connected<'w, W: Work<Cloud>>(
+    world: &'w World,
+    work: &W,
+    keys: &dyn Connect,
+    settings: Settings,
+    script: impl AsyncFnOnce(&Live<'w>),
+) -> StopReason {
     let told = Rc::new(RefCell::new(Vec::new()));
     let hear = Rc::clone(&told);
     let tell = move |new: &[Transition]| hear.borrow_mut().extend_from_slice(new);

@@ -88,6 +88,8 @@ pub struct Behaviour {
     pub write_limit: usize,
     /// The uin of the root account that the key belongs to.
     pub uin: &'static str,
+    /// The same for keys that belong to other accounts, by secret id.
+    pub uins: BTreeMap<&'static str, &'static str>,
     /// Server time minus ours.
     pub clock_offset: chrono::TimeDelta,
     pub fault: Fate,
@@ -104,6 +106,7 @@ impl Default for Behaviour {
             straggling: Duration::ZERO,
             write_limit: 20,
             uin: "100000000001",
+            uins: BTreeMap::new(),
             clock_offset: chrono::TimeDelta::zero(),
             fault: Box::new(|_, _, _| None),
             refuse: Box::new(|_, _, _| None),
@@ -508,7 +511,14 @@ impl Transport for Cloud {
                 ),
             };
         }
-        let answer = self.answer(&action, &region, &host, signed_at, &body);
+        let mut answer = self.answer(&action, &region, &host, signed_at, &body);
+        if let (Ok(identity), "GetCallerIdentity") = (&mut answer, action.as_str()) {
+            let behaviour = self.behaviour.borrow();
+            let key = secret_id(&header("authorization"));
+            if let Some(uin) = behaviour.uins.get(key.as_str()) {
+                identity["AccountId"] = json!(uin);
+            }
+        }
         log(answer
             .as_ref()
             .err()
@@ -529,6 +539,12 @@ impl Transport for Cloud {
             body: body.to_string().into_bytes(),
         })
     }
+}
+
+/// Whose signature an `Authorization` header holds.
+fn secret_id(authorization: &str) -> String {
+    let (_, credential) = authorization.split_once("Credential=").expect("is signed");
+    credential.split('/').next().expect("an id").to_owned()
 }
 
 /// Hears nothing.

@@ -99,7 +99,7 @@ async fn policy(
             message: none.into(),
         });
     }
-    let document = PolicyDocument::new(&accounts, arguments.read_only);
+    let document = PolicyDocument::new(&accounts, desired.names().len() > 1, arguments.read_only);
     output::print(output, &document, &document.text())?;
     for comment in document.comments() {
         output::note(comment);

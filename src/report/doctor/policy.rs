@@ -57,7 +57,12 @@ const WHY_ALL: &str = "`\"*\"` as the resource: CVM images are not among the res
 
 impl PolicyDocument {
     /// What `accounts` need. Each role is named by those who assume it, so that it needs no other right from them.
-    pub fn new(accounts: &BTreeMap<AccountName, Option<&Account>>, read_only: bool) -> Self {
+    /// With `several` account names in use, STS must be able to tell them apart.
+    pub fn new(
+        accounts: &BTreeMap<AccountName, Option<&Account>>,
+        several: bool,
+        read_only: bool,
+    ) -> Self {
         let mut needs: BTreeMap<String, Needs> = BTreeMap::new();
         for (name, document) in accounts {
             let source =
@@ -68,7 +73,7 @@ impl PolicyDocument {
             let actions = Action::ALL.into_iter().filter(|action| match action {
                 Action::DescribeBlueprints | Action::DescribeImagesToShare => true,
                 Action::ModifyImageSharePermission => !read_only,
-                Action::GetCallerIdentity => has_uin,
+                Action::GetCallerIdentity => has_uin || several,
             });
             caller.actions.extend(actions.map(named));
             let mut above = source;

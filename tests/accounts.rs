@@ -1,0 +1,340 @@
+//! One account is one scope, at run time: the engine and the daemon on a paused clock, with keys that prove to be of one
+//! account, or of two.
+
+mod support;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sharekeeper::api::sign::{Credentials, Secret};
+use sharekeeper::api::{Connection, Keys, ReadClient, WriteClient};
+use sharekeeper::daemon::{Connect, Reconciling};
+use sharekeeper::desired::{Account, Desired};
+use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
+use sharekeeper::model::{AccountName, Selector};
+use sharekeeper::plan::{Policy, Prune, Verdict};
+use support::live::{Live, run_connected, settings};
+use support::world::{GLOBAL, REGIONAL, TEN_MINUTES, World};
+use support::{Behaviour, Fault, Silent, desired};
+
+const TOKYO: &str = "ap-tokyo";
+
+fn name(text: &str) -> AccountName {
+    AccountName::new(text).expect("a name")
+}
+
+/// Images of Tokyo, each under an account name.
+fn named(images: &[(&str, &str, bool)]) -> Desired {
+    let mut all = Desired::default();
+    for (line, (account, image, shared)) in (1..).zip(images) {
+        let mut part = desired([(TOKYO, (*image).to_owned(), *shared)]);
+        let (mut key, mut entry) = part.images.pop_first().expect("one");
+        key.scope.account = name(account);
+        entry.source.line = line;
+        all.images.insert(key, entry);
+    }
+    all
+}
+
+/// Connections with the key `AKID` and what `keys` says of each name.
+struct Keyed<'w> {
+    world: &'w World,
+    keys: BTreeMap<&'static str, &'static str>,
+    made: Cell<u32>,
+}
+
+impl<'w> Keyed<'w> {
+    fn new(world: &'w World, keys: &[(&'static str, &'static str)]) -> Self {
+        Self {
+            world,
+            keys: keys.iter().copied().collect(),
+            made: Cell::default(),
+        }
+    }
+
+    fn connection(&self, account: &AccountName) -> Connection {
+        self.made.set(self.made.get() + 1);
+        let id = format!("AKID{}", self.keys[account.as_str()]);
+        let credentials = Credentials::new(id, Secret::new("key".into()), None);
+        Connection {
+            account: account.clone(),
+            keys: Keys::fixed(credentials),
+            ..self.world.connection()
+        }
+    }
+
+    async fn reconcile(&self, wanted: &Desired, prune: Prune) -> Vec<ScopeOutcome> {
+        let accounts = self.keys.keys().map(|account| {
+            let connection = self.connection(&name(account));
+            let client = ReadClient::new(Rc::clone(&self.world.shared), connection);
+            (name(account), WriteClient::new(client))
+        });
+        let accounts = accounts.collect();
+        let policy = Policy {
+            prune,
+            ..Policy::default()
+        };
+        let (selector, stop) = (Selector::default(), Stop::default());
+        let engine = Engine {
+            ledger: &self.world.ledger,
+            listener: &Silent,
+            stop: &stop,
+        };
+        let task = Task {
+            desired: wanted,
+            selector: &selector,
+            policy: &policy,
+            licenses: None,
+        };
+        engine.reconcile(&accounts, &task, TEN_MINUTES).await
+    }
+}
+
+impl Connect for Keyed<'_> {
+    fn connect(&self, account: &AccountName, _: Option<&Account>) -> Result<Connection, String> {
+        Ok(self.connection(account))
+    }
+}
+
+fn world(seed: u64, endpoint: &'static str, images: &[(&str, bool)]) -> World {
+    let world = World::new(seed, endpoint);
+    for (image, shared) in images {
+        world.cloud().add(TOKYO, image, *shared);
+    }
+    world
+}
+
+fn cancels(world: &World) -> usize {
+    let writes = world.cloud().writes();
+    let cancels = writes
+        .iter()
+        .filter(|call| call.body["Permission"] == "CANCEL");
+    cancels.count()
+}
+
+/// The images that are withheld, of all scopes.
+fn withheld(scopes: &[ScopeOutcome]) -> Vec<String> {
+    let decisions = scopes.iter().flat_map(|scope| &scope.plan.decisions);
+    let withheld =
+        decisions.filter(|(_, decision)| matches!(decision.verdict, Verdict::Withheld(_)));
+    withheld.map(|(image, _)| image.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_r12_an_entry_that_moves_between_two_names_of_one_key_stays_shared() {
+    let world = world(
+        12,
+        REGIONAL,
+        &[("img-1", false), ("img-2", false), ("img-3", false)],
+    );
+    let keyed = Keyed::new(&world, &[("a", "one"), ("b", "one")]);
+    let first = named(&[
+        ("a", "img-1", true),
+        ("a", "img-2", true),
+        ("b", "img-3", true),
+    ]);
+    let second = named(&[
+        ("a", "img-1", true),
+        ("b", "img-2", true),
+        ("b", "img-3", true),
+    ]);
+    for wanted in [&first, &second, &second] {
+        for prune in Prune::ALL {
+            let scopes = keyed.reconcile(wanted, prune).await;
+            assert!(scopes.iter().all(|scope| scope.plan.unseen().is_some()));
+            world.pass(Duration::from_secs(3600)).await;
+        }
+    }
+    assert_eq!(world.cloud().writes(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_r13_r26_two_keys_of_one_uin_are_refused_whatever_they_ask_for() {
+    let world = world(13, REGIONAL, &[("img-1", true), ("img-2", true)]);
+    let keyed = Keyed::new(&world, &[("a", "one"), ("b", "two")]);
+    for wanted in [
+        named(&[("a", "img-1", true), ("b", "img-2", true)]),
+        named(&[("a", "img-1", true), ("b", "img-1", false)]),
+    ] {
+        for prune in Prune::ALL {
+            let scopes = keyed.reconcile(&wanted, prune).await;
+            for scope in &scopes {
+                let why = &scope.plan.unseen().expect("is refused").reason;
+                assert!(why.contains("both are uin 100000000001"), "{why}");
+            }
+        }
+    }
+    assert_eq!(world.cloud().writes(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_a_third_name_of_two_accounts_is_found_wherever_it_stands() {
+    let world = world(
+        14,
+        REGIONAL,
+        &[("img-1", false), ("img-2", false), ("img-3", false)],
+    );
+    world.behave(Behaviour {
+        uins: BTreeMap::from([("AKIDtwo", "100000000002")]),
+        ..Behaviour::default()
+    });
+    let wanted = named(&[
+        ("a", "img-1", true),
+        ("b", "img-2", true),
+        ("c", "img-3", true),
+    ]);
+    for keys in [
+        [("a", "one"), ("b", "two"), ("c", "three")],
+        [("a", "two"), ("b", "one"), ("c", "three")],
+    ] {
+        let keyed = Keyed::new(&world, &keys);
+        keyed.reconcile(&wanted, Prune::None).await;
+        assert_eq!(world.cloud().writes(), [], "{keys:?}");
+    }
+    let keyed = Keyed::new(&world, &[("a", "one"), ("b", "two")]);
+    let wanted = named(&[("a", "img-1", true), ("b", "img-2", true)]);
+    keyed.reconcile(&wanted, Prune::None).await;
+    assert_eq!(world.cloud().writes().len(), 2, "two accounts are two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_l2_sts_that_hangs_delays_others_by_its_patience_and_withholds_prunes() {
+    let world = world(
+        15,
+        REGIONAL,
+        &[("img-1", false), ("img-2", true), ("img-3", true)],
+    );
+    world.behave(Behaviour {
+        fault: Box::new(|action, _, _| {
+            (action == "GetCallerIdentity").then_some(Fault::LostBefore)
+        }),
+        ..Behaviour::default()
+    });
+    let keyed = Keyed::new(&world, &[("a", "one"), ("b", "two")]);
+    let wanted = named(&[("a", "img-1", true), ("b", "img-2", true)]);
+    let scopes = keyed.reconcile(&wanted, Prune::Exclusive).await;
+    assert!(
+        world.cloud().is_shared(TOKYO, "img-1"),
+        "what is declared is done"
+    );
+    assert_eq!(cancels(&world), 0);
+    assert!(withheld(&scopes).contains(&"img-3".to_owned()));
+    let first = world.cloud().writes()[0].at.since_start();
+    let asked = world.cloud().calls_of("GetCallerIdentity").len();
+    assert!(asked <= 8, "{asked} questions");
+    // Each of the two keys is asked about at most once meanwhile.
+    assert!(first <= Duration::from_secs(45), "{first:?}");
+}
+
+/// Runs a daemon with `keyed` until the script ends.
+async fn daemon(keyed: &Keyed<'_>, policy: Policy, script: impl AsyncFnOnce(&Live<'_>)) {
+    let work = Reconciling {
+        ledger: &keyed.world.ledger,
+    };
+    run_connected(keyed.world, &work, keyed, settings(policy), script).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_the_daemon_holds_both_names_still_and_goes_on_once_they_are_one() {
+    let world = world(
+        16,
+        GLOBAL,
+        &[("img-1", false), ("img-2", false), ("img-3", false)],
+    );
+    let keyed = Keyed::new(&world, &[("a", "one"), ("b", "two"), ("default", "one")]);
+    let policy = Policy {
+        prune: Prune::Owned,
+        ..Policy::default()
+    };
+    daemon(&keyed, policy, async |live| {
+        live.load(named(&[("a", "img-1", true), ("b", "img-2", true)]))
+            .await;
+        live.pass(3600).await;
+        assert_eq!(world.cloud().writes(), [], "an hour of refusals");
+        let reasons = live.voice.board(|board| {
+            let scopes = board.scopes.values();
+            let views = scopes.filter_map(|scope| scope.view.clone());
+            format!("{:?}", views.collect::<Vec<_>>())
+        });
+        assert!(reasons.contains("both are uin 100000000001"), "{reasons}");
+        live.load(named(&[("a", "img-1", true), ("a", "img-2", true)]))
+            .await;
+        live.pass(60).await;
+        assert_eq!(world.cloud().writes().len(), 2);
+        // The account is renamed while the daemon runs, and an image is dropped with that.
+        live.load(named(&[
+            ("default", "img-1", true),
+            ("default", "img-3", true),
+        ]))
+        .await;
+        live.pass(60).await;
+        assert!(world.cloud().is_shared(TOKYO, "img-1"));
+        assert!(world.cloud().is_shared(TOKYO, "img-3"));
+        assert!(
+            !world.cloud().is_shared(TOKYO, "img-2"),
+            "what was dropped is pruned"
+        );
+        assert_eq!(cancels(&world), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_parking_goes_along_with_a_new_name() {
+    let world = world(17, GLOBAL, &[("img-1", false), ("img-2", false)]);
+    let keyed = Keyed::new(&world, &[("a", "one"), ("b", "one")]);
+    daemon(&keyed, Policy::default(), async |live| {
+        live.load(named(&[("a", "img-1", true)])).await;
+        live.pass(60).await;
+        for _ in 0..4 {
+            world.cloud().meddle(TOKYO, "img-1", false);
+            live.pass(400).await;
+        }
+        let parked = world.cloud().writes().len();
+        live.pass(3600).await;
+        assert_eq!(world.cloud().writes().len(), parked, "it is parked");
+        live.load(named(&[("b", "img-1", true), ("b", "img-2", true)]))
+            .await;
+        live.pass(3600).await;
+        assert_eq!(
+            world.cloud().writes().len(),
+            parked + 1,
+            "under the new name, too"
+        );
+        assert!(world.cloud().is_shared(TOKYO, "img-2"));
+        assert!(!world.cloud().is_shared(TOKYO, "img-1"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_an_account_that_changes_under_its_name_prunes_nothing_in_that_run() {
+    let world = world(18, GLOBAL, &[("img-1", false), ("img-2", true)]);
+    let wanted = named(&[("a", "img-1", true)]);
+    let first = Keyed::new(&world, &[("a", "one"), ("other", "x")]);
+    let mut both = wanted.clone();
+    // A second name elsewhere makes it necessary to know whose the key is.
+    both.images.extend(
+        desired([("ap-seoul", "img-9".to_owned(), false)])
+            .images
+            .into_iter()
+            .map(|(mut key, image)| {
+                key.scope.account = name("other");
+                (key, image)
+            }),
+    );
+    let scopes = first.reconcile(&both, Prune::Owned).await;
+    assert_eq!(withheld(&scopes), [""; 0]);
+    world.behave(Behaviour {
+        uin: "100000000002",
+        ..Behaviour::default()
+    });
+    let second = Keyed::new(&world, &[("a", "new"), ("other", "x")]);
+    let scopes = second.reconcile(&both, Prune::Exclusive).await;
+    assert_eq!(withheld(&scopes), ["img-2"]);
+    assert_eq!(cancels(&world), 0, "the first run in another account");
+    second.reconcile(&both, Prune::Exclusive).await;
+    assert_eq!(cancels(&world), 1, "the next one goes on");
+}
