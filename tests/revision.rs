@@ -190,7 +190,12 @@ async fn p8_a_clean_revision_knows_when_it_was_committed_and_not_when_it_was_wri
 #[tokio::test]
 async fn what_is_not_as_the_commit_has_it_is_dirty() {
     type Change = fn(&Repository);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 9] = [
+        ("changed, and hidden", |r| {
+            let hide = ["update-index", "--assume-unchanged", "manifests/a.yaml"];
+            r.git(&hide);
+            r.write("manifests/a.yaml", "a: 2\n");
+        }),
         ("changed", |r| r.write("manifests/a.yaml", "a: 2\n")),
         ("staged", |r| {
             r.write("manifests/a.yaml", "a: 2\n");
@@ -229,6 +234,10 @@ async fn what_is_not_as_the_commit_has_it_is_dirty() {
             Some(head),
             "{what}: elsewhere"
         );
+        if repository.path("manifests/a.yaml").exists() && what.starts_with("changed") {
+            let revision = repository.revision(&["manifests/a.yaml"]).await;
+            assert!(revision.is_some_and(|revision| revision.ends_with("-dirty")));
+        }
     }
 }
 

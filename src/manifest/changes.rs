@@ -246,7 +246,11 @@ impl<P: Programs> Git<'_, P> {
         let manifests = ENDINGS.map(|ending| format!(":(glob)**/*{ending}").into());
         let others = self.others(directory, &manifests).await?;
         let counts = |path: &PathBuf| is_looked_at(path) && is_manifest(path);
-        Ok(others.is_none_or(|paths| paths.iter().any(counts)))
+        if others.is_none_or(|paths| paths.iter().any(counts)) {
+            return Ok(true);
+        }
+        let hidden = self.hidden(directory, &manifests).await?;
+        Ok(hidden.iter().any(counts))
     }
 
     /// Whether any of what is tracked at the paths is changed, staged or deleted.
@@ -255,10 +259,28 @@ impl<P: Programs> Git<'_, P> {
         Ok(changes.is_none_or(|changes| !changes.is_empty()))
     }
 
-    /// Whether any of the paths is untracked or ignored.
+    /// Whether git would not tell of changes in any of the paths: it is untracked, ignored or hidden.
     async fn leaves_out(&self, top: &Path, paths: &[OsString]) -> Result<bool, ProgramError> {
         let others = self.others(top, paths).await?;
-        Ok(others.is_none_or(|paths| !paths.is_empty()))
+        Ok(others.is_none_or(|paths| !paths.is_empty())
+            || !self.hidden(top, paths).await?.is_empty())
+    }
+
+    /// What git was told to take for unchanged (`git update-index --assume-unchanged`), so that it does not look. A list
+    /// that is too long to be kept counts as empty: a large set would never be clean otherwise.
+    async fn hidden(
+        &self,
+        directory: &Path,
+        paths: &[OsString],
+    ) -> Result<Vec<PathBuf>, ProgramError> {
+        let arguments = ["ls-files", "-z", "-v", "--"].map(OsString::from);
+        let arguments = arguments.into_iter().chain(paths.iter().cloned());
+        let list = self.list(directory, arguments).await?.unwrap_or_default();
+        // A letter and a space stand before each path; a small letter means that it is hidden.
+        let hidden = records(&list).filter(|record| record[0].is_ascii_lowercase());
+        Ok(hidden
+            .filter_map(|record| Some(path(record.get(2..)?)))
+            .collect())
     }
 
     /// Whether the repository around another one tracks it.
