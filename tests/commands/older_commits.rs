@@ -337,6 +337,23 @@ fn g9_a_shallow_clone_is_told_to_fetch_the_history() {
 }
 
 #[test]
+fn p8_a_look_that_finds_nothing_to_write_makes_a_commit_the_newest() {
+    let Some(mut history) = History::new() else {
+        return;
+    };
+    history.commit(&["img-a"]);
+    history.commit(&["img-a, note: the same"]);
+    for number in 0..2 {
+        history.check_out(number);
+        let document = history.ends(&["reconcile"], 0);
+        assert_eq!(document["calls"]["writes"], 1 - number);
+        assert_eq!(history.newest(), history.commits[number]);
+    }
+    history.check_out(0);
+    history.ends(&["reconcile"], 5);
+}
+
+#[test]
 fn p8_a_stale_plan_leaves_the_newest_commit_as_it_was() {
     let Some(mut history) = History::of_two() else {
         return;
