@@ -23,6 +23,8 @@ mod saved_plans;
 mod state;
 #[path = "commands/suspensions.rs"]
 mod suspensions;
+#[path = "commands/unknown_commits.rs"]
+mod unknown_commits;
 
 use serde_json::Value;
 

@@ -1,16 +1,17 @@
-//! The commit of the manifests, as the real git tells it.
+//! The commit of the manifests, as the real git tells it, and how it stands to another one.
 
 use std::fs;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use sharekeeper::host::{Program, ProgramError, Programs, SystemPrograms};
-use sharekeeper::manifest::Revision;
+use sharekeeper::manifest::{Checkout, Revision, Unknown};
+use sharekeeper::model::{Ancestry, Commit, Gap};
 
 /// A repository with a commit of `manifests/a.yaml`, `manifests/b.yaml` and `other.yaml`.
 struct Repository(tempfile::TempDir);
@@ -87,13 +88,49 @@ impl Repository {
 
     async fn revision(&self, paths: &[&str]) -> Option<String> {
         let paths: Vec<_> = paths.iter().map(|path| self.path(path)).collect();
-        let revision = Revision::of(&paths, &SystemPrograms).await?;
-        let dirty = if revision.is_dirty() { "-dirty" } else { "" };
-        assert_eq!(
-            revision.to_string(),
-            format!("{}{dirty}", revision.commit())
-        );
-        Some(revision.to_string())
+        let revision = Revision::of(&paths, &SystemPrograms).await;
+        let checkout = revision.checkout()?;
+        let dirty = if checkout.is_dirty() { "-dirty" } else { "" };
+        let shown = format!("{}{dirty}", checkout.commit().hash);
+        assert_eq!(revision.shown(), Some(shown.clone()));
+        Some(shown)
+    }
+
+    /// Makes a commit of that second, and gives its hash.
+    fn commit_at(&self, second: i64) -> String {
+        self.git(&["add", "--all"]);
+        let arguments = ["commit", "--quiet", "--allow-empty", "--message", "x"];
+        let output = self
+            .command()
+            .env("GIT_COMMITTER_DATE", format!("@{second} +0000"))
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(arguments)
+            .output()
+            .expect("git runs");
+        assert!(output.status.success());
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// A clone of the last commits.
+    fn shallow_clone(&self, depth: &str) -> Self {
+        let clone = Self(tempfile::tempdir().expect("a directory"));
+        let url = format!("file://{}", self.0.path().display());
+        clone.git(&["clone", "--quiet", "--depth", depth, &url, "."]);
+        clone
+    }
+}
+
+/// What is checked out where the manifests are.
+async fn checkout(path: &Path) -> Checkout {
+    let revision = Revision::of(&[path.to_owned()], &SystemPrograms).await;
+    revision.checkout().expect("a commit").clone()
+}
+
+/// A commit of a state, whose date does not matter here.
+fn newest(hash: &str) -> Commit {
+    Commit {
+        hash: hash.to_owned(),
+        committed: chrono::DateTime::UNIX_EPOCH,
     }
 }
 
@@ -139,21 +176,26 @@ async fn p8_a_clean_revision_knows_when_it_was_committed_and_not_when_it_was_wri
     // A tag and a signature would add lines to what a friendlier command prints.
     repository.git(&["tag", "--annotate", "--message", "x", "v1"]);
     let paths = [repository.path("manifests")];
-    let revision = Revision::of(&paths, &SystemPrograms).await.expect("one");
-    let commit = revision.clean().expect("clean");
+    let clean = checkout(&paths[0]).await;
+    let commit = clean.clean().expect("clean");
     assert_eq!(commit.hash, repository.git(&["rev-parse", "HEAD"]));
     assert_eq!(commit.committed.timestamp(), 1_700_000_000);
 
     repository.write("manifests/a.yaml", "a: 3\n");
-    let revision = Revision::of(&paths, &SystemPrograms).await.expect("one");
-    assert_eq!(revision.clean(), None, "it is of no commit");
-    assert_eq!(revision.commit(), repository.git(&["rev-parse", "HEAD"]));
+    let dirty = checkout(&paths[0]).await;
+    assert_eq!(dirty.clean(), None, "it is of no commit");
+    assert_eq!(dirty.commit(), commit, "which it is compared by");
 }
 
 #[tokio::test]
 async fn what_is_not_as_the_commit_has_it_is_dirty() {
     type Change = fn(&Repository);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 9] = [
+        ("changed, and hidden", |r| {
+            let hide = ["update-index", "--assume-unchanged", "manifests/a.yaml"];
+            r.git(&hide);
+            r.write("manifests/a.yaml", "a: 2\n");
+        }),
         ("changed", |r| r.write("manifests/a.yaml", "a: 2\n")),
         ("staged", |r| {
             r.write("manifests/a.yaml", "a: 2\n");
@@ -192,6 +234,10 @@ async fn what_is_not_as_the_commit_has_it_is_dirty() {
             Some(head),
             "{what}: elsewhere"
         );
+        if repository.path("manifests/a.yaml").exists() && what.starts_with("changed") {
+            let revision = repository.revision(&["manifests/a.yaml"]).await;
+            assert!(revision.is_some_and(|revision| revision.ends_with("-dirty")));
+        }
     }
 }
 
@@ -222,7 +268,157 @@ async fn what_is_ignored_and_not_read_makes_nothing_dirty() {
 }
 
 #[tokio::test]
-async fn there_is_no_revision_without_one_repository_that_has_a_commit() {
+async fn g4_files_that_are_no_manifests_make_nothing_dirty() {
+    type Change = fn(&Repository);
+    let changes: [(&str, Change); 6] = [
+        ("untracked", |r| r.write("manifests/notes.txt", "x\n")),
+        ("changed", |r| r.write("manifests/README.md", "y\n")),
+        ("removed", |r| {
+            fs::remove_file(r.path("manifests/README.md")).expect("removes");
+        }),
+        ("passed over", |r| {
+            r.write("manifests/_off/b.yaml", "y: 1\n");
+            r.write("manifests/_new.yaml", "y: 1\n");
+            r.write("manifests/.x/c.yml", "y: 1\n");
+        }),
+        ("a manifest elsewhere", |r| r.write("other.yaml", "a: 2\n")),
+        ("a repository without manifests", |r| {
+            r.git(&["init", "--quiet", "manifests/tool"]);
+            r.write("manifests/tool/main.py", "x\n");
+        }),
+    ];
+    for (what, change) in changes {
+        let Some(repository) = Repository::new() else {
+            return;
+        };
+        repository.write("manifests/README.md", "x\n");
+        repository.write("manifests/_off/b.yaml", "x: 1\n");
+        repository.commit();
+        change(&repository);
+        let head = repository.git(&["rev-parse", "HEAD"]);
+        for paths in [&["manifests"] as &[_], &["manifests/a.yaml", "manifests"]] {
+            let revision = repository.revision(paths).await;
+            assert_eq!(revision.as_ref(), Some(&head), "{what}: {paths:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn g4_what_a_link_leads_to_counts_and_so_does_a_tracked_link() {
+    type Change = fn(&Repository);
+    fn lead(r: &Repository, link: &str, target: &str) {
+        // It may not be there yet.
+        let _ = fs::remove_file(r.path(link));
+        symlink(target, r.path(link)).expect("links");
+    }
+    let changes: [(&str, Change); 4] = [
+        ("its target", |r| r.write("manifests/_base/x", "a: 2\n")),
+        ("the link", |r| {
+            lead(r, "manifests/link.yaml", "_base/other");
+        }),
+        ("a link between", |r| {
+            lead(r, "manifests/_hop", "_base/other")
+        }),
+        ("the link that is given", |r| lead(r, "given", "elsewhere")),
+    ];
+    for (what, change) in changes {
+        let Some(repository) = Repository::new() else {
+            return;
+        };
+        repository.write("manifests/_base/x", "a: 1\n");
+        repository.write("manifests/_base/other", "a: 3\n");
+        lead(&repository, "manifests/link.yaml", "_hop");
+        lead(&repository, "manifests/_hop", "_base/x");
+        repository.write("elsewhere/a.yaml", "a: 1\n");
+        lead(&repository, "given", "manifests");
+        repository.commit();
+        let head = repository.git(&["rev-parse", "HEAD"]);
+        assert_eq!(repository.revision(&["given"]).await.as_ref(), Some(&head));
+        change(&repository);
+        let dirty = Some(format!("{head}-dirty"));
+        assert_eq!(repository.revision(&["given"]).await, dirty, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn g4_a_repository_within_counts_by_its_manifests() {
+    type Change = fn(&Repository);
+    let changes: [(&str, Change, bool); 6] = [
+        ("as committed", |_| (), false),
+        (
+            "no manifest",
+            |r| r.write("manifests/sub/notes", "y\n"),
+            false,
+        ),
+        (
+            "changed",
+            |r| r.write("manifests/sub/a.yaml", "a: 2\n"),
+            true,
+        ),
+        (
+            "untracked",
+            |r| r.write("manifests/sub/n.yaml", "a: 2\n"),
+            true,
+        ),
+        (
+            "another commit",
+            |r| {
+                r.write("manifests/sub/a.yaml", "a: 2\n");
+                r.git(&["-C", "manifests/sub", "commit", "-qam", "x"]);
+            },
+            true,
+        ),
+        (
+            "none of ours",
+            |r| {
+                r.git(&["init", "--quiet", "manifests/own"]);
+                r.write("manifests/own/a.yaml", "a: 2\n");
+            },
+            true,
+        ),
+    ];
+    for (what, change, is_dirty) in changes {
+        let (Some(repository), Some(other)) = (Repository::new(), Repository::empty()) else {
+            return;
+        };
+        other.write("a.yaml", "a: 1\n");
+        other.write("notes", "x\n");
+        other.commit();
+        let url = other.0.path().to_str().expect("text");
+        let add = ["submodule", "--quiet", "add", url, "manifests/sub"];
+        repository.git(&[&["-c", "protocol.file.allow=always"], &add as &[_]].concat());
+        repository.commit();
+        change(&repository);
+        let head = repository.git(&["rev-parse", "HEAD"]);
+        let suffix = if is_dirty { "-dirty" } else { "" };
+        let revision = repository.revision(&["manifests"]).await;
+        assert_eq!(revision, Some(format!("{head}{suffix}")), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_repository_around_what_is_in_none() {
+    let none = tempfile::tempdir().expect("a directory");
+    for paths in [vec![none.path().to_owned()], vec![]] {
+        let revision = Revision::of(&paths, &SystemPrograms).await;
+        assert_eq!(revision, Revision::NoRepository, "{paths:?}");
+        assert_eq!((revision.checkout(), revision.shown()), (None, None));
+    }
+}
+
+#[track_caller]
+fn unknown(revision: Revision) -> (Unknown, String) {
+    match revision {
+        Revision::Unknown(why) => {
+            let text = format!("{why}; {}", why.remedy());
+            (why, text)
+        }
+        revision => panic!("{revision:?}"),
+    }
+}
+
+#[tokio::test]
+async fn g4_a_repository_that_cannot_tell_says_why_and_what_to_do() {
     let (Some(repository), Some(other), Some(unborn)) =
         (Repository::new(), Repository::new(), Repository::empty())
     else {
@@ -230,18 +426,36 @@ async fn there_is_no_revision_without_one_repository_that_has_a_commit() {
     };
     let none = tempfile::tempdir().expect("a directory");
     unborn.write("a.yaml", "a: 1\n");
-    let paths = [
-        vec![none.path().to_owned()],
-        vec![unborn.path("a.yaml")],
-        vec![repository.path("manifests"), other.path("manifests")],
-        vec![repository.path("manifests"), none.path().to_owned()],
-        vec![repository.path("missing")],
-        vec![],
-    ];
-    for paths in paths {
-        let revision = Revision::of(&paths, &SystemPrograms).await;
-        assert_eq!(revision, None, "{paths:?}");
+    let broken = tempfile::tempdir().expect("a directory");
+    fs::write(broken.path().join(".git"), "gitdir: /nowhere\n").expect("writes");
+    let name = |path: &Path| {
+        let path = path.canonicalize().expect("it is there");
+        path.to_string_lossy().into_owned()
+    };
+    let ask = async |paths: &[PathBuf]| unknown(Revision::of(paths, &SystemPrograms).await);
+
+    let (why, text) = ask(&[unborn.path("a.yaml")]).await;
+    assert!(matches!(why, Unknown::NoCommit { .. }), "{why:?}");
+    assert!(text.contains("commit the manifests"), "{text}");
+
+    let both = [repository.path("manifests"), other.path("manifests")];
+    let (why, text) = ask(&both).await;
+    assert!(matches!(why, Unknown::Several { .. }), "{why:?}");
+    for part in both.map(|path| name(&path.join(".."))) {
+        assert!(text.contains(&part), "{text}");
     }
+
+    let (why, text) = ask(&[repository.path("manifests"), none.path().to_owned()]).await;
+    assert!(matches!(why, Unknown::Outside { .. }), "{why:?}");
+    assert!(text.contains(&name(none.path())), "{text}");
+
+    let (why, text) = ask(&[repository.path("missing")]).await;
+    assert!(matches!(why, Unknown::Gone { .. }), "{why:?}");
+    assert!(text.contains("missing"), "{text}");
+
+    let (why, text) = ask(&[broken.path().to_owned()]).await;
+    assert!(matches!(why, Unknown::Failed { .. }), "{why:?}");
+    assert!(text.contains("not a git repository: /nowhere"), "{text}");
 }
 
 #[tokio::test]
@@ -281,30 +495,189 @@ async fn names_that_mean_something_to_git_are_only_names() {
     }
 }
 
-/// A machine without git, or one on which it does not answer.
-struct Fails(ProgramError);
+/// A machine without git, or one on which it does not answer; of its questions, so many are answered before.
+struct Fails(ProgramError, std::cell::Cell<usize>);
 
 impl Programs for Fails {
-    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+    async fn run(&self, program: Program) -> Result<Vec<u8>, ProgramError> {
         assert_eq!(program.name, "git");
         assert!(program.environment.contains(&("GIT_TERMINAL_PROMPT", "0")));
-        ready(Err(self.0.clone()))
+        match self.1.get() {
+            0 => Err(self.0.clone()),
+            answered => {
+                self.1.set(answered - 1);
+                SystemPrograms.run(program).await
+            }
+        }
     }
 }
 
+const MISSING: fn() -> ProgramError = || ProgramError::NotRun {
+    name: "git",
+    reason: "not found".into(),
+};
+const SLOW: fn() -> ProgramError = || ProgramError::TooSlow {
+    name: "git",
+    deadline: Duration::from_secs(5),
+};
+
 #[test]
-fn s21_there_is_no_revision_where_git_is_missing_or_does_not_answer() {
-    let name = "git";
-    let deadline = Duration::from_secs(5);
-    for error in [
-        ProgramError::NotRun {
-            name,
-            reason: "not found".into(),
-        },
-        ProgramError::TooSlow { name, deadline },
+fn g4_s21_where_git_is_missing_or_does_not_answer_that_is_said() {
+    let Some(repository) = Repository::new() else {
+        return;
+    };
+    for (error, words) in [
+        (MISSING(), ["git cannot be run: not found", "install git"]),
+        (SLOW(), ["did not answer within 5 s", "status` is slow"]),
     ] {
-        let (paths, programs) = ([std::env::temp_dir()], Fails(error));
+        let paths = [repository.path("manifests")];
+        let programs = Fails(error, 0.into());
         let revision = Revision::of(&paths, &programs).now_or_never();
-        assert_eq!(revision.expect("nothing is waited for"), None);
+        let (_, text) = unknown(revision.expect("nothing is waited for"));
+        for word in words {
+            assert!(text.contains(word), "{text}");
+        }
     }
+    // Where there is no repository, there is nothing to ask.
+    let (none, programs) = (
+        tempfile::tempdir().expect("a directory"),
+        Fails(SLOW(), 0.into()),
+    );
+    let revision = Revision::of(&[none.path().to_owned()], &programs).now_or_never();
+    assert_eq!(revision, Some(Revision::NoRepository));
+}
+
+#[tokio::test]
+async fn g4_a_question_that_is_not_answered_is_never_taken_for_a_no() {
+    let Some(repository) = Repository::new() else {
+        return;
+    };
+    let (old, new) = (
+        repository.git(&["rev-parse", "HEAD"]),
+        repository.commit_at(1_700_000_000),
+    );
+    let paths = [repository.path("manifests")];
+    let checkout = checkout(&paths[0]).await;
+    // However many of its questions are answered before.
+    for answered in 0.. {
+        let programs = Fails(SLOW(), answered.into());
+        match Revision::of(&paths, &programs).await {
+            Revision::Unknown(Unknown::Slow { .. }) => assert!(answered < 10, "without end"),
+            revision => {
+                assert_eq!(revision.checkout(), Some(&checkout), "{answered}");
+                assert!(answered > 3, "a question that was not answered");
+                break;
+            }
+        }
+    }
+    for (hash, expected) in [
+        (old, Ancestry::Descendant),
+        ("0".repeat(40), Ancestry::Unconnected(Gap::Absent)),
+    ] {
+        for answered in 0.. {
+            let programs = Fails(SLOW(), answered.into());
+            match checkout.ancestry(&newest(&hash), &programs).await {
+                Err(Unknown::Slow { .. }) => assert!(answered < 10, "without end"),
+                told => {
+                    assert_eq!(told, Ok(expected), "{answered}");
+                    assert!(answered > 1, "a question that was not answered");
+                    break;
+                }
+            }
+        }
+    }
+    assert_eq!(checkout.commit().hash, new);
+}
+
+/// git, on a machine on which another user owns every repository.
+struct Elsewhere;
+
+impl Programs for Elsewhere {
+    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+        let environment = &[("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1"), ("LC_ALL", "C")];
+        SystemPrograms.run(Program {
+            environment,
+            ..program
+        })
+    }
+}
+
+#[tokio::test]
+async fn g4_a_repository_of_another_user_says_how_to_trust_it() {
+    let Some(repository) = Repository::new() else {
+        return;
+    };
+    fs::rename(repository.path("manifests"), repository.path("it's")).expect("renames");
+    let odd = repository.path("it's");
+    repository.git(&["init", "--quiet", "it's"]);
+    for (path, directory) in [
+        (repository.path("other.yaml"), repository.0.path()),
+        (odd.clone(), &odd),
+    ] {
+        let (why, text) = unknown(Revision::of(&[path], &Elsewhere).await);
+        assert!(matches!(why, Unknown::Untrusted { .. }), "{why:?}");
+        let directory = directory.canonicalize().expect("it is there");
+        let directory = match directory.ends_with("it's") {
+            true => format!(
+                "'{}'",
+                directory.display().to_string().replace('\'', r"'\''")
+            ),
+            false => directory.display().to_string(),
+        };
+        let remedy = format!("`git config --global --add safe.directory {directory}`");
+        assert!(text.contains(&remedy), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn g9_the_history_tells_which_commit_is_newer_whatever_the_dates() {
+    let Some(repository) = Repository::new() else {
+        return;
+    };
+    // Of 2037, and then of 2020.
+    let [old, new] = [2_114_380_800, 1_577_836_800].map(|second| repository.commit_at(second));
+    repository.git(&["checkout", "--quiet", "-b", "side", &old]);
+    let side = repository.commit_at(1_577_836_801);
+    let told = async |here: &str, there: &str| {
+        repository.git(&["checkout", "--quiet", here]);
+        let checkout = checkout(&repository.path("manifests")).await;
+        checkout.ancestry(&newest(there), &SystemPrograms).await
+    };
+    assert_eq!(told(&old, &new).await, Ok(Ancestry::Ancestor));
+    assert_eq!(told(&new, &old).await, Ok(Ancestry::Descendant));
+    assert_eq!(told(&new, &new).await, Ok(Ancestry::Descendant));
+    let diverged = Ok(Ancestry::Unconnected(Gap::Diverged));
+    assert_eq!(told(&side, &new).await, diverged);
+    assert_eq!(told(&new, &side).await, diverged);
+    let absent = Ok(Ancestry::Unconnected(Gap::Absent));
+    for elsewhere in [
+        "0".repeat(40),
+        "0".repeat(64),
+        "HEAD".into(),
+        "--all".into(),
+    ] {
+        assert_eq!(told(&new, &elsewhere).await, absent, "{elsewhere}");
+    }
+}
+
+#[tokio::test]
+async fn g9_a_shallow_clone_says_that_it_is_one() {
+    let Some(repository) = Repository::new() else {
+        return;
+    };
+    let [old, _, new] = [1, 2, 3].map(|second| repository.commit_at(second));
+    let clone = repository.shallow_clone("1");
+    let here = checkout(&clone.path("manifests")).await;
+    assert_eq!(here.commit().hash, new);
+    let told = here.ancestry(&newest(&old), &SystemPrograms).await;
+    assert_eq!(told, Ok(Ancestry::Unconnected(Gap::Shallow)));
+    // Both commits are there, and what connects them is not.
+    clone.git(&["fetch", "--quiet", "--depth", "1", "origin", &old]);
+    let told = here.ancestry(&newest(&old), &SystemPrograms).await;
+    assert_eq!(told, Ok(Ancestry::Unconnected(Gap::CutOff)));
+    // As far as it reaches, a shallow history tells.
+    let deep = repository.shallow_clone("3");
+    let here = checkout(&deep.path("manifests")).await;
+    let told = here.ancestry(&newest(&old), &SystemPrograms).await;
+    assert_eq!(told, Ok(Ancestry::Descendant));
 }

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod args;
+mod commit;
 mod connect;
 mod doctor;
 mod hangup;

@@ -7,7 +7,7 @@ use super::args::{Common, PlanArguments};
 use super::output::{self, Failure};
 use super::session::{self, Session};
 use super::work::Work;
-use super::{connect, simulated, state};
+use super::{commit, connect, simulated, state};
 use crate::api::wire::Action;
 use crate::api::{ReadClient, Shared};
 use crate::engine::{self, ScopeOutcome};
@@ -15,7 +15,6 @@ use crate::host::Host;
 use crate::model::AccountName;
 use crate::plan::{Budget, SavedPlan, ScopeCost, budget};
 use crate::report::PlanDocument;
-use crate::store::Reader;
 
 /// `plan`. Built with clients and a state that have no way to write.
 pub(super) async fn run(
@@ -44,7 +43,10 @@ pub(super) async fn run(
     session.close().await?;
     let mut document = PlanDocument::new(&scopes, budget, arguments.detailed_exitcode);
     document.warn(work.orphans(&reader)?);
-    document.warn(older(work, &reader)?);
+    let newest = reader.newest().map_err(Failure::new)?;
+    let standing = commit::standing(&work.revision, newest).await;
+    let forecast = standing.forecast();
+    document.warn(forecast.map(|forecast| standing.with_remedy(forecast)));
     for warning in document.warnings() {
         output::warn(warning);
     }
@@ -57,23 +59,6 @@ pub(super) async fn run(
     }
     output::print(common.output, &document, document.text())?;
     Ok(document.exit_code())
-}
-
-/// A warning that `reconcile` would refuse the manifests.
-fn older(work: &Work, reader: &Reader) -> Result<Option<String>, Failure> {
-    let Some(commit) = work.clean_commit() else {
-        return Ok(None);
-    };
-    let newest = reader.newest().map_err(Failure::new)?;
-    let newer = newest.filter(|newest| commit.is_older_than(&newest.commit));
-    Ok(newer.map(|newest| {
-        format!(
-            "`reconcile` would refuse these manifests, without `--allow-older-commit`: they are of commit {commit}, and commit {}, \
-             which is newer, has been worked on since {}",
-            newest.commit,
-            newest.since.format("%Y-%m-%dT%H:%M:%SZ")
-        )
-    }))
 }
 
 /// Writes the plan to a file, whole or not at all.

@@ -10,14 +10,15 @@ use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
 use super::session::{self, Session, System};
 use super::work::Work;
-use super::{connect, signals, simulated, state};
+use super::{commit, connect, signals, simulated, state};
 use crate::api::{ReadClient, Shared, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::Clock;
+use crate::manifest::Checkout;
 use crate::model::AccountName;
 use crate::plan::{Moved, Policy, SavedPlan};
-use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument};
-use crate::store::{Newest, Older, Store};
+use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument, Standing};
+use crate::store::Store;
 
 /// `reconcile`.
 pub(super) async fn run(
@@ -48,7 +49,7 @@ pub(super) async fn run(
         arguments.working.history_max,
         move || clock.now(),
     )?;
-    begin(work, &store, arguments.allow_older_commit).await?;
+    let caution = begin(work, &store, arguments).await?;
     let reached = connect::accounts(&work.desired, &work.selector);
     let mut session = Session::open(
         &arguments.target,
@@ -81,7 +82,13 @@ pub(super) async fn run(
     session.close().await?;
     state::close(store);
     match done? {
-        Done::Scopes(scopes, ending) => report(work, &directory, &scopes, ending, common),
+        Done::Scopes(scopes, ending) => {
+            let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
+            caution
+                .into_iter()
+                .for_each(|caution| document.warn(caution));
+            report(work, &directory, document, common)
+        }
         Done::Stale(document) => {
             output::error(document.error());
             output::print(common.output, &document, &document.text())?;
@@ -108,31 +115,42 @@ fn agree(saved: &SavedPlan, work: &Work) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses manifests of a commit that is older than the newest that was worked on: of two jobs for successive commits, the
-/// one for the older must not undo what the other did because it came last.
-async fn begin(work: &Work, store: &Store, allow_older: bool) -> Result<(), Failure> {
-    let Some(commit) = work.clean_commit() else {
-        return Ok(());
-    };
-    let older = match allow_older {
-        true => Older::Accept,
-        false => Older::Refuse,
-    };
-    let Newest {
-        commit: newer,
-        since,
-    } = match store.advance(commit, older).await.map_err(Failure::new)? {
-        Ok(()) => return Ok(()),
-        Err(newest) => newest,
-    };
-    let since = since.format("%Y-%m-%dT%H:%M:%SZ");
-    Err(Failure {
-        exit: ExitStatus::Stale,
-        ..Failure::new(format_args!(
-            "the manifests are of commit {commit}, and commit {newer}, which is newer, has been worked on since {since}, so nothing was done; \
-             reconcile the newer one, or, to go back on purpose, give `--allow-older-commit`"
-        ))
-    })
+/// Refuses manifests of a commit that is older than the newest that was worked on, or may be: of two jobs for successive
+/// commits, the one for the older must not undo what the other did because it came last. Otherwise a commit that the
+/// manifests are exactly of becomes the newest with the first look that succeeds. With it comes what a person should be
+/// warned of.
+async fn begin(
+    work: &Work,
+    store: &Store,
+    arguments: &ReconcileArguments,
+) -> Result<Option<String>, Failure> {
+    let newest = store.newest().await.map_err(Failure::new)?;
+    let over = newest.as_ref().map(|newest| newest.commit.clone());
+    let standing = commit::standing(&work.revision, newest).await;
+    if let Some(refusal) = standing.refusal() {
+        let (is_allowed, exit) = match standing {
+            Standing::Older { .. } => (arguments.allow_older_commit, ExitStatus::Stale),
+            _ => (arguments.allow_unknown_commit, ExitStatus::Error),
+        };
+        if !is_allowed {
+            return Err(Failure {
+                exit,
+                ..Failure::new(refusal)
+            });
+        }
+    }
+    // What was not compared moves no mark that others are compared with.
+    let is_compared = !matches!(standing, Standing::Unknown { .. });
+    let clean = work.revision.checkout().and_then(Checkout::clean);
+    if let Some(commit) = clean.filter(|_| is_compared) {
+        store.advance_with_first_look(commit.clone(), over);
+    }
+    let caution = standing.caution();
+    let caution = caution.map(|caution| standing.with_remedy(caution));
+    if let Some(caution) = &caution {
+        output::warn(caution);
+    }
+    Ok(caution)
 }
 
 /// How it ended.
@@ -242,11 +260,9 @@ impl Run<'_> {
 fn report(
     work: &Work,
     directory: &Path,
-    scopes: &[ScopeOutcome],
-    ending: Ending,
+    mut document: ReconcileDocument,
     common: &Common,
 ) -> Result<u8, Failure> {
-    let mut document = ReconcileDocument::new(scopes, ending, &work.left_out);
     if let Some(orphans) = work.orphans(&state::read(directory)?)? {
         output::warn(&orphans);
         document.warn(orphans);

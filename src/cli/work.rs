@@ -10,7 +10,7 @@ use crate::desired::Desired;
 use crate::engine::Task;
 use crate::host::SystemPrograms;
 use crate::manifest::{Diagnostic, Revision};
-use crate::model::{AccountName, Commit, Scope, Selector};
+use crate::model::{AccountName, Scope, Selector};
 use crate::plan::{License, Policy};
 use crate::report::ExitStatus;
 use crate::store::Reader;
@@ -22,7 +22,7 @@ pub(super) struct Work {
     pub(super) selector: Selector,
     pub(super) policy: Policy,
     /// What git says of the manifests.
-    pub(super) revision: Option<Revision>,
+    pub(super) revision: Revision,
     /// What is wrong with the manifests that were left out.
     pub(super) left_out: Vec<Diagnostic>,
 }
@@ -62,12 +62,7 @@ impl Work {
 
     /// The commit of the manifests, for people.
     pub(super) fn commit(&self) -> Option<String> {
-        self.revision.as_ref().map(Revision::to_string)
-    }
-
-    /// The commit whose manifests these are exactly.
-    pub(super) fn clean_commit(&self) -> Option<&Commit> {
-        self.revision.as_ref()?.clean()
+        self.revision.shown()
     }
 
     /// As the engine takes it.

@@ -144,10 +144,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         .await
     }
 
-    /// What the observation taught is kept before anything is done on it. A store that cannot keep it holds the scope
-    /// still: its next intent would fail too.
+    /// That the scope was seen, and what that taught, is kept before anything is done on it. A store that cannot keep it
+    /// holds the scope still: its next intent would fail too.
     async fn keep_lessons(&self, mut seen: Look) -> Look {
-        if seen.learned.is_empty() {
+        if !matches!(seen.observation, Observation::Seen(_)) {
             return seen;
         }
         let learned = std::mem::take(&mut seen.learned);
@@ -160,7 +160,13 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 });
             }
         }
-        match self.engine.ledger.settle(self.job.scope, learned).await {
+        let ledger = self.engine.ledger;
+        let kept = match ledger.seen().await {
+            Ok(()) if learned.is_empty() => Ok(()),
+            Ok(()) => ledger.settle(self.job.scope, learned).await,
+            Err(error) => Err(error),
+        };
+        match kept {
             Ok(()) => seen,
             Err(error) => {
                 let unseen = Unseen::new(format!("the state cannot be kept: {error}"));

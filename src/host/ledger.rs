@@ -97,6 +97,12 @@ pub trait Recall {
 /// The record of writes and of what is ours: the intent is in it before the first byte leaves, the outcome after.
 /// Each method is one transaction: a crash finds all of it or nothing.
 pub trait Ledger: Recall {
+    /// A scope was seen, whole: work under the present manifests begins, if it has not yet. Called before anything is
+    /// done on what was seen; after an error, nothing is.
+    fn seen(&self) -> impl Future<Output = Result<(), LedgerError>> {
+        std::future::ready(Ok(()))
+    }
+
     /// Returns once the intent is durable. Suspensions and ownership are checked in the same transaction, so that what
     /// a person has said through another process holds from the very next write.
     fn intent(&self, attempt: &Attempt) -> impl Future<Output = Result<IntentId, Refused>>;

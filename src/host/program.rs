@@ -9,8 +9,9 @@ use tokio::process::Command;
 
 use crate::words;
 
-/// What is kept of an output; the rest is read and dropped.
-const OUTPUT_BYTES_MAX: u64 = 1 << 20;
+/// What is kept of an output; the rest is read and dropped. Who must have all of it takes an output of this length for
+/// one that was cut off.
+pub const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 /// What is kept of stderr: its end.
 const COMPLAINT_BYTES_MAX: usize = 4 << 10;
 /// Lines of it that are told.
@@ -50,7 +51,9 @@ pub enum ProgramError {
     Failed {
         /// Its name.
         name: &'static str,
-        /// How it ended.
+        /// The status that it ended with; none where a signal ended it.
+        code: Option<i32>,
+        /// How it ended, in words.
         status: String,
         /// The last of what it said to stderr, on one line and without what stands before an `@` in a URL; may be
         /// empty.
@@ -84,6 +87,7 @@ impl Programs for SystemPrograms {
             Ok(Ok(ended)) if ended.status.success() => Ok(ended.output),
             Ok(Ok(ended)) => Err(ProgramError::Failed {
                 name,
+                code: ended.status.code(),
                 status: ended.status.to_string(),
                 reason: reason(&ended.complaint),
             }),
@@ -209,8 +213,17 @@ mod tests {
     #[tokio::test]
     async fn what_fails_or_is_not_there_says_so() {
         let failed = SystemPrograms.run(shell("exit 3")).await;
-        let failed = failed.expect_err("fails").to_string();
-        assert_eq!(failed, "`sh` failed: exit status: 3");
+        let failed = failed.expect_err("fails");
+        assert_eq!(failed.to_string(), "`sh` failed: exit status: 3");
+        assert!(
+            matches!(failed, ProgramError::Failed { code: Some(3), .. }),
+            "{failed:?}"
+        );
+        let ended = SystemPrograms.run(shell("kill -9 $$")).await;
+        assert!(
+            matches!(ended, Err(ProgramError::Failed { code: None, .. })),
+            "{ended:?}"
+        );
         let missing = Program {
             name: "no-such-program",
             ..shell("")

@@ -402,8 +402,9 @@ pub(super) fn here(path: &Path) -> &Path {
     }
 }
 
+/// Of the names of manifests.
+pub(super) const ENDINGS: [&str; 2] = [".yaml", ".yml"];
+
 pub(super) fn is_manifest_name(name: &str) -> bool {
-    [".yaml", ".yml"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::host::{Program, ProgramError, Programs};
+use crate::host::{OUTPUT_BYTES_MAX, Program, ProgramError, Programs};
 
 /// For one question to git. A repository that is slower than this is not worth waiting for.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -41,5 +41,15 @@ impl<P: Programs> Git<'_, P> {
             deadline: DEADLINE,
         };
         self.0.run(program).await
+    }
+
+    /// [`Self::run`] for a list that may be long. `None` where it may not have been kept whole.
+    pub(super) async fn list(
+        &self,
+        directory: &Path,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Option<Vec<u8>>, ProgramError> {
+        let list = self.run(directory, arguments).await?;
+        Ok(((list.len() as u64) < OUTPUT_BYTES_MAX).then_some(list))
     }
 }

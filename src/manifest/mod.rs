@@ -7,6 +7,7 @@
 //! policy.
 
 mod account;
+mod changes;
 mod checkout;
 mod credentials;
 mod decode;
@@ -42,7 +43,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use fingerprint::Fingerprint;
 pub use partial::{Broken, Partial};
 pub use render::{Sharing, render};
-pub use revision::Revision;
+pub use revision::{Checkout, Revision, Unknown};
 pub use schema::schema;
 pub use settle::{Manner, WhileGitWorks};
 pub use source::SourceText;

@@ -1,44 +1,133 @@
-//! What git says of the manifests: which commit they are of, and when that was made. It is told to people and kept with
-//! what was done on it.
+//! What git says of the manifests: which commit they are of, when that was made, and how it stands to another one.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::DateTime;
 
+use super::changes::Extent;
 use super::git::Git;
 use crate::host::{ProgramError, Programs};
-use crate::model::{Commit, Timestamp};
+use crate::model::{Ancestry, Commit, Gap, Timestamp, is_hash};
+use crate::words::{brief, safe};
 
-/// The git commit that manifests are of. Displays as its full hash, with `-dirty` after it if the manifests are not
-/// as that commit has them.
+/// The git commit that manifests are of, or why that cannot be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revision {
+pub enum Revision {
+    /// They are of this commit, or differ from it.
+    Known(Checkout),
+    /// There is a repository, and it does not tell.
+    Unknown(Unknown),
+    /// None of them is in a repository.
+    NoRepository,
+}
+
+/// A commit that is checked out. Displays as its full hash, with `-dirty` after it if the manifests are not as that
+/// commit has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkout {
     commit: Commit,
     is_dirty: bool,
+    /// The directory that it is checked out in.
+    top: PathBuf,
+}
+
+/// Why a repository does not tell the commit of the manifests.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// The program is missing, or may not be run.
+    #[error("git cannot be run: {}", safe(.reason))]
+    NoGit {
+        /// As the system says it.
+        reason: String,
+    },
+    /// The program did not answer in time.
+    #[error("git did not answer within {} s in {}", .deadline.as_secs(), shown(.repository))]
+    Slow {
+        /// Which repository was asked.
+        repository: PathBuf,
+        /// What it had.
+        deadline: Duration,
+    },
+    /// Another user owns the repository, so git reads nothing of it.
+    #[error("git does not trust {}, because another user owns it", shown(.repository))]
+    Untrusted {
+        /// Which repository it is.
+        repository: PathBuf,
+    },
+    /// Nothing is committed yet, or what is checked out is no commit.
+    #[error("no commit is checked out in {}", shown(.repository))]
+    NoCommit {
+        /// Which repository it is.
+        repository: PathBuf,
+    },
+    /// Together they are of no single commit.
+    #[error("the manifests are of two checkouts, {} and {}", shown(.one), shown(.other))]
+    Several {
+        /// The first of them.
+        one: PathBuf,
+        /// One that is not the first.
+        other: PathBuf,
+    },
+    /// Only a part of them is of a commit.
+    #[error("{} is in a git repository, and {} is in none", shown(.inside), shown(.outside))]
+    Outside {
+        /// A directory of manifests in a repository.
+        inside: PathBuf,
+        /// A directory of manifests that is in none.
+        outside: PathBuf,
+    },
+    /// A path cannot be followed any longer, though it was read a moment ago.
+    #[error("{} cannot be followed: {}", shown(.path), safe(.reason))]
+    Gone {
+        /// The path as it was given.
+        path: PathBuf,
+        /// As the system says it.
+        reason: String,
+    },
+    /// Anything else that git says.
+    #[error("git cannot read {}: {}", shown(.repository), brief(.reason))]
+    Failed {
+        /// Which repository was asked.
+        repository: PathBuf,
+        /// In git's words.
+        reason: String,
+    },
 }
 
 impl Revision {
-    /// The revision of the manifests at `paths`. They are dirty if anything in them is changed, staged or untracked,
-    /// or if a manifest is hidden from git by an ignore rule, which does not hide it from us.
-    ///
-    /// `None` where there is no git, no repository, no commit yet, more than one repository, or one that git does
-    /// not trust because somebody else owns it. It is what git says *now*: ask right after reading the manifests.
-    pub async fn of<P: Programs>(paths: &[PathBuf], programs: &P) -> Option<Self> {
+    /// The revision of the manifests at `paths`. They are dirty if a file that is read as a manifest is changed, staged,
+    /// deleted, untracked or ignored by git. It is what git says *now*: ask right after reading the manifests.
+    pub async fn of<P: Programs>(paths: &[PathBuf], programs: &P) -> Self {
         match ask(paths, &Git(programs)).await {
-            Ok(revision) => revision,
-            Err(error) => {
-                tracing::debug!(%error, "the commit of the manifests is not known");
-                None
-            }
+            Ok(Some(checkout)) => Self::Known(checkout),
+            Ok(None) => Self::NoRepository,
+            Err(unknown) => Self::Unknown(unknown),
         }
     }
 
-    /// The full hash, in hexadecimal.
-    pub fn commit(&self) -> &str {
-        &self.commit.hash
+    /// What is checked out, if it is known.
+    pub fn checkout(&self) -> Option<&Checkout> {
+        match self {
+            Self::Known(checkout) => Some(checkout),
+            Self::Unknown(_) | Self::NoRepository => None,
+        }
+    }
+
+    /// The commit for people, if it is known.
+    pub fn shown(&self) -> Option<String> {
+        self.checkout().map(Checkout::to_string)
+    }
+}
+
+impl Checkout {
+    /// The commit that is checked out.
+    pub fn commit(&self) -> &Commit {
+        &self.commit
     }
 
     /// The commit, if the manifests are as it has them.
@@ -50,124 +139,253 @@ impl Revision {
     pub fn is_dirty(&self) -> bool {
         self.is_dirty
     }
+
+    /// What the history in this repository says of the commit and the newest one. An error only if git does not answer:
+    /// a commit that is not here is an answer.
+    pub async fn ancestry<P: Programs>(
+        &self,
+        newest: &Commit,
+        programs: &P,
+    ) -> Result<Ancestry, Unknown> {
+        let (git, here) = (Git(programs), &self.commit.hash);
+        if *here == newest.hash {
+            // A commit contains itself, and git need not be asked for that.
+            return Ok(Ancestry::Descendant);
+        }
+        let unknown = |error| Unknown::of(error, &self.top);
+        let absent = Ancestry::Unconnected(Gap::Absent);
+        let is_shallow = async || git.is_shallow(&self.top).await.map_err(unknown);
+        let Some(there) = newest.full_hash() else {
+            // No repository has such a commit.
+            return Ok(absent);
+        };
+        if !git.has_commit(&self.top, there).await.map_err(unknown)? {
+            return Ok(match is_shallow().await? {
+                true => Ancestry::Unconnected(Gap::Shallow),
+                false => absent,
+            });
+        }
+        let contains = async |part, whole| {
+            let contains = git.contains(&self.top, part, whole).await;
+            contains.map_err(unknown)
+        };
+        if contains(here, there).await? {
+            return Ok(Ancestry::Ancestor);
+        }
+        if contains(there, here).await? {
+            return Ok(Ancestry::Descendant);
+        }
+        Ok(Ancestry::Unconnected(match is_shallow().await? {
+            true => Gap::CutOff,
+            false => Gap::Diverged,
+        }))
+    }
 }
 
-impl fmt::Display for Revision {
+impl fmt::Display for Checkout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = if self.is_dirty { "-dirty" } else { "" };
         write!(f, "{}{suffix}", self.commit.hash)
     }
 }
 
+impl Unknown {
+    /// What an error of git means.
+    pub(super) fn of(error: ProgramError, repository: &Path) -> Self {
+        let repository = repository.to_owned();
+        match error {
+            ProgramError::NotRun { reason, .. } => Self::NoGit { reason },
+            ProgramError::TooSlow { deadline, .. } => Self::Slow {
+                repository,
+                deadline,
+            },
+            // git has one status for all its refusals. The second wording is that of its first versions that refuse.
+            ProgramError::Failed { reason, .. }
+                if ["dubious ownership", "unsafe repository"]
+                    .iter()
+                    .any(|words| reason.contains(words)) =>
+            {
+                Self::Untrusted { repository }
+            }
+            ProgramError::Failed { status, reason, .. } => Self::Failed {
+                repository,
+                reason: if reason.is_empty() { status } else { reason },
+            },
+        }
+    }
+
+    /// What lets the commit be told.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::NoGit { .. } => {
+                "install git where sharekeeper runs, or add its directory to `PATH`".into()
+            }
+            Self::Slow { repository, .. } => format!(
+                "run this again; if that does not help, find out why `git -C {} status` is slow",
+                quoted(repository)
+            ),
+            Self::Untrusted { repository } => format!(
+                "run `git config --global --add safe.directory {}` as the user that runs sharekeeper, if you trust that repository",
+                quoted(repository)
+            ),
+            Self::NoCommit { .. } => "commit the manifests first".into(),
+            Self::Several { .. } | Self::Outside { .. } => {
+                "give only paths of one checkout, and the others a state directory of their own"
+                    .into()
+            }
+            Self::Gone { .. } => "check the path, then run this again".into(),
+            Self::Failed { repository, .. } => format!(
+                "make `git -C {} status` work for the user that runs sharekeeper",
+                quoted(repository)
+            ),
+        }
+    }
+}
+
+/// `None` where there is no repository.
 async fn ask<P: Programs>(
     paths: &[PathBuf],
     git: &Git<'_, P>,
-) -> Result<Option<Revision>, ProgramError> {
-    let Some(places) = places(paths) else {
+) -> Result<Option<Checkout>, Unknown> {
+    let extent = Extent::of(paths)?;
+    let places = extent.places();
+    let Some(first) = one_repository(&places)? else {
         return Ok(None);
     };
-    let mut head = None;
-    for directory in places.keys() {
-        let arguments = ["rev-parse", "--show-toplevel", "HEAD^{commit}"];
-        let there = git.run(directory, arguments.map(OsString::from)).await?;
-        if *head.get_or_insert_with(|| there.clone()) != there {
-            return Ok(None);
+    let mut head: Option<Head> = None;
+    for (directory, repository) in &places {
+        let repository = repository.as_ref().unwrap_or(directory);
+        let there = git.head(directory, repository).await?;
+        match &head {
+            None => head = Some(there),
+            Some(head) if *head == there => {}
+            Some(head) => {
+                return Err(Unknown::Several {
+                    one: head.top.clone(),
+                    other: there.top,
+                });
+            }
         }
     }
-    let (Some(hash), Some(directory)) = (
-        head.as_deref().and_then(last_line_as_hash),
-        places.keys().next(),
-    ) else {
+    let Some(Head { top, hash }) = head else {
         return Ok(None);
     };
+    let unknown = |error| Unknown::of(error, &first);
     // Of this very commit: another may be checked out by now.
-    let arguments = ["rev-list", "--max-count=1", "--timestamp", &hash];
-    let dated = git.run(directory, arguments.map(OsString::from)).await?;
-    let Some(committed) = first_word_as_time(&dated) else {
-        return Ok(None);
-    };
-    let mut is_dirty = false;
-    for (directory, place) in &places {
-        is_dirty = is_dirty || git.has_changes(directory, place).await?;
+    let committed = git.date(&top, &hash).await.map_err(unknown)?;
+    let committed = committed.ok_or_else(|| Unknown::Failed {
+        repository: top.clone(),
+        reason: format!("it gives no date of commit {hash}"),
+    })?;
+    if let Some(elsewhere) = places.keys().find(|place| !place.starts_with(&top)) {
+        let reason = format!("its working tree is {}", shown(&top));
+        return Err(Unknown::Failed {
+            repository: elsewhere.clone(),
+            reason,
+        });
     }
-    let commit = Commit { hash, committed };
-    Ok(Some(Revision { commit, is_dirty }))
+    let is_dirty = extent.has_changes(&top, git).await?;
+    Ok(Some(Checkout {
+        commit: Commit { hash, committed },
+        is_dirty,
+        top,
+    }))
 }
 
-/// What of a directory was given.
-#[derive(Default)]
-struct Place {
-    whole: bool,
-    files: Vec<OsString>,
+/// The first repository, where each of the directories is in one; `None` where none is.
+fn one_repository(places: &BTreeMap<PathBuf, Option<PathBuf>>) -> Result<Option<PathBuf>, Unknown> {
+    let inside = places.iter().find(|(_, repository)| repository.is_some());
+    let outside = places.iter().find(|(_, repository)| repository.is_none());
+    match (inside, outside) {
+        (None, _) => Ok(None),
+        (Some((_, repository)), None) => Ok(repository.clone()),
+        (Some((inside, _)), Some((outside, _))) => Err(Unknown::Outside {
+            inside: inside.clone(),
+            outside: outside.clone(),
+        }),
+    }
 }
 
-/// By the directories to ask in, without links: what a link leads to is what is read. `None` if a path is not there.
-fn places(paths: &[PathBuf]) -> Option<BTreeMap<PathBuf, Place>> {
-    let mut places: BTreeMap<PathBuf, Place> = BTreeMap::new();
-    for path in paths {
-        let path = std::fs::canonicalize(path).ok()?;
-        if path.is_dir() {
-            places.entry(path).or_default().whole = true;
-        } else {
-            let mut pathspec = OsString::from(":(literal)");
-            pathspec.push(path.file_name()?);
-            let directory = path.parent()?.to_owned();
-            places.entry(directory).or_default().files.push(pathspec);
-        }
-    }
-    Some(places)
+/// What is checked out where.
+#[derive(PartialEq, Eq)]
+struct Head {
+    top: PathBuf,
+    hash: String,
 }
 
 impl<P: Programs> Git<'_, P> {
-    async fn has_changes(&self, directory: &Path, place: &Place) -> Result<bool, ProgramError> {
-        let (all, manifests) = if place.whole {
-            let manifests = [":(glob)**/*.yaml", ":(glob)**/*.yml"].map(OsString::from);
-            (vec![".".into()], manifests.to_vec())
-        } else {
-            (place.files.clone(), place.files.clone())
+    async fn head(&self, directory: &Path, repository: &Path) -> Result<Head, Unknown> {
+        let arguments = ["rev-parse", "--show-toplevel", "HEAD^{commit}"];
+        let output = match self.run(directory, arguments.map(OsString::from)).await {
+            Ok(output) => output,
+            Err(error) => {
+                let unknown = Unknown::of(error, repository);
+                let is_refused = matches!(unknown, Unknown::Failed { .. });
+                return Err(match is_refused && self.top(directory).await.is_ok() {
+                    // Half of the question has an answer, so it is the other half that has none.
+                    true => Unknown::NoCommit {
+                        repository: repository.to_owned(),
+                    },
+                    false => unknown,
+                });
+            }
         };
-        let status = [
-            "status",
-            "--porcelain",
-            "-z",
-            "--untracked-files=normal",
-            "--",
-        ];
-        let status = status.map(OsString::from).into_iter().chain(all);
-        if !self.run(directory, status).await?.is_empty() {
-            return Ok(true);
-        }
-        let ignored = [
-            "ls-files",
-            "-z",
-            "--others",
-            "--ignored",
-            "--exclude-standard",
-            "--",
-        ];
-        let ignored = ignored.map(OsString::from).into_iter().chain(manifests);
-        let ignored = self.run(directory, ignored).await?;
-        let mut paths = ignored
-            .split(|&byte| byte == 0)
-            .filter(|path| !path.is_empty());
-        Ok(paths.any(|path| !place.whole || is_read(path)))
+        last_line_as_hash(&output).ok_or_else(|| Unknown::Failed {
+            repository: repository.to_owned(),
+            reason: "it does not tell which commit is checked out".into(),
+        })
+    }
+
+    /// The directory that a repository is checked out in.
+    pub(super) async fn top(&self, directory: &Path) -> Result<PathBuf, ProgramError> {
+        let arguments = ["rev-parse", "--show-toplevel"].map(OsString::from);
+        let output = self.run(directory, arguments).await?;
+        let line = output.strip_suffix(b"\n").unwrap_or(&output);
+        Ok(PathBuf::from(OsStr::from_bytes(line)))
+    }
+
+    async fn date(&self, top: &Path, hash: &str) -> Result<Option<Timestamp>, ProgramError> {
+        let arguments = ["rev-list", "--max-count=1", "--timestamp", hash];
+        let output = self.run(top, arguments.map(OsString::from)).await?;
+        Ok(first_word_as_time(&output))
+    }
+
+    async fn is_shallow(&self, top: &Path) -> Result<bool, ProgramError> {
+        let arguments = ["rev-parse", "--is-shallow-repository"].map(OsString::from);
+        Ok(self.run(top, arguments).await?.trim_ascii() == b"true")
+    }
+
+    async fn has_commit(&self, top: &Path, hash: &str) -> Result<bool, ProgramError> {
+        let commit = format!("{hash}^{{commit}}");
+        let arguments = ["rev-parse", "--verify", "--quiet", &commit];
+        yes_or_no(self.run(top, arguments.map(OsString::from)).await)
+    }
+
+    /// Whether commit `whole` is commit `part` or was made on top of it.
+    async fn contains(&self, top: &Path, part: &str, whole: &str) -> Result<bool, ProgramError> {
+        let arguments = ["merge-base", "--is-ancestor", "--", part, whole];
+        yes_or_no(self.run(top, arguments.map(OsString::from)).await)
     }
 }
 
-/// Whether a file below a directory is read, by its name: none of it begins with `.` or `_`.
-fn is_read(path: &[u8]) -> bool {
-    path.split(|&byte| byte == b'/')
-        .all(|name| !name.starts_with(b".") && !name.starts_with(b"_"))
+/// The answer to a question that git answers by its status: 0 is yes, 1 is no, and anything else is no answer.
+fn yes_or_no(answer: Result<Vec<u8>, ProgramError>) -> Result<bool, ProgramError> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(ProgramError::Failed { code: Some(1), .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
-/// The line before it may hold anything, a line break too.
-fn last_line_as_hash(output: &[u8]) -> Option<String> {
-    let line = output
-        .trim_ascii_end()
-        .rsplit(|&byte| byte == b'\n')
-        .next()?;
-    let is_hash = matches!(line.len(), 40 | 64) && line.iter().all(u8::is_ascii_hexdigit);
-    is_hash.then(|| String::from_utf8_lossy(line).into_owned())
+/// The lines before the last one are a path, which may hold anything, a line break too.
+fn last_line_as_hash(output: &[u8]) -> Option<Head> {
+    let output = output.trim_ascii_end();
+    let end = output.iter().rposition(|&byte| byte == b'\n')?;
+    let (top, hash) = (&output[..end], &output[end + 1..]);
+    is_hash(hash).then(|| Head {
+        top: PathBuf::from(OsStr::from_bytes(top)),
+        hash: String::from_utf8_lossy(hash).into_owned(),
+    })
 }
 
 /// Seconds since 1970, and then the hash.
@@ -175,4 +393,20 @@ fn first_word_as_time(output: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(output).ok()?;
     let seconds = text.split_whitespace().next()?.parse().ok()?;
     DateTime::from_timestamp(seconds, 0)
+}
+
+/// A path in a message.
+fn shown(path: &Path) -> String {
+    safe(&path.to_string_lossy())
+}
+
+/// A path in a command that is to be copied into a shell.
+fn quoted(path: &Path) -> String {
+    let text = shown(path);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }

@@ -11,10 +11,118 @@ pub struct Commit {
     pub committed: Timestamp,
 }
 
+/// What the history in a repository says of a commit and the newest one that was worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ancestry {
+    /// The newest commit was made on top of this commit.
+    Ancestor,
+    /// This commit was made on top of the newest one.
+    Descendant,
+    /// The history does not connect the two.
+    Unconnected(Gap),
+}
+
+/// Why the history does not connect two commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// The whole history is there, and neither commit contains the other.
+    Diverged,
+    /// Both commits are there, but the history between them may be cut off, because the clone is shallow.
+    CutOff,
+    /// The newest commit is not in this clone, which is shallow.
+    Shallow,
+    /// The newest commit is not in this clone, though that has its whole history.
+    Absent,
+}
+
+/// How a commit stands to the newest one that was worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// It is that commit.
+    Same,
+    /// It comes before that commit.
+    Older(Basis),
+    /// It comes after that commit.
+    Newer(Basis),
+    /// Nothing tells which comes first: the history does not connect them, and both were made in one second.
+    Untold(Gap),
+}
+
+/// What an order was told by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// One commit contains the other, whatever their dates say.
+    History,
+    /// Their dates alone, because the history does not connect them.
+    Dates(Gap),
+}
+
 impl Commit {
-    /// Whether it was made before `other`. Commits of one second have no order, and neither has a commit with itself.
-    pub fn is_older_than(&self, other: &Self) -> bool {
-        self.hash != other.hash && self.committed < other.committed
+    /// How this commit stands to the newest one. The history decides where it connects the two, because dates are those
+    /// of whichever clocks the commits were made by; elsewhere the dates decide.
+    pub fn order(&self, newest: &Self, ancestry: Ancestry) -> Order {
+        if self.hash == newest.hash {
+            return Order::Same;
+        }
+        match ancestry {
+            Ancestry::Ancestor => Order::Older(Basis::History),
+            Ancestry::Descendant => Order::Newer(Basis::History),
+            Ancestry::Unconnected(gap) => match self.committed.cmp(&newest.committed) {
+                std::cmp::Ordering::Less => Order::Older(Basis::Dates(gap)),
+                std::cmp::Ordering::Equal => Order::Untold(gap),
+                std::cmp::Ordering::Greater => Order::Newer(Basis::Dates(gap)),
+            },
+        }
+    }
+
+    /// The hash, if it is one: what comes from elsewhere may be anything, and git takes other words for options.
+    pub fn full_hash(&self) -> Option<&str> {
+        is_hash(self.hash.as_bytes()).then_some(self.hash.as_str())
+    }
+}
+
+/// Whether these are the digits of a SHA-1 or SHA-256, as git writes them in full.
+pub(crate) fn is_hash(text: &[u8]) -> bool {
+    matches!(text.len(), 40 | 64) && text.iter().all(u8::is_ascii_hexdigit)
+}
+
+impl Basis {
+    /// What would let the history decide, where it does not.
+    pub const fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::History => None,
+            Self::Dates(gap) => gap.remedy(),
+        }
+    }
+}
+
+impl Gap {
+    /// What brings the missing history here, if anything does.
+    pub const fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::Diverged => None,
+            Self::CutOff | Self::Shallow => Some(
+                "fetch the whole history (`fetch-depth: 0` for actions/checkout, else `git fetch --unshallow`)",
+            ),
+            Self::Absent => Some("fetch the branch that holds it, if it is not gone"),
+        }
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Diverged => {
+                "neither of the two commits contains the other: branches diverged, or history was rewritten"
+            }
+            Self::CutOff => {
+                "this clone is shallow, and what it has of the history does not connect the two commits"
+            }
+            Self::Shallow => "the newest commit is not in this clone, which is shallow",
+            Self::Absent => {
+                "the newest commit is not in this clone: history was rewritten, or its branch was not fetched"
+            }
+        })
     }
 }
 
@@ -22,5 +130,55 @@ impl fmt::Display for Commit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let committed = self.committed.format("%Y-%m-%dT%H:%M:%SZ");
         write!(f, "{} of {committed}", self.hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    fn commit(letter: &str, second: i64) -> Commit {
+        Commit {
+            hash: letter.repeat(40),
+            committed: DateTime::from_timestamp(second, 0).expect("a time"),
+        }
+    }
+
+    #[test]
+    fn g9_history_decides_where_it_connects_and_dates_elsewhere() {
+        use Ancestry::{Ancestor, Descendant, Unconnected};
+        let newest = commit("b", 10);
+        for second in [9, 10, 11] {
+            let other = commit("a", second);
+            let older = Order::Older(Basis::History);
+            assert_eq!(other.order(&newest, Ancestor), older, "{second}");
+            let newer = Order::Newer(Basis::History);
+            assert_eq!(other.order(&newest, Descendant), newer, "{second}");
+            for gap in [Gap::Diverged, Gap::CutOff, Gap::Shallow, Gap::Absent] {
+                let expected = match second {
+                    9 => Order::Older(Basis::Dates(gap)),
+                    10 => Order::Untold(gap),
+                    _ => Order::Newer(Basis::Dates(gap)),
+                };
+                assert_eq!(other.order(&newest, Unconnected(gap)), expected, "{second}");
+            }
+            // A commit contains itself, and is no older than that.
+            let same = commit("b", second);
+            for ancestry in [Ancestor, Descendant, Unconnected(Gap::Absent)] {
+                assert_eq!(same.order(&newest, ancestry), Order::Same);
+            }
+        }
+    }
+
+    #[test]
+    fn only_hexadecimal_digits_in_full_are_a_hash() {
+        for good in ["a".repeat(40), "0F".repeat(32)] {
+            assert!(is_hash(good.as_bytes()), "{good}");
+        }
+        for bad in ["", "HEAD", "--all", &"a".repeat(39), &"g".repeat(40)] {
+            assert!(!is_hash(bad.as_bytes()), "{bad}");
+        }
     }
 }

@@ -18,7 +18,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use commit::Commit;
+pub(crate) use commit::is_hash;
+pub use commit::{Ancestry, Basis, Commit, Gap, Order};
 pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
 pub use image_id::{ImageId, MalformedImageId};

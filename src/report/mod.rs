@@ -3,6 +3,7 @@
 
 mod adopt;
 mod board;
+mod commit;
 pub mod doctor;
 mod exit;
 mod held;
@@ -24,6 +25,7 @@ use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
 pub use board::board_document;
+pub use commit::Standing;
 pub use exit::ExitStatus;
 pub use history::{HistoryDocument, VerifyDocument};
 pub use import::{ImportDocument, ImportedFile, UnseenScope};

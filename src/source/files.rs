@@ -124,8 +124,11 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
         self.read = (!may_pass).then_some(print);
         match result {
             Ok(mut set) => {
-                let commit = Revision::of(&self.paths, programs).await;
-                set.commit = commit.map(|commit| commit.to_string());
+                let revision = Revision::of(&self.paths, programs).await;
+                if let Revision::Unknown(why) = &revision {
+                    tracing::debug!(%why, "the commit of the manifests cannot be told");
+                }
+                set.commit = revision.shown();
                 self.outbox.loaded(set).await
             }
             Err(problems) => self.outbox.broken(problems).await,

@@ -37,6 +37,7 @@ use chain::Pen;
 use error::Fault;
 use files::Files;
 use lock::Lock;
+use newest::Advance;
 use rusqlite::Connection;
 use writer::{Haste, Writer};
 
@@ -48,7 +49,7 @@ use crate::model::{Commit, Scope, Timestamp};
 pub use chain::HISTORY_MAX;
 pub use error::OpenError;
 pub use lock::Holder;
-pub use newest::{Newest, Older};
+pub use newest::Newest;
 pub use query::Query;
 pub use reader::{Counts, Extent, Reader, Summary};
 pub use remarks::{Ending, Remarks};
@@ -97,6 +98,8 @@ pub struct Store {
     database: PathBuf,
     owner: String,
     commit: RefCell<Option<String>>,
+    /// What the first look that succeeds makes the newest commit.
+    advance: RefCell<Option<Advance>>,
     history_max: u64,
     now: Now,
     /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
@@ -120,6 +123,7 @@ impl Store {
             database: files.database(),
             owner,
             commit: RefCell::new(options.commit.clone()),
+            advance: RefCell::default(),
             history_max: options.history_max.max(1),
             now: Box::new(now),
             read: RefCell::default(),
@@ -152,16 +156,17 @@ impl Store {
         self.commit.replace(commit);
     }
 
-    /// Begins work on manifests that are exactly those of `commit`, and remembers the newest. One that is older is
-    /// refused with that newest one, if `older` says so; then nothing has changed.
-    pub async fn advance(
-        &self,
-        commit: &Commit,
-        older: Older,
-    ) -> Result<Result<(), Newest>, LedgerError> {
-        let commit = commit.clone();
-        self.write(move |pen| newest::advance(pen, &commit, older))
-            .await
+    /// The newest commit of the manifests that was worked on.
+    pub async fn newest(&self) -> Result<Option<Newest>, LedgerError> {
+        self.ask(newest::newest).await
+    }
+
+    /// From here on, manifests that are exactly those of `commit` are worked on. It becomes the newest commit with the
+    /// first look that succeeds or, where looking is denied, with the first intent; until then, nothing has been done
+    /// under it. `over` is the newest commit that it was compared with: if another one is recorded by then, that is an
+    /// error, and no intent is recorded.
+    pub fn advance_with_first_look(&self, commit: Commit, over: Option<Commit>) {
+        self.advance.replace(Some(Advance { commit, over }));
     }
 
     /// The entries of the history that `query` picks, in order.
@@ -224,11 +229,26 @@ impl Recall for Store {
 }
 
 impl Ledger for Store {
+    async fn seen(&self) -> Result<(), LedgerError> {
+        let Some(advance) = self.advance.borrow().clone() else {
+            return Ok(());
+        };
+        self.write(move |pen| newest::advance(pen, &advance))
+            .await?;
+        self.advance.replace(None);
+        Ok(())
+    }
+
     async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
         let (attempt, commit) = (attempt.clone(), self.commit.borrow().clone());
-        self.write(move |pen| deeds::intent(pen, &attempt, commit))
-            .await
-            .map_err(Refused::Failed)?
+        let advance = self.advance.borrow().clone();
+        let work = move |pen: &Pen<'_>| {
+            advance.map_or(Ok(()), |advance| newest::advance(pen, &advance))?;
+            deeds::intent(pen, &attempt, commit)
+        };
+        let intent = self.write(work).await.map_err(Refused::Failed)?;
+        self.advance.replace(None);
+        intent
     }
 
     async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {

@@ -16,13 +16,12 @@ pub struct Newest {
     pub since: Timestamp,
 }
 
-/// What becomes of a commit that is older than the newest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Older {
-    /// It is refused, and the newest stays what it is.
-    Refuse,
-    /// It takes the place of the newest: somebody went back on purpose, and goes on from there.
-    Accept,
+/// A commit that is to become the newest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Advance {
+    pub(super) commit: Commit,
+    /// What was the newest when the two were compared.
+    pub(super) over: Option<Commit>,
 }
 
 /// The newest commit, if there was one.
@@ -43,23 +42,21 @@ pub(super) fn newest(conn: &Connection) -> Result<Option<Newest>, Fault> {
     )
 }
 
-/// Begins work on a commit, unless it is older than the newest and `older` refuses it: then that one is returned, and
-/// nothing has changed.
-pub(super) fn advance(
-    pen: &Pen<'_>,
-    commit: &Commit,
-    older: Older,
-) -> Result<Result<(), Newest>, Fault> {
-    let newest = newest(pen.conn)?;
-    if let Some(newest) = newest {
-        if newest.commit == *commit {
-            return Ok(Ok(()));
-        }
-        if older == Older::Refuse && commit.is_older_than(&newest.commit) {
-            return Ok(Err(newest));
-        }
+/// Makes a commit the newest, unless the newest is no longer what the commit was compared with: then that is an error,
+/// and nothing has changed.
+pub(super) fn advance(pen: &Pen<'_>, advance: &Advance) -> Result<(), Fault> {
+    let Advance { commit, over } = advance;
+    let newest = newest(pen.conn)?.map(|newest| newest.commit);
+    if newest.as_ref() == Some(commit) {
+        return Ok(());
     }
-    // Of a date that is nonsense no order can be kept, and none is told by it.
+    if newest != *over {
+        let other = newest.map_or_else(|| "none".into(), |newest| newest.to_string());
+        return Err(Fault::request(format!(
+            "the newest commit of the manifests has become another one meanwhile ({other}): run this again"
+        )));
+    }
+    // The order of a date that is nonsense would be lost, and none is told by it.
     if is_storable(commit.committed) {
         rows::change(
             pen.conn,
@@ -67,5 +64,5 @@ pub(super) fn advance(
             params![commit.hash, stamp(commit.committed), stamp(pen.now)],
         )?;
     }
-    Ok(Ok(()))
+    Ok(())
 }

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 
 use super::fixtures_tests::{block_on, by_hand, dump, files, noon, open, share, ticking};
-use super::{Newest, Older, OpenError, Query, Reader, Remarks, Store, Verdict};
+use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
 use crate::history::Event;
-use crate::host::Ledger;
+use crate::host::{Ledger, LedgerError, Refused};
 use crate::model::Commit;
 
 /// A commit of so many minutes after noon.
@@ -16,8 +16,11 @@ fn commit(letter: &str, minutes: i64) -> Commit {
     }
 }
 
-fn advance(store: &Store, commit: &Commit, older: Older) -> Result<(), Newest> {
-    block_on(store.advance(commit, older)).expect("kept")
+/// Works on a commit that was found to be newer than the newest, as far as a look.
+fn advance(store: &Store, commit: &Commit) -> Result<(), LedgerError> {
+    let newest = block_on(store.newest()).expect("readable");
+    store.advance_with_first_look(commit.clone(), newest.map(|newest| newest.commit));
+    block_on(store.seen())
 }
 
 fn newest(dir: &std::path::Path) -> Option<Commit> {
@@ -28,52 +31,71 @@ fn newest(dir: &std::path::Path) -> Option<Commit> {
 }
 
 #[test]
-fn p8_an_older_commit_is_refused_and_the_newest_stays() {
+fn p8_the_newest_commit_outlives_the_process_and_since_when_as_well() {
     let dir = tempfile::tempdir().expect("a directory");
     let (old, new) = (commit("a", 0), commit("b", 1));
     assert_eq!(newest(dir.path()), None);
     let store = open(dir.path());
     assert_eq!(newest(dir.path()), None);
-    advance(&store, &old, Older::Refuse).expect("the first");
-    advance(&store, &new, Older::Refuse).expect("a newer one");
-    let before = dump(dir.path()).expect("readable");
-    let refused = advance(&store, &old, Older::Refuse).expect_err("an older one");
-    assert_eq!(refused.commit, new);
-    assert!(refused.since > noon());
-    assert_eq!(dump(dir.path()).expect("readable"), before);
+    advance(&store, &old).expect("the first");
+    advance(&store, &new).expect("a newer one");
+    let known = block_on(store.newest()).expect("readable");
+    assert!(known.as_ref().is_some_and(|known| known.since > noon()));
     drop(store);
-
-    // The next process knows it too.
+    assert_eq!(newest(dir.path()), Some(new));
     let store = open(dir.path());
-    assert_eq!(
-        advance(&store, &old, Older::Refuse),
-        Err(refused),
-        "since when stays as well"
-    );
+    assert_eq!(block_on(store.newest()), Ok(known));
+    // To go back is for the caller to decide.
+    advance(&store, &old).expect("on purpose");
+    assert_eq!(newest(dir.path()), Some(old));
 }
 
 #[test]
-fn p8_what_has_no_order_passes_and_the_last_of_it_counts() {
+fn p8_a_commit_is_the_newest_with_the_first_look_and_not_before() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let (one, other) = (commit("a", 0), commit("b", 0));
-    for commit in [&one, &other, &one] {
-        advance(&store, commit, Older::Refuse).expect("of one second");
-        assert_eq!(newest(dir.path()).as_ref(), Some(commit));
+    let new = commit("b", 1);
+    let before = dump(dir.path()).expect("readable");
+    store.advance_with_first_look(new.clone(), None);
+    assert_eq!(dump(dir.path()).expect("readable"), before);
+    block_on(store.seen()).expect("kept");
+    assert_eq!(newest(dir.path()), Some(new));
+    let after = dump(dir.path()).expect("readable");
+    block_on(store.seen()).expect("nothing to keep");
+    assert_eq!(dump(dir.path()).expect("readable"), after);
+}
+
+#[test]
+fn p8_where_looking_is_denied_the_first_intent_makes_it_the_newest() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let new = commit("b", 1);
+    store.advance_with_first_look(new.clone(), None);
+    block_on(store.intent(&share("a"))).expect("recorded");
+    assert_eq!(newest(dir.path()), Some(new));
+}
+
+#[test]
+fn p8_nothing_is_done_where_another_commit_became_the_newest_meanwhile() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    let [known, new, other] = [commit("a", 0), commit("b", 1), commit("c", 2)];
+    advance(&store, &known).expect("the first");
+    for over in [None, Some(other.clone())] {
+        store.advance_with_first_look(new.clone(), over);
+        let before = dump(dir.path()).expect("readable");
+        for _ in 0..2 {
+            let error = block_on(store.seen()).expect_err("compared with another");
+            assert!(error.to_string().contains(&known.hash), "{error}");
+            let refused = block_on(store.intent(&share("a"))).expect_err("no intent");
+            assert!(matches!(refused, Refused::Failed(_)), "{refused}");
+        }
+        assert_eq!(dump(dir.path()).expect("readable"), before);
     }
-}
-
-#[test]
-fn p8_who_goes_back_on_purpose_goes_on_from_there() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let store = open(dir.path());
-    let [old, middle, new] = [commit("a", 0), commit("b", 1), commit("c", 2)];
-    advance(&store, &new, Older::Refuse).expect("the first");
-    advance(&store, &old, Older::Accept).expect("on purpose");
-    assert_eq!(newest(dir.path()).as_ref(), Some(&old));
-    advance(&store, &old, Older::Refuse).expect("the same");
-    advance(&store, &middle, Older::Refuse).expect("newer than that");
-    advance(&store, &old, Older::Refuse).expect_err("older again");
+    // One that became the newest by itself is no other.
+    store.advance_with_first_look(known.clone(), None);
+    block_on(store.seen()).expect("the same");
+    assert_eq!(newest(dir.path()), Some(known));
 }
 
 #[test]
@@ -82,7 +104,7 @@ fn p8_s17_the_same_commit_again_changes_no_byte() {
     let commit = commit("a", 0);
     let run = || {
         let store = open(dir.path());
-        advance(&store, &commit, Older::Refuse).expect("passes");
+        advance(&store, &commit).expect("kept");
         store.close().expect("closed");
         files(dir.path())
     };
@@ -91,13 +113,13 @@ fn p8_s17_the_same_commit_again_changes_no_byte() {
 }
 
 #[test]
-fn p8_a_date_that_is_nonsense_neither_refuses_nor_is_kept() {
+fn p8_a_date_that_is_nonsense_is_not_kept() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let known = commit("a", 0);
-    advance(&store, &known, Older::Refuse).expect("the first");
+    advance(&store, &known).expect("the first");
     let far = commit("b", 20_000 * 366 * 24 * 60);
-    advance(&store, &far, Older::Refuse).expect("passes");
+    advance(&store, &far).expect("passes");
     assert_eq!(newest(dir.path()), Some(known));
 }
 
@@ -157,7 +179,7 @@ fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
 
     let store = open(dir.path());
     let commit = commit("a", 0);
-    advance(&store, &commit, Older::Refuse).expect("there is a place for it");
+    advance(&store, &commit).expect("there is a place for it");
     drop(store);
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");

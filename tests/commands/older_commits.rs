@@ -1,22 +1,23 @@
 //! P8: of two jobs for successive commits, the one for the older must not undo what the other did because it came last.
 
+use std::ffi::OsStr;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::binary::{Bench, command, document, stderr, stdout};
+use crate::binary::{Bench, Simulator, command, document, stderr, stdout};
 use crate::{TOKYO, holds};
 
 /// A bench whose manifests are in a repository, and what was committed there: each commit is a minute after the one
 /// before it.
-struct History {
-    bench: Bench,
-    commits: Vec<String>,
+pub(crate) struct History {
+    pub(crate) bench: Bench,
+    pub(crate) commits: Vec<String>,
 }
 
 impl History {
     /// `None` where there is no git, which is said.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if Command::new("git").arg("--version").output().is_err() {
             let required = std::env::var_os("SHAREKEEPER_TEST_REQUIRE_GIT");
             assert!(
@@ -34,24 +35,26 @@ impl History {
     }
 
     /// A first commit that wants one image shared, and a second that wants it unshared.
-    fn of_two() -> Option<Self> {
+    pub(crate) fn of_two() -> Option<Self> {
         let mut history = Self::new()?;
         history.commit(&["img-a"]);
         history.commit(&["img-a, state: unshared"]);
         Some(history)
     }
 
-    fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let minute = self.commits.len();
+        self.git_at(&format!("2026-03-01T12:{minute:02}:00Z"), arguments)
+    }
+
+    /// Runs git; what it commits is of that time.
+    pub(crate) fn git_at(&self, committed: &str, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .current_dir(self.bench.path("."))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").expect("a PATH"))
             .env("HOME", self.bench.path("."))
-            .env(
-                "GIT_COMMITTER_DATE",
-                format!("2026-03-01T12:{minute:02}:00Z"),
-            )
+            .env("GIT_COMMITTER_DATE", committed)
             .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(arguments)
             .output()
@@ -60,29 +63,48 @@ impl History {
         stdout(&output).trim().to_owned()
     }
 
-    fn commit(&mut self, images: &[&str]) {
+    pub(crate) fn commit(&mut self, images: &[&str]) {
+        let minute = self.commits.len();
+        self.commit_at(&format!("2026-03-01T12:{minute:02}:00Z"), images);
+    }
+
+    /// Commits manifests, by a clock that may be off.
+    pub(crate) fn commit_at(&mut self, committed: &str, images: &[&str]) {
         self.bench.declare("tokyo", TOKYO, images);
         self.git(&["add", "manifests"]);
-        self.git(&["commit", "--quiet", "--message", "x"]);
+        self.git_at(committed, &["commit", "--quiet", "--message", "x"]);
         self.commits.push(self.git(&["rev-parse", "HEAD"]));
     }
 
-    fn check_out(&self, commit: usize) {
+    /// The newest commit that the state knows.
+    pub(crate) fn newest(&self) -> Value {
+        self.ends(&["status"], 0)["newest_commit"]["hash"].clone()
+    }
+
+    pub(crate) fn check_out(&self, commit: usize) {
         self.git(&["checkout", "--quiet", &self.commits[commit]]);
     }
 
     /// Runs a command with `--sim`, on the manifests as they are checked out.
-    fn run(&self, arguments: &[&str]) -> Output {
-        command(arguments)
-            .args(["--sim", "--state-dir", "state", "-o", "json"])
-            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
-            .current_dir(self.bench.path("."))
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        let path = std::env::var_os("PATH").expect("a PATH");
+        self.command(&path, arguments)
             .output()
             .expect("the binary starts")
     }
 
+    /// The same, where programs are found by another `PATH`.
+    pub(crate) fn command(&self, path: &OsStr, arguments: &[&str]) -> Command {
+        let mut command = command(arguments);
+        command
+            .args(["--sim", "--state-dir", "state", "-o", "json"])
+            .env("PATH", path)
+            .current_dir(self.bench.path("."));
+        command
+    }
+
     #[track_caller]
-    fn ends(&self, arguments: &[&str], status: i32) -> Value {
+    pub(crate) fn ends(&self, arguments: &[&str], status: i32) -> Value {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
         document(&output)
@@ -180,29 +202,226 @@ fn p8_who_goes_back_on_purpose_need_say_so_once() {
 }
 
 #[test]
-fn p8_what_is_of_no_commit_is_neither_refused_nor_remembered() {
+fn g4_manifests_that_differ_from_their_commit_are_compared_by_it() {
+    for flags in [&[] as &[_], &["--partial-ok"]] {
+        let Some(mut history) = History::of_two() else {
+            return;
+        };
+        history.commit(&["img-a, state: unshared", "img-c"]);
+        let reconcile = [&["reconcile"], flags].concat();
+        // A newer one works and leaves no mark,
+        history.check_out(1);
+        history.bench.declare("more", TOKYO, &["img-b"]);
+        history.ends(&reconcile, 0);
+        assert_eq!(history.newest(), json!(null));
+        std::fs::remove_file(history.bench.path("manifests/more.yaml")).expect("removed");
+        history.ends(&reconcile, 0);
+        history.check_out(2);
+        history.bench.declare("more", TOKYO, &["img-b"]);
+        history.ends(&reconcile, 0);
+        assert_eq!(history.newest(), history.commits[1]);
+        // as does the very commit, and an older one is refused, whatever is beside it.
+        history.check_out(1);
+        history.ends(&reconcile, 0);
+        history.check_out(0);
+        let document = history.ends(&reconcile, 5);
+        let error = document["error"].as_str().expect("says why");
+        holds(error, &[&history.commits[0], &history.commits[1]]);
+        assert_eq!(history.newest(), history.commits[1]);
+        // With what is no manifest, it is the commit itself.
+        std::fs::remove_file(history.bench.path("manifests/more.yaml")).expect("removed");
+        history.bench.write("manifests/notes.txt", "x");
+        history.ends(&reconcile, 5);
+        history.check_out(2);
+        history.ends(&reconcile, 0);
+        assert_eq!(history.newest(), history.commits[2]);
+    }
+}
+
+#[test]
+fn g4_with_broken_files_left_out_the_order_holds_as_well() {
+    let Some(mut history) = History::of_two() else {
+        return;
+    };
+    history.bench.write("manifests/broken.yaml", "kind: [");
+    history.commit(&["img-a, state: unshared", "img-c"]);
+    history.ends(&["reconcile", "--partial-ok"], 4);
+    assert_eq!(history.newest(), history.commits[2]);
+    history.check_out(0);
+    history.bench.write("manifests/broken.yaml", "kind: [");
+    history.ends(&["reconcile", "--partial-ok"], 5);
+}
+
+#[test]
+fn g9_a_child_is_newer_than_its_parent_whatever_their_clocks_said() {
+    let Some(mut history) = History::new() else {
+        return;
+    };
+    history.commit_at("2026-03-01T12:00:00Z", &["img-a"]);
+    history.commit_at("2037-01-01T00:00:00Z", &["img-a, state: unshared"]);
+    history.commit_at("2026-03-01T11:59:00Z", &["img-a", "img-b"]);
+    for number in 0..3 {
+        history.check_out(number);
+        assert_eq!(history.ends(&["plan"], 0)["warnings"], json!([]));
+        let document = history.ends(&["reconcile"], 0);
+        assert_eq!(document["warnings"], json!([]));
+        assert_eq!(history.newest(), history.commits[number]);
+    }
+    for number in 0..2 {
+        history.check_out(number);
+        let document = history.ends(&["reconcile"], 5);
+        let error = document["error"].as_str().expect("says why");
+        holds(error, &["which is newer, has been worked on since"]);
+    }
+    assert_eq!(history.bench.shared().len(), 2, "nothing was done");
+}
+
+#[test]
+fn g9_where_history_does_not_tell_dates_decide_and_the_message_says_why() {
+    let Some(mut history) = History::new() else {
+        return;
+    };
+    history.commit(&["img-a"]);
+    history.git(&["checkout", "--quiet", "-b", "side"]);
+    history.commit(&["img-b"]);
+    history.check_out(0);
+    history.commit(&["img-c"]);
+    history.ends(&["reconcile"], 0);
+    // The side is older by its date,
+    history.check_out(1);
+    let document = history.ends(&["reconcile"], 5);
+    let error = document["error"].as_str().expect("says why");
+    let why = "neither of the two commits contains the other";
+    holds(error, &["which is newer by the dates alone", why]);
+    let plan = history.ends(&["plan"], 0);
+    let warning = plan["warnings"][0].as_str().expect("a warning");
+    holds(warning, &["would refuse", "by the dates alone", why]);
+    // and then newer, which is said as well.
+    history.commit(&["img-b", "img-d"]);
+    for command in ["plan", "reconcile"] {
+        let document = history.ends(&[command], 0);
+        let warning = document["warnings"][0].as_str().expect("a warning");
+        holds(warning, &["by the dates alone they are not older", why]);
+    }
+    assert_eq!(history.newest(), history.commits[3]);
+}
+
+#[test]
+fn g9_a_shallow_clone_is_told_to_fetch_the_history() {
     let Some(history) = History::of_two() else {
         return;
     };
-    // With a change that is not committed, the newer one leaves no mark,
-    history.check_out(1);
-    history.bench.declare("more", TOKYO, &["img-b"]);
     history.ends(&["reconcile"], 0);
-    assert_eq!(history.ends(&["status"], 0)["newest_commit"], json!(null));
-    std::fs::remove_file(history.bench.path("manifests/more.yaml")).expect("removed");
+    let origin = history.bench.path(".").canonicalize().expect("is there");
+    let origin = format!("file://{}", origin.display());
     history.check_out(0);
-    history.ends(&["reconcile"], 0);
-    // and the older one is not held to the one that the newer did leave.
-    history.check_out(1);
-    history.ends(&["reconcile"], 0);
+    let clone = ["clone", "--quiet", "--depth", "1", &origin, "clone"];
+    history.git(&clone);
+    let document = history.ends(&["reconcile", "clone/manifests"], 5);
+    let error = document["error"].as_str().expect("says why");
+    let words = ["not in this clone, which is shallow", "`fetch-depth: 0`"];
+    holds(error, &words);
+    // The whole history tells without the dates.
+    history.git(&["-C", "clone", "fetch", "--quiet", "--unshallow"]);
+    history.git(&[
+        "-C",
+        "clone",
+        "fetch",
+        "--quiet",
+        &origin,
+        &history.commits[1],
+    ]);
+    let document = history.ends(&["reconcile", "clone/manifests"], 5);
+    let error = document["error"].as_str().expect("says why");
+    holds(error, &["which is newer, has been worked on since"]);
+}
+
+#[test]
+fn p8_a_look_that_finds_nothing_to_write_makes_a_commit_the_newest() {
+    let Some(mut history) = History::new() else {
+        return;
+    };
+    history.commit(&["img-a"]);
+    history.commit(&["img-a, note: the same"]);
+    for number in 0..2 {
+        history.check_out(number);
+        let document = history.ends(&["reconcile"], 0);
+        assert_eq!(document["calls"]["writes"], 1 - number);
+        assert_eq!(history.newest(), history.commits[number]);
+    }
     history.check_out(0);
     history.ends(&["reconcile"], 5);
-    history.bench.declare("more", TOKYO, &["img-b"]);
+}
+
+#[test]
+fn p8_a_stale_plan_leaves_the_newest_commit_as_it_was() {
+    let Some(mut history) = History::of_two() else {
+        return;
+    };
+    history.commit(&["img-a, state: unshared", "img-b"]);
+    history.check_out(0);
     history.ends(&["reconcile"], 0);
-    std::fs::remove_dir_all(history.bench.path(".git")).expect("removed");
+    history.check_out(1);
+    history.ends(&["plan", "--out", "plan.json"], 0);
+    history.check_out(2);
+    history.ends(&["reconcile", "--plan", "plan.json"], 5);
+    assert_eq!(history.newest(), history.commits[0]);
+    history.check_out(1);
+    history.ends(&["reconcile", "--plan", "plan.json"], 0);
+    assert_eq!(history.newest(), history.commits[1]);
+}
+
+#[test]
+fn p8_who_could_not_look_leaves_the_newest_commit_as_it_was() {
+    let Some(history) = History::of_two() else {
+        return;
+    };
+    let simulator = Simulator::with(&[]);
+    let [(id, id_value), (key, key_value)] = simulator.credentials();
+    let run = |endpoint: &str, key_value: Option<&str>| {
+        let mut command = command(&["reconcile", "--timeout", "20s"]);
+        command
+            .args([
+                "--state-dir",
+                "state/sim",
+                "-o",
+                "json",
+                "--endpoint",
+                endpoint,
+            ])
+            .current_dir(history.bench.path("."))
+            .env("PATH", std::env::var_os("PATH").expect("a PATH"));
+        if let Some(key_value) = key_value {
+            command.env(id, id_value).env(key, key_value);
+        }
+        let output = command.output().expect("the binary starts");
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    };
+    history.check_out(0);
     history.ends(&["reconcile"], 0);
-    let newest = &history.ends(&["status"], 0)["newest_commit"]["hash"];
-    assert_eq!(*newest, history.commits[1]);
+    history.check_out(1);
+    run(simulator.endpoint(), Some("wrong"));
+    run(simulator.endpoint(), None);
+    run("http://127.0.0.1:1", Some(key_value));
+    assert_eq!(history.newest(), history.commits[0]);
+    history.check_out(0);
+    history.ends(&["reconcile"], 0);
+}
+
+#[test]
+fn p8_where_reading_is_denied_a_commit_counts_once_a_write_is_tried() {
+    let Some(history) = History::of_two() else {
+        return;
+    };
+    history.check_out(0);
+    let deny = |actions: Value| {
+        history.bench.change(|world| {
+            world["accounts"][0]["deny"] = actions;
+        });
+    };
+    deny(json!(["DescribeBlueprints"]));
+    history.ends(&["reconcile"], 0);
+    assert_eq!(history.newest(), history.commits[0]);
 }
 
 #[test]

@@ -46,6 +46,9 @@ pub(in crate::cli) struct ReconcileArguments {
     /// Go back to a commit that is older than the newest one worked on, which is refused otherwise
     #[arg(long, env = "SHAREKEEPER_ALLOW_OLDER_COMMIT", value_parser = FalseyValueParser::new())]
     pub allow_older_commit: bool,
+    /// Go on though the commit of the manifests cannot be told, which is refused once the state knows a newest one
+    #[arg(long, env = "SHAREKEEPER_ALLOW_UNKNOWN_COMMIT", value_parser = FalseyValueParser::new())]
+    pub allow_unknown_commit: bool,
     #[command(flatten)]
     pub guards: Guards,
     #[command(flatten)]

@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::Paths;
+use crate::cli::commit;
 use crate::desired::Desired;
 use crate::history::Entry;
-use crate::host::{SystemClock, free_space, may_write};
-use crate::manifest::{self, Partial, WhileGitWorks};
+use crate::host::{SystemClock, SystemPrograms, free_space, may_write};
+use crate::manifest::{self, Partial, Revision, Unknown, WhileGitWorks};
 use crate::model::AccountName;
 use crate::report::doctor::{self as found, Check, StateLook};
 use crate::store::{Query, Reader};
@@ -50,6 +51,18 @@ pub(super) fn state(directory: &Path) -> (Check, Option<Reader>) {
         summary,
     };
     (found::state_directory(&look), reader)
+}
+
+/// Asks git for the commit of the manifests, unless they are not there, which is told of with them.
+pub(super) async fn commit(paths: &Paths, reader: Option<&Reader>) -> Option<Check> {
+    let revision = Revision::of(&paths.paths, &SystemPrograms).await;
+    if matches!(revision, Revision::Unknown(Unknown::Gone { .. })) {
+        return None;
+    }
+    // What cannot be read tells nothing, and is told of with the state.
+    let newest = reader.and_then(|reader| reader.newest().ok().flatten());
+    let standing = commit::standing(&revision, newest).await;
+    found::commit(&revision, &standing)
 }
 
 /// What is there of a path.

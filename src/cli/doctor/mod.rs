@@ -52,6 +52,7 @@ pub(super) async fn run(arguments: &DoctorArguments, common: &Common) -> Result<
         Err(nowhere) => return Err(nowhere),
     };
     let mut checks = vec![found::version(), manifests, state];
+    checks.extend(machine::commit(&arguments.paths, reader.as_ref()).await);
 
     let accounts = connect::known(&desired, &selector);
     checks.extend(strangers(&selector, accounts.keys()));

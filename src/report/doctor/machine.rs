@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use super::{About, Check, Status};
-use crate::manifest::{Diagnostic, Loaded};
+use crate::manifest::{Diagnostic, Loaded, Revision};
+use crate::report::Standing;
 use crate::store::{OpenError, Summary};
 use crate::words::plural;
 
@@ -69,6 +70,30 @@ pub fn manifests_broken(errors: &[Diagnostic]) -> Check {
     Check::new(About::Manifests, Status::Failed, message).remedy(
         "`sharekeeper validate` shows each at its place; where there are none yet, `sharekeeper import` writes them",
     )
+}
+
+/// The commit of the manifests, and how it stands to the newest one that the state knows. `None` where there is neither.
+pub fn commit(revision: &Revision, standing: &Standing) -> Option<Check> {
+    let status = match standing {
+        Standing::Fine => Status::Passed,
+        Standing::ByDate { .. } | Standing::Older { .. } => Status::Warning,
+        Standing::Unknown { newest: None, .. } => Status::Warning,
+        Standing::Unknown { .. } => Status::Failed,
+    };
+    let Some(forecast) = standing.forecast() else {
+        let checkout = revision.checkout()?;
+        let dirty = match checkout.is_dirty() {
+            true => ", with changes that are not committed",
+            false => "",
+        };
+        let message = format!("the manifests are of commit {}{dirty}", checkout.commit());
+        return Some(Check::new(About::Commit, status, message));
+    };
+    let check = Check::new(About::Commit, status, forecast);
+    Some(match standing.remedy() {
+        Some(remedy) => check.remedy(remedy),
+        None => check,
+    })
 }
 
 /// The state directory. What is wrong with a state says what to do in its own words.

@@ -19,7 +19,7 @@ use crate::words::safe;
 
 pub use account::{clock, credentials, identity, rate_budget, told_apart};
 pub use machine::{
-    StateLook, manifests, manifests_broken, state_directory, state_unreadable, version,
+    StateLook, commit, manifests, manifests_broken, state_directory, state_unreadable, version,
 };
 pub use policy::PolicyDocument;
 pub use reach::{Answer, access_point, reading, unasked};
@@ -35,6 +35,8 @@ pub enum About {
     Manifests,
     /// Where the state is kept.
     StateDirectory,
+    /// Which commit the manifests are of, and whether it may be worked on.
+    Commit,
     /// An account that is asked for.
     Account,
     /// Whether there are any, and where from.
@@ -86,6 +88,7 @@ impl About {
             Self::Version => "version",
             Self::Manifests => "manifests",
             Self::StateDirectory => "state directory",
+            Self::Commit => "commit",
             Self::Account => "account",
             Self::Credentials => "credentials",
             Self::Identity => "identity",

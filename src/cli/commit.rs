@@ -1,0 +1,19 @@
+//! Asks git how the commit of the manifests stands to the newest one that a state knows.
+
+use crate::host::SystemPrograms;
+use crate::manifest::Revision;
+use crate::report::Standing;
+use crate::store::Newest;
+
+/// How manifests of a revision stand to the newest commit.
+pub(super) async fn standing(revision: &Revision, newest: Option<Newest>) -> Standing {
+    match (revision, newest) {
+        (Revision::Known(_) | Revision::NoRepository, None) => Standing::Fine,
+        (Revision::Known(checkout), Some(newest)) => {
+            let ancestry = checkout.ancestry(&newest.commit, &SystemPrograms).await;
+            Standing::compared(checkout.commit(), newest, ancestry)
+        }
+        (Revision::Unknown(why), newest) => Standing::unknown(why, newest),
+        (Revision::NoRepository, Some(newest)) => Standing::no_repository(newest),
+    }
+}
