@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,12 +9,12 @@ use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
 use super::session::{self, Session, System};
 use super::work::Work;
-use super::{connect, signals, simulated, state};
+use super::{connect, saved, signals, simulated, state};
 use crate::api::{ReadClient, Shared, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::Clock;
 use crate::model::AccountName;
-use crate::plan::{Moved, Policy, SavedPlan};
+use crate::plan::{Moved, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument};
 use crate::store::{Newest, Older, Store};
 
@@ -27,11 +26,11 @@ pub(super) async fn run(
     stderr: Stderr,
 ) -> Result<u8, Failure> {
     let saved = match &arguments.plan {
-        Some(file) => Some(saved_plan(file)?),
+        Some(file) => Some(saved::read(file)?),
         None => None,
     };
     if let Some(saved) = &saved {
-        agree(saved, work)?;
+        saved::agree(saved, work)?;
         work.selector = saved.selector.clone();
         work.policy = saved.policy();
     }
@@ -81,24 +80,6 @@ pub(super) async fn run(
             Ok(document.exit_code())
         }
     }
-}
-
-/// A saved plan has a selection and bounds of its own. Flags that say otherwise are not passed over in silence: whoever
-/// gave them takes them for the bounds of what is about to happen.
-fn agree(saved: &SavedPlan, work: &Work) -> Result<(), Failure> {
-    if !work.selector.is_all() && work.selector != saved.selector {
-        return Err(Failure::usage(format_args!(
-            "the saved plan was made for {}, and the flags pick {}; leave them out, or make a plan with them",
-            saved.selector, work.selector
-        )));
-    }
-    if work.policy != Policy::DEFAULT && work.policy != saved.policy() {
-        return Err(Failure::usage(
-            "the saved plan was made with other `--prune`, `--max-cancels`, `--max-cancels-percent` or `--accept-lost`; \
-             leave them out, or make a plan with them",
-        ));
-    }
-    Ok(())
 }
 
 /// Refuses manifests of a commit that is older than the newest that was worked on: of two jobs for successive commits, the
@@ -249,12 +230,4 @@ fn report(
     }
     output::print(common.output, &document, document.text())?;
     Ok(document.exit_code())
-}
-
-fn saved_plan(file: &Path) -> Result<SavedPlan, Failure> {
-    let failure = |what: &dyn std::fmt::Display| {
-        Failure::new(format_args!("the saved plan {}: {what}", file.display()))
-    };
-    let text = fs::read_to_string(file).map_err(|error| failure(&error))?;
-    SavedPlan::parse(&text).map_err(|error| failure(&error))
 }
