@@ -17,6 +17,7 @@ use crate::model::AccountName;
 use crate::plan::{Moved, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument};
 use crate::store::{Newest, Older, Store};
+use crate::words::brief;
 
 /// `reconcile`.
 pub(super) async fn run(
@@ -25,15 +26,7 @@ pub(super) async fn run(
     common: &Common,
     stderr: Stderr,
 ) -> Result<u8, Failure> {
-    let saved = match &arguments.plan {
-        Some(file) => Some(saved::read(file)?),
-        None => None,
-    };
-    if let Some(saved) = &saved {
-        saved::agree(saved, work)?;
-        work.selector = saved.selector.clone();
-        work.policy = saved.policy();
-    }
+    let saved = saved::admit(arguments, work)?;
     work.warn_of_nothing();
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
@@ -172,21 +165,18 @@ impl Run<'_> {
         saved: &SavedPlan,
         clients: &BTreeMap<AccountName, ReadClient<System>>,
     ) -> Result<Vec<Moved>, Failure> {
-        let uins = self.work.uins();
-        let acted_on = |name: &AccountName| {
-            let mut actions = saved.actions.iter();
-            actions.any(|action| action.key.scope.account == *name)
-        };
-        let other = saved
-            .uins
-            .iter()
-            .find(|(name, uin)| acted_on(name) && uins.get(*name) != Some(uin));
-        if let Some((name, uin)) = other {
+        if let Some((name, uin)) = saved.other_uin(&self.work.uins()) {
+            let was = match uin {
+                Some(uin) => format!(
+                    "for uin {}, which account `{name}` does not have any longer",
+                    brief(uin)
+                ),
+                None => format!("for account `{name}` without a `uin`, and it has one now"),
+            };
             return Err(Failure {
                 exit: ExitStatus::Stale,
                 ..Failure::new(format_args!(
-                    "the saved plan is stale, so nothing was done: it was made for uin {uin}, which account `{name}` does not have any longer; \
-                     make it anew with `sharekeeper plan --out`"
+                    "the saved plan is stale, so nothing was done: it was made {was}; make it anew with `sharekeeper plan --out`"
                 ))
             });
         }

@@ -7,6 +7,7 @@
 mod budget;
 mod decide;
 mod guard;
+mod plan_key;
 mod policy;
 mod saved;
 mod walk;
@@ -28,8 +29,9 @@ use walk::Walk;
 
 pub use budget::{Budget, ScopeCost, budget};
 pub use guard::Over;
-pub use policy::{EXEMPT_BELOW, License, Policy, Prune};
-pub use saved::{Moved, SavedAction, SavedPlan, SavedPlanError};
+pub use plan_key::{PlanKey, PlanKeyError};
+pub use policy::{Bound, EXEMPT_BELOW, License, Policy, Prune};
+pub use saved::{Moved, SavedAction, SavedPlan, SavedPlanError, TooWide};
 pub use withheld::Withheld;
 
 /// Everything that a plan for one scope follows from.
