@@ -457,3 +457,55 @@ fn b1_s5_whoever_has_no_key_can_change_nothing() {
     });
     refused(&bench, &key, 1, &["it has no MAC"]);
 }
+
+#[test]
+fn b1_the_ci_example_repeats_its_flags_and_pins_what_it_downloads() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = fs::read_to_string(root.join("examples/ci/github.yaml")).expect("an example");
+    let lines = || example.lines().map(str::trim);
+    let steps: Vec<_> = lines()
+        .filter_map(|line| line.strip_prefix("- run: sharekeeper "))
+        .collect();
+    let step = |name: &str| {
+        let found = steps.iter().find(|step| step.starts_with(name));
+        found.unwrap_or_else(|| panic!("no step runs {name}"))
+    };
+    let words = |step: &str| -> Vec<String> { step.split(' ').map(str::to_owned).collect() };
+    let (plan, apply) = (words(step("plan ")), words(step("reconcile ")));
+    let flags = |words: &[String], file: &str| -> Vec<String> {
+        let at = words.iter().position(|word| word == file).expect("a file");
+        [&words[1..at], &words[at + 2..]].concat()
+    };
+    let repeated = flags(&plan, "--out");
+    assert!(repeated.contains(&"--prune".to_owned()), "{plan:?}");
+    assert_eq!(
+        repeated,
+        flags(&apply, "--plan"),
+        "the same guards in both jobs"
+    );
+    for pin in [
+        // Which workflow, which event, which commit, whose repository.
+        "GITHUB_WORKFLOW_REF",
+        "actions/workflows/$workflow/runs?event=pull_request&status=success&head_sha=$head",
+        ".merge_commit_sha == env.GITHUB_SHA",
+        ".head_repository.full_name == env.GITHUB_REPOSITORY",
+        // Not among the files that are worked with.
+        "--dir \"$RUNNER_TEMP/plan\"",
+    ] {
+        assert!(example.contains(pin), "no `{pin}`");
+    }
+    assert!(!example.contains("actions/artifacts?name="), "from any run");
+    // Both commands are what the binary takes, and the one carries out what the other planned.
+    let bench = among_foreign_shares();
+    let plan: Vec<_> = plan.iter().map(String::as_str).collect();
+    bench.run(&plan, 0);
+    let apply: Vec<_> = apply
+        .iter()
+        .map(|word| match word.contains("plan.json") {
+            true => "plan.json",
+            false => word,
+        })
+        .collect();
+    bench.run(&apply, 3);
+    assert_eq!(bench.shared().len(), 33, "one more");
+}
