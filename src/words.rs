@@ -57,6 +57,16 @@ pub fn brief(text: &str) -> String {
     }
 }
 
+/// Text as one word of a POSIX shell, in quotes where it needs them.
+pub fn shell(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,/:=@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
+}
+
 /// Text without what stands before an `@` in the URLs in it, which may be a password.
 pub fn without_userinfo(text: &str) -> String {
     let mut parts = text.split("://");
@@ -88,6 +98,21 @@ mod tests {
             ("://", "://"),
         ] {
             assert_eq!(without_userinfo(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_shell_takes_a_word_for_what_it_is() {
+        for (text, word) in [
+            ("manifests/a-b_c.yaml", "manifests/a-b_c.yaml"),
+            ("team=web", "team=web"),
+            ("my plan", "'my plan'"),
+            ("$(id)", "'$(id)'"),
+            ("it's", r"'it'\''s'"),
+            ("{region}", "'{region}'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell(text), word);
         }
     }
 

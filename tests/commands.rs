@@ -7,6 +7,8 @@ mod binary;
 mod accounts;
 #[path = "commands/doctor.rs"]
 mod doctor;
+#[path = "commands/forged_plans.rs"]
+mod forged_plans;
 #[path = "commands/guards.rs"]
 mod guards;
 #[path = "commands/history.rs"]

@@ -17,6 +17,7 @@ mod process;
 mod progress;
 mod reconcile;
 mod run;
+mod saved;
 mod session;
 mod signals;
 mod sim;

@@ -7,13 +7,13 @@ use super::args::{Common, PlanArguments};
 use super::output::{self, Failure};
 use super::session::{self, Session};
 use super::work::Work;
-use super::{commit, connect, simulated, state};
+use super::{commit, connect, saved, simulated, state};
 use crate::api::wire::Action;
 use crate::api::{ReadClient, Shared};
 use crate::engine::{self, ScopeOutcome};
 use crate::host::Host;
 use crate::model::AccountName;
-use crate::plan::{Budget, SavedPlan, ScopeCost, budget};
+use crate::plan::{Budget, PlanKey, Policy, SavedPlan, ScopeCost, budget};
 use crate::report::PlanDocument;
 
 /// `plan`. Built with clients and a state that have no way to write.
@@ -23,6 +23,10 @@ pub(super) async fn run(
     common: &Common,
 ) -> Result<u8, Failure> {
     work.warn_of_nothing();
+    let key = match (&arguments.out, &arguments.plan_key_file) {
+        (Some(_), Some(file)) => Some(saved::key(file)?),
+        _ => None,
+    };
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
     let reader = state::read(&directory)?;
@@ -52,7 +56,7 @@ pub(super) async fn run(
     }
     if let Some(file) = &arguments.out {
         if document.is_complete() {
-            save(file, arguments, work, &scopes)?;
+            save(file, key.as_ref(), arguments, work, &scopes)?;
         } else {
             output::warn("the plan was not saved: a part of it could not be made");
         }
@@ -64,12 +68,13 @@ pub(super) async fn run(
 /// Writes the plan to a file, whole or not at all.
 fn save(
     file: &Path,
+    key: Option<&PlanKey>,
     arguments: &PlanArguments,
     work: &Work,
     scopes: &[ScopeOutcome],
 ) -> Result<(), Failure> {
     let plans = scopes.iter().map(|scope| &scope.plan);
-    let saved = SavedPlan::new(
+    let mut saved = SavedPlan::new(
         plans,
         &work.selector,
         &work.policy,
@@ -77,18 +82,26 @@ fn save(
         work.commit(),
         state::now(),
     );
-    put(file, &saved.text()).map_err(|error| {
-        Failure::new(format_args!(
-            "cannot save the plan to {}: {error}",
-            file.display()
-        ))
-    })?;
-    let paths = arguments.paths.paths.iter();
-    let paths: String = paths.map(|path| format!(" {}", path.display())).collect();
+    if let Some(key) = key {
+        saved.sign(key);
+    }
+    let text = saved.text();
+    saved::fits(&text)
+        .and_then(|()| put(file, &text))
+        .map_err(|error| {
+            Failure::new(format_args!(
+                "cannot save the plan to {}: {error}",
+                file.display()
+            ))
+        })?;
+    let widens = !work.policy.exceeds(&Policy::DEFAULT).is_empty();
     output::note(format_args!(
-        "saved: `sharekeeper reconcile{paths} --plan {}{}` does exactly this, or refuses if anything has moved",
-        file.display(),
-        if arguments.target.sim { " --sim" } else { "" },
+        "saved: `{}` does exactly this, or refuses if anything has moved{}",
+        saved::command(file, arguments, work),
+        match widens {
+            true => " or these flags are not repeated",
+            false => "",
+        }
     ));
     Ok(())
 }

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,15 +9,16 @@ use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
 use super::session::{self, Session, System};
 use super::work::Work;
-use super::{commit, connect, signals, simulated, state};
+use super::{commit, connect, saved, signals, simulated, state};
 use crate::api::{ReadClient, Shared, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::Clock;
 use crate::manifest::Checkout;
 use crate::model::AccountName;
-use crate::plan::{Moved, Policy, SavedPlan};
+use crate::plan::{Moved, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument, Standing};
 use crate::store::Store;
+use crate::words::brief;
 
 /// `reconcile`.
 pub(super) async fn run(
@@ -27,15 +27,7 @@ pub(super) async fn run(
     common: &Common,
     stderr: Stderr,
 ) -> Result<u8, Failure> {
-    let saved = match &arguments.plan {
-        Some(file) => Some(saved_plan(file)?),
-        None => None,
-    };
-    if let Some(saved) = &saved {
-        agree(saved, work)?;
-        work.selector = saved.selector.clone();
-        work.policy = saved.policy();
-    }
+    let saved = saved::admit(arguments, work)?;
     work.warn_of_nothing();
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
@@ -95,24 +87,6 @@ pub(super) async fn run(
             Ok(document.exit_code())
         }
     }
-}
-
-/// A saved plan has a selection and bounds of its own. Flags that say otherwise are not passed over in silence: whoever
-/// gave them takes them for the bounds of what is about to happen.
-fn agree(saved: &SavedPlan, work: &Work) -> Result<(), Failure> {
-    if !work.selector.is_all() && work.selector != saved.selector {
-        return Err(Failure::usage(format_args!(
-            "the saved plan was made for {}, and the flags pick {}; leave them out, or make a plan with them",
-            saved.selector, work.selector
-        )));
-    }
-    if work.policy != Policy::DEFAULT && work.policy != saved.policy() {
-        return Err(Failure::usage(
-            "the saved plan was made with other `--prune`, `--max-cancels`, `--max-cancels-percent` or `--accept-lost`; \
-             leave them out, or make a plan with them",
-        ));
-    }
-    Ok(())
 }
 
 /// Refuses manifests of a commit that is older than the newest that was worked on, or may be: of two jobs for successive
@@ -216,21 +190,18 @@ impl Run<'_> {
         saved: &SavedPlan,
         clients: &BTreeMap<AccountName, ReadClient<System>>,
     ) -> Result<Vec<Moved>, Failure> {
-        let uins = self.work.uins();
-        let acted_on = |name: &AccountName| {
-            let mut actions = saved.actions.iter();
-            actions.any(|action| action.key.scope.account == *name)
-        };
-        let other = saved
-            .uins
-            .iter()
-            .find(|(name, uin)| acted_on(name) && uins.get(*name) != Some(uin));
-        if let Some((name, uin)) = other {
+        if let Some((name, uin)) = saved.other_uin(&self.work.uins()) {
+            let was = match uin {
+                Some(uin) => format!(
+                    "for uin {}, which account `{name}` does not have any longer",
+                    brief(uin)
+                ),
+                None => format!("for account `{name}` without a `uin`, and it has one now"),
+            };
             return Err(Failure {
                 exit: ExitStatus::Stale,
                 ..Failure::new(format_args!(
-                    "the saved plan is stale, so nothing was done: it was made for uin {uin}, which account `{name}` does not have any longer; \
-                     make it anew with `sharekeeper plan --out`"
+                    "the saved plan is stale, so nothing was done: it was made {was}; make it anew with `sharekeeper plan --out`"
                 ))
             });
         }
@@ -272,12 +243,4 @@ fn report(
     }
     output::print(common.output, &document, document.text())?;
     Ok(document.exit_code())
-}
-
-fn saved_plan(file: &Path) -> Result<SavedPlan, Failure> {
-    let failure = |what: &dyn std::fmt::Display| {
-        Failure::new(format_args!("the saved plan {}: {what}", file.display()))
-    };
-    let text = fs::read_to_string(file).map_err(|error| failure(&error))?;
-    SavedPlan::parse(&text).map_err(|error| failure(&error))
 }

@@ -8,6 +8,7 @@ mod account;
 mod budget;
 mod decide;
 mod guard;
+mod plan_key;
 mod policy;
 mod saved;
 mod walk;
@@ -30,8 +31,9 @@ use walk::Walk;
 pub use account::{AccountProof, ScopeAccount};
 pub use budget::{Budget, ScopeCost, budget};
 pub use guard::Over;
-pub use policy::{EXEMPT_BELOW, License, Policy, Prune};
-pub use saved::{Moved, SavedAction, SavedPlan, SavedPlanError};
+pub use plan_key::{PlanKey, PlanKeyError};
+pub use policy::{Bound, EXEMPT_BELOW, License, Policy, Prune};
+pub use saved::{Moved, SavedAction, SavedPlan, SavedPlanError, TooWide};
 pub use withheld::Withheld;
 
 /// Everything that a plan for one scope follows from.

@@ -1,4 +1,7 @@
 use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ImageId, Permission};
 
@@ -22,7 +25,8 @@ pub struct Policy {
 pub const EXEMPT_BELOW: usize = 10;
 
 /// Which images that no manifest names are cancelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Prune {
     /// None.
     #[default]
@@ -47,10 +51,27 @@ impl Prune {
     }
 }
 
-impl Prune {
-    /// Looks the word up.
-    pub fn new(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+/// One bound of a [`Policy`]; shown as the flag that sets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `--prune`
+    Prune(Prune),
+    /// `--max-cancels`
+    MaxCancels(u32),
+    /// `--max-cancels-percent`
+    MaxCancelsPercent(u32),
+    /// `--accept-lost`
+    AcceptLost(u32),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prune(mode) => write!(f, "--prune {}", mode.as_str()),
+            Self::MaxCancels(most) => write!(f, "--max-cancels {most}"),
+            Self::MaxCancelsPercent(most) => write!(f, "--max-cancels-percent {most}"),
+            Self::AcceptLost(lost) => write!(f, "--accept-lost {lost}"),
+        }
     }
 }
 
@@ -63,6 +84,51 @@ impl Policy {
         accept_lost: 0,
         shares_only: false,
     };
+
+    /// Each bound that a flag sets.
+    fn bounds(&self) -> [Bound; 4] {
+        [
+            Bound::Prune(self.prune),
+            Bound::MaxCancels(self.max_cancels),
+            Bound::MaxCancelsPercent(self.max_cancels_percent),
+            Bound::AcceptLost(self.accept_lost),
+        ]
+    }
+
+    /// The flags that make this policy out of the default.
+    pub fn flags(&self) -> Vec<Bound> {
+        let pairs = self.bounds().into_iter().zip(Self::DEFAULT.bounds());
+        let differ = pairs.filter(|(own, default)| own != default);
+        differ.map(|(own, _)| own).collect()
+    }
+
+    /// Each bound that allows something that the same bound of `allowed` does not, with the latter.
+    pub fn exceeds(&self, allowed: &Self) -> Vec<(Bound, Bound)> {
+        let wider = [
+            self.prune > allowed.prune,
+            self.max_cancels > allowed.max_cancels,
+            self.max_cancels_percent > allowed.max_cancels_percent,
+            // A loss is accepted if it is of exactly that size, so that any other size accepts something else; 0 accepts none.
+            self.accept_lost != 0 && self.accept_lost != allowed.accept_lost,
+        ];
+        let pairs = self.bounds().into_iter().zip(allowed.bounds());
+        let wider = pairs.zip(wider).filter(|(_, wider)| *wider);
+        wider.map(|(pair, _)| pair).collect()
+    }
+
+    /// Of each bound the stricter: it allows what both policies allow.
+    pub fn stricter(&self, other: &Self) -> Self {
+        Self {
+            prune: self.prune.min(other.prune),
+            max_cancels: self.max_cancels.min(other.max_cancels),
+            max_cancels_percent: self.max_cancels_percent.min(other.max_cancels_percent),
+            accept_lost: match self.accept_lost == other.accept_lost {
+                true => self.accept_lost,
+                false => 0,
+            },
+            shares_only: self.shares_only || other.shares_only,
+        }
+    }
 }
 
 impl Default for Policy {

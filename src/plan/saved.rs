@@ -1,18 +1,20 @@
 //! A plan in a file: what was reviewed is what is done, or nothing is.
 //!
-//! It holds actions, the policy and the selection they were made with, and no secret. It is not trusted for anything
-//! but what it allows: when it is carried out, the same plan is made anew, and unless that has the very same actions
-//! the saved one is stale.
+//! It holds actions, the policy and the selection they were made with, and no secret. Anybody may have made the file, so it
+//! allows nothing by itself. When it is carried out, the same plan is made anew, and unless that has the very same actions
+//! the saved one is stale. What may be done is bounded by the command line: a plan that was made with wider bounds is
+//! refused whole ([`SavedPlan::policy_within`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{License, Plan, Policy, Prune, Verdict};
+use super::{Bound, License, Plan, PlanKey, Policy, Prune, Verdict};
 use crate::history::Place;
 use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Selector, Timestamp};
+use crate::words::brief;
 
 /// What the file says it is.
 const KIND: &str = "sharekeeper-plan";
@@ -39,15 +41,18 @@ pub struct SavedPlan {
     pub uins: BTreeMap<AccountName, String>,
     /// Exactly what is to be done, in order. What waits for a window, or for a suspension to end, is in it, too.
     pub actions: Vec<SavedAction>,
-    /// Over everything above, so that a file that was cut or edited is noticed.
+    /// Over everything above, so that a file that was cut or edited is noticed. Anybody can make it anew.
     digest: String,
+    /// Over the same. Nobody without the [`PlanKey`] can make it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
 }
 
-/// [`Policy`], as the file has it.
+/// [`Policy`], as the file has it. Nothing but a check against the command line makes a [`Policy`] of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedPolicy {
-    prune: String,
+    prune: Prune,
     max_cancels: u32,
     max_cancels_percent: u32,
     accept_lost: u32,
@@ -81,7 +86,29 @@ pub enum SavedPlanError {
     /// Cut or edited.
     #[error("it was changed after it was made (its digest does not fit); make it anew")]
     Digest,
+    /// Which of the two is meant, nobody can tell.
+    #[error("it has more than one action for {0}; make it anew")]
+    Twice(ImageKey),
+    /// A key was given, and nothing in the file can be held against it.
+    #[error(
+        "it has no MAC, so nobody can tell who made it; make it with `sharekeeper plan --out FILE --plan-key-file FILE`"
+    )]
+    Unsigned,
+    /// Not made with the key that was given.
+    #[error(
+        "its MAC was not made with this key: somebody else made or changed it, or the key is another; do not use it, and make it anew"
+    )]
+    Mac,
 }
+
+/// A saved plan was made with wider bounds than those that it is to be carried out within.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it needs more than this command line allows ({}), so nothing was done; look through it, and if all of it is meant, repeat: {}",
+    list(.0.iter().map(|(_, allowed)| allowed), ", "),
+    list(.0.iter().map(|(needed, _)| needed), " ")
+)]
+pub struct TooWide(pub Vec<(Bound, Bound)>);
 
 /// One difference between a saved plan and the plan that would be made now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -127,7 +154,7 @@ impl SavedPlan {
             commit,
             selector: selector.clone(),
             policy: SavedPolicy {
-                prune: policy.prune.as_str().into(),
+                prune: policy.prune,
                 max_cancels: policy.max_cancels,
                 max_cancels_percent: policy.max_cancels_percent,
                 accept_lost: policy.accept_lost,
@@ -135,9 +162,29 @@ impl SavedPlan {
             uins,
             actions: actions.collect(),
             digest: String::new(),
+            mac: None,
         };
         saved.digest = saved.digest();
         saved
+    }
+
+    /// Adds the proof that it was made by somebody who has the key.
+    pub fn sign(&mut self, key: &PlanKey) {
+        self.mac = Some(key.sign(&self.bytes()));
+    }
+
+    /// Whether it has a MAC; nobody has checked it.
+    pub fn is_signed(&self) -> bool {
+        self.mac.is_some()
+    }
+
+    /// Demands that it was made by somebody who has the key.
+    pub fn verify(&self, key: &PlanKey) -> Result<(), SavedPlanError> {
+        let mac = self.mac.as_ref().ok_or(SavedPlanError::Unsigned)?;
+        match key.verifies(&self.bytes(), mac) {
+            true => Ok(()),
+            false => Err(SavedPlanError::Mac),
+        }
     }
 
     /// Reads a file's text.
@@ -147,7 +194,8 @@ impl SavedPlan {
             kind: String,
             format_version: u32,
         }
-        let form = |error: serde_json::Error| SavedPlanError::Form(error.to_string());
+        // It may quote the file.
+        let form = |error: serde_json::Error| SavedPlanError::Form(brief(&error.to_string()));
         let head: Head = serde_json::from_str(text).map_err(form)?;
         if head.kind != KIND {
             return Err(SavedPlanError::Form(format!("`kind` is not `{KIND}`")));
@@ -159,8 +207,15 @@ impl SavedPlan {
         if saved.digest != saved.digest() {
             return Err(SavedPlanError::Digest);
         }
-        Prune::new(&saved.policy.prune)
-            .ok_or_else(|| SavedPlanError::Form("`prune` is none of its words".into()))?;
+        if saved.policy.max_cancels_percent > 100 {
+            let what = "`max_cancels_percent` is more than 100";
+            return Err(SavedPlanError::Form(what.into()));
+        }
+        let mut keys = BTreeSet::new();
+        let mut actions = saved.actions.iter();
+        if let Some(twice) = actions.find(|action| !keys.insert(&action.key)) {
+            return Err(SavedPlanError::Twice(twice.key.clone()));
+        }
         Ok(saved)
     }
 
@@ -170,15 +225,32 @@ impl SavedPlan {
         format!("{}\n", text.unwrap_or_default())
     }
 
-    /// The bounds it was made with.
-    pub fn policy(&self) -> Policy {
-        Policy {
-            prune: Prune::new(&self.policy.prune).unwrap_or_default(),
+    /// The bounds to carry it out within, where `allowed` are those of the command line. It is refused if it was made with
+    /// any that is wider, whether or not its actions need that: what a plan needs is what it was made with. Otherwise each
+    /// bound is the stricter of the two.
+    pub fn policy_within(&self, allowed: &Policy) -> Result<Policy, TooWide> {
+        let own = Policy {
+            prune: self.policy.prune,
             max_cancels: self.policy.max_cancels,
             max_cancels_percent: self.policy.max_cancels_percent,
             accept_lost: self.policy.accept_lost,
             shares_only: false,
+        };
+        let exceeding = own.exceeds(allowed);
+        match exceeding.is_empty() {
+            true => Ok(own.stricter(allowed)),
+            false => Err(TooWide(exceeding)),
         }
+    }
+
+    /// The first account that it acts on whose `uin` is not among `uins` as it was when the plan was made, and what it was.
+    pub fn other_uin(
+        &self,
+        uins: &BTreeMap<AccountName, String>,
+    ) -> Option<(&AccountName, Option<&String>)> {
+        let mut accounts = self.actions.iter().map(|action| &action.key.scope.account);
+        let other = accounts.find(|&name| self.uins.get(name) != uins.get(name))?;
+        Some((other, self.uins.get(other)))
     }
 
     /// What it allows, by scope.
@@ -246,13 +318,23 @@ impl SavedPlan {
     }
 
     fn digest(&self) -> String {
+        format!("sha256:{}", hex::encode(Sha256::digest(self.bytes())))
+    }
+
+    /// What digest and MAC are made over.
+    fn bytes(&self) -> Vec<u8> {
         let bare = Self {
             digest: String::new(),
+            mac: None,
             ..self.clone()
         };
-        let bytes = serde_json::to_vec(&bare).unwrap_or_default();
-        format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+        serde_json::to_vec(&bare).unwrap_or_default()
     }
+}
+
+fn list<'a>(bounds: impl Iterator<Item = &'a Bound>, between: &str) -> String {
+    let bounds: Vec<_> = bounds.map(ToString::to_string).collect();
+    bounds.join(between)
 }
 
 impl fmt::Display for Moved {

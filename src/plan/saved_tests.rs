@@ -65,8 +65,12 @@ fn what_is_written_is_read_back() {
     ]));
     let again = SavedPlan::parse(&saved.text()).expect("valid");
     assert_eq!(again, saved);
-    assert_eq!(again.policy().prune, Prune::Owned);
-    assert_eq!(again.policy().max_cancels, 3);
+    let within = again.policy_within(&Policy {
+        prune: Prune::Exclusive,
+        ..Policy::DEFAULT
+    });
+    let within = within.expect("its own bounds are stricter");
+    assert_eq!((within.prune, within.max_cancels), (Prune::Owned, 3));
     assert_eq!(again.actions.len(), 2, "what is in sync is no action");
     let license = again.licenses().into_values().next().expect("one scope");
     assert_eq!(license.len(), 2);
@@ -164,4 +168,197 @@ fn p9_the_same_call_for_another_cause_has_moved() {
         saved.moved([&now])[0].to_string(),
         "default/ap-tokyo/img-b: planned CANCEL, now CANCEL (because it is pruned)"
     );
+}
+
+fn policy(prune: Prune, max_cancels: u32, max_cancels_percent: u32, accept_lost: u32) -> Policy {
+    Policy {
+        prune,
+        max_cancels,
+        max_cancels_percent,
+        accept_lost,
+        shares_only: false,
+    }
+}
+
+fn saved_with(policy: &Policy) -> SavedPlan {
+    SavedPlan::new(
+        [&plan(&[SHARE, CANCEL])],
+        &Selector::default(),
+        policy,
+        BTreeMap::new(),
+        None,
+        DateTime::UNIX_EPOCH,
+    )
+}
+
+#[test]
+fn b1_s7_a_plan_is_held_to_each_bound_of_the_command_line() {
+    use Prune::{Exclusive, None, Owned};
+    // What it was made with; what is allowed; the flags to repeat.
+    for (made, allowed, repeat) in [
+        ((None, 10, 25, 0), (None, 10, 25, 0), ""),
+        ((Exclusive, 1000, 100, 0), (Exclusive, 1000, 100, 0), ""),
+        (
+            (Exclusive, 1000, 100, 7),
+            (None, 10, 25, 0),
+            "--prune exclusive --max-cancels 1000 --max-cancels-percent 100 --accept-lost 7",
+        ),
+        ((Owned, 10, 25, 0), (None, 10, 25, 0), "--prune owned"),
+        (
+            (Exclusive, 10, 25, 0),
+            (Owned, 10, 25, 0),
+            "--prune exclusive",
+        ),
+        ((Owned, 10, 25, 0), (Exclusive, 10, 25, 0), ""),
+        ((None, 11, 25, 0), (None, 10, 25, 0), "--max-cancels 11"),
+        ((None, 9, 25, 0), (None, 10, 25, 0), ""),
+        // What equals the default is as much a bound as anything else.
+        ((Owned, 10, 25, 0), (Owned, 3, 25, 0), "--max-cancels 10"),
+        (
+            (None, 10, 26, 0),
+            (None, 10, 25, 0),
+            "--max-cancels-percent 26",
+        ),
+        ((None, 10, 0, 0), (None, 10, 25, 0), ""),
+        ((None, 10, 25, 2), (None, 10, 25, 0), "--accept-lost 2"),
+        ((None, 10, 25, 2), (None, 10, 25, 2), ""),
+        // A loss is accepted at its exact size: a smaller one is no narrower.
+        ((None, 10, 25, 2), (None, 10, 25, 3), "--accept-lost 2"),
+        ((None, 10, 25, 0), (None, 10, 25, 3), ""),
+        (
+            (None, u32::MAX, 25, 0),
+            (None, 10, 25, 0),
+            "--max-cancels 4294967295",
+        ),
+    ] {
+        let build = |(prune, cancels, percent, lost)| policy(prune, cancels, percent, lost);
+        let (made, allowed) = (build(made), build(allowed));
+        let saved = SavedPlan::parse(&saved_with(&made).text()).expect("valid");
+        match saved.policy_within(&allowed) {
+            Ok(within) => {
+                assert_eq!(repeat, "", "{made:?} within {allowed:?}");
+                assert_eq!(within, made, "the stricter of both");
+            }
+            Err(error) => {
+                let text = error.to_string();
+                assert!(!repeat.is_empty(), "{made:?} within {allowed:?}: {text}");
+                assert!(text.ends_with(&format!("repeat: {repeat}")), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn b1_s7_of_two_policies_the_stricter_is_within_both() {
+    let values = [
+        policy(Prune::None, 3, 100, 0),
+        policy(Prune::Owned, 10, 25, 2),
+        policy(Prune::Exclusive, 1000, 0, 5),
+        Policy {
+            shares_only: true,
+            ..Policy::DEFAULT
+        },
+    ];
+    for one in &values {
+        for other in &values {
+            let both = one.stricter(other);
+            assert_eq!(both.exceeds(one), []);
+            assert_eq!(both.exceeds(other), []);
+            assert_eq!(both.shares_only, one.shares_only || other.shares_only);
+        }
+    }
+}
+
+/// Changes the file's text as somebody would who makes the digest anew.
+fn forged(saved: &SavedPlan, from: &str, to: &str) -> String {
+    let text = saved.text().replace(from, to);
+    assert_ne!(text, saved.text(), "{from} is in it");
+    let mut forged: SavedPlan = serde_json::from_str(&text).expect("its form is right");
+    forged.digest = forged.digest();
+    forged.text()
+}
+
+#[test]
+fn b1_two_actions_for_one_image_and_absurd_bounds_are_refused() {
+    let saved = saved(&plan(&[SHARE, CANCEL]));
+    let twice =
+        SavedPlan::parse(&forged(&saved, "img-b", "img-a")).expect_err("contradicts itself");
+    assert!(matches!(twice, SavedPlanError::Twice(_)));
+    assert!(
+        twice
+            .to_string()
+            .contains("more than one action for default/ap-tokyo/img-a")
+    );
+    let absurd = forged(
+        &saved,
+        "\"max_cancels_percent\": 25",
+        "\"max_cancels_percent\": 101",
+    );
+    assert!(matches!(
+        SavedPlan::parse(&absurd),
+        Err(SavedPlanError::Form(_))
+    ));
+    // The order is nobody's concern.
+    let mut turned = saved.clone();
+    turned.actions.reverse();
+    turned.digest = turned.digest();
+    let turned = SavedPlan::parse(&turned.text()).expect("valid");
+    assert_eq!(turned.licenses(), saved.licenses());
+}
+
+#[test]
+fn b1_s22_an_error_shows_nothing_of_the_file_that_could_be_an_escape() {
+    let text = saved(&plan(&[SHARE])).text();
+    for (from, to) in [
+        ("\"actions\":", "\"\u{1b}[2Jactions\":"),
+        ("\"prune\": \"owned\"", "\"prune\": \"\u{1b}[2J\\u001b[2J\""),
+        ("\"prune\": \"owned\"", "\"prune\": \"\\u001b[2J\""),
+        ("\"kind\":", "\"\\u001b[2J\": 1, \"kind\":"),
+    ] {
+        let bad = text.replace(from, to);
+        assert_ne!(bad, text);
+        let error = SavedPlan::parse(&bad).expect_err("no plan").to_string();
+        assert!(!error.chars().any(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
+fn b1_s5_a_mac_ends_with_the_file_it_was_made_for() {
+    let key = PlanKey::new(&[7; 32]).expect("a key");
+    let other = PlanKey::new(&[8; 32]).expect("a key");
+    let unsigned = saved(&plan(&[SHARE, CANCEL]));
+    assert_eq!(unsigned.verify(&key), Err(SavedPlanError::Unsigned));
+    assert!(!unsigned.text().contains("mac"), "as it has always been");
+    let mut signed = unsigned.clone();
+    signed.sign(&key);
+    let read = SavedPlan::parse(&signed.text()).expect("valid");
+    assert!(read.is_signed());
+    assert_eq!(read.verify(&key), Ok(()));
+    assert_eq!(read.verify(&other), Err(SavedPlanError::Mac));
+    for (from, to) in [
+        ("img-b", "img-x"),
+        ("\"max_cancels\": 3", "\"max_cancels\": 4"),
+    ] {
+        let read = SavedPlan::parse(&forged(&signed, from, to)).expect("its digest is right");
+        assert_eq!(read.verify(&key), Err(SavedPlanError::Mac));
+    }
+    let mut digest = signed.clone();
+    digest.mac = Some(digest.digest.clone());
+    assert_eq!(digest.verify(&key), Err(SavedPlanError::Mac));
+}
+
+#[test]
+fn b1_p10_a_uin_that_was_left_out_or_put_in_is_another() {
+    let name = AccountName::default();
+    let uins = |uin: &str| BTreeMap::from([(name.clone(), uin.to_owned())]);
+    let mut saved = saved(&plan(&[SHARE]));
+    assert_eq!(saved.other_uin(&BTreeMap::new()), None);
+    assert_eq!(saved.other_uin(&uins("1")), Some((&name, None)));
+    saved.uins = uins("1");
+    assert_eq!(saved.other_uin(&uins("1")), None);
+    let was = "1".to_owned();
+    assert_eq!(saved.other_uin(&uins("2")), Some((&name, Some(&was))));
+    assert_eq!(saved.other_uin(&BTreeMap::new()), Some((&name, Some(&was))));
+    saved.actions.clear();
+    assert_eq!(saved.other_uin(&uins("2")), None, "it does nothing there");
 }

@@ -50,7 +50,7 @@ Exit status:
   3    a guard withheld changes
   4    `reconcile` finished, but some images are not in the desired state
   5    the saved plan is stale, or the manifests' commit is older than the newest; nothing was done
-  64   usage
+  64   usage; or the saved plan was made with wider guards than are given
   130  stopped by SIGINT, 143 by SIGTERM, 129 by SIGHUP, after calls in flight settled
 
 Try it without a cloud account:

@@ -22,6 +22,9 @@ pub(in crate::cli) struct PlanArguments {
     /// Save the plan, for `reconcile --plan FILE`
     #[arg(long, value_name = "FILE", env = "SHAREKEEPER_OUT")]
     pub out: Option<PathBuf>,
+    /// Sign the saved plan with the key in this file, for `reconcile --plan-key-file`
+    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_PLAN_KEY_FILE")]
+    pub plan_key_file: Option<PathBuf>,
     #[command(flatten)]
     pub guards: Guards,
     #[command(flatten)]
@@ -35,9 +38,17 @@ pub(in crate::cli) struct PlanArguments {
 pub(in crate::cli) struct ReconcileArguments {
     #[command(flatten)]
     pub paths: Paths,
-    /// Do exactly what this saved plan says, or nothing if it is stale
+    /// Do exactly what this saved plan says, or nothing if it is stale or was made with wider guards than are given here
     #[arg(long, value_name = "FILE", env = "SHAREKEEPER_PLAN")]
     pub plan: Option<PathBuf>,
+    /// Refuse a saved plan that was not signed with the key in this file
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "plan",
+        env = "SHAREKEEPER_PLAN_KEY_FILE"
+    )]
+    pub plan_key_file: Option<PathBuf>,
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
