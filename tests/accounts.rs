@@ -5,15 +5,17 @@ mod support;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::sign::{Credentials, Secret};
-use sharekeeper::api::{Connection, Keys, ReadClient, WriteClient};
+use sharekeeper::api::{Connection, Keyring, Keys, ReadClient, Surroundings, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciling};
-use sharekeeper::desired::{Account, Desired};
+use sharekeeper::desired::{Account, CredentialSource, Desired};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
-use sharekeeper::model::{AccountName, Selector};
+use sharekeeper::model::{AccountName, Endpoint, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
 use support::live::{Live, run_connected, settings};
 use support::world::{GLOBAL, REGIONAL, TEN_MINUTES, World};
@@ -42,7 +44,8 @@ fn named(images: &[(&str, &str, bool)]) -> Desired {
 struct Keyed<'w> {
     world: &'w World,
     keys: BTreeMap<&'static str, &'static str>,
-    made: Cell<u32>,
+    /// Credentials that change, of one of the names.
+    rotating: Option<(&'static str, Rc<Keys>)>,
 }
 
 impl<'w> Keyed<'w> {
@@ -50,17 +53,20 @@ impl<'w> Keyed<'w> {
         Self {
             world,
             keys: keys.iter().copied().collect(),
-            made: Cell::default(),
+            rotating: None,
         }
     }
 
     fn connection(&self, account: &AccountName) -> Connection {
-        self.made.set(self.made.get() + 1);
         let id = format!("AKID{}", self.keys[account.as_str()]);
-        let credentials = Credentials::new(id, Secret::new("key".into()), None);
+        let fixed = || Keys::fixed(Credentials::new(id, Secret::new("key".into()), None));
+        let keys = match &self.rotating {
+            Some((name, keys)) if *name == account.as_str() => Rc::clone(keys),
+            _ => fixed(),
+        };
         Connection {
             account: account.clone(),
-            keys: Keys::fixed(credentials),
+            keys,
             ..self.world.connection()
         }
     }
@@ -226,6 +232,52 @@ async fn c1_l2_sts_that_hangs_delays_others_by_its_patience_and_withholds_prunes
     assert!(asked <= 8, "{asked} questions");
     // Each of the two keys is asked about at most once meanwhile.
     assert!(first <= Duration::from_secs(45), "{first:?}");
+}
+
+/// Puts a key into a file, as a rotation does.
+fn rotate(path: &Path, id: &str) {
+    let beside = path.with_extension("new");
+    let text = format!("[default]\nsecret_id = {id}\nsecret_key = key\n");
+    fs::write(&beside, text).expect("is written");
+    fs::rename(&beside, path).expect("is renamed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_c6_a_key_that_becomes_a_rivals_ends_the_writes_of_its_plan() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("credentials");
+    rotate(&path, "AKIDone");
+    let names: Vec<_> = (0..30).map(|n| format!("img-{n}")).collect();
+    let images: Vec<_> = names.iter().map(|id| (id.as_str(), false)).collect();
+    let world = world(19, GLOBAL, &images);
+    let source = CredentialSource::File {
+        path: Some(path.clone()),
+        section: None,
+    };
+    let mut keyed = Keyed::new(&world, &[("a", "one"), ("b", "two")]);
+    let ring = Keyring::new(Surroundings::new(|_| None));
+    keyed.rotating = Some(("a", ring.keys(&source, &Endpoint::default())));
+    let count = Cell::new(0);
+    world.behave(Behaviour {
+        uins: BTreeMap::from([("AKIDtwo", "100000000002")]),
+        refuse: Box::new(move |action, _, _| {
+            if action == "ModifyImageSharePermission" {
+                count.set(count.get() + 1);
+                if count.get() == 5 {
+                    rotate(&path, "AKIDtwo");
+                }
+            }
+            None
+        }),
+        ..Behaviour::default()
+    });
+    let of_a = names.iter().skip(1).map(|id| ("a", id.as_str(), true));
+    let wanted: Vec<_> = of_a.chain([("b", "img-0", true)]).collect();
+    let scopes = keyed.reconcile(&named(&wanted), Prune::None).await;
+    let writes = world.cloud().writes().len();
+    // Those that were on their way settle.
+    assert!((5..12).contains(&writes), "{writes} writes");
+    assert!(scopes.iter().any(|scope| scope.plan.unseen().is_some()));
 }
 
 /// Runs a daemon with `keyed` until the script ends.

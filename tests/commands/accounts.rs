@@ -152,6 +152,40 @@ fn c1_two_names_with_one_key_are_refused_before_any_write() {
 }
 
 #[test]
+fn c1_one_key_is_one_account_where_sts_is_denied_too() {
+    let office = Office::new();
+    office.account("prod", "mute", None);
+    office.account("production", "mute", None);
+    office.declare("a", Some("prod"), TOKYO, &["img-a"]);
+    office.declare("b", Some("production"), TOKYO, &["img-b"]);
+    let document = office.json(&["reconcile"], 1);
+    holds(&document.to_string(), &["same secret id"]);
+    assert_eq!(office.writes(), 0);
+}
+
+#[test]
+fn c1_a_name_that_only_the_state_knows_must_be_told_apart_too() {
+    let office = Office::new();
+    office.declare("a", None, TOKYO, &["img-c"]);
+    office.json(&["reconcile", "--prune", "owned"], 0);
+    // Another account's key, of which STS says nothing, under the first Account document.
+    office.account("prod", "mute", None);
+    office.remove("a");
+    office.declare("b", Some("prod"), TOKYO, &["img-a", "img-b"]);
+    office.json(&["reconcile", "--prune", "owned"], 0);
+    office.declare("b", Some("prod"), TOKYO, &["img-a"]);
+    let document = office.json(&["reconcile", "--prune", "owned"], 3);
+    assert_eq!(
+        outcomes(&document),
+        [pair("img-a", "in_sync"), pair("img-b", "withheld")]
+    );
+    holds(
+        &document.to_string(),
+        &["the state was used under the account name `default`, too"],
+    );
+}
+
+#[test]
 fn c1_the_ambient_key_and_a_named_one_are_told_apart_too() {
     let office = Office::new();
     office.account("prod", "one", None);
