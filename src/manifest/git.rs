@@ -39,6 +39,7 @@ impl<P: Programs> Git<'_, P> {
             environment: &ENVIRONMENT,
             passed_on: &[],
             deadline: DEADLINE,
+            output_max: Program::SHORT,
         };
         self.0.run(program).await
     }

@@ -286,6 +286,7 @@ impl Copy {
             environment: &ENVIRONMENT,
             passed_on: &PASSED_ON,
             deadline: DEADLINE,
+            output_max: Program::SHORT,
         };
         programs.run(program).await
     }
