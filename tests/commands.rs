@@ -7,6 +7,8 @@ mod binary;
 mod doctor;
 #[path = "commands/guards.rs"]
 mod guards;
+#[path = "commands/half_a_set.rs"]
+mod half_a_set;
 #[path = "commands/history.rs"]
 mod history;
 #[path = "commands/inventory.rs"]

@@ -228,6 +228,11 @@ impl Copy {
         Ok(self.tree.clone())
     }
 
+    /// Where git keeps what it checked out of.
+    pub(super) fn git_directory(&self) -> &Path {
+        &self.bare
+    }
+
     /// Removes what [`Self::check_out`] made.
     pub(super) async fn clear(&self) {
         let tree = self.tree.clone();

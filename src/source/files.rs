@@ -120,7 +120,7 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
             clock, programs, ..
         } = &self.ports;
         let Reading { result, may_pass } =
-            set::read(&self.paths, &manner, self.partial_ok, clock).await;
+            set::read(&self.paths, &manner, self.partial_ok, clock, programs).await;
         self.read = (!may_pass).then_some(print);
         match result {
             Ok(mut set) => {

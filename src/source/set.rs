@@ -2,8 +2,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::Generation;
-use crate::desired::Desired;
-use crate::host::Clock;
+use crate::desired::{Completeness, Desired};
+use crate::host::{Clock, Programs};
 use crate::manifest::{self, Diagnostic, Manner};
 
 /// What one reading of the manifests came to.
@@ -15,18 +15,21 @@ pub(super) struct Reading {
 }
 
 /// Reads the manifests at `paths`.
-pub(super) async fn read<C: Clock>(
+pub(super) async fn read<C: Clock, P: Programs>(
     paths: &[PathBuf],
     manner: &Manner,
     partial_ok: bool,
     clock: &C,
+    programs: &P,
 ) -> Reading {
-    let broken = match manifest::load_as(paths, manner, clock).await {
+    let broken = match manifest::load_as(paths, manner, clock, programs).await {
         Ok(loaded) => {
             let warnings = loaded.warnings.iter().map(Diagnostic::to_string);
+            let warnings = warnings.collect();
             return Reading {
-                result: Ok(set(loaded.desired, warnings.collect(), Vec::new())),
-                may_pass: false,
+                // git may be asked again, though nothing of the files changes.
+                may_pass: loaded.desired.completeness != Completeness::Whole,
+                result: Ok(set(loaded.desired, warnings, Vec::new())),
             };
         }
         Err(broken) => broken,

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use futures_util::FutureExt;
-use sharekeeper::host::{Clock, SystemClock};
+use sharekeeper::host::{Clock, Program, ProgramError, Programs, SystemClock};
 use sharekeeper::manifest::{self, Broken, Loaded, Manner, WhileGitWorks};
 use sharekeeper::model::{Moment, Timestamp};
 
@@ -56,9 +56,21 @@ impl<F: FnMut(usize)> Scripted<F> {
     }
 
     pub fn load_as(&self, paths: &[PathBuf], manner: &Manner) -> Result<Loaded, Broken> {
-        manifest::load_as(paths, manner, self)
+        manifest::load_as(paths, manner, self, &NoPrograms)
             .now_or_never()
             .expect("there is nothing to wait for but this clock")
+    }
+}
+
+/// A machine without git.
+struct NoPrograms;
+
+impl Programs for NoPrograms {
+    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+        ready(Err(ProgramError::NotRun {
+            name: program.name,
+            reason: "not found".into(),
+        }))
     }
 }
 
