@@ -44,6 +44,9 @@ fn g3_where_case_does_not_count_one_file_stands_for_one_entry() {
     // Two entries of which only one could be written.
     assert_eq!(missing_of(&both, &["a.yaml"], &both), ["A.yaml"]);
     assert_eq!(missing_of(&both, &both, &both), [""; 0]);
+    // The one that is there is spelled otherwise than both.
+    let two = ["AB.yaml", "Ab.yaml"];
+    assert_eq!(missing_of(&two, &["ab.yaml"], &two), ["Ab.yaml"]);
     let thrice = ["A.yaml", "a.yaml", "\u{e9}.yaml"];
     assert_eq!(
         missing_of(&thrice, &["a.yaml"], &thrice),

@@ -122,7 +122,8 @@ impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
                 if set.problems.is_empty() {
                     self.copy.keep(&commit, &self.ports.programs).await;
                 }
-                self.judged = (!reading.may_pass).then(|| (commit.clone(), Vec::new()));
+                let is_known = set.is_known_to_be_whole();
+                self.judged = is_known.then(|| (commit.clone(), Vec::new()));
                 self.in_force = Some(commit.clone());
                 set.commit = Some(commit);
                 self.outbox.loaded(set).await

@@ -25,11 +25,9 @@ pub(super) async fn read<C: Clock, P: Programs>(
     let broken = match manifest::load_as(paths, manner, clock, programs).await {
         Ok(loaded) => {
             let warnings = loaded.warnings.iter().map(Diagnostic::to_string);
-            let warnings = warnings.collect();
             return Reading {
-                // git may be asked again, though nothing of the files changes.
-                may_pass: loaded.desired.completeness != Completeness::Whole,
-                result: Ok(set(loaded.desired, warnings, Vec::new())),
+                result: Ok(set(loaded.desired, warnings.collect(), Vec::new())),
+                may_pass: false,
             };
         }
         Err(broken) => broken,
@@ -45,6 +43,13 @@ pub(super) async fn read<C: Clock, P: Programs>(
         None => Err(problems),
     };
     Reading { result, may_pass }
+}
+
+impl Generation {
+    /// Whether git could be asked for what is missing.
+    pub(super) fn is_known_to_be_whole(&self) -> bool {
+        self.desired.completeness == Completeness::Whole
+    }
 }
 
 fn set(desired: Desired, warnings: Vec<String>, problems: Vec<String>) -> Generation {

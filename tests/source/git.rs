@@ -6,7 +6,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use sharekeeper::desired::Completeness;
 use sharekeeper::host::{Places, SystemPrograms};
 use sharekeeper::source::{GitRef, GitUrl, Repository};
 
@@ -738,47 +737,6 @@ async fn g3_s3_a_file_that_is_gone_from_a_checkout_is_broken_until_git_is_told()
         // Nothing of the manifests changes but what git knows of them.
         remote.git(&["rm", "--quiet", "--cached", "m/img-b.yaml"]);
         assert_eq!(fed.images().await, ["img-a"]);
-    })
-    .await;
-}
-
-/// A git that refuses until it is allowed.
-struct Refuses<'a>(&'a std::cell::Cell<bool>);
-
-impl Programs for Refuses<'_> {
-    async fn run(&self, program: Program) -> Result<Vec<u8>, ProgramError> {
-        if self.0.get() {
-            return SystemPrograms.run(program).await;
-        }
-        Err(ProgramError::Failed {
-            name: "git",
-            status: "exit status: 128".into(),
-            reason: "fatal: detected dubious ownership".into(),
-        })
-    }
-}
-
-#[tokio::test]
-async fn g3_s3_a_git_that_cannot_be_asked_is_asked_again_at_the_next_look() {
-    let Some(remote) = Remote::new() else { return };
-    let allowed = std::cell::Cell::new(false);
-    let settings = remote.files.settings(Duration::from_millis(100));
-    let watch = sharekeeper::host::SystemWatch::new();
-    run(settings, Refuses(&allowed), watch, async |mut fed| {
-        let loaded = fed.loaded().await;
-        assert_eq!(images(&loaded), ["img-a"]);
-        assert!(matches!(
-            loaded.desired.completeness,
-            Completeness::Unknown(_)
-        ));
-        holds(
-            &loaded.warnings,
-            &["safe.directory", "what no manifest names is not cancelled"],
-        );
-        allowed.set(true);
-        let loaded = fed.loaded().await;
-        assert_eq!(loaded.desired.completeness, Completeness::Whole);
-        assert_eq!(loaded.warnings, [""; 0]);
     })
     .await;
 }
