@@ -26,6 +26,19 @@ pub struct Desired {
     pub images: BTreeMap<ImageKey, DesiredImage>,
     /// Accounts declared by an `Account` document. [`AccountName::DEFAULT`] need not be here.
     pub accounts: BTreeMap<AccountName, Account>,
+    /// Whether that is all of it.
+    pub completeness: Completeness,
+}
+
+/// Whether the manifests are known to be all that there are. If they are not known to be, what they do not name may be
+/// named all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Completeness {
+    /// Nothing speaks against it.
+    #[default]
+    Whole,
+    /// They lie in a git repository, and git cannot be asked what else it has: why, and the way out.
+    Unknown(Arc<str>),
 }
 
 /// What the manifests ask of one scope, as far as a selector reaches.
@@ -37,6 +50,8 @@ pub struct Wanted<'a> {
     pub unselected: BTreeMap<&'a ImageId, &'a DesiredImage>,
     /// What is selected; also picks from images that no manifest names.
     pub selector: &'a Selector,
+    /// Whether the manifests are all that there are.
+    pub completeness: &'a Completeness,
 }
 
 impl<'a> Wanted<'a> {
@@ -81,6 +96,7 @@ impl Desired {
             images: by_id(picked),
             unselected: by_id(rest),
             selector,
+            completeness: &self.completeness,
         };
         let named = !(wanted.images.is_empty() && wanted.unselected.is_empty());
         let picks = !wanted.images.is_empty() || (named && selector.labels.is_empty());

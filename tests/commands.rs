@@ -11,6 +11,8 @@ mod doctor;
 mod forged_plans;
 #[path = "commands/guards.rs"]
 mod guards;
+#[path = "commands/half_a_set.rs"]
+mod half_a_set;
 #[path = "commands/history.rs"]
 mod history;
 #[path = "commands/inventory.rs"]

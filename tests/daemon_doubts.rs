@@ -6,9 +6,9 @@ mod support;
 use std::time::Duration;
 
 use sharekeeper::daemon::Reconciling;
-use sharekeeper::desired::Desired;
+use sharekeeper::desired::{Completeness, Desired};
 use sharekeeper::model::ImageId;
-use sharekeeper::plan::Policy;
+use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::source::Update;
 use sharekeeper::status::{Kind, Reason};
 use support::live::{Live, observing, reconciling, run, settings};
@@ -203,6 +203,45 @@ async fn a_scope_in_which_nothing_is_selected_is_not_waited_for() {
             assert_eq!(board.scopes.len(), 1);
             assert_eq!(board.manifests.images, 1);
         });
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_s1_s3_what_no_manifest_names_waits_until_the_set_is_known_to_be_whole() {
+    let world = World::new(1, REGIONAL);
+    let named = to_share(&world, 3);
+    let fewer = |completeness| Desired {
+        completeness,
+        ..desired((0..2).map(|n| (TOKYO, id(n), true)))
+    };
+    let work = Reconciling {
+        ledger: &world.ledger,
+    };
+    let settings = settings(Policy {
+        prune: Prune::Owned,
+        ..Policy::default()
+    });
+    run(&world, &work, settings, async |live| {
+        live.load(named.clone()).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        live.load(fewer(Completeness::Unknown("git is missing".into())))
+            .await;
+        live.pass(3600).await;
+        assert!(
+            world.cloud().is_shared(TOKYO, &id(2)),
+            "it is not cancelled"
+        );
+        let image = live.image(TOKYO, &id(2));
+        assert_eq!(image.reason, Reason::GuardTripped);
+        let message = image.trouble.expect("says why").message;
+        assert!(message.contains("git is missing"), "{message}");
+        // Now it is known, and nothing else has changed.
+        live.load(fewer(Completeness::Whole)).await;
+        let took = live
+            .until(|_| !world.cloud().is_shared(TOKYO, &id(2)))
+            .await;
+        assert!(took < 60, "at once, not at the next look: {took} s");
     })
     .await;
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reference::{Expected, Image, Own, Prune, Rules, Want, Why, expected, named};
-use sharekeeper::desired::{DesiredImage, Source, Wanted};
+use sharekeeper::desired::{Completeness, DesiredImage, Source, Wanted};
 use sharekeeper::inventory::{Holdings, Named, Owned, Standing, learn};
 use sharekeeper::model::{Cause, ImageId, Permission, Selector, ShareState};
 use sharekeeper::observed::Observation;
@@ -94,6 +94,7 @@ impl<'a> Three<'a> {
                 .collect(),
             unselected: BTreeMap::new(),
             selector: all,
+            completeness: &Completeness::Whole,
         });
         let observations = (0..8).map(|bits: u16| {
             Observation::Seen(setting.seen((0..3).filter(|n| bits & (1 << n) != 0)))
@@ -483,6 +484,7 @@ impl Scene {
                 .collect(),
             unselected: BTreeMap::new(),
             selector: all,
+            completeness: &Completeness::Whole,
         }
     }
 }

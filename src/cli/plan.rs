@@ -54,6 +54,7 @@ pub(super) async fn run(
     for warning in document.warnings() {
         output::warn(warning);
     }
+    document.warn(work.doubt());
     if let Some(file) = &arguments.out {
         if document.is_complete() {
             save(file, key.as_ref(), arguments, work, &scopes)?;

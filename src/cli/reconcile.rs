@@ -238,6 +238,9 @@ fn report(
         output::warn(&orphans);
         document.warn(orphans);
     }
+    if let Some(doubt) = work.doubt() {
+        document.warn(doubt);
+    }
     if let Some(error) = document.error() {
         output::error(error);
     }

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::args::{Output, Paths};
 use super::output;
 use crate::desired::Desired;
-use crate::host::SystemClock;
-use crate::manifest::{self, Broken, Diagnostic, Diagnostics, Partial, WhileGitWorks};
+use crate::host::{SystemClock, SystemPrograms};
+use crate::manifest::{self, Broken, Diagnostic, Diagnostics, Loaded, Partial, WhileGitWorks};
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::words::plural;
 
@@ -23,7 +23,7 @@ struct Document<'a> {
 
 /// `validate`.
 pub(super) async fn run(paths: &Paths, output: Output) -> io::Result<ExitStatus> {
-    match manifest::load(&paths.paths, WhileGitWorks::Read, &SystemClock::start()).await {
+    match load_as(paths, WhileGitWorks::Read).await {
         Ok(loaded) => {
             show_warnings(&loaded.warnings);
             let (documents, images) = (loaded.documents, loaded.desired.images.len());
@@ -85,9 +85,14 @@ pub(super) async fn load_part(
 }
 
 async fn read(paths: &Paths) -> Result<Desired, Broken> {
-    let loaded = manifest::load(&paths.paths, WhileGitWorks::Wait, &SystemClock::start()).await?;
+    let loaded = load_as(paths, WhileGitWorks::Wait).await?;
     show_warnings(&loaded.warnings);
     Ok(loaded.desired)
+}
+
+async fn load_as(paths: &Paths, git: WhileGitWorks) -> Result<Loaded, Broken> {
+    let clock = SystemClock::start();
+    manifest::load(&paths.paths, git, &clock, &SystemPrograms).await
 }
 
 fn refuse(diagnostics: &Diagnostics, output: Output) -> io::Result<ExitStatus> {

@@ -6,7 +6,7 @@ use super::args::{Guards, Narrow, Output, Paths};
 use super::output::{self, Failure};
 use super::state;
 use super::validate::{self, Manifests};
-use crate::desired::Desired;
+use crate::desired::{Completeness, Desired};
 use crate::engine::Task;
 use crate::host::SystemPrograms;
 use crate::manifest::{Diagnostic, Revision};
@@ -93,6 +93,16 @@ impl Work {
             output::warn(format_args!(
                 "nothing to do: the manifests name {named}, and the flags leave none of them"
             ));
+        }
+    }
+
+    /// A warning that the manifests may not be all that there are. It is printed as they are read.
+    pub(super) fn doubt(&self) -> Option<String> {
+        match &self.desired.completeness {
+            Completeness::Whole => None,
+            Completeness::Unknown(why) => Some(format!(
+                "whether a manifest is missing is not known, so what no manifest names is not cancelled: {why}"
+            )),
         }
     }
 

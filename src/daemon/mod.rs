@@ -155,7 +155,10 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         };
         self.accounts.forget(&others);
         let partial = |generation: &Generation| !generation.problems.is_empty();
-        let other_policy = last.as_ref().map(|last| partial(last)) != Some(partial(&next));
+        let trust = |generation: &Generation| {
+            (partial(generation), generation.desired.completeness.clone())
+        };
+        let other_policy = last.as_ref().map(|last| trust(last)) != Some(trust(&next));
         let (selector, prunes) = (&self.settings.selector, self.settings.policy.prune);
         // As the engine sees it: where nothing is picked, there is only pruning to do.
         let images_of = |scope| {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::future::{Either, join_all, select};
 
 use crate::api::{Owner, ReadClient, Shared, WriteClient};
-use crate::desired::{Desired, Wanted};
+use crate::desired::{Completeness, Desired, Wanted};
 use crate::history::Outcome;
 use crate::host::{Attempt, Host, Ledger, LedgerError, Recall};
 use crate::inventory::{self, Holdings, KnownAccounts, Learned, Named, Note, UsedNames};
@@ -359,8 +359,9 @@ impl Task<'_> {
             used: UsedNames {
                 here: self.desired.names_in(scope.region),
                 anywhere: self.desired.names(),
-                // What was left out may use any name.
-                is_complete: !self.policy.shares_only,
+                // What was left out, or is missing, may use any name.
+                is_complete: !self.policy.shares_only
+                    && self.desired.completeness == Completeness::Whole,
             },
             uin: account.and_then(|account| account.uin.as_ref()),
         })

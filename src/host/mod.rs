@@ -25,7 +25,7 @@ pub use disk::{free_space, may_write};
 pub use harden::keep_memory_private;
 pub use http::{HttpTransport, HttpTransportError, METADATA_HOST};
 pub use ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
-pub use program::{OUTPUT_BYTES_MAX, Program, ProgramError, Programs, SystemPrograms};
+pub use program::{Program, ProgramError, Programs, SystemPrograms};
 pub use supervisor::Supervisor;
 pub use watch::{Places, SystemWatch, Watch};
 

@@ -9,9 +9,6 @@ use tokio::process::Command;
 
 use crate::words;
 
-/// What is kept of an output; the rest is read and dropped. Who must have all of it takes an output of this length for
-/// one that was cut off.
-pub const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 /// What is kept of stderr: its end.
 const COMPLAINT_BYTES_MAX: usize = 4 << 10;
 /// Lines of it that are told.
@@ -33,6 +30,13 @@ pub struct Program {
     pub passed_on: &'static [&'static str],
     /// It is killed if it takes longer.
     pub deadline: Duration,
+    /// Bytes that are kept of its output; the rest is read and dropped.
+    pub output_max: u64,
+}
+
+impl Program {
+    /// [`Program::output_max`] of a program whose output is short.
+    pub const SHORT: u64 = 1 << 20;
 }
 
 /// Why a program gave no output.
@@ -109,6 +113,7 @@ struct Ended {
 }
 
 async fn output(program: Program) -> io::Result<Ended> {
+    let output_max = program.output_max;
     let names = PASSED_ON.iter().chain(program.passed_on);
     let passed_on = names.filter_map(|name| Some((name, std::env::var_os(name)?)));
     let mut child = Command::new(program.name)
@@ -122,8 +127,10 @@ async fn output(program: Program) -> io::Result<Ended> {
         .kill_on_drop(true)
         .spawn()?;
     // Both at once: a program waits for whoever does not read what it says.
-    let (output, complaint) =
-        tokio::try_join!(beginning(child.stdout.take()), ending(child.stderr.take()))?;
+    let (output, complaint) = tokio::try_join!(
+        beginning(child.stdout.take(), output_max),
+        ending(child.stderr.take())
+    )?;
     Ok(Ended {
         output,
         complaint,
@@ -131,10 +138,10 @@ async fn output(program: Program) -> io::Result<Ended> {
     })
 }
 
-async fn beginning(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+async fn beginning(stream: Option<impl AsyncRead + Unpin>, output_max: u64) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     if let Some(mut stream) = stream {
-        let mut limited = (&mut stream).take(OUTPUT_BYTES_MAX);
+        let mut limited = (&mut stream).take(output_max);
         limited.read_to_end(&mut kept).await?;
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
     }
@@ -180,6 +187,7 @@ mod tests {
             environment: &[("GIVEN", "x"), ("CARGO_PKG_NAME", "x")],
             passed_on: &["CARGO_PKG_NAME", "SHAREKEEPER_TEST_NOT_SET"],
             deadline: Duration::from_secs(600),
+            output_max: Program::SHORT,
         }
     }
 
@@ -207,7 +215,7 @@ mod tests {
             .run(shell("head -c 3000000 /dev/zero"))
             .await
             .expect("runs");
-        assert_eq!(output.len() as u64, OUTPUT_BYTES_MAX);
+        assert_eq!(output.len() as u64, Program::SHORT);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -33,50 +33,145 @@ const SIGNS: [(&str, &str, &str); 3] = [
 /// The `.git` file of a worktree or submodule holds one path.
 const GITDIR_BYTES_MAX: u64 = 16 << 10;
 
+/// A git repository with a work tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Repository {
+    /// Where the work tree begins: the directory with `.git` in it, without links.
+    pub top: PathBuf,
+    /// Where git keeps its state. It need not exist: a checkout may have removed it for the moment.
+    pub state: PathBuf,
+}
+
+/// A `.git` of which nobody can tell whether it is a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unseen {
+    /// The `.git`.
+    pub entry: PathBuf,
+    /// What is wrong with it, after its name.
+    pub reason: String,
+}
+
 /// The first git operation that is under way in a repository that holds one of `paths`, as the error it is if it
-/// does not end.
+/// does not end. What cannot be looked at counts as one.
 pub(super) fn under_way(paths: &[PathBuf]) -> Option<Diagnostic> {
-    let signs = |directory: PathBuf| {
-        SIGNS.iter().find_map(|(name, message, help)| {
-            let sign = directory.join(name);
-            let there = fs::symlink_metadata(&sign).is_ok();
-            there.then(|| Diagnostic::of_path(&sign.to_string_lossy(), *message, *help))
-        })
-    };
-    paths
-        .iter()
-        .filter_map(|path| git_directory(path))
-        .find_map(signs)
+    paths.iter().find_map(|path| match repository(path) {
+        Ok(repository) => at_work(&repository?.state),
+        Err(unseen) => Some(unseen.diagnostic()),
+    })
+}
+
+/// The git operation that is under way in the repository whose state is in `state`.
+pub(super) fn at_work(state: &Path) -> Option<Diagnostic> {
+    SIGNS.iter().find_map(|(name, message, help)| {
+        let sign = state.join(name);
+        match fs::symlink_metadata(&sign) {
+            Ok(_) => Some(Diagnostic::of_path(
+                &sign.to_string_lossy(),
+                *message,
+                *help,
+            )),
+            Err(error) if is_absent(&error) => None,
+            Err(error) => Some(Unseen::new(sign, &error).diagnostic()),
+        }
+    })
 }
 
 /// What git notes of the files of the repository that holds `path`: another commit, or the same files committed,
-/// changes it.
+/// changes it. A `.git` that cannot be looked at stands for it.
 pub(super) fn index(path: &Path) -> Option<PathBuf> {
-    git_directory(path).map(|directory| directory.join("index"))
+    match repository(path) {
+        Ok(repository) => Some(repository?.index()),
+        Err(unseen) => Some(unseen.entry),
+    }
 }
 
-/// Where git keeps its state for the innermost repository that holds `path`, which need not exist: a checkout may
-/// have removed it for the moment.
-fn git_directory(path: &Path) -> Option<PathBuf> {
-    let path = std::path::absolute(path).ok()?;
-    let path = path
-        .ancestors()
-        .find_map(|path| fs::canonicalize(path).ok())?;
-    path.ancestors().find_map(|directory| {
-        let entry = directory.join(".git");
-        let metadata = fs::metadata(&entry).ok()?;
-        if metadata.is_dir() {
-            return Some(entry);
+/// The innermost repository whose work tree holds `path`, which need not exist.
+pub(super) fn repository(path: &Path) -> Result<Option<Repository>, Unseen> {
+    let Ok(path) = std::path::absolute(path) else {
+        return Ok(None);
+    };
+    let mut levels = path.ancestors();
+    let Some(path) = levels.find_map(|path| fs::canonicalize(path).ok()) else {
+        return Ok(None);
+    };
+    for directory in path.ancestors() {
+        if let Some(repository) = repository_at(directory)? {
+            return Ok(Some(repository));
         }
-        // A worktree or a submodule: its state is elsewhere.
-        let mut text = Vec::new();
-        File::open(&entry)
-            .ok()
-            .filter(|_| metadata.is_file())?
-            .take(GITDIR_BYTES_MAX)
-            .read_to_end(&mut text)
-            .ok()?;
-        let target = text.strip_prefix(b"gitdir: ")?.trim_ascii_end();
-        Some(directory.join(OsStr::from_bytes(target)))
-    })
+    }
+    Ok(None)
+}
+
+/// The repository whose work tree begins in this directory.
+pub(super) fn repository_at(directory: &Path) -> Result<Option<Repository>, Unseen> {
+    let entry = directory.join(".git");
+    let is_link = match fs::symlink_metadata(&entry) {
+        Ok(metadata) => metadata.is_symlink(),
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(Unseen::new(entry, &error)),
+    };
+    let metadata = match fs::metadata(&entry) {
+        Ok(metadata) => metadata,
+        // It was removed this very moment.
+        Err(error) if is_absent(&error) && !is_link => return Ok(None),
+        Err(error) => return Err(Unseen::new(entry, &error)),
+    };
+    let top = directory.to_owned();
+    if metadata.is_dir() {
+        return Ok(Some(Repository { top, state: entry }));
+    }
+    // Git looks past what is neither a directory nor a file, such as a device that masks it.
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    // A worktree or a submodule: its state is elsewhere.
+    let mut text = Vec::new();
+    let read =
+        File::open(&entry).and_then(|file| file.take(GITDIR_BYTES_MAX).read_to_end(&mut text));
+    if let Err(error) = read {
+        return Err(Unseen::new(entry, &error));
+    }
+    match text.strip_prefix(b"gitdir: ").map(<[u8]>::trim_ascii_end) {
+        Some(target) if !target.is_empty() => {
+            let state = directory.join(OsStr::from_bytes(target));
+            Ok(Some(Repository { top, state }))
+        }
+        _ => {
+            let reason = "is neither a directory nor a file that begins with `gitdir: `".to_owned();
+            Err(Unseen { entry, reason })
+        }
+    }
+}
+
+impl Repository {
+    /// What git notes of the files of the work tree.
+    pub(super) fn index(&self) -> PathBuf {
+        self.state.join("index")
+    }
+}
+
+impl Unseen {
+    pub(super) fn new(entry: PathBuf, error: &io::Error) -> Self {
+        let reason = format!("cannot be looked at: {error}");
+        Self { entry, reason }
+    }
+
+    /// The way out.
+    pub(super) fn help(&self) -> &'static str {
+        "let the user that sharekeeper runs as read it, mend it, or remove it if this is no git repository"
+    }
+
+    /// As a git operation that may be under way.
+    pub(super) fn diagnostic(&self) -> Diagnostic {
+        let message = format!("{}, so git may be at work on the manifests", self.reason);
+        Diagnostic::of_path(&self.entry.to_string_lossy(), message, self.help())
+    }
+}
+
+/// Whether an error says that there is nothing of that name. Any other one tells nothing.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }

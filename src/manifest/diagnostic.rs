@@ -225,6 +225,12 @@ impl Diagnostics {
         }
     }
 
+    /// The same, with more warnings.
+    pub(super) fn with_warnings(mut self, warnings: Vec<Diagnostic>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
     /// The errors, in order of file, line and column.
     pub fn errors(&self) -> &[Diagnostic] {
         &self.errors

@@ -1,7 +1,7 @@
 //! Finding and reading manifests, once. Whether what was read may be taken for a set is for `settle` to say.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, FileType, Metadata};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use chrono::DateTime;
 
 use super::UNSHARE;
+use super::checkout::{self, Repository};
 use super::diagnostic::Diagnostic;
+use super::near;
 use super::settle::Manner;
 use super::source::SourceText;
+use super::tracked::Searched;
 use crate::model::Timestamp;
 
 /// A million images take some 90 MB.
@@ -31,6 +34,10 @@ pub(super) struct Reading {
     pub sources: Vec<SourceText>,
     /// What two readings are compared by.
     pub found: Found,
+    /// What has the name of a manifest, and links of any name, by the path that it was come upon by.
+    pub listed: BTreeSet<PathBuf>,
+    /// What could not be looked into: what is there of it is not in `listed`.
+    pub unlisted: BTreeSet<PathBuf>,
     /// The latest change to a file or directory of the set.
     pub changed: Option<Timestamp>,
     /// Files of one volume were reached through different versions of it.
@@ -48,6 +55,12 @@ pub(super) struct Found {
     pub problems: Vec<Diagnostic>,
     /// The directories that a `Restriction` in what cannot be read might be about.
     pub suspects: Vec<PathBuf>,
+    /// Given directories that hold no manifests, each as the problem that it is unless git knows of a deeper one.
+    pub empty: Vec<(PathBuf, Diagnostic)>,
+    /// Files that are not read, though their names are nearly those of manifests.
+    pub near: Vec<PathBuf>,
+    /// Directories that lie in git work trees, or in something like it that cannot be looked at.
+    pub searched: Vec<Result<Searched, checkout::Unseen>>,
 }
 
 /// One file, by its contents.
@@ -95,13 +108,14 @@ struct Root<'p> {
 }
 
 impl<'p> Root<'p> {
-    fn new(spelled: &'p Path, resolved: PathBuf) -> Self {
-        let stands = standing(spelled).filter(|stands| *stands != resolved);
-        Self {
+    fn new(spelled: &'p Path) -> io::Result<Self> {
+        let resolved = fs::canonicalize(spelled)?;
+        let stands = Some(standing(spelled)?).filter(|stands| *stands != resolved);
+        Ok(Self {
             spelled,
             resolved,
             stands,
-        }
+        })
     }
 
     /// The directories in which a path below it is found. Below it no directory is a link.
@@ -129,85 +143,171 @@ impl Walk<'_> {
             }
         };
         if !metadata.is_dir() {
-            let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-            let directory = standing(path).and_then(|path| Some(path.parent()?.to_owned()));
-            return self.file(path, resolved, directory.into_iter().collect());
+            let places = fs::canonicalize(path)
+                .and_then(|resolved| Ok((resolved, standing(path)?.parent().map(Path::to_owned))));
+            return match places {
+                Ok((resolved, directory)) => {
+                    self.file(path, resolved, directory.into_iter().collect());
+                }
+                Err(error) => self.unreadable(path, &error),
+            };
         }
-        let root = match fs::canonicalize(path) {
-            Ok(resolved) => Root::new(path, resolved),
+        let root = match Root::new(path) {
+            Ok(root) => root,
             Err(error) => return self.unreadable(path, &error),
         };
-        let problems_before = self.reading.found.problems.len();
+        let repository = match self.manner.private_copy() {
+            Some(copy) => copy.map(Some),
+            None => checkout::repository(&root.resolved),
+        };
+        self.note_repository(path, &root.resolved, repository, false);
+        let before = (
+            self.reading.found.problems.len(),
+            self.reading.found.near.len(),
+        );
         let mut found = false;
         self.directory(path, &root, 0, &mut found);
-        if !found && self.reading.found.problems.len() == problems_before {
-            self.problem(
-                path,
-                "the directory holds no manifests (`*.yaml`, `*.yml`)",
-                &format!("check the path, and whether its volume is mounted; {UNSHARE}"),
-            );
+        if !found && self.reading.found.problems.len() == before.0 {
+            let near = near::hint(&self.reading.found.near[before.1..]);
+            let help =
+                format!("{near}check the path, and whether its volume is mounted; {UNSHARE}");
+            let message = "the directory holds no manifests (`*.yaml`, `*.yml`)";
+            let problem = Diagnostic::of_path(&self.manner.name(path), message, help);
+            self.reading.found.empty.push((path.to_owned(), problem));
         }
     }
 
     fn directory(&mut self, path: &Path, root: &Root<'_>, depth: usize, found: &mut bool) {
-        if depth > DEPTH_MAX {
-            return self.problem(
-                path,
-                "directories are nested too deeply",
-                "move the manifests up, or give the path itself",
-            );
-        }
-        if let Ok(metadata) = fs::metadata(path) {
-            self.note_change(&metadata);
-        }
-        let entries = match entries(path) {
-            Ok(entries) => entries,
-            Err(error) => return self.unreadable(path, &error),
+        let entries = match self.list(path, depth) {
+            Some(entries) => entries,
+            None => {
+                self.reading.unlisted.insert(path.to_owned());
+                return;
+            }
         };
+        if depth > 0 && entries.iter().any(|entry| entry.file_name() == ".git") {
+            let repository = checkout::repository_at(path);
+            self.note_repository(path, path, repository, entries.len() == 1);
+        }
         for entry in entries {
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();
             if is_passed_over(&name) {
                 continue;
             }
-            // Kubernetes mounts a ConfigMap's files as links, so links are followed, but not out of the
-            // directory that was given.
-            let Ok(target) = fs::canonicalize(&path) else {
-                if is_manifest_name(&name) {
-                    self.problem(
-                        &path,
-                        "the link leads nowhere",
-                        "remove it, or restore what it points to",
-                    );
-                }
-                continue;
-            };
-            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-            if target.is_dir() {
-                // A linked directory could lead in a circle; skipping it would make the set smaller unseen.
-                if is_link {
-                    self.problem(
-                        &path,
-                        "a link to a directory is not followed",
-                        "give the directory as a path of its own, or begin the link's name with `_`",
-                    );
-                } else {
-                    self.directory(&path, root, depth + 1, found);
-                }
-            } else if is_manifest_name(&name) {
-                *found = true;
-                if target.starts_with(&root.resolved) {
-                    let directories = root.directories(&path);
-                    self.file(&path, target, directories);
-                } else {
-                    self.problem(
-                        &path,
-                        "the link leads out of the directory",
-                        "give its target as a path of its own",
-                    );
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => self.directory(&path, root, depth + 1, found),
+                Ok(kind) => self.entry(&path, kind, root, found),
+                Err(error) => {
+                    self.reading.unlisted.insert(path.clone());
+                    self.unreadable(&path, &error);
                 }
             }
         }
+    }
+
+    /// What is in a directory; `None` where that is a problem, which is told.
+    fn list(&mut self, path: &Path, depth: usize) -> Option<Vec<fs::DirEntry>> {
+        if depth > DEPTH_MAX {
+            let help = "move the manifests up, or give the path itself";
+            self.problem(path, "directories are nested too deeply", help);
+            return None;
+        }
+        if let Ok(metadata) = fs::metadata(path) {
+            self.note_change(&metadata);
+        }
+        let entries = match entries(path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.unreadable(path, &error);
+                return None;
+            }
+        };
+        if let Some(error) = unsearchable(&entries) {
+            let help = "let the user that sharekeeper runs as search it, such as with `chmod a+rX`";
+            let message = format!("the directory can be listed, but not searched: {error}");
+            self.problem(path, &message, help);
+            return None;
+        }
+        Some(entries)
+    }
+
+    /// What is in a directory, and is none itself.
+    fn entry(&mut self, path: &Path, kind: FileType, root: &Root<'_>, found: &mut bool) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_manifest = is_manifest_name(&name);
+        if near::is_near(&name) {
+            self.reading.found.near.push(path.to_owned());
+        }
+        if !is_manifest && !kind.is_symlink() {
+            return;
+        }
+        self.reading.listed.insert(path.to_owned());
+        // Kubernetes mounts a ConfigMap's files as links, so links are followed, but not out of the
+        // directory that was given. What a link that cannot be followed leads to may be a directory, whatever its name.
+        let led = fs::canonicalize(path).and_then(|target| {
+            let is_directory = fs::metadata(&target)?.is_dir();
+            Ok((target, is_directory))
+        });
+        let (target, is_directory) = match led {
+            Ok(led) => led,
+            Err(error) if kind.is_symlink() => return self.broken_link(path, &error),
+            Err(error) => return self.unreadable(path, &error),
+        };
+        if is_directory {
+            // It could lead in a circle; skipping it would make the set smaller unseen.
+            return self.problem(
+                path,
+                "a link to a directory is not followed",
+                "give the directory as a path of its own, or begin the link's name with `_`",
+            );
+        }
+        if !is_manifest {
+            return;
+        }
+        *found = true;
+        if target.starts_with(&root.resolved) {
+            let directories = root.directories(path);
+            self.file(path, target, directories);
+        } else {
+            self.problem(
+                path,
+                "the link leads out of the directory",
+                "give its target as a path of its own",
+            );
+        }
+    }
+
+    /// Notes that git may have more of a directory than is there. `directory` is without links.
+    fn note_repository(
+        &mut self,
+        spelled: &Path,
+        directory: &Path,
+        repository: Result<Option<Repository>, checkout::Unseen>,
+        is_bare: bool,
+    ) {
+        let searched = match repository {
+            Ok(None) => return,
+            Ok(Some(repository)) => Ok(Searched::new(spelled, directory, repository, is_bare)),
+            Err(unseen) => Err(unseen),
+        };
+        if !self.reading.found.searched.contains(&searched) {
+            self.reading.found.searched.push(searched);
+        }
+    }
+
+    fn broken_link(&mut self, path: &Path, error: &io::Error) {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => "the link leads nowhere".to_owned(),
+            _ => format!("the link cannot be followed: {error}"),
+        };
+        let help = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "let the user that sharekeeper runs as read what it leads to, or begin the link's name with `_`"
+            }
+            _ => "remove it, restore what it points to, or begin its name with `_`",
+        };
+        self.problem(path, &message, help);
     }
 
     /// `resolved` is `path` without links. It is what is read, so that it is what was looked at. The file counts as
@@ -362,10 +462,21 @@ pub(super) fn entries(path: &Path) -> io::Result<Vec<fs::DirEntry>> {
     Ok(entries)
 }
 
+/// Why nothing in a directory can be looked at, where that is so. It is told once, not for each of its files.
+fn unsearchable(entries: &[fs::DirEntry]) -> Option<io::Error> {
+    let mut names = entries.iter().map(fs::DirEntry::path);
+    let first = names.find(|path| {
+        let name = path.file_name().unwrap_or_default();
+        !is_passed_over(&name.to_string_lossy())
+    })?;
+    let error = fs::symlink_metadata(first).err()?;
+    (error.kind() == io::ErrorKind::PermissionDenied).then_some(error)
+}
+
 /// The directories that a `Restriction` at a path that cannot be read might be about. What is no directory is a file,
 /// which governs where it is found and where it really is. What does not even exist is told by its name.
-fn might_govern(path: &Path) -> Vec<PathBuf> {
-    let stands = standing(path).unwrap_or_else(|| path.to_owned());
+pub(super) fn might_govern(path: &Path) -> Vec<PathBuf> {
+    let stands = standing(path).unwrap_or_else(|_| path.to_owned());
     let is_directory = match fs::metadata(path) {
         Ok(metadata) => metadata.is_dir(),
         Err(_) => !is_manifest_name(&path.to_string_lossy()),
@@ -381,10 +492,10 @@ fn might_govern(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Where a path stands, without links before its last name. That may be one.
-fn standing(path: &Path) -> Option<PathBuf> {
+fn standing(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => Some(fs::canonicalize(here(parent)).ok()?.join(name)),
-        _ => fs::canonicalize(path).ok(),
+        (Some(parent), Some(name)) => Ok(fs::canonicalize(here(parent))?.join(name)),
+        _ => fs::canonicalize(path),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkout;
 use super::files::{self, DEPTH_MAX, VOLUME_LINK, here, is_manifest_name, is_passed_over};
+use super::near;
 use crate::host::Places;
 
 /// All that can be told of the manifests at some paths without reading them: equal only if no file was written, and no
@@ -25,8 +26,9 @@ struct Entry {
     state: State,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum State {
+/// What is at a path, as far as it is told without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
     /// By its identity alone: what is in it that matters has an entry of its own, and what an editor writes beside
     /// that does not matter.
     Directory { device: u64, inode: u64 },
@@ -64,8 +66,15 @@ impl Walk {
     fn given(&mut self, path: &Path) {
         self.links_to(path);
         let resolved = self.entry(path);
+        let is_directory = matches!(
+            self.print.entries.last(),
+            Some(Entry {
+                state: State::Directory { .. },
+                ..
+            })
+        );
         if let Some(root) = resolved {
-            if root.is_dir() {
+            if is_directory {
                 self.directory(&root, 0);
             } else if let (Some(parent), Some(name)) = (root.parent(), root.file_name()) {
                 self.places.add_for(parent, name);
@@ -105,15 +114,23 @@ impl Walk {
         for entry in entries {
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();
+            if name == ".git" && depth > 0 {
+                self.repository_at(&path);
+            }
             if is_passed_over(&name) {
                 continue;
             }
-            let kind = entry.file_type();
-            let is = |test: fn(&fs::FileType) -> bool| kind.as_ref().is_ok_and(test);
-            if is(fs::FileType::is_dir) {
+            let kind = match entry.file_type() {
+                Ok(kind) => kind,
+                Err(error) => {
+                    self.unseen(&path, &error);
+                    continue;
+                }
+            };
+            if kind.is_dir() {
                 self.entry(&path);
                 self.directory(&path, depth + 1);
-            } else if is_manifest_name(&name) || is(fs::FileType::is_symlink) {
+            } else if is_manifest_name(&name) || kind.is_symlink() || near::is_near(&name) {
                 // Any link may lead to a directory, which is a problem.
                 let resolved = self.entry(&path);
                 let beside = resolved.as_deref().and_then(Path::parent);
@@ -122,6 +139,16 @@ impl Walk {
                 }
             }
         }
+    }
+
+    /// A repository of its own below a given path, such as a submodule: what its index has may be missing.
+    fn repository_at(&mut self, entry: &Path) {
+        let repository = entry.parent().map(checkout::repository_at);
+        let index = match repository {
+            Some(Ok(Some(repository))) => repository.index(),
+            _ => entry.to_owned(),
+        };
+        self.entry(&index);
     }
 
     /// Where the path leads.
@@ -156,6 +183,22 @@ impl Walk {
 }
 
 impl State {
+    /// What a path leads to.
+    pub(super) fn at(path: &Path) -> Self {
+        match fs::metadata(path) {
+            Ok(metadata) => Self::of(&metadata),
+            Err(error) => Self::Unseen(error.kind()),
+        }
+    }
+
+    /// Whether there is nothing of that name.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(
+            self,
+            Self::Unseen(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        )
+    }
+
     fn of(metadata: &Metadata) -> Self {
         let (device, inode) = (metadata.dev(), metadata.ino());
         if metadata.is_dir() {

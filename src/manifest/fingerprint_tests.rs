@@ -130,3 +130,29 @@ fn a_commit_of_the_same_files_changes_the_fingerprint() {
     fs::write(root.path().join(".git/index"), "x").expect("writes");
     assert_ne!(of(root.path(), "m"), before);
 }
+
+#[test]
+fn g3_the_index_of_a_repository_below_is_in_the_fingerprint() {
+    let root = tree();
+    let module = root.path().join("modules/deep");
+    fs::create_dir_all(&module).expect("makes");
+    let git = root.path().join("m/deep/.git");
+    for text in ["gitdir: ../../modules/deep", "nonsense"] {
+        let before = of(root.path(), "m");
+        fs::write(&git, text).expect("writes");
+        assert_ne!(of(root.path(), "m"), before, "{text}");
+    }
+    fs::write(&git, "gitdir: ../../modules/deep\n").expect("writes");
+    let before = of(root.path(), "m");
+    fs::write(module.join("index"), "x").expect("writes");
+    assert_ne!(of(root.path(), "m"), before);
+}
+
+#[test]
+fn g1_s3_a_git_entry_that_cannot_be_looked_at_is_in_the_fingerprint() {
+    let root = tree();
+    symlink(".git", root.path().join(".git")).expect("links");
+    let before = of(root.path(), "m");
+    fs::remove_file(root.path().join(".git")).expect("removes");
+    assert_ne!(of(root.path(), "m"), before);
+}

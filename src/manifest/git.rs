@@ -4,10 +4,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::host::{OUTPUT_BYTES_MAX, Program, ProgramError, Programs};
+use crate::host::{Program, ProgramError, Programs};
 
 /// For one question to git. A repository that is slower than this is not worth waiting for.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// For a list of the files of a repository, which may be large.
+const LIST_DEADLINE: Duration = Duration::from_secs(10);
+/// Bytes of such a list: half a million files.
+const LIST_BYTES_MAX: u64 = 64 << 20;
 /// Nothing is asked, fetched or locked: a lock of ours would be taken for a change under way.
 const ENVIRONMENT: [(&str, &str); 4] = [
     ("GIT_OPTIONAL_LOCKS", "0"),
@@ -27,6 +31,29 @@ impl<P: Programs> Git<'_, P> {
         directory: &Path,
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Vec<u8>, ProgramError> {
+        self.run_within(directory, arguments, DEADLINE, Program::SHORT)
+            .await
+    }
+
+    /// [`Self::run`] for a list that may be long. `None` where it is too long to be kept whole.
+    pub(super) async fn list(
+        &self,
+        directory: &Path,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Option<Vec<u8>>, ProgramError> {
+        let list = self
+            .run_within(directory, arguments, LIST_DEADLINE, LIST_BYTES_MAX)
+            .await?;
+        Ok(((list.len() as u64) < LIST_BYTES_MAX).then_some(list))
+    }
+
+    async fn run_within(
+        &self,
+        directory: &Path,
+        arguments: impl IntoIterator<Item = OsString>,
+        deadline: Duration,
+        output_max: u64,
+    ) -> Result<Vec<u8>, ProgramError> {
         let common = ["-c".into(), "core.fsmonitor=false".into(), "-C".into()];
         let arguments = common
             .into_iter()
@@ -38,18 +65,9 @@ impl<P: Programs> Git<'_, P> {
             arguments,
             environment: &ENVIRONMENT,
             passed_on: &[],
-            deadline: DEADLINE,
+            deadline,
+            output_max,
         };
         self.0.run(program).await
-    }
-
-    /// [`Self::run`] for a list that may be long. `None` where it may not have been kept whole.
-    pub(super) async fn list(
-        &self,
-        directory: &Path,
-        arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Option<Vec<u8>>, ProgramError> {
-        let list = self.run(directory, arguments).await?;
-        Ok(((list.len() as u64) < OUTPUT_BYTES_MAX).then_some(list))
     }
 }

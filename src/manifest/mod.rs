@@ -1,7 +1,8 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
-//! Files are found and read (`files`, `twins`) until they stand still (`settle`, `checkout`), and looked at without being read to
-//! tell whether they changed (`fingerprint`); the rest is pure: text → spanned tree (`tree`) → documents (`decode`; many files
+//! Files are found and read (`files`, `twins`, `near`) until they stand still (`settle`, `checkout`), git is asked what of them is
+//! missing (`tracked`, `lacks`), and they are looked at without being read to tell whether they changed (`fingerprint`); the
+//! rest is pure: text → spanned tree (`tree`) → documents (`decode`; many files
 //! side by side, `spread`) → whether they may name what they name (`govern`) → desired state (`resolve`). A set with one error
 //! anywhere gives no `Desired` at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of
 //! policy.
@@ -18,6 +19,8 @@ mod fingerprint;
 mod git;
 mod glob;
 mod govern;
+mod lacks;
+mod near;
 mod one_name;
 mod partial;
 mod render;
@@ -29,6 +32,7 @@ mod settle;
 mod source;
 mod spread;
 mod suggest;
+mod tracked;
 mod tree;
 mod twins;
 mod windows;
@@ -36,8 +40,9 @@ mod windows;
 use std::path::PathBuf;
 
 use crate::desired::Desired;
-use crate::host::Clock;
+use crate::host::{Clock, Programs};
 use files::Reading;
+use tracked::Whole;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use fingerprint::Fingerprint;
@@ -66,35 +71,52 @@ pub struct Loaded {
 
 /// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and
 /// `*.yml`. They are read until they are the same twice in a row; only if something changed a moment ago, or a git
-/// operation is under way, does that take longer than the reading itself.
-pub async fn load<C: Clock>(
+/// operation is under way, does that take longer than the reading itself. Directories in a git work tree must have all
+/// that git has of them; git is asked through `programs`.
+pub async fn load<C: Clock, P: Programs>(
     paths: &[PathBuf],
     git: WhileGitWorks,
     clock: &C,
+    programs: &P,
 ) -> Result<Loaded, Broken> {
-    load_as(paths, &Manner::new(git), clock).await
+    load_as(paths, &Manner::new(git), clock, programs).await
 }
 
 /// [`load`], in another manner. `clock` is held against the times of files, so it is the machine's own.
-pub async fn load_as<C: Clock>(
+pub async fn load_as<C: Clock, P: Programs>(
     paths: &[PathBuf],
     manner: &Manner,
     clock: &C,
+    programs: &P,
 ) -> Result<Loaded, Broken> {
-    let Reading { sources, found, .. } = match settle::read(paths, manner, clock).await {
-        Ok(reading) => reading,
+    let whole = tracked::read(paths, manner, clock, programs).await;
+    let Whole {
+        reading,
+        completeness,
+        mut warnings,
+    } = match whole {
+        Ok(whole) => whole,
         // Of a set that does not stand still, no part can be trusted.
         Err(problem) => return Err(Broken::unsettled(problem)),
     };
-    let twins = twins::warnings(&found.files);
+    let Reading { sources, found, .. } = reading;
+    warnings.extend(near::warnings(&found.near, manner));
+    warnings.extend(twins::warnings(&found.files));
     let parse = move || {
         let sources = in_order(sources);
-        parse_sources(&sources, found.problems.clone())
-            .map_err(|diagnostics| Broken::new(diagnostics, sources, &found))
+        match parse_sources(&sources, found.problems.clone()) {
+            Ok(mut loaded) => {
+                loaded.desired.completeness = completeness;
+                loaded.warnings.extend(warnings);
+                Ok(loaded)
+            }
+            Err(diagnostics) => {
+                let diagnostics = diagnostics.with_warnings(warnings);
+                Err(Broken::new(diagnostics, sources, &found))
+            }
+        }
     };
-    let mut loaded = manner.run(parse).await?;
-    loaded.warnings.extend(twins);
-    Ok(loaded)
+    manner.run(parse).await
 }
 
 /// Parses texts that were read already. Pure: the same texts, in any order, give the same result.

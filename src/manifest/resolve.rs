@@ -8,7 +8,7 @@ use super::diagnostic::{Place, Problem, Sink};
 use super::one_name::Uses;
 use super::source::SourceText;
 use super::suggest::did_you_mean;
-use crate::desired::{Account, Desired, DesiredImage, Source};
+use crate::desired::{Account, Completeness, Desired, DesiredImage, Source};
 use crate::model::{AccountName, ImageKey, Scope};
 
 /// Joins the documents. What the sink is told makes the result void.
@@ -81,6 +81,8 @@ pub(super) fn resolve(
             .into_iter()
             .map(|(name, (_, account))| (name, account))
             .collect(),
+        // Documents do not tell.
+        completeness: Completeness::default(),
     }
 }
 

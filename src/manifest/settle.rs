@@ -3,15 +3,17 @@
 //! A checkout, an `rsync` or a generator writes file after file, and a Kubernetes volume is swapped under the reader's
 //! hands. Half of that is as good YAML as the whole; nothing but its standing still tells it from a set.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::checkout;
+use super::checkout::{self, Repository};
 use super::diagnostic::Diagnostic;
 use super::files::{self, Found, FoundFile, Reading};
+use super::tracked;
 use crate::host::{Clock, aside};
 use crate::model::Timestamp;
 
@@ -19,11 +21,11 @@ use crate::model::Timestamp;
 /// servers, which are a little off, and for file systems that count in whole seconds.
 const RECENT: TimeDelta = TimeDelta::seconds(2);
 /// Between two readings of a set that changed: longer than a writer takes from one file to the next.
-const PAUSE: Duration = Duration::from_millis(250);
+pub(super) const PAUSE: Duration = Duration::from_millis(250);
 /// Who saw that nothing changed for less than this saw nothing: a writer may take as long from one file to the next.
 const STILL_MIN: Duration = Duration::from_millis(100);
 /// In all. Who writes for longer is not about to be done.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a git operation in the repository of the manifests means to the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,9 @@ pub struct Manner {
     pub aside: bool,
     /// Where given, files below it are named as seen from there.
     pub root: Option<PathBuf>,
+    /// The state of the repository that the files below `root` were checked out of, which has no `.git` there. Without it,
+    /// repositories are found by their `.git`.
+    pub git_directory: Option<PathBuf>,
 }
 
 impl Manner {
@@ -58,7 +63,18 @@ impl Manner {
             still_for: Duration::ZERO,
             aside: false,
             root: None,
+            git_directory: None,
         }
+    }
+
+    /// The repository of which `root` is a checkout without a `.git` of its own.
+    pub(super) fn private_copy(&self) -> Option<Result<Repository, checkout::Unseen>> {
+        let (state, top) = (self.git_directory.clone()?, self.root.as_deref()?);
+        let repository = match fs::canonicalize(top) {
+            Ok(top) => Ok(Repository { top, state }),
+            Err(error) => Err(checkout::Unseen::new(top.to_owned(), &error)),
+        };
+        Some(repository)
     }
 
     /// A change after this instant may be part of one that is still going on.
@@ -144,11 +160,13 @@ fn look(
     before: Option<Found>,
     now: Timestamp,
 ) -> (Look, Option<Found>) {
-    let under_way = || match manner.git {
-        WhileGitWorks::Wait => checkout::under_way(paths),
+    let under_way = |found: &Found| match manner.git {
+        WhileGitWorks::Wait => {
+            checkout::under_way(paths).or_else(|| found.searched.iter().find_map(tracked::at_work))
+        }
         WhileGitWorks::Read => None,
     };
-    if let Some(operation) = under_way() {
+    if let Some(operation) = under_way(&Found::default()) {
         // What was there before it says nothing of what it leaves behind.
         return (Look::Restless(operation), None);
     }
@@ -159,7 +177,7 @@ fn look(
     }
     match before {
         // Git may have begun before the first of the two readings, and stood still since.
-        Some(found) if found == reading.found => match under_way() {
+        Some(found) if found == reading.found => match under_way(&reading.found) {
             None => (Look::Settled(reading), None),
             Some(operation) => (Look::Restless(operation), None),
         },
@@ -176,7 +194,12 @@ fn look(
 }
 
 /// The error that it is if it goes on, at the first file that is not as it was.
-fn changing(before: &[FoundFile], now: &Reading, paths: &[PathBuf], manner: &Manner) -> Diagnostic {
+pub(super) fn changing(
+    before: &[FoundFile],
+    now: &Reading,
+    paths: &[PathBuf],
+    manner: &Manner,
+) -> Diagnostic {
     let now = &now.found.files;
     let same = before.iter().zip(now).take_while(|(a, b)| a == b).count();
     let file = now.get(same).or_else(|| before.get(same));

@@ -41,7 +41,7 @@ pub(super) fn warnings(files: &[FoundFile]) -> Vec<Diagnostic> {
 }
 
 /// One text for all that such file systems take for the same. Upper case first, because some small letters share one.
-fn folded(text: &str) -> String {
+pub(super) fn folded(text: &str) -> String {
     let normalizer = DecomposingNormalizerBorrowed::new_nfd();
     let capitals = normalizer.normalize(text).to_uppercase();
     normalizer.normalize(&capitals.to_lowercase()).into_owned()

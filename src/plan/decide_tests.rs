@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use chrono::TimeZone;
 
 use super::*;
-use crate::desired::{DesiredImage, Intent, Source, Wanted};
+use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
 use crate::inventory::Holdings;
 use crate::model::{AccountName, Region, Scope, Selector, Timestamp};
 use crate::observed::{Blueprint, Precondition, Unseen};
@@ -98,6 +98,7 @@ fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, sec
         images: BTreeMap::from([(&id, image)]),
         unselected: BTreeMap::new(),
         selector: &Selector::default(),
+        completeness: &Completeness::Whole,
     };
     plan(&Inputs {
         scope: &scope(),
@@ -396,4 +397,68 @@ fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
         }
     }
     assert_eq!(cases, 2 * 2 * 3 * 6 * 3 * 3);
+}
+
+#[test]
+fn g3_s1_where_completeness_is_unknown_only_what_no_manifest_names_is_withheld() {
+    let why = Completeness::Unknown("git is missing; install it".into());
+    let until = |days| Intent::Shared {
+        from: None,
+        until: Some(
+            chrono::Utc
+                .with_ymd_and_hms(2026, 5, days, 0, 0, 0)
+                .unwrap(),
+        ),
+    };
+    let verdict = |named: Option<Intent>, shared, completeness: &Completeness| {
+        let image = named.map(wanted);
+        let id = img();
+        let policy = Policy {
+            prune: crate::plan::Prune::Exclusive,
+            ..Policy::default()
+        };
+        let plan = plan(&Inputs {
+            scope: &scope(),
+            account: &ScopeAccount::default(),
+            wanted: &Wanted {
+                images: image.iter().map(|image| (&id, image)).collect(),
+                unselected: BTreeMap::new(),
+                selector: &Selector::default(),
+                completeness,
+            },
+            observation: &seen(shared, None),
+            holdings: &Holdings::default(),
+            memory: &Memory::default(),
+            windows: &Windows::default(),
+            policy: &policy,
+            license: None,
+            now: chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap(),
+            moment: at(0),
+        });
+        plan.decisions[&id].verdict.clone()
+    };
+    for (what, named, shared) in [
+        ("a SHARE", Some(SHARED), false),
+        ("declared unshared", Some(Intent::Unshared), true),
+        ("an expiry", Some(until(1)), true),
+        ("pruned", None, true),
+    ] {
+        assert_eq!(
+            verdict(named, shared, &Completeness::Whole),
+            Verdict::Act,
+            "{what}"
+        );
+        let unknown = verdict(named, shared, &why);
+        if named.is_some() {
+            assert_eq!(unknown, Verdict::Act, "{what}");
+            continue;
+        }
+        assert!(
+            matches!(&unknown, Verdict::Withheld(why) if matches!(**why, Withheld::UnknownManifests(_)))
+        );
+        let told = unknown.why_not().expect("says why");
+        assert!(told.ends_with("git is missing; install it"), "{told}");
+        // It is not what a saved plan would do later.
+        assert!(!unknown.is_intended());
+    }
 }

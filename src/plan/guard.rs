@@ -5,11 +5,13 @@
 //! wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
     AccountProof, Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld,
 };
+use crate::desired::Completeness;
 use crate::inventory::{Loss, Owned, Record, Standing, Suspension};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
 use crate::observed::{Observation, Seen};
@@ -61,6 +63,11 @@ fn single(
     }
     if cancels && inputs.policy.shares_only {
         return Some(Withheld::PartialManifests);
+    }
+    if decision.cause == Cause::Pruned
+        && let Completeness::Unknown(why) = inputs.wanted.completeness
+    {
+        return Some(Withheld::UnknownManifests(Arc::clone(why)));
     }
     if decision.cause == Cause::Pruned
         && let Some(why) = unlicensed(inputs, owned)

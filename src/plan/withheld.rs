@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use super::Over;
 use crate::inventory::{Loss, Suspension};
@@ -15,6 +16,8 @@ pub enum Withheld {
     ProtectedBefore,
     /// Some manifests could not be read, so nobody knows what they ask for.
     PartialManifests,
+    /// Whether the manifests are all that there are is not known: why, and the way out.
+    UnknownManifests(Arc<str>),
     /// A person asked for it to be left alone.
     Suspended(Suspension),
     /// Somebody else kept reversing us.
@@ -59,6 +62,10 @@ impl fmt::Display for Withheld {
             ),
             Self::PartialManifests => f.write_str(
                 "some manifests have errors, so no CANCEL is made; mend them to let it be cancelled",
+            ),
+            Self::UnknownManifests(why) => write!(
+                f,
+                "no manifest names it, and whether a manifest is missing is not known: {why}"
             ),
             Self::Suspended(suspension) => f.write_str(&suspension.describe()),
             Self::WindowClosed(closed) => f.write_str(&closed.reason),

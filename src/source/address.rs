@@ -168,7 +168,8 @@ impl fmt::Debug for GitUrl {
     }
 }
 
-/// A branch, a tag, a full name of a ref (`refs/…`), `HEAD`, or the full hash of a commit.
+/// A branch, a tag, a full name of a ref (`refs/…`), `HEAD`, or the full hash of a commit. A name that is a branch and a
+/// tag is the branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitRef(String);
 
@@ -202,6 +203,13 @@ impl GitRef {
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is a full name, `HEAD` or a full hash: what stands for one thing only, whatever else there is.
+    pub(super) fn is_exact(&self) -> bool {
+        let is_hash =
+            matches!(self.0.len(), 40 | 64) && self.0.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.0 == "HEAD" || self.0.starts_with("refs/") || is_hash
     }
 }
 

@@ -115,3 +115,23 @@ fn a_ref_is_one_name_and_nothing_that_git_could_take_for_more() {
         assert_eq!(GitRef::new(bad), Err(GitRefError), "{bad}");
     }
 }
+
+#[test]
+fn g5_what_stands_for_one_thing_only_is_exact() {
+    for (text, is_exact) in [
+        ("HEAD", true),
+        ("refs/heads/main", true),
+        ("refs/tags/v1", true),
+        (&*"a1".repeat(20), true),
+        (&*"a1".repeat(32), true),
+        ("main", false),
+        ("v1.0", false),
+        ("feature/x", false),
+        ("heads/main", false),
+        // A short hash, and what only looks like one.
+        ("a1b2c3d", false),
+        (&*"g1".repeat(20), false),
+    ] {
+        assert_eq!(GitRef::new(text).unwrap().is_exact(), is_exact, "{text}");
+    }
+}

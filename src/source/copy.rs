@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::Repository;
+use super::naming::{self, Meaning};
+use super::{GitRef, Repository};
 use crate::host::{Program, ProgramError, Programs, aside};
 
 /// For all that one run of git has to do, network included.
@@ -71,7 +72,9 @@ pub(super) struct Copy {
     /// Where a commit is checked out.
     tree: PathBuf,
     url: String,
-    reference: String,
+    reference: GitRef,
+    /// What the reference stood for when it was last asked about.
+    meaning: Option<Meaning>,
     is_plain_http: bool,
     /// Looked for damage, or thrown away, since it last served.
     is_checked: bool,
@@ -97,7 +100,8 @@ impl Copy {
             tree: home.join("tree"),
             home,
             url: url.as_str().to_owned(),
-            reference: reference.to_string(),
+            reference: reference.clone(),
+            meaning: None,
             is_plain_http: url.is_plain_http(),
             is_checked: false,
         }
@@ -119,9 +123,13 @@ impl Copy {
         self.try_fetch(programs).await
     }
 
-    async fn try_fetch<P: Programs>(&self, programs: &P) -> Result<String, String> {
+    async fn try_fetch<P: Programs>(&mut self, programs: &P) -> Result<String, String> {
         self.prepare(programs).await?;
-        let refspec = format!("+{}:{FETCHED}", self.reference);
+        let reference = self
+            .resolve(programs)
+            .await
+            .map_err(|error| told("could not fetch", &error))?;
+        let refspec = format!("+{reference}:{FETCHED}");
         let fetch = [
             "fetch",
             "--quiet",
@@ -139,6 +147,29 @@ impl Copy {
         self.commit_of(FETCHED, programs)
             .await
             .map_err(|error| told("what was fetched is no commit", &error))
+    }
+
+    /// The full name of what is to be fetched. What the repository does not have is left for the fetch to say.
+    async fn resolve<P: Programs>(&mut self, programs: &P) -> Result<String, ProgramError> {
+        let name = &self.reference;
+        if name.is_exact() {
+            return Ok(name.to_string());
+        }
+        let candidates = naming::candidates(name);
+        let list = ["ls-remote", "--quiet", "--", &self.url];
+        let list: Vec<_> = (list.into_iter())
+            .chain(candidates.iter().map(String::as_str))
+            .collect();
+        let listed = self.git(programs, &list).await?;
+        let Some(meaning) = Meaning::of(name, &listed) else {
+            return Ok(name.to_string());
+        };
+        if let Some(news) = meaning.news(name, self.meaning.as_ref()) {
+            tracing::warn!("{news}");
+        }
+        let full = meaning.full.clone();
+        self.meaning = Some(meaning);
+        Ok(full)
     }
 
     /// The last commit whose manifests were good, if it is there.
@@ -195,6 +226,11 @@ impl Copy {
                 .map_err(|error| told("could not check out the commit", &error))?;
         }
         Ok(self.tree.clone())
+    }
+
+    /// Where git keeps what it checked out of.
+    pub(super) fn git_directory(&self) -> &Path {
+        &self.bare
     }
 
     /// Removes what [`Self::check_out`] made.
@@ -286,6 +322,7 @@ impl Copy {
             environment: &ENVIRONMENT,
             passed_on: &PASSED_ON,
             deadline: DEADLINE,
+            output_max: Program::SHORT,
         };
         programs.run(program).await
     }

@@ -10,12 +10,15 @@ use super::set::{self, Reading};
 use super::{EVERY_MIN, Gone, Ports, Settings};
 use crate::host::{Clock, Dice, Programs, Watch, aside};
 use crate::manifest::{Fingerprint, Manner, Revision, WhileGitWorks};
+use crate::model::Moment;
 
 /// Changes that never pause for the debounce are read once they have come for this many times as long.
 const DEBOUNCES_MAX: u32 = 10;
 /// Parts of the debounce in each of which any number of changes are noticed once, so that a storm does not take all of
 /// the thread.
 const GRAINS: u32 = 10;
+/// Until git is asked again where it could not be, though nothing has changed: whoever lets it answer changes no manifest.
+const ASK_GIT_AGAIN: Duration = Duration::from_secs(300);
 /// Looks in a row, because what is to be watched was another each time.
 const LOOKS_MAX: usize = 3;
 
@@ -38,6 +41,8 @@ struct Files<C, D, P, W> {
     outbox: Outbox,
     /// As the files were before they were last read; `None` if they are to be read again in any case.
     read: Option<Fingerprint>,
+    /// When they are read again though nothing has changed; `None` where git could be asked.
+    ask_git_at: Option<Moment>,
 }
 
 /// Sends updates until nobody takes them.
@@ -54,6 +59,7 @@ pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W: Watch>(
         ports,
         outbox,
         read: None,
+        ask_git_at: None,
     };
     let mut wake = Wake::Start;
     loop {
@@ -104,7 +110,9 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
     async fn look(&mut self, wake: &Wake) -> Result<(), Gone> {
         let print = self.fingerprint().await;
         let is_asked = matches!(wake, Wake::Start | Wake::Reload);
-        if !is_asked && self.read.as_ref() == Some(&print) {
+        let now = self.ports.clock.moment();
+        let is_due = self.ask_git_at.is_some_and(|at| at <= now);
+        if !is_asked && !is_due && self.read.as_ref() == Some(&print) {
             return Ok(());
         }
         let manner = Manner {
@@ -120,10 +128,14 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
             clock, programs, ..
         } = &self.ports;
         let Reading { result, may_pass } =
-            set::read(&self.paths, &manner, self.partial_ok, clock).await;
+            set::read(&self.paths, &manner, self.partial_ok, clock, programs).await;
         self.read = (!may_pass).then_some(print);
+        self.ask_git_at = None;
         match result {
             Ok(mut set) => {
+                if !set.is_known_to_be_whole() {
+                    self.ask_git_at = Some(clock.moment() + ASK_GIT_AGAIN);
+                }
                 let revision = Revision::of(&self.paths, programs).await;
                 if let Revision::Unknown(why) = &revision {
                     tracing::debug!(%why, "the commit of the manifests cannot be told");

@@ -122,7 +122,8 @@ impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
                 if set.problems.is_empty() {
                     self.copy.keep(&commit, &self.ports.programs).await;
                 }
-                self.judged = Some((commit.clone(), Vec::new()));
+                let is_known = set.is_known_to_be_whole();
+                self.judged = is_known.then(|| (commit.clone(), Vec::new()));
                 self.in_force = Some(commit.clone());
                 set.commit = Some(commit);
                 self.outbox.loaded(set).await
@@ -154,10 +155,14 @@ impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
         let manner = Manner {
             aside: true,
             root: Some(tree),
+            git_directory: Some(self.copy.git_directory().to_owned()),
             // Nobody else works on it.
             ..Manner::new(WhileGitWorks::Read)
         };
-        set::read(&[path], &manner, self.partial_ok, &self.ports.clock).await
+        let Ports {
+            clock, programs, ..
+        } = &self.ports;
+        set::read(&[path], &manner, self.partial_ok, clock, programs).await
     }
 
     /// The repository could not be asked.

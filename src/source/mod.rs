@@ -9,6 +9,7 @@ mod address;
 mod copy;
 mod files;
 mod git;
+mod naming;
 mod outbox;
 mod set;
 

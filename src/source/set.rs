@@ -2,8 +2,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::Generation;
-use crate::desired::Desired;
-use crate::host::Clock;
+use crate::desired::{Completeness, Desired};
+use crate::host::{Clock, Programs};
 use crate::manifest::{self, Diagnostic, Manner};
 
 /// What one reading of the manifests came to.
@@ -15,13 +15,14 @@ pub(super) struct Reading {
 }
 
 /// Reads the manifests at `paths`.
-pub(super) async fn read<C: Clock>(
+pub(super) async fn read<C: Clock, P: Programs>(
     paths: &[PathBuf],
     manner: &Manner,
     partial_ok: bool,
     clock: &C,
+    programs: &P,
 ) -> Reading {
-    let broken = match manifest::load_as(paths, manner, clock).await {
+    let broken = match manifest::load_as(paths, manner, clock, programs).await {
         Ok(loaded) => {
             let warnings = loaded.warnings.iter().map(Diagnostic::to_string);
             return Reading {
@@ -42,6 +43,13 @@ pub(super) async fn read<C: Clock>(
         None => Err(problems),
     };
     Reading { result, may_pass }
+}
+
+impl Generation {
+    /// Whether git could be asked for what is missing.
+    pub(super) fn is_known_to_be_whole(&self) -> bool {
+        self.desired.completeness == Completeness::Whole
+    }
 }
 
 fn set(desired: Desired, warnings: Vec<String>, problems: Vec<String>) -> Generation {

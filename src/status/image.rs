@@ -261,6 +261,7 @@ impl Reason {
             Withheld::Parked(_) => Self::Parked,
             Withheld::Probable | Withheld::NotOwned | Withheld::Disputed => Self::NotOwned,
             Withheld::PartialManifests
+            | Withheld::UnknownManifests(_)
             | Withheld::Unobserved
             | Withheld::AccountUnproven(_)
             | Withheld::AccountChanged { .. }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use futures_util::FutureExt;
-use sharekeeper::host::{Clock, SystemClock};
+use sharekeeper::host::{Clock, Program, ProgramError, Programs, SystemClock};
 use sharekeeper::manifest::{self, Broken, Loaded, Manner, WhileGitWorks};
 use sharekeeper::model::{Moment, Timestamp};
 
@@ -56,9 +56,21 @@ impl<F: FnMut(usize)> Scripted<F> {
     }
 
     pub fn load_as(&self, paths: &[PathBuf], manner: &Manner) -> Result<Loaded, Broken> {
-        manifest::load_as(paths, manner, self)
+        manifest::load_as(paths, manner, self, &EmptyGit)
             .now_or_never()
             .expect("there is nothing to wait for but this clock")
+    }
+}
+
+/// A git whose repositories hold nothing, so that nothing is missing.
+struct EmptyGit;
+
+impl Programs for EmptyGit {
+    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+        let mut arguments = program.arguments.iter();
+        let is_first = arguments.any(|argument| argument == "--is-inside-work-tree");
+        let answer: &[u8] = if is_first { b"true\n" } else { b"" };
+        ready(Ok(answer.to_vec()))
     }
 }
 

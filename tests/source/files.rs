@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::future::pending;
 
+use sharekeeper::desired::Completeness;
 use sharekeeper::host::{Clock, Places};
 use sharekeeper::model::{Moment, Timestamp};
 
@@ -339,5 +340,63 @@ async fn s3_who_asks_for_a_reading_is_told_when_it_is_done_and_not_before_what_c
             assert!(matches!(fed.told().await, Update::Asked));
         },
     )
+    .await;
+}
+
+/// A git that refuses until it is allowed, and then has `m/img-a.yaml` in its index.
+struct Refuses<'a> {
+    allowed: &'a Cell<bool>,
+    /// How often it was asked what it has.
+    asked: &'a Cell<usize>,
+}
+
+impl Programs for Refuses<'_> {
+    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+        let is = |word: &str| program.arguments.iter().any(|argument| argument == word);
+        let is_first = is("--is-inside-work-tree");
+        self.asked.set(self.asked.get() + usize::from(is_first));
+        let refused = ProgramError::Failed {
+            code: Some(128),
+            name: program.name,
+            status: "exit status: 128".into(),
+            reason: "fatal: detected dubious ownership".into(),
+        };
+        ready(match (self.allowed.get(), is_first, is("ls-files")) {
+            (true, true, _) => Ok(b"true\n".to_vec()),
+            (true, _, true) => Ok(b"H 100644 1 0\tm/img-a.yaml\0".to_vec()),
+            _ => Err(refused),
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_s3_a_git_that_cannot_be_asked_is_asked_again_now_and_then() {
+    let files = Files::with(&["img-a"]);
+    files.write(".git/index", "x");
+    let (allowed, asked, clock) = (Cell::new(false), Cell::new(0), SystemClock::start());
+    let git = Refuses {
+        allowed: &allowed,
+        asked: &asked,
+    };
+    run(files.settings(POLL), git, Silent, async |mut fed| {
+        let loaded = fed.loaded().await;
+        assert_eq!(images(&loaded), ["img-a"]);
+        assert!(matches!(
+            loaded.desired.completeness,
+            Completeness::Unknown(_)
+        ));
+        let words = ["safe.directory", "what no manifest names is not cancelled"];
+        holds(&loaded.warnings, &words);
+        pause(&clock, Duration::from_secs(3600)).await;
+        assert!((5..20).contains(&asked.get()), "{} times", asked.get());
+        allowed.set(true);
+        let loaded = fed.loaded().await;
+        assert_eq!(loaded.desired.completeness, Completeness::Whole);
+        assert_eq!(loaded.warnings, [""; 0]);
+        // Once there was an answer, it is asked only with what changes.
+        let before = asked.get();
+        pause(&clock, Duration::from_secs(3600)).await;
+        assert_eq!(asked.get(), before);
+    })
     .await;
 }

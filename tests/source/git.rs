@@ -4,6 +4,7 @@ use std::future::pending;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use sharekeeper::host::{Places, SystemPrograms};
 use sharekeeper::source::{GitRef, GitUrl, Repository};
@@ -504,5 +505,238 @@ async fn the_commit_of_files_in_a_checkout_is_told_and_another_commit_of_the_sam
             assert_eq!(fed.loaded().await.commit, Some(head));
         },
     )
+    .await;
+}
+
+/// What is logged on this thread while it lives.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// What was logged since it was last asked.
+    fn take(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().expect("one thread"));
+        let text = String::from_utf8(bytes).expect("text");
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("one thread").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn g5_a_tag_of_a_branchs_name_does_not_take_its_place_and_is_told() {
+    for name in ["main", "feature/x"] {
+        let Some(remote) = Remote::new() else { return };
+        let old = remote.git(&["rev-parse", "HEAD"]);
+        if name != "main" {
+            remote.git(&["checkout", "--quiet", "-b", name]);
+        }
+        let new = remote.share("img-b");
+        let (log, _guard) = Log::listen();
+        run(
+            remote.settings(name),
+            SystemPrograms,
+            Unwatched,
+            async |mut fed| {
+                assert_eq!(fed.loaded().await.commit.as_ref(), Some(&new));
+                assert_eq!(log.take(), [""; 0], "there is but the branch");
+                remote.git(&["tag", name, &old]);
+                fed.reload.notify_one();
+                let newer = remote.share("img-c");
+                fed.reload.notify_one();
+                let loaded = fed.loaded().await;
+                assert_eq!(
+                    loaded.commit.as_ref(),
+                    Some(&newer),
+                    "the branch is followed"
+                );
+                let told = log.take();
+                assert_eq!(told.len(), 1, "{told:?}");
+                let (branch, tag) = (
+                    format!("`refs/heads/{name}` is followed"),
+                    format!("also refs/tags/{name}"),
+                );
+                holds(&told, &[&branch, &tag, "WARN"]);
+                remote.git(&["tag", "--delete", name]);
+                let newest = remote.share("img-d");
+                fed.reload.notify_one();
+                assert_eq!(fed.loaded().await.commit, Some(newest));
+                holds(&log.take(), &["alone now"]);
+            },
+        )
+        .await;
+        // It is told at each start.
+        remote.git(&["tag", name, &old]);
+        run(
+            remote.settings(name),
+            SystemPrograms,
+            Unwatched,
+            async |mut fed| {
+                fed.loaded().await;
+                holds(&log.take(), &["is followed"]);
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn g5_a_name_that_is_only_a_tag_works_and_asks_for_its_full_name() {
+    let Some(remote) = Remote::new() else { return };
+    let old = remote.git(&["rev-parse", "HEAD"]);
+    remote.git(&["tag", "--annotate", "v1", "--message=x"]);
+    remote.share("img-b");
+    let (log, _guard) = Log::listen();
+    for (reference, words) in [
+        ("v1", &["give `refs/tags/v1`"] as &[_]),
+        ("refs/tags/v1", &[]),
+    ] {
+        run(
+            remote.settings(reference),
+            SystemPrograms,
+            Unwatched,
+            async |mut fed| {
+                assert_eq!(fed.loaded().await.commit.as_ref(), Some(&old));
+                let told = log.take();
+                assert_eq!(told.len(), words.len(), "{told:?}");
+                holds(&told, words);
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn g3_s3_a_submodule_of_a_followed_repository_is_an_error_with_its_cause() {
+    let Some(remote) = Remote::new() else { return };
+    let head = remote.git(&["rev-parse", "HEAD"]);
+    remote
+        .run(async |mut fed| {
+            assert_eq!(fed.images().await, ["img-a"]);
+            let entry = format!("160000,{head},m/team");
+            remote.git(&["update-index", "--add", "--cacheinfo", &entry]);
+            remote.git(&["commit", "--quiet", "--message=x"]);
+            fed.reload.notify_one();
+            let problems = fed.broken().await;
+            let kept = format!("commit {} stays in force", &head[..12]);
+            holds(
+                &problems,
+                &[
+                    "m/team: this is a submodule",
+                    "sharekeeper fetches none",
+                    "--path",
+                    &kept,
+                ],
+            );
+            // Where nothing is looked for, it does no harm.
+            let entry = format!("160000,{head},m/_team");
+            remote.git(&["update-index", "--force-remove", "m/team"]);
+            remote.git(&["update-index", "--add", "--cacheinfo", &entry]);
+            remote.git(&["commit", "--quiet", "--message=x"]);
+            fed.reload.notify_one();
+            assert_eq!(fed.images().await, ["img-a"]);
+        })
+        .await;
+}
+
+/// git, but that a checkout leaves this file out.
+struct LeavesOut(&'static str);
+
+impl Programs for LeavesOut {
+    async fn run(&self, program: Program) -> Result<Vec<u8>, ProgramError> {
+        let work_tree = program.arguments.iter().find_map(|argument| {
+            let argument = argument.to_str()?;
+            argument.strip_prefix("--work-tree=").map(PathBuf::from)
+        });
+        let is_checkout = program
+            .arguments
+            .iter()
+            .any(|argument| argument == "checkout-index");
+        let answer = SystemPrograms.run(program).await;
+        if is_checkout {
+            let tree = work_tree.expect("a tree");
+            fs::remove_file(tree.join(self.0)).expect("removes");
+        }
+        answer
+    }
+}
+
+#[tokio::test]
+async fn g3_s3_what_the_checkout_of_a_followed_commit_leaves_out_is_an_error() {
+    let Some(remote) = Remote::new() else { return };
+    remote.share("img-b");
+    let settings = remote.settings("main");
+    run(
+        settings.clone(),
+        LeavesOut("m/img-b.yaml"),
+        Unwatched,
+        async |mut fed| {
+            holds(
+                &fed.broken().await,
+                &[
+                    "m/img-b.yaml: the commit has it, and git did not check it out",
+                    "nothing is decided until",
+                ],
+            );
+        },
+    )
+    .await;
+    // With `--partial-ok`, what is there is shared, and the set is marked.
+    let settings = Settings {
+        partial_ok: true,
+        ..settings
+    };
+    remote.files.write("m/deep/img-c.yaml", &share("img-c"));
+    remote.commit();
+    run(
+        settings,
+        LeavesOut("m/deep/img-c.yaml"),
+        Unwatched,
+        async |mut fed| {
+            let loaded = fed.loaded().await;
+            assert_eq!(images(&loaded), ["img-a", "img-b"]);
+            holds(&loaded.problems, &["m/deep/img-c.yaml"]);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn g3_s3_a_file_that_is_gone_from_a_checkout_is_broken_until_git_is_told() {
+    let Some(remote) = Remote::new() else { return };
+    remote.share("img-b");
+    let settings = remote.files.settings(Duration::from_millis(100));
+    let watch = sharekeeper::host::SystemWatch::new();
+    run(settings, SystemPrograms, watch, async |mut fed| {
+        assert_eq!(fed.images().await, ["img-a", "img-b"]);
+        fs::remove_file(remote.files.path("m/img-b.yaml")).expect("removes");
+        holds(
+            &fed.broken().await,
+            &["m/img-b.yaml: git has it", "git rm 'm/img-b.yaml'"],
+        );
+        // Nothing of the manifests changes but what git knows of them.
+        remote.git(&["rm", "--quiet", "--cached", "m/img-b.yaml"]);
+        assert_eq!(fed.images().await, ["img-a"]);
+    })
     .await;
 }

@@ -52,9 +52,44 @@ impl fmt::Display for Exposure {
     }
 }
 
-/// The stamp of what `path` leads to, if it leads to something.
-pub(super) fn stamp(path: &Path) -> Option<Stamp> {
-    fs::metadata(path).ok().map(|found| Stamp::of(&found))
+/// The stamp of what `path` leads to, if there is something.
+pub(super) fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
+    match metadata(path) {
+        Ok(found) => Ok(Some(Stamp::of(&found))),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether there is nothing at `path`. What cannot be looked at is something, and so is a link that leads nowhere.
+pub(super) fn is_missing(path: &Path) -> bool {
+    metadata(path).is_err_and(|error| is_absent(&error))
+}
+
+/// Whether an error says that there is nothing of that name. Any other one tells nothing.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// What `path` leads to. Where a link on the way leads nowhere, the error is another than where there is nothing: who
+/// passes over what is not there must not pass over a volume that is not mounted.
+fn metadata(path: &Path) -> io::Result<Metadata> {
+    let error = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => error,
+        told => return told,
+    };
+    let mut levels = path.ancestors();
+    let nearest = levels.find_map(|level| Some((level, fs::symlink_metadata(level).ok()?)));
+    match nearest {
+        Some((level, found)) if found.is_symlink() => Err(io::Error::other(format!(
+            "the link {} leads nowhere",
+            level.display()
+        ))),
+        _ => Err(error),
+    }
 }
 
 impl Stamp {
@@ -72,7 +107,7 @@ impl Stamp {
 /// Reads a file whole. What is no file, such as a pipe that never ends, is not waited for.
 pub(super) fn read(path: &Path) -> io::Result<Reading> {
     // To open a pipe would be to wait for somebody to write to it.
-    if !fs::metadata(path)?.is_file() {
+    if !metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let mut file = File::open(path)?;
@@ -118,7 +153,16 @@ impl Reading {
                 remedy: format!("close it with `chmod 600 {shown}`"),
             });
         }
-        let link = fs::symlink_metadata(path).ok()?;
+        let link = match fs::symlink_metadata(path) {
+            Ok(link) => link,
+            Err(error) if is_absent(&error) => return None,
+            Err(error) => {
+                return Some(Exposure {
+                    what: format!("whether {shown} is a link cannot be told: {error}"),
+                    remedy: "let the user that sharekeeper runs as look at it".into(),
+                });
+            }
+        };
         (link.is_symlink() && link.uid() != self.owner).then(|| Exposure {
             what: format!(
                 "{shown} is a link to a file of another user, who decides which credentials are used"

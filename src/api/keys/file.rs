@@ -79,7 +79,9 @@ impl File {
     /// What is in use, if the file on the disk is the one that it was read from.
     pub(super) fn unchanged(&self) -> Option<Result<Rc<Base>, KeyError>> {
         let state = self.state.borrow();
-        let known = state.settled && state.seen == Some(disk::stamp(&self.path));
+        // What cannot be looked at is read, which tells why.
+        let now = disk::stamp(&self.path).ok();
+        let known = state.settled && now.is_some() && state.seen == now;
         known.then(|| state.answer()).flatten()
     }
 
@@ -90,7 +92,7 @@ impl File {
                 Err(Fault::Absent(why)) => Err(format!("{} {why}", self.path.display())),
                 Ok(_) | Err(Fault::Broken(_)) => Ok(()),
             },
-            Err(error) if is_missing(&error) => {
+            Err(error) if disk::is_absent(&error) => {
                 Err(format!("{} does not exist", self.path.display()))
             }
             // It is there, and who uses it is told what is wrong.
@@ -177,7 +179,7 @@ impl File {
 
     fn unreadable(&self, error: &io::Error) -> Result<Rc<Base>, KeyError> {
         let path = self.path.display();
-        let fault = if is_missing(error) {
+        let fault = if disk::is_absent(error) {
             KeyError::Absent(format!("{} ({path} does not exist{})", self, self.beside()))
         } else {
             KeyError::Broken(format!("{path} cannot be read: {error}"))
@@ -186,7 +188,7 @@ impl File {
             let mut state = self.state.borrow_mut();
             state.seen = Some(None);
             // Other errors than that may pass without a trace on the disk.
-            state.settled = is_missing(error);
+            state.settled = disk::is_absent(error);
             state.bytes = None;
         }
         self.keep_old(fault)
@@ -265,11 +267,4 @@ impl std::fmt::Display for File {
             Format::Tccli(name) => write!(f, "profile `{name}`"),
         }
     }
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }

@@ -680,3 +680,61 @@ async fn two_accounts_of_one_source_share_what_was_fetched() {
     }
     assert_eq!(count.get(), 1);
 }
+
+/// Makes the path of a world's file one that cannot be looked at, in a way that a superuser is told of, too.
+fn breaks(world: &World, way: &str) {
+    let path = world.home.path().join(FILE);
+    let directory = path.parent().expect("a parent");
+    let _ = fs::remove_file(&path);
+    match way {
+        "a link to nowhere" => symlink("nowhere", &path).expect("a link"),
+        "a link in a loop" => symlink("credentials", &path).expect("a link"),
+        _ => {
+            let _ = fs::remove_dir_all(directory);
+            symlink("not-mounted", directory).expect("a link");
+        }
+    }
+}
+
+const BROKEN_WAYS: [&str; 3] = [
+    "a link to nowhere",
+    "a link in a loop",
+    "a directory that is a link to nowhere",
+];
+
+#[tokio::test(start_paused = true)]
+async fn g1_s13_a_file_that_cannot_be_looked_at_is_not_passed_over() {
+    for way in BROKEN_WAYS {
+        let world = World::new();
+        world.put(FILE, &ini("OLD", "old"));
+        breaks(&world, way);
+        // Whoever passes it over goes on with the machine's role, which is another account's.
+        world
+            .host()
+            .answer(move |heard| panic!("{way}: {}", heard.url));
+        let keys = world.keys(&CredentialSource::Ambient);
+        let error = world.current(&keys).await.err().expect(way);
+        assert!(matches!(error, KeyError::Broken(_)), "{way}: {error}");
+        let told = error.to_string();
+        assert!(
+            told.contains("leads nowhere") || told.contains("Too many levels"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g1_s13_a_file_that_breaks_after_it_was_gone_is_told_of_anew() {
+    for way in BROKEN_WAYS {
+        let world = World::new();
+        world.put(FILE, &ini("OLD", "old"));
+        let keys = world.keys(&file());
+        world.current(&keys).await.expect("whole");
+        fs::remove_file(world.home.path().join(FILE)).expect("is removed");
+        world.current(&keys).await.expect("the old one");
+        let (log, _guard) = Log::listen();
+        breaks(&world, way);
+        world.current(&keys).await.expect("the old one");
+        assert_eq!(log.count("cannot be read"), 1, "{way}: {}", log.text());
+    }
+}

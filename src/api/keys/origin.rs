@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::Keys;
+use super::disk;
 use super::environment::Surroundings;
 use super::error::KeyError;
 use super::file::{File, Format};
@@ -159,7 +160,7 @@ fn usual_file(around: &Surroundings) -> Result<PathBuf, KeyError> {
         .map(|home| home.join(".tencentcloud/credentials"));
     let of_all = around.system_file();
     Ok(match of_user {
-        Some(path) if path.exists() || !of_all.exists() => path,
+        Some(path) if !disk::is_missing(&path) || disk::is_missing(of_all) => path,
         _ => of_all.to_owned(),
     })
 }

@@ -18,7 +18,8 @@ const OUTCOMES_MAX: usize = 200;
 
 /// Reads the manifests. Of a set with errors what is good is gone on with: nothing is decided on it here.
 pub(super) async fn manifests(paths: &Paths) -> (Check, Desired) {
-    match manifest::load(&paths.paths, WhileGitWorks::Read, &SystemClock::start()).await {
+    let clock = SystemClock::start();
+    match manifest::load(&paths.paths, WhileGitWorks::Read, &clock, &SystemPrograms).await {
         Ok(loaded) => (found::manifests(&loaded), loaded.desired),
         Err(broken) => {
             let check = found::manifests_broken(broken.diagnostics().errors());

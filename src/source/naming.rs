@@ -1,0 +1,162 @@
+//! What a short name stands for among the refs of a repository. git itself takes a tag before a branch, so that whoever may
+//! push tags would decide what is applied; here the branch comes first, and what else has the name is told.
+
+use super::GitRef;
+
+/// The ref that a name stands for, at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Meaning {
+    /// Its full name.
+    pub full: String,
+    /// The full names of others that the same name could stand for.
+    beside: Vec<String>,
+}
+
+/// The full names that a short one could stand for, the first of those that are there before the others.
+pub(super) fn candidates(name: &GitRef) -> [String; 3] {
+    ["refs/heads/", "refs/", "refs/tags/"].map(|prefix| format!("{prefix}{name}"))
+}
+
+impl Meaning {
+    /// What `name` stands for where `git ls-remote` printed this; `None` where there is no such ref.
+    pub(super) fn of(name: &GitRef, listed: &[u8]) -> Option<Self> {
+        let listed = String::from_utf8_lossy(listed);
+        let refs: Vec<_> = listed
+            .lines()
+            .filter_map(|line| Some(line.split_once('\t')?.1))
+            .collect();
+        let mut there = candidates(name)
+            .into_iter()
+            .filter(|full| refs.contains(&full.as_str()));
+        let full = there.next()?;
+        Some(Self {
+            full,
+            beside: there.collect(),
+        })
+    }
+
+    /// What people should know of it, in the light of what the name stood for before; `None` where that is told already,
+    /// or goes without saying.
+    pub(super) fn news(&self, name: &GitRef, before: Option<&Self>) -> Option<String> {
+        if before == Some(self) {
+            return None;
+        }
+        let full = &self.full;
+        if !self.beside.is_empty() {
+            let beside = self.beside.join(" and ");
+            return Some(format!(
+                "`{name}` is `{full}` and also {beside}: `{full}` is followed; give the full name to have it so whatever else is called `{name}`"
+            ));
+        }
+        if full.starts_with("refs/tags/") {
+            return Some(format!(
+                "`{name}` is no branch, so the tag is followed; give `{full}`, or a branch of that name would take its place"
+            ));
+        }
+        let before = before?;
+        Some(format!(
+            "`{name}` was `{}`{}, and is `{full}` alone now",
+            before.full,
+            match before.beside.as_slice() {
+                [] => String::new(),
+                beside => format!(" and also {}", beside.join(" and ")),
+            }
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meaning(name: &str, refs: &[&str]) -> Option<Meaning> {
+        let listed: String = refs
+            .iter()
+            .map(|name| format!("{}\t{name}\n", "a1".repeat(20)))
+            .collect();
+        Meaning::of(&GitRef::new(name).expect("a ref"), listed.as_bytes())
+    }
+
+    #[test]
+    fn g5_a_name_is_the_branch_whatever_else_is_called_so() {
+        for (name, refs, full, beside) in [
+            (
+                "main",
+                &["refs/heads/main"] as &[_],
+                Some("refs/heads/main"),
+                0,
+            ),
+            (
+                "main",
+                &["refs/heads/main", "refs/tags/main", "refs/tags/main^{}"],
+                Some("refs/heads/main"),
+                1,
+            ),
+            (
+                "feature/x",
+                &["refs/tags/feature/x", "refs/heads/feature/x"],
+                Some("refs/heads/feature/x"),
+                1,
+            ),
+            (
+                "v1",
+                &["refs/tags/v1", "refs/tags/v1^{}"],
+                Some("refs/tags/v1"),
+                0,
+            ),
+            // As git takes it, too.
+            (
+                "heads/main",
+                &["refs/heads/main", "refs/tags/heads/main"],
+                Some("refs/heads/main"),
+                1,
+            ),
+            // `ls-remote` matches the ends of names.
+            (
+                "main",
+                &["refs/remotes/x/refs/heads/main", "refs/heads/x/main"],
+                None,
+                0,
+            ),
+            ("main", &[], None, 0),
+        ] {
+            let meaning = meaning(name, refs);
+            assert_eq!(
+                meaning.as_ref().map(|it| it.full.as_str()),
+                full,
+                "{name} {refs:?}"
+            );
+            assert_eq!(
+                meaning.map_or(0, |it| it.beside.len()),
+                beside,
+                "{name} {refs:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn g5_what_a_name_stands_for_is_told_at_first_and_when_it_changes() {
+        let name = GitRef::new("main").expect("a ref");
+        let of = |refs: &[&str]| meaning("main", refs).expect("is there");
+        let branch = of(&["refs/heads/main"]);
+        let tag = of(&["refs/tags/main"]);
+        let both = of(&["refs/heads/main", "refs/tags/main"]);
+        assert_eq!(branch.news(&name, None), None);
+        for (now, before, words) in [
+            (&both, None, "`refs/heads/main` is followed"),
+            (&both, Some(&branch), "also refs/tags/main"),
+            (&branch, Some(&both), "alone now"),
+            (&tag, None, "give `refs/tags/main`"),
+            (&tag, Some(&branch), "the tag is followed"),
+            (
+                &branch,
+                Some(&tag),
+                "was `refs/tags/main`, and is `refs/heads/main` alone now",
+            ),
+        ] {
+            let news = now.news(&name, before).expect("is news");
+            assert!(news.contains(words), "{news}");
+            assert_eq!(now.news(&name, Some(now)), None);
+        }
+    }
+}

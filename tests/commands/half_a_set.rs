@@ -1,0 +1,285 @@
+//! G3: half of a checkout is never taken for the whole, whatever command reads it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::binary::{Bench, command, document, stderr, stdout};
+use crate::{TOKYO, holds, ids};
+
+/// A bench whose manifests are in a repository.
+struct Checkout(Bench);
+
+impl Checkout {
+    /// With `img-a`, `img-b` and `img-c` declared in files of their own, and shared by us. `None` where there is no git.
+    fn new() -> Option<Self> {
+        if Command::new("git").arg("--version").output().is_err() {
+            let required = std::env::var_os("SHAREKEEPER_TEST_REQUIRE_GIT");
+            assert!(
+                required.is_none_or(|value| value != "1"),
+                "git is not found, and SHAREKEEPER_TEST_REQUIRE_GIT=1"
+            );
+            return None;
+        }
+        let checkout = Self(Bench::new());
+        for name in ["a", "b", "c"] {
+            checkout.0.declare(name, TOKYO, &[&format!("img-{name}")]);
+        }
+        checkout.git(&["init", "--quiet"]);
+        checkout.commit();
+        checkout.ends(&["reconcile"], 0);
+        assert_eq!(checkout.0.shared().len(), 3);
+        Some(checkout)
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let output = Command::new("git")
+            .current_dir(self.0.path("."))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
+            .env("HOME", self.0.path("."))
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(arguments)
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+
+    fn commit(&self) {
+        self.git(&["add", "manifests"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", "x"]);
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.0.path(&format!("manifests/{name}.yaml"))).expect("removes");
+    }
+
+    fn run(&self, arguments: &[&str], path: &Path) -> Output {
+        command(arguments)
+            .args(["--state-dir", "state"])
+            .env("PATH", path)
+            .current_dir(self.0.path("."))
+            .output()
+            .expect("the binary starts")
+    }
+
+    #[track_caller]
+    fn ends_with(
+        &self,
+        arguments: &[&str],
+        status: i32,
+        path: &Path,
+    ) -> (serde_json::Value, String) {
+        let sim = if arguments[0] == "validate" {
+            &[] as &[&str]
+        } else {
+            &["--sim"]
+        };
+        let output = self.run(&[arguments, sim, &["-o", "json"]].concat(), path);
+        let (out, told) = (stdout(&output), stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{arguments:?}\n{out}\n{told}"
+        );
+        (document(&output), told)
+    }
+
+    #[track_caller]
+    fn ends(&self, arguments: &[&str], status: i32) -> serde_json::Value {
+        let path = std::env::var_os("PATH").expect("a PATH");
+        self.ends_with(arguments, status, Path::new(&path)).0
+    }
+
+    /// On a machine without git.
+    #[track_caller]
+    fn without_git(&self, arguments: &[&str], status: i32) -> (serde_json::Value, String) {
+        self.ends_with(arguments, status, &self.0.path("no-programs"))
+    }
+
+    fn shared(&self) -> Vec<String> {
+        self.0
+            .shared()
+            .into_iter()
+            .map(|(_, image)| image)
+            .collect()
+    }
+}
+
+#[test]
+fn g3_s3_a_file_that_git_has_and_is_not_there_stops_every_command() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    checkout.remove("b");
+    for arguments in [
+        &["validate"] as &[_],
+        &["plan", "--prune", "owned"],
+        &["reconcile", "--prune", "owned"],
+    ] {
+        let document = checkout.ends(arguments, 1);
+        let error = &document["errors"][0];
+        assert_eq!(error["file"], "manifests/b.yaml", "{arguments:?}");
+        holds(error["message"].as_str().expect("text"), &["git has it"]);
+        holds(
+            error["help"].as_str().expect("text"),
+            &["git rm", "git add -A"],
+        );
+    }
+    assert_eq!(checkout.shared().len(), 3);
+    // Once git knows, it is meant.
+    checkout.git(&["add", "-A", "manifests"]);
+    checkout.ends(&["reconcile", "--prune", "owned"], 0);
+    assert_eq!(checkout.shared(), ["img-a", "img-c"]);
+}
+
+#[test]
+fn g3_s3_with_partial_ok_a_missing_file_holds_every_cancel_and_no_share() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    fs::create_dir(checkout.0.path("manifests/team")).expect("makes");
+    checkout.0.declare("team/e", TOKYO, &["img-e"]);
+    checkout.commit();
+    checkout.remove("team/e");
+    checkout.0.declare("c", TOKYO, &["img-c, state: unshared"]);
+    checkout.0.declare("d", TOKYO, &["img-d"]);
+    let arguments = ["reconcile", "--prune", "exclusive", "--partial-ok"];
+    let document = checkout.ends(&arguments, 4);
+    assert_eq!(document["errors"][0]["file"], "manifests/team/e.yaml");
+    assert_eq!(document["summary"]["shared"], 1, "{document}");
+    assert_eq!(document["summary"]["cancelled"], 0);
+    assert_eq!(document["summary"]["withheld"], 1);
+    assert_eq!(checkout.shared(), ["img-a", "img-b", "img-c", "img-d"]);
+}
+
+/// The state of these tests knows a commit, and without git nobody can tell whether this one is newer.
+const UNORDERED_PRUNING: [&str; 4] = ["reconcile", "--allow-unknown-commit", "--prune", "owned"];
+
+#[test]
+fn g3_s3_without_git_shares_and_declared_cancels_go_on_and_pruning_waits() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    checkout.remove("b");
+    checkout.0.declare("c", TOKYO, &["img-c, state: unshared"]);
+    checkout.0.declare("d", TOKYO, &["img-d"]);
+    let way_out = [
+        "git cannot be asked",
+        "install git",
+        "outside of this repository",
+    ];
+    let (plan, told) = checkout.without_git(&["plan", "--prune", "owned"], 0);
+    assert_eq!(ids(&plan["changes"]), ["img-c", "img-d"]);
+    assert_eq!(ids(&plan["withheld"]), ["img-b"]);
+    holds(
+        plan["withheld"][0]["reason"].as_str().expect("a reason"),
+        &way_out,
+    );
+    holds(&plan["warnings"].to_string(), &way_out);
+    holds(&told, &way_out);
+    assert_eq!(
+        told.matches("git cannot be asked").count(),
+        1,
+        "it is told once: {told}"
+    );
+
+    let (done, told) = checkout.without_git(&UNORDERED_PRUNING, 3);
+    assert_eq!(checkout.shared(), ["img-a", "img-b", "img-d"]);
+    holds(&done["warnings"].to_string(), &way_out);
+    holds(&told, &way_out);
+    // Nothing is withheld where nothing is to be pruned, and it is told all the same.
+    let (done, told) = checkout.without_git(&UNORDERED_PRUNING[..2], 0);
+    holds(&done["warnings"].to_string(), &way_out);
+    holds(&told, &way_out);
+    let (valid, told) = checkout.without_git(&["validate"], 0);
+    holds(&valid["warnings"].to_string(), &way_out);
+    holds(&told, &way_out);
+    // Outside of a repository nobody is missed.
+    fs::rename(checkout.0.path(".git"), checkout.0.path("cut-off")).expect("renames");
+    let (done, told) = checkout.without_git(&UNORDERED_PRUNING, 0);
+    assert!(
+        !done["warnings"].to_string().contains("cannot be asked"),
+        "{done}"
+    );
+    assert!(!told.contains("cannot be asked"), "{told}");
+    assert_eq!(checkout.shared(), ["img-a", "img-d"]);
+}
+
+#[test]
+fn g3_s3_a_saved_plan_prunes_nothing_where_git_cannot_be_asked() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    checkout.git(&["rm", "--quiet", "manifests/b.yaml"]);
+    checkout.git(&["commit", "--quiet", "--message", "x"]);
+    checkout.ends(&["plan", "--prune", "owned", "--out", "plan.json"], 0);
+    let planned = [&UNORDERED_PRUNING[..], &["--plan", "plan.json"]].concat();
+    let (stale, _) = checkout.without_git(&planned, 5);
+    holds(&stale.to_string(), &["git cannot be asked", "install git"]);
+    assert_eq!(checkout.shared().len(), 3);
+    // Made without git, it holds no such CANCEL.
+    checkout.without_git(&["plan", "--prune", "owned", "--out", "less.json"], 0);
+    let less = fs::read_to_string(checkout.0.path("less.json")).expect("a plan");
+    assert!(!less.contains("img-b"), "{less}");
+    checkout.ends(&planned, 0);
+    assert_eq!(checkout.shared(), ["img-a", "img-c"]);
+}
+
+#[test]
+fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    let hook = checkout.0.path(".git/hooks/pre-commit");
+    fs::create_dir_all(hook.parent().expect("a parent")).expect("makes");
+    let script = format!(
+        "#!/bin/sh\nexec '{}' validate manifests\n",
+        env!("CARGO_BIN_EXE_sharekeeper")
+    );
+    fs::write(&hook, script).expect("writes");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&hook, mode).expect("sets");
+    let commits = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .current_dir(checkout.0.path("."))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
+            .env("HOME", checkout.0.path("."))
+            .args([
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@example.com",
+                "commit",
+                "--message=x",
+            ])
+            .args(arguments)
+            .output()
+            .expect("git runs");
+        (output.status.success(), stderr(&output))
+    };
+    checkout.0.declare("d", TOKYO, &["img-d"]);
+    checkout.git(&["add", "manifests/d.yaml"]);
+    let (done, told) = commits(&[]);
+    assert!(done, "{told}");
+    checkout.0.declare("d", TOKYO, &["img-e"]);
+    let (done, told) = commits(&["--all"]);
+    assert!(done, "{told}");
+    checkout.remove("b");
+    checkout.git(&["add", "-A"]);
+    let (done, told) = commits(&[]);
+    assert!(done, "{told}");
+    // A file that is gone without a word is an error, and the way out is named.
+    checkout.remove("c");
+    let (done, told) = commits(&["--allow-empty"]);
+    assert!(!done, "it is missing");
+    holds(
+        &told,
+        &[
+            "manifests/c.yaml: git has it",
+            "git rm 'manifests/c.yaml'",
+            "git add -A",
+        ],
+    );
+}
