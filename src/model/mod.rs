@@ -3,10 +3,12 @@
 //! Knows the grammar of accounts, uins, regions, image ids and access points; knows nothing of YAML, HTTP or plans.
 //! A value of these types has been checked once, at the edge, and is never checked again.
 
+mod clocks;
 mod commit;
 mod endpoint;
 mod image_id;
 mod moment;
+mod present;
 mod region;
 mod selector;
 mod uin;
@@ -17,11 +19,13 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use clocks::Clocks;
 pub use commit::Commit;
 pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
 pub use image_id::{ImageId, MalformedImageId};
 pub use moment::Moment;
+pub use present::Present;
 pub use region::{Region, UnknownRegion};
 pub use selector::{Labels, Selector};
 pub use uin::{MalformedUin, Uin};
