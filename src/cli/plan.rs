@@ -41,6 +41,9 @@ pub(super) async fn run(
     for warning in document.warnings() {
         output::warn(warning);
     }
+    for warning in output::clock_warnings(&shared) {
+        document.warn(Some(warning));
+    }
     if let Some(file) = &arguments.out {
         if document.is_complete() {
             save(file, arguments, work, &scopes)?;

@@ -40,13 +40,13 @@ pub(super) async fn run(
     simulated::reset(&arguments.target, &directory)?;
     let shared = session::shared()?;
     let (commit, clock) = (work.commit(), Rc::clone(&shared));
-    // By the clock that the run goes by: it is corrected by the API's, and the machine's may be off.
+    // What the run measures, the store measures by the same clock.
     let store = state::open(
         &directory,
         "reconcile",
         commit,
         arguments.working.history_max,
-        move || clock.now(),
+        move || clock.present(),
     )?;
     begin(work, &store, arguments.allow_older_commit).await?;
     let accounts = connect::accounts(&work.desired, &work.selector);
@@ -73,8 +73,9 @@ pub(super) async fn run(
     };
     session.close().await?;
     state::close(store);
+    let clocks = output::clock_warnings(&shared);
     match done? {
-        Done::Scopes(scopes, ending) => report(work, &directory, &scopes, ending, common),
+        Done::Scopes(scopes, ending) => report(work, &directory, &scopes, ending, clocks, common),
         Done::Stale(document) => {
             output::error(document.error());
             output::print(common.output, &document, &document.text())?;
@@ -237,9 +238,13 @@ fn report(
     directory: &Path,
     scopes: &[ScopeOutcome],
     ending: Ending,
+    clocks: Vec<String>,
     common: &Common,
 ) -> Result<u8, Failure> {
     let mut document = ReconcileDocument::new(scopes, ending, &work.left_out);
+    clocks
+        .into_iter()
+        .for_each(|warning| document.warn(warning));
     if let Some(orphans) = work.orphans(&state::read(directory)?)? {
         output::warn(&orphans);
         document.warn(orphans);

@@ -20,7 +20,7 @@ use crate::history::Outcome;
 use crate::host::{Attempt, Host, Ledger, Recall};
 use crate::inventory::{self, Holdings, Lesson, Named, Note};
 use crate::memory::Memory;
-use crate::model::{AccountName, ImageId, Moment, Scope, Selector, Timestamp};
+use crate::model::{AccountName, Clocks, ImageId, Moment, Scope, Selector};
 use crate::observe;
 use crate::observed::{Observation, Unseen};
 use crate::plan::{
@@ -223,6 +223,7 @@ pub async fn preview_scope<H: Host>(
 }
 
 /// The plan for a scope that cannot be looked at: everything in it holds still. `None` where there can be nothing to do.
+/// What it would be asked for is told by this machine's clock.
 pub fn out_of_sight<H: Host>(
     task: &Task<'_>,
     scope: &Scope,
@@ -230,9 +231,11 @@ pub fn out_of_sight<H: Host>(
     shared: &Shared<H>,
 ) -> Option<Plan> {
     let job = task.job(scope)?;
-    let (observation, now) = (Observation::Unseen(unseen), shared.now());
+    let observation = Observation::Unseen(unseen);
+    let clocks = Clocks::machine_only(shared.now());
     let (holdings, memory) = (Holdings::default(), Memory::default());
-    Some(job.plan(&observation, &holdings, &memory, now, shared.host.moment()))
+    let moment = shared.host.moment();
+    Some(job.plan(&observation, &holdings, &memory, clocks, moment))
 }
 
 async fn glance<H: Host>(
@@ -298,7 +301,7 @@ impl Job<'_> {
         observation: &Observation,
         holdings: &Holdings,
         memory: &Memory,
-        now: Timestamp,
+        clocks: Clocks,
         moment: Moment,
     ) -> Plan {
         plan(&Inputs {
@@ -310,15 +313,16 @@ impl Job<'_> {
             windows: &self.windows,
             policy: self.policy,
             license: self.license,
-            now,
+            clocks,
             moment,
         })
     }
 
-    fn named(&self, now: Timestamp) -> BTreeMap<&ImageId, Named> {
+    fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Named> {
         let named = self.wanted.named().map(|(id, image)| {
+            let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
             let named = Named {
-                desired: image.intent.at(now).0,
+                desired: other.is_none().then_some(desired),
                 protected: image.protect,
             };
             (id, named)
@@ -336,7 +340,7 @@ async fn look<H: Host>(
     memory: &Memory,
 ) -> Look {
     let shared = client.shared();
-    let started = shared.now();
+    let started = shared.present();
     let mut observation = observe::observe(client, job.scope).await;
     let mut holdings = match recall.holdings(job.scope).await {
         Ok(holdings) => holdings,
@@ -346,11 +350,13 @@ async fn look<H: Host>(
             Holdings::default()
         }
     };
+    // The look has told the access point's time.
+    let clocks = || client.clocks(job.scope.region);
     let lessons = match &observation {
         Observation::Seen(seen) => inventory::learn(
             &holdings,
             seen,
-            &job.named(started),
+            &job.named(clocks()),
             job.policy.accept_lost,
             started,
         ),
@@ -362,7 +368,7 @@ async fn look<H: Host>(
             observation,
             &holdings,
             memory,
-            shared.now(),
+            clocks(),
             shared.host.moment(),
         )
     };

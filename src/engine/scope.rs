@@ -7,9 +7,9 @@ use super::{Engine, Event, Look, ScopeOutcome, look};
 use crate::api::WriteClient;
 use crate::execute::Backoff;
 use crate::host::{Host, Ledger};
-use crate::inventory::Holdings;
+use crate::inventory::{Holdings, OpenIntent};
 use crate::memory::{Last, Memory, Problem};
-use crate::model::{Moment, Timestamp};
+use crate::model::{Clocks, Moment, Present, Timestamp};
 use crate::observed::{Observation, Unseen};
 use crate::plan::{Plan, Verdict};
 
@@ -169,9 +169,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let Ok(holdings) = self.engine.ledger.holdings(self.job.scope).await else {
             return;
         };
-        let (now, at) = (self.now(), self.host().moment());
+        let (now, at) = (self.present(), self.host().moment());
         for (image, open) in holdings.open {
-            let newest = open.last().filter(|open| now - open.at < STILL_ON_ITS_WAY);
+            let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
+            let newest = open.last().filter(is_young);
             // What an earlier pass of this process wrote is remembered better.
             let newest = newest.filter(|_| !self.memory.tried.contains_key(&image));
             if let Some(open) = newest {
@@ -243,10 +244,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     fn plan_of(&self, observation: &Observation, holdings: &Holdings) -> Plan {
-        let shared = self.client.read().shared();
-        let (now, moment) = (shared.now(), shared.host.moment());
+        let (clocks, moment) = (self.clocks(), self.host().moment());
         self.job
-            .plan(observation, holdings, &self.memory, now, moment)
+            .plan(observation, holdings, &self.memory, clocks, moment)
     }
 
     fn outcome(self, plan: Plan) -> ScopeOutcome {
@@ -269,8 +269,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         &self.client.read().shared().host
     }
 
-    pub(super) fn now(&self) -> Timestamp {
-        self.client.read().shared().now()
+    pub(super) fn present(&self) -> Present {
+        self.client.read().shared().present()
+    }
+
+    pub(super) fn clocks(&self) -> Clocks {
+        self.client.read().clocks(self.job.scope.region)
     }
 }
 

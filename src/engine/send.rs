@@ -150,6 +150,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     .is_some_and(|s| s != decision.desired),
                 needs_ownership: decision.cause == Cause::Pruned
                     && self.job.policy.prune == Prune::Owned,
+                api_ahead: self.clocks().api_ahead(),
             };
             return Some((id, Rc::new(attempt)));
         }
@@ -249,9 +250,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         allowed.err().map(|refused| refused.to_string())
     }
 
-    /// A window may have closed since the plan was made.
+    /// A window may have closed since the plan was made, by one of the clocks.
     fn is_open(&self, decision: &Decision) -> bool {
-        self.job.windows.is_open(decision.cause, self.now())
+        let (windows, cause) = (&self.job.windows, decision.cause);
+        self.clocks().all(|now| windows.is_open(cause, now))
     }
 
     /// Call, outcome.
@@ -304,7 +306,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     .is_some_and(|image| image.protect);
                 let mut known = known();
                 let blueprint = modified.blueprint_id.as_deref();
-                known.acknowledged(attempt.permission, blueprint, protected, self.now());
+                let at = self.present().stamp();
+                known.acknowledged(attempt.permission, blueprint, protected, at);
                 record = Some(known);
             }
             Err(CallError::Refused(refusal)) => {
@@ -319,7 +322,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 if refusal.class == Class::Converged {
                     let mut after = known();
                     let open = look.holdings.open.get(image);
-                    after.already_shared(open.map_or(&[], Vec::as_slice), self.now());
+                    let at = self.present().stamp();
+                    after.already_shared(open.map_or(&[], Vec::as_slice), at);
                     record = (after != known()).then_some(after);
                 }
             }

@@ -1,10 +1,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::desired::Source;
 use crate::history::{Answer, Outcome};
 use crate::inventory::{Holdings, IntentId, Lesson, Record, Suspension};
-use crate::model::{Cause, ImageKey, Labels, Permission, Scope};
+use crate::model::{Cause, Clocks, ImageKey, Labels, Permission, Scope, Timestamp};
 
 /// One write that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +27,17 @@ pub struct Attempt {
     pub saw_opposite: bool,
     /// Only what is ours may be written: a person may have let it go a moment ago.
     pub needs_ownership: bool,
+    /// By how much the access point's clock is ahead of this machine's, where that counts ([`Clocks::api_ahead`]): a
+    /// suspension holds until it is over by both.
+    pub api_ahead: TimeDelta,
 }
 
 impl Attempt {
+    /// What both clocks show, where this machine's shows `now`.
+    pub fn clocks(&self, now: Timestamp) -> Clocks {
+        Clocks::new(now, self.api_ahead)
+    }
+
     /// What came of it, without details.
     pub fn ended(&self, intent: IntentId, result: Answer) -> Outcome {
         Outcome {

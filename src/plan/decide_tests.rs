@@ -5,7 +5,7 @@ use chrono::TimeZone;
 use super::*;
 use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::Holdings;
-use crate::model::{AccountName, Region, Scope, Selector, Timestamp};
+use crate::model::{AccountName, Clocks, Region, Scope, Selector, Timestamp};
 use crate::observed::{Blueprint, Precondition, Unseen};
 use crate::plan::{Inputs, Plan, Policy, Withheld, plan, share_candidates};
 use crate::windows::Windows;
@@ -108,7 +108,7 @@ fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, sec
         windows: &Windows::default(),
         policy: &Policy::default(),
         license: None,
-        now,
+        clocks: Clocks::machine_only(now),
         moment: at(seconds),
     })
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Over;
+use super::{ClockDispute, Over};
 use crate::inventory::{Loss, Suspension};
 use crate::model::Timestamp;
 use crate::windows::Closed;
@@ -37,6 +37,8 @@ pub enum Withheld {
     TooMany(Over),
     /// The saved plan does not hold this action.
     NotInPlan,
+    /// It depends on the time, and the clocks disagree about it.
+    ClocksDisagree(Box<ClockDispute>),
 }
 
 impl fmt::Display for Withheld {
@@ -87,6 +89,7 @@ impl fmt::Display for Withheld {
                 over.flags()
             ),
             Self::NotInPlan => f.write_str("not in the saved plan"),
+            Self::ClocksDisagree(disputed) => disputed.fmt(f),
         }
     }
 }

@@ -65,7 +65,7 @@ pub struct Parked {
 struct Suspended {
     #[serde(flatten)]
     suspension: Suspension,
-    /// It has ended by itself.
+    /// It has ended by itself, by this machine's clock.
     over: bool,
 }
 
@@ -85,7 +85,7 @@ impl StatusDocument {
             .iter()
             .map(|(scope, counts)| scope_status(scope, counts));
         let suspensions = summary.suspensions.into_iter().map(|suspension| Suspended {
-            over: suspension.until.is_some_and(|until| until <= now),
+            over: suspension.is_over(now),
             suspension,
         });
         Self {

@@ -19,7 +19,7 @@ pub(super) fn intent(
     attempt: &Attempt,
     commit: Option<String>,
 ) -> Result<Result<IntentId, Refused>, Fault> {
-    if let Some(refused) = forbids(pen.conn, attempt, pen.now)? {
+    if let Some(refused) = forbids(pen.conn, attempt, pen.now.clock())? {
         return Ok(Err(refused));
     }
     let key = &attempt.key;
@@ -40,7 +40,7 @@ pub(super) fn intent(
         seq,
         attempt.permission,
         attempt.saw_opposite,
-        pen.now,
+        pen.now.stamp(),
     )?;
     Ok(Ok(IntentId(seq)))
 }
@@ -52,10 +52,10 @@ pub(super) fn forbids(
     now: Timestamp,
 ) -> Result<Option<Refused>, Fault> {
     let key = &attempt.key;
-    let labels = attempt.labels.as_deref();
+    let (labels, clocks) = (attempt.labels.as_deref(), attempt.clocks(now));
     let suspension = suspensions::all(conn)?
         .into_iter()
-        .find(|suspension| suspension.covers(key, labels, now));
+        .find(|suspension| clocks.any(|now| suspension.covers(key, labels, now)));
     if let Some(suspension) = suspension {
         return Ok(Some(Refused::Suspended(Box::new(suspension))));
     }

@@ -80,6 +80,7 @@ pub(super) fn share(name: &str) -> Attempt {
         number: 1,
         saw_opposite: true,
         needs_ownership: false,
+        api_ahead: chrono::TimeDelta::zero(),
     }
 }
 

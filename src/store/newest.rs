@@ -64,7 +64,7 @@ pub(super) fn advance(
         rows::change(
             pen.conn,
             "INSERT OR REPLACE INTO newest_commit (one, hash, committed, since) VALUES (1, ?1, ?2, ?3)",
-            params![commit.hash, stamp(commit.committed), stamp(pen.now)],
+            params![commit.hash, stamp(commit.committed), stamp(pen.now.clock())],
         )?;
     }
     Ok(Ok(()))

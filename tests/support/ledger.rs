@@ -22,6 +22,8 @@ pub struct Recorded {
     /// Writes to the store of any kind.
     pub changes: Cell<u64>,
     pub suspensions: RefCell<Vec<Suspension>>,
+    /// Set while suspensions are kept from those who plan, and hold all the same.
+    pub hides_suspensions: Cell<bool>,
     /// Set while the disk is full.
     pub full: Cell<bool>,
     /// How long it takes until an intent is on the disk.
@@ -37,13 +39,14 @@ impl Recorded {
             notes: RefCell::default(),
             changes: Cell::default(),
             suspensions: RefCell::default(),
+            hides_suspensions: Cell::default(),
             full: Cell::default(),
             commit_takes: Cell::default(),
         }
     }
 
     fn now(&self) -> Timestamp {
-        self.shared.host.now()
+        self.shared.present().stamp()
     }
 
     fn event(&self, event: Event) -> IntentId {
@@ -98,7 +101,9 @@ impl Recorded {
 impl Recall for Recorded {
     async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
         let mut holdings = self.scopes.borrow().get(scope).cloned().unwrap_or_default();
-        holdings.suspensions = self.suspensions.borrow().clone();
+        if !self.hides_suspensions.get() {
+            holdings.suspensions = self.suspensions.borrow().clone();
+        }
         Ok(holdings)
     }
 }
@@ -195,12 +200,13 @@ impl Ledger for Recorded {
 
 impl Recorded {
     fn forbids(&self, attempt: &Attempt) -> Result<(), Refused> {
-        let (now, labels) = (self.now(), attempt.labels.as_deref());
+        let labels = attempt.labels.as_deref();
+        let clocks = attempt.clocks(self.shared.now());
         let suspensions = self.suspensions.borrow();
-        if let Some(suspension) = suspensions
-            .iter()
-            .find(|suspension| suspension.covers(&attempt.key, labels, now))
-        {
+        let covers = |suspension: &&Suspension| {
+            clocks.any(|now| suspension.covers(&attempt.key, labels, now))
+        };
+        if let Some(suspension) = suspensions.iter().find(covers) {
             return Err(Refused::Suspended(Box::new(suspension.clone())));
         }
         let owned = self.record(&attempt.key).and_then(|record| record.owned);
