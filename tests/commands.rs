@@ -3,6 +3,8 @@
 
 mod binary;
 
+#[path = "commands/clocks.rs"]
+mod clocks;
 #[path = "commands/doctor.rs"]
 mod doctor;
 #[path = "commands/guards.rs"]
