@@ -9,7 +9,7 @@ use sharekeeper::desired::Desired;
 use sharekeeper::inventory::Holdings;
 use sharekeeper::manifest::{SourceText, parse};
 use sharekeeper::memory::Memory;
-use sharekeeper::model::{ImageId, Moment, Scope, Selector};
+use sharekeeper::model::{Clocks, ImageId, Moment, Scope, Selector};
 use sharekeeper::observed::{Blueprint, Observation, Seen};
 use sharekeeper::plan::{Inputs, Plan, Policy, ScopeAccount, plan};
 use sharekeeper::windows::Windows;
@@ -81,7 +81,7 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
         windows: &windows,
         policy: &policy,
         license: None,
-        now: chrono::DateTime::UNIX_EPOCH,
+        clocks: Clocks::machine_only(chrono::DateTime::UNIX_EPOCH),
         moment: Moment::new(std::time::Duration::from_secs(1)),
     };
     bencher

@@ -8,10 +8,12 @@ pub fn plural(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `2.2 s`, `4 min 10 s`.
+/// `2.2 s`, `4 min 10 s`, and beyond two hours `20 h 0 min`.
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
-    if whole >= 60 {
+    if whole > 7_200 {
+        format!("{} h {} min", whole / 3600, whole / 60 % 60)
+    } else if whole >= 60 {
         format!("{} min {} s", whole / 60, whole % 60)
     } else {
         format!("{:.1} s", duration.as_secs_f64())

@@ -5,6 +5,8 @@ mod binary;
 
 #[path = "commands/accounts.rs"]
 mod accounts;
+#[path = "commands/clocks.rs"]
+mod clocks;
 #[path = "commands/doctor.rs"]
 mod doctor;
 #[path = "commands/forged_plans.rs"]

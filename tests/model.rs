@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reference::{Expected, Image, Own, Prune, Rules, Want, Why, expected, named};
 use sharekeeper::desired::{Completeness, DesiredImage, Source, Wanted};
 use sharekeeper::inventory::{Holdings, Named, Owned, Standing, learn};
-use sharekeeper::model::{Cause, ImageId, Permission, Selector, ShareState};
+use sharekeeper::model::{Cause, Clocks, ImageId, Permission, Selector, ShareState};
 use sharekeeper::observed::Observation;
 use sharekeeper::plan::{Actual, Decision, Plan, Verdict};
-use terms::{Setting, said};
+use terms::{AHEAD, Setting, said};
 
 /// Takes the calls of a plan as having worked: which images are shared then.
 fn applied(plan: &Plan, shared: u16, ids: &[ImageId]) -> u16 {
@@ -62,13 +62,14 @@ struct Three<'a> {
 }
 
 /// What a manifest can say of one image, with `protect`.
-const WANTS: [(Want, bool); 7] = [
+const WANTS: [(Want, bool); 8] = [
     (Want::Shared, false),
     (Want::Shared, true),
     (Want::Unshared, false),
     (Want::Unshared, true),
     (Want::Expired, false),
     (Want::Expired, true),
+    (Want::Contested, false),
     (Want::Nothing, false),
 ];
 
@@ -183,6 +184,10 @@ fn states() -> Vec<Image> {
                 });
             }
         }
+    }
+    // Where the clocks disagree, nothing else is looked at but whether it is missing.
+    for own in [Own::No, Own::Proven] {
+        states.extend([false, true].map(|shared| image(Want::Contested, shared, own)));
     }
     states
 }
@@ -597,11 +602,16 @@ fn learned(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Ho
         record.protected = first.protected != named(&first);
     }
     let looked = setting.now + chrono::TimeDelta::minutes(1);
+    let clocks = Clocks::new(looked, AHEAD);
     let declared = setting.ids.iter().zip(&scene.declared);
     let names = declared.filter_map(|(id, image)| {
         let image = image.as_ref()?;
-        let (desired, protected) = (image.intent.at(looked).0, image.protect);
-        Some((id, Named { desired, protected }))
+        let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
+        let named = Named {
+            desired: other.is_none().then_some(desired),
+            protected: image.protect,
+        };
+        Some((id, named))
     });
     let (names, seen) = (names.collect(), setting.seen(shared(images)));
     holdings.apply(&learn(&holdings, &seen, &names, 0, looked));
@@ -623,7 +633,13 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
         vec![lost, dropped],
         vec![lost, lost, kept, kept, kept, kept, dropped],
     ];
-    let wants = [Want::Shared, Want::Unshared, Want::Expired, Want::Nothing];
+    let wants = [
+        Want::Shared,
+        Want::Unshared,
+        Want::Expired,
+        Want::Contested,
+        Want::Nothing,
+    ];
     let flags = [(false, false), (false, true), (true, false), (true, true)];
     let firsts = wants.into_iter().flat_map(|want| {
         flags.map(|(shared, protected)| Image {

@@ -2,14 +2,13 @@
 //! [`super::WriteClient`] adds the one action that does. Neither repeats a call, but for a clock that is off and for
 //! credentials that have been replaced.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::clocks::{AccessPoint, Arrival, Caller};
 use super::error::{CallError, Class, Refusal};
 use super::gate::Evidence;
 use super::identity;
@@ -25,7 +24,7 @@ use super::wire::{
     Service,
 };
 use crate::host::{Host, Reply, TransportError};
-use crate::model::{AccountName, Endpoint, ImageId, Moment, Permission, Region, Uin};
+use crate::model::{AccountName, Clocks, Endpoint, ImageId, Moment, Permission, Region, Uin};
 use crate::pace::{BucketKey, Pace};
 use crate::words::brief;
 
@@ -58,8 +57,8 @@ pub struct ReadClient<H> {
     sts: Endpoint,
     /// What is known of the credentials.
     pub(super) proofs: Proofs,
-    /// The API's time minus this machine's, as its newest reply told it.
-    pub(super) told_offset: Cell<Option<TimeDelta>>,
+    /// Whose the clocks of its access points are.
+    pub(super) caller: Caller,
 }
 
 impl<H: Host> ReadClient<H> {
@@ -67,12 +66,13 @@ impl<H: Host> ReadClient<H> {
     /// forget: a run that comes later makes a new one.
     pub fn new(shared: Rc<Shared<H>>, connection: Connection) -> Self {
         let sts = connection.endpoint.sts();
+        let caller = Caller::Account(connection.account.clone());
         Self {
             shared,
             connection,
             sts,
             proofs: Proofs::default(),
-            told_offset: Cell::default(),
+            caller,
         }
     }
 
@@ -90,7 +90,21 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    fn endpoint(&self, action: Action) -> &Endpoint {
+    /// What this machine's clock shows, and that of the access point of `region`, as far as it has told the time.
+    pub fn clocks(&self, region: Region) -> Clocks {
+        let host = self.connection.endpoint.host(region);
+        let (now, moment) = (self.shared.host.now(), self.shared.host.moment());
+        self.shared
+            .clocks
+            .show(self.access_point(&host), now, moment)
+    }
+
+    pub(super) fn access_point<'a>(&'a self, host: &'a str) -> AccessPoint<'a> {
+        let caller = &self.caller;
+        AccessPoint { caller, host }
+    }
+
+    pub(super) fn endpoint(&self, action: Action) -> &Endpoint {
         match action.service() {
             Service::Lighthouse => &self.connection.endpoint,
             Service::Sts => &self.sts,
@@ -304,8 +318,11 @@ impl<H: Host> ReadClient<H> {
         let Exchanged {
             reply, signed_at, ..
         } = exchanged;
-        if !self.shared.learn(reply.date.as_deref(), signed_at) {
-            return Err(CallError::Refused(refusal));
+        let host = self.endpoint(action).host(region);
+        let (at, now) = (self.access_point(&host), self.shared.host.now());
+        let (clocks, date) = (&self.shared.clocks, reply.date.as_deref());
+        if !clocks.learn(at, date, signed_at, now) {
+            return Err(CallError::Refused(self.of_one_clock(refusal, action)));
         }
         if permission.is_some() {
             // A write is repeated by whoever recorded its intent: each send has an intent of its own.
@@ -317,7 +334,24 @@ impl<H: Host> ReadClient<H> {
         let exchanged = self
             .exchange(ready, action, region, &body, permitted)
             .await?;
-        self.read_reply(action, region, permission, &exchanged)
+        let result = self.read_reply(action, region, permission, &exchanged);
+        result.map_err(|error| match error {
+            CallError::Refused(refusal) => CallError::Refused(self.of_one_clock(refusal, action)),
+            other => other,
+        })
+    }
+
+    /// Where each region has an access point, a clock that cannot be signed by is one region's trouble, not the
+    /// account's.
+    fn of_one_clock(&self, mut refusal: Refusal, action: Action) -> Refusal {
+        let is_one_of_many = match action.service() {
+            Service::Lighthouse => self.connection.endpoint.is_regional(),
+            Service::Sts => false,
+        };
+        if refusal.class == Class::ClockOff && is_one_of_many {
+            refusal.class = Class::ImageBlocked;
+        }
+        refusal
     }
 
     /// One exchange over the transport, of a call whose turn came at `permitted`.
@@ -330,18 +364,19 @@ impl<H: Host> ReadClient<H> {
         permitted: Moment,
     ) -> Result<Exchanged, CallError> {
         self.shared.calls.sent(action);
-        let timestamp = self.shared.now().timestamp();
-        let endpoint = self.endpoint(action);
+        let (endpoint, host) = (self.endpoint(action), &self.shared.host);
+        let access_point = endpoint.host(region);
+        let at = self.access_point(&access_point);
+        let timestamp = self.shared.clocks.signing(at, host.now()).timestamp();
         let to = Addressee {
             url: endpoint.url(region),
-            host: endpoint.host(region),
+            host: access_point.clone(),
             service: action.service(),
             action: action.as_str(),
             region: region.as_str(),
         };
         let credentials = Some(&*ready.issued.credentials);
         let request = request(to, body, timestamp, credentials, CALL_DEADLINE)?;
-        let host = &self.shared.host;
         let (pacer, bucket) = (&self.shared.pacer, self.bucket(action, region));
         let sent_at = host.moment();
         pacer.left(&bucket, permitted, sent_at);
@@ -352,8 +387,13 @@ impl<H: Host> ReadClient<H> {
         self.shared.calls.took(action, took);
         match result {
             Ok(reply) => {
-                self.told_offset
-                    .set(self.shared.offset_of(reply.date.as_deref()));
+                let arrival = Arrival {
+                    now: host.now(),
+                    moment: host.moment(),
+                    took,
+                };
+                let date = reply.date.as_deref();
+                self.shared.clocks.replied(at, date, arrival);
                 tracing::trace!(action = action.as_str(), %region, status = reply.status, took_ms, "replied");
                 Ok(Exchanged {
                     reply,

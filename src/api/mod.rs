@@ -3,6 +3,7 @@
 
 mod calls;
 mod client;
+mod clocks;
 pub mod error;
 mod gate;
 mod identity;
@@ -20,6 +21,7 @@ mod write;
 
 pub use calls::{ActionTally, Calls, Tally, Turn};
 pub use client::{Connection, DEFAULT_RATE, ReadClient};
+pub use clocks::{ApiClocks, ClockNews};
 pub use keys::{Exposure, KeyError, Keyring, Keys, Provenance, Surroundings};
 pub use owner::Owner;
 pub use probe::Look;

@@ -1,6 +1,7 @@
 //! Looks at how an account and its access points are doing, for whoever wants to know just that: one call each, nothing
 //! kept from it, and none of them writes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -74,9 +75,19 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// The API's time minus this machine's, as its newest reply told it, whether or not it had to be learned.
-    pub fn told_offset(&self) -> Option<TimeDelta> {
-        self.told_offset.get()
+    /// The time of each access point of `regions`, and of STS, minus this machine's, as its newest reply told it; in
+    /// order of the hosts.
+    pub fn told_offsets(&self, regions: &BTreeSet<Region>) -> BTreeMap<String, TimeDelta> {
+        let actions = [Action::DescribeBlueprints, Action::GetCallerIdentity];
+        let hosts = actions.into_iter().flat_map(|action| {
+            let hosts = regions.iter();
+            hosts.map(move |&region| self.endpoint(action).host(region))
+        });
+        let told = hosts.filter_map(|host| {
+            let told = self.shared().clocks.told(self.access_point(&host))?;
+            Some((host, told))
+        });
+        told.collect()
     }
 
     /// Where the credentials in use came from; `None`: there are none yet.

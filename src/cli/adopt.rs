@@ -132,14 +132,14 @@ async fn survey<H: Host>(
         let client = clients.get(&scope.account)?;
         Some(async move {
             let observation = observe::observe(client, scope).await;
-            (*scope, wanted, observation)
+            (*scope, wanted, observation, client.clocks(scope.region))
         })
     });
     let mut found = Found::default();
     // An image that no manifest names is adopted only by its id: to have it pruned may be the very purpose. It need not
     // be everywhere.
     let (mut placed, mut absent) = (BTreeSet::new(), Vec::new());
-    for (scope, wanted, observation) in join_all(looks).await {
+    for (scope, wanted, observation, clocks) in join_all(looks).await {
         let seen = match observation {
             Observation::Seen(seen) => seen,
             Observation::Blind(why) | Observation::Unseen(why) => {
@@ -152,7 +152,7 @@ async fn survey<H: Host>(
         for (&image, named) in &wanted.images {
             placed.insert(image);
             let there = found.take(scope, image, &seen, &holdings);
-            let meant = named.intent.at(state::now()).0 == ShareState::Shared
+            let meant = clocks.any(|now| named.intent.at(now).0 == ShareState::Shared)
                 || selector.images.contains(image);
             if !there && meant {
                 found.not_shared.push(key(scope, image));

@@ -3,7 +3,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::args::{Color, Output};
+use crate::api::Shared;
 use crate::engine::StopReason;
+use crate::host::Host;
 use crate::report::{ErrorDocument, ExitStatus};
 
 /// Why a command ends without a result of its own.
@@ -125,6 +127,17 @@ const WARNING: anstyle::Style = anstyle::AnsiColor::Yellow.on_default().bold();
 /// A warning for a person, on stderr.
 pub(super) fn warn(text: impl std::fmt::Display) {
     note(format_args!("{WARNING}warning{WARNING:#}: {text}"));
+}
+
+/// Warns of access points whose clocks are far off, on stderr; the warnings, for the document.
+pub(super) fn clock_warnings<H: Host>(shared: &Shared<H>) -> Vec<String> {
+    let news = shared.clocks.news(shared.now()).into_iter();
+    let warnings: Vec<_> = news
+        .filter(|news| !news.is_right)
+        .map(|news| news.text)
+        .collect();
+    warnings.iter().for_each(warn);
+    warnings
 }
 
 /// An error for a person, on stderr.

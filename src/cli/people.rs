@@ -175,7 +175,8 @@ fn ending(
 ) -> Result<Vec<u64>, Failure> {
     let now = state::now();
     let mut suspensions = reader.summary().map_err(Failure::new)?.suspensions;
-    suspensions.retain(|suspension| suspension.until.is_none_or(|until| now < until));
+    // One that is over by this machine's clock still holds where an access point's clock says that it is not.
+    suspensions.retain(|suspension| !suspension.is_long_over(now));
     if !arguments.ids.is_empty() {
         let known = |id: &&u64| suspensions.iter().any(|suspension| suspension.id == **id);
         return match arguments.ids.iter().find(|id| !known(id)) {
@@ -187,7 +188,12 @@ fn ending(
     }
     if !selector.is_all() {
         suspensions.retain(|suspension| suspension.selector == *selector);
-    } else if !arguments.all && suspensions.len() > 1 {
+        return Ok(suspensions.iter().map(|suspension| suspension.id).collect());
+    }
+    if !arguments.all {
+        suspensions.retain(|suspension| !suspension.is_over(now));
+    }
+    if !arguments.all && suspensions.len() > 1 {
         let each: Vec<_> = suspensions
             .iter()
             .map(|suspension| format!("{} ({})", suspension.id, suspension.reason))

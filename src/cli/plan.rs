@@ -55,6 +55,9 @@ pub(super) async fn run(
         output::warn(warning);
     }
     document.warn(work.doubt());
+    for warning in output::clock_warnings(&shared) {
+        document.warn(Some(warning));
+    }
     if let Some(file) = &arguments.out {
         if document.is_complete() {
             save(file, key.as_ref(), arguments, work, &scopes)?;

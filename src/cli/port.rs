@@ -87,7 +87,7 @@ impl Show for Shown {
         self.voice.board(|board| {
             let extra = MetricsExtra {
                 ready: board.ready().is_ok(),
-                clock_offset: shared.clock_offset(),
+                clock_offset: shared.clocks.furthest(),
                 webhooks: &webhooks,
                 process,
             };

@@ -33,13 +33,13 @@ pub(super) async fn run(
     simulated::reset(&arguments.target, &directory)?;
     let shared = session::shared()?;
     let (commit, clock) = (work.commit(), Rc::clone(&shared));
-    // By the clock that the run goes by: it is corrected by the API's, and the machine's may be off.
+    // What the run measures, the store measures by the same clock.
     let store = state::open(
         &directory,
         "reconcile",
         commit,
         arguments.working.history_max,
-        move || clock.now(),
+        move || clock.present(),
     )?;
     let caution = begin(work, &store, arguments).await?;
     let reached = connect::accounts(&work.desired, &work.selector);
@@ -73,12 +73,12 @@ pub(super) async fn run(
     };
     session.close().await?;
     state::close(store);
+    let clocks = output::clock_warnings(&shared);
     match done? {
         Done::Scopes(scopes, ending) => {
             let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
-            caution
-                .into_iter()
-                .for_each(|caution| document.warn(caution));
+            let warnings = caution.into_iter().chain(clocks);
+            warnings.for_each(|warning| document.warn(warning));
             report(work, &directory, document, common)
         }
         Done::Stale(document) => {

@@ -73,7 +73,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
     } else {
         let clock = Rc::clone(&shared);
         let max = arguments.working.history_max;
-        let store = state::open(&directory, "run", None, max, move || clock.now())?;
+        let store = state::open(&directory, "run", None, max, move || clock.present())?;
         let work = Reconciling { ledger: &store };
         let commit = |generation: &Generation| store.set_commit(generation.commit.clone());
         let done = parts.carry_out(&work, commit, seen).await;

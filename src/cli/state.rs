@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::Common;
 use super::output::Failure;
 use crate::host::{Clock, SystemClock};
-use crate::model::{Scope, Timestamp};
+use crate::model::{Present, Scope, Timestamp};
 use crate::store::{OpenError, Options, Reader, Remarks, Store};
 use crate::words::plural;
 
@@ -41,7 +41,7 @@ pub(super) fn open(
     command: &str,
     commit: Option<String>,
     history_max: u64,
-    now: impl Fn() -> Timestamp + 'static,
+    now: impl Fn() -> Present + 'static,
 ) -> Result<Store, Failure> {
     let options = Options {
         commit,

@@ -23,7 +23,7 @@ use accounts::Accounts;
 use pass::{Ended, Pass};
 use slot::Slot;
 
-use crate::api::Shared;
+use crate::api::{ClockNews, Shared};
 use crate::desired::{Account, Desired, DesiredImage, Intent};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
@@ -253,6 +253,12 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     }
 
     fn ended(&mut self, ended: Ended<W::Client>) {
+        for ClockNews { text, is_right } in self.shared.clocks.news(self.shared.now()) {
+            match is_right {
+                true => tracing::info!("{text}"),
+                false => tracing::warn!("{text}"),
+            }
+        }
         let host = &self.shared.host;
         let at = At {
             now: self.shared.now(),

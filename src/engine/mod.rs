@@ -22,7 +22,7 @@ use crate::history::Outcome;
 use crate::host::{Attempt, Host, Ledger, LedgerError, Recall};
 use crate::inventory::{self, Holdings, KnownAccounts, Learned, Named, Note, UsedNames};
 use crate::memory::Memory;
-use crate::model::{AccountName, ImageId, Moment, Scope, Selector, Timestamp, Uin};
+use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Selector, Uin};
 use crate::observe;
 use crate::observed::{Observation, Unseen};
 use crate::plan::{
@@ -292,6 +292,7 @@ pub async fn preview_scope<H: Host>(
 }
 
 /// The plan for a scope that cannot be looked at: everything in it holds still. `None` where there can be nothing to do.
+/// What it would be asked for is told by this machine's clock.
 pub fn out_of_sight<H: Host>(
     task: &Task<'_>,
     scope: &Scope,
@@ -387,7 +388,7 @@ impl Task<'_> {
 }
 
 impl Job<'_> {
-    fn plan(&self, view: &View<'_>, memory: &Memory, now: Timestamp, moment: Moment) -> Plan {
+    fn plan(&self, view: &View<'_>, memory: &Memory, clocks: Clocks, moment: Moment) -> Plan {
         plan(&Inputs {
             scope: self.scope,
             wanted: &self.wanted,
@@ -398,7 +399,7 @@ impl Job<'_> {
             windows: &self.windows,
             policy: self.policy,
             license: self.license,
-            now,
+            clocks,
             moment,
         })
     }
@@ -411,7 +412,8 @@ impl Job<'_> {
             holdings: &Holdings::default(),
         };
         let memory = Memory::default();
-        self.plan(&view, &memory, shared.now(), shared.host.moment())
+        let clocks = Clocks::machine_only(shared.now());
+        self.plan(&view, &memory, clocks, shared.host.moment())
     }
 
     /// The account as the manifests name it.
@@ -422,10 +424,11 @@ impl Job<'_> {
         }
     }
 
-    fn named(&self, now: Timestamp) -> BTreeMap<&ImageId, Named> {
+    fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Named> {
         let named = self.wanted.named().map(|(id, image)| {
+            let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
             let named = Named {
-                desired: image.intent.at(now).0,
+                desired: other.is_none().then_some(desired),
                 protected: image.protect,
             };
             (id, named)
@@ -451,7 +454,7 @@ async fn look<H: Host>(
     memory: &Memory,
 ) -> Look {
     let shared = client.shared();
-    let started = shared.now();
+    let started = shared.present();
     let mut identified = match account::identify(client, rivals, job.scope).await {
         Ok(identified) => identified,
         Err(named_twice) => return Look::unseen(named_twice, job, shared),
@@ -468,21 +471,22 @@ async fn look<H: Host>(
     };
     let account = identified.for_plan(client, job, &known, memory).await;
     let owner = identified.owner;
-    let (learned, aliases) = learn(
-        job,
-        &mut holdings,
-        known,
-        &observation,
-        owner.as_ref(),
+    // The look has told the access point's time.
+    let clocks = || client.clocks(job.scope.region);
+    let looked = Looked {
+        observation: &observation,
+        owner: owner.as_ref(),
         started,
-    );
+        clocks: clocks(),
+    };
+    let (learned, aliases) = learn(job, &mut holdings, known, &looked);
     let draft = |observation: &Observation| {
         let view = View {
             account: &account,
             observation,
             holdings: &holdings,
         };
-        job.plan(&view, memory, shared.now(), shared.host.moment())
+        job.plan(&view, memory, clocks(), shared.host.moment())
     };
     let mut plan = draft(&observation);
     let candidates = share_candidates(&plan, memory);
@@ -503,6 +507,14 @@ async fn look<H: Host>(
     }
 }
 
+/// What a look found, before anything follows from it.
+struct Looked<'l> {
+    observation: &'l Observation,
+    owner: Option<&'l Owner>,
+    started: Present,
+    clocks: Clocks,
+}
+
 async fn recall_scope(
     recall: &impl Recall,
     job: &Job<'_>,
@@ -517,17 +529,16 @@ fn learn(
     job: &Job<'_>,
     holdings: &mut Holdings,
     known: KnownAccounts,
-    observation: &Observation,
-    owner: Option<&Owner>,
-    started: Timestamp,
+    looked: &Looked<'_>,
 ) -> (Learned, BTreeSet<AccountName>) {
+    let owner = looked.owner;
     let uin = owner.and_then(|owner| owner.uin.as_ref());
     let aliases = known.aliases(job.scope, &job.used, uin, owner.map(|owner| &owner.key));
     holdings.extend_suspensions(job.scope, &aliases);
     let Some(owner) = owner else {
         return (Learned::default(), aliases);
     };
-    let seen = match observation {
+    let seen = match looked.observation {
         Observation::Seen(seen) => Some(seen),
         Observation::Blind(_) | Observation::Unseen(_) => None,
     };
@@ -541,8 +552,9 @@ fn learn(
     let Some(seen) = seen else {
         return (Learned::default(), aliases);
     };
-    let named = job.named(started);
-    let lessons = inventory::learn(holdings, seen, &named, job.policy.accept_lost, started);
+    let named = job.named(looked.clocks);
+    let accept_lost = job.policy.accept_lost;
+    let lessons = inventory::learn(holdings, seen, &named, accept_lost, looked.started);
     holdings.apply(&lessons);
     let before = known.scopes.get(job.scope);
     let account = account::to_record(before, owner);

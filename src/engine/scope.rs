@@ -7,8 +7,9 @@ use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Look, Rival, ScopeOutcome, look}
 use crate::api::WriteClient;
 use crate::execute::Backoff;
 use crate::host::{Host, Ledger};
+use crate::inventory::OpenIntent;
 use crate::memory::{Last, Memory, Problem};
-use crate::model::{Moment, Timestamp};
+use crate::model::{Clocks, Moment, Present, Timestamp};
 use crate::observed::{Observation, Unseen};
 use crate::plan::{AccountProof, Plan, Verdict};
 
@@ -183,9 +184,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let Ok(holdings) = self.engine.ledger.holdings(self.job.scope).await else {
             return;
         };
-        let (now, at) = (self.now(), self.host().moment());
+        let (now, at) = (self.present(), self.host().moment());
         for (image, open) in holdings.open {
-            let newest = open.last().filter(|open| now - open.at < STILL_ON_ITS_WAY);
+            let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
+            let newest = open.last().filter(is_young);
             // What an earlier pass of this process wrote is remembered better.
             let newest = newest.filter(|_| !self.memory.tried.contains_key(&image));
             if let Some(open) = newest {
@@ -275,8 +277,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         &self.client.read().shared().host
     }
 
-    pub(super) fn now(&self) -> Timestamp {
-        self.client.read().shared().now()
+    pub(super) fn present(&self) -> Present {
+        self.client.read().shared().present()
+    }
+
+    pub(super) fn clocks(&self) -> Clocks {
+        self.client.read().clocks(self.job.scope.region)
     }
 }
 

@@ -159,6 +159,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     && self.job.policy.prune == Prune::Owned,
                 aliases: Arc::clone(&look.aliases),
                 key_digest: look.owner.as_ref().map(|owner| owner.key.clone()),
+                api_ahead: self.clocks().api_ahead(),
             };
             return Some((id, Rc::new(attempt)));
         }
@@ -268,9 +269,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         allowed.err().map(|refused| refused.to_string())
     }
 
-    /// A window may have closed since the plan was made.
+    /// A window may have closed since the plan was made, by one of the clocks.
     fn is_open(&self, decision: &Decision) -> bool {
-        self.job.windows.is_open(decision.cause, self.now())
+        let (windows, cause) = (&self.job.windows, decision.cause);
+        self.clocks().all(|now| windows.is_open(cause, now))
     }
 
     /// Call, outcome.
@@ -323,7 +325,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     .is_some_and(|image| image.protect);
                 let mut known = known();
                 let blueprint = modified.blueprint_id.as_deref();
-                known.acknowledged(attempt.permission, blueprint, protected, self.now());
+                let at = self.present().stamp();
+                known.acknowledged(attempt.permission, blueprint, protected, at);
                 record = Some(known);
             }
             Err(CallError::Refused(refusal)) => {
@@ -338,7 +341,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 if refusal.class == Class::Converged {
                     let mut after = known();
                     let open = look.holdings.open.get(image);
-                    after.already_shared(open.map_or(&[], Vec::as_slice), self.now());
+                    let at = self.present().stamp();
+                    after.already_shared(open.map_or(&[], Vec::as_slice), at);
                     record = (after != known()).then_some(after);
                 }
             }

@@ -2,10 +2,14 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::desired::Source;
 use crate::history::{Answer, Outcome};
 use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, Suspension, UsedNames};
-use crate::model::{AccountName, Cause, ImageKey, KeyDigest, Labels, Permission, Scope, Timestamp};
+use crate::model::{
+    AccountName, Cause, Clocks, ImageKey, KeyDigest, Labels, Permission, Scope, Timestamp,
+};
 
 /// One write that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,21 +34,29 @@ pub struct Attempt {
     pub aliases: Arc<BTreeSet<AccountName>>,
     /// The key that the write is planned with.
     pub key_digest: Option<KeyDigest>,
+    /// By how much the access point's clock is ahead of this machine's, where that counts ([`Clocks::api_ahead`]): a
+    /// suspension holds until it is over by both.
+    pub api_ahead: TimeDelta,
 }
 
 impl Attempt {
-    /// Whether a suspension holds for the image at `now`, by the account's name or an earlier one.
+    /// What both clocks show, where this machine's shows `now`.
+    pub fn clocks(&self, now: Timestamp) -> Clocks {
+        Clocks::new(now, self.api_ahead)
+    }
+
+    /// Whether a suspension holds for the image where this machine's clock shows `now`: by either clock, and by the
+    /// account's name or an earlier one.
     pub fn is_covered_by(&self, suspension: &Suspension, now: Timestamp) -> bool {
-        let labels = self.labels.as_deref();
-        if suspension.covers(&self.key, labels, now) {
-            return true;
-        }
+        let clocks = self.clocks(now);
+        let covers =
+            |key: &ImageKey| clocks.any(|now| suspension.covers(key, self.labels.as_deref(), now));
         let mut earlier = self.aliases.iter().map(|account| {
             let mut key = self.key.clone();
             key.scope.account = account.clone();
             key
         });
-        earlier.any(|key| suspension.covers(&key, labels, now))
+        covers(&self.key) || earlier.any(|key| covers(&key))
     }
 
     /// What came of it, without details.

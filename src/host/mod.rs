@@ -11,6 +11,7 @@ mod harden;
 mod http;
 mod ledger;
 mod program;
+mod steady;
 mod supervisor;
 mod watch;
 
@@ -26,6 +27,7 @@ pub use harden::keep_memory_private;
 pub use http::{HttpTransport, HttpTransportError, METADATA_HOST};
 pub use ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
 pub use program::{Program, ProgramError, Programs, SystemPrograms};
+pub use steady::SteadyClock;
 pub use supervisor::Supervisor;
 pub use watch::{Places, SystemWatch, Watch};
 

@@ -4,7 +4,7 @@ use super::{
     FORGET_AFTER, Holdings, IntentId, KnownAccount, OpenIntent, Owned, REVERSALS_MAX, Record,
     TakenOver,
 };
-use crate::model::{ImageId, Permission, ShareState, Timestamp};
+use crate::model::{ImageId, Permission, Present, ShareState};
 use crate::observed::{Blueprint, Seen};
 
 /// A part of what is ours, in percent, that may be missing without a second look.
@@ -15,8 +15,8 @@ const LOST_MIN: usize = 2;
 /// What the manifests say of an image now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// The state asked for.
-    pub desired: ShareState,
+    /// The state asked for; `None`: the clocks disagree about it.
+    pub desired: Option<ShareState>,
     /// `protect: true`.
     pub protected: bool,
 }
@@ -114,8 +114,9 @@ pub fn learn(
     seen: &Seen,
     named: &BTreeMap<&ImageId, Named>,
     accept_lost: u32,
-    started: Timestamp,
+    started: impl Into<Present>,
 ) -> Vec<Lesson> {
+    let started = started.into();
     let wanted = |image: &ImageId| is_wanted(named, image);
     let loss = holdings.loss(seen, wanted);
     let missing = match loss {
@@ -145,7 +146,7 @@ pub fn learn(
             if record
                 .owned
                 .as_ref()
-                .is_some_and(|owned| owned.since <= started)
+                .is_some_and(|owned| !started.is_before(owned.since))
             {
                 let missing = if wanted(image) {
                     missing
@@ -160,8 +161,10 @@ pub fn learn(
             record.protected = named.protected;
         }
         // What no manifest names we may have pruned, but never shared.
-        let desired = named.map_or(ShareState::Unshared, |named| named.desired);
-        if !doubtful || !loss.is_some_and(|loss| loss.holds_shares()) {
+        let desired = named.map_or(Some(ShareState::Unshared), |named| named.desired);
+        if let Some(desired) = desired
+            && (!doubtful || !loss.is_some_and(|loss| loss.holds_shares()))
+        {
             note = note.or(park(&mut record, desired, blueprint.is_some(), started));
         }
         let record = (!record.is_spent(started)).then_some(record);
@@ -176,11 +179,11 @@ pub fn learn(
     lessons.collect()
 }
 
-/// An image that a manifest wants unshared is no loss when it is gone.
+/// An image that a manifest wants unshared is no loss when it is gone. One that it may want shared is.
 fn is_wanted(named: &BTreeMap<&ImageId, Named>, image: &ImageId) -> bool {
     named
         .get(image)
-        .is_none_or(|named| named.desired == ShareState::Shared)
+        .is_none_or(|named| named.desired != Some(ShareState::Unshared))
 }
 
 impl Holdings {
@@ -239,20 +242,20 @@ fn resolve(
     open: &OpenIntent,
     record: &mut Record,
     blueprint: Option<&Blueprint>,
-    started: Timestamp,
+    started: Present,
 ) -> Option<(IntentId, bool)> {
     // An observation that began before the write says nothing about it.
-    if started < open.at {
+    if started.is_before(open.at) {
         return None;
     }
     let applied = (open.permission.leads_to() == ShareState::Shared) == blueprint.is_some();
     if !applied {
         // It may still show; once it is old enough, it never took effect.
-        return (started - open.at >= FORGET_AFTER).then_some((open.intent, false));
+        return (started.since(open.at) >= FORGET_AFTER).then_some((open.intent, false));
     }
     match blueprint {
         Some(blueprint) if open.is_ours_if_shared() => {
-            record.probably_ours(Some(blueprint), started)
+            record.probably_ours(Some(blueprint), started.stamp())
         }
         Some(_) => {}
         None => {
@@ -265,9 +268,9 @@ fn resolve(
 }
 
 /// An observation that began before a write says nothing about it.
-fn confirm(record: &mut Record, shared: bool, started: Timestamp) {
+fn confirm(record: &mut Record, shared: bool, started: Present) {
     if let Some(last) = record.writes.last_mut()
-        && last.at <= started
+        && !started.is_before(last.at)
         && (last.towards == ShareState::Shared) == shared
     {
         last.confirmed = true;
@@ -279,14 +282,14 @@ fn ownership(
     record: &mut Record,
     blueprint: Option<&Blueprint>,
     missing: Missing,
-    started: Timestamp,
+    started: Present,
 ) -> Option<Note> {
     let owned = record.owned.as_mut()?;
     let why = match blueprint {
         // Known from our SHARE's answer or from an earlier look.
         Some(blueprint) if !owned.may_be(blueprint) => {
-            let since = *owned.disputed_since.get_or_insert(started);
-            (started - since >= FORGET_AFTER).then(|| {
+            let since = *owned.disputed_since.get_or_insert(started.stamp());
+            (started.since(since) >= FORGET_AFTER).then(|| {
                 format!(
                     "somebody else has shared it anew: it is blueprint {}, ours was {}",
                     blueprint.id,
@@ -312,8 +315,8 @@ fn ownership(
             Missing::Perhaps | Missing::Suspicious => return None,
         },
         None => {
-            let since = *owned.missing_since.get_or_insert(started);
-            (started - since >= FORGET_AFTER)
+            let since = *owned.missing_since.get_or_insert(started.stamp());
+            (started.since(since) >= FORGET_AFTER)
                 .then(|| "it is no longer shared, and not by our doing".to_owned())?
         }
     };
@@ -321,12 +324,7 @@ fn ownership(
     Some(Note::Released(why))
 }
 
-fn park(
-    record: &mut Record,
-    desired: ShareState,
-    shared: bool,
-    started: Timestamp,
-) -> Option<Note> {
+fn park(record: &mut Record, desired: ShareState, shared: bool, started: Present) -> Option<Note> {
     let as_desired = (desired == ShareState::Shared) == shared;
     if as_desired || record.parked_since.is_some() {
         return None;
@@ -335,7 +333,7 @@ fn park(
     if reversals < REVERSALS_MAX {
         return None;
     }
-    record.parked_since = Some(started);
+    record.parked_since = Some(started.clock());
     Some(Note::Parked(format!(
         "somebody else reversed us {reversals} times within an hour"
     )))

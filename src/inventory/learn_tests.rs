@@ -1,6 +1,6 @@
 use super::*;
-use crate::inventory::Standing;
-use crate::model::Permission;
+use crate::inventory::{Standing, Write};
+use crate::model::{Permission, Timestamp};
 
 const SHARED: ShareState = ShareState::Shared;
 const UNSHARED: ShareState = ShareState::Unshared;
@@ -31,7 +31,10 @@ impl Scene {
     }
 
     fn name(&mut self, desired: ShareState, protected: bool) {
-        self.named = Some(Named { desired, protected });
+        self.named = Some(Named {
+            desired: Some(desired),
+            protected,
+        });
     }
 
     /// Wanted, shared by us at minute 0 as `lhbp-1`, and seen at minute 1.
@@ -701,7 +704,7 @@ fn a4_s19_a_suspicious_view_resolves_and_parks_nothing_of_what_it_does_not_show(
         record.writes.last_mut().expect("a write").confirmed = true;
     }
     let wanted = Named {
-        desired: SHARED,
+        desired: Some(SHARED),
         protected: true,
     };
     let named = BTreeMap::from([(&id, wanted)]);
@@ -778,4 +781,49 @@ fn what_a_person_adopts_is_ours_from_then_on() {
         None,
         "the one that the person saw is another"
     );
+}
+
+#[test]
+fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
+    let ids = ["img-a", "img-b"].map(|id| ImageId::new(id).expect("an id"));
+    let named = |desired| {
+        let named = Named {
+            desired,
+            protected: false,
+        };
+        ids.iter().map(|id| (id, named)).collect::<BTreeMap<_, _>>()
+    };
+    let lessons = |holdings: &Holdings, desired| {
+        learn(holdings, &Seen::default(), &named(desired), 0, at(20))
+    };
+    // Two of two are missing: only where they may be, that is no loss.
+    let mut holdings = Holdings::default();
+    for id in &ids {
+        let owned = Some(Owned::adopted("lhbp-1", at(0)));
+        let record = Record {
+            owned,
+            ..Record::default()
+        };
+        holdings.images.insert(id.clone(), record);
+    }
+    assert_eq!(lessons(&holdings, Some(UNSHARED)).len(), 2);
+    for wanted in [Some(SHARED), None] {
+        assert_eq!(lessons(&holdings, wanted), [], "{wanted:?}");
+    }
+    // Reversed three times, if it is to be shared at all.
+    let writes = [0, 6, 12].map(|minutes| Write {
+        at: at(minutes),
+        towards: SHARED,
+        confirmed: true,
+    });
+    let record = Record {
+        writes: writes.into(),
+        ..Record::default()
+    };
+    let holdings = Holdings {
+        images: BTreeMap::from([(ids[0].clone(), record)]),
+        ..Holdings::default()
+    };
+    assert_eq!(lessons(&holdings, Some(SHARED)).len(), 1);
+    assert_eq!(lessons(&holdings, None), []);
 }

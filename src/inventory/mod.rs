@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ImageId, ImageKey, Labels, Permission, Selector, ShareState, Timestamp};
+use crate::model::{
+    ImageId, ImageKey, Labels, Permission, Present, Selector, ShareState, Timestamp,
+};
 use crate::observed::Blueprint;
 
 pub use learn::{Learned, Lesson, Loss, Named, Note, learn};
@@ -130,14 +132,28 @@ pub struct Suspension {
 }
 
 impl Suspension {
-    /// Whether it holds for the key at `now`. An image that no manifest names any longer has lost its labels; it may have
+    /// Clocks that differ from this machine's by more than this are not gone by: a suspension that has been over for
+    /// longer is over by each of them.
+    pub const LINGERS: TimeDelta = TimeDelta::hours(24);
+
+    /// Whether it is over by this machine's clock, which shows `now`.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Whether it is over by every clock that is gone by.
+    pub fn is_long_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now - until >= Self::LINGERS)
+    }
+
+    /// Whether it holds for the key at `now`, by one clock. An image that no manifest names any longer has lost its labels; it may have
     /// had the ones that are meant.
     pub fn covers(&self, key: &ImageKey, labels: Option<&Labels>, now: Timestamp) -> bool {
         let picked = match labels {
             Some(labels) => self.selector.matches(key, labels),
             None => self.selector.matches_key(key),
         };
-        picked && self.until.is_none_or(|until| now < until)
+        picked && !self.is_over(now)
     }
 
     /// For a person: why, until when, and how to end it.
@@ -212,27 +228,27 @@ impl Record {
     /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been seen to hold;
     /// true only while the image is not in that state. It was found undone when it was repeated, the last one now: how
     /// long a share had stood before somebody took it back says nothing of how often they do.
-    pub fn reversals(&self, state: ShareState, now: Timestamp) -> usize {
-        let repairs = self.writes.iter().map(|write| (write.towards, write.at));
-        let found = repairs.skip(1).chain([(state, now)]);
-        let counts = |(write, (then, at)): &(&Write, (ShareState, Timestamp))| {
-            write.confirmed
-                && write.towards == state
-                && *then == state
-                && now - *at < REVERSAL_WINDOW
+    pub fn reversals(&self, state: ShareState, now: impl Into<Present>) -> usize {
+        let now = now.into();
+        let repairs = self.writes.iter();
+        let repairs = repairs.map(|write| (write.towards, now.since(write.at)));
+        let found = repairs.skip(1).chain([(state, TimeDelta::zero())]);
+        let counts = |(write, (then, ago)): &(&Write, (ShareState, TimeDelta))| {
+            write.confirmed && write.towards == state && *then == state && *ago < REVERSAL_WINDOW
         };
         self.writes.iter().zip(found).filter(counts).count()
     }
 
     /// Whether there is nothing in it worth keeping at `now`.
-    pub fn is_spent(&self, now: Timestamp) -> bool {
+    pub fn is_spent(&self, now: impl Into<Present>) -> bool {
+        let now = now.into();
         self.owned.is_none()
             && !self.protected
             && self.parked_since.is_none()
             && self
                 .writes
                 .iter()
-                .all(|write| now - write.at >= REVERSAL_WINDOW)
+                .all(|write| now.since(write.at) >= REVERSAL_WINDOW)
     }
 }
 

@@ -3,11 +3,13 @@
 //! Knows the grammar of accounts, uins, regions, image ids and access points; knows nothing of YAML, HTTP or plans.
 //! A value of these types has been checked once, at the edge, and is never checked again.
 
+mod clocks;
 mod commit;
 mod endpoint;
 mod image_id;
 mod key_digest;
 mod moment;
+mod present;
 mod region;
 mod selector;
 mod uin;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use clocks::Clocks;
 pub(crate) use commit::is_hash;
 pub use commit::{Ancestry, Basis, Commit, Gap, Order};
 pub(crate) use endpoint::is_loopback;
@@ -25,6 +28,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use image_id::{ImageId, MalformedImageId};
 pub use key_digest::KeyDigest;
 pub use moment::Moment;
+pub use present::Present;
 pub use region::{Region, UnknownRegion};
 pub use selector::{Labels, Selector};
 pub use uin::{MalformedUin, Uin};

@@ -5,7 +5,7 @@ use chrono::TimeZone;
 use super::*;
 use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
 use crate::inventory::Holdings;
-use crate::model::{AccountName, Region, Scope, Selector, Timestamp};
+use crate::model::{AccountName, Clocks, Region, Scope, Selector, Timestamp};
 use crate::observed::{Blueprint, Precondition, Unseen};
 use crate::plan::{Inputs, Plan, Policy, ScopeAccount, Withheld, plan, share_candidates};
 use crate::windows::Windows;
@@ -110,7 +110,7 @@ fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, sec
         windows: &Windows::default(),
         policy: &Policy::default(),
         license: None,
-        now,
+        clocks: Clocks::machine_only(now),
         moment: at(seconds),
     })
 }
@@ -432,7 +432,9 @@ fn g3_s1_where_completeness_is_unknown_only_what_no_manifest_names_is_withheld()
             windows: &Windows::default(),
             policy: &policy,
             license: None,
-            now: chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap(),
+            clocks: Clocks::machine_only(
+                chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap(),
+            ),
             moment: at(0),
         });
         plan.decisions[&id].verdict.clone()

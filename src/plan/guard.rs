@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dispute::{Closings, Dispute};
 use super::{
     AccountProof, Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld,
 };
-use crate::desired::Completeness;
-use crate::inventory::{Loss, Owned, Record, Standing, Suspension};
+use crate::desired::{Completeness, Intent};
+use crate::inventory::{Loss, Owned, Record, Standing};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
 use crate::observed::{Observation, Seen};
-use crate::windows::Closed;
 
 /// How long a suspiciously small list is looked at again before it is held against us.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
@@ -23,14 +23,14 @@ const LOSS_SETTLES: Duration = Duration::from_secs(10);
 type Decisions = BTreeMap<ImageId, Decision>;
 
 /// Turns actions that must not be taken into verdicts that say why; the loss that was noticed, if one was.
-pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) -> Option<Loss> {
-    // What a window says holds for every image of its cause; to find when it opens can take a while.
-    let closed = Cause::ALL.map(|cause| (cause, inputs.windows.permits(cause, inputs.now).err()));
-    let closed = BTreeMap::from(closed);
+pub(super) fn apply(
+    inputs: &Inputs<'_>,
+    closings: &Closings,
+    decisions: &mut Decisions,
+) -> Option<Loss> {
     for (image, decision) in decisions.iter_mut() {
-        let window = closed.get(&decision.cause).and_then(Option::as_ref);
         if decision.verdict == Verdict::Act
-            && let Some(why) = single(inputs, image, decision, window)
+            && let Some(why) = single(inputs, closings, image, decision)
         {
             decision.verdict = Verdict::Withheld(why.into());
         }
@@ -47,9 +47,9 @@ pub(super) fn apply(inputs: &Inputs<'_>, decisions: &mut Decisions) -> Option<Lo
 /// Reasons that concern one image.
 fn single(
     inputs: &Inputs<'_>,
+    closings: &Closings,
     image: &ImageId,
     decision: &Decision,
-    window: Option<&Closed>,
 ) -> Option<Withheld> {
     let named = || inputs.wanted.images.get(image);
     let record = inputs.holdings.images.get(image);
@@ -74,14 +74,14 @@ fn single(
     {
         return Some(why);
     }
-    if let Some(suspension) = suspended(inputs, image) {
-        return Some(Withheld::Suspended(suspension.clone()));
+    if let Some(why) = suspended(inputs, image) {
+        return Some(why);
     }
     if let Some(since) = record.and_then(|record| record.parked_since) {
         return Some(Withheld::Parked(since));
     }
-    if let Some(closed) = window {
-        return Some(Withheld::WindowClosed(closed.clone()));
+    if let Some(why) = closings.withhold(decision.cause) {
+        return Some(why);
     }
     let permission = Permission::towards(decision.desired);
     match inputs.license {
@@ -90,8 +90,9 @@ fn single(
     }
 }
 
-/// The suspension that covers the image, if one does. Mostly there is none at all.
-fn suspended<'a>(inputs: &Inputs<'a>, image: &ImageId) -> Option<&'a Suspension> {
+/// Why the image is left alone, if a suspension covers it: one that both clocks call over does not any longer. Mostly
+/// there is none at all.
+fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
     let suspensions = &inputs.holdings.suspensions;
     if suspensions.is_empty() {
         return None;
@@ -102,8 +103,24 @@ fn suspended<'a>(inputs: &Inputs<'a>, image: &ImageId) -> Option<&'a Suspension>
     };
     let named = inputs.wanted.images.get(image);
     let labels = named.map(|image| &*image.labels);
-    let mut suspensions = suspensions.iter();
-    suspensions.find(|suspension| suspension.covers(&key, labels, inputs.now))
+    let mut disputed = None;
+    for suspension in suspensions {
+        match inputs
+            .clocks
+            .ask(|now| suspension.covers(&key, labels, now))
+        {
+            (true, None) => return Some(Withheld::Suspended(suspension.clone())),
+            (false, None) => {}
+            (covers, Some(_)) => {
+                let about = Dispute::Suspension {
+                    suspension: suspension.clone(),
+                    over_here: !covers,
+                };
+                disputed = disputed.or(Some(Withheld::disputed(inputs.clocks, about)));
+            }
+        }
+    }
+    disputed
 }
 
 /// Why an image that no manifest names must not be pruned.
@@ -134,9 +151,13 @@ fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
 
 /// Whether much of what is ours does not show, and no person has accepted that.
 fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<Loss> {
+    let shared = |intent: Intent| {
+        let clocks = inputs.clocks;
+        clocks.any(|now| intent.at(now).0 == ShareState::Shared)
+    };
     let wanted = |image: &ImageId| {
         let image = inputs.wanted.get(image);
-        image.is_none_or(|image| image.intent.at(inputs.now).0 == ShareState::Shared)
+        image.is_none_or(|image| shared(image.intent))
     };
     let loss = inputs.holdings.loss(seen, wanted);
     loss.filter(|loss| !loss.is_accepted(inputs.policy.accept_lost))

@@ -7,6 +7,7 @@
 mod account;
 mod budget;
 mod decide;
+mod dispute;
 mod guard;
 mod plan_key;
 mod policy;
@@ -22,14 +23,16 @@ use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Tried};
 use crate::model::{
-    Cause, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp, Uin,
+    Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp, Uin,
 };
 use crate::observed::{Blueprint, Observation, Unseen};
 use crate::windows::Windows;
+use dispute::Closings;
 use walk::Walk;
 
 pub use account::{AccountProof, ScopeAccount};
 pub use budget::{Budget, ScopeCost, budget};
+pub use dispute::{ClockDispute, Dispute};
 pub use guard::Over;
 pub use plan_key::{PlanKey, PlanKeyError};
 pub use policy::{Bound, EXEMPT_BELOW, License, Policy, Prune};
@@ -57,8 +60,8 @@ pub struct Inputs<'a> {
     pub policy: &'a Policy,
     /// The saved plan that is carried out, if one is.
     pub license: Option<&'a License>,
-    /// Evaluates `from`, `until`, windows and suspensions.
-    pub now: Timestamp,
+    /// Evaluate `from`, `until`, windows and suspensions: what follows from the time is done only where both agree.
+    pub clocks: Clocks,
     /// Measures how long ago own writes were.
     pub moment: Moment,
 }
@@ -80,8 +83,8 @@ pub struct Plan {
     pub unmanaged: Unmanaged,
     /// Much of what is ours does not show.
     pub loss: Option<Loss>,
-    /// The first instant at which time alone may change a decision: a share begins or ends, a window opens, a suspension
-    /// is over.
+    /// What this machine's clock shows at the first instant at which time alone may change a decision, because one of
+    /// the clocks says so: a share begins or ends, a window opens, a suspension is over.
     pub turns_at: Option<Timestamp>,
 }
 
@@ -108,9 +111,9 @@ pub struct Unmanaged {
 /// What to do about one image.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// The state asked for now.
+    /// The state asked for now. Where the clocks disagree about that, the one that would be a change.
     pub desired: ShareState,
-    /// Why.
+    /// Why. Where the clocks agree about the state and not about the cause, this machine's says it.
     pub cause: Cause,
     /// The manifest line that asks for it; none for an image that is pruned.
     pub source: Option<Source>,
@@ -177,11 +180,19 @@ impl Verdict {
     pub fn is_intended(&self) -> bool {
         match self {
             Self::Act => true,
-            Self::Withheld(why) => {
-                matches!(**why, Withheld::Suspended(_) | Withheld::WindowClosed(_))
-            }
+            Self::Withheld(why) => match &**why {
+                Withheld::Suspended(_) | Withheld::WindowClosed(_) => true,
+                Withheld::ClocksDisagree(disputed) => !disputed.is_about_the_wish(),
+                _ => false,
+            },
             _ => false,
         }
+    }
+
+    /// Whether the clocks disagree about the state that is asked for, so that there may be a call or none.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self, Self::Withheld(why)
+            if matches!(&**why, Withheld::ClocksDisagree(disputed) if disputed.is_about_the_wish()))
     }
 
     /// Why there is no call, in words; `None` if there is one.
@@ -217,8 +228,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             unmanaged.foreign.insert(image.clone());
         }
     }
-    let loss = guard::apply(inputs, &mut decisions);
-    let turns_at = turns_at(inputs, &decisions);
+    let closings = Closings::new(inputs.windows, inputs.clocks);
+    let loss = guard::apply(inputs, &closings, &mut decisions);
+    let turns_at = turns_at(inputs, &closings, &decisions);
     Plan {
         scope: inputs.scope.clone(),
         uin: inputs.account.uin.clone(),
@@ -236,21 +248,31 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
 }
 
-fn turns_at(inputs: &Inputs<'_>, decisions: &BTreeMap<ImageId, Decision>) -> Option<Timestamp> {
+fn turns_at(
+    inputs: &Inputs<'_>,
+    closings: &Closings,
+    decisions: &BTreeMap<ImageId, Decision>,
+) -> Option<Timestamp> {
     let wanted = inputs.wanted.images.values();
     let asked = wanted.flat_map(|image| image.intent.turns());
-    let reasons = decisions
-        .values()
-        .filter_map(|decision| match &decision.verdict {
-            Verdict::Withheld(why) => Some(&**why),
-            _ => None,
-        });
-    let withheld = reasons.filter_map(|why| match why {
-        Withheld::Suspended(suspension) => suspension.until,
-        Withheld::WindowClosed(closed) => closed.opens,
-        _ => None,
+    let withheld = decisions.values().flat_map(|decision| {
+        let (end, openings) = match &decision.verdict {
+            Verdict::Withheld(why) => match &**why {
+                Withheld::Suspended(suspension) => (suspension.until, None),
+                Withheld::WindowClosed(_) => (None, Some(closings.openings(decision.cause))),
+                Withheld::ClocksDisagree(disputed) => match &disputed.about {
+                    Dispute::Wish { .. } => (None, None),
+                    Dispute::Window { .. } => (None, Some(closings.openings(decision.cause))),
+                    Dispute::Suspension { suspension, .. } => (suspension.until, None),
+                },
+                _ => (None, None),
+            },
+            _ => (None, None),
+        };
+        end.into_iter().chain(openings.into_iter().flatten())
     });
-    asked.chain(withheld).filter(|at| inputs.now < *at).min()
+    let turns = asked.chain(withheld);
+    turns.filter_map(|at| inputs.clocks.reach(at)).min()
 }
 
 impl Inputs<'_> {
@@ -320,15 +342,28 @@ fn named(
     image: &DesiredImage,
     shown: Option<&Blueprint>,
 ) -> Decision {
-    let (desired, cause) = image.intent.at(inputs.now);
-    let (actual, verdict) = decide::decide(inputs, id, desired, shown);
+    let ((mut desired, mut cause), by_api) = inputs.clocks.ask(|now| image.intent.at(now));
+    let (actual, mut verdict) = decide::decide(inputs, id, desired, shown);
+    if let Some((state, why)) = by_api
+        && state != desired
+        && !matches!(verdict, Verdict::Unseen(_))
+    {
+        let about = Dispute::Wish {
+            machine: desired,
+            api: state,
+        };
+        verdict = Verdict::Withheld(Withheld::disputed(inputs.clocks, about).into());
+        if actual.state() == Some(desired) {
+            (desired, cause) = (state, why);
+        }
+    }
     Decision {
         desired,
         cause,
         source: Some(image.source.clone()),
         actual,
         until: match image.intent {
-            Intent::Shared { until, .. } => until.filter(|until| inputs.now < *until),
+            Intent::Shared { until, .. } => until.filter(|until| inputs.clocks.machine() < *until),
             Intent::Unshared => None,
         },
         verdict,

@@ -288,6 +288,8 @@ impl SavedPlan {
                 let permission = Permission::towards(decision.desired);
                 let intended = decision.verdict.is_intended();
                 let as_planned = match planned {
+                    // Whether it has moved is not known either. The run withholds it, and goes on with the rest.
+                    _ if decision.verdict.is_unsettled() => true,
                     Some(action) => {
                         action.action == permission
                             && (intended && action.cause == decision.cause

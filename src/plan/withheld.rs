@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Over;
+use super::{ClockDispute, Over};
 use crate::inventory::{Loss, Suspension};
 use crate::model::{Timestamp, Uin};
 use crate::windows::Closed;
@@ -49,6 +49,8 @@ pub enum Withheld {
     TooMany(Over),
     /// The saved plan does not hold this action.
     NotInPlan,
+    /// It depends on the time, and the clocks disagree about it.
+    ClocksDisagree(Box<ClockDispute>),
 }
 
 impl fmt::Display for Withheld {
@@ -113,6 +115,7 @@ impl fmt::Display for Withheld {
                 over.flags()
             ),
             Self::NotInPlan => f.write_str("not in the saved plan"),
+            Self::ClocksDisagree(disputed) => disputed.fmt(f),
         }
     }
 }

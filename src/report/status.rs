@@ -66,7 +66,7 @@ pub struct Parked {
 struct Suspended {
     #[serde(flatten)]
     suspension: Suspension,
-    /// It has ended by itself.
+    /// It has ended by itself, by this machine's clock.
     over: bool,
 }
 
@@ -86,7 +86,7 @@ impl StatusDocument {
             scope_status(scope, account.and_then(|known| known.uin.clone()), counts)
         });
         let suspensions = summary.suspensions.into_iter().map(|suspension| Suspended {
-            over: suspension.until.is_some_and(|until| until <= now),
+            over: suspension.is_over(now),
             suspension,
         });
         Self {

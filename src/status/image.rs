@@ -139,7 +139,7 @@ reasons! {
     Refused,
     /// Given up for now, after retries.
     Failed,
-    /// A guard withholds it: too much at once, a suspicious view, incomplete manifests.
+    /// A guard withholds it: too much at once, a suspicious view, incomplete manifests, clocks that disagree.
     GuardTripped,
     /// `protect: true`.
     Protected,
@@ -268,6 +268,7 @@ impl Reason {
             | Withheld::Lost(_)
             | Withheld::LostBefore(_)
             | Withheld::TooMany(_)
+            | Withheld::ClocksDisagree(_)
             | Withheld::NotInPlan => Self::GuardTripped,
         }
     }
@@ -301,6 +302,7 @@ impl ImageStatus {
         let unseen = matches!(decision.verdict, Verdict::Unseen(_));
         let actual = decision.actual.state();
         let drifted = match actual {
+            _ if decision.verdict.is_unsettled() => Truth::Unknown,
             Some(actual) => Truth::from(actual != decision.desired && !in_sync),
             None if in_sync => Truth::False,
             None => Truth::Unknown,

@@ -9,7 +9,7 @@ use super::error::Fault;
 use super::images;
 use super::rows::{self, integer, stamp};
 use crate::history::{Entry, Event};
-use crate::model::Timestamp;
+use crate::model::Present;
 
 /// So many entries are kept, unless the opener says otherwise.
 pub const HISTORY_MAX: u64 = 100_000;
@@ -77,7 +77,7 @@ pub(super) fn ends(conn: &Connection) -> Result<Ends, Fault> {
 /// Appends, within the transaction of whatever the entry tells of.
 pub(super) struct Pen<'a> {
     pub(super) conn: &'a Connection,
-    pub(super) now: Timestamp,
+    pub(super) now: Present,
     pub(super) history_max: u64,
 }
 
@@ -87,7 +87,7 @@ impl Pen<'_> {
         let ends = ends(self.conn)?;
         let entry = Entry {
             seq: ends.head + 1,
-            at: self.now,
+            at: self.now.clock(),
             event,
         };
         let body = serde_json::to_string(&entry)

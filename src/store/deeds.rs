@@ -19,7 +19,7 @@ pub(super) fn intent(
     attempt: &Attempt,
     commit: Option<String>,
 ) -> Result<Result<IntentId, Refused>, Fault> {
-    if let Some(refused) = forbids(pen.conn, attempt, pen.now)? {
+    if let Some(refused) = forbids(pen.conn, attempt, pen.now.clock())? {
         return Ok(Err(refused));
     }
     let key = &attempt.key;
@@ -44,7 +44,7 @@ pub(super) fn intent(
         seq,
         attempt.permission,
         attempt.saw_opposite,
-        pen.now,
+        pen.now.stamp(),
     )?;
     Ok(Ok(IntentId(seq)))
 }

@@ -82,6 +82,7 @@ pub(super) fn share(name: &str) -> Attempt {
         needs_ownership: false,
         aliases: Default::default(),
         key_digest: None,
+        api_ahead: chrono::TimeDelta::zero(),
     }
 }
 

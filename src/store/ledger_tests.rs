@@ -9,7 +9,7 @@ use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
 use crate::history::{Answer, Event};
 use crate::host::{Attempt, Ledger, Recall, Refused};
 use crate::inventory::{Holdings, IntentId, Lesson, Named, Note, Owned, Record, Standing, learn};
-use crate::model::{Permission, Selector, ShareState};
+use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
 
 async fn shared(store: &Store, name: &str) -> Record {
     let attempt = share(name);
@@ -339,6 +339,71 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
     assert_eq!(holdings.images[&image("a")].parked_since, Some(noon()));
 }
 
+/// A store and remarks at a time of their own.
+fn at(dir: &std::path::Path, now: Timestamp) -> (Store, Remarks) {
+    let clock = move || now;
+    let store = Store::open(dir, &options(), clock).expect("a store");
+    (
+        store,
+        Remarks::open(dir, &options(), clock).expect("remarks"),
+    )
+}
+
+#[test]
+fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (store, mut remarks) = at(dir.path(), noon());
+    let ends = noon() + TimeDelta::hours(6);
+    let said = remarks.suspend(Selector::default(), Some(ends), "ann@desk", "a launch");
+    said.expect("suspended");
+    drop((store, remarks));
+    for (hours_later, api_ahead, holds) in [
+        (0, 20, true),
+        (0, -20, true),
+        (7, 0, false),
+        (7, 20, false),
+        (7, -20, true),
+        (25, -20, true),
+        (27, -20, false),
+    ] {
+        let (store, _) = at(dir.path(), noon() + TimeDelta::hours(hours_later));
+        let attempt = Attempt {
+            api_ahead: TimeDelta::hours(api_ahead),
+            ..share("a")
+        };
+        let allowed = block_on(store.allows(&attempt));
+        assert_eq!(allowed.is_err(), holds, "{hours_later} {api_ahead}");
+        let intent = block_on(store.intent(&attempt));
+        assert_eq!(intent.is_err(), holds, "{hours_later} {api_ahead}");
+    }
+}
+
+#[test]
+fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (hours_later, left) in [(0, 1), (7, 2), (29, 3), (30, 3)] {
+        let (store, mut remarks) = at(dir.path(), noon() + TimeDelta::hours(hours_later));
+        let ends = (hours_later == 0).then(|| noon() + TimeDelta::hours(6));
+        let said = remarks.suspend(Selector::default(), ends, "ann@desk", "a launch");
+        said.expect("suspended");
+        let holdings = block_on(store.holdings(&scope())).expect("holdings");
+        assert_eq!(holdings.suspensions.len(), left, "after {hours_later} h");
+    }
+}
+
+#[test]
+fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let late = noon() + TimeDelta::minutes(15);
+    let present = Present::new(noon(), noon(), late);
+    let store = Store::open(dir.path(), &options(), move || present).expect("a store");
+    block_on(store.intent(&share("a"))).expect("recorded");
+    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.open[&image("a")][0].at, late);
+    let history = block_on(store.history(Query::default())).expect("a history");
+    assert_eq!(history[0].at, noon());
+}
+
 #[test]
 fn people_take_images_in_and_out() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -386,7 +451,7 @@ fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
     let holdings = block_on(store.holdings(&scope())).expect("holdings");
     assert_eq!(holdings.images[&image("a")], record);
     let named = Named {
-        desired: ShareState::Shared,
+        desired: Some(ShareState::Shared),
         protected: false,
     };
     let names = BTreeMap::from([(&attempt.key.image, named)]);

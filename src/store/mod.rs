@@ -44,7 +44,7 @@ use writer::{Haste, Writer};
 use crate::history::{Entry, Outcome};
 use crate::host::{Attempt, Ledger, LedgerError, Recall, Refused};
 use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, UsedNames};
-use crate::model::{Commit, Scope, Timestamp};
+use crate::model::{Commit, Present, Scope, Timestamp};
 
 pub use chain::HISTORY_MAX;
 pub use error::OpenError;
@@ -55,7 +55,7 @@ pub use reader::{Counts, Extent, Reader, Summary};
 pub use remarks::{Ending, Remarks};
 pub use verify::Verdict;
 
-type Now = Box<dyn Fn() -> Timestamp>;
+type Now = Box<dyn Fn() -> Present>;
 
 /// How to open a state directory to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,13 +109,15 @@ pub struct Store {
 
 impl Store {
     /// Opens a directory, making it if it is not there, and keeps every other process from reconciling with it.
-    pub fn open(
+    pub fn open<P: Into<Present>>(
         dir: &Path,
         options: &Options,
-        now: impl Fn() -> Timestamp + 'static,
+        now: impl Fn() -> P + 'static,
     ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
-        let (lock, conn, owner) = open::begin(&files, &options.holder(now()), now())?;
+        let now: Now = Box::new(move || now().into());
+        let at = now().clock();
+        let (lock, conn, owner) = open::begin(&files, &options.holder(at), at)?;
         let writer = Writer::start(conn)
             .map_err(|error| OpenError::io(dir, "start the thread that writes to it", &error))?;
         Ok(Self {
@@ -125,7 +127,7 @@ impl Store {
             commit: RefCell::new(options.commit.clone()),
             advance: RefCell::default(),
             history_max: options.history_max.max(1),
-            now: Box::new(now),
+            now,
             read: RefCell::default(),
             _lock: lock,
         })
@@ -252,7 +254,7 @@ impl Ledger for Store {
     }
 
     async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
-        let (attempt, now) = (attempt.clone(), (self.now)());
+        let (attempt, now) = (attempt.clone(), (self.now)().clock());
         let forbids = self
             .ask(move |conn| deeds::forbids(conn, &attempt, now))
             .await;

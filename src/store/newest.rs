@@ -61,7 +61,7 @@ pub(super) fn advance(pen: &Pen<'_>, advance: &Advance) -> Result<(), Fault> {
         rows::change(
             pen.conn,
             "INSERT OR REPLACE INTO newest_commit (one, hash, committed, since) VALUES (1, ?1, ?2, ?3)",
-            params![commit.hash, stamp(commit.committed), stamp(pen.now)],
+            params![commit.hash, stamp(commit.committed), stamp(pen.now.clock())],
         )?;
     }
     Ok(())

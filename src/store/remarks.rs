@@ -13,7 +13,7 @@ use super::{Now, Options, images, rows, scopes, suspensions};
 use crate::history::{Event, Remark, Resumed, Succession};
 use crate::host::LedgerError;
 use crate::inventory::{Owned, Record, Suspension};
-use crate::model::{AccountName, ImageKey, Selector, Timestamp};
+use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
 
 /// What people say of images: `suspend`, `adopt` and their likes. Each method is one short transaction, and waits
 /// for nobody else's lock: it holds from the very next write of a process that reconciles meanwhile.
@@ -37,17 +37,19 @@ pub enum Ending {
 
 impl Remarks {
     /// Opens a directory, making it if it is not there.
-    pub fn open(
+    pub fn open<P: Into<Present>>(
         dir: &Path,
         options: &Options,
-        now: impl Fn() -> Timestamp + 'static,
+        now: impl Fn() -> P + 'static,
     ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
+        let now: Now = Box::new(move || now().into());
         let conn = match open::inspect(&files, STEPS, Index::Mend)? {
             Found::State { version } if version == schema::latest(STEPS) => open::connect(&files)?,
             // To make it, or to change its schema, is the work of one process at a time.
             _ => {
-                let (_lock, conn, _) = open::begin(&files, &options.holder(now()), now())?;
+                let at = now().clock();
+                let (_lock, conn, _) = open::begin(&files, &options.holder(at), at)?;
                 conn
             }
         };
@@ -55,7 +57,7 @@ impl Remarks {
             files,
             conn,
             history_max: options.history_max.max(1),
-            now: Box::new(now),
+            now,
         })
     }
 
@@ -123,9 +125,11 @@ impl Remarks {
                     "{until} is no time that can be kept: give one before the year 10000, or none"
                 )));
             }
+            // One that only this machine's clock calls over still holds where another one does not.
+            let now = pen.now.clock();
             let (over, on): (Vec<_>, Vec<_>) = suspensions::all(pen.conn)?
                 .into_iter()
-                .partition(|suspension| suspension.until.is_some_and(|until| until <= pen.now));
+                .partition(|suspension| suspension.is_long_over(now));
             for suspension in over {
                 suspensions::remove(pen.conn, suspension.id)?;
             }
@@ -135,7 +139,7 @@ impl Remarks {
                      give one selector that covers many images"
                 )));
             }
-            let suspension = suspensions::add(pen.conn, selector, until, by, reason, pen.now)?;
+            let suspension = suspensions::add(pen.conn, selector, until, by, reason, now)?;
             pen.append(Event::Suspended(suspension.clone()))?;
             Ok(suspension)
         })

@@ -10,6 +10,8 @@ pub enum Want {
     Unshared,
     /// `shared`, `until` a time that has passed.
     Expired,
+    /// `shared`, `until` a time that has passed by one of the two clocks.
+    Contested,
     /// No manifest names it.
     Nothing,
 }
@@ -74,6 +76,7 @@ pub enum Why {
     Disputed,
     Lost,
     TooMany,
+    Clocks,
 }
 
 /// What is to happen to one image.
@@ -117,7 +120,7 @@ fn ours(image: &Image) -> bool {
 }
 
 fn should_be_there(image: &Image) -> bool {
-    image.settled && matches!(image.want, Want::Shared | Want::Nothing)
+    image.settled && matches!(image.want, Want::Shared | Want::Nothing | Want::Contested)
 }
 
 /// Rules of one image: what it should be, whether anything licenses a change, and what forbids it.
@@ -131,6 +134,8 @@ fn alone(rules: &Rules, image: &Image) -> Expected {
         Want::Shared => (true, Cause::Declared),
         Want::Unshared => (false, Cause::Declared),
         Want::Expired => (false, Cause::Expired),
+        Want::Contested if rules.seen => return Expected::Withheld(Why::Clocks),
+        Want::Contested => return Expected::Unseen,
         Want::Nothing if rules.seen && image.shared && licensed => (false, Cause::Pruned),
         Want::Nothing => return Expected::Nothing,
     };

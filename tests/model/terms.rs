@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sharekeeper::desired::{DesiredImage, Intent, Source, Wanted};
 use sharekeeper::inventory::{Holdings, Owned, Record, Standing, Suspension};
 use sharekeeper::memory::Memory;
 use sharekeeper::model::{
-    AccountName, ImageId, Moment, Region, Scope, Selector, ShareState, Timestamp,
+    AccountName, Clocks, ImageId, Moment, Region, Scope, Selector, ShareState, Timestamp,
 };
 use sharekeeper::observed::{Blueprint, Observation, Seen, Unseen};
 use sharekeeper::plan::{
@@ -17,6 +18,9 @@ use sharekeeper::windows::Windows;
 
 use super::reference::{Expected, Image, Own, Prune, Rules, Want, Why};
 
+/// The access point's clock minus this machine's.
+pub const AHEAD: TimeDelta = TimeDelta::hours(1);
+
 /// What all cases have in common.
 pub struct Setting {
     pub scope: Scope,
@@ -24,11 +28,13 @@ pub struct Setting {
     pub memory: Memory,
     pub windows: Windows,
     pub now: Timestamp,
+    pub clocks: Clocks,
     pub unseen: Observation,
 }
 
 impl Setting {
     pub fn new(images: usize) -> Self {
+        let now = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
         let id = |n| ImageId::new(&format!("img-{n:02}")).expect("an id");
         Self {
             scope: Scope {
@@ -41,7 +47,8 @@ impl Setting {
                 ..Memory::default()
             },
             windows: Windows::default(),
-            now: Timestamp::from_timestamp(1_790_000_000, 0).expect("a date"),
+            now,
+            clocks: Clocks::new(now, AHEAD),
             unseen: Observation::Unseen(Unseen::new("page 3 of 7 failed")),
         }
     }
@@ -50,9 +57,17 @@ impl Setting {
         let intent = match want {
             Want::Nothing => return None,
             Want::Unshared => Intent::Unshared,
-            Want::Shared | Want::Expired => Intent::Shared {
+            Want::Shared => Intent::Shared {
                 from: None,
-                until: (want == Want::Expired).then_some(self.now),
+                until: None,
+            },
+            Want::Expired => Intent::Shared {
+                from: None,
+                until: Some(self.now),
+            },
+            Want::Contested => Intent::Shared {
+                from: None,
+                until: Some(self.now + AHEAD / 2),
             },
         };
         Some(DesiredImage {
@@ -151,7 +166,7 @@ impl Setting {
             windows: &self.windows,
             policy: &policy,
             license: None,
-            now: self.now,
+            clocks: self.clocks,
             moment: Moment::new(Duration::from_secs(if rules.loss_is_new { 1 } else { 10 })),
         })
     }
@@ -182,6 +197,7 @@ pub fn said(decision: Option<&Decision>) -> Expected {
             Withheld::Disputed => Why::Disputed,
             Withheld::Lost(_) | Withheld::LostBefore(_) => Why::Lost,
             Withheld::TooMany(_) => Why::TooMany,
+            Withheld::ClocksDisagree(_) => Why::Clocks,
             other => panic!("unexpected reason {other:?}"),
         }),
         other => panic!("unexpected verdict {other:?}"),

@@ -27,6 +27,8 @@ pub struct Recorded {
     /// Writes to the store of any kind.
     pub changes: Cell<u64>,
     pub suspensions: RefCell<Vec<Suspension>>,
+    /// Set while suspensions are kept from those who plan, and hold all the same.
+    pub hides_suspensions: Cell<bool>,
     /// Set while the disk is full.
     pub full: Cell<bool>,
     /// How long it takes until an intent is on the disk.
@@ -43,13 +45,14 @@ impl Recorded {
             notes: RefCell::default(),
             changes: Cell::default(),
             suspensions: RefCell::default(),
+            hides_suspensions: Cell::default(),
             full: Cell::default(),
             commit_takes: Cell::default(),
         }
     }
 
     fn now(&self) -> Timestamp {
-        self.shared.host.now()
+        self.shared.present().stamp()
     }
 
     fn event(&self, event: Event) -> IntentId {
@@ -104,7 +107,9 @@ impl Recorded {
 impl Recall for Recorded {
     async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
         let mut holdings = self.scopes.borrow().get(scope).cloned().unwrap_or_default();
-        holdings.suspensions = self.suspensions.borrow().clone();
+        if !self.hides_suspensions.get() {
+            holdings.suspensions = self.suspensions.borrow().clone();
+        }
         Ok(holdings)
     }
 
@@ -281,7 +286,7 @@ impl Ledger for Recorded {
 
 impl Recorded {
     fn forbids(&self, attempt: &Attempt) -> Result<(), Refused> {
-        let now = self.now();
+        let now = self.shared.now();
         let suspensions = self.suspensions.borrow();
         if let Some(suspension) = suspensions
             .iter()

@@ -74,6 +74,9 @@ pub type Refuse = Box<dyn Fn(&str, &str, &Value) -> Option<&'static str>>;
 /// Changes a page before it is sent: region, offset, page.
 pub type Tamper = Box<dyn Fn(&str, u64, &mut Value)>;
 
+/// Server time minus ours, for one who calls: host, id of the key.
+pub type OtherClock = Box<dyn Fn(&str, &str) -> Option<chrono::TimeDelta>>;
+
 /// How the cloud behaves; change it between runs.
 pub struct Behaviour {
     /// `ImageState` of an image that is not shared.
@@ -92,6 +95,8 @@ pub struct Behaviour {
     pub uins: BTreeMap<&'static str, &'static str>,
     /// Server time minus ours.
     pub clock_offset: chrono::TimeDelta,
+    /// The same, where somebody finds another one.
+    pub other_clock: OtherClock,
     pub fault: Fate,
     pub refuse: Refuse,
     pub tamper: Tamper,
@@ -108,6 +113,7 @@ impl Default for Behaviour {
             uin: "100000000001",
             uins: BTreeMap::new(),
             clock_offset: chrono::TimeDelta::zero(),
+            other_clock: Box::new(|_, _| None),
             fault: Box::new(|_, _, _| None),
             refuse: Box::new(|_, _, _| None),
             tamper: Box::new(|_, _, _| {}),
@@ -258,16 +264,23 @@ impl Cloud {
         calls.iter().map(in_window).max().unwrap_or(0)
     }
 
+    /// What the clock of the server behind a host shows to whoever has a key id.
+    fn server_time(&self, host: &str, key: &str) -> Timestamp {
+        let behaviour = self.behaviour.borrow();
+        let other = (behaviour.other_clock)(host, key);
+        self.now() + other.unwrap_or(behaviour.clock_offset)
+    }
+
     fn answer(
         &self,
         action: &str,
         region: &str,
-        host: &str,
+        (host, key): (&str, &str),
         signed_at: i64,
         body: &Value,
     ) -> Result<Value, String> {
+        let server = self.server_time(host, key).timestamp();
         let behaviour = self.behaviour.borrow();
-        let server = (self.now() + behaviour.clock_offset).timestamp();
         if (server - signed_at).abs() > 300 {
             return Err("AuthFailure.SignatureExpire".into());
         }
@@ -455,6 +468,8 @@ impl Transport for Cloud {
         };
         let (action, region, host) = (header("x-tc-action"), header("x-tc-region"), header("host"));
         let signed_at: i64 = header("x-tc-timestamp").parse().expect("seconds");
+        let signed = header("authorization");
+        let key = signed.split(['=', '/']).nth(1).unwrap_or_default();
         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
         let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.dice.borrow_mut());
         let half = self.behaviour.borrow().latency / 2;
@@ -486,13 +501,13 @@ impl Transport for Cloud {
         };
         if let Some(fault) = fault {
             if matches!(fault, Fault::LostAfter | Fault::GarbageAfter) {
-                let _ = self.answer(&action, &region, &host, signed_at, &body);
+                let _ = self.answer(&action, &region, (&host, key), signed_at, &body);
             }
             log(format!("{fault:?}"));
             let ok = |status, body: &str| {
                 Ok(Reply {
                     status,
-                    date: None,
+                    date: Some(date(self.server_time(&host, key))),
                     body: body.as_bytes().to_vec(),
                 })
             };
@@ -511,19 +526,18 @@ impl Transport for Cloud {
                 ),
             };
         }
-        let mut answer = self.answer(&action, &region, &host, signed_at, &body);
-        if let (Ok(identity), "GetCallerIdentity") = (&mut answer, action.as_str()) {
-            let behaviour = self.behaviour.borrow();
-            let key = secret_id(&header("authorization"));
-            if let Some(uin) = behaviour.uins.get(key.as_str()) {
-                identity["AccountId"] = json!(uin);
-            }
+        let mut answer = self.answer(&action, &region, (&host, key), signed_at, &body);
+        if let (Ok(identity), "GetCallerIdentity") = (&mut answer, action.as_str())
+            && let Some(uin) = self.behaviour.borrow().uins.get(key)
+        {
+            identity["AccountId"] = json!(uin);
         }
         log(answer
             .as_ref()
             .err()
             .cloned()
             .unwrap_or_else(|| "ok".into()));
+        let told = date(self.server_time(&host, key));
         self.sleep_until(self.moment() + half).await;
         let body = match answer {
             Ok(response) => json!({"Response": response}),
@@ -531,20 +545,17 @@ impl Transport for Cloud {
                 json!({"Response": {"Error": {"Code": code, "Message": "no"}, "RequestId": "r"}})
             }
         };
-        let server = self.now() + self.behaviour.borrow().clock_offset;
-        let date = Some(server.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
         Ok(Reply {
             status: 200,
-            date,
+            date: Some(told),
             body: body.to_string().into_bytes(),
         })
     }
 }
 
-/// Whose signature an `Authorization` header holds.
-fn secret_id(authorization: &str) -> String {
-    let (_, credential) = authorization.split_once("Credential=").expect("is signed");
-    credential.split('/').next().expect("an id").to_owned()
+/// A `Date` header.
+fn date(server: Timestamp) -> String {
+    server.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// Hears nothing.

@@ -18,6 +18,8 @@ pub(super) struct Fetched {
     pub(super) credentials: Credentials,
     /// Unix seconds.
     pub(super) expires: i64,
+    /// The time of whoever handed them out, as the reply told it: how long they live is a matter of that clock alone.
+    pub(super) handed_out: Option<Timestamp>,
 }
 
 /// Until when something is good. On the monotonic clock, so that a wall clock that jumps neither keeps dead ones nor

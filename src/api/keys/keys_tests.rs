@@ -16,7 +16,7 @@ use super::{Issued, KeyError};
 use crate::api::error::{CallError, Class, NO_CREDENTIALS, WRONG_ACCOUNT};
 use crate::api::{ReadClient, WriteClient};
 use crate::desired::{AssumeRole, CredentialSource, Role};
-use crate::host::{Clock, Method, TransportError};
+use crate::host::{Clock, Method, Reply, TransportError};
 use crate::model::{ImageId, Permission};
 
 const FILE: &str = ".tencentcloud/credentials";
@@ -736,5 +736,49 @@ async fn g1_s13_a_file_that_breaks_after_it_was_gone_is_told_of_anew() {
         breaks(&world, way);
         world.current(&keys).await.expect("the old one");
         assert_eq!(log.count("cannot be read"), 1, "{way}: {}", log.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b2_the_clock_of_sts_signs_for_sts_alone_and_tells_how_long_keys_live() {
+    for hours in [20, -20] {
+        let world = World::new();
+        of_environment(&world);
+        world.host().unit.set(1.0);
+        let (shared, offset) = (Rc::clone(&world.shared), chrono::TimeDelta::hours(hours));
+        world.host().answer(move |heard| {
+            let ours = shared.host.now();
+            let here = if heard.url.contains("sts.") {
+                ours + offset
+            } else {
+                ours
+            };
+            let signed: i64 = heard.headers["x-tc-timestamp"].parse().expect("seconds");
+            let answer = match heard.action() {
+                _ if (here.timestamp() - signed).abs() > 300 => {
+                    refused("AuthFailure.SignatureExpire")
+                }
+                "AssumeRole" => assumed(1, here.timestamp() + 7_200),
+                _ => no_blueprints(),
+            };
+            let date = here.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            answer.map(|reply| Reply {
+                date: Some(date),
+                ..reply
+            })
+        });
+        let keys = world.keys(&role("a", CredentialSource::Environment));
+        let client = world.client(&keys, None);
+        look(&client).await.expect("read");
+        let asked = || world.host().count("AssumeRole");
+        assert_eq!(asked(), 2, "{hours} h: learned once");
+        assert_eq!(world.host().count("DescribeBlueprints"), 1, "{hours} h");
+        assert_eq!(client.clocks(region()).api(), None, "{hours} h");
+        world.host().pass(7_000).await;
+        look(&client).await.expect("read");
+        assert_eq!(asked(), 2, "{hours} h: they live as long as by any clock");
+        world.host().pass(100).await;
+        look(&client).await.expect("read");
+        assert_eq!(asked(), 3, "{hours} h: and no longer");
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn fetch<H: Host>(
             brief(&role)
         )));
     }
-    let body = Zeroizing::new(reply.body);
+    let (body, told) = (Zeroizing::new(reply.body), reply.date);
     if reply.status != 200 {
         return Err(answered(reply.status));
     }
@@ -69,6 +69,7 @@ pub(super) async fn fetch<H: Host>(
         document.tmp_secret_key,
         document.token,
         document.expired_time,
+        told.as_deref(),
     )
     .map_err(CallError::Unclear)
 }

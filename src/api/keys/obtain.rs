@@ -9,6 +9,7 @@ use super::origin::{Metadata, Origin};
 use super::parsed::Way;
 use super::sts::Sts;
 use super::{Keys, Obtained, metadata};
+use crate::api::clocks::Caller;
 use crate::api::error::CallError;
 use crate::api::shared::Shared;
 use crate::desired::Role;
@@ -26,6 +27,7 @@ impl Keys {
             shared,
             endpoint: &self.sts,
             region,
+            caller: Caller::Credentials(self.source.clone()),
         };
         let origin = self.origin(shared)?;
         match &*origin {
@@ -122,7 +124,8 @@ async fn of_machine<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<Fetc
 
 fn temporary<H: Host>(fetched: Fetched, made_from: u64, shared: &Shared<H>) -> Obtained {
     let host = &shared.host;
-    let life = Life::until(fetched.expires, shared.now(), host.moment(), host.unit());
+    let now = fetched.handed_out.unwrap_or_else(|| host.now());
+    let life = Life::until(fetched.expires, now, host.moment(), host.unit());
     Obtained {
         credentials: Rc::new(fetched.credentials),
         made_from,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::fetched::Fetched;
+use crate::api::clocks::{self, AccessPoint, Arrival, Caller};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::request::{Addressee, CALL_DEADLINE, request};
 use crate::api::retry;
@@ -65,6 +66,8 @@ pub(super) struct Sts<'a, H> {
     pub(super) shared: &'a Shared<H>,
     pub(super) endpoint: &'a Endpoint,
     pub(super) region: Region,
+    /// Whose the clock of the access point is.
+    pub(super) caller: Caller,
 }
 
 impl<H: Host> Sts<'_, H> {
@@ -114,7 +117,10 @@ impl<H: Host> Sts<'_, H> {
         let date = reply.date.clone();
         match self.read(reply) {
             Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => {
-                if !self.shared.learn(date.as_deref(), signed_at) {
+                let host = self.endpoint.host(self.region);
+                let (at, now) = (self.access_point(&host), self.shared.host.now());
+                let clocks = &self.shared.clocks;
+                if !clocks.learn(at, date.as_deref(), signed_at, now) {
                     return Err(CallError::Refused(refusal));
                 }
                 let (reply, _) = self.exchange(action, region, body, with).await?;
@@ -133,24 +139,41 @@ impl<H: Host> Sts<'_, H> {
     ) -> Result<(Reply, i64), CallError> {
         let reads = &self.shared.calls.reads;
         reads.set(reads.get() + 1);
-        let timestamp = self.shared.now().timestamp();
+        let (host, clocks) = (&self.shared.host, &self.shared.clocks);
+        let access_point = self.endpoint.host(self.region);
+        let at = self.access_point(&access_point);
+        let timestamp = clocks.signing(at, host.now()).timestamp();
         let to = Addressee {
             url: self.endpoint.url(self.region),
-            host: self.endpoint.host(self.region),
+            host: access_point.clone(),
             service: Service::Sts,
             action,
             region,
         };
         let request = request(to, body, timestamp, with, CALL_DEADLINE)?;
-        match self.shared.host.send(request).await {
-            Ok(reply) => Ok((reply, timestamp)),
+        let sent_at = host.moment();
+        match host.send(request).await {
+            Ok(reply) => {
+                let arrival = Arrival {
+                    now: host.now(),
+                    moment: host.moment(),
+                    took: host.moment().since(sent_at),
+                };
+                clocks.replied(at, reply.date.as_deref(), arrival);
+                Ok((reply, timestamp))
+            }
             Err(TransportError::NotSent(detail)) => Err(CallError::NotSent(self.locate(&detail))),
             Err(TransportError::Lost(detail)) => Err(CallError::Unclear(self.locate(&detail))),
         }
     }
 
+    fn access_point<'p>(&'p self, host: &'p str) -> AccessPoint<'p> {
+        let caller = &self.caller;
+        AccessPoint { caller, host }
+    }
+
     fn read(&self, reply: Reply) -> Result<Fetched, CallError> {
-        let status = reply.status;
+        let (status, told) = (reply.status, reply.date);
         let body = Zeroizing::new(reply.body);
         let Ok(Envelope {
             response: Outcome { error, request_id },
@@ -184,6 +207,7 @@ impl<H: Host> Sts<'_, H> {
             reply.credentials.tmp_secret_key,
             reply.credentials.token,
             reply.expired_time,
+            told.as_deref(),
         )
         .map_err(|detail| CallError::Unclear(self.locate(&detail)))
     }
@@ -211,12 +235,13 @@ fn encoded(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {
 }
 
 impl Fetched {
-    /// Takes the parts of a reply over, if they are what they should be.
+    /// Takes the parts of a reply of `date` over, if they are what they should be.
     pub(super) fn new(
         id: String,
         key: String,
         token: String,
         expires: i64,
+        date: Option<&str>,
     ) -> Result<Self, String> {
         let (key, token) = (Secret::new(key), Secret::new(token));
         let all = [id.as_str(), key.expose(), token.expose()];
@@ -229,6 +254,7 @@ impl Fetched {
         Ok(Self {
             credentials: Credentials::new(id, key, Some(token)),
             expires,
+            handed_out: clocks::read(date),
         })
     }
 }

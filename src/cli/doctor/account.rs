@@ -43,14 +43,16 @@ pub(super) async fn examine<H: Host>(patient: &Patient<'_, H>) -> Vec<Check> {
                 Ok(()) => patient.reach(&mut answers).await,
                 Err(why) => patient.spared(why),
             };
-            checks.push(found::clock(patient.client.told_offset()));
+            let mut regions = patient.regions.clone();
+            regions.insert(region);
+            checks.extend(found::clocks(&patient.client.told_offsets(&regions)));
             checks.extend(reached);
         }
         Err(error) => {
             let why = "there are no credentials to ask with";
             checks.extend(found::credentials(Err(&error)));
             checks.push(Check::new(About::Identity, Status::Skipped, why));
-            checks.push(found::clock(None));
+            checks.extend(found::clocks(&BTreeMap::new()));
             checks.extend(patient.spared(why));
         }
     }

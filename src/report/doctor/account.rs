@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chrono::TimeDelta;
@@ -174,31 +175,51 @@ fn remedy_of(code: &str) -> &'static str {
     refusal.remedy().unwrap_or_default()
 }
 
-/// This machine's clock; `offset` is the API's time minus ours.
-pub fn clock(offset: Option<TimeDelta>) -> Check {
-    let about = About::Clock;
-    let Some(offset) = offset else {
-        return Check::new(about, Status::Skipped, "no reply told the API's time");
-    };
-    let whole = offset.num_seconds();
-    let off = match whole {
+/// This machine's clock; `offsets` are the times of access points minus ours. One line where all agree, else one for each
+/// that does not.
+pub fn clocks(offsets: &BTreeMap<String, TimeDelta>) -> Vec<Check> {
+    let (about, none) = (About::Clock, "no reply told the API's time");
+    let each = || offsets.iter().map(|(host, offset)| (host, *offset));
+    let off = each().filter(|(_, offset)| offset.abs() >= OFFSET_FINE);
+    let mut checks: Vec<_> = off.map(|(host, offset)| clock(host, offset)).collect();
+    if checks.is_empty() {
+        let worst = each().max_by_key(|(_, offset)| offset.abs());
+        checks.push(match worst {
+            Some((host, offset)) => clock(host, offset),
+            None => Check::new(about, Status::Skipped, none),
+        });
+    }
+    checks
+}
+
+fn clock(host: &str, offset: TimeDelta) -> Check {
+    let off = match offset.num_seconds() {
         0 => "agrees with the API's to the second".into(),
         1.. => format!("is {} behind the API's", span(offset)),
         ..0 => format!("is {} ahead of the API's", span(offset)),
     };
+    let held = format!(
+        "; what depends on the time is done only where both clocks agree about it ({host})"
+    );
     let (status, what) = match offset.abs() {
-        small if small < OFFSET_FINE => (Status::Passed, ""),
-        large if large <= OFFSET_MAX => (Status::Warning, "; beyond 5 min calls are refused"),
+        small if small < OFFSET_FINE => (Status::Passed, String::new()),
+        large if large <= OFFSET_MAX => (
+            Status::Warning,
+            format!("; beyond 5 min calls are refused{held}"),
+        ),
         _ => (
             Status::Failed,
-            ", so that calls are signed with the API's time",
+            format!(", so that calls are signed with the API's time{held}"),
         ),
     };
-    let check = Check::new(about, status, format!("this machine's clock {off}{what}"));
+    let message = format!("this machine's clock {off}{what}");
+    let check = Check::new(About::Clock, status, message);
     match status {
         Status::Passed => check,
-        _ => check
-            .remedy("set the clock, and let something such as chrony or systemd-timesyncd keep it"),
+        _ => check.remedy(
+            "set the clock, and let something such as chrony or systemd-timesyncd keep it; if it is right, see what answers \
+             there: a proxy with a wrong clock tells it in `Date`",
+        ),
     }
 }
 
@@ -245,12 +266,34 @@ mod tests {
             (301, Status::Failed),
         ] {
             for seconds in [seconds, -seconds] {
-                let check = clock(Some(TimeDelta::seconds(seconds)));
+                let offsets = BTreeMap::from([("a".to_owned(), TimeDelta::seconds(seconds))]);
+                let checks = clocks(&offsets);
+                let [check] = &*checks else {
+                    panic!("{checks:?}");
+                };
                 assert_eq!(check.status, status, "{seconds}: {}", check.message);
                 assert_eq!(check.remedy.is_some(), status != Status::Passed);
             }
         }
-        assert_eq!(clock(None).status, Status::Skipped);
+        assert_eq!(clocks(&BTreeMap::new())[0].status, Status::Skipped);
+    }
+
+    #[test]
+    fn b10_each_access_point_whose_clock_is_off_has_a_line() {
+        let offsets = [("a.test", 3), ("b.test", 72_000), ("c.test", -31)];
+        let offsets = offsets.map(|(host, ahead)| (host.to_owned(), TimeDelta::seconds(ahead)));
+        let checks = clocks(&BTreeMap::from(offsets));
+        let [b, c] = &*checks else {
+            panic!("{checks:?}");
+        };
+        assert_eq!((b.status, c.status), (Status::Failed, Status::Warning));
+        for (check, off, host) in [
+            (b, "20 h 0 min behind the API's", "(b.test)"),
+            (c, "31.0 s ahead of the API's", "(c.test)"),
+        ] {
+            let said = check.message.contains(off) && check.message.ends_with(host);
+            assert!(said, "{}", check.message);
+        }
     }
 
     #[test]

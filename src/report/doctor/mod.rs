@@ -17,7 +17,7 @@ use super::{ExitStatus, FORMAT_VERSION};
 use crate::model::{AccountName, Region};
 use crate::words::safe;
 
-pub use account::{clock, credentials, identity, rate_budget, told_apart};
+pub use account::{clocks, credentials, identity, rate_budget, told_apart};
 pub use machine::{
     StateLook, commit, manifests, manifests_broken, state_directory, state_unreadable, version,
 };

@@ -29,7 +29,7 @@ pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8
 pub struct MetricsExtra<'a> {
     /// What `/readyz` says.
     pub ready: bool,
-    /// `Shared::clock_offset`.
+    /// `ApiClocks::furthest`.
     pub clock_offset: TimeDelta,
     /// What became of notices, for each webhook. Names are unique.
     pub webhooks: &'a [WebhookCounts<'a>],
@@ -96,7 +96,7 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
     families.keep(
         gauge(
             "sharekeeper_clock_offset_seconds",
-            "The clock of the API minus that of this machine, as learned from a call that it refused. 0: the clock is good enough.",
+            "The clock of the access point that is furthest off minus that of this machine, as its newest reply told it.",
         )
         .with(&[], extra.clock_offset.num_milliseconds() as f64 / 1e3),
     );

@@ -1,0 +1,426 @@
+//! How the clocks of access points stand to this machine's. Each is known for one caller at one host: a proxy that lies
+//! about the time, or a key's own STS, says nothing of anybody else's clock.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::desired::CredentialSource;
+use crate::model::{AccountName, Clocks, Moment, Timestamp};
+use crate::words::seconds;
+
+/// A clock further off than this is not signed by but reported.
+const SIGNING_MAX: TimeDelta = TimeDelta::hours(24);
+/// A `Date` header has whole seconds: it was sent within this after its time.
+const DATE_UNIT: TimeDelta = TimeDelta::seconds(1);
+/// A clock that was told of is told of as right again below this, so that one at the limit is not told of all the time.
+const RIGHT_AGAIN: TimeDelta = TimeDelta::seconds(20);
+
+/// Who is called as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// An account of the manifests.
+    Account(AccountName),
+    /// Credentials that are fetched for whoever uses them.
+    Credentials(CredentialSource),
+}
+
+/// One access point, as one caller has it.
+#[derive(Clone, Copy)]
+pub(super) struct AccessPoint<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) host: &'a str,
+}
+
+/// When a reply was there, and how long the exchange had taken.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) now: Timestamp,
+    pub(super) moment: Moment,
+    pub(super) took: Duration,
+}
+
+/// The clocks of all access points that have told the time.
+#[derive(Default)]
+pub struct ApiClocks(RefCell<Vec<Entry>>);
+
+struct Entry {
+    caller: Caller,
+    host: String,
+    /// What its clock showed at the monotonic clock's moment zero.
+    shown: Option<Between>,
+    /// Its time minus this machine's, when it was last told.
+    ahead: TimeDelta,
+    /// What this machine's time is corrected by to sign.
+    signing: TimeDelta,
+    /// That it is far off has been told.
+    is_told_of: bool,
+}
+
+/// An instant that lies between two.
+#[derive(Clone, Copy)]
+struct Between {
+    low: Timestamp,
+    high: Timestamp,
+}
+
+impl Between {
+    fn middle(self) -> Timestamp {
+        self.low + (self.high - self.low) / 2
+    }
+
+    /// What is known from both; the newer alone, where they contradict each other: a clock was set.
+    fn and(self, newer: Self) -> Self {
+        let both = Self {
+            low: self.low.max(newer.low),
+            high: self.high.min(newer.high),
+        };
+        if both.low <= both.high { both } else { newer }
+    }
+}
+
+impl ApiClocks {
+    /// Takes in the time that a reply tells.
+    pub(super) fn replied(&self, at: AccessPoint<'_>, date: Option<&str>, arrival: Arrival) {
+        let Some(date) = read(date) else { return };
+        let (moment, took) = (span(arrival.moment.since_start()), span(arrival.took));
+        let newer = Between {
+            low: date - moment,
+            high: date + DATE_UNIT - moment + took,
+        };
+        self.change(at, |entry| {
+            let shown = entry.shown.map_or(newer, |older| older.and(newer));
+            entry.shown = Some(shown);
+            entry.ahead = shown.middle() + moment - arrival.now;
+        });
+    }
+
+    /// What both clocks show; this machine's alone, where the access point has not told the time.
+    pub(super) fn show(&self, at: AccessPoint<'_>, now: Timestamp, moment: Moment) -> Clocks {
+        let ahead = self.find(at, |entry| {
+            // Held against the clock that nobody sets: this machine's may have been set since the reply.
+            Some(entry.shown?.middle() + span(moment.since_start()) - now)
+        });
+        Clocks::new(now, ahead.flatten().unwrap_or_default())
+    }
+
+    /// The access point's time minus this machine's, as its newest reply told it.
+    pub(super) fn told(&self, at: AccessPoint<'_>) -> Option<TimeDelta> {
+        self.find(at, |entry| entry.shown.map(|_| entry.ahead))?
+    }
+
+    /// The time to sign with.
+    pub(super) fn signing(&self, at: AccessPoint<'_>, now: Timestamp) -> Timestamp {
+        let signing = self.find(at, |entry| entry.signing).unwrap_or_default();
+        now.checked_add_signed(signing).unwrap_or(now)
+    }
+
+    /// Told that a signature of `signed_at` was refused for its age. True if signing again by the time that the refusal
+    /// tells may help.
+    pub(super) fn learn(
+        &self,
+        at: AccessPoint<'_>,
+        date: Option<&str>,
+        signed_at: i64,
+        now: Timestamp,
+    ) -> bool {
+        let Some(server) = read(date) else {
+            return false;
+        };
+        let offset = server - now;
+        if offset.abs() > SIGNING_MAX || (server.timestamp() - signed_at).abs() < 2 {
+            return false;
+        }
+        let seconds = offset.num_seconds();
+        tracing::debug!(
+            host = at.host,
+            seconds,
+            "signing by the access point's clock"
+        );
+        self.change(at, |entry| entry.signing = offset);
+        true
+    }
+
+    /// The time of the account's access point that is furthest off minus this machine's, as its newest reply told it;
+    /// zero where none has told the time.
+    pub fn furthest(&self) -> TimeDelta {
+        let entries = self.0.borrow();
+        let of_accounts = entries.iter();
+        let of_accounts = of_accounts.filter(|entry| matches!(entry.caller, Caller::Account(_)));
+        let ahead = of_accounts.map(|entry| entry.ahead);
+        ahead.max_by_key(|ahead| ahead.abs()).unwrap_or_default()
+    }
+
+    /// What a person should be told of the clocks, and was not yet. `now` is this machine's time.
+    pub fn news(&self, now: Timestamp) -> Vec<ClockNews> {
+        let mut news = Vec::new();
+        for entry in self.0.borrow_mut().iter_mut() {
+            let off = entry.ahead.abs();
+            let is_told_of = match entry.is_told_of {
+                true => off >= RIGHT_AGAIN,
+                false => off > Clocks::APART_MAX,
+            };
+            if is_told_of == entry.is_told_of {
+                continue;
+            }
+            entry.is_told_of = is_told_of;
+            let text = match is_told_of {
+                true => entry.warning(now),
+                false => format!("{} agrees with this machine's again", entry.name()),
+            };
+            news.push(ClockNews {
+                text,
+                is_right: !is_told_of,
+            });
+        }
+        news
+    }
+
+    fn find<T>(&self, at: AccessPoint<'_>, what: impl Fn(&Entry) -> T) -> Option<T> {
+        let entries = self.0.borrow();
+        entries.iter().find(|entry| entry.is(at)).map(what)
+    }
+
+    fn change(&self, at: AccessPoint<'_>, how: impl FnOnce(&mut Entry)) {
+        let mut entries = self.0.borrow_mut();
+        let place = entries.iter().position(|entry| entry.is(at));
+        let place = place.unwrap_or_else(|| {
+            entries.push(Entry {
+                caller: at.caller.clone(),
+                host: at.host.to_owned(),
+                shown: None,
+                ahead: TimeDelta::zero(),
+                signing: TimeDelta::zero(),
+                is_told_of: false,
+            });
+            entries.len() - 1
+        });
+        how(&mut entries[place]);
+    }
+}
+
+/// A clock that turned out to be far off, or is right again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockNews {
+    /// One line for a person, with the remedy.
+    pub text: String,
+    /// It is no longer off.
+    pub is_right: bool,
+}
+
+impl Entry {
+    fn is(&self, at: AccessPoint<'_>) -> bool {
+        self.caller == *at.caller && self.host == at.host
+    }
+
+    fn name(&self) -> String {
+        format!("{}: the clock of {}", self.caller, self.host)
+    }
+
+    fn warning(&self, now: Timestamp) -> String {
+        let off = seconds(self.ahead.abs().to_std().unwrap_or_default());
+        let side = match self.ahead < TimeDelta::zero() {
+            true => "behind",
+            false => "ahead of",
+        };
+        let there = now.checked_add_signed(self.ahead).unwrap_or(now);
+        let text = format!(
+            "{} is {off} {side} this machine's ({there} there, {now} here)",
+            self.name(),
+            there = there.format("%Y-%m-%dT%H:%M:%SZ"),
+            now = now.format("%Y-%m-%dT%H:%M:%SZ")
+        );
+        let effect = match &self.caller {
+            Caller::Account(_) => {
+                "; changes that the two clocks disagree about (`until`, `from`, windows, the end of a suspension) are withheld"
+            }
+            Caller::Credentials(_) => "",
+        };
+        format!("{text}{effect}; {}", Clocks::REMEDY)
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(name) => write!(f, "account `{name}`"),
+            Self::Credentials(source) => write!(f, "credentials `{source}`"),
+        }
+    }
+}
+
+/// The time of a `Date` header.
+pub(super) fn read(date: Option<&str>) -> Option<Timestamp> {
+    let date = DateTime::parse_from_rfc2822(date?).ok()?;
+    Some(date.with_timezone(&Utc))
+}
+
+fn span(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: &str = "lighthouse.intl.tencentcloudapi.com";
+
+    fn account(name: &str) -> Caller {
+        Caller::Account(AccountName::new(name).expect("a name"))
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
+    }
+
+    /// A reply that was under way for `took` and arrived at `seconds`, from a clock that is `ahead` by milliseconds.
+    fn reply(clocks: &ApiClocks, caller: &Caller, seconds: i64, took: u64, ahead: i64) {
+        let sent = at(seconds) - TimeDelta::milliseconds(i64::try_from(took).expect("small") / 2);
+        let date = sent + TimeDelta::milliseconds(ahead);
+        let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let arrival = Arrival {
+            now: at(seconds),
+            moment: moment(seconds),
+            took: Duration::from_millis(took),
+        };
+        let point = AccessPoint { caller, host: HOST };
+        clocks.replied(point, Some(&date), arrival);
+    }
+
+    fn moment(seconds: i64) -> Moment {
+        Moment::new(Duration::from_secs(
+            u64::try_from(seconds).expect("positive"),
+        ))
+    }
+
+    fn apart(clocks: &ApiClocks, caller: &Caller, seconds: i64) -> Option<i64> {
+        let point = AccessPoint { caller, host: HOST };
+        let shown = clocks.show(point, at(seconds), moment(seconds));
+        shown.api().map(|_| shown.api_ahead().num_seconds())
+    }
+
+    #[test]
+    fn b2_an_offset_belongs_to_one_account_at_one_access_point() {
+        let clocks = ApiClocks::default();
+        let (a, b) = (account("a"), account("b"));
+        reply(&clocks, &b, 10, 80, 72_000_000);
+        let point = |caller, host| AccessPoint { caller, host };
+        let date = "Mon, 21 Sep 2026 16:13:20 GMT";
+        let there = read(Some(date)).expect("a date");
+        let here = there - TimeDelta::hours(3);
+        assert!(clocks.learn(point(&b, HOST), Some(date), here.timestamp(), here));
+        assert_eq!(clocks.signing(point(&b, HOST), here), there);
+        for (caller, host) in [(&a, HOST), (&b, "lighthouse.tencentcloudapi.com")] {
+            assert_eq!(clocks.signing(point(caller, host), here), here);
+            let shown = clocks.show(point(caller, host), here, Moment::default());
+            assert_eq!(shown, Clocks::machine_only(here));
+            assert_eq!(clocks.told(point(caller, host)), None);
+        }
+        let keys = Caller::Credentials(CredentialSource::Environment);
+        assert_eq!(clocks.signing(point(&keys, HOST), here), here);
+    }
+
+    #[test]
+    fn b10_29_seconds_are_agreement_and_31_are_not_however_the_second_falls() {
+        let a = account("a");
+        for millis in (0..1000).step_by(50) {
+            for took in [0, 80, 400] {
+                for (ahead, is_apart) in [(29_000, false), (31_000, true)] {
+                    for ahead in [ahead, -ahead] {
+                        let clocks = ApiClocks::default();
+                        let fraction = TimeDelta::milliseconds(millis);
+                        let sent = at(10) + fraction - TimeDelta::milliseconds(took / 2);
+                        let date = sent + TimeDelta::milliseconds(ahead);
+                        let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                        let arrival = Arrival {
+                            now: at(10) + fraction,
+                            moment: moment(10) + Duration::from_millis(millis.unsigned_abs()),
+                            took: Duration::from_millis(took.unsigned_abs()),
+                        };
+                        let point = AccessPoint {
+                            caller: &a,
+                            host: HOST,
+                        };
+                        clocks.replied(point, Some(&date), arrival);
+                        let shown = clocks.show(point, arrival.now, arrival.moment);
+                        assert_eq!(shown.api().is_some(), is_apart, "{ahead} {millis} {took}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn b10_quick_replies_outweigh_a_slow_one_and_a_new_time_replaces_the_old() {
+        let clocks = ApiClocks::default();
+        let a = account("a");
+        reply(&clocks, &a, 10, 80, 33_000);
+        // Its date is from the very beginning or the very end of eight seconds.
+        reply(&clocks, &a, 30, 8_000, 29_500);
+        assert_eq!(apart(&clocks, &a, 30), Some(32));
+        reply(&clocks, &a, 40, 80, 0);
+        assert_eq!(apart(&clocks, &a, 40), None);
+    }
+
+    #[test]
+    fn b2_this_machines_clock_may_be_set_between_a_reply_and_a_decision() {
+        let clocks = ApiClocks::default();
+        let a = account("a");
+        reply(&clocks, &a, 10, 80, 0);
+        let point = AccessPoint {
+            caller: &a,
+            host: HOST,
+        };
+        let shown = clocks.show(point, at(3620), moment(20));
+        assert_eq!(shown.api_ahead().num_seconds().abs(), 3600);
+    }
+
+    #[test]
+    fn b10_each_access_point_is_told_of_once_and_when_it_is_right_again() {
+        let clocks = ApiClocks::default();
+        let (a, b) = (account("a"), account("b"));
+        reply(&clocks, &a, 10, 80, 72_000_000);
+        reply(&clocks, &b, 10, 80, 29_000);
+        let news = clocks.news(at(10));
+        assert_eq!(news.len(), 1, "{news:?}");
+        for part in [
+            "account `a`",
+            HOST,
+            "2026-09-21T14:13:30Z here",
+            "2026-09-22T10:13",
+        ] {
+            assert!(news[0].text.contains(part), "{part}: {}", news[0].text);
+        }
+        reply(&clocks, &a, 20, 80, 72_000_000);
+        assert_eq!(clocks.news(at(20)), []);
+        reply(&clocks, &a, 30, 80, 25_000);
+        assert_eq!(clocks.news(at(30)), [], "not far enough back");
+        reply(&clocks, &a, 40, 80, 0);
+        let news = clocks.news(at(40));
+        assert!(news.len() == 1 && news[0].is_right, "{news:?}");
+    }
+
+    #[test]
+    fn c1_an_offset_beyond_a_day_is_not_signed_by() {
+        let clocks = ApiClocks::default();
+        let a = account("a");
+        let point = AccessPoint {
+            caller: &a,
+            host: HOST,
+        };
+        let date = "Mon, 21 Sep 2026 16:13:20 GMT";
+        let there = read(Some(date)).expect("a date");
+        for (hours, helps) in [(23, true), (24, true), (25, false), (-25, false)] {
+            let here = there - TimeDelta::hours(hours);
+            let said = clocks.learn(point, Some(date), here.timestamp(), here);
+            assert_eq!(said, helps, "{hours}");
+        }
+        let signed = there.timestamp() - 1;
+        assert!(
+            !clocks.learn(point, Some(date), signed, there),
+            "it was signed right"
+        );
+    }
+}

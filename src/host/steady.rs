@@ -1,0 +1,161 @@
+//! The wall clock held against the monotonic one, which nobody sets.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::model::{Moment, Present, Timestamp};
+
+/// How long a setting of the clock is remembered: longer than anything that is measured with it. What was dated before
+/// that is older than that.
+const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
+/// Readings that differ by no more are of a clock that nobody has set: it is only slowed or hurried.
+const SAME: TimeDelta = TimeDelta::seconds(1);
+/// Settings that are remembered one by one. A clock that is set all the time has its oldest ones taken together.
+const SETTINGS_MAX: usize = 32;
+
+/// Tells the present in a process whose wall clock may be set at any time. The clock stands for what it showed at the
+/// moment zero, which stays the same as long as nobody sets it. While the machine sleeps the monotonic clock stands
+/// still, so that a sleep looks as if the clock had been put forward: what is measured takes longer for it.
+#[derive(Debug, Default)]
+pub struct SteadyClock(RefCell<Vec<Setting>>);
+
+/// What the clock showed at the moment zero, between these, and when it was last read so.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    low: Timestamp,
+    high: Timestamp,
+    seen: Moment,
+}
+
+impl SteadyClock {
+    /// Takes in what both clocks show.
+    pub fn read(&self, clock: Timestamp, moment: Moment) -> Present {
+        let mut settings = self.0.borrow_mut();
+        let Some(zero) = minus(clock, moment) else {
+            return clock.into();
+        };
+        settings.retain(|setting| moment.since(setting.seen) < REMEMBERED);
+        match settings.last_mut() {
+            Some(last) if last.takes(zero) => {
+                (last.low, last.high) = (last.low.min(zero), last.high.max(zero));
+                last.seen = moment;
+            }
+            _ => settings.push(Setting {
+                low: zero,
+                high: zero,
+                seen: moment,
+            }),
+        }
+        if settings.len() > SETTINGS_MAX {
+            let oldest = settings.remove(0);
+            let next = &mut settings[0];
+            (next.low, next.high) = (next.low.min(oldest.low), next.high.max(oldest.high));
+        }
+        let early = settings.iter().map(|setting| setting.low).min();
+        let late = settings.iter().map(|setting| setting.high).max();
+        let shown = |zero: Option<Timestamp>| zero.and_then(|zero| plus(zero, moment));
+        let (early, late) = (shown(early), shown(late));
+        Present::new(clock, early.unwrap_or(clock), late.unwrap_or(clock))
+    }
+}
+
+impl Setting {
+    /// Whether a reading is of the same setting.
+    fn takes(&self, zero: Timestamp) -> bool {
+        self.high.max(zero) - self.low.min(zero) <= SAME
+    }
+}
+
+fn minus(clock: Timestamp, moment: Moment) -> Option<Timestamp> {
+    clock.checked_sub_signed(TimeDelta::from_std(moment.since_start()).ok()?)
+}
+
+fn plus(zero: Timestamp, moment: Moment) -> Option<Timestamp> {
+    zero.checked_add_signed(TimeDelta::from_std(moment.since_start()).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
+    }
+
+    fn moment(seconds: u64) -> Moment {
+        Moment::new(Duration::from_secs(seconds))
+    }
+
+    fn since(present: Present, stamp: Timestamp) -> i64 {
+        present.since(stamp).num_seconds()
+    }
+
+    #[test]
+    fn c11_a_clock_that_nobody_sets_measures_as_it_shows() {
+        let steady = SteadyClock::default();
+        let stamp = steady.read(at(0), moment(0)).stamp();
+        let present = steady.read(at(600), moment(600));
+        assert_eq!((stamp, since(present, stamp)), (at(0), 600));
+        assert_eq!(present, Present::from(at(600)));
+    }
+
+    #[test]
+    fn c11_a_step_either_way_never_shortens_what_is_measured() {
+        for step in [-86_400, -900, -2, 2, 900, 86_400] {
+            for (stamped, stepped, read) in [(10, 20, 600), (30, 20, 600), (20, 20, 20)] {
+                let steady = SteadyClock::default();
+                let clock = |now: u64| {
+                    let set = if now >= stepped { step } else { 0 };
+                    steady.read(at(i64::try_from(now).expect("small") + set), moment(now))
+                };
+                clock(0);
+                let stamp = clock(stamped).stamp();
+                let truly = i64::try_from(read - stamped).expect("small");
+                let measured = since(clock(read), stamp);
+                assert!(measured <= truly, "{step}: {measured} s of {truly}");
+            }
+        }
+    }
+
+    #[test]
+    fn c11_a_step_that_is_taken_back_shortens_nothing_either() {
+        for step in [-900, 900] {
+            let steady = SteadyClock::default();
+            steady.read(at(0), moment(0));
+            let stamp = steady.read(at(10 + step), moment(10)).stamp();
+            let present = steady.read(at(20), moment(20));
+            assert!(since(present, stamp) <= 10, "{step}");
+            assert!(!present.is_before(stamp), "{step}");
+        }
+    }
+
+    #[test]
+    fn c11_a_step_is_forgotten_once_all_that_it_could_shorten_is_over() {
+        let steady = SteadyClock::default();
+        steady.read(at(0), moment(0));
+        let hours = |n: u64| {
+            (
+                at(i64::try_from(n).expect("small") * 3600 + 900),
+                moment(n * 3600),
+            )
+        };
+        let (clock, now) = hours(1);
+        assert_ne!(steady.read(clock, now), Present::from(clock));
+        let (clock, now) = hours(2);
+        assert_eq!(steady.read(clock, now), Present::from(clock));
+    }
+
+    #[test]
+    fn s21_a_clock_that_is_set_all_the_time_is_remembered_in_few_places() {
+        let steady = SteadyClock::default();
+        let first = steady.read(at(0), moment(0)).stamp();
+        for n in 1..1000_u32 {
+            steady.read(at(i64::from(n) * 100), moment(n.into()));
+        }
+        assert!(steady.0.borrow().len() <= SETTINGS_MAX);
+        let present = steady.read(at(100_000), moment(1000));
+        assert!(since(present, first) <= 1000, "the oldest one counts");
+    }
+}

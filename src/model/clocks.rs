@@ -1,0 +1,134 @@
+//! The two clocks that decide what time it is: this machine's, and that of the access point an account is called at.
+
+use chrono::TimeDelta;
+
+use super::Timestamp;
+
+/// What both clocks show at one instant. The access point's counts only where it is further than [`Clocks::APART_MAX`]
+/// from this machine's; until then the two are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    machine: Timestamp,
+    api_ahead: TimeDelta,
+}
+
+impl Clocks {
+    /// Two clocks that are no further apart than this agree: a `Date` header has whole seconds, and takes a while to
+    /// arrive.
+    pub const APART_MAX: TimeDelta = TimeDelta::seconds(30);
+
+    /// What a person can do about two clocks that disagree.
+    pub const REMEDY: &str = "set the clock that is wrong: this machine's (chrony and systemd-timesyncd keep it), or, if \
+         this one is right, see what answers there: a proxy with a wrong clock tells it in `Date`; `sharekeeper doctor` \
+         measures both";
+
+    /// This machine's clock alone: that of an access point is not known, or agrees.
+    pub const fn machine_only(machine: Timestamp) -> Self {
+        Self {
+            machine,
+            api_ahead: TimeDelta::zero(),
+        }
+    }
+
+    /// This machine's clock, and that of an access point, which is ahead by `api_ahead`; negative: behind.
+    pub fn new(machine: Timestamp, api_ahead: TimeDelta) -> Self {
+        let is_apart = api_ahead.abs() > Self::APART_MAX;
+        // A time that no calendar has is no time that anything could be decided by.
+        let is_a_time = machine.checked_add_signed(api_ahead).is_some();
+        Self {
+            machine,
+            api_ahead: if is_apart && is_a_time {
+                api_ahead
+            } else {
+                TimeDelta::zero()
+            },
+        }
+    }
+
+    /// What this machine's clock shows.
+    pub const fn machine(self) -> Timestamp {
+        self.machine
+    }
+
+    /// What the access point's clock shows, if that is another time.
+    pub fn api(self) -> Option<Timestamp> {
+        let is_apart = !self.api_ahead.is_zero();
+        let api = self.machine.checked_add_signed(self.api_ahead);
+        api.filter(|_| is_apart)
+    }
+
+    /// By how much the access point's clock is ahead; zero: they agree; negative: it is behind.
+    pub const fn api_ahead(self) -> TimeDelta {
+        self.api_ahead
+    }
+
+    /// What follows from the time by this machine's clock; and by the access point's, where that is something else.
+    pub fn ask<T: PartialEq>(self, what: impl Fn(Timestamp) -> T) -> (T, Option<T>) {
+        let by_machine = what(self.machine);
+        let by_api = self.api().map(what).filter(|by_api| *by_api != by_machine);
+        (by_machine, by_api)
+    }
+
+    /// Whether it holds by one of the clocks, at least.
+    pub fn any(self, holds: impl Fn(Timestamp) -> bool) -> bool {
+        holds(self.machine) || self.api().is_some_and(holds)
+    }
+
+    /// Whether it holds by both clocks.
+    pub fn all(self, holds: impl Fn(Timestamp) -> bool) -> bool {
+        holds(self.machine) && self.api().is_none_or(holds)
+    }
+
+    /// What this machine's clock will show when the first of the clocks that are not there yet reaches `at`; `None`:
+    /// both are past it.
+    pub fn reach(self, at: Timestamp) -> Option<Timestamp> {
+        let by_api = at.checked_sub_signed(self.api_ahead);
+        let turns = [Some(at), by_api].into_iter().flatten();
+        turns.filter(|at| self.machine < *at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
+    }
+
+    fn apart(seconds: i64) -> Clocks {
+        Clocks::new(at(0), TimeDelta::seconds(seconds))
+    }
+
+    #[test]
+    fn b2_clocks_within_half_a_minute_are_one() {
+        for seconds in [-30, -29, 0, 29, 30] {
+            assert_eq!(apart(seconds), Clocks::machine_only(at(0)), "{seconds}");
+            assert_eq!(apart(seconds).api(), None, "{seconds}");
+        }
+        for seconds in [-31, 31, 72_000] {
+            assert_eq!(apart(seconds).api(), Some(at(seconds)));
+        }
+        let beyond = Clocks::new(at(0), TimeDelta::MAX);
+        assert_eq!(beyond.api(), None, "no calendar has such a time");
+    }
+
+    #[test]
+    fn b2_what_follows_is_told_by_each_clock_only_where_it_differs() {
+        let is_over = |now: Timestamp| at(100) <= now;
+        assert_eq!(apart(99).ask(is_over), (false, None));
+        assert_eq!(apart(100).ask(is_over), (false, Some(true)));
+        assert!(apart(100).any(is_over) && !apart(100).all(is_over));
+        assert!(!apart(99).any(is_over) && apart(-200).all(|now| now < at(1)));
+    }
+
+    #[test]
+    fn b2_an_instant_is_reached_by_one_clock_and_then_by_the_other() {
+        assert_eq!(apart(0).reach(at(100)), Some(at(100)));
+        assert_eq!(apart(60).reach(at(100)), Some(at(40)), "the API's first");
+        assert_eq!(apart(60).reach(at(60)), Some(at(60)), "it is past it");
+        assert_eq!(apart(-60).reach(at(100)), Some(at(100)));
+        assert_eq!(apart(-60).reach(at(0)), Some(at(60)), "the API's last");
+        assert_eq!(apart(-60).reach(at(-60)), None);
+    }
+}

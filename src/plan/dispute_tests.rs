@@ -1,0 +1,273 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
+use crate::inventory::Holdings;
+use crate::memory::Memory;
+use crate::model::{AccountName, ImageId, Moment, Region, Scope, Selector};
+use crate::observed::{Blueprint, Observation, Seen, Unseen};
+use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, plan};
+use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Zone};
+
+/// 14:00 on a Monday.
+fn noon() -> Timestamp {
+    Timestamp::from_timestamp(1_789_999_200, 0).expect("a date")
+}
+
+fn at(hours: i64) -> Timestamp {
+    noon() + TimeDelta::hours(hours)
+}
+
+fn img() -> ImageId {
+    ImageId::new("img-a").expect("an id")
+}
+
+fn intent(from: Option<i64>, until: Option<i64>) -> Intent {
+    Intent::Shared {
+        from: from.map(at),
+        until: until.map(at),
+    }
+}
+
+/// All that a case depends on; the rest is plain.
+struct Case {
+    intent: Intent,
+    shared: bool,
+    ahead: i64,
+    windows: Windows,
+    suspensions: Vec<Suspension>,
+    unseen: bool,
+}
+
+impl Case {
+    fn new(intent: Intent, shared: bool, ahead: i64) -> Self {
+        Self {
+            intent,
+            shared,
+            ahead,
+            windows: Windows::default(),
+            suspensions: Vec::new(),
+            unseen: false,
+        }
+    }
+
+    /// Changes are allowed for an hour from `cron` on.
+    fn allowing(mut self, cron: &str) -> Self {
+        let length = Length::new(Duration::from_secs(3600)).expect("a length");
+        let schedule = Schedule::new(Starts::new(cron).expect("cron"), length);
+        self.windows = Windows::new(vec![Window {
+            kind: Kind::Allow,
+            causes: Cause::ALL.into(),
+            span: Span::Scheduled(schedule),
+            zone: Zone::new("UTC").expect("a zone"),
+            reason: None,
+        }]);
+        self
+    }
+
+    fn suspended(mut self, until: Option<i64>) -> Self {
+        self.suspensions.push(Suspension {
+            id: 7,
+            reason: "a launch".into(),
+            until: until.map(at),
+            since: noon(),
+            by: "me@here".into(),
+            selector: Selector::default(),
+        });
+        self
+    }
+
+    fn plan(&self) -> Plan {
+        let image = DesiredImage {
+            intent: self.intent,
+            protect: false,
+            source: Source {
+                file: "a.yaml".into(),
+                line: 1,
+            },
+            labels: BTreeMap::new().into(),
+        };
+        let blueprint = Blueprint {
+            id: "lhbp-1".into(),
+            state: "NORMAL".into(),
+            name: String::new(),
+        };
+        let seen = Seen {
+            shared: self
+                .shared
+                .then(|| (img(), blueprint))
+                .into_iter()
+                .collect(),
+            eligibility: BTreeMap::new(),
+        };
+        let id = img();
+        plan(&Inputs {
+            scope: &Scope {
+                account: AccountName::default(),
+                region: Region::new("ap-tokyo").expect("a region"),
+            },
+            account: &ScopeAccount::default(),
+            wanted: &Wanted {
+                images: BTreeMap::from([(&id, &image)]),
+                unselected: BTreeMap::new(),
+                selector: &Selector::default(),
+                completeness: &Completeness::Whole,
+            },
+            observation: &match self.unseen {
+                true => Observation::Unseen(Unseen::new("page 3 of 7 failed")),
+                false => Observation::Seen(seen),
+            },
+            holdings: &Holdings {
+                suspensions: self.suspensions.clone(),
+                ..Holdings::default()
+            },
+            memory: &Memory::default(),
+            windows: &self.windows,
+            policy: &Policy {
+                prune: Prune::None,
+                ..Policy::default()
+            },
+            license: None,
+            clocks: Clocks::new(noon(), TimeDelta::hours(self.ahead)),
+            moment: Moment::default(),
+        })
+    }
+
+    fn decision(&self) -> Decision {
+        self.plan().decisions[&img()].clone()
+    }
+}
+
+fn disputed(decision: &Decision) -> Option<Dispute> {
+    match &decision.verdict {
+        Verdict::Withheld(why) => match &**why {
+            Withheld::ClocksDisagree(disputed) => Some(disputed.about.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[test]
+fn b2_what_is_withheld_is_the_change_whichever_clock_asks_for_it() {
+    for (shared, desired, cause) in [
+        (true, ShareState::Unshared, Cause::Expired),
+        (false, ShareState::Shared, Cause::Declared),
+    ] {
+        for (ahead, until) in [(20, 6), (-20, -6)] {
+            let decision = Case::new(intent(None, Some(until)), shared, ahead).decision();
+            assert_eq!((decision.desired, decision.cause), (desired, cause));
+            assert!(matches!(disputed(&decision), Some(Dispute::Wish { .. })));
+            assert!(decision.verdict.is_unsettled() && !decision.verdict.is_intended());
+        }
+    }
+}
+
+#[test]
+fn b2_where_the_clocks_agree_about_the_state_this_machines_says_the_cause() {
+    // After it by one clock, before it by the other: not shared by either.
+    for (ahead, cause) in [(-20, Cause::Expired), (20, Cause::Declared)] {
+        let hours = if ahead < 0 { (-2, -1) } else { (1, 2) };
+        let decision = Case::new(intent(Some(hours.0), Some(hours.1)), true, ahead).decision();
+        assert_eq!(decision.verdict, Verdict::Act, "{ahead}");
+        assert_eq!(
+            (decision.desired, decision.cause),
+            (ShareState::Unshared, cause)
+        );
+    }
+}
+
+#[test]
+fn b2_what_cannot_be_seen_is_told_as_unseen() {
+    let mut case = Case::new(intent(None, Some(6)), true, 20);
+    case.unseen = true;
+    assert!(matches!(case.decision().verdict, Verdict::Unseen(_)));
+}
+
+#[test]
+fn b2_a_suspension_that_holds_by_both_clocks_is_told_before_one_that_does_not() {
+    let case = || Case::new(intent(None, None), false, 20);
+    let disputed = |case: Case| disputed(&case.decision());
+    assert!(matches!(
+        disputed(case().suspended(Some(6))),
+        Some(Dispute::Suspension {
+            over_here: false,
+            ..
+        })
+    ));
+    assert_eq!(disputed(case().suspended(Some(6)).suspended(None)), None);
+    assert!(!case().suspended(Some(6)).decision().verdict.is_unsettled());
+    assert!(case().suspended(Some(6)).decision().verdict.is_intended());
+    assert_eq!(case().suspended(Some(-1)).decision().verdict, Verdict::Act);
+}
+
+#[test]
+fn b2_a_window_must_be_open_by_both_clocks() {
+    for (cron, ahead, open_here) in [
+        ("0 14 * * *", 20, Some(true)),
+        ("0 10 * * *", 20, Some(false)),
+        ("0 10,14 * * *", 20, None),
+        ("0 2 * * *", 20, None),
+    ] {
+        let decision = Case::new(intent(None, None), false, ahead)
+            .allowing(cron)
+            .decision();
+        let said = match disputed(&decision) {
+            Some(Dispute::Window { open_here, .. }) => Some(open_here),
+            _ => None,
+        };
+        assert_eq!(said, open_here, "{cron}");
+        assert!(decision.verdict.is_intended(), "{cron}");
+        let acts = cron == "0 10,14 * * *";
+        assert_eq!(decision.verdict == Verdict::Act, acts, "{cron}");
+    }
+}
+
+#[test]
+fn b2_it_turns_when_the_first_of_the_clocks_says_so() {
+    let none = || Case::new(intent(None, None), false, 20);
+    let behind = || Case::new(intent(None, None), false, -20);
+    for (case, turns_at) in [
+        // The other clock is past it.
+        (Case::new(intent(None, Some(6)), true, 20), Some(6)),
+        (Case::new(intent(None, Some(30)), true, 20), Some(10)),
+        (Case::new(intent(None, Some(-6)), true, -20), Some(14)),
+        (Case::new(intent(None, Some(6)), true, -20), Some(6)),
+        (Case::new(intent(None, Some(-21)), true, -20), None),
+        (Case::new(intent(Some(5), Some(6)), true, 0), Some(5)),
+        (none().suspended(Some(6)), Some(6)),
+        (none().suspended(Some(30)), Some(10)),
+        (behind().suspended(Some(-6)), Some(14)),
+        // By the API's clock it is 10:00, and 18:00 the day before.
+        (none().allowing("0 14 * * *"), Some(4)),
+        (none().allowing("0 10 * * *"), Some(20)),
+        (behind().allowing("0 18 * * *"), Some(4)),
+        // Closed by both: 16:00 here is first; 11:00 there is.
+        (none().allowing("0 16 * * *"), Some(2)),
+        (none().allowing("0 11 * * *"), Some(1)),
+    ] {
+        assert_eq!(case.plan().turns_at, turns_at.map(at), "{turns_at:?}");
+    }
+}
+
+#[test]
+fn b2_a_reason_names_both_times_and_the_way_out() {
+    let cases = [
+        Case::new(intent(None, Some(6)), true, 20),
+        Case::new(intent(None, None), false, 20).suspended(Some(6)),
+        Case::new(intent(None, None), false, 20).allowing("0 14 * * *"),
+    ];
+    for case in cases {
+        let why = case.decision().verdict.why_not().expect("why");
+        for part in [
+            "2026-09-21T14:00:00Z",
+            "2026-09-22T10:00:00Z",
+            Clocks::REMEDY,
+        ] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+    }
+}
