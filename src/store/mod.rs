@@ -2,7 +2,7 @@
 //! suspensions, the newest commit of the manifests and the history.
 //!
 //! ```text
-//! state.db (-wal, -shm)   SQLite; `schema.sql` and `schema_2.sql` say what is in it
+//! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it say what is in it
 //! owner                   whose database it is, so that neither half is taken for another installation's
 //! lock                    locked by the process that reconciles, and says which that is
 //! ```
@@ -16,6 +16,7 @@ mod deeds;
 mod error;
 mod files;
 mod images;
+mod intact;
 mod lock;
 mod newest;
 mod open;
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 use chain::Pen;
 use error::Fault;
 use files::Files;
+use intact::{Intact, Pause};
 use lock::Lock;
 use rusqlite::Connection;
 use writer::{Haste, Writer};
@@ -97,6 +99,7 @@ pub struct Store {
     owner: String,
     commit: RefCell<Option<String>>,
     history_max: u64,
+    is_new: bool,
     now: Now,
     /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
     read: RefCell<BTreeMap<Scope, u64>>,
@@ -110,9 +113,27 @@ impl Store {
         options: &Options,
         now: impl Fn() -> Timestamp + 'static,
     ) -> Result<Self, OpenError> {
+        Self::open_with(dir, options, now, intact::pause())
+    }
+
+    /// `pause` waits before the second look at what seems to be lost.
+    fn open_with(
+        dir: &Path,
+        options: &Options,
+        now: impl Fn() -> Timestamp + 'static,
+        pause: Pause,
+    ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
-        let (lock, conn, owner) = open::begin(&files, &options.holder(now()), now())?;
-        let writer = Writer::start(conn)
+        let begun = open::begin(&files, &options.holder(now()), now())?;
+        let open::Begun {
+            lock,
+            conn,
+            database,
+            owner,
+            is_new,
+        } = begun;
+        let intact = Intact::begin(&files, &lock, database, &conn, pause)?;
+        let writer = Writer::start(conn, intact)
             .map_err(|error| OpenError::io(dir, "start the thread that writes to it", &error))?;
         Ok(Self {
             writer,
@@ -120,6 +141,7 @@ impl Store {
             owner,
             commit: RefCell::new(options.commit.clone()),
             history_max: options.history_max.max(1),
+            is_new,
             now: Box::new(now),
             read: RefCell::default(),
             _lock: lock,
@@ -144,6 +166,16 @@ impl Store {
     /// The installation's id.
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// Whether the directory had never been used before it was opened: then nothing counts as ours yet.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Looks whether the state is still the one that was opened, as each transaction does.
+    pub async fn check(&self) -> Result<(), LedgerError> {
+        self.ask(|_| Ok(())).await
     }
 
     /// From here on, intents are recorded as those of this commit of the manifests, as it is shown to people.
@@ -188,6 +220,14 @@ impl Store {
         &self,
         work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        self.write_in(Haste::Soon, work).await
+    }
+
+    async fn write_in<T: Send + 'static>(
+        &self,
+        haste: Haste,
+        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, LedgerError> {
         let (now, history_max) = ((self.now)(), self.history_max);
         let work = move |conn: &Connection| {
             work(&Pen {
@@ -196,7 +236,7 @@ impl Store {
                 history_max,
             })
         };
-        let done = self.writer.run(Haste::Soon, work).await;
+        let done = self.writer.run(haste, work).await;
         done.map_err(|fault| fault.at(&self.database))
     }
 }
@@ -231,9 +271,21 @@ impl Ledger for Store {
         }
     }
 
+    fn is_in_doubt(&self) -> bool {
+        self.writer.is_in_doubt()
+    }
+
+    fn lost(&self) -> Option<LedgerError> {
+        Some(self.writer.lost()?.at(&self.database))
+    }
+
+    async fn until_lost(&self) -> LedgerError {
+        self.writer.until_lost().await.at(&self.database)
+    }
+
     async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
-        self.write(move |pen| deeds::outcome(pen, outcome, record))
-            .await
+        let work = move |pen: &Pen<'_>| deeds::outcome(pen, outcome, record);
+        self.write_in(Haste::Outcome, work).await
     }
 
     async fn settle(&self, scope: &Scope, lessons: Vec<Lesson>) -> Result<(), LedgerError> {
@@ -255,6 +307,8 @@ mod chain_tests;
 mod crash_tests;
 #[cfg(test)]
 mod fixtures_tests;
+#[cfg(test)]
+mod intact_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]

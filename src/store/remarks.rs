@@ -2,7 +2,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::chain::Pen;
+use super::chain::{self, Pen};
 use super::error::{Fault, OpenError};
 use super::files::Files;
 use super::open::{self, Found, Index};
@@ -45,10 +45,7 @@ impl Remarks {
         let conn = match open::inspect(&files, STEPS, Index::Mend)? {
             Found::State { version } if version == schema::latest(STEPS) => open::connect(&files)?,
             // To make it, or to change its schema, is the work of one process at a time.
-            _ => {
-                let (_lock, conn, _) = open::begin(&files, &options.holder(now()), now())?;
-                conn
-            }
+            _ => open::begin(&files, &options.holder(now()), now())?.conn,
         };
         Ok(Self {
             files,
@@ -191,11 +188,15 @@ impl Remarks {
             let transaction = self
                 .conn
                 .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let changes = transaction.total_changes();
             let value = work(&Pen {
                 conn: &transaction,
                 now,
                 history_max,
             })?;
+            if transaction.total_changes() != changes {
+                chain::advance(&transaction)?;
+            }
             transaction.commit()?;
             Ok(value)
         };

@@ -15,6 +15,7 @@ pub(super) type Step = fn(&Connection) -> rusqlite::Result<()>;
 pub(super) const STEPS: &[Step] = &[
     |conn| conn.execute_batch(include_str!("schema.sql")),
     |conn| conn.execute_batch(include_str!("schema_2.sql")),
+    |conn| conn.execute_batch(include_str!("schema_3.sql")),
 ];
 
 /// The version that `steps` lead to.
