@@ -13,7 +13,7 @@ use super::work::Work;
 use super::{connect, signals, simulated, state};
 use crate::api::{ReadClient, Shared, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
-use crate::host::Clock;
+use crate::host::{Clock, Ledger};
 use crate::model::AccountName;
 use crate::plan::{Moved, Policy, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument};
@@ -48,6 +48,10 @@ pub(super) async fn run(
         arguments.working.history_max,
         move || clock.now(),
     )?;
+    let new = state::describe_new(&directory, work.policy.prune).filter(|_| store.is_new());
+    if let Some(warning) = &new {
+        output::warn(warning);
+    }
     begin(work, &store, arguments.allow_older_commit).await?;
     let accounts = connect::accounts(&work.desired, &work.selector);
     let mut session =
@@ -74,7 +78,13 @@ pub(super) async fn run(
     session.close().await?;
     state::close(store);
     match done? {
-        Done::Scopes(scopes, ending) => report(work, &directory, &scopes, ending, common),
+        Done::Scopes(scopes, ending) => {
+            let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
+            if let Some(warning) = new {
+                document.state_is_new(warning);
+            }
+            report(work, &directory, document, common)
+        }
         Done::Stale(document) => {
             output::error(document.error());
             output::print(common.output, &document, &document.text())?;
@@ -172,9 +182,12 @@ impl Run<'_> {
         let scopes = engine
             .reconcile(&accounts, &task, self.arguments.timeout)
             .await;
+        // What was recorded last is worth nothing if it lies where nobody finds it; why, the store tells from then on.
+        let _ = self.store.check().await;
         let calls = &self.shared.calls;
         let ending = Ending {
             stopped: self.stop.reason(),
+            lost: self.store.lost().map(|lost| lost.to_string()),
             calls: CallCounts {
                 reads: calls.reads.get(),
                 writes: calls.writes.get(),
@@ -235,12 +248,13 @@ impl Run<'_> {
 fn report(
     work: &Work,
     directory: &Path,
-    scopes: &[ScopeOutcome],
-    ending: Ending,
+    mut document: ReconcileDocument,
     common: &Common,
 ) -> Result<u8, Failure> {
-    let mut document = ReconcileDocument::new(scopes, ending, &work.left_out);
-    if let Some(orphans) = work.orphans(&state::read(directory)?)? {
+    // What is wrong with the state, the error tells.
+    if !document.is_lost()
+        && let Some(orphans) = work.orphans(&state::read(directory)?)?
+    {
         output::warn(&orphans);
         document.warn(orphans);
     }
