@@ -217,6 +217,7 @@ async fn reconcile_both(world: &World, wanted: &Desired) -> (Vec<ScopeOutcome>, 
         .reconcile(&BTreeMap::from(clients), &task, TEN_MINUTES)
         .await;
     let ending = Ending {
+        lost: None,
         stopped: None,
         calls: CallCounts::default(),
         elapsed: Duration::ZERO,
@@ -236,7 +237,10 @@ async fn b2_one_accounts_clock_never_touches_anothers_behind_one_host() {
             -hours(1)
         };
         let wanted = two_accounts(&world, now + until);
-        world.behave(ahead_at("AKIDb", offset));
+        world.behave(Behaviour {
+            uins: BTreeMap::from([("AKIDb", "100000000002")]),
+            ..ahead_at("AKIDb", offset)
+        });
         let (scopes, exit) = reconcile_both(&world, &wanted).await;
         assert_eq!(exit, 3, "what is b's is withheld");
         let held = |account: &str| {

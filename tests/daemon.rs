@@ -79,6 +79,56 @@ async fn drift_is_repaired_within_the_interval_and_told_once_each_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn b5_c7_a_state_that_is_lost_ends_all_work_and_fails_health() {
+    let world = World::new(3, REGIONAL);
+    let before = to_share(&world, 5);
+    world.cloud().add(BANGKOK, "img-new", false);
+    reconciling(&world, async |live| {
+        live.load(before.clone()).await;
+        live.until(|live| live.in_sync(TOKYO)).await;
+        live.told();
+        assert_eq!(live.voice.board(|board| board.alive()), Ok(()));
+        // Noticed while nothing is written, as by the look that is taken each few seconds.
+        world.ledger.lose("the state was removed");
+        live.pass(1).await;
+        let calls = world.cloud().calls.borrow().len();
+        let mut after = before;
+        let added = desired([(BANGKOK, "img-new".to_owned(), true)]);
+        after.images.extend(added.images);
+        live.load(after).await;
+        live.update(Update::Asked).await;
+        live.pass(3600).await;
+        assert_eq!(world.cloud().calls.borrow().len(), calls, "not even a look");
+        live.voice.board(|board| {
+            let why = "the state was removed".to_owned();
+            assert_eq!(board.alive(), Err(why.clone()));
+            assert!(board.ready().is_err_and(|reasons| reasons.contains(&why)));
+            assert!(board.summary().contains("the state"), "{}", board.summary());
+        });
+        assert_eq!(live.told(), [(Kind::Stalled, "state".to_owned())]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn b5_a_state_that_is_lost_in_a_pass_fails_health_at_once() {
+    let world = World::new(3, REGIONAL);
+    let wanted = to_share(&world, 30);
+    world.ledger.lost_after.set(Some(7));
+    reconciling(&world, async |live| {
+        live.load(wanted).await;
+        let took = live.until(|live| live.voice.board(|board| board.alive().is_err()));
+        assert!(took.await < 10);
+        live.pass(3600).await;
+        assert!(writes(live) < 7, "{}", writes(live));
+        assert_eq!(live.told(), [(Kind::Stalled, "state".to_owned())]);
+        let asked = world.cloud().calls_of("DescribeBlueprints").len();
+        assert!(asked < 5, "{asked}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edit_leads_to_a_write_after_one_look() {
     let world = World::new(3, REGIONAL);
     let before = to_share(&world, 5);

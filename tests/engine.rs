@@ -69,6 +69,60 @@ async fn s17_a_run_converges_and_the_next_makes_no_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn b5_s9_nothing_leaves_once_the_state_is_lost() {
+    for granted in [1, 5, 12] {
+        let world = World::new(2, REGIONAL);
+        let wanted = all_to_share(&world, &regions(3), 10);
+        world.ledger.lost_after.set(Some(granted));
+        let ended = world.reconcile(&wanted).await;
+        let sent = world.cloud().writes().len();
+        assert!(sent < granted, "{sent} of {granted} left before");
+        assert_eq!(world.ledger.intents().len(), granted);
+        // One cause, told once, and not for each image.
+        assert_eq!(ended.exit(), 1, "{:#}", ended.json);
+        assert_eq!(ended.json["error"], "the state was removed");
+        let text = ended.json["images"].to_string();
+        assert!(!text.contains("the state was removed"), "{text}");
+        assert!(ended.took < Duration::from_secs(10), "{:?}", ended.took);
+    }
+    // Lost before it began.
+    let world = World::new(2, REGIONAL);
+    let wanted = all_to_share(&world, &regions(3), 10);
+    world.ledger.lose("the state was removed");
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(world.cloud().writes().len(), 0);
+    assert_eq!(ended.exit(), 1, "{:#}", ended.json);
+    assert_eq!(ended.json["error"], "the state was removed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b5_c7_a_state_that_is_lost_is_one_cause_and_not_one_for_each_image() {
+    let world = World::new(2, REGIONAL);
+    let wanted = all_to_share(&world, &regions(1), 10);
+    world.ledger.commit_takes.set(Duration::from_secs(1));
+    let (ended, ()) = tokio::join!(world.reconcile(&wanted), async {
+        world.pass(Duration::from_millis(900)).await;
+        world.ledger.lose("the state was removed");
+    });
+    assert_eq!(world.ledger.intents().len(), 0);
+    assert_eq!(world.cloud().writes().len(), 0);
+    assert_eq!(ended.json["error"], "the state was removed");
+    let images = ended.json["images"].to_string();
+    assert!(!images.contains("the state was removed"), "{images}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b5_s9_calls_in_line_wait_while_the_state_is_in_doubt() {
+    let world = World::new(2, REGIONAL);
+    let wanted = all_to_share(&world, &regions(3), 10);
+    world.ledger.in_doubt.set(true);
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(world.cloud().writes().len(), 0, "{:#}", ended.json);
+    assert!(!world.ledger.intents().is_empty(), "they stood in line");
+    assert_eq!(ended.exit(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s9_each_write_was_recorded_before_it_arrived() {
     let world = World::new(2, REGIONAL);
     let wanted = all_to_share(&world, &regions(3), 10);

@@ -361,3 +361,24 @@ fn the_document_is_narrowed_by_its_query() {
     assert_eq!(one["expiring"].as_array().unwrap().len(), 1);
     assert_eq!(one["summary"]["images"], 400);
 }
+
+#[test]
+fn b5_c7_a_state_that_is_lost_is_the_first_thing_that_is_said() {
+    let why = "/state/state.db was <b>removed</b>\n";
+    let mut board = good();
+    assert_eq!(document(&board, "").get("state"), None);
+    board.state_lost(why.into(), at(1));
+    let html = shown(&board, "");
+    assert!(html.contains("<title>! Nothing is done: the state cannot be used any longer"));
+    assert!(html.contains("/state/state.db was &lt;b&gt;removed"));
+    assert!(text(&html).contains("the state"), "among what is recent");
+    // Whatever part of it is asked for.
+    let document = document(&board, "region=eu-frankfurt");
+    assert_eq!(document["state"], "lost");
+    let said = document["state_problem"].as_str().expect("why");
+    assert!(
+        said.starts_with("/state/state.db was") && !said.contains('\n'),
+        "{said:?}"
+    );
+    assert_eq!(document["transitions"][0]["kind"], "stalled");
+}

@@ -46,6 +46,10 @@ pub(super) async fn run(
     let budget = cost(&scopes, &clients, &shared);
     session.close().await?;
     let mut document = PlanDocument::new(&scopes, budget, arguments.detailed_exitcode);
+    let new = state::describe_new(&directory, work.policy.prune).filter(|_| reader.is_new());
+    if let Some(warning) = new {
+        document.state_is_new(warning);
+    }
     document.warn(work.orphans(&reader)?);
     let newest = reader.newest().map_err(Failure::new)?;
     let standing = commit::standing(&work.revision, newest).await;

@@ -12,7 +12,7 @@ use super::work::Work;
 use super::{commit, connect, saved, signals, simulated, state};
 use crate::api::{ReadClient, Shared, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
-use crate::host::Clock;
+use crate::host::{Clock, Ledger};
 use crate::manifest::Checkout;
 use crate::model::AccountName;
 use crate::plan::{Moved, SavedPlan};
@@ -41,6 +41,10 @@ pub(super) async fn run(
         arguments.working.history_max,
         move || clock.present(),
     )?;
+    let new = state::describe_new(&directory, work.policy.prune).filter(|_| store.is_new());
+    if let Some(warning) = &new {
+        output::warn(warning);
+    }
     let caution = begin(work, &store, arguments).await?;
     let reached = connect::accounts(&work.desired, &work.selector);
     let mut session = Session::open(
@@ -79,6 +83,9 @@ pub(super) async fn run(
             let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
             let warnings = caution.into_iter().chain(clocks);
             warnings.for_each(|warning| document.warn(warning));
+            if let Some(warning) = new {
+                document.state_is_new(warning);
+            }
             report(work, &directory, document, common)
         }
         Done::Stale(document) => {
@@ -171,9 +178,12 @@ impl Run<'_> {
         let scopes = engine
             .reconcile(&accounts, &task, self.arguments.timeout)
             .await;
+        // What was recorded last is worth nothing if it lies where nobody finds it; why, the store tells from then on.
+        let _ = self.store.check().await;
         let calls = &self.shared.calls;
         let ending = Ending {
             stopped: self.stop.reason(),
+            lost: self.store.lost().map(|lost| lost.to_string()),
             calls: CallCounts {
                 reads: calls.reads.get(),
                 writes: calls.writes.get(),
@@ -234,7 +244,10 @@ fn report(
     mut document: ReconcileDocument,
     common: &Common,
 ) -> Result<u8, Failure> {
-    if let Some(orphans) = work.orphans(&state::read(directory)?)? {
+    // What is wrong with the state, the error tells.
+    if !document.is_lost()
+        && let Some(orphans) = work.orphans(&state::read(directory)?)?
+    {
         output::warn(&orphans);
         document.warn(orphans);
     }

@@ -28,6 +28,7 @@ use crate::notices::{self, Courier, Outbox, Webhooks};
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::serve::Port;
 use crate::source::{self, Generation, Origin, Repository, Update};
+use crate::store::Store;
 
 /// Updates that wait for the daemon. It takes them at once; more than a few never wait.
 const QUEUE_MAX: usize = 8;
@@ -69,14 +70,14 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
     let done = if arguments.observe_only {
         let recall = state::read(&directory)?;
         let work = Observing { recall: &recall };
-        parts.carry_out(&work, |_| {}, seen).await
+        parts.carry_out(&work, |_| {}, None, seen).await
     } else {
         let clock = Rc::clone(&shared);
         let max = arguments.working.history_max;
         let store = state::open(&directory, "run", None, max, move || clock.present())?;
         let work = Reconciling { ledger: &store };
         let commit = |generation: &Generation| store.set_commit(generation.commit.clone());
-        let done = parts.carry_out(&work, commit, seen).await;
+        let done = parts.carry_out(&work, commit, Some(&store), seen).await;
         state::close(store);
         done
     };
@@ -219,6 +220,7 @@ impl<'a> Parts<'a> {
         &self,
         work: &W,
         on_load: impl Fn(&Generation),
+        store: Option<&Store>,
         seen: Seen,
     ) -> Result<StopReason, Failure> {
         let arguments = self.arguments;
@@ -228,6 +230,12 @@ impl<'a> Parts<'a> {
             courier,
         } = seen;
         let voice = self.voice(outbox.clone());
+        let is_new = store.is_some_and(Store::is_new);
+        let new = state::describe_new(self.directory, arguments.guards.policy().prune);
+        if let Some(warning) = new.filter(|_| is_new) {
+            tracing::warn!("{warning}");
+            voice.state_is_new();
+        }
         let (commands, queue) = mpsc::channel(QUEUE_MAX);
         let reload = Rc::new(Notify::new());
         let supervisor = Supervisor::of_environment();
@@ -278,6 +286,9 @@ impl<'a> Parts<'a> {
                 port.serve(show).await;
                 Failure::new("the status port has ended")
             }));
+        }
+        if let Some(store) = store {
+            beside.push(Box::pin(look_after(store, self.shared)));
         }
         beside.push(Box::pin(report_to(&supervisor, self.shared, &voice)));
         let ended = select(daemon, beside.next()).await;
@@ -350,6 +361,20 @@ async fn again(reload: &Notify, supervisor: &Supervisor) -> Failure {
     }
 }
 
+/// Looks after the state while nothing is written, so that the port and the supervisor soon tell that it is lost.
+async fn look_after(store: &Store, shared: &Shared<System>) -> Failure {
+    /// Between two looks.
+    const EVERY: Duration = Duration::from_secs(10);
+    loop {
+        // The daemon hears from the store what does not pass.
+        if let Err(error) = store.check().await {
+            tracing::debug!(%error, "the state cannot be looked at");
+        }
+        let host = &shared.host;
+        host.sleep_until(host.moment() + EVERY).await;
+    }
+}
+
 /// Tells systemd that the process lives, and where it stands.
 async fn report_to(
     supervisor: &Supervisor,
@@ -368,8 +393,11 @@ async fn report_to(
     });
     let mut told = String::new();
     loop {
-        supervisor.alive();
-        let line = voice.board(|board| board.summary());
+        let (line, alive) = voice.board(|board| (board.summary(), board.alive()));
+        // Otherwise it is to be started anew, as `/healthz` says.
+        if alive.is_ok() {
+            supervisor.alive();
+        }
         if line != told {
             supervisor.status(&line);
             told = line;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::args::Common;
 use super::output::Failure;
-use crate::host::{Clock, SystemClock};
+use crate::host::{Clock, Ledger, SystemClock};
 use crate::model::{Present, Scope, Timestamp};
+use crate::plan::Prune;
 use crate::store::{OpenError, Options, Reader, Remarks, Store};
 use crate::words::plural;
 
@@ -53,7 +54,11 @@ pub(super) fn open(
 
 /// Everything is kept by now; what fails is tidying up.
 pub(super) fn close(store: Store) {
-    if let Err(error) = store.close() {
+    // What is lost was told of as that.
+    let is_told = store.lost().is_some();
+    if let Err(error) = store.close()
+        && !is_told
+    {
         super::output::warn(format_args!(
             "the state was not left in the best order: {error}"
         ));
@@ -97,6 +102,24 @@ fn machine() -> String {
 
 fn refused(error: OpenError) -> Failure {
     Failure::from_error(&error)
+}
+
+/// A warning that a state which was never used before knows nothing as ours, where something is to be pruned.
+pub(super) fn describe_new(directory: &Path, prune: Prune) -> Option<String> {
+    let what = match prune {
+        Prune::None => return None,
+        Prune::Owned => {
+            "`--prune owned` cancels none of them; if an earlier state knows them, give its --state-dir or restore it"
+        }
+        Prune::Exclusive => {
+            "`--prune exclusive` counts all shares as somebody else's; if an earlier state knows them, give its --state-dir or restore it"
+        }
+    };
+    Some(format!(
+        "the state in {} is new, so no share counts as made by sharekeeper yet: {what}, or take the shares over with \
+         `sharekeeper adopt`",
+        directory.display()
+    ))
 }
 
 /// Scopes that hold images of ours and that no manifest names. They are left alone: an account or a region that is

@@ -67,6 +67,8 @@ pub struct Daemon<'a, H, W: Work<H>> {
     on_load: OnLoad<'a>,
     generation: Option<Rc<Generation>>,
     slots: BTreeMap<Scope, Slot>,
+    /// Nothing can be recorded any longer: there are no further passes.
+    is_lost: bool,
     passes: FuturesUnordered<LocalBoxFuture<'a, Ended<W::Client>>>,
 }
 
@@ -89,18 +91,25 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             on_load,
             generation: None,
             slots: BTreeMap::new(),
+            is_lost: false,
             passes: FuturesUnordered::new(),
         }
     }
 
     /// Works until `stop`, then waits for calls in flight to settle.
     pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: &Stop) -> StopReason {
+        let work = self.work;
+        let mut lost = std::pin::pin!(work.until_lost());
         loop {
             self.start_what_is_due();
             let wake = self.wake_at();
             tokio::select! {
                 biased;
                 reason = stop.tripped() => return self.wind_up(reason).await,
+                why = &mut lost, if !self.is_lost => {
+                    self.is_lost = true;
+                    self.voice.state_lost(why);
+                }
                 Some(ended) = self.passes.next(), if !self.passes.is_empty() => self.ended(ended),
                 Some(update) = updates.recv() => self.take(update),
                 () = sleep(&self.shared.host, wake) => {}
@@ -198,7 +207,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     }
 
     fn start_what_is_due(&mut self) {
-        let Some(generation) = self.generation.clone() else {
+        let Some(generation) = self.generation.clone().filter(|_| !self.is_lost) else {
             return;
         };
         let now = self.shared.host.moment();
@@ -320,7 +329,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
 
     /// When the first of those that rest is due.
     fn wake_at(&self) -> Option<Moment> {
-        if self.passes.len() >= PASSES_MAX {
+        if self.passes.len() >= PASSES_MAX || self.is_lost {
             return None;
         }
         self.slots.values().filter_map(Slot::due).min()

@@ -33,6 +33,11 @@ pub trait Work<H> {
     /// Why nothing, or nothing of what a pass does, can be called with it, if that is known.
     fn broken(client: &Self::Client) -> Option<Refusal>;
 
+    /// Returns once nothing can be recorded any longer until the process starts anew, and so nothing be done.
+    fn until_lost(&self) -> impl Future<Output = String> {
+        std::future::pending()
+    }
+
     /// One pass. `rivals` are the other account names of the scope's region, each with its client or why it has none.
     /// `None` where there can be nothing to do.
     fn pass(
@@ -82,6 +87,10 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
 
     fn broken(client: &WriteClient<H>) -> Option<Refusal> {
         client.broken()
+    }
+
+    async fn until_lost(&self) -> String {
+        self.ledger.until_lost().await.to_string()
     }
 
     async fn pass(

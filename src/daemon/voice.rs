@@ -89,6 +89,21 @@ impl<H: Host> Voice<H> {
         });
     }
 
+    /// The state had never been used before this process opened it.
+    pub fn state_is_new(&self) {
+        self.update(|board| {
+            board.state.is_new = true;
+            board.version += 1;
+            Vec::new()
+        });
+    }
+
+    /// Nothing can be recorded any longer.
+    pub(super) fn state_lost(&self, why: String) {
+        let now = self.now();
+        self.update(|board| board.state_lost(why, now));
+    }
+
     pub(super) fn broken(&self, problems: Vec<String>) {
         for problem in &problems {
             tracing::error!("{problem}");
@@ -225,11 +240,13 @@ fn log(transition: &Transition) {
     } = transition;
     let (kind, reason) = (kind.as_str(), reason.map(crate::status::Reason::as_str));
     let subject = match subject {
-        Subject::Manifests => None,
+        Subject::Manifests | Subject::State => None,
         other => Some(other.to_string()),
     };
     if transition.kind.is_good() {
         tracing::info!(subject, kind, reason, "{message}");
+    } else if transition.subject == Subject::State {
+        tracing::error!(subject, kind, reason, "{message}");
     } else {
         tracing::warn!(subject, kind, reason, "{message}");
     }

@@ -86,6 +86,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 return self.stopped(last);
             };
             let seen = self.keep_lessons(seen).await;
+            if self.engine.ledger.lost().is_some() {
+                return self.lost(last);
+            }
             let (plan, observation) = (&seen.plan, &seen.observation);
             self.remember_doubts(plan);
             if let AccountProof::Changed { was, .. } = &seen.account.proof {
@@ -250,9 +253,18 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
 
     /// The end was asked for: the last plan stands, brought up to date with what was written since.
     fn stopped(self, last: Option<Plan>) -> ScopeOutcome {
+        self.ended("stopped before the scope was read", last)
+    }
+
+    /// The ledger is lost, which is told once and not for each scope.
+    fn lost(self, last: Option<Plan>) -> ScopeOutcome {
+        self.ended("the state cannot be used any longer", last)
+    }
+
+    fn ended(self, why: &str, last: Option<Plan>) -> ScopeOutcome {
         let plan = last.unwrap_or_else(|| {
-            let unseen = Unseen::new("stopped before the scope was read");
-            self.job.unseen(unseen, self.client.read().shared())
+            self.job
+                .unseen(Unseen::new(why), self.client.read().shared())
         });
         self.outcome(plan)
     }

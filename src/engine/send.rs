@@ -218,7 +218,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             Ready::Go(intent, recorded, permit) => {
                 let forbidden = self.forbids(decision, &attempt, recorded).await;
                 // The end may have been asked for while the store was.
-                if self.engine.stop.reason().is_some() {
+                if self.engine.stop.reason().is_some() || self.is_lost() {
                     executor.stop();
                 }
                 let is_fresh = !fresh.is_slept_away(self.host());
@@ -242,6 +242,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 }
             }
             Ready::Refused(Refused::Suspended(_) | Refused::NotOurs) => executor.withdraw(id),
+            // No attempt of this or any other image would be granted.
+            Ready::Refused(Refused::Failed(_)) if self.is_lost() => executor.stop(),
             Ready::Refused(refused @ Refused::Failed(_)) => {
                 if executor.take(id, now) {
                     let error = CallError::NotSent(refused.to_string());
@@ -262,11 +264,17 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         if !self.is_open(decision) {
             return Some("a change window closed".into());
         }
-        if self.host().moment().since(recorded) < RECHECK_AFTER {
+        let is_recent = self.host().moment().since(recorded) < RECHECK_AFTER;
+        if is_recent && !self.engine.ledger.is_in_doubt() {
             return None;
         }
         let allowed = self.engine.ledger.allows(attempt).await;
         allowed.err().map(|refused| refused.to_string())
+    }
+
+    /// Whether nothing is granted any longer.
+    fn is_lost(&self) -> bool {
+        self.engine.ledger.lost().is_some()
     }
 
     /// A window may have closed since the plan was made, by one of the clocks.
@@ -366,9 +374,18 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// A store that fails here fails the next intent too, so that nothing more is sent; what was sent is resolved by
     /// observation, as after a crash.
     async fn record(&self, outcome: Outcome, record: Option<Record>) {
-        let key = outcome.key.clone();
-        if let Err(error) = self.engine.ledger.outcome(outcome, record).await {
-            tracing::error!(%error, %key, "the outcome of a write is not recorded");
+        let told = outcome.clone();
+        let kept = self.engine.ledger.outcome(outcome, record).await;
+        let (key, intent) = (&told.key, told.intent.0);
+        let (action, result) = (told.permission.as_str(), told.result.as_str());
+        if !self.is_lost() {
+            if let Err(error) = kept {
+                tracing::error!(%error, image = %key, intent, action, result, "the outcome of a write is not recorded");
+            }
+        } else if told.result != Answer::NotSent {
+            // Even if it is recorded, it may be where nobody finds it. Why, is told once and not here.
+            let blueprint = told.blueprint_id;
+            tracing::error!(image = %key, intent, action, result, blueprint, "a write was answered after the state was lost: check whether its outcome is in the history");
         }
     }
 }

@@ -122,6 +122,22 @@ pub trait Ledger: Recall {
     /// Asks again whether what a person has said forbids a write whose intent was recorded a while ago.
     fn allows(&self, attempt: &Attempt) -> impl Future<Output = Result<(), Refused>>;
 
+    /// Whether it is being found out if the state is lost: [`Ledger::allows`] returns when that is known.
+    fn is_in_doubt(&self) -> bool {
+        false
+    }
+
+    /// Why nothing is granted any longer until the process starts anew; `None`: nothing is amiss. It does not pass, and
+    /// what is asked for from then on is refused.
+    fn lost(&self) -> Option<LedgerError> {
+        None
+    }
+
+    /// Returns once there is such a reason.
+    fn until_lost(&self) -> impl Future<Output = LedgerError> {
+        std::future::pending()
+    }
+
     /// Keeps what came of it; `record`, where given, is what is known of the image from now on. An outcome that is
     /// [`crate::history::Answer::Unknown`] leaves the intent open; any other closes it. Older ones of the image stay
     /// open until an answer tells what became of them: an observation may have lagged.

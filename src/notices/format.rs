@@ -230,6 +230,7 @@ impl<'a> Item<'a> {
     fn new(transition: &'a Transition) -> Self {
         let (r#type, account, scope, image) = match &transition.subject {
             Subject::Manifests => ("manifests", None, None, None),
+            Subject::State => ("state", None, None, None),
             Subject::Account(account) => ("account", Some(account), None, None),
             Subject::Scope(scope) => ("scope", Some(&scope.account), Some(scope), None),
             Subject::Image(key) => {

@@ -60,7 +60,7 @@ pub(super) enum Target {
 }
 
 impl Webhook {
-    /// Whether it asked to be told of this. What is about the manifests is about every account, and what is about an
+    /// Whether it asked to be told of this. What is about the manifests or the state is about every account, and what is about an
     /// account about every region.
     pub(super) fn wants(&self, transition: &Transition) -> bool {
         let mine =
@@ -71,7 +71,7 @@ impl Webhook {
         };
         self.kinds.contains(&transition.kind)
             && match &transition.subject {
-                Subject::Manifests => true,
+                Subject::Manifests | Subject::State => true,
                 Subject::Account(account) => mine(account),
                 Subject::Scope(scope) => here(scope),
                 Subject::Image(key) => here(&key.scope),

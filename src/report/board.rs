@@ -35,6 +35,11 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
         started: board.started,
         observe_only: board.observe_only,
         manifests: ManifestsDocument::of(&board.manifests),
+        state: match &board.state {
+            state if state.lost.is_some() => Some("lost"),
+            state => state.is_new.then_some("new"),
+        },
+        state_problem: board.state.lost.as_deref().map(Text),
         summary: counts_document(&summary),
         scopes: Each(|| {
             let asked = counted.iter().filter(|(s, ..)| query.picks_scope(s));
@@ -98,6 +103,11 @@ struct Document<'a, S, C, T, E> {
     started: Timestamp,
     observe_only: bool,
     manifests: ManifestsDocument<'a>,
+    /// `new` or `lost`, where that is worth a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_problem: Option<Text<'a>>,
     summary: CountsDocument,
     scopes: S,
     changes: C,
@@ -426,7 +436,7 @@ pub(super) fn picks_key(query: &Query, key: &ImageKey) -> bool {
 
 pub(super) fn picks_subject(query: &Query, subject: &Subject) -> bool {
     match subject {
-        Subject::Manifests => true,
+        Subject::Manifests | Subject::State => true,
         Subject::Account(account) => query.account.as_ref().is_none_or(|asked| asked == account),
         Subject::Scope(scope) => query.picks_scope(scope),
         Subject::Image(key) => picks_key(query, key),
@@ -467,7 +477,7 @@ impl<'a> ChangeDocument<'a> {
 impl<'a> TransitionDocument<'a> {
     fn of(news: &'a Transition) -> Self {
         let (account, scope, image) = match &news.subject {
-            Subject::Manifests => (None, None, None),
+            Subject::Manifests | Subject::State => (None, None, None),
             Subject::Account(account) => (Some(account), None, None),
             Subject::Scope(scope) => (Some(&scope.account), Some(scope), None),
             Subject::Image(key) => {

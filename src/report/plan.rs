@@ -15,6 +15,9 @@ use crate::words::{plural, seconds};
 pub struct PlanDocument {
     format_version: u32,
     exit_code: u8,
+    /// `new`, where there is something to prune and nothing counts as ours yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
     changes: Vec<Change>,
     withheld: Vec<HeldBack>,
     blocked: Vec<HeldBack>,
@@ -74,6 +77,7 @@ impl PlanDocument {
         let mut document = Self {
             format_version: FORMAT_VERSION,
             exit_code: 0,
+            state: None,
             changes: Vec::new(),
             withheld: Vec::new(),
             blocked: Vec::new(),
@@ -119,6 +123,12 @@ impl PlanDocument {
     /// Adds what a person should be warned of.
     pub fn warn(&mut self, warning: Option<String>) {
         self.warnings.extend(warning);
+    }
+
+    /// Says that the state had never been used, and what that means for pruning.
+    pub fn state_is_new(&mut self, warning: String) {
+        self.state = Some("new");
+        self.warnings.push(warning);
     }
 
     /// Whether every scope was seen.

@@ -19,6 +19,9 @@ pub struct ReconcileDocument {
     format_version: u32,
     exit_code: u8,
     synced: bool,
+    /// `new`, where there is something to prune and nothing counts as ours yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
     summary: Summary,
     images: Vec<ImageReport>,
     calls: CallCounts,
@@ -40,13 +43,18 @@ pub struct ReconcileDocument {
     /// A view lacks much of what is ours.
     #[serde(skip)]
     suspicious: bool,
+    /// Nothing could be recorded any longer.
+    #[serde(skip)]
+    lost: bool,
 }
 
 /// How the run as a whole ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ending {
     /// Why it ended early, if so.
     pub stopped: Option<StopReason>,
+    /// Why nothing could be recorded any longer, if so: then nothing more was sent.
+    pub lost: Option<String>,
     /// Describe calls, Modify calls, throttled replies.
     pub calls: CallCounts,
     /// Wall time.
@@ -133,6 +141,7 @@ impl ReconcileDocument {
             format_version: FORMAT_VERSION,
             exit_code: 0,
             synced: false,
+            state: None,
             summary: Summary::default(),
             images: Vec::new(),
             calls: ending.calls,
@@ -144,14 +153,20 @@ impl ReconcileDocument {
             unconfirmed: 0,
             out_of_sight: false,
             suspicious: false,
+            lost: ending.lost.is_some(),
         };
         let mut unseen = Vec::new();
         for scope in scopes {
             unseen.extend(document.add_scope(scope));
         }
         let nothing_seen = !scopes.is_empty() && unseen.len() == scopes.len();
-        let exit = document.exit(ending.stopped, nothing_seen && ending.calls.writes == 0);
-        if exit == ExitStatus::Error {
+        let exit = match ending.lost {
+            Some(_) => ExitStatus::Error,
+            None => document.exit(ending.stopped, nothing_seen && ending.calls.writes == 0),
+        };
+        if ending.lost.is_some() {
+            document.error.clone_from(&ending.lost);
+        } else if exit == ExitStatus::Error {
             unseen.sort();
             unseen.dedup_by(|a, b| a.1 == b.1);
             let whys: Vec<_> = unseen
@@ -165,8 +180,19 @@ impl ReconcileDocument {
         }
         document.exit_code = exit.code();
         document.synced = exit == ExitStatus::Done;
-        document.conclude(ending);
+        document.conclude(&ending);
         document
+    }
+
+    /// Whether the run was broken off because nothing could be recorded any longer.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Says that the state had never been used, and what that means for pruning.
+    pub fn state_is_new(&mut self, warning: String) {
+        self.state = Some("new");
+        self.warnings.push(warning);
     }
 
     /// The process's exit status, which is also the document's.
@@ -283,7 +309,7 @@ impl ReconcileDocument {
         } += 1;
     }
 
-    fn conclude(&mut self, ending: Ending) {
+    fn conclude(&mut self, ending: &Ending) {
         let Summary {
             in_sync,
             shared,
@@ -298,6 +324,7 @@ impl ReconcileDocument {
             }
             Some(StopReason::TimedOut) => "Timed out",
             Some(StopReason::Superseded) => "Superseded",
+            None if ending.lost.is_some() => "Broken off",
             None if self.synced => "In sync",
             None => "Not in sync",
         };

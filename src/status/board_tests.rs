@@ -300,6 +300,13 @@ fn it_is_ready_once_everything_was_looked_at_and_something_was_seen() {
     let rests = || Activity::Resting { next: at(99) };
     let (alive, ready) = ended(Verdict::InSync, rests(), PassResult::Synced);
     assert_eq!((alive, ready), (Ok(()), Ok(())));
+    // Told once, however often it is found.
+    let mut lost = Board::new(at(0), false);
+    for (times, now) in [(1, at(3)), (0, at(4))] {
+        let told = lost.state_lost("the state was removed".into(), now);
+        assert_eq!(told.len(), times);
+        assert_eq!(lost.alive(), Err("the state was removed".to_owned()));
+    }
     let (alive, ready) = ended(unseen(), rests(), PassResult::Unseen);
     assert_eq!(alive, Ok(()));
     assert_eq!(

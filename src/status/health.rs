@@ -1,8 +1,31 @@
-use super::{Activity, Board, Counts};
+use super::{Activity, Board, Counts, Kind, Subject, Transition};
+use crate::model::Timestamp;
 use crate::plan::View;
 use crate::words::plural;
 
+/// Where the state directory stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateStatus {
+    /// It had never been used before this process opened it, and there is something to prune: nothing counts as ours.
+    pub is_new: bool,
+    /// Why nothing can be recorded any longer until the process starts anew, and so nothing is done.
+    pub lost: Option<String>,
+}
+
 impl Board {
+    /// Takes in that nothing can be recorded any longer; what of it is new.
+    pub fn state_lost(&mut self, why: String, now: Timestamp) -> Vec<Transition> {
+        let is_known = self.state.lost.replace(why.clone()).is_some();
+        let news = Transition {
+            at: now,
+            subject: Subject::State,
+            kind: Kind::Stalled,
+            reason: None,
+            message: format!("nothing is done until sharekeeper starts anew: {why}"),
+        };
+        self.keep((!is_known).then_some(news).into_iter().collect())
+    }
+
     /// One line for whoever asks the supervisor.
     pub fn summary(&self) -> String {
         let mut counts = Counts::default();
@@ -18,11 +41,21 @@ impl Board {
             true => "",
             false => "; the manifests cannot be used",
         };
-        format!("{} of {images} as desired{stalled}{broken}", counts.in_sync)
+        let lost = match self.state.lost {
+            Some(_) => "nothing is done, because the state cannot be used any longer; ",
+            None => "",
+        };
+        format!(
+            "{lost}{} of {images} as desired{stalled}{broken}",
+            counts.in_sync
+        )
     }
 
     /// Whether the process does its work; if not, why it should be started anew.
     pub fn alive(&self) -> Result<(), String> {
+        if let Some(lost) = &self.state.lost {
+            return Err(lost.clone());
+        }
         let held = self
             .scopes
             .iter()

@@ -21,6 +21,7 @@ use crate::pace::Durations;
 use crate::plan::{Plan, View};
 
 pub use counts::{Counts, Standing};
+pub use health::StateStatus;
 pub use image::{Condition, ImageStatus, Reason, Trouble, Truth};
 pub use transition::{Kind, Subject, Transition};
 
@@ -40,6 +41,8 @@ pub struct Board {
     pub observe_only: bool,
     /// Where the manifests stand.
     pub manifests: ManifestsStatus,
+    /// Where the state directory stands.
+    pub state: StateStatus,
     /// Each account and region that is worked on, in order.
     pub scopes: BTreeMap<Scope, ScopeStatus>,
     /// The last writes, the newest last.
@@ -226,6 +229,7 @@ impl Board {
             started,
             observe_only,
             manifests: ManifestsStatus::default(),
+            state: StateStatus::default(),
             scopes: BTreeMap::new(),
             changes: VecDeque::new(),
             transitions: VecDeque::new(),

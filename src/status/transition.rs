@@ -23,6 +23,8 @@ pub struct Transition {
 pub enum Subject {
     /// The manifests.
     Manifests,
+    /// The state directory.
+    State,
     /// An account in all of its regions.
     Account(AccountName),
     /// An account in a region.
@@ -48,7 +50,7 @@ pub enum Kind {
     GuardCleared,
     /// A share ends soon by itself.
     ExpiringSoon,
-    /// Nothing is seen or done: of a scope, of an account, or because the manifests cannot be used.
+    /// Nothing is seen or done: of a scope, of an account, or because the manifests or the state cannot be used.
     Stalled,
     /// That is over.
     Recovered,
@@ -100,6 +102,7 @@ impl Kind {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::State => f.write_str("state"),
             Self::Manifests => f.write_str("manifests"),
             Self::Account(account) => write!(f, "account {account}"),
             Self::Scope(scope) => scope.fmt(f),

@@ -30,6 +30,8 @@ pub(super) struct Ends {
     /// The newest entry; the anchor, if there is none.
     pub(super) head: u64,
     pub(super) head_hash: Hash,
+    /// So many transactions have written to the database; see [`advance`].
+    pub(super) generation: u64,
 }
 
 /// Where the chain of an owner begins, so that one installation's history cannot pass as another's.
@@ -69,9 +71,16 @@ pub(super) fn ends(conn: &Connection) -> Result<Ends, Fault> {
             anchor_hash: row.get("anchor_hash")?,
             head: row.number("head_seq")?,
             head_hash: row.get("head_hash")?,
+            generation: row.number("generation")?,
         })
     })?;
     ends.ok_or_else(|| Fault::unreadable("the table chain"))
+}
+
+/// Counts a transaction that has written. Not each of them appends to the history, and a database that is set back must
+/// show.
+pub(super) fn advance(conn: &Connection) -> Result<(), Fault> {
+    rows::change(conn, "UPDATE chain SET generation = generation + 1", [])
 }
 
 /// Appends, within the transaction of whatever the entry tells of.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::fixtures_tests::{
-    answer, block_on, dump, image, key, noon, open, options, scope, share, ticking,
+    answer, block_on, dump, image, key, noon, open, open_with, options, scope, share, ticking,
 };
 use super::{Ending, Remarks, Store, Verdict};
 use crate::history::Answer;
@@ -135,7 +135,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut
 #[test]
 fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = open(dir.path());
+    let mut store = open_with(dir.path(), || {});
     let owner = store.owner().to_owned();
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
     let mut dice = fastrand::Rng::with_seed(7);
@@ -161,6 +161,9 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
                 let laid = torn.lay(Some(&owner));
                 assert_eq!(dump(laid.path()).expect("readable").0, was);
             }
+            // It was done behind the store's back.
+            drop(store);
+            store = open_with(dir.path(), || {});
         }
         let before = Image::of(dir.path());
         step(&store, &mut remarks, &mut open_intents, &mut dice);

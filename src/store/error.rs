@@ -214,6 +214,19 @@ pub(super) enum FaultKind {
     Passing,
     /// What the file holds is no longer certain.
     Broken,
+    /// The state in the directory is not the one that is open.
+    Lost(Left),
+}
+
+/// What can still be done with a state that is not to be trusted any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The database is the right one: what came of writes can be recorded.
+    Database,
+    /// The files that are open hold all that was recorded, and have lost their names. They may get them back.
+    OpenFiles,
+    /// Nothing can be read or written with a meaning.
+    Nothing,
 }
 
 impl Fault {
@@ -239,9 +252,20 @@ impl Fault {
         }
     }
 
+    /// The state was removed, replaced or set back; `text` is all that is to be said.
+    pub(super) fn lost(text: String, left: Left) -> Self {
+        Self {
+            kind: FaultKind::Lost(left),
+            text,
+        }
+    }
+
     /// For the ledger's callers, with the file that it is about.
     pub(super) fn at(&self, path: &Path) -> LedgerError {
-        LedgerError(format!("{}: {self}", path.display()))
+        LedgerError(match self.kind {
+            FaultKind::Lost(_) => self.text.clone(),
+            _ => format!("{}: {self}", path.display()),
+        })
     }
 }
 

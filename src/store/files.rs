@@ -50,7 +50,7 @@ impl Files {
         self.dir.join("state.db-wal")
     }
 
-    fn log_index(&self) -> PathBuf {
+    pub(super) fn log_index(&self) -> PathBuf {
         self.dir.join("state.db-shm")
     }
 

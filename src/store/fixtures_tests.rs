@@ -45,6 +45,11 @@ pub(super) fn open(dir: &Path) -> Store {
     Store::open(dir, &options(), ticking()).expect("a store")
 }
 
+/// A store that calls `pause` instead of waiting for its second look.
+pub(super) fn open_with(dir: &Path, pause: impl FnMut() + Send + 'static) -> Store {
+    Store::open_with(dir, &options(), ticking(), Box::new(pause)).expect("a store")
+}
+
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .build()

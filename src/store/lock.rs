@@ -2,12 +2,13 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::OpenError;
 use super::files::{FILE_MODE, Files};
+use super::intact::FileId;
 use crate::model::Timestamp;
 use crate::words;
 
@@ -41,6 +42,7 @@ impl fmt::Display for Holder {
 /// with the process; the file and what is written in it stay, and mean nothing alone.
 #[derive(Debug)]
 pub(super) struct Lock {
+    path: PathBuf,
     file: File,
 }
 
@@ -70,7 +72,14 @@ impl Lock {
         if let Err(error) = write(&mut file, holder) {
             tracing::warn!(%error, file = %path.display(), "the lock file does not say who holds it");
         }
-        Ok(Self { file })
+        Ok(Self { path, file })
+    }
+
+    /// Which file it is: the name may lead to another one by now, which anybody can lock.
+    pub(super) fn id(&self) -> Result<FileId, OpenError> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(|error| OpenError::io(&self.path, "look at it", &error))?;
+        Ok(FileId::of(&metadata))
     }
 
     /// Who holds the lock now, for people. Takes nothing where the last holder left in good order, and otherwise no

@@ -2,7 +2,7 @@
 //! suspensions, the newest commit of the manifests and the history.
 //!
 //! ```text
-//! state.db (-wal, -shm)   SQLite; `schema.sql` and `schema_2.sql` say what is in it
+//! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it say what is in it
 //! owner                   whose database it is, so that neither half is taken for another installation's
 //! lock                    locked by the process that reconciles, and says which that is
 //! ```
@@ -16,6 +16,7 @@ mod deeds;
 mod error;
 mod files;
 mod images;
+mod intact;
 mod lock;
 mod newest;
 mod open;
@@ -36,6 +37,7 @@ use std::path::{Path, PathBuf};
 use chain::Pen;
 use error::Fault;
 use files::Files;
+use intact::{Intact, Pause};
 use lock::Lock;
 use newest::Advance;
 use rusqlite::Connection;
@@ -101,6 +103,7 @@ pub struct Store {
     /// What the first look that succeeds makes the newest commit.
     advance: RefCell<Option<Advance>>,
     history_max: u64,
+    is_new: bool,
     now: Now,
     /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
     read: RefCell<BTreeMap<Scope, u64>>,
@@ -114,11 +117,28 @@ impl Store {
         options: &Options,
         now: impl Fn() -> P + 'static,
     ) -> Result<Self, OpenError> {
+        Self::open_with(dir, options, now, intact::pause())
+    }
+
+    /// `pause` waits before the second look at what seems to be lost.
+    fn open_with<P: Into<Present>>(
+        dir: &Path,
+        options: &Options,
+        now: impl Fn() -> P + 'static,
+        pause: Pause,
+    ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let now: Now = Box::new(move || now().into());
         let at = now().clock();
-        let (lock, conn, owner) = open::begin(&files, &options.holder(at), at)?;
-        let writer = Writer::start(conn)
+        let open::Begun {
+            lock,
+            conn,
+            database,
+            owner,
+            is_new,
+        } = open::begin(&files, &options.holder(at), at)?;
+        let intact = Intact::begin(&files, &lock, database, &conn, pause)?;
+        let writer = Writer::start(conn, intact)
             .map_err(|error| OpenError::io(dir, "start the thread that writes to it", &error))?;
         Ok(Self {
             writer,
@@ -127,6 +147,7 @@ impl Store {
             commit: RefCell::new(options.commit.clone()),
             advance: RefCell::default(),
             history_max: options.history_max.max(1),
+            is_new,
             now,
             read: RefCell::default(),
             _lock: lock,
@@ -151,6 +172,16 @@ impl Store {
     /// The installation's id.
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// Whether the directory had never been used before it was opened: then nothing counts as ours yet.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Looks whether the state is still the one that was opened, as each transaction does.
+    pub async fn check(&self) -> Result<(), LedgerError> {
+        self.ask(|_| Ok(())).await
     }
 
     /// From here on, intents are recorded as those of this commit of the manifests, as it is shown to people.
@@ -196,6 +227,14 @@ impl Store {
         &self,
         work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        self.write_in(Haste::Soon, work).await
+    }
+
+    async fn write_in<T: Send + 'static>(
+        &self,
+        haste: Haste,
+        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, LedgerError> {
         let (now, history_max) = ((self.now)(), self.history_max);
         let work = move |conn: &Connection| {
             work(&Pen {
@@ -204,7 +243,7 @@ impl Store {
                 history_max,
             })
         };
-        let done = self.writer.run(Haste::Soon, work).await;
+        let done = self.writer.run(haste, work).await;
         done.map_err(|fault| fault.at(&self.database))
     }
 }
@@ -264,9 +303,21 @@ impl Ledger for Store {
         }
     }
 
+    fn is_in_doubt(&self) -> bool {
+        self.writer.is_in_doubt()
+    }
+
+    fn lost(&self) -> Option<LedgerError> {
+        Some(self.writer.lost()?.at(&self.database))
+    }
+
+    async fn until_lost(&self) -> LedgerError {
+        self.writer.until_lost().await.at(&self.database)
+    }
+
     async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
-        self.write(move |pen| deeds::outcome(pen, outcome, record))
-            .await
+        let work = move |pen: &Pen<'_>| deeds::outcome(pen, outcome, record);
+        self.write_in(Haste::Outcome, work).await
     }
 
     async fn settle(&self, scope: &Scope, learned: Learned) -> Result<(), LedgerError> {
@@ -288,6 +339,8 @@ mod chain_tests;
 mod crash_tests;
 #[cfg(test)]
 mod fixtures_tests;
+#[cfg(test)]
+mod intact_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]

@@ -150,7 +150,7 @@ fn p8_intents_carry_the_commit_of_their_time() {
 fn age(dir: &std::path::Path) {
     by_hand(
         dir,
-        "DROP TABLE scopes; DROP TABLE newest_commit; PRAGMA user_version = 1",
+        "DROP TABLE scopes; DROP TABLE newest_commit; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 1",
     );
 }
 

@@ -6,6 +6,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{Fault, FaultKind, OpenError};
 use super::files::{Files, Reading};
+use super::intact::FileId;
 use super::lock::{Holder, Lock};
 use super::schema::{self, APPLICATION_ID, Label, STEPS, Step};
 use crate::model::Timestamp;
@@ -188,19 +189,15 @@ fn harden(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Opens the directory as its one process that reconciles: makes what is missing, brings the schema up to date, and
-/// sees to it that the file `owner` says what the database says. Returns the owner with the rest.
-pub(super) fn begin(
-    files: &Files,
-    holder: &Holder,
-    now: Timestamp,
-) -> Result<(Lock, Connection, String), OpenError> {
+/// sees to it that the file `owner` says what the database says.
+pub(super) fn begin(files: &Files, holder: &Holder, now: Timestamp) -> Result<Begun, OpenError> {
     // Before anything is made: a directory that is refused stays as it is.
     inspect(files, STEPS, Index::Mend)?;
     files.make_dir()?;
     let lock = Lock::take(files, holder)?;
     // Another process may have had its turn between.
-    inspect(files, STEPS, Index::Mend)?;
-    let mut conn = connect(files)?;
+    let found = inspect(files, STEPS, Index::Mend)?;
+    let (mut conn, database) = connect_to_one(files)?;
     check_pages(files, &conn)?;
     let path = files.database();
     schema::migrate(&mut conn, STEPS, now).map_err(|fault| broken(&path, &fault))?;
@@ -209,7 +206,45 @@ pub(super) fn begin(
     if files.read_owner()?.is_none() {
         files.write_owner(&owner)?;
     }
-    Ok((lock, conn, owner))
+    Ok(Begun {
+        lock,
+        conn,
+        database,
+        owner,
+        is_new: found == Found::Nothing,
+    })
+}
+
+/// A directory that was opened by the one process that reconciles with it.
+pub(super) struct Begun {
+    pub(super) lock: Lock,
+    pub(super) conn: Connection,
+    /// The file that had the database's name when SQLite opened it.
+    pub(super) database: FileId,
+    pub(super) owner: String,
+    /// It had never been used.
+    pub(super) is_new: bool,
+}
+
+/// Opens the database for writing, and tells which file that is: the one that has the name before and after.
+fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
+    /// An overlay gives a file another number when it is first opened to write.
+    const TRIES: u32 = 3;
+    let path = files.database();
+    for _ in 0..TRIES {
+        files.make_database()?;
+        let before = FileId::at(&path)?;
+        let conn = connect(files)?;
+        if FileId::at(&path)? == before {
+            return Ok((conn, before));
+        }
+    }
+    Err(OpenError::Access {
+        path,
+        doing: "open it",
+        reason: "other files take its place meanwhile".into(),
+        kind: std::io::ErrorKind::Other,
+    })
 }
 
 /// Whether each page is what it should be.

@@ -69,6 +69,7 @@ fn in_a_role() {
                         say(&refused.to_string());
                         let again = block_on(store.intent(&share("again")));
                         say(&again.expect_err("refused").to_string());
+                        say(&store.lost().expect("told").to_string());
                         say(&store.close().expect_err("told").to_string());
                         break;
                     }
@@ -176,7 +177,7 @@ fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew
     let mut writing = child("write", dir.path(), "trap '' XFSZ; ulimit -f 400;");
     let told: Vec<_> = lines(&mut writing).collect();
     writing.wait().expect("gone");
-    let (seqs, errors) = told.split_at(told.len() - 3);
+    let (seqs, errors) = told.split_at(told.len() - 4);
     assert!(!seqs.is_empty());
     assert!(errors[0].contains("disk I/O error"), "{errors:?}");
     for error in &errors[1..] {

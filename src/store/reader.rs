@@ -92,6 +92,11 @@ impl Reader {
         }
     }
 
+    /// Whether the directory has never been used.
+    pub fn is_new(&self) -> bool {
+        !self.used
+    }
+
     /// The directory at a glance.
     pub fn summary(&self) -> Result<Summary, LedgerError> {
         let mut summary = self.read(summary)?;

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::chain::Pen;
+use super::chain::{self, Pen};
 use super::error::{Fault, OpenError};
 use super::files::Files;
 use super::open::{self, Found, Index};
@@ -49,8 +49,7 @@ impl Remarks {
             // To make it, or to change its schema, is the work of one process at a time.
             _ => {
                 let at = now().clock();
-                let (_lock, conn, _) = open::begin(&files, &options.holder(at), at)?;
-                conn
+                open::begin(&files, &options.holder(at), at)?.conn
             }
         };
         Ok(Self {
@@ -202,11 +201,15 @@ impl Remarks {
             let transaction = self
                 .conn
                 .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let changes = transaction.total_changes();
             let value = work(&Pen {
                 conn: &transaction,
                 now,
                 history_max,
             })?;
+            if transaction.total_changes() != changes {
+                chain::advance(&transaction)?;
+            }
             transaction.commit()?;
             Ok(value)
         };

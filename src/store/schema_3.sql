@@ -13,3 +13,7 @@ CREATE TABLE scopes (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO scopes (account, region)
     SELECT account, region FROM images UNION SELECT account, region FROM open_intents;
+
+-- Counts the transactions that wrote. A running process remembers the last one that it saw, so that it notices when
+-- the database is set back to an earlier state.
+ALTER TABLE chain ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;

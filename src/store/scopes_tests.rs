@@ -57,7 +57,10 @@ fn used(dir: &Path) {
 
 /// Takes a state back to the schema of version 2.
 fn age(dir: &Path) {
-    by_hand(dir, "DROP TABLE scopes; PRAGMA user_version = 2");
+    by_hand(
+        dir,
+        "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2",
+    );
 }
 
 fn used_names(here: &[&str]) -> UsedNames {

@@ -3,13 +3,17 @@
 //! company, too.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::error::{Fault, FaultKind};
+use super::chain::{self, Ends};
+use super::error::{Fault, FaultKind, Left};
+use super::intact::Intact;
 use super::rows;
 
 /// So many requests can wait. More callers than that wait for a place.
@@ -25,7 +29,13 @@ const CHECKPOINT_AFTER: usize = 1_000;
 /// Tells the caller, once it is known whether the transaction was committed.
 type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
 /// Does its part in the transaction, if there is one. A fault undoes this part alone, unless the transaction is lost.
-type Job = Box<dyn FnOnce(Result<&Connection, Fault>) -> (Result<(), Fault>, Answer) + Send>;
+type Work = Box<dyn FnOnce(Result<&Connection, Fault>) -> (Result<(), Fault>, Answer) + Send>;
+
+/// What was asked for.
+struct Job {
+    haste: Haste,
+    work: Work,
+}
 
 /// Whether a request may wait for others to share its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +44,9 @@ pub(super) enum Haste {
     Now,
     /// It is to be on disk, as soon as that is cheap.
     Soon,
+    /// Likewise, and it tells what came of a write that was sent: as far as that is possible, it is recorded although
+    /// the state is lost.
+    Outcome,
 }
 
 /// The handle on the thread.
@@ -41,19 +54,47 @@ pub(super) enum Haste {
 pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<Result<(), Fault>>>,
+    lost: watch::Receiver<Option<Fault>>,
+    doubt: Arc<AtomicBool>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(conn: Connection) -> io::Result<Self> {
+    pub(super) fn start(conn: Connection, intact: Intact) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let (tell, lost) = watch::channel(None);
+        let doubt = intact.doubt();
         let thread = thread::Builder::new()
             .name("store".into())
-            .spawn(move || run(conn, queue))?;
+            .spawn(move || run(conn, intact, queue, &tell))?;
         Ok(Self {
             jobs: Some(jobs),
             thread: Some(thread),
+            lost,
+            doubt,
         })
+    }
+
+    /// Whether a difference was seen that must be there twice.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.load(Ordering::Relaxed)
+    }
+
+    /// Why no more is granted, if so. It does not pass.
+    pub(super) fn lost(&self) -> Option<Fault> {
+        self.lost.borrow().clone()
+    }
+
+    /// Returns once no more is granted.
+    pub(super) async fn until_lost(&self) -> Fault {
+        let mut lost = self.lost.clone();
+        if let Ok(fault) = lost.wait_for(Option::is_some).await
+            && let Some(fault) = &*fault
+        {
+            return fault.clone();
+        }
+        // The thread has ended in good order.
+        std::future::pending().await
     }
 
     /// Runs `work` in a transaction, and returns when that is on disk. A caller that stops waiting does not undo it.
@@ -63,7 +104,7 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |conn| {
+        let work: Work = Box::new(move |conn| {
             let value = conn.and_then(work);
             let done = value.as_ref().map(|_| ()).map_err(Fault::clone);
             let answer: Answer = Box::new(move |committed| {
@@ -74,6 +115,7 @@ impl Writer {
         });
         let gone = || Fault::broken("the store has been closed");
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        let job = Job { haste, work };
         jobs.send(job).await.map_err(|_| gone())?;
         if let (Haste::Now, Some(thread)) = (haste, &self.thread) {
             thread.thread().unpark();
@@ -100,10 +142,13 @@ impl Drop for Writer {
     }
 }
 
-fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) -> Result<(), Fault> {
-    // What a later write would be built on is no longer certain, and to write again what the disk refused once can
-    // seem to succeed: the kernel may have dropped the pages that it could not write.
-    let mut poison: Option<Fault> = None;
+fn run(
+    conn: Connection,
+    mut intact: Intact,
+    mut queue: mpsc::Receiver<Job>,
+    tell: &watch::Sender<Option<Fault>>,
+) -> Result<(), Fault> {
+    let mut poison = Poison { fault: None, tell };
     let mut since_checkpoint = 0;
     let mut beat = Beat::default();
     while let Some(first) = queue.blocking_recv() {
@@ -117,9 +162,9 @@ fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) -> Result<(), Fault
         let size = batch.len();
         let changes = conn.total_changes();
         let next = Beat::now();
-        let result = match &poison {
-            Some(fault) => refuse(batch, fault),
-            None => commit(&mut conn, batch),
+        let result = match &poison.fault {
+            Some(fault) => last_words(&conn, batch, fault),
+            None => commit(&conn, &mut intact, &mut poison, batch),
         };
         since_checkpoint += size;
         if conn.total_changes() != changes {
@@ -130,21 +175,40 @@ fn run(mut conn: Connection, mut queue: mpsc::Receiver<Job>) -> Result<(), Fault
                 return Ok(());
             }
             since_checkpoint = 0;
-            checkpoint(&conn, "PASSIVE")
+            write_back(&conn, &mut intact, "PASSIVE")
         });
-        if let Err(fault) = result
-            && fault.kind == FaultKind::Broken
-            && poison.is_none()
-        {
-            tracing::error!(%fault, "the state can no longer be written");
-            poison = Some(Fault::broken(format!(
-                "no more is written since an earlier failure ({fault}): see to the disk, then start again"
-            )));
+        if let Err(fault) = result {
+            poison.take(&fault);
         }
     }
-    match poison {
+    match poison.fault {
         Some(fault) => Err(fault),
-        None => checkpoint(&conn, "TRUNCATE"),
+        None => write_back(&conn, &mut intact, "TRUNCATE"),
+    }
+}
+
+/// Why no more is granted, once that is so. What a later write would be built on is no longer certain, and to write
+/// again what the disk refused once can seem to succeed: the kernel may have dropped the pages that it could not write.
+struct Poison<'a> {
+    fault: Option<Fault>,
+    tell: &'a watch::Sender<Option<Fault>>,
+}
+
+impl Poison<'_> {
+    /// Takes in a fault, before anybody is refused because of it.
+    fn take(&mut self, fault: &Fault) {
+        if self.fault.is_some() {
+            return;
+        }
+        let told = match fault.kind {
+            FaultKind::Request | FaultKind::Passing => return,
+            FaultKind::Broken => Fault::broken(format!(
+                "no more is written since an earlier failure ({fault}): see to the disk, then start again"
+            )),
+            FaultKind::Lost(_) => fault.clone(),
+        };
+        self.tell.send_replace(Some(told.clone()));
+        self.fault = Some(told);
     }
 }
 
@@ -169,12 +233,60 @@ impl Beat {
     }
 }
 
-/// Runs the jobs in one transaction, and tells each caller once that is on disk.
-fn commit(conn: &mut Connection, batch: Vec<Job>) -> Result<(), Fault> {
-    let transaction = match conn.transaction_with_behavior(TransactionBehavior::Immediate) {
+/// Runs the jobs in one transaction, if the state is still the right one.
+fn commit(
+    conn: &Connection,
+    intact: &mut Intact,
+    poison: &mut Poison<'_>,
+    batch: Vec<Job>,
+) -> Result<(), Fault> {
+    let transaction = match intact.transaction(conn) {
         Ok(transaction) => transaction,
-        Err(error) => return refuse(batch, &Fault::from(error)),
+        Err(fault) => {
+            poison.take(&fault);
+            return last_words(conn, batch, &fault);
+        }
     };
+    let (committed, answers) = carry_out(transaction, batch);
+    intact.wrote(committed.as_ref().ok().copied());
+    let committed = committed.map(|_| ());
+    if let Err(fault) = &committed {
+        poison.take(fault);
+    }
+    tell(answers, &committed);
+    committed
+}
+
+/// Records the outcomes among the jobs, if there is anything left to record them in, and refuses the rest.
+fn last_words(conn: &Connection, batch: Vec<Job>, fault: &Fault) -> Result<(), Fault> {
+    let left = match fault.kind {
+        FaultKind::Lost(left) => left,
+        _ => Left::Nothing,
+    };
+    let (outcomes, others): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .partition(|job| job.haste == Haste::Outcome && left != Left::Nothing);
+    if !outcomes.is_empty() {
+        match Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
+            Ok(transaction) => {
+                let (committed, answers) = carry_out(transaction, outcomes);
+                tell(answers, &committed.map(|_| ()));
+            }
+            Err(error) => drop(refuse(outcomes, &Fault::from(error))),
+        }
+    }
+    if left == Left::OpenFiles {
+        // The log would belong to whatever has the database's name by now, and the database may come back without it.
+        if let Err(fault) = checkpoint(conn, "TRUNCATE") {
+            tracing::warn!(%fault, "what was recorded last could not be written into the database");
+        }
+    }
+    refuse(others, fault)
+}
+
+/// Runs the jobs in a transaction. Returns what the database says after it, and whom to tell that it is on disk.
+fn carry_out(transaction: Transaction<'_>, batch: Vec<Job>) -> (Result<Ends, Fault>, Vec<Answer>) {
+    let changes = transaction.total_changes();
     let mut lost: Result<(), Fault> = Ok(());
     let mut answers = Vec::with_capacity(batch.len());
     for job in batch {
@@ -183,23 +295,31 @@ fn commit(conn: &mut Connection, batch: Vec<Job>) -> Result<(), Fault> {
             rows::change(conn, "SAVEPOINT job", [])?;
             Ok(conn)
         });
-        let (done, answer) = job(begun);
+        let (done, answer) = (job.work)(begun);
         answers.push(answer);
         lost = lost.and_then(|()| part(&transaction, done));
     }
     let committed = lost.and_then(|()| {
+        if transaction.total_changes() != changes {
+            chain::advance(&transaction)?;
+        }
+        let ends = chain::ends(&transaction)?;
         transaction.commit().map_err(|error| {
             let fault = Fault::from(error);
             match fault.kind {
                 FaultKind::Passing => fault,
                 _ => Fault::broken(fault.to_string()),
             }
-        })
+        })?;
+        Ok(ends)
     });
+    (committed, answers)
+}
+
+fn tell(answers: Vec<Answer>, committed: &Result<(), Fault>) {
     for answer in answers {
         answer(committed.clone());
     }
-    committed
 }
 
 /// Keeps a job's part, or undoes it. An error is that of the whole transaction.
@@ -214,10 +334,18 @@ fn part(transaction: &Connection, done: Result<(), Fault>) -> Result<(), Fault> 
 
 fn refuse(batch: Vec<Job>, fault: &Fault) -> Result<(), Fault> {
     for job in batch {
-        let (_, answer) = job(Err(fault.clone()));
+        let (_, answer) = (job.work)(Err(fault.clone()));
         answer(Err(fault.clone()));
     }
     Err(fault.clone())
+}
+
+/// Writes the log back into the database, if both are still the right ones.
+fn write_back(conn: &Connection, intact: &mut Intact, mode: &str) -> Result<(), Fault> {
+    intact.check_files()?;
+    let done = checkpoint(conn, mode);
+    intact.wrote_back();
+    done
 }
 
 /// Writes the log back into the database.

@@ -421,7 +421,9 @@ fn c1_what_no_look_proves_stays_under_the_old_name_until_a_person_says() {
     let database =
         rusqlite::Connection::open(office.bench.path("state/state.db")).expect("a database");
     database
-        .execute_batch("DROP TABLE scopes; PRAGMA user_version = 2")
+        .execute_batch(
+            "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2",
+        )
         .expect("aged");
     drop(database);
     office.account("prod", "again", None);
@@ -454,7 +456,9 @@ fn c1_a_migrated_state_hands_over_what_the_look_proves() {
     let database =
         rusqlite::Connection::open(office.bench.path("state/state.db")).expect("a database");
     database
-        .execute_batch("DROP TABLE scopes; PRAGMA user_version = 2")
+        .execute_batch(
+            "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2",
+        )
         .expect("aged");
     drop(database);
     office.account("prod", "one", None);

@@ -280,3 +280,54 @@ fn s18_a_reset_goes_with_the_simulator_and_a_variable_that_says_no_is_no() {
     let after = fs::read(bench.state().join("owner")).expect("still there");
     assert_eq!(after, before, "nothing but the simulator's is ever removed");
 }
+
+#[test]
+fn b5_s18_a_new_state_is_told_of_where_something_is_to_be_pruned() {
+    for prune in ["owned", "exclusive"] {
+        let bench = Bench::new();
+        bench.declare("tokyo", TOKYO, &["img-a"]);
+        let flags = ["--prune", prune];
+        // It stays new until something opens it to write.
+        for _ in 0..2 {
+            let output = bench.run(&[&["plan", "-o", "json"], &flags as &[_]].concat(), 0);
+            let document = document(&output);
+            assert_eq!(document["state"], "new");
+            let warning = document["warnings"][0].as_str().expect("a warning");
+            let words = [
+                &format!("`--prune {prune}`"),
+                "is new",
+                "--state-dir",
+                "adopt",
+            ];
+            holds(warning, &words);
+            holds(&stderr(&output), &[warning]);
+        }
+        let output = bench.run(&[&["reconcile", "-o", "json"], &flags as &[_]].concat(), 0);
+        let told = document(&output);
+        assert_eq!(told["state"], "new");
+        let warning = told["warnings"][0].as_str().expect("a warning");
+        holds(&stderr(&output), &[warning]);
+        assert_eq!(stderr(&output).matches("is new").count(), 1);
+        for command in ["plan", "reconcile"] {
+            let output = bench.run(&[&[command, "-o", "json"], &flags as &[_]].concat(), 0);
+            assert_eq!(document(&output).get("state"), None);
+            assert!(!stderr(&output).contains("is new"));
+        }
+    }
+    // Nothing is pruned, so nothing is amiss; and an earlier run that did nothing has used it.
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a, state: unshared"]);
+    for command in ["plan", "reconcile"] {
+        let output = bench.run(&[command, "-o", "json"], 0);
+        assert_eq!(document(&output).get("state"), None);
+        assert!(!stderr(&output).contains("is new"));
+    }
+    let document = bench.json(&["reconcile", "--prune", "owned"], 0);
+    assert_eq!(document.get("state"), None);
+    // A state with which a person has begun.
+    let bench = Bench::new();
+    bench.declare("tokyo", TOKYO, &["img-a"]);
+    bench.run(&["suspend", "--reason", "x", "--image", "img-b"], 0);
+    let document = bench.json(&["reconcile", "--prune", "owned"], 0);
+    assert_eq!(document.get("state"), None);
+}

@@ -91,12 +91,14 @@ fn a_board_of_which_nothing_is_known_yet_shows_what_there_is() {
     };
     let mut board = Board::new(now(), true);
     board.pass_began(&scope(Region::new("ap-tokyo").expect("a region")), now());
+    board.state_lost("the state was removed".into(), now());
     let shown = metrics(&board, &Calls::default(), &nothing, now());
     let of = "{account=\"default\",region=\"ap-tokyo\"}";
     for (series, expected) in [
         ("sharekeeper_ready".to_owned(), 0.0_f64),
         ("sharekeeper_observe_only".to_owned(), 1.0),
         ("sharekeeper_source_broken".to_owned(), 0.0),
+        ("sharekeeper_state_lost".to_owned(), 1.0),
         // Never is 0, not missing, so that an alert sees it.
         (format!("sharekeeper_last_sync_timestamp_seconds{of}"), 0.0),
         (format!("sharekeeper_guard_tripped{of}"), 0.0),

@@ -14,6 +14,8 @@ use sharekeeper::inventory::{
 };
 use sharekeeper::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
+use tokio::sync::watch;
+
 use super::Cloud;
 
 pub struct Recorded {
@@ -33,6 +35,12 @@ pub struct Recorded {
     pub full: Cell<bool>,
     /// How long it takes until an intent is on the disk.
     pub commit_takes: Cell<Duration>,
+    /// Why nothing is granted any longer.
+    lost: watch::Sender<Option<LedgerError>>,
+    /// It is lost after so many intents.
+    pub lost_after: Cell<Option<usize>>,
+    /// A second look takes a second, and finds that it is lost.
+    pub in_doubt: Cell<bool>,
 }
 
 impl Recorded {
@@ -48,7 +56,15 @@ impl Recorded {
             hides_suspensions: Cell::default(),
             full: Cell::default(),
             commit_takes: Cell::default(),
+            lost: watch::Sender::new(None),
+            lost_after: Cell::default(),
+            in_doubt: Cell::default(),
         }
+    }
+
+    /// Nothing is granted any longer.
+    pub fn lose(&self, why: &str) {
+        self.lost.send_replace(Some(LedgerError(why.into())));
     }
 
     fn now(&self) -> Timestamp {
@@ -63,6 +79,9 @@ impl Recorded {
     }
 
     fn writable(&self) -> Result<(), LedgerError> {
+        if let Some(lost) = self.lost() {
+            return Err(lost);
+        }
         if self.full.get() {
             Err(LedgerError("no space left on device".into()))
         } else {
@@ -106,6 +125,9 @@ impl Recorded {
 
 impl Recall for Recorded {
     async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
+        if let Some(lost) = self.lost() {
+            return Err(lost);
+        }
         let mut holdings = self.scopes.borrow().get(scope).cloned().unwrap_or_default();
         if !self.hides_suspensions.get() {
             holdings.suspensions = self.suspensions.borrow().clone();
@@ -184,10 +206,36 @@ impl Ledger for Recorded {
         };
         let image = attempt.key.image.clone();
         holdings.open.entry(image).or_default().push(open);
+        if self.lost_after.get() == Some(self.intents().len()) {
+            self.lose("the state was removed");
+        }
         Ok(intent)
     }
 
+    fn is_in_doubt(&self) -> bool {
+        self.in_doubt.get()
+    }
+
+    fn lost(&self) -> Option<LedgerError> {
+        self.lost.borrow().clone()
+    }
+
+    async fn until_lost(&self) -> LedgerError {
+        let mut lost = self.lost.subscribe();
+        let why = lost.wait_for(Option::is_some).await.expect("it is kept");
+        why.clone().expect("it is lost")
+    }
+
     async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
+        if self.in_doubt.get() {
+            let host = &self.shared.host;
+            host.sleep_until(host.moment() + Duration::from_secs(1))
+                .await;
+            self.lose("the state was removed");
+        }
+        if let Some(lost) = self.lost() {
+            return Err(Refused::Failed(lost));
+        }
         self.forbids(attempt)
     }
 

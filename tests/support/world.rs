@@ -8,7 +8,7 @@ use sharekeeper::api::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, Keys, ReadClient, Shared, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
-use sharekeeper::host::Clock;
+use sharekeeper::host::{Clock, Ledger};
 use sharekeeper::model::{AccountName, Endpoint, Region, Selector, Uin};
 use sharekeeper::plan::Policy;
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
@@ -140,6 +140,7 @@ impl World {
             throttled: self.shared.calls.throttled.get(),
         };
         let ending = Ending {
+            lost: self.ledger.lost().map(|lost| lost.to_string()),
             stopped: stop.reason(),
             calls,
             elapsed: took,

@@ -88,6 +88,13 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
     );
     families.keep(
         gauge(
+            "sharekeeper_state_lost",
+            "1 once the state cannot be written any longer, or is not the one in the directory: nothing is done until the process starts anew.",
+        )
+        .with(&[], truth(board.state.lost.is_some())),
+    );
+    families.keep(
+        gauge(
             "sharekeeper_observe_only",
             "1 where nothing is ever written, because the daemon runs with --observe-only.",
         )

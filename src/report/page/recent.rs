@@ -92,6 +92,9 @@ impl Page<'_> {
                     html.markup("<th scope=\"row\">the scope</th>");
                     scope_cell(html, scope);
                 }
+                Subject::State => {
+                    html.markup("<th scope=\"row\">the state</th><td class=\"none\"></td>");
+                }
                 Subject::Manifests => {
                     html.markup("<th scope=\"row\">the manifests</th><td class=\"none\"></td>");
                 }

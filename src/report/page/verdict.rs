@@ -22,7 +22,10 @@ impl Page<'_> {
             )
         };
         let all_in_sync = total.in_sync == images;
-        if let Some(nothing) = nothing_yet(board, images) {
+        if board.state.lost.is_some() {
+            let words = "Nothing is done: the state cannot be used any longer";
+            ("bad", "!", words.to_owned())
+        } else if let Some(nothing) = nothing_yet(board, images) {
             nothing
         } else if total.stalled > 0 {
             let verb = if total.stalled == 1 { "needs" } else { "need" };
@@ -74,6 +77,7 @@ impl Page<'_> {
         );
         self.counts_line(html);
         self.origin(html);
+        self.lost(html);
         self.broken(html);
         if self.board.observe_only {
             html.markup(
@@ -130,6 +134,17 @@ impl Page<'_> {
             }),
             "</p>\n"
         );
+    }
+
+    fn lost(&self, html: &mut Html) {
+        if let Some(why) = &self.board.state.lost {
+            put!(
+                html,
+                "<section class=\"banner bad\"><h2>! The state cannot be used any longer</h2><p>",
+                (why),
+                ".</p></section>\n"
+            );
+        }
     }
 
     fn broken(&self, html: &mut Html) {
