@@ -124,10 +124,15 @@ impl Desired {
         used.chain(self.accounts.keys()).cloned().collect()
     }
 
-    /// The account names under which an image of the region is named.
-    pub fn names_in(&self, region: Region) -> BTreeSet<AccountName> {
+    /// The account names under which an image of the region is named, each with the uin of its document.
+    pub fn names_in(&self, region: Region) -> BTreeMap<AccountName, Option<Uin>> {
         let here = self.scopes().filter(|scope| scope.region == region);
-        here.map(|scope| scope.account.clone()).collect()
+        here.map(|scope| {
+            let account = self.accounts.get(&scope.account);
+            let uin = account.and_then(|account| account.uin.clone());
+            (scope.account.clone(), uin)
+        })
+        .collect()
     }
 
     /// The other account names under which an image of the scope's region is named.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desired::Source;
 use crate::inventory::{IntentId, Suspension};
-use crate::model::{AccountName, Cause, ImageKey, Permission, Timestamp};
+use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,12 +148,17 @@ pub struct Remark {
     pub reason: String,
 }
 
-/// A record that went over from one account name to another.
+/// What went over from one account name to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Succession {
-    /// The image, under the name that has the record from now on.
+    /// The account name that has it from now on, and the region.
     #[serde(flatten)]
-    pub key: ImageKey,
+    pub scope: Scope,
+    /// The one image that it is about; none where all went over.
+    #[serde(default, rename = "image_id", skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageId>,
+    /// How many images it is about.
+    pub images: usize,
     /// The name that had it.
     pub from: AccountName,
     /// Who or what caused it.
@@ -220,7 +225,23 @@ impl Event {
         }
     }
 
-    /// The image that it is about, if it is about one.
+    /// The account name and region that it is about, if it is about one.
+    pub fn scope(&self) -> Option<&Scope> {
+        match self {
+            Self::TakenOver(taken) => Some(&taken.scope),
+            other => other.key().map(|key| &key.scope),
+        }
+    }
+
+    /// The id of the one image that it is about, if it is about one.
+    pub fn image(&self) -> Option<&ImageId> {
+        match self {
+            Self::TakenOver(taken) => taken.image.as_ref(),
+            other => other.key().map(|key| &key.image),
+        }
+    }
+
+    /// The image that a write or a person's word is about, if it is about one.
     pub fn key(&self) -> Option<&ImageKey> {
         match self {
             Self::Intent(Intent { key, .. })
@@ -229,9 +250,8 @@ impl Event {
             | Self::Adopted(Remark { key, .. })
             | Self::Released(Remark { key, .. })
             | Self::Parked(Remark { key, .. })
-            | Self::Unparked(Remark { key, .. })
-            | Self::TakenOver(Succession { key, .. }) => Some(key),
-            Self::Suspended(_) | Self::Resumed(_) => None,
+            | Self::Unparked(Remark { key, .. }) => Some(key),
+            Self::TakenOver(_) | Self::Suspended(_) | Self::Resumed(_) => None,
         }
     }
 }

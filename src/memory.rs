@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::inventory::Loss;
-use crate::model::{ImageId, Moment, ShareState, Uin};
+use crate::model::{ImageId, KeyDigest, Moment, ShareState, Uin};
 
 /// Own writes, and doubts, by image.
 #[derive(Clone, Debug, Default)]
@@ -20,10 +20,27 @@ pub struct Memory {
     pub loss_since: Option<Moment>,
     /// Much of what is ours did not show at some time in this run. To share it again mends the view, not the doubt.
     pub loss: Option<Loss>,
-    /// The account that the state knew when this run began, where the credentials belong to another one.
-    pub former_uin: Option<Uin>,
+    /// Why this run prunes nothing: it is the first under another account, or with a key that nothing proves to be of
+    /// the same one. The next run goes on.
+    pub account_doubt: Option<AccountDoubt>,
+    /// The key that this run began with, if it is one that lasts.
+    pub key: Option<KeyDigest>,
     /// The last writes were denied for the scope as a whole, with no success since: it is probed by one.
     pub denied: bool,
+}
+
+/// Why images may be another account's than those that the state knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountDoubt {
+    /// The state was used with another account under this name.
+    Changed {
+        /// The account that the state knows.
+        was: Uin,
+        /// The account that the credentials belong to.
+        is: Uin,
+    },
+    /// Nothing proves that it is the same account; holds why that is in doubt.
+    Unproven(String),
 }
 
 /// The writes sent for one image in this run.

@@ -206,6 +206,24 @@ async fn c1_a_third_name_of_two_accounts_is_found_wherever_it_stands() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c1_another_key_of_the_same_account_prunes_as_before() {
+    let images = [("img-1", false), ("img-2", false), ("img-3", false)];
+    let world = world(20, REGIONAL, &images);
+    let all: Vec<_> = ["img-1", "img-2", "img-3"].map(|id| ("a", id, true)).into();
+    let first = Keyed::new(&world, &[("a", "one")]);
+    first.reconcile(&named(&all), Prune::Owned).await;
+    first.reconcile(&named(&all[..2]), Prune::Owned).await;
+    assert_eq!(cancels(&world), 1);
+    assert_eq!(world.cloud().calls_of("GetCallerIdentity").len(), 0);
+    // The key is replaced: STS is asked, and our shares show.
+    let second = Keyed::new(&world, &[("a", "two")]);
+    let scopes = second.reconcile(&named(&all[..1]), Prune::Owned).await;
+    assert_eq!(withheld(&scopes), [""; 0]);
+    assert_eq!(cancels(&world), 2);
+    assert_eq!(world.cloud().calls_of("GetCallerIdentity").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn c1_l2_sts_that_hangs_delays_others_by_its_patience_and_withholds_prunes() {
     let world = world(
         15,
@@ -389,4 +407,34 @@ async fn c1_an_account_that_changes_under_its_name_prunes_nothing_in_that_run() 
     assert_eq!(cancels(&world), 0, "the first run in another account");
     second.reconcile(&both, Prune::Exclusive).await;
     assert_eq!(cancels(&world), 1, "the next one goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_a_write_on_its_way_while_the_account_is_renamed_is_recorded() {
+    let world = world(21, GLOBAL, &[("img-1", false), ("img-2", false)]);
+    let keyed = Keyed::new(&world, &[("a", "one"), ("b", "one")]);
+    world.behave(Behaviour {
+        latency: Duration::from_secs(4),
+        ..Behaviour::default()
+    });
+    let policy = Policy {
+        prune: Prune::Owned,
+        ..Policy::default()
+    };
+    daemon(&keyed, policy, async |live| {
+        live.load(named(&[("a", "img-1", true)])).await;
+        // Looks at the region and at the image take four seconds each; the write is on its way then.
+        live.until(|_| !world.ledger.intents().is_empty()).await;
+        live.pass(1).await;
+        live.load(named(&[("b", "img-1", true), ("b", "img-2", true)]))
+            .await;
+        live.pass(120).await;
+        let shares = world.cloud().writes();
+        assert_eq!(shares.len(), 2, "{shares:?}");
+        // It is ours for certain, and so pruned like any other.
+        live.load(named(&[("b", "img-2", true)])).await;
+        live.pass(120).await;
+        assert!(!world.cloud().is_shared(TOKYO, "img-1"));
+    })
+    .await;
 }

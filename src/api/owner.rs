@@ -4,14 +4,16 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::sync::OnceCell;
 
 use super::client::ReadClient;
-use super::error::{CallError, Refusal};
+use super::error::CallError;
 use super::proof::Ready;
 use super::retry;
 use crate::host::Host;
+use crate::inventory::Claimant;
 use crate::model::{KeyDigest, Moment, Region, Uin};
 use crate::words::brief;
 
@@ -23,14 +25,31 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// The credentials in use, and whose they are as far as that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// Stands for the secret id.
+    /// Stands for the secret id, or for the role whose temporary keys are called otherwise each time.
     pub key: KeyDigest,
     /// The version of the credentials; grows with each change.
     pub version: u64,
-    /// The key stays the same until somebody replaces it; a temporary one has another id each time.
+    /// The key has an id that stays until somebody replaces it.
     pub lasts: bool,
     /// The root account: what the document says and STS has confirmed, or what STS answered.
     pub uin: Option<Uin>,
+    /// The document says which account it is.
+    pub is_documented: bool,
+}
+
+impl Owner {
+    /// As whom rows of the state are claimed.
+    pub fn claimant(&self) -> Claimant<'_> {
+        Claimant {
+            uin: self.uin.as_ref(),
+            key: self.lasting_key(),
+        }
+    }
+
+    /// What proves that another scope is of the same account, where no uin does.
+    pub fn lasting_key(&self) -> Option<&KeyDigest> {
+        self.lasts.then_some(&self.key)
+    }
 }
 
 /// What STS said of one version of credentials for which no document names a `uin`.
@@ -41,73 +60,126 @@ pub(super) struct Answer {
     failed: RefCell<Option<(Moment, String)>>,
 }
 
+impl Answer {
+    /// Why there was no answer, if that was a moment ago.
+    fn failed_lately(&self, now: Moment) -> Option<String> {
+        let failed = self.failed.borrow();
+        let (at, why) = failed.as_ref()?;
+        (now.since(*at) < ASK_AGAIN_AFTER).then(|| why.clone())
+    }
+
+    fn fail(&self, at: Moment, why: String) {
+        self.failed.replace(Some((at, why)));
+    }
+}
+
 impl<H: Host> ReadClient<H> {
+    /// What stands for the key that is in use, whoever it belongs to. Makes no call but those that a source needs to
+    /// fetch its keys.
+    pub async fn key_digest(&self, region: Region) -> Option<KeyDigest> {
+        let keys = &self.connection.keys;
+        let current = keys.current(self.shared(), region);
+        let current = self.patiently(current).await?.ok()?;
+        Some(KeyDigest::of(&keys.identity(&current.credentials).0))
+    }
+
+    /// [`Self::key_digest`], where that needs no waiting: of what has been fetched already, or is on this machine.
+    pub fn key_at_hand(&self, region: Region) -> Option<KeyDigest> {
+        let keys = &self.connection.keys;
+        let credentials = match keys.in_use() {
+            Some(credentials) => credentials,
+            None if keys.is_fetched() => return None,
+            None => {
+                let current = keys.current(self.shared(), region).now_or_never()?;
+                current.ok()?.credentials
+            }
+        };
+        Some(KeyDigest::of(&keys.identity(&credentials).0))
+    }
+
     /// The credentials for the next call. Costs no call beyond those that come before every call: where the document
-    /// names a `uin`, STS has confirmed it.
-    pub async fn key(&self, region: Region) -> Result<Owner, Refusal> {
-        let ready = self.ready(region).await?;
+    /// names a `uin`, STS has confirmed it. `None` where there are none, or where finding out takes too long.
+    pub async fn key(&self, region: Region) -> Option<Owner> {
+        let newest = self.proofs.newest();
+        if newest
+            .owner
+            .failed_lately(self.shared().host.moment())
+            .is_some()
+        {
+            return None;
+        }
+        match self.patiently(self.ready(region)).await {
+            Some(ready) => Some(self.owner_of(&ready.ok()?)),
+            None => {
+                let why = format!("there was no answer within {} seconds", PATIENCE.as_secs());
+                newest.owner.fail(self.shared().host.moment(), why);
+                None
+            }
+        }
+    }
+
+    /// [`Self::key`], with the account that STS names where no document does; why there is no answer, for a person.
+    pub async fn owner(&self, region: Region) -> Result<Owner, String> {
+        let late = || format!("there was no answer within {} seconds", PATIENCE.as_secs());
+        let ready = self.patiently(self.ready(region)).await;
+        let ready = ready.ok_or_else(late)?;
+        let ready = ready.map_err(|refusal| refusal.to_string())?;
+        if self.connection.uin.is_none() {
+            let answer = &ready.proof.owner;
+            let ask = || self.ask(&ready, region);
+            answer.known.get_or_try_init(ask).await?;
+        }
         Ok(self.owner_of(&ready))
     }
 
-    /// [`Self::key`], with the account that STS names where no document does; why STS named none, for a person.
-    pub async fn owner(&self, region: Region) -> Result<Result<Owner, String>, Refusal> {
-        let ready = self.ready(region).await?;
-        if self.connection.uin.is_some() {
-            return Ok(Ok(self.owner_of(&ready)));
+    /// `None` if it takes too long: scopes of healthy accounts wait for the answer.
+    async fn patiently<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let host = &self.shared().host;
+        let late = Box::pin(host.sleep_until(host.moment() + PATIENCE));
+        match select(Box::pin(work), late).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
         }
-        let answer = &ready.proof.owner;
-        let asked = answer
-            .known
-            .get_or_try_init(|| self.ask(&ready, region))
-            .await;
-        Ok(match asked {
-            Ok(_) => Ok(self.owner_of(&ready)),
-            Err(why) => Err(why),
-        })
     }
 
     fn owner_of(&self, ready: &Ready) -> Owner {
         let told = || ready.proof.owner.known.get().cloned();
+        let (identity, lasts) = self.connection.keys.identity(&ready.issued.credentials);
         Owner {
-            key: KeyDigest::of(&ready.issued.credentials.secret_id),
+            key: KeyDigest::of(&identity),
             version: ready.issued.version,
-            lasts: ready.issued.credentials.token.is_none(),
+            lasts,
             uin: self.connection.uin.clone().or_else(told),
+            is_documented: self.connection.uin.is_some(),
         }
     }
 
     async fn ask(&self, ready: &Ready, region: Region) -> Result<Uin, String> {
-        let now = self.shared().host.moment();
-        let failed = &ready.proof.owner.failed;
-        if let Some((at, why)) = &*failed.borrow()
-            && now.since(*at) < ASK_AGAIN_AFTER
-        {
-            return Err(why.clone());
+        let answered = &ready.proof.owner;
+        if let Some(why) = answered.failed_lately(self.shared().host.moment()) {
+            return Err(why);
         }
         let ask = || self.caller_identity(ready, region);
-        let answer = Box::pin(retry::while_it_helps(self.shared(), ask));
-        let late = Box::pin(self.shared().host.sleep_until(now + PATIENCE));
-        let answer = match select(answer, late).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(CallError::Unclear(format!(
+        let answer = self.patiently(retry::while_it_helps(self.shared(), ask));
+        let answer = match answer.await {
+            None => Err(format!(
                 "STS did not answer within {} seconds",
                 PATIENCE.as_secs()
-            ))),
-        };
-        let answer = match answer {
-            Ok(identity) => Uin::new(&identity.account_id).map_err(|error| {
+            )),
+            Some(Ok(identity)) => Uin::new(&identity.account_id).map_err(|error| {
                 format!(
                     "AccountId is `{}`, but {error}",
                     brief(&identity.account_id)
                 )
             }),
-            Err(CallError::Refused(refusal) | CallError::AccountBroken(refusal)) => {
+            Some(Err(CallError::Refused(refusal) | CallError::AccountBroken(refusal))) => {
                 Err(refusal.said())
             }
-            Err(CallError::NotSent(detail) | CallError::Unclear(detail)) => Err(detail),
+            Some(Err(CallError::NotSent(detail) | CallError::Unclear(detail))) => Err(detail),
         };
-        let since = self.shared().host.moment();
-        *failed.borrow_mut() = answer.as_ref().err().map(|why| (since, why.clone()));
+        if let Err(why) = &answer {
+            answered.fail(self.shared().host.moment(), why.clone());
+        }
         answer
     }
 }

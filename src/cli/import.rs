@@ -26,10 +26,15 @@ pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<
     let selector = arguments.narrow.selector();
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
-    let accounts = connect::known(&desired, &selector);
+    // Those that the flags leave out are told apart from the others.
+    let accounts = connect::known(&desired, &Selector::default());
     let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
     let shared = session::shared()?;
-    let clients = session.clients(&shared, |_| true).await?;
+    let clients = session
+        .clients(&shared, |name| {
+            selector.accounts.is_empty() || selector.accounts.contains(name)
+        })
+        .await?;
     let clients = one_name_each(clients, &desired).await;
     let looks = survey(&clients, &selector).await;
     session.close().await?;
@@ -74,32 +79,35 @@ async fn one_name_each<H: Host>(
     clients: BTreeMap<AccountName, ReadClient<H>>,
     desired: &Desired,
 ) -> Vec<Listed<H>> {
+    // Where there is one name, there is nothing to tell apart.
     let several = clients.len() > 1;
-    let mut listed: Vec<(Listed<H>, Option<Owner>)> = Vec::new();
-    for (name, client) in clients {
-        // Where there is one name, there is nothing to tell apart.
-        let owner = if several {
-            client.owner(Region::first()).await
-        } else {
-            Ok(Err(String::new()))
+    let owned = clients.into_iter().map(async |(name, client)| {
+        let owner = match several {
+            true => client.owner(Region::first()).await.ok(),
+            false => None,
         };
         let owner = match owner {
-            Ok(Ok(owner)) => Some(owner),
-            Ok(Err(_)) => client.key(Region::first()).await.ok(),
-            Err(_) => None,
+            None if several => client.key(Region::first()).await,
+            owner => owner,
         };
+        (name, client, owner)
+    });
+    let used: BTreeMap<_, _> = Region::all()
+        .map(|region| (region, desired.names_in(region)))
+        .collect();
+    let mut listed: Vec<(Listed<H>, Option<Owner>)> = Vec::new();
+    for (name, client, owner) in join_all(owned).await {
         let same = |other: &&mut (Listed<H>, Option<Owner>)| match (&owner, &other.1) {
             (Some(a), Some(b)) => a.key == b.key || (a.uin.is_some() && a.uin == b.uin),
             _ => false,
         };
         let mut regions: BTreeSet<_> = Region::all().collect();
         for (earlier, _) in listed.iter_mut().filter(|other| same(other)) {
-            for region in Region::all() {
-                let uses = |name: &AccountName| desired.names_in(region).contains(name);
-                if uses(&name) && !uses(&earlier.name) {
-                    earlier.regions.remove(&region);
-                } else if earlier.regions.contains(&region) {
-                    regions.remove(&region);
+            for (region, names) in &used {
+                if names.contains_key(&name) && !names.contains_key(&earlier.name) {
+                    earlier.regions.remove(region);
+                } else if earlier.regions.contains(region) {
+                    regions.remove(region);
                 }
             }
         }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::api::wire::Action;
 use crate::api::{ReadClient, Shared};
 use crate::engine::{self, ScopeOutcome};
 use crate::host::Host;
-use crate::model::AccountName;
+use crate::model::{AccountName, Scope};
 use crate::plan::{Budget, PlanKey, Policy, SavedPlan, ScopeCost, budget};
 use crate::report::PlanDocument;
 
@@ -50,7 +50,7 @@ pub(super) async fn run(
     if let Some(warning) = new {
         document.state_is_new(warning);
     }
-    document.warn(work.orphans(&reader)?);
+    document.warn(work.orphans(&reader, &taken_over(&scopes))?);
     let newest = reader.newest().map_err(Failure::new)?;
     let standing = commit::standing(&work.revision, newest).await;
     let forecast = standing.forecast();
@@ -71,6 +71,18 @@ pub(super) async fn run(
     }
     output::print(common.output, &document, document.text())?;
     Ok(document.exit_code())
+}
+
+/// The scopes of the state whose images go over to another account name.
+fn taken_over(scopes: &[ScopeOutcome]) -> BTreeSet<Scope> {
+    let plans = scopes.iter().map(|scope| &scope.plan);
+    let taken = plans.flat_map(|plan| {
+        plan.taken_over.iter().map(|account| Scope {
+            account: account.clone(),
+            region: plan.scope.region,
+        })
+    });
+    taken.collect()
 }
 
 /// Writes the plan to a file, whole or not at all.

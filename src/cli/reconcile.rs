@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -246,7 +246,7 @@ fn report(
 ) -> Result<u8, Failure> {
     // What is wrong with the state, the error tells.
     if !document.is_lost()
-        && let Some(orphans) = work.orphans(&state::read(directory)?)?
+        && let Some(orphans) = work.orphans(&state::read(directory)?, &BTreeSet::new())?
     {
         output::warn(&orphans);
         document.warn(orphans);

@@ -146,7 +146,7 @@ pub(super) fn describe_orphans(orphans: &[(Scope, u64)]) -> Option<String> {
     let scopes: Vec<_> = orphans.iter().map(|(scope, _)| scope.to_string()).collect();
     Some(format!(
         "{} that sharekeeper shared are left alone, because no manifest names their account and region any longer: {}; \
-         to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release` with their `--account` and `--region`",
+         if the account was renamed, the next run takes over what is proven to be its own; to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release` with their `--account` and `--region`",
         plural(images, "image"),
         scopes.join(", ")
     ))

@@ -1,6 +1,6 @@
 //! Manifests and flags → what is to be worked on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::{Guards, Narrow, Output, Paths};
 use super::output::{self, Failure};
@@ -107,13 +107,19 @@ impl Work {
     }
 
     /// A warning of images of ours in scopes that no manifest names.
-    pub(super) fn orphans(&self, reader: &Reader) -> Result<Option<String>, Failure> {
+    pub(super) fn orphans(
+        &self,
+        reader: &Reader,
+        taken_over: &BTreeSet<Scope>,
+    ) -> Result<Option<String>, Failure> {
         // A file that was left out may name them.
         if !self.selector.is_all() || !self.left_out.is_empty() {
             return Ok(None);
         }
         let named = self.desired.by_scope(&self.selector);
-        let orphans = state::orphans(reader, |scope| named.contains_key(scope))?;
+        let orphans = state::orphans(reader, |scope| {
+            named.contains_key(scope) || taken_over.contains(scope)
+        })?;
         Ok(state::describe_orphans(&orphans))
     }
 }

@@ -215,6 +215,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             .slots
             .iter()
             .filter(|(_, slot)| slot.due().is_some_and(|due| due <= now))
+            .filter(|(scope, _)| !self.is_left_behind(scope))
             .map(|(scope, _)| scope.clone())
             .collect();
         for scope in due {
@@ -223,6 +224,18 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             }
             self.start(&generation, scope, now);
         }
+    }
+
+    /// Whether a pass under another account name of the region still settles its calls, though no manifest names that any
+    /// longer: it may be the same account, under its earlier name.
+    fn is_left_behind(&self, scope: &Scope) -> bool {
+        let mut others = self.slots.iter();
+        others.any(|(other, slot)| {
+            other.region == scope.region
+                && other.account != scope.account
+                && slot.is_gone()
+                && slot.running.is_some()
+        })
     }
 
     fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Moment) {
@@ -332,7 +345,9 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         if self.passes.len() >= PASSES_MAX || self.is_lost {
             return None;
         }
-        self.slots.values().filter_map(Slot::due).min()
+        let slots = self.slots.iter();
+        let may_start = slots.filter(|(scope, _)| !self.is_left_behind(scope));
+        may_start.filter_map(|(_, slot)| slot.due()).min()
     }
 }
 

@@ -95,6 +95,7 @@ impl Slot {
         } else {
             self.memory.loss = None;
         }
+        self.memory.account_doubt = None;
     }
 
     /// A pass begins, with what it should remember.
@@ -123,6 +124,7 @@ impl Slot {
         let next = self.turns.ended(&plan, &mut memory, cut, interval, at);
         if std::mem::take(&mut self.forgiven) {
             self.turns.forgive();
+            memory.account_doubt = None;
         }
         self.memory = memory;
         self.due = match retry {

@@ -1,11 +1,13 @@
 //! Whose account a scope is: whether another account name of the same region is the same account, and whether that must
 //! be known before anything is pruned. Asks STS only where two names could be confused.
 
-use super::Job;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::look::Job;
 use crate::api::{Owner, ReadClient};
 use crate::host::Host;
 use crate::inventory::{KnownAccount, KnownAccounts};
-use crate::memory::Memory;
+use crate::memory::{AccountDoubt, Memory};
 use crate::model::{AccountName, Scope, Uin};
 use crate::observed::Unseen;
 use crate::plan::{AccountProof, Prune, ScopeAccount};
@@ -30,6 +32,8 @@ pub(super) struct Identified {
     pub(super) owner: Option<Owner>,
     /// Why a rival cannot be told apart, if one cannot.
     confusable: Option<String>,
+    /// The accounts that rivals are known to be.
+    pub(super) rivals: BTreeMap<AccountName, Uin>,
 }
 
 /// Tells a scope's account apart from its rivals. An error is the finding that one of them is the same account: then
@@ -37,91 +41,109 @@ pub(super) struct Identified {
 pub(super) async fn identify<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
-    scope: &Scope,
+    job: &Job<'_>,
 ) -> Result<Identified, Unseen> {
-    let Ok(mut owner) = client.key(scope.region).await else {
-        return Ok(Identified::default());
-    };
-    let mut confusable = None;
+    let (scope, mut identified) = (job.scope, Identified::default());
     for rival in rivals {
-        match tell_apart(client, &mut owner, rival, scope).await {
-            Apart::Other => {}
+        let apart = match (job.uin, rival.uin) {
+            // The look verifies the own one, and whoever prunes the other one.
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                documented_apart(client, rival, theirs, scope)
+            }
+            _ => tell_apart(client, &mut identified.owner, rival, scope).await,
+        };
+        match apart {
+            Apart::Other(uin) => {
+                let uin = uin.map(|uin| (rival.name.clone(), uin));
+                identified.rivals.extend(uin);
+            }
             Apart::Same(how) => return Err(named_twice(scope, rival.name, &how)),
             Apart::Unknown(why) => {
-                confusable.get_or_insert(why);
+                identified.confusable.get_or_insert(why);
             }
         }
     }
-    Ok(Identified {
-        owner: Some(owner),
-        confusable,
-    })
+    if identified.owner.is_none() {
+        identified.owner = client.key(scope.region).await;
+    }
+    Ok(identified)
 }
 
 /// Whether two names stand for one account.
 enum Apart {
-    Other,
+    Other(Option<Uin>),
     Same(String),
     Unknown(String),
 }
 
+/// Two documents that name two accounts, one of which may be wrong about its key.
+fn documented_apart<H: Host>(
+    client: &ReadClient<H>,
+    rival: &Rival<'_, H>,
+    theirs: &Uin,
+    scope: &Scope,
+) -> Apart {
+    let Ok(other) = rival.client else {
+        return Apart::Other(Some(theirs.clone()));
+    };
+    // Of what is at hand: keys that must be fetched are fetched for calls, and not for this.
+    let region = scope.region;
+    match (client.key_at_hand(region), other.key_at_hand(region)) {
+        (Some(ours), Some(theirs)) if ours == theirs => Apart::Same(SAME_ID.into()),
+        _ => Apart::Other(Some(theirs.clone())),
+    }
+}
+
+const SAME_ID: &str = "their keys have the same secret id";
+
 async fn tell_apart<H: Host>(
     client: &ReadClient<H>,
-    owner: &mut Owner,
+    owner: &mut Option<Owner>,
     rival: &Rival<'_, H>,
     scope: &Scope,
 ) -> Apart {
-    let of_rival = format!(
+    let too = format!(
         "account `{}` names images in {} too",
         rival.name, scope.region
     );
-    let mut uin = rival.uin.cloned();
-    if uin.is_none() || owner.uin.is_none() {
-        let theirs = match rival.client {
-            Ok(rival) => rival.key(scope.region).await.ok(),
-            Err(_) => None,
-        };
-        if theirs
-            .as_ref()
-            .is_some_and(|theirs| theirs.key == owner.key)
-        {
-            return Apart::Same("their keys have the same secret id".into());
-        }
+    let theirs = match rival.client {
+        Ok(rival) => rival.key_digest(scope.region).await,
+        Err(_) => None,
+    };
+    let ours = client.key_digest(scope.region).await;
+    if ours.is_some() && ours == theirs {
+        return Apart::Same(SAME_ID.into());
     }
-    if owner.uin.is_none() {
+    if owner.as_ref().is_none_or(|owner| owner.uin.is_none()) {
         match client.owner(scope.region).await {
-            Ok(Ok(known)) => *owner = known,
-            Ok(Err(why)) => {
-                return Apart::Unknown(format!(
-                    "{of_rival}, and STS does not name the account of `{}`: {why}",
-                    scope.account
-                ));
-            }
-            Err(refusal) => return Apart::Unknown(format!("{of_rival}: {refusal}")),
-        }
-    }
-    if uin.is_none() {
-        let told = match rival.client {
-            Ok(rival) => rival
-                .owner(scope.region)
-                .await
-                .map_err(|refusal| refusal.to_string()),
-            Err(why) => Err(why.to_owned()),
-        };
-        match told.and_then(|told| told) {
-            Ok(known) => uin = known.uin,
+            Ok(known) => *owner = Some(known),
             Err(why) => {
+                let name = &scope.account;
                 return Apart::Unknown(format!(
-                    "{of_rival}, and it is not known which account that is: {why}"
+                    "{too}, and nobody names the account of `{name}`: {why}"
                 ));
             }
         }
     }
-    match (uin, &owner.uin) {
+    let told = match (rival.uin, rival.client) {
+        (Some(uin), _) => Ok(Some(uin.clone())),
+        (None, Ok(rival)) => rival.owner(scope.region).await.map(|owner| owner.uin),
+        (None, Err(why)) => Err(why.to_owned()),
+    };
+    let uin = match told {
+        Ok(uin) => uin,
+        Err(why) => {
+            return Apart::Unknown(format!(
+                "{too}, and it is not known which account that is: {why}"
+            ));
+        }
+    };
+    let ours = owner.as_ref().and_then(|owner| owner.uin.as_ref());
+    match (uin, ours) {
         (Some(theirs), Some(ours)) if theirs == *ours => {
             Apart::Same(format!("both are uin {ours}"))
         }
-        _ => Apart::Other,
+        (uin, _) => Apart::Other(uin),
     }
 }
 
@@ -137,82 +159,190 @@ fn named_twice(scope: &Scope, rival: &AccountName, how: &str) -> Unseen {
     }
 }
 
+/// What the state and a look say of the account, for whoever prunes.
+pub(super) struct Evidence<'e> {
+    pub(super) known: &'e KnownAccounts,
+    /// A share of ours shows as the blueprint that was recorded for it under the scope's own name.
+    pub(super) shows_own: bool,
+    /// Names that the look proves to be of the same account.
+    pub(super) proven: BTreeSet<AccountName>,
+    /// A name whose rows are taken back, though it had taken over this one's.
+    pub(super) taken_back: Option<AccountName>,
+}
+
 impl Identified {
-    /// What the planner must know of the account. STS is asked where pruning needs it.
-    pub(super) async fn for_plan<H: Host>(
+    /// Asks STS whose the credentials are, where a prune must know and no document says it. Why it must be known and is
+    /// not, if so.
+    pub(super) async fn ask_for_prune<H: Host>(
         &mut self,
         client: &ReadClient<H>,
+        rivals: &[Rival<'_, H>],
         job: &Job<'_>,
         known: &KnownAccounts,
         memory: &Memory,
-    ) -> ScopeAccount {
-        let Some(owner) = &mut self.owner else {
-            return ScopeAccount::default();
-        };
-        let mut proof = AccountProof::Certain;
-        if job.policy.prune != Prune::None {
-            if let Some(why) = &self.confusable {
-                proof = AccountProof::Unproven(why.clone());
-            } else if owner.uin.is_none()
-                && let Some(reason) = must_know(job, known, owner)
-            {
-                match client.owner(job.scope.region).await {
-                    Ok(Ok(asked)) => *owner = asked,
-                    Ok(Err(why)) => {
-                        proof = AccountProof::Unproven(format!(
-                            "{reason}, and STS does not answer: {why}"
-                        ))
-                    }
-                    Err(refusal) => proof = AccountProof::Unproven(format!("{reason}: {refusal}")),
-                }
+    ) -> Option<String> {
+        if job.policy.prune == Prune::None {
+            return None;
+        }
+        // A document that is wrong about its key may stand for this account.
+        for rival in rivals.iter().filter(|rival| rival.uin.is_some()) {
+            let is_confirmed = match rival.client {
+                Ok(rival) => rival.key(job.scope.region).await.is_some(),
+                Err(_) => false,
+            };
+            if !is_confirmed {
+                let name = rival.name;
+                let why = format!(
+                    "account `{name}` names images here too, and its credentials are not proven to be its own"
+                );
+                self.confusable.get_or_insert(why);
             }
         }
-        let recorded = known
-            .scopes
-            .get(job.scope)
-            .and_then(|known| known.uin.as_ref());
-        if let (Some(was), Some(is)) = (memory.former_uin.as_ref().or(recorded), &owner.uin)
-            && was != is
-        {
-            let (was, is) = (was.clone(), is.clone());
-            proof = AccountProof::Changed { was, is };
+        let owner = self.owner.as_mut()?;
+        if owner.uin.is_some() {
+            return None;
         }
+        let reason = must_know(job, known, memory, owner, &BTreeSet::new())?;
+        match client.owner(job.scope.region).await {
+            Ok(asked) => {
+                *owner = asked;
+                None
+            }
+            Err(why) => Some(format!("{reason}, and STS does not answer: {why}")),
+        }
+    }
+
+    /// What the planner must know of the account.
+    pub(super) fn for_plan(
+        &self,
+        job: &Job<'_>,
+        memory: &Memory,
+        unasked: Option<String>,
+        evidence: &Evidence<'_>,
+    ) -> ScopeAccount {
+        let Some(owner) = &self.owner else {
+            let why = "it could not be found out which credentials there are";
+            return ScopeAccount {
+                proof: AccountProof::Unproven(why.into()),
+                ..job.account()
+            };
+        };
+        let proof = match job.policy.prune {
+            Prune::None => AccountProof::Certain,
+            Prune::Owned | Prune::Exclusive => self.proof(owner, job, memory, unasked, evidence),
+        };
         ScopeAccount {
             uin: owner.uin.clone(),
             proof,
         }
     }
+
+    fn proof(
+        &self,
+        owner: &Owner,
+        job: &Job<'_>,
+        memory: &Memory,
+        unasked: Option<String>,
+        evidence: &Evidence<'_>,
+    ) -> AccountProof {
+        if let Some(doubt) = &memory.account_doubt {
+            return AccountProof::FirstRun(doubt.clone());
+        }
+        if let Some(why) = &self.confusable {
+            return AccountProof::Unproven(why.clone());
+        }
+        // What the look has proven since STS was asked need not be known from STS.
+        let still =
+            |_: &String| must_know(job, evidence.known, memory, owner, &evidence.proven).is_some();
+        if let Some(why) = unasked.filter(still) {
+            return AccountProof::Unproven(why);
+        }
+        if let Some(name) = &evidence.taken_back {
+            return AccountProof::FirstRun(AccountDoubt::Unproven(format!(
+                "images are taken back from account name `{name}`, which had taken over those of `{}`: one state serves two sets of \
+                 manifests that each use a name of their own, or the account was renamed back",
+                job.scope.account
+            )));
+        }
+        let recorded = evidence.known.scopes.get(job.scope);
+        match (recorded.and_then(|known| known.uin.as_ref()), &owner.uin) {
+            (Some(was), Some(is)) if was != is => {
+                let (was, is) = (was.clone(), is.clone());
+                AccountProof::FirstRun(AccountDoubt::Changed { was, is })
+            }
+            (None, Some(_)) if !owner.is_documented && !evidence.shows_own => {
+                match key_changed(job, evidence.known, memory, owner) {
+                    Some(how) => AccountProof::FirstRun(AccountDoubt::Unproven(format!(
+                        "{how}, and none of the shares that sharekeeper made here shows, which would prove that it is the same account"
+                    ))),
+                    None => AccountProof::Certain,
+                }
+            }
+            _ => AccountProof::Certain,
+        }
+    }
 }
 
-/// What the state should know of the scope's credentials from now on, if it has that otherwise. Keys that end are not
-/// recorded: the next one says nothing of the last.
+/// What the state should know of the scope's credentials from now on, if it has that otherwise. A uin and a key that do
+/// not belong together are not recorded together.
 pub(super) fn to_record(before: Option<&KnownAccount>, owner: &Owner) -> Option<KnownAccount> {
     let known = before.cloned().unwrap_or_default();
-    let now = KnownAccount {
-        uin: owner.uin.clone().or_else(|| known.uin.clone()),
-        key: owner
-            .lasts
-            .then(|| owner.key.clone())
-            .or_else(|| known.key.clone()),
-        ..known.clone()
+    let key = owner.lasting_key().cloned();
+    let now = match &owner.uin {
+        Some(uin) => KnownAccount {
+            uin: Some(uin.clone()),
+            key: key.or_else(|| {
+                known
+                    .key
+                    .clone()
+                    .filter(|_| known.uin.as_ref() == Some(uin))
+            }),
+            ..known.clone()
+        },
+        // With another key the account that was known may be another one.
+        None if known.uin.is_some() => known.clone(),
+        None => KnownAccount {
+            key: key.or_else(|| known.key.clone()),
+            ..known.clone()
+        },
     };
     (before != Some(&now)).then_some(now)
 }
 
 /// Why the account must be known before anything is pruned, if it must: where there is one name and one key, there is
 /// nothing to confuse.
-fn must_know(job: &Job<'_>, known: &KnownAccounts, owner: &Owner) -> Option<String> {
+fn must_know(
+    job: &Job<'_>,
+    known: &KnownAccounts,
+    memory: &Memory,
+    owner: &Owner,
+    proven: &BTreeSet<AccountName>,
+) -> Option<String> {
     let scope = job.scope;
     let mut names = job.used.anywhere.iter();
     if let Some(other) = names.find(|name| **name != scope.account) {
         return Some(format!("the manifests use account `{other}`, too"));
     }
-    if let Some(other) = known.other_name(scope, owner.uin.as_ref(), &owner.key) {
+    let other = known.other_name(scope, owner.claimant());
+    if let Some(other) = other.filter(|other| !proven.contains(*other)) {
         return Some(format!(
             "the state was used under the account name `{other}`, too"
         ));
     }
-    let pruned_with = known.scopes.get(scope)?.pruned_with.as_ref()?;
+    key_changed(job, known, memory, owner)
+}
+
+/// How the key is another than before, if it is.
+fn key_changed(
+    job: &Job<'_>,
+    known: &KnownAccounts,
+    memory: &Memory,
+    owner: &Owner,
+) -> Option<String> {
+    if owner.lasts && memory.key.as_ref().is_some_and(|key| *key != owner.key) {
+        return Some("the key is another than the one that this run began with".into());
+    }
+    let pruned_with = known.scopes.get(job.scope)?.pruned_with.as_ref()?;
     (*pruned_with != owner.key)
         .then(|| "the key is another than the one that pruned here last".into())
 }

@@ -6,32 +6,29 @@
 //! write.
 
 mod account;
+mod look;
 mod scope;
 mod send;
 mod stop;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 
-use crate::api::{Owner, ReadClient, Shared, WriteClient};
-use crate::desired::{Completeness, Desired, Wanted};
+use crate::api::{ReadClient, Shared, WriteClient};
+use crate::desired::{Completeness, Desired};
 use crate::history::Outcome;
-use crate::host::{Attempt, Host, Ledger, LedgerError, Recall};
-use crate::inventory::{self, Holdings, KnownAccounts, Learned, Named, Note, UsedNames};
+use crate::host::{Attempt, Host, Ledger, Recall};
+use crate::inventory::{Note, UsedNames};
 use crate::memory::Memory;
-use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Selector, Uin};
-use crate::observe;
-use crate::observed::{Observation, Unseen};
-use crate::plan::{
-    Awaiting, Inputs, License, Plan, Policy, Prune, ScopeAccount, Verdict, plan, share_candidates,
-};
-use crate::windows::Windows;
+use crate::model::{AccountName, ImageId, Moment, Scope, Selector};
+use crate::observed::Unseen;
+use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
 
 use account::Identified;
 pub use account::{ACCOUNT_NAMED_TWICE, Rival};
+use look::{Job, look};
 pub use stop::{Stop, StopReason};
 
 /// What is to be brought about, and within which bounds.
@@ -49,35 +46,6 @@ pub struct Task<'a> {
 
 /// Allows nothing.
 static NOTHING: License = License::new();
-
-/// A task's part in one scope.
-struct Job<'a> {
-    scope: &'a Scope,
-    wanted: Wanted<'a>,
-    policy: &'a Policy,
-    windows: Windows,
-    license: Option<&'a License>,
-    /// The account names that manifests use.
-    used: UsedNames,
-    /// What the scope's document says its account is.
-    uin: Option<&'a Uin>,
-}
-
-/// One look at a scope, and what follows from it.
-struct Look {
-    observation: Observation,
-    /// What is known of earlier, in the light of the observation.
-    holdings: Holdings,
-    /// What the look taught, not kept yet.
-    learned: Learned,
-    plan: Plan,
-    /// Whose the images are.
-    account: ScopeAccount,
-    /// Whose credentials it was made with; `None`: there are none.
-    owner: Option<Owner>,
-    /// Earlier names of the account.
-    aliases: Arc<BTreeSet<AccountName>>,
-}
 
 /// What the engine tells while it runs.
 #[derive(Clone, Debug)]
@@ -262,7 +230,7 @@ async fn refusal_of<'a, H: Host + 'a>(
         let rivals = task.rivals(job, client);
         // Without rivals there is nothing to find out.
         match client(&job.scope.account) {
-            Some(own) if !rivals.is_empty() => account::identify(own, &rivals, job.scope).await,
+            Some(own) if !rivals.is_empty() => account::identify(own, &rivals, job).await,
             _ => Ok(Identified::default()),
         }
     });
@@ -384,200 +352,6 @@ impl Task<'_> {
             }
         });
         rivals.collect()
-    }
-}
-
-impl Job<'_> {
-    fn plan(&self, view: &View<'_>, memory: &Memory, clocks: Clocks, moment: Moment) -> Plan {
-        plan(&Inputs {
-            scope: self.scope,
-            wanted: &self.wanted,
-            account: view.account,
-            observation: view.observation,
-            holdings: view.holdings,
-            memory,
-            windows: &self.windows,
-            policy: self.policy,
-            license: self.license,
-            clocks,
-            moment,
-        })
-    }
-
-    /// The plan where nothing is seen: everything holds still.
-    fn unseen<H: Host>(&self, unseen: Unseen, shared: &Shared<H>) -> Plan {
-        let view = View {
-            account: &self.account(),
-            observation: &Observation::Unseen(unseen),
-            holdings: &Holdings::default(),
-        };
-        let memory = Memory::default();
-        let clocks = Clocks::machine_only(shared.now());
-        self.plan(&view, &memory, clocks, shared.host.moment())
-    }
-
-    /// The account as the manifests name it.
-    fn account(&self) -> ScopeAccount {
-        ScopeAccount {
-            uin: self.uin.cloned(),
-            ..ScopeAccount::default()
-        }
-    }
-
-    fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Named> {
-        let named = self.wanted.named().map(|(id, image)| {
-            let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
-            let named = Named {
-                desired: other.is_none().then_some(desired),
-                protected: image.protect,
-            };
-            (id, named)
-        });
-        named.collect()
-    }
-}
-
-/// What a plan is made from.
-struct View<'v> {
-    account: &'v ScopeAccount,
-    observation: &'v Observation,
-    holdings: &'v Holdings,
-}
-
-/// One look and the plan that follows from it. Images about to be shared for the first time are asked about before the
-/// plan is final, so that no write is spent on what cannot be shared.
-async fn look<H: Host>(
-    client: &ReadClient<H>,
-    rivals: &[Rival<'_, H>],
-    recall: &impl Recall,
-    job: &Job<'_>,
-    memory: &Memory,
-) -> Look {
-    let shared = client.shared();
-    let started = shared.present();
-    let mut identified = match account::identify(client, rivals, job.scope).await {
-        Ok(identified) => identified,
-        Err(named_twice) => return Look::unseen(named_twice, job, shared),
-    };
-    let mut observation = observe::observe(client, job.scope).await;
-    let recalled = recall_scope(recall, job).await;
-    let (mut holdings, known) = match recalled {
-        Ok(recalled) => recalled,
-        Err(error) => {
-            observation =
-                Observation::Unseen(Unseen::new(format!("the state cannot be read: {error}")));
-            Default::default()
-        }
-    };
-    let account = identified.for_plan(client, job, &known, memory).await;
-    let owner = identified.owner;
-    // The look has told the access point's time.
-    let clocks = || client.clocks(job.scope.region);
-    let looked = Looked {
-        observation: &observation,
-        owner: owner.as_ref(),
-        started,
-        clocks: clocks(),
-    };
-    let (learned, aliases) = learn(job, &mut holdings, known, &looked);
-    let draft = |observation: &Observation| {
-        let view = View {
-            account: &account,
-            observation,
-            holdings: &holdings,
-        };
-        job.plan(&view, memory, clocks(), shared.host.moment())
-    };
-    let mut plan = draft(&observation);
-    let candidates = share_candidates(&plan, memory);
-    if !candidates.is_empty()
-        && let Observation::Seen(seen) = &mut observation
-    {
-        seen.eligibility = observe::eligibility(client, job.scope, &candidates).await;
-        plan = draft(&observation);
-    }
-    Look {
-        observation,
-        holdings,
-        learned,
-        plan,
-        account,
-        owner,
-        aliases: Arc::new(aliases),
-    }
-}
-
-/// What a look found, before anything follows from it.
-struct Looked<'l> {
-    observation: &'l Observation,
-    owner: Option<&'l Owner>,
-    started: Present,
-    clocks: Clocks,
-}
-
-async fn recall_scope(
-    recall: &impl Recall,
-    job: &Job<'_>,
-) -> Result<(Holdings, KnownAccounts), LedgerError> {
-    let holdings = recall.holdings(job.scope).await?;
-    Ok((holdings, recall.accounts(job.scope, &job.used).await?))
-}
-
-/// Brings what is known of a scope up to date with a look: first what it takes over from earlier names of its account,
-/// then what was seen. Returns what is to be kept of that, and the account's earlier names.
-fn learn(
-    job: &Job<'_>,
-    holdings: &mut Holdings,
-    known: KnownAccounts,
-    looked: &Looked<'_>,
-) -> (Learned, BTreeSet<AccountName>) {
-    let owner = looked.owner;
-    let uin = owner.and_then(|owner| owner.uin.as_ref());
-    let aliases = known.aliases(job.scope, &job.used, uin, owner.map(|owner| &owner.key));
-    holdings.extend_suspensions(job.scope, &aliases);
-    let Some(owner) = owner else {
-        return (Learned::default(), aliases);
-    };
-    let seen = match looked.observation {
-        Observation::Seen(seen) => Some(seen),
-        Observation::Blind(_) | Observation::Unseen(_) => None,
-    };
-    let KnownAccounts { scopes, unused } = known;
-    let known = KnownAccounts {
-        scopes,
-        unused: BTreeMap::new(),
-    };
-    let kinship = |name: &AccountName| known.kinship(name, job.scope, &job.used, uin, &owner.key);
-    let taken_over = holdings.take_over(unused, kinship, seen, |image| job.wanted.names(image));
-    let Some(seen) = seen else {
-        return (Learned::default(), aliases);
-    };
-    let named = job.named(looked.clocks);
-    let accept_lost = job.policy.accept_lost;
-    let lessons = inventory::learn(holdings, seen, &named, accept_lost, looked.started);
-    holdings.apply(&lessons);
-    let before = known.scopes.get(job.scope);
-    let account = account::to_record(before, owner);
-    let learned = Learned {
-        taken_over,
-        lessons,
-        account,
-    };
-    (learned, aliases)
-}
-
-impl Look {
-    /// A look that may not be made.
-    fn unseen<H: Host>(unseen: Unseen, job: &Job<'_>, shared: &Shared<H>) -> Self {
-        Self {
-            plan: job.unseen(unseen.clone(), shared),
-            observation: Observation::Unseen(unseen),
-            holdings: Holdings::default(),
-            learned: Learned::default(),
-            account: job.account(),
-            owner: None,
-            aliases: Arc::default(),
-        }
     }
 }
 

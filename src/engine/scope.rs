@@ -3,11 +3,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 
-use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Look, Rival, ScopeOutcome, look};
-use crate::api::WriteClient;
+use super::look::{Job, Look, look};
+use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Rival, ScopeOutcome};
+use crate::api::{Owner, WriteClient};
 use crate::execute::Backoff;
-use crate::host::{Host, Ledger};
-use crate::inventory::OpenIntent;
+use crate::host::{Host, Ledger, LedgerError};
+use crate::inventory::{Learned, OpenIntent, Takeover};
 use crate::memory::{Last, Memory, Problem};
 use crate::model::{Clocks, Moment, Present, Timestamp};
 use crate::observed::{Observation, Unseen};
@@ -22,6 +23,8 @@ const LOOK_AGAIN: Backoff = Backoff {
     base: Duration::from_millis(500),
     cap: Duration::from_secs(5),
 };
+/// Rows that are taken over in one transaction.
+const ROWS_AT_ONCE: usize = 256;
 /// A write of an earlier process may still be on its way for so long: twice the deadline of a call, and some.
 const STILL_ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
 
@@ -54,7 +57,7 @@ pub(super) struct Run<'a, H, L> {
     pub(super) engine: &'a Engine<'a, L>,
     pub(super) client: &'a WriteClient<H>,
     rivals: Vec<Rival<'a, H>>,
-    pub(super) job: &'a super::Job<'a>,
+    pub(super) job: &'a Job<'a>,
     pub(super) memory: Memory,
 }
 
@@ -63,7 +66,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         engine: &'a Engine<'a, L>,
         client: &'a WriteClient<H>,
         rivals: Vec<Rival<'a, H>>,
-        job: &'a super::Job<'a>,
+        job: &'a Job<'a>,
         memory: Memory,
     ) -> Self {
         Self {
@@ -91,8 +94,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             }
             let (plan, observation) = (&seen.plan, &seen.observation);
             self.remember_doubts(plan);
-            if let AccountProof::Changed { was, .. } = &seen.account.proof {
-                self.memory.former_uin = Some(was.clone());
+            if let AccountProof::FirstRun(doubt) = &seen.account.proof {
+                self.memory.account_doubt = Some(doubt.clone());
+            }
+            let key = seen.owner.as_ref().and_then(Owner::lasting_key);
+            if self.memory.key.is_none() {
+                self.memory.key = key.cloned();
             }
             let writes = plan.actions().count();
             self.tell(plan, observation, writes, last.is_none(), blank_looks == 0);
@@ -167,7 +174,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let ledger = self.engine.ledger;
         let kept = match ledger.seen().await {
             Ok(()) if learned.is_empty() => Ok(()),
-            Ok(()) => ledger.settle(self.job.scope, learned).await,
+            Ok(()) => self.settle(learned).await,
             Err(error) => Err(error),
         };
         match kept {
@@ -179,6 +186,25 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 seen
             }
         }
+    }
+
+    /// Keeps what a look taught, in transactions that hold nobody up: rows that are taken over one by one may be many.
+    async fn settle(&self, mut learned: Learned) -> Result<(), LedgerError> {
+        let (ledger, scope) = (self.engine.ledger, self.job.scope);
+        while learned.takeover.rows.len() > ROWS_AT_ONCE {
+            let later = learned.takeover.rows.split_off(ROWS_AT_ONCE);
+            let rows = std::mem::replace(&mut learned.takeover.rows, later);
+            let part = Learned {
+                set_aside: learned.set_aside.take(),
+                takeover: Takeover {
+                    rows,
+                    ..Takeover::default()
+                },
+                ..Learned::default()
+            };
+            ledger.settle(scope, part).await?;
+        }
+        ledger.settle(scope, learned).await
     }
 
     /// Writes of an earlier process that ended a moment ago may still take effect, and are awaited like our own.

@@ -11,8 +11,9 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Mutex, Notify};
 
+use super::Event;
+use super::look::Look;
 use super::scope::{Fresh, Run, wake_at};
-use super::{Event, Look};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::{Modified, WritePermit};
 use crate::execute::{Executor, JobId, Step};

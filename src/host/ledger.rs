@@ -8,7 +8,7 @@ use crate::desired::Source;
 use crate::history::{Answer, Outcome};
 use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, Suspension, UsedNames};
 use crate::model::{
-    AccountName, Cause, Clocks, ImageKey, KeyDigest, Labels, Permission, Scope, Timestamp,
+    AccountName, Cause, Clocks, ImageKey, KeyDigest, Labels, Permission, Scope, Timestamp, Uin,
 };
 
 /// One write that is about to be sent.
@@ -98,11 +98,13 @@ pub trait Recall {
     /// What is known of a scope.
     fn holdings(&self, scope: &Scope) -> impl Future<Output = Result<Holdings, LedgerError>>;
 
-    /// What is known of accounts, and what is kept in the scope's region under names that are not `used` there.
+    /// What is known of accounts, and what is kept in the scope's region under other account names: those that are not
+    /// `used` there, and those whose rows are of account `uin`.
     fn accounts(
         &self,
         scope: &Scope,
         used: &UsedNames,
+        uin: Option<&Uin>,
     ) -> impl Future<Output = Result<KnownAccounts, LedgerError>>;
 }
 

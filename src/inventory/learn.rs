@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     FORGET_AFTER, Holdings, IntentId, KnownAccount, OpenIntent, Owned, REVERSALS_MAX, Record,
-    TakenOver,
+    Takeover,
 };
-use crate::model::{ImageId, Permission, Present, ShareState};
+use crate::model::{ImageId, Permission, Present, ShareState, Uin};
 use crate::observed::{Blueprint, Seen};
 
 /// A part of what is ours, in percent, that may be missing without a second look.
@@ -37,8 +37,11 @@ pub struct Lesson {
 /// All that one look taught about a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Learned {
-    /// Rows that the scope takes over from names that are not used any longer.
-    pub taken_over: Vec<TakenOver>,
+    /// The account that the scope's own rows are of, where the account name stands for another one by now. They are set
+    /// aside before anything else.
+    pub set_aside: Option<Uin>,
+    /// What the scope takes over from other account names.
+    pub takeover: Takeover,
     /// What it taught about single images.
     pub lessons: Vec<Lesson>,
     /// Whose the credentials are, where the state has it otherwise.
@@ -48,7 +51,7 @@ pub struct Learned {
 impl Learned {
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
-        self.taken_over.is_empty() && self.lessons.is_empty() && self.account.is_none()
+        *self == Self::default()
     }
 }
 

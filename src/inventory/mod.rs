@@ -19,7 +19,10 @@ use crate::model::{
 use crate::observed::Blueprint;
 
 pub use learn::{Learned, Lesson, Loss, Named, Note, learn};
-pub use takeover::{Kinship, KnownAccount, KnownAccounts, Rows, TakenOver, UsedNames};
+pub use takeover::{
+    Claimant, Kinship, KnownAccount, KnownAccounts, Rows, Succession, TakenOver, Takeover,
+    UsedNames,
+};
 
 /// A reversal counts for so long.
 pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);

@@ -1,5 +1,5 @@
-//! What a scope takes over from an account name that manifests no longer use here: a renamed account, or the first
-//! `Account` document in place of the ambient credentials. Pure; the caller says which names are of the same account.
+//! What a scope takes over from other account names: a renamed account, or the first `Account` document in place of the
+//! ambient credentials. Pure. An account is its uin; a name that the state knows is a label that may have moved.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,12 @@ pub struct KnownAccount {
     pub key: Option<KeyDigest>,
     /// The key that pruned last.
     pub pruned_with: Option<KeyDigest>,
-    /// The name that took over images of this one on the strength of their blueprints.
+    /// The name that took over images of this one.
     pub succeeded_by: Option<AccountName>,
+    /// The name that the rows were kept under before it stood for another account.
+    pub formerly: Option<AccountName>,
+    /// Something is kept of images in the scope.
+    pub has_rows: bool,
 }
 
 /// What the state knows beyond one scope's own rows.
@@ -25,15 +29,15 @@ pub struct KnownAccount {
 pub struct KnownAccounts {
     /// Every scope that the state was used with.
     pub scopes: BTreeMap<Scope, KnownAccount>,
-    /// What it holds in the scope's region under names that manifests do not use there.
-    pub unused: BTreeMap<AccountName, Rows>,
+    /// What it holds in the scope's region under other account names.
+    pub others: BTreeMap<AccountName, Rows>,
 }
 
 /// The account names that manifests use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsedNames {
-    /// Those that name an image in the scope's region.
-    pub here: BTreeSet<AccountName>,
+    /// Those that name an image in the scope's region, each with its account as far as that is known.
+    pub here: BTreeMap<AccountName, Option<Uin>>,
     /// Those that an `Account` document declares or that name an image in any region.
     pub anywhere: BTreeSet<AccountName>,
     /// The manifests are complete, so that a name that is not among these is not used.
@@ -49,103 +53,30 @@ pub struct Rows {
     pub open: BTreeMap<ImageId, Vec<OpenIntent>>,
 }
 
-impl KnownAccount {
-    /// Whether these are the credentials of one account for certain.
-    pub fn is_same(&self, uin: Option<&Uin>, key: &KeyDigest) -> bool {
-        self.key.as_ref() == Some(key) || (uin.is_some() && self.uin.as_ref() == uin)
-    }
-
-    /// Whether these are the credentials of another account for certain.
-    fn is_other(&self, uin: Option<&Uin>, key: &KeyDigest) -> bool {
-        !self.is_same(uin, key) && self.uin.as_ref().zip(uin).is_some_and(|(a, b)| a != b)
-    }
+/// The account that a scope's calls are made as, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// The root account.
+    pub uin: Option<&'a Uin>,
+    /// The key, if it is one that lasts.
+    pub key: Option<&'a KeyDigest>,
 }
 
-impl KnownAccounts {
-    /// What an unused name is to `scope`, which is called with `key` and belongs to `uin`, where that is known.
-    pub fn kinship(
-        &self,
-        name: &AccountName,
-        scope: &Scope,
-        used: &UsedNames,
-        uin: Option<&Uin>,
-        key: &KeyDigest,
-    ) -> Kinship {
-        let row = Scope {
-            account: name.clone(),
-            region: scope.region,
-        };
-        let known = self.scopes.get(&row).cloned().unwrap_or_default();
-        if *name == scope.account || used.here.contains(name) || known.is_other(uin, key) {
-            Kinship::Barred
-        } else if known.is_same(uin, key) {
-            Kinship::Proven
-        } else if used.is_complete && !used.anywhere.contains(name) {
-            Kinship::Open
-        } else {
-            Kinship::Barred
-        }
-    }
-
-    /// The earlier names by which people may have suspended `scope`. A name that may be of any account counts: a
-    /// suspension only holds back.
-    pub fn aliases(
-        &self,
-        scope: &Scope,
-        used: &UsedNames,
-        uin: Option<&Uin>,
-        key: Option<&KeyDigest>,
-    ) -> BTreeSet<AccountName> {
-        let is_alias = |(row, known): &(&Scope, &KnownAccount)| {
-            let name = &row.account;
-            if *name == scope.account || used.here.contains(name) {
-                return false;
-            }
-            if known.succeeded_by.as_ref() == Some(&scope.account) {
-                return true;
-            }
-            let is_unused = used.is_complete && !used.anywhere.contains(name);
-            let may_be = is_unused && known.succeeded_by.is_none();
-            match key {
-                Some(key) => known.is_same(uin, key) || (may_be && !known.is_other(uin, key)),
-                None => may_be,
-            }
-        };
-        let aliases = self.scopes.iter().filter(is_alias);
-        aliases.map(|(row, _)| row.account.clone()).collect()
-    }
-
-    /// Another name that the state was used with, unless it is known to be one of the same account.
-    pub fn other_name(
-        &self,
-        scope: &Scope,
-        uin: Option<&Uin>,
-        key: &KeyDigest,
-    ) -> Option<&AccountName> {
-        let is_other = |(row, known): &(&Scope, &KnownAccount)| {
-            row.account != scope.account
-                && known.succeeded_by.as_ref() != Some(&scope.account)
-                && !known.is_same(uin, key)
-        };
-        self.scopes
-            .iter()
-            .find(is_other)
-            .map(|(row, _)| &row.account)
-    }
-}
-
-/// Whether an unused name stood for the account that a scope belongs to.
+/// What the rows of another name are to a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kinship {
-    /// The same uin, or the same key.
+    /// They are of the same account: the same uin, or the same key.
     Proven,
     /// Nobody knows, and no manifest uses the name anywhere: a blueprint can prove it, image by image.
     Open,
-    /// Another account, or a name that is used elsewhere: nothing is taken over.
+    /// Nobody knows, and the name is used in another region, or may be used in manifests that are missing. Only what
+    /// holds changes back counts.
+    Elsewhere,
+    /// They are of another account, or of a name that is used here.
     Barred,
 }
 
-/// A row that a scope takes over.
+/// A row that a scope takes over by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenOver {
     /// The image of the row.
@@ -156,8 +87,24 @@ pub struct TakenOver {
     pub record: Option<Record>,
     /// Why it is the scope's, for the history.
     pub reason: &'static str,
-    /// The name as a whole is proven to be the same account.
-    pub is_proven: bool,
+}
+
+/// All rows of a name, which a scope takes over at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Succession {
+    /// The name that the rows were kept under.
+    pub from: AccountName,
+    /// How many images they are of.
+    pub images: usize,
+}
+
+/// What a scope takes over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Takeover {
+    /// Row by row: what a look proves, and what must be joined with a row of the scope's own.
+    pub rows: Vec<TakenOver>,
+    /// Name by name: what is proven to be of the same account.
+    pub names: Vec<Succession>,
 }
 
 /// Reasons, as the history has them.
@@ -165,52 +112,135 @@ const SAME_ACCOUNT: &str = "the account's name changed";
 const SAME_BLUEPRINT: &str =
     "it shows as the blueprint that is recorded under the account's earlier name";
 const SHOWN: &str = "it is shared, and no blueprint is recorded under the account's earlier name";
-const RESTRAINED: &str = "what holds changes to it back goes along with the account's new name";
 
-impl Holdings {
-    /// Takes over rows of `unused` names: all of those that are proven to be of the same account, and otherwise what
-    /// `seen` proves. `names` says which images manifests name here.
-    pub fn take_over(
-        &mut self,
-        unused: BTreeMap<AccountName, Rows>,
-        kinship: impl Fn(&AccountName) -> Kinship,
-        seen: Option<&Seen>,
-        names: impl Fn(&ImageId) -> bool,
-    ) -> Vec<TakenOver> {
-        let mut taken = Vec::new();
-        for (from, rows) in unused {
-            let kinship = kinship(&from);
-            if kinship == Kinship::Barred {
-                continue;
-            }
-            let Rows {
-                mut images,
-                mut open,
-            } = rows;
-            let all: BTreeSet<ImageId> = images.keys().chain(open.keys()).cloned().collect();
-            for image in all {
-                let row = images.remove(&image);
-                let claim = match (kinship, seen) {
-                    (Kinship::Proven, _) => Some((row, SAME_ACCOUNT)),
-                    (_, Some(seen)) => claimed(row, &image, seen, &names),
-                    (_, None) => None,
-                };
-                let Some((row, reason)) = claim else {
-                    continue;
-                };
-                self.absorb(&image, row, open.remove(&image).unwrap_or_default());
-                taken.push(TakenOver {
-                    record: self.images.get(&image).cloned(),
-                    image,
-                    from: from.clone(),
-                    reason,
-                    is_proven: kinship == Kinship::Proven,
-                });
-            }
+impl KnownAccount {
+    /// Whether these are the claimant's credentials for certain. Two uins decide; a key only where one is missing.
+    pub fn is_same(&self, claimant: Claimant<'_>) -> bool {
+        match (&self.uin, claimant.uin) {
+            (Some(known), Some(uin)) => known == uin,
+            _ => claimant.key.is_some() && self.key.as_ref() == claimant.key,
         }
-        taken
     }
 
+    /// Whether these are the credentials of another account for certain.
+    pub fn is_other(&self, claimant: Claimant<'_>) -> bool {
+        matches!((&self.uin, claimant.uin), (Some(known), Some(uin)) if known != uin)
+    }
+}
+
+impl Takeover {
+    /// The names that rows are taken over from.
+    pub fn sources(&self) -> impl Iterator<Item = &AccountName> {
+        let rows = self.rows.iter().map(|taken| &taken.from);
+        rows.chain(self.names.iter().map(|name| &name.from))
+    }
+}
+
+impl KnownAccounts {
+    /// The accounts, and apart from them the rows that a scope may take over.
+    pub fn split(mut self) -> (Self, BTreeMap<AccountName, Rows>) {
+        let others = std::mem::take(&mut self.others);
+        (self, others)
+    }
+
+    /// What the rows of `name` are to `scope`.
+    pub fn kinship(
+        &self,
+        name: &AccountName,
+        scope: &Scope,
+        used: &UsedNames,
+        claimant: Claimant<'_>,
+    ) -> Kinship {
+        let row = Scope {
+            account: name.clone(),
+            region: scope.region,
+        };
+        let known = self.scopes.get(&row).cloned().unwrap_or_default();
+        if *name == scope.account || known.is_other(claimant) {
+            return Kinship::Barred;
+        }
+        let is_same = known.is_same(claimant);
+        match used.here.get(name) {
+            // The rows are this account's, and the name stands for another one by now.
+            Some(Some(now)) if is_same && claimant.uin.is_some_and(|uin| uin != now) => {
+                Kinship::Proven
+            }
+            Some(_) => Kinship::Barred,
+            None if is_same => Kinship::Proven,
+            None if used.is_complete && !used.anywhere.contains(name) => Kinship::Open,
+            None => Kinship::Elsewhere,
+        }
+    }
+
+    /// The earlier names by which people may have suspended `scope`, of those in the state and in `suspended`. A name that
+    /// may be of any account counts: a suspension only holds back.
+    pub fn aliases(
+        &self,
+        scope: &Scope,
+        used: &UsedNames,
+        claimant: Claimant<'_>,
+        suspended: &BTreeSet<AccountName>,
+    ) -> BTreeSet<AccountName> {
+        let names = self.scopes.keys().map(|row| &row.account);
+        let names: BTreeSet<_> = names.chain(suspended).cloned().collect();
+        let mut aliases = BTreeSet::from([scope.account.clone()]);
+        // Who succeeded an alias is one, too.
+        loop {
+            let found: Vec<_> = names
+                .iter()
+                .filter(|name| !aliases.contains(*name) && !used.here.contains_key(*name))
+                .filter(|name| self.is_alias(name, &aliases, scope, used, claimant))
+                .cloned()
+                .collect();
+            if found.is_empty() {
+                break;
+            }
+            aliases.extend(found);
+        }
+        let of_mine = self.scopes.values().filter(|known| known.is_same(claimant));
+        aliases.extend(of_mine.filter_map(|known| known.formerly.clone()));
+        aliases.remove(&scope.account);
+        aliases
+    }
+
+    fn is_alias(
+        &self,
+        name: &AccountName,
+        aliases: &BTreeSet<AccountName>,
+        scope: &Scope,
+        used: &UsedNames,
+        claimant: Claimant<'_>,
+    ) -> bool {
+        // A name that manifests still use is an earlier one of this scope only in this region.
+        let is_used = used.anywhere.contains(name);
+        let rows = self
+            .scopes
+            .iter()
+            .filter(|(row, _)| row.account == *name && (!is_used || row.region == scope.region));
+        let rows: Vec<_> = rows.map(|(_, known)| known).collect();
+        let is_succeeded = rows.iter().any(|known| {
+            known
+                .succeeded_by
+                .as_ref()
+                .is_some_and(|by| aliases.contains(by))
+        });
+        let is_same = rows.iter().any(|known| known.is_same(claimant));
+        let is_other = !rows.is_empty() && rows.iter().all(|known| known.is_other(claimant));
+        let may_be = !is_used && used.is_complete && !is_other;
+        is_succeeded || is_same || may_be
+    }
+
+    /// Another name that rows are kept under, unless it is known to be one of the same account.
+    pub fn other_name(&self, scope: &Scope, claimant: Claimant<'_>) -> Option<&AccountName> {
+        let is_other = |(row, known): &(&Scope, &KnownAccount)| {
+            row.account != scope.account && known.has_rows && !known.is_same(claimant)
+        };
+        let mut scopes = self.scopes.iter();
+        scopes.find(is_other).map(|(row, _)| &row.account)
+    }
+}
+
+impl Holdings {
     /// Lets a suspension by an earlier name of the account hold for `scope`, as it does for its own name.
     pub fn extend_suspensions(&mut self, scope: &Scope, aliases: &BTreeSet<AccountName>) {
         for suspension in &mut self.suspensions {
@@ -221,14 +251,118 @@ impl Holdings {
         }
     }
 
+    /// Whether a share of ours shows as the blueprint that was recorded for it, which is proof of the account.
+    pub fn shows_own(&self, seen: &Seen) -> bool {
+        self.images.iter().any(|(image, record)| {
+            let recorded = record
+                .owned
+                .as_ref()
+                .and_then(|owned| owned.blueprint.as_ref());
+            let shown = seen.shared.get(image);
+            recorded.is_some_and(|id| shown.is_some_and(|shown| *id == shown.id))
+        })
+    }
+
+    /// Takes over rows of `others`: all of those that are proven to be of the same account, and otherwise what `seen`
+    /// proves. `names` says which images manifests name here.
+    pub fn take_over(
+        &mut self,
+        others: BTreeMap<AccountName, Rows>,
+        kinship: impl Fn(&AccountName) -> Kinship,
+        seen: Option<&Seen>,
+        names: impl Fn(&ImageId) -> bool,
+    ) -> Takeover {
+        let mut takeover = Takeover::default();
+        for (from, rows) in others {
+            match (kinship(&from), seen) {
+                (Kinship::Barred, _) => {}
+                (Kinship::Proven, _) => self.succeed(from, rows, &mut takeover),
+                (kinship, Some(seen)) => {
+                    let is_open = kinship == Kinship::Open;
+                    let taken = self.take_what_shows(&from, rows, seen, is_open, &names);
+                    takeover.rows.extend(taken);
+                }
+                (Kinship::Open | Kinship::Elsewhere, None) => {}
+            }
+        }
+        takeover
+    }
+
+    /// Takes over all that is kept under a name.
+    fn succeed(&mut self, from: AccountName, rows: Rows, takeover: &mut Takeover) {
+        let Rows { images, mut open } = rows;
+        let mut count = 0;
+        for (image, row) in images {
+            let joins = self.images.contains_key(&image);
+            self.absorb(&image, Some(row), open.remove(&image).unwrap_or_default());
+            if joins {
+                takeover.rows.push(TakenOver {
+                    record: self.images.get(&image).cloned(),
+                    image,
+                    from: from.clone(),
+                    reason: SAME_ACCOUNT,
+                });
+            }
+            count += 1;
+        }
+        for (image, open) in open {
+            self.absorb(&image, None, open);
+            count += 1;
+        }
+        if count > 0 {
+            takeover.names.push(Succession {
+                from,
+                images: count,
+            });
+        }
+    }
+
+    /// Takes over the rows that a look proves, where the name may be of this account (`is_open`). What holds changes
+    /// back counts in any case, and stays where it is.
+    fn take_what_shows(
+        &mut self,
+        from: &AccountName,
+        rows: Rows,
+        seen: &Seen,
+        is_open: bool,
+        names: impl Fn(&ImageId) -> bool,
+    ) -> Vec<TakenOver> {
+        let Rows {
+            mut images,
+            mut open,
+        } = rows;
+        let all: BTreeSet<ImageId> = images.keys().chain(open.keys()).cloned().collect();
+        let mut taken = Vec::new();
+        for image in all {
+            let row = images.remove(&image);
+            let claim = match is_open {
+                true => claimed(row.as_ref(), &image, seen),
+                false => None,
+            };
+            if let Some((row, reason)) = claim {
+                self.absorb(&image, row, open.remove(&image).unwrap_or_default());
+                taken.push(TakenOver {
+                    record: self.images.get(&image).cloned(),
+                    image,
+                    from: from.clone(),
+                    reason,
+                });
+            } else if let Some(row) = row
+                && (seen.shared.contains_key(&image) || names(&image))
+            {
+                self.restrain(&image, &row);
+            }
+        }
+        taken
+    }
+
     /// Joins a row with what is known of the image. What is known under the scope's own name wins; what holds changes
     /// back holds, whichever of the two says so.
     fn absorb(&mut self, image: &ImageId, row: Option<Record>, mut open: Vec<OpenIntent>) {
         if let Some(row) = row {
+            self.restrain(image, &row);
             let own = self.images.entry(image.clone()).or_default();
             own.owned = own.owned.take().or(row.owned);
-            own.parked_since = own.parked_since.or(row.parked_since);
-            own.protected |= row.protected;
             if own.writes.is_empty() {
                 own.writes = row.writes;
             }
@@ -239,36 +373,51 @@ impl Holdings {
             known.sort_by_key(|open| open.intent);
         }
     }
+
+    /// Holds changes of an image back as a row does.
+    fn restrain(&mut self, image: &ImageId, row: &Record) {
+        if row.protected || row.parked_since.is_some() {
+            let own = self.images.entry(image.clone()).or_default();
+            own.parked_since = own.parked_since.or(row.parked_since);
+            own.protected |= row.protected;
+        }
+    }
 }
 
 /// What the look proves of a row under a name that may be of any account. A blueprint belongs to one account, so that
 /// the one that the row recorded is proof; a share without a recorded blueprint is ours in all likelihood, and no more.
 fn claimed(
-    row: Option<Record>,
+    row: Option<&Record>,
     image: &ImageId,
     seen: &Seen,
-    names: impl Fn(&ImageId) -> bool,
 ) -> Option<(Option<Record>, &'static str)> {
-    let shown = seen.shared.get(image);
-    let Some(mut row) = row else {
-        // Nothing but a write without an outcome.
-        return shown.is_some().then_some((None, SHOWN));
+    let shown = seen.shared.get(image)?;
+    // Nothing but a write without an outcome.
+    let Some(row) = row else {
+        return Some((None, SHOWN));
     };
-    let Some(owned) = &mut row.owned else {
-        // It licenses nothing, and holds back what a person or a conflict has held back.
-        return (shown.is_some() || names(image)).then_some((Some(row), RESTRAINED));
-    };
-    let shown = shown?;
+    let owned = row.owned.as_ref()?;
     match &owned.blueprint {
-        Some(recorded) if *recorded == shown.id => Some((Some(row), SAME_BLUEPRINT)),
+        Some(recorded) if *recorded == shown.id => Some((Some(row.clone()), SAME_BLUEPRINT)),
         Some(_) => None,
         None => {
-            *owned = Owned {
+            let owned = Owned {
                 standing: Standing::Probable,
                 ..owned.clone()
             };
+            let row = Record {
+                owned: Some(owned),
+                ..row.clone()
+            };
             Some((Some(row), SHOWN))
         }
+    }
+}
+
+impl TakenOver {
+    /// Whether the look proves that the name stood for the scope's account, and not only that this row may be its own.
+    pub fn proves_the_name(&self) -> bool {
+        self.reason == SAME_BLUEPRINT
     }
 }
 

@@ -66,7 +66,7 @@ fn taken(
     rows: &[(&str, Record)],
     kinship: Kinship,
     shown: Option<&[(&str, &str)]>,
-) -> (Holdings, Vec<(ImageId, &'static str)>) {
+) -> (Holdings, Takeover) {
     let mut holdings = Holdings::default();
     let shown = shown.map(seen);
     let taken = holdings.take_over(
@@ -75,17 +75,24 @@ fn taken(
         shown.as_ref(),
         |id| *id == image("img-named"),
     );
-    let taken = taken.into_iter().map(|taken| (taken.image, taken.reason));
-    (holdings, taken.collect())
+    (holdings, taken)
+}
+
+fn ids(takeover: &Takeover) -> Vec<&str> {
+    takeover.rows.iter().map(|row| row.image.as_str()).collect()
 }
 
 #[test]
 fn g2_a_proven_name_hands_over_everything_even_unseen() {
     let rows = [("img-a", ours(Some("lhbp-a"))), ("img-b", parked())];
     let (holdings, taken) = taken(&rows, Kinship::Proven, None);
-    assert_eq!(taken.len(), 2);
+    let all = Succession {
+        from: name("legacy"),
+        images: 2,
+    };
+    assert_eq!((taken.names, taken.rows), (vec![all], vec![]));
     assert_eq!(holdings.images[&image("img-a")], ours(Some("lhbp-a")));
-    assert_eq!(holdings.images[&image("img-b")], parked());
+    assert!(holdings.images[&image("img-b")].protected);
 }
 
 #[test]
@@ -102,8 +109,9 @@ fn c1_an_open_name_hands_over_what_its_blueprint_proves() {
         ("img-unknown", "lhbp-x"),
     ];
     let (holdings, taken) = taken(&rows, Kinship::Open, Some(&shown));
-    let ids: Vec<_> = taken.iter().map(|(id, _)| id.as_str()).collect();
-    assert_eq!(ids, ["img-same", "img-unknown"]);
+    assert_eq!(ids(&taken), ["img-same", "img-unknown"]);
+    let proves: Vec<_> = taken.rows.iter().map(TakenOver::proves_the_name).collect();
+    assert_eq!(proves, [true, false]);
     let standing = |id: &str| {
         holdings.images[&image(id)]
             .owned
@@ -117,22 +125,38 @@ fn c1_an_open_name_hands_over_what_its_blueprint_proves() {
 #[test]
 fn c1_an_open_name_hands_over_nothing_unseen_and_a_barred_one_never() {
     let rows = [("img-a", ours(Some("lhbp-a"))), ("img-named", parked())];
-    assert_eq!(taken(&rows, Kinship::Open, None).1, []);
+    assert_eq!(taken(&rows, Kinship::Open, None).1, Takeover::default());
     let shown = [("img-a", "lhbp-a"), ("img-named", "lhbp-n")];
-    assert_eq!(taken(&rows, Kinship::Barred, Some(&shown)).1, []);
+    let (holdings, taken) = taken(&rows, Kinship::Barred, Some(&shown));
+    assert_eq!(
+        (taken, holdings),
+        (Takeover::default(), Holdings::default())
+    );
 }
 
 #[test]
-fn g2_what_holds_back_goes_along_where_the_image_is_named_or_shown() {
+fn g2_what_holds_back_counts_whoever_the_share_is_of_and_stays_where_it_is() {
+    let held = |blueprint| Record {
+        owned: ours(blueprint).owned,
+        ..parked()
+    };
     let rows = [
         ("img-named", parked()),
         ("img-shown", parked()),
         ("img-neither", parked()),
+        ("img-reshared", held(Some("lhbp-old"))),
     ];
-    let (holdings, taken) = taken(&rows, Kinship::Open, Some(&[("img-shown", "lhbp-s")]));
-    assert_eq!(taken.len(), 2);
-    assert_eq!(holdings.images[&image("img-named")], parked());
-    assert!(!holdings.images.contains_key(&image("img-neither")));
+    let shown = [("img-shown", "lhbp-s"), ("img-reshared", "lhbp-new")];
+    for kinship in [Kinship::Open, Kinship::Elsewhere] {
+        let (holdings, taken) = taken(&rows, kinship, Some(&shown));
+        assert_eq!(taken, Takeover::default(), "{kinship:?}");
+        for id in ["img-named", "img-shown", "img-reshared"] {
+            let record = &holdings.images[&image(id)];
+            assert!(record.protected && record.parked_since.is_some(), "{id}");
+            assert_eq!(record.owned, None, "{id}");
+        }
+        assert!(!holdings.images.contains_key(&image("img-neither")));
+    }
 }
 
 #[test]
@@ -156,7 +180,15 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
     legacy.open.insert(image("img-a"), vec![open(3)]);
     legacy.open.insert(image("img-b"), vec![open(4)]);
     let taken = holdings.take_over(rows, |_| Kinship::Proven, None, |_| false);
-    assert_eq!(taken.len(), 2, "an open write without a row goes along");
+    assert_eq!(
+        ids(&taken),
+        ["img-a"],
+        "a row that is joined goes by itself"
+    );
+    assert_eq!(
+        taken.names[0].images, 2,
+        "an open write without a row goes along"
+    );
     let record = &holdings.images[&image("img-a")];
     assert_eq!((&record.owned, &record.writes), (&own.owned, &own.writes));
     assert_eq!((record.parked_since, record.protected), (Some(at(1)), true));
@@ -165,4 +197,126 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
         .map(|open| open.intent.0)
         .collect();
     assert_eq!(intents, [3, 7], "the oldest first");
+}
+
+/// A state that was used by several names in one region.
+struct State(KnownAccounts);
+
+impl State {
+    fn new(rows: &[(&str, KnownAccount)]) -> Self {
+        let mut known = KnownAccounts::default();
+        for (account, row) in rows {
+            known.scopes.insert(under(account, "ap-tokyo"), row.clone());
+        }
+        Self(known)
+    }
+}
+
+fn under(account: &str, region: &str) -> Scope {
+    Scope {
+        account: name(account),
+        region: crate::model::Region::new(region).expect("a region"),
+    }
+}
+
+fn uin(text: &str) -> Uin {
+    Uin::new(text).expect("a uin")
+}
+
+fn known(uin_: Option<&str>, key: Option<&str>, succeeded_by: Option<&str>) -> KnownAccount {
+    KnownAccount {
+        uin: uin_.map(uin),
+        key: key.map(KeyDigest::of),
+        succeeded_by: succeeded_by.map(name),
+        has_rows: true,
+        ..KnownAccount::default()
+    }
+}
+
+fn used(here: &[(&str, Option<&str>)], elsewhere: &[&str]) -> UsedNames {
+    let here: BTreeMap<_, _> = here.iter().map(|(n, u)| (name(n), u.map(uin))).collect();
+    let anywhere = here
+        .keys()
+        .cloned()
+        .chain(elsewhere.iter().map(|n| name(n)));
+    UsedNames {
+        anywhere: anywhere.collect(),
+        here,
+        is_complete: true,
+    }
+}
+
+#[test]
+fn g2_rows_follow_the_uin_where_a_name_moves_to_another_account() {
+    // `b` was uin 2 and is uin 1 now; `c` is uin 2.
+    let state = State::new(&[("b", known(Some("2"), None, None))]);
+    let (one, two) = (uin("1"), uin("2"));
+    let names = used(&[("b", Some("1")), ("c", Some("2"))], &[]);
+    fn claim(uin: Option<&Uin>) -> Claimant<'_> {
+        Claimant { uin, key: None }
+    }
+    let kinship = |scope: &str, uin: &Uin| {
+        state.0.kinship(
+            &name("b"),
+            &under(scope, "ap-tokyo"),
+            &names,
+            claim(Some(uin)),
+        )
+    };
+    assert_eq!(kinship("c", &two), Kinship::Proven);
+    assert_eq!(kinship("d", &one), Kinship::Barred);
+    // Where nobody knows whose `b` is now, it keeps its rows.
+    let unknown = used(&[("b", None), ("c", Some("2"))], &[]);
+    let scope = under("c", "ap-tokyo");
+    let found = state
+        .0
+        .kinship(&name("b"), &scope, &unknown, claim(Some(&two)));
+    assert_eq!(found, Kinship::Barred);
+    // Two uins decide, whatever the keys are.
+    let mixed = State::new(&[("old", known(Some("2"), Some("AKID"), None))]);
+    let key = KeyDigest::of("AKID");
+    let both = Claimant {
+        uin: Some(&one),
+        key: Some(&key),
+    };
+    let found = mixed.0.kinship(&name("old"), &scope, &names, both);
+    assert_eq!(found, Kinship::Barred);
+}
+
+#[test]
+fn g2_a_suspension_follows_each_name_that_an_account_had() {
+    let none = Claimant {
+        uin: None,
+        key: None,
+    };
+    let aliases = |state: &State, names: &UsedNames, claimant, suspended: &[&str]| {
+        let suspended = suspended.iter().map(|n| name(n)).collect();
+        let scope = under("live", "ap-tokyo");
+        let found = state.0.aliases(&scope, names, claimant, &suspended);
+        found.iter().map(AccountName::to_string).collect::<Vec<_>>()
+    };
+    let live = used(&[("live", None)], &[]);
+    // Through a chain of names, and by a name that only a suspension knows.
+    let chain = State::new(&[
+        ("default", known(None, None, Some("prod"))),
+        ("prod", known(None, Some("AKIDold"), None)),
+    ]);
+    let found = aliases(&chain, &live, none, &["never-used"]);
+    assert_eq!(found, ["default", "never-used", "prod"]);
+    // Not one that is proven to be another account's, nor one that is used for another region.
+    let two = uin("2");
+    let state = State::new(&[
+        ("other", known(Some("1"), None, None)),
+        ("sibling", known(Some("2"), None, None)),
+    ]);
+    let me = Claimant {
+        uin: Some(&two),
+        key: None,
+    };
+    assert_eq!(aliases(&state, &live, me, &["other"]), ["sibling"]);
+    let elsewhere = used(&[("live", None)], &["sibling", "suspended"]);
+    let found = aliases(&state, &elsewhere, me, &["suspended"]);
+    assert_eq!(found, ["sibling"], "it had images in this very region");
+    let nowhere = State::new(&[]);
+    assert_eq!(aliases(&nowhere, &elsewhere, me, &["suspended"]), [""; 0]);
 }

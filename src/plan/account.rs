@@ -1,5 +1,6 @@
 //! Whose images a scope's are, as far as pruning must know it.
 
+use crate::memory::AccountDoubt;
 use crate::model::Uin;
 
 /// The account of a scope.
@@ -19,11 +20,6 @@ pub enum AccountProof {
     Certain,
     /// It could be confused, and STS did not tell; holds why.
     Unproven(String),
-    /// The state was used with another account under this name; this run is the first with the one that is named.
-    Changed {
-        /// The account that the state knows under the name.
-        was: Uin,
-        /// The account that the credentials belong to.
-        is: Uin,
-    },
+    /// It is known now, and what the state knows may be of another account. The next run goes on.
+    FirstRun(AccountDoubt),
 }

@@ -131,12 +131,7 @@ fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
     match &inputs.account.proof {
         AccountProof::Certain => {}
         AccountProof::Unproven(why) => return Some(Withheld::AccountUnproven(why.clone())),
-        AccountProof::Changed { was, is } => {
-            return Some(Withheld::AccountChanged {
-                was: was.clone(),
-                is: is.clone(),
-            });
-        }
+        AccountProof::FirstRun(doubt) => return Some(Withheld::FirstRun(doubt.clone())),
     }
     if inputs.policy.prune != Prune::Owned {
         return None;

@@ -23,7 +23,8 @@ use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Tried};
 use crate::model::{
-    Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState, Timestamp, Uin,
+    AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState,
+    Timestamp, Uin,
 };
 use crate::observed::{Blueprint, Observation, Unseen};
 use crate::windows::Windows;
@@ -73,6 +74,8 @@ pub struct Plan {
     pub scope: Scope,
     /// The root account, where it is known.
     pub uin: Option<Uin>,
+    /// Account names whose rows the scope takes over with this look.
+    pub taken_over: BTreeSet<AccountName>,
     /// Whether it was seen.
     pub view: View,
     /// Pruning was asked for, and what there is to prune could not be seen.
@@ -234,6 +237,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     Plan {
         scope: inputs.scope.clone(),
         uin: inputs.account.uin.clone(),
+        taken_over: BTreeSet::new(),
         view: match inputs.observation {
             Observation::Seen(_) => View::Seen,
             Observation::Blind(why) => View::Blind(why.clone()),

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use super::{ClockDispute, Over};
 use crate::inventory::{Loss, Suspension};
-use crate::model::{Timestamp, Uin};
+use crate::memory::AccountDoubt;
+use crate::model::Timestamp;
 use crate::windows::Closed;
 use crate::words::plural;
 
@@ -38,13 +39,8 @@ pub enum Withheld {
     LostBefore(Loss),
     /// Whose the credentials are is not known, and another account name could be the same account; holds why.
     AccountUnproven(String),
-    /// The state was last used with another account under this name.
-    AccountChanged {
-        /// The account that the state knows.
-        was: Uin,
-        /// The account that the credentials belong to.
-        is: Uin,
-    },
+    /// The first run under another account, or with a key that nothing proves to be of the same one.
+    FirstRun(AccountDoubt),
     /// Too many images would be pruned at once.
     TooMany(Over),
     /// The saved plan does not hold this action.
@@ -101,12 +97,17 @@ impl fmt::Display for Withheld {
             Self::AccountUnproven(why) => write!(
                 f,
                 "nothing is pruned while it is not known which account these credentials belong to: {why}; allow \
-                 `sts:GetCallerIdentity` for the key, and give each account its `spec.uin`; `sharekeeper doctor` checks both"
+                 `sts:GetCallerIdentity` for the key, then give each account its `spec.uin`; `sharekeeper doctor` checks both"
             ),
-            Self::AccountChanged { was, is } => write!(
+            Self::FirstRun(AccountDoubt::Changed { was, is }) => write!(
                 f,
                 "the state was used with uin {was} under this account name, and the credentials belong to uin {is}, so this run \
-                 prunes nothing; if the change is not meant, give `spec.uin` in the Account document; else run it again"
+                 prunes nothing; check that uin {is} is meant, then run it again (`run`: send SIGHUP)"
+            ),
+            Self::FirstRun(AccountDoubt::Unproven(why)) => write!(
+                f,
+                "{why}, so this run prunes nothing; check that the account is the one that is meant, then run it again (`run`: send \
+                 SIGHUP); with `spec.uin` in the Account document this is known beforehand"
             ),
             Self::TooMany(over) => write!(
                 f,

@@ -6,7 +6,7 @@ use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::history::{Answer, Entry, Event};
 use crate::store::Verdict;
-use crate::words::safe;
+use crate::words::{plural, safe};
 
 /// What `history -o json` prints.
 #[derive(Debug, Serialize)]
@@ -46,7 +46,10 @@ impl HistoryDocument {
         if self.truncated {
             text.push_str("Older entries are left out; `--limit 0` shows all.\n");
         }
-        let key = |entry: &Entry| entry.event.key().map(ToString::to_string);
+        let key = |entry: &Entry| match (entry.event.scope(), entry.event.image()) {
+            (Some(scope), Some(image)) => Some(format!("{scope}/{image}")),
+            (scope, _) => scope.map(ToString::to_string),
+        };
         let keys = self.entries.iter().filter_map(key);
         let width = keys.map(|key| key.len()).max().unwrap_or(0);
         for entry in &self.entries {
@@ -123,8 +126,11 @@ fn line(event: &Event) -> String {
         Event::Released(remark) => format!("no longer ours, by {}: {}", remark.by, remark.reason),
         Event::Parked(remark) => format!("parked: {}", remark.reason),
         Event::TakenOver(taken) => format!(
-            "taken over from account {}, by {}: {}",
-            taken.from, taken.by, taken.reason
+            "{} taken over from account {}, by {}: {}",
+            plural(taken.images as u64, "image"),
+            taken.from,
+            taken.by,
+            taken.reason
         ),
         Event::Unparked(remark) => format!("no longer parked, by {}: {}", remark.by, remark.reason),
         Event::Suspended(suspension) => format!(

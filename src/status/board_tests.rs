@@ -42,6 +42,7 @@ fn plan_of(decision: Decision) -> Plan {
     Plan {
         scope: scope(),
         uin: None,
+        taken_over: Default::default(),
         view: match &decision.verdict {
             Verdict::Unseen(unseen) => View::Unseen(Unseen::clone(unseen)),
             _ => View::Seen,
@@ -58,6 +59,7 @@ pub(super) fn plan_in(scope: &Scope, verdict: Verdict) -> Plan {
     Plan {
         scope: scope.clone(),
         uin: None,
+        taken_over: Default::default(),
         ..plan(verdict)
     }
 }

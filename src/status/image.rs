@@ -264,7 +264,7 @@ impl Reason {
             | Withheld::UnknownManifests(_)
             | Withheld::Unobserved
             | Withheld::AccountUnproven(_)
-            | Withheld::AccountChanged { .. }
+            | Withheld::FirstRun(_)
             | Withheld::Lost(_)
             | Withheld::LostBefore(_)
             | Withheld::TooMany(_)

@@ -169,13 +169,13 @@ pub(super) struct Columns {
 
 impl Columns {
     pub(super) fn of(entry: &Entry) -> Self {
-        let key = entry.event.key();
+        let (scope, image) = (entry.event.scope(), entry.event.image());
         Self {
             at: stamp(entry.at),
             event: entry.event.as_str().to_owned(),
-            account: key.map(|key| key.scope.account.as_str().to_owned()),
-            region: key.map(|key| key.scope.region.as_str().to_owned()),
-            image: key.map(|key| key.image.as_str().to_owned()),
+            account: scope.map(|scope| scope.account.as_str().to_owned()),
+            region: scope.map(|scope| scope.region.as_str().to_owned()),
+            image: image.map(|image| image.as_str().to_owned()),
         }
     }
 }

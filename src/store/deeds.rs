@@ -4,10 +4,10 @@ use rusqlite::Connection;
 
 use super::chain::Pen;
 use super::error::Fault;
-use super::{images, scopes, suspensions};
-use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved, Succession};
+use super::{images, scopes, suspensions, takeover};
+use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved};
 use crate::host::{Attempt, Refused};
-use crate::inventory::{IntentId, Learned, Note, OpenIntent, Record, TakenOver};
+use crate::inventory::{IntentId, Learned, Note, OpenIntent, Record};
 use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
 /// Who concluded it, for entries that no person caused.
@@ -76,6 +76,11 @@ pub(super) fn outcome(
     outcome: Outcome,
     record: Option<Record>,
 ) -> Result<(), Fault> {
+    let mut outcome = outcome;
+    // The account may have got another name since.
+    if let Some(account) = images::account_of(pen.conn, outcome.intent)? {
+        outcome.key.scope.account = account;
+    }
     let (key, intent) = (outcome.key.clone(), outcome.intent);
     let (mine, older): (Vec<_>, Vec<_>) = images::open(pen.conn, &key)?
         .into_iter()
@@ -135,12 +140,7 @@ pub(super) fn settle(
     learned: Learned,
     read: u64,
 ) -> Result<(), Fault> {
-    if let Some(account) = &learned.account {
-        scopes::record(pen.conn, scope, account)?;
-    }
-    for taken in learned.taken_over {
-        take_over(pen, scope, taken, read)?;
-    }
+    takeover::keep(pen, scope, &learned, read)?;
     for lesson in learned.lessons {
         let key = ImageKey {
             scope: scope.clone(),
@@ -174,35 +174,7 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// Moves a row of an account name that is not used any longer. What a person has changed since the rows were read is
-/// left to the next look.
-fn take_over(pen: &Pen<'_>, scope: &Scope, taken: TakenOver, read: u64) -> Result<(), Fault> {
-    let earlier = Scope {
-        account: taken.from,
-        region: scope.region,
-    };
-    let key = |scope: &Scope| ImageKey {
-        scope: scope.clone(),
-        image: taken.image.clone(),
-    };
-    let (from, to) = (key(&earlier), key(scope));
-    if changed_by_a_person(pen, &from, read)? || changed_by_a_person(pen, &to, read)? {
-        return Ok(());
-    }
-    images::move_to(pen.conn, &from, &to, taken.record.as_ref())?;
-    if !taken.is_proven {
-        scopes::succeed(pen.conn, &earlier, &scope.account)?;
-    }
-    pen.append(Event::TakenOver(Succession {
-        key: to,
-        from: earlier.account,
-        by: OBSERVATION.into(),
-        reason: taken.reason.into(),
-    }))?;
-    Ok(())
-}
-
-fn changed_by_a_person(pen: &Pen<'_>, key: &ImageKey, read: u64) -> Result<bool, Fault> {
+pub(super) fn changed_by_a_person(pen: &Pen<'_>, key: &ImageKey, read: u64) -> Result<bool, Fault> {
     let mut changed = pen.conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM history WHERE image = ?1 AND seq > ?2 AND account = ?3 AND region = ?4 \
          AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> ?5)",

@@ -8,7 +8,7 @@ use super::error::Fault;
 use super::rows::{self, Cells, integer, stamp, word};
 use super::suspensions;
 use crate::inventory::{Holdings, IntentId, OpenIntent, Owned, Record, Rows};
-use crate::model::{ImageId, ImageKey, Permission, Scope, Timestamp};
+use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
 /// What is known of a scope. Suspensions by any account's name are among it: the name may be an earlier one of this.
 pub(super) fn holdings(conn: &Connection, scope: &Scope) -> Result<Holdings, Fault> {
@@ -192,6 +192,19 @@ pub(super) fn begin(
             ":at": stamp(at),
             ":saw_opposite": saw_opposite,
         },
+    )
+}
+
+/// The account name that an open intent is kept under; it may be another one than when it was recorded.
+pub(super) fn account_of(
+    conn: &Connection,
+    intent: IntentId,
+) -> Result<Option<AccountName>, Fault> {
+    rows::first(
+        conn,
+        "SELECT account FROM open_intents WHERE intent = ?1",
+        [integer(intent.0)?],
+        |row| row.parse("account", AccountName::new),
     )
 }
 

@@ -27,6 +27,7 @@ mod rows;
 mod schema;
 mod scopes;
 mod suspensions;
+mod takeover;
 mod verify;
 mod writer;
 
@@ -46,7 +47,7 @@ use writer::{Haste, Writer};
 use crate::history::{Entry, Outcome};
 use crate::host::{Attempt, Ledger, LedgerError, Recall, Refused};
 use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, UsedNames};
-use crate::model::{Commit, Present, Scope, Timestamp};
+use crate::model::{Commit, Present, Scope, Timestamp, Uin};
 
 pub use chain::HISTORY_MAX;
 pub use error::OpenError;
@@ -262,9 +263,10 @@ impl Recall for Store {
         &self,
         scope: &Scope,
         used: &UsedNames,
+        uin: Option<&Uin>,
     ) -> Result<KnownAccounts, LedgerError> {
-        let (scope, used) = (scope.clone(), used.clone());
-        self.ask(move |conn| scopes::accounts(conn, &scope, &used))
+        let (scope, used, uin) = (scope.clone(), used.clone(), uin.cloned());
+        self.ask(move |conn| scopes::accounts(conn, &scope, &used, uin.as_ref()))
             .await
     }
 }

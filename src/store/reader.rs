@@ -15,7 +15,7 @@ use super::{chain, images, rows, scopes, suspensions};
 use crate::history::Entry;
 use crate::host::{LedgerError, Recall};
 use crate::inventory::{Holdings, KnownAccount, KnownAccounts, Standing, Suspension, UsedNames};
-use crate::model::{Scope, Timestamp};
+use crate::model::{Scope, Timestamp, Uin};
 
 /// A state directory that is only looked at: it has no method that writes, takes no lock, makes no file, and works
 /// while another process reconciles. A directory that was never used reads as empty.
@@ -162,8 +162,9 @@ impl Recall for Reader {
         &self,
         scope: &Scope,
         used: &UsedNames,
+        uin: Option<&Uin>,
     ) -> Result<KnownAccounts, LedgerError> {
-        self.read(|conn| scopes::accounts(conn, scope, used))
+        self.read(|conn| scopes::accounts(conn, scope, used, uin))
     }
 }
 

@@ -72,7 +72,9 @@ impl Remarks {
         self.write(|pen| {
             for (key, owned) in images {
                 let mut record = images::record(pen.conn, &key)?.unwrap_or_default();
-                for earlier in scopes::unused_names_of(pen.conn, &key, used)? {
+                for earlier in
+                    scopes::earlier_names_of(pen.conn, &key, used, owned.blueprint.as_deref())?
+                {
                     supersede(pen, &key, earlier, &mut record, by)?;
                 }
                 record.owned = Some(owned);
@@ -232,7 +234,9 @@ fn supersede(
     record.parked_since = record.parked_since.or(row.parked_since);
     images::move_to(pen.conn, &from, key, Some(record))?;
     pen.append(Event::TakenOver(Succession {
-        key: key.clone(),
+        scope: key.scope.clone(),
+        image: Some(key.image.clone()),
+        images: 1,
         from: earlier,
         by: by.to_owned(),
         reason: "it was adopted under the account's new name".into(),

@@ -8,7 +8,8 @@ CREATE TABLE scopes (
     uin          TEXT,                           -- the root account; NULL: nobody has asked
     key_digest   TEXT,                           -- SHA-256 of the secret id that was used last; NULL: not known, or a temporary one
     pruned_with  TEXT,                           -- the same of the key that pruned last
-    succeeded_by TEXT,                           -- the account name that took over images on the strength of their blueprints
+    succeeded_by TEXT,                           -- the account name that took over images of this one
+    formerly     TEXT,                           -- the account name of the rows before it stood for another account
     PRIMARY KEY (account, region)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO scopes (account, region)

@@ -3,42 +3,54 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, named_params, params};
 
 use super::error::Fault;
 use super::{images, rows};
 use crate::inventory::{KnownAccount, KnownAccounts, UsedNames};
-use crate::model::{AccountName, KeyDigest, Scope, Uin};
+use crate::model::{AccountName, ImageKey, KeyDigest, Scope, Uin};
 
-/// What the state knows of accounts, and the rows of the scope's region under names that manifests do not use there.
+/// What the state knows of accounts, and the rows of the scope's region under other names: those that manifests do not use
+/// there, and those whose rows are of account `uin`.
 pub(super) fn accounts(
     conn: &Connection,
     scope: &Scope,
     used: &UsedNames,
+    uin: Option<&Uin>,
 ) -> Result<KnownAccounts, Fault> {
     let scopes: BTreeMap<_, _> = all(conn)?.into_iter().collect();
-    let here = scopes.keys().filter(|row| row.region == scope.region);
-    let unused =
-        here.filter(|row| row.account != scope.account && !used.here.contains(&row.account));
-    let unused = unused.map(|row| Ok((row.account.clone(), images::rows_of(conn, row)?)));
-    let unused = unused.collect::<Result<BTreeMap<_, _>, Fault>>()?;
-    Ok(KnownAccounts { scopes, unused })
+    let others = scopes.iter().filter(|(row, known)| {
+        let may_be_of_it =
+            !used.here.contains_key(&row.account) || (uin.is_some() && known.uin.as_ref() == uin);
+        row.region == scope.region && row.account != scope.account && may_be_of_it
+    });
+    let others = others.map(|(row, _)| Ok((row.account.clone(), images::rows_of(conn, row)?)));
+    let others = others.collect::<Result<BTreeMap<_, _>, Fault>>()?;
+    Ok(KnownAccounts { scopes, others })
 }
 
 /// Every scope that the state was used with.
 pub(super) fn all(conn: &Connection) -> Result<Vec<(Scope, KnownAccount)>, Fault> {
     let digest = |text: Option<String>| text.as_deref().and_then(KeyDigest::parse);
-    rows::all(conn, "SELECT * FROM scopes", [], |row| {
-        let uin: Option<String> = row.get("uin")?;
-        let succeeded_by: Option<String> = row.get("succeeded_by")?;
-        let known = KnownAccount {
-            uin: uin.and_then(|uin| Uin::new(&uin).ok()),
-            key: digest(row.get("key_digest")?),
-            pruned_with: digest(row.get("pruned_with")?),
-            succeeded_by: succeeded_by.as_deref().and_then(AccountName::new),
-        };
-        Ok((row.scope()?, known))
-    })
+    let name = |text: Option<String>| text.as_deref().and_then(AccountName::new);
+    rows::all(
+        conn,
+        "SELECT *, EXISTS (SELECT 1 FROM images WHERE images.account = scopes.account \
+         AND images.region = scopes.region) AS has_rows FROM scopes",
+        [],
+        |row| {
+            let uin: Option<String> = row.get("uin")?;
+            let known = KnownAccount {
+                uin: uin.and_then(|uin| Uin::new(&uin).ok()),
+                key: digest(row.get("key_digest")?),
+                pruned_with: digest(row.get("pruned_with")?),
+                succeeded_by: name(row.get("succeeded_by")?),
+                formerly: name(row.get("formerly")?),
+                has_rows: row.get("has_rows")?,
+            };
+            Ok((row.scope()?, known))
+        },
+    )
 }
 
 /// Notes that the state is used with a scope.
@@ -74,30 +86,82 @@ pub(super) fn pruned_with(conn: &Connection, scope: &Scope, key: &KeyDigest) -> 
     )
 }
 
-/// Keeps that a name took over images of another one, which then stood for the same account.
-pub(super) fn succeed(conn: &Connection, row: &Scope, by: &AccountName) -> Result<(), Fault> {
+/// Keeps that a name took over images of another one, and is not succeeded by that one any longer.
+pub(super) fn succeed(conn: &Connection, row: &Scope, by: &Scope) -> Result<(), Fault> {
+    let set = "UPDATE scopes SET succeeded_by = ?1 WHERE account = ?2 AND region = ?3";
+    let of = |scope: &Scope| (scope.account.to_string(), scope.region.as_str());
+    let ((earlier, region), (later, _)) = (of(row), of(by));
+    rows::change(conn, set, params![later, earlier, region])?;
     rows::change(
         conn,
-        "UPDATE scopes SET succeeded_by = ?1 WHERE account = ?2 AND region = ?3 AND succeeded_by IS NULL",
-        [by.as_str(), row.account.as_str(), row.region.as_str()],
+        "UPDATE scopes SET succeeded_by = NULL WHERE account = ?1 AND region = ?2 AND succeeded_by = ?3",
+        params![later, region, earlier],
     )
 }
 
-/// The account names under which anything of an image is kept in the scope's region, but for the scope's own and `used`
-/// ones.
-pub(super) fn unused_names_of(
+/// Moves all rows of a scope to another account name. Rows that are there already are replaced.
+pub(super) fn move_all(conn: &Connection, from: &Scope, to: &AccountName) -> Result<(), Fault> {
+    for table in ["images", "open_intents"] {
+        rows::change(
+            conn,
+            &format!(
+                "UPDATE OR REPLACE {table} SET account = ?1 WHERE account = ?2 AND region = ?3"
+            ),
+            [to.as_str(), from.account.as_str(), from.region.as_str()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Sets the rows of a scope aside, under a name that nobody gives to an account, since the scope's name stands for another
+/// account from now on. The account that they are of takes them over by its uin.
+pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<Scope, Fault> {
+    let aside = AccountName::new(&format!("uin-{uin}"))
+        .ok_or_else(|| Fault::request(format!("no name for uin {uin}")))?;
+    move_all(conn, scope, &aside)?;
+    rows::change(
+        conn,
+        "INSERT OR REPLACE INTO scopes (account, region, uin, key_digest, pruned_with, formerly) \
+         SELECT ?1, region, uin, key_digest, pruned_with, account FROM scopes WHERE account = ?2 AND region = ?3",
+        [
+            aside.as_str(),
+            scope.account.as_str(),
+            scope.region.as_str(),
+        ],
+    )?;
+    rows::change(
+        conn,
+        "UPDATE scopes SET uin = NULL, key_digest = NULL, pruned_with = NULL, succeeded_by = NULL, formerly = NULL \
+         WHERE account = ?1 AND region = ?2",
+        [scope.account.as_str(), scope.region.as_str()],
+    )?;
+    Ok(Scope {
+        account: aside,
+        region: scope.region,
+    })
+}
+
+/// The account names under which an image of the scope's region is kept, but for the scope's own and `used` ones, and for
+/// those that are known to be of another account. The blueprint that is adopted proves a name, too.
+pub(super) fn earlier_names_of(
     conn: &Connection,
-    key: &crate::model::ImageKey,
+    key: &ImageKey,
     used: &BTreeSet<AccountName>,
+    blueprint: Option<&str>,
 ) -> Result<Vec<AccountName>, Fault> {
     let names = rows::all(
         conn,
-        "SELECT account FROM images WHERE region = ?1 AND image = ?2 AND account <> ?3",
-        [
-            key.scope.region.as_str(),
-            key.image.as_str(),
-            key.scope.account.as_str(),
-        ],
+        "SELECT images.account AS account FROM images \
+         LEFT JOIN scopes AS theirs ON theirs.account = images.account AND theirs.region = images.region \
+         LEFT JOIN scopes AS ours ON ours.account = :account AND ours.region = images.region \
+         WHERE images.region = :region AND images.image = :image AND images.account <> :account \
+         AND (images.blueprint IS :blueprint OR theirs.uin IS NULL OR ours.uin IS NULL OR theirs.uin = ours.uin)",
+        named_params! {
+            ":region": key.scope.region.as_str(),
+            ":image": key.image.as_str(),
+            ":account": key.scope.account.as_str(),
+            ":blueprint": blueprint,
+        },
         |row| row.parse("account", AccountName::new),
     )?;
     Ok(names

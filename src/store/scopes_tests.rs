@@ -1,7 +1,7 @@
 //! Account names that come and go: the migration to version 3, rows that a new name takes over, and what people say by
 //! an old one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::fixtures_tests::{
@@ -12,7 +12,10 @@ use super::schema::STEPS;
 use super::{OpenError, Query, Reader, Remarks, Verdict};
 use crate::history::{Answer, Event};
 use crate::host::{Attempt, Ledger, Recall, Refused};
-use crate::inventory::{Kinship, KnownAccount, Learned, Owned, Record, Rows, Standing, UsedNames};
+use crate::inventory::{
+    Claimant, Kinship, KnownAccount, Learned, Owned, Record, Rows, Standing, Succession, Takeover,
+    UsedNames,
+};
 use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
 use crate::observed::{Blueprint, Seen};
 
@@ -64,9 +67,10 @@ fn age(dir: &Path) {
 }
 
 fn used_names(here: &[&str]) -> UsedNames {
-    let here: BTreeSet<_> = here.iter().map(|account| name(account)).collect();
+    let here = here.iter().map(|account| (name(account), None));
+    let here: BTreeMap<_, _> = here.collect();
     UsedNames {
-        anywhere: here.clone(),
+        anywhere: here.keys().cloned().collect(),
         here,
         is_complete: true,
     }
@@ -77,7 +81,7 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     let store = open(dir);
     let (scope, used) = (under("prod"), used_names(&["prod"]));
     let mut holdings = block_on(store.holdings(&scope)).expect("readable");
-    let known = block_on(store.accounts(&scope, &used)).expect("readable");
+    let known = block_on(store.accounts(&scope, &used, None)).expect("readable");
     let shown = shared.iter().map(|id| {
         let blueprint = Blueprint {
             id: format!("lhbp-{id}").into(),
@@ -91,14 +95,20 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
         ..Seen::default()
     };
     let digest = KeyDigest::of("AKIDnew");
-    let kinship = |earlier: &AccountName| known.kinship(earlier, &scope, &used, None, &digest);
-    let taken_over = holdings.take_over(known.unused.clone(), kinship, Some(&seen), |_| false);
-    let taken: Vec<_> = taken_over
+    let claimant = Claimant {
+        uin: None,
+        key: Some(&digest),
+    };
+    let (known, others) = known.split();
+    let kinship = |earlier: &AccountName| known.kinship(earlier, &scope, &used, claimant);
+    let takeover = holdings.take_over(others, kinship, Some(&seen), |_| false);
+    let taken: Vec<_> = takeover
+        .rows
         .iter()
         .map(|taken| taken.image.to_string())
         .collect();
     let learned = Learned {
-        taken_over,
+        takeover,
         ..Learned::default()
     };
     block_on(store.settle(&scope, learned)).expect("kept");
@@ -133,11 +143,11 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     let summary = reader.summary().expect("readable");
     assert_eq!(summary.schema, 3);
     let known = &summary.accounts[&scope()];
-    assert_eq!(
-        *known,
-        KnownAccount::default(),
-        "whose they were nobody knows"
-    );
+    let nobody = KnownAccount {
+        has_rows: true,
+        ..KnownAccount::default()
+    };
+    assert_eq!(*known, nobody, "whose they were nobody knows");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
     let verdict = dump(dir.path()).expect("readable").1;
     assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
@@ -179,11 +189,14 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
     let taken: Vec<_> = entries
         .iter()
         .filter_map(|entry| match &entry.event {
-            Event::TakenOver(taken) => Some((taken.key.to_string(), taken.from.to_string())),
+            Event::TakenOver(taken) => Some((
+                taken.image.as_ref().map(ToString::to_string),
+                taken.from.to_string(),
+            )),
             _ => None,
         })
         .collect();
-    let from_default = ("prod/ap-tokyo/img-a".to_owned(), "default".to_owned());
+    let from_default = (Some("img-a".to_owned()), "default".to_owned());
     assert_eq!(taken, [from_default], "each row is noted");
     let verdict = dump(dir.path()).expect("readable").1;
     assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
@@ -230,7 +243,11 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
     let kinship = |account: KnownAccount, uin, key, used: &UsedNames| {
         let mut accounts = crate::inventory::KnownAccounts::default();
         accounts.scopes.insert(under("legacy"), account);
-        accounts.kinship(&name("legacy"), &under("prod"), used, uin, key)
+        let claimant = Claimant {
+            uin,
+            key: Some(key),
+        };
+        accounts.kinship(&name("legacy"), &under("prod"), used, claimant)
     };
     for (account, uin, key, expected) in table {
         let used = used_names(&["prod"]);
@@ -241,18 +258,18 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
             anywhere: used_names(&["prod", "legacy"]).anywhere,
             ..used.clone()
         };
-        let open = |kinship| match kinship {
-            Kinship::Open => Kinship::Barred,
+        let unproven = |kinship| match kinship {
+            Kinship::Open => Kinship::Elsewhere,
             other => other,
         };
         let found = kinship(account.clone(), uin, key, &elsewhere);
-        assert_eq!(found, open(expected), "{account:?}");
+        assert_eq!(found, unproven(expected), "{account:?}");
         // Of manifests that are not whole nobody knows which names they use.
         let partial = UsedNames {
             is_complete: false,
             ..used
         };
-        assert_eq!(kinship(account, uin, key, &partial), open(expected));
+        assert_eq!(kinship(account, uin, key, &partial), unproven(expected));
         let here = used_names(&["prod", "legacy"]);
         let same = known(Some(&one), None);
         assert_eq!(kinship(same, Some(&one), &key_one, &here), Kinship::Barred);
@@ -306,4 +323,116 @@ fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
     assert_eq!(owned.map(|owned| owned.standing), Some(Standing::Adopted));
     let verdict = dump(dir.path()).expect("readable").1;
     assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+}
+
+#[test]
+fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    let uin = |text: &str| Uin::new(text).expect("a uin");
+    let account = |text: &str| {
+        Some(KnownAccount {
+            uin: Some(uin(text)),
+            ..KnownAccount::default()
+        })
+    };
+    let store = open(dir.path());
+    block_on(store.holdings(&scope())).expect("readable");
+    let first = Learned {
+        account: account("1"),
+        ..Learned::default()
+    };
+    block_on(store.settle(&scope(), first)).expect("kept");
+    let moved = Learned {
+        set_aside: Some(uin("1")),
+        account: account("2"),
+        ..Learned::default()
+    };
+    block_on(store.settle(&scope(), moved)).expect("kept");
+    // Whoever is uin 1 now finds them, by whatever name.
+    let used = used_names(&["prod", "default"]);
+    let one = uin("1");
+    let known = block_on(store.accounts(&under("prod"), &used, Some(&one))).expect("readable");
+    let (known, others) = known.split();
+    assert_eq!(others.len(), 1);
+    let (aside, rows) = others.first_key_value().expect("one");
+    assert_eq!(rows.images.len(), 2);
+    let claimant = Claimant {
+        uin: Some(&one),
+        key: None,
+    };
+    let found = known.kinship(aside, &under("prod"), &used, claimant);
+    assert_eq!(found, Kinship::Proven);
+    let suspended = BTreeSet::new();
+    let aliases = known.aliases(&under("prod"), &used, claimant, &suspended);
+    assert!(aliases.contains(&name("default")), "{aliases:?}");
+    store.close().expect("closed");
+    assert_eq!(self::rows(dir.path(), "default"), Rows::default());
+    let verdict = dump(dir.path()).expect("readable").1;
+    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+}
+
+#[test]
+fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    let store = open(dir.path());
+    block_on(store.holdings(&under("prod"))).expect("readable");
+    let learned = Learned {
+        takeover: Takeover {
+            rows: Vec::new(),
+            names: vec![Succession {
+                from: name("default"),
+                images: 3,
+            }],
+        },
+        ..Learned::default()
+    };
+    block_on(store.settle(&under("prod"), learned)).expect("kept");
+    // The answer to a write that was on its way when the name changed.
+    let attempt = share("c");
+    let open = block_on(store.holdings(&under("prod")))
+        .expect("readable")
+        .open;
+    let intent = open[&image("c")][0].intent;
+    let late = answer(intent, &attempt, Answer::Applied);
+    block_on(store.outcome(late, Some(ours("lhbp-c")))).expect("kept under the new name");
+    store.close().expect("closed");
+    let prod = rows(dir.path(), "prod");
+    assert_eq!((prod.images.len(), prod.open.len()), (3, 0));
+    assert_eq!(rows(dir.path(), "default"), Rows::default());
+    let reader = Reader::open(dir.path()).expect("a reader");
+    let entries = reader.history(&Query::default()).expect("a history");
+    let taken = entries
+        .iter()
+        .filter(|entry| matches!(entry.event, Event::TakenOver(_)));
+    assert_eq!(taken.count(), 1);
+    let verdict = dump(dir.path()).expect("readable").1;
+    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+}
+
+#[test]
+fn c1_adopting_leaves_the_row_of_another_account_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    by_hand(dir.path(), "UPDATE scopes SET uin = '2'");
+    let store = open(dir.path());
+    let account = KnownAccount {
+        uin: Uin::new("1").ok(),
+        ..KnownAccount::default()
+    };
+    let learned = Learned {
+        account: Some(account),
+        ..Learned::default()
+    };
+    block_on(store.settle(&under("prod"), learned)).expect("kept");
+    store.close().expect("closed");
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
+    let adopted = vec![(key("prod", "a"), Owned::adopted("lhbp-of-prod", noon()))];
+    let names = BTreeSet::from([name("prod")]);
+    remarks
+        .adopt(adopted, &names, "ann@desk", "by hand")
+        .expect("adopted");
+    drop(remarks);
+    assert_eq!(rows(dir.path(), "default").images.len(), 2);
 }

@@ -101,6 +101,7 @@ pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decisio
     Plan {
         scope: scope.clone(),
         uin: None,
+        taken_over: Default::default(),
         view: View::Seen,
         unpruned: false,
         decisions: decisions.into_iter().collect(),

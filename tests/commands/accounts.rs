@@ -345,8 +345,10 @@ fn g2_the_first_account_document_keeps_what_is_declared_and_prunes_what_was_drop
         let history = office.json(&["history", "--limit", "0"], 0);
         let events = history["entries"].as_array().expect("a list").iter();
         let taken = events.filter(|entry| entry["event"] == "taken_over");
-        let from: Vec<_> = taken.map(|entry| entry["from"].clone()).collect();
-        assert_eq!(from, ["default"; 3], "each row is noted");
+        let taken: Vec<_> = taken
+            .map(|entry| (entry["from"].clone(), entry["images"].clone()))
+            .collect();
+        assert_eq!(taken, [("default".into(), 3.into())], "it is noted");
         let status = office.json(&["status"], 0);
         let scopes = status["scopes"].as_array().expect("a list");
         assert_eq!(scopes.len(), 1, "{status:#}");
@@ -502,4 +504,154 @@ fn c1_doctor_says_which_names_are_one_account() {
         &adopt.to_string(),
         &["`prod`", "`production`", "one account"],
     );
+}
+
+#[test]
+fn c1_a_document_that_is_wrong_about_its_uin_hides_no_declared_share() {
+    // The secret id tells at once; another key of the account only once STS is asked.
+    for (section, status) in [("one", 1), ("again", 4)] {
+        let office = Office::new();
+        office.account("prod", "one", Some("100000000001"));
+        office.declare("a", Some("prod"), TOKYO, &["img-a", "img-b"]);
+        office.json(&["reconcile", "--prune", "owned"], 0);
+        office.account("production", section, Some("100000000009"));
+        office.declare("a", Some("prod"), TOKYO, &["img-a"]);
+        office.declare("b", Some("production"), TOKYO, &["img-b"]);
+        let writes = office.writes();
+        for _ in 0..2 {
+            office.json(&["reconcile", "--prune", "owned"], status);
+        }
+        assert_eq!(office.writes(), writes, "{section}: img-b stays shared");
+    }
+}
+
+#[test]
+fn c1_a_key_of_another_account_under_the_same_name_prunes_nothing_in_its_first_run() {
+    let office = Office::new();
+    office.declare("a", None, TOKYO, &["img-a", "img-b"]);
+    office.json(&["reconcile", "--prune", "owned"], 0);
+    office.declare("a", None, TOKYO, &["img-b"]);
+    office.json(&["reconcile", "--prune", "owned"], 0);
+    let other = |arguments: &[&str]| {
+        command(arguments)
+            .env("SHAREKEEPER_ENDPOINT", office.simulator.endpoint())
+            .env("SHAREKEEPER_STATE_DIR", "state")
+            .current_dir(office.bench.path("."))
+            .env("TENCENTCLOUD_SECRET_ID", "AKIDsimtwo")
+            .env("TENCENTCLOUD_SECRET_KEY", "s3")
+            .output()
+            .expect("the binary starts")
+    };
+    // STS names the account, and nothing that the state knows shows in it: `img-x` is somebody else's share.
+    let output = other(&["reconcile", "--prune", "exclusive", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let document = document(&output);
+    assert_eq!(
+        outcomes(&document),
+        [pair("img-b", "shared"), pair("img-x", "withheld")]
+    );
+    holds(
+        &document.to_string(),
+        &["this run prunes nothing", "`spec.uin`"],
+    );
+}
+
+#[test]
+fn c1_two_sets_with_a_name_each_on_one_state_do_not_undo_each_other() {
+    let office = Office::new();
+    office.account("ta", "one", None);
+    office.account("tb", "one", None);
+    std::fs::create_dir(office.bench.path("b")).expect("a directory");
+    let other = office.bench.path("b/tb.yaml");
+    std::fs::rename(office.bench.path("manifests/account-tb.yaml"), &other).expect("moved");
+    office.declare("a", Some("ta"), TOKYO, &["img-a"]);
+    office.bench.write(
+        "b/b.yaml",
+        "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: b}\nspec:\n  account: tb\n  \
+         region: ap-tokyo\n  images:\n    - {id: img-b, state: shared}\n",
+    );
+    office.json(&["reconcile", "manifests", "--prune", "owned"], 0);
+    // It looks like a rename, once; from then on each takes back what the other took.
+    office.json(&["reconcile", "b", "--prune", "owned"], 0);
+    for _ in 0..2 {
+        let document = office.json(&["reconcile", "manifests", "--prune", "owned"], 3);
+        holds(
+            &document.to_string(),
+            &["taken back from account name `tb`"],
+        );
+        let document = office.json(&["reconcile", "b", "--prune", "owned"], 3);
+        holds(
+            &document.to_string(),
+            &["taken back from account name `ta`"],
+        );
+    }
+}
+
+#[test]
+fn g2_names_that_are_swapped_keep_what_is_protected_in_each_account() {
+    let office = Office::new();
+    office.account("a", "one", Some("100000000001"));
+    office.account("b", "two", Some("100000000002"));
+    office.declare("a", Some("a"), TOKYO, &["img-a, protect: true", "img-c"]);
+    office.declare("b", Some("b"), TOKYO, &["img-b, protect: true", "img-x"]);
+    office.json(&["reconcile", "--prune", "owned"], 0);
+    office.account("a", "two", Some("100000000002"));
+    office.account("b", "one", Some("100000000001"));
+    // Swapped, and what was protected is dropped on the way.
+    office.declare("a", Some("a"), TOKYO, &["img-x"]);
+    office.declare("b", Some("b"), TOKYO, &["img-c"]);
+    let writes = office.writes();
+    for _ in 0..3 {
+        let document = office.json(&["reconcile", "--prune", "exclusive"], 3);
+        let message = document.to_string();
+        assert!(!message.contains("suddenly"), "{message}");
+    }
+    assert_eq!(office.writes(), writes, "each account has its own");
+    let document = office.json(&["plan", "--prune", "exclusive"], 0);
+    let reasons = document["withheld"].as_array().expect("a list").iter();
+    let reasons: Vec<_> = reasons
+        .map(|held| held["reason"].as_str().expect("a reason"))
+        .collect();
+    assert_eq!(reasons.len(), 2);
+    assert!(
+        reasons.iter().all(|why| why.contains("was protected")),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn g2_a_suspension_made_before_the_first_run_follows_a_rename() {
+    let office = Office::new();
+    let suspend = ["suspend", "--account", "default", "--reason", "release"];
+    office.json(&suspend, 0);
+    office.account("prod", "one", None);
+    office.declare("a", Some("prod"), TOKYO, &["img-a"]);
+    let document = office.json(&["reconcile"], 3);
+    assert_eq!(outcomes(&document), [pair("img-a", "withheld")]);
+    // An account that is used for another region is suspended there alone.
+    let office = Office::new();
+    office.account("legacy", "one", Some("100000000001"));
+    office.account("prod", "one", Some("100000000001"));
+    office.declare("l", Some("legacy"), FRANKFURT, &["img-a"]);
+    office.declare("p", Some("prod"), TOKYO, &["img-a"]);
+    office.json(
+        &["suspend", "--account", "legacy", "--reason", "release"],
+        0,
+    );
+    let document = office.json(&["reconcile"], 3);
+    let states = document["images"].as_array().expect("a list").iter();
+    let states: Vec<_> = states.map(|image| image["outcome"].clone()).collect();
+    assert_eq!(states, ["withheld", "shared"]);
+}
+
+#[test]
+fn c1_plan_says_nothing_of_images_left_alone_that_go_over() {
+    let office = Office::new();
+    office.declare("a", None, TOKYO, &["img-a", "img-b"]);
+    office.json(&["reconcile"], 0);
+    office.account("prod", "one", None);
+    office.declare("a", Some("prod"), TOKYO, &["img-a"]);
+    let plan = office.json(&["plan", "--prune", "owned"], 0);
+    assert_eq!(ids(&plan["changes"]), ["img-b"]);
+    assert_eq!(plan["warnings"], serde_json::json!([]));
 }

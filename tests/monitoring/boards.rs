@@ -204,6 +204,7 @@ fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -
     Plan {
         scope: scope(region),
         uin: None,
+        taken_over: Default::default(),
         view,
         unpruned: false,
         decisions: decisions

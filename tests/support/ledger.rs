@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::Shared;
-use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved, Succession};
+use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
 use sharekeeper::host::{Attempt, Clock, Ledger, LedgerError, Recall, Refused};
 use sharekeeper::inventory::{
     Holdings, IntentId, KnownAccount, KnownAccounts, Learned, Note, OpenIntent, Record, Rows,
     Suspension, UsedNames,
 };
-use sharekeeper::model::{Cause, ImageKey, Permission, Scope, Timestamp};
+use sharekeeper::model::{AccountName, Cause, ImageKey, Permission, Scope, Timestamp, Uin};
 
 use tokio::sync::watch;
 
@@ -139,29 +139,47 @@ impl Recall for Recorded {
         &self,
         scope: &Scope,
         used: &UsedNames,
+        uin: Option<&Uin>,
     ) -> Result<KnownAccounts, LedgerError> {
         let rows = self.scopes.borrow();
-        let unused = rows.iter().filter(|(row, _)| {
+        let others = rows.iter().filter(|(row, _)| {
+            let is_its = uin.is_some() && self.known(row).uin.as_ref() == uin;
             row.region == scope.region
                 && row.account != scope.account
-                && !used.here.contains(&row.account)
+                && (!used.here.contains_key(&row.account) || is_its)
         });
-        let unused = unused.map(|(row, holdings)| {
+        let others = others.map(|(row, holdings)| {
             let rows = Rows {
                 images: holdings.images.clone(),
                 open: holdings.open.clone(),
             };
             (row.account.clone(), rows)
         });
-        let known = rows.keys().map(|row| (row.clone(), self.known(row)));
+        let accounts = self.accounts.borrow();
+        let known = rows.keys().chain(accounts.keys()).map(|row| {
+            let has_rows = rows.get(row).is_some_and(|rows| !rows.images.is_empty());
+            let known = accounts.get(row).cloned().unwrap_or_default();
+            (row.clone(), KnownAccount { has_rows, ..known })
+        });
         Ok(KnownAccounts {
-            unused: unused.collect(),
+            others: others.collect(),
             scopes: known.collect(),
         })
     }
 }
 
 impl Recorded {
+    fn succeed(&self, earlier: &Scope, by: &Scope) {
+        let mut accounts = self.accounts.borrow_mut();
+        let known = accounts.entry(earlier.clone()).or_default();
+        known.succeeded_by = Some(by.account.clone());
+        let own = accounts.entry(by.clone()).or_default();
+        own.succeeded_by = own
+            .succeeded_by
+            .take()
+            .filter(|name| *name != earlier.account);
+    }
+
     /// What the store keeps of accounts, as it keeps it.
     fn known(&self, scope: &Scope) -> KnownAccount {
         self.accounts
@@ -241,7 +259,16 @@ impl Ledger for Recorded {
 
     async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
         self.writable()?;
+        let mut outcome = outcome;
         let mut scopes = self.scopes.borrow_mut();
+        // The account may have got another name since.
+        let home = scopes.iter().find(|(_, holdings)| {
+            let mut open = holdings.open.values().flatten();
+            open.any(|open| open.intent == outcome.intent)
+        });
+        if let Some((scope, _)) = home {
+            outcome.key.scope = scope.clone();
+        }
         let holdings = scopes.entry(outcome.key.scope.clone()).or_default();
         let open = holdings.open.entry(outcome.key.image.clone()).or_default();
         if outcome.result != Answer::Unknown {
@@ -271,15 +298,28 @@ impl Ledger for Recorded {
     async fn settle(&self, scope: &Scope, learned: Learned) -> Result<(), LedgerError> {
         self.writable()?;
         let Learned {
-            taken_over,
+            set_aside,
+            takeover,
             lessons,
             account,
         } = learned;
+        let mut scopes = self.scopes.borrow_mut();
+        if let Some(uin) = set_aside {
+            let aside = Scope {
+                account: AccountName::new(&format!("uin-{uin}")).expect("a name"),
+                region: scope.region,
+            };
+            let rows = scopes.remove(scope).unwrap_or_default();
+            scopes.insert(aside.clone(), rows);
+            let mut accounts = self.accounts.borrow_mut();
+            let known = accounts.remove(scope).unwrap_or_default();
+            let formerly = Some(scope.account.clone());
+            accounts.insert(aside, KnownAccount { formerly, ..known });
+        }
         if let Some(account) = account {
             self.accounts.borrow_mut().insert(scope.clone(), account);
         }
-        let mut scopes = self.scopes.borrow_mut();
-        for taken in taken_over {
+        for taken in takeover.rows {
             let earlier = Scope {
                 account: taken.from.clone(),
                 region: scope.region,
@@ -288,27 +328,24 @@ impl Ledger for Recorded {
             rows.images.remove(&taken.image);
             let open = rows.open.remove(&taken.image).unwrap_or_default();
             let own = scopes.entry(scope.clone()).or_default();
-            own.images
-                .extend(taken.record.map(|record| (taken.image.clone(), record)));
+            let record = taken.record.map(|record| (taken.image.clone(), record));
+            own.images.extend(record);
             if !open.is_empty() {
-                own.open
-                    .entry(taken.image.clone())
-                    .or_default()
-                    .extend(open);
+                let known = own.open.entry(taken.image.clone()).or_default();
+                known.extend(open);
             }
-            if !taken.is_proven {
-                let mut accounts = self.accounts.borrow_mut();
-                accounts.entry(earlier).or_default().succeeded_by = Some(scope.account.clone());
-            }
-            self.event(Event::TakenOver(Succession {
-                key: ImageKey {
-                    scope: scope.clone(),
-                    image: taken.image,
-                },
-                from: taken.from,
-                by: "observation".into(),
-                reason: taken.reason.into(),
-            }));
+            self.succeed(&earlier, scope);
+        }
+        for name in takeover.names {
+            let earlier = Scope {
+                account: name.from.clone(),
+                region: scope.region,
+            };
+            let rows = scopes.remove(&earlier).unwrap_or_default();
+            let own = scopes.entry(scope.clone()).or_default();
+            own.images.extend(rows.images);
+            own.open.extend(rows.open);
+            self.succeed(&earlier, scope);
         }
         let holdings = scopes.entry(scope.clone()).or_default();
         for lesson in &lessons {

@@ -147,6 +147,37 @@ impl Keys {
         known.unwrap_or_else(|| self.source.to_string().into())
     }
 
+    /// Whether they are somebody else's to give out, and so not on this machine.
+    pub(super) fn is_fetched(&self) -> bool {
+        matches!(
+            self.source,
+            CredentialSource::CvmRole(_)
+                | CredentialSource::TkeOidc
+                | CredentialSource::AssumeRole(_)
+        )
+    }
+
+    /// The credentials in use; `None`: there are none yet.
+    pub(super) fn in_use(&self) -> Option<Rc<Credentials>> {
+        let state = self.state.borrow();
+        let issue = state.issue.as_ref()?;
+        Some(Rc::clone(&issue.issued.credentials))
+    }
+
+    /// What the credentials are compared by: the secret id, or for a role the source, because its temporary keys are
+    /// called otherwise each time. Whether it is the id of a key that lasts is the second.
+    pub(super) fn identity(&self, credentials: &Credentials) -> (String, bool) {
+        let is_role = matches!(
+            self.state.borrow().origin.as_deref(),
+            Some(Origin::Role { .. } | Origin::Metadata(_) | Origin::Oidc(_))
+        );
+        match (is_role, &credentials.token) {
+            // No id looks like this.
+            (true, _) => (format!("source: {}", self.source), false),
+            (false, token) => (credentials.secret_id.clone(), token.is_none()),
+        }
+    }
+
     /// The credentials for the next call. `region` is whose access point STS is asked at, if it must be.
     pub async fn current<H: Host>(
         &self,

@@ -150,9 +150,8 @@ async fn one_name_each<H: Host>(patients: &[Patient<'_, H>], desired: &Desired) 
         let region = patient.regions.first().copied();
         let region = region.unwrap_or(Region::first());
         let owner = match patient.client.owner(region).await {
-            Ok(Ok(owner)) => Some(owner),
-            Ok(Err(_)) => patient.client.key(region).await.ok(),
-            Err(_) => None,
+            Ok(owner) => Some(owner),
+            Err(_) => patient.client.key(region).await,
         };
         owners.push((&patient.name, owner));
     }
@@ -161,7 +160,7 @@ async fn one_name_each<H: Host>(patients: &[Patient<'_, H>], desired: &Desired) 
         for (other, theirs) in &owners[n + 1..] {
             let shared = Region::all().filter(|region| {
                 let names = desired.names_in(*region);
-                names.contains(*name) && names.contains(*other)
+                names.contains_key(*name) && names.contains_key(*other)
             });
             let shared: Vec<_> = shared.collect();
             if !shared.is_empty() {

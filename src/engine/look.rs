@@ -1,0 +1,303 @@
+//! One look at one scope, and what follows from it: whose it is, what is seen, what is known, and the plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::account::{self, Evidence, Identified, Rival};
+use crate::api::{Owner, ReadClient, Shared};
+use crate::desired::Wanted;
+use crate::host::{Host, LedgerError, Recall};
+use crate::inventory::{self, Claimant, Holdings, KnownAccounts, Learned, Named, Rows, UsedNames};
+use crate::memory::Memory;
+use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Uin};
+use crate::observe;
+use crate::observed::{Observation, Seen, Unseen};
+use crate::plan::{Inputs, License, Plan, Policy, ScopeAccount, plan, share_candidates};
+use crate::windows::Windows;
+
+/// A task's part in one scope.
+pub(super) struct Job<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) wanted: Wanted<'a>,
+    pub(super) policy: &'a Policy,
+    pub(super) windows: Windows,
+    pub(super) license: Option<&'a License>,
+    /// The account names that manifests use.
+    pub(super) used: UsedNames,
+    /// What the scope's document says its account is.
+    pub(super) uin: Option<&'a Uin>,
+}
+
+/// One look at a scope, and what follows from it.
+pub(super) struct Look {
+    pub(super) observation: Observation,
+    /// What is known of earlier, in the light of the observation.
+    pub(super) holdings: Holdings,
+    /// What the look taught, not kept yet.
+    pub(super) learned: Learned,
+    pub(super) plan: Plan,
+    /// Whose the images are.
+    pub(super) account: ScopeAccount,
+    /// Whose credentials it was made with; `None`: there are none.
+    pub(super) owner: Option<Owner>,
+    /// Earlier names of the account.
+    pub(super) aliases: Arc<BTreeSet<AccountName>>,
+}
+
+impl Job<'_> {
+    fn plan(&self, view: &View<'_>, memory: &Memory, clocks: Clocks, moment: Moment) -> Plan {
+        plan(&Inputs {
+            scope: self.scope,
+            wanted: &self.wanted,
+            account: view.account,
+            observation: view.observation,
+            holdings: view.holdings,
+            memory,
+            windows: &self.windows,
+            policy: self.policy,
+            license: self.license,
+            clocks,
+            moment,
+        })
+    }
+
+    /// The plan where nothing is seen: everything holds still.
+    pub(super) fn unseen<H: Host>(&self, unseen: Unseen, shared: &Shared<H>) -> Plan {
+        let view = View {
+            account: &self.account(),
+            observation: &Observation::Unseen(unseen),
+            holdings: &Holdings::default(),
+        };
+        let memory = Memory::default();
+        let clocks = Clocks::machine_only(shared.now());
+        self.plan(&view, &memory, clocks, shared.host.moment())
+    }
+
+    /// The account as the manifests name it.
+    pub(super) fn account(&self) -> ScopeAccount {
+        ScopeAccount {
+            uin: self.uin.cloned(),
+            ..ScopeAccount::default()
+        }
+    }
+
+    fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Named> {
+        let named = self.wanted.named().map(|(id, image)| {
+            let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
+            let named = Named {
+                desired: other.is_none().then_some(desired),
+                protected: image.protect,
+            };
+            (id, named)
+        });
+        named.collect()
+    }
+}
+
+/// What a plan is made from.
+struct View<'v> {
+    account: &'v ScopeAccount,
+    observation: &'v Observation,
+    holdings: &'v Holdings,
+}
+
+/// One look and the plan that follows from it. Images about to be shared for the first time are asked about before the
+/// plan is final, so that no write is spent on what cannot be shared.
+pub(super) async fn look<H: Host>(
+    client: &ReadClient<H>,
+    rivals: &[Rival<'_, H>],
+    recall: &impl Recall,
+    job: &Job<'_>,
+    memory: &Memory,
+) -> Look {
+    let shared = client.shared();
+    let started = shared.present();
+    let mut identified = match account::identify(client, rivals, job).await {
+        Ok(identified) => identified,
+        Err(named_twice) => return Look::unseen(named_twice, job, shared),
+    };
+    let mut observation = observe::observe(client, job.scope).await;
+    let uin = identified
+        .owner
+        .as_ref()
+        .and_then(|owner| owner.uin.clone());
+    let (mut holdings, known) = match recall_scope(recall, job, uin.as_ref()).await {
+        Ok(recalled) => recalled,
+        Err(error) => {
+            observation =
+                Observation::Unseen(Unseen::new(format!("the state cannot be read: {error}")));
+            Default::default()
+        }
+    };
+    let unasked = identified
+        .ask_for_prune(client, rivals, job, &known, memory)
+        .await;
+    // The look has told the access point's time.
+    let clocks = || client.clocks(job.scope.region);
+    let looked = Looked {
+        observation: &observation,
+        identified: &identified,
+        started,
+        clocks: clocks(),
+    };
+    let (known, others) = known.split();
+    let learnt = looked.learn(job, &mut holdings, &known, others);
+    let account = identified.for_plan(job, memory, unasked, &learnt.evidence);
+    let draft = |observation: &Observation| {
+        let view = View {
+            account: &account,
+            observation,
+            holdings: &holdings,
+        };
+        job.plan(&view, memory, clocks(), shared.host.moment())
+    };
+    let mut plan = draft(&observation);
+    let candidates = share_candidates(&plan, memory);
+    if !candidates.is_empty()
+        && let Observation::Seen(seen) = &mut observation
+    {
+        seen.eligibility = observe::eligibility(client, job.scope, &candidates).await;
+        plan = draft(&observation);
+    }
+    plan.taken_over = learnt.names;
+    Look {
+        observation,
+        holdings,
+        learned: learnt.learned,
+        plan,
+        account,
+        owner: identified.owner,
+        aliases: Arc::new(learnt.aliases),
+    }
+}
+
+async fn recall_scope(
+    recall: &impl Recall,
+    job: &Job<'_>,
+    uin: Option<&Uin>,
+) -> Result<(Holdings, KnownAccounts), LedgerError> {
+    let holdings = recall.holdings(job.scope).await?;
+    let known = recall.accounts(job.scope, &job.used, uin).await?;
+    Ok((holdings, known))
+}
+
+/// What a look found, before anything follows from it.
+struct Looked<'l> {
+    observation: &'l Observation,
+    identified: &'l Identified,
+    started: Present,
+    clocks: Clocks,
+}
+
+/// What follows from a look for what is known.
+struct Learnt<'l> {
+    /// To be kept.
+    learned: Learned,
+    /// Earlier names of the account.
+    aliases: BTreeSet<AccountName>,
+    /// Names whose rows the scope takes over.
+    names: BTreeSet<AccountName>,
+    evidence: Evidence<'l>,
+}
+
+impl Looked<'_> {
+    /// Brings what is known of a scope up to date: first whose its own rows are, then what it takes over from other names
+    /// of its account, then what was seen.
+    fn learn<'k>(
+        &self,
+        job: &Job<'_>,
+        holdings: &mut Holdings,
+        known: &'k KnownAccounts,
+        others: BTreeMap<AccountName, Rows>,
+    ) -> Learnt<'k> {
+        let owner = self.identified.owner.as_ref();
+        let claimant = owner.map_or(NOBODY, Owner::claimant);
+        let mut used = job.used.clone();
+        for (name, uin) in &self.identified.rivals {
+            used.here.insert(name.clone(), Some(uin.clone()));
+        }
+        let suspended = holdings.suspensions.iter();
+        let suspended = suspended.flat_map(|suspension| &suspension.selector.accounts);
+        let suspended = suspended.cloned().collect();
+        let aliases = known.aliases(job.scope, &used, claimant, &suspended);
+        holdings.extend_suspensions(job.scope, &aliases);
+        let seen = match self.observation {
+            Observation::Seen(seen) => Some(seen),
+            Observation::Blind(_) | Observation::Unseen(_) => None,
+        };
+        let own = known.scopes.get(job.scope);
+        let set_aside = own.filter(|own| own.is_other(claimant));
+        if set_aside.is_some() {
+            // They are of the account that the name stood for.
+            holdings.images.clear();
+            holdings.open.clear();
+        }
+        let shows_own = seen.is_some_and(|seen| holdings.shows_own(seen));
+        let kinship = |name: &AccountName| match owner {
+            Some(_) => known.kinship(name, job.scope, &used, claimant),
+            None => inventory::Kinship::Barred,
+        };
+        let takeover = holdings.take_over(others, kinship, seen, |image| job.wanted.names(image));
+        let succeeded_by = own.and_then(|own| own.succeeded_by.clone());
+        let taken_back = takeover
+            .sources()
+            .find(|from| succeeded_by.as_ref() == Some(*from));
+        let proven = takeover.rows.iter().filter(|taken| taken.proves_the_name());
+        let evidence = Evidence {
+            known,
+            shows_own,
+            proven: proven.map(|taken| taken.from.clone()).collect(),
+            taken_back: taken_back.cloned(),
+        };
+        let names = takeover.sources().cloned().collect();
+        let mut learned = Learned::default();
+        if let (Some(seen), Some(owner)) = (seen, owner) {
+            learned = Learned {
+                set_aside: set_aside.and_then(|own| own.uin.clone()),
+                takeover,
+                lessons: self.lessons(job, holdings, seen),
+                account: account::to_record(own, owner),
+            };
+        }
+        Learnt {
+            learned,
+            aliases,
+            names,
+            evidence,
+        }
+    }
+
+    fn lessons(
+        &self,
+        job: &Job<'_>,
+        holdings: &mut Holdings,
+        seen: &Seen,
+    ) -> Vec<inventory::Lesson> {
+        let named = job.named(self.clocks);
+        let accept_lost = job.policy.accept_lost;
+        let lessons = inventory::learn(holdings, seen, &named, accept_lost, self.started);
+        holdings.apply(&lessons);
+        lessons
+    }
+}
+
+/// Whoever calls without credentials.
+const NOBODY: Claimant<'static> = Claimant {
+    uin: None,
+    key: None,
+};
+
+impl Look {
+    /// A look that may not be made.
+    fn unseen<H: Host>(unseen: Unseen, job: &Job<'_>, shared: &Shared<H>) -> Self {
+        Self {
+            plan: job.unseen(unseen.clone(), shared),
+            observation: Observation::Unseen(unseen),
+            holdings: Holdings::default(),
+            learned: Learned::default(),
+            account: job.account(),
+            owner: None,
+            aliases: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Rows that go over from one account name to another, and the history of it.
+
+use rusqlite::named_params;
+
+use super::chain::Pen;
+use super::deeds::{OBSERVATION, changed_by_a_person};
+use super::error::Fault;
+use super::{images, rows, scopes};
+use crate::history::{self, Event};
+use crate::inventory::{Learned, Succession, TakenOver};
+use crate::model::{AccountName, ImageKey, Scope, Uin};
+
+/// Reasons, as the history has them.
+const SAME_ACCOUNT: &str = "the account's name changed";
+const OTHER_ACCOUNT: &str = "the account's name stands for another account now";
+
+/// Keeps what a look taught of accounts. What a person has changed since the rows were read is left to the next look.
+pub(super) fn keep(
+    pen: &Pen<'_>,
+    scope: &Scope,
+    learned: &Learned,
+    read: u64,
+) -> Result<(), Fault> {
+    if let Some(uin) = &learned.set_aside {
+        set_aside(pen, scope, uin)?;
+    }
+    if let Some(account) = &learned.account {
+        scopes::record(pen.conn, scope, account)?;
+    }
+    for taken in &learned.takeover.rows {
+        take_row(pen, scope, taken, read)?;
+    }
+    for name in &learned.takeover.names {
+        take_name(pen, scope, name, read)?;
+    }
+    Ok(())
+}
+
+/// Another look of another scope may have taken the rows meanwhile: only those that are there are moved.
+fn take_row(pen: &Pen<'_>, scope: &Scope, taken: &TakenOver, read: u64) -> Result<(), Fault> {
+    let earlier = under(&taken.from, scope);
+    let key = |scope: &Scope| ImageKey {
+        scope: scope.clone(),
+        image: taken.image.clone(),
+    };
+    let (from, to) = (key(&earlier), key(scope));
+    let is_there =
+        images::record(pen.conn, &from)?.is_some() || !images::open(pen.conn, &from)?.is_empty();
+    if !is_there || changed_by_a_person(pen, &from, read)? || changed_by_a_person(pen, &to, read)? {
+        return Ok(());
+    }
+    scopes::note(pen.conn, scope)?;
+    images::move_to(pen.conn, &from, &to, taken.record.as_ref())?;
+    if taken.proves_the_name() {
+        scopes::succeed(pen.conn, &earlier, scope)?;
+    }
+    pen.append(Event::TakenOver(history::Succession {
+        scope: scope.clone(),
+        image: Some(taken.image.clone()),
+        images: 1,
+        from: earlier.account,
+        by: OBSERVATION.into(),
+        reason: taken.reason.into(),
+    }))?;
+    Ok(())
+}
+
+/// All that is left under a name, at once: it may be a hundred thousand rows.
+fn take_name(pen: &Pen<'_>, scope: &Scope, name: &Succession, read: u64) -> Result<(), Fault> {
+    let earlier = under(&name.from, scope);
+    let changed = rows::first(
+        pen.conn,
+        "SELECT 1 FROM history WHERE seq > :read AND account = :account AND region = :region \
+         AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> :observation",
+        named_params! {
+            ":read": rows::integer(read)?,
+            ":account": earlier.account.as_str(),
+            ":region": earlier.region.as_str(),
+            ":observation": OBSERVATION,
+        },
+        |_| Ok(()),
+    )?;
+    if changed.is_some() {
+        return Ok(());
+    }
+    scopes::note(pen.conn, scope)?;
+    scopes::move_all(pen.conn, &earlier, &scope.account)?;
+    scopes::succeed(pen.conn, &earlier, scope)?;
+    pen.append(Event::TakenOver(history::Succession {
+        scope: scope.clone(),
+        image: None,
+        images: name.images,
+        from: earlier.account,
+        by: OBSERVATION.into(),
+        reason: SAME_ACCOUNT.into(),
+    }))?;
+    Ok(())
+}
+
+fn set_aside(pen: &Pen<'_>, scope: &Scope, uin: &Uin) -> Result<(), Fault> {
+    let images = images::rows_of(pen.conn, scope)?.images.len();
+    let aside = scopes::set_aside(pen.conn, scope, uin)?;
+    pen.append(Event::TakenOver(history::Succession {
+        scope: aside,
+        image: None,
+        images,
+        from: scope.account.clone(),
+        by: OBSERVATION.into(),
+        reason: OTHER_ACCOUNT.into(),
+    }))?;
+    Ok(())
+}
+
+fn under(account: &AccountName, scope: &Scope) -> Scope {
+    Scope {
+        account: account.clone(),
+        region: scope.region,
+    }
+}
