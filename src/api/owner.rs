@@ -98,29 +98,31 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// The credentials for the next call. Costs no call beyond those that come before every call: where the document
-    /// names a `uin`, STS has confirmed it. `None` where there are none, or where finding out takes too long.
+    /// names a `uin`, STS has confirmed it. `None` where there are none.
     pub async fn key(&self, region: Region) -> Option<Owner> {
+        let ready = self.ready(region).await.ok()?;
+        Some(self.owner_of(&ready))
+    }
+
+    /// Whether there are credentials, and they are those of the account that the document names. Who asks for the sake of
+    /// another account does not wait for long.
+    pub async fn is_confirmed(&self, region: Region) -> bool {
         let newest = self.proofs.newest();
-        if newest
-            .owner
-            .failed_lately(self.shared().host.moment())
-            .is_some()
-        {
-            return None;
+        let now = || self.shared().host.moment();
+        if newest.owner.failed_lately(now()).is_some() {
+            return false;
         }
         match self.patiently(self.ready(region)).await {
-            Some(ready) => Some(self.owner_of(&ready.ok()?)),
+            Some(ready) => ready.is_ok(),
             None => {
-                let why = format!("there was no answer within {} seconds", PATIENCE.as_secs());
-                newest.owner.fail(self.shared().host.moment(), why);
-                None
+                newest.owner.fail(now(), late());
+                false
             }
         }
     }
 
     /// [`Self::key`], with the account that STS names where no document does; why there is no answer, for a person.
     pub async fn owner(&self, region: Region) -> Result<Owner, String> {
-        let late = || format!("there was no answer within {} seconds", PATIENCE.as_secs());
         let ready = self.patiently(self.ready(region)).await;
         let ready = ready.ok_or_else(late)?;
         let ready = ready.map_err(|refusal| refusal.to_string())?;
@@ -162,10 +164,7 @@ impl<H: Host> ReadClient<H> {
         let ask = || self.caller_identity(ready, region);
         let answer = self.patiently(retry::while_it_helps(self.shared(), ask));
         let answer = match answer.await {
-            None => Err(format!(
-                "STS did not answer within {} seconds",
-                PATIENCE.as_secs()
-            )),
+            None => Err(late()),
             Some(Ok(identity)) => Uin::new(&identity.account_id).map_err(|error| {
                 format!(
                     "AccountId is `{}`, but {error}",
@@ -182,4 +181,8 @@ impl<H: Host> ReadClient<H> {
         }
         answer
     }
+}
+
+fn late() -> String {
+    format!("there was no answer within {} seconds", PATIENCE.as_secs())
 }

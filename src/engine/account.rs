@@ -187,7 +187,7 @@ impl Identified {
         // A document that is wrong about its key may stand for this account.
         for rival in rivals.iter().filter(|rival| rival.uin.is_some()) {
             let is_confirmed = match rival.client {
-                Ok(rival) => rival.key(job.scope.region).await.is_some(),
+                Ok(rival) => rival.is_confirmed(job.scope.region).await,
                 Err(_) => false,
             };
             if !is_confirmed {

@@ -237,7 +237,9 @@ impl Looked<'_> {
             Some(_) => known.kinship(name, job.scope, &used, claimant),
             None => inventory::Kinship::Barred,
         };
-        let takeover = holdings.take_over(others, kinship, seen, |image| job.wanted.names(image));
+        let mut takeover =
+            holdings.take_over(others, kinship, seen, |image| job.wanted.names(image));
+        takeover.was = known.of_region(job.scope.region, takeover.sources());
         let succeeded_by = own.and_then(|own| own.succeeded_by.clone());
         let taken_back = takeover
             .sources()

@@ -198,6 +198,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 set_aside: learned.set_aside.take(),
                 takeover: Takeover {
                     rows,
+                    was: learned.takeover.was.clone(),
                     ..Takeover::default()
                 },
                 ..Learned::default()

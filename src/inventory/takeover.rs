@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Holdings, OpenIntent, Owned, Record, Standing};
-use crate::model::{AccountName, ImageId, KeyDigest, Scope, Uin};
+use crate::model::{AccountName, ImageId, KeyDigest, Region, Scope, Uin};
 use crate::observed::Seen;
 
 /// Whose the credentials were that the state was used with in one scope.
@@ -105,6 +105,8 @@ pub struct Takeover {
     pub rows: Vec<TakenOver>,
     /// Name by name: what is proven to be of the same account.
     pub names: Vec<Succession>,
+    /// Whose each of the names was when the rows were read. A name that stands for another account by now keeps its rows.
+    pub was: BTreeMap<AccountName, KnownAccount>,
 }
 
 /// Reasons, as the history has them.
@@ -114,6 +116,11 @@ const SAME_BLUEPRINT: &str =
 const SHOWN: &str = "it is shared, and no blueprint is recorded under the account's earlier name";
 
 impl KnownAccount {
+    /// Whether these are the credentials that the other ones are.
+    pub fn is_as(&self, other: &Self) -> bool {
+        (&self.uin, &self.key) == (&other.uin, &other.key)
+    }
+
     /// Whether these are the claimant's credentials for certain. Two uins decide; a key only where one is missing.
     pub fn is_same(&self, claimant: Claimant<'_>) -> bool {
         match (&self.uin, claimant.uin) {
@@ -141,6 +148,22 @@ impl KnownAccounts {
     pub fn split(mut self) -> (Self, BTreeMap<AccountName, Rows>) {
         let others = std::mem::take(&mut self.others);
         (self, others)
+    }
+
+    /// Whose each of `names` is in a region.
+    pub fn of_region<'a>(
+        &self,
+        region: Region,
+        names: impl Iterator<Item = &'a AccountName>,
+    ) -> BTreeMap<AccountName, KnownAccount> {
+        let known = names.filter_map(|name| {
+            let row = Scope {
+                account: name.clone(),
+                region,
+            };
+            Some((name.clone(), self.scopes.get(&row)?.clone()))
+        });
+        known.collect()
     }
 
     /// What the rows of `name` are to `scope`.

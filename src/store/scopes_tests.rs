@@ -101,7 +101,8 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     };
     let (known, others) = known.split();
     let kinship = |earlier: &AccountName| known.kinship(earlier, &scope, &used, claimant);
-    let takeover = holdings.take_over(others, kinship, Some(&seen), |_| false);
+    let mut takeover = holdings.take_over(others, kinship, Some(&seen), |_| false);
+    takeover.was = known.of_region(scope.region, takeover.sources());
     let taken: Vec<_> = takeover
         .rows
         .iter()
@@ -385,6 +386,7 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
                 from: name("default"),
                 images: 3,
             }],
+            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
         },
         ..Learned::default()
     };
@@ -435,4 +437,37 @@ fn c1_adopting_leaves_the_row_of_another_account_alone() {
         .expect("adopted");
     drop(remarks);
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
+}
+
+#[test]
+fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    let store = open(dir.path());
+    block_on(store.holdings(&under("prod"))).expect("readable");
+    let learned = Learned {
+        takeover: Takeover {
+            names: vec![Succession {
+                from: name("default"),
+                images: 3,
+            }],
+            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
+            ..Takeover::default()
+        },
+        ..Learned::default()
+    };
+    // Another scope's look was kept first, and says whose the name is now.
+    let account = KnownAccount {
+        uin: Uin::new("2").ok(),
+        ..KnownAccount::default()
+    };
+    let first = Learned {
+        account: Some(account),
+        ..Learned::default()
+    };
+    block_on(store.settle(&scope(), first)).expect("kept");
+    block_on(store.settle(&under("prod"), learned)).expect("kept");
+    store.close().expect("closed");
+    assert_eq!(rows(dir.path(), "default").images.len(), 2);
+    assert_eq!(rows(dir.path(), "prod"), Rows::default());
 }

@@ -1,5 +1,7 @@
 //! Rows that go over from one account name to another, and the history of it.
 
+use std::collections::BTreeMap;
+
 use rusqlite::named_params;
 
 use super::chain::Pen;
@@ -7,7 +9,7 @@ use super::deeds::{OBSERVATION, changed_by_a_person};
 use super::error::Fault;
 use super::{images, rows, scopes};
 use crate::history::{self, Event};
-use crate::inventory::{Learned, Succession, TakenOver};
+use crate::inventory::{Learned, Succession, TakenOver, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
 
 /// Reasons, as the history has them.
@@ -21,16 +23,32 @@ pub(super) fn keep(
     learned: &Learned,
     read: u64,
 ) -> Result<(), Fault> {
-    if let Some(uin) = &learned.set_aside {
+    if learned.set_aside.is_none() && learned.takeover == Takeover::default() {
+        // Nearly always.
+        return match &learned.account {
+            Some(account) => scopes::record(pen.conn, scope, account),
+            None => Ok(()),
+        };
+    }
+    // Which names still stand for what they stood for when the rows were read.
+    let known: BTreeMap<_, _> = scopes::all(pen.conn)?.into_iter().collect();
+    let own = known.get(scope).and_then(|own| own.uin.as_ref());
+    if let Some(uin) = learned.set_aside.as_ref().filter(|uin| own == Some(*uin)) {
         set_aside(pen, scope, uin)?;
     }
     if let Some(account) = &learned.account {
         scopes::record(pen.conn, scope, account)?;
     }
-    for taken in &learned.takeover.rows {
+    let takeover = &learned.takeover;
+    let is_still = |from: &AccountName| {
+        let now = known.get(&under(from, scope));
+        now.zip(takeover.was.get(from))
+            .is_some_and(|(now, was)| now.is_as(was))
+    };
+    for taken in takeover.rows.iter().filter(|taken| is_still(&taken.from)) {
         take_row(pen, scope, taken, read)?;
     }
-    for name in &learned.takeover.names {
+    for name in takeover.names.iter().filter(|name| is_still(&name.from)) {
         take_name(pen, scope, name, read)?;
     }
     Ok(())

@@ -319,7 +319,19 @@ impl Ledger for Recorded {
         if let Some(account) = account {
             self.accounts.borrow_mut().insert(scope.clone(), account);
         }
-        for taken in takeover.rows {
+        let was = takeover.was;
+        let is_still = |from: &AccountName| {
+            let row = Scope {
+                account: from.clone(),
+                region: scope.region,
+            };
+            was.get(from).is_some_and(|was| self.known(&row).is_as(was))
+        };
+        for taken in takeover
+            .rows
+            .into_iter()
+            .filter(|taken| is_still(&taken.from))
+        {
             let earlier = Scope {
                 account: taken.from.clone(),
                 region: scope.region,
@@ -336,7 +348,11 @@ impl Ledger for Recorded {
             }
             self.succeed(&earlier, scope);
         }
-        for name in takeover.names {
+        for name in takeover
+            .names
+            .into_iter()
+            .filter(|name| is_still(&name.from))
+        {
             let earlier = Scope {
                 account: name.from.clone(),
                 region: scope.region,
