@@ -9,12 +9,15 @@ use super::validate::{self, Manifests};
 use crate::desired::{Completeness, Desired};
 use crate::engine::Task;
 use crate::host::SystemPrograms;
-use crate::manifest::{Diagnostic, Revision};
+use crate::manifest::{Checkout, Diagnostic, Revision};
 use crate::model::{AccountName, Scope, Selector};
 use crate::plan::{License, Policy};
 use crate::report::ExitStatus;
 use crate::store::Reader;
 use crate::words::plural;
+
+/// Readings of manifests whose commit changes meanwhile.
+const READINGS_MAX: u32 = 3;
 
 /// What the manifests ask for, and the part of it that a command works on.
 pub(super) struct Work {
@@ -37,11 +40,7 @@ impl Work {
         partial_ok: bool,
         output: Output,
     ) -> Result<Result<Self, ExitStatus>, Failure> {
-        let manifests = if partial_ok {
-            validate::load_part(paths, output).await?
-        } else {
-            validate::load(paths, output).await?.map(Manifests::Whole)
-        };
+        let (manifests, revision) = Self::read(paths, partial_ok, output).await?;
         let (desired, left_out) = match manifests {
             Ok(Manifests::Whole(desired)) => (desired, Vec::new()),
             Ok(Manifests::Part(partial, errors)) => (partial.into_partial_desired(), errors),
@@ -55,9 +54,38 @@ impl Work {
                 shares_only: !left_out.is_empty(),
                 ..guards.policy()
             },
-            revision: Revision::of(&paths.paths, &SystemPrograms).await,
+            revision,
             left_out,
         }))
+    }
+
+    /// The manifests, and the commit that they are of. Where another one was checked out while they were read, nobody can
+    /// say which of the two they are of, and they are read again.
+    async fn read(
+        paths: &Paths,
+        partial_ok: bool,
+        output: Output,
+    ) -> Result<(Result<Manifests, ExitStatus>, Revision), Failure> {
+        for _ in 0..READINGS_MAX {
+            let before = Revision::of(&paths.paths, &SystemPrograms).await;
+            let manifests = if partial_ok {
+                validate::load_part(paths, output).await?
+            } else {
+                validate::load(paths, output).await?.map(Manifests::Whole)
+            };
+            let after = Revision::of(&paths.paths, &SystemPrograms).await;
+            let commit = |revision: &Revision| revision.checkout().map(Checkout::commit).cloned();
+            if manifests.is_err() || commit(&before) == commit(&after) {
+                return Ok((manifests, after));
+            }
+            output::warn(
+                "another commit was checked out while the manifests were read; reading them again",
+            );
+        }
+        Err(Failure::new(format_args!(
+            "another commit was checked out each of {READINGS_MAX} times that the manifests were read; let what checks them out \
+             finish, then run this again"
+        )))
     }
 
     /// The commit of the manifests, for people.

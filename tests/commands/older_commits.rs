@@ -439,3 +439,44 @@ fn p8_p9_a_saved_plan_of_an_older_commit_is_refused_like_its_manifests() {
     holds(error, &[&history.commits[1], "which is newer"]);
     assert!(history.bench.shared().is_empty());
 }
+
+#[test]
+fn g4_a_commit_that_is_checked_out_while_manifests_are_read_is_read_anew() {
+    let Some(mut history) = History::new() else {
+        return;
+    };
+    history.commit(&["img-a"]);
+    history.commit(&["img-a", "img-b"]);
+    history.ends(&["reconcile", "--prune", "owned"], 0);
+    history.check_out(0);
+    // A git that checks the newer commit out once the manifests of the older one have been read, as a pull beside us does.
+    let programs = history.bench.path("programs");
+    std::fs::create_dir(&programs).expect("a directory");
+    let real = Command::new("sh").args(["-c", "command -v git"]).output();
+    let real = stdout(&real.expect("a shell")).trim().to_owned();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--show-toplevel*HEAD*)\n  n=$(cat '{0}/n' 2>/dev/null || echo 0); n=$((n + 1)); echo $n > '{0}/n'\n  \
+         [ $n -eq 2 ] && {real} -C '{1}' checkout --quiet {2}\nesac\nexec {real} \"$@\"\n",
+        programs.display(),
+        history.bench.path(".").display(),
+        history.commits[1],
+    );
+    std::fs::write(programs.join("git"), script).expect("a script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(programs.join("git"), mode).expect("may be run");
+    let mut path = programs.into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").expect("a PATH"));
+    let output = history
+        .command(&path, &["reconcile", "--prune", "owned"])
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    holds(&stderr(&output), &["another commit was checked out"]);
+    let shared: Vec<_> = history.bench.shared();
+    assert_eq!(
+        shared.len(),
+        2,
+        "the older manifests would have pruned img-b"
+    );
+}
