@@ -26,7 +26,6 @@ use crate::model::{AccountName, ImageId, Moment, Scope, Selector};
 use crate::observed::Unseen;
 use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
 
-use account::Identified;
 pub use account::{ACCOUNT_NAMED_TWICE, Rival};
 use look::{Job, look};
 pub use stop::{Stop, StopReason};
@@ -136,10 +135,10 @@ impl<L: Ledger> Engine<'_, L> {
             let refused = match select(refused, std::pin::pin!(self.stop.tripped())).await {
                 Either::Left((refused, _)) => refused,
                 // Each scope says that it was stopped before it was read.
-                Either::Right(_) => None,
+                Either::Right(_) => Vec::new(),
             };
-            if let Some(unseen) = refused {
-                return all_unseen(&jobs, &unseen, first.read().shared());
+            if let Some(outcomes) = all_refused(&jobs, &refused, first.read().shared()) {
+                return outcomes;
             }
             let runs = jobs.iter().map(|job| {
                 let client = client_of(accounts, job.scope);
@@ -200,8 +199,9 @@ pub async fn preview<H: Host>(
     };
     let jobs = task.jobs();
     let read = |name: &AccountName| accounts.get(name);
-    if let Some(unseen) = refusal_of(&jobs, task, read).await {
-        return all_unseen(&jobs, &unseen, first.shared());
+    let refused = refusal_of(&jobs, task, read).await;
+    if let Some(outcomes) = all_refused(&jobs, &refused, first.shared()) {
+        return outcomes;
     }
     let looks = jobs.iter().map(async |job| {
         let client = client_of(accounts, job.scope);
@@ -216,33 +216,45 @@ pub async fn refusal<H: Host>(
     accounts: &BTreeMap<AccountName, ReadClient<H>>,
     task: &Task<'_>,
 ) -> Option<Unseen> {
-    refusal_of(&task.jobs(), task, |name| accounts.get(name)).await
+    let refused = refusal_of(&task.jobs(), task, |name| accounts.get(name)).await;
+    refused.into_iter().flatten().next()
 }
 
-/// Why nothing may be written for any of the jobs, if two account names of one region are one account. A run is refused
-/// as a whole, as manifests with an error are.
+/// Which of the jobs, in their order, have an account name that is one account with another one of their region.
 async fn refusal_of<'a, H: Host + 'a>(
     jobs: &[Job<'a>],
     task: &'a Task<'_>,
     client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>> + Copy,
-) -> Option<Unseen> {
+) -> Vec<Option<Unseen>> {
     let told_apart = jobs.iter().map(async |job| {
         let rivals = task.rivals(job, client);
         // Without rivals there is nothing to find out.
         match client(&job.scope.account) {
-            Some(own) if !rivals.is_empty() => account::identify(own, &rivals, job).await,
-            _ => Ok(Identified::default()),
+            Some(own) if !rivals.is_empty() => account::identify(own, &rivals, job).await.err(),
+            _ => None,
         }
     });
-    join_all(told_apart).await.into_iter().find_map(Result::err)
+    join_all(told_apart).await
 }
 
-fn all_unseen<H: Host>(jobs: &[Job<'_>], unseen: &Unseen, shared: &Shared<H>) -> Vec<ScopeOutcome> {
-    let outcomes = jobs.iter().map(|job| ScopeOutcome {
-        plan: job.unseen(unseen.clone(), shared),
+/// The outcomes of a run that is refused. It is refused as a whole, as manifests with an error are; scopes that are not
+/// refused for themselves say which one is.
+fn all_refused<H: Host>(
+    jobs: &[Job<'_>],
+    refused: &[Option<Unseen>],
+    shared: &Shared<H>,
+) -> Option<Vec<ScopeOutcome>> {
+    let mut each = jobs.iter().zip(refused);
+    let (culprit, cause) = each.find_map(|(job, refused)| Some((job.scope, refused.as_ref()?)))?;
+    let bystander = Unseen {
+        reason: format!("nothing is done in this run because of {culprit}, which says why"),
+        ..cause.clone()
+    };
+    let outcomes = jobs.iter().zip(refused).map(|(job, refused)| ScopeOutcome {
+        plan: job.unseen(refused.as_ref().unwrap_or(&bystander).clone(), shared),
         memory: Memory::default(),
     });
-    outcomes.collect()
+    Some(outcomes.collect())
 }
 
 /// [`preview`] of one scope; `None` where there can be nothing to do. `memory` is of the looks before: how long

@@ -220,6 +220,41 @@ fn c1_two_keys_of_one_account_are_told_by_sts() {
 }
 
 #[test]
+fn c1_every_conflict_is_told_at_once_and_other_scopes_point_to_one() {
+    let office = Office::new();
+    office.account("prod", "one", None);
+    office.account("production", "again", None);
+    for (file, account, region) in [
+        ("a", "prod", "ap-tokyo"),
+        ("b", "production", "ap-tokyo"),
+        ("c", "prod", "ap-singapore"),
+        ("d", "production", "ap-singapore"),
+        ("e", "prod", "ap-guangzhou"),
+    ] {
+        office.declare(file, Some(account), region, &["img-a"]);
+    }
+    let document = office.json(&["reconcile"], 1);
+    let images = document["images"].as_array().expect("a list");
+    let told = |region: &str| {
+        let images = images.iter().filter(|image| image["region"] == region);
+        images.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for region in ["ap-tokyo", "ap-singapore"] {
+        for image in told(region) {
+            holds(
+                &image,
+                &["both are uin 100000000001", &format!("in {region}")],
+            );
+        }
+    }
+    for image in told("ap-guangzhou") {
+        holds(&image, &["because of prod/ap-singapore"]);
+        assert!(!image.contains("uin 1"), "{image}");
+    }
+    assert_eq!(office.writes(), 0);
+}
+
+#[test]
 fn c1_where_sts_is_denied_nothing_is_pruned_and_the_rest_goes_on() {
     let office = Office::new();
     office.account("mute", "mute", None);
