@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use super::fixtures_tests::{
     answer, block_on, files, image, key, noon, open, options, scope, share, ticking,
 };
+use super::suspensions::SUSPENSIONS_MAX;
 use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
 use crate::history::{Answer, Event};
 use crate::host::{Attempt, Ledger, Recall, Refused};
@@ -389,6 +390,21 @@ fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
         let holdings = block_on(store.holdings(&scope())).expect("holdings");
         assert_eq!(holdings.suspensions.len(), left, "after {hours_later} h");
     }
+}
+
+#[test]
+fn b2_suspensions_that_are_over_leave_room_for_others() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (_store, mut remarks) = at(dir.path(), noon());
+    let mut suspend = |until| remarks.suspend(Selector::default(), until, "ann@desk", "a launch");
+    for _ in 0..SUSPENSIONS_MAX {
+        suspend(Some(noon())).expect("over at once");
+    }
+    for _ in 0..SUSPENSIONS_MAX {
+        suspend(None).expect("there is room");
+    }
+    let refused = suspend(None).expect_err("refused").to_string();
+    assert!(refused.contains("1000 suspensions"), "{refused}");
 }
 
 #[test]

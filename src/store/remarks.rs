@@ -134,7 +134,8 @@ impl Remarks {
             for suspension in over {
                 suspensions::remove(pen.conn, suspension.id)?;
             }
-            if on.len() >= SUSPENSIONS_MAX {
+            let in_force = on.iter().filter(|suspension| !suspension.is_over(now));
+            if in_force.count() >= SUSPENSIONS_MAX {
                 return Err(Fault::request(format!(
                     "there are {SUSPENSIONS_MAX} suspensions already: end some with `sharekeeper resume`, or \
                      give one selector that covers many images"
