@@ -232,9 +232,19 @@ impl<'a> Parts<'a> {
         let voice = self.voice(outbox.clone());
         let is_new = store.is_some_and(Store::is_new);
         let new = state::describe_new(self.directory, arguments.guards.policy().prune);
-        if let Some(warning) = new.filter(|_| is_new) {
-            tracing::warn!("{warning}");
-            voice.state_is_new();
+        match new {
+            Some(warning) if is_new => {
+                tracing::warn!("{warning}");
+                voice.state_is_new();
+            }
+            // A daemon that is started anew after its state was removed should not go on without a word.
+            None if is_new => {
+                let directory = self.directory.display();
+                tracing::info!(
+                    "the state in {directory} is new: it knows no suspensions and no earlier shares"
+                );
+            }
+            _ => {}
         }
         let (commands, queue) = mpsc::channel(QUEUE_MAX);
         let reload = Rc::new(Notify::new());

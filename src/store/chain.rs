@@ -77,6 +77,19 @@ pub(super) fn ends(conn: &Connection) -> Result<Ends, Fault> {
     ends.ok_or_else(|| Fault::unreadable("the table chain"))
 }
 
+/// Whether the history ends with the entry that the chain ends with. Where a database was copied over one whose log is
+/// still there, it may not.
+pub(super) fn is_whole(conn: &Connection) -> Result<bool, Fault> {
+    let whole = rows::first(
+        conn,
+        "SELECT (head_seq = anchor_seq AND head_hash = anchor_hash) OR EXISTS \
+         (SELECT 1 FROM history WHERE seq = head_seq AND hash = head_hash) AS whole FROM chain",
+        [],
+        |row| row.get("whole"),
+    )?;
+    whole.ok_or_else(|| Fault::unreadable("the table chain"))
+}
+
 /// Counts a transaction that has written. Not each of them appends to the history, and a database that is set back must
 /// show.
 pub(super) fn advance(conn: &Connection) -> Result<(), Fault> {

@@ -486,3 +486,35 @@ fn b5_s18_a_state_is_new_until_it_was_opened_once() {
     drop(Remarks::open(dir.path(), &options(), ticking()).expect("remarks"));
     assert!(!open(dir.path()).is_new());
 }
+
+#[test]
+fn b5_a_history_that_does_not_end_where_its_chain_does_is_refused_at_the_start() {
+    for tamper in [
+        "UPDATE chain SET head_seq = head_seq + 1",
+        "UPDATE chain SET head_hash = zeroblob(32)",
+        "DROP TRIGGER history_is_not_shortened; DELETE FROM history WHERE seq = (SELECT max(seq) FROM history)",
+    ] {
+        let used = Used::new(true);
+        drop(used.store);
+        let dir = used.root.path().join("state");
+        by_hand(&dir, tamper);
+        match Store::open(&dir, &options(), ticking()).err() {
+            Some(OpenError::Damaged { detail, .. }) => {
+                assert!(detail.contains("mixture of two states"), "{detail}");
+            }
+            other => panic!("{tamper}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn b5_a_history_that_is_rotated_away_as_a_whole_is_no_mixture() {
+    let used = Used::new(true);
+    drop(used.store);
+    let dir = used.root.path().join("state");
+    by_hand(
+        &dir,
+        "UPDATE chain SET anchor_seq = head_seq, anchor_hash = head_hash; DELETE FROM history",
+    );
+    drop(open(&dir));
+}

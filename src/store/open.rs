@@ -4,6 +4,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::chain;
 use super::error::{Fault, FaultKind, OpenError};
 use super::files::{Files, Reading};
 use super::intact::FileId;
@@ -199,8 +200,12 @@ pub(super) fn begin(files: &Files, holder: &Holder, now: Timestamp) -> Result<Be
     let found = inspect(files, STEPS, Index::Mend)?;
     let (mut conn, database) = connect_to_one(files)?;
     check_pages(files, &conn)?;
+    if let Found::State { .. } = found {
+        check_history(files, &conn)?;
+    }
     let path = files.database();
-    schema::migrate(&mut conn, STEPS, now).map_err(|fault| broken(&path, &fault))?;
+    schema::migrate(&mut conn, STEPS, now)
+        .map_err(|fault| broken(&path, "bring its schema up to date", &fault))?;
     let owner =
         schema::owner(&conn).map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
     if files.read_owner()?.is_none() {
@@ -259,11 +264,25 @@ pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenEr
     Err(OpenError::Damaged { path, detail: told })
 }
 
-fn broken(path: &Path, fault: &Fault) -> OpenError {
+/// Whether the history ends where its chain does. The whole of it is for `history verify`.
+fn check_history(files: &Files, conn: &Connection) -> Result<(), OpenError> {
+    let path = files.database();
+    if chain::is_whole(conn).map_err(|fault| broken(&path, "read it", &fault))? {
+        return Ok(());
+    }
+    let detail = "its history does not end where its chain does: it may be a mixture of two states, as where a copy took the \
+                  place of `state.db` beside another one's `state.db-wal`";
+    Err(OpenError::Damaged {
+        path,
+        detail: detail.into(),
+    })
+}
+
+fn broken(path: &Path, doing: &'static str, fault: &Fault) -> OpenError {
     match fault.kind {
         FaultKind::Passing => OpenError::Access {
             path: path.to_owned(),
-            doing: "bring its schema up to date",
+            doing,
             reason: fault.to_string(),
             kind: std::io::ErrorKind::Other,
         },
