@@ -393,6 +393,24 @@ fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
 }
 
 #[test]
+fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = root.path().join("state");
+    let reader = Reader::open(&dir).expect("a reader");
+    let nothing = block_on(reader.holdings(&scope())).expect("holdings");
+    assert!(reader.is_new() && nothing == Holdings::default());
+    let store = open(&dir);
+    block_on(store.intent(&share("a"))).expect("recorded");
+    let holdings = block_on(reader.holdings(&scope())).expect("holdings");
+    assert_eq!(holdings.open.len(), 1);
+    assert!(!reader.is_new());
+    // One that is gone again is no new one.
+    store.close().expect("closed");
+    std::fs::remove_dir_all(&dir).expect("removed");
+    block_on(reader.holdings(&scope())).expect_err("refused");
+}
+
+#[test]
 fn b2_suspensions_that_are_over_leave_room_for_others() {
     let dir = tempfile::tempdir().expect("a directory");
     let (_store, mut remarks) = at(dir.path(), noon());

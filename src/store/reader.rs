@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -22,7 +23,7 @@ use crate::model::{Scope, Timestamp, Uin};
 #[derive(Clone, Debug)]
 pub struct Reader {
     files: Files,
-    used: bool,
+    used: Cell<bool>,
 }
 
 /// A state directory at a glance.
@@ -78,23 +79,13 @@ impl Reader {
     /// Looks at a directory, and refuses one that cannot be trusted.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let files = Files::new(dir);
-        let known = schema::latest(STEPS);
-        match open::inspect(&files, STEPS, Index::Leave)? {
-            Found::State { version } if version < known => Err(OpenError::Older {
-                path: files.database(),
-                found: version,
-                known,
-            }),
-            found => Ok(Self {
-                files,
-                used: found != Found::Nothing,
-            }),
-        }
+        let used = Cell::new(is_used(&files)?);
+        Ok(Self { files, used })
     }
 
     /// Whether the directory has never been used.
     pub fn is_new(&self) -> bool {
-        !self.used
+        !self.used.get()
     }
 
     /// The directory at a glance.
@@ -124,8 +115,13 @@ impl Reader {
         &self,
         work: impl Fn(&Connection) -> Result<T, Fault>,
     ) -> Result<T, LedgerError> {
-        if !self.used {
-            return Ok(T::default());
+        // Another process may have begun the state since.
+        if !self.used.get() {
+            let used = is_used(&self.files).map_err(|error| LedgerError(error.to_string()))?;
+            self.used.set(used);
+            if !used {
+                return Ok(T::default());
+            }
         }
         let path = self.files.database();
         open::read(&self.files, Index::Leave, |conn| {
@@ -139,6 +135,19 @@ impl Reader {
             Unread::Open(error) => LedgerError(error.to_string()),
             Unread::Fault(error) => error,
         })
+    }
+}
+
+/// Whether there is a state in the directory. One that this version would have to migrate is refused.
+fn is_used(files: &Files) -> Result<bool, OpenError> {
+    let known = schema::latest(STEPS);
+    match open::inspect(files, STEPS, Index::Leave)? {
+        Found::State { version } if version < known => Err(OpenError::Older {
+            path: files.database(),
+            found: version,
+            known,
+        }),
+        found => Ok(found != Found::Nothing),
     }
 }
 
