@@ -284,6 +284,31 @@ fn g2_rows_follow_the_uin_where_a_name_moves_to_another_account() {
 }
 
 #[test]
+fn g2_a_key_decides_only_where_a_uin_is_missing() {
+    let (one, two) = (uin("1"), uin("2"));
+    let key = KeyDigest::of("AKIDone");
+    let row = |uin: Option<&Uin>| KnownAccount {
+        uin: uin.cloned(),
+        key: Some(key.clone()),
+        ..KnownAccount::default()
+    };
+    let claimant = |uin| Claimant {
+        uin,
+        key: Some(&key),
+    };
+    assert!(!row(Some(&one)).is_same(claimant(Some(&two))));
+    assert!(row(Some(&one)).is_same(claimant(Some(&one))));
+    for (known, claims) in [(None, Some(&two)), (Some(&one), None), (None, None)] {
+        assert!(row(known).is_same(claimant(claims)));
+    }
+    let keyless = Claimant {
+        uin: None,
+        key: None,
+    };
+    assert!(!KnownAccount::default().is_same(keyless));
+}
+
+#[test]
 fn g2_a_suspension_follows_each_name_that_an_account_had() {
     let none = Claimant {
         uin: None,

@@ -414,6 +414,37 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
 }
 
 #[test]
+fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
+    let dir = tempfile::tempdir().expect("a directory");
+    used(dir.path());
+    let store = open(dir.path());
+    block_on(store.holdings(&under("prod"))).expect("readable");
+    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("a state");
+    let released = remarks.release(vec![key("default", "a")], "ann@desk", "not ours");
+    assert_eq!(released, Ok(vec![key("default", "a")]));
+    let learned = || Learned {
+        takeover: Takeover {
+            names: vec![Succession {
+                from: name("default"),
+                images: 3,
+            }],
+            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
+            ..Takeover::default()
+        },
+        ..Learned::default()
+    };
+    block_on(store.settle(&under("prod"), learned())).expect("kept");
+    assert_eq!(rows(dir.path(), "prod"), Rows::default());
+    // The next look has read what was said.
+    block_on(store.holdings(&under("prod"))).expect("readable");
+    block_on(store.settle(&under("prod"), learned())).expect("kept");
+    store.close().expect("closed");
+    let images = rows(dir.path(), "prod").images;
+    assert_eq!(images[&image("a")].owned, None);
+    assert!(images[&image("b")].owned.is_some());
+}
+
+#[test]
 fn c1_adopting_leaves_the_row_of_another_account_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
