@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
+use crate::model::is_hash;
 
 /// What lies in a git directory while git works; what that means, and what to do if it does not end.
 ///
@@ -85,21 +86,38 @@ pub(super) fn index(path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// The innermost repository whose work tree holds `path`, which need not exist.
-pub(super) fn repository(path: &Path) -> Result<Option<Repository>, Unseen> {
+/// The innermost repository whose work tree holds `path`, which need not exist. One that git looks past counts only where
+/// there is no other.
+fn repository(path: &Path) -> Result<Option<Repository>, Unseen> {
+    Ok(repositories(path)?.pop())
+}
+
+/// The innermost repository whose work tree holds `path`, and before it those inside of it that git is likely to look past.
+pub(super) fn repositories(path: &Path) -> Result<Vec<Repository>, Unseen> {
+    let mut found = Vec::new();
     let Ok(path) = std::path::absolute(path) else {
-        return Ok(None);
+        return Ok(found);
     };
     let mut levels = path.ancestors();
     let Some(path) = levels.find_map(|path| fs::canonicalize(path).ok()) else {
-        return Ok(None);
+        return Ok(found);
     };
-    for directory in path.ancestors() {
+    // Of a directory that cannot be searched, the reading tells, and takes nothing.
+    for directory in path.ancestors().skip_while(|path| is_unsearchable(path)) {
         if let Some(repository) = repository_at(directory)? {
-            return Ok(Some(repository));
+            let is_hollow = repository.is_hollow();
+            found.push(repository);
+            if !is_hollow {
+                break;
+            }
         }
     }
-    Ok(None)
+    Ok(found)
+}
+
+fn is_unsearchable(directory: &Path) -> bool {
+    let looked = fs::symlink_metadata(directory.join(".git"));
+    looked.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// The repository whose work tree begins in this directory.
@@ -144,6 +162,20 @@ pub(super) fn repository_at(directory: &Path) -> Result<Option<Repository>, Unse
 }
 
 impl Repository {
+    /// Whether its `.git` is a directory without what git knows a repository by. Git's own answer is what counts in the
+    /// end.
+    fn is_hollow(&self) -> bool {
+        if self.state != self.top.join(".git") {
+            return false;
+        }
+        let has = |name: &str| fs::symlink_metadata(self.state.join(name)).is_ok();
+        let is_link = fs::read_link(self.state.join("HEAD")).is_ok();
+        let is_head =
+            |text: String| text.starts_with("ref:") || is_hash(text.trim_end().as_bytes());
+        let has_head = is_link || fs::read_to_string(self.state.join("HEAD")).is_ok_and(is_head);
+        !(has_head && (has("commondir") || has("objects") && has("refs")))
+    }
+
     /// What git notes of the files of the work tree.
     pub(super) fn index(&self) -> PathBuf {
         self.state.join("index")

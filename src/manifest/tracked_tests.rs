@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::manifest::index::{From, parse};
 
 fn searched(top: &Path) -> Searched {
     let repository = Repository {
@@ -22,6 +23,7 @@ fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> 
         .map(|name| Entry {
             kind: Kind::File,
             is_sparse: false,
+            object: None,
             path: name.into(),
         })
         .collect();
@@ -29,7 +31,7 @@ fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> 
         listed: listed.iter().map(|name| root.path().join(name)).collect(),
         ..Reading::default()
     };
-    let missing = missing(&entries, &[&searched], &reading);
+    let missing = missing(&entries, &[&searched], &reading, &BTreeSet::new());
     let names = missing.iter().map(|(entry, _)| entry.path.display());
     names.map(|name| name.to_string()).collect()
 }

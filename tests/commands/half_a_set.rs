@@ -278,7 +278,8 @@ fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
         &told,
         &[
             "manifests/c.yaml: git has it",
-            "git rm 'manifests/c.yaml'",
+            "rm -- manifests/c.yaml",
+            "git rm",
             "git add -A",
         ],
     );
