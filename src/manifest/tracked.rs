@@ -162,11 +162,14 @@ async fn ask<P: Programs>(
             }
         }
     }
-    let no_repositories: BTreeSet<_> = answers
-        .iter()
-        .filter(|(_, answer)| matches!(answer, Answer::PartOf(_)))
-        .map(|(&top, _)| top)
-        .collect();
+    let is_unfetched = |(top, searched): &(&&Path, &Vec<&Searched>)| match answers.get(**top) {
+        Some(Answer::PartOf(_)) => true,
+        // It knows what it lacks, and that may be nothing.
+        Some(Answer::Listed { head: Some(_), .. }) => false,
+        _ => searched.iter().any(|searched| searched.is_bare),
+    };
+    let unfetched = repositories.iter().filter(is_unfetched);
+    let unfetched: BTreeSet<_> = unfetched.map(|(&top, _)| top).collect();
     for (&top, answer) in &answers {
         let searched = &repositories[top];
         match answer {
@@ -175,7 +178,7 @@ async fn ask<P: Programs>(
             }
             Answer::Listed { entries, from, .. } => {
                 doubts.extend(other_commits(top, entries, searched, &answers));
-                let missing = missing(entries, searched, reading, &no_repositories);
+                let missing = missing(entries, searched, reading, &unfetched);
                 lacks.extend(git.lacks(top, missing, *from, manner).await);
             }
         }
@@ -232,17 +235,17 @@ fn other_commits(
     submodules.filter_map(doubt).collect()
 }
 
-/// The entries that are not there, each with the path that it would be read by. `no_repositories` are directories with a
-/// `.git` that git looks past.
+/// The entries that are not there, each with the path that it would be read by. `unfetched` are the
+/// directories with a `.git` that stand for no submodule which was fetched.
 fn missing<'e>(
     entries: &'e [Entry],
     searched: &[&Searched],
     reading: &Reading,
-    no_repositories: &BTreeSet<&Path>,
+    unfetched: &BTreeSet<&Path>,
 ) -> Vec<(&'e Entry, PathBuf)> {
     let fetched: BTreeSet<_> = (reading.found.searched.iter().flatten())
-        .filter(|searched| searched.inside.as_os_str().is_empty() && !searched.is_bare)
-        .filter(|searched| !no_repositories.contains(searched.repository.top.as_path()))
+        .filter(|searched| searched.inside.as_os_str().is_empty())
+        .filter(|searched| !unfetched.contains(searched.repository.top.as_path()))
         .map(|searched| &searched.spelled)
         .collect();
     let named = searched.iter().flat_map(|searched| {
