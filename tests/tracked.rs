@@ -734,7 +734,7 @@ async fn g3_a_submodule_at_another_commit_leaves_it_unknown_what_is_whole() {
     place.commit("other");
     assert_eq!(place.images(&["r"]).await.len(), 4);
     place.git("r/m/sub", &["pull", "--quiet"]);
-    for path in ["r", "r/m"] {
+    for path in ["r", "r/m", "r/m/sub", "r/m/sub/deep"] {
         let why = doubt(&place, path).await;
         for words in [
             "the submodule is at another commit",
@@ -755,6 +755,11 @@ async fn g3_a_submodule_at_another_commit_leaves_it_unknown_what_is_whole() {
     assert_eq!(place.images(&["r/m/team", "r/m/a.yaml"]).await.len(), 2);
     place.git("r", &["add", "m/sub"]);
     assert_eq!(place.images(&["r"]).await.len(), 5);
+    assert_eq!(place.images(&["r/m/sub/deep"]).await, ["img-d"]);
+    // A worktree that happens to lie in another one is no submodule of it.
+    place.git("r", &["worktree", "add", "--quiet", "w", "-b", "w"]);
+    assert_eq!(place.images(&["r/w/m/team"]).await, ["img-b"]);
+    place.git("r", &["worktree", "remove", "--force", "w"]);
     // The other way round: the repository moves on, and the submodule stays.
     place.commit("r");
     place.git("r/m/sub", &["checkout", "--quiet", "HEAD~1"]);

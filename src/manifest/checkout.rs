@@ -115,6 +115,14 @@ pub(super) fn repositories(path: &Path) -> Result<Vec<Repository>, Unseen> {
     Ok(found)
 }
 
+/// The repository around one whose state is elsewhere, as that of a submodule is. What cannot be looked at there keeps
+/// nobody from reading what is inside.
+pub(super) fn around(repository: &Repository) -> Option<Repository> {
+    let is_elsewhere = repository.state != repository.top.join(".git");
+    let parent = repository.top.parent().filter(|_| is_elsewhere)?;
+    self::repository(parent).ok().flatten()
+}
+
 fn is_unsearchable(directory: &Path) -> bool {
     let looked = fs::symlink_metadata(directory.join(".git"));
     looked.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)

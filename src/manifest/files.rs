@@ -165,8 +165,14 @@ impl Walk<'_> {
         };
         match repositories {
             Ok(repositories) => {
+                let inner = repositories.last().cloned();
                 for repository in repositories {
                     self.note_repository(path, &root.resolved, Ok(Some(repository)), false);
+                }
+                if let Some(inner) = inner.filter(|_| self.manner.git_directory.is_none())
+                    && let Some(around) = checkout::around(&inner)
+                {
+                    self.note(Ok(Searched::around(path, &inner.top, around)));
                 }
             }
             Err(unseen) => self.note_repository(path, &root.resolved, Err(unseen), false),
@@ -303,6 +309,10 @@ impl Walk<'_> {
             Ok(Some(repository)) => Ok(Searched::new(spelled, directory, repository, is_bare)),
             Err(unseen) => Err(unseen),
         };
+        self.note(searched);
+    }
+
+    fn note(&mut self, searched: Result<Searched, checkout::Unseen>) {
         if !self.reading.found.searched.contains(&searched) {
             self.reading.found.searched.push(searched);
         }

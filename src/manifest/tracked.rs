@@ -34,6 +34,8 @@ pub(super) struct Searched {
     pub index: State,
     /// There is nothing in it but `.git`.
     is_bare: bool,
+    /// It is a submodule that was searched, seen from the repository around it. Only whether that names it counts.
+    is_from_around: bool,
 }
 
 /// A reading, and whether it is known to be all that there is.
@@ -60,6 +62,15 @@ impl Searched {
             index: State::at(&repository.index()),
             repository,
             is_bare,
+            is_from_around: false,
+        }
+    }
+
+    /// The submodule at `submodule`, of which `spelled` was searched, in the repository around it.
+    pub(super) fn around(spelled: &Path, submodule: &Path, around: Repository) -> Self {
+        Self {
+            is_from_around: true,
+            ..Self::new(spelled, submodule, around, false)
         }
     }
 
@@ -75,6 +86,9 @@ impl Searched {
     /// How an entry of the index is named, if a manifest of it would be read from here.
     fn names(&self, entry: &Entry) -> Option<PathBuf> {
         let below = entry.path.strip_prefix(&self.inside).ok()?;
+        if self.is_from_around && (entry.kind != Kind::Submodule || below != Path::new("")) {
+            return None;
+        }
         let mut parts = below.iter().map(OsStr::to_string_lossy);
         if parts.any(|part| is_passed_over(&part)) {
             return None;
@@ -178,7 +192,7 @@ async fn ask<P: Programs>(
             }
             Answer::Listed { entries, from, .. } => {
                 doubts.extend(other_commits(top, entries, searched, &answers));
-                let missing = missing(entries, searched, reading, &unfetched);
+                let missing = missing(top, entries, searched, reading, &unfetched);
                 lacks.extend(git.lacks(top, missing, *from, manner).await);
             }
         }
@@ -238,16 +252,15 @@ fn other_commits(
 /// The entries that are not there, each with the path that it would be read by. `unfetched` are the
 /// directories with a `.git` that stand for no submodule which was fetched.
 fn missing<'e>(
+    top: &Path,
     entries: &'e [Entry],
     searched: &[&Searched],
     reading: &Reading,
     unfetched: &BTreeSet<&Path>,
 ) -> Vec<(&'e Entry, PathBuf)> {
-    let fetched: BTreeSet<_> = (reading.found.searched.iter().flatten())
-        .filter(|searched| searched.inside.as_os_str().is_empty())
-        .filter(|searched| !unfetched.contains(searched.repository.top.as_path()))
-        .map(|searched| &searched.spelled)
-        .collect();
+    let tops =
+        (reading.found.searched.iter().flatten()).map(|searched| searched.repository.top.as_path());
+    let fetched: BTreeSet<_> = tops.filter(|top| !unfetched.contains(top)).collect();
     let named = searched.iter().flat_map(|searched| {
         let named = |entry| searched.names(entry).map(|path| (entry, path));
         entries.iter().filter_map(named)
@@ -260,7 +273,7 @@ fn missing<'e>(
     let absent: Vec<_> = named
         .filter(|(_, path)| !is_unlisted(path))
         .filter(|(entry, path)| match entry.kind {
-            Kind::Submodule => !fetched.contains(path),
+            Kind::Submodule => !fetched.contains(top.join(&entry.path).as_path()),
             Kind::File => !reading.listed.contains(path),
             // What is there in its place is read, or is no manifest.
             Kind::Link => !reading.listed.contains(path) && !is_there(path),

@@ -31,7 +31,13 @@ fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> 
         listed: listed.iter().map(|name| root.path().join(name)).collect(),
         ..Reading::default()
     };
-    let missing = missing(&entries, &[&searched], &reading, &BTreeSet::new());
+    let missing = missing(
+        root.path(),
+        &entries,
+        &[&searched],
+        &reading,
+        &BTreeSet::new(),
+    );
     let names = missing.iter().map(|(entry, _)| entry.path.display());
     names.map(|name| name.to_string()).collect()
 }
