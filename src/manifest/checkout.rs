@@ -108,10 +108,12 @@ pub(super) fn repositories(path: &Path) -> Result<Vec<Repository>, Unseen> {
             let is_hollow = repository.is_hollow();
             found.push(repository);
             if !is_hollow {
-                break;
+                return Ok(found);
             }
         }
     }
+    // Around it there is none that git would find instead.
+    found.truncate(1);
     Ok(found)
 }
 
