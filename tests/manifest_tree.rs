@@ -267,6 +267,32 @@ fn g1_a_given_directory_that_cannot_be_searched_is_told_at_once() {
 }
 
 #[test]
+fn g1_a_repository_that_may_not_be_looked_into_is_not_looked_past() {
+    let tree = Tree::new();
+    if !has_permissions_that_bind(&tree) {
+        return;
+    }
+    for directory in [".git", "m/.git"] {
+        tree.write(&format!("{directory}/HEAD"), "ref: refs/heads/main\n");
+        for part in ["objects/x", "refs/x"] {
+            tree.write(&format!("{directory}/{part}"), "");
+        }
+    }
+    let clock = Scripted::new(|_| {}).much_later();
+    clock.load(&[tree.path("m")], Wait).expect("is a set");
+    fs::set_permissions(tree.path("m/.git"), Permissions::from_mode(0o000)).expect("sets");
+    let broken = clock.load(&[tree.path("m")], Wait);
+    fs::set_permissions(tree.path("m/.git"), Permissions::from_mode(0o755)).expect("sets");
+    let broken = broken.expect_err("is no set");
+    let errors = broken.diagnostics().errors();
+    assert!(errors[0].file.ends_with("m/.git/index.lock"), "{errors:?}");
+    assert!(
+        errors[0].message.contains("Permission denied"),
+        "{errors:?}"
+    );
+}
+
+#[test]
 fn g1_s3_a_link_into_what_may_not_be_searched_is_an_error_with_its_cause() {
     let tree = Tree::new();
     if !has_permissions_that_bind(&tree) {

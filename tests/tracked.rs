@@ -753,7 +753,11 @@ async fn g3_a_submodule_at_another_commit_leaves_it_unknown_what_is_whole() {
     }
     // What does not hold it is whole.
     assert_eq!(place.images(&["r/m/team", "r/m/a.yaml"]).await.len(), 2);
+    let seen = |path: &str| Fingerprint::of(&[place.path(path)]).0;
+    let before = ["r", "r/m/sub/deep"].map(seen);
     place.git("r", &["add", "m/sub"]);
+    assert_ne!(seen("r"), before[0], "the confirmation is seen");
+    assert_ne!(seen("r/m/sub/deep"), before[1], "the confirmation is seen");
     assert_eq!(place.images(&["r"]).await.len(), 5);
     assert_eq!(place.images(&["r/m/sub/deep"]).await, ["img-d"]);
     // A worktree that happens to lie in another one is no submodule of it.

@@ -77,12 +77,16 @@ pub(super) fn at_work(state: &Path) -> Option<Diagnostic> {
     })
 }
 
-/// What git notes of the files of the repository that holds `path`: another commit, or the same files committed,
-/// changes it. A `.git` that cannot be looked at stands for it.
-pub(super) fn index(path: &Path) -> Option<PathBuf> {
+/// What git notes of the files of the repository that holds `path`, and of the one around it if that may have it as a
+/// submodule: another commit, or the same files committed, changes it. A `.git` that cannot be looked at stands for it.
+pub(super) fn indexes(path: &Path) -> Vec<PathBuf> {
     match repository(path) {
-        Ok(repository) => Some(repository?.index()),
-        Err(unseen) => Some(unseen.entry),
+        Ok(None) => Vec::new(),
+        Ok(Some(inner)) => {
+            let around = around(&inner).map(|around| around.index());
+            [inner.index()].into_iter().chain(around).collect()
+        }
+        Err(unseen) => vec![unseen.entry],
     }
 }
 
@@ -153,12 +157,10 @@ pub(super) fn repository_at(directory: &Path) -> Result<Option<Repository>, Unse
         return Ok(None);
     }
     // A worktree or a submodule: its state is elsewhere.
-    let mut text = Vec::new();
-    let read =
-        File::open(&entry).and_then(|file| file.take(GITDIR_BYTES_MAX).read_to_end(&mut text));
-    if let Err(error) = read {
-        return Err(Unseen::new(entry, &error));
-    }
+    let text = match beginning(&entry) {
+        Ok(text) => text,
+        Err(error) => return Err(Unseen::new(entry, &error)),
+    };
     match text.strip_prefix(b"gitdir: ").map(<[u8]>::trim_ascii_end) {
         Some(target) if !target.is_empty() => {
             let state = directory.join(OsStr::from_bytes(target));
@@ -171,6 +173,14 @@ pub(super) fn repository_at(directory: &Path) -> Result<Option<Repository>, Unse
     }
 }
 
+/// Of a file that holds one line.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = File::open(path)?;
+    file.take(GITDIR_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
 impl Repository {
     /// Whether its `.git` is a directory without what git knows a repository by. Git's own answer is what counts in the
     /// end.
@@ -178,12 +188,25 @@ impl Repository {
         if self.state != self.top.join(".git") {
             return false;
         }
-        let has = |name: &str| fs::symlink_metadata(self.state.join(name)).is_ok();
-        let is_link = fs::read_link(self.state.join("HEAD")).is_ok();
-        let is_head =
-            |text: String| text.starts_with("ref:") || is_hash(text.trim_end().as_bytes());
-        let has_head = is_link || fs::read_to_string(self.state.join("HEAD")).is_ok_and(is_head);
-        !(has_head && (has("commondir") || has("objects") && has("refs")))
+        let lacks = |name: &str| {
+            let found = fs::symlink_metadata(self.state.join(name));
+            found.is_err_and(|error| is_absent(&error))
+        };
+        !self.may_have_head() || lacks("commondir") && (lacks("objects") || lacks("refs"))
+    }
+
+    /// Whether `HEAD` is as git makes it, for all that can be seen.
+    fn may_have_head(&self) -> bool {
+        let path = self.state.join("HEAD");
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => return true,
+            Ok(_) => {}
+            Err(error) => return !is_absent(&error),
+        }
+        match beginning(&path) {
+            Ok(text) => text.starts_with(b"ref:") || is_hash(text.trim_ascii_end()),
+            Err(error) => !is_absent(&error),
+        }
     }
 
     /// What git notes of the files of the work tree.
