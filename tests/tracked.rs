@@ -770,7 +770,7 @@ async fn g3_a_submodule_at_another_commit_leaves_it_unknown_what_is_whole() {
     doubt(&place, "r/m").await;
     place.git("r", &["submodule", "--quiet", "update"]);
     assert_eq!(place.images(&["r"]).await.len(), 5);
-    // Without a commit, and where the index has an open merge of it, nothing is confirmed either.
+    // Without a commit, nothing is confirmed either.
     place.git("r/m/sub", &["checkout", "--quiet", "--orphan", "x"]);
     doubt(&place, "r/m").await;
 }

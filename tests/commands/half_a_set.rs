@@ -429,3 +429,32 @@ fn g3_an_index_of_another_repository_confirms_nothing() {
         assert_eq!(validate(&index).0, Some(0), "{}", index.display());
     }
 }
+
+#[test]
+fn g3_a_way_out_names_an_absolute_path_for_a_repository_below_a_relative_one() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    checkout.git(&["init", "--quiet", "manifests/own"]);
+    checkout.0.declare("o", TOKYO, &["img-o"]);
+    fs::rename(
+        checkout.0.path("manifests/o.yaml"),
+        checkout.0.path("manifests/own/o.yaml"),
+    )
+    .expect("moves");
+    checkout.git(&["-C", "manifests/own", "add", "o.yaml"]);
+    for path in ["manifests/own", "manifests/own/.git"] {
+        if std::os::unix::fs::chown(checkout.0.path(path), Some(54321), None).is_err() {
+            return;
+        }
+    }
+    let valid = checkout.ends(&["validate"], 0);
+    let own = checkout
+        .0
+        .path("manifests/own")
+        .canonicalize()
+        .expect("is there");
+    let way_out = format!("git config --global --add safe.directory {}", own.display());
+    let help = valid["warnings"][0]["help"].as_str().expect("a way out");
+    holds(help, &[&way_out]);
+}
