@@ -223,6 +223,76 @@ fn g1_s3_a_directory_that_cannot_be_listed_or_searched_is_one_error() {
 }
 
 #[test]
+fn g1_a_given_directory_that_cannot_be_searched_is_told_at_once() {
+    let tree = Tree::new();
+    if !has_permissions_that_bind(&tree) {
+        return;
+    }
+    tree.write("m/team/x.yaml", &share("img-x"));
+    tree.write("m/.git/index.lock", "");
+    for (mode, path, means) in [
+        (0o000, "m", "cannot be read: Permission denied"),
+        (0o344, "m/team", "cannot be read: Permission denied"),
+        (0o444, "m", "listed, but not searched: Permission denied"),
+        (0o444, "m/team", "cannot be read: Permission denied"),
+    ] {
+        let of = |mode| Permissions::from_mode(mode);
+        let closed = match mode {
+            0o344 => "m/team",
+            _ => "m",
+        };
+        if closed == "m/team" {
+            fs::remove_file(tree.path("m/.git/index.lock")).expect("removes");
+        }
+        fs::set_permissions(tree.path(closed), of(mode)).expect("sets");
+        let clock = Scripted::new(|_| {}).much_later();
+        let broken = clock.load(&[tree.path(path)], Wait);
+        fs::set_permissions(tree.path(closed), of(0o755)).expect("sets");
+        let broken = broken.expect_err("is no set");
+        assert_eq!(clock.waits(), 0, "{mode:o} {path}: it is waited for");
+        let [error] = broken.diagnostics().errors() else {
+            panic!("{mode:o} {path}: {:#?}", broken.diagnostics().errors())
+        };
+        assert!(
+            error.file.ends_with(path),
+            "{mode:o} {path}: {}",
+            error.file
+        );
+        assert!(
+            error.message.contains(means),
+            "{mode:o} {path}: {}",
+            error.message
+        );
+    }
+}
+
+#[test]
+fn g1_a_repository_that_may_not_be_looked_into_is_not_looked_past() {
+    let tree = Tree::new();
+    if !has_permissions_that_bind(&tree) {
+        return;
+    }
+    for directory in [".git", "m/.git"] {
+        tree.write(&format!("{directory}/HEAD"), "ref: refs/heads/main\n");
+        for part in ["objects/x", "refs/x"] {
+            tree.write(&format!("{directory}/{part}"), "");
+        }
+    }
+    let clock = Scripted::new(|_| {}).much_later();
+    clock.load(&[tree.path("m")], Wait).expect("is a set");
+    fs::set_permissions(tree.path("m/.git"), Permissions::from_mode(0o000)).expect("sets");
+    let broken = clock.load(&[tree.path("m")], Wait);
+    fs::set_permissions(tree.path("m/.git"), Permissions::from_mode(0o755)).expect("sets");
+    let broken = broken.expect_err("is no set");
+    let errors = broken.diagnostics().errors();
+    assert!(errors[0].file.ends_with("m/.git/index.lock"), "{errors:?}");
+    assert!(
+        errors[0].message.contains("Permission denied"),
+        "{errors:?}"
+    );
+}
+
+#[test]
 fn g1_s3_a_link_into_what_may_not_be_searched_is_an_error_with_its_cause() {
     let tree = Tree::new();
     if !has_permissions_that_bind(&tree) {

@@ -188,12 +188,16 @@ async fn p8_a_clean_revision_knows_when_it_was_committed_and_not_when_it_was_wri
 }
 
 #[tokio::test]
-async fn what_is_not_as_the_commit_has_it_is_dirty() {
+async fn g4_what_is_not_as_the_commit_has_it_is_dirty() {
     type Change = fn(&Repository);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 10] = [
         ("changed, and hidden", |r| {
             let hide = ["update-index", "--assume-unchanged", "manifests/a.yaml"];
             r.git(&hide);
+            r.write("manifests/a.yaml", "a: 2\n");
+        }),
+        ("changed, and kept out of the work tree", |r| {
+            r.git(&["update-index", "--skip-worktree", "manifests/a.yaml"]);
             r.write("manifests/a.yaml", "a: 2\n");
         }),
         ("changed", |r| r.write("manifests/a.yaml", "a: 2\n")),
@@ -389,6 +393,77 @@ async fn g4_a_repository_within_counts_by_its_manifests() {
         repository.git(&[&["-c", "protocol.file.allow=always"], &add as &[_]].concat());
         repository.commit();
         change(&repository);
+        let head = repository.git(&["rev-parse", "HEAD"]);
+        let suffix = if is_dirty { "-dirty" } else { "" };
+        let revision = repository.revision(&["manifests"]).await;
+        assert_eq!(revision, Some(format!("{head}{suffix}")), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn g4_a_submodule_without_manifests_makes_nothing_dirty() {
+    type Change = fn(&Repository, &Repository);
+    fn moved(r: &Repository, other: &Repository) {
+        other.write("notes", "y\n");
+        other.commit();
+        r.git(&["-C", "manifests/sub", "pull", "--quiet"]);
+    }
+    let changes: [(&str, Change, bool); 7] = [
+        ("as committed", |_, _| (), false),
+        ("another commit", moved, false),
+        (
+            "another commit that is staged",
+            |r, other| {
+                moved(r, other);
+                r.git(&["add", "manifests/sub"]);
+            },
+            false,
+        ),
+        (
+            "a commit with a manifest that is passed over",
+            |r, other| {
+                other.write("_off/a.yaml", "a: 1\n");
+                moved(r, other);
+            },
+            false,
+        ),
+        (
+            "a commit with a manifest",
+            |r, other| {
+                other.write("deep/a.yml", "a: 1\n");
+                moved(r, other);
+            },
+            true,
+        ),
+        (
+            "a manifest that only a staged commit has",
+            |r, other| {
+                other.write("a.yaml", "a: 1\n");
+                moved(r, other);
+                r.git(&["add", "manifests/sub"]);
+                r.git(&["-C", "manifests/sub", "checkout", "--quiet", "HEAD~1"]);
+            },
+            true,
+        ),
+        (
+            "a submodule that is gone",
+            |r, _| {
+                fs::remove_dir_all(r.path("manifests/sub")).expect("removes");
+            },
+            true,
+        ),
+    ];
+    for (what, change, is_dirty) in changes {
+        let (Some(repository), Some(other)) = (Repository::new(), Repository::empty()) else {
+            return;
+        };
+        other.write("notes", "x\n");
+        other.commit();
+        let url = other.0.path().to_str().expect("text");
+        let add = ["submodule", "--quiet", "add", url, "manifests/sub"];
+        repository.git(&[&["-c", "protocol.file.allow=always"], &add as &[_]].concat());
+        repository.commit();
+        change(&repository, &other);
         let head = repository.git(&["rev-parse", "HEAD"]);
         let suffix = if is_dirty { "-dirty" } else { "" };
         let revision = repository.revision(&["manifests"]).await;

@@ -1,4 +1,5 @@
 use std::io;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -6,7 +7,9 @@ use super::args::{Output, Paths};
 use super::output;
 use crate::desired::Desired;
 use crate::host::{SystemClock, SystemPrograms};
-use crate::manifest::{self, Broken, Diagnostic, Diagnostics, Loaded, Partial, WhileGitWorks};
+use crate::manifest::{
+    self, Broken, Diagnostic, Diagnostics, Loaded, Manner, Partial, WhileGitWorks,
+};
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::words::plural;
 
@@ -92,7 +95,12 @@ async fn read(paths: &Paths) -> Result<Desired, Broken> {
 
 async fn load_as(paths: &Paths, git: WhileGitWorks) -> Result<Loaded, Broken> {
     let clock = SystemClock::start();
-    manifest::load(&paths.paths, git, &clock, &SystemPrograms).await
+    let mut manner = Manner::new(git);
+    if git == WhileGitWorks::Read {
+        // As a hook of `git commit --all` or `git commit -- PATH`, it checks what that commit is about to have.
+        manner.index_file = std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from);
+    }
+    manifest::load_as(&paths.paths, &manner, &clock, &SystemPrograms).await
 }
 
 fn refuse(diagnostics: &Diagnostics, output: Output) -> io::Result<ExitStatus> {
@@ -105,7 +113,7 @@ fn refuse(diagnostics: &Diagnostics, output: Output) -> io::Result<ExitStatus> {
             documents: diagnostics.documents(),
             images: diagnostics.images(),
             errors: diagnostics.errors(),
-            warnings: &[],
+            warnings: diagnostics.warnings(),
         };
         output::print(output, &document, "")?;
     }

@@ -11,6 +11,7 @@ use super::files::{self, DEPTH_MAX, ENDINGS, here, is_manifest_name, is_passed_o
 use super::git::Git;
 use super::revision::Unknown;
 use crate::host::{ProgramError, Programs};
+use crate::model::is_hash;
 
 /// Files that are asked about at once: a command line has a limit.
 const FILES_AT_ONCE: usize = 500;
@@ -236,12 +237,19 @@ impl<P: Programs> Git<'_, P> {
         let below = top.and_then(|top| directory.strip_prefix(top).ok());
         let below = below.unwrap_or(Path::new(""));
         let tracked = self.changes(directory, &[".".into()]).await?;
-        let counts = |change: Change| {
-            let path = change.path.strip_prefix(below).unwrap_or(&change.path);
-            is_looked_at(path) && (change.is_submodule || is_manifest(path))
-        };
-        if tracked.is_none_or(|changes| changes.into_iter().any(counts)) {
+        let Some(tracked) = tracked else {
             return Ok(true);
+        };
+        for change in tracked {
+            let path = change.path.strip_prefix(below).unwrap_or(&change.path);
+            let counts = is_looked_at(path)
+                && match &change.submodule_commits {
+                    None => is_manifest(path),
+                    Some(commits) => self.may_hold_manifest(&directory.join(path), commits).await,
+                };
+            if counts {
+                return Ok(true);
+            }
         }
         let manifests = ENDINGS.map(|ending| format!(":(glob)**/*{ending}").into());
         let others = self.others(directory, &manifests).await?;
@@ -251,6 +259,40 @@ impl<P: Programs> Git<'_, P> {
         }
         let hidden = self.hidden(directory, &manifests).await?;
         Ok(hidden.iter().any(counts))
+    }
+
+    /// Whether a submodule has or had a manifest: in its files, or in one of the commits that the repository around it names.
+    /// What cannot be told counts as one.
+    async fn may_hold_manifest(&self, submodule: &Path, commits: &[String]) -> bool {
+        if holds_manifest(submodule, 0) {
+            return true;
+        }
+        // Where it is not checked out, git would answer for the repository around it.
+        if !self.top(submodule).await.is_ok_and(|top| top == submodule) {
+            return true;
+        }
+        for commit in commits {
+            let arguments = ["ls-tree", "-r", "-z", "--full-tree", commit];
+            let list = self.list(submodule, arguments.map(OsString::from)).await;
+            let Ok(Some(list)) = list else {
+                return true;
+            };
+            // Mode, type and hash, a tab and the path.
+            let mut entries = records(&list).map(|record| {
+                let tab = record.iter().position(|&byte| byte == b'\t');
+                (
+                    record.starts_with(b"160000 "),
+                    tab.map(|tab| path(&record[tab + 1..])),
+                )
+            });
+            let is_one = |(is_submodule, path): (bool, Option<PathBuf>)| {
+                path.is_none_or(|path| is_looked_at(&path) && (is_submodule || is_manifest(&path)))
+            };
+            if entries.any(is_one) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether any of what is tracked at the paths is changed, staged or deleted.
@@ -266,8 +308,8 @@ impl<P: Programs> Git<'_, P> {
             || !self.hidden(top, paths).await?.is_empty())
     }
 
-    /// What git was told to take for unchanged (`git update-index --assume-unchanged`), so that it does not look. A list
-    /// that is too long to be kept counts as empty: a large set would never be clean otherwise.
+    /// What git was told to take for unchanged (`git update-index --assume-unchanged` or `--skip-worktree`), so that it
+    /// does not look. A list that is too long to be kept counts as empty: a large set would never be clean otherwise.
     async fn hidden(
         &self,
         directory: &Path,
@@ -276,8 +318,9 @@ impl<P: Programs> Git<'_, P> {
         let arguments = ["ls-files", "-z", "-v", "--"].map(OsString::from);
         let arguments = arguments.into_iter().chain(paths.iter().cloned());
         let list = self.list(directory, arguments).await?.unwrap_or_default();
-        // A letter and a space stand before each path; a small letter means that it is hidden.
-        let hidden = records(&list).filter(|record| record[0].is_ascii_lowercase());
+        // A letter and a space stand before each path; a small letter, and that of `--skip-worktree`, mean that it is hidden.
+        let is_hidden = |record: &&[u8]| record[0] == b'S' || record[0].is_ascii_lowercase();
+        let hidden = records(&list).filter(is_hidden);
         Ok(hidden
             .filter_map(|record| Some(path(record.get(2..)?)))
             .collect())
@@ -338,22 +381,31 @@ impl<P: Programs> Git<'_, P> {
 struct Change {
     /// From the top of the repository.
     path: PathBuf,
-    is_submodule: bool,
+    /// Of a submodule: the commits that the commit and the index name.
+    submodule_commits: Option<Vec<String>>,
 }
 
 impl Change {
     /// Reads a line of `git status --porcelain=v2`. `None` for one of a kind that was not asked for.
     fn new(line: &[u8]) -> Option<Self> {
-        let fields = match line.first()? {
-            b'1' => 9,
-            b'u' => 11,
+        // An entry that a merge left open has one more mode and one more hash.
+        let (fields, modes, hashes) = match line.first()? {
+            b'1' => (9, 3, 2),
+            b'u' => (11, 4, 3),
             _ => return None,
         };
-        let mut fields = line.splitn(fields, |&byte| byte == b' ').skip(2);
-        let submodule = fields.next()?;
+        let fields: Vec<_> = line.splitn(fields, |&byte| byte == b' ').collect();
+        let submodule = fields.get(2)?;
+        let hashes = fields.get(3 + modes..3 + modes + hashes)?;
+        let commits = hashes.iter().filter(|hash| is_hash(hash));
+        // Zeros stand for what is not there.
+        let commits = commits.filter(|hash| hash.iter().any(|&digit| digit != b'0'));
+        let text = |hash: &&[u8]| String::from_utf8_lossy(hash).into_owned();
         Some(Self {
-            path: path(fields.last()?),
-            is_submodule: submodule.starts_with(b"S"),
+            path: path(fields.get(3 + modes + hashes.len()..)?.first()?),
+            submodule_commits: submodule
+                .starts_with(b"S")
+                .then(|| commits.map(text).collect()),
         })
     }
 }

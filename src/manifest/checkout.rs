@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
+use crate::model::is_hash;
 
 /// What lies in a git directory while git works; what that means, and what to do if it does not end.
 ///
@@ -76,30 +77,61 @@ pub(super) fn at_work(state: &Path) -> Option<Diagnostic> {
     })
 }
 
-/// What git notes of the files of the repository that holds `path`: another commit, or the same files committed,
-/// changes it. A `.git` that cannot be looked at stands for it.
-pub(super) fn index(path: &Path) -> Option<PathBuf> {
+/// What git notes of the files of the repository that holds `path`, and of the one around it if that may have it as a
+/// submodule: another commit, or the same files committed, changes it. A `.git` that cannot be looked at stands for it.
+pub(super) fn indexes(path: &Path) -> Vec<PathBuf> {
     match repository(path) {
-        Ok(repository) => Some(repository?.index()),
-        Err(unseen) => Some(unseen.entry),
+        Ok(None) => Vec::new(),
+        Ok(Some(inner)) => {
+            let around = around(&inner).map(|around| around.index());
+            [inner.index()].into_iter().chain(around).collect()
+        }
+        Err(unseen) => vec![unseen.entry],
     }
 }
 
-/// The innermost repository whose work tree holds `path`, which need not exist.
-pub(super) fn repository(path: &Path) -> Result<Option<Repository>, Unseen> {
+/// The innermost repository whose work tree holds `path`, which need not exist. One that git looks past counts only where
+/// there is no other.
+fn repository(path: &Path) -> Result<Option<Repository>, Unseen> {
+    Ok(repositories(path)?.pop())
+}
+
+/// The innermost repository whose work tree holds `path`, and before it those inside of it that git is likely to look past.
+pub(super) fn repositories(path: &Path) -> Result<Vec<Repository>, Unseen> {
+    let mut found = Vec::new();
     let Ok(path) = std::path::absolute(path) else {
-        return Ok(None);
+        return Ok(found);
     };
     let mut levels = path.ancestors();
     let Some(path) = levels.find_map(|path| fs::canonicalize(path).ok()) else {
-        return Ok(None);
+        return Ok(found);
     };
-    for directory in path.ancestors() {
+    // Of a directory that cannot be searched, the reading tells, and takes nothing.
+    for directory in path.ancestors().skip_while(|path| is_unsearchable(path)) {
         if let Some(repository) = repository_at(directory)? {
-            return Ok(Some(repository));
+            let is_hollow = repository.is_hollow();
+            found.push(repository);
+            if !is_hollow {
+                return Ok(found);
+            }
         }
     }
-    Ok(None)
+    // Around it there is none that git would find instead.
+    found.truncate(1);
+    Ok(found)
+}
+
+/// The repository around one whose state is elsewhere, as that of a submodule is. What cannot be looked at there keeps
+/// nobody from reading what is inside.
+pub(super) fn around(repository: &Repository) -> Option<Repository> {
+    let is_elsewhere = repository.state != repository.top.join(".git");
+    let parent = repository.top.parent().filter(|_| is_elsewhere)?;
+    self::repository(parent).ok().flatten()
+}
+
+fn is_unsearchable(directory: &Path) -> bool {
+    let looked = fs::symlink_metadata(directory.join(".git"));
+    looked.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// The repository whose work tree begins in this directory.
@@ -125,12 +157,10 @@ pub(super) fn repository_at(directory: &Path) -> Result<Option<Repository>, Unse
         return Ok(None);
     }
     // A worktree or a submodule: its state is elsewhere.
-    let mut text = Vec::new();
-    let read =
-        File::open(&entry).and_then(|file| file.take(GITDIR_BYTES_MAX).read_to_end(&mut text));
-    if let Err(error) = read {
-        return Err(Unseen::new(entry, &error));
-    }
+    let text = match beginning(&entry) {
+        Ok(text) => text,
+        Err(error) => return Err(Unseen::new(entry, &error)),
+    };
     match text.strip_prefix(b"gitdir: ").map(<[u8]>::trim_ascii_end) {
         Some(target) if !target.is_empty() => {
             let state = directory.join(OsStr::from_bytes(target));
@@ -143,7 +173,42 @@ pub(super) fn repository_at(directory: &Path) -> Result<Option<Repository>, Unse
     }
 }
 
+/// Of a file that holds one line.
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = File::open(path)?;
+    file.take(GITDIR_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
 impl Repository {
+    /// Whether its `.git` is a directory without what git knows a repository by. Git's own answer is what counts in the
+    /// end.
+    fn is_hollow(&self) -> bool {
+        if self.state != self.top.join(".git") {
+            return false;
+        }
+        let lacks = |name: &str| {
+            let found = fs::symlink_metadata(self.state.join(name));
+            found.is_err_and(|error| is_absent(&error))
+        };
+        !self.may_have_head() || lacks("commondir") && (lacks("objects") || lacks("refs"))
+    }
+
+    /// Whether `HEAD` is as git makes it, for all that can be seen.
+    fn may_have_head(&self) -> bool {
+        let path = self.state.join("HEAD");
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => return true,
+            Ok(_) => {}
+            Err(error) => return !is_absent(&error),
+        }
+        match beginning(&path) {
+            Ok(text) => text.starts_with(b"ref:") || is_hash(text.trim_ascii_end()),
+            Err(error) => !is_absent(&error),
+        }
+    }
+
     /// What git notes of the files of the work tree.
     pub(super) fn index(&self) -> PathBuf {
         self.state.join("index")

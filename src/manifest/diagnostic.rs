@@ -236,6 +236,11 @@ impl Diagnostics {
         &self.errors
     }
 
+    /// What is allowed but looks wrong, or keeps the set from being known to be whole.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
     /// Documents that were read.
     pub fn documents(&self) -> usize {
         self.documents

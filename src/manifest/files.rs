@@ -12,6 +12,7 @@ use chrono::DateTime;
 use super::UNSHARE;
 use super::checkout::{self, Repository};
 use super::diagnostic::Diagnostic;
+use super::lacks::MAY_GOVERN;
 use super::near;
 use super::settle::Manner;
 use super::source::SourceText;
@@ -55,6 +56,8 @@ pub(super) struct Found {
     pub problems: Vec<Diagnostic>,
     /// The directories that a `Restriction` in what cannot be read might be about.
     pub suspects: Vec<PathBuf>,
+    /// One of what cannot be read declared an account, for all that is known of it.
+    pub account_lost: bool,
     /// Given directories that hold no manifests, each as the problem that it is unless git knows of a deeper one.
     pub empty: Vec<(PathBuf, Diagnostic)>,
     /// Files that are not read, though their names are nearly those of manifests.
@@ -156,11 +159,24 @@ impl Walk<'_> {
             Ok(root) => root,
             Err(error) => return self.unreadable(path, &error),
         };
-        let repository = match self.manner.private_copy() {
-            Some(copy) => copy.map(Some),
-            None => checkout::repository(&root.resolved),
+        let repositories = match self.manner.private_copy() {
+            Some(copy) => copy.map(|copy| vec![copy]),
+            None => checkout::repositories(&root.resolved),
         };
-        self.note_repository(path, &root.resolved, repository, false);
+        match repositories {
+            Ok(repositories) => {
+                let inner = repositories.last().cloned();
+                for repository in repositories {
+                    self.note_repository(path, &root.resolved, Ok(Some(repository)), false);
+                }
+                if let Some(inner) = inner.filter(|_| self.manner.git_directory.is_none())
+                    && let Some(around) = checkout::around(&inner)
+                {
+                    self.note(Ok(Searched::around(path, &inner.top, around)));
+                }
+            }
+            Err(unseen) => self.note_repository(path, &root.resolved, Err(unseen), false),
+        }
         let before = (
             self.reading.found.problems.len(),
             self.reading.found.near.len(),
@@ -186,8 +202,10 @@ impl Walk<'_> {
             }
         };
         if depth > 0 && entries.iter().any(|entry| entry.file_name() == ".git") {
-            let repository = checkout::repository_at(path);
-            self.note_repository(path, path, repository, entries.len() == 1);
+            let below = path.strip_prefix(root.spelled).unwrap_or(Path::new(""));
+            let directory = root.resolved.join(below);
+            let repository = checkout::repository_at(&directory);
+            self.note_repository(path, &directory, repository, entries.len() == 1);
         }
         for entry in entries {
             let (name, path) = (entry.file_name(), entry.path());
@@ -291,6 +309,10 @@ impl Walk<'_> {
             Ok(Some(repository)) => Ok(Searched::new(spelled, directory, repository, is_bare)),
             Err(unseen) => Err(unseen),
         };
+        self.note(searched);
+    }
+
+    fn note(&mut self, searched: Result<Searched, checkout::Unseen>) {
         if !self.reading.found.searched.contains(&searched) {
             self.reading.found.searched.push(searched);
         }
@@ -307,7 +329,11 @@ impl Walk<'_> {
             }
             _ => "remove it, restore what it points to, or begin its name with `_`",
         };
-        self.problem(path, &message, help);
+        let help = match is_manifest_name(&path.to_string_lossy()) {
+            true => format!("{help}; {MAY_GOVERN}"),
+            false => help.to_owned(),
+        };
+        self.problem(path, &message, &help);
     }
 
     /// `resolved` is `path` without links. It is what is read, so that it is what was looked at. The file counts as

@@ -81,7 +81,7 @@ impl Walk {
             }
         }
         // The commit that they are of may change while they do not.
-        if let Some(index) = checkout::index(path) {
+        for index in checkout::indexes(path) {
             self.entry(&index);
         }
     }

@@ -31,8 +31,18 @@ impl<P: Programs> Git<'_, P> {
         directory: &Path,
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Vec<u8>, ProgramError> {
-        self.run_within(directory, arguments, DEADLINE, Program::SHORT)
+        self.run_within(directory, arguments, DEADLINE, Program::SHORT, &[])
             .await
+    }
+
+    /// [`Self::run`] for contents of a file. `None` where they are too long to be kept whole.
+    pub(super) async fn contents(
+        &self,
+        directory: &Path,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Option<Vec<u8>>, ProgramError> {
+        let contents = self.run(directory, arguments).await?;
+        Ok(((contents.len() as u64) < Program::SHORT).then_some(contents))
     }
 
     /// [`Self::run`] for a list that may be long. `None` where it is too long to be kept whole.
@@ -41,8 +51,24 @@ impl<P: Programs> Git<'_, P> {
         directory: &Path,
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<Option<Vec<u8>>, ProgramError> {
+        self.list_with(directory, arguments, &[]).await
+    }
+
+    /// [`Self::list`], where git gets these variables of ours too.
+    pub(super) async fn list_with(
+        &self,
+        directory: &Path,
+        arguments: impl IntoIterator<Item = OsString>,
+        passed_on: &'static [&'static str],
+    ) -> Result<Option<Vec<u8>>, ProgramError> {
         let list = self
-            .run_within(directory, arguments, LIST_DEADLINE, LIST_BYTES_MAX)
+            .run_within(
+                directory,
+                arguments,
+                LIST_DEADLINE,
+                LIST_BYTES_MAX,
+                passed_on,
+            )
             .await?;
         Ok(((list.len() as u64) < LIST_BYTES_MAX).then_some(list))
     }
@@ -53,6 +79,7 @@ impl<P: Programs> Git<'_, P> {
         arguments: impl IntoIterator<Item = OsString>,
         deadline: Duration,
         output_max: u64,
+        passed_on: &'static [&'static str],
     ) -> Result<Vec<u8>, ProgramError> {
         let common = ["-c".into(), "core.fsmonitor=false".into(), "-C".into()];
         let arguments = common
@@ -64,7 +91,7 @@ impl<P: Programs> Git<'_, P> {
             name: "git",
             arguments,
             environment: &ENVIRONMENT,
-            passed_on: &[],
+            passed_on,
             deadline,
             output_max,
         };

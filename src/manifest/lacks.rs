@@ -1,15 +1,18 @@
 //! How it is told that git has manifests which are not there: each cause once for each directory, with its remedy.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::diagnostic::Diagnostic;
+use super::doubt::{pathspec, word};
 use super::settle::Manner;
-use crate::words::{plural, safe};
+use super::source::SourceText;
+use crate::words::plural;
+
+/// What a manifest that is not there means for the others in its directory, after the way out.
+pub(super) const MAY_GOVERN: &str = "until then, `--partial-ok` uses nothing of its directory either, since what is not there may hold a `Restriction` for that";
 
 /// Directories that are told of each cause; of the rest, how many manifests they lack.
 const TOLD_MAX: usize = 20;
-/// Missing files of which git is asked for a filter, one by one.
-pub(super) const FILTERS_ASKED_MAX: usize = 20;
 
 /// Something that git has and that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +22,19 @@ pub(super) struct Lack {
     pub path: PathBuf,
     /// As git has it.
     pub tracked: PathBuf,
+    /// Where the work tree begins.
+    pub top: PathBuf,
+    /// It could hold a `Restriction` for the directory that it is missing from.
+    pub may_govern: bool,
+    /// `None`: the text cannot be had.
+    pub text: Option<LostText>,
+}
+
+/// What the text of a missing file would say, by the same tests as that of a file which is there and is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LostText {
+    pub may_restrict: bool,
+    pub may_declare_account: bool,
 }
 
 /// Why it is not there.
@@ -40,6 +56,15 @@ pub(super) enum Cause {
     NotInCopy,
 }
 
+impl LostText {
+    pub(super) fn new(text: &SourceText) -> Self {
+        Self {
+            may_restrict: text.may_restrict(),
+            may_declare_account: text.may_declare_account(),
+        }
+    }
+}
+
 /// The errors that it is. `lacks` are in order.
 pub(super) fn diagnostics(lacks: &[Lack], manner: &Manner) -> Vec<Diagnostic> {
     let by_cause = lacks.chunk_by(|a, b| a.cause == b.cause);
@@ -56,17 +81,16 @@ pub(super) fn diagnostics(lacks: &[Lack], manner: &Manner) -> Vec<Diagnostic> {
             let told = groups.into_iter().enumerate();
             told.filter_map(move |(index, group)| {
                 let elsewhere = if index + 1 == last { rest } else { 0 };
-                group
-                    .first()
-                    .map(|lack| diagnostic(lack, group.len() - 1, elsewhere, manner))
+                (!group.is_empty()).then(|| diagnostic(group, elsewhere, manner))
             })
             .collect::<Vec<_>>()
         })
         .collect()
 }
 
-/// The error of one, `beside` more in its directory and `elsewhere` more that are not told.
-fn diagnostic(lack: &Lack, beside: usize, elsewhere: usize, manner: &Manner) -> Diagnostic {
+/// The error of what is missing from one directory, and of `elsewhere` more that are not told.
+fn diagnostic(group: &[Lack], elsewhere: usize, manner: &Manner) -> Diagnostic {
+    let (lack, beside) = (&group[0], group.len() - 1);
     let mut message = lack.cause.message();
     if beside > 0 {
         message.push_str(&format!("; so are {beside} more in this directory"));
@@ -75,11 +99,12 @@ fn diagnostic(lack: &Lack, beside: usize, elsewhere: usize, manner: &Manner) -> 
         let more = plural(elsewhere as u64, "more path");
         message.push_str(&format!("; {more} elsewhere"));
     }
-    Diagnostic::of_path(
-        &manner.name(&lack.path),
-        message,
-        lack.cause.help(&lack.tracked),
-    )
+    let mut help = lack.help();
+    let governs = |lack: &Lack| lack.may_govern && lack.text.is_none_or(|text| text.may_restrict);
+    if group.iter().any(governs) {
+        help.push_str(&format!("; {MAY_GOVERN}"));
+    }
+    Diagnostic::of_path(&manner.name(&lack.path), message, help)
 }
 
 impl Cause {
@@ -105,24 +130,31 @@ impl Cause {
             Self::NotInCopy => "the commit has it, and git did not check it out".into(),
         }
     }
+}
 
-    /// `tracked` is the path as git has it.
-    fn help(&self, tracked: &Path) -> String {
-        let path = safe(&tracked.to_string_lossy());
-        match self {
-            Self::Submodule => format!(
-                "fetch it with `git submodule update --init '{path}'` (in CI, have the checkout fetch submodules), or give paths that do not hold it"
+impl Lack {
+    /// The way out, in commands that work wherever they are run.
+    fn help(&self) -> String {
+        let git = format!("git -C {}", word(&self.top));
+        let path = pathspec(&self.tracked);
+        match &self.cause {
+            Cause::Submodule => format!(
+                "fetch it with `git submodule update --init` (in CI, have the checkout fetch submodules): `{git} submodule update --init -- {path}`; or give paths that do not hold it; if it was removed on purpose, `git rm` confirms it: `{git} rm -- {path}`"
             ),
-            Self::SubmoduleOfCopy => "put its manifests into the repository itself, follow the submodule's own repository apart, or give a `--path` that does not hold it".into(),
-            Self::Sparse => "widen the checkout with `git sparse-checkout add` or `git sparse-checkout disable`, or give narrower paths that are checked out whole".into(),
-            Self::Checkout => "`git reset --hard` finishes the checkout, or says what keeps it from that, such as a filter that is not installed".into(),
-            Self::Filter(filter) => format!(
-                "`git restore '{path}'` brings it back, or says what is wrong with `{filter}`; if it was deleted on purpose, `git rm '{path}'` or `git add -A` confirms it"
+            Cause::SubmoduleOfCopy => "put its manifests into the repository itself, follow the submodule's own repository apart, or give a `--path` that does not hold it".into(),
+            Cause::Sparse => format!(
+                "widen the checkout with `git sparse-checkout add` or `git sparse-checkout disable` (`{git} sparse-checkout disable`), or give narrower paths that are checked out whole"
             ),
-            Self::Deleted => format!(
-                "if it was deleted on purpose, `git rm '{path}'` or `git add -A` confirms it; if not, `git restore '{path}'` brings it back"
+            Cause::Checkout => format!(
+                "finish the checkout: `{git} reset` makes git's index anew and changes no file, and then `git restore` brings back what is missing, or says what keeps it from that, such as a filter that is not installed: `{git} restore -- {path}`"
             ),
-            Self::NotInCopy => "look whether another path of the repository differs from it in letter case alone, or give a `--path` that does not hold it".into(),
+            Cause::Filter(filter) => format!(
+                "`git restore` brings it back, or says what is wrong with `{filter}`: `{git} restore -- {path}`; if it was deleted on purpose, `git rm` or `git add -A` confirms it: `{git} rm -- {path}`"
+            ),
+            Cause::Deleted => format!(
+                "if it was deleted on purpose, `git rm` or `git add -A` confirms it: `{git} rm -- {path}`; if not, `git restore` brings it back: `{git} restore -- {path}`"
+            ),
+            Cause::NotInCopy => "look whether another path of the repository differs from it in letter case alone, or give a `--path` that does not hold it".into(),
         }
     }
 }

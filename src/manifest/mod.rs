@@ -1,7 +1,7 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
 //! Files are found and read (`files`, `twins`, `near`) until they stand still (`settle`, `checkout`), git is asked what of them is
-//! missing (`tracked`, `lacks`), and they are looked at without being read to tell whether they changed (`fingerprint`); the
+//! missing (`tracked`, `index`, `lost`, `lacks`, `doubt`), and they are looked at without being read to tell whether they changed (`fingerprint`); the
 //! rest is pure: text → spanned tree (`tree`) → documents (`decode`; many files
 //! side by side, `spread`) → whether they may name what they name (`govern`) → desired state (`resolve`). A set with one error
 //! anywhere gives no `Desired` at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of
@@ -13,13 +13,16 @@ mod checkout;
 mod credentials;
 mod decode;
 mod diagnostic;
+mod doubt;
 mod fields;
 mod files;
 mod fingerprint;
 mod git;
 mod glob;
 mod govern;
+mod index;
 mod lacks;
+mod lost;
 mod near;
 mod one_name;
 mod partial;

@@ -22,6 +22,8 @@ pub struct Broken {
     is_unsettled: bool,
     /// The directories that those might have restricted.
     suspects: Vec<PathBuf>,
+    /// One of those may have declared an account.
+    account_lost: bool,
 }
 
 /// What is not in a partial set, and what that means for the rest.
@@ -53,6 +55,7 @@ impl Broken {
             unread: unread.collect(),
             is_unsettled: false,
             suspects: found.suspects.clone(),
+            account_lost: found.account_lost,
         }
     }
 
@@ -80,10 +83,11 @@ impl Broken {
     /// A file is left out if it has an error, if it is the other half of one (an image that two files set
     /// leaves out both), or if it needs a file that is left out. What used the default account while a file
     /// that is left out may have declared that account is left out too: its settings are not known. A path that
-    /// could not be read at all is not suspected of that; else one such path would leave nothing of most sets.
+    /// could not be read at all is not suspected of that, unless git still has its text and that may declare one; else
+    /// one such path would leave nothing of most sets.
     ///
     /// Nothing is shared that a `Restriction` might forbid. So where a file is left out that may hold one, because it
-    /// has a word like it or could not be read at all, everything in its directory and below is left out too. More than
+    /// has a word like it or could not be read at all (not even as git has it), everything in its directory and below is left out too. More than
     /// that no `Restriction` can be about.
     pub fn into_good(self) -> Option<Partial> {
         let Self {
@@ -91,11 +95,12 @@ impl Broken {
             mut sources,
             unread,
             suspects,
+            account_lost,
             ..
         } = self;
         let mut left_out = LeftOut {
             files: unread,
-            default_account_lost: false,
+            default_account_lost: account_lost,
             suspects: suspects.into_iter().collect(),
         };
         let mut faulty = diagnostics.faulty().clone();

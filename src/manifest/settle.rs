@@ -53,6 +53,9 @@ pub struct Manner {
     /// The state of the repository that the files below `root` were checked out of, which has no `.git` there. Without it,
     /// repositories are found by their `.git`.
     pub git_directory: Option<PathBuf>,
+    /// What `GIT_INDEX_FILE` is set to, for who may be a hook of a commit that has an index of its own. It counts for the
+    /// repository in whose git directory it lies, and for no other.
+    pub index_file: Option<PathBuf>,
 }
 
 impl Manner {
@@ -64,6 +67,7 @@ impl Manner {
             aside: false,
             root: None,
             git_directory: None,
+            index_file: None,
         }
     }
 

@@ -5,21 +5,22 @@
 //! asked, the set is used, but its completeness is not known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::checkout::{self, Repository};
 use super::diagnostic::Diagnostic;
+use super::doubt::{self, Doubt};
 use super::files::{Found, Reading, is_manifest_name, is_passed_over, might_govern};
 use super::fingerprint::State;
 use super::git::Git;
+use super::index::{Answer, Entry, Kind};
 use super::lacks::{self, Lack};
 use super::settle::{self, Manner, PATIENCE, PAUSE};
 use super::twins::folded;
 use crate::desired::Completeness;
-use crate::host::{Clock, ProgramError, Programs};
+use crate::host::{Clock, Programs};
 
 /// A directory that was searched for manifests, in a git work tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +28,14 @@ pub(super) struct Searched {
     /// As its files are named.
     spelled: PathBuf,
     /// Below the beginning of the work tree; empty: all of it.
-    inside: PathBuf,
+    pub inside: PathBuf,
     repository: Repository,
     /// The index as it was then.
-    index: State,
+    pub index: State,
     /// There is nothing in it but `.git`.
     is_bare: bool,
+    /// It is a submodule that was searched, seen from the repository around it. Only whether that names it counts.
+    is_from_around: bool,
 }
 
 /// A reading, and whether it is known to be all that there is.
@@ -42,40 +45,6 @@ pub(super) struct Whole {
     pub completeness: Completeness,
     /// Why the completeness is not known.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// An entry of an index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    kind: Kind,
-    /// A sparse checkout leaves it out.
-    is_sparse: bool,
-    /// Below the beginning of the work tree.
-    path: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    File,
-    Link,
-    Submodule,
-}
-
-/// Where the entries of a repository were looked up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum From {
-    Index,
-    /// There is no index: nothing was checked out to the end.
-    Commit,
-}
-
-/// Why a repository gives no answer, and the way out.
-struct Refusal {
-    top: PathBuf,
-    reason: String,
-    help: String,
-    /// Asking about another one is no use.
-    is_final: bool,
 }
 
 impl Searched {
@@ -93,12 +62,33 @@ impl Searched {
             index: State::at(&repository.index()),
             repository,
             is_bare,
+            is_from_around: false,
         }
+    }
+
+    /// The submodule at `submodule`, of which `spelled` was searched, in the repository around it.
+    pub(super) fn around(spelled: &Path, submodule: &Path, around: Repository) -> Self {
+        Self {
+            is_from_around: true,
+            ..Self::new(spelled, submodule, around, false)
+        }
+    }
+
+    /// Whether a file is an index of this repository, such as git makes for the time of one commit. `index` may be
+    /// relative to the beginning of the work tree.
+    pub(super) fn owns(&self, index: &Path) -> bool {
+        let index = self.repository.top.join(index);
+        let directory = index.parent().and_then(|it| fs::canonicalize(it).ok());
+        let state = fs::canonicalize(&self.repository.state).ok();
+        index.is_file() && directory.is_some() && directory == state
     }
 
     /// How an entry of the index is named, if a manifest of it would be read from here.
     fn names(&self, entry: &Entry) -> Option<PathBuf> {
         let below = entry.path.strip_prefix(&self.inside).ok()?;
+        if self.is_from_around && (entry.kind != Kind::Submodule || below != Path::new("")) {
+            return None;
+        }
         let mut parts = below.iter().map(OsStr::to_string_lossy);
         if parts.any(|part| is_passed_over(&part)) {
             return None;
@@ -130,11 +120,11 @@ pub(super) async fn read<C: Clock, P: Programs>(
     let give_up = clock.moment() + PATIENCE;
     loop {
         let mut reading = settle::read(paths, manner, clock).await?;
-        let (lacks, refusals) = ask(&reading, manner, programs).await;
+        let (lacks, doubts) = ask(&reading, manner, programs).await;
         // The answer is about the index that was there when the files were read, or it is about other files.
         if is_as_it_was(&reading.found) {
             reading.found.lacks(&lacks, manner);
-            let (completeness, warnings) = judge(&refusals, manner);
+            let (completeness, warnings) = doubt::judge(&doubts, manner);
             return Ok(Whole {
                 reading,
                 completeness,
@@ -153,56 +143,124 @@ fn is_as_it_was(found: &Found) -> bool {
     searched.all(|searched| State::at(&searched.repository.index()) == searched.index)
 }
 
-/// What is missing, and the repositories that could not be asked.
+/// What is missing, and why that may not be all.
 async fn ask<P: Programs>(
     reading: &Reading,
     manner: &Manner,
     programs: &P,
-) -> (Vec<Lack>, Vec<Refusal>) {
+) -> (Vec<Lack>, Vec<Doubt>) {
     let git = Git(programs);
     let mut repositories: BTreeMap<&Path, Vec<&Searched>> = BTreeMap::new();
-    let (mut lacks, mut refusals) = (Vec::new(), Vec::new());
+    let (mut lacks, mut doubts) = (Vec::new(), Vec::new());
     for searched in &reading.found.searched {
         match searched {
             Ok(searched) => {
                 let top = searched.repository.top.as_path();
                 repositories.entry(top).or_default().push(searched);
             }
-            Err(unseen) => refusals.push(Refusal::unseen(unseen)),
+            Err(unseen) => doubts.push(Doubt::unseen(unseen)),
         }
     }
-    for (top, searched) in repositories {
-        let asked = match git.entries(top, &searched, manner).await {
-            Ok((entries, from)) => {
-                let missing = missing(&entries, &searched, reading);
-                git.causes(top, missing, from, manner).await
+    let mut answers = BTreeMap::new();
+    for (&top, searched) in &repositories {
+        match git.entries(top, searched, manner).await {
+            Ok(answer) => {
+                answers.insert(top, answer);
             }
-            Err(refusal) => {
-                let is_final = refusal.is_final;
-                refusals.push(refusal);
+            Err(doubt) => {
+                let is_final = doubt.is_final;
+                doubts.push(doubt);
                 if is_final {
                     break;
                 }
-                continue;
             }
-        };
-        lacks.extend(asked);
+        }
+    }
+    let is_unfetched = |(top, searched): &(&&Path, &Vec<&Searched>)| match answers.get(**top) {
+        Some(Answer::PartOf(_)) => true,
+        // It knows what it lacks, and that may be nothing.
+        Some(Answer::Listed { head: Some(_), .. }) => false,
+        _ => searched.iter().any(|searched| searched.is_bare),
+    };
+    let unfetched = repositories.iter().filter(is_unfetched);
+    let unfetched: BTreeSet<_> = unfetched.map(|(&top, _)| top).collect();
+    for (&top, answer) in &answers {
+        let searched = &repositories[top];
+        match answer {
+            Answer::PartOf(around) => {
+                doubts.extend(passed_over(searched, around, &repositories));
+            }
+            Answer::Listed { entries, from, .. } => {
+                doubts.extend(other_commits(top, entries, searched, &answers));
+                let missing = missing(top, entries, searched, reading, &unfetched);
+                lacks.extend(git.lacks(top, missing, *from, manner).await);
+            }
+        }
     }
     lacks.sort();
     lacks.dedup();
-    (lacks, refusals)
+    // What is missing of a submodule that was fetched is told by its own repository.
+    let paths: Vec<_> = lacks.iter().map(|lack| lack.path.clone()).collect();
+    lacks.retain(|lack| {
+        let is_below = |path: &PathBuf| path.starts_with(&lack.path) && *path != lack.path;
+        lack.cause != lacks::Cause::Submodule || !paths.iter().any(is_below)
+    });
+    (lacks, doubts)
 }
 
-/// The entries that are not there, each with the path that it would be read by.
+/// The doubt that is left where git looks past a `.git` and nobody asks about the work tree around it.
+fn passed_over(
+    searched: &[&Searched],
+    around: &Path,
+    repositories: &BTreeMap<&Path, Vec<&Searched>>,
+) -> Option<Doubt> {
+    let is_covered = |searched: &&&Searched| {
+        let mut outer = repositories.get(around).into_iter().flatten();
+        outer.any(|outer| searched.spelled.starts_with(&outer.spelled))
+    };
+    let first = searched.iter().find(|searched| !is_covered(searched))?;
+    Some(Doubt::by(
+        &first.repository.state,
+        "this is no repository to git, which looks past it",
+        "mend it, or remove it if this is no git repository",
+    ))
+}
+
+/// Submodules that are there, and have another commit checked out than their repository names: what they hold may be an
+/// older set, or half of one.
+fn other_commits(
+    top: &Path,
+    entries: &[Entry],
+    searched: &[&Searched],
+    answers: &BTreeMap<&Path, Answer>,
+) -> Vec<Doubt> {
+    let submodules = entries.iter().filter(|entry| entry.kind == Kind::Submodule);
+    let doubt = |entry: &Entry| {
+        let path = searched.iter().find_map(|searched| searched.names(entry))?;
+        let there = top.join(&entry.path);
+        let Some(Answer::Listed { head, .. }) = answers.get(there.as_path()) else {
+            // It is not fetched, or cannot be asked, which is told.
+            return None;
+        };
+        let is_same = head.is_some() && *head == entry.object;
+        let (here, named) = (head.as_deref(), entry.object.as_deref());
+        (!is_same).then(|| Doubt::other_commit(top, (&path, &entry.path), here, named))
+    };
+    submodules.filter_map(doubt).collect()
+}
+
+/// The entries that are not there, each with the path that it would be read by. `unfetched` are the
+/// directories with a `.git` that stand for no submodule which was fetched.
 fn missing<'e>(
+    top: &Path,
     entries: &'e [Entry],
     searched: &[&Searched],
     reading: &Reading,
+    unfetched: &BTreeSet<&Path>,
 ) -> Vec<(&'e Entry, PathBuf)> {
-    let fetched: BTreeSet<_> = (reading.found.searched.iter().flatten())
-        .filter(|searched| searched.inside.as_os_str().is_empty() && !searched.is_bare)
-        .map(|searched| &searched.spelled)
-        .collect();
+    let tops =
+        (reading.found.searched.iter().flatten()).map(|searched| searched.repository.top.as_path());
+    let fetched: BTreeSet<_> = tops.filter(|top| !unfetched.contains(top)).collect();
     let named = searched.iter().flat_map(|searched| {
         let named = |entry| searched.names(entry).map(|path| (entry, path));
         entries.iter().filter_map(named)
@@ -215,7 +273,7 @@ fn missing<'e>(
     let absent: Vec<_> = named
         .filter(|(_, path)| !is_unlisted(path))
         .filter(|(entry, path)| match entry.kind {
-            Kind::Submodule => !fetched.contains(path),
+            Kind::Submodule => !fetched.contains(top.join(&entry.path).as_path()),
             Kind::File => !reading.listed.contains(path),
             // What is there in its place is read, or is no manifest.
             Kind::Link => !reading.listed.contains(path) && !is_there(path),
@@ -260,264 +318,14 @@ impl Found {
             }
         }
         self.problems.extend(lacks::diagnostics(lacks, manner));
-        let suspects = lacks.iter().flat_map(|lack| might_govern(&lack.path));
-        self.suspects.extend(suspects);
+        // Where git has the text, that tells as much as the text of a file that is there and is left out.
+        let may_restrict = |lack: &&Lack| lack.text.is_none_or(|text| text.may_restrict);
+        let suspects = lacks.iter().filter(may_restrict);
+        self.suspects
+            .extend(suspects.flat_map(|lack| might_govern(&lack.path)));
+        let mut texts = lacks.iter().filter_map(|lack| lack.text);
+        self.account_lost |= texts.any(|text| text.may_declare_account);
     }
-}
-
-impl<P: Programs> Git<'_, P> {
-    /// What git has below the directories that were searched in one work tree.
-    async fn entries(
-        &self,
-        top: &Path,
-        searched: &[&Searched],
-        manner: &Manner,
-    ) -> Result<(Vec<Entry>, From), Refusal> {
-        let from = match searched.iter().any(|searched| searched.index.is_absent()) {
-            true => From::Commit,
-            false => From::Index,
-        };
-        if manner.git_directory.is_none() && !self.is_work_tree(top).await? {
-            return match from {
-                From::Commit => Ok((Vec::new(), from)),
-                From::Index => Err(Refusal::by(
-                    top,
-                    "git has an index here, and does not take this for a work tree",
-                    "look at `core.bare` and `core.worktree` in its settings, or give paths outside of this repository",
-                )),
-            };
-        }
-        if from == From::Commit && !self.has_head(top, manner).await? {
-            return Ok((Vec::new(), from));
-        }
-        let question: &[&str] = match from {
-            From::Index => &["ls-files", "--stage", "-t", "-z", "--"],
-            From::Commit => &["ls-tree", "-r", "-z", "--full-tree", "HEAD", "--"],
-        };
-        let mut arguments = prefix(top, manner);
-        arguments.extend(question.iter().map(OsString::from));
-        if searched
-            .iter()
-            .all(|searched| !searched.inside.as_os_str().is_empty())
-        {
-            let below = |searched: &&Searched| match from {
-                From::Index => {
-                    let mut pathspec = OsString::from(":(literal)");
-                    pathspec.push(&searched.inside);
-                    pathspec
-                }
-                From::Commit => searched.inside.clone().into(),
-            };
-            arguments.extend(searched.iter().map(below));
-        }
-        let list = self
-            .list(top, arguments)
-            .await
-            .map_err(|error| Refusal::of(top, &error))?;
-        let list = list.ok_or_else(|| {
-            Refusal::by(
-                top,
-                "the list of its files is too long",
-                "give narrower paths",
-            )
-        })?;
-        let entries = parse(&list, from).ok_or_else(|| {
-            let reason = "the list of its files is not understood";
-            Refusal::by(
-                top,
-                reason,
-                "use another version of git, or give paths outside of this repository",
-            )
-        })?;
-        Ok((entries, from))
-    }
-
-    /// Whether git takes the directory for a work tree of its repository. Of a bare one, or one whose work tree is set to
-    /// be elsewhere, nothing is missing here.
-    async fn is_work_tree(&self, top: &Path) -> Result<bool, Refusal> {
-        let arguments = ["rev-parse", "--is-inside-work-tree"].map(OsString::from);
-        let answer = self.run(top, arguments).await;
-        let answer = answer.map_err(|error| Refusal::of(top, &error))?;
-        Ok(answer.trim_ascii() == b"true")
-    }
-
-    /// Whether there is a commit that something could have been checked out of.
-    async fn has_head(&self, top: &Path, manner: &Manner) -> Result<bool, Refusal> {
-        let mut arguments = prefix(top, manner);
-        arguments.extend(["rev-parse", "--quiet", "--verify", "HEAD^{commit}"].map(OsString::from));
-        match self.run(top, arguments).await {
-            Ok(_) => Ok(true),
-            // So it answers where nothing was committed yet.
-            Err(ProgramError::Failed { reason, .. }) if reason.is_empty() => Ok(false),
-            Err(error) => Err(Refusal::of(top, &error)),
-        }
-    }
-
-    /// Why each of the missing entries is not there.
-    async fn causes(
-        &self,
-        top: &Path,
-        missing: Vec<(&Entry, PathBuf)>,
-        from: From,
-        manner: &Manner,
-    ) -> Vec<Lack> {
-        let is_private = manner.git_directory.is_some();
-        let cause = |entry: &Entry| match (entry.kind, from) {
-            (Kind::Submodule, _) if is_private => lacks::Cause::SubmoduleOfCopy,
-            (Kind::Submodule, _) => lacks::Cause::Submodule,
-            _ if is_private => lacks::Cause::NotInCopy,
-            _ if entry.is_sparse => lacks::Cause::Sparse,
-            (_, From::Commit) => lacks::Cause::Checkout,
-            (_, From::Index) => lacks::Cause::Deleted,
-        };
-        let mut found = Vec::new();
-        for (entry, path) in missing {
-            let cause = match cause(entry) {
-                lacks::Cause::Deleted if found.len() < lacks::FILTERS_ASKED_MAX => {
-                    self.filter(top, &entry.path).await
-                }
-                cause => cause,
-            };
-            let tracked = entry.path.clone();
-            found.push(Lack {
-                cause,
-                path,
-                tracked,
-            });
-        }
-        found
-    }
-
-    /// Whether a filter may have kept a file from being written.
-    async fn filter(&self, top: &Path, path: &Path) -> lacks::Cause {
-        let mut arguments: Vec<_> = ["check-attr", "-z", "filter", "--"]
-            .map(OsString::from)
-            .into();
-        arguments.push(path.into());
-        let answer = self.run(top, arguments).await.unwrap_or_default();
-        let mut fields = answer.split(|&byte| byte == 0);
-        match fields.nth(2).map(String::from_utf8_lossy).as_deref() {
-            None | Some("" | "unset" | "unspecified") => lacks::Cause::Deleted,
-            Some(filter) => lacks::Cause::Filter(crate::words::safe(filter)),
-        }
-    }
-}
-
-/// Which repository is meant, where it cannot be found by its `.git`.
-fn prefix(top: &Path, manner: &Manner) -> Vec<OsString> {
-    let option = |name: &str, path: &Path| {
-        let mut option = OsString::from(name);
-        option.push(path);
-        option
-    };
-    match &manner.git_directory {
-        Some(state) => vec![option("--git-dir=", state), option("--work-tree=", top)],
-        None => Vec::new(),
-    }
-}
-
-/// What `git ls-files --stage -t -z` or `git ls-tree -z` printed. `None` where it is something else.
-fn parse(list: &[u8], from: From) -> Option<Vec<Entry>> {
-    let records = list.strip_suffix(&[0]).unwrap_or(list);
-    let records = records.split(|&byte| byte == 0);
-    let entries = records.filter(|record| !record.is_empty()).map(|record| {
-        let tab = record.iter().position(|&byte| byte == b'\t')?;
-        let (head, path) = (
-            std::str::from_utf8(&record[..tab]).ok()?,
-            &record[tab + 1..],
-        );
-        let mut words = head.split(' ');
-        let is_sparse = from == From::Index && words.next()? == "S";
-        let kind = match words.next()? {
-            "160000" => Kind::Submodule,
-            "120000" => Kind::Link,
-            mode if mode.starts_with("100") => Kind::File,
-            _ => return None,
-        };
-        Some(Entry {
-            kind,
-            is_sparse,
-            path: Path::new(OsStr::from_bytes(path)).to_owned(),
-        })
-    });
-    let mut entries: Vec<_> = entries.collect::<Option<_>>()?;
-    // An entry that a merge left open is there up to three times.
-    entries.dedup_by(|a, b| a.path == b.path);
-    Some(entries)
-}
-
-impl Refusal {
-    fn of(top: &Path, error: &ProgramError) -> Self {
-        const ELSEWHERE: &str = "or give paths outside of this repository";
-        let help = match error {
-            ProgramError::NotRun { .. } => {
-                format!("install git where sharekeeper runs, {ELSEWHERE}")
-            }
-            ProgramError::TooSlow { .. } => {
-                format!(
-                    "look why `git ls-files` takes so long here, give narrower paths, {ELSEWHERE}"
-                )
-            }
-            ProgramError::Failed { reason, .. }
-                if reason.contains("dubious ownership") || reason.contains("unsafe repository") =>
-            {
-                let top = crate::words::safe(&top.to_string_lossy());
-                format!(
-                    "as the user that sharekeeper runs as: `git config --global --add safe.directory '{top}'`; {ELSEWHERE}"
-                )
-            }
-            ProgramError::Failed { .. } => {
-                format!("look what `git status` says here, mend the repository, {ELSEWHERE}")
-            }
-        };
-        Self {
-            top: top.to_owned(),
-            reason: error.to_string(),
-            help,
-            is_final: !matches!(error, ProgramError::Failed { .. }),
-        }
-    }
-
-    fn by(top: &Path, reason: &str, help: &str) -> Self {
-        Self {
-            top: top.to_owned(),
-            reason: reason.into(),
-            help: help.into(),
-            is_final: false,
-        }
-    }
-
-    fn unseen(unseen: &checkout::Unseen) -> Self {
-        Self {
-            top: unseen.entry.clone(),
-            reason: unseen.reason.clone(),
-            help: unseen.help().into(),
-            is_final: false,
-        }
-    }
-}
-
-fn judge(refusals: &[Refusal], manner: &Manner) -> (Completeness, Vec<Diagnostic>) {
-    let warnings = refusals.iter().map(|refusal| {
-        let message = format!(
-            "git cannot be asked whether these are all of the manifests, so what no manifest names is not cancelled: {}",
-            refusal.reason
-        );
-        Diagnostic::warning_of_path(&manner.name(&refusal.top), message, refusal.help.as_str())
-    });
-    let completeness = match refusals.first() {
-        None => Completeness::Whole,
-        Some(first) => Completeness::Unknown(
-            format!(
-                "git cannot be asked about {}: {}; {}",
-                crate::words::safe(&manner.name(&first.top)),
-                first.reason,
-                first.help
-            )
-            .into(),
-        ),
-    };
-    (completeness, warnings.collect())
 }
 
 #[cfg(test)]

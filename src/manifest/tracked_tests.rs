@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::manifest::index::{From, parse};
 
 fn searched(top: &Path) -> Searched {
     let repository = Repository {
@@ -22,6 +23,7 @@ fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> 
         .map(|name| Entry {
             kind: Kind::File,
             is_sparse: false,
+            object: None,
             path: name.into(),
         })
         .collect();
@@ -29,7 +31,13 @@ fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> 
         listed: listed.iter().map(|name| root.path().join(name)).collect(),
         ..Reading::default()
     };
-    let missing = missing(&entries, &[&searched], &reading);
+    let missing = missing(
+        root.path(),
+        &entries,
+        &[&searched],
+        &reading,
+        &BTreeSet::new(),
+    );
     let names = missing.iter().map(|(entry, _)| entry.path.display());
     names.map(|name| name.to_string()).collect()
 }
@@ -104,4 +112,25 @@ fn g3_what_git_prints_is_understood_or_nothing_is() {
     ] {
         assert_eq!(parse(other, From::Index), None, "{other:?}");
     }
+}
+
+#[test]
+fn g3_an_entry_that_a_merge_left_open_has_no_contents_of_its_own() {
+    let (one, two) = ("1".repeat(40), "2".repeat(64));
+    let list = format!(
+        "H 100644 {one} 0\ta\0M 160000 {one} 1\ts\0M 160000 {two} 2\ts\0M 160000 {one} 3\ts\0H 100644 {two} 0\tz\0H 100644 -x 0\tzz\0"
+    );
+    let entries = parse(list.as_bytes(), From::Index).expect("is understood");
+    let objects: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.object.as_deref())
+        .collect();
+    assert_eq!(objects, [Some(&*one), None, Some(&*two), None]);
+    let list = format!("100644 blob {one}\ta\0160000 commit {two}\ts\0");
+    let entries = parse(list.as_bytes(), From::Commit).expect("is understood");
+    let objects: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.object.as_deref())
+        .collect();
+    assert_eq!(objects, [Some(&*one), Some(&*two)]);
 }

@@ -153,6 +153,79 @@ fn g3_s3_with_partial_ok_a_missing_file_holds_every_cancel_and_no_share() {
     assert_eq!(checkout.shared(), ["img-a", "img-b", "img-c", "img-d"]);
 }
 
+#[test]
+fn g3_s3_with_partial_ok_a_lost_file_beside_the_others_holds_no_share() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    checkout.remove("b");
+    checkout.0.declare("c", TOKYO, &["img-c, state: unshared"]);
+    checkout.0.declare("d", TOKYO, &["img-d"]);
+    let arguments = ["reconcile", "--prune", "exclusive", "--partial-ok"];
+    let document = checkout.ends(&arguments, 4);
+    assert_eq!(document["errors"][0]["file"], "manifests/b.yaml");
+    assert_eq!(document["summary"]["shared"], 1, "{document}");
+    assert_eq!(document["summary"]["cancelled"], 0);
+    assert_eq!(checkout.shared(), ["img-a", "img-b", "img-c", "img-d"]);
+}
+
+#[test]
+fn g3_a_submodule_at_another_commit_withholds_what_is_to_be_pruned() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    fs::create_dir(checkout.0.path("sub")).expect("makes");
+    checkout.git(&["-C", "sub", "init", "--quiet"]);
+    fs::rename(
+        checkout.0.path("manifests/a.yaml"),
+        checkout.0.path("sub/a.yaml"),
+    )
+    .expect("moves");
+    let commit = ["commit", "--quiet", "--message", "x"];
+    checkout.git(&["-C", "sub", "add", "a.yaml"]);
+    checkout.git(&[&["-C", "sub"], &commit[..]].concat());
+    checkout.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        "./sub",
+        "manifests/sub",
+    ]);
+    checkout.git(&["add", "-A", "manifests"]);
+    checkout.commit();
+    checkout.ends(&["reconcile", "--prune", "owned"], 0);
+    // The submodule moves on without its manifest.
+    checkout.git(&["-C", "manifests/sub", "rm", "--quiet", "a.yaml"]);
+    checkout.git(&[&["-C", "manifests/sub"], &commit[..]].concat());
+    checkout.0.declare("d", TOKYO, &["img-d"]);
+    let document = checkout.ends(&["reconcile", "--prune", "owned"], 3);
+    let words = ["another commit", "git submodule update", "git add"];
+    holds(&document["warnings"].to_string(), &words);
+    assert_eq!(checkout.shared(), ["img-a", "img-b", "img-c", "img-d"]);
+    let valid = checkout.ends(&["validate"], 0);
+    holds(&valid["warnings"].to_string(), &words);
+    checkout.git(&["add", "manifests/sub"]);
+    checkout.ends(&["reconcile", "--prune", "owned"], 0);
+    assert_eq!(checkout.shared(), ["img-b", "img-c", "img-d"]);
+}
+
+#[test]
+fn g3_validate_tells_its_warnings_beside_the_errors() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    fs::write(checkout.0.path("manifests/d.YAML"), "").expect("writes");
+    fs::write(checkout.0.path("manifests/e.yaml"), "x: 1\n").expect("writes");
+    let (document, _) = checkout.without_git(&["validate"], 1);
+    assert_eq!(document["errors"][0]["file"], "manifests/e.yaml");
+    holds(
+        &document["warnings"].to_string(),
+        &["manifests/d.YAML", "is not read", "git cannot be asked"],
+    );
+}
+
 /// The state of these tests knows a commit, and without git nobody can tell whether this one is newer.
 const UNORDERED_PRUNING: [&str; 4] = ["reconcile", "--allow-unknown-commit", "--prune", "owned"];
 
@@ -270,6 +343,28 @@ fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
     checkout.git(&["add", "-A"]);
     let (done, told) = commits(&[]);
     assert!(done, "{told}");
+    // What the commit itself is about to have is what counts, though that is not in the index yet.
+    for (name, arguments) in [
+        ("d", &["--all"] as &[_]),
+        ("e", &["--", "manifests/e.yaml"]),
+        ("f", &["--include", "manifests/f.yaml"]),
+    ] {
+        for name in ["d", "e", "f"] {
+            checkout.0.declare(name, TOKYO, &[&format!("img-{name}")]);
+        }
+        checkout.git(&["add", "-A", "manifests"]);
+        checkout.git(&[
+            "commit",
+            "--quiet",
+            "--no-verify",
+            "--allow-empty",
+            "--message",
+            "x",
+        ]);
+        checkout.remove(name);
+        let (done, told) = commits(arguments);
+        assert!(done, "{name}: {told}");
+    }
     // A file that is gone without a word is an error, and the way out is named.
     checkout.remove("c");
     let (done, told) = commits(&["--allow-empty"]);
@@ -278,8 +373,88 @@ fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
         &told,
         &[
             "manifests/c.yaml: git has it",
-            "git rm 'manifests/c.yaml'",
+            "rm -- manifests/c.yaml",
+            "git rm",
             "git add -A",
         ],
     );
+}
+
+#[test]
+fn g3_an_index_of_another_repository_confirms_nothing() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    checkout.git(&["init", "--quiet", "other"]);
+    checkout.git(&[
+        "-C",
+        "other",
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "--message",
+        "x",
+    ]);
+    checkout.git(&["-C", "other", "read-tree", "--empty"]);
+    fs::copy(
+        checkout.0.path("other/.git/index"),
+        checkout.0.path("empty"),
+    )
+    .expect("copies");
+    checkout.remove("b");
+    let validate = |index: &Path| {
+        let output = command(&["validate", "manifests"])
+            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
+            .env("GIT_INDEX_FILE", index)
+            .current_dir(checkout.0.path("."))
+            .output()
+            .expect("the binary starts");
+        (output.status.code(), stderr(&output))
+    };
+    for index in [
+        checkout.0.path("other/.git/index"),
+        checkout.0.path("empty"),
+        checkout.0.path(".git/gone"),
+        "other/.git/index".into(),
+        ".git/gone".into(),
+        "".into(),
+    ] {
+        let (status, told) = validate(&index);
+        assert_eq!(status, Some(1), "{}: {told}", index.display());
+        holds(&told, &["manifests/b.yaml: git has it"]);
+    }
+    // One of this repository does.
+    fs::copy(checkout.0.path("empty"), checkout.0.path(".git/next-index")).expect("copies");
+    for index in [checkout.0.path(".git/next-index"), ".git/next-index".into()] {
+        assert_eq!(validate(&index).0, Some(0), "{}", index.display());
+    }
+}
+
+#[test]
+fn g3_a_way_out_names_an_absolute_path_for_a_repository_below_a_relative_one() {
+    let Some(checkout) = Checkout::new() else {
+        return;
+    };
+    checkout.git(&["init", "--quiet", "manifests/own"]);
+    checkout.0.declare("o", TOKYO, &["img-o"]);
+    fs::rename(
+        checkout.0.path("manifests/o.yaml"),
+        checkout.0.path("manifests/own/o.yaml"),
+    )
+    .expect("moves");
+    checkout.git(&["-C", "manifests/own", "add", "o.yaml"]);
+    for path in ["manifests/own", "manifests/own/.git"] {
+        if std::os::unix::fs::chown(checkout.0.path(path), Some(54321), None).is_err() {
+            return;
+        }
+    }
+    let valid = checkout.ends(&["validate"], 0);
+    let own = checkout
+        .0
+        .path("manifests/own")
+        .canonicalize()
+        .expect("is there");
+    let way_out = format!("git config --global --add safe.directory {}", own.display());
+    let help = valid["warnings"][0]["help"].as_str().expect("a way out");
+    holds(help, &[&way_out]);
 }

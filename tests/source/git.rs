@@ -732,7 +732,7 @@ async fn g3_s3_a_file_that_is_gone_from_a_checkout_is_broken_until_git_is_told()
         fs::remove_file(remote.files.path("m/img-b.yaml")).expect("removes");
         holds(
             &fed.broken().await,
-            &["m/img-b.yaml: git has it", "git rm 'm/img-b.yaml'"],
+            &["m/img-b.yaml: git has it", "git rm", "rm -- m/img-b.yaml"],
         );
         // Nothing of the manifests changes but what git knows of them.
         remote.git(&["rm", "--quiet", "--cached", "m/img-b.yaml"]);
