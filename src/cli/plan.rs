@@ -64,14 +64,7 @@ pub(super) async fn run(
     }
     if let Some(file) = &arguments.out {
         if document.is_complete() {
-            save(
-                file,
-                key.as_ref(),
-                arguments,
-                work,
-                &scopes,
-                common.state_dir.as_deref(),
-            )?;
+            save(file, key.as_ref(), arguments, work, &scopes)?;
         } else {
             output::warn("the plan was not saved: a part of it could not be made");
         }
@@ -99,7 +92,6 @@ fn save(
     arguments: &PlanArguments,
     work: &Work,
     scopes: &[ScopeOutcome],
-    state_dir: Option<&Path>,
 ) -> Result<(), Failure> {
     let plans = scopes.iter().map(|scope| &scope.plan);
     let mut saved = SavedPlan::new(
@@ -125,7 +117,7 @@ fn save(
     let widens = !work.policy.exceeds(&Policy::DEFAULT).is_empty();
     output::note(format_args!(
         "saved: `{}` does exactly this, or refuses if anything has moved{}",
-        saved::command(file, arguments, work, state_dir),
+        saved::command(file, arguments, work),
         match widens {
             true => " or these flags are not repeated",
             false => "",

@@ -136,16 +136,10 @@ fn too_large(bytes: u64) -> io::Error {
 
 /// The command that carries out the plan in `file`: the flags that it was made with are given again, because the plan
 /// itself allows nothing.
-pub(super) fn command(
-    file: &Path,
-    arguments: &PlanArguments,
-    work: &Work,
-    state_dir: Option<&Path>,
-) -> String {
+pub(super) fn command(file: &Path, arguments: &PlanArguments, work: &Work) -> String {
     let mut words = vec!["sharekeeper reconcile".to_owned()];
     words.extend(arguments.paths.paths.iter().map(|path| word(path)));
     words.extend(["--plan".into(), word(file)]);
-    words.extend(state_dir.map(|directory| format!("--state-dir {}", word(directory))));
     words.extend(work.policy.flags().iter().map(ToString::to_string));
     words.extend(narrowing(&work.selector));
     if let Some(endpoint) = &arguments.target.endpoint {
