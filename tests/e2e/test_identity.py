@@ -10,6 +10,7 @@ from .harness import (
     SECRET_ID,
     SECRET_KEY,
     SINGAPORE,
+    TOKYO,
     UIN,
     Case,
     Fault,
@@ -107,13 +108,19 @@ class Identity(Case):
         self.check_world(wanted, "shared")
 
     def test_s13_without_a_uin_sts_is_not_asked(self) -> None:
-        wanted = images(3)
-        self.serve(wanted)
+        wanted, elsewhere = images(3), images(1, TOKYO, first=9)
+        self.serve([*wanted, *elsewhere])
         self.account("prod", None)
         self.share(wanted[:2], name="named", account="prod")
-        self.share(wanted[2:], name="unnamed")
+        self.share(elsewhere, name="unnamed")
         self.reconcile()
-        self.check_world(wanted, "shared")
+        self.check_world([*wanted[:2], *elsewhere], "shared")
+        # Both names have one key: nobody need be asked to tell that they are one account.
+        self.share([*wanted[2:], *elsewhere], name="unnamed")
+        document = self.reconcile(expect=1)
+        told = [image["message"] for image in document["images"] if image["region"] == SINGAPORE]
+        self.check(all("their keys have the same secret id" in message for message in told), f"{told}")
+        self.check_world(wanted[2:], "unshared")
         self.check_equal(len(self.cloud.ledger.calls(IDENTITY)), 0, "calls of STS")
 
     def test_t1_s13_answers_of_sts_that_go_wrong_are_asked_for_again(self) -> None:
