@@ -2,6 +2,7 @@
 //! names. The real binary, on the simulator inside its process.
 
 mod binary;
+mod real_git;
 
 #[path = "commands/accounts.rs"]
 mod accounts;

@@ -1,8 +1,9 @@
 //! The commit of the manifests, as the real git tells it, and how it stands to another one.
 
+mod real_git;
+
 use std::fs;
 use std::future::Future;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,14 +30,7 @@ impl Repository {
     }
 
     fn empty() -> Option<Self> {
-        if Command::new("git").arg("--version").output().is_err() {
-            let required = std::env::var_os("SHAREKEEPER_TEST_REQUIRE_GIT");
-            assert!(
-                required.is_none_or(|value| value != "1"),
-                "git is not found, and SHAREKEEPER_TEST_REQUIRE_GIT=1"
-            );
-            // A closed stderr has nobody to tell.
-            let _ = writeln!(std::io::stderr(), "skipped: git is not found");
+        if !real_git::is_there() {
             return None;
         }
         let repository = Self(tempfile::tempdir().expect("a directory"));
@@ -49,24 +43,12 @@ impl Repository {
         self.git(&["commit", "--quiet", "--message", "x"]);
     }
 
-    /// git without the settings of whoever runs the tests.
     fn command(&self) -> Command {
-        let mut command = Command::new("git");
-        command
-            .current_dir(self.0.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
-            .env("HOME", self.0.path());
-        command
+        real_git::command(self.0.path(), self.0.path())
     }
 
     fn git(&self, arguments: &[&str]) -> String {
-        let output = self
-            .command()
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
-            .args(arguments)
-            .output()
-            .expect("git runs");
+        let output = self.command().args(arguments).output().expect("git runs");
         assert!(
             output.status.success(),
             "{}",
@@ -103,7 +85,6 @@ impl Repository {
         let output = self
             .command()
             .env("GIT_COMMITTER_DATE", format!("@{second} +0000"))
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(arguments)
             .output()
             .expect("git runs");
@@ -164,12 +145,11 @@ async fn p8_a_clean_revision_knows_when_it_was_committed_and_not_when_it_was_wri
     let (written, committed) = ("@1600000000 +0800", "@1700000000 -0500");
     repository.write("manifests/a.yaml", "a: 2\n");
     repository.git(&["add", "--all"]);
-    let settings = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
     let commit = ["commit", "--quiet", "--message", "x", "--date", written];
     let output = repository
         .command()
         .env("GIT_COMMITTER_DATE", committed)
-        .args([&settings as &[_], &commit].concat())
+        .args(commit)
         .output()
         .expect("git runs");
     assert!(output.status.success());

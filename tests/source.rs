@@ -1,6 +1,8 @@
 //! What comes of manifests that change: real files, the operating system's own notifications, and the real git on
 //! repositories on this machine. Time is paused wherever nothing outside this process is waited for.
 
+mod real_git;
+
 #[path = "source/files.rs"]
 mod files;
 #[path = "source/git.rs"]

@@ -1,6 +1,7 @@
 //! Manifests that git has and the work tree lacks, as the real git tells it.
 
 mod clock;
+mod real_git;
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -29,14 +30,7 @@ struct Place(tempfile::TempDir);
 impl Place {
     /// `None` where there is no git, which is said.
     fn new() -> Option<Self> {
-        if Command::new("git").arg("--version").output().is_err() {
-            let required = std::env::var_os("SHAREKEEPER_TEST_REQUIRE_GIT");
-            assert!(
-                required.is_none_or(|value| value != "1"),
-                "git is not found, and SHAREKEEPER_TEST_REQUIRE_GIT=1"
-            );
-            // A closed stderr has nobody to tell.
-            let _ = writeln!(std::io::stderr(), "skipped: git is not found");
+        if !real_git::is_there() {
             return None;
         }
         let place = Self(tempfile::tempdir().expect("a directory"));
@@ -64,12 +58,7 @@ impl Place {
     }
 
     fn try_git(&self, directory: &str, arguments: &[&str]) -> bool {
-        let output = Command::new("git")
-            .current_dir(self.path(directory))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
-            .env("HOME", self.0.path())
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+        let output = real_git::command(&self.path(directory), self.0.path())
             .args(["-c", "protocol.file.allow=always"])
             .args(arguments)
             .output()

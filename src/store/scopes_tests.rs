@@ -66,6 +66,21 @@ fn age(dir: &Path) {
     );
 }
 
+/// What a look of `prod` teaches where all rows of `default` are its own.
+fn gone_over() -> Learned {
+    Learned {
+        takeover: Takeover {
+            names: vec![Succession {
+                from: name("default"),
+                images: 3,
+            }],
+            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
+            ..Takeover::default()
+        },
+        ..Learned::default()
+    }
+}
+
 fn used_names(here: &[&str]) -> UsedNames {
     let here = here.iter().map(|account| (name(account), None));
     let here: BTreeMap<_, _> = here.collect();
@@ -379,18 +394,7 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
     used(dir.path());
     let store = open(dir.path());
     block_on(store.holdings(&under("prod"))).expect("readable");
-    let learned = Learned {
-        takeover: Takeover {
-            rows: Vec::new(),
-            names: vec![Succession {
-                from: name("default"),
-                images: 3,
-            }],
-            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
-        },
-        ..Learned::default()
-    };
-    block_on(store.settle(&under("prod"), learned)).expect("kept");
+    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
     // The answer to a write that was on its way when the name changed.
     let attempt = share("c");
     let open = block_on(store.holdings(&under("prod")))
@@ -422,22 +426,11 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("a state");
     let released = remarks.release(vec![key("default", "a")], "ann@desk", "not ours");
     assert_eq!(released, Ok(vec![key("default", "a")]));
-    let learned = || Learned {
-        takeover: Takeover {
-            names: vec![Succession {
-                from: name("default"),
-                images: 3,
-            }],
-            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
-            ..Takeover::default()
-        },
-        ..Learned::default()
-    };
-    block_on(store.settle(&under("prod"), learned())).expect("kept");
+    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
     assert_eq!(rows(dir.path(), "prod"), Rows::default());
     // The next look has read what was said.
     block_on(store.holdings(&under("prod"))).expect("readable");
-    block_on(store.settle(&under("prod"), learned())).expect("kept");
+    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     let images = rows(dir.path(), "prod").images;
     assert_eq!(images[&image("a")].owned, None);
@@ -476,17 +469,6 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
     used(dir.path());
     let store = open(dir.path());
     block_on(store.holdings(&under("prod"))).expect("readable");
-    let learned = Learned {
-        takeover: Takeover {
-            names: vec![Succession {
-                from: name("default"),
-                images: 3,
-            }],
-            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
-            ..Takeover::default()
-        },
-        ..Learned::default()
-    };
     // Another scope's look was kept first, and says whose the name is now.
     let account = KnownAccount {
         uin: Uin::new("2").ok(),
@@ -497,7 +479,7 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
         ..Learned::default()
     };
     block_on(store.settle(&scope(), first)).expect("kept");
-    block_on(store.settle(&under("prod"), learned)).expect("kept");
+    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
     assert_eq!(rows(dir.path(), "prod"), Rows::default());

@@ -101,6 +101,16 @@ impl Office {
         self.simulator.calls().get(action).copied().unwrap_or(0)
     }
 
+    /// Takes the state back to the version before, which knows nothing of accounts.
+    fn age_state(&self) {
+        let database = self.bench.path("state/state.db");
+        let database = rusqlite::Connection::open(database).expect("a database");
+        let aged = database.execute_batch(
+            "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2",
+        );
+        aged.expect("aged");
+    }
+
     fn writes(&self) -> u64 {
         self.calls("ModifyImageSharePermission")
     }
@@ -454,15 +464,7 @@ fn c1_what_no_look_proves_stays_under_the_old_name_until_a_person_says() {
     let office = Office::new();
     office.declare("a", None, TOKYO, &["img-a", "img-b"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
-    // As a state of the version before, which knows nothing of accounts.
-    let database =
-        rusqlite::Connection::open(office.bench.path("state/state.db")).expect("a database");
-    database
-        .execute_batch(
-            "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2",
-        )
-        .expect("aged");
-    drop(database);
+    office.age_state();
     office.account("prod", "again", None);
     office.remove("a");
     office.declare("a", Some("prod"), TOKYO, &["img-b"]);
@@ -490,14 +492,7 @@ fn c1_a_migrated_state_hands_over_what_the_look_proves() {
     let office = Office::new();
     office.declare("a", None, TOKYO, &["img-a", "img-b"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
-    let database =
-        rusqlite::Connection::open(office.bench.path("state/state.db")).expect("a database");
-    database
-        .execute_batch(
-            "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2",
-        )
-        .expect("aged");
-    drop(database);
+    office.age_state();
     office.account("prod", "one", None);
     office.declare("a", Some("prod"), TOKYO, &["img-b"]);
     let document = office.json(&["reconcile", "--prune", "owned"], 0);

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use crate::binary::{Bench, command, document, stderr, stdout};
-use crate::{TOKYO, holds, ids};
+use crate::{TOKYO, holds, ids, real_git};
 
 /// A bench whose manifests are in a repository.
 struct Checkout(Bench);
@@ -13,12 +13,7 @@ struct Checkout(Bench);
 impl Checkout {
     /// With `img-a`, `img-b` and `img-c` declared in files of their own, and shared by us. `None` where there is no git.
     fn new() -> Option<Self> {
-        if Command::new("git").arg("--version").output().is_err() {
-            let required = std::env::var_os("SHAREKEEPER_TEST_REQUIRE_GIT");
-            assert!(
-                required.is_none_or(|value| value != "1"),
-                "git is not found, and SHAREKEEPER_TEST_REQUIRE_GIT=1"
-            );
+        if !real_git::is_there() {
             return None;
         }
         let checkout = Self(Bench::new());
@@ -33,12 +28,7 @@ impl Checkout {
     }
 
     fn git(&self, arguments: &[&str]) {
-        let output = Command::new("git")
-            .current_dir(self.0.path("."))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
-            .env("HOME", self.0.path("."))
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+        let output = real_git::command(&self.0.path("."), &self.0.path("."))
             .args(arguments)
             .output()
             .expect("git runs");
@@ -314,19 +304,8 @@ fn g3_validate_works_as_a_hook_of_the_commit_that_it_checks() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&hook, mode).expect("sets");
     let commits = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .current_dir(checkout.0.path("."))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
-            .env("HOME", checkout.0.path("."))
-            .args([
-                "-c",
-                "user.name=t",
-                "-c",
-                "user.email=t@example.com",
-                "commit",
-                "--message=x",
-            ])
+        let output = real_git::command(&checkout.0.path("."), &checkout.0.path("."))
+            .args(["commit", "--message=x"])
             .args(arguments)
             .output()
             .expect("git runs");

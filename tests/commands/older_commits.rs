@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::binary::{Bench, Simulator, command, document, stderr, stdout};
-use crate::{TOKYO, holds};
+use crate::{TOKYO, holds, real_git};
 
 /// A bench whose manifests are in a repository, and what was committed there: each commit is a minute after the one
 /// before it.
@@ -18,12 +18,7 @@ pub(crate) struct History {
 impl History {
     /// `None` where there is no git, which is said.
     pub(crate) fn new() -> Option<Self> {
-        if Command::new("git").arg("--version").output().is_err() {
-            let required = std::env::var_os("SHAREKEEPER_TEST_REQUIRE_GIT");
-            assert!(
-                required.is_none_or(|value| value != "1"),
-                "git is not found, and SHAREKEEPER_TEST_REQUIRE_GIT=1"
-            );
+        if !real_git::is_there() {
             return None;
         }
         let history = Self {
@@ -49,13 +44,8 @@ impl History {
 
     /// Runs git; what it commits is of that time.
     pub(crate) fn git_at(&self, committed: &str, arguments: &[&str]) -> String {
-        let output = Command::new("git")
-            .current_dir(self.bench.path("."))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
-            .env("HOME", self.bench.path("."))
+        let output = real_git::command(&self.bench.path("."), &self.bench.path("."))
             .env("GIT_COMMITTER_DATE", committed)
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(arguments)
             .output()
             .expect("git runs");

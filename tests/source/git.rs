@@ -3,13 +3,13 @@
 use std::future::pending;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use sharekeeper::host::{Places, SystemPrograms};
 use sharekeeper::source::{GitRef, GitUrl, Repository};
 
 use super::*;
+use crate::real_git;
 
 /// Nothing of a repository is watched.
 struct Unwatched;
@@ -33,14 +33,7 @@ struct Remote {
 impl Remote {
     /// `None` where there is no git, which is said.
     fn new() -> Option<Self> {
-        if Command::new("git").arg("--version").output().is_err() {
-            let required = std::env::var_os("SHAREKEEPER_TEST_REQUIRE_GIT");
-            assert!(
-                required.is_none_or(|value| value != "1"),
-                "git is not found, and SHAREKEEPER_TEST_REQUIRE_GIT=1"
-            );
-            // A closed stderr has nobody to tell.
-            let _ = writeln!(std::io::stderr(), "skipped: git is not found");
+        if !real_git::is_there() {
             return None;
         }
         let remote = Self {
@@ -54,12 +47,7 @@ impl Remote {
 
     /// Runs git without the settings of whoever runs the tests.
     fn git(&self, arguments: &[&str]) -> String {
-        let output = Command::new("git")
-            .current_dir(self.files.path(""))
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a PATH"))
-            .env("HOME", self.files.path(""))
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+        let output = real_git::command(&self.files.path(""), &self.files.path(""))
             .args(arguments)
             .output()
             .expect("git runs");
