@@ -20,8 +20,8 @@ use crate::observed::Blueprint;
 
 pub use learn::{Learned, Lesson, Loss, Named, Note, learn};
 pub use takeover::{
-    Claimant, Kinship, KnownAccount, KnownAccounts, Rows, Succession, TakenOver, Takeover,
-    UsedNames,
+    Claimant, Kinship, KnownAccount, KnownAccounts, Rows, SAME_ACCOUNT, Succession, TakenOver,
+    Takeover, UsedNames,
 };
 
 /// A reversal counts for so long.

@@ -109,8 +109,8 @@ pub struct Takeover {
     pub was: BTreeMap<AccountName, KnownAccount>,
 }
 
-/// Reasons, as the history has them.
-const SAME_ACCOUNT: &str = "the account's name changed";
+/// Why rows of the same account go over, as the history has it.
+pub const SAME_ACCOUNT: &str = "the account's name changed";
 const SAME_BLUEPRINT: &str =
     "it shows as the blueprint that is recorded under the account's earlier name";
 const SHOWN: &str = "it is shared, and no blueprint is recorded under the account's earlier name";

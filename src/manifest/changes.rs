@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, DEPTH_MAX, ENDINGS, here, is_manifest_name, is_passed_over};
-use super::git::Git;
+use super::git::{Git, literal};
 use super::revision::Unknown;
 use crate::host::{ProgramError, Programs};
 use crate::model::is_hash;
@@ -107,7 +107,8 @@ impl Extent {
             let in_it = |paths: &BTreeSet<PathBuf>| -> Vec<OsString> {
                 let paths = paths.iter();
                 let in_it = paths.filter(|path| repository(path).as_ref() == Some(top));
-                in_it.filter_map(|path| literal(path, top)).collect()
+                let below = in_it.filter_map(|path| path.strip_prefix(top).ok());
+                below.map(literal).collect()
             };
             let (files, links) = (in_it(&self.files), in_it(&self.links));
             for paths in files
@@ -218,13 +219,6 @@ fn links(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A path as git is to take it in a command that runs in `top`.
-fn literal(path: &Path, top: &Path) -> Option<OsString> {
-    let mut pathspec = OsString::from(":(literal)");
-    pathspec.push(path.strip_prefix(top).ok()?);
-    Some(pathspec)
-}
-
 impl<P: Programs> Git<'_, P> {
     /// Whether a manifest below a directory is not as the commit has it.
     async fn directory_has_changes(
@@ -331,11 +325,9 @@ impl<P: Programs> Git<'_, P> {
         let (Some(parent), Some(name)) = (nested.parent(), nested.file_name()) else {
             return Ok(false);
         };
-        let mut pathspec = OsString::from(":(literal)");
-        pathspec.push(name);
         let arguments = ["ls-files", "--stage", "-z", "--"].map(OsString::from);
         let listed = self
-            .run(parent, arguments.into_iter().chain([pathspec]))
+            .run(parent, arguments.into_iter().chain([literal(name)]))
             .await?;
         Ok(listed.starts_with(b"160000 "))
     }

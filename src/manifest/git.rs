@@ -1,6 +1,6 @@
 //! Questions to git about the repository that holds manifests. No answer changes anything there, and nothing is fetched.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,6 +22,13 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 
 /// The program `git`, asked through a port.
 pub(super) struct Git<'p, P>(pub(super) &'p P);
+
+/// A path as git is to take it, whatever it looks like: relative to the directory that the command runs in.
+pub(super) fn literal(path: impl AsRef<OsStr>) -> OsString {
+    let mut pathspec = OsString::from(":(literal)");
+    pathspec.push(path);
+    pathspec
+}
 
 impl<P: Programs> Git<'_, P> {
     /// A repository's own settings can name programs to run. git reads them only where it trusts the repository, and

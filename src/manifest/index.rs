@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::doubt::Doubt;
-use super::git::Git;
+use super::git::{Git, literal};
 use super::settle::Manner;
 use super::tracked::Searched;
 use crate::host::{ProgramError, Programs};
@@ -200,11 +200,7 @@ fn question(top: &Path, searched: &[&Searched], from: From, manner: &Manner) -> 
     let insides: BTreeSet<_> = searched.iter().map(|searched| &searched.inside).collect();
     if insides.iter().all(|inside| !inside.as_os_str().is_empty()) {
         let below = |inside: &&PathBuf| match from {
-            From::Index => {
-                let mut pathspec = OsString::from(":(literal)");
-                pathspec.push(inside);
-                pathspec
-            }
+            From::Index => literal(inside),
             From::Commit => OsString::from(inside),
         };
         arguments.extend(insides.iter().map(below));

@@ -9,11 +9,10 @@ use super::deeds::{OBSERVATION, changed_by_a_person};
 use super::error::Fault;
 use super::{images, rows, scopes};
 use crate::history::{self, Event};
-use crate::inventory::{Learned, Succession, TakenOver, Takeover};
+use crate::inventory::{Learned, SAME_ACCOUNT, Succession, TakenOver, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
 
-/// Reasons, as the history has them.
-const SAME_ACCOUNT: &str = "the account's name changed";
+/// A reason, as the history has it.
 const OTHER_ACCOUNT: &str = "the account's name stands for another account now";
 
 /// Keeps what a look taught of accounts. What a person has changed since the rows were read is left to the next look.
