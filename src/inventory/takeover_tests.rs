@@ -135,7 +135,7 @@ fn c1_an_open_name_hands_over_nothing_unseen_and_a_barred_one_never() {
 }
 
 #[test]
-fn g2_what_holds_back_counts_whoever_the_share_is_of_and_stays_where_it_is() {
+fn g2_what_holds_back_counts_and_stays_where_it_is() {
     let held = |blueprint| Record {
         owned: ours(blueprint).owned,
         ..parked()

@@ -400,7 +400,7 @@ fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
 }
 
 #[test]
-fn g3_s1_where_completeness_is_unknown_only_what_no_manifest_names_is_withheld() {
+fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
     let why = Completeness::Unknown("git is missing; install it".into());
     let until = |days| Intent::Shared {
         from: None,

@@ -188,7 +188,7 @@ fn b2_what_cannot_be_seen_is_told_as_unseen() {
 }
 
 #[test]
-fn b2_a_suspension_that_holds_by_both_clocks_is_told_before_one_that_does_not() {
+fn b2_a_suspension_by_both_clocks_is_told_before_one_by_one_clock() {
     let case = || Case::new(intent(None, None), false, 20);
     let disputed = |case: Case| disputed(&case.decision());
     assert!(matches!(
