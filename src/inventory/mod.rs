@@ -54,6 +54,20 @@ pub struct Record {
     pub parked_since: Option<Timestamp>,
     /// It was protected when a manifest last named it, whoever shared it. Deleting the entry does not end that.
     pub protected: bool,
+    /// What the API's last final answer to a write of ours says of the image; `None`: nothing, or a complete look has
+    /// shown otherwise since.
+    pub word: Option<Word>,
+    /// Since when each write of the image is denied (`UnauthorizedOperation` and its kind).
+    pub denied_since: Option<Timestamp>,
+}
+
+/// What the API says of an image in its answer to a write, which is all there is to know where reading is denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// When it was answered.
+    pub at: Timestamp,
+    /// The state that the image is in, by that answer.
+    pub state: ShareState,
 }
 
 /// A share that is sharekeeper's own.

@@ -389,6 +389,13 @@ impl Holdings {
             if own.writes.is_empty() {
                 own.writes = row.writes;
             }
+            // Both are of one account, so that the newest answer holds.
+            own.word = own
+                .word
+                .into_iter()
+                .chain(row.word)
+                .max_by_key(|word| word.at);
+            own.denied_since = own.denied_since.or(row.denied_since);
         }
         if !open.is_empty() {
             let known = self.open.entry(image.clone()).or_default();

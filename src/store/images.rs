@@ -89,14 +89,18 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
         return Ok(());
     };
     let owned = record.owned.as_ref();
-    let writes = serde_json::to_string(&record.writes)
-        .map_err(|error| Fault::request(format!("the writes of {key}: {error}")))?;
+    let json = |what, json: serde_json::Result<String>| {
+        json.map_err(|error| Fault::request(format!("the {what} of {key}: {error}")))
+    };
+    let writes = json("writes", serde_json::to_string(&record.writes))?;
+    let said = record.word.map(|word| serde_json::to_string(&word));
+    let said = said.map(|said| json("word", said)).transpose()?;
     rows::change(
         conn,
         "INSERT OR REPLACE INTO images (account, region, image, standing, since, blueprint, confirmed, \
-         missing_since, disputed_since, cancelled, protected, parked_since, writes) \
+         missing_since, disputed_since, cancelled, protected, parked_since, writes, word, denied_since) \
          VALUES (:account, :region, :image, :standing, :since, :blueprint, :confirmed, \
-         :missing_since, :disputed_since, :cancelled, :protected, :parked_since, :writes)",
+         :missing_since, :disputed_since, :cancelled, :protected, :parked_since, :writes, :word, :denied_since)",
         named_params! {
             ":account": key.scope.account.as_str(),
             ":region": key.scope.region.as_str(),
@@ -111,6 +115,8 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
             ":protected": record.protected,
             ":parked_since": record.parked_since.map(stamp),
             ":writes": writes,
+            ":word": said,
+            ":denied_since": record.denied_since.map(stamp),
         },
     )
 }
@@ -133,6 +139,8 @@ fn record_in(row: &Cells<'_>) -> Result<Record, Fault> {
         writes: row.parse("writes", |text| serde_json::from_str(text).ok())?,
         parked_since: row.some_time("parked_since")?,
         protected: row.get("protected")?,
+        word: row.parse_some("word", |text| serde_json::from_str(text).ok())?,
+        denied_since: row.some_time("denied_since")?,
     })
 }
 

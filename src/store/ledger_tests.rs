@@ -9,7 +9,9 @@ use super::suspensions::SUSPENSIONS_MAX;
 use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
 use crate::history::{Answer, Event};
 use crate::host::{Attempt, Ledger, Recall, Refused};
-use crate::inventory::{Holdings, IntentId, Lesson, Named, Note, Owned, Record, Standing, learn};
+use crate::inventory::{
+    Holdings, IntentId, Lesson, Named, Note, Owned, Record, Standing, Word, learn,
+};
 use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
 
 async fn shared(store: &Store, name: &str) -> Record {
@@ -537,4 +539,26 @@ fn the_history_is_filtered_by_what_it_is_about_and_when() {
         ..Query::default()
     };
     assert_eq!(find(nowhere), []);
+}
+
+#[test]
+fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let record = Record {
+        word: Some(Word {
+            at: noon(),
+            state: ShareState::Unshared,
+        }),
+        denied_since: Some(noon()),
+        ..Record::default()
+    };
+    let store = open(dir.path());
+    let attempt = share("a");
+    let intent = block_on(store.intent(&attempt)).expect("recorded");
+    let outcome = answer(intent, &attempt, Answer::Rejected);
+    block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
+    store.close().expect("closed");
+    let store = open(dir.path());
+    let holdings = block_on(store.holdings(&scope())).expect("read");
+    assert_eq!(holdings.images[&image("a")], record);
 }

@@ -75,7 +75,8 @@ impl Cells<'_> {
         meaning(&text).ok_or_else(|| Fault::unreadable(format_args!("{column} `{text}`")))
     }
 
-    fn parse_some<T>(
+    /// The same of a column that may be NULL.
+    pub(super) fn parse_some<T>(
         &self,
         column: &str,
         meaning: impl FnOnce(&str) -> Option<T>,

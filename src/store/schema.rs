@@ -16,6 +16,7 @@ pub(super) const STEPS: &[Step] = &[
     |conn| conn.execute_batch(include_str!("schema.sql")),
     |conn| conn.execute_batch(include_str!("schema_2.sql")),
     |conn| conn.execute_batch(include_str!("schema_3.sql")),
+    |conn| conn.execute_batch(include_str!("schema_4.sql")),
 ];
 
 /// The version that `steps` lead to.

@@ -62,7 +62,9 @@ fn used(dir: &Path) {
 fn age(dir: &Path) {
     by_hand(
         dir,
-        "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; PRAGMA user_version = 2",
+        "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; \
+             ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; \
+             PRAGMA user_version = 2",
     );
 }
 
@@ -157,7 +159,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     open(dir.path()).close().expect("closed");
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
-    assert_eq!(summary.schema, 3);
+    assert_eq!(summary.schema, 4);
     let known = &summary.accounts[&scope()];
     let nobody = KnownAccount {
         has_rows: true,
@@ -175,7 +177,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
         matches!(
             error,
             OpenError::Newer {
-                found: 3,
+                found: 4,
                 known: 2,
                 ..
             }
