@@ -82,6 +82,7 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
         policy: &policy,
         license: None,
         clocks: Clocks::machine_only(chrono::DateTime::UNIX_EPOCH),
+        present: chrono::DateTime::UNIX_EPOCH.into(),
         moment: Moment::new(std::time::Duration::from_secs(1)),
     };
     bencher

@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::inventory::LAG;
 use crate::memory::{Last, Memory, Unmet};
 use crate::model::{ImageId, Moment, Timestamp};
 use crate::pace::Backoff;
@@ -28,8 +29,6 @@ const BLOCKED_INTERVALS_MAX: u32 = 6;
 const FAILED_BASE: Duration = Duration::from_secs(30);
 const NOT_YET_BASE: Duration = Duration::from_secs(15);
 const UNSEEN_BASE: Duration = Duration::from_secs(5);
-/// How long the effect of a write may take to show.
-pub const STILL_SHOWS: Duration = Duration::from_secs(120);
 
 /// One scope's part of the schedule.
 #[derive(Debug, Default)]
@@ -150,7 +149,7 @@ impl Turns {
             // Gone from the manifests: only a write whose effect may still show is remembered.
             None => match &tried.last {
                 Last::Acknowledged { at: then, .. } | Last::Unclear { at: then, .. } => {
-                    at.moment.since(*then) < STILL_SHOWS
+                    at.moment.since(*then) < LAG
                 }
                 _ => false,
             },

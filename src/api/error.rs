@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::model::Permission;
+use crate::model::{Permission, ShareState};
 use crate::pace::Reach;
 
 /// Our own code: the credentials belong to another account than the manifest says.
@@ -153,6 +153,27 @@ impl Refusal {
             "" => self.code.clone(),
             message => format!("{}: {message}", self.code),
         }
+    }
+
+    /// The state that the image is in, where the refusal of a write says so for certain.
+    pub fn tells(&self, permission: Permission) -> Option<ShareState> {
+        match (self.code.as_str(), permission) {
+            ("UnsupportedOperation.ImageAlreadyShared", Permission::Share) => {
+                Some(ShareState::Shared)
+            }
+            ("UnsupportedOperation.BlueprintHasNotShared", Permission::Cancel) => {
+                Some(ShareState::Unshared)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is a final answer to the CANCEL of an image that was never shared. The API's documentation names no
+    /// code for that; `is_repeated`: the CANCEL before was answered with the same code.
+    pub fn settles_cancel(&self, is_repeated: bool) -> bool {
+        let family = self.code.split('.').next();
+        self.code == "ResourceNotFound.ImageIdNotFound"
+            || (is_repeated && family == Some("FailedOperation"))
     }
 
     /// Whether it is the key that the API does not take, so that another one may help: expired, deleted, or half of a

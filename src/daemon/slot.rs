@@ -2,10 +2,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::engine::{ScopeOutcome, Stop, StopReason};
-use crate::inventory::Loss;
+use crate::inventory::{LAG, Loss};
 use crate::memory::Memory;
 use crate::model::Moment;
-use crate::schedule::{At, Cut, STILL_SHOWS, Turns};
+use crate::schedule::{At, Cut, Turns};
 
 /// One scope between and during its passes.
 pub(super) struct Slot {
@@ -71,7 +71,7 @@ impl Slot {
                 *self.gone_since.insert(now)
             }
         };
-        let is_recent = now.since(since) < STILL_SHOWS;
+        let is_recent = now.since(since) < LAG;
         self.running.is_some() || self.held || is_recent || self.memory.loss.is_some()
     }
 

@@ -45,7 +45,7 @@ pub(super) struct Look {
 }
 
 impl Job<'_> {
-    fn plan(&self, view: &View<'_>, memory: &Memory, clocks: Clocks, moment: Moment) -> Plan {
+    fn plan(&self, view: &View<'_>, memory: &Memory, times: Times) -> Plan {
         plan(&Inputs {
             scope: self.scope,
             wanted: &self.wanted,
@@ -56,8 +56,9 @@ impl Job<'_> {
             windows: &self.windows,
             policy: self.policy,
             license: self.license,
-            clocks,
-            moment,
+            clocks: times.clocks,
+            present: times.present,
+            moment: times.moment,
         })
     }
 
@@ -69,8 +70,12 @@ impl Job<'_> {
             holdings: &Holdings::default(),
         };
         let memory = Memory::default();
-        let clocks = Clocks::machine_only(shared.now());
-        self.plan(&view, &memory, clocks, shared.host.moment())
+        let times = Times {
+            clocks: Clocks::machine_only(shared.now()),
+            present: shared.present(),
+            moment: shared.host.moment(),
+        };
+        self.plan(&view, &memory, times)
     }
 
     /// The account as the manifests name it.
@@ -92,6 +97,13 @@ impl Job<'_> {
         });
         named.collect()
     }
+}
+
+/// When a plan is made.
+struct Times {
+    clocks: Clocks,
+    present: Present,
+    moment: Moment,
 }
 
 /// What a plan is made from.
@@ -149,7 +161,12 @@ pub(super) async fn look<H: Host>(
             observation,
             holdings: &holdings,
         };
-        job.plan(&view, memory, clocks(), shared.host.moment())
+        let times = Times {
+            clocks: clocks(),
+            present: shared.present(),
+            moment: shared.host.moment(),
+        };
+        job.plan(&view, memory, times)
     };
     let mut plan = draft(&observation);
     let candidates = share_candidates(&plan, memory);

@@ -21,7 +21,8 @@ use crate::history::{Answer, Outcome};
 use crate::host::{Attempt, Host, Ledger, Refused};
 use crate::inventory::{IntentId, Record};
 use crate::memory::Last;
-use crate::model::{Cause, ImageId, ImageKey, Moment, Permission};
+use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
+use crate::observed::Observation;
 use crate::plan::{Decision, Prune};
 
 /// Calls that get ready at once: one takes its turn while the intents of the next are on their way to the disk, so
@@ -347,13 +348,16 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 outcome.error_code = Some(refusal.code.clone());
                 outcome.message = (!refusal.message.is_empty()).then(|| refusal.message.clone());
                 outcome.request_id = refusal.request_id.clone();
+                let at = self.present().stamp();
+                let mut after = known();
                 if refusal.class == Class::Converged {
-                    let mut after = known();
                     let open = look.holdings.open.get(image);
-                    let at = self.present().stamp();
                     after.already_shared(open.map_or(&[], Vec::as_slice), at);
-                    record = (after != known()).then_some(after);
+                } else if let Some(state) = self.told_state(look, attempt, refusal, &after) {
+                    outcome.result = Answer::Rejected;
+                    after.answered(state, at);
                 }
+                record = (after != known()).then_some(after);
             }
             Err(error) => {
                 outcome.result = match error {
@@ -364,6 +368,34 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             }
         }
         (outcome, record)
+    }
+
+    /// The state that the image is in by the API's refusal. Where nothing can be seen, whatever is final counts for an
+    /// image that we never shared: it would be cancelled for ever.
+    fn told_state(
+        &self,
+        look: &Look,
+        attempt: &Attempt,
+        refusal: &Refusal,
+        known: &Record,
+    ) -> Option<ShareState> {
+        let permission = attempt.permission;
+        let is_blind = matches!(look.observation, Observation::Blind(_));
+        let was_shared = known.owned.is_some()
+            || known
+                .word
+                .is_some_and(|word| word.state == ShareState::Shared);
+        let settles = || {
+            let tried = self
+                .memory
+                .tried_towards(&attempt.key.image, permission.leads_to());
+            let is_repeated = tried.is_some_and(|tried| tried.is_unclear_with(&refusal.code));
+            refusal.settles_cancel(is_repeated)
+        };
+        refusal.tells(permission).or_else(|| {
+            let is_final = permission == Permission::Cancel && is_blind && !was_shared && settles();
+            is_final.then_some(ShareState::Unshared)
+        })
     }
 
     async fn not_sent(&self, intent: IntentId, attempt: &Attempt, why: &str) {

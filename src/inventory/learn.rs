@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    FORGET_AFTER, Holdings, IntentId, KnownAccount, OpenIntent, Owned, REVERSALS_MAX, Record,
-    Takeover,
+    FORGET_AFTER, Holdings, IntentId, KnownAccount, LAG_MAX, OpenIntent, Owned, REVERSALS_MAX,
+    Record, Takeover,
 };
 use crate::model::{ImageId, Permission, Present, ShareState, Uin};
 use crate::observed::{Blueprint, Seen};
@@ -146,6 +146,7 @@ pub fn learn(
             let shown = |open| resolve(open, &mut record, blueprint, started);
             resolved = open.iter().filter_map(shown).collect();
             confirm(&mut record, blueprint.is_some(), started);
+            outdate(&mut record, blueprint.is_some(), started);
             if record
                 .owned
                 .as_ref()
@@ -280,6 +281,26 @@ fn confirm(record: &mut Record, shared: bool, started: Present) {
     }
 }
 
+/// A look that shows the opposite of what an answer said, and began too late to lag behind it, knows better.
+fn outdate(record: &mut Record, shared: bool, started: Present) {
+    let is_outdated = record.word.is_some_and(|word| {
+        (word.state == ShareState::Shared) != shared && started.since(word.at) >= LAG_MAX
+    });
+    if is_outdated {
+        record.word = None;
+    }
+}
+
+/// Whether our last CANCEL is too recent for a look that shows the image to say that it had no effect. One without an
+/// answer is not among the writes, and came after the share.
+fn may_lag_behind_cancel(record: &Record, started: Present) -> bool {
+    let mut newest = record.writes.iter().rev();
+    let cancel = newest.find(|write| write.towards == ShareState::Unshared);
+    let owned_since = record.owned.as_ref().map(|owned| owned.since);
+    let at = cancel.map(|write| write.at).or(owned_since);
+    at.is_some_and(|at| started.since(at) < LAG_MAX)
+}
+
 /// Whether it is still ours.
 fn ownership(
     record: &mut Record,
@@ -287,6 +308,7 @@ fn ownership(
     missing: Missing,
     started: Present,
 ) -> Option<Note> {
+    let may_lag = may_lag_behind_cancel(record, started);
     let owned = record.owned.as_mut()?;
     let why = match blueprint {
         // Known from our SHARE's answer or from an earlier look.
@@ -305,6 +327,8 @@ fn ownership(
             owned.confirmed = true;
             owned.missing_since = None;
             owned.disputed_since = None;
+            // The CANCEL had no effect, or somebody has shared it anew: if it vanishes later, that is not our doing.
+            owned.cancelled &= may_lag;
             return None;
         }
         None if owned.cancelled => {

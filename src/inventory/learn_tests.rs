@@ -156,9 +156,9 @@ fn s10_a8_already_shared_makes_nothing_ours_but_what_an_open_share_of_ours_may_h
         assert_eq!(record.writes, [], "the API did nothing");
     }
     let mut record = Scene::settled().record().expect("a record").clone();
-    let before = record.clone();
+    let before = record.owned.clone();
     record.already_shared(&[share], at(2));
-    assert_eq!(record, before, "certainty is not given up");
+    assert_eq!(record.owned, before, "certainty is not given up");
 }
 
 #[test]
@@ -579,14 +579,66 @@ fn protection_holds_from_the_first_sight_of_what_is_probably_ours() {
 }
 
 #[test]
+fn c17_s11_a_cancel_without_effect_does_not_end_slow_forgetting() {
+    for (named, protected) in [(Some(SHARED), true), (Some(UNSHARED), false), (None, false)] {
+        let mut scene = Scene::settled();
+        scene.named = None;
+        if let Some(desired) = named {
+            scene.name(desired, protected);
+        }
+        scene.acknowledge(Permission::Cancel, 2, None);
+        scene.shows(Some("lhbp-1"));
+        scene.look(3);
+        let owned = scene.owned().expect("still ours");
+        assert!(owned.cancelled, "the look may lag behind the CANCEL");
+        scene.look(4);
+        let owned = scene.owned().expect("still ours");
+        assert!(!owned.cancelled, "it had no effect");
+        scene.shows(None);
+        scene.look(5);
+        let owned = scene.owned().expect("a list can skip a row");
+        assert_eq!(owned.missing_since, Some(at(5)));
+    }
+}
+
+#[test]
+fn c17_a_cancel_that_shows_late_is_still_our_doing() {
+    let mut scene = Scene::settled();
+    scene.named = None;
+    scene.acknowledge(Permission::Cancel, 2, None);
+    scene.shows(Some("lhbp-1"));
+    scene.look(3);
+    scene.shows(None);
+    let lessons = scene.look(4);
+    assert!(lessons.iter().all(|lesson| lesson.note.is_none()));
+    assert_eq!(scene.owned(), None);
+}
+
+#[test]
+fn c3_a_look_ends_what_the_api_said_once_it_cannot_lag_behind_it() {
+    let mut scene = Scene::wanting(SHARED);
+    scene.acknowledge(Permission::Share, 0, Some("lhbp-1"));
+    scene.shows(None);
+    scene.look(1);
+    let word = |scene: &Scene| scene.record().and_then(|record| record.word);
+    assert_eq!(
+        word(&scene).map(|word| (word.at, word.state)),
+        Some((at(0), ShareState::Shared))
+    );
+    scene.look(2);
+    assert_eq!(word(&scene), None);
+}
+
+#[test]
 fn s17_where_nothing_happened_there_is_nothing_to_learn() {
     let mut unseen = Scene::settled();
     unseen.shows(None);
     unseen.look(2);
     let mut cancelled = Scene::settled();
     cancelled.acknowledge(Permission::Cancel, 2, None);
+    cancelled.look(4);
     for mut scene in [Scene::wanting(SHARED), Scene::settled(), unseen, cancelled] {
-        for minute in 3..8 {
+        for minute in 5..10 {
             assert_eq!(scene.look(minute), [], "{:?}", scene.record());
         }
     }

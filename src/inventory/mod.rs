@@ -9,6 +9,7 @@ mod learn;
 mod takeover;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,11 @@ pub const REVERSALS_MAX: usize = 3;
 /// An owned image is forgotten only when two complete observations this far apart did not show it: a list that is paged
 /// by offset can skip a row, and a replica can lag.
 pub const FORGET_AFTER: TimeDelta = TimeDelta::minutes(10);
+
+/// How long a look may lag behind a write that the API acknowledged.
+pub const LAG_MAX: TimeDelta = TimeDelta::seconds(120);
+/// The same, for clocks that never jump.
+pub const LAG: Duration = Duration::from_secs(LAG_MAX.num_seconds().unsigned_abs());
 
 /// What the store knows of one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -214,6 +220,7 @@ impl Record {
             }
         }
         self.protected = protected;
+        self.answered(permission.leads_to(), at);
         self.writes.push(Write {
             at,
             towards: permission.leads_to(),
@@ -223,9 +230,15 @@ impl Record {
         self.writes.drain(..surplus);
     }
 
+    /// Takes in that the API's answer to a write leaves the image in `state`.
+    pub fn answered(&mut self, state: ShareState, at: Timestamp) {
+        self.word = Some(Word { at, state });
+    }
+
     /// Takes in that the API called the image shared already. Our own earlier SHARE, whose answer was lost, may have
     /// done it, if it was seen unshared before.
     pub fn already_shared(&mut self, earlier: &[OpenIntent], at: Timestamp) {
+        self.answered(ShareState::Shared, at);
         if earlier.iter().any(OpenIntent::is_ours_if_shared) {
             self.probably_ours(None, at);
         }
@@ -262,6 +275,10 @@ impl Record {
         self.owned.is_none()
             && !self.protected
             && self.parked_since.is_none()
+            && self.denied_since.is_none()
+            && self
+                .word
+                .is_none_or(|word| now.since(word.at) >= REVERSAL_WINDOW)
             && self
                 .writes
                 .iter()

@@ -4,7 +4,7 @@
 //! | seen | own writes towards it | else | verdict |
 //! |---|---|---|---|
 //! | as desired | | | in sync |
-//! | as desired | the other way, outcome unknown, not long ago | | await |
+//! | as desired | the other way, acknowledged or outcome unknown, not long ago, in this run or an earlier one | | await |
 //! | other | acknowledged, not long ago | | await the read |
 //! | other | acknowledged, long ago, once | | act again |
 //! | other | acknowledged twice, long ago | | failed |
@@ -15,19 +15,19 @@
 //! | other | blocked, or given up | | blocked, failed |
 //! | SHARE needed | none | absent, or a precondition fails | blocked |
 //! | SHARE needed | none | unshareable for no visible reason | await, then blocked |
+//! | other | none, but acknowledged by an earlier run, not long ago, and never seen | | await |
 //! | other | none | | act |
-//! | blind | acknowledged, or already shared | | in sync |
+//! | blind | | | see `blind` |
 //! | unseen | | | unseen |
 
 use std::time::Duration;
 
-use super::{Actual, Awaiting, Inputs, Verdict};
+use super::{Actual, Awaiting, Inputs, Verdict, blind, earlier};
+use crate::inventory::LAG;
 use crate::memory::{Last, Memory, Problem, Tried, Unmet};
 use crate::model::{ImageId, Moment, ShareState};
 use crate::observed::{Blueprint, Eligibility, Observation, Precondition, Seen};
 
-/// How long a read may lag behind an acknowledged write before the write is repeated.
-const LAG_MAX: Duration = Duration::from_secs(120);
 /// A write that never shows is sent twice, no more.
 const ACKNOWLEDGED_MAX: u32 = 2;
 /// How long an unanswered SHARE may still show before it is sent again. Short: the answer to the
@@ -47,26 +47,21 @@ pub(super) fn decide(
     desired: ShareState,
     shown: Option<&Blueprint>,
 ) -> (Actual, Verdict) {
-    let tried = inputs.memory.tried_towards(id, desired);
     let (actual, seen) = match inputs.observation {
         Observation::Unseen(unseen) => {
             return (Actual::Unknown, Verdict::Unseen(unseen.clone().into()));
         }
-        Observation::Blind(_) => (by_word(tried), None),
-        Observation::Seen(seen) => (by_sight(shown), Some(seen)),
+        Observation::Blind(_) => return (Actual::Unknown, blind::decide(inputs, id, desired)),
+        Observation::Seen(seen) => (by_sight(shown), seen),
     };
     if actual.state() == Some(desired) {
-        let other_way = inputs
-            .memory
-            .tried
-            .get(id)
-            .filter(|tried| tried.towards != desired);
-        let pending = other_way.and_then(|tried| still_open(tried, inputs.moment));
+        let pending = earlier::contradicts(inputs, id, desired);
         return (actual, pending.unwrap_or(Verdict::InSync));
     }
-    let verdict = match tried {
+    let verdict = match inputs.memory.tried_towards(id, desired) {
         Some(tried) => after_own_write(tried, inputs.moment),
-        None => first_time(id, desired, seen, inputs.memory, inputs.moment),
+        None => earlier::unconfirmed(inputs, id, desired)
+            .unwrap_or_else(|| first_time(id, desired, seen, inputs.memory, inputs.moment)),
     };
     // The API's own word that the image is shared already is as good as seeing it.
     match verdict {
@@ -82,30 +77,11 @@ fn by_sight(shown: Option<&Blueprint>) -> Actual {
     }
 }
 
-/// What the API's answers to our writes say, where reading is denied.
-fn by_word(tried: Option<&Tried>) -> Actual {
-    match tried {
-        Some(Tried {
-            last: Last::Acknowledged { blueprint_id, .. },
-            towards: ShareState::Shared,
-            ..
-        }) => Actual::Shared(blueprint_id.as_deref().map(Into::into)),
-        Some(Tried {
-            last: Last::Acknowledged { .. },
-            ..
-        }) => Actual::Unshared,
-        Some(Tried {
-            last: Last::AlreadyShared { .. },
-            ..
-        }) => Actual::Shared(None),
-        _ => Actual::Unknown,
-    }
-}
-
-fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
+/// What follows from the writes of this run that were to bring the state about.
+pub(super) fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
     match &tried.last {
-        Last::Acknowledged { at, .. } if moment < *at + LAG_MAX => Verdict::Await {
-            until: *at + LAG_MAX,
+        Last::Acknowledged { at, .. } if moment < *at + LAG => Verdict::Await {
+            until: *at + LAG,
             reason: Awaiting::OwnWrite.into(),
         },
         Last::Acknowledged { .. } if tried.acknowledged < ACKNOWLEDGED_MAX => Verdict::Act,
@@ -138,25 +114,14 @@ fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
     }
 }
 
-/// A write the other way whose outcome is open may still take effect.
-fn still_open(tried: &Tried, moment: Moment) -> Option<Verdict> {
-    match &tried.last {
-        Last::Unclear { at, problem } if moment < *at + CANCEL_SETTLES => Some(Verdict::Await {
-            until: *at + CANCEL_SETTLES,
-            reason: Awaiting::Outcome(problem.clone()).into(),
-        }),
-        _ => None,
-    }
-}
-
 fn first_time(
     id: &ImageId,
     desired: ShareState,
-    seen: Option<&Seen>,
+    seen: &Seen,
     memory: &Memory,
     moment: Moment,
 ) -> Verdict {
-    let eligibility = seen.and_then(|seen| seen.eligibility.get(id));
+    let eligibility = seen.eligibility.get(id);
     let (ShareState::Shared, Some(eligibility)) = (desired, eligibility) else {
         return Verdict::Act;
     };

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use chrono::TimeZone;
+use chrono::{TimeDelta, TimeZone};
 
 use super::*;
 use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
-use crate::inventory::Holdings;
-use crate::model::{AccountName, Clocks, Region, Scope, Selector, Timestamp};
+use crate::inventory::{Holdings, IntentId, LAG_MAX, OpenIntent, Record};
+use crate::model::{AccountName, Clocks, Permission, Region, Scope, Selector, Timestamp};
 use crate::observed::{Blueprint, Precondition, Unseen};
-use crate::plan::{Inputs, Plan, Policy, ScopeAccount, Withheld, plan, share_candidates};
+use crate::plan::{Inputs, Plan, Policy, Prune, ScopeAccount, Withheld, plan, share_candidates};
 use crate::windows::Windows;
 
 const SHARED: Intent = Intent::Shared {
@@ -88,11 +88,24 @@ fn unclear(seconds: u64) -> Last {
     }
 }
 
+fn noon() -> Timestamp {
+    let date = chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0);
+    date.single().expect("a date")
+}
+
 fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, seconds: u64) -> Plan {
-    let now: Timestamp = chrono::Utc
-        .with_ymd_and_hms(2026, 6, 1, 0, 0, 0)
-        .single()
-        .expect("a date");
+    planned_with(&Holdings::default(), image, observation, memory, seconds)
+}
+
+/// [`planned`], with what an earlier process has left in the store.
+fn planned_with(
+    holdings: &Holdings,
+    image: &DesiredImage,
+    observation: &Observation,
+    memory: &Memory,
+    seconds: u64,
+) -> Plan {
+    let now = noon();
     let id = img();
     let wanted = Wanted {
         images: BTreeMap::from([(&id, image)]),
@@ -105,12 +118,13 @@ fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, sec
         account: &ScopeAccount::default(),
         wanted: &wanted,
         observation,
-        holdings: &Holdings::default(),
+        holdings,
         memory,
         windows: &Windows::default(),
         policy: &Policy::default(),
         license: None,
         clocks: Clocks::machine_only(now),
+        present: now.into(),
         moment: at(seconds),
     })
 }
@@ -330,6 +344,209 @@ fn blind_goes_by_the_answers_to_its_own_writes() {
     );
 }
 
+/// What an earlier process has left: the API acknowledged `permission` so long ago.
+fn written(permission: Permission, age: TimeDelta) -> Holdings {
+    let mut record = Record::default();
+    record.acknowledged(permission, Some("lhbp-1"), false, noon() - age);
+    Holdings {
+        images: BTreeMap::from([(img(), record)]),
+        ..Holdings::default()
+    }
+}
+
+/// What an earlier process has left: a write so long ago whose answer it did not get.
+fn unanswered(permission: Permission, age: TimeDelta) -> Holdings {
+    let open = OpenIntent {
+        intent: IntentId(1),
+        permission,
+        at: noon() - age,
+        saw_opposite: true,
+    };
+    Holdings {
+        open: BTreeMap::from([(img(), vec![open])]),
+        ..Holdings::default()
+    }
+}
+
+fn told(holdings: &Holdings, intent: Intent, observation: &Observation) -> Verdict {
+    let image = wanted(intent);
+    let plan = planned_with(holdings, &image, observation, &Memory::default(), 1_000);
+    plan.decisions[&img()].verdict.clone()
+}
+
+/// When a verdict's wait ends, in seconds.
+fn waits_until(verdict: &Verdict) -> Option<u64> {
+    match verdict {
+        Verdict::Await { until, .. } => Some(until.since_start().as_secs()),
+        _ => None,
+    }
+}
+
+const BOTH: [(Permission, Intent); 2] = [
+    (Permission::Share, Intent::Unshared),
+    (Permission::Cancel, SHARED),
+];
+
+#[test]
+fn c3_s4_a_write_the_other_way_is_awaited_though_the_image_shows_as_desired() {
+    for (permission, wish) in BOTH {
+        let shown = seen(permission == Permission::Cancel, None);
+        for left in [
+            written(permission, TimeDelta::seconds(5)),
+            unanswered(permission, TimeDelta::seconds(5)),
+        ] {
+            let verdict = told(&left, wish, &shown);
+            assert_eq!(waits_until(&verdict), Some(1_115), "{verdict:?}");
+        }
+        for left in [
+            written(permission, LAG_MAX),
+            unanswered(permission, LAG_MAX),
+        ] {
+            assert_eq!(
+                told(&left, wish, &shown),
+                Verdict::InSync,
+                "too old to show"
+            );
+        }
+        for last in [acknowledged(995), unclear(995)] {
+            let memory = tried(permission.leads_to(), last);
+            let verdict = verdict(wish, &shown, &memory, 1_000);
+            assert_eq!(waits_until(&verdict), Some(1_115), "of this run");
+        }
+    }
+}
+
+#[test]
+fn c3_s4_a_write_the_other_way_that_shows_is_undone_at_once() {
+    for (permission, wish) in BOTH {
+        let shown = seen(permission == Permission::Share, None);
+        let left = written(permission, TimeDelta::seconds(5));
+        assert_eq!(told(&left, wish, &shown), Verdict::Act);
+    }
+}
+
+#[test]
+fn c3_a_write_of_an_earlier_run_that_no_look_has_shown_is_awaited() {
+    for (permission, _) in BOTH {
+        let wish = match permission {
+            Permission::Share => SHARED,
+            Permission::Cancel => Intent::Unshared,
+        };
+        let unshareable = Eligibility::Unshareable {
+            failed: Vec::new(),
+            reason: "it is shared already".into(),
+        };
+        let shown = seen(permission == Permission::Cancel, Some(unshareable));
+        let mut left = written(permission, TimeDelta::seconds(20));
+        assert_eq!(waits_until(&told(&left, wish, &shown)), Some(1_100));
+        let record = left.images.get_mut(&img()).expect("a record");
+        record.writes[0].confirmed = true;
+        let verdict = told(&left, wish, &shown);
+        assert_eq!(
+            verdict == Verdict::Act,
+            permission == Permission::Cancel,
+            "it has shown since, so that this is drift: {verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn c3_a_clock_that_was_set_back_makes_no_wait_longer_than_the_lag() {
+    let left = written(Permission::Share, TimeDelta::hours(-5));
+    let verdict = told(&left, Intent::Unshared, &seen(false, None));
+    assert_eq!(waits_until(&verdict), Some(1_120));
+}
+
+#[test]
+fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows() {
+    let pruned = |prune, left: &Holdings| {
+        let policy = Policy {
+            prune,
+            ..Policy::default()
+        };
+        let plan = plan(&Inputs {
+            scope: &scope(),
+            account: &ScopeAccount::default(),
+            wanted: &Wanted {
+                images: BTreeMap::new(),
+                unselected: BTreeMap::new(),
+                selector: &Selector::default(),
+                completeness: &Completeness::Whole,
+            },
+            observation: &seen(false, None),
+            holdings: left,
+            memory: &Memory::default(),
+            windows: &Windows::default(),
+            policy: &policy,
+            license: None,
+            clocks: Clocks::machine_only(noon()),
+            present: noon().into(),
+            moment: at(1_000),
+        });
+        let decision = plan.decisions.get(&img());
+        decision.map(|decision| waits_until(&decision.verdict))
+    };
+    let left = written(Permission::Share, TimeDelta::seconds(5));
+    for prune in [Prune::Owned, Prune::Exclusive] {
+        assert_eq!(pruned(prune, &left), Some(Some(1_115)));
+        let old = written(Permission::Share, LAG_MAX);
+        assert_eq!(pruned(prune, &old), None, "nothing is to be said of it");
+    }
+    let open = unanswered(Permission::Share, TimeDelta::seconds(5));
+    assert_eq!(pruned(Prune::Exclusive, &open), Some(Some(1_115)));
+    assert_eq!(pruned(Prune::None, &left), None);
+}
+
+#[test]
+fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
+    let blind = Observation::Blind(unseen());
+    for (permission, other_wish) in BOTH {
+        let wish = match permission {
+            Permission::Share => SHARED,
+            Permission::Cancel => Intent::Unshared,
+        };
+        for (hours, verdict) in [
+            (0, Verdict::InSync),
+            (23, Verdict::InSync),
+            (24, Verdict::Act),
+        ] {
+            let left = written(permission, TimeDelta::hours(hours));
+            assert_eq!(told(&left, wish, &blind), verdict, "after {hours} h");
+            assert_eq!(told(&left, other_wish, &blind), Verdict::Act);
+        }
+        let plan = planned_with(
+            &written(permission, TimeDelta::hours(1)),
+            &wanted(wish),
+            &blind,
+            &Memory::default(),
+            0,
+        );
+        assert_eq!(plan.decisions[&img()].actual, Actual::Unknown);
+        let wrong_clock = written(permission, TimeDelta::days(-400));
+        assert_eq!(told(&wrong_clock, wish, &blind), Verdict::Act);
+    }
+}
+
+#[test]
+fn c4_a_later_write_without_an_answer_makes_the_apis_word_worth_nothing() {
+    let blind = Observation::Blind(unseen());
+    let mut left = written(Permission::Share, TimeDelta::hours(2));
+    left.open = unanswered(Permission::Cancel, TimeDelta::hours(1)).open;
+    assert_eq!(told(&left, SHARED, &blind), Verdict::Act);
+    left.open = unanswered(Permission::Cancel, TimeDelta::hours(3)).open;
+    assert_eq!(
+        told(&left, SHARED, &blind),
+        Verdict::InSync,
+        "it came before"
+    );
+    left.open = unanswered(Permission::Cancel, TimeDelta::seconds(5)).open;
+    assert_eq!(
+        waits_until(&told(&left, SHARED, &blind)),
+        Some(1_015),
+        "it may still be on its way"
+    );
+}
+
 #[test]
 fn only_first_shares_are_asked_about() {
     let asked = |intent, memory: &Memory| {
@@ -435,6 +652,10 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
             clocks: Clocks::machine_only(
                 chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap(),
             ),
+            present: chrono::Utc
+                .with_ymd_and_hms(2026, 6, 1, 0, 0, 0)
+                .unwrap()
+                .into(),
             moment: at(0),
         });
         plan.decisions[&id].verdict.clone()

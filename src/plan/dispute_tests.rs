@@ -132,6 +132,7 @@ impl Case {
             },
             license: None,
             clocks: Clocks::new(noon(), TimeDelta::hours(self.ahead)),
+            present: noon().into(),
             moment: Moment::default(),
         })
     }

@@ -5,9 +5,11 @@
 //! Knows neither clocks nor the network; executing a plan takes no further decision.
 
 mod account;
+mod blind;
 mod budget;
 mod decide;
 mod dispute;
+mod earlier;
 mod guard;
 mod plan_key;
 mod policy;
@@ -23,8 +25,8 @@ use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Tried};
 use crate::model::{
-    AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState,
-    Timestamp, Uin,
+    AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Present, Scope,
+    ShareState, Timestamp, Uin,
 };
 use crate::observed::{Blueprint, Observation, Unseen};
 use crate::windows::Windows;
@@ -63,7 +65,9 @@ pub struct Inputs<'a> {
     pub license: Option<&'a License>,
     /// Evaluate `from`, `until`, windows and suspensions: what follows from the time is done only where both agree.
     pub clocks: Clocks,
-    /// Measures how long ago own writes were.
+    /// Measures how long ago writes were that the store knows of.
+    pub present: Present,
+    /// Measures how long ago writes of this process were.
     pub moment: Moment,
 }
 
@@ -281,7 +285,8 @@ fn turns_at(
 
 impl Inputs<'_> {
     /// Images that no manifest names, and that there may be something to say of: those that are seen, those that this
-    /// run has cancelled, and, where nothing is seen, those of the saved plan.
+    /// run has cancelled, those that a recent SHARE of ours may yet bring into view, and, where nothing is seen, those of
+    /// the saved plan.
     fn unnamed(&self) -> BTreeSet<&ImageId> {
         let cancelled =
             |(image, tried): (_, &Tried)| (tried.towards == ShareState::Unshared).then_some(image);
@@ -296,6 +301,13 @@ impl Inputs<'_> {
         match self.observation {
             Observation::Seen(seen) => {
                 images.extend(seen.shared.keys().filter(&mut is_unnamed));
+                let written = self.holdings.images.keys().chain(self.holdings.open.keys());
+                let may_show = |image: &&ImageId| {
+                    earlier::contradicts(self, image, ShareState::Unshared).is_some()
+                        && !self.wanted.names(image)
+                        && self.prunes(image)
+                };
+                images.extend(written.filter(may_show));
             }
             Observation::Blind(_) | Observation::Unseen(_) => {
                 let licensed = self.license.into_iter().flat_map(BTreeMap::keys);

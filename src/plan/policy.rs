@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ImageId, Permission};
@@ -19,6 +20,9 @@ pub struct Policy {
     pub accept_lost: u32,
     /// The manifests are incomplete: no CANCEL may be computed from them.
     pub shares_only: bool,
+    /// Where reading is denied, an image counts as in the state that the API acknowledged for so long. It is no bound on
+    /// what may be cancelled, so that a saved plan does not carry it.
+    pub trust_acknowledged: TimeDelta,
 }
 
 /// Percentages mean little of a few images.
@@ -83,6 +87,7 @@ impl Policy {
         max_cancels_percent: 25,
         accept_lost: 0,
         shares_only: false,
+        trust_acknowledged: TimeDelta::hours(24),
     };
 
     /// Each bound that a flag sets.
@@ -127,6 +132,7 @@ impl Policy {
                 false => 0,
             },
             shares_only: self.shares_only || other.shares_only,
+            trust_acknowledged: self.trust_acknowledged.min(other.trust_acknowledged),
         }
     }
 }

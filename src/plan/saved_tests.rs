@@ -177,7 +177,7 @@ fn policy(prune: Prune, max_cancels: u32, max_cancels_percent: u32, accept_lost:
         max_cancels,
         max_cancels_percent,
         accept_lost,
-        shares_only: false,
+        ..Policy::default()
     }
 }
 

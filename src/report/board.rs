@@ -136,6 +136,7 @@ struct CountsDocument {
     waiting: usize,
     unknown: usize,
     stalled: usize,
+    by_word: usize,
 }
 
 #[derive(Serialize)]
@@ -353,6 +354,7 @@ fn counts_document(counts: &Counts) -> CountsDocument {
         waiting: counts.waiting,
         unknown: counts.unknown,
         stalled: counts.stalled,
+        by_word: counts.by_word,
     }
 }
 

@@ -80,6 +80,8 @@ struct Summary {
     blocked: u64,
     failed: u64,
     withheld: u64,
+    /// Of those that are as desired, those of which only the API's answers to writes say so.
+    by_word: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -241,7 +243,7 @@ impl ReconcileDocument {
         if let Some(blind) = scope.plan.blind() {
             let name = &scope.plan.scope;
             self.warnings.push(format!(
-                "{name}: reading is denied, so the API's answers to writes are all that is known: {}",
+                "{name}: reading is denied, so the API's answers to writes are all that is known, and nothing is pruned: {}",
                 blind.reason
             ));
         }
@@ -257,6 +259,7 @@ impl ReconcileDocument {
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan, image, decision, &scope.memory);
             self.count(outcome);
+            self.summary.by_word += u64::from(is_by_word(decision));
             let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
             let untried = scope
@@ -317,6 +320,7 @@ impl ReconcileDocument {
             blocked,
             failed,
             withheld,
+            by_word,
         } = self.summary;
         let head = match ending.stopped {
             Some(StopReason::Interrupted | StopReason::Terminated | StopReason::HungUp) => {
@@ -345,7 +349,11 @@ impl ReconcileDocument {
             throttled,
         } = ending.calls;
         let (writes, reads) = (plural(writes, "write"), plural(reads, "read"));
-        let _ = write!(self.text, "{in_sync} already as desired ({writes}, {reads}");
+        let _ = write!(self.text, "{in_sync} already as desired");
+        if by_word > 0 {
+            let _ = write!(self.text, ", {by_word} by the API's word alone");
+        }
+        let _ = write!(self.text, " ({writes}, {reads}");
         if throttled > 0 {
             let _ = write!(self.text, ", {throttled} throttled");
         }
@@ -379,7 +387,7 @@ fn image_report(
             ("shared", shown.or(acknowledged_blueprint))
         }
         Actual::Unshared => ("unshared", None),
-        Actual::Unknown => ("unknown", None),
+        Actual::Unknown => ("unknown", acknowledged_blueprint),
     };
     let (message, error_code, request_id) = match problem {
         Some(problem) => (
@@ -407,9 +415,18 @@ fn image_report(
     (outcome, report)
 }
 
+/// Whether it is as desired by the API's answers to writes, because reading is denied.
+fn is_by_word(decision: &Decision) -> bool {
+    decision.verdict == Verdict::InSync && decision.actual == Actual::Unknown
+}
+
 /// The last plan's verdict, in the light of what was written.
 fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
-    let written = tried.is_some_and(|tried| tried.acknowledged + tried.unclear > 0);
+    let written = tried.is_some_and(|tried| match is_by_word(decision) {
+        // A final answer that is no acknowledgement: there was nothing to do.
+        true => tried.acknowledged > 0,
+        false => tried.acknowledged + tried.unclear > 0,
+    });
     match &decision.verdict {
         Verdict::InSync if written && decision.desired == ShareState::Shared => {
             (Outcome::Shared, None)

@@ -56,6 +56,8 @@ pub struct Counts {
     pub drifted: usize,
     /// Of all of them, those that will not become as desired without a person.
     pub stalled: usize,
+    /// Of those that are as desired, those of which only the API's answers to writes say so.
+    pub by_word: usize,
 }
 
 impl Counts {
@@ -76,6 +78,7 @@ impl Counts {
         *count += 1;
         self.drifted += usize::from(image.drifted.holds());
         self.stalled += usize::from(image.stalled.holds());
+        self.by_word += usize::from(image.is_by_word());
     }
 }
 
@@ -89,6 +92,7 @@ impl AddAssign for Counts {
         self.unknown += other.unknown;
         self.drifted += other.drifted;
         self.stalled += other.stalled;
+        self.by_word += other.by_word;
     }
 }
 
@@ -103,6 +107,11 @@ impl ImageStatus {
             (Truth::False, reason) if reason.is_withheld() => Standing::Withheld,
             (Truth::False, _) => Standing::Blocked,
         }
+    }
+
+    /// Whether it counts as desired by the API's answer to a write, because reading is denied.
+    pub fn is_by_word(&self) -> bool {
+        self.ready.holds() && self.actual.is_none()
     }
 
     /// Since when it stands so: since a person is needed, where one is.

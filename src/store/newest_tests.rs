@@ -185,7 +185,7 @@ fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     drop(store);
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
-    assert_eq!((summary.schema, summary.history.entries), (3, 1));
+    assert_eq!((summary.schema, summary.history.entries), (4, 1));
     assert_eq!(newest(dir.path()), Some(commit));
     let verdict = dump(dir.path()).expect("readable").1;
     assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");

@@ -152,6 +152,7 @@ impl Setting {
             max_cancels_percent: small(rules.percent),
             accept_lost: small(rules.accept_lost),
             shares_only: rules.shares_only,
+            ..Policy::default()
         };
         plan::plan(&Inputs {
             scope: &self.scope,
@@ -167,6 +168,7 @@ impl Setting {
             policy: &policy,
             license: None,
             clocks: self.clocks,
+            present: self.now.into(),
             moment: Moment::new(Duration::from_secs(if rules.loss_is_new { 1 } else { 10 })),
         })
     }

@@ -1,6 +1,11 @@
 //! What may be pruned, and what holds it back.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
+
+use super::reconcile::span;
 
 use crate::plan::{Policy, Prune};
 
@@ -20,6 +25,10 @@ pub(in crate::cli) struct Guards {
     /// Go on though N images that sharekeeper shared are no longer shown as shared
     #[arg(long, value_name = "N", default_value_t = Policy::DEFAULT.accept_lost, env = "SHAREKEEPER_ACCEPT_LOST")]
     pub accept_lost: u32,
+    /// Where DescribeBlueprints is denied, take the state that the API acknowledged for an image's for so long; then write
+    /// it once more
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span, env = "SHAREKEEPER_TRUST_ACKNOWLEDGED")]
+    pub trust_acknowledged: Duration,
 }
 
 /// `--prune`.
@@ -46,6 +55,9 @@ impl Guards {
             max_cancels_percent: self.max_cancels_percent,
             accept_lost: self.accept_lost,
             shares_only: false,
+            // The parser allows a year at most.
+            trust_acknowledged: TimeDelta::from_std(self.trust_acknowledged)
+                .unwrap_or(TimeDelta::MAX),
         }
     }
 }

@@ -80,14 +80,21 @@ pub(in crate::cli) struct Working {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        Duration::ZERO => Err("nothing can be done in no time".into()),
+        duration => Ok(duration),
+    }
+}
+
+/// The same, and none at all.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     /// Far below what a clock can add up.
     const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; a duration is written like `90s`, `10m` or `1h 30m`"))?;
-    match duration {
-        Duration::ZERO => Err("nothing can be done in no time".into()),
-        duration if duration > TIMEOUT_MAX => Err("that is more than a year".into()),
-        duration => Ok(duration),
+    match duration > TIMEOUT_MAX {
+        true => Err("that is more than a year".into()),
+        false => Ok(duration),
     }
 }
 

@@ -107,7 +107,7 @@ pub fn reading(look: Look, answers: &[&Answer]) -> Check {
     };
     let goes_on = match look {
         Look::Blueprints => {
-            "without it nothing is seen, and only SHAREs that are declared are sent"
+            "without it nothing is seen: what manifests declare is written, and counts as done by the API's answer for `--trust-acknowledged`; nothing is pruned"
         }
         Look::Images => "without it, what cannot be shared is found out by trying",
     };

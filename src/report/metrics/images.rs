@@ -33,6 +33,7 @@ struct Tally {
     actual: u64,
     drifted: u64,
     changed_outside: u64,
+    by_word: u64,
     guarded: bool,
 }
 
@@ -71,6 +72,7 @@ fn tally(status: &ScopeStatus, troubles: &mut Troubles, now: Timestamp) -> Tally
         tally.actual += u64::from(image.actual == Some(ShareState::Shared));
         tally.drifted += u64::from(image.drifted.holds());
         tally.changed_outside += u64::from(image.is_changed_outside());
+        tally.by_word += u64::from(image.is_by_word());
         tally.guarded |= image.reason == Reason::GuardTripped;
         troubles.add(image, state, now);
     }
@@ -168,6 +170,13 @@ fn counted(families: &mut Families, board: &Board, tallies: &[Tally]) {
             "Images that were as desired until somebody else changed them, and have not been since.",
         ),
         |tally| tally.changed_outside as f64,
+    );
+    each(
+        gauge(
+            "sharekeeper_by_word_images",
+            "Images that count as in sync by the API's answers to writes alone, because reading is denied.",
+        ),
+        |tally| tally.by_word as f64,
     );
     each(
         gauge(

@@ -1,0 +1,72 @@
+//! The truth table where reading is denied: what is known of an image is what the API said in its answers to writes, of
+//! this run and of earlier ones. Its state is never known, only whether it is as desired by word.
+//!
+//! | the API's word | own writes towards it | verdict |
+//! |---|---|---|
+//! | | the other way, without an answer, not long ago | await |
+//! | as desired, within `--trust-acknowledged` | none, or final | in sync |
+//! | older, the other state, or none | none | act |
+//! | | acknowledged, or already shared | in sync |
+//! | | outcome unknown, not long ago | await |
+//! | | outcome unknown, a few times | act again |
+//! | | outcome unknown, too often; blocked, or given up | failed, blocked |
+
+use chrono::TimeDelta;
+
+use super::decide::after_own_write;
+use super::{Awaiting, Inputs, Verdict};
+use crate::inventory::OpenIntent;
+use crate::memory::{Last, Problem};
+use crate::model::{ImageId, ShareState};
+
+/// A write without an answer may still be on its way for so long: twice the deadline of a call, and some.
+const ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
+
+pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> Verdict {
+    let open = inputs.holdings.open.get(id).map_or(&[][..], Vec::as_slice);
+    let mut other_way = open.iter().rev();
+    let other_way = other_way.find(|intent| intent.permission.leads_to() != desired);
+    if let Some(wait) = other_way.and_then(|intent| on_its_way(inputs, intent)) {
+        return wait;
+    }
+    let is_said = is_said(inputs, id, desired, other_way);
+    match inputs.memory.tried_towards(id, desired) {
+        Some(tried) => match tried.last {
+            Last::Acknowledged { .. } | Last::AlreadyShared { .. } => Verdict::InSync,
+            Last::Unclear { .. } if is_said => Verdict::InSync,
+            _ => after_own_write(tried, inputs.moment),
+        },
+        None if is_said => Verdict::InSync,
+        None => Verdict::Act,
+    }
+}
+
+/// Whether the API's word is that the image is as desired, and recent enough. A later write the other way that ended
+/// without an answer makes it worth nothing.
+fn is_said(
+    inputs: &Inputs<'_>,
+    id: &ImageId,
+    desired: ShareState,
+    other_way: Option<&OpenIntent>,
+) -> bool {
+    let record = inputs.holdings.images.get(id);
+    let Some(word) = record.and_then(|record| record.word) else {
+        return false;
+    };
+    let age = inputs.present.since(word.at);
+    let trust = inputs.policy.trust_acknowledged;
+    word.state == desired
+        // Beyond that, it is of a clock that was wrong.
+        && age.abs() < trust
+        && other_way.is_none_or(|intent| intent.at < word.at)
+}
+
+fn on_its_way(inputs: &Inputs<'_>, intent: &OpenIntent) -> Option<Verdict> {
+    let left = ON_ITS_WAY - inputs.present.since(intent.at);
+    let left = left.min(ON_ITS_WAY).to_std().ok()?;
+    let problem = Problem::new("an earlier write ended without an answer");
+    (!left.is_zero()).then(|| Verdict::Await {
+        until: inputs.moment + left,
+        reason: Awaiting::Outcome(problem).into(),
+    })
+}

@@ -1,0 +1,86 @@
+//! Writes of a moment ago, of this process or an earlier one, that the last look may not show yet. They count whichever
+//! way the wish points now: a share that was acknowledged shows in the end, even if nobody wants it any longer.
+
+use chrono::TimeDelta;
+
+use super::{Awaiting, Inputs, Verdict};
+use crate::inventory::{LAG, LAG_MAX, OpenIntent, Record};
+use crate::memory::{Last, Problem, Tried};
+use crate::model::{ImageId, Moment, ShareState};
+
+/// What to wait for where an image shows as `desired`, and a recent write the other way may still show. The wait ends as
+/// the newest of these writes is older than a look can lag.
+pub(super) fn contradicts(
+    inputs: &Inputs<'_>,
+    id: &ImageId,
+    desired: ShareState,
+) -> Option<Verdict> {
+    let other_way = inputs.memory.tried.get(id);
+    let other_way = other_way.filter(|tried| tried.towards != desired);
+    let record = inputs.holdings.images.get(id);
+    let open = inputs.holdings.open.get(id);
+    let waits = [
+        other_way.and_then(of_this_run),
+        record.and_then(|record| acknowledged(inputs, record, desired)),
+        open.and_then(|open| unanswered(inputs, open, desired)),
+    ];
+    let newest = waits.into_iter().flatten().max_by_key(|(until, _)| *until);
+    let (until, reason) = newest.filter(|(until, _)| inputs.moment < *until)?;
+    Some(Verdict::Await {
+        until,
+        reason: reason.into(),
+    })
+}
+
+/// What to wait for where an image does not show as `desired`, though an earlier process was told that it is, a moment
+/// ago, and no look has shown it since.
+pub(super) fn unconfirmed(
+    inputs: &Inputs<'_>,
+    id: &ImageId,
+    desired: ShareState,
+) -> Option<Verdict> {
+    let write = inputs.holdings.images.get(id)?.writes.last()?;
+    let until = (!write.confirmed && write.towards == desired)
+        .then(|| lag_ends(inputs, inputs.present.since(write.at)))??;
+    Some(Verdict::Await {
+        until,
+        reason: Awaiting::OwnWrite.into(),
+    })
+}
+
+fn of_this_run(tried: &Tried) -> Option<(Moment, Awaiting)> {
+    match &tried.last {
+        Last::Acknowledged { at, .. } => Some((*at + LAG, Awaiting::OwnWrite)),
+        Last::Unclear { at, problem } => Some((*at + LAG, Awaiting::Outcome(problem.clone()))),
+        Last::AlreadyShared { .. } | Last::Blocked(_) | Last::Failed(_) => None,
+    }
+}
+
+fn acknowledged(
+    inputs: &Inputs<'_>,
+    record: &Record,
+    desired: ShareState,
+) -> Option<(Moment, Awaiting)> {
+    let word = record.word.filter(|word| word.state != desired)?;
+    let until = lag_ends(inputs, inputs.present.since(word.at))?;
+    Some((until, Awaiting::OwnWrite))
+}
+
+fn unanswered(
+    inputs: &Inputs<'_>,
+    open: &[OpenIntent],
+    desired: ShareState,
+) -> Option<(Moment, Awaiting)> {
+    let mut newest = open.iter().rev();
+    let intent = newest.find(|intent| intent.permission.leads_to() != desired)?;
+    let until = lag_ends(inputs, inputs.present.since(intent.at))?;
+    let problem = Problem::new("an earlier write ended without an answer");
+    Some((until, Awaiting::Outcome(problem)))
+}
+
+/// When a look cannot lag any longer behind a write of `age` ago; `None`: by now.
+fn lag_ends(inputs: &Inputs<'_>, age: TimeDelta) -> Option<Moment> {
+    // A clock that was set back between two processes makes the age negative, and the wait no longer.
+    let left = (LAG_MAX - age).min(LAG_MAX).to_std().ok()?;
+    (!left.is_zero()).then(|| inputs.moment + left)
+}

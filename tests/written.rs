@@ -1,0 +1,311 @@
+//! What was written is remembered: until reading shows it, in this run and in the next ones, and where reading is denied.
+
+#![allow(unreachable_pub, reason = "a test crate has no public interface")]
+
+mod support;
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sharekeeper::engine::{Stop, StopReason};
+use sharekeeper::host::Clock;
+use sharekeeper::plan::{Policy, Prune};
+use sharekeeper::status::Kind;
+use support::live::reconciling;
+use support::world::{Ended, REGIONAL, World, id};
+use support::{Behaviour, desired};
+
+const TOKYO: &str = "ap-tokyo";
+/// Of the daemon, in seconds.
+const INTERVAL: u64 = 300;
+const LAG: Duration = Duration::from_secs(20);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A manifest that asks for one image to be in a state.
+fn wish(shared: bool) -> sharekeeper::desired::Desired {
+    desired([(TOKYO, id(0), shared)])
+}
+
+/// A world with the image in a state, in which reads lag behind writes.
+fn lagging(seed: u64, shared: bool) -> World {
+    let world = World::new(seed, REGIONAL);
+    world.cloud().add(TOKYO, &id(0), shared);
+    world.behave(Behaviour {
+        lag: LAG,
+        ..Behaviour::default()
+    });
+    world
+}
+
+/// A run that is cut short two seconds after it began, long before reading shows what it wrote.
+async fn cut_short(world: &World, shared: bool) -> Ended {
+    let stop = Stop::default();
+    let wanted = wish(shared);
+    let run = world.reconcile_until(&wanted, &stop);
+    let script = async {
+        world.pass(Duration::from_secs(2)).await;
+        stop.trip(StopReason::Terminated);
+    };
+    let (ended, ()) = tokio::join!(run, script);
+    assert_eq!(world.cloud().writes().len(), 1);
+    ended
+}
+
+#[tokio::test(start_paused = true)]
+async fn c3_a_revert_within_the_lag_undoes_what_an_earlier_run_wrote() {
+    for shared in [true, false] {
+        let world = lagging(1, !shared);
+        cut_short(&world, shared).await;
+        let ended = world.reconcile(&wish(!shared)).await;
+        assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+        assert_eq!(world.cloud().is_shared(TOKYO, &id(0)), !shared);
+        assert_eq!(world.cloud().writes().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c3_a_run_after_one_that_was_cut_short_waits_for_what_that_one_wrote() {
+    for shared in [true, false] {
+        let world = lagging(2, !shared);
+        cut_short(&world, shared).await;
+        let ended = world.reconcile(&wish(shared)).await;
+        assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+        assert_eq!(world.cloud().writes().len(), 1, "it is not written again");
+        assert_eq!(ended.outcomes()[0].1, "in_sync");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c3_an_entry_that_is_removed_within_the_lag_is_pruned_once_its_share_shows() {
+    for prune in [Prune::Owned, Prune::Exclusive] {
+        let world = lagging(3, false);
+        world.cloud().add(TOKYO, &id(1), true);
+        cut_short(&world, true).await;
+        let policy = Policy {
+            prune,
+            ..Policy::default()
+        };
+        let others = desired([(TOKYO, id(1), true)]);
+        let ended = world.reconcile_under(&others, &policy).await;
+        assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+        assert!(!world.cloud().is_shared(TOKYO, &id(0)));
+        assert!(world.cloud().is_shared(TOKYO, &id(1)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c3_the_daemon_awaits_its_own_write_and_calls_nobody_else_its_author() {
+    for shared in [true, false] {
+        let world = lagging(4, !shared);
+        reconciling(&world, async |live| {
+            live.load(wish(shared)).await;
+            live.pass(2).await;
+            assert_eq!(world.cloud().writes().len(), 1);
+            live.load(wish(!shared)).await;
+            live.pass(3).await;
+            let image = live.image(TOKYO, &id(0));
+            assert!(!image.ready.holds(), "its own write may still show");
+            live.pass(6 * INTERVAL).await;
+            assert_eq!(world.cloud().is_shared(TOKYO, &id(0)), !shared);
+            assert!(live.image(TOKYO, &id(0)).ready.holds());
+            let told = live.told();
+            let outside = told.iter().filter(|told| told.0 == Kind::DriftAppeared);
+            assert_eq!(outside.count(), 0, "{told:#?}");
+            assert_eq!(world.cloud().writes().len(), 2);
+        })
+        .await;
+    }
+}
+
+/// A world in which reading is denied, with so many images in a state.
+fn blind(seed: u64, images: usize, shared: bool) -> World {
+    let world = World::new(seed, REGIONAL);
+    for n in 0..images {
+        world.cloud().add(TOKYO, &id(n), shared);
+    }
+    refuse(&world, |action| {
+        action
+            .starts_with("Describe")
+            .then_some("UnauthorizedOperation.NoPermission")
+    });
+    world
+}
+
+fn refuse(world: &World, refuse: impl Fn(&str) -> Option<&'static str> + 'static) {
+    world.behave(Behaviour {
+        refuse: Box::new(move |action, _, _| refuse(action)),
+        ..Behaviour::default()
+    });
+}
+
+fn all(images: usize, shared: bool) -> sharekeeper::desired::Desired {
+    desired((0..images).map(|n| (TOKYO, id(n), shared)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_s24_what_was_acknowledged_is_in_sync_by_word_across_runs_for_a_day() {
+    for shared in [true, false] {
+        let world = blind(5, 3, !shared);
+        let first = world.reconcile(&all(3, shared)).await;
+        assert_eq!(first.exit(), 0, "{:#}", first.json);
+        assert_eq!(first.json["summary"]["by_word"], 3);
+        assert_eq!(first.json["images"][0]["actual"], "unknown");
+        assert_eq!(world.cloud().writes().len(), 3);
+        for _ in 0..4 {
+            world.pass(DAY / 5).await;
+            let again = world.reconcile(&all(3, shared)).await;
+            assert_eq!(again.exit(), 0, "{:#}", again.json);
+            let summary = &again.json["summary"];
+            assert_eq!(
+                (&summary["in_sync"], &summary["by_word"]),
+                (&3.into(), &3.into())
+            );
+            assert_eq!(world.cloud().writes().len(), 3, "nothing is written again");
+        }
+        world.pass(DAY / 5).await;
+        let ended = world.reconcile(&all(3, shared)).await;
+        assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+        assert_eq!(world.cloud().writes().len(), 6, "after a day, once more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_how_long_the_apis_word_holds_is_a_setting() {
+    let world = blind(6, 1, false);
+    let policy = Policy {
+        trust_acknowledged: TimeDelta::minutes(10),
+        ..Policy::default()
+    };
+    for (minutes, writes) in [(0, 1), (9, 1), (1, 2)] {
+        world.pass(Duration::from_secs(60 * minutes)).await;
+        let ended = world.reconcile_under(&all(1, true), &policy).await;
+        assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+        assert_eq!(world.cloud().writes().len(), writes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_the_daemon_comes_to_rest_where_reading_is_denied() {
+    let world = blind(7, 40, false);
+    for n in 20..40 {
+        world.cloud().meddle(TOKYO, &id(n), true);
+    }
+    let wanted = || desired((0..40).map(|n| (TOKYO, id(n), n % 2 == 0)));
+    reconciling(&world, async |live| {
+        live.load(wanted()).await;
+        live.pass(INTERVAL).await;
+        assert_eq!(world.cloud().writes().len(), 40, "one for each image");
+        let entries = world.ledger.events.borrow().len();
+        live.pass(6 * 3600).await;
+        assert_eq!(world.cloud().writes().len(), 40);
+        assert_eq!(
+            world.ledger.events.borrow().len(),
+            entries,
+            "the history is at rest"
+        );
+    })
+    .await;
+    reconciling(&world, async |live| {
+        live.load(wanted()).await;
+        live.pass(2 * INTERVAL).await;
+        assert_eq!(world.cloud().writes().len(), 40, "nor after a restart");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_an_image_that_was_never_shared_costs_one_cancel_where_the_answer_is_final() {
+    for (code, cancels) in [
+        ("UnsupportedOperation.BlueprintHasNotShared", 1),
+        ("ResourceNotFound.ImageIdNotFound", 1),
+        ("FailedOperation.ImageOperationFailed", 2),
+        ("FailedOperation.CheckMFAError", 2),
+    ] {
+        let world = blind(8, 1, false);
+        refuse(&world, move |action| match action {
+            "ModifyImageSharePermission" => Some(code),
+            _ => Some("UnauthorizedOperation.NoPermission"),
+        });
+        for _ in 0..3 {
+            let ended = world.reconcile(&all(1, false)).await;
+            assert_eq!(ended.exit(), 0, "{code}: {:#}", ended.json);
+            assert_eq!(ended.outcomes()[0].1, "in_sync", "{code}");
+            assert_eq!(ended.json["images"][0]["actual"], "unknown");
+            assert_eq!(
+                world.cloud().calls_of("ModifyImageSharePermission").len(),
+                cancels
+            );
+            world.pass(Duration::from_secs(60)).await;
+        }
+        reconciling(&world, async |live| {
+            live.load(all(1, false)).await;
+            live.pass(20 * INTERVAL).await;
+        })
+        .await;
+        assert_eq!(
+            world.cloud().calls_of("ModifyImageSharePermission").len(),
+            cancels
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_a_passing_answer_to_a_cancel_is_no_word_where_reading_is_denied() {
+    for code in [
+        "InternalError.RequestError",
+        "UnsupportedOperation.ImageOccupied",
+    ] {
+        let world = blind(9, 1, false);
+        refuse(&world, move |action| match action {
+            "ModifyImageSharePermission" => Some(code),
+            _ => Some("UnauthorizedOperation.NoPermission"),
+        });
+        let ended = world.reconcile(&all(1, false)).await;
+        assert_eq!(ended.exit(), 4, "{code}: {:#}", ended.json);
+        let tries = world.cloud().calls_of("ModifyImageSharePermission").len();
+        assert!((7..=8).contains(&tries), "{code}: {tries}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_a_share_of_ours_is_not_taken_for_gone_because_a_cancel_fails() {
+    let world = blind(10, 1, false);
+    assert_eq!(world.reconcile(&all(1, true)).await.exit(), 0);
+    refuse(&world, |action| match action {
+        "ModifyImageSharePermission" => Some("FailedOperation.ImageOperationFailed"),
+        _ => Some("UnauthorizedOperation.NoPermission"),
+    });
+    let ended = world.reconcile(&all(1, false)).await;
+    assert_eq!(ended.exit(), 4, "{:#}", ended.json);
+    assert_eq!(ended.json["summary"]["by_word"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_what_a_look_shows_otherwise_is_no_word_any_longer() {
+    let world = World::new(11, REGIONAL);
+    world.cloud().add(TOKYO, &id(0), false);
+    assert_eq!(world.reconcile(&wish(true)).await.exit(), 0);
+    world.pass(Duration::from_secs(600)).await;
+    // Somebody cancels it, and a look sees that while nothing may be written.
+    world.cloud().meddle(TOKYO, &id(0), false);
+    let clock = world.cloud().moment();
+    let stop = Stop::default();
+    refuse(&world, |action| {
+        (action == "ModifyImageSharePermission").then_some("UnsupportedOperation.ImageOccupied")
+    });
+    world.reconcile_until(&wish(true), &stop).await;
+    assert!(world.cloud().moment() > clock);
+    let before = world.cloud().calls_of("ModifyImageSharePermission").len();
+    refuse(&world, |action| {
+        action
+            .starts_with("Describe")
+            .then_some("UnauthorizedOperation.NoPermission")
+    });
+    let ended = world.reconcile(&wish(true)).await;
+    assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+    assert_eq!(
+        world.cloud().calls_of("ModifyImageSharePermission").len(),
+        before + 1
+    );
+    assert!(world.cloud().is_shared(TOKYO, &id(0)));
+}
