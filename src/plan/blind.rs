@@ -15,7 +15,7 @@ use chrono::TimeDelta;
 
 use super::decide::after_own_write;
 use super::{Awaiting, Inputs, Verdict};
-use crate::inventory::OpenIntent;
+use crate::inventory::{OpenIntent, Word};
 use crate::memory::{Last, Problem};
 use crate::model::{ImageId, ShareState};
 
@@ -29,36 +29,41 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
     if let Some(wait) = other_way.and_then(|intent| on_its_way(inputs, intent)) {
         return wait;
     }
-    let is_said = is_said(inputs, id, desired, other_way);
-    match inputs.memory.tried_towards(id, desired) {
-        Some(tried) => match tried.last {
-            Last::Acknowledged { .. } | Last::AlreadyShared { .. } => Verdict::InSync,
-            Last::Unclear { .. } if is_said => Verdict::InSync,
-            _ => after_own_write(tried, inputs.moment),
-        },
-        None if is_said => Verdict::InSync,
-        None => Verdict::Act,
+    let word = word(inputs, id, desired, other_way);
+    let Some(tried) = inputs.memory.tried_towards(id, desired) else {
+        return match word.is_some_and(|word| is_trusted(inputs, word)) {
+            true => Verdict::InSync,
+            false => Verdict::Act,
+        };
+    };
+    match tried.last {
+        Last::Acknowledged { .. } | Last::AlreadyShared { .. } => Verdict::InSync,
+        // It is the answer to that very write, whose intent would be open otherwise.
+        Last::Unclear { .. }
+            if word.is_some_and(|word| open.iter().all(|intent| intent.at < word.at)) =>
+        {
+            Verdict::InSync
+        }
+        _ => after_own_write(tried, inputs.moment),
     }
 }
 
-/// Whether the API's word is that the image is as desired, and recent enough. A later write the other way that ended
-/// without an answer makes it worth nothing.
-fn is_said(
+/// The API's word that the image is as desired. A later write the other way that ended without an answer makes it worth
+/// nothing.
+fn word(
     inputs: &Inputs<'_>,
     id: &ImageId,
     desired: ShareState,
     other_way: Option<&OpenIntent>,
-) -> bool {
-    let record = inputs.holdings.images.get(id);
-    let Some(word) = record.and_then(|record| record.word) else {
-        return false;
-    };
-    let age = inputs.present.since(word.at);
-    let trust = inputs.policy.trust_acknowledged;
-    word.state == desired
-        // Beyond that, it is of a clock that was wrong.
-        && age.abs() < trust
-        && other_way.is_none_or(|intent| intent.at < word.at)
+) -> Option<Word> {
+    let word = inputs.holdings.images.get(id)?.word?;
+    let holds = word.state == desired && other_way.is_none_or(|intent| intent.at < word.at);
+    holds.then_some(word)
+}
+
+fn is_trusted(inputs: &Inputs<'_>, word: Word) -> bool {
+    // One from the far future is of a clock that was wrong.
+    inputs.present.since(word.at).abs() < inputs.policy.trust_acknowledged
 }
 
 fn on_its_way(inputs: &Inputs<'_>, intent: &OpenIntent) -> Option<Verdict> {

@@ -548,6 +548,16 @@ fn c4_a_later_write_without_an_answer_makes_the_apis_word_worth_nothing() {
 }
 
 #[test]
+fn c4_a_lost_answer_is_not_replaced_by_an_old_word() {
+    let blind = Observation::Blind(unseen());
+    let mut left = written(Permission::Share, TimeDelta::hours(30));
+    left.open = unanswered(Permission::Share, TimeDelta::seconds(5)).open;
+    let memory = tried(ShareState::Shared, unclear(995));
+    let plan = planned_with(&left, &wanted(SHARED), &blind, &memory, 1_000);
+    assert_eq!(plan.decisions[&img()].verdict, Verdict::Act);
+}
+
+#[test]
 fn only_first_shares_are_asked_about() {
     let asked = |intent, memory: &Memory| {
         let plan = planned(

@@ -410,6 +410,13 @@ pub fn share_candidates(plan: &Plan, memory: &Memory) -> Vec<ImageId> {
     candidates.map(|(id, _)| id.clone()).collect()
 }
 
+impl Decision {
+    /// Whether the image is as desired by the API's answers to writes, because reading is denied.
+    pub fn is_by_word(&self) -> bool {
+        self.verdict == Verdict::InSync && self.actual == Actual::Unknown
+    }
+}
+
 impl Plan {
     /// The calls that the plan asks for, in order.
     pub fn actions(&self) -> impl Iterator<Item = (&ImageId, Permission, &Decision)> {

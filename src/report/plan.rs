@@ -56,6 +56,8 @@ struct Summary {
     withheld: u64,
     blocked: u64,
     in_sync: u64,
+    /// Of those in sync, those of which only the API's answers to writes say so.
+    by_word: u64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -185,6 +187,7 @@ impl PlanDocument {
         match &decision.verdict {
             Verdict::InSync => {
                 self.summary.in_sync += 1;
+                self.summary.by_word += u64::from(decision.is_by_word());
                 None
             }
             Verdict::Act => {
@@ -238,11 +241,16 @@ impl PlanDocument {
             withheld,
             blocked,
             in_sync,
+            by_word,
         } = self.summary;
+        let by_word = match by_word {
+            0 => String::new(),
+            count => format!(", {count} by the API's word alone"),
+        };
         if share + cancel + withheld + blocked == 0 {
             let _ = writeln!(
                 self.text,
-                "No changes: {} as desired.",
+                "No changes: {} as desired{by_word}.",
                 plural(in_sync, "image")
             );
             self.tell_unmanaged();
@@ -254,7 +262,7 @@ impl PlanDocument {
                 let _ = write!(self.text, ", {count} {word}");
             }
         }
-        let _ = writeln!(self.text, ", {in_sync} in sync.");
+        let _ = writeln!(self.text, ", {in_sync} in sync{by_word}.");
         if budget.writes > 0 {
             let (writes, reads) = (plural(budget.writes, "write"), plural(budget.reads, "read"));
             let _ = writeln!(

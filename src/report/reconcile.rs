@@ -259,7 +259,7 @@ impl ReconcileDocument {
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan, image, decision, &scope.memory);
             self.count(outcome);
-            self.summary.by_word += u64::from(is_by_word(decision));
+            self.summary.by_word += u64::from(decision.is_by_word());
             let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
             let untried = scope
@@ -415,14 +415,9 @@ fn image_report(
     (outcome, report)
 }
 
-/// Whether it is as desired by the API's answers to writes, because reading is denied.
-fn is_by_word(decision: &Decision) -> bool {
-    decision.verdict == Verdict::InSync && decision.actual == Actual::Unknown
-}
-
 /// The last plan's verdict, in the light of what was written.
 fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
-    let written = tried.is_some_and(|tried| match is_by_word(decision) {
+    let written = tried.is_some_and(|tried| match decision.is_by_word() {
         // A final answer that is no acknowledgement: there was nothing to do.
         true => tried.acknowledged > 0,
         false => tried.acknowledged + tried.unclear > 0,
