@@ -19,7 +19,7 @@ use sharekeeper::model::{AccountName, Endpoint, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
 use support::live::{Live, run_connected, settings};
 use support::world::{GLOBAL, REGIONAL, TEN_MINUTES, World};
-use support::{Behaviour, Fault, Silent, desired};
+use support::{Behaviour, Fault, Silent, desired, desired_of};
 
 const TOKYO: &str = "ap-tokyo";
 
@@ -29,15 +29,8 @@ fn name(text: &str) -> AccountName {
 
 /// Images of Tokyo, each under an account name.
 fn named(images: &[(&str, &str, bool)]) -> Desired {
-    let mut all = Desired::default();
-    for (line, (account, image, shared)) in (1..).zip(images) {
-        let mut part = desired([(TOKYO, (*image).to_owned(), *shared)]);
-        let (mut key, mut entry) = part.images.pop_first().expect("one");
-        key.scope.account = name(account);
-        entry.source.line = line;
-        all.images.insert(key, entry);
-    }
-    all
+    let images = images.iter();
+    desired_of(images.map(|&(account, image, shared)| (account, TOKYO, image.to_owned(), shared)))
 }
 
 /// Connections with the key `AKID` and what `keys` says of each name.
