@@ -1,6 +1,7 @@
 //! The daemon on a small cloud, while a script goes on beside it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -56,6 +57,14 @@ impl Connect for Keys<'_> {
 
 /// Gives each account a key and an access point of its own: its name is part of both.
 pub struct Apart<'w>(pub &'w World);
+
+/// Whose those keys are, for a cloud that is to tell the accounts apart ([`super::Behaviour::uins`]).
+pub fn apart(names: &[String]) -> BTreeMap<&'static str, &'static str> {
+    let uins = (100_000_000_100_u64..).zip(names);
+    let leaked = |text: String| &*text.leak();
+    uins.map(|(uin, name)| (leaked(format!("AKID{name}")), leaked(uin.to_string())))
+        .collect()
+}
 
 impl Connect for Apart<'_> {
     fn connect(&self, name: &AccountName, _: Option<&Account>) -> Result<Connection, String> {
