@@ -5,6 +5,7 @@
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use sharekeeper::api::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
+use sharekeeper::api::wire::{self, DescribeBlueprintsReply};
 use sharekeeper::desired::Desired;
 use sharekeeper::inventory::Holdings;
 use sharekeeper::manifest::{SourceText, parse};
@@ -115,6 +116,21 @@ fn parse_manifests(bencher: Bencher<'_, '_>, count: usize) {
         .counter(ItemsCount::new(count))
         .with_inputs(|| sources(count))
         .bench_local_values(parse);
+}
+
+/// A whole page of blueprints with every field that the API sends.
+#[divan::bench]
+fn read_page(bencher: Bencher<'_, '_>) {
+    const ROWS: usize = 100;
+    let samples = include_str!("../tests/data/describe-samples.json");
+    let mut samples: serde_json::Value = serde_json::from_str(samples).expect("JSON");
+    let page = &mut samples["DescribeBlueprints"]["success"];
+    let row = page["Response"]["BlueprintSet"][0].clone();
+    page["Response"]["BlueprintSet"] = vec![row; ROWS].into();
+    let body = page.to_string();
+    bencher
+        .counter(ItemsCount::new(ROWS))
+        .bench_local(|| wire::response::<DescribeBlueprintsReply>(black_box(body.as_bytes())));
 }
 
 const TO_SIGN: ToSign<'static> = ToSign {

@@ -116,8 +116,8 @@ impl From<DescribeBlueprintsReply> for Page {
         let rows = reply.blueprint_set.into_iter().map(|blueprint| Row {
             id: blueprint.blueprint_id,
             image: blueprint.image_id,
-            state: blueprint.blueprint_state,
-            name: blueprint.blueprint_name,
+            state: blueprint.blueprint_state.unwrap_or_default(),
+            name: blueprint.blueprint_name.unwrap_or_default(),
         });
         Self {
             total: reply.total_count,
@@ -221,7 +221,7 @@ fn judge(ids: &[ImageId], rows: &[CustomImage]) -> BTreeMap<ImageId, Eligibility
             Some(row) if row.is_shareable => Eligibility::Shareable,
             Some(row) => Eligibility::Unshareable {
                 failed: failed(row),
-                reason: brief(&row.unshareable_reason),
+                reason: brief(row.unshareable_reason.as_deref().unwrap_or_default()),
             },
         };
         (id.clone(), eligibility)
@@ -229,20 +229,21 @@ fn judge(ids: &[ImageId], rows: &[CustomImage]) -> BTreeMap<ImageId, Eligibility
     judged.collect()
 }
 
-/// The preconditions that the row itself shows as failed.
+/// The preconditions that the row itself shows as failed. What it does not say is no failure.
 fn failed(row: &CustomImage) -> Vec<Precondition> {
     let mut failed = Vec::new();
-    if row.image_source == "EXTERNAL_IMPORT" {
+    if row.image_source.as_deref() == Some("EXTERNAL_IMPORT") {
         failed.push(Precondition::NotImported);
     }
-    if row.image_class == "InstanceImage" {
+    if row.image_class.as_deref() == Some("InstanceImage") {
         failed.push(Precondition::NotWholeInstance);
     }
-    if !row.is_support_cloudinit {
+    if row.is_support_cloudinit == Some(false) {
         failed.push(Precondition::CloudInit);
     }
-    if !matches!(row.image_state.as_str(), "NORMAL" | "USING" | "") {
-        failed.push(Precondition::Normal(brief(&row.image_state)));
+    match row.image_state.as_deref() {
+        None | Some("NORMAL" | "USING" | "") => {}
+        Some(other) => failed.push(Precondition::Normal(brief(other))),
     }
     failed
 }
@@ -364,8 +365,8 @@ mod tests {
         let id = ImageId::new("img-a").expect("valid");
         let good = CustomImage {
             image_id: "img-a".into(),
-            image_state: "NORMAL".into(),
-            is_support_cloudinit: true,
+            image_state: Some("NORMAL".into()),
+            is_support_cloudinit: Some(true),
             is_shareable: true,
             ..Default::default()
         };
@@ -375,16 +376,29 @@ mod tests {
         assert_eq!(judge_one(&good), Eligibility::Shareable);
         let bad = CustomImage {
             is_shareable: false,
-            is_support_cloudinit: false,
-            image_source: "EXTERNAL_IMPORT".into(),
-            image_class: "InstanceImage".into(),
-            image_state: "CREATING".into(),
+            is_support_cloudinit: Some(false),
+            image_source: Some("EXTERNAL_IMPORT".into()),
+            image_class: Some("InstanceImage".into()),
+            image_state: Some("CREATING".into()),
             ..good
         };
         let Eligibility::Unshareable { failed, .. } = judge_one(&bad) else {
             panic!("is not shareable")
         };
         assert_eq!(failed.len(), 4);
+        let silent = CustomImage {
+            image_id: "img-a".into(),
+            ..Default::default()
+        };
+        let nothing = Eligibility::Unshareable {
+            failed: Vec::new(),
+            reason: String::new(),
+        };
+        assert_eq!(
+            judge_one(&silent),
+            nothing,
+            "c14_t2: what is not said is no failure"
+        );
         assert_eq!(
             judge(std::slice::from_ref(&id), &[])[&id],
             Eligibility::Absent

@@ -17,9 +17,9 @@ use sharekeeper::desired::{Account, CredentialSource, Desired};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
 use sharekeeper::model::{AccountName, Endpoint, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
-use support::live::{Live, run_connected, settings};
-use support::world::{GLOBAL, REGIONAL, TEN_MINUTES, World};
-use support::{Behaviour, Fault, Silent, desired};
+use support::live::{Apart, Live, apart, reconciling, run_connected, settings};
+use support::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, regions};
+use support::{Behaviour, Fault, Silent, desired, desired_of, with_rate};
 
 const TOKYO: &str = "ap-tokyo";
 
@@ -29,15 +29,8 @@ fn name(text: &str) -> AccountName {
 
 /// Images of Tokyo, each under an account name.
 fn named(images: &[(&str, &str, bool)]) -> Desired {
-    let mut all = Desired::default();
-    for (line, (account, image, shared)) in (1..).zip(images) {
-        let mut part = desired([(TOKYO, (*image).to_owned(), *shared)]);
-        let (mut key, mut entry) = part.images.pop_first().expect("one");
-        key.scope.account = name(account);
-        entry.source.line = line;
-        all.images.insert(key, entry);
-    }
-    all
+    let images = images.iter();
+    desired_of(images.map(|&(account, image, shared)| (account, TOKYO, image.to_owned(), shared)))
 }
 
 /// Connections with the key `AKID` and what `keys` says of each name.
@@ -435,6 +428,113 @@ async fn c1_a_write_on_its_way_while_the_account_is_renamed_is_recorded() {
         live.load(named(&[("b", "img-2", true)])).await;
         live.pass(120).await;
         assert!(!world.cloud().is_shared(TOKYO, "img-1"));
+    })
+    .await;
+}
+
+/// Accounts with keys and access points of their own, with an image to share in each of these regions.
+fn apart_accounts(world: &World, accounts: &[String], regions: &[&'static str]) -> Desired {
+    let mut all = Vec::new();
+    for account in accounts {
+        for &region in regions {
+            let image = format!("img-{account}");
+            world.cloud().add(region, &image, false);
+            all.push((account.as_str(), region, image, true));
+        }
+    }
+    desired_of(all)
+}
+
+#[tokio::test(start_paused = true)]
+async fn l2_more_scopes_than_there_are_passes_at_a_time_take_turns() {
+    let world = World::new(31, REGIONAL);
+    let names: Vec<_> = (0..6).map(|n| format!("a{n}")).collect();
+    let wanted = apart_accounts(&world, &names, &regions(15));
+    world.behave(Behaviour {
+        uins: apart(&names),
+        ..Behaviour::default()
+    });
+    let work = Reconciling {
+        ledger: &world.ledger,
+    };
+    let (keys, settings) = (Apart(&world), settings(Policy::default()));
+    run_connected(&world, &work, &keys, settings, async |live| {
+        live.load(wanted.clone()).await;
+        live.until(|_| world.cloud().writes().len() == wanted.images.len())
+            .await;
+        live.pass(600).await;
+        assert_eq!(
+            world.cloud().writes().len(),
+            90,
+            "each scope is written once"
+        );
+        let is_in_sync = |live: &Live<'_>| {
+            live.voice.board(|board| {
+                let images = || {
+                    board
+                        .scopes
+                        .values()
+                        .flat_map(|scope| scope.images.values())
+                };
+                images().count() == 90 && images().all(|image| image.ready.holds())
+            })
+        };
+        assert!(is_in_sync(live));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l2_an_account_whose_access_points_hang_delays_no_other() {
+    let world = World::new(32, REGIONAL);
+    let names = ["hung".to_owned(), "zebra".to_owned()];
+    // In a region of both it would be asked first whether they are two accounts.
+    let all = regions(15);
+    let (healthy, hung) = all.split_first().expect("regions");
+    let mut wanted = apart_accounts(&world, &names[..1], hung);
+    let zebra = apart_accounts(&world, &names[1..], &[healthy]);
+    wanted.images.extend(zebra.images);
+    world.behave(Behaviour {
+        uins: apart(&names),
+        hung: vec!["hung".to_owned()],
+        ..Behaviour::default()
+    });
+    let work = Reconciling {
+        ledger: &world.ledger,
+    };
+    let (keys, settings) = (Apart(&world), settings(Policy::default()));
+    run_connected(&world, &work, &keys, settings, async |live| {
+        live.load(wanted.clone()).await;
+        let took = live
+            .until(|_| world.cloud().is_shared(healthy, "img-zebra"))
+            .await;
+        assert!(took <= 5, "{took} s");
+        let calls = world.cloud().calls.borrow();
+        let hung = calls.iter().filter(|call| call.answer == "hung");
+        assert!(hung.count() > 0, "it was tried");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s6_a_rate_that_is_lowered_in_the_manifests_holds_from_then_on() {
+    let world = World::new(33, REGIONAL);
+    let wanted = |count: usize| {
+        let images = (0..count).map(|n| (TOKYO, format!("img-{n:04}"), true));
+        desired(images)
+    };
+    for n in 0..400 {
+        world.cloud().add(TOKYO, &format!("img-{n:04}"), false);
+    }
+    reconciling(&world, async |live| {
+        live.load(with_rate(wanted(100), 19)).await;
+        live.pass(20).await;
+        let before = world.cloud().writes().len();
+        assert_eq!(before, 100);
+        live.load(with_rate(wanted(400), 2)).await;
+        live.pass(20).await;
+        let lowered = world.cloud().writes().len() - before;
+        assert!((20..=42).contains(&lowered), "{lowered} in 20 s");
     })
     .await;
 }

@@ -6,7 +6,8 @@ mod support;
 use std::time::Duration;
 
 use sharekeeper::daemon::Reconciling;
-use sharekeeper::desired::{Completeness, Desired};
+use sharekeeper::desired::{Completeness, Desired, Intent};
+use sharekeeper::host::Clock;
 use sharekeeper::model::ImageId;
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::source::Update;
@@ -94,6 +95,26 @@ async fn s7_a_loss_that_was_mended_is_doubted_until_a_person_asks_to_go_on() {
         live.update(Update::Asked).await;
         live.until(|_| !world.cloud().is_shared(TOKYO, "img-old"))
             .await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_r28_to_share_another_image_after_a_loss_was_mended_ends_no_doubt() {
+    let world = World::new(28, REGIONAL);
+    let wanted = to_share(&world, 6);
+    world.cloud().add(TOKYO, "img-old", true);
+    world.cloud().add(TOKYO, "img-new", false);
+    reconciling(&world, async |live| {
+        after_a_loss(live, &wanted).await;
+        let more = and(&wanted, TOKYO, "img-old", false);
+        live.load(and(&more, TOKYO, "img-new", true)).await;
+        live.pass(3600).await;
+        assert!(world.cloud().is_shared(TOKYO, "img-new"));
+        assert!(
+            world.cloud().is_shared(TOKYO, "img-old"),
+            "nobody has looked"
+        );
     })
     .await;
 }
@@ -242,6 +263,74 @@ async fn g3_s1_s3_what_no_manifest_names_waits_until_the_set_is_known_to_be_whol
             .until(|_| !world.cloud().is_shared(TOKYO, &id(2)))
             .await;
         assert!(took < 60, "at once, not at the next look: {took} s");
+    })
+    .await;
+}
+
+/// What a file that was left out could have asked for.
+const PROBLEMS: [&str; 1] = ["b.yaml: not YAML"];
+
+#[tokio::test(start_paused = true)]
+async fn s3_r29_a_partial_set_shares_and_cancels_nothing_until_it_is_whole() {
+    let world = World::new(29, REGIONAL);
+    for (image, shared) in [
+        ("img-new", false),
+        ("img-old", true),
+        ("img-expired", true),
+        ("img-unnamed", true),
+    ] {
+        world.cloud().add(TOKYO, image, shared);
+    }
+    let images = [("img-new", true), ("img-old", false), ("img-expired", true)];
+    let mut wanted = desired(images.map(|(image, shared)| (TOKYO, image.to_owned(), shared)));
+    let expired = ImageId::new("img-expired").expect("an id");
+    for (key, image) in &mut wanted.images {
+        if key.image == expired {
+            image.intent = Intent::Shared {
+                from: None,
+                until: Some(world.cloud().now()),
+            };
+        }
+    }
+    let policy = Policy {
+        prune: Prune::Exclusive,
+        ..Policy::DEFAULT
+    };
+    let work = Reconciling {
+        ledger: &world.ledger,
+    };
+    let doomed = ["img-old", "img-expired", "img-unnamed"];
+    run(&world, &work, settings(policy), async |live| {
+        live.load_partial(wanted.clone(), &PROBLEMS).await;
+        live.pass(3600).await;
+        assert!(world.cloud().is_shared(TOKYO, "img-new"));
+        for image in doomed {
+            assert!(world.cloud().is_shared(TOKYO, image), "{image}");
+        }
+        live.load(wanted.clone()).await;
+        let gone = |image| !world.cloud().is_shared(TOKYO, image);
+        let took = live.until(|_| doomed.into_iter().all(gone)).await;
+        assert!(took <= 5, "{took} s");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s3_r29_a_set_that_becomes_partial_drops_the_cancels_that_are_left() {
+    let world = World::new(30, REGIONAL);
+    for n in 0..400 {
+        world.cloud().add(TOKYO, &id(n), true);
+    }
+    let wanted = desired((0..400).map(|n| (TOKYO, id(n), false)));
+    reconciling(&world, async |live| {
+        live.load(wanted.clone()).await;
+        live.pass(5).await;
+        live.load_partial(wanted.clone(), &PROBLEMS).await;
+        live.pass(1).await;
+        let cancelled = world.cloud().writes().len();
+        assert!((50..200).contains(&cancelled), "{cancelled}");
+        live.pass(3600).await;
+        assert_eq!(world.cloud().writes().len(), cancelled);
     })
     .await;
 }

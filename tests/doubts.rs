@@ -5,14 +5,15 @@ mod support;
 
 use std::time::Duration;
 
-use sharekeeper::desired::Desired;
-use sharekeeper::engine::{Stop, Task};
+use sharekeeper::desired::{Desired, Intent};
+use sharekeeper::engine::{Stop, StopReason, Task};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
-use sharekeeper::model::{ImageId, Labels, Selector};
+use sharekeeper::model::{AccountName, Cause, ImageId, Labels, Selector};
 use sharekeeper::plan::{Policy, Prune};
-use support::world::{Ended, REGIONAL, World, id};
-use support::{Behaviour, desired};
+use sharekeeper::windows::{Daily, Days, Kind, Span, TimeOfDay, Window, Windows, Zone};
+use support::world::{Ended, GLOBAL, REGIONAL, World, id, regions};
+use support::{Behaviour, desired, with_rate};
 
 const TOKYO: &str = "ap-tokyo";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -194,20 +195,22 @@ async fn s9_a_disk_that_needs_two_turns_for_a_commit_costs_the_line_nothing() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn s1_a_suspension_reaches_what_stands_in_a_slow_line() {
-    // Six regions behind one access point: four calls of each get ready, and wait for more than a second.
-    let regions = support::world::regions(6);
-    let world = World::new(8, support::world::GLOBAL);
-    for region in &regions {
+/// Six regions behind one access point: four calls of each get ready, and wait for more than a second.
+fn slow_line(seed: u64) -> (World, Desired) {
+    let world = World::new(seed, GLOBAL);
+    let mut all = Vec::new();
+    for region in regions(6) {
         for n in 0..50 {
             world.cloud().add(region, &id(n), false);
+            all.push((region, id(n), true));
         }
     }
-    let all = regions
-        .iter()
-        .flat_map(|region| (0..50).map(|n| (*region, id(n), true)));
-    let wanted = desired(all);
+    (world, desired(all))
+}
+
+#[tokio::test(start_paused = true)]
+async fn s1_a_suspension_reaches_what_stands_in_a_slow_line() {
+    let (world, wanted) = slow_line(8);
     let suspends = async {
         world.pass(Duration::from_secs(5)).await;
         let now = world.cloud().now();
@@ -228,4 +231,89 @@ async fn s1_a_suspension_reaches_what_stands_in_a_slow_line() {
     assert!(writes.len() > 50, "it was under way");
     let after = writes.iter().filter(|call| call.at > late).count();
     assert_eq!(after, 0, "of {}", writes.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_p1_a_stop_reaches_a_call_about_which_the_store_is_being_asked() {
+    let (world, wanted) = slow_line(9);
+    world.ledger.allows_takes.set(Duration::from_secs(3));
+    let stop = Stop::default();
+    let stops = async {
+        world.pass(Duration::from_secs(20)).await;
+        stop.trip(StopReason::Terminated);
+        world.cloud().moment()
+    };
+    let (ended, stopped) = futures_util::join!(world.reconcile_until(&wanted, &stop), stops);
+    assert_eq!(ended.exit(), 143);
+    let writes = world.cloud().writes();
+    assert!(writes.len() > 10, "it was under way");
+    // What had left by then arrives half a round trip later.
+    let late = stopped + Duration::from_millis(40);
+    let after = writes.iter().filter(|call| call.at > late).count();
+    assert_eq!(after, 0, "of {}", writes.len());
+    assert_eq!(
+        world.ledger.intents().len(),
+        world.ledger.outcomes().len(),
+        "each settled"
+    );
+}
+
+/// Forbids changes of one cause for an hour, from the beginning of the minute after the next on; how long it is until then.
+fn forbid(world: &World, wanted: &mut Desired, cause: Cause) -> Duration {
+    const DAY: i64 = 24 * 60;
+    let now = world.cloud().now().timestamp();
+    let begins = now / 60 + 2;
+    let of_day = |minute: i64| {
+        let minute = u16::try_from(minute % DAY).expect("of a day");
+        TimeOfDay::from_minutes(minute).expect("a time")
+    };
+    let window = Window {
+        kind: Kind::Deny,
+        causes: [cause].into(),
+        span: Span::Daily(Daily {
+            days: Days::ALL,
+            from: of_day(begins),
+            to: of_day(begins + 60),
+        }),
+        zone: Zone::new("UTC").expect("a zone"),
+        reason: None,
+    };
+    *wanted = with_rate(std::mem::take(wanted), 19);
+    let account = wanted.accounts.get_mut(&AccountName::default());
+    account.expect("a document").windows = Windows::new(vec![window]);
+    Duration::from_secs(u64::try_from(begins * 60 - now).expect("ahead"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn r31_a_window_that_closes_during_a_run_holds_what_is_left_of_its_cause() {
+    const IMAGES: usize = 400;
+    for cause in [Cause::Declared, Cause::Expired, Cause::Pruned] {
+        let named = if cause == Cause::Pruned { 1 } else { IMAGES };
+        let (world, mut wanted) = owned(31, IMAGES, named).await;
+        let now = world.cloud().now();
+        for image in wanted.images.values_mut() {
+            image.intent = match cause {
+                Cause::Declared => Intent::Unshared,
+                Cause::Expired => Intent::Shared {
+                    from: None,
+                    until: Some(now),
+                },
+                _ => image.intent,
+            };
+        }
+        let shared = world.cloud().writes().len();
+        let until = forbid(&world, &mut wanted, cause);
+        let closes = world.cloud().moment() + until;
+        world
+            .pass(until.saturating_sub(Duration::from_secs(6)))
+            .await;
+        let ended = run(&world, &wanted, &Selector::default()).await;
+        assert_eq!(ended.exit(), 3, "{cause:?}");
+        let writes = world.cloud().writes().split_off(shared);
+        assert!(writes.len() > 50, "{cause:?}: it was under way");
+        // What had left by then arrives half a round trip later.
+        let late = closes + Duration::from_millis(40);
+        let late = writes.iter().filter(|call| call.at > late).count();
+        assert_eq!(late, 0, "{cause:?}: of {}", writes.len());
+    }
 }

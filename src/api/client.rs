@@ -122,6 +122,16 @@ impl<H: Host> ReadClient<H> {
         region: Region,
         offset: u32,
     ) -> Result<DescribeBlueprintsReply, CallError> {
+        let timed = self.blueprints_timed(region, offset).await;
+        timed.map(|(reply, _)| reply)
+    }
+
+    /// The same, with how long the call took: what a look and a probe ask for cannot differ.
+    pub(super) async fn blueprints_timed(
+        &self,
+        region: Region,
+        offset: u32,
+    ) -> Result<(DescribeBlueprintsReply, Duration), CallError> {
         // Whether an image shared from CVM shows as PRIVATE or SHARED is not documented: ask for both.
         let types = Filter {
             name: "blueprint-type".into(),
@@ -133,7 +143,8 @@ impl<H: Host> ReadClient<H> {
             filters: Some(vec![types]),
             ..Default::default()
         };
-        self.read(Action::DescribeBlueprints, region, &body).await
+        let action = Action::DescribeBlueprints;
+        self.read_timed(action, region, &body).await
     }
 
     /// What hinders sharing each of up to 100 images.
@@ -142,13 +153,24 @@ impl<H: Host> ReadClient<H> {
         region: Region,
         ids: &[ImageId],
     ) -> Result<DescribeImagesReply, CallError> {
+        let timed = self.images_timed(region, ids).await;
+        timed.map(|(reply, _)| reply)
+    }
+
+    /// The same, with how long the call took. Of no image in particular, it asks for the account's first.
+    pub(super) async fn images_timed(
+        &self,
+        region: Region,
+        ids: &[ImageId],
+    ) -> Result<(DescribeImagesReply, Duration), CallError> {
+        let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let body = DescribeImagesRequest {
-            image_ids: Some(ids.iter().map(ToString::to_string).collect()),
+            image_ids: (!ids.is_empty()).then_some(ids),
             limit: Some(PAGE_LIMIT_MAX.into()),
             ..Default::default()
         };
-        self.read(Action::DescribeImagesToShare, region, &body)
-            .await
+        let action = Action::DescribeImagesToShare;
+        self.read_timed(action, region, &body).await
     }
 
     /// Why no call may be made for this account, if that is known.
@@ -223,18 +245,8 @@ impl<H: Host> ReadClient<H> {
         rounds < ROUNDS_MAX && self.connection.keys.is_outdated(ready.issued.version)
     }
 
-    async fn read<T: DeserializeOwned>(
-        &self,
-        action: Action,
-        region: Region,
-        body: &impl Serialize,
-    ) -> Result<T, CallError> {
-        let timed = self.read_timed(action, region, body).await;
-        timed.map(|(reply, _)| reply)
-    }
-
     /// Reads, and tells how long the call took once its turn had come.
-    pub(super) async fn read_timed<T: DeserializeOwned>(
+    async fn read_timed<T: DeserializeOwned>(
         &self,
         action: Action,
         region: Region,

@@ -173,6 +173,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn c9_what_comes_late_does_not_reopen_a_broken_gate() {
+        let late = [
+            Some(Evidence::Proof),
+            Some(Evidence::None),
+            // It was cancelled.
+            None,
+        ];
+        for evidence in late {
+            let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
+            let probe = gate.pass(&clock).await.expect("the probe");
+            let other = gate.pass(&clock).await.expect("goes on after the patience");
+            other.settle(Evidence::Broken(refusal()));
+            match evidence {
+                Some(evidence) => probe.settle(evidence),
+                None => drop(probe),
+            }
+            assert_eq!(gate.broken(), Some(refusal()));
+            assert!(gate.pass(&clock).await.is_err());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn p7_a_cancelled_probe_leaves_the_gate_to_the_next() {
         let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
         drop(gate.pass(&clock).await);

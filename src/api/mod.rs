@@ -8,6 +8,8 @@ pub mod error;
 mod gate;
 mod identity;
 pub mod keys;
+#[cfg(test)]
+mod liberal_tests;
 mod owner;
 mod probe;
 mod proof;

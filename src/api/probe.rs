@@ -11,15 +11,9 @@ use super::error::CallError;
 use super::identity;
 use super::keys::Provenance;
 use super::proof::Ready;
-use super::wire::{
-    Action, CallerIdentity, DescribeBlueprintsReply, DescribeBlueprintsRequest,
-    DescribeImagesReply, DescribeImagesRequest,
-};
+use super::wire::{Action, CallerIdentity};
 use crate::host::Host;
-use crate::model::Region;
-
-/// Rows asked for: it is the answer that counts.
-const ROWS: i64 = 1;
+use crate::model::{ImageId, Region};
 
 impl<H: Host> ReadClient<H> {
     /// Whose the key is, asked whether or not a document names a `uin`. Where one does, the answer is what the calls
@@ -50,27 +44,18 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// Asks for one row of the action's list: how long the answer took, or why there is none. GetCallerIdentity lists
-    /// nothing and Modify is no look, so that there is no way to ask for them here.
-    pub async fn probe(&self, look: Look, region: Region) -> Result<Duration, CallError> {
+    /// Asks for the first page of what a run looks at, with the very call that it makes: how long the answer took, or
+    /// why there is none that can be used. GetCallerIdentity lists nothing and Modify is no look, so that there is no
+    /// way to ask for them here.
+    pub async fn probe(&self, look: Look<'_>, region: Region) -> Result<Duration, CallError> {
         match look {
             Look::Blueprints => {
-                let body = DescribeBlueprintsRequest {
-                    limit: Some(ROWS),
-                    ..Default::default()
-                };
-                let action = Action::DescribeBlueprints;
-                let timed = self.read_timed::<DescribeBlueprintsReply>(action, region, &body);
-                timed.await.map(|(_, took)| took)
+                let timed = self.blueprints_timed(region, 0).await;
+                timed.map(|(_, took)| took)
             }
-            Look::Images => {
-                let body = DescribeImagesRequest {
-                    limit: Some(ROWS),
-                    ..Default::default()
-                };
-                let action = Action::DescribeImagesToShare;
-                let timed = self.read_timed::<DescribeImagesReply>(action, region, &body);
-                timed.await.map(|(_, took)| took)
+            Look::Images(ids) => {
+                let timed = self.images_timed(region, ids).await;
+                timed.map(|(_, took)| took)
             }
         }
     }
@@ -98,19 +83,19 @@ impl<H: Host> ReadClient<H> {
 
 /// What a probe asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Look<'a> {
     /// `DescribeBlueprints`.
     Blueprints,
-    /// `DescribeImagesToShare`.
-    Images,
+    /// `DescribeImagesToShare`, of up to 100 images; of the account's first if there are none.
+    Images(&'a [ImageId]),
 }
 
-impl Look {
+impl Look<'_> {
     /// The action.
     pub const fn action(self) -> Action {
         match self {
             Self::Blueprints => Action::DescribeBlueprints,
-            Self::Images => Action::DescribeImagesToShare,
+            Self::Images(_) => Action::DescribeImagesToShare,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::error::{CallError, Class, Refusal};
-use super::wire::{Envelope, ErrorBody, Outcome};
+use super::wire::{self, ErrorBody, Outcome};
 use crate::host::Reply;
 use crate::model::Permission;
 use crate::words::brief;
@@ -17,14 +17,14 @@ pub(super) fn parse<T: DeserializeOwned>(
         .body
         .strip_prefix(b"\xef\xbb\xbf")
         .unwrap_or(&reply.body);
-    let outcome = match serde_json::from_slice::<Envelope<Outcome>>(body) {
-        Ok(envelope) => envelope.response,
+    let outcome = match wire::response::<Outcome>(body) {
+        Ok(outcome) => outcome,
         Err(_) if reply.status == 429 => return Err(refused("HTTP 429", permission)),
         Err(_) => return Err(CallError::Unclear(not_json(reply))),
     };
     if let Some(ErrorBody { code, message }) = outcome.error {
         let class = Class::of(&code, permission);
-        let (code, message) = (brief(&code), brief(&message));
+        let (code, message) = (brief(&code), brief(&message.unwrap_or_default()));
         let request_id = outcome.request_id.map(|id| brief(&id));
         return Err(CallError::Refused(Refusal {
             code,
@@ -36,8 +36,7 @@ pub(super) fn parse<T: DeserializeOwned>(
     if reply.status != 200 {
         return Err(CallError::Unclear(not_json(reply)));
     }
-    serde_json::from_slice::<Envelope<T>>(body)
-        .map(|envelope| envelope.response)
+    wire::response(body)
         .map_err(|error| CallError::Unclear(format!("the reply has an unexpected shape: {error}")))
 }
 

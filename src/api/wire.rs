@@ -1,10 +1,17 @@
-//! The shapes of requests and replies on the wire, shared by the client and the simulator.
+//! The shapes of requests, which the client and the simulator share, and of replies, as far as the client reads them.
 //!
-//! Parsing is strict where a lax reading could lose images: a list that is absent or null is an
-//! error, not an empty list. Fields nobody needs may be absent. Sources: the official SDK's models, and for
-//! limits the actions' documentation.
+//! Replies are read strictly where a lax reading could lose images: a list that is absent or null is an error, not an
+//! empty list, and a count in quotes is no count. Of the rest nothing can spoil a reply, because the API's replies do
+//! not always match its documentation: fields that nobody uses are not read at all, and those that can be done without
+//! are read by [`said`]. Sources: the official SDK's models, and for limits the actions' documentation.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 /// Largest `Limit` of a Describe call.
 pub const PAGE_LIMIT_MAX: u32 = 100;
@@ -153,39 +160,90 @@ pub struct DescribeImagesRequest {
 #[serde(deny_unknown_fields)]
 pub struct CallerIdentityRequest {}
 
+/// What a field says that can be done without: nothing where it is null, or of another type than it should be.
+fn said<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// An object. Serde would take a list for one as well, field by field: `[0, []]` for an empty page.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields))
+            }
+        }
+
+        let fields = Fields(PhantomData);
+        deserializer.deserialize_map(fields).map(Self)
+    }
+}
+
+fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let rows = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
 /// The envelope of every reply.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Envelope<T> {
-    /// The reply proper.
+#[derive(Deserialize)]
+struct Envelope<T> {
     #[serde(rename = "Response")]
-    pub response: T,
+    response: Object<T>,
+}
+
+/// Reads a reply out of its envelope.
+pub fn response<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    let whole = serde_json::from_slice::<Object<Envelope<T>>>(body)?;
+    Ok(whole.0.response.0)
 }
 
 /// What every reply may carry; read first, because an `Error` beside other fields wins.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Outcome {
     /// Present exactly when the call failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "object_or_null")]
     pub error: Option<ErrorBody>,
     /// Absent when the request never reached the service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "said")]
     pub request_id: Option<String>,
 }
 
+fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let object = Option::<Object<T>>::deserialize(deserializer)?;
+    Ok(object.map(|object| object.0))
+}
+
 /// A business or authentication error.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ErrorBody {
     /// Stable, such as `UnsupportedOperation.ImageAlreadyShared`.
     pub code: String,
     /// Localised and free to change: shown, never matched on.
-    #[serde(default)]
-    pub message: String,
+    #[serde(default, deserialize_with = "said")]
+    pub message: Option<String>,
 }
 
 /// Reply of `ModifyImageSharePermission`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ModifyReply {
     /// Null after CANCEL, and possibly after SHARE. The outer `None` means that the field is absent: the
@@ -193,7 +251,7 @@ pub struct ModifyReply {
     #[serde(default, deserialize_with = "present")]
     pub blueprint_id: Option<Option<String>>,
     /// For the vendor's support.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "said")]
     pub request_id: Option<String>,
 }
 
@@ -203,164 +261,86 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 }
 
 /// Reply of `DescribeBlueprints`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeBlueprintsReply {
     /// Of all pages.
     pub total_count: u64,
     /// This page.
+    #[serde(deserialize_with = "objects")]
     pub blueprint_set: Vec<Blueprint>,
-    /// For the vendor's support.
-    #[serde(default)]
-    pub request_id: Option<String>,
 }
 
-/// One blueprint. Only the id is required of a reply; the rest may be absent.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What is read of one blueprint.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Blueprint {
     /// `lhbp-…`.
     pub blueprint_id: String,
-    /// The CVM image it was shared from; empty for any other blueprint.
+    /// The CVM image it was shared from; absent, null or empty for any other blueprint. Anything else that is no text
+    /// could be an image's.
     #[serde(default)]
     pub image_id: Option<String>,
     /// An open set: NORMAL, SYNCING, …
-    #[serde(default)]
-    pub blueprint_state: String,
+    #[serde(default, deserialize_with = "said")]
+    pub blueprint_state: Option<String>,
     /// An open set: PRIVATE, SHARED, APP_OS, …
-    #[serde(default)]
-    pub blueprint_type: String,
+    #[serde(default, deserialize_with = "said")]
+    pub blueprint_type: Option<String>,
     /// Usually the image's name.
-    #[serde(default)]
-    pub blueprint_name: String,
-    /// Shown in the console.
-    #[serde(default)]
-    pub display_title: String,
-    /// Shown in the console.
-    #[serde(default)]
-    pub display_version: String,
-    /// Free text.
-    #[serde(default)]
-    pub description: Option<String>,
-    /// Such as `Ubuntu Server 22.04 LTS 64bit`.
-    #[serde(default)]
-    pub os_name: String,
-    /// Such as `UBUNTU`.
-    #[serde(default)]
-    pub platform: String,
-    /// `LINUX_UNIX` or `WINDOWS`.
-    #[serde(default)]
-    pub platform_type: String,
-    /// A picture.
-    #[serde(default)]
-    pub image_url: String,
-    /// GB.
-    #[serde(default)]
-    pub required_system_disk_size: i64,
-    /// `YYYY-MM-DDThh:mm:ssZ`.
-    #[serde(default)]
-    pub created_time: Option<String>,
-    /// Agent support.
-    #[serde(default)]
-    pub support_automation_tools: bool,
-    /// GB.
-    #[serde(default)]
-    pub required_memory_size: i64,
-    /// Whether it is shared with other accounts: says nothing of sharing from CVM.
-    #[serde(default)]
-    pub blueprint_shared: bool,
-    /// A link.
-    #[serde(default)]
-    pub community_url: String,
-    /// A link.
-    #[serde(default)]
-    pub guide_url: String,
-    /// Scenes.
-    #[serde(default)]
-    pub scene_id_set: Vec<String>,
-    /// Of Docker blueprints.
-    #[serde(default)]
-    pub docker_version: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    pub blueprint_name: Option<String>,
 }
 
 /// Reply of `DescribeImagesToShare`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeImagesReply {
     /// Of all pages.
     pub total_count: u64,
     /// This page.
+    #[serde(deserialize_with = "objects")]
     pub image_set: Vec<CustomImage>,
-    /// For the vendor's support.
-    #[serde(default)]
-    pub request_id: Option<String>,
 }
 
-/// Reply of `GetCallerIdentity`. Only the account is required of a reply; the rest may be absent.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct CallerIdentity {
-    /// Such as `qcs::cam:100000000001:uin/100000000001`.
-    #[serde(default)]
-    pub arn: String,
-    /// The uin of the root account that the caller belongs to, whether user, role or federated user.
-    pub account_id: String,
-    /// The caller's own uin; of a role `roleId:roleSessionName`.
-    #[serde(default)]
-    pub user_id: String,
-    /// The uin of the account that the key belongs to; of a role, of the one that assumed it.
-    #[serde(default)]
-    pub principal_id: String,
-    /// An open set: `CAMUser`, `CAMRole`, …
-    #[serde(default)]
-    pub r#type: String,
-    /// For the vendor's support.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-}
-
-/// One custom image, and what hinders sharing it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What is read of one custom image: what hinders sharing it.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CustomImage {
     /// `img-…`.
     pub image_id: String,
-    /// Free text.
-    #[serde(default)]
-    pub image_name: String,
-    /// Free text.
-    #[serde(default)]
-    pub image_description: String,
-    /// GB.
-    #[serde(default)]
-    pub image_size: i64,
-    /// `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
-    #[serde(default)]
-    pub image_source: String,
-    /// `SystemImage` or `InstanceImage`.
-    #[serde(default)]
-    pub image_class: String,
-    /// CREATING, NORMAL, CREATEFAILED, USING, SYNCING, IMPORTING, IMPORTFAILED.
-    #[serde(default)]
-    pub image_state: String,
-    /// CloudInit.
-    #[serde(default)]
-    pub is_support_cloudinit: bool,
-    /// `x86_64` or `arm64`.
-    #[serde(default)]
-    pub architecture: String,
-    /// Such as `Ubuntu Server 22.04 LTS 64bit`.
-    #[serde(default)]
-    pub os_name: String,
-    /// Such as `Ubuntu`.
-    #[serde(default)]
-    pub platform: String,
-    /// `YYYY-MM-DDThh:mm:ssZ`.
-    #[serde(default)]
-    pub created_time: String,
     /// Can be shared now; false for an image that is shared already as well.
     pub is_shareable: bool,
+    /// `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
+    #[serde(default, deserialize_with = "said")]
+    pub image_source: Option<String>,
+    /// `SystemImage` or `InstanceImage`.
+    #[serde(default, deserialize_with = "said")]
+    pub image_class: Option<String>,
+    /// CREATING, NORMAL, CREATEFAILED, USING, SYNCING, IMPORTING, IMPORTFAILED.
+    #[serde(default, deserialize_with = "said")]
+    pub image_state: Option<String>,
+    /// CloudInit.
+    #[serde(default, deserialize_with = "said")]
+    pub is_support_cloudinit: Option<bool>,
     /// Localised free text, empty when shareable: shown, never matched on.
-    #[serde(default)]
-    pub unshareable_reason: String,
+    #[serde(default, deserialize_with = "said")]
+    pub unshareable_reason: Option<String>,
+}
+
+/// What is read of the reply of `GetCallerIdentity`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CallerIdentity {
+    /// The uin of the root account that the caller belongs to, whether user, role or federated user.
+    pub account_id: String,
+    /// Such as `qcs::cam:100000000001:uin/100000000001`.
+    #[serde(default, deserialize_with = "said")]
+    pub arn: Option<String>,
+    /// An open set: `CAMUser`, `CAMRole`, …
+    #[serde(default, deserialize_with = "said")]
+    pub r#type: Option<String>,
+    /// For the vendor's support.
+    #[serde(default, deserialize_with = "said")]
+    pub request_id: Option<String>,
 }

@@ -117,3 +117,66 @@ impl<'a, C> Accounts<'a, C> {
         self.entries.retain(|_, entry| entry.retry_at.is_none());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::api::Keys;
+    use crate::api::sign::{Credentials, Secret};
+    use crate::model::Endpoint;
+
+    struct Key;
+
+    impl Connect for Key {
+        fn connect(&self, name: &AccountName, _: Option<&Account>) -> Result<Connection, String> {
+            let key = Credentials::new("AKIDtest".into(), Secret::new("key".into()), None);
+            Ok(Connection {
+                account: name.clone(),
+                uin: None,
+                endpoint: Endpoint::default(),
+                rate: 19,
+                keys: Keys::fixed(key),
+            })
+        }
+    }
+
+    fn at(seconds: u64) -> At {
+        At {
+            moment: Moment::new(Duration::from_secs(seconds)),
+            now: DateTime::UNIX_EPOCH,
+            unit: 0.5,
+        }
+    }
+
+    /// A pass with an old client may end long after there is a new one.
+    #[test]
+    fn l8_l4_what_a_pass_found_with_an_old_client_says_nothing_of_the_new_one() {
+        let name = AccountName::default();
+        let mut accounts = Accounts::new(&Key);
+        let client = |accounts: &mut Accounts<'_, ()>, seconds| {
+            let client = accounts.client(&name, None, at(seconds).moment, |_| ());
+            client.expect("a client")
+        };
+        let old = client(&mut accounts, 0);
+        let retry = accounts.judge(&name, Some(&old), Some(true), at(1));
+        let due = retry.expect("it is broken").since_start().as_secs() + 1;
+        let new = client(&mut accounts, due);
+        assert!(!Rc::ptr_eq(&old, &new));
+        // Nor does what was found before there was any.
+        for then in [Some(&old), None] {
+            let broken = accounts.judge(&name, then, Some(true), at(due));
+            assert_eq!(broken, None, "the new one has not been asked yet");
+        }
+        assert!(Rc::ptr_eq(&client(&mut accounts, due + 1), &new));
+        let first = accounts.judge(&name, Some(&new), Some(true), at(due));
+        let first = first.expect("it is broken, too");
+        let works = accounts.judge(&name, Some(&old), Some(false), at(due));
+        assert_eq!(works, None);
+        let still = accounts.judge(&name, Some(&new), None, at(due));
+        assert_eq!(still, Some(first), "it stays broken");
+        let later = first.since_start().as_secs() + 1;
+        assert!(!Rc::ptr_eq(&client(&mut accounts, later), &new));
+    }
+}

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::auth::{Refusal, refuse};
 use super::cloud::{Cloud, parameters};
+use super::rows::{Blueprint, CustomImage};
 use super::world::{BlueprintType, CancelUnshared, Image, Role};
 use crate::api::wire::{
-    Blueprint, CustomImage, DescribeBlueprintsRequest, DescribeImagesRequest, Filter,
-    ModifyRequest, PAGE_LIMIT_MAX,
+    DescribeBlueprintsRequest, DescribeImagesRequest, Filter, ModifyRequest, PAGE_LIMIT_MAX,
 };
 use crate::model::{ImageId, Moment, Region};
 

@@ -18,6 +18,7 @@ mod limiter;
 mod metadata;
 mod offered;
 mod roles;
+mod rows;
 mod server;
 mod sts;
 mod world;

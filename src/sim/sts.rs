@@ -12,7 +12,7 @@ use super::auth::{Caller, Refusal, refuse};
 use super::cloud::{Cloud, parameters};
 use super::issued::{Session, Temporary};
 use super::roles::{RoleArn, RolePlace};
-use crate::api::wire::{CallerIdentity, CallerIdentityRequest};
+use crate::api::wire::CallerIdentityRequest;
 use crate::model::Timestamp;
 
 /// How long a temporary key works if nothing is asked for, in seconds.
@@ -56,23 +56,26 @@ impl Cloud {
     pub(super) fn caller_identity(&self, caller: &Caller, body: &Value) -> Result<Value, Refusal> {
         let CallerIdentityRequest {} = parameters(body)?;
         let uin = &self.world.accounts[caller.account].uin;
-        Ok(json!(match &caller.session {
-            None => CallerIdentity {
-                arn: format!("qcs::cam:{uin}:uin/{uin}"),
-                account_id: uin.clone(),
-                user_id: uin.clone(),
-                principal_id: uin.clone(),
-                r#type: "CAMUser".into(),
-                request_id: None,
-            },
-            Some(session) => CallerIdentity {
-                arn: format!("qcs::sts:{uin}:assumed-role/{}", session.role.id()),
-                account_id: uin.clone(),
-                user_id: format!("{}:{}", session.role.id(), session.name),
-                principal_id: session.principal.clone(),
-                r#type: "CAMRole".into(),
-                request_id: None,
-            },
+        let (arn, user, principal, kind) = match &caller.session {
+            None => (
+                format!("qcs::cam:{uin}:uin/{uin}"),
+                uin.clone(),
+                uin,
+                "CAMUser",
+            ),
+            Some(session) => (
+                format!("qcs::sts:{uin}:assumed-role/{}", session.role.id()),
+                format!("{}:{}", session.role.id(), session.name),
+                &session.principal,
+                "CAMRole",
+            ),
+        };
+        Ok(json!({
+            "Arn": arn,
+            "AccountId": uin,
+            "UserId": user,
+            "PrincipalId": principal,
+            "Type": kind,
         }))
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use rusqlite::Connection;
+
 use super::fixtures_tests::{
     answer, block_on, dump, image, key, noon, open, open_with, options, scope, share, ticking,
 };
@@ -129,6 +131,42 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut
                 open.insert(name, (intent, attempt));
             }
         }
+    }
+}
+
+/// A test cannot cut the power; what waits for the disk is SQLite, if it is told to.
+#[test]
+fn d1_s9_each_connection_that_writes_waits_for_the_disk() {
+    const FULL: i64 = 2;
+    fn settings(conn: &Connection) -> rusqlite::Result<(i64, String)> {
+        let synchronous = conn.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+        let mode = conn.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+        Ok((synchronous, mode))
+    }
+    let safe = (FULL, "wal".to_owned());
+    let of_store = |store: &Store| {
+        let asked = block_on(store.ask(|conn| Ok(settings(conn)?)));
+        asked.expect("an answer")
+    };
+    let remarks = |dir: &Path| Remarks::open(dir, &options(), ticking()).expect("remarks");
+    for store_first in [true, false] {
+        let dir = tempfile::tempdir().expect("a directory");
+        if !store_first {
+            let first = remarks(dir.path());
+            assert_eq!(settings(&first.conn), Ok(safe.clone()), "a new directory");
+        }
+        let store = open(dir.path());
+        assert_eq!(of_store(&store), safe, "new: {store_first}");
+        block_on(store.intent(&share("a"))).expect("recorded");
+        assert_eq!(of_store(&store), safe, "after a commit");
+        let beside = remarks(dir.path());
+        assert_eq!(settings(&beside.conn), Ok(safe.clone()), "beside a store");
+        drop(beside);
+        store.close().expect("closed");
+        let alone = remarks(dir.path());
+        assert_eq!(settings(&alone.conn), Ok(safe.clone()), "without a store");
+        drop(alone);
+        assert_eq!(of_store(&open(dir.path())), safe, "opened again");
     }
 }
 

@@ -19,7 +19,7 @@ use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
 /// for nobody else's lock: it holds from the very next write of a process that reconciles meanwhile.
 pub struct Remarks {
     files: Files,
-    conn: Connection,
+    pub(super) conn: Connection,
     history_max: u64,
     now: Now,
 }

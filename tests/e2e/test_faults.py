@@ -131,6 +131,26 @@ class Listings(Case):
     def test_t8_page_of_a_region_is_always_shapeless(self) -> None:
         self._region_without_listing(PageScript(BLUEPRINTS, FRANKFURT, 0, fault=Fault("shapeless")))
 
+    def _row_with(self, doctor: int, reconcile: int, **fields: object) -> dict:
+        """What `doctor` finds where one row of the first page has `fields`, and a run ends with `reconcile`."""
+        wanted = images(60, shared=True)
+        self.serve(wanted, [PageScript(BLUEPRINTS, SINGAPORE, 0, row=57, fields=fields)])
+        self.share(wanted)
+        self.reconcile(expect=reconcile)
+        self.check_equal(self.cloud.ledger.writes(), [], "writes")
+        return self.expect(self.run_binary(*self.command("doctor")), doctor)
+
+    def test_t2_a_row_without_an_id_fails_doctor_as_it_fails_a_run(self) -> None:
+        document = self._row_with(1, 1, BlueprintId=7)
+        failed = [check for check in document["checks"] if check["status"] == "failed"]
+        self.check_equal([check["name"] for check in failed], ["access_point"], "failed checks")
+        self.check("unexpected shape" in failed[0]["message"], failed[0]["message"])
+
+    def test_t2_a_row_with_nulls_that_nobody_needs_fails_neither(self) -> None:
+        odd = {"BlueprintName": None, "SceneIdSet": None, "RequiredSystemDiskSize": "20", "SupportAutomationTools": 1}
+        document = self._row_with(0, 0, **odd)
+        self.check_equal(document["summary"]["failed"], 0, "failed checks")
+
     def test_a1_page_fails_once(self) -> None:
         wanted, rest = images(120, shared=True), images(3, first=500)
         self.serve(wanted + rest, [PageScript(BLUEPRINTS, SINGAPORE, 100, times=1, code="InternalError")])

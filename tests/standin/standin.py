@@ -101,6 +101,8 @@ class PageScript:
     code: Optional[str] = None
     fault: Optional[Fault] = None
     total_delta: int = 0  # TotalCount is off by this much
+    row: int = 0  # the row of the page, from its beginning, that …
+    fields: Optional[dict] = None  # … has these instead of its own
 
     def take(self, call: "Call") -> bool:
         wanted = (self.action, self.region or call.region, call.offset if self.offset is None else self.offset)
@@ -658,6 +660,8 @@ class StandIn:
         page = [{name: value for name, value in row.items() if name[0] != "_"} for row in rows[offset : offset + limit]]
         name = "BlueprintSet" if call.action == BLUEPRINTS else "ImageSet"
         total = len(rows) + (script.total_delta if script else 0)
+        if script and script.fields and script.row < len(page):
+            page[script.row].update(script.fields)
         return {"TotalCount": total, name: page}, script.fault if script else None
 
     def _blueprints(self, images: List[Image], moment: float) -> List[dict]:

@@ -35,6 +35,8 @@ pub struct Recorded {
     pub full: Cell<bool>,
     /// How long it takes until an intent is on the disk.
     pub commit_takes: Cell<Duration>,
+    /// How long it takes to ask whether a recorded intent may still be sent.
+    pub allows_takes: Cell<Duration>,
     /// Why nothing is granted any longer.
     lost: watch::Sender<Option<LedgerError>>,
     /// It is lost after so many intents.
@@ -56,6 +58,7 @@ impl Recorded {
             hides_suspensions: Cell::default(),
             full: Cell::default(),
             commit_takes: Cell::default(),
+            allows_takes: Cell::default(),
             lost: watch::Sender::new(None),
             lost_after: Cell::default(),
             in_doubt: Cell::default(),
@@ -245,8 +248,10 @@ impl Ledger for Recorded {
     }
 
     async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
+        let host = &self.shared.host;
+        host.sleep_until(host.moment() + self.allows_takes.get())
+            .await;
         if self.in_doubt.get() {
-            let host = &self.shared.host;
             host.sleep_until(host.moment() + Duration::from_secs(1))
                 .await;
             self.lose("the state was removed");

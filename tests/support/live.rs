@@ -1,14 +1,16 @@
 //! The daemon on a small cloud, while a script goes on beside it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::Connection;
+use sharekeeper::api::sign::{Credentials, Secret};
 use sharekeeper::daemon::{Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
 use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};
-use sharekeeper::model::{AccountName, ImageId, Region, Scope, Selector};
+use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Selector};
 use sharekeeper::plan::Policy;
 use sharekeeper::source::{Generation, Update};
 use sharekeeper::status::{ImageStatus, Kind, Transition};
@@ -27,7 +29,7 @@ pub struct Live<'w> {
     told: Rc<RefCell<Vec<Transition>>>,
 }
 
-/// Connects with the world's key, unless told otherwise.
+/// Connects with the world's key and at the rate of the document, unless told otherwise.
 pub struct Keys<'w> {
     pub world: &'w World,
     /// Why there are no credentials, if there are none.
@@ -35,14 +37,45 @@ pub struct Keys<'w> {
 }
 
 impl Connect for Keys<'_> {
-    fn connect(&self, name: &AccountName, _: Option<&Account>) -> Result<Connection, String> {
-        match &*self.missing.borrow() {
-            Some(why) => Err(why.clone()),
-            None => Ok(Connection {
-                account: name.clone(),
-                ..self.world.connection()
-            }),
+    fn connect(
+        &self,
+        name: &AccountName,
+        document: Option<&Account>,
+    ) -> Result<Connection, String> {
+        if let Some(why) = &*self.missing.borrow() {
+            return Err(why.clone());
         }
+        let connection = self.world.connection();
+        let rate = document.and_then(|document| document.rate);
+        Ok(Connection {
+            account: name.clone(),
+            rate: rate.unwrap_or(connection.rate),
+            ..connection
+        })
+    }
+}
+
+/// Gives each account a key and an access point of its own: its name is part of both.
+pub struct Apart<'w>(pub &'w World);
+
+/// Whose those keys are, for a cloud that is to tell the accounts apart ([`super::Behaviour::uins`]).
+pub fn apart(names: &[String]) -> BTreeMap<&'static str, &'static str> {
+    let uins = (100_000_000_100_u64..).zip(names);
+    let leaked = |text: String| &*text.leak();
+    uins.map(|(uin, name)| (leaked(format!("AKID{name}")), leaked(uin.to_string())))
+        .collect()
+}
+
+impl Connect for Apart<'_> {
+    fn connect(&self, name: &AccountName, _: Option<&Account>) -> Result<Connection, String> {
+        let endpoint = format!("https://{name}.{{region}}.tencentcloudapi.com");
+        let key = Credentials::new(format!("AKID{name}"), Secret::new("key".into()), None);
+        Ok(Connection {
+            account: name.clone(),
+            endpoint: Endpoint::new(&endpoint).expect("an endpoint"),
+            keys: sharekeeper::api::Keys::fixed(key),
+            ..self.0.connection()
+        })
     }
 }
 
@@ -134,11 +167,16 @@ pub async fn run_connected<'w, W: Work<Cloud>>(
 impl Live<'_> {
     /// New manifests.
     pub async fn load(&self, desired: Desired) {
+        self.load_partial(desired, &[]).await;
+    }
+
+    /// New manifests of which some were left out, for these problems.
+    pub async fn load_partial(&self, desired: Desired, problems: &[&str]) {
         self.update(Update::Loaded(Box::new(Generation {
             desired: Rc::new(desired),
             commit: None,
             warnings: Vec::new(),
-            problems: Vec::new(),
+            problems: problems.iter().map(ToString::to_string).collect(),
         })))
         .await;
     }

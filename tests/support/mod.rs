@@ -17,10 +17,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sharekeeper::desired::{Desired, DesiredImage, Intent, Source};
+use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredImage, Intent, Source};
 use sharekeeper::engine::{Event, Listener};
 use sharekeeper::host::{Clock, Dice, Reply, Request, SystemClock, Transport, TransportError};
 use sharekeeper::model::{AccountName, ImageId, ImageKey, Moment, Region, Scope, Timestamp};
+use sharekeeper::windows::Windows;
 
 pub use self::ledger::Recorded;
 
@@ -73,6 +74,8 @@ pub type Fate = Box<dyn Fn(&str, &str, &mut fastrand::Rng) -> Option<Fault>>;
 pub type Refuse = Box<dyn Fn(&str, &str, &Value) -> Option<&'static str>>;
 /// Changes a page before it is sent: region, offset, page.
 pub type Tamper = Box<dyn Fn(&str, u64, &mut Value)>;
+/// Changes any reply, a refusal among them, before it is sent: action, region, the whole of it.
+pub type Reword = Box<dyn Fn(&str, &str, &mut Value)>;
 
 /// Server time minus ours, for one who calls: host, id of the key.
 pub type OtherClock = Box<dyn Fn(&str, &str) -> Option<chrono::TimeDelta>>;
@@ -100,6 +103,24 @@ pub struct Behaviour {
     pub fault: Fate,
     pub refuse: Refuse,
     pub tamper: Tamper,
+    pub reword: Reword,
+    /// Parts of the names of hosts that take calls and never answer.
+    pub hung: Vec<String>,
+}
+
+impl Behaviour {
+    /// Denies writing to `images`, as a policy does that names resources.
+    pub fn denying(images: Vec<String>) -> Self {
+        Self {
+            refuse: Box::new(move |action, _, body| {
+                let image = body["ImageId"].as_str().unwrap_or_default();
+                let denied = action == "ModifyImageSharePermission"
+                    && images.iter().any(|denied| denied == image);
+                denied.then_some("UnauthorizedOperation.NoPermission")
+            }),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Behaviour {
@@ -117,6 +138,8 @@ impl Default for Behaviour {
             fault: Box::new(|_, _, _| None),
             refuse: Box::new(|_, _, _| None),
             tamper: Box::new(|_, _, _| {}),
+            reword: Box::new(|_, _, _| {}),
+            hung: Vec::new(),
         }
     }
 }
@@ -471,6 +494,20 @@ impl Transport for Cloud {
         let signed = header("authorization");
         let key = signed.split(['=', '/']).nth(1).unwrap_or_default();
         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+        let hangs = |name: &String| host.contains(name.as_str());
+        if self.behaviour.borrow().hung.iter().any(hangs) {
+            let call = Call {
+                at: self.moment(),
+                host,
+                region,
+                action,
+                body,
+                answer: "hung".into(),
+            };
+            self.calls.borrow_mut().push(call);
+            self.sleep_until(self.moment() + request.deadline).await;
+            return Err(TransportError::Lost("no reply within 8 s".into()));
+        }
         let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.dice.borrow_mut());
         let half = self.behaviour.borrow().latency / 2;
         let at = self.moment() + half;
@@ -539,12 +576,13 @@ impl Transport for Cloud {
             .unwrap_or_else(|| "ok".into()));
         let told = date(self.server_time(&host, key));
         self.sleep_until(self.moment() + half).await;
-        let body = match answer {
+        let mut body = match answer {
             Ok(response) => json!({"Response": response}),
             Err(code) => {
                 json!({"Response": {"Error": {"Code": code, "Message": "no"}, "RequestId": "r"}})
             }
         };
+        (self.behaviour.borrow().reword)(&action, &region, &mut body);
         Ok(Reply {
             status: 200,
             date: Some(told),
@@ -567,11 +605,22 @@ impl Listener for Silent {
 
 /// Desires of the default account.
 pub fn desired<'a>(images: impl IntoIterator<Item = (&'a str, String, bool)>) -> Desired {
+    let account = AccountName::default();
+    let images = images
+        .into_iter()
+        .map(|(region, image, shared)| (account.as_str(), region, image, shared));
+    desired_of(images)
+}
+
+/// Desires of several accounts: account, region, image, whether shared.
+pub fn desired_of<'a, 'b>(
+    images: impl IntoIterator<Item = (&'a str, &'b str, String, bool)>,
+) -> Desired {
     let mut desired = Desired::default();
-    for (line, (region, image, shared)) in (1..).zip(images) {
+    for (line, (account, region, image, shared)) in (1..).zip(images) {
         let region = Region::new(region).expect("a region");
         let scope = Scope {
-            account: AccountName::default(),
+            account: AccountName::new(account).expect("a name"),
             region,
         };
         let key = ImageKey {
@@ -601,5 +650,22 @@ pub fn desired<'a>(images: impl IntoIterator<Item = (&'a str, String, bool)>) ->
             },
         );
     }
+    desired
+}
+
+/// The same with an `Account` document of the default account that gives a rate and nothing else.
+pub fn with_rate(mut desired: Desired, rate: u32) -> Desired {
+    let account = Account {
+        uin: None,
+        endpoint: None,
+        rate: Some(rate),
+        credentials: CredentialSource::Ambient,
+        windows: Windows::default(),
+        source: Source {
+            file: "account.yaml".into(),
+            line: 1,
+        },
+    };
+    desired.accounts.insert(AccountName::default(), account);
     desired
 }

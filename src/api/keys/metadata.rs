@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::fetched::Fetched;
@@ -11,6 +12,7 @@ use super::sts::unquoted;
 use crate::api::error::CallError;
 use crate::api::retry;
 use crate::api::shared::Shared;
+use crate::api::wire::Object;
 use crate::desired::Role;
 use crate::host::{Header, Host, Method, Reply, Request, TransportError};
 use crate::words::brief;
@@ -20,19 +22,21 @@ const PATH: &str = "/latest/meta-data/cam/security-credentials/";
 /// It is on the machine's own network: what does not answer at once is not there.
 const DEADLINE: Duration = Duration::from_secs(1);
 
+/// Whether there are credentials; read first, because where there are none the rest may be anything.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Success {
+    code: String,
+}
+
 /// A role's credentials. No word of it is shown.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Document {
-    code: String,
-    #[serde(default)]
     tmp_secret_id: String,
-    #[serde(default)]
     tmp_secret_key: String,
-    #[serde(default)]
     token: String,
     /// Unix seconds.
-    #[serde(default)]
     expired_time: i64,
 }
 
@@ -57,13 +61,14 @@ pub(super) async fn fetch<H: Host>(
     if reply.status != 200 {
         return Err(answered(reply.status));
     }
-    let document: Document = unquoted(&body).map_err(CallError::Unclear)?;
-    if document.code != "Success" {
+    let Success { code } = read(&body)?;
+    if code != "Success" {
         return Err(CallError::Unclear(format!(
             "the role's credentials are not to be had: `{}`",
-            brief(&document.code)
+            brief(&code)
         )));
     }
+    let document: Document = read(&body)?;
     Fetched::new(
         document.tmp_secret_id,
         document.tmp_secret_key,
@@ -72,6 +77,13 @@ pub(super) async fn fetch<H: Host>(
         told.as_deref(),
     )
     .map_err(CallError::Unclear)
+}
+
+/// No word of the document is quoted.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
+    let read = serde_json::from_slice::<Object<T>>(body);
+    let read = read.map_err(|error| CallError::Unclear(unquoted(&error)))?;
+    Ok(read.0)
 }
 
 /// The name of the machine's role.

@@ -28,6 +28,8 @@ mod formats_tests;
 #[cfg(test)]
 mod keys_tests;
 #[cfg(test)]
+mod liberal_tests;
+#[cfg(test)]
 mod secrecy_tests;
 
 use std::cell::RefCell;

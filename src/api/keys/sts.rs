@@ -1,6 +1,5 @@
 //! Temporary credentials from STS. Its replies hold keys, so that nothing of one that cannot be understood is shown.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -11,7 +10,7 @@ use crate::api::request::{Addressee, CALL_DEADLINE, request};
 use crate::api::retry;
 use crate::api::shared::Shared;
 use crate::api::sign::{Credentials, Secret};
-use crate::api::wire::{Envelope, ErrorBody, Outcome, Service};
+use crate::api::wire::{self, ErrorBody, Object, Outcome, Service};
 use crate::desired::Role;
 use crate::host::{Host, Reply, TransportError};
 use crate::model::{Endpoint, Region};
@@ -48,7 +47,7 @@ pub(super) struct WebIdentityRequest<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AssumedReply {
-    credentials: Temporary,
+    credentials: Object<Temporary>,
     /// Unix seconds.
     expired_time: i64,
 }
@@ -175,10 +174,7 @@ impl<H: Host> Sts<'_, H> {
     fn read(&self, reply: Reply) -> Result<Fetched, CallError> {
         let (status, told) = (reply.status, reply.date);
         let body = Zeroizing::new(reply.body);
-        let Ok(Envelope {
-            response: Outcome { error, request_id },
-        }) = serde_json::from_slice::<Envelope<Outcome>>(&body)
-        else {
+        let Ok(Outcome { error, request_id }) = wire::response(&body) else {
             let detail = format!("answered HTTP {status} with something other than the API's JSON");
             return Err(CallError::Unclear(self.locate(&detail)));
         };
@@ -190,7 +186,7 @@ impl<H: Host> Sts<'_, H> {
             };
             return Err(CallError::Refused(Refusal {
                 code: brief(&code),
-                message: brief(&message),
+                message: brief(&message.unwrap_or_default()),
                 request_id: request_id.map(|id| brief(&id)),
                 class,
             }));
@@ -199,14 +195,16 @@ impl<H: Host> Sts<'_, H> {
             let detail = format!("answered HTTP {status}");
             return Err(CallError::Unclear(self.locate(&detail)));
         }
-        let reply: AssumedReply = unquoted::<Envelope<AssumedReply>>(&body)
-            .map_err(|detail| CallError::Unclear(self.locate(&detail)))?
-            .response;
+        let AssumedReply {
+            credentials: Object(temporary),
+            expired_time,
+        } = wire::response(&body)
+            .map_err(|error| CallError::Unclear(self.locate(&unquoted(&error))))?;
         Fetched::new(
-            reply.credentials.tmp_secret_id,
-            reply.credentials.tmp_secret_key,
-            reply.credentials.token,
-            reply.expired_time,
+            temporary.tmp_secret_id,
+            temporary.tmp_secret_key,
+            temporary.token,
+            expired_time,
             told.as_deref(),
         )
         .map_err(|detail| CallError::Unclear(self.locate(&detail)))
@@ -217,15 +215,13 @@ impl<H: Host> Sts<'_, H> {
     }
 }
 
-/// A reply that holds secrets. What does not fit is told by its place, because serde's own words quote it.
-pub(super) fn unquoted<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| {
-        format!(
-            "the reply has an unexpected shape, at line {}, column {}",
-            error.line(),
-            error.column()
-        )
-    })
+/// What does not fit of a reply that holds secrets, told by its place, because serde's own words quote it.
+pub(super) fn unquoted(error: &serde_json::Error) -> String {
+    format!(
+        "the reply has an unexpected shape, at line {}, column {}",
+        error.line(),
+        error.column()
+    )
 }
 
 fn encoded(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {

@@ -11,7 +11,7 @@ use crate::api::{Look, ReadClient, retry};
 use crate::desired::Account;
 use crate::history::Entry;
 use crate::host::Host;
-use crate::model::{AccountName, Region};
+use crate::model::{AccountName, ImageId, Region};
 use crate::report::doctor::{self as found, About, Answer, Check, Status};
 
 /// Tries of a look that nobody answers: one reply that is lost says nothing of a network.
@@ -22,6 +22,8 @@ pub(super) struct Patient<'a, H> {
     pub(super) name: AccountName,
     pub(super) document: Option<&'a Account>,
     pub(super) regions: BTreeSet<Region>,
+    /// Images that manifests name, of each region as many as one call can ask about.
+    pub(super) images: BTreeMap<Region, Vec<ImageId>>,
     /// The newest outcomes of its writes, in order.
     pub(super) entries: Vec<Entry>,
     /// Its key is the simulator's.
@@ -125,7 +127,7 @@ impl<H: Host> Patient<'_, H> {
         vec![
             found::unasked(self.regions.len(), why),
             found::reading(Look::Blueprints, &[]),
-            found::reading(Look::Images, &[]),
+            found::reading(Look::Images(&[]), &[]),
         ]
     }
 
@@ -150,13 +152,15 @@ impl<H: Host> Patient<'_, H> {
             .collect();
         checks.push(found::reading(Look::Blueprints, &answered));
         let images = match answered.first() {
-            Some(answer) => vec![self.ask(Look::Images, answer.region).await],
+            Some(answer) => {
+                let named = self.images.get(&answer.region);
+                let look = Look::Images(named.map_or(&[], Vec::as_slice));
+                vec![self.ask(look, answer.region).await]
+            }
             None => Vec::new(),
         };
-        checks.push(found::reading(
-            Look::Images,
-            &images.iter().collect::<Vec<_>>(),
-        ));
+        let told = images.iter().collect::<Vec<_>>();
+        checks.push(found::reading(Look::Images(&[]), &told));
         answers.extend(images);
         checks
     }
@@ -188,7 +192,7 @@ impl<H: Host> Patient<'_, H> {
         (checks, answers)
     }
 
-    async fn ask(&self, look: Look, region: Region) -> Answer {
+    async fn ask(&self, look: Look<'_>, region: Region) -> Answer {
         let took = self.patiently(|| self.client.probe(look, region)).await;
         Answer { region, took }
     }

@@ -16,10 +16,10 @@ use super::output::{self, Failure};
 use super::session::{self, Session};
 use super::{connect, import, state};
 use crate::api::ReadClient;
-use crate::api::wire::Action;
+use crate::api::wire::{Action, PAGE_LIMIT_MAX};
 use crate::desired::Desired;
 use crate::host::Host;
-use crate::model::{AccountName, Region, Selector};
+use crate::model::{AccountName, ImageId, Region, Selector};
 use crate::report::ExitStatus;
 use crate::report::doctor::{self as found, About, Check, DoctorDocument, PolicyDocument, Status};
 use account::Patient;
@@ -61,6 +61,7 @@ pub(super) async fn run(arguments: &DoctorArguments, common: &Common) -> Result<
     let connections = std::mem::take(&mut session.connections).into_iter();
     let patients = connections.map(|(name, connection)| Patient {
         regions: regions(&desired, &selector, &name),
+        images: images(&desired, &selector, &name),
         document: accounts.get(&name).copied().flatten(),
         entries: machine::outcomes(reader.as_ref(), &name),
         simulated: arguments.target.sim,
@@ -138,6 +139,21 @@ fn regions(desired: &Desired, selector: &Selector, account: &AccountName) -> BTr
         regions.insert(Region::first());
     }
     regions
+}
+
+/// Images that the manifests name, for each region as many as a look asks about in one call.
+fn images(
+    desired: &Desired,
+    selector: &Selector,
+    account: &AccountName,
+) -> BTreeMap<Region, Vec<ImageId>> {
+    let scopes = desired.by_scope(selector).into_iter();
+    let own = scopes.filter(|(scope, _)| scope.account == *account);
+    let first = own.map(|(scope, wanted)| {
+        let images = wanted.images.into_keys().take(PAGE_LIMIT_MAX as usize);
+        (scope.region, images.cloned().collect())
+    });
+    first.collect()
 }
 
 /// Two account names that manifests use in one region and that stand for one account, and names of which nobody knows.

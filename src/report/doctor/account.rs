@@ -70,10 +70,9 @@ pub fn identity(
         Err(error) => return unidentified(named, error),
     };
     let mut who = format!("uin {}", brief(&found.account_id));
-    for word in [&found.r#type, &found.arn] {
-        if !word.is_empty() {
-            let _ = write!(who, ", {}", brief(word));
-        }
+    let words = [&found.r#type, &found.arn].into_iter().flatten();
+    for word in words.filter(|word| !word.is_empty()) {
+        let _ = write!(who, ", {}", brief(word));
     }
     match (named, Uin::new(&found.account_id)) {
         (Some(named), Ok(uin)) if *named == uin => Check::new(
@@ -299,7 +298,7 @@ mod tests {
     #[test]
     fn o1_s22_what_sts_answers_cannot_add_a_line() {
         let answer = Ok(CallerIdentity {
-            arn: "a\n::error::\u{1b}[2J".into(),
+            arn: "a\n::error::\u{1b}[2J".to_owned().into(),
             account_id: "100000000001".into(),
             ..Default::default()
         });

@@ -72,7 +72,7 @@ pub fn unasked(regions: usize, why: &str) -> Check {
 
 /// Whether the key may look. Without the one action nothing is seen; without the other it is only found out later what
 /// cannot be shared.
-pub fn reading(look: Look, answers: &[&Answer]) -> Check {
+pub fn reading(look: Look<'_>, answers: &[&Answer]) -> Check {
     let action = look.action().as_str();
     let check = |status, message: String| Check::new(About::ReadPermission, status, message);
     let allowed = answers.iter().filter(|answer| answer.took.is_ok()).count();
@@ -109,12 +109,12 @@ pub fn reading(look: Look, answers: &[&Answer]) -> Check {
         Look::Blueprints => {
             "without it nothing is seen: what manifests declare is written, and counts as done by the API's answer for `--trust-acknowledged`; nothing is pruned"
         }
-        Look::Images => "without it, what cannot be shared is found out by trying",
+        Look::Images(_) => "without it, what cannot be shared is found out by trying",
     };
     let message = format!("{action} in {region}{others}: {}; {goes_on}", first.said());
     let status = match look {
         Look::Blueprints => Status::Failed,
-        Look::Images => Status::Warning,
+        Look::Images(_) => Status::Warning,
     };
     let remedy = match first.class {
         Class::ScopeBlocked => format!(
