@@ -24,6 +24,8 @@ mod inventory;
 mod older_commits;
 #[path = "commands/output.rs"]
 mod output;
+#[path = "commands/redirected.rs"]
+mod redirected;
 #[path = "commands/saved_plans.rs"]
 mod saved_plans;
 #[path = "commands/state.rs"]
