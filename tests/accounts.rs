@@ -216,6 +216,61 @@ async fn c1_another_key_of_the_same_account_prunes_as_before() {
     assert_eq!(world.cloud().calls_of("GetCallerIdentity").len(), 1);
 }
 
+/// STS names nobody's account.
+fn mute() -> Behaviour {
+    Behaviour {
+        refuse: Box::new(|action, _, _| {
+            (action == "GetCallerIdentity").then_some("UnauthorizedOperation")
+        }),
+        ..Behaviour::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t1_s26_a_key_that_was_replaced_before_anything_was_pruned_is_proven_by_our_own_shares() {
+    let world = world(21, REGIONAL, &[("img-1", false), ("img-2", false)]);
+    let all = named(&[("a", "img-1", true), ("a", "img-2", true)]);
+    let first = Keyed::new(&world, &[("a", "one")]);
+    first.reconcile(&all, Prune::Owned).await;
+    world.behave(mute());
+    let second = Keyed::new(&world, &[("a", "two")]);
+    let one = named(&[("a", "img-1", true)]);
+    let scopes = second.reconcile(&one, Prune::Owned).await;
+    assert_eq!(withheld(&scopes), [""; 0]);
+    assert_eq!(cancels(&world), 1);
+    // The new key is the known one from then on, and nobody is asked again.
+    let asked = world.cloud().calls_of("GetCallerIdentity").len();
+    world.cloud().meddle(TOKYO, "img-1", false);
+    second.reconcile(&one, Prune::Owned).await;
+    assert_eq!(world.cloud().calls_of("GetCallerIdentity").len(), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t1_s26_a_key_that_nothing_proves_prunes_nothing_however_often_it_is_tried() {
+    let world = world(22, REGIONAL, &[("img-1", false), ("img-2", true)]);
+    let wanted = named(&[("a", "img-1", true)]);
+    let first = Keyed::new(&world, &[("a", "one")]);
+    first.reconcile(&wanted, Prune::None).await;
+    // Another account, where the declared image is shared too, and as another blueprint.
+    world.cloud().meddle(TOKYO, "img-1", false);
+    world.cloud().meddle(TOKYO, "img-1", true);
+    world.behave(mute());
+    let second = Keyed::new(&world, &[("a", "two")]);
+    for prune in [Prune::Exclusive, Prune::None, Prune::Exclusive] {
+        let scopes = second.reconcile(&wanted, prune).await;
+        let expected: &[_] = match prune {
+            Prune::Exclusive => &["img-2"],
+            _ => &[],
+        };
+        assert_eq!(withheld(&scopes), expected);
+    }
+    assert_eq!(cancels(&world), 0);
+    // The key that is known goes on as before.
+    let scopes = first.reconcile(&wanted, Prune::Exclusive).await;
+    assert_eq!(withheld(&scopes), [""; 0]);
+    assert_eq!(cancels(&world), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn c1_l2_sts_that_hangs_delays_others_by_its_patience_and_withholds_prunes() {
     let world = world(

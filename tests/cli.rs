@@ -367,3 +367,241 @@ fn p2_s18_with_its_streams_closed_the_work_is_done_and_the_state_stays_sound() {
         assert_eq!(document(&again)["summary"]["in_sync"], 12, "{closed}");
     }
 }
+
+/// Narrowing variables, the commands that have each, and what is written instead of a value.
+const NARROWING: [(&str, &str); 4] = [
+    ("SHAREKEEPER_ACCOUNT", "every account"),
+    ("SHAREKEEPER_REGION", "every region"),
+    ("SHAREKEEPER_IMAGE", "every image"),
+    ("SHAREKEEPER_SELECTOR", "every document"),
+];
+const BLANKS: [&str; 3] = ["", " ", "\t\n"];
+
+#[test]
+fn t1_an_empty_variable_that_narrows_the_run_ends_it_with_64() {
+    let commands: [&[&str]; 9] = [
+        &["plan"],
+        &["reconcile"],
+        &["run"],
+        &["doctor"],
+        &["adopt", "--all"],
+        &["suspend", "--reason", "x"],
+        &["import"],
+        &["history"],
+        &["resume", "--all"],
+    ];
+    for arguments in commands {
+        let has_labels = !matches!(arguments[0], "import" | "history" | "resume");
+        for (name, words) in NARROWING {
+            if name == "SHAREKEEPER_SELECTOR" && !has_labels {
+                continue;
+            }
+            for blank in BLANKS {
+                let state = tempfile::tempdir().expect("a directory");
+                let output = command(arguments)
+                    .env("SHAREKEEPER_STATE_DIR", state.path())
+                    .env(name, blank)
+                    .output()
+                    .expect("the binary starts");
+                let said = stderr(&output);
+                assert_eq!(
+                    output.status.code(),
+                    Some(64),
+                    "{arguments:?} {name}: {said}"
+                );
+                let told = format!("{name} is set but empty, which would widen the run to {words}");
+                assert!(said.contains(&told), "{arguments:?}: {said}");
+                assert_eq!(stdout(&output), "");
+                let left = std::fs::read_dir(state.path()).expect("a directory");
+                assert_eq!(left.count(), 0, "{arguments:?}: nothing is done");
+            }
+        }
+    }
+    // All of them at once, and in the document.
+    let mut all = command(&["plan", "-o", "json"]);
+    all.envs(NARROWING.map(|(name, _)| (name, "")));
+    let output = all.output().expect("the binary starts");
+    let error = document(&output)["error"].to_string();
+    for (name, _) in NARROWING {
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn t1_an_empty_variable_is_no_matter_where_a_flag_is_given_or_nothing_is_narrowed() {
+    let state = tempfile::tempdir().expect("a directory");
+    let run = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command.envs(NARROWING.map(|(name, _)| (name, "")));
+        command.env("SHAREKEEPER_STATE_DIR", state.path());
+        command.output().expect("the binary starts")
+    };
+    let flags = [
+        "--account",
+        "default",
+        "--region",
+        "ap-singapore",
+        "--image",
+        "img-6pb6lrmy",
+    ];
+    for arguments in [
+        &["validate", "manifests"] as &[_],
+        &["status"],
+        &["history", "verify"],
+        &[&["history"], &flags[..]].concat(),
+        &[
+            &["plan", "manifests", "--sim", "-l", "team=platform"],
+            &flags[..],
+        ]
+        .concat(),
+    ] {
+        let output = run(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+    // A flag that is given nothing is refused, as ever.
+    for flag in ["--account=", "--region=", "--image=", "--selector="] {
+        let output = sharekeeper(&["plan", "manifests", "--sim", flag]);
+        assert_eq!(output.status.code(), Some(64), "{flag}");
+    }
+}
+
+#[test]
+fn t1_any_other_empty_variable_counts_as_unset() {
+    let common = [
+        "OUTPUT",
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+        "COLOR",
+        "STATE_DIR",
+        "PATH",
+        "ENDPOINT",
+    ];
+    let guards = ["PRUNE", "MAX_CANCELS", "MAX_CANCELS_PERCENT", "ACCEPT_LOST"];
+    let working = [
+        "PARTIAL_OK",
+        "HISTORY_MAX",
+        "TIMEOUT",
+        "ALLOW_OLDER_COMMIT",
+        "ALLOW_UNKNOWN_COMMIT",
+    ];
+    let watching = [
+        "INTERVAL",
+        "OBSERVE_ONLY",
+        "DEBOUNCE",
+        "POLL",
+        "GIT",
+        "REF",
+        "GIT_INTERVAL",
+    ];
+    let showing = [
+        "LISTEN",
+        "LISTEN_OPEN",
+        "ALLOW_HOST",
+        "NOTIFY",
+        "WARN_BEFORE",
+        "SIM",
+    ];
+    let all = [
+        &common[..],
+        &guards,
+        &working,
+        &watching,
+        &showing,
+        &["OUT", "DETAILED_EXITCODE"],
+    ]
+    .concat();
+    for blank in BLANKS {
+        let bare = |arguments: &[&str]| {
+            let home = tempfile::tempdir().expect("a directory");
+            let mut command = command(arguments);
+            command.env("HOME", home.path());
+            command.envs(
+                all.iter()
+                    .map(|name| (format!("SHAREKEEPER_{name}"), blank)),
+            );
+            (command.output().expect("the binary starts"), home)
+        };
+        let (output, home) = bare(&["reconcile", "--sim"]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{blank:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stdout(&output).contains("In sync: 8 shared, 4 cancelled"),
+            "{}",
+            stdout(&output)
+        );
+        assert!(
+            home.path()
+                .join(".local/state/sharekeeper/sim/state.db")
+                .is_file()
+        );
+        let (output, _home) = bare(&["plan", "--sim"]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{blank:?}: {}",
+            stderr(&output)
+        );
+        // Which can only be said once all the rest has been read.
+        let (output, _home) = bare(&["run", "--listen", "0.0.0.0:7979"]);
+        assert!(
+            stderr(&output).contains("`--listen-open` if"),
+            "{}",
+            stderr(&output)
+        );
+        let (output, _home) = bare(&[
+            "run",
+            "--listen",
+            "0.0.0.0:7979",
+            "--listen-open",
+            "--git",
+            "-",
+        ]);
+        assert!(stderr(&output).contains("--git"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn t1_an_empty_variable_that_guards_something_ends_it_with_64() {
+    for (arguments, name, words) in [
+        (
+            &["reconcile"] as &[_],
+            "PLAN",
+            "widen the run from a saved plan to all",
+        ),
+        (
+            &["reconcile"],
+            "PLAN_KEY_FILE",
+            "anybody's could be carried out",
+        ),
+        (&["plan"], "PLAN_KEY_FILE", "let plans go unsigned"),
+        (
+            &["run"],
+            "LISTEN_TOKEN_FILE",
+            "let anybody who reaches the port read it",
+        ),
+        (&["run"], "GIT_PATH", "all manifests of the repository"),
+    ] {
+        for blank in BLANKS {
+            let output = command(arguments)
+                .env(format!("SHAREKEEPER_{name}"), blank)
+                .output()
+                .expect("the binary starts");
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(64), "{name}: {said}");
+            assert!(
+                said.contains(&format!("SHAREKEEPER_{name} is set but empty")),
+                "{said}"
+            );
+            assert!(said.contains(words), "{name}: {said}");
+        }
+    }
+}

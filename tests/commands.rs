@@ -26,6 +26,8 @@ mod older_commits;
 mod output;
 #[path = "commands/reading_denied.rs"]
 mod reading_denied;
+#[path = "commands/redirected.rs"]
+mod redirected;
 #[path = "commands/saved_plans.rs"]
 mod saved_plans;
 #[path = "commands/state.rs"]

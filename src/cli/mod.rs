@@ -30,7 +30,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use args::{Arguments, Command, Output};
 use output::Failure;
@@ -43,7 +43,7 @@ use crate::report::ExitStatus;
 /// Runs the command line `arguments`, the program's name included.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     crate::host::keep_memory_private();
-    let typed = match Arguments::try_parse_from(&arguments) {
+    let typed = match args::parse(&arguments) {
         Ok(typed) => typed,
         Err(error) => return ExitCode::from(usage(&error, &arguments)),
     };

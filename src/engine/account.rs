@@ -8,7 +8,7 @@ use crate::api::{Owner, ReadClient};
 use crate::host::Host;
 use crate::inventory::{KnownAccount, KnownAccounts};
 use crate::memory::{AccountDoubt, Memory};
-use crate::model::{AccountName, Scope, Uin};
+use crate::model::{AccountName, KeyDigest, Scope, Uin};
 use crate::observed::Unseen;
 use crate::plan::{AccountProof, Prune, ScopeAccount};
 
@@ -170,6 +170,18 @@ pub(super) struct Evidence<'e> {
     pub(super) taken_back: Option<AccountName>,
 }
 
+impl<'e> Evidence<'e> {
+    /// What there is before the look is compared with the state.
+    fn nothing(known: &'e KnownAccounts) -> Self {
+        Self {
+            known,
+            shows_own: false,
+            proven: BTreeSet::new(),
+            taken_back: None,
+        }
+    }
+}
+
 impl Identified {
     /// Asks STS whose the credentials are, where a prune must know and no document says it. Why it must be known and is
     /// not, if so.
@@ -202,13 +214,19 @@ impl Identified {
         if owner.uin.is_some() {
             return None;
         }
-        let reason = must_know(job, known, memory, owner, &BTreeSet::new())?;
+        let nothing = Evidence::nothing(known);
+        let reason = must_know(job, &nothing, memory, owner);
+        // Credentials that tell nothing of their account are another account's one day, on another machine: what STS says
+        // today is what they are compared with then.
+        if reason.is_none() && owner.lasts {
+            return None;
+        }
         match client.owner(job.scope.region).await {
             Ok(asked) => {
                 *owner = asked;
                 None
             }
-            Err(why) => Some(format!("{reason}, and STS does not answer: {why}")),
+            Err(why) => Some(format!("{}, and STS does not answer: {why}", reason?)),
         }
     }
 
@@ -252,8 +270,7 @@ impl Identified {
             return AccountProof::Unproven(why.clone());
         }
         // What the look has proven since STS was asked need not be known from STS.
-        let still =
-            |_: &String| must_know(job, evidence.known, memory, owner, &evidence.proven).is_some();
+        let still = |_: &String| must_know(job, evidence, memory, owner).is_some();
         if let Some(why) = unasked.filter(still) {
             return AccountProof::Unproven(why);
         }
@@ -271,7 +288,7 @@ impl Identified {
                 AccountProof::FirstRun(AccountDoubt::Changed { was, is })
             }
             (None, Some(_)) if !owner.is_documented && !evidence.shows_own => {
-                match key_changed(job, evidence.known, memory, owner) {
+                match key_changed(job, evidence, memory, owner) {
                     Some(how) => AccountProof::FirstRun(AccountDoubt::Unproven(format!(
                         "{how}, and none of the shares that sharekeeper made here shows, which would prove that it is the same account"
                     ))),
@@ -284,8 +301,13 @@ impl Identified {
 }
 
 /// What the state should know of the scope's credentials from now on, if it has that otherwise. A uin and a key that do
-/// not belong together are not recorded together.
-pub(super) fn to_record(before: Option<&KnownAccount>, owner: &Owner) -> Option<KnownAccount> {
+/// not belong together are not recorded together, and a key that may be another account's does not take the place of the
+/// one that is known: whoever prunes with it is asked whose it is.
+pub(super) fn to_record(
+    before: Option<&KnownAccount>,
+    owner: &Owner,
+    shows_own: bool,
+) -> Option<KnownAccount> {
     let known = before.cloned().unwrap_or_default();
     let key = owner.lasting_key().cloned();
     let now = match &owner.uin {
@@ -301,6 +323,7 @@ pub(super) fn to_record(before: Option<&KnownAccount>, owner: &Owner) -> Option<
         },
         // With another key the account that was known may be another one.
         None if known.uin.is_some() => known.clone(),
+        None if known.key.is_some() && !shows_own => known.clone(),
         None => KnownAccount {
             key: key.or_else(|| known.key.clone()),
             ..known.clone()
@@ -313,36 +336,51 @@ pub(super) fn to_record(before: Option<&KnownAccount>, owner: &Owner) -> Option<
 /// nothing to confuse.
 fn must_know(
     job: &Job<'_>,
-    known: &KnownAccounts,
+    evidence: &Evidence<'_>,
     memory: &Memory,
     owner: &Owner,
-    proven: &BTreeSet<AccountName>,
 ) -> Option<String> {
-    let scope = job.scope;
+    let (scope, known) = (job.scope, evidence.known);
     let mut names = job.used.anywhere.iter();
     if let Some(other) = names.find(|name| **name != scope.account) {
         return Some(format!("the manifests use account `{other}`, too"));
     }
     let other = known.other_name(scope, owner.claimant());
-    if let Some(other) = other.filter(|other| !proven.contains(*other)) {
+    if let Some(other) = other.filter(|other| !evidence.proven.contains(*other)) {
         return Some(format!(
             "the state was used under the account name `{other}`, too"
         ));
     }
-    key_changed(job, known, memory, owner)
+    key_changed(job, evidence, memory, owner)
 }
 
 /// How the key is another than before, if it is.
 fn key_changed(
     job: &Job<'_>,
-    known: &KnownAccounts,
+    evidence: &Evidence<'_>,
     memory: &Memory,
     owner: &Owner,
 ) -> Option<String> {
     if owner.lasts && memory.key.as_ref().is_some_and(|key| *key != owner.key) {
         return Some("the key is another than the one that this run began with".into());
     }
-    let pruned_with = known.scopes.get(job.scope)?.pruned_with.as_ref()?;
-    (*pruned_with != owner.key)
-        .then(|| "the key is another than the one that pruned here last".into())
+    let recorded = evidence.known.scopes.get(job.scope)?;
+    let is_other = |key: &KeyDigest| *key != owner.key;
+    if recorded.pruned_with.as_ref().is_some_and(is_other) {
+        return Some("the key is another than the one that pruned here last".into());
+    }
+    // Which the shares that show are proof against.
+    if evidence.shows_own {
+        return None;
+    }
+    let how = match &recorded.key {
+        Some(key) if is_other(key) => {
+            "the key is another than the one that the state was used with last"
+        }
+        None if recorded.uin.is_some() => {
+            "the state knows an account here, and not that the key is of it"
+        }
+        _ => return None,
+    };
+    Some(how.into())
 }

@@ -275,7 +275,7 @@ impl Looked<'_> {
                 set_aside: set_aside.and_then(|own| own.uin.clone()),
                 takeover,
                 lessons: self.lessons(job, holdings, seen),
-                account: account::to_record(own, owner),
+                account: account::to_record(own, owner, shows_own),
             };
         }
         Learnt {

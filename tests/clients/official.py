@@ -229,6 +229,63 @@ class Simulator(unittest.TestCase):
     def test_tccli_works_with_the_role_of_a_server(self):
         self.tccli("img-sdk00001", "--use-cvm-role", **self.proxied())
 
+    def callers(self, files, document=None, **variables):
+        """Whose account tccli and sharekeeper call, in one and the same environment."""
+        with tempfile.TemporaryDirectory() as home:
+            configure = {
+                "_sys_param": {"output": "json", "region": "ap-tokyo"},
+                "lighthouse": {"endpoint": f"http://{self.address}", "version": "2020-03-24"},
+                "sts": {"endpoint": f"http://{self.address}", "version": "2018-08-13"},
+            }
+            Path(home, ".tccli").mkdir()
+            for profile, content in {"default": None, **files}.items():
+                Path(home, ".tccli", f"{profile}.configure").write_text(json.dumps(configure))
+                if content is not None:
+                    Path(home, ".tccli", f"{profile}.credential").write_text(json.dumps(content))
+            environment = {"PATH": os.environ["PATH"], "HOME": home, **variables}
+            tccli = [str(Path(sys.executable).parent / "tccli"), "sts", "GetCallerIdentity"]
+            if document:
+                tccli += ["--profile", document]
+            theirs = subprocess.run(tccli, env=environment, capture_output=True, text=True, timeout=120)
+            self.assertEqual(theirs.returncode, 0, theirs.stdout + theirs.stderr)
+            manifests = Path(home, "manifests")
+            manifests.mkdir()
+            account = {"apiVersion": "sharekeeper.dev/v1", "kind": "Account", "metadata": {"name": "default"}}
+            if document:
+                account["spec"] = {"credentials": {"from": "profile", "profile": document}}
+                (manifests / "account.yaml").write_text(json.dumps(account))
+            ours = subprocess.run(
+                [os.environ["SHAREKEEPER_BIN"], "doctor", str(manifests), "-o", "json", "--endpoint", f"http://{self.address}",
+                 "--state-dir", str(Path(home, "state"))],
+                env=environment, capture_output=True, text=True, timeout=120,
+            )  # fmt: skip
+            checks = json.loads(ours.stdout)["checks"]
+            said = [check["message"] for check in checks if check["name"] == "identity"]
+            return json.loads(theirs.stdout)["AccountId"], said
+
+    def test_sharekeeper_takes_the_role_that_tccli_takes(self):
+        key = {"secretId": self.secret_id, "secretKey": self.secret_key}
+        of_environment = {"TENCENTCLOUD_SECRET_ID": self.secret_id, "TENCENTCLOUD_SECRET_KEY": self.secret_key}
+        arn = "qcs::cam::uin/100000000002:roleName/simple"
+        role = {"TENCENTCLOUD_ROLE_ARN": arn, "TENCENTCLOUD_ROLE_SESSION_NAME": "official"}
+        own, partner = "100000000001", "100000000002"
+        with_role = {**key, "role-arn": arn, "role-session-name": "official"}
+        for uin, files, document, variables in [
+            (own, {}, None, of_environment),
+            (partner, {}, None, {**of_environment, **role}),
+            (partner, {"default": key}, None, role),
+            (partner, {"prod": key}, None, {**role, "TCCLI_PROFILE": "prod"}),
+            (own, {"prod": key}, "prod", role),
+            (partner, {"prod": with_role}, "prod", {}),
+            (own, {"default": key}, None, {"TENCENTCLOUD_ROLE_ARN": "", "TENCENTCLOUD_ROLE_SESSION_NAME": ""}),
+            (own, {"default": key}, None, {"TENCENTCLOUD_TOKEN": "", "TENCENTCLOUD_REGION": ""}),
+        ]:
+            with self.subTest(files=list(files), document=document, variables=list(variables)):
+                theirs, ours = self.callers(files, document, **variables)
+                self.assertEqual(theirs, uin)
+                self.assertEqual(len(ours), 1, ours)
+                self.assertIn(f"uin {uin}", ours[0])
+
 
 if __name__ == "__main__":
     unittest.main()

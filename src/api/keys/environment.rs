@@ -59,15 +59,12 @@ impl Surroundings {
         self.warned.borrow_mut().insert(path.to_owned())
     }
 
-    /// A variable that is no secret. Set to nothing is a mistake, as with keys.
+    /// A variable that is no secret. Set to nothing is not set, as tccli and the SDKs have it.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, KeyError> {
-        let Some(value) = (self.lookup)(name) else {
+        let Some(value) = self.given(name) else {
             return Ok(None);
         };
         match value.into_string() {
-            Ok(value) if value.is_empty() => Err(KeyError::Broken(format!(
-                "{name} is set but empty; unset it or give it a value"
-            ))),
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(KeyError::Broken(format!(
                 "{name} holds bytes that are not text"
@@ -75,22 +72,41 @@ impl Surroundings {
         }
     }
 
-    /// The user's own directory.
-    pub(super) fn home(&self) -> Option<PathBuf> {
-        let home = (self.lookup)("HOME").filter(|home| !home.is_empty())?;
-        Some(home.into())
+    /// Whether a variable says something, whatever that is.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.given(name).is_some()
     }
 
-    /// The SDK's variables.
-    pub(super) fn credentials(&self) -> Result<Credentials, KeyError> {
-        let mut token = self.secret(TOKENS[0])?;
-        if token.value.is_none() {
-            token = self.secret(TOKENS[1])?;
+    /// A variable that says yes or no. What is neither is not guessed at, because it lifts a guard.
+    pub(super) fn switch(&self, name: &str) -> Result<bool, KeyError> {
+        let value = self.text(name)?.unwrap_or_default();
+        match value.trim().to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(true),
+            "" | "0" | "false" | "no" | "off" => Ok(false),
+            _ => Err(KeyError::Broken(format!(
+                "{name} is neither yes (`1`, `true`) nor no (`0`, `false`)"
+            ))),
         }
+    }
+
+    fn given(&self, name: &str) -> Option<OsString> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
+    }
+
+    /// The user's own directory.
+    pub(super) fn home(&self) -> Option<PathBuf> {
+        self.given("HOME").map(PathBuf::from)
+    }
+
+    /// The SDK's variables. A pair that is set to nothing is broken, and not absent: whoever passes it over calls as
+    /// somebody else than was meant. A token is one of them that may be missing.
+    pub(super) fn credentials(&self) -> Result<Credentials, KeyError> {
+        let token = TOKENS.into_iter().find(|name| self.is_set(name));
+        let token = token.map(|name| self.secret(name)).transpose()?;
         let parts = Parts {
             id: self.secret(SECRET_ID)?,
             key: self.secret(SECRET_KEY)?,
-            token,
+            token: token.unwrap_or_default(),
         };
         match parts.whole() {
             Ok(Some(credentials)) => Ok(credentials),

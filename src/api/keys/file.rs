@@ -13,8 +13,10 @@ use super::disk::{self, Exposure, Reading, Stamp};
 use super::environment::Surroundings;
 use super::error::KeyError;
 use super::parsed::{Fault, Parsed, Way};
+use super::tccli::OwnRole;
 use super::{ini, tccli};
 use crate::api::sign::Credentials;
+use crate::desired::Role;
 use crate::host::Clock;
 use crate::model::Timestamp;
 
@@ -31,8 +33,8 @@ const READINGS_MAX: u32 = 10;
 pub(super) enum Format {
     /// The SDK's, and which section.
     Ini(String),
-    /// tccli's, and which profile.
-    Tccli(String),
+    /// tccli's, which profile, and what becomes of the role that it names.
+    Tccli(String, OwnRole),
 }
 
 /// The file, and what was last read of it.
@@ -210,7 +212,7 @@ impl File {
         };
         match &self.format {
             Format::Ini(section) => ini::parse(text, section),
-            Format::Tccli(_) => tccli::parse(text, now.timestamp()),
+            Format::Tccli(_, own_role) => tccli::parse(text, *own_role, now.timestamp()),
         }
     }
 
@@ -232,6 +234,35 @@ impl File {
         }
     }
 
+    /// The role that it says to assume, if that is still what it said when it said `number`.
+    pub(super) fn role(&self, number: u64) -> Option<Role> {
+        let state = self.state.borrow();
+        match state.base.as_deref() {
+            Some(base) if base.number == number => match &base.way {
+                Way::Assume(role) => Some(role.clone()),
+                Way::AsIs | Way::Metadata => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The role that it says to assume at this moment, whether or not it is used.
+    pub(super) fn role_on_disk(&self, now: Timestamp) -> Option<Role> {
+        let reading = disk::read(&self.path).ok()?;
+        match self.parse(&reading.bytes, now).ok()?.way {
+            Way::Assume(role) => Some(role),
+            Way::AsIs | Way::Metadata => None,
+        }
+    }
+
+    /// The name of the profile that it is of, if it is tccli's.
+    pub(super) fn profile(&self) -> Option<&str> {
+        match &self.format {
+            Format::Ini(_) => None,
+            Format::Tccli(name, _) => Some(name),
+        }
+    }
+
     /// What lets others at it, if anything does.
     pub(super) fn exposure(&self) -> Option<Exposure> {
         self.state.borrow().exposure.as_deref().cloned()
@@ -239,7 +270,7 @@ impl File {
 
     /// Which other profiles there are.
     fn beside(&self) -> String {
-        let (Format::Tccli(_), Some(directory)) = (&self.format, self.path.parent()) else {
+        let (Format::Tccli(..), Some(directory)) = (&self.format, self.path.parent()) else {
             return String::new();
         };
         match disk::names(directory, ".credential").as_slice() {
@@ -264,7 +295,7 @@ impl std::fmt::Display for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.format {
             Format::Ini(_) => f.write_str("file"),
-            Format::Tccli(name) => write!(f, "profile `{name}`"),
+            Format::Tccli(name, _) => write!(f, "profile `{name}`"),
         }
     }
 }

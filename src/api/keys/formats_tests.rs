@@ -2,6 +2,7 @@
 
 use super::fixtures_tests::World;
 use super::parsed::{Fault, Parsed, Way};
+use super::tccli::OwnRole::{Assumed, Ignored};
 use super::value::clean;
 use super::{ini, tccli};
 use crate::desired::CredentialSource;
@@ -125,17 +126,21 @@ fn tcclis_profiles_are_read_with_their_oddities() {
         r#"{"type": "oauth", "secretId": "AKID", "secretKey": "key", "expiresAt": 1790000001, "oauth": {"openId": "x"}}"#,
     ] {
         assert_eq!(
-            shown(tccli::parse(text, now)),
+            shown(tccli::parse(text, Assumed, now)),
             Ok(pair("AKID", "key")),
             "{text}"
         );
     }
     let role = r#"{"secretId": "a", "secretKey": "b", "role-arn": "qcs::cam::uin/1:roleName/r", "role-session-name": "me"}"#;
-    match tccli::parse(role, now).map(|parsed| parsed.way) {
+    match tccli::parse(role, Assumed, now).map(|parsed| parsed.way) {
         Ok(Way::Assume(role)) => assert_eq!(role.session_name.as_deref(), Some("me")),
         _ => panic!("a role is assumed"),
     }
-    let machine = tccli::parse(r#"{"type": "cvm-role", "secretId": null}"#, now);
+    match tccli::parse(role, Ignored, now).map(|parsed| parsed.way) {
+        Ok(Way::AsIs) => {}
+        _ => panic!("another role takes its place"),
+    }
+    let machine = tccli::parse(r#"{"type": "cvm-role", "secretId": null}"#, Assumed, now);
     assert!(matches!(
         machine,
         Ok(Parsed {
@@ -149,7 +154,7 @@ fn tcclis_profiles_are_read_with_their_oddities() {
         r#"{"secretId": "", "secretKey": ""}"#,
     ] {
         assert!(
-            matches!(tccli::parse(nothing, now), Err(Fault::Absent(_))),
+            matches!(tccli::parse(nothing, Assumed, now), Err(Fault::Absent(_))),
             "{nothing}"
         );
     }
@@ -186,7 +191,7 @@ fn tcclis_profiles_are_read_with_their_oddities() {
             "`role-session-name`",
         ),
     ] {
-        let Err(Fault::Broken(why)) = tccli::parse(text, now) else {
+        let Err(Fault::Broken(why)) = tccli::parse(text, Assumed, now) else {
             panic!("{text} should be broken");
         };
         assert!(why.contains(words), "{why}");
@@ -195,7 +200,7 @@ fn tcclis_profiles_are_read_with_their_oddities() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn variables_that_are_half_set_or_empty_are_errors_and_not_passed_over() {
+async fn variables_that_are_half_set_or_broken_are_errors_and_not_passed_over() {
     for (variables, words) in [
         (
             vec![("TENCENTCLOUD_SECRET_ID", "hunter2")],
@@ -219,10 +224,6 @@ async fn variables_that_are_half_set_or_empty_are_errors_and_not_passed_over() {
                 ("TENCENTCLOUD_TOKEN", "hunter2 "),
             ],
             "TENCENTCLOUD_TOKEN holds white space at byte 7",
-        ),
-        (
-            vec![("TCCLI_PROFILE", "")],
-            "TCCLI_PROFILE is set but empty",
         ),
         (
             vec![("TCCLI_PROFILE", "../x")],

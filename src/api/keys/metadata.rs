@@ -105,24 +105,37 @@ async fn name<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<String, Ca
     Ok(name.to_owned())
 }
 
-/// Asks, and asks again where somebody wants the machine's role and nothing else. Where it is only the last thing to
-/// try, there most likely is nobody to ask.
+/// Asks, and asks again where that may help. Where the machine's role is only the last thing to try, there most likely is
+/// nobody to ask; whoever answers is there.
 async fn get<H: Host>(shared: &Shared<H>, from: &Metadata, path: &str) -> Result<Reply, CallError> {
     let url = format!("{}{path}", from.url);
-    let once = || async {
-        shared
-            .host
-            .send(request(url.clone(), &from.url))
-            .await
-            .map_err(|error| match error {
-                TransportError::NotSent(detail) => CallError::NotSent(brief(&detail)),
-                TransportError::Lost(detail) => CallError::Unclear(brief(&detail)),
-            })
+    let send = || async {
+        let sent = shared.host.send(request(url.clone(), &from.url)).await;
+        sent.map_err(|error| match error {
+            TransportError::NotSent(detail) => CallError::NotSent(brief(&detail)),
+            TransportError::Lost(detail) => CallError::Unclear(brief(&detail)),
+        })
     };
     if from.tried.is_some() {
-        return once().await;
+        let reply = send().await?;
+        if !is_passing(reply.status) {
+            return Ok(reply);
+        }
+        retry::pause(shared, 1).await;
     }
-    retry::while_it_helps(shared, once).await
+    let ask = || async {
+        let reply = send().await?;
+        if is_passing(reply.status) {
+            return Err(answered(reply.status));
+        }
+        Ok(reply)
+    };
+    retry::while_it_helps(shared, ask).await
+}
+
+/// Whether an answer says that another one may come soon.
+fn is_passing(status: u16) -> bool {
+    matches!(status, 429 | 500..=599)
 }
 
 fn request(url: String, base: &str) -> Request {

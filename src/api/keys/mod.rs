@@ -4,6 +4,7 @@
 //! Each change is a new version, so that whoever calls can tell what was proven with which. Knows files, STS and the
 //! machine's metadata; knows nothing of what the credentials are for. Shows no value, whatever happens.
 
+mod configure;
 mod disk;
 mod environment;
 mod error;
@@ -16,6 +17,7 @@ mod oidc;
 mod origin;
 mod parsed;
 mod provenance;
+mod redirect;
 mod ring;
 mod sts;
 mod tccli;
@@ -30,6 +32,8 @@ mod keys_tests;
 #[cfg(test)]
 mod liberal_tests;
 #[cfg(test)]
+mod redirect_tests;
+#[cfg(test)]
 mod secrecy_tests;
 
 use std::cell::RefCell;
@@ -40,12 +44,14 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::shared::Shared;
 use super::sign::Credentials;
-use crate::desired::CredentialSource;
+use crate::desired::{CredentialSource, Role};
 use crate::host::Host;
 use crate::model::{Endpoint, Moment, Region};
 use crate::pace::Backoff;
 use fetched::Life;
+use file::File;
 use origin::Origin;
+use redirect::Roles;
 
 pub use disk::Exposure;
 pub use environment::Surroundings;
@@ -64,6 +70,8 @@ const RENEW_PAUSE: Duration = Duration::from_secs(10);
 /// The credentials of one source.
 pub struct Keys {
     source: CredentialSource,
+    /// Which role they assume first.
+    roles: Roles,
     around: Rc<Surroundings>,
     /// Where roles are assumed.
     sts: Endpoint,
@@ -120,13 +128,15 @@ struct Obtained {
 
 impl Keys {
     /// The credentials of `source`, none of which has been looked for yet.
-    pub(super) fn new(
+    fn new(
         source: CredentialSource,
+        roles: Roles,
         around: Rc<Surroundings>,
         sts: Endpoint,
     ) -> Rc<Self> {
         Rc::new(Self {
             source,
+            roles,
             around,
             sts,
             line: Mutex::default(),
@@ -137,7 +147,8 @@ impl Keys {
     /// Credentials that are given, and never change.
     pub fn fixed(credentials: Credentials) -> Rc<Self> {
         let nothing = Rc::new(Surroundings::new(|_| None));
-        let keys = Self::new(CredentialSource::Environment, nothing, Endpoint::default());
+        let (source, sts) = (CredentialSource::Environment, Endpoint::default());
+        let keys = Self::new(source, Roles::Source, nothing, sts);
         keys.settle_on(Origin::Fixed(Rc::new(credentials)));
         keys
     }
@@ -151,12 +162,14 @@ impl Keys {
 
     /// Whether they are somebody else's to give out, and so not on this machine.
     pub(super) fn is_fetched(&self) -> bool {
-        matches!(
+        let is_named_fetched = matches!(
             self.source,
             CredentialSource::CvmRole(_)
                 | CredentialSource::TkeOidc
                 | CredentialSource::AssumeRole(_)
-        )
+        );
+        let role = || self.roles.of_environment(&self.source, &self.around);
+        is_named_fetched || matches!(role(), Ok(Some(_)))
     }
 
     /// The credentials in use; `None`: there are none yet.
@@ -166,17 +179,28 @@ impl Keys {
         Some(Rc::clone(&issue.issued.credentials))
     }
 
-    /// What the credentials are compared by: the secret id, or for a role the source, because its temporary keys are
-    /// called otherwise each time. Whether it is the id of a key that lasts is the second.
+    /// What the credentials are compared by: the secret id, or for a role its name, because its temporary keys are
+    /// called otherwise each time. Whether that stands for one account as long as it stays the same is the second: the id
+    /// of a key that lasts does, and the name of a role, which holds the account; a machine's own role is another one on
+    /// another machine.
     pub(super) fn identity(&self, credentials: &Credentials) -> (String, bool) {
-        let is_role = matches!(
-            self.state.borrow().origin.as_deref(),
-            Some(Origin::Role { .. } | Origin::Metadata(_) | Origin::Oidc(_))
-        );
-        match (is_role, &credentials.token) {
-            // No id looks like this.
-            (true, _) => (format!("source: {}", self.source), false),
-            (false, token) => (credentials.secret_id.clone(), token.is_none()),
+        let state = self.state.borrow();
+        let of_issue = |file: &File| {
+            let issue = state.issue.as_ref()?;
+            let is_in_use = issue.issued.credentials.secret_id == credentials.secret_id;
+            file.role(issue.made_from).filter(|_| is_in_use)
+        };
+        // No id looks like what begins with `source:`.
+        let role = match state.origin.as_deref() {
+            Some(Origin::Role { role, .. }) => Some(assuming(role)),
+            Some(Origin::Oidc(oidc)) => Some(format!("tke-oidc {}", oidc.role_arn())),
+            Some(Origin::File(file)) => of_issue(file).as_ref().map(assuming),
+            Some(Origin::Metadata(_)) => return (format!("source: {}", self.source), false),
+            Some(Origin::Fixed(_)) | None => None,
+        };
+        match role {
+            Some(role) => (format!("source: {role}"), true),
+            None => (credentials.secret_id.clone(), credentials.token.is_none()),
         }
     }
 
@@ -297,7 +321,7 @@ impl Keys {
             return Ok(origin);
         }
         let now = shared.host.now();
-        let (origin, tried) = origin::resolve(&self.source, &self.around, &self.sts, now)?;
+        let (origin, tried) = self.resolve(now)?;
         self.state.borrow_mut().tried = tried;
         let is_last_resort = matches!(&origin, Origin::Metadata(from) if from.tried.is_some());
         if is_last_resort {
@@ -309,8 +333,13 @@ impl Keys {
 
     fn settle_on(&self, origin: Origin) -> Rc<Origin> {
         let mut state = self.state.borrow_mut();
-        if let Origin::Fixed(credentials) = &origin {
-            state.bucket = Some(credentials.secret_id.as_str().into());
+        match &origin {
+            Origin::Fixed(credentials) => {
+                state.bucket = Some(credentials.secret_id.as_str().into());
+            }
+            // The same caller, whether a document or a variable names the role.
+            Origin::Role { role, .. } => state.bucket = Some(assuming(role).into()),
+            Origin::File(_) | Origin::Metadata(_) | Origin::Oidc(_) => {}
         }
         Rc::clone(state.origin.insert(Rc::new(origin)))
     }
@@ -376,6 +405,11 @@ impl Keys {
         });
         live.ok_or(error)
     }
+}
+
+/// A role as a source of credentials, by the name that a document's has.
+fn assuming(role: &Role) -> String {
+    format!("assume-role {}", role.arn)
 }
 
 impl State {

@@ -5,16 +5,16 @@ use std::rc::Rc;
 use super::error::KeyError;
 use super::fetched::{Fetched, Life};
 use super::file::File;
-use super::origin::{Metadata, Origin};
+use super::origin::{Metadata, NamedBy, Origin, profile_of_environment, tccli_file};
 use super::parsed::Way;
 use super::sts::Sts;
-use super::{Keys, Obtained, metadata};
+use super::{Keys, Obtained, configure, metadata};
 use crate::api::clocks::Caller;
 use crate::api::error::CallError;
 use crate::api::shared::Shared;
 use crate::desired::Role;
 use crate::host::Host;
-use crate::model::{Moment, Region};
+use crate::model::{Endpoint, Moment, Region};
 
 impl Keys {
     /// The source's credentials as they are now: those in use, if nothing asks for others.
@@ -37,7 +37,11 @@ impl Keys {
                 life: None,
             }),
             Origin::File(file) => self.of_file(&sts, file).await,
-            Origin::Role { role, source } => self.of_role(&sts, role, source).await,
+            Origin::Role {
+                role,
+                source,
+                named_by,
+            } => self.of_role(&sts, role, source, *named_by).await,
             Origin::Metadata(from) => {
                 let fetched = of_machine(shared, from).await?;
                 Ok(temporary(fetched, 0, shared))
@@ -62,7 +66,8 @@ impl Keys {
                 });
             }
             (Way::Assume(role), Some(credentials)) => {
-                let assumed = sts.assume_role(role, credentials).await;
+                let at = self.sts_of_tccli(file.profile())?;
+                let assumed = sts.at(&at).assume_role(role, credentials).await;
                 assumed.map_err(|error| KeyError::of(&cannot_assume(role), error))?
             }
             (Way::Metadata, _) | (_, None) => {
@@ -83,12 +88,18 @@ impl Keys {
         sts: &Sts<'_, H>,
         role: &Role,
         source: &Keys,
+        named_by: NamedBy,
     ) -> Result<Obtained, KeyError> {
         let (shared, region) = (sts.shared, sts.region);
         let mut with = Box::pin(source.current(shared, region)).await?;
         if let Some(known) = self.known(with.version, shared.host.moment()) {
             return Ok(known);
         }
+        let at = match named_by {
+            NamedBy::Document => self.sts.clone(),
+            NamedBy::Environment => self.sts_of_tccli(None)?,
+        };
+        let sts = sts.at(&at);
         let mut assumed = sts.assume_role(role, &with.credentials).await;
         if let Err(CallError::Refused(refusal)) = &assumed
             && refusal.blames_key()
@@ -100,6 +111,22 @@ impl Keys {
         let fetched = assumed.map_err(|error| KeyError::of(&cannot_assume(role), error))?;
         source.proven(with.version);
         Ok(temporary(fetched, with.version, shared))
+    }
+
+    /// Where tccli would ask STS, with a profile or with the one that it takes where none is named.
+    fn sts_of_tccli(&self, profile: Option<&str>) -> Result<Endpoint, KeyError> {
+        let path = match profile {
+            Some(name) => tccli_file(&self.around, name, "configure"),
+            None => tccli_file(
+                &self.around,
+                &profile_of_environment(&self.around)?,
+                "configure",
+            ),
+        };
+        match path {
+            Some(path) => configure::sts(&path, &self.sts),
+            None => Ok(self.sts.clone()),
+        }
     }
 
     /// What is in use, if nothing asks for other credentials than these.

@@ -68,6 +68,10 @@ impl Oidc {
         })
     }
 
+    pub(super) fn role_arn(&self) -> &str {
+        &self.role_arn
+    }
+
     /// Fetches the role's credentials, with the token that the file holds now: the cluster replaces it.
     pub(super) async fn fetch<H: Host>(&self, sts: &Sts<'_, H>) -> Result<Fetched, KeyError> {
         let path = self.token_file.display();

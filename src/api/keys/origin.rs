@@ -9,9 +9,11 @@ use super::environment::Surroundings;
 use super::error::KeyError;
 use super::file::{File, Format};
 use super::oidc::Oidc;
+use super::redirect::{Roles, refuse_terraform};
+use super::tccli::OwnRole;
 use crate::api::sign::Credentials;
 use crate::desired::{CredentialSource, Role};
-use crate::model::{Endpoint, Timestamp};
+use crate::model::Timestamp;
 
 /// Names the profile of tccli, unless a document does.
 const PROFILE: &str = "TCCLI_PROFILE";
@@ -27,11 +29,23 @@ pub(super) enum Origin {
     /// Read whenever it changes.
     File(File),
     /// Assumed with the credentials of another source.
-    Role { role: Role, source: Rc<Keys> },
+    Role {
+        role: Role,
+        source: Rc<Keys>,
+        named_by: NamedBy,
+    },
     /// The machine's own.
     Metadata(Metadata),
     /// The pod's own.
     Oidc(Oidc),
+}
+
+/// Who names a role.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum NamedBy {
+    Document,
+    /// tccli's variables.
+    Environment,
 }
 
 /// The machine's own role.
@@ -43,92 +57,139 @@ pub(super) struct Metadata {
     pub(super) tried: Option<String>,
 }
 
-/// The place that `source` means, and what was tried before it, each with why not.
-pub(super) fn resolve(
-    source: &CredentialSource,
-    around: &Rc<Surroundings>,
-    sts: &Endpoint,
-    now: Timestamp,
-) -> Result<(Origin, Vec<String>), KeyError> {
-    let origin = match source {
-        CredentialSource::Ambient => return ambient(around, now),
-        CredentialSource::Environment => Origin::Fixed(Rc::new(around.credentials()?)),
-        CredentialSource::Profile(name) => Origin::File(profile(around, name.as_deref())?),
-        CredentialSource::File { path, section } => {
-            Origin::File(file(around, path.as_ref(), section.as_deref())?)
+impl Keys {
+    /// The place that the source means, and what was tried before it, each with why not.
+    pub(super) fn resolve(&self, now: Timestamp) -> Result<(Origin, Vec<String>), KeyError> {
+        let around = &self.around;
+        let beneath = |source: &CredentialSource, roles| {
+            Self::new(source.clone(), roles, Rc::clone(around), self.sts.clone())
+        };
+        if let Some(role) = self.roles.of_environment(&self.source, around)? {
+            let origin = Origin::Role {
+                role,
+                source: beneath(&self.source, Roles::None),
+                named_by: NamedBy::Environment,
+            };
+            return Ok((origin, Vec::new()));
         }
-        CredentialSource::CvmRole(role) => Origin::Metadata(Metadata {
-            role: role.clone(),
+        let origin = match &self.source {
+            CredentialSource::Ambient => return self.ambient(now),
+            CredentialSource::Environment => Origin::Fixed(Rc::new(around.credentials()?)),
+            CredentialSource::Profile(name) => Origin::File(self.profile(name.as_deref())?),
+            CredentialSource::File { path, section } => {
+                Origin::File(file(around, path.as_ref(), section.as_deref())?)
+            }
+            CredentialSource::CvmRole(role) => Origin::Metadata(Metadata {
+                role: role.clone(),
+                url: around.metadata()?,
+                tried: None,
+            }),
+            CredentialSource::TkeOidc => Origin::Oidc(Oidc::of(around)?),
+            CredentialSource::AssumeRole(assume) => Origin::Role {
+                role: assume.role.clone(),
+                source: beneath(&assume.source, Roles::Source),
+                named_by: NamedBy::Document,
+            },
+        };
+        Ok((origin, Vec::new()))
+    }
+
+    /// The first source that is there. One that is there and broken is not passed over: it would be to call as somebody
+    /// else than was meant.
+    fn ambient(&self, now: Timestamp) -> Result<(Origin, Vec<String>), KeyError> {
+        let (around, mut tried) = (&self.around, Vec::new());
+        refuse_terraform(around)?;
+        match around.credentials() {
+            Ok(credentials) => {
+                self.tell_of_a_profiles_role(now);
+                return Ok((Origin::Fixed(Rc::new(credentials)), tried));
+            }
+            Err(KeyError::Absent(why)) => tried.push(why),
+            Err(error) => return Err(error),
+        }
+        let is_named = around.is_set(PROFILE);
+        match self.profile(None) {
+            Ok(file) => match file.is_there(now) {
+                Err(why) if !is_named => tried.push(format!("{file} ({why})")),
+                _ => return Ok((Origin::File(file), tried)),
+            },
+            Err(KeyError::Absent(why)) => tried.push(why),
+            Err(error) => return Err(error),
+        }
+        let is_named = around.is_set(FILE);
+        match file(around, None, None) {
+            Ok(file) => match file.is_there(now) {
+                Err(why) if !is_named => tried.push(format!("{file} ({why})")),
+                _ => return Ok((Origin::File(file), tried)),
+            },
+            Err(KeyError::Absent(why)) => tried.push(why),
+            Err(error) => return Err(error),
+        }
+        match Oidc::of(around) {
+            Ok(oidc) => return Ok((Origin::Oidc(oidc), tried)),
+            Err(KeyError::Absent(why)) => tried.push(why),
+            Err(error) => return Err(error),
+        }
+        let machine = Metadata {
+            role: None,
             url: around.metadata()?,
-            tried: None,
-        }),
-        CredentialSource::TkeOidc => Origin::Oidc(Oidc::of(around)?),
-        CredentialSource::AssumeRole(assume) => Origin::Role {
-            role: assume.role.clone(),
-            source: Keys::new(assume.source.clone(), Rc::clone(around), sts.clone()),
-        },
-    };
-    Ok((origin, Vec::new()))
+            tried: Some(tried.join(", ")),
+        };
+        Ok((Origin::Metadata(machine), tried))
+    }
+
+    /// tccli takes the key from the environment and the role from the profile, each by itself. Here a source is taken
+    /// whole, so that whoever has both is told which counts.
+    fn tell_of_a_profiles_role(&self, now: Timestamp) {
+        let file = self.profile(None).ok();
+        let role = file
+            .as_ref()
+            .and_then(|file| Some((file, file.role_on_disk(now)?)));
+        if let Some((file, role)) = role.filter(|(_, role)| role.session_name.is_some()) {
+            tracing::warn!(
+                "the environment's key is used as it is, though tccli would assume {} with it, which {file} names; say which \
+                 is meant with `credentials: {{from: …}}` in an `Account` document",
+                role.arn
+            );
+        }
+    }
+
+    fn profile(&self, name: Option<&str>) -> Result<File, KeyError> {
+        let around = &self.around;
+        let name = match name {
+            Some(name) => name.to_owned(),
+            None => profile_of_environment(around)?,
+        };
+        let Some(path) = tccli_file(around, &name, "credential") else {
+            return Err(KeyError::Absent(format!(
+                "profile `{name}` (HOME is not set)"
+            )));
+        };
+        let role = match self.roles {
+            Roles::None => OwnRole::Ignored,
+            Roles::Environment | Roles::Source => OwnRole::Assumed,
+        };
+        let format = Format::Tccli(name, role);
+        Ok(File::new(path, format, Rc::clone(around)))
+    }
 }
 
-/// The first source that is there. One that is there and broken is not passed over: it would be to call as somebody
-/// else than was meant.
-fn ambient(around: &Rc<Surroundings>, now: Timestamp) -> Result<(Origin, Vec<String>), KeyError> {
-    let mut tried = Vec::new();
-    match around.credentials() {
-        Ok(credentials) => return Ok((Origin::Fixed(Rc::new(credentials)), tried)),
-        Err(KeyError::Absent(why)) => tried.push(why),
-        Err(error) => return Err(error),
-    }
-    let is_named = around.text(PROFILE)?.is_some();
-    match profile(around, None) {
-        Ok(file) => match file.is_there(now) {
-            Err(why) if !is_named => tried.push(format!("{file} ({why})")),
-            _ => return Ok((Origin::File(file), tried)),
-        },
-        Err(KeyError::Absent(why)) => tried.push(why),
-        Err(error) => return Err(error),
-    }
-    let is_named = around.text(FILE)?.is_some();
-    match file(around, None, None) {
-        Ok(file) => match file.is_there(now) {
-            Err(why) if !is_named => tried.push(format!("{file} ({why})")),
-            _ => return Ok((Origin::File(file), tried)),
-        },
-        Err(KeyError::Absent(why)) => tried.push(why),
-        Err(error) => return Err(error),
-    }
-    match Oidc::of(around) {
-        Ok(oidc) => return Ok((Origin::Oidc(oidc), tried)),
-        Err(KeyError::Absent(why)) => tried.push(why),
-        Err(error) => return Err(error),
-    }
-    let machine = Metadata {
-        role: None,
-        url: around.metadata()?,
-        tried: Some(tried.join(", ")),
-    };
-    Ok((Origin::Metadata(machine), tried))
-}
-
-fn profile(around: &Rc<Surroundings>, name: Option<&str>) -> Result<File, KeyError> {
-    let name = match name {
-        Some(name) => name.to_owned(),
-        None => around.text(PROFILE)?.unwrap_or_else(|| DEFAULT.into()),
-    };
+/// The profile that tccli uses where nobody names one to it.
+pub(super) fn profile_of_environment(around: &Surroundings) -> Result<String, KeyError> {
+    let name = around.text(PROFILE)?.unwrap_or_else(|| DEFAULT.into());
     // A document's name has been checked; a variable's has not.
     if name.contains('/') || name.starts_with('.') {
         return Err(KeyError::Broken(format!(
             "{PROFILE} is not the name of a profile"
         )));
     }
-    let Some(home) = around.home() else {
-        return Err(KeyError::Absent(format!(
-            "profile `{name}` (HOME is not set)"
-        )));
-    };
-    let path = home.join(".tccli").join(format!("{name}.credential"));
-    Ok(File::new(path, Format::Tccli(name), Rc::clone(around)))
+    Ok(name)
+}
+
+/// One of the files of a profile of tccli; `None` where nobody can tell where that would be.
+pub(super) fn tccli_file(around: &Surroundings, profile: &str, kind: &str) -> Option<PathBuf> {
+    let directory = around.home()?.join(".tccli");
+    Some(directory.join(format!("{profile}.{kind}")))
 }
 
 fn file(

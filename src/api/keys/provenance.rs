@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Keys;
 use super::disk::Exposure;
-use super::origin::Origin;
+use super::origin::{NamedBy, Origin};
 use crate::model::Moment;
 
 /// Where the credentials in use came from.
@@ -40,11 +40,19 @@ impl Keys {
                 provenance.exposures.extend(file.exposure());
                 file.describe()
             }
-            Origin::Role { role, source } => {
+            Origin::Role {
+                role,
+                source,
+                named_by,
+            } => {
                 let below = source.provenance(now)?;
                 provenance.tried.extend(below.tried);
                 provenance.exposures.extend(below.exposures);
-                format!("assume-role {}, as {}", role.arn, below.used)
+                let who = match named_by {
+                    NamedBy::Document => "",
+                    NamedBy::Environment => " (named by TENCENTCLOUD_ROLE_ARN)",
+                };
+                format!("assume-role {}{who}, as {}", role.arn, below.used)
             }
             Origin::Metadata(machine) => match &machine.role {
                 Some(role) => format!("cvm-role {role}"),

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::redirect::Roles;
 use super::{Keys, Surroundings};
 use crate::desired::CredentialSource;
 use crate::model::Endpoint;
@@ -37,7 +38,8 @@ impl Keyring {
         if let Some((.., keys)) = known.iter().find(same) {
             return Rc::clone(keys);
         }
-        let keys = Keys::new(source.clone(), Rc::clone(&self.around), sts.clone());
+        let around = Rc::clone(&self.around);
+        let keys = Keys::new(source.clone(), Roles::Environment, around, sts.clone());
         known.push((source.clone(), sts, Rc::clone(&keys)));
         keys
     }

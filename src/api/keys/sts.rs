@@ -69,7 +69,17 @@ pub(super) struct Sts<'a, H> {
     pub(super) caller: Caller,
 }
 
-impl<H: Host> Sts<'_, H> {
+impl<'a, H: Host> Sts<'a, H> {
+    /// The same at another access point.
+    pub(super) fn at(&self, endpoint: &'a Endpoint) -> Sts<'a, H> {
+        Sts {
+            shared: self.shared,
+            endpoint,
+            region: self.region,
+            caller: self.caller.clone(),
+        }
+    }
+
     /// Assumes a role as the owner of `with`.
     pub(super) async fn assume_role(
         &self,

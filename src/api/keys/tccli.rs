@@ -8,6 +8,14 @@ use super::parsed::{Fault, Parsed, Way};
 use super::value::{Part, Parts};
 use crate::desired::Role;
 
+/// What becomes of a role that a profile names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnRole {
+    Assumed,
+    /// Another one takes its place.
+    Ignored,
+}
+
 /// As tccli names them. What sharekeeper does not need may be anything.
 #[derive(Deserialize)]
 struct Profile {
@@ -29,7 +37,7 @@ struct Profile {
 }
 
 /// What stands in a profile; `now` in Unix seconds.
-pub(super) fn parse(text: &str, now: i64) -> Result<Parsed, Fault> {
+pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<Parsed, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // A list would be taken for the fields in their order.
     if text.trim_start().starts_with('[') {
@@ -43,7 +51,9 @@ pub(super) fn parse(text: &str, now: i64) -> Result<Parsed, Fault> {
             error.column()
         ))
     })?;
-    let role = given(profile.role_arn).map(|arn| (arn, given(profile.session_name)));
+    let role = given(profile.role_arn)
+        .filter(|_| own_role == OwnRole::Assumed)
+        .map(|arn| (arn, given(profile.session_name)));
     let part = |name, value| Part {
         name,
         value: given(value).map(Zeroizing::new),

@@ -1,5 +1,6 @@
 //! The command line: what was typed, checked word by word.
 
+mod blank;
 mod common;
 mod doctor;
 mod guards;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use blank::parse;
 pub(super) use common::{Color, Common, LogFormat, LogLevel, Output};
 pub(super) use doctor::DoctorArguments;
 pub(super) use guards::Guards;

@@ -1,0 +1,123 @@
+//! Variables that send other tools to another account than the key's own: those of tccli, whose role is assumed as tccli
+//! does, and those of Terraform, which are refused. To pass them over in silence is to work in an account that nobody
+//! meant.
+
+use super::environment::Surroundings;
+use super::error::KeyError;
+use crate::desired::{CredentialSource, Role};
+
+/// tccli's pair: the role, and the name of the session.
+pub(super) const ROLE: [&str; 2] = ["TENCENTCLOUD_ROLE_ARN", "TENCENTCLOUD_ROLE_SESSION_NAME"];
+/// Goes on without what Terraform's variables say.
+const IGNORE: &str = "SHAREKEEPER_IGNORE_TERRAFORM";
+/// Terraform's variables that decide whose credentials are used. Those that say where calls go or which region is meant
+/// (`_DOMAIN`, `_PROTOCOL`, `_REGION`) are not among them: a key is of the same account wherever it is used.
+const TERRAFORM: [&str; 17] = [
+    "TENCENTCLOUD_PROFILE",
+    "TENCENTCLOUD_SHARED_CREDENTIALS_DIR",
+    "TENCENTCLOUD_CAM_ROLE_NAME",
+    "TENCENTCLOUD_ASSUME_ROLE_ARN",
+    // The provider's code spells it with two N, its documentation with one.
+    "TENCENTCLOUD_ASSUME_ROLE_ARNN_FILE",
+    "TENCENTCLOUD_ASSUME_ROLE_ARN_FILE",
+    "TENCENTCLOUD_ASSUME_ROLE_SESSION_NAME",
+    "TENCENTCLOUD_ASSUME_ROLE_SESSION_DURATION",
+    "TENCENTCLOUD_ASSUME_ROLE_EXTERNAL_ID",
+    "TENCENTCLOUD_ASSUME_ROLE_SOURCE_IDENTITY",
+    "TENCENTCLOUD_ASSUME_ROLE_SERIAL_NUMBER",
+    "TENCENTCLOUD_ASSUME_ROLE_TOKEN_CODE",
+    "TENCENTCLOUD_ASSUME_ROLE_PROVIDER_ID",
+    "TENCENTCLOUD_ASSUME_ROLE_WEB_IDENTITY_TOKEN",
+    "TENCENTCLOUD_ASSUME_ROLE_WEB_IDENTITY_TOKEN_FILE",
+    "TENCENTCLOUD_ASSUME_ROLE_SAML_ASSERTION",
+    "TENCENTCLOUD_ASSUME_ROLE_PRINCIPAL_ARN",
+];
+
+/// Which role the keys of a source assume before anything is called with them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Roles {
+    /// tccli's variables name it, where the source is one that tccli reads; else the source itself, if it names one.
+    Environment,
+    /// The source itself names it, if it does: a document tells of the roles beyond.
+    Source,
+    /// None: the keys are to assume the role that tccli's variables name, in place of the source's own.
+    None,
+}
+
+impl Roles {
+    /// The role that tccli's variables name for the keys of `source`. A profile that a document names is what
+    /// `--profile` is to tccli, which reads no variables then.
+    pub(super) fn of_environment(
+        self,
+        source: &CredentialSource,
+        around: &Surroundings,
+    ) -> Result<Option<Role>, KeyError> {
+        match (self, source) {
+            (
+                Self::Environment,
+                CredentialSource::Ambient
+                | CredentialSource::Environment
+                | CredentialSource::Profile(None),
+            ) => role(around),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The role of tccli's pair. tccli passes half a pair over; here it is an error, because whoever set it meant another
+/// account than the key's.
+fn role(around: &Surroundings) -> Result<Option<Role>, KeyError> {
+    let [arn, session] = ROLE;
+    let (arn, session_name) = match (around.text(arn)?, around.text(session)?) {
+        (None, None) => return Ok(None),
+        (Some(arn), Some(session_name)) => (arn, session_name),
+        (Some(_), None) => return Err(half(arn, session)),
+        (None, Some(_)) => return Err(half(session, arn)),
+    };
+    if !Role::is_arn(&arn) {
+        return Err(KeyError::Broken(format!(
+            "{} is not a role, such as `qcs::cam::uin/100000000001:roleName/keeper`",
+            ROLE[0]
+        )));
+    }
+    if !Role::is_session_name(&session_name) {
+        return Err(KeyError::Broken(format!(
+            "{session} cannot be the name of a session: 2 to 128 letters, digits and `_=,.@-`"
+        )));
+    }
+    Ok(Some(Role {
+        arn,
+        session_name: Some(session_name),
+        duration_seconds: None,
+        external_id: None,
+    }))
+}
+
+fn half(set: &str, unset: &str) -> KeyError {
+    KeyError::Broken(format!(
+        "the role that the environment names is half set: {set} is set, but {unset} is not; set both, or unset {set} to \
+         go on without a role"
+    ))
+}
+
+/// Refuses to choose credentials where Terraform's variables would have Terraform choose others. All of them are named
+/// at once, and no value.
+pub(super) fn refuse_terraform(around: &Surroundings) -> Result<(), KeyError> {
+    let set: Vec<_> = TERRAFORM
+        .into_iter()
+        .filter(|name| around.is_set(name))
+        .collect();
+    if set.is_empty() || around.switch(IGNORE)? {
+        return Ok(());
+    }
+    let (is, it) = match set.as_slice() {
+        [_] => ("is", "it"),
+        _ => ("are", "them"),
+    };
+    Err(KeyError::Broken(format!(
+        "{} {is} set: with {it} Terraform would use other credentials, perhaps another account's, and sharekeeper does not \
+         read {it}. Say which credentials are meant with `credentials: {{from: …}}` in an `Account` document, or set \
+         {IGNORE}=1 to go on without {it}",
+        set.join(", ")
+    )))
+}

@@ -1,0 +1,116 @@
+//! What a setting means whose variable is set to nothing: that it is not set, unless the run would reach further or be
+//! less guarded then than whoever set it can have meant. All variables of the command line pass through here.
+
+use std::ffi::OsString;
+
+use clap::builder::{OsStr, Resettable};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+
+use super::Arguments;
+
+/// Settings that hold something back, and what would follow without them.
+const GUARDS: [(&str, &str); 8] = [
+    ("SHAREKEEPER_ACCOUNT", "widen the run to every account"),
+    ("SHAREKEEPER_REGION", "widen the run to every region"),
+    ("SHAREKEEPER_IMAGE", "widen the run to every image"),
+    ("SHAREKEEPER_SELECTOR", "widen the run to every document"),
+    (
+        "SHAREKEEPER_GIT_PATH",
+        "widen the run to all manifests of the repository",
+    ),
+    (
+        "SHAREKEEPER_PLAN",
+        "widen the run from a saved plan to all that the manifests ask for",
+    ),
+    (
+        "SHAREKEEPER_PLAN_KEY_FILE",
+        "let plans go unsigned, so that anybody's could be carried out",
+    ),
+    (
+        "SHAREKEEPER_LISTEN_TOKEN_FILE",
+        "let anybody who reaches the port read it",
+    ),
+];
+
+/// Reads the command line and the variables that stand in for its flags.
+pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    let mut command = without_blanks(Arguments::command());
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    refuse_blank_guards(Arguments::command(), &matches)?;
+    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+fn is_blank(variable: &std::ffi::OsStr) -> bool {
+    let value = std::env::var_os(variable);
+    value.is_some_and(|value| value.to_str().is_some_and(|text| text.trim().is_empty()))
+}
+
+/// The command with each flag cut off from its variable where that is blank.
+fn without_blanks(command: Command) -> Command {
+    command
+        .mut_args(|flag| match flag.get_env() {
+            Some(variable) if is_blank(variable) => flag.env(Resettable::<OsStr>::Reset),
+            _ => flag,
+        })
+        .mut_subcommands(without_blanks)
+}
+
+/// Refuses what is blank and holds something back, where the command that was typed has such a flag and was not given it.
+fn refuse_blank_guards(mut command: Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+    // Gives the subcommands their full names, for what they say of their usage.
+    command.build();
+    let (mut command, matches) = typed(command, matches);
+    let blanks = command.get_arguments().filter_map(|flag| {
+        let variable = flag.get_env().filter(|variable| is_blank(variable))?;
+        let (name, follows) = GUARDS.iter().find(|(name, _)| *name == variable)?;
+        let is_given = matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine);
+        (!is_given).then(|| {
+            format!(
+                "{name} is set but empty, which would {follows}; give it a value, or unset it if that is meant"
+            )
+        })
+    });
+    let blanks: Vec<_> = blanks.collect();
+    if blanks.is_empty() {
+        return Ok(());
+    }
+    Err(command.error(ErrorKind::ValueValidation, blanks.join("\n")))
+}
+
+/// The command that was typed, below all others.
+fn typed(command: Command, matches: &ArgMatches) -> (Command, &ArgMatches) {
+    let below = matches.subcommand().and_then(|(name, matches)| {
+        let command = command.find_subcommand(name)?;
+        Some((command.clone(), matches))
+    });
+    match below {
+        Some((command, matches)) => typed(command, matches),
+        None => (command, matches),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn variables(command: &Command, found: &mut BTreeSet<String>) {
+        let flags = command.get_arguments().filter_map(clap::Arg::get_env);
+        found.extend(flags.map(|variable| variable.to_string_lossy().into_owned()));
+        for below in command.get_subcommands() {
+            variables(below, found);
+        }
+    }
+
+    #[test]
+    fn t1_each_guard_is_a_variable_of_some_command() {
+        let mut found = BTreeSet::new();
+        variables(&Arguments::command(), &mut found);
+        for (name, _) in GUARDS {
+            assert!(found.contains(name), "{name} is not among {found:?}");
+        }
+    }
+}
