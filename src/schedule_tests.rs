@@ -46,6 +46,7 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
         unpruned: false,
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
+        odd: Default::default(),
         loss: None,
         turns_at: None,
     }

@@ -296,6 +296,24 @@ pub struct DescribeImagesReply {
     pub request_id: Option<String>,
 }
 
+/// The same reply, where nothing but the ids matters.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListImagesReply {
+    /// Of all pages.
+    pub total_count: u64,
+    /// This page.
+    pub image_set: Vec<ListedImage>,
+}
+
+/// An image's id.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListedImage {
+    /// `img-…`.
+    pub image_id: String,
+}
+
 /// Reply of `GetCallerIdentity`. Only the account is required of a reply; the rest may be absent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

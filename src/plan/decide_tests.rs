@@ -6,7 +6,7 @@ use super::*;
 use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
 use crate::inventory::Holdings;
 use crate::model::{AccountName, Clocks, Region, Scope, Selector, Timestamp};
-use crate::observed::{Blueprint, Precondition, Unseen};
+use crate::observed::{Blueprint, OwnImages, Precondition, Unseen};
 use crate::plan::{Inputs, Plan, Policy, ScopeAccount, Withheld, plan, share_candidates};
 use crate::windows::Windows;
 
@@ -64,6 +64,7 @@ fn seen(shared: bool, eligibility: Option<Eligibility>) -> Observation {
         );
     }
     seen.eligibility.extend(eligibility.map(|e| (img(), e)));
+    seen.own = OwnImages::Known([img()].into());
     Observation::Seen(seen)
 }
 

@@ -19,6 +19,8 @@ pub struct Policy {
     pub accept_lost: u32,
     /// The manifests are incomplete: no CANCEL may be computed from them.
     pub shares_only: bool,
+    /// Nobody waits for a share until servers can be started from it: whoever asks comes back for that.
+    pub no_wait: bool,
 }
 
 /// Percentages mean little of a few images.
@@ -83,6 +85,7 @@ impl Policy {
         max_cancels_percent: 25,
         accept_lost: 0,
         shares_only: false,
+        no_wait: false,
     };
 
     /// Each bound that a flag sets.
@@ -127,6 +130,7 @@ impl Policy {
                 false => 0,
             },
             shares_only: self.shares_only || other.shares_only,
+            no_wait: self.no_wait || other.no_wait,
         }
     }
 }

@@ -234,7 +234,7 @@ impl SavedPlan {
             max_cancels: self.policy.max_cancels,
             max_cancels_percent: self.policy.max_cancels_percent,
             accept_lost: self.policy.accept_lost,
-            shares_only: false,
+            ..Policy::DEFAULT
         };
         let exceeding = own.exceeds(allowed);
         match exceeding.is_empty() {

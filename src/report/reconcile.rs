@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::held::Held;
 use super::style::{Sign, heading};
-use super::{ExitStatus, FORMAT_VERSION, Source, place};
+use super::{ExitStatus, FORMAT_VERSION, Source, place, strays};
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
 use crate::memory::{Last, Memory, Problem, Tried};
@@ -80,6 +80,7 @@ struct Summary {
     blocked: u64,
     failed: u64,
     withheld: u64,
+    pending: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,6 +109,7 @@ enum Outcome {
     Blocked,
     Failed,
     Withheld,
+    Pending,
 }
 
 impl Outcome {
@@ -119,6 +121,7 @@ impl Outcome {
             Self::Blocked => "blocked",
             Self::Failed => "failed",
             Self::Withheld => "withheld",
+            Self::Pending => "pending",
         }
     }
 
@@ -130,6 +133,7 @@ impl Outcome {
             Self::Blocked => Some(Sign::Blocked),
             Self::Failed => Some(Sign::Failed),
             Self::Withheld => Some(Sign::Withheld),
+            Self::Pending => Some(Sign::Pending),
         }
     }
 }
@@ -159,6 +163,9 @@ impl ReconcileDocument {
         for scope in scopes {
             unseen.extend(document.add_scope(scope));
         }
+        document
+            .text
+            .push_str(&strays::described(&strays::strays(scopes)));
         let nothing_seen = !scopes.is_empty() && unseen.len() == scopes.len();
         let exit = match ending.lost {
             Some(_) => ExitStatus::Error,
@@ -225,6 +232,7 @@ impl ReconcileDocument {
         if nothing_decided {
             ExitStatus::Error
         } else if self.summary.blocked + self.summary.failed + self.unconfirmed > 0
+            || self.summary.pending > 0
             || !self.errors.is_empty()
             || self.out_of_sight
         {
@@ -306,6 +314,7 @@ impl ReconcileDocument {
             Outcome::Blocked => &mut summary.blocked,
             Outcome::Failed => &mut summary.failed,
             Outcome::Withheld => &mut summary.withheld,
+            Outcome::Pending => &mut summary.pending,
         } += 1;
     }
 
@@ -317,6 +326,7 @@ impl ReconcileDocument {
             blocked,
             failed,
             withheld,
+            pending,
         } = self.summary;
         let head = match ending.stopped {
             Some(StopReason::Interrupted | StopReason::Terminated | StopReason::HungUp) => {
@@ -334,6 +344,7 @@ impl ReconcileDocument {
             (blocked, "blocked"),
             (failed, "failed"),
             (withheld, "withheld"),
+            (pending, "pending"),
         ];
         let _ = write!(self.text, "{head}: ");
         for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
@@ -416,6 +427,7 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         }
         Verdict::InSync if written => (Outcome::Cancelled, None),
         Verdict::InSync => (Outcome::InSync, None),
+        Verdict::Pending(problem) => (Outcome::Pending, Some(Problem::clone(problem))),
         Verdict::Blocked(problem) => (Outcome::Blocked, Some(Problem::clone(problem))),
         Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.to_string()))),
         Verdict::Failed(problem) => (Outcome::Failed, Some(Problem::clone(problem))),

@@ -50,6 +50,7 @@ fn plan_of(decision: Decision) -> Plan {
         unpruned: false,
         decisions: BTreeMap::from([(id("img-a"), decision)]),
         unmanaged: Unmanaged::default(),
+        odd: Default::default(),
         loss: None,
         turns_at: None,
     }

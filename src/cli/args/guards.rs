@@ -45,7 +45,7 @@ impl Guards {
             max_cancels: self.max_cancels,
             max_cancels_percent: self.max_cancels_percent,
             accept_lost: self.accept_lost,
-            shares_only: false,
+            ..Policy::DEFAULT
         }
     }
 }
