@@ -345,6 +345,37 @@ mod tests {
     }
 
     #[test]
+    fn t4_a21_of_blueprints_of_one_image_the_most_usable_counts_in_whatever_order() {
+        let states = [
+            "NORMAL",
+            "",
+            "BRAND_NEW",
+            "SYNCING",
+            "CREATEFAILED",
+            "OFFLINE",
+        ];
+        for (better, state) in states.iter().enumerate() {
+            for worse in &states[better..] {
+                for (first, second) in [(state, worse), (worse, state)] {
+                    let seen = seen(vec![
+                        row("lhbp-1", "img-a", first),
+                        row("lhbp-2", "img-a", second),
+                        row("lhbp-0", "img-a", "DELETING"),
+                    ]);
+                    let shown = seen.shared.values().next().expect("it is shared");
+                    assert_eq!(shown.state, (*state).into(), "{first} and {second}");
+                }
+            }
+        }
+        let twins = [
+            row("lhbp-1", "img-a", "OFFLINE"),
+            row("lhbp-2", "img-a", "OFFLINE"),
+        ];
+        let seen = seen(twins.to_vec());
+        assert_eq!(seen.shared.values().next().expect("shared").id, "lhbp-1");
+    }
+
+    #[test]
     fn only_blueprints_that_stand_for_an_image_count() {
         let mut foreign = row("lhbp-3", "", "NORMAL");
         let seen = seen(vec![

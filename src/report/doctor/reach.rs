@@ -109,7 +109,9 @@ pub fn reading(look: Look, answers: &[&Answer]) -> Check {
         Look::Blueprints => {
             "without it nothing is seen, and only SHAREs that are declared are sent"
         }
-        Look::Images => "without it, what cannot be shared is found out by trying",
+        Look::Images => {
+            "without it, what cannot be shared is found out by trying, and nothing is pruned or imported"
+        }
     };
     let message = format!("{action} in {region}{others}: {}; {goes_on}", first.said());
     let status = match look {
