@@ -169,7 +169,7 @@ impl Listener for Progress {
                 self.waits(what);
             }
             Event::Syncing { scope, images } => self.waits(format!(
-                "{scope}: waiting until {} that {} SYNCING can be started from (`--no-wait` ends instead)",
+                "{scope}: waiting for {} that {} SYNCING (`--no-wait` ends instead)",
                 plural(images as u64, "blueprint"),
                 if images == 1 { "is" } else { "are" }
             )),

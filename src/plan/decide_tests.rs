@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeZone;
 
@@ -7,7 +7,9 @@ use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
 use crate::inventory::Holdings;
 use crate::model::{AccountName, Clocks, Region, Scope, Selector, Timestamp};
 use crate::observed::{Blueprint, OwnImages, Precondition, Unseen};
-use crate::plan::{Inputs, Plan, Policy, ScopeAccount, Withheld, plan, share_candidates};
+use crate::plan::{
+    Inputs, Plan, Policy, ScopeAccount, Withheld, needs_own_images, plan, share_candidates,
+};
 use crate::windows::Windows;
 
 const SHARED: Intent = Intent::Shared {
@@ -663,4 +665,60 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
     done.record(img(), ShareState::Unshared, acknowledged(10));
     done.record(img(), ShareState::Unshared, answered(200, GONE));
     assert_eq!(verdict(Intent::Unshared, &shown, &done, 210), Verdict::Act);
+}
+
+/// What becomes of an image that is shared and that no manifest names, with `--prune exclusive`.
+fn pruned(own: OwnImages, memory: &Memory) -> Plan {
+    let Observation::Seen(mut seen) = seen(true, None) else {
+        panic!("it is seen")
+    };
+    seen.own = own;
+    let now = chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap();
+    plan(&Inputs {
+        scope: &scope(),
+        account: &ScopeAccount::default(),
+        wanted: &Wanted {
+            images: BTreeMap::new(),
+            unselected: BTreeMap::new(),
+            selector: &Selector::default(),
+            completeness: &Completeness::Whole,
+        },
+        observation: &Observation::Seen(seen),
+        holdings: &Holdings::default(),
+        memory,
+        windows: &Windows::default(),
+        policy: &Policy {
+            prune: crate::plan::Prune::Exclusive,
+            ..Policy::default()
+        },
+        license: None,
+        clocks: Clocks::machine_only(now),
+        moment: at(500),
+    })
+}
+
+#[test]
+fn t8_nothing_is_pruned_but_what_is_known_to_be_the_accounts_own() {
+    let none = Memory::default();
+    let withheld = |plan: &Plan| match &plan.decisions[&img()].verdict {
+        Verdict::Withheld(why) => Withheld::clone(why),
+        other => panic!("{other:?}"),
+    };
+    let draft = pruned(OwnImages::NotAsked, &none);
+    assert_eq!(withheld(&draft), Withheld::OwnImagesNotAsked);
+    assert!(needs_own_images(&draft), "it is asked then");
+    let unknown = pruned(OwnImages::Unknown("denied".into()), &none);
+    assert_eq!(
+        withheld(&unknown),
+        Withheld::OwnImagesUnknown("denied".into())
+    );
+    let own = pruned(OwnImages::Known([img()].into()), &none);
+    assert_eq!(own.decisions[&img()].verdict, Verdict::Act);
+    let other = pruned(OwnImages::Known(BTreeSet::new()), &none);
+    assert!(other.decisions.is_empty() && !needs_own_images(&other));
+    assert_eq!(other.unmanaged.strays[&img()].blueprint, "lhbp-1");
+    assert!(!other.is_gone(&img()), "it is still there");
+    // What this run has tried to cancel before the image was deleted is told of, and not tried again.
+    let tried = pruned(OwnImages::Known(BTreeSet::new()), &answers(GONE, 1));
+    assert_eq!(withheld(&tried), Withheld::NotOwnImage);
 }
