@@ -52,8 +52,21 @@ pub struct Tried {
     pub acknowledged: u32,
     /// How many ended without a clear answer.
     pub unclear: u32,
+    /// The last error code that left the outcome open, and how often it came in a row.
+    pub answer: Option<Repeated>,
     /// How the last one ended.
     pub last: Last,
+}
+
+/// An answer that came in a row. Replies that are lost in between say nothing, and do not end the row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// The API's error code.
+    pub code: String,
+    /// How often.
+    pub times: u32,
+    /// When it came first.
+    pub since: Moment,
 }
 
 /// How the last write for an image ended.
@@ -95,11 +108,11 @@ pub struct Problem {
     pub code: Option<String>,
     /// For the vendor's support.
     pub request_id: Option<String>,
-    /// The condition for sharing that the image does not meet, where it was read off the image.
+    /// The condition that is not met, where it was read off the image or its blueprint.
     pub unmet: Option<Unmet>,
 }
 
-/// A condition for sharing that an image does not meet.
+/// A condition that an image does not meet for sharing it, for using the share, or for ending it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmet {
     /// There is no such image.
@@ -108,6 +121,10 @@ pub enum Unmet {
     NotYet,
     /// It never will, unless a person changes it.
     Never,
+    /// It is shared, and its blueprint is in a state that no server can be started from.
+    Usable,
+    /// It is to be cancelled, and its blueprint is left over: CANCEL does nothing about it.
+    Leftover,
 }
 
 impl Problem {
@@ -121,7 +138,7 @@ impl Problem {
         }
     }
 
-    /// A condition for sharing that is not met.
+    /// A condition that is not met.
     pub fn unmet(unmet: Unmet, message: impl Into<String>) -> Self {
         Self {
             unmet: Some(unmet),
@@ -152,19 +169,29 @@ impl Memory {
             .and_modify(|tried| {
                 if tried.towards != towards {
                     (tried.acknowledged, tried.unclear) = (0, 0);
+                    tried.answer = None;
                 }
             })
             .or_insert(Tried {
                 towards,
                 acknowledged: 0,
                 unclear: 0,
+                answer: None,
                 last: last.clone(),
             });
         tried.towards = towards;
         match &last {
-            Last::Acknowledged { .. } => tried.acknowledged += 1,
-            Last::Unclear { .. } => tried.unclear += 1,
-            Last::AlreadyShared { .. } | Last::Blocked(_) | Last::Failed(_) => {}
+            Last::Acknowledged { .. } => {
+                tried.acknowledged += 1;
+                tried.answer = None;
+            }
+            Last::Unclear { at, problem } => {
+                tried.unclear += 1;
+                if let Some(code) = &problem.code {
+                    tried.answered(code, *at);
+                }
+            }
+            Last::AlreadyShared { .. } | Last::Blocked(_) | Last::Failed(_) => tried.answer = None,
         }
         tried.last = last;
     }
@@ -172,5 +199,36 @@ impl Memory {
     /// What was tried to bring `state` about for `image`.
     pub fn tried_towards(&self, image: &ImageId, state: ShareState) -> Option<&Tried> {
         self.tried.get(image).filter(|tried| tried.towards == state)
+    }
+}
+
+impl Tried {
+    fn answered(&mut self, code: &str, at: Moment) {
+        match &mut self.answer {
+            Some(answer) if answer.code == code => answer.times += 1,
+            other => {
+                *other = Some(Repeated {
+                    code: code.to_owned(),
+                    times: 1,
+                    since: at,
+                });
+            }
+        }
+    }
+
+    /// Has one more write tried for what was given up because one answer kept coming: if it comes once more, that is
+    /// enough. False where it was given up for another reason.
+    pub fn once_more(&mut self) -> bool {
+        let Last::Unclear { problem, .. } = &self.last else {
+            return false;
+        };
+        match &mut self.answer {
+            Some(answer) if answer.times > 1 && problem.code.as_ref() == Some(&answer.code) => {
+                answer.times -= 1;
+                self.unclear = answer.times;
+                true
+            }
+            _ => false,
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! `TotalCount`, and the distinct rows are as many; else it is read again, and after a few times the
 //! scope is unseen. Knows nothing of what should be.
 
+mod own;
+
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
@@ -15,6 +17,8 @@ use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
 use crate::observed::{Blueprint, Eligibility, Observation, Precondition, Seen, Unseen};
 use crate::words::brief;
+
+pub use own::own_images;
 
 /// Listings of one scope before it is given up as inconsistent.
 const LISTINGS_MAX: u32 = 4;
@@ -188,13 +192,14 @@ fn seen(rows: Vec<Row>) -> Seen {
         }
         let blueprint = Blueprint {
             id: brief(&row.id).into(),
-            state: brief(&row.state),
+            state: brief(&row.state).as_str().into(),
             name: brief(&row.name),
         };
-        // Of two blueprints for one image, the usable one tells more.
+        // Of several blueprints for one image, the most usable one tells most: servers can be started from it whatever
+        // the others are. Alike, the first of them.
         match shared.entry(image) {
             std::collections::btree_map::Entry::Occupied(mut known)
-                if known.get().state != "NORMAL" =>
+                if blueprint.state < known.get().state =>
             {
                 known.insert(blueprint);
             }
@@ -206,7 +211,7 @@ fn seen(rows: Vec<Row>) -> Seen {
     }
     Seen {
         shared,
-        eligibility: BTreeMap::new(),
+        ..Seen::default()
     }
 }
 
@@ -338,6 +343,37 @@ mod tests {
             matches!(join(fewer, vec![changed]), Err(ListError::Inconsistent(_))),
             "the total changed"
         );
+    }
+
+    #[test]
+    fn t4_a21_of_blueprints_of_one_image_the_most_usable_counts_in_whatever_order() {
+        let states = [
+            "NORMAL",
+            "",
+            "BRAND_NEW",
+            "SYNCING",
+            "CREATEFAILED",
+            "OFFLINE",
+        ];
+        for (better, state) in states.iter().enumerate() {
+            for worse in &states[better..] {
+                for (first, second) in [(state, worse), (worse, state)] {
+                    let seen = seen(vec![
+                        row("lhbp-1", "img-a", first),
+                        row("lhbp-2", "img-a", second),
+                        row("lhbp-0", "img-a", "DELETING"),
+                    ]);
+                    let shown = seen.shared.values().next().expect("it is shared");
+                    assert_eq!(shown.state, (*state).into(), "{first} and {second}");
+                }
+            }
+        }
+        let twins = [
+            row("lhbp-1", "img-a", "OFFLINE"),
+            row("lhbp-2", "img-a", "OFFLINE"),
+        ];
+        let seen = seen(twins.to_vec());
+        assert_eq!(seen.shared.values().next().expect("shared").id, "lhbp-1");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! "We could not see it" and "it is not there" are different types: a [`Seen`] is built only from a
 //! listing that was complete and added up (see [`crate::observe`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use smol_str::SmolStr;
@@ -29,6 +29,31 @@ pub struct Seen {
     pub shared: BTreeMap<ImageId, Blueprint>,
     /// Whether they can be shared, for the images that were asked about.
     pub eligibility: BTreeMap<ImageId, Eligibility>,
+    /// The account's own images here, where they were asked for.
+    pub own: OwnImages,
+}
+
+/// The images that the account itself has in a region. A blueprint of any other image is another account's, or is left
+/// over from an image that was deleted; CANCEL can do nothing about either.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OwnImages {
+    /// They were not asked for: nothing was about to be done about an image that no manifest names.
+    #[default]
+    NotAsked,
+    /// They were asked for, and the answer is of no use; holds why.
+    Unknown(String),
+    /// All of them.
+    Known(BTreeSet<ImageId>),
+}
+
+impl OwnImages {
+    /// Whether the image is known not to be among them.
+    pub fn lack(&self, image: &ImageId) -> bool {
+        match self {
+            Self::Known(own) => !own.contains(image),
+            Self::NotAsked | Self::Unknown(_) => false,
+        }
+    }
 }
 
 /// The Lighthouse blueprint that a shared image shows as.
@@ -36,10 +61,66 @@ pub struct Seen {
 pub struct Blueprint {
     /// `lhbp-…`.
     pub id: SmolStr,
-    /// An open set; NORMAL when servers can be started from it.
-    pub state: String,
+    /// Whether servers can be started from it.
+    pub state: BlueprintState,
     /// Usually the image's name; may be empty.
     pub name: String,
+}
+
+/// `BlueprintState`, an open set, by whether servers can be started from the blueprint. The best comes first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BlueprintState {
+    /// They can: `NORMAL`.
+    Normal,
+    /// A state that is not documented, or none at all: taken for usable, and worth a word. Holds what it is called.
+    Unknown(String),
+    /// Not yet: `SYNCING`.
+    Syncing,
+    /// They cannot, and time alone does not change it.
+    Unusable(Unusable),
+}
+
+/// Documented states of a blueprint that no server can be started from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unusable {
+    /// `CREATEFAILED`
+    CreateFailed,
+    /// `SYNCING_FAILED`
+    SyncingFailed,
+    /// `OFFLINE`
+    Offline,
+    /// `ISOLATING`: on its way out of use.
+    Isolating,
+    /// `ISOLATED`
+    Isolated,
+}
+
+impl Unusable {
+    /// As the API writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateFailed => "CREATEFAILED",
+            Self::SyncingFailed => "SYNCING_FAILED",
+            Self::Offline => "OFFLINE",
+            Self::Isolating => "ISOLATING",
+            Self::Isolated => "ISOLATED",
+        }
+    }
+}
+
+impl From<&str> for BlueprintState {
+    fn from(state: &str) -> Self {
+        match state {
+            "NORMAL" => Self::Normal,
+            "SYNCING" => Self::Syncing,
+            "CREATEFAILED" => Self::Unusable(Unusable::CreateFailed),
+            "SYNCING_FAILED" => Self::Unusable(Unusable::SyncingFailed),
+            "OFFLINE" => Self::Unusable(Unusable::Offline),
+            "ISOLATING" => Self::Unusable(Unusable::Isolating),
+            "ISOLATED" => Self::Unusable(Unusable::Isolated),
+            other => Self::Unknown(other.to_owned()),
+        }
+    }
 }
 
 /// Why there is no look.

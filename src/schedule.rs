@@ -7,6 +7,7 @@
 //! | an image that failed after retries | backoff from 30 s up to the interval |
 //! | an image that a person must act on | backoff from the interval up to six of them |
 //! | an image that is still being made | backoff from 15 s up to the interval |
+//! | a share that is not ready yet | backoff from 15 s up to 2 min, or the interval |
 //! | a scope that was not seen | backoff from 5 s up to the interval |
 //! | something that time alone changes | then |
 //! | a pass that was cut off | at once |
@@ -28,6 +29,8 @@ pub const REST_MIN: Duration = Duration::from_secs(1);
 const BLOCKED_INTERVALS_MAX: u32 = 6;
 const FAILED_BASE: Duration = Duration::from_secs(30);
 const NOT_YET_BASE: Duration = Duration::from_secs(15);
+const PENDING_BASE: Duration = Duration::from_secs(15);
+const PENDING_MAX: Duration = Duration::from_secs(120);
 const UNSEEN_BASE: Duration = Duration::from_secs(5);
 
 /// One scope's part of the schedule.
@@ -39,6 +42,8 @@ pub struct Turns {
     unseen: u32,
     /// Passes in a row that left an image behind that is still being made.
     not_yet: u32,
+    /// Passes in a row that left a share behind that is not ready yet.
+    pending: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,12 +75,13 @@ pub enum Cut {
 }
 
 impl Turns {
-    /// What a pass that begins at `moment` should remember of `memory`: what is due is tried as if for the first time.
+    /// What a pass that begins at `moment` should remember of `memory`: what is due is tried as if for the first time, or
+    /// once more, where one answer kept coming.
     pub fn begin(&self, mut memory: Memory, moment: Moment) -> Memory {
         memory.tried.retain(|image, tried| {
             let given_up = matches!(tried.last, Last::Blocked(_) | Last::Failed(_));
             match self.retries.get(image) {
-                Some(retry) => moment < retry.at,
+                Some(retry) => moment < retry.at || tried.once_more(),
                 None => !given_up,
             }
         });
@@ -112,13 +118,21 @@ impl Turns {
             true => self.not_yet + 1,
             false => 0,
         };
+        self.pending = match plan.is_pending() {
+            true => self.pending + 1,
+            false => 0,
+        };
         self.unseen = match plan.unseen() {
             Some(_) => self.unseen + 1,
             None => 0,
         };
-        for (count, base) in [(self.not_yet, NOT_YET_BASE), (self.unseen, UNSEEN_BASE)] {
+        for (count, base, most) in [
+            (self.not_yet, NOT_YET_BASE, interval),
+            (self.pending, PENDING_BASE, interval.min(PENDING_MAX)),
+            (self.unseen, UNSEEN_BASE, interval),
+        ] {
             if count > 0 {
-                let wait = backoff(base, interval).step(count);
+                let wait = backoff(base, most).step(count);
                 next = next.min(at.moment + jittered(wait, at.unit));
             }
         }
@@ -160,7 +174,7 @@ impl Turns {
         let mut before = std::mem::take(&mut self.retries);
         for (image, tried) in &memory.tried {
             let backoff = match (&tried.last, named(image).map(|d| &d.verdict)) {
-                (Last::Blocked(_), _) => {
+                (Last::Blocked(_), _) | (_, Some(Verdict::Blocked(_))) => {
                     backoff(interval, interval.saturating_mul(BLOCKED_INTERVALS_MAX))
                 }
                 (Last::Failed(_), _) | (_, Some(Verdict::Failed(_))) => {

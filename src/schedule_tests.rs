@@ -46,6 +46,7 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
         unpruned: false,
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
+        odd: Default::default(),
         loss: None,
         turns_at: None,
     }
@@ -250,4 +251,65 @@ fn s21_images_that_no_manifest_names_any_longer_are_forgotten() {
     assert_eq!(memory.tried.len(), 1, "its effect may still show");
     turns.ended(&nothing, &mut memory, Cut::None, INTERVAL, at(121));
     assert!(memory.tried.is_empty());
+}
+
+#[test]
+fn c13_a_share_that_is_not_ready_is_looked_at_more_often_but_ever_less() {
+    let plan = plan(&[("img-a", Verdict::Pending(Box::new(problem())))]);
+    let mut turns = Turns::default();
+    let first = waits(&mut turns, &plan, None, Cut::None, 8);
+    assert_eq!(first[..4], [15, 30, 60, 120]);
+    assert!(first[4..].iter().all(|wait| *wait == 120), "{first:?}");
+    let fine = self::plan(&[("img-a", Verdict::InSync)]);
+    assert!(waits(&mut turns, &fine, None, Cut::None, 1)[0] >= 270);
+    assert_eq!(waits(&mut turns, &plan, None, Cut::None, 1), [15], "anew");
+}
+
+/// The answers to one image's writes, each a moment after the one before.
+fn answers(memory: &mut Memory, code: &str, times: u32) {
+    for _ in 0..times {
+        let problem = Problem {
+            code: Some(code.into()),
+            ..problem()
+        };
+        let last = Last::Unclear {
+            at: at(0).moment,
+            problem,
+        };
+        memory.record(id("img-a"), ShareState::Unshared, last);
+    }
+}
+
+#[test]
+fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
+    let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
+    let mut turns = Turns::default();
+    let mut kept = Memory::default();
+    answers(&mut kept, "ResourceNotFound.ImageIdNotFound", 2);
+    let mut now = 0;
+    for _ in 0..5 {
+        let next = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(now));
+        let (_, due) = turns.retries().next().expect("it waits");
+        kept = turns.begin(kept, next.min(at(now + 1).moment));
+        let tried = &kept.tried[&id("img-a")];
+        assert_eq!(
+            tried.answer.as_ref().map(|answer| answer.times),
+            Some(2),
+            "not yet"
+        );
+        kept = turns.begin(kept, due);
+        let tried = &kept.tried[&id("img-a")];
+        assert_eq!(tried.answer.as_ref().map(|answer| answer.times), Some(1));
+        assert_eq!(tried.unclear, 1, "a day of answers is not one run's");
+        answers(&mut kept, "ResourceNotFound.ImageIdNotFound", 1);
+        now = due.since_start().as_secs();
+    }
+    // Another answer is another matter.
+    answers(&mut kept, "FailedOperation.Other", 1);
+    turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(now));
+    let (_, due) = turns.retries().next().expect("it waits");
+    assert!(
+        turns.begin(kept, due).tried.is_empty(),
+        "as if for the first time"
+    );
 }

@@ -8,6 +8,16 @@ pub fn plural(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// The first few of a list, and how many more there are: `a, b and 3 more`.
+pub fn first_of(all: &[impl AsRef<str>]) -> String {
+    const SHOWN_MAX: usize = 8;
+    let shown: Vec<_> = all.iter().take(SHOWN_MAX).map(AsRef::as_ref).collect();
+    match all.len() - shown.len() {
+        0 => shown.join(", "),
+        rest => format!("{} and {rest} more", shown.join(", ")),
+    }
+}
+
 /// `2.2 s`, `4 min 10 s`, and beyond two hours `20 h 0 min`.
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();

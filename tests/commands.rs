@@ -6,6 +6,8 @@ mod real_git;
 
 #[path = "commands/accounts.rs"]
 mod accounts;
+#[path = "commands/blueprints.rs"]
+mod blueprints;
 #[path = "commands/clocks.rs"]
 mod clocks;
 #[path = "commands/doctor.rs"]

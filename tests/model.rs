@@ -12,7 +12,7 @@ mod terms;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reference::{Expected, Image, Own, Prune, Rules, Want, Why, expected, named};
+use reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why, expected, named};
 use sharekeeper::desired::{Completeness, DesiredImage, Source, Wanted};
 use sharekeeper::inventory::{Holdings, Named, Owned, Standing, learn};
 use sharekeeper::model::{Cause, Clocks, ImageId, Permission, Selector, ShareState};
@@ -159,6 +159,8 @@ fn of_digit(digit: usize) -> Image {
         protected: digit / 3 % 2 == 1,
         suspended: false,
         parked: digit / 6 == 1,
+        shows: Shows::Usable,
+        foreign: false,
     }
 }
 
@@ -181,6 +183,8 @@ fn states() -> Vec<Image> {
                     protected,
                     suspended: false,
                     parked: false,
+                    shows: Shows::Usable,
+                    foreign: false,
                 });
             }
         }
@@ -394,6 +398,8 @@ fn image(want: Want, shared: bool, own: Own) -> Image {
         protected: false,
         suspended: false,
         parked: false,
+        shows: Shows::Usable,
+        foreign: false,
     }
 }
 
@@ -663,6 +669,57 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
                 for (id, expected) in setting.ids.iter().zip(&model) {
                     let said = said(plan.decisions.get(id));
                     assert_eq!(said, *expected, "{id} of {images:#?}, {past:?}, {rules:?}");
+                }
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases");
+    assert!(cases >= 20_000, "{cases}");
+}
+
+/// What an image is shared as, and whether it is the account's own, for two that are whatever they may be and others that
+/// make percentages matter.
+#[test]
+fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_accounts_own() {
+    let setting = Setting::new(14);
+    let all = Selector::default();
+    let (mut cases, mut model) = (0, Vec::new());
+    let mut kinds = Vec::new();
+    for want in [Want::Shared, Want::Unshared, Want::Expired, Want::Nothing] {
+        for own in [Own::No, Own::Proven] {
+            for shows in [Shows::Usable, Shows::Syncing, Shows::Failed] {
+                kinds.extend([false, true].map(|foreign| Image {
+                    shows,
+                    foreign,
+                    ..image(want, true, own)
+                }));
+            }
+        }
+    }
+    let stranger = Image {
+        foreign: true,
+        ..image(Want::Nothing, true, Own::No)
+    };
+    let kept = image(Want::Shared, true, Own::Proven);
+    // Alone; among enough for a percentage; and where those that are not the account's own would make it enough.
+    let others = [vec![], vec![kept; 8], vec![stranger; 12]];
+    for (first, second) in kinds
+        .iter()
+        .flat_map(|a| kinds.iter().map(move |b| (*a, *b)))
+    {
+        for others in &others {
+            let mut images = vec![first, second];
+            images.extend(others);
+            let scene = Scene::new(&setting, &images);
+            let wanted = scene.wanted(&setting, &all);
+            let seen = Observation::Seen(setting.seen_as(&images));
+            for rules in rules() {
+                let plan = setting.plan(&rules, &wanted, &seen, &scene.holdings);
+                expected(&rules, &images, &mut model);
+                for (id, expected) in setting.ids.iter().zip(&model) {
+                    let said = said(plan.decisions.get(id));
+                    assert_eq!(said, *expected, "{id} of {images:#?} under {rules:?}");
                 }
                 cases += 1;
             }

@@ -339,6 +339,25 @@ fn the_document_carries_what_the_board_has() {
 }
 
 #[test]
+fn c13_t8_what_is_odd_or_not_the_accounts_own_is_on_the_page_and_in_the_document() {
+    let mut board = good();
+    let clean = text(&shown(&board, ""));
+    assert!(!clean.contains("BRAND"), "{clean}");
+    let (place, status) = board.scopes.iter_mut().next().expect("a scope");
+    let place = place.clone();
+    status.warnings = vec!["img-1 as lhbp-1 is <b>BRAND_NEW</b>".into()];
+    status.unmanaged_strays = 3;
+    let html = shown(&board, "");
+    assert!(html.contains("is &lt;b&gt;BRAND_NEW"), "{html}");
+    assert!(text(&html).contains(&place.to_string()));
+    let document = document(&board, "");
+    let warnings = &document["scopes"][0]["warnings"];
+    assert_eq!(warnings.as_array().expect("a list").len(), 1);
+    assert_eq!(document["scopes"][0]["strays"], 3);
+    assert_eq!(document["scopes"][1]["warnings"], serde_json::json!([]));
+}
+
+#[test]
 fn the_document_is_narrowed_by_its_query() {
     let board = bad();
     let wrong = document(&board, "only=wrong");

@@ -20,8 +20,8 @@ use super::retry;
 use super::shared::Shared;
 use super::wire::{
     Action, CallerIdentity, CallerIdentityRequest, DescribeBlueprintsReply,
-    DescribeBlueprintsRequest, DescribeImagesReply, DescribeImagesRequest, Filter, PAGE_LIMIT_MAX,
-    Service,
+    DescribeBlueprintsRequest, DescribeImagesReply, DescribeImagesRequest, Filter, ListImagesReply,
+    PAGE_LIMIT_MAX, Service,
 };
 use crate::host::{Host, Reply, TransportError};
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Moment, Permission, Region, Uin};
@@ -171,6 +171,26 @@ impl<H: Host> ReadClient<H> {
         };
         let action = Action::DescribeImagesToShare;
         self.read_timed(action, region, &body).await
+    }
+
+    /// One page of the images that are the account's own, from `offset` on.
+    pub async fn describe_own_images(
+        &self,
+        region: Region,
+        offset: u32,
+    ) -> Result<ListImagesReply, CallError> {
+        let body = DescribeImagesRequest {
+            offset: Some(offset.into()),
+            limit: Some(PAGE_LIMIT_MAX.into()),
+            filters: Some(vec![Filter {
+                name: "image-type".into(),
+                values: vec!["PRIVATE_IMAGE".into()],
+            }]),
+            ..Default::default()
+        };
+        let action = Action::DescribeImagesToShare;
+        let timed = self.read_timed(action, region, &body).await;
+        timed.map(|(reply, _)| reply)
     }
 
     /// Why no call may be made for this account, if that is known.

@@ -134,6 +134,35 @@ impl Class {
     }
 }
 
+/// What an answer to a write of the class [`Class::Unclear`] says of how to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// To CANCEL: there is no such image.
+    NoImage,
+    /// To CANCEL: the image is not shared.
+    NotShared,
+    /// The documentation calls it an error of the request: it passes.
+    Passing,
+    /// The documentation calls it a failure of the operation: it may pass.
+    MayPass,
+    /// Nothing that time is known to change.
+    Nothing,
+}
+
+impl Hint {
+    /// That of a code.
+    pub fn of(code: &str) -> Self {
+        match code {
+            "ResourceNotFound.ImageIdNotFound" => Self::NoImage,
+            "UnsupportedOperation.BlueprintHasNotShared" => Self::NotShared,
+            "FailedOperation.RequestError" => Self::Passing,
+            "FailedOperation.ImageOperationFailed" => Self::MayPass,
+            code if code.split('.').next() == Some("InternalError") => Self::Passing,
+            _ => Self::Nothing,
+        }
+    }
+}
+
 /// The kinds of refusal that pass by themselves (api facts §7).
 fn is_passing(detail: &str) -> bool {
     [
@@ -199,7 +228,8 @@ impl Refusal {
             "ResourceInUse.ImageInUse" => {
                 "something uses the image, such as a Lighthouse server made from it; remove that first, or declare the image `shared`"
             }
-            "ResourceNotFound.ImageIdNotFound" => {
+            // To CANCEL, it depends on what is seen.
+            "ResourceNotFound.ImageIdNotFound" if self.class != Class::Unclear => {
                 "check the image id, the region and the account; an image belongs to one region"
             }
             "ResourceNotFound.RoleNotFound" => {

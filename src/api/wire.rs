@@ -303,6 +303,24 @@ pub struct DescribeImagesReply {
     pub image_set: Vec<CustomImage>,
 }
 
+/// The same reply, where nothing but the ids matters.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListImagesReply {
+    /// Of all pages.
+    pub total_count: u64,
+    /// This page.
+    pub image_set: Vec<ListedImage>,
+}
+
+/// An image's id.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListedImage {
+    /// `img-…`.
+    pub image_id: String,
+}
+
 /// What is read of one custom image: what hinders sharing it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]

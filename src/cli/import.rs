@@ -12,10 +12,10 @@ use crate::api::{Owner, ReadClient};
 use crate::desired::Desired;
 use crate::host::Host;
 use crate::manifest::{self, Sharing};
-use crate::model::{AccountName, ImageKey, Labels, Region, Scope, Selector};
+use crate::model::{AccountName, ImageId, ImageKey, Labels, Region, Scope, Selector};
 use crate::observe;
-use crate::observed::Observation;
-use crate::report::{ExitStatus, ImportDocument, ImportedFile, UnseenScope};
+use crate::observed::{Observation, OwnImages};
+use crate::report::{ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnseenScope};
 
 /// `import`: reads what is shared, and writes manifests that ask for it.
 pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<u8, Failure> {
@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<
         })
         .await?;
     let clients = one_name_each(clients, &desired).await;
-    let looks = survey(&clients, &selector).await;
+    let looks = survey(&clients, &desired, &selector).await;
     session.close().await?;
     let document = write(arguments, &desired, &selector, looks)?;
     output::print(common.output, &document, &document.text())?;
@@ -121,7 +121,12 @@ async fn one_name_each<H: Host>(
     listed.into_iter().map(|(listed, _)| listed).collect()
 }
 
-async fn survey<H: Host>(clients: &[Listed<H>], selector: &Selector) -> Vec<(Scope, Observation)> {
+/// What is shared in each scope; and, where something of it is to be imported, which images are the account's own.
+async fn survey<H: Host>(
+    clients: &[Listed<H>],
+    desired: &Desired,
+    selector: &Selector,
+) -> Vec<(Scope, Observation)> {
     let scopes = clients.iter().flat_map(|listed| {
         listed
             .regions
@@ -136,7 +141,20 @@ async fn survey<H: Host>(clients: &[Listed<H>], selector: &Selector) -> Vec<(Sco
             .filter(|(scope, _)| selector.reaches(scope))
     });
     let looks = scopes.map(async |(scope, client)| {
-        let observation = observe::observe(client, &scope).await;
+        let mut observation = observe::observe(client, &scope).await;
+        if let Observation::Seen(seen) = &mut observation {
+            let mut shared = seen.shared.keys();
+            let is_new = |image: &ImageId| {
+                let key = ImageKey {
+                    scope: scope.clone(),
+                    image: image.clone(),
+                };
+                selector.matches(&key, &Labels::new()) && !desired.images.contains_key(&key)
+            };
+            if shared.any(is_new) {
+                seen.own = observe::own_images(client, &scope).await;
+            }
+        }
         (scope, observation)
     });
     join_all(looks).await
@@ -149,19 +167,28 @@ fn write(
     looks: Vec<(Scope, Observation)>,
 ) -> Result<ImportDocument, Failure> {
     let (mut sharing, mut unseen, mut named_already) = (Sharing::new(), Vec::new(), 0);
+    let mut strays = Vec::new();
+    let mut not_read = |scope: &Scope, reason: String| {
+        output::warn(format_args!("{scope}: not read: {reason}"));
+        unseen.push(UnseenScope {
+            account: scope.account.to_string(),
+            region: scope.region.as_str(),
+            reason,
+        });
+    };
     for (scope, observation) in looks {
         let seen = match observation {
             Observation::Seen(seen) => seen,
             Observation::Blind(why) | Observation::Unseen(why) => {
-                output::warn(format_args!("{scope}: not read: {why}"));
-                unseen.push(UnseenScope {
-                    account: scope.account.to_string(),
-                    region: scope.region.as_str(),
-                    reason: why.reason,
-                });
+                not_read(&scope, why.reason);
                 continue;
             }
         };
+        let own = seen.own;
+        if let OwnImages::Unknown(why) = &own {
+            let why = format!("which images are the account's own is not known: {why}");
+            not_read(&scope, why);
+        }
         let mut images = BTreeMap::new();
         for (image, blueprint) in seen.shared {
             let key = ImageKey {
@@ -173,8 +200,19 @@ fn write(
             }
             if desired.images.contains_key(&key) {
                 named_already += 1;
-            } else {
-                images.insert(key.image, blueprint.name);
+                continue;
+            }
+            match &own {
+                OwnImages::Known(own) if own.contains(&key.image) => {
+                    images.insert(key.image, blueprint.name);
+                }
+                OwnImages::Known(_) => strays.push(ImportedStray {
+                    account: scope.account.to_string(),
+                    region: scope.region.as_str(),
+                    image_id: key.image.to_string(),
+                    blueprint_id: blueprint.id.to_string(),
+                }),
+                OwnImages::NotAsked | OwnImages::Unknown(_) => {}
             }
         }
         if !images.is_empty() {
@@ -188,7 +226,7 @@ fn write(
         .ok_or_else(|| Failure::new("say where to write to: `--out DIR`"))?;
     let files = plan_files(arguments.by, out, sharing, &unseen);
     let written = write_files(out, &files)?;
-    Ok(ImportDocument::new(written, named_already, unseen))
+    Ok(ImportDocument::new(written, named_already, unseen, strays))
 }
 
 /// File by file. A file for a whole account is written only if the whole account was read.

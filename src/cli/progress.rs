@@ -114,6 +114,13 @@ impl Progress {
         }
     }
 
+    fn waits(&self, what: String) {
+        match &self.bar {
+            Some(bar) => bar.set_message(what),
+            None => tracing::info!("{what}"),
+        }
+    }
+
     fn answered(&self, scope: &Scope, done: bool) {
         if !done {
             return;
@@ -159,11 +166,13 @@ impl Listener for Progress {
                     "{scope}: waiting until reads show {}",
                     plural(images as u64, "image")
                 );
-                match &self.bar {
-                    Some(bar) => bar.set_message(what),
-                    None => tracing::info!("{what}"),
-                }
+                self.waits(what);
             }
+            Event::Syncing { scope, images } => self.waits(format!(
+                "{scope}: waiting for {} that {} SYNCING (`--no-wait` ends instead)",
+                plural(images as u64, "blueprint"),
+                if images == 1 { "is" } else { "are" }
+            )),
             Event::Trouble {
                 scope,
                 what,

@@ -29,6 +29,7 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let saved = saved::admit(arguments, work)?;
     work.warn_of_nothing();
+    work.policy.no_wait = arguments.no_wait;
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
     let shared = session::shared()?;
@@ -83,6 +84,10 @@ pub(super) async fn run(
             let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
             let warnings = caution.into_iter().chain(clocks);
             warnings.for_each(|warning| document.warn(warning));
+            for warning in scopes.iter().flat_map(|scope| scope.plan.warnings()) {
+                output::warn(&warning);
+                document.warn(warning);
+            }
             if let Some(warning) = new {
                 document.state_is_new(warning);
             }

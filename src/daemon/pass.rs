@@ -239,6 +239,8 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
         let policy = Policy {
             // Some manifests were left out: nothing may be cancelled on the strength of the rest.
             shares_only: !self.generation.problems.is_empty(),
+            // The schedule comes back for what is not ready yet.
+            no_wait: true,
             ..self.settings.policy
         };
         let task = Task {

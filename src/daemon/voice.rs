@@ -193,7 +193,17 @@ impl<H: Host> Listener for Voice<H> {
         match event {
             Event::Planned { plan, .. } => {
                 let now = self.now();
+                let known = |board: &Board| {
+                    let status = board.scopes.get(&plan.scope);
+                    status.map_or_else(Vec::new, |status| status.warnings.clone())
+                };
+                let before = self.board(known);
                 self.update(|board| board.planned(plan, now));
+                for warning in self.board(known) {
+                    if !before.contains(&warning) {
+                        tracing::warn!("{warning}");
+                    }
+                }
             }
             Event::Answered { attempt, outcome } => self.answered(attempt, outcome),
             Event::Noted { scope, image, note } => match note {
@@ -210,6 +220,9 @@ impl<H: Host> Listener for Voice<H> {
             Event::Trouble { scope, what, .. } => tracing::debug!(%scope, "{what}"),
             Event::Waiting { scope, images } => {
                 tracing::debug!(%scope, images, "waiting until reads show what was written");
+            }
+            Event::Syncing { scope, images } => {
+                tracing::debug!(%scope, images, "waiting until blueprints are ready");
             }
         }
     }

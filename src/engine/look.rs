@@ -11,8 +11,10 @@ use crate::inventory::{self, Claimant, Holdings, KnownAccounts, Learned, Named, 
 use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Uin};
 use crate::observe;
-use crate::observed::{Observation, Seen, Unseen};
-use crate::plan::{Inputs, License, Plan, Policy, ScopeAccount, plan, share_candidates};
+use crate::observed::{Observation, OwnImages, Seen, Unseen};
+use crate::plan::{
+    Inputs, License, Plan, Policy, ScopeAccount, needs_own_images, plan, share_candidates,
+};
 use crate::windows::Windows;
 
 /// A task's part in one scope.
@@ -114,13 +116,15 @@ struct View<'v> {
 }
 
 /// One look and the plan that follows from it. Images about to be shared for the first time are asked about before the
-/// plan is final, so that no write is spent on what cannot be shared.
+/// plan is final, so that no write is spent on what cannot be shared; and before anything is pruned, the account's own
+/// images are asked for, so that none is spent on what is not the account's. `own` are those of a look not long ago.
 pub(super) async fn look<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
     recall: &impl Recall,
     job: &Job<'_>,
     memory: &Memory,
+    own: &OwnImages,
 ) -> Look {
     let shared = client.shared();
     let started = shared.present();
@@ -170,10 +174,21 @@ pub(super) async fn look<H: Host>(
     };
     let mut plan = draft(&observation);
     let candidates = share_candidates(&plan, memory);
-    if !candidates.is_empty()
+    let asks_for_own = needs_own_images(&plan);
+    if (!candidates.is_empty() || asks_for_own)
         && let Observation::Seen(seen) = &mut observation
     {
-        seen.eligibility = observe::eligibility(client, job.scope, &candidates).await;
+        if !candidates.is_empty() {
+            seen.eligibility = observe::eligibility(client, job.scope, &candidates).await;
+        }
+        if asks_for_own {
+            seen.own = match own {
+                OwnImages::Known(_) => own.clone(),
+                OwnImages::NotAsked | OwnImages::Unknown(_) => {
+                    observe::own_images(client, job.scope).await
+                }
+            };
+        }
         plan = draft(&observation);
     }
     plan.taken_over = learnt.names;

@@ -23,7 +23,7 @@ use crate::host::{Attempt, Host, Ledger, Recall};
 use crate::inventory::{Note, UsedNames};
 use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Moment, Scope, Selector};
-use crate::observed::Unseen;
+use crate::observed::{OwnImages, Unseen};
 use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
 
 pub use account::{ACCOUNT_NAMED_TWICE, Rival};
@@ -83,6 +83,13 @@ pub enum Event<'a> {
     },
     /// Nothing to send: waiting for reads to show what was written.
     Waiting {
+        /// Which.
+        scope: &'a Scope,
+        /// For so many images.
+        images: usize,
+    },
+    /// Nothing to send: waiting until servers can be started from what is shared.
+    Syncing {
         /// Which.
         scope: &'a Scope,
         /// For so many images.
@@ -290,7 +297,7 @@ async fn glance<H: Host>(
     job: &Job<'_>,
     mut memory: Memory,
 ) -> ScopeOutcome {
-    let seen = look(client, rivals, recall, job, &memory).await;
+    let seen = look(client, rivals, recall, job, &memory, &OwnImages::NotAsked).await;
     remember_doubts(&mut memory, &seen.plan, client.shared().host.moment());
     ScopeOutcome {
         plan: seen.plan,

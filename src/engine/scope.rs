@@ -11,7 +11,7 @@ use crate::host::{Host, Ledger, LedgerError};
 use crate::inventory::{Learned, OpenIntent, Takeover};
 use crate::memory::{Last, Memory, Problem};
 use crate::model::{Clocks, Moment, Present, Timestamp};
-use crate::observed::{Observation, Unseen};
+use crate::observed::{Observation, OwnImages, Unseen};
 use crate::plan::{AccountProof, Plan, Verdict};
 
 /// No write is sent on an observation older than this; then the scope is read again.
@@ -22,6 +22,11 @@ const BLANK_LOOKS_MAX: u32 = 3;
 const LOOK_AGAIN: Backoff = Backoff {
     base: Duration::from_millis(500),
     cap: Duration::from_secs(5),
+};
+/// The same while nothing but blueprints that are SYNCING is waited for: that takes minutes.
+const SYNCING_AGAIN: Backoff = Backoff {
+    base: Duration::from_secs(15),
+    cap: Duration::from_secs(120),
 };
 /// Rows that are taken over in one transaction.
 const ROWS_AT_ONCE: usize = 256;
@@ -59,6 +64,8 @@ pub(super) struct Run<'a, H, L> {
     rivals: Vec<Rival<'a, H>>,
     pub(super) job: &'a Job<'a>,
     pub(super) memory: Memory,
+    /// The account's own images, and since when that was known.
+    own: (OwnImages, Moment),
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
@@ -75,19 +82,23 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             rivals,
             job,
             memory,
+            own: (OwnImages::NotAsked, Moment::default()),
         }
     }
 
     /// Observe, plan, execute, until nothing is left to do or the end is asked for.
     pub(super) async fn converge(mut self) -> ScopeOutcome {
         self.remember_open_intents().await;
-        let (mut looks_in_vain, mut blank_looks) = (0, 0);
+        let (mut looks_in_vain, mut blank_looks, mut syncing_looks) = (0, 0, 0);
         let mut last: Option<Plan> = None;
         loop {
             let fresh = Fresh::begin(self.host());
+            self.forget_own_images();
+            let asked = self.host().moment();
             let Some(seen) = self.unless_stopped(self.look()).await else {
                 return self.stopped(last);
             };
+            self.remember_own_images(&seen, asked);
             let seen = self.keep_lessons(seen).await;
             if self.engine.ledger.lost().is_some() {
                 return self.lost(last);
@@ -131,6 +142,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                         .step(looks_in_vain)
                         .min(until.since(self.host().moment())),
                 )
+            } else if plan.is_pending() && !self.job.policy.no_wait {
+                blank_looks = 0;
+                syncing_looks += 1;
+                Some(SYNCING_AGAIN.step(syncing_looks))
             } else {
                 return self.outcome(seen.plan);
             };
@@ -151,8 +166,25 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             self.engine.ledger,
             self.job,
             &self.memory,
+            &self.own.0,
         )
         .await
+    }
+
+    /// Which images an account has changes seldom: they are not asked for with each of the looks that wait for something.
+    fn remember_own_images(&mut self, seen: &Look, asked: Moment) {
+        if self.own.0 == OwnImages::NotAsked
+            && let Observation::Seen(seen) = &seen.observation
+            && matches!(seen.own, OwnImages::Known(_))
+        {
+            self.own = (seen.own.clone(), asked);
+        }
+    }
+
+    fn forget_own_images(&mut self) {
+        if self.host().moment().since(self.own.1) >= OBSERVATION_AGE_MAX {
+            self.own = (OwnImages::NotAsked, Moment::default());
+        }
     }
 
     /// That the scope was seen, and what that taught, is kept before anything is done on it. A store that cannot keep it
@@ -268,13 +300,20 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             Observation::Unseen(_) | Observation::Blind(_) | Observation::Seen(_) => {}
         }
         listener.event(Event::Planned { plan, first });
-        let images = plan
-            .decisions
-            .values()
-            .filter(|d| matches!(d.verdict, Verdict::Await { .. }))
-            .count();
-        if images > 0 && writes == 0 {
+        let count = |which: fn(&Verdict) -> bool| {
+            let verdicts = plan.decisions.values().map(|decision| &decision.verdict);
+            verdicts.filter(|verdict| which(verdict)).count()
+        };
+        let images = count(|verdict| matches!(verdict, Verdict::Await { .. }));
+        let syncing = count(|verdict| matches!(verdict, Verdict::Pending(_)));
+        if writes > 0 {
+            return;
+        }
+        if images > 0 {
             listener.event(Event::Waiting { scope, images });
+        } else if syncing > 0 && !self.job.policy.no_wait {
+            let images = syncing;
+            listener.event(Event::Syncing { scope, images });
         }
     }
 

@@ -55,7 +55,7 @@ impl Scene {
                 img(),
                 Blueprint {
                     id: id.into(),
-                    state,
+                    state: state.as_str().into(),
                     name,
                 },
             );
@@ -688,7 +688,7 @@ fn vanishing(count: usize, gone: usize) -> (Holdings, Seen) {
                 id,
                 Blueprint {
                     id: id_.into(),
-                    state,
+                    state: state.as_str().into(),
                     name,
                 },
             );

@@ -9,11 +9,11 @@
 //! | | acknowledged, or already shared | in sync |
 //! | | outcome unknown, not long ago | await |
 //! | | outcome unknown, a few times | act again |
-//! | | outcome unknown, too often; blocked, or given up | failed, blocked |
+//! | | outcome unknown, too often or with one answer in a row; blocked, or given up | failed, blocked |
 
 use chrono::TimeDelta;
 
-use super::decide::after_own_write;
+use super::decide::{after_own_write, contradicted};
 use super::{Awaiting, Inputs, Verdict};
 use crate::inventory::{OpenIntent, Word};
 use crate::memory::{Last, Problem};
@@ -44,7 +44,8 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
         {
             Verdict::InSync
         }
-        _ => after_own_write(tried, inputs.moment),
+        _ => contradicted(tried, None, inputs.moment)
+            .unwrap_or_else(|| after_own_write(tried, inputs.moment)),
     }
 }
 

@@ -5,13 +5,19 @@
 //! |---|---|---|---|
 //! | as desired | | | in sync |
 //! | as desired | the other way, acknowledged or outcome unknown, not long ago, in this run or an earlier one | | await |
+//! | shared as desired, in a failed state | | | blocked |
+//! | shared as desired, syncing | | | pending |
 //! | other | acknowledged, not long ago | | await the read |
 //! | other | acknowledged, long ago, once | | act again |
 //! | other | acknowledged twice, long ago | | failed |
+//! | still shared, in a failed state | CANCEL acknowledged, long ago | | blocked |
 //! | other | answered `ImageAlreadyShared` | | in sync |
 //! | other | outcome unknown, not long ago | | await |
 //! | other | outcome unknown, a few times | | act again |
 //! | other | outcome unknown, too often | | failed |
+//! | other | one answer in a row, that leaves the outcome open | it says that it is not shared | await, then blocked |
+//! | other | the same | it is documented to pass | act again, then failed |
+//! | other | the same | | blocked |
 //! | other | blocked, or given up | | blocked, failed |
 //! | SHARE needed | none | absent, or a precondition fails | blocked |
 //! | SHARE needed | none | unshareable for no visible reason | await, then blocked |
@@ -22,11 +28,12 @@
 
 use std::time::Duration;
 
-use super::{Actual, Awaiting, Inputs, Verdict, blind, earlier};
+use super::{Actual, Awaiting, Inputs, Verdict, blind, earlier, remedy};
+use crate::api::error::Hint;
 use crate::inventory::LAG;
-use crate::memory::{Last, Memory, Problem, Tried, Unmet};
+use crate::memory::{Last, Memory, Problem, Repeated, Tried, Unmet};
 use crate::model::{ImageId, Moment, ShareState};
-use crate::observed::{Blueprint, Eligibility, Observation, Precondition, Seen};
+use crate::observed::{Blueprint, BlueprintState, Eligibility, Observation, Precondition, Seen};
 
 /// A write that never shows is sent twice, no more.
 const ACKNOWLEDGED_MAX: u32 = 2;
@@ -37,6 +44,10 @@ const SHARE_SETTLES: Duration = Duration::from_secs(2);
 const CANCEL_SETTLES: Duration = Duration::from_secs(10);
 /// Unanswered writes for one image. With every tenth reply lost, eight in a row fail once in 10^8.
 const UNCLEAR_MAX: u32 = 8;
+/// The same answer to one write, where looking shows the opposite: who says so twice means it.
+const SAME_ANSWER_MAX: u32 = 2;
+/// The same for an operation that failed: once, and two more tries.
+const FAILED_OPERATION_MAX: u32 = 3;
 /// How long the list of blueprints may lag before "unshareable" is believed.
 const DOUBT_SETTLES: Duration = Duration::from_secs(6);
 
@@ -56,10 +67,11 @@ pub(super) fn decide(
     };
     if actual.state() == Some(desired) {
         let pending = earlier::contradicts(inputs, id, desired);
-        return (actual, pending.unwrap_or(Verdict::InSync));
+        return (actual, pending.unwrap_or_else(|| as_desired(shown)));
     }
     let verdict = match inputs.memory.tried_towards(id, desired) {
-        Some(tried) => after_own_write(tried, inputs.moment),
+        Some(tried) => contradicted(tried, shown, inputs.moment)
+            .unwrap_or_else(|| after_own_write(tried, inputs.moment)),
         None => earlier::unconfirmed(inputs, id, desired)
             .unwrap_or_else(|| first_time(id, desired, seen, inputs.memory, inputs.moment)),
     };
@@ -74,6 +86,69 @@ fn by_sight(shown: Option<&Blueprint>) -> Actual {
     match shown {
         Some(blueprint) => Actual::Shared(Some(blueprint.id.clone())),
         None => Actual::Unshared,
+    }
+}
+
+/// A share is what servers can be started from.
+fn as_desired(shown: Option<&Blueprint>) -> Verdict {
+    let Some(shown) = shown else {
+        return Verdict::InSync;
+    };
+    match shown.state {
+        BlueprintState::Normal | BlueprintState::Unknown(_) => Verdict::InSync,
+        BlueprintState::Syncing => Verdict::Pending(remedy::syncing(shown).into()),
+        BlueprintState::Unusable(why) => Verdict::Blocked(remedy::unusable(shown, why).into()),
+    }
+}
+
+/// Where what was answered and what is seen cannot both be so, and neither time nor another call changes that.
+pub(super) fn contradicted(
+    tried: &Tried,
+    shown: Option<&Blueprint>,
+    moment: Moment,
+) -> Option<Verdict> {
+    let unusable = match shown.map(|shown| &shown.state) {
+        Some(BlueprintState::Unusable(why)) => Some(*why),
+        _ => None,
+    };
+    match (&tried.last, &tried.answer) {
+        // A share in such a state is not ended by a second CANCEL.
+        (Last::Acknowledged { at, request_id, .. }, _)
+            if tried.towards == ShareState::Unshared && moment >= *at + LAG =>
+        {
+            let left_over = remedy::left_over(shown?, unusable?, request_id.clone());
+            Some(Verdict::Blocked(left_over.into()))
+        }
+        (Last::Unclear { problem, .. }, Some(answer)) => {
+            let said = Hint::of(problem.code.as_deref()?);
+            if answer.times < most(said) {
+                return None;
+            }
+            let until = answer.since + LAG;
+            Some(match said {
+                // What is listed may lag behind a CANCEL of somebody else, or of ours whose answer was lost.
+                Hint::NotShared if unusable.is_none() && moment < until => Verdict::Await {
+                    until,
+                    reason: Awaiting::Outcome(problem.clone()).into(),
+                },
+                Hint::Passing | Hint::MayPass => Verdict::Failed(problem.clone().into()),
+                Hint::NoImage | Hint::NotShared | Hint::Nothing => {
+                    let Repeated { times, .. } = *answer;
+                    let problem = remedy::contradicted(problem, times, tried.towards, shown);
+                    Verdict::Blocked(problem.into())
+                }
+            })
+        }
+        _ => None,
+    }
+}
+
+/// How often an answer has to come in a row to be believed.
+fn most(said: Hint) -> u32 {
+    match said {
+        Hint::NoImage | Hint::NotShared | Hint::Nothing => SAME_ANSWER_MAX,
+        Hint::MayPass => FAILED_OPERATION_MAX,
+        Hint::Passing => UNCLEAR_MAX,
     }
 }
 

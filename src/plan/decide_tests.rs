@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{TimeDelta, TimeZone};
 
@@ -6,8 +6,10 @@ use super::*;
 use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, IntentId, LAG_MAX, OpenIntent, Record};
 use crate::model::{AccountName, Clocks, Permission, Region, Scope, Selector, Timestamp};
-use crate::observed::{Blueprint, Precondition, Unseen};
-use crate::plan::{Inputs, Plan, Policy, Prune, ScopeAccount, Withheld, plan, share_candidates};
+use crate::observed::{Blueprint, OwnImages, Precondition, Unseen};
+use crate::plan::{
+    Inputs, Plan, Policy, Prune, ScopeAccount, Withheld, needs_own_images, plan, share_candidates,
+};
 use crate::windows::Windows;
 
 const SHARED: Intent = Intent::Shared {
@@ -64,6 +66,7 @@ fn seen(shared: bool, eligibility: Option<Eligibility>) -> Observation {
         );
     }
     seen.eligibility.extend(eligibility.map(|e| (img(), e)));
+    seen.own = OwnImages::Known([img()].into());
     Observation::Seen(seen)
 }
 
@@ -694,4 +697,262 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
         // It is not what a saved plan would do later.
         assert!(!unknown.is_intended());
     }
+}
+
+/// The image, shown as a blueprint in that state.
+fn seen_as(state: &str) -> Observation {
+    let Observation::Seen(mut seen) = seen(true, None) else {
+        panic!("it is seen")
+    };
+    for blueprint in seen.shared.values_mut() {
+        blueprint.state = state.into();
+    }
+    Observation::Seen(seen)
+}
+
+/// An answer that leaves the outcome open.
+fn answered(seconds: u64, code: &str) -> Last {
+    let problem = Problem {
+        code: Some(code.into()),
+        ..Problem::new(format!("{code}: no"))
+    };
+    Last::Unclear {
+        at: at(seconds),
+        problem,
+    }
+}
+
+/// So many such answers to CANCEL, ten seconds apart.
+fn answers(code: &str, times: u64) -> Memory {
+    let mut memory = Memory::default();
+    for n in 0..times {
+        memory.record(img(), ShareState::Unshared, answered(10 * n, code));
+    }
+    memory
+}
+
+const GONE: &str = "ResourceNotFound.ImageIdNotFound";
+const NOT_SHARED: &str = "UnsupportedOperation.BlueprintHasNotShared";
+const UNUSABLE: [&str; 5] = [
+    "CREATEFAILED",
+    "SYNCING_FAILED",
+    "OFFLINE",
+    "ISOLATING",
+    "ISOLATED",
+];
+
+#[test]
+fn c13_t4_a_share_is_what_servers_can_be_started_from() {
+    let none = Memory::default();
+    for state in ["NORMAL", "BRAND_NEW", "", "normal"] {
+        let verdict = verdict(SHARED, &seen_as(state), &none, 0);
+        assert_eq!(verdict, Verdict::InSync, "{state}");
+    }
+    match verdict(SHARED, &seen_as("SYNCING"), &none, 0) {
+        Verdict::Pending(problem) => assert!(problem.message.contains("not ready yet")),
+        other => panic!("{other:?}"),
+    }
+    for state in UNUSABLE {
+        match verdict(SHARED, &seen_as(state), &none, 0) {
+            Verdict::Blocked(problem) => {
+                assert!(problem.message.contains(state), "{problem}");
+                assert_eq!(problem.unmet, Some(Unmet::Usable));
+            }
+            other => panic!("{state}: {other:?}"),
+        }
+        let cancel = verdict(Intent::Unshared, &seen_as(state), &none, 0);
+        assert_eq!(cancel, Verdict::Act, "{state}");
+        // A CANCEL that is still open may take it away.
+        let open = tried(ShareState::Unshared, unclear(0));
+        let waits = verdict(SHARED, &seen_as(state), &open, 1);
+        assert!(matches!(waits, Verdict::Await { .. }), "{state}: {waits:?}");
+    }
+}
+
+#[test]
+fn t4_a_blueprint_that_stays_after_cancel_is_left_over_once_reading_cannot_lag_any_longer() {
+    for state in UNUSABLE {
+        let memory = tried(ShareState::Unshared, acknowledged(10));
+        let verdict_at = |seconds| verdict(Intent::Unshared, &seen_as(state), &memory, seconds);
+        assert!(matches!(verdict_at(129), Verdict::Await { .. }), "{state}");
+        match verdict_at(130) {
+            Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(Unmet::Leftover)),
+            other => panic!("{state}: {other:?}"),
+        }
+    }
+    // One that servers can be started from is worth a second CANCEL.
+    let memory = tried(ShareState::Unshared, acknowledged(10));
+    for state in ["NORMAL", "SYNCING", "BRAND_NEW"] {
+        let verdict = verdict(Intent::Unshared, &seen_as(state), &memory, 130);
+        assert_eq!(verdict, Verdict::Act, "{state}");
+    }
+}
+
+#[test]
+fn t5_who_says_twice_that_there_is_no_image_means_it() {
+    for state in ["NORMAL", "SYNCING_FAILED"] {
+        let shown = seen_as(state);
+        let once = answers(GONE, 1);
+        assert!(matches!(
+            verdict(Intent::Unshared, &shown, &once, 9),
+            Verdict::Await { .. }
+        ));
+        assert_eq!(verdict(Intent::Unshared, &shown, &once, 10), Verdict::Act);
+        match verdict(Intent::Unshared, &shown, &answers(GONE, 2), 10) {
+            Verdict::Blocked(problem) => {
+                assert!(problem.message.contains("lhbp-1"), "{problem}");
+                assert_eq!(problem.code.as_deref(), Some(GONE));
+                assert_eq!(problem.unmet, Some(Unmet::Leftover));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // A9: gone from the list as well, it is as desired.
+    let gone = verdict(Intent::Unshared, &seen(false, None), &answers(GONE, 2), 10);
+    assert_eq!(gone, Verdict::InSync);
+    // Where reading is denied, the store has no word of it only if the share was ours: its blueprint may be left over.
+    let blind = Observation::Blind(unseen());
+    match verdict(Intent::Unshared, &blind, &answers(GONE, 2), 30) {
+        Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(Unmet::Leftover)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn t4_t5_who_says_twice_that_it_is_not_shared_is_waited_for_as_long_as_reading_may_lag() {
+    let twice = answers(NOT_SHARED, 2);
+    for state in ["NORMAL", "SYNCING", "BRAND_NEW"] {
+        let verdict_at = |seconds| verdict(Intent::Unshared, &seen_as(state), &twice, seconds);
+        for seconds in [10, 60, 119] {
+            assert!(
+                matches!(verdict_at(seconds), Verdict::Await { until, .. } if until == at(120))
+            );
+        }
+        assert!(matches!(verdict_at(120), Verdict::Blocked(_)), "{state}");
+    }
+    for state in UNUSABLE {
+        let verdict = verdict(Intent::Unshared, &seen_as(state), &twice, 10);
+        assert!(
+            matches!(verdict, Verdict::Blocked(_)),
+            "{state}: {verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn t5_an_answer_that_keeps_coming_ends_the_tries_as_soon_as_its_kind_allows() {
+    let table = [
+        ("FailedOperation.CheckMFAError", 2, false),
+        ("FailedOperation", 2, false),
+        ("FailedOperation.ImageOperationFailed", 3, true),
+        ("FailedOperation.RequestError", 8, true),
+        ("InternalError.RequestError", 8, true),
+        ("InternalError", 8, true),
+    ];
+    for (code, most, may_pass) in table {
+        let ends = |times| {
+            verdict(
+                Intent::Unshared,
+                &seen(true, None),
+                &answers(code, times),
+                500,
+            )
+        };
+        assert_eq!(ends(most - 1), Verdict::Act, "{code}");
+        match (ends(most), may_pass) {
+            (Verdict::Failed(problem), true) | (Verdict::Blocked(problem), false) => {
+                assert_eq!(problem.code.as_deref(), Some(code));
+            }
+            (other, _) => panic!("{code}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn t5_a_row_is_of_one_answer_to_one_wish() {
+    let mut memory = answers(GONE, 1);
+    memory.record(
+        img(),
+        ShareState::Unshared,
+        answered(10, "FailedOperation.A"),
+    );
+    memory.record(img(), ShareState::Unshared, answered(20, GONE));
+    let shown = seen(true, None);
+    assert_eq!(verdict(Intent::Unshared, &shown, &memory, 30), Verdict::Act);
+    // A reply that was lost says nothing.
+    memory.record(img(), ShareState::Unshared, unclear(30));
+    assert_eq!(verdict(Intent::Unshared, &shown, &memory, 40), Verdict::Act);
+    memory.record(img(), ShareState::Unshared, answered(40, GONE));
+    assert!(matches!(
+        verdict(Intent::Unshared, &shown, &memory, 50),
+        Verdict::Blocked(_)
+    ));
+    // What was answered to CANCEL says nothing of SHARE; nor of CANCEL, once one was acknowledged.
+    let mut turned = answers("FailedOperation.A", 1);
+    turned.record(img(), ShareState::Shared, answered(10, "FailedOperation.A"));
+    assert_eq!(
+        verdict(SHARED, &seen(false, None), &turned, 20),
+        Verdict::Act
+    );
+    let mut done = answers(GONE, 1);
+    done.record(img(), ShareState::Unshared, acknowledged(10));
+    done.record(img(), ShareState::Unshared, answered(200, GONE));
+    assert_eq!(verdict(Intent::Unshared, &shown, &done, 210), Verdict::Act);
+}
+
+/// What becomes of an image that is shared and that no manifest names, with `--prune exclusive`.
+fn pruned(own: OwnImages, memory: &Memory) -> Plan {
+    let Observation::Seen(mut seen) = seen(true, None) else {
+        panic!("it is seen")
+    };
+    seen.own = own;
+    let now = chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap();
+    plan(&Inputs {
+        scope: &scope(),
+        account: &ScopeAccount::default(),
+        wanted: &Wanted {
+            images: BTreeMap::new(),
+            unselected: BTreeMap::new(),
+            selector: &Selector::default(),
+            completeness: &Completeness::Whole,
+        },
+        observation: &Observation::Seen(seen),
+        holdings: &Holdings::default(),
+        memory,
+        windows: &Windows::default(),
+        policy: &Policy {
+            prune: crate::plan::Prune::Exclusive,
+            ..Policy::default()
+        },
+        license: None,
+        clocks: Clocks::machine_only(now),
+        present: now.into(),
+        moment: at(500),
+    })
+}
+
+#[test]
+fn t8_nothing_is_pruned_but_what_is_known_to_be_the_accounts_own() {
+    let none = Memory::default();
+    let withheld = |plan: &Plan| match &plan.decisions[&img()].verdict {
+        Verdict::Withheld(why) => Withheld::clone(why),
+        other => panic!("{other:?}"),
+    };
+    let draft = pruned(OwnImages::NotAsked, &none);
+    assert_eq!(withheld(&draft), Withheld::OwnImagesNotAsked);
+    assert!(needs_own_images(&draft), "it is asked then");
+    let unknown = pruned(OwnImages::Unknown("denied".into()), &none);
+    assert_eq!(
+        withheld(&unknown),
+        Withheld::OwnImagesUnknown("denied".into())
+    );
+    let own = pruned(OwnImages::Known([img()].into()), &none);
+    assert_eq!(own.decisions[&img()].verdict, Verdict::Act);
+    let other = pruned(OwnImages::Known(BTreeSet::new()), &none);
+    assert!(other.decisions.is_empty() && !needs_own_images(&other));
+    assert_eq!(other.unmanaged.strays[&img()].blueprint, "lhbp-1");
+    assert!(!other.is_gone(&img()), "it is still there");
+    // What this run has tried to cancel before the image was deleted is told of, and not tried again.
+    let tried = pruned(OwnImages::Known(BTreeSet::new()), &answers(GONE, 1));
+    assert_eq!(withheld(&tried), Withheld::NotOwnImage);
 }

@@ -8,7 +8,7 @@ use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
 use crate::inventory::Holdings;
 use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Moment, Region, Scope, Selector};
-use crate::observed::{Blueprint, Observation, Seen, Unseen};
+use crate::observed::{Blueprint, Observation, OwnImages, Seen, Unseen};
 use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, plan};
 use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Zone};
 
@@ -101,7 +101,8 @@ impl Case {
                 .then(|| (img(), blueprint))
                 .into_iter()
                 .collect(),
-            eligibility: BTreeMap::new(),
+            own: OwnImages::Known([img()].into()),
+            ..Seen::default()
         };
         let id = img();
         plan(&Inputs {

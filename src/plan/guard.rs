@@ -15,7 +15,7 @@ use super::{
 use crate::desired::{Completeness, Intent};
 use crate::inventory::{Loss, Owned, Record, Standing};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
-use crate::observed::{Observation, Seen};
+use crate::observed::{Observation, OwnImages, Seen};
 
 /// How long a suspiciously small list is looked at again before it is held against us.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
@@ -86,7 +86,19 @@ fn single(
     let permission = Permission::towards(decision.desired);
     match inputs.license {
         Some(license) if license.get(image) != Some(&permission) => Some(Withheld::NotInPlan),
+        _ if decision.cause == Cause::Pruned => not_own(inputs.own_images(), image),
         _ => None,
+    }
+}
+
+/// Why an image is not pruned that is not known to be the account's own. Last, so that the images are asked for only
+/// where nothing else is in the way.
+fn not_own(own: &OwnImages, image: &ImageId) -> Option<Withheld> {
+    match own {
+        OwnImages::Known(own) if own.contains(image) => None,
+        OwnImages::Known(_) => Some(Withheld::NotOwnImage),
+        OwnImages::Unknown(why) => Some(Withheld::OwnImagesUnknown(why.clone())),
+        OwnImages::NotAsked => Some(Withheld::OwnImagesNotAsked),
     }
 }
 
@@ -231,7 +243,10 @@ fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
     let ours = |record: &Record| record.owned.as_ref().is_some_and(|owned| owned.confirmed);
     let images = inputs.holdings.images.iter();
     let mut base: BTreeSet<_> = match inputs.policy.prune {
-        Prune::Exclusive => seen.shared.keys().collect(),
+        Prune::Exclusive => {
+            let shared = seen.shared.keys();
+            shared.filter(|image| !seen.own.lack(image)).collect()
+        }
         // What an earlier run has cancelled, and a lagging list still shows, is among them.
         Prune::Owned | Prune::None => images.filter(|(_, r)| ours(r)).map(|(id, _)| id).collect(),
     };

@@ -13,6 +13,7 @@ mod earlier;
 mod guard;
 mod plan_key;
 mod policy;
+mod remedy;
 mod saved;
 mod walk;
 mod withheld;
@@ -28,8 +29,9 @@ use crate::model::{
     AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Present, Scope,
     ShareState, Timestamp, Uin,
 };
-use crate::observed::{Blueprint, Observation, Unseen};
+use crate::observed::{Blueprint, BlueprintState, Observation, OwnImages, Unseen};
 use crate::windows::Windows;
+use crate::words::first_of;
 use dispute::Closings;
 use walk::Walk;
 
@@ -88,6 +90,8 @@ pub struct Plan {
     pub decisions: BTreeMap<ImageId, Decision>,
     /// What is shared, named by no manifest, and left alone.
     pub unmanaged: Unmanaged,
+    /// Of what is shared as desired, each blueprint in a state that is not documented.
+    pub odd: BTreeMap<ImageId, Odd>,
     /// Much of what is ours does not show.
     pub loss: Option<Loss>,
     /// What this machine's clock shows at the first instant at which time alone may change a decision, because one of
@@ -113,6 +117,26 @@ pub struct Unmanaged {
     pub ours: BTreeSet<ImageId>,
     /// Shared by somebody else, or so it seems.
     pub foreign: BTreeSet<ImageId>,
+    /// Not the account's own images, as far as they were asked for: CANCEL does nothing about these.
+    pub strays: BTreeMap<ImageId, Stray>,
+}
+
+/// A blueprint in a state that is not documented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Odd {
+    /// `lhbp-…`.
+    pub blueprint: SmolStr,
+    /// What the state is called; empty where there is none.
+    pub state: String,
+}
+
+/// A blueprint whose image is not among the account's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// `lhbp-…`.
+    pub blueprint: SmolStr,
+    /// Sharekeeper shared it, so that it is left over from an image that was deleted. Else it may be another account's.
+    pub ours: bool,
 }
 
 /// What to do about one image.
@@ -157,6 +181,8 @@ pub enum Verdict {
         /// What is waited for.
         reason: Box<Awaiting>,
     },
+    /// Shared as desired, and no server can be started from it yet; time alone may do.
+    Pending(Box<Problem>),
     /// A person must act.
     Blocked(Box<Problem>),
     /// A guard forbids it.
@@ -208,7 +234,9 @@ impl Verdict {
             Self::Act => return None,
             Self::InSync => "already as desired".into(),
             Self::Await { reason, .. } => reason.to_string(),
-            Self::Blocked(problem) | Self::Failed(problem) => problem.to_string(),
+            Self::Pending(problem) | Self::Blocked(problem) | Self::Failed(problem) => {
+                problem.to_string()
+            }
             Self::Withheld(why) => why.to_string(),
             Self::Unseen(unseen) => format!("not observed: {unseen}"),
         })
@@ -229,6 +257,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             decisions
                 .entry(image.clone())
                 .or_insert_with(|| unnamed_image(inputs, image));
+        } else if let Some(stray) = inputs.stray(image) {
+            unmanaged.strays.insert(image.clone(), stray);
         } else if inputs.owns(image) {
             unmanaged.ours.insert(image.clone());
         } else {
@@ -249,11 +279,27 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         },
         unpruned: inputs.policy.prune != Prune::None
             && !matches!(inputs.observation, Observation::Seen(_)),
+        odd: odd(inputs, &decisions),
         decisions,
         unmanaged,
         loss,
         turns_at,
     }
+}
+
+fn odd(inputs: &Inputs<'_>, decisions: &BTreeMap<ImageId, Decision>) -> BTreeMap<ImageId, Odd> {
+    let odd = inputs.shown().iter().filter_map(|(image, shown)| {
+        let BlueprintState::Unknown(state) = &shown.state else {
+            return None;
+        };
+        let decision = decisions.get(image)?;
+        let odd = Odd {
+            blueprint: shown.id.clone(),
+            state: state.clone(),
+        };
+        (decision.desired == ShareState::Shared).then(|| (image.clone(), odd))
+    });
+    odd.collect()
 }
 
 fn turns_at(
@@ -337,11 +383,32 @@ impl Inputs<'_> {
             }
             Prune::Exclusive => true,
         };
+        // One that this run has tried to cancel is still to be told of.
+        let tried = self.memory.tried_towards(image, ShareState::Unshared);
+        if tried.is_none() && self.stray(image).is_some() {
+            return false;
+        }
         let key = || ImageKey {
             scope: self.scope.clone(),
             image: image.clone(),
         };
         mode && self.wanted.selector.matches(&key(), &Labels::new())
+    }
+
+    /// What there is to say of a blueprint that is known to be of no image of the account's own.
+    fn stray(&self, image: &ImageId) -> Option<Stray> {
+        let shown = self.shown().get(image)?;
+        self.own_images().lack(image).then(|| Stray {
+            blueprint: shown.id.clone(),
+            ours: self.owns(image),
+        })
+    }
+
+    fn own_images(&self) -> &OwnImages {
+        match self.observation {
+            Observation::Seen(seen) => &seen.own,
+            Observation::Blind(_) | Observation::Unseen(_) => &OwnImages::NotAsked,
+        }
     }
 
     fn owns(&self, image: &ImageId) -> bool {
@@ -410,6 +477,22 @@ pub fn share_candidates(plan: &Plan, memory: &Memory) -> Vec<ImageId> {
     candidates.map(|(id, _)| id.clone()).collect()
 }
 
+/// Whether something is about to be done about an image that no manifest names, now or at its hour, so that it has to be
+/// known whether it is the account's own.
+pub fn needs_own_images(plan: &Plan) -> bool {
+    let mut decisions = plan.decisions.values();
+    decisions.any(|decision| {
+        let is_ahead = || match &decision.verdict {
+            Verdict::Withheld(why) => {
+                let counts = matches!(**why, Withheld::OwnImagesNotAsked | Withheld::TooMany(_));
+                counts || decision.verdict.is_intended()
+            }
+            verdict => verdict.is_intended(),
+        };
+        decision.cause == Cause::Pruned && is_ahead()
+    })
+}
+
 impl Decision {
     /// Whether the image is as desired by the API's answers to writes, because reading is denied.
     pub fn is_by_word(&self) -> bool {
@@ -425,6 +508,28 @@ impl Plan {
             .iter()
             .filter(|(_, decision)| decision.verdict == Verdict::Act);
         acts.map(|(id, decision)| (id, Permission::towards(decision.desired), decision))
+    }
+
+    /// What a person should be warned of, though nothing is in the way: shares in states that are not documented, which
+    /// count as usable.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut states: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (image, Odd { blueprint, state }) in &self.odd {
+            let images = states.entry(state).or_default();
+            images.push(format!("{image} as {blueprint}"));
+        }
+        let warnings = states.into_iter().map(|(state, images)| {
+            let what = match state {
+                "" => "without a state".to_owned(),
+                state => format!("in state {state}, which is not documented"),
+            };
+            format!(
+                "{}: shared, with a blueprint {what}: {}; that counts as shared: check that servers can be started from it",
+                self.scope,
+                first_of(&images)
+            )
+        });
+        warnings.collect()
     }
 
     /// Why the scope was not seen, if it was not.
@@ -449,6 +554,13 @@ impl Plan {
             && !self.decisions.contains_key(image)
             && !self.unmanaged.ours.contains(image)
             && !self.unmanaged.foreign.contains(image)
+            && !self.unmanaged.strays.contains_key(image)
+    }
+
+    /// Whether an image is shared and not ready yet, so that it is worth another look.
+    pub fn is_pending(&self) -> bool {
+        let mut decisions = self.decisions.values();
+        decisions.any(|decision| matches!(decision.verdict, Verdict::Pending(_)))
     }
 
     /// When the first of the decisions that wait falls, if any waits.

@@ -23,6 +23,8 @@ pub struct Policy {
     /// Where reading is denied, an image counts as in the state that the API acknowledged for so long. It is no bound on
     /// what may be cancelled, so that a saved plan does not carry it.
     pub trust_acknowledged: TimeDelta,
+    /// Nobody waits for a share until servers can be started from it: whoever asks comes back for that.
+    pub no_wait: bool,
 }
 
 /// Percentages mean little of a few images.
@@ -88,6 +90,7 @@ impl Policy {
         accept_lost: 0,
         shares_only: false,
         trust_acknowledged: TimeDelta::hours(24),
+        no_wait: false,
     };
 
     /// Each bound that a flag sets.
@@ -133,6 +136,7 @@ impl Policy {
             },
             shares_only: self.shares_only || other.shares_only,
             trust_acknowledged: self.trust_acknowledged.min(other.trust_acknowledged),
+            no_wait: self.no_wait || other.no_wait,
         }
     }
 }

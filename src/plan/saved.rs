@@ -234,8 +234,8 @@ impl SavedPlan {
             max_cancels: self.policy.max_cancels,
             max_cancels_percent: self.policy.max_cancels_percent,
             accept_lost: self.policy.accept_lost,
-            shares_only: false,
             trust_acknowledged: allowed.trust_acknowledged,
+            ..Policy::DEFAULT
         };
         let exceeding = own.exceeds(allowed);
         match exceeding.is_empty() {

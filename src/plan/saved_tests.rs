@@ -34,6 +34,7 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
         turns_at: None,
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
+        odd: Default::default(),
     }
 }
 
@@ -177,7 +178,7 @@ fn policy(prune: Prune, max_cancels: u32, max_cancels_percent: u32, accept_lost:
         max_cancels,
         max_cancels_percent,
         accept_lost,
-        ..Policy::default()
+        ..Policy::DEFAULT
     }
 }
 

@@ -33,6 +33,12 @@ pub enum Withheld {
     Disputed,
     /// The scope could not be seen.
     Unobserved,
+    /// Whether it is the account's own image was not asked: no more than a draft of a plan says so.
+    OwnImagesNotAsked,
+    /// Which images are the account's own could not be found out; holds why.
+    OwnImagesUnknown(String),
+    /// It is not among the account's own images any longer.
+    NotOwnImage,
     /// Much of what is ours does not show.
     Lost(Loss),
     /// Much of what is ours did not show earlier in this run, and was shared anew.
@@ -83,6 +89,18 @@ impl fmt::Display for Withheld {
             ),
             Self::Unobserved => f.write_str(
                 "nothing is pruned unseen; let this key read (DescribeBlueprints), or wait until reading works",
+            ),
+            Self::OwnImagesNotAsked => {
+                f.write_str("whether it is one of the account's own images was not asked")
+            }
+            Self::OwnImagesUnknown(why) => write!(
+                f,
+                "nothing is pruned while it is not known which images are the account's own: {why}; let this key list them \
+                 (DescribeImagesToShare), or wait until that works"
+            ),
+            Self::NotOwnImage => f.write_str(
+                "it is not among the account's own images any longer, so that CANCEL does nothing; if a blueprint is left over, delete \
+                 that in the Lighthouse console or with DeleteBlueprints",
             ),
             Self::Lost(Loss { lost, of }) => write!(
                 f,

@@ -156,7 +156,10 @@ struct ScopeDocument<'a> {
     stalled: bool,
     counts: CountsDocument,
     unmanaged: Unmanaged,
+    /// Blueprints of images that are not the account's own, as far as that was asked.
+    strays: usize,
     loss: Option<Loss>,
+    warnings: Vec<Text<'a>>,
     rate: Option<Rate<'a>>,
     eta_seconds: Option<f64>,
     images: Images<'a>,
@@ -312,10 +315,12 @@ fn scope_document<'a>(
             ours: status.unmanaged_ours,
             foreign: status.unmanaged_foreign,
         },
+        strays: status.unmanaged_strays,
         loss: status.loss.map(|loss| Loss {
             lost: loss.lost,
             of: loss.of,
         }),
+        warnings: status.warnings.iter().map(|line| Text(line)).collect(),
         rate: status.lane.as_ref().map(|lane| Rate {
             host: Text(&lane.host),
             per_second: lane.per_second,

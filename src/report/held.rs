@@ -2,12 +2,10 @@ use std::fmt::Write;
 
 use super::style::{Sign, dim};
 use crate::model::{ImageId, ShareState};
-use crate::words::plural;
+use crate::words::{first_of, plural};
 
 /// So many images with one reason get a line each; more of them share one.
 const ALONE_MAX: usize = 3;
-/// Ids shown of those that share a line.
-const SHOWN_MAX: usize = 8;
 
 /// Images of one scope that are withheld, with the reason: a guard that trips names its reason once, not a hundred
 /// times.
@@ -68,20 +66,8 @@ impl<'a> Held<'a> {
             let count = plural(images.len() as u64, "image");
             let count = Sign::Withheld.paint(count);
             let _ = writeln!(lines, "  {count} {verb}: {reason}");
-            let shown: Vec<_> = images
-                .iter()
-                .take(SHOWN_MAX)
-                .map(|(image, _)| image.as_str())
-                .collect();
-            let more = match images.len() - shown.len() {
-                0 => String::new(),
-                rest => format!(" and {rest} more"),
-            };
-            let _ = writeln!(
-                lines,
-                "    {}",
-                dim(format_args!("{}{more}", shown.join(", ")))
-            );
+            let ids: Vec<_> = images.iter().map(|(image, _)| image.as_str()).collect();
+            let _ = writeln!(lines, "    {}", dim(first_of(&ids)));
         }
         lines
     }

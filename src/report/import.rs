@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::{ExitStatus, FORMAT_VERSION};
-use crate::words::plural;
+use crate::words::{first_of, plural};
 
 /// What `import -o json` prints.
 #[derive(Debug, Serialize)]
@@ -14,6 +14,21 @@ pub struct ImportDocument {
     named_already: usize,
     /// Scopes that could not be read; nothing was written for them.
     unseen: Vec<UnseenScope>,
+    /// Blueprints of images that are not the account's own: left out.
+    strays: Vec<ImportedStray>,
+}
+
+/// A blueprint that `import` leaves out, because its image is not among the account's own.
+#[derive(Debug, Serialize)]
+pub struct ImportedStray {
+    /// Whose list it is in.
+    pub account: String,
+    /// Where.
+    pub region: &'static str,
+    /// The image that it is of.
+    pub image_id: String,
+    /// `lhbp-…`.
+    pub blueprint_id: String,
 }
 
 /// A file that `import` wrote.
@@ -38,7 +53,12 @@ pub struct UnseenScope {
 
 impl ImportDocument {
     /// Puts it together; a scope that could not be read makes it incomplete.
-    pub fn new(files: Vec<ImportedFile>, named_already: usize, unseen: Vec<UnseenScope>) -> Self {
+    pub fn new(
+        files: Vec<ImportedFile>,
+        named_already: usize,
+        unseen: Vec<UnseenScope>,
+        strays: Vec<ImportedStray>,
+    ) -> Self {
         let exit = if unseen.is_empty() {
             ExitStatus::Done
         } else if files.is_empty() && named_already == 0 {
@@ -52,6 +72,7 @@ impl ImportDocument {
             files,
             named_already,
             unseen,
+            strays,
         }
     }
 
@@ -71,6 +92,17 @@ impl ImportDocument {
             let images = plural(self.named_already as u64, "shared image");
             text.push_str(&format!("{images} named by manifests already\n"));
         }
+        if !self.strays.is_empty() {
+            let named =
+                |stray: &ImportedStray| format!("{} of {}", stray.blueprint_id, stray.image_id);
+            let named: Vec<_> = self.strays.iter().map(named).collect();
+            text.push_str(&format!(
+                "Left out: {} of images that are not this account's own, another account's or left over from images that were \
+                 deleted: {}\n",
+                plural(self.strays.len() as u64, "blueprint"),
+                first_of(&named)
+            ));
+        }
         let unseen = self.unseen.len() as u64;
         if unseen > 0 {
             let whole = if self.files.is_empty() {
@@ -84,6 +116,9 @@ impl ImportDocument {
             ));
         } else if self.files.is_empty() {
             text.push_str(match self.named_already {
+                0 if !self.strays.is_empty() => {
+                    "Nothing to import: no image of the account is shared there.\n"
+                }
                 0 => "Nothing to import: no image is shared there.\n",
                 _ => "Nothing to import: manifests name every shared image.\n",
             });

@@ -16,6 +16,7 @@ mod query;
 mod reconcile;
 mod stale;
 mod status;
+mod strays;
 mod style;
 
 use serde::Serialize;
@@ -28,7 +29,7 @@ pub use board::board_document;
 pub use commit::Standing;
 pub use exit::ExitStatus;
 pub use history::{HistoryDocument, VerifyDocument};
-pub use import::{ImportDocument, ImportedFile, UnseenScope};
+pub use import::{ImportDocument, ImportedFile, ImportedStray, UnseenScope};
 pub use metrics::{METRICS_CONTENT_TYPE, MetricsExtra, ProcessCounts, WebhookCounts, metrics};
 pub use page::{PAGE_CSS, PAGE_ICON, PAGE_JS, page};
 pub use plan::PlanDocument;

@@ -3,6 +3,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::held::Held;
+use super::strays::{StrayReport, described, strays};
 use super::style::{Sign, heading};
 use super::{ExitStatus, FORMAT_VERSION, Source, place};
 use crate::engine::ScopeOutcome;
@@ -21,9 +22,13 @@ pub struct PlanDocument {
     changes: Vec<Change>,
     withheld: Vec<HeldBack>,
     blocked: Vec<HeldBack>,
+    /// Shared as desired, and not ready yet.
+    pending: Vec<HeldBack>,
     summary: Summary,
     /// Shared, named by no manifest, and left alone.
     unmanaged: Unmanaged,
+    /// Blueprints of images that are not the account's own, as far as that was asked. They are left alone, too.
+    strays: Vec<StrayReport>,
     budget: BudgetReport,
     warnings: Vec<String>,
     #[serde(skip)]
@@ -56,6 +61,7 @@ struct Summary {
     withheld: u64,
     blocked: u64,
     in_sync: u64,
+    pending: u64,
     /// Of those in sync, those of which only the API's answers to writes say so.
     by_word: u64,
 }
@@ -83,8 +89,10 @@ impl PlanDocument {
             changes: Vec::new(),
             withheld: Vec::new(),
             blocked: Vec::new(),
+            pending: Vec::new(),
             summary: Summary::default(),
             unmanaged: Unmanaged::default(),
+            strays: strays(scopes),
             budget: BudgetReport {
                 reads: budget.reads,
                 writes: budget.writes,
@@ -149,6 +157,7 @@ impl PlanDocument {
         }
         self.unmanaged.ours += outcome.plan.unmanaged.ours.len();
         self.unmanaged.foreign += outcome.plan.unmanaged.foreign.len();
+        self.warnings.extend(outcome.plan.warnings());
         let (mut lines, mut held) = (String::new(), Held::default());
         let unseen = outcome.plan.unseen();
         if let Some(loss) = outcome.plan.loss {
@@ -214,6 +223,14 @@ impl PlanDocument {
                 self.withhold(held_back(plan, image, decision));
                 None
             }
+            Verdict::Pending(_) => {
+                let waits = held_back(plan, image, decision);
+                self.summary.pending += 1;
+                let id = Sign::Pending.paint(format_args!("{image:<14}"));
+                let line = format!("{id}  {}  {place}", waits.reason);
+                self.pending.push(waits);
+                Some(line)
+            }
             Verdict::Blocked(_) | Verdict::Failed(_) => {
                 Some(self.block(image, &place, held_back(plan, image, decision)))
             }
@@ -241,13 +258,14 @@ impl PlanDocument {
             withheld,
             blocked,
             in_sync,
+            pending,
             by_word,
         } = self.summary;
         let by_word = match by_word {
             0 => String::new(),
             count => format!(", {count} by the API's word alone"),
         };
-        if share + cancel + withheld + blocked == 0 {
+        if share + cancel + withheld + blocked + pending == 0 {
             let _ = writeln!(
                 self.text,
                 "No changes: {} as desired{by_word}.",
@@ -257,7 +275,12 @@ impl PlanDocument {
             return;
         }
         let _ = write!(self.text, "Plan: {share} to share, {cancel} to cancel");
-        for (count, word) in [(blocked, "blocked"), (withheld, "withheld")] {
+        let counts = [
+            (blocked, "blocked"),
+            (withheld, "withheld"),
+            (pending, "pending"),
+        ];
+        for (count, word) in counts {
             if count > 0 {
                 let _ = write!(self.text, ", {count} {word}");
             }
@@ -291,6 +314,7 @@ impl PlanDocument {
                 "Left alone: {images} that no manifest names{by_us}."
             );
         }
+        self.text.push_str(&described(&self.strays));
     }
 }
 
@@ -299,7 +323,9 @@ fn held_back(plan: &Plan, image: &ImageId, decision: &Decision) -> HeldBack {
         change: change(plan, image, decision),
         reason: decision.verdict.why_not().unwrap_or_default(),
         error_code: match &decision.verdict {
-            Verdict::Blocked(problem) | Verdict::Failed(problem) => problem.code.clone(),
+            Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
+                problem.code.clone()
+            }
             Verdict::Unseen(unseen) => unseen.code.clone(),
             Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => None,
         },

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::held::Held;
 use super::style::{Sign, heading};
-use super::{ExitStatus, FORMAT_VERSION, Source, place};
+use super::{ExitStatus, FORMAT_VERSION, Source, place, strays};
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
 use crate::memory::{Last, Memory, Problem, Tried};
@@ -80,6 +80,7 @@ struct Summary {
     blocked: u64,
     failed: u64,
     withheld: u64,
+    pending: u64,
     /// Of those that are as desired, those of which only the API's answers to writes say so.
     by_word: u64,
 }
@@ -110,6 +111,7 @@ enum Outcome {
     Blocked,
     Failed,
     Withheld,
+    Pending,
 }
 
 impl Outcome {
@@ -121,6 +123,7 @@ impl Outcome {
             Self::Blocked => "blocked",
             Self::Failed => "failed",
             Self::Withheld => "withheld",
+            Self::Pending => "pending",
         }
     }
 
@@ -132,6 +135,7 @@ impl Outcome {
             Self::Blocked => Some(Sign::Blocked),
             Self::Failed => Some(Sign::Failed),
             Self::Withheld => Some(Sign::Withheld),
+            Self::Pending => Some(Sign::Pending),
         }
     }
 }
@@ -161,6 +165,9 @@ impl ReconcileDocument {
         for scope in scopes {
             unseen.extend(document.add_scope(scope));
         }
+        document
+            .text
+            .push_str(&strays::described(&strays::strays(scopes)));
         let nothing_seen = !scopes.is_empty() && unseen.len() == scopes.len();
         let exit = match ending.lost {
             Some(_) => ExitStatus::Error,
@@ -227,6 +234,7 @@ impl ReconcileDocument {
         if nothing_decided {
             ExitStatus::Error
         } else if self.summary.blocked + self.summary.failed + self.unconfirmed > 0
+            || self.summary.pending > 0
             || !self.errors.is_empty()
             || self.out_of_sight
         {
@@ -309,6 +317,7 @@ impl ReconcileDocument {
             Outcome::Blocked => &mut summary.blocked,
             Outcome::Failed => &mut summary.failed,
             Outcome::Withheld => &mut summary.withheld,
+            Outcome::Pending => &mut summary.pending,
         } += 1;
     }
 
@@ -320,6 +329,7 @@ impl ReconcileDocument {
             blocked,
             failed,
             withheld,
+            pending,
             by_word,
         } = self.summary;
         let head = match ending.stopped {
@@ -338,6 +348,7 @@ impl ReconcileDocument {
             (blocked, "blocked"),
             (failed, "failed"),
             (withheld, "withheld"),
+            (pending, "pending"),
         ];
         let _ = write!(self.text, "{head}: ");
         for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
@@ -428,6 +439,7 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         }
         Verdict::InSync if written => (Outcome::Cancelled, None),
         Verdict::InSync => (Outcome::InSync, None),
+        Verdict::Pending(problem) => (Outcome::Pending, Some(Problem::clone(problem))),
         Verdict::Blocked(problem) => (Outcome::Blocked, Some(Problem::clone(problem))),
         Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.to_string()))),
         Verdict::Failed(problem) => (Outcome::Failed, Some(Problem::clone(problem))),

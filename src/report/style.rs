@@ -10,6 +10,7 @@ pub(super) enum Sign {
     Blocked,
     Withheld,
     Failed,
+    Pending,
 }
 
 impl Sign {
@@ -20,6 +21,7 @@ impl Sign {
             Self::Blocked => ('!', AnsiColor::Yellow),
             Self::Withheld => ('~', AnsiColor::Cyan),
             Self::Failed => ('!', AnsiColor::Red),
+            Self::Pending => ('…', AnsiColor::Cyan),
         };
         let style = colour.on_default();
         format!("{style}{sign} {text}{style:#}")

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::auth::{Refusal, refuse};
 use super::cloud::{Cloud, parameters};
 use super::rows::{Blueprint, CustomImage};
-use super::world::{BlueprintType, CancelUnshared, Image, Role};
+use super::world::{Beside, BlueprintType, CancelUnshared, Image, Role};
 use crate::api::wire::{
     DescribeBlueprintsRequest, DescribeImagesRequest, Filter, ModifyRequest, PAGE_LIMIT_MAX,
 };
@@ -191,6 +191,10 @@ impl Cloud {
                 )
             })?;
         regional.tally.attempts += 1;
+        if regional.image.deleted {
+            let words = "The image does not exist.";
+            return Err(refuse("ResourceNotFound.ImageIdNotFound", words));
+        }
         if let Some(code) = &regional.image.error {
             return Err(refuse(code, "An error of the simulator's world."));
         }
@@ -263,7 +267,9 @@ impl Cloud {
             let state = regional.at(seen_at)?;
             Some(Listed::Shared(regional, state, state.blueprint.as_deref()?))
         });
-        let rows = custom.chain([Listed::Public]).filter(|row| {
+        let beside = self.world.accounts[account].blueprints.iter();
+        let beside = beside.filter(|row| row.is_in(region)).map(Listed::Beside);
+        let rows = custom.chain(beside).chain([Listed::Public]).filter(|row| {
             let fits = |filter: &Filter| {
                 let value = self.blueprint_field(row, &filter.name, moment);
                 filter.values.iter().any(|wanted| wanted == value)
@@ -285,7 +291,12 @@ impl Cloud {
             (_, "blueprint-id") => row.id(),
             (Listed::Shared(..), "blueprint-type") => self.shared_type(),
             (Listed::Shared(regional, ..), "blueprint-name") => regional.name(),
-            (Listed::Shared(_, state, _), "blueprint-state") => self.blueprint_state(state, now),
+            (Listed::Shared(regional, state, _), "blueprint-state") => {
+                self.blueprint_state(regional, state, now)
+            }
+            (Listed::Beside(row), "blueprint-type") => type_name(self.type_of(row)),
+            (Listed::Beside(row), "blueprint-name") => &row.image_id,
+            (Listed::Beside(row), "blueprint-state") => &row.state,
             (Listed::Public, "blueprint-type") => PUBLIC.1,
             (Listed::Public, "blueprint-name") => PUBLIC.2,
             (Listed::Public, "blueprint-state") => "NORMAL",
@@ -294,27 +305,34 @@ impl Cloud {
     }
 
     fn shared_type(&self) -> &'static str {
-        match self.world.blueprint_type {
-            BlueprintType::Private => "PRIVATE",
-            BlueprintType::Shared => "SHARED",
+        type_name(self.world.blueprint_type)
+    }
+
+    fn type_of(&self, row: &Beside) -> BlueprintType {
+        row.kind.unwrap_or(self.world.blueprint_type)
+    }
+
+    fn blueprint_state<'r>(&self, regional: &'r Regional, state: &State, now: Moment) -> &'r str {
+        let syncing =
+            state.since > Moment::default() && now.since(state.since) < self.world.sync_time.0;
+        match &regional.image.blueprint_state {
+            _ if syncing => "SYNCING",
+            Some(state) => state,
+            None => "NORMAL",
         }
     }
 
-    fn blueprint_state(&self, state: &State, now: Moment) -> &'static str {
-        let syncing =
-            state.since > Moment::default() && now.since(state.since) < self.world.sync_time.0;
-        if syncing { "SYNCING" } else { "NORMAL" }
-    }
-
     fn blueprint_row(&self, row: &Listed<'_>, now: Moment) -> Blueprint {
-        let Listed::Shared(regional, state, blueprint) = row else {
-            return public_row();
+        let (regional, state, blueprint) = match row {
+            Listed::Shared(regional, state, blueprint) => (regional, state, blueprint),
+            Listed::Beside(row) => return beside_row(row, self.type_of(row)),
+            Listed::Public => return public_row(),
         };
         let image = &regional.image;
         Blueprint {
             blueprint_id: (*blueprint).into(),
             image_id: Some(image.id.clone()),
-            blueprint_state: self.blueprint_state(state, now).into(),
+            blueprint_state: self.blueprint_state(regional, state, now).into(),
             blueprint_type: self.shared_type().into(),
             blueprint_name: regional.name().into(),
             display_title: regional.name().into(),
@@ -363,22 +381,26 @@ impl Cloud {
             &["image-id", "image-name", "image-type"],
             "InvalidParameter.InvalidFilter",
         )?;
+        let is_there = |regional: &&Regional| !regional.image.deleted;
         let fits = |regional: &&Regional| {
             filters.iter().all(|filter| {
                 let value = match filter.name.as_str() {
                     "image-id" => &regional.image.id,
                     "image-name" => regional.name(),
+                    _ if regional.image.received => "SHARED_IMAGE",
                     _ => "PRIVATE_IMAGE",
                 };
                 filter.values.iter().any(|wanted| wanted == value)
             })
         };
         let rows: Vec<_> = if ids.is_empty() {
-            self.images_in(account, region).filter(fits).collect()
+            let there = self.images_in(account, region).filter(is_there);
+            there.filter(fits).collect()
         } else {
             let ids: BTreeSet<_> = ids.into_iter().collect();
             let keys = ids.into_iter().map(|id| (account, region, id));
-            keys.filter_map(|key| self.images.get(&key)).collect()
+            let asked = keys.filter_map(|key| self.images.get(&key));
+            asked.filter(is_there).collect()
         };
         page(rows, request.offset, request.limit, "ImageSet", |row| {
             json!(image_row(row, chinese))
@@ -390,6 +412,8 @@ impl Cloud {
 enum Listed<'r> {
     /// A shared image, as it was, and its blueprint's id.
     Shared(&'r Regional, &'r State, &'r str),
+    /// One that is there whatever is shared.
+    Beside(&'r Beside),
     /// One that is no shared image, as every account sees many.
     Public,
 }
@@ -401,6 +425,7 @@ impl<'r> Listed<'r> {
     fn id(&self) -> &'r str {
         match self {
             Self::Shared(_, _, id) => id,
+            Self::Beside(row) => &row.id,
             Self::Public => PUBLIC.0,
         }
     }
@@ -426,6 +451,27 @@ fn image_row(regional: &Regional, chinese: bool) -> CustomImage {
             .map_or("", |(en, zh)| if chinese { zh } else { en })
             .into(),
         ..CustomImage::default()
+    }
+}
+
+const fn type_name(kind: BlueprintType) -> &'static str {
+    match kind {
+        BlueprintType::Private => "PRIVATE",
+        BlueprintType::Shared => "SHARED",
+    }
+}
+
+fn beside_row(row: &Beside, kind: BlueprintType) -> Blueprint {
+    Blueprint {
+        blueprint_id: row.id.clone(),
+        image_id: Some(row.image_id.clone()),
+        blueprint_state: row.state.clone(),
+        blueprint_type: type_name(kind).into(),
+        blueprint_name: row.image_id.clone(),
+        display_title: row.image_id.clone(),
+        platform: "UBUNTU".into(),
+        platform_type: "LINUX_UNIX".into(),
+        ..Blueprint::default()
     }
 }
 

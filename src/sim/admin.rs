@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::cloud::Cloud;
 use super::faults::Rule;
 use super::sts;
-use super::world::{BlueprintType, CancelUnshared, Image, Latency, Offset, Span, World};
+use super::world::{Beside, BlueprintType, CancelUnshared, Image, Latency, Offset, Span, World};
 use crate::model::{Moment, Region};
 
-const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/accounts, /_sim/share, /_sim/reset-ledger";
+const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/accounts, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/delete-image, /_sim/reset-ledger";
 
 /// What `POST /_sim/images` takes.
 #[derive(Deserialize)]
@@ -30,6 +30,38 @@ struct Share {
     region: String,
     image: String,
     shared: bool,
+}
+
+/// What `POST /_sim/blueprints` takes: blueprints beside those of shared images, added or replaced.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Blueprints {
+    #[serde(default = "default_account")]
+    account: String,
+    blueprints: Vec<Beside>,
+}
+
+/// What `POST /_sim/blueprint` takes: any blueprint comes to another state, or is deleted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlueprintChange {
+    #[serde(default = "default_account")]
+    account: String,
+    region: String,
+    blueprint: String,
+    state: Option<String>,
+    #[serde(default)]
+    deleted: bool,
+}
+
+/// What `POST /_sim/delete-image` takes: somebody deletes an image. What it is shared as is left over.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deletion {
+    #[serde(default = "default_account")]
+    account: String,
+    region: String,
+    image: String,
 }
 
 /// What `POST /_sim/settings` takes; what is left out stays.
@@ -96,6 +128,15 @@ pub(super) fn handle(
         ("POST", "/_sim/share") => read(body)
             .and_then(|share| set_shared(cloud, &share, moment))
             .map(|()| done),
+        ("POST", "/_sim/blueprints") => read(body)
+            .and_then(|blueprints| put_beside(cloud, blueprints))
+            .map(|()| done),
+        ("POST", "/_sim/blueprint") => read(body)
+            .and_then(|change| change_blueprint(cloud, &change, moment))
+            .map(|()| done),
+        ("POST", "/_sim/delete-image") => read(body)
+            .and_then(|deletion| delete_image(cloud, &deletion))
+            .map(|()| done),
         ("POST", "/_sim/reset-ledger") => {
             cloud.limiter.reset_counts();
             cloud
@@ -127,6 +168,7 @@ fn state(cloud: &Cloud) -> Value {
                 "id": id,
                 "shared": regional.is_shared(),
                 "blueprintId": regional.blueprint(),
+                "deleted": regional.image.deleted,
                 "attempts": regional.tally.attempts,
                 "shares": regional.tally.shares,
                 "cancels": regional.tally.cancels,
@@ -139,6 +181,7 @@ fn state(cloud: &Cloud) -> Value {
             "revoked": account.revoked,
             "roles": roles.collect::<Vec<_>>(),
             "images": images.collect::<Vec<_>>(),
+            "blueprints": account.blueprints,
         })
     });
     let calls = cloud.limiter.counts().into_iter().map(|(key, count)| {
@@ -239,6 +282,79 @@ fn set_shared(cloud: &mut Cloud, share: &Share, moment: Moment) -> Result<(), St
     } else {
         Err(format!("no image `{}` in {}", share.image, share.region))
     }
+}
+
+fn put_beside(cloud: &mut Cloud, new: Blueprints) -> Result<(), String> {
+    let (index, _) = place(cloud, &new.account, None)?;
+    change(&mut cloud.world, |world| {
+        let known = &mut world.accounts[index].blueprints;
+        known.retain(|row| new.blueprints.iter().all(|other| other.id != row.id));
+        known.extend(new.blueprints);
+    })
+}
+
+fn change_blueprint(
+    cloud: &mut Cloud,
+    new: &BlueprintChange,
+    moment: Moment,
+) -> Result<(), String> {
+    let (account, region) = place(cloud, &new.account, Some(&new.region))?;
+    let shared = cloud.images.iter().find(|((of, at, _), regional)| {
+        let is_it = regional.blueprint() == Some(new.blueprint.as_str());
+        *of == account && Some(*at) == region && is_it
+    });
+    if let Some(key) = shared.map(|(key, _)| key.clone()) {
+        let next = cloud.next_blueprint();
+        if let Some(regional) = cloud.images.get_mut(&key) {
+            match new.deleted {
+                true => regional.set(false, moment, next),
+                false => regional.image.blueprint_state.clone_from(&new.state),
+            }
+        }
+        return Ok(());
+    }
+    let known = &mut cloud.world.accounts[account].blueprints;
+    let Some(at) = known.iter().position(|row| row.id == new.blueprint) else {
+        return Err(format!(
+            "no blueprint `{}` in {}",
+            new.blueprint, new.region
+        ));
+    };
+    match &new.state {
+        _ if new.deleted => {
+            known.remove(at);
+        }
+        Some(state) => known[at].state.clone_from(state),
+        None => return Err("say what is to become of it: `state` or `deleted`".into()),
+    }
+    Ok(())
+}
+
+fn delete_image(cloud: &mut Cloud, deletion: &Deletion) -> Result<(), String> {
+    let (account, region) = place(cloud, &deletion.account, Some(&deletion.region))?;
+    let key = region.map(|region| (account, region, deletion.image.clone()));
+    match key.and_then(|key| cloud.images.get_mut(&key)) {
+        Some(regional) => {
+            regional.image.deleted = true;
+            Ok(())
+        }
+        None => Err(format!(
+            "no image `{}` in {}",
+            deletion.image, deletion.region
+        )),
+    }
+}
+
+/// An account by its name, and a region by its own, if one is given.
+fn place(
+    cloud: &Cloud,
+    account: &str,
+    region: Option<&str>,
+) -> Result<(usize, Option<Region>), String> {
+    let index = cloud.account_named(account);
+    let index = index.ok_or_else(|| format!("no account `{account}`"))?;
+    let region = region.map(|name| Region::new(name).map_err(|error| format!("`{name}`: {error}")));
+    Ok((index, region.transpose()?))
 }
 
 fn text(body: &[u8]) -> Result<&str, String> {

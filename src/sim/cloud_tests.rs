@@ -606,3 +606,96 @@ fn a_world_that_is_kept_keeps_its_blueprints_and_gives_none_of_them_out_again() 
     assert_ne!(after[0], before[0], "shared anew, it is another blueprint");
     assert_ne!(after[0], after[1]);
 }
+
+/// Id and state of each blueprint of an image.
+fn blueprints_of(cloud: &mut Cloud, image: &str, milliseconds: u64) -> Vec<(String, String)> {
+    let list = call(
+        cloud,
+        "DescribeBlueprints",
+        json!({"Limit": 100}),
+        milliseconds,
+    );
+    let rows = list["BlueprintSet"].as_array().expect("rows").iter();
+    let of_image = rows.filter(|row| row["ImageId"] == image);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    of_image
+        .map(|row| (text(&row["BlueprintId"]), text(&row["BlueprintState"])))
+        .collect()
+}
+
+#[test]
+fn t4_a_blueprint_comes_to_the_state_that_the_world_or_somebody_gives_it() {
+    let mut cloud = cloud(
+        "syncTime: 5s
+accounts: [{images: [{id: img-a, shared: true, blueprintId: lhbp-0000000a, blueprintState: OFFLINE}, \
+         {id: img-b, blueprintState: SYNCING_FAILED}], blueprints: [{id: lhbp-twin, imageId: img-a, state: CREATEFAILED}, \
+         {id: lhbp-far, imageId: img-a, regions: [ap-seoul]}]}]",
+    );
+    let ours = |state: &str| ("lhbp-0000000a".to_owned(), state.to_owned());
+    let twin = ("lhbp-twin".to_owned(), "CREATEFAILED".to_owned());
+    assert_eq!(
+        blueprints_of(&mut cloud, "img-a", 0),
+        [ours("OFFLINE"), twin.clone()]
+    );
+    let share = json!({"ImageId": "img-b", "Permission": "SHARE"});
+    let shared = call(&mut cloud, "ModifyImageSharePermission", share, 1_000);
+    assert_eq!(shared["Error"], Value::Null);
+    let state = |cloud: &mut Cloud, at| blueprints_of(cloud, "img-b", at)[0].1.clone();
+    let began = state(&mut cloud, 2_000);
+    assert_eq!(
+        [began, state(&mut cloud, 60_000)],
+        ["SYNCING", "SYNCING_FAILED"]
+    );
+    let change = |cloud: &mut Cloud, body: Value| {
+        let body = body.to_string();
+        super::super::admin::handle(
+            cloud,
+            "POST",
+            "/_sim/blueprint",
+            body.as_bytes(),
+            at(60_000),
+        )
+        .0
+    };
+    let to_normal = json!({"region": "ap-tokyo", "blueprint": "lhbp-0000000a", "state": "NORMAL"});
+    assert_eq!(change(&mut cloud, to_normal), 200);
+    let gone = json!({"region": "ap-tokyo", "blueprint": "lhbp-twin", "deleted": true});
+    assert_eq!(change(&mut cloud, gone.clone()), 200);
+    assert_eq!(blueprints_of(&mut cloud, "img-a", 60_000), [ours("NORMAL")]);
+    assert_eq!(change(&mut cloud, gone), 400, "it is not there any longer");
+}
+
+#[test]
+fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() {
+    let mut cloud = cloud(
+        "accounts: [{images: [{id: img-a, shared: true}, {id: img-b}, {id: img-c, received: true}]}]",
+    );
+    let body = json!({"region": "ap-tokyo", "image": "img-a"}).to_string();
+    let path = "/_sim/delete-image";
+    let (status, _) = super::super::admin::handle(&mut cloud, "POST", path, body.as_bytes(), at(0));
+    assert_eq!(status, 200);
+    for permission in ["CANCEL", "SHARE"] {
+        let reply = modify(&mut cloud, "img-a", permission);
+        assert_eq!(code(&reply), "ResourceNotFound.ImageIdNotFound");
+    }
+    assert_eq!(blueprints_of(&mut cloud, "img-a", 0).len(), 1, "left over");
+    let ids = |cloud: &mut Cloud, body: Value| {
+        let list = call(cloud, "DescribeImagesToShare", body, 0);
+        let rows = list["ImageSet"].as_array().expect("rows").clone();
+        let ids = rows
+            .iter()
+            .map(|row| row["ImageId"].as_str().expect("an id").to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    let of_type = |kind: &str| json!({"Filters": [{"Name": "image-type", "Values": [kind]}]});
+    assert_eq!(ids(&mut cloud, of_type("PRIVATE_IMAGE")), ["img-b"]);
+    assert_eq!(ids(&mut cloud, of_type("SHARED_IMAGE")), ["img-c"]);
+    assert_eq!(
+        ids(&mut cloud, json!({"ImageIds": ["img-a", "img-b"]})),
+        ["img-b"]
+    );
+    // A world that is kept keeps that.
+    let mut again = Cloud::new(cloud.world());
+    assert_eq!(blueprints_of(&mut again, "img-a", 0).len(), 1);
+    assert_eq!(ids(&mut again, of_type("PRIVATE_IMAGE")), ["img-b"]);
+}

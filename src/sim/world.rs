@@ -75,6 +75,40 @@ pub struct Account {
     /// More images, by number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub generate: Vec<Generate>,
+    /// Blueprints that no image of the list above shows as: another account's, or one beside an image's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blueprints: Vec<Beside>,
+}
+
+/// A blueprint that is there whatever is shared and cancelled.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Beside {
+    /// `lhbp-…`.
+    pub id: String,
+    /// Its `ImageId`; none is `""`, as the vendor's own have it.
+    #[serde(default)]
+    pub image_id: String,
+    /// Where; none means all 15.
+    #[serde(default)]
+    pub regions: Vec<String>,
+    /// Its `BlueprintState`; `""` is none.
+    #[serde(default = "Beside::normal")]
+    pub state: String,
+    /// Its `BlueprintType`; default: that of the world.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<BlueprintType>,
+}
+
+impl Beside {
+    fn normal() -> String {
+        "NORMAL".into()
+    }
+
+    /// Whether it is in that region.
+    pub(super) fn is_in(&self, region: Region) -> bool {
+        self.regions.is_empty() || self.regions.iter().any(|name| name == region.as_str())
+    }
 }
 
 /// One custom image, in one region or several.
@@ -110,6 +144,15 @@ pub struct Image {
     /// The blueprint it is shared as; made up if not given. A world that is kept keeps it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blueprint_id: Option<String>,
+    /// The `BlueprintState` that its blueprint comes to, once it is not `SYNCING` any longer; `""` is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blueprint_state: Option<String>,
+    /// It was deleted while it was shared: its blueprint is left over, and every write answers that there is no such image.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// Another account shares it with this one: `SHARED_IMAGE`, and not `PRIVATE_IMAGE`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub received: bool,
     /// Servers use it, so CANCEL is refused.
     pub in_use: bool,
     /// So many writes are refused with `ImageOccupied` before one is taken.
@@ -255,6 +298,7 @@ impl Default for Account {
             roles: Vec::new(),
             images: Vec::new(),
             generate: Vec::new(),
+            blueprints: Vec::new(),
         }
     }
 }
@@ -276,6 +320,9 @@ impl Default for Image {
             created_time: "2026-01-02T08:00:00Z".into(),
             shared: false,
             blueprint_id: None,
+            blueprint_state: None,
+            deleted: false,
+            received: false,
             in_use: false,
             occupied_calls: 0,
             error: None,
@@ -332,9 +379,11 @@ impl World {
         }
         let images = self.accounts.iter().flat_map(|account| &account.images);
         let generated = self.accounts.iter().flat_map(|account| &account.generate);
+        let beside = self.accounts.iter().flat_map(|account| &account.blueprints);
         let regions = images
             .flat_map(|image| &image.regions)
-            .chain(generated.flat_map(|generate| &generate.regions));
+            .chain(generated.flat_map(|generate| &generate.regions))
+            .chain(beside.flat_map(|blueprint| &blueprint.regions));
         for region in regions {
             Region::new(region).map_err(|error| format!("`{region}`: {error}"))?;
         }

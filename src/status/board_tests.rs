@@ -50,6 +50,7 @@ fn plan_of(decision: Decision) -> Plan {
         unpruned: false,
         decisions: BTreeMap::from([(id("img-a"), decision)]),
         unmanaged: Unmanaged::default(),
+        odd: Default::default(),
         loss: None,
         turns_at: None,
     }
@@ -148,6 +149,86 @@ fn an_image_that_is_still_being_made_is_no_news() {
     assert_eq!(image.stalled.status, Truth::False);
     assert_eq!(image.eligible.status, Truth::False);
     assert_eq!(image.drifted.status, Truth::True);
+}
+
+#[test]
+fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_person() {
+    let unmet = |unmet| Verdict::Blocked(Box::new(Problem::unmet(unmet, "why")));
+    let shared = |verdict| {
+        let mut decision = decision(ShareState::Shared, verdict);
+        decision.actual = Actual::Shared(Some("lhbp-1".into()));
+        plan_of(decision)
+    };
+    let mut left_over = decision(ShareState::Unshared, unmet(Unmet::Leftover));
+    left_over.actual = Actual::Shared(Some("lhbp-1".into()));
+    let syncing = Verdict::Pending(Box::new(Problem::new("not ready yet")));
+    let table = [
+        (
+            shared(syncing.clone()),
+            Reason::Syncing,
+            Standing::Waiting,
+            false,
+        ),
+        (
+            shared(unmet(Unmet::Usable)),
+            Reason::BlueprintUnusable,
+            Standing::Blocked,
+            false,
+        ),
+        (
+            plan_of(left_over),
+            Reason::LeftoverBlueprint,
+            Standing::Blocked,
+            true,
+        ),
+    ];
+    for (plan, reason, standing, drifted) in table {
+        let mut board = board();
+        let told = board.planned(&plan, at(0));
+        let image = &board.scopes[&scope()].images[&id("img-a")];
+        assert_eq!((image.reason, image.standing()), (reason, standing));
+        let is_blocked = standing == Standing::Blocked;
+        assert_eq!(image.stalled.holds(), is_blocked, "{reason:?}");
+        assert_eq!(image.drifted.holds(), drifted, "{reason:?}");
+        assert_eq!(image.eligible.status, Truth::True, "{reason:?}");
+        assert!(image.trouble.is_some(), "{reason:?}");
+        assert_eq!(told.len(), usize::from(is_blocked), "{told:?}");
+    }
+    let looks = [
+        Verdict::InSync,
+        syncing,
+        unmet(Unmet::Usable),
+        Verdict::InSync,
+    ];
+    assert_eq!(
+        told(looks.map(shared)),
+        [(2, Kind::Blocked), (3, Kind::Unblocked)]
+    );
+}
+
+#[test]
+fn c13_warnings_of_a_scope_stand_until_a_look_is_without_them() {
+    let odd = || {
+        let mut plan = plan(Verdict::InSync);
+        let odd = crate::plan::Odd {
+            blueprint: "lhbp-1".into(),
+            state: "BRAND_NEW".into(),
+        };
+        plan.odd.insert(id("img-a"), odd);
+        plan
+    };
+    let mut board = board();
+    let mut warnings = |plan: &Plan, minute| {
+        board.planned(plan, at(minute));
+        board.scopes[&scope()].warnings.len()
+    };
+    let kept = [odd(), plan(unseen()), odd(), plan(Verdict::InSync)];
+    let counts: Vec<_> = kept
+        .iter()
+        .zip(0..)
+        .map(|(plan, minute)| warnings(plan, minute))
+        .collect();
+    assert_eq!(counts, [1, 1, 1, 0], "what cannot be seen is no news");
 }
 
 #[test]

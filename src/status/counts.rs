@@ -15,7 +15,7 @@ pub enum Standing {
     Withheld,
     /// It was not seen.
     Unknown,
-    /// Time alone may bring it there: a lagging read, an image that is still being made.
+    /// Time alone may bring it there: a lagging read, an image that is still being made, a blueprint that is SYNCING.
     Waiting,
     /// A call is ahead.
     Pending,
@@ -103,7 +103,9 @@ impl ImageStatus {
             (Truth::True, _) => Standing::InSync,
             (Truth::Unknown, _) => Standing::Unknown,
             (Truth::False, Reason::Pending) => Standing::Pending,
-            (Truth::False, Reason::Confirming | Reason::WaitingForImage) => Standing::Waiting,
+            (Truth::False, Reason::Confirming | Reason::WaitingForImage | Reason::Syncing) => {
+                Standing::Waiting
+            }
             (Truth::False, reason) if reason.is_withheld() => Standing::Withheld,
             (Truth::False, _) => Standing::Blocked,
         }

@@ -121,6 +121,12 @@ reasons! {
     Confirming,
     /// The image is still being made; it is shared once it is NORMAL.
     WaitingForImage,
+    /// Shared, and its blueprint is still SYNCING: no server can be started from it yet.
+    Syncing,
+    /// Shared, and its blueprint is in a state that no server can be started from.
+    BlueprintUnusable,
+    /// To be cancelled, and its blueprint is left over: CANCEL does nothing about it.
+    LeftoverBlueprint,
     /// It does not meet the conditions for sharing.
     NotEligible,
     /// There is no such image.
@@ -162,7 +168,9 @@ impl Reason {
     pub const fn needs_a_person(self) -> bool {
         matches!(
             self,
-            Self::NotEligible
+            Self::BlueprintUnusable
+                | Self::LeftoverBlueprint
+                | Self::NotEligible
                 | Self::ImageNotFound
                 | Self::ImageInUse
                 | Self::NoPermission
@@ -193,7 +201,9 @@ impl Reason {
     pub const fn is_blocked(self) -> bool {
         matches!(
             self,
-            Self::NotEligible
+            Self::BlueprintUnusable
+                | Self::LeftoverBlueprint
+                | Self::NotEligible
                 | Self::ImageNotFound
                 | Self::ImageInUse
                 | Self::ImageOccupied
@@ -219,6 +229,7 @@ impl Reason {
             },
             Verdict::Act => Self::Pending,
             Verdict::Await { .. } => Self::Confirming,
+            Verdict::Pending(_) => Self::Syncing,
             Verdict::Blocked(problem) => Self::of_problem(problem, Self::Refused),
             Verdict::Failed(problem) => Self::of_problem(problem, Self::Failed),
             Verdict::Withheld(why) => Self::of_withheld(why),
@@ -232,6 +243,8 @@ impl Reason {
             Some(Unmet::Absent) => return Self::ImageNotFound,
             Some(Unmet::NotYet) => return Self::WaitingForImage,
             Some(Unmet::Never) => return Self::NotEligible,
+            Some(Unmet::Usable) => return Self::BlueprintUnusable,
+            Some(Unmet::Leftover) => return Self::LeftoverBlueprint,
             None => {}
         }
         let code = problem.code.as_deref().unwrap_or_default();
@@ -259,10 +272,15 @@ impl Reason {
             Withheld::Suspended(_) => Self::Suspended,
             Withheld::WindowClosed(_) => Self::OutsideWindow,
             Withheld::Parked(_) => Self::Parked,
-            Withheld::Probable | Withheld::NotOwned | Withheld::Disputed => Self::NotOwned,
+            Withheld::Probable
+            | Withheld::NotOwned
+            | Withheld::NotOwnImage
+            | Withheld::Disputed => Self::NotOwned,
             Withheld::PartialManifests
             | Withheld::UnknownManifests(_)
             | Withheld::Unobserved
+            | Withheld::OwnImagesNotAsked
+            | Withheld::OwnImagesUnknown(_)
             | Withheld::AccountUnproven(_)
             | Withheld::FirstRun(_)
             | Withheld::Lost(_)
@@ -360,16 +378,24 @@ impl ImageStatus {
 
 fn eligible(decision: &Decision) -> Truth {
     match &decision.verdict {
-        Verdict::Blocked(problem) if problem.unmet.is_some() => Truth::False,
+        Verdict::Blocked(problem) if is_ineligible(problem) => Truth::False,
         _ if decision.actual.state() == Some(ShareState::Shared) => Truth::True,
         _ => Truth::Unknown,
+    }
+}
+
+/// Whether it is a condition for sharing that is not met.
+fn is_ineligible(problem: &Problem) -> bool {
+    match problem.unmet {
+        Some(Unmet::Absent | Unmet::NotYet | Unmet::Never) => true,
+        Some(Unmet::Usable | Unmet::Leftover) | None => false,
     }
 }
 
 fn trouble(decision: &Decision, words: &mut Words) -> Option<Box<Trouble>> {
     let (code, request_id) = match &decision.verdict {
         Verdict::InSync | Verdict::Act => return None,
-        Verdict::Blocked(problem) | Verdict::Failed(problem) => {
+        Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
             (problem.code.clone(), problem.request_id.clone())
         }
         Verdict::Unseen(unseen) => (unseen.code.clone(), unseen.request_id.clone()),

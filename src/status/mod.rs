@@ -95,6 +95,10 @@ pub struct ScopeStatus {
     pub unmanaged_ours: usize,
     /// Shared, named by no manifest, and not sharekeeper's own.
     pub unmanaged_foreign: usize,
+    /// Not the account's own images, as far as they were asked for: another account's, or left over from deleted ones.
+    pub unmanaged_strays: usize,
+    /// What a person should be warned of, though nothing is in the way.
+    pub warnings: Vec<String>,
     /// Much of what is ours does not show.
     pub loss: Option<Loss>,
     /// What it is doing.
@@ -277,6 +281,11 @@ impl Board {
         status.view = Some(plan.view.clone());
         status.unmanaged_ours = plan.unmanaged.ours.len();
         status.unmanaged_foreign = plan.unmanaged.foreign.len();
+        status.unmanaged_strays = plan.unmanaged.strays.len();
+        // What cannot be seen is no news.
+        if plan.unseen().is_none() {
+            status.warnings = plan.warnings();
+        }
         status.loss = plan.loss;
         if plan.view == View::Seen {
             status.seen_at = Some(now);

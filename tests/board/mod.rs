@@ -106,6 +106,7 @@ pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decisio
         unpruned: false,
         decisions: decisions.into_iter().collect(),
         unmanaged: Unmanaged::default(),
+        odd: Default::default(),
         loss: None,
         turns_at: None,
     }

@@ -29,6 +29,16 @@ pub enum Own {
     Disputed,
 }
 
+/// Whether servers can be started from what an image is shared as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    Usable,
+    /// Not yet.
+    Syncing,
+    /// Not, until a person acts.
+    Failed,
+}
+
 /// All that matters about one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Image {
@@ -41,6 +51,10 @@ pub struct Image {
     pub protected: bool,
     pub suspended: bool,
     pub parked: bool,
+    /// What it is shared as, where it is.
+    pub shows: Shows,
+    /// Another account's, or deleted: what it is shared as can be cancelled by nobody here.
+    pub foreign: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +99,10 @@ pub enum Expected {
     /// It is none of our business.
     Nothing,
     InSync,
+    /// Shared as it should be, and not ready yet.
+    Pending,
+    /// Shared as it should be, and of no use.
+    Blocked,
     Share,
     Cancel(Cause),
     Withheld(Why),
@@ -127,6 +145,7 @@ fn should_be_there(image: &Image) -> bool {
 fn alone(rules: &Rules, image: &Image) -> Expected {
     let licensed = match rules.prune {
         Prune::None => false,
+        _ if image.foreign => false,
         Prune::Owned => ours(image),
         Prune::Exclusive => true,
     };
@@ -142,8 +161,11 @@ fn alone(rules: &Rules, image: &Image) -> Expected {
     if !rules.seen {
         return Expected::Unseen;
     }
-    if share == image.shared {
-        return Expected::InSync;
+    match image.shows {
+        _ if share != image.shared => {}
+        Shows::Syncing if share => return Expected::Pending,
+        Shows::Failed if share => return Expected::Blocked,
+        _ => return Expected::InSync,
     }
     let forbids = |(_, shares_too, holds): &&Reason| (*shares_too || !share) && holds(rules, image);
     match REASONS.iter().find(forbids) {
@@ -194,7 +216,7 @@ pub fn expected(rules: &Rules, images: &[Image], all: &mut Vec<Expected>) {
         });
     let pruned = pruned.count();
     let of = match rules.prune {
-        Prune::Exclusive => count(|i| i.shared),
+        Prune::Exclusive => count(|i| i.shared && !i.foreign),
         Prune::Owned | Prune::None => count(|i| i.settled),
     };
     if pruned > rules.max_cancels || (of >= FEW && pruned * 100 > of * rules.percent) {

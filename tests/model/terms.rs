@@ -10,13 +10,13 @@ use sharekeeper::memory::Memory;
 use sharekeeper::model::{
     AccountName, Clocks, ImageId, Moment, Region, Scope, Selector, ShareState, Timestamp,
 };
-use sharekeeper::observed::{Blueprint, Observation, Seen, Unseen};
+use sharekeeper::observed::{Blueprint, Observation, OwnImages, Seen, Unseen};
 use sharekeeper::plan::{
     self, Awaiting, Decision, Inputs, Plan, Policy, ScopeAccount, Verdict, Withheld,
 };
 use sharekeeper::windows::Windows;
 
-use super::reference::{Expected, Image, Own, Prune, Rules, Want, Why};
+use super::reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why};
 
 /// The access point's clock minus this machine's.
 pub const AHEAD: TimeDelta = TimeDelta::hours(1);
@@ -91,7 +91,33 @@ impl Setting {
             shared: shared
                 .map(|n| (self.ids[n].clone(), blueprint.clone()))
                 .collect(),
-            eligibility: BTreeMap::new(),
+            own: OwnImages::Known(self.ids.iter().cloned().collect()),
+            ..Seen::default()
+        }
+    }
+
+    /// [`Self::seen`], with what each image is shared as, and without those that are not the account's.
+    pub fn seen_as(&self, images: &[Image]) -> Seen {
+        let known = || images.iter().zip(&self.ids);
+        let shared = known().filter(|(image, _)| image.shared);
+        let shared = shared.map(|(image, id)| {
+            let state = match image.shows {
+                Shows::Usable => "NORMAL",
+                Shows::Syncing => "SYNCING",
+                Shows::Failed => "SYNCING_FAILED",
+            };
+            let blueprint = Blueprint {
+                id: "lhbp-1".into(),
+                state: state.into(),
+                name: String::new(),
+            };
+            (id.clone(), blueprint)
+        });
+        let own = known().filter(|(image, _)| !image.foreign);
+        Seen {
+            shared: shared.collect(),
+            own: OwnImages::Known(own.map(|(_, id)| id.clone()).collect()),
+            ..Seen::default()
         }
     }
 
@@ -181,6 +207,8 @@ pub fn said(decision: Option<&Decision>) -> Expected {
     };
     match &decision.verdict {
         Verdict::InSync => Expected::InSync,
+        Verdict::Pending(_) => Expected::Pending,
+        Verdict::Blocked(_) => Expected::Blocked,
         Verdict::Unseen(_) => Expected::Unseen,
         Verdict::Act => match decision.desired {
             ShareState::Shared => Expected::Share,

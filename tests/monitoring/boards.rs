@@ -14,7 +14,9 @@ use sharekeeper::model::{
     Timestamp,
 };
 use sharekeeper::observed::Unseen;
-use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
+use sharekeeper::plan::{
+    Actual, Awaiting, Decision, Plan, Stray, Unmanaged, Verdict, View, Withheld,
+};
 use sharekeeper::report::{MetricsExtra, ProcessCounts, WebhookCounts};
 use sharekeeper::status::{Activity, Board, Change, Lane, ManifestsStatus, PassResult, Reason};
 use sharekeeper::windows::Closed;
@@ -145,7 +147,12 @@ fn verdict(number: usize) -> Verdict {
         Verdict::Blocked(Box::new(problem("AuthFailure.SecretIdNotFound", None))),
         Verdict::Failed(Box::new(problem(HOSTILE[number % HOSTILE.len()], None))),
         Verdict::Blocked(Box::new(problem(HOSTILE[number % HOSTILE.len()], None))),
+        Verdict::Pending(Box::new(problem("x", None))),
+        Verdict::Blocked(Box::new(problem("x", Some(Unmet::Usable)))),
+        Verdict::Blocked(Box::new(problem("x", Some(Unmet::Leftover)))),
         Verdict::Withheld(Box::new(Withheld::PartialManifests)),
+        Verdict::Withheld(Box::new(Withheld::OwnImagesUnknown("x".into()))),
+        Verdict::Withheld(Box::new(Withheld::NotOwnImage)),
         Verdict::Withheld(Box::new(Withheld::Protected)),
         Verdict::Withheld(Box::new(Withheld::Suspended(suspension))),
         Verdict::Withheld(Box::new(Withheld::WindowClosed(closed))),
@@ -197,9 +204,14 @@ fn in_sync(mut decision: Decision) -> Decision {
 }
 
 fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -> Plan {
+    let stray = Stray {
+        blueprint: "lhbp-2".into(),
+        ours: false,
+    };
     let unmanaged = Unmanaged {
         ours: [image(90_000_001)].into(),
         foreign: [image(90_000_002), image(90_000_003)].into(),
+        strays: [(image(90_000_004), stray)].into(),
     };
     Plan {
         scope: scope(region),
@@ -212,6 +224,7 @@ fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -
             .map(|(number, decision)| (image(number), decision))
             .collect(),
         unmanaged,
+        odd: Default::default(),
         loss: None,
         turns_at: None,
     }

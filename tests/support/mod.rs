@@ -13,7 +13,7 @@ pub mod live;
 pub mod world;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -193,6 +193,15 @@ pub struct Cancelled {
     pub ours: bool,
 }
 
+/// A blueprint that is there whatever is shared and cancelled.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    pub region: &'static str,
+    pub id: &'static str,
+    pub image: &'static str,
+    pub state: &'static str,
+}
+
 pub struct Cloud {
     clock: SystemClock,
     /// What the wall clock was put forward or back by.
@@ -203,6 +212,12 @@ pub struct Cloud {
     windows: RefCell<BTreeMap<String, VecDeque<Moment>>>,
     stragglers: RefCell<Vec<Write>>,
     pub cancelled: RefCell<Vec<Cancelled>>,
+    /// `BlueprintState` of what an image is shared as, where it is not NORMAL.
+    pub states: RefCell<BTreeMap<String, &'static str>>,
+    /// Blueprints beside those of shared images.
+    pub beside: RefCell<Vec<Beside>>,
+    /// Images that were deleted; what they are shared as is left over.
+    pub deleted: RefCell<BTreeSet<String>>,
     pub calls: RefCell<Vec<Call>>,
 }
 
@@ -217,6 +232,9 @@ impl Cloud {
             windows: RefCell::default(),
             stragglers: RefCell::default(),
             cancelled: RefCell::default(),
+            states: RefCell::default(),
+            beside: RefCell::default(),
+            deleted: RefCell::default(),
             calls: RefCell::default(),
         }
     }
@@ -343,7 +361,11 @@ impl Cloud {
         window.push_back(now);
         let id = body["ImageId"].as_str().expect("ImageId is a string");
         let mut images = self.images.borrow_mut();
-        let Some(image) = images.get_mut(&(region.into(), id.into())) else {
+        let is_there = !self.deleted.borrow().contains(id);
+        let Some(image) = images
+            .get_mut(&(region.into(), id.into()))
+            .filter(|_| is_there)
+        else {
             return Err("ResourceNotFound.ImageIdNotFound".into());
         };
         let change = |shared| Change {
@@ -408,14 +430,28 @@ impl Cloud {
         let rows: Vec<_> = images
             .iter()
             .filter(|((at, _), image)| at == region && image.shared_at(seen_at))
-            .map(|((_, id), image)| json!({"BlueprintId": image.blueprint_at(id, seen_at), "ImageId": id, "BlueprintState": "NORMAL"}))
+            .map(|((_, id), image)| {
+                let state = self.states.borrow().get(id).copied().unwrap_or("NORMAL");
+                json!({"BlueprintId": image.blueprint_at(id, seen_at), "ImageId": id, "BlueprintState": state})
+            })
             .collect();
+        let beside = self.beside.borrow();
+        let beside = beside.iter().filter(|row| row.region == region);
+        let beside = beside.map(
+            |row| json!({"BlueprintId": row.id, "ImageId": row.image, "BlueprintState": row.state}),
+        );
+        let rows: Vec<_> = rows.into_iter().chain(beside).collect();
         let from = usize::try_from(offset).expect("small");
         let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
         json!({"TotalCount": rows.len(), "BlueprintSet": page, "RequestId": "r"})
     }
 
     fn images_to_share(&self, region: &str, body: &Value) -> Value {
+        if let Some(filters) = body.get("Filters") {
+            let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
+            assert_eq!(*filters, own, "asks for its own");
+            return self.own_images(region, body["Offset"].as_u64().unwrap_or(0));
+        }
         let now = self.clock.moment();
         let state = self.behaviour.borrow().image_state;
         let images = self.images.borrow();
@@ -433,6 +469,22 @@ impl Cloud {
             })
             .collect();
         json!({"TotalCount": rows.len(), "ImageSet": rows, "RequestId": "r"})
+    }
+}
+
+impl Cloud {
+    /// A page of the images that are the account's own.
+    fn own_images(&self, region: &str, offset: u64) -> Value {
+        let (images, deleted) = (self.images.borrow(), self.deleted.borrow());
+        let ids = images
+            .keys()
+            .filter(|(at, id)| at == region && !deleted.contains(id));
+        let rows: Vec<_> = ids
+            .map(|(_, id)| json!({"ImageId": id, "ImageState": "NORMAL", "IsSupportCloudinit": true, "IsShareable": true}))
+            .collect();
+        let from = usize::try_from(offset).expect("small");
+        let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
+        json!({"TotalCount": rows.len(), "ImageSet": page, "RequestId": "r"})
     }
 }
 

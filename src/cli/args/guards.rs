@@ -54,10 +54,10 @@ impl Guards {
             max_cancels: self.max_cancels,
             max_cancels_percent: self.max_cancels_percent,
             accept_lost: self.accept_lost,
-            shares_only: false,
             // The parser allows a year at most.
             trust_acknowledged: TimeDelta::from_std(self.trust_acknowledged)
                 .unwrap_or(TimeDelta::MAX),
+            ..Policy::DEFAULT
         }
     }
 }

@@ -52,6 +52,9 @@ pub(in crate::cli) struct ReconcileArguments {
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
+    /// End without waiting for shares whose blueprint is still SYNCING: they are `pending`, exit status 4
+    #[arg(long, env = "SHAREKEEPER_NO_WAIT", value_parser = FalseyValueParser::new())]
+    pub no_wait: bool,
     #[command(flatten)]
     pub working: Working,
     /// Go back to a commit that is older than the newest one worked on, which is refused otherwise

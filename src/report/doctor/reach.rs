@@ -109,7 +109,9 @@ pub fn reading(look: Look<'_>, answers: &[&Answer]) -> Check {
         Look::Blueprints => {
             "without it nothing is seen: what manifests declare is written, and counts as done by the API's answer for `--trust-acknowledged`; nothing is pruned"
         }
-        Look::Images(_) => "without it, what cannot be shared is found out by trying",
+        Look::Images(_) => {
+            "without it, what cannot be shared is found out by trying, and nothing is pruned or imported"
+        }
     };
     let message = format!("{action} in {region}{others}: {}; {goes_on}", first.said());
     let status = match look {

@@ -114,7 +114,7 @@ fn images(families: &mut Families, board: &Board, tallies: &[Tally]) {
     );
     let mut unmanaged = gauge(
         "sharekeeper_unmanaged_shares",
-        "Images that are shared, named by no manifest and left alone: shared by sharekeeper (ours) or by somebody else (foreign).",
+        "Images that are shared, named by no manifest and left alone: shared by sharekeeper (ours) or by somebody else (foreign), or, as far as that was asked, not of an image of the account (strays).",
     );
     for ((scope, status), tally) in board.scopes.iter().zip(tallies) {
         let [account, region] = labels(scope);
@@ -132,6 +132,7 @@ fn images(families: &mut Families, board: &Board, tallies: &[Tally]) {
         let owners = [
             ("ours", status.unmanaged_ours),
             ("foreign", status.unmanaged_foreign),
+            ("strays", status.unmanaged_strays),
         ];
         for (owner, count) in owners {
             unmanaged.add(&[account, region, ("owner", owner)], count as f64);

@@ -221,6 +221,9 @@ impl Page<'_> {
         if let Some(loss) = status.loss {
             put!(html, (Withheld::Lost(loss)), ".");
         }
+        for warning in &status.warnings {
+            put!(html, (warning), ". ");
+        }
     }
 }
 
@@ -259,5 +262,5 @@ fn is_held(status: &ScopeStatus) -> bool {
 
 fn is_troubled(status: &ScopeStatus) -> bool {
     let seen = matches!(status.view, Some(View::Seen) | None);
-    !seen || is_held(status) || status.loss.is_some()
+    !seen || is_held(status) || status.loss.is_some() || !status.warnings.is_empty()
 }

@@ -1,0 +1,73 @@
+//! Which images an account itself has in a region: asked for only before something is done about a blueprint that no
+//! manifest names.
+//!
+//! A listing of the type `PRIVATE_IMAGE`, and not a question by id: the answer to that has no word on whether an image is
+//! the account's own or one that another account shares with it, and ids and filters exclude each other. An account has at
+//! most some hundreds of custom images in a region, so that the pages are read one after the other.
+
+use std::collections::BTreeSet;
+
+use super::{LISTINGS_MAX, PAGES_MAX};
+use crate::api::error::CallError;
+use crate::api::wire::PAGE_LIMIT_MAX;
+use crate::api::{ReadClient, retry};
+use crate::host::Host;
+use crate::model::{ImageId, Scope};
+use crate::observed::OwnImages;
+
+/// Why a listing is of no use.
+enum NoList {
+    Failed(CallError),
+    Inconsistent(String),
+}
+
+/// Lists the account's own images. What does not add up is read again, and after a few times it is not known.
+pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnImages {
+    let mut listing = 1;
+    loop {
+        match list(client, scope).await {
+            Ok(own) => return OwnImages::Known(own),
+            Err(NoList::Failed(error)) => return OwnImages::Unknown(error.to_string()),
+            Err(NoList::Inconsistent(how)) if listing < LISTINGS_MAX => {
+                tracing::debug!(%scope, how, listing, "inconsistent list of images, reading again");
+                retry::pause(client.shared(), listing).await;
+                listing += 1;
+            }
+            Err(NoList::Inconsistent(how)) => {
+                return OwnImages::Unknown(format!(
+                    "DescribeImagesToShare gave {listing} inconsistent listings: {how}"
+                ));
+            }
+        }
+    }
+}
+
+async fn list<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Result<BTreeSet<ImageId>, NoList> {
+    let (mut ids, mut total) = (BTreeSet::<String>::new(), 0);
+    for page in 0..PAGES_MAX {
+        let ask = || client.describe_own_images(scope.region, page * PAGE_LIMIT_MAX);
+        let reply = retry::while_it_helps(client.shared(), ask).await;
+        let reply = reply.map_err(NoList::Failed)?;
+        if page == 0 {
+            total = reply.total_count;
+        } else if reply.total_count != total {
+            return Err(NoList::Inconsistent(format!(
+                "TotalCount was {total} on the first page and {} on another",
+                reply.total_count
+            )));
+        }
+        let is_empty = reply.image_set.is_empty();
+        ids.extend(reply.image_set.into_iter().map(|row| row.image_id));
+        if is_empty || u64::from(page + 1) * u64::from(PAGE_LIMIT_MAX) >= total {
+            break;
+        }
+    }
+    if ids.len() as u64 != total {
+        return Err(NoList::Inconsistent(format!(
+            "TotalCount is {total}, but {} distinct images were listed",
+            ids.len()
+        )));
+    }
+    // An id outside the grammar is that of no image that could be shared.
+    Ok(ids.iter().filter_map(|id| ImageId::new(id).ok()).collect())
+}

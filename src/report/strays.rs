@@ -1,0 +1,65 @@
+use serde::Serialize;
+
+use crate::engine::ScopeOutcome;
+use crate::model::Uin;
+use crate::plan::Plan;
+use crate::words::{first_of, plural};
+
+/// A blueprint whose image is not among the account's own, so that nothing is done about it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct StrayReport {
+    account: String,
+    uin: Option<Uin>,
+    region: &'static str,
+    image_id: String,
+    blueprint_id: String,
+    shared_by_sharekeeper: bool,
+}
+
+/// All that the scopes' plans know of.
+pub(super) fn strays(scopes: &[ScopeOutcome]) -> Vec<StrayReport> {
+    let plans = scopes.iter().map(|scope| &scope.plan);
+    plans.flat_map(strays_of).collect()
+}
+
+fn strays_of(plan: &Plan) -> impl Iterator<Item = StrayReport> {
+    let strays = plan.unmanaged.strays.iter();
+    strays.map(|(image, stray)| StrayReport {
+        account: plan.scope.account.to_string(),
+        uin: plan.uin.clone(),
+        region: plan.scope.region.as_str(),
+        image_id: image.to_string(),
+        blueprint_id: stray.blueprint.to_string(),
+        shared_by_sharekeeper: stray.ours,
+    })
+}
+
+/// What there is to tell a person of them.
+pub(super) fn described(strays: &[StrayReport]) -> String {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        strays.iter().partition(|stray| stray.shared_by_sharekeeper);
+    let named = |strays: &[&StrayReport]| {
+        let names: Vec<_> = strays
+            .iter()
+            .map(|stray| format!("{} of {}", stray.blueprint_id, stray.image_id))
+            .collect();
+        first_of(&names)
+    };
+    let mut text = String::new();
+    if !ours.is_empty() {
+        text.push_str(&format!(
+            "Left over: {} of images that sharekeeper shared and that are gone: {}. CANCEL does nothing about them; delete them in \
+             the Lighthouse console or with DeleteBlueprints.\n",
+            plural(ours.len() as u64, "blueprint"),
+            named(&ours)
+        ));
+    }
+    if !others.is_empty() {
+        text.push_str(&format!(
+            "Not this account's own images: {}, another account's or left over from images that were deleted, and never pruned: {}.\n",
+            plural(others.len() as u64, "blueprint"),
+            named(&others)
+        ));
+    }
+    text
+}
