@@ -250,36 +250,41 @@ fn t1_s26_the_first_run_with_another_role_says_so_in_text_and_prunes_nothing() {
 }
 
 #[test]
-fn t1_s26_the_role_of_another_machine_prunes_nothing_in_its_first_run() {
-    let bench = Bench::new();
-    let machines = MACHINES.map(|world| simulator(&bench, world));
-    bench.declare("a", TOKYO, &["img-a", "img-b"]);
-    let run = |machine: &Simulator, status: i32| {
-        let output = command(&["reconcile", "--prune", "exclusive", "-o", "json"])
-            .env("SHAREKEEPER_ENDPOINT", machine.endpoint())
-            .env("SHAREKEEPER_METADATA_URL", machine.endpoint())
-            .env("SHAREKEEPER_STATE_DIR", "state")
-            .current_dir(bench.path("."))
-            .output()
-            .expect("the binary starts");
-        let said = format!("{}\n{}", stdout(&output), stderr(&output));
-        assert_eq!(output.status.code(), Some(status), "{said}");
-        document(&output)
-    };
-    run(&machines[0], 0);
-    bench.declare("a", TOKYO, &["img-a"]);
-    let document = run(&machines[1], 3);
-    assert_eq!(
-        outcomes(&document),
-        [
-            ("img-a", "100000000002", "shared"),
-            ("img-y", "100000000002", "withheld")
-        ]
-    );
-    holds(
-        &document.to_string(),
-        &["100000000001", "this run prunes nothing"],
-    );
+fn t1_s26_after_a_machines_role_the_credentials_of_another_account_prune_nothing_in_their_first_run()
+ {
+    // Another machine's role, or a key.
+    for has_key in [false, true] {
+        let bench = Bench::new();
+        let machines = MACHINES.map(|world| simulator(&bench, world));
+        bench.declare("a", TOKYO, &["img-a", "img-b"]);
+        let run = |machine: &Simulator, has_key: bool, status: i32| {
+            let mut command = command(&["reconcile", "--prune", "exclusive", "-o", "json"]);
+            command
+                .env("SHAREKEEPER_ENDPOINT", machine.endpoint())
+                .env("SHAREKEEPER_METADATA_URL", machine.endpoint())
+                .env("SHAREKEEPER_STATE_DIR", "state")
+                .current_dir(bench.path("."));
+            if has_key {
+                command.envs(machine.credentials());
+            }
+            let output = command.output().expect("the binary starts");
+            let said = format!("{}\n{}", stdout(&output), stderr(&output));
+            assert_eq!(output.status.code(), Some(status), "{has_key}: {said}");
+            document(&output)
+        };
+        run(&machines[0], false, 0);
+        bench.declare("a", TOKYO, &["img-a"]);
+        let document = run(&machines[1], has_key, 3);
+        let uin = "100000000002";
+        assert_eq!(
+            outcomes(&document),
+            [("img-a", uin, "shared"), ("img-y", uin, "withheld")]
+        );
+        holds(
+            &document.to_string(),
+            &["100000000001", "this run prunes nothing"],
+        );
+    }
 }
 
 #[test]
