@@ -237,6 +237,8 @@ async fn t2_a_probe_fails_where_a_look_does() {
         assert_eq!(document["exit_code"] == 0, is_good, "{document}");
         let message = document["checks"][0]["message"].as_str().expect("words");
         assert_eq!(message.contains("unexpected shape"), !is_good, "{message}");
+        let remedy = document["checks"][0]["remedy"].as_str().unwrap_or_default();
+        assert_eq!(remedy.contains("please report"), !is_good, "{remedy}");
     }
     // So it is where the images cannot be asked about.
     let (world, _) = tokyo(3, 0);

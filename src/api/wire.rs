@@ -3,7 +3,7 @@
 //! Replies are read strictly where a lax reading could lose images: a list that is absent or null is an error, not an
 //! empty list, and a count in quotes is no count. Of the rest nothing can spoil a reply, because the API's replies do
 //! not always match its documentation: fields that nobody uses are not read at all, and those that can be done without
-//! are read by [`said`]. Sources: the official SDK's models, and for limits the actions' documentation.
+//! are read by `said`. Sources: the official SDK's models, and for limits the actions' documentation.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -6,6 +6,9 @@ use crate::api::error::{CallError, Class, Refusal};
 use crate::model::Region;
 use crate::words::plural;
 
+const REACH: &str =
+    "check name resolution, proxy, firewall, and the endpoint (`spec.endpoint`, `--endpoint`)";
+
 /// What came of a probe in one region.
 pub struct Answer {
     /// Where.
@@ -56,11 +59,10 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
             Status::Skipped,
             format!("{host} was not asked: {}", refusal.said()),
         ),
-        Err(CallError::NotSent(detail) | CallError::Unclear(detail)) => {
-            check(Status::Failed, detail.clone()).remedy(
-                "check name resolution, proxy, firewall, and the endpoint (`spec.endpoint`, `--endpoint`)",
-            )
-        }
+        Err(CallError::NotSent(detail)) => check(Status::Failed, detail.clone()).remedy(REACH),
+        Err(CallError::Unclear(detail)) => check(Status::Failed, detail.clone()).remedy(format!(
+            "{REACH}; if it is the API itself that answered, please report this: sharekeeper cannot read its reply"
+        )),
     }
 }
 
