@@ -8,6 +8,8 @@ mod real_git;
 mod accounts;
 #[path = "commands/clocks.rs"]
 mod clocks;
+#[path = "commands/denied.rs"]
+mod denied;
 #[path = "commands/doctor.rs"]
 mod doctor;
 #[path = "commands/forged_plans.rs"]

@@ -133,8 +133,9 @@ fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
                 Verdict::Act
             }
         }
-        Last::Blocked(problem) => Verdict::Blocked(problem.clone().into()),
+        Last::Blocked(problem) | Last::Denied(problem) => Verdict::Blocked(problem.clone().into()),
         Last::Failed(problem) => Verdict::Failed(problem.clone().into()),
+        Last::CutShort(_) => Verdict::Act,
     }
 }
 

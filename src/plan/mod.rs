@@ -21,7 +21,7 @@ use smol_str::SmolStr;
 
 use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, Loss};
-use crate::memory::{Memory, Problem, Tried};
+use crate::memory::{Memory, Problem, Rest, Tried};
 use crate::model::{
     AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Scope, ShareState,
     Timestamp, Uin,
@@ -159,6 +159,8 @@ pub enum Verdict {
     Withheld(Box<Withheld>),
     /// Given up.
     Failed(Box<Problem>),
+    /// One call, which is not tried for now: the scope or its account is in the way, and not the image.
+    NotTried(Box<Rest>),
     /// The scope was not seen: hold still.
     Unseen(Box<Unseen>),
 }
@@ -182,7 +184,7 @@ impl Verdict {
     /// carried out later.
     pub fn is_intended(&self) -> bool {
         match self {
-            Self::Act => true,
+            Self::Act | Self::NotTried(_) => true,
             Self::Withheld(why) => match &**why {
                 Withheld::Suspended(_) | Withheld::WindowClosed(_) => true,
                 Withheld::ClocksDisagree(disputed) => !disputed.is_about_the_wish(),
@@ -206,6 +208,7 @@ impl Verdict {
             Self::Await { reason, .. } => reason.to_string(),
             Self::Blocked(problem) | Self::Failed(problem) => problem.to_string(),
             Self::Withheld(why) => why.to_string(),
+            Self::NotTried(rest) => rest.to_string(),
             Self::Unseen(unseen) => format!("not observed: {unseen}"),
         })
     }
@@ -233,6 +236,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     let closings = Closings::new(inputs.windows, inputs.clocks);
     let loss = guard::apply(inputs, &closings, &mut decisions);
+    guard::rest(inputs.memory, &mut decisions);
     let turns_at = turns_at(inputs, &closings, &decisions);
     Plan {
         scope: inputs.scope.clone(),
@@ -430,6 +434,15 @@ impl Plan {
             && !self.decisions.contains_key(image)
             && !self.unmanaged.ours.contains(image)
             && !self.unmanaged.foreign.contains(image)
+    }
+
+    /// Why what is still to do is not tried for now, if so.
+    pub fn rest(&self) -> Option<&Rest> {
+        let mut verdicts = self.decisions.values().map(|decision| &decision.verdict);
+        verdicts.find_map(|verdict| match verdict {
+            Verdict::NotTried(rest) => Some(&**rest),
+            _ => None,
+        })
     }
 
     /// When the first of the decisions that wait falls, if any waits.

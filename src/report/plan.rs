@@ -211,7 +211,7 @@ impl PlanDocument {
                 self.withhold(held_back(plan, image, decision));
                 None
             }
-            Verdict::Blocked(_) | Verdict::Failed(_) => {
+            Verdict::Blocked(_) | Verdict::Failed(_) | Verdict::NotTried(_) => {
                 Some(self.block(image, &place, held_back(plan, image, decision)))
             }
         }
@@ -292,6 +292,7 @@ fn held_back(plan: &Plan, image: &ImageId, decision: &Decision) -> HeldBack {
         reason: decision.verdict.why_not().unwrap_or_default(),
         error_code: match &decision.verdict {
             Verdict::Blocked(problem) | Verdict::Failed(problem) => problem.code.clone(),
+            Verdict::NotTried(rest) => rest.problem.code.clone(),
             Verdict::Unseen(unseen) => unseen.code.clone(),
             Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => None,
         },

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use crate::memory::{Last, Memory, Problem, Tried};
 use crate::model::{ImageId, Scope, ShareState, Uin};
 use crate::plan::{Actual, Decision, Plan, Verdict, Withheld};
 use crate::words::{plural, seconds};
+
+/// Why what a plan left to do was not done, where nothing stood in its way.
+const RUN_ENDED: &str = "the run ended first";
 
 /// What `reconcile -o json` prints.
 #[derive(Debug, Serialize)]
@@ -80,6 +84,7 @@ struct Summary {
     blocked: u64,
     failed: u64,
     withheld: u64,
+    not_tried: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,6 +113,7 @@ enum Outcome {
     Blocked,
     Failed,
     Withheld,
+    NotTried,
 }
 
 impl Outcome {
@@ -119,6 +125,7 @@ impl Outcome {
             Self::Blocked => "blocked",
             Self::Failed => "failed",
             Self::Withheld => "withheld",
+            Self::NotTried => "not_tried",
         }
     }
 
@@ -130,6 +137,7 @@ impl Outcome {
             Self::Blocked => Some(Sign::Blocked),
             Self::Failed => Some(Sign::Failed),
             Self::Withheld => Some(Sign::Withheld),
+            Self::NotTried => Some(Sign::Failed),
         }
     }
 }
@@ -224,7 +232,8 @@ impl ReconcileDocument {
         }
         if nothing_decided {
             ExitStatus::Error
-        } else if self.summary.blocked + self.summary.failed + self.unconfirmed > 0
+        } else if self.summary.blocked + self.summary.failed + self.summary.not_tried > 0
+            || self.unconfirmed > 0
             || !self.errors.is_empty()
             || self.out_of_sight
         {
@@ -246,6 +255,7 @@ impl ReconcileDocument {
             ));
         }
         let (mut lines, mut held) = (String::new(), Held::default());
+        let mut not_tried: BTreeMap<String, u64> = BTreeMap::new();
         let unseen = scope.plan.unseen().map(|unseen| unseen.reason.clone());
         if let Some(loss) = scope.plan.loss {
             self.suspicious = true;
@@ -265,6 +275,8 @@ impl ReconcileDocument {
                 .is_none();
             if matches!(decision.verdict, Verdict::Unseen(_)) && untried {
                 held_still += 1;
+            } else if outcome == Outcome::NotTried {
+                *not_tried.entry(why_not_tried(decision)).or_default() += 1;
             } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
                 let place = place(decision.source.as_ref());
                 held.add(image, decision.desired, why.clone(), place);
@@ -281,6 +293,11 @@ impl ReconcileDocument {
             self.images.push(report);
         }
         lines.push_str(&held.lines());
+        for (why, images) in not_tried {
+            let images = plural(images, "image");
+            let line = Sign::Failed.paint(format_args!("{images} not tried: {why}"));
+            let _ = writeln!(lines, "  {line}");
+        }
         if let Some(loss) = scope.plan.loss.filter(|_| lines.is_empty()) {
             // Nothing was to be done, and still all is not well.
             let why = Sign::Withheld.paint(Withheld::Lost(loss));
@@ -306,6 +323,7 @@ impl ReconcileDocument {
             Outcome::Blocked => &mut summary.blocked,
             Outcome::Failed => &mut summary.failed,
             Outcome::Withheld => &mut summary.withheld,
+            Outcome::NotTried => &mut summary.not_tried,
         } += 1;
     }
 
@@ -317,6 +335,7 @@ impl ReconcileDocument {
             blocked,
             failed,
             withheld,
+            not_tried,
         } = self.summary;
         let head = match ending.stopped {
             Some(StopReason::Interrupted | StopReason::Terminated | StopReason::HungUp) => {
@@ -334,6 +353,7 @@ impl ReconcileDocument {
             (blocked, "blocked"),
             (failed, "failed"),
             (withheld, "withheld"),
+            (not_tried, "not tried"),
         ];
         let _ = write!(self.text, "{head}: ");
         for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
@@ -350,6 +370,18 @@ impl ReconcileDocument {
             let _ = write!(self.text, ", {throttled} throttled");
         }
         let _ = writeln!(self.text, ", {}).", seconds(ending.elapsed));
+    }
+}
+
+/// Why an image was not tried: one finding for many.
+fn why_not_tried(decision: &Decision) -> String {
+    match &decision.verdict {
+        Verdict::NotTried(rest) => match &rest.problem.request_id {
+            Some(id) => format!("{} [RequestId {id}]", rest.problem),
+            None => rest.problem.to_string(),
+        },
+        Verdict::Await { reason, .. } => reason.to_string(),
+        _ => RUN_ENDED.to_owned(),
     }
 }
 
@@ -410,6 +442,7 @@ fn image_report(
 /// The last plan's verdict, in the light of what was written.
 fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
     let written = tried.is_some_and(|tried| tried.acknowledged + tried.unclear > 0);
+    let was_tried = tried.is_some();
     match &decision.verdict {
         Verdict::InSync if written && decision.desired == ShareState::Shared => {
             (Outcome::Shared, None)
@@ -419,15 +452,24 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         Verdict::Blocked(problem) => (Outcome::Blocked, Some(Problem::clone(problem))),
         Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.to_string()))),
         Verdict::Failed(problem) => (Outcome::Failed, Some(Problem::clone(problem))),
-        // What was written before the scope went out of sight.
-        Verdict::Unseen(_) if written => undecided(decision, tried),
+        // What was tried before the scope went out of sight, or came to rest.
+        Verdict::Unseen(_) | Verdict::NotTried(_) if was_tried => undecided(decision, tried),
+        // Its call was another image's, and so is the RequestId.
+        Verdict::NotTried(rest) => {
+            let problem = Problem {
+                request_id: None,
+                message: rest.to_string(),
+                ..rest.problem.clone()
+            };
+            (Outcome::NotTried, Some(problem))
+        }
         Verdict::Unseen(unseen) => {
             let problem = Problem {
                 code: unseen.code.clone(),
                 request_id: unseen.request_id.clone(),
                 ..Problem::new(format!("not observed: {unseen}"))
             };
-            (Outcome::Failed, Some(problem))
+            (Outcome::NotTried, Some(problem))
         }
         // The run ended before the image was decided on again.
         Verdict::Act | Verdict::Await { .. } => undecided(decision, tried),
@@ -436,8 +478,10 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
 
 fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
     match tried.map(|tried| &tried.last) {
-        Some(Last::Blocked(problem)) => (Outcome::Blocked, Some(Problem::clone(problem))),
-        Some(Last::Failed(problem) | Last::Unclear { problem, .. }) => {
+        Some(Last::Blocked(problem) | Last::Denied(problem)) => {
+            (Outcome::Blocked, Some(Problem::clone(problem)))
+        }
+        Some(Last::Failed(problem) | Last::CutShort(problem) | Last::Unclear { problem, .. }) => {
             (Outcome::Failed, Some(Problem::clone(problem)))
         }
         Some(Last::AlreadyShared { .. }) => (Outcome::InSync, None),
@@ -456,9 +500,9 @@ fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Pro
         None => {
             let message = match &decision.verdict {
                 Verdict::Await { reason, .. } => reason.to_string(),
-                _ => "not tried: the run ended first".to_owned(),
+                _ => format!("not tried: {RUN_ENDED}"),
             };
-            (Outcome::Failed, Some(Problem::new(message)))
+            (Outcome::NotTried, Some(Problem::new(message)))
         }
     }
 }
