@@ -25,8 +25,41 @@ pub struct Memory {
     pub account_doubt: Option<AccountDoubt>,
     /// The key that this run began with, if it is one that lasts.
     pub key: Option<KeyDigest>,
-    /// The last writes were denied for the scope as a whole, with no success since: it is probed by one.
-    pub denied: bool,
+    /// Why nothing more is written in this pass, once that is so.
+    pub rest: Option<Rest>,
+}
+
+/// Why nothing more is written in a scope for now: one finding for all images that were not tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// It holds for the whole account.
+    pub of_account: bool,
+    /// What was found.
+    pub problem: Problem,
+}
+
+impl Rest {
+    /// Of the scope alone.
+    pub fn of_scope(problem: Problem) -> Self {
+        Self {
+            of_account: false,
+            problem,
+        }
+    }
+
+    /// Of all scopes of the account.
+    pub fn of_account(problem: Problem) -> Self {
+        Self {
+            of_account: true,
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not tried: {}", self.problem)
+    }
 }
 
 /// Why images may be another account's than those that the state knows.
@@ -95,8 +128,12 @@ pub enum Last {
     },
     /// A person must act before another try makes sense.
     Blocked(Problem),
+    /// The same, because the API denies it: to this image, or to all.
+    Denied(Problem),
     /// Given up after retries.
     Failed(Problem),
+    /// It had no effect so far, and the pass ended before the next try.
+    CutShort(Problem),
 }
 
 /// What went wrong, for a person and for a program.
@@ -147,6 +184,13 @@ impl Problem {
     }
 }
 
+impl Last {
+    /// Whether there is no use in another try for now.
+    pub fn is_given_up(&self) -> bool {
+        matches!(self, Self::Blocked(_) | Self::Denied(_) | Self::Failed(_))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -191,7 +235,11 @@ impl Memory {
                     tried.answered(code, *at);
                 }
             }
-            Last::AlreadyShared { .. } | Last::Blocked(_) | Last::Failed(_) => tried.answer = None,
+            Last::AlreadyShared { .. }
+            | Last::Blocked(_)
+            | Last::Denied(_)
+            | Last::Failed(_)
+            | Last::CutShort(_) => tried.answer = None,
         }
         tried.last = last;
     }

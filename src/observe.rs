@@ -267,13 +267,11 @@ fn unseen(error: CallError) -> Observation {
             ..of_refusal(reason, refusal)
         }),
         CallError::Refused(refusal) => {
-            let class = refusal.class;
+            let (class, of_region) = (refusal.class, refusal.is_of_region());
             let unseen = of_refusal(reason, refusal);
             match class {
                 // Not the region, which no write would reach either.
-                Class::ScopeBlocked if !is_region_error(unseen.code.as_deref()) => {
-                    Observation::Blind(unseen)
-                }
+                Class::ScopeBlocked if !of_region => Observation::Blind(unseen),
                 Class::AccountBlocked | Class::ClockOff => Observation::Unseen(Unseen {
                     account_broken: true,
                     ..unseen
@@ -282,13 +280,6 @@ fn unseen(error: CallError) -> Observation {
             }
         }
     }
-}
-
-fn is_region_error(code: Option<&str>) -> bool {
-    matches!(
-        code,
-        Some("UnsupportedRegion" | "AuthFailure.InvalidRegion")
-    )
 }
 
 fn of_refusal(reason: String, refusal: Refusal) -> Unseen {

@@ -6,19 +6,22 @@
 //! | everything as desired | after the interval, a tenth sooner or later |
 //! | an image that failed after retries | backoff from 30 s up to the interval |
 //! | an image that a person must act on | backoff from the interval up to six of them |
+//! | an image that is denied | with the first look after that backoff, five of them at most |
 //! | an image that is still being made | backoff from 15 s up to the interval |
 //! | a share that is not ready yet | backoff from 15 s up to 2 min, or the interval |
 //! | a scope that was not seen | backoff from 5 s up to the interval |
+//! | a scope in which the rest is not tried, because all that was tried is denied | backoff from 30 s up to the interval |
 //! | something that time alone changes | then |
 //! | a pass that was cut off | at once |
 //!
 //! Nothing but newer manifests leads to a pass within a second of the last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::execute::PROBES_MAX;
 use crate::inventory::LAG;
-use crate::memory::{Last, Memory, Unmet};
+use crate::memory::{Last, Memory, Tried, Unmet};
 use crate::model::{ImageId, Moment, Timestamp};
 use crate::pace::Backoff;
 use crate::plan::{Plan, Verdict};
@@ -32,6 +35,9 @@ const NOT_YET_BASE: Duration = Duration::from_secs(15);
 const PENDING_BASE: Duration = Duration::from_secs(15);
 const PENDING_MAX: Duration = Duration::from_secs(120);
 const UNSEEN_BASE: Duration = Duration::from_secs(5);
+const NOT_TRIED_BASE: Duration = Duration::from_secs(30);
+/// Images that are known as denied, and are tried again in one pass: as many as show that the scope as a whole is.
+const DENIED_AT_ONCE: usize = PROBES_MAX as usize;
 
 /// One scope's part of the schedule.
 #[derive(Debug, Default)]
@@ -44,6 +50,14 @@ pub struct Turns {
     not_yet: u32,
     /// Passes in a row that left a share behind that is not ready yet.
     pending: u32,
+    /// Passes in a row that did not try all.
+    not_tried: u32,
+    /// Denied images that are due, and have no turn in this pass.
+    held: BTreeSet<ImageId>,
+    /// Those that have one, as they were before.
+    released: BTreeMap<ImageId, Tried>,
+    /// One that was denied has been permitted in the last pass: so may the others be.
+    mended: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,15 +91,37 @@ pub enum Cut {
 impl Turns {
     /// What a pass that begins at `moment` should remember of `memory`: what is due is tried as if for the first time, or
     /// once more, where one answer kept coming.
-    pub fn begin(&self, mut memory: Memory, moment: Moment) -> Memory {
-        memory.tried.retain(|image, tried| {
-            let given_up = matches!(tried.last, Last::Blocked(_) | Last::Failed(_));
-            match self.retries.get(image) {
-                Some(retry) => moment < retry.at || tried.once_more(),
-                None => !given_up,
-            }
-        });
+    pub fn begin(&mut self, mut memory: Memory, moment: Moment) -> Memory {
+        memory.rest = None;
+        self.held = self.surplus(&memory, moment);
+        self.released = BTreeMap::new();
+        for (image, mut tried) in std::mem::take(&mut memory.tried) {
+            let is_remembered = match self.retries.get(&image) {
+                Some(retry) => moment < retry.at || self.held.contains(&image) || tried.once_more(),
+                None => !tried.last.is_given_up(),
+            };
+            let place = match is_remembered {
+                true => &mut memory.tried,
+                false => &mut self.released,
+            };
+            place.insert(image, tried);
+        }
         memory
+    }
+
+    /// The denied images that are due beyond those that one pass tries, which have waited for longest.
+    fn surplus(&self, memory: &Memory, moment: Moment) -> BTreeSet<ImageId> {
+        if self.mended {
+            return BTreeSet::new();
+        }
+        let due = self
+            .retries
+            .iter()
+            .filter(|(image, retry)| retry.at <= moment && is_denied(memory, image));
+        let mut due: Vec<_> = due.collect();
+        due.sort_by_key(|(_, retry)| retry.at);
+        let surplus = due.into_iter().skip(DENIED_AT_ONCE);
+        surplus.map(|(image, _)| image.clone()).collect()
     }
 
     /// Takes in how a pass over the scope ended; when the next is due, at the latest. `memory` loses what is settled.
@@ -100,14 +136,19 @@ impl Turns {
         self.settle(plan, memory, cut, interval, at);
         let spread = interval.mul_f64(0.9 + 0.2 * at.unit);
         let mut next = at.moment + spread;
-        if cut == Cut::Short {
+        if cut == Cut::Short || self.mended {
             next = at.moment;
         }
         if let Some(turns_at) = plan.turns_at {
             let wait = (turns_at - at.now).to_std().unwrap_or_default();
             next = next.min(at.moment + wait);
         }
-        let retries = self.retries.values().map(|retry| retry.at);
+        // Many images that are denied, each at a time of its own, would make a hot loop: they go with the next look.
+        let retries = self
+            .retries
+            .iter()
+            .filter(|(image, _)| !is_denied(memory, image));
+        let retries = retries.map(|(_, retry)| retry.at);
         // One that is due already had its try, or the scope was out of sight.
         next = retries
             .filter(|retry| at.moment < *retry)
@@ -126,10 +167,15 @@ impl Turns {
             Some(_) => self.unseen + 1,
             None => 0,
         };
+        self.not_tried = match plan.rest() {
+            Some(_) => self.not_tried + 1,
+            None => 0,
+        };
         for (count, base, most) in [
             (self.not_yet, NOT_YET_BASE, interval),
             (self.pending, PENDING_BASE, interval.min(PENDING_MAX)),
             (self.unseen, UNSEEN_BASE, interval),
+            (self.not_tried, NOT_TRIED_BASE, interval),
         ] {
             if count > 0 {
                 let wait = backoff(base, most).step(count);
@@ -152,9 +198,7 @@ impl Turns {
     /// What is as desired is forgotten; what failed in this pass waits longer than before.
     fn settle(&mut self, plan: &Plan, memory: &mut Memory, cut: Cut, interval: Duration, at: At) {
         if cut == Cut::AccountBroken {
-            memory
-                .tried
-                .retain(|_, tried| !matches!(tried.last, Last::Blocked(_) | Last::Failed(_)));
+            memory.tried.retain(|_, tried| !tried.last.is_given_up());
             return;
         }
         let named = |image: &ImageId| plan.decisions.get(image);
@@ -170,11 +214,23 @@ impl Turns {
         });
         let in_sync = |image: &ImageId| named(image).is_none_or(|d| d.verdict == Verdict::InSync);
         memory.doubted_since.retain(|image, _| !in_sync(image));
+        // Who had a turn and was not tried after all waits on as before.
+        let mut untried = std::mem::take(&mut self.held);
+        let mut mended = false;
+        for (image, tried) in std::mem::take(&mut self.released) {
+            let verdict = named(&image).map(|decision| &decision.verdict);
+            let is_done = verdict == Some(&Verdict::InSync);
+            mended |= is_done && matches!(tried.last, Last::Denied(_));
+            if matches!(verdict, Some(Verdict::NotTried(_))) && !memory.tried.contains_key(&image) {
+                untried.insert(image.clone());
+                memory.tried.insert(image, tried);
+            }
+        }
         // Nothing else waits: a write that was acknowledged or is open has a memory of its own.
         let mut before = std::mem::take(&mut self.retries);
         for (image, tried) in &memory.tried {
             let backoff = match (&tried.last, named(image).map(|d| &d.verdict)) {
-                (Last::Blocked(_), _) | (_, Some(Verdict::Blocked(_))) => {
+                (Last::Blocked(_) | Last::Denied(_), _) | (_, Some(Verdict::Blocked(_))) => {
                     backoff(interval, interval.saturating_mul(BLOCKED_INTERVALS_MAX))
                 }
                 (Last::Failed(_), _) | (_, Some(Verdict::Failed(_))) => {
@@ -183,7 +239,7 @@ impl Turns {
                 _ => continue,
             };
             let retry = match before.remove(image) {
-                Some(waits) if at.moment < waits.at => waits,
+                Some(waits) if at.moment < waits.at || untried.contains(image) => waits,
                 earlier => {
                     let failures = earlier.map_or(0, |retry| retry.failures) + 1;
                     let wait = jittered(backoff.step(failures), at.unit);
@@ -195,7 +251,20 @@ impl Turns {
             };
             self.retries.insert(image.clone(), retry);
         }
+        self.mended = mended && memory.tried.keys().any(|image| is_denied(memory, image));
+        if self.mended {
+            let denied = self
+                .retries
+                .iter_mut()
+                .filter(|(image, _)| is_denied(memory, image));
+            denied.for_each(|(_, retry)| retry.at = at.moment);
+        }
     }
+}
+
+fn is_denied(memory: &Memory, image: &ImageId) -> bool {
+    let tried = memory.tried.get(image);
+    tried.is_some_and(|tried| matches!(tried.last, Last::Denied(_)))
 }
 
 /// Waits that double, up to `cap`.

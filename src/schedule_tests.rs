@@ -313,3 +313,123 @@ fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
         "as if for the first time"
     );
 }
+
+/// A pass in which those of `tried` were denied and those of `untried` not tried; when the next is due.
+fn denied(
+    turns: &mut Turns,
+    memory: &mut Memory,
+    tried: &[String],
+    untried: &[String],
+    now: At,
+) -> Moment {
+    for image in tried {
+        memory.record(id(image), ShareState::Shared, Last::Denied(problem()));
+    }
+    let rest = Verdict::NotTried(Box::new(crate::memory::Rest::of_scope(problem())));
+    let remembered: Vec<_> = memory.tried.keys().map(ToString::to_string).collect();
+    let blocked = remembered
+        .iter()
+        .map(|image| (image.as_str(), Verdict::Blocked(Box::new(problem()))));
+    let untried = untried.iter().map(|image| (image.as_str(), rest.clone()));
+    let decisions: Vec<_> = blocked.chain(untried).collect();
+    turns.ended(&plan(&decisions), memory, Cut::None, INTERVAL, now)
+}
+
+fn images(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| format!("img-{number:02}")).collect()
+}
+
+#[test]
+fn c2_l4_a_scope_at_rest_is_looked_at_again_ever_later_and_what_was_not_tried_waits_for_nothing() {
+    let (mut turns, mut memory, mut now) = (Turns::default(), Memory::default(), 0);
+    let mut waits = Vec::new();
+    for pass in 0..5 {
+        memory = turns.begin(memory, at(now).moment);
+        let untried = images(5 * (pass + 1)..40);
+        let tried = images(5 * pass..5 * (pass + 1));
+        let next = denied(&mut turns, &mut memory, &tried, &untried, at(now));
+        let charged: Vec<_> = turns
+            .retries()
+            .map(|(image, _)| image.to_string())
+            .collect();
+        assert!(charged.iter().all(|image| !untried.contains(image)));
+        waits.push(next.since_start().as_secs() - now);
+        now += waits[pass];
+    }
+    assert_eq!(waits[..4], [30, 60, 120, 240]);
+    assert!(waits[4] <= 300, "{waits:?}");
+}
+
+#[test]
+fn c2_l4_denied_images_wake_no_pass_and_take_turns_five_at_a_time() {
+    let (mut turns, mut memory) = (Turns::default(), Memory::default());
+    let all = images(0..12);
+    let next = denied(&mut turns, &mut memory, &all, &[], at(0));
+    assert!(next >= at(270).moment, "not with the first of them");
+    let mut tries = BTreeMap::new();
+    for now in [1_000, 1_300, 1_600] {
+        memory = turns.begin(memory, at(now).moment);
+        let due: Vec<_> = all
+            .iter()
+            .filter(|image| !memory.tried.contains_key(&id(image)))
+            .cloned()
+            .collect();
+        assert!(due.len() <= 5, "{due:?}");
+        for image in &due {
+            *tries.entry(image.clone()).or_insert(0) += 1;
+        }
+        denied(&mut turns, &mut memory, &due, &[], at(now));
+    }
+    assert_eq!(tries.len(), 12, "each had its turn: {tries:?}");
+}
+
+#[test]
+fn c2_a_denied_image_that_had_a_turn_and_was_not_tried_keeps_its_place_and_its_finding() {
+    let (mut turns, mut memory) = (Turns::default(), Memory::default());
+    denied(&mut turns, &mut memory, &images(0..1), &[], at(0));
+    let before: Vec<_> = turns.retries().map(|(_, at)| at).collect();
+    memory = turns.begin(memory, at(1_000).moment);
+    assert!(memory.tried.is_empty(), "it has a turn");
+    denied(&mut turns, &mut memory, &[], &images(0..1), at(1_000));
+    assert!(is_denied(&memory, &id("img-00")));
+    let after: Vec<_> = turns.retries().map(|(_, at)| at).collect();
+    assert_eq!(before, after, "it is not charged");
+}
+
+#[test]
+fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
+    let (mut turns, mut memory) = (Turns::default(), Memory::default());
+    denied(&mut turns, &mut memory, &images(0..12), &[], at(0));
+    memory = turns.begin(memory, at(1_000).moment);
+    let done = Last::Acknowledged {
+        at: at(1_000).moment,
+        blueprint_id: None,
+        request_id: None,
+    };
+    let permitted: Vec<_> = images(0..12)
+        .into_iter()
+        .filter(|image| !memory.tried.contains_key(&id(image)))
+        .collect();
+    assert_eq!(permitted.len(), 5);
+    for image in &permitted {
+        memory.record(id(image), ShareState::Shared, done.clone());
+    }
+    let decisions = images(0..12);
+    let decisions: Vec<_> = decisions
+        .iter()
+        .map(|image| match permitted.contains(image) {
+            true => (image.as_str(), Verdict::InSync),
+            false => (image.as_str(), Verdict::Blocked(Box::new(problem()))),
+        })
+        .collect();
+    let next = turns.ended(
+        &plan(&decisions),
+        &mut memory,
+        Cut::None,
+        INTERVAL,
+        at(1_000),
+    );
+    assert_eq!(next, at(1_000).moment + REST_MIN);
+    memory = turns.begin(memory, next);
+    assert!(memory.tried.is_empty(), "all have a turn");
+}

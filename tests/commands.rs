@@ -10,6 +10,8 @@ mod accounts;
 mod blueprints;
 #[path = "commands/clocks.rs"]
 mod clocks;
+#[path = "commands/denied.rs"]
+mod denied;
 #[path = "commands/doctor.rs"]
 mod doctor;
 #[path = "commands/forged_plans.rs"]

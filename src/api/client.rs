@@ -81,10 +81,15 @@ impl<H: Host> ReadClient<H> {
         &self.shared
     }
 
+    /// Who calls: what rates, and permissions, are counted by. Two account names may have one key.
+    pub fn caller_id(&self) -> Rc<str> {
+        self.connection.keys.bucket()
+    }
+
     /// The bucket that calls of `action` for `region` draw from.
     pub fn bucket(&self, action: Action, region: Region) -> BucketKey {
         BucketKey {
-            secret_id: self.connection.keys.bucket(),
+            secret_id: self.caller_id(),
             host: self.endpoint(action).host(region).into(),
             action: action.as_str(),
         }
@@ -381,7 +386,7 @@ impl<H: Host> ReadClient<H> {
             Service::Sts => false,
         };
         if refusal.class == Class::ClockOff && is_one_of_many {
-            refusal.class = Class::ImageBlocked;
+            refusal.class = Class::ScopeBlocked;
         }
         refusal
     }

@@ -205,6 +205,18 @@ impl Refusal {
             || (is_repeated && family == Some("FailedOperation"))
     }
 
+    /// Whether it is about the region as a whole: the API does not know it, does not offer this there, or has a clock
+    /// there that cannot be signed by.
+    pub fn is_of_region(&self) -> bool {
+        let (family, _) = self.code.split_once('.').unwrap_or((&self.code, ""));
+        self.class == Class::ScopeBlocked
+            && (family == "UnsupportedRegion"
+                || matches!(
+                    self.code.as_str(),
+                    "AuthFailure.InvalidRegion" | "AuthFailure.SignatureExpire"
+                ))
+    }
+
     /// Whether it is the key that the API does not take, so that another one may help: expired, deleted, or half of a
     /// pair that has been replaced.
     pub(super) fn blames_key(&self) -> bool {
@@ -255,6 +267,9 @@ impl Refusal {
                 "allow sts:GetCallerIdentity for this key in CAM and let this machine reach it, or remove `uin` from the `Account` document"
             }
             _ => match self.class {
+                _ if self.is_of_region() => {
+                    "the API does not offer this here; check the region and the endpoint"
+                }
                 Class::ScopeBlocked => "allow the action for this key in CAM",
                 Class::OurFault => {
                     "this is a fault in sharekeeper; please report it with the RequestId"

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::api::Connection;
 use crate::desired::Account;
+use crate::engine::Denials;
 use crate::model::{AccountName, Moment};
 use crate::pace::Backoff;
 use crate::schedule::{At, jittered};
@@ -27,6 +28,8 @@ pub trait Connect {
 pub(super) struct Accounts<'a, C> {
     connect: &'a dyn Connect,
     entries: BTreeMap<AccountName, Entry<C>>,
+    /// What is known of denials, by who calls.
+    denials: BTreeMap<Rc<str>, Rc<Denials>>,
 }
 
 struct Entry<C> {
@@ -43,6 +46,7 @@ impl<'a, C> Accounts<'a, C> {
         Self {
             connect,
             entries: BTreeMap::new(),
+            denials: BTreeMap::new(),
         }
     }
 
@@ -107,13 +111,23 @@ impl<'a, C> Accounts<'a, C> {
         entry.retry_at
     }
 
+    /// What the scopes that are called by `caller` share.
+    pub(super) fn denials(&mut self, caller: Rc<str>) -> Rc<Denials> {
+        Rc::clone(self.denials.entry(caller).or_default())
+    }
+
     /// Drops the clients of accounts whose documents are others now.
     pub(super) fn forget(&mut self, is_other: &impl Fn(&AccountName) -> bool) {
+        // Others may call now; what was denied before is found out anew.
+        if self.entries.keys().any(is_other) {
+            self.denials.clear();
+        }
         self.entries.retain(|name, _| !is_other(name));
     }
 
     /// A person says that what was broken may be mended.
     pub(super) fn forgive(&mut self) {
+        self.denials.clear();
         self.entries.retain(|_, entry| entry.retry_at.is_none());
     }
 }

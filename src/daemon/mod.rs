@@ -249,6 +249,10 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         let rivals = generation.desired.rivals_of(&scope);
         let rivals = rivals.map(|name| (name.clone(), client(name))).collect();
         let client = client(&scope.account);
+        let denials = match &client {
+            Ok(client) => self.accounts.denials(work.read(client).caller_id()),
+            Err(_) => Rc::default(),
+        };
         let Some(slot) = self.slots.get_mut(&scope) else {
             return;
         };
@@ -268,6 +272,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             scope,
             client,
             rivals,
+            denials,
             stop,
             began: now,
         };

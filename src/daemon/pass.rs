@@ -10,7 +10,9 @@ use super::{Settings, Voice};
 use crate::api::error::Refusal;
 use crate::api::wire::Action;
 use crate::api::{Connection, ReadClient, Shared, WriteClient};
-use crate::engine::{self, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task};
+use crate::engine::{
+    self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task,
+};
 use crate::host::{Host, Ledger, Recall};
 use crate::memory::Memory;
 use crate::model::{AccountName, Moment, Region, Scope};
@@ -60,6 +62,8 @@ pub struct Bounds<'a> {
     pub timeout: std::time::Duration,
     /// Hears what it does.
     pub listener: &'a dyn Listener,
+    /// What is known of denials under the same key.
+    pub denials: &'a Rc<Denials>,
 }
 
 /// Brings scopes into their desired state.
@@ -113,7 +117,7 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
                 as_read(rivals, task, WriteClient::read),
                 task,
                 scope,
-                memory,
+                (memory, bounds.denials),
                 bounds.timeout,
             )
             .await
@@ -202,6 +206,7 @@ pub(super) struct Pass<'a, H, W: Work<H>> {
     /// The account's client, or why there is none.
     pub(super) client: Result<Rc<W::Client>, String>,
     pub(super) rivals: Rivals<W::Client>,
+    pub(super) denials: Rc<Denials>,
     pub(super) stop: Rc<Stop>,
     pub(super) began: Moment,
 }
@@ -269,6 +274,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
             stop: &self.stop,
             timeout: self.settings.timeout,
             listener: voice,
+            denials: &self.denials,
         };
         let outcome = self
             .work

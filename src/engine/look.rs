@@ -9,7 +9,7 @@ use crate::desired::Wanted;
 use crate::host::{Host, LedgerError, Recall};
 use crate::inventory::{self, Claimant, Holdings, KnownAccounts, Learned, Named, Rows, UsedNames};
 use crate::memory::Memory;
-use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Uin};
+use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Timestamp, Uin};
 use crate::observe;
 use crate::observed::{Observation, OwnImages, Seen, Unseen};
 use crate::plan::{
@@ -322,6 +322,12 @@ const NOBODY: Claimant<'static> = Claimant {
 };
 
 impl Look {
+    /// When a write of the image was last denied, if that is all that is known.
+    pub(super) fn denied_since(&self, image: &ImageId) -> Option<Timestamp> {
+        let record = self.holdings.images.get(image);
+        record.and_then(|record| record.denied_since)
+    }
+
     /// A look that may not be made.
     fn unseen<H: Host>(unseen: Unseen, job: &Job<'_>, shared: &Shared<H>) -> Self {
         Self {

@@ -6,12 +6,14 @@
 //! write.
 
 mod account;
+mod denials;
 mod look;
 mod scope;
 mod send;
 mod stop;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
@@ -27,6 +29,7 @@ use crate::observed::{OwnImages, Unseen};
 use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
 
 pub use account::{ACCOUNT_NAMED_TWICE, Rival};
+pub use denials::Denials;
 use look::{Job, look};
 pub use stop::{Stop, StopReason};
 
@@ -147,30 +150,36 @@ impl<L: Ledger> Engine<'_, L> {
             if let Some(outcomes) = all_refused(&jobs, &refused, first.read().shared()) {
                 return outcomes;
             }
-            let runs = jobs.iter().map(|job| {
-                let client = client_of(accounts, job.scope);
-                let rivals = task.rivals(job, read);
-                scope::Run::new(self, client, rivals, job, Memory::default()).converge()
-            });
-            join_all(runs).await
+            let mut denials: BTreeMap<_, Rc<Denials>> = BTreeMap::new();
+            // Each has its first call before any takes a second one.
+            let runs: Vec<_> = jobs
+                .iter()
+                .map(|job| {
+                    let client = client_of(accounts, job.scope);
+                    let rivals = task.rivals(job, read);
+                    let denials = denials.entry(client.read().caller_id()).or_default();
+                    scope::Run::new(self, client, rivals, job, Memory::default(), denials)
+                })
+                .collect();
+            join_all(runs.into_iter().map(scope::Run::converge)).await
         };
         self.within(host, timeout, work).await
     }
 
     /// Brings one scope of the task to its desired state, in the same bounds. `rivals` are the other account names that
-    /// manifests use in its region; `memory` is what earlier passes of this process left behind. `None` where there can
-    /// be nothing to do.
+    /// manifests use in its region; `memory` is what earlier passes of this process left behind, and `denials` what those
+    /// under the same key share. `None` where there can be nothing to do.
     pub async fn pass<H: Host>(
         &self,
         client: &WriteClient<H>,
         rivals: Vec<Rival<'_, H>>,
         task: &Task<'_>,
         scope: &Scope,
-        memory: Memory,
+        (memory, denials): (Memory, &Rc<Denials>),
         timeout: Duration,
     ) -> Option<ScopeOutcome> {
         let job = task.job(scope)?;
-        let run = scope::Run::new(self, client, rivals, &job, memory).converge();
+        let run = scope::Run::new(self, client, rivals, &job, memory, denials).converge();
         let host = &client.read().shared().host;
         Some(self.within(host, timeout, run).await)
     }

@@ -1,15 +1,17 @@
+use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 
+use super::denials::{Denials, Share};
 use super::look::{Job, Look, look};
 use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Rival, ScopeOutcome};
 use crate::api::{Owner, WriteClient};
-use crate::execute::Backoff;
+use crate::execute::{Backoff, Doubt};
 use crate::host::{Host, Ledger, LedgerError};
 use crate::inventory::{Learned, OpenIntent, Takeover};
-use crate::memory::{Last, Memory, Problem};
+use crate::memory::{Last, Memory, Problem, Rest};
 use crate::model::{Clocks, Moment, Present, Timestamp};
 use crate::observed::{Observation, OwnImages, Unseen};
 use crate::plan::{AccountProof, Plan, Verdict};
@@ -66,6 +68,10 @@ pub(super) struct Run<'a, H, L> {
     pub(super) memory: Memory,
     /// The account's own images, and since when that was known.
     own: (OwnImages, Moment),
+    /// What is known of denials, together with the account's other scopes.
+    pub(super) share: Share,
+    /// Whether the scope as a whole may be denied, as far as this pass has found out.
+    pub(super) doubt: Doubt,
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
@@ -75,8 +81,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         rivals: Vec<Rival<'a, H>>,
         job: &'a Job<'a>,
         memory: Memory,
+        denials: &Rc<Denials>,
     ) -> Self {
         Self {
+            share: Share::begin(denials, job.scope),
+            doubt: Doubt::default(),
             engine,
             client,
             rivals,
@@ -124,10 +133,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Some(LOOK_AGAIN.step(blank_looks))
             } else if writes > 0 {
                 blank_looks = 0;
-                let (ended, denied) = self.execute(&seen, fresh).await;
+                let carried = self.execute(&seen, fresh).await;
                 let mut nothing_tried = true;
-                self.memory.denied = denied;
-                for (image, permission, last) in ended {
+                self.doubt = carried.doubt;
+                self.take_rest(carried.rest);
+                for (image, permission, last) in carried.ended {
                     self.memory.record(image, permission.leads_to(), last);
                     nothing_tried = false;
                 }
@@ -157,6 +167,17 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 }
             }
         }
+    }
+
+    /// Nothing more is written in this pass, if so.
+    fn take_rest(&mut self, rest: Option<Rest>) {
+        let Some(rest) = rest else { return };
+        self.engine.listener.event(Event::Trouble {
+            scope: self.job.scope,
+            what: format!("what is left is {rest}"),
+            of_account: rest.of_account,
+        });
+        self.memory.rest = Some(rest);
     }
 
     async fn look(&self) -> Look {

@@ -12,15 +12,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Mutex, Notify};
 
 use super::Event;
+use super::denials::{Chance, Probe};
 use super::look::Look;
 use super::scope::{Fresh, Run, wake_at};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::{Modified, WritePermit};
-use crate::execute::{Executor, JobId, Step};
+use crate::execute::{Doubt, Executor, JobId, Step, Told, probing_order};
 use crate::history::{Answer, Outcome};
 use crate::host::{Attempt, Host, Ledger, Refused};
 use crate::inventory::{IntentId, Record};
-use crate::memory::Last;
+use crate::memory::{Last, Rest};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
 use crate::observed::Observation;
 use crate::plan::{Decision, Prune};
@@ -49,6 +50,16 @@ enum Ready {
     Refused(Refused),
 }
 
+/// What came of a plan's calls.
+pub(super) struct Carried {
+    /// How each image's ended. Images that were not tried are not in it.
+    pub(super) ended: Vec<(ImageId, Permission, Last)>,
+    /// Whether the scope as a whole may be denied.
+    pub(super) doubt: Doubt,
+    /// Why nothing more is written in this pass, if so.
+    pub(super) rest: Option<Rest>,
+}
+
 /// Whether a write would be sent with the very credentials that the look was made with.
 fn is_planned_with(look: &Look, permit: &WritePermit) -> bool {
     let planned = look.owner.as_ref().map(|owner| owner.version);
@@ -56,23 +67,14 @@ fn is_planned_with(look: &Look, permit: &WritePermit) -> bool {
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
-    /// Carries the plan's calls out; how each image's ended, and whether the scope denied what was asked to the end.
-    pub(super) async fn execute(
-        &self,
-        look: &Look,
-        fresh: Fresh,
-    ) -> (
-        impl Iterator<Item = (ImageId, Permission, Last)> + use<H, L>,
-        bool,
-    ) {
+    /// Carries the plan's calls out.
+    pub(super) async fn execute(&self, look: &Look, fresh: Fresh) -> Carried {
         let actions = look
             .plan
             .actions()
             .map(|(id, permission, _)| (id.clone(), permission));
-        let mut executor = Executor::new(actions, fresh.until);
-        if self.memory.denied {
-            executor.probe_first(self.host().moment());
-        }
+        let actions = probing_order(actions, |(id, _)| look.denied_since(id));
+        let mut executor = Executor::new(actions.into_iter(), fresh.until).doubting(self.doubt);
         // One of those that get ready stands in the bucket's queue at a time, so that scopes behind one access point
         // take turns.
         let line = Mutex::new(());
@@ -80,8 +82,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let mut turns: FuturesUnordered<Turn<'_>> = FuturesUnordered::new();
         // Tells those that get ready to let go.
         let mut getting_ready: BTreeMap<JobId, Rc<Notify>> = BTreeMap::new();
+        // Calls that may be denied, until it is known whether they are.
+        let mut probes: BTreeMap<JobId, Probe> = BTreeMap::new();
         let mut stopping = false;
         loop {
+            let changed = self.share.changed();
+            let mut held_up = false;
             if fresh.is_slept_away(self.host()) {
                 executor.stop();
             }
@@ -90,16 +96,33 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Step::Done if turns.is_empty() => break,
                 Step::Send => {
                     let room = executor.room().min(GETTING_READY_MAX);
-                    while getting_ready.len() < room
-                        && let Some((id, attempt)) =
-                            self.next_attempt(look, &mut executor, &getting_ready)
-                    {
+                    while getting_ready.len() < room {
+                        let probe = match executor.doubt() {
+                            Doubt::Over => None,
+                            Doubt::Open(_) => match self.share.chance() {
+                                Chance::Now(probe) => Some(probe),
+                                Chance::Later => {
+                                    held_up = true;
+                                    break;
+                                }
+                                Chance::Never(rest) => {
+                                    // One under way may yet be permitted.
+                                    if turns.is_empty() && calls.is_empty() {
+                                        executor.rest_for(rest);
+                                    }
+                                    break;
+                                }
+                            },
+                        };
+                        let next = self.next_attempt(look, &mut executor, &getting_ready);
+                        let Some((id, attempt)) = next else { break };
+                        probes.extend(probe.map(|probe| (id, probe)));
                         let give_up = Rc::new(Notify::new());
                         turns.push(self.prepare(id, attempt, Rc::clone(&give_up), &line));
                         getting_ready.insert(id, give_up);
                     }
-                    if turns.is_empty() && calls.is_empty() {
-                        // A window has closed on all that was left.
+                    if turns.is_empty() && calls.is_empty() && !held_up {
+                        // A window has closed on all that was left, or the account is at rest.
                         continue;
                     }
                 }
@@ -112,18 +135,43 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     executor.stop();
                 }
                 Some((id, result)) = calls.next(), if !calls.is_empty() => {
-                    executor.replied(id, result, self.host().moment(), self.host().unit());
+                    let told = executor.replied(id, result, self.host().moment(), self.host().unit());
+                    self.told(told, &executor);
+                    probes.remove(&id);
                 }
                 Some((id, attempt, ready)) = turns.next(), if !turns.is_empty() => {
                     getting_ready.remove(&id);
-                    calls.extend(self.turn_came((look, fresh), &mut executor, id, attempt, ready).await);
+                    let call = self.turn_came((look, fresh), &mut executor, id, attempt, ready).await;
+                    if call.is_none() {
+                        probes.remove(&id);
+                    }
+                    calls.extend(call);
                 }
+                () = changed, if held_up => {}
                 () = self.host().sleep_until(wake_at(step)), if matches!(step, Step::Wait(_)) => {}
             }
         }
         drop(calls);
-        let denied = executor.is_denied();
-        (executor.outcomes(), denied)
+        Carried {
+            doubt: executor.doubt(),
+            rest: executor.rest().cloned(),
+            ended: executor.outcomes().collect(),
+        }
+    }
+
+    /// Tells the account's other scopes what a reply says of the right to write.
+    fn told(&self, told: Told, executor: &Executor) {
+        match (told, executor.doubt()) {
+            (Told::Permitted, _) => self.share.permitted(),
+            (Told::Denied(problem), Doubt::Open(_)) => {
+                self.share.denied(problem);
+                if executor.rest().is_some() {
+                    self.share.rests();
+                }
+            }
+            // Denied alone.
+            (Told::Denied(_), Doubt::Over) | (Told::Nothing, _) => {}
+        }
     }
 
     /// The next call that does not get ready yet. Those that a window has closed on are withdrawn: to record the
@@ -337,6 +385,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 let blueprint = modified.blueprint_id.as_deref();
                 let at = self.present().stamp();
                 known.acknowledged(attempt.permission, blueprint, protected, at);
+                known.denied_since = None;
                 record = Some(known);
             }
             Err(CallError::Refused(refusal)) => {
@@ -357,6 +406,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     outcome.result = Answer::Rejected;
                     after.answered(state, at);
                 }
+                after.denied_since = match refusal.class {
+                    Class::ScopeBlocked | Class::OurFault if !refusal.is_of_region() => Some(at),
+                    Class::Converged | Class::Busy | Class::ImageBlocked => None,
+                    _ => after.denied_since,
+                };
                 record = (after != known()).then_some(after);
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Backoff;
 use crate::api::Modified;
 use crate::api::error::{CallError, Class, Refusal};
-use crate::memory::{Last, Problem};
+use crate::memory::{Last, Problem, Rest};
 use crate::model::{ImageId, Moment, Permission};
 
 /// Calls of one scope that may wait for their reply at once. At 20 a second and 8 s to a deadline no
@@ -20,13 +20,9 @@ const RETRY: Backoff = Backoff {
     base: Duration::from_millis(500),
     cap: Duration::from_secs(10),
 };
-/// Between probes of a scope that denies what is asked.
-const PROBE: Backoff = Backoff {
-    base: Duration::from_secs(1),
-    cap: Duration::from_secs(4),
-};
-/// Denied probes, with no success between them, after which the rest is not tried.
-const PROBES_MAX: u32 = 3;
+/// Different images that are denied, with no success in between, before it is the scope that is taken to be denied and
+/// not they. Until the first success, no more calls than that are under way.
+pub const PROBES_MAX: u32 = 5;
 
 /// Names one image's job within an executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,8 +48,9 @@ pub struct Executor {
     ready: VecDeque<JobId>,
     waiting: BinaryHeap<Reverse<(Moment, JobId)>>,
     in_flight: usize,
-    /// Set while the scope denies what is asked.
-    denied: Option<Denied>,
+    doubt: Doubt,
+    /// Why nothing more is sent in this pass.
+    rest: Option<Rest>,
     stopped: bool,
     /// The observation behind the plan is too old from here on.
     fresh_until: Moment,
@@ -67,14 +64,36 @@ struct Job {
     permission: Permission,
     sends: u32,
     throttled: u32,
+    /// Why the last call had no effect.
+    problem: Option<Problem>,
     last: Option<Last>,
 }
 
-/// A scope that denies: one probe at a time, with pauses, then no more.
-#[derive(Debug)]
-struct Denied {
-    probes: u32,
-    until: Moment,
+/// Whether writing is denied for the scope as a whole, as far as a pass has found out. A denial alone does not tell
+/// whether it is about one image or about all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Nothing was permitted yet, and so many different images were denied.
+    Open(u32),
+    /// Something was permitted: who is denied from here on is denied alone.
+    Over,
+}
+
+impl Default for Doubt {
+    fn default() -> Self {
+        Self::Open(0)
+    }
+}
+
+/// What a reply says of the right to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// There is one.
+    Permitted,
+    /// There is none, for this image or for all.
+    Denied(Problem),
+    /// It says nothing of it.
+    Nothing,
 }
 
 impl Executor {
@@ -86,6 +105,7 @@ impl Executor {
                 permission,
                 sends: 0,
                 throttled: 0,
+                problem: None,
                 last: None,
             })
             .collect();
@@ -94,23 +114,27 @@ impl Executor {
             jobs,
             waiting: BinaryHeap::new(),
             in_flight: 0,
-            denied: None,
+            doubt: Doubt::default(),
+            rest: None,
             stopped: false,
             fresh_until,
         }
     }
 
-    /// The scope denied all that was asked before: one call is to find out whether it still does.
-    pub fn probe_first(&mut self, now: Moment) {
-        self.denied = Some(Denied {
-            probes: PROBES_MAX - 1,
-            until: now,
-        });
+    /// Goes on with what the pass has found out before.
+    pub fn doubting(mut self, doubt: Doubt) -> Self {
+        self.doubt = doubt;
+        self
     }
 
-    /// Whether the scope denied what was asked, with no success since.
-    pub fn is_denied(&self) -> bool {
-        self.denied.is_some()
+    /// Whether the scope as a whole may be denied.
+    pub fn doubt(&self) -> Doubt {
+        self.doubt
+    }
+
+    /// Why nothing more is sent in this pass, if so.
+    pub fn rest(&self) -> Option<&Rest> {
+        self.rest.as_ref()
     }
 
     /// What should happen at `now`.
@@ -127,19 +151,11 @@ impl Executor {
         } else {
             Step::Done
         };
-        if self.stopped || now >= self.fresh_until {
+        if self.stopped || self.rest.is_some() || now >= self.fresh_until {
             return idle;
         }
-        if let Some(denied) = &self.denied {
-            if denied.probes >= PROBES_MAX || self.in_flight > 0 {
-                return idle;
-            }
-            if now < denied.until && !(self.ready.is_empty() && self.waiting.is_empty()) {
-                return Step::Wait(denied.until);
-            }
-        }
         if !self.ready.is_empty() {
-            return if self.in_flight < IN_FLIGHT_MAX {
+            return if self.room() > 0 {
                 Step::Send
             } else {
                 Step::Listen
@@ -165,12 +181,14 @@ impl Executor {
         ))
     }
 
-    /// How many calls may get ready at once: a scope that denies is probed by one.
+    /// How many calls may get ready at once. Each call under way may yet be denied, and counts as one that is until
+    /// something is permitted.
     pub fn room(&self) -> usize {
-        match self.denied {
-            Some(_) => 1,
-            None => IN_FLIGHT_MAX.saturating_sub(self.in_flight),
-        }
+        let most = match self.doubt {
+            Doubt::Open(denied) => PROBES_MAX.saturating_sub(denied) as usize,
+            Doubt::Over => IN_FLIGHT_MAX,
+        };
+        most.saturating_sub(self.in_flight)
     }
 
     /// Whether the call may be sent now; it is then in flight. What has happened since it was shown may forbid it.
@@ -193,21 +211,20 @@ impl Executor {
         at.and_then(|at| self.ready.remove(at)).is_some()
     }
 
-    /// Takes a reply in. `unit` is a random number in `[0, 1)` for the jitter.
+    /// Takes a reply in; what it says of the right to write. `unit` is a random number in `[0, 1)` for the jitter.
     pub fn replied(
         &mut self,
         id: JobId,
         result: Result<Modified, CallError>,
         now: Moment,
         unit: f64,
-    ) {
+    ) -> Told {
         self.in_flight -= 1;
         match result {
             Ok(Modified {
                 blueprint_id,
                 request_id,
             }) => {
-                self.denied = None;
                 self.settle(
                     id,
                     Last::Acknowledged {
@@ -216,6 +233,7 @@ impl Executor {
                         request_id,
                     },
                 );
+                return self.permitted();
             }
             Err(CallError::NotSent(message)) => self.again(id, Problem::new(message), now, unit),
             Err(CallError::Unclear(message)) => {
@@ -227,20 +245,19 @@ impl Executor {
                     },
                 );
             }
-            Err(CallError::AccountBroken(refusal)) => {
-                self.settle(id, Last::Blocked(problem(&refusal)));
-                self.account_broken(&refusal);
-            }
-            Err(CallError::Refused(refusal)) => self.refused(id, &refusal, now, unit),
+            // Nothing was sent, so that it is no image's finding.
+            Err(CallError::AccountBroken(refusal)) => self.account_broken(&refusal),
+            Err(CallError::Refused(refusal)) => return self.refused(id, &refusal, now, unit),
         }
+        Told::Nothing
     }
 
-    fn refused(&mut self, id: JobId, refusal: &Refusal, now: Moment, unit: f64) {
+    fn refused(&mut self, id: JobId, refusal: &Refusal, now: Moment, unit: f64) -> Told {
         let request_id = refusal.request_id.clone();
         match refusal.class {
             Class::Converged => {
-                self.denied = None;
                 self.settle(id, Last::AlreadyShared { request_id });
+                return self.permitted();
             }
             Class::Busy => self.again(id, problem(refusal), now, unit),
             Class::Unclear => self.settle(
@@ -254,6 +271,7 @@ impl Executor {
                 let job = &mut self.jobs[id.0];
                 job.sends -= 1;
                 job.throttled += 1;
+                job.problem = Some(problem(refusal));
                 if job.throttled < THROTTLED_MAX {
                     self.ready.push_front(id);
                 } else {
@@ -261,24 +279,52 @@ impl Executor {
                 }
             }
             Class::ImageBlocked => self.settle(id, Last::Blocked(problem(refusal))),
-            Class::ScopeBlocked | Class::OurFault => {
+            Class::ScopeBlocked if refusal.is_of_region() => {
                 self.settle(id, Last::Blocked(problem(refusal)));
-                self.scope_denied(refusal, now);
+                self.rest_for(Rest::of_scope(problem(refusal)));
+            }
+            Class::ScopeBlocked | Class::OurFault => {
+                self.settle(id, Last::Denied(problem(refusal)));
+                return self.denied(refusal);
             }
             Class::AccountBlocked | Class::ClockOff => {
                 self.settle(id, Last::Blocked(problem(refusal)));
                 self.account_broken(refusal);
             }
         }
+        Told::Nothing
     }
 
-    /// Nothing more can be written for this account: the rest is blocked by `refusal`.
+    /// Nothing more can be written for this account.
     pub fn account_broken(&mut self, refusal: &Refusal) {
-        let waiting = self.waiting.drain().map(|Reverse((_, id))| id);
-        let rest: Vec<_> = self.ready.drain(..).chain(waiting).collect();
-        for id in rest {
-            self.settle(id, Last::Blocked(problem(refusal)));
+        self.rest_for(Rest::of_account(problem(refusal)));
+    }
+
+    /// Nothing more is sent in this pass: one finding for all that was not tried.
+    pub fn rest_for(&mut self, rest: Rest) {
+        self.rest.get_or_insert(rest);
+    }
+
+    fn permitted(&mut self) -> Told {
+        self.doubt = Doubt::Over;
+        Told::Permitted
+    }
+
+    /// One image after the other, so that each that is denied is another one.
+    fn denied(&mut self, refusal: &Refusal) -> Told {
+        if let Doubt::Open(denied) = &mut self.doubt {
+            *denied += 1;
+            if *denied >= PROBES_MAX {
+                let why =
+                    format!("the first {denied} images that were tried were all denied: {refusal}");
+                let problem = Problem {
+                    message: why,
+                    ..problem(refusal)
+                };
+                self.rest_for(Rest::of_scope(problem));
+            }
         }
+        Told::Denied(problem(refusal))
     }
 
     /// No new call from here on; those in flight settle.
@@ -288,25 +334,10 @@ impl Executor {
 
     /// How each tried image ended. Images that were not tried are not in it.
     pub fn outcomes(self) -> impl Iterator<Item = (ImageId, Permission, Last)> {
-        self.jobs
-            .into_iter()
-            .filter_map(|job| Some((job.image, job.permission, job.last?)))
-    }
-
-    /// Replies to calls that left before the last pause say nothing new.
-    fn scope_denied(&mut self, refusal: &Refusal, now: Moment) {
-        let probes = match &self.denied {
-            Some(denied) if now < denied.until => return,
-            Some(denied) => denied.probes + 1,
-            None => 1,
-        };
-        self.denied = Some(Denied {
-            probes,
-            until: now + PROBE.step(probes),
-        });
-        if probes >= PROBES_MAX {
-            self.account_broken(refusal);
-        }
+        self.jobs.into_iter().filter_map(|job| {
+            let cut_short = job.problem.map(Last::CutShort);
+            Some((job.image, job.permission, job.last.or(cut_short)?))
+        })
     }
 
     /// The call had no effect: once more, later, unless it was often enough.
@@ -315,6 +346,7 @@ impl Executor {
         if sends >= ATTEMPTS_MAX {
             self.settle(id, Last::Failed(problem));
         } else {
+            self.jobs[id.0].problem = Some(problem);
             self.waiting
                 .push(Reverse((now + RETRY.delay(sends, unit), id)));
         }

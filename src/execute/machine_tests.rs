@@ -90,6 +90,17 @@ fn a12_busy_is_retried_with_backoff_and_ends() {
 }
 
 #[test]
+fn c2_an_image_that_was_tried_is_told_of_though_it_was_not_given_up() {
+    for class in [Class::Busy, Class::Throttled(Reach::Bucket)] {
+        let mut executor = executor(2);
+        let id = take(&mut executor, at(0));
+        executor.replied(id, refused(class), at(0), 0.9);
+        executor.stop();
+        assert!(matches!(last(executor)[..], [Last::CutShort(_)]));
+    }
+}
+
+#[test]
 fn l2_an_image_that_waits_delays_no_other() {
     let mut executor = executor(2);
     let first = take(&mut executor, at(0));
@@ -135,47 +146,121 @@ fn a14_a_broken_account_blocks_the_rest_without_a_call() {
     let id = take(&mut executor, at(0));
     executor.replied(id, refused(Class::AccountBlocked), at(0), 0.5);
     assert_eq!(executor.next(at(0)), Step::Done);
-    let all = last(executor);
-    assert_eq!(all.len(), 50);
-    assert!(all.iter().all(|last| matches!(last, Last::Blocked(_))));
+    let rest = executor.rest().expect("one finding for the rest");
+    assert!(rest.of_account);
+    assert!(matches!(last(executor)[..], [Last::Blocked(_)]), "its own");
 }
 
-#[test]
-fn l4_a_denied_scope_is_probed_once_per_step_and_then_left() {
-    let mut executor = executor(50);
-    let (mut now, mut sends) = (at(0), 0);
+/// Sends all that may be sent at once, and has each call answered in turn, until nothing is left to send.
+fn play(executor: &mut Executor, answer: impl Fn(JobId) -> Result<Modified, CallError>) -> usize {
+    let (mut sent, mut in_flight) = (0, VecDeque::new());
     loop {
-        match executor.next(now) {
-            Step::Send => {
-                sends += 1;
-                let id = take(&mut executor, now);
-                executor.replied(id, refused(Class::ScopeBlocked), now, 0.5);
-            }
-            Step::Wait(until) => now = until,
-            Step::Listen => panic!("nothing is in flight"),
-            Step::Done => break,
+        while let Some(id) = take_next(executor, at(0)) {
+            sent += 1;
+            in_flight.push_back(id);
         }
+        let Some(id) = in_flight.pop_front() else {
+            assert_eq!(executor.next(at(0)), Step::Done);
+            return sent;
+        };
+        executor.replied(id, answer(id), at(0), 0.5);
     }
-    assert_eq!(sends, PROBES_MAX);
-    assert_eq!(now, at(3_000), "a second, then two");
-    assert_eq!(last(executor).len(), 50, "each image is accounted for");
 }
 
 #[test]
-fn one_denied_image_leaves_the_others_their_turn() {
-    let mut executor = executor(10);
-    let id = take(&mut executor, at(0));
-    executor.replied(id, refused(Class::ScopeBlocked), at(0), 0.5);
-    assert_eq!(executor.next(at(0)), Step::Wait(at(1_000)));
-    let probe = take(&mut executor, at(1_000));
+fn c2_l2_a_scope_that_denies_five_different_images_rests_and_says_so_once() {
+    for class in [Class::ScopeBlocked, Class::OurFault] {
+        let mut executor = executor(50);
+        let sent = play(&mut executor, |_| refused(class));
+        assert_eq!(sent, 5, "though all could have left at once");
+        let rest = executor.rest().expect("one finding").clone();
+        assert!(!rest.of_account);
+        assert!(rest.problem.message.contains("first 5 images"), "{rest}");
+        let all = last(executor);
+        assert_eq!(all.len(), 5, "the others were not tried");
+        assert!(all.iter().all(|last| matches!(last, Last::Denied(_))));
+    }
+}
+
+#[test]
+fn c2_l2_one_success_ends_the_doubt_and_who_is_denied_then_is_denied_alone() {
+    for success in [done(), refused(Class::Converged)] {
+        let mut executor = executor(50);
+        let sent = play(&mut executor, |JobId(n)| match n {
+            4 => success.clone(),
+            _ => refused(Class::ScopeBlocked),
+        });
+        assert_eq!(sent, 50);
+        assert_eq!((executor.rest(), executor.doubt()), (None, Doubt::Over));
+        let denied = last(executor)
+            .into_iter()
+            .filter(|last| matches!(last, Last::Denied(_)));
+        assert_eq!(denied.count(), 49);
+    }
+}
+
+#[test]
+fn c2_until_something_is_permitted_each_call_under_way_counts_as_denied() {
+    let mut executor = executor(50);
+    let calls: Vec<_> = std::iter::from_fn(|| take_next(&mut executor, at(0))).collect();
+    assert_eq!(calls.len(), 5);
+    assert_eq!((executor.next(at(0)), executor.room()), (Step::Listen, 0));
+    // One that says nothing of the right to write makes room for another.
+    executor.replied(calls[0], Err(CallError::Unclear("cut".into())), at(0), 0.5);
+    assert_eq!(executor.room(), 1);
+    let told = executor.replied(calls[1], refused(Class::ScopeBlocked), at(0), 0.5);
+    assert!(matches!(told, Told::Denied(_)));
+    assert_eq!(executor.room(), 1);
     assert_eq!(
-        executor.next(at(1_000)),
-        Step::Listen,
-        "one probe at a time"
+        executor.replied(calls[2], done(), at(0), 0.5),
+        Told::Permitted
     );
-    executor.replied(probe, done(), at(1_001), 0.5);
-    let rest = std::iter::from_fn(|| take_next(&mut executor, at(1_001))).count();
-    assert_eq!(rest, 8);
+    assert_eq!(executor.room(), IN_FLIGHT_MAX - 2);
+}
+
+#[test]
+fn c2_what_a_pass_has_found_out_holds_for_its_next_plan() {
+    let mut after_three = executor(50).doubting(Doubt::Open(3));
+    assert_eq!(play(&mut after_three, |_| refused(Class::ScopeBlocked)), 2);
+    let mut after_success = executor(50).doubting(Doubt::Over);
+    assert_eq!(
+        play(&mut after_success, |_| refused(Class::ScopeBlocked)),
+        50
+    );
+}
+
+#[test]
+fn c2_a_region_that_is_not_offered_costs_one_call() {
+    for code in ["UnsupportedRegion", "AuthFailure.InvalidRegion"] {
+        let refusal = Refusal {
+            code: code.into(),
+            message: String::new(),
+            request_id: None,
+            class: Class::of(code, Some(Permission::Share)),
+        };
+        let mut executor = executor(50);
+        let id = take(&mut executor, at(0));
+        executor.replied(id, Err(CallError::Refused(refusal)), at(0), 0.5);
+        assert_eq!(executor.next(at(0)), Step::Done);
+        assert!(
+            executor.rest().is_some_and(|rest| !rest.of_account),
+            "{code}"
+        );
+        assert!(matches!(last(executor)[..], [Last::Blocked(_)]), "{code}");
+    }
+}
+
+#[test]
+fn c2_an_account_that_is_known_to_be_broken_is_no_images_finding() {
+    let mut executor = executor(5);
+    let Err(CallError::Refused(refusal)) = refused(Class::AccountBlocked) else {
+        unreachable!()
+    };
+    let id = take(&mut executor, at(0));
+    executor.replied(id, Err(CallError::AccountBroken(refusal)), at(0), 0.5);
+    assert_eq!(executor.next(at(0)), Step::Done);
+    assert!(executor.rest().is_some_and(|rest| rest.of_account));
+    assert_eq!(last(executor).len(), 0);
 }
 
 #[test]
@@ -200,7 +285,7 @@ fn p5_s4_nothing_leaves_on_a_stale_observation() {
 
 #[test]
 fn s21_calls_in_flight_are_bounded() {
-    let mut executor = executor(1000);
+    let mut executor = executor(1000).doubting(Doubt::Over);
     let taken = std::iter::from_fn(|| take_next(&mut executor, at(0))).count();
     assert_eq!(taken, IN_FLIGHT_MAX);
     assert_eq!(executor.next(at(0)), Step::Listen);

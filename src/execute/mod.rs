@@ -4,6 +4,8 @@
 //! Knows attempts, backoff and when to give up; knows nothing of sockets, rates or why.
 
 mod machine;
+mod order;
 
 pub use crate::pace::Backoff;
-pub use machine::{Executor, JobId, Step};
+pub use machine::{Doubt, Executor, JobId, PROBES_MAX, Step, Told};
+pub use order::probing_order;

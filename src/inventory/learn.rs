@@ -171,6 +171,10 @@ pub fn learn(
         {
             note = note.or(park(&mut record, desired, blueprint.is_some(), started));
         }
+        // Where nothing is to be done, nothing can be denied.
+        if !doubtful && desired == Some(state_of(blueprint)) {
+            record.denied_since = None;
+        }
         let record = (!record.is_spent(started)).then_some(record);
         let changed = record.as_ref() != before || !resolved.is_empty();
         changed.then(|| Lesson {
@@ -349,6 +353,13 @@ fn ownership(
     };
     record.owned = None;
     Some(Note::Released(why))
+}
+
+fn state_of(blueprint: Option<&Blueprint>) -> ShareState {
+    match blueprint {
+        Some(_) => ShareState::Shared,
+        None => ShareState::Unshared,
+    }
 }
 
 fn park(record: &mut Record, desired: ShareState, shared: bool, started: Present) -> Option<Note> {

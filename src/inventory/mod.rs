@@ -63,7 +63,8 @@ pub struct Record {
     /// What the API's last final answer to a write of ours says of the image; `None`: nothing, or a complete look has
     /// shown otherwise since.
     pub word: Option<Word>,
-    /// Since when each write of the image is denied (`UnauthorizedOperation` and its kind).
+    /// When a write of the image was last denied (`UnauthorizedOperation` and its kind), which may be about the image or
+    /// about all; `None`: it is not, for all that is known.
     pub denied_since: Option<Timestamp>,
 }
 

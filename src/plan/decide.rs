@@ -184,8 +184,9 @@ pub(super) fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
                 Verdict::Act
             }
         }
-        Last::Blocked(problem) => Verdict::Blocked(problem.clone().into()),
+        Last::Blocked(problem) | Last::Denied(problem) => Verdict::Blocked(problem.clone().into()),
         Last::Failed(problem) => Verdict::Failed(problem.clone().into()),
+        Last::CutShort(_) => Verdict::Act,
     }
 }
 

@@ -52,7 +52,11 @@ fn of_this_run(tried: &Tried) -> Option<(Moment, Awaiting)> {
     match &tried.last {
         Last::Acknowledged { at, .. } => Some((*at + LAG, Awaiting::OwnWrite)),
         Last::Unclear { at, problem } => Some((*at + LAG, Awaiting::Outcome(problem.clone()))),
-        Last::AlreadyShared { .. } | Last::Blocked(_) | Last::Failed(_) => None,
+        Last::AlreadyShared { .. }
+        | Last::Blocked(_)
+        | Last::Denied(_)
+        | Last::Failed(_)
+        | Last::CutShort(_) => None,
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::desired::{Completeness, Intent};
 use crate::inventory::{Loss, Owned, Record, Standing};
+use crate::memory::Memory;
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
 use crate::observed::{Observation, OwnImages, Seen};
 
@@ -42,6 +43,17 @@ pub(super) fn apply(
     sudden_loss(inputs, loss, decisions);
     blast_radius(inputs, seen, decisions);
     loss
+}
+
+/// Where the scope or its account is in the way, what is left to do is not tried. Last of all: what a guard forbids
+/// would not be done either way.
+pub(super) fn rest(memory: &Memory, decisions: &mut Decisions) {
+    let Some(rest) = &memory.rest else { return };
+    for decision in decisions.values_mut() {
+        if decision.verdict == Verdict::Act {
+            decision.verdict = Verdict::NotTried(rest.clone().into());
+        }
+    }
 }
 
 /// Reasons that concern one image.

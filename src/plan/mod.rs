@@ -24,7 +24,7 @@ use smol_str::SmolStr;
 
 use crate::desired::{DesiredImage, Intent, Source, Wanted};
 use crate::inventory::{Holdings, Loss};
-use crate::memory::{Memory, Problem, Tried};
+use crate::memory::{Memory, Problem, Rest, Tried};
 use crate::model::{
     AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Present, Scope,
     ShareState, Timestamp, Uin,
@@ -189,6 +189,8 @@ pub enum Verdict {
     Withheld(Box<Withheld>),
     /// Given up.
     Failed(Box<Problem>),
+    /// One call, which is not tried for now: the scope or its account is in the way, and not the image.
+    NotTried(Box<Rest>),
     /// The scope was not seen: hold still.
     Unseen(Box<Unseen>),
 }
@@ -212,7 +214,7 @@ impl Verdict {
     /// carried out later.
     pub fn is_intended(&self) -> bool {
         match self {
-            Self::Act => true,
+            Self::Act | Self::NotTried(_) => true,
             Self::Withheld(why) => match &**why {
                 Withheld::Suspended(_) | Withheld::WindowClosed(_) => true,
                 Withheld::ClocksDisagree(disputed) => !disputed.is_about_the_wish(),
@@ -238,6 +240,7 @@ impl Verdict {
                 problem.to_string()
             }
             Self::Withheld(why) => why.to_string(),
+            Self::NotTried(rest) => rest.to_string(),
             Self::Unseen(unseen) => format!("not observed: {unseen}"),
         })
     }
@@ -267,6 +270,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     let closings = Closings::new(inputs.windows, inputs.clocks);
     let loss = guard::apply(inputs, &closings, &mut decisions);
+    guard::rest(inputs.memory, &mut decisions);
     let turns_at = turns_at(inputs, &closings, &decisions);
     Plan {
         scope: inputs.scope.clone(),
@@ -561,6 +565,15 @@ impl Plan {
     pub fn is_pending(&self) -> bool {
         let mut decisions = self.decisions.values();
         decisions.any(|decision| matches!(decision.verdict, Verdict::Pending(_)))
+    }
+
+    /// Why what is still to do is not tried for now, if so.
+    pub fn rest(&self) -> Option<&Rest> {
+        let mut verdicts = self.decisions.values().map(|decision| &decision.verdict);
+        verdicts.find_map(|verdict| match verdict {
+            Verdict::NotTried(rest) => Some(&**rest),
+            _ => None,
+        })
     }
 
     /// When the first of the decisions that wait falls, if any waits.

@@ -231,7 +231,7 @@ impl PlanDocument {
                 self.pending.push(waits);
                 Some(line)
             }
-            Verdict::Blocked(_) | Verdict::Failed(_) => {
+            Verdict::Blocked(_) | Verdict::Failed(_) | Verdict::NotTried(_) => {
                 Some(self.block(image, &place, held_back(plan, image, decision)))
             }
         }
@@ -326,6 +326,7 @@ fn held_back(plan: &Plan, image: &ImageId, decision: &Decision) -> HeldBack {
             Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
                 problem.code.clone()
             }
+            Verdict::NotTried(rest) => rest.problem.code.clone(),
             Verdict::Unseen(unseen) => unseen.code.clone(),
             Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => None,
         },

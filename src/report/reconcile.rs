@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use crate::memory::{Last, Memory, Problem, Tried};
 use crate::model::{ImageId, Scope, ShareState, Uin};
 use crate::plan::{Actual, Decision, Plan, Verdict, Withheld};
 use crate::words::{plural, seconds};
+
+/// Why what a plan left to do was not done, where nothing stood in its way.
+const RUN_ENDED: &str = "the run ended first";
 
 /// What `reconcile -o json` prints.
 #[derive(Debug, Serialize)]
@@ -81,6 +85,7 @@ struct Summary {
     failed: u64,
     withheld: u64,
     pending: u64,
+    not_tried: u64,
     /// Of those that are as desired, those of which only the API's answers to writes say so.
     by_word: u64,
 }
@@ -112,6 +117,7 @@ enum Outcome {
     Failed,
     Withheld,
     Pending,
+    NotTried,
 }
 
 impl Outcome {
@@ -124,6 +130,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Withheld => "withheld",
             Self::Pending => "pending",
+            Self::NotTried => "not_tried",
         }
     }
 
@@ -136,6 +143,7 @@ impl Outcome {
             Self::Failed => Some(Sign::Failed),
             Self::Withheld => Some(Sign::Withheld),
             Self::Pending => Some(Sign::Pending),
+            Self::NotTried => Some(Sign::Failed),
         }
     }
 }
@@ -233,8 +241,8 @@ impl ReconcileDocument {
         }
         if nothing_decided {
             ExitStatus::Error
-        } else if self.summary.blocked + self.summary.failed + self.unconfirmed > 0
-            || self.summary.pending > 0
+        } else if self.summary.blocked + self.summary.failed + self.summary.not_tried > 0
+            || self.summary.pending + self.unconfirmed > 0
             || !self.errors.is_empty()
             || self.out_of_sight
         {
@@ -256,6 +264,7 @@ impl ReconcileDocument {
             ));
         }
         let (mut lines, mut held) = (String::new(), Held::default());
+        let mut not_tried: BTreeMap<String, u64> = BTreeMap::new();
         let unseen = scope.plan.unseen().map(|unseen| unseen.reason.clone());
         if let Some(loss) = scope.plan.loss {
             self.suspicious = true;
@@ -276,6 +285,8 @@ impl ReconcileDocument {
                 .is_none();
             if matches!(decision.verdict, Verdict::Unseen(_)) && untried {
                 held_still += 1;
+            } else if outcome == Outcome::NotTried {
+                *not_tried.entry(why_not_tried(decision)).or_default() += 1;
             } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
                 let place = place(decision.source.as_ref());
                 held.add(image, decision.desired, why.clone(), place);
@@ -292,6 +303,11 @@ impl ReconcileDocument {
             self.images.push(report);
         }
         lines.push_str(&held.lines());
+        for (why, images) in not_tried {
+            let images = plural(images, "image");
+            let line = Sign::Failed.paint(format_args!("{images} not tried: {why}"));
+            let _ = writeln!(lines, "  {line}");
+        }
         if let Some(loss) = scope.plan.loss.filter(|_| lines.is_empty()) {
             // Nothing was to be done, and still all is not well.
             let why = Sign::Withheld.paint(Withheld::Lost(loss));
@@ -318,6 +334,7 @@ impl ReconcileDocument {
             Outcome::Failed => &mut summary.failed,
             Outcome::Withheld => &mut summary.withheld,
             Outcome::Pending => &mut summary.pending,
+            Outcome::NotTried => &mut summary.not_tried,
         } += 1;
     }
 
@@ -330,6 +347,7 @@ impl ReconcileDocument {
             failed,
             withheld,
             pending,
+            not_tried,
             by_word,
         } = self.summary;
         let head = match ending.stopped {
@@ -349,6 +367,7 @@ impl ReconcileDocument {
             (failed, "failed"),
             (withheld, "withheld"),
             (pending, "pending"),
+            (not_tried, "not tried"),
         ];
         let _ = write!(self.text, "{head}: ");
         for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
@@ -369,6 +388,18 @@ impl ReconcileDocument {
             let _ = write!(self.text, ", {throttled} throttled");
         }
         let _ = writeln!(self.text, ", {}).", seconds(ending.elapsed));
+    }
+}
+
+/// Why an image was not tried: one finding for many.
+fn why_not_tried(decision: &Decision) -> String {
+    match &decision.verdict {
+        Verdict::NotTried(rest) => match &rest.problem.request_id {
+            Some(id) => format!("{} [RequestId {id}]", rest.problem),
+            None => rest.problem.to_string(),
+        },
+        Verdict::Await { reason, .. } => reason.to_string(),
+        _ => RUN_ENDED.to_owned(),
     }
 }
 
@@ -433,6 +464,7 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         true => tried.acknowledged > 0,
         false => tried.acknowledged + tried.unclear > 0,
     });
+    let was_tried = tried.is_some();
     match &decision.verdict {
         Verdict::InSync if written && decision.desired == ShareState::Shared => {
             (Outcome::Shared, None)
@@ -443,15 +475,24 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
         Verdict::Blocked(problem) => (Outcome::Blocked, Some(Problem::clone(problem))),
         Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.to_string()))),
         Verdict::Failed(problem) => (Outcome::Failed, Some(Problem::clone(problem))),
-        // What was written before the scope went out of sight.
-        Verdict::Unseen(_) if written => undecided(decision, tried),
+        // What was tried before the scope went out of sight, or came to rest.
+        Verdict::Unseen(_) | Verdict::NotTried(_) if was_tried => undecided(decision, tried),
+        // Its call was another image's, and so is the RequestId.
+        Verdict::NotTried(rest) => {
+            let problem = Problem {
+                request_id: None,
+                message: rest.to_string(),
+                ..rest.problem.clone()
+            };
+            (Outcome::NotTried, Some(problem))
+        }
         Verdict::Unseen(unseen) => {
             let problem = Problem {
                 code: unseen.code.clone(),
                 request_id: unseen.request_id.clone(),
                 ..Problem::new(format!("not observed: {unseen}"))
             };
-            (Outcome::Failed, Some(problem))
+            (Outcome::NotTried, Some(problem))
         }
         // The run ended before the image was decided on again.
         Verdict::Act | Verdict::Await { .. } => undecided(decision, tried),
@@ -460,8 +501,10 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
 
 fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
     match tried.map(|tried| &tried.last) {
-        Some(Last::Blocked(problem)) => (Outcome::Blocked, Some(Problem::clone(problem))),
-        Some(Last::Failed(problem) | Last::Unclear { problem, .. }) => {
+        Some(Last::Blocked(problem) | Last::Denied(problem)) => {
+            (Outcome::Blocked, Some(Problem::clone(problem)))
+        }
+        Some(Last::Failed(problem) | Last::CutShort(problem) | Last::Unclear { problem, .. }) => {
             (Outcome::Failed, Some(Problem::clone(problem)))
         }
         Some(Last::AlreadyShared { .. }) => (Outcome::InSync, None),
@@ -480,9 +523,9 @@ fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Pro
         None => {
             let message = match &decision.verdict {
                 Verdict::Await { reason, .. } => reason.to_string(),
-                _ => "not tried: the run ended first".to_owned(),
+                _ => format!("not tried: {RUN_ENDED}"),
             };
-            (Outcome::Failed, Some(Problem::new(message)))
+            (Outcome::NotTried, Some(Problem::new(message)))
         }
     }
 }

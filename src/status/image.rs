@@ -157,6 +157,8 @@ reasons! {
     Parked,
     /// It is not sharekeeper's own, so it is not pruned.
     NotOwned,
+    /// It was not tried, because its account or region is in the way of all that is to be done there.
+    NotTried,
     /// The scope could not be seen.
     NotObserved,
     /// The credentials do not work, or are another account's.
@@ -180,6 +182,7 @@ impl Reason {
                 | Self::GuardTripped
                 | Self::Parked
                 | Self::NotOwned
+                | Self::NotTried
                 | Self::AccountBroken
         )
     }
@@ -233,12 +236,13 @@ impl Reason {
             Verdict::Blocked(problem) => Self::of_problem(problem, Self::Refused),
             Verdict::Failed(problem) => Self::of_problem(problem, Self::Failed),
             Verdict::Withheld(why) => Self::of_withheld(why),
+            Verdict::NotTried(_) => Self::NotTried,
             Verdict::Unseen(unseen) if unseen.account_broken => Self::AccountBroken,
             Verdict::Unseen(_) => Self::NotObserved,
         }
     }
 
-    fn of_problem(problem: &Problem, other: Self) -> Self {
+    pub(super) fn of_problem(problem: &Problem, other: Self) -> Self {
         match problem.unmet {
             Some(Unmet::Absent) => return Self::ImageNotFound,
             Some(Unmet::NotYet) => return Self::WaitingForImage,
@@ -398,6 +402,8 @@ fn trouble(decision: &Decision, words: &mut Words) -> Option<Box<Trouble>> {
         Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
             (problem.code.clone(), problem.request_id.clone())
         }
+        // The RequestId is another image's.
+        Verdict::NotTried(rest) => (rest.problem.code.clone(), None),
         Verdict::Unseen(unseen) => (unseen.code.clone(), unseen.request_id.clone()),
         Verdict::Await { .. } | Verdict::Withheld(_) => (None, None),
     };

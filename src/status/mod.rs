@@ -57,6 +57,8 @@ pub struct Board {
     broken: BTreeMap<AccountName, u64>,
     /// Accounts that were told of as lacking the service role.
     roleless: BTreeSet<AccountName>,
+    /// Accounts that were told of as denied all that is tried.
+    denied: BTreeSet<AccountName>,
 }
 
 /// Where the manifests come from and stand.
@@ -241,6 +243,7 @@ impl Board {
             past: Durations::default(),
             broken: BTreeMap::new(),
             roleless: BTreeSet::new(),
+            denied: BTreeSet::new(),
         }
     }
 
@@ -261,9 +264,14 @@ impl Board {
             return told;
         };
         let mut images = BTreeMap::new();
+        status.stall.planned(plan);
         for (image, decision) in &plan.decisions {
             let before = status.images.remove(image);
-            let after = ImageStatus::after(before.as_ref(), decision, &mut words, now);
+            let mut after = ImageStatus::after(before.as_ref(), decision, &mut words, now);
+            if status.stall.explains(&decision.verdict) {
+                // Told of once, of the scope.
+                after.blocked = before.as_ref().and_then(|before| before.blocked);
+            }
             let key = || ImageKey {
                 scope: plan.scope.clone(),
                 image: image.clone(),
@@ -303,12 +311,13 @@ impl Board {
             result: change.result,
         };
         *self.totals.entry(kind).or_default() += 1;
-        if let Some(ScopeStatus {
-            activity: Activity::Passing { done, .. },
-            ..
-        }) = self.scopes.get_mut(&change.key.scope)
-        {
-            *done += 1;
+        if let Some(status) = self.scopes.get_mut(&change.key.scope) {
+            if let Activity::Passing { done, .. } = &mut status.activity {
+                *done += 1;
+            }
+            if matches!(change.result, Answer::Applied | Answer::AlreadyShared) {
+                status.stall.permitted();
+            }
         }
         push(&mut self.changes, change);
         self.version += 1;
@@ -459,6 +468,7 @@ impl Board {
         };
         self.broken
             .retain(|account, _| over(account, Kind::Recovered));
+        self.denied.retain(|account| over(account, Kind::Recovered));
         self.roleless
             .retain(|account| over(account, Kind::Unblocked));
         self.keep(told)

@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 use super::{
     Activity, Board, ImageStatus, Kind, PassResult, Reason, ScopeStatus, Subject, Transition,
 };
+use crate::memory::Rest;
 use crate::model::{AccountName, Scope, Timestamp};
-use crate::plan::View;
+use crate::plan::{Plan, Verdict, View};
 
 /// Passes in a row that did not see a scope before that counts as stalled: one lost page is no news.
 const UNSEEN_PASSES_MAX: u32 = 3;
 
 /// How a scope stands with respect to being seen.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Stall {
     /// Nothing is seen or done in it, for whatever reason.
     holds: bool,
@@ -23,6 +24,10 @@ pub(super) struct Stall {
     lost: u32,
     /// The board's version when the last pass began.
     began: u64,
+    /// Why what is to be done in it is not tried, until something is permitted or nothing is denied any longer.
+    rest: Option<Rest>,
+    /// Something has been permitted since the last pass began.
+    permitted: bool,
 }
 
 impl Stall {
@@ -33,6 +38,46 @@ impl Stall {
 
     pub(super) fn began(&mut self, version: u64) {
         self.began = version;
+        // Only the next pass tells which of the images are denied alone.
+        if std::mem::take(&mut self.permitted) {
+            self.rest = None;
+        }
+    }
+
+    /// Takes in what a plan leaves untried. One that leaves nothing because each image was denied by itself meanwhile is
+    /// no good news.
+    pub(super) fn planned(&mut self, plan: &Plan) {
+        let mut verdicts = plan.decisions.values().map(|decision| &decision.verdict);
+        if let Some(rest) = plan.rest() {
+            self.permitted = false;
+            self.rest = Some(rest.clone());
+        } else if plan.unseen().is_none() && !verdicts.any(|verdict| self.explains(verdict)) {
+            self.rest = None;
+        }
+    }
+
+    /// A write was permitted.
+    pub(super) fn permitted(&mut self) {
+        self.permitted = true;
+    }
+
+    /// Whether an image is denied as all that was tried is.
+    pub(super) fn explains(&self, verdict: &Verdict) -> bool {
+        match (verdict, &self.rest) {
+            (Verdict::Blocked(problem), Some(rest)) => {
+                problem.unmet.is_none() && problem.code == rest.problem.code && !lacks_role(rest)
+            }
+            _ => false,
+        }
+    }
+
+    /// Why nothing is done in the scope, or in its whole account. That the service role is missing is told of as such.
+    fn denied(&self, of_account: bool) -> Option<String> {
+        let rest = self.rest.as_ref()?;
+        let id = rest.problem.request_id.as_ref();
+        let id = id.map_or_else(String::new, |id| format!(" [RequestId {id}]"));
+        (rest.of_account == of_account && !lacks_role(rest))
+            .then(|| format!("nothing is done in it: {}{id}", rest.problem))
     }
 }
 
@@ -86,21 +131,54 @@ impl Board {
         };
         let is_known = self.broken.contains_key(&scope.account);
         let is_lost = status.stall.lost >= UNSEEN_PASSES_MAX && !is_known;
-        let (message, stalls) = match held {
-            Some(why) => (why, true),
-            None => (format!("not observed: {why}"), is_lost),
+        let (message, stalls) = match (held, status.stall.denied(false)) {
+            (Some(why), _) => (why, true),
+            (None, Some(denied)) if was_seen => (denied, true),
+            (None, denied) => (format!("not observed: {why}"), is_lost || denied.is_some()),
         };
         let subject = || Subject::Scope(scope.clone());
         if stalls && !status.stall.told {
             status.stall.told = true;
             tell(subject(), Kind::Stalled, message);
-        } else if was_seen && status.stall.told && !stalls {
+        } else if was_seen && status.stall.told && !stalls && status.stall.rest.is_none() {
             status.stall.told = false;
-            let message = "it is observed again".to_owned();
+            let message = "it is worked on again".to_owned();
             tell(subject(), Kind::Recovered, message);
+        }
+        if was_seen {
+            told.extend(self.denial_news(&scope.account, now));
         }
         told
     }
+
+    /// That an account is denied all that is tried is told of once, until none of its scopes says so.
+    fn denial_news(&mut self, account: &AccountName, now: Timestamp) -> Option<Transition> {
+        let scopes = self
+            .scopes
+            .iter()
+            .filter(|(scope, _)| scope.account == *account);
+        let why = scopes
+            .filter_map(|(_, status)| status.stall.denied(true))
+            .next();
+        let (kind, message) = match why {
+            Some(why) if self.denied.insert(account.clone()) => (Kind::Stalled, why),
+            None if self.denied.remove(account) => {
+                (Kind::Recovered, "it is worked on again".to_owned())
+            }
+            _ => return None,
+        };
+        Some(Transition {
+            at: now,
+            subject: Subject::Account(account.clone()),
+            kind,
+            reason: None,
+            message,
+        })
+    }
+}
+
+fn lacks_role(rest: &Rest) -> bool {
+    Reason::of_problem(&rest.problem, Reason::NotTried) == Reason::RoleMissing
 }
 
 /// The service role is the account's: that it is missing is told of once, and not for each image. `known` are the
@@ -151,7 +229,7 @@ impl ScopeStatus {
             PassResult::Synced | PassResult::Incomplete | PassResult::Panicked => {
                 self.unseen_passes = 0;
                 self.stall.lost = 0;
-                self.stall.holds = is_held;
+                self.stall.holds = is_held || self.stall.rest.is_some();
             }
         }
     }

@@ -198,3 +198,107 @@ fn an_account_that_is_not_worked_on_any_longer_is_forgotten() {
     assert!(daemon.board.broken.is_empty());
     assert!(daemon.round(Fine).is_empty());
 }
+
+/// Three images denied, or all but the refused one not tried, and how the pass ends.
+fn denied(board: &mut Board, region: &str, rest: Option<Rest>, result: PassResult) -> Vec<String> {
+    let code = Some("UnauthorizedOperation.NoPermission".to_owned());
+    let problem = || Problem {
+        code: code.clone(),
+        ..Problem::new("no")
+    };
+    let mut plan = plan_in(&scope(region), Verdict::Blocked(Box::new(problem())));
+    let (_, first) = plan.decisions.first_key_value().expect("one");
+    let mut second = first.clone();
+    if let Some(mut rest) = rest {
+        rest.problem = problem();
+        second.verdict = Verdict::NotTried(Box::new(rest));
+    }
+    let image = crate::model::ImageId::new("img-b").expect("an id");
+    plan.decisions.insert(image, second);
+    board.pass_began(&scope(region), at(0));
+    let mut told = board.planned(&plan, at(1));
+    let rests = Activity::Resting { next: at(999) };
+    told.extend(board.pass_ended(&scope(region), result, Duration::ZERO, rests, at(1)));
+    told.iter()
+        .map(|news| format!("{} {}", news.kind.as_str(), news.subject))
+        .collect()
+}
+
+fn permitted(board: &mut Board, region: &str) {
+    board.answered(crate::status::Change {
+        at: at(1),
+        key: crate::model::ImageKey {
+            scope: scope(region),
+            image: crate::model::ImageId::new("img-a").expect("an id"),
+        },
+        permission: crate::model::Permission::Share,
+        cause: crate::model::Cause::Declared,
+        result: crate::history::Answer::Applied,
+        code: None,
+        message: None,
+        request_id: None,
+        source: None,
+    });
+}
+
+#[test]
+fn c2_a_scope_at_rest_is_told_of_once_and_no_image_of_it_until_something_is_permitted() {
+    let mut board = Board::new(at(0), false);
+    let [tokyo, ..] = REGIONS;
+    let rest = || Some(Rest::of_scope(Problem::new("no")));
+    let incomplete = PassResult::Incomplete;
+    assert_eq!(
+        denied(&mut board, tokyo, rest(), incomplete),
+        ["stalled default/ap-tokyo"]
+    );
+    assert!(board.scopes[&scope(tokyo)].is_stalled());
+    // As each image was denied by itself meanwhile, nothing is left untried.
+    for rest in [rest(), None, rest(), None] {
+        assert!(denied(&mut board, tokyo, rest, incomplete).is_empty());
+    }
+    permitted(&mut board, tokyo);
+    assert_eq!(
+        denied(&mut board, tokyo, None, incomplete),
+        [
+            "blocked default/ap-tokyo/img-a",
+            "blocked default/ap-tokyo/img-b",
+            "recovered default/ap-tokyo"
+        ],
+        "from here on, who is denied is denied alone"
+    );
+    assert!(!board.scopes[&scope(tokyo)].is_stalled());
+}
+
+#[test]
+fn c2_an_account_at_rest_is_told_of_once_whatever_the_number_of_its_regions() {
+    let mut board = Board::new(at(0), false);
+    let rest = || Some(Rest::of_account(Problem::new("no")));
+    let [tokyo, others @ ..] = REGIONS;
+    let incomplete = PassResult::Incomplete;
+    assert_eq!(
+        denied(&mut board, tokyo, rest(), incomplete),
+        ["stalled account default"]
+    );
+    for region in others.iter().chain(&REGIONS) {
+        assert!(
+            denied(&mut board, region, rest(), incomplete).is_empty(),
+            "{region}"
+        );
+    }
+    // One that was cut off says nothing.
+    assert!(denied(&mut board, tokyo, None, PassResult::Stopped).is_empty());
+    for region in others {
+        permitted(&mut board, region);
+        let told = denied(&mut board, region, None, incomplete);
+        assert!(
+            !told.iter().any(|news| news.starts_with("recovered")),
+            "{told:?}"
+        );
+    }
+    permitted(&mut board, tokyo);
+    let told = denied(&mut board, tokyo, None, incomplete);
+    assert!(
+        told.contains(&"recovered account default".to_owned()),
+        "{told:?}"
+    );
+}

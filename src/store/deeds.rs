@@ -111,6 +111,14 @@ pub(super) fn outcome(
     }
     if let Some(mut record) = record {
         let stored = images::record(pen.conn, &key)?.unwrap_or_default();
+        if answer == Answer::Rejected {
+            // Nothing was changed, but what the API says of the image.
+            record = Record {
+                word: record.word,
+                denied_since: record.denied_since,
+                ..stored.clone()
+            };
+        }
         // No outcome parks an image or ends that, and no CANCEL makes one ours; a person may have said otherwise since
         // the record was read.
         record.parked_since = stored.parked_since;

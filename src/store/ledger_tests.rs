@@ -562,3 +562,27 @@ fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
     let holdings = block_on(store.holdings(&scope())).expect("read");
     assert_eq!(holdings.images[&image("a")], record);
 }
+
+#[test]
+fn c2_a_refusal_changes_nothing_but_what_the_api_says_of_the_image() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    block_on(shared(&store, "a"));
+    // Read before the share above was recorded.
+    let stale = Record {
+        denied_since: Some(noon()),
+        ..Record::default()
+    };
+    let attempt = share("a");
+    let intent = block_on(store.intent(&attempt)).expect("recorded");
+    let before = block_on(store.holdings(&scope())).expect("read").images[&image("a")].clone();
+    let outcome = answer(intent, &attempt, Answer::Rejected);
+    block_on(store.outcome(outcome, Some(stale))).expect("kept");
+    let after = block_on(store.holdings(&scope())).expect("read").images[&image("a")].clone();
+    assert!(after.owned.is_some());
+    let expected = Record {
+        denied_since: Some(noon()),
+        ..before
+    };
+    assert_eq!(after, expected);
+}

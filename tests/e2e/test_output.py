@@ -36,7 +36,7 @@ class Documents(Case):
             True,
             f"all top-level fields (there are {sorted(document)})",
         )
-        summary = {"in_sync", "shared", "cancelled", "blocked", "failed", "withheld"}
+        summary = {"in_sync", "shared", "cancelled", "blocked", "failed", "withheld", "not_tried"}
         self.check(summary <= set(document["summary"]), f"summary lacks {summary - set(document['summary'])}")
         self.check(isinstance(document["elapsed_seconds"], (int, float)), "elapsed_seconds is no number")
         for name in ("reads", "writes", "throttled"):

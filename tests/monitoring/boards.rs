@@ -8,7 +8,7 @@ use sharekeeper::api::error::{CallError, Class, Refusal};
 use sharekeeper::api::wire::Action;
 use sharekeeper::history::Answer;
 use sharekeeper::inventory::Suspension;
-use sharekeeper::memory::{Problem, Unmet};
+use sharekeeper::memory::{Problem, Rest, Unmet};
 use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, Selector, ShareState,
     Timestamp,
@@ -158,6 +158,10 @@ fn verdict(number: usize) -> Verdict {
         Verdict::Withheld(Box::new(Withheld::WindowClosed(closed))),
         Verdict::Withheld(Box::new(Withheld::Parked(now()))),
         Verdict::Withheld(Box::new(Withheld::NotOwned)),
+        Verdict::NotTried(Box::new(Rest::of_account(problem(
+            "UnauthorizedOperation",
+            None,
+        )))),
         Verdict::Unseen(Box::new(unseen(false))),
         Verdict::Unseen(Box::new(unseen(true))),
     ];

@@ -121,7 +121,7 @@ pub fn reading(look: Look<'_>, answers: &[&Answer]) -> Check {
         Look::Images(_) => Status::Warning,
     };
     let remedy = match first.class {
-        Class::ScopeBlocked => format!(
+        Class::ScopeBlocked if !first.is_of_region() => format!(
             "allow lighthouse:{action} for this key in CAM; `sharekeeper doctor --cam-policy` prints the policy"
         ),
         _ => first

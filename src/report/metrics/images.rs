@@ -189,14 +189,14 @@ fn counted(families: &mut Families, board: &Board, tallies: &[Tally]) {
 }
 
 fn reasons(families: &mut Families, troubles: &Troubles) {
-    let account_broken = |reason: Reason| reason == Reason::AccountBroken;
+    let not_itself = |reason: Reason| matches!(reason, Reason::AccountBroken | Reason::NotTried);
     families.keep(by_reason(
         gauge(
             "sharekeeper_blocked",
             "Images for which the image itself, the API or the account is in the way.",
         ),
         &troubles.blocked,
-        |reason| reason.is_blocked() || account_broken(reason),
+        |reason| reason.is_blocked() || not_itself(reason),
     ));
     families.keep(by_reason(
         gauge(
