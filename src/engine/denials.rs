@@ -28,7 +28,7 @@ pub struct Denials {
 struct State {
     /// Calls that were denied since the last success, in the last pass over each scope.
     denied: BTreeMap<Scope, usize>,
-    /// Scopes that have come to rest since then.
+    /// Scopes that have come to rest since then, in the last pass over each.
     resting: BTreeSet<Scope>,
     /// The whole account rests, until something is permitted.
     at_rest: bool,
@@ -80,6 +80,7 @@ impl Share {
     pub(super) fn begin(denials: &Rc<Denials>, scope: &Scope) -> Self {
         let mut state = denials.state.borrow_mut();
         state.denied.remove(scope);
+        state.resting.remove(scope);
         state.waiting += 1;
         drop(state);
         Self {

@@ -126,3 +126,16 @@ fn c2_the_next_pass_over_a_scope_counts_anew_and_one_scope_never_rests_its_accou
         all[0].rests();
     }
 }
+
+#[test]
+fn c2_scopes_that_rested_once_and_do_not_any_longer_rest_no_account() {
+    let denials = Rc::default();
+    for _ in 0..5 {
+        // Each comes to rest in one pass, and has nothing left to do in the next.
+        for first in 0..3 {
+            let all = scopes(&denials, 3);
+            all[first].rests();
+            assert!((0..5).all(|_| is_denied(&all[first])));
+        }
+    }
+}
