@@ -8,7 +8,7 @@ use std::time::Duration;
 use sharekeeper::desired::Desired;
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::report::ExitStatus;
-use sharekeeper::status::{Kind, Reason, Standing};
+use sharekeeper::status::{Activity, Kind, Reason, Standing};
 use support::live::{Live, reconciling};
 use support::world::{Ended, REGIONAL, TEN_MINUTES, World, id};
 use support::{Behaviour, Beside, desired};
@@ -540,6 +540,11 @@ async fn c13_the_daemon_comes_back_for_what_is_syncing() {
         assert_eq!(image.reason, Reason::Syncing);
         assert_eq!(image.standing(), Standing::Waiting);
         assert!(!image.stalled.holds() && !image.drifted.holds());
+        let rests = live.voice.board(|board| {
+            let status = &board.scopes[&support::live::scope(TOKYO)];
+            matches!(status.activity, Activity::Resting { .. })
+        });
+        assert!(rests, "no pass is held open for it");
         live.pass(600).await;
         let looks = looks(&world);
         assert!((6..=14).contains(&looks.len()), "{looks:?}");
