@@ -68,8 +68,9 @@ pub struct Record {
     pub denied_since: Option<Timestamp>,
 }
 
-/// What the API says of an image in its answer to a write, which is all there is to know where reading is denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the API says of an image in its answer to a write, which is all there is to know where reading is denied. The
+/// greater of two is the newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Word {
     /// When it was answered.
     pub at: Timestamp,

@@ -390,11 +390,7 @@ impl Holdings {
                 own.writes = row.writes;
             }
             // Both are of one account, so that the newest answer holds.
-            own.word = own
-                .word
-                .into_iter()
-                .chain(row.word)
-                .max_by_key(|word| word.at);
+            own.word = own.word.max(row.word);
             own.denied_since = own.denied_since.or(row.denied_since);
         }
         if !open.is_empty() {

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::memory::{Problem, Unmet};
-use crate::model::{AccountName, Region, ShareState};
+use crate::model::{AccountName, Cause, Permission, Region, ShareState};
 use crate::observed::Unseen;
 use crate::plan::{Actual, Decision, Unmanaged, Verdict, Withheld};
 

@@ -5,6 +5,7 @@
 //! argument. It decides nothing, and nothing is decided by it. Bounded: by the images that the manifests name, and by
 //! [`RECENT_MAX`].
 
+mod change;
 mod counts;
 mod health;
 mod image;
@@ -16,10 +17,11 @@ use std::time::Duration;
 
 use crate::history::Answer;
 use crate::inventory::Loss;
-use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Timestamp, Uin};
+use crate::model::{AccountName, ImageId, ImageKey, Scope, Timestamp, Uin};
 use crate::pace::Durations;
 use crate::plan::{Plan, View};
 
+pub use change::{Change, ChangeKind};
 pub use counts::{Counts, Standing};
 pub use health::StateStatus;
 pub use image::{Condition, ImageStatus, Reason, Trouble, Truth};
@@ -189,42 +191,6 @@ impl PassResult {
             Self::Panicked => "panicked",
         }
     }
-}
-
-/// A write that was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// When.
-    pub at: Timestamp,
-    /// Which image.
-    pub key: ImageKey,
-    /// SHARE or CANCEL.
-    pub permission: Permission,
-    /// Why.
-    pub cause: Cause,
-    /// What came of it.
-    pub result: Answer,
-    /// The API's error code.
-    pub code: Option<String>,
-    /// One line for a person, where it did not succeed.
-    pub message: Option<String>,
-    /// For the vendor's support.
-    pub request_id: Option<String>,
-    /// The manifest line that asked for it.
-    pub source: Option<crate::desired::Source>,
-}
-
-/// What answered writes are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChangeKind {
-    /// Where.
-    pub region: crate::model::Region,
-    /// SHARE or CANCEL.
-    pub permission: Permission,
-    /// Why.
-    pub cause: Cause,
-    /// What came of it.
-    pub result: Answer,
 }
 
 impl Board {

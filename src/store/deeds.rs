@@ -114,7 +114,7 @@ pub(super) fn outcome(
         if answer == Answer::Rejected {
             // Nothing was changed, but what the API says of the image.
             record = Record {
-                word: record.word,
+                word: record.word.max(stored.word),
                 denied_since: record.denied_since,
                 ..stored.clone()
             };
