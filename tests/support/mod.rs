@@ -181,6 +181,8 @@ pub struct Cloud {
     stragglers: RefCell<Vec<Write>>,
     pub cancelled: RefCell<Vec<Cancelled>>,
     pub calls: RefCell<Vec<Call>>,
+    /// Hosts that swallow what they are sent.
+    pub hung: RefCell<Vec<String>>,
 }
 
 impl Cloud {
@@ -195,6 +197,7 @@ impl Cloud {
             stragglers: RefCell::default(),
             cancelled: RefCell::default(),
             calls: RefCell::default(),
+            hung: RefCell::default(),
         }
     }
 
@@ -471,6 +474,15 @@ impl Transport for Cloud {
         let signed = header("authorization");
         let key = signed.split(['=', '/']).nth(1).unwrap_or_default();
         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+        if self
+            .hung
+            .borrow()
+            .iter()
+            .any(|hung| host.contains(hung.as_str()))
+        {
+            self.sleep_until(self.moment() + request.deadline).await;
+            return Err(TransportError::Lost("no reply within 8 s".into()));
+        }
         let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.dice.borrow_mut());
         let half = self.behaviour.borrow().latency / 2;
         let at = self.moment() + half;
