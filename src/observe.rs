@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::wire::{CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
+use crate::api::wire::{Action, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
@@ -70,9 +70,15 @@ pub async fn eligibility<H: Host>(
     scope: &Scope,
     images: &[ImageId],
 ) -> BTreeMap<ImageId, Eligibility> {
-    let chunks = images.chunks(PAGE_LIMIT_MAX as usize).map(async |ids| {
-        let ask = || client.describe_images(scope.region, ids);
+    let place = client.place(Action::DescribeImagesToShare, scope.region);
+    let chunks = images.chunks(PAGE_LIMIT_MAX as usize);
+    place
+        .goes_on(u32::try_from(chunks.len()).unwrap_or(u32::MAX))
+        .await;
+    let chunks = chunks.map(async |ids| {
+        let ask = || client.describe_images(scope.region, ids, Some(&place));
         let reply = retry::while_it_helps(client.shared(), ask).await;
+        place.done();
         match reply {
             Ok(reply) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
                 judge(ids, &reply.image_set)
@@ -127,11 +133,14 @@ impl From<DescribeBlueprintsReply> for Page {
 }
 
 async fn list<H: Host>(client: &ReadClient<H>, region: Region) -> Result<Vec<Row>, ListError> {
+    let place = client.place(Action::DescribeBlueprints, region);
     let page = async |offset| {
-        let ask = || client.describe_blueprints(region, offset);
-        let reply = retry::while_it_helps(client.shared(), ask).await;
-        reply.map(Page::from)
+        let ask = || client.describe_blueprints(region, offset, Some(&place));
+        let reply = retry::while_it_helps(client.shared(), ask).await?;
+        place.done();
+        Ok(Page::from(reply))
     };
+    place.goes_on(1).await;
     let first = page(0).await.map_err(ListError::First)?;
     let total = first.total;
     let limit = u64::from(PAGE_LIMIT_MAX);
@@ -140,6 +149,9 @@ async fn list<H: Host>(client: &ReadClient<H>, region: Region) -> Result<Vec<Row
         return Err(ListError::Inconsistent(format!(
             "TotalCount {total} is beyond {PAGES_MAX} pages"
         )));
+    }
+    if pages > 1 {
+        place.goes_on(pages - 1).await;
     }
     let rest = (1..pages).map(|n| page(n * PAGE_LIMIT_MAX));
     let rest = try_join_all(rest).await.map_err(ListError::Later)?;

@@ -9,8 +9,8 @@ use sharekeeper::desired::{Account, Desired};
 use sharekeeper::model::{AccountName, Endpoint};
 use sharekeeper::plan::Policy;
 use support::desired;
-use support::live::{Live, run_connected, settings};
-use support::world::{REGIONAL, World, id, regions};
+use support::live::{Live, reconciling, run_connected, settings};
+use support::world::{GLOBAL, REGIONAL, World, id, regions};
 
 const TOKYO: &str = "ap-tokyo";
 
@@ -123,6 +123,65 @@ async fn c5_l2_regions_that_hang_delay_no_other_region_of_their_account() {
         live.load(all.clone()).await;
         let waits = edits(live, all, "acme", 4).await;
         assert!(waits[1..].iter().all(|&wait| wait <= 3), "{waits:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_an_edit_of_a_small_region_does_not_wait_behind_a_look_at_a_large_one() {
+    for images in [1_000, 5_000, 20_000] {
+        let world = World::new(32, GLOBAL);
+        let large = |n: usize| (TOKYO, format!("img-{n:06}"), true);
+        for (region, image, _) in (0..images).map(large) {
+            world.cloud().add(region, &image, true);
+        }
+        world.cloud().add("ap-seoul", "img-a", false);
+        let tokyo = desired((0..images).map(large));
+        reconciling(&world, async |live| {
+            live.load(tokyo.clone()).await;
+            live.pass(2).await;
+            let mut both = tokyo.clone();
+            let edit = desired([("ap-seoul", "img-a".to_owned(), true)]);
+            both.images.extend(edit.images);
+            live.load(both).await;
+            let took = live
+                .until(|_| world.cloud().is_shared("ap-seoul", "img-a"))
+                .await;
+            assert!(took <= 3, "{images} images: {took} s");
+            // And the large one is read all the same, in the time that its pages need.
+            let took = live.until(|live| live.in_sync(TOKYO)).await;
+            assert!(
+                took <= 10 + images as u64 / 900,
+                "{images} images: {took} s"
+            );
+        })
+        .await;
+    }
+}
+
+/// A scope that shares 20,000 images asks about each; one that shares a single image asks about that.
+#[tokio::test(start_paused = true)]
+async fn c8_an_edit_of_a_small_region_does_not_wait_for_what_a_large_one_asks_of_its_images() {
+    let world = World::new(32, GLOBAL);
+    let images = 20_000;
+    let large = |n: usize| (TOKYO, format!("img-{n:06}"), true);
+    for (region, image, _) in (0..images).map(large) {
+        world.cloud().add_image(region, &image, false, false);
+    }
+    world.cloud().add("ap-seoul", "img-a", false);
+    let mut both = desired((0..images).map(large));
+    let edit = desired([("ap-seoul", "img-a".to_owned(), true)]);
+    reconciling(&world, async |live| {
+        live.load(both.clone()).await;
+        live.pass(2).await;
+        let asked = world.cloud().calls_of("DescribeImagesToShare").len();
+        assert!((20..150).contains(&asked), "it is under way: {asked}");
+        both.images.extend(edit.images);
+        live.load(both).await;
+        let took = live
+            .until(|_| world.cloud().is_shared("ap-seoul", "img-a"))
+            .await;
+        assert!(took <= 2, "{took} s");
     })
     .await;
 }

@@ -25,7 +25,7 @@ use super::wire::{
 };
 use crate::host::{Host, Reply, TransportError};
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Moment, Permission, Region, Uin};
-use crate::pace::{BucketKey, Pace};
+use crate::pace::{BucketKey, Pace, Place};
 use crate::words::brief;
 
 /// Writes a second where nothing is said: the console shares the quota of 20.
@@ -116,11 +116,18 @@ impl<H: Host> ReadClient<H> {
         self.connection.rate
     }
 
-    /// One page of the blueprints that may stand for a shared image.
+    /// A place in the line for calls that belong together.
+    pub fn place(&self, action: Action, region: Region) -> Place {
+        let bucket = self.bucket(action, region);
+        self.shared.pacer.place(&bucket, self.pace(action))
+    }
+
+    /// One page of the blueprints that may stand for a shared image. `place` is that of the whole listing.
     pub async fn describe_blueprints(
         &self,
         region: Region,
         offset: u32,
+        place: Option<&Place>,
     ) -> Result<DescribeBlueprintsReply, CallError> {
         // Whether an image shared from CVM shows as PRIVATE or SHARED is not documented: ask for both.
         let types = Filter {
@@ -133,21 +140,23 @@ impl<H: Host> ReadClient<H> {
             filters: Some(vec![types]),
             ..Default::default()
         };
-        self.read(Action::DescribeBlueprints, region, &body).await
+        self.read(Action::DescribeBlueprints, region, &body, place)
+            .await
     }
 
-    /// What hinders sharing each of up to 100 images.
+    /// What hinders sharing each of up to 100 images. `place` is that of all of them.
     pub async fn describe_images(
         &self,
         region: Region,
         ids: &[ImageId],
+        place: Option<&Place>,
     ) -> Result<DescribeImagesReply, CallError> {
         let body = DescribeImagesRequest {
             image_ids: Some(ids.iter().map(ToString::to_string).collect()),
             limit: Some(PAGE_LIMIT_MAX.into()),
             ..Default::default()
         };
-        self.read(Action::DescribeImagesToShare, region, &body)
+        self.read(Action::DescribeImagesToShare, region, &body, place)
             .await
     }
 
@@ -228,8 +237,9 @@ impl<H: Host> ReadClient<H> {
         action: Action,
         region: Region,
         body: &impl Serialize,
+        place: Option<&Place>,
     ) -> Result<T, CallError> {
-        let timed = self.read_timed(action, region, body).await;
+        let timed = self.read_timed(action, region, body, place).await;
         timed.map(|(reply, _)| reply)
     }
 
@@ -239,6 +249,7 @@ impl<H: Host> ReadClient<H> {
         action: Action,
         region: Region,
         body: &impl Serialize,
+        place: Option<&Place>,
     ) -> Result<(T, Duration), CallError> {
         let mut rounds = 0;
         loop {
@@ -248,7 +259,7 @@ impl<H: Host> ReadClient<H> {
                 Err(_) if self.is_outdated(&ready, rounds) => continue,
                 pass => pass.map_err(CallError::AccountBroken)?,
             };
-            let sent_at = self.permit(action, region).await;
+            let sent_at = self.permit_at(action, region, place).await;
             if self.is_outdated(&ready, rounds) {
                 continue;
             }
@@ -267,9 +278,9 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// Waits for the turn to call.
-    pub(super) async fn permit(&self, action: Action, region: Region) -> Moment {
-        let pace = match action {
+    /// How fast calls of `action` may leave.
+    fn pace(&self, action: Action) -> Pace {
+        match action {
             Action::ModifyImageSharePermission => Pace {
                 per_second: self.connection.rate,
                 api_limit: action.limit_per_second(),
@@ -282,11 +293,20 @@ impl<H: Host> ReadClient<H> {
                 api_limit: action.limit_per_second(),
                 evenly: false,
             },
-        };
+        }
+    }
+
+    /// Waits for the turn to call.
+    pub(super) async fn permit(&self, action: Action, region: Region) -> Moment {
+        self.permit_at(action, region, None).await
+    }
+
+    async fn permit_at(&self, action: Action, region: Region, place: Option<&Place>) -> Moment {
         let host = &self.shared.host;
         let turn = self.shared.calls.queue(action, host.moment());
-        let bucket = self.bucket(action, region);
-        let permitted = self.shared.pacer.permit(host, &bucket, pace).await;
+        let (bucket, pace) = (self.bucket(action, region), self.pace(action));
+        let pacer = &self.shared.pacer;
+        let permitted = pacer.permit(host, &bucket, pace, place).await;
         turn.taken(permitted);
         permitted
     }

@@ -60,7 +60,7 @@ impl<H: Host> ReadClient<H> {
                     ..Default::default()
                 };
                 let action = Action::DescribeBlueprints;
-                let timed = self.read_timed::<DescribeBlueprintsReply>(action, region, &body);
+                let timed = self.read_timed::<DescribeBlueprintsReply>(action, region, &body, None);
                 timed.await.map(|(_, took)| took)
             }
             Look::Images => {
@@ -69,7 +69,7 @@ impl<H: Host> ReadClient<H> {
                     ..Default::default()
                 };
                 let action = Action::DescribeImagesToShare;
-                let timed = self.read_timed::<DescribeImagesReply>(action, region, &body);
+                let timed = self.read_timed::<DescribeImagesReply>(action, region, &body, None);
                 timed.await.map(|(_, took)| took)
             }
         }
