@@ -2,15 +2,20 @@
 
 mod support;
 
+use std::cell::Cell;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use sharekeeper::api::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, Keys};
 use sharekeeper::daemon::{Connect, Reconciling};
-use sharekeeper::desired::{Account, Desired};
+use sharekeeper::desired::{Account, Desired, Intent};
+use sharekeeper::host::Clock;
 use sharekeeper::model::{AccountName, Endpoint};
 use sharekeeper::plan::Policy;
-use support::desired;
 use support::live::{Live, reconciling, run_connected, settings};
 use support::world::{GLOBAL, REGIONAL, World, id, regions};
+use support::{Behaviour, Call, desired};
 
 const TOKYO: &str = "ap-tokyo";
 
@@ -184,4 +189,255 @@ async fn c8_an_edit_of_a_small_region_does_not_wait_for_what_a_large_one_asks_of
         assert!(took <= 2, "{took} s");
     })
     .await;
+}
+
+/// Others use most of the quota for listings: one in so many seconds is left.
+fn one_listing_in(seconds: u64) -> Behaviour {
+    let last = Cell::new(None);
+    let start = tokio::time::Instant::now();
+    Behaviour {
+        refuse: Box::new(move |action, _, _| {
+            let now = Some(start.elapsed().as_secs() / seconds);
+            let is_over = action == "DescribeBlueprints" && last.replace(now) == now;
+            is_over.then_some("RequestLimitExceeded")
+        }),
+        ..Behaviour::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_l1_large_scopes_on_a_small_quota_are_written_and_converge() {
+    let world = World::new(7, GLOBAL);
+    let mut wanted = Vec::new();
+    for region in regions(15) {
+        for n in 0..2_000 {
+            world.cloud().add(region, &id(n), n > 0);
+            wanted.push((region, id(n), true));
+        }
+    }
+    world.behave(one_listing_in(1));
+    let ended = world.reconcile(&desired(wanted)).await;
+    assert_eq!(world.cloud().writes().len(), 15, "{}", ended.json["calls"]);
+}
+
+/// 2,000 shared images on 20 pages, of which a listing takes longer than three minutes. On each page there is one to take
+/// back.
+fn twenty_pages(world: &World) -> Desired {
+    let images = (0..2_000).map(|n| (TOKYO, id(n), n % 100 != 50));
+    let wanted = desired(images);
+    for key in wanted.images.keys() {
+        world.cloud().add(TOKYO, key.image.as_str(), true);
+    }
+    wanted
+}
+
+fn number_of(image: &Value) -> usize {
+    let digits = image.as_str().expect("an id").strip_prefix("img-");
+    digits.expect("ours").parse().expect("a number")
+}
+
+/// Those that nobody had taken back before, and so their blueprints' ids, are the first.
+fn blueprint_of(image: &Value) -> Value {
+    json!(format!("lhbp-{}", image.as_str().expect("an id")))
+}
+
+/// How old what was seen of an image was when a CANCEL of it arrived: the page that shows it, or an answer by id.
+fn age(world: &World, cancel: &Call) -> Duration {
+    let image = &cancel.body["ImageId"];
+    let page = number_of(image) / 100 * 100;
+    let shows = |call: &Call| match call.body["BlueprintIds"].as_array() {
+        Some(ids) => ids.contains(&blueprint_of(image)),
+        None => call.body["Offset"] == page,
+    };
+    let looks = world.cloud().calls_of("DescribeBlueprints").into_iter();
+    let looks = looks.filter(|call| call.answer == "ok" && call.at < cancel.at && shows(call));
+    let newest = looks.map(|call| call.at).max().expect("it was looked at");
+    cancel.at.since(newest)
+}
+
+fn by_id(call: &Call) -> bool {
+    call.body["BlueprintIds"].is_array()
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_s4_what_a_long_look_showed_minutes_ago_is_asked_about_again() {
+    let world = World::new(8, REGIONAL);
+    let wanted = twenty_pages(&world);
+    world.behave(one_listing_in(10));
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(ended.exit(), 0, "{:#}", ended.json["summary"]);
+    let writes = world.cloud().writes();
+    assert_eq!(writes.len(), 20, "each once");
+    for write in &writes {
+        let age = age(&world, write);
+        assert!(age <= Duration::from_secs(121), "{age:?}: {}", write.body);
+    }
+    let looks = world.cloud().calls_of("DescribeBlueprints");
+    let looks: Vec<_> = looks.iter().filter(|call| call.answer == "ok").collect();
+    let asked = looks.iter().filter(|call| by_id(call)).count();
+    assert_eq!(asked, 1, "all that was old, in one question");
+    assert_eq!(looks.len() - asked, 40, "the look, and the one after it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now() {
+    let world = World::new(8, REGIONAL);
+    let wanted = twenty_pages(&world);
+    world.behave(one_listing_in(10));
+    let (gone, anew) = (json!("img-0050"), json!("img-0150"));
+    let (_, seen_anew) = tokio::join!(world.reconcile(&wanted), async {
+        // Their pages have been read, and the look is not over.
+        world.pass(Duration::from_secs(150)).await;
+        world.cloud().meddle(TOKYO, "img-0050", false);
+        world.cloud().meddle(TOKYO, "img-0150", false);
+        world.cloud().meddle(TOKYO, "img-0150", true);
+        world.cloud().moment()
+    });
+    let writes = world.cloud().writes();
+    let of = |image: &Value| {
+        let of = writes
+            .iter()
+            .filter(|write| write.body["ImageId"] == *image);
+        of.map(|write| write.at).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&gone), [], "nothing is left to be taken back");
+    let [cancelled] = of(&anew)[..] else {
+        panic!("taken back once: {writes:?}")
+    };
+    // The look that shows the new share begins after the first one has ended.
+    let pages = world.cloud().calls_of("DescribeBlueprints").into_iter();
+    let mut pages = pages.filter(|call| call.body["Offset"] == 100 && call.answer == "ok");
+    let looked_again = pages
+        .find(|call| call.at > seen_anew)
+        .expect("looked at again");
+    assert!(cancelled > looked_again.at, "after that was seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_s4_without_a_good_answer_nothing_leaves_on_what_is_old() {
+    type Spoil = Box<dyn Fn(&mut Value)>;
+    let spoils: [Spoil; 4] = [
+        Box::new(|page| page["TotalCount"] = json!(1_000)),
+        Box::new(|page| page["BlueprintSet"][0]["BlueprintId"] = json!("lhbp-another")),
+        Box::new(|page| page["BlueprintSet"][0] = page["BlueprintSet"][1].clone()),
+        Box::new(|page| *page = json!({"RequestId": "r"})),
+    ];
+    for (case, spoil) in spoils.into_iter().enumerate() {
+        let world = World::new(8, REGIONAL);
+        let wanted = twenty_pages(&world);
+        world.behave(Behaviour {
+            // Of all answers, only those by id hold fewer images than a page.
+            tamper: Box::new(move |_, _, page| {
+                let rows = page["BlueprintSet"].as_array().map_or(0, Vec::len);
+                if rows < 50 {
+                    spoil(page);
+                }
+            }),
+            ..one_listing_in(10)
+        });
+        let ended = world.reconcile(&wanted).await;
+        let writes = world.cloud().writes();
+        let asked = world.cloud().calls_of("DescribeBlueprints");
+        assert!(asked.iter().any(by_id), "{case}: it was asked");
+        assert!((5..20).contains(&writes.len()), "{case}: {}", writes.len());
+        for write in &writes {
+            let age = age(&world, write);
+            assert!(
+                age <= Duration::from_secs(121),
+                "{case}: {age:?}: {}",
+                write.body
+            );
+            assert!(
+                number_of(&write.body["ImageId"]) > 500,
+                "{case}: {}",
+                write.body
+            );
+        }
+        assert_ne!(ended.exit(), 0, "{case}");
+    }
+}
+
+/// So many images to share that their turns come for longer than two minutes.
+fn many_shares(world: &World, count: usize) -> Desired {
+    for n in 0..count {
+        world.cloud().add(TOKYO, &id(n), false);
+    }
+    desired((0..count).map(|n| (TOKYO, id(n), true)))
+}
+
+fn asked_of_shares(world: &World) -> Vec<Call> {
+    world.cloud().calls_of("DescribeImagesToShare")
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_s4_shares_that_wait_for_long_are_asked_about_again_and_lose_no_turn() {
+    const IMAGES: usize = 4_000;
+    let world = World::new(8, REGIONAL);
+    let wanted = many_shares(&world, IMAGES);
+    let ended = world.reconcile(&wanted).await;
+    assert_eq!(ended.exit(), 0, "{:#}", ended.json["summary"]);
+    let writes = world.cloud().writes();
+    assert_eq!(writes.len(), IMAGES, "each once");
+    let asked = asked_of_shares(&world);
+    for write in &writes {
+        let image = &write.body["ImageId"];
+        let about = asked.iter().filter(|call| {
+            let ids = call.body["ImageIds"].as_array().expect("ids");
+            call.at < write.at && ids.contains(image)
+        });
+        let newest = about.map(|call| call.at).max().expect("asked about");
+        let age = write.at.since(newest);
+        assert!(age <= Duration::from_secs(121), "{age:?}: {image}");
+    }
+    // 40 calls at first. Those whose turn comes after a minute and a half are asked about again, 100 at a time.
+    assert!((60..=65).contains(&asked.len()), "{}", asked.len());
+    let looks = world.cloud().calls_of("DescribeBlueprints");
+    let first = looks.iter().filter(|call| call.body["Offset"] == 0);
+    assert_eq!(first.count(), 2, "nothing else is looked at again");
+    let line = writes[IMAGES - 1].at.since(writes[0].at).as_secs_f64();
+    let at_best = IMAGES as f64 / 19.0;
+    assert!(line < at_best * 1.01, "{line} s instead of {at_best}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_s4_no_share_leaves_for_an_image_that_cannot_be_shared_by_now() {
+    const IMAGES: usize = 3_000;
+    let world = World::new(8, REGIONAL);
+    let wanted = many_shares(&world, IMAGES);
+    let (ended, ()) = tokio::join!(world.reconcile(&wanted), async {
+        world.pass(Duration::from_secs(60)).await;
+        // Somebody shares one of those that wait, and makes another one unfit.
+        world.cloud().meddle(TOKYO, "img-2900", true);
+        world.cloud().add_image(TOKYO, "img-2950", false, false);
+    });
+    let writes = world.cloud().writes();
+    assert_eq!(writes.len(), IMAGES - 2);
+    let of = |image: &str| writes.iter().any(|write| write.body["ImageId"] == image);
+    assert!(!of("img-2900") && !of("img-2950"));
+    let outcome = |image: &str| {
+        let mut outcomes = ended.outcomes().into_iter();
+        outcomes.find(|(id, _)| *id == image).expect("is told of").1
+    };
+    assert_eq!(outcome("img-2900"), "in_sync");
+    assert_eq!(outcome("img-2950"), "blocked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_s1_a_share_whose_time_is_over_when_its_turn_comes_is_not_made() {
+    const IMAGES: usize = 3_000;
+    let world = World::new(8, REGIONAL);
+    let mut wanted = many_shares(&world, IMAGES);
+    let until = world.cloud().now() + Duration::from_secs(100);
+    for image in wanted.images.values_mut() {
+        image.intent = Intent::Shared {
+            from: None,
+            until: Some(until),
+        };
+    }
+    let over = world.cloud().moment() + Duration::from_secs(100);
+    world.reconcile(&wanted).await;
+    let shares = world.cloud().writes().into_iter();
+    let shares = shares.filter(|write| write.body["Permission"] == "SHARE");
+    let last = shares.map(|write| write.at).max().expect("some were made");
+    assert!(last <= over + Duration::from_millis(100), "{last:?}");
 }

@@ -25,7 +25,8 @@ use super::wire::{
 };
 use crate::host::{Host, Reply, TransportError};
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Moment, Permission, Region, Uin};
-use crate::pace::{BucketKey, Pace, Place};
+use crate::observed::SeenAt;
+use crate::pace::{BucketKey, Call, Pace, Place};
 use crate::words::brief;
 
 /// Writes a second where nothing is said: the console shares the quota of 20.
@@ -122,13 +123,13 @@ impl<H: Host> ReadClient<H> {
         self.shared.pacer.place(&bucket, self.pace(action))
     }
 
-    /// One page of the blueprints that may stand for a shared image. `place` is that of the whole listing.
+    /// One page of the blueprints that may stand for a shared image. `call` is its place in the listing.
     pub async fn describe_blueprints(
         &self,
         region: Region,
         offset: u32,
-        place: Option<&Place>,
-    ) -> Result<DescribeBlueprintsReply, CallError> {
+        call: Option<Call<'_>>,
+    ) -> Result<Answered<DescribeBlueprintsReply>, CallError> {
         // Whether an image shared from CVM shows as PRIVATE or SHARED is not documented: ask for both.
         let types = Filter {
             name: "blueprint-type".into(),
@@ -140,23 +141,38 @@ impl<H: Host> ReadClient<H> {
             filters: Some(vec![types]),
             ..Default::default()
         };
-        self.read(Action::DescribeBlueprints, region, &body, place)
+        self.read(Action::DescribeBlueprints, region, &body, call)
             .await
     }
 
-    /// What hinders sharing each of up to 100 images. `place` is that of all of them.
+    /// Up to 100 blueprints, of whatever kind they are.
+    pub async fn describe_blueprints_by_id(
+        &self,
+        region: Region,
+        ids: Vec<String>,
+    ) -> Result<Answered<DescribeBlueprintsReply>, CallError> {
+        let body = DescribeBlueprintsRequest {
+            blueprint_ids: Some(ids),
+            limit: Some(PAGE_LIMIT_MAX.into()),
+            ..Default::default()
+        };
+        self.read(Action::DescribeBlueprints, region, &body, None)
+            .await
+    }
+
+    /// What hinders sharing each of up to 100 images. `call` is its place among the questions about more.
     pub async fn describe_images(
         &self,
         region: Region,
         ids: &[ImageId],
-        place: Option<&Place>,
-    ) -> Result<DescribeImagesReply, CallError> {
+        call: Option<Call<'_>>,
+    ) -> Result<Answered<DescribeImagesReply>, CallError> {
         let body = DescribeImagesRequest {
             image_ids: Some(ids.iter().map(ToString::to_string).collect()),
             limit: Some(PAGE_LIMIT_MAX.into()),
             ..Default::default()
         };
-        self.read(Action::DescribeImagesToShare, region, &body, place)
+        self.read(Action::DescribeImagesToShare, region, &body, call)
             .await
     }
 
@@ -232,25 +248,14 @@ impl<H: Host> ReadClient<H> {
         rounds < ROUNDS_MAX && self.connection.keys.is_outdated(ready.issued.version)
     }
 
-    async fn read<T: DeserializeOwned>(
+    /// Reads once the turn has come.
+    pub(super) async fn read<T: DeserializeOwned>(
         &self,
         action: Action,
         region: Region,
         body: &impl Serialize,
-        place: Option<&Place>,
-    ) -> Result<T, CallError> {
-        let timed = self.read_timed(action, region, body, place).await;
-        timed.map(|(reply, _)| reply)
-    }
-
-    /// Reads, and tells how long the call took once its turn had come.
-    pub(super) async fn read_timed<T: DeserializeOwned>(
-        &self,
-        action: Action,
-        region: Region,
-        body: &impl Serialize,
-        place: Option<&Place>,
-    ) -> Result<(T, Duration), CallError> {
+        call: Option<Call<'_>>,
+    ) -> Result<Answered<T>, CallError> {
         let mut rounds = 0;
         loop {
             rounds += 1;
@@ -259,7 +264,8 @@ impl<H: Host> ReadClient<H> {
                 Err(_) if self.is_outdated(&ready, rounds) => continue,
                 pass => pass.map_err(CallError::AccountBroken)?,
             };
-            let sent_at = self.permit_at(action, region, place).await;
+            let sent_at = self.permit_at(action, region, call).await;
+            let asked = SeenAt::new(sent_at, self.shared.host.now());
             if self.is_outdated(&ready, rounds) {
                 continue;
             }
@@ -273,7 +279,7 @@ impl<H: Host> ReadClient<H> {
             };
             pass.settle(self.evidence(&result, Gated::Reads));
             if !again {
-                return result.map(|reply| (reply, took));
+                return result.map(|reply| Answered { reply, asked, took });
             }
         }
     }
@@ -301,12 +307,12 @@ impl<H: Host> ReadClient<H> {
         self.permit_at(action, region, None).await
     }
 
-    async fn permit_at(&self, action: Action, region: Region, place: Option<&Place>) -> Moment {
+    async fn permit_at(&self, action: Action, region: Region, call: Option<Call<'_>>) -> Moment {
         let host = &self.shared.host;
         let turn = self.shared.calls.queue(action, host.moment());
         let (bucket, pace) = (self.bucket(action, region), self.pace(action));
         let pacer = &self.shared.pacer;
-        let permitted = pacer.permit(host, &bucket, pace, place).await;
+        let permitted = pacer.permit(host, &bucket, pace, call).await;
         turn.taken(permitted);
         permitted
     }
@@ -491,6 +497,17 @@ impl<H: Host> ReadClient<H> {
             Err(_) => Evidence::None,
         }
     }
+}
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct Answered<T> {
+    /// The answer.
+    pub reply: T,
+    /// When it was asked for: what it shows is no older.
+    pub asked: SeenAt,
+    /// How long the call took once its turn had come.
+    pub took: Duration,
 }
 
 /// A call and its reply.

@@ -60,8 +60,8 @@ impl<H: Host> ReadClient<H> {
                     ..Default::default()
                 };
                 let action = Action::DescribeBlueprints;
-                let timed = self.read_timed::<DescribeBlueprintsReply>(action, region, &body, None);
-                timed.await.map(|(_, took)| took)
+                let timed = self.read::<DescribeBlueprintsReply>(action, region, &body, None);
+                timed.await.map(|answered| answered.took)
             }
             Look::Images => {
                 let body = DescribeImagesRequest {
@@ -69,8 +69,8 @@ impl<H: Host> ReadClient<H> {
                     ..Default::default()
                 };
                 let action = Action::DescribeImagesToShare;
-                let timed = self.read_timed::<DescribeImagesReply>(action, region, &body, None);
-                timed.await.map(|(_, took)| took)
+                let timed = self.read::<DescribeImagesReply>(action, region, &body, None);
+                timed.await.map(|answered| answered.took)
             }
         }
     }

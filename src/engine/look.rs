@@ -11,8 +11,8 @@ use crate::inventory::{self, Claimant, Holdings, KnownAccounts, Learned, Named, 
 use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Uin};
 use crate::observe;
-use crate::observed::{Observation, Seen, Unseen};
-use crate::plan::{Inputs, License, Plan, Policy, ScopeAccount, plan, share_candidates};
+use crate::observed::{Eligibility, Observation, Seen, SeenAt, Sightings, Unseen};
+use crate::plan::{Inputs, License, Plan, Policy, ScopeAccount, Verdict, plan, share_candidates};
 use crate::windows::Windows;
 
 /// A task's part in one scope.
@@ -31,6 +31,8 @@ pub(super) struct Job<'a> {
 /// One look at a scope, and what follows from it.
 pub(super) struct Look {
     pub(super) observation: Observation,
+    /// How old what was seen of the images is that the plan acts on.
+    pub(super) sightings: Sightings,
     /// What is known of earlier, in the light of the observation.
     pub(super) holdings: Holdings,
     /// What the look taught, not kept yet.
@@ -116,7 +118,7 @@ pub(super) async fn look<H: Host>(
         Ok(identified) => identified,
         Err(named_twice) => return Look::unseen(named_twice, job, shared),
     };
-    let mut observation = observe::observe(client, job.scope).await;
+    let (mut observation, mut sightings) = observe::observe_dated(client, job.scope).await;
     let uin = identified
         .owner
         .as_ref()
@@ -156,12 +158,26 @@ pub(super) async fn look<H: Host>(
     if !candidates.is_empty()
         && let Observation::Seen(seen) = &mut observation
     {
-        seen.eligibility = observe::eligibility(client, job.scope, &candidates).await;
+        for (image, (eligibility, asked)) in
+            observe::eligibility(client, job.scope, &candidates).await
+        {
+            // What can be shared is not shared: it was seen once more.
+            if eligibility == Eligibility::Shareable {
+                sightings.images.insert(image.clone(), asked);
+            }
+            seen.eligibility.insert(image, eligibility);
+        }
         plan = draft(&observation);
     }
+    let is_acted_on = |image: &ImageId| {
+        let decision = plan.decisions.get(image);
+        decision.is_some_and(|decision| decision.verdict == Verdict::Act)
+    };
+    sightings.images.retain(|image, _| is_acted_on(image));
     plan.taken_over = learnt.names;
     Look {
         observation,
+        sightings,
         holdings,
         learned: learnt.learned,
         plan,
@@ -295,6 +311,7 @@ impl Look {
         Self {
             plan: job.unseen(unseen.clone(), shared),
             observation: Observation::Unseen(unseen),
+            sightings: Sightings::at(SeenAt::new(shared.host.moment(), shared.host.now())),
             holdings: Holdings::default(),
             learned: Learned::default(),
             account: job.account(),

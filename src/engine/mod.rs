@@ -6,6 +6,7 @@
 //! write.
 
 mod account;
+mod again;
 mod look;
 mod scope;
 mod send;

@@ -10,12 +10,10 @@ use crate::execute::Backoff;
 use crate::host::{Host, Ledger, LedgerError};
 use crate::inventory::{Learned, OpenIntent, Takeover};
 use crate::memory::{Last, Memory, Problem};
-use crate::model::{Clocks, Moment, Present, Timestamp};
+use crate::model::{Clocks, Moment, Present};
 use crate::observed::{Observation, Unseen};
 use crate::plan::{AccountProof, Plan, Verdict};
 
-/// No write is sent on an observation older than this; then the scope is read again.
-const OBSERVATION_AGE_MAX: Duration = Duration::from_secs(120);
 /// Looks at a scope that cannot be seen before it is given up, where the account itself works.
 const BLANK_LOOKS_MAX: u32 = 3;
 /// Between looks while something is waited for.
@@ -27,30 +25,6 @@ const LOOK_AGAIN: Backoff = Backoff {
 const ROWS_AT_ONCE: usize = 256;
 /// A write of an earlier process may still be on its way for so long: twice the deadline of a call, and some.
 const STILL_ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
-
-/// How long writes may be sent on a look. By both clocks: the one that never jumps stands still while the machine
-/// sleeps.
-#[derive(Clone, Copy)]
-pub(super) struct Fresh {
-    pub(super) until: Moment,
-    until_time: Timestamp,
-}
-
-impl Fresh {
-    /// That of a look that begins now.
-    fn begin(host: &impl Host) -> Self {
-        Self {
-            until: host.moment() + OBSERVATION_AGE_MAX,
-            until_time: host.now() + OBSERVATION_AGE_MAX,
-        }
-    }
-
-    /// Whether more time has gone by than the process was awake for. A clock that is put forward is taken for it, which
-    /// costs a look.
-    pub(super) fn is_slept_away(&self, host: &impl Host) -> bool {
-        host.now() >= self.until_time
-    }
-}
 
 /// One scope under way.
 pub(super) struct Run<'a, H, L> {
@@ -84,7 +58,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let (mut looks_in_vain, mut blank_looks) = (0, 0);
         let mut last: Option<Plan> = None;
         loop {
-            let fresh = Fresh::begin(self.host());
+            let began = self.at();
             let Some(seen) = self.unless_stopped(self.look()).await else {
                 return self.stopped(last);
             };
@@ -113,7 +87,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Some(LOOK_AGAIN.step(blank_looks))
             } else if writes > 0 {
                 blank_looks = 0;
-                let (ended, denied) = self.execute(&seen, fresh).await;
+                let (ended, denied) = self.execute(&seen, began).await;
                 let mut nothing_tried = true;
                 self.memory.denied = denied;
                 for (image, permission, last) in ended {

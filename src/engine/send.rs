@@ -12,8 +12,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Mutex, Notify};
 
 use super::Event;
+use super::again::{Ages, Question};
 use super::look::Look;
-use super::scope::{Fresh, Run, wake_at};
+use super::scope::{Run, wake_at};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::{Modified, WritePermit};
 use crate::execute::{Executor, JobId, Step};
@@ -22,6 +23,7 @@ use crate::host::{Attempt, Host, Ledger, Refused};
 use crate::inventory::{IntentId, Record};
 use crate::memory::Last;
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission};
+use crate::observed::SeenAt;
 use crate::plan::{Decision, Prune};
 
 /// Calls that get ready at once: one takes its turn while the intents of the next are on their way to the disk, so
@@ -55,11 +57,12 @@ fn is_planned_with(look: &Look, permit: &WritePermit) -> bool {
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
-    /// Carries the plan's calls out; how each image's ended, and whether the scope denied what was asked to the end.
+    /// Carries the plan's calls out, where the look began at `began`; how each image's ended, and whether the scope denied
+    /// what was asked to the end.
     pub(super) async fn execute(
         &self,
         look: &Look,
-        fresh: Fresh,
+        began: SeenAt,
     ) -> (
         impl Iterator<Item = (ImageId, Permission, Last)> + use<H, L>,
         bool,
@@ -68,7 +71,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             .plan
             .actions()
             .map(|(id, permission, _)| (id.clone(), permission));
-        let mut executor = Executor::new(actions, fresh.until);
+        let mut executor = Executor::new(actions);
+        let mut ages = Ages::new(look, &executor, began);
         if self.memory.denied {
             executor.probe_first(self.host().moment());
         }
@@ -77,27 +81,30 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let line = Mutex::new(());
         let mut calls = FuturesUnordered::new();
         let mut turns: FuturesUnordered<Turn<'_>> = FuturesUnordered::new();
+        let mut questions: FuturesUnordered<Question<'_>> = FuturesUnordered::new();
         // Tells those that get ready to let go.
         let mut getting_ready: BTreeMap<JobId, Rc<Notify>> = BTreeMap::new();
         let mut stopping = false;
         loop {
-            if fresh.is_slept_away(self.host()) {
+            if ages.is_slept_away(self.at()) {
                 executor.stop();
             }
             let step = executor.next(self.host().moment());
             match step {
                 Step::Done if turns.is_empty() => break,
                 Step::Send => {
+                    let gets_ready = |id| getting_ready.contains_key(&id);
+                    questions.extend(self.questions(look, &mut ages, &executor, gets_ready));
                     let room = executor.room().min(GETTING_READY_MAX);
                     while getting_ready.len() < room
                         && let Some((id, attempt)) =
-                            self.next_attempt(look, &mut executor, &getting_ready)
+                            self.next_attempt((look, &ages), &mut executor, &getting_ready)
                     {
                         let give_up = Rc::new(Notify::new());
                         turns.push(self.prepare(id, attempt, Rc::clone(&give_up), &line));
                         getting_ready.insert(id, give_up);
                     }
-                    if turns.is_empty() && calls.is_empty() {
+                    if turns.is_empty() && calls.is_empty() && questions.is_empty() {
                         // A window has closed on all that was left.
                         continue;
                     }
@@ -115,7 +122,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 }
                 Some((id, attempt, ready)) = turns.next(), if !turns.is_empty() => {
                     getting_ready.remove(&id);
-                    calls.extend(self.turn_came((look, fresh), &mut executor, id, attempt, ready).await);
+                    calls.extend(self.turn_came((look, &ages), &mut executor, id, attempt, ready).await);
+                }
+                Some(answer) = questions.next(), if !questions.is_empty() => {
+                    self.answered(&mut ages, &mut executor, answer);
                 }
                 () = self.host().sleep_until(wake_at(step)), if matches!(step, Step::Wait(_)) => {}
             }
@@ -125,19 +135,20 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         (executor.outcomes(), denied)
     }
 
-    /// The next call that does not get ready yet. Those that a window has closed on are withdrawn: to record the
-    /// intent of a call that will not be made takes a place in the line from others.
+    /// The next call that does not get ready yet. Those that a window has closed on, or that nobody asks for any longer,
+    /// are withdrawn: to record the intent of a call that will not be made takes a place in the line from others.
     fn next_attempt(
         &self,
-        look: &Look,
+        (look, ages): (&Look, &Ages),
         executor: &mut Executor,
         getting_ready: &BTreeMap<JobId, Rc<Notify>>,
     ) -> Option<(JobId, Rc<Attempt>)> {
+        let now = self.at();
+        let may_get_ready = |id| !getting_ready.contains_key(&id) && ages.may_get_ready(id, now);
         loop {
-            let (id, image, permission, number) =
-                executor.peek(|id| !getting_ready.contains_key(&id))?;
+            let (id, image, permission, number) = executor.peek(may_get_ready)?;
             let decision = &look.plan.decisions[image];
-            if !self.is_open(decision) {
+            if self.closes(image, decision).is_some() {
                 executor.withdraw(id);
                 continue;
             }
@@ -197,7 +208,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// The call to make, if it may still be made: everything that may have changed since the plan is asked again.
     async fn turn_came<'t>(
         &'t self,
-        (look, fresh): (&'t Look, Fresh),
+        (look, ages): (&'t Look, &Ages),
         executor: &mut Executor,
         id: JobId,
         attempt: Rc<Attempt>,
@@ -222,7 +233,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 if self.engine.stop.reason().is_some() || self.is_lost() {
                     executor.stop();
                 }
-                let is_fresh = !fresh.is_slept_away(self.host());
+                let at = self.at();
+                // What is too old stays in line, and is asked about again.
+                let is_fresh = ages.may_leave(id, at) && !ages.is_slept_away(at);
                 if forbidden.is_none() && is_fresh && executor.take(id, now) {
                     return Some(Box::pin(self.send(look, id, intent, attempt, permit)));
                 }
@@ -262,8 +275,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         attempt: &Attempt,
         recorded: Moment,
     ) -> Option<String> {
-        if !self.is_open(decision) {
-            return Some("a change window closed".into());
+        if let Some(why) = self.closes(&attempt.key.image, decision) {
+            return Some(why.into());
         }
         let is_recent = self.host().moment().since(recorded) < RECHECK_AFTER;
         if is_recent && !self.engine.ledger.is_in_doubt() {
@@ -278,10 +291,19 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         self.engine.ledger.lost().is_some()
     }
 
-    /// A window may have closed since the plan was made, by one of the clocks.
-    fn is_open(&self, decision: &Decision) -> bool {
+    /// What time alone has come to forbid since the plan was made, by one of the clocks.
+    fn closes(&self, image: &ImageId, decision: &Decision) -> Option<&'static str> {
         let (windows, cause) = (&self.job.windows, decision.cause);
-        self.clocks().all(|now| windows.is_open(cause, now))
+        let clocks = self.clocks();
+        let named = self.job.wanted.images.get(image);
+        let is_asked = |now| named.is_none_or(|image| image.intent.at(now).0 == decision.desired);
+        if !clocks.all(|now| windows.is_open(cause, now)) {
+            Some("a change window closed")
+        } else if !clocks.all(is_asked) {
+            Some("the time has come at which the manifests ask for another state")
+        } else {
+            None
+        }
     }
 
     /// Call, outcome.

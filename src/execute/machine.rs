@@ -55,8 +55,6 @@ pub struct Executor {
     /// Set while the scope denies what is asked.
     denied: Option<Denied>,
     stopped: bool,
-    /// The observation behind the plan is too old from here on.
-    fresh_until: Moment,
 }
 
 /// `Ready → InFlight → {Ready (throttled) | Waiting → Ready | settled}`: one copy of each job, so one
@@ -78,8 +76,8 @@ struct Denied {
 }
 
 impl Executor {
-    /// Carries `actions` out in order, none sent after `fresh_until`.
-    pub fn new(actions: impl Iterator<Item = (ImageId, Permission)>, fresh_until: Moment) -> Self {
+    /// Carries `actions` out in order.
+    pub fn new(actions: impl Iterator<Item = (ImageId, Permission)>) -> Self {
         let jobs: Vec<_> = actions
             .map(|(image, permission)| Job {
                 image,
@@ -96,7 +94,6 @@ impl Executor {
             in_flight: 0,
             denied: None,
             stopped: false,
-            fresh_until,
         }
     }
 
@@ -127,7 +124,7 @@ impl Executor {
         } else {
             Step::Done
         };
-        if self.stopped || now >= self.fresh_until {
+        if self.stopped {
             return idle;
         }
         if let Some(denied) = &self.denied {
@@ -148,6 +145,12 @@ impl Executor {
         self.waiting
             .peek()
             .map_or(idle, |&Reverse((at, _))| Step::Wait(at))
+    }
+
+    /// The calls that could be made now, in the order of their turns.
+    pub fn ready(&self) -> impl Iterator<Item = (JobId, &ImageId, Permission)> {
+        let jobs = self.ready.iter().map(|id| (*id, &self.jobs[id.0]));
+        jobs.map(|(id, job)| (id, &job.image, job.permission))
     }
 
     /// The next call of those that `wanted` picks, and the number that its attempt will have.

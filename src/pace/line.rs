@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Nobody is passed over for longer by those who came later. And no more is begun at once than can end within it.
@@ -33,8 +33,8 @@ struct Party {
     /// Calls that it still has to make.
     left: u32,
     progress: Progress,
-    /// Its calls that wait for their turn.
-    tickets: VecDeque<TicketId>,
+    /// Its calls that wait for their turn, each with its number among them: one that is made again goes first.
+    tickets: BTreeSet<(u32, TicketId)>,
     /// For how long calls of others that came later have gone before it, and it has not made up for.
     passed_over: Duration,
 }
@@ -76,7 +76,7 @@ impl Line {
         let party = Party {
             left: 1,
             progress: Progress::Free,
-            tickets: VecDeque::new(),
+            tickets: BTreeSet::new(),
             passed_over: Duration::ZERO,
         };
         self.parties.insert(id, party);
@@ -88,11 +88,11 @@ impl Line {
         self.parties.remove(&id);
     }
 
-    /// A call of somebody waits for its turn.
-    pub(super) fn enter(&mut self, id: PartyId) -> TicketId {
+    /// A call of somebody waits for its turn: of those of its own, the one with the smallest number goes first.
+    pub(super) fn enter(&mut self, id: PartyId, number: u32) -> TicketId {
         let ticket = TicketId(self.number());
         if let Some(party) = self.parties.get_mut(&id) {
-            party.tickets.push_back(ticket);
+            party.tickets.insert((number, ticket));
         }
         ticket
     }
@@ -100,7 +100,7 @@ impl Line {
     /// A call was given up.
     pub(super) fn leave(&mut self, id: PartyId, ticket: TicketId) {
         if let Some(party) = self.parties.get_mut(&id) {
-            party.tickets.retain(|other| *other != ticket);
+            party.tickets.retain(|(_, other)| *other != ticket);
         }
     }
 
@@ -108,7 +108,7 @@ impl Line {
     pub(super) fn first(&self) -> Option<TicketId> {
         let waiting = self.parties.iter();
         let waiting =
-            waiting.filter_map(|(id, party)| Some((party.rank(*id), *party.tickets.front()?)));
+            waiting.filter_map(|(id, party)| Some((party.rank(*id), party.tickets.first()?.1)));
         waiting.min().map(|(_, ticket)| ticket)
     }
 

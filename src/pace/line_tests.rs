@@ -54,7 +54,7 @@ impl Bucket {
                 _ => listing.pages - 1,
             };
             listing.may_go_on = true;
-            let tickets = (0..pages).map(|_| self.line.enter(id));
+            let tickets = (0..pages).map(|number| self.line.enter(id, number));
             listing.tickets.extend(tickets);
         }
     }
@@ -118,7 +118,7 @@ fn single_calls_go_in_first_come_order() {
     let calls: Vec<_> = (0..5)
         .map(|_| {
             let id = line.arrive();
-            (id, line.enter(id))
+            (id, line.enter(id, 0))
         })
         .collect();
     for (id, ticket) in calls {
@@ -192,8 +192,8 @@ fn c8_who_gives_up_makes_room_for_others() {
     assert!(!line.is_admitted(parties[2]));
     line.depart(parties[0]);
     assert_eq!(line.admit(1.0), [parties[2]]);
-    let given_up = line.enter(parties[1]);
-    let next = line.enter(parties[2]);
+    let given_up = line.enter(parties[1], 0);
+    let next = line.enter(parties[2], 0);
     assert_eq!(line.first(), Some(given_up));
     line.leave(parties[1], given_up);
     assert_eq!(line.first(), Some(next));
@@ -258,4 +258,15 @@ proptest! {
         }
         prop_assert!((0..bucket.listings.len()).all(|index| bucket.is_over(index)));
     }
+}
+
+#[test]
+fn c8_a_page_that_is_read_again_goes_before_the_others_of_its_listing() {
+    let mut line = Line::default();
+    let id = line.arrive();
+    let [first, second] = [0, 1].map(|number| line.enter(id, number));
+    line.granted(id, first, 10.0);
+    assert_eq!(line.first(), Some(second));
+    let again = line.enter(id, 0);
+    assert_eq!(line.first(), Some(again));
 }

@@ -22,8 +22,8 @@ use crate::model::Moment;
 pub use backoff::Backoff;
 pub use bucket::{Bucket, Pace};
 pub use durations::Durations;
-pub use queue::Place;
 use queue::Queue;
+pub use queue::{Call, Place};
 use way::Warmth;
 
 /// What the API counts by: sub-account, access region (the host a call enters at) and action.
@@ -62,20 +62,20 @@ impl Pacer {
         Place::at(&self.queue(key, pace))
     }
 
-    /// Waits for the turn and the slot, counts the send, and returns the moment it is counted at. `place` is that of the
-    /// calls that it belongs to, if there are any. Dropping the future gives the turn up and counts nothing.
+    /// Waits for the turn and the slot, counts the send, and returns the moment it is counted at. `call` is its place
+    /// among those that it belongs to, if there are any. Dropping the future gives the turn up and counts nothing.
     pub async fn permit(
         &self,
         clock: &impl Clock,
         key: &BucketKey,
         pace: Pace,
-        place: Option<&Place>,
+        call: Option<Call<'_>>,
     ) -> Moment {
         let queue = self.queue(key, pace);
         // Who calls with another key by now has no place there.
-        match place.filter(|place| place.is_at(&queue)) {
-            Some(place) => queue.permit(clock, place).await,
-            None => queue.permit(clock, &Place::at(&queue)).await,
+        match call.filter(|call| call.is_at(&queue)) {
+            Some(call) => queue.permit(clock, call).await,
+            None => queue.permit(clock, Place::at(&queue).call(0)).await,
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
         let large = pacer.place(&key, READS);
         large.goes_on(40).await;
         let page = || {
-            let page = pacer.permit(&clock, &key, READS, Some(&large));
+            let page = pacer.permit(&clock, &key, READS, Some(large.call(0)));
             page.boxed_local()
         };
         let mut pages: Vec<_> = (0..30).map(|_| page()).collect();
@@ -230,11 +230,11 @@ mod tests {
         let mut also_waits = third.goes_on(most).boxed_local();
         assert_eq!((&mut also_waits).now_or_never(), None);
         for _ in 0..10 {
-            pacer.permit(&clock, &key, READS, Some(&first)).await;
+            pacer.permit(&clock, &key, READS, Some(first.call(0))).await;
         }
         // One of the first one's calls has the turn, and waits for its slot.
         let mut call = pacer
-            .permit(&clock, &key, READS, Some(&first))
+            .permit(&clock, &key, READS, Some(first.call(0)))
             .boxed_local();
         assert_eq!((&mut call).now_or_never(), None);
         let mut single = pacer.permit(&clock, &key, READS, None).boxed_local();

@@ -33,8 +33,8 @@ impl Queue {
     }
 
     /// Waits for the turn of one call and for the slot, counts the send, and returns the moment it is counted at.
-    pub(super) async fn permit(self: &Rc<Self>, clock: &impl Clock, place: &Place) -> Moment {
-        let ticket = Ticket::take(place);
+    pub(super) async fn permit(self: &Rc<Self>, clock: &impl Clock, call: Call<'_>) -> Moment {
+        let (ticket, place) = (Ticket::take(call), call.place);
         loop {
             if self.line.borrow().first() != Some(ticket.id) {
                 ticket.turn.notified().await;
@@ -81,6 +81,19 @@ pub struct Place {
     start: Rc<Notify>,
 }
 
+/// One of the calls that belong together.
+#[derive(Clone, Copy)]
+pub struct Call<'p> {
+    place: &'p Place,
+    number: u32,
+}
+
+impl Call<'_> {
+    pub(super) fn is_at(&self, queue: &Rc<Queue>) -> bool {
+        Rc::ptr_eq(&self.place.queue, queue)
+    }
+}
+
 impl Place {
     pub(super) fn at(queue: &Rc<Queue>) -> Self {
         let party = queue.line.borrow_mut().arrive();
@@ -94,8 +107,12 @@ impl Place {
         }
     }
 
-    pub(super) fn is_at(&self, queue: &Rc<Queue>) -> bool {
-        Rc::ptr_eq(&self.queue, queue)
+    /// One of its calls. Those with smaller numbers go first, so that one that must be made again does.
+    pub fn call(&self, number: u32) -> Call<'_> {
+        Call {
+            place: self,
+            number,
+        }
     }
 
     /// Waits until it may go on with so many calls.
@@ -140,9 +157,9 @@ struct Ticket<'p> {
 }
 
 impl<'p> Ticket<'p> {
-    fn take(place: &'p Place) -> Self {
+    fn take(Call { place, number }: Call<'p>) -> Self {
         let queue = &place.queue;
-        let id = queue.line.borrow_mut().enter(place.party);
+        let id = queue.line.borrow_mut().enter(place.party, number);
         let turn = Rc::new(Notify::new());
         queue.turns.borrow_mut().insert(id, Rc::clone(&turn));
         queue.stir();

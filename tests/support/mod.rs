@@ -296,7 +296,8 @@ impl Cloud {
             }
             "DescribeBlueprints" => {
                 let offset = body["Offset"].as_u64().unwrap_or(0);
-                let mut page = self.blueprints(region, offset, behaviour.lag);
+                let ids = body["BlueprintIds"].as_array();
+                let mut page = self.blueprints(region, offset, ids, behaviour.lag);
                 (behaviour.tamper)(region, offset, &mut page);
                 Ok(page)
             }
@@ -382,13 +383,20 @@ impl Cloud {
         }
     }
 
-    fn blueprints(&self, region: &str, offset: u64, lag: Duration) -> Value {
+    fn blueprints(
+        &self,
+        region: &str,
+        offset: u64,
+        ids: Option<&Vec<Value>>,
+        lag: Duration,
+    ) -> Value {
         let seen_at = Moment::new(self.clock.moment().since_start().saturating_sub(lag));
         let images = self.images.borrow();
         let rows: Vec<_> = images
             .iter()
             .filter(|((at, _), image)| at == region && image.shared_at(seen_at))
             .map(|((_, id), image)| json!({"BlueprintId": image.blueprint_at(id, seen_at), "ImageId": id, "BlueprintState": "NORMAL"}))
+            .filter(|row| ids.is_none_or(|ids| ids.contains(&row["BlueprintId"])))
             .collect();
         let from = usize::try_from(offset).expect("small");
         let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
