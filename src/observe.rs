@@ -6,9 +6,12 @@
 
 mod again;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{Either, select, try_join_all};
 use smol_str::SmolStr;
 
 use crate::api::error::{CallError, Class, Refusal};
@@ -17,8 +20,9 @@ use crate::api::{Answered, ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
 use crate::observed::{
-    Blueprint, Eligibility, Observation, Precondition, Seen, SeenAt, Sightings, Unseen,
+    Blueprint, Eligibility, Observation, Precondition, Reading, Seen, SeenAt, Sightings, Unseen,
 };
+use crate::pace::Place;
 use crate::words::brief;
 
 pub use again::{Again, still_shareable, still_shared};
@@ -27,6 +31,9 @@ pub use again::{Again, still_shareable, still_shared};
 const LISTINGS_MAX: u32 = 4;
 /// 100,000 blueprints; an API that ignores the offset would go on for ever.
 const PAGES_MAX: u32 = 1_000;
+
+/// A look that takes longer is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// Why a listing gave no observation.
 enum ListError {
@@ -40,19 +47,52 @@ enum ListError {
 
 /// Reads which images of `scope` are shared.
 pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observation {
-    observe_dated(client, scope).await.0
+    observe_dated(client, scope, &|_| {}).await.0
 }
 
-/// Reads which images of `scope` are shared, and how old that is.
+/// Reads which images of `scope` are shared, and how old that is. `tell` hears once of a look that takes long.
 pub async fn observe_dated<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
+    tell: &dyn Fn(Reading),
+) -> (Observation, Sightings) {
+    let host = &client.shared().host;
+    let place = client.place(Action::DescribeBlueprints, scope.region);
+    let so_far = SoFar::default();
+    let look = pin!(look(client, scope, &place, &so_far));
+    let patience = pin!(host.sleep_until(host.moment() + TOLD_AFTER));
+    match select(look, patience).await {
+        Either::Left((seen, _)) => seen,
+        Either::Right(((), look)) => {
+            tell(Reading {
+                read: so_far.read.get(),
+                pages: so_far.pages.get(),
+                before: place.calls_before(),
+                per_second: place.rate(),
+            });
+            look.await
+        }
+    }
+}
+
+/// How far a listing is.
+#[derive(Default)]
+struct SoFar {
+    read: Cell<u32>,
+    pages: Cell<Option<u32>>,
+}
+
+async fn look<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+    place: &Place,
+    so_far: &SoFar,
 ) -> (Observation, Sightings) {
     let host = &client.shared().host;
     let began = Sightings::at(SeenAt::new(host.moment(), host.now()));
     let mut listing = 1;
     let observation = loop {
-        match list(client, scope.region).await {
+        match list(client, scope.region, place, so_far).await {
             Ok((rows, pages)) => {
                 let seen = seen(rows);
                 let sightings = pages.sightings(&seen, began.oldest);
@@ -188,15 +228,26 @@ impl Pages {
 async fn list<H: Host>(
     client: &ReadClient<H>,
     region: Region,
+    place: &Place,
+    so_far: &SoFar,
 ) -> Result<(Vec<Row>, Pages), ListError> {
-    let place = client.place(Action::DescribeBlueprints, region);
+    // Of a listing that is waited for, a call stands in line.
+    let goes_on = async |pages| {
+        let shared = client.shared();
+        let _waits = shared
+            .calls
+            .queue(Action::DescribeBlueprints, shared.host.moment());
+        place.goes_on(pages).await;
+    };
     let page = async |offset| {
         let ask = || client.describe_blueprints(region, offset, Some(place.call(offset)));
         let answered = retry::while_it_helps(client.shared(), ask).await?;
         place.done();
+        so_far.read.set(so_far.read.get() + 1);
         Ok((answered.asked, Page::from(answered.reply)))
     };
-    place.goes_on(1).await;
+    so_far.read.set(0);
+    goes_on(1).await;
     let (asked, first) = page(0).await.map_err(ListError::First)?;
     let total = first.total;
     let limit = u64::from(PAGE_LIMIT_MAX);
@@ -206,8 +257,9 @@ async fn list<H: Host>(
             "TotalCount {total} is beyond {PAGES_MAX} pages"
         )));
     }
+    so_far.pages.set(Some(pages));
     if pages > 1 {
-        place.goes_on(pages - 1).await;
+        goes_on(pages - 1).await;
     }
     let rest = (1..pages).map(|n| page(n * PAGE_LIMIT_MAX));
     let rest = try_join_all(rest).await.map_err(ListError::Later)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use smol_str::SmolStr;
 
 use crate::model::{ImageId, Moment, Timestamp};
+use crate::words::plural;
 
 /// One look at a scope.
 #[derive(Clone, Debug)]
@@ -100,6 +101,43 @@ impl Sightings {
     /// When an image was seen as it is, whether it is shown or not.
     pub fn of(&self, image: &ImageId) -> SeenAt {
         self.images.get(image).copied().unwrap_or(self.oldest)
+    }
+}
+
+/// How far a look is that takes long, because it waits for its turn to read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Pages that were read.
+    pub read: u32,
+    /// Of so many, once that is known.
+    pub pages: Option<u32>,
+    /// Calls of others that go before.
+    pub before: u32,
+    /// Calls a second that leave at the access point, of all that read there with the key.
+    pub per_second: f64,
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            read,
+            pages,
+            before,
+            per_second,
+        } = self;
+        match pages {
+            Some(pages) => write!(
+                f,
+                "{read} of {} read so far",
+                plural((*pages).into(), "page")
+            )?,
+            None => f.write_str("no page read so far")?,
+        }
+        write!(
+            f,
+            ", {} of others before it, at {per_second:.1} a second",
+            plural((*before).into(), "call")
+        )
     }
 }
 

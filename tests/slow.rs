@@ -2,18 +2,21 @@
 
 mod support;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sharekeeper::api::sign::{Credentials, Secret};
-use sharekeeper::api::{Connection, Keys};
-use sharekeeper::daemon::{Connect, Reconciling};
+use sharekeeper::api::{Connection, Keys, WriteClient};
+use sharekeeper::daemon::{Connect, Reconciling, Settings};
 use sharekeeper::desired::{Account, Desired, Intent};
+use sharekeeper::engine::{Engine, Event, Listener, ScopeOutcome, Stop, Task};
 use sharekeeper::host::Clock;
-use sharekeeper::model::{AccountName, Endpoint};
-use sharekeeper::plan::Policy;
-use support::live::{Live, reconciling, run_connected, settings};
+use sharekeeper::model::{AccountName, Endpoint, Selector};
+use sharekeeper::observed::Reading;
+use sharekeeper::plan::{Policy, Verdict};
+use support::live::{Live, reconciling, run, run_connected, scope, settings};
 use support::world::{GLOBAL, REGIONAL, World, id, regions};
 use support::{Behaviour, Call, desired};
 
@@ -216,8 +219,102 @@ async fn c8_l1_large_scopes_on_a_small_quota_are_written_and_converge() {
         }
     }
     world.behave(one_listing_in(1));
-    let ended = world.reconcile(&desired(wanted)).await;
-    assert_eq!(world.cloud().writes().len(), 15, "{}", ended.json["calls"]);
+    let wanted = desired(wanted);
+    let heard = Heard::default();
+    let ended = reconcile_within(&world, &wanted, &heard, Duration::from_secs(900)).await;
+    assert_eq!(world.cloud().writes().len(), 15);
+    for outcome in &ended {
+        let verdicts = outcome.plan.decisions.values();
+        let in_sync = verdicts.filter(|decision| decision.verdict == Verdict::InSync);
+        assert_eq!(in_sync.count(), 2_000, "{}", outcome.plan.scope);
+    }
+    // Two looks at each, and no page of them twice.
+    let pages = world.cloud().calls_of("DescribeBlueprints").into_iter();
+    let pages = pages.filter(|call| call.answer == "ok" && !by_id(call));
+    assert_eq!(pages.count(), 2 * 15 * 20);
+    // Waiting is told of, once for each look that takes long.
+    let told = heard.0.borrow();
+    assert!((15..=30).contains(&told.len()), "{told:?}");
+    assert!(
+        told.iter().any(|(_, reading)| reading.before > 20),
+        "{told:?}"
+    );
+}
+
+/// What was told of looks that take long.
+#[derive(Default)]
+struct Heard(RefCell<Vec<(String, Reading)>>);
+
+impl Listener for Heard {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Reading { scope, reading } = event {
+            self.0.borrow_mut().push((scope.to_string(), reading));
+        }
+    }
+}
+
+async fn reconcile_within(
+    world: &World,
+    desired: &Desired,
+    listener: &Heard,
+    timeout: Duration,
+) -> Vec<ScopeOutcome> {
+    let (selector, policy) = (Selector::default(), Policy::default());
+    let task = Task {
+        desired,
+        selector: &selector,
+        policy: &policy,
+        licenses: None,
+    };
+    let accounts = BTreeMap::from([(AccountName::default(), WriteClient::new(world.client()))]);
+    let engine = Engine {
+        ledger: &world.ledger,
+        listener,
+        stop: &Stop::default(),
+    };
+    engine.reconcile(&accounts, &task, timeout).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_a_look_that_takes_no_time_is_not_told_of() {
+    let world = World::new(7, GLOBAL);
+    let wanted = many_shares(&world, 300);
+    let heard = Heard::default();
+    reconcile_within(&world, &wanted, &heard, Duration::from_secs(900)).await;
+    assert_eq!(heard.0.borrow().len(), 0);
+}
+
+/// A look takes longer than a pass may.
+#[tokio::test(start_paused = true)]
+async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_tells_of_waiting() {
+    let world = World::new(8, REGIONAL);
+    let wanted = twenty_pages(&world);
+    world.behave(one_listing_in(10));
+    let work = Reconciling {
+        ledger: &world.ledger,
+    };
+    let settings = Settings {
+        timeout: Duration::from_secs(60),
+        ..settings(Policy::default())
+    };
+    run(&world, &work, settings, async |live| {
+        live.load(wanted).await;
+        live.pass(15).await;
+        let reading = live
+            .voice
+            .board(|board| board.scopes[&scope(TOKYO)].reads.waits);
+        let reading = reading.expect("it is told that it waits");
+        assert_eq!((reading.read, reading.pages), (1, Some(20)));
+        assert!(reading.per_second <= 2.0, "{reading}");
+        let took = live.until(|live| live.in_sync(TOKYO)).await;
+        assert!(took <= 500, "two looks and the writes: {took}");
+        assert_eq!(world.cloud().writes().len(), 20, "each once");
+        let reading = live
+            .voice
+            .board(|board| board.scopes[&scope(TOKYO)].reads.waits);
+        assert_eq!(reading, None, "the look is over");
+    })
+    .await;
 }
 
 /// 2,000 shared images on 20 pages, of which a listing takes longer than three minutes. On each page there is one to take

@@ -11,7 +11,7 @@ use crate::inventory::{self, Claimant, Holdings, KnownAccounts, Learned, Named, 
 use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Uin};
 use crate::observe;
-use crate::observed::{Eligibility, Observation, Seen, SeenAt, Sightings, Unseen};
+use crate::observed::{Eligibility, Observation, Reading, Seen, SeenAt, Sightings, Unseen};
 use crate::plan::{Inputs, License, Plan, Policy, ScopeAccount, Verdict, plan, share_candidates};
 use crate::windows::Windows;
 
@@ -104,13 +104,14 @@ struct View<'v> {
 }
 
 /// One look and the plan that follows from it. Images about to be shared for the first time are asked about before the
-/// plan is final, so that no write is spent on what cannot be shared.
+/// plan is final, so that no write is spent on what cannot be shared. `tell` hears of a look that takes long.
 pub(super) async fn look<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
     recall: &impl Recall,
     job: &Job<'_>,
     memory: &Memory,
+    tell: &dyn Fn(Reading),
 ) -> Look {
     let shared = client.shared();
     let started = shared.present();
@@ -118,7 +119,7 @@ pub(super) async fn look<H: Host>(
         Ok(identified) => identified,
         Err(named_twice) => return Look::unseen(named_twice, job, shared),
     };
-    let (mut observation, mut sightings) = observe::observe_dated(client, job.scope).await;
+    let (mut observation, mut sightings) = observe::observe_dated(client, job.scope, tell).await;
     let uin = identified
         .owner
         .as_ref()

@@ -1,7 +1,9 @@
+use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
+use tokio::sync::Notify;
 
 use super::look::{Job, Look, look};
 use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Rival, ScopeOutcome};
@@ -33,6 +35,8 @@ pub(super) struct Run<'a, H, L> {
     rivals: Vec<Rival<'a, H>>,
     pub(super) job: &'a Job<'a>,
     pub(super) memory: Memory,
+    /// Told once the scope has been looked at, whatever was seen.
+    pub(super) looked: Rc<Notify>,
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
@@ -49,6 +53,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             rivals,
             job,
             memory,
+            looked: Rc::default(),
         }
     }
 
@@ -62,6 +67,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             let Some(seen) = self.unless_stopped(self.look()).await else {
                 return self.stopped(last);
             };
+            self.looked.notify_one();
             let seen = self.keep_lessons(seen).await;
             if self.engine.ledger.lost().is_some() {
                 return self.lost(last);
@@ -125,6 +131,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             self.engine.ledger,
             self.job,
             &self.memory,
+            &|reading| {
+                let scope = self.job.scope;
+                self.engine
+                    .listener
+                    .event(Event::Reading { scope, reading });
+            },
         )
         .await
     }
