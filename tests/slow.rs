@@ -12,10 +12,12 @@ use sharekeeper::api::{Connection, Keys, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciling, Settings};
 use sharekeeper::desired::{Account, Desired, Intent};
 use sharekeeper::engine::{Engine, Event, Listener, ScopeOutcome, Stop, Task};
-use sharekeeper::host::Clock;
+use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::model::{AccountName, Endpoint, Selector};
 use sharekeeper::observed::Reading;
 use sharekeeper::plan::{Policy, Verdict};
+use sharekeeper::report::{Query, board_document, page};
+use sharekeeper::status::Board;
 use support::live::{Live, reconciling, run, run_connected, scope, settings};
 use support::world::{GLOBAL, REGIONAL, World, id, regions};
 use support::{Behaviour, Call, desired};
@@ -197,10 +199,10 @@ async fn c8_an_edit_of_a_small_region_does_not_wait_for_what_a_large_one_asks_of
 /// Others use most of the quota for listings: one in so many seconds is left.
 fn one_listing_in(seconds: u64) -> Behaviour {
     let last = Cell::new(None);
-    let start = tokio::time::Instant::now();
+    let clock = SystemClock::start();
     Behaviour {
         refuse: Box::new(move |action, _, _| {
-            let now = Some(start.elapsed().as_secs() / seconds);
+            let now = Some(clock.moment().since_start().as_secs() / seconds);
             let is_over = action == "DescribeBlueprints" && last.replace(now) == now;
             is_over.then_some("RequestLimitExceeded")
         }),
@@ -537,4 +539,36 @@ async fn c8_s1_a_share_whose_time_is_over_when_its_turn_comes_is_not_made() {
     let shares = shares.filter(|write| write.body["Permission"] == "SHARE");
     let last = shares.map(|write| write.at).max().expect("some were made");
     assert!(last <= over + Duration::from_millis(100), "{last:?}");
+}
+
+#[test]
+fn c8_a_look_that_waits_shows_on_the_page_and_in_its_document() {
+    let now = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a date");
+    let mut board = Board::new(now, false);
+    let scope = scope(TOKYO);
+    board.pass_began(&scope, now);
+    let shown = |board: &Board| {
+        let query = Query::parse("").expect("a query");
+        let document = board_document(board, &query, now);
+        let document: Value = serde_json::from_slice(&document).expect("JSON");
+        (
+            document["scopes"][0]["reading"].clone(),
+            page(board, &query, now),
+        )
+    };
+    let words = "waits for its turn to read";
+    let (reading, html) = shown(&board);
+    assert!(reading.is_null() && !html.contains(words));
+    let waits = Reading {
+        read: 3,
+        pages: Some(20),
+        before: 40,
+        per_second: 1.0,
+    };
+    board.reading(&scope, waits);
+    let (reading, html) = shown(&board);
+    let expected = json!({"read": 3, "pages": 20, "calls_before": 40, "per_second": 1.0});
+    assert_eq!(reading, expected);
+    let line = "3 of 20 pages read so far, 40 calls of others before it, at 1.0 a second";
+    assert!(html.contains(&format!("{words}: {line}")), "{html}");
 }

@@ -7,7 +7,9 @@ use super::account::{self, Evidence, Identified, Rival};
 use crate::api::{Owner, ReadClient, Shared};
 use crate::desired::Wanted;
 use crate::host::{Host, LedgerError, Recall};
-use crate::inventory::{self, Claimant, Holdings, KnownAccounts, Learned, Named, Rows, UsedNames};
+use crate::inventory::{
+    self, Claimant, Holdings, KnownAccounts, Learned, Named, Owned, Rows, UsedNames,
+};
 use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Uin};
 use crate::observe;
@@ -120,6 +122,7 @@ pub(super) async fn look<H: Host>(
         Err(named_twice) => return Look::unseen(named_twice, job, shared),
     };
     let (mut observation, mut sightings) = observe::observe_dated(client, job.scope, tell).await;
+    let ended = shared.present();
     let uin = identified
         .owner
         .as_ref()
@@ -141,6 +144,7 @@ pub(super) async fn look<H: Host>(
         observation: &observation,
         identified: &identified,
         started,
+        ended,
         clocks: clocks(),
     };
     let (known, others) = known.split();
@@ -203,6 +207,7 @@ struct Looked<'l> {
     observation: &'l Observation,
     identified: &'l Identified,
     started: Present,
+    ended: Present,
     clocks: Clocks,
 }
 
@@ -294,9 +299,28 @@ impl Looked<'_> {
     ) -> Vec<inventory::Lesson> {
         let named = job.named(self.clocks);
         let accept_lost = job.policy.accept_lost;
-        let lessons = inventory::learn(holdings, seen, &named, accept_lost, self.started);
+        let mut lessons = inventory::learn(holdings, seen, &named, accept_lost, self.started);
+        for lesson in &mut lessons {
+            if let Some(owned) = lesson
+                .record
+                .as_mut()
+                .and_then(|record| record.owned.as_mut())
+            {
+                date_late(owned, self.started, self.ended);
+            }
+        }
         holdings.apply(&lessons);
         lessons
+    }
+}
+
+/// What a look did not show may have been seen as late as at its end: that is what it is dated with, because the next look
+/// is dated by its beginning. The pages of a large scope may leave minutes apart.
+fn date_late(owned: &mut Owned, began: Present, ended: Present) {
+    for since in [&mut owned.missing_since, &mut owned.disputed_since] {
+        if *since == Some(began.stamp()) {
+            *since = Some(ended.stamp());
+        }
     }
 }
 
@@ -319,5 +343,26 @@ impl Look {
             owner: None,
             aliases: Arc::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn c8_s11_what_a_long_look_did_not_show_is_dated_with_its_end() {
+        let at =
+            |seconds: i64| Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date");
+        let mut owned = Owned::adopted("lhbp-1", at(-1_000));
+        let (began, ended) = (Present::from(at(0)), Present::from(at(300)));
+        date_late(&mut owned, began, ended);
+        assert_eq!((owned.missing_since, owned.disputed_since), (None, None));
+        owned.missing_since = Some(at(0));
+        owned.disputed_since = Some(at(-60));
+        date_late(&mut owned, began, ended);
+        assert_eq!(owned.missing_since, Some(at(300)), "new with this look");
+        assert_eq!(owned.disputed_since, Some(at(-60)), "known before");
     }
 }
