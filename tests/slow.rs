@@ -373,8 +373,13 @@ async fn c8_s4_what_a_long_look_showed_minutes_ago_is_asked_about_again() {
     }
     let looks = world.cloud().calls_of("DescribeBlueprints");
     let looks: Vec<_> = looks.iter().filter(|call| call.answer == "ok").collect();
-    let asked = looks.iter().filter(|call| by_id(call)).count();
-    assert_eq!(asked, 1, "all that was old, in one question");
+    let asked: Vec<_> = looks.iter().filter(|call| by_id(call)).collect();
+    let asked_about = asked
+        .iter()
+        .map(|call| call.body["BlueprintIds"].as_array());
+    let asked_about: Vec<_> = asked_about.flatten().map(Vec::len).collect();
+    assert_eq!(asked_about, [11], "those of old pages, in one question");
+    let asked = asked.len();
     assert_eq!(looks.len() - asked, 40, "the look, and the one after it");
 }
 
@@ -385,8 +390,10 @@ async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now()
     world.behave(one_listing_in(10));
     let (gone, anew) = (json!("img-0050"), json!("img-0150"));
     let (_, seen_anew) = tokio::join!(world.reconcile(&wanted), async {
-        // Their pages have been read, and the look is not over.
-        world.pass(Duration::from_secs(150)).await;
+        // The look is over, and the question about what is old by then is not asked yet.
+        world.pass(Duration::from_secs(195)).await;
+        let mut looks = world.cloud().calls_of("DescribeBlueprints").into_iter();
+        assert!(!looks.any(|call| by_id(&call) && call.answer == "ok"));
         world.cloud().meddle(TOKYO, "img-0050", false);
         world.cloud().meddle(TOKYO, "img-0150", false);
         world.cloud().meddle(TOKYO, "img-0150", true);
@@ -410,6 +417,35 @@ async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now()
         .find(|call| call.at > seen_anew)
         .expect("looked at again");
     assert!(cancelled > looked_again.at, "after that was seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_s4_no_cancel_leaves_for_a_blueprint_that_is_another_images_or_is_being_deleted() {
+    let world = World::new(8, REGIONAL);
+    let wanted = twenty_pages(&world);
+    world.behave(Behaviour {
+        tamper: Box::new(|_, _, page| {
+            // Of all answers, only those by id hold fewer images than a page.
+            let is_by_id = page["TotalCount"].as_u64() < Some(50);
+            let rows = page["BlueprintSet"].as_array_mut().expect("rows");
+            for row in rows.iter_mut().filter(|_| is_by_id) {
+                match row["BlueprintId"].as_str() {
+                    Some("lhbp-img-0250") => row["ImageId"] = json!("img-9998"),
+                    Some("lhbp-img-0350") => row["BlueprintState"] = json!("DELETING"),
+                    _ => {}
+                }
+            }
+        }),
+        ..one_listing_in(10)
+    });
+    world.reconcile(&wanted).await;
+    let writes = world.cloud().writes();
+    let of = |image: &str| writes.iter().any(|write| write.body["ImageId"] == image);
+    assert!(
+        of("img-0150") && of("img-0450"),
+        "their shares are as they were"
+    );
+    assert!(!of("img-0250") && !of("img-0350"), "theirs are not");
 }
 
 #[tokio::test(start_paused = true)]

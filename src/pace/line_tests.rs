@@ -206,13 +206,20 @@ fn c8_l2_a_large_listing_among_small_ones_without_end_advances() {
         let mut bucket = Bucket::new(RATE);
         let large = bucket.arrive(pages);
         let (mut passed_over, mut most) = (0, 0);
+        let mut in_a_row = 0;
         while !bucket.is_over(large) {
+            assert!(bucket.turn < 10_000, "{pages}: it does not end");
             bucket.arrive(1);
-            match bucket.tick() {
-                Some(index) if index == large => passed_over = 0,
-                _ => passed_over += 1,
+            if bucket.tick() == Some(large) {
+                (passed_over, in_a_row) = (0, in_a_row + 1);
+            } else {
+                (passed_over, in_a_row) = (passed_over + 1, 0);
             }
             most = most.max(passed_over);
+            assert!(
+                bucket.turn < 10 || in_a_row <= 2,
+                "{pages}: small ones wait"
+            );
         }
         // A minute's calls, and then every other one.
         assert!(most <= 121, "{pages}: passed over by {most}");
