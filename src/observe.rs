@@ -4,26 +4,38 @@
 //! `TotalCount`, and the distinct rows are as many; else it is read again, and after a few times the
 //! scope is unseen. Knows nothing of what should be.
 
+mod again;
 mod own;
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{Either, select, try_join_all};
+use smol_str::SmolStr;
 
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::wire::{CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
-use crate::api::{ReadClient, retry};
+use crate::api::wire::{Action, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
+use crate::api::{Answered, ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
-use crate::observed::{Blueprint, Eligibility, Observation, Precondition, Seen, Unseen};
+use crate::observed::{
+    Blueprint, Eligibility, Observation, Precondition, Reading, Seen, SeenAt, Sightings, Unseen,
+};
+use crate::pace::Place;
 use crate::words::brief;
 
+pub use again::{Again, still_shareable, still_shared};
 pub use own::own_images;
 
 /// Listings of one scope before it is given up as inconsistent.
 const LISTINGS_MAX: u32 = 4;
 /// 100,000 blueprints; an API that ignores the offset would go on for ever.
 const PAGES_MAX: u32 = 1_000;
+
+/// A look that takes longer is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// Why a listing gave no observation.
 enum ListError {
@@ -37,13 +49,60 @@ enum ListError {
 
 /// Reads which images of `scope` are shared.
 pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observation {
+    observe_dated(client, scope, &|_| {}).await.0
+}
+
+/// Reads which images of `scope` are shared, and how old that is. `tell` hears once of a look that takes long.
+pub async fn observe_dated<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+    tell: &dyn Fn(Reading),
+) -> (Observation, Sightings) {
+    let host = &client.shared().host;
+    let place = client.place(Action::DescribeBlueprints, scope.region);
+    let so_far = SoFar::default();
+    let look = pin!(look(client, scope, &place, &so_far));
+    let patience = pin!(host.sleep_until(host.moment() + TOLD_AFTER));
+    match select(look, patience).await {
+        Either::Left((seen, _)) => seen,
+        Either::Right(((), look)) => {
+            tell(Reading {
+                read: so_far.read.get(),
+                pages: so_far.pages.get(),
+                before: place.calls_before(),
+                per_second: place.rate(),
+            });
+            look.await
+        }
+    }
+}
+
+/// How far a listing is.
+#[derive(Default)]
+struct SoFar {
+    read: Cell<u32>,
+    pages: Cell<Option<u32>>,
+}
+
+async fn look<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+    place: &Place,
+    so_far: &SoFar,
+) -> (Observation, Sightings) {
+    let host = &client.shared().host;
+    let began = Sightings::at(SeenAt::new(host.moment(), host.now()));
     let mut listing = 1;
-    loop {
-        match list(client, scope.region).await {
-            Ok(rows) => return Observation::Seen(seen(rows)),
-            Err(ListError::First(error)) => return unseen(error),
+    let observation = loop {
+        match list(client, scope.region, place, so_far).await {
+            Ok((rows, pages)) => {
+                let seen = seen(rows);
+                let sightings = pages.sightings(&seen, began.oldest);
+                return (Observation::Seen(seen), sightings);
+            }
+            Err(ListError::First(error)) => break unseen(error),
             Err(ListError::Later(error)) => {
-                return match unseen(error) {
+                break match unseen(error) {
                     Observation::Blind(denied) => Observation::Unseen(denied),
                     other => other,
                 };
@@ -54,7 +113,7 @@ pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observat
                 listing += 1;
             }
             Err(ListError::Inconsistent(how)) => {
-                return Observation::Unseen(Unseen {
+                break Observation::Unseen(Unseen {
                     reason: format!(
                         "DescribeBlueprints gave {listing} inconsistent listings: {how}"
                     ),
@@ -64,24 +123,32 @@ pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observat
                 });
             }
         }
-    }
+    };
+    (observation, began)
 }
 
 /// Asks what hinders sharing `images`, 100 to a call, the calls side by side. Images of a call that
-/// failed are missing from the answer: unknown, not unshareable.
+/// failed are missing from the answer: unknown, not unshareable. Each answer comes with the moment it was asked for.
 pub async fn eligibility<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &[ImageId],
-) -> BTreeMap<ImageId, Eligibility> {
-    let chunks = images.chunks(PAGE_LIMIT_MAX as usize).map(async |ids| {
-        let ask = || client.describe_images(scope.region, ids);
+) -> BTreeMap<ImageId, (Eligibility, SeenAt)> {
+    let place = client.place(Action::DescribeImagesToShare, scope.region);
+    let chunks = images.chunks(PAGE_LIMIT_MAX as usize);
+    place
+        .goes_on(u32::try_from(chunks.len()).unwrap_or(u32::MAX))
+        .await;
+    let chunks = (0..).zip(chunks).map(async |(number, ids)| {
+        let ask = || client.describe_images(scope.region, ids, Some(place.call(number)));
         let reply = retry::while_it_helps(client.shared(), ask).await;
+        place.done();
         match reply {
-            Ok(reply) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
-                judge(ids, &reply.image_set)
+            Ok(Answered { reply, asked, .. }) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
+                let judged = judge(ids, &reply.image_set).into_iter();
+                judged.map(|(id, eligibility)| (id, (eligibility, asked))).collect()
             }
-            Ok(reply) => {
+            Ok(Answered { reply, .. }) => {
                 let (asked, total) = (ids.len(), reply.total_count);
                 tracing::warn!(%scope, asked, total, "DescribeImagesToShare answered for other images than asked; going on without it");
                 BTreeMap::new()
@@ -130,13 +197,60 @@ impl From<DescribeBlueprintsReply> for Page {
     }
 }
 
-async fn list<H: Host>(client: &ReadClient<H>, region: Region) -> Result<Vec<Row>, ListError> {
-    let page = async |offset| {
-        let ask = || client.describe_blueprints(region, offset);
-        let reply = retry::while_it_helps(client.shared(), ask).await;
-        reply.map(Page::from)
+/// When each page was asked for, and which blueprints it shows.
+#[derive(Default)]
+struct Pages(Vec<(SeenAt, Vec<SmolStr>)>);
+
+impl Pages {
+    fn add(&mut self, asked: SeenAt, page: &Page) {
+        let ids = page.rows.iter().map(|row| brief(&row.id).into());
+        self.0.push((asked, ids.collect()));
+    }
+
+    /// How old what they show is.
+    fn sightings(self, seen: &Seen, began: SeenAt) -> Sightings {
+        let asked = self.0.iter().map(|(asked, _)| *asked);
+        let oldest = asked.reduce(SeenAt::earlier).unwrap_or(began);
+        let by_id = self.0.iter().flat_map(|(asked, ids)| {
+            let ids = ids.iter();
+            ids.map(|id| (id.as_str(), *asked))
+        });
+        let by_id: HashMap<&str, SeenAt> = by_id.collect();
+        let images = seen.shared.iter().filter_map(|(image, blueprint)| {
+            let asked = by_id.get(blueprint.id.as_str())?;
+            Some((image.clone(), *asked))
+        });
+        Sightings {
+            oldest,
+            images: images.collect(),
+        }
+    }
+}
+
+async fn list<H: Host>(
+    client: &ReadClient<H>,
+    region: Region,
+    place: &Place,
+    so_far: &SoFar,
+) -> Result<(Vec<Row>, Pages), ListError> {
+    // Of a listing that is waited for, a call stands in line.
+    let goes_on = async |pages| {
+        let shared = client.shared();
+        let _waits = shared
+            .calls
+            .queue(Action::DescribeBlueprints, shared.host.moment());
+        place.goes_on(pages).await;
     };
-    let first = page(0).await.map_err(ListError::First)?;
+    let page = async |offset| {
+        let ask = || client.describe_blueprints(region, offset, Some(place.call(offset)));
+        let answered = retry::while_it_helps(client.shared(), ask).await?;
+        place.done();
+        so_far.read.set(so_far.read.get() + 1);
+        Ok((answered.asked, Page::from(answered.reply)))
+    };
+    so_far.read.set(0);
+    goes_on(1).await;
+    let (asked, first) = page(0).await.map_err(ListError::First)?;
     let total = first.total;
     let limit = u64::from(PAGE_LIMIT_MAX);
     let pages = u32::try_from(total.div_ceil(limit)).unwrap_or(u32::MAX);
@@ -145,9 +259,18 @@ async fn list<H: Host>(client: &ReadClient<H>, region: Region) -> Result<Vec<Row
             "TotalCount {total} is beyond {PAGES_MAX} pages"
         )));
     }
+    so_far.pages.set(Some(pages));
+    if pages > 1 {
+        goes_on(pages - 1).await;
+    }
     let rest = (1..pages).map(|n| page(n * PAGE_LIMIT_MAX));
     let rest = try_join_all(rest).await.map_err(ListError::Later)?;
-    join(first, rest)
+    let mut dated = Pages::default();
+    dated.add(asked, &first);
+    rest.iter()
+        .for_each(|(asked, page)| dated.add(*asked, page));
+    let rest = rest.into_iter().map(|(_, page)| page).collect();
+    Ok((join(first, rest)?, dated))
 }
 
 /// Puts pages together if they fit.

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use crate::model::ImageId;
+use crate::model::{ImageId, Moment, Timestamp};
+use crate::words::plural;
 
 /// One look at a scope.
 #[derive(Clone, Debug)]
@@ -123,6 +125,103 @@ impl From<&str> for BlueprintState {
     }
 }
 
+/// When something was asked for that an answer shows, by both clocks: the one that never jumps stands still while the
+/// machine sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenAt {
+    moment: Moment,
+    time: Timestamp,
+}
+
+impl SeenAt {
+    /// What both clocks show.
+    pub const fn new(moment: Moment, time: Timestamp) -> Self {
+        Self { moment, time }
+    }
+
+    /// How long ago that was, by the clock that says it was longer. A clock that is put forward is taken for sleep, which
+    /// costs a question.
+    pub fn age(self, now: Self) -> Duration {
+        let by_time = (now.time - self.time).to_std().unwrap_or_default();
+        now.moment.since(self.moment).max(by_time)
+    }
+
+    /// For how long the machine has slept since then; where a clock was put forward, that counts as sleep.
+    pub fn slept(self, now: Self) -> Duration {
+        self.age(now).saturating_sub(now.moment.since(self.moment))
+    }
+
+    /// The earlier of two, by each clock.
+    #[must_use]
+    pub fn earlier(self, other: Self) -> Self {
+        Self {
+            moment: self.moment.min(other.moment),
+            time: self.time.min(other.time),
+        }
+    }
+}
+
+/// How old what a look shows is. The pages of a large scope may leave minutes apart.
+#[derive(Clone, Debug)]
+pub struct Sightings {
+    /// When the oldest page was asked for. That no page shows an image is as old as that.
+    pub oldest: SeenAt,
+    /// When the page was asked for that shows an image, where that is later.
+    pub images: BTreeMap<ImageId, SeenAt>,
+}
+
+impl Sightings {
+    /// A look that was made at once.
+    pub fn at(oldest: SeenAt) -> Self {
+        Self {
+            oldest,
+            images: BTreeMap::new(),
+        }
+    }
+
+    /// When an image was seen as it is, whether it is shown or not.
+    pub fn of(&self, image: &ImageId) -> SeenAt {
+        self.images.get(image).copied().unwrap_or(self.oldest)
+    }
+}
+
+/// How far a look is that takes long, because it waits for its turn to read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Pages that were read.
+    pub read: u32,
+    /// Of so many, once that is known.
+    pub pages: Option<u32>,
+    /// Calls of others that go before.
+    pub before: u32,
+    /// Calls a second that leave at the access point, of all that read there with the key.
+    pub per_second: f64,
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            read,
+            pages,
+            before,
+            per_second,
+        } = self;
+        match pages {
+            Some(pages) => write!(
+                f,
+                "{read} of {} read so far",
+                plural((*pages).into(), "page")
+            )?,
+            None => f.write_str("no page read so far")?,
+        }
+        write!(
+            f,
+            ", {} of others before it, at {per_second:.1} a second",
+            plural((*before).into(), "call")
+        )
+    }
+}
+
 /// Why there is no look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unseen {
@@ -208,5 +307,32 @@ impl fmt::Display for Precondition {
                 "the image is {state}; it can be shared once it is NORMAL"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(moment: u64, time: i64) -> SeenAt {
+        let time = Timestamp::from_timestamp(1_790_000_000 + time, 0).expect("a date");
+        SeenAt::new(Moment::new(Duration::from_secs(moment)), time)
+    }
+
+    #[test]
+    fn s4_what_was_seen_is_as_old_as_the_clock_says_that_says_it_is_older() {
+        let seen = at(100, 0);
+        for (now, age, slept) in [
+            (at(100, 0), 0, 0),
+            (at(160, 60), 60, 0),
+            // The machine slept, or its clock was put forward.
+            (at(160, 3_600), 3_600, 3_540),
+            // Its clock was set back.
+            (at(160, -3_600), 60, 0),
+        ] {
+            assert_eq!(seen.age(now), Duration::from_secs(age), "{now:?}");
+            assert_eq!(seen.slept(now), Duration::from_secs(slept), "{now:?}");
+        }
+        assert_eq!(at(5, 9).earlier(at(7, 3)), at(5, 3));
     }
 }

@@ -190,6 +190,11 @@ impl Turns {
         self.retries.iter().map(|(image, retry)| (image, retry.at))
     }
 
+    /// Whether the last pass did not see the scope.
+    pub fn is_out_of_sight(&self) -> bool {
+        self.unseen > 0
+    }
+
     /// A person asks for everything to be tried again now.
     pub fn forgive(&mut self) {
         *self = Self::default();

@@ -247,6 +247,6 @@ async fn t2_a_probe_fails_where_a_look_does() {
         .map(|n| ImageId::new(&id(n)).expect("an id"))
         .collect();
     let client = world.client();
-    assert!(client.describe_images(region, &ids).await.is_err());
+    assert!(client.describe_images(region, &ids, None).await.is_err());
     assert!(client.probe(Look::Images(&ids), region).await.is_err());
 }

@@ -25,7 +25,8 @@ use super::wire::{
 };
 use crate::host::{Host, Reply, TransportError};
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Moment, Permission, Region, Uin};
-use crate::pace::{BucketKey, Pace};
+use crate::observed::SeenAt;
+use crate::pace::{BucketKey, Call, Pace, Place};
 use crate::words::brief;
 
 /// Writes a second where nothing is said: the console shares the quota of 20.
@@ -121,22 +122,19 @@ impl<H: Host> ReadClient<H> {
         self.connection.rate
     }
 
-    /// One page of the blueprints that may stand for a shared image.
+    /// A place in the line for calls that belong together.
+    pub fn place(&self, action: Action, region: Region) -> Place {
+        let bucket = self.bucket(action, region);
+        self.shared.pacer.place(&bucket, self.pace(action))
+    }
+
+    /// One page of the blueprints that may stand for a shared image. `call` is its place in the listing.
     pub async fn describe_blueprints(
         &self,
         region: Region,
         offset: u32,
-    ) -> Result<DescribeBlueprintsReply, CallError> {
-        let timed = self.blueprints_timed(region, offset).await;
-        timed.map(|(reply, _)| reply)
-    }
-
-    /// The same, with how long the call took: what a look and a probe ask for cannot differ.
-    pub(super) async fn blueprints_timed(
-        &self,
-        region: Region,
-        offset: u32,
-    ) -> Result<(DescribeBlueprintsReply, Duration), CallError> {
+        call: Option<Call<'_>>,
+    ) -> Result<Answered<DescribeBlueprintsReply>, CallError> {
         // Whether an image shared from CVM shows as PRIVATE or SHARED is not documented: ask for both.
         let types = Filter {
             name: "blueprint-type".into(),
@@ -148,34 +146,40 @@ impl<H: Host> ReadClient<H> {
             filters: Some(vec![types]),
             ..Default::default()
         };
-        let action = Action::DescribeBlueprints;
-        self.read_timed(action, region, &body).await
+        self.read(Action::DescribeBlueprints, region, &body, call)
+            .await
     }
 
-    /// What hinders sharing each of up to 100 images.
+    /// Up to 100 blueprints, of whatever kind they are.
+    pub async fn describe_blueprints_by_id(
+        &self,
+        region: Region,
+        ids: Vec<String>,
+    ) -> Result<Answered<DescribeBlueprintsReply>, CallError> {
+        let body = DescribeBlueprintsRequest {
+            blueprint_ids: Some(ids),
+            limit: Some(PAGE_LIMIT_MAX.into()),
+            ..Default::default()
+        };
+        self.read(Action::DescribeBlueprints, region, &body, None)
+            .await
+    }
+
+    /// What hinders sharing each of up to 100 images. `call` is its place among the questions about more.
     pub async fn describe_images(
         &self,
         region: Region,
         ids: &[ImageId],
-    ) -> Result<DescribeImagesReply, CallError> {
-        let timed = self.images_timed(region, ids).await;
-        timed.map(|(reply, _)| reply)
-    }
-
-    /// The same, with how long the call took. Of no image in particular, it asks for the account's first.
-    pub(super) async fn images_timed(
-        &self,
-        region: Region,
-        ids: &[ImageId],
-    ) -> Result<(DescribeImagesReply, Duration), CallError> {
+        call: Option<Call<'_>>,
+    ) -> Result<Answered<DescribeImagesReply>, CallError> {
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let body = DescribeImagesRequest {
             image_ids: (!ids.is_empty()).then_some(ids),
             limit: Some(PAGE_LIMIT_MAX.into()),
             ..Default::default()
         };
-        let action = Action::DescribeImagesToShare;
-        self.read_timed(action, region, &body).await
+        self.read(Action::DescribeImagesToShare, region, &body, call)
+            .await
     }
 
     /// One page of the images that are the account's own, from `offset` on.
@@ -183,7 +187,7 @@ impl<H: Host> ReadClient<H> {
         &self,
         region: Region,
         offset: u32,
-    ) -> Result<ListImagesReply, CallError> {
+    ) -> Result<Answered<ListImagesReply>, CallError> {
         let body = DescribeImagesRequest {
             offset: Some(offset.into()),
             limit: Some(PAGE_LIMIT_MAX.into()),
@@ -193,9 +197,8 @@ impl<H: Host> ReadClient<H> {
             }]),
             ..Default::default()
         };
-        let action = Action::DescribeImagesToShare;
-        let timed = self.read_timed(action, region, &body).await;
-        timed.map(|(reply, _)| reply)
+        self.read(Action::DescribeImagesToShare, region, &body, None)
+            .await
     }
 
     /// Why no call may be made for this account, if that is known.
@@ -270,13 +273,14 @@ impl<H: Host> ReadClient<H> {
         rounds < ROUNDS_MAX && self.connection.keys.is_outdated(ready.issued.version)
     }
 
-    /// Reads, and tells how long the call took once its turn had come.
-    async fn read_timed<T: DeserializeOwned>(
+    /// Reads once the turn has come.
+    pub(super) async fn read<T: DeserializeOwned>(
         &self,
         action: Action,
         region: Region,
         body: &impl Serialize,
-    ) -> Result<(T, Duration), CallError> {
+        call: Option<Call<'_>>,
+    ) -> Result<Answered<T>, CallError> {
         let mut rounds = 0;
         loop {
             rounds += 1;
@@ -285,7 +289,8 @@ impl<H: Host> ReadClient<H> {
                 Err(_) if self.is_outdated(&ready, rounds) => continue,
                 pass => pass.map_err(CallError::AccountBroken)?,
             };
-            let sent_at = self.permit(action, region).await;
+            let sent_at = self.permit_at(action, region, call).await;
+            let asked = SeenAt::new(sent_at, self.shared.host.now());
             if self.is_outdated(&ready, rounds) {
                 continue;
             }
@@ -299,14 +304,14 @@ impl<H: Host> ReadClient<H> {
             };
             pass.settle(self.evidence(&result, Gated::Reads));
             if !again {
-                return result.map(|reply| (reply, took));
+                return result.map(|reply| Answered { reply, asked, took });
             }
         }
     }
 
-    /// Waits for the turn to call.
-    pub(super) async fn permit(&self, action: Action, region: Region) -> Moment {
-        let pace = match action {
+    /// How fast calls of `action` may leave.
+    fn pace(&self, action: Action) -> Pace {
+        match action {
             Action::ModifyImageSharePermission => Pace {
                 per_second: self.connection.rate,
                 api_limit: action.limit_per_second(),
@@ -319,11 +324,20 @@ impl<H: Host> ReadClient<H> {
                 api_limit: action.limit_per_second(),
                 evenly: false,
             },
-        };
+        }
+    }
+
+    /// Waits for the turn to call.
+    pub(super) async fn permit(&self, action: Action, region: Region) -> Moment {
+        self.permit_at(action, region, None).await
+    }
+
+    async fn permit_at(&self, action: Action, region: Region, call: Option<Call<'_>>) -> Moment {
         let host = &self.shared.host;
         let turn = self.shared.calls.queue(action, host.moment());
-        let bucket = self.bucket(action, region);
-        let permitted = self.shared.pacer.permit(host, &bucket, pace).await;
+        let (bucket, pace) = (self.bucket(action, region), self.pace(action));
+        let pacer = &self.shared.pacer;
+        let permitted = pacer.permit(host, &bucket, pace, call).await;
         turn.taken(permitted);
         permitted
     }
@@ -508,6 +522,17 @@ impl<H: Host> ReadClient<H> {
             Err(_) => Evidence::None,
         }
     }
+}
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct Answered<T> {
+    /// The answer.
+    pub reply: T,
+    /// When it was asked for: what it shows is no older.
+    pub asked: SeenAt,
+    /// How long the call took once its turn had come.
+    pub took: Duration,
 }
 
 /// A call and its reply.

@@ -22,7 +22,7 @@ pub mod wire;
 mod write;
 
 pub use calls::{ActionTally, Calls, Tally, Turn};
-pub use client::{Connection, DEFAULT_RATE, ReadClient};
+pub use client::{Answered, Connection, DEFAULT_RATE, ReadClient};
 pub use clocks::{ApiClocks, ClockNews};
 pub use keys::{Exposure, KeyError, Keyring, Keys, Provenance, Surroundings};
 pub use owner::Owner;

@@ -19,6 +19,8 @@ use crate::words::brief;
 
 /// For one question to STS, with its repetitions. Scopes of healthy accounts wait for the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for the sake of another account, where there was no answer the last time: whoever hangs is waited for once.
+const PATIENCE_WORN: Duration = Duration::from_secs(1);
 /// STS is not asked again before that, where it gave no answer: each scope of the account would wait for it anew.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
@@ -68,6 +70,14 @@ impl Answer {
         (now.since(*at) < ASK_AGAIN_AFTER).then(|| why.clone())
     }
 
+    /// How long somebody waits who asks for the sake of another account.
+    fn patience(&self) -> Duration {
+        match *self.failed.borrow() {
+            Some(_) => PATIENCE_WORN,
+            None => PATIENCE,
+        }
+    }
+
     fn fail(&self, at: Moment, why: String) {
         self.failed.replace(Some((at, why)));
     }
@@ -112,7 +122,10 @@ impl<H: Host> ReadClient<H> {
         if newest.owner.failed_lately(now()).is_some() {
             return false;
         }
-        match self.patiently(self.ready(region)).await {
+        match self
+            .within(newest.owner.patience(), self.ready(region))
+            .await
+        {
             Some(ready) => ready.is_ok(),
             None => {
                 newest.owner.fail(now(), late());
@@ -134,10 +147,22 @@ impl<H: Host> ReadClient<H> {
         Ok(self.owner_of(&ready))
     }
 
+    /// [`Self::owner`], asked for the sake of another account: one that did not answer the last time is not waited for
+    /// again. Its own scopes go on asking, and have the patience.
+    pub async fn owner_of_rival(&self, region: Region) -> Result<Owner, String> {
+        let patience = self.proofs.newest().owner.patience();
+        let owner = self.within(patience, self.owner(region)).await;
+        owner.unwrap_or_else(|| Err(late()))
+    }
+
     /// `None` if it takes too long: scopes of healthy accounts wait for the answer.
     async fn patiently<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.within(PATIENCE, work).await
+    }
+
+    async fn within<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
         let host = &self.shared().host;
-        let late = Box::pin(host.sleep_until(host.moment() + PATIENCE));
+        let late = Box::pin(host.sleep_until(host.moment() + patience));
         match select(Box::pin(work), late).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(_) => None,

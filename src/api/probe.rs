@@ -50,12 +50,12 @@ impl<H: Host> ReadClient<H> {
     pub async fn probe(&self, look: Look<'_>, region: Region) -> Result<Duration, CallError> {
         match look {
             Look::Blueprints => {
-                let timed = self.blueprints_timed(region, 0).await;
-                timed.map(|(_, took)| took)
+                let answered = self.describe_blueprints(region, 0, None).await;
+                answered.map(|answered| answered.took)
             }
             Look::Images(ids) => {
-                let timed = self.images_timed(region, ids).await;
-                timed.map(|(_, took)| took)
+                let answered = self.describe_images(region, ids, None).await;
+                answered.map(|answered| answered.took)
             }
         }
     }

@@ -63,6 +63,8 @@ struct State {
     done: u64,
     /// Accounts that were told of as broken.
     broken: BTreeSet<AccountName>,
+    /// Scopes that were told of as waiting for their turn to read.
+    reads_long: BTreeSet<Scope>,
     spoke_at: Option<Moment>,
 }
 
@@ -160,6 +162,16 @@ impl Listener for Progress {
             }
             Event::Answered { attempt, outcome } => {
                 self.answered(&attempt.key.scope, outcome.result == Answer::Applied);
+            }
+            Event::Reading { scope, reading } => {
+                // Once, and not for each look.
+                if self.state.borrow_mut().reads_long.insert(scope.clone()) {
+                    let line = format_args!("{scope}: waiting for the turn to read: {reading}");
+                    match &self.bar {
+                        Some(bar) => bar.suspend(|| output::note(line)),
+                        None => output::note(line),
+                    }
+                }
             }
             Event::Waiting { scope, images } => {
                 let what = format!(

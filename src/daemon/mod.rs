@@ -7,6 +7,7 @@
 
 mod accounts;
 mod pass;
+mod places;
 mod slot;
 mod voice;
 
@@ -21,6 +22,7 @@ use tokio::sync::mpsc;
 
 use accounts::Accounts;
 use pass::{Ended, Pass};
+use places::{Due, Holder, Place, choose};
 use slot::Slot;
 
 use crate::api::{ClockNews, Shared};
@@ -36,9 +38,6 @@ use crate::status::{Activity, PassResult};
 pub use accounts::Connect;
 pub use pass::{Observing, Reconciling, Rivals, Work};
 pub use voice::Voice;
-
-/// Passes at a time. A few accounts in all regions; more take turns.
-const PASSES_MAX: usize = 64;
 
 /// How it works.
 pub struct Settings {
@@ -101,8 +100,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         let work = self.work;
         let mut lost = std::pin::pin!(work.until_lost());
         loop {
-            self.start_what_is_due();
-            let wake = self.wake_at();
+            let wake = self.start_what_is_due();
             tokio::select! {
                 biased;
                 reason = stop.tripped() => return self.wind_up(reason).await,
@@ -206,24 +204,28 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         }
     }
 
-    fn start_what_is_due(&mut self) {
-        let Some(generation) = self.generation.clone().filter(|_| !self.is_lost) else {
-            return;
-        };
+    /// Begins what is due, as far as there are places; when the first of those that rest is due. What is due and waits
+    /// for a place is looked at again when a pass ends.
+    fn start_what_is_due(&mut self) -> Option<Moment> {
+        let generation = self.generation.clone().filter(|_| !self.is_lost)?;
         let now = self.shared.host.moment();
-        let due: Vec<_> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.due().is_some_and(|due| due <= now))
-            .filter(|(scope, _)| !self.is_left_behind(scope))
-            .map(|(scope, _)| scope.clone())
-            .collect();
-        for scope in due {
-            if self.passes.len() >= PASSES_MAX {
-                return;
+        let (mut due, mut wake) = (Vec::new(), None);
+        for (scope, slot) in &self.slots {
+            match slot.due() {
+                Some(since) if since <= now && !self.is_left_behind(scope) => due.push(Due {
+                    scope: scope.clone(),
+                    place: place_of(&generation, scope, slot),
+                    since,
+                }),
+                Some(at) if at > now => wake = Some(wake.map_or(at, |first: Moment| first.min(at))),
+                _ => {}
             }
+        }
+        let running = self.slots.values().filter_map(|slot| slot.place.as_ref());
+        for scope in choose(running, due) {
             self.start(&generation, scope, now);
         }
+        wake
     }
 
     /// Whether a pass under another account name of the region still settles its calls, though no manifest names that any
@@ -257,7 +259,8 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             return;
         };
         let stop = Rc::new(Stop::default());
-        let memory = slot.begin(Rc::clone(&stop), now);
+        let place = place_of(generation, &scope, slot);
+        let memory = slot.begin(Rc::clone(&stop), place, now);
         if let Ok(client) = &client {
             let lane = pass::lane(work.read(client), scope.region);
             self.voice.lane(&scope, lane);
@@ -303,6 +306,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             return;
         };
         slot.running = None;
+        slot.place = None;
         let took = at.moment.since(began);
         let outcome = match outcome {
             Ok(Some(outcome)) => outcome,
@@ -344,15 +348,16 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         self.voice.retries(&scope, retries);
         self.voice.expiring(self.settings.warn_before);
     }
+}
 
-    /// When the first of those that rest is due.
-    fn wake_at(&self) -> Option<Moment> {
-        if self.passes.len() >= PASSES_MAX || self.is_lost {
-            return None;
-        }
-        let slots = self.slots.iter();
-        let may_start = slots.filter(|(scope, _)| !self.is_left_behind(scope));
-        may_start.filter_map(|(_, slot)| slot.due()).min()
+/// The place that a pass over the scope takes.
+fn place_of(generation: &Generation, scope: &Scope, slot: &Slot) -> Place {
+    let name = &scope.account;
+    let document = generation.desired.accounts.get(name);
+    let uin = document.and_then(|document| document.uin.clone());
+    Place {
+        holder: uin.map_or_else(|| Holder::Name(name.clone()), Holder::Uin),
+        in_vain: slot.turns.is_out_of_sight(),
     }
 }
 

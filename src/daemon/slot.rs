@@ -1,6 +1,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::places::Place;
 use crate::engine::{ScopeOutcome, Stop, StopReason};
 use crate::inventory::{LAG, Loss};
 use crate::memory::Memory;
@@ -15,6 +16,8 @@ pub(super) struct Slot {
     due: Moment,
     /// Ends the pass that runs.
     pub(super) running: Option<Rc<Stop>>,
+    /// What the pass that runs takes.
+    pub(super) place: Option<Place>,
     /// Another pass is to follow at once.
     again: bool,
     /// A person asked for everything to be tried again while a pass was running.
@@ -37,6 +40,7 @@ impl Slot {
             memory: Memory::default(),
             due: now,
             running: None,
+            place: None,
             again: false,
             forgiven: false,
             known_loss: None,
@@ -99,8 +103,9 @@ impl Slot {
     }
 
     /// A pass begins, with what it should remember.
-    pub(super) fn begin(&mut self, stop: Rc<Stop>, now: Moment) -> Memory {
+    pub(super) fn begin(&mut self, stop: Rc<Stop>, place: Place, now: Moment) -> Memory {
         self.running = Some(stop);
+        self.place = Some(place);
         let mut memory = self.turns.begin(std::mem::take(&mut self.memory), now);
         // One that was first seen after the signal was not meant by it.
         let forgiven = self.forgiven_loss.take();

@@ -218,6 +218,12 @@ impl<H: Host> Listener for Voice<H> {
             },
             // The pass tells at its end if it lasts.
             Event::Trouble { scope, what, .. } => tracing::debug!(%scope, "{what}"),
+            Event::Reading { scope, reading } => {
+                if self.board.borrow_mut().reading(scope, reading) {
+                    tracing::info!(%scope, "waiting for the turn to read: {reading}");
+                }
+                self.changed.notify_waiters();
+            }
             Event::Waiting { scope, images } => {
                 tracing::debug!(%scope, images, "waiting until reads show what was written");
             }

@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
+use tokio::sync::OnceCell;
+
 use super::look::Job;
 use crate::api::{Owner, ReadClient};
 use crate::host::Host;
@@ -44,14 +47,16 @@ pub(super) async fn identify<H: Host>(
     job: &Job<'_>,
 ) -> Result<Identified, Unseen> {
     let (scope, mut identified) = (job.scope, Identified::default());
-    for rival in rivals {
-        let apart = match (job.uin, rival.uin) {
-            // The look verifies the own one, and whoever prunes the other one.
-            (Some(ours), Some(theirs)) if ours != theirs => {
-                documented_apart(client, rival, theirs, scope)
-            }
-            _ => tell_apart(client, &mut identified.owner, rival, scope).await,
-        };
+    // Side by side: each that hangs is waited for, and all of them no longer than one.
+    let own = OnceCell::new();
+    let told_apart = rivals.iter().map(async |rival| match (job.uin, rival.uin) {
+        // The look verifies the own one, and whoever prunes the other one.
+        (Some(ours), Some(theirs)) if ours != theirs => {
+            documented_apart(client, rival, theirs, scope)
+        }
+        _ => tell_apart(client, &own, rival, scope).await,
+    });
+    for (rival, apart) in rivals.iter().zip(join_all(told_apart).await) {
         match apart {
             Apart::Other(uin) => {
                 let uin = uin.map(|uin| (rival.name.clone(), uin));
@@ -63,9 +68,10 @@ pub(super) async fn identify<H: Host>(
             }
         }
     }
-    if identified.owner.is_none() {
-        identified.owner = client.key(scope.region).await;
-    }
+    identified.owner = match own.into_inner() {
+        Some(Ok(owner)) => Some(owner),
+        Some(Err(_)) | None => client.key(scope.region).await,
+    };
     Ok(identified)
 }
 
@@ -98,7 +104,7 @@ const SAME_ID: &str = "their keys have the same secret id";
 
 async fn tell_apart<H: Host>(
     client: &ReadClient<H>,
-    owner: &mut Option<Owner>,
+    own: &OnceCell<Result<Owner, String>>,
     rival: &Rival<'_, H>,
     scope: &Scope,
 ) -> Apart {
@@ -114,20 +120,21 @@ async fn tell_apart<H: Host>(
     if ours.is_some() && ours == theirs {
         return Apart::Same(SAME_ID.into());
     }
-    if owner.as_ref().is_none_or(|owner| owner.uin.is_none()) {
-        match client.owner(scope.region).await {
-            Ok(known) => *owner = Some(known),
-            Err(why) => {
-                let name = &scope.account;
-                return Apart::Unknown(format!(
-                    "{too}, and nobody names the account of `{name}`: {why}"
-                ));
-            }
+    let owner = match own.get_or_init(|| client.owner(scope.region)).await {
+        Ok(owner) => owner,
+        Err(why) => {
+            let name = &scope.account;
+            return Apart::Unknown(format!(
+                "{too}, and nobody names the account of `{name}`: {why}"
+            ));
         }
-    }
+    };
     let told = match (rival.uin, rival.client) {
         (Some(uin), _) => Ok(Some(uin.clone())),
-        (None, Ok(rival)) => rival.owner(scope.region).await.map(|owner| owner.uin),
+        (None, Ok(rival)) => rival
+            .owner_of_rival(scope.region)
+            .await
+            .map(|owner| owner.uin),
         (None, Err(why)) => Err(why.to_owned()),
     };
     let uin = match told {
@@ -138,8 +145,7 @@ async fn tell_apart<H: Host>(
             ));
         }
     };
-    let ours = owner.as_ref().and_then(|owner| owner.uin.as_ref());
-    match (uin, ours) {
+    match (uin, owner.uin.as_ref()) {
         (Some(theirs), Some(ours)) if theirs == *ours => {
             Apart::Same(format!("both are uin {ours}"))
         }
@@ -197,11 +203,12 @@ impl Identified {
             return None;
         }
         // A document that is wrong about its key may stand for this account.
-        for rival in rivals.iter().filter(|rival| rival.uin.is_some()) {
-            let is_confirmed = match rival.client {
-                Ok(rival) => rival.is_confirmed(job.scope.region).await,
-                Err(_) => false,
-            };
+        let documented = || rivals.iter().filter(|rival| rival.uin.is_some());
+        let confirmed = documented().map(async |rival| match rival.client {
+            Ok(rival) => rival.is_confirmed(job.scope.region).await,
+            Err(_) => false,
+        });
+        for (rival, is_confirmed) in documented().zip(join_all(confirmed).await) {
             if !is_confirmed {
                 let name = rival.name;
                 let why = format!(

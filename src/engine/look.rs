@@ -7,13 +7,17 @@ use super::account::{self, Evidence, Identified, Rival};
 use crate::api::{Owner, ReadClient, Shared};
 use crate::desired::Wanted;
 use crate::host::{Host, LedgerError, Recall};
-use crate::inventory::{self, Claimant, Holdings, KnownAccounts, Learned, Named, Rows, UsedNames};
+use crate::inventory::{
+    self, Claimant, Holdings, KnownAccounts, Learned, Named, Owned, Rows, UsedNames,
+};
 use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Timestamp, Uin};
 use crate::observe;
-use crate::observed::{Observation, OwnImages, Seen, Unseen};
+use crate::observed::{
+    Eligibility, Observation, OwnImages, Reading, Seen, SeenAt, Sightings, Unseen,
+};
 use crate::plan::{
-    Inputs, License, Plan, Policy, ScopeAccount, needs_own_images, plan, share_candidates,
+    Inputs, License, Plan, Policy, ScopeAccount, Verdict, needs_own_images, plan, share_candidates,
 };
 use crate::windows::Windows;
 
@@ -33,6 +37,8 @@ pub(super) struct Job<'a> {
 /// One look at a scope, and what follows from it.
 pub(super) struct Look {
     pub(super) observation: Observation,
+    /// How old what was seen of the images is that the plan acts on.
+    pub(super) sightings: Sightings,
     /// What is known of earlier, in the light of the observation.
     pub(super) holdings: Holdings,
     /// What the look taught, not kept yet.
@@ -117,7 +123,8 @@ struct View<'v> {
 
 /// One look and the plan that follows from it. Images about to be shared for the first time are asked about before the
 /// plan is final, so that no write is spent on what cannot be shared; and before anything is pruned, the account's own
-/// images are asked for, so that none is spent on what is not the account's. `own` are those of a look not long ago.
+/// images are asked for, so that none is spent on what is not the account's. `own` are those of a look not long ago, and
+/// `tell` hears of a look that takes long.
 pub(super) async fn look<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
@@ -125,6 +132,7 @@ pub(super) async fn look<H: Host>(
     job: &Job<'_>,
     memory: &Memory,
     own: &OwnImages,
+    tell: &dyn Fn(Reading),
 ) -> Look {
     let shared = client.shared();
     let started = shared.present();
@@ -132,7 +140,8 @@ pub(super) async fn look<H: Host>(
         Ok(identified) => identified,
         Err(named_twice) => return Look::unseen(named_twice, job, shared),
     };
-    let mut observation = observe::observe(client, job.scope).await;
+    let (mut observation, mut sightings) = observe::observe_dated(client, job.scope, tell).await;
+    let ended = shared.present();
     let uin = identified
         .owner
         .as_ref()
@@ -154,6 +163,7 @@ pub(super) async fn look<H: Host>(
         observation: &observation,
         identified: &identified,
         started,
+        ended,
         clocks: clocks(),
     };
     let (known, others) = known.split();
@@ -179,7 +189,15 @@ pub(super) async fn look<H: Host>(
         && let Observation::Seen(seen) = &mut observation
     {
         if !candidates.is_empty() {
-            seen.eligibility = observe::eligibility(client, job.scope, &candidates).await;
+            for (image, (eligibility, asked)) in
+                observe::eligibility(client, job.scope, &candidates).await
+            {
+                // What can be shared is not shared: it was seen once more.
+                if eligibility == Eligibility::Shareable {
+                    sightings.images.insert(image.clone(), asked);
+                }
+                seen.eligibility.insert(image, eligibility);
+            }
         }
         if asks_for_own {
             seen.own = match own {
@@ -191,9 +209,15 @@ pub(super) async fn look<H: Host>(
         }
         plan = draft(&observation);
     }
+    let is_acted_on = |image: &ImageId| {
+        let decision = plan.decisions.get(image);
+        decision.is_some_and(|decision| decision.verdict == Verdict::Act)
+    };
+    sightings.images.retain(|image, _| is_acted_on(image));
     plan.taken_over = learnt.names;
     Look {
         observation,
+        sightings,
         holdings,
         learned: learnt.learned,
         plan,
@@ -218,6 +242,7 @@ struct Looked<'l> {
     observation: &'l Observation,
     identified: &'l Identified,
     started: Present,
+    ended: Present,
     clocks: Clocks,
 }
 
@@ -309,9 +334,28 @@ impl Looked<'_> {
     ) -> Vec<inventory::Lesson> {
         let named = job.named(self.clocks);
         let accept_lost = job.policy.accept_lost;
-        let lessons = inventory::learn(holdings, seen, &named, accept_lost, self.started);
+        let mut lessons = inventory::learn(holdings, seen, &named, accept_lost, self.started);
+        for lesson in &mut lessons {
+            if let Some(owned) = lesson
+                .record
+                .as_mut()
+                .and_then(|record| record.owned.as_mut())
+            {
+                date_late(owned, self.started, self.ended);
+            }
+        }
         holdings.apply(&lessons);
         lessons
+    }
+}
+
+/// What a look did not show may have been seen as late as at its end: that is what it is dated with, because the next look
+/// is dated by its beginning. The pages of a large scope may leave minutes apart.
+fn date_late(owned: &mut Owned, began: Present, ended: Present) {
+    for since in [&mut owned.missing_since, &mut owned.disputed_since] {
+        if *since == Some(began.stamp()) {
+            *since = Some(ended.stamp());
+        }
     }
 }
 
@@ -333,11 +377,33 @@ impl Look {
         Self {
             plan: job.unseen(unseen.clone(), shared),
             observation: Observation::Unseen(unseen),
+            sightings: Sightings::at(SeenAt::new(shared.host.moment(), shared.host.now())),
             holdings: Holdings::default(),
             learned: Learned::default(),
             account: job.account(),
             owner: None,
             aliases: Arc::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn c8_s11_what_a_long_look_did_not_show_is_dated_with_its_end() {
+        let at =
+            |seconds: i64| Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date");
+        let mut owned = Owned::adopted("lhbp-1", at(-1_000));
+        let (began, ended) = (Present::from(at(0)), Present::from(at(300)));
+        date_late(&mut owned, began, ended);
+        assert_eq!((owned.missing_since, owned.disputed_since), (None, None));
+        owned.missing_since = Some(at(0));
+        owned.disputed_since = Some(at(-60));
+        date_late(&mut owned, began, ended);
+        assert_eq!(owned.missing_since, Some(at(300)), "new with this look");
+        assert_eq!(owned.disputed_since, Some(at(-60)), "known before");
     }
 }

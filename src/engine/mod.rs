@@ -6,6 +6,7 @@
 //! write.
 
 mod account;
+mod again;
 mod denials;
 mod look;
 mod scope;
@@ -25,7 +26,7 @@ use crate::host::{Attempt, Host, Ledger, Recall};
 use crate::inventory::{Note, UsedNames};
 use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Moment, Scope, Selector};
-use crate::observed::{OwnImages, Unseen};
+use crate::observed::{OwnImages, Reading, Unseen};
 use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
 
 pub use account::{ACCOUNT_NAMED_TWICE, Rival};
@@ -83,6 +84,13 @@ pub enum Event<'a> {
         image: &'a ImageId,
         /// What was concluded.
         note: &'a Note,
+    },
+    /// A look takes long: its pages wait for their turns. Once for each look.
+    Reading {
+        /// Which.
+        scope: &'a Scope,
+        /// How far it is.
+        reading: Reading,
     },
     /// Nothing to send: waiting for reads to show what was written.
     Waiting {
@@ -163,10 +171,12 @@ impl<L: Ledger> Engine<'_, L> {
                 .collect();
             join_all(runs.into_iter().map(scope::Run::converge)).await
         };
-        self.within(host, timeout, work).await
+        let timer = host.sleep_until(host.moment() + timeout);
+        self.within(timer, work).await
     }
 
-    /// Brings one scope of the task to its desired state, in the same bounds. `rivals` are the other account names that
+    /// Brings one scope of the task to its desired state, before a stop and within `timeout` once it has been looked at:
+    /// a look that were cut off would begin anew in the next pass, for ever. `rivals` are the other account names that
     /// manifests use in its region; `memory` is what earlier passes of this process left behind, and `denials` what those
     /// under the same key share. `None` where there can be nothing to do.
     pub async fn pass<H: Host>(
@@ -179,20 +189,19 @@ impl<L: Ledger> Engine<'_, L> {
         timeout: Duration,
     ) -> Option<ScopeOutcome> {
         let job = task.job(scope)?;
-        let run = scope::Run::new(self, client, rivals, &job, memory, denials).converge();
+        let run = scope::Run::new(self, client, rivals, &job, memory, denials);
         let host = &client.read().shared().host;
-        Some(self.within(host, timeout, run).await)
+        let looked = Rc::clone(&run.looked);
+        let timer = async {
+            looked.notified().await;
+            host.sleep_until(host.moment() + timeout).await;
+        };
+        Some(self.within(timer, run.converge()).await)
     }
 
-    /// Asks for the end after `timeout`, and waits for what is in flight to settle.
-    async fn within<T>(
-        &self,
-        host: &impl Host,
-        timeout: Duration,
-        work: impl Future<Output = T>,
-    ) -> T {
-        let work = std::pin::pin!(work);
-        let timer = std::pin::pin!(host.sleep_until(host.moment() + timeout));
+    /// Asks for the end when `timer` does, and waits for what is in flight to settle.
+    async fn within<T>(&self, timer: impl Future<Output = ()>, work: impl Future<Output = T>) -> T {
+        let (work, timer) = (std::pin::pin!(work), std::pin::pin!(timer));
         match select(work, timer).await {
             Either::Left((done, _)) => done,
             Either::Right(((), work)) => {
@@ -306,7 +315,12 @@ async fn glance<H: Host>(
     job: &Job<'_>,
     mut memory: Memory,
 ) -> ScopeOutcome {
-    let seen = look(client, rivals, recall, job, &memory, &OwnImages::NotAsked).await;
+    let tell = |reading| {
+        let scope = job.scope;
+        tracing::info!(%scope, "waiting for the turn to read: {reading}");
+    };
+    let own = OwnImages::NotAsked;
+    let seen = look(client, rivals, recall, job, &memory, &own, &tell).await;
     remember_doubts(&mut memory, &seen.plan, client.shared().host.moment());
     ScopeOutcome {
         plan: seen.plan,

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
+use tokio::sync::Notify;
 
 use super::denials::{Denials, Share};
 use super::look::{Job, Look, look};
@@ -12,12 +13,12 @@ use crate::execute::{Backoff, Doubt};
 use crate::host::{Host, Ledger, LedgerError};
 use crate::inventory::{Learned, OpenIntent, Takeover};
 use crate::memory::{Last, Memory, Problem, Rest};
-use crate::model::{Clocks, Moment, Present, Timestamp};
+use crate::model::{Clocks, Moment, Present};
 use crate::observed::{Observation, OwnImages, Unseen};
 use crate::plan::{AccountProof, Plan, Verdict};
 
-/// No write is sent on an observation older than this; then the scope is read again.
-const OBSERVATION_AGE_MAX: Duration = Duration::from_secs(120);
+/// The account's own images are asked for again after so long.
+const OWN_IMAGES_AGE_MAX: Duration = Duration::from_secs(120);
 /// Looks at a scope that cannot be seen before it is given up, where the account itself works.
 const BLANK_LOOKS_MAX: u32 = 3;
 /// Between looks while something is waited for.
@@ -35,30 +36,6 @@ const ROWS_AT_ONCE: usize = 256;
 /// A write of an earlier process may still be on its way for so long: twice the deadline of a call, and some.
 const STILL_ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
 
-/// How long writes may be sent on a look. By both clocks: the one that never jumps stands still while the machine
-/// sleeps.
-#[derive(Clone, Copy)]
-pub(super) struct Fresh {
-    pub(super) until: Moment,
-    until_time: Timestamp,
-}
-
-impl Fresh {
-    /// That of a look that begins now.
-    fn begin(host: &impl Host) -> Self {
-        Self {
-            until: host.moment() + OBSERVATION_AGE_MAX,
-            until_time: host.now() + OBSERVATION_AGE_MAX,
-        }
-    }
-
-    /// Whether more time has gone by than the process was awake for. A clock that is put forward is taken for it, which
-    /// costs a look.
-    pub(super) fn is_slept_away(&self, host: &impl Host) -> bool {
-        host.now() >= self.until_time
-    }
-}
-
 /// One scope under way.
 pub(super) struct Run<'a, H, L> {
     pub(super) engine: &'a Engine<'a, L>,
@@ -72,6 +49,8 @@ pub(super) struct Run<'a, H, L> {
     pub(super) share: Share,
     /// Whether the scope as a whole may be denied, as far as this pass has found out.
     pub(super) doubt: Doubt,
+    /// Told once the scope has been looked at, whatever was seen.
+    pub(super) looked: Rc<Notify>,
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
@@ -92,6 +71,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             job,
             memory,
             own: (OwnImages::NotAsked, Moment::default()),
+            looked: Rc::default(),
         }
     }
 
@@ -101,12 +81,13 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let (mut looks_in_vain, mut blank_looks, mut syncing_looks) = (0, 0, 0);
         let mut last: Option<Plan> = None;
         loop {
-            let fresh = Fresh::begin(self.host());
+            let began = self.at();
             self.forget_own_images();
             let asked = self.host().moment();
             let Some(seen) = self.unless_stopped(self.look()).await else {
                 return self.stopped(last);
             };
+            self.looked.notify_one();
             self.remember_own_images(&seen, asked);
             let seen = self.keep_lessons(seen).await;
             if self.engine.ledger.lost().is_some() {
@@ -133,7 +114,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Some(LOOK_AGAIN.step(blank_looks))
             } else if writes > 0 {
                 blank_looks = 0;
-                let carried = self.execute(&seen, fresh).await;
+                let carried = self.execute(&seen, began).await;
                 let mut nothing_tried = true;
                 self.doubt = carried.doubt;
                 self.take_rest(carried.rest);
@@ -188,6 +169,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             self.job,
             &self.memory,
             &self.own.0,
+            &|reading| {
+                let scope = self.job.scope;
+                self.engine
+                    .listener
+                    .event(Event::Reading { scope, reading });
+            },
         )
         .await
     }
@@ -203,7 +190,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     fn forget_own_images(&mut self) {
-        if self.host().moment().since(self.own.1) >= OBSERVATION_AGE_MAX {
+        if self.host().moment().since(self.own.1) >= OWN_IMAGES_AGE_MAX {
             self.own = (OwnImages::NotAsked, Moment::default());
         }
     }

@@ -12,9 +12,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Mutex, Notify};
 
 use super::Event;
+use super::again::{Ages, Question};
 use super::denials::{Chance, Probe};
 use super::look::Look;
-use super::scope::{Fresh, Run, wake_at};
+use super::scope::{Run, wake_at};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::{Modified, WritePermit};
 use crate::execute::{Doubt, Executor, JobId, Step, Told, probing_order};
@@ -23,7 +24,7 @@ use crate::host::{Attempt, Host, Ledger, Refused};
 use crate::inventory::{IntentId, Record};
 use crate::memory::{Last, Rest};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
-use crate::observed::Observation;
+use crate::observed::{Observation, SeenAt};
 use crate::plan::{Decision, Prune};
 
 /// Calls that get ready at once: one takes its turn while the intents of the next are on their way to the disk, so
@@ -67,19 +68,21 @@ fn is_planned_with(look: &Look, permit: &WritePermit) -> bool {
 }
 
 impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
-    /// Carries the plan's calls out.
-    pub(super) async fn execute(&self, look: &Look, fresh: Fresh) -> Carried {
+    /// Carries the plan's calls out, where the look began at `began`.
+    pub(super) async fn execute(&self, look: &Look, began: SeenAt) -> Carried {
         let actions = look
             .plan
             .actions()
             .map(|(id, permission, _)| (id.clone(), permission));
         let actions = probing_order(actions, |(id, _)| look.denied_since(id));
-        let mut executor = Executor::new(actions.into_iter(), fresh.until).doubting(self.doubt);
+        let mut executor = Executor::new(actions.into_iter()).doubting(self.doubt);
+        let mut ages = Ages::new(look, &executor, began);
         // One of those that get ready stands in the bucket's queue at a time, so that scopes behind one access point
         // take turns.
         let line = Mutex::new(());
         let mut calls = FuturesUnordered::new();
         let mut turns: FuturesUnordered<Turn<'_>> = FuturesUnordered::new();
+        let mut questions: FuturesUnordered<Question<'_>> = FuturesUnordered::new();
         // Tells those that get ready to let go.
         let mut getting_ready: BTreeMap<JobId, Rc<Notify>> = BTreeMap::new();
         // Calls that may be denied, until it is known whether they are.
@@ -88,13 +91,15 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         loop {
             let changed = self.share.changed();
             let mut held_up = false;
-            if fresh.is_slept_away(self.host()) {
+            if ages.is_slept_away(self.at()) {
                 executor.stop();
             }
             let step = executor.next(self.host().moment());
             match step {
                 Step::Done if turns.is_empty() => break,
                 Step::Send => {
+                    let gets_ready = |id| getting_ready.contains_key(&id);
+                    questions.extend(self.questions(look, &mut ages, &executor, gets_ready));
                     let room = executor.room().min(GETTING_READY_MAX);
                     while getting_ready.len() < room {
                         let probe = match executor.doubt() {
@@ -114,14 +119,15 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                                 }
                             },
                         };
-                        let next = self.next_attempt(look, &mut executor, &getting_ready);
+                        let next = self.next_attempt((look, &ages), &mut executor, &getting_ready);
                         let Some((id, attempt)) = next else { break };
                         probes.extend(probe.map(|probe| (id, probe)));
                         let give_up = Rc::new(Notify::new());
                         turns.push(self.prepare(id, attempt, Rc::clone(&give_up), &line));
                         getting_ready.insert(id, give_up);
                     }
-                    if turns.is_empty() && calls.is_empty() && !held_up {
+                    let is_idle = turns.is_empty() && calls.is_empty() && questions.is_empty();
+                    if is_idle && !held_up {
                         // A window has closed on all that was left, or the account is at rest.
                         continue;
                     }
@@ -141,11 +147,14 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 }
                 Some((id, attempt, ready)) = turns.next(), if !turns.is_empty() => {
                     getting_ready.remove(&id);
-                    let call = self.turn_came((look, fresh), &mut executor, id, attempt, ready).await;
+                    let call = self.turn_came((look, &ages), &mut executor, id, attempt, ready).await;
                     if call.is_none() {
                         probes.remove(&id);
                     }
                     calls.extend(call);
+                }
+                Some(answer) = questions.next(), if !questions.is_empty() => {
+                    self.answered(&mut ages, &mut executor, answer);
                 }
                 () = changed, if held_up => {}
                 () = self.host().sleep_until(wake_at(step)), if matches!(step, Step::Wait(_)) => {}
@@ -174,19 +183,20 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         }
     }
 
-    /// The next call that does not get ready yet. Those that a window has closed on are withdrawn: to record the
-    /// intent of a call that will not be made takes a place in the line from others.
+    /// The next call that does not get ready yet. Those that a window has closed on, or that nobody asks for any longer,
+    /// are withdrawn: to record the intent of a call that will not be made takes a place in the line from others.
     fn next_attempt(
         &self,
-        look: &Look,
+        (look, ages): (&Look, &Ages),
         executor: &mut Executor,
         getting_ready: &BTreeMap<JobId, Rc<Notify>>,
     ) -> Option<(JobId, Rc<Attempt>)> {
+        let now = self.at();
+        let may_get_ready = |id| !getting_ready.contains_key(&id) && ages.may_get_ready(id, now);
         loop {
-            let (id, image, permission, number) =
-                executor.peek(|id| !getting_ready.contains_key(&id))?;
+            let (id, image, permission, number) = executor.peek(may_get_ready)?;
             let decision = &look.plan.decisions[image];
-            if !self.is_open(decision) {
+            if self.closes(image, decision).is_some() {
                 executor.withdraw(id);
                 continue;
             }
@@ -246,7 +256,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// The call to make, if it may still be made: everything that may have changed since the plan is asked again.
     async fn turn_came<'t>(
         &'t self,
-        (look, fresh): (&'t Look, Fresh),
+        (look, ages): (&'t Look, &Ages),
         executor: &mut Executor,
         id: JobId,
         attempt: Rc<Attempt>,
@@ -271,7 +281,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 if self.engine.stop.reason().is_some() || self.is_lost() {
                     executor.stop();
                 }
-                let is_fresh = !fresh.is_slept_away(self.host());
+                let at = self.at();
+                // What is too old stays in line, and is asked about again.
+                let is_fresh = ages.may_leave(id, at) && !ages.is_slept_away(at);
                 if forbidden.is_none() && is_fresh && executor.take(id, now) {
                     return Some(Box::pin(self.send(look, id, intent, attempt, permit)));
                 }
@@ -311,8 +323,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         attempt: &Attempt,
         recorded: Moment,
     ) -> Option<String> {
-        if !self.is_open(decision) {
-            return Some("a change window closed".into());
+        if let Some(why) = self.closes(&attempt.key.image, decision) {
+            return Some(why.into());
         }
         let is_recent = self.host().moment().since(recorded) < RECHECK_AFTER;
         if is_recent && !self.engine.ledger.is_in_doubt() {
@@ -327,10 +339,19 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         self.engine.ledger.lost().is_some()
     }
 
-    /// A window may have closed since the plan was made, by one of the clocks.
-    fn is_open(&self, decision: &Decision) -> bool {
+    /// What time alone has come to forbid since the plan was made, by one of the clocks.
+    fn closes(&self, image: &ImageId, decision: &Decision) -> Option<&'static str> {
         let (windows, cause) = (&self.job.windows, decision.cause);
-        self.clocks().all(|now| windows.is_open(cause, now))
+        let clocks = self.clocks();
+        let named = self.job.wanted.images.get(image);
+        let is_asked = |now| named.is_none_or(|image| image.intent.at(now).0 == decision.desired);
+        if !clocks.all(|now| windows.is_open(cause, now)) {
+            Some("a change window closed")
+        } else if !clocks.all(is_asked) {
+            Some("the time has come at which the manifests ask for another state")
+        } else {
+            None
+        }
     }
 
     /// Call, outcome.

@@ -52,8 +52,6 @@ pub struct Executor {
     /// Why nothing more is sent in this pass.
     rest: Option<Rest>,
     stopped: bool,
-    /// The observation behind the plan is too old from here on.
-    fresh_until: Moment,
 }
 
 /// `Ready → InFlight → {Ready (throttled) | Waiting → Ready | settled}`: one copy of each job, so one
@@ -97,8 +95,8 @@ pub enum Told {
 }
 
 impl Executor {
-    /// Carries `actions` out in order, none sent after `fresh_until`.
-    pub fn new(actions: impl Iterator<Item = (ImageId, Permission)>, fresh_until: Moment) -> Self {
+    /// Carries `actions` out in order.
+    pub fn new(actions: impl Iterator<Item = (ImageId, Permission)>) -> Self {
         let jobs: Vec<_> = actions
             .map(|(image, permission)| Job {
                 image,
@@ -117,7 +115,6 @@ impl Executor {
             doubt: Doubt::default(),
             rest: None,
             stopped: false,
-            fresh_until,
         }
     }
 
@@ -151,7 +148,7 @@ impl Executor {
         } else {
             Step::Done
         };
-        if self.stopped || self.rest.is_some() || now >= self.fresh_until {
+        if self.stopped || self.rest.is_some() {
             return idle;
         }
         if !self.ready.is_empty() {
@@ -164,6 +161,12 @@ impl Executor {
         self.waiting
             .peek()
             .map_or(idle, |&Reverse((at, _))| Step::Wait(at))
+    }
+
+    /// The calls that could be made now, in the order of their turns.
+    pub fn ready(&self) -> impl Iterator<Item = (JobId, &ImageId, Permission)> {
+        let jobs = self.ready.iter().map(|id| (*id, &self.jobs[id.0]));
+        jobs.map(|(id, job)| (id, &job.image, job.permission))
     }
 
     /// The next call of those that `wanted` picks, and the number that its attempt will have.

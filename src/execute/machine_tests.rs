@@ -1,8 +1,6 @@
 use super::*;
 use crate::pace::Reach;
 
-const FRESH: Moment = Moment::new(Duration::from_secs(3600));
-
 fn at(milliseconds: u64) -> Moment {
     Moment::new(Duration::from_millis(milliseconds))
 }
@@ -14,7 +12,7 @@ fn executor(images: usize) -> Executor {
             Permission::Share,
         )
     });
-    Executor::new(actions, FRESH)
+    Executor::new(actions)
 }
 
 fn refused(class: Class) -> Result<Modified, CallError> {
@@ -276,11 +274,17 @@ fn l7_after_stop_nothing_new_leaves_and_what_is_in_flight_settles() {
 }
 
 #[test]
-fn p5_s4_nothing_leaves_on_a_stale_observation() {
-    let mut executor = executor(2);
-    take(&mut executor, at(0));
-    assert!(take_next(&mut executor, FRESH).is_none());
-    assert_eq!(executor.next(FRESH), Step::Listen);
+fn what_could_be_sent_is_shown_in_the_order_of_its_turns() {
+    let mut executor = executor(3);
+    let first = take(&mut executor, at(0));
+    executor.replied(first, refused(Class::Busy), at(0), 0.9);
+    let shown = |executor: &Executor| -> Vec<_> {
+        let ready = executor.ready();
+        ready.map(|(_, image, _)| image.to_string()).collect()
+    };
+    assert_eq!(shown(&executor), ["img-1", "img-2"], "one waits");
+    executor.next(at(10_000));
+    assert_eq!(shown(&executor), ["img-1", "img-2", "img-0"]);
 }
 
 #[test]

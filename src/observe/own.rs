@@ -47,7 +47,7 @@ async fn list<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Result<BTreeSet
     for page in 0..PAGES_MAX {
         let ask = || client.describe_own_images(scope.region, page * PAGE_LIMIT_MAX);
         let reply = retry::while_it_helps(client.shared(), ask).await;
-        let reply = reply.map_err(NoList::Failed)?;
+        let reply = reply.map_err(NoList::Failed)?.reply;
         if page == 0 {
             total = reply.total_count;
         } else if reply.total_count != total {

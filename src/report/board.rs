@@ -147,6 +147,8 @@ struct ScopeDocument<'a> {
     activity: &'static str,
     passing_since: Option<Timestamp>,
     writes_answered: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reading: Option<ReadingDocument>,
     next: Option<Timestamp>,
     held_reason: Option<Text<'a>>,
     view: Option<ViewDocument<'a>>,
@@ -163,6 +165,15 @@ struct ScopeDocument<'a> {
     rate: Option<Rate<'a>>,
     eta_seconds: Option<f64>,
     images: Images<'a>,
+}
+
+/// A look that waits for its turn to read.
+#[derive(Serialize)]
+struct ReadingDocument {
+    read: u32,
+    pages: Option<u32>,
+    calls_before: u32,
+    per_second: f64,
 }
 
 /// The images of a scope that are asked for.
@@ -303,6 +314,12 @@ fn scope_document<'a>(
         },
         passing_since,
         writes_answered,
+        reading: status.reads.waits.map(|reading| ReadingDocument {
+            read: reading.read,
+            pages: reading.pages,
+            calls_before: reading.before,
+            per_second: reading.per_second,
+        }),
         next,
         held_reason,
         view: status.view.as_ref().map(view),

@@ -9,6 +9,7 @@ mod change;
 mod counts;
 mod health;
 mod image;
+mod reads;
 mod stall;
 mod transition;
 
@@ -25,6 +26,7 @@ pub use change::{Change, ChangeKind};
 pub use counts::{Counts, Standing};
 pub use health::StateStatus;
 pub use image::{Condition, ImageStatus, Reason, Trouble, Truth};
+pub use reads::Reads;
 pub use transition::{Kind, Subject, Transition};
 
 use image::Words;
@@ -117,6 +119,8 @@ pub struct ScopeStatus {
     pub passed_at: Option<Timestamp>,
     /// Passes in a row that did not see the scope.
     pub unseen_passes: u32,
+    /// How its looks go.
+    pub reads: Reads,
     /// The guard that withholds changes, as told.
     guard: Option<String>,
     stall: Stall,
@@ -251,6 +255,7 @@ impl Board {
         for (image, before) in std::mem::replace(&mut status.images, images) {
             told.extend(endings(&before, &plan.scope, image, now));
         }
+        status.reads.looked();
         status.uin.clone_from(&plan.uin);
         status.view = Some(plan.view.clone());
         status.unmanaged_ours = plan.unmanaged.ours.len();
@@ -296,6 +301,7 @@ impl Board {
             since: now,
             done: 0,
         };
+        status.reads.pass_began();
         self.version += 1;
         status.stall.began(self.version);
     }
@@ -319,6 +325,7 @@ impl Board {
             status.synced_at = Some(now);
         }
         status.activity = activity;
+        status.reads.pass_ended();
         let told = self.stall_news(scope, result, now);
         self.keep(told)
     }

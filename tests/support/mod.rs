@@ -334,7 +334,8 @@ impl Cloud {
             }
             "DescribeBlueprints" => {
                 let offset = body["Offset"].as_u64().unwrap_or(0);
-                let mut page = self.blueprints(region, offset, behaviour.lag);
+                let ids = body["BlueprintIds"].as_array();
+                let mut page = self.blueprints(region, offset, ids, behaviour.lag);
                 (behaviour.tamper)(region, offset, &mut page);
                 Ok(page)
             }
@@ -424,7 +425,13 @@ impl Cloud {
         }
     }
 
-    fn blueprints(&self, region: &str, offset: u64, lag: Duration) -> Value {
+    fn blueprints(
+        &self,
+        region: &str,
+        offset: u64,
+        ids: Option<&Vec<Value>>,
+        lag: Duration,
+    ) -> Value {
         let seen_at = Moment::new(self.clock.moment().since_start().saturating_sub(lag));
         let images = self.images.borrow();
         let rows: Vec<_> = images
@@ -434,6 +441,7 @@ impl Cloud {
                 let state = self.states.borrow().get(id).copied().unwrap_or("NORMAL");
                 json!({"BlueprintId": image.blueprint_at(id, seen_at), "ImageId": id, "BlueprintState": state})
             })
+            .filter(|row| ids.is_none_or(|ids| ids.contains(&row["BlueprintId"])))
             .collect();
         let beside = self.beside.borrow();
         let beside = beside.iter().filter(|row| row.region == region);

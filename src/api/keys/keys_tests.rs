@@ -47,7 +47,10 @@ fn pair(issued: &Issued) -> (&str, &str) {
 }
 
 async fn look(client: &ReadClient<Scripted>) -> Result<(), CallError> {
-    client.describe_blueprints(region(), 0).await.map(|_| ())
+    client
+        .describe_blueprints(region(), 0, None)
+        .await
+        .map(|_| ())
 }
 
 fn of_environment(world: &World) {

@@ -135,7 +135,10 @@ async fn c14_t2_whose_a_key_is_is_known_though_the_rest_of_the_answer_is_odd() {
             &world.keys(&CredentialSource::Environment),
             Some("100000000001"),
         );
-        client.describe_blueprints(region(), 0).await.expect(raw);
+        client
+            .describe_blueprints(region(), 0, None)
+            .await
+            .expect(raw);
         assert_eq!(asked.get(), 1, "{raw}");
     }
     let world = World::new();
@@ -146,7 +149,7 @@ async fn c14_t2_whose_a_key_is_is_known_though_the_rest_of_the_answer_is_odd() {
         .answer(|_| ok(&json!({"AccountId": 100_000_000_001_u64})));
     let keys = world.keys(&CredentialSource::Environment);
     let client = world.client(&keys, Some("100000000001"));
-    let refused = client.describe_blueprints(region(), 0).await;
+    let refused = client.describe_blueprints(region(), 0, None).await;
     assert!(
         matches!(refused, Err(CallError::AccountBroken(_))),
         "a number is no uin"

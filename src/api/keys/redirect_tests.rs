@@ -108,7 +108,7 @@ async fn calls(world: &World, source: &CredentialSource) -> Result<Vec<String>, 
     world.host().heard.take();
     let keys = Keyring::new(world.around()).keys(source, &Endpoint::default());
     let client = world.client(&keys, None);
-    let read = client.describe_blueprints(region(), 0).await;
+    let read = client.describe_blueprints(region(), 0, None).await;
     read.map_err(|error| error.to_string())?;
     let heard = world.host().heard.take().into_iter();
     let calls = heard.filter(|heard| !heard.action().is_empty());
@@ -134,7 +134,7 @@ async fn t1_the_environments_role_is_assumed_with_its_key_as_tccli_does() {
         let keys = world.keys(&source);
         assert!(keys.is_fetched(), "it is STS that gives them out");
         let client = world.client(&keys, None);
-        let read = client.describe_blueprints(region(), 0).await;
+        let read = client.describe_blueprints(region(), 0, None).await;
         read.expect("an answer");
         let heard = world.host().heard.take();
         let [assumes, reads] = heard.as_slice() else {
@@ -398,7 +398,7 @@ async fn t1_l8_the_environments_role_is_assumed_anew_when_it_ends_is_refused_or_
     });
     let client = world.client(&world.keys(&CredentialSource::Ambient), None);
     let who = async || {
-        let read = client.describe_blueprints(region(), 0).await;
+        let read = client.describe_blueprints(region(), 0, None).await;
         read.expect("an answer");
         world.host().last().secret_id().to_owned()
     };

@@ -239,14 +239,14 @@ async fn o2_s12_a_whole_life_with_credentials_leaves_nothing_in_the_log() {
     });
     let client = world.client(&world.keys(&role(file())), None);
     client
-        .describe_blueprints(region(), 0)
+        .describe_blueprints(region(), 0, None)
         .await
         .expect("an answer to the second");
     world
         .host()
         .answer(|_| Err(TransportError::Lost("reset".into())));
     world.host().pass(7_100).await;
-    let _ = client.describe_blueprints(region(), 0).await;
+    let _ = client.describe_blueprints(region(), 0, None).await;
     let text = log.text();
     assert!(
         text.contains("fetching new ones") && text.contains("going on with"),

@@ -25,7 +25,7 @@ pub(in crate::cli) struct RunArguments {
     pub observe_only: bool,
     #[command(flatten)]
     pub working: Working,
-    /// Cut a pass over one account and region off after this long
+    /// Cut a pass over one account and region off this long after its first look
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
     #[command(flatten)]

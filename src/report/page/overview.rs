@@ -94,6 +94,9 @@ impl Page<'_> {
                     let writes = if *done == 1 { " write" } else { " writes" };
                     put!(html, ", ", (done), (writes), " answered");
                 }
+                if let Some(reading) = &status.reads.waits {
+                    put!(html, "; waits for its turn to read: ", (reading));
+                }
             }
         }
         let pending = |scope: &Scope| self.counts.get(scope).map_or(0, |counts| counts.pending);

@@ -1,0 +1,211 @@
+//! Which of the scopes that are due get a pass now. Pure: what runs and what is due go in, what begins comes out.
+//!
+//! A pass over a host that hangs holds its place for minutes, so no account may take what another one will need: one
+//! that is due begins another pass only while more places are free than it holds. However many accounts take all they
+//! can get, that leaves some free, and an account that holds none finds one at once.
+
+use std::collections::BTreeMap;
+
+use crate::model::{AccountName, Moment, Uin};
+
+/// Passes at a time.
+pub(super) const PASSES_MAX: usize = 64;
+/// Passes at a time over scopes that the last pass did not get to see. There may be more accounts that hang than
+/// places; the rest of the places is for those that answer.
+const IN_VAIN_MAX: usize = 48;
+
+/// Whose a place is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Holder {
+    /// The account, where its document says which it is.
+    Uin(Uin),
+    /// The account's name.
+    Name(AccountName),
+}
+
+/// A place in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Whose it is.
+    pub(super) holder: Holder,
+    /// The pass before this one did not see the scope.
+    pub(super) in_vain: bool,
+}
+
+/// A scope that is due.
+#[derive(Clone, Debug)]
+pub(super) struct Due<T> {
+    /// What is to begin.
+    pub(super) scope: T,
+    /// What it would take.
+    pub(super) place: Place,
+    /// Since when.
+    pub(super) since: Moment,
+}
+
+/// What begins now, in this order: the account that holds the fewest places goes first, with the scope that has been due
+/// for longest.
+pub(super) fn choose<'p, T>(
+    running: impl Iterator<Item = &'p Place>,
+    mut due: Vec<Due<T>>,
+) -> Vec<T> {
+    let (mut held, mut taken, mut in_vain) = (BTreeMap::new(), 0, 0);
+    let mut take = |held: &mut BTreeMap<Holder, usize>, place: &Place| {
+        *held.entry(place.holder.clone()).or_default() += 1;
+        taken += 1;
+        in_vain += usize::from(place.in_vain);
+        (PASSES_MAX.saturating_sub(taken), in_vain < IN_VAIN_MAX)
+    };
+    let mut room = (PASSES_MAX, true);
+    for place in running {
+        room = take(&mut held, place);
+    }
+    let mut chosen = Vec::new();
+    loop {
+        let (free, even_in_vain) = room;
+        let holds = |due: &Due<T>| held.get(&due.place.holder).copied().unwrap_or(0);
+        let may_begin = |due: &Due<T>| holds(due) < free && (even_in_vain || !due.place.in_vain);
+        let candidates = due.iter().enumerate().filter(|(_, due)| may_begin(due));
+        let first = candidates.min_by_key(|(_, due)| (holds(due), due.since));
+        let Some((first, _)) = first else {
+            return chosen;
+        };
+        let Due { scope, place, .. } = due.remove(first);
+        room = take(&mut held, &place);
+        chosen.push(scope);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(account: usize, in_vain: bool) -> Place {
+        let name = AccountName::new(&format!("acc{account:03}")).expect("a name");
+        Place {
+            holder: Holder::Name(name),
+            in_vain,
+        }
+    }
+
+    /// Scopes of accounts, each due since so many seconds after the start.
+    fn due(scopes: impl IntoIterator<Item = (usize, u64, bool)>) -> Vec<Due<(usize, u64)>> {
+        let due = scopes.into_iter().map(|(account, since, in_vain)| Due {
+            scope: (account, since),
+            place: place(account, in_vain),
+            since: Moment::new(Duration::from_secs(since)),
+        });
+        due.collect()
+    }
+
+    fn of_account(chosen: &[(usize, u64)], account: usize) -> usize {
+        chosen.iter().filter(|(of, _)| *of == account).count()
+    }
+
+    #[test]
+    fn c5_l2_those_that_are_due_for_longest_begin_first() {
+        let chosen = choose(
+            [].iter(),
+            due([(1, 30, false), (1, 10, false), (1, 20, false)]),
+        );
+        assert_eq!(chosen, [(1, 10), (1, 20), (1, 30)]);
+    }
+
+    #[test]
+    fn c5_l2_accounts_take_turns_whatever_their_names_and_times_are() {
+        let many = (0..30).map(|n| (1, n, false));
+        let chosen = choose(
+            [].iter(),
+            due(many.chain([(2, 100, false), (3, 200, false)])),
+        );
+        assert_eq!(chosen[..4], [(1, 0), (2, 100), (3, 200), (1, 1)]);
+        // One that holds nothing goes before one that holds something and has been due for longer.
+        let running = [place(1, false)];
+        let chosen = choose(running.iter(), due([(1, 0, false), (2, 100, false)]));
+        assert_eq!(chosen, [(2, 100), (1, 0)]);
+    }
+
+    #[test]
+    fn c5_l2_two_names_of_one_account_have_one_share() {
+        let uin = || Holder::Uin(Uin::new("100000000001").expect("a uin"));
+        let of_uin = |since| Due {
+            scope: (1, since),
+            place: Place {
+                holder: uin(),
+                in_vain: false,
+            },
+            since: Moment::new(Duration::from_secs(since)),
+        };
+        let mut all = vec![of_uin(0), of_uin(1)];
+        all.extend(due([(2, 100, false)]));
+        assert_eq!(choose([].iter(), all), [(1, 0), (2, 100), (1, 1)]);
+    }
+
+    #[test]
+    fn c5_l2_a_few_accounts_in_all_regions_run_side_by_side() {
+        for accounts in 1..=4 {
+            let all = (0..accounts).flat_map(|account| (0..15).map(move |_| (account, 0, false)));
+            let chosen = choose([].iter(), due(all));
+            // The fourth account's last regions wait: some places stay free.
+            assert_eq!(chosen.len(), (accounts * 15).min(52), "{accounts}");
+        }
+    }
+
+    #[test]
+    fn c5_l2_more_accounts_that_hang_than_places_leave_places_for_others() {
+        let hung = || (0..200).flat_map(|account| (0..15).map(move |_| (account, 0, true)));
+        let first = choose([].iter(), due(hung()));
+        assert_eq!(first.len(), IN_VAIN_MAX);
+        let running: Vec<_> = first
+            .iter()
+            .map(|(account, _)| place(*account, true))
+            .collect();
+        let healthy = (500..505).map(|account| (account, 1_000, false));
+        let chosen = choose(running.iter(), due(hung().chain(healthy)));
+        assert_eq!(chosen.len(), 5, "{chosen:?}");
+        assert!(chosen.iter().all(|(account, _)| *account >= 500));
+    }
+
+    proptest! {
+        /// Whatever runs and whatever is due.
+        #[test]
+        fn c5_l2_no_account_takes_what_another_one_needs(
+            running in prop::collection::vec((0usize..30, any::<bool>()), 0..PASSES_MAX),
+            waiting in prop::collection::vec((0usize..30, 0u64..100, any::<bool>()), 0..400),
+        ) {
+            let running: Vec<_> = running.iter().map(|&(account, in_vain)| place(account, in_vain)).collect();
+            let chosen = choose(running.iter(), due(waiting.clone()));
+            prop_assert!(running.len() + chosen.len() <= PASSES_MAX);
+            let held = |account| {
+                let before = running.iter().filter(|at| **at == place(account, true) || **at == place(account, false));
+                before.count() + of_account(&chosen, account)
+            };
+            let left_over = |account| waiting.iter().filter(|(of, ..)| *of == account).count() > of_account(&chosen, account);
+            let free = PASSES_MAX - running.len() - chosen.len();
+            let is_healthy = |account| waiting.iter().all(|(of, _, in_vain)| *of != account || !in_vain);
+            for waits in (0..30).filter(|&account| left_over(account) && is_healthy(account)) {
+                // Who waits holds a share of its own.
+                prop_assert!(held(waits) >= free, "{waits} waits, {free} are free");
+                // Nobody was given more than who waits holds.
+                for other in (0..30).filter(|&other| of_account(&chosen, other) > 0) {
+                    prop_assert!(held(other) <= held(waits) + 1, "{other} got more than {waits}");
+                }
+            }
+        }
+
+        /// Accounts that take all they can get, and one that comes later.
+        #[test]
+        fn c5_l2_a_newcomer_finds_a_place_at_once(greedy in 1usize..PASSES_MAX, scopes in 1usize..=15) {
+            let all = (0..greedy).flat_map(|account| (0..scopes).map(move |_| (account, 0, false)));
+            let first = choose([].iter(), due(all.clone()));
+            prop_assert!(first.len() >= (greedy * scopes).min(PASSES_MAX / 2));
+            let running: Vec<_> = first.iter().map(|(account, _)| place(*account, false)).collect();
+            let chosen = choose(running.iter(), due(all.chain([(99, 1_000, false)])));
+            prop_assert!(chosen.contains(&(99, 1_000)), "{} run", running.len());
+        }
+    }
+}

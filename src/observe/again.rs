@@ -1,0 +1,133 @@
+//! Asks again, by id, about images that were seen a while ago and are about to be written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smol_str::SmolStr;
+
+use super::{is_leaving, judge};
+use crate::api::error::CallError;
+use crate::api::wire::{self, CustomImage, PAGE_LIMIT_MAX};
+use crate::api::{ReadClient, retry};
+use crate::host::Host;
+use crate::model::{ImageId, Scope};
+use crate::observed::{Eligibility, SeenAt};
+use crate::words::brief;
+
+/// What was answered about images that were asked about again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// When it was asked for.
+    pub asked: SeenAt,
+    /// Those that are still as they were: a CANCEL has what to take back, a SHARE can be made.
+    pub still: BTreeSet<ImageId>,
+}
+
+/// Whether images are still shared, each as the blueprint that the look showed; up to 100. The error is why that is not
+/// known, in one line.
+pub async fn still_shared<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+    images: &BTreeMap<ImageId, SmolStr>,
+) -> Result<Again, String> {
+    debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
+    let ids: Vec<_> = images.values().map(ToString::to_string).collect();
+    let ask = || client.describe_blueprints_by_id(scope.region, ids.clone());
+    let answered = retry::while_it_helps(client.shared(), ask).await;
+    let answered = answered.map_err(|error| failed("DescribeBlueprints", &error))?;
+    let reply = answered.reply;
+    let shown = reply.blueprint_set.iter();
+    let shown = shown.map(|row| row.blueprint_id.as_str());
+    is_answer("DescribeBlueprints", reply.total_count, shown, |id| {
+        ids.iter().any(|asked| asked == id)
+    })?;
+    let rows = reply.blueprint_set.iter();
+    let rows = rows.map(|row| (row.blueprint_id.as_str(), row));
+    let rows: BTreeMap<&str, &wire::Blueprint> = rows.collect();
+    let is_still_shared = |image: &ImageId, blueprint: &SmolStr| {
+        rows.get(blueprint.as_str()).is_some_and(|row| {
+            row.image_id.as_deref() == Some(image.as_str())
+                && !is_leaving(row.blueprint_state.as_deref().unwrap_or_default())
+        })
+    };
+    let still = images.iter();
+    let still = still.filter(|(image, blueprint)| is_still_shared(image, blueprint));
+    Ok(Again {
+        asked: answered.asked,
+        still: still.map(|(image, _)| image.clone()).collect(),
+    })
+}
+
+/// Whether images can still be shared, and are not shared by somebody else meanwhile; up to 100. The error is why that is
+/// not known, in one line.
+pub async fn still_shareable<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+    images: &[ImageId],
+) -> Result<Again, String> {
+    debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
+    let ask = || client.describe_images(scope.region, images, None);
+    let answered = retry::while_it_helps(client.shared(), ask).await;
+    let answered = answered.map_err(|error| failed("DescribeImagesToShare", &error))?;
+    let rows: &[CustomImage] = &answered.reply.image_set;
+    let shown = rows.iter().map(|row| row.image_id.as_str());
+    let total = answered.reply.total_count;
+    is_answer("DescribeImagesToShare", total, shown, |id| {
+        images.iter().any(|asked| asked.as_str() == id)
+    })?;
+    let judged = judge(images, rows).into_iter();
+    let still = judged.filter(|(_, eligibility)| *eligibility == Eligibility::Shareable);
+    Ok(Again {
+        asked: answered.asked,
+        still: still.map(|(image, _)| image).collect(),
+    })
+}
+
+fn failed(action: &str, error: &CallError) -> String {
+    format!("{action} by id: {error}")
+}
+
+/// Whether an answer is to what was asked: as many rows as it says, and each of them asked for, once.
+fn is_answer<'r>(
+    action: &str,
+    total: u64,
+    shown: impl Iterator<Item = &'r str>,
+    is_asked: impl Fn(&str) -> bool,
+) -> Result<(), String> {
+    let (mut distinct, mut rows) = (BTreeSet::new(), 0);
+    for id in shown {
+        if !is_asked(id) {
+            let id = brief(id);
+            return Err(format!(
+                "{action} by id answered about {id}, which was not asked for"
+            ));
+        }
+        rows += 1;
+        distinct.insert(id);
+    }
+    if total != rows || distinct.len() as u64 != rows {
+        let distinct = distinct.len();
+        return Err(format!(
+            "{action} by id gave {rows} rows, of which {distinct} are distinct, and TotalCount {total}"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c8_s4_an_answer_that_does_not_add_up_is_none() {
+        let asked = |id: &str| matches!(id, "a" | "b" | "c");
+        let judged = |total, shown: &[&'static str]| {
+            is_answer("Describe", total, shown.iter().copied(), asked).is_ok()
+        };
+        assert!(judged(0, &[]));
+        assert!(judged(2, &["a", "c"]), "what is gone is not shown");
+        assert!(!judged(3, &["a", "c"]), "a row is missing");
+        assert!(!judged(1, &["a", "c"]), "a row is too many");
+        assert!(!judged(2, &["a", "a"]), "one of them twice");
+        assert!(!judged(2, &["a", "x"]), "not asked for");
+    }
+}
