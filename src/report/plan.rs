@@ -25,6 +25,8 @@ pub struct PlanDocument {
     /// Shared as desired, and not ready yet.
     pending: Vec<HeldBack>,
     summary: Summary,
+    /// Images that are as desired by the API's answers to writes alone; `summary` has them, too.
+    by_word: u64,
     /// Shared, named by no manifest, and left alone.
     unmanaged: Unmanaged,
     /// Blueprints of images that are not the account's own, as far as that was asked. They are left alone, too.
@@ -62,8 +64,6 @@ struct Summary {
     blocked: u64,
     in_sync: u64,
     pending: u64,
-    /// Of those in sync, those of which only the API's answers to writes say so.
-    by_word: u64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -91,6 +91,7 @@ impl PlanDocument {
             blocked: Vec::new(),
             pending: Vec::new(),
             summary: Summary::default(),
+            by_word: 0,
             unmanaged: Unmanaged::default(),
             strays: strays(scopes),
             budget: BudgetReport {
@@ -196,7 +197,7 @@ impl PlanDocument {
         match &decision.verdict {
             Verdict::InSync => {
                 self.summary.in_sync += 1;
-                self.summary.by_word += u64::from(decision.is_by_word());
+                self.by_word += u64::from(decision.is_by_word());
                 None
             }
             Verdict::Act => {
@@ -259,9 +260,8 @@ impl PlanDocument {
             blocked,
             in_sync,
             pending,
-            by_word,
         } = self.summary;
-        let by_word = match by_word {
+        let by_word = match self.by_word {
             0 => String::new(),
             count => format!(", {count} by the API's word alone"),
         };

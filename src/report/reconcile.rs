@@ -27,6 +27,8 @@ pub struct ReconcileDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     summary: Summary,
+    /// Images that are as desired by the API's answers to writes alone; `summary` has them, too.
+    by_word: u64,
     images: Vec<ImageReport>,
     calls: CallCounts,
     elapsed_seconds: f64,
@@ -86,8 +88,6 @@ struct Summary {
     withheld: u64,
     pending: u64,
     not_tried: u64,
-    /// Of those that are as desired, those of which only the API's answers to writes say so.
-    by_word: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,6 +157,7 @@ impl ReconcileDocument {
             synced: false,
             state: None,
             summary: Summary::default(),
+            by_word: 0,
             images: Vec::new(),
             calls: ending.calls,
             elapsed_seconds: (ending.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
@@ -276,7 +277,7 @@ impl ReconcileDocument {
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan, image, decision, &scope.memory);
             self.count(outcome);
-            self.summary.by_word += u64::from(decision.is_by_word());
+            self.by_word += u64::from(decision.is_by_word());
             let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
             let untried = scope
@@ -348,7 +349,6 @@ impl ReconcileDocument {
             withheld,
             pending,
             not_tried,
-            by_word,
         } = self.summary;
         let head = match ending.stopped {
             Some(StopReason::Interrupted | StopReason::Terminated | StopReason::HungUp) => {
@@ -380,8 +380,8 @@ impl ReconcileDocument {
         } = ending.calls;
         let (writes, reads) = (plural(writes, "write"), plural(reads, "read"));
         let _ = write!(self.text, "{in_sync} already as desired");
-        if by_word > 0 {
-            let _ = write!(self.text, ", {by_word} by the API's word alone");
+        if self.by_word > 0 {
+            let _ = write!(self.text, ", {} by the API's word alone", self.by_word);
         }
         let _ = write!(self.text, " ({writes}, {reads}");
         if throttled > 0 {

@@ -44,7 +44,7 @@ fn c4_t6_each_declared_image_costs_one_write_and_is_then_in_sync_by_word() {
         ]
     );
     assert_eq!(
-        (&first["calls"]["writes"], &first["summary"]["by_word"]),
+        (&first["calls"]["writes"], &first["by_word"]),
         (&json!(3), &json!(3))
     );
     let entries = bench.json(&["history"], 0)["entries"]
@@ -65,7 +65,7 @@ fn c4_t6_each_declared_image_costs_one_write_and_is_then_in_sync_by_word() {
     );
     let plan = bench.json(&["plan"], 0);
     assert_eq!(
-        (&plan["changes"], &plan["summary"]["by_word"]),
+        (&plan["changes"], &plan["by_word"]),
         (&json!([]), &json!(3))
     );
     holds(
