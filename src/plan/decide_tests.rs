@@ -463,40 +463,18 @@ fn c3_a_clock_that_was_set_back_makes_no_wait_longer_than_the_lag() {
 #[test]
 fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows() {
     let pruned = |prune, left: &Holdings| {
-        let policy = Policy {
-            prune,
-            ..Policy::default()
-        };
-        let plan = plan(&Inputs {
-            scope: &scope(),
-            account: &ScopeAccount::default(),
-            wanted: &Wanted {
-                images: BTreeMap::new(),
-                unselected: BTreeMap::new(),
-                selector: &Selector::default(),
-                completeness: &Completeness::Whole,
-            },
-            observation: &seen(false, None),
-            holdings: left,
-            memory: &Memory::default(),
-            windows: &Windows::default(),
-            policy: &policy,
-            license: None,
-            clocks: Clocks::machine_only(noon()),
-            present: noon().into(),
-            moment: at(1_000),
-        });
+        let plan = unnamed(&seen(false, None), left, &Memory::default(), prune);
         let decision = plan.decisions.get(&img());
         decision.map(|decision| waits_until(&decision.verdict))
     };
     let left = written(Permission::Share, TimeDelta::seconds(5));
     for prune in [Prune::Owned, Prune::Exclusive] {
-        assert_eq!(pruned(prune, &left), Some(Some(1_115)));
+        assert_eq!(pruned(prune, &left), Some(Some(615)));
         let old = written(Permission::Share, LAG_MAX);
         assert_eq!(pruned(prune, &old), None, "nothing is to be said of it");
     }
     let open = unanswered(Permission::Share, TimeDelta::seconds(5));
-    assert_eq!(pruned(Prune::Exclusive, &open), Some(Some(1_115)));
+    assert_eq!(pruned(Prune::Exclusive, &open), Some(Some(615)));
     assert_eq!(pruned(Prune::None, &left), None);
 }
 
@@ -900,13 +878,12 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
     assert_eq!(verdict(Intent::Unshared, &shown, &done, 210), Verdict::Act);
 }
 
-/// What becomes of an image that is shared and that no manifest names, with `--prune exclusive`.
-fn pruned(own: OwnImages, memory: &Memory) -> Plan {
-    let Observation::Seen(mut seen) = seen(true, None) else {
-        panic!("it is seen")
+/// The plan at second 500 where no manifest names anything.
+fn unnamed(observation: &Observation, holdings: &Holdings, memory: &Memory, prune: Prune) -> Plan {
+    let policy = Policy {
+        prune,
+        ..Policy::default()
     };
-    seen.own = own;
-    let now = chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap();
     plan(&Inputs {
         scope: &scope(),
         account: &ScopeAccount::default(),
@@ -916,19 +893,26 @@ fn pruned(own: OwnImages, memory: &Memory) -> Plan {
             selector: &Selector::default(),
             completeness: &Completeness::Whole,
         },
-        observation: &Observation::Seen(seen),
-        holdings: &Holdings::default(),
+        observation,
+        holdings,
         memory,
         windows: &Windows::default(),
-        policy: &Policy {
-            prune: crate::plan::Prune::Exclusive,
-            ..Policy::default()
-        },
+        policy: &policy,
         license: None,
-        clocks: Clocks::machine_only(now),
-        present: now.into(),
+        clocks: Clocks::machine_only(noon()),
+        present: noon().into(),
         moment: at(500),
     })
+}
+
+/// What becomes of an image that is shared and that no manifest names, with `--prune exclusive`.
+fn pruned(own: OwnImages, memory: &Memory) -> Plan {
+    let Observation::Seen(mut seen) = seen(true, None) else {
+        panic!("it is seen")
+    };
+    seen.own = own;
+    let seen = Observation::Seen(seen);
+    unnamed(&seen, &Holdings::default(), memory, Prune::Exclusive)
 }
 
 #[test]
