@@ -161,6 +161,7 @@ fn of_digit(digit: usize) -> Image {
         parked: digit / 6 == 1,
         shows: Shows::Usable,
         foreign: false,
+        written: None,
     }
 }
 
@@ -185,6 +186,7 @@ fn states() -> Vec<Image> {
                     parked: false,
                     shows: Shows::Usable,
                     foreign: false,
+                    written: None,
                 });
             }
         }
@@ -400,6 +402,7 @@ fn image(want: Want, shared: bool, own: Own) -> Image {
         parked: false,
         shows: Shows::Usable,
         foreign: false,
+        written: None,
     }
 }
 
@@ -727,4 +730,60 @@ fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_a
     }
     println!("{cases} cases");
     assert!(cases >= 20_000, "{cases}");
+}
+
+/// Writes that were acknowledged a moment ago, for two images that are whatever they may be, alone and among others.
+#[test]
+fn c3_s4_a_write_of_a_moment_ago_is_waited_for_whichever_way_the_wish_points() {
+    let setting = Setting::new(5);
+    let all = Selector::default();
+    let (mut cases, mut awaited, mut model) = (0, 0, Vec::new());
+    let mut kinds = Vec::new();
+    for want in [
+        Want::Shared,
+        Want::Unshared,
+        Want::Expired,
+        Want::Contested,
+        Want::Nothing,
+    ] {
+        for own in [Own::No, Own::Proven] {
+            for written in [None, Some(true), Some(false)] {
+                kinds.extend([false, true].map(|shared| Image {
+                    written,
+                    settled: own != Own::No
+                        && match written {
+                            None => true,
+                            Some(true) => shared,
+                            Some(false) => false,
+                        },
+                    ..image(want, shared, own)
+                }));
+            }
+        }
+    }
+    let others = [vec![], vec![image(Want::Shared, true, Own::Proven); 3]];
+    for (first, second) in kinds
+        .iter()
+        .flat_map(|a| kinds.iter().map(move |b| (*a, *b)))
+    {
+        for others in &others {
+            let mut images = vec![first, second];
+            images.extend(others);
+            let scene = Scene::new(&setting, &images);
+            let wanted = scene.wanted(&setting, &all);
+            let seen = Observation::Seen(setting.seen_as(&images));
+            for rules in rules() {
+                let plan = setting.plan(&rules, &wanted, &seen, &scene.holdings);
+                expected(&rules, &images, &mut model);
+                for (id, expected) in setting.ids.iter().zip(&model) {
+                    let said = said(plan.decisions.get(id));
+                    assert_eq!(said, *expected, "{id} of {images:#?} under {rules:?}");
+                    awaited += usize::from(said == Expected::Await);
+                }
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases, {awaited} images awaited");
+    assert!(cases >= 100_000 && awaited >= 10_000, "{cases}, {awaited}");
 }

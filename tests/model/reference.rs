@@ -55,6 +55,8 @@ pub struct Image {
     pub shows: Shows,
     /// Another account's, or deleted: what it is shared as can be cancelled by nobody here.
     pub foreign: bool,
+    /// Whether our write of a moment ago shared it, if there was one: the API said that it is done.
+    pub written: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +105,8 @@ pub enum Expected {
     Pending,
     /// Shared as it should be, and of no use.
     Blocked,
+    /// What we wrote a moment ago does not show yet.
+    Await,
     Share,
     Cancel(Cause),
     Withheld(Why),
@@ -155,11 +159,19 @@ fn alone(rules: &Rules, image: &Image) -> Expected {
         Want::Expired => (false, Cause::Expired),
         Want::Contested if rules.seen => return Expected::Withheld(Why::Clocks),
         Want::Contested => return Expected::Unseen,
-        Want::Nothing if rules.seen && image.shared && licensed => (false, Cause::Pruned),
+        // It is shared by all that is known, whatever the look shows.
+        Want::Nothing
+            if rules.seen && licensed && (image.shared || image.written == Some(true)) =>
+        {
+            (false, Cause::Pruned)
+        }
         Want::Nothing => return Expected::Nothing,
     };
     if !rules.seen {
         return Expected::Unseen;
+    }
+    if image.written.is_some_and(|shared| shared != image.shared) {
+        return Expected::Await;
     }
     match image.shows {
         _ if share != image.shared => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sharekeeper::desired::{DesiredImage, Intent, Source, Wanted};
-use sharekeeper::inventory::{Holdings, Owned, Record, Standing, Suspension};
+use sharekeeper::inventory::{Holdings, Owned, Record, Standing, Suspension, Word, Write};
 use sharekeeper::memory::Memory;
 use sharekeeper::model::{
     AccountName, Clocks, ImageId, Moment, Region, Scope, Selector, ShareState, Timestamp,
@@ -135,13 +135,26 @@ impl Setting {
             confirmed: image.settled,
             missing_since: None,
             disputed_since: (image.own == Own::Disputed).then_some(self.now),
-            cancelled: false,
+            cancelled: image.written == Some(false),
         });
         let parked_since = image.parked.then_some(self.now);
-        (owned.is_some() || image.parked || image.protected).then(|| Record {
+        let at = self.now - TimeDelta::seconds(5);
+        let written = image.written.map(|shared| match shared {
+            true => ShareState::Shared,
+            false => ShareState::Unshared,
+        });
+        let write = written.map(|towards| Write {
+            at,
+            towards,
+            confirmed: image.written == Some(image.shared),
+        });
+        let is_known = owned.is_some() || image.parked || image.protected || write.is_some();
+        is_known.then(|| Record {
             owned,
             parked_since,
             protected: image.protected,
+            writes: write.into_iter().collect(),
+            word: written.map(|state| Word { at, state }),
             ..Record::default()
         })
     }
@@ -217,6 +230,7 @@ pub fn said(decision: Option<&Decision>) -> Expected {
         Verdict::Await { reason, .. } if matches!(**reason, Awaiting::Loss(_)) => {
             Expected::LookAgain
         }
+        Verdict::Await { .. } => Expected::Await,
         Verdict::Withheld(why) => Expected::Withheld(match &**why {
             Withheld::Protected => Why::Protected,
             Withheld::ProtectedBefore => Why::ProtectedBefore,
