@@ -400,8 +400,6 @@ async fn d11_what_somebody_else_shared_anew_is_theirs() {
 #[tokio::test(start_paused = true)]
 async fn s11_a_row_that_a_listing_skips_is_not_forgotten() {
     let world = settled().await;
-    // Until then, our SHARE is known to be in force whatever a look shows.
-    world.pass(2 * MINUTE).await;
     let left = Cell::new(1);
     world.behave(Behaviour {
         tamper: Box::new(move |_, _, page| {

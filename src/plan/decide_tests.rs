@@ -475,6 +475,14 @@ fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows
     }
     let open = unanswered(Permission::Share, TimeDelta::seconds(5));
     assert_eq!(pruned(Prune::Exclusive, &open), Some(Some(615)));
+    let mut shown = written(Permission::Share, TimeDelta::seconds(5));
+    let record = shown.images.get_mut(&img()).expect("a record");
+    record.writes[0].confirmed = true;
+    assert_eq!(
+        pruned(Prune::Owned, &shown),
+        None,
+        "a look has shown it since"
+    );
     assert_eq!(pruned(Prune::None, &left), None);
 }
 

@@ -32,6 +32,16 @@ pub(super) fn contradicts(
     })
 }
 
+/// Whether an image that is not shown may yet be, by a recent SHARE of ours that no look has shown. One that has been
+/// shown and is gone is the next look's matter: whoever prunes looks again and again.
+pub(super) fn may_yet_show(inputs: &Inputs<'_>, id: &ImageId) -> bool {
+    let record = inputs.holdings.images.get(id);
+    let newest = record.and_then(|record| record.writes.last());
+    let was_shown =
+        newest.is_some_and(|write| write.confirmed && write.towards == ShareState::Shared);
+    !was_shown && contradicts(inputs, id, ShareState::Unshared).is_some()
+}
+
 /// What to wait for where an image does not show as `desired`, though an earlier process was told that it is, a moment
 /// ago, and no look has shown it since.
 pub(super) fn unconfirmed(

@@ -353,7 +353,7 @@ impl Inputs<'_> {
                 images.extend(seen.shared.keys().filter(&mut is_unnamed));
                 let written = self.holdings.images.keys().chain(self.holdings.open.keys());
                 let may_show = |image: &&ImageId| {
-                    earlier::contradicts(self, image, ShareState::Unshared).is_some()
+                    earlier::may_yet_show(self, image)
                         && !self.wanted.names(image)
                         && self.prunes(image)
                 };
