@@ -26,7 +26,7 @@ use crate::observed::{
 use crate::pace::Place;
 use crate::words::brief;
 
-pub use again::{Again, still_shareable, still_shared};
+pub use again::{Again, Unanswered, still_shareable, still_shared};
 pub use own::own_images;
 
 /// Listings of one scope before it is given up as inconsistent.

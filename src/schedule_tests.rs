@@ -47,6 +47,7 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
         odd: Default::default(),
+        presumed: Default::default(),
         loss: None,
         turns_at: None,
     }

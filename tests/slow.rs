@@ -608,3 +608,46 @@ fn c8_a_look_that_waits_shows_on_the_page_and_in_its_document() {
     let line = "3 of 20 pages read so far, 40 calls of others before it, at 1.0 a second";
     assert!(html.contains(&format!("{words}: {line}")), "{html}");
 }
+
+/// A scope whose listing takes longer than two minutes, with as many images to cancel as to share, in which questions about
+/// images to share are refused with `code`.
+async fn unasked(code: &'static str, runs: usize) -> (World, BTreeMap<String, usize>) {
+    let world = World::new(8, REGIONAL);
+    let wanted = desired((0..2_000).map(|n| (TOKYO, id(n), n % 100 != 50)));
+    for n in 0..2_000 {
+        world.cloud().add(TOKYO, &id(n), n % 100 != 60);
+    }
+    let slow = one_listing_in(10).refuse;
+    world.behave(Behaviour {
+        refuse: Box::new(move |action, region, body| match action {
+            "DescribeImagesToShare" => Some(code),
+            _ => slow(action, region, body),
+        }),
+        ..Behaviour::default()
+    });
+    for _ in 0..runs {
+        world.reconcile(&wanted).await;
+    }
+    let mut writes = BTreeMap::new();
+    for write in world.cloud().writes() {
+        let permission = write.body["Permission"].as_str().expect("a permission");
+        *writes.entry(permission.to_owned()).or_default() += 1;
+    }
+    (world, writes)
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_l2_where_nobody_may_ask_about_images_to_share_they_are_shared_all_the_same() {
+    let (world, writes) = unasked("UnauthorizedOperation.NoPermission", 2).await;
+    assert_eq!(
+        writes,
+        BTreeMap::from([("CANCEL".into(), 20), ("SHARE".into(), 20)])
+    );
+    assert!(world.cloud().is_shared(TOKYO, &id(60)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_s4_l2_images_to_share_that_get_no_answer_hold_no_cancel_up_and_are_not_shared() {
+    let (_, writes) = unasked("InternalError", 2).await;
+    assert_eq!(writes, BTreeMap::from([("CANCEL".into(), 20)]));
+}

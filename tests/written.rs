@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sharekeeper::engine::{Stop, StopReason};
+use sharekeeper::history::Answer;
 use sharekeeper::host::Clock;
+use sharekeeper::inventory::{Holdings, IntentId, OpenIntent, Record, Word, Write};
+use sharekeeper::model::{ImageId, Permission, ShareState, Timestamp};
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::status::Kind;
-use support::live::reconciling;
+use support::live::{reconciling, scope};
 use support::world::{Ended, REGIONAL, World, id};
 use support::{Behaviour, desired};
 
@@ -235,6 +238,12 @@ async fn c4_an_image_that_was_never_shared_costs_one_cancel_where_the_answer_is_
                 world.cloud().calls_of("ModifyImageSharePermission").len(),
                 cancels
             );
+            let presumed = code.starts_with("FailedOperation");
+            let warnings = ended.scopes[0].plan.warnings();
+            let told = warnings.iter().any(|warning| {
+                warning.contains("taken for not shared") && warning.contains(&id(0))
+            });
+            assert_eq!(told, presumed, "{code}: {warnings:?}");
             world.pass(Duration::from_secs(60)).await;
         }
         reconciling(&world, async |live| {
@@ -308,4 +317,128 @@ async fn c4_what_a_look_shows_otherwise_is_no_word_any_longer() {
         before + 1
     );
     assert!(world.cloud().is_shared(TOKYO, &id(0)));
+}
+
+/// What an earlier run has left of a write of the image that it dated `at`, and whether the image is wanted shared now.
+fn left(case: &str, at: Timestamp) -> (Holdings, bool) {
+    let image = || ImageId::new(&id(0)).expect("an id");
+    let of = |record| Holdings {
+        images: [(image(), record)].into(),
+        ..Holdings::default()
+    };
+    let open = |permission| Holdings {
+        open: [(
+            image(),
+            vec![OpenIntent {
+                intent: IntentId(1),
+                permission,
+                at,
+                saw_opposite: true,
+            }],
+        )]
+        .into(),
+        ..Holdings::default()
+    };
+    let record = Record::default;
+    let state = ShareState::Shared;
+    match case {
+        "unconfirmed" => {
+            let write = Write {
+                at,
+                towards: state,
+                confirmed: false,
+            };
+            let writes = vec![write];
+            (of(Record { writes, ..record() }), true)
+        }
+        "word" => {
+            let word = Some(Word {
+                at,
+                state,
+                presumed: false,
+            });
+            (of(Record { word, ..record() }), false)
+        }
+        "open" => (open(Permission::Share), false),
+        _ => (open(Permission::Cancel), true),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c3_l1_a_date_of_a_clock_that_was_ahead_is_not_waited_for() {
+    for case in ["unconfirmed", "word", "open", "blind"] {
+        let world = World::new(12, REGIONAL);
+        world.cloud().add(TOKYO, &id(0), false);
+        if case == "blind" {
+            refuse(&world, |action| {
+                action
+                    .starts_with("Describe")
+                    .then_some("UnauthorizedOperation.NoPermission")
+            });
+        }
+        let (holdings, shared) = left(case, world.cloud().now() + TimeDelta::days(1));
+        world
+            .ledger
+            .scopes
+            .replace([(scope(TOKYO), holdings)].into());
+        let ended = world.reconcile(&wish(shared)).await;
+        assert_eq!(ended.exit(), 0, "{case}: {:#}", ended.json);
+        let took = ended.took;
+        assert!(took < Duration::from_secs(150), "{case}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_s26_another_account_under_the_name_comes_to_rest_where_reading_is_denied() {
+    let mut world = World::of_account("100000000001", 13, REGIONAL);
+    for n in 0..10 {
+        world.cloud().add(TOKYO, &id(n), true);
+    }
+    assert_eq!(world.reconcile(&all(10, true)).await.exit(), 0);
+    world.uin = Some("100000000002");
+    world.behave(Behaviour {
+        uin: "100000000002",
+        refuse: Box::new(|action, _, _| {
+            action
+                .starts_with("Describe")
+                .then_some("UnauthorizedOperation.NoPermission")
+        }),
+        ..Behaviour::default()
+    });
+    for _ in 0..3 {
+        let ended = world.reconcile(&all(10, true)).await;
+        assert_eq!(ended.exit(), 0, "{:#}", ended.json);
+        assert_eq!(world.cloud().writes().len(), 10, "one for each image");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_s24_a_run_that_cannot_prune_says_so() {
+    let world = blind(14, 1, false);
+    let policy = Policy {
+        prune: Prune::Owned,
+        ..Policy::default()
+    };
+    let ended = world.reconcile_under(&all(1, true), &policy).await;
+    assert_eq!(ended.exit(), 4, "{:#}", ended.json);
+    assert!(ended.text.contains("nothing was pruned"), "{}", ended.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t5_an_answer_that_there_is_no_image_leaves_no_write_open() {
+    let world = World::new(15, REGIONAL);
+    world.cloud().add(TOKYO, &id(0), true);
+    world.cloud().deleted.borrow_mut().insert(id(0));
+    for _ in 0..2 {
+        let ended = world.reconcile(&all(1, false)).await;
+        assert_eq!(ended.outcomes()[0].1, "blocked", "{:#}", ended.json);
+    }
+    let outcomes = world.ledger.outcomes();
+    assert!(outcomes.len() >= 2, "{outcomes:?}");
+    let rejected = |answer| answer == Answer::Rejected;
+    assert!(
+        outcomes.iter().all(|outcome| rejected(outcome.result)),
+        "{outcomes:?}"
+    );
+    assert!(world.ledger.scopes.borrow()[&scope(TOKYO)].open.is_empty());
 }

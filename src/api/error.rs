@@ -197,6 +197,14 @@ impl Refusal {
         }
     }
 
+    /// Whether the write is certain to have had no effect, though only looking tells what state the image is in.
+    pub fn had_no_effect(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "ResourceNotFound.ImageIdNotFound" | "UnsupportedOperation.BlueprintHasNotShared"
+        )
+    }
+
     /// Whether it is a final answer to the CANCEL of an image that was never shared. The API's documentation names no
     /// code for that; `is_repeated`: the CANCEL before was answered with the same code.
     pub fn settles_cancel(&self, is_repeated: bool) -> bool {

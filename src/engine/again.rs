@@ -7,13 +7,14 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use smol_str::SmolStr;
 
+use super::Event;
 use super::look::Look;
 use super::scope::Run;
 use crate::api::wire::PAGE_LIMIT_MAX;
 use crate::execute::{Executor, JobId};
 use crate::host::{Host, Ledger};
 use crate::model::{ImageId, Permission};
-use crate::observe::{Again, still_shareable, still_shared};
+use crate::observe::{Again, Unanswered, still_shareable, still_shared};
 use crate::observed::SeenAt;
 use crate::plan::Actual;
 
@@ -35,6 +36,11 @@ pub(super) struct Ages {
     seen: BTreeMap<JobId, SeenAt>,
     /// Those that a question is about which has no answer yet, and what is to be done with them.
     asked: BTreeMap<JobId, Permission>,
+    /// The key may not ask about images to share: they are as where reading is denied altogether, and the answer to a
+    /// SHARE is all that there is to see.
+    shares_are_blind: bool,
+    /// Images to share, for as long as the key may ask about them.
+    shares: BTreeSet<JobId>,
 }
 
 /// A question under way.
@@ -43,7 +49,7 @@ pub(super) type Question<'t> = LocalBoxFuture<'t, Answer>;
 /// What came of a question.
 pub(super) struct Answer {
     about: Vec<(JobId, ImageId)>,
-    result: Result<Again, String>,
+    result: Result<Again, Unanswered>,
 }
 
 impl Ages {
@@ -51,14 +57,22 @@ impl Ages {
     pub(super) fn new(look: &Look, executor: &Executor, began: SeenAt) -> Self {
         let jobs = executor.ready();
         let seen = jobs.map(|(id, image, _)| (id, look.sightings.of(image)));
+        let seen = seen.collect();
+        let shares = executor.ready();
+        let shares = shares.filter(|(.., permission)| *permission == Permission::Share);
         Self {
             began,
-            seen: seen.collect(),
+            seen,
             asked: BTreeMap::new(),
+            shares_are_blind: false,
+            shares: shares.map(|(id, ..)| id).collect(),
         }
     }
 
     fn of(&self, id: JobId, now: SeenAt) -> Duration {
+        if self.shares_are_blind && self.shares.contains(&id) {
+            return Duration::ZERO;
+        }
         self.seen
             .get(&id)
             .map_or(Duration::MAX, |seen| seen.age(now))
@@ -161,18 +175,20 @@ impl<H: Host, L: Ledger> Run<'_, H, L> {
     ) -> Answer {
         let result = match blueprints {
             Some(blueprints) => still_shared(self.client.read(), self.job.scope, &blueprints).await,
-            None => Err("it is not known as which blueprint an image is shared".into()),
+            None => Err(Unanswered {
+                why: "it is not known as which blueprint an image is shared".into(),
+                is_denied: false,
+            }),
         };
         Answer { about, result }
     }
 
-    /// Takes an answer in. What is not as it was any longer is left to the next look; and so is all that is left, where
-    /// there is no answer.
+    /// Takes an answer in. What is not as it was any longer is left to the next look, and so is what there is no answer
+    /// about. Where the key may not ask about images to share, they are shared on what was seen.
     pub(super) fn answered(&self, ages: &mut Ages, executor: &mut Executor, answer: Answer) {
         let Answer { about, result } = answer;
-        for (id, _) in &about {
-            ages.asked.remove(id);
-        }
+        let asked = about.iter().filter_map(|(id, _)| ages.asked.remove(id));
+        let permission = asked.last();
         let scope = self.job.scope;
         match result {
             Ok(Again { asked, still }) => {
@@ -190,9 +206,26 @@ impl<H: Host, L: Ledger> Run<'_, H, L> {
                     tracing::debug!(%scope, images, "not as they were seen any longer; they are looked at again");
                 }
             }
-            Err(why) => {
-                tracing::debug!(%scope, why, "what was seen is too old to be acted on, and cannot be asked about again");
-                executor.stop();
+            Err(Unanswered { why, is_denied }) => {
+                let what = if is_denied && permission == Some(Permission::Share) {
+                    ages.shares_are_blind = true;
+                    "it is shared all the same, and the API's answer tells"
+                } else {
+                    let now = self.at();
+                    let old = executor.ready().filter(|(id, _, towards)| {
+                        Some(*towards) == permission && ages.of(*id, now) >= AGING
+                    });
+                    let old: Vec<_> = old.map(|(id, ..)| id).collect();
+                    old.into_iter().for_each(|id| executor.withdraw(id));
+                    "it is looked at again first"
+                };
+                self.engine.listener.event(Event::Trouble {
+                    scope,
+                    what: format!(
+                        "what is to be written was seen minutes ago and cannot be asked about again; {what}: {why}"
+                    ),
+                    of_account: false,
+                });
             }
         }
     }
@@ -234,6 +267,8 @@ mod tests {
             began: at(0),
             seen,
             asked: BTreeMap::new(),
+            shares_are_blind: false,
+            shares: BTreeSet::new(),
         };
         (ages, executor)
     }

@@ -309,15 +309,22 @@ impl Looked<'_> {
             taken_back: taken_back.cloned(),
         };
         let names = takeover.sources().cloned().collect();
-        let mut learned = Learned::default();
-        if let (Some(seen), Some(owner)) = (seen, owner) {
-            learned = Learned {
-                set_aside: set_aside.and_then(|own| own.uin.clone()),
+        let aside = set_aside.and_then(|own| own.uin.clone());
+        let learned = match (self.observation, owner) {
+            (Observation::Seen(seen), Some(owner)) => Learned {
+                set_aside: aside,
                 takeover,
                 lessons: self.lessons(job, holdings, seen),
                 account: account::to_record(own, owner, shows_own),
-            };
-        }
+            },
+            // What is written without seeing is kept under the account that it is of, or the next look would not find it.
+            (Observation::Blind(_), Some(owner)) if aside.is_some() => Learned {
+                set_aside: aside,
+                account: account::to_record(own, owner, shows_own),
+                ..Learned::default()
+            },
+            _ => Learned::default(),
+        };
         Learnt {
             learned,
             aliases,

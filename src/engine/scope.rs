@@ -198,10 +198,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// That the scope was seen, and what that taught, is kept before anything is done on it. A store that cannot keep it
     /// holds the scope still: its next intent would fail too.
     async fn keep_lessons(&self, mut seen: Look) -> Look {
-        if !matches!(seen.observation, Observation::Seen(_)) {
+        let learned = std::mem::take(&mut seen.learned);
+        let is_seen = matches!(seen.observation, Observation::Seen(_));
+        if !is_seen && learned.is_empty() {
             return seen;
         }
-        let learned = std::mem::take(&mut seen.learned);
         for lesson in &learned.lessons {
             if let Some(note) = &lesson.note {
                 self.engine.listener.event(Event::Noted {
@@ -212,7 +213,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             }
         }
         let ledger = self.engine.ledger;
-        let kept = match ledger.seen().await {
+        let begun = match is_seen {
+            true => ledger.seen().await,
+            false => Ok(()),
+        };
+        let kept = match begun {
             Ok(()) if learned.is_empty() => Ok(()),
             Ok(()) => self.settle(learned).await,
             Err(error) => Err(error),
@@ -256,7 +261,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         };
         let (now, at) = (self.present(), self.host().moment());
         for (image, open) in holdings.open {
-            let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
+            let is_young = |open: &&OpenIntent| now.since(open.at).abs() < STILL_ON_ITS_WAY;
             let newest = open.last().filter(is_young);
             // What an earlier pass of this process wrote is remembered better.
             let newest = newest.filter(|_| !self.memory.tried.contains_key(&image));

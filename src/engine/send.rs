@@ -21,7 +21,7 @@ use crate::api::{Modified, WritePermit};
 use crate::execute::{Doubt, Executor, JobId, Step, Told, probing_order};
 use crate::history::{Answer, Outcome};
 use crate::host::{Attempt, Host, Ledger, Refused};
-use crate::inventory::{IntentId, Record};
+use crate::inventory::{IntentId, Record, Word};
 use crate::memory::{Last, Rest};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
 use crate::observed::{Observation, SeenAt};
@@ -412,7 +412,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             Err(CallError::Refused(refusal)) => {
                 outcome.result = match refusal.class {
                     Class::Converged => Answer::AlreadyShared,
-                    Class::Unclear => Answer::Unknown,
+                    Class::Unclear if !refusal.had_no_effect() => Answer::Unknown,
                     _ => Answer::Rejected,
                 };
                 outcome.error_code = Some(refusal.code.clone());
@@ -423,9 +423,15 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 if refusal.class == Class::Converged {
                     let open = look.holdings.open.get(image);
                     after.already_shared(open.map_or(&[], Vec::as_slice), at);
-                } else if let Some(state) = self.told_state(look, attempt, refusal, &after) {
+                } else if let Some((state, presumed)) =
+                    self.told_state(look, attempt, refusal, &after)
+                {
                     outcome.result = Answer::Rejected;
-                    after.answered(state, at);
+                    after.word = Some(Word {
+                        at,
+                        state,
+                        presumed,
+                    });
                 }
                 after.denied_since = match refusal.class {
                     Class::ScopeBlocked | Class::OurFault if !refusal.is_of_region() => Some(at),
@@ -445,15 +451,15 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         (outcome, record)
     }
 
-    /// The state that the image is in by the API's refusal. Where nothing can be seen, whatever is final counts for an
-    /// image that we never shared: it would be cancelled for ever.
+    /// The state that the image is in by the API's refusal, and whether that is only presumed. Where nothing can be seen,
+    /// whatever is final counts for an image that we never shared: it would be cancelled for ever.
     fn told_state(
         &self,
         look: &Look,
         attempt: &Attempt,
         refusal: &Refusal,
         known: &Record,
-    ) -> Option<ShareState> {
+    ) -> Option<(ShareState, bool)> {
         let permission = attempt.permission;
         let is_blind = matches!(look.observation, Observation::Blind(_));
         let was_shared = known.owned.is_some()
@@ -467,9 +473,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             let is_repeated = tried.is_some_and(|tried| tried.is_unclear_with(&refusal.code));
             refusal.settles_cancel(is_repeated)
         };
-        refusal.tells(permission).or_else(|| {
+        let told = refusal.tells(permission).map(|state| (state, false));
+        told.or_else(|| {
             let is_final = permission == Permission::Cancel && is_blind && !was_shared && settles();
-            is_final.then_some(ShareState::Unshared)
+            is_final.then_some((ShareState::Unshared, !refusal.had_no_effect()))
         })
     }
 

@@ -263,13 +263,19 @@ impl Executor {
                 return self.permitted();
             }
             Class::Busy => self.again(id, problem(refusal), now, unit),
-            Class::Unclear => self.settle(
-                id,
-                Last::Unclear {
-                    at: now,
-                    problem: problem(refusal),
-                },
-            ),
+            Class::Unclear => {
+                self.settle(
+                    id,
+                    Last::Unclear {
+                        at: now,
+                        problem: problem(refusal),
+                    },
+                );
+                // Who is told what state an image is in is allowed to change it.
+                if refusal.tells(self.jobs[id.0].permission).is_some() {
+                    return self.permitted();
+                }
+            }
             Class::Throttled(_) => {
                 let job = &mut self.jobs[id.0];
                 job.sends -= 1;
@@ -318,8 +324,9 @@ impl Executor {
         if let Doubt::Open(denied) = &mut self.doubt {
             *denied += 1;
             if *denied >= PROBES_MAX {
-                let why =
-                    format!("the first {denied} images that were tried were all denied: {refusal}");
+                let why = format!(
+                    "{denied} different images were denied, and none was permitted: {refusal}"
+                );
                 let problem = Problem {
                     message: why,
                     ..problem(refusal)

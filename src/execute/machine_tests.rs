@@ -313,3 +313,23 @@ fn what_was_shown_may_be_withdrawn_or_forbidden_before_it_is_taken() {
     );
     assert_eq!(last(executor).len(), 0, "neither was tried");
 }
+
+#[test]
+fn c2_an_answer_that_tells_an_images_state_ends_the_doubt() {
+    for (code, doubt) in [
+        ("UnsupportedOperation.BlueprintHasNotShared", Doubt::Over),
+        ("FailedOperation.RequestError", Doubt::Open(0)),
+    ] {
+        let image = ImageId::new("img-0").expect("valid");
+        let mut executor = Executor::new([(image, Permission::Cancel)].into_iter());
+        let id = take(&mut executor, at(0));
+        let refusal = Refusal {
+            code: code.into(),
+            message: String::new(),
+            request_id: None,
+            class: Class::Unclear,
+        };
+        executor.replied(id, Err(CallError::Refused(refusal)), at(0), 0.5);
+        assert_eq!(executor.doubt(), doubt, "{code}");
+    }
+}

@@ -288,7 +288,9 @@ fn confirm(record: &mut Record, shared: bool, started: Present) {
 /// A look that shows the opposite of what an answer said, and began too late to lag behind it, knows better.
 fn outdate(record: &mut Record, shared: bool, started: Present) {
     let is_outdated = record.word.is_some_and(|word| {
-        (word.state == ShareState::Shared) != shared && started.since(word.at) >= LAG_MAX
+        let age = started.since(word.at);
+        // A date in the future is of a clock that has been set back since.
+        (word.state == ShareState::Shared) != shared && age.abs() >= LAG_MAX
     });
     if is_outdated {
         record.word = None;

@@ -76,6 +76,9 @@ pub struct Word {
     pub at: Timestamp,
     /// The state that the image is in, by that answer.
     pub state: ShareState,
+    /// The answer does not say so: a CANCEL of an image that sharekeeper never shared failed twice in the same way.
+    #[serde(default)]
+    pub presumed: bool,
 }
 
 /// A share that is sharekeeper's own.
@@ -234,7 +237,11 @@ impl Record {
 
     /// Takes in that the API's answer to a write leaves the image in `state`.
     pub fn answered(&mut self, state: ShareState, at: Timestamp) {
-        self.word = Some(Word { at, state });
+        self.word = Some(Word {
+            at,
+            state,
+            presumed: false,
+        });
     }
 
     /// Takes in that the API called the image shared already. Our own earlier SHARE, whose answer was lost, may have

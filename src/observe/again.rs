@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use super::{is_leaving, judge};
-use crate::api::error::CallError;
+use crate::api::error::{CallError, Class};
 use crate::api::wire::{self, CustomImage, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
@@ -22,13 +22,21 @@ pub struct Again {
     pub still: BTreeSet<ImageId>,
 }
 
-/// Whether images are still shared, each as the blueprint that the look showed; up to 100. The error is why that is not
-/// known, in one line.
+/// Why it is not known whether images are still as they were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// One line for a person.
+    pub why: String,
+    /// The key may not ask, so that there never is an answer.
+    pub is_denied: bool,
+}
+
+/// Whether images are still shared, each as the blueprint that the look showed; up to 100.
 pub async fn still_shared<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &BTreeMap<ImageId, SmolStr>,
-) -> Result<Again, String> {
+) -> Result<Again, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ids: Vec<_> = images.values().map(ToString::to_string).collect();
     let ask = || client.describe_blueprints_by_id(scope.region, ids.clone());
@@ -39,7 +47,8 @@ pub async fn still_shared<H: Host>(
     let shown = shown.map(|row| row.blueprint_id.as_str());
     is_answer("DescribeBlueprints", reply.total_count, shown, |id| {
         ids.iter().any(|asked| asked == id)
-    })?;
+    })
+    .map_err(Unanswered::of_answer)?;
     let rows = reply.blueprint_set.iter();
     let rows = rows.map(|row| (row.blueprint_id.as_str(), row));
     let rows: BTreeMap<&str, &wire::Blueprint> = rows.collect();
@@ -57,13 +66,12 @@ pub async fn still_shared<H: Host>(
     })
 }
 
-/// Whether images can still be shared, and are not shared by somebody else meanwhile; up to 100. The error is why that is
-/// not known, in one line.
+/// Whether images can still be shared, and are not shared by somebody else meanwhile; up to 100.
 pub async fn still_shareable<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &[ImageId],
-) -> Result<Again, String> {
+) -> Result<Again, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ask = || client.describe_images(scope.region, images, None);
     let answered = retry::while_it_helps(client.shared(), ask).await;
@@ -73,7 +81,8 @@ pub async fn still_shareable<H: Host>(
     let total = answered.reply.total_count;
     is_answer("DescribeImagesToShare", total, shown, |id| {
         images.iter().any(|asked| asked.as_str() == id)
-    })?;
+    })
+    .map_err(Unanswered::of_answer)?;
     let judged = judge(images, rows).into_iter();
     let still = judged.filter(|(_, eligibility)| *eligibility == Eligibility::Shareable);
     Ok(Again {
@@ -82,8 +91,23 @@ pub async fn still_shareable<H: Host>(
     })
 }
 
-fn failed(action: &str, error: &CallError) -> String {
-    format!("{action} by id: {error}")
+fn failed(action: &str, error: &CallError) -> Unanswered {
+    let is_denied = matches!(error, CallError::Refused(refusal)
+        if refusal.class == Class::ScopeBlocked && !refusal.is_of_region());
+    Unanswered {
+        why: format!("{action} by id: {error}"),
+        is_denied,
+    }
+}
+
+impl Unanswered {
+    /// The answer is not to what was asked.
+    fn of_answer(why: String) -> Self {
+        Self {
+            why,
+            is_denied: false,
+        }
+    }
 }
 
 /// Whether an answer is to what was asked: as many rows as it says, and each of them asked for, once.

@@ -14,6 +14,7 @@
 use chrono::TimeDelta;
 
 use super::decide::{after_own_write, contradicted};
+use super::earlier::wait_ends;
 use super::{Awaiting, Inputs, Verdict};
 use crate::inventory::{OpenIntent, Word};
 use crate::memory::{Last, Problem};
@@ -68,11 +69,10 @@ fn is_trusted(inputs: &Inputs<'_>, word: Word) -> bool {
 }
 
 fn on_its_way(inputs: &Inputs<'_>, intent: &OpenIntent) -> Option<Verdict> {
-    let left = ON_ITS_WAY - inputs.present.since(intent.at);
-    let left = left.min(ON_ITS_WAY).to_std().ok()?;
+    let until = wait_ends(inputs, inputs.present.since(intent.at), ON_ITS_WAY)?;
     let problem = Problem::new("an earlier write ended without an answer");
-    (!left.is_zero()).then(|| Verdict::Await {
-        until: inputs.moment + left,
+    Some(Verdict::Await {
+        until,
         reason: Awaiting::Outcome(problem).into(),
     })
 }

@@ -454,10 +454,21 @@ fn c3_a_write_of_an_earlier_run_that_no_look_has_shown_is_awaited() {
 }
 
 #[test]
-fn c3_a_clock_that_was_set_back_makes_no_wait_longer_than_the_lag() {
+fn c3_l1_a_date_in_the_future_is_waited_for_no_longer_than_the_lag_and_not_at_all_if_it_is_far() {
+    let blind = Observation::Blind(unseen());
+    for (permission, wish) in BOTH {
+        let shown = seen(permission == Permission::Cancel, None);
+        for (ahead, seconds) in [(60, Some(1_120)), (120, None), (5 * 3_600, None)] {
+            let age = TimeDelta::seconds(-ahead);
+            for left in [written(permission, age), unanswered(permission, age)] {
+                assert_eq!(waits_until(&told(&left, wish, &shown)), seconds, "{ahead}");
+            }
+            let open = unanswered(permission, age);
+            assert_eq!(waits_until(&told(&open, wish, &blind)), None, "{ahead}");
+        }
+    }
     let left = written(Permission::Share, TimeDelta::hours(-5));
-    let verdict = told(&left, Intent::Unshared, &seen(false, None));
-    assert_eq!(waits_until(&verdict), Some(1_120));
+    assert_eq!(told(&left, SHARED, &seen(false, None)), Verdict::Act);
 }
 
 #[test]

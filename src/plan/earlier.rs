@@ -94,7 +94,12 @@ fn unanswered(
 
 /// When a look cannot lag any longer behind a write of `age` ago; `None`: by now.
 fn lag_ends(inputs: &Inputs<'_>, age: TimeDelta) -> Option<Moment> {
-    // A clock that was set back between two processes makes the age negative, and the wait no longer.
-    let left = (LAG_MAX - age).min(LAG_MAX).to_std().ok()?;
-    (!left.is_zero()).then(|| inputs.moment + left)
+    wait_ends(inputs, age, LAG_MAX)
+}
+
+/// When `most` has gone by since something of `age` ago; `None`: it has by now. A date in the future is of a clock that has
+/// been set back since: who waited for that to come would wait anew with each look.
+pub(super) fn wait_ends(inputs: &Inputs<'_>, age: TimeDelta, most: TimeDelta) -> Option<Moment> {
+    let left = (most - age).min(most).to_std().ok()?;
+    (!left.is_zero() && age > -most).then(|| inputs.moment + left)
 }

@@ -92,6 +92,8 @@ pub struct Plan {
     pub unmanaged: Unmanaged,
     /// Of what is shared as desired, each blueprint in a state that is not documented.
     pub odd: BTreeMap<ImageId, Odd>,
+    /// What counts as not shared, though the API never said so.
+    pub presumed: BTreeSet<ImageId>,
     /// Much of what is ours does not show.
     pub loss: Option<Loss>,
     /// What this machine's clock shows at the first instant at which time alone may change a decision, because one of
@@ -284,11 +286,21 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         unpruned: inputs.policy.prune != Prune::None
             && !matches!(inputs.observation, Observation::Seen(_)),
         odd: odd(inputs, &decisions),
+        presumed: presumed(inputs, &decisions),
         decisions,
         unmanaged,
         loss,
         turns_at,
     }
+}
+
+fn presumed(inputs: &Inputs<'_>, decisions: &BTreeMap<ImageId, Decision>) -> BTreeSet<ImageId> {
+    let word = |image| inputs.holdings.images.get(image)?.word;
+    let by_word = decisions
+        .iter()
+        .filter(|(_, decision)| decision.is_by_word());
+    let presumed = by_word.filter(|(image, _)| word(image).is_some_and(|word| word.presumed));
+    presumed.map(|(image, _)| image.clone()).collect()
 }
 
 fn odd(inputs: &Inputs<'_>, decisions: &BTreeMap<ImageId, Decision>) -> BTreeMap<ImageId, Odd> {
@@ -515,7 +527,7 @@ impl Plan {
     }
 
     /// What a person should be warned of, though nothing is in the way: shares in states that are not documented, which
-    /// count as usable.
+    /// count as usable, and what is only presumed not to be shared.
     pub fn warnings(&self) -> Vec<String> {
         let mut states: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (image, Odd { blueprint, state }) in &self.odd {
@@ -533,7 +545,17 @@ impl Plan {
                 first_of(&images)
             )
         });
-        warnings.collect()
+        let mut warnings: Vec<_> = warnings.collect();
+        if !self.presumed.is_empty() {
+            let images: Vec<_> = self.presumed.iter().map(ToString::to_string).collect();
+            warnings.push(format!(
+                "{}: taken for not shared, because each CANCEL failed twice in the same way, sharekeeper never shared them and reading is \
+                 denied: {}; allow lighthouse:DescribeBlueprints for this key in CAM, or look in the console",
+                self.scope,
+                first_of(&images)
+            ));
+        }
+        warnings
     }
 
     /// Why the scope was not seen, if it was not.

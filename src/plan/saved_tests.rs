@@ -35,6 +35,7 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
         odd: Default::default(),
+        presumed: Default::default(),
     }
 }
 

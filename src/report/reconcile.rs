@@ -314,6 +314,10 @@ impl ReconcileDocument {
             let why = Sign::Withheld.paint(Withheld::Lost(loss));
             let _ = writeln!(lines, "  {why}");
         }
+        if scope.plan.unpruned && unseen.is_none() {
+            let why = "what no manifest names cannot be looked for, so that nothing was pruned";
+            let _ = writeln!(lines, "  {}", Sign::Withheld.paint(why));
+        }
         if let Some(why) = &unseen {
             let images = plural(held_still, "image");
             let line = Sign::Failed.paint(format!("{images} held still: not observed: {why}"));

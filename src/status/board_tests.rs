@@ -51,6 +51,7 @@ fn plan_of(decision: Decision) -> Plan {
         decisions: BTreeMap::from([(id("img-a"), decision)]),
         unmanaged: Unmanaged::default(),
         odd: Default::default(),
+        presumed: Default::default(),
         loss: None,
         turns_at: None,
     }

@@ -548,6 +548,7 @@ fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
         word: Some(Word {
             at: noon(),
             state: ShareState::Unshared,
+            presumed: true,
         }),
         denied_since: Some(noon()),
         ..Record::default()

@@ -107,6 +107,7 @@ pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decisio
         decisions: decisions.into_iter().collect(),
         unmanaged: Unmanaged::default(),
         odd: Default::default(),
+        presumed: Default::default(),
         loss: None,
         turns_at: None,
     }

@@ -154,7 +154,11 @@ impl Setting {
             parked_since,
             protected: image.protected,
             writes: write.into_iter().collect(),
-            word: written.map(|state| Word { at, state }),
+            word: written.map(|state| Word {
+                at,
+                state,
+                presumed: false,
+            }),
             ..Record::default()
         })
     }

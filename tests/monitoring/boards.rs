@@ -229,6 +229,7 @@ fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -
             .collect(),
         unmanaged,
         odd: Default::default(),
+        presumed: Default::default(),
         loss: None,
         turns_at: None,
     }

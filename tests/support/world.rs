@@ -34,6 +34,7 @@ pub struct World {
 pub struct Ended {
     pub scopes: Vec<ScopeOutcome>,
     pub json: serde_json::Value,
+    pub text: String,
     pub took: Duration,
 }
 
@@ -145,9 +146,13 @@ impl World {
             calls,
             elapsed: took,
         };
-        let json =
-            serde_json::to_value(ReconcileDocument::new(&scopes, ending, &[])).expect("JSON");
-        Ended { scopes, json, took }
+        let document = ReconcileDocument::new(&scopes, ending, &[]);
+        Ended {
+            json: serde_json::to_value(&document).expect("JSON"),
+            text: document.text().to_owned(),
+            scopes,
+            took,
+        }
     }
 }
 

@@ -108,6 +108,9 @@ pub fn reading(look: Look<'_>, answers: &[&Answer]) -> Check {
         count => format!(" and {} more", count - 1),
     };
     let goes_on = match look {
+        Look::Blueprints if first.class != Class::ScopeBlocked || first.is_of_region() => {
+            "without it nothing is seen, and nothing is done there"
+        }
         Look::Blueprints => {
             "without it nothing is seen: what manifests declare is written, and counts as done by the API's answer for `--trust-acknowledged`; nothing is pruned"
         }
