@@ -333,7 +333,7 @@ async fn c2_l4_a_scope_that_denies_all_costs_five_calls_and_no_intent_more() {
                 && image["error_code"] == DENIED
                 && image["message"]
                     .as_str()
-                    .is_some_and(|why| why.contains("first 5 images"))
+                    .is_some_and(|why| why.contains("5 different images"))
         }));
     }
 }

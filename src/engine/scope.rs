@@ -261,7 +261,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         };
         let (now, at) = (self.present(), self.host().moment());
         for (image, open) in holdings.open {
-            let is_young = |open: &&OpenIntent| now.since(open.at).abs() < STILL_ON_ITS_WAY;
+            let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
             let newest = open.last().filter(is_young);
             // What an earlier pass of this process wrote is remembered better.
             let newest = newest.filter(|_| !self.memory.tried.contains_key(&image));

@@ -173,7 +173,10 @@ fn c2_l2_a_scope_that_denies_five_different_images_rests_and_says_so_once() {
         assert_eq!(sent, 5, "though all could have left at once");
         let rest = executor.rest().expect("one finding").clone();
         assert!(!rest.of_account);
-        assert!(rest.problem.message.contains("first 5 images"), "{rest}");
+        assert!(
+            rest.problem.message.contains("5 different images"),
+            "{rest}"
+        );
         let all = last(executor);
         assert_eq!(all.len(), 5, "the others were not tried");
         assert!(all.iter().all(|last| matches!(last, Last::Denied(_))));

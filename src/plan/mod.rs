@@ -16,6 +16,7 @@ mod policy;
 mod remedy;
 mod saved;
 mod walk;
+mod warning;
 mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,9 +30,8 @@ use crate::model::{
     AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Present, Scope,
     ShareState, Timestamp, Uin,
 };
-use crate::observed::{Blueprint, BlueprintState, Observation, OwnImages, Unseen};
+use crate::observed::{Blueprint, Observation, OwnImages, Unseen};
 use crate::windows::Windows;
-use crate::words::first_of;
 use dispute::Closings;
 use walk::Walk;
 
@@ -42,6 +42,7 @@ pub use guard::Over;
 pub use plan_key::{PlanKey, PlanKeyError};
 pub use policy::{Bound, EXEMPT_BELOW, License, Policy, Prune};
 pub use saved::{Moved, SavedAction, SavedPlan, SavedPlanError, TooWide};
+pub use warning::Odd;
 pub use withheld::Withheld;
 
 /// Everything that a plan for one scope follows from.
@@ -121,15 +122,6 @@ pub struct Unmanaged {
     pub foreign: BTreeSet<ImageId>,
     /// Not the account's own images, as far as they were asked for: CANCEL does nothing about these.
     pub strays: BTreeMap<ImageId, Stray>,
-}
-
-/// A blueprint in a state that is not documented.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Odd {
-    /// `lhbp-…`.
-    pub blueprint: SmolStr,
-    /// What the state is called; empty where there is none.
-    pub state: String,
 }
 
 /// A blueprint whose image is not among the account's own.
@@ -285,37 +277,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         },
         unpruned: inputs.policy.prune != Prune::None
             && !matches!(inputs.observation, Observation::Seen(_)),
-        odd: odd(inputs, &decisions),
-        presumed: presumed(inputs, &decisions),
+        odd: warning::odd(inputs, &decisions),
+        presumed: warning::presumed(inputs, &decisions),
         decisions,
         unmanaged,
         loss,
         turns_at,
     }
-}
-
-fn presumed(inputs: &Inputs<'_>, decisions: &BTreeMap<ImageId, Decision>) -> BTreeSet<ImageId> {
-    let word = |image| inputs.holdings.images.get(image)?.word;
-    let by_word = decisions
-        .iter()
-        .filter(|(_, decision)| decision.is_by_word());
-    let presumed = by_word.filter(|(image, _)| word(image).is_some_and(|word| word.presumed));
-    presumed.map(|(image, _)| image.clone()).collect()
-}
-
-fn odd(inputs: &Inputs<'_>, decisions: &BTreeMap<ImageId, Decision>) -> BTreeMap<ImageId, Odd> {
-    let odd = inputs.shown().iter().filter_map(|(image, shown)| {
-        let BlueprintState::Unknown(state) = &shown.state else {
-            return None;
-        };
-        let decision = decisions.get(image)?;
-        let odd = Odd {
-            blueprint: shown.id.clone(),
-            state: state.clone(),
-        };
-        (decision.desired == ShareState::Shared).then(|| (image.clone(), odd))
-    });
-    odd.collect()
 }
 
 fn turns_at(
@@ -524,38 +492,6 @@ impl Plan {
             .iter()
             .filter(|(_, decision)| decision.verdict == Verdict::Act);
         acts.map(|(id, decision)| (id, Permission::towards(decision.desired), decision))
-    }
-
-    /// What a person should be warned of, though nothing is in the way: shares in states that are not documented, which
-    /// count as usable, and what is only presumed not to be shared.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut states: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (image, Odd { blueprint, state }) in &self.odd {
-            let images = states.entry(state).or_default();
-            images.push(format!("{image} as {blueprint}"));
-        }
-        let warnings = states.into_iter().map(|(state, images)| {
-            let what = match state {
-                "" => "without a state".to_owned(),
-                state => format!("in state {state}, which is not documented"),
-            };
-            format!(
-                "{}: shared, with a blueprint {what}: {}; that counts as shared: check that servers can be started from it",
-                self.scope,
-                first_of(&images)
-            )
-        });
-        let mut warnings: Vec<_> = warnings.collect();
-        if !self.presumed.is_empty() {
-            let images: Vec<_> = self.presumed.iter().map(ToString::to_string).collect();
-            warnings.push(format!(
-                "{}: taken for not shared, because each CANCEL failed twice in the same way, sharekeeper never shared them and reading is \
-                 denied: {}; allow lighthouse:DescribeBlueprints for this key in CAM, or look in the console",
-                self.scope,
-                first_of(&images)
-            ));
-        }
-        warnings
     }
 
     /// Why the scope was not seen, if it was not.
