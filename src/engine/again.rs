@@ -33,6 +33,8 @@ const AHEAD_MIN: usize = AT_ONCE / 2;
 pub(super) struct Ages {
     /// When the look began.
     began: SeenAt,
+    /// What was seen of each is no older than this.
+    oldest: SeenAt,
     seen: BTreeMap<JobId, SeenAt>,
     /// Those that a question is about which has no answer yet, and what is to be done with them.
     asked: BTreeMap<JobId, Permission>,
@@ -57,11 +59,15 @@ impl Ages {
     pub(super) fn new(look: &Look, executor: &Executor, began: SeenAt) -> Self {
         let jobs = executor.ready();
         let seen = jobs.map(|(id, image, _)| (id, look.sightings.of(image)));
-        let seen = seen.collect();
+        let seen: BTreeMap<_, _> = seen.collect();
         let shares = executor.ready();
         let shares = shares.filter(|(.., permission)| *permission == Permission::Share);
         Self {
             began,
+            oldest: seen
+                .values()
+                .copied()
+                .fold(look.sightings.oldest, SeenAt::earlier),
             seen,
             asked: BTreeMap::new(),
             shares_are_blind: false,
@@ -139,6 +145,10 @@ impl<H: Host, L: Ledger> Run<'_, H, L> {
     ) -> Vec<Question<'t>> {
         let now = self.at();
         let mut questions: Vec<Question<'t>> = Vec::new();
+        // Nearly always, and the line is long.
+        if ages.oldest.age(now) < AGING {
+            return questions;
+        }
         for permission in [Permission::Share, Permission::Cancel] {
             let ready = executor.ready().filter(|(id, ..)| !gets_ready(*id));
             let about = ages.to_ask(ready, permission, now);
@@ -265,6 +275,7 @@ mod tests {
         let seen = seen.map(|((id, ..), (_, seen))| (id, at(*seen))).collect();
         let ages = Ages {
             began: at(0),
+            oldest: at(0),
             seen,
             asked: BTreeMap::new(),
             shares_are_blind: false,
