@@ -197,13 +197,6 @@ impl fmt::Display for Problem {
     }
 }
 
-impl Tried {
-    /// Whether the last write ended in doubt, with the error code `code`.
-    pub fn is_unclear_with(&self, code: &str) -> bool {
-        matches!(&self.last, Last::Unclear { problem, .. } if problem.code.as_deref() == Some(code))
-    }
-}
-
 impl Memory {
     /// Adds how a write towards `towards` ended.
     pub fn record(&mut self, image: ImageId, towards: ShareState, last: Last) {
@@ -251,6 +244,11 @@ impl Memory {
 }
 
 impl Tried {
+    /// Whether the last write ended in doubt, with the error code `code`.
+    pub fn is_unclear_with(&self, code: &str) -> bool {
+        matches!(&self.last, Last::Unclear { problem, .. } if problem.code.as_deref() == Some(code))
+    }
+
     fn answered(&mut self, code: &str, at: Moment) {
         match &mut self.answer {
             Some(answer) if answer.code == code => answer.times += 1,

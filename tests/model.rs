@@ -681,13 +681,31 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
     assert!(cases >= 20_000, "{cases}");
 }
 
+/// The planner says of `images` what the model says, under each of the rules; how many that are, and what was said.
+fn agree_on(setting: &Setting, all: &Selector, images: &[Image]) -> (usize, Vec<Expected>) {
+    let scene = Scene::new(setting, images);
+    let wanted = scene.wanted(setting, all);
+    let seen = Observation::Seen(setting.seen_as(images));
+    let (mut model, mut heard, rules) = (Vec::new(), Vec::new(), rules());
+    for rules in &rules {
+        let plan = setting.plan(rules, &wanted, &seen, &scene.holdings);
+        expected(rules, images, &mut model);
+        for (id, expected) in setting.ids.iter().zip(&model) {
+            let said = said(plan.decisions.get(id));
+            assert_eq!(said, *expected, "{id} of {images:#?} under {rules:?}");
+            heard.push(said);
+        }
+    }
+    (rules.len(), heard)
+}
+
 /// What an image is shared as, and whether it is the account's own, for two that are whatever they may be and others that
 /// make percentages matter.
 #[test]
 fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_accounts_own() {
     let setting = Setting::new(14);
     let all = Selector::default();
-    let (mut cases, mut model) = (0, Vec::new());
+    let mut cases = 0;
     let mut kinds = Vec::new();
     for want in [Want::Shared, Want::Unshared, Want::Expired, Want::Nothing] {
         for own in [Own::No, Own::Proven] {
@@ -714,18 +732,7 @@ fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_a
         for others in &others {
             let mut images = vec![first, second];
             images.extend(others);
-            let scene = Scene::new(&setting, &images);
-            let wanted = scene.wanted(&setting, &all);
-            let seen = Observation::Seen(setting.seen_as(&images));
-            for rules in rules() {
-                let plan = setting.plan(&rules, &wanted, &seen, &scene.holdings);
-                expected(&rules, &images, &mut model);
-                for (id, expected) in setting.ids.iter().zip(&model) {
-                    let said = said(plan.decisions.get(id));
-                    assert_eq!(said, *expected, "{id} of {images:#?} under {rules:?}");
-                }
-                cases += 1;
-            }
+            cases += agree_on(&setting, &all, &images).0;
         }
     }
     println!("{cases} cases");
@@ -737,7 +744,7 @@ fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_a
 fn c3_s4_a_write_of_a_moment_ago_is_waited_for_whichever_way_the_wish_points() {
     let setting = Setting::new(5);
     let all = Selector::default();
-    let (mut cases, mut awaited, mut model) = (0, 0, Vec::new());
+    let (mut cases, mut awaited) = (0, 0);
     let mut kinds = Vec::new();
     for want in [
         Want::Shared,
@@ -769,19 +776,9 @@ fn c3_s4_a_write_of_a_moment_ago_is_waited_for_whichever_way_the_wish_points() {
         for others in &others {
             let mut images = vec![first, second];
             images.extend(others);
-            let scene = Scene::new(&setting, &images);
-            let wanted = scene.wanted(&setting, &all);
-            let seen = Observation::Seen(setting.seen_as(&images));
-            for rules in rules() {
-                let plan = setting.plan(&rules, &wanted, &seen, &scene.holdings);
-                expected(&rules, &images, &mut model);
-                for (id, expected) in setting.ids.iter().zip(&model) {
-                    let said = said(plan.decisions.get(id));
-                    assert_eq!(said, *expected, "{id} of {images:#?} under {rules:?}");
-                    awaited += usize::from(said == Expected::Await);
-                }
-                cases += 1;
-            }
+            let (count, said) = agree_on(&setting, &all, &images);
+            cases += count;
+            awaited += said.iter().filter(|said| **said == Expected::Await).count();
         }
     }
     println!("{cases} cases, {awaited} images awaited");

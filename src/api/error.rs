@@ -186,31 +186,23 @@ impl Refusal {
 
     /// The state that the image is in, where the refusal of a write says so for certain.
     pub fn tells(&self, permission: Permission) -> Option<ShareState> {
-        match (self.code.as_str(), permission) {
-            ("UnsupportedOperation.ImageAlreadyShared", Permission::Share) => {
-                Some(ShareState::Shared)
-            }
-            ("UnsupportedOperation.BlueprintHasNotShared", Permission::Cancel) => {
-                Some(ShareState::Unshared)
-            }
+        match (self.class, Hint::of(&self.code), permission) {
+            (Class::Converged, _, Permission::Share) => Some(ShareState::Shared),
+            (_, Hint::NotShared, Permission::Cancel) => Some(ShareState::Unshared),
             _ => None,
         }
     }
 
     /// Whether the write is certain to have had no effect, though only looking tells what state the image is in.
     pub fn had_no_effect(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "ResourceNotFound.ImageIdNotFound" | "UnsupportedOperation.BlueprintHasNotShared"
-        )
+        matches!(Hint::of(&self.code), Hint::NoImage | Hint::NotShared)
     }
 
     /// Whether it is a final answer to the CANCEL of an image that was never shared. The API's documentation names no
     /// code for that; `is_repeated`: the CANCEL before was answered with the same code.
     pub fn settles_cancel(&self, is_repeated: bool) -> bool {
         let family = self.code.split('.').next();
-        self.code == "ResourceNotFound.ImageIdNotFound"
-            || (is_repeated && family == Some("FailedOperation"))
+        Hint::of(&self.code) == Hint::NoImage || (is_repeated && family == Some("FailedOperation"))
     }
 
     /// Whether it is about the region as a whole: the API does not know it, does not offer this there, or has a clock

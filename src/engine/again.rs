@@ -41,7 +41,7 @@ pub(super) struct Ages {
     /// The key may not ask about images to share: they are as where reading is denied altogether, and the answer to a
     /// SHARE is all that there is to see.
     shares_are_blind: bool,
-    /// Images to share, for as long as the key may ask about them.
+    /// Those that are to be shared, whether they are ready or wait for another try.
     shares: BTreeSet<JobId>,
 }
 
@@ -59,16 +59,12 @@ impl Ages {
     pub(super) fn new(look: &Look, executor: &Executor, began: SeenAt) -> Self {
         let jobs = executor.ready();
         let seen = jobs.map(|(id, image, _)| (id, look.sightings.of(image)));
-        let seen: BTreeMap<_, _> = seen.collect();
         let shares = executor.ready();
         let shares = shares.filter(|(.., permission)| *permission == Permission::Share);
         Self {
             began,
-            oldest: seen
-                .values()
-                .copied()
-                .fold(look.sightings.oldest, SeenAt::earlier),
-            seen,
+            oldest: look.sightings.oldest,
+            seen: seen.collect(),
             asked: BTreeMap::new(),
             shares_are_blind: false,
             shares: shares.map(|(id, ..)| id).collect(),
