@@ -19,6 +19,8 @@ pub mod memory;
 
 pub mod history;
 
+pub mod ledger;
+
 pub mod plan;
 
 pub mod execute;

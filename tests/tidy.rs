@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may use those before it, and nothing else (ARCHITECTURE.md).
-const LAYERS: [&str; 25] = [
+const LAYERS: [&str; 26] = [
     "words",
     "model",
     "windows",
@@ -15,6 +15,7 @@ const LAYERS: [&str; 25] = [
     "inventory",
     "memory",
     "history",
+    "ledger",
     "host",
     "pace",
     "api",

@@ -7,8 +7,8 @@ use super::args::{
 };
 use super::output::{self, Failure};
 use super::state;
-use crate::host::Recall;
 use crate::inventory::Suspension;
+use crate::ledger::Recall;
 use crate::model::{ImageKey, Labels, Selector};
 use crate::report::{
     ExitStatus, FORMAT_VERSION, HistoryDocument, Parked, StatusDocument, VerifyDocument,

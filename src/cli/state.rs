@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::args::Common;
 use super::output::Failure;
-use crate::host::{Clock, Ledger, SystemClock};
+use crate::host::{Clock, SystemClock};
+use crate::ledger::Ledger;
 use crate::model::{Present, Scope, Timestamp};
 use crate::plan::Prune;
 use crate::store::{OpenError, Options, Reader, Remarks, Store};

@@ -13,7 +13,8 @@ use crate::api::{Connection, ReadClient, Shared, WriteClient};
 use crate::engine::{
     self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task,
 };
-use crate::host::{Host, Ledger, Recall};
+use crate::host::Host;
+use crate::ledger::{Ledger, Recall};
 use crate::memory::Memory;
 use crate::model::{AccountName, Moment, Region, Scope};
 use crate::observed::Unseen;

@@ -7,8 +7,9 @@ use tokio::sync::Notify;
 use crate::api::Shared;
 use crate::engine::{Event, Listener};
 use crate::history::{Answer, Outcome};
-use crate::host::{Attempt, Host};
+use crate::host::Host;
 use crate::inventory::Note;
+use crate::ledger::Attempt;
 use crate::model::{ImageId, Permission, Scope, Timestamp};
 use crate::source::Generation;
 use crate::status::{

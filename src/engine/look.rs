@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::account::{self, Evidence, Identified, Rival};
 use crate::api::{Owner, ReadClient, Shared};
 use crate::desired::Wanted;
-use crate::host::{Host, LedgerError, Recall};
+use crate::host::Host;
 use crate::inventory::{
     self, Claimant, Holdings, KnownAccounts, Learned, Named, Owned, Rows, UsedNames,
 };
+use crate::ledger::{LedgerError, Recall};
 use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Timestamp, Uin};
 use crate::observe;

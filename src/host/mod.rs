@@ -1,15 +1,14 @@
-//! The ports: time, network, dice, the ledger, other programs, and word that files changed. Everything that a run takes
-//! from outside comes through one of these, so that a simulation can supply all of it.
+//! The ports: time, network, randomness, other programs, and notifications of changed files. Everything that a run takes
+//! from the machine comes through one of these, so that a simulation can supply all of it.
 //!
-//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`SystemPrograms`], [`SystemWatch`] and
-//! `store::Store`; no other module reads a clock, connects to anything, asks for randomness or starts a program.
+//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`SystemPrograms`] and [`SystemWatch`]; no other
+//! module reads a clock, connects to anything, asks for randomness or starts a program.
 
 mod aside;
 mod clock;
 mod disk;
 mod harden;
 mod http;
-mod ledger;
 mod program;
 mod steady;
 mod supervisor;
@@ -25,7 +24,6 @@ pub use clock::{RandomDice, SystemClock};
 pub use disk::{free_space, may_write};
 pub use harden::keep_memory_private;
 pub use http::{HttpTransport, HttpTransportError, METADATA_HOST};
-pub use ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
 pub use program::{Program, ProgramError, Programs, SystemPrograms};
 pub use steady::SteadyClock;
 pub use supervisor::Supervisor;

@@ -3,8 +3,8 @@ use rusqlite::Connection;
 use super::fixtures_tests::{answer, block_on, dump, key, noon, open, options, share, ticking};
 use super::{Options, Query, Reader, Remarks, Store, Verdict, chain, verify};
 use crate::history::{Answer, Event};
-use crate::host::{Ledger, Recall};
 use crate::inventory::Owned;
+use crate::ledger::{Ledger, Recall};
 
 /// A history of eight entries about all kinds of things.
 fn written(dir: &std::path::Path) {

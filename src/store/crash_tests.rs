@@ -12,8 +12,8 @@ use super::fixtures_tests::{
 };
 use super::{Ending, Remarks, Store, Verdict};
 use crate::history::Answer;
-use crate::host::{Attempt, Ledger, Recall};
 use crate::inventory::{IntentId, Lesson, Note, Owned, Record};
+use crate::ledger::{Attempt, Ledger, Recall};
 use crate::model::{Permission, Selector};
 
 const WAL_HEADER: usize = 32;

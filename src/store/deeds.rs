@@ -6,8 +6,8 @@ use super::chain::Pen;
 use super::error::Fault;
 use super::{images, scopes, suspensions, takeover};
 use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved};
-use crate::host::{Attempt, Refused};
 use crate::inventory::{IntentId, Learned, Note, OpenIntent, Record};
+use crate::ledger::{Attempt, Refused};
 use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
 /// Who concluded it, for entries that no person caused.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use super::lock::Holder;
-use crate::host::LedgerError;
+use crate::ledger::LedgerError;
 
 /// What to do about a state directory that cannot be trusted. An empty state is never made in its place: it would
 /// silently forget what is ours.

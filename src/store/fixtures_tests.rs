@@ -17,8 +17,8 @@ use super::open::Index;
 use super::verify::{Verdict, verify};
 use super::{OpenError, Options, Store};
 use crate::history::{Answer, Outcome};
-use crate::host::Attempt;
 use crate::inventory::IntentId;
+use crate::ledger::Attempt;
 use crate::model::{
     AccountName, Cause, ImageId, ImageKey, Labels, Permission, Region, Scope, Timestamp,
 };

@@ -11,8 +11,8 @@ use super::fixtures_tests::{
 };
 use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
 use crate::history::Answer;
-use crate::host::{Ledger, Recall, Refused};
 use crate::inventory::{Lesson, Owned, Record};
+use crate::ledger::{Ledger, Recall, Refused};
 use crate::model::Selector;
 
 const DATABASE: [&str; 3] = ["state.db", "state.db-wal", "state.db-shm"];

@@ -8,10 +8,10 @@ use super::fixtures_tests::{
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
 use crate::history::{Answer, Event};
-use crate::host::{Attempt, Ledger, Recall, Refused};
 use crate::inventory::{
     Holdings, IntentId, Lesson, Named, Note, Owned, Record, Standing, Word, learn,
 };
+use crate::ledger::{Attempt, Ledger, Recall, Refused};
 use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
 
 async fn shared(store: &Store, name: &str) -> Record {

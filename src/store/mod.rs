@@ -45,8 +45,8 @@ use rusqlite::Connection;
 use writer::{Haste, Writer};
 
 use crate::history::{Entry, Outcome};
-use crate::host::{Attempt, Ledger, LedgerError, Recall, Refused};
 use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, UsedNames};
+use crate::ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
 use crate::model::{Commit, Present, Scope, Timestamp, Uin};
 
 pub use chain::HISTORY_MAX;

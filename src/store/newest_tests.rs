@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::fixtures_tests::{block_on, by_hand, dump, files, noon, open, share, ticking};
 use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
 use crate::history::Event;
-use crate::host::{Ledger, LedgerError, Refused};
+use crate::ledger::{Ledger, LedgerError, Refused};
 use crate::model::Commit;
 
 /// A commit of so many minutes after noon.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::fixtures_tests::{block_on, dump, open, options, share, ticking};
 use super::{Ending, OpenError, Query, Reader, Remarks, Store, Verdict};
-use crate::host::{Ledger, Refused};
+use crate::ledger::{Ledger, Refused};
 
 const ROLE: &str = "SHAREKEEPER_TEST_ROLE";
 const DIR: &str = "SHAREKEEPER_TEST_DIR";

@@ -14,8 +14,8 @@ use super::schema::{self, STEPS};
 use super::verify::{self, Verdict};
 use super::{chain, images, rows, scopes, suspensions};
 use crate::history::Entry;
-use crate::host::{LedgerError, Recall};
 use crate::inventory::{Holdings, KnownAccount, KnownAccounts, Standing, Suspension, UsedNames};
+use crate::ledger::{LedgerError, Recall};
 use crate::model::{Scope, Timestamp, Uin};
 
 /// A state directory that is only looked at: it has no method that writes, takes no lock, makes no file, and works

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::fixtures_tests::{block_on, by_hand, dump, files, noon, open, options, share, ticking};
 use super::schema::{self, STEPS, Step};
 use super::{OpenError, Reader, Remarks, Store};
-use crate::host::{Ledger, Refused};
+use crate::ledger::{Ledger, Refused};
 
 /// A directory that has been used, and is closed.
 fn used() -> tempfile::TempDir {

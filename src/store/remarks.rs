@@ -11,8 +11,8 @@ use super::schema::{self, STEPS};
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{Now, Options, images, rows, scopes, suspensions};
 use crate::history::{Event, Remark, Resumed, Succession};
-use crate::host::LedgerError;
 use crate::inventory::{Owned, Record, Suspension};
+use crate::ledger::LedgerError;
 use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
 
 /// What people say of images: `suspend`, `adopt` and their likes. Each method is one short transaction, and waits

@@ -11,11 +11,11 @@ use super::open::{Index, inspect};
 use super::schema::STEPS;
 use super::{OpenError, Query, Reader, Remarks, Verdict};
 use crate::history::{Answer, Event};
-use crate::host::{Attempt, Ledger, Recall, Refused};
 use crate::inventory::{
     Claimant, Kinship, KnownAccount, Learned, Owned, Record, Rows, Standing, Succession, Takeover,
     UsedNames,
 };
+use crate::ledger::{Attempt, Ledger, Recall, Refused};
 use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
 use crate::observed::{Blueprint, Seen};
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use sharekeeper::api::Shared;
 use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
-use sharekeeper::host::{Attempt, Clock, Ledger, LedgerError, Recall, Refused};
+use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
     Holdings, IntentId, KnownAccount, KnownAccounts, Learned, Note, OpenIntent, Record, Rows,
     Suspension, UsedNames,
 };
+use sharekeeper::ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
 use sharekeeper::model::{AccountName, Cause, ImageKey, Permission, Scope, Timestamp, Uin};
 
 use tokio::sync::watch;

@@ -1,3 +1,6 @@
+//! LEDGER: the port to what outlives a run. The engine and the planner's callers read and write it through
+//! [`Ledger`] and [`Recall`]; `store::Store` is its real form. It must not know how anything is kept.
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
