@@ -47,6 +47,12 @@ pub mod notices;
 
 pub mod report;
 
+pub mod doctor;
+
+pub mod metrics;
+
+pub mod web;
+
 pub mod serve;
 
 pub mod daemon;

@@ -4,8 +4,8 @@ mod board;
 
 use board::{at, bad, good, hostile, huge, now, scope};
 use serde_json::Value;
-use sharekeeper::report::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, board_document, page};
 use sharekeeper::status::{Board, ManifestsStatus};
+use sharekeeper::web::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, board_document, page};
 
 fn shown(board: &Board, query: &str) -> String {
     page(board, &Query::parse(query).expect("a query"), now())

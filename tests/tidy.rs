@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules from the bottom up. A module may use those before it, and nothing else (ARCHITECTURE.md).
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 29] = [
     "words",
     "model",
     "windows",
@@ -30,6 +30,9 @@ const LAYERS: [&str; 26] = [
     "source",
     "notices",
     "report",
+    "doctor",
+    "metrics",
+    "web",
     "serve",
     "daemon",
     "sim",

@@ -13,7 +13,6 @@ mod output;
 mod people;
 mod plan;
 mod port;
-mod process;
 mod progress;
 mod reconcile;
 mod run;

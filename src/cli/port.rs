@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use super::args::{Listen, Showing};
 use super::output::Failure;
-use super::process;
+
 use super::session::System;
 use crate::api::Shared;
 use crate::daemon::Voice;
-use crate::host::Clock;
+use crate::host::{Clock, process_counts};
+use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
 use crate::notices::Outbox;
-use crate::report::{MetricsExtra, WebhookCounts, metrics};
 use crate::serve::{Health, Port, Settings, Show, Token};
 use crate::status::Board;
 
@@ -83,7 +83,7 @@ impl Show for Shown {
                 dropped: stats.dropped,
             })
             .collect();
-        let (shared, process) = (&self.shared, process::counts());
+        let (shared, process) = (&self.shared, process_counts());
         self.voice.board(|board| {
             let extra = MetricsExtra {
                 ready: board.ready().is_ok(),

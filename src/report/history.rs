@@ -65,7 +65,7 @@ impl HistoryDocument {
 }
 
 /// `1 entry`, `2 entries`.
-pub(super) fn entries(count: u64) -> String {
+pub(crate) fn entries(count: u64) -> String {
     match count {
         1 => "1 entry".into(),
         count => format!("{count} entries"),

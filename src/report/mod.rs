@@ -1,18 +1,13 @@
-//! OUTCOME and BOARD → text, JSON, metrics and a page. Pure: values in, documents and lines out. The JSON documents are a public
-//! interface (`format_version` 1): fields are added, never changed.
+//! OUTCOME → the text and JSON documents of each command. Pure: values in, documents and lines out. The JSON documents are a
+//! public interface (`format_version` 1): fields are added, never changed.
 
 mod adopt;
-mod board;
 mod commit;
-pub mod doctor;
 mod exit;
 mod held;
 mod history;
 mod import;
-mod metrics;
-mod page;
 mod plan;
-mod query;
 mod reconcile;
 mod stale;
 mod status;
@@ -25,18 +20,16 @@ use crate::desired;
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
-pub use board::board_document;
 pub use commit::Standing;
 pub use exit::ExitStatus;
+pub(crate) use history::entries;
 pub use history::{HistoryDocument, VerifyDocument};
 pub use import::{ImportDocument, ImportedFile, ImportedStray, UnseenScope};
-pub use metrics::{METRICS_CONTENT_TYPE, MetricsExtra, ProcessCounts, WebhookCounts, metrics};
-pub use page::{PAGE_CSS, PAGE_ICON, PAGE_JS, page};
 pub use plan::PlanDocument;
-pub use query::{Query, QueryError, Show};
 pub use reconcile::{CallCounts, Ending, ReconcileDocument};
 pub use stale::StaleDocument;
 pub use status::{Parked, StatusDocument};
+pub(crate) use style::{dim, heading};
 
 /// The version of every JSON document.
 pub const FORMAT_VERSION: u32 = 1;

@@ -28,12 +28,12 @@ impl Sign {
     }
 }
 
-pub(super) fn heading(text: impl Display) -> String {
+pub(crate) fn heading(text: impl Display) -> String {
     let style = Style::new().bold();
     format!("{style}{text}{style:#}")
 }
 
-pub(super) fn dim(text: impl Display) -> String {
+pub(crate) fn dim(text: impl Display) -> String {
     let style = Style::new().dimmed();
     format!("{style}{text}{style:#}")
 }

@@ -16,8 +16,9 @@ use super::access::is_meant_for_us;
 use super::connection::{Caller, Shared};
 use super::{Settings, Show, events};
 use crate::host::Clock;
-use crate::report::{self, Query};
+use crate::metrics::METRICS_CONTENT_TYPE;
 use crate::status::Board;
+use crate::web::{self, Query};
 use crate::words::safe;
 
 /// Documents of the whole board under way at a time: one of 30,000 images has some 20 MB, and slow readers must not
@@ -41,7 +42,6 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 /// The version of Prometheus' text format.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const EVENTS: &str = "text/event-stream";
 
 /// An answer: whole, with the place that it takes up until it is read, or event by event.
@@ -125,12 +125,12 @@ fn route<S: Show + 'static, B>(
     };
     match request.uri().path() {
         "/" => asked(
-            |board, query, now| report::page(board, query, now).into(),
+            |board, query, now| web::page(board, query, now).into(),
             HTML,
         ),
         "/status.json" => match shared.documents.take() {
             Some(slot) => {
-                let answer = asked(report::board_document, JSON);
+                let answer = asked(web::board_document, JSON);
                 answer.map(|body| match body {
                     Either::Left(whole) => Either::Left(Whole {
                         _slot: Some(slot),
@@ -141,7 +141,7 @@ fn route<S: Show + 'static, B>(
             }
             None => full("other clients are reading this document\n"),
         },
-        "/metrics" => ok(METRICS, show.metrics()),
+        "/metrics" => ok(METRICS_CONTENT_TYPE, show.metrics()),
         "/events" => match shared.event_streams.take() {
             // HEAD has no body, and so no stream to hold.
             Some(_) if request.method() == Method::HEAD => ok(EVENTS, ""),
@@ -158,9 +158,9 @@ fn route<S: Show + 'static, B>(
         },
         "/healthz" => health(show.health().alive.map_err(|why| vec![why]), knows),
         "/readyz" => health(show.health().ready, knows),
-        "/page.css" => ok("text/css; charset=utf-8", report::PAGE_CSS),
-        "/page.js" => ok("text/javascript; charset=utf-8", report::PAGE_JS),
-        "/icon.svg" => ok("image/svg+xml", report::PAGE_ICON),
+        "/page.css" => ok("text/css; charset=utf-8", web::PAGE_CSS),
+        "/page.js" => ok("text/javascript; charset=utf-8", web::PAGE_JS),
+        "/icon.svg" => ok("image/svg+xml", web::PAGE_ICON),
         _ => plain(
             StatusCode::NOT_FOUND,
             "there is nothing here; the status page is at /\n",

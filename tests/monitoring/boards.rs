@@ -7,8 +7,10 @@ use sharekeeper::api::Calls;
 use sharekeeper::api::error::{CallError, Class, Refusal};
 use sharekeeper::api::wire::Action;
 use sharekeeper::history::Answer;
+use sharekeeper::host::ProcessCounts;
 use sharekeeper::inventory::Suspension;
 use sharekeeper::memory::{Problem, Rest, Unmet};
+use sharekeeper::metrics::{MetricsExtra, WebhookCounts};
 use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, Selector, ShareState,
     Timestamp,
@@ -17,7 +19,6 @@ use sharekeeper::observed::Unseen;
 use sharekeeper::plan::{
     Actual, Awaiting, Decision, Plan, Stray, Unmanaged, Verdict, View, Withheld,
 };
-use sharekeeper::report::{MetricsExtra, ProcessCounts, WebhookCounts};
 use sharekeeper::status::{Activity, Board, Change, Lane, ManifestsStatus, PassResult, Reason};
 use sharekeeper::windows::Closed;
 

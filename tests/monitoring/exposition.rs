@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use sharekeeper::api::Calls;
+use sharekeeper::metrics::{MetricsExtra, metrics};
 use sharekeeper::model::Region;
-use sharekeeper::report::{MetricsExtra, metrics};
 use sharekeeper::status::{Activity, Board, PassResult, Reason};
 
 use super::boards::{board, calls, extra, now, reasons, scope};

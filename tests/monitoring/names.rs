@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use sharekeeper::report::metrics;
+use sharekeeper::metrics::metrics;
 
 use super::boards::{board, calls, extra, now};
 use super::text;

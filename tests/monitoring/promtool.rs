@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use sharekeeper::report::metrics;
+use sharekeeper::metrics::metrics;
 
 use super::boards::{board, calls, extra, now};
 use super::path;

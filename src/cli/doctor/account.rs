@@ -9,10 +9,10 @@ use crate::api::error::{CallError, Class};
 use crate::api::wire::Action;
 use crate::api::{Look, ReadClient, retry};
 use crate::desired::Account;
+use crate::doctor::{self as found, About, Answer, Check, Status};
 use crate::history::Entry;
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region};
-use crate::report::doctor::{self as found, About, Answer, Check, Status};
 
 /// Tries of a look that nobody answers: one reply that is lost says nothing of a network.
 const TRIES: u32 = 2;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::Paths;
 use crate::cli::commit;
 use crate::desired::Desired;
+use crate::doctor::{self as found, Check, StateLook};
 use crate::history::Entry;
 use crate::host::{SystemClock, SystemPrograms, free_space, may_write};
 use crate::manifest::{self, Partial, Revision, Unknown, WhileGitWorks};
 use crate::model::AccountName;
-use crate::report::doctor::{self as found, Check, StateLook};
 use crate::store::{Query, Reader};
 
 /// Entries of the history in which something that tells is looked for.

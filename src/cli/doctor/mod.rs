@@ -18,10 +18,10 @@ use super::{connect, import, state};
 use crate::api::ReadClient;
 use crate::api::wire::{Action, PAGE_LIMIT_MAX};
 use crate::desired::Desired;
+use crate::doctor::{self as found, About, Check, DoctorDocument, PolicyDocument, Status};
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region, Selector};
 use crate::report::ExitStatus;
-use crate::report::doctor::{self as found, About, Check, DoctorDocument, PolicyDocument, Status};
 use account::Patient;
 
 /// Accounts that are examined side by side.

@@ -12,9 +12,8 @@ use std::fmt::Write;
 use anstyle::AnsiColor;
 use serde::Serialize;
 
-use super::style::heading;
-use super::{ExitStatus, FORMAT_VERSION};
 use crate::model::{AccountName, Region};
+use crate::report::{ExitStatus, FORMAT_VERSION, heading};
 use crate::words::safe;
 
 pub use account::{clocks, credentials, identity, rate_budget, told_apart};

@@ -121,7 +121,7 @@ pub fn state_directory(look: &StateLook<'_>) -> Check {
         Some(owner) => format!(
             "schema version {}, owner {owner}, {} in the history (`history verify` proves them)",
             summary.schema,
-            super::super::history::entries(summary.history.entries)
+            crate::report::entries(summary.history.entries)
         ),
         None => "never used".into(),
     };

@@ -1,8 +1,8 @@
-use super::Page;
 use super::html::{Count, Html, put};
 use super::images::{ROWS_MAX, image_cell, scope_cell};
-use crate::report::board::{Expiry, expiries};
-use crate::report::query::{Query, Show};
+use super::page::Page;
+use super::query::{Query, Show};
+use super::status_json::{Expiry, expiries};
 
 /// Of the next expiries, those that are shown beside other things.
 const NEXT_MAX: usize = 10;

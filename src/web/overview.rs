@@ -1,5 +1,5 @@
-use super::Page;
 use super::html::{About, Count, Html, put};
+use super::page::Page;
 use crate::model::Scope;
 use crate::plan::View;
 use crate::status::{Activity, Counts, ScopeStatus};

@@ -3,17 +3,9 @@
 //! All of it is text of others: image ids, messages of the API, names of files. It gets into the page through
 //! [`html::Html`] alone, which escapes it. Nothing is allocated for an image that is not shown, but for a reference to it.
 
-mod expiries;
-mod html;
-mod images;
-mod overview;
-mod recent;
-mod verdict;
-
 use std::collections::BTreeMap;
 
-use html::{Html, put};
-
+use super::html::{Html, put};
 use super::query::{Query, Show};
 use crate::model::{Scope, ShareState, Timestamp};
 use crate::status::{Board, Counts, ScopeStatus, Standing};
@@ -53,14 +45,14 @@ pub fn page(board: &Board, query: &Query, now: Timestamp) -> String {
 }
 
 /// What the parts of the page are made from.
-struct Page<'a> {
-    board: &'a Board,
-    query: &'a Query,
-    now: Timestamp,
+pub(super) struct Page<'a> {
+    pub(super) board: &'a Board,
+    pub(super) query: &'a Query,
+    pub(super) now: Timestamp,
     /// Every scope, counted.
-    counts: BTreeMap<&'a Scope, Counts>,
+    pub(super) counts: BTreeMap<&'a Scope, Counts>,
     /// All of them together.
-    total: Counts,
+    pub(super) total: Counts,
 }
 
 impl<'a> Page<'a> {
@@ -81,14 +73,14 @@ impl<'a> Page<'a> {
     }
 
     /// Which images are listed. Who searches wants to find, whether it is wrong or not.
-    fn show(&self) -> Show {
+    pub(super) fn show(&self) -> Show {
         let narrow = self.query.is_narrow();
         let default = if narrow { Show::All } else { Show::Wrong };
         self.query.show.unwrap_or(default)
     }
 
     /// The scopes that are asked for.
-    fn scopes(&self) -> impl Iterator<Item = (&'a Scope, &'a ScopeStatus, Counts)> {
+    pub(super) fn scopes(&self) -> impl Iterator<Item = (&'a Scope, &'a ScopeStatus, Counts)> {
         let scopes = self.board.scopes.iter();
         let asked = scopes.filter(|(scope, _)| self.query.picks_scope(scope));
         asked.map(|(scope, status)| (scope, status, self.counts[scope]))
@@ -198,7 +190,7 @@ impl<'a> Page<'a> {
 }
 
 /// The sign of where an image stands, as in plans, so that nothing hangs on colour.
-fn sign(standing: Standing, desired: ShareState) -> &'static str {
+pub(super) fn sign(standing: Standing, desired: ShareState) -> &'static str {
     match (standing, desired) {
         (Standing::Blocked, _) => "!",
         (Standing::Withheld, _) => "~",
@@ -211,7 +203,7 @@ fn sign(standing: Standing, desired: ShareState) -> &'static str {
 }
 
 /// Its class.
-fn class(standing: Standing) -> &'static str {
+pub(super) fn class(standing: Standing) -> &'static str {
     match standing {
         Standing::Blocked => "bad",
         Standing::Withheld | Standing::Unknown => "warn",

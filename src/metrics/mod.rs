@@ -9,12 +9,11 @@ mod family;
 mod images;
 mod scopes;
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use prometheus::TextEncoder;
 
 use crate::api::Calls;
+use crate::host::ProcessCounts;
 use crate::model::Timestamp;
 use crate::status::{Board, ManifestsStatus};
 
@@ -48,15 +47,6 @@ pub struct WebhookCounts<'a> {
     pub failed: u64,
     /// Never tried, because too many were waiting.
     pub dropped: u64,
-}
-
-/// What the operating system says of the process.
-#[derive(Clone, Copy, Debug)]
-pub struct ProcessCounts {
-    /// Memory that is in use.
-    pub resident_bytes: u64,
-    /// User and system time.
-    pub cpu: Duration,
 }
 
 /// Everything that is counted, as Prometheus reads it.

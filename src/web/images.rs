@@ -2,9 +2,10 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::html::{Count, Html, put};
-use super::{Page, class, overview, sign};
+use super::overview;
+use super::page::{Page, class, sign};
+use super::query::{Query, ScopeText, Show};
 use crate::model::{ImageId, ImageKey, Scope, ShareState};
-use crate::report::query::{Query, ScopeText, Show};
 use crate::status::{Condition, ImageStatus, Standing};
 
 /// Rows on a page.

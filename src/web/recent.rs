@@ -1,10 +1,10 @@
-use super::Page;
 use super::html::{Count, Html, put};
 use super::images::{key_cells, scope_cell};
 use super::overview::reference;
+use super::page::Page;
+use super::status_json::{picks_key, picks_subject};
 use crate::history::Answer;
 use crate::model::Permission;
-use crate::report::board::{picks_key, picks_subject};
 use crate::status::{Change, Subject, Transition};
 
 /// Rows that are shown without opening the rest.

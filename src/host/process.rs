@@ -1,7 +1,14 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::report::ProcessCounts;
+/// What the operating system says of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessCounts {
+    /// Memory that is in use.
+    pub resident_bytes: u64,
+    /// User and system time.
+    pub cpu: Duration,
+}
 
 /// In which Linux counts processor time for programs, whatever the kernel's own clock is.
 const TICKS_A_SECOND: u64 = 100;
@@ -9,7 +16,7 @@ const TICKS_A_SECOND: u64 = 100;
 const PAGE_BYTES: u64 = 4096;
 
 /// What Linux says of this process; `None` where it says nothing.
-pub(super) fn counts() -> Option<ProcessCounts> {
+pub fn process_counts() -> Option<ProcessCounts> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     parse(&stat)
 }
@@ -40,6 +47,6 @@ mod tests {
 
     #[test]
     fn this_process_uses_memory() {
-        assert!(counts().is_none_or(|counts| counts.resident_bytes > 1 << 20));
+        assert!(process_counts().is_none_or(|counts| counts.resident_bytes > 1 << 20));
     }
 }

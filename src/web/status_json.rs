@@ -2,7 +2,6 @@
 
 use serde::{Serialize, Serializer};
 
-use super::FORMAT_VERSION;
 use super::query::{Query, ScopeText};
 use crate::desired;
 use crate::model::{
@@ -10,6 +9,7 @@ use crate::model::{
 };
 use crate::observed::Unseen;
 use crate::plan::View;
+use crate::report::FORMAT_VERSION;
 use crate::status::{
     Activity, Board, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus, Standing,
     Subject, Transition, Trouble,

@@ -3,11 +3,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::super::style::dim;
-use super::super::{ExitStatus, FORMAT_VERSION};
 use crate::api::wire::Action;
 use crate::desired::{Account, CredentialSource};
 use crate::model::AccountName;
+use crate::report::{ExitStatus, FORMAT_VERSION, dim};
 
 /// What `doctor --cam-policy -o json` prints: what each key and role must be allowed, and no more.
 #[derive(Debug, Serialize)]

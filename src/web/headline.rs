@@ -1,5 +1,6 @@
 use super::html::{Count, Html, put};
-use super::{Page, overview};
+use super::overview;
+use super::page::Page;
 use crate::plan::{View, Withheld};
 use crate::status::{Activity, Board, ScopeStatus};
 use crate::words::plural;

@@ -1,0 +1,16 @@
+//! BOARD → the status page and `/status.json`, each as far as a query asks for it. Pure: values in, text out. It must not
+//! know how the board comes about, nor who serves it.
+
+mod expiries;
+mod headline;
+mod html;
+mod images;
+mod overview;
+mod page;
+mod query;
+mod recent;
+mod status_json;
+
+pub use page::{PAGE_CSS, PAGE_ICON, PAGE_JS, page};
+pub use query::{Query, QueryError, Show};
+pub use status_json::board_document;
