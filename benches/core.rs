@@ -4,8 +4,8 @@
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
-use sharekeeper::api::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
-use sharekeeper::api::wire::{self, DescribeBlueprintsReply};
+use sharekeeper::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
+use sharekeeper::api::protocol::wire::{self, DescribeBlueprintsReply};
 use sharekeeper::desired::Desired;
 use sharekeeper::inventory::Holdings;
 use sharekeeper::manifest::{SourceText, parse};

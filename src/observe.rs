@@ -16,7 +16,7 @@ use futures_util::future::{Either, select, try_join_all};
 use smol_str::SmolStr;
 
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::wire::{Action, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
+use crate::api::protocol::wire::{Action, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
 use crate::api::{Answered, ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};

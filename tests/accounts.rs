@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::api::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, Keyring, Keys, ReadClient, Surroundings, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciling};
 use sharekeeper::desired::{Account, CredentialSource, Desired};

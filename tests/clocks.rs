@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sharekeeper::api::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, Keys, ReadClient, WriteClient};
 use sharekeeper::desired::{Account, CredentialSource, Desired, Intent, Source};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task, preview};

@@ -474,9 +474,9 @@ async fn c2_l2_regions_that_deny_all_hold_no_other_region_up_however_late_that_o
 /// Two account names, of one key or of two, each in regions of its own.
 async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<ScopeOutcome> {
     let clients = ["a", "b"].iter().zip(keys).map(|(account, key)| {
-        let credentials = sharekeeper::api::sign::Credentials::new(
+        let credentials = sharekeeper::api::protocol::sign::Credentials::new(
             key.into(),
-            sharekeeper::api::sign::Secret::new("key".into()),
+            sharekeeper::api::protocol::sign::Secret::new("key".into()),
             None,
         );
         let account = AccountName::new(account).expect("a name");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sharekeeper::api::sign::{Credentials, Secret, ToSign};
+use sharekeeper::api::protocol::sign::{Credentials, Secret, ToSign};
 
 #[derive(Deserialize)]
 struct Vectors {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sharekeeper::api::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, Keys, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciling, Settings};
 use sharekeeper::desired::{Account, Desired, Intent};

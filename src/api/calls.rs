@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::error::{CallError, Class};
-use super::wire::Action;
+use super::protocol::wire::Action;
 use crate::model::{Moment, Region};
 use crate::pace::Durations;
 

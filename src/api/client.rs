@@ -8,21 +8,21 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::circuit_breaker::Evidence;
 use super::clocks::{AccessPoint, Arrival, Caller};
+use super::context::Shared;
+use super::credential_status::{Proof, Proofs, Ready};
+use super::credentials::{KeyError, Keys};
 use super::error::{CallError, Class, Refusal};
-use super::gate::Evidence;
 use super::identity;
-use super::keys::{KeyError, Keys};
-use super::proof::{Proof, Proofs, Ready};
-use super::reply::parse;
-use super::request::{Addressee, CALL_DEADLINE, request};
-use super::retry;
-use super::shared::Shared;
-use super::wire::{
+use super::protocol::reply::parse;
+use super::protocol::request::{Addressee, CALL_DEADLINE, request};
+use super::protocol::wire::{
     Action, CallerIdentity, CallerIdentityRequest, DescribeBlueprintsReply,
     DescribeBlueprintsRequest, DescribeImagesReply, DescribeImagesRequest, Filter, ListImagesReply,
     PAGE_LIMIT_MAX, Service,
 };
+use super::retry;
 use crate::host::{Host, Reply, TransportError};
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Moment, Permission, Region, Uin};
 use crate::observed::SeenAt;

@@ -4,7 +4,7 @@
 use tokio::sync::OnceCell;
 
 use super::error::{ACCOUNT_UNVERIFIED, CallError, Class, Refusal, WRONG_ACCOUNT};
-use super::wire::CallerIdentity;
+use super::protocol::wire::CallerIdentity;
 use crate::model::{AccountName, Uin};
 use crate::words::brief;
 

@@ -4,8 +4,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::{CallError, Class};
-use super::reply::parse;
-use super::wire::{CallerIdentity, DescribeBlueprintsReply, DescribeImagesReply, ModifyReply};
+use super::protocol::reply::parse;
+use super::protocol::wire::{
+    CallerIdentity, DescribeBlueprintsReply, DescribeImagesReply, ModifyReply,
+};
 use crate::host::Reply;
 use crate::model::Permission;
 

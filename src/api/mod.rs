@@ -2,30 +2,27 @@
 //! them; everything else speaks of images, permissions and classes of failure.
 
 mod calls;
+mod circuit_breaker;
 mod client;
 mod clocks;
+mod context;
+mod credential_status;
+pub mod credentials;
 pub mod error;
-mod gate;
 mod identity;
-pub mod keys;
 #[cfg(test)]
 mod liberal_tests;
 mod owner;
 mod probe;
-mod proof;
-mod reply;
-mod request;
+pub mod protocol;
 pub mod retry;
-mod shared;
-pub mod sign;
-pub mod wire;
 mod write;
 
 pub use calls::{ActionTally, Calls, Tally, Turn};
 pub use client::{Answered, Connection, DEFAULT_RATE, ReadClient};
 pub use clocks::{ApiClocks, ClockNews};
-pub use keys::{Exposure, KeyError, Keyring, Keys, Provenance, Surroundings};
+pub use context::Shared;
+pub use credentials::{Exposure, KeyError, Keyring, Keys, Provenance, Surroundings};
 pub use owner::Owner;
 pub use probe::Look;
-pub use shared::Shared;
 pub use write::{Modified, WriteClient, WritePermit};

@@ -9,8 +9,8 @@ use futures_util::future::{Either, select};
 use tokio::sync::OnceCell;
 
 use super::client::ReadClient;
+use super::credential_status::Ready;
 use super::error::CallError;
-use super::proof::Ready;
 use super::retry;
 use crate::host::Host;
 use crate::inventory::Claimant;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::client::{ROUNDS_MAX, ReadClient};
+use super::credential_status::Ready;
+use super::credentials::Provenance;
 use super::error::CallError;
 use super::identity;
-use super::keys::Provenance;
-use super::proof::Ready;
-use super::wire::{Action, CallerIdentity};
+use super::protocol::wire::{Action, CallerIdentity};
 use crate::host::Host;
 use crate::model::{ImageId, Region};
 

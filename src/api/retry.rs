@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use super::context::Shared;
 use super::error::{CallError, Class, Refusal};
-use super::shared::Shared;
 use crate::host::Host;
 use crate::pace::Backoff;
 

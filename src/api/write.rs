@@ -1,10 +1,10 @@
 //! The client that writes: what [`ReadClient`] can, and the one action that changes something.
 
+use super::circuit_breaker::Pass;
 use super::client::{Gated, ReadClient};
+use super::credential_status::Ready;
 use super::error::{CallError, Class, Refusal};
-use super::gate::Pass;
-use super::proof::Ready;
-use super::wire::{Action, ModifyReply, ModifyRequest};
+use super::protocol::wire::{Action, ModifyReply, ModifyRequest};
 use crate::host::Host;
 use crate::model::{ImageId, Moment, Permission, Region};
 

@@ -8,7 +8,7 @@ use super::output::{self, Failure};
 use super::session::{self, Session};
 use super::work::Work;
 use super::{commit, connect, saved, simulated, state};
-use crate::api::wire::Action;
+use crate::api::protocol::wire::Action;
 use crate::api::{ReadClient, Shared};
 use crate::engine::{self, ScopeOutcome};
 use crate::host::Host;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::args::Target;
 use super::connect;
 use super::output::Failure;
-use crate::api::sign::{Credentials, Secret};
+use crate::api::protocol::sign::{Credentials, Secret};
 use crate::api::{Connection, Keys};
 use crate::desired::{Account, Desired, DesiredImage, Intent};
 use crate::model::{AccountName, Endpoint, EndpointError};

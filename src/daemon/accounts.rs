@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::api::Keys;
-    use crate::api::sign::{Credentials, Secret};
+    use crate::api::protocol::sign::{Credentials, Secret};
     use crate::model::Endpoint;
 
     struct Key;

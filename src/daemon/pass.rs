@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 
 use super::{Settings, Voice};
 use crate::api::error::Refusal;
-use crate::api::wire::Action;
+use crate::api::protocol::wire::Action;
 use crate::api::{Connection, ReadClient, Shared, WriteClient};
 use crate::engine::{
     self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task,

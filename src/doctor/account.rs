@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use super::{About, Check, Status};
 use crate::api::error::{ACCOUNT_UNVERIFIED, CallError, Class, Refusal, WRONG_ACCOUNT};
-use crate::api::wire::{Action, CallerIdentity};
+use crate::api::protocol::wire::{Action, CallerIdentity};
 use crate::api::{KeyError, Owner, Provenance};
 use crate::model::{AccountName, Region, Uin};
 use crate::words::{brief, seconds};

@@ -3,7 +3,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::api::wire::Action;
+use crate::api::protocol::wire::Action;
 use crate::desired::{Account, CredentialSource};
 use crate::model::AccountName;
 use crate::report::{ExitStatus, FORMAT_VERSION, dim};

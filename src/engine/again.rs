@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use super::Event;
 use super::look::Look;
 use super::scope::Run;
-use crate::api::wire::PAGE_LIMIT_MAX;
+use crate::api::protocol::wire::PAGE_LIMIT_MAX;
 use crate::execute::{Executor, JobId};
 use crate::host::Host;
 use crate::ledger::Ledger;

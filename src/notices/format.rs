@@ -9,7 +9,7 @@ use serde_json::json;
 use super::address::Address;
 use super::mailbox::Batch;
 use super::text::{self, message};
-use crate::api::sign::{CONTENT_TYPE, Secret, hmac};
+use crate::api::protocol::sign::{CONTENT_TYPE, Secret, hmac};
 use crate::host::{Header, Method, Request};
 use crate::model::{AccountName, ImageId, Timestamp};
 use crate::status::{Subject, Transition};

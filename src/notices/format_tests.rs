@@ -6,7 +6,7 @@ use super::address::Address;
 use super::fixtures_tests::{at, blocked, image, news, scope};
 use super::format::{Format, Letter, dingtalk_sign, feishu_sign};
 use super::mailbox::Batch;
-use crate::api::sign::Secret;
+use crate::api::protocol::sign::Secret;
 use crate::host::Request;
 use crate::status::{Kind, Subject, Transition};
 

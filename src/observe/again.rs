@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::{is_leaving, judge};
 use crate::api::error::{CallError, Class};
-use crate::api::wire::{self, CustomImage, PAGE_LIMIT_MAX};
+use crate::api::protocol::wire::{self, CustomImage, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};

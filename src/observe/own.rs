@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::{LISTINGS_MAX, PAGES_MAX};
 use crate::api::error::CallError;
-use crate::api::wire::PAGE_LIMIT_MAX;
+use crate::api::protocol::wire::PAGE_LIMIT_MAX;
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};

@@ -8,7 +8,7 @@ use super::auth::{Refusal, refuse};
 use super::cloud::{Cloud, parameters};
 use super::rows::{Blueprint, CustomImage};
 use super::world::{Beside, BlueprintType, CancelUnshared, Image, Role};
-use crate::api::wire::{
+use crate::api::protocol::wire::{
     DescribeBlueprintsRequest, DescribeImagesRequest, Filter, ModifyRequest, PAGE_LIMIT_MAX,
 };
 use crate::model::{ImageId, Moment, Region};

@@ -4,8 +4,8 @@ use super::cloud::Arrival;
 use super::issued::{Issued, Session};
 use super::offered::Offered;
 use super::world::Account;
-use crate::api::sign::{ALGORITHM, Secret, ToSign};
-use crate::api::wire::Service;
+use crate::api::protocol::sign::{ALGORITHM, Secret, ToSign};
+use crate::api::protocol::wire::Service;
 
 /// Stands in the Authorization header of a call that is not signed.
 const UNSIGNED: &str = "SKIP";

@@ -10,7 +10,7 @@ use super::issued::Issued;
 use super::limiter::{Key, Limiter};
 use super::offered::Offered;
 use super::world::{Account, Each, Image, Latency, World};
-use crate::api::wire::{Action, Service};
+use crate::api::protocol::wire::{Action, Service};
 use crate::model::{Moment, Region, Timestamp};
 
 /// A call as it arrived.

@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 
 use super::*;
-use crate::api::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
-use crate::api::wire::Service;
+use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
+use crate::api::protocol::wire::Service;
 use crate::sim::Effect;
 
 const HOST: &str = "ap-tokyo.localhost:7980";

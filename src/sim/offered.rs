@@ -1,6 +1,6 @@
 //! What can be called.
 
-use crate::api::wire::{Action, Service};
+use crate::api::protocol::wire::{Action, Service};
 
 /// An action of the simulator: what the client calls, and what gives out temporary keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::auth::{Caller, Refusal, refuse};
 use super::cloud::{Cloud, parameters};
 use super::issued::{Session, Temporary};
 use super::roles::{RoleArn, RolePlace};
-use crate::api::wire::CallerIdentityRequest;
+use crate::api::protocol::wire::CallerIdentityRequest;
 use crate::model::Timestamp;
 
 /// How long a temporary key works if nothing is asked for, in seconds.

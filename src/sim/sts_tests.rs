@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::api::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
-use crate::api::wire::Service;
+use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
+use crate::api::protocol::wire::Service;
 use crate::model::Moment;
 use crate::sim::admin;
 use crate::sim::cloud::Arrival;

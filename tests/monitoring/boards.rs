@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sharekeeper::api::Calls;
 use sharekeeper::api::error::{CallError, Class, Refusal};
-use sharekeeper::api::wire::Action;
+use sharekeeper::api::protocol::wire::Action;
 use sharekeeper::history::Answer;
 use sharekeeper::host::ProcessCounts;
 use sharekeeper::inventory::Suspension;

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use sharekeeper::api::wire::Action;
+use sharekeeper::api::protocol::wire::Action;
 use sharekeeper::model::Region;
 
 use crate::support::world::{REGIONAL, World, id};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::Connection;
-use sharekeeper::api::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::daemon::{Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
 use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::api::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, Keys, ReadClient, Shared, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use futures_util::future::join_all;
 
 use crate::api::error::{CallError, Class};
-use crate::api::wire::Action;
+use crate::api::protocol::wire::Action;
 use crate::api::{Look, ReadClient, retry};
 use crate::desired::Account;
 use crate::doctor::{self as found, About, Answer, Check, Status};

@@ -16,7 +16,7 @@ use super::output::{self, Failure};
 use super::session::{self, Session};
 use super::{connect, import, state};
 use crate::api::ReadClient;
-use crate::api::wire::{Action, PAGE_LIMIT_MAX};
+use crate::api::protocol::wire::{Action, PAGE_LIMIT_MAX};
 use crate::desired::Desired;
 use crate::doctor::{self as found, About, Check, DoctorDocument, PolicyDocument, Status};
 use crate::host::Host;

@@ -2,30 +2,30 @@
 
 use std::time::Duration;
 
-use super::error::CallError;
 use super::sign::{CONTENT_TYPE, Credentials, ToSign};
 use super::wire::Service;
+use crate::api::error::CallError;
 use crate::host::{Header, Method, Request};
 
 /// For connecting, sending and reading one call. Below the 10 s in which a stopping process must be
 /// gone, so that a call in flight can still settle.
-pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(8);
+pub(in crate::api) const CALL_DEADLINE: Duration = Duration::from_secs(8);
 /// What stands in place of a signature where the body itself proves who calls.
 const UNSIGNED: &str = "SKIP";
 
 /// Where a call goes, and what it is.
-pub(super) struct Addressee<'a> {
-    pub(super) url: String,
+pub(in crate::api) struct Addressee<'a> {
+    pub(in crate::api) url: String,
     /// The Host header, as it is signed.
-    pub(super) host: String,
-    pub(super) service: Service,
-    pub(super) action: &'a str,
+    pub(in crate::api) host: String,
+    pub(in crate::api) service: Service,
+    pub(in crate::api) action: &'a str,
     /// The region that the call is about, which need not be where it goes.
-    pub(super) region: &'a str,
+    pub(in crate::api) region: &'a str,
 }
 
 /// The request, signed with `credentials` if there are any.
-pub(super) fn request(
+pub(in crate::api) fn request(
     to: Addressee<'_>,
     body: &[u8],
     timestamp: i64,

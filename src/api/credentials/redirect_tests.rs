@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Keyring;
 use super::fixtures_tests::{Log, World, assumed, ini, no_blueprints, plain, put, refused, region};
-use crate::api::sign::Secret;
+use crate::api::protocol::sign::Secret;
 use crate::desired::{AssumeRole, CredentialSource, Role};
 use crate::host::{Clock, TransportError};
 use crate::model::Endpoint;

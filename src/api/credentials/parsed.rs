@@ -1,6 +1,6 @@
 //! What a file says, whatever its format.
 
-use crate::api::sign::Credentials;
+use crate::api::protocol::sign::Credentials;
 use crate::desired::Role;
 
 /// A file's content.

@@ -9,13 +9,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use zeroize::Zeroizing;
 
-use super::disk::{self, Exposure, Reading, Stamp};
 use super::environment::Surroundings;
 use super::error::KeyError;
 use super::parsed::{Fault, Parsed, Way};
 use super::tccli::OwnRole;
+use super::watched_file::{self, Exposure, Reading, Stamp};
 use super::{ini, tccli};
-use crate::api::sign::Credentials;
+use crate::api::protocol::sign::Credentials;
 use crate::desired::Role;
 use crate::host::Clock;
 use crate::model::Timestamp;
@@ -82,19 +82,19 @@ impl File {
     pub(super) fn unchanged(&self) -> Option<Result<Rc<Base>, KeyError>> {
         let state = self.state.borrow();
         // What cannot be looked at is read, which tells why.
-        let now = disk::stamp(&self.path).ok();
+        let now = watched_file::stamp(&self.path).ok();
         let known = state.settled && now.is_some() && state.seen == now;
         known.then(|| state.answer()).flatten()
     }
 
     /// Whether there is something, good or not; why not, as a clause in brackets after the source's name.
     pub(super) fn is_there(&self, now: Timestamp) -> Result<(), String> {
-        match disk::read(&self.path) {
+        match watched_file::read(&self.path) {
             Ok(reading) => match self.parse(&reading.bytes, now) {
                 Err(Fault::Absent(why)) => Err(format!("{} {why}", self.path.display())),
                 Ok(_) | Err(Fault::Broken(_)) => Ok(()),
             },
-            Err(error) if disk::is_absent(&error) => {
+            Err(error) if watched_file::is_absent(&error) => {
                 Err(format!("{} does not exist", self.path.display()))
             }
             // It is there, and who uses it is told what is wrong.
@@ -107,7 +107,7 @@ impl File {
     pub(super) async fn base(&self, clock: &impl Clock) -> Result<Rc<Base>, KeyError> {
         let mut last: Option<Reading> = None;
         for _ in 0..READINGS_MAX {
-            let reading = match disk::read(&self.path) {
+            let reading = match watched_file::read(&self.path) {
                 Ok(reading) => reading,
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
                     clock.sleep_until(clock.moment() + PAUSE).await;
@@ -181,7 +181,7 @@ impl File {
 
     fn unreadable(&self, error: &io::Error) -> Result<Rc<Base>, KeyError> {
         let path = self.path.display();
-        let fault = if disk::is_absent(error) {
+        let fault = if watched_file::is_absent(error) {
             KeyError::Absent(format!("{} ({path} does not exist{})", self, self.beside()))
         } else {
             KeyError::Broken(format!("{path} cannot be read: {error}"))
@@ -190,7 +190,7 @@ impl File {
             let mut state = self.state.borrow_mut();
             state.seen = Some(None);
             // Other errors than that may pass without a trace on the disk.
-            state.settled = disk::is_absent(error);
+            state.settled = watched_file::is_absent(error);
             state.bytes = None;
         }
         self.keep_old(fault)
@@ -248,7 +248,7 @@ impl File {
 
     /// The role that it says to assume at this moment, whether or not it is used.
     pub(super) fn role_on_disk(&self, now: Timestamp) -> Option<Role> {
-        let reading = disk::read(&self.path).ok()?;
+        let reading = watched_file::read(&self.path).ok()?;
         match self.parse(&reading.bytes, now).ok()?.way {
             Way::Assume(role) => Some(role),
             Way::AsIs | Way::Metadata => None,
@@ -273,7 +273,7 @@ impl File {
         let (Format::Tccli(..), Some(directory)) = (&self.format, self.path.parent()) else {
             return String::new();
         };
-        match disk::names(directory, ".credential").as_slice() {
+        match watched_file::names(directory, ".credential").as_slice() {
             [] => String::new(),
             names => format!("; there are: {}", crate::words::brief(&names.join(", "))),
         }

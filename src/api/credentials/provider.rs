@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::Keys;
-use super::disk;
 use super::environment::Surroundings;
 use super::error::KeyError;
 use super::file::{File, Format};
 use super::oidc::Oidc;
 use super::redirect::{Roles, refuse_terraform};
 use super::tccli::OwnRole;
-use crate::api::sign::Credentials;
+use super::watched_file;
+use crate::api::protocol::sign::Credentials;
 use crate::desired::{CredentialSource, Role};
 use crate::model::Timestamp;
 
@@ -221,7 +221,7 @@ fn usual_file(around: &Surroundings) -> Result<PathBuf, KeyError> {
         .map(|home| home.join(".tencentcloud/credentials"));
     let of_all = around.system_file();
     Ok(match of_user {
-        Some(path) if !disk::is_missing(&path) || disk::is_missing(of_all) => path,
+        Some(path) if !watched_file::is_missing(&path) || watched_file::is_missing(of_all) => path,
         _ => of_all.to_owned(),
     })
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Keys;
-use super::disk::Exposure;
-use super::origin::{NamedBy, Origin};
+use super::provider::{NamedBy, Origin};
+use super::watched_file::Exposure;
 use crate::model::Moment;
 
 /// Where the credentials in use came from.

@@ -2,14 +2,14 @@
 
 use serde::de::DeserializeOwned;
 
-use super::error::{CallError, Class, Refusal};
 use super::wire::{self, ErrorBody, Outcome};
+use crate::api::error::{CallError, Class, Refusal};
 use crate::host::Reply;
 use crate::model::Permission;
 use crate::words::brief;
 
 /// Types a reply. JSON is read whatever the headers say, and an `Error` wins over anything beside it.
-pub(super) fn parse<T: DeserializeOwned>(
+pub(in crate::api) fn parse<T: DeserializeOwned>(
     reply: &Reply,
     permission: Option<Permission>,
 ) -> Result<T, CallError> {
@@ -68,10 +68,10 @@ fn not_json(reply: &Reply) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::{
+    use super::*;
+    use crate::api::protocol::wire::{
         CallerIdentity, DescribeBlueprintsReply, DescribeImagesReply, ModifyReply,
     };
-    use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {
         Reply {
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn every_sample_reads_as_what_it_is() {
         let samples: serde_json::Value =
-            serde_json::from_str(include_str!("../../tests/data/describe-samples.json"))
+            serde_json::from_str(include_str!("../../../tests/data/describe-samples.json"))
                 .expect("JSON");
         let sample = |action: &str, name: &str| reply(200, &samples[action][name].to_string());
         for (name, is_error) in [

@@ -4,33 +4,33 @@
 //! Each change is a new version, so that whoever calls can tell what was proven with which. Knows files, STS and the
 //! machine's metadata; knows nothing of what the credentials are for. Shows no value, whatever happens.
 
-mod configure;
-mod disk;
+mod cache;
 mod environment;
 mod error;
-mod fetched;
+mod fetch;
 mod file;
 mod ini;
 mod metadata;
-mod obtain;
 mod oidc;
-mod origin;
 mod parsed;
 mod provenance;
+mod provider;
 mod redirect;
-mod ring;
 mod sts;
 mod tccli;
+mod tccli_configure;
+mod temporary;
 mod value;
+mod watched_file;
 
 #[cfg(test)]
 mod fixtures_tests;
 #[cfg(test)]
 mod formats_tests;
 #[cfg(test)]
-mod keys_tests;
-#[cfg(test)]
 mod liberal_tests;
+#[cfg(test)]
+mod provider_tests;
 #[cfg(test)]
 mod redirect_tests;
 #[cfg(test)]
@@ -42,22 +42,22 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::shared::Shared;
-use super::sign::Credentials;
+use super::context::Shared;
+use super::protocol::sign::Credentials;
 use crate::desired::{CredentialSource, Role};
 use crate::host::Host;
 use crate::model::{Endpoint, Moment, Region};
 use crate::pace::Backoff;
-use fetched::Life;
 use file::File;
-use origin::Origin;
+use provider::Origin;
 use redirect::Roles;
+use temporary::Life;
 
-pub use disk::Exposure;
+pub use cache::Keyring;
 pub use environment::Surroundings;
 pub use error::KeyError;
 pub use provenance::Provenance;
-pub use ring::Keyring;
+pub use watched_file::Exposure;
 
 /// Between tries to fetch credentials that could not be.
 const AGAIN: Backoff = Backoff {
@@ -367,7 +367,7 @@ impl Keys {
         }
         if state.origin.is_none() {
             // Only the last resort has not been settled on before.
-            let from = self.around.metadata().map(|url| origin::Metadata {
+            let from = self.around.metadata().map(|url| provider::Metadata {
                 role: None,
                 url,
                 tried: None,

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::disk;
 use super::environment::Surroundings;
 use super::error::KeyError;
-use super::fetched::Fetched;
 use super::sts::{SECONDS, SESSION, Sts, WebIdentityRequest};
+use super::temporary::Fetched;
 use super::value;
+use super::watched_file;
 use crate::desired::Role;
 use crate::host::Host;
 
@@ -80,7 +80,7 @@ impl Oidc {
                 "the pod's token {path} cannot be used: {why} (source tried: tke-oidc)"
             ))
         };
-        let reading = disk::read(&self.token_file)
+        let reading = watched_file::read(&self.token_file)
             .map_err(|error: io::Error| unreadable(error.to_string()))?;
         let token = std::str::from_utf8(&reading.bytes)
             .map_err(|_| unreadable("it holds bytes that are not text".into()))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::sign::Credentials;
+use crate::api::protocol::sign::Credentials;
 use crate::model::{Moment, Timestamp};
 
 /// Longest time before the end at which new ones are fetched.

@@ -3,15 +3,15 @@
 use std::rc::Rc;
 
 use super::error::KeyError;
-use super::fetched::{Fetched, Life};
 use super::file::File;
-use super::origin::{Metadata, NamedBy, Origin, profile_of_environment, tccli_file};
 use super::parsed::Way;
+use super::provider::{Metadata, NamedBy, Origin, profile_of_environment, tccli_file};
 use super::sts::Sts;
-use super::{Keys, Obtained, configure, metadata};
+use super::temporary::{Fetched, Life};
+use super::{Keys, Obtained, metadata, tccli_configure};
 use crate::api::clocks::Caller;
+use crate::api::context::Shared;
 use crate::api::error::CallError;
-use crate::api::shared::Shared;
 use crate::desired::Role;
 use crate::host::Host;
 use crate::model::{Endpoint, Moment, Region};
@@ -124,7 +124,7 @@ impl Keys {
             ),
         };
         match path {
-            Some(path) => configure::sts(&path, &self.sts),
+            Some(path) => tccli_configure::sts(&path, &self.sts),
             None => Ok(self.sts.clone()),
         }
     }

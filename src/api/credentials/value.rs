@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::api::sign::{Credentials, Secret};
+use crate::api::protocol::sign::{Credentials, Secret};
 
 /// What is wrong with a value: a clause that follows its name.
 pub(super) type Flaw = String;

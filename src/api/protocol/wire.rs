@@ -169,7 +169,7 @@ fn said<'de, D: Deserializer<'de>, T: DeserializeOwned>(
 }
 
 /// An object. Serde would take a list for one as well, field by field: `[0, []]` for an empty page.
-pub(super) struct Object<T>(pub(super) T);
+pub(in crate::api) struct Object<T>(pub(in crate::api) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

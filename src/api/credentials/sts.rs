@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::fetched::Fetched;
+use super::temporary::Fetched;
 use crate::api::clocks::{self, AccessPoint, Arrival, Caller};
+use crate::api::context::Shared;
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::request::{Addressee, CALL_DEADLINE, request};
+use crate::api::protocol::request::{Addressee, CALL_DEADLINE, request};
+use crate::api::protocol::sign::{Credentials, Secret};
+use crate::api::protocol::wire::{self, ErrorBody, Object, Outcome, Service};
 use crate::api::retry;
-use crate::api::shared::Shared;
-use crate::api::sign::{Credentials, Secret};
-use crate::api::wire::{self, ErrorBody, Object, Outcome, Service};
 use crate::desired::Role;
 use crate::host::{Host, Reply, TransportError};
 use crate::model::{Endpoint, Region};

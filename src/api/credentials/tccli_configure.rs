@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::disk;
 use super::error::KeyError;
+use super::watched_file;
 use crate::model::Endpoint;
 
 /// The vendor's domain.
@@ -18,9 +18,9 @@ const VENDOR: &str = ".tencentcloudapi.com";
 /// does not count: keys of a simulator or a relay are none of the vendor's.
 pub(super) fn sts(path: &Path, usual: &Endpoint) -> Result<Endpoint, KeyError> {
     let broken = |why: &str| KeyError::Broken(format!("{}: {why}", path.display()));
-    let reading = match disk::read(path) {
+    let reading = match watched_file::read(path) {
         Ok(reading) => reading,
-        Err(error) if disk::is_absent(&error) => return Ok(usual.clone()),
+        Err(error) if watched_file::is_absent(&error) => return Ok(usual.clone()),
         Err(error) => return Err(broken(&format!("cannot be read: {error}"))),
     };
     let text = std::str::from_utf8(&reading.bytes)

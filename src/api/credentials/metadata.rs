@@ -6,13 +6,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::fetched::Fetched;
-use super::origin::Metadata;
+use super::provider::Metadata;
 use super::sts::unquoted;
+use super::temporary::Fetched;
+use crate::api::context::Shared;
 use crate::api::error::CallError;
+use crate::api::protocol::wire::Object;
 use crate::api::retry;
-use crate::api::shared::Shared;
-use crate::api::wire::Object;
 use crate::desired::Role;
 use crate::host::{Header, Host, Method, Reply, Request, TransportError};
 use crate::words::brief;

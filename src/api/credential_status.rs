@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::gate::Gate;
+use super::circuit_breaker::Gate;
+use super::credentials::Issued;
 use super::identity::Identity;
-use super::keys::Issued;
 use super::owner::Answer;
 
 /// What is known of one version of an account's credentials.

@@ -60,7 +60,7 @@ impl Credentials {
     }
 
     /// Whether the other ones are the very same.
-    pub(super) fn are(&self, other: &Self) -> bool {
+    pub(in crate::api) fn are(&self, other: &Self) -> bool {
         self.secret_id == other.secret_id
             && self.secret_key.0 == other.secret_key.0
             && self.token.as_ref().map(Secret::expose) == other.token.as_ref().map(Secret::expose)

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::KeyError;
 use super::value::{Part, Parts};
-use crate::api::sign::Credentials;
+use crate::api::protocol::sign::Credentials;
 use crate::host::METADATA_HOST;
 use crate::model::Endpoint;
 
