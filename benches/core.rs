@@ -11,7 +11,7 @@ use sharekeeper::inventory::Holdings;
 use sharekeeper::manifest::{SourceText, parse};
 use sharekeeper::memory::Memory;
 use sharekeeper::model::{Clocks, ImageId, Moment, Scope, Selector};
-use sharekeeper::observed::{Blueprint, Observation, Seen};
+use sharekeeper::observation::{Blueprint, Observation, Seen};
 use sharekeeper::plan::{Inputs, Plan, Policy, ScopeAccount, plan};
 use sharekeeper::windows::Windows;
 

@@ -11,7 +11,7 @@ pub mod manifest;
 
 pub mod desired;
 
-pub mod observed;
+pub mod observation;
 
 pub mod inventory;
 
@@ -31,7 +31,7 @@ pub mod pace;
 
 pub mod api;
 
-pub mod observe;
+pub mod listing;
 
 pub mod store;
 

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::*;
 use crate::memory::Problem;
 use crate::model::{AccountName, Cause, Region, Scope, ShareState};
-use crate::observed::Unseen;
+use crate::observation::Unseen;
 use crate::plan::{Actual, Decision, Unmanaged, View};
 
 const INTERVAL: Duration = Duration::from_secs(300);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, Keys, ReadClient, WriteClient};
-use sharekeeper::desired::{Account, CredentialSource, Desired, Intent, Source};
+use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredShare, Source};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task, preview};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
@@ -58,7 +58,7 @@ fn ahead_at(name: &'static str, offset: TimeDelta) -> Behaviour {
 fn between(from: Option<Timestamp>, until: Option<Timestamp>) -> Desired {
     let mut wanted = desired([(TOKYO, "img-a".to_owned(), true)]);
     for image in wanted.images.values_mut() {
-        image.intent = Intent::Shared { from, until };
+        image.intent = DesiredShare::Shared { from, until };
     }
     wanted
 }
@@ -279,7 +279,7 @@ async fn b2_one_regions_clock_never_touches_anothers() {
     }
     for image in wanted.images.values_mut() {
         let until = Some(now + hours(6));
-        image.intent = Intent::Shared { from: None, until };
+        image.intent = DesiredShare::Shared { from: None, until };
     }
     world.behave(ahead_at("lighthouse.ap-bangkok", hours(20)));
     let ended = world.reconcile(&wanted).await;
@@ -606,7 +606,7 @@ async fn b2_s7_what_one_clock_wants_shared_can_be_lost() {
     for (offset, until) in [(-hours(20), -hours(6)), (hours(20), hours(6))] {
         let until = Some(world.cloud().now() + until);
         for image in wanted.images.values_mut() {
-            image.intent = Intent::Shared { from: None, until };
+            image.intent = DesiredShare::Shared { from: None, until };
         }
         world.behave(ahead(offset));
         for minutes in [0, 11] {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::daemon::Reconciling;
-use sharekeeper::desired::{Desired, Intent};
+use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::engine::StopReason;
 use sharekeeper::host::Clock;
 use sharekeeper::plan::Policy;
@@ -390,7 +390,7 @@ async fn a_share_ends_at_its_instant_while_no_manifests_can_be_had() {
     let mut wanted = to_share(&world, 2);
     let ends = world.cloud().now() + Duration::from_secs(7 * 3600 + 17);
     let first = wanted.images.values_mut().next().expect("an image");
-    first.intent = Intent::Shared {
+    first.intent = DesiredShare::Shared {
         from: None,
         until: Some(ends),
     };

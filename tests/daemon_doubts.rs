@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use sharekeeper::daemon::Reconciling;
-use sharekeeper::desired::{Completeness, Desired, Intent};
+use sharekeeper::desired::{Completeness, Desired, DesiredShare};
 use sharekeeper::host::Clock;
 use sharekeeper::model::ImageId;
 use sharekeeper::plan::{Policy, Prune};
@@ -286,7 +286,7 @@ async fn s3_r29_a_partial_set_shares_and_cancels_nothing_until_it_is_whole() {
     let expired = ImageId::new("img-expired").expect("an id");
     for (key, image) in &mut wanted.images {
         if key.image == expired {
-            image.intent = Intent::Shared {
+            image.intent = DesiredShare::Shared {
                 from: None,
                 until: Some(world.cloud().now()),
             };

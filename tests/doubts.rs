@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use sharekeeper::desired::{Desired, Intent};
+use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::engine::{Stop, StopReason, Task};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
@@ -293,8 +293,8 @@ async fn r31_a_window_that_closes_during_a_run_holds_what_is_left_of_its_cause()
         let now = world.cloud().now();
         for image in wanted.images.values_mut() {
             image.intent = match cause {
-                Cause::Declared => Intent::Unshared,
-                Cause::Expired => Intent::Shared {
+                Cause::Declared => DesiredShare::Unshared,
+                Cause::Expired => DesiredShare::Shared {
                     from: None,
                     until: Some(now),
                 },

@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why, expected, named};
-use sharekeeper::desired::{Completeness, DesiredImage, Source, Wanted};
+use sharekeeper::desired::{Completeness, DesiredImage, DesiredScope, Source};
 use sharekeeper::inventory::{Holdings, Named, Owned, Standing, learn};
 use sharekeeper::model::{Cause, Clocks, ImageId, Permission, Selector, ShareState};
-use sharekeeper::observed::Observation;
+use sharekeeper::observation::Observation;
 use sharekeeper::plan::{Actual, Decision, Plan, Verdict};
 use terms::{AHEAD, Setting, said};
 
@@ -56,7 +56,7 @@ fn parts(decision: &Decision) -> (ShareState, Cause, Option<&Source>, &Actual, &
 /// Everything that can be said of three images, made once.
 struct Three<'a> {
     setting: &'a Setting,
-    wanted: Vec<Wanted<'a>>,
+    wanted: Vec<DesiredScope<'a>>,
     observations: Vec<Observation>,
     holdings: Vec<Holdings>,
 }
@@ -87,7 +87,7 @@ fn digits(number: usize, base: usize) -> [usize; 3] {
 
 impl<'a> Three<'a> {
     fn new(setting: &'a Setting, declared: &'a [Option<DesiredImage>], all: &'a Selector) -> Self {
-        let wanted = (0..WANTS.len().pow(3)).map(|number| Wanted {
+        let wanted = (0..WANTS.len().pow(3)).map(|number| DesiredScope {
             images: digits(number, WANTS.len())
                 .into_iter()
                 .zip(&setting.ids)
@@ -490,9 +490,9 @@ impl Scene {
         }
     }
 
-    fn wanted<'a>(&'a self, setting: &'a Setting, all: &'a Selector) -> Wanted<'a> {
+    fn wanted<'a>(&'a self, setting: &'a Setting, all: &'a Selector) -> DesiredScope<'a> {
         let images = setting.ids.iter().zip(&self.declared);
-        Wanted {
+        DesiredScope {
             images: images
                 .filter_map(|(id, image)| Some((id, image.as_ref()?)))
                 .collect(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::desired::{Desired, Intent};
+use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::history::Answer;
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{Note, Standing, Suspension};
@@ -824,7 +824,7 @@ async fn killed(seed: u64) {
     assert_eq!(ended.exit(), exit, "seed {seed}: {:#}", ended.json);
     for cancelled in world.cloud().cancelled.borrow().iter() {
         let declared = wanted.images.get(&key(&cancelled.region, &cancelled.image));
-        let declared = declared.is_some_and(|image| image.intent == Intent::Unshared);
+        let declared = declared.is_some_and(|image| image.intent == DesiredShare::Unshared);
         assert!(cancelled.ours || declared, "seed {seed}: {cancelled:?}");
     }
     world.assert_each_write_was_recorded(&seed);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clock::load;
 use proptest::prelude::*;
-use sharekeeper::desired::Intent;
+use sharekeeper::desired::DesiredShare;
 use sharekeeper::manifest::{Broken, Diagnostics, Loaded, SourceText, parse};
 use sharekeeper::model::ImageKey;
 
@@ -370,9 +370,9 @@ fn m1_s3_a_file_without_permission_is_suspected_whatever_its_name() {
     assert_eq!(left(&files, &["all", "beside", "all/rules"]), ["img-b"]);
 }
 
-type Wanted = BTreeMap<ImageKey, (Intent, bool, String)>;
+type DesiredScope = BTreeMap<ImageKey, (DesiredShare, bool, String)>;
 
-fn wanted(result: Result<Loaded, Diagnostics>) -> Option<Wanted> {
+fn wanted(result: Result<Loaded, Diagnostics>) -> Option<DesiredScope> {
     let images = result.ok()?.desired.images.into_iter();
     let values = images.map(|(key, image)| {
         let source = image.source.to_string();

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, Keys, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciling, Settings};
-use sharekeeper::desired::{Account, Desired, Intent};
+use sharekeeper::desired::{Account, Desired, DesiredShare};
 use sharekeeper::engine::{Engine, Event, Listener, ScopeOutcome, Stop, Task};
 use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::model::{AccountName, Endpoint, Selector};
-use sharekeeper::observed::Reading;
+use sharekeeper::observation::Reading;
 use sharekeeper::plan::{Policy, Verdict};
 use sharekeeper::status::Board;
 use sharekeeper::web::{Query, board_document, page};
@@ -564,7 +564,7 @@ async fn c8_s1_a_share_whose_time_is_over_when_its_turn_comes_is_not_made() {
     let mut wanted = many_shares(&world, IMAGES);
     let until = world.cloud().now() + Duration::from_secs(100);
     for image in wanted.images.values_mut() {
-        image.intent = Intent::Shared {
+        image.intent = DesiredShare::Shared {
             from: None,
             until: Some(until),
         };

@@ -11,7 +11,7 @@ const LAYERS: [&str; 29] = [
     "model",
     "windows",
     "desired",
-    "observed",
+    "observation",
     "inventory",
     "memory",
     "history",
@@ -22,7 +22,7 @@ const LAYERS: [&str; 29] = [
     "plan",
     "execute",
     "manifest",
-    "observe",
+    "listing",
     "store",
     "engine",
     "status",
@@ -39,7 +39,7 @@ const LAYERS: [&str; 29] = [
 ];
 /// Beyond the order, what `sim` must not know, so that it cannot agree with our bugs.
 const SIM_MUST_NOT_KNOW: [&str; 6] = [
-    "manifest", "desired", "plan", "execute", "engine", "observe",
+    "manifest", "desired", "plan", "execute", "engine", "listing",
 ];
 /// A file longer than this holds more than one idea.
 const LINES_MAX: usize = 600;

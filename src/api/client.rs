@@ -25,7 +25,7 @@ use super::protocol::wire::{
 use super::retry;
 use crate::host::{Host, Reply, TransportError};
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Moment, Permission, Region, Uin};
-use crate::observed::SeenAt;
+use crate::observation::SeenAt;
 use crate::pace::{BucketKey, Call, Pace, Place};
 use crate::words::brief;
 

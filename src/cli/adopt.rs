@@ -12,9 +12,9 @@ use crate::engine::{self, Task};
 use crate::host::Host;
 use crate::inventory::{Holdings, Owned, Standing};
 use crate::ledger::Recall;
+use crate::listing;
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
-use crate::observe;
-use crate::observed::{Observation, Seen};
+use crate::observation::{Observation, Seen};
 use crate::plan::Policy;
 use crate::report::{AdoptDocument, Adopted};
 use crate::store::Reader;
@@ -132,7 +132,7 @@ async fn survey<H: Host>(
     let looks = scopes.iter().filter_map(|(scope, wanted)| {
         let client = clients.get(&scope.account)?;
         Some(async move {
-            let observation = observe::observe(client, scope).await;
+            let observation = listing::observe(client, scope).await;
             (*scope, wanted, observation, client.clocks(scope.region))
         })
     });

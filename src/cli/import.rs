@@ -11,10 +11,10 @@ use super::{connect, simulated, state, validate};
 use crate::api::{Owner, ReadClient};
 use crate::desired::Desired;
 use crate::host::Host;
+use crate::listing;
 use crate::manifest::{self, Sharing};
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Region, Scope, Selector};
-use crate::observe;
-use crate::observed::{Observation, OwnImages};
+use crate::observation::{Observation, OwnImages};
 use crate::report::{ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnseenScope};
 
 /// `import`: reads what is shared, and writes manifests that ask for it.
@@ -141,7 +141,7 @@ async fn survey<H: Host>(
             .filter(|(scope, _)| selector.reaches(scope))
     });
     let looks = scopes.map(async |(scope, client)| {
-        let mut observation = observe::observe(client, &scope).await;
+        let mut observation = listing::observe(client, &scope).await;
         if let Observation::Seen(seen) = &mut observation {
             let mut shared = seen.shared.keys();
             let is_new = |image: &ImageId| {
@@ -152,7 +152,7 @@ async fn survey<H: Host>(
                 selector.matches(&key, &Labels::new()) && !desired.images.contains_key(&key)
             };
             if shared.any(is_new) {
-                seen.own = observe::own_images(client, &scope).await;
+                seen.own = listing::own_images(client, &scope).await;
             }
         }
         (scope, observation)

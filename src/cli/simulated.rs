@@ -11,7 +11,7 @@ use super::connect;
 use super::output::Failure;
 use crate::api::protocol::sign::{Credentials, Secret};
 use crate::api::{Connection, Keys};
-use crate::desired::{Account, Desired, DesiredImage, Intent};
+use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
 use crate::model::{AccountName, Endpoint, EndpointError};
 use crate::sim::{Server, World};
 
@@ -118,7 +118,7 @@ impl Simulated {
 
 /// What a manifest wants unshared is shared in a new world, so that there is something to see.
 fn starts_shared(image: &DesiredImage) -> bool {
-    matches!(image.intent, Intent::Unshared)
+    matches!(image.intent, DesiredShare::Unshared)
 }
 
 fn read(file: &Path) -> Result<Option<World>, Failure> {

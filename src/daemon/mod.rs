@@ -26,7 +26,7 @@ use places::{Due, Holder, Place, choose};
 use slot::Slot;
 
 use crate::api::{ClockNews, Shared};
-use crate::desired::{Account, Desired, DesiredImage, Intent};
+use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
 use crate::model::{AccountName, ImageKey, Labels, Moment, Scope, Selector};
@@ -365,7 +365,7 @@ fn place_of(generation: &Generation, scope: &Scope, slot: &Slot) -> Place {
 fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
     fn asked<'d>(
         (key, image): (&'d ImageKey, &'d DesiredImage),
-    ) -> (&'d ImageKey, Intent, bool, &'d Labels) {
+    ) -> (&'d ImageKey, DesiredShare, bool, &'d Labels) {
         (key, image.intent, image.protect, &image.labels)
     }
     a.of(scope).map(asked).eq(b.of(scope).map(asked))

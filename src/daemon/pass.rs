@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::ledger::{Ledger, Recall};
 use crate::memory::Memory;
 use crate::model::{AccountName, Moment, Region, Scope};
-use crate::observed::Unseen;
+use crate::observation::Unseen;
 use crate::plan::{Plan, Policy, Verdict};
 use crate::source::Generation;
 use crate::status::{Lane, PassResult};

@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::inventory::{KnownAccount, KnownAccounts};
 use crate::memory::{AccountDoubt, Memory};
 use crate::model::{AccountName, KeyDigest, Scope, Uin};
-use crate::observed::Unseen;
+use crate::observation::Unseen;
 use crate::plan::{AccountProof, Prune, ScopeAccount};
 
 /// Our own code: two account names of one region are one account.

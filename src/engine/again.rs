@@ -14,9 +14,9 @@ use crate::api::protocol::wire::PAGE_LIMIT_MAX;
 use crate::execute::{Executor, JobId};
 use crate::host::Host;
 use crate::ledger::Ledger;
+use crate::listing::{Again, Unanswered, still_shareable, still_shared};
 use crate::model::{ImageId, Permission};
-use crate::observe::{Again, Unanswered, still_shareable, still_shared};
-use crate::observed::SeenAt;
+use crate::observation::SeenAt;
 use crate::plan::Actual;
 
 /// No write leaves on what was seen longer ago.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use super::account::{self, Evidence, Identified, Rival};
 use crate::api::{Owner, ReadClient, Shared};
-use crate::desired::Wanted;
+use crate::desired::DesiredScope;
 use crate::host::Host;
 use crate::inventory::{
     self, Claimant, Holdings, KnownAccounts, Learned, Named, Owned, Rows, UsedNames,
 };
 use crate::ledger::{LedgerError, Recall};
+use crate::listing;
 use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Timestamp, Uin};
-use crate::observe;
-use crate::observed::{
+use crate::observation::{
     Eligibility, Observation, OwnImages, Reading, Seen, SeenAt, Sightings, Unseen,
 };
 use crate::plan::{
@@ -25,7 +25,7 @@ use crate::windows::Windows;
 /// A task's part in one scope.
 pub(super) struct Job<'a> {
     pub(super) scope: &'a Scope,
-    pub(super) wanted: Wanted<'a>,
+    pub(super) wanted: DesiredScope<'a>,
     pub(super) policy: &'a Policy,
     pub(super) windows: Windows,
     pub(super) license: Option<&'a License>,
@@ -141,7 +141,7 @@ pub(super) async fn look<H: Host>(
         Ok(identified) => identified,
         Err(named_twice) => return Look::unseen(named_twice, job, shared),
     };
-    let (mut observation, mut sightings) = observe::observe_dated(client, job.scope, tell).await;
+    let (mut observation, mut sightings) = listing::observe_dated(client, job.scope, tell).await;
     let ended = shared.present();
     let uin = identified
         .owner
@@ -191,7 +191,7 @@ pub(super) async fn look<H: Host>(
     {
         if !candidates.is_empty() {
             for (image, (eligibility, asked)) in
-                observe::eligibility(client, job.scope, &candidates).await
+                listing::eligibility(client, job.scope, &candidates).await
             {
                 // What can be shared is not shared: it was seen once more.
                 if eligibility == Eligibility::Shareable {
@@ -204,7 +204,7 @@ pub(super) async fn look<H: Host>(
             seen.own = match own {
                 OwnImages::Known(_) => own.clone(),
                 OwnImages::NotAsked | OwnImages::Unknown(_) => {
-                    observe::own_images(client, job.scope).await
+                    listing::own_images(client, job.scope).await
                 }
             };
         }

@@ -27,7 +27,7 @@ use crate::inventory::{Note, UsedNames};
 use crate::ledger::{Attempt, Ledger, Recall};
 use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Moment, Scope, Selector};
-use crate::observed::{OwnImages, Reading, Unseen};
+use crate::observation::{OwnImages, Reading, Unseen};
 use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
 
 pub use account::{ACCOUNT_NAMED_TWICE, Rival};

@@ -15,7 +15,7 @@ use crate::inventory::{Learned, OpenIntent, Takeover};
 use crate::ledger::{Ledger, LedgerError};
 use crate::memory::{Last, Memory, Problem, Rest};
 use crate::model::{Clocks, Moment, Present};
-use crate::observed::{Observation, OwnImages, Unseen};
+use crate::observation::{Observation, OwnImages, Unseen};
 use crate::plan::{AccountProof, Plan, Verdict};
 
 /// The account's own images are asked for again after so long.

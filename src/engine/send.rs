@@ -25,7 +25,7 @@ use crate::inventory::{IntentId, Record, Word};
 use crate::ledger::{Attempt, Ledger, Refused};
 use crate::memory::{Last, Rest};
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
-use crate::observed::{Observation, SeenAt};
+use crate::observation::{Observation, SeenAt};
 use crate::plan::{Decision, Prune};
 
 /// Calls that get ready at once: one takes its turn while the intents of the next are on their way to the disk, so

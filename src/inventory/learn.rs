@@ -5,7 +5,7 @@ use super::{
     Record, Takeover,
 };
 use crate::model::{ImageId, Permission, Present, ShareState, Uin};
-use crate::observed::{Blueprint, Seen};
+use crate::observation::{Blueprint, Seen};
 
 /// A part of what is ours, in percent, that may be missing without a second look.
 const LOST_PERCENT_MAX: usize = 25;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{
     ImageId, ImageKey, Labels, Permission, Present, Selector, ShareState, Timestamp,
 };
-use crate::observed::Blueprint;
+use crate::observation::Blueprint;
 
 pub use learn::{Learned, Lesson, Loss, Named, Note, learn};
 pub use takeover::{

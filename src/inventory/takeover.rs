@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Holdings, OpenIntent, Owned, Record, Standing};
 use crate::model::{AccountName, ImageId, KeyDigest, Region, Scope, Uin};
-use crate::observed::Seen;
+use crate::observation::Seen;
 
 /// Whose the credentials were that the state was used with in one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

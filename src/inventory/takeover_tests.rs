@@ -1,7 +1,7 @@
 use super::*;
 use crate::inventory::{IntentId, Write};
 use crate::model::{Permission, ShareState, Timestamp};
-use crate::observed::Blueprint;
+use crate::observation::Blueprint;
 
 fn at(second: i64) -> Timestamp {
     chrono::DateTime::from_timestamp(1_767_225_600 + second, 0).expect("a time")

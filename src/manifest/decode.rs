@@ -13,7 +13,7 @@ use super::restriction::{self, Restriction};
 use super::source::SourceText;
 use super::suggest::{did_you_mean, nearest};
 use super::tree::{Documents, Node, TreeError, Value};
-use crate::desired::{Account, Intent};
+use crate::desired::{Account, DesiredShare};
 use crate::model::{AccountName, ImageId, Region, Timestamp, is_object_name};
 
 const API_VERSION: &str = "sharekeeper.dev/v1";
@@ -54,7 +54,7 @@ pub(super) struct Share {
 pub(super) struct Image {
     pub id: ImageId,
     pub place: Place,
-    pub intent: Intent,
+    pub intent: DesiredShare,
     pub protect: bool,
 }
 
@@ -399,7 +399,7 @@ impl Reader<'_, '_> {
         shared: Option<bool>,
         from: Option<(&Node<'_>, Option<Timestamp>)>,
         until: Option<(&Node<'_>, Option<Timestamp>)>,
-    ) -> Option<Intent> {
+    ) -> Option<DesiredShare> {
         if shared == Some(false) {
             for (node, name) in [(from, "from"), (until, "until")]
                 .into_iter()
@@ -408,7 +408,7 @@ impl Reader<'_, '_> {
                 self.error(node, format!("`{name}` goes with `state: shared`"))
                     .help("an image that is shared for a while is declared `shared`");
             }
-            return (from.is_none() && until.is_none()).then_some(Intent::Unshared);
+            return (from.is_none() && until.is_none()).then_some(DesiredShare::Unshared);
         }
         let value = |field: Option<(&Node<'_>, Option<Timestamp>)>| match field {
             Some((_, Some(instant))) => Ok(Some(instant)),
@@ -426,7 +426,7 @@ impl Reader<'_, '_> {
             .help("swap them, or declare the image `unshared`");
             return None;
         }
-        shared.map(|_| Intent::Shared {
+        shared.map(|_| DesiredShare::Shared {
             from: from_value,
             until: until_value,
         })

@@ -33,7 +33,7 @@ use crate::api::error::Hint;
 use crate::inventory::LAG;
 use crate::memory::{Last, Memory, Problem, Repeated, Tried, Unmet};
 use crate::model::{ImageId, Moment, ShareState};
-use crate::observed::{Blueprint, BlueprintState, Eligibility, Observation, Precondition, Seen};
+use crate::observation::{Blueprint, BlueprintState, Eligibility, Observation, Precondition, Seen};
 
 /// A write that never shows is sent twice, no more.
 const ACKNOWLEDGED_MAX: u32 = 2;

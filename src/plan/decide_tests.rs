@@ -3,16 +3,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{TimeDelta, TimeZone};
 
 use super::*;
-use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
+use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::{Holdings, IntentId, LAG_MAX, OpenIntent, Record};
 use crate::model::{AccountName, Clocks, Permission, Region, Scope, Selector, Timestamp};
-use crate::observed::{Blueprint, OwnImages, Precondition, Unseen};
+use crate::observation::{Blueprint, OwnImages, Precondition, Unseen};
 use crate::plan::{
     Inputs, Plan, Policy, Prune, ScopeAccount, Withheld, needs_own_images, plan, share_candidates,
 };
 use crate::windows::Windows;
 
-const SHARED: Intent = Intent::Shared {
+const SHARED: DesiredShare = DesiredShare::Shared {
     from: None,
     until: None,
 };
@@ -32,7 +32,7 @@ fn at(seconds: u64) -> Moment {
     Moment::new(Duration::from_secs(seconds))
 }
 
-fn wanted(intent: Intent) -> DesiredImage {
+fn wanted(intent: DesiredShare) -> DesiredImage {
     DesiredImage {
         intent,
         protect: false,
@@ -110,7 +110,7 @@ fn planned_with(
 ) -> Plan {
     let now = noon();
     let id = img();
-    let wanted = Wanted {
+    let wanted = DesiredScope {
         images: BTreeMap::from([(&id, image)]),
         unselected: BTreeMap::new(),
         selector: &Selector::default(),
@@ -132,7 +132,12 @@ fn planned_with(
     })
 }
 
-fn verdict(intent: Intent, observation: &Observation, memory: &Memory, seconds: u64) -> Verdict {
+fn verdict(
+    intent: DesiredShare,
+    observation: &Observation,
+    memory: &Memory,
+    seconds: u64,
+) -> Verdict {
     planned(&wanted(intent), observation, memory, seconds).decisions[&img()]
         .verdict
         .clone()
@@ -146,7 +151,7 @@ fn s17_what_is_as_desired_is_left_alone() {
         Verdict::InSync
     );
     assert_eq!(
-        verdict(Intent::Unshared, &seen(false, None), &none, 0),
+        verdict(DesiredShare::Unshared, &seen(false, None), &none, 0),
         Verdict::InSync
     );
 }
@@ -156,7 +161,7 @@ fn a_difference_is_acted_on() {
     let none = Memory::default();
     assert_eq!(verdict(SHARED, &seen(false, None), &none, 0), Verdict::Act);
     assert_eq!(
-        verdict(Intent::Unshared, &seen(true, None), &none, 0),
+        verdict(DesiredShare::Unshared, &seen(true, None), &none, 0),
         Verdict::Act
     );
 }
@@ -164,7 +169,7 @@ fn a_difference_is_acted_on() {
 #[test]
 fn a1_s2_an_unseen_scope_is_held_still_whatever_is_desired() {
     let none = Memory::default();
-    for intent in [SHARED, Intent::Unshared] {
+    for intent in [SHARED, DesiredShare::Unshared] {
         let verdict = verdict(intent, &Observation::Unseen(unseen()), &none, 0);
         assert_eq!(verdict, Verdict::Unseen(Box::new(unseen())));
     }
@@ -174,7 +179,7 @@ fn a1_s2_an_unseen_scope_is_held_still_whatever_is_desired() {
 fn a_protected_image_is_never_cancelled() {
     let image = DesiredImage {
         protect: true,
-        ..wanted(Intent::Unshared)
+        ..wanted(DesiredShare::Unshared)
     };
     let plan = planned(&image, &seen(true, None), &Memory::default(), 0);
     assert_eq!(
@@ -226,11 +231,11 @@ fn t2_an_unknown_outcome_is_looked_at_before_it_is_repeated() {
     assert_eq!(verdict(SHARED, &missing, &memory, 12), Verdict::Act);
     let cancel = tried(ShareState::Unshared, unclear(10));
     assert!(matches!(
-        verdict(Intent::Unshared, &seen(true, None), &cancel, 19),
+        verdict(DesiredShare::Unshared, &seen(true, None), &cancel, 19),
         Verdict::Await { .. }
     ));
     assert_eq!(
-        verdict(Intent::Unshared, &seen(true, None), &cancel, 20),
+        verdict(DesiredShare::Unshared, &seen(true, None), &cancel, 20),
         Verdict::Act
     );
 }
@@ -264,7 +269,7 @@ fn what_was_tried_towards_one_state_does_not_stop_the_other() {
         Verdict::Blocked(_)
     ));
     assert_eq!(
-        verdict(Intent::Unshared, &seen(true, None), &memory, 0),
+        verdict(DesiredShare::Unshared, &seen(true, None), &memory, 0),
         Verdict::Act
     );
 }
@@ -331,14 +336,17 @@ fn blind_goes_by_the_answers_to_its_own_writes() {
     let blind = Observation::Blind(unseen());
     let none = Memory::default();
     assert_eq!(verdict(SHARED, &blind, &none, 0), Verdict::Act);
-    assert_eq!(verdict(Intent::Unshared, &blind, &none, 0), Verdict::Act);
+    assert_eq!(
+        verdict(DesiredShare::Unshared, &blind, &none, 0),
+        Verdict::Act
+    );
     for last in [acknowledged(0), Last::AlreadyShared { request_id: None }] {
         let memory = tried(ShareState::Shared, last);
         assert_eq!(verdict(SHARED, &blind, &memory, 0), Verdict::InSync);
     }
     assert_eq!(
         verdict(
-            Intent::Unshared,
+            DesiredShare::Unshared,
             &blind,
             &tried(ShareState::Unshared, acknowledged(0)),
             0
@@ -371,7 +379,7 @@ fn unanswered(permission: Permission, age: TimeDelta) -> Holdings {
     }
 }
 
-fn told(holdings: &Holdings, intent: Intent, observation: &Observation) -> Verdict {
+fn told(holdings: &Holdings, intent: DesiredShare, observation: &Observation) -> Verdict {
     let image = wanted(intent);
     let plan = planned_with(holdings, &image, observation, &Memory::default(), 1_000);
     plan.decisions[&img()].verdict.clone()
@@ -385,8 +393,8 @@ fn waits_until(verdict: &Verdict) -> Option<u64> {
     }
 }
 
-const BOTH: [(Permission, Intent); 2] = [
-    (Permission::Share, Intent::Unshared),
+const BOTH: [(Permission, DesiredShare); 2] = [
+    (Permission::Share, DesiredShare::Unshared),
     (Permission::Cancel, SHARED),
 ];
 
@@ -433,7 +441,7 @@ fn c3_a_write_of_an_earlier_run_that_no_look_has_shown_is_awaited() {
     for (permission, _) in BOTH {
         let wish = match permission {
             Permission::Share => SHARED,
-            Permission::Cancel => Intent::Unshared,
+            Permission::Cancel => DesiredShare::Unshared,
         };
         let unshareable = Eligibility::Unshareable {
             failed: Vec::new(),
@@ -503,7 +511,7 @@ fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
     for (permission, other_wish) in BOTH {
         let wish = match permission {
             Permission::Share => SHARED,
-            Permission::Cancel => Intent::Unshared,
+            Permission::Cancel => DesiredShare::Unshared,
         };
         for (hours, verdict) in [
             (0, Verdict::InSync),
@@ -562,7 +570,7 @@ fn only_first_shares_are_asked_about() {
     let asked = |intent, memory: &Memory| {
         let plan = planned(
             &wanted(intent),
-            &seen(intent == Intent::Unshared, None),
+            &seen(intent == DesiredShare::Unshared, None),
             memory,
             1000,
         );
@@ -570,7 +578,7 @@ fn only_first_shares_are_asked_about() {
     };
     assert_eq!(asked(SHARED, &Memory::default()), 1);
     assert_eq!(asked(SHARED, &tried(ShareState::Shared, unclear(0))), 0);
-    assert_eq!(asked(Intent::Unshared, &Memory::default()), 0);
+    assert_eq!(asked(DesiredShare::Unshared, &Memory::default()), 0);
 }
 
 /// Every row of the truth table at once: whatever the inputs, at most one call per image follows, and
@@ -591,7 +599,7 @@ fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
         Some(Eligibility::Absent),
     ];
     let mut cases = 0;
-    for intent in [SHARED, Intent::Unshared] {
+    for intent in [SHARED, DesiredShare::Unshared] {
         for protect in [false, true] {
             for shared in [None, Some(false), Some(true)] {
                 for last in &lasts {
@@ -629,7 +637,7 @@ fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
 #[test]
 fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
     let why = Completeness::Unknown("git is missing; install it".into());
-    let until = |days| Intent::Shared {
+    let until = |days| DesiredShare::Shared {
         from: None,
         until: Some(
             chrono::Utc
@@ -637,7 +645,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
                 .unwrap(),
         ),
     };
-    let verdict = |named: Option<Intent>, shared, completeness: &Completeness| {
+    let verdict = |named: Option<DesiredShare>, shared, completeness: &Completeness| {
         let image = named.map(wanted);
         let id = img();
         let policy = Policy {
@@ -647,7 +655,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
         let plan = plan(&Inputs {
             scope: &scope(),
             account: &ScopeAccount::default(),
-            wanted: &Wanted {
+            wanted: &DesiredScope {
                 images: image.iter().map(|image| (&id, image)).collect(),
                 unselected: BTreeMap::new(),
                 selector: &Selector::default(),
@@ -672,7 +680,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
     };
     for (what, named, shared) in [
         ("a SHARE", Some(SHARED), false),
-        ("declared unshared", Some(Intent::Unshared), true),
+        ("declared unshared", Some(DesiredShare::Unshared), true),
         ("an expiry", Some(until(1)), true),
         ("pruned", None, true),
     ] {
@@ -757,7 +765,7 @@ fn c13_t4_a_share_is_what_servers_can_be_started_from() {
             }
             other => panic!("{state}: {other:?}"),
         }
-        let cancel = verdict(Intent::Unshared, &seen_as(state), &none, 0);
+        let cancel = verdict(DesiredShare::Unshared, &seen_as(state), &none, 0);
         assert_eq!(cancel, Verdict::Act, "{state}");
         // A CANCEL that is still open may take it away.
         let open = tried(ShareState::Unshared, unclear(0));
@@ -770,7 +778,8 @@ fn c13_t4_a_share_is_what_servers_can_be_started_from() {
 fn t4_a_blueprint_that_stays_after_cancel_is_left_over_once_reading_cannot_lag_any_longer() {
     for state in UNUSABLE {
         let memory = tried(ShareState::Unshared, acknowledged(10));
-        let verdict_at = |seconds| verdict(Intent::Unshared, &seen_as(state), &memory, seconds);
+        let verdict_at =
+            |seconds| verdict(DesiredShare::Unshared, &seen_as(state), &memory, seconds);
         assert!(matches!(verdict_at(129), Verdict::Await { .. }), "{state}");
         match verdict_at(130) {
             Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(Unmet::Leftover)),
@@ -780,7 +789,7 @@ fn t4_a_blueprint_that_stays_after_cancel_is_left_over_once_reading_cannot_lag_a
     // One that servers can be started from is worth a second CANCEL.
     let memory = tried(ShareState::Unshared, acknowledged(10));
     for state in ["NORMAL", "SYNCING", "BRAND_NEW"] {
-        let verdict = verdict(Intent::Unshared, &seen_as(state), &memory, 130);
+        let verdict = verdict(DesiredShare::Unshared, &seen_as(state), &memory, 130);
         assert_eq!(verdict, Verdict::Act, "{state}");
     }
 }
@@ -791,11 +800,14 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
         let shown = seen_as(state);
         let once = answers(GONE, 1);
         assert!(matches!(
-            verdict(Intent::Unshared, &shown, &once, 9),
+            verdict(DesiredShare::Unshared, &shown, &once, 9),
             Verdict::Await { .. }
         ));
-        assert_eq!(verdict(Intent::Unshared, &shown, &once, 10), Verdict::Act);
-        match verdict(Intent::Unshared, &shown, &answers(GONE, 2), 10) {
+        assert_eq!(
+            verdict(DesiredShare::Unshared, &shown, &once, 10),
+            Verdict::Act
+        );
+        match verdict(DesiredShare::Unshared, &shown, &answers(GONE, 2), 10) {
             Verdict::Blocked(problem) => {
                 assert!(problem.message.contains("lhbp-1"), "{problem}");
                 assert_eq!(problem.code.as_deref(), Some(GONE));
@@ -805,11 +817,16 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
         }
     }
     // A9: gone from the list as well, it is as desired.
-    let gone = verdict(Intent::Unshared, &seen(false, None), &answers(GONE, 2), 10);
+    let gone = verdict(
+        DesiredShare::Unshared,
+        &seen(false, None),
+        &answers(GONE, 2),
+        10,
+    );
     assert_eq!(gone, Verdict::InSync);
     // Where reading is denied, the store has no word of it only if the share was ours: its blueprint may be left over.
     let blind = Observation::Blind(unseen());
-    match verdict(Intent::Unshared, &blind, &answers(GONE, 2), 30) {
+    match verdict(DesiredShare::Unshared, &blind, &answers(GONE, 2), 30) {
         Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(Unmet::Leftover)),
         other => panic!("{other:?}"),
     }
@@ -819,7 +836,8 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
 fn t4_t5_who_says_twice_that_it_is_not_shared_is_waited_for_as_long_as_reading_may_lag() {
     let twice = answers(NOT_SHARED, 2);
     for state in ["NORMAL", "SYNCING", "BRAND_NEW"] {
-        let verdict_at = |seconds| verdict(Intent::Unshared, &seen_as(state), &twice, seconds);
+        let verdict_at =
+            |seconds| verdict(DesiredShare::Unshared, &seen_as(state), &twice, seconds);
         for seconds in [10, 60, 119] {
             assert!(
                 matches!(verdict_at(seconds), Verdict::Await { until, .. } if until == at(120))
@@ -828,7 +846,7 @@ fn t4_t5_who_says_twice_that_it_is_not_shared_is_waited_for_as_long_as_reading_m
         assert!(matches!(verdict_at(120), Verdict::Blocked(_)), "{state}");
     }
     for state in UNUSABLE {
-        let verdict = verdict(Intent::Unshared, &seen_as(state), &twice, 10);
+        let verdict = verdict(DesiredShare::Unshared, &seen_as(state), &twice, 10);
         assert!(
             matches!(verdict, Verdict::Blocked(_)),
             "{state}: {verdict:?}"
@@ -849,7 +867,7 @@ fn t5_an_answer_that_keeps_coming_ends_the_tries_as_soon_as_its_kind_allows() {
     for (code, most, may_pass) in table {
         let ends = |times| {
             verdict(
-                Intent::Unshared,
+                DesiredShare::Unshared,
                 &seen(true, None),
                 &answers(code, times),
                 500,
@@ -875,13 +893,19 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
     );
     memory.record(img(), ShareState::Unshared, answered(20, GONE));
     let shown = seen(true, None);
-    assert_eq!(verdict(Intent::Unshared, &shown, &memory, 30), Verdict::Act);
+    assert_eq!(
+        verdict(DesiredShare::Unshared, &shown, &memory, 30),
+        Verdict::Act
+    );
     // A reply that was lost says nothing.
     memory.record(img(), ShareState::Unshared, unclear(30));
-    assert_eq!(verdict(Intent::Unshared, &shown, &memory, 40), Verdict::Act);
+    assert_eq!(
+        verdict(DesiredShare::Unshared, &shown, &memory, 40),
+        Verdict::Act
+    );
     memory.record(img(), ShareState::Unshared, answered(40, GONE));
     assert!(matches!(
-        verdict(Intent::Unshared, &shown, &memory, 50),
+        verdict(DesiredShare::Unshared, &shown, &memory, 50),
         Verdict::Blocked(_)
     ));
     // What was answered to CANCEL says nothing of SHARE; nor of CANCEL, once one was acknowledged.
@@ -894,7 +918,10 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
     let mut done = answers(GONE, 1);
     done.record(img(), ShareState::Unshared, acknowledged(10));
     done.record(img(), ShareState::Unshared, answered(200, GONE));
-    assert_eq!(verdict(Intent::Unshared, &shown, &done, 210), Verdict::Act);
+    assert_eq!(
+        verdict(DesiredShare::Unshared, &shown, &done, 210),
+        Verdict::Act
+    );
 }
 
 /// The plan at second 500 where no manifest names anything.
@@ -906,7 +933,7 @@ fn unnamed(observation: &Observation, holdings: &Holdings, memory: &Memory, prun
     plan(&Inputs {
         scope: &scope(),
         account: &ScopeAccount::default(),
-        wanted: &Wanted {
+        wanted: &DesiredScope {
             images: BTreeMap::new(),
             unselected: BTreeMap::new(),
             selector: &Selector::default(),

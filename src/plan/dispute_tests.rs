@@ -4,11 +4,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::desired::{Completeness, DesiredImage, Intent, Source, Wanted};
+use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::Holdings;
 use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Moment, Region, Scope, Selector};
-use crate::observed::{Blueprint, Observation, OwnImages, Seen, Unseen};
+use crate::observation::{Blueprint, Observation, OwnImages, Seen, Unseen};
 use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, plan};
 use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Zone};
 
@@ -25,8 +25,8 @@ fn img() -> ImageId {
     ImageId::new("img-a").expect("an id")
 }
 
-fn intent(from: Option<i64>, until: Option<i64>) -> Intent {
-    Intent::Shared {
+fn intent(from: Option<i64>, until: Option<i64>) -> DesiredShare {
+    DesiredShare::Shared {
         from: from.map(at),
         until: until.map(at),
     }
@@ -34,7 +34,7 @@ fn intent(from: Option<i64>, until: Option<i64>) -> Intent {
 
 /// All that a case depends on; the rest is plain.
 struct Case {
-    intent: Intent,
+    intent: DesiredShare,
     shared: bool,
     ahead: i64,
     windows: Windows,
@@ -43,7 +43,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(intent: Intent, shared: bool, ahead: i64) -> Self {
+    fn new(intent: DesiredShare, shared: bool, ahead: i64) -> Self {
         Self {
             intent,
             shared,
@@ -111,7 +111,7 @@ impl Case {
                 region: Region::new("ap-tokyo").expect("a region"),
             },
             account: &ScopeAccount::default(),
-            wanted: &Wanted {
+            wanted: &DesiredScope {
                 images: BTreeMap::from([(&id, &image)]),
                 unselected: BTreeMap::new(),
                 selector: &Selector::default(),

@@ -12,11 +12,11 @@ use super::dispute::{Closings, Dispute};
 use super::{
     AccountProof, Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld,
 };
-use crate::desired::{Completeness, Intent};
+use crate::desired::{Completeness, DesiredShare};
 use crate::inventory::{Loss, Owned, Record, Standing};
 use crate::memory::Memory;
 use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
-use crate::observed::{Observation, OwnImages, Seen};
+use crate::observation::{Observation, OwnImages, Seen};
 
 /// How long a suspiciously small list is looked at again before it is held against us.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
@@ -170,7 +170,7 @@ fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
 
 /// Whether much of what is ours does not show, and no person has accepted that.
 fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<Loss> {
-    let shared = |intent: Intent| {
+    let shared = |intent: DesiredShare| {
         let clocks = inputs.clocks;
         clocks.any(|now| intent.at(now).0 == ShareState::Shared)
     };

@@ -23,14 +23,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use crate::desired::{DesiredImage, Intent, Source, Wanted};
+use crate::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Rest, Tried};
 use crate::model::{
     AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Present, Scope,
     ShareState, Timestamp, Uin,
 };
-use crate::observed::{Blueprint, Observation, OwnImages, Unseen};
+use crate::observation::{Blueprint, Observation, OwnImages, Unseen};
 use crate::windows::Windows;
 use dispute::Closings;
 use walk::Walk;
@@ -51,7 +51,7 @@ pub struct Inputs<'a> {
     /// Account and region.
     pub scope: &'a Scope,
     /// What the manifests ask for.
-    pub wanted: &'a Wanted<'a>,
+    pub wanted: &'a DesiredScope<'a>,
     /// Whose the images are.
     pub account: &'a ScopeAccount,
     /// The last look.
@@ -430,8 +430,10 @@ fn named(
         source: Some(image.source.clone()),
         actual,
         until: match image.intent {
-            Intent::Shared { until, .. } => until.filter(|until| inputs.clocks.machine() < *until),
-            Intent::Unshared => None,
+            DesiredShare::Shared { until, .. } => {
+                until.filter(|until| inputs.clocks.machine() < *until)
+            }
+            DesiredShare::Unshared => None,
         },
         verdict,
     }

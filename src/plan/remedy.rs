@@ -3,7 +3,7 @@
 use crate::api::error::Hint;
 use crate::memory::{Problem, Unmet};
 use crate::model::ShareState;
-use crate::observed::{Blueprint, Unusable};
+use crate::observation::{Blueprint, Unusable};
 
 const DELETE: &str = "delete the blueprint in the Lighthouse console or with DeleteBlueprints";
 
@@ -87,7 +87,7 @@ pub(super) fn contradicted(
         ),
         (Hint::NotShared, ShareState::Unshared, Some(shown)) => {
             let way = match &shown.state {
-                crate::observed::BlueprintState::Unusable(why) => way_out(*why),
+                crate::observation::BlueprintState::Unusable(why) => way_out(*why),
                 _ => DELETE,
             };
             (

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::{Decision, Inputs, Plan};
 use crate::model::{ImageId, ShareState};
-use crate::observed::BlueprintState;
+use crate::observation::BlueprintState;
 use crate::words::first_of;
 
 /// A blueprint in a state that is not documented.

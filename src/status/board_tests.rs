@@ -3,7 +3,7 @@ use chrono::TimeDelta;
 use super::*;
 use crate::memory::{Problem, Unmet};
 use crate::model::{AccountName, Cause, Permission, Region, ShareState};
-use crate::observed::Unseen;
+use crate::observation::Unseen;
 use crate::plan::{Actual, Decision, Unmanaged, Verdict, Withheld};
 
 pub(super) fn at(minutes: i64) -> Timestamp {

@@ -2,7 +2,7 @@
 
 use super::Board;
 use crate::model::Scope;
-use crate::observed::Reading;
+use crate::observation::Reading;
 
 /// How the looks at a scope go.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use super::super::tests::{at, plan_in};
 use super::*;
 use crate::memory::Problem;
 use crate::model::{AccountName, Region};
-use crate::observed::Unseen;
+use crate::observation::Unseen;
 use crate::plan::Verdict;
 
 const REGIONS: [&str; 3] = ["ap-tokyo", "ap-seoul", "ap-bangkok"];

@@ -491,7 +491,7 @@ fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
         protected: false,
     };
     let names = BTreeMap::from([(&attempt.key.image, named)]);
-    let seen = crate::observed::Seen::default();
+    let seen = crate::observation::Seen::default();
     let lessons = learn(&holdings, &seen, &names, 0, at + TimeDelta::hours(1));
     assert!(!lessons.is_empty());
 }

@@ -17,7 +17,7 @@ use crate::inventory::{
 };
 use crate::ledger::{Attempt, Ledger, Recall, Refused};
 use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
-use crate::observed::{Blueprint, Seen};
+use crate::observation::{Blueprint, Seen};
 
 fn name(text: &str) -> AccountName {
     AccountName::new(text).expect("a name")

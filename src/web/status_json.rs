@@ -7,7 +7,7 @@ use crate::desired;
 use crate::model::{
     AccountName, Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp, Uin,
 };
-use crate::observed::Unseen;
+use crate::observation::Unseen;
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{

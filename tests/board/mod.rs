@@ -20,7 +20,7 @@ use sharekeeper::memory::{Problem, Unmet};
 use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, ShareState, Timestamp,
 };
-use sharekeeper::observed::Unseen;
+use sharekeeper::observation::Unseen;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
 use sharekeeper::serve::{Health, Show};
 use sharekeeper::status::{Activity, Board, Change, Lane, ManifestsStatus, PassResult};

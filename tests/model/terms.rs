@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sharekeeper::desired::{DesiredImage, Intent, Source, Wanted};
+use sharekeeper::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
 use sharekeeper::inventory::{Holdings, Owned, Record, Standing, Suspension, Word, Write};
 use sharekeeper::memory::Memory;
 use sharekeeper::model::{
     AccountName, Clocks, ImageId, Moment, Region, Scope, Selector, ShareState, Timestamp,
 };
-use sharekeeper::observed::{Blueprint, Observation, OwnImages, Seen, Unseen};
+use sharekeeper::observation::{Blueprint, Observation, OwnImages, Seen, Unseen};
 use sharekeeper::plan::{
     self, Awaiting, Decision, Inputs, Plan, Policy, ScopeAccount, Verdict, Withheld,
 };
@@ -56,16 +56,16 @@ impl Setting {
     pub fn declared(&self, want: Want, protect: bool) -> Option<DesiredImage> {
         let intent = match want {
             Want::Nothing => return None,
-            Want::Unshared => Intent::Unshared,
-            Want::Shared => Intent::Shared {
+            Want::Unshared => DesiredShare::Unshared,
+            Want::Shared => DesiredShare::Shared {
                 from: None,
                 until: None,
             },
-            Want::Expired => Intent::Shared {
+            Want::Expired => DesiredShare::Shared {
                 from: None,
                 until: Some(self.now),
             },
-            Want::Contested => Intent::Shared {
+            Want::Contested => DesiredShare::Shared {
                 from: None,
                 until: Some(self.now + AHEAD / 2),
             },
@@ -180,7 +180,7 @@ impl Setting {
     pub fn plan(
         &self,
         rules: &Rules,
-        wanted: &Wanted<'_>,
+        wanted: &DesiredScope<'_>,
         observation: &Observation,
         holdings: &Holdings,
     ) -> Plan {

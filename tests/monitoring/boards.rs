@@ -15,7 +15,7 @@ use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, Selector, ShareState,
     Timestamp,
 };
-use sharekeeper::observed::Unseen;
+use sharekeeper::observation::Unseen;
 use sharekeeper::plan::{
     Actual, Awaiting, Decision, Plan, Stray, Unmanaged, Verdict, View, Withheld,
 };

@@ -17,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredImage, Intent, Source};
+use sharekeeper::desired::{
+    Account, CredentialSource, Desired, DesiredImage, DesiredShare, Source,
+};
 use sharekeeper::engine::{Event, Listener};
 use sharekeeper::host::{Clock, Dice, Reply, Request, SystemClock, Transport, TransportError};
 use sharekeeper::model::{AccountName, ImageId, ImageKey, Moment, Region, Scope, Timestamp};
@@ -688,12 +690,12 @@ pub fn desired_of<'a, 'b>(
             image: ImageId::new(&image).expect("an id"),
         };
         let intent = if shared {
-            Intent::Shared {
+            DesiredShare::Shared {
                 from: None,
                 until: None,
             }
         } else {
-            Intent::Unshared
+            DesiredShare::Unshared
         };
         let source = Source {
             file: "test.yaml".into(),

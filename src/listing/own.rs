@@ -13,7 +13,7 @@ use crate::api::protocol::wire::PAGE_LIMIT_MAX;
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};
-use crate::observed::OwnImages;
+use crate::observation::OwnImages;
 
 /// Why a listing is of no use.
 enum NoList {

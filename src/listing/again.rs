@@ -10,7 +10,7 @@ use crate::api::protocol::wire::{self, CustomImage, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};
-use crate::observed::{Eligibility, SeenAt};
+use crate::observation::{Eligibility, SeenAt};
 use crate::words::brief;
 
 /// What was answered about images that were asked about again.

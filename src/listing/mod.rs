@@ -20,7 +20,7 @@ use crate::api::protocol::wire::{Action, CustomImage, DescribeBlueprintsReply, P
 use crate::api::{Answered, ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
-use crate::observed::{
+use crate::observation::{
     Blueprint, Eligibility, Observation, Precondition, Reading, Seen, SeenAt, Sightings, Unseen,
 };
 use crate::pace::Place;

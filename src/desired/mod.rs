@@ -43,7 +43,7 @@ pub enum Completeness {
 
 /// What the manifests ask of one scope, as far as a selector reaches.
 #[derive(Clone, Debug)]
-pub struct Wanted<'a> {
+pub struct DesiredScope<'a> {
     /// The selected images.
     pub images: BTreeMap<&'a ImageId, &'a DesiredImage>,
     /// Images that are named, but not selected: not touched, and not taken for unnamed.
@@ -54,7 +54,7 @@ pub struct Wanted<'a> {
     pub completeness: &'a Completeness,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> DesiredScope<'a> {
     /// Whether a manifest names the image here.
     pub fn names(&self, image: &ImageId) -> bool {
         self.get(image).is_some()
@@ -76,14 +76,14 @@ impl<'a> Wanted<'a> {
 impl Desired {
     /// What `selector` picks, by scope, in order. A scope of which it picks no named image is in it only where it
     /// might pick one that is not named.
-    pub fn by_scope<'a>(&'a self, selector: &'a Selector) -> BTreeMap<&'a Scope, Wanted<'a>> {
+    pub fn by_scope<'a>(&'a self, selector: &'a Selector) -> BTreeMap<&'a Scope, DesiredScope<'a>> {
         let scopes = self.scopes().filter(|scope| selector.reaches(scope));
         let wanted = scopes.filter_map(|scope| Some((scope, self.wanted(scope, selector)?)));
         wanted.collect()
     }
 
     /// What `selector` picks in one scope; `None` where it picks nothing and could not.
-    pub fn wanted<'a>(&'a self, scope: &Scope, selector: &'a Selector) -> Option<Wanted<'a>> {
+    pub fn wanted<'a>(&'a self, scope: &Scope, selector: &'a Selector) -> Option<DesiredScope<'a>> {
         let (picked, rest): (Vec<_>, Vec<_>) = self
             .of(scope)
             .partition(|(key, image)| selector.matches(key, &image.labels));
@@ -92,7 +92,7 @@ impl Desired {
             let images = images.into_iter().map(|(key, image)| (&key.image, image));
             images.collect()
         };
-        let wanted = Wanted {
+        let wanted = DesiredScope {
             images: by_id(picked),
             unselected: by_id(rest),
             selector,
@@ -159,7 +159,7 @@ impl Desired {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredImage {
     /// What is asked for, which may depend on the time.
-    pub intent: Intent,
+    pub intent: DesiredShare,
     /// Never CANCEL, whatever asks for it.
     pub protect: bool,
     /// The entry that declared it.
@@ -170,7 +170,7 @@ pub struct DesiredImage {
 
 /// What an entry asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intent {
+pub enum DesiredShare {
     /// `state: unshared`.
     Unshared,
     /// `state: shared`, within `[from, until)` where these are given, unshared outside.
@@ -182,7 +182,7 @@ pub enum Intent {
     },
 }
 
-impl Intent {
+impl DesiredShare {
     /// The state asked for at `now`, and why.
     pub fn at(self, now: Timestamp) -> (ShareState, Cause) {
         match self {
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn shared_only_within_its_window() {
-        let intent = Intent::Shared {
+        let intent = DesiredShare::Shared {
             from: Some(at(10)),
             until: Some(at(20)),
         };
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(intent.at(at(19)), (ShareState::Shared, Cause::Declared));
         assert_eq!(intent.at(at(20)), (ShareState::Unshared, Cause::Expired));
         assert_eq!(
-            Intent::Unshared.at(at(1)),
+            DesiredShare::Unshared.at(at(1)),
             (ShareState::Unshared, Cause::Declared)
         );
     }
