@@ -10,7 +10,7 @@ use sharekeeper::desired::Desired;
 use sharekeeper::inventory::Holdings;
 use sharekeeper::manifest::{SourceText, parse};
 use sharekeeper::memory::Memory;
-use sharekeeper::model::{Clocks, ImageId, Moment, Scope, Selector};
+use sharekeeper::model::{Clocks, ImageId, Monotonic, Scope, Selector};
 use sharekeeper::observation::{Blueprint, Observation, Seen};
 use sharekeeper::plan::{Inputs, Plan, Policy, ScopeAccount, plan};
 use sharekeeper::windows::Windows;
@@ -84,7 +84,7 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
         license: None,
         clocks: Clocks::machine_only(chrono::DateTime::UNIX_EPOCH),
         present: chrono::DateTime::UNIX_EPOCH.into(),
-        moment: Moment::new(std::time::Duration::from_secs(1)),
+        monotonic: Monotonic::new(std::time::Duration::from_secs(1)),
     };
     bencher
         .counter(ItemsCount::new(count))

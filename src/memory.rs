@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::inventory::Loss;
-use crate::model::{ImageId, KeyDigest, Moment, ShareState, Uin};
+use crate::model::{ImageId, KeyDigest, Monotonic, ShareState, Uin};
 
 /// Own writes, and doubts, by image.
 #[derive(Clone, Debug, Default)]
@@ -15,9 +15,9 @@ pub struct Memory {
     pub tried: BTreeMap<ImageId, Tried>,
     /// Since when the API calls an image unshareable without saying why. It says so of an image that
     /// is shared already, too, which a lagging list of blueprints may not show yet.
-    pub doubted_since: BTreeMap<ImageId, Moment>,
+    pub doubted_since: BTreeMap<ImageId, Monotonic>,
     /// Since when much of what is ours does not show.
-    pub loss_since: Option<Moment>,
+    pub loss_since: Option<Monotonic>,
     /// Much of what is ours did not show at some time in this run. To share it again mends the view, not the doubt.
     pub loss: Option<Loss>,
     /// Why this run prunes nothing: it is the first under another account, or with a key that nothing proves to be of
@@ -99,7 +99,7 @@ pub struct Repeated {
     /// How often.
     pub times: u32,
     /// When it came first.
-    pub since: Moment,
+    pub since: Monotonic,
 }
 
 /// How the last write for an image ended.
@@ -108,7 +108,7 @@ pub enum Last {
     /// The API said it is done.
     Acknowledged {
         /// When the answer came.
-        at: Moment,
+        at: Monotonic,
         /// Null after CANCEL, and possibly after SHARE.
         blueprint_id: Option<String>,
         /// For the vendor's support.
@@ -122,7 +122,7 @@ pub enum Last {
     /// No answer, or one that leaves the outcome open: only looking tells.
     Unclear {
         /// When that was known.
-        at: Moment,
+        at: Monotonic,
         /// What happened.
         problem: Problem,
     },
@@ -249,7 +249,7 @@ impl Tried {
         matches!(&self.last, Last::Unclear { problem, .. } if problem.code.as_deref() == Some(code))
     }
 
-    fn answered(&mut self, code: &str, at: Moment) {
+    fn answered(&mut self, code: &str, at: Monotonic) {
         match &mut self.answer {
             Some(answer) if answer.code == code => answer.times += 1,
             other => {

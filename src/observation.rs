@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
-use crate::model::{ImageId, Moment, Timestamp};
+use crate::model::{ImageId, Monotonic, Timestamp};
 use crate::words::plural;
 
 /// One look at a scope.
@@ -129,33 +129,34 @@ impl From<&str> for BlueprintState {
 /// machine sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenAt {
-    moment: Moment,
+    monotonic: Monotonic,
     time: Timestamp,
 }
 
 impl SeenAt {
     /// What both clocks show.
-    pub const fn new(moment: Moment, time: Timestamp) -> Self {
-        Self { moment, time }
+    pub const fn new(monotonic: Monotonic, time: Timestamp) -> Self {
+        Self { monotonic, time }
     }
 
     /// How long ago that was, by the clock that says it was longer. A clock that is put forward is taken for sleep, which
     /// costs a question.
     pub fn age(self, now: Self) -> Duration {
         let by_time = (now.time - self.time).to_std().unwrap_or_default();
-        now.moment.since(self.moment).max(by_time)
+        now.monotonic.since(self.monotonic).max(by_time)
     }
 
     /// For how long the machine has slept since then; where a clock was put forward, that counts as sleep.
     pub fn slept(self, now: Self) -> Duration {
-        self.age(now).saturating_sub(now.moment.since(self.moment))
+        self.age(now)
+            .saturating_sub(now.monotonic.since(self.monotonic))
     }
 
     /// The earlier of two, by each clock.
     #[must_use]
     pub fn earlier(self, other: Self) -> Self {
         Self {
-            moment: self.moment.min(other.moment),
+            monotonic: self.monotonic.min(other.monotonic),
             time: self.time.min(other.time),
         }
     }
@@ -314,9 +315,9 @@ impl fmt::Display for Precondition {
 mod tests {
     use super::*;
 
-    fn at(moment: u64, time: i64) -> SeenAt {
+    fn at(monotonic: u64, time: i64) -> SeenAt {
         let time = Timestamp::from_timestamp(1_790_000_000 + time, 0).expect("a date");
-        SeenAt::new(Moment::new(Duration::from_secs(moment)), time)
+        SeenAt::new(Monotonic::new(Duration::from_secs(monotonic)), time)
     }
 
     #[test]

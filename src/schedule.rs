@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::execute::PROBES_MAX;
 use crate::inventory::LAG;
 use crate::memory::{Last, Memory, Tried, Unmet};
-use crate::model::{ImageId, Moment, Timestamp};
+use crate::model::{ImageId, Monotonic, Timestamp};
 use crate::pace::Backoff;
 use crate::plan::{Plan, Verdict};
 
@@ -63,7 +63,7 @@ pub struct Turns {
 #[derive(Clone, Copy, Debug)]
 struct Retry {
     failures: u32,
-    at: Moment,
+    at: Monotonic,
 }
 
 /// When a pass has ended.
@@ -72,7 +72,7 @@ pub struct At {
     /// Wall time, for what is asked for by the calendar.
     pub now: Timestamp,
     /// Monotonic time, for the rest.
-    pub moment: Moment,
+    pub monotonic: Monotonic,
     /// A random number in `[0, 1)`, for the jitter.
     pub unit: f64,
 }
@@ -89,15 +89,17 @@ pub enum Cut {
 }
 
 impl Turns {
-    /// What a pass that begins at `moment` should remember of `memory`: what is due is tried as if for the first time, or
+    /// What a pass that begins at `monotonic` should remember of `memory`: what is due is tried as if for the first time, or
     /// once more, where one answer kept coming.
-    pub fn begin(&mut self, mut memory: Memory, moment: Moment) -> Memory {
+    pub fn begin(&mut self, mut memory: Memory, monotonic: Monotonic) -> Memory {
         memory.rest = None;
-        self.held = self.surplus(&memory, moment);
+        self.held = self.surplus(&memory, monotonic);
         self.released = BTreeMap::new();
         for (image, mut tried) in std::mem::take(&mut memory.tried) {
             let is_remembered = match self.retries.get(&image) {
-                Some(retry) => moment < retry.at || self.held.contains(&image) || tried.once_more(),
+                Some(retry) => {
+                    monotonic < retry.at || self.held.contains(&image) || tried.once_more()
+                }
                 None => !tried.last.is_given_up(),
             };
             let place = match is_remembered {
@@ -110,14 +112,14 @@ impl Turns {
     }
 
     /// The denied images that are due beyond those that one pass tries, which have waited for longest.
-    fn surplus(&self, memory: &Memory, moment: Moment) -> BTreeSet<ImageId> {
+    fn surplus(&self, memory: &Memory, monotonic: Monotonic) -> BTreeSet<ImageId> {
         if self.mended {
             return BTreeSet::new();
         }
         let due = self
             .retries
             .iter()
-            .filter(|(image, retry)| retry.at <= moment && is_denied(memory, image));
+            .filter(|(image, retry)| retry.at <= monotonic && is_denied(memory, image));
         let mut due: Vec<_> = due.collect();
         due.sort_by_key(|(_, retry)| retry.at);
         let surplus = due.into_iter().skip(DENIED_AT_ONCE);
@@ -132,16 +134,16 @@ impl Turns {
         cut: Cut,
         interval: Duration,
         at: At,
-    ) -> Moment {
+    ) -> Monotonic {
         self.settle(plan, memory, cut, interval, at);
         let spread = interval.mul_f64(0.9 + 0.2 * at.unit);
-        let mut next = at.moment + spread;
+        let mut next = at.monotonic + spread;
         if cut == Cut::Short || self.mended {
-            next = at.moment;
+            next = at.monotonic;
         }
         if let Some(turns_at) = plan.turns_at {
             let wait = (turns_at - at.now).to_std().unwrap_or_default();
-            next = next.min(at.moment + wait);
+            next = next.min(at.monotonic + wait);
         }
         // Many images that are denied, each at a time of its own, would make a hot loop: they go with the next look.
         let retries = self
@@ -151,10 +153,10 @@ impl Turns {
         let retries = retries.map(|(_, retry)| retry.at);
         // One that is due already had its try, or the scope was out of sight.
         next = retries
-            .filter(|retry| at.moment < *retry)
-            .fold(next, Moment::min);
+            .filter(|retry| at.monotonic < *retry)
+            .fold(next, Monotonic::min);
         // A pass that writes waits for it itself; one that only looks comes back for it.
-        next = plan.awaiting_until().into_iter().fold(next, Moment::min);
+        next = plan.awaiting_until().into_iter().fold(next, Monotonic::min);
         self.not_yet = match plan.decisions.values().any(|d| is_not_yet(&d.verdict)) {
             true => self.not_yet + 1,
             false => 0,
@@ -179,14 +181,14 @@ impl Turns {
         ] {
             if count > 0 {
                 let wait = backoff(base, most).step(count);
-                next = next.min(at.moment + jittered(wait, at.unit));
+                next = next.min(at.monotonic + jittered(wait, at.unit));
             }
         }
-        next.max(at.moment + REST_MIN)
+        next.max(at.monotonic + REST_MIN)
     }
 
     /// Who waits, and until when.
-    pub fn retries(&self) -> impl Iterator<Item = (&ImageId, Moment)> {
+    pub fn retries(&self) -> impl Iterator<Item = (&ImageId, Monotonic)> {
         self.retries.iter().map(|(image, retry)| (image, retry.at))
     }
 
@@ -212,7 +214,7 @@ impl Turns {
             // Gone from the manifests: only a write whose effect may still show is remembered.
             None => match &tried.last {
                 Last::Acknowledged { at: then, .. } | Last::Unclear { at: then, .. } => {
-                    at.moment.since(*then) < LAG
+                    at.monotonic.since(*then) < LAG
                 }
                 _ => false,
             },
@@ -244,13 +246,13 @@ impl Turns {
                 _ => continue,
             };
             let retry = match before.remove(image) {
-                Some(waits) if at.moment < waits.at || untried.contains(image) => waits,
+                Some(waits) if at.monotonic < waits.at || untried.contains(image) => waits,
                 earlier => {
                     let failures = earlier.map_or(0, |retry| retry.failures) + 1;
                     let wait = jittered(backoff.step(failures), at.unit);
                     Retry {
                         failures,
-                        at: at.moment + wait,
+                        at: at.monotonic + wait,
                     }
                 }
             };
@@ -262,7 +264,7 @@ impl Turns {
                 .retries
                 .iter_mut()
                 .filter(|(image, _)| is_denied(memory, image));
-            denied.for_each(|(_, retry)| retry.at = at.moment);
+            denied.for_each(|(_, retry)| retry.at = at.monotonic);
         }
     }
 }

@@ -14,7 +14,7 @@ fn at(seconds: u64) -> At {
     let start = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
     At {
         now: start + TimeDelta::seconds(i64::try_from(seconds).expect("small")),
-        moment: Moment::new(Duration::from_secs(seconds)),
+        monotonic: Monotonic::new(Duration::from_secs(seconds)),
         unit: 1.0,
     }
 }
@@ -69,14 +69,14 @@ fn waits(turns: &mut Turns, plan: &Plan, last: Option<&Last>, cut: Cut, passes: 
     let mut waits = Vec::new();
     let mut kept = Memory::default();
     for _ in 0..passes {
-        kept = turns.begin(kept, now.moment);
+        kept = turns.begin(kept, now.monotonic);
         if let Some(last) = last {
             kept.record(id("img-a"), ShareState::Shared, last.clone());
         }
         let next = turns.ended(plan, &mut kept, cut, INTERVAL, now);
-        let wait = next.since(now.moment).as_secs();
+        let wait = next.since(now.monotonic).as_secs();
         waits.push(wait);
-        now = at(now.moment.since_start().as_secs() + wait.max(1));
+        now = at(now.monotonic.since_start().as_secs() + wait.max(1));
     }
     waits
 }
@@ -85,7 +85,7 @@ fn waits(turns: &mut Turns, plan: &Plan, last: Option<&Last>, cut: Cut, passes: 
 fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
     let plan = plan(&[("img-a", Verdict::InSync)]);
     let done = Last::Acknowledged {
-        at: Moment::default(),
+        at: Monotonic::default(),
         blueprint_id: None,
         request_id: None,
     };
@@ -105,7 +105,7 @@ fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
         INTERVAL,
         At { unit: 1.0, ..at(0) },
     );
-    assert_eq!((early, late), (at(270).moment, at(330).moment));
+    assert_eq!((early, late), (at(270).monotonic, at(330).monotonic));
     assert!(memory.tried.is_empty());
 }
 
@@ -117,7 +117,7 @@ fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_eve
     let mut tries = Vec::new();
     let (mut kept, mut now) = (Memory::default(), 0);
     while now < 24 * 3600 {
-        kept = turns.begin(kept, at(now).moment);
+        kept = turns.begin(kept, at(now).monotonic);
         if kept.tried.is_empty() {
             tries.push(now);
             kept.record(id("img-a"), ShareState::Shared, last.clone());
@@ -189,13 +189,13 @@ fn an_accounts_fault_is_charged_to_no_image() {
 fn a_pass_that_was_cut_off_is_made_again_at_once_and_remembers_its_writes() {
     let plan = plan(&[("img-a", Verdict::Act)]);
     let done = Last::Acknowledged {
-        at: at(9).moment,
+        at: at(9).monotonic,
         blueprint_id: None,
         request_id: None,
     };
     let mut memory = memory(done);
     let next = Turns::default().ended(&plan, &mut memory, Cut::Short, INTERVAL, at(10));
-    assert_eq!(next, at(10).moment + REST_MIN);
+    assert_eq!(next, at(10).monotonic + REST_MIN);
     assert_eq!(memory.tried.len(), 1);
 }
 
@@ -232,13 +232,13 @@ fn time_alone_wakes_what_it_changes() {
     let mut plan = plan(&[("img-a", Verdict::InSync)]);
     plan.turns_at = Some(at(42).now);
     let next = Turns::default().ended(&plan, &mut Memory::default(), Cut::None, INTERVAL, at(0));
-    assert_eq!(next, at(42).moment);
+    assert_eq!(next, at(42).monotonic);
 }
 
 #[test]
 fn s21_images_that_no_manifest_names_any_longer_are_forgotten() {
     let done = Last::Acknowledged {
-        at: at(0).moment,
+        at: at(0).monotonic,
         blueprint_id: None,
         request_id: None,
     };
@@ -274,7 +274,7 @@ fn answers(memory: &mut Memory, code: &str, times: u32) {
             ..problem()
         };
         let last = Last::Unclear {
-            at: at(0).moment,
+            at: at(0).monotonic,
             problem,
         };
         memory.record(id("img-a"), ShareState::Unshared, last);
@@ -291,7 +291,7 @@ fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
     for _ in 0..5 {
         let next = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(now));
         let (_, due) = turns.retries().next().expect("it waits");
-        kept = turns.begin(kept, next.min(at(now + 1).moment));
+        kept = turns.begin(kept, next.min(at(now + 1).monotonic));
         let tried = &kept.tried[&id("img-a")];
         assert_eq!(
             tried.answer.as_ref().map(|answer| answer.times),
@@ -322,7 +322,7 @@ fn denied(
     tried: &[String],
     untried: &[String],
     now: At,
-) -> Moment {
+) -> Monotonic {
     for image in tried {
         memory.record(id(image), ShareState::Shared, Last::Denied(problem()));
     }
@@ -345,7 +345,7 @@ fn c2_l4_a_scope_at_rest_is_looked_at_again_ever_later_and_what_was_not_tried_wa
     let (mut turns, mut memory, mut now) = (Turns::default(), Memory::default(), 0);
     let mut waits = Vec::new();
     for pass in 0..5 {
-        memory = turns.begin(memory, at(now).moment);
+        memory = turns.begin(memory, at(now).monotonic);
         let untried = images(5 * (pass + 1)..40);
         let tried = images(5 * pass..5 * (pass + 1));
         let next = denied(&mut turns, &mut memory, &tried, &untried, at(now));
@@ -366,10 +366,10 @@ fn c2_l4_denied_images_wake_no_pass_and_take_turns_five_at_a_time() {
     let (mut turns, mut memory) = (Turns::default(), Memory::default());
     let all = images(0..12);
     let next = denied(&mut turns, &mut memory, &all, &[], at(0));
-    assert!(next >= at(270).moment, "not with the first of them");
+    assert!(next >= at(270).monotonic, "not with the first of them");
     let mut tries = BTreeMap::new();
     for now in [1_000, 1_300, 1_600] {
-        memory = turns.begin(memory, at(now).moment);
+        memory = turns.begin(memory, at(now).monotonic);
         let due: Vec<_> = all
             .iter()
             .filter(|image| !memory.tried.contains_key(&id(image)))
@@ -389,7 +389,7 @@ fn c2_a_denied_image_that_had_a_turn_and_was_not_tried_keeps_its_place_and_its_f
     let (mut turns, mut memory) = (Turns::default(), Memory::default());
     denied(&mut turns, &mut memory, &images(0..1), &[], at(0));
     let before: Vec<_> = turns.retries().map(|(_, at)| at).collect();
-    memory = turns.begin(memory, at(1_000).moment);
+    memory = turns.begin(memory, at(1_000).monotonic);
     assert!(memory.tried.is_empty(), "it has a turn");
     denied(&mut turns, &mut memory, &[], &images(0..1), at(1_000));
     assert!(is_denied(&memory, &id("img-00")));
@@ -401,9 +401,9 @@ fn c2_a_denied_image_that_had_a_turn_and_was_not_tried_keeps_its_place_and_its_f
 fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
     let (mut turns, mut memory) = (Turns::default(), Memory::default());
     denied(&mut turns, &mut memory, &images(0..12), &[], at(0));
-    memory = turns.begin(memory, at(1_000).moment);
+    memory = turns.begin(memory, at(1_000).monotonic);
     let done = Last::Acknowledged {
-        at: at(1_000).moment,
+        at: at(1_000).monotonic,
         blueprint_id: None,
         request_id: None,
     };
@@ -430,7 +430,7 @@ fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
         INTERVAL,
         at(1_000),
     );
-    assert_eq!(next, at(1_000).moment + REST_MIN);
+    assert_eq!(next, at(1_000).monotonic + REST_MIN);
     memory = turns.begin(memory, next);
     assert!(memory.tried.is_empty(), "all have a turn");
 }

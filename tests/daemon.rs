@@ -561,12 +561,12 @@ async fn l7_the_end_lets_calls_in_flight_settle_and_starts_no_other() {
     reconciling(&world, async |live| {
         live.load(wanted).await;
         live.until(|live| writes(live) >= 40).await;
-        at_the_end.set((writes(live), world.cloud().moment().since_start()));
+        at_the_end.set((writes(live), world.cloud().monotonic().since_start()));
     })
     .await;
     let (count, then) = at_the_end.get();
     assert!(world.cloud().writes().len() <= count + 4);
-    let took = world.cloud().moment().since_start() - then;
+    let took = world.cloud().monotonic().since_start() - then;
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(world.ledger.intents().len(), world.ledger.outcomes().len());
 }

@@ -222,7 +222,7 @@ async fn s1_a_suspension_reaches_what_stands_in_a_slow_line() {
             by: "me@here".into(),
             selector: Selector::default(),
         });
-        world.cloud().moment()
+        world.cloud().monotonic()
     };
     let (ended, suspended) = futures_util::join!(world.reconcile(&wanted), suspends);
     assert_eq!(ended.exit(), 3);
@@ -241,7 +241,7 @@ async fn l7_p1_a_stop_reaches_a_call_about_which_the_store_is_being_asked() {
     let stops = async {
         world.pass(Duration::from_secs(20)).await;
         stop.trip(StopReason::Terminated);
-        world.cloud().moment()
+        world.cloud().monotonic()
     };
     let (ended, stopped) = futures_util::join!(world.reconcile_until(&wanted, &stop), stops);
     assert_eq!(ended.exit(), 143);
@@ -303,7 +303,7 @@ async fn r31_a_window_that_closes_during_a_run_holds_what_is_left_of_its_cause()
         }
         let shared = world.cloud().writes().len();
         let until = forbid(&world, &mut wanted, cause);
-        let closes = world.cloud().moment() + until;
+        let closes = world.cloud().monotonic() + until;
         world
             .pass(until.saturating_sub(Duration::from_secs(6)))
             .await;

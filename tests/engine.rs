@@ -543,7 +543,7 @@ async fn l7_p1_a_stop_starts_no_new_write_and_settles_those_in_flight() {
     let stopper = async {
         world
             .cloud()
-            .sleep_until(sharekeeper::model::Moment::new(Duration::from_secs(5)))
+            .sleep_until(sharekeeper::model::Monotonic::new(Duration::from_secs(5)))
             .await;
         stop.trip(StopReason::Terminated);
     };

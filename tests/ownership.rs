@@ -449,10 +449,10 @@ async fn twelve(seed: u64) -> (World, Desired) {
 /// Success, and nothing in it, until `until`.
 fn blank_until(world: &World, until: Duration) -> Behaviour {
     let shared = Rc::clone(&world.shared);
-    let until = world.cloud().moment() + until;
+    let until = world.cloud().monotonic() + until;
     Behaviour {
         tamper: Box::new(move |_, _, page| {
-            if shared.host.moment() < until {
+            if shared.host.monotonic() < until {
                 *page = serde_json::json!({"TotalCount": 0, "BlueprintSet": [], "RequestId": "r"});
             }
         }),

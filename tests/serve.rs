@@ -281,7 +281,7 @@ async fn o6_who_does_not_read_is_cut_off_and_holds_up_nobody_meanwhile() {
         assert_eq!(status(&get(address, "/healthz").await), 200);
         let clock = SystemClock::start();
         clock
-            .sleep_until(clock.moment() + Duration::from_secs(71))
+            .sleep_until(clock.monotonic() + Duration::from_secs(71))
             .await;
         let mut rest = Vec::new();
         let ended = slow.0.read_to_end(&mut rest).await;
@@ -407,7 +407,7 @@ async fn a_change_is_told_at_once_but_at_most_once_a_second_and_silence_has_a_he
             shown.change(|board| drop(board.retain(|_| true, board::now())));
             let clock = SystemClock::start();
             assert_eq!(event(&mut stream).await, told(version()));
-            let waited = clock.moment().since_start();
+            let waited = clock.monotonic().since_start();
             assert!(
                 waited > Duration::from_millis(900),
                 "simulated: a second between two"

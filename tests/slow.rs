@@ -202,7 +202,7 @@ fn one_listing_in(seconds: u64) -> Behaviour {
     let clock = SystemClock::start();
     Behaviour {
         refuse: Box::new(move |action, _, _| {
-            let now = Some(clock.moment().since_start().as_secs() / seconds);
+            let now = Some(clock.monotonic().since_start().as_secs() / seconds);
             let is_over = action == "DescribeBlueprints" && last.replace(now) == now;
             is_over.then_some("RequestLimitExceeded")
         }),
@@ -397,7 +397,7 @@ async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now()
         world.cloud().meddle(TOKYO, "img-0050", false);
         world.cloud().meddle(TOKYO, "img-0150", false);
         world.cloud().meddle(TOKYO, "img-0150", true);
-        world.cloud().moment()
+        world.cloud().monotonic()
     });
     let writes = world.cloud().writes();
     let of = |image: &Value| {
@@ -569,7 +569,7 @@ async fn c8_s1_a_share_whose_time_is_over_when_its_turn_comes_is_not_made() {
             until: Some(until),
         };
     }
-    let over = world.cloud().moment() + Duration::from_secs(100);
+    let over = world.cloud().monotonic() + Duration::from_secs(100);
     world.reconcile(&wanted).await;
     let shares = world.cloud().writes().into_iter();
     let shares = shares.filter(|write| write.body["Permission"] == "SHARE");

@@ -297,13 +297,13 @@ async fn c4_what_a_look_shows_otherwise_is_no_word_any_longer() {
     world.pass(Duration::from_secs(600)).await;
     // Somebody cancels it, and a look sees that while nothing may be written.
     world.cloud().meddle(TOKYO, &id(0), false);
-    let clock = world.cloud().moment();
+    let clock = world.cloud().monotonic();
     let stop = Stop::default();
     refuse(&world, |action| {
         (action == "ModifyImageSharePermission").then_some("UnsupportedOperation.ImageOccupied")
     });
     world.reconcile_until(&wish(true), &stop).await;
-    assert!(world.cloud().moment() > clock);
+    assert!(world.cloud().monotonic() > clock);
     let before = world.cloud().calls_of("ModifyImageSharePermission").len();
     refuse(&world, |action| {
         action

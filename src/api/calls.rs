@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::error::{CallError, Class};
 use super::protocol::wire::Action;
-use crate::model::{Moment, Region};
+use crate::model::{Monotonic, Region};
 use crate::pace::Durations;
 
 /// Error codes of `ModifyImageSharePermission` that are counted one by one: all that its documentation lists.
@@ -81,7 +81,7 @@ pub struct ActionTally {
 pub struct Turn<'a> {
     calls: &'a Calls,
     action: Action,
-    since: Moment,
+    since: Monotonic,
 }
 
 impl Calls {
@@ -91,7 +91,7 @@ impl Calls {
     }
 
     /// A call waits for its turn.
-    pub fn queue(&self, action: Action, since: Moment) -> Turn<'_> {
+    pub fn queue(&self, action: Action, since: Monotonic) -> Turn<'_> {
         self.of(action, |tally| tally.queue += 1);
         Turn {
             calls: self,
@@ -145,7 +145,7 @@ impl Calls {
 
 impl Turn<'_> {
     /// The turn has come, and the call leaves.
-    pub fn taken(self, at: Moment) {
+    pub fn taken(self, at: Monotonic) {
         let waited = at.since(self.since);
         self.calls.of(self.action, |tally| tally.waited.add(waited));
     }
@@ -238,11 +238,11 @@ mod tests {
     #[test]
     fn a_turn_that_is_given_up_leaves_the_line_and_is_no_wait() {
         let (calls, action) = (Calls::default(), Action::DescribeBlueprints);
-        let given_up = calls.queue(action, Moment::default());
-        let taken = calls.queue(action, Moment::default());
+        let given_up = calls.queue(action, Monotonic::default());
+        let taken = calls.queue(action, Monotonic::default());
         assert_eq!(calls.tally().actions[&action].queue, 2);
         drop(given_up);
-        taken.taken(Moment::new(Duration::from_millis(70)));
+        taken.taken(Monotonic::new(Duration::from_millis(70)));
         let tally = calls.tally();
         assert_eq!(tally.actions[&action].queue, 0);
         assert_eq!(tally.actions[&action].waited.count, 1);

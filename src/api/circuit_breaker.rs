@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::error::Refusal;
 use crate::host::Clock;
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 /// How long others wait for the probe before they go on without its answer: a region that hangs must
 /// not hold up the rest of its account.
@@ -25,7 +25,7 @@ enum State {
     #[default]
     Unproven,
     Probing {
-        since: Moment,
+        since: Monotonic,
     },
     Open,
     Broken(Box<Refusal>),
@@ -65,14 +65,14 @@ impl Gate {
                     State::Broken(refusal) => return Err((**refusal).clone()),
                     State::Unproven => {
                         *state = State::Probing {
-                            since: clock.moment(),
+                            since: clock.monotonic(),
                         };
                         return Ok(Pass {
                             gate: Rc::clone(self),
                             probing: true,
                         });
                     }
-                    State::Probing { since } if clock.moment().since(*since) >= PATIENCE => {
+                    State::Probing { since } if clock.monotonic().since(*since) >= PATIENCE => {
                         return Ok(Pass {
                             gate: Rc::clone(self),
                             probing: false,
@@ -166,7 +166,7 @@ mod tests {
         let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
         let probe = gate.pass(&clock).await.expect("the probe");
         let others = gate.pass(&clock).await.expect("goes on after the patience");
-        assert_eq!(clock.moment().since_start(), PATIENCE);
+        assert_eq!(clock.monotonic().since_start(), PATIENCE);
         others.settle(Evidence::Proof);
         drop(probe);
         assert!(gate.pass(&clock).await.is_ok_and(|pass| !pass.probing));

@@ -24,7 +24,7 @@ use super::protocol::wire::{
 };
 use super::retry;
 use crate::host::{Host, Reply, TransportError};
-use crate::model::{AccountName, Clocks, Endpoint, ImageId, Moment, Permission, Region, Uin};
+use crate::model::{AccountName, Clocks, Endpoint, ImageId, Monotonic, Permission, Region, Uin};
 use crate::observation::SeenAt;
 use crate::pace::{BucketKey, Call, Pace, Place};
 use crate::words::brief;
@@ -99,10 +99,10 @@ impl<H: Host> ReadClient<H> {
     /// What this machine's clock shows, and that of the access point of `region`, as far as it has told the time.
     pub fn clocks(&self, region: Region) -> Clocks {
         let host = self.connection.endpoint.host(region);
-        let (now, moment) = (self.shared.host.now(), self.shared.host.moment());
+        let (now, monotonic) = (self.shared.host.now(), self.shared.host.monotonic());
         self.shared
             .clocks
-            .show(self.access_point(&host), now, moment)
+            .show(self.access_point(&host), now, monotonic)
     }
 
     pub(super) fn access_point<'a>(&'a self, host: &'a str) -> AccessPoint<'a> {
@@ -295,7 +295,7 @@ impl<H: Host> ReadClient<H> {
                 continue;
             }
             let result = self.call(&ready, action, region, None, body, sent_at).await;
-            let took = self.shared.host.moment().since(sent_at);
+            let took = self.shared.host.monotonic().since(sent_at);
             let again = match &result {
                 Err(CallError::Refused(refusal)) if rounds < ROUNDS_MAX => {
                     self.has_newer(&ready, refusal, region).await
@@ -328,13 +328,13 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// Waits for the turn to call.
-    pub(super) async fn permit(&self, action: Action, region: Region) -> Moment {
+    pub(super) async fn permit(&self, action: Action, region: Region) -> Monotonic {
         self.permit_at(action, region, None).await
     }
 
-    async fn permit_at(&self, action: Action, region: Region, call: Option<Call<'_>>) -> Moment {
+    async fn permit_at(&self, action: Action, region: Region, call: Option<Call<'_>>) -> Monotonic {
         let host = &self.shared.host;
-        let turn = self.shared.calls.queue(action, host.moment());
+        let turn = self.shared.calls.queue(action, host.monotonic());
         let (bucket, pace) = (self.bucket(action, region), self.pace(action));
         let pacer = &self.shared.pacer;
         let permitted = pacer.permit(host, &bucket, pace, call).await;
@@ -350,7 +350,7 @@ impl<H: Host> ReadClient<H> {
         region: Region,
         permission: Option<Permission>,
         body: &impl Serialize,
-        permitted: Moment,
+        permitted: Monotonic,
     ) -> Result<T, CallError> {
         let body = serde_json::to_vec(body).map_err(|error| {
             CallError::NotSent(format!("the request cannot be written: {error}"))
@@ -412,7 +412,7 @@ impl<H: Host> ReadClient<H> {
         action: Action,
         region: Region,
         body: &[u8],
-        permitted: Moment,
+        permitted: Monotonic,
     ) -> Result<Exchanged, CallError> {
         self.shared.calls.sent(action);
         let (endpoint, host) = (self.endpoint(action), &self.shared.host);
@@ -429,18 +429,18 @@ impl<H: Host> ReadClient<H> {
         let credentials = Some(&*ready.issued.credentials);
         let request = request(to, body, timestamp, credentials, CALL_DEADLINE)?;
         let (pacer, bucket) = (&self.shared.pacer, self.bucket(action, region));
-        let sent_at = host.moment();
+        let sent_at = host.monotonic();
         pacer.left(&bucket, permitted, sent_at);
         let result = host.send(request).await;
         pacer.ended(&bucket);
-        let took = host.moment().since(sent_at);
+        let took = host.monotonic().since(sent_at);
         let took_ms = took.as_millis();
         self.shared.calls.took(action, took);
         match result {
             Ok(reply) => {
                 let arrival = Arrival {
                     now: host.now(),
-                    moment: host.moment(),
+                    monotonic: host.monotonic(),
                     took,
                 };
                 let date = reply.date.as_deref();
@@ -485,7 +485,7 @@ impl<H: Host> ReadClient<H> {
         let result = parse(reply, permission);
         let error = result.as_ref().err();
         self.shared.calls.ended(action, region, error);
-        let (pacer, now) = (&self.shared.pacer, self.shared.host.moment());
+        let (pacer, now) = (&self.shared.pacer, self.shared.host.monotonic());
         match &result {
             Err(CallError::Refused(Refusal {
                 class: Class::Throttled(reach),
@@ -541,7 +541,7 @@ struct Exchanged {
     /// What it was drawn from.
     bucket: BucketKey,
     /// When it left.
-    sent_at: Moment,
+    sent_at: Monotonic,
     /// The timestamp that it was signed with.
     signed_at: i64,
 }

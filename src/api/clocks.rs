@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::desired::CredentialSource;
-use crate::model::{AccountName, Clocks, Moment, Timestamp};
+use crate::model::{AccountName, Clocks, Monotonic, Timestamp};
 use crate::words::seconds;
 
 /// A clock further off than this is not signed by but reported.
@@ -38,7 +38,7 @@ pub(super) struct AccessPoint<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Arrival {
     pub(super) now: Timestamp,
-    pub(super) moment: Moment,
+    pub(super) monotonic: Monotonic,
     pub(super) took: Duration,
 }
 
@@ -85,23 +85,23 @@ impl ApiClocks {
     /// Takes in the time that a reply tells.
     pub(super) fn replied(&self, at: AccessPoint<'_>, date: Option<&str>, arrival: Arrival) {
         let Some(date) = read(date) else { return };
-        let (moment, took) = (span(arrival.moment.since_start()), span(arrival.took));
+        let (monotonic, took) = (span(arrival.monotonic.since_start()), span(arrival.took));
         let newer = Between {
-            low: date - moment,
-            high: date + DATE_UNIT - moment + took,
+            low: date - monotonic,
+            high: date + DATE_UNIT - monotonic + took,
         };
         self.change(at, |entry| {
             let shown = entry.shown.map_or(newer, |older| older.and(newer));
             entry.shown = Some(shown);
-            entry.ahead = shown.middle() + moment - arrival.now;
+            entry.ahead = shown.middle() + monotonic - arrival.now;
         });
     }
 
     /// What both clocks show; this machine's alone, where the access point has not told the time.
-    pub(super) fn show(&self, at: AccessPoint<'_>, now: Timestamp, moment: Moment) -> Clocks {
+    pub(super) fn show(&self, at: AccessPoint<'_>, now: Timestamp, monotonic: Monotonic) -> Clocks {
         let ahead = self.find(at, |entry| {
             // Held against the clock that nobody sets: this machine's may have been set since the reply.
-            Some(entry.shown?.middle() + span(moment.since_start()) - now)
+            Some(entry.shown?.middle() + span(monotonic.since_start()) - now)
         });
         Clocks::new(now, ahead.flatten().unwrap_or_default())
     }
@@ -282,22 +282,22 @@ mod tests {
         let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let arrival = Arrival {
             now: at(seconds),
-            moment: moment(seconds),
+            monotonic: monotonic(seconds),
             took: Duration::from_millis(took),
         };
         let point = AccessPoint { caller, host: HOST };
         clocks.replied(point, Some(&date), arrival);
     }
 
-    fn moment(seconds: i64) -> Moment {
-        Moment::new(Duration::from_secs(
+    fn monotonic(seconds: i64) -> Monotonic {
+        Monotonic::new(Duration::from_secs(
             u64::try_from(seconds).expect("positive"),
         ))
     }
 
     fn apart(clocks: &ApiClocks, caller: &Caller, seconds: i64) -> Option<i64> {
         let point = AccessPoint { caller, host: HOST };
-        let shown = clocks.show(point, at(seconds), moment(seconds));
+        let shown = clocks.show(point, at(seconds), monotonic(seconds));
         shown.api().map(|_| shown.api_ahead().num_seconds())
     }
 
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(clocks.signing(point(&b, HOST), here), there);
         for (caller, host) in [(&a, HOST), (&b, "lighthouse.tencentcloudapi.com")] {
             assert_eq!(clocks.signing(point(caller, host), here), here);
-            let shown = clocks.show(point(caller, host), here, Moment::default());
+            let shown = clocks.show(point(caller, host), here, Monotonic::default());
             assert_eq!(shown, Clocks::machine_only(here));
             assert_eq!(clocks.told(point(caller, host)), None);
         }
@@ -336,7 +336,7 @@ mod tests {
                         let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
                         let arrival = Arrival {
                             now: at(10) + fraction,
-                            moment: moment(10) + Duration::from_millis(millis.unsigned_abs()),
+                            monotonic: monotonic(10) + Duration::from_millis(millis.unsigned_abs()),
                             took: Duration::from_millis(took.unsigned_abs()),
                         };
                         let point = AccessPoint {
@@ -344,7 +344,7 @@ mod tests {
                             host: HOST,
                         };
                         clocks.replied(point, Some(&date), arrival);
-                        let shown = clocks.show(point, arrival.now, arrival.moment);
+                        let shown = clocks.show(point, arrival.now, arrival.monotonic);
                         assert_eq!(shown.api().is_some(), is_apart, "{ahead} {millis} {took}");
                     }
                 }
@@ -373,7 +373,7 @@ mod tests {
             caller: &a,
             host: HOST,
         };
-        let shown = clocks.show(point, at(3620), moment(20));
+        let shown = clocks.show(point, at(3620), monotonic(20));
         assert_eq!(shown.api_ahead().num_seconds().abs(), 3600);
     }
 

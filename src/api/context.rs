@@ -43,6 +43,6 @@ impl<H: Host> Shared<H> {
 
     /// What things are dated with and durations are measured by: this machine's clock alone.
     pub fn present(&self) -> Present {
-        self.steady.read(self.host.now(), self.host.moment())
+        self.steady.read(self.host.now(), self.host.monotonic())
     }
 }

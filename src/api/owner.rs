@@ -14,7 +14,7 @@ use super::error::CallError;
 use super::retry;
 use crate::host::Host;
 use crate::inventory::Claimant;
-use crate::model::{KeyDigest, Moment, Region, Uin};
+use crate::model::{KeyDigest, Monotonic, Region, Uin};
 use crate::words::brief;
 
 /// For one question to STS, with its repetitions. Scopes of healthy accounts wait for the answer.
@@ -59,12 +59,12 @@ impl Owner {
 pub(super) struct Answer {
     known: OnceCell<Uin>,
     /// When it could not be had, and why.
-    failed: RefCell<Option<(Moment, String)>>,
+    failed: RefCell<Option<(Monotonic, String)>>,
 }
 
 impl Answer {
     /// Why there was no answer, if that was a moment ago.
-    fn failed_lately(&self, now: Moment) -> Option<String> {
+    fn failed_lately(&self, now: Monotonic) -> Option<String> {
         let failed = self.failed.borrow();
         let (at, why) = failed.as_ref()?;
         (now.since(*at) < ASK_AGAIN_AFTER).then(|| why.clone())
@@ -78,7 +78,7 @@ impl Answer {
         }
     }
 
-    fn fail(&self, at: Moment, why: String) {
+    fn fail(&self, at: Monotonic, why: String) {
         self.failed.replace(Some((at, why)));
     }
 }
@@ -118,7 +118,7 @@ impl<H: Host> ReadClient<H> {
     /// another account does not wait for long.
     pub async fn is_confirmed(&self, region: Region) -> bool {
         let newest = self.proofs.newest();
-        let now = || self.shared().host.moment();
+        let now = || self.shared().host.monotonic();
         if newest.owner.failed_lately(now()).is_some() {
             return false;
         }
@@ -162,7 +162,7 @@ impl<H: Host> ReadClient<H> {
 
     async fn within<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
         let host = &self.shared().host;
-        let late = Box::pin(host.sleep_until(host.moment() + patience));
+        let late = Box::pin(host.sleep_until(host.monotonic() + patience));
         match select(Box::pin(work), late).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(_) => None,
@@ -183,7 +183,7 @@ impl<H: Host> ReadClient<H> {
 
     async fn ask(&self, ready: &Ready, region: Region) -> Result<Uin, String> {
         let answered = &ready.proof.owner;
-        if let Some(why) = answered.failed_lately(self.shared().host.moment()) {
+        if let Some(why) = answered.failed_lately(self.shared().host.monotonic()) {
             return Err(why);
         }
         let ask = || self.caller_identity(ready, region);
@@ -202,7 +202,7 @@ impl<H: Host> ReadClient<H> {
             Some(Err(CallError::NotSent(detail) | CallError::Unclear(detail))) => Err(detail),
         };
         if let Err(why) = &answer {
-            answered.fail(self.shared().host.moment(), why.clone());
+            answered.fail(self.shared().host.monotonic(), why.clone());
         }
         answer
     }

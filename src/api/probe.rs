@@ -77,7 +77,9 @@ impl<H: Host> ReadClient<H> {
 
     /// Where the credentials in use came from; `None`: there are none yet.
     pub fn provenance(&self) -> Option<Provenance> {
-        self.connection.keys.provenance(self.shared().host.moment())
+        self.connection
+            .keys
+            .provenance(self.shared().host.monotonic())
     }
 }
 

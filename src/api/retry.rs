@@ -60,5 +60,5 @@ pub async fn pause<H: Host>(shared: &Shared<H>, attempt: u32) {
     shared.calls.repeated();
     let host = &shared.host;
     let delay = BACKOFF.delay(attempt, host.unit());
-    host.sleep_until(host.moment() + delay).await;
+    host.sleep_until(host.monotonic() + delay).await;
 }

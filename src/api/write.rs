@@ -6,7 +6,7 @@ use super::credential_status::Ready;
 use super::error::{CallError, Class, Refusal};
 use super::protocol::wire::{Action, ModifyReply, ModifyRequest};
 use crate::host::Host;
-use crate::model::{ImageId, Moment, Permission, Region};
+use crate::model::{ImageId, Monotonic, Permission, Region};
 
 /// One account's client with the method that writes.
 pub struct WriteClient<H> {
@@ -17,7 +17,7 @@ pub struct WriteClient<H> {
 pub struct WritePermit {
     ready: Ready,
     pass: Pass,
-    permitted: Moment,
+    permitted: Monotonic,
 }
 
 impl WritePermit {

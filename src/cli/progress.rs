@@ -11,7 +11,7 @@ use crate::engine::{Event, Listener};
 use crate::history::Answer;
 use crate::host::{Clock, SystemClock};
 use crate::inventory::Note;
-use crate::model::{AccountName, Moment, Scope};
+use crate::model::{AccountName, Monotonic, Scope};
 use crate::words::{plural, seconds};
 
 /// Between two plain lines of progress: a CI log shows life without filling up.
@@ -65,7 +65,7 @@ struct State {
     broken: BTreeSet<AccountName>,
     /// Scopes that were told of as waiting for their turn to read.
     reads_long: BTreeSet<Scope>,
-    spoke_at: Option<Moment>,
+    spoke_at: Option<Monotonic>,
 }
 
 impl Progress {
@@ -136,7 +136,7 @@ impl Progress {
             bar.inc(1);
             return;
         }
-        let now = self.clock.moment();
+        let now = self.clock.monotonic();
         if state
             .spoke_at
             .is_some_and(|at| now.since(at) < PLAIN_INTERVAL)

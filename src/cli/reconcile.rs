@@ -162,7 +162,7 @@ impl Run<'_> {
         clients: BTreeMap<AccountName, ReadClient<System>>,
         stderr: Stderr,
     ) -> Result<Done, Failure> {
-        let started = self.shared.host.moment();
+        let started = self.shared.host.monotonic();
         if let Some(saved) = &saved {
             let moved = self.moved(saved, &clients).await?;
             if !moved.is_empty() {
@@ -195,7 +195,7 @@ impl Run<'_> {
                 writes: calls.writes.get(),
                 throttled: calls.throttled.get(),
             },
-            elapsed: self.shared.host.moment().since(started),
+            elapsed: self.shared.host.monotonic().since(started),
         };
         Ok(Done::Scopes(scopes, ending))
     }
@@ -224,7 +224,7 @@ impl Run<'_> {
         let task = self.work.task(None);
         let preview = std::pin::pin!(engine::preview(clients, self.store, &task));
         let host = &self.shared.host;
-        let late = host.sleep_until(host.moment() + self.arguments.timeout);
+        let late = host.sleep_until(host.monotonic() + self.arguments.timeout);
         let ended = std::pin::pin!(select(Box::pin(self.stop.tripped()), Box::pin(late)));
         let now = match select(preview, ended).await {
             Either::Left((now, _)) => now,

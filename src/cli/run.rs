@@ -381,7 +381,7 @@ async fn look_after(store: &Store, shared: &Shared<System>) -> Failure {
             tracing::debug!(%error, "the state cannot be looked at");
         }
         let host = &shared.host;
-        host.sleep_until(host.moment() + EVERY).await;
+        host.sleep_until(host.monotonic() + EVERY).await;
     }
 }
 
@@ -413,7 +413,7 @@ async fn report_to(
             told = line;
         }
         let host = &shared.host;
-        host.sleep_until(host.moment() + every).await;
+        host.sleep_until(host.monotonic() + every).await;
     }
 }
 

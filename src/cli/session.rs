@@ -14,7 +14,7 @@ use crate::desired::{Account, Desired};
 use crate::host::{
     Clock, Dice, HttpTransport, RandomDice, Reply, Request, SystemClock, Transport, TransportError,
 };
-use crate::model::{AccountName, Moment, Region, Timestamp};
+use crate::model::{AccountName, Monotonic, Region, Timestamp};
 
 /// The real world, as one host.
 pub(super) struct System {
@@ -28,11 +28,11 @@ impl Clock for System {
         self.clock.now()
     }
 
-    fn moment(&self) -> Moment {
-        self.clock.moment()
+    fn monotonic(&self) -> Monotonic {
+        self.clock.monotonic()
     }
 
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
         self.clock.sleep_until(at)
     }
 }
@@ -109,7 +109,7 @@ impl Session {
         let prepared = connections.map(async |(name, connection)| {
             let client = ReadClient::new(Rc::clone(shared), connection);
             let host = &shared.host;
-            let late = Box::pin(host.sleep_until(host.moment() + PATIENCE));
+            let late = Box::pin(host.sleep_until(host.monotonic() + PATIENCE));
             let prepared = select(Box::pin(client.prepare(Region::first())), late);
             let failed = match prepared.await {
                 Either::Left((prepared, _)) => prepared.err().filter(KeyError::is_local),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::api::Connection;
 use crate::desired::Account;
 use crate::engine::Denials;
-use crate::model::{AccountName, Moment};
+use crate::model::{AccountName, Monotonic};
 use crate::pace::Backoff;
 use crate::schedule::{At, jittered};
 
@@ -38,7 +38,7 @@ struct Entry<C> {
     /// Probes in a row that found the account broken.
     failures: u32,
     /// It is broken, and probed again then.
-    retry_at: Option<Moment>,
+    retry_at: Option<Monotonic>,
 }
 
 impl<'a, C> Accounts<'a, C> {
@@ -55,7 +55,7 @@ impl<'a, C> Accounts<'a, C> {
         &mut self,
         name: &AccountName,
         document: Option<&Account>,
-        now: Moment,
+        now: Monotonic,
         make: impl FnOnce(Connection) -> C,
     ) -> Result<Rc<C>, String> {
         let entry = self.entries.get(name);
@@ -85,7 +85,7 @@ impl<'a, C> Accounts<'a, C> {
         client: Option<&Rc<C>>,
         is_broken: Option<bool>,
         at: At,
-    ) -> Option<Moment> {
+    ) -> Option<Monotonic> {
         let entry = self.entries.get_mut(name)?;
         let current = match (&entry.client, client) {
             (Ok(now), Some(then)) => Rc::ptr_eq(now, then),
@@ -104,7 +104,7 @@ impl<'a, C> Accounts<'a, C> {
             Some(true) if entry.retry_at.is_none() => {
                 entry.failures += 1;
                 let wait = jittered(PROBE.step(entry.failures), at.unit);
-                entry.retry_at = Some(at.moment + wait);
+                entry.retry_at = Some(at.monotonic + wait);
             }
             Some(true) | None => {}
         }
@@ -158,7 +158,7 @@ mod tests {
 
     fn at(seconds: u64) -> At {
         At {
-            moment: Moment::new(Duration::from_secs(seconds)),
+            monotonic: Monotonic::new(Duration::from_secs(seconds)),
             now: DateTime::UNIX_EPOCH,
             unit: 0.5,
         }
@@ -170,7 +170,7 @@ mod tests {
         let name = AccountName::default();
         let mut accounts = Accounts::new(&Key);
         let client = |accounts: &mut Accounts<'_, ()>, seconds| {
-            let client = accounts.client(&name, None, at(seconds).moment, |_| ());
+            let client = accounts.client(&name, None, at(seconds).monotonic, |_| ());
             client.expect("a client")
         };
         let old = client(&mut accounts, 0);

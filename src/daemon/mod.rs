@@ -29,7 +29,7 @@ use crate::api::{ClockNews, Shared};
 use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
-use crate::model::{AccountName, ImageKey, Labels, Moment, Scope, Selector};
+use crate::model::{AccountName, ImageKey, Labels, Monotonic, Scope, Selector};
 use crate::plan::{Policy, Prune};
 use crate::schedule::{At, Cut};
 use crate::source::{Generation, Update};
@@ -132,7 +132,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             Update::Asked => {
                 tracing::info!("looking at everything again, as asked");
                 self.accounts.forgive();
-                let now = self.shared.host.moment();
+                let now = self.shared.host.monotonic();
                 self.slots.values_mut().for_each(|slot| slot.again(now));
             }
         }
@@ -141,7 +141,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     /// Newer manifests: the scopes that they change are looked at now, and what is under way there is cut short.
     fn load(&mut self, next: Rc<Generation>) {
         (self.on_load)(&next);
-        let now = self.shared.host.moment();
+        let now = self.shared.host.monotonic();
         let last = self.generation.replace(Rc::clone(&next));
         let before = last.as_ref().map(|last| &*last.desired);
         let others = |name: &_| {
@@ -206,9 +206,9 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
 
     /// Begins what is due, as far as there are places; when the first of those that rest is due. What is due and waits
     /// for a place is looked at again when a pass ends.
-    fn start_what_is_due(&mut self) -> Option<Moment> {
+    fn start_what_is_due(&mut self) -> Option<Monotonic> {
         let generation = self.generation.clone().filter(|_| !self.is_lost)?;
-        let now = self.shared.host.moment();
+        let now = self.shared.host.monotonic();
         let (mut due, mut wake) = (Vec::new(), None);
         for (scope, slot) in &self.slots {
             match slot.due() {
@@ -217,7 +217,9 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
                     place: place_of(&generation, scope, slot),
                     since,
                 }),
-                Some(at) if at > now => wake = Some(wake.map_or(at, |first: Moment| first.min(at))),
+                Some(at) if at > now => {
+                    wake = Some(wake.map_or(at, |first: Monotonic| first.min(at)))
+                }
                 _ => {}
             }
         }
@@ -240,7 +242,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         })
     }
 
-    fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Moment) {
+    fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Monotonic) {
         let (work, shared) = (self.work, &self.shared);
         let mut client = |name: &AccountName| {
             let document = generation.desired.accounts.get(name);
@@ -292,7 +294,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         let host = &self.shared.host;
         let at = At {
             now: self.shared.now(),
-            moment: host.moment(),
+            monotonic: host.monotonic(),
             unit: host.unit(),
         };
         let Ended {
@@ -307,7 +309,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         };
         slot.running = None;
         slot.place = None;
-        let took = at.moment.since(began);
+        let took = at.monotonic.since(began);
         let outcome = match outcome {
             Ok(Some(outcome)) => outcome,
             // Only scopes in which there is something to do have a slot.
@@ -338,13 +340,13 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         if slot.is_gone() {
             return;
         }
-        let wait = next.since(at.moment);
+        let wait = next.since(at.monotonic);
         let activity = Activity::Resting {
             next: at.now + wait,
         };
         self.voice.pass_ended(&scope, result, took, activity);
         let retries = slot.turns.retries();
-        let retries = retries.map(|(image, due)| (image.clone(), at.now + due.since(at.moment)));
+        let retries = retries.map(|(image, due)| (image.clone(), at.now + due.since(at.monotonic)));
         self.voice.retries(&scope, retries);
         self.voice.expiring(self.settings.warn_before);
     }
@@ -371,7 +373,7 @@ fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
     a.of(scope).map(asked).eq(b.of(scope).map(asked))
 }
 
-async fn sleep(host: &impl Host, until: Option<Moment>) {
+async fn sleep(host: &impl Host, until: Option<Monotonic>) {
     match until {
         Some(until) => host.sleep_until(until).await,
         None => std::future::pending().await,

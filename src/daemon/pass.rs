@@ -16,7 +16,7 @@ use crate::engine::{
 use crate::host::Host;
 use crate::ledger::{Ledger, Recall};
 use crate::memory::Memory;
-use crate::model::{AccountName, Moment, Region, Scope};
+use crate::model::{AccountName, Monotonic, Region, Scope};
 use crate::observation::Unseen;
 use crate::plan::{Plan, Policy, Verdict};
 use crate::source::Generation;
@@ -209,7 +209,7 @@ pub(super) struct Pass<'a, H, W: Work<H>> {
     pub(super) rivals: Rivals<W::Client>,
     pub(super) denials: Rc<Denials>,
     pub(super) stop: Rc<Stop>,
-    pub(super) began: Moment,
+    pub(super) began: Monotonic,
 }
 
 /// A pass that has ended.
@@ -217,7 +217,7 @@ pub(super) struct Ended<C> {
     pub(super) scope: Scope,
     pub(super) client: Option<Rc<C>>,
     pub(super) stop: Rc<Stop>,
-    pub(super) began: Moment,
+    pub(super) began: Monotonic,
     /// What it came to; why it broke off, if that is sharekeeper's own fault.
     pub(super) outcome: Result<Option<ScopeOutcome>, String>,
 }

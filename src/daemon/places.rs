@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{AccountName, Moment, Uin};
+use crate::model::{AccountName, Monotonic, Uin};
 
 /// Passes at a time.
 pub(super) const PASSES_MAX: usize = 64;
@@ -40,7 +40,7 @@ pub(super) struct Due<T> {
     /// What it would take.
     pub(super) place: Place,
     /// Since when.
-    pub(super) since: Moment,
+    pub(super) since: Monotonic,
 }
 
 /// What begins now, in this order: the account that holds the fewest places goes first, with the scope that has been due
@@ -97,7 +97,7 @@ mod tests {
         let due = scopes.into_iter().map(|(account, since, in_vain)| Due {
             scope: (account, since),
             place: place(account, in_vain),
-            since: Moment::new(Duration::from_secs(since)),
+            since: Monotonic::new(Duration::from_secs(since)),
         });
         due.collect()
     }
@@ -138,7 +138,7 @@ mod tests {
                 holder: uin(),
                 in_vain: false,
             },
-            since: Moment::new(Duration::from_secs(since)),
+            since: Monotonic::new(Duration::from_secs(since)),
         };
         let mut all = vec![of_uin(0), of_uin(1)];
         all.extend(due([(2, 100, false)]));

@@ -5,7 +5,7 @@ use super::places::Place;
 use crate::engine::{ScopeOutcome, Stop, StopReason};
 use crate::inventory::{LAG, Loss};
 use crate::memory::Memory;
-use crate::model::Moment;
+use crate::model::Monotonic;
 use crate::schedule::{At, Cut, Turns};
 
 /// One scope between and during its passes.
@@ -13,7 +13,7 @@ pub(super) struct Slot {
     pub(super) turns: Turns,
     /// What the last pass left to the next; while one runs, it has it.
     memory: Memory,
-    due: Moment,
+    due: Monotonic,
     /// Ends the pass that runs.
     pub(super) running: Option<Rc<Stop>>,
     /// What the pass that runs takes.
@@ -28,13 +28,13 @@ pub(super) struct Slot {
     forgiven_loss: Option<Loss>,
     /// Since when it is not worked on any longer. What it remembers of its writes outlives that for a while, and a doubt
     /// for as long as the process: who removes a scope and brings it back has not looked at what is lost in it.
-    gone_since: Option<Moment>,
+    gone_since: Option<Monotonic>,
     /// There is no further pass: a fault in sharekeeper ended the last one.
     held: bool,
 }
 
 impl Slot {
-    pub(super) fn new(now: Moment) -> Self {
+    pub(super) fn new(now: Monotonic) -> Self {
         Self {
             turns: Turns::default(),
             memory: Memory::default(),
@@ -51,7 +51,7 @@ impl Slot {
     }
 
     /// When the next pass begins; `None` while one runs, or if there is none.
-    pub(super) fn due(&self) -> Option<Moment> {
+    pub(super) fn due(&self) -> Option<Monotonic> {
         (self.running.is_none() && !self.held && !self.is_gone()).then_some(self.due)
     }
 
@@ -61,7 +61,7 @@ impl Slot {
     }
 
     /// Takes in whether the newest manifests leave nothing to do here; whether there is anything left to remember.
-    pub(super) fn is_kept(&mut self, is_gone: bool, now: Moment) -> bool {
+    pub(super) fn is_kept(&mut self, is_gone: bool, now: Monotonic) -> bool {
         if !is_gone {
             if self.gone_since.take().is_some() {
                 self.due = now;
@@ -80,7 +80,7 @@ impl Slot {
     }
 
     /// Newer manifests ask for something else.
-    pub(super) fn supersede(&mut self, now: Moment) {
+    pub(super) fn supersede(&mut self, now: Monotonic) {
         self.due = now;
         if let Some(stop) = &self.running {
             stop.trip(StopReason::Superseded);
@@ -89,7 +89,7 @@ impl Slot {
     }
 
     /// A person asks for everything to be looked at and tried again, and knows what was told of by now.
-    pub(super) fn again(&mut self, now: Moment) {
+    pub(super) fn again(&mut self, now: Monotonic) {
         self.due = now;
         self.turns.forgive();
         if self.running.is_some() {
@@ -103,7 +103,7 @@ impl Slot {
     }
 
     /// A pass begins, with what it should remember.
-    pub(super) fn begin(&mut self, stop: Rc<Stop>, place: Place, now: Moment) -> Memory {
+    pub(super) fn begin(&mut self, stop: Rc<Stop>, place: Place, now: Monotonic) -> Memory {
         self.running = Some(stop);
         self.place = Some(place);
         let mut memory = self.turns.begin(std::mem::take(&mut self.memory), now);
@@ -123,8 +123,8 @@ impl Slot {
         cut: Cut,
         interval: Duration,
         at: At,
-        retry: Option<Moment>,
-    ) -> Moment {
+        retry: Option<Monotonic>,
+    ) -> Monotonic {
         let ScopeOutcome { plan, mut memory } = outcome;
         let next = self.turns.ended(&plan, &mut memory, cut, interval, at);
         if std::mem::take(&mut self.forgiven) {
@@ -133,7 +133,7 @@ impl Slot {
         }
         self.memory = memory;
         self.due = match retry {
-            _ if std::mem::take(&mut self.again) => at.moment,
+            _ if std::mem::take(&mut self.again) => at.monotonic,
             Some(retry) => retry,
             None => next,
         };

@@ -129,7 +129,7 @@ impl Ages {
 impl<H: Host, L: Ledger> Run<'_, H, L> {
     /// What both clocks show now.
     pub(super) fn at(&self) -> SeenAt {
-        SeenAt::new(self.host().moment(), self.host().now())
+        SeenAt::new(self.host().monotonic(), self.host().now())
     }
 
     /// The questions to ask now. Those who get ready are not asked about.
@@ -253,12 +253,12 @@ fn blueprints(look: &Look, about: &[(JobId, ImageId)]) -> Option<BTreeMap<ImageI
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Moment, Timestamp};
+    use crate::model::{Monotonic, Timestamp};
 
     fn at(seconds: u64) -> SeenAt {
         let time = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
         let elapsed = Duration::from_secs(seconds);
-        SeenAt::new(Moment::new(elapsed), time + elapsed)
+        SeenAt::new(Monotonic::new(elapsed), time + elapsed)
     }
 
     /// Images to share, or to take back, that were seen so many seconds after the start.
@@ -348,7 +348,7 @@ mod tests {
             let time = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
             let awake = Duration::from_secs(30);
             let now = SeenAt::new(
-                Moment::new(awake),
+                Monotonic::new(awake),
                 time + awake + Duration::from_secs(seconds),
             );
             ages.is_slept_away(now)

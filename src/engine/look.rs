@@ -13,7 +13,7 @@ use crate::inventory::{
 use crate::ledger::{LedgerError, Recall};
 use crate::listing;
 use crate::memory::Memory;
-use crate::model::{AccountName, Clocks, ImageId, Moment, Present, Scope, Timestamp, Uin};
+use crate::model::{AccountName, Clocks, ImageId, Monotonic, Present, Scope, Timestamp, Uin};
 use crate::observation::{
     Eligibility, Observation, OwnImages, Reading, Seen, SeenAt, Sightings, Unseen,
 };
@@ -67,7 +67,7 @@ impl Job<'_> {
             license: self.license,
             clocks: times.clocks,
             present: times.present,
-            moment: times.moment,
+            monotonic: times.monotonic,
         })
     }
 
@@ -82,7 +82,7 @@ impl Job<'_> {
         let times = Times {
             clocks: Clocks::machine_only(shared.now()),
             present: shared.present(),
-            moment: shared.host.moment(),
+            monotonic: shared.host.monotonic(),
         };
         self.plan(&view, &memory, times)
     }
@@ -112,7 +112,7 @@ impl Job<'_> {
 struct Times {
     clocks: Clocks,
     present: Present,
-    moment: Moment,
+    monotonic: Monotonic,
 }
 
 /// What a plan is made from.
@@ -179,7 +179,7 @@ pub(super) async fn look<H: Host>(
         let times = Times {
             clocks: clocks(),
             present: shared.present(),
-            moment: shared.host.moment(),
+            monotonic: shared.host.monotonic(),
         };
         job.plan(&view, memory, times)
     };
@@ -385,7 +385,7 @@ impl Look {
         Self {
             plan: job.unseen(unseen.clone(), shared),
             observation: Observation::Unseen(unseen),
-            sightings: Sightings::at(SeenAt::new(shared.host.moment(), shared.host.now())),
+            sightings: Sightings::at(SeenAt::new(shared.host.monotonic(), shared.host.now())),
             holdings: Holdings::default(),
             learned: Learned::default(),
             account: job.account(),

@@ -26,7 +26,7 @@ use crate::host::Host;
 use crate::inventory::{Note, UsedNames};
 use crate::ledger::{Attempt, Ledger, Recall};
 use crate::memory::Memory;
-use crate::model::{AccountName, ImageId, Moment, Scope, Selector};
+use crate::model::{AccountName, ImageId, Monotonic, Scope, Selector};
 use crate::observation::{OwnImages, Reading, Unseen};
 use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
 
@@ -172,7 +172,7 @@ impl<L: Ledger> Engine<'_, L> {
                 .collect();
             join_all(runs.into_iter().map(scope::Run::converge)).await
         };
-        let timer = host.sleep_until(host.moment() + timeout);
+        let timer = host.sleep_until(host.monotonic() + timeout);
         self.within(timer, work).await
     }
 
@@ -195,7 +195,7 @@ impl<L: Ledger> Engine<'_, L> {
         let looked = Rc::clone(&run.looked);
         let timer = async {
             looked.notified().await;
-            host.sleep_until(host.moment() + timeout).await;
+            host.sleep_until(host.monotonic() + timeout).await;
         };
         Some(self.within(timer, run.converge()).await)
     }
@@ -322,7 +322,7 @@ async fn glance<H: Host>(
     };
     let own = OwnImages::NotAsked;
     let seen = look(client, rivals, recall, job, &memory, &own, &tell).await;
-    remember_doubts(&mut memory, &seen.plan, client.shared().host.moment());
+    remember_doubts(&mut memory, &seen.plan, client.shared().host.monotonic());
     ScopeOutcome {
         plan: seen.plan,
         memory,
@@ -330,7 +330,7 @@ async fn glance<H: Host>(
 }
 
 /// Since when the planner waits for something to show.
-fn remember_doubts(memory: &mut Memory, plan: &Plan, now: Moment) {
+fn remember_doubts(memory: &mut Memory, plan: &Plan, now: Monotonic) {
     for (image, decision) in &plan.decisions {
         if let Verdict::Await { reason, .. } = &decision.verdict
             && matches!(**reason, Awaiting::Doubt(_))

@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::inventory::{Learned, OpenIntent, Takeover};
 use crate::ledger::{Ledger, LedgerError};
 use crate::memory::{Last, Memory, Problem, Rest};
-use crate::model::{Clocks, Moment, Present};
+use crate::model::{Clocks, Monotonic, Present};
 use crate::observation::{Observation, OwnImages, Unseen};
 use crate::plan::{AccountProof, Plan, Verdict};
 
@@ -45,7 +45,7 @@ pub(super) struct Run<'a, H, L> {
     pub(super) job: &'a Job<'a>,
     pub(super) memory: Memory,
     /// The account's own images, and since when that was known.
-    own: (OwnImages, Moment),
+    own: (OwnImages, Monotonic),
     /// What is known of denials, together with the account's other scopes.
     pub(super) share: Share,
     /// Whether the scope as a whole may be denied, as far as this pass has found out.
@@ -71,7 +71,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             rivals,
             job,
             memory,
-            own: (OwnImages::NotAsked, Moment::default()),
+            own: (OwnImages::NotAsked, Monotonic::default()),
             looked: Rc::default(),
         }
     }
@@ -84,7 +84,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         loop {
             let began = self.at();
             self.forget_own_images();
-            let asked = self.host().moment();
+            let asked = self.host().monotonic();
             let Some(seen) = self.unless_stopped(self.look()).await else {
                 return self.stopped(last);
             };
@@ -132,7 +132,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Some(
                     LOOK_AGAIN
                         .step(looks_in_vain)
-                        .min(until.since(self.host().moment())),
+                        .min(until.since(self.host().monotonic())),
                 )
             } else if plan.is_pending() && !self.job.policy.no_wait {
                 blank_looks = 0;
@@ -143,7 +143,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             };
             last = Some(seen.plan);
             if let Some(pause) = pause {
-                let wake = self.host().sleep_until(self.host().moment() + pause);
+                let wake = self.host().sleep_until(self.host().monotonic() + pause);
                 if self.unless_stopped(wake).await.is_none() {
                     return self.stopped(last);
                 }
@@ -181,7 +181,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     /// Which images an account has changes seldom: they are not asked for with each of the looks that wait for something.
-    fn remember_own_images(&mut self, seen: &Look, asked: Moment) {
+    fn remember_own_images(&mut self, seen: &Look, asked: Monotonic) {
         if self.own.0 == OwnImages::NotAsked
             && let Observation::Seen(seen) = &seen.observation
             && matches!(seen.own, OwnImages::Known(_))
@@ -191,8 +191,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     fn forget_own_images(&mut self) {
-        if self.host().moment().since(self.own.1) >= OWN_IMAGES_AGE_MAX {
-            self.own = (OwnImages::NotAsked, Moment::default());
+        if self.host().monotonic().since(self.own.1) >= OWN_IMAGES_AGE_MAX {
+            self.own = (OwnImages::NotAsked, Monotonic::default());
         }
     }
 
@@ -260,7 +260,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let Ok(holdings) = self.engine.ledger.holdings(self.job.scope).await else {
             return;
         };
-        let (now, at) = (self.present(), self.host().moment());
+        let (now, at) = (self.present(), self.host().monotonic());
         for (image, open) in holdings.open {
             let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
             let newest = open.last().filter(is_young);
@@ -276,7 +276,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
 
     /// Since when the planner waits for something to show.
     fn remember_doubts(&mut self, plan: &Plan) {
-        let now = self.host().moment();
+        let now = self.host().monotonic();
         super::remember_doubts(&mut self.memory, plan, now);
         // What is shared anew now mends the view, but not the doubt.
         if plan.actions().next().is_some() {
@@ -378,9 +378,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 }
 
-pub(super) fn wake_at(step: crate::execute::Step) -> Moment {
+pub(super) fn wake_at(step: crate::execute::Step) -> Monotonic {
     match step {
         crate::execute::Step::Wait(at) => at,
-        _ => Moment::default(),
+        _ => Monotonic::default(),
     }
 }

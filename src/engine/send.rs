@@ -24,7 +24,7 @@ use crate::host::Host;
 use crate::inventory::{IntentId, Record, Word};
 use crate::ledger::{Attempt, Ledger, Refused};
 use crate::memory::{Last, Rest};
-use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
+use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Observation, SeenAt};
 use crate::plan::{Decision, Prune};
 
@@ -45,7 +45,7 @@ const GIVEN_UP: &str = "its turn was given up";
 /// What became of a turn.
 enum Ready {
     /// Recorded, at that moment, and its turn has come.
-    Go(IntentId, Moment, WritePermit),
+    Go(IntentId, Monotonic, WritePermit),
     /// Recorded, and not to be sent after all.
     Not(IntentId, Option<Refusal>),
     /// Not recorded.
@@ -95,7 +95,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             if ages.is_slept_away(self.at()) {
                 executor.stop();
             }
-            let step = executor.next(self.host().moment());
+            let step = executor.next(self.host().monotonic());
             match step {
                 Step::Done if turns.is_empty() => break,
                 Step::Send => {
@@ -142,7 +142,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     executor.stop();
                 }
                 Some((id, result)) = calls.next(), if !calls.is_empty() => {
-                    let told = executor.replied(id, result, self.host().moment(), self.host().unit());
+                    let told = executor.replied(id, result, self.host().monotonic(), self.host().unit());
                     self.told(told, &executor);
                     probes.remove(&id);
                 }
@@ -239,7 +239,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 Ok(intent) => intent,
                 Err(refused) => return (id, attempt, Ready::Refused(refused)),
             };
-            let recorded = self.host().moment();
+            let recorded = self.host().monotonic();
             let permit = std::pin::pin!(async {
                 let _first = line.lock().await;
                 self.client.permit(self.job.scope.region).await
@@ -263,7 +263,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         attempt: Rc<Attempt>,
         ready: Ready,
     ) -> Option<LocalBoxFuture<'t, (JobId, Result<Modified, CallError>)>> {
-        let now = self.host().moment();
+        let now = self.host().monotonic();
         let decision = &look.plan.decisions[&attempt.key.image];
         match ready {
             // The plan was made for the account of other credentials: the next look asks whose these are.
@@ -322,12 +322,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         &self,
         decision: &Decision,
         attempt: &Attempt,
-        recorded: Moment,
+        recorded: Monotonic,
     ) -> Option<String> {
         if let Some(why) = self.closes(&attempt.key.image, decision) {
             return Some(why.into());
         }
-        let is_recent = self.host().moment().since(recorded) < RECHECK_AFTER;
+        let is_recent = self.host().monotonic().since(recorded) < RECHECK_AFTER;
         if is_recent && !self.engine.ledger.is_in_doubt() {
             return None;
         }

@@ -6,7 +6,7 @@ use super::Backoff;
 use crate::api::Modified;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::memory::{Last, Problem, Rest};
-use crate::model::{ImageId, Moment, Permission};
+use crate::model::{ImageId, Monotonic, Permission};
 
 /// Calls of one scope that may wait for their reply at once. At 20 a second and 8 s to a deadline no
 /// more than 160 can be open; 64 bounds memory and connections when an API hangs.
@@ -34,7 +34,7 @@ pub enum Step {
     /// Make the call that [`Executor::peek`] shows ready to go, then [`Executor::take`] it.
     Send,
     /// Nothing before this moment, unless a reply comes.
-    Wait(Moment),
+    Wait(Monotonic),
     /// Nothing before a reply comes.
     Listen,
     /// All settled, or not to be tried.
@@ -46,7 +46,7 @@ pub enum Step {
 pub struct Executor {
     jobs: Vec<Job>,
     ready: VecDeque<JobId>,
-    waiting: BinaryHeap<Reverse<(Moment, JobId)>>,
+    waiting: BinaryHeap<Reverse<(Monotonic, JobId)>>,
     in_flight: usize,
     doubt: Doubt,
     /// Why nothing more is sent in this pass.
@@ -135,7 +135,7 @@ impl Executor {
     }
 
     /// What should happen at `now`.
-    pub fn next(&mut self, now: Moment) -> Step {
+    pub fn next(&mut self, now: Monotonic) -> Step {
         while let Some(&Reverse((at, id))) = self.waiting.peek() {
             if at > now {
                 break;
@@ -195,7 +195,7 @@ impl Executor {
     }
 
     /// Whether the call may be sent now; it is then in flight. What has happened since it was shown may forbid it.
-    pub fn take(&mut self, id: JobId, now: Moment) -> bool {
+    pub fn take(&mut self, id: JobId, now: Monotonic) -> bool {
         let allowed = self.next(now) == Step::Send && self.remove(id);
         if allowed {
             self.jobs[id.0].sends += 1;
@@ -219,7 +219,7 @@ impl Executor {
         &mut self,
         id: JobId,
         result: Result<Modified, CallError>,
-        now: Moment,
+        now: Monotonic,
         unit: f64,
     ) -> Told {
         self.in_flight -= 1;
@@ -255,7 +255,7 @@ impl Executor {
         Told::Nothing
     }
 
-    fn refused(&mut self, id: JobId, refusal: &Refusal, now: Moment, unit: f64) -> Told {
+    fn refused(&mut self, id: JobId, refusal: &Refusal, now: Monotonic, unit: f64) -> Told {
         let request_id = refusal.request_id.clone();
         match refusal.class {
             Class::Converged => {
@@ -351,7 +351,7 @@ impl Executor {
     }
 
     /// The call had no effect: once more, later, unless it was often enough.
-    fn again(&mut self, id: JobId, problem: Problem, now: Moment, unit: f64) {
+    fn again(&mut self, id: JobId, problem: Problem, now: Monotonic, unit: f64) {
         let sends = self.jobs[id.0].sends;
         if sends >= ATTEMPTS_MAX {
             self.settle(id, Last::Failed(problem));

@@ -1,8 +1,8 @@
 use super::*;
 use crate::pace::Reach;
 
-fn at(milliseconds: u64) -> Moment {
-    Moment::new(Duration::from_millis(milliseconds))
+fn at(milliseconds: u64) -> Monotonic {
+    Monotonic::new(Duration::from_millis(milliseconds))
 }
 
 fn executor(images: usize) -> Executor {
@@ -32,13 +32,13 @@ fn done() -> Result<Modified, CallError> {
 }
 
 /// Takes what is next, if it may be sent.
-fn take_next(executor: &mut Executor, now: Moment) -> Option<JobId> {
+fn take_next(executor: &mut Executor, now: Monotonic) -> Option<JobId> {
     executor.next(now);
     let id = executor.peek(|_| true)?.0;
     executor.take(id, now).then_some(id)
 }
 
-fn take(executor: &mut Executor, now: Moment) -> JobId {
+fn take(executor: &mut Executor, now: Monotonic) -> JobId {
     take_next(executor, now).expect("there is something to send")
 }
 

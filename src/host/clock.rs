@@ -9,7 +9,7 @@ use chrono::Utc;
 use tokio::time::Instant;
 
 use super::{Clock, Dice};
-use crate::model::{Moment, Timestamp};
+use crate::model::{Monotonic, Timestamp};
 
 /// The machine's clocks. Under tokio's paused time the monotonic one follows the pause.
 pub struct SystemClock {
@@ -30,11 +30,11 @@ impl Clock for SystemClock {
         Utc::now()
     }
 
-    fn moment(&self) -> Moment {
-        Moment::new(self.start.elapsed())
+    fn monotonic(&self) -> Monotonic {
+        Monotonic::new(self.start.elapsed())
     }
 
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
         tokio::time::sleep_until(self.start + at.since_start())
     }
 }

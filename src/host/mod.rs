@@ -18,7 +18,7 @@ mod watch;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::model::{Moment, Timestamp};
+use crate::model::{Monotonic, Timestamp};
 
 pub use aside::aside;
 pub use clock::{RandomDice, SystemClock};
@@ -37,9 +37,9 @@ pub trait Clock {
     /// The machine's wall clock, UTC.
     fn now(&self) -> Timestamp;
     /// Time that only moves forward.
-    fn moment(&self) -> Moment;
-    /// Returns once `moment()` is at or after `at`.
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()>;
+    fn monotonic(&self) -> Monotonic;
+    /// Returns once `monotonic()` is at or after `at`.
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()>;
 }
 
 /// One HTTP exchange: no redirects, no retries, no more than `deadline`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::model::{Moment, Present, Timestamp};
+use crate::model::{Monotonic, Present, Timestamp};
 
 /// How long a setting of the clock is remembered: longer than anything that is measured with it. What was dated before
 /// that is older than that.
@@ -26,26 +26,26 @@ pub struct SteadyClock(RefCell<Vec<Setting>>);
 struct Setting {
     low: Timestamp,
     high: Timestamp,
-    seen: Moment,
+    seen: Monotonic,
 }
 
 impl SteadyClock {
     /// Takes in what both clocks show.
-    pub fn read(&self, clock: Timestamp, moment: Moment) -> Present {
+    pub fn read(&self, clock: Timestamp, monotonic: Monotonic) -> Present {
         let mut settings = self.0.borrow_mut();
-        let Some(zero) = minus(clock, moment) else {
+        let Some(zero) = minus(clock, monotonic) else {
             return clock.into();
         };
-        settings.retain(|setting| moment.since(setting.seen) < REMEMBERED);
+        settings.retain(|setting| monotonic.since(setting.seen) < REMEMBERED);
         match settings.last_mut() {
             Some(last) if last.takes(zero) => {
                 (last.low, last.high) = (last.low.min(zero), last.high.max(zero));
-                last.seen = moment;
+                last.seen = monotonic;
             }
             _ => settings.push(Setting {
                 low: zero,
                 high: zero,
-                seen: moment,
+                seen: monotonic,
             }),
         }
         if settings.len() > SETTINGS_MAX {
@@ -55,7 +55,7 @@ impl SteadyClock {
         }
         let early = settings.iter().map(|setting| setting.low).min();
         let late = settings.iter().map(|setting| setting.high).max();
-        let shown = |zero: Option<Timestamp>| zero.and_then(|zero| plus(zero, moment));
+        let shown = |zero: Option<Timestamp>| zero.and_then(|zero| plus(zero, monotonic));
         let (early, late) = (shown(early), shown(late));
         Present::new(clock, early.unwrap_or(clock), late.unwrap_or(clock))
     }
@@ -68,12 +68,12 @@ impl Setting {
     }
 }
 
-fn minus(clock: Timestamp, moment: Moment) -> Option<Timestamp> {
-    clock.checked_sub_signed(TimeDelta::from_std(moment.since_start()).ok()?)
+fn minus(clock: Timestamp, monotonic: Monotonic) -> Option<Timestamp> {
+    clock.checked_sub_signed(TimeDelta::from_std(monotonic.since_start()).ok()?)
 }
 
-fn plus(zero: Timestamp, moment: Moment) -> Option<Timestamp> {
-    zero.checked_add_signed(TimeDelta::from_std(moment.since_start()).ok()?)
+fn plus(zero: Timestamp, monotonic: Monotonic) -> Option<Timestamp> {
+    zero.checked_add_signed(TimeDelta::from_std(monotonic.since_start()).ok()?)
 }
 
 #[cfg(test)]
@@ -84,8 +84,8 @@ mod tests {
         Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date")
     }
 
-    fn moment(seconds: u64) -> Moment {
-        Moment::new(Duration::from_secs(seconds))
+    fn monotonic(seconds: u64) -> Monotonic {
+        Monotonic::new(Duration::from_secs(seconds))
     }
 
     fn since(present: Present, stamp: Timestamp) -> i64 {
@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn c11_a_clock_that_nobody_sets_measures_as_it_shows() {
         let steady = SteadyClock::default();
-        let stamp = steady.read(at(0), moment(0)).stamp();
-        let present = steady.read(at(600), moment(600));
+        let stamp = steady.read(at(0), monotonic(0)).stamp();
+        let present = steady.read(at(600), monotonic(600));
         assert_eq!((stamp, since(present, stamp)), (at(0), 600));
         assert_eq!(present, Present::from(at(600)));
     }
@@ -108,7 +108,7 @@ mod tests {
                 let steady = SteadyClock::default();
                 let clock = |now: u64| {
                     let set = if now >= stepped { step } else { 0 };
-                    steady.read(at(i64::try_from(now).expect("small") + set), moment(now))
+                    steady.read(at(i64::try_from(now).expect("small") + set), monotonic(now))
                 };
                 clock(0);
                 let stamp = clock(stamped).stamp();
@@ -123,9 +123,9 @@ mod tests {
     fn c11_a_step_that_is_taken_back_shortens_nothing_either() {
         for step in [-900, 900] {
             let steady = SteadyClock::default();
-            steady.read(at(0), moment(0));
-            let stamp = steady.read(at(10 + step), moment(10)).stamp();
-            let present = steady.read(at(20), moment(20));
+            steady.read(at(0), monotonic(0));
+            let stamp = steady.read(at(10 + step), monotonic(10)).stamp();
+            let present = steady.read(at(20), monotonic(20));
             assert!(since(present, stamp) <= 10, "{step}");
             assert!(!present.is_before(stamp), "{step}");
         }
@@ -134,11 +134,11 @@ mod tests {
     #[test]
     fn c11_a_step_is_forgotten_once_all_that_it_could_shorten_is_over() {
         let steady = SteadyClock::default();
-        steady.read(at(0), moment(0));
+        steady.read(at(0), monotonic(0));
         let hours = |n: u64| {
             (
                 at(i64::try_from(n).expect("small") * 3600 + 900),
-                moment(n * 3600),
+                monotonic(n * 3600),
             )
         };
         let (clock, now) = hours(1);
@@ -150,12 +150,12 @@ mod tests {
     #[test]
     fn s21_a_clock_that_is_set_all_the_time_is_remembered_in_few_places() {
         let steady = SteadyClock::default();
-        let first = steady.read(at(0), moment(0)).stamp();
+        let first = steady.read(at(0), monotonic(0)).stamp();
         for n in 1..1000_u32 {
-            steady.read(at(i64::from(n) * 100), moment(n.into()));
+            steady.read(at(i64::from(n) * 100), monotonic(n.into()));
         }
         assert!(steady.0.borrow().len() <= SETTINGS_MAX);
-        let present = steady.read(at(100_000), moment(1000));
+        let present = steady.read(at(100_000), monotonic(1000));
         assert!(since(present, first) <= 1000, "the oldest one counts");
     }
 }

@@ -62,7 +62,7 @@ pub async fn observe_dated<H: Host>(
     let place = client.place(Action::DescribeBlueprints, scope.region);
     let so_far = SoFar::default();
     let look = pin!(look(client, scope, &place, &so_far));
-    let patience = pin!(host.sleep_until(host.moment() + TOLD_AFTER));
+    let patience = pin!(host.sleep_until(host.monotonic() + TOLD_AFTER));
     match select(look, patience).await {
         Either::Left((seen, _)) => seen,
         Either::Right(((), look)) => {
@@ -91,7 +91,7 @@ async fn look<H: Host>(
     so_far: &SoFar,
 ) -> (Observation, Sightings) {
     let host = &client.shared().host;
-    let began = Sightings::at(SeenAt::new(host.moment(), host.now()));
+    let began = Sightings::at(SeenAt::new(host.monotonic(), host.now()));
     let mut listing = 1;
     let observation = loop {
         match list(client, scope.region, place, so_far).await {
@@ -238,7 +238,7 @@ async fn list<H: Host>(
         let shared = client.shared();
         let _waits = shared
             .calls
-            .queue(Action::DescribeBlueprints, shared.host.moment());
+            .queue(Action::DescribeBlueprints, shared.host.monotonic());
         place.goes_on(pages).await;
     };
     let page = async |offset| {

@@ -129,7 +129,7 @@ pub(super) async fn read<C: Clock>(
     manner: &Manner,
     clock: &C,
 ) -> Result<Reading, Diagnostic> {
-    let give_up = clock.moment() + PATIENCE;
+    let give_up = clock.monotonic() + PATIENCE;
     let looker = Arc::new((paths.to_owned(), manner.clone()));
     let mut before = None;
     let mut told = false;
@@ -145,7 +145,7 @@ pub(super) async fn read<C: Clock>(
             Look::Settled(reading) => return Ok(reading),
             Look::First { is_recent: false } => continue,
             Look::First { is_recent: true } => {}
-            Look::Restless(problem) if clock.moment() >= give_up => return Err(problem),
+            Look::Restless(problem) if clock.monotonic() >= give_up => return Err(problem),
             Look::Restless(problem) => {
                 if !told {
                     tracing::info!(file = problem.file, "waiting: {}", problem.message);
@@ -153,7 +153,7 @@ pub(super) async fn read<C: Clock>(
                 told = true;
             }
         }
-        clock.sleep_until(clock.moment() + PAUSE).await;
+        clock.sleep_until(clock.monotonic() + PAUSE).await;
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) async fn read<C: Clock, P: Programs>(
     clock: &C,
     programs: &P,
 ) -> Result<Whole, Diagnostic> {
-    let give_up = clock.moment() + PATIENCE;
+    let give_up = clock.monotonic() + PATIENCE;
     loop {
         let mut reading = settle::read(paths, manner, clock).await?;
         let (lacks, doubts) = ask(&reading, manner, programs).await;
@@ -131,10 +131,10 @@ pub(super) async fn read<C: Clock, P: Programs>(
                 warnings,
             });
         }
-        if clock.moment() >= give_up {
+        if clock.monotonic() >= give_up {
             return Err(settle::changing(&[], &reading, paths, manner));
         }
-        clock.sleep_until(clock.moment() + PAUSE).await;
+        clock.sleep_until(clock.monotonic() + PAUSE).await;
     }
 }
 

@@ -62,7 +62,7 @@ async fn serve<H: Host>(mailbox: &Mailbox, host: &H) {
                 );
             }
         }
-        host.sleep_until(host.moment() + GAP).await;
+        host.sleep_until(host.monotonic() + GAP).await;
     }
 }
 
@@ -84,7 +84,7 @@ async fn deliver<H: Host>(mailbox: &Mailbox, batch: Batch, host: &H) -> Result<(
                     "a notification will be tried again"
                 );
                 let wait = BACKOFF.delay(attempt, host.unit());
-                host.sleep_until(host.moment() + wait).await;
+                host.sleep_until(host.monotonic() + wait).await;
                 attempt += 1;
             }
             result => return result,

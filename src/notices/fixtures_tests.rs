@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{Courier, Outbox, Webhooks, WebhooksError, channel};
 use crate::host::{Clock, Dice, Reply, Request, SystemClock, Transport, TransportError};
-use crate::model::{AccountName, ImageId, ImageKey, Moment, Region, Scope, Timestamp};
+use crate::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
 use crate::status::{Kind, Reason, Subject, Transition};
 
 /// What the network does to a request.
@@ -26,7 +26,7 @@ pub(super) enum Answer {
 
 /// A request as it left.
 pub(super) struct Sent {
-    pub at: Moment,
+    pub at: Monotonic,
     pub url: String,
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
@@ -81,14 +81,14 @@ impl Scripted {
 
 impl Clock for Scripted {
     fn now(&self) -> Timestamp {
-        at(0) + self.moment().since_start()
+        at(0) + self.monotonic().since_start()
     }
 
-    fn moment(&self) -> Moment {
-        self.clock.moment()
+    fn monotonic(&self) -> Monotonic {
+        self.clock.monotonic()
     }
 
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
         self.clock.sleep_until(at)
     }
 }
@@ -102,7 +102,7 @@ impl Dice for Scripted {
 impl Transport for Scripted {
     async fn send(&self, request: Request) -> Result<Reply, TransportError> {
         let sent = Sent {
-            at: self.moment(),
+            at: self.monotonic(),
             url: request.url.clone(),
             headers: request
                 .headers

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::way::Way;
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 /// The API counts calls in a sliding second.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -46,20 +46,20 @@ pub struct Bucket {
     sends: VecDeque<Sent>,
     way: Way,
     /// Where the next send belongs when they are spread evenly.
-    slot: Moment,
+    slot: Monotonic,
     /// Nothing leaves before this, after a throttled reply.
-    closed_until: Moment,
+    closed_until: Monotonic,
     /// When the rate last fell.
-    slowed_at: Option<Moment>,
+    slowed_at: Option<Monotonic>,
     /// When the rate last rose or fell.
-    adjusted_at: Moment,
+    adjusted_at: Monotonic,
 }
 
 /// One send.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     /// When its turn came, and then when it left.
-    at: Moment,
+    at: Monotonic,
     /// Whether it may have had to connect first, once it has left.
     cold: Option<bool>,
     /// How long it took until its reply, once that is there.
@@ -74,10 +74,10 @@ impl Bucket {
             rate: f64::from(pace.per_second),
             sends: VecDeque::new(),
             way: Way::default(),
-            slot: Moment::default(),
-            closed_until: Moment::default(),
+            slot: Monotonic::default(),
+            closed_until: Monotonic::default(),
             slowed_at: None,
-            adjusted_at: Moment::default(),
+            adjusted_at: Monotonic::default(),
         }
     }
 
@@ -93,7 +93,7 @@ impl Bucket {
     }
 
     /// The earliest moment at which a send may leave.
-    pub fn ready_at(&self) -> Moment {
+    pub fn ready_at(&self) -> Monotonic {
         let mut at = self.closed_until;
         if self.pace.evenly || self.is_slowed() {
             at = at.max(self.slot);
@@ -105,7 +105,7 @@ impl Bucket {
     }
 
     /// Counts a send whose turn comes at `now`.
-    pub fn sent(&mut self, now: Moment) {
+    pub fn sent(&mut self, now: Monotonic) {
         let spacing = Duration::from_secs_f64(1.0 / self.rate);
         let was_idle = now.since(self.ready_at()) > LATENESS_MAX;
         let from = if was_idle {
@@ -127,7 +127,7 @@ impl Bucket {
     }
 
     /// A call whose turn came at `permitted` leaves only now; `cold` if it may have to connect first.
-    pub fn left(&mut self, permitted: Moment, now: Moment, cold: bool) {
+    pub fn left(&mut self, permitted: Monotonic, now: Monotonic, cold: bool) {
         let mut waiting = self.sends.iter_mut().rev();
         if let Some(sent) = waiting.find(|sent| sent.at == permitted && sent.cold.is_none()) {
             sent.at = now;
@@ -137,7 +137,7 @@ impl Bucket {
 
     /// The API refused a call that was sent at `sent_at` for its rate. Replies to calls that had left
     /// before the rate last fell say nothing new.
-    pub fn throttled(&mut self, sent_at: Moment, now: Moment) {
+    pub fn throttled(&mut self, sent_at: Monotonic, now: Monotonic) {
         if self.slowed_at.is_some_and(|slowed| sent_at <= slowed) {
             return;
         }
@@ -150,7 +150,7 @@ impl Bucket {
     }
 
     /// The API answered a call that was sent at `sent_at`, and did not throttle it.
-    pub fn answered(&mut self, sent_at: Moment, now: Moment) {
+    pub fn answered(&mut self, sent_at: Monotonic, now: Monotonic) {
         let took = now.since(sent_at);
         // Of those that left together any will do: as a whole they have the same replies.
         let mut open = self.sends.iter_mut().rev();
@@ -172,7 +172,7 @@ impl Bucket {
     }
 
     /// The latest moment at which it can have arrived, as if the way there took no time at best.
-    fn arrived_by(&self, sent: &Sent) -> Moment {
+    fn arrived_by(&self, sent: &Sent) -> Monotonic {
         sent.at + self.way.spread(sent.took, sent.cold != Some(false))
     }
 
@@ -188,9 +188,9 @@ impl Bucket {
 }
 
 /// When fewer than `count` of these moments will be within a window.
-fn window_passes(mut moments: Vec<Moment>, count: u32) -> Moment {
+fn window_passes(mut moments: Vec<Monotonic>, count: u32) -> Monotonic {
     let Some(nth) = moments.len().checked_sub(count as usize) else {
-        return Moment::default();
+        return Monotonic::default();
     };
     let (_, &mut oldest, _) = moments.select_nth_unstable(nth);
     oldest + WINDOW
@@ -217,7 +217,7 @@ mod tests {
     }
 
     /// Sends `count` times as early as allowed, each `late` milliseconds after it may.
-    fn run(bucket: &mut Bucket, mut now: Moment, lateness: &[u64]) -> Vec<Moment> {
+    fn run(bucket: &mut Bucket, mut now: Monotonic, lateness: &[u64]) -> Vec<Monotonic> {
         lateness
             .iter()
             .map(|&late| {
@@ -229,7 +229,7 @@ mod tests {
             .collect()
     }
 
-    fn most_in_window(sends: &[Moment], window: Duration) -> usize {
+    fn most_in_window(sends: &[Monotonic], window: Duration) -> usize {
         (0..sends.len())
             .map(|i| {
                 sends[i..]
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn s6_writes_are_evenly_spaced() {
-        let sends = run(&mut Bucket::new(WRITES), Moment::default(), &[0; 200]);
+        let sends = run(&mut Bucket::new(WRITES), Monotonic::default(), &[0; 200]);
         let gaps: Vec<_> = sends.windows(2).map(|w| w[1].since(w[0])).collect();
         assert!(gaps.iter().all(|&g| g >= ms(52)), "{gaps:?}");
         assert_eq!(most_in_window(&sends, WINDOW), 19);
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn pages_leave_together_up_to_the_limit() {
-        let sends = run(&mut Bucket::new(READS), Moment::default(), &[0; 25]);
+        let sends = run(&mut Bucket::new(READS), Monotonic::default(), &[0; 25]);
         assert_eq!(sends[9], sends[0]);
         assert_eq!(sends[10], sends[0] + WINDOW + ms(60));
     }
@@ -261,10 +261,10 @@ mod tests {
     #[test]
     fn c5_an_idle_hour_saves_up_no_burst() {
         let mut bucket = Bucket::new(WRITES);
-        run(&mut bucket, Moment::default(), &[0; 5]);
+        run(&mut bucket, Monotonic::default(), &[0; 5]);
         let sends = run(
             &mut bucket,
-            Moment::new(Duration::from_secs(3600)),
+            Monotonic::new(Duration::from_secs(3600)),
             &[0; 40],
         );
         assert_eq!(most_in_window(&sends, WINDOW), 19);
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a16_throttling_halves_once_and_the_rate_comes_back() {
         let mut bucket = Bucket::new(WRITES);
-        let sends = run(&mut bucket, Moment::default(), &[0; 3]);
+        let sends = run(&mut bucket, Monotonic::default(), &[0; 3]);
         let now = sends[2] + ms(100);
         for &sent_at in &sends {
             bucket.throttled(sent_at, now);
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn the_rate_never_falls_below_one_a_second() {
         let mut bucket = Bucket::new(WRITES);
-        let mut now = Moment::default();
+        let mut now = Monotonic::default();
         for _ in 0..20 {
             now = now.max(bucket.ready_at());
             bucket.sent(now);
@@ -316,7 +316,7 @@ mod tests {
             rate in 1u32..=20, evenly: bool, lateness in prop::collection::vec(0u64..40, 1..200),
         ) {
             let pace = Pace { per_second: rate, api_limit: 20, evenly };
-            let sends = run(&mut Bucket::new(pace), Moment::default(), &lateness);
+            let sends = run(&mut Bucket::new(pace), Monotonic::default(), &lateness);
             prop_assert!(most_in_window(&sends, WINDOW) <= rate as usize);
         }
 
@@ -329,7 +329,7 @@ mod tests {
             let delays: Vec<_> = [60].into_iter().chain(delays).collect();
             let sends = exchange(&mut Bucket::new(pace), &delays, back, 0);
             prop_assert!(most_in_window(&arrivals(&sends, &delays), WINDOW) <= 20);
-            let sends = run(&mut Bucket::new(pace), Moment::default(), &vec![0; delays.len()]);
+            let sends = run(&mut Bucket::new(pace), Monotonic::default(), &vec![0; delays.len()]);
             prop_assert!(most_in_window(&arrivals(&sends, &delays), WINDOW) <= 20, "nobody answers");
         }
 
@@ -345,8 +345,8 @@ mod tests {
     }
 
     /// Sends as early as allowed, so many of them cold; each call needs its delay to get there, and `back` for its reply.
-    fn exchange(bucket: &mut Bucket, delays: &[u64], back: u64, cold: usize) -> Vec<Moment> {
-        let mut under_way: Vec<(Moment, Moment)> = Vec::new();
+    fn exchange(bucket: &mut Bucket, delays: &[u64], back: u64, cold: usize) -> Vec<Monotonic> {
+        let mut under_way: Vec<(Monotonic, Monotonic)> = Vec::new();
         let mut sends = Vec::new();
         for (n, delay) in delays.iter().enumerate() {
             loop {
@@ -372,7 +372,7 @@ mod tests {
         sends
     }
 
-    fn arrivals(sends: &[Moment], delays: &[u64]) -> Vec<Moment> {
+    fn arrivals(sends: &[Monotonic], delays: &[u64]) -> Vec<Monotonic> {
         let mut arrivals: Vec<_> = sends.iter().zip(delays).map(|(&s, &d)| s + ms(d)).collect();
         arrivals.sort();
         arrivals

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::way::Warmth;
 use super::{Bucket, Pace};
-use crate::model::Moment;
+use crate::model::Monotonic;
 
-fn at(milliseconds: u64) -> Moment {
-    Moment::new(Duration::from_millis(milliseconds))
+fn at(milliseconds: u64) -> Monotonic {
+    Monotonic::new(Duration::from_millis(milliseconds))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +17,7 @@ enum Happening {
     /// A connection is open.
     Open,
     /// The reply to the call that left then is there.
-    Reply(Moment),
+    Reply(Monotonic),
 }
 
 /// An access point far away.
@@ -27,9 +27,9 @@ struct Far {
     there_and_back: Duration,
     connects_in: Duration,
     idle: usize,
-    waiting: VecDeque<Moment>,
-    happenings: BinaryHeap<Reverse<(Moment, Happening)>>,
-    arrivals: Vec<Moment>,
+    waiting: VecDeque<Monotonic>,
+    happenings: BinaryHeap<Reverse<(Monotonic, Happening)>>,
+    arrivals: Vec<Monotonic>,
 }
 
 impl Far {
@@ -53,7 +53,7 @@ impl Far {
     }
 
     /// So many calls, the first of them not before `from`, and all that comes of them.
-    fn calls(&mut self, count: usize, from: Moment) {
+    fn calls(&mut self, count: usize, from: Monotonic) {
         let (mut left, mut last) = (count, from);
         loop {
             let ready = self.bucket.ready_at().max(last);
@@ -71,7 +71,7 @@ impl Far {
         }
     }
 
-    fn send(&mut self, now: Moment) {
+    fn send(&mut self, now: Monotonic) {
         self.bucket.sent(now);
         let cold = self.warmth.call(now);
         self.bucket.left(now, now, cold);
@@ -85,7 +85,7 @@ impl Far {
         }
     }
 
-    fn happens(&mut self, now: Moment, what: Happening) {
+    fn happens(&mut self, now: Monotonic, what: Happening) {
         if let Happening::Reply(sent_at) = what {
             self.warmth.ended();
             self.bucket.answered(sent_at, now);
@@ -93,7 +93,7 @@ impl Far {
         self.connection_is_free(now);
     }
 
-    fn connection_is_free(&mut self, now: Moment) {
+    fn connection_is_free(&mut self, now: Monotonic) {
         match self.waiting.pop_front() {
             None => self.idle += 1,
             Some(sent_at) => {
@@ -105,7 +105,7 @@ impl Far {
     }
 
     fn most_in_a_second(&self) -> usize {
-        let within = |first: &Moment| {
+        let within = |first: &Monotonic| {
             let later = self.arrivals.iter().filter(|arrival| *arrival >= first);
             let within = later.filter(|arrival| arrival.since(*first) < Duration::from_secs(1));
             within.count()

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::host::Clock;
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 pub use backoff::Backoff;
 pub use bucket::{Bucket, Pace};
@@ -70,7 +70,7 @@ impl Pacer {
         key: &BucketKey,
         pace: Pace,
         call: Option<Call<'_>>,
-    ) -> Moment {
+    ) -> Monotonic {
         let queue = self.queue(key, pace);
         // Who calls with another key by now has no place there.
         match call.filter(|call| call.is_at(&queue)) {
@@ -80,7 +80,7 @@ impl Pacer {
     }
 
     /// A call whose turn came at `permitted` leaves at `now`. [`Self::ended`] is owed.
-    pub fn left(&self, key: &BucketKey, permitted: Moment, now: Moment) {
+    pub fn left(&self, key: &BucketKey, permitted: Monotonic, now: Monotonic) {
         let mut warmth = self.warmth.borrow_mut();
         let cold = match warmth.get_mut(&key.host) {
             Some(known) => known.call(now),
@@ -99,7 +99,7 @@ impl Pacer {
     }
 
     /// Slows what a throttled reply concerns.
-    pub fn throttled(&self, key: &BucketKey, reach: Reach, sent_at: Moment, now: Moment) {
+    pub fn throttled(&self, key: &BucketKey, reach: Reach, sent_at: Monotonic, now: Monotonic) {
         for (other, queue) in self.buckets.borrow().iter() {
             let concerned = match reach {
                 Reach::Bucket => other == key,
@@ -114,7 +114,7 @@ impl Pacer {
     }
 
     /// A call that was sent at `sent_at` was answered: it tells of the way, and lets a slowed bucket recover.
-    pub fn answered(&self, key: &BucketKey, sent_at: Moment, now: Moment) {
+    pub fn answered(&self, key: &BucketKey, sent_at: Monotonic, now: Monotonic) {
         if let Some(queue) = self.buckets.borrow().get(key) {
             queue.bucket.borrow_mut().answered(sent_at, now);
             queue.stir();
@@ -172,7 +172,7 @@ mod tests {
         let [turn, second, third, last] = line;
         drop(third);
         drop(turn);
-        let slots = [second.await, last.await].map(Moment::since_start);
+        let slots = [second.await, last.await].map(Monotonic::since_start);
         assert_eq!(slots, [100, 200].map(Duration::from_millis));
     }
 
@@ -212,7 +212,7 @@ mod tests {
             _ = &mut waiting => None,
             at = &mut small => Some(at),
         };
-        let second = Moment::new(Duration::from_millis(1_250));
+        let second = Monotonic::new(Duration::from_millis(1_250));
         assert_eq!(first, Some(second));
         let rest = waiting.await;
         assert_eq!(rest.iter().filter(|at| **at == second).count(), 9);
@@ -243,7 +243,7 @@ mod tests {
         drop(waits);
         drop(second);
         drop(first);
-        assert_eq!(single.await, Moment::new(Duration::from_millis(1_250)));
+        assert_eq!(single.await, Monotonic::new(Duration::from_millis(1_250)));
         also_waits.await;
         assert_eq!(third.calls_before(), 0);
     }

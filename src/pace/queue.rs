@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::bucket::{Bucket, Pace};
 use super::line::{Line, PartyId, TicketId};
 use crate::host::Clock;
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 /// A bucket and who waits at it. One of them is next, and waits for the bucket; each of the others is woken when it is.
 pub(super) struct Queue {
@@ -33,7 +33,7 @@ impl Queue {
     }
 
     /// Waits for the turn of one call and for the slot, counts the send, and returns the moment it is counted at.
-    pub(super) async fn permit(self: &Rc<Self>, clock: &impl Clock, call: Call<'_>) -> Moment {
+    pub(super) async fn permit(self: &Rc<Self>, clock: &impl Clock, call: Call<'_>) -> Monotonic {
         let (ticket, place) = (Ticket::take(call), call.place);
         loop {
             if self.line.borrow().first() != Some(ticket.id) {
@@ -41,7 +41,7 @@ impl Queue {
                 continue;
             }
             let ready_at = self.bucket.borrow().ready_at();
-            let now = clock.moment();
+            let now = clock.monotonic();
             if now >= ready_at {
                 self.bucket.borrow_mut().sent(now);
                 let rate = self.rate();

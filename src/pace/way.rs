@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 /// By how much calls on open connections arrive unevenly, at most. What a reply takes beyond that is not its way: the
 /// service was busy.
@@ -35,13 +35,13 @@ const COLD: Duration = Duration::from_secs(1);
 pub(super) struct Way {
     /// The quickest reply of this era, and of those before.
     quickest: [Option<Duration>; ERAS],
-    era_ends: Moment,
+    era_ends: Monotonic,
     replies: u32,
 }
 
 impl Way {
     /// A reply took so long.
-    pub(super) fn took(&mut self, took: Duration, now: Moment) {
+    pub(super) fn took(&mut self, took: Duration, now: Monotonic) {
         if now >= self.era_ends {
             self.quickest.rotate_right(1);
             self.quickest[0] = None;
@@ -80,13 +80,13 @@ pub(super) struct Warmth {
     under_way: usize,
     /// The most at once, since less than [`IDLE`] ago and in the [`IDLE`] before.
     most: [usize; 2],
-    turns_at: Moment,
-    cold_until: Moment,
+    turns_at: Monotonic,
+    cold_until: Monotonic,
 }
 
 impl Warmth {
     /// A call leaves: whether it may have to connect first.
-    pub(super) fn call(&mut self, now: Moment) -> bool {
+    pub(super) fn call(&mut self, now: Monotonic) -> bool {
         if now >= self.turns_at {
             let before = if now.since(self.turns_at) < IDLE {
                 self.most[0]
@@ -119,8 +119,8 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    fn at(seconds: u64) -> Moment {
-        Moment::new(Duration::from_secs(seconds))
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::new(Duration::from_secs(seconds))
     }
 
     #[test]

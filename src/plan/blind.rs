@@ -45,8 +45,8 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
         {
             Verdict::InSync
         }
-        _ => contradicted(tried, None, inputs.moment)
-            .unwrap_or_else(|| after_own_write(tried, inputs.moment)),
+        _ => contradicted(tried, None, inputs.monotonic)
+            .unwrap_or_else(|| after_own_write(tried, inputs.monotonic)),
     }
 }
 

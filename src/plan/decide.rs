@@ -32,7 +32,7 @@ use super::{Actual, Awaiting, Inputs, Verdict, blind, earlier, remedy};
 use crate::api::error::Hint;
 use crate::inventory::LAG;
 use crate::memory::{Last, Memory, Problem, Repeated, Tried, Unmet};
-use crate::model::{ImageId, Moment, ShareState};
+use crate::model::{ImageId, Monotonic, ShareState};
 use crate::observation::{Blueprint, BlueprintState, Eligibility, Observation, Precondition, Seen};
 
 /// A write that never shows is sent twice, no more.
@@ -70,10 +70,10 @@ pub(super) fn decide(
         return (actual, pending.unwrap_or_else(|| as_desired(shown)));
     }
     let verdict = match inputs.memory.tried_towards(id, desired) {
-        Some(tried) => contradicted(tried, shown, inputs.moment)
-            .unwrap_or_else(|| after_own_write(tried, inputs.moment)),
+        Some(tried) => contradicted(tried, shown, inputs.monotonic)
+            .unwrap_or_else(|| after_own_write(tried, inputs.monotonic)),
         None => earlier::unconfirmed(inputs, id, desired)
-            .unwrap_or_else(|| first_time(id, desired, seen, inputs.memory, inputs.moment)),
+            .unwrap_or_else(|| first_time(id, desired, seen, inputs.memory, inputs.monotonic)),
     };
     // The API's own word that the image is shared already is as good as seeing it.
     match verdict {
@@ -105,7 +105,7 @@ fn as_desired(shown: Option<&Blueprint>) -> Verdict {
 pub(super) fn contradicted(
     tried: &Tried,
     shown: Option<&Blueprint>,
-    moment: Moment,
+    monotonic: Monotonic,
 ) -> Option<Verdict> {
     let unusable = match shown.map(|shown| &shown.state) {
         Some(BlueprintState::Unusable(why)) => Some(*why),
@@ -114,7 +114,7 @@ pub(super) fn contradicted(
     match (&tried.last, &tried.answer) {
         // A share in such a state is not ended by a second CANCEL.
         (Last::Acknowledged { at, request_id, .. }, _)
-            if tried.towards == ShareState::Unshared && moment >= *at + LAG =>
+            if tried.towards == ShareState::Unshared && monotonic >= *at + LAG =>
         {
             let left_over = remedy::left_over(shown?, unusable?, request_id.clone());
             Some(Verdict::Blocked(left_over.into()))
@@ -127,7 +127,7 @@ pub(super) fn contradicted(
             let until = answer.since + LAG;
             Some(match said {
                 // What is listed may lag behind a CANCEL of somebody else, or of ours whose answer was lost.
-                Hint::NotShared if unusable.is_none() && moment < until => Verdict::Await {
+                Hint::NotShared if unusable.is_none() && monotonic < until => Verdict::Await {
                     until,
                     reason: Awaiting::Outcome(problem.clone()).into(),
                 },
@@ -153,9 +153,9 @@ fn most(said: Hint) -> u32 {
 }
 
 /// What follows from the writes of this run that were to bring the state about.
-pub(super) fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
+pub(super) fn after_own_write(tried: &Tried, monotonic: Monotonic) -> Verdict {
     match &tried.last {
-        Last::Acknowledged { at, .. } if moment < *at + LAG => Verdict::Await {
+        Last::Acknowledged { at, .. } if monotonic < *at + LAG => Verdict::Await {
             until: *at + LAG,
             reason: Awaiting::OwnWrite.into(),
         },
@@ -175,7 +175,7 @@ pub(super) fn after_own_write(tried: &Tried, moment: Moment) -> Verdict {
             };
             if tried.unclear >= UNCLEAR_MAX {
                 Verdict::Failed(problem.clone().into())
-            } else if moment < *at + settles {
+            } else if monotonic < *at + settles {
                 Verdict::Await {
                     until: *at + settles,
                     reason: Awaiting::Outcome(problem.clone()).into(),
@@ -195,7 +195,7 @@ fn first_time(
     desired: ShareState,
     seen: &Seen,
     memory: &Memory,
-    moment: Moment,
+    monotonic: Monotonic,
 ) -> Verdict {
     let eligibility = seen.eligibility.get(id);
     let (ShareState::Shared, Some(eligibility)) = (desired, eligibility) else {
@@ -217,9 +217,9 @@ fn first_time(
             Verdict::Blocked(Problem::unmet(unmet, all.join("; ")).into())
         }
         Eligibility::Unshareable { reason, .. } => {
-            let until = *memory.doubted_since.get(id).unwrap_or(&moment) + DOUBT_SETTLES;
+            let until = *memory.doubted_since.get(id).unwrap_or(&monotonic) + DOUBT_SETTLES;
             let doubt = Awaiting::Doubt(reason.clone());
-            if moment < until {
+            if monotonic < until {
                 Verdict::Await {
                     until,
                     reason: doubt.into(),

@@ -28,8 +28,8 @@ fn scope() -> Scope {
     }
 }
 
-fn at(seconds: u64) -> Moment {
-    Moment::new(Duration::from_secs(seconds))
+fn at(seconds: u64) -> Monotonic {
+    Monotonic::new(Duration::from_secs(seconds))
 }
 
 fn wanted(intent: DesiredShare) -> DesiredImage {
@@ -128,7 +128,7 @@ fn planned_with(
         license: None,
         clocks: Clocks::machine_only(now),
         present: now.into(),
-        moment: at(seconds),
+        monotonic: at(seconds),
     })
 }
 
@@ -674,7 +674,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
                 .with_ymd_and_hms(2026, 6, 1, 0, 0, 0)
                 .unwrap()
                 .into(),
-            moment: at(0),
+            monotonic: at(0),
         });
         plan.decisions[&id].verdict.clone()
     };
@@ -947,7 +947,7 @@ fn unnamed(observation: &Observation, holdings: &Holdings, memory: &Memory, prun
         license: None,
         clocks: Clocks::machine_only(noon()),
         present: noon().into(),
-        moment: at(500),
+        monotonic: at(500),
     })
 }
 

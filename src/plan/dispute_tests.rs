@@ -7,7 +7,7 @@ use super::*;
 use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::Holdings;
 use crate::memory::Memory;
-use crate::model::{AccountName, ImageId, Moment, Region, Scope, Selector};
+use crate::model::{AccountName, ImageId, Monotonic, Region, Scope, Selector};
 use crate::observation::{Blueprint, Observation, OwnImages, Seen, Unseen};
 use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, plan};
 use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Zone};
@@ -134,7 +134,7 @@ impl Case {
             license: None,
             clocks: Clocks::new(noon(), TimeDelta::hours(self.ahead)),
             present: noon().into(),
-            moment: Moment::default(),
+            monotonic: Monotonic::default(),
         })
     }
 

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use super::{Awaiting, Inputs, Verdict};
 use crate::inventory::{LAG, LAG_MAX, OpenIntent, Record};
 use crate::memory::{Last, Problem, Tried};
-use crate::model::{ImageId, Moment, ShareState};
+use crate::model::{ImageId, Monotonic, ShareState};
 
 /// What to wait for where an image shows as `desired`, and a recent write the other way may still show. The wait ends as
 /// the newest of these writes is older than a look can lag.
@@ -25,7 +25,7 @@ pub(super) fn contradicts(
         open.and_then(|open| unanswered(inputs, open, desired)),
     ];
     let newest = waits.into_iter().flatten().max_by_key(|(until, _)| *until);
-    let (until, reason) = newest.filter(|(until, _)| inputs.moment < *until)?;
+    let (until, reason) = newest.filter(|(until, _)| inputs.monotonic < *until)?;
     Some(Verdict::Await {
         until,
         reason: reason.into(),
@@ -58,7 +58,7 @@ pub(super) fn unconfirmed(
     })
 }
 
-fn of_this_run(tried: &Tried) -> Option<(Moment, Awaiting)> {
+fn of_this_run(tried: &Tried) -> Option<(Monotonic, Awaiting)> {
     match &tried.last {
         Last::Acknowledged { at, .. } => Some((*at + LAG, Awaiting::OwnWrite)),
         Last::Unclear { at, problem } => Some((*at + LAG, Awaiting::Outcome(problem.clone()))),
@@ -74,7 +74,7 @@ fn acknowledged(
     inputs: &Inputs<'_>,
     record: &Record,
     desired: ShareState,
-) -> Option<(Moment, Awaiting)> {
+) -> Option<(Monotonic, Awaiting)> {
     let word = record.word.filter(|word| word.state != desired)?;
     let until = lag_ends(inputs, inputs.present.since(word.at))?;
     Some((until, Awaiting::OwnWrite))
@@ -84,7 +84,7 @@ fn unanswered(
     inputs: &Inputs<'_>,
     open: &[OpenIntent],
     desired: ShareState,
-) -> Option<(Moment, Awaiting)> {
+) -> Option<(Monotonic, Awaiting)> {
     let mut newest = open.iter().rev();
     let intent = newest.find(|intent| intent.permission.leads_to() != desired)?;
     let until = lag_ends(inputs, inputs.present.since(intent.at))?;
@@ -93,13 +93,13 @@ fn unanswered(
 }
 
 /// When a look cannot lag any longer behind a write of `age` ago; `None`: by now.
-fn lag_ends(inputs: &Inputs<'_>, age: TimeDelta) -> Option<Moment> {
+fn lag_ends(inputs: &Inputs<'_>, age: TimeDelta) -> Option<Monotonic> {
     wait_ends(inputs, age, LAG_MAX)
 }
 
 /// When `most` has gone by since something of `age` ago; `None`: it has by now. A date in the future is of a clock that has
 /// been set back since: who waited for that to come would wait anew with each look.
-pub(super) fn wait_ends(inputs: &Inputs<'_>, age: TimeDelta, most: TimeDelta) -> Option<Moment> {
+pub(super) fn wait_ends(inputs: &Inputs<'_>, age: TimeDelta, most: TimeDelta) -> Option<Monotonic> {
     let left = (most - age).min(most).to_std().ok()?;
-    (!left.is_zero() && age > -most).then(|| inputs.moment + left)
+    (!left.is_zero() && age > -most).then(|| inputs.monotonic + left)
 }

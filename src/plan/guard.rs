@@ -15,7 +15,7 @@ use super::{
 use crate::desired::{Completeness, DesiredShare};
 use crate::inventory::{Loss, Owned, Record, Standing};
 use crate::memory::Memory;
-use crate::model::{Cause, ImageId, ImageKey, Moment, Permission, ShareState};
+use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Observation, OwnImages, Seen};
 
 /// How long a suspiciously small list is looked at again before it is held against us.
@@ -190,21 +190,21 @@ fn sudden_loss(inputs: &Inputs<'_>, now: Option<Loss>, decisions: &mut Decisions
         (None, Some(before)) => Withheld::LostBefore(before),
         (None, None) => return,
     };
-    let until = inputs.memory.loss_since.unwrap_or(inputs.moment) + LOSS_SETTLES;
+    let until = inputs.memory.loss_since.unwrap_or(inputs.monotonic) + LOSS_SETTLES;
     let holds = |decision: &Decision| {
         let shares_too = now.is_some_and(|loss| loss.holds_shares());
         decision.verdict == Verdict::Act && (decision.desired == ShareState::Unshared || shares_too)
     };
     for decision in decisions.values_mut().filter(|decision| holds(decision)) {
         decision.verdict = match now {
-            Some(_) => patience(inputs.moment, until, &why),
+            Some(_) => patience(inputs.monotonic, until, &why),
             None => Verdict::Withheld(why.clone().into()),
         };
     }
 }
 
-fn patience(moment: Moment, until: Moment, loss: &Withheld) -> Verdict {
-    if moment < until {
+fn patience(monotonic: Monotonic, until: Monotonic, loss: &Withheld) -> Verdict {
+    if monotonic < until {
         Verdict::Await {
             until,
             reason: Awaiting::Loss(loss.to_string()).into(),

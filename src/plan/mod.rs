@@ -27,7 +27,7 @@ use crate::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::{Holdings, Loss};
 use crate::memory::{Memory, Problem, Rest, Tried};
 use crate::model::{
-    AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Moment, Permission, Present, Scope,
+    AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Monotonic, Permission, Present, Scope,
     ShareState, Timestamp, Uin,
 };
 use crate::observation::{Blueprint, Observation, OwnImages, Unseen};
@@ -71,7 +71,7 @@ pub struct Inputs<'a> {
     /// Measures how long ago writes were that the store knows of.
     pub present: Present,
     /// Measures how long ago writes of this process were.
-    pub moment: Moment,
+    pub monotonic: Monotonic,
 }
 
 /// What to do about one scope.
@@ -171,7 +171,7 @@ pub enum Verdict {
     /// Look again before anything else, until `until` at the latest.
     Await {
         /// Then another decision falls.
-        until: Moment,
+        until: Monotonic,
         /// What is waited for.
         reason: Box<Awaiting>,
     },
@@ -537,7 +537,7 @@ impl Plan {
     }
 
     /// When the first of the decisions that wait falls, if any waits.
-    pub fn awaiting_until(&self) -> Option<Moment> {
+    pub fn awaiting_until(&self) -> Option<Monotonic> {
         let awaiting = self
             .decisions
             .values()

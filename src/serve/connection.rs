@@ -82,14 +82,14 @@ pub(super) async fn serve<S: Show + 'static>(stream: TcpStream, shared: Rc<Share
     let clock = shared.show.clock();
     tokio::select! {
         _ = connection => {}
-        () = clock.sleep_until(clock.moment() + LAST_ANSWER_WITHIN) => {}
+        () = clock.sleep_until(clock.monotonic() + LAST_ANSWER_WITHIN) => {}
     }
 }
 
 /// Returns when the connection has lasted long enough.
 async fn aged<S: Show>(shared: &Shared<S>, caller: &Caller) {
     let clock = shared.show.clock();
-    let began = clock.moment();
+    let began = clock.monotonic();
     clock.sleep_until(began + CONNECTION_AGE_MAX).await;
     if caller.streams.get() {
         clock.sleep_until(began + events::STREAM_AGE_MAX).await;

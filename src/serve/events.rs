@@ -10,7 +10,7 @@ use hyper::body::{Bytes, Frame};
 use super::Show;
 use super::slots::Slot;
 use crate::host::Clock;
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 /// Event streams at a time, so that half of the connections are left for everything else.
 pub(super) const STREAMS_MAX: usize = 32;
@@ -26,9 +26,9 @@ struct Stream<S> {
     /// The version that was told last.
     told: Option<u64>,
     /// When something was last sent.
-    sent: Moment,
+    sent: Monotonic,
     /// When it ends.
-    ends: Moment,
+    ends: Monotonic,
     /// Given back when the client is gone.
     _slot: Slot,
 }
@@ -38,7 +38,7 @@ pub(super) fn stream<S: Show + 'static>(
     show: Rc<S>,
     slot: Slot,
 ) -> LocalBoxStream<'static, Result<Frame<Bytes>, Infallible>> {
-    let now = show.clock().moment();
+    let now = show.clock().monotonic();
     let stream = Stream {
         show,
         told: None,
@@ -63,12 +63,12 @@ impl<S: Show> Stream<S> {
                 biased;
                 () = show.changed(told) => {}
                 () = clock.sleep_until(quiet_until) => {
-                    self.sent = clock.moment();
+                    self.sent = clock.monotonic();
                     return (self.sent < self.ends).then(|| ":\n\n".to_owned());
                 }
             }
         }
-        self.sent = clock.moment();
+        self.sent = clock.monotonic();
         let version = show.board(|board| board.version);
         self.told = Some(version);
         (self.sent < self.ends).then(|| format!("event: changed\ndata: {version}\n\n"))

@@ -112,7 +112,7 @@ impl Port {
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the status port cannot take a connection");
-                        resumes = Some(shared.show.clock().moment() + ACCEPT_PAUSE);
+                        resumes = Some(shared.show.clock().monotonic() + ACCEPT_PAUSE);
                     }
                 },
                 Some(ended) = connections.next() => {

@@ -11,7 +11,7 @@ use super::world::{Beside, BlueprintType, CancelUnshared, Image, Role};
 use crate::api::protocol::wire::{
     DescribeBlueprintsRequest, DescribeImagesRequest, Filter, ModifyRequest, PAGE_LIMIT_MAX,
 };
-use crate::model::{ImageId, Moment, Region};
+use crate::model::{ImageId, Monotonic, Region};
 
 /// Filters in one request, at most.
 const FILTERS_MAX: usize = 10;
@@ -32,7 +32,7 @@ pub(super) struct Regional {
 /// A share state, from a moment on; the blueprint's id while shared.
 #[derive(Clone, Debug)]
 struct State {
-    since: Moment,
+    since: Monotonic,
     blueprint: Option<String>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Tally {
 impl Regional {
     pub(super) fn new(image: Image, blueprint: String) -> Self {
         let first = State {
-            since: Moment::default(),
+            since: Monotonic::default(),
             blueprint: image.shared.then_some(blueprint),
         };
         Self {
@@ -79,14 +79,14 @@ impl Regional {
     }
 
     /// The state as it was at a moment.
-    fn at(&self, moment: Moment) -> Option<&State> {
+    fn at(&self, monotonic: Monotonic) -> Option<&State> {
         self.history
             .iter()
             .rev()
-            .find(|state| state.since <= moment)
+            .find(|state| state.since <= monotonic)
     }
 
-    pub(super) fn set(&mut self, shared: bool, since: Moment, blueprint: String) {
+    pub(super) fn set(&mut self, shared: bool, since: Monotonic, blueprint: String) {
         if shared != self.is_shared() {
             self.history.push(State {
                 since,
@@ -143,7 +143,7 @@ impl Cloud {
         account: usize,
         region: Region,
         body: &Value,
-        moment: Moment,
+        monotonic: Monotonic,
     ) -> Result<Value, Refusal> {
         let ModifyRequest {
             image_id,
@@ -214,7 +214,7 @@ impl Cloud {
                 return Err(refuse("UnsupportedOperation.ImageUnableToShare", words));
             }
             regional.tally.shares += 1;
-            regional.set(true, moment, blueprint.clone());
+            regional.set(true, monotonic, blueprint.clone());
             return Ok(json!({"BlueprintId": blueprint}));
         }
         if !regional.is_shared() {
@@ -230,7 +230,7 @@ impl Cloud {
             return Err(refuse("ResourceInUse.ImageInUse", "The image is in use."));
         }
         regional.tally.cancels += 1;
-        regional.set(false, moment, blueprint);
+        regional.set(false, monotonic, blueprint);
         Ok(json!({"BlueprintId": null}))
     }
 
@@ -239,7 +239,7 @@ impl Cloud {
         account: usize,
         region: Region,
         body: &Value,
-        moment: Moment,
+        monotonic: Monotonic,
     ) -> Result<Value, Refusal> {
         let request: DescribeBlueprintsRequest = parameters(body)?;
         let ids = request.blueprint_ids.unwrap_or_default();
@@ -262,7 +262,11 @@ impl Cloud {
             ],
             "InvalidParameter.InvalidFilterNotSupportedName",
         )?;
-        let seen_at = Moment::new(moment.since_start().saturating_sub(self.world.read_lag.0));
+        let seen_at = Monotonic::new(
+            monotonic
+                .since_start()
+                .saturating_sub(self.world.read_lag.0),
+        );
         let custom = self.images_in(account, region).filter_map(|regional| {
             let state = regional.at(seen_at)?;
             Some(Listed::Shared(regional, state, state.blueprint.as_deref()?))
@@ -271,7 +275,7 @@ impl Cloud {
         let beside = beside.filter(|row| row.is_in(region)).map(Listed::Beside);
         let rows = custom.chain(beside).chain([Listed::Public]).filter(|row| {
             let fits = |filter: &Filter| {
-                let value = self.blueprint_field(row, &filter.name, moment);
+                let value = self.blueprint_field(row, &filter.name, monotonic);
                 filter.values.iter().any(|wanted| wanted == value)
             };
             (ids.is_empty() || ids.iter().any(|id| id == row.id())) && filters.iter().all(fits)
@@ -281,12 +285,12 @@ impl Cloud {
             request.offset,
             request.limit,
             "BlueprintSet",
-            |row| json!(self.blueprint_row(row, moment)),
+            |row| json!(self.blueprint_row(row, monotonic)),
         )
     }
 
     /// What a filter looks at.
-    fn blueprint_field<'r>(&self, row: &Listed<'r>, name: &str, now: Moment) -> &'r str {
+    fn blueprint_field<'r>(&self, row: &Listed<'r>, name: &str, now: Monotonic) -> &'r str {
         match (row, name) {
             (_, "blueprint-id") => row.id(),
             (Listed::Shared(..), "blueprint-type") => self.shared_type(),
@@ -312,9 +316,14 @@ impl Cloud {
         row.kind.unwrap_or(self.world.blueprint_type)
     }
 
-    fn blueprint_state<'r>(&self, regional: &'r Regional, state: &State, now: Moment) -> &'r str {
+    fn blueprint_state<'r>(
+        &self,
+        regional: &'r Regional,
+        state: &State,
+        now: Monotonic,
+    ) -> &'r str {
         let syncing =
-            state.since > Moment::default() && now.since(state.since) < self.world.sync_time.0;
+            state.since > Monotonic::default() && now.since(state.since) < self.world.sync_time.0;
         match &regional.image.blueprint_state {
             _ if syncing => "SYNCING",
             Some(state) => state,
@@ -322,7 +331,7 @@ impl Cloud {
         }
     }
 
-    fn blueprint_row(&self, row: &Listed<'_>, now: Moment) -> Blueprint {
+    fn blueprint_row(&self, row: &Listed<'_>, now: Monotonic) -> Blueprint {
         let (regional, state, blueprint) = match row {
             Listed::Shared(regional, state, blueprint) => (regional, state, blueprint),
             Listed::Beside(row) => return beside_row(row, self.type_of(row)),

@@ -8,7 +8,7 @@ use super::cloud::Cloud;
 use super::faults::Rule;
 use super::sts;
 use super::world::{Beside, BlueprintType, CancelUnshared, Image, Latency, Offset, Span, World};
-use crate::model::{Moment, Region};
+use crate::model::{Monotonic, Region};
 
 const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/accounts, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/delete-image, /_sim/reset-ledger";
 
@@ -101,7 +101,7 @@ pub(super) fn handle(
     method: &str,
     path: &str,
     body: &[u8],
-    moment: Moment,
+    monotonic: Monotonic,
 ) -> (u16, Value) {
     let done = json!({"done": true});
     let result = match (method, path) {
@@ -126,13 +126,13 @@ pub(super) fn handle(
             .and_then(|account| change_account(cloud, account))
             .map(|()| done),
         ("POST", "/_sim/share") => read(body)
-            .and_then(|share| set_shared(cloud, &share, moment))
+            .and_then(|share| set_shared(cloud, &share, monotonic))
             .map(|()| done),
         ("POST", "/_sim/blueprints") => read(body)
             .and_then(|blueprints| put_beside(cloud, blueprints))
             .map(|()| done),
         ("POST", "/_sim/blueprint") => read(body)
-            .and_then(|change| change_blueprint(cloud, &change, moment))
+            .and_then(|change| change_blueprint(cloud, &change, monotonic))
             .map(|()| done),
         ("POST", "/_sim/delete-image") => read(body)
             .and_then(|deletion| delete_image(cloud, &deletion))
@@ -270,14 +270,14 @@ fn set(world: &mut World, settings: Settings) {
     }
 }
 
-fn set_shared(cloud: &mut Cloud, share: &Share, moment: Moment) -> Result<(), String> {
+fn set_shared(cloud: &mut Cloud, share: &Share, monotonic: Monotonic) -> Result<(), String> {
     let account = cloud
         .account_named(&share.account)
         .ok_or_else(|| format!("no account `{}`", share.account))?;
     let region =
         Region::new(&share.region).map_err(|error| format!("`{}`: {error}", share.region))?;
     let key = (account, region, share.image.clone());
-    if cloud.set_shared(&key, share.shared, moment) {
+    if cloud.set_shared(&key, share.shared, monotonic) {
         Ok(())
     } else {
         Err(format!("no image `{}` in {}", share.image, share.region))
@@ -296,7 +296,7 @@ fn put_beside(cloud: &mut Cloud, new: Blueprints) -> Result<(), String> {
 fn change_blueprint(
     cloud: &mut Cloud,
     new: &BlueprintChange,
-    moment: Moment,
+    monotonic: Monotonic,
 ) -> Result<(), String> {
     let (account, region) = place(cloud, &new.account, Some(&new.region))?;
     let shared = cloud.images.iter().find(|((of, at, _), regional)| {
@@ -307,7 +307,7 @@ fn change_blueprint(
         let next = cloud.next_blueprint();
         if let Some(regional) = cloud.images.get_mut(&key) {
             match new.deleted {
-                true => regional.set(false, moment, next),
+                true => regional.set(false, monotonic, next),
                 false => regional.image.blueprint_state.clone_from(&new.state),
             }
         }

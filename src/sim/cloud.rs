@@ -11,7 +11,7 @@ use super::limiter::{Key, Limiter};
 use super::offered::Offered;
 use super::world::{Account, Each, Image, Latency, World};
 use crate::api::protocol::wire::{Action, Service};
-use crate::model::{Moment, Region, Timestamp};
+use crate::model::{Monotonic, Region, Timestamp};
 
 /// A call as it arrived.
 #[derive(Clone, Debug)]
@@ -231,7 +231,7 @@ impl Cloud {
     }
 
     /// Treats a call that arrives now. `real` is the real time, which the world's clock offset shifts.
-    pub fn answer(&mut self, arrival: &Arrival, moment: Moment, real: Timestamp) -> Reply {
+    pub fn answer(&mut self, arrival: &Arrival, monotonic: Monotonic, real: Timestamp) -> Reply {
         let date = self.server_time(real);
         let body: Value = serde_json::from_slice(&arrival.body).unwrap_or(Value::Null);
         let (action, region) = ["x-tc-action", "x-tc-region"]
@@ -255,13 +255,13 @@ impl Cloud {
         });
         let mut result = if prevented {
             // It still used up quota, as far as it got.
-            self.admit(arrival, moment, date).map(|_| json!({}))
+            self.admit(arrival, monotonic, date).map(|_| json!({}))
         } else {
             let body = match &rule {
                 Some(rule) if rule.kind == Kind::SamePage => with_offset_zero(&body),
                 _ => body.clone(),
             };
-            self.perform(arrival, &body, moment, date)
+            self.perform(arrival, &body, monotonic, date)
         };
         if let Some(rule) = &rule {
             match (rule.kind, &mut result) {
@@ -289,7 +289,7 @@ impl Cloud {
     fn admit(
         &mut self,
         arrival: &Arrival,
-        moment: Moment,
+        monotonic: Monotonic,
         date: Timestamp,
     ) -> Result<(Option<Caller>, Offered, Region), Refusal> {
         let (accounts, now) = (&self.world.accounts, date.timestamp());
@@ -330,7 +330,7 @@ impl Cloud {
             host: arrival.host.clone(),
             action: action.as_str(),
         };
-        if !self.limiter.admit(key, limit, moment) {
+        if !self.limiter.admit(key, limit, monotonic) {
             return Err(refuse("RequestLimitExceeded", "Too many requests."));
         }
         Ok((caller, action, region))
@@ -340,10 +340,10 @@ impl Cloud {
         &mut self,
         arrival: &Arrival,
         body: &Value,
-        moment: Moment,
+        monotonic: Monotonic,
         date: Timestamp,
     ) -> Result<Value, Refusal> {
-        let (caller, offered, region) = self.admit(arrival, moment, date)?;
+        let (caller, offered, region) = self.admit(arrival, monotonic, date)?;
         let Some(caller) = caller else {
             return self.assume_role_with_web_identity(body, date);
         };
@@ -359,8 +359,10 @@ impl Cloud {
             }
         };
         match action {
-            Action::ModifyImageSharePermission => self.modify(account, region, body, moment),
-            Action::DescribeBlueprints => self.describe_blueprints(account, region, body, moment),
+            Action::ModifyImageSharePermission => self.modify(account, region, body, monotonic),
+            Action::DescribeBlueprints => {
+                self.describe_blueprints(account, region, body, monotonic)
+            }
             Action::DescribeImagesToShare => {
                 let chinese = arrival.header("x-tc-language") != Some("en-US");
                 self.describe_images(account, region, body, chinese)
@@ -401,12 +403,17 @@ impl Cloud {
     }
 
     /// Shares or takes back behind everybody's back; false if there is no such image.
-    pub(super) fn set_shared(&mut self, key: &ImageKey, shared: bool, moment: Moment) -> bool {
+    pub(super) fn set_shared(
+        &mut self,
+        key: &ImageKey,
+        shared: bool,
+        monotonic: Monotonic,
+    ) -> bool {
         let blueprint = self.next_blueprint();
         let Some(regional) = self.images.get_mut(key) else {
             return false;
         };
-        regional.set(shared, moment, blueprint);
+        regional.set(shared, monotonic, blueprint);
         true
     }
 

@@ -11,8 +11,8 @@ fn real() -> Timestamp {
     DateTime::<Utc>::from_timestamp(1_790_000_000, 0).expect("a date")
 }
 
-fn at(milliseconds: u64) -> Moment {
-    Moment::new(Duration::from_millis(milliseconds))
+fn at(milliseconds: u64) -> Monotonic {
+    Monotonic::new(Duration::from_millis(milliseconds))
 }
 
 fn cloud(yaml: &str) -> Cloud {
@@ -593,15 +593,15 @@ fn a_world_that_is_kept_keeps_its_blueprints_and_gives_none_of_them_out_again() 
     world.accounts[0].images = vec![image("img-a", true), image("img-b", false)];
     let mut cloud = Cloud::new(world);
     let key = |id: &str| (0, Region::new("ap-tokyo").expect("a region"), id.to_owned());
-    assert!(cloud.set_shared(&key("img-b"), true, Moment::default()));
+    assert!(cloud.set_shared(&key("img-b"), true, Monotonic::default()));
     let blueprints = |cloud: &Cloud| {
         ["img-a", "img-b"].map(|id| cloud.images[&key(id)].blueprint().map(str::to_owned))
     };
     let before = blueprints(&cloud);
     let mut again = Cloud::new(cloud.world());
     assert_eq!(blueprints(&again), before);
-    assert!(again.set_shared(&key("img-a"), false, Moment::default()));
-    assert!(again.set_shared(&key("img-a"), true, Moment::default()));
+    assert!(again.set_shared(&key("img-a"), false, Monotonic::default()));
+    assert!(again.set_shared(&key("img-a"), true, Monotonic::default()));
     let after = blueprints(&again);
     assert_ne!(after[0], before[0], "shared anew, it is another blueprint");
     assert_ne!(after[0], after[1]);

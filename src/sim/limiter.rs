@@ -1,7 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -24,7 +24,7 @@ pub(super) struct Key {
 
 #[derive(Debug, Default)]
 struct Window {
-    let_in: VecDeque<Moment>,
+    let_in: VecDeque<Monotonic>,
     count: Count,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Count {
 
 impl Limiter {
     /// Whether a call that arrives at `now` is let in.
-    pub(super) fn admit(&mut self, key: Key, limit: u32, now: Moment) -> bool {
+    pub(super) fn admit(&mut self, key: Key, limit: u32, now: Monotonic) -> bool {
         let window = self.windows.entry(key).or_default();
         while window
             .let_in
@@ -93,7 +93,7 @@ mod tests {
             for gap in gaps {
                 at += gap;
                 let recent = let_in.iter().filter(|&&earlier| at - earlier < 1000).count();
-                let admitted = limiter.admit(key.clone(), limit, Moment::new(Duration::from_millis(at)));
+                let admitted = limiter.admit(key.clone(), limit, Monotonic::new(Duration::from_millis(at)));
                 prop_assert_eq!(admitted, recent < limit as usize);
                 if admitted {
                     let_in.push(at);

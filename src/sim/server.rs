@@ -182,7 +182,7 @@ fn own_path(
         let (status, text) = metadata::handle(&mut shared.cloud(), method, path, now);
         return text_document(status, text, "text/plain");
     }
-    let now = shared.clock.moment();
+    let now = shared.clock.monotonic();
     let (status, answer) = admin::handle(&mut shared.cloud(), method, path, body, now);
     document(status, answer.to_string())
 }
@@ -190,12 +190,15 @@ fn own_path(
 /// One call of the API, with what the world does to it.
 async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Full<Bytes>>, HangUp> {
     let clock = &shared.clock;
-    let wait = |length: Duration| clock.sleep_until(clock.moment() + length);
+    let wait = |length: Duration| clock.sleep_until(clock.monotonic() + length);
     let Way { there, back } = shared.cloud().draw_way(&arrival.host);
     if !there.is_zero() {
         wait(there).await;
     }
-    let Reply { body, date, broken } = shared.cloud().answer(arrival, clock.moment(), clock.now());
+    let Reply { body, date, broken } =
+        shared
+            .cloud()
+            .answer(arrival, clock.monotonic(), clock.now());
     if !back.is_zero() {
         wait(back).await;
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
 use crate::api::protocol::wire::Service;
-use crate::model::Moment;
+use crate::model::Monotonic;
 use crate::sim::admin;
 use crate::sim::cloud::Arrival;
 use crate::sim::metadata;
@@ -107,8 +107,8 @@ fn signed(key: &Key, service: Service, action: &str, body: &Value, seconds: i64)
 fn send(cloud: &mut Cloud, arrival: &Arrival, seconds: i64) -> Value {
     // A second window of its own for each second; limits have tests of their own.
     let elapsed = u64::try_from(seconds - NOW + 10).expect("after the start");
-    let moment = Moment::new(Duration::from_secs(elapsed));
-    cloud.answer(arrival, moment, real(seconds)).body["Response"].take()
+    let monotonic = Monotonic::new(Duration::from_secs(elapsed));
+    cloud.answer(arrival, monotonic, real(seconds)).body["Response"].take()
 }
 
 fn sts(cloud: &mut Cloud, key: &Key, action: &str, body: Value, seconds: i64) -> Value {
@@ -161,11 +161,11 @@ fn web_identity(cloud: &mut Cloud, role: &str, provider: &str, token: &str) -> V
 }
 
 fn change(cloud: &mut Cloud, path: &str, body: &str) -> (u16, Value) {
-    admin::handle(cloud, "POST", path, body.as_bytes(), Moment::default())
+    admin::handle(cloud, "POST", path, body.as_bytes(), Monotonic::default())
 }
 
 fn state(cloud: &mut Cloud) -> Value {
-    admin::handle(cloud, "GET", "/_sim/state", b"", Moment::default()).1
+    admin::handle(cloud, "GET", "/_sim/state", b"", Monotonic::default()).1
 }
 
 fn code(reply: &Value) -> &str {

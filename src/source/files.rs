@@ -10,7 +10,7 @@ use super::set::{self, Reading};
 use super::{EVERY_MIN, Gone, Ports, Settings};
 use crate::host::{Clock, Dice, Programs, Watch, aside};
 use crate::manifest::{Fingerprint, Manner, Revision, WhileGitWorks};
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 /// Changes that never pause for the debounce are read once they have come for this many times as long.
 const DEBOUNCES_MAX: u32 = 10;
@@ -42,7 +42,7 @@ struct Files<C, D, P, W> {
     /// As the files were before they were last read; `None` if they are to be read again in any case.
     read: Option<Fingerprint>,
     /// When they are read again though nothing has changed; `None` where git could be asked.
-    ask_git_at: Option<Moment>,
+    ask_git_at: Option<Monotonic>,
 }
 
 /// Sends updates until nobody takes them.
@@ -74,27 +74,29 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
     /// Waits for a reason to look.
     async fn wake(&mut self, settings: &Settings, reload: &Notify) -> Wake {
         let Ports { clock, watch, .. } = &mut self.ports;
-        let poll_at = clock.moment() + settings.poll.max(EVERY_MIN);
+        let poll_at = clock.monotonic() + settings.poll.max(EVERY_MIN);
         tokio::select! {
             () = reload.notified() => return Wake::Reload,
             () = clock.sleep_until(poll_at) => return Wake::Poll,
             () = watch.changed() => {}
         }
         let debounce = settings.debounce;
-        let give_up = clock.moment() + debounce * DEBOUNCES_MAX;
+        let give_up = clock.monotonic() + debounce * DEBOUNCES_MAX;
         loop {
-            let quiet_at = clock.moment() + debounce;
+            let quiet_at = clock.monotonic() + debounce;
             tokio::select! {
                 biased;
                     () = reload.notified() => return Wake::Reload,
                 () = clock.sleep_until(quiet_at) => return Wake::Change { still_for: debounce },
                 () = watch.changed() => {}
             }
-            if clock.moment() >= give_up {
+            if clock.monotonic() >= give_up {
                 let still_for = Duration::ZERO;
                 return Wake::Change { still_for };
             }
-            clock.sleep_until(clock.moment() + debounce / GRAINS).await;
+            clock
+                .sleep_until(clock.monotonic() + debounce / GRAINS)
+                .await;
         }
     }
 
@@ -110,7 +112,7 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
     async fn look(&mut self, wake: &Wake) -> Result<(), Gone> {
         let print = self.fingerprint().await;
         let is_asked = matches!(wake, Wake::Start | Wake::Reload);
-        let now = self.ports.clock.moment();
+        let now = self.ports.clock.monotonic();
         let is_due = self.ask_git_at.is_some_and(|at| at <= now);
         if !is_asked && !is_due && self.read.as_ref() == Some(&print) {
             return Ok(());
@@ -134,7 +136,7 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
         match result {
             Ok(mut set) => {
                 if !set.is_known_to_be_whole() {
-                    self.ask_git_at = Some(clock.moment() + ASK_GIT_AGAIN);
+                    self.ask_git_at = Some(clock.monotonic() + ASK_GIT_AGAIN);
                 }
                 let revision = Revision::of(&self.paths, programs).await;
                 if let Revision::Unknown(why) = &revision {

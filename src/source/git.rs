@@ -62,7 +62,7 @@ pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W>(
             return gone;
         }
         let Ports { clock, .. } = &git.ports;
-        let again_at = clock.moment() + git.wait();
+        let again_at = clock.monotonic() + git.wait();
         is_asked = tokio::select! {
             () = reload.notified() => true,
             () = clock.sleep_until(again_at) => false,

@@ -18,7 +18,8 @@ use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::inventory::Loss;
 use sharekeeper::memory::{Problem, Unmet};
 use sharekeeper::model::{
-    AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, ShareState, Timestamp,
+    AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, ShareState,
+    Timestamp,
 };
 use sharekeeper::observation::Unseen;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
@@ -217,7 +218,7 @@ fn mixed(board: &mut Board) {
         None,
     );
     let lag = Verdict::Await {
-        until: Moment::new(Duration::from_secs(9_999)),
+        until: Monotonic::new(Duration::from_secs(9_999)),
         reason: Box::new(Awaiting::OwnWrite),
     };
     let images = [
@@ -387,11 +388,11 @@ impl Clock for StandStill {
         now()
     }
 
-    fn moment(&self) -> Moment {
-        self.0.moment()
+    fn monotonic(&self) -> Monotonic {
+        self.0.monotonic()
     }
 
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
         self.0.sleep_until(at)
     }
 }

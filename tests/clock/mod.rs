@@ -15,12 +15,12 @@ use chrono::TimeDelta;
 use futures_util::FutureExt;
 use sharekeeper::host::{Clock, Program, ProgramError, Programs, SystemClock};
 use sharekeeper::manifest::{self, Broken, Loaded, Manner, WhileGitWorks};
-use sharekeeper::model::{Moment, Timestamp};
+use sharekeeper::model::{Monotonic, Timestamp};
 
 pub struct Scripted<F> {
     script: RefCell<F>,
     waits: Cell<usize>,
-    moment: Cell<Moment>,
+    monotonic: Cell<Monotonic>,
     now: Timestamp,
 }
 
@@ -30,7 +30,7 @@ impl<F: FnMut(usize)> Scripted<F> {
         Self {
             script: RefCell::new(script),
             waits: Cell::new(0),
-            moment: Cell::default(),
+            monotonic: Cell::default(),
             now: SystemClock::start().now(),
         }
     }
@@ -79,14 +79,14 @@ impl<F: FnMut(usize)> Clock for Scripted<F> {
         self.now
     }
 
-    fn moment(&self) -> Moment {
-        self.moment.get()
+    fn monotonic(&self) -> Monotonic {
+        self.monotonic.get()
     }
 
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
         self.waits.set(self.waits.get() + 1);
         (self.script.borrow_mut())(self.waits.get());
-        self.moment.set(at);
+        self.monotonic.set(at);
         ready(())
     }
 }

@@ -8,7 +8,7 @@ use sharekeeper::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
 use sharekeeper::inventory::{Holdings, Owned, Record, Standing, Suspension, Word, Write};
 use sharekeeper::memory::Memory;
 use sharekeeper::model::{
-    AccountName, Clocks, ImageId, Moment, Region, Scope, Selector, ShareState, Timestamp,
+    AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
 };
 use sharekeeper::observation::{Blueprint, Observation, OwnImages, Seen, Unseen};
 use sharekeeper::plan::{
@@ -43,7 +43,7 @@ impl Setting {
             },
             ids: (0..images).map(id).collect(),
             memory: Memory {
-                loss_since: Some(Moment::default()),
+                loss_since: Some(Monotonic::default()),
                 ..Memory::default()
             },
             windows: Windows::default(),
@@ -212,7 +212,7 @@ impl Setting {
             license: None,
             clocks: self.clocks,
             present: self.now.into(),
-            moment: Moment::new(Duration::from_secs(if rules.loss_is_new { 1 } else { 10 })),
+            monotonic: Monotonic::new(Duration::from_secs(if rules.loss_is_new { 1 } else { 10 })),
         })
     }
 }

@@ -12,8 +12,8 @@ use sharekeeper::inventory::Suspension;
 use sharekeeper::memory::{Problem, Rest, Unmet};
 use sharekeeper::metrics::{MetricsExtra, WebhookCounts};
 use sharekeeper::model::{
-    AccountName, Cause, ImageId, ImageKey, Moment, Permission, Region, Scope, Selector, ShareState,
-    Timestamp,
+    AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, Selector,
+    ShareState, Timestamp,
 };
 use sharekeeper::observation::Unseen;
 use sharekeeper::plan::{
@@ -124,7 +124,7 @@ fn verdict(number: usize) -> Verdict {
         ..Unseen::new("not read")
     };
     let await_ = Verdict::Await {
-        until: Moment::default(),
+        until: Monotonic::default(),
         reason: Box::new(Awaiting::OwnWrite),
     };
     let kinds = [
@@ -345,8 +345,8 @@ pub(crate) fn calls(regions: usize) -> Calls {
         for took in [8, 60, 61, 9_000] {
             calls.took(action, ms(took));
         }
-        let turn = calls.queue(action, Moment::default());
-        turn.taken(Moment::new(ms(53)));
+        let turn = calls.queue(action, Monotonic::default());
+        turn.taken(Monotonic::new(ms(53)));
     }
     calls.repeated();
     calls

@@ -6,7 +6,7 @@ use std::future::pending;
 
 use sharekeeper::desired::Completeness;
 use sharekeeper::host::{Clock, Places};
-use sharekeeper::model::{Moment, Timestamp};
+use sharekeeper::model::{Monotonic, Timestamp};
 
 use super::*;
 
@@ -44,7 +44,7 @@ impl Watch for Told {
 }
 
 async fn pause(clock: &SystemClock, time: Duration) {
-    clock.sleep_until(clock.moment() + time).await;
+    clock.sleep_until(clock.monotonic() + time).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,10 +53,10 @@ async fn m13_l6_a_change_that_nothing_tells_of_is_found_within_the_poll() {
     let clock = SystemClock::start();
     run(files.settings(POLL), NoPrograms, Silent, async |mut fed| {
         assert_eq!(fed.images().await, ["img-a"]);
-        let before = clock.moment();
+        let before = clock.monotonic();
         files.write("m/img-b.yaml", &share("img-b"));
         assert_eq!(fed.images().await, ["img-a", "img-b"]);
-        let took = clock.moment().since(before);
+        let took = clock.monotonic().since(before);
         assert!(took <= POLL + Duration::from_secs(1), "{took:?}");
     })
     .await;
@@ -66,11 +66,11 @@ async fn m13_l6_a_change_that_nothing_tells_of_is_found_within_the_poll() {
 async fn m14_a_file_that_is_touched_for_ever_delays_the_set_only_so_much() {
     let files = Files::with(&["img-a"]);
     let (told, clock) = (Told::default(), SystemClock::start());
-    let storm = async |until: Moment| {
-        while clock.moment() < until {
+    let storm = async |until: Monotonic| {
+        while clock.monotonic() < until {
             let file = File::options().write(true).open(files.path("m/img-a.yaml"));
             let file = file.expect("opens");
-            file.set_modified(std::time::UNIX_EPOCH + clock.moment().since_start())
+            file.set_modified(std::time::UNIX_EPOCH + clock.monotonic().since_start())
                 .expect("touches");
             told.changed.notify_one();
             pause(&clock, Duration::from_millis(5)).await;
@@ -83,11 +83,11 @@ async fn m14_a_file_that_is_touched_for_ever_delays_the_set_only_so_much() {
         async |mut fed| {
             assert_eq!(fed.images().await, ["img-a"]);
             files.write("m/img-b.yaml", &share("img-b"));
-            let (begin, looks) = (clock.moment(), told.looks.get());
+            let (begin, looks) = (clock.monotonic(), told.looks.get());
             let end = begin + Duration::from_secs(60);
             let ((), took) = tokio::join!(storm(end), async {
                 assert_eq!(fed.images().await, ["img-a", "img-b"]);
-                clock.moment().since(begin)
+                clock.monotonic().since(begin)
             });
             // Ten times the debounce, its tenth, and the pause between two readings.
             assert!(
@@ -114,14 +114,14 @@ struct Paused(SystemClock);
 
 impl Clock for Paused {
     fn now(&self) -> Timestamp {
-        self.0.now() + self.0.moment().since_start()
+        self.0.now() + self.0.monotonic().since_start()
     }
 
-    fn moment(&self) -> Moment {
-        self.0.moment()
+    fn monotonic(&self) -> Monotonic {
+        self.0.monotonic()
     }
 
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
         self.0.sleep_until(at)
     }
 }
@@ -140,7 +140,7 @@ async fn m14_a_change_whose_end_was_waited_for_is_read_without_another_pause() {
         async |mut fed| {
             assert_eq!(fed.images().await, ["img-a"]);
             for (is_told, took) in [(true, DEBOUNCE), (false, Duration::from_millis(250))] {
-                let before = clock.moment();
+                let before = clock.monotonic();
                 files.write(
                     "m/img-b.yaml",
                     &share(if is_told { "img-b" } else { "img-c" }),
@@ -151,7 +151,10 @@ async fn m14_a_change_whose_end_was_waited_for_is_read_without_another_pause() {
                     fed.reload.notify_one();
                 }
                 assert_eq!(fed.images().await.len(), 2);
-                assert_eq!(clock.moment().since(before).as_millis(), took.as_millis());
+                assert_eq!(
+                    clock.monotonic().since(before).as_millis(),
+                    took.as_millis()
+                );
             }
         },
     )
@@ -215,11 +218,11 @@ impl Clock for Late {
         self.0.now() + Duration::from_secs(3600)
     }
 
-    fn moment(&self) -> Moment {
-        self.0.moment()
+    fn monotonic(&self) -> Monotonic {
+        self.0.monotonic()
     }
 
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
         self.0.sleep_until(at)
     }
 }

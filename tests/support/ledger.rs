@@ -197,7 +197,7 @@ impl Recorded {
 impl Ledger for Recorded {
     async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
         let host = &self.shared.host;
-        host.sleep_until(host.moment() + self.commit_takes.get())
+        host.sleep_until(host.monotonic() + self.commit_takes.get())
             .await;
         self.writable().map_err(Refused::Failed)?;
         self.forbids(attempt)?;
@@ -250,10 +250,10 @@ impl Ledger for Recorded {
 
     async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
         let host = &self.shared.host;
-        host.sleep_until(host.moment() + self.allows_takes.get())
+        host.sleep_until(host.monotonic() + self.allows_takes.get())
             .await;
         if self.in_doubt.get() {
-            host.sleep_until(host.moment() + Duration::from_secs(1))
+            host.sleep_until(host.monotonic() + Duration::from_secs(1))
                 .await;
             self.lose("the state was removed");
         }

@@ -22,7 +22,7 @@ use sharekeeper::desired::{
 };
 use sharekeeper::engine::{Event, Listener};
 use sharekeeper::host::{Clock, Dice, Reply, Request, SystemClock, Transport, TransportError};
-use sharekeeper::model::{AccountName, ImageId, ImageKey, Moment, Region, Scope, Timestamp};
+use sharekeeper::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
 use sharekeeper::windows::Windows;
 
 pub use self::ledger::Recorded;
@@ -61,7 +61,7 @@ impl Fault {
 /// One call as it arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    pub at: Moment,
+    pub at: Monotonic,
     pub host: String,
     pub region: String,
     pub action: String,
@@ -157,7 +157,7 @@ struct Image {
 /// A share state that began.
 #[derive(Clone, Copy, Debug)]
 struct Change {
-    since: Moment,
+    since: Monotonic,
     shared: bool,
     /// Through the API, which only sharekeeper uses.
     ours: bool,
@@ -165,7 +165,7 @@ struct Change {
 
 /// A write that is on its way.
 struct Write {
-    arrives: Moment,
+    arrives: Monotonic,
     host: String,
     region: String,
     body: Value,
@@ -211,7 +211,7 @@ pub struct Cloud {
     dice: RefCell<fastrand::Rng>,
     pub behaviour: RefCell<Behaviour>,
     images: RefCell<BTreeMap<(String, String), Image>>,
-    windows: RefCell<BTreeMap<String, VecDeque<Moment>>>,
+    windows: RefCell<BTreeMap<String, VecDeque<Monotonic>>>,
     stragglers: RefCell<Vec<Write>>,
     pub cancelled: RefCell<Vec<Cancelled>>,
     /// `BlueprintState` of what an image is shared as, where it is not NORMAL.
@@ -247,7 +247,7 @@ impl Cloud {
 
     pub fn add_image(&self, region: &str, image: &str, shared: bool, shareable: bool) {
         let change = Change {
-            since: Moment::default(),
+            since: Monotonic::default(),
             shared,
             ours: false,
         };
@@ -268,7 +268,7 @@ impl Cloud {
             .get_mut(&(region.into(), image.into()))
             .expect("a known image");
         image.history.push(Change {
-            since: self.clock.moment(),
+            since: self.clock.monotonic(),
             shared,
             ours: false,
         });
@@ -276,7 +276,7 @@ impl Cloud {
 
     pub fn is_shared(&self, region: &str, image: &str) -> bool {
         self.deliver();
-        self.images.borrow()[&(region.into(), image.into())].shared_at(self.clock.moment())
+        self.images.borrow()[&(region.into(), image.into())].shared_at(self.clock.monotonic())
     }
 
     pub fn calls_of(&self, action: &str) -> Vec<Call> {
@@ -332,7 +332,7 @@ impl Cloud {
         }
         match action {
             "ModifyImageSharePermission" => {
-                self.modify(region, host, body, self.moment(), behaviour.write_limit)
+                self.modify(region, host, body, self.monotonic(), behaviour.write_limit)
             }
             "DescribeBlueprints" => {
                 let offset = body["Offset"].as_u64().unwrap_or(0);
@@ -352,7 +352,7 @@ impl Cloud {
         region: &str,
         host: &str,
         body: &Value,
-        now: Moment,
+        now: Monotonic,
         limit: usize,
     ) -> Result<Value, String> {
         let mut windows = self.windows.borrow_mut();
@@ -401,7 +401,7 @@ impl Cloud {
 
     /// Lets what is due arrive.
     fn deliver(&self) {
-        let now = self.clock.moment();
+        let now = self.clock.monotonic();
         let mut due: Vec<_> = self
             .stragglers
             .borrow_mut()
@@ -434,7 +434,7 @@ impl Cloud {
         ids: Option<&Vec<Value>>,
         lag: Duration,
     ) -> Value {
-        let seen_at = Moment::new(self.clock.moment().since_start().saturating_sub(lag));
+        let seen_at = Monotonic::new(self.clock.monotonic().since_start().saturating_sub(lag));
         let images = self.images.borrow();
         let rows: Vec<_> = images
             .iter()
@@ -462,7 +462,7 @@ impl Cloud {
             assert_eq!(*filters, own, "asks for its own");
             return self.own_images(region, body["Offset"].as_u64().unwrap_or(0));
         }
-        let now = self.clock.moment();
+        let now = self.clock.monotonic();
         let state = self.behaviour.borrow().image_state;
         let images = self.images.borrow();
         let rows: Vec<_> = body["ImageIds"]
@@ -499,20 +499,20 @@ impl Cloud {
 }
 
 impl Image {
-    fn shared_at(&self, moment: Moment) -> bool {
+    fn shared_at(&self, monotonic: Monotonic) -> bool {
         self.history
             .iter()
             .rev()
-            .find(|change| change.since <= moment)
+            .find(|change| change.since <= monotonic)
             .is_some_and(|change| change.shared)
     }
 
     /// Each share is a blueprint of its own.
-    fn blueprint_at(&self, id: &str, moment: Moment) -> String {
+    fn blueprint_at(&self, id: &str, monotonic: Monotonic) -> String {
         let shares = self
             .history
             .iter()
-            .filter(|change| change.shared && change.since <= moment)
+            .filter(|change| change.shared && change.since <= monotonic)
             .count();
         match shares {
             1 => format!("lhbp-{id}"),
@@ -524,12 +524,12 @@ impl Image {
 impl Clock for Cloud {
     fn now(&self) -> Timestamp {
         let start = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
-        start + self.clock.moment().since_start() + self.jumped.get()
+        start + self.clock.monotonic().since_start() + self.jumped.get()
     }
-    fn moment(&self) -> Moment {
-        self.clock.moment()
+    fn monotonic(&self) -> Monotonic {
+        self.clock.monotonic()
     }
-    fn sleep_until(&self, at: Moment) -> impl Future<Output = ()> {
+    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
         self.clock.sleep_until(at)
     }
 }
@@ -559,7 +559,7 @@ impl Transport for Cloud {
         let hangs = |name: &String| host.contains(name.as_str());
         if self.behaviour.borrow().hung.iter().any(hangs) {
             let call = Call {
-                at: self.moment(),
+                at: self.monotonic(),
                 host,
                 region,
                 action,
@@ -567,12 +567,12 @@ impl Transport for Cloud {
                 answer: "hung".into(),
             };
             self.calls.borrow_mut().push(call);
-            self.sleep_until(self.moment() + request.deadline).await;
+            self.sleep_until(self.monotonic() + request.deadline).await;
             return Err(TransportError::Lost("no reply within 8 s".into()));
         }
         let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.dice.borrow_mut());
         let half = self.behaviour.borrow().latency / 2;
-        let at = self.moment() + half;
+        let at = self.monotonic() + half;
         let arrives_anyway = action == "ModifyImageSharePermission"
             && matches!(fault, None | Some(Fault::LostAfter | Fault::GarbageAfter));
         let mut on_its_way = OnItsWay {
@@ -613,7 +613,7 @@ impl Transport for Cloud {
             return match fault {
                 Fault::NotSent => Err(TransportError::NotSent("connection refused".into())),
                 Fault::LostBefore | Fault::LostAfter => {
-                    self.sleep_until(self.moment() + request.deadline).await;
+                    self.sleep_until(self.monotonic() + request.deadline).await;
                     Err(TransportError::Lost("no reply within 8 s".into()))
                 }
                 Fault::GarbageAfter => ok(200, "}{"),
@@ -637,7 +637,7 @@ impl Transport for Cloud {
             .cloned()
             .unwrap_or_else(|| "ok".into()));
         let told = date(self.server_time(&host, key));
-        self.sleep_until(self.moment() + half).await;
+        self.sleep_until(self.monotonic() + half).await;
         let mut body = match answer {
             Ok(response) => json!({"Response": response}),
             Err(code) => {

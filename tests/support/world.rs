@@ -100,7 +100,7 @@ impl World {
     /// Time goes by.
     pub async fn pass(&self, time: Duration) {
         let cloud = self.cloud();
-        cloud.sleep_until(cloud.moment() + time).await;
+        cloud.sleep_until(cloud.monotonic() + time).await;
     }
 
     pub async fn reconcile(&self, desired: &Desired) -> Ended {
@@ -133,9 +133,9 @@ impl World {
             listener: &Silent,
             stop,
         };
-        let started = self.cloud().moment();
+        let started = self.cloud().monotonic();
         let scopes = engine.reconcile(&accounts, task, TEN_MINUTES).await;
-        let took = self.cloud().moment().since(started);
+        let took = self.cloud().monotonic().since(started);
         let calls = CallCounts {
             reads: self.shared.calls.reads.get(),
             writes: self.shared.calls.writes.get(),

@@ -14,7 +14,7 @@ use crate::api::context::Shared;
 use crate::api::error::CallError;
 use crate::desired::Role;
 use crate::host::Host;
-use crate::model::{Endpoint, Moment, Region};
+use crate::model::{Endpoint, Monotonic, Region};
 
 impl Keys {
     /// The source's credentials as they are now: those in use, if nothing asks for others.
@@ -54,7 +54,7 @@ impl Keys {
     async fn of_file<H: Host>(&self, sts: &Sts<'_, H>, file: &File) -> Result<Obtained, KeyError> {
         let shared = sts.shared;
         let base = file.base(&shared.host).await?;
-        if let Some(known) = self.known(base.number, shared.host.moment()) {
+        if let Some(known) = self.known(base.number, shared.host.monotonic()) {
             return Ok(known);
         }
         let fetched = match (&base.way, &base.credentials) {
@@ -92,7 +92,7 @@ impl Keys {
     ) -> Result<Obtained, KeyError> {
         let (shared, region) = (sts.shared, sts.region);
         let mut with = Box::pin(source.current(shared, region)).await?;
-        if let Some(known) = self.known(with.version, shared.host.moment()) {
+        if let Some(known) = self.known(with.version, shared.host.monotonic()) {
             return Ok(known);
         }
         let at = match named_by {
@@ -130,7 +130,7 @@ impl Keys {
     }
 
     /// What is in use, if nothing asks for other credentials than these.
-    fn known(&self, made_from: u64, now: Moment) -> Option<Obtained> {
+    fn known(&self, made_from: u64, now: Monotonic) -> Option<Obtained> {
         let state = self.state.borrow();
         let issue = state.issue.as_ref()?;
         state.is_good(issue, made_from, now).then(|| Obtained {
@@ -152,7 +152,7 @@ async fn of_machine<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<Fetc
 fn temporary<H: Host>(fetched: Fetched, made_from: u64, shared: &Shared<H>) -> Obtained {
     let host = &shared.host;
     let now = fetched.handed_out.unwrap_or_else(|| host.now());
-    let life = Life::until(fetched.expires, now, host.moment(), host.unit());
+    let life = Life::until(fetched.expires, now, host.monotonic(), host.unit());
     Obtained {
         credentials: Rc::new(fetched.credentials),
         made_from,

@@ -110,7 +110,7 @@ impl File {
             let reading = match watched_file::read(&self.path) {
                 Ok(reading) => reading,
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                    clock.sleep_until(clock.moment() + PAUSE).await;
+                    clock.sleep_until(clock.monotonic() + PAUSE).await;
                     continue;
                 }
                 Err(error) => return self.unreadable(&error),
@@ -124,7 +124,7 @@ impl File {
                 return self.take(reading, settled, known, now);
             }
             last = Some(reading);
-            clock.sleep_until(clock.moment() + PAUSE).await;
+            clock.sleep_until(clock.monotonic() + PAUSE).await;
         }
         let fault = format!(
             "{} is written to all the time, so that it cannot be read",

@@ -17,7 +17,7 @@ use super::{Issued, KeyError, Keyring, Keys, Surroundings};
 use crate::api::{Connection, ReadClient, Shared};
 use crate::desired::CredentialSource;
 use crate::host::{Clock, Dice, Method, Reply, Request, SystemClock, Transport, TransportError};
-use crate::model::{AccountName, Endpoint, Moment, Region, Timestamp, Uin};
+use crate::model::{AccountName, Endpoint, Monotonic, Region, Timestamp, Uin};
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -96,19 +96,19 @@ impl Scripted {
     }
 
     pub(super) async fn pass(&self, seconds: u64) {
-        let until = self.moment() + Duration::from_secs(seconds);
+        let until = self.monotonic() + Duration::from_secs(seconds);
         self.clock.sleep_until(until).await;
     }
 }
 
 impl Clock for Scripted {
     fn now(&self) -> Timestamp {
-        self.began + self.clock.moment().since_start()
+        self.began + self.clock.monotonic().since_start()
     }
-    fn moment(&self) -> Moment {
-        self.clock.moment()
+    fn monotonic(&self) -> Monotonic {
+        self.clock.monotonic()
     }
-    async fn sleep_until(&self, at: Moment) {
+    async fn sleep_until(&self, at: Monotonic) {
         (self.on_wait.borrow_mut())();
         self.clock.sleep_until(at).await;
     }
@@ -136,7 +136,7 @@ impl Transport for Scripted {
         self.heard.borrow_mut().push(heard.clone());
         // Others get their turn meanwhile.
         self.clock
-            .sleep_until(self.moment() + Duration::from_millis(20))
+            .sleep_until(self.monotonic() + Duration::from_millis(20))
             .await;
         (self.script.borrow_mut())(&heard)
     }

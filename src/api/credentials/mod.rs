@@ -46,7 +46,7 @@ use super::context::Shared;
 use super::protocol::sign::Credentials;
 use crate::desired::{CredentialSource, Role};
 use crate::host::Host;
-use crate::model::{Endpoint, Moment, Region};
+use crate::model::{Endpoint, Monotonic, Region};
 use crate::pace::Backoff;
 use file::File;
 use provider::Origin;
@@ -89,7 +89,7 @@ struct State {
     /// The version that the API does not take any longer.
     rejected: Option<u64>,
     /// When one was replaced that the API did not take, unless the API has taken the new one since.
-    renewed_at: Option<Moment>,
+    renewed_at: Option<Monotonic>,
     failure: Option<Failure>,
     bucket: Option<Rc<str>>,
 }
@@ -107,7 +107,7 @@ struct Issue {
 struct Failure {
     error: KeyError,
     tries: u32,
-    again_at: Moment,
+    again_at: Monotonic,
 }
 
 /// Credentials, and which they are.
@@ -210,11 +210,11 @@ impl Keys {
         shared: &Shared<H>,
         region: Region,
     ) -> Result<Issued, KeyError> {
-        if let Some(answer) = self.at_hand(shared.host.moment()) {
+        if let Some(answer) = self.at_hand(shared.host.monotonic()) {
             return answer;
         }
         let turn = self.line.try_lock();
-        let live = self.state.borrow().live(shared.host.moment());
+        let live = self.state.borrow().live(shared.host.monotonic());
         match (turn, live) {
             (Ok(turn), _) => self.look(shared, region, turn).await,
             // Somebody else is at it, and these still work.
@@ -230,21 +230,21 @@ impl Keys {
         region: Region,
         _turn: MutexGuard<'_, ()>,
     ) -> Result<Issued, KeyError> {
-        if let Some(answer) = self.at_hand(shared.host.moment()) {
+        if let Some(answer) = self.at_hand(shared.host.monotonic()) {
             return answer;
         }
         let obtained = self.obtain(shared, region).await;
-        let (moment, unit) = (shared.host.moment(), shared.host.unit());
+        let (monotonic, unit) = (shared.host.monotonic(), shared.host.unit());
         match obtained {
-            Ok(obtained) => Ok(self.issue(obtained, moment)),
-            Err(error) => self.failed(error, moment, unit),
+            Ok(obtained) => Ok(self.issue(obtained, monotonic)),
+            Err(error) => self.failed(error, monotonic, unit),
         }
     }
 
     /// Told that the API does not take `version` any longer; whether there is a newer one to try with. Once: what the
     /// API does not take either is not replaced again for a while.
     pub async fn renew<H: Host>(&self, shared: &Shared<H>, region: Region, version: u64) -> bool {
-        let now = shared.host.moment();
+        let now = shared.host.monotonic();
         {
             let mut state = self.state.borrow_mut();
             let Some(issue) = &state.issue else {
@@ -298,7 +298,7 @@ impl Keys {
     }
 
     /// The answer that needs no waiting, if there is one.
-    fn at_hand(&self, now: Moment) -> Option<Result<Issued, KeyError>> {
+    fn at_hand(&self, now: Monotonic) -> Option<Result<Issued, KeyError>> {
         let state = self.state.borrow();
         if let Some(failure) = &state.failure
             && now < failure.again_at
@@ -344,7 +344,7 @@ impl Keys {
         Rc::clone(state.origin.insert(Rc::new(origin)))
     }
 
-    fn issue(&self, obtained: Obtained, now: Moment) -> Issued {
+    fn issue(&self, obtained: Obtained, now: Monotonic) -> Issued {
         let mut state = self.state.borrow_mut();
         let before = state.issue.as_ref();
         let version = before.map_or(0, |issue| issue.issued.version);
@@ -384,7 +384,7 @@ impl Keys {
     }
 
     /// Goes on with what still works, if something does. What was fetched in vain is not fetched again at once.
-    fn failed(&self, error: KeyError, now: Moment, unit: f64) -> Result<Issued, KeyError> {
+    fn failed(&self, error: KeyError, now: Monotonic, unit: f64) -> Result<Issued, KeyError> {
         let mut state = self.state.borrow_mut();
         let live = state.live(now);
         let is_file = matches!(state.origin.as_deref(), Some(Origin::File(_)));
@@ -414,14 +414,14 @@ fn assuming(role: &Role) -> String {
 
 impl State {
     /// Whether what is in use was made from what there is now, and need not be replaced yet.
-    fn is_good(&self, issue: &Issue, made_from: u64, now: Moment) -> bool {
+    fn is_good(&self, issue: &Issue, made_from: u64, now: Monotonic) -> bool {
         let is_due = issue.life.is_some_and(|life| now >= life.refresh_at);
         let is_rejected = self.rejected == Some(issue.issued.version);
         issue.made_from == made_from && !is_due && !is_rejected
     }
 
     /// What is in use, if it still works.
-    fn live(&self, now: Moment) -> Option<Issued> {
+    fn live(&self, now: Monotonic) -> Option<Issued> {
         let issue = self.issue.as_ref()?;
         let is_over = issue.life.is_some_and(|life| now >= life.ends_at);
         let is_rejected = issue.life.is_some() && self.rejected == Some(issue.issued.version);

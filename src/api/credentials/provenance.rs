@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Keys;
 use super::provider::{NamedBy, Origin};
 use super::watched_file::Exposure;
-use crate::model::Moment;
+use crate::model::Monotonic;
 
 /// Where the credentials in use came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Provenance {
 
 impl Keys {
     /// Where the credentials in use came from; `None`: there are none yet.
-    pub fn provenance(&self, now: Moment) -> Option<Provenance> {
+    pub fn provenance(&self, now: Monotonic) -> Option<Provenance> {
         let state = self.state.borrow();
         let (origin, issue) = (state.origin.as_deref()?, state.issue.as_ref()?);
         let mut provenance = Provenance {

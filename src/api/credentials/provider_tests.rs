@@ -62,12 +62,12 @@ fn of_environment(world: &World) {
 fn sts(world: &World, seconds: i64) -> Rc<Cell<usize>> {
     let count = Rc::new(Cell::new(0));
     let (counted, began) = (Rc::clone(&count), world.host().now().timestamp());
-    let since = world.host().moment();
+    let since = world.host().monotonic();
     let shared = Rc::clone(&world.shared);
     world.host().answer(move |heard| match heard.action() {
         "AssumeRole" | "AssumeRoleWithWebIdentity" => {
             counted.set(counted.get() + 1);
-            let passed = shared.host.moment().since(since).as_secs();
+            let passed = shared.host.monotonic().since(since).as_secs();
             assumed(counted.get(), began + passed as i64 + seconds)
         }
         _ => no_blueprints(),

@@ -154,7 +154,7 @@ async fn t1_the_environments_role_is_assumed_with_its_key_as_tccli_does() {
         // Who calls is the role, whoever names it.
         assert_eq!(&*keys.bucket(), format!("assume-role {ROLE}"));
         let provenance = keys
-            .provenance(world.host().moment())
+            .provenance(world.host().monotonic())
             .expect("they are there");
         assert!(provenance.temporary && provenance.left.is_some());
         for words in [ROLE, "TENCENTCLOUD_ROLE_ARN", "as environment"] {

@@ -160,13 +160,13 @@ impl<'a, H: Host> Sts<'a, H> {
             region,
         };
         let request = request(to, body, timestamp, with, CALL_DEADLINE)?;
-        let sent_at = host.moment();
+        let sent_at = host.monotonic();
         match host.send(request).await {
             Ok(reply) => {
                 let arrival = Arrival {
                     now: host.now(),
-                    moment: host.moment(),
-                    took: host.moment().since(sent_at),
+                    monotonic: host.monotonic(),
+                    took: host.monotonic().since(sent_at),
                 };
                 clocks.replied(at, reply.date.as_deref(), arrival);
                 Ok((reply, timestamp))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::protocol::sign::Credentials;
-use crate::model::{Moment, Timestamp};
+use crate::model::{Monotonic, Timestamp};
 
 /// Longest time before the end at which new ones are fetched.
 const MARGIN_MAX: Duration = Duration::from_secs(300);
@@ -27,13 +27,13 @@ pub(super) struct Fetched {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
     /// New ones are to be fetched from then on.
-    pub(super) refresh_at: Moment,
-    pub(super) ends_at: Moment,
+    pub(super) refresh_at: Monotonic,
+    pub(super) ends_at: Monotonic,
 }
 
 impl Life {
     /// Of credentials that end at `expires`. `unit` spreads those who fetch at the same time.
-    pub(super) fn until(expires: i64, now: Timestamp, moment: Moment, unit: f64) -> Self {
+    pub(super) fn until(expires: i64, now: Timestamp, monotonic: Monotonic, unit: f64) -> Self {
         let left = expires.saturating_sub(now.timestamp());
         let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
         let life = left.clamp(LIFE_MIN, LIFE_MAX);
@@ -41,8 +41,8 @@ impl Life {
         // Between the whole and the half of the margin is left.
         let early = margin.mul_f64(1.0 - unit.clamp(0.0, 1.0) / 2.0);
         Self {
-            refresh_at: moment + (life - early),
-            ends_at: moment + life,
+            refresh_at: monotonic + (life - early),
+            ends_at: monotonic + life,
         }
     }
 }
@@ -53,7 +53,7 @@ mod tests {
 
     fn life(seconds: i64, unit: f64) -> (u64, u64) {
         let now = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
-        let life = Life::until(now.timestamp() + seconds, now, Moment::default(), unit);
+        let life = Life::until(now.timestamp() + seconds, now, Monotonic::default(), unit);
         (
             life.refresh_at.since_start().as_secs(),
             life.ends_at.since_start().as_secs(),

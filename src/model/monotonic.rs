@@ -4,9 +4,9 @@ use std::time::Duration;
 /// A monotonic instant: the time since the clock was made. Pacing and backoff use it, so that a
 /// wall clock that jumps neither bursts nor stalls them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(Duration);
+pub struct Monotonic(Duration);
 
-impl Moment {
+impl Monotonic {
     /// The instant `since_start` after the clock was made.
     pub const fn new(since_start: Duration) -> Self {
         Self(since_start)
@@ -29,7 +29,7 @@ impl Moment {
     }
 }
 
-impl Add<Duration> for Moment {
+impl Add<Duration> for Monotonic {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
