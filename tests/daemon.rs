@@ -586,9 +586,9 @@ fn weather(hour: u64) -> Behaviour {
     let kinds = Fault::ALL.len() as u64;
     match hour {
         hour if hour < kinds => Behaviour {
-            fault: Box::new(move |_, _, dice| {
+            fault: Box::new(move |_, _, rng| {
                 let fault = Fault::ALL[usize::try_from(hour).expect("small")];
-                (dice.f64() < 0.4).then_some(fault)
+                (rng.f64() < 0.4).then_some(fault)
             }),
             ..Behaviour::default()
         },
@@ -719,7 +719,7 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             world.cloud().add(region, &id(n), false);
         }
     }
-    let mut dice = fastrand::Rng::with_seed(18);
+    let mut rng = fastrand::Rng::with_seed(18);
     reconciling(&world, async |live| {
         let (mut repaired, mut most_recent) = (0, 0);
         for hour in 0..24 {
@@ -729,12 +729,12 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             live.load(asked(hour, IMAGES)).await;
             for _ in 0..10 {
                 live.pass(120).await;
-                let region = ALL[dice.usize(..ALL.len())];
-                let image = id(dice.usize(..IMAGES));
+                let region = ALL[rng.usize(..ALL.len())];
+                let image = id(rng.usize(..IMAGES));
                 let state = world.cloud().is_shared(region, &image);
                 world.cloud().meddle(region, &image, !state);
                 // At most one image in an hour: more is a fight, and fights are parked.
-                if dice.f64() < 0.5 {
+                if rng.f64() < 0.5 {
                     break;
                 }
                 world.cloud().meddle(region, &image, state);

@@ -87,9 +87,9 @@ fn places(count: usize, denied: usize) -> Vec<BTreeSet<usize>> {
             .collect(),
     ];
     for seed in 0..6 {
-        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
         let mut every: Vec<_> = (0..count).collect();
-        dice.shuffle(&mut every);
+        rng.shuffle(&mut every);
         all.push(every.into_iter().take(denied).collect());
     }
     all
@@ -454,8 +454,8 @@ async fn c2_l2_regions_that_deny_all_hold_no_other_region_up_however_late_that_o
     deny(&world, move |region, _| region != good);
     world.cloud().behaviour.borrow_mut().fault = {
         let left = std::cell::Cell::new(2);
-        Box::new(move |action, region, dice| {
-            let fault = is_slow(action, region, dice).filter(|_| left.get() > 0);
+        Box::new(move |action, region, rng| {
+            let fault = is_slow(action, region, rng).filter(|_| left.get() > 0);
             left.set(left.get() - i32::from(fault.is_some()));
             fault
         })

@@ -849,8 +849,8 @@ async fn chaos(seed: u64) -> Vec<support::Call> {
     } else {
         World::new(seed, endpoint)
     };
-    let fault = |_: &str, _: &str, dice: &mut fastrand::Rng| {
-        (dice.f64() < 0.1).then(|| Fault::ALL[dice.usize(..Fault::ALL.len())])
+    let fault = |_: &str, _: &str, rng: &mut fastrand::Rng| {
+        (rng.f64() < 0.1).then(|| Fault::ALL[rng.usize(..Fault::ALL.len())])
     };
     let lag = Duration::from_millis(seed % 7 * 700);
     world.behave(Behaviour {

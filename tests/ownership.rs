@@ -688,7 +688,7 @@ async fn p5_a_suspension_made_during_a_run_stops_the_very_next_write() {
 /// has died, and somebody who shares one of ours anew in between. Every fifth image is somebody else's.
 struct Killed {
     world: World,
-    dice: fastrand::Rng,
+    rng: fastrand::Rng,
     seed: u64,
 }
 
@@ -717,15 +717,15 @@ impl Killed {
             }
         }
         world.behave(Behaviour {
-            fault: Box::new(|_, _, dice| {
-                (dice.f64() < 0.1).then(|| Fault::ALL[dice.usize(..Fault::ALL.len())])
+            fault: Box::new(|_, _, rng| {
+                (rng.f64() < 0.1).then(|| Fault::ALL[rng.usize(..Fault::ALL.len())])
             }),
             lag: Duration::from_millis(seed % 4 * 400),
             straggling: Duration::from_secs(seed % 3),
             ..Behaviour::default()
         });
-        let dice = fastrand::Rng::with_seed(seed);
-        Self { world, dice, seed }
+        let rng = fastrand::Rng::with_seed(seed);
+        Self { world, rng, seed }
     }
 
     /// Somebody else's excepted, each image as `state` says; those that it says nothing of are not named.
@@ -739,13 +739,13 @@ impl Killed {
 
     /// Milliseconds; short times often.
     fn while_up_to(&mut self, most: [u64; 3]) -> Duration {
-        let most = most[self.dice.usize(..most.len())];
-        Duration::from_millis(self.dice.u64(..most))
+        let most = most[self.rng.usize(..most.len())];
+        Duration::from_millis(self.rng.u64(..most))
     }
 
     /// Runs, each killed somewhere, and each next one begun sooner or later.
     async fn runs(&mut self, wanted: &Desired) {
-        for _ in 0..self.dice.usize(1..5) {
+        for _ in 0..self.rng.usize(1..5) {
             let life = self.while_up_to([1_000, 3_000, 12_000]);
             tokio::select! {
                 biased;

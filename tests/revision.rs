@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt;
-use sharekeeper::host::{Program, ProgramError, Programs, SystemPrograms};
+use sharekeeper::host::{CommandError, CommandRunner, ExternalCommand, SystemCommandRunner};
 use sharekeeper::manifest::{Checkout, Revision, Unknown};
 use sharekeeper::model::{Ancestry, Commit, Gap};
 
@@ -70,7 +70,7 @@ impl Repository {
 
     async fn revision(&self, paths: &[&str]) -> Option<String> {
         let paths: Vec<_> = paths.iter().map(|path| self.path(path)).collect();
-        let revision = Revision::of(&paths, &SystemPrograms).await;
+        let revision = Revision::of(&paths, &SystemCommandRunner).await;
         let checkout = revision.checkout()?;
         let dirty = if checkout.is_dirty() { "-dirty" } else { "" };
         let shown = format!("{}{dirty}", checkout.commit().hash);
@@ -103,7 +103,7 @@ impl Repository {
 
 /// What is checked out where the manifests are.
 async fn checkout(path: &Path) -> Checkout {
-    let revision = Revision::of(&[path.to_owned()], &SystemPrograms).await;
+    let revision = Revision::of(&[path.to_owned()], &SystemCommandRunner).await;
     revision.checkout().expect("a commit").clone()
 }
 
@@ -455,7 +455,7 @@ async fn g4_a_submodule_without_manifests_makes_nothing_dirty() {
 async fn there_is_no_repository_around_what_is_in_none() {
     let none = tempfile::tempdir().expect("a directory");
     for paths in [vec![none.path().to_owned()], vec![]] {
-        let revision = Revision::of(&paths, &SystemPrograms).await;
+        let revision = Revision::of(&paths, &SystemCommandRunner).await;
         assert_eq!(revision, Revision::NoRepository, "{paths:?}");
         assert_eq!((revision.checkout(), revision.shown()), (None, None));
     }
@@ -487,7 +487,7 @@ async fn g4_a_repository_that_cannot_tell_says_why_and_what_to_do() {
         let path = path.canonicalize().expect("it is there");
         path.to_string_lossy().into_owned()
     };
-    let ask = async |paths: &[PathBuf]| unknown(Revision::of(paths, &SystemPrograms).await);
+    let ask = async |paths: &[PathBuf]| unknown(Revision::of(paths, &SystemCommandRunner).await);
 
     let (why, text) = ask(&[unborn.path("a.yaml")]).await;
     assert!(matches!(why, Unknown::NoCommit { .. }), "{why:?}");
@@ -551,27 +551,27 @@ async fn names_that_mean_something_to_git_are_only_names() {
 }
 
 /// A machine without git, or one on which it does not answer; of its questions, so many are answered before.
-struct Fails(ProgramError, std::cell::Cell<usize>);
+struct Fails(CommandError, std::cell::Cell<usize>);
 
-impl Programs for Fails {
-    async fn run(&self, program: Program) -> Result<Vec<u8>, ProgramError> {
+impl CommandRunner for Fails {
+    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
         assert_eq!(program.name, "git");
         assert!(program.environment.contains(&("GIT_TERMINAL_PROMPT", "0")));
         match self.1.get() {
             0 => Err(self.0.clone()),
             answered => {
                 self.1.set(answered - 1);
-                SystemPrograms.run(program).await
+                SystemCommandRunner.run(program).await
             }
         }
     }
 }
 
-const MISSING: fn() -> ProgramError = || ProgramError::NotRun {
+const MISSING: fn() -> CommandError = || CommandError::NotRun {
     name: "git",
     reason: "not found".into(),
 };
-const SLOW: fn() -> ProgramError = || ProgramError::TooSlow {
+const SLOW: fn() -> CommandError = || CommandError::TooSlow {
     name: "git",
     deadline: Duration::from_secs(5),
 };
@@ -647,10 +647,10 @@ async fn g4_a_question_that_is_not_answered_is_never_taken_for_a_no() {
 /// git, on a machine on which another user owns every repository.
 struct Elsewhere;
 
-impl Programs for Elsewhere {
-    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+impl CommandRunner for Elsewhere {
+    fn run(&self, program: ExternalCommand) -> impl Future<Output = Result<Vec<u8>, CommandError>> {
         let environment = &[("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1"), ("LC_ALL", "C")];
-        SystemPrograms.run(Program {
+        SystemCommandRunner.run(ExternalCommand {
             environment,
             ..program
         })
@@ -696,7 +696,9 @@ async fn g9_the_history_tells_which_commit_is_newer_whatever_the_dates() {
     let told = async |here: &str, there: &str| {
         repository.git(&["checkout", "--quiet", here]);
         let checkout = checkout(&repository.path("manifests")).await;
-        checkout.ancestry(&newest(there), &SystemPrograms).await
+        checkout
+            .ancestry(&newest(there), &SystemCommandRunner)
+            .await
     };
     assert_eq!(told(&old, &new).await, Ok(Ancestry::Ancestor));
     assert_eq!(told(&new, &old).await, Ok(Ancestry::Descendant));
@@ -724,15 +726,15 @@ async fn g9_a_shallow_clone_says_that_it_is_one() {
     let clone = repository.shallow_clone("1");
     let here = checkout(&clone.path("manifests")).await;
     assert_eq!(here.commit().hash, new);
-    let told = here.ancestry(&newest(&old), &SystemPrograms).await;
+    let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;
     assert_eq!(told, Ok(Ancestry::Unconnected(Gap::Shallow)));
     // Both commits are there, and what connects them is not.
     clone.git(&["fetch", "--quiet", "--depth", "1", "origin", &old]);
-    let told = here.ancestry(&newest(&old), &SystemPrograms).await;
+    let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;
     assert_eq!(told, Ok(Ancestry::Unconnected(Gap::CutOff)));
     // As far as it reaches, a shallow history tells.
     let deep = repository.shallow_clone("3");
     let here = checkout(&deep.path("manifests")).await;
-    let told = here.ancestry(&newest(&old), &SystemPrograms).await;
+    let told = here.ancestry(&newest(&old), &SystemCommandRunner).await;
     assert_eq!(told, Ok(Ancestry::Descendant));
 }

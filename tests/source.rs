@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::host::{Clock, Dice, Program, ProgramError, Programs, SystemClock, Watch};
+use sharekeeper::host::{
+    Clock, CommandError, CommandRunner, ExternalCommand, Rng, SystemClock, Watch,
+};
 use sharekeeper::source::{Generation, Origin, Ports, Settings, Update, feed};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -73,9 +75,9 @@ impl Files {
 /// A machine without git.
 struct NoPrograms;
 
-impl Programs for NoPrograms {
-    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
-        ready(Err(ProgramError::NotRun {
+impl CommandRunner for NoPrograms {
+    fn run(&self, program: ExternalCommand) -> impl Future<Output = Result<Vec<u8>, CommandError>> {
+        ready(Err(CommandError::NotRun {
             name: program.name,
             reason: "not found".into(),
         }))
@@ -85,8 +87,8 @@ impl Programs for NoPrograms {
 /// No jitter.
 struct Even;
 
-impl Dice for Even {
-    fn unit(&self) -> f64 {
+impl Rng for Even {
+    fn next_f64(&self) -> f64 {
         0.5
     }
 }
@@ -152,7 +154,7 @@ fn images(generation: &Generation) -> Vec<String> {
 }
 
 /// Runs a feed for as long as a test runs beside it.
-async fn run<P: Programs, W: Watch>(
+async fn run<P: CommandRunner, W: Watch>(
     settings: Settings,
     programs: P,
     watch: W,
@@ -161,7 +163,7 @@ async fn run<P: Programs, W: Watch>(
     run_on(SystemClock::start(), settings, programs, watch, test).await;
 }
 
-async fn run_on<C: Clock, P: Programs, W: Watch>(
+async fn run_on<C: Clock, P: CommandRunner, W: Watch>(
     clock: C,
     settings: Settings,
     programs: P,
@@ -173,7 +175,7 @@ async fn run_on<C: Clock, P: Programs, W: Watch>(
     let reload = Rc::new(Notify::new());
     let ports = Ports {
         clock,
-        dice: Even,
+        rng: Even,
         programs,
         watch,
     };

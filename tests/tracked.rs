@@ -15,7 +15,7 @@ use std::time::Duration;
 use clock::Scripted;
 use futures_util::FutureExt;
 use sharekeeper::desired::Completeness;
-use sharekeeper::host::{Program, ProgramError, Programs, SystemPrograms};
+use sharekeeper::host::{CommandError, CommandRunner, ExternalCommand, SystemCommandRunner};
 use sharekeeper::manifest::{self, Broken, Fingerprint, Loaded, Manner, WhileGitWorks};
 
 fn share(image: &str) -> String {
@@ -105,10 +105,14 @@ impl Place {
     }
 
     async fn load(&self, paths: &[&str]) -> Result<Loaded, Broken> {
-        self.load_with(paths, &SystemPrograms).await
+        self.load_with(paths, &SystemCommandRunner).await
     }
 
-    async fn load_with(&self, paths: &[&str], programs: &impl Programs) -> Result<Loaded, Broken> {
+    async fn load_with(
+        &self,
+        paths: &[&str],
+        programs: &impl CommandRunner,
+    ) -> Result<Loaded, Broken> {
         let paths: Vec<_> = paths.iter().map(|path| self.path(path)).collect();
         let clock = Scripted::new(|_| {}).much_later();
         let manner = Manner::new(WhileGitWorks::Wait);
@@ -953,11 +957,11 @@ struct Counted<F> {
     asked: RefCell<F>,
 }
 
-impl<F: FnMut(usize)> Programs for Counted<F> {
-    async fn run(&self, program: Program) -> Result<Vec<u8>, ProgramError> {
+impl<F: FnMut(usize)> CommandRunner for Counted<F> {
+    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
         assert_eq!(program.name, "git");
         assert!(program.environment.contains(&("GIT_OPTIONAL_LOCKS", "0")));
-        let answer = SystemPrograms.run(program).await;
+        let answer = SystemCommandRunner.run(program).await;
         self.runs.set(self.runs.get() + 1);
         (self.asked.borrow_mut())(self.runs.get());
         answer
@@ -1001,10 +1005,10 @@ async fn g3_git_is_asked_two_questions_of_each_repository() {
 }
 
 /// A git that gives one and the same answer, once it has said that there is a work tree.
-struct Answers(Result<Vec<u8>, ProgramError>);
+struct Answers(Result<Vec<u8>, CommandError>);
 
-impl Programs for Answers {
-    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+impl CommandRunner for Answers {
+    fn run(&self, program: ExternalCommand) -> impl Future<Output = Result<Vec<u8>, CommandError>> {
         let is_first = program
             .arguments
             .iter()
@@ -1022,7 +1026,7 @@ impl Programs for Answers {
 }
 
 fn failed(reason: &str) -> Answers {
-    Answers(Err(ProgramError::Failed {
+    Answers(Err(CommandError::Failed {
         code: Some(128),
         name: "git",
         status: "exit status: 128".into(),
@@ -1043,7 +1047,7 @@ fn plain() -> tempfile::TempDir {
     root
 }
 
-fn load(path: PathBuf, programs: &impl Programs) -> Result<Loaded, Broken> {
+fn load(path: PathBuf, programs: &impl CommandRunner) -> Result<Loaded, Broken> {
     let clock = Scripted::new(|_| {}).much_later();
     manifest::load(&[path], WhileGitWorks::Wait, &clock, programs)
         .now_or_never()
@@ -1057,14 +1061,14 @@ fn g3_s3_where_git_cannot_be_asked_completeness_is_unknown_with_a_way_out() {
     let huge = b"H 100644 1 0\tzz\0".repeat(5 << 20);
     for (answer, words) in [
         (
-            Answers(Err(ProgramError::NotRun {
+            Answers(Err(CommandError::NotRun {
                 name: "git",
                 reason: "not found".into(),
             })),
             ["not found", "install git", "outside of this repository"],
         ),
         (
-            Answers(Err(ProgramError::TooSlow {
+            Answers(Err(CommandError::TooSlow {
                 name: "git",
                 deadline,
             })),

@@ -59,6 +59,6 @@ where
 pub async fn pause<H: Host>(shared: &Shared<H>, attempt: u32) {
     shared.calls.repeated();
     let host = &shared.host;
-    let delay = BACKOFF.delay(attempt, host.unit());
+    let delay = BACKOFF.delay(attempt, host.next_f64());
     host.sleep_until(host.monotonic() + delay).await;
 }

@@ -1,6 +1,6 @@
 //! Asks git how the commit of the manifests stands to the newest one that a state knows.
 
-use crate::host::SystemPrograms;
+use crate::host::SystemCommandRunner;
 use crate::manifest::Revision;
 use crate::report::Standing;
 use crate::store::Newest;
@@ -10,7 +10,9 @@ pub(super) async fn standing(revision: &Revision, newest: Option<Newest>) -> Sta
     match (revision, newest) {
         (Revision::Known(_) | Revision::NoRepository, None) => Standing::Fine,
         (Revision::Known(checkout), Some(newest)) => {
-            let ancestry = checkout.ancestry(&newest.commit, &SystemPrograms).await;
+            let ancestry = checkout
+                .ancestry(&newest.commit, &SystemCommandRunner)
+                .await;
             Standing::compared(checkout.commit(), newest, ancestry)
         }
         (Revision::Unknown(why), newest) => Standing::unknown(why, newest),

@@ -22,7 +22,7 @@ use crate::api::{Connection, Keyring, Shared};
 use crate::daemon::{Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
-use crate::host::{Clock, RandomDice, Supervisor, SystemClock, SystemPrograms, SystemWatch};
+use crate::host::{Clock, Supervisor, SystemClock, SystemCommandRunner, SystemRng, SystemWatch};
 use crate::model::{AccountName, Scope};
 use crate::notices::{self, Courier, Outbox, Webhooks};
 use crate::report::{ExitStatus, FORMAT_VERSION};
@@ -348,8 +348,8 @@ impl Parts<'_> {
         });
         let ports = source::Ports {
             clock: SystemClock::start(),
-            dice: RandomDice,
-            programs: SystemPrograms,
+            rng: SystemRng,
+            programs: SystemCommandRunner,
             watch: SystemWatch::new(),
         };
         let feed = std::pin::pin!(source::feed(settings, ports, updates, reload));

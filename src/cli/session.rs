@@ -12,7 +12,7 @@ use super::simulated::Simulated;
 use crate::api::{Connection, KeyError, ReadClient, Shared};
 use crate::desired::{Account, Desired};
 use crate::host::{
-    Clock, Dice, HttpTransport, RandomDice, Reply, Request, SystemClock, Transport, TransportError,
+    Clock, HttpTransport, Reply, Request, Rng, SystemClock, SystemRng, Transport, TransportError,
 };
 use crate::model::{AccountName, Monotonic, Region, Timestamp};
 
@@ -20,7 +20,7 @@ use crate::model::{AccountName, Monotonic, Region, Timestamp};
 pub(super) struct System {
     clock: SystemClock,
     transport: HttpTransport,
-    dice: RandomDice,
+    rng: SystemRng,
 }
 
 impl Clock for System {
@@ -43,9 +43,9 @@ impl Transport for System {
     }
 }
 
-impl Dice for System {
-    fn unit(&self) -> f64 {
-        self.dice.unit()
+impl Rng for System {
+    fn next_f64(&self) -> f64 {
+        self.rng.next_f64()
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn shared() -> Result<Rc<Shared<System>>, Failure> {
     Ok(Shared::new(System {
         clock: SystemClock::start(),
         transport,
-        dice: RandomDice,
+        rng: SystemRng,
     }))
 }
 

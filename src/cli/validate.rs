@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::args::{Output, Paths};
 use super::output;
 use crate::desired::Desired;
-use crate::host::{SystemClock, SystemPrograms};
+use crate::host::{SystemClock, SystemCommandRunner};
 use crate::manifest::{
     self, Broken, Diagnostic, Diagnostics, Loaded, Manner, Partial, WhileGitWorks,
 };
@@ -100,7 +100,7 @@ async fn load_as(paths: &Paths, git: WhileGitWorks) -> Result<Loaded, Broken> {
         // As a hook of `git commit --all` or `git commit -- PATH`, it checks what that commit is about to have.
         manner.index_file = std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from);
     }
-    manifest::load_as(&paths.paths, &manner, &clock, &SystemPrograms).await
+    manifest::load_as(&paths.paths, &manner, &clock, &SystemCommandRunner).await
 }
 
 fn refuse(diagnostics: &Diagnostics, output: Output) -> io::Result<ExitStatus> {

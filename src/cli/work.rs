@@ -8,7 +8,7 @@ use super::state;
 use super::validate::{self, Manifests};
 use crate::desired::{Completeness, Desired};
 use crate::engine::Task;
-use crate::host::SystemPrograms;
+use crate::host::SystemCommandRunner;
 use crate::manifest::{Checkout, Diagnostic, Revision};
 use crate::model::{AccountName, Scope, Selector};
 use crate::plan::{License, Policy};
@@ -67,13 +67,13 @@ impl Work {
         output: Output,
     ) -> Result<(Result<Manifests, ExitStatus>, Revision), Failure> {
         for _ in 0..READINGS_MAX {
-            let before = Revision::of(&paths.paths, &SystemPrograms).await;
+            let before = Revision::of(&paths.paths, &SystemCommandRunner).await;
             let manifests = if partial_ok {
                 validate::load_part(paths, output).await?
             } else {
                 validate::load(paths, output).await?.map(Manifests::Whole)
             };
-            let after = Revision::of(&paths.paths, &SystemPrograms).await;
+            let after = Revision::of(&paths.paths, &SystemCommandRunner).await;
             let commit = |revision: &Revision| revision.checkout().map(Checkout::commit).cloned();
             if manifests.is_err() || commit(&before) == commit(&after) {
                 return Ok((manifests, after));

@@ -295,7 +295,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         let at = At {
             now: self.shared.now(),
             monotonic: host.monotonic(),
-            unit: host.unit(),
+            unit: host.next_f64(),
         };
         let Ended {
             scope,

@@ -142,7 +142,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     executor.stop();
                 }
                 Some((id, result)) = calls.next(), if !calls.is_empty() => {
-                    let told = executor.replied(id, result, self.host().monotonic(), self.host().unit());
+                    let told = executor.replied(id, result, self.host().monotonic(), self.host().next_f64());
                     self.told(told, &executor);
                     probes.remove(&id);
                 }
@@ -310,7 +310,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             Ready::Refused(refused @ Refused::Failed(_)) => {
                 if executor.take(id, now) {
                     let error = CallError::NotSent(refused.to_string());
-                    executor.replied(id, Err(error), now, self.host().unit());
+                    executor.replied(id, Err(error), now, self.host().next_f64());
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::future::Future;
 use chrono::Utc;
 use tokio::time::Instant;
 
-use super::{Clock, Dice};
+use super::{Clock, Rng};
 use crate::model::{Monotonic, Timestamp};
 
 /// The machine's clocks. Under tokio's paused time the monotonic one follows the pause.
@@ -40,10 +40,10 @@ impl Clock for SystemClock {
 }
 
 /// Jitter from the operating system's seed.
-pub struct RandomDice;
+pub struct SystemRng;
 
-impl Dice for RandomDice {
-    fn unit(&self) -> f64 {
+impl Rng for SystemRng {
+    fn next_f64(&self) -> f64 {
         fastrand::f64()
     }
 }

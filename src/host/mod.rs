@@ -1,16 +1,16 @@
 //! The ports: time, network, randomness, other programs, and notifications of changed files. Everything that a run takes
 //! from the machine comes through one of these, so that a simulation can supply all of it.
 //!
-//! The real forms are [`SystemClock`], [`HttpTransport`], [`RandomDice`], [`SystemPrograms`] and [`SystemWatch`]; no other
+//! The real forms are [`SystemClock`], [`HttpTransport`], [`SystemRng`], [`SystemCommandRunner`] and [`SystemWatch`]; no other
 //! module reads a clock, connects to anything, asks for randomness or starts a program.
 
-mod aside;
 mod clock;
+mod command;
 mod disk;
 mod harden;
 mod http;
 mod process;
-mod program;
+mod spawn_blocking;
 mod steady;
 mod supervisor;
 mod watch;
@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use crate::model::{Monotonic, Timestamp};
 
-pub use aside::aside;
-pub use clock::{RandomDice, SystemClock};
+pub use clock::{SystemClock, SystemRng};
+pub use command::{CommandError, CommandRunner, ExternalCommand, SystemCommandRunner};
 pub use disk::{free_space, may_write};
 pub use harden::keep_memory_private;
 pub use http::{HttpTransport, HttpTransportError, METADATA_HOST};
 pub use process::{ProcessCounts, process_counts};
-pub use program::{Program, ProgramError, Programs, SystemPrograms};
+pub use spawn_blocking::spawn_blocking;
 pub use steady::SteadyClock;
 pub use supervisor::Supervisor;
 pub use watch::{Places, SystemWatch, Watch};
@@ -49,14 +49,14 @@ pub trait Transport {
 }
 
 /// Randomness for jitter.
-pub trait Dice {
+pub trait Rng {
     /// A number in `[0, 1)`.
-    fn unit(&self) -> f64;
+    fn next_f64(&self) -> f64;
 }
 
 /// All that a run needs from outside.
-pub trait Host: Clock + Transport + Dice {}
-impl<T: Clock + Transport + Dice> Host for T {}
+pub trait Host: Clock + Transport + Rng {}
+impl<T: Clock + Transport + Rng> Host for T {}
 
 /// How a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

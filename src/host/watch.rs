@@ -12,7 +12,7 @@ use notify::event::ModifyKind;
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::aside;
+use super::spawn_blocking;
 
 /// Word that files may have changed. It may be late, come for nothing or not come at all: whoever must know looks,
 /// now and then.
@@ -173,7 +173,7 @@ impl Watch for SystemWatch {
         *lock(&self.shared.places) = places.clone();
         let before = std::mem::take(&mut self.watched);
         let (watcher, wanted) = (Arc::clone(&self.watcher), places.clone());
-        let (watched, anew, error) = aside(move || match lock(&watcher).as_mut() {
+        let (watched, anew, error) = spawn_blocking(move || match lock(&watcher).as_mut() {
             Some(watcher) => follow(watcher, &before, wanted, is_stale),
             None => (wanted, false, None),
         })

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::files::{self, DEPTH_MAX, ENDINGS, here, is_manifest_name, is_passed_over};
 use super::git::{Git, literal};
 use super::revision::Unknown;
-use crate::host::{ProgramError, Programs};
+use crate::host::{CommandError, CommandRunner};
 use crate::model::is_hash;
 
 /// Files that are asked about at once: a command line has a limit.
@@ -58,7 +58,7 @@ impl Extent {
     }
 
     /// Whether any of it differs from the commit that is checked out in `top`.
-    pub(super) async fn has_changes<P: Programs>(
+    pub(super) async fn has_changes<P: CommandRunner>(
         mut self,
         top: &Path,
         git: &Git<'_, P>,
@@ -91,7 +91,7 @@ impl Extent {
     }
 
     /// Whether any of the single files, or a link on the way to what is read, differs from its commit.
-    async fn files_have_changes<P: Programs>(
+    async fn files_have_changes<P: CommandRunner>(
         &self,
         tops: &BTreeSet<PathBuf>,
         git: &Git<'_, P>,
@@ -219,13 +219,13 @@ fn links(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-impl<P: Programs> Git<'_, P> {
+impl<P: CommandRunner> Git<'_, P> {
     /// Whether a manifest below a directory is not as the commit has it.
     async fn directory_has_changes(
         &self,
         directory: &Path,
         tops: &BTreeSet<PathBuf>,
-    ) -> Result<bool, ProgramError> {
+    ) -> Result<bool, CommandError> {
         let mut above = directory.ancestors();
         let top = above.find(|path| tops.contains(*path));
         let below = top.and_then(|top| directory.strip_prefix(top).ok());
@@ -290,13 +290,13 @@ impl<P: Programs> Git<'_, P> {
     }
 
     /// Whether any of what is tracked at the paths is changed, staged or deleted.
-    async fn tracks_changes(&self, top: &Path, paths: &[OsString]) -> Result<bool, ProgramError> {
+    async fn tracks_changes(&self, top: &Path, paths: &[OsString]) -> Result<bool, CommandError> {
         let changes = self.changes(top, paths).await?;
         Ok(changes.is_none_or(|changes| !changes.is_empty()))
     }
 
     /// Whether git would not tell of changes in any of the paths: it is untracked, ignored or hidden.
-    async fn leaves_out(&self, top: &Path, paths: &[OsString]) -> Result<bool, ProgramError> {
+    async fn leaves_out(&self, top: &Path, paths: &[OsString]) -> Result<bool, CommandError> {
         let others = self.others(top, paths).await?;
         Ok(others.is_none_or(|paths| !paths.is_empty())
             || !self.hidden(top, paths).await?.is_empty())
@@ -308,7 +308,7 @@ impl<P: Programs> Git<'_, P> {
         &self,
         directory: &Path,
         paths: &[OsString],
-    ) -> Result<Vec<PathBuf>, ProgramError> {
+    ) -> Result<Vec<PathBuf>, CommandError> {
         let arguments = ["ls-files", "-z", "-v", "--"].map(OsString::from);
         let arguments = arguments.into_iter().chain(paths.iter().cloned());
         let list = self.list(directory, arguments).await?.unwrap_or_default();
@@ -321,7 +321,7 @@ impl<P: Programs> Git<'_, P> {
     }
 
     /// Whether the repository around another one tracks it.
-    async fn is_submodule(&self, nested: &Path) -> Result<bool, ProgramError> {
+    async fn is_submodule(&self, nested: &Path) -> Result<bool, CommandError> {
         let (Some(parent), Some(name)) = (nested.parent(), nested.file_name()) else {
             return Ok(false);
         };
@@ -338,7 +338,7 @@ impl<P: Programs> Git<'_, P> {
         &self,
         directory: &Path,
         paths: &[OsString],
-    ) -> Result<Option<Vec<Change>>, ProgramError> {
+    ) -> Result<Option<Vec<Change>>, CommandError> {
         let status = [
             "status",
             "--porcelain=v2",
@@ -360,7 +360,7 @@ impl<P: Programs> Git<'_, P> {
         &self,
         directory: &Path,
         paths: &[OsString],
-    ) -> Result<Option<Vec<PathBuf>>, ProgramError> {
+    ) -> Result<Option<Vec<PathBuf>>, CommandError> {
         // Without a word of what is excluded, nothing is.
         let arguments = ["ls-files", "-z", "--others", "--"].map(OsString::from);
         let arguments = arguments.into_iter().chain(paths.iter().cloned());

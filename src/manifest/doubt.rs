@@ -7,7 +7,7 @@ use super::checkout::Unseen;
 use super::diagnostic::Diagnostic;
 use super::settle::Manner;
 use crate::desired::Completeness;
-use crate::host::ProgramError;
+use crate::host::CommandError;
 use crate::words::{safe, shell};
 
 /// Why it is not known whether the manifests of a repository are complete, and the way out.
@@ -31,18 +31,18 @@ enum Cause {
 
 impl Doubt {
     /// Git failed where a work tree begins.
-    pub(super) fn of(top: &Path, error: &ProgramError) -> Self {
+    pub(super) fn of(top: &Path, error: &CommandError) -> Self {
         const ELSEWHERE: &str = "or give paths outside of this repository";
         let help = match error {
-            ProgramError::NotRun { .. } => {
+            CommandError::NotRun { .. } => {
                 format!("install git where sharekeeper runs, {ELSEWHERE}")
             }
-            ProgramError::TooSlow { .. } => {
+            CommandError::TooSlow { .. } => {
                 format!(
                     "look why `git ls-files` takes so long here, give narrower paths, {ELSEWHERE}"
                 )
             }
-            ProgramError::Failed { reason, .. }
+            CommandError::Failed { reason, .. }
                 if reason.contains("dubious ownership") || reason.contains("unsafe repository") =>
             {
                 format!(
@@ -50,7 +50,7 @@ impl Doubt {
                     word(top)
                 )
             }
-            ProgramError::Failed { .. } => {
+            CommandError::Failed { .. } => {
                 format!(
                     "look what `git status` says here (`git -C {} status`), mend the repository, {ELSEWHERE}",
                     word(top)
@@ -61,7 +61,7 @@ impl Doubt {
             place: top.to_owned(),
             cause: Cause::NotAsked(error.to_string()),
             help,
-            is_final: !matches!(error, ProgramError::Failed { .. }),
+            is_final: !matches!(error, CommandError::Failed { .. }),
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::host::{Program, ProgramError, Programs};
+use crate::host::{CommandError, CommandRunner, ExternalCommand};
 
 /// For one question to git. A repository that is slower than this is not worth waiting for.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -30,15 +30,15 @@ pub(super) fn literal(path: impl AsRef<OsStr>) -> OsString {
     pathspec
 }
 
-impl<P: Programs> Git<'_, P> {
+impl<P: CommandRunner> Git<'_, P> {
     /// A repository's own settings can name programs to run. git reads them only where it trusts the repository, and
     /// of those that reading the state would start, the one that stays running is switched off.
     pub(super) async fn run(
         &self,
         directory: &Path,
         arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Vec<u8>, ProgramError> {
-        self.run_within(directory, arguments, DEADLINE, Program::SHORT, &[])
+    ) -> Result<Vec<u8>, CommandError> {
+        self.run_within(directory, arguments, DEADLINE, ExternalCommand::SHORT, &[])
             .await
     }
 
@@ -47,9 +47,9 @@ impl<P: Programs> Git<'_, P> {
         &self,
         directory: &Path,
         arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Option<Vec<u8>>, ProgramError> {
+    ) -> Result<Option<Vec<u8>>, CommandError> {
         let contents = self.run(directory, arguments).await?;
-        Ok(((contents.len() as u64) < Program::SHORT).then_some(contents))
+        Ok(((contents.len() as u64) < ExternalCommand::SHORT).then_some(contents))
     }
 
     /// [`Self::run`] for a list that may be long. `None` where it is too long to be kept whole.
@@ -57,7 +57,7 @@ impl<P: Programs> Git<'_, P> {
         &self,
         directory: &Path,
         arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Option<Vec<u8>>, ProgramError> {
+    ) -> Result<Option<Vec<u8>>, CommandError> {
         self.list_with(directory, arguments, &[]).await
     }
 
@@ -67,7 +67,7 @@ impl<P: Programs> Git<'_, P> {
         directory: &Path,
         arguments: impl IntoIterator<Item = OsString>,
         passed_on: &'static [&'static str],
-    ) -> Result<Option<Vec<u8>>, ProgramError> {
+    ) -> Result<Option<Vec<u8>>, CommandError> {
         let list = self
             .run_within(
                 directory,
@@ -87,14 +87,14 @@ impl<P: Programs> Git<'_, P> {
         deadline: Duration,
         output_max: u64,
         passed_on: &'static [&'static str],
-    ) -> Result<Vec<u8>, ProgramError> {
+    ) -> Result<Vec<u8>, CommandError> {
         let common = ["-c".into(), "core.fsmonitor=false".into(), "-C".into()];
         let arguments = common
             .into_iter()
             .chain([directory.into()])
             .chain(arguments)
             .collect();
-        let program = Program {
+        let program = ExternalCommand {
             name: "git",
             arguments,
             environment: &ENVIRONMENT,

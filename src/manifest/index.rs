@@ -10,7 +10,7 @@ use super::doubt::Doubt;
 use super::git::{Git, literal};
 use super::settle::Manner;
 use super::tracked::Searched;
-use crate::host::{ProgramError, Programs};
+use crate::host::{CommandError, CommandRunner};
 use crate::model::is_hash;
 
 /// The variable by which git tells its hooks which index counts.
@@ -64,7 +64,7 @@ struct Standing {
     head: Option<String>,
 }
 
-impl<P: Programs> Git<'_, P> {
+impl<P: CommandRunner> Git<'_, P> {
     /// What git has below the directories that were searched in one work tree.
     pub(super) async fn entries(
         &self,
@@ -173,7 +173,7 @@ impl<P: Programs> Git<'_, P> {
         match self.run(top, arguments).await {
             Ok(_) => Ok(true),
             // So it answers where nothing was committed yet.
-            Err(ProgramError::Failed { reason, .. }) if reason.is_empty() => Ok(false),
+            Err(CommandError::Failed { reason, .. }) if reason.is_empty() => Ok(false),
             Err(error) => Err(Doubt::of(top, &error)),
         }
     }

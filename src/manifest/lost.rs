@@ -10,7 +10,7 @@ use super::index::{self, Entry, From, Kind};
 use super::lacks::{Cause, Lack, LostText};
 use super::settle::Manner;
 use super::source::SourceText;
-use crate::host::{ProgramError, Programs};
+use crate::host::{CommandError, CommandRunner};
 
 /// Missing files of one repository of which git is asked for more than the name.
 const FILES_ASKED_MAX: usize = 100;
@@ -18,7 +18,7 @@ const FILES_ASKED_MAX: usize = 100;
 /// The filter of each file that was asked about, if it has one.
 type Filters = BTreeMap<PathBuf, Option<String>>;
 
-impl<P: Programs> Git<'_, P> {
+impl<P: CommandRunner> Git<'_, P> {
     /// Why each of the missing entries of a repository is not there. Each comes with the path that it would be read by.
     pub(super) async fn lacks(
         &self,
@@ -41,7 +41,7 @@ impl<P: Programs> Git<'_, P> {
             if is_asked && entry.kind == Kind::File && filter == Some(&None) {
                 let answer = self.text(top, entry, manner).await;
                 // A git that is slow or gone is not asked for the next one.
-                is_asked = matches!(answer, Ok(_) | Err(ProgramError::Failed { .. }));
+                is_asked = matches!(answer, Ok(_) | Err(CommandError::Failed { .. }));
                 text = answer.ok().flatten();
             }
             found.push(Lack {
@@ -90,7 +90,7 @@ impl<P: Programs> Git<'_, P> {
         top: &Path,
         entry: &Entry,
         manner: &Manner,
-    ) -> Result<Option<LostText>, ProgramError> {
+    ) -> Result<Option<LostText>, CommandError> {
         let Some(object) = &entry.object else {
             return Ok(None);
         };

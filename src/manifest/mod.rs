@@ -43,7 +43,7 @@ mod windows;
 use std::path::PathBuf;
 
 use crate::desired::Desired;
-use crate::host::{Clock, Programs};
+use crate::host::{Clock, CommandRunner};
 use files::Reading;
 use tracked::Whole;
 
@@ -76,7 +76,7 @@ pub struct Loaded {
 /// `*.yml`. They are read until they are the same twice in a row; only if something changed a moment ago, or a git
 /// operation is under way, does that take longer than the reading itself. Directories in a git work tree must have all
 /// that git has of them; git is asked through `programs`.
-pub async fn load<C: Clock, P: Programs>(
+pub async fn load<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
     git: WhileGitWorks,
     clock: &C,
@@ -86,7 +86,7 @@ pub async fn load<C: Clock, P: Programs>(
 }
 
 /// [`load`], in another manner. `clock` is held against the times of files, so it is the machine's own.
-pub async fn load_as<C: Clock, P: Programs>(
+pub async fn load_as<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
     manner: &Manner,
     clock: &C,

@@ -11,7 +11,7 @@ use chrono::DateTime;
 
 use super::changes::Extent;
 use super::git::Git;
-use crate::host::{ProgramError, Programs};
+use crate::host::{CommandError, CommandRunner};
 use crate::model::{Ancestry, Commit, Gap, Timestamp, is_hash};
 use crate::words::{brief, safe};
 
@@ -102,7 +102,7 @@ pub enum Unknown {
 impl Revision {
     /// The revision of the manifests at `paths`. They are dirty if a file that is read as a manifest is changed, staged,
     /// deleted, untracked or ignored by git. It is what git says *now*: ask right after reading the manifests.
-    pub async fn of<P: Programs>(paths: &[PathBuf], programs: &P) -> Self {
+    pub async fn of<P: CommandRunner>(paths: &[PathBuf], programs: &P) -> Self {
         match ask(paths, &Git(programs)).await {
             Ok(Some(checkout)) => Self::Known(checkout),
             Ok(None) => Self::NoRepository,
@@ -142,7 +142,7 @@ impl Checkout {
 
     /// What the history in this repository says of the commit and the newest one. An error only if git does not answer:
     /// a commit that is not here is an answer.
-    pub async fn ancestry<P: Programs>(
+    pub async fn ancestry<P: CommandRunner>(
         &self,
         newest: &Commit,
         programs: &P,
@@ -191,23 +191,23 @@ impl fmt::Display for Checkout {
 
 impl Unknown {
     /// What an error of git means.
-    pub(super) fn of(error: ProgramError, repository: &Path) -> Self {
+    pub(super) fn of(error: CommandError, repository: &Path) -> Self {
         let repository = repository.to_owned();
         match error {
-            ProgramError::NotRun { reason, .. } => Self::NoGit { reason },
-            ProgramError::TooSlow { deadline, .. } => Self::Slow {
+            CommandError::NotRun { reason, .. } => Self::NoGit { reason },
+            CommandError::TooSlow { deadline, .. } => Self::Slow {
                 repository,
                 deadline,
             },
             // git has one status for all its refusals. The second wording is that of its first versions that refuse.
-            ProgramError::Failed { reason, .. }
+            CommandError::Failed { reason, .. }
                 if ["dubious ownership", "unsafe repository"]
                     .iter()
                     .any(|words| reason.contains(words)) =>
             {
                 Self::Untrusted { repository }
             }
-            ProgramError::Failed { status, reason, .. } => Self::Failed {
+            CommandError::Failed { status, reason, .. } => Self::Failed {
                 repository,
                 reason: if reason.is_empty() { status } else { reason },
             },
@@ -243,7 +243,7 @@ impl Unknown {
 }
 
 /// `None` where there is no repository.
-async fn ask<P: Programs>(
+async fn ask<P: CommandRunner>(
     paths: &[PathBuf],
     git: &Git<'_, P>,
 ) -> Result<Option<Checkout>, Unknown> {
@@ -313,7 +313,7 @@ struct Head {
     hash: String,
 }
 
-impl<P: Programs> Git<'_, P> {
+impl<P: CommandRunner> Git<'_, P> {
     async fn head(&self, directory: &Path, repository: &Path) -> Result<Head, Unknown> {
         let arguments = ["rev-parse", "--show-toplevel", "HEAD^{commit}"];
         let output = match self.run(directory, arguments.map(OsString::from)).await {
@@ -337,42 +337,42 @@ impl<P: Programs> Git<'_, P> {
     }
 
     /// The directory that a repository is checked out in.
-    pub(super) async fn top(&self, directory: &Path) -> Result<PathBuf, ProgramError> {
+    pub(super) async fn top(&self, directory: &Path) -> Result<PathBuf, CommandError> {
         let arguments = ["rev-parse", "--show-toplevel"].map(OsString::from);
         let output = self.run(directory, arguments).await?;
         let line = output.strip_suffix(b"\n").unwrap_or(&output);
         Ok(PathBuf::from(OsStr::from_bytes(line)))
     }
 
-    async fn date(&self, top: &Path, hash: &str) -> Result<Option<Timestamp>, ProgramError> {
+    async fn date(&self, top: &Path, hash: &str) -> Result<Option<Timestamp>, CommandError> {
         let arguments = ["rev-list", "--max-count=1", "--timestamp", hash];
         let output = self.run(top, arguments.map(OsString::from)).await?;
         Ok(first_word_as_time(&output))
     }
 
-    async fn is_shallow(&self, top: &Path) -> Result<bool, ProgramError> {
+    async fn is_shallow(&self, top: &Path) -> Result<bool, CommandError> {
         let arguments = ["rev-parse", "--is-shallow-repository"].map(OsString::from);
         Ok(self.run(top, arguments).await?.trim_ascii() == b"true")
     }
 
-    async fn has_commit(&self, top: &Path, hash: &str) -> Result<bool, ProgramError> {
+    async fn has_commit(&self, top: &Path, hash: &str) -> Result<bool, CommandError> {
         let commit = format!("{hash}^{{commit}}");
         let arguments = ["rev-parse", "--verify", "--quiet", &commit];
         yes_or_no(self.run(top, arguments.map(OsString::from)).await)
     }
 
     /// Whether commit `whole` is commit `part` or was made on top of it.
-    async fn contains(&self, top: &Path, part: &str, whole: &str) -> Result<bool, ProgramError> {
+    async fn contains(&self, top: &Path, part: &str, whole: &str) -> Result<bool, CommandError> {
         let arguments = ["merge-base", "--is-ancestor", "--", part, whole];
         yes_or_no(self.run(top, arguments.map(OsString::from)).await)
     }
 }
 
 /// The answer to a question that git answers by its status: 0 is yes, 1 is no, and anything else is no answer.
-fn yes_or_no(answer: Result<Vec<u8>, ProgramError>) -> Result<bool, ProgramError> {
+fn yes_or_no(answer: Result<Vec<u8>, CommandError>) -> Result<bool, CommandError> {
     match answer {
         Ok(_) => Ok(true),
-        Err(ProgramError::Failed { code: Some(1), .. }) => Ok(false),
+        Err(CommandError::Failed { code: Some(1), .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }

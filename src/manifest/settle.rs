@@ -14,7 +14,7 @@ use super::checkout::{self, Repository};
 use super::diagnostic::Diagnostic;
 use super::files::{self, Found, FoundFile, Reading};
 use super::tracked;
-use crate::host::{Clock, aside};
+use crate::host::{Clock, spawn_blocking};
 use crate::model::Timestamp;
 
 /// What changed within this time may be part of a change that is still going on. Long enough for the clocks of file
@@ -47,7 +47,7 @@ pub struct Manner {
     /// Zero: nobody looked.
     pub still_for: Duration,
     /// Read and parsed on another thread, so that the caller's goes on meanwhile.
-    pub aside: bool,
+    pub spawn_blocking: bool,
     /// Where given, files below it are named as seen from there.
     pub root: Option<PathBuf>,
     /// The state of the repository that the files below `root` were checked out of, which has no `.git` there. Without it,
@@ -64,7 +64,7 @@ impl Manner {
         Self {
             git,
             still_for: Duration::ZERO,
-            aside: false,
+            spawn_blocking: false,
             root: None,
             git_directory: None,
             index_file: None,
@@ -105,8 +105,8 @@ impl Manner {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        if self.aside {
-            aside(work).await
+        if self.spawn_blocking {
+            spawn_blocking(work).await
         } else {
             work()
         }

@@ -20,7 +20,7 @@ use super::lacks::{self, Lack};
 use super::settle::{self, Manner, PATIENCE, PAUSE};
 use super::twins::folded;
 use crate::desired::Completeness;
-use crate::host::{Clock, Programs};
+use crate::host::{Clock, CommandRunner};
 
 /// A directory that was searched for manifests, in a git work tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub(super) fn at_work(searched: &Result<Searched, checkout::Unseen>) -> Option<D
 }
 
 /// Reads the manifests at `paths` until they stand still, and asks git what of them is missing.
-pub(super) async fn read<C: Clock, P: Programs>(
+pub(super) async fn read<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
     manner: &Manner,
     clock: &C,
@@ -144,7 +144,7 @@ fn is_as_it_was(found: &Found) -> bool {
 }
 
 /// What is missing, and why that may not be all.
-async fn ask<P: Programs>(
+async fn ask<P: CommandRunner>(
     reading: &Reading,
     manner: &Manner,
     programs: &P,

@@ -9,7 +9,7 @@ use super::files;
 use super::format::Letter;
 use super::mailbox::{Batch, Mailbox, Outbox};
 use super::settings::Target;
-use crate::host::{Dice, Host, TransportError};
+use crate::host::{Host, Rng, TransportError};
 use crate::pace::Backoff;
 use crate::words::brief;
 
@@ -83,7 +83,7 @@ async fn deliver<H: Host>(mailbox: &Mailbox, batch: Batch, host: &H) -> Result<(
                     reason = failure.reason,
                     "a notification will be tried again"
                 );
-                let wait = BACKOFF.delay(attempt, host.unit());
+                let wait = BACKOFF.delay(attempt, host.next_f64());
                 host.sleep_until(host.monotonic() + wait).await;
                 attempt += 1;
             }
@@ -140,12 +140,12 @@ async fn send<H: Host>(mailbox: &Mailbox, letter: &Letter, host: &H) -> Result<(
 }
 
 /// 128 bits in hex. Tells deliveries apart, and is no secret.
-fn id(dice: &impl Dice) -> String {
+fn id(rng: &impl Rng) -> String {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a number in [0, 2^32)"
     )]
-    let word = || (dice.unit() * f64::from(u32::MAX)) as u32;
+    let word = || (rng.next_f64() * f64::from(u32::MAX)) as u32;
     (0..4).map(|_| format!("{:08x}", word())).collect()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Courier, Outbox, Webhooks, WebhooksError, channel};
-use crate::host::{Clock, Dice, Reply, Request, SystemClock, Transport, TransportError};
+use crate::host::{Clock, Reply, Request, Rng, SystemClock, Transport, TransportError};
 use crate::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
 use crate::status::{Kind, Reason, Subject, Transition};
 
@@ -93,8 +93,8 @@ impl Clock for Scripted {
     }
 }
 
-impl Dice for Scripted {
-    fn unit(&self) -> f64 {
+impl Rng for Scripted {
+    fn next_f64(&self) -> f64 {
         self.rolls.borrow_mut().f64()
     }
 }

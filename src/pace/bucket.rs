@@ -380,8 +380,8 @@ mod tests {
 
     /// Seconds for 2,000 writes to an access point whose jitter on the way there is drawn evenly up to 40 ms.
     fn line(rate: u32) -> f64 {
-        let mut dice = fastrand::Rng::with_seed(7);
-        let delays: Vec<_> = (0..2_001).map(|_| 45 + dice.u64(0..=40)).collect();
+        let mut rng = fastrand::Rng::with_seed(7);
+        let delays: Vec<_> = (0..2_001).map(|_| 45 + rng.u64(0..=40)).collect();
         let pace = Pace {
             per_second: rate,
             api_limit: 20,

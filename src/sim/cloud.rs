@@ -64,7 +64,7 @@ pub struct Cloud {
     /// Temporary keys. A world that is kept does not keep them.
     pub(super) issued: Issued,
     faults: Vec<Armed>,
-    pub(super) dice: fastrand::Rng,
+    pub(super) rng: fastrand::Rng,
     /// Counts blueprints, for their ids.
     pub(super) blueprints: u32,
 }
@@ -76,7 +76,7 @@ impl Cloud {
     /// A cloud in the state that `world` describes.
     pub fn new(world: World) -> Self {
         let mut cloud = Self {
-            dice: fastrand::Rng::with_seed(world.seed),
+            rng: fastrand::Rng::with_seed(world.seed),
             images: BTreeMap::new(),
             limiter: Limiter::default(),
             issued: Issued::default(),
@@ -199,9 +199,9 @@ impl Cloud {
     /// How long the next call to `host` is under way.
     pub fn draw_way(&mut self, host: &str) -> Way {
         let Latency { min, max, each } = self.world.latency;
-        let dice = &mut self.dice;
+        let rng = &mut self.rng;
         let unit = match each {
-            Each::Call => dice.f64(),
+            Each::Call => rng.f64(),
             // By its name alone, so that whoever calls it in whatever order has as far to go.
             Each::Host => {
                 let name = host.split(':').next().unwrap_or_default().bytes();
@@ -216,7 +216,7 @@ impl Cloud {
         let late = if jitter.is_zero() {
             jitter
         } else {
-            jitter.mul_f64(self.dice.f64())
+            jitter.mul_f64(self.rng.f64())
         };
         Way {
             there: one_way + late,
@@ -242,11 +242,11 @@ impl Cloud {
             region,
             body: &body,
         };
-        let dice = &mut self.dice;
+        let rng = &mut self.rng;
         let rule = self
             .faults
             .iter_mut()
-            .find_map(|armed| armed.strikes(&target, dice).then(|| armed.rule.clone()));
+            .find_map(|armed| armed.strikes(&target, rng).then(|| armed.rule.clone()));
         let broken = rule.as_ref().and_then(super::faults::Rule::on_the_way);
         let prevented = rule.as_ref().is_some_and(|rule| {
             rule.when == Effect::Before
@@ -430,7 +430,7 @@ impl Cloud {
     }
 
     fn request_id(&mut self) -> String {
-        let bits = self.dice.u128(..);
+        let bits = self.rng.u128(..);
         let hex = format!("{bits:032x}");
         format!(
             "{}-{}-4{}-a{}-{}",

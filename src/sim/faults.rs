@@ -145,7 +145,7 @@ impl Armed {
     }
 
     /// Whether it befalls this call.
-    pub(super) fn strikes(&mut self, target: &Target<'_>, dice: &mut fastrand::Rng) -> bool {
+    pub(super) fn strikes(&mut self, target: &Target<'_>, rng: &mut fastrand::Rng) -> bool {
         let Rule {
             action,
             region,
@@ -169,7 +169,7 @@ impl Armed {
         self.met += 1;
         let strikes = self.met > *skip
             && times.is_none_or(|times| self.struck < times)
-            && rate.is_none_or(|rate| dice.f64() < rate);
+            && rate.is_none_or(|rate| rng.f64() < rate);
         self.struck += u32::from(strikes);
         strikes
     }

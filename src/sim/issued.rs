@@ -49,11 +49,11 @@ impl Issued {
         session: Session,
         now: i64,
         lifetime: i64,
-        dice: &mut fastrand::Rng,
+        rng: &mut fastrand::Rng,
     ) -> Temporary {
         let mut draw = |count: usize| -> String {
             (0..count)
-                .map(|_| format!("{:032x}", dice.u128(..)))
+                .map(|_| format!("{:032x}", rng.u128(..)))
                 .collect()
         };
         self.count += 1;
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_oldest_key_is_forgotten_first_and_no_two_are_alike() {
-        let (mut issued, mut dice) = (Issued::default(), fastrand::Rng::with_seed(1));
+        let (mut issued, mut rng) = (Issued::default(), fastrand::Rng::with_seed(1));
         let role = RolePlace {
             account: 0,
             role: 0,
@@ -113,7 +113,7 @@ mod tests {
                 name: "test".into(),
                 principal: "1".into(),
             };
-            issued.issue(session, 0, 10, &mut dice)
+            issued.issue(session, 0, 10, &mut rng)
         };
         let first = issue();
         let second = issue();

@@ -173,8 +173,8 @@ impl Cloud {
     }
 
     fn issue(&mut self, session: Session, lifetime: i64, date: Timestamp) -> Temporary {
-        let (now, dice) = (date.timestamp(), &mut self.dice);
-        self.issued.issue(session, now, lifetime, dice)
+        let (now, rng) = (date.timestamp(), &mut self.rng);
+        self.issued.issue(session, now, lifetime, rng)
     }
 
     /// How long a key works that is wanted for so long, in seconds.

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::naming::{self, Meaning};
 use super::{GitRef, Repository};
-use crate::host::{Program, ProgramError, Programs, aside};
+use crate::host::{CommandError, CommandRunner, ExternalCommand, spawn_blocking};
 
 /// For all that one run of git has to do, network included.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -108,7 +108,7 @@ impl Copy {
     }
 
     /// Fetches, and says which commit it is now. A damaged copy is thrown away first.
-    pub(super) async fn fetch<P: Programs>(&mut self, programs: &P) -> Result<String, String> {
+    pub(super) async fn fetch<P: CommandRunner>(&mut self, programs: &P) -> Result<String, String> {
         let error = match self.try_fetch(programs).await {
             Ok(commit) => {
                 self.is_checked = false;
@@ -123,7 +123,7 @@ impl Copy {
         self.try_fetch(programs).await
     }
 
-    async fn try_fetch<P: Programs>(&mut self, programs: &P) -> Result<String, String> {
+    async fn try_fetch<P: CommandRunner>(&mut self, programs: &P) -> Result<String, String> {
         self.prepare(programs).await?;
         let reference = self
             .resolve(programs)
@@ -150,7 +150,7 @@ impl Copy {
     }
 
     /// The full name of what is to be fetched. What the repository does not have is left for the fetch to say.
-    async fn resolve<P: Programs>(&mut self, programs: &P) -> Result<String, ProgramError> {
+    async fn resolve<P: CommandRunner>(&mut self, programs: &P) -> Result<String, CommandError> {
         let name = &self.reference;
         if name.is_exact() {
             return Ok(name.to_string());
@@ -173,19 +173,19 @@ impl Copy {
     }
 
     /// The last commit whose manifests were good, if it is there.
-    pub(super) async fn good<P: Programs>(&self, programs: &P) -> Option<String> {
+    pub(super) async fn good<P: CommandRunner>(&self, programs: &P) -> Option<String> {
         self.commit_of(GOOD, programs).await.ok()
     }
 
     /// Keeps a commit as good.
-    pub(super) async fn keep<P: Programs>(&self, commit: &str, programs: &P) {
+    pub(super) async fn keep<P: CommandRunner>(&self, commit: &str, programs: &P) {
         if let Err(error) = self.git(programs, &["update-ref", GOOD, commit]).await {
             tracing::warn!(%error, "the next start needs the repository: the good commit could not be noted");
         }
     }
 
     /// A directory with what is in a commit. A damaged copy is thrown away, once, and fetched anew.
-    pub(super) async fn check_out<P: Programs>(
+    pub(super) async fn check_out<P: CommandRunner>(
         &mut self,
         commit: &str,
         programs: &P,
@@ -204,14 +204,15 @@ impl Copy {
         self.try_check_out(commit, programs).await
     }
 
-    async fn try_check_out<P: Programs>(
+    async fn try_check_out<P: CommandRunner>(
         &self,
         commit: &str,
         programs: &P,
     ) -> Result<PathBuf, String> {
         let failed = |error: &io::Error| told("could not make a directory for the commit", error);
         let tree = self.tree.clone();
-        let made = aside(move || remove(&tree).and_then(|()| private_directory(&tree))).await;
+        let made =
+            spawn_blocking(move || remove(&tree).and_then(|()| private_directory(&tree))).await;
         made.map_err(|error| failed(&error))?;
         let mut work_tree = OsString::from("--work-tree=");
         work_tree.push(&self.tree);
@@ -236,17 +237,17 @@ impl Copy {
     /// Removes what [`Self::check_out`] made.
     pub(super) async fn clear(&self) {
         let tree = self.tree.clone();
-        if let Err(error) = aside(move || remove(&tree)).await {
+        if let Err(error) = spawn_blocking(move || remove(&tree)).await {
             tracing::debug!(%error, "the checked out commit could not be removed");
         }
     }
 
     /// Makes the copy ready to fetch into, whatever an earlier process left of it.
-    async fn prepare<P: Programs>(&self, programs: &P) -> Result<(), String> {
+    async fn prepare<P: CommandRunner>(&self, programs: &P) -> Result<(), String> {
         let (home, bare) = (self.home.clone(), self.bare.clone());
-        let prepared = aside(move || tidy(&home, &bare)).await;
+        let prepared = spawn_blocking(move || tidy(&home, &bare)).await;
         let packs = prepared.map_err(|error| told("could not prepare the private copy", &error))?;
-        let failed = |error: ProgramError| told("could not prepare the private copy", &error);
+        let failed = |error: CommandError| told("could not prepare the private copy", &error);
         match packs {
             None => {
                 let mut arguments: Vec<_> = ["init", "--bare", "--quiet", "--template="]
@@ -269,44 +270,44 @@ impl Copy {
     }
 
     /// Whether the copy is as git left it. Once it said so, it is not asked again until it has served.
-    async fn is_sound<P: Programs>(&mut self, programs: &P) -> bool {
+    async fn is_sound<P: CommandRunner>(&mut self, programs: &P) -> bool {
         self.is_checked = true;
         let check = self.git(programs, &["fsck", "--no-dangling", "--no-progress"]);
-        !matches!(check.await, Err(ProgramError::Failed { .. }))
+        !matches!(check.await, Err(CommandError::Failed { .. }))
     }
 
     async fn discard(&self) -> Result<(), String> {
         tracing::warn!("the private copy of the repository is damaged: it is fetched anew");
         let bare = self.bare.clone();
-        let removed = aside(move || remove(&bare)).await;
+        let removed = spawn_blocking(move || remove(&bare)).await;
         removed.map_err(|error| told("could not remove the damaged private copy", &error))
     }
 
-    async fn commit_of<P: Programs>(
+    async fn commit_of<P: CommandRunner>(
         &self,
         name: &str,
         programs: &P,
-    ) -> Result<String, ProgramError> {
+    ) -> Result<String, CommandError> {
         let name = format!("{name}^{{commit}}");
         let arguments = ["rev-parse", "--verify", &name];
         let output = self.git(programs, &arguments).await?;
         Ok(String::from_utf8_lossy(&output).trim().to_owned())
     }
 
-    async fn git<P: Programs>(
+    async fn git<P: CommandRunner>(
         &self,
         programs: &P,
         arguments: &[&str],
-    ) -> Result<Vec<u8>, ProgramError> {
+    ) -> Result<Vec<u8>, CommandError> {
         let arguments = arguments.iter().map(OsString::from);
         self.run(programs, arguments).await
     }
 
-    async fn run<P: Programs>(
+    async fn run<P: CommandRunner>(
         &self,
         programs: &P,
         arguments: impl IntoIterator<Item = OsString>,
-    ) -> Result<Vec<u8>, ProgramError> {
+    ) -> Result<Vec<u8>, CommandError> {
         let plain_http = self.is_plain_http.then_some(PLAIN_HTTP);
         let settings = SETTINGS.into_iter().chain(plain_http);
         let mut all: Vec<_> = settings
@@ -316,13 +317,13 @@ impl Copy {
         directory.push(&self.bare);
         all.push(directory);
         all.extend(arguments);
-        let program = Program {
+        let program = ExternalCommand {
             name: "git",
             arguments: all,
             environment: &ENVIRONMENT,
             passed_on: &PASSED_ON,
             deadline: DEADLINE,
-            output_max: Program::SHORT,
+            output_max: ExternalCommand::SHORT,
         };
         programs.run(program).await
     }

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::outbox::Outbox;
 use super::set::{self, Reading};
 use super::{EVERY_MIN, Gone, Ports, Settings};
-use crate::host::{Clock, Dice, Programs, Watch, aside};
+use crate::host::{Clock, CommandRunner, Rng, Watch, spawn_blocking};
 use crate::manifest::{Fingerprint, Manner, Revision, WhileGitWorks};
 use crate::model::Monotonic;
 
@@ -46,7 +46,7 @@ struct Files<C, D, P, W> {
 }
 
 /// Sends updates until nobody takes them.
-pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W: Watch>(
+pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     paths: Vec<PathBuf>,
     settings: &Settings,
     ports: Ports<C, D, P, W>,
@@ -70,7 +70,7 @@ pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W: Watch>(
     }
 }
 
-impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
+impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
     /// Waits for a reason to look.
     async fn wake(&mut self, settings: &Settings, reload: &Notify) -> Wake {
         let Ports { clock, watch, .. } = &mut self.ports;
@@ -123,7 +123,7 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
                 // Nobody told of what changed, so nobody knows when.
                 Wake::Start | Wake::Poll | Wake::Reload => Duration::ZERO,
             },
-            aside: true,
+            spawn_blocking: true,
             ..Manner::new(WhileGitWorks::Wait)
         };
         let Ports {
@@ -154,7 +154,7 @@ impl<C: Clock, D: Dice, P: Programs, W: Watch> Files<C, D, P, W> {
         let mut looks = 0;
         loop {
             let paths = self.paths.clone();
-            let (print, places) = aside(move || Fingerprint::of(&paths)).await;
+            let (print, places) = spawn_blocking(move || Fingerprint::of(&paths)).await;
             looks += 1;
             // What changed between the look and the watch was not noticed.
             if !self.ports.watch.follow(&places).await || looks >= LOOKS_MAX {

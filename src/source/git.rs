@@ -9,7 +9,7 @@ use super::copy::Copy;
 use super::outbox::Outbox;
 use super::set::{self, Reading};
 use super::{EVERY_MIN, Gone, Ports, Repository};
-use crate::host::{Clock, Dice, Programs, aside};
+use crate::host::{Clock, CommandRunner, Rng, spawn_blocking};
 use crate::manifest::{Manner, WhileGitWorks};
 use crate::pace::Backoff;
 
@@ -38,7 +38,7 @@ struct Git<C, D, P, W> {
 }
 
 /// Sends updates until nobody takes them.
-pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W>(
+pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W>(
     repository: Repository,
     partial_ok: bool,
     ports: Ports<C, D, P, W>,
@@ -70,7 +70,7 @@ pub(super) async fn feed<C: Clock, D: Dice, P: Programs, W>(
     }
 }
 
-impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
+impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
     /// Asks the repository, and takes its answer in.
     async fn round(&mut self, is_asked: bool) -> Result<(), Gone> {
         match self.copy.fetch(&self.ports.programs).await {
@@ -88,7 +88,7 @@ impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
             0 => self.repository.every.max(EVERY_MIN),
             failures => BACKOFF.step(failures),
         };
-        wait.mul_f64(1.0 + JITTER * (self.ports.dice.unit() - 0.5))
+        wait.mul_f64(1.0 + JITTER * (self.ports.rng.next_f64() - 0.5))
     }
 
     /// The repository says that this is the commit.
@@ -142,7 +142,7 @@ impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
             None => tree.clone(),
         };
         let (inside, tree_now) = (path.clone(), tree.clone());
-        if aside(move || leads_out(&inside, &tree_now)).await {
+        if spawn_blocking(move || leads_out(&inside, &tree_now)).await {
             let dir = self.repository.dir.clone().unwrap_or_default();
             let dir = crate::words::safe(&dir.to_string_lossy());
             return Reading {
@@ -153,7 +153,7 @@ impl<C: Clock, D: Dice, P: Programs, W> Git<C, D, P, W> {
             };
         }
         let manner = Manner {
-            aside: true,
+            spawn_blocking: true,
             root: Some(tree),
             git_directory: Some(self.copy.git_directory().to_owned()),
             // Nobody else works on it.

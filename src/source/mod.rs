@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
 use crate::desired::Desired;
-use crate::host::{Clock, Dice, Programs, Watch};
+use crate::host::{Clock, CommandRunner, Rng, Watch};
 use crate::words::safe;
 use outbox::Outbox;
 
@@ -95,7 +95,7 @@ pub struct Ports<C, D, P, W> {
     /// The machine's own clock, uncorrected: it is held against the times of files.
     pub clock: C,
     /// For jitter.
-    pub dice: D,
+    pub rng: D,
     /// For git.
     pub programs: P,
     /// Tells of changes of files.
@@ -111,7 +111,7 @@ struct Gone;
 
 /// Sends updates until their receiver is gone; the first as soon as it is known. `reload` has everything read again now,
 /// and is answered with [`Update::Asked`].
-pub async fn feed<C: Clock, D: Dice, P: Programs, W: Watch>(
+pub async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     settings: Settings,
     ports: Ports<C, D, P, W>,
     updates: Sender<Update>,

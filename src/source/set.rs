@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use super::Generation;
 use crate::desired::{Completeness, Desired};
-use crate::host::{Clock, Programs};
+use crate::host::{Clock, CommandRunner};
 use crate::manifest::{self, Diagnostic, Manner};
 
 /// What one reading of the manifests came to.
@@ -15,7 +15,7 @@ pub(super) struct Reading {
 }
 
 /// Reads the manifests at `paths`.
-pub(super) async fn read<C: Clock, P: Programs>(
+pub(super) async fn read<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
     manner: &Manner,
     partial_ok: bool,

@@ -48,25 +48,25 @@ impl Image {
 }
 
 /// Where a write of the log can stop: at each frame, and at some bytes between.
-fn cuts(from: usize, to: usize, dice: &mut fastrand::Rng) -> Vec<usize> {
+fn cuts(from: usize, to: usize, rng: &mut fastrand::Rng) -> Vec<usize> {
     let frames = (WAL_HEADER..to).step_by(WAL_FRAME);
     let mut cuts: Vec<_> = frames.filter(|cut| (from..to).contains(cut)).collect();
-    cuts.extend((0..4).map(|_| dice.usize(from..to)));
+    cuts.extend((0..4).map(|_| rng.usize(from..to)));
     cuts.extend([from, to - 1]);
     cuts
 }
 
 /// What a crash can leave between two images of which only the log differs: a beginning of what was written, and
 /// after it what stood there before, nothing, or zeros.
-fn torn(before: &Image, after: &Image, dice: &mut fastrand::Rng) -> Vec<Image> {
+fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
     let same = before.log.iter().zip(&after.log);
     let from = same.take_while(|(old, new)| old == new).count();
     let mut images = Vec::new();
-    for cut in cuts(from, after.log.len(), dice) {
+    for cut in cuts(from, after.log.len(), rng) {
         let written = &after.log[..cut];
         let stood = before.log.get(cut..).unwrap_or_default();
         let zeros = vec![0; after.log.len() - cut];
-        let rest = [stood, &[], &zeros][dice.usize(..3)];
+        let rest = [stood, &[], &zeros][rng.usize(..3)];
         images.push(Image {
             database: before.database.clone(),
             log: [written, rest].concat(),
@@ -78,9 +78,9 @@ fn torn(before: &Image, after: &Image, dice: &mut fastrand::Rng) -> Vec<Image> {
 type OpenIntents = BTreeMap<&'static str, (IntentId, Attempt)>;
 
 /// One commit of a random kind.
-fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut fastrand::Rng) {
-    let name = ["a", "b", "c"][dice.usize(..3)];
-    match dice.u8(..6) {
+fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut fastrand::Rng) {
+    let name = ["a", "b", "c"][rng.usize(..3)];
+    match rng.u8(..6) {
         0 => {
             let owned = Owned::adopted("lhbp-3", noon());
             let adopted = remarks.adopt(
@@ -94,13 +94,13 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut
         1 => {
             let lesson = Lesson {
                 image: image(name),
-                record: dice.bool().then(|| Record {
+                record: rng.bool().then(|| Record {
                     parked_since: Some(noon()),
                     ..Record::default()
                 }),
                 resolved: open
                     .remove(name)
-                    .map(|(intent, _)| (intent, dice.bool()))
+                    .map(|(intent, _)| (intent, rng.bool()))
                     .into_iter()
                     .collect(),
                 note: Some(Note::Parked("reversed".into())),
@@ -124,7 +124,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, dice: &mut
                 block_on(store.outcome(outcome, Some(record))).expect("kept");
             } else {
                 let attempt = Attempt {
-                    permission: [Permission::Share, Permission::Cancel][dice.usize(..2)],
+                    permission: [Permission::Share, Permission::Cancel][rng.usize(..2)],
                     ..share(name)
                 };
                 let intent = block_on(store.intent(&attempt)).expect("recorded");
@@ -176,7 +176,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
     let mut store = open_with(dir.path(), || {});
     let owner = store.owner().to_owned();
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let mut dice = fastrand::Rng::with_seed(7);
+    let mut rng = fastrand::Rng::with_seed(7);
     let mut open_intents = OpenIntents::new();
     let mut images = 0;
     for turn in 0..40 {
@@ -190,7 +190,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
             let after = Image::of(dir.path());
             assert!(before.log == after.log);
             for _ in 0..10 {
-                let cut = dice.usize(..=after.database.len());
+                let cut = rng.usize(..=after.database.len());
                 let stood = before.database.get(cut..).unwrap_or_default();
                 let torn = Image {
                     database: [&after.database[..cut], stood].concat(),
@@ -204,11 +204,11 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
             store = open_with(dir.path(), || {});
         }
         let before = Image::of(dir.path());
-        step(&store, &mut remarks, &mut open_intents, &mut dice);
+        step(&store, &mut remarks, &mut open_intents, &mut rng);
         let after = Image::of(dir.path());
         assert!(before.database == after.database, "only the log is written");
         let (is, _) = dump(dir.path()).expect("readable");
-        for torn in torn(&before, &after, &mut dice) {
+        for torn in torn(&before, &after, &mut rng) {
             let laid = torn.lay(Some(&owner));
             let (found, verdict) = dump(laid.path()).expect("readable");
             assert!(

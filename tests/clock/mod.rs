@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use futures_util::FutureExt;
-use sharekeeper::host::{Clock, Program, ProgramError, Programs, SystemClock};
+use sharekeeper::host::{Clock, CommandError, CommandRunner, ExternalCommand, SystemClock};
 use sharekeeper::manifest::{self, Broken, Loaded, Manner, WhileGitWorks};
 use sharekeeper::model::{Monotonic, Timestamp};
 
@@ -65,8 +65,8 @@ impl<F: FnMut(usize)> Scripted<F> {
 /// A git whose repositories hold nothing, so that nothing is missing.
 struct EmptyGit;
 
-impl Programs for EmptyGit {
-    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+impl CommandRunner for EmptyGit {
+    fn run(&self, program: ExternalCommand) -> impl Future<Output = Result<Vec<u8>, CommandError>> {
         let mut arguments = program.arguments.iter();
         let is_first = arguments.any(|argument| argument == "--is-inside-work-tree");
         let answer: &[u8] = if is_first { b"true\n" } else { b"" };

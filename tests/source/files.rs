@@ -353,12 +353,12 @@ struct Refuses<'a> {
     asked: &'a Cell<usize>,
 }
 
-impl Programs for Refuses<'_> {
-    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>> {
+impl CommandRunner for Refuses<'_> {
+    fn run(&self, program: ExternalCommand) -> impl Future<Output = Result<Vec<u8>, CommandError>> {
         let is = |word: &str| program.arguments.iter().any(|argument| argument == word);
         let is_first = is("--is-inside-work-tree");
         self.asked.set(self.asked.get() + usize::from(is_first));
-        let refused = ProgramError::Failed {
+        let refused = CommandError::Failed {
             code: Some(128),
             name: program.name,
             status: "exit status: 128".into(),

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::{Arc, Mutex};
 
-use sharekeeper::host::{Places, SystemPrograms};
+use sharekeeper::host::{Places, SystemCommandRunner};
 use sharekeeper::source::{GitRef, GitUrl, Repository};
 
 use super::*;
@@ -88,7 +88,7 @@ impl Remote {
 
     /// Runs a feed of `main`, of which nothing comes but when it is asked to reload.
     async fn run(&self, test: impl AsyncFnOnce(Fed)) {
-        run(self.settings("main"), SystemPrograms, Unwatched, test).await;
+        run(self.settings("main"), SystemCommandRunner, Unwatched, test).await;
     }
 
     /// The private copy.
@@ -178,7 +178,7 @@ async fn a_branch_a_tag_a_full_name_and_a_hash_all_name_a_commit() {
     ] {
         run(
             remote.settings(reference),
-            SystemPrograms,
+            SystemCommandRunner,
             Unwatched,
             async |mut fed| {
                 assert_eq!(
@@ -256,7 +256,7 @@ async fn a_ref_that_does_not_exist_says_so() {
     let Some(remote) = Remote::new() else { return };
     run(
         remote.settings("no-such"),
-        SystemPrograms,
+        SystemCommandRunner,
         Unwatched,
         async |mut fed| {
             let problems = fed.broken().await;
@@ -364,7 +364,7 @@ async fn what_was_good_of_another_ref_is_not_good_here() {
     remote.cut_off();
     run(
         remote.settings("other"),
-        SystemPrograms,
+        SystemCommandRunner,
         Unwatched,
         async |mut fed| {
             holds(
@@ -443,7 +443,7 @@ async fn m10_a_path_that_leads_out_of_the_repository_is_refused() {
         if let Origin::Git(repository) = &mut settings.origin {
             repository.dir = Some(dir.into());
         }
-        run(settings, SystemPrograms, Unwatched, async |mut fed| {
+        run(settings, SystemCommandRunner, Unwatched, async |mut fed| {
             holds(&fed.broken().await, &["leads out of the repository"]);
         })
         .await;
@@ -481,7 +481,7 @@ async fn the_commit_of_files_in_a_checkout_is_told_and_another_commit_of_the_sam
     let settings = remote.files.settings(NEVER);
     run(
         settings,
-        SystemPrograms,
+        SystemCommandRunner,
         sharekeeper::host::SystemWatch::new(),
         async |mut fed| {
             assert_eq!(fed.loaded().await.commit.as_ref(), Some(&head));
@@ -543,7 +543,7 @@ async fn g5_a_tag_of_a_branchs_name_does_not_take_its_place_and_is_told() {
         let (log, _guard) = Log::listen();
         run(
             remote.settings(name),
-            SystemPrograms,
+            SystemCommandRunner,
             Unwatched,
             async |mut fed| {
                 assert_eq!(fed.loaded().await.commit.as_ref(), Some(&new));
@@ -577,7 +577,7 @@ async fn g5_a_tag_of_a_branchs_name_does_not_take_its_place_and_is_told() {
         remote.git(&["tag", name, &old]);
         run(
             remote.settings(name),
-            SystemPrograms,
+            SystemCommandRunner,
             Unwatched,
             async |mut fed| {
                 fed.loaded().await;
@@ -601,7 +601,7 @@ async fn g5_a_name_that_is_only_a_tag_works_and_asks_for_its_full_name() {
     ] {
         run(
             remote.settings(reference),
-            SystemPrograms,
+            SystemCommandRunner,
             Unwatched,
             async |mut fed| {
                 assert_eq!(fed.loaded().await.commit.as_ref(), Some(&old));
@@ -650,8 +650,8 @@ async fn g3_s3_a_submodule_of_a_followed_repository_is_an_error_with_its_cause()
 /// git, but that a checkout leaves this file out.
 struct LeavesOut(&'static str);
 
-impl Programs for LeavesOut {
-    async fn run(&self, program: Program) -> Result<Vec<u8>, ProgramError> {
+impl CommandRunner for LeavesOut {
+    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
         let work_tree = program.arguments.iter().find_map(|argument| {
             let argument = argument.to_str()?;
             argument.strip_prefix("--work-tree=").map(PathBuf::from)
@@ -660,7 +660,7 @@ impl Programs for LeavesOut {
             .arguments
             .iter()
             .any(|argument| argument == "checkout-index");
-        let answer = SystemPrograms.run(program).await;
+        let answer = SystemCommandRunner.run(program).await;
         if is_checkout {
             let tree = work_tree.expect("a tree");
             fs::remove_file(tree.join(self.0)).expect("removes");
@@ -715,7 +715,7 @@ async fn g3_s3_a_file_that_is_gone_from_a_checkout_is_broken_until_git_is_told()
     remote.share("img-b");
     let settings = remote.files.settings(Duration::from_millis(100));
     let watch = sharekeeper::host::SystemWatch::new();
-    run(settings, SystemPrograms, watch, async |mut fed| {
+    run(settings, SystemCommandRunner, watch, async |mut fed| {
         assert_eq!(fed.images().await, ["img-a", "img-b"]);
         fs::remove_file(remote.files.path("m/img-b.yaml")).expect("removes");
         holds(

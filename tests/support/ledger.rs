@@ -311,16 +311,16 @@ impl Ledger for Recorded {
         } = learned;
         let mut scopes = self.scopes.borrow_mut();
         if let Some(uin) = set_aside {
-            let aside = Scope {
+            let spawn_blocking = Scope {
                 account: AccountName::new(&format!("uin-{uin}")).expect("a name"),
                 region: scope.region,
             };
             let rows = scopes.remove(scope).unwrap_or_default();
-            scopes.insert(aside.clone(), rows);
+            scopes.insert(spawn_blocking.clone(), rows);
             let mut accounts = self.accounts.borrow_mut();
             let known = accounts.remove(scope).unwrap_or_default();
             let formerly = Some(scope.account.clone());
-            accounts.insert(aside, KnownAccount { formerly, ..known });
+            accounts.insert(spawn_blocking, KnownAccount { formerly, ..known });
         }
         if let Some(account) = account {
             self.accounts.borrow_mut().insert(scope.clone(), account);

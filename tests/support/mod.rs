@@ -21,7 +21,7 @@ use sharekeeper::desired::{
     Account, CredentialSource, Desired, DesiredImage, DesiredShare, Source,
 };
 use sharekeeper::engine::{Event, Listener};
-use sharekeeper::host::{Clock, Dice, Reply, Request, SystemClock, Transport, TransportError};
+use sharekeeper::host::{Clock, Reply, Request, Rng, SystemClock, Transport, TransportError};
 use sharekeeper::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
 use sharekeeper::windows::Windows;
 
@@ -208,7 +208,7 @@ pub struct Cloud {
     clock: SystemClock,
     /// What the wall clock was put forward or back by.
     pub jumped: Cell<chrono::TimeDelta>,
-    dice: RefCell<fastrand::Rng>,
+    rng: RefCell<fastrand::Rng>,
     pub behaviour: RefCell<Behaviour>,
     images: RefCell<BTreeMap<(String, String), Image>>,
     windows: RefCell<BTreeMap<String, VecDeque<Monotonic>>>,
@@ -228,7 +228,7 @@ impl Cloud {
         Self {
             clock: SystemClock::start(),
             jumped: Cell::default(),
-            dice: RefCell::new(fastrand::Rng::with_seed(seed)),
+            rng: RefCell::new(fastrand::Rng::with_seed(seed)),
             behaviour: RefCell::default(),
             images: RefCell::default(),
             windows: RefCell::default(),
@@ -534,9 +534,9 @@ impl Clock for Cloud {
     }
 }
 
-impl Dice for Cloud {
-    fn unit(&self) -> f64 {
-        self.dice.borrow_mut().f64()
+impl Rng for Cloud {
+    fn next_f64(&self) -> f64 {
+        self.rng.borrow_mut().f64()
     }
 }
 
@@ -570,7 +570,7 @@ impl Transport for Cloud {
             self.sleep_until(self.monotonic() + request.deadline).await;
             return Err(TransportError::Lost("no reply within 8 s".into()));
         }
-        let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.dice.borrow_mut());
+        let fault = (self.behaviour.borrow().fault)(&action, &region, &mut self.rng.borrow_mut());
         let half = self.behaviour.borrow().latency / 2;
         let at = self.monotonic() + half;
         let arrives_anyway = action == "ModifyImageSharePermission"

@@ -152,7 +152,7 @@ async fn of_machine<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<Fetc
 fn temporary<H: Host>(fetched: Fetched, made_from: u64, shared: &Shared<H>) -> Obtained {
     let host = &shared.host;
     let now = fetched.handed_out.unwrap_or_else(|| host.now());
-    let life = Life::until(fetched.expires, now, host.monotonic(), host.unit());
+    let life = Life::until(fetched.expires, now, host.monotonic(), host.next_f64());
     Obtained {
         credentials: Rc::new(fetched.credentials),
         made_from,

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{Issued, KeyError, Keyring, Keys, Surroundings};
 use crate::api::{Connection, ReadClient, Shared};
 use crate::desired::CredentialSource;
-use crate::host::{Clock, Dice, Method, Reply, Request, SystemClock, Transport, TransportError};
+use crate::host::{Clock, Method, Reply, Request, Rng, SystemClock, Transport, TransportError};
 use crate::model::{AccountName, Endpoint, Monotonic, Region, Timestamp, Uin};
 
 /// One request as it arrived.
@@ -114,8 +114,8 @@ impl Clock for Scripted {
     }
 }
 
-impl Dice for Scripted {
-    fn unit(&self) -> f64 {
+impl Rng for Scripted {
+    fn next_f64(&self) -> f64 {
         self.unit.get()
     }
 }

@@ -234,7 +234,7 @@ impl Keys {
             return answer;
         }
         let obtained = self.obtain(shared, region).await;
-        let (monotonic, unit) = (shared.host.monotonic(), shared.host.unit());
+        let (monotonic, unit) = (shared.host.monotonic(), shared.host.next_f64());
         match obtained {
             Ok(obtained) => Ok(self.issue(obtained, monotonic)),
             Err(error) => self.failed(error, monotonic, unit),

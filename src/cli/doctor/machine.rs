@@ -8,7 +8,7 @@ use crate::cli::commit;
 use crate::desired::Desired;
 use crate::doctor::{self as found, Check, StateLook};
 use crate::history::Entry;
-use crate::host::{SystemClock, SystemPrograms, free_space, may_write};
+use crate::host::{SystemClock, SystemCommandRunner, free_space, may_write};
 use crate::manifest::{self, Partial, Revision, Unknown, WhileGitWorks};
 use crate::model::AccountName;
 use crate::store::{Query, Reader};
@@ -19,7 +19,14 @@ const OUTCOMES_MAX: usize = 200;
 /// Reads the manifests. Of a set with errors what is good is gone on with: nothing is decided on it here.
 pub(super) async fn manifests(paths: &Paths) -> (Check, Desired) {
     let clock = SystemClock::start();
-    match manifest::load(&paths.paths, WhileGitWorks::Read, &clock, &SystemPrograms).await {
+    match manifest::load(
+        &paths.paths,
+        WhileGitWorks::Read,
+        &clock,
+        &SystemCommandRunner,
+    )
+    .await
+    {
         Ok(loaded) => (found::manifests(&loaded), loaded.desired),
         Err(broken) => {
             let check = found::manifests_broken(broken.diagnostics().errors());
@@ -56,7 +63,7 @@ pub(super) fn state(directory: &Path) -> (Check, Option<Reader>) {
 
 /// Asks git for the commit of the manifests, unless they are not there, which is told of with them.
 pub(super) async fn commit(paths: &Paths, reader: Option<&Reader>) -> Option<Check> {
-    let revision = Revision::of(&paths.paths, &SystemPrograms).await;
+    let revision = Revision::of(&paths.paths, &SystemCommandRunner).await;
     if matches!(revision, Revision::Unknown(Unknown::Gone { .. })) {
         return None;
     }

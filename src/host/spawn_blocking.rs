@@ -3,7 +3,7 @@ use std::panic::resume_unwind;
 
 /// Runs what blocks, such as reading files and parsing them, on a thread of its own, so that the one that all else
 /// runs on goes on meanwhile. Whoever drops the future leaves the work to end by itself.
-pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {

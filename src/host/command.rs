@@ -19,7 +19,7 @@ const PASSED_ON: [&str; 3] = ["PATH", "HOME", "XDG_CONFIG_HOME"];
 
 /// A program to run to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub struct ExternalCommand {
     /// Looked for in `PATH`.
     pub name: &'static str,
     /// Without the name.
@@ -34,14 +34,14 @@ pub struct Program {
     pub output_max: u64,
 }
 
-impl Program {
-    /// [`Program::output_max`] of a program whose output is short.
+impl ExternalCommand {
+    /// [`ExternalCommand::output_max`] of a program whose output is short.
     pub const SHORT: u64 = 1 << 20;
 }
 
 /// Why a program gave no output.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProgramError {
+pub enum CommandError {
     /// It is not there, or may not be run.
     #[error("`{name}` cannot be run: {reason}")]
     NotRun {
@@ -74,32 +74,32 @@ pub enum ProgramError {
 }
 
 /// Other programs.
-pub trait Programs {
+pub trait CommandRunner {
     /// What it printed to stdout, as far as that is kept, if it ended well. It has no stdin, no terminal to ask
     /// on, and of its stderr only the end is kept, for the error.
-    fn run(&self, program: Program) -> impl Future<Output = Result<Vec<u8>, ProgramError>>;
+    fn run(&self, program: ExternalCommand) -> impl Future<Output = Result<Vec<u8>, CommandError>>;
 }
 
 /// The programs of this machine.
-pub struct SystemPrograms;
+pub struct SystemCommandRunner;
 
-impl Programs for SystemPrograms {
-    async fn run(&self, program: Program) -> Result<Vec<u8>, ProgramError> {
-        let Program { name, deadline, .. } = program;
+impl CommandRunner for SystemCommandRunner {
+    async fn run(&self, program: ExternalCommand) -> Result<Vec<u8>, CommandError> {
+        let ExternalCommand { name, deadline, .. } = program;
         // Dropping it kills what it started.
         match tokio::time::timeout(deadline, output(program)).await {
             Ok(Ok(ended)) if ended.status.success() => Ok(ended.output),
-            Ok(Ok(ended)) => Err(ProgramError::Failed {
+            Ok(Ok(ended)) => Err(CommandError::Failed {
                 name,
                 code: ended.status.code(),
                 status: ended.status.to_string(),
                 reason: reason(&ended.complaint),
             }),
-            Ok(Err(error)) => Err(ProgramError::NotRun {
+            Ok(Err(error)) => Err(CommandError::NotRun {
                 name,
                 reason: error.to_string(),
             }),
-            Err(_) => Err(ProgramError::TooSlow { name, deadline }),
+            Err(_) => Err(CommandError::TooSlow { name, deadline }),
         }
     }
 }
@@ -112,7 +112,7 @@ struct Ended {
     status: ExitStatus,
 }
 
-async fn output(program: Program) -> io::Result<Ended> {
+async fn output(program: ExternalCommand) -> io::Result<Ended> {
     let output_max = program.output_max;
     let names = PASSED_ON.iter().chain(program.passed_on);
     let passed_on = names.filter_map(|name| Some((name, std::env::var_os(name)?)));
@@ -180,20 +180,20 @@ fn reason(complaint: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> Program {
-        Program {
+    fn shell(script: &str) -> ExternalCommand {
+        ExternalCommand {
             name: "sh",
             arguments: vec!["-c".into(), script.into()],
             environment: &[("GIVEN", "x"), ("CARGO_PKG_NAME", "x")],
             passed_on: &["CARGO_PKG_NAME", "SHAREKEEPER_TEST_NOT_SET"],
             deadline: Duration::from_secs(600),
-            output_max: Program::SHORT,
+            output_max: ExternalCommand::SHORT,
         }
     }
 
     #[tokio::test]
     async fn o2_a_program_gets_no_variable_that_it_has_no_use_for() {
-        let output = SystemPrograms.run(shell("env")).await.expect("runs");
+        let output = SystemCommandRunner.run(shell("env")).await.expect("runs");
         let output = String::from_utf8(output).expect("text");
         let names = output
             .lines()
@@ -211,40 +211,43 @@ mod tests {
 
     #[tokio::test]
     async fn s21_output_is_kept_up_to_a_limit_and_the_program_ends_all_the_same() {
-        let output = SystemPrograms
+        let output = SystemCommandRunner
             .run(shell("head -c 3000000 /dev/zero"))
             .await
             .expect("runs");
-        assert_eq!(output.len() as u64, Program::SHORT);
+        assert_eq!(output.len() as u64, ExternalCommand::SHORT);
     }
 
     #[tokio::test]
     async fn what_fails_or_is_not_there_says_so() {
-        let failed = SystemPrograms.run(shell("exit 3")).await;
+        let failed = SystemCommandRunner.run(shell("exit 3")).await;
         let failed = failed.expect_err("fails");
         assert_eq!(failed.to_string(), "`sh` failed: exit status: 3");
         assert!(
-            matches!(failed, ProgramError::Failed { code: Some(3), .. }),
+            matches!(failed, CommandError::Failed { code: Some(3), .. }),
             "{failed:?}"
         );
-        let ended = SystemPrograms.run(shell("kill -9 $$")).await;
+        let ended = SystemCommandRunner.run(shell("kill -9 $$")).await;
         assert!(
-            matches!(ended, Err(ProgramError::Failed { code: None, .. })),
+            matches!(ended, Err(CommandError::Failed { code: None, .. })),
             "{ended:?}"
         );
-        let missing = Program {
+        let missing = ExternalCommand {
             name: "no-such-program",
             ..shell("")
         };
-        let missing = SystemPrograms.run(missing).await.expect_err("is missing");
-        assert!(matches!(missing, ProgramError::NotRun { .. }), "{missing}");
+        let missing = SystemCommandRunner
+            .run(missing)
+            .await
+            .expect_err("is missing");
+        assert!(matches!(missing, CommandError::NotRun { .. }), "{missing}");
     }
 
     #[tokio::test]
     async fn o2_s22_a_failure_says_why_in_one_line_and_without_a_password() {
         let script = "yes noise | head -n 100000 >&2
             printf 'a\\033[1m: cannot reach https://user:hunter2@host.example/x.git\\n\\nfatal: no\\n' >&2; exit 1";
-        let failed = SystemPrograms.run(shell(script)).await;
+        let failed = SystemCommandRunner.run(shell(script)).await;
         assert_eq!(
             failed.expect_err("fails").to_string(),
             "`sh` failed: exit status: 1: noise; noise; a\u{fffd}[1m: cannot reach https://host.example/x.git; fatal: no"
@@ -253,7 +256,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s21_a_program_that_does_not_end_is_not_waited_for() {
-        let slow = SystemPrograms.run(shell("exec sleep 3600")).await;
+        let slow = SystemCommandRunner.run(shell("exec sleep 3600")).await;
         let slow = slow.expect_err("is too slow").to_string();
         assert_eq!(slow, "`sh` took longer than 600 s");
     }
