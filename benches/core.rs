@@ -7,7 +7,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use sharekeeper::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
 use sharekeeper::api::protocol::wire::{self, DescribeBlueprintsReply};
 use sharekeeper::desired::Desired;
-use sharekeeper::inventory::Holdings;
+use sharekeeper::inventory::Inventory;
 use sharekeeper::manifest::{SourceText, parse};
 use sharekeeper::memory::Memory;
 use sharekeeper::model::{Clocks, ImageId, Monotonic, Scope, Selector};
@@ -68,7 +68,7 @@ fn look(count: usize, shared: bool) -> Observation {
 fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
     let (desired, observation) = (desired(count), look(count, shared));
     let (selector, policy, windows) = (Selector::default(), Policy::default(), Windows::default());
-    let (holdings, memory) = (Holdings::default(), Memory::default());
+    let (inventory, memory) = (Inventory::default(), Memory::default());
     let account = ScopeAccount::default();
     let scope: Scope = desired.scopes().next().expect("one").clone();
     let wanted = desired.wanted(&scope, &selector).expect("images");
@@ -77,7 +77,7 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
         account: &account,
         wanted: &wanted,
         observation: &observation,
-        holdings: &holdings,
+        inventory: &inventory,
         memory: &memory,
         windows: &windows,
         policy: &policy,

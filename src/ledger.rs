@@ -1,5 +1,5 @@
 //! LEDGER: the port to what outlives a run. The engine and the planner's callers read and write it through
-//! [`Ledger`] and [`Recall`]; `store::Store` is its real form. It must not know how anything is kept.
+//! [`Ledger`] and [`LedgerReader`]; `store::Store` is its real form. It must not know how anything is kept.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -9,7 +9,9 @@ use chrono::TimeDelta;
 
 use crate::desired::Source;
 use crate::history::{Answer, Outcome};
-use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, Suspension, UsedNames};
+use crate::inventory::{
+    IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, Suspension, UsedNames,
+};
 use crate::model::{
     AccountName, Cause, Clocks, ImageKey, KeyDigest, Labels, Permission, Scope, Timestamp, Uin,
 };
@@ -97,9 +99,9 @@ pub enum Refused {
 }
 
 /// What was done before, to read.
-pub trait Recall {
+pub trait LedgerReader {
     /// What is known of a scope.
-    fn holdings(&self, scope: &Scope) -> impl Future<Output = Result<Holdings, LedgerError>>;
+    fn inventory(&self, scope: &Scope) -> impl Future<Output = Result<Inventory, LedgerError>>;
 
     /// What is known of accounts, and what is kept in the scope's region under other account names: those that are not
     /// `used` there, and those whose rows are of account `uin`.
@@ -113,7 +115,7 @@ pub trait Recall {
 
 /// The record of writes and of what is ours: the intent is in it before the first byte leaves, the outcome after.
 /// Each method is one transaction: a crash finds all of it or nothing.
-pub trait Ledger: Recall {
+pub trait Ledger: LedgerReader {
     /// A scope was seen, whole: work under the present manifests begins, if it has not yet. Called before anything is
     /// done on what was seen; after an error, nothing is.
     fn seen(&self) -> impl Future<Output = Result<(), LedgerError>> {
@@ -149,13 +151,13 @@ pub trait Ledger: Recall {
     fn outcome(
         &self,
         outcome: Outcome,
-        record: Option<Record>,
+        record: Option<InventoryEntry>,
     ) -> impl Future<Output = Result<(), LedgerError>>;
 
     /// Keeps what an observation taught.
     fn settle(
         &self,
         scope: &Scope,
-        learned: Learned,
+        update: InventoryUpdate,
     ) -> impl Future<Output = Result<(), LedgerError>>;
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::inventory::Loss;
+use crate::inventory::UnexpectedLoss;
 use crate::model::{ImageId, KeyDigest, Monotonic, ShareState, Uin};
 
 /// Own writes, and doubts, by image.
@@ -19,7 +19,7 @@ pub struct Memory {
     /// Since when much of what is ours does not show.
     pub loss_since: Option<Monotonic>,
     /// Much of what is ours did not show at some time in this run. To share it again mends the view, not the doubt.
-    pub loss: Option<Loss>,
+    pub loss: Option<UnexpectedLoss>,
     /// Why this run prunes nothing: it is the first under another account, or with a key that nothing proves to be of
     /// the same one. The next run goes on.
     pub account_doubt: Option<AccountDoubt>,

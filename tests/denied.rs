@@ -212,7 +212,7 @@ async fn c2_what_is_known_as_denied_takes_turns_and_is_forgotten_once_it_is_answ
     let scopes = world.ledger.scopes.borrow();
     let mut records = scopes
         .values()
-        .flat_map(|holdings| holdings.images.values());
+        .flat_map(|inventory| inventory.images.values());
     assert!(records.all(|record| record.denied_since.is_none()));
 }
 
@@ -236,7 +236,7 @@ async fn c2_a_call_that_is_permitted_ends_what_is_known_of_a_denial_though_nothi
             let scopes = world.ledger.scopes.borrow();
             let records = scopes
                 .values()
-                .flat_map(|holdings| holdings.images.values());
+                .flat_map(|inventory| inventory.images.values());
             records
                 .filter(|record| record.denied_since.is_some())
                 .count()
@@ -288,7 +288,7 @@ async fn c2_s21_what_is_as_desired_is_not_known_as_denied_any_longer() {
         let scopes = world.ledger.scopes.borrow();
         scopes
             .values()
-            .map(|holdings| holdings.images.len())
+            .map(|inventory| inventory.images.len())
             .sum::<usize>()
     };
     assert_eq!(known(), 3);
@@ -323,7 +323,7 @@ async fn c2_l4_a_scope_that_denies_all_costs_five_calls_and_no_intent_more() {
         );
         // The store holds against no image what another one was answered.
         let scopes = world.ledger.scopes.borrow();
-        let records = scopes.values().flat_map(|holdings| &holdings.images);
+        let records = scopes.values().flat_map(|inventory| &inventory.images);
         let denied = records.filter(|(_, record)| record.denied_since.is_some());
         assert_eq!(denied.count(), 5);
         let not_tried = ended.json["images"].as_array().expect("a list").iter();
@@ -409,7 +409,7 @@ async fn c2_an_account_or_region_that_is_broken_costs_one_call_and_blocks_the_im
         let scopes = world.ledger.scopes.borrow();
         let mut records = scopes
             .values()
-            .flat_map(|holdings| holdings.images.values());
+            .flat_map(|inventory| inventory.images.values());
         assert!(
             records.all(|record| record.denied_since.is_none()),
             "{code}: no image is denied"

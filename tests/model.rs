@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why, expected, named};
 use sharekeeper::desired::{Completeness, DesiredImage, DesiredScope, Source};
-use sharekeeper::inventory::{Holdings, Named, Owned, Standing, learn};
+use sharekeeper::inventory::{Inventory, Named, Owned, OwnershipState, update};
 use sharekeeper::model::{Cause, Clocks, ImageId, Permission, Selector, ShareState};
 use sharekeeper::observation::Observation;
 use sharekeeper::plan::{Actual, Decision, Plan, Verdict};
@@ -58,7 +58,7 @@ struct Three<'a> {
     setting: &'a Setting,
     wanted: Vec<DesiredScope<'a>>,
     observations: Vec<Observation>,
-    holdings: Vec<Holdings>,
+    inventory: Vec<Inventory>,
 }
 
 /// What a manifest can say of one image, with `protect`.
@@ -100,10 +100,10 @@ impl<'a> Three<'a> {
         let observations = (0..8).map(|bits: u16| {
             Observation::Seen(setting.seen((0..3).filter(|n| bits & (1 << n) != 0)))
         });
-        let holdings = (0..4 * MEMORIES.pow(3)).map(|number| {
+        let inventory = (0..4 * MEMORIES.pow(3)).map(|number| {
             let records = digits(number, MEMORIES).map(|digit| setting.record(&of_digit(digit)));
             let suspended = number / MEMORIES.pow(3);
-            Holdings {
+            Inventory {
                 images: setting
                     .ids
                     .iter()
@@ -122,7 +122,7 @@ impl<'a> Three<'a> {
             setting,
             wanted: wanted.collect(),
             observations: observations.collect(),
-            holdings: holdings.collect(),
+            inventory: inventory.collect(),
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a> Three<'a> {
             rules,
             &self.wanted[number(WANTS.len(), &want)],
             &self.observations[usize::from(shared)],
-            &self.holdings[number(MEMORIES, &to_digit) + suspended * MEMORIES.pow(3)],
+            &self.inventory[number(MEMORIES, &to_digit) + suspended * MEMORIES.pow(3)],
         )
     }
 }
@@ -470,7 +470,7 @@ fn rules_for_many() -> Vec<Rules> {
 /// A scope of any size, put together anew for each case.
 struct Scene {
     declared: Vec<Option<DesiredImage>>,
-    holdings: Holdings,
+    inventory: Inventory,
 }
 
 impl Scene {
@@ -481,11 +481,11 @@ impl Scene {
                 .iter()
                 .map(|image| setting.declared(image.want, image.protected))
                 .collect(),
-            holdings: Holdings {
+            inventory: Inventory {
                 images: records
                     .filter_map(|(id, image)| Some((id.clone(), setting.record(image)?)))
                     .collect(),
-                ..Holdings::default()
+                ..Inventory::default()
             },
         }
     }
@@ -527,7 +527,7 @@ fn a4_s7_s15_the_planner_agrees_with_the_model_where_percentages_and_losses_are_
             for rules in &rules {
                 let plan_of = |bits: u16| {
                     let seen = setting.seen((0..MANY).filter(|n| bits & (1 << n) != 0));
-                    setting.plan(rules, &wanted, &Observation::Seen(seen), &scene.holdings)
+                    setting.plan(rules, &wanted, &Observation::Seen(seen), &scene.inventory)
                 };
                 let plan = plan_of(bits);
                 expected(rules, &images, &mut model);
@@ -548,16 +548,16 @@ fn a4_s7_s15_the_planner_agrees_with_the_model_where_percentages_and_losses_are_
 }
 
 /// What is remembered of a share: whose, which blueprint if it is known, whether it was seen, whether we cancelled it.
-type Past = Option<(Standing, Option<&'static str>, bool, bool)>;
+type Past = Option<(OwnershipState, Option<&'static str>, bool, bool)>;
 
 /// Every memory of one image. What shows as shared is `lhbp-1`.
 fn pasts() -> Vec<Past> {
     let mut pasts = vec![None];
     for cancelled in [false, true] {
         for standing in [
-            Standing::Acknowledged,
-            Standing::Adopted,
-            Standing::Probable,
+            OwnershipState::Acknowledged,
+            OwnershipState::Adopted,
+            OwnershipState::Probable,
         ] {
             for blueprint in ["lhbp-1", "lhbp-0"] {
                 for confirmed in [false, true] {
@@ -573,16 +573,16 @@ fn pasts() -> Vec<Past> {
 /// Whose it is once the look is taken in: another blueprint may be somebody else's share, and what we cancelled and does
 /// not show is gone. Only what was seen, then or now, can be missed.
 fn after_a_look(past: Past, image: &Image) -> Image {
-    let Some((standing, blueprint, confirmed, cancelled)) = past else {
+    let Some((ownership, blueprint, confirmed, cancelled)) = past else {
         return *image;
     };
     let another = image.shared && blueprint == Some("lhbp-0");
     let gone = !image.shared && cancelled;
-    let own = match standing {
+    let own = match ownership {
         _ if gone => Own::No,
         _ if another => Own::Disputed,
-        Standing::Acknowledged | Standing::Adopted => Own::Proven,
-        Standing::Probable => Own::Probable,
+        OwnershipState::Acknowledged | OwnershipState::Adopted => Own::Proven,
+        OwnershipState::Probable => Own::Probable,
     };
     Image {
         own,
@@ -592,12 +592,12 @@ fn after_a_look(past: Past, image: &Image) -> Image {
 }
 
 /// What is remembered of `past`, and what a look at `images` teaches, in this order.
-fn learned(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Holdings {
-    let mut holdings = scene.holdings.clone();
-    if let Some((standing, blueprint, confirmed, cancelled)) = past {
+fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Inventory {
+    let mut inventory = scene.inventory.clone();
+    if let Some((ownership, blueprint, confirmed, cancelled)) = past {
         let first = images[0];
         let owned = Owned {
-            standing,
+            ownership,
             since: setting.now,
             blueprint: blueprint.map(str::to_owned),
             confirmed,
@@ -605,7 +605,7 @@ fn learned(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Ho
             disputed_since: None,
             cancelled,
         };
-        let record = holdings.images.entry(setting.ids[0].clone()).or_default();
+        let record = inventory.images.entry(setting.ids[0].clone()).or_default();
         record.owned = Some(owned);
         // The opposite of what a manifest says, where one names it: its word holds.
         record.protected = first.protected != named(&first);
@@ -623,9 +623,9 @@ fn learned(setting: &Setting, scene: &Scene, past: Past, images: &[Image]) -> Ho
         Some((id, named))
     });
     let (names, seen) = (names.collect(), setting.seen(shared(images)));
-    holdings.apply(&learn(&holdings, &seen, &names, 0, looked));
-    assert_eq!(learn(&holdings, &seen, &names, 0, looked), [], "S17");
-    holdings
+    inventory.apply(&update(&inventory, &seen, &names, 0, looked));
+    assert_eq!(update(&inventory, &seen, &names, 0, looked), [], "S17");
+    inventory
 }
 
 #[test]
@@ -664,10 +664,10 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
         let wanted = scene.wanted(&setting, &all);
         for past in pasts() {
             images[0] = after_a_look(past, &first);
-            let holdings = learned(&setting, &scene, past, &images);
+            let inventory = updated_inventory(&setting, &scene, past, &images);
             let seen = Observation::Seen(setting.seen(shared(&images)));
             for rules in rules() {
-                let plan = setting.plan(&rules, &wanted, &seen, &holdings);
+                let plan = setting.plan(&rules, &wanted, &seen, &inventory);
                 expected(&rules, &images, &mut model);
                 for (id, expected) in setting.ids.iter().zip(&model) {
                     let said = said(plan.decisions.get(id));
@@ -688,7 +688,7 @@ fn agree_on(setting: &Setting, all: &Selector, images: &[Image]) -> (usize, Vec<
     let seen = Observation::Seen(setting.seen_as(images));
     let (mut model, mut heard, rules) = (Vec::new(), Vec::new(), rules());
     for rules in &rules {
-        let plan = setting.plan(rules, &wanted, &seen, &scene.holdings);
+        let plan = setting.plan(rules, &wanted, &seen, &scene.inventory);
         expected(rules, images, &mut model);
         for (id, expected) in setting.ids.iter().zip(&model) {
             let said = said(plan.decisions.get(id));

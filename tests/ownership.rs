@@ -11,7 +11,7 @@ use std::time::Duration;
 use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::history::Answer;
 use sharekeeper::host::Clock;
-use sharekeeper::inventory::{Note, Standing, Suspension};
+use sharekeeper::inventory::{InventoryNote, OwnershipState, Suspension};
 use sharekeeper::model::{AccountName, ImageId, ImageKey, Permission, Region, Scope, Selector};
 use sharekeeper::plan::{Policy, Prune};
 use support::world::{Ended, GLOBAL, REGIONAL, World, id};
@@ -55,9 +55,9 @@ const PRUNE_ALL_OURS: Policy = Policy {
 };
 
 impl World {
-    fn standing(&self, image: &str) -> Option<Standing> {
+    fn ownership(&self, image: &str) -> Option<OwnershipState> {
         let record = self.ledger.record(&key(TOKYO, image))?;
-        Some(record.owned?.standing)
+        Some(record.owned?.ownership)
     }
 
     fn is_shared(&self, image: &str) -> bool {
@@ -148,7 +148,10 @@ async fn s1_what_no_manifest_names_is_pruned_as_far_as_asked_and_no_further() {
         }
         assert_eq!(world.cancels(), cancelled, "{mode:?}");
         assert!(world.is_shared("img-keep"));
-        assert_eq!(world.standing("img-keep"), Some(Standing::Acknowledged));
+        assert_eq!(
+            world.ownership("img-keep"),
+            Some(OwnershipState::Acknowledged)
+        );
     }
 }
 
@@ -291,7 +294,7 @@ async fn s10_a8_already_shared_is_success_but_not_ownership() {
     let (ended, ()) = futures_util::join!(world.reconcile(&wanted), somebody);
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
     assert_eq!(world.ledger.outcomes()[0].result, Answer::AlreadyShared);
-    assert_eq!(world.standing("img-drop"), None);
+    assert_eq!(world.ownership("img-drop"), None);
     let ended = world.reconcile_under(&kept(), &PRUNE_ALL_OURS).await;
     assert_eq!((ended.exit(), world.cancels()), (0, vec![]));
 }
@@ -317,7 +320,7 @@ async fn s10_t2_a_share_whose_answer_was_lost_is_probably_ours_and_not_pruned() 
     let wanted = tokyo(&[("img-keep", true), ("img-drop", true)]);
     assert_eq!(world.reconcile(&wanted).await.exit(), 0);
     assert_eq!(world.cloud().writes().len(), 1);
-    assert_eq!(world.standing("img-drop"), Some(Standing::Probable));
+    assert_eq!(world.ownership("img-drop"), Some(OwnershipState::Probable));
     let ended = world.reconcile_under(&kept(), &PRUNE_ALL_OURS).await;
     assert_eq!(ended.exit(), 3);
     assert!(ended.message("img-drop").contains("probably"));
@@ -348,7 +351,7 @@ async fn a13_s10_an_error_that_leaves_the_outcome_open_is_like_a_lost_answer() {
         1,
         "it shows, in spite of the error"
     );
-    assert_eq!(world.standing("img-keep"), Some(Standing::Probable));
+    assert_eq!(world.ownership("img-keep"), Some(OwnershipState::Probable));
 }
 
 #[tokio::test(start_paused = true)]
@@ -366,7 +369,7 @@ async fn s10_a_lost_answer_proves_nothing_where_nothing_was_seen_before() {
     world.behave(Behaviour::default());
     assert_eq!(world.reconcile(&kept()).await.exit(), 0);
     assert!(world.is_shared("img-keep"));
-    assert_eq!(world.standing("img-keep"), None);
+    assert_eq!(world.ownership("img-keep"), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -376,7 +379,7 @@ async fn s9_s10_a_repair_whose_answer_was_lost_is_still_probably_ours() {
     world.behave(first_answer_lost());
     let wanted = tokyo(&[("img-keep", true), ("img-drop", true)]);
     assert_eq!(world.reconcile(&wanted).await.exit(), 0);
-    assert_eq!(world.standing("img-drop"), Some(Standing::Probable));
+    assert_eq!(world.ownership("img-drop"), Some(OwnershipState::Probable));
     let notes = world.ledger.notes.borrow();
     assert!(notes.is_empty(), "{notes:?}");
 }
@@ -393,7 +396,7 @@ async fn d11_what_somebody_else_shared_anew_is_theirs() {
     assert_eq!((ended.exit(), world.cancels()), (0, vec![]));
     assert!(matches!(
         &world.ledger.notes.borrow()[..],
-        [(_, Note::Released(_))]
+        [(_, InventoryNote::Released(_))]
     ));
 }
 
@@ -423,11 +426,14 @@ async fn s11_what_is_gone_for_ten_minutes_is_let_go_and_somebody_elses_after_tha
     let world = settled().await;
     world.cloud().meddle(TOKYO, "img-drop", false);
     for _ in 0..3 {
-        assert_eq!(world.standing("img-drop"), Some(Standing::Acknowledged));
+        assert_eq!(
+            world.ownership("img-drop"),
+            Some(OwnershipState::Acknowledged)
+        );
         world.reconcile(&kept()).await;
         world.pass(5 * MINUTE).await;
     }
-    assert_eq!(world.standing("img-drop"), None);
+    assert_eq!(world.ownership("img-drop"), None);
     world.cloud().meddle(TOKYO, "img-drop", true);
     world.reconcile_under(&kept(), &PRUNE_ALL_OURS).await;
     assert_eq!(world.cancels(), [""; 0]);
@@ -547,7 +553,7 @@ async fn a22_s20_an_adversary_is_answered_twice_then_the_image_is_parked_and_tol
         let notes = world.ledger.notes.borrow();
         let parked = notes
             .iter()
-            .filter(|(_, note)| matches!(note, Note::Parked(_)));
+            .filter(|(_, note)| matches!(note, InventoryNote::Parked(_)));
         assert_eq!(parked.count(), 1);
     }
 }
@@ -601,7 +607,7 @@ async fn s20_two_controllers_that_agree_do_not_notice_each_other() {
     assert_eq!((one.exit(), two.exit()), (0, 0));
     let owners = |n| {
         let image = id(n);
-        let owners = [&world, &other].map(|world| world.standing(&image));
+        let owners = [&world, &other].map(|world| world.ownership(&image));
         owners.into_iter().flatten().count()
     };
     assert!((0..12).all(|n| owners(n) == 1), "each share is one's own");
@@ -800,7 +806,7 @@ async fn killed(seed: u64) {
     let probable = |region: &str, n| {
         let record = world.ledger.record(&key(region, &id(n)));
         let owned = record.and_then(|record| record.owned);
-        owned.is_some_and(|owned| owned.standing == Standing::Probable)
+        owned.is_some_and(|owned| owned.ownership == OwnershipState::Probable)
     };
     let mut withheld = 0;
     for (region, n) in REGIONS

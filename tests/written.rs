@@ -10,7 +10,9 @@ use chrono::TimeDelta;
 use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::history::Answer;
 use sharekeeper::host::Clock;
-use sharekeeper::inventory::{Holdings, IntentId, OpenIntent, Record, Word, Write};
+use sharekeeper::inventory::{
+    AnsweredState, IntentId, Inventory, InventoryEntry, OpenIntent, Write,
+};
 use sharekeeper::model::{ImageId, Permission, ShareState, Timestamp};
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::status::Kind;
@@ -320,13 +322,13 @@ async fn c4_what_a_look_shows_otherwise_is_no_word_any_longer() {
 }
 
 /// What an earlier run has left of a write of the image that it dated `at`, and whether the image is wanted shared now.
-fn left(case: &str, at: Timestamp) -> (Holdings, bool) {
+fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
     let image = || ImageId::new(&id(0)).expect("an id");
-    let of = |record| Holdings {
+    let of = |record| Inventory {
         images: [(image(), record)].into(),
-        ..Holdings::default()
+        ..Inventory::default()
     };
-    let open = |permission| Holdings {
+    let open = |permission| Inventory {
         open: [(
             image(),
             vec![OpenIntent {
@@ -337,9 +339,9 @@ fn left(case: &str, at: Timestamp) -> (Holdings, bool) {
             }],
         )]
         .into(),
-        ..Holdings::default()
+        ..Inventory::default()
     };
-    let record = Record::default;
+    let record = InventoryEntry::default;
     let state = ShareState::Shared;
     match case {
         "unconfirmed" => {
@@ -349,15 +351,15 @@ fn left(case: &str, at: Timestamp) -> (Holdings, bool) {
                 confirmed: false,
             };
             let writes = vec![write];
-            (of(Record { writes, ..record() }), true)
+            (of(InventoryEntry { writes, ..record() }), true)
         }
         "word" => {
-            let word = Some(Word {
+            let word = Some(AnsweredState {
                 at,
                 state,
                 presumed: false,
             });
-            (of(Record { word, ..record() }), false)
+            (of(InventoryEntry { word, ..record() }), false)
         }
         "open" => (open(Permission::Share), false),
         _ => (open(Permission::Cancel), true),
@@ -376,11 +378,11 @@ async fn c3_l1_a_date_of_a_clock_that_was_ahead_is_not_waited_for() {
                     .then_some("UnauthorizedOperation.NoPermission")
             });
         }
-        let (holdings, shared) = left(case, world.cloud().now() + TimeDelta::days(1));
+        let (inventory, shared) = left(case, world.cloud().now() + TimeDelta::days(1));
         world
             .ledger
             .scopes
-            .replace([(scope(TOKYO), holdings)].into());
+            .replace([(scope(TOKYO), inventory)].into());
         let ended = world.reconcile(&wish(shared)).await;
         assert_eq!(ended.exit(), 0, "{case}: {:#}", ended.json);
         let took = ended.took;

@@ -10,8 +10,8 @@ use crate::api::ReadClient;
 use crate::desired::Desired;
 use crate::engine::{self, Task};
 use crate::host::Host;
-use crate::inventory::{Holdings, Owned, Standing};
-use crate::ledger::Recall;
+use crate::inventory::{Inventory, Owned, OwnershipState};
+use crate::ledger::LedgerReader;
 use crate::listing;
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
 use crate::observation::{Observation, Seen};
@@ -98,8 +98,8 @@ async fn owned(
 ) -> Result<Vec<ImageKey>, Failure> {
     let mut keys = Vec::new();
     for scope in reader.summary().map_err(Failure::new)?.scopes.into_keys() {
-        let holdings = reader.holdings(&scope).await.map_err(Failure::new)?;
-        for (image, record) in holdings.images {
+        let inventory = reader.inventory(&scope).await.map_err(Failure::new)?;
+        for (image, record) in inventory.images {
             let key = key(&scope, &image);
             let none = Labels::new();
             let labels = desired
@@ -149,10 +149,10 @@ async fn survey<H: Host>(
                 continue;
             }
         };
-        let holdings = reader.holdings(scope).await.map_err(Failure::new)?;
+        let inventory = reader.inventory(scope).await.map_err(Failure::new)?;
         for (&image, named) in &wanted.images {
             placed.insert(image);
-            let there = found.take(scope, image, &seen, &holdings);
+            let there = found.take(scope, image, &seen, &inventory);
             let meant = clocks.any(|now| named.intent.at(now).0 == ShareState::Shared)
                 || selector.images.contains(image);
             if !there && meant {
@@ -160,7 +160,7 @@ async fn survey<H: Host>(
             }
         }
         for image in selector.images.iter().filter(|image| !wanted.names(image)) {
-            if found.take(scope, image, &seen, &holdings) {
+            if found.take(scope, image, &seen, &inventory) {
                 placed.insert(image);
             } else {
                 absent.push(key(scope, image));
@@ -182,13 +182,13 @@ fn key(scope: &Scope, image: &ImageId) -> ImageKey {
 
 impl Found {
     /// Takes the image, if it is shared and not ours already; false if there is nothing to take.
-    fn take(&mut self, scope: &Scope, image: &ImageId, seen: &Seen, holdings: &Holdings) -> bool {
-        let record = holdings.images.get(image);
-        let standing = record
+    fn take(&mut self, scope: &Scope, image: &ImageId, seen: &Seen, inventory: &Inventory) -> bool {
+        let record = inventory.images.get(image);
+        let ownership = record
             .and_then(|record| record.owned.as_ref())
-            .map(|owned| owned.standing);
-        match (seen.shared.get(image), standing) {
-            (_, Some(Standing::Acknowledged | Standing::Adopted)) => true,
+            .map(|owned| owned.ownership);
+        match (seen.shared.get(image), ownership) {
+            (_, Some(OwnershipState::Acknowledged | OwnershipState::Adopted)) => true,
             (Some(blueprint), _) => {
                 let owned = Owned::adopted(&blueprint.id, state::now());
                 self.adoptable.push((key(scope, image), owned));

@@ -8,7 +8,7 @@ use super::args::{
 use super::output::{self, Failure};
 use super::state;
 use crate::inventory::Suspension;
-use crate::ledger::Recall;
+use crate::ledger::LedgerReader;
 use crate::model::{ImageKey, Labels, Selector};
 use crate::report::{
     ExitStatus, FORMAT_VERSION, HistoryDocument, Parked, StatusDocument, VerifyDocument,
@@ -235,8 +235,8 @@ async fn parked(reader: &Reader, selector: &Selector) -> Result<Vec<Parked>, Fai
         if counts.parked == 0 || !selector.reaches(&scope) {
             continue;
         }
-        let holdings = reader.holdings(&scope).await.map_err(Failure::new)?;
-        for (image, record) in holdings.images {
+        let inventory = reader.inventory(&scope).await.map_err(Failure::new)?;
+        for (image, record) in inventory.images {
             let key = ImageKey {
                 scope: scope.clone(),
                 image,

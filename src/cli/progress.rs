@@ -10,7 +10,7 @@ use super::output;
 use crate::engine::{Event, Listener};
 use crate::history::Answer;
 use crate::host::{Clock, SystemClock};
-use crate::inventory::Note;
+use crate::inventory::InventoryNote;
 use crate::model::{AccountName, Monotonic, Scope};
 use crate::words::{plural, seconds};
 
@@ -201,10 +201,10 @@ impl Listener for Progress {
                 }
             }
             Event::Noted { scope, image, note } => self.warn(match note {
-                Note::Released(why) => format!(
+                InventoryNote::Released(why) => format!(
                     "{scope}/{image}: no longer counted as shared by sharekeeper: {why}"
                 ),
-                Note::Parked(why) => format!(
+                InventoryNote::Parked(why) => format!(
                     "{scope}/{image}: parked: {why}; settle who owns the image, then `sharekeeper resume --image {image}`"
                 ),
             }),

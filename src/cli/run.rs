@@ -68,8 +68,8 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
         courier,
     };
     let done = if arguments.observe_only {
-        let recall = state::read(&directory)?;
-        let work = Observing { recall: &recall };
+        let ledger = state::read(&directory)?;
+        let work = Observing { ledger: &ledger };
         parts.carry_out(&work, |_| {}, None, seen).await
     } else {
         let clock = Rc::clone(&shared);

@@ -14,7 +14,7 @@ use crate::engine::{
     self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task,
 };
 use crate::host::Host;
-use crate::ledger::{Ledger, Recall};
+use crate::ledger::{Ledger, LedgerReader};
 use crate::memory::Memory;
 use crate::model::{AccountName, Monotonic, Region, Scope};
 use crate::observation::Unseen;
@@ -76,7 +76,7 @@ pub struct Reconciling<'a, L> {
 /// Looks, and has nothing to write with, neither to the cloud nor to the state.
 pub struct Observing<'a, R> {
     /// What was done before.
-    pub recall: &'a R,
+    pub ledger: &'a R,
 }
 
 impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
@@ -125,7 +125,7 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
     }
 }
 
-impl<H: Host + 'static, R: Recall> Work<H> for Observing<'_, R> {
+impl<H: Host + 'static, R: LedgerReader> Work<H> for Observing<'_, R> {
     type Client = ReadClient<H>;
 
     fn client(&self, shared: Rc<Shared<H>>, connection: Connection) -> ReadClient<H> {
@@ -154,7 +154,7 @@ impl<H: Host + 'static, R: Recall> Work<H> for Observing<'_, R> {
         let look = std::pin::pin!(engine::preview_scope(
             client,
             &rivals,
-            self.recall,
+            self.ledger,
             task,
             scope,
             memory

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::places::Place;
 use crate::engine::{ScopeOutcome, Stop, StopReason};
-use crate::inventory::{LAG, Loss};
+use crate::inventory::{LAG, UnexpectedLoss};
 use crate::memory::Memory;
 use crate::model::Monotonic;
 use crate::schedule::{At, Cut, Turns};
@@ -23,9 +23,9 @@ pub(super) struct Slot {
     /// A person asked for everything to be tried again while a pass was running.
     forgiven: bool,
     /// The loss that was known when the last pass began.
-    known_loss: Option<Loss>,
+    known_loss: Option<UnexpectedLoss>,
     /// The one that a person has looked at since.
-    forgiven_loss: Option<Loss>,
+    forgiven_loss: Option<UnexpectedLoss>,
     /// Since when it is not worked on any longer. What it remembers of its writes outlives that for a while, and a doubt
     /// for as long as the process: who removes a scope and brings it back has not looked at what is lost in it.
     gone_since: Option<Monotonic>,

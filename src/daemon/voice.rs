@@ -8,7 +8,7 @@ use crate::api::Shared;
 use crate::engine::{Event, Listener};
 use crate::history::{Answer, Outcome};
 use crate::host::Host;
-use crate::inventory::Note;
+use crate::inventory::InventoryNote;
 use crate::ledger::Attempt;
 use crate::model::{ImageId, Permission, Scope, Timestamp};
 use crate::source::Generation;
@@ -208,12 +208,12 @@ impl<H: Host> Listener for Voice<H> {
             }
             Event::Answered { attempt, outcome } => self.answered(attempt, outcome),
             Event::Noted { scope, image, note } => match note {
-                Note::Released(why) => tracing::warn!(
+                InventoryNote::Released(why) => tracing::warn!(
                     image = %format_args!("{scope}/{image}"),
                     "no longer counted as shared by sharekeeper: {why}"
                 ),
                 // The board tells of it, with the remedy, as of a block.
-                Note::Parked(why) => {
+                InventoryNote::Parked(why) => {
                     tracing::debug!(image = %format_args!("{scope}/{image}"), "parked: {why}");
                 }
             },

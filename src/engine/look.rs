@@ -8,9 +8,9 @@ use crate::api::{Owner, ReadClient, Shared};
 use crate::desired::DesiredScope;
 use crate::host::Host;
 use crate::inventory::{
-    self, Claimant, Holdings, KnownAccounts, Learned, Named, Owned, Rows, UsedNames,
+    self, Claimant, Inventory, InventoryUpdate, KnownAccounts, Named, Owned, Rows, UsedNames,
 };
-use crate::ledger::{LedgerError, Recall};
+use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
 use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Monotonic, Present, Scope, Timestamp, Uin};
@@ -41,9 +41,9 @@ pub(super) struct Look {
     /// How old what was seen of the images is that the plan acts on.
     pub(super) sightings: Sightings,
     /// What is known of earlier, in the light of the observation.
-    pub(super) holdings: Holdings,
+    pub(super) inventory: Inventory,
     /// What the look taught, not kept yet.
-    pub(super) learned: Learned,
+    pub(super) update: InventoryUpdate,
     pub(super) plan: Plan,
     /// Whose the images are.
     pub(super) account: ScopeAccount,
@@ -60,7 +60,7 @@ impl Job<'_> {
             wanted: &self.wanted,
             account: view.account,
             observation: view.observation,
-            holdings: view.holdings,
+            inventory: view.inventory,
             memory,
             windows: &self.windows,
             policy: self.policy,
@@ -76,7 +76,7 @@ impl Job<'_> {
         let view = View {
             account: &self.account(),
             observation: &Observation::Unseen(unseen),
-            holdings: &Holdings::default(),
+            inventory: &Inventory::default(),
         };
         let memory = Memory::default();
         let times = Times {
@@ -119,7 +119,7 @@ struct Times {
 struct View<'v> {
     account: &'v ScopeAccount,
     observation: &'v Observation,
-    holdings: &'v Holdings,
+    inventory: &'v Inventory,
 }
 
 /// One look and the plan that follows from it. Images about to be shared for the first time are asked about before the
@@ -129,7 +129,7 @@ struct View<'v> {
 pub(super) async fn look<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
-    recall: &impl Recall,
+    ledger: &impl LedgerReader,
     job: &Job<'_>,
     memory: &Memory,
     own: &OwnImages,
@@ -147,7 +147,7 @@ pub(super) async fn look<H: Host>(
         .owner
         .as_ref()
         .and_then(|owner| owner.uin.clone());
-    let (mut holdings, known) = match recall_scope(recall, job, uin.as_ref()).await {
+    let (mut inventory, known) = match recall_scope(ledger, job, uin.as_ref()).await {
         Ok(recalled) => recalled,
         Err(error) => {
             observation =
@@ -168,13 +168,13 @@ pub(super) async fn look<H: Host>(
         clocks: clocks(),
     };
     let (known, others) = known.split();
-    let learnt = looked.learn(job, &mut holdings, &known, others);
+    let learnt = looked.update(job, &mut inventory, &known, others);
     let account = identified.for_plan(job, memory, unasked, &learnt.evidence);
     let draft = |observation: &Observation| {
         let view = View {
             account: &account,
             observation,
-            holdings: &holdings,
+            inventory: &inventory,
         };
         let times = Times {
             clocks: clocks(),
@@ -219,8 +219,8 @@ pub(super) async fn look<H: Host>(
     Look {
         observation,
         sightings,
-        holdings,
-        learned: learnt.learned,
+        inventory,
+        update: learnt.update,
         plan,
         account,
         owner: identified.owner,
@@ -229,13 +229,13 @@ pub(super) async fn look<H: Host>(
 }
 
 async fn recall_scope(
-    recall: &impl Recall,
+    ledger: &impl LedgerReader,
     job: &Job<'_>,
     uin: Option<&Uin>,
-) -> Result<(Holdings, KnownAccounts), LedgerError> {
-    let holdings = recall.holdings(job.scope).await?;
-    let known = recall.accounts(job.scope, &job.used, uin).await?;
-    Ok((holdings, known))
+) -> Result<(Inventory, KnownAccounts), LedgerError> {
+    let inventory = ledger.inventory(job.scope).await?;
+    let known = ledger.accounts(job.scope, &job.used, uin).await?;
+    Ok((inventory, known))
 }
 
 /// What a look found, before anything follows from it.
@@ -250,7 +250,7 @@ struct Looked<'l> {
 /// What follows from a look for what is known.
 struct Learnt<'l> {
     /// To be kept.
-    learned: Learned,
+    update: InventoryUpdate,
     /// Earlier names of the account.
     aliases: BTreeSet<AccountName>,
     /// Names whose rows the scope takes over.
@@ -261,10 +261,10 @@ struct Learnt<'l> {
 impl Looked<'_> {
     /// Brings what is known of a scope up to date: first whose its own rows are, then what it takes over from other names
     /// of its account, then what was seen.
-    fn learn<'k>(
+    fn update<'k>(
         &self,
         job: &Job<'_>,
-        holdings: &mut Holdings,
+        inventory: &mut Inventory,
         known: &'k KnownAccounts,
         others: BTreeMap<AccountName, Rows>,
     ) -> Learnt<'k> {
@@ -274,11 +274,11 @@ impl Looked<'_> {
         for (name, uin) in &self.identified.rivals {
             used.here.insert(name.clone(), Some(uin.clone()));
         }
-        let suspended = holdings.suspensions.iter();
+        let suspended = inventory.suspensions.iter();
         let suspended = suspended.flat_map(|suspension| &suspension.selector.accounts);
         let suspended = suspended.cloned().collect();
         let aliases = known.aliases(job.scope, &used, claimant, &suspended);
-        holdings.extend_suspensions(job.scope, &aliases);
+        inventory.extend_suspensions(job.scope, &aliases);
         let seen = match self.observation {
             Observation::Seen(seen) => Some(seen),
             Observation::Blind(_) | Observation::Unseen(_) => None,
@@ -287,16 +287,16 @@ impl Looked<'_> {
         let set_aside = own.filter(|own| own.is_other(claimant));
         if set_aside.is_some() {
             // They are of the account that the name stood for.
-            holdings.images.clear();
-            holdings.open.clear();
+            inventory.images.clear();
+            inventory.open.clear();
         }
-        let shows_own = seen.is_some_and(|seen| holdings.shows_own(seen));
+        let shows_own = seen.is_some_and(|seen| inventory.shows_own(seen));
         let kinship = |name: &AccountName| match owner {
             Some(_) => known.kinship(name, job.scope, &used, claimant),
             None => inventory::Kinship::Barred,
         };
         let mut takeover =
-            holdings.take_over(others, kinship, seen, |image| job.wanted.names(image));
+            inventory.take_over(others, kinship, seen, |image| job.wanted.names(image));
         takeover.was = known.of_region(job.scope.region, takeover.sources());
         let succeeded_by = own.and_then(|own| own.succeeded_by.clone());
         let taken_back = takeover
@@ -311,40 +311,40 @@ impl Looked<'_> {
         };
         let names = takeover.sources().cloned().collect();
         let aside = set_aside.and_then(|own| own.uin.clone());
-        let learned = match (self.observation, owner) {
-            (Observation::Seen(seen), Some(owner)) => Learned {
+        let update = match (self.observation, owner) {
+            (Observation::Seen(seen), Some(owner)) => InventoryUpdate {
                 set_aside: aside,
                 takeover,
-                lessons: self.lessons(job, holdings, seen),
+                changes: self.changes(job, inventory, seen),
                 account: account::to_record(own, owner, shows_own),
             },
             // What is written without seeing is kept under the account that it is of, or the next look would not find it.
-            (Observation::Blind(_), Some(owner)) if aside.is_some() => Learned {
+            (Observation::Blind(_), Some(owner)) if aside.is_some() => InventoryUpdate {
                 set_aside: aside,
                 account: account::to_record(own, owner, shows_own),
-                ..Learned::default()
+                ..InventoryUpdate::default()
             },
-            _ => Learned::default(),
+            _ => InventoryUpdate::default(),
         };
         Learnt {
-            learned,
+            update,
             aliases,
             names,
             evidence,
         }
     }
 
-    fn lessons(
+    fn changes(
         &self,
         job: &Job<'_>,
-        holdings: &mut Holdings,
+        inventory: &mut Inventory,
         seen: &Seen,
-    ) -> Vec<inventory::Lesson> {
+    ) -> Vec<inventory::InventoryChange> {
         let named = job.named(self.clocks);
         let accept_lost = job.policy.accept_lost;
-        let mut lessons = inventory::learn(holdings, seen, &named, accept_lost, self.started);
-        for lesson in &mut lessons {
-            if let Some(owned) = lesson
+        let mut changes = inventory::update(inventory, seen, &named, accept_lost, self.started);
+        for change in &mut changes {
+            if let Some(owned) = change
                 .record
                 .as_mut()
                 .and_then(|record| record.owned.as_mut())
@@ -352,8 +352,8 @@ impl Looked<'_> {
                 date_late(owned, self.started, self.ended);
             }
         }
-        holdings.apply(&lessons);
-        lessons
+        inventory.apply(&changes);
+        changes
     }
 }
 
@@ -376,7 +376,7 @@ const NOBODY: Claimant<'static> = Claimant {
 impl Look {
     /// When a write of the image was last denied, if that is all that is known.
     pub(super) fn denied_since(&self, image: &ImageId) -> Option<Timestamp> {
-        let record = self.holdings.images.get(image);
+        let record = self.inventory.images.get(image);
         record.and_then(|record| record.denied_since)
     }
 
@@ -386,8 +386,8 @@ impl Look {
             plan: job.unseen(unseen.clone(), shared),
             observation: Observation::Unseen(unseen),
             sightings: Sightings::at(SeenAt::new(shared.host.monotonic(), shared.host.now())),
-            holdings: Holdings::default(),
-            learned: Learned::default(),
+            inventory: Inventory::default(),
+            update: InventoryUpdate::default(),
             account: job.account(),
             owner: None,
             aliases: Arc::default(),

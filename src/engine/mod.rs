@@ -23,8 +23,8 @@ use crate::api::{ReadClient, Shared, WriteClient};
 use crate::desired::{Completeness, Desired};
 use crate::history::Outcome;
 use crate::host::Host;
-use crate::inventory::{Note, UsedNames};
-use crate::ledger::{Attempt, Ledger, Recall};
+use crate::inventory::{InventoryNote, UsedNames};
+use crate::ledger::{Attempt, Ledger, LedgerReader};
 use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Monotonic, Scope, Selector};
 use crate::observation::{OwnImages, Reading, Unseen};
@@ -84,7 +84,7 @@ pub enum Event<'a> {
         /// Which image.
         image: &'a ImageId,
         /// What was concluded.
-        note: &'a Note,
+        note: &'a InventoryNote,
     },
     /// A look takes long: its pages wait for their turns. Once for each look.
     Reading {
@@ -217,7 +217,7 @@ impl<L: Ledger> Engine<'_, L> {
 /// is named must have a client.
 pub async fn preview<H: Host>(
     accounts: &BTreeMap<AccountName, ReadClient<H>>,
-    recall: &impl Recall,
+    ledger: &impl LedgerReader,
     task: &Task<'_>,
 ) -> Vec<ScopeOutcome> {
     let Some(first) = accounts.values().next() else {
@@ -232,7 +232,7 @@ pub async fn preview<H: Host>(
     let looks = jobs.iter().map(async |job| {
         let client = client_of(accounts, job.scope);
         let rivals = task.rivals(job, read);
-        glance(client, &rivals, recall, job, Memory::default()).await
+        glance(client, &rivals, ledger, job, Memory::default()).await
     });
     join_all(looks).await
 }
@@ -288,13 +288,13 @@ fn all_refused<H: Host>(
 pub async fn preview_scope<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
-    recall: &impl Recall,
+    ledger: &impl LedgerReader,
     task: &Task<'_>,
     scope: &Scope,
     memory: Memory,
 ) -> Option<ScopeOutcome> {
     let job = task.job(scope)?;
-    Some(glance(client, rivals, recall, &job, memory).await)
+    Some(glance(client, rivals, ledger, &job, memory).await)
 }
 
 /// The plan for a scope that cannot be looked at: everything in it holds still. `None` where there can be nothing to do.
@@ -312,7 +312,7 @@ pub fn out_of_sight<H: Host>(
 async fn glance<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
-    recall: &impl Recall,
+    ledger: &impl LedgerReader,
     job: &Job<'_>,
     mut memory: Memory,
 ) -> ScopeOutcome {
@@ -321,7 +321,7 @@ async fn glance<H: Host>(
         tracing::info!(%scope, "waiting for the turn to read: {reading}");
     };
     let own = OwnImages::NotAsked;
-    let seen = look(client, rivals, recall, job, &memory, &own, &tell).await;
+    let seen = look(client, rivals, ledger, job, &memory, &own, &tell).await;
     remember_doubts(&mut memory, &seen.plan, client.shared().host.monotonic());
     ScopeOutcome {
         plan: seen.plan,

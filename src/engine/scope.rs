@@ -11,7 +11,7 @@ use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Rival, ScopeOutcome};
 use crate::api::{Owner, WriteClient};
 use crate::execute::{Backoff, Doubt};
 use crate::host::Host;
-use crate::inventory::{Learned, OpenIntent, Takeover};
+use crate::inventory::{InventoryUpdate, OpenIntent, Takeover};
 use crate::ledger::{Ledger, LedgerError};
 use crate::memory::{Last, Memory, Problem, Rest};
 use crate::model::{Clocks, Monotonic, Present};
@@ -199,16 +199,16 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// That the scope was seen, and what that taught, is kept before anything is done on it. A store that cannot keep it
     /// holds the scope still: its next intent would fail too.
     async fn keep_lessons(&self, mut seen: Look) -> Look {
-        let learned = std::mem::take(&mut seen.learned);
+        let update = std::mem::take(&mut seen.update);
         let is_seen = matches!(seen.observation, Observation::Seen(_));
-        if !is_seen && learned.is_empty() {
+        if !is_seen && update.is_empty() {
             return seen;
         }
-        for lesson in &learned.lessons {
-            if let Some(note) = &lesson.note {
+        for change in &update.changes {
+            if let Some(note) = &change.note {
                 self.engine.listener.event(Event::Noted {
                     scope: self.job.scope,
-                    image: &lesson.image,
+                    image: &change.image,
                     note,
                 });
             }
@@ -219,8 +219,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             false => Ok(()),
         };
         let kept = match begun {
-            Ok(()) if learned.is_empty() => Ok(()),
-            Ok(()) => self.settle(learned).await,
+            Ok(()) if update.is_empty() => Ok(()),
+            Ok(()) => self.settle(update).await,
             Err(error) => Err(error),
         };
         match kept {
@@ -235,33 +235,33 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     /// Keeps what a look taught, in transactions that hold nobody up: rows that are taken over one by one may be many.
-    async fn settle(&self, mut learned: Learned) -> Result<(), LedgerError> {
+    async fn settle(&self, mut update: InventoryUpdate) -> Result<(), LedgerError> {
         let (ledger, scope) = (self.engine.ledger, self.job.scope);
-        while learned.takeover.rows.len() > ROWS_AT_ONCE {
-            let later = learned.takeover.rows.split_off(ROWS_AT_ONCE);
-            let rows = std::mem::replace(&mut learned.takeover.rows, later);
-            let part = Learned {
-                set_aside: learned.set_aside.take(),
+        while update.takeover.rows.len() > ROWS_AT_ONCE {
+            let later = update.takeover.rows.split_off(ROWS_AT_ONCE);
+            let rows = std::mem::replace(&mut update.takeover.rows, later);
+            let part = InventoryUpdate {
+                set_aside: update.set_aside.take(),
                 takeover: Takeover {
                     rows,
-                    was: learned.takeover.was.clone(),
+                    was: update.takeover.was.clone(),
                     ..Takeover::default()
                 },
-                ..Learned::default()
+                ..InventoryUpdate::default()
             };
             ledger.settle(scope, part).await?;
         }
-        ledger.settle(scope, learned).await
+        ledger.settle(scope, update).await
     }
 
     /// Writes of an earlier process that ended a moment ago may still take effect, and are awaited like our own.
     async fn remember_open_intents(&mut self) {
         // Where the store cannot be read, the look that follows says so.
-        let Ok(holdings) = self.engine.ledger.holdings(self.job.scope).await else {
+        let Ok(inventory) = self.engine.ledger.inventory(self.job.scope).await else {
             return;
         };
         let (now, at) = (self.present(), self.host().monotonic());
-        for (image, open) in holdings.open {
+        for (image, open) in inventory.open {
             let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
             let newest = open.last().filter(is_young);
             // What an earlier pass of this process wrote is remembered better.

@@ -21,7 +21,7 @@ use crate::api::{Modified, WritePermit};
 use crate::execute::{Doubt, Executor, JobId, Step, Told, probing_order};
 use crate::history::{Answer, Outcome};
 use crate::host::Host;
-use crate::inventory::{IntentId, Record, Word};
+use crate::inventory::{AnsweredState, IntentId, InventoryEntry};
 use crate::ledger::{Attempt, Ledger, Refused};
 use crate::memory::{Last, Rest};
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
@@ -387,9 +387,15 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         intent: IntentId,
         attempt: &Attempt,
         result: &Result<Modified, CallError>,
-    ) -> (Outcome, Option<Record>) {
+    ) -> (Outcome, Option<InventoryEntry>) {
         let image = &attempt.key.image;
-        let known = || look.holdings.images.get(image).cloned().unwrap_or_default();
+        let known = || {
+            look.inventory
+                .images
+                .get(image)
+                .cloned()
+                .unwrap_or_default()
+        };
         let mut outcome = attempt.ended(intent, Answer::Unknown);
         let mut record = None;
         match result {
@@ -422,13 +428,13 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 let at = self.present().stamp();
                 let mut after = known();
                 if refusal.class == Class::Converged {
-                    let open = look.holdings.open.get(image);
+                    let open = look.inventory.open.get(image);
                     after.already_shared(open.map_or(&[], Vec::as_slice), at);
                 } else if let Some((state, presumed)) =
                     self.told_state(look, attempt, refusal, &after)
                 {
                     outcome.result = Answer::Rejected;
-                    after.word = Some(Word {
+                    after.word = Some(AnsweredState {
                         at,
                         state,
                         presumed,
@@ -459,7 +465,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         look: &Look,
         attempt: &Attempt,
         refusal: &Refusal,
-        known: &Record,
+        known: &InventoryEntry,
     ) -> Option<(ShareState, bool)> {
         let permission = attempt.permission;
         let is_blind = matches!(look.observation, Observation::Blind(_));
@@ -489,7 +495,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
 
     /// A store that fails here fails the next intent too, so that nothing more is sent; what was sent is resolved by
     /// observation, as after a crash.
-    async fn record(&self, outcome: Outcome, record: Option<Record>) {
+    async fn record(&self, outcome: Outcome, record: Option<InventoryEntry>) {
         let told = outcome.clone();
         let kept = self.engine.ledger.outcome(outcome, record).await;
         let (key, intent) = (&told.key, told.intent.0);

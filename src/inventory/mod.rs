@@ -1,12 +1,12 @@
 //! INVENTORY: what sharekeeper did to a scope and what of it is its own, as far as is certain.
 //!
 //! An image enters it through our own acknowledged SHARE, never through `ImageAlreadyShared`: somebody else may have
-//! shared that one. It leaves it slowly. [`learn()`] is the only place where an observation changes what is owned; it is
+//! shared that one. It leaves it slowly. [`update()`] is the only place where an observation changes what is owned; it is
 //! pure, and says what it concluded, so that the store can keep it and the history can tell it. Knows neither files
 //! nor plans.
 
-mod learn;
 mod takeover;
+mod update;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::model::{
 };
 use crate::observation::Blueprint;
 
-pub use learn::{Learned, Lesson, Loss, Named, Note, learn};
 pub use takeover::{
     Claimant, Kinship, KnownAccount, KnownAccounts, Rows, SAME_ACCOUNT, Succession, TakenOver,
     Takeover, UsedNames,
 };
+pub use update::{InventoryChange, InventoryNote, InventoryUpdate, Named, UnexpectedLoss, update};
 
 /// A reversal counts for so long.
 pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);
@@ -40,9 +40,9 @@ pub const LAG: Duration = Duration::from_secs(LAG_MAX.num_seconds().unsigned_abs
 
 /// What the store knows of one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holdings {
+pub struct Inventory {
     /// Images that sharekeeper has written, or adopted.
-    pub images: BTreeMap<ImageId, Record>,
+    pub images: BTreeMap<ImageId, InventoryEntry>,
     /// Writes without a known outcome, by image, the oldest first.
     pub open: BTreeMap<ImageId, Vec<OpenIntent>>,
     /// Suspensions that may reach the scope.
@@ -51,7 +51,7 @@ pub struct Holdings {
 
 /// What is known of one image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct InventoryEntry {
     /// Set if the share is ours.
     pub owned: Option<Owned>,
     /// The last acknowledged writes, the newest last; no more than [`REVERSALS_MAX`].
@@ -62,7 +62,7 @@ pub struct Record {
     pub protected: bool,
     /// What the API's last final answer to a write of ours says of the image; `None`: nothing, or a complete look has
     /// shown otherwise since.
-    pub word: Option<Word>,
+    pub word: Option<AnsweredState>,
     /// When a write of the image was last denied (`UnauthorizedOperation` and its kind), which may be about the image or
     /// about all; `None`: it is not, for all that is known.
     pub denied_since: Option<Timestamp>,
@@ -71,7 +71,7 @@ pub struct Record {
 /// What the API says of an image in its answer to a write, which is all there is to know where reading is denied. The
 /// greater of two is the newer one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Word {
+pub struct AnsweredState {
     /// When it was answered.
     pub at: Timestamp,
     /// The state that the image is in, by that answer.
@@ -85,7 +85,7 @@ pub struct Word {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owned {
     /// How certain that is.
-    pub standing: Standing,
+    pub ownership: OwnershipState,
     /// Since when.
     pub since: Timestamp,
     /// The blueprint that our share became. Another blueprint for the image is another share: somebody else's.
@@ -104,7 +104,7 @@ pub struct Owned {
 /// How certain it is that a share is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum OwnershipState {
     /// The API acknowledged our SHARE.
     Acknowledged,
     /// A person took it over with `adopt`.
@@ -197,7 +197,7 @@ impl Suspension {
     }
 }
 
-impl Record {
+impl InventoryEntry {
     /// Takes in that the API acknowledged a write at `at`. `blueprint` is what SHARE answered, if it said.
     pub fn acknowledged(
         &mut self,
@@ -209,7 +209,7 @@ impl Record {
         match permission {
             Permission::Share => {
                 self.owned = Some(Owned {
-                    standing: Standing::Acknowledged,
+                    ownership: OwnershipState::Acknowledged,
                     since: at,
                     blueprint: blueprint.map(str::to_owned),
                     confirmed: false,
@@ -237,7 +237,7 @@ impl Record {
 
     /// Takes in that the API's answer to a write leaves the image in `state`.
     pub fn answered(&mut self, state: ShareState, at: Timestamp) {
-        self.word = Some(Word {
+        self.word = Some(AnsweredState {
             at,
             state,
             presumed: false,
@@ -305,7 +305,7 @@ impl Owned {
     /// Ours in all likelihood.
     fn probable(blueprint: Option<String>, since: Timestamp) -> Self {
         Self {
-            standing: Standing::Probable,
+            ownership: OwnershipState::Probable,
             since,
             confirmed: blueprint.is_some(),
             blueprint,
@@ -318,7 +318,7 @@ impl Owned {
     /// Taken over by a person, who was shown the blueprint.
     pub fn adopted(blueprint: &str, since: Timestamp) -> Self {
         Self {
-            standing: Standing::Adopted,
+            ownership: OwnershipState::Adopted,
             since,
             blueprint: Some(blueprint.to_owned()),
             confirmed: true,

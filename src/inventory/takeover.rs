@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Holdings, OpenIntent, Owned, Record, Standing};
+use super::{Inventory, InventoryEntry, OpenIntent, Owned, OwnershipState};
 use crate::model::{AccountName, ImageId, KeyDigest, Region, Scope, Uin};
 use crate::observation::Seen;
 
@@ -47,9 +47,9 @@ pub struct UsedNames {
 /// Rows of one account name in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// As [`Holdings::images`].
-    pub images: BTreeMap<ImageId, Record>,
-    /// As [`Holdings::open`].
+    /// As [`Inventory::images`].
+    pub images: BTreeMap<ImageId, InventoryEntry>,
+    /// As [`Inventory::open`].
     pub open: BTreeMap<ImageId, Vec<OpenIntent>>,
 }
 
@@ -84,7 +84,7 @@ pub struct TakenOver {
     /// The name that the row was kept under.
     pub from: AccountName,
     /// The scope's record of the image from now on.
-    pub record: Option<Record>,
+    pub record: Option<InventoryEntry>,
     /// Why it is the scope's, for the history.
     pub reason: &'static str,
 }
@@ -263,7 +263,7 @@ impl KnownAccounts {
     }
 }
 
-impl Holdings {
+impl Inventory {
     /// Lets a suspension by an earlier name of the account hold for `scope`, as it does for its own name.
     pub fn extend_suspensions(&mut self, scope: &Scope, aliases: &BTreeSet<AccountName>) {
         for suspension in &mut self.suspensions {
@@ -381,7 +381,7 @@ impl Holdings {
 
     /// Joins a row with what is known of the image. What is known under the scope's own name wins; what holds changes
     /// back holds, whichever of the two says so.
-    fn absorb(&mut self, image: &ImageId, row: Option<Record>, mut open: Vec<OpenIntent>) {
+    fn absorb(&mut self, image: &ImageId, row: Option<InventoryEntry>, mut open: Vec<OpenIntent>) {
         if let Some(row) = row {
             self.restrain(image, &row);
             let own = self.images.entry(image.clone()).or_default();
@@ -401,7 +401,7 @@ impl Holdings {
     }
 
     /// Holds changes of an image back as a row does.
-    fn restrain(&mut self, image: &ImageId, row: &Record) {
+    fn restrain(&mut self, image: &ImageId, row: &InventoryEntry) {
         if row.protected || row.parked_since.is_some() {
             let own = self.images.entry(image.clone()).or_default();
             own.parked_since = own.parked_since.or(row.parked_since);
@@ -413,10 +413,10 @@ impl Holdings {
 /// What the look proves of a row under a name that may be of any account. A blueprint belongs to one account, so that
 /// the one that the row recorded is proof; a share without a recorded blueprint is ours in all likelihood, and no more.
 fn claimed(
-    row: Option<&Record>,
+    row: Option<&InventoryEntry>,
     image: &ImageId,
     seen: &Seen,
-) -> Option<(Option<Record>, &'static str)> {
+) -> Option<(Option<InventoryEntry>, &'static str)> {
     let shown = seen.shared.get(image)?;
     // Nothing but a write without an outcome.
     let Some(row) = row else {
@@ -428,10 +428,10 @@ fn claimed(
         Some(_) => None,
         None => {
             let owned = Owned {
-                standing: Standing::Probable,
+                ownership: OwnershipState::Probable,
                 ..owned.clone()
             };
-            let row = Record {
+            let row = InventoryEntry {
                 owned: Some(owned),
                 ..row.clone()
             };

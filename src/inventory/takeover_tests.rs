@@ -15,17 +15,17 @@ fn name(text: &str) -> AccountName {
     AccountName::new(text).expect("a name")
 }
 
-fn ours(blueprint: Option<&str>) -> Record {
-    let mut record = Record::default();
+fn ours(blueprint: Option<&str>) -> InventoryEntry {
+    let mut record = InventoryEntry::default();
     record.acknowledged(Permission::Share, blueprint, false, at(0));
     record
 }
 
-fn parked() -> Record {
-    Record {
+fn parked() -> InventoryEntry {
+    InventoryEntry {
         parked_since: Some(at(1)),
         protected: true,
-        ..Record::default()
+        ..InventoryEntry::default()
     }
 }
 
@@ -53,7 +53,7 @@ fn seen(shared: &[(&str, &str)]) -> Seen {
     }
 }
 
-fn unused(rows: &[(&str, Record)]) -> BTreeMap<AccountName, Rows> {
+fn unused(rows: &[(&str, InventoryEntry)]) -> BTreeMap<AccountName, Rows> {
     let images = rows.iter().map(|(id, record)| (image(id), record.clone()));
     let rows = Rows {
         images: images.collect(),
@@ -63,19 +63,19 @@ fn unused(rows: &[(&str, Record)]) -> BTreeMap<AccountName, Rows> {
 }
 
 fn taken(
-    rows: &[(&str, Record)],
+    rows: &[(&str, InventoryEntry)],
     kinship: Kinship,
     shown: Option<&[(&str, &str)]>,
-) -> (Holdings, Takeover) {
-    let mut holdings = Holdings::default();
+) -> (Inventory, Takeover) {
+    let mut inventory = Inventory::default();
     let shown = shown.map(seen);
-    let taken = holdings.take_over(
+    let taken = inventory.take_over(
         unused(rows),
         |_| kinship,
         shown.as_ref(),
         |id| *id == image("img-named"),
     );
-    (holdings, taken)
+    (inventory, taken)
 }
 
 fn ids(takeover: &Takeover) -> Vec<&str> {
@@ -85,14 +85,14 @@ fn ids(takeover: &Takeover) -> Vec<&str> {
 #[test]
 fn g2_a_proven_name_hands_over_everything_even_unseen() {
     let rows = [("img-a", ours(Some("lhbp-a"))), ("img-b", parked())];
-    let (holdings, taken) = taken(&rows, Kinship::Proven, None);
+    let (inventory, taken) = taken(&rows, Kinship::Proven, None);
     let all = Succession {
         from: name("legacy"),
         images: 2,
     };
     assert_eq!((taken.names, taken.rows), (vec![all], vec![]));
-    assert_eq!(holdings.images[&image("img-a")], ours(Some("lhbp-a")));
-    assert!(holdings.images[&image("img-b")].protected);
+    assert_eq!(inventory.images[&image("img-a")], ours(Some("lhbp-a")));
+    assert!(inventory.images[&image("img-b")].protected);
 }
 
 #[test]
@@ -108,18 +108,18 @@ fn c1_an_open_name_hands_over_what_its_blueprint_proves() {
         ("img-other", "lhbp-new"),
         ("img-unknown", "lhbp-x"),
     ];
-    let (holdings, taken) = taken(&rows, Kinship::Open, Some(&shown));
+    let (inventory, taken) = taken(&rows, Kinship::Open, Some(&shown));
     assert_eq!(ids(&taken), ["img-same", "img-unknown"]);
     let proves: Vec<_> = taken.rows.iter().map(TakenOver::proves_the_name).collect();
     assert_eq!(proves, [true, false]);
-    let standing = |id: &str| {
-        holdings.images[&image(id)]
+    let ownership = |id: &str| {
+        inventory.images[&image(id)]
             .owned
             .as_ref()
-            .map(|o| o.standing)
+            .map(|o| o.ownership)
     };
-    assert_eq!(standing("img-same"), Some(Standing::Acknowledged));
-    assert_eq!(standing("img-unknown"), Some(Standing::Probable));
+    assert_eq!(ownership("img-same"), Some(OwnershipState::Acknowledged));
+    assert_eq!(ownership("img-unknown"), Some(OwnershipState::Probable));
 }
 
 #[test]
@@ -127,16 +127,16 @@ fn c1_an_open_name_hands_over_nothing_unseen_and_a_barred_one_never() {
     let rows = [("img-a", ours(Some("lhbp-a"))), ("img-named", parked())];
     assert_eq!(taken(&rows, Kinship::Open, None).1, Takeover::default());
     let shown = [("img-a", "lhbp-a"), ("img-named", "lhbp-n")];
-    let (holdings, taken) = taken(&rows, Kinship::Barred, Some(&shown));
+    let (inventory, taken) = taken(&rows, Kinship::Barred, Some(&shown));
     assert_eq!(
-        (taken, holdings),
-        (Takeover::default(), Holdings::default())
+        (taken, inventory),
+        (Takeover::default(), Inventory::default())
     );
 }
 
 #[test]
 fn g2_what_holds_back_counts_and_stays_where_it_is() {
-    let held = |blueprint| Record {
+    let held = |blueprint| InventoryEntry {
         owned: ours(blueprint).owned,
         ..parked()
     };
@@ -148,26 +148,26 @@ fn g2_what_holds_back_counts_and_stays_where_it_is() {
     ];
     let shown = [("img-shown", "lhbp-s"), ("img-reshared", "lhbp-new")];
     for kinship in [Kinship::Open, Kinship::Elsewhere] {
-        let (holdings, taken) = taken(&rows, kinship, Some(&shown));
+        let (inventory, taken) = taken(&rows, kinship, Some(&shown));
         assert_eq!(taken, Takeover::default(), "{kinship:?}");
         for id in ["img-named", "img-shown", "img-reshared"] {
-            let record = &holdings.images[&image(id)];
+            let record = &inventory.images[&image(id)];
             assert!(record.protected && record.parked_since.is_some(), "{id}");
             assert_eq!(record.owned, None, "{id}");
         }
-        assert!(!holdings.images.contains_key(&image("img-neither")));
+        assert!(!inventory.images.contains_key(&image("img-neither")));
     }
 }
 
 #[test]
 fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
-    let mut holdings = Holdings::default();
+    let mut inventory = Inventory::default();
     let own = ours(Some("lhbp-new"));
-    holdings.images.insert(image("img-a"), own.clone());
-    holdings.open.insert(image("img-a"), vec![open(7)]);
+    inventory.images.insert(image("img-a"), own.clone());
+    inventory.open.insert(image("img-a"), vec![open(7)]);
     let mut rows = unused(&[(
         "img-a",
-        Record {
+        InventoryEntry {
             writes: vec![Write {
                 at: at(0),
                 towards: ShareState::Unshared,
@@ -179,7 +179,7 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
     let legacy = rows.get_mut(&name("legacy")).expect("is there");
     legacy.open.insert(image("img-a"), vec![open(3)]);
     legacy.open.insert(image("img-b"), vec![open(4)]);
-    let taken = holdings.take_over(rows, |_| Kinship::Proven, None, |_| false);
+    let taken = inventory.take_over(rows, |_| Kinship::Proven, None, |_| false);
     assert_eq!(
         ids(&taken),
         ["img-a"],
@@ -189,10 +189,10 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
         taken.names[0].images, 2,
         "an open write without a row goes along"
     );
-    let record = &holdings.images[&image("img-a")];
+    let record = &inventory.images[&image("img-a")];
     assert_eq!((&record.owned, &record.writes), (&own.owned, &own.writes));
     assert_eq!((record.parked_since, record.protected), (Some(at(1)), true));
-    let intents: Vec<_> = holdings.open[&image("img-a")]
+    let intents: Vec<_> = inventory.open[&image("img-a")]
         .iter()
         .map(|open| open.intent.0)
         .collect();

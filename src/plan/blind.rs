@@ -16,7 +16,7 @@ use chrono::TimeDelta;
 use super::decide::{after_own_write, contradicted};
 use super::earlier::wait_ends;
 use super::{Awaiting, Inputs, Verdict};
-use crate::inventory::{OpenIntent, Word};
+use crate::inventory::{AnsweredState, OpenIntent};
 use crate::memory::{Last, Problem};
 use crate::model::{ImageId, ShareState};
 
@@ -24,7 +24,7 @@ use crate::model::{ImageId, ShareState};
 const ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
 
 pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> Verdict {
-    let open = inputs.holdings.open.get(id).map_or(&[][..], Vec::as_slice);
+    let open = inputs.inventory.open.get(id).map_or(&[][..], Vec::as_slice);
     let mut other_way = open.iter().rev();
     let other_way = other_way.find(|intent| intent.permission.leads_to() != desired);
     if let Some(wait) = other_way.and_then(|intent| on_its_way(inputs, intent)) {
@@ -57,13 +57,13 @@ fn word(
     id: &ImageId,
     desired: ShareState,
     other_way: Option<&OpenIntent>,
-) -> Option<Word> {
-    let word = inputs.holdings.images.get(id)?.word?;
+) -> Option<AnsweredState> {
+    let word = inputs.inventory.images.get(id)?.word?;
     let holds = word.state == desired && other_way.is_none_or(|intent| intent.at < word.at);
     holds.then_some(word)
 }
 
-fn is_trusted(inputs: &Inputs<'_>, word: Word) -> bool {
+fn is_trusted(inputs: &Inputs<'_>, word: AnsweredState) -> bool {
     // One from the far future is of a clock that was wrong.
     inputs.present.since(word.at).abs() < inputs.policy.trust_acknowledged
 }

@@ -4,7 +4,7 @@ use chrono::{TimeDelta, TimeZone};
 
 use super::*;
 use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
-use crate::inventory::{Holdings, IntentId, LAG_MAX, OpenIntent, Record};
+use crate::inventory::{IntentId, Inventory, InventoryEntry, LAG_MAX, OpenIntent};
 use crate::model::{AccountName, Clocks, Permission, Region, Scope, Selector, Timestamp};
 use crate::observation::{Blueprint, OwnImages, Precondition, Unseen};
 use crate::plan::{
@@ -97,12 +97,12 @@ fn noon() -> Timestamp {
 }
 
 fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, seconds: u64) -> Plan {
-    planned_with(&Holdings::default(), image, observation, memory, seconds)
+    planned_with(&Inventory::default(), image, observation, memory, seconds)
 }
 
 /// [`planned`], with what an earlier process has left in the store.
 fn planned_with(
-    holdings: &Holdings,
+    inventory: &Inventory,
     image: &DesiredImage,
     observation: &Observation,
     memory: &Memory,
@@ -121,7 +121,7 @@ fn planned_with(
         account: &ScopeAccount::default(),
         wanted: &wanted,
         observation,
-        holdings,
+        inventory,
         memory,
         windows: &Windows::default(),
         policy: &Policy::default(),
@@ -356,32 +356,32 @@ fn blind_goes_by_the_answers_to_its_own_writes() {
 }
 
 /// What an earlier process has left: the API acknowledged `permission` so long ago.
-fn written(permission: Permission, age: TimeDelta) -> Holdings {
-    let mut record = Record::default();
+fn written(permission: Permission, age: TimeDelta) -> Inventory {
+    let mut record = InventoryEntry::default();
     record.acknowledged(permission, Some("lhbp-1"), false, noon() - age);
-    Holdings {
+    Inventory {
         images: BTreeMap::from([(img(), record)]),
-        ..Holdings::default()
+        ..Inventory::default()
     }
 }
 
 /// What an earlier process has left: a write so long ago whose answer it did not get.
-fn unanswered(permission: Permission, age: TimeDelta) -> Holdings {
+fn unanswered(permission: Permission, age: TimeDelta) -> Inventory {
     let open = OpenIntent {
         intent: IntentId(1),
         permission,
         at: noon() - age,
         saw_opposite: true,
     };
-    Holdings {
+    Inventory {
         open: BTreeMap::from([(img(), vec![open])]),
-        ..Holdings::default()
+        ..Inventory::default()
     }
 }
 
-fn told(holdings: &Holdings, intent: DesiredShare, observation: &Observation) -> Verdict {
+fn told(inventory: &Inventory, intent: DesiredShare, observation: &Observation) -> Verdict {
     let image = wanted(intent);
-    let plan = planned_with(holdings, &image, observation, &Memory::default(), 1_000);
+    let plan = planned_with(inventory, &image, observation, &Memory::default(), 1_000);
     plan.decisions[&img()].verdict.clone()
 }
 
@@ -481,7 +481,7 @@ fn c3_l1_a_date_in_the_future_is_waited_for_no_longer_than_the_lag_and_not_at_al
 
 #[test]
 fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows() {
-    let pruned = |prune, left: &Holdings| {
+    let pruned = |prune, left: &Inventory| {
         let plan = unnamed(&seen(false, None), left, &Memory::default(), prune);
         let decision = plan.decisions.get(&img());
         decision.map(|decision| waits_until(&decision.verdict))
@@ -662,7 +662,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
                 completeness,
             },
             observation: &seen(shared, None),
-            holdings: &Holdings::default(),
+            inventory: &Inventory::default(),
             memory: &Memory::default(),
             windows: &Windows::default(),
             policy: &policy,
@@ -925,7 +925,12 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
 }
 
 /// The plan at second 500 where no manifest names anything.
-fn unnamed(observation: &Observation, holdings: &Holdings, memory: &Memory, prune: Prune) -> Plan {
+fn unnamed(
+    observation: &Observation,
+    inventory: &Inventory,
+    memory: &Memory,
+    prune: Prune,
+) -> Plan {
     let policy = Policy {
         prune,
         ..Policy::default()
@@ -940,7 +945,7 @@ fn unnamed(observation: &Observation, holdings: &Holdings, memory: &Memory, prun
             completeness: &Completeness::Whole,
         },
         observation,
-        holdings,
+        inventory,
         memory,
         windows: &Windows::default(),
         policy: &policy,
@@ -958,7 +963,7 @@ fn pruned(own: OwnImages, memory: &Memory) -> Plan {
     };
     seen.own = own;
     let seen = Observation::Seen(seen);
-    unnamed(&seen, &Holdings::default(), memory, Prune::Exclusive)
+    unnamed(&seen, &Inventory::default(), memory, Prune::Exclusive)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
-use crate::inventory::Holdings;
+use crate::inventory::Inventory;
 use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Monotonic, Region, Scope, Selector};
 use crate::observation::{Blueprint, Observation, OwnImages, Seen, Unseen};
@@ -121,9 +121,9 @@ impl Case {
                 true => Observation::Unseen(Unseen::new("page 3 of 7 failed")),
                 false => Observation::Seen(seen),
             },
-            holdings: &Holdings {
+            inventory: &Inventory {
                 suspensions: self.suspensions.clone(),
-                ..Holdings::default()
+                ..Inventory::default()
             },
             memory: &Memory::default(),
             windows: &self.windows,

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 
 use super::{Awaiting, Inputs, Verdict};
-use crate::inventory::{LAG, LAG_MAX, OpenIntent, Record};
+use crate::inventory::{InventoryEntry, LAG, LAG_MAX, OpenIntent};
 use crate::memory::{Last, Problem, Tried};
 use crate::model::{ImageId, Monotonic, ShareState};
 
@@ -17,8 +17,8 @@ pub(super) fn contradicts(
 ) -> Option<Verdict> {
     let other_way = inputs.memory.tried.get(id);
     let other_way = other_way.filter(|tried| tried.towards != desired);
-    let record = inputs.holdings.images.get(id);
-    let open = inputs.holdings.open.get(id);
+    let record = inputs.inventory.images.get(id);
+    let open = inputs.inventory.open.get(id);
     let waits = [
         other_way.and_then(of_this_run),
         record.and_then(|record| acknowledged(inputs, record, desired)),
@@ -35,7 +35,7 @@ pub(super) fn contradicts(
 /// Whether an image that is not shown may yet be, by a recent SHARE of ours that no look has shown. One that has been
 /// shown and is gone is the next look's matter: whoever prunes looks again and again.
 pub(super) fn may_yet_show(inputs: &Inputs<'_>, id: &ImageId) -> bool {
-    let record = inputs.holdings.images.get(id);
+    let record = inputs.inventory.images.get(id);
     let newest = record.and_then(|record| record.writes.last());
     let was_shown =
         newest.is_some_and(|write| write.confirmed && write.towards == ShareState::Shared);
@@ -49,7 +49,7 @@ pub(super) fn unconfirmed(
     id: &ImageId,
     desired: ShareState,
 ) -> Option<Verdict> {
-    let write = inputs.holdings.images.get(id)?.writes.last()?;
+    let write = inputs.inventory.images.get(id)?.writes.last()?;
     let until = (!write.confirmed && write.towards == desired)
         .then(|| lag_ends(inputs, inputs.present.since(write.at)))??;
     Some(Verdict::Await {
@@ -72,7 +72,7 @@ fn of_this_run(tried: &Tried) -> Option<(Monotonic, Awaiting)> {
 
 fn acknowledged(
     inputs: &Inputs<'_>,
-    record: &Record,
+    record: &InventoryEntry,
     desired: ShareState,
 ) -> Option<(Monotonic, Awaiting)> {
     let word = record.word.filter(|word| word.state != desired)?;

@@ -13,7 +13,7 @@ use super::{
     AccountProof, Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld,
 };
 use crate::desired::{Completeness, DesiredShare};
-use crate::inventory::{Loss, Owned, Record, Standing};
+use crate::inventory::{InventoryEntry, Owned, OwnershipState, UnexpectedLoss};
 use crate::memory::Memory;
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Observation, OwnImages, Seen};
@@ -28,7 +28,7 @@ pub(super) fn apply(
     inputs: &Inputs<'_>,
     closings: &Closings,
     decisions: &mut Decisions,
-) -> Option<Loss> {
+) -> Option<UnexpectedLoss> {
     for (image, decision) in decisions.iter_mut() {
         if decision.verdict == Verdict::Act
             && let Some(why) = single(inputs, closings, image, decision)
@@ -40,7 +40,7 @@ pub(super) fn apply(
         return None;
     };
     let loss = loss(inputs, seen);
-    sudden_loss(inputs, loss, decisions);
+    unexpected_loss(inputs, loss, decisions);
     blast_radius(inputs, seen, decisions);
     loss
 }
@@ -64,7 +64,7 @@ fn single(
     decision: &Decision,
 ) -> Option<Withheld> {
     let named = || inputs.wanted.images.get(image);
-    let record = inputs.holdings.images.get(image);
+    let record = inputs.inventory.images.get(image);
     let owned = record.and_then(|record| record.owned.as_ref());
     let cancels = decision.desired == ShareState::Unshared;
     if cancels && named().is_some_and(|image| image.protect) {
@@ -117,7 +117,7 @@ fn not_own(own: &OwnImages, image: &ImageId) -> Option<Withheld> {
 /// Why the image is left alone, if a suspension covers it: one that both clocks call over does not any longer. Mostly
 /// there is none at all.
 fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
-    let suspensions = &inputs.holdings.suspensions;
+    let suspensions = &inputs.inventory.suspensions;
     if suspensions.is_empty() {
         return None;
     }
@@ -162,14 +162,14 @@ fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
     }
     match owned {
         Some(owned) if owned.disputed_since.is_some() => Some(Withheld::Disputed),
-        Some(owned) if owned.standing == Standing::Probable => Some(Withheld::Probable),
+        Some(owned) if owned.ownership == OwnershipState::Probable => Some(Withheld::Probable),
         Some(_) => None,
         None => Some(Withheld::NotOwned),
     }
 }
 
 /// Whether much of what is ours does not show, and no person has accepted that.
-fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<Loss> {
+fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
     let shared = |intent: DesiredShare| {
         let clocks = inputs.clocks;
         clocks.any(|now| intent.at(now).0 == ShareState::Shared)
@@ -178,13 +178,13 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<Loss> {
         let image = inputs.wanted.get(image);
         image.is_none_or(|image| shared(image.intent))
     };
-    let loss = inputs.holdings.loss(seen, wanted);
+    let loss = inputs.inventory.loss(seen, wanted);
     loss.filter(|loss| !loss.is_accepted(inputs.policy.accept_lost))
 }
 
 /// Whoever acts on a view that lacks much of what is ours cancels too much, or shares all anew. What is shared anew
 /// makes the view whole again, but not right: for the rest of the run nothing is cancelled.
-fn sudden_loss(inputs: &Inputs<'_>, now: Option<Loss>, decisions: &mut Decisions) {
+fn unexpected_loss(inputs: &Inputs<'_>, now: Option<UnexpectedLoss>, decisions: &mut Decisions) {
     let why = match (now, inputs.memory.loss) {
         (Some(loss), _) => Withheld::Lost(loss),
         (None, Some(before)) => Withheld::LostBefore(before),
@@ -252,8 +252,8 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
 /// Of how many images the percentage is: ours, or all that are shared, with those that this run has pruned. What this
 /// run has shared itself does not count: it would make room for more.
 fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
-    let ours = |record: &Record| record.owned.as_ref().is_some_and(|owned| owned.confirmed);
-    let images = inputs.holdings.images.iter();
+    let ours = |record: &InventoryEntry| record.owned.as_ref().is_some_and(|owned| owned.confirmed);
+    let images = inputs.inventory.images.iter();
     let mut base: BTreeSet<_> = match inputs.policy.prune {
         Prune::Exclusive => {
             let shared = seen.shared.keys();

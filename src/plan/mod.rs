@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 use crate::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
-use crate::inventory::{Holdings, Loss};
+use crate::inventory::{Inventory, UnexpectedLoss};
 use crate::memory::{Memory, Problem, Rest, Tried};
 use crate::model::{
     AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Monotonic, Permission, Present, Scope,
@@ -57,7 +57,7 @@ pub struct Inputs<'a> {
     /// The last look.
     pub observation: &'a Observation,
     /// What is known of earlier: what is ours, what is suspended.
-    pub holdings: &'a Holdings,
+    pub inventory: &'a Inventory,
     /// What this run wrote.
     pub memory: &'a Memory,
     /// When the account may be changed.
@@ -96,7 +96,7 @@ pub struct Plan {
     /// What counts as not shared, though the API never said so.
     pub presumed: BTreeSet<ImageId>,
     /// Much of what is ours does not show.
-    pub loss: Option<Loss>,
+    pub loss: Option<UnexpectedLoss>,
     /// What this machine's clock shows at the first instant at which time alone may change a decision, because one of
     /// the clocks says so: a share begins or ends, a window opens, a suspension is over.
     pub turns_at: Option<Timestamp>,
@@ -331,7 +331,11 @@ impl Inputs<'_> {
         match self.observation {
             Observation::Seen(seen) => {
                 images.extend(seen.shared.keys().filter(&mut is_unnamed));
-                let written = self.holdings.images.keys().chain(self.holdings.open.keys());
+                let written = self
+                    .inventory
+                    .images
+                    .keys()
+                    .chain(self.inventory.open.keys());
                 let may_show = |image: &&ImageId| {
                     earlier::may_yet_show(self, image)
                         && !self.wanted.names(image)
@@ -396,7 +400,7 @@ impl Inputs<'_> {
     }
 
     fn owns(&self, image: &ImageId) -> bool {
-        self.holdings
+        self.inventory
             .images
             .get(image)
             .is_some_and(|record| record.owned.is_some())

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{ClockDispute, Over};
-use crate::inventory::{Loss, Suspension};
+use crate::inventory::{Suspension, UnexpectedLoss};
 use crate::memory::AccountDoubt;
 use crate::model::Timestamp;
 use crate::windows::Closed;
@@ -40,9 +40,9 @@ pub enum Withheld {
     /// It is not among the account's own images any longer.
     NotOwnImage,
     /// Much of what is ours does not show.
-    Lost(Loss),
+    Lost(UnexpectedLoss),
     /// Much of what is ours did not show earlier in this run, and was shared anew.
-    LostBefore(Loss),
+    LostBefore(UnexpectedLoss),
     /// Whose the credentials are is not known, and another account name could be the same account; holds why.
     AccountUnproven(String),
     /// The first run under another account, or with a key that nothing proves to be of the same one.
@@ -102,12 +102,12 @@ impl fmt::Display for Withheld {
                 "it is not among the account's own images any longer, so that CANCEL does nothing; if a blueprint is left over, delete \
                  that in the Lighthouse console or with DeleteBlueprints",
             ),
-            Self::Lost(Loss { lost, of }) => write!(
+            Self::Lost(UnexpectedLoss { lost, of }) => write!(
                 f,
                 "{lost} of {of} images that sharekeeper shared here are suddenly not shown as shared; \
                  check that these are the right account and credentials; if somebody has cancelled them, `--accept-lost {lost}` goes on"
             ),
-            Self::LostBefore(Loss { lost, of }) => write!(
+            Self::LostBefore(UnexpectedLoss { lost, of }) => write!(
                 f,
                 "earlier in this run {lost} of {of} images that sharekeeper shared here were not shown as shared, and were shared anew; \
                  nothing is cancelled on the same run: look what happened, and run it again"

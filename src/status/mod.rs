@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::history::Answer;
-use crate::inventory::Loss;
+use crate::inventory::UnexpectedLoss;
 use crate::model::{AccountName, ImageId, ImageKey, Scope, Timestamp, Uin};
 use crate::pace::Durations;
 use crate::plan::{Plan, View};
@@ -106,7 +106,7 @@ pub struct ScopeStatus {
     /// What a person should be warned of, though nothing is in the way.
     pub warnings: Vec<String>,
     /// Much of what is ours does not show.
-    pub loss: Option<Loss>,
+    pub loss: Option<UnexpectedLoss>,
     /// What it is doing.
     pub activity: Activity,
     /// Where its writes leave, as far as it is known.

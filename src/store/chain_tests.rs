@@ -4,7 +4,7 @@ use super::fixtures_tests::{answer, block_on, dump, key, noon, open, options, sh
 use super::{Options, Query, Reader, Remarks, Store, Verdict, chain, verify};
 use crate::history::{Answer, Event};
 use crate::inventory::Owned;
-use crate::ledger::{Ledger, Recall};
+use crate::ledger::{Ledger, LedgerReader};
 
 /// A history of eight entries about all kinds of things.
 fn written(dir: &std::path::Path) {
@@ -195,8 +195,8 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
         "a scope that is never seen again must not fill the disk"
     );
     sound(20);
-    let holdings = block_on(store.holdings(&share("open").key.scope)).expect("holdings");
-    assert_eq!(holdings.open[&share("open").key.image][0].intent, open);
+    let inventory = block_on(store.inventory(&share("open").key.scope)).expect("holdings");
+    assert_eq!(inventory.open[&share("open").key.image][0].intent, open);
 }
 
 #[test]

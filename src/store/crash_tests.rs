@@ -12,8 +12,8 @@ use super::fixtures_tests::{
 };
 use super::{Ending, Remarks, Store, Verdict};
 use crate::history::Answer;
-use crate::inventory::{IntentId, Lesson, Note, Owned, Record};
-use crate::ledger::{Attempt, Ledger, Recall};
+use crate::inventory::{IntentId, InventoryChange, InventoryEntry, InventoryNote, Owned};
+use crate::ledger::{Attempt, Ledger, LedgerReader};
 use crate::model::{Permission, Selector};
 
 const WAL_HEADER: usize = 32;
@@ -92,21 +92,21 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
             adopted.expect("adopted");
         }
         1 => {
-            let lesson = Lesson {
+            let change = InventoryChange {
                 image: image(name),
-                record: rng.bool().then(|| Record {
+                record: rng.bool().then(|| InventoryEntry {
                     parked_since: Some(noon()),
-                    ..Record::default()
+                    ..InventoryEntry::default()
                 }),
                 resolved: open
                     .remove(name)
                     .map(|(intent, _)| (intent, rng.bool()))
                     .into_iter()
                     .collect(),
-                note: Some(Note::Parked("reversed".into())),
+                note: Some(InventoryNote::Parked("reversed".into())),
             };
-            block_on(store.holdings(&scope())).expect("holdings");
-            block_on(store.settle(&scope(), vec![lesson].into())).expect("kept");
+            block_on(store.inventory(&scope())).expect("holdings");
+            block_on(store.settle(&scope(), vec![change].into())).expect("kept");
         }
         2 => {
             let ended = remarks.resume(&Ending::All, "ann@desk").expect("ended");
@@ -118,7 +118,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
         }
         _ => {
             if let Some((intent, attempt)) = open.remove(name) {
-                let mut record = Record::default();
+                let mut record = InventoryEntry::default();
                 record.acknowledged(attempt.permission, Some("lhbp-1"), false, noon());
                 let outcome = answer(intent, &attempt, Answer::Applied);
                 block_on(store.outcome(outcome, Some(record))).expect("kept");

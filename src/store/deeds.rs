@@ -6,7 +6,7 @@ use super::chain::Pen;
 use super::error::Fault;
 use super::{images, scopes, suspensions, takeover};
 use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved};
-use crate::inventory::{IntentId, Learned, Note, OpenIntent, Record};
+use crate::inventory::{IntentId, InventoryEntry, InventoryNote, InventoryUpdate, OpenIntent};
 use crate::ledger::{Attempt, Refused};
 use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
@@ -74,7 +74,7 @@ pub(super) fn forbids(
 pub(super) fn outcome(
     pen: &Pen<'_>,
     outcome: Outcome,
-    record: Option<Record>,
+    record: Option<InventoryEntry>,
 ) -> Result<(), Fault> {
     let mut outcome = outcome;
     // The account may have got another name since.
@@ -113,7 +113,7 @@ pub(super) fn outcome(
         let stored = images::record(pen.conn, &key)?.unwrap_or_default();
         if answer == Answer::Rejected {
             // Nothing was changed, but what the API says of the image.
-            record = Record {
+            record = InventoryEntry {
                 word: record.word.max(stored.word),
                 denied_since: record.denied_since,
                 ..stored.clone()
@@ -145,20 +145,20 @@ fn resolve(pen: &Pen<'_>, key: &ImageKey, open: OpenIntent, applied: bool) -> Re
 pub(super) fn settle(
     pen: &Pen<'_>,
     scope: &Scope,
-    learned: Learned,
+    update: InventoryUpdate,
     read: u64,
 ) -> Result<(), Fault> {
-    takeover::keep(pen, scope, &learned, read)?;
-    for lesson in learned.lessons {
+    takeover::keep(pen, scope, &update, read)?;
+    for change in update.changes {
         let key = ImageKey {
             scope: scope.clone(),
-            image: lesson.image,
+            image: change.image,
         };
         if changed_by_a_person(pen, &key, read)? {
             continue;
         }
         for open in images::open(pen.conn, &key)? {
-            let shown = lesson
+            let shown = change
                 .resolved
                 .iter()
                 .find(|(intent, _)| *intent == open.intent.intent);
@@ -166,18 +166,18 @@ pub(super) fn settle(
                 resolve(pen, &key, open.intent, *applied)?;
             }
         }
-        if let Some(note) = lesson.note {
+        if let Some(note) = change.note {
             let remark = |reason| Remark {
                 key: key.clone(),
                 by: OBSERVATION.into(),
                 reason,
             };
             pen.append(match note {
-                Note::Released(reason) => Event::Released(remark(reason)),
-                Note::Parked(reason) => Event::Parked(remark(reason)),
+                InventoryNote::Released(reason) => Event::Released(remark(reason)),
+                InventoryNote::Parked(reason) => Event::Parked(remark(reason)),
             })?;
         }
-        images::set(pen.conn, &key, lesson.record.as_ref())?;
+        images::set(pen.conn, &key, change.record.as_ref())?;
     }
     Ok(())
 }

@@ -7,18 +7,18 @@ use rusqlite::{Connection, named_params};
 use super::error::Fault;
 use super::rows::{self, Cells, integer, stamp, word};
 use super::suspensions;
-use crate::inventory::{Holdings, IntentId, OpenIntent, Owned, Record, Rows};
+use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, Owned, Rows};
 use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
 /// What is known of a scope. Suspensions by any account's name are among it: the name may be an earlier one of this.
-pub(super) fn holdings(conn: &Connection, scope: &Scope) -> Result<Holdings, Fault> {
+pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, Fault> {
     let Rows { images, open } = rows_of(conn, scope)?;
     let mut suspensions = suspensions::all(conn)?;
     suspensions.retain(|suspension| {
         let regions = &suspension.selector.regions;
         regions.is_empty() || regions.contains(&scope.region)
     });
-    Ok(Holdings {
+    Ok(Inventory {
         images,
         open,
         suspensions,
@@ -58,7 +58,7 @@ fn by_image(open: Vec<(ImageId, OpenIntent)>) -> BTreeMap<ImageId, Vec<OpenInten
 }
 
 /// What is known of an image.
-pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<Record>, Fault> {
+pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<InventoryEntry>, Fault> {
     rows::first(
         conn,
         "SELECT * FROM images WHERE account = :account AND region = :region AND image = :image",
@@ -72,7 +72,11 @@ pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<Record>
 }
 
 /// Keeps what is known of an image from now on. What is known already is not written again.
-pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) -> Result<(), Fault> {
+pub(super) fn set(
+    conn: &Connection,
+    key: &ImageKey,
+    record: Option<&InventoryEntry>,
+) -> Result<(), Fault> {
     if self::record(conn, key)?.as_ref() == record {
         return Ok(());
     }
@@ -105,7 +109,7 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
             ":account": key.scope.account.as_str(),
             ":region": key.scope.region.as_str(),
             ":image": key.image.as_str(),
-            ":standing": owned.map(|owned| word(owned.standing)),
+            ":standing": owned.map(|owned| word(owned.ownership)),
             ":since": owned.map(|owned| stamp(owned.since)),
             ":blueprint": owned.and_then(|owned| owned.blueprint.as_deref()),
             ":confirmed": owned.is_some_and(|owned| owned.confirmed),
@@ -121,11 +125,11 @@ pub(super) fn set(conn: &Connection, key: &ImageKey, record: Option<&Record>) ->
     )
 }
 
-fn record_in(row: &Cells<'_>) -> Result<Record, Fault> {
-    let owned = match row.standing()? {
+fn record_in(row: &Cells<'_>) -> Result<InventoryEntry, Fault> {
+    let owned = match row.ownership()? {
         None => None,
-        Some(standing) => Some(Owned {
-            standing,
+        Some(ownership) => Some(Owned {
+            ownership,
             since: row.time("since")?,
             blueprint: row.get("blueprint")?,
             confirmed: row.get("confirmed")?,
@@ -134,7 +138,7 @@ fn record_in(row: &Cells<'_>) -> Result<Record, Fault> {
             cancelled: row.get("cancelled")?,
         }),
     };
-    Ok(Record {
+    Ok(InventoryEntry {
         owned,
         writes: row.parse("writes", |text| serde_json::from_str(text).ok())?,
         parked_since: row.some_time("parked_since")?,
@@ -230,7 +234,7 @@ pub(super) fn move_to(
     conn: &Connection,
     from: &ImageKey,
     to: &ImageKey,
-    record: Option<&Record>,
+    record: Option<&InventoryEntry>,
 ) -> Result<(), Fault> {
     set(conn, from, None)?;
     set(conn, to, record)?;

@@ -11,8 +11,8 @@ use super::fixtures_tests::{
 };
 use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
 use crate::history::Answer;
-use crate::inventory::{Lesson, Owned, Record};
-use crate::ledger::{Ledger, Recall, Refused};
+use crate::inventory::{InventoryChange, InventoryEntry, Owned};
+use crate::ledger::{Ledger, LedgerReader, Refused};
 use crate::model::Selector;
 
 const DATABASE: [&str; 3] = ["state.db", "state.db-wal", "state.db-shm"];
@@ -212,7 +212,7 @@ fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
                 let again = block_on(used.store.allows(&attempt));
                 assert_eq!(again, Err(Refused::Failed(told.clone())), "{name}");
             }
-            assert_eq!(block_on(used.store.holdings(&scope())), Err(told.clone()));
+            assert_eq!(block_on(used.store.inventory(&scope())), Err(told.clone()));
             assert_eq!(used.pauses.load(Ordering::Relaxed), 1, "{name}");
             assert_eq!(used.store.lost(), Some(told.clone()), "{name}");
             assert_eq!(block_on(used.store.until_lost()), told, "{name}");
@@ -309,16 +309,16 @@ fn b5_s18_what_an_observation_taught_cannot_be_set_back_unnoticed() {
         .expect("readable")
     };
     let before = generation(&used.dir());
-    let lesson = Lesson {
+    let change = InventoryChange {
         image: image("c"),
-        record: Some(Record {
+        record: Some(InventoryEntry {
             protected: true,
-            ..Record::default()
+            ..InventoryEntry::default()
         }),
         resolved: Vec::new(),
         note: None,
     };
-    block_on(used.store.settle(&scope(), vec![lesson].into())).expect("kept");
+    block_on(used.store.settle(&scope(), vec![change].into())).expect("kept");
     let after = generation(&used.dir());
     assert_eq!(after.head, before.head, "nothing is in the history");
     assert_eq!(after.generation, before.generation + 1);

@@ -9,15 +9,16 @@ use super::suspensions::SUSPENSIONS_MAX;
 use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
 use crate::history::{Answer, Event};
 use crate::inventory::{
-    Holdings, IntentId, Lesson, Named, Note, Owned, Record, Standing, Word, learn,
+    AnsweredState, IntentId, Inventory, InventoryChange, InventoryEntry, InventoryNote, Named,
+    Owned, OwnershipState, update,
 };
-use crate::ledger::{Attempt, Ledger, Recall, Refused};
+use crate::ledger::{Attempt, Ledger, LedgerReader, Refused};
 use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
 
-async fn shared(store: &Store, name: &str) -> Record {
+async fn shared(store: &Store, name: &str) -> InventoryEntry {
     let attempt = share(name);
     let intent = store.intent(&attempt).await.expect("recorded");
-    let mut record = Record::default();
+    let mut record = InventoryEntry::default();
     record.acknowledged(Permission::Share, Some("lhbp-1"), true, noon());
     store
         .outcome(
@@ -42,20 +43,20 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     let lost = share("b");
     let intent = block_on(store.intent(&lost)).expect("recorded");
     block_on(store.outcome(answer(intent, &lost, Answer::Unknown), None)).expect("kept");
-    let before = block_on(store.holdings(&scope())).expect("holdings");
+    let before = block_on(store.inventory(&scope())).expect("holdings");
     drop(store);
 
     let store = open(dir.path());
-    let holdings = block_on(store.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings, before);
-    assert_eq!(holdings.images, BTreeMap::from([(image("a"), record)]));
-    let open = holdings.open[&image("b")][0];
+    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory, before);
+    assert_eq!(inventory.images, BTreeMap::from([(image("a"), record)]));
+    let open = inventory.open[&image("b")][0];
     assert_eq!((open.intent, open.saw_opposite), (intent, true));
     assert_eq!(words(&store), ["intent", "outcome", "intent", "outcome"]);
     let reader = Reader::open(dir.path()).expect("a reader");
     assert_eq!(
-        block_on(reader.holdings(&scope())).expect("holdings"),
-        holdings
+        block_on(reader.inventory(&scope())).expect("holdings"),
+        inventory
     );
 }
 
@@ -109,8 +110,8 @@ fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
         block_on(store.outcome(answer(first, &attempt, Answer::Unknown), None)).expect("kept");
         let second = block_on(store.intent(&attempt)).expect("recorded");
         block_on(store.outcome(answer(second, &attempt, answered), None)).expect("kept");
-        let holdings = block_on(store.holdings(&scope())).expect("holdings");
-        let open = holdings.open.get(&image("a")).map_or(0, Vec::len);
+        let inventory = block_on(store.inventory(&scope())).expect("holdings");
+        let open = inventory.open.get(&image("a")).map_or(0, Vec::len);
         assert_eq!(open, left, "{answered:?}");
         let entries = block_on(store.history(Query::default())).expect("a history");
         let resolved = entries.iter().find_map(|entry| match &entry.event {
@@ -138,8 +139,8 @@ fn s18_what_is_forgotten_on_request_is_gone_whole_and_never_under_another_proces
     drop(store);
     Store::forget(dir.path(), &options(), ticking()).expect("removed");
     let store = open(dir.path());
-    let holdings = block_on(store.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.images.len(), 0);
+    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory.images.len(), 0);
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let holdings = block_on(store.holdings(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("holdings");
     let cancel = Attempt {
         permission: Permission::Cancel,
         needs_ownership: true,
@@ -159,11 +160,11 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
     assert_eq!(released.expect("released").len(), 1);
     let refused = block_on(store.intent(&cancel));
     assert_eq!(refused, Err(Refused::NotOurs));
-    let mut record = holdings.images[&image("a")].clone();
+    let mut record = inventory.images[&image("a")].clone();
     record.acknowledged(Permission::Cancel, None, false, noon());
     let outcome = answer(under_way, &cancel, Answer::Applied);
     block_on(store.outcome(outcome, Some(record))).expect("kept");
-    let after = block_on(store.holdings(&scope())).expect("holdings");
+    let after = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(
         after.images[&image("a")].owned,
         None,
@@ -177,30 +178,30 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
     let store = open(dir.path());
     block_on(shared(&store, "a"));
     let intent = block_on(store.intent(&share("b"))).expect("recorded");
-    block_on(store.holdings(&scope())).expect("holdings");
+    block_on(store.inventory(&scope())).expect("holdings");
     let owned = Owned::adopted("lhbp-2", noon());
-    let lessons = vec![
-        Lesson {
+    let changes = vec![
+        InventoryChange {
             image: image("a"),
             record: None,
             resolved: Vec::new(),
-            note: Some(Note::Released("it went away".into())),
+            note: Some(InventoryNote::Released("it went away".into())),
         },
-        Lesson {
+        InventoryChange {
             image: image("b"),
-            record: Some(Record {
+            record: Some(InventoryEntry {
                 owned: Some(owned),
-                ..Record::default()
+                ..InventoryEntry::default()
             }),
             resolved: vec![(intent, true)],
             note: None,
         },
     ];
-    let mut expected = block_on(store.holdings(&scope())).expect("holdings");
-    expected.apply(&lessons);
-    block_on(store.settle(&scope(), lessons.into())).expect("kept");
+    let mut expected = block_on(store.inventory(&scope())).expect("holdings");
+    expected.apply(&changes);
+    block_on(store.settle(&scope(), changes.into())).expect("kept");
     assert_eq!(
-        block_on(store.holdings(&scope())).expect("holdings"),
+        block_on(store.inventory(&scope())).expect("holdings"),
         expected
     );
     assert_eq!(words(&store)[3..], ["released", "resolved"]);
@@ -215,12 +216,12 @@ fn s17_what_changes_nothing_writes_nothing() {
     let before = files(dir.path());
     let store = open(dir.path());
     block_on(async {
-        store.holdings(&scope()).await.expect("holdings");
+        store.inventory(&scope()).await.expect("holdings");
         store
             .settle(&scope(), Vec::new().into())
             .await
             .expect("kept");
-        let same = Lesson {
+        let same = InventoryChange {
             image: image("a"),
             record: Some(record),
             resolved: Vec::new(),
@@ -244,8 +245,8 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
     let never = dir.path().join("never");
     let reader = Reader::open(&never).expect("a reader");
     assert_eq!(
-        block_on(reader.holdings(&scope())).expect("holdings"),
-        Holdings::default()
+        block_on(reader.inventory(&scope())).expect("holdings"),
+        Inventory::default()
     );
     assert_eq!(reader.verify(), Ok(None));
     assert_eq!(reader.summary().expect("a summary").owner, None);
@@ -294,8 +295,8 @@ fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
     let (held, free) = block_on(async { tokio::join!(store.intent(&held), store.intent(&free)) });
     assert_eq!(held, Err(Refused::Suspended(Box::new(suspension.clone()))));
     free.expect("recorded");
-    let holdings = block_on(store.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.suspensions, std::slice::from_ref(&suspension));
+    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory.suspensions, std::slice::from_ref(&suspension));
 
     let ended = remarks.resume(&Ending::Selector(Selector::default()), "ann@desk");
     assert_eq!(ended, Ok(vec![]), "another selector");
@@ -313,33 +314,33 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let mut parked = block_on(store.holdings(&scope())).expect("holdings");
+    let mut parked = block_on(store.inventory(&scope())).expect("holdings");
     let record = parked.images.get_mut(&image("a")).expect("a record");
     record.parked_since = Some(noon());
-    let lesson = Lesson {
+    let change = InventoryChange {
         image: image("a"),
         record: Some(record.clone()),
         resolved: Vec::new(),
-        note: Some(Note::Parked("reversed".into())),
+        note: Some(InventoryNote::Parked("reversed".into())),
     };
-    let settle = || block_on(store.settle(&scope(), vec![lesson.clone()].into()));
+    let settle = || block_on(store.settle(&scope(), vec![change.clone()].into()));
     settle().expect("kept");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
     let unparked = remarks.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
     assert_eq!(unparked, Ok(vec![key("a")]));
     // Drawn from what was known before the person spoke.
     settle().expect("kept");
-    let holdings = block_on(store.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.images[&image("a")].parked_since, None);
+    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory.images[&image("a")].parked_since, None);
     assert_eq!(words(&store)[2..], ["parked", "unparked"]);
     settle().expect("kept");
     assert_eq!(words(&store)[2..], ["parked", "unparked", "parked"]);
     // An outcome neither parks nor unparks, whatever record it brings.
     let intent = block_on(store.intent(&share("a"))).expect("recorded");
     let outcome = answer(intent, &share("a"), Answer::Applied);
-    block_on(store.outcome(outcome, Some(Record::default()))).expect("kept");
-    let holdings = block_on(store.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.images[&image("a")].parked_since, Some(noon()));
+    block_on(store.outcome(outcome, Some(InventoryEntry::default()))).expect("kept");
+    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory.images[&image("a")].parked_since, Some(noon()));
 }
 
 /// A store and remarks at a time of their own.
@@ -389,8 +390,8 @@ fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
         let ends = (hours_later == 0).then(|| noon() + TimeDelta::hours(6));
         let said = remarks.suspend(Selector::default(), ends, "ann@desk", "a launch");
         said.expect("suspended");
-        let holdings = block_on(store.holdings(&scope())).expect("holdings");
-        assert_eq!(holdings.suspensions.len(), left, "after {hours_later} h");
+        let inventory = block_on(store.inventory(&scope())).expect("holdings");
+        assert_eq!(inventory.suspensions.len(), left, "after {hours_later} h");
     }
 }
 
@@ -399,17 +400,17 @@ fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = root.path().join("state");
     let reader = Reader::open(&dir).expect("a reader");
-    let nothing = block_on(reader.holdings(&scope())).expect("holdings");
-    assert!(reader.is_new() && nothing == Holdings::default());
+    let nothing = block_on(reader.inventory(&scope())).expect("holdings");
+    assert!(reader.is_new() && nothing == Inventory::default());
     let store = open(&dir);
     block_on(store.intent(&share("a"))).expect("recorded");
-    let holdings = block_on(reader.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.open.len(), 1);
+    let inventory = block_on(reader.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory.open.len(), 1);
     assert!(!reader.is_new());
     // One that is gone again is no new one.
     store.close().expect("closed");
     std::fs::remove_dir_all(&dir).expect("removed");
-    block_on(reader.holdings(&scope())).expect_err("refused");
+    block_on(reader.inventory(&scope())).expect_err("refused");
 }
 
 #[test]
@@ -434,8 +435,8 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
     let present = Present::new(noon(), noon(), late);
     let store = Store::open(dir.path(), &options(), move || present).expect("a store");
     block_on(store.intent(&share("a"))).expect("recorded");
-    let holdings = block_on(store.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.open[&image("a")][0].at, late);
+    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory.open[&image("a")][0].at, late);
     let history = block_on(store.history(Query::default())).expect("a history");
     assert_eq!(history[0].at, noon());
 }
@@ -456,10 +457,10 @@ fn people_take_images_in_and_out() {
     let released = remarks.release(vec![key("b"), key("c")], "ann@desk", "a mistake");
     assert_eq!(released, Ok(vec![key("b")]));
     let reader = Reader::open(dir.path()).expect("a reader");
-    let holdings = block_on(reader.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.images.len(), 1);
-    let owned = holdings.images[&image("a")].owned.as_ref().expect("ours");
-    assert_eq!(owned.standing, Standing::Adopted);
+    let inventory = block_on(reader.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory.images.len(), 1);
+    let owned = inventory.images[&image("a")].owned.as_ref().expect("ours");
+    assert_eq!(owned.ownership, OwnershipState::Adopted);
     let of_b = Query {
         images: [image("b")].into(),
         ..Query::default()
@@ -474,26 +475,26 @@ fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let at = noon() + TimeDelta::nanoseconds(123_456_789);
-    let mut record = Record::default();
+    let mut record = InventoryEntry::default();
     record.acknowledged(Permission::Share, None, false, at);
     record.acknowledged(Permission::Cancel, None, false, at);
     let owned = record.owned.as_mut().expect("ours");
     owned.missing_since = Some(at);
-    owned.standing = Standing::Probable;
+    owned.ownership = OwnershipState::Probable;
     let attempt = share("a");
     let intent = block_on(store.intent(&attempt)).expect("recorded");
     let outcome = answer(intent, &attempt, Answer::Applied);
     block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
-    let holdings = block_on(store.holdings(&scope())).expect("holdings");
-    assert_eq!(holdings.images[&image("a")], record);
+    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    assert_eq!(inventory.images[&image("a")], record);
     let named = Named {
         desired: Some(ShareState::Shared),
         protected: false,
     };
     let names = BTreeMap::from([(&attempt.key.image, named)]);
     let seen = crate::observation::Seen::default();
-    let lessons = learn(&holdings, &seen, &names, 0, at + TimeDelta::hours(1));
-    assert!(!lessons.is_empty());
+    let changes = update(&inventory, &seen, &names, 0, at + TimeDelta::hours(1));
+    assert!(!changes.is_empty());
 }
 
 #[test]
@@ -544,14 +545,14 @@ fn the_history_is_filtered_by_what_it_is_about_and_when() {
 #[test]
 fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
     let dir = tempfile::tempdir().expect("a directory");
-    let record = Record {
-        word: Some(Word {
+    let record = InventoryEntry {
+        word: Some(AnsweredState {
             at: noon(),
             state: ShareState::Unshared,
             presumed: true,
         }),
         denied_since: Some(noon()),
-        ..Record::default()
+        ..InventoryEntry::default()
     };
     let store = open(dir.path());
     let attempt = share("a");
@@ -560,8 +561,8 @@ fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
     block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
     store.close().expect("closed");
     let store = open(dir.path());
-    let holdings = block_on(store.holdings(&scope())).expect("read");
-    assert_eq!(holdings.images[&image("a")], record);
+    let inventory = block_on(store.inventory(&scope())).expect("read");
+    assert_eq!(inventory.images[&image("a")], record);
 }
 
 #[test]
@@ -570,18 +571,18 @@ fn c2_a_refusal_changes_nothing_but_what_the_api_says_of_the_image() {
     let store = open(dir.path());
     block_on(shared(&store, "a"));
     // Read before the share above was recorded.
-    let stale = Record {
+    let stale = InventoryEntry {
         denied_since: Some(noon()),
-        ..Record::default()
+        ..InventoryEntry::default()
     };
     let attempt = share("a");
     let intent = block_on(store.intent(&attempt)).expect("recorded");
-    let before = block_on(store.holdings(&scope())).expect("read").images[&image("a")].clone();
+    let before = block_on(store.inventory(&scope())).expect("read").images[&image("a")].clone();
     let outcome = answer(intent, &attempt, Answer::Rejected);
     block_on(store.outcome(outcome, Some(stale))).expect("kept");
-    let after = block_on(store.holdings(&scope())).expect("read").images[&image("a")].clone();
+    let after = block_on(store.inventory(&scope())).expect("read").images[&image("a")].clone();
     assert!(after.owned.is_some());
-    let expected = Record {
+    let expected = InventoryEntry {
         denied_since: Some(noon()),
         ..before
     };

@@ -45,8 +45,10 @@ use rusqlite::Connection;
 use writer::{Haste, Writer};
 
 use crate::history::{Entry, Outcome};
-use crate::inventory::{Holdings, IntentId, KnownAccounts, Learned, Record, UsedNames};
-use crate::ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
+use crate::inventory::{
+    IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, UsedNames,
+};
+use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, Refused};
 use crate::model::{Commit, Present, Scope, Timestamp, Uin};
 
 pub use chain::HISTORY_MAX;
@@ -249,14 +251,14 @@ impl Store {
     }
 }
 
-impl Recall for Store {
-    async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
+impl LedgerReader for Store {
+    async fn inventory(&self, scope: &Scope) -> Result<Inventory, LedgerError> {
         let of = scope.clone();
-        let (holdings, head) = self
-            .ask(move |conn| Ok((images::holdings(conn, &of)?, chain::ends(conn)?.head)))
+        let (inventory, head) = self
+            .ask(move |conn| Ok((images::inventory(conn, &of)?, chain::ends(conn)?.head)))
             .await?;
         self.read.borrow_mut().insert(scope.clone(), head);
-        Ok(holdings)
+        Ok(inventory)
     }
 
     async fn accounts(
@@ -317,20 +319,24 @@ impl Ledger for Store {
         self.writer.until_lost().await.at(&self.database)
     }
 
-    async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
+    async fn outcome(
+        &self,
+        outcome: Outcome,
+        record: Option<InventoryEntry>,
+    ) -> Result<(), LedgerError> {
         let work = move |pen: &Pen<'_>| deeds::outcome(pen, outcome, record);
         self.write_in(Haste::Outcome, work).await
     }
 
-    async fn settle(&self, scope: &Scope, learned: Learned) -> Result<(), LedgerError> {
+    async fn settle(&self, scope: &Scope, update: InventoryUpdate) -> Result<(), LedgerError> {
         // Nothing learnt: not even a transaction.
-        if learned.is_empty() {
+        if update.is_empty() {
             return Ok(());
         }
         // Lessons that do not come from holdings read here can be older than any change.
         let read = self.read.borrow().get(scope).copied().unwrap_or(0);
         let scope = scope.clone();
-        self.write(move |pen| deeds::settle(pen, &scope, learned, read))
+        self.write(move |pen| deeds::settle(pen, &scope, update, read))
             .await
     }
 }

@@ -14,8 +14,10 @@ use super::schema::{self, STEPS};
 use super::verify::{self, Verdict};
 use super::{chain, images, rows, scopes, suspensions};
 use crate::history::Entry;
-use crate::inventory::{Holdings, KnownAccount, KnownAccounts, Standing, Suspension, UsedNames};
-use crate::ledger::{LedgerError, Recall};
+use crate::inventory::{
+    Inventory, KnownAccount, KnownAccounts, OwnershipState, Suspension, UsedNames,
+};
+use crate::ledger::{LedgerError, LedgerReader};
 use crate::model::{Scope, Timestamp, Uin};
 
 /// A state directory that is only looked at: it has no method that writes, takes no lock, makes no file, and works
@@ -162,9 +164,9 @@ impl From<OpenError> for Unread {
     }
 }
 
-impl Recall for Reader {
-    async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
-        self.read(|conn| images::holdings(conn, scope))
+impl LedgerReader for Reader {
+    async fn inventory(&self, scope: &Scope) -> Result<Inventory, LedgerError> {
+        self.read(|conn| images::inventory(conn, scope))
     }
 
     async fn accounts(
@@ -203,7 +205,7 @@ fn summary(conn: &Connection) -> Result<Summary, Fault> {
         |row| {
             Ok((
                 row.scope()?,
-                row.standing()?,
+                row.ownership()?,
                 row.number("images")?,
                 row.number("parked")?,
             ))
@@ -213,9 +215,9 @@ fn summary(conn: &Connection) -> Result<Summary, Fault> {
         let counts = scopes.entry(scope).or_default();
         counts.parked += parked;
         match standing {
-            Some(Standing::Acknowledged) => counts.acknowledged += images,
-            Some(Standing::Adopted) => counts.adopted += images,
-            Some(Standing::Probable) => counts.probable += images,
+            Some(OwnershipState::Acknowledged) => counts.acknowledged += images,
+            Some(OwnershipState::Adopted) => counts.adopted += images,
+            Some(OwnershipState::Probable) => counts.probable += images,
             None => {}
         }
     }

@@ -11,7 +11,7 @@ use super::schema::{self, STEPS};
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{Now, Options, images, rows, scopes, suspensions};
 use crate::history::{Event, Remark, Resumed, Succession};
-use crate::inventory::{Owned, Record, Suspension};
+use crate::inventory::{InventoryEntry, Owned, Suspension};
 use crate::ledger::LedgerError;
 use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
 
@@ -174,7 +174,7 @@ impl Remarks {
         by: &str,
         reason: &str,
         event: impl Fn(Remark) -> Event,
-        change: impl Fn(&mut Record) -> bool,
+        change: impl Fn(&mut InventoryEntry) -> bool,
     ) -> Result<Vec<ImageKey>, LedgerError> {
         self.write(|pen| {
             let mut changed = Vec::new();
@@ -225,7 +225,7 @@ fn supersede(
     pen: &Pen<'_>,
     key: &ImageKey,
     earlier: AccountName,
-    record: &mut Record,
+    record: &mut InventoryEntry,
     by: &str,
 ) -> Result<(), Fault> {
     let mut from = key.clone();

@@ -5,7 +5,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row};
 
 use super::error::Fault;
-use crate::inventory::Standing;
+use crate::inventory::OwnershipState;
 use crate::model::{AccountName, ImageId, Permission, Region, Scope, Timestamp};
 
 /// A time as text, exact, and ordered as the times are.
@@ -120,25 +120,25 @@ impl Cells<'_> {
         })
     }
 
-    pub(super) fn standing(&self) -> Result<Option<Standing>, Fault> {
+    pub(super) fn ownership(&self) -> Result<Option<OwnershipState>, Fault> {
         self.parse_some("standing", |text| {
             [
-                Standing::Acknowledged,
-                Standing::Adopted,
-                Standing::Probable,
+                OwnershipState::Acknowledged,
+                OwnershipState::Adopted,
+                OwnershipState::Probable,
             ]
             .into_iter()
-            .find(|standing| word(*standing) == text)
+            .find(|ownership| word(*ownership) == text)
         })
     }
 }
 
 /// The word for a standing, as in the schema.
-pub(super) const fn word(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Acknowledged => "acknowledged",
-        Standing::Adopted => "adopted",
-        Standing::Probable => "probable",
+pub(super) const fn word(ownership: OwnershipState) -> &'static str {
+    match ownership {
+        OwnershipState::Acknowledged => "acknowledged",
+        OwnershipState::Adopted => "adopted",
+        OwnershipState::Probable => "probable",
     }
 }
 

@@ -12,10 +12,10 @@ use super::schema::STEPS;
 use super::{OpenError, Query, Reader, Remarks, Verdict};
 use crate::history::{Answer, Event};
 use crate::inventory::{
-    Claimant, Kinship, KnownAccount, Learned, Owned, Record, Rows, Standing, Succession, Takeover,
-    UsedNames,
+    Claimant, InventoryEntry, InventoryUpdate, Kinship, KnownAccount, Owned, OwnershipState, Rows,
+    Succession, Takeover, UsedNames,
 };
-use crate::ledger::{Attempt, Ledger, Recall, Refused};
+use crate::ledger::{Attempt, Ledger, LedgerReader, Refused};
 use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
 use crate::observation::{Blueprint, Seen};
 
@@ -38,8 +38,8 @@ fn key(account: &str, id: &str) -> ImageKey {
     }
 }
 
-fn ours(blueprint: &str) -> Record {
-    let mut record = Record::default();
+fn ours(blueprint: &str) -> InventoryEntry {
+    let mut record = InventoryEntry::default();
     record.acknowledged(Permission::Share, Some(blueprint), false, noon());
     record
 }
@@ -69,8 +69,8 @@ fn age(dir: &Path) {
 }
 
 /// What a look of `prod` teaches where all rows of `default` are its own.
-fn gone_over() -> Learned {
-    Learned {
+fn gone_over() -> InventoryUpdate {
+    InventoryUpdate {
         takeover: Takeover {
             names: vec![Succession {
                 from: name("default"),
@@ -79,7 +79,7 @@ fn gone_over() -> Learned {
             was: BTreeMap::from([(name("default"), KnownAccount::default())]),
             ..Takeover::default()
         },
-        ..Learned::default()
+        ..InventoryUpdate::default()
     }
 }
 
@@ -97,7 +97,7 @@ fn used_names(here: &[&str]) -> UsedNames {
 fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     let store = open(dir);
     let (scope, used) = (under("prod"), used_names(&["prod"]));
-    let mut holdings = block_on(store.holdings(&scope)).expect("readable");
+    let mut inventory = block_on(store.inventory(&scope)).expect("readable");
     let known = block_on(store.accounts(&scope, &used, None)).expect("readable");
     let shown = shared.iter().map(|id| {
         let blueprint = Blueprint {
@@ -118,28 +118,28 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     };
     let (known, others) = known.split();
     let kinship = |earlier: &AccountName| known.kinship(earlier, &scope, &used, claimant);
-    let mut takeover = holdings.take_over(others, kinship, Some(&seen), |_| false);
+    let mut takeover = inventory.take_over(others, kinship, Some(&seen), |_| false);
     takeover.was = known.of_region(scope.region, takeover.sources());
     let taken: Vec<_> = takeover
         .rows
         .iter()
         .map(|taken| taken.image.to_string())
         .collect();
-    let learned = Learned {
+    let update = InventoryUpdate {
         takeover,
-        ..Learned::default()
+        ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope, learned)).expect("kept");
+    block_on(store.settle(&scope, update)).expect("kept");
     store.close().expect("closed");
     taken
 }
 
 fn rows(dir: &Path, account: &str) -> Rows {
     let reader = Reader::open(dir).expect("a reader");
-    let holdings = block_on(reader.holdings(&under(account))).expect("readable");
+    let inventory = block_on(reader.inventory(&under(account))).expect("readable");
     Rows {
-        images: holdings.images,
-        open: holdings.open,
+        images: inventory.images,
+        open: inventory.open,
     }
 }
 
@@ -338,7 +338,10 @@ fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
         ["img-b"]
     );
     let owned = rows(dir.path(), "prod").images[&image("a")].owned.clone();
-    assert_eq!(owned.map(|owned| owned.standing), Some(Standing::Adopted));
+    assert_eq!(
+        owned.map(|owned| owned.ownership),
+        Some(OwnershipState::Adopted)
+    );
     let verdict = dump(dir.path()).expect("readable").1;
     assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
 }
@@ -355,16 +358,16 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
         })
     };
     let store = open(dir.path());
-    block_on(store.holdings(&scope())).expect("readable");
-    let first = Learned {
+    block_on(store.inventory(&scope())).expect("readable");
+    let first = InventoryUpdate {
         account: account("1"),
-        ..Learned::default()
+        ..InventoryUpdate::default()
     };
     block_on(store.settle(&scope(), first)).expect("kept");
-    let moved = Learned {
+    let moved = InventoryUpdate {
         set_aside: Some(uin("1")),
         account: account("2"),
-        ..Learned::default()
+        ..InventoryUpdate::default()
     };
     block_on(store.settle(&scope(), moved)).expect("kept");
     // Whoever is uin 1 now finds them, by whatever name.
@@ -395,11 +398,11 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let store = open(dir.path());
-    block_on(store.holdings(&under("prod"))).expect("readable");
+    block_on(store.inventory(&under("prod"))).expect("readable");
     block_on(store.settle(&under("prod"), gone_over())).expect("kept");
     // The answer to a write that was on its way when the name changed.
     let attempt = share("c");
-    let open = block_on(store.holdings(&under("prod")))
+    let open = block_on(store.inventory(&under("prod")))
         .expect("readable")
         .open;
     let intent = open[&image("c")][0].intent;
@@ -424,14 +427,14 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let store = open(dir.path());
-    block_on(store.holdings(&under("prod"))).expect("readable");
+    block_on(store.inventory(&under("prod"))).expect("readable");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("a state");
     let released = remarks.release(vec![key("default", "a")], "ann@desk", "not ours");
     assert_eq!(released, Ok(vec![key("default", "a")]));
     block_on(store.settle(&under("prod"), gone_over())).expect("kept");
     assert_eq!(rows(dir.path(), "prod"), Rows::default());
     // The next look has read what was said.
-    block_on(store.holdings(&under("prod"))).expect("readable");
+    block_on(store.inventory(&under("prod"))).expect("readable");
     block_on(store.settle(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     let images = rows(dir.path(), "prod").images;
@@ -449,11 +452,11 @@ fn c1_adopting_leaves_the_row_of_another_account_alone() {
         uin: Uin::new("1").ok(),
         ..KnownAccount::default()
     };
-    let learned = Learned {
+    let update = InventoryUpdate {
         account: Some(account),
-        ..Learned::default()
+        ..InventoryUpdate::default()
     };
-    block_on(store.settle(&under("prod"), learned)).expect("kept");
+    block_on(store.settle(&under("prod"), update)).expect("kept");
     store.close().expect("closed");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
     let adopted = vec![(key("prod", "a"), Owned::adopted("lhbp-of-prod", noon()))];
@@ -470,15 +473,15 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let store = open(dir.path());
-    block_on(store.holdings(&under("prod"))).expect("readable");
+    block_on(store.inventory(&under("prod"))).expect("readable");
     // Another scope's look was kept first, and says whose the name is now.
     let account = KnownAccount {
         uin: Uin::new("2").ok(),
         ..KnownAccount::default()
     };
-    let first = Learned {
+    let first = InventoryUpdate {
         account: Some(account),
-        ..Learned::default()
+        ..InventoryUpdate::default()
     };
     block_on(store.settle(&scope(), first)).expect("kept");
     block_on(store.settle(&under("prod"), gone_over())).expect("kept");

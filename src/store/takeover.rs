@@ -9,7 +9,7 @@ use super::deeds::{OBSERVATION, changed_by_a_person};
 use super::error::Fault;
 use super::{images, rows, scopes};
 use crate::history::{self, Event};
-use crate::inventory::{Learned, SAME_ACCOUNT, Succession, TakenOver, Takeover};
+use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, Succession, TakenOver, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
 
 /// A reason, as the history has it.
@@ -19,12 +19,12 @@ const OTHER_ACCOUNT: &str = "the account's name stands for another account now";
 pub(super) fn keep(
     pen: &Pen<'_>,
     scope: &Scope,
-    learned: &Learned,
+    update: &InventoryUpdate,
     read: u64,
 ) -> Result<(), Fault> {
-    if learned.set_aside.is_none() && learned.takeover == Takeover::default() {
+    if update.set_aside.is_none() && update.takeover == Takeover::default() {
         // Nearly always.
-        return match &learned.account {
+        return match &update.account {
             Some(account) => scopes::record(pen.conn, scope, account),
             None => Ok(()),
         };
@@ -32,13 +32,13 @@ pub(super) fn keep(
     // Which names still stand for what they stood for when the rows were read.
     let known: BTreeMap<_, _> = scopes::all(pen.conn)?.into_iter().collect();
     let own = known.get(scope).and_then(|own| own.uin.as_ref());
-    if let Some(uin) = learned.set_aside.as_ref().filter(|uin| own == Some(*uin)) {
+    if let Some(uin) = update.set_aside.as_ref().filter(|uin| own == Some(*uin)) {
         set_aside(pen, scope, uin)?;
     }
-    if let Some(account) = &learned.account {
+    if let Some(account) = &update.account {
         scopes::record(pen.conn, scope, account)?;
     }
-    let takeover = &learned.takeover;
+    let takeover = &update.takeover;
     let is_still = |from: &AccountName| {
         let now = known.get(&under(from, scope));
         now.zip(takeover.was.get(from))

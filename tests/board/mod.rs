@@ -15,7 +15,7 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use sharekeeper::desired::Source;
 use sharekeeper::history::Answer;
 use sharekeeper::host::{Clock, SystemClock};
-use sharekeeper::inventory::Loss;
+use sharekeeper::inventory::UnexpectedLoss;
 use sharekeeper::memory::{Problem, Unmet};
 use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, ShareState,
@@ -256,7 +256,7 @@ fn mixed(board: &mut Board) {
 /// One scope in which a guard withholds much.
 fn guarded(board: &mut Board) {
     let place = scope("prod", "ap-singapore");
-    let loss = Loss { lost: 40, of: 104 };
+    let loss = UnexpectedLoss { lost: 40, of: 104 };
     let lost = (0..40).map(|n| {
         let withheld = decision(Verdict::Withheld(Box::new(Withheld::Lost(loss))));
         (id(n), withheld)

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sharekeeper::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
-use sharekeeper::inventory::{Holdings, Owned, Record, Standing, Suspension, Word, Write};
+use sharekeeper::inventory::{
+    AnsweredState, Inventory, InventoryEntry, Owned, OwnershipState, Suspension, Write,
+};
 use sharekeeper::memory::Memory;
 use sharekeeper::model::{
     AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
@@ -121,15 +123,15 @@ impl Setting {
         }
     }
 
-    pub fn record(&self, image: &Image) -> Option<Record> {
-        let standing = match image.own {
+    pub fn record(&self, image: &Image) -> Option<InventoryEntry> {
+        let ownership = match image.own {
             Own::No => None,
-            Own::Proven => Some(Standing::Acknowledged),
-            Own::Probable => Some(Standing::Probable),
-            Own::Disputed => Some(Standing::Adopted),
+            Own::Proven => Some(OwnershipState::Acknowledged),
+            Own::Probable => Some(OwnershipState::Probable),
+            Own::Disputed => Some(OwnershipState::Adopted),
         };
-        let owned = standing.map(|standing| Owned {
-            standing,
+        let owned = ownership.map(|ownership| Owned {
+            ownership,
             since: self.now,
             blueprint: Some("lhbp-1".into()),
             confirmed: image.settled,
@@ -149,17 +151,17 @@ impl Setting {
             confirmed: image.written == Some(image.shared),
         });
         let is_known = owned.is_some() || image.parked || image.protected || write.is_some();
-        is_known.then(|| Record {
+        is_known.then(|| InventoryEntry {
             owned,
             parked_since,
             protected: image.protected,
             writes: write.into_iter().collect(),
-            word: written.map(|state| Word {
+            word: written.map(|state| AnsweredState {
                 at,
                 state,
                 presumed: false,
             }),
-            ..Record::default()
+            ..InventoryEntry::default()
         })
     }
 
@@ -182,7 +184,7 @@ impl Setting {
         rules: &Rules,
         wanted: &DesiredScope<'_>,
         observation: &Observation,
-        holdings: &Holdings,
+        inventory: &Inventory,
     ) -> Plan {
         let small = |number| u32::try_from(number).expect("small");
         let policy = Policy {
@@ -205,7 +207,7 @@ impl Setting {
                 true => observation,
                 false => &self.unseen,
             },
-            holdings,
+            inventory,
             memory: &self.memory,
             windows: &self.windows,
             policy: &policy,

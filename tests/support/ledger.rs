@@ -9,10 +9,10 @@ use sharekeeper::api::Shared;
 use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
-    Holdings, IntentId, KnownAccount, KnownAccounts, Learned, Note, OpenIntent, Record, Rows,
-    Suspension, UsedNames,
+    IntentId, Inventory, InventoryEntry, InventoryNote, InventoryUpdate, KnownAccount,
+    KnownAccounts, OpenIntent, Rows, Suspension, UsedNames,
 };
-use sharekeeper::ledger::{Attempt, Ledger, LedgerError, Recall, Refused};
+use sharekeeper::ledger::{Attempt, Ledger, LedgerError, LedgerReader, Refused};
 use sharekeeper::model::{AccountName, Cause, ImageKey, Permission, Scope, Timestamp, Uin};
 
 use tokio::sync::watch;
@@ -22,11 +22,11 @@ use super::Cloud;
 pub struct Recorded {
     /// Has the clock that the runs go by.
     shared: Rc<Shared<Cloud>>,
-    pub scopes: RefCell<BTreeMap<Scope, Holdings>>,
+    pub scopes: RefCell<BTreeMap<Scope, Inventory>>,
     /// Whose the credentials were in each scope.
     pub accounts: RefCell<BTreeMap<Scope, KnownAccount>>,
     pub events: RefCell<Vec<Event>>,
-    pub notes: RefCell<Vec<(ImageKey, Note)>>,
+    pub notes: RefCell<Vec<(ImageKey, InventoryNote)>>,
     /// Writes to the store of any kind.
     pub changes: Cell<u64>,
     pub suspensions: RefCell<Vec<Suspension>>,
@@ -121,22 +121,22 @@ impl Recorded {
         self.intents().len() - not_sent
     }
 
-    pub fn record(&self, key: &ImageKey) -> Option<Record> {
+    pub fn record(&self, key: &ImageKey) -> Option<InventoryEntry> {
         let scopes = self.scopes.borrow();
         scopes.get(&key.scope)?.images.get(&key.image).cloned()
     }
 }
 
-impl Recall for Recorded {
-    async fn holdings(&self, scope: &Scope) -> Result<Holdings, LedgerError> {
+impl LedgerReader for Recorded {
+    async fn inventory(&self, scope: &Scope) -> Result<Inventory, LedgerError> {
         if let Some(lost) = self.lost() {
             return Err(lost);
         }
-        let mut holdings = self.scopes.borrow().get(scope).cloned().unwrap_or_default();
+        let mut inventory = self.scopes.borrow().get(scope).cloned().unwrap_or_default();
         if !self.hides_suspensions.get() {
-            holdings.suspensions = self.suspensions.borrow().clone();
+            inventory.suspensions = self.suspensions.borrow().clone();
         }
-        Ok(holdings)
+        Ok(inventory)
     }
 
     async fn accounts(
@@ -152,10 +152,10 @@ impl Recall for Recorded {
                 && row.account != scope.account
                 && (!used.here.contains_key(&row.account) || is_its)
         });
-        let others = others.map(|(row, holdings)| {
+        let others = others.map(|(row, inventory)| {
             let rows = Rows {
-                images: holdings.images.clone(),
-                open: holdings.open.clone(),
+                images: inventory.images.clone(),
+                open: inventory.open.clone(),
             };
             (row.account.clone(), rows)
         });
@@ -208,7 +208,7 @@ impl Ledger for Recorded {
             known.pruned_with = Some(digest.clone());
         }
         let mut scopes = self.scopes.borrow_mut();
-        let holdings = scopes.entry(attempt.key.scope.clone()).or_default();
+        let inventory = scopes.entry(attempt.key.scope.clone()).or_default();
         let intent = self.event(Event::Intent(Intent {
             key: attempt.key.clone(),
             permission: attempt.permission,
@@ -227,7 +227,7 @@ impl Ledger for Recorded {
             saw_opposite: attempt.saw_opposite,
         };
         let image = attempt.key.image.clone();
-        holdings.open.entry(image).or_default().push(open);
+        inventory.open.entry(image).or_default().push(open);
         if self.lost_after.get() == Some(self.intents().len()) {
             self.lose("the state was removed");
         }
@@ -263,20 +263,24 @@ impl Ledger for Recorded {
         self.forbids(attempt)
     }
 
-    async fn outcome(&self, outcome: Outcome, record: Option<Record>) -> Result<(), LedgerError> {
+    async fn outcome(
+        &self,
+        outcome: Outcome,
+        record: Option<InventoryEntry>,
+    ) -> Result<(), LedgerError> {
         self.writable()?;
         let mut outcome = outcome;
         let mut scopes = self.scopes.borrow_mut();
         // The account may have got another name since.
-        let home = scopes.iter().find(|(_, holdings)| {
-            let mut open = holdings.open.values().flatten();
+        let home = scopes.iter().find(|(_, inventory)| {
+            let mut open = inventory.open.values().flatten();
             open.any(|open| open.intent == outcome.intent)
         });
         if let Some((scope, _)) = home {
             outcome.key.scope = scope.clone();
         }
-        let holdings = scopes.entry(outcome.key.scope.clone()).or_default();
-        let open = holdings.open.entry(outcome.key.image.clone()).or_default();
+        let inventory = scopes.entry(outcome.key.scope.clone()).or_default();
+        let open = inventory.open.entry(outcome.key.image.clone()).or_default();
         if outcome.result != Answer::Unknown {
             open.retain(|open| open.intent != outcome.intent);
         }
@@ -292,23 +296,23 @@ impl Ledger for Recorded {
             });
         }
         if open.is_empty() {
-            holdings.open.remove(&outcome.key.image);
+            inventory.open.remove(&outcome.key.image);
         }
         if let Some(record) = record {
-            holdings.images.insert(outcome.key.image.clone(), record);
+            inventory.images.insert(outcome.key.image.clone(), record);
         }
         self.event(Event::Outcome(outcome));
         Ok(())
     }
 
-    async fn settle(&self, scope: &Scope, learned: Learned) -> Result<(), LedgerError> {
+    async fn settle(&self, scope: &Scope, update: InventoryUpdate) -> Result<(), LedgerError> {
         self.writable()?;
-        let Learned {
+        let InventoryUpdate {
             set_aside,
             takeover,
-            lessons,
+            changes,
             account,
-        } = learned;
+        } = update;
         let mut scopes = self.scopes.borrow_mut();
         if let Some(uin) = set_aside {
             let spawn_blocking = Scope {
@@ -369,24 +373,24 @@ impl Ledger for Recorded {
             own.open.extend(rows.open);
             self.succeed(&earlier, scope);
         }
-        let holdings = scopes.entry(scope.clone()).or_default();
-        for lesson in &lessons {
+        let inventory = scopes.entry(scope.clone()).or_default();
+        for change in &changes {
             let key = ImageKey {
                 scope: scope.clone(),
-                image: lesson.image.clone(),
+                image: change.image.clone(),
             };
-            for open in holdings.open.get(&lesson.image).into_iter().flatten() {
-                let mut shown = lesson.resolved.iter();
+            for open in inventory.open.get(&change.image).into_iter().flatten() {
+                let mut shown = change.resolved.iter();
                 if let Some((_, applied)) = shown.find(|(intent, _)| *intent == open.intent) {
                     self.resolved(&key, open.permission, open.intent, *applied);
                 }
             }
-            if let Some(note) = &lesson.note {
+            if let Some(note) = &change.note {
                 self.notes.borrow_mut().push((key, note.clone()));
             }
         }
         self.changes.set(self.changes.get() + 1);
-        holdings.apply(&lessons);
+        inventory.apply(&changes);
         Ok(())
     }
 }

@@ -100,7 +100,7 @@ pub async fn reconciling<'w>(world: &'w World, script: impl AsyncFnOnce(&Live<'w
 /// Runs a daemon that only looks until the script ends.
 pub async fn observing<'w>(world: &'w World, script: impl AsyncFnOnce(&Live<'w>)) -> StopReason {
     let work = Observing {
-        recall: &world.ledger,
+        ledger: &world.ledger,
     };
     run(world, &work, settings(Policy::default()), script).await
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::inventory::{Standing, Write};
+use crate::inventory::{OwnershipState, Write};
 use crate::model::{Permission, Timestamp};
 
 const SHARED: ShareState = ShareState::Shared;
@@ -8,10 +8,10 @@ const UNSHARED: ShareState = ShareState::Unshared;
 /// A store and a cloud with one image, and hands to change both.
 #[derive(Default)]
 struct Scene {
-    holdings: Holdings,
+    inventory: Inventory,
     seen: Seen,
     named: Option<Named>,
-    notes: Vec<Note>,
+    notes: Vec<InventoryNote>,
 }
 
 fn img() -> ImageId {
@@ -69,12 +69,12 @@ impl Scene {
             at: at(minute),
             saw_opposite,
         };
-        self.holdings.open.entry(img()).or_default().push(open);
+        self.inventory.open.entry(img()).or_default().push(open);
     }
 
     fn acknowledge(&mut self, permission: Permission, minute: i64, blueprint: Option<&str>) {
         let protected = self.named.is_some_and(|named| named.protected);
-        let record = self.holdings.images.entry(img()).or_default();
+        let record = self.inventory.images.entry(img()).or_default();
         record.acknowledged(permission, blueprint, protected, at(minute));
     }
 
@@ -88,30 +88,30 @@ impl Scene {
     }
 
     /// What an observation that began in `minute` teaches; it is taken in, as the engine does.
-    fn look(&mut self, minute: i64) -> Vec<Lesson> {
+    fn look(&mut self, minute: i64) -> Vec<InventoryChange> {
         let id = img();
         let named = self.named.map(|named| (&id, named)).into_iter().collect();
-        let lessons = learn(&self.holdings, &self.seen, &named, 0, at(minute));
-        self.holdings.apply(&lessons);
+        let changes = update(&self.inventory, &self.seen, &named, 0, at(minute));
+        self.inventory.apply(&changes);
         self.notes
-            .extend(lessons.iter().filter_map(|lesson| lesson.note.clone()));
-        lessons
+            .extend(changes.iter().filter_map(|change| change.note.clone()));
+        changes
     }
 
     fn resolution(&mut self, minute: i64) -> Option<(IntentId, bool)> {
         self.look(minute).first()?.resolved.first().copied()
     }
 
-    fn record(&self) -> Option<&Record> {
-        self.holdings.images.get(&img())
+    fn record(&self) -> Option<&InventoryEntry> {
+        self.inventory.images.get(&img())
     }
 
     fn owned(&self) -> Option<&Owned> {
         self.record()?.owned.as_ref()
     }
 
-    fn standing(&self) -> Option<Standing> {
-        self.owned().map(|owned| owned.standing)
+    fn ownership(&self) -> Option<OwnershipState> {
+        self.owned().map(|owned| owned.ownership)
     }
 
     fn parked_since(&self) -> Option<Timestamp> {
@@ -131,7 +131,7 @@ fn s10_only_an_acknowledged_share_makes_an_image_ours() {
     scene.acknowledge(Permission::Cancel, 1, None);
     assert_eq!(scene.owned(), None);
     scene.acknowledge(Permission::Share, 2, Some("lhbp-1"));
-    assert_eq!(scene.standing(), Some(Standing::Acknowledged));
+    assert_eq!(scene.ownership(), Some(OwnershipState::Acknowledged));
 }
 
 #[test]
@@ -143,16 +143,16 @@ fn s10_a8_already_shared_makes_nothing_ours_but_what_an_open_share_of_ours_may_h
         saw_opposite,
     };
     let share = open(Permission::Share, true);
-    for (earlier, standing) in [
+    for (earlier, ownership) in [
         (None, None),
         (Some(open(Permission::Share, false)), None),
         (Some(open(Permission::Cancel, true)), None),
-        (Some(share), Some(Standing::Probable)),
+        (Some(share), Some(OwnershipState::Probable)),
     ] {
-        let mut record = Record::default();
+        let mut record = InventoryEntry::default();
         record.already_shared(earlier.as_slice(), at(1));
-        let is = record.owned.as_ref().map(|owned| owned.standing);
-        assert_eq!(is, standing, "{earlier:?}");
+        let is = record.owned.as_ref().map(|owned| owned.ownership);
+        assert_eq!(is, ownership, "{earlier:?}");
         assert_eq!(record.writes, [], "the API did nothing");
     }
     let mut record = Scene::settled().record().expect("a record").clone();
@@ -163,13 +163,13 @@ fn s10_a8_already_shared_makes_nothing_ours_but_what_an_open_share_of_ours_may_h
 
 #[test]
 fn s10_a_lost_answer_makes_an_image_probably_ours_if_it_was_seen_unshared_before() {
-    for (saw_opposite, standing) in [(true, Some(Standing::Probable)), (false, None)] {
+    for (saw_opposite, ownership) in [(true, Some(OwnershipState::Probable)), (false, None)] {
         let mut scene = Scene::wanting(SHARED);
         scene.intend(Permission::Share, 0, saw_opposite);
         scene.shows(Some("lhbp-1"));
         assert_eq!(scene.resolution(1), Some((IntentId(1), true)));
-        assert_eq!(scene.standing(), standing);
-        assert_eq!(scene.holdings.open.len(), 0);
+        assert_eq!(scene.ownership(), ownership);
+        assert_eq!(scene.inventory.open.len(), 0);
     }
 }
 
@@ -187,15 +187,19 @@ fn s9_s10_a_lost_answer_to_a_repair_is_not_taken_for_somebody_elses_share() {
     seen.shows(Some("lhbp-2"));
     assert_eq!(seen.resolution(4), Some((IntentId(1), true)));
     let mut told = repaired();
-    let open = told.holdings.open.remove(&img()).expect("open");
-    let record = told.holdings.images.get_mut(&img()).expect("a record");
+    let open = told.inventory.open.remove(&img()).expect("open");
+    let record = told.inventory.images.get_mut(&img()).expect("a record");
     record.already_shared(&open, at(4));
     told.named = None;
     told.shows(Some("lhbp-2"));
     told.look(5);
     for scene in [seen, told] {
         let owned = scene.owned().expect("the one before was reversed");
-        assert_eq!(owned.standing, Standing::Probable, "no answer proves it");
+        assert_eq!(
+            owned.ownership,
+            OwnershipState::Probable,
+            "no answer proves it"
+        );
         assert_eq!(owned.blueprint.as_deref(), Some("lhbp-2"));
         assert!(scene.protected(), "as before");
         assert_eq!(scene.notes, []);
@@ -210,15 +214,15 @@ fn s10_a_list_that_skipped_a_row_takes_no_certainty_away() {
     scene.intend(Permission::Share, 3, true);
     scene.shows(Some("lhbp-1"));
     assert_eq!(scene.resolution(4), Some((IntentId(1), true)));
-    assert_eq!(scene.standing(), Some(Standing::Acknowledged));
+    assert_eq!(scene.ownership(), Some(OwnershipState::Acknowledged));
     let mut late = Scene::wanting(SHARED);
     late.acknowledge(Permission::Share, 0, None);
     late.intend(Permission::Share, 3, true);
     late.shows(Some("lhbp-1"));
     late.look(4);
     assert_eq!(
-        late.standing(),
-        Some(Standing::Acknowledged),
+        late.ownership(),
+        Some(OwnershipState::Acknowledged),
         "the first of two"
     );
 }
@@ -230,10 +234,10 @@ fn s10_what_is_probable_stays_so_until_the_api_says_it_outright() {
     scene.shows(Some("lhbp-1"));
     for minute in 1..30 {
         scene.look(minute);
-        assert_eq!(scene.standing(), Some(Standing::Probable));
+        assert_eq!(scene.ownership(), Some(OwnershipState::Probable));
     }
     scene.acknowledge(Permission::Share, 30, Some("lhbp-2"));
-    assert_eq!(scene.standing(), Some(Standing::Acknowledged));
+    assert_eq!(scene.ownership(), Some(OwnershipState::Acknowledged));
 }
 
 #[test]
@@ -260,7 +264,7 @@ fn s9_an_open_intent_that_never_shows_is_closed_once_it_is_old() {
         assert_eq!(scene.look(minute), []);
     }
     assert_eq!(scene.resolution(10), Some((IntentId(1), false)));
-    assert_eq!((scene.holdings.open.len(), scene.record()), (0, None));
+    assert_eq!((scene.inventory.open.len(), scene.record()), (0, None));
 }
 
 #[test]
@@ -308,7 +312,7 @@ fn d11_another_blueprint_is_somebody_elses_share() {
     assert_eq!(scene.notes, [], "it may be a replica that lags");
     scene.look(12);
     assert_eq!(scene.owned(), None);
-    let [Note::Released(why)] = &scene.notes[..] else {
+    let [InventoryNote::Released(why)] = &scene.notes[..] else {
         panic!("{:?}", scene.notes)
     };
     assert!(why.contains("lhbp-2") && why.contains("lhbp-1"), "{why}");
@@ -329,7 +333,7 @@ fn d11_s10_another_blueprint_than_our_share_was_answered_with_was_never_ours() {
     scene.look(70);
     assert_eq!(scene.owned(), None, "taken back and shared anew meanwhile");
     assert!(
-        matches!(&scene.notes[..], [Note::Released(_)]),
+        matches!(&scene.notes[..], [InventoryNote::Released(_)]),
         "{:?}",
         scene.notes
     );
@@ -341,12 +345,16 @@ fn s11_an_image_that_does_not_show_is_forgotten_after_two_looks_ten_minutes_apar
     scene.shows(None);
     for minute in 2..12 {
         scene.look(minute);
-        assert_eq!(scene.standing(), Some(Standing::Acknowledged), "{minute}");
+        assert_eq!(
+            scene.ownership(),
+            Some(OwnershipState::Acknowledged),
+            "{minute}"
+        );
     }
     scene.look(12);
     assert_eq!(scene.owned(), None);
     assert!(
-        matches!(&scene.notes[..], [Note::Released(_)]),
+        matches!(&scene.notes[..], [InventoryNote::Released(_)]),
         "{:?}",
         scene.notes
     );
@@ -357,7 +365,7 @@ fn s11_one_look_forgets_nothing_however_late_it_is() {
     let mut scene = Scene::settled();
     scene.shows(None);
     scene.look(60 * 24);
-    assert_eq!(scene.standing(), Some(Standing::Acknowledged));
+    assert_eq!(scene.ownership(), Some(OwnershipState::Acknowledged));
 }
 
 #[test]
@@ -370,8 +378,8 @@ fn s11_a_row_that_was_skipped_and_shows_again_begins_anew() {
     scene.shows(None);
     scene.look(12);
     assert_eq!(
-        scene.standing(),
-        Some(Standing::Acknowledged),
+        scene.ownership(),
+        Some(OwnershipState::Acknowledged),
         "not missing since minute 2"
     );
     assert_eq!(scene.notes, []);
@@ -411,7 +419,7 @@ fn a22_s20_an_image_is_repaired_twice_and_parked_at_the_third_reversal_within_an
     scene.look(30);
     assert_eq!(scene.parked_since(), Some(at(30)));
     assert!(
-        matches!(&scene.notes[..], [Note::Parked(_)]),
+        matches!(&scene.notes[..], [InventoryNote::Parked(_)]),
         "{:?}",
         scene.notes
     );
@@ -481,11 +489,11 @@ fn a22_an_entry_that_is_deleted_after_a_dispute_over_its_share_parks_nothing() {
 #[test]
 fn a22_what_is_parked_stays_so_until_a_person_ends_it() {
     let mut scene = Scene::wanting(SHARED);
-    scene.holdings.images.insert(
+    scene.inventory.images.insert(
         img(),
-        Record {
+        InventoryEntry {
             parked_since: Some(at(0)),
-            ..Record::default()
+            ..InventoryEntry::default()
         },
     );
     for (minute, blueprint) in [(1, None), (100, Some("lhbp-9")), (10_000, None)] {
@@ -609,8 +617,8 @@ fn c17_a_cancel_that_shows_late_is_still_our_doing() {
     scene.shows(Some("lhbp-1"));
     scene.look(3);
     scene.shows(None);
-    let lessons = scene.look(4);
-    assert!(lessons.iter().all(|lesson| lesson.note.is_none()));
+    let changes = scene.look(4);
+    assert!(changes.iter().all(|change| change.note.is_none()));
     assert_eq!(scene.owned(), None);
 }
 
@@ -658,13 +666,13 @@ fn s17_records_with_nothing_left_to_tell_disappear() {
 
 #[test]
 fn a_record_keeps_no_more_writes_than_park_an_image() {
-    let mut record = Record::default();
+    let mut record = InventoryEntry::default();
     for minute in 0..100 {
         record.acknowledged(Permission::Share, None, false, at(minute));
     }
     let kept: Vec<_> = record.writes.iter().map(|write| write.at).collect();
     assert_eq!(kept, [at(97), at(98), at(99)]);
-    let spent = Record {
+    let spent = InventoryEntry {
         owned: None,
         ..record
     };
@@ -673,14 +681,14 @@ fn a_record_keeps_no_more_writes_than_park_an_image() {
 }
 
 /// What is ours in a scope of `count` images, of which the first `gone` are not shown from minute 2 on.
-fn vanishing(count: usize, gone: usize) -> (Holdings, Seen) {
-    let (mut holdings, mut seen) = (Holdings::default(), Seen::default());
+fn vanishing(count: usize, gone: usize) -> (Inventory, Seen) {
+    let (mut inventory, mut seen) = (Inventory::default(), Seen::default());
     for n in 0..count {
         let id = ImageId::new(&format!("img-{n}")).expect("an id");
-        let mut record = Record::default();
+        let mut record = InventoryEntry::default();
         record.acknowledged(Permission::Share, Some("lhbp-1"), false, at(0));
         record.owned.as_mut().expect("ours").confirmed = true;
-        holdings.images.insert(id.clone(), record);
+        inventory.images.insert(id.clone(), record);
         if n >= gone {
             let (id_, state) = ("lhbp-1".to_owned(), "NORMAL".to_owned());
             let name = String::new();
@@ -694,7 +702,7 @@ fn vanishing(count: usize, gone: usize) -> (Holdings, Seen) {
             );
         }
     }
-    (holdings, seen)
+    (inventory, seen)
 }
 
 #[test]
@@ -703,44 +711,44 @@ fn a4_a_loss_is_more_than_a_quarter_and_more_than_one_of_what_was_seen_and_is_wa
         (1, 1, None),
         (4, 1, None),
         (8, 2, None),
-        (7, 2, Some(Loss { lost: 2, of: 7 })),
+        (7, 2, Some(UnexpectedLoss { lost: 2, of: 7 })),
         (40, 10, None),
-        (40, 11, Some(Loss { lost: 11, of: 40 })),
+        (40, 11, Some(UnexpectedLoss { lost: 11, of: 40 })),
     ] {
-        let (holdings, seen) = vanishing(count, gone);
-        assert_eq!(holdings.loss(&seen, |_| true), loss, "{gone} of {count}");
-        assert_eq!(holdings.loss(&seen, |_| false), None, "nobody wants them");
+        let (inventory, seen) = vanishing(count, gone);
+        assert_eq!(inventory.loss(&seen, |_| true), loss, "{gone} of {count}");
+        assert_eq!(inventory.loss(&seen, |_| false), None, "nobody wants them");
     }
-    let (mut holdings, seen) = vanishing(4, 4);
-    for record in holdings.images.values_mut() {
+    let (mut inventory, seen) = vanishing(4, 4);
+    for record in inventory.images.values_mut() {
         record.owned.as_mut().expect("ours").confirmed = false;
     }
-    assert_eq!(holdings.loss(&seen, |_| true), None, "they never showed");
+    assert_eq!(inventory.loss(&seen, |_| true), None, "they never showed");
 }
 
 #[test]
 fn a4_s11_p10_a_suspicious_view_makes_nothing_forgotten_however_long_it_lasts() {
-    let (mut holdings, seen) = vanishing(40, 40);
+    let (mut inventory, seen) = vanishing(40, 40);
     for minute in [2, 5, 13, 60 * 24] {
-        let lessons = learn(&holdings, &seen, &BTreeMap::new(), 39, at(minute));
-        assert_eq!(lessons, [], "in minute {minute}");
-        holdings.apply(&lessons);
+        let changes = update(&inventory, &seen, &BTreeMap::new(), 39, at(minute));
+        assert_eq!(changes, [], "in minute {minute}");
+        inventory.apply(&changes);
     }
-    let lessons = learn(&holdings, &seen, &BTreeMap::new(), 40, at(60 * 24 + 1));
-    holdings.apply(&lessons);
+    let changes = update(&inventory, &seen, &BTreeMap::new(), 40, at(60 * 24 + 1));
+    inventory.apply(&changes);
     assert!(
-        holdings
+        inventory
             .images
             .values()
             .all(|record| record.owned.is_none()),
         "a person has looked"
     );
-    assert!(lessons.iter().all(|lesson| lesson.note.is_some()));
+    assert!(changes.iter().all(|change| change.note.is_some()));
 }
 
 #[test]
 fn a4_s19_a_suspicious_view_resolves_and_parks_nothing_of_what_it_does_not_show() {
-    let (mut holdings, seen) = vanishing(12, 12);
+    let (mut inventory, seen) = vanishing(12, 12);
     let id = ImageId::new("img-0").expect("an id");
     let open = OpenIntent {
         intent: IntentId(1),
@@ -748,8 +756,8 @@ fn a4_s19_a_suspicious_view_resolves_and_parks_nothing_of_what_it_does_not_show(
         at: at(1),
         saw_opposite: true,
     };
-    holdings.open.insert(id.clone(), vec![open]);
-    let record = holdings.images.get_mut(&id).expect("a record");
+    inventory.open.insert(id.clone(), vec![open]);
+    let record = inventory.images.get_mut(&id).expect("a record");
     record.protected = true;
     for minute in [20, 21, 22] {
         record.acknowledged(Permission::Share, Some("lhbp-1"), true, at(minute));
@@ -760,26 +768,26 @@ fn a4_s19_a_suspicious_view_resolves_and_parks_nothing_of_what_it_does_not_show(
         protected: true,
     };
     let named = BTreeMap::from([(&id, wanted)]);
-    assert_eq!(learn(&holdings, &seen, &named, 0, at(30)), []);
+    assert_eq!(update(&inventory, &seen, &named, 0, at(30)), []);
 }
 
 #[test]
 fn d4_a_cancel_that_was_cut_off_is_no_loss() {
-    let (mut holdings, seen) = vanishing(4, 4);
-    for (intent, id) in (1..).zip(holdings.images.keys()) {
+    let (mut inventory, seen) = vanishing(4, 4);
+    for (intent, id) in (1..).zip(inventory.images.keys()) {
         let open = OpenIntent {
             intent: IntentId(intent),
             permission: Permission::Cancel,
             at: at(1),
             saw_opposite: true,
         };
-        holdings.open.insert(id.clone(), vec![open]);
+        inventory.open.insert(id.clone(), vec![open]);
     }
-    assert_eq!(holdings.loss(&seen, |_| true), None);
-    let lessons = learn(&holdings, &seen, &BTreeMap::new(), 0, at(2));
-    holdings.apply(&lessons);
+    assert_eq!(inventory.loss(&seen, |_| true), None);
+    let changes = update(&inventory, &seen, &BTreeMap::new(), 0, at(2));
+    inventory.apply(&changes);
     assert!(
-        holdings
+        inventory
             .images
             .values()
             .all(|record| record.owned.is_none())
@@ -813,18 +821,18 @@ fn a7_s11_another_blueprint_ends_ownership_only_if_it_stays() {
 fn what_a_person_adopts_is_ours_from_then_on() {
     let mut scene = Scene::wanting(SHARED);
     let owned = Some(Owned::adopted("lhbp-1", at(0)));
-    scene.holdings.images.insert(
+    scene.inventory.images.insert(
         img(),
-        Record {
+        InventoryEntry {
             owned,
             protected: true,
-            ..Record::default()
+            ..InventoryEntry::default()
         },
     );
     scene.name(SHARED, true);
     scene.shows(Some("lhbp-1"));
     assert_eq!(scene.look(1), []);
-    assert_eq!(scene.standing(), Some(Standing::Adopted));
+    assert_eq!(scene.ownership(), Some(OwnershipState::Adopted));
     scene.shows(Some("lhbp-2"));
     scene.look(2);
     scene.look(12);
@@ -845,22 +853,22 @@ fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
         };
         ids.iter().map(|id| (id, named)).collect::<BTreeMap<_, _>>()
     };
-    let lessons = |holdings: &Holdings, desired| {
-        learn(holdings, &Seen::default(), &named(desired), 0, at(20))
+    let changes = |inventory: &Inventory, desired| {
+        update(inventory, &Seen::default(), &named(desired), 0, at(20))
     };
     // Two of two are missing: only where they may be, that is no loss.
-    let mut holdings = Holdings::default();
+    let mut inventory = Inventory::default();
     for id in &ids {
         let owned = Some(Owned::adopted("lhbp-1", at(0)));
-        let record = Record {
+        let record = InventoryEntry {
             owned,
-            ..Record::default()
+            ..InventoryEntry::default()
         };
-        holdings.images.insert(id.clone(), record);
+        inventory.images.insert(id.clone(), record);
     }
-    assert_eq!(lessons(&holdings, Some(UNSHARED)).len(), 2);
+    assert_eq!(changes(&inventory, Some(UNSHARED)).len(), 2);
     for wanted in [Some(SHARED), None] {
-        assert_eq!(lessons(&holdings, wanted), [], "{wanted:?}");
+        assert_eq!(changes(&inventory, wanted), [], "{wanted:?}");
     }
     // Reversed three times, if it is to be shared at all.
     let writes = [0, 6, 12].map(|minutes| Write {
@@ -868,14 +876,14 @@ fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
         towards: SHARED,
         confirmed: true,
     });
-    let record = Record {
+    let record = InventoryEntry {
         writes: writes.into(),
-        ..Record::default()
+        ..InventoryEntry::default()
     };
-    let holdings = Holdings {
+    let inventory = Inventory {
         images: BTreeMap::from([(ids[0].clone(), record)]),
-        ..Holdings::default()
+        ..Inventory::default()
     };
-    assert_eq!(lessons(&holdings, Some(SHARED)).len(), 1);
-    assert_eq!(lessons(&holdings, None), []);
+    assert_eq!(changes(&inventory, Some(SHARED)).len(), 1);
+    assert_eq!(changes(&inventory, None), []);
 }

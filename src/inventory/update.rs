@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    FORGET_AFTER, Holdings, IntentId, KnownAccount, LAG_MAX, OpenIntent, Owned, REVERSALS_MAX,
-    Record, Takeover,
+    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, OpenIntent, Owned,
+    REVERSALS_MAX, Takeover,
 };
 use crate::model::{ImageId, Permission, Present, ShareState, Uin};
 use crate::observation::{Blueprint, Seen};
@@ -23,42 +23,42 @@ pub struct Named {
 
 /// What a complete observation taught about one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lesson {
+pub struct InventoryChange {
     /// Which.
     pub image: ImageId,
     /// Its record from now on; `None`: nothing worth keeping.
-    pub record: Option<Record>,
+    pub record: Option<InventoryEntry>,
     /// Open intents whose outcome shows: whether each took effect.
     pub resolved: Vec<(IntentId, bool)>,
     /// What a person will want to read in the history.
-    pub note: Option<Note>,
+    pub note: Option<InventoryNote>,
 }
 
 /// All that one look taught about a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Learned {
+pub struct InventoryUpdate {
     /// The account that the scope's own rows are of, where the account name stands for another one by now. They are set
     /// aside before anything else.
     pub set_aside: Option<Uin>,
     /// What the scope takes over from other account names.
     pub takeover: Takeover,
     /// What it taught about single images.
-    pub lessons: Vec<Lesson>,
+    pub changes: Vec<InventoryChange>,
     /// Whose the credentials are, where the state has it otherwise.
     pub account: Option<KnownAccount>,
 }
 
-impl Learned {
+impl InventoryUpdate {
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-impl From<Vec<Lesson>> for Learned {
-    fn from(lessons: Vec<Lesson>) -> Self {
+impl From<Vec<InventoryChange>> for InventoryUpdate {
+    fn from(changes: Vec<InventoryChange>) -> Self {
         Self {
-            lessons,
+            changes,
             ..Self::default()
         }
     }
@@ -67,14 +67,14 @@ impl From<Vec<Lesson>> for Learned {
 /// Much of what is ours does not show, and nothing of ours took it away: a wrong account, a reply that was cut, or
 /// somebody at work. Nothing is concluded from such a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loss {
+pub struct UnexpectedLoss {
     /// Images that do not show.
     pub lost: usize,
     /// Of so many.
     pub of: usize,
 }
 
-impl Loss {
+impl UnexpectedLoss {
     /// So many images and more are enough to hold even what is shared anew: fewer are repaired at once.
     const HOLDS_SHARES_FROM: usize = 10;
 
@@ -91,7 +91,7 @@ impl Loss {
 
 /// A conclusion that belongs in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum InventoryNote {
     /// No longer ours, with the reason.
     Released(String),
     /// Left alone from now on, with the reason.
@@ -112,33 +112,33 @@ enum Missing {
 /// Draws the conclusions of a complete observation that began at `started`. `named` is every image that manifests
 /// name here; `accept_lost` is how many shares of ours a person knows to have vanished. Only what changes is in the
 /// result, so that a world in which nothing happened causes no write to the store.
-pub fn learn(
-    holdings: &Holdings,
+pub fn update(
+    inventory: &Inventory,
     seen: &Seen,
     named: &BTreeMap<&ImageId, Named>,
     accept_lost: u32,
     started: impl Into<Present>,
-) -> Vec<Lesson> {
+) -> Vec<InventoryChange> {
     let started = started.into();
     let wanted = |image: &ImageId| is_wanted(named, image);
-    let loss = holdings.loss(seen, wanted);
+    let loss = inventory.loss(seen, wanted);
     let missing = match loss {
         None => Missing::Perhaps,
         Some(loss) if loss.is_accepted(accept_lost) => Missing::Accepted,
         Some(_) => Missing::Suspicious,
     };
     let protected = named.iter().filter(|(_, named)| named.protected);
-    let touched: BTreeSet<_> = holdings
+    let touched: BTreeSet<_> = inventory
         .images
         .keys()
-        .chain(holdings.open.keys())
+        .chain(inventory.open.keys())
         .chain(protected.map(|(image, _)| *image))
         .collect();
-    let lessons = touched.into_iter().filter_map(|image| {
-        let before = holdings.images.get(image);
+    let changes = touched.into_iter().filter_map(|image| {
+        let before = inventory.images.get(image);
         let mut record = before.cloned().unwrap_or_default();
         let blueprint = seen.shared.get(image);
-        let open = holdings.open.get(image).map_or(&[][..], Vec::as_slice);
+        let open = inventory.open.get(image).map_or(&[][..], Vec::as_slice);
         // From a view that is not to be trusted, nothing follows for what it does not show.
         let doubtful = missing == Missing::Suspicious && blueprint.is_none();
         let (mut resolved, mut note) = (Vec::new(), None);
@@ -177,14 +177,14 @@ pub fn learn(
         }
         let record = (!record.is_spent(started)).then_some(record);
         let changed = record.as_ref() != before || !resolved.is_empty();
-        changed.then(|| Lesson {
+        changed.then(|| InventoryChange {
             image: image.clone(),
             record,
             resolved,
             note,
         })
     });
-    lessons.collect()
+    changes.collect()
 }
 
 /// An image that a manifest wants unshared is no loss when it is gone. One that it may want shared is.
@@ -194,27 +194,27 @@ fn is_wanted(named: &BTreeMap<&ImageId, Named>, image: &ImageId) -> bool {
         .is_none_or(|named| named.desired != Some(ShareState::Unshared))
 }
 
-impl Holdings {
+impl Inventory {
     /// Takes lessons in, as the store does.
-    pub fn apply(&mut self, lessons: &[Lesson]) {
-        for lesson in lessons {
-            match &lesson.record {
+    pub fn apply(&mut self, changes: &[InventoryChange]) {
+        for change in changes {
+            match &change.record {
                 Some(record) => {
-                    self.images.insert(lesson.image.clone(), record.clone());
+                    self.images.insert(change.image.clone(), record.clone());
                 }
                 None => {
-                    self.images.remove(&lesson.image);
+                    self.images.remove(&change.image);
                 }
             }
-            if let Some(open) = self.open.get_mut(&lesson.image) {
+            if let Some(open) = self.open.get_mut(&change.image) {
                 open.retain(|open| {
-                    !lesson
+                    !change
                         .resolved
                         .iter()
                         .any(|(intent, _)| *intent == open.intent)
                 });
                 if open.is_empty() {
-                    self.open.remove(&lesson.image);
+                    self.open.remove(&change.image);
                 }
             }
         }
@@ -222,7 +222,7 @@ impl Holdings {
 
     /// Whether so much of what is ours does not show that the view is not to be trusted. `wanted` says which of it
     /// should be there.
-    pub fn loss(&self, seen: &Seen, wanted: impl Fn(&ImageId) -> bool) -> Option<Loss> {
+    pub fn loss(&self, seen: &Seen, wanted: impl Fn(&ImageId) -> bool) -> Option<UnexpectedLoss> {
         let settled = self.images.iter().filter(|(image, record)| {
             let shown = |owned: &Owned| {
                 let blueprint = seen.shared.get(*image);
@@ -241,14 +241,15 @@ impl Holdings {
             of += 1;
             lost += usize::from(!seen.shared.contains_key(image));
         }
-        (lost >= LOST_MIN && lost * 100 > of * LOST_PERCENT_MAX).then_some(Loss { lost, of })
+        (lost >= LOST_MIN && lost * 100 > of * LOST_PERCENT_MAX)
+            .then_some(UnexpectedLoss { lost, of })
     }
 }
 
 /// What the observation says of a write whose outcome was open.
 fn resolve(
     open: &OpenIntent,
-    record: &mut Record,
+    record: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
     started: Present,
 ) -> Option<(IntentId, bool)> {
@@ -276,7 +277,7 @@ fn resolve(
 }
 
 /// An observation that began before a write says nothing about it.
-fn confirm(record: &mut Record, shared: bool, started: Present) {
+fn confirm(record: &mut InventoryEntry, shared: bool, started: Present) {
     if let Some(last) = record.writes.last_mut()
         && !started.is_before(last.at)
         && (last.towards == ShareState::Shared) == shared
@@ -286,7 +287,7 @@ fn confirm(record: &mut Record, shared: bool, started: Present) {
 }
 
 /// A look that shows the opposite of what an answer said, and began too late to lag behind it, knows better.
-fn outdate(record: &mut Record, shared: bool, started: Present) {
+fn outdate(record: &mut InventoryEntry, shared: bool, started: Present) {
     let is_outdated = record.word.is_some_and(|word| {
         let age = started.since(word.at);
         // A date in the future is of a clock that has been set back since.
@@ -299,7 +300,7 @@ fn outdate(record: &mut Record, shared: bool, started: Present) {
 
 /// Whether our last CANCEL is too recent for a look that shows the image to say that it had no effect. One without an
 /// answer is not among the writes, and came after the share.
-fn may_lag_behind_cancel(record: &Record, started: Present) -> bool {
+fn may_lag_behind_cancel(record: &InventoryEntry, started: Present) -> bool {
     let mut newest = record.writes.iter().rev();
     let cancel = newest.find(|write| write.towards == ShareState::Unshared);
     let owned_since = record.owned.as_ref().map(|owned| owned.since);
@@ -309,11 +310,11 @@ fn may_lag_behind_cancel(record: &Record, started: Present) -> bool {
 
 /// Whether it is still ours.
 fn ownership(
-    record: &mut Record,
+    record: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
     missing: Missing,
     started: Present,
-) -> Option<Note> {
+) -> Option<InventoryNote> {
     let may_lag = may_lag_behind_cancel(record, started);
     let owned = record.owned.as_mut()?;
     let why = match blueprint {
@@ -354,7 +355,7 @@ fn ownership(
         }
     };
     record.owned = None;
-    Some(Note::Released(why))
+    Some(InventoryNote::Released(why))
 }
 
 fn state_of(blueprint: Option<&Blueprint>) -> ShareState {
@@ -364,7 +365,12 @@ fn state_of(blueprint: Option<&Blueprint>) -> ShareState {
     }
 }
 
-fn park(record: &mut Record, desired: ShareState, shared: bool, started: Present) -> Option<Note> {
+fn park(
+    record: &mut InventoryEntry,
+    desired: ShareState,
+    shared: bool,
+    started: Present,
+) -> Option<InventoryNote> {
     let as_desired = (desired == ShareState::Shared) == shared;
     if as_desired || record.parked_since.is_some() {
         return None;
@@ -374,11 +380,11 @@ fn park(record: &mut Record, desired: ShareState, shared: bool, started: Present
         return None;
     }
     record.parked_since = Some(started.clock());
-    Some(Note::Parked(format!(
+    Some(InventoryNote::Parked(format!(
         "somebody else reversed us {reversals} times within an hour"
     )))
 }
 
 #[cfg(test)]
-#[path = "learn_tests.rs"]
+#[path = "update_tests.rs"]
 mod tests;
