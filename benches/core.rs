@@ -6,10 +6,10 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use sharekeeper::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
 use sharekeeper::api::protocol::wire::{self, DescribeBlueprintsReply};
+use sharekeeper::attempts::AttemptLog;
 use sharekeeper::desired::Desired;
 use sharekeeper::inventory::Inventory;
 use sharekeeper::manifest::{SourceText, parse};
-use sharekeeper::memory::Memory;
 use sharekeeper::model::{Clocks, ImageId, Monotonic, Scope, Selector};
 use sharekeeper::observation::{Blueprint, Observation, Seen};
 use sharekeeper::plan::{Inputs, Plan, Policy, ScopeAccount, plan};
@@ -68,7 +68,7 @@ fn look(count: usize, shared: bool) -> Observation {
 fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
     let (desired, observation) = (desired(count), look(count, shared));
     let (selector, policy, windows) = (Selector::default(), Policy::default(), Windows::default());
-    let (inventory, memory) = (Inventory::default(), Memory::default());
+    let (inventory, attempts) = (Inventory::default(), AttemptLog::default());
     let account = ScopeAccount::default();
     let scope: Scope = desired.scopes().next().expect("one").clone();
     let wanted = desired.wanted(&scope, &selector).expect("images");
@@ -78,7 +78,7 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
         wanted: &wanted,
         observation: &observation,
         inventory: &inventory,
-        memory: &memory,
+        attempts: &attempts,
         windows: &windows,
         policy: &policy,
         license: None,

@@ -15,7 +15,7 @@ pub mod observation;
 
 pub mod inventory;
 
-pub mod memory;
+pub mod attempts;
 
 pub mod history;
 

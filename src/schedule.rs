@@ -19,9 +19,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::attempts::{AttemptLog, LastResult, PendingAttempt, UnmetCondition};
 use crate::execute::PROBES_MAX;
 use crate::inventory::LAG;
-use crate::memory::{Last, Memory, Tried, Unmet};
 use crate::model::{ImageId, Monotonic, Timestamp};
 use crate::pace::Backoff;
 use crate::plan::{Plan, Verdict};
@@ -55,7 +55,7 @@ pub struct Turns {
     /// Denied images that are due, and have no turn in this pass.
     held: BTreeSet<ImageId>,
     /// Those that have one, as they were before.
-    released: BTreeMap<ImageId, Tried>,
+    released: BTreeMap<ImageId, PendingAttempt>,
     /// One that was denied has been permitted in the last pass: so may the others be.
     mended: bool,
 }
@@ -89,13 +89,13 @@ pub enum Cut {
 }
 
 impl Turns {
-    /// What a pass that begins at `monotonic` should remember of `memory`: what is due is tried as if for the first time, or
+    /// What a pass that begins at `monotonic` should remember of `attempts`: what is due is tried as if for the first time, or
     /// once more, where one answer kept coming.
-    pub fn begin(&mut self, mut memory: Memory, monotonic: Monotonic) -> Memory {
-        memory.rest = None;
-        self.held = self.surplus(&memory, monotonic);
+    pub fn begin(&mut self, mut attempts: AttemptLog, monotonic: Monotonic) -> AttemptLog {
+        attempts.rest = None;
+        self.held = self.surplus(&attempts, monotonic);
         self.released = BTreeMap::new();
-        for (image, mut tried) in std::mem::take(&mut memory.tried) {
+        for (image, mut tried) in std::mem::take(&mut attempts.tried) {
             let is_remembered = match self.retries.get(&image) {
                 Some(retry) => {
                     monotonic < retry.at || self.held.contains(&image) || tried.once_more()
@@ -103,39 +103,39 @@ impl Turns {
                 None => !tried.last.is_given_up(),
             };
             let place = match is_remembered {
-                true => &mut memory.tried,
+                true => &mut attempts.tried,
                 false => &mut self.released,
             };
             place.insert(image, tried);
         }
-        memory
+        attempts
     }
 
     /// The denied images that are due beyond those that one pass tries, which have waited for longest.
-    fn surplus(&self, memory: &Memory, monotonic: Monotonic) -> BTreeSet<ImageId> {
+    fn surplus(&self, attempts: &AttemptLog, monotonic: Monotonic) -> BTreeSet<ImageId> {
         if self.mended {
             return BTreeSet::new();
         }
         let due = self
             .retries
             .iter()
-            .filter(|(image, retry)| retry.at <= monotonic && is_denied(memory, image));
+            .filter(|(image, retry)| retry.at <= monotonic && is_denied(attempts, image));
         let mut due: Vec<_> = due.collect();
         due.sort_by_key(|(_, retry)| retry.at);
         let surplus = due.into_iter().skip(DENIED_AT_ONCE);
         surplus.map(|(image, _)| image.clone()).collect()
     }
 
-    /// Takes in how a pass over the scope ended; when the next is due, at the latest. `memory` loses what is settled.
+    /// Takes in how a pass over the scope ended; when the next is due, at the latest. `attempts` loses what is settled.
     pub fn ended(
         &mut self,
         plan: &Plan,
-        memory: &mut Memory,
+        attempts: &mut AttemptLog,
         cut: Cut,
         interval: Duration,
         at: At,
     ) -> Monotonic {
-        self.settle(plan, memory, cut, interval, at);
+        self.settle(plan, attempts, cut, interval, at);
         let spread = interval.mul_f64(0.9 + 0.2 * at.unit);
         let mut next = at.monotonic + spread;
         if cut == Cut::Short || self.mended {
@@ -149,7 +149,7 @@ impl Turns {
         let retries = self
             .retries
             .iter()
-            .filter(|(image, _)| !is_denied(memory, image));
+            .filter(|(image, _)| !is_denied(attempts, image));
         let retries = retries.map(|(_, retry)| retry.at);
         // One that is due already had its try, or the scope was out of sight.
         next = retries
@@ -203,44 +203,52 @@ impl Turns {
     }
 
     /// What is as desired is forgotten; what failed in this pass waits longer than before.
-    fn settle(&mut self, plan: &Plan, memory: &mut Memory, cut: Cut, interval: Duration, at: At) {
+    fn settle(
+        &mut self,
+        plan: &Plan,
+        attempts: &mut AttemptLog,
+        cut: Cut,
+        interval: Duration,
+        at: At,
+    ) {
         if cut == Cut::AccountBroken {
-            memory.tried.retain(|_, tried| !tried.last.is_given_up());
+            attempts.tried.retain(|_, tried| !tried.last.is_given_up());
             return;
         }
         let named = |image: &ImageId| plan.decisions.get(image);
-        memory.tried.retain(|image, tried| match named(image) {
+        attempts.tried.retain(|image, tried| match named(image) {
             Some(decision) => decision.verdict != Verdict::InSync,
             // Gone from the manifests: only a write whose effect may still show is remembered.
             None => match &tried.last {
-                Last::Acknowledged { at: then, .. } | Last::Unclear { at: then, .. } => {
-                    at.monotonic.since(*then) < LAG
-                }
+                LastResult::Acknowledged { at: then, .. }
+                | LastResult::Unclear { at: then, .. } => at.monotonic.since(*then) < LAG,
                 _ => false,
             },
         });
         let in_sync = |image: &ImageId| named(image).is_none_or(|d| d.verdict == Verdict::InSync);
-        memory.doubted_since.retain(|image, _| !in_sync(image));
+        attempts.doubted_since.retain(|image, _| !in_sync(image));
         // Who had a turn and was not tried after all waits on as before.
         let mut untried = std::mem::take(&mut self.held);
         let mut mended = false;
         for (image, tried) in std::mem::take(&mut self.released) {
             let verdict = named(&image).map(|decision| &decision.verdict);
             let is_done = verdict == Some(&Verdict::InSync);
-            mended |= is_done && matches!(tried.last, Last::Denied(_));
-            if matches!(verdict, Some(Verdict::NotTried(_))) && !memory.tried.contains_key(&image) {
+            mended |= is_done && matches!(tried.last, LastResult::Denied(_));
+            if matches!(verdict, Some(Verdict::NotTried(_))) && !attempts.tried.contains_key(&image)
+            {
                 untried.insert(image.clone());
-                memory.tried.insert(image, tried);
+                attempts.tried.insert(image, tried);
             }
         }
         // Nothing else waits: a write that was acknowledged or is open has a memory of its own.
         let mut before = std::mem::take(&mut self.retries);
-        for (image, tried) in &memory.tried {
+        for (image, tried) in &attempts.tried {
             let backoff = match (&tried.last, named(image).map(|d| &d.verdict)) {
-                (Last::Blocked(_) | Last::Denied(_), _) | (_, Some(Verdict::Blocked(_))) => {
+                (LastResult::Blocked(_) | LastResult::Denied(_), _)
+                | (_, Some(Verdict::Blocked(_))) => {
                     backoff(interval, interval.saturating_mul(BLOCKED_INTERVALS_MAX))
                 }
-                (Last::Failed(_), _) | (_, Some(Verdict::Failed(_))) => {
+                (LastResult::Failed(_), _) | (_, Some(Verdict::Failed(_))) => {
                     backoff(FAILED_BASE, interval)
                 }
                 _ => continue,
@@ -258,20 +266,24 @@ impl Turns {
             };
             self.retries.insert(image.clone(), retry);
         }
-        self.mended = mended && memory.tried.keys().any(|image| is_denied(memory, image));
+        self.mended = mended
+            && attempts
+                .tried
+                .keys()
+                .any(|image| is_denied(attempts, image));
         if self.mended {
             let denied = self
                 .retries
                 .iter_mut()
-                .filter(|(image, _)| is_denied(memory, image));
+                .filter(|(image, _)| is_denied(attempts, image));
             denied.for_each(|(_, retry)| retry.at = at.monotonic);
         }
     }
 }
 
-fn is_denied(memory: &Memory, image: &ImageId) -> bool {
-    let tried = memory.tried.get(image);
-    tried.is_some_and(|tried| matches!(tried.last, Last::Denied(_)))
+fn is_denied(attempts: &AttemptLog, image: &ImageId) -> bool {
+    let tried = attempts.tried.get(image);
+    tried.is_some_and(|tried| matches!(tried.last, LastResult::Denied(_)))
 }
 
 /// Waits that double, up to `cap`.
@@ -288,7 +300,7 @@ pub fn jittered(wait: Duration, unit: f64) -> Duration {
 }
 
 fn is_not_yet(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Blocked(problem) if problem.unmet == Some(Unmet::NotYet))
+    matches!(verdict, Verdict::Blocked(problem) if problem.unmet == Some(UnmetCondition::NotYet))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::memory::Problem;
+use crate::attempts::Problem;
 use crate::model::{AccountName, Cause, Region, Scope, ShareState};
 use crate::observation::Unseen;
 use crate::plan::{Actual, Decision, Unmanaged, View};
@@ -53,10 +53,10 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
     }
 }
 
-fn memory(last: Last) -> Memory {
-    let mut memory = Memory::default();
-    memory.record(id("img-a"), ShareState::Shared, last);
-    memory
+fn attempts(last: LastResult) -> AttemptLog {
+    let mut attempts = AttemptLog::default();
+    attempts.record(id("img-a"), ShareState::Shared, last);
+    attempts
 }
 
 fn problem() -> Problem {
@@ -64,10 +64,16 @@ fn problem() -> Problem {
 }
 
 /// Seconds from one pass to the next, over several that end alike.
-fn waits(turns: &mut Turns, plan: &Plan, last: Option<&Last>, cut: Cut, passes: u32) -> Vec<u64> {
+fn waits(
+    turns: &mut Turns,
+    plan: &Plan,
+    last: Option<&LastResult>,
+    cut: Cut,
+    passes: u32,
+) -> Vec<u64> {
     let mut now = at(0);
     let mut waits = Vec::new();
-    let mut kept = Memory::default();
+    let mut kept = AttemptLog::default();
     for _ in 0..passes {
         kept = turns.begin(kept, now.monotonic);
         if let Some(last) = last {
@@ -84,38 +90,38 @@ fn waits(turns: &mut Turns, plan: &Plan, last: Option<&Last>, cut: Cut, passes: 
 #[test]
 fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
     let plan = plan(&[("img-a", Verdict::InSync)]);
-    let done = Last::Acknowledged {
+    let done = LastResult::Acknowledged {
         at: Monotonic::default(),
         blueprint_id: None,
         request_id: None,
     };
-    let mut memory = memory(done);
+    let mut attempts = attempts(done);
     let mut turns = Turns::default();
     let early = turns.ended(
         &plan,
-        &mut memory,
+        &mut attempts,
         Cut::None,
         INTERVAL,
         At { unit: 0.0, ..at(0) },
     );
     let late = turns.ended(
         &plan,
-        &mut memory,
+        &mut attempts,
         Cut::None,
         INTERVAL,
         At { unit: 1.0, ..at(0) },
     );
     assert_eq!((early, late), (at(270).monotonic, at(330).monotonic));
-    assert!(memory.tried.is_empty());
+    assert!(attempts.tried.is_empty());
 }
 
 #[test]
 fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_ever_fewer() {
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
-    let last = Last::Blocked(problem());
+    let last = LastResult::Blocked(problem());
     let mut turns = Turns::default();
     let mut tries = Vec::new();
-    let (mut kept, mut now) = (Memory::default(), 0);
+    let (mut kept, mut now) = (AttemptLog::default(), 0);
     while now < 24 * 3600 {
         kept = turns.begin(kept, at(now).monotonic);
         if kept.tried.is_empty() {
@@ -135,7 +141,7 @@ fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_eve
 #[test]
 fn l1_what_failed_is_tried_again_soon_and_at_the_latest_after_the_interval() {
     let failed = plan(&[("img-a", Verdict::Failed(Box::new(problem())))]);
-    let last = Last::Failed(problem());
+    let last = LastResult::Failed(problem());
     let mut turns = Turns::default();
     let waits = waits(&mut turns, &failed, Some(&last), Cut::None, 8);
     assert_eq!(waits[0], 30);
@@ -146,7 +152,7 @@ fn l1_what_failed_is_tried_again_soon_and_at_the_latest_after_the_interval() {
 #[test]
 fn a_success_resets_the_backoff() {
     let failed = plan(&[("img-a", Verdict::Failed(Box::new(problem())))]);
-    let last = Last::Failed(problem());
+    let last = LastResult::Failed(problem());
     let mut turns = Turns::default();
     let before = waits(&mut turns, &failed, Some(&last), Cut::None, 4);
     let fine = plan(&[("img-a", Verdict::InSync)]);
@@ -168,7 +174,7 @@ fn l4_a_scope_that_is_never_seen_is_no_hot_loop() {
 
 #[test]
 fn an_image_that_is_still_being_made_is_looked_at_more_often() {
-    let waiting = Problem::unmet(Unmet::NotYet, "the image is CREATING");
+    let waiting = Problem::unmet(UnmetCondition::NotYet, "the image is CREATING");
     let plan = plan(&[("img-a", Verdict::Blocked(Box::new(waiting)))]);
     let waits = waits(&mut Turns::default(), &plan, None, Cut::None, 6);
     assert_eq!(waits[0], 15);
@@ -178,37 +184,37 @@ fn an_image_that_is_still_being_made_is_looked_at_more_often() {
 #[test]
 fn an_accounts_fault_is_charged_to_no_image() {
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
-    let mut memory = memory(Last::Blocked(problem()));
+    let mut attempts = attempts(LastResult::Blocked(problem()));
     let mut turns = Turns::default();
-    turns.ended(&blocked, &mut memory, Cut::AccountBroken, INTERVAL, at(0));
-    assert!(memory.tried.is_empty());
+    turns.ended(&blocked, &mut attempts, Cut::AccountBroken, INTERVAL, at(0));
+    assert!(attempts.tried.is_empty());
     assert_eq!(turns.retries().count(), 0);
 }
 
 #[test]
 fn a_pass_that_was_cut_off_is_made_again_at_once_and_remembers_its_writes() {
     let plan = plan(&[("img-a", Verdict::Act)]);
-    let done = Last::Acknowledged {
+    let done = LastResult::Acknowledged {
         at: at(9).monotonic,
         blueprint_id: None,
         request_id: None,
     };
-    let mut memory = memory(done);
-    let next = Turns::default().ended(&plan, &mut memory, Cut::Short, INTERVAL, at(10));
+    let mut attempts = attempts(done);
+    let next = Turns::default().ended(&plan, &mut attempts, Cut::Short, INTERVAL, at(10));
     assert_eq!(next, at(10).monotonic + REST_MIN);
-    assert_eq!(memory.tried.len(), 1);
+    assert_eq!(attempts.tried.len(), 1);
 }
 
 #[test]
 fn s4_a_write_that_was_acknowledged_at_last_is_not_forgotten_for_its_earlier_failures() {
     let mut turns = Turns::default();
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
-    let mut kept = memory(Last::Blocked(problem()));
+    let mut kept = attempts(LastResult::Blocked(problem()));
     let due = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(0));
     let now = due.since_start().as_secs();
     let mut kept = turns.begin(kept, due);
     assert!(kept.tried.is_empty(), "it is tried again");
-    let done = Last::Acknowledged {
+    let done = LastResult::Acknowledged {
         at: due,
         blueprint_id: None,
         request_id: None,
@@ -231,27 +237,33 @@ fn l4_a_scope_that_is_only_looked_at_is_no_hot_loop_whatever_is_to_be_done_in_it
 fn time_alone_wakes_what_it_changes() {
     let mut plan = plan(&[("img-a", Verdict::InSync)]);
     plan.turns_at = Some(at(42).now);
-    let next = Turns::default().ended(&plan, &mut Memory::default(), Cut::None, INTERVAL, at(0));
+    let next = Turns::default().ended(
+        &plan,
+        &mut AttemptLog::default(),
+        Cut::None,
+        INTERVAL,
+        at(0),
+    );
     assert_eq!(next, at(42).monotonic);
 }
 
 #[test]
 fn s21_images_that_no_manifest_names_any_longer_are_forgotten() {
-    let done = Last::Acknowledged {
+    let done = LastResult::Acknowledged {
         at: at(0).monotonic,
         blueprint_id: None,
         request_id: None,
     };
-    let mut memory = memory(done);
+    let mut attempts = attempts(done);
     let mut turns = Turns::default();
     let nothing = Plan {
         decisions: BTreeMap::new(),
         ..plan(&[])
     };
-    turns.ended(&nothing, &mut memory, Cut::None, INTERVAL, at(100));
-    assert_eq!(memory.tried.len(), 1, "its effect may still show");
-    turns.ended(&nothing, &mut memory, Cut::None, INTERVAL, at(121));
-    assert!(memory.tried.is_empty());
+    turns.ended(&nothing, &mut attempts, Cut::None, INTERVAL, at(100));
+    assert_eq!(attempts.tried.len(), 1, "its effect may still show");
+    turns.ended(&nothing, &mut attempts, Cut::None, INTERVAL, at(121));
+    assert!(attempts.tried.is_empty());
 }
 
 #[test]
@@ -267,17 +279,17 @@ fn c13_a_share_that_is_not_ready_is_looked_at_more_often_but_ever_less() {
 }
 
 /// The answers to one image's writes, each a moment after the one before.
-fn answers(memory: &mut Memory, code: &str, times: u32) {
+fn answers(attempts: &mut AttemptLog, code: &str, times: u32) {
     for _ in 0..times {
         let problem = Problem {
             code: Some(code.into()),
             ..problem()
         };
-        let last = Last::Unclear {
+        let last = LastResult::Unclear {
             at: at(0).monotonic,
             problem,
         };
-        memory.record(id("img-a"), ShareState::Unshared, last);
+        attempts.record(id("img-a"), ShareState::Unshared, last);
     }
 }
 
@@ -285,7 +297,7 @@ fn answers(memory: &mut Memory, code: &str, times: u32) {
 fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let mut turns = Turns::default();
-    let mut kept = Memory::default();
+    let mut kept = AttemptLog::default();
     answers(&mut kept, "ResourceNotFound.ImageIdNotFound", 2);
     let mut now = 0;
     for _ in 0..5 {
@@ -318,22 +330,22 @@ fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
 /// A pass in which those of `tried` were denied and those of `untried` not tried; when the next is due.
 fn denied(
     turns: &mut Turns,
-    memory: &mut Memory,
+    attempts: &mut AttemptLog,
     tried: &[String],
     untried: &[String],
     now: At,
 ) -> Monotonic {
     for image in tried {
-        memory.record(id(image), ShareState::Shared, Last::Denied(problem()));
+        attempts.record(id(image), ShareState::Shared, LastResult::Denied(problem()));
     }
-    let rest = Verdict::NotTried(Box::new(crate::memory::Rest::of_scope(problem())));
-    let remembered: Vec<_> = memory.tried.keys().map(ToString::to_string).collect();
+    let rest = Verdict::NotTried(Box::new(crate::attempts::WritePause::of_scope(problem())));
+    let remembered: Vec<_> = attempts.tried.keys().map(ToString::to_string).collect();
     let blocked = remembered
         .iter()
         .map(|image| (image.as_str(), Verdict::Blocked(Box::new(problem()))));
     let untried = untried.iter().map(|image| (image.as_str(), rest.clone()));
     let decisions: Vec<_> = blocked.chain(untried).collect();
-    turns.ended(&plan(&decisions), memory, Cut::None, INTERVAL, now)
+    turns.ended(&plan(&decisions), attempts, Cut::None, INTERVAL, now)
 }
 
 fn images(numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -342,13 +354,13 @@ fn images(numbers: std::ops::Range<usize>) -> Vec<String> {
 
 #[test]
 fn c2_l4_a_scope_at_rest_is_looked_at_again_ever_later_and_what_was_not_tried_waits_for_nothing() {
-    let (mut turns, mut memory, mut now) = (Turns::default(), Memory::default(), 0);
+    let (mut turns, mut attempts, mut now) = (Turns::default(), AttemptLog::default(), 0);
     let mut waits = Vec::new();
     for pass in 0..5 {
-        memory = turns.begin(memory, at(now).monotonic);
+        attempts = turns.begin(attempts, at(now).monotonic);
         let untried = images(5 * (pass + 1)..40);
         let tried = images(5 * pass..5 * (pass + 1));
-        let next = denied(&mut turns, &mut memory, &tried, &untried, at(now));
+        let next = denied(&mut turns, &mut attempts, &tried, &untried, at(now));
         let charged: Vec<_> = turns
             .retries()
             .map(|(image, _)| image.to_string())
@@ -363,57 +375,57 @@ fn c2_l4_a_scope_at_rest_is_looked_at_again_ever_later_and_what_was_not_tried_wa
 
 #[test]
 fn c2_l4_denied_images_wake_no_pass_and_take_turns_five_at_a_time() {
-    let (mut turns, mut memory) = (Turns::default(), Memory::default());
+    let (mut turns, mut attempts) = (Turns::default(), AttemptLog::default());
     let all = images(0..12);
-    let next = denied(&mut turns, &mut memory, &all, &[], at(0));
+    let next = denied(&mut turns, &mut attempts, &all, &[], at(0));
     assert!(next >= at(270).monotonic, "not with the first of them");
     let mut tries = BTreeMap::new();
     for now in [1_000, 1_300, 1_600] {
-        memory = turns.begin(memory, at(now).monotonic);
+        attempts = turns.begin(attempts, at(now).monotonic);
         let due: Vec<_> = all
             .iter()
-            .filter(|image| !memory.tried.contains_key(&id(image)))
+            .filter(|image| !attempts.tried.contains_key(&id(image)))
             .cloned()
             .collect();
         assert!(due.len() <= 5, "{due:?}");
         for image in &due {
             *tries.entry(image.clone()).or_insert(0) += 1;
         }
-        denied(&mut turns, &mut memory, &due, &[], at(now));
+        denied(&mut turns, &mut attempts, &due, &[], at(now));
     }
     assert_eq!(tries.len(), 12, "each had its turn: {tries:?}");
 }
 
 #[test]
 fn c2_a_denied_image_that_had_a_turn_and_was_not_tried_keeps_its_place_and_its_finding() {
-    let (mut turns, mut memory) = (Turns::default(), Memory::default());
-    denied(&mut turns, &mut memory, &images(0..1), &[], at(0));
+    let (mut turns, mut attempts) = (Turns::default(), AttemptLog::default());
+    denied(&mut turns, &mut attempts, &images(0..1), &[], at(0));
     let before: Vec<_> = turns.retries().map(|(_, at)| at).collect();
-    memory = turns.begin(memory, at(1_000).monotonic);
-    assert!(memory.tried.is_empty(), "it has a turn");
-    denied(&mut turns, &mut memory, &[], &images(0..1), at(1_000));
-    assert!(is_denied(&memory, &id("img-00")));
+    attempts = turns.begin(attempts, at(1_000).monotonic);
+    assert!(attempts.tried.is_empty(), "it has a turn");
+    denied(&mut turns, &mut attempts, &[], &images(0..1), at(1_000));
+    assert!(is_denied(&attempts, &id("img-00")));
     let after: Vec<_> = turns.retries().map(|(_, at)| at).collect();
     assert_eq!(before, after, "it is not charged");
 }
 
 #[test]
 fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
-    let (mut turns, mut memory) = (Turns::default(), Memory::default());
-    denied(&mut turns, &mut memory, &images(0..12), &[], at(0));
-    memory = turns.begin(memory, at(1_000).monotonic);
-    let done = Last::Acknowledged {
+    let (mut turns, mut attempts) = (Turns::default(), AttemptLog::default());
+    denied(&mut turns, &mut attempts, &images(0..12), &[], at(0));
+    attempts = turns.begin(attempts, at(1_000).monotonic);
+    let done = LastResult::Acknowledged {
         at: at(1_000).monotonic,
         blueprint_id: None,
         request_id: None,
     };
     let permitted: Vec<_> = images(0..12)
         .into_iter()
-        .filter(|image| !memory.tried.contains_key(&id(image)))
+        .filter(|image| !attempts.tried.contains_key(&id(image)))
         .collect();
     assert_eq!(permitted.len(), 5);
     for image in &permitted {
-        memory.record(id(image), ShareState::Shared, done.clone());
+        attempts.record(id(image), ShareState::Shared, done.clone());
     }
     let decisions = images(0..12);
     let decisions: Vec<_> = decisions
@@ -425,12 +437,12 @@ fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
         .collect();
     let next = turns.ended(
         &plan(&decisions),
-        &mut memory,
+        &mut attempts,
         Cut::None,
         INTERVAL,
         at(1_000),
     );
     assert_eq!(next, at(1_000).monotonic + REST_MIN);
-    memory = turns.begin(memory, next);
-    assert!(memory.tried.is_empty(), "all have a turn");
+    attempts = turns.begin(attempts, next);
+    assert!(attempts.tried.is_empty(), "all have a turn");
 }

@@ -13,7 +13,7 @@ const LAYERS: [&str; 29] = [
     "desired",
     "observation",
     "inventory",
-    "memory",
+    "attempts",
     "history",
     "ledger",
     "host",

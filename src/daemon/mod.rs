@@ -262,7 +262,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         };
         let stop = Rc::new(Stop::default());
         let place = place_of(generation, &scope, slot);
-        let memory = slot.begin(Rc::clone(&stop), place, now);
+        let attempts = slot.begin(Rc::clone(&stop), place, now);
         if let Ok(client) = &client {
             let lane = pass::lane(work.read(client), scope.region);
             self.voice.lane(&scope, lane);
@@ -281,7 +281,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             stop,
             began: now,
         };
-        self.passes.push(Box::pin(pass.run(memory)));
+        self.passes.push(Box::pin(pass.run(attempts)));
     }
 
     fn ended(&mut self, ended: Ended<W::Client>) {

@@ -10,12 +10,12 @@ use super::{Settings, Voice};
 use crate::api::error::Refusal;
 use crate::api::protocol::wire::Action;
 use crate::api::{Connection, ReadClient, Shared, WriteClient};
+use crate::attempts::AttemptLog;
 use crate::engine::{
     self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task,
 };
 use crate::host::Host;
 use crate::ledger::{Ledger, LedgerReader};
-use crate::memory::Memory;
 use crate::model::{AccountName, Monotonic, Region, Scope};
 use crate::observation::Unseen;
 use crate::plan::{Plan, Policy, Verdict};
@@ -49,7 +49,7 @@ pub trait Work<H> {
         rivals: &Rivals<Self::Client>,
         task: &Task<'_>,
         scope: &Scope,
-        memory: Memory,
+        attempts: AttemptLog,
         bounds: Bounds<'_>,
     ) -> impl Future<Output = Option<ScopeOutcome>>;
 }
@@ -104,7 +104,7 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
         rivals: &Rivals<WriteClient<H>>,
         task: &Task<'_>,
         scope: &Scope,
-        memory: Memory,
+        attempts: AttemptLog,
         bounds: Bounds<'_>,
     ) -> Option<ScopeOutcome> {
         let engine = Engine {
@@ -118,7 +118,7 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
                 as_read(rivals, task, WriteClient::read),
                 task,
                 scope,
-                (memory, bounds.denials),
+                (attempts, bounds.denials),
                 bounds.timeout,
             )
             .await
@@ -146,10 +146,10 @@ impl<H: Host + 'static, R: LedgerReader> Work<H> for Observing<'_, R> {
         rivals: &Rivals<ReadClient<H>>,
         task: &Task<'_>,
         scope: &Scope,
-        memory: Memory,
+        attempts: AttemptLog,
         bounds: Bounds<'_>,
     ) -> Option<ScopeOutcome> {
-        let kept = memory.clone();
+        let kept = attempts.clone();
         let rivals = as_read(rivals, task, |client| client);
         let look = std::pin::pin!(engine::preview_scope(
             client,
@@ -157,13 +157,16 @@ impl<H: Host + 'static, R: LedgerReader> Work<H> for Observing<'_, R> {
             self.ledger,
             task,
             scope,
-            memory
+            attempts
         ));
         let stopped = std::pin::pin!(bounds.stop.tripped());
         let Either::Left((outcome, _)) = select(look, stopped).await else {
             let unseen = Unseen::new("stopped before the scope was read");
             let plan = engine::out_of_sight(task, scope, unseen, client.shared())?;
-            return Some(ScopeOutcome { plan, memory: kept });
+            return Some(ScopeOutcome {
+                plan,
+                attempts: kept,
+            });
         };
         let outcome = outcome?;
         bounds.listener.event(Event::Planned {
@@ -225,8 +228,8 @@ pub(super) struct Ended<C> {
 impl<H: Host, W: Work<H>> Pass<'_, H, W> {
     /// A panic ends this pass and no other: nothing that is shared is left half changed between two awaits, and what
     /// was sent is resolved by looking, as after a crash.
-    pub(super) async fn run(self, memory: Memory) -> Ended<W::Client> {
-        let outcome = AssertUnwindSafe(self.work(memory)).catch_unwind().await;
+    pub(super) async fn run(self, attempts: AttemptLog) -> Ended<W::Client> {
+        let outcome = AssertUnwindSafe(self.work(attempts)).catch_unwind().await;
         // The panic's own words may quote anything; the hook has told where it was.
         let outcome = outcome.map_err(|_| {
             "a fault in sharekeeper: the log says where; restart it, and please report it"
@@ -241,7 +244,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
         }
     }
 
-    async fn work(&self, memory: Memory) -> Option<ScopeOutcome> {
+    async fn work(&self, attempts: AttemptLog) -> Option<ScopeOutcome> {
         let policy = Policy {
             // Some manifests were left out: nothing may be cancelled on the strength of the rest.
             shares_only: !self.generation.problems.is_empty(),
@@ -268,7 +271,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
                     plan: &plan,
                     first: true,
                 });
-                return Some(ScopeOutcome { plan, memory });
+                return Some(ScopeOutcome { plan, attempts });
             }
         };
         let bounds = Bounds {
@@ -279,7 +282,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
         };
         let outcome = self
             .work
-            .pass(client, &self.rivals, &task, &self.scope, memory, bounds)
+            .pass(client, &self.rivals, &task, &self.scope, attempts, bounds)
             .await;
         self.voice
             .lane(&self.scope, lane(self.work.read(client), self.scope.region));

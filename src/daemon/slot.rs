@@ -2,9 +2,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::places::Place;
+use crate::attempts::AttemptLog;
 use crate::engine::{ScopeOutcome, Stop, StopReason};
 use crate::inventory::{LAG, UnexpectedLoss};
-use crate::memory::Memory;
 use crate::model::Monotonic;
 use crate::schedule::{At, Cut, Turns};
 
@@ -12,7 +12,7 @@ use crate::schedule::{At, Cut, Turns};
 pub(super) struct Slot {
     pub(super) turns: Turns,
     /// What the last pass left to the next; while one runs, it has it.
-    memory: Memory,
+    attempts: AttemptLog,
     due: Monotonic,
     /// Ends the pass that runs.
     pub(super) running: Option<Rc<Stop>>,
@@ -37,7 +37,7 @@ impl Slot {
     pub(super) fn new(now: Monotonic) -> Self {
         Self {
             turns: Turns::default(),
-            memory: Memory::default(),
+            attempts: AttemptLog::default(),
             due: now,
             running: None,
             place: None,
@@ -76,7 +76,7 @@ impl Slot {
             }
         };
         let is_recent = now.since(since) < LAG;
-        self.running.is_some() || self.held || is_recent || self.memory.loss.is_some()
+        self.running.is_some() || self.held || is_recent || self.attempts.loss.is_some()
     }
 
     /// Newer manifests ask for something else.
@@ -97,23 +97,23 @@ impl Slot {
             self.forgiven_loss = self.known_loss;
             self.again = true;
         } else {
-            self.memory.loss = None;
+            self.attempts.loss = None;
         }
-        self.memory.account_doubt = None;
+        self.attempts.account_doubt = None;
     }
 
     /// A pass begins, with what it should remember.
-    pub(super) fn begin(&mut self, stop: Rc<Stop>, place: Place, now: Monotonic) -> Memory {
+    pub(super) fn begin(&mut self, stop: Rc<Stop>, place: Place, now: Monotonic) -> AttemptLog {
         self.running = Some(stop);
         self.place = Some(place);
-        let mut memory = self.turns.begin(std::mem::take(&mut self.memory), now);
+        let mut attempts = self.turns.begin(std::mem::take(&mut self.attempts), now);
         // One that was first seen after the signal was not meant by it.
         let forgiven = self.forgiven_loss.take();
-        if forgiven.is_some() && memory.loss == forgiven {
-            memory.loss = None;
+        if forgiven.is_some() && attempts.loss == forgiven {
+            attempts.loss = None;
         }
-        self.known_loss = memory.loss;
-        memory
+        self.known_loss = attempts.loss;
+        attempts
     }
 
     /// A pass has ended; when the next is due. `retry` is when the account may be called again, if it is broken.
@@ -125,13 +125,13 @@ impl Slot {
         at: At,
         retry: Option<Monotonic>,
     ) -> Monotonic {
-        let ScopeOutcome { plan, mut memory } = outcome;
-        let next = self.turns.ended(&plan, &mut memory, cut, interval, at);
+        let ScopeOutcome { plan, mut attempts } = outcome;
+        let next = self.turns.ended(&plan, &mut attempts, cut, interval, at);
         if std::mem::take(&mut self.forgiven) {
             self.turns.forgive();
-            memory.account_doubt = None;
+            attempts.account_doubt = None;
         }
-        self.memory = memory;
+        self.attempts = attempts;
         self.due = match retry {
             _ if std::mem::take(&mut self.again) => at.monotonic,
             Some(retry) => retry,

@@ -8,9 +8,9 @@ use tokio::sync::OnceCell;
 
 use super::look::Job;
 use crate::api::{Owner, ReadClient};
+use crate::attempts::{AccountDoubt, AttemptLog};
 use crate::host::Host;
 use crate::inventory::{KnownAccount, KnownAccounts};
-use crate::memory::{AccountDoubt, Memory};
 use crate::model::{AccountName, KeyDigest, Scope, Uin};
 use crate::observation::Unseen;
 use crate::plan::{AccountProof, Prune, ScopeAccount};
@@ -197,7 +197,7 @@ impl Identified {
         rivals: &[Rival<'_, H>],
         job: &Job<'_>,
         known: &KnownAccounts,
-        memory: &Memory,
+        attempts: &AttemptLog,
     ) -> Option<String> {
         if job.policy.prune == Prune::None {
             return None;
@@ -222,7 +222,7 @@ impl Identified {
             return None;
         }
         let nothing = Evidence::nothing(known);
-        let reason = must_know(job, &nothing, memory, owner);
+        let reason = must_know(job, &nothing, attempts, owner);
         // Credentials that tell nothing of their account are another account's one day, on another machine: what STS says
         // today is what they are compared with then.
         if reason.is_none() && owner.lasts {
@@ -241,7 +241,7 @@ impl Identified {
     pub(super) fn for_plan(
         &self,
         job: &Job<'_>,
-        memory: &Memory,
+        attempts: &AttemptLog,
         unasked: Option<String>,
         evidence: &Evidence<'_>,
     ) -> ScopeAccount {
@@ -254,7 +254,7 @@ impl Identified {
         };
         let proof = match job.policy.prune {
             Prune::None => AccountProof::Certain,
-            Prune::Owned | Prune::Exclusive => self.proof(owner, job, memory, unasked, evidence),
+            Prune::Owned | Prune::Exclusive => self.proof(owner, job, attempts, unasked, evidence),
         };
         ScopeAccount {
             uin: owner.uin.clone(),
@@ -266,18 +266,18 @@ impl Identified {
         &self,
         owner: &Owner,
         job: &Job<'_>,
-        memory: &Memory,
+        attempts: &AttemptLog,
         unasked: Option<String>,
         evidence: &Evidence<'_>,
     ) -> AccountProof {
-        if let Some(doubt) = &memory.account_doubt {
+        if let Some(doubt) = &attempts.account_doubt {
             return AccountProof::FirstRun(doubt.clone());
         }
         if let Some(why) = &self.confusable {
             return AccountProof::Unproven(why.clone());
         }
         // What the look has proven since STS was asked need not be known from STS.
-        let still = |_: &String| must_know(job, evidence, memory, owner).is_some();
+        let still = |_: &String| must_know(job, evidence, attempts, owner).is_some();
         if let Some(why) = unasked.filter(still) {
             return AccountProof::Unproven(why);
         }
@@ -295,7 +295,7 @@ impl Identified {
                 AccountProof::FirstRun(AccountDoubt::Changed { was, is })
             }
             (None, Some(_)) if !owner.is_documented && !evidence.shows_own => {
-                match key_changed(job, evidence, memory, owner) {
+                match key_changed(job, evidence, attempts, owner) {
                     Some(how) => AccountProof::FirstRun(AccountDoubt::Unproven(format!(
                         "{how}, and none of the shares that sharekeeper made here shows, which would prove that it is the same account"
                     ))),
@@ -344,7 +344,7 @@ pub(super) fn to_record(
 fn must_know(
     job: &Job<'_>,
     evidence: &Evidence<'_>,
-    memory: &Memory,
+    attempts: &AttemptLog,
     owner: &Owner,
 ) -> Option<String> {
     let (scope, known) = (job.scope, evidence.known);
@@ -358,17 +358,17 @@ fn must_know(
             "the state was used under the account name `{other}`, too"
         ));
     }
-    key_changed(job, evidence, memory, owner)
+    key_changed(job, evidence, attempts, owner)
 }
 
 /// How the key is another than before, if it is.
 fn key_changed(
     job: &Job<'_>,
     evidence: &Evidence<'_>,
-    memory: &Memory,
+    attempts: &AttemptLog,
     owner: &Owner,
 ) -> Option<String> {
-    if owner.lasts && memory.key.as_ref().is_some_and(|key| *key != owner.key) {
+    if owner.lasts && attempts.key.as_ref().is_some_and(|key| *key != owner.key) {
         return Some("the key is another than the one that this run began with".into());
     }
     let recorded = evidence.known.scopes.get(job.scope)?;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::memory::{Problem, Rest};
+use crate::attempts::{Problem, WritePause};
 use crate::model::Scope;
 use crate::words::plural;
 
@@ -70,7 +70,7 @@ pub(super) enum Chance {
     /// Not before it is known how other scopes' calls end.
     Later,
     /// The account is at rest.
-    Never(Rest),
+    Never(WritePause),
 }
 
 /// A call that may be denied. Dropped, it was not.
@@ -130,12 +130,12 @@ impl Share {
 }
 
 impl State {
-    fn finding(&self) -> Rest {
+    fn finding(&self) -> WritePause {
         let problem = self.said.clone().unwrap_or_else(|| Problem::new("denied"));
         let regions = plural(self.denied.len() as u64, "region");
         let message =
             format!("all that was tried of this account, in {regions}, was denied: {problem}");
-        Rest::of_account(Problem { message, ..problem })
+        WritePause::of_account(Problem { message, ..problem })
     }
 }
 

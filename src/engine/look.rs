@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::account::{self, Evidence, Identified, Rival};
 use crate::api::{Owner, ReadClient, Shared};
+use crate::attempts::AttemptLog;
 use crate::desired::DesiredScope;
 use crate::host::Host;
 use crate::inventory::{
@@ -12,7 +13,6 @@ use crate::inventory::{
 };
 use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
-use crate::memory::Memory;
 use crate::model::{AccountName, Clocks, ImageId, Monotonic, Present, Scope, Timestamp, Uin};
 use crate::observation::{
     Eligibility, Observation, OwnImages, Reading, Seen, SeenAt, Sightings, Unseen,
@@ -54,14 +54,14 @@ pub(super) struct Look {
 }
 
 impl Job<'_> {
-    fn plan(&self, view: &View<'_>, memory: &Memory, times: Times) -> Plan {
+    fn plan(&self, view: &View<'_>, attempts: &AttemptLog, times: Times) -> Plan {
         plan(&Inputs {
             scope: self.scope,
             wanted: &self.wanted,
             account: view.account,
             observation: view.observation,
             inventory: view.inventory,
-            memory,
+            attempts,
             windows: &self.windows,
             policy: self.policy,
             license: self.license,
@@ -78,13 +78,13 @@ impl Job<'_> {
             observation: &Observation::Unseen(unseen),
             inventory: &Inventory::default(),
         };
-        let memory = Memory::default();
+        let attempts = AttemptLog::default();
         let times = Times {
             clocks: Clocks::machine_only(shared.now()),
             present: shared.present(),
             monotonic: shared.host.monotonic(),
         };
-        self.plan(&view, &memory, times)
+        self.plan(&view, &attempts, times)
     }
 
     /// The account as the manifests name it.
@@ -131,7 +131,7 @@ pub(super) async fn look<H: Host>(
     rivals: &[Rival<'_, H>],
     ledger: &impl LedgerReader,
     job: &Job<'_>,
-    memory: &Memory,
+    attempts: &AttemptLog,
     own: &OwnImages,
     tell: &dyn Fn(Reading),
 ) -> Look {
@@ -156,7 +156,7 @@ pub(super) async fn look<H: Host>(
         }
     };
     let unasked = identified
-        .ask_for_prune(client, rivals, job, &known, memory)
+        .ask_for_prune(client, rivals, job, &known, attempts)
         .await;
     // The look has told the access point's time.
     let clocks = || client.clocks(job.scope.region);
@@ -169,7 +169,7 @@ pub(super) async fn look<H: Host>(
     };
     let (known, others) = known.split();
     let learnt = looked.update(job, &mut inventory, &known, others);
-    let account = identified.for_plan(job, memory, unasked, &learnt.evidence);
+    let account = identified.for_plan(job, attempts, unasked, &learnt.evidence);
     let draft = |observation: &Observation| {
         let view = View {
             account: &account,
@@ -181,10 +181,10 @@ pub(super) async fn look<H: Host>(
             present: shared.present(),
             monotonic: shared.host.monotonic(),
         };
-        job.plan(&view, memory, times)
+        job.plan(&view, attempts, times)
     };
     let mut plan = draft(&observation);
-    let candidates = share_candidates(&plan, memory);
+    let candidates = share_candidates(&plan, attempts);
     let asks_for_own = needs_own_images(&plan);
     if (!candidates.is_empty() || asks_for_own)
         && let Observation::Seen(seen) = &mut observation

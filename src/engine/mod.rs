@@ -20,12 +20,12 @@ use std::time::Duration;
 use futures_util::future::{Either, join_all, select};
 
 use crate::api::{ReadClient, Shared, WriteClient};
+use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, Desired};
 use crate::history::Outcome;
 use crate::host::Host;
 use crate::inventory::{InventoryNote, UsedNames};
 use crate::ledger::{Attempt, Ledger, LedgerReader};
-use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Monotonic, Scope, Selector};
 use crate::observation::{OwnImages, Reading, Unseen};
 use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
@@ -121,7 +121,7 @@ pub struct ScopeOutcome {
     /// The last plan made: what is in sync, blocked, withheld, and what is still to do.
     pub plan: Plan,
     /// What this run wrote.
-    pub memory: Memory,
+    pub attempts: AttemptLog,
 }
 
 /// What a run works with.
@@ -167,7 +167,7 @@ impl<L: Ledger> Engine<'_, L> {
                     let client = client_of(accounts, job.scope);
                     let rivals = task.rivals(job, read);
                     let denials = denials.entry(client.read().caller_id()).or_default();
-                    scope::Run::new(self, client, rivals, job, Memory::default(), denials)
+                    scope::Run::new(self, client, rivals, job, AttemptLog::default(), denials)
                 })
                 .collect();
             join_all(runs.into_iter().map(scope::Run::converge)).await
@@ -178,7 +178,7 @@ impl<L: Ledger> Engine<'_, L> {
 
     /// Brings one scope of the task to its desired state, before a stop and within `timeout` once it has been looked at:
     /// a look that were cut off would begin anew in the next pass, for ever. `rivals` are the other account names that
-    /// manifests use in its region; `memory` is what earlier passes of this process left behind, and `denials` what those
+    /// manifests use in its region; `attempts` is what earlier passes of this process left behind, and `denials` what those
     /// under the same key share. `None` where there can be nothing to do.
     pub async fn pass<H: Host>(
         &self,
@@ -186,11 +186,11 @@ impl<L: Ledger> Engine<'_, L> {
         rivals: Vec<Rival<'_, H>>,
         task: &Task<'_>,
         scope: &Scope,
-        (memory, denials): (Memory, &Rc<Denials>),
+        (attempts, denials): (AttemptLog, &Rc<Denials>),
         timeout: Duration,
     ) -> Option<ScopeOutcome> {
         let job = task.job(scope)?;
-        let run = scope::Run::new(self, client, rivals, &job, memory, denials);
+        let run = scope::Run::new(self, client, rivals, &job, attempts, denials);
         let host = &client.read().shared().host;
         let looked = Rc::clone(&run.looked);
         let timer = async {
@@ -232,7 +232,7 @@ pub async fn preview<H: Host>(
     let looks = jobs.iter().map(async |job| {
         let client = client_of(accounts, job.scope);
         let rivals = task.rivals(job, read);
-        glance(client, &rivals, ledger, job, Memory::default()).await
+        glance(client, &rivals, ledger, job, AttemptLog::default()).await
     });
     join_all(looks).await
 }
@@ -278,12 +278,12 @@ fn all_refused<H: Host>(
     };
     let outcomes = jobs.iter().zip(refused).map(|(job, refused)| ScopeOutcome {
         plan: job.unseen(refused.as_ref().unwrap_or(&bystander).clone(), shared),
-        memory: Memory::default(),
+        attempts: AttemptLog::default(),
     });
     Some(outcomes.collect())
 }
 
-/// [`preview`] of one scope; `None` where there can be nothing to do. `memory` is of the looks before: how long
+/// [`preview`] of one scope; `None` where there can be nothing to do. `attempts` is of the looks before: how long
 /// something has not shown, which only time can tell from a lag.
 pub async fn preview_scope<H: Host>(
     client: &ReadClient<H>,
@@ -291,10 +291,10 @@ pub async fn preview_scope<H: Host>(
     ledger: &impl LedgerReader,
     task: &Task<'_>,
     scope: &Scope,
-    memory: Memory,
+    attempts: AttemptLog,
 ) -> Option<ScopeOutcome> {
     let job = task.job(scope)?;
-    Some(glance(client, rivals, ledger, &job, memory).await)
+    Some(glance(client, rivals, ledger, &job, attempts).await)
 }
 
 /// The plan for a scope that cannot be looked at: everything in it holds still. `None` where there can be nothing to do.
@@ -314,32 +314,32 @@ async fn glance<H: Host>(
     rivals: &[Rival<'_, H>],
     ledger: &impl LedgerReader,
     job: &Job<'_>,
-    mut memory: Memory,
+    mut attempts: AttemptLog,
 ) -> ScopeOutcome {
     let tell = |reading| {
         let scope = job.scope;
         tracing::info!(%scope, "waiting for the turn to read: {reading}");
     };
     let own = OwnImages::NotAsked;
-    let seen = look(client, rivals, ledger, job, &memory, &own, &tell).await;
-    remember_doubts(&mut memory, &seen.plan, client.shared().host.monotonic());
+    let seen = look(client, rivals, ledger, job, &attempts, &own, &tell).await;
+    remember_doubts(&mut attempts, &seen.plan, client.shared().host.monotonic());
     ScopeOutcome {
         plan: seen.plan,
-        memory,
+        attempts,
     }
 }
 
 /// Since when the planner waits for something to show.
-fn remember_doubts(memory: &mut Memory, plan: &Plan, now: Monotonic) {
+fn remember_doubts(attempts: &mut AttemptLog, plan: &Plan, now: Monotonic) {
     for (image, decision) in &plan.decisions {
         if let Verdict::Await { reason, .. } = &decision.verdict
             && matches!(**reason, Awaiting::Doubt(_))
         {
-            memory.doubted_since.entry(image.clone()).or_insert(now);
+            attempts.doubted_since.entry(image.clone()).or_insert(now);
         }
     }
-    let since = memory.loss_since.unwrap_or(now);
-    memory.loss_since = plan.loss.map(|_| since);
+    let since = attempts.loss_since.unwrap_or(now);
+    attempts.loss_since = plan.loss.map(|_| since);
 }
 
 impl Task<'_> {

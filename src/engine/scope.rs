@@ -9,11 +9,11 @@ use super::denials::{Denials, Share};
 use super::look::{Job, Look, look};
 use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Rival, ScopeOutcome};
 use crate::api::{Owner, WriteClient};
+use crate::attempts::{AttemptLog, LastResult, Problem, WritePause};
 use crate::execute::{Backoff, Doubt};
 use crate::host::Host;
 use crate::inventory::{InventoryUpdate, OpenIntent, Takeover};
 use crate::ledger::{Ledger, LedgerError};
-use crate::memory::{Last, Memory, Problem, Rest};
 use crate::model::{Clocks, Monotonic, Present};
 use crate::observation::{Observation, OwnImages, Unseen};
 use crate::plan::{AccountProof, Plan, Verdict};
@@ -43,7 +43,7 @@ pub(super) struct Run<'a, H, L> {
     pub(super) client: &'a WriteClient<H>,
     rivals: Vec<Rival<'a, H>>,
     pub(super) job: &'a Job<'a>,
-    pub(super) memory: Memory,
+    pub(super) attempts: AttemptLog,
     /// The account's own images, and since when that was known.
     own: (OwnImages, Monotonic),
     /// What is known of denials, together with the account's other scopes.
@@ -60,7 +60,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         client: &'a WriteClient<H>,
         rivals: Vec<Rival<'a, H>>,
         job: &'a Job<'a>,
-        memory: Memory,
+        attempts: AttemptLog,
         denials: &Rc<Denials>,
     ) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             client,
             rivals,
             job,
-            memory,
+            attempts,
             own: (OwnImages::NotAsked, Monotonic::default()),
             looked: Rc::default(),
         }
@@ -97,11 +97,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             let (plan, observation) = (&seen.plan, &seen.observation);
             self.remember_doubts(plan);
             if let AccountProof::FirstRun(doubt) = &seen.account.proof {
-                self.memory.account_doubt = Some(doubt.clone());
+                self.attempts.account_doubt = Some(doubt.clone());
             }
             let key = seen.owner.as_ref().and_then(Owner::lasting_key);
-            if self.memory.key.is_none() {
-                self.memory.key = key.cloned();
+            if self.attempts.key.is_none() {
+                self.attempts.key = key.cloned();
             }
             let writes = plan.actions().count();
             self.tell(plan, observation, writes, last.is_none(), blank_looks == 0);
@@ -120,7 +120,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 self.doubt = carried.doubt;
                 self.take_rest(carried.rest);
                 for (image, permission, last) in carried.ended {
-                    self.memory.record(image, permission.leads_to(), last);
+                    self.attempts.record(image, permission.leads_to(), last);
                     nothing_tried = false;
                 }
                 // The plan says yes and the store or a window says no: to ask again at once would go round for ever.
@@ -152,14 +152,14 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     /// Nothing more is written in this pass, if so.
-    fn take_rest(&mut self, rest: Option<Rest>) {
+    fn take_rest(&mut self, rest: Option<WritePause>) {
         let Some(rest) = rest else { return };
         self.engine.listener.event(Event::Trouble {
             scope: self.job.scope,
             what: format!("what is left is {rest}"),
             of_account: rest.of_account,
         });
-        self.memory.rest = Some(rest);
+        self.attempts.rest = Some(rest);
     }
 
     async fn look(&self) -> Look {
@@ -168,7 +168,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             &self.rivals,
             self.engine.ledger,
             self.job,
-            &self.memory,
+            &self.attempts,
             &self.own.0,
             &|reading| {
                 let scope = self.job.scope;
@@ -265,11 +265,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
             let newest = open.last().filter(is_young);
             // What an earlier pass of this process wrote is remembered better.
-            let newest = newest.filter(|_| !self.memory.tried.contains_key(&image));
+            let newest = newest.filter(|_| !self.attempts.tried.contains_key(&image));
             if let Some(open) = newest {
                 let problem = Problem::new("an earlier run ended before the answer came");
-                let last = Last::Unclear { at, problem };
-                self.memory.record(image, open.permission.leads_to(), last);
+                let last = LastResult::Unclear { at, problem };
+                self.attempts
+                    .record(image, open.permission.leads_to(), last);
             }
         }
     }
@@ -277,10 +278,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// Since when the planner waits for something to show.
     fn remember_doubts(&mut self, plan: &Plan) {
         let now = self.host().monotonic();
-        super::remember_doubts(&mut self.memory, plan, now);
+        super::remember_doubts(&mut self.attempts, plan, now);
         // What is shared anew now mends the view, but not the doubt.
         if plan.actions().next().is_some() {
-            self.memory.loss = plan.loss.or(self.memory.loss);
+            self.attempts.loss = plan.loss.or(self.attempts.loss);
         }
     }
 
@@ -352,7 +353,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     fn outcome(self, plan: Plan) -> ScopeOutcome {
         ScopeOutcome {
             plan,
-            memory: self.memory,
+            attempts: self.attempts,
         }
     }
 

@@ -18,12 +18,12 @@ use super::look::Look;
 use super::scope::{Run, wake_at};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::{Modified, WritePermit};
+use crate::attempts::{LastResult, WritePause};
 use crate::execute::{Doubt, Executor, JobId, Step, Told, probing_order};
 use crate::history::{Answer, Outcome};
 use crate::host::Host;
 use crate::inventory::{AnsweredState, IntentId, InventoryEntry};
 use crate::ledger::{Attempt, Ledger, Refused};
-use crate::memory::{Last, Rest};
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Observation, SeenAt};
 use crate::plan::{Decision, Prune};
@@ -55,11 +55,11 @@ enum Ready {
 /// What came of a plan's calls.
 pub(super) struct Carried {
     /// How each image's ended. Images that were not tried are not in it.
-    pub(super) ended: Vec<(ImageId, Permission, Last)>,
+    pub(super) ended: Vec<(ImageId, Permission, LastResult)>,
     /// Whether the scope as a whole may be denied.
     pub(super) doubt: Doubt,
     /// Why nothing more is written in this pass, if so.
-    pub(super) rest: Option<Rest>,
+    pub(super) rest: Option<WritePause>,
 }
 
 /// Whether a write would be sent with the very credentials that the look was made with.
@@ -475,7 +475,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 .is_some_and(|word| word.state == ShareState::Shared);
         let settles = || {
             let tried = self
-                .memory
+                .attempts
                 .tried_towards(&attempt.key.image, permission.leads_to());
             let is_repeated = tried.is_some_and(|tried| tried.is_unclear_with(&refusal.code));
             refusal.settles_cancel(is_repeated)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Backoff;
 use crate::api::Modified;
 use crate::api::error::{CallError, Class, Refusal};
-use crate::memory::{Last, Problem, Rest};
+use crate::attempts::{LastResult, Problem, WritePause};
 use crate::model::{ImageId, Monotonic, Permission};
 
 /// Calls of one scope that may wait for their reply at once. At 20 a second and 8 s to a deadline no
@@ -50,7 +50,7 @@ pub struct Executor {
     in_flight: usize,
     doubt: Doubt,
     /// Why nothing more is sent in this pass.
-    rest: Option<Rest>,
+    rest: Option<WritePause>,
     stopped: bool,
 }
 
@@ -64,7 +64,7 @@ struct Job {
     throttled: u32,
     /// Why the last call had no effect.
     problem: Option<Problem>,
-    last: Option<Last>,
+    last: Option<LastResult>,
 }
 
 /// Whether writing is denied for the scope as a whole, as far as a pass has found out. A denial alone does not tell
@@ -130,7 +130,7 @@ impl Executor {
     }
 
     /// Why nothing more is sent in this pass, if so.
-    pub fn rest(&self) -> Option<&Rest> {
+    pub fn rest(&self) -> Option<&WritePause> {
         self.rest.as_ref()
     }
 
@@ -230,7 +230,7 @@ impl Executor {
             }) => {
                 self.settle(
                     id,
-                    Last::Acknowledged {
+                    LastResult::Acknowledged {
                         at: now,
                         blueprint_id,
                         request_id,
@@ -242,7 +242,7 @@ impl Executor {
             Err(CallError::Unclear(message)) => {
                 self.settle(
                     id,
-                    Last::Unclear {
+                    LastResult::Unclear {
                         at: now,
                         problem: Problem::new(message),
                     },
@@ -259,14 +259,14 @@ impl Executor {
         let request_id = refusal.request_id.clone();
         match refusal.class {
             Class::Converged => {
-                self.settle(id, Last::AlreadyShared { request_id });
+                self.settle(id, LastResult::AlreadyShared { request_id });
                 return self.permitted();
             }
             Class::Busy => self.again(id, problem(refusal), now, unit),
             Class::Unclear => {
                 self.settle(
                     id,
-                    Last::Unclear {
+                    LastResult::Unclear {
                         at: now,
                         problem: problem(refusal),
                     },
@@ -284,20 +284,20 @@ impl Executor {
                 if job.throttled < THROTTLED_MAX {
                     self.ready.push_front(id);
                 } else {
-                    self.settle(id, Last::Failed(problem(refusal)));
+                    self.settle(id, LastResult::Failed(problem(refusal)));
                 }
             }
-            Class::ImageBlocked => self.settle(id, Last::Blocked(problem(refusal))),
+            Class::ImageBlocked => self.settle(id, LastResult::Blocked(problem(refusal))),
             Class::ScopeBlocked if refusal.is_of_region() => {
-                self.settle(id, Last::Blocked(problem(refusal)));
-                self.rest_for(Rest::of_scope(problem(refusal)));
+                self.settle(id, LastResult::Blocked(problem(refusal)));
+                self.rest_for(WritePause::of_scope(problem(refusal)));
             }
             Class::ScopeBlocked | Class::OurFault => {
-                self.settle(id, Last::Denied(problem(refusal)));
+                self.settle(id, LastResult::Denied(problem(refusal)));
                 return self.denied(refusal);
             }
             Class::AccountBlocked | Class::ClockOff => {
-                self.settle(id, Last::Blocked(problem(refusal)));
+                self.settle(id, LastResult::Blocked(problem(refusal)));
                 self.account_broken(refusal);
             }
         }
@@ -306,11 +306,11 @@ impl Executor {
 
     /// Nothing more can be written for this account.
     pub fn account_broken(&mut self, refusal: &Refusal) {
-        self.rest_for(Rest::of_account(problem(refusal)));
+        self.rest_for(WritePause::of_account(problem(refusal)));
     }
 
     /// Nothing more is sent in this pass: one finding for all that was not tried.
-    pub fn rest_for(&mut self, rest: Rest) {
+    pub fn rest_for(&mut self, rest: WritePause) {
         self.rest.get_or_insert(rest);
     }
 
@@ -331,7 +331,7 @@ impl Executor {
                     message: why,
                     ..problem(refusal)
                 };
-                self.rest_for(Rest::of_scope(problem));
+                self.rest_for(WritePause::of_scope(problem));
             }
         }
         Told::Denied(problem(refusal))
@@ -343,9 +343,9 @@ impl Executor {
     }
 
     /// How each tried image ended. Images that were not tried are not in it.
-    pub fn outcomes(self) -> impl Iterator<Item = (ImageId, Permission, Last)> {
+    pub fn outcomes(self) -> impl Iterator<Item = (ImageId, Permission, LastResult)> {
         self.jobs.into_iter().filter_map(|job| {
-            let cut_short = job.problem.map(Last::CutShort);
+            let cut_short = job.problem.map(LastResult::CutShort);
             Some((job.image, job.permission, job.last.or(cut_short)?))
         })
     }
@@ -354,7 +354,7 @@ impl Executor {
     fn again(&mut self, id: JobId, problem: Problem, now: Monotonic, unit: f64) {
         let sends = self.jobs[id.0].sends;
         if sends >= ATTEMPTS_MAX {
-            self.settle(id, Last::Failed(problem));
+            self.settle(id, LastResult::Failed(problem));
         } else {
             self.jobs[id.0].problem = Some(problem);
             self.waiting
@@ -362,7 +362,7 @@ impl Executor {
         }
     }
 
-    fn settle(&mut self, id: JobId, last: Last) {
+    fn settle(&mut self, id: JobId, last: LastResult) {
         self.jobs[id.0].last = Some(last);
     }
 }

@@ -42,7 +42,7 @@ fn take(executor: &mut Executor, now: Monotonic) -> JobId {
     take_next(executor, now).expect("there is something to send")
 }
 
-fn last(executor: Executor) -> Vec<Last> {
+fn last(executor: Executor) -> Vec<LastResult> {
     executor.outcomes().map(|(_, _, last)| last).collect()
 }
 
@@ -84,7 +84,7 @@ fn a12_busy_is_retried_with_backoff_and_ends() {
         }
     }
     assert_eq!(executor.next(now), Step::Done);
-    assert!(matches!(last(executor)[..], [Last::Failed(_)]));
+    assert!(matches!(last(executor)[..], [LastResult::Failed(_)]));
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn c2_an_image_that_was_tried_is_told_of_though_it_was_not_given_up() {
         let id = take(&mut executor, at(0));
         executor.replied(id, refused(class), at(0), 0.9);
         executor.stop();
-        assert!(matches!(last(executor)[..], [Last::CutShort(_)]));
+        assert!(matches!(last(executor)[..], [LastResult::CutShort(_)]));
     }
 }
 
@@ -120,7 +120,7 @@ fn t1_what_was_never_sent_is_sent_again_and_t2_what_may_have_been_is_not() {
     assert_eq!(executor.next(at(10_001)), Step::Done);
     assert!(matches!(
         last(executor)[..],
-        [Last::Acknowledged { .. }, Last::Unclear { .. }]
+        [LastResult::Acknowledged { .. }, LastResult::Unclear { .. }]
     ));
 }
 
@@ -135,7 +135,10 @@ fn a16_throttling_is_not_charged_to_the_image() {
     assert!(executor.take(id, at(0)));
     assert_eq!(number, THROTTLED_MAX);
     executor.replied(id, done(), at(0), 0.5);
-    assert!(matches!(last(executor)[..], [Last::Acknowledged { .. }]));
+    assert!(matches!(
+        last(executor)[..],
+        [LastResult::Acknowledged { .. }]
+    ));
 }
 
 #[test]
@@ -146,7 +149,10 @@ fn a14_a_broken_account_blocks_the_rest_without_a_call() {
     assert_eq!(executor.next(at(0)), Step::Done);
     let rest = executor.rest().expect("one finding for the rest");
     assert!(rest.of_account);
-    assert!(matches!(last(executor)[..], [Last::Blocked(_)]), "its own");
+    assert!(
+        matches!(last(executor)[..], [LastResult::Blocked(_)]),
+        "its own"
+    );
 }
 
 /// Sends all that may be sent at once, and has each call answered in turn, until nothing is left to send.
@@ -179,7 +185,7 @@ fn c2_l2_a_scope_that_denies_five_different_images_rests_and_says_so_once() {
         );
         let all = last(executor);
         assert_eq!(all.len(), 5, "the others were not tried");
-        assert!(all.iter().all(|last| matches!(last, Last::Denied(_))));
+        assert!(all.iter().all(|last| matches!(last, LastResult::Denied(_))));
     }
 }
 
@@ -195,7 +201,7 @@ fn c2_l2_one_success_ends_the_doubt_and_who_is_denied_then_is_denied_alone() {
         assert_eq!((executor.rest(), executor.doubt()), (None, Doubt::Over));
         let denied = last(executor)
             .into_iter()
-            .filter(|last| matches!(last, Last::Denied(_)));
+            .filter(|last| matches!(last, LastResult::Denied(_)));
         assert_eq!(denied.count(), 49);
     }
 }
@@ -247,7 +253,10 @@ fn c2_a_region_that_is_not_offered_costs_one_call() {
             executor.rest().is_some_and(|rest| !rest.of_account),
             "{code}"
         );
-        assert!(matches!(last(executor)[..], [Last::Blocked(_)]), "{code}");
+        assert!(
+            matches!(last(executor)[..], [LastResult::Blocked(_)]),
+            "{code}"
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whose images a scope's are, as far as pruning must know it.
 
-use crate::memory::AccountDoubt;
+use crate::attempts::AccountDoubt;
 use crate::model::Uin;
 
 /// The account of a scope.

@@ -16,8 +16,8 @@ use chrono::TimeDelta;
 use super::decide::{after_own_write, contradicted};
 use super::earlier::wait_ends;
 use super::{Awaiting, Inputs, Verdict};
+use crate::attempts::{LastResult, Problem};
 use crate::inventory::{AnsweredState, OpenIntent};
-use crate::memory::{Last, Problem};
 use crate::model::{ImageId, ShareState};
 
 /// A write without an answer may still be on its way for so long: twice the deadline of a call, and some.
@@ -31,16 +31,16 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
         return wait;
     }
     let word = word(inputs, id, desired, other_way);
-    let Some(tried) = inputs.memory.tried_towards(id, desired) else {
+    let Some(tried) = inputs.attempts.tried_towards(id, desired) else {
         return match word.is_some_and(|word| is_trusted(inputs, word)) {
             true => Verdict::InSync,
             false => Verdict::Act,
         };
     };
     match tried.last {
-        Last::Acknowledged { .. } | Last::AlreadyShared { .. } => Verdict::InSync,
+        LastResult::Acknowledged { .. } | LastResult::AlreadyShared { .. } => Verdict::InSync,
         // It is the answer to that very write, whose intent would be open otherwise.
-        Last::Unclear { .. }
+        LastResult::Unclear { .. }
             if word.is_some_and(|word| open.iter().all(|intent| intent.at < word.at)) =>
         {
             Verdict::InSync

@@ -30,8 +30,8 @@ use std::time::Duration;
 
 use super::{Actual, Awaiting, Inputs, Verdict, blind, earlier, remedy};
 use crate::api::error::Hint;
+use crate::attempts::{AttemptLog, LastResult, PendingAttempt, Problem, Repeated, UnmetCondition};
 use crate::inventory::LAG;
-use crate::memory::{Last, Memory, Problem, Repeated, Tried, Unmet};
 use crate::model::{ImageId, Monotonic, ShareState};
 use crate::observation::{Blueprint, BlueprintState, Eligibility, Observation, Precondition, Seen};
 
@@ -69,11 +69,11 @@ pub(super) fn decide(
         let pending = earlier::contradicts(inputs, id, desired);
         return (actual, pending.unwrap_or_else(|| as_desired(shown)));
     }
-    let verdict = match inputs.memory.tried_towards(id, desired) {
+    let verdict = match inputs.attempts.tried_towards(id, desired) {
         Some(tried) => contradicted(tried, shown, inputs.monotonic)
             .unwrap_or_else(|| after_own_write(tried, inputs.monotonic)),
         None => earlier::unconfirmed(inputs, id, desired)
-            .unwrap_or_else(|| first_time(id, desired, seen, inputs.memory, inputs.monotonic)),
+            .unwrap_or_else(|| first_time(id, desired, seen, inputs.attempts, inputs.monotonic)),
     };
     // The API's own word that the image is shared already is as good as seeing it.
     match verdict {
@@ -103,7 +103,7 @@ fn as_desired(shown: Option<&Blueprint>) -> Verdict {
 
 /// Where what was answered and what is seen cannot both be so, and neither time nor another call changes that.
 pub(super) fn contradicted(
-    tried: &Tried,
+    tried: &PendingAttempt,
     shown: Option<&Blueprint>,
     monotonic: Monotonic,
 ) -> Option<Verdict> {
@@ -113,13 +113,13 @@ pub(super) fn contradicted(
     };
     match (&tried.last, &tried.answer) {
         // A share in such a state is not ended by a second CANCEL.
-        (Last::Acknowledged { at, request_id, .. }, _)
+        (LastResult::Acknowledged { at, request_id, .. }, _)
             if tried.towards == ShareState::Unshared && monotonic >= *at + LAG =>
         {
             let left_over = remedy::left_over(shown?, unusable?, request_id.clone());
             Some(Verdict::Blocked(left_over.into()))
         }
-        (Last::Unclear { problem, .. }, Some(answer)) => {
+        (LastResult::Unclear { problem, .. }, Some(answer)) => {
             let said = Hint::of(problem.code.as_deref()?);
             if answer.times < most(said) {
                 return None;
@@ -153,22 +153,22 @@ fn most(said: Hint) -> u32 {
 }
 
 /// What follows from the writes of this run that were to bring the state about.
-pub(super) fn after_own_write(tried: &Tried, monotonic: Monotonic) -> Verdict {
+pub(super) fn after_own_write(tried: &PendingAttempt, monotonic: Monotonic) -> Verdict {
     match &tried.last {
-        Last::Acknowledged { at, .. } if monotonic < *at + LAG => Verdict::Await {
+        LastResult::Acknowledged { at, .. } if monotonic < *at + LAG => Verdict::Await {
             until: *at + LAG,
             reason: Awaiting::OwnWrite.into(),
         },
-        Last::Acknowledged { .. } if tried.acknowledged < ACKNOWLEDGED_MAX => Verdict::Act,
-        Last::Acknowledged { request_id, .. } => Verdict::Failed(Box::new(Problem {
+        LastResult::Acknowledged { .. } if tried.acknowledged < ACKNOWLEDGED_MAX => Verdict::Act,
+        LastResult::Acknowledged { request_id, .. } => Verdict::Failed(Box::new(Problem {
             request_id: request_id.clone(),
             ..Problem::new(format!(
                 "the API accepted the change {} times, but reading never showed it",
                 tried.acknowledged
             ))
         })),
-        Last::AlreadyShared { .. } => Verdict::InSync,
-        Last::Unclear { at, problem } => {
+        LastResult::AlreadyShared { .. } => Verdict::InSync,
+        LastResult::Unclear { at, problem } => {
             let settles = match tried.towards {
                 ShareState::Shared => SHARE_SETTLES,
                 ShareState::Unshared => CANCEL_SETTLES,
@@ -184,9 +184,11 @@ pub(super) fn after_own_write(tried: &Tried, monotonic: Monotonic) -> Verdict {
                 Verdict::Act
             }
         }
-        Last::Blocked(problem) | Last::Denied(problem) => Verdict::Blocked(problem.clone().into()),
-        Last::Failed(problem) => Verdict::Failed(problem.clone().into()),
-        Last::CutShort(_) => Verdict::Act,
+        LastResult::Blocked(problem) | LastResult::Denied(problem) => {
+            Verdict::Blocked(problem.clone().into())
+        }
+        LastResult::Failed(problem) => Verdict::Failed(problem.clone().into()),
+        LastResult::CutShort(_) => Verdict::Act,
     }
 }
 
@@ -194,7 +196,7 @@ fn first_time(
     id: &ImageId,
     desired: ShareState,
     seen: &Seen,
-    memory: &Memory,
+    attempts: &AttemptLog,
     monotonic: Monotonic,
 ) -> Verdict {
     let eligibility = seen.eligibility.get(id);
@@ -205,19 +207,19 @@ fn first_time(
         Eligibility::Shareable => Verdict::Act,
         Eligibility::Absent => {
             let absent = "no such image here; check the image id, the region and the account";
-            Verdict::Blocked(Problem::unmet(Unmet::Absent, absent).into())
+            Verdict::Blocked(Problem::unmet(UnmetCondition::Absent, absent).into())
         }
         Eligibility::Unshareable { failed, .. } if !failed.is_empty() => {
             let all: Vec<_> = failed.iter().map(ToString::to_string).collect();
             let unmet = if failed.iter().all(Precondition::passes_by_itself) {
-                Unmet::NotYet
+                UnmetCondition::NotYet
             } else {
-                Unmet::Never
+                UnmetCondition::Never
             };
             Verdict::Blocked(Problem::unmet(unmet, all.join("; ")).into())
         }
         Eligibility::Unshareable { reason, .. } => {
-            let until = *memory.doubted_since.get(id).unwrap_or(&monotonic) + DOUBT_SETTLES;
+            let until = *attempts.doubted_since.get(id).unwrap_or(&monotonic) + DOUBT_SETTLES;
             let doubt = Awaiting::Doubt(reason.clone());
             if monotonic < until {
                 Verdict::Await {
@@ -225,7 +227,7 @@ fn first_time(
                     reason: doubt.into(),
                 }
             } else {
-                Verdict::Blocked(Problem::unmet(Unmet::Never, doubt.to_string()).into())
+                Verdict::Blocked(Problem::unmet(UnmetCondition::Never, doubt.to_string()).into())
             }
         }
     }

@@ -70,22 +70,22 @@ fn seen(shared: bool, eligibility: Option<Eligibility>) -> Observation {
     Observation::Seen(seen)
 }
 
-fn tried(towards: ShareState, last: Last) -> Memory {
-    let mut memory = Memory::default();
-    memory.record(img(), towards, last);
-    memory
+fn tried(towards: ShareState, last: LastResult) -> AttemptLog {
+    let mut attempts = AttemptLog::default();
+    attempts.record(img(), towards, last);
+    attempts
 }
 
-fn acknowledged(seconds: u64) -> Last {
-    Last::Acknowledged {
+fn acknowledged(seconds: u64) -> LastResult {
+    LastResult::Acknowledged {
         at: at(seconds),
         blueprint_id: None,
         request_id: None,
     }
 }
 
-fn unclear(seconds: u64) -> Last {
-    Last::Unclear {
+fn unclear(seconds: u64) -> LastResult {
+    LastResult::Unclear {
         at: at(seconds),
         problem: Problem::new("lost"),
     }
@@ -96,8 +96,13 @@ fn noon() -> Timestamp {
     date.single().expect("a date")
 }
 
-fn planned(image: &DesiredImage, observation: &Observation, memory: &Memory, seconds: u64) -> Plan {
-    planned_with(&Inventory::default(), image, observation, memory, seconds)
+fn planned(
+    image: &DesiredImage,
+    observation: &Observation,
+    attempts: &AttemptLog,
+    seconds: u64,
+) -> Plan {
+    planned_with(&Inventory::default(), image, observation, attempts, seconds)
 }
 
 /// [`planned`], with what an earlier process has left in the store.
@@ -105,7 +110,7 @@ fn planned_with(
     inventory: &Inventory,
     image: &DesiredImage,
     observation: &Observation,
-    memory: &Memory,
+    attempts: &AttemptLog,
     seconds: u64,
 ) -> Plan {
     let now = noon();
@@ -122,7 +127,7 @@ fn planned_with(
         wanted: &wanted,
         observation,
         inventory,
-        memory,
+        attempts,
         windows: &Windows::default(),
         policy: &Policy::default(),
         license: None,
@@ -135,17 +140,17 @@ fn planned_with(
 fn verdict(
     intent: DesiredShare,
     observation: &Observation,
-    memory: &Memory,
+    attempts: &AttemptLog,
     seconds: u64,
 ) -> Verdict {
-    planned(&wanted(intent), observation, memory, seconds).decisions[&img()]
+    planned(&wanted(intent), observation, attempts, seconds).decisions[&img()]
         .verdict
         .clone()
 }
 
 #[test]
 fn s17_what_is_as_desired_is_left_alone() {
-    let none = Memory::default();
+    let none = AttemptLog::default();
     assert_eq!(
         verdict(SHARED, &seen(true, None), &none, 0),
         Verdict::InSync
@@ -158,7 +163,7 @@ fn s17_what_is_as_desired_is_left_alone() {
 
 #[test]
 fn a_difference_is_acted_on() {
-    let none = Memory::default();
+    let none = AttemptLog::default();
     assert_eq!(verdict(SHARED, &seen(false, None), &none, 0), Verdict::Act);
     assert_eq!(
         verdict(DesiredShare::Unshared, &seen(true, None), &none, 0),
@@ -168,7 +173,7 @@ fn a_difference_is_acted_on() {
 
 #[test]
 fn a1_s2_an_unseen_scope_is_held_still_whatever_is_desired() {
-    let none = Memory::default();
+    let none = AttemptLog::default();
     for intent in [SHARED, DesiredShare::Unshared] {
         let verdict = verdict(intent, &Observation::Unseen(unseen()), &none, 0);
         assert_eq!(verdict, Verdict::Unseen(Box::new(unseen())));
@@ -181,54 +186,59 @@ fn a_protected_image_is_never_cancelled() {
         protect: true,
         ..wanted(DesiredShare::Unshared)
     };
-    let plan = planned(&image, &seen(true, None), &Memory::default(), 0);
+    let plan = planned(&image, &seen(true, None), &AttemptLog::default(), 0);
     assert_eq!(
         plan.decisions[&img()].verdict,
         Verdict::Withheld(Box::new(Withheld::Protected))
     );
     assert_eq!(plan.actions().count(), 0);
-    let blind = planned(&image, &Observation::Blind(unseen()), &Memory::default(), 0);
+    let blind = planned(
+        &image,
+        &Observation::Blind(unseen()),
+        &AttemptLog::default(),
+        0,
+    );
     assert_eq!(blind.actions().count(), 0, "not even blindly");
 }
 
 #[test]
 fn a6_s4_an_acknowledged_write_is_awaited_and_repeated_once_at_most() {
-    let (missing, mut memory) = (
+    let (missing, mut attempts) = (
         seen(false, None),
         tried(ShareState::Shared, acknowledged(10)),
     );
     assert!(matches!(
-        verdict(SHARED, &missing, &memory, 11),
+        verdict(SHARED, &missing, &attempts, 11),
         Verdict::Await { .. }
     ));
     assert!(matches!(
-        verdict(SHARED, &missing, &memory, 129),
+        verdict(SHARED, &missing, &attempts, 129),
         Verdict::Await { .. }
     ));
-    assert_eq!(verdict(SHARED, &missing, &memory, 130), Verdict::Act);
-    memory.record(img(), ShareState::Shared, acknowledged(131));
+    assert_eq!(verdict(SHARED, &missing, &attempts, 130), Verdict::Act);
+    attempts.record(img(), ShareState::Shared, acknowledged(131));
     assert!(matches!(
-        verdict(SHARED, &missing, &memory, 200),
+        verdict(SHARED, &missing, &attempts, 200),
         Verdict::Await { .. }
     ));
     assert!(matches!(
-        verdict(SHARED, &missing, &memory, 300),
+        verdict(SHARED, &missing, &attempts, 300),
         Verdict::Failed(_)
     ));
 }
 
 #[test]
 fn t2_an_unknown_outcome_is_looked_at_before_it_is_repeated() {
-    let (missing, memory) = (seen(false, None), tried(ShareState::Shared, unclear(10)));
+    let (missing, attempts) = (seen(false, None), tried(ShareState::Shared, unclear(10)));
     assert_eq!(
-        verdict(SHARED, &seen(true, None), &memory, 10),
+        verdict(SHARED, &seen(true, None), &attempts, 10),
         Verdict::InSync
     );
     assert!(matches!(
-        verdict(SHARED, &missing, &memory, 11),
+        verdict(SHARED, &missing, &attempts, 11),
         Verdict::Await { .. }
     ));
-    assert_eq!(verdict(SHARED, &missing, &memory, 12), Verdict::Act);
+    assert_eq!(verdict(SHARED, &missing, &attempts, 12), Verdict::Act);
     let cancel = tried(ShareState::Unshared, unclear(10));
     assert!(matches!(
         verdict(DesiredShare::Unshared, &seen(true, None), &cancel, 19),
@@ -242,41 +252,44 @@ fn t2_an_unknown_outcome_is_looked_at_before_it_is_repeated() {
 
 #[test]
 fn unknown_outcomes_end_in_failure() {
-    let mut memory = Memory::default();
+    let mut attempts = AttemptLog::default();
     for n in 0..UNCLEAR_MAX.into() {
-        memory.record(img(), ShareState::Shared, unclear(n));
+        attempts.record(img(), ShareState::Shared, unclear(n));
     }
     assert!(matches!(
-        verdict(SHARED, &seen(false, None), &memory, 1000),
+        verdict(SHARED, &seen(false, None), &attempts, 1000),
         Verdict::Failed(_)
     ));
 }
 
 #[test]
 fn a8_already_shared_is_as_desired_even_before_reading_shows_it() {
-    let memory = tried(ShareState::Shared, Last::AlreadyShared { request_id: None });
+    let attempts = tried(
+        ShareState::Shared,
+        LastResult::AlreadyShared { request_id: None },
+    );
     assert_eq!(
-        verdict(SHARED, &seen(false, None), &memory, 0),
+        verdict(SHARED, &seen(false, None), &attempts, 0),
         Verdict::InSync
     );
 }
 
 #[test]
 fn what_was_tried_towards_one_state_does_not_stop_the_other() {
-    let memory = tried(ShareState::Shared, Last::Blocked(Problem::new("no")));
+    let attempts = tried(ShareState::Shared, LastResult::Blocked(Problem::new("no")));
     assert!(matches!(
-        verdict(SHARED, &seen(false, None), &memory, 0),
+        verdict(SHARED, &seen(false, None), &attempts, 0),
         Verdict::Blocked(_)
     ));
     assert_eq!(
-        verdict(DesiredShare::Unshared, &seen(true, None), &memory, 0),
+        verdict(DesiredShare::Unshared, &seen(true, None), &attempts, 0),
         Verdict::Act
     );
 }
 
 #[test]
 fn a15_a20_what_cannot_be_shared_costs_no_write() {
-    let none = Memory::default();
+    let none = AttemptLog::default();
     let failed = |failed| {
         Some(Eligibility::Unshareable {
             failed,
@@ -316,33 +329,36 @@ fn unshareable_without_a_visible_reason_may_be_a_lagging_list_and_is_looked_at_a
             reason: "platform".into(),
         }),
     );
-    let mut memory = Memory::default();
+    let mut attempts = AttemptLog::default();
     assert!(matches!(
-        verdict(SHARED, &doubtful, &memory, 10),
+        verdict(SHARED, &doubtful, &attempts, 10),
         Verdict::Await { .. }
     ));
-    memory.doubted_since.insert(img(), at(10));
+    attempts.doubted_since.insert(img(), at(10));
     assert!(matches!(
-        verdict(SHARED, &doubtful, &memory, 15),
+        verdict(SHARED, &doubtful, &attempts, 15),
         Verdict::Await { .. }
     ));
     assert!(
-        matches!(verdict(SHARED, &doubtful, &memory, 16), Verdict::Blocked(p) if p.message.contains("platform"))
+        matches!(verdict(SHARED, &doubtful, &attempts, 16), Verdict::Blocked(p) if p.message.contains("platform"))
     );
 }
 
 #[test]
 fn blind_goes_by_the_answers_to_its_own_writes() {
     let blind = Observation::Blind(unseen());
-    let none = Memory::default();
+    let none = AttemptLog::default();
     assert_eq!(verdict(SHARED, &blind, &none, 0), Verdict::Act);
     assert_eq!(
         verdict(DesiredShare::Unshared, &blind, &none, 0),
         Verdict::Act
     );
-    for last in [acknowledged(0), Last::AlreadyShared { request_id: None }] {
-        let memory = tried(ShareState::Shared, last);
-        assert_eq!(verdict(SHARED, &blind, &memory, 0), Verdict::InSync);
+    for last in [
+        acknowledged(0),
+        LastResult::AlreadyShared { request_id: None },
+    ] {
+        let attempts = tried(ShareState::Shared, last);
+        assert_eq!(verdict(SHARED, &blind, &attempts, 0), Verdict::InSync);
     }
     assert_eq!(
         verdict(
@@ -381,7 +397,13 @@ fn unanswered(permission: Permission, age: TimeDelta) -> Inventory {
 
 fn told(inventory: &Inventory, intent: DesiredShare, observation: &Observation) -> Verdict {
     let image = wanted(intent);
-    let plan = planned_with(inventory, &image, observation, &Memory::default(), 1_000);
+    let plan = planned_with(
+        inventory,
+        &image,
+        observation,
+        &AttemptLog::default(),
+        1_000,
+    );
     plan.decisions[&img()].verdict.clone()
 }
 
@@ -420,8 +442,8 @@ fn c3_s4_a_write_the_other_way_is_awaited_though_the_image_shows_as_desired() {
             );
         }
         for last in [acknowledged(995), unclear(995)] {
-            let memory = tried(permission.leads_to(), last);
-            let verdict = verdict(wish, &shown, &memory, 1_000);
+            let attempts = tried(permission.leads_to(), last);
+            let verdict = verdict(wish, &shown, &attempts, 1_000);
             assert_eq!(waits_until(&verdict), Some(1_115), "of this run");
         }
     }
@@ -482,7 +504,7 @@ fn c3_l1_a_date_in_the_future_is_waited_for_no_longer_than_the_lag_and_not_at_al
 #[test]
 fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows() {
     let pruned = |prune, left: &Inventory| {
-        let plan = unnamed(&seen(false, None), left, &Memory::default(), prune);
+        let plan = unnamed(&seen(false, None), left, &AttemptLog::default(), prune);
         let decision = plan.decisions.get(&img());
         decision.map(|decision| waits_until(&decision.verdict))
     };
@@ -526,7 +548,7 @@ fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
             &written(permission, TimeDelta::hours(1)),
             &wanted(wish),
             &blind,
-            &Memory::default(),
+            &AttemptLog::default(),
             0,
         );
         assert_eq!(plan.decisions[&img()].actual, Actual::Unknown);
@@ -560,25 +582,25 @@ fn c4_a_lost_answer_is_not_replaced_by_an_old_word() {
     let blind = Observation::Blind(unseen());
     let mut left = written(Permission::Share, TimeDelta::hours(30));
     left.open = unanswered(Permission::Share, TimeDelta::seconds(5)).open;
-    let memory = tried(ShareState::Shared, unclear(995));
-    let plan = planned_with(&left, &wanted(SHARED), &blind, &memory, 1_000);
+    let attempts = tried(ShareState::Shared, unclear(995));
+    let plan = planned_with(&left, &wanted(SHARED), &blind, &attempts, 1_000);
     assert_eq!(plan.decisions[&img()].verdict, Verdict::Act);
 }
 
 #[test]
 fn only_first_shares_are_asked_about() {
-    let asked = |intent, memory: &Memory| {
+    let asked = |intent, attempts: &AttemptLog| {
         let plan = planned(
             &wanted(intent),
             &seen(intent == DesiredShare::Unshared, None),
-            memory,
+            attempts,
             1000,
         );
-        share_candidates(&plan, memory).len()
+        share_candidates(&plan, attempts).len()
     };
-    assert_eq!(asked(SHARED, &Memory::default()), 1);
+    assert_eq!(asked(SHARED, &AttemptLog::default()), 1);
     assert_eq!(asked(SHARED, &tried(ShareState::Shared, unclear(0))), 0);
-    assert_eq!(asked(DesiredShare::Unshared, &Memory::default()), 0);
+    assert_eq!(asked(DesiredShare::Unshared, &AttemptLog::default()), 0);
 }
 
 /// Every row of the truth table at once: whatever the inputs, at most one call per image follows, and
@@ -589,9 +611,9 @@ fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
         None,
         Some(acknowledged(0)),
         Some(unclear(0)),
-        Some(Last::AlreadyShared { request_id: None }),
-        Some(Last::Blocked(Problem::new("no"))),
-        Some(Last::Failed(Problem::new("no"))),
+        Some(LastResult::AlreadyShared { request_id: None }),
+        Some(LastResult::Blocked(Problem::new("no"))),
+        Some(LastResult::Failed(Problem::new("no"))),
     ];
     let eligibilities = [
         None,
@@ -613,11 +635,11 @@ fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
                                 seen(s, eligibility.clone())
                             });
                             let (state, _) = intent.at(chrono::DateTime::UNIX_EPOCH);
-                            let memory = last
+                            let attempts = last
                                 .clone()
-                                .map_or_else(Memory::default, |last| tried(state, last));
-                            let plan = planned(&image, &observation, &memory, seconds);
-                            let again = planned(&image, &observation, &memory, seconds);
+                                .map_or_else(AttemptLog::default, |last| tried(state, last));
+                            let plan = planned(&image, &observation, &attempts, seconds);
+                            let again = planned(&image, &observation, &attempts, seconds);
                             assert_eq!(format!("{plan:?}"), format!("{again:?}"));
                             let acts = plan.actions().count();
                             let differs = shared
@@ -663,7 +685,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
             },
             observation: &seen(shared, None),
             inventory: &Inventory::default(),
-            memory: &Memory::default(),
+            attempts: &AttemptLog::default(),
             windows: &Windows::default(),
             policy: &policy,
             license: None,
@@ -716,24 +738,24 @@ fn seen_as(state: &str) -> Observation {
 }
 
 /// An answer that leaves the outcome open.
-fn answered(seconds: u64, code: &str) -> Last {
+fn answered(seconds: u64, code: &str) -> LastResult {
     let problem = Problem {
         code: Some(code.into()),
         ..Problem::new(format!("{code}: no"))
     };
-    Last::Unclear {
+    LastResult::Unclear {
         at: at(seconds),
         problem,
     }
 }
 
 /// So many such answers to CANCEL, ten seconds apart.
-fn answers(code: &str, times: u64) -> Memory {
-    let mut memory = Memory::default();
+fn answers(code: &str, times: u64) -> AttemptLog {
+    let mut attempts = AttemptLog::default();
     for n in 0..times {
-        memory.record(img(), ShareState::Unshared, answered(10 * n, code));
+        attempts.record(img(), ShareState::Unshared, answered(10 * n, code));
     }
-    memory
+    attempts
 }
 
 const GONE: &str = "ResourceNotFound.ImageIdNotFound";
@@ -748,7 +770,7 @@ const UNUSABLE: [&str; 5] = [
 
 #[test]
 fn c13_t4_a_share_is_what_servers_can_be_started_from() {
-    let none = Memory::default();
+    let none = AttemptLog::default();
     for state in ["NORMAL", "BRAND_NEW", "", "normal"] {
         let verdict = verdict(SHARED, &seen_as(state), &none, 0);
         assert_eq!(verdict, Verdict::InSync, "{state}");
@@ -761,7 +783,7 @@ fn c13_t4_a_share_is_what_servers_can_be_started_from() {
         match verdict(SHARED, &seen_as(state), &none, 0) {
             Verdict::Blocked(problem) => {
                 assert!(problem.message.contains(state), "{problem}");
-                assert_eq!(problem.unmet, Some(Unmet::Usable));
+                assert_eq!(problem.unmet, Some(UnmetCondition::Usable));
             }
             other => panic!("{state}: {other:?}"),
         }
@@ -777,19 +799,19 @@ fn c13_t4_a_share_is_what_servers_can_be_started_from() {
 #[test]
 fn t4_a_blueprint_that_stays_after_cancel_is_left_over_once_reading_cannot_lag_any_longer() {
     for state in UNUSABLE {
-        let memory = tried(ShareState::Unshared, acknowledged(10));
+        let attempts = tried(ShareState::Unshared, acknowledged(10));
         let verdict_at =
-            |seconds| verdict(DesiredShare::Unshared, &seen_as(state), &memory, seconds);
+            |seconds| verdict(DesiredShare::Unshared, &seen_as(state), &attempts, seconds);
         assert!(matches!(verdict_at(129), Verdict::Await { .. }), "{state}");
         match verdict_at(130) {
-            Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(Unmet::Leftover)),
+            Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(UnmetCondition::Leftover)),
             other => panic!("{state}: {other:?}"),
         }
     }
     // One that servers can be started from is worth a second CANCEL.
-    let memory = tried(ShareState::Unshared, acknowledged(10));
+    let attempts = tried(ShareState::Unshared, acknowledged(10));
     for state in ["NORMAL", "SYNCING", "BRAND_NEW"] {
-        let verdict = verdict(DesiredShare::Unshared, &seen_as(state), &memory, 130);
+        let verdict = verdict(DesiredShare::Unshared, &seen_as(state), &attempts, 130);
         assert_eq!(verdict, Verdict::Act, "{state}");
     }
 }
@@ -811,7 +833,7 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
             Verdict::Blocked(problem) => {
                 assert!(problem.message.contains("lhbp-1"), "{problem}");
                 assert_eq!(problem.code.as_deref(), Some(GONE));
-                assert_eq!(problem.unmet, Some(Unmet::Leftover));
+                assert_eq!(problem.unmet, Some(UnmetCondition::Leftover));
             }
             other => panic!("{other:?}"),
         }
@@ -827,7 +849,7 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
     // Where reading is denied, the store has no word of it only if the share was ours: its blueprint may be left over.
     let blind = Observation::Blind(unseen());
     match verdict(DesiredShare::Unshared, &blind, &answers(GONE, 2), 30) {
-        Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(Unmet::Leftover)),
+        Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(UnmetCondition::Leftover)),
         other => panic!("{other:?}"),
     }
 }
@@ -885,27 +907,27 @@ fn t5_an_answer_that_keeps_coming_ends_the_tries_as_soon_as_its_kind_allows() {
 
 #[test]
 fn t5_a_row_is_of_one_answer_to_one_wish() {
-    let mut memory = answers(GONE, 1);
-    memory.record(
+    let mut attempts = answers(GONE, 1);
+    attempts.record(
         img(),
         ShareState::Unshared,
         answered(10, "FailedOperation.A"),
     );
-    memory.record(img(), ShareState::Unshared, answered(20, GONE));
+    attempts.record(img(), ShareState::Unshared, answered(20, GONE));
     let shown = seen(true, None);
     assert_eq!(
-        verdict(DesiredShare::Unshared, &shown, &memory, 30),
+        verdict(DesiredShare::Unshared, &shown, &attempts, 30),
         Verdict::Act
     );
     // A reply that was lost says nothing.
-    memory.record(img(), ShareState::Unshared, unclear(30));
+    attempts.record(img(), ShareState::Unshared, unclear(30));
     assert_eq!(
-        verdict(DesiredShare::Unshared, &shown, &memory, 40),
+        verdict(DesiredShare::Unshared, &shown, &attempts, 40),
         Verdict::Act
     );
-    memory.record(img(), ShareState::Unshared, answered(40, GONE));
+    attempts.record(img(), ShareState::Unshared, answered(40, GONE));
     assert!(matches!(
-        verdict(DesiredShare::Unshared, &shown, &memory, 50),
+        verdict(DesiredShare::Unshared, &shown, &attempts, 50),
         Verdict::Blocked(_)
     ));
     // What was answered to CANCEL says nothing of SHARE; nor of CANCEL, once one was acknowledged.
@@ -928,7 +950,7 @@ fn t5_a_row_is_of_one_answer_to_one_wish() {
 fn unnamed(
     observation: &Observation,
     inventory: &Inventory,
-    memory: &Memory,
+    attempts: &AttemptLog,
     prune: Prune,
 ) -> Plan {
     let policy = Policy {
@@ -946,7 +968,7 @@ fn unnamed(
         },
         observation,
         inventory,
-        memory,
+        attempts,
         windows: &Windows::default(),
         policy: &policy,
         license: None,
@@ -957,18 +979,18 @@ fn unnamed(
 }
 
 /// What becomes of an image that is shared and that no manifest names, with `--prune exclusive`.
-fn pruned(own: OwnImages, memory: &Memory) -> Plan {
+fn pruned(own: OwnImages, attempts: &AttemptLog) -> Plan {
     let Observation::Seen(mut seen) = seen(true, None) else {
         panic!("it is seen")
     };
     seen.own = own;
     let seen = Observation::Seen(seen);
-    unnamed(&seen, &Inventory::default(), memory, Prune::Exclusive)
+    unnamed(&seen, &Inventory::default(), attempts, Prune::Exclusive)
 }
 
 #[test]
 fn t8_nothing_is_pruned_but_what_is_known_to_be_the_accounts_own() {
-    let none = Memory::default();
+    let none = AttemptLog::default();
     let withheld = |plan: &Plan| match &plan.decisions[&img()].verdict {
         Verdict::Withheld(why) => Withheld::clone(why),
         other => panic!("{other:?}"),

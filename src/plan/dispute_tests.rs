@@ -4,9 +4,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::*;
+use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::Inventory;
-use crate::memory::Memory;
 use crate::model::{AccountName, ImageId, Monotonic, Region, Scope, Selector};
 use crate::observation::{Blueprint, Observation, OwnImages, Seen, Unseen};
 use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, plan};
@@ -125,7 +125,7 @@ impl Case {
                 suspensions: self.suspensions.clone(),
                 ..Inventory::default()
             },
-            memory: &Memory::default(),
+            attempts: &AttemptLog::default(),
             windows: &self.windows,
             policy: &Policy {
                 prune: Prune::None,

@@ -4,8 +4,8 @@
 use chrono::TimeDelta;
 
 use super::{Awaiting, Inputs, Verdict};
+use crate::attempts::{LastResult, PendingAttempt, Problem};
 use crate::inventory::{InventoryEntry, LAG, LAG_MAX, OpenIntent};
-use crate::memory::{Last, Problem, Tried};
 use crate::model::{ImageId, Monotonic, ShareState};
 
 /// What to wait for where an image shows as `desired`, and a recent write the other way may still show. The wait ends as
@@ -15,7 +15,7 @@ pub(super) fn contradicts(
     id: &ImageId,
     desired: ShareState,
 ) -> Option<Verdict> {
-    let other_way = inputs.memory.tried.get(id);
+    let other_way = inputs.attempts.tried.get(id);
     let other_way = other_way.filter(|tried| tried.towards != desired);
     let record = inputs.inventory.images.get(id);
     let open = inputs.inventory.open.get(id);
@@ -58,15 +58,17 @@ pub(super) fn unconfirmed(
     })
 }
 
-fn of_this_run(tried: &Tried) -> Option<(Monotonic, Awaiting)> {
+fn of_this_run(tried: &PendingAttempt) -> Option<(Monotonic, Awaiting)> {
     match &tried.last {
-        Last::Acknowledged { at, .. } => Some((*at + LAG, Awaiting::OwnWrite)),
-        Last::Unclear { at, problem } => Some((*at + LAG, Awaiting::Outcome(problem.clone()))),
-        Last::AlreadyShared { .. }
-        | Last::Blocked(_)
-        | Last::Denied(_)
-        | Last::Failed(_)
-        | Last::CutShort(_) => None,
+        LastResult::Acknowledged { at, .. } => Some((*at + LAG, Awaiting::OwnWrite)),
+        LastResult::Unclear { at, problem } => {
+            Some((*at + LAG, Awaiting::Outcome(problem.clone())))
+        }
+        LastResult::AlreadyShared { .. }
+        | LastResult::Blocked(_)
+        | LastResult::Denied(_)
+        | LastResult::Failed(_)
+        | LastResult::CutShort(_) => None,
     }
 }
 

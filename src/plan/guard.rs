@@ -12,9 +12,9 @@ use super::dispute::{Closings, Dispute};
 use super::{
     AccountProof, Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld,
 };
+use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, DesiredShare};
 use crate::inventory::{InventoryEntry, Owned, OwnershipState, UnexpectedLoss};
-use crate::memory::Memory;
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Observation, OwnImages, Seen};
 
@@ -47,8 +47,8 @@ pub(super) fn apply(
 
 /// Where the scope or its account is in the way, what is left to do is not tried. Last of all: what a guard forbids
 /// would not be done either way.
-pub(super) fn rest(memory: &Memory, decisions: &mut Decisions) {
-    let Some(rest) = &memory.rest else { return };
+pub(super) fn rest(attempts: &AttemptLog, decisions: &mut Decisions) {
+    let Some(rest) = &attempts.rest else { return };
     for decision in decisions.values_mut() {
         if decision.verdict == Verdict::Act {
             decision.verdict = Verdict::NotTried(rest.clone().into());
@@ -185,12 +185,12 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
 /// Whoever acts on a view that lacks much of what is ours cancels too much, or shares all anew. What is shared anew
 /// makes the view whole again, but not right: for the rest of the run nothing is cancelled.
 fn unexpected_loss(inputs: &Inputs<'_>, now: Option<UnexpectedLoss>, decisions: &mut Decisions) {
-    let why = match (now, inputs.memory.loss) {
+    let why = match (now, inputs.attempts.loss) {
         (Some(loss), _) => Withheld::Lost(loss),
         (None, Some(before)) => Withheld::LostBefore(before),
         (None, None) => return,
     };
-    let until = inputs.memory.loss_since.unwrap_or(inputs.monotonic) + LOSS_SETTLES;
+    let until = inputs.attempts.loss_since.unwrap_or(inputs.monotonic) + LOSS_SETTLES;
     let holds = |decision: &Decision| {
         let shares_too = now.is_some_and(|loss| loss.holds_shares());
         decision.verdict == Verdict::Act && (decision.desired == ShareState::Unshared || shares_too)
@@ -232,7 +232,7 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
             pruned(decision)
                 && !decision.verdict.is_intended()
                 && inputs
-                    .memory
+                    .attempts
                     .tried_towards(image, ShareState::Unshared)
                     .is_some()
         })
@@ -262,7 +262,7 @@ fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
         // What an earlier run has cancelled, and a lagging list still shows, is among them.
         Prune::Owned | Prune::None => images.filter(|(_, r)| ours(r)).map(|(id, _)| id).collect(),
     };
-    let tried = |image: &ImageId, state| inputs.memory.tried_towards(image, state).is_some();
+    let tried = |image: &ImageId, state| inputs.attempts.tried_towards(image, state).is_some();
     let pruned = decisions.iter().filter(|(image, decision)| {
         decision.cause == Cause::Pruned && tried(image, ShareState::Unshared)
     });

@@ -23,9 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
+use crate::attempts::{AttemptLog, PendingAttempt, Problem, WritePause};
 use crate::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::{Inventory, UnexpectedLoss};
-use crate::memory::{Memory, Problem, Rest, Tried};
 use crate::model::{
     AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Monotonic, Permission, Present, Scope,
     ShareState, Timestamp, Uin,
@@ -59,7 +59,7 @@ pub struct Inputs<'a> {
     /// What is known of earlier: what is ours, what is suspended.
     pub inventory: &'a Inventory,
     /// What this run wrote.
-    pub memory: &'a Memory,
+    pub attempts: &'a AttemptLog,
     /// When the account may be changed.
     pub windows: &'a Windows,
     /// What may be pruned.
@@ -184,7 +184,7 @@ pub enum Verdict {
     /// Given up.
     Failed(Box<Problem>),
     /// One call, which is not tried for now: the scope or its account is in the way, and not the image.
-    NotTried(Box<Rest>),
+    NotTried(Box<WritePause>),
     /// The scope was not seen: hold still.
     Unseen(Box<Unseen>),
 }
@@ -264,7 +264,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     let closings = Closings::new(inputs.windows, inputs.clocks);
     let loss = guard::apply(inputs, &closings, &mut decisions);
-    guard::rest(inputs.memory, &mut decisions);
+    guard::rest(inputs.attempts, &mut decisions);
     let turns_at = turns_at(inputs, &closings, &decisions);
     Plan {
         scope: inputs.scope.clone(),
@@ -318,9 +318,10 @@ impl Inputs<'_> {
     /// run has cancelled, those that a recent SHARE of ours may yet bring into view, and, where nothing is seen, those of
     /// the saved plan.
     fn unnamed(&self) -> BTreeSet<&ImageId> {
-        let cancelled =
-            |(image, tried): (_, &Tried)| (tried.towards == ShareState::Unshared).then_some(image);
-        let cancelled = self.memory.tried.iter().filter_map(cancelled);
+        let cancelled = |(image, tried): (_, &PendingAttempt)| {
+            (tried.towards == ShareState::Unshared).then_some(image)
+        };
+        let cancelled = self.attempts.tried.iter().filter_map(cancelled);
         let mut images: BTreeSet<_> = cancelled
             .filter(|image| !self.wanted.names(image))
             .collect();
@@ -366,13 +367,13 @@ impl Inputs<'_> {
             Prune::None => false,
             // One that this run has cancelled is not ours any longer, and is still to be told of.
             Prune::Owned => {
-                let cancelled = self.memory.tried_towards(image, ShareState::Unshared);
+                let cancelled = self.attempts.tried_towards(image, ShareState::Unshared);
                 self.owns(image) || cancelled.is_some()
             }
             Prune::Exclusive => true,
         };
         // One that this run has tried to cancel is still to be told of.
-        let tried = self.memory.tried_towards(image, ShareState::Unshared);
+        let tried = self.attempts.tried_towards(image, ShareState::Unshared);
         if tried.is_none() && self.stray(image).is_some() {
             return false;
         }
@@ -458,11 +459,11 @@ fn unnamed_image(inputs: &Inputs<'_>, id: &ImageId) -> Decision {
 
 /// The images that are about to be shared for the first time: those whose eligibility is worth asking
 /// for before a write is spent on them.
-pub fn share_candidates(plan: &Plan, memory: &Memory) -> Vec<ImageId> {
+pub fn share_candidates(plan: &Plan, attempts: &AttemptLog) -> Vec<ImageId> {
     let candidates = plan.decisions.iter().filter(|(id, decision)| {
         decision.verdict == Verdict::Act
             && decision.desired == ShareState::Shared
-            && memory.tried_towards(id, ShareState::Shared).is_none()
+            && attempts.tried_towards(id, ShareState::Shared).is_none()
     });
     candidates.map(|(id, _)| id.clone()).collect()
 }
@@ -532,7 +533,7 @@ impl Plan {
     }
 
     /// Why what is still to do is not tried for now, if so.
-    pub fn rest(&self) -> Option<&Rest> {
+    pub fn rest(&self) -> Option<&WritePause> {
         let mut verdicts = self.decisions.values().map(|decision| &decision.verdict);
         verdicts.find_map(|verdict| match verdict {
             Verdict::NotTried(rest) => Some(&**rest),

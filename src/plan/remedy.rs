@@ -1,7 +1,7 @@
 //! What a person can do about a blueprint, by the state that is seen and what was answered: the texts, in one place.
 
 use crate::api::error::Hint;
-use crate::memory::{Problem, Unmet};
+use crate::attempts::{Problem, UnmetCondition};
 use crate::model::ShareState;
 use crate::observation::{Blueprint, Unusable};
 
@@ -32,7 +32,7 @@ pub(super) fn unusable(blueprint: &Blueprint, why: Unusable) -> Problem {
         _ => "; once it is gone, the image is shared anew",
     };
     Problem::unmet(
-        Unmet::Usable,
+        UnmetCondition::Usable,
         format!(
             "shared as {id}, which is {state}, so that no server can be started from it ({way}{then})"
         ),
@@ -55,7 +55,7 @@ pub(super) fn left_over(
     Problem {
         request_id,
         ..Problem::unmet(
-            Unmet::Leftover,
+            UnmetCondition::Leftover,
             format!("the API accepted CANCEL, and {id} is left over, which is {state} ({way})"),
         )
     }
@@ -71,7 +71,7 @@ pub(super) fn contradicted(
     let code = problem.code.as_deref().unwrap_or_default();
     let (unmet, message) = match (Hint::of(code), towards, shown) {
         (Hint::NoImage, ShareState::Unshared, Some(shown)) => (
-            Some(Unmet::Leftover),
+            Some(UnmetCondition::Leftover),
             format!(
                 "{problem}, and yet it shows as {}: a blueprint that is left over from an image that was deleted, or another account's \
                  (the manifest is right: {DELETE}; if it is another account's, no manifest should name its image)",
@@ -79,7 +79,7 @@ pub(super) fn contradicted(
             ),
         ),
         (Hint::NoImage, ShareState::Unshared, None) => (
-            Some(Unmet::Leftover),
+            Some(UnmetCondition::Leftover),
             format!(
                 "{problem}; sharekeeper has shared it, so that its blueprint may be left over, and reading is denied (the manifest is right: \
                  {DELETE}, or allow lighthouse:DescribeBlueprints for this key in CAM)"
@@ -91,7 +91,7 @@ pub(super) fn contradicted(
                 _ => DELETE,
             };
             (
-                Some(Unmet::Leftover),
+                Some(UnmetCondition::Leftover),
                 format!(
                     "{problem}, and yet it shows as {}: a blueprint that is left over (the manifest is right: {way})",
                     shown.id

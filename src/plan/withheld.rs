@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{ClockDispute, Over};
+use crate::attempts::AccountDoubt;
 use crate::inventory::{Suspension, UnexpectedLoss};
-use crate::memory::AccountDoubt;
 use crate::model::Timestamp;
 use crate::windows::Closed;
 use crate::words::plural;

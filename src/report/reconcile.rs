@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::held::Held;
 use super::style::{Sign, heading};
 use super::{ExitStatus, FORMAT_VERSION, Source, place, strays};
+use crate::attempts::{AttemptLog, LastResult, PendingAttempt, Problem};
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
-use crate::memory::{Last, Memory, Problem, Tried};
 use crate::model::{ImageId, Scope, ShareState, Uin};
 use crate::plan::{Actual, Decision, Plan, Verdict, Withheld};
 use crate::words::{plural, seconds};
@@ -275,13 +275,13 @@ impl ReconcileDocument {
         let mut held_still = 0;
         self.out_of_sight |= unseen.is_some() || scope.plan.unpruned;
         for (image, decision) in &scope.plan.decisions {
-            let (outcome, report) = image_report(&scope.plan, image, decision, &scope.memory);
+            let (outcome, report) = image_report(&scope.plan, image, decision, &scope.attempts);
             self.count(outcome);
             self.by_word += u64::from(decision.is_by_word());
             let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
             let untried = scope
-                .memory
+                .attempts
                 .tried_towards(image, decision.desired)
                 .is_none();
             if matches!(decision.verdict, Verdict::Unseen(_)) && untried {
@@ -422,9 +422,9 @@ fn image_report(
     plan: &Plan,
     image: &ImageId,
     decision: &Decision,
-    memory: &Memory,
+    attempts: &AttemptLog,
 ) -> (Outcome, ImageReport) {
-    let tried = memory.tried_towards(image, decision.desired);
+    let tried = attempts.tried_towards(image, decision.desired);
     let (outcome, problem) = outcome(decision, tried);
     let (acknowledged_blueprint, request_id) = acknowledgement(tried);
     let (actual, blueprint_id) = match &decision.actual {
@@ -462,7 +462,7 @@ fn image_report(
 }
 
 /// The last plan's verdict, in the light of what was written.
-fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
+fn outcome(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, Option<Problem>) {
     let written = tried.is_some_and(|tried| match decision.is_by_word() {
         // A final answer that is no acknowledgement: there was nothing to do.
         true => tried.acknowledged > 0,
@@ -503,16 +503,18 @@ fn outcome(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Probl
     }
 }
 
-fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Problem>) {
+fn undecided(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, Option<Problem>) {
     match tried.map(|tried| &tried.last) {
-        Some(Last::Blocked(problem) | Last::Denied(problem)) => {
+        Some(LastResult::Blocked(problem) | LastResult::Denied(problem)) => {
             (Outcome::Blocked, Some(Problem::clone(problem)))
         }
-        Some(Last::Failed(problem) | Last::CutShort(problem) | Last::Unclear { problem, .. }) => {
-            (Outcome::Failed, Some(Problem::clone(problem)))
-        }
-        Some(Last::AlreadyShared { .. }) => (Outcome::InSync, None),
-        Some(Last::Acknowledged { request_id, .. }) => {
+        Some(
+            LastResult::Failed(problem)
+            | LastResult::CutShort(problem)
+            | LastResult::Unclear { problem, .. },
+        ) => (Outcome::Failed, Some(Problem::clone(problem))),
+        Some(LastResult::AlreadyShared { .. }) => (Outcome::InSync, None),
+        Some(LastResult::Acknowledged { request_id, .. }) => {
             let outcome = match decision.desired {
                 ShareState::Shared => Outcome::Shared,
                 ShareState::Unshared => Outcome::Cancelled,
@@ -534,14 +536,14 @@ fn undecided(decision: &Decision, tried: Option<&Tried>) -> (Outcome, Option<Pro
     }
 }
 
-fn acknowledgement(tried: Option<&Tried>) -> (Option<String>, Option<String>) {
+fn acknowledgement(tried: Option<&PendingAttempt>) -> (Option<String>, Option<String>) {
     match tried.map(|tried| &tried.last) {
-        Some(Last::Acknowledged {
+        Some(LastResult::Acknowledged {
             blueprint_id,
             request_id,
             ..
         }) => (blueprint_id.clone(), request_id.clone()),
-        Some(Last::AlreadyShared { request_id }) => (None, request_id.clone()),
+        Some(LastResult::AlreadyShared { request_id }) => (None, request_id.clone()),
         _ => (None, None),
     }
 }

@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::memory::{Problem, Unmet};
+use crate::attempts::{Problem, UnmetCondition};
 use crate::model::{AccountName, Cause, Permission, Region, ShareState};
 use crate::observation::Unseen;
 use crate::plan::{Actual, Decision, Unmanaged, Verdict, Withheld};
@@ -139,7 +139,7 @@ fn what_a_person_must_act_on_is_told_once_for_each_reason_and_when_it_is_over() 
 #[test]
 fn an_image_that_is_still_being_made_is_no_news() {
     let waits = Verdict::Blocked(Box::new(Problem::unmet(
-        Unmet::NotYet,
+        UnmetCondition::NotYet,
         "the image is CREATING",
     )));
     let mut board = board();
@@ -160,7 +160,7 @@ fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_pe
         decision.actual = Actual::Shared(Some("lhbp-1".into()));
         plan_of(decision)
     };
-    let mut left_over = decision(ShareState::Unshared, unmet(Unmet::Leftover));
+    let mut left_over = decision(ShareState::Unshared, unmet(UnmetCondition::Leftover));
     left_over.actual = Actual::Shared(Some("lhbp-1".into()));
     let syncing = Verdict::Pending(Box::new(Problem::new("not ready yet")));
     let table = [
@@ -171,7 +171,7 @@ fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_pe
             false,
         ),
         (
-            shared(unmet(Unmet::Usable)),
+            shared(unmet(UnmetCondition::Usable)),
             Reason::BlueprintUnusable,
             Standing::Blocked,
             false,
@@ -198,7 +198,7 @@ fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_pe
     let looks = [
         Verdict::InSync,
         syncing,
-        unmet(Unmet::Usable),
+        unmet(UnmetCondition::Usable),
         Verdict::InSync,
     ];
     assert_eq!(

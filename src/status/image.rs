@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
+use crate::attempts::{Problem, UnmetCondition};
 use crate::desired::Source;
-use crate::memory::{Problem, Unmet};
 use crate::model::{Cause, ShareState, Timestamp};
 use crate::plan::{Actual, Decision, Verdict, Withheld};
 
@@ -244,11 +244,11 @@ impl Reason {
 
     pub(super) fn of_problem(problem: &Problem, other: Self) -> Self {
         match problem.unmet {
-            Some(Unmet::Absent) => return Self::ImageNotFound,
-            Some(Unmet::NotYet) => return Self::WaitingForImage,
-            Some(Unmet::Never) => return Self::NotEligible,
-            Some(Unmet::Usable) => return Self::BlueprintUnusable,
-            Some(Unmet::Leftover) => return Self::LeftoverBlueprint,
+            Some(UnmetCondition::Absent) => return Self::ImageNotFound,
+            Some(UnmetCondition::NotYet) => return Self::WaitingForImage,
+            Some(UnmetCondition::Never) => return Self::NotEligible,
+            Some(UnmetCondition::Usable) => return Self::BlueprintUnusable,
+            Some(UnmetCondition::Leftover) => return Self::LeftoverBlueprint,
             None => {}
         }
         let code = problem.code.as_deref().unwrap_or_default();
@@ -391,8 +391,8 @@ fn eligible(decision: &Decision) -> Truth {
 /// Whether it is a condition for sharing that is not met.
 fn is_ineligible(problem: &Problem) -> bool {
     match problem.unmet {
-        Some(Unmet::Absent | Unmet::NotYet | Unmet::Never) => true,
-        Some(Unmet::Usable | Unmet::Leftover) | None => false,
+        Some(UnmetCondition::Absent | UnmetCondition::NotYet | UnmetCondition::Never) => true,
+        Some(UnmetCondition::Usable | UnmetCondition::Leftover) | None => false,
     }
 }
 

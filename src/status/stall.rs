@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     Activity, Board, ImageStatus, Kind, PassResult, Reason, ScopeStatus, Subject, Transition,
 };
-use crate::memory::Rest;
+use crate::attempts::WritePause;
 use crate::model::{AccountName, Scope, Timestamp};
 use crate::plan::{Plan, Verdict, View};
 
@@ -25,7 +25,7 @@ pub(super) struct Stall {
     /// The board's version when the last pass began.
     began: u64,
     /// Why what is to be done in it is not tried, until something is permitted or nothing is denied any longer.
-    rest: Option<Rest>,
+    rest: Option<WritePause>,
     /// Something has been permitted since the last pass began.
     permitted: bool,
 }
@@ -177,7 +177,7 @@ impl Board {
     }
 }
 
-fn lacks_role(rest: &Rest) -> bool {
+fn lacks_role(rest: &WritePause) -> bool {
     Reason::of_problem(&rest.problem, Reason::NotTried) == Reason::RoleMissing
 }
 

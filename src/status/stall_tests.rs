@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::super::tests::{at, plan_in};
 use super::*;
-use crate::memory::Problem;
+use crate::attempts::Problem;
 use crate::model::{AccountName, Region};
 use crate::observation::Unseen;
 use crate::plan::Verdict;
@@ -200,7 +200,12 @@ fn an_account_that_is_not_worked_on_any_longer_is_forgotten() {
 }
 
 /// Three images denied, or all but the refused one not tried, and how the pass ends.
-fn denied(board: &mut Board, region: &str, rest: Option<Rest>, result: PassResult) -> Vec<String> {
+fn denied(
+    board: &mut Board,
+    region: &str,
+    rest: Option<WritePause>,
+    result: PassResult,
+) -> Vec<String> {
     let code = Some("UnauthorizedOperation.NoPermission".to_owned());
     let problem = || Problem {
         code: code.clone(),
@@ -245,7 +250,7 @@ fn permitted(board: &mut Board, region: &str) {
 fn c2_a_scope_at_rest_is_told_of_once_and_no_image_of_it_until_something_is_permitted() {
     let mut board = Board::new(at(0), false);
     let [tokyo, ..] = REGIONS;
-    let rest = || Some(Rest::of_scope(Problem::new("no")));
+    let rest = || Some(WritePause::of_scope(Problem::new("no")));
     let incomplete = PassResult::Incomplete;
     assert_eq!(
         denied(&mut board, tokyo, rest(), incomplete),
@@ -272,7 +277,7 @@ fn c2_a_scope_at_rest_is_told_of_once_and_no_image_of_it_until_something_is_perm
 #[test]
 fn c2_an_account_at_rest_is_told_of_once_whatever_the_number_of_its_regions() {
     let mut board = Board::new(at(0), false);
-    let rest = || Some(Rest::of_account(Problem::new("no")));
+    let rest = || Some(WritePause::of_account(Problem::new("no")));
     let [tokyo, others @ ..] = REGIONS;
     let incomplete = PassResult::Incomplete;
     assert_eq!(

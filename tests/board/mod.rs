@@ -12,11 +12,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use chrono::{TimeDelta, TimeZone, Utc};
+use sharekeeper::attempts::{Problem, UnmetCondition};
 use sharekeeper::desired::Source;
 use sharekeeper::history::Answer;
 use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::inventory::UnexpectedLoss;
-use sharekeeper::memory::{Problem, Unmet};
 use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, ShareState,
     Timestamp,
@@ -89,7 +89,7 @@ pub fn cancel(cause: Cause, verdict: Verdict) -> Decision {
     }
 }
 
-pub fn problem(message: &str, code: Option<&str>, unmet: Option<Unmet>) -> Problem {
+pub fn problem(message: &str, code: Option<&str>, unmet: Option<UnmetCondition>) -> Problem {
     Problem {
         message: message.into(),
         code: code.map(Into::into),
@@ -205,7 +205,7 @@ fn mixed(board: &mut Board) {
     let not_eligible = problem(
         "full-instance images cannot be shared; make a system-disk image",
         Some("UnsupportedOperation.ImageUnableToShare"),
-        Some(Unmet::Never),
+        Some(UnmetCondition::Never),
     );
     let in_use = problem(
         "instances use the image; terminate them, or leave it shared",

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use sharekeeper::attempts::AttemptLog;
 use sharekeeper::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
 use sharekeeper::inventory::{
     AnsweredState, Inventory, InventoryEntry, Owned, OwnershipState, Suspension, Write,
 };
-use sharekeeper::memory::Memory;
 use sharekeeper::model::{
     AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
 };
@@ -27,7 +27,7 @@ pub const AHEAD: TimeDelta = TimeDelta::hours(1);
 pub struct Setting {
     pub scope: Scope,
     pub ids: Vec<ImageId>,
-    pub memory: Memory,
+    pub attempts: AttemptLog,
     pub windows: Windows,
     pub now: Timestamp,
     pub clocks: Clocks,
@@ -44,9 +44,9 @@ impl Setting {
                 region: Region::new("ap-tokyo").expect("a region"),
             },
             ids: (0..images).map(id).collect(),
-            memory: Memory {
+            attempts: AttemptLog {
                 loss_since: Some(Monotonic::default()),
-                ..Memory::default()
+                ..AttemptLog::default()
             },
             windows: Windows::default(),
             now,
@@ -208,7 +208,7 @@ impl Setting {
                 false => &self.unseen,
             },
             inventory,
-            memory: &self.memory,
+            attempts: &self.attempts,
             windows: &self.windows,
             policy: &policy,
             license: None,

@@ -6,10 +6,10 @@ use chrono::TimeDelta;
 use sharekeeper::api::Calls;
 use sharekeeper::api::error::{CallError, Class, Refusal};
 use sharekeeper::api::protocol::wire::Action;
+use sharekeeper::attempts::{Problem, UnmetCondition, WritePause};
 use sharekeeper::history::Answer;
 use sharekeeper::host::ProcessCounts;
 use sharekeeper::inventory::Suspension;
-use sharekeeper::memory::{Problem, Rest, Unmet};
 use sharekeeper::metrics::{MetricsExtra, WebhookCounts};
 use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, Selector,
@@ -96,7 +96,7 @@ fn image(number: usize) -> ImageId {
     ImageId::new(&format!("img-{number:08}")).expect("an id")
 }
 
-fn problem(code: &str, unmet: Option<Unmet>) -> Problem {
+fn problem(code: &str, unmet: Option<UnmetCondition>) -> Problem {
     Problem {
         message: format!("img-00000001 of {code}"),
         code: Some(code.into()),
@@ -131,9 +131,9 @@ fn verdict(number: usize) -> Verdict {
         Verdict::InSync,
         Verdict::Act,
         await_,
-        Verdict::Blocked(Box::new(problem("x", Some(Unmet::Absent)))),
-        Verdict::Blocked(Box::new(problem("x", Some(Unmet::NotYet)))),
-        Verdict::Blocked(Box::new(problem("x", Some(Unmet::Never)))),
+        Verdict::Blocked(Box::new(problem("x", Some(UnmetCondition::Absent)))),
+        Verdict::Blocked(Box::new(problem("x", Some(UnmetCondition::NotYet)))),
+        Verdict::Blocked(Box::new(problem("x", Some(UnmetCondition::Never)))),
         Verdict::Blocked(Box::new(problem("ResourceInUse.ImageInUse", None))),
         Verdict::Failed(Box::new(problem(
             "UnsupportedOperation.ImageOccupied",
@@ -149,8 +149,8 @@ fn verdict(number: usize) -> Verdict {
         Verdict::Failed(Box::new(problem(HOSTILE[number % HOSTILE.len()], None))),
         Verdict::Blocked(Box::new(problem(HOSTILE[number % HOSTILE.len()], None))),
         Verdict::Pending(Box::new(problem("x", None))),
-        Verdict::Blocked(Box::new(problem("x", Some(Unmet::Usable)))),
-        Verdict::Blocked(Box::new(problem("x", Some(Unmet::Leftover)))),
+        Verdict::Blocked(Box::new(problem("x", Some(UnmetCondition::Usable)))),
+        Verdict::Blocked(Box::new(problem("x", Some(UnmetCondition::Leftover)))),
         Verdict::Withheld(Box::new(Withheld::PartialManifests)),
         Verdict::Withheld(Box::new(Withheld::OwnImagesUnknown("x".into()))),
         Verdict::Withheld(Box::new(Withheld::NotOwnImage)),
@@ -159,7 +159,7 @@ fn verdict(number: usize) -> Verdict {
         Verdict::Withheld(Box::new(Withheld::WindowClosed(closed))),
         Verdict::Withheld(Box::new(Withheld::Parked(now()))),
         Verdict::Withheld(Box::new(Withheld::NotOwned)),
-        Verdict::NotTried(Box::new(Rest::of_account(problem(
+        Verdict::NotTried(Box::new(WritePause::of_account(problem(
             "UnauthorizedOperation",
             None,
         )))),

@@ -10,9 +10,9 @@ use crate::model::{ImageId, KeyDigest, Monotonic, ShareState, Uin};
 
 /// Own writes, and doubts, by image.
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
+pub struct AttemptLog {
     /// What was last tried for each image.
-    pub tried: BTreeMap<ImageId, Tried>,
+    pub tried: BTreeMap<ImageId, PendingAttempt>,
     /// Since when the API calls an image unshareable without saying why. It says so of an image that
     /// is shared already, too, which a lagging list of blueprints may not show yet.
     pub doubted_since: BTreeMap<ImageId, Monotonic>,
@@ -26,19 +26,19 @@ pub struct Memory {
     /// The key that this run began with, if it is one that lasts.
     pub key: Option<KeyDigest>,
     /// Why nothing more is written in this pass, once that is so.
-    pub rest: Option<Rest>,
+    pub rest: Option<WritePause>,
 }
 
 /// Why nothing more is written in a scope for now: one finding for all images that were not tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rest {
+pub struct WritePause {
     /// It holds for the whole account.
     pub of_account: bool,
     /// What was found.
     pub problem: Problem,
 }
 
-impl Rest {
+impl WritePause {
     /// Of the scope alone.
     pub fn of_scope(problem: Problem) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Rest {
     }
 }
 
-impl fmt::Display for Rest {
+impl fmt::Display for WritePause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "not tried: {}", self.problem)
     }
@@ -78,7 +78,7 @@ pub enum AccountDoubt {
 
 /// The writes sent for one image in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tried {
+pub struct PendingAttempt {
     /// The state they were to bring about.
     pub towards: ShareState,
     /// How many the API acknowledged.
@@ -88,7 +88,7 @@ pub struct Tried {
     /// The last error code that left the outcome open, and how often it came in a row.
     pub answer: Option<Repeated>,
     /// How the last one ended.
-    pub last: Last,
+    pub last: LastResult,
 }
 
 /// An answer that came in a row. Replies that are lost in between say nothing, and do not end the row.
@@ -104,7 +104,7 @@ pub struct Repeated {
 
 /// How the last write for an image ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Last {
+pub enum LastResult {
     /// The API said it is done.
     Acknowledged {
         /// When the answer came.
@@ -146,12 +146,12 @@ pub struct Problem {
     /// For the vendor's support.
     pub request_id: Option<String>,
     /// The condition that is not met, where it was read off the image or its blueprint.
-    pub unmet: Option<Unmet>,
+    pub unmet: Option<UnmetCondition>,
 }
 
 /// A condition that an image does not meet for sharing it, for using the share, or for ending it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unmet {
+pub enum UnmetCondition {
     /// There is no such image.
     Absent,
     /// It is still being made, and will meet it by itself.
@@ -176,7 +176,7 @@ impl Problem {
     }
 
     /// A condition that is not met.
-    pub fn unmet(unmet: Unmet, message: impl Into<String>) -> Self {
+    pub fn unmet(unmet: UnmetCondition, message: impl Into<String>) -> Self {
         Self {
             unmet: Some(unmet),
             ..Self::new(message)
@@ -184,7 +184,7 @@ impl Problem {
     }
 }
 
-impl Last {
+impl LastResult {
     /// Whether there is no use in another try for now.
     pub fn is_given_up(&self) -> bool {
         matches!(self, Self::Blocked(_) | Self::Denied(_) | Self::Failed(_))
@@ -197,9 +197,9 @@ impl fmt::Display for Problem {
     }
 }
 
-impl Memory {
+impl AttemptLog {
     /// Adds how a write towards `towards` ended.
-    pub fn record(&mut self, image: ImageId, towards: ShareState, last: Last) {
+    pub fn record(&mut self, image: ImageId, towards: ShareState, last: LastResult) {
         let tried = self
             .tried
             .entry(image)
@@ -209,7 +209,7 @@ impl Memory {
                     tried.answer = None;
                 }
             })
-            .or_insert(Tried {
+            .or_insert(PendingAttempt {
                 towards,
                 acknowledged: 0,
                 unclear: 0,
@@ -218,35 +218,35 @@ impl Memory {
             });
         tried.towards = towards;
         match &last {
-            Last::Acknowledged { .. } => {
+            LastResult::Acknowledged { .. } => {
                 tried.acknowledged += 1;
                 tried.answer = None;
             }
-            Last::Unclear { at, problem } => {
+            LastResult::Unclear { at, problem } => {
                 tried.unclear += 1;
                 if let Some(code) = &problem.code {
                     tried.answered(code, *at);
                 }
             }
-            Last::AlreadyShared { .. }
-            | Last::Blocked(_)
-            | Last::Denied(_)
-            | Last::Failed(_)
-            | Last::CutShort(_) => tried.answer = None,
+            LastResult::AlreadyShared { .. }
+            | LastResult::Blocked(_)
+            | LastResult::Denied(_)
+            | LastResult::Failed(_)
+            | LastResult::CutShort(_) => tried.answer = None,
         }
         tried.last = last;
     }
 
     /// What was tried to bring `state` about for `image`.
-    pub fn tried_towards(&self, image: &ImageId, state: ShareState) -> Option<&Tried> {
+    pub fn tried_towards(&self, image: &ImageId, state: ShareState) -> Option<&PendingAttempt> {
         self.tried.get(image).filter(|tried| tried.towards == state)
     }
 }
 
-impl Tried {
+impl PendingAttempt {
     /// Whether the last write ended in doubt, with the error code `code`.
     pub fn is_unclear_with(&self, code: &str) -> bool {
-        matches!(&self.last, Last::Unclear { problem, .. } if problem.code.as_deref() == Some(code))
+        matches!(&self.last, LastResult::Unclear { problem, .. } if problem.code.as_deref() == Some(code))
     }
 
     fn answered(&mut self, code: &str, at: Monotonic) {
@@ -265,7 +265,7 @@ impl Tried {
     /// Has one more write tried for what was given up because one answer kept coming: if it comes once more, that is
     /// enough. False where it was given up for another reason.
     pub fn once_more(&mut self) -> bool {
-        let Last::Unclear { problem, .. } = &self.last else {
+        let LastResult::Unclear { problem, .. } = &self.last else {
             return false;
         };
         match &mut self.answer {
