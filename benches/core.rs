@@ -81,7 +81,7 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
         attempts: &attempts,
         windows: &windows,
         policy: &policy,
-        license: None,
+        approved: None,
         clocks: Clocks::machine_only(chrono::DateTime::UNIX_EPOCH),
         present: chrono::DateTime::UNIX_EPOCH.into(),
         monotonic: Monotonic::new(std::time::Duration::from_secs(1)),

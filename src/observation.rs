@@ -19,9 +19,9 @@ pub enum Observation {
     Seen(Seen),
     /// Reading is denied, writing may not be: what a manifest names may be attempted, and the API's
     /// answer to the write is all there is to see.
-    Blind(Unseen),
+    ReadDenied(Unobserved),
     /// Not read, or not consistently: nothing is known, and nothing is done.
-    Unseen(Unseen),
+    Unobserved(Unobserved),
 }
 
 /// A complete look.
@@ -225,7 +225,7 @@ impl fmt::Display for Reading {
 
 /// Why there is no look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unseen {
+pub struct Unobserved {
     /// One line for a person.
     pub reason: String,
     /// The error code, where there is one: the API's, or ours for an account that must not be called.
@@ -236,7 +236,7 @@ pub struct Unseen {
     pub account_broken: bool,
 }
 
-impl Unseen {
+impl Unobserved {
     /// A reason that the API gave no code for.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
@@ -248,7 +248,7 @@ impl Unseen {
     }
 }
 
-impl fmt::Display for Unseen {
+impl fmt::Display for Unobserved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
     }

@@ -41,11 +41,11 @@ const DENIED_AT_ONCE: usize = PROBES_MAX as usize;
 
 /// One scope's part of the schedule.
 #[derive(Debug, Default)]
-pub struct Turns {
+pub struct ScopeSchedule {
     /// Images whose last write failed.
     retries: BTreeMap<ImageId, Retry>,
     /// Passes in a row that did not see the scope.
-    unseen: u32,
+    unobserved: u32,
     /// Passes in a row that left an image behind that is still being made.
     not_yet: u32,
     /// Passes in a row that left a share behind that is not ready yet.
@@ -79,7 +79,7 @@ pub struct At {
 
 /// How a pass ended, beyond its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum Interruption {
     /// By itself.
     None,
     /// It was asked to end before its work was done.
@@ -88,7 +88,7 @@ pub enum Cut {
     AccountBroken,
 }
 
-impl Turns {
+impl ScopeSchedule {
     /// What a pass that begins at `monotonic` should remember of `attempts`: what is due is tried as if for the first time, or
     /// once more, where one answer kept coming.
     pub fn begin(&mut self, mut attempts: AttemptLog, monotonic: Monotonic) -> AttemptLog {
@@ -131,18 +131,18 @@ impl Turns {
         &mut self,
         plan: &Plan,
         attempts: &mut AttemptLog,
-        cut: Cut,
+        cut: Interruption,
         interval: Duration,
         at: At,
     ) -> Monotonic {
         self.settle(plan, attempts, cut, interval, at);
         let spread = interval.mul_f64(0.9 + 0.2 * at.unit);
         let mut next = at.monotonic + spread;
-        if cut == Cut::Short || self.mended {
+        if cut == Interruption::Short || self.mended {
             next = at.monotonic;
         }
-        if let Some(turns_at) = plan.turns_at {
-            let wait = (turns_at - at.now).to_std().unwrap_or_default();
+        if let Some(next_change_at) = plan.next_change_at {
+            let wait = (next_change_at - at.now).to_std().unwrap_or_default();
             next = next.min(at.monotonic + wait);
         }
         // Many images that are denied, each at a time of its own, would make a hot loop: they go with the next look.
@@ -165,8 +165,8 @@ impl Turns {
             true => self.pending + 1,
             false => 0,
         };
-        self.unseen = match plan.unseen() {
-            Some(_) => self.unseen + 1,
+        self.unobserved = match plan.unobserved() {
+            Some(_) => self.unobserved + 1,
             None => 0,
         };
         self.not_tried = match plan.rest() {
@@ -176,7 +176,7 @@ impl Turns {
         for (count, base, most) in [
             (self.not_yet, NOT_YET_BASE, interval),
             (self.pending, PENDING_BASE, interval.min(PENDING_MAX)),
-            (self.unseen, UNSEEN_BASE, interval),
+            (self.unobserved, UNSEEN_BASE, interval),
             (self.not_tried, NOT_TRIED_BASE, interval),
         ] {
             if count > 0 {
@@ -194,11 +194,11 @@ impl Turns {
 
     /// Whether the last pass did not see the scope.
     pub fn is_out_of_sight(&self) -> bool {
-        self.unseen > 0
+        self.unobserved > 0
     }
 
     /// A person asks for everything to be tried again now.
-    pub fn forgive(&mut self) {
+    pub fn reset_backoff(&mut self) {
         *self = Self::default();
     }
 
@@ -207,11 +207,11 @@ impl Turns {
         &mut self,
         plan: &Plan,
         attempts: &mut AttemptLog,
-        cut: Cut,
+        cut: Interruption,
         interval: Duration,
         at: At,
     ) {
-        if cut == Cut::AccountBroken {
+        if cut == Interruption::AccountBroken {
             attempts.tried.retain(|_, tried| !tried.last.is_given_up());
             return;
         }

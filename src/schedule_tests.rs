@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::*;
 use crate::attempts::Problem;
 use crate::model::{AccountName, Cause, Region, Scope, ShareState};
-use crate::observation::Unseen;
+use crate::observation::Unobserved;
 use crate::plan::{Actual, Decision, Unmanaged, View};
 
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -49,7 +49,7 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
         odd: Default::default(),
         presumed: Default::default(),
         loss: None,
-        turns_at: None,
+        next_change_at: None,
     }
 }
 
@@ -65,21 +65,21 @@ fn problem() -> Problem {
 
 /// Seconds from one pass to the next, over several that end alike.
 fn waits(
-    turns: &mut Turns,
+    schedule: &mut ScopeSchedule,
     plan: &Plan,
     last: Option<&LastResult>,
-    cut: Cut,
+    cut: Interruption,
     passes: u32,
 ) -> Vec<u64> {
     let mut now = at(0);
     let mut waits = Vec::new();
     let mut kept = AttemptLog::default();
     for _ in 0..passes {
-        kept = turns.begin(kept, now.monotonic);
+        kept = schedule.begin(kept, now.monotonic);
         if let Some(last) = last {
             kept.record(id("img-a"), ShareState::Shared, last.clone());
         }
-        let next = turns.ended(plan, &mut kept, cut, INTERVAL, now);
+        let next = schedule.ended(plan, &mut kept, cut, INTERVAL, now);
         let wait = next.since(now.monotonic).as_secs();
         waits.push(wait);
         now = at(now.monotonic.since_start().as_secs() + wait.max(1));
@@ -96,18 +96,18 @@ fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
         request_id: None,
     };
     let mut attempts = attempts(done);
-    let mut turns = Turns::default();
-    let early = turns.ended(
+    let mut schedule = ScopeSchedule::default();
+    let early = schedule.ended(
         &plan,
         &mut attempts,
-        Cut::None,
+        Interruption::None,
         INTERVAL,
         At { unit: 0.0, ..at(0) },
     );
-    let late = turns.ended(
+    let late = schedule.ended(
         &plan,
         &mut attempts,
-        Cut::None,
+        Interruption::None,
         INTERVAL,
         At { unit: 1.0, ..at(0) },
     );
@@ -119,16 +119,16 @@ fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
 fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_ever_fewer() {
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let last = LastResult::Blocked(problem());
-    let mut turns = Turns::default();
+    let mut schedule = ScopeSchedule::default();
     let mut tries = Vec::new();
     let (mut kept, mut now) = (AttemptLog::default(), 0);
     while now < 24 * 3600 {
-        kept = turns.begin(kept, at(now).monotonic);
+        kept = schedule.begin(kept, at(now).monotonic);
         if kept.tried.is_empty() {
             tries.push(now);
             kept.record(id("img-a"), ShareState::Shared, last.clone());
         }
-        let next = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(now));
+        let next = schedule.ended(&blocked, &mut kept, Interruption::None, INTERVAL, at(now));
         now = next.since_start().as_secs();
     }
     let gaps: Vec<_> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -142,8 +142,8 @@ fn l4_an_image_that_a_person_must_act_on_costs_a_try_an_interval_at_most_and_eve
 fn l1_what_failed_is_tried_again_soon_and_at_the_latest_after_the_interval() {
     let failed = plan(&[("img-a", Verdict::Failed(Box::new(problem())))]);
     let last = LastResult::Failed(problem());
-    let mut turns = Turns::default();
-    let waits = waits(&mut turns, &failed, Some(&last), Cut::None, 8);
+    let mut schedule = ScopeSchedule::default();
+    let waits = waits(&mut schedule, &failed, Some(&last), Interruption::None, 8);
     assert_eq!(waits[0], 30);
     assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
     assert!(waits.iter().all(|wait| *wait <= INTERVAL.as_secs()));
@@ -153,21 +153,30 @@ fn l1_what_failed_is_tried_again_soon_and_at_the_latest_after_the_interval() {
 fn a_success_resets_the_backoff() {
     let failed = plan(&[("img-a", Verdict::Failed(Box::new(problem())))]);
     let last = LastResult::Failed(problem());
-    let mut turns = Turns::default();
-    let before = waits(&mut turns, &failed, Some(&last), Cut::None, 4);
+    let mut schedule = ScopeSchedule::default();
+    let before = waits(&mut schedule, &failed, Some(&last), Interruption::None, 4);
     let fine = plan(&[("img-a", Verdict::InSync)]);
-    waits(&mut turns, &fine, None, Cut::None, 1);
-    let after = waits(&mut turns, &failed, Some(&last), Cut::None, 4);
+    waits(&mut schedule, &fine, None, Interruption::None, 1);
+    let after = waits(&mut schedule, &failed, Some(&last), Interruption::None, 4);
     assert_eq!(before, after);
 }
 
 #[test]
 fn l4_a_scope_that_is_never_seen_is_no_hot_loop() {
-    let unseen = Plan {
-        view: View::Unseen(Unseen::new("down")),
-        ..plan(&[("img-a", Verdict::Unseen(Box::new(Unseen::new("down"))))])
+    let unobserved = Plan {
+        view: View::Unobserved(Unobserved::new("down")),
+        ..plan(&[(
+            "img-a",
+            Verdict::Unobserved(Box::new(Unobserved::new("down"))),
+        )])
     };
-    let waits = waits(&mut Turns::default(), &unseen, None, Cut::None, 10);
+    let waits = waits(
+        &mut ScopeSchedule::default(),
+        &unobserved,
+        None,
+        Interruption::None,
+        10,
+    );
     assert_eq!(waits[..3], [5, 10, 20]);
     assert!(waits[3..].iter().all(|wait| (20..=300).contains(wait)));
 }
@@ -176,7 +185,13 @@ fn l4_a_scope_that_is_never_seen_is_no_hot_loop() {
 fn an_image_that_is_still_being_made_is_looked_at_more_often() {
     let waiting = Problem::unmet(UnmetCondition::NotYet, "the image is CREATING");
     let plan = plan(&[("img-a", Verdict::Blocked(Box::new(waiting)))]);
-    let waits = waits(&mut Turns::default(), &plan, None, Cut::None, 6);
+    let waits = waits(
+        &mut ScopeSchedule::default(),
+        &plan,
+        None,
+        Interruption::None,
+        6,
+    );
     assert_eq!(waits[0], 15);
     assert!(waits[5] <= 300 && waits[5] > 100, "{waits:?}");
 }
@@ -185,10 +200,16 @@ fn an_image_that_is_still_being_made_is_looked_at_more_often() {
 fn an_accounts_fault_is_charged_to_no_image() {
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let mut attempts = attempts(LastResult::Blocked(problem()));
-    let mut turns = Turns::default();
-    turns.ended(&blocked, &mut attempts, Cut::AccountBroken, INTERVAL, at(0));
+    let mut schedule = ScopeSchedule::default();
+    schedule.ended(
+        &blocked,
+        &mut attempts,
+        Interruption::AccountBroken,
+        INTERVAL,
+        at(0),
+    );
     assert!(attempts.tried.is_empty());
-    assert_eq!(turns.retries().count(), 0);
+    assert_eq!(schedule.retries().count(), 0);
 }
 
 #[test]
@@ -200,19 +221,20 @@ fn a_pass_that_was_cut_off_is_made_again_at_once_and_remembers_its_writes() {
         request_id: None,
     };
     let mut attempts = attempts(done);
-    let next = Turns::default().ended(&plan, &mut attempts, Cut::Short, INTERVAL, at(10));
+    let next =
+        ScopeSchedule::default().ended(&plan, &mut attempts, Interruption::Short, INTERVAL, at(10));
     assert_eq!(next, at(10).monotonic + REST_MIN);
     assert_eq!(attempts.tried.len(), 1);
 }
 
 #[test]
 fn s4_a_write_that_was_acknowledged_at_last_is_not_forgotten_for_its_earlier_failures() {
-    let mut turns = Turns::default();
+    let mut schedule = ScopeSchedule::default();
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
     let mut kept = attempts(LastResult::Blocked(problem()));
-    let due = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(0));
+    let due = schedule.ended(&blocked, &mut kept, Interruption::None, INTERVAL, at(0));
     let now = due.since_start().as_secs();
-    let mut kept = turns.begin(kept, due);
+    let mut kept = schedule.begin(kept, due);
     assert!(kept.tried.is_empty(), "it is tried again");
     let done = LastResult::Acknowledged {
         at: due,
@@ -221,26 +243,32 @@ fn s4_a_write_that_was_acknowledged_at_last_is_not_forgotten_for_its_earlier_fai
     };
     kept.record(id("img-a"), ShareState::Shared, done);
     let cut = plan(&[("img-a", Verdict::Act)]);
-    let next = turns.ended(&cut, &mut kept, Cut::Short, INTERVAL, at(now));
-    let kept = turns.begin(kept, next);
+    let next = schedule.ended(&cut, &mut kept, Interruption::Short, INTERVAL, at(now));
+    let kept = schedule.begin(kept, next);
     assert_eq!(kept.tried.len(), 1, "reads may not show it yet");
 }
 
 #[test]
 fn l4_a_scope_that_is_only_looked_at_is_no_hot_loop_whatever_is_to_be_done_in_it() {
     let drifted = plan(&[("img-a", Verdict::Act)]);
-    let waits = waits(&mut Turns::default(), &drifted, None, Cut::None, 5);
+    let waits = waits(
+        &mut ScopeSchedule::default(),
+        &drifted,
+        None,
+        Interruption::None,
+        5,
+    );
     assert!(waits.iter().all(|wait| *wait >= 270), "{waits:?}");
 }
 
 #[test]
 fn time_alone_wakes_what_it_changes() {
     let mut plan = plan(&[("img-a", Verdict::InSync)]);
-    plan.turns_at = Some(at(42).now);
-    let next = Turns::default().ended(
+    plan.next_change_at = Some(at(42).now);
+    let next = ScopeSchedule::default().ended(
         &plan,
         &mut AttemptLog::default(),
-        Cut::None,
+        Interruption::None,
         INTERVAL,
         at(0),
     );
@@ -255,27 +283,43 @@ fn s21_images_that_no_manifest_names_any_longer_are_forgotten() {
         request_id: None,
     };
     let mut attempts = attempts(done);
-    let mut turns = Turns::default();
+    let mut schedule = ScopeSchedule::default();
     let nothing = Plan {
         decisions: BTreeMap::new(),
         ..plan(&[])
     };
-    turns.ended(&nothing, &mut attempts, Cut::None, INTERVAL, at(100));
+    schedule.ended(
+        &nothing,
+        &mut attempts,
+        Interruption::None,
+        INTERVAL,
+        at(100),
+    );
     assert_eq!(attempts.tried.len(), 1, "its effect may still show");
-    turns.ended(&nothing, &mut attempts, Cut::None, INTERVAL, at(121));
+    schedule.ended(
+        &nothing,
+        &mut attempts,
+        Interruption::None,
+        INTERVAL,
+        at(121),
+    );
     assert!(attempts.tried.is_empty());
 }
 
 #[test]
 fn c13_a_share_that_is_not_ready_is_looked_at_more_often_but_ever_less() {
     let plan = plan(&[("img-a", Verdict::Pending(Box::new(problem())))]);
-    let mut turns = Turns::default();
-    let first = waits(&mut turns, &plan, None, Cut::None, 8);
+    let mut schedule = ScopeSchedule::default();
+    let first = waits(&mut schedule, &plan, None, Interruption::None, 8);
     assert_eq!(first[..4], [15, 30, 60, 120]);
     assert!(first[4..].iter().all(|wait| *wait == 120), "{first:?}");
     let fine = self::plan(&[("img-a", Verdict::InSync)]);
-    assert!(waits(&mut turns, &fine, None, Cut::None, 1)[0] >= 270);
-    assert_eq!(waits(&mut turns, &plan, None, Cut::None, 1), [15], "anew");
+    assert!(waits(&mut schedule, &fine, None, Interruption::None, 1)[0] >= 270);
+    assert_eq!(
+        waits(&mut schedule, &plan, None, Interruption::None, 1),
+        [15],
+        "anew"
+    );
 }
 
 /// The answers to one image's writes, each a moment after the one before.
@@ -296,21 +340,21 @@ fn answers(attempts: &mut AttemptLog, code: &str, times: u32) {
 #[test]
 fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
     let blocked = plan(&[("img-a", Verdict::Blocked(Box::new(problem())))]);
-    let mut turns = Turns::default();
+    let mut schedule = ScopeSchedule::default();
     let mut kept = AttemptLog::default();
     answers(&mut kept, "ResourceNotFound.ImageIdNotFound", 2);
     let mut now = 0;
     for _ in 0..5 {
-        let next = turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(now));
-        let (_, due) = turns.retries().next().expect("it waits");
-        kept = turns.begin(kept, next.min(at(now + 1).monotonic));
+        let next = schedule.ended(&blocked, &mut kept, Interruption::None, INTERVAL, at(now));
+        let (_, due) = schedule.retries().next().expect("it waits");
+        kept = schedule.begin(kept, next.min(at(now + 1).monotonic));
         let tried = &kept.tried[&id("img-a")];
         assert_eq!(
             tried.answer.as_ref().map(|answer| answer.times),
             Some(2),
             "not yet"
         );
-        kept = turns.begin(kept, due);
+        kept = schedule.begin(kept, due);
         let tried = &kept.tried[&id("img-a")];
         assert_eq!(tried.answer.as_ref().map(|answer| answer.times), Some(1));
         assert_eq!(tried.unclear, 1, "a day of answers is not one run's");
@@ -319,17 +363,17 @@ fn t5_l4_what_one_answer_ended_is_tried_once_more_at_a_time() {
     }
     // Another answer is another matter.
     answers(&mut kept, "FailedOperation.Other", 1);
-    turns.ended(&blocked, &mut kept, Cut::None, INTERVAL, at(now));
-    let (_, due) = turns.retries().next().expect("it waits");
+    schedule.ended(&blocked, &mut kept, Interruption::None, INTERVAL, at(now));
+    let (_, due) = schedule.retries().next().expect("it waits");
     assert!(
-        turns.begin(kept, due).tried.is_empty(),
+        schedule.begin(kept, due).tried.is_empty(),
         "as if for the first time"
     );
 }
 
 /// A pass in which those of `tried` were denied and those of `untried` not tried; when the next is due.
 fn denied(
-    turns: &mut Turns,
+    schedule: &mut ScopeSchedule,
     attempts: &mut AttemptLog,
     tried: &[String],
     untried: &[String],
@@ -345,7 +389,13 @@ fn denied(
         .map(|image| (image.as_str(), Verdict::Blocked(Box::new(problem()))));
     let untried = untried.iter().map(|image| (image.as_str(), rest.clone()));
     let decisions: Vec<_> = blocked.chain(untried).collect();
-    turns.ended(&plan(&decisions), attempts, Cut::None, INTERVAL, now)
+    schedule.ended(
+        &plan(&decisions),
+        attempts,
+        Interruption::None,
+        INTERVAL,
+        now,
+    )
 }
 
 fn images(numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -354,14 +404,15 @@ fn images(numbers: std::ops::Range<usize>) -> Vec<String> {
 
 #[test]
 fn c2_l4_a_scope_at_rest_is_looked_at_again_ever_later_and_what_was_not_tried_waits_for_nothing() {
-    let (mut turns, mut attempts, mut now) = (Turns::default(), AttemptLog::default(), 0);
+    let (mut schedule, mut attempts, mut now) =
+        (ScopeSchedule::default(), AttemptLog::default(), 0);
     let mut waits = Vec::new();
     for pass in 0..5 {
-        attempts = turns.begin(attempts, at(now).monotonic);
+        attempts = schedule.begin(attempts, at(now).monotonic);
         let untried = images(5 * (pass + 1)..40);
         let tried = images(5 * pass..5 * (pass + 1));
-        let next = denied(&mut turns, &mut attempts, &tried, &untried, at(now));
-        let charged: Vec<_> = turns
+        let next = denied(&mut schedule, &mut attempts, &tried, &untried, at(now));
+        let charged: Vec<_> = schedule
             .retries()
             .map(|(image, _)| image.to_string())
             .collect();
@@ -375,13 +426,13 @@ fn c2_l4_a_scope_at_rest_is_looked_at_again_ever_later_and_what_was_not_tried_wa
 
 #[test]
 fn c2_l4_denied_images_wake_no_pass_and_take_turns_five_at_a_time() {
-    let (mut turns, mut attempts) = (Turns::default(), AttemptLog::default());
+    let (mut schedule, mut attempts) = (ScopeSchedule::default(), AttemptLog::default());
     let all = images(0..12);
-    let next = denied(&mut turns, &mut attempts, &all, &[], at(0));
+    let next = denied(&mut schedule, &mut attempts, &all, &[], at(0));
     assert!(next >= at(270).monotonic, "not with the first of them");
     let mut tries = BTreeMap::new();
     for now in [1_000, 1_300, 1_600] {
-        attempts = turns.begin(attempts, at(now).monotonic);
+        attempts = schedule.begin(attempts, at(now).monotonic);
         let due: Vec<_> = all
             .iter()
             .filter(|image| !attempts.tried.contains_key(&id(image)))
@@ -391,29 +442,29 @@ fn c2_l4_denied_images_wake_no_pass_and_take_turns_five_at_a_time() {
         for image in &due {
             *tries.entry(image.clone()).or_insert(0) += 1;
         }
-        denied(&mut turns, &mut attempts, &due, &[], at(now));
+        denied(&mut schedule, &mut attempts, &due, &[], at(now));
     }
     assert_eq!(tries.len(), 12, "each had its turn: {tries:?}");
 }
 
 #[test]
 fn c2_a_denied_image_that_had_a_turn_and_was_not_tried_keeps_its_place_and_its_finding() {
-    let (mut turns, mut attempts) = (Turns::default(), AttemptLog::default());
-    denied(&mut turns, &mut attempts, &images(0..1), &[], at(0));
-    let before: Vec<_> = turns.retries().map(|(_, at)| at).collect();
-    attempts = turns.begin(attempts, at(1_000).monotonic);
+    let (mut schedule, mut attempts) = (ScopeSchedule::default(), AttemptLog::default());
+    denied(&mut schedule, &mut attempts, &images(0..1), &[], at(0));
+    let before: Vec<_> = schedule.retries().map(|(_, at)| at).collect();
+    attempts = schedule.begin(attempts, at(1_000).monotonic);
     assert!(attempts.tried.is_empty(), "it has a turn");
-    denied(&mut turns, &mut attempts, &[], &images(0..1), at(1_000));
+    denied(&mut schedule, &mut attempts, &[], &images(0..1), at(1_000));
     assert!(is_denied(&attempts, &id("img-00")));
-    let after: Vec<_> = turns.retries().map(|(_, at)| at).collect();
+    let after: Vec<_> = schedule.retries().map(|(_, at)| at).collect();
     assert_eq!(before, after, "it is not charged");
 }
 
 #[test]
 fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
-    let (mut turns, mut attempts) = (Turns::default(), AttemptLog::default());
-    denied(&mut turns, &mut attempts, &images(0..12), &[], at(0));
-    attempts = turns.begin(attempts, at(1_000).monotonic);
+    let (mut schedule, mut attempts) = (ScopeSchedule::default(), AttemptLog::default());
+    denied(&mut schedule, &mut attempts, &images(0..12), &[], at(0));
+    attempts = schedule.begin(attempts, at(1_000).monotonic);
     let done = LastResult::Acknowledged {
         at: at(1_000).monotonic,
         blueprint_id: None,
@@ -435,14 +486,14 @@ fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
             false => (image.as_str(), Verdict::Blocked(Box::new(problem()))),
         })
         .collect();
-    let next = turns.ended(
+    let next = schedule.ended(
         &plan(&decisions),
         &mut attempts,
-        Cut::None,
+        Interruption::None,
         INTERVAL,
         at(1_000),
     );
     assert_eq!(next, at(1_000).monotonic + REST_MIN);
-    attempts = turns.begin(attempts, next);
+    attempts = schedule.begin(attempts, next);
     assert!(attempts.tried.is_empty(), "all have a turn");
 }

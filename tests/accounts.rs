@@ -85,7 +85,7 @@ impl<'w> Keyed<'w> {
             desired: wanted,
             selector: &selector,
             policy: &policy,
-            licenses: None,
+            approved_by_scope: None,
         };
         engine.reconcile(&accounts, &task, TEN_MINUTES).await
     }
@@ -142,7 +142,7 @@ async fn c1_r12_an_entry_that_moves_between_two_names_of_one_key_stays_shared() 
     for wanted in [&first, &second, &second] {
         for prune in Prune::ALL {
             let scopes = keyed.reconcile(wanted, prune).await;
-            assert!(scopes.iter().all(|scope| scope.plan.unseen().is_some()));
+            assert!(scopes.iter().all(|scope| scope.plan.unobserved().is_some()));
             world.pass(Duration::from_secs(3600)).await;
         }
     }
@@ -160,7 +160,7 @@ async fn c1_r13_r26_two_keys_of_one_uin_are_refused_whatever_they_ask_for() {
         for prune in Prune::ALL {
             let scopes = keyed.reconcile(&wanted, prune).await;
             for scope in &scopes {
-                let why = &scope.plan.unseen().expect("is refused").reason;
+                let why = &scope.plan.unobserved().expect("is refused").reason;
                 assert!(why.contains("both are uin 100000000001"), "{why}");
             }
         }
@@ -343,7 +343,7 @@ async fn c1_c6_a_key_that_becomes_a_rivals_ends_the_writes_of_its_plan() {
     let writes = world.cloud().writes().len();
     // Those that were on their way settle.
     assert!((5..12).contains(&writes), "{writes} writes");
-    assert!(scopes.iter().any(|scope| scope.plan.unseen().is_some()));
+    assert!(scopes.iter().any(|scope| scope.plan.unobserved().is_some()));
 }
 
 /// Runs a daemon with `keyed` until the script ends.

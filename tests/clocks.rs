@@ -204,7 +204,7 @@ async fn reconcile_both(world: &World, wanted: &Desired) -> (Vec<ScopeOutcome>, 
         desired: wanted,
         selector: &selector,
         policy: &policy,
-        licenses: None,
+        approved_by_scope: None,
     };
     let clients =
         ["a", "b"].map(|account| (name(account), WriteClient::new(client(world, account))));
@@ -555,7 +555,7 @@ async fn b2_a_saved_plan_cancels_nothing_that_the_clocks_disagree_about() {
         desired: &wanted,
         selector: &selector,
         policy: &policy,
-        licenses: None,
+        approved_by_scope: None,
     };
     // Made while they agree that it has ended; while they do not; while they agree that it has not.
     for (then, actions) in [(Some(hours(7)), 1), (None, 0), (Some(hours(0)), 0)] {
@@ -579,9 +579,9 @@ async fn b2_a_saved_plan_cancels_nothing_that_the_clocks_disagree_about() {
         world.behave(ahead(hours(20)));
         let moved = plans().await;
         assert_eq!(saved.moved(moved.iter().map(|scope| &scope.plan)), []);
-        let licenses = saved.licenses();
+        let approved_by_scope = saved.approved_by_scope();
         let licensed = Task {
-            licenses: Some(&licenses),
+            approved_by_scope: Some(&approved_by_scope),
             ..task
         };
         let ended = world.run(&licensed, &Stop::default()).await;

@@ -499,7 +499,7 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
         desired: wanted,
         selector: &selector,
         policy: &policy,
-        licenses: None,
+        approved_by_scope: None,
     };
     engine.reconcile(&clients, &task, TEN_MINUTES).await
 }
@@ -607,9 +607,9 @@ async fn c2_what_a_run_did_not_reach_is_not_tried_and_not_failed() {
     let ended = world.reconcile(&wanted).await;
     let counts = ["shared", "failed", "not_tried"].map(|outcome| count(&ended, outcome));
     assert_eq!((ended.exit(), counts), (4, [5, 0, 5]));
-    let unseen = ended.json["images"].as_array().expect("a list").iter();
-    let mut unseen = unseen.filter(|image| image["region"] == SEOUL);
-    assert!(unseen.all(|image| {
+    let unobserved = ended.json["images"].as_array().expect("a list").iter();
+    let mut unobserved = unobserved.filter(|image| image["region"] == SEOUL);
+    assert!(unobserved.all(|image| {
         image["error_code"] == "InternalError"
             && image["message"]
                 .as_str()

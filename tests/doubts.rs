@@ -41,7 +41,7 @@ async fn run(world: &World, desired: &Desired, selector: &Selector) -> Ended {
         desired,
         selector,
         policy: &PRUNE,
-        licenses: None,
+        approved_by_scope: None,
     };
     world.run(&task, &Stop::default()).await
 }
@@ -108,8 +108,8 @@ async fn s24_a_scope_that_is_out_of_sight_is_not_in_sync_though_no_image_is_name
         }),
         ..Behaviour::default()
     });
-    let blind = run(&world, &wanted, &only(2)).await;
-    assert_eq!(blind.exit(), 4, "{:#}", blind.json);
+    let read_denied = run(&world, &wanted, &only(2)).await;
+    assert_eq!(read_denied.exit(), 4, "{:#}", read_denied.json);
     assert!(world.cloud().is_shared(TOKYO, &id(2)));
 }
 

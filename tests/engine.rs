@@ -304,7 +304,7 @@ async fn reading_denied_goes_on_blind_for_what_is_declared() {
         ended.outcomes(),
         [("img-a", "shared"), ("img-b", "in_sync")]
     );
-    assert!(ended.scopes[0].plan.blind().is_some());
+    assert!(ended.scopes[0].plan.read_denied().is_some());
     assert!(
         ended.json["warnings"][0]
             .as_str()
@@ -603,7 +603,7 @@ async fn s16_a_preview_writes_nothing() {
         desired: &wanted,
         selector: &selector,
         policy: &policy,
-        licenses: None,
+        approved_by_scope: None,
     };
     let scopes = preview(&accounts, &world.ledger, &task).await;
     assert_eq!(world.ledger.changes.get(), 0, "not even to the store");
@@ -686,7 +686,7 @@ async fn c8_p10_s13_with_another_accounts_key_nothing_is_called() {
         desired: &wanted,
         selector: &selector,
         policy: &policy,
-        licenses: None,
+        approved_by_scope: None,
     };
     let scopes = preview(&accounts, &world.ledger, &task).await;
     assert_eq!(

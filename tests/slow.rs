@@ -266,7 +266,7 @@ async fn reconcile_within(
         desired,
         selector: &selector,
         policy: &policy,
-        licenses: None,
+        approved_by_scope: None,
     };
     let accounts = BTreeMap::from([(AccountName::default(), WriteClient::new(world.client()))]);
     let engine = Engine {

@@ -123,7 +123,7 @@ async fn c3_the_daemon_awaits_its_own_write_and_calls_nobody_else_its_author() {
 }
 
 /// A world in which reading is denied, with so many images in a state.
-fn blind(seed: u64, images: usize, shared: bool) -> World {
+fn read_denied(seed: u64, images: usize, shared: bool) -> World {
     let world = World::new(seed, REGIONAL);
     for n in 0..images {
         world.cloud().add(TOKYO, &id(n), shared);
@@ -150,7 +150,7 @@ fn all(images: usize, shared: bool) -> sharekeeper::desired::Desired {
 #[tokio::test(start_paused = true)]
 async fn c4_s24_what_was_acknowledged_is_in_sync_by_word_across_runs_for_a_day() {
     for shared in [true, false] {
-        let world = blind(5, 3, !shared);
+        let world = read_denied(5, 3, !shared);
         let first = world.reconcile(&all(3, shared)).await;
         assert_eq!(first.exit(), 0, "{:#}", first.json);
         assert_eq!(first.json["by_word"], 3);
@@ -176,7 +176,7 @@ async fn c4_s24_what_was_acknowledged_is_in_sync_by_word_across_runs_for_a_day()
 
 #[tokio::test(start_paused = true)]
 async fn c4_how_long_the_apis_word_holds_is_a_setting() {
-    let world = blind(6, 1, false);
+    let world = read_denied(6, 1, false);
     let policy = Policy {
         trust_acknowledged: TimeDelta::minutes(10),
         ..Policy::default()
@@ -191,7 +191,7 @@ async fn c4_how_long_the_apis_word_holds_is_a_setting() {
 
 #[tokio::test(start_paused = true)]
 async fn c4_the_daemon_comes_to_rest_where_reading_is_denied() {
-    let world = blind(7, 40, false);
+    let world = read_denied(7, 40, false);
     for n in 20..40 {
         world.cloud().meddle(TOKYO, &id(n), true);
     }
@@ -226,7 +226,7 @@ async fn c4_an_image_that_was_never_shared_costs_one_cancel_where_the_answer_is_
         ("FailedOperation.ImageOperationFailed", 2),
         ("FailedOperation.CheckMFAError", 2),
     ] {
-        let world = blind(8, 1, false);
+        let world = read_denied(8, 1, false);
         refuse(&world, move |action| match action {
             "ModifyImageSharePermission" => Some(code),
             _ => Some("UnauthorizedOperation.NoPermission"),
@@ -266,7 +266,7 @@ async fn c4_a_passing_answer_to_a_cancel_is_no_word_where_reading_is_denied() {
         "InternalError.RequestError",
         "UnsupportedOperation.ImageOccupied",
     ] {
-        let world = blind(9, 1, false);
+        let world = read_denied(9, 1, false);
         refuse(&world, move |action| match action {
             "ModifyImageSharePermission" => Some(code),
             _ => Some("UnauthorizedOperation.NoPermission"),
@@ -280,7 +280,7 @@ async fn c4_a_passing_answer_to_a_cancel_is_no_word_where_reading_is_denied() {
 
 #[tokio::test(start_paused = true)]
 async fn c4_a_share_of_ours_is_not_taken_for_gone_because_a_cancel_fails() {
-    let world = blind(10, 1, false);
+    let world = read_denied(10, 1, false);
     assert_eq!(world.reconcile(&all(1, true)).await.exit(), 0);
     refuse(&world, |action| match action {
         "ModifyImageSharePermission" => Some("FailedOperation.ImageOperationFailed"),
@@ -416,7 +416,7 @@ async fn c4_s26_another_account_under_the_name_comes_to_rest_where_reading_is_de
 
 #[tokio::test(start_paused = true)]
 async fn c4_s24_a_run_that_cannot_prune_says_so() {
-    let world = blind(14, 1, false);
+    let world = read_denied(14, 1, false);
     let policy = Policy {
         prune: Prune::Owned,
         ..Policy::default()

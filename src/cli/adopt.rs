@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u
             desired: &desired,
             selector: &selector,
             policy: &Policy::DEFAULT,
-            licenses: None,
+            approved_by_scope: None,
         };
         if let Some(refused) = engine::refusal(&clients, &task).await {
             session.close().await?;
@@ -143,7 +143,7 @@ async fn survey<H: Host>(
     for (scope, wanted, observation, clocks) in join_all(looks).await {
         let seen = match observation {
             Observation::Seen(seen) => seen,
-            Observation::Blind(why) | Observation::Unseen(why) => {
+            Observation::ReadDenied(why) | Observation::Unobserved(why) => {
                 output::warn(format_args!("{scope}: not read: {why}"));
                 found.unseen.push(scope.to_string());
                 continue;

@@ -179,7 +179,7 @@ fn write(
     for (scope, observation) in looks {
         let seen = match observation {
             Observation::Seen(seen) => seen,
-            Observation::Blind(why) | Observation::Unseen(why) => {
+            Observation::ReadDenied(why) | Observation::Unobserved(why) => {
                 not_read(&scope, why.reason);
                 continue;
             }

@@ -179,8 +179,8 @@ impl Run<'_> {
             listener: &progress,
             stop: self.stop,
         };
-        let licenses = saved.as_ref().map(SavedPlan::licenses);
-        let task = self.work.task(licenses.as_ref());
+        let approved_by_scope = saved.as_ref().map(SavedPlan::approved_by_scope);
+        let task = self.work.task(approved_by_scope.as_ref());
         let scopes = engine
             .reconcile(&accounts, &task, self.arguments.timeout)
             .await;
@@ -235,9 +235,9 @@ impl Run<'_> {
                 return Err(Failure::stopped(StopReason::TimedOut));
             }
         };
-        if let Some(unseen) = now.iter().find_map(|scope| scope.plan.unseen()) {
+        if let Some(unobserved) = now.iter().find_map(|scope| scope.plan.unobserved()) {
             return Err(Failure::new(format_args!(
-                "cannot tell whether the saved plan still holds, so nothing was done: not observed: {unseen}"
+                "cannot tell whether the saved plan still holds, so nothing was done: not observed: {unobserved}"
             )));
         }
         Ok(saved.moved(now.iter().map(|scope| &scope.plan)))

@@ -11,7 +11,7 @@ use crate::engine::Task;
 use crate::host::SystemCommandRunner;
 use crate::manifest::{Checkout, Diagnostic, Revision};
 use crate::model::{AccountName, Scope, Selector};
-use crate::plan::{License, Policy};
+use crate::plan::{ApprovedActions, Policy};
 use crate::report::ExitStatus;
 use crate::store::Reader;
 use crate::words::plural;
@@ -94,12 +94,15 @@ impl Work {
     }
 
     /// As the engine takes it.
-    pub(super) fn task<'a>(&'a self, licenses: Option<&'a BTreeMap<Scope, License>>) -> Task<'a> {
+    pub(super) fn task<'a>(
+        &'a self,
+        approved_by_scope: Option<&'a BTreeMap<Scope, ApprovedActions>>,
+    ) -> Task<'a> {
         Task {
             desired: &self.desired,
             selector: &self.selector,
             policy: &self.policy,
-            licenses,
+            approved_by_scope,
         }
     }
 

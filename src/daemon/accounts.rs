@@ -126,7 +126,7 @@ impl<'a, C> Accounts<'a, C> {
     }
 
     /// A person says that what was broken may be mended.
-    pub(super) fn forgive(&mut self) {
+    pub(super) fn reset_backoff(&mut self) {
         self.denials.clear();
         self.entries.retain(|_, entry| entry.retry_at.is_none());
     }

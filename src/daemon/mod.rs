@@ -31,7 +31,7 @@ use crate::engine::{Stop, StopReason};
 use crate::host::Host;
 use crate::model::{AccountName, ImageKey, Labels, Monotonic, Scope, Selector};
 use crate::plan::{Policy, Prune};
-use crate::schedule::{At, Cut};
+use crate::schedule::{At, Interruption};
 use crate::source::{Generation, Update};
 use crate::status::{Activity, PassResult};
 
@@ -131,7 +131,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             Update::Broken(problems) => self.voice.broken(problems),
             Update::Asked => {
                 tracing::info!("looking at everything again, as asked");
-                self.accounts.forgive();
+                self.accounts.reset_backoff();
                 let now = self.shared.host.monotonic();
                 self.slots.values_mut().for_each(|slot| slot.again(now));
             }
@@ -322,16 +322,17 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
                 return;
             }
         };
-        let unseen = outcome.plan.unseen();
+        let unobserved = outcome.plan.unobserved();
         let refusal = client.as_ref().and_then(|client| W::broken(client));
-        let is_broken = refusal.is_some() || unseen.is_some_and(|unseen| unseen.account_broken);
+        let is_broken =
+            refusal.is_some() || unobserved.is_some_and(|unobserved| unobserved.account_broken);
         let cut = match stop.reason() {
-            _ if is_broken => Cut::AccountBroken,
-            Some(_) => Cut::Short,
-            None => Cut::None,
+            _ if is_broken => Interruption::AccountBroken,
+            Some(_) => Interruption::Short,
+            None => Interruption::None,
         };
         // Who was cut short may not have asked the account anything.
-        let verdict = (is_broken || cut == Cut::None).then_some(is_broken);
+        let verdict = (is_broken || cut == Interruption::None).then_some(is_broken);
         let retry = self
             .accounts
             .judge(&scope.account, client.as_ref(), verdict, at);
@@ -345,7 +346,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             next: at.now + wait,
         };
         self.voice.pass_ended(&scope, result, took, activity);
-        let retries = slot.turns.retries();
+        let retries = slot.schedule.retries();
         let retries = retries.map(|(image, due)| (image.clone(), at.now + due.since(at.monotonic)));
         self.voice.retries(&scope, retries);
         self.voice.expiring(self.settings.warn_before);
@@ -359,7 +360,7 @@ fn place_of(generation: &Generation, scope: &Scope, slot: &Slot) -> Place {
     let uin = document.and_then(|document| document.uin.clone());
     Place {
         holder: uin.map_or_else(|| Holder::Name(name.clone()), Holder::Uin),
-        in_vain: slot.turns.is_out_of_sight(),
+        in_vain: slot.schedule.is_out_of_sight(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::engine::{
 use crate::host::Host;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::model::{AccountName, Monotonic, Region, Scope};
-use crate::observation::Unseen;
+use crate::observation::Unobserved;
 use crate::plan::{Plan, Policy, Verdict};
 use crate::source::Generation;
 use crate::status::{Lane, PassResult};
@@ -161,8 +161,8 @@ impl<H: Host + 'static, R: LedgerReader> Work<H> for Observing<'_, R> {
         ));
         let stopped = std::pin::pin!(bounds.stop.tripped());
         let Either::Left((outcome, _)) = select(look, stopped).await else {
-            let unseen = Unseen::new("stopped before the scope was read");
-            let plan = engine::out_of_sight(task, scope, unseen, client.shared())?;
+            let unobserved = Unobserved::new("stopped before the scope was read");
+            let plan = engine::out_of_sight(task, scope, unobserved, client.shared())?;
             return Some(ScopeOutcome {
                 plan,
                 attempts: kept,
@@ -256,17 +256,17 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
             desired: &self.generation.desired,
             selector: &self.settings.selector,
             policy: &policy,
-            licenses: None,
+            approved_by_scope: None,
         };
         let voice: &Voice<H> = &self.voice;
         let client = match &self.client {
             Ok(client) => client,
             Err(why) => {
-                let unseen = Unseen {
+                let unobserved = Unobserved {
                     account_broken: true,
-                    ..Unseen::new(why.as_str())
+                    ..Unobserved::new(why.as_str())
                 };
-                let plan = engine::out_of_sight(&task, &self.scope, unseen, &self.shared)?;
+                let plan = engine::out_of_sight(&task, &self.scope, unobserved, &self.shared)?;
                 voice.event(Event::Planned {
                     plan: &plan,
                     first: true,
@@ -311,7 +311,7 @@ pub(super) fn result(plan: &Plan, stopped: Option<StopReason>) -> PassResult {
             | StopReason::Terminated
             | StopReason::HungUp,
         ) => PassResult::Stopped,
-        Some(StopReason::TimedOut) | None if plan.unseen().is_some() => PassResult::Unseen,
+        Some(StopReason::TimedOut) | None if plan.unobserved().is_some() => PassResult::Unobserved,
         Some(StopReason::TimedOut) => PassResult::Incomplete,
         None if verdicts.all(in_sync) && plan.loss.is_none() => PassResult::Synced,
         None => PassResult::Incomplete,

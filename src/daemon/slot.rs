@@ -6,11 +6,11 @@ use crate::attempts::AttemptLog;
 use crate::engine::{ScopeOutcome, Stop, StopReason};
 use crate::inventory::{LAG, UnexpectedLoss};
 use crate::model::Monotonic;
-use crate::schedule::{At, Cut, Turns};
+use crate::schedule::{At, Interruption, ScopeSchedule};
 
 /// One scope between and during its passes.
 pub(super) struct Slot {
-    pub(super) turns: Turns,
+    pub(super) schedule: ScopeSchedule,
     /// What the last pass left to the next; while one runs, it has it.
     attempts: AttemptLog,
     due: Monotonic,
@@ -36,7 +36,7 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new(now: Monotonic) -> Self {
         Self {
-            turns: Turns::default(),
+            schedule: ScopeSchedule::default(),
             attempts: AttemptLog::default(),
             due: now,
             running: None,
@@ -91,7 +91,7 @@ impl Slot {
     /// A person asks for everything to be looked at and tried again, and knows what was told of by now.
     pub(super) fn again(&mut self, now: Monotonic) {
         self.due = now;
-        self.turns.forgive();
+        self.schedule.reset_backoff();
         if self.running.is_some() {
             self.forgiven = true;
             self.forgiven_loss = self.known_loss;
@@ -106,7 +106,7 @@ impl Slot {
     pub(super) fn begin(&mut self, stop: Rc<Stop>, place: Place, now: Monotonic) -> AttemptLog {
         self.running = Some(stop);
         self.place = Some(place);
-        let mut attempts = self.turns.begin(std::mem::take(&mut self.attempts), now);
+        let mut attempts = self.schedule.begin(std::mem::take(&mut self.attempts), now);
         // One that was first seen after the signal was not meant by it.
         let forgiven = self.forgiven_loss.take();
         if forgiven.is_some() && attempts.loss == forgiven {
@@ -120,15 +120,15 @@ impl Slot {
     pub(super) fn ended(
         &mut self,
         outcome: ScopeOutcome,
-        cut: Cut,
+        cut: Interruption,
         interval: Duration,
         at: At,
         retry: Option<Monotonic>,
     ) -> Monotonic {
         let ScopeOutcome { plan, mut attempts } = outcome;
-        let next = self.turns.ended(&plan, &mut attempts, cut, interval, at);
+        let next = self.schedule.ended(&plan, &mut attempts, cut, interval, at);
         if std::mem::take(&mut self.forgiven) {
-            self.turns.forgive();
+            self.schedule.reset_backoff();
             attempts.account_doubt = None;
         }
         self.attempts = attempts;

@@ -12,7 +12,7 @@ use crate::attempts::{AccountDoubt, AttemptLog};
 use crate::host::Host;
 use crate::inventory::{KnownAccount, KnownAccounts};
 use crate::model::{AccountName, KeyDigest, Scope, Uin};
-use crate::observation::Unseen;
+use crate::observation::Unobserved;
 use crate::plan::{AccountProof, Prune, ScopeAccount};
 
 /// Our own code: two account names of one region are one account.
@@ -45,7 +45,7 @@ pub(super) async fn identify<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
     job: &Job<'_>,
-) -> Result<Identified, Unseen> {
+) -> Result<Identified, Unobserved> {
     let (scope, mut identified) = (job.scope, Identified::default());
     // Side by side: each that hangs is waited for, and all of them no longer than one.
     let own = OnceCell::new();
@@ -153,11 +153,11 @@ async fn tell_apart<H: Host>(
     }
 }
 
-fn named_twice(scope: &Scope, rival: &AccountName, how: &str) -> Unseen {
+fn named_twice(scope: &Scope, rival: &AccountName, how: &str) -> Unobserved {
     let (account, region) = (&scope.account, scope.region);
-    Unseen {
+    Unobserved {
         code: Some(ACCOUNT_NAMED_TWICE.into()),
-        ..Unseen::new(format!(
+        ..Unobserved::new(format!(
             "accounts `{account}` and `{rival}` are one account ({how}), and the manifests name images in {region} under both; use \
              one account name for each region (a `Restriction` in each directory keeps teams apart), or give the other \
              account its own credentials"

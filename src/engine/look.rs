@@ -15,10 +15,11 @@ use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
 use crate::model::{AccountName, Clocks, ImageId, Monotonic, Present, Scope, Timestamp, Uin};
 use crate::observation::{
-    Eligibility, Observation, OwnImages, Reading, Seen, SeenAt, Sightings, Unseen,
+    Eligibility, Observation, OwnImages, Reading, Seen, SeenAt, Sightings, Unobserved,
 };
 use crate::plan::{
-    Inputs, License, Plan, Policy, ScopeAccount, Verdict, needs_own_images, plan, share_candidates,
+    ApprovedActions, Inputs, Plan, Policy, ScopeAccount, Verdict, needs_own_images, plan,
+    share_candidates,
 };
 use crate::windows::Windows;
 
@@ -28,7 +29,7 @@ pub(super) struct Job<'a> {
     pub(super) wanted: DesiredScope<'a>,
     pub(super) policy: &'a Policy,
     pub(super) windows: Windows,
-    pub(super) license: Option<&'a License>,
+    pub(super) approved: Option<&'a ApprovedActions>,
     /// The account names that manifests use.
     pub(super) used: UsedNames,
     /// What the scope's document says its account is.
@@ -64,7 +65,7 @@ impl Job<'_> {
             attempts,
             windows: &self.windows,
             policy: self.policy,
-            license: self.license,
+            approved: self.approved,
             clocks: times.clocks,
             present: times.present,
             monotonic: times.monotonic,
@@ -72,10 +73,10 @@ impl Job<'_> {
     }
 
     /// The plan where nothing is seen: everything holds still.
-    pub(super) fn unseen<H: Host>(&self, unseen: Unseen, shared: &Shared<H>) -> Plan {
+    pub(super) fn unobserved<H: Host>(&self, unobserved: Unobserved, shared: &Shared<H>) -> Plan {
         let view = View {
             account: &self.account(),
-            observation: &Observation::Unseen(unseen),
+            observation: &Observation::Unobserved(unobserved),
             inventory: &Inventory::default(),
         };
         let attempts = AttemptLog::default();
@@ -139,7 +140,7 @@ pub(super) async fn look<H: Host>(
     let started = shared.present();
     let mut identified = match account::identify(client, rivals, job).await {
         Ok(identified) => identified,
-        Err(named_twice) => return Look::unseen(named_twice, job, shared),
+        Err(named_twice) => return Look::unobserved(named_twice, job, shared),
     };
     let (mut observation, mut sightings) = listing::observe_dated(client, job.scope, tell).await;
     let ended = shared.present();
@@ -150,8 +151,9 @@ pub(super) async fn look<H: Host>(
     let (mut inventory, known) = match recall_scope(ledger, job, uin.as_ref()).await {
         Ok(recalled) => recalled,
         Err(error) => {
-            observation =
-                Observation::Unseen(Unseen::new(format!("the state cannot be read: {error}")));
+            observation = Observation::Unobserved(Unobserved::new(format!(
+                "the state cannot be read: {error}"
+            )));
             Default::default()
         }
     };
@@ -281,7 +283,7 @@ impl Looked<'_> {
         inventory.extend_suspensions(job.scope, &aliases);
         let seen = match self.observation {
             Observation::Seen(seen) => Some(seen),
-            Observation::Blind(_) | Observation::Unseen(_) => None,
+            Observation::ReadDenied(_) | Observation::Unobserved(_) => None,
         };
         let own = known.scopes.get(job.scope);
         let set_aside = own.filter(|own| own.is_other(claimant));
@@ -319,7 +321,7 @@ impl Looked<'_> {
                 account: account::to_record(own, owner, shows_own),
             },
             // What is written without seeing is kept under the account that it is of, or the next look would not find it.
-            (Observation::Blind(_), Some(owner)) if aside.is_some() => InventoryUpdate {
+            (Observation::ReadDenied(_), Some(owner)) if aside.is_some() => InventoryUpdate {
                 set_aside: aside,
                 account: account::to_record(own, owner, shows_own),
                 ..InventoryUpdate::default()
@@ -381,10 +383,10 @@ impl Look {
     }
 
     /// A look that may not be made.
-    fn unseen<H: Host>(unseen: Unseen, job: &Job<'_>, shared: &Shared<H>) -> Self {
+    fn unobserved<H: Host>(unobserved: Unobserved, job: &Job<'_>, shared: &Shared<H>) -> Self {
         Self {
-            plan: job.unseen(unseen.clone(), shared),
-            observation: Observation::Unseen(unseen),
+            plan: job.unobserved(unobserved.clone(), shared),
+            observation: Observation::Unobserved(unobserved),
             sightings: Sightings::at(SeenAt::new(shared.host.monotonic(), shared.host.now())),
             inventory: Inventory::default(),
             update: InventoryUpdate::default(),

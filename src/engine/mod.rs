@@ -27,8 +27,8 @@ use crate::host::Host;
 use crate::inventory::{InventoryNote, UsedNames};
 use crate::ledger::{Attempt, Ledger, LedgerReader};
 use crate::model::{AccountName, ImageId, Monotonic, Scope, Selector};
-use crate::observation::{OwnImages, Reading, Unseen};
-use crate::plan::{Awaiting, License, Plan, Policy, Prune, Verdict};
+use crate::observation::{OwnImages, Reading, Unobserved};
+use crate::plan::{ApprovedActions, Awaiting, Plan, Policy, Prune, Verdict};
 
 pub use account::{ACCOUNT_NAMED_TWICE, Rival};
 pub use denials::Denials;
@@ -45,11 +45,11 @@ pub struct Task<'a> {
     /// What may be pruned.
     pub policy: &'a Policy,
     /// The saved plan that is carried out, if one is: nothing but its actions is done.
-    pub licenses: Option<&'a BTreeMap<Scope, License>>,
+    pub approved_by_scope: Option<&'a BTreeMap<Scope, ApprovedActions>>,
 }
 
 /// Allows nothing.
-static NOTHING: License = License::new();
+static NOTHING: ApprovedActions = ApprovedActions::new();
 
 /// What the engine tells while it runs.
 #[derive(Clone, Debug)]
@@ -232,7 +232,7 @@ pub async fn preview<H: Host>(
     let looks = jobs.iter().map(async |job| {
         let client = client_of(accounts, job.scope);
         let rivals = task.rivals(job, read);
-        glance(client, &rivals, ledger, job, AttemptLog::default()).await
+        observe_once(client, &rivals, ledger, job, AttemptLog::default()).await
     });
     join_all(looks).await
 }
@@ -241,7 +241,7 @@ pub async fn preview<H: Host>(
 pub async fn refusal<H: Host>(
     accounts: &BTreeMap<AccountName, ReadClient<H>>,
     task: &Task<'_>,
-) -> Option<Unseen> {
+) -> Option<Unobserved> {
     let refused = refusal_of(&task.jobs(), task, |name| accounts.get(name)).await;
     refused.into_iter().flatten().next()
 }
@@ -251,7 +251,7 @@ async fn refusal_of<'a, H: Host + 'a>(
     jobs: &[Job<'a>],
     task: &'a Task<'_>,
     client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>> + Copy,
-) -> Vec<Option<Unseen>> {
+) -> Vec<Option<Unobserved>> {
     let told_apart = jobs.iter().map(async |job| {
         let rivals = task.rivals(job, client);
         // Without rivals there is nothing to find out.
@@ -267,17 +267,17 @@ async fn refusal_of<'a, H: Host + 'a>(
 /// refused for themselves say which one is.
 fn all_refused<H: Host>(
     jobs: &[Job<'_>],
-    refused: &[Option<Unseen>],
+    refused: &[Option<Unobserved>],
     shared: &Shared<H>,
 ) -> Option<Vec<ScopeOutcome>> {
     let mut each = jobs.iter().zip(refused);
     let (culprit, cause) = each.find_map(|(job, refused)| Some((job.scope, refused.as_ref()?)))?;
-    let bystander = Unseen {
+    let bystander = Unobserved {
         reason: format!("nothing is done in this run because of {culprit}, which says why"),
         ..cause.clone()
     };
     let outcomes = jobs.iter().zip(refused).map(|(job, refused)| ScopeOutcome {
-        plan: job.unseen(refused.as_ref().unwrap_or(&bystander).clone(), shared),
+        plan: job.unobserved(refused.as_ref().unwrap_or(&bystander).clone(), shared),
         attempts: AttemptLog::default(),
     });
     Some(outcomes.collect())
@@ -294,7 +294,7 @@ pub async fn preview_scope<H: Host>(
     attempts: AttemptLog,
 ) -> Option<ScopeOutcome> {
     let job = task.job(scope)?;
-    Some(glance(client, rivals, ledger, &job, attempts).await)
+    Some(observe_once(client, rivals, ledger, &job, attempts).await)
 }
 
 /// The plan for a scope that cannot be looked at: everything in it holds still. `None` where there can be nothing to do.
@@ -302,14 +302,14 @@ pub async fn preview_scope<H: Host>(
 pub fn out_of_sight<H: Host>(
     task: &Task<'_>,
     scope: &Scope,
-    unseen: Unseen,
+    unobserved: Unobserved,
     shared: &Shared<H>,
 ) -> Option<Plan> {
     let job = task.job(scope)?;
-    Some(job.unseen(unseen, shared))
+    Some(job.unobserved(unobserved, shared))
 }
 
-async fn glance<H: Host>(
+async fn observe_once<H: Host>(
     client: &ReadClient<H>,
     rivals: &[Rival<'_, H>],
     ledger: &impl LedgerReader,
@@ -356,9 +356,9 @@ impl Task<'_> {
             return None;
         }
         // A scope that the saved plan does not hold has an empty license.
-        let license = self
-            .licenses
-            .map(|licenses| licenses.get(scope).unwrap_or(&NOTHING));
+        let approved = self
+            .approved_by_scope
+            .map(|approved_by_scope| approved_by_scope.get(scope).unwrap_or(&NOTHING));
         let account = self.desired.accounts.get(&scope.account);
         Some(Job {
             scope,
@@ -367,7 +367,7 @@ impl Task<'_> {
             windows: account
                 .map(|account| account.windows.clone())
                 .unwrap_or_default(),
-            license,
+            approved,
             used: UsedNames {
                 here: self.desired.names_in(scope.region),
                 anywhere: self.desired.names(),

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::inventory::{InventoryUpdate, OpenIntent, Takeover};
 use crate::ledger::{Ledger, LedgerError};
 use crate::model::{Clocks, Monotonic, Present};
-use crate::observation::{Observation, OwnImages, Unseen};
+use crate::observation::{Observation, OwnImages, Unobserved};
 use crate::plan::{AccountProof, Plan, Verdict};
 
 /// The account's own images are asked for again after so long.
@@ -79,7 +79,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// Observe, plan, execute, until nothing is left to do or the end is asked for.
     pub(super) async fn converge(mut self) -> ScopeOutcome {
         self.remember_open_intents().await;
-        let (mut looks_in_vain, mut blank_looks, mut syncing_looks) = (0, 0, 0);
+        let (mut idle_rounds, mut empty_passes, mut syncing_looks) = (0, 0, 0);
         let mut last: Option<Plan> = None;
         loop {
             let began = self.at();
@@ -104,17 +104,17 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 self.attempts.key = key.cloned();
             }
             let writes = plan.actions().count();
-            self.tell(plan, observation, writes, last.is_none(), blank_looks == 0);
-            let pause = if let Observation::Unseen(unseen) = observation {
-                blank_looks += 1;
-                let is_final =
-                    unseen.account_broken || unseen.code.as_deref() == Some(ACCOUNT_NAMED_TWICE);
-                if is_final || blank_looks >= BLANK_LOOKS_MAX {
+            self.tell(plan, observation, writes, last.is_none(), empty_passes == 0);
+            let pause = if let Observation::Unobserved(unobserved) = observation {
+                empty_passes += 1;
+                let is_final = unobserved.account_broken
+                    || unobserved.code.as_deref() == Some(ACCOUNT_NAMED_TWICE);
+                if is_final || empty_passes >= BLANK_LOOKS_MAX {
                     return self.outcome(seen.plan);
                 }
-                Some(LOOK_AGAIN.step(blank_looks))
+                Some(LOOK_AGAIN.step(empty_passes))
             } else if writes > 0 {
-                blank_looks = 0;
+                empty_passes = 0;
                 let carried = self.execute(&seen, began).await;
                 let mut nothing_tried = true;
                 self.doubt = carried.doubt;
@@ -124,18 +124,18 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     nothing_tried = false;
                 }
                 // The plan says yes and the store or a window says no: to ask again at once would go round for ever.
-                looks_in_vain = if nothing_tried { looks_in_vain + 1 } else { 0 };
-                nothing_tried.then(|| LOOK_AGAIN.step(looks_in_vain))
+                idle_rounds = if nothing_tried { idle_rounds + 1 } else { 0 };
+                nothing_tried.then(|| LOOK_AGAIN.step(idle_rounds))
             } else if let Some(until) = plan.awaiting_until() {
-                blank_looks = 0;
-                looks_in_vain += 1;
+                empty_passes = 0;
+                idle_rounds += 1;
                 Some(
                     LOOK_AGAIN
-                        .step(looks_in_vain)
+                        .step(idle_rounds)
                         .min(until.since(self.host().monotonic())),
                 )
             } else if plan.is_pending() && !self.job.policy.no_wait {
-                blank_looks = 0;
+                empty_passes = 0;
                 syncing_looks += 1;
                 Some(SYNCING_AGAIN.step(syncing_looks))
             } else {
@@ -226,9 +226,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         match kept {
             Ok(()) => seen,
             Err(error) => {
-                let unseen = Unseen::new(format!("the state cannot be kept: {error}"));
-                seen.plan = self.job.unseen(unseen.clone(), self.client.read().shared());
-                seen.observation = Observation::Unseen(unseen);
+                let unobserved = Unobserved::new(format!("the state cannot be kept: {error}"));
+                seen.plan = self
+                    .job
+                    .unobserved(unobserved.clone(), self.client.read().shared());
+                seen.observation = Observation::Unobserved(unobserved);
                 seen
             }
         }
@@ -295,16 +297,16 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     ) {
         let (scope, listener) = (self.job.scope, self.engine.listener);
         match observation {
-            Observation::Unseen(unseen) if newly_blank => {
+            Observation::Unobserved(unobserved) if newly_blank => {
                 listener.event(Event::Trouble {
                     scope,
-                    what: format!("not observed: {unseen}"),
-                    of_account: unseen.account_broken,
+                    what: format!("not observed: {unobserved}"),
+                    of_account: unobserved.account_broken,
                 });
             }
-            Observation::Blind(unseen) if first => {
+            Observation::ReadDenied(unobserved) if first => {
                 let what = format!(
-                    "going on without seeing what is shared, because reading is denied: {unseen}"
+                    "going on without seeing what is shared, because reading is denied: {unobserved}"
                 );
                 listener.event(Event::Trouble {
                     scope,
@@ -312,7 +314,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     of_account: false,
                 });
             }
-            Observation::Unseen(_) | Observation::Blind(_) | Observation::Seen(_) => {}
+            Observation::Unobserved(_) | Observation::ReadDenied(_) | Observation::Seen(_) => {}
         }
         listener.event(Event::Planned { plan, first });
         let count = |which: fn(&Verdict) -> bool| {
@@ -345,7 +347,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     fn ended(self, why: &str, last: Option<Plan>) -> ScopeOutcome {
         let plan = last.unwrap_or_else(|| {
             self.job
-                .unseen(Unseen::new(why), self.client.read().shared())
+                .unobserved(Unobserved::new(why), self.client.read().shared())
         });
         self.outcome(plan)
     }

@@ -468,7 +468,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         known: &InventoryEntry,
     ) -> Option<(ShareState, bool)> {
         let permission = attempt.permission;
-        let is_blind = matches!(look.observation, Observation::Blind(_));
+        let is_blind = matches!(look.observation, Observation::ReadDenied(_));
         let was_shared = known.owned.is_some()
             || known
                 .word

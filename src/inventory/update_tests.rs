@@ -639,13 +639,18 @@ fn c3_a_look_ends_what_the_api_said_once_it_cannot_lag_behind_it() {
 
 #[test]
 fn s17_where_nothing_happened_there_is_nothing_to_learn() {
-    let mut unseen = Scene::settled();
-    unseen.shows(None);
-    unseen.look(2);
+    let mut unobserved = Scene::settled();
+    unobserved.shows(None);
+    unobserved.look(2);
     let mut cancelled = Scene::settled();
     cancelled.acknowledge(Permission::Cancel, 2, None);
     cancelled.look(4);
-    for mut scene in [Scene::wanting(SHARED), Scene::settled(), unseen, cancelled] {
+    for mut scene in [
+        Scene::wanting(SHARED),
+        Scene::settled(),
+        unobserved,
+        cancelled,
+    ] {
         for minute in 5..10 {
             assert_eq!(scene.look(minute), [], "{:?}", scene.record());
         }

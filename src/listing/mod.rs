@@ -21,7 +21,7 @@ use crate::api::{Answered, ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
 use crate::observation::{
-    Blueprint, Eligibility, Observation, Precondition, Reading, Seen, SeenAt, Sightings, Unseen,
+    Blueprint, Eligibility, Observation, Precondition, Reading, Seen, SeenAt, Sightings, Unobserved,
 };
 use crate::pace::Place;
 use crate::words::brief;
@@ -100,10 +100,10 @@ async fn look<H: Host>(
                 let sightings = pages.sightings(&seen, began.oldest);
                 return (Observation::Seen(seen), sightings);
             }
-            Err(ListError::First(error)) => break unseen(error),
+            Err(ListError::First(error)) => break unobserved(error),
             Err(ListError::Later(error)) => {
-                break match unseen(error) {
-                    Observation::Blind(denied) => Observation::Unseen(denied),
+                break match unobserved(error) {
+                    Observation::ReadDenied(denied) => Observation::Unobserved(denied),
                     other => other,
                 };
             }
@@ -113,7 +113,7 @@ async fn look<H: Host>(
                 listing += 1;
             }
             Err(ListError::Inconsistent(how)) => {
-                break Observation::Unseen(Unseen {
+                break Observation::Unobserved(Unobserved {
                     reason: format!(
                         "DescribeBlueprints gave {listing} inconsistent listings: {how}"
                     ),
@@ -376,37 +376,37 @@ fn failed(row: &CustomImage) -> Vec<Precondition> {
     failed
 }
 
-fn unseen(error: CallError) -> Observation {
+fn unobserved(error: CallError) -> Observation {
     let reason = error.to_string();
     match error {
-        CallError::NotSent(_) | CallError::Unclear(_) => Observation::Unseen(Unseen {
+        CallError::NotSent(_) | CallError::Unclear(_) => Observation::Unobserved(Unobserved {
             reason,
             code: None,
             request_id: None,
             account_broken: false,
         }),
-        CallError::AccountBroken(refusal) => Observation::Unseen(Unseen {
+        CallError::AccountBroken(refusal) => Observation::Unobserved(Unobserved {
             account_broken: true,
             ..of_refusal(reason, refusal)
         }),
         CallError::Refused(refusal) => {
             let (class, of_region) = (refusal.class, refusal.is_of_region());
-            let unseen = of_refusal(reason, refusal);
+            let unobserved = of_refusal(reason, refusal);
             match class {
                 // Not the region, which no write would reach either.
-                Class::ScopeBlocked if !of_region => Observation::Blind(unseen),
-                Class::AccountBlocked | Class::ClockOff => Observation::Unseen(Unseen {
+                Class::ScopeBlocked if !of_region => Observation::ReadDenied(unobserved),
+                Class::AccountBlocked | Class::ClockOff => Observation::Unobserved(Unobserved {
                     account_broken: true,
-                    ..unseen
+                    ..unobserved
                 }),
-                _ => Observation::Unseen(unseen),
+                _ => Observation::Unobserved(unobserved),
             }
         }
     }
 }
 
-fn of_refusal(reason: String, refusal: Refusal) -> Unseen {
-    Unseen {
+fn of_refusal(reason: String, refusal: Refusal) -> Unobserved {
+    Unobserved {
         reason,
         code: Some(refusal.code),
         request_id: refusal.request_id,

@@ -23,12 +23,12 @@
 //! | SHARE needed | none | unshareable for no visible reason | await, then blocked |
 //! | other | none, but acknowledged by an earlier run, not long ago, and never seen | | await |
 //! | other | none | | act |
-//! | blind | | | see `blind` |
+//! | blind | | | see `read_denied` |
 //! | unseen | | | unseen |
 
 use std::time::Duration;
 
-use super::{Actual, Awaiting, Inputs, Verdict, blind, earlier, remedy};
+use super::{Actual, Awaiting, Inputs, Verdict, earlier, read_denied, remedy};
 use crate::api::error::Hint;
 use crate::attempts::{AttemptLog, LastResult, PendingAttempt, Problem, Repeated, UnmetCondition};
 use crate::inventory::LAG;
@@ -59,10 +59,15 @@ pub(super) fn decide(
     shown: Option<&Blueprint>,
 ) -> (Actual, Verdict) {
     let (actual, seen) = match inputs.observation {
-        Observation::Unseen(unseen) => {
-            return (Actual::Unknown, Verdict::Unseen(unseen.clone().into()));
+        Observation::Unobserved(unobserved) => {
+            return (
+                Actual::Unknown,
+                Verdict::Unobserved(unobserved.clone().into()),
+            );
         }
-        Observation::Blind(_) => return (Actual::Unknown, blind::decide(inputs, id, desired)),
+        Observation::ReadDenied(_) => {
+            return (Actual::Unknown, read_denied::decide(inputs, id, desired));
+        }
         Observation::Seen(seen) => (by_sight(shown), seen),
     };
     if actual.state() == Some(desired) {

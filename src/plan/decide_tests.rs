@@ -6,7 +6,7 @@ use super::*;
 use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::{IntentId, Inventory, InventoryEntry, LAG_MAX, OpenIntent};
 use crate::model::{AccountName, Clocks, Permission, Region, Scope, Selector, Timestamp};
-use crate::observation::{Blueprint, OwnImages, Precondition, Unseen};
+use crate::observation::{Blueprint, OwnImages, Precondition, Unobserved};
 use crate::plan::{
     Inputs, Plan, Policy, Prune, ScopeAccount, Withheld, needs_own_images, plan, share_candidates,
 };
@@ -44,8 +44,8 @@ fn wanted(intent: DesiredShare) -> DesiredImage {
     }
 }
 
-fn unseen() -> Unseen {
-    Unseen {
+fn unobserved() -> Unobserved {
+    Unobserved {
         reason: "page 3 of 7 failed".into(),
         code: None,
         request_id: None,
@@ -130,7 +130,7 @@ fn planned_with(
         attempts,
         windows: &Windows::default(),
         policy: &Policy::default(),
-        license: None,
+        approved: None,
         clocks: Clocks::machine_only(now),
         present: now.into(),
         monotonic: at(seconds),
@@ -175,8 +175,8 @@ fn a_difference_is_acted_on() {
 fn a1_s2_an_unseen_scope_is_held_still_whatever_is_desired() {
     let none = AttemptLog::default();
     for intent in [SHARED, DesiredShare::Unshared] {
-        let verdict = verdict(intent, &Observation::Unseen(unseen()), &none, 0);
-        assert_eq!(verdict, Verdict::Unseen(Box::new(unseen())));
+        let verdict = verdict(intent, &Observation::Unobserved(unobserved()), &none, 0);
+        assert_eq!(verdict, Verdict::Unobserved(Box::new(unobserved())));
     }
 }
 
@@ -192,13 +192,13 @@ fn a_protected_image_is_never_cancelled() {
         Verdict::Withheld(Box::new(Withheld::Protected))
     );
     assert_eq!(plan.actions().count(), 0);
-    let blind = planned(
+    let read_denied = planned(
         &image,
-        &Observation::Blind(unseen()),
+        &Observation::ReadDenied(unobserved()),
         &AttemptLog::default(),
         0,
     );
-    assert_eq!(blind.actions().count(), 0, "not even blindly");
+    assert_eq!(read_denied.actions().count(), 0, "not even blindly");
 }
 
 #[test]
@@ -346,11 +346,11 @@ fn unshareable_without_a_visible_reason_may_be_a_lagging_list_and_is_looked_at_a
 
 #[test]
 fn blind_goes_by_the_answers_to_its_own_writes() {
-    let blind = Observation::Blind(unseen());
+    let read_denied = Observation::ReadDenied(unobserved());
     let none = AttemptLog::default();
-    assert_eq!(verdict(SHARED, &blind, &none, 0), Verdict::Act);
+    assert_eq!(verdict(SHARED, &read_denied, &none, 0), Verdict::Act);
     assert_eq!(
-        verdict(DesiredShare::Unshared, &blind, &none, 0),
+        verdict(DesiredShare::Unshared, &read_denied, &none, 0),
         Verdict::Act
     );
     for last in [
@@ -358,12 +358,12 @@ fn blind_goes_by_the_answers_to_its_own_writes() {
         LastResult::AlreadyShared { request_id: None },
     ] {
         let attempts = tried(ShareState::Shared, last);
-        assert_eq!(verdict(SHARED, &blind, &attempts, 0), Verdict::InSync);
+        assert_eq!(verdict(SHARED, &read_denied, &attempts, 0), Verdict::InSync);
     }
     assert_eq!(
         verdict(
             DesiredShare::Unshared,
-            &blind,
+            &read_denied,
             &tried(ShareState::Unshared, acknowledged(0)),
             0
         ),
@@ -485,7 +485,7 @@ fn c3_a_write_of_an_earlier_run_that_no_look_has_shown_is_awaited() {
 
 #[test]
 fn c3_l1_a_date_in_the_future_is_waited_for_no_longer_than_the_lag_and_not_at_all_if_it_is_far() {
-    let blind = Observation::Blind(unseen());
+    let read_denied = Observation::ReadDenied(unobserved());
     for (permission, wish) in BOTH {
         let shown = seen(permission == Permission::Cancel, None);
         for (ahead, seconds) in [(60, Some(1_120)), (120, None), (5 * 3_600, None)] {
@@ -494,7 +494,11 @@ fn c3_l1_a_date_in_the_future_is_waited_for_no_longer_than_the_lag_and_not_at_al
                 assert_eq!(waits_until(&told(&left, wish, &shown)), seconds, "{ahead}");
             }
             let open = unanswered(permission, age);
-            assert_eq!(waits_until(&told(&open, wish, &blind)), None, "{ahead}");
+            assert_eq!(
+                waits_until(&told(&open, wish, &read_denied)),
+                None,
+                "{ahead}"
+            );
         }
     }
     let left = written(Permission::Share, TimeDelta::hours(-5));
@@ -529,7 +533,7 @@ fn c3_s4_an_image_that_a_manifest_names_no_longer_is_pruned_once_our_share_shows
 
 #[test]
 fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
-    let blind = Observation::Blind(unseen());
+    let read_denied = Observation::ReadDenied(unobserved());
     for (permission, other_wish) in BOTH {
         let wish = match permission {
             Permission::Share => SHARED,
@@ -541,37 +545,37 @@ fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
             (24, Verdict::Act),
         ] {
             let left = written(permission, TimeDelta::hours(hours));
-            assert_eq!(told(&left, wish, &blind), verdict, "after {hours} h");
-            assert_eq!(told(&left, other_wish, &blind), Verdict::Act);
+            assert_eq!(told(&left, wish, &read_denied), verdict, "after {hours} h");
+            assert_eq!(told(&left, other_wish, &read_denied), Verdict::Act);
         }
         let plan = planned_with(
             &written(permission, TimeDelta::hours(1)),
             &wanted(wish),
-            &blind,
+            &read_denied,
             &AttemptLog::default(),
             0,
         );
         assert_eq!(plan.decisions[&img()].actual, Actual::Unknown);
         let wrong_clock = written(permission, TimeDelta::days(-400));
-        assert_eq!(told(&wrong_clock, wish, &blind), Verdict::Act);
+        assert_eq!(told(&wrong_clock, wish, &read_denied), Verdict::Act);
     }
 }
 
 #[test]
 fn c4_a_later_write_without_an_answer_makes_the_apis_word_worth_nothing() {
-    let blind = Observation::Blind(unseen());
+    let read_denied = Observation::ReadDenied(unobserved());
     let mut left = written(Permission::Share, TimeDelta::hours(2));
     left.open = unanswered(Permission::Cancel, TimeDelta::hours(1)).open;
-    assert_eq!(told(&left, SHARED, &blind), Verdict::Act);
+    assert_eq!(told(&left, SHARED, &read_denied), Verdict::Act);
     left.open = unanswered(Permission::Cancel, TimeDelta::hours(3)).open;
     assert_eq!(
-        told(&left, SHARED, &blind),
+        told(&left, SHARED, &read_denied),
         Verdict::InSync,
         "it came before"
     );
     left.open = unanswered(Permission::Cancel, TimeDelta::seconds(5)).open;
     assert_eq!(
-        waits_until(&told(&left, SHARED, &blind)),
+        waits_until(&told(&left, SHARED, &read_denied)),
         Some(1_015),
         "it may still be on its way"
     );
@@ -579,11 +583,11 @@ fn c4_a_later_write_without_an_answer_makes_the_apis_word_worth_nothing() {
 
 #[test]
 fn c4_a_lost_answer_is_not_replaced_by_an_old_word() {
-    let blind = Observation::Blind(unseen());
+    let read_denied = Observation::ReadDenied(unobserved());
     let mut left = written(Permission::Share, TimeDelta::hours(30));
     left.open = unanswered(Permission::Share, TimeDelta::seconds(5)).open;
     let attempts = tried(ShareState::Shared, unclear(995));
-    let plan = planned_with(&left, &wanted(SHARED), &blind, &attempts, 1_000);
+    let plan = planned_with(&left, &wanted(SHARED), &read_denied, &attempts, 1_000);
     assert_eq!(plan.decisions[&img()].verdict, Verdict::Act);
 }
 
@@ -631,9 +635,10 @@ fn s15_s17_over_all_small_cases_no_call_goes_where_none_may() {
                                 protect,
                                 ..wanted(intent)
                             };
-                            let observation = shared.map_or(Observation::Unseen(unseen()), |s| {
-                                seen(s, eligibility.clone())
-                            });
+                            let observation = shared
+                                .map_or(Observation::Unobserved(unobserved()), |s| {
+                                    seen(s, eligibility.clone())
+                                });
                             let (state, _) = intent.at(chrono::DateTime::UNIX_EPOCH);
                             let attempts = last
                                 .clone()
@@ -688,7 +693,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
             attempts: &AttemptLog::default(),
             windows: &Windows::default(),
             policy: &policy,
-            license: None,
+            approved: None,
             clocks: Clocks::machine_only(
                 chrono::Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap(),
             ),
@@ -847,8 +852,8 @@ fn t5_who_says_twice_that_there_is_no_image_means_it() {
     );
     assert_eq!(gone, Verdict::InSync);
     // Where reading is denied, the store has no word of it only if the share was ours: its blueprint may be left over.
-    let blind = Observation::Blind(unseen());
-    match verdict(DesiredShare::Unshared, &blind, &answers(GONE, 2), 30) {
+    let read_denied = Observation::ReadDenied(unobserved());
+    match verdict(DesiredShare::Unshared, &read_denied, &answers(GONE, 2), 30) {
         Verdict::Blocked(problem) => assert_eq!(problem.unmet, Some(UnmetCondition::Leftover)),
         other => panic!("{other:?}"),
     }
@@ -971,7 +976,7 @@ fn unnamed(
         attempts,
         windows: &Windows::default(),
         policy: &policy,
-        license: None,
+        approved: None,
         clocks: Clocks::machine_only(noon()),
         present: noon().into(),
         monotonic: at(500),

@@ -8,7 +8,7 @@ use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::Inventory;
 use crate::model::{AccountName, ImageId, Monotonic, Region, Scope, Selector};
-use crate::observation::{Blueprint, Observation, OwnImages, Seen, Unseen};
+use crate::observation::{Blueprint, Observation, OwnImages, Seen, Unobserved};
 use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, plan};
 use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Zone};
 
@@ -39,7 +39,7 @@ struct Case {
     ahead: i64,
     windows: Windows,
     suspensions: Vec<Suspension>,
-    unseen: bool,
+    unobserved: bool,
 }
 
 impl Case {
@@ -50,7 +50,7 @@ impl Case {
             ahead,
             windows: Windows::default(),
             suspensions: Vec::new(),
-            unseen: false,
+            unobserved: false,
         }
     }
 
@@ -117,8 +117,8 @@ impl Case {
                 selector: &Selector::default(),
                 completeness: &Completeness::Whole,
             },
-            observation: &match self.unseen {
-                true => Observation::Unseen(Unseen::new("page 3 of 7 failed")),
+            observation: &match self.unobserved {
+                true => Observation::Unobserved(Unobserved::new("page 3 of 7 failed")),
                 false => Observation::Seen(seen),
             },
             inventory: &Inventory {
@@ -131,7 +131,7 @@ impl Case {
                 prune: Prune::None,
                 ..Policy::default()
             },
-            license: None,
+            approved: None,
             clocks: Clocks::new(noon(), TimeDelta::hours(self.ahead)),
             present: noon().into(),
             monotonic: Monotonic::default(),
@@ -185,8 +185,8 @@ fn b2_where_the_clocks_agree_about_the_state_this_machines_says_the_cause() {
 #[test]
 fn b2_what_cannot_be_seen_is_told_as_unseen() {
     let mut case = Case::new(intent(None, Some(6)), true, 20);
-    case.unseen = true;
-    assert!(matches!(case.decision().verdict, Verdict::Unseen(_)));
+    case.unobserved = true;
+    assert!(matches!(case.decision().verdict, Verdict::Unobserved(_)));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn b2_a_window_must_be_open_by_both_clocks() {
 fn b2_it_turns_when_the_first_of_the_clocks_says_so() {
     let none = || Case::new(intent(None, None), false, 20);
     let behind = || Case::new(intent(None, None), false, -20);
-    for (case, turns_at) in [
+    for (case, next_change_at) in [
         // The other clock is past it.
         (Case::new(intent(None, Some(6)), true, 20), Some(6)),
         (Case::new(intent(None, Some(30)), true, 20), Some(10)),
@@ -251,7 +251,11 @@ fn b2_it_turns_when_the_first_of_the_clocks_says_so() {
         (none().allowing("0 16 * * *"), Some(2)),
         (none().allowing("0 11 * * *"), Some(1)),
     ] {
-        assert_eq!(case.plan().turns_at, turns_at.map(at), "{turns_at:?}");
+        assert_eq!(
+            case.plan().next_change_at,
+            next_change_at.map(at),
+            "{next_change_at:?}"
+        );
     }
 }
 

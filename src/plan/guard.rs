@@ -82,7 +82,7 @@ fn single(
         return Some(Withheld::UnknownManifests(Arc::clone(why)));
     }
     if decision.cause == Cause::Pruned
-        && let Some(why) = unlicensed(inputs, owned)
+        && let Some(why) = not_approved(inputs, owned)
     {
         return Some(why);
     }
@@ -96,8 +96,8 @@ fn single(
         return Some(why);
     }
     let permission = Permission::towards(decision.desired);
-    match inputs.license {
-        Some(license) if license.get(image) != Some(&permission) => Some(Withheld::NotInPlan),
+    match inputs.approved {
+        Some(approved) if approved.get(image) != Some(&permission) => Some(Withheld::NotInPlan),
         _ if decision.cause == Cause::Pruned => not_own(inputs.own_images(), image),
         _ => None,
     }
@@ -148,7 +148,7 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
 }
 
 /// Why an image that no manifest names must not be pruned.
-fn unlicensed(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
+fn not_approved(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
     if !matches!(inputs.observation, Observation::Seen(_)) {
         return Some(Withheld::Unobserved);
     }
@@ -239,7 +239,7 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
         .count();
     let over_all = base(inputs, seen, decisions);
     let cancels = ahead + before;
-    let over = Over::judge(cancels, over_all.max(cancels), inputs.policy);
+    let over = CapExceeded::check_cap(cancels, over_all.max(cancels), inputs.policy);
     let Some(over) = over else { return };
     for decision in decisions.values_mut() {
         // What waits for its hour is judged now: a plan that is saved is to be one that can be carried out.
@@ -273,7 +273,7 @@ fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
 
 /// By how much a scope's pruning exceeds its caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Over {
+pub struct CapExceeded {
     /// Images that would be pruned.
     pub cancels: usize,
     /// What `--max-cancels` must be at least, if it is in the way.
@@ -282,9 +282,9 @@ pub struct Over {
     pub needs_percent: Option<usize>,
 }
 
-impl Over {
+impl CapExceeded {
     /// Holds `cancels` of `of` images against the caps; `None`: within them.
-    fn judge(cancels: usize, of: usize, policy: &Policy) -> Option<Self> {
+    fn check_cap(cancels: usize, of: usize, policy: &Policy) -> Option<Self> {
         let needs_count = (cancels > policy.max_cancels as usize).then_some(cancels);
         let percent = (cancels * 100).div_ceil(of);
         let needs_percent = (of >= EXEMPT_BELOW

@@ -5,7 +5,6 @@
 //! Knows neither clocks nor the network; executing a plan takes no further decision.
 
 mod account;
-mod blind;
 mod budget;
 mod decide;
 mod dispute;
@@ -13,6 +12,7 @@ mod earlier;
 mod guard;
 mod plan_key;
 mod policy;
+mod read_denied;
 mod remedy;
 mod saved;
 mod walk;
@@ -30,7 +30,7 @@ use crate::model::{
     AccountName, Cause, Clocks, ImageId, ImageKey, Labels, Monotonic, Permission, Present, Scope,
     ShareState, Timestamp, Uin,
 };
-use crate::observation::{Blueprint, Observation, OwnImages, Unseen};
+use crate::observation::{Blueprint, Observation, OwnImages, Unobserved};
 use crate::windows::Windows;
 use dispute::Closings;
 use walk::Walk;
@@ -38,9 +38,9 @@ use walk::Walk;
 pub use account::{AccountProof, ScopeAccount};
 pub use budget::{Budget, ScopeCost, budget};
 pub use dispute::{ClockDispute, Dispute};
-pub use guard::Over;
+pub use guard::CapExceeded;
 pub use plan_key::{PlanKey, PlanKeyError};
-pub use policy::{Bound, EXEMPT_BELOW, License, Policy, Prune};
+pub use policy::{ApprovedActions, Bound, EXEMPT_BELOW, Policy, Prune};
 pub use saved::{Moved, SavedAction, SavedPlan, SavedPlanError, TooWide};
 pub use warning::Odd;
 pub use withheld::Withheld;
@@ -65,7 +65,7 @@ pub struct Inputs<'a> {
     /// What may be pruned.
     pub policy: &'a Policy,
     /// The saved plan that is carried out, if one is.
-    pub license: Option<&'a License>,
+    pub approved: Option<&'a ApprovedActions>,
     /// Evaluate `from`, `until`, windows and suspensions: what follows from the time is done only where both agree.
     pub clocks: Clocks,
     /// Measures how long ago writes were that the store knows of.
@@ -99,7 +99,7 @@ pub struct Plan {
     pub loss: Option<UnexpectedLoss>,
     /// What this machine's clock shows at the first instant at which time alone may change a decision, because one of
     /// the clocks says so: a share begins or ends, a window opens, a suspension is over.
-    pub turns_at: Option<Timestamp>,
+    pub next_change_at: Option<Timestamp>,
 }
 
 /// Whether a scope was seen when it was planned. A scope without a decision can be out of sight, too.
@@ -108,9 +108,9 @@ pub enum View {
     /// All of it.
     Seen,
     /// Reading is denied; what is known comes from the answers to writes.
-    Blind(Unseen),
+    ReadDenied(Unobserved),
     /// Not.
-    Unseen(Unseen),
+    Unobserved(Unobserved),
 }
 
 /// What is shared, named by no manifest, and left alone.
@@ -186,7 +186,7 @@ pub enum Verdict {
     /// One call, which is not tried for now: the scope or its account is in the way, and not the image.
     NotTried(Box<WritePause>),
     /// The scope was not seen: hold still.
-    Unseen(Box<Unseen>),
+    Unobserved(Box<Unobserved>),
 }
 
 /// What is waited for.
@@ -235,7 +235,7 @@ impl Verdict {
             }
             Self::Withheld(why) => why.to_string(),
             Self::NotTried(rest) => rest.to_string(),
-            Self::Unseen(unseen) => format!("not observed: {unseen}"),
+            Self::Unobserved(unobserved) => format!("not observed: {unobserved}"),
         })
     }
 }
@@ -265,15 +265,15 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let closings = Closings::new(inputs.windows, inputs.clocks);
     let loss = guard::apply(inputs, &closings, &mut decisions);
     guard::rest(inputs.attempts, &mut decisions);
-    let turns_at = turns_at(inputs, &closings, &decisions);
+    let next_change_at = next_change_at(inputs, &closings, &decisions);
     Plan {
         scope: inputs.scope.clone(),
         uin: inputs.account.uin.clone(),
         taken_over: BTreeSet::new(),
         view: match inputs.observation {
             Observation::Seen(_) => View::Seen,
-            Observation::Blind(why) => View::Blind(why.clone()),
-            Observation::Unseen(why) => View::Unseen(why.clone()),
+            Observation::ReadDenied(why) => View::ReadDenied(why.clone()),
+            Observation::Unobserved(why) => View::Unobserved(why.clone()),
         },
         unpruned: inputs.policy.prune != Prune::None
             && !matches!(inputs.observation, Observation::Seen(_)),
@@ -282,11 +282,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         decisions,
         unmanaged,
         loss,
-        turns_at,
+        next_change_at,
     }
 }
 
-fn turns_at(
+fn next_change_at(
     inputs: &Inputs<'_>,
     closings: &Closings,
     decisions: &BTreeMap<ImageId, Decision>,
@@ -344,8 +344,8 @@ impl Inputs<'_> {
                 };
                 images.extend(written.filter(may_show));
             }
-            Observation::Blind(_) | Observation::Unseen(_) => {
-                let licensed = self.license.into_iter().flat_map(BTreeMap::keys);
+            Observation::ReadDenied(_) | Observation::Unobserved(_) => {
+                let licensed = self.approved.into_iter().flat_map(BTreeMap::keys);
                 images.extend(licensed.filter(&mut is_unnamed));
             }
         }
@@ -357,7 +357,7 @@ impl Inputs<'_> {
         static NOTHING: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
         match self.observation {
             Observation::Seen(seen) => &seen.shared,
-            Observation::Blind(_) | Observation::Unseen(_) => &NOTHING,
+            Observation::ReadDenied(_) | Observation::Unobserved(_) => &NOTHING,
         }
     }
 
@@ -396,7 +396,7 @@ impl Inputs<'_> {
     fn own_images(&self) -> &OwnImages {
         match self.observation {
             Observation::Seen(seen) => &seen.own,
-            Observation::Blind(_) | Observation::Unseen(_) => &OwnImages::NotAsked,
+            Observation::ReadDenied(_) | Observation::Unobserved(_) => &OwnImages::NotAsked,
         }
     }
 
@@ -418,7 +418,7 @@ fn named(
     let (actual, mut verdict) = decide::decide(inputs, id, desired, shown);
     if let Some((state, why)) = by_api
         && state != desired
-        && !matches!(verdict, Verdict::Unseen(_))
+        && !matches!(verdict, Verdict::Unobserved(_))
     {
         let about = Dispute::Wish {
             machine: desired,
@@ -502,18 +502,18 @@ impl Plan {
     }
 
     /// Why the scope was not seen, if it was not.
-    pub fn unseen(&self) -> Option<&Unseen> {
+    pub fn unobserved(&self) -> Option<&Unobserved> {
         match &self.view {
-            View::Unseen(unseen) => Some(unseen),
-            View::Seen | View::Blind(_) => None,
+            View::Unobserved(unobserved) => Some(unobserved),
+            View::Seen | View::ReadDenied(_) => None,
         }
     }
 
     /// Why reading is denied, if it is and the plan was made without it.
-    pub fn blind(&self) -> Option<&Unseen> {
+    pub fn read_denied(&self) -> Option<&Unobserved> {
         match &self.view {
-            View::Blind(unseen) => Some(unseen),
-            View::Seen | View::Unseen(_) => None,
+            View::ReadDenied(unobserved) => Some(unobserved),
+            View::Seen | View::Unobserved(_) => None,
         }
     }
 

@@ -148,4 +148,4 @@ impl Default for Policy {
 }
 
 /// The actions of a saved plan for one scope: nothing else may be done.
-pub type License = BTreeMap<ImageId, Permission>;
+pub type ApprovedActions = BTreeMap<ImageId, Permission>;

@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Bound, License, Plan, PlanKey, Policy, Prune, Verdict};
+use super::{ApprovedActions, Bound, Plan, PlanKey, Policy, Prune, Verdict};
 use crate::history::Place;
 use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Selector, Timestamp};
 use crate::words::brief;
@@ -255,15 +255,15 @@ impl SavedPlan {
     }
 
     /// What it allows, by scope.
-    pub fn licenses(&self) -> BTreeMap<Scope, License> {
-        let mut licenses: BTreeMap<_, License> = BTreeMap::new();
+    pub fn approved_by_scope(&self) -> BTreeMap<Scope, ApprovedActions> {
+        let mut approved_by_scope: BTreeMap<_, ApprovedActions> = BTreeMap::new();
         for action in &self.actions {
-            licenses
+            approved_by_scope
                 .entry(action.key.scope.clone())
                 .or_default()
                 .insert(action.key.image.clone(), action.action);
         }
-        licenses
+        approved_by_scope
     }
 
     /// What has moved since it was made, held against the plans that would be made now; nothing: it may be carried out.

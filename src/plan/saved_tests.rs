@@ -31,7 +31,7 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
         view: View::Seen,
         unpruned: false,
         loss: None,
-        turns_at: None,
+        next_change_at: None,
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
         odd: Default::default(),
@@ -75,8 +75,12 @@ fn what_is_written_is_read_back() {
     let within = within.expect("its own bounds are stricter");
     assert_eq!((within.prune, within.max_cancels), (Prune::Owned, 3));
     assert_eq!(again.actions.len(), 2, "what is in sync is no action");
-    let license = again.licenses().into_values().next().expect("one scope");
-    assert_eq!(license.len(), 2);
+    let approved = again
+        .approved_by_scope()
+        .into_values()
+        .next()
+        .expect("one scope");
+    assert_eq!(approved.len(), 2);
     assert!(
         again
             .text()
@@ -306,7 +310,7 @@ fn b1_two_actions_for_one_image_and_absurd_bounds_are_refused() {
     turned.actions.reverse();
     turned.digest = turned.digest();
     let turned = SavedPlan::parse(&turned.text()).expect("valid");
-    assert_eq!(turned.licenses(), saved.licenses());
+    assert_eq!(turned.approved_by_scope(), saved.approved_by_scope());
 }
 
 #[test]

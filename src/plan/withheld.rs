@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ClockDispute, Over};
+use super::{CapExceeded, ClockDispute};
 use crate::attempts::AccountDoubt;
 use crate::inventory::{Suspension, UnexpectedLoss};
 use crate::model::Timestamp;
@@ -48,7 +48,7 @@ pub enum Withheld {
     /// The first run under another account, or with a key that nothing proves to be of the same one.
     FirstRun(AccountDoubt),
     /// Too many images would be pruned at once.
-    TooMany(Over),
+    TooMany(CapExceeded),
     /// The saved plan does not hold this action.
     NotInPlan,
     /// It depends on the time, and the clocks disagree about it.

@@ -102,12 +102,12 @@ impl PlanDocument {
             warnings: Vec::new(),
             text: String::new(),
         };
-        let mut unseen = false;
+        let mut unobserved = false;
         for scope in scopes {
-            unseen |= document.add_scope(scope);
+            unobserved |= document.add_scope(scope);
         }
         document.conclude(budget);
-        let exit = match (unseen, detailed && !document.changes.is_empty()) {
+        let exit = match (unobserved, detailed && !document.changes.is_empty()) {
             (true, _) => ExitStatus::Error,
             (false, true) => ExitStatus::Changes,
             (false, false) => ExitStatus::Done,
@@ -150,17 +150,17 @@ impl PlanDocument {
     /// Adds one scope; true if it was not seen.
     fn add_scope(&mut self, outcome: &ScopeOutcome) -> bool {
         let scope = &outcome.plan.scope;
-        if let Some(blind) = outcome.plan.blind() {
+        if let Some(read_denied) = outcome.plan.read_denied() {
             self.warnings.push(format!(
                 "{scope}: planned without seeing what is shared, because reading is denied: {}",
-                blind.reason
+                read_denied.reason
             ));
         }
         self.unmanaged.ours += outcome.plan.unmanaged.ours.len();
         self.unmanaged.foreign += outcome.plan.unmanaged.foreign.len();
         self.warnings.extend(outcome.plan.warnings());
         let (mut lines, mut held) = (String::new(), Held::default());
-        let unseen = outcome.plan.unseen();
+        let unobserved = outcome.plan.unobserved();
         if let Some(loss) = outcome.plan.loss {
             self.warnings
                 .push(format!("{scope}: {}", Withheld::Lost(loss)));
@@ -171,7 +171,7 @@ impl PlanDocument {
             }
         }
         lines.push_str(&held.lines());
-        if let Some(why) = unseen {
+        if let Some(why) = unobserved {
             let images = plural(outcome.plan.decisions.len() as u64, "image");
             lines = format!(
                 "  {}\n",
@@ -182,7 +182,7 @@ impl PlanDocument {
         if !lines.is_empty() {
             let _ = write!(self.text, "{}\n{lines}\n", heading(scope));
         }
-        unseen.is_some()
+        unobserved.is_some()
     }
 
     /// Adds one image; its line, if it has one of its own.
@@ -220,7 +220,7 @@ impl PlanDocument {
                 self.withhold(why);
                 None
             }
-            Verdict::Unseen(_) => {
+            Verdict::Unobserved(_) => {
                 self.withhold(held_back(plan, image, decision));
                 None
             }
@@ -327,7 +327,7 @@ fn held_back(plan: &Plan, image: &ImageId, decision: &Decision) -> HeldBack {
                 problem.code.clone()
             }
             Verdict::NotTried(rest) => rest.problem.code.clone(),
-            Verdict::Unseen(unseen) => unseen.code.clone(),
+            Verdict::Unobserved(unobserved) => unobserved.code.clone(),
             Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => None,
         },
     }

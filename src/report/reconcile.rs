@@ -170,14 +170,14 @@ impl ReconcileDocument {
             suspicious: false,
             lost: ending.lost.is_some(),
         };
-        let mut unseen = Vec::new();
+        let mut unobserved = Vec::new();
         for scope in scopes {
-            unseen.extend(document.add_scope(scope));
+            unobserved.extend(document.add_scope(scope));
         }
         document
             .text
             .push_str(&strays::described(&strays::strays(scopes)));
-        let nothing_seen = !scopes.is_empty() && unseen.len() == scopes.len();
+        let nothing_seen = !scopes.is_empty() && unobserved.len() == scopes.len();
         let exit = match ending.lost {
             Some(_) => ExitStatus::Error,
             None => document.exit(ending.stopped, nothing_seen && ending.calls.writes == 0),
@@ -185,9 +185,9 @@ impl ReconcileDocument {
         if ending.lost.is_some() {
             document.error.clone_from(&ending.lost);
         } else if exit == ExitStatus::Error {
-            unseen.sort();
-            unseen.dedup_by(|a, b| a.1 == b.1);
-            let whys: Vec<_> = unseen
+            unobserved.sort();
+            unobserved.dedup_by(|a, b| a.1 == b.1);
+            let whys: Vec<_> = unobserved
                 .iter()
                 .map(|(scope, why)| format!("{scope}: {why}"))
                 .collect();
@@ -257,23 +257,26 @@ impl ReconcileDocument {
 
     /// Adds one scope; why it was not seen, if so.
     fn add_scope(&mut self, scope: &ScopeOutcome) -> Option<(Scope, String)> {
-        if let Some(blind) = scope.plan.blind() {
+        if let Some(read_denied) = scope.plan.read_denied() {
             let name = &scope.plan.scope;
             self.warnings.push(format!(
                 "{name}: reading is denied, so the API's answers to writes are all that is known, and nothing is pruned: {}",
-                blind.reason
+                read_denied.reason
             ));
         }
         let (mut lines, mut held) = (String::new(), Held::default());
         let mut not_tried: BTreeMap<String, u64> = BTreeMap::new();
-        let unseen = scope.plan.unseen().map(|unseen| unseen.reason.clone());
+        let unobserved = scope
+            .plan
+            .unobserved()
+            .map(|unobserved| unobserved.reason.clone());
         if let Some(loss) = scope.plan.loss {
             self.suspicious = true;
             self.warnings
                 .push(format!("{}: {}", scope.plan.scope, Withheld::Lost(loss)));
         }
         let mut held_still = 0;
-        self.out_of_sight |= unseen.is_some() || scope.plan.unpruned;
+        self.out_of_sight |= unobserved.is_some() || scope.plan.unpruned;
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan, image, decision, &scope.attempts);
             self.count(outcome);
@@ -284,7 +287,7 @@ impl ReconcileDocument {
                 .attempts
                 .tried_towards(image, decision.desired)
                 .is_none();
-            if matches!(decision.verdict, Verdict::Unseen(_)) && untried {
+            if matches!(decision.verdict, Verdict::Unobserved(_)) && untried {
                 held_still += 1;
             } else if outcome == Outcome::NotTried {
                 *not_tried.entry(why_not_tried(decision)).or_default() += 1;
@@ -314,11 +317,11 @@ impl ReconcileDocument {
             let why = Sign::Withheld.paint(Withheld::Lost(loss));
             let _ = writeln!(lines, "  {why}");
         }
-        if scope.plan.unpruned && unseen.is_none() {
+        if scope.plan.unpruned && unobserved.is_none() {
             let why = "what no manifest names cannot be looked for, so that nothing was pruned";
             let _ = writeln!(lines, "  {}", Sign::Withheld.paint(why));
         }
-        if let Some(why) = &unseen {
+        if let Some(why) = &unobserved {
             let images = plural(held_still, "image");
             let line = Sign::Failed.paint(format!("{images} held still: not observed: {why}"));
             let _ = writeln!(lines, "  {line}");
@@ -326,7 +329,7 @@ impl ReconcileDocument {
         if !lines.is_empty() {
             let _ = write!(self.text, "{}\n{lines}\n", heading(&scope.plan.scope));
         }
-        unseen.map(|why| (scope.plan.scope.clone(), why))
+        unobserved.map(|why| (scope.plan.scope.clone(), why))
     }
 
     fn count(&mut self, outcome: Outcome) {
@@ -480,7 +483,7 @@ fn outcome(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, Opt
         Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.to_string()))),
         Verdict::Failed(problem) => (Outcome::Failed, Some(Problem::clone(problem))),
         // What was tried before the scope went out of sight, or came to rest.
-        Verdict::Unseen(_) | Verdict::NotTried(_) if was_tried => undecided(decision, tried),
+        Verdict::Unobserved(_) | Verdict::NotTried(_) if was_tried => undecided(decision, tried),
         // Its call was another image's, and so is the RequestId.
         Verdict::NotTried(rest) => {
             let problem = Problem {
@@ -490,11 +493,11 @@ fn outcome(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, Opt
             };
             (Outcome::NotTried, Some(problem))
         }
-        Verdict::Unseen(unseen) => {
+        Verdict::Unobserved(unobserved) => {
             let problem = Problem {
-                code: unseen.code.clone(),
-                request_id: unseen.request_id.clone(),
-                ..Problem::new(format!("not observed: {unseen}"))
+                code: unobserved.code.clone(),
+                request_id: unobserved.request_id.clone(),
+                ..Problem::new(format!("not observed: {unobserved}"))
             };
             (Outcome::NotTried, Some(problem))
         }

@@ -177,12 +177,12 @@ fn roles_and_denials_hold_for_the_account() {
         code(&modify(&mut denied, "img-a", "SHARE")),
         "UnsupportedOperation.AssumeRoleFailed"
     );
-    let mut blind = cloud("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a}]}]");
+    let mut read_denied = cloud("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a}]}]");
     assert_eq!(
-        code(&call(&mut blind, "DescribeBlueprints", json!({}), 0)),
+        code(&call(&mut read_denied, "DescribeBlueprints", json!({}), 0)),
         "UnauthorizedOperation.NoPermission"
     );
-    assert_eq!(code(&modify(&mut blind, "img-a", "SHARE")), "ok");
+    assert_eq!(code(&modify(&mut read_denied, "img-a", "SHARE")), "ok");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use chrono::TimeDelta;
 use super::*;
 use crate::attempts::{Problem, UnmetCondition};
 use crate::model::{AccountName, Cause, Permission, Region, ShareState};
-use crate::observation::Unseen;
+use crate::observation::Unobserved;
 use crate::plan::{Actual, Decision, Unmanaged, Verdict, Withheld};
 
 pub(super) fn at(minutes: i64) -> Timestamp {
@@ -29,7 +29,7 @@ fn decision(desired: ShareState, verdict: Verdict) -> Decision {
         cause: Cause::Declared,
         source: None,
         actual: match verdict {
-            Verdict::Unseen(_) => Actual::Unknown,
+            Verdict::Unobserved(_) => Actual::Unknown,
             _ if shared => Actual::Shared(Some("lhbp-1".into())),
             _ => Actual::Unshared,
         },
@@ -44,7 +44,7 @@ fn plan_of(decision: Decision) -> Plan {
         uin: None,
         taken_over: Default::default(),
         view: match &decision.verdict {
-            Verdict::Unseen(unseen) => View::Unseen(Unseen::clone(unseen)),
+            Verdict::Unobserved(unobserved) => View::Unobserved(Unobserved::clone(unobserved)),
             _ => View::Seen,
         },
         unpruned: false,
@@ -53,7 +53,7 @@ fn plan_of(decision: Decision) -> Plan {
         odd: Default::default(),
         presumed: Default::default(),
         loss: None,
-        turns_at: None,
+        next_change_at: None,
     }
 }
 
@@ -70,8 +70,8 @@ fn plan(verdict: Verdict) -> Plan {
     plan_of(decision(ShareState::Shared, verdict))
 }
 
-fn unseen() -> Verdict {
-    Verdict::Unseen(Box::new(Unseen::new("down")))
+fn unobserved() -> Verdict {
+    Verdict::Unobserved(Box::new(Unobserved::new("down")))
 }
 
 /// A board on which a pass over the scope has begun.
@@ -95,7 +95,7 @@ fn told(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, Kind)> {
 #[test]
 fn what_was_as_desired_and_is_not_any_longer_has_drifted_and_that_is_told_once() {
     use Verdict::{Act, InSync};
-    let looks = [InSync, Act, Act, unseen(), Act, InSync, InSync];
+    let looks = [InSync, Act, Act, unobserved(), Act, InSync, InSync];
     assert_eq!(
         told(looks.map(plan)),
         [(1, Kind::DriftAppeared), (5, Kind::DriftResolved)]
@@ -124,7 +124,7 @@ fn what_a_person_must_act_on_is_told_once_for_each_reason_and_when_it_is_over() 
     let looks = [
         refused("UnauthorizedOperation.NoPermission"),
         refused("UnauthorizedOperation.NoPermission"),
-        unseen(),
+        unobserved(),
         refused("UnauthorizedOperation.NoPermission"),
         refused("UnsupportedOperation.ImageUnableToShare"),
         Verdict::Act,
@@ -223,7 +223,7 @@ fn c13_warnings_of_a_scope_stand_until_a_look_is_without_them() {
         board.planned(plan, at(minute));
         board.scopes[&scope()].warnings.len()
     };
-    let kept = [odd(), plan(unseen()), odd(), plan(Verdict::InSync)];
+    let kept = [odd(), plan(unobserved()), odd(), plan(Verdict::InSync)];
     let counts: Vec<_> = kept
         .iter()
         .zip(0..)
@@ -235,7 +235,7 @@ fn c13_warnings_of_a_scope_stand_until_a_look_is_without_them() {
 #[test]
 fn a_guard_is_told_of_once_for_its_scope_and_not_cleared_by_what_is_not_seen() {
     let held = || Verdict::Withheld(Box::new(Withheld::PartialManifests));
-    let looks = [held(), held(), unseen(), held(), Verdict::InSync];
+    let looks = [held(), held(), unobserved(), held(), Verdict::InSync];
     assert_eq!(
         told(looks.map(plan)),
         [(0, Kind::GuardTripped), (4, Kind::GuardCleared)]
@@ -280,11 +280,11 @@ fn passes(verdicts: impl IntoIterator<Item = (Verdict, PassResult)>) -> Vec<(i64
 
 #[test]
 fn one_lost_page_is_no_news_and_three_passes_in_vain_are() {
-    use PassResult::{Stopped, Synced, Unseen};
-    let lost = || (unseen(), Unseen);
+    use PassResult::{Stopped, Synced, Unobserved};
+    let lost = || (unobserved(), Unobserved);
     let fine = || (Verdict::InSync, Synced);
     assert_eq!(passes([fine(), lost(), fine(), lost(), lost(), fine()]), []);
-    let cut = || (unseen(), Stopped);
+    let cut = || (unobserved(), Stopped);
     assert_eq!(
         passes([lost(), lost(), cut(), lost(), lost(), cut(), fine()]),
         [(3, Kind::Stalled), (6, Kind::Recovered)]
@@ -294,11 +294,14 @@ fn one_lost_page_is_no_news_and_three_passes_in_vain_are() {
 #[test]
 fn a_broken_account_is_told_of_at_once() {
     let broken = || {
-        let unseen = Unseen {
+        let unobserved = Unobserved {
             account_broken: true,
-            ..Unseen::new("the key does not work")
+            ..Unobserved::new("the key does not work")
         };
-        (Verdict::Unseen(Box::new(unseen)), PassResult::Unseen)
+        (
+            Verdict::Unobserved(Box::new(unobserved)),
+            PassResult::Unobserved,
+        )
     };
     let fine = (Verdict::InSync, PassResult::Synced);
     assert_eq!(
@@ -391,7 +394,7 @@ fn it_is_ready_once_everything_was_looked_at_and_something_was_seen() {
         assert_eq!(told.len(), times);
         assert_eq!(lost.alive(), Err("the state was removed".to_owned()));
     }
-    let (alive, ready) = ended(unseen(), rests(), PassResult::Unseen);
+    let (alive, ready) = ended(unobserved(), rests(), PassResult::Unobserved);
     assert_eq!(alive, Ok(()));
     assert_eq!(
         ready.expect_err("nothing is seen"),

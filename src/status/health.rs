@@ -79,16 +79,16 @@ impl Board {
         let new = |(_, status): &(_, &super::ScopeStatus)| status.passed_at.is_none();
         let waiting = self.scopes.iter().filter(new);
         reasons.extend(waiting.map(|(scope, _)| format!("{scope}: not looked at yet")));
-        let unseen = self.scopes.iter().filter_map(|(scope, status)| {
-            let Some(View::Unseen(unseen)) = &status.view else {
+        let unobserved = self.scopes.iter().filter_map(|(scope, status)| {
+            let Some(View::Unobserved(unobserved)) = &status.view else {
                 return None;
             };
-            Some(format!("{scope}: not observed: {unseen}"))
+            Some(format!("{scope}: not observed: {unobserved}"))
         });
-        let unseen: Vec<_> = unseen.collect();
+        let unobserved: Vec<_> = unobserved.collect();
         // One that is out of sight is its own affair; if all are, nothing works.
-        if !unseen.is_empty() && unseen.len() == self.scopes.len() {
-            reasons.extend(unseen);
+        if !unobserved.is_empty() && unobserved.len() == self.scopes.len() {
+            reasons.extend(unobserved);
         }
         if reasons.is_empty() {
             Ok(())

@@ -237,8 +237,8 @@ impl Reason {
             Verdict::Failed(problem) => Self::of_problem(problem, Self::Failed),
             Verdict::Withheld(why) => Self::of_withheld(why),
             Verdict::NotTried(_) => Self::NotTried,
-            Verdict::Unseen(unseen) if unseen.account_broken => Self::AccountBroken,
-            Verdict::Unseen(_) => Self::NotObserved,
+            Verdict::Unobserved(unobserved) if unobserved.account_broken => Self::AccountBroken,
+            Verdict::Unobserved(_) => Self::NotObserved,
         }
     }
 
@@ -321,7 +321,7 @@ impl ImageStatus {
     ) -> Self {
         let reason = Reason::of(decision);
         let in_sync = decision.verdict == Verdict::InSync;
-        let unseen = matches!(decision.verdict, Verdict::Unseen(_));
+        let unobserved = matches!(decision.verdict, Verdict::Unobserved(_));
         let actual = decision.actual.state();
         let drifted = match actual {
             _ if decision.verdict.is_unsettled() => Truth::Unknown,
@@ -329,7 +329,7 @@ impl ImageStatus {
             None if in_sync => Truth::False,
             None => Truth::Unknown,
         };
-        let ready = if unseen {
+        let ready = if unobserved {
             Truth::Unknown
         } else {
             Truth::from(in_sync)
@@ -404,7 +404,7 @@ fn trouble(decision: &Decision, words: &mut Words) -> Option<Box<Trouble>> {
         }
         // The RequestId is another image's.
         Verdict::NotTried(rest) => (rest.problem.code.clone(), None),
-        Verdict::Unseen(unseen) => (unseen.code.clone(), unseen.request_id.clone()),
+        Verdict::Unobserved(unobserved) => (unobserved.code.clone(), unobserved.request_id.clone()),
         Verdict::Await { .. } | Verdict::Withheld(_) => (None, None),
     };
     Some(Box::new(Trouble {

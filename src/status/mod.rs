@@ -168,7 +168,7 @@ pub enum PassResult {
     /// Some of it is not, and is tried again or waits for a person.
     Incomplete,
     /// It was not seen.
-    Unseen,
+    Unobserved,
     /// It was cut off: by newer manifests, or by the end of the process.
     Stopped,
     /// A fault in sharekeeper ended it.
@@ -180,7 +180,7 @@ impl PassResult {
     pub const ALL: [Self; 5] = [
         Self::Synced,
         Self::Incomplete,
-        Self::Unseen,
+        Self::Unobserved,
         Self::Stopped,
         Self::Panicked,
     ];
@@ -190,7 +190,7 @@ impl PassResult {
         match self {
             Self::Synced => "synced",
             Self::Incomplete => "incomplete",
-            Self::Unseen => "unseen",
+            Self::Unobserved => "unseen",
             Self::Stopped => "stopped",
             Self::Panicked => "panicked",
         }
@@ -262,7 +262,7 @@ impl Board {
         status.unmanaged_foreign = plan.unmanaged.foreign.len();
         status.unmanaged_strays = plan.unmanaged.strays.len();
         // What cannot be seen is no news.
-        if plan.unseen().is_none() {
+        if plan.unobserved().is_none() {
             status.warnings = plan.warnings();
         }
         status.loss = plan.loss;

@@ -51,7 +51,7 @@ impl Stall {
         if let Some(rest) = plan.rest() {
             self.permitted = false;
             self.rest = Some(rest.clone());
-        } else if plan.unseen().is_none() && !verdicts.any(|verdict| self.explains(verdict)) {
+        } else if plan.unobserved().is_none() && !verdicts.any(|verdict| self.explains(verdict)) {
             self.rest = None;
         }
     }
@@ -92,12 +92,18 @@ impl Board {
         let Some(status) = self.scopes.get_mut(scope) else {
             return Vec::new();
         };
-        let unseen = match (&status.view, result) {
-            (Some(View::Unseen(unseen)), PassResult::Unseen) => Some(unseen.clone()),
+        let unobserved = match (&status.view, result) {
+            (Some(View::Unobserved(unobserved)), PassResult::Unobserved) => {
+                Some(unobserved.clone())
+            }
             _ => None,
         };
-        let is_broken = unseen.as_ref().is_some_and(|unseen| unseen.account_broken);
-        let why = unseen.map(|unseen| unseen.reason).unwrap_or_default();
+        let is_broken = unobserved
+            .as_ref()
+            .is_some_and(|unobserved| unobserved.account_broken);
+        let why = unobserved
+            .map(|unobserved| unobserved.reason)
+            .unwrap_or_default();
         status.count(result, is_broken);
         let mut told = Vec::new();
         let mut tell = |subject, kind, message| {
@@ -214,7 +220,7 @@ impl ScopeStatus {
     fn count(&mut self, result: PassResult, account_broken: bool) {
         let is_held = matches!(self.activity, Activity::Held { .. });
         match result {
-            PassResult::Unseen => {
+            PassResult::Unobserved => {
                 self.unseen_passes += 1;
                 self.stall.lost = if account_broken {
                     0

@@ -4,7 +4,7 @@ use super::super::tests::{at, plan_in};
 use super::*;
 use crate::attempts::Problem;
 use crate::model::{AccountName, Region};
-use crate::observation::Unseen;
+use crate::observation::Unobserved;
 use crate::plan::Verdict;
 
 const REGIONS: [&str; 3] = ["ap-tokyo", "ap-seoul", "ap-bangkok"];
@@ -15,9 +15,9 @@ enum Look {
     Fine,
     Lost,
     Broken,
-    Cut,
+    Interruption,
 }
-use Look::{Broken, Cut, Fine, Lost};
+use Look::{Broken, Fine, Interruption, Lost};
 
 struct Daemon {
     board: Board,
@@ -38,17 +38,17 @@ impl Daemon {
 
     /// A pass ends; what is told.
     fn ended(&mut self, region: &str, look: Look) -> Vec<String> {
-        let unseen = |account_broken| {
-            Verdict::Unseen(Box::new(Unseen {
+        let unobserved = |account_broken| {
+            Verdict::Unobserved(Box::new(Unobserved {
                 account_broken,
-                ..Unseen::new("why")
+                ..Unobserved::new("why")
             }))
         };
         let (verdict, result) = match look {
             Fine => (Verdict::InSync, PassResult::Synced),
-            Lost => (unseen(false), PassResult::Unseen),
-            Broken => (unseen(true), PassResult::Unseen),
-            Cut => (unseen(false), PassResult::Stopped),
+            Lost => (unobserved(false), PassResult::Unobserved),
+            Broken => (unobserved(true), PassResult::Unobserved),
+            Interruption => (unobserved(false), PassResult::Stopped),
         };
         let (scope, now) = (scope(region), at(self.minute));
         self.board.planned(&plan_in(&scope, verdict), now);
@@ -130,7 +130,7 @@ fn a_network_that_fails_while_the_account_is_broken_is_told_of_only_once_that_is
         "it has been lost for long, whatever became of the account"
     );
     daemon.began(seoul);
-    assert!(daemon.ended(seoul, Cut).is_empty());
+    assert!(daemon.ended(seoul, Interruption).is_empty());
     daemon.began(seoul);
     assert_eq!(daemon.ended(seoul, Fine), ["recovered default/ap-seoul"]);
 }

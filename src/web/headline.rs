@@ -13,7 +13,7 @@ impl Page<'_> {
     pub(super) fn headline(&self) -> (&'static str, &'static str, String) {
         let (board, total) = (self.board, &self.total);
         let images = total.total();
-        let unseen = board.scopes.values().filter(|s| is_unseen(s)).count();
+        let unobserved = board.scopes.values().filter(|s| is_unseen(s)).count();
         let held = board.scopes.values().filter(|s| is_held(s)).count();
         let of_scopes = |n: usize| {
             let verb = if n == 1 { "is" } else { "are" };
@@ -38,8 +38,8 @@ impl Page<'_> {
                 "!",
                 format!("{} given up after a fault", of_scopes(held)),
             )
-        } else if unseen > 0 {
-            ("bad", "!", format!("{} not seen", of_scopes(unseen)))
+        } else if unobserved > 0 {
+            ("bad", "!", format!("{} not seen", of_scopes(unobserved)))
         } else if all_in_sync && board.manifests.broken_since.is_some() {
             let words = "The manifests cannot be used; all is as the last good ones ask";
             ("bad", "!", words.into())
@@ -181,8 +181,8 @@ impl Page<'_> {
             return;
         };
         let all = [first].into_iter().chain(troubled);
-        let unseen = self.board.scopes.values().filter(|s| is_unseen(s)).count();
-        if unseen == self.board.scopes.len() {
+        let unobserved = self.board.scopes.values().filter(|s| is_unseen(s)).count();
+        if unobserved == self.board.scopes.len() {
             html.markup("<section class=\"banner bad\"><h2>! Nothing is seen</h2><ul>");
         } else {
             html.markup("<section class=\"banner warn\"><h2>! Scopes with trouble</h2><ul>");
@@ -204,14 +204,22 @@ impl Page<'_> {
                 ". "
             );
         }
-        let unseen = match &status.view {
-            Some(View::Unseen(unseen)) => Some(("Not seen, so nothing is done: ", unseen)),
-            Some(View::Blind(unseen)) => Some(("Worked on without seeing it: ", unseen)),
+        let unobserved = match &status.view {
+            Some(View::Unobserved(unobserved)) => {
+                Some(("Not seen, so nothing is done: ", unobserved))
+            }
+            Some(View::ReadDenied(unobserved)) => {
+                Some(("Worked on without seeing it: ", unobserved))
+            }
             Some(View::Seen) | None => None,
         };
-        if let Some((what, unseen)) = unseen {
-            put!(html, (what), (unseen.reason), ". ");
-            overview::reference(html, unseen.code.as_deref(), unseen.request_id.as_deref());
+        if let Some((what, unobserved)) = unobserved {
+            put!(html, (what), (unobserved.reason), ". ");
+            overview::reference(
+                html,
+                unobserved.code.as_deref(),
+                unobserved.request_id.as_deref(),
+            );
             html.markup(" Last seen ");
             match status.seen_at {
                 Some(at) => html.time(at, self.now),
@@ -254,7 +262,7 @@ fn of_images(n: usize, of: usize) -> String {
 }
 
 fn is_unseen(status: &ScopeStatus) -> bool {
-    matches!(status.view, Some(View::Unseen(_)))
+    matches!(status.view, Some(View::Unobserved(_)))
 }
 
 fn is_held(status: &ScopeStatus) -> bool {

@@ -63,7 +63,7 @@ impl Page<'_> {
         );
         numbers(html, counts);
         html.markup("<td data-label=\"last seen\">");
-        if matches!(status.view, Some(View::Unseen(_) | View::Blind(_))) {
+        if matches!(status.view, Some(View::Unobserved(_) | View::ReadDenied(_))) {
             html.markup("<span class=\"bad\">! not seen</span>, last ");
         }
         match status.seen_at {

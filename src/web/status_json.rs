@@ -7,7 +7,7 @@ use crate::desired;
 use crate::model::{
     AccountName, Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp, Uin,
 };
-use crate::observation::Unseen;
+use crate::observation::Unobserved;
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{
@@ -352,10 +352,10 @@ fn scope_document<'a>(
 }
 
 fn view(view: &View) -> ViewDocument<'_> {
-    let (state, why): (_, Option<&Unseen>) = match view {
+    let (state, why): (_, Option<&Unobserved>) = match view {
         View::Seen => ("seen", None),
-        View::Blind(why) => ("blind", Some(why)),
-        View::Unseen(why) => ("unseen", Some(why)),
+        View::ReadDenied(why) => ("blind", Some(why)),
+        View::Unobserved(why) => ("unseen", Some(why)),
     };
     ViewDocument {
         state,

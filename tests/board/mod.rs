@@ -21,7 +21,7 @@ use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, ShareState,
     Timestamp,
 };
-use sharekeeper::observation::Unseen;
+use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
 use sharekeeper::serve::{Health, Show};
 use sharekeeper::status::{Activity, Board, Change, Lane, ManifestsStatus, PassResult};
@@ -70,7 +70,7 @@ pub fn decision(verdict: Verdict) -> Decision {
         source: Some(source("manifests/golden.yaml", 10)),
         actual: match verdict {
             Verdict::InSync => Actual::Shared(Some("lhbp-1a2b3c4d".into())),
-            Verdict::Unseen(_) => Actual::Unknown,
+            Verdict::Unobserved(_) => Actual::Unknown,
             _ => Actual::Unshared,
         },
         until: None,
@@ -110,7 +110,7 @@ pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decisio
         odd: Default::default(),
         presumed: Default::default(),
         loss: None,
-        turns_at: None,
+        next_change_at: None,
     }
 }
 
@@ -270,16 +270,21 @@ fn guarded(board: &mut Board) {
 /// A scope that is not seen, and one that is given up.
 fn dark(board: &mut Board) {
     let place = scope("prod", "na-ashburn");
-    let unseen = Unseen {
+    let unobserved = Unobserved {
         reason: "page 3 of 7 failed: the connection was reset".into(),
         code: Some("InternalError".into()),
         request_id: Some("77777777-0000-4000-8000-52a7b0c1d2e3".into()),
         account_broken: false,
     };
-    let images = (0..12).map(|n| (id(n), decision(Verdict::Unseen(Box::new(unseen.clone())))));
+    let images = (0..12).map(|n| {
+        (
+            id(n),
+            decision(Verdict::Unobserved(Box::new(unobserved.clone()))),
+        )
+    });
     let mut plan = plan(&place, images);
-    plan.view = View::Unseen(unseen);
-    pass(board, &plan, PassResult::Unseen);
+    plan.view = View::Unobserved(unobserved);
+    pass(board, &plan, PassResult::Unobserved);
     let place = scope("prod", "sa-saopaulo");
     board.pass_began(&place, at(550));
     let held = Activity::Held {
@@ -322,7 +327,7 @@ pub fn hostile(evil: &str) -> Board {
         request_id: Some(evil.into()),
         unmet: None,
     };
-    let unseen = Unseen {
+    let unobserved = Unobserved {
         reason: evil.into(),
         code: Some(evil.into()),
         request_id: Some(evil.into()),
@@ -335,15 +340,18 @@ pub fn hostile(evil: &str) -> Board {
     let mut blocked = decision(Verdict::Blocked(Box::new(bad)));
     blocked.source = Some(source(evil, 2));
     let mut seen = plan(&place, [(id(1), shared), (id(2), blocked)]);
-    seen.view = View::Blind(unseen.clone());
+    seen.view = View::ReadDenied(unobserved.clone());
     pass(&mut board, &seen, PassResult::Incomplete);
     let dark = scope("default", "eu-frankfurt");
     let mut plan = plan(
         &dark,
-        [(id(3), decision(Verdict::Unseen(Box::new(unseen.clone()))))],
+        [(
+            id(3),
+            decision(Verdict::Unobserved(Box::new(unobserved.clone()))),
+        )],
     );
-    plan.view = View::Unseen(unseen);
-    pass(&mut board, &plan, PassResult::Unseen);
+    plan.view = View::Unobserved(unobserved);
+    pass(&mut board, &plan, PassResult::Unobserved);
     let held = Activity::Held { why: evil.into() };
     board.pass_ended(&dark, PassResult::Panicked, Duration::ZERO, held, at(551));
     let lane = Lane {

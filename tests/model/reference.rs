@@ -112,7 +112,7 @@ pub enum Expected {
     Withheld(Why),
     /// Look again, the loss may be a bad reply.
     LookAgain,
-    Unseen,
+    Unobserved,
 }
 
 /// A reason, whether a SHARE is withheld for it too, and when it holds.
@@ -158,7 +158,7 @@ fn alone(rules: &Rules, image: &Image) -> Expected {
         Want::Unshared => (false, Cause::Declared),
         Want::Expired => (false, Cause::Expired),
         Want::Contested if rules.seen => return Expected::Withheld(Why::Clocks),
-        Want::Contested => return Expected::Unseen,
+        Want::Contested => return Expected::Unobserved,
         // It is shared by all that is known, whatever the look shows.
         Want::Nothing
             if rules.seen && licensed && (image.shared || image.written == Some(true)) =>
@@ -168,7 +168,7 @@ fn alone(rules: &Rules, image: &Image) -> Expected {
         Want::Nothing => return Expected::Nothing,
     };
     if !rules.seen {
-        return Expected::Unseen;
+        return Expected::Unobserved;
     }
     if image.written.is_some_and(|shared| shared != image.shared) {
         return Expected::Await;

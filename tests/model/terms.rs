@@ -12,7 +12,7 @@ use sharekeeper::inventory::{
 use sharekeeper::model::{
     AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
 };
-use sharekeeper::observation::{Blueprint, Observation, OwnImages, Seen, Unseen};
+use sharekeeper::observation::{Blueprint, Observation, OwnImages, Seen, Unobserved};
 use sharekeeper::plan::{
     self, Awaiting, Decision, Inputs, Plan, Policy, ScopeAccount, Verdict, Withheld,
 };
@@ -31,7 +31,7 @@ pub struct Setting {
     pub windows: Windows,
     pub now: Timestamp,
     pub clocks: Clocks,
-    pub unseen: Observation,
+    pub unobserved: Observation,
 }
 
 impl Setting {
@@ -51,7 +51,7 @@ impl Setting {
             windows: Windows::default(),
             now,
             clocks: Clocks::new(now, AHEAD),
-            unseen: Observation::Unseen(Unseen::new("page 3 of 7 failed")),
+            unobserved: Observation::Unobserved(Unobserved::new("page 3 of 7 failed")),
         }
     }
 
@@ -205,13 +205,13 @@ impl Setting {
             wanted,
             observation: match rules.seen {
                 true => observation,
-                false => &self.unseen,
+                false => &self.unobserved,
             },
             inventory,
             attempts: &self.attempts,
             windows: &self.windows,
             policy: &policy,
-            license: None,
+            approved: None,
             clocks: self.clocks,
             present: self.now.into(),
             monotonic: Monotonic::new(Duration::from_secs(if rules.loss_is_new { 1 } else { 10 })),
@@ -228,7 +228,7 @@ pub fn said(decision: Option<&Decision>) -> Expected {
         Verdict::InSync => Expected::InSync,
         Verdict::Pending(_) => Expected::Pending,
         Verdict::Blocked(_) => Expected::Blocked,
-        Verdict::Unseen(_) => Expected::Unseen,
+        Verdict::Unobserved(_) => Expected::Unobserved,
         Verdict::Act => match decision.desired {
             ShareState::Shared => Expected::Share,
             ShareState::Unshared => Expected::Cancel(decision.cause),

@@ -15,7 +15,7 @@ use sharekeeper::model::{
     AccountName, Cause, ImageId, ImageKey, Monotonic, Permission, Region, Scope, Selector,
     ShareState, Timestamp,
 };
-use sharekeeper::observation::Unseen;
+use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{
     Actual, Awaiting, Decision, Plan, Stray, Unmanaged, Verdict, View, Withheld,
 };
@@ -119,9 +119,9 @@ fn verdict(number: usize) -> Verdict {
         opens: None,
         reason: "a freeze".into(),
     };
-    let unseen = |account_broken| Unseen {
+    let unobserved = |account_broken| Unobserved {
         account_broken,
-        ..Unseen::new("not read")
+        ..Unobserved::new("not read")
     };
     let await_ = Verdict::Await {
         until: Monotonic::default(),
@@ -163,8 +163,8 @@ fn verdict(number: usize) -> Verdict {
             "UnauthorizedOperation",
             None,
         )))),
-        Verdict::Unseen(Box::new(unseen(false))),
-        Verdict::Unseen(Box::new(unseen(true))),
+        Verdict::Unobserved(Box::new(unobserved(false))),
+        Verdict::Unobserved(Box::new(unobserved(true))),
     ];
     kinds[number % kinds.len()].clone()
 }
@@ -184,7 +184,7 @@ fn decision(number: usize) -> Decision {
     let actual = match (&verdict, desired) {
         (Verdict::InSync, ShareState::Shared) => Actual::Shared(Some("lhbp-1".into())),
         (Verdict::InSync, ShareState::Unshared) => Actual::Unshared,
-        (Verdict::Unseen(_), _) => Actual::Unknown,
+        (Verdict::Unobserved(_), _) => Actual::Unknown,
         _ => other,
     };
     let days = i64::try_from(number % 60).expect("a day");
@@ -232,7 +232,7 @@ fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -
         odd: Default::default(),
         presumed: Default::default(),
         loss: None,
-        turns_at: None,
+        next_change_at: None,
     }
 }
 
@@ -252,7 +252,7 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
         let rest = Activity::Resting { next: now() };
         board.pass_ended(&scope, result, Duration::from_millis(took), rest, at);
     }
-    let view = View::Blind(Unseen::new("reading is denied"));
+    let view = View::ReadDenied(Unobserved::new("reading is denied"));
     board.planned(&plan(region, view, (0..images).map(decision)), at);
     board.scopes.get_mut(&scope).expect("a scope").lane = Some(Lane {
         host: format!("lighthouse.{region}.example.com"),

@@ -121,7 +121,7 @@ impl World {
             desired,
             selector: &selector,
             policy,
-            licenses: None,
+            approved_by_scope: None,
         };
         self.run(&task, stop).await
     }
