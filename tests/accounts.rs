@@ -67,7 +67,7 @@ impl<'w> Keyed<'w> {
     async fn reconcile(&self, wanted: &Desired, prune: Prune) -> Vec<ScopeOutcome> {
         let accounts = self.keys.keys().map(|account| {
             let connection = self.connection(&name(account));
-            let client = ReadClient::new(Rc::clone(&self.world.shared), connection);
+            let client = ReadClient::new(Rc::clone(&self.world.context), connection);
             (name(account), WriteClient::new(client))
         });
         let accounts = accounts.collect();

@@ -485,7 +485,7 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
             keys: sharekeeper::api::Keys::fixed(credentials),
             ..world.connection()
         };
-        let client = ReadClient::new(std::rc::Rc::clone(&world.shared), connection);
+        let client = ReadClient::new(std::rc::Rc::clone(&world.context), connection);
         (account, WriteClient::new(client))
     });
     let clients: BTreeMap<_, _> = clients.collect();

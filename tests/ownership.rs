@@ -334,12 +334,12 @@ async fn s10_t2_a_share_whose_answer_was_lost_is_probably_ours_and_not_pruned() 
 async fn a13_s10_an_error_that_leaves_the_outcome_open_is_like_a_lost_answer() {
     let world = World::new(16, REGIONAL);
     world.cloud().add(TOKYO, "img-keep", false);
-    let (shared, failed) = (Rc::clone(&world.shared), Cell::new(false));
+    let (context, failed) = (Rc::clone(&world.context), Cell::new(false));
     world.behave(Behaviour {
         refuse: Box::new(move |action, _, _| {
             let fails = action.starts_with("Modify") && !failed.replace(true);
             if fails {
-                shared.host.meddle(TOKYO, "img-keep", true);
+                context.host.meddle(TOKYO, "img-keep", true);
             }
             fails.then_some("FailedOperation.ImageOperationFailed")
         }),
@@ -454,11 +454,11 @@ async fn twelve(seed: u64) -> (World, Desired) {
 
 /// Success, and nothing in it, until `until`.
 fn blank_until(world: &World, until: Duration) -> Behaviour {
-    let shared = Rc::clone(&world.shared);
+    let context = Rc::clone(&world.context);
     let until = world.cloud().monotonic() + until;
     Behaviour {
         tamper: Box::new(move |_, _, page| {
-            if shared.host.monotonic() < until {
+            if context.host.monotonic() < until {
                 *page = serde_json::json!({"TotalCount": 0, "BlueprintSet": [], "RequestId": "r"});
             }
         }),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::circuit_breaker::Evidence;
 use super::clocks::{AccessPoint, Arrival, Caller};
-use super::context::Shared;
+use super::context::ClientContext;
 use super::credential_status::{Proof, Proofs, Ready};
 use super::credentials::{KeyError, Keys};
 use super::error::{CallError, Class, Refusal};
@@ -52,7 +52,7 @@ pub struct Connection {
 
 /// One account's client without any method that writes.
 pub struct ReadClient<H> {
-    shared: Rc<Shared<H>>,
+    context: Rc<ClientContext<H>>,
     pub(super) connection: Connection,
     /// Where STS answers.
     sts: Endpoint,
@@ -65,11 +65,11 @@ pub struct ReadClient<H> {
 impl<H: Host> ReadClient<H> {
     /// A client for one account. That an account must not be called with the credentials that there are it does not
     /// forget: a run that comes later makes a new one.
-    pub fn new(shared: Rc<Shared<H>>, connection: Connection) -> Self {
+    pub fn new(context: Rc<ClientContext<H>>, connection: Connection) -> Self {
         let sts = connection.endpoint.sts();
         let caller = Caller::Account(connection.account.clone());
         Self {
-            shared,
+            context,
             connection,
             sts,
             proofs: Proofs::default(),
@@ -78,8 +78,8 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// What it shares with the run's other clients.
-    pub fn shared(&self) -> &Shared<H> {
-        &self.shared
+    pub fn context(&self) -> &ClientContext<H> {
+        &self.context
     }
 
     /// Who calls: what rates, and permissions, are counted by. Two account names may have one key.
@@ -99,8 +99,8 @@ impl<H: Host> ReadClient<H> {
     /// What this machine's clock shows, and that of the access point of `region`, as far as it has told the time.
     pub fn clocks(&self, region: Region) -> Clocks {
         let host = self.connection.endpoint.host(region);
-        let (now, monotonic) = (self.shared.host.now(), self.shared.host.monotonic());
-        self.shared
+        let (now, monotonic) = (self.context.host.now(), self.context.host.monotonic());
+        self.context
             .clocks
             .show(self.access_point(&host), now, monotonic)
     }
@@ -125,7 +125,7 @@ impl<H: Host> ReadClient<H> {
     /// A place in the line for calls that belong together.
     pub fn place(&self, action: Action, region: Region) -> Place {
         let bucket = self.bucket(action, region);
-        self.shared.pacer.place(&bucket, self.pace(action))
+        self.context.pacer.place(&bucket, self.pace(action))
     }
 
     /// One page of the blueprints that may stand for a shared image. `call` is its place in the listing.
@@ -216,7 +216,7 @@ impl<H: Host> ReadClient<H> {
     /// Finds out whether there are credentials, so that what is missing on this machine is told before anything is
     /// begun.
     pub async fn prepare(&self, region: Region) -> Result<(), KeyError> {
-        let current = self.connection.keys.current(&self.shared, region).await;
+        let current = self.connection.keys.current(&self.context, region).await;
         current.map(|_| ())
     }
 
@@ -226,7 +226,7 @@ impl<H: Host> ReadClient<H> {
         let mut rounds = 0;
         loop {
             rounds += 1;
-            let issued = self.connection.keys.current(&self.shared, region).await?;
+            let issued = self.connection.keys.current(&self.context, region).await?;
             let proof = self.proofs.of(issued.version);
             let ready = Ready { issued, proof };
             match self.identify(&ready, region).await {
@@ -244,7 +244,7 @@ impl<H: Host> ReadClient<H> {
         };
         let find_out = async {
             let ask = || self.caller_identity(ready, region);
-            let answer = retry::while_it_helps(&self.shared, ask).await;
+            let answer = retry::while_it_helps(&self.context, ask).await;
             identity::judge(&self.connection.account, uin, answer)
         };
         ready.proof.identity.settle(find_out).await
@@ -265,7 +265,10 @@ impl<H: Host> ReadClient<H> {
     /// Whether a call that was refused may go better with other credentials, which there are by now.
     pub(super) async fn has_newer(&self, ready: &Ready, refusal: &Refusal, region: Region) -> bool {
         let keys = &self.connection.keys;
-        refusal.blames_key() && keys.renew(&self.shared, region, ready.issued.version).await
+        refusal.blames_key()
+            && keys
+                .renew(&self.context, region, ready.issued.version)
+                .await
     }
 
     /// Whether a call should begin anew, because there are or must be other credentials by now.
@@ -285,17 +288,17 @@ impl<H: Host> ReadClient<H> {
         loop {
             rounds += 1;
             let ready = self.ready(region).await.map_err(CallError::AccountBroken)?;
-            let pass = match ready.proof.reads.pass(&self.shared.host).await {
+            let pass = match ready.proof.reads.pass(&self.context.host).await {
                 Err(_) if self.is_outdated(&ready, rounds) => continue,
                 pass => pass.map_err(CallError::AccountBroken)?,
             };
             let sent_at = self.permit_at(action, region, call).await;
-            let asked = SeenAt::new(sent_at, self.shared.host.now());
+            let asked = SeenAt::new(sent_at, self.context.host.now());
             if self.is_outdated(&ready, rounds) {
                 continue;
             }
             let result = self.call(&ready, action, region, None, body, sent_at).await;
-            let took = self.shared.host.monotonic().since(sent_at);
+            let took = self.context.host.monotonic().since(sent_at);
             let again = match &result {
                 Err(CallError::Refused(refusal)) if rounds < ROUNDS_MAX => {
                     self.has_newer(&ready, refusal, region).await
@@ -333,10 +336,10 @@ impl<H: Host> ReadClient<H> {
     }
 
     async fn permit_at(&self, action: Action, region: Region, call: Option<Call<'_>>) -> Monotonic {
-        let host = &self.shared.host;
-        let turn = self.shared.calls.queue(action, host.monotonic());
+        let host = &self.context.host;
+        let turn = self.context.calls.queue(action, host.monotonic());
         let (bucket, pace) = (self.bucket(action, region), self.pace(action));
-        let pacer = &self.shared.pacer;
+        let pacer = &self.context.pacer;
         let permitted = pacer.permit(host, &bucket, pace, call).await;
         turn.taken(permitted);
         permitted
@@ -370,8 +373,8 @@ impl<H: Host> ReadClient<H> {
             reply, signed_at, ..
         } = exchanged;
         let host = self.endpoint(action).host(region);
-        let (at, now) = (self.access_point(&host), self.shared.host.now());
-        let (clocks, date) = (&self.shared.clocks, reply.date.as_deref());
+        let (at, now) = (self.access_point(&host), self.context.host.now());
+        let (clocks, date) = (&self.context.clocks, reply.date.as_deref());
         if !clocks.learn(at, date, signed_at, now) {
             return Err(CallError::Refused(self.of_one_clock(refusal, action)));
         }
@@ -380,7 +383,7 @@ impl<H: Host> ReadClient<H> {
             refusal.class = Class::Busy;
             return Err(CallError::Refused(refusal));
         }
-        self.shared.calls.repeated();
+        self.context.calls.repeated();
         let permitted = self.permit(action, region).await;
         let exchanged = self
             .exchange(ready, action, region, &body, permitted)
@@ -414,11 +417,11 @@ impl<H: Host> ReadClient<H> {
         body: &[u8],
         permitted: Monotonic,
     ) -> Result<Exchanged, CallError> {
-        self.shared.calls.sent(action);
-        let (endpoint, host) = (self.endpoint(action), &self.shared.host);
+        self.context.calls.sent(action);
+        let (endpoint, host) = (self.endpoint(action), &self.context.host);
         let access_point = endpoint.host(region);
         let at = self.access_point(&access_point);
-        let timestamp = self.shared.clocks.signing(at, host.now()).timestamp();
+        let timestamp = self.context.clocks.signing(at, host.now()).timestamp();
         let to = Addressee {
             url: endpoint.url(region),
             host: access_point.clone(),
@@ -428,14 +431,14 @@ impl<H: Host> ReadClient<H> {
         };
         let credentials = Some(&*ready.issued.credentials);
         let request = request(to, body, timestamp, credentials, CALL_DEADLINE)?;
-        let (pacer, bucket) = (&self.shared.pacer, self.bucket(action, region));
+        let (pacer, bucket) = (&self.context.pacer, self.bucket(action, region));
         let sent_at = host.monotonic();
         pacer.left(&bucket, permitted, sent_at);
         let result = host.send(request).await;
         pacer.ended(&bucket);
         let took = host.monotonic().since(sent_at);
         let took_ms = took.as_millis();
-        self.shared.calls.took(action, took);
+        self.context.calls.took(action, took);
         match result {
             Ok(reply) => {
                 let arrival = Arrival {
@@ -444,7 +447,7 @@ impl<H: Host> ReadClient<H> {
                     took,
                 };
                 let date = reply.date.as_deref();
-                self.shared.clocks.replied(at, date, arrival);
+                self.context.clocks.replied(at, date, arrival);
                 tracing::trace!(action = action.as_str(), %region, status = reply.status, took_ms, "replied");
                 Ok(Exchanged {
                     reply,
@@ -463,7 +466,7 @@ impl<H: Host> ReadClient<H> {
                         CallError::Unclear(self.locate(action, region, &detail))
                     }
                 };
-                self.shared.calls.ended(action, region, Some(&error));
+                self.context.calls.ended(action, region, Some(&error));
                 Err(error)
             }
         }
@@ -484,8 +487,8 @@ impl<H: Host> ReadClient<H> {
         } = exchanged;
         let result = parse(reply, permission);
         let error = result.as_ref().err();
-        self.shared.calls.ended(action, region, error);
-        let (pacer, now) = (&self.shared.pacer, self.shared.host.monotonic());
+        self.context.calls.ended(action, region, error);
+        let (pacer, now) = (&self.context.pacer, self.context.host.monotonic());
         match &result {
             Err(CallError::Refused(Refusal {
                 class: Class::Throttled(reach),

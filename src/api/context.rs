@@ -9,7 +9,7 @@ use crate::model::{Present, Timestamp};
 use crate::pace::Pacer;
 
 /// What the clients of a run have in common.
-pub struct Shared<H> {
+pub struct ClientContext<H> {
     /// Time, network, dice.
     pub host: H,
     /// The rate buckets.
@@ -21,10 +21,10 @@ pub struct Shared<H> {
     steady: SteadyClock,
 }
 
-impl<H: Host> Shared<H> {
+impl<H: Host> ClientContext<H> {
     /// Full buckets, nothing counted, no clock known but this machine's.
     pub fn new(host: H) -> Rc<Self> {
-        let shared = Self {
+        let context = Self {
             host,
             pacer: Pacer::default(),
             calls: Calls::default(),
@@ -32,8 +32,8 @@ impl<H: Host> Shared<H> {
             steady: SteadyClock::default(),
         };
         // From here on it shows if somebody sets the clock.
-        shared.present();
-        Rc::new(shared)
+        context.present();
+        Rc::new(context)
     }
 
     /// What this machine's clock shows. To decide by, see [`super::ReadClient::clocks`].

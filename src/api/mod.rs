@@ -21,7 +21,7 @@ mod write;
 pub use calls::{ActionTally, Calls, Tally, Turn};
 pub use client::{Answered, Connection, DEFAULT_RATE, ReadClient};
 pub use clocks::{ApiClocks, ClockNews};
-pub use context::Shared;
+pub use context::ClientContext;
 pub use credentials::{Exposure, KeyError, Keyring, Keys, Provenance, Surroundings};
 pub use owner::Owner;
 pub use probe::Look;

@@ -88,7 +88,7 @@ impl<H: Host> ReadClient<H> {
     /// fetch its keys.
     pub async fn key_digest(&self, region: Region) -> Option<KeyDigest> {
         let keys = &self.connection.keys;
-        let current = keys.current(self.shared(), region);
+        let current = keys.current(self.context(), region);
         let current = self.patiently(current).await?.ok()?;
         Some(KeyDigest::of(&keys.identity(&current.credentials).0))
     }
@@ -100,7 +100,7 @@ impl<H: Host> ReadClient<H> {
             Some(credentials) => credentials,
             None if keys.is_fetched() => return None,
             None => {
-                let current = keys.current(self.shared(), region).now_or_never()?;
+                let current = keys.current(self.context(), region).now_or_never()?;
                 current.ok()?.credentials
             }
         };
@@ -118,7 +118,7 @@ impl<H: Host> ReadClient<H> {
     /// another account does not wait for long.
     pub async fn is_confirmed(&self, region: Region) -> bool {
         let newest = self.proofs.newest();
-        let now = || self.shared().host.monotonic();
+        let now = || self.context().host.monotonic();
         if newest.owner.failed_lately(now()).is_some() {
             return false;
         }
@@ -161,7 +161,7 @@ impl<H: Host> ReadClient<H> {
     }
 
     async fn within<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let host = &self.shared().host;
+        let host = &self.context().host;
         let late = Box::pin(host.sleep_until(host.monotonic() + patience));
         match select(Box::pin(work), late).await {
             Either::Left((done, _)) => Some(done),
@@ -183,11 +183,11 @@ impl<H: Host> ReadClient<H> {
 
     async fn ask(&self, ready: &Ready, region: Region) -> Result<Uin, String> {
         let answered = &ready.proof.owner;
-        if let Some(why) = answered.failed_lately(self.shared().host.monotonic()) {
+        if let Some(why) = answered.failed_lately(self.context().host.monotonic()) {
             return Err(why);
         }
         let ask = || self.caller_identity(ready, region);
-        let answer = self.patiently(retry::while_it_helps(self.shared(), ask));
+        let answer = self.patiently(retry::while_it_helps(self.context(), ask));
         let answer = match answer.await {
             None => Err(late()),
             Some(Ok(identity)) => Uin::new(&identity.account_id).map_err(|error| {
@@ -202,7 +202,7 @@ impl<H: Host> ReadClient<H> {
             Some(Err(CallError::NotSent(detail) | CallError::Unclear(detail))) => Err(detail),
         };
         if let Err(why) = &answer {
-            answered.fail(self.shared().host.monotonic(), why.clone());
+            answered.fail(self.context().host.monotonic(), why.clone());
         }
         answer
     }

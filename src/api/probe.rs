@@ -23,7 +23,7 @@ impl<H: Host> ReadClient<H> {
         let mut rounds = 0;
         loop {
             rounds += 1;
-            let issued = connection.keys.current(self.shared(), region).await;
+            let issued = connection.keys.current(self.context(), region).await;
             let issued = issued.map_err(|error| CallError::AccountBroken(error.into()))?;
             let proof = self.proofs.of(issued.version);
             let ready = Ready { issued, proof };
@@ -69,7 +69,7 @@ impl<H: Host> ReadClient<H> {
             hosts.map(move |&region| self.endpoint(action).host(region))
         });
         let told = hosts.filter_map(|host| {
-            let told = self.shared().clocks.told(self.access_point(&host))?;
+            let told = self.context().clocks.told(self.access_point(&host))?;
             Some((host, told))
         });
         told.collect()
@@ -79,7 +79,7 @@ impl<H: Host> ReadClient<H> {
     pub fn provenance(&self) -> Option<Provenance> {
         self.connection
             .keys
-            .provenance(self.shared().host.monotonic())
+            .provenance(self.context().host.monotonic())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::context::Shared;
+use super::context::ClientContext;
 use super::error::{CallError, Class, Refusal};
 use crate::host::Host;
 use crate::pace::Backoff;
@@ -20,7 +20,7 @@ const BACKOFF: Backoff = Backoff {
 
 /// Repeats a read while that may help, with backoff and full jitter.
 pub async fn while_it_helps<H: Host, T, F>(
-    shared: &Shared<H>,
+    context: &ClientContext<H>,
     mut call: impl FnMut() -> F,
 ) -> Result<T, CallError>
 where
@@ -39,7 +39,7 @@ where
             }) if throttled < THROTTLED_MAX => {
                 // The bucket has slowed down, which is all the waiting there needs to be.
                 throttled += 1;
-                shared.calls.repeated();
+                context.calls.repeated();
                 continue;
             }
             CallError::NotSent(_) | CallError::Unclear(_) if attempts < ATTEMPTS_MAX => {}
@@ -50,15 +50,15 @@ where
             _ => return Err(error),
         }
         tracing::debug!(attempts, %error, "reading again");
-        pause(shared, attempts).await;
+        pause(context, attempts).await;
         attempts += 1;
     }
 }
 
 /// The wait after the read numbered `attempt` (from 1) came to nothing, and before it is repeated.
-pub async fn pause<H: Host>(shared: &Shared<H>, attempt: u32) {
-    shared.calls.repeated();
-    let host = &shared.host;
+pub async fn pause<H: Host>(context: &ClientContext<H>, attempt: u32) {
+    context.calls.repeated();
+    let host = &context.host;
     let delay = BACKOFF.delay(attempt, host.next_f64());
     host.sleep_until(host.monotonic() + delay).await;
 }

@@ -63,7 +63,7 @@ impl<H: Host> WriteClient<H> {
             let outdated = || self.read.is_outdated(&ready, rounds);
             let refusal = match ready.proof.reads.broken() {
                 Some(refusal) => Err(refusal),
-                None => ready.proof.writes.pass(&self.read.shared().host).await,
+                None => ready.proof.writes.pass(&self.read.context().host).await,
             };
             let pass = match refusal {
                 Err(_) if outdated() => continue,

@@ -53,7 +53,7 @@ pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u
         }
         let mut session =
             Session::open(&arguments.target, &directory, &desired, &reached.accounts).await?;
-        let shared = session::shared()?;
+        let shared = session::context()?;
         let worked_on = |name: &AccountName| reached.worked_on.contains(name);
         let clients = session.clients(&shared, worked_on).await?;
         let task = Task {

@@ -29,7 +29,7 @@ pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<
     // Those that the flags leave out are told apart from the others.
     let accounts = connect::known(&desired, &Selector::default());
     let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
-    let shared = session::shared()?;
+    let shared = session::context()?;
     let clients = session
         .clients(&shared, |name| {
             selector.accounts.is_empty() || selector.accounts.contains(name)

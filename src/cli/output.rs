@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::args::{Color, Output};
-use crate::api::Shared;
+use crate::api::ClientContext;
 use crate::engine::StopReason;
 use crate::host::Host;
 use crate::report::{ErrorDocument, ExitStatus};
@@ -130,8 +130,8 @@ pub(super) fn warn(text: impl std::fmt::Display) {
 }
 
 /// Warns of access points whose clocks are far off, on stderr; the warnings, for the document.
-pub(super) fn clock_warnings<H: Host>(shared: &Shared<H>) -> Vec<String> {
-    let news = shared.clocks.news(shared.now()).into_iter();
+pub(super) fn clock_warnings<H: Host>(context: &ClientContext<H>) -> Vec<String> {
+    let news = context.clocks.news(context.now()).into_iter();
     let warnings: Vec<_> = news
         .filter(|news| !news.is_right)
         .map(|news| news.text)

@@ -9,7 +9,7 @@ use super::session::{self, Session};
 use super::work::Work;
 use super::{commit, connect, saved, simulated, state};
 use crate::api::protocol::wire::Action;
-use crate::api::{ReadClient, Shared};
+use crate::api::{ClientContext, ReadClient};
 use crate::engine::{self, ScopeOutcome};
 use crate::host::Host;
 use crate::model::{AccountName, Scope};
@@ -38,12 +38,12 @@ pub(super) async fn run(
         &reached.accounts,
     )
     .await?;
-    let shared = session::shared()?;
+    let context = session::context()?;
     let clients = session
-        .clients(&shared, |name| reached.worked_on.contains(name))
+        .clients(&context, |name| reached.worked_on.contains(name))
         .await?;
     let scopes = engine::preview(&clients, &reader, &work.task(None)).await;
-    let budget = cost(&scopes, &clients, &shared);
+    let budget = cost(&scopes, &clients, &context);
     session.close().await?;
     let mut document = PlanDocument::new(&scopes, budget, arguments.detailed_exitcode);
     let new = state::describe_new(&directory, work.policy.prune).filter(|_| reader.is_new());
@@ -59,7 +59,7 @@ pub(super) async fn run(
         output::warn(warning);
     }
     document.warn(work.doubt());
-    for warning in output::clock_warnings(&shared) {
+    for warning in output::clock_warnings(&context) {
         document.warn(Some(warning));
     }
     if let Some(file) = &arguments.out {
@@ -144,7 +144,7 @@ fn put(file: &Path, text: &str) -> io::Result<()> {
 fn cost<H: Host>(
     scopes: &[ScopeOutcome],
     accounts: &BTreeMap<AccountName, ReadClient<H>>,
-    shared: &Shared<H>,
+    context: &ClientContext<H>,
 ) -> Budget {
     let costs = scopes.iter().filter_map(|outcome| {
         let scope = &outcome.plan.scope;
@@ -159,7 +159,7 @@ fn cost<H: Host>(
     });
     budget(
         &costs.collect::<Vec<_>>(),
-        shared.calls.reads.get(),
-        shared.calls.listings.get(),
+        context.calls.reads.get(),
+        context.calls.listings.get(),
     )
 }

@@ -6,7 +6,7 @@ use super::args::{Listen, Showing};
 use super::output::Failure;
 
 use super::session::System;
-use crate::api::Shared;
+use crate::api::ClientContext;
 use crate::daemon::Voice;
 use crate::host::{Clock, process_counts};
 use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
@@ -49,19 +49,19 @@ pub(super) async fn open(arguments: &Showing) -> Result<Option<Port>, Failure> {
 /// The daemon, as the port sees it.
 pub(super) struct Shown {
     voice: Rc<Voice<System>>,
-    shared: Rc<Shared<System>>,
+    context: Rc<ClientContext<System>>,
     outbox: Outbox,
 }
 
 impl Shown {
     pub(super) fn new(
         voice: &Rc<Voice<System>>,
-        shared: &Rc<Shared<System>>,
+        context: &Rc<ClientContext<System>>,
         outbox: Outbox,
     ) -> Rc<Self> {
         Rc::new(Self {
             voice: Rc::clone(voice),
-            shared: Rc::clone(shared),
+            context: Rc::clone(context),
             outbox,
         })
     }
@@ -83,15 +83,15 @@ impl Show for Shown {
                 dropped: stats.dropped,
             })
             .collect();
-        let (shared, process) = (&self.shared, process_counts());
+        let (context, process) = (&self.context, process_counts());
         self.voice.board(|board| {
             let extra = MetricsExtra {
                 ready: board.ready().is_ok(),
-                clock_offset: shared.clocks.furthest(),
+                clock_offset: context.clocks.furthest(),
                 webhooks: &webhooks,
                 process,
             };
-            metrics(board, &shared.calls, &extra, shared.now())
+            metrics(board, &context.calls, &extra, context.now())
         })
     }
 
@@ -107,6 +107,6 @@ impl Show for Shown {
     }
 
     fn clock(&self) -> &impl Clock {
-        &self.shared.host
+        &self.context.host
     }
 }

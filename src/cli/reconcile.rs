@@ -10,7 +10,7 @@ use super::progress::{Progress, Stderr};
 use super::session::{self, Session, System};
 use super::work::Work;
 use super::{commit, connect, saved, signals, simulated, state};
-use crate::api::{ReadClient, Shared, WriteClient};
+use crate::api::{ClientContext, ReadClient, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
 use crate::host::Clock;
 use crate::ledger::Ledger;
@@ -33,8 +33,8 @@ pub(super) async fn run(
     work.policy.no_wait = arguments.no_wait;
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
-    let shared = session::shared()?;
-    let (commit, clock) = (work.commit(), Rc::clone(&shared));
+    let context = session::context()?;
+    let (commit, clock) = (work.commit(), Rc::clone(&context));
     // What the run measures, the store measures by the same clock.
     let store = state::open(
         &directory,
@@ -57,14 +57,14 @@ pub(super) async fn run(
     )
     .await?;
     let clients = session
-        .clients(&shared, |name| reached.worked_on.contains(name))
+        .clients(&context, |name| reached.worked_on.contains(name))
         .await?;
     let stop = Stop::default();
     let done = {
         let run = Run {
             arguments,
             work,
-            shared: &shared,
+            context: &context,
             store: &store,
             stop: &stop,
         };
@@ -79,7 +79,7 @@ pub(super) async fn run(
     };
     session.close().await?;
     state::close(store);
-    let clocks = output::clock_warnings(&shared);
+    let clocks = output::clock_warnings(&context);
     match done? {
         Done::Scopes(scopes, ending) => {
             let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
@@ -150,7 +150,7 @@ enum Done {
 struct Run<'a> {
     arguments: &'a ReconcileArguments,
     work: &'a Work,
-    shared: &'a Shared<System>,
+    context: &'a ClientContext<System>,
     store: &'a Store,
     stop: &'a Stop,
 }
@@ -162,7 +162,7 @@ impl Run<'_> {
         clients: BTreeMap<AccountName, ReadClient<System>>,
         stderr: Stderr,
     ) -> Result<Done, Failure> {
-        let started = self.shared.host.monotonic();
+        let started = self.context.host.monotonic();
         if let Some(saved) = &saved {
             let moved = self.moved(saved, &clients).await?;
             if !moved.is_empty() {
@@ -186,7 +186,7 @@ impl Run<'_> {
             .await;
         // What was recorded last is worth nothing if it lies where nobody finds it; why, the store tells from then on.
         let _ = self.store.check().await;
-        let calls = &self.shared.calls;
+        let calls = &self.context.calls;
         let ending = Ending {
             stopped: self.stop.reason(),
             lost: self.store.lost().map(|lost| lost.to_string()),
@@ -195,7 +195,7 @@ impl Run<'_> {
                 writes: calls.writes.get(),
                 throttled: calls.throttled.get(),
             },
-            elapsed: self.shared.host.monotonic().since(started),
+            elapsed: self.context.host.monotonic().since(started),
         };
         Ok(Done::Scopes(scopes, ending))
     }
@@ -223,7 +223,7 @@ impl Run<'_> {
         }
         let task = self.work.task(None);
         let preview = std::pin::pin!(engine::preview(clients, self.store, &task));
-        let host = &self.shared.host;
+        let host = &self.context.host;
         let late = host.sleep_until(host.monotonic() + self.arguments.timeout);
         let ended = std::pin::pin!(select(Box::pin(self.stop.tripped()), Box::pin(late)));
         let now = match select(preview, ended).await {

@@ -18,7 +18,7 @@ use super::output::{self, Failure};
 use super::session::{self, System};
 use super::simulated::{self, Simulated};
 use super::{connect, port, signals, state};
-use crate::api::{Connection, Keyring, Shared};
+use crate::api::{ClientContext, Connection, Keyring};
 use crate::daemon::{Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
     arguments.check()?;
     let directory = state::directory(common, arguments.target.sim)?;
     simulated::reset(&arguments.target, &directory)?;
-    let shared = session::shared()?;
+    let context = session::context()?;
     let webhooks = match &arguments.show.notify {
         Some(file) => Webhooks::load(file).map_err(|error| Failure::from_error(&error))?,
         None => Webhooks::default(),
@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
     let parts = Parts {
         arguments,
         directory: &directory,
-        shared: &shared,
+        context: &context,
         cloud: &cloud,
         origin,
     };
@@ -72,7 +72,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
         let work = Observing { ledger: &ledger };
         parts.carry_out(&work, |_| {}, None, seen).await
     } else {
-        let clock = Rc::clone(&shared);
+        let clock = Rc::clone(&context);
         let max = arguments.working.history_max;
         let store = state::open(&directory, "run", None, max, move || clock.present())?;
         let work = Reconciling { ledger: &store };
@@ -145,7 +145,7 @@ impl Connect for Cloud<'_> {
 struct Parts<'a> {
     arguments: &'a RunArguments,
     directory: &'a Path,
-    shared: &'a Rc<Shared<System>>,
+    context: &'a Rc<ClientContext<System>>,
     cloud: &'a Cloud<'a>,
     origin: Origin,
 }
@@ -265,9 +265,9 @@ impl<'a> Parts<'a> {
             selector: arguments.narrow.selector(),
         };
         let stop = Stop::default();
-        let shared = Rc::clone(self.shared);
+        let context = Rc::clone(self.context);
         let daemon = Daemon::new(
-            shared,
+            context,
             work,
             self.cloud,
             settings,
@@ -287,20 +287,20 @@ impl<'a> Parts<'a> {
             &supervisor,
         )));
         beside.push(Box::pin(async {
-            courier.run(&self.shared.host).await;
+            courier.run(&self.context.host).await;
             Failure::new("the webhooks' courier has ended")
         }));
         if let Some(port) = port {
-            let show = port::Shown::new(&voice, self.shared, outbox);
+            let show = port::Shown::new(&voice, self.context, outbox);
             beside.push(Box::pin(async move {
                 port.serve(show).await;
                 Failure::new("the status port has ended")
             }));
         }
         if let Some(store) = store {
-            beside.push(Box::pin(look_after(store, self.shared)));
+            beside.push(Box::pin(look_after(store, self.context)));
         }
-        beside.push(Box::pin(report_to(&supervisor, self.shared, &voice)));
+        beside.push(Box::pin(report_to(&supervisor, self.context, &voice)));
         let ended = select(daemon, beside.next()).await;
         supervisor.stopping();
         match ended {
@@ -318,7 +318,7 @@ impl Parts<'_> {
         let origin = self.origin.to_string();
         let observe_only = self.arguments.observe_only;
         let tell = move |told: &[_]| outbox.tell(told);
-        Voice::new(Rc::clone(self.shared), origin, observe_only, tell)
+        Voice::new(Rc::clone(self.context), origin, observe_only, tell)
     }
 
     /// Hands what the manifests' source tells on to the daemon.
@@ -372,7 +372,7 @@ async fn again(reload: &Notify, supervisor: &Supervisor) -> Failure {
 }
 
 /// Looks after the state while nothing is written, so that the port and the supervisor soon tell that it is lost.
-async fn look_after(store: &Store, shared: &Shared<System>) -> Failure {
+async fn look_after(store: &Store, context: &ClientContext<System>) -> Failure {
     /// Between two looks.
     const EVERY: Duration = Duration::from_secs(10);
     loop {
@@ -380,7 +380,7 @@ async fn look_after(store: &Store, shared: &Shared<System>) -> Failure {
         if let Err(error) = store.check().await {
             tracing::debug!(%error, "the state cannot be looked at");
         }
-        let host = &shared.host;
+        let host = &context.host;
         host.sleep_until(host.monotonic() + EVERY).await;
     }
 }
@@ -388,7 +388,7 @@ async fn look_after(store: &Store, shared: &Shared<System>) -> Failure {
 /// Tells systemd that the process lives, and where it stands.
 async fn report_to(
     supervisor: &Supervisor,
-    shared: &Shared<System>,
+    context: &ClientContext<System>,
     voice: &Voice<System>,
 ) -> Failure {
     /// Between two lines of `systemctl status`.
@@ -412,7 +412,7 @@ async fn report_to(
             supervisor.status(&line);
             told = line;
         }
-        let host = &shared.host;
+        let host = &context.host;
         host.sleep_until(host.monotonic() + every).await;
     }
 }

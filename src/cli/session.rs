@@ -9,7 +9,7 @@ use super::args::Target;
 use super::connect;
 use super::output::Failure;
 use super::simulated::Simulated;
-use crate::api::{Connection, KeyError, ReadClient, Shared};
+use crate::api::{ClientContext, Connection, KeyError, ReadClient};
 use crate::desired::{Account, Desired};
 use crate::host::{
     Clock, HttpTransport, Reply, Request, Rng, SystemClock, SystemRng, Transport, TransportError,
@@ -50,9 +50,9 @@ impl Rng for System {
 }
 
 /// What the clients of one command share.
-pub(super) fn shared() -> Result<Rc<Shared<System>>, Failure> {
+pub(super) fn context() -> Result<Rc<ClientContext<System>>, Failure> {
     let transport = HttpTransport::new().map_err(|error| Failure::from_error(&error))?;
-    Ok(Shared::new(System {
+    Ok(ClientContext::new(System {
         clock: SystemClock::start(),
         transport,
         rng: SystemRng,
@@ -99,7 +99,7 @@ impl Session {
     /// told now; whom STS or the machine's metadata keep waiting is one account of many, and is told of with its images.
     pub(super) async fn clients(
         &mut self,
-        shared: &Rc<Shared<System>>,
+        context: &Rc<ClientContext<System>>,
         worked_on: impl Fn(&AccountName) -> bool,
     ) -> Result<BTreeMap<AccountName, ReadClient<System>>, Failure> {
         /// What is on this machine is found within milliseconds. Whoever waits for longer waits for somebody else, and
@@ -107,8 +107,8 @@ impl Session {
         const PATIENCE: Duration = Duration::from_secs(1);
         let connections = std::mem::take(&mut self.connections).into_iter();
         let prepared = connections.map(async |(name, connection)| {
-            let client = ReadClient::new(Rc::clone(shared), connection);
-            let host = &shared.host;
+            let client = ReadClient::new(Rc::clone(context), connection);
+            let host = &context.host;
             let late = Box::pin(host.sleep_until(host.monotonic() + PATIENCE));
             let prepared = select(Box::pin(client.prepare(Region::first())), late);
             let failed = match prepared.await {

@@ -25,7 +25,7 @@ use pass::{Ended, Pass};
 use places::{Due, Holder, Place, choose};
 use slot::Slot;
 
-use crate::api::{ClockNews, Shared};
+use crate::api::{ClientContext, ClockNews};
 use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
@@ -58,7 +58,7 @@ pub type OnLoad<'a> = &'a dyn Fn(&Generation);
 
 /// The controller.
 pub struct Daemon<'a, H, W: Work<H>> {
-    shared: Rc<Shared<H>>,
+    context: Rc<ClientContext<H>>,
     work: &'a W,
     settings: Rc<Settings>,
     voice: Rc<Voice<H>>,
@@ -74,7 +74,7 @@ pub struct Daemon<'a, H, W: Work<H>> {
 impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     /// Nothing to do yet: the first [`Update`] says what.
     pub fn new(
-        shared: Rc<Shared<H>>,
+        context: Rc<ClientContext<H>>,
         work: &'a W,
         connect: &'a dyn Connect,
         settings: Settings,
@@ -82,7 +82,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         on_load: OnLoad<'a>,
     ) -> Self {
         Self {
-            shared,
+            context,
             work,
             settings: Rc::new(settings),
             voice,
@@ -110,7 +110,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
                 }
                 Some(ended) = self.passes.next(), if !self.passes.is_empty() => self.ended(ended),
                 Some(update) = updates.recv() => self.take(update),
-                () = sleep(&self.shared.host, wake) => {}
+                () = sleep(&self.context.host, wake) => {}
             }
         }
     }
@@ -132,7 +132,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             Update::Asked => {
                 tracing::info!("looking at everything again, as asked");
                 self.accounts.reset_backoff();
-                let now = self.shared.host.monotonic();
+                let now = self.context.host.monotonic();
                 self.slots.values_mut().for_each(|slot| slot.again(now));
             }
         }
@@ -141,7 +141,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     /// Newer manifests: the scopes that they change are looked at now, and what is under way there is cut short.
     fn load(&mut self, next: Rc<Generation>) {
         (self.on_load)(&next);
-        let now = self.shared.host.monotonic();
+        let now = self.context.host.monotonic();
         let last = self.generation.replace(Rc::clone(&next));
         let before = last.as_ref().map(|last| &*last.desired);
         let others = |name: &_| {
@@ -208,7 +208,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     /// for a place is looked at again when a pass ends.
     fn start_what_is_due(&mut self) -> Option<Monotonic> {
         let generation = self.generation.clone().filter(|_| !self.is_lost)?;
-        let now = self.shared.host.monotonic();
+        let now = self.context.host.monotonic();
         let (mut due, mut wake) = (Vec::new(), None);
         for (scope, slot) in &self.slots {
             match slot.due() {
@@ -243,11 +243,11 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     }
 
     fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Monotonic) {
-        let (work, shared) = (self.work, &self.shared);
+        let (work, context) = (self.work, &self.context);
         let mut client = |name: &AccountName| {
             let document = generation.desired.accounts.get(name);
             self.accounts.client(name, document, now, |connection| {
-                work.client(Rc::clone(shared), connection)
+                work.client(Rc::clone(context), connection)
             })
         };
         let rivals = generation.desired.rivals_of(&scope);
@@ -269,7 +269,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         }
         self.voice.pass_began(&scope);
         let pass = Pass {
-            shared: Rc::clone(&self.shared),
+            context: Rc::clone(&self.context),
             work,
             settings: Rc::clone(&self.settings),
             voice: Rc::clone(&self.voice),
@@ -285,15 +285,15 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     }
 
     fn ended(&mut self, ended: Ended<W::Client>) {
-        for ClockNews { text, is_right } in self.shared.clocks.news(self.shared.now()) {
+        for ClockNews { text, is_right } in self.context.clocks.news(self.context.now()) {
             match is_right {
                 true => tracing::info!("{text}"),
                 false => tracing::warn!("{text}"),
             }
         }
-        let host = &self.shared.host;
+        let host = &self.context.host;
         let at = At {
-            now: self.shared.now(),
+            now: self.context.now(),
             monotonic: host.monotonic(),
             unit: host.next_f64(),
         };

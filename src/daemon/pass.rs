@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 use super::{Settings, Voice};
 use crate::api::error::Refusal;
 use crate::api::protocol::wire::Action;
-use crate::api::{Connection, ReadClient, Shared, WriteClient};
+use crate::api::{ClientContext, Connection, ReadClient, WriteClient};
 use crate::attempts::AttemptLog;
 use crate::engine::{
     self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task,
@@ -28,7 +28,7 @@ pub trait Work<H> {
     type Client: 'static;
 
     /// A client for one account and key.
-    fn client(&self, shared: Rc<Shared<H>>, connection: Connection) -> Self::Client;
+    fn client(&self, context: Rc<ClientContext<H>>, connection: Connection) -> Self::Client;
 
     /// Its part that reads.
     fn read<'c>(&self, client: &'c Self::Client) -> &'c ReadClient<H>;
@@ -82,8 +82,8 @@ pub struct Observing<'a, R> {
 impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
     type Client = WriteClient<H>;
 
-    fn client(&self, shared: Rc<Shared<H>>, connection: Connection) -> WriteClient<H> {
-        WriteClient::new(ReadClient::new(shared, connection))
+    fn client(&self, context: Rc<ClientContext<H>>, connection: Connection) -> WriteClient<H> {
+        WriteClient::new(ReadClient::new(context, connection))
     }
 
     fn read<'c>(&self, client: &'c WriteClient<H>) -> &'c ReadClient<H> {
@@ -128,8 +128,8 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
 impl<H: Host + 'static, R: LedgerReader> Work<H> for Observing<'_, R> {
     type Client = ReadClient<H>;
 
-    fn client(&self, shared: Rc<Shared<H>>, connection: Connection) -> ReadClient<H> {
-        ReadClient::new(shared, connection)
+    fn client(&self, context: Rc<ClientContext<H>>, connection: Connection) -> ReadClient<H> {
+        ReadClient::new(context, connection)
     }
 
     fn read<'c>(&self, client: &'c ReadClient<H>) -> &'c ReadClient<H> {
@@ -162,7 +162,7 @@ impl<H: Host + 'static, R: LedgerReader> Work<H> for Observing<'_, R> {
         let stopped = std::pin::pin!(bounds.stop.tripped());
         let Either::Left((outcome, _)) = select(look, stopped).await else {
             let unobserved = Unobserved::new("stopped before the scope was read");
-            let plan = engine::out_of_sight(task, scope, unobserved, client.shared())?;
+            let plan = engine::out_of_sight(task, scope, unobserved, client.context())?;
             return Some(ScopeOutcome {
                 plan,
                 attempts: kept,
@@ -201,7 +201,7 @@ fn as_read<'a, H, C>(
 
 /// A pass that is about to run.
 pub(super) struct Pass<'a, H, W: Work<H>> {
-    pub(super) shared: Rc<Shared<H>>,
+    pub(super) context: Rc<ClientContext<H>>,
     pub(super) work: &'a W,
     pub(super) settings: Rc<Settings>,
     pub(super) voice: Rc<Voice<H>>,
@@ -266,7 +266,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
                     account_broken: true,
                     ..Unobserved::new(why.as_str())
                 };
-                let plan = engine::out_of_sight(&task, &self.scope, unobserved, &self.shared)?;
+                let plan = engine::out_of_sight(&task, &self.scope, unobserved, &self.context)?;
                 voice.event(Event::Planned {
                     plan: &plan,
                     first: true,
@@ -293,7 +293,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
 /// Where a scope's writes leave, and how fast.
 pub(super) fn lane<H: Host>(client: &ReadClient<H>, region: Region) -> Lane {
     let bucket = client.bucket(Action::ModifyImageSharePermission, region);
-    let rate = client.shared().pacer.rate(&bucket);
+    let rate = client.context().pacer.rate(&bucket);
     Lane {
         host: bucket.host.to_string(),
         per_second: rate.unwrap_or(client.rate().into()),

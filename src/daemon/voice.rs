@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::api::Shared;
+use crate::api::ClientContext;
 use crate::engine::{Event, Listener};
 use crate::history::{Answer, Outcome};
 use crate::host::Host;
@@ -22,7 +22,7 @@ type Tell = Box<dyn Fn(&[Transition])>;
 /// Takes what happens to the board, and says what of it is new: one line of the log for each change and each
 /// transition, and nothing for a look that finds everything as it was.
 pub struct Voice<H> {
-    shared: Rc<Shared<H>>,
+    context: Rc<ClientContext<H>>,
     board: RefCell<Board>,
     /// Hears of transitions, too.
     tell: Tell,
@@ -32,15 +32,15 @@ pub struct Voice<H> {
 impl<H: Host> Voice<H> {
     /// `origin` is where the manifests come from, for people. `tell` hears of each transition; it must not block.
     pub fn new(
-        shared: Rc<Shared<H>>,
+        context: Rc<ClientContext<H>>,
         origin: String,
         observe_only: bool,
         tell: impl Fn(&[Transition]) + 'static,
     ) -> Rc<Self> {
-        let mut board = Board::new(shared.now(), observe_only);
+        let mut board = Board::new(context.now(), observe_only);
         board.manifests.origin = origin;
         Rc::new(Self {
-            shared,
+            context,
             board: RefCell::new(board),
             tell: Box::new(tell),
             changed: Notify::new(),
@@ -65,7 +65,7 @@ impl<H: Host> Voice<H> {
 
     /// The time that things are told with.
     pub fn now(&self) -> Timestamp {
-        self.shared.now()
+        self.context.now()
     }
 
     pub(super) fn loaded(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::account::{self, Evidence, Identified, Rival};
-use crate::api::{Owner, ReadClient, Shared};
+use crate::api::{ClientContext, Owner, ReadClient};
 use crate::attempts::AttemptLog;
 use crate::desired::DesiredScope;
 use crate::host::Host;
@@ -73,7 +73,11 @@ impl Job<'_> {
     }
 
     /// The plan where nothing is seen: everything holds still.
-    pub(super) fn unobserved<H: Host>(&self, unobserved: Unobserved, shared: &Shared<H>) -> Plan {
+    pub(super) fn unobserved<H: Host>(
+        &self,
+        unobserved: Unobserved,
+        context: &ClientContext<H>,
+    ) -> Plan {
         let view = View {
             account: &self.account(),
             observation: &Observation::Unobserved(unobserved),
@@ -81,9 +85,9 @@ impl Job<'_> {
         };
         let attempts = AttemptLog::default();
         let times = Times {
-            clocks: Clocks::machine_only(shared.now()),
-            present: shared.present(),
-            monotonic: shared.host.monotonic(),
+            clocks: Clocks::machine_only(context.now()),
+            present: context.present(),
+            monotonic: context.host.monotonic(),
         };
         self.plan(&view, &attempts, times)
     }
@@ -136,14 +140,14 @@ pub(super) async fn look<H: Host>(
     own: &OwnImages,
     tell: &dyn Fn(Reading),
 ) -> Look {
-    let shared = client.shared();
-    let started = shared.present();
+    let context = client.context();
+    let started = context.present();
     let mut identified = match account::identify(client, rivals, job).await {
         Ok(identified) => identified,
-        Err(named_twice) => return Look::unobserved(named_twice, job, shared),
+        Err(named_twice) => return Look::unobserved(named_twice, job, context),
     };
     let (mut observation, mut sightings) = listing::observe_dated(client, job.scope, tell).await;
-    let ended = shared.present();
+    let ended = context.present();
     let uin = identified
         .owner
         .as_ref()
@@ -180,8 +184,8 @@ pub(super) async fn look<H: Host>(
         };
         let times = Times {
             clocks: clocks(),
-            present: shared.present(),
-            monotonic: shared.host.monotonic(),
+            present: context.present(),
+            monotonic: context.host.monotonic(),
         };
         job.plan(&view, attempts, times)
     };
@@ -383,11 +387,15 @@ impl Look {
     }
 
     /// A look that may not be made.
-    fn unobserved<H: Host>(unobserved: Unobserved, job: &Job<'_>, shared: &Shared<H>) -> Self {
+    fn unobserved<H: Host>(
+        unobserved: Unobserved,
+        job: &Job<'_>,
+        context: &ClientContext<H>,
+    ) -> Self {
         Self {
-            plan: job.unobserved(unobserved.clone(), shared),
+            plan: job.unobserved(unobserved.clone(), context),
             observation: Observation::Unobserved(unobserved),
-            sightings: Sightings::at(SeenAt::new(shared.host.monotonic(), shared.host.now())),
+            sightings: Sightings::at(SeenAt::new(context.host.monotonic(), context.host.now())),
             inventory: Inventory::default(),
             update: InventoryUpdate::default(),
             account: job.account(),

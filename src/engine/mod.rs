@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 
-use crate::api::{ReadClient, Shared, WriteClient};
+use crate::api::{ClientContext, ReadClient, WriteClient};
 use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, Desired};
 use crate::history::Outcome;
@@ -148,7 +148,7 @@ impl<L: Ledger> Engine<'_, L> {
         };
         let jobs = task.jobs();
         let read = |name: &AccountName| accounts.get(name).map(WriteClient::read);
-        let host = &first.read().shared().host;
+        let host = &first.read().context().host;
         let work = async {
             let refused = std::pin::pin!(refusal_of(&jobs, task, read));
             let refused = match select(refused, std::pin::pin!(self.stop.tripped())).await {
@@ -156,7 +156,7 @@ impl<L: Ledger> Engine<'_, L> {
                 // Each scope says that it was stopped before it was read.
                 Either::Right(_) => Vec::new(),
             };
-            if let Some(outcomes) = all_refused(&jobs, &refused, first.read().shared()) {
+            if let Some(outcomes) = all_refused(&jobs, &refused, first.read().context()) {
                 return outcomes;
             }
             let mut denials: BTreeMap<_, Rc<Denials>> = BTreeMap::new();
@@ -191,7 +191,7 @@ impl<L: Ledger> Engine<'_, L> {
     ) -> Option<ScopeOutcome> {
         let job = task.job(scope)?;
         let run = scope::Run::new(self, client, rivals, &job, attempts, denials);
-        let host = &client.read().shared().host;
+        let host = &client.read().context().host;
         let looked = Rc::clone(&run.looked);
         let timer = async {
             looked.notified().await;
@@ -226,7 +226,7 @@ pub async fn preview<H: Host>(
     let jobs = task.jobs();
     let read = |name: &AccountName| accounts.get(name);
     let refused = refusal_of(&jobs, task, read).await;
-    if let Some(outcomes) = all_refused(&jobs, &refused, first.shared()) {
+    if let Some(outcomes) = all_refused(&jobs, &refused, first.context()) {
         return outcomes;
     }
     let looks = jobs.iter().map(async |job| {
@@ -268,7 +268,7 @@ async fn refusal_of<'a, H: Host + 'a>(
 fn all_refused<H: Host>(
     jobs: &[Job<'_>],
     refused: &[Option<Unobserved>],
-    shared: &Shared<H>,
+    context: &ClientContext<H>,
 ) -> Option<Vec<ScopeOutcome>> {
     let mut each = jobs.iter().zip(refused);
     let (culprit, cause) = each.find_map(|(job, refused)| Some((job.scope, refused.as_ref()?)))?;
@@ -277,7 +277,7 @@ fn all_refused<H: Host>(
         ..cause.clone()
     };
     let outcomes = jobs.iter().zip(refused).map(|(job, refused)| ScopeOutcome {
-        plan: job.unobserved(refused.as_ref().unwrap_or(&bystander).clone(), shared),
+        plan: job.unobserved(refused.as_ref().unwrap_or(&bystander).clone(), context),
         attempts: AttemptLog::default(),
     });
     Some(outcomes.collect())
@@ -303,10 +303,10 @@ pub fn out_of_sight<H: Host>(
     task: &Task<'_>,
     scope: &Scope,
     unobserved: Unobserved,
-    shared: &Shared<H>,
+    context: &ClientContext<H>,
 ) -> Option<Plan> {
     let job = task.job(scope)?;
-    Some(job.unobserved(unobserved, shared))
+    Some(job.unobserved(unobserved, context))
 }
 
 async fn observe_once<H: Host>(
@@ -322,7 +322,7 @@ async fn observe_once<H: Host>(
     };
     let own = OwnImages::NotAsked;
     let seen = look(client, rivals, ledger, job, &attempts, &own, &tell).await;
-    remember_doubts(&mut attempts, &seen.plan, client.shared().host.monotonic());
+    remember_doubts(&mut attempts, &seen.plan, client.context().host.monotonic());
     ScopeOutcome {
         plan: seen.plan,
         attempts,

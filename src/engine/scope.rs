@@ -229,7 +229,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 let unobserved = Unobserved::new(format!("the state cannot be kept: {error}"));
                 seen.plan = self
                     .job
-                    .unobserved(unobserved.clone(), self.client.read().shared());
+                    .unobserved(unobserved.clone(), self.client.read().context());
                 seen.observation = Observation::Unobserved(unobserved);
                 seen
             }
@@ -347,7 +347,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     fn ended(self, why: &str, last: Option<Plan>) -> ScopeOutcome {
         let plan = last.unwrap_or_else(|| {
             self.job
-                .unobserved(Unobserved::new(why), self.client.read().shared())
+                .unobserved(Unobserved::new(why), self.client.read().context())
         });
         self.outcome(plan)
     }
@@ -369,11 +369,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     pub(super) fn host(&self) -> &H {
-        &self.client.read().shared().host
+        &self.client.read().context().host
     }
 
     pub(super) fn present(&self) -> Present {
-        self.client.read().shared().present()
+        self.client.read().context().present()
     }
 
     pub(super) fn clocks(&self) -> Clocks {

@@ -40,7 +40,7 @@ pub async fn still_shared<H: Host>(
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ids: Vec<_> = images.values().map(ToString::to_string).collect();
     let ask = || client.describe_blueprints_by_id(scope.region, ids.clone());
-    let answered = retry::while_it_helps(client.shared(), ask).await;
+    let answered = retry::while_it_helps(client.context(), ask).await;
     let answered = answered.map_err(|error| failed("DescribeBlueprints", &error))?;
     let reply = answered.reply;
     let shown = reply.blueprint_set.iter();
@@ -74,7 +74,7 @@ pub async fn still_shareable<H: Host>(
 ) -> Result<Again, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ask = || client.describe_images(scope.region, images, None);
-    let answered = retry::while_it_helps(client.shared(), ask).await;
+    let answered = retry::while_it_helps(client.context(), ask).await;
     let answered = answered.map_err(|error| failed("DescribeImagesToShare", &error))?;
     let rows: &[CustomImage] = &answered.reply.image_set;
     let shown = rows.iter().map(|row| row.image_id.as_str());

@@ -58,7 +58,7 @@ pub async fn observe_dated<H: Host>(
     scope: &Scope,
     tell: &dyn Fn(Reading),
 ) -> (Observation, Sightings) {
-    let host = &client.shared().host;
+    let host = &client.context().host;
     let place = client.place(Action::DescribeBlueprints, scope.region);
     let so_far = SoFar::default();
     let look = pin!(look(client, scope, &place, &so_far));
@@ -90,7 +90,7 @@ async fn look<H: Host>(
     place: &Place,
     so_far: &SoFar,
 ) -> (Observation, Sightings) {
-    let host = &client.shared().host;
+    let host = &client.context().host;
     let began = Sightings::at(SeenAt::new(host.monotonic(), host.now()));
     let mut listing = 1;
     let observation = loop {
@@ -109,7 +109,7 @@ async fn look<H: Host>(
             }
             Err(ListError::Inconsistent(how)) if listing < LISTINGS_MAX => {
                 tracing::debug!(%scope, how, listing, "inconsistent listing, reading again");
-                retry::pause(client.shared(), listing).await;
+                retry::pause(client.context(), listing).await;
                 listing += 1;
             }
             Err(ListError::Inconsistent(how)) => {
@@ -141,7 +141,7 @@ pub async fn eligibility<H: Host>(
         .await;
     let chunks = (0..).zip(chunks).map(async |(number, ids)| {
         let ask = || client.describe_images(scope.region, ids, Some(place.call(number)));
-        let reply = retry::while_it_helps(client.shared(), ask).await;
+        let reply = retry::while_it_helps(client.context(), ask).await;
         place.done();
         match reply {
             Ok(Answered { reply, asked, .. }) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
@@ -235,15 +235,15 @@ async fn list<H: Host>(
 ) -> Result<(Vec<Row>, Pages), ListError> {
     // Of a listing that is waited for, a call stands in line.
     let goes_on = async |pages| {
-        let shared = client.shared();
-        let _waits = shared
+        let context = client.context();
+        let _waits = context
             .calls
-            .queue(Action::DescribeBlueprints, shared.host.monotonic());
+            .queue(Action::DescribeBlueprints, context.host.monotonic());
         place.goes_on(pages).await;
     };
     let page = async |offset| {
         let ask = || client.describe_blueprints(region, offset, Some(place.call(offset)));
-        let answered = retry::while_it_helps(client.shared(), ask).await?;
+        let answered = retry::while_it_helps(client.context(), ask).await?;
         place.done();
         so_far.read.set(so_far.read.get() + 1);
         Ok((answered.asked, Page::from(answered.reply)))

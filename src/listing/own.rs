@@ -30,7 +30,7 @@ pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnIm
             Err(NoList::Failed(error)) => return OwnImages::Unknown(error.to_string()),
             Err(NoList::Inconsistent(how)) if listing < LISTINGS_MAX => {
                 tracing::debug!(%scope, how, listing, "inconsistent list of images, reading again");
-                retry::pause(client.shared(), listing).await;
+                retry::pause(client.context(), listing).await;
                 listing += 1;
             }
             Err(NoList::Inconsistent(how)) => {
@@ -46,7 +46,7 @@ async fn list<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Result<BTreeSet
     let (mut ids, mut total) = (BTreeSet::<String>::new(), 0);
     for page in 0..PAGES_MAX {
         let ask = || client.describe_own_images(scope.region, page * PAGE_LIMIT_MAX);
-        let reply = retry::while_it_helps(client.shared(), ask).await;
+        let reply = retry::while_it_helps(client.context(), ask).await;
         let reply = reply.map_err(NoList::Failed)?.reply;
         if page == 0 {
             total = reply.total_count;

@@ -27,7 +27,7 @@ async fn each_call_is_counted_once_by_its_answer() {
     let wanted = desired((0..40).map(|n| ("ap-tokyo", id(n), true)));
     assert_eq!(world.reconcile(&wanted).await.exit(), 0);
 
-    let calls = &world.shared.calls;
+    let calls = &world.context.calls;
     let (tally, region) = (calls.tally(), Region::new("ap-tokyo").expect("a region"));
     let (read, write) = (
         Action::DescribeBlueprints,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::api::Shared;
+use sharekeeper::api::ClientContext;
 use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
@@ -21,7 +21,7 @@ use super::Cloud;
 
 pub struct Recorded {
     /// Has the clock that the runs go by.
-    shared: Rc<Shared<Cloud>>,
+    context: Rc<ClientContext<Cloud>>,
     pub scopes: RefCell<BTreeMap<Scope, Inventory>>,
     /// Whose the credentials were in each scope.
     pub accounts: RefCell<BTreeMap<Scope, KnownAccount>>,
@@ -47,9 +47,9 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    pub fn new(shared: &Rc<Shared<Cloud>>) -> Self {
+    pub fn new(context: &Rc<ClientContext<Cloud>>) -> Self {
         Self {
-            shared: Rc::clone(shared),
+            context: Rc::clone(context),
             scopes: RefCell::default(),
             accounts: RefCell::default(),
             events: RefCell::default(),
@@ -72,7 +72,7 @@ impl Recorded {
     }
 
     fn now(&self) -> Timestamp {
-        self.shared.present().stamp()
+        self.context.present().stamp()
     }
 
     fn event(&self, event: Event) -> IntentId {
@@ -196,7 +196,7 @@ impl Recorded {
 
 impl Ledger for Recorded {
     async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
-        let host = &self.shared.host;
+        let host = &self.context.host;
         host.sleep_until(host.monotonic() + self.commit_takes.get())
             .await;
         self.writable().map_err(Refused::Failed)?;
@@ -249,7 +249,7 @@ impl Ledger for Recorded {
     }
 
     async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
-        let host = &self.shared.host;
+        let host = &self.context.host;
         host.sleep_until(host.monotonic() + self.allows_takes.get())
             .await;
         if self.in_doubt.get() {
@@ -397,7 +397,7 @@ impl Ledger for Recorded {
 
 impl Recorded {
     fn forbids(&self, attempt: &Attempt) -> Result<(), Refused> {
-        let now = self.shared.now();
+        let now = self.context.now();
         let suspensions = self.suspensions.borrow();
         if let Some(suspension) = suspensions
             .iter()

@@ -139,11 +139,11 @@ pub async fn run_connected<'w, W: Work<Cloud>>(
     let told = Rc::new(RefCell::new(Vec::new()));
     let hear = Rc::clone(&told);
     let tell = move |new: &[Transition]| hear.borrow_mut().extend_from_slice(new);
-    let voice = Voice::new(Rc::clone(&world.shared), "test".into(), false, tell);
+    let voice = Voice::new(Rc::clone(&world.context), "test".into(), false, tell);
     let (updates, queue) = mpsc::channel(8);
     let stop = Stop::default();
     let daemon = Daemon::new(
-        Rc::clone(&world.shared),
+        Rc::clone(&world.context),
         work,
         keys,
         settings,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
-use sharekeeper::api::{Connection, Keys, ReadClient, Shared, WriteClient};
+use sharekeeper::api::{ClientContext, Connection, Keys, ReadClient, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
 use sharekeeper::host::Clock;
@@ -22,7 +22,7 @@ pub const REGIONAL: &str = "https://lighthouse.{region}.tencentcloudapi.com";
 
 /// A cloud and one installation that works on it; each `reconcile` is a run of its own.
 pub struct World {
-    pub shared: Rc<Shared<Cloud>>,
+    pub context: Rc<ClientContext<Cloud>>,
     pub endpoint: &'static str,
     /// What the `Account` document says, if it does.
     pub uin: Option<&'static str>,
@@ -41,10 +41,10 @@ pub struct Ended {
 
 impl World {
     pub fn new(seed: u64, endpoint: &'static str) -> Self {
-        let shared = Shared::new(Cloud::new(seed));
+        let context = ClientContext::new(Cloud::new(seed));
         Self {
-            ledger: Recorded::new(&shared),
-            shared,
+            ledger: Recorded::new(&context),
+            context,
             endpoint,
             uin: None,
             keys: None,
@@ -62,16 +62,16 @@ impl World {
     /// Another installation on the same cloud, with a state directory of its own.
     pub fn beside(&self) -> Self {
         Self {
-            shared: Rc::clone(&self.shared),
+            context: Rc::clone(&self.context),
             endpoint: self.endpoint,
             uin: self.uin,
             keys: self.keys.clone(),
-            ledger: Recorded::new(&self.shared),
+            ledger: Recorded::new(&self.context),
         }
     }
 
     pub fn cloud(&self) -> &Cloud {
-        &self.shared.host
+        &self.context.host
     }
 
     pub fn behave(&self, behaviour: Behaviour) {
@@ -79,7 +79,7 @@ impl World {
     }
 
     pub fn client(&self) -> ReadClient<Cloud> {
-        ReadClient::new(Rc::clone(&self.shared), self.connection())
+        ReadClient::new(Rc::clone(&self.context), self.connection())
     }
 
     pub fn connection(&self) -> Connection {
@@ -137,9 +137,9 @@ impl World {
         let scopes = engine.reconcile(&accounts, task, TEN_MINUTES).await;
         let took = self.cloud().monotonic().since(started);
         let calls = CallCounts {
-            reads: self.shared.calls.reads.get(),
-            writes: self.shared.calls.writes.get(),
-            throttled: self.shared.calls.throttled.get(),
+            reads: self.context.calls.reads.get(),
+            writes: self.context.calls.writes.get(),
+            throttled: self.context.calls.throttled.get(),
         };
         let ending = Ending {
             lost: self.ledger.lost().map(|lost| lost.to_string()),

@@ -10,7 +10,7 @@ use super::sts::Sts;
 use super::temporary::{Fetched, Life};
 use super::{Keys, Obtained, metadata, tccli_configure};
 use crate::api::clocks::Caller;
-use crate::api::context::Shared;
+use crate::api::context::ClientContext;
 use crate::api::error::CallError;
 use crate::desired::Role;
 use crate::host::Host;
@@ -20,16 +20,16 @@ impl Keys {
     /// The source's credentials as they are now: those in use, if nothing asks for others.
     pub(super) async fn obtain<H: Host>(
         &self,
-        shared: &Shared<H>,
+        context: &ClientContext<H>,
         region: Region,
     ) -> Result<Obtained, KeyError> {
         let sts = Sts {
-            shared,
+            context,
             endpoint: &self.sts,
             region,
             caller: Caller::Credentials(self.source.clone()),
         };
-        let origin = self.origin(shared)?;
+        let origin = self.origin(context)?;
         match &*origin {
             Origin::Fixed(credentials) => Ok(Obtained {
                 credentials: Rc::clone(credentials),
@@ -43,18 +43,18 @@ impl Keys {
                 named_by,
             } => self.of_role(&sts, role, source, *named_by).await,
             Origin::Metadata(from) => {
-                let fetched = of_machine(shared, from).await?;
-                Ok(temporary(fetched, 0, shared))
+                let fetched = of_machine(context, from).await?;
+                Ok(temporary(fetched, 0, context))
             }
-            Origin::Oidc(oidc) => Ok(temporary(oidc.fetch(&sts).await?, 0, shared)),
+            Origin::Oidc(oidc) => Ok(temporary(oidc.fetch(&sts).await?, 0, context)),
         }
     }
 
     /// What a file says, or what it says to do.
     async fn of_file<H: Host>(&self, sts: &Sts<'_, H>, file: &File) -> Result<Obtained, KeyError> {
-        let shared = sts.shared;
-        let base = file.base(&shared.host).await?;
-        if let Some(known) = self.known(base.number, shared.host.monotonic()) {
+        let context = sts.context;
+        let base = file.base(&context.host).await?;
+        if let Some(known) = self.known(base.number, context.host.monotonic()) {
             return Ok(known);
         }
         let fetched = match (&base.way, &base.credentials) {
@@ -76,10 +76,10 @@ impl Keys {
                     url: self.around.metadata()?,
                     tried: None,
                 };
-                of_machine(shared, &from).await?
+                of_machine(context, &from).await?
             }
         };
-        Ok(temporary(fetched, base.number, shared))
+        Ok(temporary(fetched, base.number, context))
     }
 
     /// A role, assumed with what its source has. A source that is itself a role makes a chain.
@@ -90,9 +90,9 @@ impl Keys {
         source: &Keys,
         named_by: NamedBy,
     ) -> Result<Obtained, KeyError> {
-        let (shared, region) = (sts.shared, sts.region);
-        let mut with = Box::pin(source.current(shared, region)).await?;
-        if let Some(known) = self.known(with.version, shared.host.monotonic()) {
+        let (context, region) = (sts.context, sts.region);
+        let mut with = Box::pin(source.current(context, region)).await?;
+        if let Some(known) = self.known(with.version, context.host.monotonic()) {
             return Ok(known);
         }
         let at = match named_by {
@@ -103,14 +103,14 @@ impl Keys {
         let mut assumed = sts.assume_role(role, &with.credentials).await;
         if let Err(CallError::Refused(refusal)) = &assumed
             && refusal.blames_key()
-            && Box::pin(source.renew(shared, region, with.version)).await
+            && Box::pin(source.renew(context, region, with.version)).await
         {
-            with = Box::pin(source.current(shared, region)).await?;
+            with = Box::pin(source.current(context, region)).await?;
             assumed = sts.assume_role(role, &with.credentials).await;
         }
         let fetched = assumed.map_err(|error| KeyError::of(&cannot_assume(role), error))?;
         source.proven(with.version);
-        Ok(temporary(fetched, with.version, shared))
+        Ok(temporary(fetched, with.version, context))
     }
 
     /// Where tccli would ask STS, with a profile or with the one that it takes where none is named.
@@ -141,16 +141,19 @@ impl Keys {
     }
 }
 
-async fn of_machine<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<Fetched, KeyError> {
-    let fetched = metadata::fetch(shared, from).await;
+async fn of_machine<H: Host>(
+    context: &ClientContext<H>,
+    from: &Metadata,
+) -> Result<Fetched, KeyError> {
+    let fetched = metadata::fetch(context, from).await;
     fetched.map_err(|error| match &from.tried {
         Some(tried) => KeyError::Absent(format!("{tried}, cvm-role ({error})")),
         None => KeyError::of("the role of this machine", error),
     })
 }
 
-fn temporary<H: Host>(fetched: Fetched, made_from: u64, shared: &Shared<H>) -> Obtained {
-    let host = &shared.host;
+fn temporary<H: Host>(fetched: Fetched, made_from: u64, context: &ClientContext<H>) -> Obtained {
+    let host = &context.host;
     let now = fetched.handed_out.unwrap_or_else(|| host.now());
     let life = Life::until(fetched.expires, now, host.monotonic(), host.next_f64());
     Obtained {

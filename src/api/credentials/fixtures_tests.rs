@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Issued, KeyError, Keyring, Keys, Surroundings};
-use crate::api::{Connection, ReadClient, Shared};
+use crate::api::{ClientContext, Connection, ReadClient};
 use crate::desired::CredentialSource;
 use crate::host::{Clock, Method, Reply, Request, Rng, SystemClock, Transport, TransportError};
 use crate::model::{AccountName, Endpoint, Monotonic, Region, Timestamp, Uin};
@@ -145,7 +145,7 @@ impl Transport for Scripted {
 /// A machine.
 pub(super) struct World {
     pub(super) home: TempDir,
-    pub(super) shared: Rc<Shared<Scripted>>,
+    pub(super) context: Rc<ClientContext<Scripted>>,
     variables: Rc<RefCell<BTreeMap<String, String>>>,
     pub(super) ring: Keyring,
 }
@@ -170,14 +170,14 @@ impl World {
         let around = Surroundings::new(lookup).with_system_file(home.path().join("etc"));
         Self {
             ring: Keyring::new(around),
-            shared: Shared::new(Scripted::new(later)),
+            context: ClientContext::new(Scripted::new(later)),
             variables,
             home,
         }
     }
 
     pub(super) fn host(&self) -> &Scripted {
-        &self.shared.host
+        &self.context.host
     }
 
     pub(super) fn set(&self, name: &str, value: &str) -> &Self {
@@ -196,7 +196,7 @@ impl World {
     }
 
     pub(super) async fn current(&self, keys: &Keys) -> Result<Issued, KeyError> {
-        keys.current(&self.shared, region()).await
+        keys.current(&self.context, region()).await
     }
 
     /// What is wrong with a source.
@@ -220,7 +220,7 @@ impl World {
             rate: 19,
             keys: Rc::clone(keys),
         };
-        ReadClient::new(Rc::clone(&self.shared), connection)
+        ReadClient::new(Rc::clone(&self.context), connection)
     }
 }
 

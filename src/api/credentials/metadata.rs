@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::provider::Metadata;
 use super::sts::unquoted;
 use super::temporary::Fetched;
-use crate::api::context::Shared;
+use crate::api::context::ClientContext;
 use crate::api::error::CallError;
 use crate::api::protocol::wire::Object;
 use crate::api::retry;
@@ -42,15 +42,15 @@ struct Document {
 
 /// Fetches the role's credentials.
 pub(super) async fn fetch<H: Host>(
-    shared: &Shared<H>,
+    context: &ClientContext<H>,
     from: &Metadata,
 ) -> Result<Fetched, CallError> {
     let role = match &from.role {
         Some(role) => role.clone(),
-        None => name(shared, from).await?,
+        None => name(context, from).await?,
     };
     let path = format!("{PATH}{role}");
-    let reply = get(shared, from, &path).await?;
+    let reply = get(context, from, &path).await?;
     if reply.status == 404 {
         return Err(CallError::NotSent(format!(
             "this machine has no role `{}`; bind it to the instance in the CVM console",
@@ -87,8 +87,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
 }
 
 /// The name of the machine's role.
-async fn name<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<String, CallError> {
-    let reply = get(shared, from, PATH).await?;
+async fn name<H: Host>(context: &ClientContext<H>, from: &Metadata) -> Result<String, CallError> {
+    let reply = get(context, from, PATH).await?;
     if reply.status == 404 {
         let detail = "this machine has no role; bind one to the instance in the CVM console";
         return Err(CallError::NotSent(detail.into()));
@@ -107,10 +107,14 @@ async fn name<H: Host>(shared: &Shared<H>, from: &Metadata) -> Result<String, Ca
 
 /// Asks, and asks again where that may help. Where the machine's role is only the last thing to try, there most likely is
 /// nobody to ask; whoever answers is there.
-async fn get<H: Host>(shared: &Shared<H>, from: &Metadata, path: &str) -> Result<Reply, CallError> {
+async fn get<H: Host>(
+    context: &ClientContext<H>,
+    from: &Metadata,
+    path: &str,
+) -> Result<Reply, CallError> {
     let url = format!("{}{path}", from.url);
     let send = || async {
-        let sent = shared.host.send(request(url.clone(), &from.url)).await;
+        let sent = context.host.send(request(url.clone(), &from.url)).await;
         sent.map_err(|error| match error {
             TransportError::NotSent(detail) => CallError::NotSent(brief(&detail)),
             TransportError::Lost(detail) => CallError::Unclear(brief(&detail)),
@@ -121,7 +125,7 @@ async fn get<H: Host>(shared: &Shared<H>, from: &Metadata, path: &str) -> Result
         if !is_passing(reply.status) {
             return Ok(reply);
         }
-        retry::pause(shared, 1).await;
+        retry::pause(context, 1).await;
     }
     let ask = || async {
         let reply = send().await?;
@@ -130,7 +134,7 @@ async fn get<H: Host>(shared: &Shared<H>, from: &Metadata, path: &str) -> Result
         }
         Ok(reply)
     };
-    retry::while_it_helps(shared, ask).await
+    retry::while_it_helps(context, ask).await
 }
 
 /// Whether an answer says that another one may come soon.

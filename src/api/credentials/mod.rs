@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::context::Shared;
+use super::context::ClientContext;
 use super::protocol::sign::Credentials;
 use crate::desired::{CredentialSource, Role};
 use crate::host::Host;
@@ -207,34 +207,34 @@ impl Keys {
     /// The credentials for the next call. `region` is whose access point STS is asked at, if it must be.
     pub async fn current<H: Host>(
         &self,
-        shared: &Shared<H>,
+        context: &ClientContext<H>,
         region: Region,
     ) -> Result<Issued, KeyError> {
-        if let Some(answer) = self.at_hand(shared.host.monotonic()) {
+        if let Some(answer) = self.at_hand(context.host.monotonic()) {
             return answer;
         }
         let turn = self.line.try_lock();
-        let live = self.state.borrow().live(shared.host.monotonic());
+        let live = self.state.borrow().live(context.host.monotonic());
         match (turn, live) {
-            (Ok(turn), _) => self.look(shared, region, turn).await,
+            (Ok(turn), _) => self.look(context, region, turn).await,
             // Somebody else is at it, and these still work.
             (Err(_), Some(issued)) => Ok(issued),
-            (Err(_), None) => self.look(shared, region, self.line.lock().await).await,
+            (Err(_), None) => self.look(context, region, self.line.lock().await).await,
         }
     }
 
     /// Looks for new ones, unless somebody else has by now.
     async fn look<H: Host>(
         &self,
-        shared: &Shared<H>,
+        context: &ClientContext<H>,
         region: Region,
         _turn: MutexGuard<'_, ()>,
     ) -> Result<Issued, KeyError> {
-        if let Some(answer) = self.at_hand(shared.host.monotonic()) {
+        if let Some(answer) = self.at_hand(context.host.monotonic()) {
             return answer;
         }
-        let obtained = self.obtain(shared, region).await;
-        let (monotonic, unit) = (shared.host.monotonic(), shared.host.next_f64());
+        let obtained = self.obtain(context, region).await;
+        let (monotonic, unit) = (context.host.monotonic(), context.host.next_f64());
         match obtained {
             Ok(obtained) => Ok(self.issue(obtained, monotonic)),
             Err(error) => self.failed(error, monotonic, unit),
@@ -243,8 +243,13 @@ impl Keys {
 
     /// Told that the API does not take `version` any longer; whether there is a newer one to try with. Once: what the
     /// API does not take either is not replaced again for a while.
-    pub async fn renew<H: Host>(&self, shared: &Shared<H>, region: Region, version: u64) -> bool {
-        let now = shared.host.monotonic();
+    pub async fn renew<H: Host>(
+        &self,
+        context: &ClientContext<H>,
+        region: Region,
+        version: u64,
+    ) -> bool {
+        let now = context.host.monotonic();
         {
             let mut state = self.state.borrow_mut();
             let Some(issue) = &state.issue else {
@@ -267,7 +272,7 @@ impl Keys {
         }
         // Those in use do not work, so that whoever looks for new ones already is waited for.
         let turn = self.line.lock().await;
-        let newest = self.look(shared, region, turn).await;
+        let newest = self.look(context, region, turn).await;
         newest.is_ok_and(|issued| issued.version > version)
     }
 
@@ -316,11 +321,11 @@ impl Keys {
         is_good.then(|| Ok(issue.issued.clone()))
     }
 
-    fn origin<H: Host>(&self, shared: &Shared<H>) -> Result<Rc<Origin>, KeyError> {
+    fn origin<H: Host>(&self, context: &ClientContext<H>) -> Result<Rc<Origin>, KeyError> {
         if let Some(origin) = self.state.borrow().origin.clone() {
             return Ok(origin);
         }
-        let now = shared.host.now();
+        let now = context.host.now();
         let (origin, tried) = self.resolve(now)?;
         self.state.borrow_mut().tried = tried;
         let is_last_resort = matches!(&origin, Origin::Metadata(from) if from.tried.is_some());

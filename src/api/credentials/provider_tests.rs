@@ -63,11 +63,11 @@ fn sts(world: &World, seconds: i64) -> Rc<Cell<usize>> {
     let count = Rc::new(Cell::new(0));
     let (counted, began) = (Rc::clone(&count), world.host().now().timestamp());
     let since = world.host().monotonic();
-    let shared = Rc::clone(&world.shared);
+    let context = Rc::clone(&world.context);
     world.host().answer(move |heard| match heard.action() {
         "AssumeRole" | "AssumeRoleWithWebIdentity" => {
             counted.set(counted.get() + 1);
-            let passed = shared.host.monotonic().since(since).as_secs();
+            let passed = context.host.monotonic().since(since).as_secs();
             assumed(counted.get(), began + passed as i64 + seconds)
         }
         _ => no_blueprints(),
@@ -748,9 +748,9 @@ async fn b2_the_clock_of_sts_signs_for_sts_alone_and_tells_how_long_keys_live() 
         let world = World::new();
         of_environment(&world);
         world.host().unit.set(1.0);
-        let (shared, offset) = (Rc::clone(&world.shared), chrono::TimeDelta::hours(hours));
+        let (context, offset) = (Rc::clone(&world.context), chrono::TimeDelta::hours(hours));
         world.host().answer(move |heard| {
-            let ours = shared.host.now();
+            let ours = context.host.now();
             let here = if heard.url.contains("sts.") {
                 ours + offset
             } else {

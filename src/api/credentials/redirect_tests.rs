@@ -385,13 +385,13 @@ async fn t1_l8_the_environments_role_is_assumed_anew_when_it_ends_is_refused_or_
     let world = World::new();
     with_role(&world, ROLE);
     world.put(DEFAULT_PROFILE, &profile("OLD", json!({})));
-    let (shared, mut number) = (Rc::clone(&world.shared), 0);
+    let (context, mut number) = (Rc::clone(&world.context), 0);
     let dead = Rc::new(Cell::new("none"));
     let marked = Rc::clone(&dead);
     world.host().answer(move |heard| match heard.action() {
         "AssumeRole" => {
             number += 1;
-            assumed(number, shared.host.now().timestamp() + 7_200)
+            assumed(number, context.host.now().timestamp() + 7_200)
         }
         _ if heard.secret_id() == marked.get() => refused("AuthFailure.TokenFailure"),
         _ => no_blueprints(),

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::temporary::Fetched;
 use crate::api::clocks::{self, AccessPoint, Arrival, Caller};
-use crate::api::context::Shared;
+use crate::api::context::ClientContext;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::protocol::request::{Addressee, CALL_DEADLINE, request};
 use crate::api::protocol::sign::{Credentials, Secret};
@@ -62,7 +62,7 @@ struct Temporary {
 
 /// STS, as seen from one region.
 pub(super) struct Sts<'a, H> {
-    pub(super) shared: &'a Shared<H>,
+    pub(super) context: &'a ClientContext<H>,
     pub(super) endpoint: &'a Endpoint,
     pub(super) region: Region,
     /// Whose the clock of the access point is.
@@ -73,7 +73,7 @@ impl<'a, H: Host> Sts<'a, H> {
     /// The same at another access point.
     pub(super) fn at(&self, endpoint: &'a Endpoint) -> Sts<'a, H> {
         Sts {
-            shared: self.shared,
+            context: self.context,
             endpoint,
             region: self.region,
             caller: self.caller.clone(),
@@ -95,7 +95,7 @@ impl<'a, H: Host> Sts<'a, H> {
         let body = encoded(&body)?;
         let region = self.region.as_str();
         let ask = || self.ask("AssumeRole", region, &body, Some(with));
-        retry::while_it_helps(self.shared, ask).await
+        retry::while_it_helps(self.context, ask).await
     }
 
     /// Assumes a role as whom a token says. Nothing that STS says about the token is shown but its code, because it
@@ -107,7 +107,7 @@ impl<'a, H: Host> Sts<'a, H> {
     ) -> Result<Fetched, CallError> {
         let body = encoded(body)?;
         let ask = || self.ask("AssumeRoleWithWebIdentity", region, &body, None);
-        let mut result = retry::while_it_helps(self.shared, ask).await;
+        let mut result = retry::while_it_helps(self.context, ask).await;
         if let Err(CallError::Refused(refusal)) = &mut result {
             refusal.message.clear();
         }
@@ -127,8 +127,8 @@ impl<'a, H: Host> Sts<'a, H> {
         match self.read(reply) {
             Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => {
                 let host = self.endpoint.host(self.region);
-                let (at, now) = (self.access_point(&host), self.shared.host.now());
-                let clocks = &self.shared.clocks;
+                let (at, now) = (self.access_point(&host), self.context.host.now());
+                let clocks = &self.context.clocks;
                 if !clocks.learn(at, date.as_deref(), signed_at, now) {
                     return Err(CallError::Refused(refusal));
                 }
@@ -146,9 +146,9 @@ impl<'a, H: Host> Sts<'a, H> {
         body: &[u8],
         with: Option<&Credentials>,
     ) -> Result<(Reply, i64), CallError> {
-        let reads = &self.shared.calls.reads;
+        let reads = &self.context.calls.reads;
         reads.set(reads.get() + 1);
-        let (host, clocks) = (&self.shared.host, &self.shared.clocks);
+        let (host, clocks) = (&self.context.host, &self.context.clocks);
         let access_point = self.endpoint.host(self.region);
         let at = self.access_point(&access_point);
         let timestamp = clocks.signing(at, host.now()).timestamp();

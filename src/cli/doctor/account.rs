@@ -114,7 +114,7 @@ impl<H: Host> Patient<'_, H> {
         loop {
             match look().await {
                 Err(CallError::NotSent(_) | CallError::Unclear(_)) if tried < TRIES => {
-                    retry::pause(self.client.shared(), tried).await;
+                    retry::pause(self.client.context(), tried).await;
                     tried += 1;
                 }
                 answer => return answer,

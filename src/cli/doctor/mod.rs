@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: &DoctorArguments, common: &Common) -> Result<
     let accounts = connect::known(&desired, &selector);
     checks.extend(strangers(&selector, accounts.keys()));
     let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
-    let shared = session::shared()?;
+    let shared = session::context()?;
     let connections = std::mem::take(&mut session.connections).into_iter();
     let patients = connections.map(|(name, connection)| Patient {
         regions: regions(&desired, &selector, &name),
