@@ -43,7 +43,7 @@ pub mod schedule;
 
 pub mod source;
 
-pub mod notices;
+pub mod webhooks;
 
 pub mod report;
 

@@ -11,7 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
-use sharekeeper::api::{Connection, Keyring, Keys, ReadClient, Surroundings, WriteClient};
+use sharekeeper::api::{
+    Connection, CredentialProvider, Environment, ProviderCache, ReadClient, WriteClient,
+};
 use sharekeeper::daemon::{Connect, Reconciling};
 use sharekeeper::desired::{Account, CredentialSource, Desired};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
@@ -38,7 +40,7 @@ struct Keyed<'w> {
     world: &'w World,
     keys: BTreeMap<&'static str, &'static str>,
     /// Credentials that change, of one of the names.
-    rotating: Option<(&'static str, Rc<Keys>)>,
+    rotating: Option<(&'static str, Rc<CredentialProvider>)>,
 }
 
 impl<'w> Keyed<'w> {
@@ -52,7 +54,8 @@ impl<'w> Keyed<'w> {
 
     fn connection(&self, account: &AccountName) -> Connection {
         let id = format!("AKID{}", self.keys[account.as_str()]);
-        let fixed = || Keys::fixed(Credentials::new(id, Secret::new("key".into()), None));
+        let fixed =
+            || CredentialProvider::fixed(Credentials::new(id, Secret::new("key".into()), None));
         let keys = match &self.rotating {
             Some((name, keys)) if *name == account.as_str() => Rc::clone(keys),
             _ => fixed(),
@@ -321,7 +324,7 @@ async fn c1_c6_a_key_that_becomes_a_rivals_ends_the_writes_of_its_plan() {
         section: None,
     };
     let mut keyed = Keyed::new(&world, &[("a", "one"), ("b", "two")]);
-    let ring = Keyring::new(Surroundings::new(|_| None));
+    let ring = ProviderCache::new(Environment::new(|_| None));
     keyed.rotating = Some(("a", ring.keys(&source, &Endpoint::default())));
     let count = Cell::new(0);
     world.behave(Behaviour {
@@ -371,7 +374,7 @@ async fn c1_the_daemon_holds_both_names_still_and_goes_on_once_they_are_one() {
             .await;
         live.pass(3600).await;
         assert_eq!(world.cloud().writes(), [], "an hour of refusals");
-        let reasons = live.voice.board(|board| {
+        let reasons = live.publisher.board(|board| {
             let scopes = board.scopes.values();
             let views = scopes.filter_map(|scope| scope.view.clone());
             format!("{:?}", views.collect::<Vec<_>>())
@@ -524,7 +527,7 @@ async fn l2_more_scopes_than_there_are_passes_at_a_time_take_turns() {
             "each scope is written once"
         );
         let is_in_sync = |live: &Live<'_>| {
-            live.voice.board(|board| {
+            live.publisher.board(|board| {
                 let images = || {
                     board
                         .scopes

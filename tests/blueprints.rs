@@ -540,7 +540,7 @@ async fn c13_the_daemon_comes_back_for_what_is_syncing() {
         assert_eq!(image.reason, Reason::Syncing);
         assert_eq!(image.standing(), Standing::Waiting);
         assert!(!image.stalled.holds() && !image.drifted.holds());
-        let rests = live.voice.board(|board| {
+        let rests = live.publisher.board(|board| {
             let status = &board.scopes[&support::live::scope(TOKYO)];
             matches!(status.activity, Activity::Resting { .. })
         });
@@ -598,7 +598,7 @@ async fn c13_t4_the_board_names_a_state_that_is_not_documented() {
         live.pass(5).await;
         assert!(live.in_sync(TOKYO));
         let warnings = || {
-            live.voice
+            live.publisher
                 .board(|board| board.scopes[&support::live::scope(TOKYO)].warnings.clone())
         };
         assert!(warnings()[0].contains("BRAND_NEW"), "{:?}", warnings());

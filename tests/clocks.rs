@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
-use sharekeeper::api::{Connection, Keys, ReadClient, WriteClient};
+use sharekeeper::api::{Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredShare, Source};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task, preview};
 use sharekeeper::host::Clock;
@@ -192,7 +192,7 @@ fn client(world: &World, account: &str) -> ReadClient<support::Cloud> {
     let key = Credentials::new(id, Secret::new("key".into()), None);
     let connection = Connection {
         account: name(account),
-        keys: Keys::fixed(key),
+        keys: CredentialProvider::fixed(key),
         ..world.connection()
     };
     ReadClient::new(Rc::clone(&world.context), connection)

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use sharekeeper::api::{Keyring, Keys, Surroundings};
+use sharekeeper::api::{CredentialProvider, Environment, ProviderCache};
 use sharekeeper::desired::CredentialSource;
 use sharekeeper::model::Endpoint;
 use support::world::{GLOBAL, World, id};
@@ -20,12 +20,12 @@ fn rotate(path: &Path, id: &str) {
     fs::rename(&beside, path).expect("is renamed");
 }
 
-fn keys(path: &Path) -> Rc<Keys> {
+fn keys(path: &Path) -> Rc<CredentialProvider> {
     let source = CredentialSource::File {
         path: Some(path.to_owned()),
         section: None,
     };
-    Keyring::new(Surroundings::new(|_| None)).keys(&source, &Endpoint::default())
+    ProviderCache::new(Environment::new(|_| None)).keys(&source, &Endpoint::default())
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,7 +87,7 @@ async fn b5_c7_a_state_that_is_lost_ends_all_work_and_fails_health() {
         live.load(before.clone()).await;
         live.until(|live| live.in_sync(TOKYO)).await;
         live.told();
-        assert_eq!(live.voice.board(|board| board.alive()), Ok(()));
+        assert_eq!(live.publisher.board(|board| board.alive()), Ok(()));
         // Noticed while nothing is written, as by the look that is taken each few seconds.
         world.ledger.lose("the state was removed");
         live.pass(1).await;
@@ -99,7 +99,7 @@ async fn b5_c7_a_state_that_is_lost_ends_all_work_and_fails_health() {
         live.update(Update::Asked).await;
         live.pass(3600).await;
         assert_eq!(world.cloud().calls.borrow().len(), calls, "not even a look");
-        live.voice.board(|board| {
+        live.publisher.board(|board| {
             let why = "the state was removed".to_owned();
             assert_eq!(board.alive(), Err(why.clone()));
             assert!(board.ready().is_err_and(|reasons| reasons.contains(&why)));
@@ -117,7 +117,7 @@ async fn b5_a_state_that_is_lost_in_a_pass_fails_health_at_once() {
     world.ledger.lost_after.set(Some(7));
     reconciling(&world, async |live| {
         live.load(wanted).await;
-        let took = live.until(|live| live.voice.board(|board| board.alive().is_err()));
+        let took = live.until(|live| live.publisher.board(|board| board.alive().is_err()));
         assert!(took.await < 10);
         live.pass(3600).await;
         assert!(writes(live) < 7, "{}", writes(live));
@@ -444,7 +444,7 @@ async fn m1_s3_manifests_that_cannot_be_used_change_nothing() {
             2,
             "once when it began, once when it ended: {told:?}"
         );
-        live.voice
+        live.publisher
             .board(|board| assert_eq!(board.manifests.errors, 5));
     })
     .await;
@@ -477,7 +477,7 @@ async fn p3_a_panic_in_one_scope_holds_that_scope_and_no_other() {
         assert_eq!(looks.get(), 1, "it is held, not tried for ever");
         world.cloud().meddle(TOKYO, &id(1), false);
         live.until(|_| world.cloud().is_shared(TOKYO, &id(1))).await;
-        live.voice.board(|board| {
+        live.publisher.board(|board| {
             let bangkok = &board.scopes[&scope(BANGKOK)];
             assert!(matches!(&bangkok.activity, Activity::Held { .. }));
             assert!(bangkok.is_stalled());
@@ -742,7 +742,7 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             world.ledger.full.set(false);
             world.behave(Behaviour::default());
             live.pass(42 * 60).await;
-            let unsettled: Vec<_> = live.voice.board(|board| {
+            let unsettled: Vec<_> = live.publisher.board(|board| {
                 let images = board.scopes.values().flat_map(|scope| &scope.images);
                 images
                     .filter(|(_, image)| !image.ready.holds())
@@ -761,7 +761,7 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             live.pass(15 * 60).await;
             assert_eq!(writes(live), settled, "hour {hour}: no write while in sync");
             repaired += settled;
-            live.voice.board(|board| {
+            live.publisher.board(|board| {
                 assert!(board.changes.len() <= RECENT_MAX);
                 assert!(board.transitions.len() <= RECENT_MAX);
                 most_recent = most_recent.max(board.changes.len());

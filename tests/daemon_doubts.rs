@@ -219,7 +219,7 @@ async fn a_scope_in_which_nothing_is_selected_is_not_waited_for() {
     run(&world, &work, settings, async |live| {
         live.load(and(&wanted, BANGKOK, "img-b", true)).await;
         live.pass(60).await;
-        live.voice.board(|board| {
+        live.publisher.board(|board| {
             assert_eq!(board.ready(), Ok(()));
             assert_eq!(board.scopes.len(), 1);
             assert_eq!(board.manifests.images, 1);

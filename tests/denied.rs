@@ -482,7 +482,7 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
         let account = AccountName::new(account).expect("a name");
         let connection = Connection {
             account: account.clone(),
-            keys: sharekeeper::api::Keys::fixed(credentials),
+            keys: sharekeeper::api::CredentialProvider::fixed(credentials),
             ..world.connection()
         };
         let client = ReadClient::new(std::rc::Rc::clone(&world.context), connection);
@@ -733,7 +733,7 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
             );
         }
         assert!(
-            live.voice
+            live.publisher
                 .board(|board| board.scopes[&scope(TOKYO)].is_stalled())
         );
         let mut each: BTreeMap<Duration, usize> = BTreeMap::new();
@@ -768,7 +768,7 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
         assert_eq!(told, [(Kind::Recovered, format!("default/{TOKYO}"))]);
         assert!(
             !live
-                .voice
+                .publisher
                 .board(|board| board.scopes[&scope(TOKYO)].is_stalled())
         );
     })
@@ -849,7 +849,7 @@ async fn c2_a_missing_role_is_told_of_once_and_blocks_the_image_of_that_call_alo
         live.load(wanted.clone()).await;
         live.pass(3600).await;
         assert_eq!(live.told(), [(Kind::Blocked, "account default".to_owned())]);
-        let reasons = live.voice.board(|board| {
+        let reasons = live.publisher.board(|board| {
             let images = board
                 .scopes
                 .values()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
-use sharekeeper::api::{Connection, Keys, WriteClient};
+use sharekeeper::api::{Connection, CredentialProvider, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciling, Settings};
 use sharekeeper::desired::{Account, Desired, DesiredShare};
 use sharekeeper::engine::{Engine, Event, Listener, ScopeOutcome, Stop, Task};
@@ -34,7 +34,7 @@ impl Connect for Apart<'_> {
         Ok(Connection {
             account: name.clone(),
             endpoint: Endpoint::new(&endpoint).expect("an endpoint"),
-            keys: Keys::fixed(Credentials::new(format!("AKID{name}"), secret, None)),
+            keys: CredentialProvider::fixed(Credentials::new(format!("AKID{name}"), secret, None)),
             ..self.0.connection()
         })
     }
@@ -303,7 +303,7 @@ async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_t
         live.load(wanted).await;
         live.pass(15).await;
         let reading = live
-            .voice
+            .publisher
             .board(|board| board.scopes[&scope(TOKYO)].reads.waits);
         let reading = reading.expect("it is told that it waits");
         assert_eq!((reading.read, reading.pages), (1, Some(20)));
@@ -312,7 +312,7 @@ async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_t
         assert!(took <= 500, "two looks and the writes: {took}");
         assert_eq!(world.cloud().writes().len(), 20, "each once");
         let reading = live
-            .voice
+            .publisher
             .board(|board| board.scopes[&scope(TOKYO)].reads.waits);
         assert_eq!(reading, None, "the look is over");
     })

@@ -35,7 +35,7 @@ const LAYERS: [&str; 29] = [
     "status",
     "schedule",
     "source",
-    "notices",
+    "webhooks",
     "report",
     "doctor",
     "metrics",

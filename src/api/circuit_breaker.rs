@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Keeps a broken account to one probe: until one call was answered by a healthy account, calls go
 /// one at a time, and once the account is known to be broken, none goes at all.
 #[derive(Default)]
-pub(crate) struct Gate {
+pub(crate) struct CircuitBreaker {
     state: RefCell<State>,
     changed: Notify,
 }
@@ -32,7 +32,7 @@ enum State {
 }
 
 /// What came of a call, as far as the account is concerned.
-pub(crate) enum Evidence {
+pub(crate) enum Report {
     /// The account works.
     Proof,
     /// Says nothing (no reply, throttled, denied for this one thing).
@@ -43,21 +43,21 @@ pub(crate) enum Evidence {
 
 /// The right to make a call; to be given back with what came of it. Dropped without (the call was
 /// cancelled), it counts as no evidence.
-pub(crate) struct Pass {
-    gate: Rc<Gate>,
+pub(crate) struct Probe {
+    gate: Rc<CircuitBreaker>,
     probing: bool,
 }
 
-impl Gate {
+impl CircuitBreaker {
     /// Waits until a call may be made; the refusal if none may.
-    pub(crate) async fn pass(self: &Rc<Self>, clock: &impl Clock) -> Result<Pass, Refusal> {
+    pub(crate) async fn pass(self: &Rc<Self>, clock: &impl Clock) -> Result<Probe, Refusal> {
         loop {
             let changed = self.changed.notified();
             let until = {
                 let mut state = self.state.borrow_mut();
                 match &*state {
                     State::Open => {
-                        return Ok(Pass {
+                        return Ok(Probe {
                             gate: Rc::clone(self),
                             probing: false,
                         });
@@ -67,13 +67,13 @@ impl Gate {
                         *state = State::Probing {
                             since: clock.monotonic(),
                         };
-                        return Ok(Pass {
+                        return Ok(Probe {
                             gate: Rc::clone(self),
                             probing: true,
                         });
                     }
                     State::Probing { since } if clock.monotonic().since(*since) >= PATIENCE => {
-                        return Ok(Pass {
+                        return Ok(Probe {
                             gate: Rc::clone(self),
                             probing: false,
                         });
@@ -97,23 +97,23 @@ impl Gate {
     }
 }
 
-impl Pass {
+impl Probe {
     /// Gives the pass back.
-    pub(crate) fn settle(mut self, evidence: Evidence) {
+    pub(crate) fn settle(mut self, evidence: Report) {
         let next = match evidence {
-            Evidence::Broken(refusal) => Some(State::Broken(Box::new(refusal))),
-            Evidence::Proof if !matches!(&*self.gate.state.borrow(), State::Broken(_)) => {
+            Report::Broken(refusal) => Some(State::Broken(Box::new(refusal))),
+            Report::Proof if !matches!(&*self.gate.state.borrow(), State::Broken(_)) => {
                 Some(State::Open)
             }
-            Evidence::None if self.probing => Some(State::Unproven),
-            Evidence::Proof | Evidence::None => None,
+            Report::None if self.probing => Some(State::Unproven),
+            Report::Proof | Report::None => None,
         };
         self.probing = false;
         self.gate.turn(next);
     }
 }
 
-impl Drop for Pass {
+impl Drop for Probe {
     fn drop(&mut self) {
         if self.probing {
             self.gate.turn(Some(State::Unproven));
@@ -121,7 +121,7 @@ impl Drop for Pass {
     }
 }
 
-impl Gate {
+impl CircuitBreaker {
     fn turn(&self, next: Option<State>) {
         let Some(next) = next else { return };
         let mut state = self.state.borrow_mut();
@@ -152,22 +152,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn c9_one_call_at_a_time_until_the_account_is_known() {
-        let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
+        let (gate, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
         let probe = gate.pass(&clock).await.expect("the first is the probe");
         let mut second = Box::pin(gate.pass(&clock));
         assert!(futures_util::poll!(&mut second).is_pending());
-        probe.settle(Evidence::Broken(refusal()));
+        probe.settle(Report::Broken(refusal()));
         assert!(second.await.is_err());
         assert!(gate.pass(&clock).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn l2_a_probe_that_hangs_does_not_hold_the_others_up() {
-        let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
+        let (gate, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
         let probe = gate.pass(&clock).await.expect("the probe");
         let others = gate.pass(&clock).await.expect("goes on after the patience");
         assert_eq!(clock.monotonic().since_start(), PATIENCE);
-        others.settle(Evidence::Proof);
+        others.settle(Report::Proof);
         drop(probe);
         assert!(gate.pass(&clock).await.is_ok_and(|pass| !pass.probing));
     }
@@ -175,16 +175,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn c9_what_comes_late_does_not_reopen_a_broken_gate() {
         let late = [
-            Some(Evidence::Proof),
-            Some(Evidence::None),
+            Some(Report::Proof),
+            Some(Report::None),
             // It was cancelled.
             None,
         ];
         for evidence in late {
-            let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
+            let (gate, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
             let probe = gate.pass(&clock).await.expect("the probe");
             let other = gate.pass(&clock).await.expect("goes on after the patience");
-            other.settle(Evidence::Broken(refusal()));
+            other.settle(Report::Broken(refusal()));
             match evidence {
                 Some(evidence) => probe.settle(evidence),
                 None => drop(probe),
@@ -196,7 +196,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn p7_a_cancelled_probe_leaves_the_gate_to_the_next() {
-        let (gate, clock) = (Rc::new(Gate::default()), SystemClock::start());
+        let (gate, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
         drop(gate.pass(&clock).await);
         assert!(gate.pass(&clock).await.is_ok_and(|pass| pass.probing));
     }

@@ -8,15 +8,15 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::circuit_breaker::Evidence;
+use super::circuit_breaker::Report;
 use super::clocks::{AccessPoint, Arrival, Caller};
 use super::context::ClientContext;
-use super::credential_status::{Proof, Proofs, Ready};
-use super::credentials::{KeyError, Keys};
+use super::credential_status::{CredentialStatus, Proofs, ReadyCredentials};
+use super::credentials::{CredentialProvider, KeyError};
 use super::error::{CallError, Class, Refusal};
 use super::identity;
 use super::protocol::reply::parse;
-use super::protocol::request::{Addressee, CALL_DEADLINE, request};
+use super::protocol::request::{CALL_DEADLINE, Destination, request};
 use super::protocol::wire::{
     Action, CallerIdentity, CallerIdentityRequest, DescribeBlueprintsReply,
     DescribeBlueprintsRequest, DescribeImagesReply, DescribeImagesRequest, Filter, ListImagesReply,
@@ -47,7 +47,7 @@ pub struct Connection {
     /// Writes a second per access point, 1 to 20.
     pub rate: u32,
     /// What is called with.
-    pub keys: Rc<Keys>,
+    pub keys: Rc<CredentialProvider>,
 }
 
 /// One account's client without any method that writes.
@@ -207,7 +207,7 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// What is known of the credentials in use. What was known of others before says nothing of newer ones.
-    pub(super) fn known<T>(&self, what: impl Fn(&Proof) -> Option<T>) -> Option<T> {
+    pub(super) fn known<T>(&self, what: impl Fn(&CredentialStatus) -> Option<T>) -> Option<T> {
         let proof = self.proofs.newest();
         let is_past = self.connection.keys.has_newer(proof.version);
         what(&proof).filter(|_| !is_past)
@@ -222,13 +222,13 @@ impl<H: Host> ReadClient<H> {
 
     /// The credentials for the next call, once it is known that they are the account's own; the refusal if they are
     /// not, or if there are none. Every call but the one that finds it out comes this way first.
-    pub(super) async fn ready(&self, region: Region) -> Result<Ready, Refusal> {
+    pub(super) async fn ready(&self, region: Region) -> Result<ReadyCredentials, Refusal> {
         let mut rounds = 0;
         loop {
             rounds += 1;
             let issued = self.connection.keys.current(&self.context, region).await?;
             let proof = self.proofs.of(issued.version);
-            let ready = Ready { issued, proof };
+            let ready = ReadyCredentials { issued, proof };
             match self.identify(&ready, region).await {
                 Err(refusal)
                     if rounds < ROUNDS_MAX && self.has_newer(&ready, &refusal, region).await => {}
@@ -238,7 +238,7 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    async fn identify(&self, ready: &Ready, region: Region) -> Result<(), Refusal> {
+    async fn identify(&self, ready: &ReadyCredentials, region: Region) -> Result<(), Refusal> {
         let Some(uin) = &self.connection.uin else {
             return Ok(());
         };
@@ -254,7 +254,7 @@ impl<H: Host> ReadClient<H> {
     /// answer. Asked whatever is known of the account: that is how it gets known.
     pub(super) async fn caller_identity(
         &self,
-        ready: &Ready,
+        ready: &ReadyCredentials,
         region: Region,
     ) -> Result<CallerIdentity, CallError> {
         let (action, body) = (Action::GetCallerIdentity, CallerIdentityRequest::default());
@@ -263,7 +263,12 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// Whether a call that was refused may go better with other credentials, which there are by now.
-    pub(super) async fn has_newer(&self, ready: &Ready, refusal: &Refusal, region: Region) -> bool {
+    pub(super) async fn has_newer(
+        &self,
+        ready: &ReadyCredentials,
+        refusal: &Refusal,
+        region: Region,
+    ) -> bool {
         let keys = &self.connection.keys;
         refusal.blames_key()
             && keys
@@ -272,7 +277,7 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// Whether a call should begin anew, because there are or must be other credentials by now.
-    pub(super) fn is_outdated(&self, ready: &Ready, rounds: u32) -> bool {
+    pub(super) fn is_outdated(&self, ready: &ReadyCredentials, rounds: u32) -> bool {
         rounds < ROUNDS_MAX && self.connection.keys.is_outdated(ready.issued.version)
     }
 
@@ -348,7 +353,7 @@ impl<H: Host> ReadClient<H> {
     /// Sends a call whose turn came at `permitted`, and sends once more if the clock was off and the reply tells the time.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
-        ready: &Ready,
+        ready: &ReadyCredentials,
         action: Action,
         region: Region,
         permission: Option<Permission>,
@@ -411,7 +416,7 @@ impl<H: Host> ReadClient<H> {
     /// One exchange over the transport, of a call whose turn came at `permitted`.
     async fn exchange(
         &self,
-        ready: &Ready,
+        ready: &ReadyCredentials,
         action: Action,
         region: Region,
         body: &[u8],
@@ -422,7 +427,7 @@ impl<H: Host> ReadClient<H> {
         let access_point = endpoint.host(region);
         let at = self.access_point(&access_point);
         let timestamp = self.context.clocks.signing(at, host.now()).timestamp();
-        let to = Addressee {
+        let to = Destination {
             url: endpoint.url(region),
             host: access_point.clone(),
             service: action.service(),
@@ -512,17 +517,17 @@ impl<H: Host> ReadClient<H> {
     }
 
     /// What a call's result says about the account.
-    pub(super) fn evidence<T>(&self, result: &Result<T, CallError>, gated: Gated) -> Evidence {
+    pub(super) fn evidence<T>(&self, result: &Result<T, CallError>, gated: Gated) -> Report {
         match result {
-            Ok(_) => Evidence::Proof,
+            Ok(_) => Report::Proof,
             Err(CallError::Refused(refusal)) => match refusal.class {
-                Class::AccountBlocked | Class::ClockOff => Evidence::Broken(refusal.clone()),
+                Class::AccountBlocked | Class::ClockOff => Report::Broken(refusal.clone()),
                 // Denied reading proves the key; denied writing proves nothing about the next write.
-                Class::ScopeBlocked | Class::OurFault if gated == Gated::Writes => Evidence::None,
-                Class::Throttled(_) => Evidence::None,
-                _ => Evidence::Proof,
+                Class::ScopeBlocked | Class::OurFault if gated == Gated::Writes => Report::None,
+                Class::Throttled(_) => Report::None,
+                _ => Report::Proof,
             },
-            Err(_) => Evidence::None,
+            Err(_) => Report::None,
         }
     }
 }

@@ -22,7 +22,9 @@ pub use calls::{ActionTally, Calls, Tally, Turn};
 pub use client::{Answered, Connection, DEFAULT_RATE, ReadClient};
 pub use clocks::{ApiClocks, ClockNews};
 pub use context::ClientContext;
-pub use credentials::{Exposure, KeyError, Keyring, Keys, Provenance, Surroundings};
+pub use credentials::{
+    CredentialProvider, Environment, Exposure, KeyError, Provenance, ProviderCache,
+};
 pub use owner::Owner;
-pub use probe::Look;
+pub use probe::ProbeResult;
 pub use write::{Modified, WriteClient, WritePermit};

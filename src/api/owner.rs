@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::OnceCell;
 
 use super::client::ReadClient;
-use super::credential_status::Ready;
+use super::credential_status::ReadyCredentials;
 use super::error::CallError;
 use super::retry;
 use crate::host::Host;
@@ -169,7 +169,7 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    fn owner_of(&self, ready: &Ready) -> Owner {
+    fn owner_of(&self, ready: &ReadyCredentials) -> Owner {
         let told = || ready.proof.owner.known.get().cloned();
         let (identity, lasts) = self.connection.keys.identity(&ready.issued.credentials);
         Owner {
@@ -181,7 +181,7 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    async fn ask(&self, ready: &Ready, region: Region) -> Result<Uin, String> {
+    async fn ask(&self, ready: &ReadyCredentials, region: Region) -> Result<Uin, String> {
         let answered = &ready.proof.owner;
         if let Some(why) = answered.failed_lately(self.context().host.monotonic()) {
             return Err(why);

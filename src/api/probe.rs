@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::client::{ROUNDS_MAX, ReadClient};
-use super::credential_status::Ready;
+use super::credential_status::ReadyCredentials;
 use super::credentials::Provenance;
 use super::error::CallError;
 use super::identity;
@@ -26,7 +26,7 @@ impl<H: Host> ReadClient<H> {
             let issued = connection.keys.current(self.context(), region).await;
             let issued = issued.map_err(|error| CallError::AccountBroken(error.into()))?;
             let proof = self.proofs.of(issued.version);
-            let ready = Ready { issued, proof };
+            let ready = ReadyCredentials { issued, proof };
             let answer = self.caller_identity(&ready, region).await;
             if let Err(CallError::Refused(refusal)) = &answer
                 && rounds < ROUNDS_MAX
@@ -47,13 +47,17 @@ impl<H: Host> ReadClient<H> {
     /// Asks for the first page of what a run looks at, with the very call that it makes: how long the answer took, or
     /// why there is none that can be used. GetCallerIdentity lists nothing and Modify is no look, so that there is no
     /// way to ask for them here.
-    pub async fn probe(&self, look: Look<'_>, region: Region) -> Result<Duration, CallError> {
+    pub async fn probe(
+        &self,
+        look: ProbeResult<'_>,
+        region: Region,
+    ) -> Result<Duration, CallError> {
         match look {
-            Look::Blueprints => {
+            ProbeResult::Blueprints => {
                 let answered = self.describe_blueprints(region, 0, None).await;
                 answered.map(|answered| answered.took)
             }
-            Look::Images(ids) => {
+            ProbeResult::Images(ids) => {
                 let answered = self.describe_images(region, ids, None).await;
                 answered.map(|answered| answered.took)
             }
@@ -85,14 +89,14 @@ impl<H: Host> ReadClient<H> {
 
 /// What a probe asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look<'a> {
+pub enum ProbeResult<'a> {
     /// `DescribeBlueprints`.
     Blueprints,
     /// `DescribeImagesToShare`, of up to 100 images; of the account's first if there are none.
     Images(&'a [ImageId]),
 }
 
-impl Look<'_> {
+impl ProbeResult<'_> {
     /// The action.
     pub const fn action(self) -> Action {
         match self {

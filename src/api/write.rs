@@ -1,8 +1,8 @@
 //! The client that writes: what [`ReadClient`] can, and the one action that changes something.
 
-use super::circuit_breaker::Pass;
+use super::circuit_breaker::Probe;
 use super::client::{Gated, ReadClient};
-use super::credential_status::Ready;
+use super::credential_status::ReadyCredentials;
 use super::error::{CallError, Class, Refusal};
 use super::protocol::wire::{Action, ModifyReply, ModifyRequest};
 use crate::host::Host;
@@ -15,8 +15,8 @@ pub struct WriteClient<H> {
 
 /// The right to send one write now, and whose it is.
 pub struct WritePermit {
-    ready: Ready,
-    pass: Pass,
+    ready: ReadyCredentials,
+    pass: Probe,
     permitted: Monotonic,
 }
 

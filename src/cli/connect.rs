@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::args::Target;
-use crate::api::{Connection, DEFAULT_RATE, Keyring, Keys, Surroundings};
+use crate::api::{Connection, CredentialProvider, DEFAULT_RATE, Environment, ProviderCache};
 use crate::desired::{Account, CredentialSource, Desired};
 use crate::model::{AccountName, Endpoint, Selector};
 
@@ -54,11 +54,11 @@ pub(super) fn known<'a>(
 pub(super) fn connections(
     accounts: &BTreeMap<AccountName, Option<&Account>>,
     target: &Target,
-    keyring: &Keyring,
+    provider_cache: &ProviderCache,
 ) -> BTreeMap<AccountName, Connection> {
     let mut connections = BTreeMap::new();
     for (name, &account) in accounts {
-        let connection = one(name, account, target, keyring);
+        let connection = one(name, account, target, provider_cache);
         connections.insert(name.clone(), connection);
     }
     connections
@@ -69,7 +69,7 @@ pub(super) fn one(
     name: &AccountName,
     account: Option<&Account>,
     target: &Target,
-    keyring: &Keyring,
+    provider_cache: &ProviderCache,
 ) -> Connection {
     let endpoint = match &target.endpoint {
         Some(endpoint) => endpoint.clone(),
@@ -78,14 +78,14 @@ pub(super) fn one(
             .unwrap_or_default(),
     };
     let source = account.map(|account| &account.credentials);
-    let keys = keyring.keys(source.unwrap_or(&CredentialSource::Ambient), &endpoint);
+    let keys = provider_cache.keys(source.unwrap_or(&CredentialSource::Ambient), &endpoint);
     tracing::debug!(account = %name, %endpoint, "calling");
     connection(name, endpoint, account, keys)
 }
 
 /// The credentials that this process can find.
-pub(super) fn keyring() -> Keyring {
-    Keyring::new(Surroundings::new(|name| std::env::var_os(name)))
+pub(super) fn provider_cache() -> ProviderCache {
+    ProviderCache::new(Environment::new(|name| std::env::var_os(name)))
 }
 
 /// One connection, at the account's rate and for nobody's key but its own.
@@ -93,7 +93,7 @@ pub(super) fn connection(
     name: &AccountName,
     endpoint: Endpoint,
     account: Option<&Account>,
-    keys: Rc<Keys>,
+    keys: Rc<CredentialProvider>,
 ) -> Connection {
     let rate = account
         .and_then(|account| account.rate)

@@ -7,12 +7,12 @@ use super::output::Failure;
 
 use super::session::System;
 use crate::api::ClientContext;
-use crate::daemon::Voice;
+use crate::daemon::StatusPublisher;
 use crate::host::{Clock, process_counts};
 use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
-use crate::notices::Outbox;
 use crate::serve::{Health, Port, Settings, Show, Token};
 use crate::status::Board;
+use crate::webhooks::WebhookSender;
 
 /// Takes the address, if there is to be a port.
 pub(super) async fn open(arguments: &Showing) -> Result<Option<Port>, Failure> {
@@ -48,19 +48,19 @@ pub(super) async fn open(arguments: &Showing) -> Result<Option<Port>, Failure> {
 
 /// The daemon, as the port sees it.
 pub(super) struct Shown {
-    voice: Rc<Voice<System>>,
+    publisher: Rc<StatusPublisher<System>>,
     context: Rc<ClientContext<System>>,
-    outbox: Outbox,
+    outbox: WebhookSender,
 }
 
 impl Shown {
     pub(super) fn new(
-        voice: &Rc<Voice<System>>,
+        publisher: &Rc<StatusPublisher<System>>,
         context: &Rc<ClientContext<System>>,
-        outbox: Outbox,
+        outbox: WebhookSender,
     ) -> Rc<Self> {
         Rc::new(Self {
-            voice: Rc::clone(voice),
+            publisher: Rc::clone(publisher),
             context: Rc::clone(context),
             outbox,
         })
@@ -69,7 +69,7 @@ impl Shown {
 
 impl Show for Shown {
     fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
-        self.voice.board(read)
+        self.publisher.board(read)
     }
 
     fn metrics(&self) -> String {
@@ -84,7 +84,7 @@ impl Show for Shown {
             })
             .collect();
         let (context, process) = (&self.context, process_counts());
-        self.voice.board(|board| {
+        self.publisher.board(|board| {
             let extra = MetricsExtra {
                 ready: board.ready().is_ok(),
                 clock_offset: context.clocks.furthest(),
@@ -96,14 +96,14 @@ impl Show for Shown {
     }
 
     fn health(&self) -> Health {
-        self.voice.board(|board| Health {
+        self.publisher.board(|board| Health {
             alive: board.alive(),
             ready: board.ready(),
         })
     }
 
     async fn changed(&self, version: u64) {
-        self.voice.newer_than(version).await;
+        self.publisher.newer_than(version).await;
     }
 
     fn clock(&self) -> &impl Clock {

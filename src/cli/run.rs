@@ -18,17 +18,17 @@ use super::output::{self, Failure};
 use super::session::{self, System};
 use super::simulated::{self, Simulated};
 use super::{connect, port, signals, state};
-use crate::api::{ClientContext, Connection, Keyring};
-use crate::daemon::{Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
+use crate::api::{ClientContext, Connection, ProviderCache};
+use crate::daemon::{Connect, Daemon, Observing, Reconciling, Settings, StatusPublisher, Work};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
 use crate::host::{Clock, Supervisor, SystemClock, SystemCommandRunner, SystemRng, SystemWatch};
 use crate::model::{AccountName, Scope};
-use crate::notices::{self, Courier, Outbox, Webhooks};
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::serve::Port;
 use crate::source::{self, Generation, Origin, Repository, Update};
 use crate::store::Store;
+use crate::webhooks::{self, DeliveryWorker, WebhookSender, Webhooks};
 
 /// Updates that wait for the daemon. It takes them at once; more than a few never wait.
 const QUEUE_MAX: usize = 8;
@@ -61,11 +61,11 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
         cloud: &cloud,
         origin,
     };
-    let (outbox, courier) = notices::channel(webhooks);
+    let (outbox, worker) = webhooks::channel(webhooks);
     let seen = Seen {
         port: port::open(&arguments.show).await?,
         outbox,
-        courier,
+        worker,
     };
     let done = if arguments.observe_only {
         let ledger = state::read(&directory)?;
@@ -100,7 +100,7 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
 
 /// Which API is worked with.
 enum Cloud<'a> {
-    Real(&'a Target, Keyring),
+    Real(&'a Target, ProviderCache),
     Simulated(Box<Simulated>),
 }
 
@@ -108,7 +108,7 @@ impl<'a> Cloud<'a> {
     async fn open(target: &'a Target, state: &Path) -> Result<Self, Failure> {
         if !target.sim {
             // One for the whole process: it knows what was fetched, and for whom.
-            return Ok(Self::Real(target, connect::keyring()));
+            return Ok(Self::Real(target, connect::provider_cache()));
         }
         let simulated = Simulated::start(state).await?;
         tracing::info!(
@@ -133,7 +133,9 @@ impl Connect for Cloud<'_> {
         document: Option<&Account>,
     ) -> Result<Connection, String> {
         match self {
-            Self::Real(target, keyring) => Ok(connect::one(name, document, target, keyring)),
+            Self::Real(target, provider_cache) => {
+                Ok(connect::one(name, document, target, provider_cache))
+            }
             Self::Simulated(simulated) => simulated
                 .connection(name, document)
                 .map_err(|error| error.to_string()),
@@ -211,8 +213,8 @@ fn private_copy(directory: &Path) -> Result<(PathBuf, File), Failure> {
 /// Who hears and sees what the daemon does.
 struct Seen {
     port: Option<Port>,
-    outbox: Outbox,
-    courier: Courier,
+    outbox: WebhookSender,
+    worker: DeliveryWorker,
 }
 
 impl<'a> Parts<'a> {
@@ -227,15 +229,15 @@ impl<'a> Parts<'a> {
         let Seen {
             port,
             outbox,
-            courier,
+            worker,
         } = seen;
-        let voice = self.voice(outbox.clone());
+        let publisher = self.publisher(outbox.clone());
         let is_new = store.is_some_and(Store::is_new);
         let new = state::describe_new(self.directory, arguments.guards.policy().prune);
         match new {
             Some(warning) if is_new => {
                 tracing::warn!("{warning}");
-                voice.state_is_new();
+                publisher.state_is_new();
             }
             // A daemon that is started anew after its state was removed should not go on without a word.
             None if is_new => {
@@ -271,7 +273,7 @@ impl<'a> Parts<'a> {
             work,
             self.cloud,
             settings,
-            Rc::clone(&voice),
+            Rc::clone(&publisher),
             &on_load,
         );
         let daemon = std::pin::pin!(daemon.run(queue, &stop));
@@ -287,11 +289,11 @@ impl<'a> Parts<'a> {
             &supervisor,
         )));
         beside.push(Box::pin(async {
-            courier.run(&self.context.host).await;
+            worker.run(&self.context.host).await;
             Failure::new("the webhooks' courier has ended")
         }));
         if let Some(port) = port {
-            let show = port::Shown::new(&voice, self.context, outbox);
+            let show = port::Shown::new(&publisher, self.context, outbox);
             beside.push(Box::pin(async move {
                 port.serve(show).await;
                 Failure::new("the status port has ended")
@@ -300,7 +302,7 @@ impl<'a> Parts<'a> {
         if let Some(store) = store {
             beside.push(Box::pin(look_after(store, self.context)));
         }
-        beside.push(Box::pin(report_to(&supervisor, self.context, &voice)));
+        beside.push(Box::pin(report_to(&supervisor, self.context, &publisher)));
         let ended = select(daemon, beside.next()).await;
         supervisor.stopping();
         match ended {
@@ -314,11 +316,11 @@ impl<'a> Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn voice(&self, outbox: Outbox) -> Rc<Voice<System>> {
+    fn publisher(&self, outbox: WebhookSender) -> Rc<StatusPublisher<System>> {
         let origin = self.origin.to_string();
         let observe_only = self.arguments.observe_only;
         let tell = move |told: &[_]| outbox.tell(told);
-        Voice::new(Rc::clone(self.context), origin, observe_only, tell)
+        StatusPublisher::new(Rc::clone(self.context), origin, observe_only, tell)
     }
 
     /// Hands what the manifests' source tells on to the daemon.
@@ -389,7 +391,7 @@ async fn look_after(store: &Store, context: &ClientContext<System>) -> Failure {
 async fn report_to(
     supervisor: &Supervisor,
     context: &ClientContext<System>,
-    voice: &Voice<System>,
+    publisher: &StatusPublisher<System>,
 ) -> Failure {
     /// Between two lines of `systemctl status`.
     const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -403,7 +405,7 @@ async fn report_to(
     });
     let mut told = String::new();
     loop {
-        let (line, alive) = voice.board(|board| (board.summary(), board.alive()));
+        let (line, alive) = publisher.board(|board| (board.summary(), board.alive()));
         // Otherwise it is to be started anew, as `/healthz` says.
         if alive.is_ok() {
             supervisor.alive();

@@ -75,7 +75,7 @@ impl Session {
         accounts: &BTreeMap<AccountName, Option<&Account>>,
     ) -> Result<Self, Failure> {
         if !target.sim {
-            let connections = connect::connections(accounts, target, &connect::keyring());
+            let connections = connect::connections(accounts, target, &connect::provider_cache());
             return Ok(Self {
                 connections,
                 simulated: None,

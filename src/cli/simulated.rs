@@ -10,7 +10,7 @@ use super::args::Target;
 use super::connect;
 use super::output::Failure;
 use crate::api::protocol::sign::{Credentials, Secret};
-use crate::api::{Connection, Keys};
+use crate::api::{Connection, CredentialProvider};
 use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
 use crate::model::{AccountName, Endpoint, EndpointError};
 use crate::sim::{Server, World};
@@ -94,7 +94,7 @@ impl Simulated {
             Secret::new(key.secret_key),
             key.token.map(Secret::new),
         );
-        let keys = Keys::fixed(credentials);
+        let keys = CredentialProvider::fixed(credentials);
         Ok(connect::connection(name, endpoint, document, keys))
     }
 

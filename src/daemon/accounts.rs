@@ -137,7 +137,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::api::Keys;
+    use crate::api::CredentialProvider;
     use crate::api::protocol::sign::{Credentials, Secret};
     use crate::model::Endpoint;
 
@@ -151,7 +151,7 @@ mod tests {
                 uin: None,
                 endpoint: Endpoint::default(),
                 rate: 19,
-                keys: Keys::fixed(key),
+                keys: CredentialProvider::fixed(key),
             })
         }
     }

@@ -8,8 +8,8 @@
 mod accounts;
 mod pass;
 mod places;
+mod publisher;
 mod slot;
-mod voice;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -37,7 +37,7 @@ use crate::status::{Activity, PassResult};
 
 pub use accounts::Connect;
 pub use pass::{Observing, Reconciling, Rivals, Work};
-pub use voice::Voice;
+pub use publisher::StatusPublisher;
 
 /// How it works.
 pub struct Settings {
@@ -61,7 +61,7 @@ pub struct Daemon<'a, H, W: Work<H>> {
     context: Rc<ClientContext<H>>,
     work: &'a W,
     settings: Rc<Settings>,
-    voice: Rc<Voice<H>>,
+    publisher: Rc<StatusPublisher<H>>,
     accounts: Accounts<'a, W::Client>,
     on_load: OnLoad<'a>,
     generation: Option<Rc<Generation>>,
@@ -78,14 +78,14 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         work: &'a W,
         connect: &'a dyn Connect,
         settings: Settings,
-        voice: Rc<Voice<H>>,
+        publisher: Rc<StatusPublisher<H>>,
         on_load: OnLoad<'a>,
     ) -> Self {
         Self {
             context,
             work,
             settings: Rc::new(settings),
-            voice,
+            publisher,
             accounts: Accounts::new(connect),
             on_load,
             generation: None,
@@ -106,7 +106,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
                 reason = stop.tripped() => return self.wind_up(reason).await,
                 why = &mut lost, if !self.is_lost => {
                     self.is_lost = true;
-                    self.voice.state_lost(why);
+                    self.publisher.state_lost(why);
                 }
                 Some(ended) = self.passes.next(), if !self.passes.is_empty() => self.ended(ended),
                 Some(update) = updates.recv() => self.take(update),
@@ -128,7 +128,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     fn take(&mut self, update: Update) {
         match update {
             Update::Loaded(generation) => self.load(Rc::new(*generation)),
-            Update::Broken(problems) => self.voice.broken(problems),
+            Update::Broken(problems) => self.publisher.broken(problems),
             Update::Asked => {
                 tracing::info!("looking at everything again, as asked");
                 self.accounts.reset_backoff();
@@ -191,7 +191,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         }
         self.slots
             .retain(|scope, slot| slot.is_kept(!worked_on(scope), now));
-        self.voice.loaded(&next, images, worked_on);
+        self.publisher.loaded(&next, images, worked_on);
         tracing::info!(
             commit = next.commit,
             images,
@@ -265,14 +265,14 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         let attempts = slot.begin(Rc::clone(&stop), place, now);
         if let Ok(client) = &client {
             let lane = pass::lane(work.read(client), scope.region);
-            self.voice.lane(&scope, lane);
+            self.publisher.lane(&scope, lane);
         }
-        self.voice.pass_began(&scope);
+        self.publisher.pass_began(&scope);
         let pass = Pass {
             context: Rc::clone(&self.context),
             work,
             settings: Rc::clone(&self.settings),
-            voice: Rc::clone(&self.voice),
+            publisher: Rc::clone(&self.publisher),
             generation: Rc::clone(generation),
             scope,
             client,
@@ -317,7 +317,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             Err(why) => {
                 slot.hold();
                 let activity = Activity::Held { why };
-                self.voice
+                self.publisher
                     .pass_ended(&scope, PassResult::Panicked, took, activity);
                 return;
             }
@@ -345,11 +345,11 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         let activity = Activity::Resting {
             next: at.now + wait,
         };
-        self.voice.pass_ended(&scope, result, took, activity);
+        self.publisher.pass_ended(&scope, result, took, activity);
         let retries = slot.schedule.retries();
         let retries = retries.map(|(image, due)| (image.clone(), at.now + due.since(at.monotonic)));
-        self.voice.retries(&scope, retries);
-        self.voice.expiring(self.settings.warn_before);
+        self.publisher.retries(&scope, retries);
+        self.publisher.expiring(self.settings.warn_before);
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 
-use super::{Settings, Voice};
+use super::{Settings, StatusPublisher};
 use crate::api::error::Refusal;
 use crate::api::protocol::wire::Action;
 use crate::api::{ClientContext, Connection, ReadClient, WriteClient};
@@ -20,7 +20,7 @@ use crate::model::{AccountName, Monotonic, Region, Scope};
 use crate::observation::Unobserved;
 use crate::plan::{Plan, Policy, Verdict};
 use crate::source::Generation;
-use crate::status::{Lane, PassResult};
+use crate::status::{PassResult, WriteBucket};
 
 /// How passes are made.
 pub trait Work<H> {
@@ -204,7 +204,7 @@ pub(super) struct Pass<'a, H, W: Work<H>> {
     pub(super) context: Rc<ClientContext<H>>,
     pub(super) work: &'a W,
     pub(super) settings: Rc<Settings>,
-    pub(super) voice: Rc<Voice<H>>,
+    pub(super) publisher: Rc<StatusPublisher<H>>,
     pub(super) generation: Rc<Generation>,
     pub(super) scope: Scope,
     /// The account's client, or why there is none.
@@ -258,7 +258,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
             policy: &policy,
             approved_by_scope: None,
         };
-        let voice: &Voice<H> = &self.voice;
+        let publisher: &StatusPublisher<H> = &self.publisher;
         let client = match &self.client {
             Ok(client) => client,
             Err(why) => {
@@ -267,7 +267,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
                     ..Unobserved::new(why.as_str())
                 };
                 let plan = engine::out_of_sight(&task, &self.scope, unobserved, &self.context)?;
-                voice.event(Event::Planned {
+                publisher.event(Event::Planned {
                     plan: &plan,
                     first: true,
                 });
@@ -277,24 +277,24 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
         let bounds = Bounds {
             stop: &self.stop,
             timeout: self.settings.timeout,
-            listener: voice,
+            listener: publisher,
             denials: &self.denials,
         };
         let outcome = self
             .work
             .pass(client, &self.rivals, &task, &self.scope, attempts, bounds)
             .await;
-        self.voice
+        self.publisher
             .lane(&self.scope, lane(self.work.read(client), self.scope.region));
         outcome
     }
 }
 
 /// Where a scope's writes leave, and how fast.
-pub(super) fn lane<H: Host>(client: &ReadClient<H>, region: Region) -> Lane {
+pub(super) fn lane<H: Host>(client: &ReadClient<H>, region: Region) -> WriteBucket {
     let bucket = client.bucket(Action::ModifyImageSharePermission, region);
     let rate = client.context().pacer.rate(&bucket);
-    Lane {
+    WriteBucket {
         host: bucket.host.to_string(),
         per_second: rate.unwrap_or(client.rate().into()),
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{About, Check, Status};
-use crate::api::Look;
+use crate::api::ProbeResult;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::model::Region;
 use crate::words::plural;
@@ -74,7 +74,7 @@ pub fn unasked(regions: usize, why: &str) -> Check {
 
 /// Whether the key may look. Without the one action nothing is seen; without the other it is only found out later what
 /// cannot be shared.
-pub fn reading(look: Look<'_>, answers: &[&Answer]) -> Check {
+pub fn reading(look: ProbeResult<'_>, answers: &[&Answer]) -> Check {
     let action = look.action().as_str();
     let check = |status, message: String| Check::new(About::ReadPermission, status, message);
     let allowed = answers.iter().filter(|answer| answer.took.is_ok()).count();
@@ -108,20 +108,20 @@ pub fn reading(look: Look<'_>, answers: &[&Answer]) -> Check {
         count => format!(" and {} more", count - 1),
     };
     let goes_on = match look {
-        Look::Blueprints if first.class != Class::ScopeBlocked || first.is_of_region() => {
+        ProbeResult::Blueprints if first.class != Class::ScopeBlocked || first.is_of_region() => {
             "without it nothing is seen, and nothing is done there"
         }
-        Look::Blueprints => {
+        ProbeResult::Blueprints => {
             "without it nothing is seen: what manifests declare is written, and counts as done by the API's answer for `--trust-acknowledged`; nothing is pruned"
         }
-        Look::Images(_) => {
+        ProbeResult::Images(_) => {
             "without it, what cannot be shared is found out by trying, and nothing is pruned or imported"
         }
     };
     let message = format!("{action} in {region}{others}: {}; {goes_on}", first.said());
     let status = match look {
-        Look::Blueprints => Status::Failed,
-        Look::Images(_) => Status::Warning,
+        ProbeResult::Blueprints => Status::Failed,
+        ProbeResult::Images(_) => Status::Warning,
     };
     let remedy = match first.class {
         Class::ScopeBlocked if !first.is_of_region() => format!(

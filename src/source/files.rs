@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::outbox::Outbox;
 use super::set::{self, Reading};
+use super::updates::UpdateSender;
 use super::{EVERY_MIN, Gone, Ports, Settings};
 use crate::host::{Clock, CommandRunner, Rng, Watch, spawn_blocking};
 use crate::manifest::{Fingerprint, Manner, Revision, WhileGitWorks};
@@ -38,7 +38,7 @@ struct Files<C, D, P, W> {
     paths: Vec<PathBuf>,
     partial_ok: bool,
     ports: Ports<C, D, P, W>,
-    outbox: Outbox,
+    outbox: UpdateSender,
     /// As the files were before they were last read; `None` if they are to be read again in any case.
     read: Option<Fingerprint>,
     /// When they are read again though nothing has changed; `None` where git could be asked.
@@ -50,7 +50,7 @@ pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     paths: Vec<PathBuf>,
     settings: &Settings,
     ports: Ports<C, D, P, W>,
-    outbox: Outbox,
+    outbox: UpdateSender,
     reload: &Notify,
 ) -> Gone {
     let mut files = Files {

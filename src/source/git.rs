@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::copy::Copy;
-use super::outbox::Outbox;
 use super::set::{self, Reading};
+use super::updates::UpdateSender;
 use super::{EVERY_MIN, Gone, Ports, Repository};
 use crate::host::{Clock, CommandRunner, Rng, spawn_blocking};
 use crate::manifest::{Manner, WhileGitWorks};
@@ -27,7 +27,7 @@ struct Git<C, D, P, W> {
     repository: Repository,
     partial_ok: bool,
     ports: Ports<C, D, P, W>,
-    outbox: Outbox,
+    outbox: UpdateSender,
     copy: Copy,
     /// The last commit that was read, and what was wrong with it.
     judged: Option<(String, Vec<String>)>,
@@ -42,7 +42,7 @@ pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W>(
     repository: Repository,
     partial_ok: bool,
     ports: Ports<C, D, P, W>,
-    outbox: Outbox,
+    outbox: UpdateSender,
     reload: &Notify,
 ) -> Gone {
     let copy = Copy::of(&repository);

@@ -10,8 +10,8 @@ mod copy;
 mod files;
 mod git;
 mod naming;
-mod outbox;
 mod set;
+mod updates;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use tokio::sync::mpsc::Sender;
 use crate::desired::Desired;
 use crate::host::{Clock, CommandRunner, Rng, Watch};
 use crate::words::safe;
-use outbox::Outbox;
+use updates::UpdateSender;
 
 pub use address::{GitRef, GitRefError, GitUrl, GitUrlError};
 
@@ -118,7 +118,7 @@ pub async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     reload: Rc<Notify>,
 ) {
     let closed = updates.clone();
-    let outbox = Outbox::new(updates);
+    let outbox = UpdateSender::new(updates);
     let feeding = async {
         match settings.origin.clone() {
             Origin::Files(paths) => files::feed(paths, &settings, ports, outbox, &reload).await,

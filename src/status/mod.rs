@@ -110,7 +110,7 @@ pub struct ScopeStatus {
     /// What it is doing.
     pub activity: Activity,
     /// Where its writes leave, as far as it is known.
-    pub lane: Option<Lane>,
+    pub lane: Option<WriteBucket>,
     /// Passes since the process began, by how they ended.
     pub passes: BTreeMap<PassResult, u64>,
     /// How long passes took.
@@ -153,7 +153,7 @@ pub enum Activity {
 
 /// The rate bucket that a scope's writes draw from. Scopes with the same account key and host share it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lane {
+pub struct WriteBucket {
     /// The access point.
     pub host: String,
     /// Writes a second at present.

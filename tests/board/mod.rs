@@ -24,7 +24,7 @@ use sharekeeper::model::{
 use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
 use sharekeeper::serve::{Health, Show};
-use sharekeeper::status::{Activity, Board, Change, Lane, ManifestsStatus, PassResult};
+use sharekeeper::status::{Activity, Board, Change, ManifestsStatus, PassResult, WriteBucket};
 use tokio::sync::Notify;
 
 /// So many seconds after the hour at which all boards begin.
@@ -245,7 +245,7 @@ fn mixed(board: &mut Board) {
     board.planned(&plan, at(520));
     board.pass_began(&place, at(590));
     let status = board.scopes.get_mut(&place).expect("planned");
-    status.lane = Some(Lane {
+    status.lane = Some(WriteBucket {
         host: "lighthouse.intl.tencentcloudapi.com".into(),
         per_second: 19.0,
     });
@@ -354,7 +354,7 @@ pub fn hostile(evil: &str) -> Board {
     pass(&mut board, &plan, PassResult::Unobserved);
     let held = Activity::Held { why: evil.into() };
     board.pass_ended(&dark, PassResult::Panicked, Duration::ZERO, held, at(551));
-    let lane = Lane {
+    let lane = WriteBucket {
         host: evil.into(),
         per_second: 19.0,
     };

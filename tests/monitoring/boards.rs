@@ -19,7 +19,9 @@ use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{
     Actual, Awaiting, Decision, Plan, Stray, Unmanaged, Verdict, View, Withheld,
 };
-use sharekeeper::status::{Activity, Board, Change, Lane, ManifestsStatus, PassResult, Reason};
+use sharekeeper::status::{
+    Activity, Board, Change, ManifestsStatus, PassResult, Reason, WriteBucket,
+};
 use sharekeeper::windows::Closed;
 
 /// Codes that an API might answer with, one day or in bad faith.
@@ -254,7 +256,7 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
     }
     let view = View::ReadDenied(Unobserved::new("reading is denied"));
     board.planned(&plan(region, view, (0..images).map(decision)), at);
-    board.scopes.get_mut(&scope).expect("a scope").lane = Some(Lane {
+    board.scopes.get_mut(&scope).expect("a scope").lane = Some(WriteBucket {
         host: format!("lighthouse.{region}.example.com"),
         per_second: 9.5,
     });

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use sharekeeper::api::Connection;
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
-use sharekeeper::daemon::{Connect, Daemon, Observing, Reconciling, Settings, Voice, Work};
+use sharekeeper::daemon::{
+    Connect, Daemon, Observing, Reconciling, Settings, StatusPublisher, Work,
+};
 use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Selector};
@@ -24,7 +26,7 @@ pub const INTERVAL: Duration = Duration::from_secs(300);
 /// What a script can do to a daemon, and see of it.
 pub struct Live<'w> {
     pub world: &'w World,
-    pub voice: Rc<Voice<Cloud>>,
+    pub publisher: Rc<StatusPublisher<Cloud>>,
     updates: mpsc::Sender<Update>,
     told: Rc<RefCell<Vec<Transition>>>,
 }
@@ -73,7 +75,7 @@ impl Connect for Apart<'_> {
         Ok(Connection {
             account: name.clone(),
             endpoint: Endpoint::new(&endpoint).expect("an endpoint"),
-            keys: sharekeeper::api::Keys::fixed(key),
+            keys: sharekeeper::api::CredentialProvider::fixed(key),
             ..self.0.connection()
         })
     }
@@ -139,7 +141,7 @@ pub async fn run_connected<'w, W: Work<Cloud>>(
     let told = Rc::new(RefCell::new(Vec::new()));
     let hear = Rc::clone(&told);
     let tell = move |new: &[Transition]| hear.borrow_mut().extend_from_slice(new);
-    let voice = Voice::new(Rc::clone(&world.context), "test".into(), false, tell);
+    let publisher = StatusPublisher::new(Rc::clone(&world.context), "test".into(), false, tell);
     let (updates, queue) = mpsc::channel(8);
     let stop = Stop::default();
     let daemon = Daemon::new(
@@ -147,12 +149,12 @@ pub async fn run_connected<'w, W: Work<Cloud>>(
         work,
         keys,
         settings,
-        Rc::clone(&voice),
+        Rc::clone(&publisher),
         &|_| {},
     );
     let live = Live {
         world,
-        voice,
+        publisher,
         updates,
         told,
     };
@@ -204,7 +206,7 @@ impl Live<'_> {
 
     /// Everything of the region is as desired, and has been seen to be.
     pub fn in_sync(&self, region: &str) -> bool {
-        self.voice.board(|board| {
+        self.publisher.board(|board| {
             let scope = board.scopes.get(&scope(region));
             scope.is_some_and(|scope| {
                 !scope.images.is_empty() && scope.images.values().all(|image| image.ready.holds())
@@ -214,7 +216,7 @@ impl Live<'_> {
 
     pub fn image(&self, region: &str, image: &str) -> ImageStatus {
         let image = ImageId::new(image).expect("an id");
-        self.voice
+        self.publisher
             .board(|board| board.scopes[&scope(region)].images[&image].clone())
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
-use sharekeeper::api::{ClientContext, Connection, Keys, ReadClient, WriteClient};
+use sharekeeper::api::{ClientContext, Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
 use sharekeeper::host::Clock;
@@ -27,7 +27,7 @@ pub struct World {
     /// What the `Account` document says, if it does.
     pub uin: Option<&'static str>,
     /// What is called with; one key that lasts, unless given.
-    pub keys: Option<Rc<Keys>>,
+    pub keys: Option<Rc<CredentialProvider>>,
     pub ledger: Recorded,
 }
 
@@ -93,7 +93,7 @@ impl World {
             keys: self
                 .keys
                 .clone()
-                .unwrap_or_else(|| Keys::fixed(credentials)),
+                .unwrap_or_else(|| CredentialProvider::fixed(credentials)),
         }
     }
 

@@ -26,14 +26,14 @@ const SYSTEM_FILE: &str = "/etc/tencentcloud/credentials";
 type Lookup = dyn Fn(&str) -> Option<OsString>;
 
 /// The world as sources of credentials see it: variables and well-known places.
-pub struct Surroundings {
+pub struct Environment {
     lookup: Box<Lookup>,
     system_file: PathBuf,
     /// Files that were warned of.
     warned: RefCell<BTreeSet<PathBuf>>,
 }
 
-impl Surroundings {
+impl Environment {
     /// Variables as `lookup` tells them.
     pub fn new(lookup: impl Fn(&str) -> Option<OsString> + 'static) -> Self {
         Self {

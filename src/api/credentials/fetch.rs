@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use super::error::KeyError;
 use super::file::File;
-use super::parsed::Way;
-use super::provider::{Metadata, NamedBy, Origin, profile_of_environment, tccli_file};
+use super::parsed::KeyUse;
+use super::provider::{Metadata, NamedBy, ProviderKind, profile_of_environment, tccli_file};
 use super::sts::Sts;
-use super::temporary::{Fetched, Life};
-use super::{Keys, Obtained, metadata, tccli_configure};
+use super::temporary::{Life, TemporaryCredentials};
+use super::{CredentialProvider, Resolved, metadata, tccli_configure};
 use crate::api::clocks::Caller;
 use crate::api::context::ClientContext;
 use crate::api::error::CallError;
@@ -16,13 +16,13 @@ use crate::desired::Role;
 use crate::host::Host;
 use crate::model::{Endpoint, Monotonic, Region};
 
-impl Keys {
+impl CredentialProvider {
     /// The source's credentials as they are now: those in use, if nothing asks for others.
     pub(super) async fn obtain<H: Host>(
         &self,
         context: &ClientContext<H>,
         region: Region,
-    ) -> Result<Obtained, KeyError> {
+    ) -> Result<Resolved, KeyError> {
         let sts = Sts {
             context,
             endpoint: &self.sts,
@@ -31,46 +31,46 @@ impl Keys {
         };
         let origin = self.origin(context)?;
         match &*origin {
-            Origin::Fixed(credentials) => Ok(Obtained {
+            ProviderKind::Fixed(credentials) => Ok(Resolved {
                 credentials: Rc::clone(credentials),
                 made_from: 0,
                 life: None,
             }),
-            Origin::File(file) => self.of_file(&sts, file).await,
-            Origin::Role {
+            ProviderKind::File(file) => self.of_file(&sts, file).await,
+            ProviderKind::Role {
                 role,
                 source,
                 named_by,
             } => self.of_role(&sts, role, source, *named_by).await,
-            Origin::Metadata(from) => {
+            ProviderKind::Metadata(from) => {
                 let fetched = of_machine(context, from).await?;
                 Ok(temporary(fetched, 0, context))
             }
-            Origin::Oidc(oidc) => Ok(temporary(oidc.fetch(&sts).await?, 0, context)),
+            ProviderKind::Oidc(oidc) => Ok(temporary(oidc.fetch(&sts).await?, 0, context)),
         }
     }
 
     /// What a file says, or what it says to do.
-    async fn of_file<H: Host>(&self, sts: &Sts<'_, H>, file: &File) -> Result<Obtained, KeyError> {
+    async fn of_file<H: Host>(&self, sts: &Sts<'_, H>, file: &File) -> Result<Resolved, KeyError> {
         let context = sts.context;
         let base = file.base(&context.host).await?;
         if let Some(known) = self.known(base.number, context.host.monotonic()) {
             return Ok(known);
         }
         let fetched = match (&base.way, &base.credentials) {
-            (Way::AsIs, Some(credentials)) => {
-                return Ok(Obtained {
+            (KeyUse::AsIs, Some(credentials)) => {
+                return Ok(Resolved {
                     credentials: Rc::clone(credentials),
                     made_from: base.number,
                     life: None,
                 });
             }
-            (Way::Assume(role), Some(credentials)) => {
+            (KeyUse::Assume(role), Some(credentials)) => {
                 let at = self.sts_of_tccli(file.profile())?;
                 let assumed = sts.at(&at).assume_role(role, credentials).await;
                 assumed.map_err(|error| KeyError::of(&cannot_assume(role), error))?
             }
-            (Way::Metadata, _) | (_, None) => {
+            (KeyUse::Metadata, _) | (_, None) => {
                 let from = Metadata {
                     role: None,
                     url: self.around.metadata()?,
@@ -87,9 +87,9 @@ impl Keys {
         &self,
         sts: &Sts<'_, H>,
         role: &Role,
-        source: &Keys,
+        source: &CredentialProvider,
         named_by: NamedBy,
-    ) -> Result<Obtained, KeyError> {
+    ) -> Result<Resolved, KeyError> {
         let (context, region) = (sts.context, sts.region);
         let mut with = Box::pin(source.current(context, region)).await?;
         if let Some(known) = self.known(with.version, context.host.monotonic()) {
@@ -130,10 +130,10 @@ impl Keys {
     }
 
     /// What is in use, if nothing asks for other credentials than these.
-    fn known(&self, made_from: u64, now: Monotonic) -> Option<Obtained> {
+    fn known(&self, made_from: u64, now: Monotonic) -> Option<Resolved> {
         let state = self.state.borrow();
         let issue = state.issue.as_ref()?;
-        state.is_good(issue, made_from, now).then(|| Obtained {
+        state.is_good(issue, made_from, now).then(|| Resolved {
             credentials: Rc::clone(&issue.issued.credentials),
             made_from,
             life: issue.life,
@@ -144,7 +144,7 @@ impl Keys {
 async fn of_machine<H: Host>(
     context: &ClientContext<H>,
     from: &Metadata,
-) -> Result<Fetched, KeyError> {
+) -> Result<TemporaryCredentials, KeyError> {
     let fetched = metadata::fetch(context, from).await;
     fetched.map_err(|error| match &from.tried {
         Some(tried) => KeyError::Absent(format!("{tried}, cvm-role ({error})")),
@@ -152,11 +152,15 @@ async fn of_machine<H: Host>(
     })
 }
 
-fn temporary<H: Host>(fetched: Fetched, made_from: u64, context: &ClientContext<H>) -> Obtained {
+fn temporary<H: Host>(
+    fetched: TemporaryCredentials,
+    made_from: u64,
+    context: &ClientContext<H>,
+) -> Resolved {
     let host = &context.host;
     let now = fetched.handed_out.unwrap_or_else(|| host.now());
     let life = Life::until(fetched.expires, now, host.monotonic(), host.next_f64());
-    Obtained {
+    Resolved {
         credentials: Rc::new(fetched.credentials),
         made_from,
         life: Some(life),

@@ -9,9 +9,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use zeroize::Zeroizing;
 
-use super::environment::Surroundings;
+use super::environment::Environment;
 use super::error::KeyError;
-use super::parsed::{Fault, Parsed, Way};
+use super::parsed::{Fault, KeyUse, Parsed};
 use super::tccli::OwnRole;
 use super::watched_file::{self, Exposure, Reading, Stamp};
 use super::{ini, tccli};
@@ -41,7 +41,7 @@ pub(super) enum Format {
 pub(super) struct File {
     path: PathBuf,
     format: Format,
-    around: Rc<Surroundings>,
+    around: Rc<Environment>,
     state: RefCell<State>,
 }
 
@@ -65,11 +65,11 @@ pub(super) struct Base {
     /// Counts what it said.
     pub(super) number: u64,
     pub(super) credentials: Option<Rc<Credentials>>,
-    pub(super) way: Way,
+    pub(super) way: KeyUse,
 }
 
 impl File {
-    pub(super) fn new(path: PathBuf, format: Format, around: Rc<Surroundings>) -> Self {
+    pub(super) fn new(path: PathBuf, format: Format, around: Rc<Environment>) -> Self {
         Self {
             path,
             format,
@@ -228,9 +228,9 @@ impl File {
     pub(super) fn describe(&self) -> String {
         let place = format!("{self} ({})", self.path.display());
         match self.state.borrow().base.as_deref().map(|base| &base.way) {
-            Some(Way::Assume(role)) => format!("{place}, assuming {}", role.arn),
-            Some(Way::Metadata) => format!("{place}, which means cvm-role"),
-            Some(Way::AsIs) | None => place,
+            Some(KeyUse::Assume(role)) => format!("{place}, assuming {}", role.arn),
+            Some(KeyUse::Metadata) => format!("{place}, which means cvm-role"),
+            Some(KeyUse::AsIs) | None => place,
         }
     }
 
@@ -239,8 +239,8 @@ impl File {
         let state = self.state.borrow();
         match state.base.as_deref() {
             Some(base) if base.number == number => match &base.way {
-                Way::Assume(role) => Some(role.clone()),
-                Way::AsIs | Way::Metadata => None,
+                KeyUse::Assume(role) => Some(role.clone()),
+                KeyUse::AsIs | KeyUse::Metadata => None,
             },
             _ => None,
         }
@@ -250,8 +250,8 @@ impl File {
     pub(super) fn role_on_disk(&self, now: Timestamp) -> Option<Role> {
         let reading = watched_file::read(&self.path).ok()?;
         match self.parse(&reading.bytes, now).ok()?.way {
-            Way::Assume(role) => Some(role),
-            Way::AsIs | Way::Metadata => None,
+            KeyUse::Assume(role) => Some(role),
+            KeyUse::AsIs | KeyUse::Metadata => None,
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Issued, KeyError, Keyring, Keys, Surroundings};
+use super::{CredentialProvider, Environment, KeyError, Lease, ProviderCache};
 use crate::api::{ClientContext, Connection, ReadClient};
 use crate::desired::CredentialSource;
 use crate::host::{Clock, Method, Reply, Request, Rng, SystemClock, Transport, TransportError};
@@ -147,7 +147,7 @@ pub(super) struct World {
     pub(super) home: TempDir,
     pub(super) context: Rc<ClientContext<Scripted>>,
     variables: Rc<RefCell<BTreeMap<String, String>>>,
-    pub(super) ring: Keyring,
+    pub(super) ring: ProviderCache,
 }
 
 pub(super) fn region() -> Region {
@@ -167,9 +167,9 @@ impl World {
         variables.borrow_mut().insert("HOME".to_owned(), path);
         let known = Rc::clone(&variables);
         let lookup = move |name: &str| known.borrow().get(name).map(Into::into);
-        let around = Surroundings::new(lookup).with_system_file(home.path().join("etc"));
+        let around = Environment::new(lookup).with_system_file(home.path().join("etc"));
         Self {
-            ring: Keyring::new(around),
+            ring: ProviderCache::new(around),
             context: ClientContext::new(Scripted::new(later)),
             variables,
             home,
@@ -191,28 +191,32 @@ impl World {
         put(self.home.path(), name, text)
     }
 
-    pub(super) fn keys(&self, source: &CredentialSource) -> Rc<Keys> {
+    pub(super) fn keys(&self, source: &CredentialSource) -> Rc<CredentialProvider> {
         self.ring.keys(source, &Endpoint::default())
     }
 
-    pub(super) async fn current(&self, keys: &Keys) -> Result<Issued, KeyError> {
+    pub(super) async fn current(&self, keys: &CredentialProvider) -> Result<Lease, KeyError> {
         keys.current(&self.context, region()).await
     }
 
     /// What is wrong with a source.
     pub(super) async fn error(&self, source: &CredentialSource) -> String {
-        let keys = Keyring::new(self.around()).keys(source, &Endpoint::default());
+        let keys = ProviderCache::new(self.around()).keys(source, &Endpoint::default());
         let error = self.current(&keys).await.err().expect("should be refused");
         error.to_string()
     }
 
-    pub(super) fn around(&self) -> Surroundings {
+    pub(super) fn around(&self) -> Environment {
         let known = Rc::clone(&self.variables);
         let lookup = move |name: &str| known.borrow().get(name).map(Into::into);
-        Surroundings::new(lookup).with_system_file(self.home.path().join("etc"))
+        Environment::new(lookup).with_system_file(self.home.path().join("etc"))
     }
 
-    pub(super) fn client(&self, keys: &Rc<Keys>, uin: Option<&str>) -> ReadClient<Scripted> {
+    pub(super) fn client(
+        &self,
+        keys: &Rc<CredentialProvider>,
+        uin: Option<&str>,
+    ) -> ReadClient<Scripted> {
         let connection = Connection {
             account: AccountName::default(),
             uin: uin.map(|uin| Uin::new(uin).expect("a uin")),

@@ -1,7 +1,7 @@
 //! What stands in variables and files, and what is wrong with it.
 
 use super::fixtures_tests::World;
-use super::parsed::{Fault, Parsed, Way};
+use super::parsed::{Fault, KeyUse, Parsed};
 use super::tccli::OwnRole::{Assumed, Ignored};
 use super::value::clean;
 use super::{ini, tccli};
@@ -133,18 +133,18 @@ fn tcclis_profiles_are_read_with_their_oddities() {
     }
     let role = r#"{"secretId": "a", "secretKey": "b", "role-arn": "qcs::cam::uin/1:roleName/r", "role-session-name": "me"}"#;
     match tccli::parse(role, Assumed, now).map(|parsed| parsed.way) {
-        Ok(Way::Assume(role)) => assert_eq!(role.session_name.as_deref(), Some("me")),
+        Ok(KeyUse::Assume(role)) => assert_eq!(role.session_name.as_deref(), Some("me")),
         _ => panic!("a role is assumed"),
     }
     match tccli::parse(role, Ignored, now).map(|parsed| parsed.way) {
-        Ok(Way::AsIs) => {}
+        Ok(KeyUse::AsIs) => {}
         _ => panic!("another role takes its place"),
     }
     let machine = tccli::parse(r#"{"type": "cvm-role", "secretId": null}"#, Assumed, now);
     assert!(matches!(
         machine,
         Ok(Parsed {
-            way: Way::Metadata,
+            way: KeyUse::Metadata,
             credentials: None
         })
     ));

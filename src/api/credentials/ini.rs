@@ -3,7 +3,7 @@
 
 use zeroize::Zeroizing;
 
-use super::parsed::{Fault, Parsed, Way};
+use super::parsed::{Fault, KeyUse, Parsed};
 use super::value::{Part, Parts};
 
 /// What stands in a section. Other sections may hold anything.
@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str, section: &str) -> Result<Parsed, Fault> {
     match parts.whole() {
         Ok(Some(credentials)) => Ok(Parsed {
             credentials: Some(credentials),
-            way: Way::AsIs,
+            way: KeyUse::AsIs,
         }),
         Ok(None) => Err(Fault::Absent(format!(
             "has neither secret_id nor secret_key in [{section}]"

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::fixtures_tests::{World, no_blueprints, ok, plain, region};
-use super::{Issued, KeyError};
+use super::{KeyError, Lease};
 use crate::api::error::CallError;
 use crate::api::liberal_tests::ODD;
 use crate::desired::{AssumeRole, CredentialSource, Role};
@@ -19,7 +19,7 @@ fn with(whole: &Value, field: &str, raw: &str) -> String {
 }
 
 /// What STS hands out to whoever assumes a role.
-async fn assumed(response: String) -> Result<Issued, KeyError> {
+async fn assumed(response: String) -> Result<Lease, KeyError> {
     let world = World::new();
     world.set("TENCENTCLOUD_SECRET_ID", "ENV");
     world.set("TENCENTCLOUD_SECRET_KEY", "env-key");

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::provider::Metadata;
 use super::sts::unquoted;
-use super::temporary::Fetched;
+use super::temporary::TemporaryCredentials;
 use crate::api::context::ClientContext;
 use crate::api::error::CallError;
 use crate::api::protocol::wire::Object;
@@ -44,7 +44,7 @@ struct Document {
 pub(super) async fn fetch<H: Host>(
     context: &ClientContext<H>,
     from: &Metadata,
-) -> Result<Fetched, CallError> {
+) -> Result<TemporaryCredentials, CallError> {
     let role = match &from.role {
         Some(role) => role.clone(),
         None => name(context, from).await?,
@@ -69,7 +69,7 @@ pub(super) async fn fetch<H: Host>(
         )));
     }
     let document: Document = read(&body)?;
-    Fetched::new(
+    TemporaryCredentials::new(
         document.tmp_secret_id,
         document.tmp_secret_key,
         document.token,

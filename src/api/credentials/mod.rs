@@ -49,12 +49,12 @@ use crate::host::Host;
 use crate::model::{Endpoint, Monotonic, Region};
 use crate::pace::Backoff;
 use file::File;
-use provider::Origin;
+use provider::ProviderKind;
 use redirect::Roles;
 use temporary::Life;
 
-pub use cache::Keyring;
-pub use environment::Surroundings;
+pub use cache::ProviderCache;
+pub use environment::Environment;
 pub use error::KeyError;
 pub use provenance::Provenance;
 pub use watched_file::Exposure;
@@ -68,11 +68,11 @@ const AGAIN: Backoff = Backoff {
 const RENEW_PAUSE: Duration = Duration::from_secs(10);
 
 /// The credentials of one source.
-pub struct Keys {
+pub struct CredentialProvider {
     source: CredentialSource,
     /// Which role they assume first.
     roles: Roles,
-    around: Rc<Surroundings>,
+    around: Rc<Environment>,
     /// Where roles are assumed.
     sts: Endpoint,
     /// Held by the one who fetches, for all who wait.
@@ -82,7 +82,7 @@ pub struct Keys {
 
 #[derive(Default)]
 struct State {
-    origin: Option<Rc<Origin>>,
+    origin: Option<Rc<ProviderKind>>,
     /// What was looked for before the origin, each with why not.
     tried: Vec<String>,
     issue: Option<Issue>,
@@ -96,7 +96,7 @@ struct State {
 
 /// What is in use.
 struct Issue {
-    issued: Issued,
+    issued: Lease,
     /// The number of what it was made from.
     made_from: u64,
     /// Of temporary ones.
@@ -112,7 +112,7 @@ struct Failure {
 
 /// Credentials, and which they are.
 #[derive(Clone)]
-pub struct Issued {
+pub struct Lease {
     /// The key pair.
     pub credentials: Rc<Credentials>,
     /// Grows with each change.
@@ -120,18 +120,18 @@ pub struct Issued {
 }
 
 /// What a fetch came to.
-struct Obtained {
+struct Resolved {
     credentials: Rc<Credentials>,
     made_from: u64,
     life: Option<Life>,
 }
 
-impl Keys {
+impl CredentialProvider {
     /// The credentials of `source`, none of which has been looked for yet.
     fn new(
         source: CredentialSource,
         roles: Roles,
-        around: Rc<Surroundings>,
+        around: Rc<Environment>,
         sts: Endpoint,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -146,10 +146,10 @@ impl Keys {
 
     /// Credentials that are given, and never change.
     pub fn fixed(credentials: Credentials) -> Rc<Self> {
-        let nothing = Rc::new(Surroundings::new(|_| None));
+        let nothing = Rc::new(Environment::new(|_| None));
         let (source, sts) = (CredentialSource::Environment, Endpoint::default());
         let keys = Self::new(source, Roles::Source, nothing, sts);
-        keys.settle_on(Origin::Fixed(Rc::new(credentials)));
+        keys.settle_on(ProviderKind::Fixed(Rc::new(credentials)));
         keys
     }
 
@@ -192,11 +192,11 @@ impl Keys {
         };
         // No id looks like what begins with `source:`.
         let role = match state.origin.as_deref() {
-            Some(Origin::Role { role, .. }) => Some(assuming(role)),
-            Some(Origin::Oidc(oidc)) => Some(format!("tke-oidc {}", oidc.role_arn())),
-            Some(Origin::File(file)) => of_issue(file).as_ref().map(assuming),
-            Some(Origin::Metadata(_)) => return (format!("source: {}", self.source), false),
-            Some(Origin::Fixed(_)) | None => None,
+            Some(ProviderKind::Role { role, .. }) => Some(assuming(role)),
+            Some(ProviderKind::Oidc(oidc)) => Some(format!("tke-oidc {}", oidc.role_arn())),
+            Some(ProviderKind::File(file)) => of_issue(file).as_ref().map(assuming),
+            Some(ProviderKind::Metadata(_)) => return (format!("source: {}", self.source), false),
+            Some(ProviderKind::Fixed(_)) | None => None,
         };
         match role {
             Some(role) => (format!("source: {role}"), true),
@@ -209,7 +209,7 @@ impl Keys {
         &self,
         context: &ClientContext<H>,
         region: Region,
-    ) -> Result<Issued, KeyError> {
+    ) -> Result<Lease, KeyError> {
         if let Some(answer) = self.at_hand(context.host.monotonic()) {
             return answer;
         }
@@ -229,7 +229,7 @@ impl Keys {
         context: &ClientContext<H>,
         region: Region,
         _turn: MutexGuard<'_, ()>,
-    ) -> Result<Issued, KeyError> {
+    ) -> Result<Lease, KeyError> {
         if let Some(answer) = self.at_hand(context.host.monotonic()) {
             return answer;
         }
@@ -303,7 +303,7 @@ impl Keys {
     }
 
     /// The answer that needs no waiting, if there is one.
-    fn at_hand(&self, now: Monotonic) -> Option<Result<Issued, KeyError>> {
+    fn at_hand(&self, now: Monotonic) -> Option<Result<Lease, KeyError>> {
         let state = self.state.borrow();
         if let Some(failure) = &state.failure
             && now < failure.again_at
@@ -313,22 +313,25 @@ impl Keys {
         }
         let issue = state.issue.as_ref()?;
         let made_from = match state.origin.as_deref()? {
-            Origin::Fixed(_) | Origin::Metadata(_) | Origin::Oidc(_) => issue.made_from,
-            Origin::File(file) => file.unchanged()?.ok()?.number,
-            Origin::Role { source, .. } => source.at_hand(now)?.ok()?.version,
+            ProviderKind::Fixed(_) | ProviderKind::Metadata(_) | ProviderKind::Oidc(_) => {
+                issue.made_from
+            }
+            ProviderKind::File(file) => file.unchanged()?.ok()?.number,
+            ProviderKind::Role { source, .. } => source.at_hand(now)?.ok()?.version,
         };
         let is_good = state.is_good(issue, made_from, now);
         is_good.then(|| Ok(issue.issued.clone()))
     }
 
-    fn origin<H: Host>(&self, context: &ClientContext<H>) -> Result<Rc<Origin>, KeyError> {
+    fn origin<H: Host>(&self, context: &ClientContext<H>) -> Result<Rc<ProviderKind>, KeyError> {
         if let Some(origin) = self.state.borrow().origin.clone() {
             return Ok(origin);
         }
         let now = context.host.now();
         let (origin, tried) = self.resolve(now)?;
         self.state.borrow_mut().tried = tried;
-        let is_last_resort = matches!(&origin, Origin::Metadata(from) if from.tried.is_some());
+        let is_last_resort =
+            matches!(&origin, ProviderKind::Metadata(from) if from.tried.is_some());
         if is_last_resort {
             // Kept once it has given something: until then, another source may turn up.
             return Ok(Rc::new(origin));
@@ -336,25 +339,25 @@ impl Keys {
         Ok(self.settle_on(origin))
     }
 
-    fn settle_on(&self, origin: Origin) -> Rc<Origin> {
+    fn settle_on(&self, origin: ProviderKind) -> Rc<ProviderKind> {
         let mut state = self.state.borrow_mut();
         match &origin {
-            Origin::Fixed(credentials) => {
+            ProviderKind::Fixed(credentials) => {
                 state.bucket = Some(credentials.secret_id.as_str().into());
             }
             // The same caller, whether a document or a variable names the role.
-            Origin::Role { role, .. } => state.bucket = Some(assuming(role).into()),
-            Origin::File(_) | Origin::Metadata(_) | Origin::Oidc(_) => {}
+            ProviderKind::Role { role, .. } => state.bucket = Some(assuming(role).into()),
+            ProviderKind::File(_) | ProviderKind::Metadata(_) | ProviderKind::Oidc(_) => {}
         }
         Rc::clone(state.origin.insert(Rc::new(origin)))
     }
 
-    fn issue(&self, obtained: Obtained, now: Monotonic) -> Issued {
+    fn issue(&self, obtained: Resolved, now: Monotonic) -> Lease {
         let mut state = self.state.borrow_mut();
         let before = state.issue.as_ref();
         let version = before.map_or(0, |issue| issue.issued.version);
         let same = before.is_some_and(|issue| issue.issued.credentials.are(&obtained.credentials));
-        let issued = Issued {
+        let issued = Lease {
             credentials: obtained.credentials,
             version: if same { version } else { version + 1 },
         };
@@ -377,7 +380,7 @@ impl Keys {
                 url,
                 tried: None,
             });
-            state.origin = from.ok().map(|from| Rc::new(Origin::Metadata(from)));
+            state.origin = from.ok().map(|from| Rc::new(ProviderKind::Metadata(from)));
         }
         state.issue = Some(Issue {
             issued: issued.clone(),
@@ -389,10 +392,10 @@ impl Keys {
     }
 
     /// Goes on with what still works, if something does. What was fetched in vain is not fetched again at once.
-    fn failed(&self, error: KeyError, now: Monotonic, unit: f64) -> Result<Issued, KeyError> {
+    fn failed(&self, error: KeyError, now: Monotonic, unit: f64) -> Result<Lease, KeyError> {
         let mut state = self.state.borrow_mut();
         let live = state.live(now);
-        let is_file = matches!(state.origin.as_deref(), Some(Origin::File(_)));
+        let is_file = matches!(state.origin.as_deref(), Some(ProviderKind::File(_)));
         if is_file && error.is_local() {
             // A file is looked at each time, which costs nothing.
             return live.ok_or(error);
@@ -426,7 +429,7 @@ impl State {
     }
 
     /// What is in use, if it still works.
-    fn live(&self, now: Monotonic) -> Option<Issued> {
+    fn live(&self, now: Monotonic) -> Option<Lease> {
         let issue = self.issue.as_ref()?;
         let is_over = issue.life.is_some_and(|life| now >= life.ends_at);
         let is_rejected = issue.life.is_some() && self.rejected == Some(issue.issued.version);

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::environment::Surroundings;
+use super::environment::Environment;
 use super::error::KeyError;
 use super::sts::{SECONDS, SESSION, Sts, WebIdentityRequest};
-use super::temporary::Fetched;
+use super::temporary::TemporaryCredentials;
 use super::value;
 use super::watched_file;
 use crate::desired::Role;
@@ -30,7 +30,7 @@ pub(super) struct Oidc {
 
 impl Oidc {
     /// As the environment has it. [`REGION`] alone is no sign of a role.
-    pub(super) fn of(around: &Surroundings) -> Result<Self, KeyError> {
+    pub(super) fn of(around: &Environment) -> Result<Self, KeyError> {
         let [provider, file, role] = NEEDED.map(|name| around.text(name));
         let (provider, file, role) = (provider?, file?, role?);
         let names = NEEDED.iter().zip([&provider, &file, &role]);
@@ -73,7 +73,10 @@ impl Oidc {
     }
 
     /// Fetches the role's credentials, with the token that the file holds now: the cluster replaces it.
-    pub(super) async fn fetch<H: Host>(&self, sts: &Sts<'_, H>) -> Result<Fetched, KeyError> {
+    pub(super) async fn fetch<H: Host>(
+        &self,
+        sts: &Sts<'_, H>,
+    ) -> Result<TemporaryCredentials, KeyError> {
         let path = self.token_file.display();
         let unreadable = |why: String| {
             KeyError::Broken(format!(

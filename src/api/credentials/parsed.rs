@@ -8,12 +8,12 @@ pub(super) struct Parsed {
     /// A key pair, unless the file only says who has one.
     pub(super) credentials: Option<Credentials>,
     /// How it is used.
-    pub(super) way: Way,
+    pub(super) way: KeyUse,
 }
 
 /// What is to be done with the keys of a file.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum KeyUse {
     /// Called with.
     AsIs,
     /// They assume a role, which is called with.

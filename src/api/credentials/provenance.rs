@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Keys;
-use super::provider::{NamedBy, Origin};
+use super::CredentialProvider;
+use super::provider::{NamedBy, ProviderKind};
 use super::watched_file::Exposure;
 use crate::model::Monotonic;
 
@@ -22,7 +22,7 @@ pub struct Provenance {
     pub exposures: Vec<Exposure>,
 }
 
-impl Keys {
+impl CredentialProvider {
     /// Where the credentials in use came from; `None`: there are none yet.
     pub fn provenance(&self, now: Monotonic) -> Option<Provenance> {
         let state = self.state.borrow();
@@ -35,12 +35,12 @@ impl Keys {
             exposures: Vec::new(),
         };
         provenance.used = match origin {
-            Origin::Fixed(_) => "environment".into(),
-            Origin::File(file) => {
+            ProviderKind::Fixed(_) => "environment".into(),
+            ProviderKind::File(file) => {
                 provenance.exposures.extend(file.exposure());
                 file.describe()
             }
-            Origin::Role {
+            ProviderKind::Role {
                 role,
                 source,
                 named_by,
@@ -54,11 +54,11 @@ impl Keys {
                 };
                 format!("assume-role {}{who}, as {}", role.arn, below.used)
             }
-            Origin::Metadata(machine) => match &machine.role {
+            ProviderKind::Metadata(machine) => match &machine.role {
                 Some(role) => format!("cvm-role {role}"),
                 None => "cvm-role".into(),
             },
-            Origin::Oidc(_) => "tke-oidc".into(),
+            ProviderKind::Oidc(_) => "tke-oidc".into(),
         };
         Some(provenance)
     }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::Keys;
-use super::environment::Surroundings;
+use super::CredentialProvider;
+use super::environment::Environment;
 use super::error::KeyError;
 use super::file::{File, Format};
 use super::oidc::Oidc;
@@ -23,7 +23,7 @@ const FILE: &str = "TENCENTCLOUD_CREDENTIALS_FILE";
 const DEFAULT: &str = "default";
 
 /// Where credentials are fetched from.
-pub(super) enum Origin {
+pub(super) enum ProviderKind {
     /// Read once.
     Fixed(Rc<Credentials>),
     /// Read whenever it changes.
@@ -31,7 +31,7 @@ pub(super) enum Origin {
     /// Assumed with the credentials of another source.
     Role {
         role: Role,
-        source: Rc<Keys>,
+        source: Rc<CredentialProvider>,
         named_by: NamedBy,
     },
     /// The machine's own.
@@ -57,15 +57,15 @@ pub(super) struct Metadata {
     pub(super) tried: Option<String>,
 }
 
-impl Keys {
+impl CredentialProvider {
     /// The place that the source means, and what was tried before it, each with why not.
-    pub(super) fn resolve(&self, now: Timestamp) -> Result<(Origin, Vec<String>), KeyError> {
+    pub(super) fn resolve(&self, now: Timestamp) -> Result<(ProviderKind, Vec<String>), KeyError> {
         let around = &self.around;
         let beneath = |source: &CredentialSource, roles| {
             Self::new(source.clone(), roles, Rc::clone(around), self.sts.clone())
         };
         if let Some(role) = self.roles.of_environment(&self.source, around)? {
-            let origin = Origin::Role {
+            let origin = ProviderKind::Role {
                 role,
                 source: beneath(&self.source, Roles::None),
                 named_by: NamedBy::Environment,
@@ -74,18 +74,18 @@ impl Keys {
         }
         let origin = match &self.source {
             CredentialSource::Ambient => return self.ambient(now),
-            CredentialSource::Environment => Origin::Fixed(Rc::new(around.credentials()?)),
-            CredentialSource::Profile(name) => Origin::File(self.profile(name.as_deref())?),
+            CredentialSource::Environment => ProviderKind::Fixed(Rc::new(around.credentials()?)),
+            CredentialSource::Profile(name) => ProviderKind::File(self.profile(name.as_deref())?),
             CredentialSource::File { path, section } => {
-                Origin::File(file(around, path.as_ref(), section.as_deref())?)
+                ProviderKind::File(file(around, path.as_ref(), section.as_deref())?)
             }
-            CredentialSource::CvmRole(role) => Origin::Metadata(Metadata {
+            CredentialSource::CvmRole(role) => ProviderKind::Metadata(Metadata {
                 role: role.clone(),
                 url: around.metadata()?,
                 tried: None,
             }),
-            CredentialSource::TkeOidc => Origin::Oidc(Oidc::of(around)?),
-            CredentialSource::AssumeRole(assume) => Origin::Role {
+            CredentialSource::TkeOidc => ProviderKind::Oidc(Oidc::of(around)?),
+            CredentialSource::AssumeRole(assume) => ProviderKind::Role {
                 role: assume.role.clone(),
                 source: beneath(&assume.source, Roles::Source),
                 named_by: NamedBy::Document,
@@ -96,13 +96,13 @@ impl Keys {
 
     /// The first source that is there. One that is there and broken is not passed over: it would be to call as somebody
     /// else than was meant.
-    fn ambient(&self, now: Timestamp) -> Result<(Origin, Vec<String>), KeyError> {
+    fn ambient(&self, now: Timestamp) -> Result<(ProviderKind, Vec<String>), KeyError> {
         let (around, mut tried) = (&self.around, Vec::new());
         refuse_terraform(around)?;
         match around.credentials() {
             Ok(credentials) => {
                 self.tell_of_a_profiles_role(now);
-                return Ok((Origin::Fixed(Rc::new(credentials)), tried));
+                return Ok((ProviderKind::Fixed(Rc::new(credentials)), tried));
             }
             Err(KeyError::Absent(why)) => tried.push(why),
             Err(error) => return Err(error),
@@ -111,7 +111,7 @@ impl Keys {
         match self.profile(None) {
             Ok(file) => match file.is_there(now) {
                 Err(why) if !is_named => tried.push(format!("{file} ({why})")),
-                _ => return Ok((Origin::File(file), tried)),
+                _ => return Ok((ProviderKind::File(file), tried)),
             },
             Err(KeyError::Absent(why)) => tried.push(why),
             Err(error) => return Err(error),
@@ -120,13 +120,13 @@ impl Keys {
         match file(around, None, None) {
             Ok(file) => match file.is_there(now) {
                 Err(why) if !is_named => tried.push(format!("{file} ({why})")),
-                _ => return Ok((Origin::File(file), tried)),
+                _ => return Ok((ProviderKind::File(file), tried)),
             },
             Err(KeyError::Absent(why)) => tried.push(why),
             Err(error) => return Err(error),
         }
         match Oidc::of(around) {
-            Ok(oidc) => return Ok((Origin::Oidc(oidc), tried)),
+            Ok(oidc) => return Ok((ProviderKind::Oidc(oidc), tried)),
             Err(KeyError::Absent(why)) => tried.push(why),
             Err(error) => return Err(error),
         }
@@ -135,7 +135,7 @@ impl Keys {
             url: around.metadata()?,
             tried: Some(tried.join(", ")),
         };
-        Ok((Origin::Metadata(machine), tried))
+        Ok((ProviderKind::Metadata(machine), tried))
     }
 
     /// tccli takes the key from the environment and the role from the profile, each by itself. Here a source is taken
@@ -175,7 +175,7 @@ impl Keys {
 }
 
 /// The profile that tccli uses where nobody names one to it.
-pub(super) fn profile_of_environment(around: &Surroundings) -> Result<String, KeyError> {
+pub(super) fn profile_of_environment(around: &Environment) -> Result<String, KeyError> {
     let name = around.text(PROFILE)?.unwrap_or_else(|| DEFAULT.into());
     // A document's name has been checked; a variable's has not.
     if name.contains('/') || name.starts_with('.') {
@@ -187,13 +187,13 @@ pub(super) fn profile_of_environment(around: &Surroundings) -> Result<String, Ke
 }
 
 /// One of the files of a profile of tccli; `None` where nobody can tell where that would be.
-pub(super) fn tccli_file(around: &Surroundings, profile: &str, kind: &str) -> Option<PathBuf> {
+pub(super) fn tccli_file(around: &Environment, profile: &str, kind: &str) -> Option<PathBuf> {
     let directory = around.home()?.join(".tccli");
     Some(directory.join(format!("{profile}.{kind}")))
 }
 
 fn file(
-    around: &Rc<Surroundings>,
+    around: &Rc<Environment>,
     path: Option<&PathBuf>,
     section: Option<&str>,
 ) -> Result<File, KeyError> {
@@ -212,7 +212,7 @@ fn file(
 }
 
 /// The first of the places that the SDKs look at where there is something.
-fn usual_file(around: &Surroundings) -> Result<PathBuf, KeyError> {
+fn usual_file(around: &Environment) -> Result<PathBuf, KeyError> {
     if let Some(path) = around.text(FILE)? {
         return Ok(path.into());
     }

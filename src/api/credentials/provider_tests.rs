@@ -12,7 +12,7 @@ use serde_json::json;
 use super::fixtures_tests::{
     Log, Scripted, World, assumed, ini, no_blueprints, ok, plain, put, refused, region,
 };
-use super::{Issued, KeyError};
+use super::{KeyError, Lease};
 use crate::api::error::{CallError, Class, NO_CREDENTIALS, WRONG_ACCOUNT};
 use crate::api::{ReadClient, WriteClient};
 use crate::desired::{AssumeRole, CredentialSource, Role};
@@ -41,7 +41,7 @@ fn role(name: &str, source: CredentialSource) -> CredentialSource {
     }))
 }
 
-fn pair(issued: &Issued) -> (&str, &str) {
+fn pair(issued: &Lease) -> (&str, &str) {
     let credentials = &issued.credentials;
     (&credentials.secret_id, credentials.secret_key.expose())
 }
@@ -349,7 +349,7 @@ async fn c12_the_machines_role_is_asked_within_a_second_and_only_as_the_last_res
     }
     // Not asked where there is anything else.
     of_environment(&world);
-    let keys = super::Keyring::new(super::Surroundings::new(|name| match name {
+    let keys = super::ProviderCache::new(super::Environment::new(|name| match name {
         "TENCENTCLOUD_SECRET_ID" | "TENCENTCLOUD_SECRET_KEY" => Some("x".into()),
         _ => None,
     }))
@@ -422,7 +422,7 @@ async fn the_sources_are_tried_in_order_and_each_is_named_with_why_not() {
     world.set("TKE_ROLE_ARN", ROLE).set("TKE_PROVIDER_ID", "p");
     world.set("TKE_WEB_IDENTITY_TOKEN_FILE", &token.to_string_lossy());
     let expect = async |id: &str| {
-        let ring = super::Keyring::new(world.around());
+        let ring = super::ProviderCache::new(world.around());
         let keys = ring.keys(
             &CredentialSource::Ambient,
             &crate::model::Endpoint::default(),

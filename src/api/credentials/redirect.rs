@@ -2,7 +2,7 @@
 //! does, and those of Terraform, which are refused. To pass them over in silence is to work in an account that nobody
 //! meant.
 
-use super::environment::Surroundings;
+use super::environment::Environment;
 use super::error::KeyError;
 use crate::desired::{CredentialSource, Role};
 
@@ -50,7 +50,7 @@ impl Roles {
     pub(super) fn of_environment(
         self,
         source: &CredentialSource,
-        around: &Surroundings,
+        around: &Environment,
     ) -> Result<Option<Role>, KeyError> {
         match (self, source) {
             (
@@ -66,7 +66,7 @@ impl Roles {
 
 /// The role of tccli's pair. tccli passes half a pair over; here it is an error, because whoever set it meant another
 /// account than the key's.
-fn role(around: &Surroundings) -> Result<Option<Role>, KeyError> {
+fn role(around: &Environment) -> Result<Option<Role>, KeyError> {
     let [arn, session] = ROLE;
     let (arn, session_name) = match (around.text(arn)?, around.text(session)?) {
         (None, None) => return Ok(None),
@@ -102,7 +102,7 @@ fn half(set: &str, unset: &str) -> KeyError {
 
 /// Refuses to choose credentials where Terraform's variables would have Terraform choose others. All of them are named
 /// at once, and no value.
-pub(super) fn refuse_terraform(around: &Surroundings) -> Result<(), KeyError> {
+pub(super) fn refuse_terraform(around: &Environment) -> Result<(), KeyError> {
     let set: Vec<_> = TERRAFORM
         .into_iter()
         .filter(|name| around.is_set(name))

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::Keyring;
+use super::ProviderCache;
 use super::fixtures_tests::{Log, World, assumed, ini, no_blueprints, plain, put, refused, region};
 use crate::api::protocol::sign::Secret;
 use crate::desired::{AssumeRole, CredentialSource, Role};
@@ -106,7 +106,7 @@ fn answers(world: &World) {
 async fn calls(world: &World, source: &CredentialSource) -> Result<Vec<String>, String> {
     answers(world);
     world.host().heard.take();
-    let keys = Keyring::new(world.around()).keys(source, &Endpoint::default());
+    let keys = ProviderCache::new(world.around()).keys(source, &Endpoint::default());
     let client = world.client(&keys, None);
     let read = client.describe_blueprints(region(), 0, None).await;
     read.map_err(|error| error.to_string())?;
@@ -424,7 +424,7 @@ async fn t1_l8_the_environments_role_is_assumed_anew_when_it_ends_is_refused_or_
 async fn t1_s26_with_another_role_in_the_environment_it_is_another_key() {
     let digest = async |world: &World, source: &CredentialSource| {
         answers(world);
-        let keys = Keyring::new(world.around()).keys(source, &Endpoint::default());
+        let keys = ProviderCache::new(world.around()).keys(source, &Endpoint::default());
         let client = world.client(&keys, None);
         let owner = client.key(region()).await.expect("there are credentials");
         assert!(
@@ -629,7 +629,7 @@ async fn t1_an_empty_variable_that_may_be_missing_counts_as_unset() {
     // The second name counts where the first says nothing.
     world.set("TENCENTCLOUD_SECURITY_TOKEN", "second");
     answers(&world);
-    let keys = Keyring::new(world.around()).keys(&ambient, &Endpoint::default());
+    let keys = ProviderCache::new(world.around()).keys(&ambient, &Endpoint::default());
     let issued = world.current(&keys).await.expect("whole");
     let token = issued.credentials.token.as_ref();
     assert_eq!(token.map(Secret::expose), Some("second"));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixtures_tests::{Log, World, no_blueprints, ok, plain, refused, region};
-use super::{KeyError, Surroundings};
+use super::{Environment, KeyError};
 use crate::api::error::Refusal;
 use crate::desired::{AssumeRole, CredentialSource, Role};
 use crate::host::TransportError;
@@ -127,8 +127,8 @@ async fn o2_s12_a_file_that_is_no_good_is_never_quoted() {
         // The same, where something good was there before.
         let good = "[default]\nsecret_id = a\nsecret_key = b\n";
         world.put(".tencentcloud/credentials", good);
-        let keys =
-            super::Keyring::new(world.around()).keys(&file(), &crate::model::Endpoint::default());
+        let keys = super::ProviderCache::new(world.around())
+            .keys(&file(), &crate::model::Endpoint::default());
         world.current(&keys).await.expect("good");
         world.put(".tencentcloud/credentials", &text);
         world.current(&keys).await.expect("the old");
@@ -158,7 +158,7 @@ async fn o2_s12_a_variable_that_is_no_good_is_never_quoted() {
             is_silent(&world.error(&CredentialSource::Ambient).await);
         }
     }
-    let around = Surroundings::new(|name| {
+    let around = Environment::new(|name| {
         use std::os::unix::ffi::OsStringExt;
         let bytes = [CANARY.as_bytes(), b"\xff"].concat();
         name.starts_with("TENCENTCLOUD")

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::temporary::Fetched;
+use super::temporary::TemporaryCredentials;
 use crate::api::clocks::{self, AccessPoint, Arrival, Caller};
 use crate::api::context::ClientContext;
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::protocol::request::{Addressee, CALL_DEADLINE, request};
+use crate::api::protocol::request::{CALL_DEADLINE, Destination, request};
 use crate::api::protocol::sign::{Credentials, Secret};
 use crate::api::protocol::wire::{self, ErrorBody, Object, Outcome, Service};
 use crate::api::retry;
@@ -85,7 +85,7 @@ impl<'a, H: Host> Sts<'a, H> {
         &self,
         role: &Role,
         with: &Credentials,
-    ) -> Result<Fetched, CallError> {
+    ) -> Result<TemporaryCredentials, CallError> {
         let body = AssumeRoleRequest {
             role_arn: &role.arn,
             role_session_name: role.session_name.as_deref().unwrap_or(SESSION),
@@ -104,7 +104,7 @@ impl<'a, H: Host> Sts<'a, H> {
         &self,
         region: &str,
         body: &WebIdentityRequest<'_>,
-    ) -> Result<Fetched, CallError> {
+    ) -> Result<TemporaryCredentials, CallError> {
         let body = encoded(body)?;
         let ask = || self.ask("AssumeRoleWithWebIdentity", region, &body, None);
         let mut result = retry::while_it_helps(self.context, ask).await;
@@ -121,7 +121,7 @@ impl<'a, H: Host> Sts<'a, H> {
         region: &str,
         body: &[u8],
         with: Option<&Credentials>,
-    ) -> Result<Fetched, CallError> {
+    ) -> Result<TemporaryCredentials, CallError> {
         let (reply, signed_at) = self.exchange(action, region, body, with).await?;
         let date = reply.date.clone();
         match self.read(reply) {
@@ -152,7 +152,7 @@ impl<'a, H: Host> Sts<'a, H> {
         let access_point = self.endpoint.host(self.region);
         let at = self.access_point(&access_point);
         let timestamp = clocks.signing(at, host.now()).timestamp();
-        let to = Addressee {
+        let to = Destination {
             url: self.endpoint.url(self.region),
             host: access_point.clone(),
             service: Service::Sts,
@@ -181,7 +181,7 @@ impl<'a, H: Host> Sts<'a, H> {
         AccessPoint { caller, host }
     }
 
-    fn read(&self, reply: Reply) -> Result<Fetched, CallError> {
+    fn read(&self, reply: Reply) -> Result<TemporaryCredentials, CallError> {
         let (status, told) = (reply.status, reply.date);
         let body = Zeroizing::new(reply.body);
         let Ok(Outcome { error, request_id }) = wire::response(&body) else {
@@ -210,7 +210,7 @@ impl<'a, H: Host> Sts<'a, H> {
             expired_time,
         } = wire::response(&body)
             .map_err(|error| CallError::Unclear(self.locate(&unquoted(&error))))?;
-        Fetched::new(
+        TemporaryCredentials::new(
             temporary.tmp_secret_id,
             temporary.tmp_secret_key,
             temporary.token,
@@ -240,7 +240,7 @@ fn encoded(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {
         .map_err(|_| CallError::NotSent("the request cannot be written".into()))
 }
 
-impl Fetched {
+impl TemporaryCredentials {
     /// Takes the parts of a reply of `date` over, if they are what they should be.
     pub(super) fn new(
         id: String,

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::parsed::{Fault, Parsed, Way};
+use super::parsed::{Fault, KeyUse, Parsed};
 use super::value::{Part, Parts};
 use crate::desired::Role;
 
@@ -68,7 +68,7 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<Parsed, F
         Some("cvm-role") => {
             return Ok(Parsed {
                 credentials: None,
-                way: Way::Metadata,
+                way: KeyUse::Metadata,
             });
         }
         // Which tccli renews when it is used, and nobody else can.
@@ -92,7 +92,7 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<Parsed, F
         Err(flaw) => return Err(Fault::Broken(flaw)),
     };
     let way = match role {
-        None => Way::AsIs,
+        None => KeyUse::AsIs,
         Some((arn, session_name)) => assuming(arn, session_name)?,
     };
     Ok(Parsed {
@@ -102,7 +102,7 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<Parsed, F
 }
 
 /// The role that the profile's keys assume, if it can be one.
-fn assuming(arn: String, session_name: Option<String>) -> Result<Way, Fault> {
+fn assuming(arn: String, session_name: Option<String>) -> Result<KeyUse, Fault> {
     let is_session_name = |name: &String| Role::is_session_name(name);
     if !Role::is_arn(&arn) {
         return Err(Fault::Broken("has a `role-arn` that is not one".into()));
@@ -111,7 +111,7 @@ fn assuming(arn: String, session_name: Option<String>) -> Result<Way, Fault> {
         let what = "has a `role-session-name` that cannot be one";
         return Err(Fault::Broken(what.into()));
     }
-    Ok(Way::Assume(Role {
+    Ok(KeyUse::Assume(Role {
         arn,
         session_name,
         duration_seconds: None,

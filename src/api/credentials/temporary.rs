@@ -14,7 +14,7 @@ const LIFE_MIN: Duration = Duration::from_secs(60);
 const LIFE_MAX: Duration = Duration::from_secs(43_200);
 
 /// As handed out.
-pub(super) struct Fetched {
+pub(super) struct TemporaryCredentials {
     pub(super) credentials: Credentials,
     /// Unix seconds.
     pub(super) expires: i64,

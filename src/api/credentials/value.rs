@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 use crate::api::protocol::sign::{Credentials, Secret};
 
 /// What is wrong with a value: a clause that follows its name.
-pub(super) type Flaw = String;
+pub(super) type InvalidValue = String;
 
 /// The value itself. One newline at the end is forgiven, as a file read into a variable leaves it; any other white
 /// space is refused, as the SDK does, because a paste took more than the key.
-pub(super) fn clean(value: &str) -> Result<&str, Flaw> {
+pub(super) fn clean(value: &str) -> Result<&str, InvalidValue> {
     let value = value.strip_suffix('\n').unwrap_or(value);
     let value = value.strip_suffix('\r').unwrap_or(value);
     if value.is_empty() {

@@ -14,7 +14,7 @@ pub(in crate::api) const CALL_DEADLINE: Duration = Duration::from_secs(8);
 const UNSIGNED: &str = "SKIP";
 
 /// Where a call goes, and what it is.
-pub(in crate::api) struct Addressee<'a> {
+pub(in crate::api) struct Destination<'a> {
     pub(in crate::api) url: String,
     /// The Host header, as it is signed.
     pub(in crate::api) host: String,
@@ -26,7 +26,7 @@ pub(in crate::api) struct Addressee<'a> {
 
 /// The request, signed with `credentials` if there are any.
 pub(in crate::api) fn request(
-    to: Addressee<'_>,
+    to: Destination<'_>,
     body: &[u8],
     timestamp: i64,
     credentials: Option<&Credentials>,

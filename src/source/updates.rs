@@ -3,7 +3,7 @@ use tokio::sync::mpsc::Sender;
 use super::{Generation, Gone, Update};
 
 /// Sends what is news, and nothing twice in a row.
-pub(super) struct Outbox {
+pub(super) struct UpdateSender {
     updates: Sender<Update>,
     last: Option<Last>,
 }
@@ -13,7 +13,7 @@ enum Last {
     Broken(Vec<String>),
 }
 
-impl Outbox {
+impl UpdateSender {
     pub(super) fn new(updates: Sender<Update>) -> Self {
         Self {
             updates,

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use super::address::Address;
 use super::answer::{self, Verdict};
 use super::files;
-use super::format::Letter;
-use super::mailbox::{Batch, Mailbox, Outbox};
+use super::format::Delivery;
+use super::queue::{Batch, Queue, WebhookSender};
 use super::settings::Target;
 use crate::host::{Host, Rng, TransportError};
 use crate::pace::Backoff;
@@ -24,8 +24,8 @@ const BACKOFF: Backoff = Backoff {
 /// comes meanwhile is told together.
 pub(super) const GAP: Duration = Duration::from_secs(4);
 
-/// Delivers what the [`Outbox`] is told.
-pub struct Courier(pub(super) Outbox);
+/// Delivers what the [`WebhookSender`] is told.
+pub struct DeliveryWorker(pub(super) WebhookSender);
 
 /// Why an attempt did not succeed. Holds no secret.
 struct Failure {
@@ -35,7 +35,7 @@ struct Failure {
     again: bool,
 }
 
-impl Courier {
+impl DeliveryWorker {
     /// Delivers for ever, one message at a time to each webhook, and to all of them side by side. What is under way
     /// when this is dropped is lost.
     pub async fn run<H: Host>(self, host: &H) {
@@ -45,7 +45,7 @@ impl Courier {
     }
 }
 
-async fn serve<H: Host>(mailbox: &Mailbox, host: &H) {
+async fn serve<H: Host>(mailbox: &Queue, host: &H) {
     loop {
         let batch = mailbox.next().await;
         match deliver(mailbox, batch, host).await {
@@ -67,8 +67,8 @@ async fn serve<H: Host>(mailbox: &Mailbox, host: &H) {
 }
 
 /// Tries until it is taken, refused for good, or tried often enough.
-async fn deliver<H: Host>(mailbox: &Mailbox, batch: Batch, host: &H) -> Result<(), Failure> {
-    let letter = Letter {
+async fn deliver<H: Host>(mailbox: &Queue, batch: Batch, host: &H) -> Result<(), Failure> {
+    let letter = Delivery {
         id: id(host),
         written_at: host.now(),
         batch,
@@ -93,7 +93,7 @@ async fn deliver<H: Host>(mailbox: &Mailbox, batch: Batch, host: &H) -> Result<(
 }
 
 /// One attempt. URL and secret are read for it, so that a rotation needs no restart.
-async fn send<H: Host>(mailbox: &Mailbox, letter: &Letter, host: &H) -> Result<(), Failure> {
+async fn send<H: Host>(mailbox: &Queue, letter: &Delivery, host: &H) -> Result<(), Failure> {
     let webhook = &mailbox.webhook;
     let unusable = |reason: String| Failure {
         host: None,

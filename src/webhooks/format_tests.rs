@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::address::Address;
 use super::fixtures_tests::{at, blocked, image, news, scope};
-use super::format::{Format, Letter, dingtalk_sign, feishu_sign};
-use super::mailbox::Batch;
+use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
+use super::queue::Batch;
 use crate::api::protocol::sign::Secret;
 use crate::host::Request;
 use crate::status::{Kind, Subject, Transition};
@@ -14,8 +14,8 @@ use crate::status::{Kind, Subject, Transition};
 const HOSTILE: &str = "<!channel> <@U1|x> @all <at user_id=\"all\">x</at> [a](https://evil.example) <font color=\"info\">ok</font> \
                        ``` **b** & </script>\n# ✅ sharekeeper: fine\r\n\u{202e}• 🔴\u{1b}[2J";
 
-fn letter(transitions: Vec<Transition>, missed: u64) -> Letter {
-    Letter {
+fn letter(transitions: Vec<Transition>, missed: u64) -> Delivery {
+    Delivery {
         id: "00ff00ff00ff00ff00ff00ff00ff00ff".into(),
         written_at: at(0),
         batch: Batch {
@@ -25,18 +25,18 @@ fn letter(transitions: Vec<Transition>, missed: u64) -> Letter {
     }
 }
 
-fn request(format: Format, letter: &Letter, secret: Option<&str>) -> Request {
+fn request(format: Format, letter: &Delivery, secret: Option<&str>) -> Request {
     let address = Address::new("https://example.com/hook?key=k").expect("a URL");
     let secret = secret.map(|secret| Secret::new(secret.into()));
     format.request(letter, &address, secret.as_ref(), at(1))
 }
 
-fn body(format: Format, letter: &Letter, secret: Option<&str>) -> String {
+fn body(format: Format, letter: &Delivery, secret: Option<&str>) -> String {
     String::from_utf8(request(format, letter, secret).body).expect("UTF-8")
 }
 
 /// What a person reads.
-fn text(format: Format, letter: &Letter) -> String {
+fn text(format: Format, letter: &Delivery) -> String {
     let body: serde_json::Value = serde_json::from_str(&body(format, letter, None)).expect("JSON");
     let place = match format {
         Format::Json => unreachable!("nobody reads it"),
@@ -57,7 +57,7 @@ fn chats() -> impl Iterator<Item = Format> {
         .filter(|format| *format != Format::Json)
 }
 
-fn mixed() -> Letter {
+fn mixed() -> Delivery {
     let transitions = vec![
         news(image(1), Kind::Unblocked, "it can be shared"),
         news(image(2), Kind::ExpiringSoon, "its share ends in 2 h"),

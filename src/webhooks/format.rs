@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::address::Address;
-use super::mailbox::Batch;
+use super::queue::Batch;
 use super::text::{self, message};
 use crate::api::protocol::sign::{CONTENT_TYPE, Secret, hmac};
 use crate::host::{Header, Method, Request};
@@ -39,7 +39,7 @@ pub(super) enum Format {
 }
 
 /// One message, the same over all attempts.
-pub(super) struct Letter {
+pub(super) struct Delivery {
     pub id: String,
     pub written_at: Timestamp,
     pub batch: Batch,
@@ -90,7 +90,7 @@ impl Format {
     /// The request of an attempt at `now`. Signatures tell the time of the attempt, because they expire.
     pub(super) fn request(
         self,
-        letter: &Letter,
+        letter: &Delivery,
         address: &Address,
         secret: Option<&Secret>,
         now: Timestamp,
@@ -154,7 +154,7 @@ fn header(name: &'static str, value: String) -> Header {
 }
 
 /// What tells a receiver of JSON which delivery this is, and that it is ours.
-fn proofs(letter: &Letter, body: &str, secret: Option<&Secret>, now: Timestamp) -> Vec<Header> {
+fn proofs(letter: &Delivery, body: &str, secret: Option<&Secret>, now: Timestamp) -> Vec<Header> {
     let timestamp = now.timestamp().to_string();
     let signature = secret.map(|secret| {
         let signed = format!("{timestamp}.{body}");
@@ -211,7 +211,7 @@ struct About<'a> {
     image_id: Option<&'a str>,
 }
 
-fn document(letter: &Letter) -> String {
+fn document(letter: &Delivery) -> String {
     let document = Document {
         format_version: 1,
         id: &letter.id,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Courier, Outbox, Webhooks, WebhooksError, channel};
+use super::{DeliveryWorker, WebhookSender, Webhooks, WebhooksError, channel};
 use crate::host::{Clock, Reply, Request, Rng, SystemClock, Transport, TransportError};
 use crate::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
 use crate::status::{Kind, Reason, Subject, Transition};
@@ -72,8 +72,8 @@ impl Scripted {
     }
 
     /// Delivers for so long.
-    pub(super) async fn run(&self, courier: Courier, seconds: u64) {
-        let forever = courier.run(self);
+    pub(super) async fn run(&self, worker: DeliveryWorker, seconds: u64) {
+        let forever = worker.run(self);
         let ended = tokio::time::timeout(Duration::from_secs(seconds), forever).await;
         assert!(ended.is_err(), "a courier never ends by itself");
     }
@@ -148,7 +148,7 @@ impl Folder {
         Webhooks::load(&self.0.path().join("webhooks.yaml"))
     }
 
-    pub(super) fn channel(&self) -> (Outbox, Courier) {
+    pub(super) fn channel(&self) -> (WebhookSender, DeliveryWorker) {
         channel(self.load().unwrap_or_else(|error| panic!("{error}")))
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::courier::{ATTEMPTS_MAX, GAP};
 use super::fixtures_tests::{Answer, Folder, Log, Scripted, blocked, image, news};
-use super::mailbox::QUEUE_MAX;
+use super::queue::QUEUE_MAX;
+use super::worker::{ATTEMPTS_MAX, GAP};
 use crate::status::Kind;
 
 const CANARY: &str = "hunter2Canary";
@@ -20,11 +20,11 @@ fn one() -> Folder {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_told_together_or_meanwhile_is_one_message() {
-    let (outbox, courier) = one().channel();
+    let (outbox, worker) = one().channel();
     let host = Scripted::new(|_, _| OK);
     outbox.tell(&blocked(3));
     outbox.tell(&blocked(2));
-    host.run(courier, 60).await;
+    host.run(worker, 60).await;
     let sent = host.sent.borrow();
     let [sent] = sent.as_slice() else {
         panic!("{} messages", sent.len());
@@ -46,20 +46,20 @@ async fn what_is_told_together_or_meanwhile_is_one_message() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_where_nothing_happens_or_nobody_listens() {
-    let (outbox, courier) = one().channel();
+    let (outbox, worker) = one().channel();
     let host = Scripted::new(|_, _| OK);
     outbox.tell(&[]);
-    host.run(courier, 3600).await;
+    host.run(worker, 3600).await;
     assert!(host.sent.borrow().is_empty());
-    let (outbox, courier) = super::channel(super::Webhooks(Vec::new()));
+    let (outbox, worker) = super::channel(super::Webhooks(Vec::new()));
     outbox.tell(&blocked(1));
-    host.run(courier, 3600).await;
+    host.run(worker, 3600).await;
     assert!(host.sent.borrow().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn messages_keep_their_distance() {
-    let (outbox, courier) = one().channel();
+    let (outbox, worker) = one().channel();
     let again = outbox.clone();
     let host = Scripted::new(move |_, number| {
         // Something happens during each delivery.
@@ -69,7 +69,7 @@ async fn messages_keep_their_distance() {
         OK
     });
     outbox.tell(&blocked(1));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     let sent = host.sent.borrow();
     assert_eq!(sent.len(), 20);
     for pair in sent.windows(2) {
@@ -79,14 +79,14 @@ async fn messages_keep_their_distance() {
 
 #[tokio::test(start_paused = true)]
 async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
-    let (outbox, courier) = one().channel();
+    let (outbox, worker) = one().channel();
     let host = Scripted::new(|_, _| OK);
     for number in 1..=QUEUE_MAX + 7 {
         outbox.tell(&[news(image(number), Kind::Blocked, "")]);
     }
     let stats = outbox.stats().remove(0);
     assert_eq!((stats.queued, stats.dropped), (QUEUE_MAX, 7));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     let sent = host.sent.borrow();
     let mut ids = Vec::new();
     let mut more = 0;
@@ -112,7 +112,7 @@ async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
     let folder = Folder::new(&format!("webhooks:\n{}{}", json("hangs"), json("works")));
-    let (outbox, courier) = folder.channel();
+    let (outbox, worker) = folder.channel();
     let host = Scripted::new(|url, _| match url.contains("hangs") {
         true => Answer::Never,
         false => OK,
@@ -126,7 +126,7 @@ async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
         std::future::pending::<()>().await
     };
     tokio::select! {
-        () = host.run(courier, 60) => {}
+        () = host.run(worker, 60) => {}
         () = later => {}
     }
     assert_eq!(host.bodies("https://hangs").len(), 1, "one in flight");
@@ -139,7 +139,7 @@ async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
 #[tokio::test(start_paused = true)]
 async fn a_delivery_is_tried_six_times_the_same_and_then_given_up_with_one_warning() {
     let (log, _guard) = Log::start();
-    let (outbox, courier) = one().channel();
+    let (outbox, worker) = one().channel();
     let again = outbox.clone();
     let host = Scripted::new(move |_, number| {
         if number == 1 {
@@ -154,7 +154,7 @@ async fn a_delivery_is_tried_six_times_the_same_and_then_given_up_with_one_warni
         }
     });
     outbox.tell(&blocked(1));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     let sent = host.sent.borrow();
     assert_eq!(sent.len(), ATTEMPTS_MAX as usize + 1);
     let (first, next) = sent.split_at(ATTEMPTS_MAX as usize);
@@ -188,7 +188,7 @@ async fn signatures_tell_the_time_of_their_attempt() {
         "webhooks: [{name: a, format: json, url: 'https://a.example/', secretFile: key}]",
     );
     folder.write("key", "k");
-    let (outbox, courier) = folder.channel();
+    let (outbox, worker) = folder.channel();
     let host = Scripted::new(|_, number| {
         if number < 3 {
             Answer::Reply(500, "")
@@ -197,7 +197,7 @@ async fn signatures_tell_the_time_of_their_attempt() {
         }
     });
     outbox.tell(&blocked(1));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     let sent = host.sent.borrow();
     let stamp = |index: usize| {
         sent[index]
@@ -224,10 +224,10 @@ async fn o8_refusals_and_redirects_are_final_and_nothing_is_followed() {
         (410, "no_service"),
     ] {
         let (log, _guard) = Log::start();
-        let (outbox, courier) = one().channel();
+        let (outbox, worker) = one().channel();
         let host = Scripted::new(move |_, _| Answer::Reply(status, "no_service"));
         outbox.tell(&blocked(1));
-        host.run(courier, 600).await;
+        host.run(worker, 600).await;
         assert_eq!(host.sent.borrow().len(), 1, "{status}");
         assert_eq!(outbox.stats()[0].failed, 1);
         let warnings = log.lines_with("WARN");
@@ -247,13 +247,13 @@ async fn a_chat_that_says_no_inside_a_200_has_not_taken_it() {
         2 => Answer::Reply(200, r#"{"errcode":0,"errmsg":"ok"}"#),
         _ => Answer::Reply(200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#),
     });
-    let (outbox, courier) = folder.channel();
+    let (outbox, worker) = folder.channel();
     outbox.tell(&blocked(1));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     assert_eq!((host.sent.borrow().len(), outbox.stats()[0].sent), (2, 1));
-    let (outbox, courier) = folder.channel();
+    let (outbox, worker) = folder.channel();
     outbox.tell(&blocked(1));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     assert_eq!((host.sent.borrow().len(), outbox.stats()[0].failed), (3, 1));
 }
 
@@ -268,7 +268,7 @@ async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
     );
     folder.write("url", &format!("https://open.example/bot/v2/hook/{CANARY}"));
     folder.write("key", &format!("{CANARY}-signs"));
-    let (outbox, courier) = folder.channel();
+    let (outbox, worker) = folder.channel();
     let host = Scripted::new(|url, number| match number % 5 {
         0 => Answer::NotSent(format!("error sending request for url ({url})")),
         1 => Answer::Lost(format!("cut off while reading {url}")),
@@ -277,16 +277,16 @@ async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
         _ => Answer::Reply(503, ""),
     });
     outbox.tell(&blocked(2));
-    host.run(courier, 900).await;
+    host.run(worker, 900).await;
     let codes = Scripted::new(|_, _| {
         Answer::Reply(
             200,
             r#"{"code":19001,"msg":"token hunter2Canary is not\nvalid"}"#,
         )
     });
-    let (outbox, courier) = folder.channel();
+    let (outbox, worker) = folder.channel();
     outbox.tell(&blocked(2));
-    codes.run(courier, 900).await;
+    codes.run(worker, 900).await;
     let text = log.text();
     assert!(
         text.contains("p.example") && text.contains("open.example"),
@@ -302,10 +302,10 @@ async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
 #[tokio::test(start_paused = true)]
 async fn o1_a_reply_cannot_add_a_line_to_the_log() {
     let (log, _guard) = Log::start();
-    let (outbox, courier) = one().channel();
+    let (outbox, worker) = one().channel();
     let host = Scripted::new(|_, _| Answer::Lost("cut\n2026 WARN forged\u{1b}[2J".into()));
     outbox.tell(&blocked(1));
-    host.run(courier, 900).await;
+    host.run(worker, 900).await;
     let text = log.text();
     assert!(text.contains("no reply: cut 2026 WARN forged"), "{text}");
     assert!(
@@ -321,7 +321,7 @@ async fn url_and_secret_are_read_for_each_attempt() {
         Folder::new("webhooks: [{name: a, format: feishu, urlFile: url, secretFile: key}]");
     folder.write("url", "https://old.example/hook");
     folder.write("key", "old");
-    let (outbox, courier) = folder.channel();
+    let (outbox, worker) = folder.channel();
     let path = folder.0.path().to_owned();
     let host = Scripted::new(move |url, number| {
         if number == 1 {
@@ -334,7 +334,7 @@ async fn url_and_secret_are_read_for_each_attempt() {
         }
     });
     outbox.tell(&blocked(1));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     let sent = host.sent.borrow();
     assert_eq!(sent.len(), 2);
     assert_eq!(sent[1].url, "https://new.example/hook");
@@ -350,11 +350,11 @@ async fn o8_a_rotated_url_that_leads_elsewhere_in_the_clear_is_not_called() {
     let (log, _guard) = Log::start();
     let folder = Folder::new("webhooks: [{name: a, format: slack, urlFile: url}]");
     folder.write("url", "https://old.example/hook");
-    let (outbox, courier) = folder.channel();
+    let (outbox, worker) = folder.channel();
     let host = Scripted::new(|_, _| OK);
     folder.write("url", &format!("http://new.example/{CANARY}"));
     outbox.tell(&blocked(1));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     assert!(host.sent.borrow().is_empty());
     assert_eq!(outbox.stats()[0].failed, 1);
     let warnings = log.lines_with("WARN");
@@ -364,13 +364,13 @@ async fn o8_a_rotated_url_that_leads_elsewhere_in_the_clear_is_not_called() {
     );
     assert!(!log.text().contains(CANARY));
     // It is there again, and so is the next message.
-    let (outbox, courier) = folder_after(&folder);
+    let (outbox, worker) = folder_after(&folder);
     outbox.tell(&blocked(1));
-    host.run(courier, 600).await;
+    host.run(worker, 600).await;
     assert_eq!(host.sent.borrow().len(), 1);
 }
 
-fn folder_after(folder: &Folder) -> (super::Outbox, super::Courier) {
+fn folder_after(folder: &Folder) -> (super::WebhookSender, super::DeliveryWorker) {
     folder.write("url", "https://old.example/hook");
     folder.channel()
 }

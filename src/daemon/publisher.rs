@@ -13,7 +13,7 @@ use crate::ledger::Attempt;
 use crate::model::{ImageId, Permission, Scope, Timestamp};
 use crate::source::Generation;
 use crate::status::{
-    Activity, Board, Change, Lane, ManifestsStatus, PassResult, Subject, Transition,
+    Activity, Board, Change, ManifestsStatus, PassResult, Subject, Transition, WriteBucket,
 };
 
 /// Hears of transitions. Must not block.
@@ -21,7 +21,7 @@ type Tell = Box<dyn Fn(&[Transition])>;
 
 /// Takes what happens to the board, and says what of it is new: one line of the log for each change and each
 /// transition, and nothing for a look that finds everything as it was.
-pub struct Voice<H> {
+pub struct StatusPublisher<H> {
     context: Rc<ClientContext<H>>,
     board: RefCell<Board>,
     /// Hears of transitions, too.
@@ -29,7 +29,7 @@ pub struct Voice<H> {
     changed: Notify,
 }
 
-impl<H: Host> Voice<H> {
+impl<H: Host> StatusPublisher<H> {
     /// `origin` is where the manifests come from, for people. `tell` hears of each transition; it must not block.
     pub fn new(
         context: Rc<ClientContext<H>>,
@@ -116,7 +116,7 @@ impl<H: Host> Voice<H> {
         });
     }
 
-    pub(super) fn lane(&self, scope: &Scope, lane: Lane) {
+    pub(super) fn lane(&self, scope: &Scope, lane: WriteBucket) {
         if let Some(status) = self.board.borrow_mut().scopes.get_mut(scope) {
             status.lane = Some(lane);
         }
@@ -189,7 +189,7 @@ impl<H: Host> Voice<H> {
     }
 }
 
-impl<H: Host> Listener for Voice<H> {
+impl<H: Host> Listener for StatusPublisher<H> {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Planned { plan, .. } => {

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use super::courier::Courier;
 use super::settings::{Webhook, Webhooks};
+use super::worker::DeliveryWorker;
 use crate::status::Transition;
 
 /// Transitions that wait for one webhook. Some 300 bytes each, and more than anybody reads.
@@ -13,7 +13,7 @@ pub(super) const QUEUE_MAX: usize = 1000;
 
 /// Where news is left for all webhooks. Cheap to clone.
 #[derive(Clone)]
-pub struct Outbox(pub(super) Rc<[Mailbox]>);
+pub struct WebhookSender(pub(super) Rc<[Queue]>);
 
 /// How one webhook is doing, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Stats {
 }
 
 /// One webhook, with what waits for it.
-pub(super) struct Mailbox {
+pub(super) struct Queue {
     pub webhook: Webhook,
     waiting: RefCell<Waiting>,
     filled: Notify,
@@ -56,8 +56,8 @@ pub(super) struct Batch {
 }
 
 /// The two ends: one is told, the other delivers.
-pub fn channel(webhooks: Webhooks) -> (Outbox, Courier) {
-    let mailboxes = webhooks.0.into_iter().map(|webhook| Mailbox {
+pub fn channel(webhooks: Webhooks) -> (WebhookSender, DeliveryWorker) {
+    let mailboxes = webhooks.0.into_iter().map(|webhook| Queue {
         webhook,
         waiting: RefCell::default(),
         filled: Notify::new(),
@@ -65,11 +65,11 @@ pub fn channel(webhooks: Webhooks) -> (Outbox, Courier) {
         failed: Cell::new(0),
         dropped: Cell::new(0),
     });
-    let outbox = Outbox(mailboxes.collect());
-    (outbox.clone(), Courier(outbox))
+    let outbox = WebhookSender(mailboxes.collect());
+    (outbox.clone(), DeliveryWorker(outbox))
 }
 
-impl Outbox {
+impl WebhookSender {
     /// Leaves news for whoever wants it. Never waits; where a queue is full, its oldest make room and are counted.
     pub fn tell(&self, transitions: &[Transition]) {
         for mailbox in self.0.iter() {
@@ -83,7 +83,7 @@ impl Outbox {
 
     /// How each webhook is doing, in the order of the settings.
     pub fn stats(&self) -> Vec<Stats> {
-        let stats = |mailbox: &Mailbox| Stats {
+        let stats = |mailbox: &Queue| Stats {
             name: mailbox.webhook.name.clone(),
             sent: mailbox.sent.get(),
             failed: mailbox.failed.get(),
@@ -94,7 +94,7 @@ impl Outbox {
     }
 }
 
-impl Mailbox {
+impl Queue {
     fn put(&self, transition: Transition) {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.transitions.len() == QUEUE_MAX {
