@@ -6,7 +6,6 @@ mod args;
 mod commit;
 mod connect;
 mod doctor;
-mod hangup;
 mod import;
 mod logging;
 mod output;

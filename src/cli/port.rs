@@ -4,11 +4,9 @@ use std::rc::Rc;
 
 use super::args::{Listen, Showing};
 use super::output::Failure;
-
-use super::session::System;
 use crate::api::ClientContext;
 use crate::daemon::StatusPublisher;
-use crate::host::{Clock, process_counts};
+use crate::host::{Clock, System, process_counts};
 use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
 use crate::serve::{Health, Port, Settings, Show, Token};
 use crate::status::Board;

@@ -7,12 +7,12 @@ use futures_util::future::{Either, select};
 use super::args::{Common, ReconcileArguments};
 use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
-use super::session::{self, Session, System};
+use super::session::{self, Session};
 use super::work::Work;
 use super::{commit, connect, saved, signals, simulated, state};
 use crate::api::{ClientContext, ReadClient, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
-use crate::host::Clock;
+use crate::host::{Clock, System};
 use crate::ledger::Ledger;
 use crate::manifest::Checkout;
 use crate::model::AccountName;
@@ -69,7 +69,7 @@ pub(super) async fn run(
             stop: &stop,
         };
         let run = std::pin::pin!(run.carry_out(saved, clients, stderr));
-        let signals = std::pin::pin!(signals::end_command(&stop));
+        let signals = std::pin::pin!(signals::stop_command(&stop));
         match select(run, signals).await {
             Either::Left((done, _)) => done,
             Either::Right((error, _)) => Err(Failure::new(format_args!(

@@ -15,14 +15,16 @@ use tokio::sync::{Notify, mpsc};
 
 use super::args::{Common, Output, RunArguments, Target};
 use super::output::{self, Failure};
-use super::session::{self, System};
+use super::session;
 use super::simulated::{self, Simulated};
 use super::{connect, port, signals, state};
 use crate::api::{ClientContext, Connection, ProviderCache};
 use crate::daemon::{Connect, Daemon, Observing, Reconciling, Settings, StatusPublisher, Work};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
-use crate::host::{Clock, Supervisor, SystemClock, SystemCommandRunner, SystemRng, SystemWatch};
+use crate::host::{
+    Clock, Supervisor, System, SystemClock, SystemCommandRunner, SystemRng, SystemWatch,
+};
 use crate::model::{AccountName, Scope};
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::serve::Port;
@@ -279,7 +281,7 @@ impl<'a> Parts<'a> {
         let daemon = std::pin::pin!(daemon.run(queue, &stop));
         let mut beside: FuturesUnordered<LocalBoxFuture<'_, Failure>> = FuturesUnordered::new();
         beside.push(Box::pin(async {
-            let error = signals::end_daemon(&stop).await;
+            let error = signals::stop_daemon(&stop).await;
             Failure::new(format_args!("cannot listen for signals: {error}"))
         }));
         beside.push(Box::pin(again(&reload, &supervisor)));
@@ -362,7 +364,7 @@ impl Parts<'_> {
 
 /// SIGHUP: everything is read, and when that is done, looked at and tried again.
 async fn again(reload: &Notify, supervisor: &Supervisor) -> Failure {
-    let mut signal = match signals::hang_up() {
+    let mut signal = match signals::reload_requests() {
         Ok(signal) => signal,
         Err(error) => return Failure::new(format_args!("cannot listen for SIGHUP: {error}")),
     };

@@ -11,52 +11,13 @@ use super::output::Failure;
 use super::simulated::Simulated;
 use crate::api::{ClientContext, Connection, KeyError, ReadClient};
 use crate::desired::{Account, Desired};
-use crate::host::{
-    Clock, HttpTransport, Reply, Request, Rng, SystemClock, SystemRng, Transport, TransportError,
-};
-use crate::model::{AccountName, Monotonic, Region, Timestamp};
-
-/// The real world, as one host.
-pub(super) struct System {
-    clock: SystemClock,
-    transport: HttpTransport,
-    rng: SystemRng,
-}
-
-impl Clock for System {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    fn monotonic(&self) -> Monotonic {
-        self.clock.monotonic()
-    }
-
-    fn sleep_until(&self, at: Monotonic) -> impl Future<Output = ()> {
-        self.clock.sleep_until(at)
-    }
-}
-
-impl Transport for System {
-    fn send(&self, request: Request) -> impl Future<Output = Result<Reply, TransportError>> {
-        self.transport.send(request)
-    }
-}
-
-impl Rng for System {
-    fn next_f64(&self) -> f64 {
-        self.rng.next_f64()
-    }
-}
+use crate::host::{Clock, System};
+use crate::model::{AccountName, Region};
 
 /// What the clients of one command share.
 pub(super) fn context() -> Result<Rc<ClientContext<System>>, Failure> {
-    let transport = HttpTransport::new().map_err(|error| Failure::from_error(&error))?;
-    Ok(ClientContext::new(System {
-        clock: SystemClock::start(),
-        transport,
-        rng: SystemRng,
-    }))
+    let system = System::start().map_err(|error| Failure::from_error(&error))?;
+    Ok(ClientContext::new(system))
 }
 
 /// Where to work: connections to the real API, or to a simulator that runs along.
