@@ -9,6 +9,7 @@ mod address;
 mod copy;
 mod files;
 mod git;
+mod home;
 mod naming;
 mod set;
 mod updates;
@@ -27,6 +28,7 @@ use crate::words::safe;
 use updates::UpdateSender;
 
 pub use address::{GitRef, GitRefError, GitUrl, GitUrlError};
+pub use home::{CopyHome, CopyHomeError};
 
 /// Where manifests come from. Displays for people, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
