@@ -1,3 +1,7 @@
+//! The exit status of a command, which its document tells, too.
+
+use serde::{Serialize, Serializer};
+
 /// The process's exit status, as the contract lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -38,5 +42,12 @@ impl ExitStatus {
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
+    }
+}
+
+/// A document shows the number.
+impl Serialize for ExitStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.code())
     }
 }
