@@ -110,12 +110,12 @@ async fn read(paths: &Paths) -> Result<Desired, Broken> {
 
 async fn read_with(paths: &Paths, git: WhileGitWorks) -> Result<Loaded, Broken> {
     let clock = SystemClock::start();
-    let mut manner = Manner::new(git);
+    let mut options = Manner::new(git);
     if git == WhileGitWorks::Read {
         // As a hook of `git commit --all` or `git commit -- PATH`, it checks what that commit is about to have.
-        manner.index_file = std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from);
+        options.index_file = std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from);
     }
-    let loaded = manifest::load_as(&paths.paths, &manner, &clock, &SystemCommandRunner).await?;
+    let loaded = manifest::load_as(&paths.paths, &options, &clock, &SystemCommandRunner).await?;
     for warning in &loaded.warnings {
         output::note(warning.render(true).trim_end());
     }

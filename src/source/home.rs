@@ -24,7 +24,6 @@ pub enum CopyHomeError {
     Lock {
         /// The state directory or the file of a lock.
         path: PathBuf,
-        /// The system's reason.
         source: io::Error,
     },
     /// Other processes hold all locks.

@@ -27,9 +27,9 @@ pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
 /// An instant, or a distance from now.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) enum When {
-    /// Written like `2027-01-31T00:00:00Z`.
+    /// An instant, written like `2027-01-31T00:00:00Z`.
     At(Timestamp),
-    /// Written like `8h`.
+    /// A distance from now, written like `8h`.
     Distance(Duration),
 }
 
