@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::auth::{Refusal, refuse};
-use super::cloud::{Cloud, parameters};
+use super::account::{Beside, BlueprintType, Role};
+use super::call::{Refusal, parameters, refuse};
+use super::cloud::Cloud;
+use super::image::{Regional, State};
 use super::rows::{Blueprint, CustomImage};
-use super::world::{Beside, BlueprintType, CancelUnshared, Image, Role};
+use super::world::CancelUnshared;
 use crate::api::protocol::wire::{
     DescribeBlueprintsRequest, DescribeImagesRequest, Filter, ModifyRequest, PAGE_LIMIT_MAX,
 };
@@ -18,124 +20,6 @@ const FILTERS_MAX: usize = 10;
 /// Values of a blueprint filter and of an image filter, at most.
 const BLUEPRINT_VALUES_MAX: usize = 100;
 const IMAGE_VALUES_MAX: usize = 5;
-
-/// An image in one region, with its past.
-#[derive(Debug)]
-pub(super) struct Regional {
-    pub image: Image,
-    /// Share states, each from a moment on.
-    history: Vec<State>,
-    occupied_calls: u32,
-    pub tally: Tally,
-}
-
-/// A share state, from a moment on; the blueprint's id while shared.
-#[derive(Clone, Debug)]
-struct State {
-    since: Monotonic,
-    blueprint: Option<String>,
-}
-
-/// What was asked of an image, and what took effect.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub attempts: u64,
-    pub shares: u64,
-    pub cancels: u64,
-}
-
-impl Regional {
-    pub(super) fn new(image: Image, blueprint: String) -> Self {
-        let first = State {
-            since: Monotonic::default(),
-            blueprint: image.shared.then_some(blueprint),
-        };
-        Self {
-            occupied_calls: image.occupied_calls,
-            image,
-            history: vec![first],
-            tally: Tally::default(),
-        }
-    }
-
-    pub(super) fn is_shared(&self) -> bool {
-        self.blueprint().is_some()
-    }
-
-    /// The blueprint's id, while shared.
-    pub(super) fn blueprint(&self) -> Option<&str> {
-        self.history
-            .last()
-            .and_then(|state| state.blueprint.as_deref())
-    }
-
-    /// Its name, which is its id unless it was given one.
-    fn name(&self) -> &str {
-        if self.image.name.is_empty() {
-            &self.image.id
-        } else {
-            &self.image.name
-        }
-    }
-
-    /// The state as it was at a moment.
-    fn at(&self, monotonic: Monotonic) -> Option<&State> {
-        self.history
-            .iter()
-            .rev()
-            .find(|state| state.since <= monotonic)
-    }
-
-    pub(super) fn set(&mut self, shared: bool, since: Monotonic, blueprint: String) {
-        if shared != self.is_shared() {
-            self.history.push(State {
-                since,
-                blueprint: shared.then_some(blueprint),
-            });
-        }
-    }
-
-    /// Why it cannot be shared, in words; the preconditions of the action's documentation.
-    fn obstacle(&self) -> Option<(&'static str, &'static str)> {
-        let image = &self.image;
-        let obstacles = [
-            (
-                self.is_shared(),
-                "The image has already been shared.",
-                "镜像已共享",
-            ),
-            (
-                image.source == "EXTERNAL_IMPORT",
-                "Imported images cannot be shared.",
-                "导入镜像不支持共享",
-            ),
-            (
-                image.class == "InstanceImage",
-                "Full-instance images cannot be shared.",
-                "整机镜像不支持共享",
-            ),
-            (
-                !image.cloud_init,
-                "The image does not support CloudInit.",
-                "镜像不支持CloudInit",
-            ),
-            (
-                !image.os_accepted,
-                "The operating system is not supported.",
-                "操作系统不支持",
-            ),
-            (
-                image.state != "NORMAL",
-                "The image is not in the NORMAL state.",
-                "镜像状态不正常",
-            ),
-        ];
-        obstacles
-            .into_iter()
-            .find(|(holds, ..)| *holds)
-            .map(|(_, english, chinese)| (english, chinese))
-    }
-}
 
 impl Cloud {
     pub(super) fn modify(
@@ -165,35 +49,22 @@ impl Cloud {
                 error.to_string(),
             )
         })?;
-        match self.world.accounts[account].role {
-            Role::Present => {}
-            Role::Missing => {
-                return Err(refuse(
-                    "ResourceNotFound.RoleNotFound",
-                    "The service role does not exist.",
-                ));
-            }
-            Role::Denied => {
-                return Err(refuse(
-                    "UnsupportedOperation.AssumeRoleFailed",
-                    "Assuming the role failed.",
-                ));
-            }
-        }
-        let (blueprint, cancel_unshared) = (self.next_blueprint(), self.world.cancel_unshared);
+        check_role(self.world.accounts[account].role)?;
+        // Drawn for a refused write, too: the ids of later blueprints depend on it.
+        let blueprint = self.next_blueprint();
+        let not_found = || {
+            refuse(
+                "ResourceNotFound.ImageIdNotFound",
+                "The image does not exist.",
+            )
+        };
         let regional = self
             .images
             .get_mut(&(account, region, image_id))
-            .ok_or_else(|| {
-                refuse(
-                    "ResourceNotFound.ImageIdNotFound",
-                    "The image does not exist.",
-                )
-            })?;
+            .ok_or_else(not_found)?;
         regional.tally.attempts += 1;
         if regional.image.deleted {
-            let words = "The image does not exist.";
-            return Err(refuse("ResourceNotFound.ImageIdNotFound", words));
+            return Err(not_found());
         }
         if let Some(code) = &regional.image.error {
             return Err(refuse(code, "An error of the simulator's world."));
@@ -206,32 +77,10 @@ impl Cloud {
             ));
         }
         if share {
-            if regional.is_shared() {
-                let words = "The image has already been shared.";
-                return Err(refuse("UnsupportedOperation.ImageAlreadyShared", words));
-            }
-            if let Some((words, _)) = regional.obstacle() {
-                return Err(refuse("UnsupportedOperation.ImageUnableToShare", words));
-            }
-            regional.tally.shares += 1;
-            regional.set(true, monotonic, blueprint.clone());
-            return Ok(json!({"BlueprintId": blueprint}));
+            regional.share(blueprint, monotonic)
+        } else {
+            regional.cancel(self.world.cancel_unshared, monotonic)
         }
-        if !regional.is_shared() {
-            return match cancel_unshared {
-                CancelUnshared::Succeed => Ok(json!({"BlueprintId": null})),
-                CancelUnshared::Fail => Err(refuse(
-                    "UnsupportedOperation.BlueprintHasNotShared",
-                    "The image is not shared.",
-                )),
-            };
-        }
-        if regional.image.in_use {
-            return Err(refuse("ResourceInUse.ImageInUse", "The image is in use."));
-        }
-        regional.tally.cancels += 1;
-        regional.set(false, monotonic, blueprint);
-        Ok(json!({"BlueprintId": null}))
     }
 
     pub(super) fn describe_blueprints(
@@ -414,6 +263,56 @@ impl Cloud {
         page(rows, request.offset, request.limit, "ImageSet", |row| {
             json!(image_row(row, chinese))
         })
+    }
+}
+
+/// The service role is assumed before the image is looked for.
+fn check_role(role: Role) -> Result<(), Refusal> {
+    match role {
+        Role::Present => Ok(()),
+        Role::Missing => Err(refuse(
+            "ResourceNotFound.RoleNotFound",
+            "The service role does not exist.",
+        )),
+        Role::Denied => Err(refuse(
+            "UnsupportedOperation.AssumeRoleFailed",
+            "Assuming the role failed.",
+        )),
+    }
+}
+
+impl Regional {
+    fn share(&mut self, blueprint: String, now: Monotonic) -> Result<Value, Refusal> {
+        if self.is_shared() {
+            let words = "The image has already been shared.";
+            return Err(refuse("UnsupportedOperation.ImageAlreadyShared", words));
+        }
+        if let Some((words, _)) = self.obstacle() {
+            return Err(refuse("UnsupportedOperation.ImageUnableToShare", words));
+        }
+        self.tally.shares += 1;
+        let reply = json!({"BlueprintId": blueprint});
+        self.set(true, now, blueprint);
+        Ok(reply)
+    }
+
+    fn cancel(&mut self, unshared: CancelUnshared, now: Monotonic) -> Result<Value, Refusal> {
+        let done = json!({"BlueprintId": null});
+        if !self.is_shared() {
+            return match unshared {
+                CancelUnshared::Succeed => Ok(done),
+                CancelUnshared::Fail => Err(refuse(
+                    "UnsupportedOperation.BlueprintHasNotShared",
+                    "The image is not shared.",
+                )),
+            };
+        }
+        if self.image.in_use {
+            return Err(refuse("ResourceInUse.ImageInUse", "The image is in use."));
+        }
+        self.tally.cancels += 1;
+        self.set(false, now, String::new());
+        Ok(done)
     }
 }
 

@@ -4,10 +4,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::account::{Beside, BlueprintType, Image};
 use super::cloud::Cloud;
 use super::faults::Rule;
 use super::sts;
-use super::world::{Beside, BlueprintType, CancelUnshared, Image, Latency, Offset, Span, World};
+use super::units::{Offset, Span};
+use super::world::{CancelUnshared, Latency, World};
 use crate::model::{Monotonic, Region};
 
 const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/accounts, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/delete-image, /_sim/reset-ledger";

@@ -1,9 +1,9 @@
 //! Checks who calls, as the API does: key, token, clock, signature.
 
-use super::cloud::Arrival;
+use super::account::Account;
+use super::call::{Arrival, Refusal, refuse};
 use super::issued::{Issued, Session};
 use super::offered::Offered;
-use super::world::Account;
 use crate::api::protocol::sign::{ALGORITHM, Secret, ToSign};
 use crate::api::protocol::wire::Service;
 
@@ -11,13 +11,6 @@ use crate::api::protocol::wire::Service;
 const UNSIGNED: &str = "SKIP";
 /// How far a request's timestamp may be off, in seconds.
 const CLOCK_TOLERANCE: i64 = 300;
-
-/// An error code, and words for it.
-pub(super) type Refusal = (String, String);
-
-pub(super) fn refuse(code: &str, message: impl Into<String>) -> Refusal {
-    (code.into(), message.into())
-}
 
 /// The parts of an Authorization header.
 struct Authorization<'a> {
@@ -88,6 +81,20 @@ impl<'a> Known<'a> {
     }
 }
 
+impl Known<'_> {
+    /// Whether the key works now, with the token that came with it.
+    fn check_token(&self, given: Option<&str>, server_seconds: i64) -> Result<(), Refusal> {
+        let failure = |words: &str| Err(refuse("AuthFailure.TokenFailure", words));
+        if self.token != given {
+            return failure("The token is wrong or missing.");
+        }
+        if self.expires.is_some_and(|end| end <= server_seconds) {
+            return failure("The token has expired.");
+        }
+        Ok(())
+    }
+}
+
 /// Finds out who calls: nobody, where the action is one that goes unsigned.
 pub(super) fn authenticate(
     accounts: &[Account],
@@ -108,18 +115,26 @@ pub(super) fn authenticate(
     })?;
     let known = Known::find(accounts, issued, authorization.secret_id)
         .ok_or_else(|| refuse("AuthFailure.SecretIdNotFound", "The SecretId is not found."))?;
-    if known.token != arrival.header("x-tc-token") {
-        return Err(refuse(
-            "AuthFailure.TokenFailure",
-            "The token is wrong or missing.",
-        ));
-    }
-    if known.expires.is_some_and(|end| end <= server_seconds) {
-        let words = "The token has expired.";
-        return Err(refuse("AuthFailure.TokenFailure", words));
-    }
-    let timestamp: i64 = arrival
-        .header("x-tc-timestamp")
+    known.check_token(arrival.header("x-tc-token"), server_seconds)?;
+    let timestamp = timestamp(arrival, server_seconds)?;
+    let service = signed_service(arrival, &authorization, known.secret_key, timestamp);
+    let service = service.ok_or_else(|| {
+        refuse(
+            "AuthFailure.SignatureFailure",
+            "The signature does not match.",
+        )
+    })?;
+    Ok(Some(Caller {
+        account: known.account,
+        session: known.session.cloned(),
+        service,
+    }))
+}
+
+/// The call's timestamp in seconds, if it is close enough to the server's time.
+fn timestamp(arrival: &Arrival, server_seconds: i64) -> Result<i64, Refusal> {
+    let header = arrival.header("x-tc-timestamp");
+    let timestamp: i64 = header
         .and_then(|seconds| seconds.parse().ok())
         .ok_or_else(|| {
             refuse(
@@ -133,35 +148,29 @@ pub(super) fn authenticate(
             "The timestamp is more than five minutes off.",
         ));
     }
-    let failure = || {
-        refuse(
-            "AuthFailure.SignatureFailure",
-            "The signature does not match.",
-        )
-    };
-    let named = authorization.scope.split('/').nth(1);
-    let service = Service::ALL
-        .into_iter()
-        .find(|service| Some(service.as_str()) == named)
-        .ok_or_else(failure)?;
+    Ok(timestamp)
+}
+
+/// The service that the signature is for; none if the signature does not match the call.
+fn signed_service(
+    arrival: &Arrival,
+    authorization: &Authorization<'_>,
+    secret_key: &str,
+    timestamp: i64,
+) -> Option<Service> {
+    let named = authorization.scope.split('/').nth(1)?;
+    let mut services = Service::ALL.into_iter();
+    let service = services.find(|service| service.as_str() == named)?;
     let names: Vec<_> = authorization.signed_headers.split(';').collect();
     let ["content-type", "host", extra @ ..] = names.as_slice() else {
-        return Err(failure());
+        return None;
     };
-    let extra = extra
-        .iter()
-        .map(|name| Some((*name, arrival.header(name)?.trim())));
     // x-tc-action is signed in lower case by the clients that sign it.
-    let extra: Option<Vec<_>> = extra.collect();
-    let extra: Vec<_> = extra
-        .ok_or_else(failure)?
-        .into_iter()
-        .map(|(n, v)| (n, v.to_lowercase()))
-        .collect();
-    let extra: Vec<_> = extra
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let lower = |name: &str| Some(arrival.header(name)?.trim().to_lowercase());
+    let values: Option<Vec<_>> = extra.iter().map(|name| lower(name)).collect();
+    let values = values?;
+    let extra = extra.iter().zip(&values);
+    let extra: Vec<_> = extra.map(|(name, value)| (*name, value.as_str())).collect();
     let unsigned = arrival.header("x-tc-content-sha256") == Some("UNSIGNED-PAYLOAD");
     let to_sign = ToSign {
         service: service.as_str(),
@@ -175,20 +184,8 @@ pub(super) fn authenticate(
         },
         extra_headers: &extra,
     };
-    let key = Secret::new(known.secret_key.to_owned());
-    let scope_fits = to_sign
-        .credential_scope()
-        .is_ok_and(|scope| scope == authorization.scope);
-    let signature_fits = to_sign
-        .signature(&key)
-        .is_ok_and(|signature| signature == authorization.signature);
-    if scope_fits && signature_fits {
-        Ok(Some(Caller {
-            account: known.account,
-            session: known.session.cloned(),
-            service,
-        }))
-    } else {
-        Err(failure())
-    }
+    let scope_fits = to_sign.credential_scope().ok()? == authorization.scope;
+    let key = Secret::new(secret_key.to_owned());
+    let signature_fits = to_sign.signature(&key).ok()? == authorization.signature;
+    (scope_fits && signature_fits).then_some(service)
 }

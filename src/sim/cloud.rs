@@ -3,36 +3,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::actions::Regional;
-use super::auth::{self, Caller, Refusal, refuse};
+use super::account::{Account, Image};
+use super::auth::{self, Caller};
+use super::call::{Arrival, Refusal, refuse};
 use super::faults::{Armed, Broken, Effect, Kind, Target};
+use super::image::{ImageKey, Regional};
 use super::issued::Issued;
 use super::limiter::{Key, Limiter};
 use super::offered::Offered;
-use super::world::{Account, Each, Image, Latency, World};
+use super::roles::RolePlace;
+use super::world::{Each, Latency, World};
 use crate::api::protocol::wire::{Action, Service};
 use crate::model::{Monotonic, Region, Timestamp};
-
-/// A call as it arrived.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// The Host header.
-    pub host: String,
-    /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// The body's bytes.
-    pub body: Vec<u8>,
-}
-
-impl Arrival {
-    /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
 
 /// How long a call is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +50,6 @@ pub struct Cloud {
     /// Counts blueprints, for their ids.
     pub(super) blueprints: u32,
 }
-
-/// Account by index, region, image.
-pub(super) type ImageKey = (usize, Region, String);
 
 impl Cloud {
     /// A cloud in the state that `world` describes.
@@ -429,6 +408,11 @@ impl Cloud {
         &self.world.accounts
     }
 
+    /// The role that the metadata service gives out.
+    pub(super) fn metadata_role(&self) -> Option<RolePlace> {
+        RolePlace::of_metadata(&self.world.accounts, self.world.metadata.as_ref()?)
+    }
+
     fn request_id(&mut self) -> String {
         let bits = self.rng.u128(..);
         let hex = format!("{bits:032x}");
@@ -447,21 +431,6 @@ fn with_offset_zero(body: &Value) -> Value {
     let mut body = body.clone();
     body["Offset"] = 0.into();
     body
-}
-
-/// Reads a body as the type the action takes, with the API's codes for what does not fit.
-pub(super) fn parameters<T: serde::de::DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
-    serde_json::from_value(body.clone()).map_err(|error| {
-        let words = error.to_string();
-        let code = if words.contains("unknown field") {
-            "UnknownParameter"
-        } else if words.contains("missing field") {
-            "MissingParameter"
-        } else {
-            "InvalidParameter"
-        };
-        refuse(code, words)
-    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 use super::*;
 use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
 use crate::api::protocol::wire::Service;
-use crate::sim::Effect;
+use crate::sim::faults::Effect;
 
 const HOST: &str = "ap-tokyo.localhost:7980";
 

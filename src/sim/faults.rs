@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::world::Span;
+use super::units::Span;
 
 /// One way for calls to go wrong. A rule without `action`, `region` and `image` meets every call.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::cloud::Cloud;
-use super::roles::RolePlace;
 use super::sts::expiration;
 use crate::model::Timestamp;
 
@@ -26,10 +25,7 @@ pub(super) fn handle(
     if !matches!(method, "GET" | "HEAD") {
         return (405, "405 Method Not Allowed\n".to_owned());
     }
-    let (Some(named), Some(place)) = (
-        path.strip_prefix(CREDENTIALS),
-        RolePlace::of_metadata(&cloud.world),
-    ) else {
+    let (Some(named), Some(place)) = (path.strip_prefix(CREDENTIALS), cloud.metadata_role()) else {
         return nothing();
     };
     let name = place.of(&cloud.world.accounts).name.clone();

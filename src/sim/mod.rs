@@ -8,24 +8,28 @@
 //! [`Server`] gives it an HTTP face. What the real service's documentation leaves open is played at its
 //! worst, and said so beside the setting.
 
+mod account;
 mod actions;
 mod admin;
 mod auth;
+mod call;
 mod cloud;
 mod faults;
+mod image;
 mod issued;
 mod limiter;
 mod metadata;
 mod offered;
+mod role_config;
 mod roles;
 mod rows;
 mod server;
 mod sts;
+mod units;
 mod world;
 
-pub use cloud::{Arrival, Cloud, Reply, Way};
-pub use faults::{Broken, Effect};
+pub use account::{Account, Image};
+pub use cloud::Cloud;
 pub use metadata::CREDENTIALS as METADATA_CREDENTIALS;
-pub use roles::{CamRole, Metadata, Trust};
 pub use server::Server;
-pub use world::{Account, Image, World, WorldError};
+pub use world::{World, WorldError};

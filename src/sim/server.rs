@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::admin;
-use super::cloud::{Arrival, Cloud, Reply, Way};
+use super::call::Arrival;
+use super::cloud::{Cloud, Reply, Way};
 use super::faults::Broken;
 use super::metadata;
 use super::world::World;

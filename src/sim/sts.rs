@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::auth::{Caller, Refusal, refuse};
-use super::cloud::{Cloud, parameters};
+use super::auth::Caller;
+use super::call::{Refusal, parameters, refuse};
+use super::cloud::Cloud;
 use super::issued::{Session, Temporary};
 use super::roles::{RoleArn, RolePlace};
 use crate::api::protocol::wire::CallerIdentityRequest;

@@ -5,7 +5,7 @@ use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
 use crate::api::protocol::wire::Service;
 use crate::model::Monotonic;
 use crate::sim::admin;
-use crate::sim::cloud::Arrival;
+use crate::sim::call::Arrival;
 use crate::sim::metadata;
 use crate::sim::world::World;
 
