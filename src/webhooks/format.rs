@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::address::Address;
-use super::queue::Batch;
+use super::batch::Batch;
 use super::text::{self, message};
 use crate::api::protocol::sign::{CONTENT_TYPE, Secret, hmac};
 use crate::host::{Header, Method, Request};

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::address::Address;
+use super::batch::Batch;
 use super::fixtures_tests::{at, blocked, image, news, scope};
 use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
-use super::queue::Batch;
 use crate::api::protocol::sign::Secret;
 use crate::host::Request;
 use crate::status::{Kind, Subject, Transition};

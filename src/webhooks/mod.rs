@@ -8,6 +8,7 @@
 
 mod address;
 mod answer;
+mod batch;
 mod files;
 mod format;
 mod queue;
@@ -15,9 +16,15 @@ mod settings;
 mod text;
 mod worker;
 
-pub use queue::{Stats, WebhookSender, channel};
+pub use queue::{Stats, WebhookSender};
 pub use settings::{Webhooks, WebhooksError};
 pub use worker::DeliveryWorker;
+
+/// The two ends: one is told, the other delivers.
+pub fn channel(webhooks: Webhooks) -> (WebhookSender, DeliveryWorker) {
+    let sender = WebhookSender::new(webhooks);
+    (sender.clone(), DeliveryWorker(sender))
+}
 
 #[cfg(test)]
 mod fixtures_tests;

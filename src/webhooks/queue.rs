@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
+use super::batch::Batch;
 use super::settings::{Webhook, Webhooks};
-use super::worker::DeliveryWorker;
 use crate::status::Transition;
 
 /// Transitions that wait for one webhook. Some 300 bytes each, and more than anybody reads.
@@ -47,29 +47,12 @@ struct Waiting {
     missed: u64,
 }
 
-/// What one message tells of; never empty.
-pub(super) struct Batch {
-    /// In the order in which they came.
-    pub transitions: Vec<Transition>,
-    /// How many more there were.
-    pub missed: u64,
-}
-
-/// The two ends: one is told, the other delivers.
-pub fn channel(webhooks: Webhooks) -> (WebhookSender, DeliveryWorker) {
-    let mailboxes = webhooks.0.into_iter().map(|webhook| Queue {
-        webhook,
-        waiting: RefCell::default(),
-        filled: Notify::new(),
-        sent: Cell::new(0),
-        failed: Cell::new(0),
-        dropped: Cell::new(0),
-    });
-    let outbox = WebhookSender(mailboxes.collect());
-    (outbox.clone(), DeliveryWorker(outbox))
-}
-
 impl WebhookSender {
+    pub(super) fn new(webhooks: Webhooks) -> Self {
+        let queues = webhooks.0.into_iter().map(Queue::new);
+        Self(queues.collect())
+    }
+
     /// Leaves news for whoever wants it. Never waits; where a queue is full, its oldest make room and are counted.
     pub fn tell(&self, transitions: &[Transition]) {
         for mailbox in self.0.iter() {
@@ -95,6 +78,17 @@ impl WebhookSender {
 }
 
 impl Queue {
+    fn new(webhook: Webhook) -> Self {
+        Self {
+            webhook,
+            waiting: RefCell::default(),
+            filled: Notify::new(),
+            sent: Cell::new(0),
+            failed: Cell::new(0),
+            dropped: Cell::new(0),
+        }
+    }
+
     fn put(&self, transition: Transition) {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.transitions.len() == QUEUE_MAX {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::queue::Batch;
+use super::batch::Batch;
 use crate::status::{Kind, Transition};
 use crate::words::brief;
 

@@ -5,9 +5,10 @@ use futures_util::future::join_all;
 
 use super::address::Address;
 use super::answer::{self, Verdict};
+use super::batch::Batch;
 use super::files;
 use super::format::Delivery;
-use super::queue::{Batch, Queue, WebhookSender};
+use super::queue::{Queue, WebhookSender};
 use super::settings::Target;
 use crate::host::{Host, Rng, TransportError};
 use crate::pace::Backoff;
