@@ -11,19 +11,16 @@ use hyper::header::{
     HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::is_meant_for_us;
-use super::connection::{Caller, Shared};
+use super::state::{Caller, Shared, try_acquire};
 use super::{Settings, Show, events};
 use crate::host::Clock;
 use crate::metrics::METRICS_CONTENT_TYPE;
 use crate::status::Board;
 use crate::web::{self, Query};
 use crate::words::safe;
-
-/// Documents of the whole board under way at a time: one of 30,000 images has some 20 MB, and slow readers must not
-/// add up.
-pub(super) const DOCUMENTS_MAX: usize = 8;
 
 /// Nothing but our own files and words, and in nobody's frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -51,7 +48,7 @@ type Events = StreamBody<LocalBoxStream<'static, Result<Frame<Bytes>, Infallible
 /// A body that is whole.
 pub(super) struct Whole {
     body: Full<Bytes>,
-    _slot: Option<super::slots::Slot>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Answers at once: nothing here waits, and the request's body is not read.
@@ -128,12 +125,12 @@ fn route<S: Show + 'static, B>(
             |board, query, now| web::page(board, query, now).into(),
             HTML,
         ),
-        "/status.json" => match shared.documents.take() {
-            Some(slot) => {
+        "/status.json" => match try_acquire(&shared.documents) {
+            Some(permit) => {
                 let answer = asked(web::board_document, JSON);
                 answer.map(|body| match body {
                     Either::Left(whole) => Either::Left(Whole {
-                        _slot: Some(slot),
+                        _permit: Some(permit),
                         ..whole
                     }),
                     events @ Either::Right(_) => events,
@@ -142,12 +139,12 @@ fn route<S: Show + 'static, B>(
             None => full("other clients are reading this document\n"),
         },
         "/metrics" => ok(METRICS_CONTENT_TYPE, show.metrics()),
-        "/events" => match shared.event_streams.take() {
+        "/events" => match try_acquire(&shared.event_streams) {
             // HEAD has no body, and so no stream to hold.
             Some(_) if request.method() == Method::HEAD => ok(EVENTS, ""),
-            Some(slot) => {
+            Some(permit) => {
                 caller.streams.set(true);
-                let stream = events::stream(Rc::clone(show), slot);
+                let stream = events::stream(Rc::clone(show), permit);
                 response(
                     StatusCode::OK,
                     EVENTS,
@@ -201,7 +198,7 @@ fn plain(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 fn whole(body: impl Into<Bytes>) -> Either<Whole, Events> {
     Either::Left(Whole {
         body: Full::new(body.into()),
-        _slot: None,
+        _permit: None,
     })
 }
 

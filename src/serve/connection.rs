@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,8 +11,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::slots::Slots;
-use super::{Settings, Show, answer, events};
+use super::state::{Caller, Shared};
+use super::{Show, answer, events};
 use crate::host::Clock;
 
 /// A request's headers come within this time, and on a connection that is kept, the next request.
@@ -24,33 +23,6 @@ const HEADER_BYTES_MAX: usize = 8 * 1024;
 pub(super) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
 /// What is under way then has so long to be read.
 pub(super) const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
-/// What all connections have in common.
-pub(super) struct Shared<S> {
-    pub(super) settings: Settings,
-    pub(super) show: Rc<S>,
-    pub(super) event_streams: Slots,
-    pub(super) documents: Slots,
-}
-
-impl<S> Shared<S> {
-    pub(super) fn new(settings: Settings, show: Rc<S>) -> Self {
-        Self {
-            settings,
-            show,
-            event_streams: Slots::new(events::STREAMS_MAX),
-            documents: Slots::new(answer::DOCUMENTS_MAX),
-        }
-    }
-}
-
-/// What one connection is known by.
-pub(super) struct Caller {
-    /// The address that was called.
-    pub(super) local: IpAddr,
-    /// It is given events, which lasts.
-    pub(super) streams: Cell<bool>,
-}
 
 pub(super) async fn serve<S: Show + 'static>(stream: TcpStream, shared: Rc<Shared<S>>) {
     // Without it, the second half of a small reply waits for the client's acknowledgement.

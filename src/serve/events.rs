@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use futures_util::stream::{LocalBoxStream, StreamExt, unfold};
 use hyper::body::{Bytes, Frame};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Show;
-use super::slots::Slot;
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// Event streams at a time, so that half of the connections are left for everything else.
-pub(super) const STREAMS_MAX: usize = 32;
 /// A stream ends after this time; a page that still is open asks for another.
 pub(super) const STREAM_AGE_MAX: Duration = Duration::from_secs(15 * 60);
 /// At most one event in this time: the board changes with every write.
@@ -30,13 +28,13 @@ struct Stream<S> {
     /// When it ends.
     ends: Monotonic,
     /// Given back when the client is gone.
-    _slot: Slot,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What is sent, for as long as it is listened to: the version at once, and each newer one.
 pub(super) fn stream<S: Show + 'static>(
     show: Rc<S>,
-    slot: Slot,
+    permit: OwnedSemaphorePermit,
 ) -> LocalBoxStream<'static, Result<Frame<Bytes>, Infallible>> {
     let now = show.clock().monotonic();
     let stream = Stream {
@@ -44,7 +42,7 @@ pub(super) fn stream<S: Show + 'static>(
         told: None,
         sent: now,
         ends: now + STREAM_AGE_MAX,
-        _slot: slot,
+        _permit: permit,
     };
     let frames = unfold(stream, |mut stream| async move {
         let text = stream.next().await?;

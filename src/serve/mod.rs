@@ -8,7 +8,7 @@ mod access;
 mod answer;
 mod connection;
 mod events;
-mod slots;
+mod state;
 
 use std::future::Future;
 use std::io;
@@ -26,7 +26,7 @@ use crate::status::Board;
 
 pub use access::{Token, TokenError};
 
-use connection::Shared;
+use state::Shared;
 
 /// Connections at a time; who comes then waits. A page and its files take a browser six.
 pub const CONNECTIONS_MAX: usize = 64;
