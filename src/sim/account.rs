@@ -1,137 +1,138 @@
+//! Accounts, images and blueprints as the world file gives them. Every public field is a field of that file.
+
 use serde::{Deserialize, Serialize};
 
 use super::role_config::CamRole;
 use crate::model::Region;
 
-/// One account: a key and its images.
+/// An account: its key, its permissions, its images and blueprints.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Account {
     /// For people, and for `--sim` to find it by.
     pub name: String,
-    /// The root account's number.
+    /// Number of the root account.
     pub uin: String,
-    /// Part of the key; made up.
+    /// Made up, so it may be shown.
     pub secret_id: String,
-    /// Part of the key; made up.
+    /// Made up, so it may be shown.
     pub secret_key: String,
-    /// Needed with the key, if given.
+    /// If given, calls with the key need this token, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// The key is no longer known: `AuthFailure.SecretIdNotFound`. Temporary keys that it brought live on.
+    /// The key is no longer known: `AuthFailure.SecretIdNotFound`. Temporary keys that were issued for it still work.
     pub revoked: bool,
     /// Actions that are refused with `UnauthorizedOperation.NoPermission`, or AssumeRole with `UnauthorizedOperation`.
     pub deny: Vec<String>,
-    /// The Lighthouse service role.
+    /// State of the Lighthouse service role.
     pub role: Role,
-    /// Roles that can be assumed.
+    /// Roles that other keys can assume.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<CamRole>,
-    /// Its images.
     pub images: Vec<Image>,
-    /// More images, by number.
+    /// More images, whose ids are numbered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub generate: Vec<Generate>,
-    /// Blueprints that no image of the list above shows as: another account's, or one beside an image's own.
+    /// Blueprints besides those of the images above: of other accounts, or a second one of an image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub blueprints: Vec<Beside>,
+    pub blueprints: Vec<ExtraBlueprint>,
 }
 
-/// A blueprint that is there whatever is shared and cancelled.
+/// A blueprint that exists whatever is shared and cancelled.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Beside {
-    /// `lhbp-…`.
+pub struct ExtraBlueprint {
+    /// The blueprint's id, such as `lhbp-1a2b3c4d`.
     pub id: String,
-    /// Its `ImageId`; none is `""`, as the vendor's own have it.
+    /// Its `ImageId`; `""` for none, as the vendor's own blueprints have it.
     #[serde(default)]
     pub image_id: String,
-    /// Where; none means all 15.
+    /// Regions that have it; none means all 15.
     #[serde(default)]
     pub regions: Vec<String>,
-    /// Its `BlueprintState`; `""` is none.
-    #[serde(default = "Beside::normal")]
+    /// Its `BlueprintState`; `""` for none.
+    #[serde(default = "ExtraBlueprint::normal")]
     pub state: String,
-    /// Its `BlueprintType`; default: that of the world.
+    /// Its `BlueprintType`; the world's by default.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<BlueprintType>,
 }
 
-impl Beside {
+impl ExtraBlueprint {
     fn normal() -> String {
         "NORMAL".into()
     }
 
-    /// Whether it is in that region.
+    /// Whether the region has it.
     pub(super) fn is_in(&self, region: Region) -> bool {
         self.regions.is_empty() || self.regions.iter().any(|name| name == region.as_str())
     }
 }
 
-/// One custom image, in one region or several.
+/// A custom image in one region or several.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Image {
-    /// `img-…`.
+    /// The image's id, such as `img-6pb6lrmy`.
     pub id: String,
-    /// Where it is; none means all 15.
+    /// Regions that have it; none means all 15.
     pub regions: Vec<String>,
-    /// Its name; default: its id.
+    /// By default, the id is the name.
     pub name: String,
-    /// `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
+    /// `ImageSource`: `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
     pub source: String,
-    /// `SystemImage` or `InstanceImage`.
+    /// `ImageClass`: `SystemImage` or `InstanceImage`.
     pub class: String,
-    /// `NORMAL`, `CREATING`, …
+    /// `ImageState`, such as `NORMAL` or `CREATING`.
     pub state: String,
-    /// CloudInit.
     pub cloud_init: bool,
-    /// Such as `Ubuntu`.
+    /// Family of operating systems, such as `Ubuntu`.
     pub platform: String,
     /// Such as `Ubuntu Server 24.04 LTS 64bit`.
     pub os_name: String,
-    /// Whether platform and operating system are ones that may be shared.
+    /// Whether images with this platform and operating system may be shared.
     pub os_accepted: bool,
-    /// `x86_64` or `arm64`.
+    /// Either `x86_64` or `arm64`.
     pub architecture: String,
-    /// `YYYY-MM-DDThh:mm:ssZ`.
+    /// In UTC, written as `YYYY-MM-DDThh:mm:ssZ`.
     pub created_time: String,
-    /// Shared from the start.
+    /// Whether it is shared from the start.
     pub shared: bool,
-    /// The blueprint it is shared as; made up if not given. A world that is kept keeps it.
+    /// The blueprint that it is shared as; made up if not given. `--sim` keeps it from run to run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blueprint_id: Option<String>,
-    /// The `BlueprintState` that its blueprint comes to, once it is not `SYNCING` any longer; `""` is none.
+    /// The `BlueprintState` of its blueprint after `SYNCING`; `""` for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blueprint_state: Option<String>,
-    /// It was deleted while it was shared: its blueprint is left over, and every write answers that there is no such image.
+    /// The image was deleted while it was shared. Its blueprint is left, and every write is refused because there is
+    /// no such image.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
-    /// Another account shares it with this one: `SHARED_IMAGE`, and not `PRIVATE_IMAGE`.
+    /// Another account shares it with this one: its type is `SHARED_IMAGE` instead of `PRIVATE_IMAGE`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub received: bool,
-    /// Servers use it, so CANCEL is refused.
+    /// Servers use it, so that CANCEL is refused.
     pub in_use: bool,
-    /// So many writes are refused with `ImageOccupied` before one is taken.
+    /// Number of writes that are refused with `ImageOccupied` before one is accepted.
     pub occupied_calls: u32,
     /// Every write is refused with this code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Images by number: `prefix` and a number of eight digits.
+/// Many images with ids of `prefix` and a number of eight digits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Generate {
-    /// How many in each region.
+    /// Number of images in each region.
     pub count: u32,
-    /// Begins each id.
+    /// The beginning of each id.
     #[serde(default = "Generate::prefix")]
     pub prefix: String,
-    /// Where; none means all 15.
+    /// Regions that have it; none means all 15.
     #[serde(default)]
     pub regions: Vec<String>,
-    /// Shared from the start.
+    /// Whether it is shared from the start.
     #[serde(default)]
     pub shared: bool,
 }
@@ -142,27 +143,22 @@ impl Generate {
     }
 }
 
-/// The Lighthouse service role of an account.
+/// State of the service role through which Lighthouse reads images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
-    /// As it should be.
     #[default]
     Present,
-    /// `ResourceNotFound.RoleNotFound`.
     Missing,
-    /// `UnsupportedOperation.AssumeRoleFailed`.
     Denied,
 }
 
-/// How the blueprint of a shared image shows.
+/// `BlueprintType` of the blueprint of a shared image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum BlueprintType {
-    /// `PRIVATE`.
     #[default]
     Private,
-    /// `SHARED`.
     Shared,
 }
 

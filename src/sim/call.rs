@@ -1,19 +1,19 @@
+//! An incoming call, how its body is read, and the error that refuses it. Every action needs these, whatever it does.
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A call as it arrived.
+/// A call of the API as it arrived, before anything of it is checked.
 #[derive(Clone, Debug)]
-pub struct Arrival {
-    /// The Host header.
+pub struct IncomingCall {
+    /// The `Host` header, which is part of the signature.
     pub host: String,
-    /// Names in lower case.
+    /// Names are in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body's bytes.
     pub body: Vec<u8>,
 }
 
-impl Arrival {
-    /// A header's value.
+impl IncomingCall {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -22,14 +22,21 @@ impl Arrival {
     }
 }
 
-/// An error code, and words for it.
-pub(super) type Refusal = (String, String);
-
-pub(super) fn refuse(code: &str, message: impl Into<String>) -> Refusal {
-    (code.into(), message.into())
+/// The API's answer to a call that it does not carry out: an error code, and a text for people.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub code: String,
+    pub message: String,
 }
 
-/// Reads a body as the type the action takes, with the API's codes for what does not fit.
+pub(super) fn refuse(code: &str, message: impl Into<String>) -> Refusal {
+    Refusal {
+        code: code.into(),
+        message: message.into(),
+    }
+}
+
+/// Reads the body as the type that the action takes. What does not fit is refused with the codes of the API.
 pub(super) fn parameters<T: DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
     serde_json::from_value(body.clone()).map_err(|error| {
         let words = error.to_string();

@@ -1,45 +1,48 @@
+//! An image in one region: its share states over time, and why it cannot be shared. Knows neither calls nor replies.
+
 use super::account::Image;
 use crate::model::{Monotonic, Region};
 
-/// Account by index, region, image.
-pub(super) type ImageKey = (usize, Region, String);
+/// Where an image is: index of its account, region, image id.
+pub(super) type ImageIndex = (usize, Region, String);
 
-/// An image in one region, with its past.
+/// An image in one region, with the share states that it has had. `readLag` shows older ones.
 #[derive(Debug)]
-pub(super) struct Regional {
+pub(super) struct RegionalImage {
     pub image: Image,
-    /// Share states, each from a moment on.
-    history: Vec<State>,
+    /// In order of time; the last one is the present state.
+    periods: Vec<SharePeriod>,
     pub occupied_calls: u32,
-    pub tally: Tally,
+    pub write_counts: WriteCounts,
 }
 
-/// A share state, from a moment on; the blueprint's id while shared.
+/// A share state and the time from which it holds.
 #[derive(Clone, Debug)]
-pub(super) struct State {
+pub(super) struct SharePeriod {
     pub since: Monotonic,
+    /// The blueprint's id; none while the image is not shared.
     pub blueprint: Option<String>,
 }
 
-/// What was asked of an image, and what took effect.
+/// Writes of an image: all that reached it, and those that took effect.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct WriteCounts {
     pub attempts: u64,
     pub shares: u64,
     pub cancels: u64,
 }
 
-impl Regional {
+impl RegionalImage {
     pub(super) fn new(image: Image, blueprint: String) -> Self {
-        let first = State {
+        let first = SharePeriod {
             since: Monotonic::default(),
             blueprint: image.shared.then_some(blueprint),
         };
         Self {
             occupied_calls: image.occupied_calls,
             image,
-            history: vec![first],
-            tally: Tally::default(),
+            periods: vec![first],
+            write_counts: WriteCounts::default(),
         }
     }
 
@@ -47,14 +50,14 @@ impl Regional {
         self.blueprint().is_some()
     }
 
-    /// The blueprint's id, while shared.
+    /// Id of the blueprint; none if the image is not shared now.
     pub(super) fn blueprint(&self) -> Option<&str> {
-        self.history
+        self.periods
             .last()
-            .and_then(|state| state.blueprint.as_deref())
+            .and_then(|period| period.blueprint.as_deref())
     }
 
-    /// Its name, which is its id unless it was given one.
+    /// The image's name; its id where the world gives no name.
     pub(super) fn name(&self) -> &str {
         if self.image.name.is_empty() {
             &self.image.id
@@ -63,27 +66,29 @@ impl Regional {
         }
     }
 
-    /// The state as it was at a moment.
-    pub(super) fn at(&self, monotonic: Monotonic) -> Option<&State> {
-        self.history
+    /// The state that held at `time`.
+    pub(super) fn period_at(&self, time: Monotonic) -> Option<&SharePeriod> {
+        self.periods
             .iter()
             .rev()
-            .find(|state| state.since <= monotonic)
+            .find(|period| period.since <= time)
     }
 
+    /// Begins a new period, unless the image is in that state already.
     pub(super) fn set(&mut self, shared: bool, since: Monotonic, blueprint: String) {
         if shared != self.is_shared() {
-            self.history.push(State {
+            self.periods.push(SharePeriod {
                 since,
                 blueprint: shared.then_some(blueprint),
             });
         }
     }
 
-    /// Why it cannot be shared, in words; the preconditions of the action's documentation.
-    pub(super) fn obstacle(&self) -> Option<(&'static str, &'static str)> {
+    /// Why the image cannot be shared, in English and in Chinese. These are the preconditions in the documentation of
+    /// ModifyImageSharePermission.
+    pub(super) fn unshareable_reason(&self) -> Option<(&'static str, &'static str)> {
         let image = &self.image;
-        let obstacles = [
+        let preconditions = [
             (
                 self.is_shared(),
                 "The image has already been shared.",
@@ -115,9 +120,9 @@ impl Regional {
                 "镜像状态不正常",
             ),
         ];
-        obstacles
+        preconditions
             .into_iter()
-            .find(|(holds, ..)| *holds)
+            .find(|(violated, ..)| *violated)
             .map(|(_, english, chinese)| (english, chinese))
     }
 }

@@ -1,32 +1,30 @@
-//! Roles of accounts (Cloud Access Management), who may assume them, and which one the metadata service hands
-//! out. Knows nothing of the keys that come of it.
+//! Finds roles by index, name or ARN. Knows nothing of the keys that are issued for them.
 
 use super::account::Account;
 use super::role_config::{CamRole, Metadata};
 use crate::model::Uin;
 
-/// The real service's role ids begin near here.
+/// The role ids of the real service are near this number.
 const FIRST_ROLE_ID: u64 = 1 << 62;
-/// More roles than an account can have, so that ids of different accounts are different.
+/// More roles than an account can have, so that no two accounts have the same role id.
 const ROLE_IDS_PER_ACCOUNT: u64 = 1_000;
 
-/// A role's place in a world.
+/// Where a role is in a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RolePlace {
-    /// The account, by index.
+pub(super) struct RoleIndex {
+    /// Index of the account in the world.
     pub account: usize,
-    /// Among the account's roles.
+    /// Index among the account's roles.
     pub role: usize,
 }
 
-impl RolePlace {
-    /// The number that CAM knows the role by.
+impl RoleIndex {
+    /// The number by which CAM knows the role.
     pub(super) fn id(self) -> String {
         let [account, role] = [self.account, self.role].map(|index| index as u64);
         (FIRST_ROLE_ID + account * ROLE_IDS_PER_ACCOUNT + role + 1).to_string()
     }
 
-    /// The role itself.
     pub(super) fn of(self, accounts: &[Account]) -> &CamRole {
         &accounts[self.account].roles[self.role]
     }
@@ -37,7 +35,7 @@ impl RolePlace {
         })
     }
 
-    /// The role that the metadata service gives out.
+    /// The role whose key the metadata service gives out.
     pub(super) fn of_metadata(accounts: &[Account], metadata: &Metadata) -> Option<Self> {
         let Metadata { account, role } = metadata;
         Self::all(accounts).find(|place| {
@@ -48,14 +46,13 @@ impl RolePlace {
     }
 }
 
-/// A role as a caller names it.
+/// A role as the caller's ARN names it.
 pub(super) struct RoleArn<'a> {
-    /// Whose role.
     pub uin: &'a str,
-    role: Named<'a>,
+    role: RoleRef<'a>,
 }
 
-enum Named<'a> {
+enum RoleRef<'a> {
     Name(&'a str),
     Id(&'a str),
 }
@@ -66,20 +63,20 @@ impl<'a> RoleArn<'a> {
         let (uin, role) = text.strip_prefix("qcs::cam::uin/")?.split_once(':')?;
         let role = match role.split_once('/')? {
             (_, "") => return None,
-            ("roleName", name) => Named::Name(name),
-            ("role", id) => Named::Id(id),
+            ("roleName", name) => RoleRef::Name(name),
+            ("role", id) => RoleRef::Id(id),
             _ => return None,
         };
         Uin::new(uin).is_ok().then_some(Self { uin, role })
     }
 
-    /// Where it is, if it is.
-    pub(super) fn find(&self, accounts: &[Account]) -> Option<RolePlace> {
-        RolePlace::all(accounts).find(|place| {
+    /// Where the role is; none if there is no such role.
+    pub(super) fn find(&self, accounts: &[Account]) -> Option<RoleIndex> {
+        RoleIndex::all(accounts).find(|place| {
             accounts[place.account].uin == self.uin
                 && match self.role {
-                    Named::Name(name) => place.of(accounts).name == name,
-                    Named::Id(id) => place.id() == id,
+                    RoleRef::Name(name) => place.of(accounts).name == name,
+                    RoleRef::Id(id) => place.id() == id,
                 }
         })
     }

@@ -1,3 +1,5 @@
+//! Durations and offsets as the world file writes them: texts such as `60ms`, `3s` or `-10m`.
+
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -6,19 +8,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A length of time, written like `60ms` or `3s`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span(pub Duration);
+pub struct DurationText(pub Duration);
 
 /// A difference in time, written like `10m` or `-10m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offset(pub TimeDelta);
+pub struct ClockOffset(pub TimeDelta);
 
-impl Default for Offset {
+impl Default for ClockOffset {
     fn default() -> Self {
         Self(TimeDelta::zero())
     }
 }
 
-impl FromStr for Span {
+impl FromStr for DurationText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -33,7 +35,7 @@ impl FromStr for Span {
     }
 }
 
-impl FromStr for Offset {
+impl FromStr for ClockOffset {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -41,28 +43,28 @@ impl FromStr for Offset {
             Some(length) => (-1, length),
             None => (1, text),
         };
-        let length =
-            TimeDelta::from_std(length.parse::<Span>()?.0).map_err(|error| error.to_string())?;
+        let length = TimeDelta::from_std(length.parse::<DurationText>()?.0)
+            .map_err(|error| error.to_string())?;
         Ok(Self(length * sign))
     }
 }
 
-impl std::fmt::Display for Span {
+impl std::fmt::Display for DurationText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         humantime::format_duration(self.0).fmt(f)
     }
 }
 
-impl std::fmt::Display for Offset {
+impl std::fmt::Display for ClockOffset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.0 < TimeDelta::zero() {
             f.write_str("-")?;
         }
-        Span(self.0.abs().to_std().unwrap_or_default()).fmt(f)
+        DurationText(self.0.abs().to_std().unwrap_or_default()).fmt(f)
     }
 }
 
-/// Both are texts in YAML and JSON.
+/// Both types are texts in YAML and in JSON.
 macro_rules! serde_as_text {
     ($($kind:ty),*) => {$(
         impl Serialize for $kind {
@@ -79,4 +81,4 @@ macro_rules! serde_as_text {
     )*};
 }
 
-serde_as_text!(Span, Offset);
+serde_as_text!(DurationText, ClockOffset);

@@ -1,94 +1,98 @@
+//! The world file: everything that a simulated cloud consists of, and the checks that serde cannot make.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, BlueprintType};
-use super::faults::Rule;
-use super::offered::Offered;
+use super::action::SimAction;
+use super::faults::FaultRule;
 use super::role_config::Metadata;
-use super::roles::RolePlace;
-use super::units::{Offset, Span};
+use super::roles::RoleIndex;
+use super::units::{ClockOffset, DurationText};
 use crate::model::{Region, Uin};
 
 /// Everything a simulated cloud consists of, as its YAML file gives it. Every field may be left out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct World {
-    /// Seeds the dice for latency, faults and ids: the same seed, the same run.
+    /// Seed of the random numbers for latency, faults and ids. The same seed gives the same run.
     pub seed: u64,
-    /// Whose keys are known, and which images they have.
+    /// Accounts with their keys and images.
     pub accounts: Vec<Account>,
     /// Calls in a sliding second, per account, host and action; an account's roles count with its key.
     pub limits: BTreeMap<String, u32>,
-    /// There and back; half of it passes before a call counts as arrived.
+    /// Round-trip time; a call counts as arrived after half of it.
     pub latency: Latency,
-    /// Further time on the way there, drawn evenly up to this for each call: calls that leave evenly arrive unevenly.
-    pub jitter: Span,
-    /// How long DescribeBlueprints lags behind writes.
-    pub read_lag: Span,
+    /// The most that is added to the time until a call arrives, drawn uniformly for each call. Calls that leave at
+    /// even distances arrive at uneven ones.
+    pub jitter: DurationText,
+    /// Time after which DescribeBlueprints shows a write.
+    pub read_lag: DurationText,
     /// Server time minus real time, such as `-10m`.
-    pub clock_offset: Offset,
-    /// How the blueprint of a shared image shows. The real service's answer is not documented.
+    pub clock_offset: ClockOffset,
+    /// Type of the blueprint of a shared image. The documentation of the real service does not say it.
     pub blueprint_type: BlueprintType,
-    /// What CANCEL of an image that is not shared answers. Not documented either; the code of the
-    /// refusal is borrowed from cross-account sharing.
+    /// Reply to CANCEL of an image that is not shared. This is not documented either; the error code is that
+    /// of cross-account sharing.
     pub cancel_unshared: CancelUnshared,
-    /// How long a new blueprint stays SYNCING.
-    pub sync_time: Span,
-    /// Temporary keys live no longer than this, whatever is asked for; whole seconds.
+    /// Time that a new blueprint stays SYNCING.
+    pub sync_time: DurationText,
+    /// The most that a temporary key lives, whatever the call asks for; in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_lifetime: Option<Span>,
-    /// The role that the metadata service gives out; without it, it has none.
+    pub token_lifetime: Option<DurationText>,
+    /// The role whose key the metadata service gives out. Without it, the service has no role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
-    /// What goes wrong.
-    pub faults: Vec<Rule>,
+    /// Rules by which calls go wrong; the first that applies counts.
+    pub faults: Vec<FaultRule>,
 }
 
-/// What CANCEL of an image that is not shared answers.
+/// Reply to CANCEL of an image that is not shared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CancelUnshared {
-    /// An error.
+    /// The error code `UnsupportedOperation.BlueprintHasNotShared`.
     #[default]
     Fail,
-    /// Nothing happens, and that is a success.
+    /// Success, though nothing happens.
     Succeed,
 }
 
-/// A range of time, drawn from evenly.
+/// A range from which a duration is drawn uniformly.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Latency {
-    /// At least.
-    pub min: Span,
-    /// At most.
-    pub max: Span,
-    /// What it is drawn for.
-    pub each: Each,
+    pub min: DurationText,
+    pub max: DurationText,
+    /// How often a duration is drawn.
+    pub each: SampledPer,
 }
 
-/// What a latency is drawn for.
+/// How often a latency is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Each {
-    /// Every call anew.
+pub enum SampledPer {
+    /// For every call anew.
     #[default]
     Call,
-    /// Every access point once: how far away it is.
+    /// Once for each access point, as its distance.
     Host,
 }
 
-/// Why a world cannot be used.
+/// Why a world file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
-    /// The file cannot be read.
+    /// Path of the file, and the error of reading it.
     #[error("cannot read the world file {0}: {1}")]
     Read(String, #[source] std::io::Error),
-    /// It is not YAML of this shape.
+    /// The text is not YAML, or not that of a world. The message has the whole error, so it is no `source`.
     #[error("the world is not valid: {0}")]
-    Shape(String),
+    Yaml(Box<serde_saphyr::Error>),
+    /// A text for people that says which check failed.
+    #[error("the world is not valid: {0}")]
+    Check(String),
 }
 
 impl Default for World {
@@ -96,16 +100,16 @@ impl Default for World {
         Self {
             seed: 1,
             accounts: vec![Account::default()],
-            limits: Offered::all()
+            limits: SimAction::all()
                 .map(|action| (action.as_str().into(), action.limit_per_second()))
                 .collect(),
             latency: Latency::default(),
-            jitter: Span::default(),
-            read_lag: Span::default(),
-            clock_offset: Offset::default(),
+            jitter: DurationText::default(),
+            read_lag: DurationText::default(),
+            clock_offset: ClockOffset::default(),
             blueprint_type: BlueprintType::default(),
             cancel_unshared: CancelUnshared::default(),
-            sync_time: Span::default(),
+            sync_time: DurationText::default(),
             token_lifetime: None,
             metadata: None,
             faults: Vec::new(),
@@ -117,19 +121,19 @@ impl World {
     /// Reads a world from YAML (or JSON, which is YAML).
     pub fn parse(text: &str) -> Result<Self, WorldError> {
         let world: Self =
-            serde_saphyr::from_str(text).map_err(|error| WorldError::Shape(error.to_string()))?;
-        world.check().map_err(WorldError::Shape)?;
+            serde_saphyr::from_str(text).map_err(|error| WorldError::Yaml(Box::new(error)))?;
+        world.check().map_err(WorldError::Check)?;
         Ok(world)
     }
 
-    /// Reads a world file.
+    /// Reads and checks the world file at `path`.
     pub fn load(path: &Path) -> Result<Self, WorldError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| WorldError::Read(name, error))?;
         Self::parse(&text)
     }
 
-    /// The account of this name; made, with a key of its own, if there is none.
+    /// The account of this name. If there is none, it is added with a key of its own.
     pub fn account(&mut self, name: &str) -> &mut Account {
         let index = self
             .accounts
@@ -149,24 +153,24 @@ impl World {
         &mut self.accounts[index]
     }
 
-    /// What serde cannot check.
+    /// Checks what serde cannot; the error is a text for people.
     pub(super) fn check(&self) -> Result<(), String> {
         for name in self
             .limits
             .keys()
             .chain(self.accounts.iter().flat_map(|account| &account.deny))
         {
-            if Offered::named(name).is_none() {
+            if SimAction::named(name).is_none() {
                 return Err(format!("`{name}` is not an action of the simulator"));
             }
         }
         let images = self.accounts.iter().flat_map(|account| &account.images);
         let generated = self.accounts.iter().flat_map(|account| &account.generate);
-        let beside = self.accounts.iter().flat_map(|account| &account.blueprints);
+        let extra = self.accounts.iter().flat_map(|account| &account.blueprints);
         let regions = images
             .flat_map(|image| &image.regions)
             .chain(generated.flat_map(|generate| &generate.regions))
-            .chain(beside.flat_map(|blueprint| &blueprint.regions));
+            .chain(extra.flat_map(|blueprint| &blueprint.regions));
         for region in regions {
             Region::new(region).map_err(|error| format!("`{region}`: {error}"))?;
         }
@@ -194,7 +198,7 @@ impl World {
     }
 }
 
-/// What serde cannot check of a world's roles.
+/// The part of [`World::check`] that is about roles.
 fn check_roles(world: &World) -> Result<(), String> {
     for account in &world.accounts {
         for (index, role) in account.roles.iter().enumerate() {
@@ -222,14 +226,14 @@ fn check_roles(world: &World) -> Result<(), String> {
             if let Some(bad) = role
                 .deny
                 .iter()
-                .find(|action| Offered::named(action).is_none())
+                .find(|action| SimAction::named(action).is_none())
             {
                 return Err(format!("`{bad}` is not an action of the simulator"));
             }
         }
     }
     match &world.metadata {
-        Some(metadata) if RolePlace::of_metadata(&world.accounts, metadata).is_none() => {
+        Some(metadata) if RoleIndex::of_metadata(&world.accounts, metadata).is_none() => {
             let Metadata { account, role } = metadata;
             Err(format!(
                 "metadata: account `{account}` has no role `{role}`"

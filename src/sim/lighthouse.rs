@@ -1,13 +1,13 @@
-//! The three actions of Lighthouse, with their conditions and codes.
+//! The three actions of Lighthouse, with their conditions and error codes. Who calls and how often is checked before.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::account::{Beside, BlueprintType, Role};
+use super::account::{BlueprintType, ExtraBlueprint, Role};
 use super::call::{Refusal, parameters, refuse};
 use super::cloud::Cloud;
-use super::image::{Regional, State};
+use super::image::{RegionalImage, SharePeriod};
 use super::rows::{Blueprint, CustomImage};
 use super::world::CancelUnshared;
 use crate::api::protocol::wire::{
@@ -15,9 +15,9 @@ use crate::api::protocol::wire::{
 };
 use crate::model::{ImageId, Monotonic, Region};
 
-/// Filters in one request, at most.
+/// The most filters in one request.
 const FILTERS_MAX: usize = 10;
-/// Values of a blueprint filter and of an image filter, at most.
+/// The most values of a blueprint filter and of an image filter.
 const BLUEPRINT_VALUES_MAX: usize = 100;
 const IMAGE_VALUES_MAX: usize = 5;
 
@@ -27,7 +27,7 @@ impl Cloud {
         account: usize,
         region: Region,
         body: &Value,
-        monotonic: Monotonic,
+        now: Monotonic,
     ) -> Result<Value, Refusal> {
         let ModifyRequest {
             image_id,
@@ -50,7 +50,7 @@ impl Cloud {
             )
         })?;
         check_role(self.world.accounts[account].role)?;
-        // Drawn for a refused write, too: the ids of later blueprints depend on it.
+        // Taken before the checks: a write that is refused uses up an id, too.
         let blueprint = self.next_blueprint();
         let not_found = || {
             refuse(
@@ -62,7 +62,7 @@ impl Cloud {
             .images
             .get_mut(&(account, region, image_id))
             .ok_or_else(not_found)?;
-        regional.tally.attempts += 1;
+        regional.write_counts.attempts += 1;
         if regional.image.deleted {
             return Err(not_found());
         }
@@ -77,9 +77,9 @@ impl Cloud {
             ));
         }
         if share {
-            regional.share(blueprint, monotonic)
+            regional.share(blueprint, now)
         } else {
-            regional.cancel(self.world.cancel_unshared, monotonic)
+            regional.cancel(self.world.cancel_unshared, now)
         }
     }
 
@@ -88,7 +88,7 @@ impl Cloud {
         account: usize,
         region: Region,
         body: &Value,
-        monotonic: Monotonic,
+        now: Monotonic,
     ) -> Result<Value, Refusal> {
         let request: DescribeBlueprintsRequest = parameters(body)?;
         let ids = request.blueprint_ids.unwrap_or_default();
@@ -111,48 +111,58 @@ impl Cloud {
             ],
             "InvalidParameter.InvalidFilterNotSupportedName",
         )?;
-        let seen_at = Monotonic::new(
-            monotonic
-                .since_start()
-                .saturating_sub(self.world.read_lag.0),
-        );
+        let seen_at = Monotonic::new(now.since_start().saturating_sub(self.world.read_lag.0));
         let custom = self.images_in(account, region).filter_map(|regional| {
-            let state = regional.at(seen_at)?;
-            Some(Listed::Shared(regional, state, state.blueprint.as_deref()?))
+            let state = regional.period_at(seen_at)?;
+            Some(ListedBlueprint::Shared(
+                regional,
+                state,
+                state.blueprint.as_deref()?,
+            ))
         });
-        let beside = self.world.accounts[account].blueprints.iter();
-        let beside = beside.filter(|row| row.is_in(region)).map(Listed::Beside);
-        let rows = custom.chain(beside).chain([Listed::Public]).filter(|row| {
-            let fits = |filter: &Filter| {
-                let value = self.blueprint_field(row, &filter.name, monotonic);
-                filter.values.iter().any(|wanted| wanted == value)
-            };
-            (ids.is_empty() || ids.iter().any(|id| id == row.id())) && filters.iter().all(fits)
-        });
+        let extra = self.world.accounts[account].blueprints.iter();
+        let extra = extra
+            .filter(|row| row.is_in(region))
+            .map(ListedBlueprint::Extra);
+        let rows = custom
+            .chain(extra)
+            .chain([ListedBlueprint::Public])
+            .filter(|row| {
+                let fits = |filter: &Filter| {
+                    let value = self.blueprint_field(row, &filter.name, now);
+                    filter.values.iter().any(|wanted| wanted == value)
+                };
+                (ids.is_empty() || ids.iter().any(|id| id == row.id())) && filters.iter().all(fits)
+            });
         page(
             rows.collect(),
             request.offset,
             request.limit,
             "BlueprintSet",
-            |row| json!(self.blueprint_row(row, monotonic)),
+            |row| json!(self.blueprint_row(row, now)),
         )
     }
 
-    /// What a filter looks at.
-    fn blueprint_field<'r>(&self, row: &Listed<'r>, name: &str, now: Monotonic) -> &'r str {
+    /// The field of a blueprint that the filter `name` compares.
+    fn blueprint_field<'r>(
+        &self,
+        row: &ListedBlueprint<'r>,
+        name: &str,
+        now: Monotonic,
+    ) -> &'r str {
         match (row, name) {
             (_, "blueprint-id") => row.id(),
-            (Listed::Shared(..), "blueprint-type") => self.shared_type(),
-            (Listed::Shared(regional, ..), "blueprint-name") => regional.name(),
-            (Listed::Shared(regional, state, _), "blueprint-state") => {
+            (ListedBlueprint::Shared(..), "blueprint-type") => self.shared_type(),
+            (ListedBlueprint::Shared(regional, ..), "blueprint-name") => regional.name(),
+            (ListedBlueprint::Shared(regional, state, _), "blueprint-state") => {
                 self.blueprint_state(regional, state, now)
             }
-            (Listed::Beside(row), "blueprint-type") => type_name(self.type_of(row)),
-            (Listed::Beside(row), "blueprint-name") => &row.image_id,
-            (Listed::Beside(row), "blueprint-state") => &row.state,
-            (Listed::Public, "blueprint-type") => PUBLIC.1,
-            (Listed::Public, "blueprint-name") => PUBLIC.2,
-            (Listed::Public, "blueprint-state") => "NORMAL",
+            (ListedBlueprint::Extra(row), "blueprint-type") => type_name(self.type_of(row)),
+            (ListedBlueprint::Extra(row), "blueprint-name") => &row.image_id,
+            (ListedBlueprint::Extra(row), "blueprint-state") => &row.state,
+            (ListedBlueprint::Public, "blueprint-type") => PUBLIC.1,
+            (ListedBlueprint::Public, "blueprint-name") => PUBLIC.2,
+            (ListedBlueprint::Public, "blueprint-state") => "NORMAL",
             _ => "LINUX_UNIX",
         }
     }
@@ -161,14 +171,14 @@ impl Cloud {
         type_name(self.world.blueprint_type)
     }
 
-    fn type_of(&self, row: &Beside) -> BlueprintType {
+    fn type_of(&self, row: &ExtraBlueprint) -> BlueprintType {
         row.kind.unwrap_or(self.world.blueprint_type)
     }
 
     fn blueprint_state<'r>(
         &self,
-        regional: &'r Regional,
-        state: &State,
+        regional: &'r RegionalImage,
+        state: &SharePeriod,
         now: Monotonic,
     ) -> &'r str {
         let syncing =
@@ -180,11 +190,11 @@ impl Cloud {
         }
     }
 
-    fn blueprint_row(&self, row: &Listed<'_>, now: Monotonic) -> Blueprint {
+    fn blueprint_row(&self, row: &ListedBlueprint<'_>, now: Monotonic) -> Blueprint {
         let (regional, state, blueprint) = match row {
-            Listed::Shared(regional, state, blueprint) => (regional, state, blueprint),
-            Listed::Beside(row) => return beside_row(row, self.type_of(row)),
-            Listed::Public => return public_row(),
+            ListedBlueprint::Shared(regional, state, blueprint) => (regional, state, blueprint),
+            ListedBlueprint::Extra(row) => return extra_row(row, self.type_of(row)),
+            ListedBlueprint::Public => return public_row(),
         };
         let image = &regional.image;
         Blueprint {
@@ -239,8 +249,8 @@ impl Cloud {
             &["image-id", "image-name", "image-type"],
             "InvalidParameter.InvalidFilter",
         )?;
-        let is_there = |regional: &&Regional| !regional.image.deleted;
-        let fits = |regional: &&Regional| {
+        let is_there = |regional: &&RegionalImage| !regional.image.deleted;
+        let fits = |regional: &&RegionalImage| {
             filters.iter().all(|filter| {
                 let value = match filter.name.as_str() {
                     "image-id" => &regional.image.id,
@@ -266,7 +276,7 @@ impl Cloud {
     }
 }
 
-/// The service role is assumed before the image is looked for.
+/// The service role is checked before the image is looked for.
 fn check_role(role: Role) -> Result<(), Refusal> {
     match role {
         Role::Present => Ok(()),
@@ -281,16 +291,16 @@ fn check_role(role: Role) -> Result<(), Refusal> {
     }
 }
 
-impl Regional {
+impl RegionalImage {
     fn share(&mut self, blueprint: String, now: Monotonic) -> Result<Value, Refusal> {
         if self.is_shared() {
             let words = "The image has already been shared.";
             return Err(refuse("UnsupportedOperation.ImageAlreadyShared", words));
         }
-        if let Some((words, _)) = self.obstacle() {
+        if let Some((words, _)) = self.unshareable_reason() {
             return Err(refuse("UnsupportedOperation.ImageUnableToShare", words));
         }
-        self.tally.shares += 1;
+        self.write_counts.shares += 1;
         let reply = json!({"BlueprintId": blueprint});
         self.set(true, now, blueprint);
         Ok(reply)
@@ -310,38 +320,38 @@ impl Regional {
         if self.image.in_use {
             return Err(refuse("ResourceInUse.ImageInUse", "The image is in use."));
         }
-        self.tally.cancels += 1;
+        self.write_counts.cancels += 1;
         self.set(false, now, String::new());
         Ok(done)
     }
 }
 
-/// A blueprint of a list, written out only if it is on the page that was asked for.
-enum Listed<'r> {
-    /// A shared image, as it was, and its blueprint's id.
-    Shared(&'r Regional, &'r State, &'r str),
-    /// One that is there whatever is shared.
-    Beside(&'r Beside),
-    /// One that is no shared image, as every account sees many.
+/// A blueprint of a list. Its row is made only if it is on the requested page.
+enum ListedBlueprint<'r> {
+    /// A shared image, the period that the list shows, and its blueprint's id.
+    Shared(&'r RegionalImage, &'r SharePeriod, &'r str),
+    /// A blueprint that exists whatever is shared.
+    Extra(&'r ExtraBlueprint),
+    /// A public blueprint, of which every account sees many.
     Public,
 }
 
-/// Id, type and name of [`Listed::Public`].
+/// Id, type and name of [`ListedBlueprint::Public`].
 const PUBLIC: (&str, &str, &str) = ("lhbp-wordpress", "APP_OS", "wordpress");
 
-impl<'r> Listed<'r> {
+impl<'r> ListedBlueprint<'r> {
     fn id(&self) -> &'r str {
         match self {
             Self::Shared(_, _, id) => id,
-            Self::Beside(row) => &row.id,
+            Self::Extra(row) => &row.id,
             Self::Public => PUBLIC.0,
         }
     }
 }
 
-fn image_row(regional: &Regional, chinese: bool) -> CustomImage {
+fn image_row(regional: &RegionalImage, chinese: bool) -> CustomImage {
     let image = &regional.image;
-    let obstacle = regional.obstacle();
+    let unshareable_reason = regional.unshareable_reason();
     CustomImage {
         image_id: image.id.clone(),
         image_name: regional.name().into(),
@@ -354,8 +364,8 @@ fn image_row(regional: &Regional, chinese: bool) -> CustomImage {
         os_name: image.os_name.clone(),
         platform: image.platform.clone(),
         created_time: image.created_time.clone(),
-        is_shareable: obstacle.is_none(),
-        unshareable_reason: obstacle
+        is_shareable: unshareable_reason.is_none(),
+        unshareable_reason: unshareable_reason
             .map_or("", |(en, zh)| if chinese { zh } else { en })
             .into(),
         ..CustomImage::default()
@@ -369,7 +379,7 @@ const fn type_name(kind: BlueprintType) -> &'static str {
     }
 }
 
-fn beside_row(row: &Beside, kind: BlueprintType) -> Blueprint {
+fn extra_row(row: &ExtraBlueprint, kind: BlueprintType) -> Blueprint {
     Blueprint {
         blueprint_id: row.id.clone(),
         image_id: Some(row.image_id.clone()),
@@ -412,7 +422,7 @@ fn check_filters(filters: &[Filter], values_max: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// All filters must be ones that the action has.
+/// Checks that the action has all these filters.
 fn check_names(filters: &[Filter], known: &[&str], code: &str) -> Result<(), Refusal> {
     let unknown = filters
         .iter()
