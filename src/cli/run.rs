@@ -319,7 +319,7 @@ impl Parts<'_> {
     fn publisher(&self, outbox: WebhookSender) -> Rc<StatusPublisher<System>> {
         let origin = self.origin.to_string();
         let observe_only = self.arguments.observe_only;
-        let tell = move |told: &[_]| outbox.tell(told);
+        let tell = move |told: &[_]| outbox.send(told);
         StatusPublisher::new(Rc::clone(self.context), origin, observe_only, tell)
     }
 

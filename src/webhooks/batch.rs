@@ -1,9 +1,11 @@
+//! What one message is about. The queue makes it, and formats and texts read it.
+
 use crate::status::Transition;
 
-/// What one message tells of; never empty.
+/// The transitions of one message; never empty.
 pub(super) struct Batch {
     /// In the order in which they came.
     pub transitions: Vec<Transition>,
-    /// How many more there were.
-    pub missed: u64,
+    /// Number of transitions that were dropped since the last message.
+    pub omitted: u64,
 }
