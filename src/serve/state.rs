@@ -1,3 +1,5 @@
+//! State of the server that all connections share, with the limits on streams and documents, and of one connection.
+
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -7,40 +9,40 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Settings;
 
-/// Event streams at a time, so that half of the connections are left for everything else.
+/// The most event streams at a time, so that half of the connections are left for other requests.
 const STREAMS_MAX: usize = 32;
-/// Documents of the whole board under way at a time: one of 30,000 images has some 20 MB, and slow readers must not
-/// add up.
+/// The most documents of the whole board in transfer at a time. One of 30,000 images has some 20 MB, and slow readers
+/// must not add up.
 const DOCUMENTS_MAX: usize = 8;
 
-/// What all connections have in common.
-pub(super) struct Shared<S> {
+/// State that all connections share.
+pub(super) struct ServerState<S> {
     pub(super) settings: Settings,
-    pub(super) show: Rc<S>,
-    pub(super) event_streams: Arc<Semaphore>,
-    pub(super) documents: Arc<Semaphore>,
+    pub(super) source: Rc<S>,
+    pub(super) stream_limit: Arc<Semaphore>,
+    pub(super) document_limit: Arc<Semaphore>,
 }
 
-impl<S> Shared<S> {
-    pub(super) fn new(settings: Settings, show: Rc<S>) -> Self {
+impl<S> ServerState<S> {
+    pub(super) fn new(settings: Settings, source: Rc<S>) -> Self {
         Self {
             settings,
-            show,
-            event_streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            documents: Arc::new(Semaphore::new(DOCUMENTS_MAX)),
+            source,
+            stream_limit: Arc::new(Semaphore::new(STREAMS_MAX)),
+            document_limit: Arc::new(Semaphore::new(DOCUMENTS_MAX)),
         }
     }
 }
 
-/// What one connection is known by.
-pub(super) struct Caller {
-    /// The address that was called.
+/// State of one connection over all its requests.
+pub(super) struct ConnectionState {
+    /// The local address that the client called.
     pub(super) local: IpAddr,
-    /// It is given events, which lasts.
-    pub(super) streams: Cell<bool>,
+    /// Whether it carries an event stream, which may last longer than other replies.
+    pub(super) has_stream: Cell<bool>,
 }
 
-/// A permit that is given back when it is dropped; none where all are taken.
+/// Takes a permit, which goes back when it is dropped. None if all are taken.
 pub(super) fn try_acquire(limit: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(limit).try_acquire_owned().ok()
 }
