@@ -10,12 +10,12 @@ use crate::api::ClientContext;
 use crate::daemon::StatusPublisher;
 use crate::host::{Clock, process_counts};
 use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
-use crate::serve::{Health, Port, Settings, Show, Token};
+use crate::serve::{Health, Settings, StatusServer, StatusSource, Token};
 use crate::status::Board;
 use crate::webhooks::WebhookSender;
 
 /// Takes the address, if there is to be a port.
-pub(super) async fn open(arguments: &Showing) -> Result<Option<Port>, Failure> {
+pub(super) async fn open(arguments: &Showing) -> Result<Option<StatusServer>, Failure> {
     let Listen::At(listen) = arguments.listen else {
         return Ok(None);
     };
@@ -37,7 +37,7 @@ pub(super) async fn open(arguments: &Showing) -> Result<Option<Port>, Failure> {
         hosts: arguments.allow_hosts.clone(),
         token,
     };
-    let port = Port::bind(settings).await.map_err(|error| {
+    let port = StatusServer::bind(settings).await.map_err(|error| {
         Failure::new(format_args!(
             "cannot listen on {listen}: {error}; pick another address with `--listen`, or none with `--listen off`"
         ))
@@ -67,7 +67,7 @@ impl Shown {
     }
 }
 
-impl Show for Shown {
+impl StatusSource for Shown {
     fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
         self.publisher.board(read)
     }

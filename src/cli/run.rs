@@ -25,7 +25,7 @@ use crate::engine::{Stop, StopReason};
 use crate::host::{Clock, Supervisor, SystemClock, SystemCommandRunner, SystemRng, SystemWatch};
 use crate::model::{AccountName, Scope};
 use crate::report::{ExitStatus, FORMAT_VERSION};
-use crate::serve::Port;
+use crate::serve::StatusServer;
 use crate::source::{self, Generation, Origin, Repository, Update};
 use crate::store::Store;
 use crate::webhooks::{self, DeliveryWorker, WebhookSender, Webhooks};
@@ -212,7 +212,7 @@ fn private_copy(directory: &Path) -> Result<(PathBuf, File), Failure> {
 
 /// Who hears and sees what the daemon does.
 struct Seen {
-    port: Option<Port>,
+    port: Option<StatusServer>,
     outbox: WebhookSender,
     worker: DeliveryWorker,
 }
@@ -319,7 +319,7 @@ impl Parts<'_> {
     fn publisher(&self, outbox: WebhookSender) -> Rc<StatusPublisher<System>> {
         let origin = self.origin.to_string();
         let observe_only = self.arguments.observe_only;
-        let tell = move |told: &[_]| outbox.tell(told);
+        let tell = move |told: &[_]| outbox.send(told);
         StatusPublisher::new(Rc::clone(self.context), origin, observe_only, tell)
     }
 

@@ -23,7 +23,7 @@ use sharekeeper::model::{
 };
 use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
-use sharekeeper::serve::{Health, Show};
+use sharekeeper::serve::{Health, StatusSource};
 use sharekeeper::status::{Activity, Board, Change, ManifestsStatus, PassResult, WriteBucket};
 use tokio::sync::Notify;
 
@@ -425,7 +425,7 @@ impl Shown {
     }
 }
 
-impl Show for Shown {
+impl StatusSource for Shown {
     fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
         read(&self.board.borrow())
     }
