@@ -24,7 +24,7 @@ pub enum Observation {
     Unobserved(Unobserved),
 }
 
-/// A complete look.
+/// An observation of the whole scope.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// Images that are shared, each with the blueprint that says so.
@@ -44,7 +44,6 @@ pub enum OwnImages {
     NotAsked,
     /// They were asked for, and the answer is of no use; holds why.
     Unknown(String),
-    /// All of them.
     Known(BTreeSet<ImageId>),
 }
 
@@ -61,7 +60,7 @@ impl OwnImages {
 /// The Lighthouse blueprint that a shared image shows as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blueprint {
-    /// `lhbp-…`.
+    /// The blueprint id, `lhbp-…`.
     pub id: SmolStr,
     /// Whether servers can be started from it.
     pub state: BlueprintState,
@@ -72,11 +71,11 @@ pub struct Blueprint {
 /// `BlueprintState`, an open set, by whether servers can be started from the blueprint. The best comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlueprintState {
-    /// They can: `NORMAL`.
+    /// Servers can be started: `NORMAL`.
     Normal,
     /// A state that is not documented, or none at all: taken for usable, and worth a word. Holds what it is called.
     Unknown(String),
-    /// Not yet: `SYNCING`.
+    /// Servers cannot be started yet: `SYNCING`.
     Syncing,
     /// They cannot, and time alone does not change it.
     Unusable(Unusable),
@@ -85,15 +84,11 @@ pub enum BlueprintState {
 /// Documented states of a blueprint that no server can be started from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unusable {
-    /// `CREATEFAILED`
     CreateFailed,
-    /// `SYNCING_FAILED`
     SyncingFailed,
-    /// `OFFLINE`
     Offline,
     /// `ISOLATING`: on its way out of use.
     Isolating,
-    /// `ISOLATED`
     Isolated,
 }
 
@@ -278,7 +273,6 @@ pub enum Precondition {
     NotImported,
     /// A system-disk image, not one of a whole instance.
     NotWholeInstance,
-    /// Supports CloudInit.
     CloudInit,
     /// In state NORMAL; holds the state it is in.
     Normal(String),

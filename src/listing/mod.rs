@@ -173,7 +173,6 @@ struct Page {
     rows: Vec<Row>,
 }
 
-/// A blueprint.
 #[derive(Clone)]
 struct Row {
     id: String,

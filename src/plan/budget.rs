@@ -1,3 +1,5 @@
+//! What it costs to carry plans out, in calls and time, for the report of `plan`. An estimate; nothing is decided by it.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

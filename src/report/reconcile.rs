@@ -276,7 +276,7 @@ impl ReconcileDocument {
                 .push(format!("{}: {}", scope.plan.scope, Withheld::Lost(loss)));
         }
         let mut held_still = 0;
-        self.out_of_sight |= unobserved.is_some() || scope.plan.unpruned;
+        self.out_of_sight |= unobserved.is_some() || scope.plan.prune_skipped;
         for (image, decision) in &scope.plan.decisions {
             let (outcome, report) = image_report(&scope.plan, image, decision, &scope.attempts);
             self.count(outcome);
@@ -317,7 +317,7 @@ impl ReconcileDocument {
             let why = Sign::Withheld.paint(Withheld::Lost(loss));
             let _ = writeln!(lines, "  {why}");
         }
-        if scope.plan.unpruned && unobserved.is_none() {
+        if scope.plan.prune_skipped && unobserved.is_none() {
             let why = "what no manifest names cannot be looked for, so that nothing was pruned";
             let _ = writeln!(lines, "  {}", Sign::Withheld.paint(why));
         }
