@@ -16,7 +16,7 @@ use crate::model::{ImageId, Scope};
 use crate::observation::OwnImages;
 
 /// Why a listing is of no use.
-enum NoList {
+enum ListingError {
     Failed(CallError),
     Inconsistent(String),
 }
@@ -27,13 +27,13 @@ pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnIm
     loop {
         match list(client, scope).await {
             Ok(own) => return OwnImages::Known(own),
-            Err(NoList::Failed(error)) => return OwnImages::Unknown(error.to_string()),
-            Err(NoList::Inconsistent(how)) if listing < LISTINGS_MAX => {
+            Err(ListingError::Failed(error)) => return OwnImages::Unknown(error.to_string()),
+            Err(ListingError::Inconsistent(how)) if listing < LISTINGS_MAX => {
                 tracing::debug!(%scope, how, listing, "inconsistent list of images, reading again");
                 retry::pause(client.context(), listing).await;
                 listing += 1;
             }
-            Err(NoList::Inconsistent(how)) => {
+            Err(ListingError::Inconsistent(how)) => {
                 return OwnImages::Unknown(format!(
                     "DescribeImagesToShare gave {listing} inconsistent listings: {how}"
                 ));
@@ -42,16 +42,19 @@ pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnIm
     }
 }
 
-async fn list<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Result<BTreeSet<ImageId>, NoList> {
+async fn list<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+) -> Result<BTreeSet<ImageId>, ListingError> {
     let (mut ids, mut total) = (BTreeSet::<String>::new(), 0);
     for page in 0..PAGES_MAX {
         let ask = || client.describe_own_images(scope.region, page * PAGE_LIMIT_MAX);
         let reply = retry::while_it_helps(client.context(), ask).await;
-        let reply = reply.map_err(NoList::Failed)?.reply;
+        let reply = reply.map_err(ListingError::Failed)?.reply;
         if page == 0 {
             total = reply.total_count;
         } else if reply.total_count != total {
-            return Err(NoList::Inconsistent(format!(
+            return Err(ListingError::Inconsistent(format!(
                 "TotalCount was {total} on the first page and {} on another",
                 reply.total_count
             )));
@@ -63,7 +66,7 @@ async fn list<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Result<BTreeSet
         }
     }
     if ids.len() as u64 != total {
-        return Err(NoList::Inconsistent(format!(
+        return Err(ListingError::Inconsistent(format!(
             "TotalCount is {total}, but {} distinct images were listed",
             ids.len()
         )));

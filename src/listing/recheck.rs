@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use super::{is_leaving, judge};
+use super::blueprints::is_leaving;
+use super::eligibility::judge;
 use crate::api::error::{CallError, Class};
 use crate::api::protocol::wire::{self, CustomImage, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
@@ -15,7 +16,7 @@ use crate::words::brief;
 
 /// What was answered about images that were asked about again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Again {
+pub struct Recheck {
     /// When it was asked for.
     pub asked: SeenAt,
     /// Those that are still as they were: a CANCEL has what to take back, a SHARE can be made.
@@ -36,7 +37,7 @@ pub async fn still_shared<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &BTreeMap<ImageId, SmolStr>,
-) -> Result<Again, Unanswered> {
+) -> Result<Recheck, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ids: Vec<_> = images.values().map(ToString::to_string).collect();
     let ask = || client.describe_blueprints_by_id(scope.region, ids.clone());
@@ -60,7 +61,7 @@ pub async fn still_shared<H: Host>(
     };
     let still = images.iter();
     let still = still.filter(|(image, blueprint)| is_still_shared(image, blueprint));
-    Ok(Again {
+    Ok(Recheck {
         asked: answered.asked,
         still: still.map(|(image, _)| image.clone()).collect(),
     })
@@ -71,7 +72,7 @@ pub async fn still_shareable<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &[ImageId],
-) -> Result<Again, Unanswered> {
+) -> Result<Recheck, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ask = || client.describe_images(scope.region, images, None);
     let answered = retry::while_it_helps(client.context(), ask).await;
@@ -85,7 +86,7 @@ pub async fn still_shareable<H: Host>(
     .map_err(Unanswered::of_answer)?;
     let judged = judge(images, rows).into_iter();
     let still = judged.filter(|(_, eligibility)| *eligibility == Eligibility::Shareable);
-    Ok(Again {
+    Ok(Recheck {
         asked: answered.asked,
         still: still.map(|(image, _)| image).collect(),
     })
