@@ -1,9 +1,9 @@
-//! Which images an account itself has in a region: asked for only before something is done about a blueprint that no
-//! manifest names.
+//! Lists the images that an account itself has in a region. They are needed only before a blueprint that no manifest names
+//! is cancelled.
 //!
-//! A listing of the type `PRIVATE_IMAGE`, and not a question by id: the answer to that has no word on whether an image is
-//! the account's own or one that another account shares with it, and ids and filters exclude each other. An account has at
-//! most some hundreds of custom images in a region, so that the pages are read one after the other.
+//! The listing filters by the type `PRIVATE_IMAGE`. A query by id would not say whether an image is the account's own or
+//! one that another account shares with it, and ids and filters exclude each other. An account has at most some hundreds of
+//! custom images in a region, so that the pages are read one after the other.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +15,14 @@ use crate::host::Host;
 use crate::model::{ImageId, Scope};
 use crate::observation::OwnImages;
 
-/// Why a listing is of no use.
+/// Why a listing cannot be used.
 enum ListingError {
     Failed(CallError),
     Inconsistent(String),
 }
 
-/// Lists the account's own images. What does not add up is read again, and after a few times it is not known.
+/// Lists the account's own images. An inconsistent listing is read again; after [`LISTINGS_MAX`] times the result is
+/// unknown.
 pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnImages {
     let mut listing = 1;
     loop {

@@ -1,4 +1,4 @@
-//! Asks again, by id, about images that were seen a while ago and are about to be written.
+//! Asks again, by id, about images that were observed a while ago and are about to be written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,25 +14,25 @@ use crate::model::{ImageId, Scope};
 use crate::observation::{Eligibility, SeenAt};
 use crate::words::brief;
 
-/// What was answered about images that were asked about again.
+/// The answer about images that were asked about again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recheck {
     /// When it was asked for.
     pub asked: SeenAt,
-    /// Those that are still as they were: a CANCEL has what to take back, a SHARE can be made.
+    /// The images that are unchanged: for a CANCEL still shared, for a SHARE still shareable.
     pub still: BTreeSet<ImageId>,
 }
 
-/// Why it is not known whether images are still as they were.
+/// Why it is not known whether images are unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
     /// One line for a person.
     pub why: String,
-    /// The key may not ask, so that there never is an answer.
+    /// The key may not make this call, so that asking again is pointless.
     pub is_denied: bool,
 }
 
-/// Whether images are still shared, each as the blueprint that the look showed; up to 100.
+/// Which images are still shared as the blueprint that the observation showed. Takes up to 100 images.
 pub async fn still_shared<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
@@ -67,7 +67,7 @@ pub async fn still_shared<H: Host>(
     })
 }
 
-/// Whether images can still be shared, and are not shared by somebody else meanwhile; up to 100.
+/// Which images can still be shared and have not been shared by somebody else. Takes up to 100 images.
 pub async fn still_shareable<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
@@ -102,7 +102,7 @@ fn failed(action: &str, error: &CallError) -> Unanswered {
 }
 
 impl Unanswered {
-    /// The answer is not to what was asked.
+    /// The answer does not fit the question.
     fn of_answer(why: String) -> Self {
         Self {
             why,
@@ -111,7 +111,7 @@ impl Unanswered {
     }
 }
 
-/// Whether an answer is to what was asked: as many rows as it says, and each of them asked for, once.
+/// Checks that an answer fits the question: as many rows as its count says, each of them asked for, none twice.
 fn is_answer<'r>(
     action: &str,
     total: u64,

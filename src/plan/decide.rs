@@ -51,7 +51,8 @@ const FAILED_OPERATION_MAX: u32 = 3;
 /// How long the list of blueprints may lag before "unshareable" is believed.
 const DOUBT_SETTLES: Duration = Duration::from_secs(6);
 
-/// The state of an image as last known, and what follows, guards aside. `shown` is what the last look shows of it.
+/// The last known state of an image, and the verdict before the guards. `shown` is the blueprint that the observation shows
+/// for it.
 pub(super) fn decide(
     inputs: &Inputs<'_>,
     id: &ImageId,

@@ -40,7 +40,7 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// What the last look shows as shared.
+    /// The images that the observation shows as shared.
     pub(super) fn shown(&self) -> &BTreeMap<ImageId, Blueprint> {
         static NOTHING: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
         match self.observation {

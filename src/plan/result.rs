@@ -21,28 +21,28 @@ pub struct Plan {
     pub scope: Scope,
     /// The root account, where it is known.
     pub uin: Option<Uin>,
-    /// Account names whose rows the scope takes over with this look.
+    /// Account names whose inventory rows the scope takes over.
     pub taken_over: BTreeSet<AccountName>,
-    /// Whether it was seen.
+    /// Whether the scope was observed.
     pub view: View,
-    /// Pruning was asked for, and what there is to prune could not be seen.
+    /// Pruning was asked for, but the scope was not observed, so that nothing was pruned.
     pub prune_skipped: bool,
     /// One decision for each desired image, and for each that is to be pruned, in order of the ids.
     pub decisions: BTreeMap<ImageId, Decision>,
-    /// What is shared, named by no manifest, and left alone.
+    /// Images that are shared, that no manifest names, and that are left alone.
     pub unmanaged: Unmanaged,
-    /// Of what is shared as desired, each blueprint in a state that is not documented.
+    /// Of the images that are shared as desired, those whose blueprint is in an undocumented state.
     pub undocumented_states: BTreeMap<ImageId, UndocumentedState>,
-    /// What counts as not shared, though the API never said so.
+    /// Images that count as not shared, though the API never said so.
     pub presumed_unshared: BTreeSet<ImageId>,
-    /// Much of what is ours does not show.
+    /// Set if many owned images do not show.
     pub loss: Option<UnexpectedLoss>,
-    /// What this machine's clock shows at the first instant at which time alone may change a decision, because one of
-    /// the clocks says so: a share begins or ends, a window opens, a suspension is over.
+    /// The first time, by this machine's clock, at which a decision may change without any other event: a share begins or
+    /// ends, a window opens, or a suspension is over by one of the clocks.
     pub next_change_at: Option<Timestamp>,
 }
 
-/// Whether a scope was seen when it was planned. A scope without a decision can be out of sight, too.
+/// Whether a scope was observed when it was planned. A plan without decisions needs it, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
     Seen,
@@ -52,14 +52,14 @@ pub enum View {
     Unobserved(Unobserved),
 }
 
-/// What is shared, named by no manifest, and left alone.
+/// Images that are shared, that no manifest names, and that are left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unmanaged {
     /// Images that the inventory lists as owned.
     pub ours: BTreeSet<ImageId>,
-    /// Shared by somebody else, or so it seems.
+    /// Images that somebody else seems to have shared.
     pub foreign: BTreeSet<ImageId>,
-    /// Not the account's own images, as far as they were asked for: CANCEL does nothing about these.
+    /// Images that are known not to be the account's own: CANCEL has no effect on them.
     pub strays: BTreeMap<ImageId, Stray>,
 }
 
@@ -68,22 +68,22 @@ pub struct Unmanaged {
 pub struct Stray {
     /// The blueprint id, `lhbp-…`.
     pub blueprint: SmolStr,
-    /// Sharekeeper shared it, so that it is left over from an image that was deleted. Else it may be another account's.
+    /// sharekeeper shared it, so that it is left over from a deleted image. Otherwise it may belong to another account.
     pub ours: bool,
 }
 
 /// What to do about one image.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// The state asked for now. Where the clocks disagree about that, the one that would be a change.
+    /// The desired state. If the clocks disagree about it, the state that would be a change.
     pub desired: ShareState,
-    /// Why. Where the clocks agree about the state and not about the cause, this machine's says it.
+    /// Why it is desired. If the clocks disagree about the cause alone, this machine's clock decides.
     pub cause: Cause,
     /// The manifest line that asks for it; none for an image that is pruned.
     pub source: Option<Source>,
     /// The state as last seen.
     pub actual: Actual,
-    /// When a share that is asked for ends by itself.
+    /// When the desired share ends by itself.
     pub until: Option<Timestamp>,
     pub verdict: Verdict,
 }
@@ -91,26 +91,27 @@ pub struct Decision {
 /// The state of an image as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actual {
-    /// Shared; with the blueprint, where it is known.
+    /// Shared; holds the blueprint id if it is known.
     Shared(Option<SmolStr>),
     Unshared,
     Unknown,
 }
 
-/// What follows for one image. The reasons are boxed: most images are in sync, and a plan may hold a million.
+/// What to do about one image, or why nothing is done. Reasons are boxed because most images are in sync and a plan may
+/// hold a million of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     InSync,
     /// One call, towards the desired state.
     Act,
-    /// Look again before anything else, until `until` at the latest.
+    /// Observe again before anything else, until `until` at the latest.
     Await {
         /// Then another decision falls.
         until: Monotonic,
         /// What is waited for.
         reason: Box<Awaiting>,
     },
-    /// Shared as desired, and no server can be started from it yet; time alone may do.
+    /// Shared as desired, but no server can be started from it yet. Waiting may be enough.
     Pending(Box<Problem>),
     /// A person must act.
     Blocked(Box<Problem>),
@@ -118,9 +119,9 @@ pub enum Verdict {
     Withheld(Box<Withheld>),
     /// Given up after retries; holds the last problem.
     Failed(Box<Problem>),
-    /// One call, which is not tried for now: the scope or its account is in the way, and not the image.
+    /// One call, which is not tried for now because writes to the scope or its account are paused.
     NotTried(Box<WritePause>),
-    /// The scope was not seen: hold still.
+    /// The scope was not observed, so nothing is done.
     Unobserved(Box<Unobserved>),
 }
 
@@ -131,10 +132,10 @@ pub enum Awaiting {
     OwnWrite,
     /// The outcome of our write is unknown; it may still show.
     Outcome(Problem),
-    /// The API calls the image unshareable without a reason that its fields show. It may be shared
-    /// already, unseen as yet. Holds the API's words.
+    /// The API says that the image cannot be shared, and its fields do not show why. It may be shared already without
+    /// showing yet. Holds the API's reason.
     Doubt(String),
-    /// Much of what is ours does not show; the next look may show it.
+    /// Many owned images do not show; the next observation may show them.
     Loss(String),
 }
 
@@ -242,7 +243,7 @@ impl Plan {
             && !self.unmanaged.strays.contains_key(image)
     }
 
-    /// Whether an image is shared and not ready yet, so that it is worth another look.
+    /// Whether an image is shared and not ready yet, so that it is worth observing again.
     pub fn is_pending(&self) -> bool {
         let mut decisions = self.decisions.values();
         decisions.any(|decision| matches!(decision.verdict, Verdict::Pending(_)))

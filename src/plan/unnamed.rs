@@ -12,9 +12,8 @@ use crate::model::{ImageId, ImageKey, Labels, ShareState};
 use crate::observation::Observation;
 
 impl Inputs<'_> {
-    /// Images that no manifest names, and that there may be something to say of: those that are seen, those that this
-    /// run has cancelled, those that a recent SHARE of ours may yet bring into view, and, where nothing is seen, those of
-    /// the saved plan.
+    /// The images that no manifest names and that the plan must speak of: those that show as shared, those that this run has
+    /// cancelled, those that may still appear because of a recent SHARE and, if nothing is observed, those of the saved plan.
     pub(super) fn unnamed(&self) -> BTreeSet<&ImageId> {
         let cancelled = |(image, tried): (_, &PendingAttempt)| {
             (tried.towards == ShareState::Unshared).then_some(image)
@@ -50,18 +49,18 @@ impl Inputs<'_> {
         images
     }
 
-    /// Whether an image that no manifest names is to be cancelled, guards aside.
+    /// Whether an image that no manifest names is to be cancelled, before the guards.
     pub(super) fn prunes(&self, image: &ImageId) -> bool {
         let mode = match self.policy.prune {
             Prune::None => false,
-            // One that this run has cancelled is not ours any longer, and is still to be told of.
+            // An image that this run has cancelled is not owned any longer, but must still be reported.
             Prune::Owned => {
                 let cancelled = self.attempts.tried_towards(image, ShareState::Unshared);
                 self.owns(image) || cancelled.is_some()
             }
             Prune::Exclusive => true,
         };
-        // One that this run has tried to cancel is still to be told of.
+        // An image that this run has tried to cancel must still be reported.
         let tried = self.attempts.tried_towards(image, ShareState::Unshared);
         if tried.is_none() && self.stray(image).is_some() {
             return false;
@@ -73,7 +72,7 @@ impl Inputs<'_> {
         mode && self.wanted.selector.matches(&key(), &Labels::new())
     }
 
-    /// What there is to say of a blueprint that is known to be of no image of the account's own.
+    /// The blueprint of an image that is known not to be the account's own.
     pub(super) fn stray(&self, image: &ImageId) -> Option<Stray> {
         let shown = self.shown().get(image)?;
         self.own_images().lack(image).then(|| Stray {
