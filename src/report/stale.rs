@@ -1,3 +1,5 @@
+//! What a refused older commit prints, as JSON.
+
 use serde::Serialize;
 
 use super::{ExitStatus, FORMAT_VERSION};

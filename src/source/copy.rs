@@ -67,7 +67,6 @@ const PACK_FILES_MAX: usize = 60;
 
 pub(super) struct Copy {
     home: PathBuf,
-    /// The bare repository.
     bare: PathBuf,
     /// Where a commit is checked out.
     tree: PathBuf,

@@ -27,8 +27,9 @@ enum Wake {
     /// Nobody has looked yet.
     Start,
     /// The watch told of a change, and then of none for this long; zero if it never ceased.
-    Change { still_for: Duration },
-    /// It is time.
+    Change {
+        still_for: Duration,
+    },
     Poll,
     /// Somebody asked for it.
     Reload,

@@ -6,7 +6,6 @@ use super::GitRef;
 /// The ref that a name stands for, at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Meaning {
-    /// Its full name.
     pub full: String,
     /// The full names of others that the same name could stand for.
     beside: Vec<String>,

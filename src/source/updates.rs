@@ -1,3 +1,5 @@
+//! Sends updates to the daemon, and none that says the same as the last.
+
 use tokio::sync::mpsc::Sender;
 
 use super::{Generation, Gone, Update};
