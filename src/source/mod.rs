@@ -6,11 +6,11 @@
 //! a smaller set: whoever has the last good one keeps it.
 
 mod address;
-mod copy;
 mod files;
 mod git;
-mod naming;
-mod set;
+mod private_copy;
+mod reading;
+mod resolved_ref;
 mod updates;
 
 use std::fmt;
@@ -103,7 +103,7 @@ const EVERY_MIN: Duration = Duration::from_millis(100);
 
 /// Whoever takes the updates is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gone;
+struct ReceiverClosed;
 
 /// Sends updates until their receiver is gone; the first as soon as it is known. `reload` has everything read again now,
 /// and is answered with [`Update::Asked`].
@@ -125,7 +125,7 @@ pub async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     };
     tokio::select! {
         () = closed.closed() => {}
-        Gone = feeding => {}
+        ReceiverClosed = feeding => {}
     }
 }
 
