@@ -16,7 +16,7 @@ use crate::host::Clock;
 use crate::ledger::Ledger;
 use crate::manifest::Checkout;
 use crate::model::AccountName;
-use crate::plan::{Moved, SavedPlan};
+use crate::plan::{PlanDifference, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument, Standing};
 use crate::store::Store;
 use crate::words::brief;
@@ -205,7 +205,7 @@ impl Run<'_> {
         &self,
         saved: &SavedPlan,
         clients: &BTreeMap<AccountName, ReadClient<System>>,
-    ) -> Result<Vec<Moved>, Failure> {
+    ) -> Result<Vec<PlanDifference>, Failure> {
         if let Some((name, uin)) = saved.other_uin(&self.work.uins()) {
             let was = match uin {
                 Some(uin) => format!(
@@ -240,7 +240,7 @@ impl Run<'_> {
                 "cannot tell whether the saved plan still holds, so nothing was done: not observed: {unobserved}"
             )));
         }
-        Ok(saved.moved(now.iter().map(|scope| &scope.plan)))
+        Ok(saved.differences(now.iter().map(|scope| &scope.plan)))
     }
 }
 

@@ -1,3 +1,5 @@
+//! The exit status of each command; the numbers are a public interface.
+
 /// The process's exit status, as the contract lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -24,7 +26,6 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// The number.
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,

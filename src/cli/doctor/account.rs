@@ -9,7 +9,7 @@ use crate::api::error::{CallError, Class};
 use crate::api::protocol::wire::Action;
 use crate::api::{ProbeResult, ReadClient, retry};
 use crate::desired::Account;
-use crate::doctor::{self as found, About, Answer, Check, Status};
+use crate::doctor::{self as found, Answer, Check, CheckName, Status};
 use crate::history::Entry;
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region};
@@ -53,7 +53,7 @@ pub(super) async fn examine<H: Host>(patient: &Patient<'_, H>) -> Vec<Check> {
         Err(error) => {
             let why = "there are no credentials to ask with";
             checks.extend(found::credentials(Err(&error)));
-            checks.push(Check::new(About::Identity, Status::Skipped, why));
+            checks.push(Check::new(CheckName::Identity, Status::Skipped, why));
             checks.extend(found::clocks(&BTreeMap::new()));
             checks.extend(patient.spared(why));
         }
@@ -77,7 +77,7 @@ impl<H: Host> Patient<'_, H> {
     fn credentials(&self) -> Vec<Check> {
         if self.simulated {
             let whose = "the simulator's own";
-            return vec![Check::new(About::Credentials, Status::Passed, whose)];
+            return vec![Check::new(CheckName::Credentials, Status::Passed, whose)];
         }
         let provenance = self.client.provenance();
         let checks = provenance.map(|provenance| found::credentials(Ok(&provenance)));

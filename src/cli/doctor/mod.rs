@@ -18,7 +18,7 @@ use super::{connect, import, state};
 use crate::api::ReadClient;
 use crate::api::protocol::wire::{Action, PAGE_LIMIT_MAX};
 use crate::desired::Desired;
-use crate::doctor::{self as found, About, Check, DoctorDocument, PolicyDocument, Status};
+use crate::doctor::{self as found, Check, CheckName, DoctorDocument, PolicyDocument, Status};
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region, Selector};
 use crate::report::ExitStatus;
@@ -120,7 +120,7 @@ fn strangers<'a>(
         .iter()
         .filter(|name| !known.contains(name));
     let checks = strangers.map(|name| {
-        Check::new(About::Account, Status::Failed, "no manifest names it")
+        Check::new(CheckName::Account, Status::Failed, "no manifest names it")
             .remedy("check the name and the path of the manifests")
             .of(name)
     });
