@@ -12,39 +12,38 @@ use smol_str::SmolStr;
 use crate::model::{ImageId, Monotonic, Timestamp};
 use crate::words::plural;
 
-/// One look at a scope.
+/// What one pass of reading found of a scope.
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// The whole scope was read.
     Seen(Seen),
-    /// Reading is denied, writing may not be: what a manifest names may be attempted, and the API's
-    /// answer to the write is all there is to see.
+    /// Reading is denied, but writing may be allowed. What a manifest names may be attempted; the API's answers to writes
+    /// are the only information.
     ReadDenied(Unobserved),
-    /// Not read, or not consistently: nothing is known, and nothing is done.
+    /// The scope was not read, or not consistently. Nothing is known, so nothing is done.
     Unobserved(Unobserved),
 }
 
-/// A complete look.
+/// An observation of the whole scope.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// Images that are shared, each with the blueprint that says so.
     pub shared: BTreeMap<ImageId, Blueprint>,
-    /// Whether they can be shared, for the images that were asked about.
+    /// Whether images can be shared, for those that were asked about.
     pub eligibility: BTreeMap<ImageId, Eligibility>,
     /// The account's own images here, where they were asked for.
     pub own: OwnImages,
 }
 
-/// The images that the account itself has in a region. A blueprint of any other image is another account's, or is left
-/// over from an image that was deleted; CANCEL can do nothing about either.
+/// The images that the account itself has in a region. A blueprint of any other image belongs to another account or is
+/// left over from a deleted image; CANCEL has no effect on either.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OwnImages {
-    /// They were not asked for: nothing was about to be done about an image that no manifest names.
+    /// They were not asked for, because no image that no manifest names was about to be changed.
     #[default]
     NotAsked,
-    /// They were asked for, and the answer is of no use; holds why.
+    /// They were asked for, but the answer cannot be used; holds the reason.
     Unknown(String),
-    /// All of them.
     Known(BTreeSet<ImageId>),
 }
 
@@ -61,7 +60,7 @@ impl OwnImages {
 /// The Lighthouse blueprint that a shared image shows as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blueprint {
-    /// `lhbp-…`.
+    /// The blueprint id, `lhbp-…`.
     pub id: SmolStr,
     /// Whether servers can be started from it.
     pub state: BlueprintState,
@@ -69,31 +68,27 @@ pub struct Blueprint {
     pub name: String,
 }
 
-/// `BlueprintState`, an open set, by whether servers can be started from the blueprint. The best comes first.
+/// `BlueprintState`, an open set, ordered by whether servers can be started from the blueprint: the most usable first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlueprintState {
-    /// They can: `NORMAL`.
+    /// Servers can be started: `NORMAL`.
     Normal,
-    /// A state that is not documented, or none at all: taken for usable, and worth a word. Holds what it is called.
+    /// An undocumented state, or none. It is taken for usable and reported as a warning. Holds the state's name.
     Unknown(String),
-    /// Not yet: `SYNCING`.
+    /// Servers cannot be started yet: `SYNCING`.
     Syncing,
-    /// They cannot, and time alone does not change it.
+    /// Servers cannot be started, and waiting does not change that.
     Unusable(Unusable),
 }
 
-/// Documented states of a blueprint that no server can be started from.
+/// The documented states of a blueprint from which no server can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unusable {
-    /// `CREATEFAILED`
     CreateFailed,
-    /// `SYNCING_FAILED`
     SyncingFailed,
-    /// `OFFLINE`
     Offline,
-    /// `ISOLATING`: on its way out of use.
+    /// `ISOLATING`: it is being taken out of use.
     Isolating,
-    /// `ISOLATED`
     Isolated,
 }
 
@@ -125,8 +120,8 @@ impl From<&str> for BlueprintState {
     }
 }
 
-/// When something was asked for that an answer shows, by both clocks: the one that never jumps stands still while the
-/// machine sleeps.
+/// When an answer was asked for, by the monotonic and by the wall clock: the monotonic clock stands still while the machine
+/// sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenAt {
     monotonic: Monotonic,
@@ -134,25 +129,25 @@ pub struct SeenAt {
 }
 
 impl SeenAt {
-    /// What both clocks show.
+    /// Takes what both clocks show now.
     pub const fn new(monotonic: Monotonic, time: Timestamp) -> Self {
         Self { monotonic, time }
     }
 
-    /// How long ago that was, by the clock that says it was longer. A clock that is put forward is taken for sleep, which
-    /// costs a question.
+    /// How long ago that was, by the clock that says it was longer. A wall clock that is set forward counts as sleep, which
+    /// costs one more read.
     pub fn age(self, now: Self) -> Duration {
         let by_time = (now.time - self.time).to_std().unwrap_or_default();
         now.monotonic.since(self.monotonic).max(by_time)
     }
 
-    /// For how long the machine has slept since then; where a clock was put forward, that counts as sleep.
+    /// How long the machine has slept since then. A wall clock that is set forward counts as sleep.
     pub fn slept(self, now: Self) -> Duration {
         self.age(now)
             .saturating_sub(now.monotonic.since(self.monotonic))
     }
 
-    /// The earlier of two, by each clock.
+    /// The earlier of two instants, by each clock separately.
     #[must_use]
     pub fn earlier(self, other: Self) -> Self {
         Self {
@@ -162,17 +157,17 @@ impl SeenAt {
     }
 }
 
-/// How old what a look shows is. The pages of a large scope may leave minutes apart.
+/// When the parts of an observation were asked for. The pages of a large scope may be minutes apart.
 #[derive(Clone, Debug)]
 pub struct Sightings {
-    /// When the oldest page was asked for. That no page shows an image is as old as that.
+    /// When the oldest page was asked for. The absence of an image is only as recent as that page.
     pub oldest: SeenAt,
-    /// When the page was asked for that shows an image, where that is later.
+    /// For images whose page was asked for later: when it was asked for.
     pub images: BTreeMap<ImageId, SeenAt>,
 }
 
 impl Sightings {
-    /// A look that was made at once.
+    /// An observation whose parts were all asked for at one time.
     pub fn at(oldest: SeenAt) -> Self {
         Self {
             oldest,
@@ -180,22 +175,22 @@ impl Sightings {
         }
     }
 
-    /// When an image was seen as it is, whether it is shown or not.
+    /// When the state of an image was read, whether it is shown as shared or not.
     pub fn of(&self, image: &ImageId) -> SeenAt {
         self.images.get(image).copied().unwrap_or(self.oldest)
     }
 }
 
-/// How far a look is that takes long, because it waits for its turn to read.
+/// The progress of an observation that takes long because it waits for its turn to read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// Pages that were read.
     pub read: u32,
-    /// Of so many, once that is known.
+    /// The number of pages of the listing, once it is known.
     pub pages: Option<u32>,
-    /// Calls of others that go before.
+    /// Calls of other scopes that go first.
     pub before: u32,
-    /// Calls a second that leave at the access point, of all that read there with the key.
+    /// Calls a second to the access point, of all scopes that read there with the same key.
     pub per_second: f64,
 }
 
@@ -223,14 +218,14 @@ impl fmt::Display for Reading {
     }
 }
 
-/// Why there is no look.
+/// Why a scope was not observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unobserved {
     /// One line for a person.
     pub reason: String,
     /// The error code, where there is one: the API's, or ours for an account that must not be called.
     pub code: Option<String>,
-    /// The RequestId of the reply that decided it.
+    /// The RequestId of the reply that prevented it.
     pub request_id: Option<String>,
     /// The whole account is broken, so reading again soon is pointless.
     pub account_broken: bool,
@@ -259,33 +254,32 @@ impl fmt::Display for Unobserved {
 pub enum Eligibility {
     /// It can be shared now.
     Shareable,
-    /// It cannot. An image that is shared already says this too.
+    /// It cannot be shared. The API says this of an image that is shared already, too.
     Unshareable {
-        /// The conditions that its fields show as failed; may be empty.
+        /// The preconditions that its fields show as failed; may be empty.
         failed: Vec<Precondition>,
-        /// The API's localised words.
+        /// The API's reason, in the language that it answers in.
         reason: String,
     },
     /// No such image in this account and region.
     Absent,
 }
 
-/// A condition for SHARE that can be read off the image (the action's documentation lists six; the
-/// first, "not shared already", is what the blueprints show).
+/// A precondition of SHARE that the image's fields show. The action's documentation lists six; the blueprints show the
+/// first one, "not shared already".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// Not imported from outside.
+    /// The image is not an imported one.
     NotImported,
-    /// A system-disk image, not one of a whole instance.
+    /// The image is of a system disk, not of a whole instance.
     NotWholeInstance,
-    /// Supports CloudInit.
     CloudInit,
-    /// In state NORMAL; holds the state it is in.
+    /// The image is in state NORMAL; holds the state that it is in instead.
     Normal(String),
 }
 
 impl Precondition {
-    /// Whether waiting is all it takes: the image is still being made (`ImageState` of `DescribeImagesToShare`).
+    /// Whether waiting is enough, because the image is still being made (`ImageState` of `DescribeImagesToShare`).
     pub fn passes_by_itself(&self) -> bool {
         matches!(self, Self::Normal(state) if matches!(state.as_str(), "CREATING" | "SYNCING" | "IMPORTING"))
     }

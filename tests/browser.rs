@@ -11,7 +11,7 @@ use board::{Shown, bad, change, hostile, huge};
 use chromium::Browser;
 use serde_json::json;
 use sharekeeper::history::Answer;
-use sharekeeper::serve::{Port, Settings};
+use sharekeeper::serve::{Settings, StatusServer};
 use sharekeeper::status::Board;
 
 /// Contrast that WCAG 2 asks of text (level AA), for each piece of text on the page; what falls short of it.
@@ -50,13 +50,13 @@ const STICKS_OUT: &str = r#"(() => {
     return [...culprits, ...tables].map((at) => at.outerHTML.slice(0, 300));
 })()"#;
 
-async fn port() -> (Port, String) {
+async fn port() -> (StatusServer, String) {
     let settings = Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         hosts: Vec::new(),
         token: None,
     };
-    let port = Port::bind(settings).await.expect("a port");
+    let port = StatusServer::bind(settings).await.expect("a port");
     let url = format!("http://{}/", port.address());
     (port, url)
 }

@@ -580,7 +580,7 @@ async fn b2_a_saved_plan_cancels_nothing_that_the_clocks_disagree_about() {
         world.cloud().jumped.set(hours(0));
         world.behave(ahead(hours(20)));
         let moved = plans().await;
-        assert_eq!(saved.moved(moved.iter().map(|scope| &scope.plan)), []);
+        assert_eq!(saved.differences(moved.iter().map(|scope| &scope.plan)), []);
         let approved_by_scope = saved.approved_by_scope();
         let licensed = Task {
             approved_by_scope: Some(&approved_by_scope),

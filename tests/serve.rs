@@ -10,7 +10,7 @@ use std::time::Duration;
 use board::{Shown, bad, change, good};
 use sharekeeper::history::Answer;
 use sharekeeper::host::{Clock, SystemClock};
-use sharekeeper::serve::{CONNECTIONS_MAX, Port, Settings, Token};
+use sharekeeper::serve::{CONNECTIONS_MAX, Settings, StatusServer, Token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -27,7 +27,7 @@ async fn served<F: Future<Output = ()>>(
         hosts: vec!["status.example.com".into()],
         token: token.map(|token| Token::new(token).expect("a token")),
     };
-    let port = Port::bind(settings).await.expect("a port");
+    let port = StatusServer::bind(settings).await.expect("a port");
     let address = port.address();
     tokio::select! {
         () = port.serve(Rc::clone(shown)) => unreachable!("it serves for ever"),

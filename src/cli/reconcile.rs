@@ -19,7 +19,7 @@ use crate::host::{Clock, System};
 use crate::ledger::Ledger;
 use crate::manifest::Checkout;
 use crate::model::AccountName;
-use crate::plan::{Moved, SavedPlan};
+use crate::plan::{PlanDifference, SavedPlan};
 use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument, Standing};
 use crate::store::Store;
 use crate::words::brief;
@@ -194,9 +194,9 @@ impl Reconciliation<'_> {
         let host = &self.client_context.host;
         let started = host.monotonic();
         if let Some(saved) = &saved {
-            let moved = self.moved(saved, &clients).await?;
-            if !moved.is_empty() {
-                return Ok(Outcome::Stale(StaleDocument::new(moved)));
+            let differences = self.differences(saved, &clients).await?;
+            if !differences.is_empty() {
+                return Ok(Outcome::Stale(StaleDocument::new(differences)));
             }
         }
         let clients = clients
@@ -232,11 +232,11 @@ impl Reconciliation<'_> {
     }
 
     /// What of the saved plan is different by now.
-    async fn moved(
+    async fn differences(
         &self,
         saved: &SavedPlan,
         clients: &BTreeMap<AccountName, ReadClient<System>>,
-    ) -> Result<Vec<Moved>, Failure> {
+    ) -> Result<Vec<PlanDifference>, Failure> {
         if let Some((name, uin)) = saved.other_uin(&self.context.uins()) {
             let was = match uin {
                 Some(uin) => format!(
@@ -271,7 +271,7 @@ impl Reconciliation<'_> {
                 "cannot tell whether the saved plan still holds, so nothing was done: not observed: {unobserved}"
             )));
         }
-        Ok(saved.moved(now.iter().map(|scope| &scope.plan)))
+        Ok(saved.differences(now.iter().map(|scope| &scope.plan)))
     }
 }
 

@@ -8,12 +8,12 @@ use crate::api::ClientContext;
 use crate::daemon::StatusPublisher;
 use crate::host::{Clock, System, process_counts};
 use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
-use crate::serve::{Health, Port, Settings, Show, Token};
+use crate::serve::{Health, Settings, StatusServer, StatusSource, Token};
 use crate::status::Board;
 use crate::webhooks::WebhookSender;
 
 /// Binds the address; `None` with `--listen off`.
-pub(super) async fn bind(arguments: &ReportingArguments) -> Result<Option<Port>, Failure> {
+pub(super) async fn bind(arguments: &ReportingArguments) -> Result<Option<StatusServer>, Failure> {
     let Listen::At(listen) = arguments.listen else {
         return Ok(None);
     };
@@ -35,7 +35,7 @@ pub(super) async fn bind(arguments: &ReportingArguments) -> Result<Option<Port>,
         hosts: arguments.allow_hosts.clone(),
         token,
     };
-    let port = Port::bind(settings).await.map_err(|error| {
+    let port = StatusServer::bind(settings).await.map_err(|error| {
         Failure::new(format_args!(
             "cannot listen on {listen}: {error}; pick another address with `--listen`, or none with `--listen off`"
         ))
@@ -65,7 +65,7 @@ impl DaemonView {
     }
 }
 
-impl Show for DaemonView {
+impl StatusSource for DaemonView {
     fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
         self.publisher.board(read)
     }

@@ -17,7 +17,7 @@ pub enum CredentialSource {
     File {
         /// By default `TENCENTCLOUD_CREDENTIALS_FILE`, else the places that the SDKs look at.
         path: Option<PathBuf>,
-        /// By default `default`.
+        /// The section of the file to read; `None` means `default`.
         section: Option<String>,
     },
     /// The role of the CVM instance that this runs on; by default the one it has.
@@ -31,7 +31,6 @@ pub enum CredentialSource {
 /// A role, and who assumes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssumeRole {
-    /// What is assumed.
     pub role: Role,
     /// Whose credentials assume it.
     pub source: CredentialSource,

@@ -44,7 +44,7 @@ pub enum Completeness {
 /// What the manifests ask of one scope, as far as a selector reaches.
 #[derive(Clone, Debug)]
 pub struct DesiredScope<'a> {
-    /// The selected images.
+    /// The images that the selector picks, by id.
     pub images: BTreeMap<&'a ImageId, &'a DesiredImage>,
     /// Images that are named, but not selected: not touched, and not taken for unnamed.
     pub unselected: BTreeMap<&'a ImageId, &'a DesiredImage>,
@@ -171,7 +171,7 @@ pub struct DesiredImage {
 /// What an entry asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DesiredShare {
-    /// `state: unshared`.
+    /// `state: unshared` in the manifest.
     Unshared,
     /// `state: shared`, within `[from, until)` where these are given, unshared outside.
     Shared {
@@ -198,12 +198,12 @@ impl DesiredShare {
     }
 
     /// The instants at which it asks for another state than before.
-    pub fn turns(self) -> impl Iterator<Item = Timestamp> {
-        let turns = match self {
+    pub fn changes_at(self) -> impl Iterator<Item = Timestamp> {
+        let changes_at = match self {
             Self::Unshared => [None, None],
             Self::Shared { from, until } => [from, until],
         };
-        turns.into_iter().flatten()
+        changes_at.into_iter().flatten()
     }
 }
 
@@ -241,7 +241,6 @@ pub struct Account {
     pub credentials: CredentialSource,
     /// When changes may be made.
     pub windows: Windows,
-    /// The document.
     pub source: Source,
 }
 

@@ -1,9 +1,11 @@
+//! What the answers about an account mean: its credentials, its identity, its clock and its rate.
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chrono::TimeDelta;
 
-use super::{About, Check, Status};
+use super::{Check, CheckName, Status};
 use crate::api::error::{ACCOUNT_UNVERIFIED, CallError, Class, Refusal, WRONG_ACCOUNT};
 use crate::api::protocol::wire::{Action, CallerIdentity};
 use crate::api::{KeyError, Owner, Provenance};
@@ -17,7 +19,7 @@ const OFFSET_MAX: TimeDelta = TimeDelta::seconds(300);
 
 /// Where the credentials are from, and what was looked at before; or why there are none.
 pub fn credentials(found: Result<&Provenance, &KeyError>) -> Vec<Check> {
-    let about = About::Credentials;
+    let about = CheckName::Credentials;
     let provenance = match found {
         Ok(provenance) => provenance,
         Err(error) => {
@@ -64,7 +66,7 @@ pub fn identity(
     named: Option<&Uin>,
     answer: &Result<CallerIdentity, CallError>,
 ) -> Check {
-    let about = About::Identity;
+    let about = CheckName::Identity;
     let found = match answer {
         Ok(found) => found,
         Err(error) => return unidentified(named, error),
@@ -104,7 +106,7 @@ pub fn told_apart(
     owners: [Option<&Owner>; 2],
     regions: &[Region],
 ) -> Option<Check> {
-    let about = About::Account;
+    let about = CheckName::Account;
     let regions: Vec<_> = regions.iter().map(|region| region.as_str()).collect();
     let regions = regions.join(", ");
     let [Some(first), Some(second)] = owners else {
@@ -130,7 +132,7 @@ pub fn told_apart(
 
 fn unknown_apart(name: &AccountName, other: &AccountName, regions: &str) -> Check {
     Check::new(
-        About::Account,
+        CheckName::Account,
         Status::Warning,
         format!("it is not known whether `{name}` and `{other}`, which both name {regions}, are two accounts"),
     )
@@ -152,12 +154,12 @@ fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {
     let message = format!("GetCallerIdentity: {said}");
     if is_key {
         let remedy = remedy.unwrap_or("check the key in the CAM console");
-        return Check::new(About::Identity, Status::Failed, message).remedy(remedy);
+        return Check::new(CheckName::Identity, Status::Failed, message).remedy(remedy);
     }
     match named {
-        Some(_) => Check::new(About::Identity, Status::Failed, message)
+        Some(_) => Check::new(CheckName::Identity, Status::Failed, message)
             .remedy(remedy_of(ACCOUNT_UNVERIFIED)),
-        None => Check::new(About::Identity, Status::Warning, message).remedy(
+        None => Check::new(CheckName::Identity, Status::Warning, message).remedy(
             "nothing depends on it as long as no `Account` document gives a `uin`; to be able to give one, allow sts:GetCallerIdentity in CAM",
         ),
     }
@@ -177,7 +179,7 @@ fn remedy_of(code: &str) -> &'static str {
 /// This machine's clock; `offsets` are the times of access points minus ours. One line where all agree, else one for each
 /// that does not.
 pub fn clocks(offsets: &BTreeMap<String, TimeDelta>) -> Vec<Check> {
-    let (about, none) = (About::Clock, "no reply told the API's time");
+    let (about, none) = (CheckName::Clock, "no reply told the API's time");
     let each = || offsets.iter().map(|(host, offset)| (host, *offset));
     let off = each().filter(|(_, offset)| offset.abs() >= OFFSET_FINE);
     let mut checks: Vec<_> = off.map(|(host, offset)| clock(host, offset)).collect();
@@ -212,7 +214,7 @@ fn clock(host: &str, offset: TimeDelta) -> Check {
         ),
     };
     let message = format!("this machine's clock {off}{what}");
-    let check = Check::new(About::Clock, status, message);
+    let check = Check::new(CheckName::Clock, status, message);
     match status {
         Status::Passed => check,
         _ => check.remedy(
@@ -245,9 +247,9 @@ pub fn rate_budget(rate: u32, hosts: &[String], sharing: &[&AccountName]) -> Che
         );
     }
     if rate < quota {
-        return Check::new(About::RateBudget, Status::Passed, message);
+        return Check::new(CheckName::RateBudget, Status::Passed, message);
     }
-    Check::new(About::RateBudget, Status::Warning, message)
+    Check::new(CheckName::RateBudget, Status::Warning, message)
         .remedy("a lower `spec.rate` in the `Account` document leaves something to the console")
 }
 

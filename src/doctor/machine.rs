@@ -1,6 +1,8 @@
+//! What doctor finds on this machine: manifests, their commit, and the state directory.
+
 use std::path::Path;
 
-use super::{About, Check, Status};
+use super::{Check, CheckName, Status};
 use crate::manifest::{Diagnostic, Loaded, Revision};
 use crate::report::Standing;
 use crate::store::{OpenError, Summary};
@@ -12,7 +14,6 @@ const OTHERS: u32 = 0o007;
 
 /// What a look at the state directory found.
 pub struct StateLook<'a> {
-    /// Where it is.
     pub path: &'a Path,
     /// Its mode; `None`: it is not there.
     pub mode: Option<u32>,
@@ -37,7 +38,7 @@ pub fn version() -> Check {
         std::env::consts::OS,
         std::env::consts::ARCH
     );
-    Check::new(About::Version, Status::Passed, message)
+    Check::new(CheckName::Version, Status::Passed, message)
 }
 
 /// Manifests without an error.
@@ -48,17 +49,16 @@ pub fn manifests(loaded: &Loaded) -> Check {
         plural(loaded.desired.images.len() as u64, "image")
     );
     match loaded.warnings.as_slice() {
-        [] => Check::new(About::Manifests, Status::Passed, counts),
+        [] => Check::new(CheckName::Manifests, Status::Passed, counts),
         [first, ..] => {
             let warnings = plural(loaded.warnings.len() as u64, "warning");
             let message = format!("{counts}; {warnings}, the first: {first}");
-            Check::new(About::Manifests, Status::Warning, message)
+            Check::new(CheckName::Manifests, Status::Warning, message)
                 .remedy("`sharekeeper validate` shows each at its place")
         }
     }
 }
 
-/// Manifests with errors.
 pub fn manifests_broken(errors: &[Diagnostic]) -> Check {
     let message = match errors.first() {
         Some(first) => format!(
@@ -67,7 +67,7 @@ pub fn manifests_broken(errors: &[Diagnostic]) -> Check {
         ),
         None => "they cannot be read".into(),
     };
-    Check::new(About::Manifests, Status::Failed, message).remedy(
+    Check::new(CheckName::Manifests, Status::Failed, message).remedy(
         "`sharekeeper validate` shows each at its place; where there are none yet, `sharekeeper import` writes them",
     )
 }
@@ -87,9 +87,9 @@ pub fn commit(revision: &Revision, standing: &Standing) -> Option<Check> {
             false => "",
         };
         let message = format!("the manifests are of commit {}{dirty}", checkout.commit());
-        return Some(Check::new(About::Commit, status, message));
+        return Some(Check::new(CheckName::Commit, status, message));
     };
-    let check = Check::new(About::Commit, status, forecast);
+    let check = Check::new(CheckName::Commit, status, forecast);
     Some(match standing.remedy() {
         Some(remedy) => check.remedy(remedy),
         None => check,
@@ -99,7 +99,7 @@ pub fn commit(revision: &Revision, standing: &Standing) -> Option<Check> {
 /// The state directory. What is wrong with a state says what to do in its own words.
 pub fn state_directory(look: &StateLook<'_>) -> Check {
     let path = look.path.display();
-    let check = |status, message: String| Check::new(About::StateDirectory, status, message);
+    let check = |status, message: String| Check::new(CheckName::StateDirectory, status, message);
     let summary = match &look.summary {
         Ok(summary) => summary,
         Err(error @ OpenError::Older { .. }) => return check(Status::Warning, error.to_string()),
@@ -150,7 +150,7 @@ pub fn state_directory(look: &StateLook<'_>) -> Check {
 
 /// A state that has no place, or could not be read after all.
 pub fn state_unreadable(why: &str) -> Check {
-    Check::new(About::StateDirectory, Status::Failed, why).remedy(
+    Check::new(CheckName::StateDirectory, Status::Failed, why).remedy(
         "`sharekeeper status` tells whether it lasts; another place is given with --state-dir",
     )
 }

@@ -27,8 +27,7 @@ pub use written::{is_of_role, service_role, write_permission};
 /// What a check is about, in the order in which it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum About {
-    /// The program itself.
+pub enum CheckName {
     Version,
     /// Whether the manifests can be read and are valid.
     Manifests,
@@ -40,7 +39,7 @@ pub enum About {
     Account,
     /// Whether there are any, and where from.
     Credentials,
-    /// Whose they are.
+    /// The account that the credentials belong to.
     Identity,
     /// This machine's clock against the API's.
     Clock,
@@ -64,16 +63,15 @@ pub enum Status {
     Passed,
     /// Works, and may not for long.
     Warning,
-    /// Does not work.
+    /// The check failed, and a run would, too.
     Failed,
-    /// Not found out.
+    /// It could not be checked.
     Skipped,
 }
 
-/// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    name: About,
+    name: CheckName,
     account: Option<String>,
     region: Option<&'static str>,
     status: Status,
@@ -81,7 +79,7 @@ pub struct Check {
     remedy: Option<String>,
 }
 
-impl About {
+impl CheckName {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Version => "version",
@@ -116,7 +114,7 @@ impl Status {
 
 impl Check {
     /// A check of the machine; `message` is one line, and foreign text in it is made safe.
-    pub fn new(name: About, status: Status, message: impl AsRef<str>) -> Self {
+    pub fn new(name: CheckName, status: Status, message: impl AsRef<str>) -> Self {
         Self {
             name,
             account: None,
@@ -145,7 +143,7 @@ impl Check {
         }
     }
 
-    /// Says where.
+    /// Adds the account and region that it is about.
     #[must_use]
     pub fn at(self, region: Region) -> Self {
         Self {
@@ -202,7 +200,6 @@ impl DoctorDocument {
         self.exit_code
     }
 
-    /// For a person.
     pub fn text(&self) -> String {
         const NAME_WIDTH: usize = 16;
         let mut text = String::new();

@@ -1,3 +1,5 @@
+//! The CAM policy that sharekeeper needs, for `doctor --policy`. It must list each action that the API client calls.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 

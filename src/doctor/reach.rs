@@ -1,6 +1,8 @@
+//! What the answers of an access point mean: whether it can be reached, and whether the key may read there.
+
 use std::time::Duration;
 
-use super::{About, Check, Status};
+use super::{Check, CheckName, Status};
 use crate::api::ProbeResult;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::model::Region;
@@ -11,7 +13,6 @@ const REACH: &str =
 
 /// What came of a probe in one region.
 pub struct Answer {
-    /// Where.
     pub region: Region,
     /// How long the answer took.
     pub took: Result<Duration, CallError>,
@@ -37,8 +38,9 @@ impl Answer {
 
 /// Whether the access point `host` answers. A refusal is an answer; what it says of permissions is another check.
 pub fn access_point(host: &str, answer: &Answer) -> Check {
-    let check =
-        |status, message: String| Check::new(About::AccessPoint, status, message).at(answer.region);
+    let check = |status, message: String| {
+        Check::new(CheckName::AccessPoint, status, message).at(answer.region)
+    };
     match &answer.took {
         Ok(took) => {
             let ms = took.as_millis();
@@ -69,14 +71,14 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
 /// Regions that were not asked about.
 pub fn unasked(regions: usize, why: &str) -> Check {
     let message = format!("{} not asked: {why}", plural(regions as u64, "region"));
-    Check::new(About::AccessPoint, Status::Skipped, message)
+    Check::new(CheckName::AccessPoint, Status::Skipped, message)
 }
 
 /// Whether the key may look. Without the one action nothing is seen; without the other it is only found out later what
 /// cannot be shared.
 pub fn reading(look: ProbeResult<'_>, answers: &[&Answer]) -> Check {
     let action = look.action().as_str();
-    let check = |status, message: String| Check::new(About::ReadPermission, status, message);
+    let check = |status, message: String| Check::new(CheckName::ReadPermission, status, message);
     let allowed = answers.iter().filter(|answer| answer.took.is_ok()).count();
     // One that is too busy to answer has not refused.
     let refused = answers.iter().filter_map(|answer| {

@@ -1,6 +1,6 @@
 //! What only a write could tell, and doctor makes none: what the history says of it instead.
 
-use super::{About, Check, Status};
+use super::{Check, CheckName, Status};
 use crate::api::error::{Class, Refusal};
 use crate::history::{Answer, Entry, Event, Outcome};
 use crate::model::{Permission, Timestamp};
@@ -17,7 +17,7 @@ pub fn write_permission(entries: &[Entry]) -> Check {
     let told = newest(entries, |code| {
         Class::of(code, Some(Permission::Share)) == Class::ScopeBlocked
     });
-    let about = About::WritePermission;
+    let about = CheckName::WritePermission;
     match told {
         Some((at, Some(outcome))) => {
             let said = refusal(outcome).said();
@@ -45,7 +45,7 @@ pub fn is_of_role(code: &str) -> bool {
 /// Whether Lighthouse may assume its role, as far as the account's newest writes tell, or `met`: a refusal that a look
 /// has met just now.
 pub fn service_role(entries: &[Entry], met: Option<&Refusal>) -> Check {
-    let about = About::ServiceRole;
+    let about = CheckName::ServiceRole;
     let failed = |refusal: &Refusal, when: String| {
         let message = format!("{when}: {}", refusal.said());
         Check::new(about, Status::Failed, message).remedy(refusal.remedy().unwrap_or_default())

@@ -14,7 +14,7 @@ use crate::api::protocol::wire::PAGE_LIMIT_MAX;
 use crate::execute::{Executor, JobId};
 use crate::host::Host;
 use crate::ledger::Ledger;
-use crate::listing::{Again, Unanswered, still_shareable, still_shared};
+use crate::listing::{Recheck, Unanswered, still_shareable, still_shared};
 use crate::model::{ImageId, Permission};
 use crate::observation::SeenAt;
 use crate::plan::Actual;
@@ -52,7 +52,7 @@ pub(super) type Question<'t> = LocalBoxFuture<'t, Answer>;
 /// What came of a question.
 pub(super) struct Answer {
     about: Vec<(JobId, ImageId)>,
-    result: Result<Again, Unanswered>,
+    result: Result<Recheck, Unanswered>,
 }
 
 impl Ages {
@@ -198,7 +198,7 @@ impl<H: Host, L: Ledger> Run<'_, H, L> {
         let permission = asked.last();
         let scope = self.job.scope;
         match result {
-            Ok(Again { asked, still }) => {
+            Ok(Recheck { asked, still }) => {
                 let mut changed = BTreeSet::new();
                 for (id, image) in about {
                     if still.contains(&image) {

@@ -1,3 +1,5 @@
+//! The real clock and the real source of randomness.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "this is where time and dice come from"
@@ -17,7 +19,6 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// Starts counting moments.
     pub fn start() -> Self {
         Self {
             start: Instant::now(),

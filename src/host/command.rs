@@ -1,3 +1,5 @@
+//! Runs other programs to their end, within a deadline and a bound on their output. It must not know what they are run for.
+
 use std::ffi::OsString;
 use std::future::Future;
 use std::io;
@@ -22,7 +24,7 @@ const PASSED_ON: [&str; 3] = ["PATH", "HOME", "XDG_CONFIG_HOME"];
 pub struct ExternalCommand {
     /// Looked for in `PATH`.
     pub name: &'static str,
-    /// Without the name.
+    /// Its arguments, without the program's name.
     pub arguments: Vec<OsString>,
     /// Beyond what every program gets.
     pub environment: &'static [(&'static str, &'static str)],
@@ -45,7 +47,6 @@ pub enum CommandError {
     /// It is not there, or may not be run.
     #[error("`{name}` cannot be run: {reason}")]
     NotRun {
-        /// Its name.
         name: &'static str,
         /// As the system says it.
         reason: String,
@@ -53,7 +54,6 @@ pub enum CommandError {
     /// It ended with another status than 0.
     #[error("`{name}` failed: {status}{}{reason}", if .reason.is_empty() { "" } else { ": " })]
     Failed {
-        /// Its name.
         name: &'static str,
         /// The status that it ended with; none where a signal ended it.
         code: Option<i32>,
@@ -63,17 +63,14 @@ pub enum CommandError {
         /// empty.
         reason: String,
     },
-    /// It was killed.
     #[error("`{name}` took longer than {} s", .deadline.as_secs())]
     TooSlow {
-        /// Its name.
         name: &'static str,
-        /// What it had.
+        /// The deadline that it exceeded.
         deadline: Duration,
     },
 }
 
-/// Other programs.
 pub trait CommandRunner {
     /// What it printed to stdout, as far as that is kept, if it ended well. It has no stdin, no terminal to ask
     /// on, and of its stderr only the end is kept, for the error.

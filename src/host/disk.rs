@@ -1,3 +1,5 @@
+//! What the file system says of a directory: free space, and whether this user may write.
+
 use std::path::Path;
 
 use rustix::fs::{Access, access, statvfs};

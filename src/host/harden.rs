@@ -1,3 +1,5 @@
+//! Keeps the memory of this process private: no core dumps, no debugger.
+
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Keeps keys in memory from going to a disk or to other processes of this user: no core dumps, and on Linux no

@@ -1,3 +1,5 @@
+//! The real HTTP transport. It tells a request that was not sent from one whose reply was lost, and follows no redirect.
+
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -52,7 +52,7 @@ pub trait Transport {
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, TransportError>>;
 }
 
-/// Randomness for jitter.
+/// Random numbers for jitter; not for cryptography.
 pub trait Rng {
     /// A number in `[0, 1)`.
     fn next_f64(&self) -> f64;
@@ -71,11 +71,9 @@ pub enum Method {
     Post,
 }
 
-/// What is sent.
 pub struct Request {
-    /// GET or POST.
     pub method: Method,
-    /// Absolute URL.
+    /// The absolute URL, with its query.
     pub url: String,
     /// In order; `content-length` is the transport's.
     pub headers: Vec<Header>,
@@ -87,22 +85,20 @@ pub struct Request {
 
 /// A request header. A secret one is marked, so that no layer below prints it.
 pub struct Header {
-    /// Lower case.
+    /// The name in lower case.
     pub name: &'static str,
-    /// ASCII.
+    /// Printable ASCII, as it is sent.
     pub value: String,
-    /// Authorization and token.
+    /// Set for the signature and the session token.
     pub secret: bool,
 }
 
 /// What came back, whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// HTTP status.
     pub status: u16,
     /// The `Date` header, for a clock that is off.
     pub date: Option<String>,
-    /// The body, whole.
     pub body: Vec<u8>,
 }
 

@@ -1,3 +1,5 @@
+//! What Linux says of this process in /proc, for `/metrics`.
+
 use std::fs;
 use std::time::Duration;
 

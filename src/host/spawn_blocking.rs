@@ -1,3 +1,5 @@
+//! Runs blocking file work beside the single thread that everything else runs on.
+
 use std::future::pending;
 use std::panic::resume_unwind;
 

@@ -1,3 +1,5 @@
+//! The systemd notification protocol. Without systemd every call does nothing.
+
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -15,7 +17,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether anybody listens.
+    /// Whether the environment names a notification socket.
     pub fn is_there(&self) -> bool {
         std::env::var_os("NOTIFY_SOCKET").is_some()
     }

@@ -1,3 +1,5 @@
+//! Notifications of the operating system that watched files changed. They may be lost, so that whoever waits polls, too.
+
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::ffi::{OsStr, OsString};
@@ -126,7 +128,6 @@ struct Shared {
 }
 
 impl SystemWatch {
-    /// Watches nothing yet.
     pub fn new() -> Self {
         let shared = Arc::new(Shared::default());
         let heard = Arc::clone(&shared);

@@ -1,3 +1,5 @@
+//! Which events count as a change of which watched path.
+
 use futures_util::FutureExt;
 use notify::event::{AccessKind, CreateKind, Flag, RemoveKind, RenameMode};
 

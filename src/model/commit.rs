@@ -1,3 +1,6 @@
+//! A commit of the manifests and its order relative to another one, as far as a repository can tell. It must not know git's
+//! commands.
+
 use std::fmt;
 
 use super::Timestamp;

@@ -1,3 +1,5 @@
+//! Access points of the API. An [`Endpoint`] cannot hold plain http to another machine (S14).
+
 use std::fmt;
 
 use super::Region;

@@ -1,3 +1,5 @@
+//! The id of a CVM custom image, checked by its grammar when it is made.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +23,7 @@ impl ImageId {
     /// Longest part after `img-`.
     pub const SUFFIX_LEN_MAX: usize = 32;
 
-    /// Checks the grammar.
+    /// Fails if the text does not follow the grammar above.
     pub fn new(text: &str) -> Result<Self, MalformedImageId> {
         let suffix = text.strip_prefix("img-").ok_or(MalformedImageId)?;
         let good = (1..=Self::SUFFIX_LEN_MAX).contains(&suffix.len())

@@ -22,7 +22,7 @@ impl KeyDigest {
         (text.len() == 64 && text.bytes().all(is_hex)).then(|| Self(text.into()))
     }
 
-    /// 64 hexadecimal digits.
+    /// The digest as 64 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }

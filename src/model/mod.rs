@@ -109,7 +109,6 @@ pub fn is_object_name(name: &str) -> bool {
 /// One account in one region: the unit that is observed, planned and executed on its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
-    /// Whose images.
     pub account: AccountName,
     /// Where; sent as `X-TC-Region`.
     pub region: Region,
@@ -124,7 +123,6 @@ impl fmt::Display for Scope {
 /// What a desired state is declared for. Ordered, so that every listing is stable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ImageKey {
-    /// Account and region.
     #[serde(flatten)]
     pub scope: Scope,
     /// The CVM custom image.
@@ -142,9 +140,7 @@ impl fmt::Display for ImageKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShareState {
-    /// Shared with Lighthouse.
     Shared,
-    /// Not shared.
     Unshared,
 }
 
@@ -165,7 +161,6 @@ impl ShareState {
 pub enum Permission {
     /// Make the image available to Lighthouse.
     Share,
-    /// Take it back.
     Cancel,
 }
 
@@ -202,7 +197,7 @@ impl Permission {
 pub enum Cause {
     /// A manifest says so.
     Declared,
-    /// `until` has passed.
+    /// The share's `until` has passed.
     Expired,
     /// No manifest names the image any longer, and pruning is on.
     Pruned,
@@ -211,7 +206,6 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Declared, Self::Expired, Self::Pruned, Self::Retention];
 
     /// The word used in manifests, JSON, logs and the history.

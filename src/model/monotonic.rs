@@ -1,3 +1,5 @@
+//! Instants of the monotonic clock, for durations, pacing and backoff; a `Timestamp` is for calendar time.
+
 use std::ops::Add;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The closed set of regions in which the API shares images.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! Labels, and the selector that narrows a run or a suspension to some images.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -13,13 +15,13 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Selector {
-    /// Any of these.
+    /// Any of these matches; an empty set matches all.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub accounts: BTreeSet<AccountName>,
-    /// Any of these.
+    /// Any of these matches; an empty set matches all.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub regions: BTreeSet<Region>,
-    /// Any of these.
+    /// Any of these matches; an empty set matches all.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub images: BTreeSet<ImageId>,
     /// All of these. An image that no manifest names has none.

@@ -1,3 +1,5 @@
+//! The number of a root account, kept as text because it is a name and not a quantity.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ impl Uin {
     /// Most digits; today's have 12.
     pub const LEN_MAX: usize = 20;
 
-    /// Checks the grammar.
+    /// Fails if the text does not follow the grammar above.
     pub fn new(text: &str) -> Result<Self, MalformedUin> {
         let good =
             (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
@@ -27,7 +29,7 @@ impl Uin {
         good.then(|| Self(text.into())).ok_or(MalformedUin)
     }
 
-    /// The digits.
+    /// The decimal digits as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,3 +1,5 @@
+//! What it costs to carry plans out, in calls and time, for the report of `plan`. An estimate; nothing is decided by it.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -6,7 +8,7 @@ use super::Plan;
 /// What carrying a set of plans out costs in calls and time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
-    /// Describe calls, this look included: one look to plan, one to see that it worked.
+    /// Describe calls: those that were needed to plan, and those that confirm the writes.
     pub reads: u64,
     /// Modify calls, if each succeeds at once.
     pub writes: u64,

@@ -1,5 +1,5 @@
-//! The planner's truth table, row by row. `desired ≠ actual` throughout but for the first row. What a guard forbids
-//! (see `guard`) is filtered from the rows that act.
+//! The planner's truth table, row by row. Except in the first row, the desired state differs from the actual one. What a
+//! guard forbids (see `guard`) is filtered from the rows that act.
 //!
 //! | seen | own writes towards it | else | verdict |
 //! |---|---|---|---|
@@ -23,12 +23,12 @@
 //! | SHARE needed | none | unshareable for no visible reason | await, then blocked |
 //! | other | none, but acknowledged by an earlier run, not long ago, and never seen | | await |
 //! | other | none | | act |
-//! | blind | | | see `read_denied` |
-//! | unseen | | | unseen |
+//! | reading denied | | | see `read_denied` |
+//! | unobserved | | | unobserved |
 
 use std::time::Duration;
 
-use super::{Actual, Awaiting, Inputs, Verdict, earlier, read_denied, remedy};
+use super::{Actual, Awaiting, Inputs, Verdict, read_denied, recent_writes, remedy};
 use crate::api::error::Hint;
 use crate::attempts::{AttemptLog, LastResult, PendingAttempt, Problem, Repeated, UnmetCondition};
 use crate::inventory::LAG;
@@ -51,7 +51,8 @@ const FAILED_OPERATION_MAX: u32 = 3;
 /// How long the list of blueprints may lag before "unshareable" is believed.
 const DOUBT_SETTLES: Duration = Duration::from_secs(6);
 
-/// The state of an image as last known, and what follows, guards aside. `shown` is what the last look shows of it.
+/// The last known state of an image, and the verdict before the guards. `shown` is the blueprint that the observation shows
+/// for it.
 pub(super) fn decide(
     inputs: &Inputs<'_>,
     id: &ImageId,
@@ -71,13 +72,13 @@ pub(super) fn decide(
         Observation::Seen(seen) => (by_sight(shown), seen),
     };
     if actual.state() == Some(desired) {
-        let pending = earlier::contradicts(inputs, id, desired);
+        let pending = recent_writes::await_opposite_write(inputs, id, desired);
         return (actual, pending.unwrap_or_else(|| as_desired(shown)));
     }
     let verdict = match inputs.attempts.tried_towards(id, desired) {
         Some(tried) => contradicted(tried, shown, inputs.monotonic)
             .unwrap_or_else(|| after_own_write(tried, inputs.monotonic)),
-        None => earlier::unconfirmed(inputs, id, desired)
+        None => recent_writes::await_unconfirmed_write(inputs, id, desired)
             .unwrap_or_else(|| first_time(id, desired, seen, inputs.attempts, inputs.monotonic)),
     };
     // The API's own word that the image is shared already is as good as seeing it.
@@ -234,31 +235,6 @@ fn first_time(
             } else {
                 Verdict::Blocked(Problem::unmet(UnmetCondition::Never, doubt.to_string()).into())
             }
-        }
-    }
-}
-
-impl Actual {
-    /// The state, where it is known.
-    pub fn state(&self) -> Option<ShareState> {
-        match self {
-            Self::Shared(_) => Some(ShareState::Shared),
-            Self::Unshared => Some(ShareState::Unshared),
-            Self::Unknown => None,
-        }
-    }
-}
-
-impl std::fmt::Display for Awaiting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::OwnWrite => f.write_str("accepted by the API, but reading does not show it yet"),
-            Self::Outcome(problem) => write!(f, "the outcome is unknown: {problem}"),
-            Self::Doubt(reason) if reason.is_empty() => {
-                f.write_str("the API says it cannot be shared")
-            }
-            Self::Doubt(reason) => write!(f, "the API says it cannot be shared: {reason}"),
-            Self::Loss(what) => f.write_str(what),
         }
     }
 }

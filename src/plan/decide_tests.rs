@@ -1,3 +1,5 @@
+//! Each row of the truth table in `decide`, and the rows of `read_denied`.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{TimeDelta, TimeZone};

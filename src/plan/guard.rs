@@ -1,37 +1,37 @@
-//! What forbids an action, as filters over a finished draft. The order is that of the reasons a person should be
-//! told first.
+//! The guards: filters over drafted decisions that turn an action into `Verdict::Withheld` with a reason. Where several
+//! guards forbid an action, the first in the order below gives the reason.
 //!
-//! A guard that trips withholds every CANCEL of its scope, not the surplus: the first tenth of a wrong list is still
-//! wrong.
+//! A cap that is exceeded withholds every CANCEL of its scope, not the surplus alone: if the list of images is wrong, its
+//! first tenth is wrong, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dispute::{Closings, Dispute};
-use super::{
-    AccountProof, Awaiting, Decision, EXEMPT_BELOW, Inputs, Policy, Prune, Verdict, Withheld,
-};
+use super::cap::CapExceeded;
+use super::clock_conflict::ConflictSubject;
+use super::window_closures::WindowClosures;
+use super::{AccountProof, Awaiting, Decision, Inputs, Prune, Verdict, Withheld};
 use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, DesiredShare};
 use crate::inventory::{InventoryEntry, Owned, OwnershipState, UnexpectedLoss};
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Observation, OwnImages, Seen};
 
-/// How long a suspiciously small list is looked at again before it is held against us.
+/// How long a scope with an unexpected loss is observed again before its actions are withheld: a lagging list recovers.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
 
 type Decisions = BTreeMap<ImageId, Decision>;
 
-/// Turns actions that must not be taken into verdicts that say why; the loss that was noticed, if one was.
+/// Withholds the actions that a guard forbids. Returns the unexpected loss, if there is one.
 pub(super) fn apply(
     inputs: &Inputs<'_>,
-    closings: &Closings,
+    closures: &WindowClosures,
     decisions: &mut Decisions,
 ) -> Option<UnexpectedLoss> {
     for (image, decision) in decisions.iter_mut() {
         if decision.verdict == Verdict::Act
-            && let Some(why) = single(inputs, closings, image, decision)
+            && let Some(why) = image_guards(inputs, closures, image, decision)
         {
             decision.verdict = Verdict::Withheld(why.into());
         }
@@ -45,9 +45,9 @@ pub(super) fn apply(
     loss
 }
 
-/// Where the scope or its account is in the way, what is left to do is not tried. Last of all: what a guard forbids
-/// would not be done either way.
-pub(super) fn rest(attempts: &AttemptLog, decisions: &mut Decisions) {
+/// Marks the remaining actions as not tried where writes to the scope or its account are paused. Runs after the guards:
+/// what a guard forbids would not be done either way.
+pub(super) fn pause_writes(attempts: &AttemptLog, decisions: &mut Decisions) {
     let Some(rest) = &attempts.rest else { return };
     for decision in decisions.values_mut() {
         if decision.verdict == Verdict::Act {
@@ -56,21 +56,21 @@ pub(super) fn rest(attempts: &AttemptLog, decisions: &mut Decisions) {
     }
 }
 
-/// Reasons that concern one image.
-fn single(
+/// The guards that look at one image only, in the order of their precedence.
+fn image_guards(
     inputs: &Inputs<'_>,
-    closings: &Closings,
+    closures: &WindowClosures,
     image: &ImageId,
     decision: &Decision,
 ) -> Option<Withheld> {
     let named = || inputs.wanted.images.get(image);
-    let record = inputs.inventory.images.get(image);
-    let owned = record.and_then(|record| record.owned.as_ref());
+    let entry = inputs.inventory.images.get(image);
+    let owned = entry.and_then(|entry| entry.owned.as_ref());
     let cancels = decision.desired == ShareState::Unshared;
     if cancels && named().is_some_and(|image| image.protect) {
         return Some(Withheld::Protected);
     }
-    if cancels && named().is_none() && record.is_some_and(|record| record.protected) {
+    if cancels && named().is_none() && entry.is_some_and(|entry| entry.protected) {
         return Some(Withheld::ProtectedBefore);
     }
     if cancels && inputs.policy.shares_only {
@@ -89,10 +89,10 @@ fn single(
     if let Some(why) = suspended(inputs, image) {
         return Some(why);
     }
-    if let Some(since) = record.and_then(|record| record.parked_since) {
+    if let Some(since) = entry.and_then(|entry| entry.parked_since) {
         return Some(Withheld::Parked(since));
     }
-    if let Some(why) = closings.withhold(decision.cause) {
+    if let Some(why) = closures.withhold(decision.cause) {
         return Some(why);
     }
     let permission = Permission::towards(decision.desired);
@@ -103,8 +103,8 @@ fn single(
     }
 }
 
-/// Why an image is not pruned that is not known to be the account's own. Last, so that the images are asked for only
-/// where nothing else is in the way.
+/// Why an image is not pruned that is not known to be the account's own. This guard is the last, so that the account's
+/// images are asked for only if no other guard forbids the action.
 fn not_own(own: &OwnImages, image: &ImageId) -> Option<Withheld> {
     match own {
         OwnImages::Known(own) if own.contains(image) => None,
@@ -114,8 +114,8 @@ fn not_own(own: &OwnImages, image: &ImageId) -> Option<Withheld> {
     }
 }
 
-/// Why the image is left alone, if a suspension covers it: one that both clocks call over does not any longer. Mostly
-/// there is none at all.
+/// Why the image is left alone, if a suspension covers it. A suspension ends once both clocks say that it is over. The
+/// common case is that there is none.
 fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
     let suspensions = &inputs.inventory.suspensions;
     if suspensions.is_empty() {
@@ -136,7 +136,7 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
             (true, None) => return Some(Withheld::Suspended(suspension.clone())),
             (false, None) => {}
             (covers, Some(_)) => {
-                let about = Dispute::Suspension {
+                let about = ConflictSubject::Suspension {
                     suspension: suspension.clone(),
                     over_here: !covers,
                 };
@@ -147,7 +147,7 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
     disputed
 }
 
-/// Why an image that no manifest names must not be pruned.
+/// Why an image that no manifest names must not be pruned, judged by the account and by who shared it.
 fn not_approved(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
     if !matches!(inputs.observation, Observation::Seen(_)) {
         return Some(Withheld::Unobserved);
@@ -182,8 +182,9 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
     loss.filter(|loss| !loss.is_accepted(inputs.policy.accept_lost))
 }
 
-/// Whoever acts on a view that lacks much of what is ours cancels too much, or shares all anew. What is shared anew
-/// makes the view whole again, but not right: for the rest of the run nothing is cancelled.
+/// An observation that lacks many owned images may be wrong, and acting on it would cancel too much or share everything
+/// again. Sharing the images again makes the observation complete but does not explain the loss, so that nothing is
+/// cancelled for the rest of the run.
 fn unexpected_loss(inputs: &Inputs<'_>, now: Option<UnexpectedLoss>, decisions: &mut Decisions) {
     let why = match (now, inputs.attempts.loss) {
         (Some(loss), _) => Withheld::Lost(loss),
@@ -197,13 +198,13 @@ fn unexpected_loss(inputs: &Inputs<'_>, now: Option<UnexpectedLoss>, decisions: 
     };
     for decision in decisions.values_mut().filter(|decision| holds(decision)) {
         decision.verdict = match now {
-            Some(_) => patience(inputs.monotonic, until, &why),
+            Some(_) => await_or_withhold(inputs.monotonic, until, &why),
             None => Verdict::Withheld(why.clone().into()),
         };
     }
 }
 
-fn patience(monotonic: Monotonic, until: Monotonic, loss: &Withheld) -> Verdict {
+fn await_or_withhold(monotonic: Monotonic, until: Monotonic, loss: &Withheld) -> Verdict {
     if monotonic < until {
         Verdict::Await {
             until,
@@ -214,7 +215,7 @@ fn patience(monotonic: Monotonic, until: Monotonic, loss: &Withheld) -> Verdict 
     }
 }
 
-/// Too much would be pruned at once.
+/// Withholds every CANCEL of the scope if the run would prune more than the caps allow (S7).
 fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     let pruned = |decision: &&Decision| decision.cause == Cause::Pruned;
     let ahead = decisions
@@ -225,7 +226,7 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     if ahead == 0 {
         return;
     }
-    // What this run has cancelled already counts: the cap holds for the run, not for each of its looks.
+    // What this run has cancelled already counts: the cap holds for the run, not for each of its passes.
     let before = decisions
         .iter()
         .filter(|(image, decision)| {
@@ -242,17 +243,18 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     let over = CapExceeded::check_cap(cancels, over_all.max(cancels), inputs.policy);
     let Some(over) = over else { return };
     for decision in decisions.values_mut() {
-        // What waits for its hour is judged now: a plan that is saved is to be one that can be carried out.
+        // What waits for a change window counts now, so that a saved plan can be carried out later.
         if decision.verdict.is_intended() && decision.desired == ShareState::Unshared {
             decision.verdict = Verdict::Withheld(Withheld::TooMany(over).into());
         }
     }
 }
 
-/// Of how many images the percentage is: ours, or all that are shared, with those that this run has pruned. What this
-/// run has shared itself does not count: it would make room for more.
+/// The number of images that `--max-cancels-percent` is a percentage of: the owned images, or all shared ones with
+/// `--prune exclusive`, plus those that this run has pruned. Images that this run has shared do not count, because they
+/// would raise the cap.
 fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
-    let ours = |record: &InventoryEntry| record.owned.as_ref().is_some_and(|owned| owned.confirmed);
+    let ours = |entry: &InventoryEntry| entry.owned.as_ref().is_some_and(|owned| owned.confirmed);
     let images = inputs.inventory.images.iter();
     let mut base: BTreeSet<_> = match inputs.policy.prune {
         Prune::Exclusive => {
@@ -269,41 +271,4 @@ fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
     base.extend(pruned.map(|(image, _)| image));
     base.retain(|image| !tried(image, ShareState::Shared));
     base.len()
-}
-
-/// By how much a scope's pruning exceeds its caps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CapExceeded {
-    /// Images that would be pruned.
-    pub cancels: usize,
-    /// What `--max-cancels` must be at least, if it is in the way.
-    pub needs_count: Option<usize>,
-    /// What `--max-cancels-percent` must be at least, if it is in the way.
-    pub needs_percent: Option<usize>,
-}
-
-impl CapExceeded {
-    /// Holds `cancels` of `of` images against the caps; `None`: within them.
-    fn check_cap(cancels: usize, of: usize, policy: &Policy) -> Option<Self> {
-        let needs_count = (cancels > policy.max_cancels as usize).then_some(cancels);
-        let percent = (cancels * 100).div_ceil(of);
-        let needs_percent = (of >= EXEMPT_BELOW
-            && cancels * 100 > of * policy.max_cancels_percent as usize)
-            .then_some(percent);
-        (needs_count.is_some() || needs_percent.is_some()).then_some(Self {
-            cancels,
-            needs_count,
-            needs_percent,
-        })
-    }
-
-    /// The flags that let it pass.
-    pub fn flags(&self) -> String {
-        let flags = [
-            self.needs_count.map(|n| format!("--max-cancels {n}")),
-            self.needs_percent
-                .map(|n| format!("--max-cancels-percent {n}")),
-        ];
-        flags.into_iter().flatten().collect::<Vec<_>>().join(" ")
-    }
 }

@@ -1,3 +1,5 @@
+//! The bounds of the command line on what a run may cancel, and which of two policies is stricter (S7).
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -34,7 +36,6 @@ pub const EXEMPT_BELOW: usize = 10;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prune {
-    /// None.
     #[default]
     None,
     /// Those that sharekeeper itself shared.
@@ -44,7 +45,6 @@ pub enum Prune {
 }
 
 impl Prune {
-    /// All modes.
     pub const ALL: [Self; 3] = [Self::None, Self::Owned, Self::Exclusive];
 
     /// The word after `--prune`.
@@ -60,13 +60,9 @@ impl Prune {
 /// One bound of a [`Policy`]; shown as the flag that sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// `--prune`
     Prune(Prune),
-    /// `--max-cancels`
     MaxCancels(u32),
-    /// `--max-cancels-percent`
     MaxCancelsPercent(u32),
-    /// `--accept-lost`
     AcceptLost(u32),
 }
 
@@ -82,7 +78,7 @@ impl fmt::Display for Bound {
 }
 
 impl Policy {
-    /// Without flags.
+    /// The policy of a command line without flags.
     pub const DEFAULT: Self = Self {
         prune: Prune::None,
         max_cancels: 10,

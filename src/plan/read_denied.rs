@@ -1,7 +1,7 @@
-//! The truth table where reading is denied: what is known of an image is what the API said in its answers to writes, of
-//! this run and of earlier ones. Its state is never known, only whether it is as desired by word.
+//! The truth table where reading is denied. All that is known of an image is what the API answered to writes, in this run
+//! and in earlier ones; whether it is as desired rests on that answer alone.
 //!
-//! | the API's word | own writes towards it | verdict |
+//! | last answer | own writes towards it | verdict |
 //! |---|---|---|
 //! | | the other way, without an answer, not long ago | await |
 //! | as desired, within `--trust-acknowledged` | none, or final | in sync |
@@ -14,7 +14,7 @@
 use chrono::TimeDelta;
 
 use super::decide::{after_own_write, contradicted};
-use super::earlier::wait_ends;
+use super::recent_writes::wait_ends;
 use super::{Awaiting, Inputs, Verdict};
 use crate::attempts::{LastResult, Problem};
 use crate::inventory::{AnsweredState, OpenIntent};

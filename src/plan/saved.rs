@@ -21,7 +21,6 @@ const KIND: &str = "sharekeeper-plan";
 /// The version of the file's form.
 const VERSION: u32 = 1;
 
-/// A saved plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedPlan {
@@ -29,7 +28,7 @@ pub struct SavedPlan {
     format_version: u32,
     /// When it was made.
     pub made_at: Timestamp,
-    /// By which version.
+    /// Name and version of the program that made it.
     pub made_by: String,
     /// The git commit of the manifests.
     pub commit: Option<String>,
@@ -58,15 +57,11 @@ pub struct SavedPolicy {
     accept_lost: u32,
 }
 
-/// One action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedAction {
-    /// Which image.
     #[serde(flatten)]
     pub key: ImageKey,
-    /// SHARE or CANCEL.
     pub action: Permission,
-    /// Why.
     pub cause: Cause,
     /// The manifest line that asks for it.
     pub source: Option<Place>,
@@ -83,7 +78,6 @@ pub enum SavedPlanError {
         "its format version is {0}, and this version of sharekeeper knows {VERSION}; make it anew"
     )]
     Version(u32),
-    /// Cut or edited.
     #[error("it was changed after it was made (its digest does not fit); make it anew")]
     Digest,
     /// Which of the two is meant, nobody can tell.
@@ -108,12 +102,11 @@ pub enum SavedPlanError {
     list(.0.iter().map(|(_, allowed)| allowed), ", "),
     list(.0.iter().map(|(needed, _)| needed), " ")
 )]
-pub struct TooWide(pub Vec<(Bound, Bound)>);
+pub struct BoundsExceeded(pub Vec<(Bound, Bound)>);
 
 /// One difference between a saved plan and the plan that would be made now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Moved {
-    /// Which image.
+pub struct PlanDifference {
     #[serde(flatten)]
     pub key: ImageKey,
     /// What the saved plan does.
@@ -219,7 +212,7 @@ impl SavedPlan {
         Ok(saved)
     }
 
-    /// The file's text.
+    /// The file's content, with a newline at the end.
     pub fn text(&self) -> String {
         let text = serde_json::to_string_pretty(self);
         format!("{}\n", text.unwrap_or_default())
@@ -228,7 +221,7 @@ impl SavedPlan {
     /// The bounds to carry it out within, where `allowed` are those of the command line. It is refused if it was made with
     /// any that is wider, whether or not its actions need that: what a plan needs is what it was made with. Otherwise each
     /// bound is the stricter of the two.
-    pub fn policy_within(&self, allowed: &Policy) -> Result<Policy, TooWide> {
+    pub fn policy_within(&self, allowed: &Policy) -> Result<Policy, BoundsExceeded> {
         let own = Policy {
             prune: self.policy.prune,
             max_cancels: self.policy.max_cancels,
@@ -240,7 +233,7 @@ impl SavedPlan {
         let exceeding = own.exceeds(allowed);
         match exceeding.is_empty() {
             true => Ok(own.stricter(allowed)),
-            false => Err(TooWide(exceeding)),
+            false => Err(BoundsExceeded(exceeding)),
         }
     }
 
@@ -268,13 +261,13 @@ impl SavedPlan {
 
     /// What has moved since it was made, held against the plans that would be made now; nothing: it may be carried out.
     /// What is as planned already has been done: a run that was killed is run again.
-    pub fn moved<'a>(&self, now: impl IntoIterator<Item = &'a Plan>) -> Vec<Moved> {
+    pub fn differences<'a>(&self, now: impl IntoIterator<Item = &'a Plan>) -> Vec<PlanDifference> {
         let mut planned: BTreeMap<_, _> = self
             .actions
             .iter()
             .map(|action| (&action.key, action))
             .collect();
-        let mut moved = Vec::new();
+        let mut differences = Vec::new();
         for plan in now {
             // What was to be pruned and is gone has been pruned.
             planned.retain(|key, action| {
@@ -299,7 +292,7 @@ impl SavedPlan {
                     None => !intended,
                 };
                 if !as_planned {
-                    moved.push(Moved {
+                    differences.push(PlanDifference {
                         key,
                         planned: planned.map(|action| action.action),
                         now: intended.then_some(permission),
@@ -310,14 +303,14 @@ impl SavedPlan {
                 }
             }
         }
-        moved.extend(planned.into_values().map(|action| Moved {
+        differences.extend(planned.into_values().map(|action| PlanDifference {
             key: action.key.clone(),
             planned: Some(action.action),
             now: None,
             reason: Some("no manifest asks for it".into()),
         }));
-        moved.sort_by(|a, b| a.key.cmp(&b.key));
-        moved
+        differences.sort_by(|a, b| a.key.cmp(&b.key));
+        differences
     }
 
     fn digest(&self) -> String {
@@ -340,7 +333,7 @@ fn list<'a>(bounds: impl Iterator<Item = &'a Bound>, between: &str) -> String {
     bounds.join(between)
 }
 
-impl fmt::Display for Moved {
+impl fmt::Display for PlanDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word =
             |permission: Option<Permission>| permission.map_or("nothing", Permission::as_str);

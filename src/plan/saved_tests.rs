@@ -1,3 +1,5 @@
+//! Saved plans: what is carried out is what was reviewed, and files that were changed are refused.
+
 use chrono::DateTime;
 
 use super::*;
@@ -29,13 +31,13 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
             region: Region::new("ap-tokyo").expect("a region"),
         },
         view: View::Seen,
-        unpruned: false,
+        prune_skipped: false,
         loss: None,
         next_change_at: None,
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
-        odd: Default::default(),
-        presumed: Default::default(),
+        undocumented_states: Default::default(),
+        presumed_unshared: Default::default(),
     }
 }
 
@@ -93,34 +95,34 @@ fn what_is_written_is_read_back() {
 #[test]
 fn p9_what_moved_is_shown_and_what_did_not_is_not() {
     let saved = saved(&plan(&[SHARE, CANCEL]));
-    assert_eq!(saved.moved([&plan(&[CANCEL, SHARE])]), []);
+    assert_eq!(saved.differences([&plan(&[CANCEL, SHARE])]), []);
     let withheld = Verdict::Withheld(Box::new(Withheld::Protected));
     let now = plan(&[
         SHARE,
         ("img-b", ShareState::Unshared, withheld),
         ("img-c", ShareState::Shared, Verdict::Act),
     ]);
-    let moved: Vec<_> = saved
-        .moved([&now])
+    let differences: Vec<_> = saved
+        .differences([&now])
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(moved.len(), 2, "{moved:?}");
-    assert!(moved[0].contains("img-b: planned CANCEL, now nothing (the image is protected"));
-    assert!(moved[1].contains("img-c: planned nothing, now SHARE"));
+    assert_eq!(differences.len(), 2, "{differences:?}");
+    assert!(differences[0].contains("img-b: planned CANCEL, now nothing (the image is protected"));
+    assert!(differences[1].contains("img-c: planned nothing, now SHARE"));
     let turned = plan(&[("img-a", ShareState::Unshared, Verdict::Act), CANCEL]);
     assert_eq!(
-        saved.moved([&turned]).len(),
+        saved.differences([&turned]).len(),
         1,
         "the other way is another action"
     );
     let mut left_alone = plan(&[SHARE]);
     let image = ImageId::new("img-b").expect("an id");
     left_alone.unmanaged.foreign.insert(image);
-    let gone = saved.moved([&left_alone]);
+    let gone = saved.differences([&left_alone]);
     assert!(gone[0].to_string().contains("no manifest asks for it"));
     assert_eq!(
-        saved.moved([&plan(&[SHARE])]),
+        saved.differences([&plan(&[SHARE])]),
         [],
         "named no longer and not shared either: it was pruned before a kill"
     );
@@ -156,12 +158,12 @@ fn p9_what_waits_for_its_hour_is_planned_and_what_was_done_before_a_kill_has_not
         CANCEL,
     ]));
     assert_eq!(waiting.actions.len(), 2);
-    assert_eq!(waiting.moved([&plan(&[SHARE, CANCEL])]), []);
+    assert_eq!(waiting.differences([&plan(&[SHARE, CANCEL])]), []);
     let half_done = plan(&[
         ("img-a", ShareState::Shared, Verdict::InSync),
         ("img-b", ShareState::Unshared, closed),
     ]);
-    assert_eq!(waiting.moved([&half_done]), []);
+    assert_eq!(waiting.differences([&half_done]), []);
 }
 
 #[test]
@@ -172,7 +174,7 @@ fn p9_the_same_call_for_another_cause_has_moved() {
         .values_mut()
         .for_each(|decision| decision.cause = Cause::Pruned);
     assert_eq!(
-        saved.moved([&now])[0].to_string(),
+        saved.differences([&now])[0].to_string(),
         "default/ap-tokyo/img-b: planned CANCEL, now CANCEL (because it is pruned)"
     );
 }

@@ -1,4 +1,4 @@
-//! What a person should be warned of, though nothing is in the way.
+//! Warnings of a plan: what a person should look at, though no change is held back because of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,15 @@ use crate::words::first_of;
 
 /// A blueprint in a state that is not documented.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Odd {
-    /// `lhbp-…`.
+pub struct UndocumentedState {
+    /// The blueprint id, `lhbp-…`.
     pub blueprint: SmolStr,
     /// What the state is called; empty where there is none.
     pub state: String,
 }
 
 /// What counts as not shared, though the API never said so.
-pub(super) fn presumed(
+pub(super) fn presumed_unshared(
     inputs: &Inputs<'_>,
     decisions: &BTreeMap<ImageId, Decision>,
 ) -> BTreeSet<ImageId> {
@@ -32,22 +32,22 @@ pub(super) fn presumed(
 }
 
 /// Of what is shared as desired, each blueprint in a state that is not documented.
-pub(super) fn odd(
+pub(super) fn undocumented_states(
     inputs: &Inputs<'_>,
     decisions: &BTreeMap<ImageId, Decision>,
-) -> BTreeMap<ImageId, Odd> {
-    let odd = inputs.shown().iter().filter_map(|(image, shown)| {
+) -> BTreeMap<ImageId, UndocumentedState> {
+    let states = inputs.shown().iter().filter_map(|(image, shown)| {
         let BlueprintState::Unknown(state) = &shown.state else {
             return None;
         };
         let decision = decisions.get(image)?;
-        let odd = Odd {
+        let state = UndocumentedState {
             blueprint: shown.id.clone(),
             state: state.clone(),
         };
-        (decision.desired == ShareState::Shared).then(|| (image.clone(), odd))
+        (decision.desired == ShareState::Shared).then(|| (image.clone(), state))
     });
-    odd.collect()
+    states.collect()
 }
 
 impl Plan {
@@ -55,7 +55,7 @@ impl Plan {
     /// count as usable, and what is only presumed not to be shared.
     pub fn warnings(&self) -> Vec<String> {
         let mut states: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (image, Odd { blueprint, state }) in &self.odd {
+        for (image, UndocumentedState { blueprint, state }) in &self.undocumented_states {
             let images = states.entry(state).or_default();
             images.push(format!("{image} as {blueprint}"));
         }
@@ -71,8 +71,12 @@ impl Plan {
             )
         });
         let mut warnings: Vec<_> = warnings.collect();
-        if !self.presumed.is_empty() {
-            let images: Vec<_> = self.presumed.iter().map(ToString::to_string).collect();
+        if !self.presumed_unshared.is_empty() {
+            let images: Vec<_> = self
+                .presumed_unshared
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             warnings.push(format!(
                 "{}: taken for not shared, because each CANCEL failed twice in the same way, sharekeeper never shared them and reading is \
                  denied: {}; allow lighthouse:DescribeBlueprints for this key in CAM, or look in the console",

@@ -1,12 +1,31 @@
+//! Why a guard forbids a change, and what a person can do about it.
+
 use std::fmt;
 use std::sync::Arc;
 
-use super::{CapExceeded, ClockDispute};
+use super::cap::CapExceeded;
+use super::clock_conflict::{ClockConflict, ConflictSubject};
 use crate::attempts::AccountDoubt;
 use crate::inventory::{Suspension, UnexpectedLoss};
-use crate::model::Timestamp;
+use crate::model::{Clocks, Timestamp};
 use crate::windows::Closed;
 use crate::words::plural;
+
+const PROTECTED: &str = "the image is protected; remove `protect: true` to let it be cancelled";
+const PROTECTED_BEFORE: &str =
+    "the image was protected when a manifest last named it; to let it go, declare it `unshared`";
+const PARTIAL_MANIFESTS: &str =
+    "some manifests have errors, so no CANCEL is made; mend them to let it be cancelled";
+const PROBABLE: &str = "sharekeeper probably shared it, but the answer was lost; `sharekeeper adopt --image` it to let it be \
+                        pruned, or declare it `unshared`";
+const NOT_OWNED: &str = "sharekeeper did not share it; declare it `unshared` to have it cancelled";
+const DISPUTED: &str = "it shows as another blueprint than the one that sharekeeper's share became; if it still does in ten \
+                        minutes, it is somebody else's";
+const UNOBSERVED: &str =
+    "nothing is pruned unseen; let this key read (DescribeBlueprints), or wait until reading works";
+const OWN_IMAGES_NOT_ASKED: &str = "whether it is one of the account's own images was not asked";
+const NOT_OWN_IMAGE: &str = "it is not among the account's own images any longer, so that CANCEL does nothing; if a blueprint is \
+                             left over, delete that in the Lighthouse console or with DeleteBlueprints";
 
 /// Why a guard forbids a change. Its text tells a person the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +46,6 @@ pub enum Withheld {
     WindowClosed(Closed),
     /// Ours in all likelihood, but the answer that would prove it was lost.
     Probable,
-    /// Not ours.
     NotOwned,
     /// Ours shows as another blueprint than it was.
     Disputed,
@@ -52,56 +70,43 @@ pub enum Withheld {
     /// The saved plan does not hold this action.
     NotInPlan,
     /// It depends on the time, and the clocks disagree about it.
-    ClocksDisagree(Box<ClockDispute>),
+    ClocksDisagree(Box<ClockConflict>),
+}
+
+impl Withheld {
+    pub(super) fn disputed(clocks: Clocks, about: ConflictSubject) -> Self {
+        Self::ClocksDisagree(ClockConflict { clocks, about }.into())
+    }
 }
 
 impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Protected => f.write_str(
-                "the image is protected; remove `protect: true` to let it be cancelled",
-            ),
-            Self::ProtectedBefore => f.write_str(
-                "the image was protected when a manifest last named it; to let it go, declare it `unshared`",
-            ),
-            Self::PartialManifests => f.write_str(
-                "some manifests have errors, so no CANCEL is made; mend them to let it be cancelled",
-            ),
+            Self::Protected => f.write_str(PROTECTED),
+            Self::ProtectedBefore => f.write_str(PROTECTED_BEFORE),
+            Self::PartialManifests => f.write_str(PARTIAL_MANIFESTS),
             Self::UnknownManifests(why) => write!(
                 f,
                 "no manifest names it, and whether a manifest is missing is not known: {why}"
             ),
             Self::Suspended(suspension) => f.write_str(&suspension.describe()),
-            Self::WindowClosed(closed) => f.write_str(&closed.reason),
             Self::Parked(since) => write!(
                 f,
                 "parked since {}: somebody else keeps reversing it; settle who owns the image, then `sharekeeper resume --image` it",
                 since.format("%Y-%m-%dT%H:%M:%SZ")
             ),
-            Self::Probable => f.write_str(
-                "sharekeeper probably shared it, but the answer was lost; `sharekeeper adopt --image` it to let it be pruned, or declare it `unshared`",
-            ),
-            Self::NotOwned => f.write_str(
-                "sharekeeper did not share it; declare it `unshared` to have it cancelled",
-            ),
-            Self::Disputed => f.write_str(
-                "it shows as another blueprint than the one that sharekeeper's share became; if it still does in ten minutes, it is somebody else's",
-            ),
-            Self::Unobserved => f.write_str(
-                "nothing is pruned unseen; let this key read (DescribeBlueprints), or wait until reading works",
-            ),
-            Self::OwnImagesNotAsked => {
-                f.write_str("whether it is one of the account's own images was not asked")
-            }
+            Self::WindowClosed(closed) => f.write_str(&closed.reason),
+            Self::Probable => f.write_str(PROBABLE),
+            Self::NotOwned => f.write_str(NOT_OWNED),
+            Self::Disputed => f.write_str(DISPUTED),
+            Self::Unobserved => f.write_str(UNOBSERVED),
+            Self::OwnImagesNotAsked => f.write_str(OWN_IMAGES_NOT_ASKED),
             Self::OwnImagesUnknown(why) => write!(
                 f,
                 "nothing is pruned while it is not known which images are the account's own: {why}; let this key list them \
                  (DescribeImagesToShare), or wait until that works"
             ),
-            Self::NotOwnImage => f.write_str(
-                "it is not among the account's own images any longer, so that CANCEL does nothing; if a blueprint is left over, delete \
-                 that in the Lighthouse console or with DeleteBlueprints",
-            ),
+            Self::NotOwnImage => f.write_str(NOT_OWN_IMAGE),
             Self::Lost(UnexpectedLoss { lost, of }) => write!(
                 f,
                 "{lost} of {of} images that sharekeeper shared here are suddenly not shown as shared; \
@@ -117,24 +122,28 @@ impl fmt::Display for Withheld {
                 "nothing is pruned while it is not known which account these credentials belong to: {why}; allow \
                  `sts:GetCallerIdentity` for the key, then give each account its `spec.uin`; `sharekeeper doctor` checks both"
             ),
-            Self::FirstRun(AccountDoubt::Changed { was, is }) => write!(
-                f,
-                "the state was used with uin {was} under this account name, and the credentials belong to uin {is}, so this run \
-                 prunes nothing; check that uin {is} is meant, then run it again (`run`: send SIGHUP)"
-            ),
-            Self::FirstRun(AccountDoubt::Unproven(why)) => write!(
-                f,
-                "{why}, so this run prunes nothing; check that the account is the one that is meant, then run it again (`run`: send \
-                 SIGHUP); with `spec.uin` in the Account document this is known beforehand"
-            ),
-            Self::TooMany(over) => write!(
+            Self::FirstRun(doubt) => f.write_str(&first_run(doubt)),
+            Self::TooMany(exceeded) => write!(
                 f,
                 "{} would be pruned here, more than the caps allow, so no CANCEL is made; if all of them are meant: {}",
-                plural(over.cancels as u64, "image"),
-                over.flags()
+                plural(exceeded.cancels as u64, "image"),
+                exceeded.flags()
             ),
             Self::NotInPlan => f.write_str("not in the saved plan"),
-            Self::ClocksDisagree(disputed) => disputed.fmt(f),
+            Self::ClocksDisagree(conflict) => conflict.fmt(f),
         }
+    }
+}
+
+fn first_run(doubt: &AccountDoubt) -> String {
+    match doubt {
+        AccountDoubt::Changed { was, is } => format!(
+            "the state was used with uin {was} under this account name, and the credentials belong to uin {is}, so this run \
+             prunes nothing; check that uin {is} is meant, then run it again (`run`: send SIGHUP)"
+        ),
+        AccountDoubt::Unproven(why) => format!(
+            "{why}, so this run prunes nothing; check that the account is the one that is meant, then run it again (`run`: send \
+             SIGHUP); with `spec.uin` in the Account document this is known beforehand"
+        ),
     }
 }

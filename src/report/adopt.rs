@@ -1,3 +1,5 @@
+//! What `adopt` prints, as text and as JSON.
+
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -27,7 +29,6 @@ pub struct AdoptDocument {
 /// An image that was taken into the inventory.
 #[derive(Debug, Serialize)]
 pub struct Adopted {
-    /// Which.
     #[serde(flatten)]
     pub key: ImageKey,
     /// The blueprint it shows as.
@@ -73,7 +74,6 @@ impl AdoptDocument {
         self.exit_code
     }
 
-    /// For a person.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.

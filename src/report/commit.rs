@@ -30,7 +30,6 @@ pub enum Standing {
     },
     /// Their commit, or its place in the history, cannot be told.
     Unknown {
-        /// For a person.
         why: String,
         /// What lets it be told.
         remedy: String,

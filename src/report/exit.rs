@@ -1,4 +1,4 @@
-//! The exit status of a command, which its document tells, too.
+//! The exit status of each command; the numbers are a public interface. Its document tells it, too.
 
 use serde::{Serialize, Serializer};
 
@@ -28,7 +28,6 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// The number.
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,

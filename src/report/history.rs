@@ -1,3 +1,5 @@
+//! What `history` prints, as text and as JSON.
+
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -195,7 +197,6 @@ impl VerifyDocument {
         self.exit_code
     }
 
-    /// For a person.
     pub fn text(&self) -> String {
         match (&self.broken_at, &self.reason, &self.head, &self.hash) {
             (Some(seq), Some(why), ..) => format!(

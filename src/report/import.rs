@@ -1,3 +1,5 @@
+//! What `import` prints, as text and as JSON.
+
 use serde::Serialize;
 
 use super::{ExitStatus, FORMAT_VERSION};
@@ -23,18 +25,16 @@ pub struct ImportDocument {
 pub struct ImportedStray {
     /// Whose list it is in.
     pub account: String,
-    /// Where.
     pub region: &'static str,
     /// The image that it is of.
     pub image_id: String,
-    /// `lhbp-…`.
+    /// The blueprint id, `lhbp-…`.
     pub blueprint_id: String,
 }
 
 /// A file that `import` wrote.
 #[derive(Debug, Serialize)]
 pub struct ImportedFile {
-    /// Its path.
     pub file: String,
     /// Images in it, counted once for each region.
     pub images: usize,
@@ -43,11 +43,8 @@ pub struct ImportedFile {
 /// A scope that `import` could not read.
 #[derive(Debug, Serialize)]
 pub struct UnseenScope {
-    /// Whose.
     pub account: String,
-    /// Where.
     pub region: &'static str,
-    /// Why.
     pub reason: String,
 }
 
@@ -81,7 +78,6 @@ impl ImportDocument {
         self.exit_code
     }
 
-    /// For a person.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for file in &self.files {

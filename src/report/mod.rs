@@ -4,7 +4,6 @@
 mod adopt;
 mod commit;
 mod exit;
-mod held;
 mod history;
 mod import;
 mod plan;
@@ -13,6 +12,7 @@ mod stale;
 mod status;
 mod strays;
 mod style;
+mod withheld_groups;
 
 use serde::Serialize;
 
@@ -37,9 +37,9 @@ pub const FORMAT_VERSION: u32 = 1;
 /// A place in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Source {
-    /// Path as found.
+    /// The path as the manifests were found by.
     pub file: String,
-    /// From 1.
+    /// The line number, from 1.
     pub line: u32,
 }
 

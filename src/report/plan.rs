@@ -1,10 +1,12 @@
+//! What `plan` prints, as text and as JSON.
+
 use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::held::Held;
 use super::strays::{StrayReport, described, strays};
 use super::style::{Sign, heading};
+use super::withheld_groups::WithheldGroups;
 use super::{ExitStatus, FORMAT_VERSION, Source, place};
 use crate::engine::ScopeOutcome;
 use crate::model::{ImageId, Permission, Uin};
@@ -159,18 +161,18 @@ impl PlanDocument {
         self.unmanaged.ours += outcome.plan.unmanaged.ours.len();
         self.unmanaged.foreign += outcome.plan.unmanaged.foreign.len();
         self.warnings.extend(outcome.plan.warnings());
-        let (mut lines, mut held) = (String::new(), Held::default());
+        let (mut lines, mut withheld) = (String::new(), WithheldGroups::default());
         let unobserved = outcome.plan.unobserved();
         if let Some(loss) = outcome.plan.loss {
             self.warnings
                 .push(format!("{scope}: {}", Withheld::Lost(loss)));
         }
         for (image, decision) in &outcome.plan.decisions {
-            if let Some(line) = self.add(&outcome.plan, image, decision, &mut held) {
+            if let Some(line) = self.add(&outcome.plan, image, decision, &mut withheld) {
                 let _ = writeln!(lines, "  {line}");
             }
         }
-        lines.push_str(&held.lines());
+        lines.push_str(&withheld.lines());
         if let Some(why) = unobserved {
             let images = plural(outcome.plan.decisions.len() as u64, "image");
             lines = format!(
@@ -191,7 +193,7 @@ impl PlanDocument {
         plan: &Plan,
         image: &'a ImageId,
         decision: &Decision,
-        held: &mut Held<'a>,
+        withheld: &mut WithheldGroups<'a>,
     ) -> Option<String> {
         let place = place(decision.source.as_ref());
         match &decision.verdict {
@@ -216,7 +218,7 @@ impl PlanDocument {
             }
             Verdict::Withheld(_) | Verdict::Await { .. } => {
                 let why = held_back(plan, image, decision);
-                held.add(image, decision.desired, why.reason.clone(), place);
+                withheld.add(image, decision.desired, why.reason.clone(), place);
                 self.withhold(why);
                 None
             }
@@ -238,17 +240,16 @@ impl PlanDocument {
         }
     }
 
-    fn withhold(&mut self, held: HeldBack) {
+    fn withhold(&mut self, withheld: HeldBack) {
         self.summary.withheld += 1;
-        self.withheld.push(held);
+        self.withheld.push(withheld);
     }
 
-    /// Its line.
-    fn block(&mut self, image: &ImageId, place: &str, held: HeldBack) -> String {
+    fn block(&mut self, image: &ImageId, place: &str, blocked: HeldBack) -> String {
         self.summary.blocked += 1;
         let id = Sign::Blocked.paint(format_args!("{image:<14}"));
-        let line = format!("{id}  {}  {place}", held.reason);
-        self.blocked.push(held);
+        let line = format!("{id}  {}  {place}", blocked.reason);
+        self.blocked.push(blocked);
         line
     }
 

@@ -1,11 +1,13 @@
+//! What `reconcile` prints, as text and as JSON, and the exit status that follows from it (S24).
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::held::Held;
 use super::style::{Sign, heading};
+use super::withheld_groups::WithheldGroups;
 use super::{ExitStatus, FORMAT_VERSION, Source, place, strays};
 use crate::attempts::{AttemptLog, LastResult, PendingAttempt, Problem};
 use crate::engine::{ScopeOutcome, StopReason};
@@ -63,16 +65,13 @@ pub struct Ending {
     pub lost: Option<String>,
     /// Describe calls, Modify calls, throttled replies.
     pub calls: CallCounts,
-    /// Wall time.
     pub elapsed: Duration,
 }
 
 /// Calls of a run.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CallCounts {
-    /// Describe calls.
     pub reads: u64,
-    /// Modify calls.
     pub writes: u64,
     /// Replies that said the rate was exceeded.
     pub throttled: u64,
@@ -145,6 +144,66 @@ impl Outcome {
             Self::Pending => Some(Sign::Pending),
             Self::NotTried => Some(Sign::Failed),
         }
+    }
+}
+
+/// The lines for a person about one scope.
+#[derive(Default)]
+struct ScopeLines<'a> {
+    /// One line for each image that stands alone.
+    images: String,
+    withheld: WithheldGroups<'a>,
+    /// How many images were not tried, by the reason.
+    not_tried: BTreeMap<String, u64>,
+    /// How many images were neither observed nor tried.
+    held_still: u64,
+}
+
+impl<'a> ScopeLines<'a> {
+    fn add(
+        &mut self,
+        image: &'a ImageId,
+        decision: &Decision,
+        outcome: Outcome,
+        report: &ImageReport,
+    ) {
+        if outcome == Outcome::NotTried {
+            *self.not_tried.entry(why_not_tried(decision)).or_default() += 1;
+        } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
+            let place = place(decision.source.as_ref());
+            self.withheld
+                .add(image, decision.desired, why.clone(), place);
+        } else if let Some(sign) = outcome.sign() {
+            let id = sign.paint(format_args!("{:<14}", report.image_id));
+            let (what, place) = (described(report), place(decision.source.as_ref()));
+            let _ = writeln!(self.images, "  {id}  {what}  {place}");
+        }
+    }
+
+    fn text(self, plan: &Plan) -> String {
+        let mut lines = self.images;
+        lines.push_str(&self.withheld.lines());
+        for (why, images) in self.not_tried {
+            let images = plural(images, "image");
+            let line = Sign::Failed.paint(format_args!("{images} not tried: {why}"));
+            let _ = writeln!(lines, "  {line}");
+        }
+        if let Some(loss) = plan.loss.filter(|_| lines.is_empty()) {
+            // Nothing was to be done, but the loss must show.
+            let why = Sign::Withheld.paint(Withheld::Lost(loss));
+            let _ = writeln!(lines, "  {why}");
+        }
+        let unobserved = plan.unobserved();
+        if plan.prune_skipped && unobserved.is_none() {
+            let why = "what no manifest names cannot be looked for, so that nothing was pruned";
+            let _ = writeln!(lines, "  {}", Sign::Withheld.paint(why));
+        }
+        if let Some(unobserved) = unobserved {
+            let (images, why) = (plural(self.held_still, "image"), &unobserved.reason);
+            let line = Sign::Failed.paint(format!("{images} held still: not observed: {why}"));
+            let _ = writeln!(lines, "  {line}");
+        }
+        lines
     }
 }
 
@@ -255,30 +314,17 @@ impl ReconcileDocument {
         }
     }
 
-    /// Adds one scope; why it was not seen, if so.
+    /// Adds one scope. Returns its name and the reason if it was not observed.
     fn add_scope(&mut self, scope: &ScopeOutcome) -> Option<(Scope, String)> {
-        if let Some(read_denied) = scope.plan.read_denied() {
-            let name = &scope.plan.scope;
-            self.warnings.push(format!(
-                "{name}: reading is denied, so the API's answers to writes are all that is known, and nothing is pruned: {}",
-                read_denied.reason
-            ));
-        }
-        let (mut lines, mut held) = (String::new(), Held::default());
-        let mut not_tried: BTreeMap<String, u64> = BTreeMap::new();
-        let unobserved = scope
-            .plan
+        let plan = &scope.plan;
+        self.warn_of_scope(plan);
+        let unobserved = plan
             .unobserved()
             .map(|unobserved| unobserved.reason.clone());
-        if let Some(loss) = scope.plan.loss {
-            self.suspicious = true;
-            self.warnings
-                .push(format!("{}: {}", scope.plan.scope, Withheld::Lost(loss)));
-        }
-        let mut held_still = 0;
-        self.out_of_sight |= unobserved.is_some() || scope.plan.unpruned;
-        for (image, decision) in &scope.plan.decisions {
-            let (outcome, report) = image_report(&scope.plan, image, decision, &scope.attempts);
+        self.out_of_sight |= unobserved.is_some() || plan.prune_skipped;
+        let mut lines = ScopeLines::default();
+        for (image, decision) in &plan.decisions {
+            let (outcome, report) = image_report(plan, image, decision, &scope.attempts);
             self.count(outcome);
             self.by_word += u64::from(decision.is_by_word());
             let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
@@ -288,48 +334,32 @@ impl ReconcileDocument {
                 .tried_towards(image, decision.desired)
                 .is_none();
             if matches!(decision.verdict, Verdict::Unobserved(_)) && untried {
-                held_still += 1;
-            } else if outcome == Outcome::NotTried {
-                *not_tried.entry(why_not_tried(decision)).or_default() += 1;
-            } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
-                let place = place(decision.source.as_ref());
-                held.add(image, decision.desired, why.clone(), place);
-            } else if let Some(sign) = outcome.sign() {
-                let id = &report.image_id;
-                let what = described(&report);
-                let place = place(decision.source.as_ref());
-                let _ = writeln!(
-                    lines,
-                    "  {}  {what}  {place}",
-                    sign.paint(format_args!("{id:<14}"))
-                );
+                lines.held_still += 1;
+            } else {
+                lines.add(image, decision, outcome, &report);
             }
             self.images.push(report);
         }
-        lines.push_str(&held.lines());
-        for (why, images) in not_tried {
-            let images = plural(images, "image");
-            let line = Sign::Failed.paint(format_args!("{images} not tried: {why}"));
-            let _ = writeln!(lines, "  {line}");
-        }
-        if let Some(loss) = scope.plan.loss.filter(|_| lines.is_empty()) {
-            // Nothing was to be done, and still all is not well.
-            let why = Sign::Withheld.paint(Withheld::Lost(loss));
-            let _ = writeln!(lines, "  {why}");
-        }
-        if scope.plan.unpruned && unobserved.is_none() {
-            let why = "what no manifest names cannot be looked for, so that nothing was pruned";
-            let _ = writeln!(lines, "  {}", Sign::Withheld.paint(why));
-        }
-        if let Some(why) = &unobserved {
-            let images = plural(held_still, "image");
-            let line = Sign::Failed.paint(format!("{images} held still: not observed: {why}"));
-            let _ = writeln!(lines, "  {line}");
-        }
+        let lines = lines.text(plan);
         if !lines.is_empty() {
-            let _ = write!(self.text, "{}\n{lines}\n", heading(&scope.plan.scope));
+            let _ = write!(self.text, "{}\n{lines}\n", heading(&plan.scope));
         }
-        unobserved.map(|why| (scope.plan.scope.clone(), why))
+        unobserved.map(|why| (plan.scope.clone(), why))
+    }
+
+    fn warn_of_scope(&mut self, plan: &Plan) {
+        let scope = &plan.scope;
+        if let Some(read_denied) = plan.read_denied() {
+            self.warnings.push(format!(
+                "{scope}: reading is denied, so the API's answers to writes are all that is known, and nothing is pruned: {}",
+                read_denied.reason
+            ));
+        }
+        if let Some(loss) = plan.loss {
+            self.suspicious = true;
+            self.warnings
+                .push(format!("{scope}: {}", Withheld::Lost(loss)));
+        }
     }
 
     fn count(&mut self, outcome: Outcome) {

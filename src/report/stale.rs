@@ -1,7 +1,9 @@
+//! What a refused older commit prints, as JSON.
+
 use serde::Serialize;
 
 use super::{ExitStatus, FORMAT_VERSION};
-use crate::plan::Moved;
+use crate::plan::PlanDifference;
 use crate::words::plural;
 
 /// What `reconcile --plan` prints when it refuses.
@@ -11,12 +13,12 @@ pub struct StaleDocument {
     exit_code: ExitStatus,
     error: String,
     /// What has moved since the plan was made.
-    moved: Vec<Moved>,
+    moved: Vec<PlanDifference>,
 }
 
 impl StaleDocument {
     /// Of at least one difference.
-    pub fn new(moved: Vec<Moved>) -> Self {
+    pub fn new(moved: Vec<PlanDifference>) -> Self {
         let actions = plural(moved.len() as u64, "action");
         Self {
             format_version: FORMAT_VERSION,

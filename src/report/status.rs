@@ -1,3 +1,5 @@
+//! What `status` prints, as text and as JSON.
+
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -32,7 +34,6 @@ struct ScopeStatus {
     account: String,
     uin: Option<Uin>,
     region: &'static str,
-    /// Shared by sharekeeper.
     owned: u64,
     /// Taken over by a person.
     adopted: u64,
@@ -55,10 +56,8 @@ struct NewestCommit {
 /// An image that is left alone, because somebody else kept reversing us.
 #[derive(Debug, Serialize)]
 pub struct Parked {
-    /// Which.
     #[serde(flatten)]
     pub key: ImageKey,
-    /// Since when.
     pub since: Timestamp,
 }
 
@@ -113,7 +112,6 @@ impl StatusDocument {
         }
     }
 
-    /// For a person.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.

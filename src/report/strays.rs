@@ -1,3 +1,5 @@
+//! Blueprints whose image is not among the account's own, for `plan` and `reconcile`.
+
 use serde::Serialize;
 
 use crate::engine::ScopeOutcome;

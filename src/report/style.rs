@@ -1,3 +1,5 @@
+//! Signs and colours of text output. Each sign stands for its colour, so that output reads without one.
+
 use std::fmt::Display;
 
 use anstyle::{AnsiColor, Style};

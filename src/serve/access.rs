@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Who may ask: the token, and the check of the Host header against DNS rebinding.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -11,15 +11,16 @@ use sha2::Sha256;
 
 use crate::model::is_loopback;
 
-/// Shortest token: what is shorter can be guessed.
+/// Shortest token; a shorter one can be guessed.
 const TOKEN_CHARS_MIN: usize = 16;
-/// Longest token, well within the header limit.
+/// Longest token, well within the limit of header bytes.
 const TOKEN_CHARS_MAX: usize = 1024;
 
-/// What a client must know. Holds a digest alone, so that there is nothing to print, and compares in constant time.
+/// The token that a client must send. It holds only a digest, so that nothing can be printed, and compares in constant
+/// time.
 pub struct Token(Hmac<Sha256>);
 
-/// Why a text is no token. Never quotes it.
+/// Why a text is not a token. Never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a token has {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters of printable ASCII and no space; `openssl rand -hex 32` makes one"
@@ -27,7 +28,7 @@ pub struct Token(Hmac<Sha256>);
 pub struct TokenError;
 
 impl Token {
-    /// Checks that it can be sent and is not too short to withstand guessing.
+    /// Checks that the token can be sent in a header and cannot be guessed.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         let fits = (TOKEN_CHARS_MIN..=TOKEN_CHARS_MAX).contains(&text.len());
         if !fits || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -36,8 +37,8 @@ impl Token {
         Ok(Self(digest(text.as_bytes())))
     }
 
-    /// Whether a request brings it along: as a bearer's, or as the password of any user.
-    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request has the token, as a bearer token or as the password of any user.
+    pub(super) fn authorizes(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(given), None) = (given.next(), given.next()) else {
             return false;
@@ -48,7 +49,7 @@ impl Token {
         };
         let value = value.trim();
         if scheme.eq_ignore_ascii_case("bearer") {
-            return self.is(value.as_bytes());
+            return self.matches(value.as_bytes());
         }
         if !scheme.eq_ignore_ascii_case("basic") {
             return false;
@@ -57,16 +58,16 @@ impl Token {
             return false;
         };
         let colon = pair.iter().position(|byte| *byte == b':');
-        colon.is_some_and(|colon| self.is(&pair[colon + 1..]))
+        colon.is_some_and(|colon| self.matches(&pair[colon + 1..]))
     }
 
-    fn is(&self, given: &[u8]) -> bool {
+    fn matches(&self, given: &[u8]) -> bool {
         let known = self.0.clone().finalize().into_bytes();
         digest(given).verify_slice(&known).is_ok()
     }
 }
 
-/// Of equal length for all texts, so that comparing takes equally long. The key only tells its purpose.
+/// Digests have equal length for all texts, so that comparing takes equally long. The key need not be secret.
 fn digest(text: &[u8]) -> Hmac<Sha256> {
     let key = sha2::digest::Key::<Hmac<Sha256>>::default();
     let mut mac = Hmac::<Sha256>::new(&key);
@@ -74,14 +75,14 @@ fn digest(text: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// Whether a request was meant for this port. A page of somebody else's, shown by a browser, cannot get here by pointing a
-/// name of its own at this address: what it sends is that name.
-pub(super) fn is_meant_for_us(headers: &HeaderMap, local: IpAddr, hosts: &[String]) -> bool {
+/// Whether the Host header is a loopback name, the called address or a listed name. This stops DNS rebinding: a web
+/// page of another site that points its own name at this address sends that name.
+pub(super) fn is_host_allowed(headers: &HeaderMap, local: IpAddr, hosts: &[String]) -> bool {
     let mut given = headers.get_all(HOST).iter();
     let (Some(host), None) = (given.next(), given.next()) else {
         return false;
     };
-    let Some(name) = host.to_str().ok().and_then(name_of) else {
+    let Some(name) = host.to_str().ok().and_then(host_name) else {
         return false;
     };
     let bare = name.trim_start_matches('[').trim_end_matches(']');
@@ -91,10 +92,10 @@ pub(super) fn is_meant_for_us(headers: &HeaderMap, local: IpAddr, hosts: &[Strin
     is_loopback(name) || called || hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// The name or address of a Host header, without the port.
-fn name_of(host: &str) -> Option<&str> {
+/// Name or address of a Host header, without the port.
+fn host_name(host: &str) -> Option<&str> {
     let (name, port) = match host.rsplit_once(':') {
-        // A colon of an address in brackets is none before a port.
+        // A colon inside brackets belongs to an IPv6 address, not to a port.
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
@@ -124,7 +125,7 @@ mod tests {
     fn o4_s23_only_loopback_the_called_address_and_listed_names_are_meant_for_us() {
         let hosts = ["Status.example.com".to_owned()];
         let meant = |host: &[&str], local: &str| {
-            is_meant_for_us(&headers(HOST, host), local.parse().unwrap(), &hosts)
+            is_host_allowed(&headers(HOST, host), local.parse().unwrap(), &hosts)
         };
         for good in [
             "localhost",
@@ -168,7 +169,7 @@ mod tests {
     fn o5_a_token_is_taken_as_a_bearers_and_as_a_password() {
         let token = Token::new("0123456789abcdef").unwrap();
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-        let takes = |values: &[&str]| token.is_in(&headers(AUTHORIZATION, values));
+        let takes = |values: &[&str]| token.authorizes(&headers(AUTHORIZATION, values));
         for good in [
             "Bearer 0123456789abcdef",
             "bearer  0123456789abcdef",

@@ -1,8 +1,7 @@
-//! One connection, and how long it may last.
+//! One connection and its limits in time: for headers, for its age, and for the last response.
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,86 +11,59 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::slots::Slots;
-use super::{Settings, Show, answer, events};
+use super::state::{ConnectionState, ServerState};
+use super::{StatusSource, events, respond};
 use crate::host::Clock;
 
-/// A request's headers come within this time, and on a connection that is kept, the next request.
-pub(super) const HEADERS_WITHIN: Duration = Duration::from_secs(5);
-/// Request line and headers together.
+/// Time for a request's headers, and on a kept connection, until the next request.
+pub(super) const HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of request line and headers together.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
-/// A connection begins no other request after this time.
+/// Age after which a connection begins no other request.
 pub(super) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
-/// What is under way then has so long to be read.
-pub(super) const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Time that a response in transfer has after that.
+pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// What all connections have in common.
-pub(super) struct Shared<S> {
-    pub(super) settings: Settings,
-    pub(super) show: Rc<S>,
-    pub(super) event_streams: Slots,
-    pub(super) documents: Slots,
-}
-
-impl<S> Shared<S> {
-    pub(super) fn new(settings: Settings, show: Rc<S>) -> Self {
-        Self {
-            settings,
-            show,
-            event_streams: Slots::new(events::STREAMS_MAX),
-            documents: Slots::new(answer::DOCUMENTS_MAX),
-        }
-    }
-}
-
-/// What one connection is known by.
-pub(super) struct Caller {
-    /// The address that was called.
-    pub(super) local: IpAddr,
-    /// It is given events, which lasts.
-    pub(super) streams: Cell<bool>,
-}
-
-pub(super) async fn serve<S: Show + 'static>(stream: TcpStream, shared: Rc<Shared<S>>) {
-    // Without it, the second half of a small reply waits for the client's acknowledgement.
+pub(super) async fn serve<S: StatusSource + 'static>(stream: TcpStream, state: Rc<ServerState<S>>) {
+    // Otherwise the second half of a small response waits for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else {
         return;
     };
-    let caller = Rc::new(Caller {
+    let connection_state = Rc::new(ConnectionState {
         local: local.ip(),
-        streams: Cell::new(false),
+        has_stream: Cell::new(false),
     });
     let service = service_fn(|request| {
-        let response = answer::respond(&request, &caller, &shared);
+        let response = respond::respond(&request, &connection_state, &state);
         async { Ok::<_, Infallible>(response) }
     });
     let mut connection = pin!(
         Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS_WITHIN)
+            .header_read_timeout(HEADERS_TIMEOUT)
             .max_buf_size(HEADER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
     );
-    // A connection that ends badly is the client's affair.
+    // A connection that ends with an error concerns only its client.
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = aged(&shared, &caller) => {}
+        () = outlived(&state, &connection_state) => {}
     }
     connection.as_mut().graceful_shutdown();
-    let clock = shared.show.clock();
+    let clock = state.source.clock();
     tokio::select! {
         _ = connection => {}
-        () = clock.sleep_until(clock.monotonic() + LAST_ANSWER_WITHIN) => {}
+        () = clock.sleep_until(clock.monotonic() + SHUTDOWN_GRACE) => {}
     }
 }
 
-/// Returns when the connection has lasted long enough.
-async fn aged<S: Show>(shared: &Shared<S>, caller: &Caller) {
-    let clock = shared.show.clock();
+/// Returns when the connection is too old for another request.
+async fn outlived<S: StatusSource>(state: &ServerState<S>, connection_state: &ConnectionState) {
+    let clock = state.source.clock();
     let began = clock.monotonic();
     clock.sleep_until(began + CONNECTION_AGE_MAX).await;
-    if caller.streams.get() {
+    if connection_state.has_stream.get() {
         clock.sleep_until(began + events::STREAM_AGE_MAX).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The event stream: that the board has changed, to pages that are open.
+//! The event stream, which tells open pages that the board has changed.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -6,45 +6,42 @@ use std::time::Duration;
 
 use futures_util::stream::{LocalBoxStream, StreamExt, unfold};
 use hyper::body::{Bytes, Frame};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::Show;
-use super::slots::Slot;
+use super::StatusSource;
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// Event streams at a time, so that half of the connections are left for everything else.
-pub(super) const STREAMS_MAX: usize = 32;
-/// A stream ends after this time; a page that still is open asks for another.
+/// Age at which a stream ends. A page that is still open asks for another one.
 pub(super) const STREAM_AGE_MAX: Duration = Duration::from_secs(15 * 60);
-/// At most one event in this time: the board changes with every write.
+/// Time between two events, because the board changes with every write.
 const EVENT_GAP: Duration = Duration::from_secs(1);
-/// A sign of life, so that what stands between does not take the connection for dead.
+/// Time between signs of life, so that no proxy takes the connection for dead.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 struct Stream<S> {
-    show: Rc<S>,
-    /// The version that was told last.
-    told: Option<u64>,
-    /// When something was last sent.
-    sent: Monotonic,
-    /// When it ends.
-    ends: Monotonic,
-    /// Given back when the client is gone.
-    _slot: Slot,
+    source: Rc<S>,
+    /// Version of the board in the last event.
+    last_version: Option<u64>,
+    /// Time of the last event or sign of life.
+    last_sent_at: Monotonic,
+    ends_at: Monotonic,
+    /// Goes back when the client is gone.
+    _permit: OwnedSemaphorePermit,
 }
 
-/// What is sent, for as long as it is listened to: the version at once, and each newer one.
-pub(super) fn stream<S: Show + 'static>(
-    show: Rc<S>,
-    slot: Slot,
+/// Sends the board's version at once, and each newer version, until the client is gone or the stream is too old.
+pub(super) fn stream<S: StatusSource + 'static>(
+    source: Rc<S>,
+    permit: OwnedSemaphorePermit,
 ) -> LocalBoxStream<'static, Result<Frame<Bytes>, Infallible>> {
-    let now = show.clock().monotonic();
+    let now = source.clock().monotonic();
     let stream = Stream {
-        show,
-        told: None,
-        sent: now,
-        ends: now + STREAM_AGE_MAX,
-        _slot: slot,
+        source,
+        last_version: None,
+        last_sent_at: now,
+        ends_at: now + STREAM_AGE_MAX,
+        _permit: permit,
     };
     let frames = unfold(stream, |mut stream| async move {
         let text = stream.next().await?;
@@ -53,24 +50,24 @@ pub(super) fn stream<S: Show + 'static>(
     frames.boxed_local()
 }
 
-impl<S: Show> Stream<S> {
+impl<S: StatusSource> Stream<S> {
     async fn next(&mut self) -> Option<String> {
-        let (show, clock) = (&self.show, self.show.clock());
-        if let Some(told) = self.told {
-            clock.sleep_until(self.sent + EVENT_GAP).await;
-            let quiet_until = self.sent + HEARTBEAT;
+        let (source, clock) = (&self.source, self.source.clock());
+        if let Some(last_version) = self.last_version {
+            clock.sleep_until(self.last_sent_at + EVENT_GAP).await;
+            let quiet_until = self.last_sent_at + HEARTBEAT;
             tokio::select! {
                 biased;
-                () = show.changed(told) => {}
+                () = source.changed(last_version) => {}
                 () = clock.sleep_until(quiet_until) => {
-                    self.sent = clock.monotonic();
-                    return (self.sent < self.ends).then(|| ":\n\n".to_owned());
+                    self.last_sent_at = clock.monotonic();
+                    return (self.last_sent_at < self.ends_at).then(|| ":\n\n".to_owned());
                 }
             }
         }
-        self.sent = clock.monotonic();
-        let version = show.board(|board| board.version);
-        self.told = Some(version);
-        (self.sent < self.ends).then(|| format!("event: changed\ndata: {version}\n\n"))
+        self.last_sent_at = clock.monotonic();
+        let version = source.board(|board| board.version);
+        self.last_version = Some(version);
+        (self.last_sent_at < self.ends_at).then(|| format!("event: changed\ndata: {version}\n\n"))
     }
 }

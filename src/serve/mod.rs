@@ -1,14 +1,14 @@
-//! SERVE: the read-only HTTP port: who may ask, how long, and how much at a time.
+//! The read-only HTTP port: who may ask, how long, and how much at a time.
 //!
-//! It answers GET and HEAD, changes nothing, and knows nothing of what it serves but where to get it. Everything runs on
-//! the thread of who calls it: a client can hold up a connection of its own, and no more. Bounded: connections, event
-//! streams, large documents under way, header bytes, and the time of each.
+//! It answers GET and HEAD, changes nothing, and knows what it serves only through [`StatusSource`]. Everything
+//! runs on the thread of the caller: a client can hold up its own connection and nothing else. Connections, event
+//! streams, large documents in transfer, header bytes and the time of each have a limit.
 
 mod access;
-mod answer;
 mod connection;
 mod events;
-mod slots;
+mod respond;
+mod state;
 
 use std::future::Future;
 use std::io;
@@ -26,55 +26,53 @@ use crate::status::Board;
 
 pub use access::{Token, TokenError};
 
-use connection::Shared;
+use state::ServerState;
 
-/// Connections at a time; who comes then waits. A page and its files take a browser six.
+/// The most connections at a time; further clients wait. For a page and its files, a browser opens six.
 pub const CONNECTIONS_MAX: usize = 64;
-/// After this long, accepting is tried again where it failed: the process is out of file descriptors, for example.
+/// Time until accepting is tried again after an error; the process is out of file descriptors, for example.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where and for whom to listen.
 pub struct Settings {
-    /// Address and port; port 0 picks one.
+    /// Address and port; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Names that a request's Host may be, beyond loopback names and the address that was called.
+    /// Names that a Host header may have, besides loopback names and the address that was called.
     pub hosts: Vec<String>,
-    /// What a client must know; without it, everybody who can connect may read.
+    /// Without a token, everybody who can connect may read.
     pub token: Option<Token>,
 }
 
-/// What is served. Called on the thread that serves.
-pub trait Show {
-    /// Reads the board.
+/// What the server shows. Its methods run on the thread that serves.
+pub trait StatusSource {
     fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T;
-    /// The metrics, in Prometheus' text format.
+    /// All metrics in the text format of Prometheus.
     fn metrics(&self) -> String;
-    /// Whether the process does its work.
+    /// Liveness and readiness of the process.
     fn health(&self) -> Health;
     /// Returns once the board's version is above `version`.
     fn changed(&self, version: u64) -> impl Future<Output = ()>;
-    /// Time.
     fn clock(&self) -> &impl Clock;
 }
 
-/// Whether the process does its work.
+/// Liveness and readiness of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// It runs; or why it should be started anew, in one line.
+    /// Or why the process should be restarted, in one line.
     pub alive: Result<(), String>,
-    /// It has seen everything and is not failing; or why not, in one line each.
+    /// Everything has been observed and nothing fails; or why not, one reason a line.
     pub ready: Result<(), Vec<String>>,
 }
 
-/// A port that is listened on.
-pub struct Port {
+/// The status server on its socket.
+pub struct StatusServer {
     listener: TcpListener,
     address: SocketAddr,
     settings: Settings,
 }
 
-impl Port {
-    /// Takes the address. Clients are served once [`Port::serve`] runs.
+impl StatusServer {
+    /// Binds the address. Clients are served once [`StatusServer::serve`] runs.
     pub async fn bind(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await?;
         let address = listener.local_addr()?;
@@ -85,20 +83,19 @@ impl Port {
         })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves for ever. Dropped, it ends every connection.
-    pub async fn serve(self, show: Rc<impl Show + 'static>) {
-        let shared = Rc::new(Shared::new(self.settings, show));
+    /// Serves for ever. Dropping the future ends every connection.
+    pub async fn serve(self, source: Rc<impl StatusSource + 'static>) {
+        let state = Rc::new(ServerState::new(self.settings, source));
         let mut connections = FuturesUnordered::new();
         let mut resumes = None;
         loop {
             let accepted = async {
                 if let Some(at) = resumes {
-                    shared.show.clock().sleep_until(at).await;
+                    state.source.clock().sleep_until(at).await;
                 }
                 self.listener.accept().await
             };
@@ -106,13 +103,13 @@ impl Port {
                 accepted = accepted, if connections.len() < CONNECTIONS_MAX => match accepted {
                     Ok((stream, _)) => {
                         resumes = None;
-                        let served = connection::serve(stream, Rc::clone(&shared));
-                        // A fault in what shows the work must not end the work.
+                        let served = connection::serve(stream, Rc::clone(&state));
+                        // A panic while showing the work must not end the work.
                         connections.push(AssertUnwindSafe(served).catch_unwind());
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the status port cannot take a connection");
-                        resumes = Some(shared.show.clock().monotonic() + ACCEPT_PAUSE);
+                        resumes = Some(state.source.clock().monotonic() + ACCEPT_PAUSE);
                     }
                 },
                 Some(ended) = connections.next() => {

@@ -1,18 +1,20 @@
-//! The simulator's own paths: look at its state, change it while it runs.
+//! The simulator's own paths under `/_sim/`: they show its state and change it while it runs. Not part of the API.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::account::{BlueprintType, ExtraBlueprint, Image};
 use super::cloud::Cloud;
-use super::faults::Rule;
+use super::faults::FaultRule;
 use super::sts;
-use super::world::{Beside, BlueprintType, CancelUnshared, Image, Latency, Offset, Span, World};
+use super::units::{ClockOffset, DurationText};
+use super::world::{CancelUnshared, Latency, World};
 use crate::model::{Monotonic, Region};
 
 const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/accounts, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/delete-image, /_sim/reset-ledger";
 
-/// What `POST /_sim/images` takes.
+/// Body of `POST /_sim/images`: images to add or to replace.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Images {
@@ -21,7 +23,7 @@ struct Images {
     images: Vec<Image>,
 }
 
-/// What `POST /_sim/share` takes: somebody else changes an image.
+/// Body of `POST /_sim/share`: somebody else shares or cancels an image.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Share {
@@ -32,16 +34,16 @@ struct Share {
     shared: bool,
 }
 
-/// What `POST /_sim/blueprints` takes: blueprints beside those of shared images, added or replaced.
+/// Body of `POST /_sim/blueprints`: blueprints besides those of shared images, to add or to replace.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Blueprints {
     #[serde(default = "default_account")]
     account: String,
-    blueprints: Vec<Beside>,
+    blueprints: Vec<ExtraBlueprint>,
 }
 
-/// What `POST /_sim/blueprint` takes: any blueprint comes to another state, or is deleted.
+/// Body of `POST /_sim/blueprint`: a blueprint of any kind gets another state or is deleted.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BlueprintChange {
@@ -54,7 +56,7 @@ struct BlueprintChange {
     deleted: bool,
 }
 
-/// What `POST /_sim/delete-image` takes: somebody deletes an image. What it is shared as is left over.
+/// Body of `POST /_sim/delete-image`: somebody deletes an image. Its blueprint is left.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Deletion {
@@ -64,22 +66,23 @@ struct Deletion {
     image: String,
 }
 
-/// What `POST /_sim/settings` takes; what is left out stays.
+/// Body of `POST /_sim/settings`. What is left out does not change.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Settings {
     latency: Option<Latency>,
-    jitter: Option<Span>,
-    read_lag: Option<Span>,
-    clock_offset: Option<Offset>,
-    sync_time: Option<Span>,
+    jitter: Option<DurationText>,
+    read_lag: Option<DurationText>,
+    clock_offset: Option<ClockOffset>,
+    sync_time: Option<DurationText>,
     blueprint_type: Option<BlueprintType>,
     cancel_unshared: Option<CancelUnshared>,
     limits: Option<std::collections::BTreeMap<String, u32>>,
-    token_lifetime: Option<Span>,
+    token_lifetime: Option<DurationText>,
 }
 
-/// What `POST /_sim/accounts` takes: the key is revoked, rotated or gets other permissions; what is left out stays.
+/// Body of `POST /_sim/accounts`: the key is revoked or rotated, or gets other permissions. What is left out does
+/// not change.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AccountChange {
@@ -95,13 +98,13 @@ fn default_account() -> String {
     "default".into()
 }
 
-/// Answers a call of one of the simulator's own paths: status and document.
+/// Answers a call of one of the simulator's own paths with a status and a document.
 pub(super) fn handle(
     cloud: &mut Cloud,
     method: &str,
     path: &str,
     body: &[u8],
-    monotonic: Monotonic,
+    now: Monotonic,
 ) -> (u16, Value) {
     let done = json!({"done": true});
     let result = match (method, path) {
@@ -112,27 +115,29 @@ pub(super) fn handle(
                 *cloud = Cloud::new(world);
                 done
             }),
-        ("POST", "/_sim/faults") => read::<Vec<Rule>>(body).map(|rules| {
+        ("POST", "/_sim/faults") => read::<Vec<FaultRule>>(body).map(|rules| {
             cloud.set_faults(rules);
             done
         }),
         ("POST", "/_sim/images") => read(body)
-            .and_then(|images| put(cloud, images))
+            .and_then(|images| put_images(cloud, images))
             .map(|()| done),
         ("POST", "/_sim/settings") => read(body)
-            .and_then(|settings| change(&mut cloud.world, |world| set(world, settings)))
+            .and_then(|settings| {
+                change_world(&mut cloud.world, |world| apply_settings(world, settings))
+            })
             .map(|()| done),
         ("POST", "/_sim/accounts") => read(body)
             .and_then(|account| change_account(cloud, account))
             .map(|()| done),
         ("POST", "/_sim/share") => read(body)
-            .and_then(|share| set_shared(cloud, &share, monotonic))
+            .and_then(|share| set_shared(cloud, &share, now))
             .map(|()| done),
         ("POST", "/_sim/blueprints") => read(body)
-            .and_then(|blueprints| put_beside(cloud, blueprints))
+            .and_then(|blueprints| put_extra_blueprints(cloud, blueprints))
             .map(|()| done),
         ("POST", "/_sim/blueprint") => read(body)
-            .and_then(|change| change_blueprint(cloud, &change, monotonic))
+            .and_then(|change| change_blueprint(cloud, &change, now))
             .map(|()| done),
         ("POST", "/_sim/delete-image") => read(body)
             .and_then(|deletion| delete_image(cloud, &deletion))
@@ -142,7 +147,7 @@ pub(super) fn handle(
             cloud
                 .images
                 .values_mut()
-                .for_each(|regional| regional.tally = Default::default());
+                .for_each(|regional| regional.write_counts = Default::default());
             Ok(done)
         }
         _ => {
@@ -158,7 +163,7 @@ pub(super) fn handle(
     }
 }
 
-/// Everything but the secret keys and tokens.
+/// The whole state, without secret keys and tokens.
 fn state(cloud: &Cloud) -> Value {
     let accounts = cloud.accounts().iter().enumerate().map(|(index, account)| {
         let images = cloud.images.iter().filter(|((of, ..), _)| *of == index);
@@ -169,9 +174,9 @@ fn state(cloud: &Cloud) -> Value {
                 "shared": regional.is_shared(),
                 "blueprintId": regional.blueprint(),
                 "deleted": regional.image.deleted,
-                "attempts": regional.tally.attempts,
-                "shares": regional.tally.shares,
-                "cancels": regional.tally.cancels,
+                "attempts": regional.write_counts.attempts,
+                "shares": regional.write_counts.shares,
+                "cancels": regional.write_counts.cancels,
             })
         });
         let roles = account.roles.iter().map(|role| role.arn(&account.uin));
@@ -193,7 +198,7 @@ fn state(cloud: &Cloud) -> Value {
             "busiestSecond": count.busiest_second,
         })
     });
-    let temporary = cloud.issued.all().map(|key| {
+    let temporary = cloud.temporary_keys.all().map(|key| {
         let place = key.session.role;
         let uin = &cloud.accounts()[place.account].uin;
         json!({
@@ -212,7 +217,7 @@ fn state(cloud: &Cloud) -> Value {
     })
 }
 
-fn put(cloud: &mut Cloud, Images { account, images }: Images) -> Result<(), String> {
+fn put_images(cloud: &mut Cloud, Images { account, images }: Images) -> Result<(), String> {
     let index = cloud
         .account_named(&account)
         .ok_or_else(|| format!("no account `{account}`"))?;
@@ -227,8 +232,8 @@ fn put(cloud: &mut Cloud, Images { account, images }: Images) -> Result<(), Stri
     Ok(())
 }
 
-/// Changes a world, unless it would then be none.
-fn change(world: &mut World, change: impl FnOnce(&mut World)) -> Result<(), String> {
+/// Changes a world, unless the result would fail its checks.
+fn change_world(world: &mut World, change: impl FnOnce(&mut World)) -> Result<(), String> {
     let mut changed = world.clone();
     change(&mut changed);
     changed.check()?;
@@ -236,7 +241,7 @@ fn change(world: &mut World, change: impl FnOnce(&mut World)) -> Result<(), Stri
     Ok(())
 }
 
-fn put_if_given<T>(field: &mut T, value: Option<T>) {
+fn set_if_given<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
@@ -246,47 +251,47 @@ fn change_account(cloud: &mut Cloud, new: AccountChange) -> Result<(), String> {
     let index = cloud
         .account_named(&new.account)
         .ok_or_else(|| format!("no account `{}`", new.account))?;
-    change(&mut cloud.world, |world| {
+    change_world(&mut cloud.world, |world| {
         let account = &mut world.accounts[index];
-        put_if_given(&mut account.revoked, new.revoked);
-        put_if_given(&mut account.secret_id, new.secret_id);
-        put_if_given(&mut account.secret_key, new.secret_key);
-        put_if_given(&mut account.deny, new.deny);
+        set_if_given(&mut account.revoked, new.revoked);
+        set_if_given(&mut account.secret_id, new.secret_id);
+        set_if_given(&mut account.secret_key, new.secret_key);
+        set_if_given(&mut account.deny, new.deny);
     })
 }
 
-fn set(world: &mut World, settings: Settings) {
-    use put_if_given as put;
-    put(&mut world.latency, settings.latency);
-    put(&mut world.jitter, settings.jitter);
-    put(&mut world.read_lag, settings.read_lag);
-    put(&mut world.clock_offset, settings.clock_offset);
-    put(&mut world.sync_time, settings.sync_time);
-    put(&mut world.blueprint_type, settings.blueprint_type);
-    put(&mut world.cancel_unshared, settings.cancel_unshared);
+fn apply_settings(world: &mut World, settings: Settings) {
+    use set_if_given as set;
+    set(&mut world.latency, settings.latency);
+    set(&mut world.jitter, settings.jitter);
+    set(&mut world.read_lag, settings.read_lag);
+    set(&mut world.clock_offset, settings.clock_offset);
+    set(&mut world.sync_time, settings.sync_time);
+    set(&mut world.blueprint_type, settings.blueprint_type);
+    set(&mut world.cancel_unshared, settings.cancel_unshared);
     world.limits.extend(settings.limits.unwrap_or_default());
     if settings.token_lifetime.is_some() {
         world.token_lifetime = settings.token_lifetime;
     }
 }
 
-fn set_shared(cloud: &mut Cloud, share: &Share, monotonic: Monotonic) -> Result<(), String> {
+fn set_shared(cloud: &mut Cloud, share: &Share, now: Monotonic) -> Result<(), String> {
     let account = cloud
         .account_named(&share.account)
         .ok_or_else(|| format!("no account `{}`", share.account))?;
     let region =
         Region::new(&share.region).map_err(|error| format!("`{}`: {error}", share.region))?;
     let key = (account, region, share.image.clone());
-    if cloud.set_shared(&key, share.shared, monotonic) {
+    if cloud.set_shared(&key, share.shared, now) {
         Ok(())
     } else {
         Err(format!("no image `{}` in {}", share.image, share.region))
     }
 }
 
-fn put_beside(cloud: &mut Cloud, new: Blueprints) -> Result<(), String> {
-    let (index, _) = place(cloud, &new.account, None)?;
-    change(&mut cloud.world, |world| {
+fn put_extra_blueprints(cloud: &mut Cloud, new: Blueprints) -> Result<(), String> {
+    let (index, _) = locate(cloud, &new.account, None)?;
+    change_world(&mut cloud.world, |world| {
         let known = &mut world.accounts[index].blueprints;
         known.retain(|row| new.blueprints.iter().all(|other| other.id != row.id));
         known.extend(new.blueprints);
@@ -296,9 +301,9 @@ fn put_beside(cloud: &mut Cloud, new: Blueprints) -> Result<(), String> {
 fn change_blueprint(
     cloud: &mut Cloud,
     new: &BlueprintChange,
-    monotonic: Monotonic,
+    now: Monotonic,
 ) -> Result<(), String> {
-    let (account, region) = place(cloud, &new.account, Some(&new.region))?;
+    let (account, region) = locate(cloud, &new.account, Some(&new.region))?;
     let shared = cloud.images.iter().find(|((of, at, _), regional)| {
         let is_it = regional.blueprint() == Some(new.blueprint.as_str());
         *of == account && Some(*at) == region && is_it
@@ -307,7 +312,7 @@ fn change_blueprint(
         let next = cloud.next_blueprint();
         if let Some(regional) = cloud.images.get_mut(&key) {
             match new.deleted {
-                true => regional.set(false, monotonic, next),
+                true => regional.set(false, now, next),
                 false => regional.image.blueprint_state.clone_from(&new.state),
             }
         }
@@ -331,7 +336,7 @@ fn change_blueprint(
 }
 
 fn delete_image(cloud: &mut Cloud, deletion: &Deletion) -> Result<(), String> {
-    let (account, region) = place(cloud, &deletion.account, Some(&deletion.region))?;
+    let (account, region) = locate(cloud, &deletion.account, Some(&deletion.region))?;
     let key = region.map(|region| (account, region, deletion.image.clone()));
     match key.and_then(|key| cloud.images.get_mut(&key)) {
         Some(regional) => {
@@ -345,8 +350,8 @@ fn delete_image(cloud: &mut Cloud, deletion: &Deletion) -> Result<(), String> {
     }
 }
 
-/// An account by its name, and a region by its own, if one is given.
-fn place(
+/// Finds the account, and the region if one is given.
+fn locate(
     cloud: &Cloud,
     account: &str,
     region: Option<&str>,

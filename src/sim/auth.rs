@@ -1,23 +1,16 @@
-//! Checks who calls, as the API does: key, token, clock, signature.
+//! Checks who calls, as the API does: key, token, clock, signature. What the key may do is checked in `cloud`.
 
-use super::cloud::Arrival;
-use super::issued::{Issued, Session};
-use super::offered::Offered;
-use super::world::Account;
+use super::account::Account;
+use super::action::SimAction;
+use super::call::{IncomingCall, Refusal, refuse};
+use super::temporary_keys::{Session, TemporaryKeys};
 use crate::api::protocol::sign::{ALGORITHM, Secret, ToSign};
 use crate::api::protocol::wire::Service;
 
-/// Stands in the Authorization header of a call that is not signed.
+/// The Authorization header of a call that is not signed.
 const UNSIGNED: &str = "SKIP";
-/// How far a request's timestamp may be off, in seconds.
+/// The most that a call's timestamp may differ from the server's time, in seconds.
 const CLOCK_TOLERANCE: i64 = 300;
-
-/// An error code, and words for it.
-pub(super) type Refusal = (String, String);
-
-pub(super) fn refuse(code: &str, message: impl Into<String>) -> Refusal {
-    (code.into(), message.into())
-}
 
 /// The parts of an Authorization header.
 struct Authorization<'a> {
@@ -44,18 +37,18 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// Who calls, and which service. The real API tells services apart by their hosts, which must then be the
-/// signature's; here one host serves all, and the signature alone says which is meant.
+/// Who calls, and which service. The real API tells services apart by their hosts. Here one host serves all, and
+/// the signature's scope says which service is meant.
 pub(super) struct Caller {
-    /// The account that the key acts in, by index: its own, or that of the role.
+    /// Index of the account that the key acts in: its own, or the role's.
     pub account: usize,
-    /// With a temporary key.
+    /// Set if the key is temporary.
     pub session: Option<Session>,
     pub service: Service,
 }
 
-/// A key that exists.
-struct Known<'a> {
+/// A key that the world has or STS has issued.
+struct KnownKey<'a> {
     account: usize,
     session: Option<&'a Session>,
     secret_key: &'a str,
@@ -64,8 +57,12 @@ struct Known<'a> {
     expires: Option<i64>,
 }
 
-impl<'a> Known<'a> {
-    fn find(accounts: &'a [Account], issued: &'a Issued, secret_id: &str) -> Option<Self> {
+impl<'a> KnownKey<'a> {
+    fn find(
+        accounts: &'a [Account],
+        temporary_keys: &'a TemporaryKeys,
+        secret_id: &str,
+    ) -> Option<Self> {
         accounts
             .iter()
             .position(|account| account.secret_id == secret_id && !account.revoked)
@@ -77,7 +74,7 @@ impl<'a> Known<'a> {
                 expires: None,
             })
             .or_else(|| {
-                issued.get(secret_id).map(|temporary| Self {
+                temporary_keys.get(secret_id).map(|temporary| Self {
                     account: temporary.session.role.account,
                     session: Some(&temporary.session),
                     secret_key: &temporary.secret_key,
@@ -88,16 +85,30 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Finds out who calls: nobody, where the action is one that goes unsigned.
+impl KnownKey<'_> {
+    /// Checks that the key works now, with the token that the call has.
+    fn check_token(&self, given: Option<&str>, server_seconds: i64) -> Result<(), Refusal> {
+        let failure = |words: &str| Err(refuse("AuthFailure.TokenFailure", words));
+        if self.token != given {
+            return failure("The token is wrong or missing.");
+        }
+        if self.expires.is_some_and(|end| end <= server_seconds) {
+            return failure("The token has expired.");
+        }
+        Ok(())
+    }
+}
+
+/// Finds out who calls. None for the one action that is not signed.
 pub(super) fn authenticate(
     accounts: &[Account],
-    issued: &Issued,
-    arrival: &Arrival,
+    temporary_keys: &TemporaryKeys,
+    incoming: &IncomingCall,
     server_seconds: i64,
 ) -> Result<Option<Caller>, Refusal> {
-    let header = arrival.header("authorization").unwrap_or_default();
-    let unsigned = Offered::AssumeRoleWithWebIdentity.as_str();
-    if header == UNSIGNED && arrival.header("x-tc-action") == Some(unsigned) {
+    let header = incoming.header("authorization").unwrap_or_default();
+    let unsigned = SimAction::AssumeRoleWithWebIdentity.as_str();
+    if header == UNSIGNED && incoming.header("x-tc-action") == Some(unsigned) {
         return Ok(None);
     }
     let authorization = Authorization::parse(header).ok_or_else(|| {
@@ -106,20 +117,28 @@ pub(super) fn authenticate(
             "The Authorization header cannot be read.",
         )
     })?;
-    let known = Known::find(accounts, issued, authorization.secret_id)
+    let known = KnownKey::find(accounts, temporary_keys, authorization.secret_id)
         .ok_or_else(|| refuse("AuthFailure.SecretIdNotFound", "The SecretId is not found."))?;
-    if known.token != arrival.header("x-tc-token") {
-        return Err(refuse(
-            "AuthFailure.TokenFailure",
-            "The token is wrong or missing.",
-        ));
-    }
-    if known.expires.is_some_and(|end| end <= server_seconds) {
-        let words = "The token has expired.";
-        return Err(refuse("AuthFailure.TokenFailure", words));
-    }
-    let timestamp: i64 = arrival
-        .header("x-tc-timestamp")
+    known.check_token(incoming.header("x-tc-token"), server_seconds)?;
+    let timestamp = timestamp(incoming, server_seconds)?;
+    let service = signed_service(incoming, &authorization, known.secret_key, timestamp);
+    let service = service.ok_or_else(|| {
+        refuse(
+            "AuthFailure.SignatureFailure",
+            "The signature does not match.",
+        )
+    })?;
+    Ok(Some(Caller {
+        account: known.account,
+        session: known.session.cloned(),
+        service,
+    }))
+}
+
+/// The call's timestamp in seconds, if it is close enough to the server's time.
+fn timestamp(incoming: &IncomingCall, server_seconds: i64) -> Result<i64, Refusal> {
+    let header = incoming.header("x-tc-timestamp");
+    let timestamp: i64 = header
         .and_then(|seconds| seconds.parse().ok())
         .ok_or_else(|| {
             refuse(
@@ -133,62 +152,44 @@ pub(super) fn authenticate(
             "The timestamp is more than five minutes off.",
         ));
     }
-    let failure = || {
-        refuse(
-            "AuthFailure.SignatureFailure",
-            "The signature does not match.",
-        )
-    };
-    let named = authorization.scope.split('/').nth(1);
-    let service = Service::ALL
-        .into_iter()
-        .find(|service| Some(service.as_str()) == named)
-        .ok_or_else(failure)?;
+    Ok(timestamp)
+}
+
+/// The service that the signature is for; none if the signature does not match the call.
+fn signed_service(
+    incoming: &IncomingCall,
+    authorization: &Authorization<'_>,
+    secret_key: &str,
+    timestamp: i64,
+) -> Option<Service> {
+    let named = authorization.scope.split('/').nth(1)?;
+    let mut services = Service::ALL.into_iter();
+    let service = services.find(|service| service.as_str() == named)?;
     let names: Vec<_> = authorization.signed_headers.split(';').collect();
     let ["content-type", "host", extra @ ..] = names.as_slice() else {
-        return Err(failure());
+        return None;
     };
-    let extra = extra
-        .iter()
-        .map(|name| Some((*name, arrival.header(name)?.trim())));
-    // x-tc-action is signed in lower case by the clients that sign it.
-    let extra: Option<Vec<_>> = extra.collect();
-    let extra: Vec<_> = extra
-        .ok_or_else(failure)?
-        .into_iter()
-        .map(|(n, v)| (n, v.to_lowercase()))
-        .collect();
-    let extra: Vec<_> = extra
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let unsigned = arrival.header("x-tc-content-sha256") == Some("UNSIGNED-PAYLOAD");
+    // Clients that sign x-tc-action sign it in lower case.
+    let lower = |name: &str| Some(incoming.header(name)?.trim().to_lowercase());
+    let values: Option<Vec<_>> = extra.iter().map(|name| lower(name)).collect();
+    let values = values?;
+    let extra = extra.iter().zip(&values);
+    let extra: Vec<_> = extra.map(|(name, value)| (*name, value.as_str())).collect();
+    let unsigned = incoming.header("x-tc-content-sha256") == Some("UNSIGNED-PAYLOAD");
     let to_sign = ToSign {
         service: service.as_str(),
-        host: &arrival.host,
-        content_type: arrival.header("content-type").unwrap_or_default(),
+        host: &incoming.host,
+        content_type: incoming.header("content-type").unwrap_or_default(),
         timestamp,
         body: if unsigned {
             b"UNSIGNED-PAYLOAD"
         } else {
-            &arrival.body
+            &incoming.body
         },
         extra_headers: &extra,
     };
-    let key = Secret::new(known.secret_key.to_owned());
-    let scope_fits = to_sign
-        .credential_scope()
-        .is_ok_and(|scope| scope == authorization.scope);
-    let signature_fits = to_sign
-        .signature(&key)
-        .is_ok_and(|signature| signature == authorization.signature);
-    if scope_fits && signature_fits {
-        Ok(Some(Caller {
-            account: known.account,
-            session: known.session.cloned(),
-            service,
-        }))
-    } else {
-        Err(failure())
-    }
+    let scope_fits = to_sign.credential_scope().ok()? == authorization.scope;
+    let key = Secret::new(secret_key.to_owned());
+    let signature_fits = to_sign.signature(&key).ok()? == authorization.signature;
+    (scope_fits && signature_fits).then_some(service)
 }

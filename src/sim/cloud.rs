@@ -1,76 +1,56 @@
+//! The simulated cloud as a state machine: it checks each call, applies the faults and answers. It has no sockets,
+//! no clock of its own and no randomness but the world's seed; `lighthouse` and `sts` carry out the actions.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::actions::Regional;
-use super::auth::{self, Caller, Refusal, refuse};
-use super::faults::{Armed, Broken, Effect, Kind, Target};
-use super::issued::Issued;
-use super::limiter::{Key, Limiter};
-use super::offered::Offered;
-use super::world::{Account, Each, Image, Latency, World};
+use super::account::{Account, Image};
+use super::action::SimAction;
+use super::auth::{self, Caller};
+use super::call::{IncomingCall, Refusal, refuse};
+use super::faults::{ActiveFault, CallAttributes, FaultKind, FaultTiming, ReplyFault};
+use super::image::{ImageIndex, RegionalImage};
+use super::limiter::{LimitKey, Limiter};
+use super::roles::RoleIndex;
+use super::temporary_keys::TemporaryKeys;
+use super::world::{Latency, SampledPer, World};
 use crate::api::protocol::wire::{Action, Service};
 use crate::model::{Monotonic, Region, Timestamp};
 
-/// A call as it arrived.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// The Host header.
-    pub host: String,
-    /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// The body's bytes.
-    pub body: Vec<u8>,
-}
-
-impl Arrival {
-    /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// How long a call is under way.
+/// Time that a call and its reply take on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// Until it counts as arrived.
-    pub there: Duration,
-    /// From the answer on.
-    pub back: Duration,
+pub struct LinkDelay {
+    /// From sending the call until it counts as arrived.
+    pub until_arrival: Duration,
+    /// From the answer until the reply is sent.
+    pub until_reply: Duration,
 }
 
-/// An answer, and what goes wrong with it on its way.
+/// The answer to a call, and what goes wrong with it on the connection.
 #[derive(Debug)]
 pub struct Reply {
-    /// The JSON document.
     pub body: Value,
-    /// For the Date header.
+    /// The world's time, for the Date header.
     pub date: Timestamp,
-    /// What goes wrong.
-    pub broken: Option<Broken>,
+    pub fault: Option<ReplyFault>,
 }
 
-/// The simulated cloud. Pure: time is an argument, dice are seeded.
+/// The simulated cloud. Time is an argument and randomness is seeded, so that the same calls give the same replies.
 #[derive(Debug)]
 pub struct Cloud {
-    /// Settings, and accounts without their images.
+    /// The settings, and the accounts without their images.
     pub(super) world: World,
-    pub(super) images: BTreeMap<ImageKey, Regional>,
+    pub(super) images: BTreeMap<ImageIndex, RegionalImage>,
     pub(super) limiter: Limiter,
-    /// Temporary keys. A world that is kept does not keep them.
-    pub(super) issued: Issued,
-    faults: Vec<Armed>,
+    /// [`Cloud::world`] does not keep them.
+    pub(super) temporary_keys: TemporaryKeys,
+    faults: Vec<ActiveFault>,
     pub(super) rng: fastrand::Rng,
-    /// Counts blueprints, for their ids.
+    /// Number of the newest blueprint, for the next one's id.
     pub(super) blueprints: u32,
 }
-
-/// Account by index, region, image.
-pub(super) type ImageKey = (usize, Region, String);
 
 impl Cloud {
     /// A cloud in the state that `world` describes.
@@ -79,7 +59,7 @@ impl Cloud {
             rng: fastrand::Rng::with_seed(world.seed),
             images: BTreeMap::new(),
             limiter: Limiter::default(),
-            issued: Issued::default(),
+            temporary_keys: TemporaryKeys::default(),
             faults: Vec::new(),
             blueprints: 0,
             world: World {
@@ -114,7 +94,7 @@ impl Cloud {
         cloud
     }
 
-    /// The present state as a world: what a later run begins with.
+    /// The present state as a world, with which a later run begins.
     pub fn world(&self) -> World {
         let mut world = self.world.clone();
         for ((account, region, _), regional) in &self.images {
@@ -127,14 +107,14 @@ impl Cloud {
         world
     }
 
-    /// The account of this name; made, with a key of its own, if there is none.
+    /// The account of this name. If there is none, it is added with a key of its own.
     pub fn account(&mut self, name: &str) -> &mut Account {
         self.world.account(name)
     }
 
     /// Adds an image that can be shared, unless the account has it in that region already.
     pub fn ensure(&mut self, account: &str, region: Region, image: &str, shared: bool) {
-        // Makes it, if there is none.
+        // Adds the account if there is none.
         self.world.account(account);
         let Some(index) = self.account_named(account) else {
             return;
@@ -152,7 +132,7 @@ impl Cloud {
         self.put_image(index, image);
     }
 
-    /// Adds or replaces an image; what is shared stays shared only if the new one says so.
+    /// Adds or replaces an image. It is shared only if the new one says so.
     pub(super) fn put_image(&mut self, account: usize, image: Image) {
         let regions: Vec<Region> = if image.regions.is_empty() {
             Region::all().collect()
@@ -171,19 +151,19 @@ impl Cloud {
                 }
                 None => self.next_blueprint(),
             };
-            let regional = Regional::new(image.clone(), blueprint);
+            let regional = RegionalImage::new(image.clone(), blueprint);
             self.images
                 .insert((account, region, image.id.clone()), regional);
         }
     }
 
-    /// An id that no blueprint has had yet: a share that is taken back and made again is another blueprint.
+    /// An id that no blueprint has had yet. An image that is shared anew becomes another blueprint.
     pub(super) fn next_blueprint(&mut self) -> String {
         self.blueprints += 1;
         format!("lhbp-{:08x}", self.blueprints)
     }
 
-    /// Makes sure that an id from a kept world is not given out again.
+    /// Makes sure that an id that the world gives is not given out again.
     fn count_blueprint(&mut self, id: &str) {
         let number = id
             .strip_prefix("lhbp-")
@@ -191,19 +171,19 @@ impl Cloud {
         self.blueprints = self.blueprints.max(number.unwrap_or(0));
     }
 
-    pub(super) fn set_faults(&mut self, rules: Vec<super::faults::Rule>) {
+    pub(super) fn set_faults(&mut self, rules: Vec<super::faults::FaultRule>) {
         self.world.faults.clone_from(&rules);
-        self.faults = rules.into_iter().map(Armed::new).collect();
+        self.faults = rules.into_iter().map(ActiveFault::new).collect();
     }
 
-    /// How long the next call to `host` is under way.
-    pub fn draw_way(&mut self, host: &str) -> Way {
+    /// Draws the network delay of the next call to `host`.
+    pub fn sample_delay(&mut self, host: &str) -> LinkDelay {
         let Latency { min, max, each } = self.world.latency;
         let rng = &mut self.rng;
         let unit = match each {
-            Each::Call => rng.f64(),
-            // By its name alone, so that whoever calls it in whatever order has as far to go.
-            Each::Host => {
+            SampledPer::Call => rng.f64(),
+            // From the name alone, so that the distance depends neither on the caller nor on the order of calls.
+            SampledPer::Host => {
                 let name = host.split(':').next().unwrap_or_default().bytes();
                 let seed = name.fold(self.world.seed, |seed, byte| {
                     seed.wrapping_mul(31).wrapping_add(byte.into())
@@ -218,87 +198,96 @@ impl Cloud {
         } else {
             jitter.mul_f64(self.rng.f64())
         };
-        Way {
-            there: one_way + late,
-            back: one_way,
+        LinkDelay {
+            until_arrival: one_way + late,
+            until_reply: one_way,
         }
     }
 
-    /// What the world's clock shows.
-    pub(super) fn server_time(&self, real: Timestamp) -> Timestamp {
-        real.checked_add_signed(self.world.clock_offset.0)
-            .unwrap_or(real)
+    /// The time that the world's clock shows.
+    pub(super) fn server_time(&self, wall_time: Timestamp) -> Timestamp {
+        wall_time
+            .checked_add_signed(self.world.clock_offset.0)
+            .unwrap_or(wall_time)
     }
 
-    /// Treats a call that arrives now. `real` is the real time, which the world's clock offset shifts.
-    pub fn answer(&mut self, arrival: &Arrival, monotonic: Monotonic, real: Timestamp) -> Reply {
-        let date = self.server_time(real);
-        let body: Value = serde_json::from_slice(&arrival.body).unwrap_or(Value::Null);
+    /// Answers a call that arrives now. `wall_time` is the real time, which the world's clock offset shifts.
+    pub fn answer(
+        &mut self,
+        incoming: &IncomingCall,
+        now: Monotonic,
+        wall_time: Timestamp,
+    ) -> Reply {
+        let date = self.server_time(wall_time);
+        let body: Value = serde_json::from_slice(&incoming.body).unwrap_or(Value::Null);
         let (action, region) = ["x-tc-action", "x-tc-region"]
-            .map(|name| arrival.header(name).unwrap_or(""))
+            .map(|name| incoming.header(name).unwrap_or(""))
             .into();
-        let target = Target {
+        let attributes = CallAttributes {
             action,
             region,
             body: &body,
         };
         let rng = &mut self.rng;
-        let rule = self
-            .faults
-            .iter_mut()
-            .find_map(|armed| armed.strikes(&target, rng).then(|| armed.rule.clone()));
-        let broken = rule.as_ref().and_then(super::faults::Rule::on_the_way);
+        let rule = self.faults.iter_mut().find_map(|active| {
+            active
+                .applies_to(&attributes, rng)
+                .then(|| active.rule.clone())
+        });
+        let fault = rule
+            .as_ref()
+            .and_then(super::faults::FaultRule::reply_fault);
         let prevented = rule.as_ref().is_some_and(|rule| {
-            rule.when == Effect::Before
-                && (broken.is_some() || rule.kind == Kind::Error)
-                && rule.kind != Kind::Delay
+            rule.when == FaultTiming::Before
+                && (fault.is_some() || rule.kind == FaultKind::Error)
+                && rule.kind != FaultKind::Delay
         });
         let mut result = if prevented {
-            // It still used up quota, as far as it got.
-            self.admit(arrival, monotonic, date).map(|_| json!({}))
+            // The call still counts against the rate limit.
+            self.admit(incoming, now, date).map(|_| json!({}))
         } else {
             let body = match &rule {
-                Some(rule) if rule.kind == Kind::SamePage => with_offset_zero(&body),
+                Some(rule) if rule.kind == FaultKind::SamePage => with_offset_zero(&body),
                 _ => body.clone(),
             };
-            self.perform(arrival, &body, monotonic, date)
+            self.perform(incoming, &body, now, date)
         };
         if let Some(rule) = &rule {
             match (rule.kind, &mut result) {
-                (Kind::Error, result) => {
+                (FaultKind::Error, result) => {
                     let code = rule.code.clone().unwrap_or_else(|| "InternalError".into());
-                    *result = Err((code, "An error of the simulator's world.".into()));
+                    *result = Err(refuse(&code, "An error of the simulator's world."));
                 }
-                (_, Ok(reply)) => rule.on_the_list(reply),
+                (_, Ok(reply)) => rule.alter_list(reply),
                 (_, Err(_)) => {}
             }
         }
         let mut response = match result {
             Ok(reply) => reply,
-            Err((code, message)) => json!({"Error": {"Code": code, "Message": message}}),
+            Err(Refusal { code, message }) => json!({"Error": {"Code": code, "Message": message}}),
         };
         response["RequestId"] = self.request_id().into();
         Reply {
             body: json!({"Response": response}),
             date,
-            broken,
+            fault,
         }
     }
 
-    /// Who calls (nobody, if that needs no key), what, where, and how often.
+    /// Checks key, action, version, region and rate. The caller is none where the action needs no key.
     fn admit(
         &mut self,
-        arrival: &Arrival,
-        monotonic: Monotonic,
+        incoming: &IncomingCall,
+        now: Monotonic,
         date: Timestamp,
-    ) -> Result<(Option<Caller>, Offered, Region), Refusal> {
-        let (accounts, now) = (&self.world.accounts, date.timestamp());
-        let caller = auth::authenticate(accounts, &self.issued, arrival, now)?;
+    ) -> Result<(Option<Caller>, SimAction, Region), Refusal> {
+        let (accounts, seconds) = (&self.world.accounts, date.timestamp());
+        let caller = auth::authenticate(accounts, &self.temporary_keys, incoming, seconds)?;
         let service = caller
             .as_ref()
             .map_or(Service::Sts, |caller| caller.service);
-        let name = arrival.header("x-tc-action").unwrap_or_default();
-        let action = Offered::named(name)
+        let name = incoming.header("x-tc-action").unwrap_or_default();
+        let action = SimAction::named(name)
             .filter(|action| action.service() == service)
             .ok_or_else(|| {
                 let service = service.as_str();
@@ -308,13 +297,13 @@ impl Cloud {
                 )
             })?;
         let version = service.version();
-        if arrival.header("x-tc-version") != Some(version) {
+        if incoming.header("x-tc-version") != Some(version) {
             return Err(refuse(
                 "NoSuchVersion",
                 format!("The version is {version}."),
             ));
         }
-        let region = match arrival.header("x-tc-region") {
+        let region = match incoming.header("x-tc-region") {
             None | Some("") => return Err(refuse("MissingParameter", "X-TC-Region is missing.")),
             Some(name) => Region::new(name)
                 .map_err(|_| refuse("UnsupportedRegion", format!("`{name}` is not supported.")))?,
@@ -325,12 +314,12 @@ impl Cloud {
             .get(action.as_str())
             .copied()
             .unwrap_or(action.limit_per_second());
-        let key = Key {
+        let key = LimitKey {
             account: caller.as_ref().map(|caller| caller.account),
-            host: arrival.host.clone(),
+            host: incoming.host.clone(),
             action: action.as_str(),
         };
-        if !self.limiter.admit(key, limit, monotonic) {
+        if !self.limiter.admit(key, limit, now) {
             return Err(refuse("RequestLimitExceeded", "Too many requests."));
         }
         Ok((caller, action, region))
@@ -338,63 +327,61 @@ impl Cloud {
 
     fn perform(
         &mut self,
-        arrival: &Arrival,
+        incoming: &IncomingCall,
         body: &Value,
-        monotonic: Monotonic,
+        now: Monotonic,
         date: Timestamp,
     ) -> Result<Value, Refusal> {
-        let (caller, offered, region) = self.admit(arrival, monotonic, date)?;
+        let (caller, sim_action, region) = self.admit(incoming, now, date)?;
         let Some(caller) = caller else {
             return self.assume_role_with_web_identity(body, date);
         };
-        self.permit(&caller, offered)?;
+        self.permit(&caller, sim_action)?;
         let account = caller.account;
-        let action = match offered {
-            Offered::Api(action) => action,
-            Offered::AssumeRole => return self.assume_role(&caller, body, date),
-            Offered::AssumeRoleWithWebIdentity => {
-                // The documentation asks for the word; what a signed call gets is a guess.
+        let action = match sim_action {
+            SimAction::Api(action) => action,
+            SimAction::AssumeRole => return self.assume_role(&caller, body, date),
+            SimAction::AssumeRoleWithWebIdentity => {
+                // The documentation asks for `SKIP`. The error for a signed call is a guess.
                 let words = "This action is called with `Authorization: SKIP`.";
                 return Err(refuse("AuthFailure.InvalidAuthorization", words));
             }
         };
         match action {
-            Action::ModifyImageSharePermission => self.modify(account, region, body, monotonic),
-            Action::DescribeBlueprints => {
-                self.describe_blueprints(account, region, body, monotonic)
-            }
+            Action::ModifyImageSharePermission => self.modify(account, region, body, now),
+            Action::DescribeBlueprints => self.describe_blueprints(account, region, body, now),
             Action::DescribeImagesToShare => {
-                let chinese = arrival.header("x-tc-language") != Some("en-US");
+                let chinese = incoming.header("x-tc-language") != Some("en-US");
                 self.describe_images(account, region, body, chinese)
             }
             Action::GetCallerIdentity => self.caller_identity(&caller, body),
         }
     }
 
-    /// Whether the key may do it: its account's own, or its role's.
-    fn permit(&self, caller: &Caller, offered: Offered) -> Result<(), Refusal> {
+    /// Whether the account, or the role for a temporary key, allows the action.
+    fn permit(&self, caller: &Caller, sim_action: SimAction) -> Result<(), Refusal> {
         let accounts = &self.world.accounts;
         let denied = match &caller.session {
             None => &accounts[caller.account].deny,
             Some(session) => &session.role.of(accounts).deny,
         };
-        if !denied.iter().any(|denied| denied == offered.as_str()) {
+        if !denied.iter().any(|denied| denied == sim_action.as_str()) {
             return Ok(());
         }
-        let code = match offered {
-            Offered::Api(_) => "UnauthorizedOperation.NoPermission",
-            // STS has no other in its list.
-            Offered::AssumeRole | Offered::AssumeRoleWithWebIdentity => "UnauthorizedOperation",
+        let code = match sim_action {
+            SimAction::Api(_) => "UnauthorizedOperation.NoPermission",
+            // The list of STS has no other code for this.
+            SimAction::AssumeRole | SimAction::AssumeRoleWithWebIdentity => "UnauthorizedOperation",
         };
         Err(refuse(code, "The key may not do this."))
     }
 
-    /// The images of one account in one region, in order of their ids.
+    /// The images of one account in one region, ordered by id.
     pub(super) fn images_in(
         &self,
         account: usize,
         region: Region,
-    ) -> impl Iterator<Item = &Regional> {
+    ) -> impl Iterator<Item = &RegionalImage> {
         let from = (account, region, String::new());
         self.images
             .range(from..)
@@ -402,18 +389,13 @@ impl Cloud {
             .map(|(_, regional)| regional)
     }
 
-    /// Shares or takes back behind everybody's back; false if there is no such image.
-    pub(super) fn set_shared(
-        &mut self,
-        key: &ImageKey,
-        shared: bool,
-        monotonic: Monotonic,
-    ) -> bool {
+    /// Shares or cancels as somebody else would, without a call. False if there is no such image.
+    pub(super) fn set_shared(&mut self, key: &ImageIndex, shared: bool, now: Monotonic) -> bool {
         let blueprint = self.next_blueprint();
         let Some(regional) = self.images.get_mut(key) else {
             return false;
         };
-        regional.set(shared, monotonic, blueprint);
+        regional.set(shared, now, blueprint);
         true
     }
 
@@ -424,9 +406,13 @@ impl Cloud {
             .position(|account| account.name == name || account.uin == name)
     }
 
-    /// Keys to call with.
     pub fn accounts(&self) -> &[Account] {
         &self.world.accounts
+    }
+
+    /// The role that the metadata service gives out.
+    pub(super) fn metadata_role(&self) -> Option<RoleIndex> {
+        RoleIndex::of_metadata(&self.world.accounts, self.world.metadata.as_ref()?)
     }
 
     fn request_id(&mut self) -> String {
@@ -447,21 +433,6 @@ fn with_offset_zero(body: &Value) -> Value {
     let mut body = body.clone();
     body["Offset"] = 0.into();
     body
-}
-
-/// Reads a body as the type the action takes, with the API's codes for what does not fit.
-pub(super) fn parameters<T: serde::de::DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
-    serde_json::from_value(body.clone()).map_err(|error| {
-        let words = error.to_string();
-        let code = if words.contains("unknown field") {
-            "UnknownParameter"
-        } else if words.contains("missing field") {
-            "MissingParameter"
-        } else {
-            "InvalidParameter"
-        };
-        refuse(code, words)
-    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
+//! Calls of Lighthouse against a cloud: its states, codes, pages, limits and faults, and what a world file may say.
+
 use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
 use crate::api::protocol::wire::Service;
-use crate::sim::Effect;
+use crate::sim::faults::FaultTiming;
 
 const HOST: &str = "ap-tokyo.localhost:7980";
 
@@ -20,11 +22,11 @@ fn cloud(yaml: &str) -> Cloud {
 }
 
 /// A call of Lighthouse, signed with the default account's key.
-fn arrival(action: &str, body: &Value, timestamp: i64) -> Arrival {
-    arrival_at(Service::Lighthouse, action, body, timestamp)
+fn signed_call(action: &str, body: &Value, timestamp: i64) -> IncomingCall {
+    signed_call_to(Service::Lighthouse, action, body, timestamp)
 }
 
-fn arrival_at(service: Service, action: &str, body: &Value, timestamp: i64) -> Arrival {
+fn signed_call_to(service: Service, action: &str, body: &Value, timestamp: i64) -> IncomingCall {
     let body = body.to_string().into_bytes();
     let to_sign = ToSign {
         service: service.as_str(),
@@ -49,21 +51,21 @@ fn arrival_at(service: Service, action: &str, body: &Value, timestamp: i64) -> A
     let headers = headers
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-    Arrival {
+    IncomingCall {
         host: HOST.into(),
         headers,
         body,
     }
 }
 
-fn send(cloud: &mut Cloud, arrival: &Arrival, milliseconds: u64) -> Value {
-    cloud.answer(arrival, at(milliseconds), real()).body["Response"].take()
+fn send(cloud: &mut Cloud, signed_call: &IncomingCall, milliseconds: u64) -> Value {
+    cloud.answer(signed_call, at(milliseconds), real()).body["Response"].take()
 }
 
 fn call(cloud: &mut Cloud, action: &str, body: Value, milliseconds: u64) -> Value {
     send(
         cloud,
-        &arrival(action, &body, real().timestamp()),
+        &signed_call(action, &body, real().timestamp()),
         milliseconds,
     )
 }
@@ -189,7 +191,7 @@ fn roles_and_denials_hold_for_the_account() {
 fn whoever_signs_wrong_is_told_how() {
     let mut cloud = cloud("{}");
     let now = real().timestamp();
-    let good = arrival("DescribeBlueprints", &json!({}), now);
+    let good = signed_call("DescribeBlueprints", &json!({}), now);
     assert_eq!(code(&send(&mut cloud, &good, 0)), "ok");
     let changed = |name: &str, value: &str| {
         let mut call = good.clone();
@@ -200,14 +202,14 @@ fn whoever_signs_wrong_is_told_how() {
     let authorization = good.header("authorization").expect("signed").to_owned();
     for (call, expected) in [
         (
-            Arrival {
+            IncomingCall {
                 body: b"{ }".to_vec(),
                 ..good.clone()
             },
             "AuthFailure.SignatureFailure",
         ),
         (
-            Arrival {
+            IncomingCall {
                 host: "elsewhere".into(),
                 ..good.clone()
             },
@@ -234,15 +236,15 @@ fn whoever_signs_wrong_is_told_how() {
         (changed("x-tc-region", ""), "MissingParameter"),
         (changed("x-tc-region", "ap-mumbai"), "UnsupportedRegion"),
         (
-            arrival("DescribeBlueprints", &json!({}), now - 301),
+            signed_call("DescribeBlueprints", &json!({}), now - 301),
             "AuthFailure.SignatureExpire",
         ),
         (
-            arrival("DescribeBlueprints", &json!({"Extra": 1}), now),
+            signed_call("DescribeBlueprints", &json!({"Extra": 1}), now),
             "UnknownParameter",
         ),
         (
-            arrival(
+            signed_call(
                 "ModifyImageSharePermission",
                 &json!({"ImageId": "img-a"}),
                 now,
@@ -250,11 +252,11 @@ fn whoever_signs_wrong_is_told_how() {
             "MissingParameter",
         ),
         (
-            arrival("DescribeBlueprints", &json!({"Limit": 101}), now),
+            signed_call("DescribeBlueprints", &json!({"Limit": 101}), now),
             "InvalidParameterValue.OutOfRange",
         ),
         (
-            arrival("DescribeBlueprints", &json!({"Offset": -1}), now),
+            signed_call("DescribeBlueprints", &json!({"Offset": -1}), now),
             "InvalidParameterValue.Negative",
         ),
     ] {
@@ -264,7 +266,7 @@ fn whoever_signs_wrong_is_told_how() {
     assert_eq!(
         code(&send(
             &mut cloud,
-            &arrival("DescribeBlueprints", &json!({}), now - 299),
+            &signed_call("DescribeBlueprints", &json!({}), now - 299),
             90_000
         )),
         "ok"
@@ -275,7 +277,7 @@ fn whoever_signs_wrong_is_told_how() {
 fn s13_sts_tells_whose_the_key_is_at_its_own_rate() {
     let mut cloud = cloud("accounts: [{uin: '100000000007'}]");
     let now = real().timestamp();
-    let ask = |body: Value| arrival_at(Service::Sts, "GetCallerIdentity", &body, now);
+    let ask = |body: Value| signed_call_to(Service::Sts, "GetCallerIdentity", &body, now);
     let identity = send(&mut cloud, &ask(json!({})), 0);
     assert_eq!(
         (
@@ -333,14 +335,14 @@ fn an_action_belongs_to_one_service_and_version() {
             "NoSuchVersion",
         ),
     ] {
-        let mut call = arrival_at(service, action, &json!({}), now);
+        let mut call = signed_call_to(service, action, &json!({}), now);
         call.headers.retain(|(name, _)| name != "x-tc-version");
         call.headers.push(("x-tc-version".into(), version.into()));
         let reply = send(&mut cloud, &call, 0);
         assert_eq!(code(&reply), expected, "{service:?} {action} {version}");
     }
-    // Signed for another service than it says.
-    let mut forged = arrival("DescribeBlueprints", &json!({}), now);
+    // The scope names another service than the signature.
+    let mut forged = signed_call("DescribeBlueprints", &json!({}), now);
     for (name, value) in &mut forged.headers {
         if name == "authorization" {
             *value = value.replace("/lighthouse/", "/sts/");
@@ -357,7 +359,7 @@ fn c1_the_worlds_clock_is_what_counts() {
         code(&call(&mut cloud, "DescribeBlueprints", json!({}), 0)),
         "AuthFailure.SignatureExpire"
     );
-    let slow = arrival("DescribeBlueprints", &json!({}), real().timestamp() - 600);
+    let slow = signed_call("DescribeBlueprints", &json!({}), real().timestamp() - 600);
     let reply = cloud.answer(&slow, at(0), real());
     assert_eq!(code(&reply.body["Response"]), "ok");
     assert_eq!(real() - reply.date, chrono::TimeDelta::minutes(10));
@@ -443,14 +445,14 @@ fn a_fault_befalls_what_it_names_before_or_after_the_effect() {
         );
     }
     let write = |image: &str| {
-        arrival(
+        signed_call(
             "ModifyImageSharePermission",
             &json!({"ImageId": image, "Permission": "SHARE"}),
             real().timestamp(),
         )
     };
-    let broken = cloud.answer(&write("img-a"), at(0), real()).broken;
-    assert_eq!(broken, Some(Broken::Silence(Duration::ZERO)));
+    let fault = cloud.answer(&write("img-a"), at(0), real()).fault;
+    assert_eq!(fault, Some(ReplyFault::HangUpAfter(Duration::ZERO)));
     assert_eq!(
         code(&modify(&mut cloud, "img-a", "SHARE")),
         "UnsupportedOperation.ImageAlreadyShared",
@@ -462,8 +464,8 @@ fn a_fault_befalls_what_it_names_before_or_after_the_effect() {
         "passes first"
     );
     assert!(matches!(
-        cloud.answer(&write("img-b"), at(0), real()).broken,
-        Some(Broken::Instead { status: 200, .. })
+        cloud.answer(&write("img-b"), at(0), real()).fault,
+        Some(ReplyFault::Replaced { status: 200, .. })
     ));
     assert_eq!(
         code(&modify(&mut cloud, "img-b", "SHARE")),
@@ -484,7 +486,7 @@ fn a_fault_befalls_what_it_names_before_or_after_the_effect() {
         4,
         "two shared, one public, one too many"
     );
-    assert_eq!(cloud.world.faults[0].when, Effect::After);
+    assert_eq!(cloud.world.faults[0].when, FaultTiming::After);
 }
 
 #[test]
@@ -496,9 +498,9 @@ fn the_same_seed_gives_the_same_run() {
         let mut cloud = cloud(&world);
         let mut log = Vec::new();
         for n in 0..50 {
-            log.push(format!("{:?}", cloud.draw_way("h")));
+            log.push(format!("{:?}", cloud.sample_delay("h")));
             let reply = cloud.answer(
-                &arrival("DescribeBlueprints", &json!({}), real().timestamp()),
+                &signed_call("DescribeBlueprints", &json!({}), real().timestamp()),
                 at(n * 200),
                 real(),
             );
@@ -514,16 +516,22 @@ fn the_same_seed_gives_the_same_run() {
 fn a_host_keeps_its_distance_and_jitter_is_on_the_way_there() {
     let mut cloud =
         cloud("{latency: {min: 60ms, max: 120ms, each: host}, jitter: 40ms, accounts: [{}]}");
-    let mut ways = |host: &str| -> Vec<_> { (0..50).map(|_| cloud.draw_way(host)).collect() };
-    let (near, far) = (ways("a"), ways("b"));
-    let back = near[0].back;
-    assert!((30..=60).contains(&back.as_millis()), "{back:?}");
-    assert!(near.iter().all(|way| way.back == back), "one distance");
-    assert_ne!(far[0].back, back);
-    let late = |way: &Way| (way.there - way.back).as_millis();
-    assert!(near.iter().all(|way| late(way) <= 40));
-    assert!(near.iter().any(|way| late(way) > 20) && near.iter().any(|way| late(way) < 20));
-    assert_eq!(ways("a")[0].back, back);
+    let mut delays = |host: &str| -> Vec<_> { (0..50).map(|_| cloud.sample_delay(host)).collect() };
+    let (near, far) = (delays("a"), delays("b"));
+    let until_reply = near[0].until_reply;
+    assert!(
+        (30..=60).contains(&until_reply.as_millis()),
+        "{until_reply:?}"
+    );
+    assert!(
+        near.iter().all(|delay| delay.until_reply == until_reply),
+        "one distance"
+    );
+    assert_ne!(far[0].until_reply, until_reply);
+    let late = |delay: &LinkDelay| (delay.until_arrival - delay.until_reply).as_millis();
+    assert!(near.iter().all(|delay| late(delay) <= 40));
+    assert!(near.iter().any(|delay| late(delay) > 20) && near.iter().any(|delay| late(delay) < 20));
+    assert_eq!(delays("a")[0].until_reply, until_reply);
 }
 
 #[test]
@@ -694,7 +702,7 @@ fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() 
         ids(&mut cloud, json!({"ImageIds": ["img-a", "img-b"]})),
         ["img-b"]
     );
-    // A world that is kept keeps that.
+    // The kept world has the same.
     let mut again = Cloud::new(cloud.world());
     assert_eq!(blueprints_of(&mut again, "img-a", 0).len(), 1);
     assert_eq!(ids(&mut again, of_type("PRIVATE_IMAGE")), ["img-b"]);

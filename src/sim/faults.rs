@@ -1,152 +1,154 @@
-//! What goes wrong on purpose.
+//! Faults on purpose: which calls a rule of the world applies to, and what it does to the call or to the reply.
+//! The server carries out what happens on the connection.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::world::Span;
+use super::units::DurationText;
 
-/// One way for calls to go wrong. A rule without `action`, `region` and `image` meets every call.
+/// A way in which calls go wrong. A rule without `action`, `region`, `image` and `offset` matches every call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Rule {
-    /// Only calls of this action.
+pub struct FaultRule {
+    /// Matches only calls of this action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// Only calls for this region.
+    /// Matches only calls for this region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Only writes of this image.
+    /// Matches only writes of this image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Only the page at this offset.
+    /// Matches only the page at this offset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// So many of these calls pass first.
+    /// Number of matching calls that pass first.
     #[serde(default)]
     pub skip: u32,
-    /// The share of calls that it befalls, from 0 to 1; default: every one.
+    /// The share of matching calls that go wrong, from 0 to 1; by default, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// At most so many times.
+    /// Number of calls that go wrong before the rule ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// Whether the call takes effect first.
+    /// Whether the call takes effect before it goes wrong.
     #[serde(default)]
-    pub when: Effect,
-    /// What happens.
-    pub kind: Kind,
-    /// With `delay` and `lost`: how long.
+    pub when: FaultTiming,
+    pub kind: FaultKind,
+    /// Duration of `delay` and `lost`.
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
-    pub length: Option<Span>,
-    /// With `status`: the HTTP status, and with `redirect`.
+    pub length: Option<DurationText>,
+    /// The HTTP status of `status` and `redirect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// With `error`: the code.
+    /// The error code of `error`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// With `redirect`: where to.
+    /// The Location header of `redirect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
 }
 
-/// Whether a call that goes wrong takes effect first.
+/// Whether a call takes effect before it goes wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Effect {
-    /// It never reaches the service.
+pub enum FaultTiming {
+    /// The call never reaches the service.
     #[default]
     Before,
-    /// It takes effect, and the answer goes wrong.
+    /// The call takes effect, and its reply goes wrong.
     After,
 }
 
-/// What happens to a call or its answer.
+/// What happens to a call or to its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Kind {
-    /// No answer; the connection ends after `for` (default 60s).
+pub enum FaultKind {
+    /// No reply; the connection ends after `for` (default 60s).
     Lost,
     /// The connection ends at once.
     Cut,
-    /// The right answer, `for` later.
+    /// The right reply, `for` later (default 1s).
     Delay,
-    /// Bytes that are no JSON.
+    /// Bytes that are not JSON.
     Garbage,
     /// A login page, with HTTP 200.
     Html,
-    /// HTTP 200 and nothing.
+    /// HTTP 200 with an empty body.
     Empty,
-    /// Valid JSON that is no reply.
+    /// Valid JSON without the fields of a reply.
     Shapeless,
     /// Fewer bytes than announced.
     Truncated,
-    /// Another HTTP status, with a gateway's page.
+    /// Another HTTP status, with the page of a gateway.
     Status,
     /// A redirect to `location`.
     Redirect,
-    /// An error of the API.
+    /// A reply with an error code of the API.
     Error,
     /// A list whose TotalCount is one too high.
     WrongTotal,
-    /// A list with its first row once more in place of its last.
+    /// A list whose last row is replaced by its first.
     DuplicateRow,
     /// A list without its last row.
     MissingRow,
-    /// A list that says there is nothing.
+    /// An empty list with a TotalCount of 0.
     Nothing,
     /// A list that ignores the offset.
     SamePage,
 }
 
-/// What is to be done with an answer instead of sending it.
+/// What the server does instead of sending a reply as it is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Broken {
-    /// Send nothing for so long, then end the connection.
-    Silence(std::time::Duration),
-    /// Send it so much later.
-    Late(std::time::Duration),
+pub enum ReplyFault {
+    /// Send nothing for this long, then end the connection.
+    HangUpAfter(Duration),
+    /// Send the reply this much later.
+    Delayed(Duration),
     /// Announce more bytes than are sent.
     Truncate,
     /// Send these bytes instead.
-    Instead {
-        /// HTTP status.
+    Replaced {
         status: u16,
-        /// Content-Type.
         content_type: &'static str,
-        /// The body.
         body: &'static str,
-        /// A Location header.
         location: Option<String>,
     },
 }
 
-/// A rule, and how often it was met.
+/// A rule with the number of calls that it matched and that it applied to.
 #[derive(Debug)]
-pub(super) struct Armed {
-    pub rule: Rule,
-    met: u32,
-    struck: u32,
+pub(super) struct ActiveFault {
+    pub rule: FaultRule,
+    matched: u32,
+    applied: u32,
 }
 
-/// What a rule looks at.
-pub(super) struct Target<'a> {
+/// The parts of a call that a rule looks at.
+pub(super) struct CallAttributes<'a> {
     pub action: &'a str,
     pub region: &'a str,
     pub body: &'a Value,
 }
 
-impl Armed {
-    pub(super) fn new(rule: Rule) -> Self {
+impl ActiveFault {
+    pub(super) fn new(rule: FaultRule) -> Self {
         Self {
             rule,
-            met: 0,
-            struck: 0,
+            matched: 0,
+            applied: 0,
         }
     }
 
-    /// Whether it befalls this call.
-    pub(super) fn strikes(&mut self, target: &Target<'_>, rng: &mut fastrand::Rng) -> bool {
-        let Rule {
+    /// Whether this call goes wrong by the rule. Counts the call.
+    pub(super) fn applies_to(
+        &mut self,
+        call: &CallAttributes<'_>,
+        rng: &mut fastrand::Rng,
+    ) -> bool {
+        let FaultRule {
             action,
             region,
             image,
@@ -159,31 +161,31 @@ impl Armed {
         let is = |wanted: &Option<String>, given: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == given)
         };
-        let meets = is(action, target.action)
-            && is(region, target.region)
-            && is(image, target.body["ImageId"].as_str().unwrap_or_default())
-            && offset.is_none_or(|offset| target.body["Offset"].as_i64().unwrap_or(0) == offset);
-        if !meets {
+        let matches = is(action, call.action)
+            && is(region, call.region)
+            && is(image, call.body["ImageId"].as_str().unwrap_or_default())
+            && offset.is_none_or(|offset| call.body["Offset"].as_i64().unwrap_or(0) == offset);
+        if !matches {
             return false;
         }
-        self.met += 1;
-        let strikes = self.met > *skip
-            && times.is_none_or(|times| self.struck < times)
+        self.matched += 1;
+        let applies_to = self.matched > *skip
+            && times.is_none_or(|times| self.applied < times)
             && rate.is_none_or(|rate| rng.f64() < rate);
-        self.struck += u32::from(strikes);
-        strikes
+        self.applied += u32::from(applies_to);
+        applies_to
     }
 }
 
-impl Rule {
-    /// What becomes of the answer on its way, if not just another answer.
-    pub(super) fn on_the_way(&self) -> Option<Broken> {
+impl FaultRule {
+    /// What happens to the reply on the connection; none where the rule changes only its content.
+    pub(super) fn reply_fault(&self) -> Option<ReplyFault> {
         let length = |default: u64| {
             self.length
-                .map_or(std::time::Duration::from_secs(default), |span| span.0)
+                .map_or(Duration::from_secs(default), |span| span.0)
         };
-        let instead = |status, content_type, body| {
-            Some(Broken::Instead {
+        let replaced = |status, content_type, body| {
+            Some(ReplyFault::Replaced {
                 status,
                 content_type,
                 body,
@@ -191,31 +193,33 @@ impl Rule {
             })
         };
         match self.kind {
-            Kind::Lost => Some(Broken::Silence(length(60))),
-            Kind::Cut => Some(Broken::Silence(std::time::Duration::ZERO)),
-            Kind::Delay => Some(Broken::Late(length(1))),
-            Kind::Truncated => Some(Broken::Truncate),
-            Kind::Garbage => instead(200, "application/json", "}{ \u{fffd}"),
-            Kind::Html => instead(200, "text/html", "<html><body>Please log in</body></html>"),
-            Kind::Empty => instead(200, "application/json", ""),
-            Kind::Shapeless => instead(200, "application/json", r#"{"Response":{}}"#),
-            Kind::Status => instead(
+            FaultKind::Lost => Some(ReplyFault::HangUpAfter(length(60))),
+            FaultKind::Cut => Some(ReplyFault::HangUpAfter(Duration::ZERO)),
+            FaultKind::Delay => Some(ReplyFault::Delayed(length(1))),
+            FaultKind::Truncated => Some(ReplyFault::Truncate),
+            FaultKind::Garbage => replaced(200, "application/json", "}{ \u{fffd}"),
+            FaultKind::Html => {
+                replaced(200, "text/html", "<html><body>Please log in</body></html>")
+            }
+            FaultKind::Empty => replaced(200, "application/json", ""),
+            FaultKind::Shapeless => replaced(200, "application/json", r#"{"Response":{}}"#),
+            FaultKind::Status => replaced(
                 self.status.unwrap_or(503),
                 "text/html",
                 "<html><body>Try later</body></html>",
             ),
-            Kind::Redirect => instead(self.status.unwrap_or(302), "text/html", ""),
-            Kind::Error
-            | Kind::WrongTotal
-            | Kind::DuplicateRow
-            | Kind::MissingRow
-            | Kind::Nothing
-            | Kind::SamePage => None,
+            FaultKind::Redirect => replaced(self.status.unwrap_or(302), "text/html", ""),
+            FaultKind::Error
+            | FaultKind::WrongTotal
+            | FaultKind::DuplicateRow
+            | FaultKind::MissingRow
+            | FaultKind::Nothing
+            | FaultKind::SamePage => None,
         }
     }
 
-    /// Changes a listing.
-    pub(super) fn on_the_list(&self, reply: &mut Value) {
+    /// Changes the rows or the count in a reply that lists something.
+    pub(super) fn alter_list(&self, reply: &mut Value) {
         let name = if reply.get("BlueprintSet").is_some() {
             "BlueprintSet"
         } else {
@@ -226,17 +230,17 @@ impl Rule {
             return;
         };
         match self.kind {
-            Kind::WrongTotal => reply["TotalCount"] = (total + 1).into(),
-            Kind::DuplicateRow => {
+            FaultKind::WrongTotal => reply["TotalCount"] = (total + 1).into(),
+            FaultKind::DuplicateRow => {
                 let first = rows.first().cloned();
                 if let (Some(first), Some(last)) = (first, rows.last_mut()) {
                     *last = first;
                 }
             }
-            Kind::MissingRow => {
+            FaultKind::MissingRow => {
                 rows.pop();
             }
-            Kind::Nothing => {
+            FaultKind::Nothing => {
                 rows.clear();
                 reply["TotalCount"] = 0.into();
             }

@@ -1,3 +1,5 @@
+//! Rate limits as the API has them, and counts of calls for `/_sim/state`. Time is an argument.
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -5,18 +7,18 @@ use crate::model::Monotonic;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A strict sliding-window log per (account, host, action): a call is let in if fewer than the limit were let
-/// in during the second before it.
+/// A strict sliding-window log per account, host and action. A call is admitted if fewer than the limit were
+/// admitted in the second before it.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
-    windows: HashMap<Key, Window>,
+    windows: HashMap<LimitKey, Window>,
 }
 
-/// What is counted together.
+/// Calls that count together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key {
-    /// The account that the key acts in, by index: a new key, or a role's next temporary one, begins no new window.
-    /// None for calls that nobody signs, which all count together.
+pub(super) struct LimitKey {
+    /// Index of the account that the key acts in, so that a new key begins no new window. None for calls that nobody
+    /// signs, which all count together.
     pub account: Option<usize>,
     pub host: String,
     pub action: &'static str,
@@ -24,42 +26,42 @@ pub(super) struct Key {
 
 #[derive(Debug, Default)]
 struct Window {
-    let_in: VecDeque<Monotonic>,
-    count: Count,
+    admitted: VecDeque<Monotonic>,
+    count: CallCount,
 }
 
-/// What came through one window.
+/// Calls of one key since the start or the last reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Count {
+pub(super) struct CallCount {
     pub calls: u64,
     pub throttled: u64,
-    /// The most that were let in within one second.
+    /// The most calls that were admitted within one second.
     pub busiest_second: usize,
 }
 
 impl Limiter {
-    /// Whether a call that arrives at `now` is let in.
-    pub(super) fn admit(&mut self, key: Key, limit: u32, now: Monotonic) -> bool {
+    /// Whether a call that arrives at `now` is admitted.
+    pub(super) fn admit(&mut self, key: LimitKey, limit: u32, now: Monotonic) -> bool {
         let window = self.windows.entry(key).or_default();
         while window
-            .let_in
+            .admitted
             .front()
             .is_some_and(|at| now.since(*at) >= WINDOW)
         {
-            window.let_in.pop_front();
+            window.admitted.pop_front();
         }
         window.count.calls += 1;
-        if window.let_in.len() >= limit as usize {
+        if window.admitted.len() >= limit as usize {
             window.count.throttled += 1;
             return false;
         }
-        window.let_in.push_back(now);
-        window.count.busiest_second = window.count.busiest_second.max(window.let_in.len());
+        window.admitted.push_back(now);
+        window.count.busiest_second = window.count.busiest_second.max(window.admitted.len());
         true
     }
 
-    /// What came through, in order.
-    pub(super) fn counts(&self) -> Vec<(Key, Count)> {
+    /// All counts, ordered by key.
+    pub(super) fn counts(&self) -> Vec<(LimitKey, CallCount)> {
         let mut counts: Vec<_> = self
             .windows
             .iter()
@@ -72,7 +74,7 @@ impl Limiter {
     /// Forgets the counts, not the windows.
     pub(super) fn reset_counts(&mut self) {
         for window in self.windows.values_mut() {
-            window.count = Count::default();
+            window.count = CallCount::default();
         }
     }
 }
@@ -88,15 +90,15 @@ mod tests {
             gaps in prop::collection::vec(0u64..200, 1..300), limit in 1u32..25,
         ) {
             let mut limiter = Limiter::default();
-            let key = Key { account: Some(0), host: "h".into(), action: "x" };
-            let (mut at, mut let_in): (u64, Vec<u64>) = (0, Vec::new());
+            let key = LimitKey { account: Some(0), host: "h".into(), action: "x" };
+            let (mut at, mut admitted): (u64, Vec<u64>) = (0, Vec::new());
             for gap in gaps {
                 at += gap;
-                let recent = let_in.iter().filter(|&&earlier| at - earlier < 1000).count();
-                let admitted = limiter.admit(key.clone(), limit, Monotonic::new(Duration::from_millis(at)));
-                prop_assert_eq!(admitted, recent < limit as usize);
-                if admitted {
-                    let_in.push(at);
+                let recent = admitted.iter().filter(|&&earlier| at - earlier < 1000).count();
+                let is_admitted = limiter.admit(key.clone(), limit, Monotonic::new(Duration::from_millis(at)));
+                prop_assert_eq!(is_admitted, recent < limit as usize);
+                if is_admitted {
+                    admitted.push(at);
                 }
             }
         }

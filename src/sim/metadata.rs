@@ -1,43 +1,38 @@
-//! The metadata service: what a server asks for the key of its role.
+//! The metadata service, which gives a server the key of its role.
 
 use serde_json::json;
 
 use super::cloud::Cloud;
-use super::roles::RolePlace;
 use super::sts::expiration;
 use crate::model::Timestamp;
 
-/// Begins every path of it.
 pub(super) const ROOT: &str = "/latest/meta-data/";
-/// Where the role's name is; the name is appended for its key.
+/// The path of the role's name. With the name appended, it is the path of the role's key.
 pub const CREDENTIALS: &str = "/latest/meta-data/cam/security-credentials/";
-/// The name that servers know it by.
+/// The host name that servers call.
 pub(super) const HOST: &str = "metadata.tencentyun.com";
 
-/// What it says: a status and a text, which is JSON where that is a key.
+/// Answers with a status and a text; the text of a key is JSON.
 pub(super) fn handle(
     cloud: &mut Cloud,
     method: &str,
     path: &str,
     real: Timestamp,
 ) -> (u16, String) {
-    // A guess, as what another role's name answers: only that a server without a role gets a 404 is known.
-    let nothing = || (404, "404 Not Found\n".to_owned());
+    // Known is only that a server without a role gets a 404. The same answer for another role's name is a guess.
+    let not_found = || (404, "404 Not Found\n".to_owned());
     if !matches!(method, "GET" | "HEAD") {
         return (405, "405 Method Not Allowed\n".to_owned());
     }
-    let (Some(named), Some(place)) = (
-        path.strip_prefix(CREDENTIALS),
-        RolePlace::of_metadata(&cloud.world),
-    ) else {
-        return nothing();
+    let (Some(named), Some(place)) = (path.strip_prefix(CREDENTIALS), cloud.metadata_role()) else {
+        return not_found();
     };
     let name = place.of(&cloud.world.accounts).name.clone();
     if named.is_empty() {
         return (200, name);
     }
     if named != name {
-        return nothing();
+        return not_found();
     }
     let date = cloud.server_time(real);
     let key = cloud.metadata_key(place, date);

@@ -1,31 +1,35 @@
-//! A believable cloud: the API that sharekeeper uses, over the real wire protocol, with faults.
+//! A believable cloud: the part of the API that sharekeeper uses, over the real wire protocol, with faults.
 //!
-//! A feature for users (try, demonstrate, test a pipeline) and the bed that our own tests lie in. It
-//! shares the wire types and the signature with the client; it knows nothing of manifests, plans or the
-//! engine, so that it cannot agree with their bugs.
+//! Users try sharekeeper on it, demonstrate it and test pipelines with it; our own tests use it, too. It shares
+//! the wire types and the signature with the client, but no manifests, plans or engine: so it cannot repeat
+//! their bugs.
 //!
-//! [`World`] is the file format; [`Cloud`] is the state machine, without sockets or a clock of its own;
-//! [`Server`] gives it an HTTP face. What the real service's documentation leaves open is played at its
-//! worst, and said so beside the setting.
+//! [`World`] is the file format, [`Cloud`] the state machine without sockets or a clock of its own, and
+//! [`Server`] its HTTP face. Where the documentation of the real service leaves something open, the simulator
+//! does the worst that is possible, and the setting's comment says so.
 
-mod actions;
+mod account;
+mod action;
 mod admin;
 mod auth;
+mod call;
 mod cloud;
 mod faults;
-mod issued;
+mod image;
+mod lighthouse;
 mod limiter;
 mod metadata;
-mod offered;
+mod role_config;
 mod roles;
 mod rows;
 mod server;
 mod sts;
+mod temporary_keys;
+mod units;
 mod world;
 
-pub use cloud::{Arrival, Cloud, Reply, Way};
-pub use faults::{Broken, Effect};
+pub use account::{Account, Image};
+pub use cloud::Cloud;
 pub use metadata::CREDENTIALS as METADATA_CREDENTIALS;
-pub use roles::{CamRole, Metadata, Trust};
 pub use server::Server;
-pub use world::{Account, Image, World, WorldError};
+pub use world::{World, WorldError};

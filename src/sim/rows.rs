@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// A blueprint.
+/// A row of DescribeBlueprints, with all fields that are sent.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Blueprint {
@@ -16,16 +16,16 @@ pub(super) struct Blueprint {
     pub display_version: String,
     pub description: Option<String>,
     pub os_name: String,
-    /// Such as `UBUNTU`.
+    /// Family of operating systems, such as `UBUNTU`.
     pub platform: String,
-    /// `LINUX_UNIX` or `WINDOWS`.
+    /// Either `LINUX_UNIX` or `WINDOWS`.
     pub platform_type: String,
     pub image_url: String,
-    /// GB.
+    /// A whole number of GB.
     pub required_system_disk_size: i64,
     pub created_time: Option<String>,
     pub support_automation_tools: bool,
-    /// GB.
+    /// A whole number of GB.
     pub required_memory_size: i64,
     /// Whether it is shared with other accounts: says nothing of sharing from CVM.
     pub blueprint_shared: bool,
@@ -36,22 +36,22 @@ pub(super) struct Blueprint {
     pub tags: Vec<String>,
 }
 
-/// A custom image.
+/// A row of DescribeImagesToShare, with all fields that are sent.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct CustomImage {
     pub image_id: String,
     pub image_name: String,
     pub image_description: String,
-    /// GB.
+    /// A whole number of GB.
     pub image_size: i64,
-    /// `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
+    /// Either `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
     pub image_source: String,
-    /// `SystemImage` or `InstanceImage`.
+    /// Either `SystemImage` or `InstanceImage`.
     pub image_class: String,
     pub image_state: String,
     pub is_support_cloudinit: bool,
-    /// `x86_64` or `arm64`.
+    /// Either `x86_64` or `arm64`.
     pub architecture: String,
     pub os_name: String,
     pub platform: String,

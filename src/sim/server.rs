@@ -1,3 +1,6 @@
+//! The simulator's HTTP face: it reads calls, passes them to the [`Cloud`], and plays delays and faults on the
+//! connection. All decisions are the cloud's.
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,29 +16,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::admin;
-use super::cloud::{Arrival, Cloud, Reply, Way};
-use super::faults::Broken;
+use super::call::IncomingCall;
+use super::cloud::{Cloud, LinkDelay, Reply};
+use super::faults::ReplyFault;
 use super::metadata;
 use super::world::World;
 use crate::host::{Clock, SystemClock};
 use crate::model::is_loopback;
 
-/// The API's limit of a request.
+/// The API's limit on the size of a request.
 const BODY_BYTES_MAX: usize = 10 << 20;
 
-/// The simulator on a socket. Ends when stopped or dropped.
+/// The simulator on a socket. It runs until it is stopped or dropped.
 pub struct Server {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    state: Arc<SimState>,
     task: tokio::task::JoinHandle<()>,
 }
 
-struct Shared {
+struct SimState {
     cloud: Mutex<Cloud>,
     clock: SystemClock,
 }
 
-/// Ends the connection without a word.
+/// Ends the connection without a reply.
 #[derive(Debug)]
 struct HangUp;
 
@@ -53,66 +57,64 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (cloud, clock) = (Mutex::new(Cloud::new(world)), SystemClock::start());
-        let shared = Arc::new(Shared { cloud, clock });
-        let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        let state = Arc::new(SimState { cloud, clock });
+        let task = tokio::spawn(accept(listener, Arc::clone(&state)));
         Ok(Self {
             address,
-            shared,
+            state,
             task,
         })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The present state, to begin with another time.
+    /// The present state, with which a later run can begin.
     pub fn world(&self) -> World {
-        self.shared.cloud().world()
+        self.state.cloud().world()
     }
 
-    /// Changes what it serves, between two calls.
+    /// Changes the cloud between two calls.
     pub fn change<T>(&self, change: impl FnOnce(&mut Cloud) -> T) -> T {
-        change(&mut self.shared.cloud())
+        change(&mut self.state.cloud())
     }
 
-    /// Ends it, and every connection.
+    /// Ends the server and every connection.
     pub async fn stop(self) {
         self.task.abort();
-        // Aborted is what it was asked to be.
+        // The error says that the task was aborted, which is what was asked.
         let _ = self.task.await;
     }
 }
 
-impl Shared {
-    /// A panic while the lock was held left the state as it was between two lines, which a simulator
-    /// can live with.
+impl SimState {
+    /// A panic that held the lock may have left a change half done. A simulator can go on with that.
     fn cloud(&self) -> MutexGuard<'_, Cloud> {
         self.cloud.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Connections die with this task.
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Accepts connections for ever. They end with this task.
+async fn accept(listener: TcpListener, state: Arc<SimState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // Out of file descriptors, for example: those who wait will try again.
+                // The process is out of file descriptors, for example. Clients try again.
                 let Ok((stream, _)) = accepted else { continue };
-                connections.spawn(serve(stream, Arc::clone(&shared)));
+                connections.spawn(serve(stream, Arc::clone(&state)));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    // Without it, the second half of a small reply waits for the client's acknowledgement.
+async fn serve(stream: TcpStream, state: Arc<SimState>) {
+    // Otherwise the second half of a small reply waits for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| respond(request, Arc::clone(&shared)));
-    // A connection that ends badly is the client's affair, or a fault of the world's.
+    let service = service_fn(|request| respond(request, Arc::clone(&state)));
+    // A connection that ends with an error was ended by the client, or by a fault of the world.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -120,7 +122,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 
 async fn respond(
     request: Request<Incoming>,
-    shared: Arc<Shared>,
+    state: Arc<SimState>,
 ) -> Result<Response<Full<Bytes>>, HangUp> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY_BYTES_MAX)
@@ -138,10 +140,10 @@ async fn respond(
     let host = header(HOST).unwrap_or_default().to_owned();
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     if path.starts_with("/_sim/") || path.starts_with(metadata::ROOT) {
-        return Ok(own_path(&shared, &host, method, path, &body));
+        return Ok(respond_locally(&state, &host, method, path, &body));
     }
     if (method, path) != ("POST", "/") {
-        return Ok(document(
+        return Ok(json_response(
             404,
             r#"{"error":"the API is called with POST /"}"#.into(),
         ));
@@ -151,18 +153,18 @@ async fn respond(
         .headers
         .iter()
         .filter_map(|(name, value)| Some((lower(name), value.to_str().ok()?.to_owned())));
-    let arrival = Arrival {
+    let incoming = IncomingCall {
         host,
         headers: headers.collect(),
         body: body.to_vec(),
     };
-    call(&shared, &arrival).await
+    call(&state, &incoming).await
 }
 
-/// The simulator's own paths and the metadata service. A page that a browser shows cannot get here by pointing a name
-/// of its own at this address.
-fn own_path(
-    shared: &Shared,
+/// Answers the simulator's own paths and the metadata service. The check of the Host header stops DNS rebinding: a
+/// web page cannot call these paths through a name of its own that leads to this address.
+fn respond_locally(
+    state: &SimState,
     host: &str,
     method: &str,
     path: &str,
@@ -172,57 +174,60 @@ fn own_path(
     let of_metadata = path.starts_with(metadata::ROOT);
     let welcome = is_loopback(name) || (of_metadata && name == metadata::HOST);
     if !welcome {
-        return document(
+        return json_response(
             421,
             r#"{"error":"these paths answer only to a loopback Host"}"#.into(),
         );
     }
     if of_metadata {
-        let now = shared.clock.now();
-        let (status, text) = metadata::handle(&mut shared.cloud(), method, path, now);
-        return text_document(status, text, "text/plain");
+        let now = state.clock.now();
+        let (status, text) = metadata::handle(&mut state.cloud(), method, path, now);
+        return text_response(status, text, "text/plain");
     }
-    let now = shared.clock.monotonic();
-    let (status, answer) = admin::handle(&mut shared.cloud(), method, path, body, now);
-    document(status, answer.to_string())
+    let now = state.clock.monotonic();
+    let (status, answer) = admin::handle(&mut state.cloud(), method, path, body, now);
+    json_response(status, answer.to_string())
 }
 
-/// One call of the API, with what the world does to it.
-async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Full<Bytes>>, HangUp> {
-    let clock = &shared.clock;
+/// Answers one call of the API, with the delays and faults of the world.
+async fn call(state: &SimState, incoming: &IncomingCall) -> Result<Response<Full<Bytes>>, HangUp> {
+    let clock = &state.clock;
     let wait = |length: Duration| clock.sleep_until(clock.monotonic() + length);
-    let Way { there, back } = shared.cloud().draw_way(&arrival.host);
-    if !there.is_zero() {
-        wait(there).await;
+    let LinkDelay {
+        until_arrival,
+        until_reply,
+    } = state.cloud().sample_delay(&incoming.host);
+    if !until_arrival.is_zero() {
+        wait(until_arrival).await;
     }
-    let Reply { body, date, broken } =
-        shared
+    let Reply { body, date, fault } =
+        state
             .cloud()
-            .answer(arrival, clock.monotonic(), clock.now());
-    if !back.is_zero() {
-        wait(back).await;
+            .answer(incoming, clock.monotonic(), clock.now());
+    if !until_reply.is_zero() {
+        wait(until_reply).await;
     }
-    let mut response = document(200, body.to_string());
-    match broken {
+    let mut response = json_response(200, body.to_string());
+    match fault {
         None => {}
-        Some(Broken::Late(length)) => wait(length).await,
-        Some(Broken::Silence(length)) => {
+        Some(ReplyFault::Delayed(length)) => wait(length).await,
+        Some(ReplyFault::HangUpAfter(length)) => {
             wait(length).await;
             return Err(HangUp);
         }
-        Some(Broken::Truncate) => {
+        Some(ReplyFault::Truncate) => {
             let longer = HeaderValue::from(body.to_string().len() * 2);
             response
                 .headers_mut()
                 .insert(hyper::header::CONTENT_LENGTH, longer);
         }
-        Some(Broken::Instead {
+        Some(ReplyFault::Replaced {
             status,
             content_type,
             body,
             location,
         }) => {
-            response = text_document(status, body.to_owned(), content_type);
+            response = text_response(status, body.to_owned(), content_type);
             if let Some(Ok(location)) = location.map(HeaderValue::try_from) {
                 response.headers_mut().insert(LOCATION, location);
             }
@@ -235,11 +240,11 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Full<Bytes>
     Ok(response)
 }
 
-fn document(status: u16, body: String) -> Response<Full<Bytes>> {
-    text_document(status, body, "application/json")
+fn json_response(status: u16, body: String) -> Response<Full<Bytes>> {
+    text_response(status, body, "application/json")
 }
 
-fn text_document(status: u16, body: String, content_type: &'static str) -> Response<Full<Bytes>> {
+fn text_response(status: u16, body: String, content_type: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);

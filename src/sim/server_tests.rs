@@ -1,3 +1,5 @@
+//! The simulator over real sockets: which of its paths answer to which Host header.
+
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,7 +26,7 @@ async fn the_metadata_service_answers_to_its_name_and_to_this_machines_alone() {
     let server = Server::start(local, world).await.expect("listens");
     let address = server.address();
     let path = metadata::CREDENTIALS;
-    // As a proxy is asked, too.
+    // The form in which a proxy is asked.
     let absolute = format!("http://{}{path}", metadata::HOST);
     let own = address.to_string();
     for (target, host, status) in [

@@ -1,26 +1,26 @@
-//! What STS does: tells whose a key is, and gives out temporary keys of roles.
+//! The actions of STS: they say whose a key is, and issue temporary keys of roles.
 //!
-//! Sources: the action's documentation and the lists of error codes in the official SDKs. Which code of an action's
-//! list answers which mistake is nowhere said; where a line below calls it a guess, only the list is known.
+//! Sources: the documentation of the actions, and the lists of error codes in the official SDKs. Nothing says which
+//! code of an action's list belongs to which mistake. Where a line below calls a code a guess, only the list is known.
 
 use chrono::DateTime;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::auth::{Caller, Refusal, refuse};
-use super::cloud::{Cloud, parameters};
-use super::issued::{Session, Temporary};
-use super::roles::{RoleArn, RolePlace};
+use super::auth::Caller;
+use super::call::{Refusal, parameters, refuse};
+use super::cloud::Cloud;
+use super::roles::{RoleArn, RoleIndex};
+use super::temporary_keys::{Session, TemporaryKey};
 use crate::api::protocol::wire::CallerIdentityRequest;
 use crate::model::Timestamp;
 
-/// How long a temporary key works if nothing is asked for, in seconds.
+/// Lifetime of a temporary key if the call gives none, in seconds.
 const DURATION_DEFAULT: i64 = 7_200;
-/// How long it can work.
+/// The longest lifetime that a call can ask for, in seconds.
 const DURATION_MAX: i64 = 43_200;
-/// The session of a server that took its role from the metadata service. A guess: the documentation only says that a
-/// session has a name.
+/// Session name of a key from the metadata service. A guess: the documentation only says that a session has a name.
 const METADATA_SESSION: &str = "ins-simulated";
 
 /// Body of `AssumeRole`. The real service knows MFA as well (`SerialNumber`, `TokenCode`), the simulator does not.
@@ -31,7 +31,7 @@ struct AssumeRoleRequest {
     role_session_name: String,
     duration_seconds: Option<i64>,
     external_id: Option<String>,
-    /// Narrows what the key may do at the real service; here, what the role may do counts alone.
+    /// The real service lets the key do less by this policy; here only the role counts.
     #[serde(rename = "Policy")]
     _policy: Option<IgnoredAny>,
     #[serde(rename = "Tags")]
@@ -40,7 +40,7 @@ struct AssumeRoleRequest {
     _source_identity: Option<IgnoredAny>,
 }
 
-/// Body of `AssumeRoleWithWebIdentity`.
+/// Body of `AssumeRoleWithWebIdentity`, with every documented field.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct WebIdentityRequest {
@@ -52,7 +52,8 @@ struct WebIdentityRequest {
 }
 
 impl Cloud {
-    /// Answers `GetCallerIdentity`. Every key of a world is a user's, of the account itself, or a role's.
+    /// Answers `GetCallerIdentity`. Every key is of the account itself or of a role; the world has
+    /// no sub-users.
     pub(super) fn caller_identity(&self, caller: &Caller, body: &Value) -> Result<Value, Refusal> {
         let CallerIdentityRequest {} = parameters(body)?;
         let uin = &self.world.accounts[caller.account].uin;
@@ -79,8 +80,8 @@ impl Cloud {
         }))
     }
 
-    /// Answers `AssumeRole`. A role's key may assume another role, if that one trusts its account: nothing in the
-    /// documentation speaks against it.
+    /// Answers `AssumeRole`. A role's key may assume another role that trusts its account: nothing in the
+    /// documentation forbids it.
     pub(super) fn assume_role(
         &mut self,
         caller: &Caller,
@@ -105,8 +106,8 @@ impl Cloud {
             .ok_or_else(|| refuse("ResourceNotFound.RoleNotFound", "The role does not exist."))?;
         let principal = accounts[caller.account].uin.clone();
         let trust = &role.of(accounts).trust;
-        if !trust.takes_account(&principal, external_id) {
-            // Whether the account or the external id is at fault is not told, as anywhere with such checks.
+        if !trust.trusts(&principal, external_id) {
+            // The error does not say whether the account or the external id is wrong.
             let words = format!("Account {principal} may not assume this role (sts:AssumeRole).");
             return Err(refuse("UnauthorizedOperation", words));
         }
@@ -119,7 +120,7 @@ impl Cloud {
         Ok(reply(&self.issue(session, lifetime, date)))
     }
 
-    /// Answers `AssumeRoleWithWebIdentity`, which nobody signs.
+    /// Answers `AssumeRoleWithWebIdentity`, whose calls are not signed.
     pub(super) fn assume_role_with_web_identity(
         &mut self,
         body: &Value,
@@ -129,7 +130,7 @@ impl Cloud {
         check_name("RoleSessionName", &request.role_session_name, "+=,.@_-")?;
         let lifetime = self.lifetime(request.duration_seconds)?;
         let (arn, accounts) = (role_arn(&request.role_arn)?, &self.world.accounts);
-        // A guess: the action's list has no other code for a role that is not there.
+        // A guess: the action's list has no other code for a role that does not exist.
         let role = arn
             .find(accounts)
             .ok_or_else(|| refuse("InternalError.GetRoleError", "The role cannot be read."))?;
@@ -139,7 +140,7 @@ impl Cloud {
             let words = "The role does not trust this identity provider.";
             return Err(refuse("UnauthorizedOperation", words));
         }
-        // Taken as it comes: white space around a token is part of it.
+        // White space around a token is part of it.
         let given = &request.web_identity_token;
         let wanted = trust.web_identity_token.as_ref();
         if given.is_empty() || wanted.is_some_and(|wanted| wanted != given) {
@@ -149,62 +150,65 @@ impl Cloud {
         let session = Session {
             role,
             name: request.role_session_name,
-            // A guess: no account has asked, so it is the role's own.
+            // A guess: no account calls, so it is the role's own.
             principal: accounts[role.account].uin.clone(),
         };
         Ok(reply(&self.issue(session, lifetime, date)))
     }
 
-    /// What the metadata service shows for its role: the same key until half of its life is over (a guess; the SDKs
-    /// count on a fresh one in the last five minutes).
-    pub(super) fn metadata_key(&mut self, role: RolePlace, date: Timestamp) -> Temporary {
-        if let Some(shown) = self.issued.on_metadata(role, date.timestamp()) {
+    /// The key that the metadata service shows for its role: the same one until half of its life is over. That is a
+    /// guess; the SDKs expect a new key in the last five minutes.
+    pub(super) fn metadata_key(&mut self, role: RoleIndex, date: Timestamp) -> TemporaryKey {
+        if let Some(shown) = self
+            .temporary_keys
+            .shown_by_metadata(role, date.timestamp())
+        {
             return shown.clone();
         }
-        let lifetime = self.bounded(DURATION_DEFAULT);
+        let lifetime = self.at_most_token_lifetime(DURATION_DEFAULT);
         let session = Session {
             role,
             name: METADATA_SESSION.into(),
             principal: self.world.accounts[role.account].uin.clone(),
         };
         let temporary = self.issue(session, lifetime, date);
-        self.issued.show_on_metadata(&temporary);
+        self.temporary_keys.show_by_metadata(&temporary);
         temporary
     }
 
-    fn issue(&mut self, session: Session, lifetime: i64, date: Timestamp) -> Temporary {
+    fn issue(&mut self, session: Session, lifetime: i64, date: Timestamp) -> TemporaryKey {
         let (now, rng) = (date.timestamp(), &mut self.rng);
-        self.issued.issue(session, now, lifetime, rng)
+        self.temporary_keys.issue(session, now, lifetime, rng)
     }
 
-    /// How long a key works that is wanted for so long, in seconds.
+    /// Lifetime of a key for which the call asks for `wanted` seconds.
     fn lifetime(&self, wanted: Option<i64>) -> Result<i64, Refusal> {
         match wanted.unwrap_or(DURATION_DEFAULT) {
             // A guess; no minimum is documented.
-            ..1 => Err(parameter("DurationSeconds is not positive.")),
+            ..1 => Err(invalid_parameter("DurationSeconds is not positive.")),
             seconds if seconds > DURATION_MAX => Err(refuse(
                 "InvalidParameter.OverTimeError",
                 format!("DurationSeconds is above {DURATION_MAX}."),
             )),
-            seconds => Ok(self.bounded(seconds)),
+            seconds => Ok(self.at_most_token_lifetime(seconds)),
         }
     }
 
-    /// No longer than the world lets a token live.
-    fn bounded(&self, seconds: i64) -> i64 {
+    /// `seconds`, or the world's `tokenLifetime` if that is shorter.
+    fn at_most_token_lifetime(&self, seconds: i64) -> i64 {
         let most = self.world.token_lifetime.map(|span| span.0.as_secs());
         most.and_then(|most| i64::try_from(most).ok())
             .map_or(seconds, |most| seconds.min(most))
     }
 }
 
-/// A time as STS and the metadata service write it.
-pub(super) fn expiration(temporary: &Temporary) -> String {
+/// The end of a key's life, as STS and the metadata service write it.
+pub(super) fn expiration(temporary: &TemporaryKey) -> String {
     let date = DateTime::from_timestamp(temporary.expires, 0).unwrap_or(DateTime::UNIX_EPOCH);
     date.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn reply(temporary: &Temporary) -> Value {
+fn reply(temporary: &TemporaryKey) -> Value {
     json!({
         "Credentials": {
             "Token": temporary.token,
@@ -216,13 +220,13 @@ fn reply(temporary: &Temporary) -> Value {
     })
 }
 
-/// `InvalidParameter.ParamError`: the lists' only code for a parameter that is wrong in itself.
-fn parameter(words: impl Into<String>) -> Refusal {
+/// `InvalidParameter.ParamError` is the only code in the lists for a parameter that is wrong by itself.
+fn invalid_parameter(words: impl Into<String>) -> Refusal {
     refuse("InvalidParameter.ParamError", words)
 }
 
 fn role_arn(text: &str) -> Result<RoleArn<'_>, Refusal> {
-    RoleArn::parse(text).ok_or_else(|| parameter("RoleArn is malformed."))
+    RoleArn::parse(text).ok_or_else(|| invalid_parameter("RoleArn is malformed."))
 }
 
 /// The documented grammar of names: 2 to 128 letters, digits and some signs.
@@ -230,7 +234,7 @@ fn check_name(what: &str, text: &str, signs: &str) -> Result<(), Refusal> {
     let plain = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
     let good = (2..=128).contains(&text.len()) && text.chars().all(plain);
     good.then_some(())
-        .ok_or_else(|| parameter(format!("{what} is 2 to 128 letters, digits and {signs}")))
+        .ok_or_else(|| invalid_parameter(format!("{what} is 2 to 128 letters, digits and {signs}")))
 }
 
 #[cfg(test)]

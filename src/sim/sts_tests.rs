@@ -1,3 +1,5 @@
+//! Calls of STS and of the metadata service against a cloud: identities, roles, trust and the life of temporary keys.
+
 use std::time::Duration;
 
 use super::*;
@@ -5,7 +7,7 @@ use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
 use crate::api::protocol::wire::Service;
 use crate::model::Monotonic;
 use crate::sim::admin;
-use crate::sim::cloud::Arrival;
+use crate::sim::call::IncomingCall;
 use crate::sim::metadata;
 use crate::sim::world::World;
 
@@ -74,7 +76,7 @@ fn real(seconds: i64) -> Timestamp {
     DateTime::from_timestamp(seconds, 0).expect("a date")
 }
 
-fn signed(key: &Key, service: Service, action: &str, body: &Value, seconds: i64) -> Arrival {
+fn signed(key: &Key, service: Service, action: &str, body: &Value, seconds: i64) -> IncomingCall {
     let body = body.to_string().into_bytes();
     let to_sign = ToSign {
         service: service.as_str(),
@@ -97,35 +99,35 @@ fn signed(key: &Key, service: Service, action: &str, body: &Value, seconds: i64)
     ];
     headers.extend(key.token.as_deref().map(|token| ("x-tc-token", token)));
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    Arrival {
+    IncomingCall {
         host: HOST.into(),
         headers: headers.into_iter().map(owned).collect(),
         body,
     }
 }
 
-fn send(cloud: &mut Cloud, arrival: &Arrival, seconds: i64) -> Value {
-    // A second window of its own for each second; limits have tests of their own.
+fn send(cloud: &mut Cloud, incoming: &IncomingCall, seconds: i64) -> Value {
+    // Each second has its own rate window, because limits are tested elsewhere.
     let elapsed = u64::try_from(seconds - NOW + 10).expect("after the start");
     let monotonic = Monotonic::new(Duration::from_secs(elapsed));
-    cloud.answer(arrival, monotonic, real(seconds)).body["Response"].take()
+    cloud.answer(incoming, monotonic, real(seconds)).body["Response"].take()
 }
 
 fn sts(cloud: &mut Cloud, key: &Key, action: &str, body: Value, seconds: i64) -> Value {
-    let arrival = signed(key, Service::Sts, action, &body, seconds);
-    send(cloud, &arrival, seconds)
+    let incoming = signed(key, Service::Sts, action, &body, seconds);
+    send(cloud, &incoming, seconds)
 }
 
 fn blueprints(cloud: &mut Cloud, key: &Key, seconds: i64) -> Value {
     let body = json!({});
-    let arrival = signed(
+    let incoming = signed(
         key,
         Service::Lighthouse,
         "DescribeBlueprints",
         &body,
         seconds,
     );
-    send(cloud, &arrival, seconds)
+    send(cloud, &incoming, seconds)
 }
 
 /// Assumes a role with a key.
@@ -143,10 +145,10 @@ fn keeper(cloud: &mut Cloud) -> Key {
 }
 
 /// A call of AssumeRoleWithWebIdentity as the SDK sends it.
-fn unsigned(body: &Value) -> Arrival {
-    let mut arrival = signed(&one(), Service::Sts, "AssumeRoleWithWebIdentity", body, NOW);
-    arrival.headers[0].1 = "SKIP".into();
-    arrival
+fn unsigned(body: &Value) -> IncomingCall {
+    let mut incoming = signed(&one(), Service::Sts, "AssumeRoleWithWebIdentity", body, NOW);
+    incoming.headers[0].1 = "SKIP".into();
+    incoming
 }
 
 fn web_identity(cloud: &mut Cloud, role: &str, provider: &str, token: &str) -> Value {
@@ -532,9 +534,9 @@ fn nothing_else_goes_unsigned_and_that_goes_no_other_way() {
         (Service::Sts, "GetCallerIdentity"),
         (Service::Lighthouse, "DescribeBlueprints"),
     ] {
-        let mut arrival = signed(&one(), service, action, &json!({}), NOW);
-        arrival.headers[0].1 = "SKIP".into();
-        let reply = send(&mut cloud, &arrival, NOW);
+        let mut incoming = signed(&one(), service, action, &json!({}), NOW);
+        incoming.headers[0].1 = "SKIP".into();
+        let reply = send(&mut cloud, &incoming, NOW);
         assert_eq!(code(&reply), "AuthFailure.InvalidAuthorization", "{action}");
     }
 }

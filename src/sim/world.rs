@@ -1,265 +1,98 @@
+//! The world file: everything that a simulated cloud consists of, and the checks that serde cannot make.
+
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::str::FromStr;
-use std::time::Duration;
 
-use chrono::TimeDelta;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
-use super::faults::Rule;
-use super::offered::Offered;
-use super::roles::{self, CamRole, Metadata};
-use crate::model::Region;
+use super::account::{Account, BlueprintType};
+use super::action::SimAction;
+use super::faults::FaultRule;
+use super::role_config::Metadata;
+use super::roles::RoleIndex;
+use super::units::{ClockOffset, DurationText};
+use crate::model::{Region, Uin};
 
 /// Everything a simulated cloud consists of, as its YAML file gives it. Every field may be left out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct World {
-    /// Seeds the dice for latency, faults and ids: the same seed, the same run.
+    /// Seed of the random numbers for latency, faults and ids. The same seed gives the same run.
     pub seed: u64,
-    /// Whose keys are known, and which images they have.
+    /// Accounts with their keys and images.
     pub accounts: Vec<Account>,
     /// Calls in a sliding second, per account, host and action; an account's roles count with its key.
     pub limits: BTreeMap<String, u32>,
-    /// There and back; half of it passes before a call counts as arrived.
+    /// Round-trip time; a call counts as arrived after half of it.
     pub latency: Latency,
-    /// Further time on the way there, drawn evenly up to this for each call: calls that leave evenly arrive unevenly.
-    pub jitter: Span,
-    /// How long DescribeBlueprints lags behind writes.
-    pub read_lag: Span,
+    /// The most that is added to the time until a call arrives, drawn uniformly for each call. Calls that leave at
+    /// even distances arrive at uneven ones.
+    pub jitter: DurationText,
+    /// Time after which DescribeBlueprints shows a write.
+    pub read_lag: DurationText,
     /// Server time minus real time, such as `-10m`.
-    pub clock_offset: Offset,
-    /// How the blueprint of a shared image shows. The real service's answer is not documented.
+    pub clock_offset: ClockOffset,
+    /// Type of the blueprint of a shared image. The documentation of the real service does not say it.
     pub blueprint_type: BlueprintType,
-    /// What CANCEL of an image that is not shared answers. Not documented either; the code of the
-    /// refusal is borrowed from cross-account sharing.
+    /// Reply to CANCEL of an image that is not shared. This is not documented either; the error code is that
+    /// of cross-account sharing.
     pub cancel_unshared: CancelUnshared,
-    /// How long a new blueprint stays SYNCING.
-    pub sync_time: Span,
-    /// Temporary keys live no longer than this, whatever is asked for; whole seconds.
+    /// Time that a new blueprint stays SYNCING.
+    pub sync_time: DurationText,
+    /// The most that a temporary key lives, whatever the call asks for; in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_lifetime: Option<Span>,
-    /// The role that the metadata service gives out; without it, it has none.
+    pub token_lifetime: Option<DurationText>,
+    /// The role whose key the metadata service gives out. Without it, the service has no role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
-    /// What goes wrong.
-    pub faults: Vec<Rule>,
+    /// Rules by which calls go wrong; the first that applies counts.
+    pub faults: Vec<FaultRule>,
 }
 
-/// One account: a key and its images.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Account {
-    /// For people, and for `--sim` to find it by.
-    pub name: String,
-    /// The root account's number.
-    pub uin: String,
-    /// Part of the key; made up.
-    pub secret_id: String,
-    /// Part of the key; made up.
-    pub secret_key: String,
-    /// Needed with the key, if given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
-    /// The key is no longer known: `AuthFailure.SecretIdNotFound`. Temporary keys that it brought live on.
-    pub revoked: bool,
-    /// Actions that are refused with `UnauthorizedOperation.NoPermission`, or AssumeRole with `UnauthorizedOperation`.
-    pub deny: Vec<String>,
-    /// The Lighthouse service role.
-    pub role: Role,
-    /// Roles that can be assumed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<CamRole>,
-    /// Its images.
-    pub images: Vec<Image>,
-    /// More images, by number.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub generate: Vec<Generate>,
-    /// Blueprints that no image of the list above shows as: another account's, or one beside an image's own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub blueprints: Vec<Beside>,
-}
-
-/// A blueprint that is there whatever is shared and cancelled.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Beside {
-    /// `lhbp-…`.
-    pub id: String,
-    /// Its `ImageId`; none is `""`, as the vendor's own have it.
-    #[serde(default)]
-    pub image_id: String,
-    /// Where; none means all 15.
-    #[serde(default)]
-    pub regions: Vec<String>,
-    /// Its `BlueprintState`; `""` is none.
-    #[serde(default = "Beside::normal")]
-    pub state: String,
-    /// Its `BlueprintType`; default: that of the world.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<BlueprintType>,
-}
-
-impl Beside {
-    fn normal() -> String {
-        "NORMAL".into()
-    }
-
-    /// Whether it is in that region.
-    pub(super) fn is_in(&self, region: Region) -> bool {
-        self.regions.is_empty() || self.regions.iter().any(|name| name == region.as_str())
-    }
-}
-
-/// One custom image, in one region or several.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Image {
-    /// `img-…`.
-    pub id: String,
-    /// Where it is; none means all 15.
-    pub regions: Vec<String>,
-    /// Its name; default: its id.
-    pub name: String,
-    /// `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
-    pub source: String,
-    /// `SystemImage` or `InstanceImage`.
-    pub class: String,
-    /// `NORMAL`, `CREATING`, …
-    pub state: String,
-    /// CloudInit.
-    pub cloud_init: bool,
-    /// Such as `Ubuntu`.
-    pub platform: String,
-    /// Such as `Ubuntu Server 24.04 LTS 64bit`.
-    pub os_name: String,
-    /// Whether platform and operating system are ones that may be shared.
-    pub os_accepted: bool,
-    /// `x86_64` or `arm64`.
-    pub architecture: String,
-    /// `YYYY-MM-DDThh:mm:ssZ`.
-    pub created_time: String,
-    /// Shared from the start.
-    pub shared: bool,
-    /// The blueprint it is shared as; made up if not given. A world that is kept keeps it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blueprint_id: Option<String>,
-    /// The `BlueprintState` that its blueprint comes to, once it is not `SYNCING` any longer; `""` is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blueprint_state: Option<String>,
-    /// It was deleted while it was shared: its blueprint is left over, and every write answers that there is no such image.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub deleted: bool,
-    /// Another account shares it with this one: `SHARED_IMAGE`, and not `PRIVATE_IMAGE`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub received: bool,
-    /// Servers use it, so CANCEL is refused.
-    pub in_use: bool,
-    /// So many writes are refused with `ImageOccupied` before one is taken.
-    pub occupied_calls: u32,
-    /// Every write is refused with this code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-/// Images by number: `prefix` and a number of eight digits.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Generate {
-    /// How many in each region.
-    pub count: u32,
-    /// Begins each id.
-    #[serde(default = "Generate::prefix")]
-    pub prefix: String,
-    /// Where; none means all 15.
-    #[serde(default)]
-    pub regions: Vec<String>,
-    /// Shared from the start.
-    #[serde(default)]
-    pub shared: bool,
-}
-
-impl Generate {
-    fn prefix() -> String {
-        "img-".into()
-    }
-}
-
-/// The Lighthouse service role of an account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Role {
-    /// As it should be.
-    #[default]
-    Present,
-    /// `ResourceNotFound.RoleNotFound`.
-    Missing,
-    /// `UnsupportedOperation.AssumeRoleFailed`.
-    Denied,
-}
-
-/// How the blueprint of a shared image shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum BlueprintType {
-    /// `PRIVATE`.
-    #[default]
-    Private,
-    /// `SHARED`.
-    Shared,
-}
-
-/// What CANCEL of an image that is not shared answers.
+/// Reply to CANCEL of an image that is not shared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CancelUnshared {
-    /// An error.
+    /// The error code `UnsupportedOperation.BlueprintHasNotShared`.
     #[default]
     Fail,
-    /// Nothing happens, and that is a success.
+    /// Success, though nothing happens.
     Succeed,
 }
 
-/// A range of time, drawn from evenly.
+/// A range from which a duration is drawn uniformly.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Latency {
-    /// At least.
-    pub min: Span,
-    /// At most.
-    pub max: Span,
-    /// What it is drawn for.
-    pub each: Each,
+    pub min: DurationText,
+    pub max: DurationText,
+    /// How often a duration is drawn.
+    pub each: SampledPer,
 }
 
-/// What a latency is drawn for.
+/// How often a latency is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Each {
-    /// Every call anew.
+pub enum SampledPer {
+    /// For every call anew.
     #[default]
     Call,
-    /// Every access point once: how far away it is.
+    /// Once for each access point, as its distance.
     Host,
 }
 
-/// A length of time, written like `60ms` or `3s`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-/// A difference in time, written like `10m` or `-10m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offset(pub TimeDelta);
-
-/// Why a world cannot be used.
+/// Why a world file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
-    /// The file cannot be read.
+    /// Path of the file, and the error of reading it.
     #[error("cannot read the world file {0}: {1}")]
     Read(String, #[source] std::io::Error),
-    /// It is not YAML of this shape.
+    /// The text is not YAML, or not that of a world. The message has the whole error, so it is no `source`.
     #[error("the world is not valid: {0}")]
-    Shape(String),
+    Yaml(Box<serde_saphyr::Error>),
+    /// A text for people that says which check failed.
+    #[error("the world is not valid: {0}")]
+    Check(String),
 }
 
 impl Default for World {
@@ -267,65 +100,19 @@ impl Default for World {
         Self {
             seed: 1,
             accounts: vec![Account::default()],
-            limits: Offered::all()
+            limits: SimAction::all()
                 .map(|action| (action.as_str().into(), action.limit_per_second()))
                 .collect(),
             latency: Latency::default(),
-            jitter: Span::default(),
-            read_lag: Span::default(),
-            clock_offset: Offset::default(),
+            jitter: DurationText::default(),
+            read_lag: DurationText::default(),
+            clock_offset: ClockOffset::default(),
             blueprint_type: BlueprintType::default(),
             cancel_unshared: CancelUnshared::default(),
-            sync_time: Span::default(),
+            sync_time: DurationText::default(),
             token_lifetime: None,
             metadata: None,
             faults: Vec::new(),
-        }
-    }
-}
-
-impl Default for Account {
-    fn default() -> Self {
-        Self {
-            name: "default".into(),
-            uin: "100000000001".into(),
-            secret_id: "AKIDsim0000000000000000000000default".into(),
-            secret_key: "simulated-key-of-default".into(),
-            token: None,
-            revoked: false,
-            deny: Vec::new(),
-            role: Role::default(),
-            roles: Vec::new(),
-            images: Vec::new(),
-            generate: Vec::new(),
-            blueprints: Vec::new(),
-        }
-    }
-}
-
-impl Default for Image {
-    fn default() -> Self {
-        Self {
-            id: String::new(),
-            regions: Vec::new(),
-            name: String::new(),
-            source: "CREATE_IMAGE".into(),
-            class: "SystemImage".into(),
-            state: "NORMAL".into(),
-            cloud_init: true,
-            platform: "Ubuntu".into(),
-            os_name: "Ubuntu Server 24.04 LTS 64bit".into(),
-            os_accepted: true,
-            architecture: "x86_64".into(),
-            created_time: "2026-01-02T08:00:00Z".into(),
-            shared: false,
-            blueprint_id: None,
-            blueprint_state: None,
-            deleted: false,
-            received: false,
-            in_use: false,
-            occupied_calls: 0,
-            error: None,
         }
     }
 }
@@ -334,19 +121,19 @@ impl World {
     /// Reads a world from YAML (or JSON, which is YAML).
     pub fn parse(text: &str) -> Result<Self, WorldError> {
         let world: Self =
-            serde_saphyr::from_str(text).map_err(|error| WorldError::Shape(error.to_string()))?;
-        world.check().map_err(WorldError::Shape)?;
+            serde_saphyr::from_str(text).map_err(|error| WorldError::Yaml(Box::new(error)))?;
+        world.check().map_err(WorldError::Check)?;
         Ok(world)
     }
 
-    /// Reads a world file.
+    /// Reads and checks the world file at `path`.
     pub fn load(path: &Path) -> Result<Self, WorldError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| WorldError::Read(name, error))?;
         Self::parse(&text)
     }
 
-    /// The account of this name; made, with a key of its own, if there is none.
+    /// The account of this name. If there is none, it is added with a key of its own.
     pub fn account(&mut self, name: &str) -> &mut Account {
         let index = self
             .accounts
@@ -366,24 +153,24 @@ impl World {
         &mut self.accounts[index]
     }
 
-    /// What serde cannot check.
+    /// Checks what serde cannot; the error is a text for people.
     pub(super) fn check(&self) -> Result<(), String> {
         for name in self
             .limits
             .keys()
             .chain(self.accounts.iter().flat_map(|account| &account.deny))
         {
-            if Offered::named(name).is_none() {
+            if SimAction::named(name).is_none() {
                 return Err(format!("`{name}` is not an action of the simulator"));
             }
         }
         let images = self.accounts.iter().flat_map(|account| &account.images);
         let generated = self.accounts.iter().flat_map(|account| &account.generate);
-        let beside = self.accounts.iter().flat_map(|account| &account.blueprints);
+        let extra = self.accounts.iter().flat_map(|account| &account.blueprints);
         let regions = images
             .flat_map(|image| &image.regions)
             .chain(generated.flat_map(|generate| &generate.regions))
-            .chain(beside.flat_map(|blueprint| &blueprint.regions));
+            .chain(extra.flat_map(|blueprint| &blueprint.regions));
         for region in regions {
             Region::new(region).map_err(|error| format!("`{region}`: {error}"))?;
         }
@@ -407,75 +194,51 @@ impl World {
         {
             return Err("tokenLifetime: at least 1s".into());
         }
-        roles::check(self)
+        check_roles(self)
     }
 }
 
-impl Default for Offset {
-    fn default() -> Self {
-        Self(TimeDelta::zero())
-    }
-}
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let duration = if text == "0" {
-            Ok(Duration::ZERO)
-        } else {
-            humantime::parse_duration(text)
-        };
-        duration
-            .map(Self)
-            .map_err(|error| format!("`{text}`: {error}; write it like `60ms` or `3s`"))
-    }
-}
-
-impl FromStr for Offset {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (sign, length) = match text.strip_prefix('-') {
-            Some(length) => (-1, length),
-            None => (1, text),
-        };
-        let length =
-            TimeDelta::from_std(length.parse::<Span>()?.0).map_err(|error| error.to_string())?;
-        Ok(Self(length * sign))
-    }
-}
-
-impl std::fmt::Display for Span {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
-    }
-}
-
-impl std::fmt::Display for Offset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0 < TimeDelta::zero() {
-            f.write_str("-")?;
-        }
-        Span(self.0.abs().to_std().unwrap_or_default()).fmt(f)
-    }
-}
-
-/// Both are texts in YAML and JSON.
-macro_rules! serde_as_text {
-    ($($kind:ty),*) => {$(
-        impl Serialize for $kind {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+/// The part of [`World::check`] that is about roles.
+fn check_roles(world: &World) -> Result<(), String> {
+    for account in &world.accounts {
+        for (index, role) in account.roles.iter().enumerate() {
+            let name = &role.name;
+            let plain = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
+            if name.is_empty() || !name.chars().all(plain) {
+                return Err(format!(
+                    "`{name}` is not a role's name: letters, digits and +=,.@_-"
+                ));
+            }
+            if account.roles[..index]
+                .iter()
+                .any(|other| other.name == *name)
+            {
+                return Err(format!("account `{}` has two roles `{name}`", account.name));
+            }
+            if let Some(bad) = role
+                .trust
+                .accounts
+                .iter()
+                .find(|uin| Uin::new(uin).is_err())
+            {
+                return Err(format!("role `{name}` trusts `{bad}`, which is not a uin"));
+            }
+            if let Some(bad) = role
+                .deny
+                .iter()
+                .find(|action| SimAction::named(action).is_none())
+            {
+                return Err(format!("`{bad}` is not an action of the simulator"));
             }
         }
-
-        impl<'de> Deserialize<'de> for $kind {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-            }
+    }
+    match &world.metadata {
+        Some(metadata) if RoleIndex::of_metadata(&world.accounts, metadata).is_none() => {
+            let Metadata { account, role } = metadata;
+            Err(format!(
+                "metadata: account `{account}` has no role `{role}`"
+            ))
         }
-    )*};
+        _ => Ok(()),
+    }
 }
-
-serde_as_text!(Span, Offset);

@@ -200,7 +200,6 @@ impl GitRef {
         fits.then(|| Self(text.to_owned())).ok_or(GitRefError)
     }
 
-    /// As written.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,3 +1,5 @@
+//! URLs and refs of git repositories that are taken, and those that are refused.
+
 use super::*;
 
 #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::set::{self, Reading};
+use super::reading::{self, Reading};
 use super::updates::UpdateSender;
-use super::{EVERY_MIN, Gone, Ports, Settings};
+use super::{EVERY_MIN, Ports, ReceiverClosed, Settings};
 use crate::host::{Clock, CommandRunner, Rng, Watch, spawn_blocking};
 use crate::manifest::{Fingerprint, Manner, Revision, WhileGitWorks};
 use crate::model::Monotonic;
@@ -27,8 +27,9 @@ enum Wake {
     /// Nobody has looked yet.
     Start,
     /// The watch told of a change, and then of none for this long; zero if it never ceased.
-    Change { still_for: Duration },
-    /// It is time.
+    Change {
+        still_for: Duration,
+    },
     Poll,
     /// Somebody asked for it.
     Reload,
@@ -38,7 +39,7 @@ struct Files<C, D, P, W> {
     paths: Vec<PathBuf>,
     partial_ok: bool,
     ports: Ports<C, D, P, W>,
-    outbox: UpdateSender,
+    updates: UpdateSender,
     /// As the files were before they were last read; `None` if they are to be read again in any case.
     read: Option<Fingerprint>,
     /// When they are read again though nothing has changed; `None` where git could be asked.
@@ -50,14 +51,14 @@ pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     paths: Vec<PathBuf>,
     settings: &Settings,
     ports: Ports<C, D, P, W>,
-    outbox: UpdateSender,
+    updates: UpdateSender,
     reload: &Notify,
-) -> Gone {
+) -> ReceiverClosed {
     let mut files = Files {
         paths,
         partial_ok: settings.partial_ok,
         ports,
-        outbox,
+        updates,
         read: None,
         ask_git_at: None,
     };
@@ -100,16 +101,16 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
         }
     }
 
-    async fn take(&mut self, wake: &Wake) -> Result<(), Gone> {
+    async fn take(&mut self, wake: &Wake) -> Result<(), ReceiverClosed> {
         self.look(wake).await?;
         match wake {
-            Wake::Reload => self.outbox.asked().await,
+            Wake::Reload => self.updates.asked().await,
             Wake::Start | Wake::Change { .. } | Wake::Poll => Ok(()),
         }
     }
 
     /// Looks at the files, and reads them if they are not as they were.
-    async fn look(&mut self, wake: &Wake) -> Result<(), Gone> {
+    async fn look(&mut self, wake: &Wake) -> Result<(), ReceiverClosed> {
         let print = self.fingerprint().await;
         let is_asked = matches!(wake, Wake::Start | Wake::Reload);
         let now = self.ports.clock.monotonic();
@@ -130,7 +131,7 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
             clock, programs, ..
         } = &self.ports;
         let Reading { result, may_pass } =
-            set::read(&self.paths, &manner, self.partial_ok, clock, programs).await;
+            reading::read(&self.paths, &manner, self.partial_ok, clock, programs).await;
         self.read = (!may_pass).then_some(print);
         self.ask_git_at = None;
         match result {
@@ -143,9 +144,9 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
                     tracing::debug!(%why, "the commit of the manifests cannot be told");
                 }
                 set.commit = revision.shown();
-                self.outbox.loaded(set).await
+                self.updates.loaded(set).await
             }
-            Err(problems) => self.outbox.broken(problems).await,
+            Err(problems) => self.updates.broken(problems).await,
         }
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::copy::Copy;
-use super::set::{self, Reading};
+use super::private_copy::{PrivateCopy, PrivateCopyError};
+use super::reading::{self, Reading};
 use super::updates::UpdateSender;
-use super::{EVERY_MIN, Gone, Ports, Repository};
+use super::{EVERY_MIN, Ports, ReceiverClosed, Repository};
 use crate::host::{Clock, CommandRunner, Rng, spawn_blocking};
 use crate::manifest::{Manner, WhileGitWorks};
 use crate::pace::Backoff;
@@ -27,8 +27,8 @@ struct Git<C, D, P, W> {
     repository: Repository,
     partial_ok: bool,
     ports: Ports<C, D, P, W>,
-    outbox: UpdateSender,
-    copy: Copy,
+    updates: UpdateSender,
+    copy: PrivateCopy,
     /// The last commit that was read, and what was wrong with it.
     judged: Option<(String, Vec<String>)>,
     /// The commit of the set that was last sent.
@@ -42,15 +42,15 @@ pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W>(
     repository: Repository,
     partial_ok: bool,
     ports: Ports<C, D, P, W>,
-    outbox: UpdateSender,
+    updates: UpdateSender,
     reload: &Notify,
-) -> Gone {
-    let copy = Copy::of(&repository);
+) -> ReceiverClosed {
+    let copy = PrivateCopy::of(&repository);
     let mut git = Git {
         repository,
         partial_ok,
         ports,
-        outbox,
+        updates,
         copy,
         judged: None,
         in_force: None,
@@ -72,13 +72,13 @@ pub(super) async fn feed<C: Clock, D: Rng, P: CommandRunner, W>(
 
 impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
     /// Asks the repository, and takes its answer in.
-    async fn round(&mut self, is_asked: bool) -> Result<(), Gone> {
+    async fn round(&mut self, is_asked: bool) -> Result<(), ReceiverClosed> {
         match self.copy.fetch(&self.ports.programs).await {
             Ok(commit) => self.take(commit).await?,
-            Err(reason) => self.fail(&reason).await?,
+            Err(error) => self.fail(&error).await?,
         }
         match is_asked {
-            true => self.outbox.asked().await,
+            true => self.updates.asked().await,
             false => Ok(()),
         }
     }
@@ -92,14 +92,14 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
     }
 
     /// The repository says that this is the commit.
-    async fn take(&mut self, commit: String) -> Result<(), Gone> {
+    async fn take(&mut self, commit: String) -> Result<(), ReceiverClosed> {
         match &self.judged {
             Some((judged, problems)) if *judged == commit && !problems.is_empty() => {
                 self.failures = 0;
                 let problems = problems.clone();
-                return self.outbox.broken(problems).await;
+                return self.updates.broken(problems).await;
             }
-            Some((judged, _)) if *judged == commit && self.outbox.is_loaded() => {
+            Some((judged, _)) if *judged == commit && self.updates.is_loaded() => {
                 self.failures = 0;
                 return Ok(());
             }
@@ -109,10 +109,10 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
     }
 
     /// Reads a commit that the private copy has.
-    async fn load(&mut self, commit: String) -> Result<(), Gone> {
+    async fn load(&mut self, commit: String) -> Result<(), ReceiverClosed> {
         let tree = match self.copy.check_out(&commit, &self.ports.programs).await {
             Ok(tree) => tree,
-            Err(reason) => return self.report(&reason).await,
+            Err(error) => return self.report(&error).await,
         };
         let reading = self.read(tree).await;
         self.copy.clear().await;
@@ -126,12 +126,12 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
                 self.judged = is_known.then(|| (commit.clone(), Vec::new()));
                 self.in_force = Some(commit.clone());
                 set.commit = Some(commit);
-                self.outbox.loaded(set).await
+                self.updates.loaded(set).await
             }
             Err(problems) => {
                 let problems = self.refusal(&commit, problems);
                 self.judged = (!reading.may_pass).then(|| (commit, problems.clone()));
-                self.outbox.broken(problems).await
+                self.updates.broken(problems).await
             }
         }
     }
@@ -162,22 +162,22 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
         let Ports {
             clock, programs, ..
         } = &self.ports;
-        set::read(&[path], &manner, self.partial_ok, clock, programs).await
+        reading::read(&[path], &manner, self.partial_ok, clock, programs).await
     }
 
     /// The repository could not be asked.
-    async fn fail(&mut self, reason: &str) -> Result<(), Gone> {
+    async fn fail(&mut self, error: &PrivateCopyError) -> Result<(), ReceiverClosed> {
         let is_first = self.failures == 0 && self.judged.is_none();
         if is_first && let Some(commit) = self.copy.good(&self.ports.programs).await {
             self.load(commit).await?;
         }
-        self.report(reason).await
+        self.report(error).await
     }
 
-    async fn report(&mut self, reason: &str) -> Result<(), Gone> {
+    async fn report(&mut self, error: &PrivateCopyError) -> Result<(), ReceiverClosed> {
         self.failures = self.failures.saturating_add(1);
-        let problem = format!("{}: {reason}; {}", self.repository, self.stays());
-        self.outbox.broken(vec![problem]).await
+        let problem = format!("{}: {error}; {}", self.repository, self.stays());
+        self.updates.broken(vec![problem]).await
     }
 
     /// What people are told of a commit that cannot be used.

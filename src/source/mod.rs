@@ -2,16 +2,16 @@
 //!
 //! [`feed`] sends an [`Update`] whenever the set is another than the last one it sent, breaks, or is good again. Files are
 //! looked at when the operating system tells of a change (`files`), and now and then in case it does not; a repository is
-//! asked now and then (`git`), into a private copy (`copy`). Does not know what the sets are for. What is broken is never
+//! asked now and then (`git`), into a private copy (`private_copy`) in a directory that `home` locks. Does not know what the sets are for. What is broken is never
 //! a smaller set: whoever has the last good one keeps it.
 
 mod address;
-mod copy;
 mod files;
 mod git;
 mod home;
-mod naming;
-mod set;
+mod private_copy;
+mod reading;
+mod resolved_ref;
 mod updates;
 
 use std::fmt;
@@ -35,14 +35,12 @@ pub use home::{CopyHome, CopyHomeError};
 pub enum Origin {
     /// Files, and directories that are searched.
     Files(Vec<PathBuf>),
-    /// A git repository.
     Git(Repository),
 }
 
 /// A git repository that is asked now and then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// Where it is.
     pub url: GitUrl,
     /// The branch, tag or commit that holds the manifests.
     pub reference: GitRef,
@@ -82,7 +80,6 @@ pub struct Generation {
 /// What to feed from, and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where from.
     pub origin: Origin,
     /// Of a broken set, the good files are a set, marked by its `problems`.
     pub partial_ok: bool,
@@ -96,9 +93,8 @@ pub struct Settings {
 pub struct Ports<C, D, P, W> {
     /// The machine's own clock, uncorrected: it is held against the times of files.
     pub clock: C,
-    /// For jitter.
     pub rng: D,
-    /// For git.
+    /// Runs git.
     pub programs: P,
     /// Tells of changes of files.
     pub watch: W,
@@ -109,7 +105,7 @@ const EVERY_MIN: Duration = Duration::from_millis(100);
 
 /// Whoever takes the updates is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gone;
+struct ReceiverClosed;
 
 /// Sends updates until their receiver is gone; the first as soon as it is known. `reload` has everything read again now,
 /// and is answered with [`Update::Asked`].
@@ -131,7 +127,7 @@ pub async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     };
     tokio::select! {
         () = closed.closed() => {}
-        Gone = feeding => {}
+        ReceiverClosed = feeding => {}
     }
 }
 

@@ -1,6 +1,8 @@
+//! Sends updates to the daemon, and none that says the same as the last.
+
 use tokio::sync::mpsc::Sender;
 
-use super::{Generation, Gone, Update};
+use super::{Generation, ReceiverClosed, Update};
 
 /// Sends what is news, and nothing twice in a row.
 pub(super) struct UpdateSender {
@@ -21,27 +23,30 @@ impl UpdateSender {
         }
     }
 
-    pub(super) async fn loaded(&mut self, generation: Generation) -> Result<(), Gone> {
+    pub(super) async fn loaded(&mut self, generation: Generation) -> Result<(), ReceiverClosed> {
         if matches!(&self.last, Some(Last::Loaded(last)) if *last == generation) {
             return Ok(());
         }
         let update = Update::Loaded(Box::new(generation.clone()));
         self.last = Some(Last::Loaded(generation));
-        self.updates.send(update).await.map_err(|_| Gone)
+        self.updates.send(update).await.map_err(|_| ReceiverClosed)
     }
 
-    pub(super) async fn broken(&mut self, problems: Vec<String>) -> Result<(), Gone> {
+    pub(super) async fn broken(&mut self, problems: Vec<String>) -> Result<(), ReceiverClosed> {
         if matches!(&self.last, Some(Last::Broken(last)) if *last == problems) {
             return Ok(());
         }
         let update = Update::Broken(problems.clone());
         self.last = Some(Last::Broken(problems));
-        self.updates.send(update).await.map_err(|_| Gone)
+        self.updates.send(update).await.map_err(|_| ReceiverClosed)
     }
 
     /// What was asked for is done.
-    pub(super) async fn asked(&mut self) -> Result<(), Gone> {
-        self.updates.send(Update::Asked).await.map_err(|_| Gone)
+    pub(super) async fn asked(&mut self) -> Result<(), ReceiverClosed> {
+        self.updates
+            .send(Update::Asked)
+            .await
+            .map_err(|_| ReceiverClosed)
     }
 
     /// Whether a good set was the last that was sent.

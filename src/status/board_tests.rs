@@ -47,11 +47,11 @@ fn plan_of(decision: Decision) -> Plan {
             Verdict::Unobserved(unobserved) => View::Unobserved(Unobserved::clone(unobserved)),
             _ => View::Seen,
         },
-        unpruned: false,
+        prune_skipped: false,
         decisions: BTreeMap::from([(id("img-a"), decision)]),
         unmanaged: Unmanaged::default(),
-        odd: Default::default(),
-        presumed: Default::default(),
+        undocumented_states: Default::default(),
+        presumed_unshared: Default::default(),
         loss: None,
         next_change_at: None,
     }
@@ -209,13 +209,14 @@ fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_pe
 
 #[test]
 fn c13_warnings_of_a_scope_stand_until_a_look_is_without_them() {
-    let odd = || {
+    let undocumented_states = || {
         let mut plan = plan(Verdict::InSync);
-        let odd = crate::plan::Odd {
+        let undocumented_states = crate::plan::UndocumentedState {
             blueprint: "lhbp-1".into(),
             state: "BRAND_NEW".into(),
         };
-        plan.odd.insert(id("img-a"), odd);
+        plan.undocumented_states
+            .insert(id("img-a"), undocumented_states);
         plan
     };
     let mut board = board();
@@ -223,7 +224,12 @@ fn c13_warnings_of_a_scope_stand_until_a_look_is_without_them() {
         board.planned(plan, at(minute));
         board.scopes[&scope()].warnings.len()
     };
-    let kept = [odd(), plan(unobserved()), odd(), plan(Verdict::InSync)];
+    let kept = [
+        undocumented_states(),
+        plan(unobserved()),
+        undocumented_states(),
+        plan(Verdict::InSync),
+    ];
     let counts: Vec<_> = kept
         .iter()
         .zip(0..)

@@ -1,4 +1,4 @@
-//! A host whose clock is tokio's and whose network is a script, news to tell, and a log that can be read.
+//! A host with tokio's clock and a scripted network, transitions to send, and a log that can be read.
 
 use std::cell::RefCell;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Tim
 use crate::status::{Kind, Reason, Subject, Transition};
 
 /// What the network does to a request.
-pub(super) enum Answer {
+pub(super) enum ScriptedReply {
     Reply(u16, &'static str),
     NotSent(String),
     Lost(String),
@@ -25,7 +25,7 @@ pub(super) enum Answer {
 }
 
 /// A request as it left.
-pub(super) struct Sent {
+pub(super) struct SentRequest {
     pub at: Monotonic,
     pub url: String,
     pub headers: Vec<(&'static str, String)>,
@@ -33,7 +33,7 @@ pub(super) struct Sent {
     pub deadline: Duration,
 }
 
-impl Sent {
+impl SentRequest {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.as_str())
@@ -45,17 +45,17 @@ impl Sent {
 }
 
 /// From the URL and the number of the request, from 1.
-type Script = Box<dyn Fn(&str, usize) -> Answer>;
+type Script = Box<dyn Fn(&str, usize) -> ScriptedReply>;
 
-pub(super) struct Scripted {
+pub(super) struct ScriptedHost {
     clock: SystemClock,
     script: Script,
     rolls: RefCell<fastrand::Rng>,
-    pub sent: RefCell<Vec<Sent>>,
+    pub sent: RefCell<Vec<SentRequest>>,
 }
 
-impl Scripted {
-    pub(super) fn new(script: impl Fn(&str, usize) -> Answer + 'static) -> Self {
+impl ScriptedHost {
+    pub(super) fn new(script: impl Fn(&str, usize) -> ScriptedReply + 'static) -> Self {
         Self {
             clock: SystemClock::start(),
             script: Box::new(script),
@@ -71,15 +71,15 @@ impl Scripted {
         to.map(|sent| sent.body.clone()).collect()
     }
 
-    /// Delivers for so long.
+    /// Delivers for this many seconds.
     pub(super) async fn run(&self, worker: DeliveryWorker, seconds: u64) {
         let forever = worker.run(self);
         let ended = tokio::time::timeout(Duration::from_secs(seconds), forever).await;
-        assert!(ended.is_err(), "a courier never ends by itself");
+        assert!(ended.is_err(), "a worker never ends by itself");
     }
 }
 
-impl Clock for Scripted {
+impl Clock for ScriptedHost {
     fn now(&self) -> Timestamp {
         at(0) + self.monotonic().since_start()
     }
@@ -93,15 +93,15 @@ impl Clock for Scripted {
     }
 }
 
-impl Rng for Scripted {
+impl Rng for ScriptedHost {
     fn next_f64(&self) -> f64 {
         self.rolls.borrow_mut().f64()
     }
 }
 
-impl Transport for Scripted {
+impl Transport for ScriptedHost {
     async fn send(&self, request: Request) -> Result<Reply, TransportError> {
-        let sent = Sent {
+        let sent = SentRequest {
             at: self.monotonic(),
             url: request.url.clone(),
             headers: request
@@ -115,14 +115,14 @@ impl Transport for Scripted {
         self.sent.borrow_mut().push(sent);
         let number = self.sent.borrow().len();
         match (self.script)(&request.url, number) {
-            Answer::Reply(status, body) => Ok(Reply {
+            ScriptedReply::Reply(status, body) => Ok(Reply {
                 status,
                 date: None,
                 body: body.into(),
             }),
-            Answer::NotSent(text) => Err(TransportError::NotSent(text)),
-            Answer::Lost(text) => Err(TransportError::Lost(text)),
-            Answer::Never => pending().await,
+            ScriptedReply::NotSent(text) => Err(TransportError::NotSent(text)),
+            ScriptedReply::Lost(text) => Err(TransportError::Lost(text)),
+            ScriptedReply::Never => pending().await,
         }
     }
 }
@@ -179,7 +179,7 @@ pub(super) fn image(number: usize) -> Subject {
     })
 }
 
-pub(super) fn news(subject: Subject, kind: Kind, message: &str) -> Transition {
+pub(super) fn transition(subject: Subject, kind: Kind, message: &str) -> Transition {
     let reason = matches!(subject, Subject::Image(_)).then_some(Reason::ImageInUse);
     Transition {
         at: at(-4),
@@ -193,7 +193,7 @@ pub(super) fn news(subject: Subject, kind: Kind, message: &str) -> Transition {
 /// So many blocked images.
 pub(super) fn blocked(count: usize) -> Vec<Transition> {
     (1..=count)
-        .map(|number| news(image(number), Kind::Blocked, "servers use it"))
+        .map(|number| transition(image(number), Kind::Blocked, "servers use it"))
         .collect()
 }
 

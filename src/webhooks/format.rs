@@ -1,3 +1,5 @@
+//! The request of a delivery in each format: body, headers and signature. The text for people is made in `message`.
+
 use std::time::Duration;
 
 use base64::Engine;
@@ -6,29 +8,29 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::json;
 
-use super::address::Address;
-use super::queue::Batch;
-use super::text::{self, message};
+use super::batch::Batch;
+use super::message;
+use super::url::WebhookUrl;
 use crate::api::protocol::sign::{CONTENT_TYPE, Secret, hmac};
 use crate::host::{Header, Method, Request};
 use crate::model::{AccountName, ImageId, Timestamp};
 use crate::status::{Subject, Transition};
 use crate::words::safe;
 
-/// For connecting, sending and reading.
+/// Time for connecting, sending and reading together.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Listed in one JSON document; what waits beyond that goes with the next.
+/// The most transitions in one JSON document. More of them go with the next one.
 pub(super) const LISTED_MAX: usize = 100;
-/// Longest message in a JSON document.
+/// Longest message of a transition in a JSON document.
 const MESSAGE_CHARS_MAX: usize = 2000;
 /// Slack cuts texts of more than 40,000 characters.
 const SLACK_LEN_MAX: usize = 39_000;
 /// WeCom refuses markdown of more than 4,096 bytes.
 const WECOM_LEN_MAX: usize = 4096;
-/// Feishu and DingTalk refuse bodies of more than 20 KB, all included.
+/// Feishu and DingTalk refuse requests with a body of more than 20 KB.
 const FEISHU_LEN_MAX: usize = 19_000;
 
-/// Who reads it.
+/// The receiver: a program that reads JSON, or a chat product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
@@ -38,7 +40,7 @@ pub(super) enum Format {
     Dingtalk,
 }
 
-/// One message, the same over all attempts.
+/// One message. It stays the same over all attempts.
 pub(super) struct Delivery {
     pub id: String,
     pub written_at: Timestamp,
@@ -69,54 +71,54 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.as_str() == word)
     }
 
-    /// Whoever knows the URL can write to the chat.
+    /// Whether the URL is a secret: who knows a chat's URL can write to the chat.
     pub(super) const fn has_secret_url(self) -> bool {
         !matches!(self, Self::Json)
     }
 
-    /// Whether a secret can prove whose the message is.
+    /// Whether the format has signatures.
     pub(super) const fn signs(self) -> bool {
         matches!(self, Self::Json | Self::Feishu | Self::Dingtalk)
     }
 
-    /// Transitions that one message takes: a chat's counts what it does not name.
-    pub(super) const fn taken_max(self) -> usize {
+    /// The most transitions of one message. A message to a chat counts those that it does not list.
+    pub(super) const fn batch_len_max(self) -> usize {
         match self {
             Self::Json => LISTED_MAX,
             Self::Slack | Self::Wecom | Self::Feishu | Self::Dingtalk => usize::MAX,
         }
     }
 
-    /// The request of an attempt at `now`. Signatures tell the time of the attempt, because they expire.
+    /// The request of an attempt at `now`. The signature contains that time, because receivers let it expire.
     pub(super) fn request(
         self,
-        letter: &Delivery,
-        address: &Address,
+        delivery: &Delivery,
+        url: &WebhookUrl,
         secret: Option<&Secret>,
         now: Timestamp,
     ) -> Request {
-        let batch = &letter.batch;
-        let mut url = address.clone();
+        let batch = &delivery.batch;
+        let mut url = url.clone();
         let mut headers = vec![header("content-type", CONTENT_TYPE.to_owned())];
         let body = match self {
             Self::Json => {
-                let body = document(letter);
-                headers.extend(proofs(letter, &body, secret, now));
+                let body = json_body(delivery);
+                headers.extend(json_headers(delivery, &body, secret, now));
                 body
             }
             Self::Slack => json!({
-                "text": message(batch, text::for_slack, SLACK_LEN_MAX),
+                "text": message::compose(batch, message::escape_for_slack, SLACK_LEN_MAX),
                 "link_names": false,
                 "unfurl_links": false,
                 "unfurl_media": false,
             })
             .to_string(),
             Self::Wecom => {
-                let content = message(batch, text::for_chats, WECOM_LEN_MAX);
+                let content = message::compose(batch, message::escape_for_chats, WECOM_LEN_MAX);
                 json!({"msgtype": "markdown", "markdown": {"content": content}}).to_string()
             }
             Self::Feishu => {
-                let text = message(batch, text::for_chats, FEISHU_LEN_MAX);
+                let text = message::compose(batch, message::escape_for_chats, FEISHU_LEN_MAX);
                 let mut body = json!({"msg_type": "text", "content": {"text": text}});
                 if let Some(secret) = secret {
                     let timestamp = now.timestamp().to_string();
@@ -129,9 +131,9 @@ impl Format {
                 if let Some(secret) = secret {
                     let timestamp = now.timestamp_millis().to_string();
                     let sign = dingtalk_sign(&timestamp, secret);
-                    url = url.with(&[("timestamp", &timestamp), ("sign", &sign)]);
+                    url = url.with_query(&[("timestamp", &timestamp), ("sign", &sign)]);
                 }
-                let content = message(batch, text::for_chats, FEISHU_LEN_MAX);
+                let content = message::compose(batch, message::escape_for_chats, FEISHU_LEN_MAX);
                 json!({"msgtype": "text", "text": {"content": content}}).to_string()
             }
         };
@@ -153,8 +155,13 @@ fn header(name: &'static str, value: String) -> Header {
     }
 }
 
-/// What tells a receiver of JSON which delivery this is, and that it is ours.
-fn proofs(letter: &Delivery, body: &str, secret: Option<&Secret>, now: Timestamp) -> Vec<Header> {
+/// Headers by which a receiver of JSON can tell deliveries apart and check the signature.
+fn json_headers(
+    delivery: &Delivery,
+    body: &str,
+    secret: Option<&Secret>,
+    now: Timestamp,
+) -> Vec<Header> {
     let timestamp = now.timestamp().to_string();
     let signature = secret.map(|secret| {
         let signed = format!("{timestamp}.{body}");
@@ -162,7 +169,7 @@ fn proofs(letter: &Delivery, body: &str, secret: Option<&Secret>, now: Timestamp
         header("x-sharekeeper-signature-256", format!("sha256={digest}"))
     });
     [
-        header("x-sharekeeper-delivery", letter.id.clone()),
+        header("x-sharekeeper-delivery", delivery.id.clone()),
         header("x-sharekeeper-timestamp", timestamp),
     ]
     .into_iter()
@@ -170,7 +177,7 @@ fn proofs(letter: &Delivery, body: &str, secret: Option<&Secret>, now: Timestamp
     .collect()
 }
 
-/// The key is what others sign, and nothing is signed: so the documentation of custom bots has it.
+/// Feishu signs an empty message with a key of timestamp and secret (documentation of custom bots).
 pub(super) fn feishu_sign(timestamp: &str, secret: &Secret) -> String {
     let key = format!("{timestamp}\n{}", secret.expose());
     STANDARD.encode(hmac(key.as_bytes(), b""))
@@ -182,26 +189,26 @@ pub(super) fn dingtalk_sign(timestamp: &str, secret: &Secret) -> String {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct WebhookBody<'a> {
     format_version: u32,
     id: &'a str,
     sent_at: String,
-    transitions: Vec<Item<'a>>,
-    /// Dropped since the last document, because too many waited.
+    transitions: Vec<TransitionDocument<'a>>,
+    /// Number of transitions that were dropped since the last document, because too many waited.
     more: u64,
 }
 
 #[derive(Serialize)]
-struct Item<'a> {
+struct TransitionDocument<'a> {
     at: String,
     kind: &'static str,
-    subject: About<'a>,
+    subject: SubjectDocument<'a>,
     reason: Option<&'static str>,
     message: String,
 }
 
 #[derive(Serialize)]
-struct About<'a> {
+struct SubjectDocument<'a> {
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'a str>,
@@ -211,13 +218,18 @@ struct About<'a> {
     image_id: Option<&'a str>,
 }
 
-fn document(letter: &Delivery) -> String {
-    let document = Document {
+fn json_body(delivery: &Delivery) -> String {
+    let document = WebhookBody {
         format_version: 1,
-        id: &letter.id,
-        sent_at: instant(letter.written_at),
-        transitions: letter.batch.transitions.iter().map(Item::new).collect(),
-        more: letter.batch.missed,
+        id: &delivery.id,
+        sent_at: instant(delivery.written_at),
+        transitions: delivery
+            .batch
+            .transitions
+            .iter()
+            .map(TransitionDocument::new)
+            .collect(),
+        more: delivery.batch.omitted,
     };
     #[expect(
         clippy::expect_used,
@@ -226,7 +238,7 @@ fn document(letter: &Delivery) -> String {
     serde_json::to_string(&document).expect("strings and numbers in structs always are JSON")
 }
 
-impl<'a> Item<'a> {
+impl<'a> TransitionDocument<'a> {
     fn new(transition: &'a Transition) -> Self {
         let (r#type, account, scope, image) = match &transition.subject {
             Subject::Manifests => ("manifests", None, None, None),
@@ -242,7 +254,7 @@ impl<'a> Item<'a> {
         Self {
             at: instant(transition.at),
             kind: transition.kind.as_str(),
-            subject: About {
+            subject: SubjectDocument {
                 r#type,
                 account: account.map(AccountName::as_str),
                 region: scope.map(|scope| scope.region.as_str()),

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::address::Address;
-use super::fixtures_tests::{at, blocked, image, news, scope};
+use super::batch::Batch;
+use super::fixtures_tests::{at, blocked, image, scope, transition};
 use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
-use super::queue::Batch;
+use super::url::WebhookUrl;
 use crate::api::protocol::sign::Secret;
 use crate::host::Request;
 use crate::status::{Kind, Subject, Transition};
@@ -14,30 +14,31 @@ use crate::status::{Kind, Subject, Transition};
 const HOSTILE: &str = "<!channel> <@U1|x> @all <at user_id=\"all\">x</at> [a](https://evil.example) <font color=\"info\">ok</font> \
                        ``` **b** & </script>\n# ✅ sharekeeper: fine\r\n\u{202e}• 🔴\u{1b}[2J";
 
-fn letter(transitions: Vec<Transition>, missed: u64) -> Delivery {
+fn delivery(transitions: Vec<Transition>, omitted: u64) -> Delivery {
     Delivery {
         id: "00ff00ff00ff00ff00ff00ff00ff00ff".into(),
         written_at: at(0),
         batch: Batch {
             transitions,
-            missed,
+            omitted,
         },
     }
 }
 
-fn request(format: Format, letter: &Delivery, secret: Option<&str>) -> Request {
-    let address = Address::new("https://example.com/hook?key=k").expect("a URL");
+fn request(format: Format, delivery: &Delivery, secret: Option<&str>) -> Request {
+    let url = WebhookUrl::new("https://example.com/hook?key=k").expect("a URL");
     let secret = secret.map(|secret| Secret::new(secret.into()));
-    format.request(letter, &address, secret.as_ref(), at(1))
+    format.request(delivery, &url, secret.as_ref(), at(1))
 }
 
-fn body(format: Format, letter: &Delivery, secret: Option<&str>) -> String {
-    String::from_utf8(request(format, letter, secret).body).expect("UTF-8")
+fn body(format: Format, delivery: &Delivery, secret: Option<&str>) -> String {
+    String::from_utf8(request(format, delivery, secret).body).expect("UTF-8")
 }
 
 /// What a person reads.
-fn text(format: Format, letter: &Delivery) -> String {
-    let body: serde_json::Value = serde_json::from_str(&body(format, letter, None)).expect("JSON");
+fn text(format: Format, delivery: &Delivery) -> String {
+    let body: serde_json::Value =
+        serde_json::from_str(&body(format, delivery, None)).expect("JSON");
     let place = match format {
         Format::Json => unreachable!("nobody reads it"),
         Format::Slack => "/text",
@@ -59,22 +60,22 @@ fn chats() -> impl Iterator<Item = Format> {
 
 fn mixed() -> Delivery {
     let transitions = vec![
-        news(image(1), Kind::Unblocked, "it can be shared"),
-        news(image(2), Kind::ExpiringSoon, "its share ends in 2 h"),
-        news(
+        transition(image(1), Kind::Unblocked, "it can be shared"),
+        transition(image(2), Kind::ExpiringSoon, "its share ends in 2 h"),
+        transition(
             Subject::Scope(scope()),
             Kind::Stalled,
             "not seen for 3 passes",
         ),
-        news(
+        transition(
             image(3),
             Kind::Blocked,
             "servers use it: try <later> & again",
         ),
-        news(image(4), Kind::Blocked, "servers use it"),
-        news(Subject::Manifests, Kind::Recovered, "they can be used"),
+        transition(image(4), Kind::Blocked, "servers use it"),
+        transition(Subject::Manifests, Kind::Recovered, "they can be used"),
     ];
-    letter(transitions, 3)
+    delivery(transitions, 3)
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn slack_gets_text_with_its_entities_and_unfurls_nothing() {
 
 #[test]
 fn wecom_gets_markdown() {
-    let good = letter(vec![news(image(1), Kind::Recovered, "fine")], 0);
+    let good = delivery(vec![transition(image(1), Kind::Recovered, "fine")], 0);
     assert_eq!(
         body(Format::Wecom, &good, None),
         r#"{"markdown":{"content":"✅ sharekeeper: 1 recovered\n• ✅ prod/ap-tokyo/img-0001 recovered: fine"},"msgtype":"markdown"}"#
@@ -96,7 +97,7 @@ fn wecom_gets_markdown() {
 
 #[test]
 fn feishu_gets_text_signed_where_there_is_a_secret() {
-    let one = letter(blocked(1), 0);
+    let one = delivery(blocked(1), 0);
     assert_eq!(
         body(Format::Feishu, &one, None),
         r#"{"content":{"text":"🔴 sharekeeper: 1 blocked\n• 🔴 prod/ap-tokyo/img-0001 blocked: servers use it"},"msg_type":"text"}"#
@@ -106,7 +107,7 @@ fn feishu_gets_text_signed_where_there_is_a_secret() {
     assert_eq!(signed["timestamp"], "1767323046");
     let sign = feishu_sign("1767323046", &Secret::new("demo".into()));
     assert_eq!(signed["sign"], json!(sign));
-    // By Python's hmac, with the sample timestamp of Feishu's documentation.
+    // Computed with Python's hmac and the sample timestamp of Feishu's documentation.
     assert_eq!(
         feishu_sign("1599360473", &Secret::new("demo".into())),
         "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8="
@@ -115,7 +116,7 @@ fn feishu_gets_text_signed_where_there_is_a_secret() {
 
 #[test]
 fn dingtalk_gets_text_and_its_signature_in_the_url() {
-    let one = letter(blocked(1), 0);
+    let one = delivery(blocked(1), 0);
     assert_eq!(
         body(Format::Dingtalk, &one, Some("SECdemo")),
         r#"{"msgtype":"text","text":{"content":"🔴 sharekeeper: 1 blocked\n• 🔴 prod/ap-tokyo/img-0001 blocked: servers use it"}}"#
@@ -132,7 +133,7 @@ fn dingtalk_gets_text_and_its_signature_in_the_url() {
             ("sign".into(), sign.into())
         ]
     );
-    // By Python's hmac.
+    // Computed with Python's hmac.
     assert_eq!(
         dingtalk_sign("1577262236757", &Secret::new("SECdemo".into())),
         "sLRlUUvzoOXn5DR/+o+s6tOqX+bWe3JGaZ7JQ7844l8="
@@ -142,12 +143,12 @@ fn dingtalk_gets_text_and_its_signature_in_the_url() {
 #[test]
 fn json_says_everything_and_signs_the_exact_bytes() {
     let transitions = vec![
-        news(image(1), Kind::Blocked, "servers use it"),
-        news(Subject::Scope(scope()), Kind::Stalled, "not seen"),
-        news(Subject::Account(scope().account), Kind::Stalled, "no key"),
-        news(Subject::Manifests, Kind::Recovered, "they can be used"),
+        transition(image(1), Kind::Blocked, "servers use it"),
+        transition(Subject::Scope(scope()), Kind::Stalled, "not seen"),
+        transition(Subject::Account(scope().account), Kind::Stalled, "no key"),
+        transition(Subject::Manifests, Kind::Recovered, "they can be used"),
     ];
-    let request = request(Format::Json, &letter(transitions, 7), Some("key"));
+    let request = request(Format::Json, &delivery(transitions, 7), Some("key"));
     assert_eq!(
         String::from_utf8_lossy(&request.body),
         r#"{"format_version":1,"id":"00ff00ff00ff00ff00ff00ff00ff00ff","sent_at":"2026-01-02T03:04:05Z","transitions":[{"at":"2026-01-02T03:04:01Z","kind":"blocked","subject":{"type":"image","account":"prod","region":"ap-tokyo","image_id":"img-0001"},"reason":"ImageInUse","message":"servers use it"},{"at":"2026-01-02T03:04:01Z","kind":"stalled","subject":{"type":"scope","account":"prod","region":"ap-tokyo"},"reason":null,"message":"not seen"},{"at":"2026-01-02T03:04:01Z","kind":"stalled","subject":{"type":"account","account":"prod"},"reason":null,"message":"no key"},{"at":"2026-01-02T03:04:01Z","kind":"recovered","subject":{"type":"manifests"},"reason":null,"message":"they can be used"}],"more":7}"#
@@ -157,7 +158,7 @@ fn json_says_everything_and_signs_the_exact_bytes() {
         .iter()
         .map(|header| (header.name, header.value.as_str()))
         .collect();
-    // The signature by Python's hmac, over "1767323046." and the body above.
+    // The signature as Python's hmac computes it over "1767323046." and the body above.
     assert_eq!(
         headers,
         [
@@ -170,7 +171,7 @@ fn json_says_everything_and_signs_the_exact_bytes() {
             ),
         ]
     );
-    let unsigned = self::request(Format::Json, &letter(blocked(1), 0), None);
+    let unsigned = self::request(Format::Json, &delivery(blocked(1), 0), None);
     assert!(
         unsigned
             .headers
@@ -182,14 +183,14 @@ fn json_says_everything_and_signs_the_exact_bytes() {
 #[test]
 fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
     for format in chats() {
-        let hostile = letter(vec![news(image(1), Kind::Blocked, HOSTILE)], 0);
+        let hostile = delivery(vec![transition(image(1), Kind::Blocked, HOSTILE)], 0);
         let text = text(format, &hostile);
         assert_eq!(text.lines().count(), 2, "{text}");
         for barred in ["<", ">", "@", "```", "\u{1b}", "\u{202e}", "\r"] {
             assert!(!text.contains(barred), "{format:?}: {barred} in {text}");
         }
         if format == Format::Slack {
-            // Nothing but the three entities begins with `&`.
+            // Only the three entities begin with `&`.
             let entities = text.split('&').skip(1);
             let known = |rest: &str| {
                 ["amp;", "lt;", "gt;"]
@@ -208,7 +209,7 @@ fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
     }
     let body = body(
         Format::Json,
-        &letter(vec![news(image(1), Kind::Blocked, HOSTILE)], 0),
+        &delivery(vec![transition(image(1), Kind::Blocked, HOSTILE)], 0),
         None,
     );
     assert!(!body.contains(['\n', '\u{1b}', '\u{202e}']), "{body}");
@@ -217,7 +218,7 @@ fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
 #[test]
 fn s21_a_message_names_twenty_and_counts_the_rest() {
     for format in chats() {
-        let text = text(format, &letter(blocked(150), 50));
+        let text = text(format, &delivery(blocked(150), 50));
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("🔴 sharekeeper: 150 blocked"));
         assert_eq!(lines.next_back(), Some("… and 180 more"));
@@ -227,28 +228,28 @@ fn s21_a_message_names_twenty_and_counts_the_rest() {
 
 #[test]
 fn s21_each_format_keeps_its_limit_with_whole_characters_and_the_right_count() {
-    // What grows most: four bytes each, two in JSON, three as a twin, five as an entity.
+    // The characters that grow most: four bytes in UTF-8, two in JSON, three as full width, five as an entity.
     for filler in ["😀", "\"", "<", "&", "\\", "é"] {
         let long: Vec<_> = (1..=30)
-            .map(|number| news(image(number), Kind::Stalled, &filler.repeat(5000)))
+            .map(|number| transition(image(number), Kind::Stalled, &filler.repeat(5000)))
             .collect();
-        let letter = letter(long, 0);
+        let delivery = delivery(long, 0);
         for (format, text_max, body_max) in [
             (Format::Slack, 40_000, usize::MAX),
             (Format::Wecom, 4096, usize::MAX),
             (Format::Feishu, usize::MAX, 20_000),
             (Format::Dingtalk, usize::MAX, 20_000),
         ] {
-            let text = text(format, &letter);
+            let text = text(format, &delivery);
             assert!(text.len() <= text_max, "{format:?}: {}", text.len());
-            let body = body(format, &letter, Some("secret"));
+            let body = body(format, &delivery, Some("secret"));
             assert!(body.len() <= body_max, "{format:?}: {}", body.len());
             let named = text.lines().count() - 2;
             assert!(named >= 1, "{format:?} {filler}");
             let rest = format!("… and {} more", 30 - named);
             assert_eq!(text.lines().next_back(), Some(rest.as_str()));
         }
-        let document = body(Format::Json, &letter, None);
+        let document = body(Format::Json, &delivery, None);
         let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
         let message = document["transitions"][29]["message"]
             .as_str()

@@ -1,23 +1,29 @@
-//! NOTICES: telling webhooks what has changed: who wants to know, in which words, signed how, and what if nobody answers.
+//! Sends transitions of the board to webhooks: the settings, the formats of the chat products, signatures, queues
+//! and retries. How transitions come about is not known here.
 //!
-//! Knows the formats of chats, secrets in files, queues and retries; does not know how transitions come about. What is
-//! told is taken without waiting ([`WebhookSender`]) and delivered beside everything else ([`DeliveryWorker`]), so that a webhook that
-//! hangs delays nobody. Bounded: each webhook's queue, its messages, its attempts, and every file that is read.
-//!
-//! A chat's webhook URL is a secret: of it, only the host is ever shown.
+//! [`WebhookSender`] takes transitions without waiting, and [`DeliveryWorker`] delivers them beside everything
+//! else, so that a webhook that hangs delays nobody. Each webhook's queue, its messages, its attempts and every
+//! file that is read have a limit. The URL of a chat's webhook is a secret: only its host is ever shown.
 
-mod address;
-mod answer;
-mod files;
+mod batch;
+mod bounded_read;
 mod format;
+mod message;
 mod queue;
+mod reply;
 mod settings;
-mod text;
+mod url;
 mod worker;
 
-pub use queue::{Stats, WebhookSender, channel};
+pub use queue::{Stats, WebhookSender};
 pub use settings::{Webhooks, WebhooksError};
 pub use worker::DeliveryWorker;
+
+/// The two ends of the queues: one takes transitions, the other delivers them.
+pub fn channel(webhooks: Webhooks) -> (WebhookSender, DeliveryWorker) {
+    let sender = WebhookSender::new(webhooks);
+    (sender.clone(), DeliveryWorker(sender))
+}
 
 #[cfg(test)]
 mod fixtures_tests;

@@ -1,36 +1,38 @@
+//! The queue of each webhook: bounded, filled without waiting, drained a batch at a time.
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 
+use super::batch::Batch;
 use super::settings::{Webhook, Webhooks};
-use super::worker::DeliveryWorker;
 use crate::status::Transition;
 
-/// Transitions that wait for one webhook. Some 300 bytes each, and more than anybody reads.
+/// The most transitions that wait for one webhook, of some 300 bytes each. Nobody reads more.
 pub(super) const QUEUE_MAX: usize = 1000;
 
-/// Where news is left for all webhooks. Cheap to clone.
+/// Takes transitions for all webhooks. Cheap to clone.
 #[derive(Clone)]
 pub struct WebhookSender(pub(super) Rc<[Queue]>);
 
-/// How one webhook is doing, for metrics.
+/// Counts of one webhook, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// The webhook's name in the settings.
+    /// Name of the webhook in the settings.
     pub name: String,
-    /// Messages that it took.
+    /// Messages that the webhook accepted.
     pub sent: u64,
-    /// Messages that were given up.
+    /// Messages that were given up after refusal or retries.
     pub failed: u64,
     /// Transitions that never became part of a message, because too many waited already.
     pub dropped: u64,
-    /// Transitions that wait now, without those of the message that is under way.
+    /// Transitions that wait now, without those of the message in delivery.
     pub queued: usize,
 }
 
-/// One webhook, with what waits for it.
+/// A webhook and the transitions that wait for it.
 pub(super) struct Queue {
     pub webhook: Webhook,
     waiting: RefCell<Waiting>,
@@ -43,70 +45,65 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     transitions: VecDeque<Transition>,
-    /// Dropped since the last message, which the next one counts.
-    missed: u64,
-}
-
-/// What one message tells of; never empty.
-pub(super) struct Batch {
-    /// In the order in which they came.
-    pub transitions: Vec<Transition>,
-    /// How many more there were.
-    pub missed: u64,
-}
-
-/// The two ends: one is told, the other delivers.
-pub fn channel(webhooks: Webhooks) -> (WebhookSender, DeliveryWorker) {
-    let mailboxes = webhooks.0.into_iter().map(|webhook| Queue {
-        webhook,
-        waiting: RefCell::default(),
-        filled: Notify::new(),
-        sent: Cell::new(0),
-        failed: Cell::new(0),
-        dropped: Cell::new(0),
-    });
-    let outbox = WebhookSender(mailboxes.collect());
-    (outbox.clone(), DeliveryWorker(outbox))
+    /// Dropped since the last message. The next message counts them.
+    omitted: u64,
 }
 
 impl WebhookSender {
-    /// Leaves news for whoever wants it. Never waits; where a queue is full, its oldest make room and are counted.
-    pub fn tell(&self, transitions: &[Transition]) {
-        for mailbox in self.0.iter() {
+    pub(super) fn new(webhooks: Webhooks) -> Self {
+        let queues = webhooks.0.into_iter().map(Queue::new);
+        Self(queues.collect())
+    }
+
+    /// Queues the transitions for the webhooks that subscribe to them. Never waits: a full queue drops its oldest
+    /// transitions and counts them.
+    pub fn send(&self, transitions: &[Transition]) {
+        for queue in self.0.iter() {
             for transition in transitions {
-                if mailbox.webhook.wants(transition) {
-                    mailbox.put(transition.clone());
+                if queue.webhook.subscribes_to(transition) {
+                    queue.put(transition.clone());
                 }
             }
         }
     }
 
-    /// How each webhook is doing, in the order of the settings.
+    /// Counts of each webhook, in the order of the settings.
     pub fn stats(&self) -> Vec<Stats> {
-        let stats = |mailbox: &Queue| Stats {
-            name: mailbox.webhook.name.clone(),
-            sent: mailbox.sent.get(),
-            failed: mailbox.failed.get(),
-            dropped: mailbox.dropped.get(),
-            queued: mailbox.waiting.borrow().transitions.len(),
+        let stats = |queue: &Queue| Stats {
+            name: queue.webhook.name.clone(),
+            sent: queue.sent.get(),
+            failed: queue.failed.get(),
+            dropped: queue.dropped.get(),
+            queued: queue.waiting.borrow().transitions.len(),
         };
         self.0.iter().map(stats).collect()
     }
 }
 
 impl Queue {
+    fn new(webhook: Webhook) -> Self {
+        Self {
+            webhook,
+            waiting: RefCell::default(),
+            filled: Notify::new(),
+            sent: Cell::new(0),
+            failed: Cell::new(0),
+            dropped: Cell::new(0),
+        }
+    }
+
     fn put(&self, transition: Transition) {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.transitions.len() == QUEUE_MAX {
             waiting.transitions.pop_front();
-            waiting.missed += 1;
+            waiting.omitted += 1;
             self.dropped.set(self.dropped.get() + 1);
         }
         waiting.transitions.push_back(transition);
         self.filled.notify_one();
     }
 
-    /// What waits, as soon as anything does: as much of it as fits one message.
+    /// Waits until there is a transition, and takes as many as one message holds.
     pub(super) async fn next(&self) -> Batch {
         loop {
             if let Some(batch) = self.take() {
@@ -118,11 +115,11 @@ impl Queue {
 
     fn take(&self) -> Option<Batch> {
         let mut waiting = self.waiting.borrow_mut();
-        let most = self.webhook.format.taken_max();
+        let most = self.webhook.format.batch_len_max();
         let count = waiting.transitions.len().min(most);
         (count > 0).then(|| Batch {
             transitions: waiting.transitions.drain(..count).collect(),
-            missed: std::mem::take(&mut waiting.missed),
+            omitted: std::mem::take(&mut waiting.omitted),
         })
     }
 }

@@ -1,3 +1,6 @@
+//! The settings file of webhooks: it is checked as a whole, and every problem is reported at once. None quotes a
+//! secret.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -5,25 +8,26 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_saphyr::{Error, Spanned};
 
-use super::address::Address;
-use super::files;
+use super::bounded_read;
 use super::format::Format;
+use super::url::WebhookUrl;
+use crate::api::protocol::sign::Secret;
 use crate::model::{AccountName, Region, Scope, is_object_name};
 use crate::status::{Kind, Subject, Transition};
 use crate::words::brief;
 
-/// Largest file: some hundred times what anybody needs.
+/// Largest settings file, some hundred times what anybody needs.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
-/// Each has a queue, a connection and metrics of its own.
+/// The most webhooks: each has a queue, a connection and metrics.
 const WEBHOOKS_MAX: usize = 50;
-/// A longer name of a field is not shown: it may be anything.
+/// A longer word from the file is not shown, because it may be a secret.
 const FIELD_LEN_MAX: usize = 32;
 
-/// Who is to be told, checked.
+/// The checked webhooks of a settings file.
 #[derive(Default)]
 pub struct Webhooks(pub(super) Vec<Webhook>);
 
-/// What is wrong with the file: all that could be found at once.
+/// All problems of the settings file that one reading finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhooksError {
     /// One line each: file, line where there is one, what is wrong and what to do. None quotes a secret.
@@ -38,31 +42,29 @@ impl fmt::Display for WebhooksError {
 
 impl std::error::Error for WebhooksError {}
 
-/// One of them.
 pub(super) struct Webhook {
     pub name: String,
     pub format: Format,
     pub target: Target,
-    /// Signs, where the format has signatures.
+    /// File of the secret that signs messages, for formats with signatures.
     pub secret_file: Option<PathBuf>,
     kinds: BTreeSet<Kind>,
-    /// Empty: all.
+    /// If empty, transitions of all accounts are sent.
     accounts: BTreeSet<AccountName>,
-    /// Empty: all.
+    /// If empty, transitions of all regions are sent.
     regions: BTreeSet<Region>,
 }
 
-/// Where its URL is.
 pub(super) enum Target {
-    Known(Address),
-    /// Read anew for each attempt, because it may be rotated.
+    Known(WebhookUrl),
+    /// The file is read for each attempt, because the URL may be rotated.
     InFile(PathBuf),
 }
 
 impl Webhook {
-    /// Whether it asked to be told of this. What is about the manifests or the state is about every account, and what is about an
-    /// account about every region.
-    pub(super) fn wants(&self, transition: &Transition) -> bool {
+    /// Whether the settings ask for this transition. A transition of the manifests or the state belongs to every
+    /// account, and one of an account to every region.
+    pub(super) fn subscribes_to(&self, transition: &Transition) -> bool {
         let mine =
             |account: &AccountName| self.accounts.is_empty() || self.accounts.contains(account);
         let here = |scope: &Scope| {
@@ -85,7 +87,7 @@ struct RawFile {
     webhooks: Option<Vec<Spanned<RawWebhook>>>,
 }
 
-/// Everything optional, so that what is missing is reported with everything else.
+/// All fields are optional, so that a missing one is reported together with other problems.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawWebhook {
@@ -100,9 +102,9 @@ struct RawWebhook {
 }
 
 impl Webhooks {
-    /// Reads and checks the file, and the files that it names. Those are looked for beside it, where they are relative.
+    /// Reads and checks the settings file and the files that it names. Relative paths begin in its directory.
     pub fn load(path: &Path) -> Result<Self, WebhooksError> {
-        let mut reader = Reader {
+        let mut reader = SettingsReader {
             path,
             problems: Vec::new(),
             names: BTreeSet::new(),
@@ -118,33 +120,33 @@ impl Webhooks {
     }
 }
 
-struct Reader<'p> {
+struct SettingsReader<'p> {
     path: &'p Path,
     problems: Vec<String>,
     names: BTreeSet<String>,
 }
 
-impl Reader<'_> {
+impl SettingsReader<'_> {
     fn problem(&mut self, line: u64, problem: &str) {
         let path = self.path.display();
         self.problems.push(format!("{path}:{line}: {problem}"));
     }
 
     fn file(&mut self) -> Vec<Webhook> {
-        let text = match files::read(self.path, FILE_BYTES_MAX) {
+        let text = match bounded_read::read_text(self.path, FILE_BYTES_MAX) {
             Ok((text, _)) => text,
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(error) => {
+                self.problems.push(error.to_string());
                 return Vec::new();
             }
         };
-        // A snippet would show a URL.
+        // A snippet of the file could show a URL.
         let options = serde_saphyr::options! { with_snippet: false };
         let file: RawFile = match serde_saphyr::from_str_with_options(&text, options) {
             Ok(file) => file,
             Err(error) => {
                 let line = error.location().map_or(1, |location| location.line());
-                self.problem(line, &shape(error.without_snippet()));
+                self.problem(line, &describe_yaml_error(error.without_snippet()));
                 return Vec::new();
             }
         };
@@ -171,16 +173,16 @@ impl Reader<'_> {
         let secret_file = raw
             .secret_file
             .and_then(|file| self.secret_file(&file, format));
-        let kinds = self.each(raw.on, "kind", |word| {
+        let kinds = self.set_of(raw.on, "kind", |word| {
             Kind::new(word).ok_or_else(|| {
                 let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
                 format!("is not known; there are {}", known.join(", "))
             })
         });
-        let accounts = self.each(raw.accounts, "account", |word| {
+        let accounts = self.set_of(raw.accounts, "account", |word| {
             AccountName::new(word).ok_or_else(|| "is not the name of an `Account`".to_owned())
         });
-        let regions = self.each(raw.regions, "region", |word| {
+        let regions = self.set_of(raw.regions, "region", |word| {
             Region::new(word).map_err(|error| format!("is {error}"))
         });
         Some(Webhook {
@@ -256,28 +258,28 @@ impl Reader<'_> {
             }
             (Some(url), None) => {
                 let line = url.referenced.line();
-                let address = self.address(line, &url.value)?;
+                let webhook_url = self.webhook_url(line, &url.value)?;
                 let is_chat = format.is_some_and(Format::has_secret_url);
-                if is_chat && !address.is_loopback() {
+                if is_chat && !webhook_url.is_loopback() {
                     self.problem(
                         line,
                         "the URL of a chat's webhook is a secret: put it into a file, and name that with `urlFile`",
                     );
                 }
-                Some(Target::Known(address))
+                Some(Target::Known(webhook_url))
             }
             (None, Some(file)) => {
                 let line = file.referenced.line();
                 let path = self.path_of(line, "urlFile", &file.value)?;
-                let kept = self.kept(line, &path)?;
-                self.address(line, kept.expose())?;
+                let checked_secret = self.checked_secret(line, &path)?;
+                self.webhook_url(line, checked_secret.expose())?;
                 Some(Target::InFile(path))
             }
         }
     }
 
-    fn address(&mut self, line: u64, text: &str) -> Option<Address> {
-        Address::new(text)
+    fn webhook_url(&mut self, line: u64, text: &str) -> Option<WebhookUrl> {
+        WebhookUrl::new(text)
             .map_err(|error| self.problem(line, &error.to_string()))
             .ok()
     }
@@ -292,11 +294,11 @@ impl Reader<'_> {
             );
             self.problem(line, &problem);
         }
-        self.kept(line, &path)?;
+        self.checked_secret(line, &path)?;
         Some(path)
     }
 
-    /// Relative paths begin beside the settings, wherever the process was started.
+    /// Relative paths begin in the directory of the settings file, wherever the process was started.
     fn path_of(&mut self, line: u64, field: &str, text: &str) -> Option<PathBuf> {
         if text.contains("://") || text.is_empty() {
             let problem =
@@ -308,27 +310,27 @@ impl Reader<'_> {
         Some(beside.join(text))
     }
 
-    /// Whether the secret can be read, and a warning if everybody can. This once; it is read again when it is used.
-    fn kept(&mut self, line: u64, path: &Path) -> Option<crate::api::protocol::sign::Secret> {
-        match files::secret(path) {
-            Ok(kept) => {
-                if kept.open {
+    /// Reads the secret once, to check that it can be read; each attempt reads it again. Warns if everybody can.
+    fn checked_secret(&mut self, line: u64, path: &Path) -> Option<Secret> {
+        match bounded_read::read_secret(path) {
+            Ok(checked_secret) => {
+                if checked_secret.world_readable {
                     tracing::warn!(
                         file = %path.display(),
                         "every user of this machine can read this secret: `chmod o= FILE`"
                     );
                 }
-                Some(kept.secret)
+                Some(checked_secret.secret)
             }
-            Err(problem) => {
-                self.problem(line, &problem);
+            Err(error) => {
+                self.problem(line, &error.to_string());
                 None
             }
         }
     }
 
-    /// The values of a list; an empty one is a mistake, because none given means all.
-    fn each<T: Ord>(
+    /// The values of a list. An empty list is reported, because a list that is left out means all.
+    fn set_of<T: Ord>(
         &mut self,
         list: Option<Spanned<Vec<Spanned<String>>>>,
         what: &str,
@@ -346,7 +348,7 @@ impl Reader<'_> {
             match parse(&word.value) {
                 Ok(value) => drop(found.insert(value)),
                 Err(why) => {
-                    let problem = match presentable(&word.value) {
+                    let problem = match showable(&word.value) {
                         Some(word) => format!("the {what} `{word}` {why}"),
                         None => format!("a {what} that is listed here {why}"),
                     };
@@ -358,22 +360,22 @@ impl Reader<'_> {
     }
 }
 
-/// A word that can be shown, because it is not a URL or a key that stands in the wrong place.
-fn presentable(word: &str) -> Option<&str> {
+/// The word if it can be shown: it is not a URL or a key in the wrong place.
+fn showable(word: &str) -> Option<&str> {
     let is_word = word
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_uppercase() || b"_-".contains(&b));
     (is_word && word.len() <= FIELD_LEN_MAX).then_some(word)
 }
 
-/// What is wrong with the shape of the file, without what stands there: it may be a secret.
-fn shape(error: &Error) -> String {
+/// Describes an error of the YAML without quoting the file, which may contain a secret.
+fn describe_yaml_error(error: &Error) -> String {
     match error {
         Error::SerdeUnknownField {
             field, expected, ..
         } => {
             let known = expected.join("`, `");
-            match presentable(field) {
+            match showable(field) {
                 Some(field) => format!("there is no field `{field}` here; there are `{known}`"),
                 None => format!("there is no such field here; there are `{known}`"),
             }
@@ -388,7 +390,7 @@ fn shape(error: &Error) -> String {
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             format!("expected {expected} here")
         }
-        // Of the syntax, or of a limit: nothing that was read is part of these.
+        // Errors of the syntax or of a limit do not quote the file.
         other => format!(
             "this is not YAML as it should be: {}",
             brief(&other.to_string())

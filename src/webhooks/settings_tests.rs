@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Webhooks;
-use super::fixtures_tests::{Folder, Log, image, news, scope};
+use super::fixtures_tests::{Folder, Log, image, scope, transition};
 use crate::status::{Kind, Subject};
 
 const CANARY: &str = "hunter2Canary";
@@ -226,8 +226,10 @@ fn a_webhook_is_told_of_what_it_asked_for() {
     );
     let webhooks = folder.load().unwrap_or_else(|error| panic!("{error}")).0;
     let told = |subject: Subject, kind| {
-        let news = news(subject, kind, "");
-        let told = webhooks.iter().filter(|webhook| webhook.wants(&news));
+        let transition = transition(subject, kind, "");
+        let told = webhooks
+            .iter()
+            .filter(|webhook| webhook.subscribes_to(&transition));
         told.map(|webhook| webhook.name.as_str())
             .collect::<Vec<_>>()
     };

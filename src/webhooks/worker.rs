@@ -1,61 +1,65 @@
+//! Delivers the queued transitions: one message at a time to each webhook, with retries. What a message says is in
+//! `format` and `message`.
+
 use std::future::pending;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::address::Address;
-use super::answer::{self, Verdict};
-use super::files;
+use super::batch::Batch;
+use super::bounded_read;
 use super::format::Delivery;
-use super::queue::{Batch, Queue, WebhookSender};
+use super::queue::{Queue, WebhookSender};
+use super::reply::{self, DeliveryResult};
 use super::settings::Target;
+use super::url::WebhookUrl;
 use crate::host::{Host, Rng, TransportError};
 use crate::pace::Backoff;
 use crate::words::brief;
 
-/// The first one and five more: over two to three minutes, which outlasts a restart and a chat's limit by the minute.
+/// Six attempts take two to three minutes, which outlasts a restart and a chat's rate limit per minute.
 pub(super) const ATTEMPTS_MAX: u32 = 6;
-/// Between attempts.
+/// Delay between two attempts.
 const BACKOFF: Backoff = Backoff {
     base: Duration::from_secs(5),
     cap: Duration::from_secs(120),
 };
-/// Between messages: WeCom and DingTalk take 20 a minute, and DingTalk is silent for ten minutes after more. What
-/// comes meanwhile is told together.
+/// Time between messages: WeCom and DingTalk accept 20 a minute, and DingTalk blocks for ten minutes after more.
+/// Transitions of the meantime go together.
 pub(super) const GAP: Duration = Duration::from_secs(4);
 
-/// Delivers what the [`WebhookSender`] is told.
+/// Delivers what the [`WebhookSender`] takes.
 pub struct DeliveryWorker(pub(super) WebhookSender);
 
-/// Why an attempt did not succeed. Holds no secret.
+/// Why an attempt did not succeed. Contains no secret.
 struct Failure {
-    /// Whose it is, where the URL could be read.
+    /// Host of the URL, if the URL could be read.
     host: Option<String>,
     reason: String,
-    again: bool,
+    retry: bool,
 }
 
 impl DeliveryWorker {
-    /// Delivers for ever, one message at a time to each webhook, and to all of them side by side. What is under way
-    /// when this is dropped is lost.
+    /// Delivers for ever, to all webhooks side by side. A message in delivery is lost when this is dropped.
     pub async fn run<H: Host>(self, host: &H) {
-        join_all(self.0.0.iter().map(|mailbox| serve(mailbox, host))).await;
-        // There was no webhook, and so there is nothing to do.
+        join_all(self.0.0.iter().map(|queue| serve(queue, host))).await;
+        // Without webhooks there is nothing to do.
         pending().await
     }
 }
 
-async fn serve<H: Host>(mailbox: &Queue, host: &H) {
+async fn serve<H: Host>(queue: &Queue, host: &H) {
     loop {
-        let batch = mailbox.next().await;
-        match deliver(mailbox, batch, host).await {
-            Ok(()) => mailbox.sent.set(mailbox.sent.get() + 1),
+        let batch = queue.next().await;
+        match deliver(queue, batch, host).await {
+            Ok(()) => queue.sent.set(queue.sent.get() + 1),
             Err(Failure {
                 host: to, reason, ..
             }) => {
-                mailbox.failed.set(mailbox.failed.get() + 1);
+                queue.failed.set(queue.failed.get() + 1);
                 tracing::warn!(
-                    webhook = %mailbox.webhook.name,
+                    webhook = %queue.webhook.name,
                     host = %to.unwrap_or_else(|| "unknown".to_owned()),
                     reason,
                     "a notification was not delivered"
@@ -66,19 +70,19 @@ async fn serve<H: Host>(mailbox: &Queue, host: &H) {
     }
 }
 
-/// Tries until it is taken, refused for good, or tried often enough.
-async fn deliver<H: Host>(mailbox: &Queue, batch: Batch, host: &H) -> Result<(), Failure> {
-    let letter = Delivery {
+/// Attempts the delivery until it is accepted, refused for good, or attempted [`ATTEMPTS_MAX`] times.
+async fn deliver<H: Host>(queue: &Queue, batch: Batch, host: &H) -> Result<(), Failure> {
+    let delivery = Delivery {
         id: id(host),
         written_at: host.now(),
         batch,
     };
     let mut attempt = 1;
     loop {
-        match send(mailbox, &letter, host).await {
-            Err(failure) if failure.again && attempt < ATTEMPTS_MAX => {
+        match send(queue, &delivery, host).await {
+            Err(failure) if failure.retry && attempt < ATTEMPTS_MAX => {
                 tracing::debug!(
-                    webhook = %mailbox.webhook.name,
+                    webhook = %queue.webhook.name,
                     attempt,
                     reason = failure.reason,
                     "a notification will be tried again"
@@ -92,54 +96,58 @@ async fn deliver<H: Host>(mailbox: &Queue, batch: Batch, host: &H) -> Result<(),
     }
 }
 
-/// One attempt. URL and secret are read for it, so that a rotation needs no restart.
-async fn send<H: Host>(mailbox: &Queue, letter: &Delivery, host: &H) -> Result<(), Failure> {
-    let webhook = &mailbox.webhook;
+/// One attempt. It reads URL and secret anew, so that a rotation needs no restart.
+async fn send<H: Host>(queue: &Queue, delivery: &Delivery, host: &H) -> Result<(), Failure> {
+    let webhook = &queue.webhook;
     let unusable = |reason: String| Failure {
         host: None,
-        // Somebody may be writing the file just now.
-        again: true,
+        // Somebody may be writing the file at this moment.
+        retry: true,
         reason,
     };
-    let read = |path| files::secret(path).map(|kept| kept.secret);
-    let address = match &webhook.target {
-        Target::Known(address) => address.clone(),
+    let read = |path: &Path| match bounded_read::read_secret(path) {
+        Ok(file) => Ok(file.secret),
+        Err(error) => Err(unusable(error.to_string())),
+    };
+    let url = match &webhook.target {
+        Target::Known(url) => url.clone(),
         Target::InFile(path) => {
-            let url = read(path).map_err(unusable)?;
-            Address::new(url.expose())
+            let text = read(path)?;
+            WebhookUrl::new(text.expose())
                 .map_err(|error| unusable(format!("{}: {error}", path.display())))?
         }
     };
-    let secret = webhook.secret_file.as_deref().map(read).transpose();
-    let secret = secret.map_err(unusable)?;
+    let secret = webhook.secret_file.as_deref().map(read).transpose()?;
     let request = webhook
         .format
-        .request(letter, &address, secret.as_ref(), host.now());
-    let verdict = match host.send(request).await {
-        Ok(reply) => answer::judge(webhook.format, &reply),
-        Err(TransportError::NotSent(detail)) => Verdict::Again("could not connect".into(), detail),
-        Err(TransportError::Lost(detail)) => Verdict::Again("no reply".into(), detail),
+        .request(delivery, &url, secret.as_ref(), host.now());
+    let result = match host.send(request).await {
+        Ok(reply) => reply::classify(webhook.format, &reply),
+        Err(TransportError::NotSent(detail)) => {
+            DeliveryResult::Retry("could not connect".into(), detail)
+        }
+        Err(TransportError::Lost(detail)) => DeliveryResult::Retry("no reply".into(), detail),
     };
-    let (what, detail, again) = match verdict {
-        Verdict::Taken => return Ok(()),
-        Verdict::Again(what, detail) => (what, detail, true),
-        Verdict::Never(what, detail) => (what, detail, false),
+    let (what, detail, retry) = match result {
+        DeliveryResult::Delivered => return Ok(()),
+        DeliveryResult::Retry(what, detail) => (what, detail, true),
+        DeliveryResult::Rejected(what, detail) => (what, detail, false),
     };
-    let betrayed = address.is_betrayed_by(&detail)
-        || secret.is_some_and(|secret| detail.contains(secret.expose()));
+    let leaks =
+        url.leaks_into(&detail) || secret.is_some_and(|secret| detail.contains(secret.expose()));
     let reason = match detail.as_str() {
         "" => what,
-        _ if betrayed => what,
+        _ if leaks => what,
         detail => format!("{what}: {}", brief(detail)),
     };
     Err(Failure {
-        host: Some(address.host().to_owned()),
+        host: Some(url.host().to_owned()),
         reason,
-        again,
+        retry,
     })
 }
 
-/// 128 bits in hex. Tells deliveries apart, and is no secret.
+/// 128 random bits in hex. The id tells deliveries apart and is no secret.
 fn id(rng: &impl Rng) -> String {
     #[expect(
         clippy::cast_possible_truncation,

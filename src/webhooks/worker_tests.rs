@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::fixtures_tests::{Answer, Folder, Log, Scripted, blocked, image, news};
+use super::fixtures_tests::{Folder, Log, ScriptedHost, ScriptedReply, blocked, image, transition};
 use super::queue::QUEUE_MAX;
 use super::worker::{ATTEMPTS_MAX, GAP};
 use crate::status::Kind;
 
 const CANARY: &str = "hunter2Canary";
-const OK: Answer = Answer::Reply(200, "ok");
+const OK: ScriptedReply = ScriptedReply::Reply(200, "ok");
 
 fn json(name: &str) -> String {
     format!("  - {{name: {name}, format: json, url: 'https://{name}.example/hook/{CANARY}'}}\n")
@@ -20,10 +20,10 @@ fn one() -> Folder {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_told_together_or_meanwhile_is_one_message() {
-    let (outbox, worker) = one().channel();
-    let host = Scripted::new(|_, _| OK);
-    outbox.tell(&blocked(3));
-    outbox.tell(&blocked(2));
+    let (sender, worker) = one().channel();
+    let host = ScriptedHost::new(|_, _| OK);
+    sender.send(&blocked(3));
+    sender.send(&blocked(2));
     host.run(worker, 60).await;
     let sent = host.sent.borrow();
     let [sent] = sent.as_slice() else {
@@ -31,7 +31,7 @@ async fn what_is_told_together_or_meanwhile_is_one_message() {
     };
     assert_eq!(sent.json()["transitions"].as_array().map(Vec::len), Some(5));
     assert_eq!(sent.deadline, Duration::from_secs(10));
-    let stats = outbox.stats().remove(0);
+    let stats = sender.stats().remove(0);
     assert_eq!(
         (
             stats.name.as_str(),
@@ -46,29 +46,29 @@ async fn what_is_told_together_or_meanwhile_is_one_message() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_where_nothing_happens_or_nobody_listens() {
-    let (outbox, worker) = one().channel();
-    let host = Scripted::new(|_, _| OK);
-    outbox.tell(&[]);
+    let (sender, worker) = one().channel();
+    let host = ScriptedHost::new(|_, _| OK);
+    sender.send(&[]);
     host.run(worker, 3600).await;
     assert!(host.sent.borrow().is_empty());
-    let (outbox, worker) = super::channel(super::Webhooks(Vec::new()));
-    outbox.tell(&blocked(1));
+    let (sender, worker) = super::channel(super::Webhooks(Vec::new()));
+    sender.send(&blocked(1));
     host.run(worker, 3600).await;
     assert!(host.sent.borrow().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn messages_keep_their_distance() {
-    let (outbox, worker) = one().channel();
-    let again = outbox.clone();
-    let host = Scripted::new(move |_, number| {
+    let (sender, worker) = one().channel();
+    let again = sender.clone();
+    let host = ScriptedHost::new(move |_, number| {
         // Something happens during each delivery.
         if number < 20 {
-            again.tell(&blocked(1));
+            again.send(&blocked(1));
         }
         OK
     });
-    outbox.tell(&blocked(1));
+    sender.send(&blocked(1));
     host.run(worker, 600).await;
     let sent = host.sent.borrow();
     assert_eq!(sent.len(), 20);
@@ -79,12 +79,12 @@ async fn messages_keep_their_distance() {
 
 #[tokio::test(start_paused = true)]
 async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
-    let (outbox, worker) = one().channel();
-    let host = Scripted::new(|_, _| OK);
+    let (sender, worker) = one().channel();
+    let host = ScriptedHost::new(|_, _| OK);
     for number in 1..=QUEUE_MAX + 7 {
-        outbox.tell(&[news(image(number), Kind::Blocked, "")]);
+        sender.send(&[transition(image(number), Kind::Blocked, "")]);
     }
-    let stats = outbox.stats().remove(0);
+    let stats = sender.stats().remove(0);
     assert_eq!((stats.queued, stats.dropped), (QUEUE_MAX, 7));
     host.run(worker, 600).await;
     let sent = host.sent.borrow();
@@ -106,23 +106,23 @@ async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
         .collect();
     assert_eq!(ids, expected, "the newest, each once, in order");
     assert_eq!(more, 7);
-    assert_eq!(outbox.stats()[0].queued, 0);
+    assert_eq!(sender.stats()[0].queued, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
     let folder = Folder::new(&format!("webhooks:\n{}{}", json("hangs"), json("works")));
-    let (outbox, worker) = folder.channel();
-    let host = Scripted::new(|url, _| match url.contains("hangs") {
-        true => Answer::Never,
+    let (sender, worker) = folder.channel();
+    let host = ScriptedHost::new(|url, _| match url.contains("hangs") {
+        true => ScriptedReply::Never,
         false => OK,
     });
-    outbox.tell(&blocked(1));
+    sender.send(&blocked(1));
     let later = async {
         tokio::time::timeout(Duration::from_secs(30), std::future::pending::<()>())
             .await
             .ok();
-        outbox.tell(&blocked(2));
+        sender.send(&blocked(2));
         std::future::pending::<()>().await
     };
     tokio::select! {
@@ -131,7 +131,7 @@ async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
     }
     assert_eq!(host.bodies("https://hangs").len(), 1, "one in flight");
     assert_eq!(host.bodies("https://works").len(), 2);
-    let stats = outbox.stats();
+    let stats = sender.stats();
     assert_eq!((stats[0].sent, stats[0].queued), (0, 2));
     assert_eq!((stats[1].sent, stats[1].queued), (2, 0));
 }
@@ -139,21 +139,21 @@ async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
 #[tokio::test(start_paused = true)]
 async fn a_delivery_is_tried_six_times_the_same_and_then_given_up_with_one_warning() {
     let (log, _guard) = Log::start();
-    let (outbox, worker) = one().channel();
-    let again = outbox.clone();
-    let host = Scripted::new(move |_, number| {
+    let (sender, worker) = one().channel();
+    let again = sender.clone();
+    let host = ScriptedHost::new(move |_, number| {
         if number == 1 {
-            again.tell(&[news(image(9), Kind::Stalled, "next")]);
+            again.send(&[transition(image(9), Kind::Stalled, "next")]);
         }
         match number {
-            1 | 4 => Answer::Reply(503, "busy"),
-            2 => Answer::NotSent("connection refused".into()),
-            3 => Answer::Lost("no reply within 10 s".into()),
-            5 | 6 => Answer::Reply(429, ""),
+            1 | 4 => ScriptedReply::Reply(503, "busy"),
+            2 => ScriptedReply::NotSent("connection refused".into()),
+            3 => ScriptedReply::Lost("no reply within 10 s".into()),
+            5 | 6 => ScriptedReply::Reply(429, ""),
             _ => OK,
         }
     });
-    outbox.tell(&blocked(1));
+    sender.send(&blocked(1));
     host.run(worker, 600).await;
     let sent = host.sent.borrow();
     assert_eq!(sent.len(), ATTEMPTS_MAX as usize + 1);
@@ -173,7 +173,7 @@ async fn a_delivery_is_tried_six_times_the_same_and_then_given_up_with_one_warni
     }
     assert_ne!(next[0].header("x-sharekeeper-delivery"), Some(id));
     assert!(next[0].body.contains("img-0009") && !next[0].body.contains("img-0001"));
-    let stats = outbox.stats().remove(0);
+    let stats = sender.stats().remove(0);
     assert_eq!((stats.sent, stats.failed, stats.dropped), (1, 1, 0));
     let warnings = log.lines_with("WARN");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -188,15 +188,15 @@ async fn signatures_tell_the_time_of_their_attempt() {
         "webhooks: [{name: a, format: json, url: 'https://a.example/', secretFile: key}]",
     );
     folder.write("key", "k");
-    let (outbox, worker) = folder.channel();
-    let host = Scripted::new(|_, number| {
+    let (sender, worker) = folder.channel();
+    let host = ScriptedHost::new(|_, number| {
         if number < 3 {
-            Answer::Reply(500, "")
+            ScriptedReply::Reply(500, "")
         } else {
             OK
         }
     });
-    outbox.tell(&blocked(1));
+    sender.send(&blocked(1));
     host.run(worker, 600).await;
     let sent = host.sent.borrow();
     let stamp = |index: usize| {
@@ -224,12 +224,12 @@ async fn o8_refusals_and_redirects_are_final_and_nothing_is_followed() {
         (410, "no_service"),
     ] {
         let (log, _guard) = Log::start();
-        let (outbox, worker) = one().channel();
-        let host = Scripted::new(move |_, _| Answer::Reply(status, "no_service"));
-        outbox.tell(&blocked(1));
+        let (sender, worker) = one().channel();
+        let host = ScriptedHost::new(move |_, _| ScriptedReply::Reply(status, "no_service"));
+        sender.send(&blocked(1));
         host.run(worker, 600).await;
         assert_eq!(host.sent.borrow().len(), 1, "{status}");
-        assert_eq!(outbox.stats()[0].failed, 1);
+        assert_eq!(sender.stats()[0].failed, 1);
         let warnings = log.lines_with("WARN");
         assert!(
             warnings.len() == 1 && warnings[0].contains(word),
@@ -242,19 +242,19 @@ async fn o8_refusals_and_redirects_are_final_and_nothing_is_followed() {
 async fn a_chat_that_says_no_inside_a_200_has_not_taken_it() {
     let folder = Folder::new("webhooks: [{name: a, format: wecom, urlFile: url}]");
     folder.write("url", "https://qyapi.example/cgi-bin/webhook/send?key=k-1");
-    let host = Scripted::new(|_, number| match number {
-        1 => Answer::Reply(200, r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#),
-        2 => Answer::Reply(200, r#"{"errcode":0,"errmsg":"ok"}"#),
-        _ => Answer::Reply(200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#),
+    let host = ScriptedHost::new(|_, number| match number {
+        1 => ScriptedReply::Reply(200, r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#),
+        2 => ScriptedReply::Reply(200, r#"{"errcode":0,"errmsg":"ok"}"#),
+        _ => ScriptedReply::Reply(200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#),
     });
-    let (outbox, worker) = folder.channel();
-    outbox.tell(&blocked(1));
+    let (sender, worker) = folder.channel();
+    sender.send(&blocked(1));
     host.run(worker, 600).await;
-    assert_eq!((host.sent.borrow().len(), outbox.stats()[0].sent), (2, 1));
-    let (outbox, worker) = folder.channel();
-    outbox.tell(&blocked(1));
+    assert_eq!((host.sent.borrow().len(), sender.stats()[0].sent), (2, 1));
+    let (sender, worker) = folder.channel();
+    sender.send(&blocked(1));
     host.run(worker, 600).await;
-    assert_eq!((host.sent.borrow().len(), outbox.stats()[0].failed), (3, 1));
+    assert_eq!((host.sent.borrow().len(), sender.stats()[0].failed), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,24 +268,24 @@ async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
     );
     folder.write("url", &format!("https://open.example/bot/v2/hook/{CANARY}"));
     folder.write("key", &format!("{CANARY}-signs"));
-    let (outbox, worker) = folder.channel();
-    let host = Scripted::new(|url, number| match number % 5 {
-        0 => Answer::NotSent(format!("error sending request for url ({url})")),
-        1 => Answer::Lost(format!("cut off while reading {url}")),
-        2 => Answer::NotSent(format!("bad key {CANARY}-signs")),
-        3 => Answer::Reply(500, "no such hook hunter2Canary"),
-        _ => Answer::Reply(503, ""),
+    let (sender, worker) = folder.channel();
+    let host = ScriptedHost::new(|url, number| match number % 5 {
+        0 => ScriptedReply::NotSent(format!("error sending request for url ({url})")),
+        1 => ScriptedReply::Lost(format!("cut off while reading {url}")),
+        2 => ScriptedReply::NotSent(format!("bad key {CANARY}-signs")),
+        3 => ScriptedReply::Reply(500, "no such hook hunter2Canary"),
+        _ => ScriptedReply::Reply(503, ""),
     });
-    outbox.tell(&blocked(2));
+    sender.send(&blocked(2));
     host.run(worker, 900).await;
-    let codes = Scripted::new(|_, _| {
-        Answer::Reply(
+    let codes = ScriptedHost::new(|_, _| {
+        ScriptedReply::Reply(
             200,
             r#"{"code":19001,"msg":"token hunter2Canary is not\nvalid"}"#,
         )
     });
-    let (outbox, worker) = folder.channel();
-    outbox.tell(&blocked(2));
+    let (sender, worker) = folder.channel();
+    sender.send(&blocked(2));
     codes.run(worker, 900).await;
     let text = log.text();
     assert!(
@@ -302,9 +302,10 @@ async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
 #[tokio::test(start_paused = true)]
 async fn o1_a_reply_cannot_add_a_line_to_the_log() {
     let (log, _guard) = Log::start();
-    let (outbox, worker) = one().channel();
-    let host = Scripted::new(|_, _| Answer::Lost("cut\n2026 WARN forged\u{1b}[2J".into()));
-    outbox.tell(&blocked(1));
+    let (sender, worker) = one().channel();
+    let host =
+        ScriptedHost::new(|_, _| ScriptedReply::Lost("cut\n2026 WARN forged\u{1b}[2J".into()));
+    sender.send(&blocked(1));
     host.run(worker, 900).await;
     let text = log.text();
     assert!(text.contains("no reply: cut 2026 WARN forged"), "{text}");
@@ -321,19 +322,19 @@ async fn url_and_secret_are_read_for_each_attempt() {
         Folder::new("webhooks: [{name: a, format: feishu, urlFile: url, secretFile: key}]");
     folder.write("url", "https://old.example/hook");
     folder.write("key", "old");
-    let (outbox, worker) = folder.channel();
+    let (sender, worker) = folder.channel();
     let path = folder.0.path().to_owned();
-    let host = Scripted::new(move |url, number| {
+    let host = ScriptedHost::new(move |url, number| {
         if number == 1 {
             std::fs::write(path.join("url"), "https://new.example/hook\n").expect("can be");
             std::fs::write(path.join("key"), "new").expect("can be");
         }
         match url.contains("old") {
-            true => Answer::Reply(500, ""),
-            false => Answer::Reply(200, r#"{"code":0}"#),
+            true => ScriptedReply::Reply(500, ""),
+            false => ScriptedReply::Reply(200, r#"{"code":0}"#),
         }
     });
-    outbox.tell(&blocked(1));
+    sender.send(&blocked(1));
     host.run(worker, 600).await;
     let sent = host.sent.borrow();
     assert_eq!(sent.len(), 2);
@@ -342,7 +343,7 @@ async fn url_and_secret_are_read_for_each_attempt() {
     let body = sent[1].json();
     let timestamp = body["timestamp"].as_str().expect("signed");
     assert_eq!(body["sign"], super::format::feishu_sign(timestamp, &new));
-    assert_eq!(outbox.stats()[0].sent, 1);
+    assert_eq!(sender.stats()[0].sent, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -350,22 +351,22 @@ async fn o8_a_rotated_url_that_leads_elsewhere_in_the_clear_is_not_called() {
     let (log, _guard) = Log::start();
     let folder = Folder::new("webhooks: [{name: a, format: slack, urlFile: url}]");
     folder.write("url", "https://old.example/hook");
-    let (outbox, worker) = folder.channel();
-    let host = Scripted::new(|_, _| OK);
+    let (sender, worker) = folder.channel();
+    let host = ScriptedHost::new(|_, _| OK);
     folder.write("url", &format!("http://new.example/{CANARY}"));
-    outbox.tell(&blocked(1));
+    sender.send(&blocked(1));
     host.run(worker, 600).await;
     assert!(host.sent.borrow().is_empty());
-    assert_eq!(outbox.stats()[0].failed, 1);
+    assert_eq!(sender.stats()[0].failed, 1);
     let warnings = log.lines_with("WARN");
     assert!(
         warnings.len() == 1 && warnings[0].contains("plain http"),
         "{warnings:?}"
     );
     assert!(!log.text().contains(CANARY));
-    // It is there again, and so is the next message.
-    let (outbox, worker) = folder_after(&folder);
-    outbox.tell(&blocked(1));
+    // With a good URL the next message is delivered.
+    let (sender, worker) = folder_after(&folder);
+    sender.send(&blocked(1));
     host.run(worker, 600).await;
     assert_eq!(host.sent.borrow().len(), 1);
 }

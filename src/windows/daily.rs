@@ -1,3 +1,5 @@
+//! Change windows by days of the week and times of day.
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -13,9 +15,7 @@ pub struct Days(u8);
 impl Days {
     /// The words for the days, Monday first.
     pub const WORDS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-    /// None of them.
     pub const NONE: Self = Self(0);
-    /// Every day.
     pub const ALL: Self = Self(0x7f);
 
     /// Looks a word up.
@@ -30,7 +30,6 @@ impl Days {
         std::iter::successors(Some(first), |day| Some(day.succ())).take(length as usize)
     }
 
-    /// Adds a day.
     pub fn insert(&mut self, day: Weekday) {
         self.0 |= 1 << day.num_days_from_monday();
     }
@@ -60,9 +59,9 @@ impl fmt::Display for Days {
 pub struct TimeOfDay(u16);
 
 impl TimeOfDay {
-    /// `00:00`.
+    /// The first minute of a day, `00:00`.
     pub const START: Self = Self(0);
-    /// `24:00`.
+    /// The end of a day, `24:00`.
     pub const END: Self = Self(24 * 60);
 
     /// Reads `HH:MM`, both of two digits.
@@ -104,7 +103,6 @@ impl fmt::Display for TimeOfDay {
 pub struct Daily {
     /// The days on which it starts.
     pub days: Days,
-    /// When it starts.
     pub from: TimeOfDay,
     /// When it ends; on the next day, if not after `from`.
     pub to: TimeOfDay,

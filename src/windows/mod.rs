@@ -40,7 +40,6 @@ pub struct Closed {
     pub reason: String,
 }
 
-/// What closes.
 enum Closing<'w> {
     /// An active `deny`, and when it ends.
     Denied(&'w Window, Timestamp),

@@ -1,3 +1,5 @@
+//! Change windows that start by a cron expression and last for a fixed length.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -167,7 +169,6 @@ impl Length {
     /// a window that is still active may have started.
     pub const MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-    /// Checks the bounds.
     pub fn new(length: Duration) -> Option<Self> {
         let whole = length.subsec_nanos() == 0 && length.as_secs().is_multiple_of(60);
         (whole && (Self::MIN..=Self::MAX).contains(&length)).then_some(Self(length))

@@ -1,3 +1,5 @@
+//! The stretches of time during which one window is active, merged where they touch.
+
 use std::borrow::Cow;
 
 use chrono::TimeDelta;

@@ -1,3 +1,5 @@
+//! One change window: which changes it allows or denies, when, and in which time zone.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -21,7 +23,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Allow, Self::Deny];
 
     /// The word used in manifests.
@@ -47,18 +48,15 @@ pub enum Span {
     Scheduled(Schedule),
 }
 
-/// One window.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Window {
-    /// What it does.
     pub kind: Kind,
     /// The changes it is about, by their causes.
     pub causes: BTreeSet<Cause>,
     /// When it is active.
     pub span: Span,
-    /// Where.
     pub zone: Zone,
-    /// Why, for people.
+    /// The reason that is shown to people.
     pub reason: Option<String>,
 }
 

@@ -1,3 +1,5 @@
+//! Time zones, and the only conversion of local times into instants.
+
 use std::fmt;
 
 use chrono::{LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone};

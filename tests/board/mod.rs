@@ -23,7 +23,7 @@ use sharekeeper::model::{
 };
 use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
-use sharekeeper::serve::{Health, Show};
+use sharekeeper::serve::{Health, StatusSource};
 use sharekeeper::status::{Activity, Board, Change, ManifestsStatus, PassResult, WriteBucket};
 use tokio::sync::Notify;
 
@@ -104,11 +104,11 @@ pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decisio
         uin: None,
         taken_over: Default::default(),
         view: View::Seen,
-        unpruned: false,
+        prune_skipped: false,
         decisions: decisions.into_iter().collect(),
         unmanaged: Unmanaged::default(),
-        odd: Default::default(),
-        presumed: Default::default(),
+        undocumented_states: Default::default(),
+        presumed_unshared: Default::default(),
         loss: None,
         next_change_at: None,
     }
@@ -425,7 +425,7 @@ impl Shown {
     }
 }
 
-impl Show for Shown {
+impl StatusSource for Shown {
     fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
         read(&self.board.borrow())
     }

@@ -225,14 +225,14 @@ fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -
         uin: None,
         taken_over: Default::default(),
         view,
-        unpruned: false,
+        prune_skipped: false,
         decisions: decisions
             .enumerate()
             .map(|(number, decision)| (image(number), decision))
             .collect(),
         unmanaged,
-        odd: Default::default(),
-        presumed: Default::default(),
+        undocumented_states: Default::default(),
+        presumed_unshared: Default::default(),
         loss: None,
         next_change_at: None,
     }

@@ -10,7 +10,7 @@ use crate::api::error::{CallError, Class};
 use crate::api::protocol::wire::Action;
 use crate::api::{ProbeResult, ReadClient, retry};
 use crate::desired::Account;
-use crate::doctor::{self, About, Answer, Check, Status};
+use crate::doctor::{self, Answer, Check, CheckName, Status};
 use crate::history::Entry;
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region};
@@ -54,7 +54,7 @@ pub(super) async fn examine<H: Host>(account: &AccountCheck<'_, H>) -> Vec<Check
         Err(error) => {
             let why = "there are no credentials to ask with";
             checks.extend(doctor::credentials(Err(&error)));
-            checks.push(Check::new(About::Identity, Status::Skipped, why));
+            checks.push(Check::new(CheckName::Identity, Status::Skipped, why));
             checks.extend(doctor::clocks(&BTreeMap::new()));
             checks.extend(account.skipped(why));
         }
@@ -78,7 +78,7 @@ impl<H: Host> AccountCheck<'_, H> {
     fn credentials(&self) -> Vec<Check> {
         if self.simulated {
             let whose = "the simulator's own";
-            return vec![Check::new(About::Credentials, Status::Passed, whose)];
+            return vec![Check::new(CheckName::Credentials, Status::Passed, whose)];
         }
         let provenance = self.client.provenance();
         let checks = provenance.map(|provenance| doctor::credentials(Ok(&provenance)));

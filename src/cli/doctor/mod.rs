@@ -18,7 +18,7 @@ use super::{accounts, manifests, state};
 use crate::api::ReadClient;
 use crate::api::protocol::wire::{Action, PAGE_LIMIT_MAX};
 use crate::desired::Desired;
-use crate::doctor::{self, About, Check, DoctorDocument, PolicyDocument, Status};
+use crate::doctor::{self, Check, CheckName, DoctorDocument, PolicyDocument, Status};
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region, Selector};
 use crate::report::ExitStatus;
@@ -118,7 +118,7 @@ fn unknown_accounts<'a>(
         .iter()
         .filter(|name| !known.contains(name));
     let checks = unknown.map(|name| {
-        Check::new(About::Account, Status::Failed, "no manifest names it")
+        Check::new(CheckName::Account, Status::Failed, "no manifest names it")
             .remedy("check the name and the path of the manifests")
             .of(name)
     });

@@ -22,7 +22,7 @@ use crate::engine::{Stop, StopReason};
 use crate::host::{Supervisor, System};
 use crate::inventory::Orphans;
 use crate::model::{AccountName, Scope};
-use crate::serve::Port;
+use crate::serve::StatusServer;
 use crate::source::{self, Generation, Origin};
 use crate::store::Store;
 use crate::webhooks::{DeliveryWorker, WebhookSender};
@@ -42,7 +42,7 @@ pub(super) struct DaemonSetup<'a> {
 
 /// What runs beside the daemon and tells others of it.
 pub(super) struct Services {
-    pub(super) port: Option<Port>,
+    pub(super) port: Option<StatusServer>,
     pub(super) delivery_worker: DeliveryWorker,
 }
 
@@ -127,7 +127,7 @@ impl DaemonSetup<'_> {
         let origin = self.origin.to_string();
         let observe_only = self.arguments.observe_only;
         let sender = self.webhook_sender.clone();
-        let tell = move |transitions: &[_]| sender.tell(transitions);
+        let tell = move |transitions: &[_]| sender.send(transitions);
         StatusPublisher::new(Rc::clone(self.context), origin, observe_only, tell)
     }
 

@@ -15,7 +15,7 @@ use crate::engine::Stop;
 use crate::host::{
     Clock, Supervisor, System, SystemClock, SystemCommandRunner, SystemRng, SystemWatch,
 };
-use crate::serve::Port;
+use crate::serve::StatusServer;
 use crate::source::{self, Update};
 use crate::store::Store;
 use crate::webhooks::DeliveryWorker;
@@ -75,7 +75,7 @@ pub(super) async fn deliver_webhooks(
     Failure::new("the webhooks' courier has ended")
 }
 
-pub(super) async fn serve_status(port: Port, view: Rc<DaemonView>) -> Failure {
+pub(super) async fn serve_status(port: StatusServer, view: Rc<DaemonView>) -> Failure {
     port.serve(view).await;
     Failure::new("the status port has ended")
 }

@@ -1,14 +1,16 @@
+//! A faster map lookup for keys that come in ascending order: planning a scope walks two ordered maps side by side.
+
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
 
 /// Looks up keys that come in order, in one walk over the map: where most keys are in it, the next one is at hand.
-pub(super) struct Walk<'a, K, V> {
+pub(super) struct SortedLookup<'a, K, V> {
     rest: Peekable<btree_map::Iter<'a, K, V>>,
 }
 
-impl<'a, K, V> Walk<'a, K, V> {
+impl<'a, K, V> SortedLookup<'a, K, V> {
     pub(super) fn new(map: &'a BTreeMap<K, V>) -> Self {
         Self {
             rest: map.iter().peekable(),
@@ -43,7 +45,7 @@ mod tests {
             mut keys: Vec<u8>,
         ) {
             keys.sort_unstable();
-            let mut walk = Walk::new(&map);
+            let mut walk = SortedLookup::new(&map);
             for key in keys {
                 prop_assert_eq!(walk.find(&key), map.get(&key));
             }

@@ -1,31 +1,29 @@
-//! What can be called.
+//! The actions that the simulator answers: those that the client calls, and those of STS that issue temporary keys.
 
 use crate::api::protocol::wire::{Action, Service};
 
-/// An action of the simulator: what the client calls, and what gives out temporary keys.
+/// An action that the simulator answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offered {
-    /// One of the client's own.
+pub(super) enum SimAction {
+    /// An action that the client calls, too.
     Api(Action),
-    /// A temporary key for one who has a key. 600 calls a second.
+    /// Issues a temporary key to the owner of a key.
     AssumeRole,
-    /// A temporary key for one who has the token of an identity provider; unsigned. 20 calls a second.
+    /// Issues a temporary key to the owner of an identity provider's token. The call is not signed.
     AssumeRoleWithWebIdentity,
 }
 
-impl Offered {
-    /// All of them.
+impl SimAction {
     pub(super) fn all() -> impl Iterator<Item = Self> {
         let assuming = [Self::AssumeRole, Self::AssumeRoleWithWebIdentity];
         Action::ALL.into_iter().map(Self::Api).chain(assuming)
     }
 
-    /// The action of this name.
+    /// The action with this value of `X-TC-Action`.
     pub(super) fn named(name: &str) -> Option<Self> {
-        Self::all().find(|offered| offered.as_str() == name)
+        Self::all().find(|action| action.as_str() == name)
     }
 
-    /// Who answers it.
     pub(super) fn service(self) -> Service {
         match self {
             Self::Api(action) => action.service(),
@@ -42,7 +40,7 @@ impl Offered {
         }
     }
 
-    /// Calls in a sliding second, by the actions' documentation.
+    /// Calls in a sliding second, from the documentation of the actions.
     pub(super) fn limit_per_second(self) -> u32 {
         match self {
             Self::Api(action) => action.limit_per_second(),

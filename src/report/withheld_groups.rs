@@ -1,3 +1,5 @@
+//! Withheld images, grouped by their reason: a guard that trips names its reason once and not for each image.
+
 use std::fmt::Write;
 
 use super::style::{Sign, dim};
@@ -10,20 +12,19 @@ const ALONE_MAX: usize = 3;
 /// Images of one scope that are withheld, with the reason: a guard that trips names its reason once, not a hundred
 /// times.
 #[derive(Default)]
-pub(super) struct Held<'a> {
+pub(super) struct WithheldGroups<'a> {
     groups: Vec<Group<'a>>,
 }
 
 /// Images that are withheld from the same call for the same reason.
 struct Group<'a> {
-    /// To what.
     state: ShareState,
     reason: String,
     /// Each with the place where it is asked for.
     images: Vec<(&'a ImageId, String)>,
 }
 
-impl<'a> Held<'a> {
+impl<'a> WithheldGroups<'a> {
     /// Adds one image that is not brought to its desired state; `place` is where that is asked for.
     pub(super) fn add(
         &mut self,

@@ -1,48 +1,47 @@
-//! Temporary keys: what was given out, to whom, until when.
+//! Temporary keys that were issued: to which session and until when. Who may have one is decided in `sts`.
 
 use std::collections::BTreeMap;
 
-use super::roles::RolePlace;
+use super::roles::RoleIndex;
 
-/// Keys that are remembered, at most; the oldest is forgotten first. What has expired stays known until then, because
-/// it is refused for its token and not for its id.
+/// The most keys that are remembered; the oldest is forgotten first. Expired keys stay known until then, because the
+/// API refuses them for their token and not for their id.
 const ISSUED_MAX: usize = 1_000;
-/// Draws of 32 hexadecimal digits each that make a token. Real ones are some hundred bytes long as well.
+/// A token is this many random numbers of 32 hexadecimal digits. Real tokens are some hundred bytes long, too.
 const TOKEN_DRAWS: usize = 8;
 
-/// One who has assumed a role.
+/// The assumption of a role, by one call.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
-    pub role: RolePlace,
+    pub role: RoleIndex,
     pub name: String,
-    /// The uin of the account that asked.
+    /// Uin of the account that called.
     pub principal: String,
 }
 
-/// A temporary key.
 #[derive(Clone, Debug)]
-pub(super) struct Temporary {
+pub(super) struct TemporaryKey {
     pub secret_id: String,
     pub secret_key: String,
     pub token: String,
     pub session: Session,
-    /// Server time, in seconds.
+    /// In seconds of server time.
     pub issued: i64,
-    /// The first second in which it does not work.
+    /// The first second in which the key does not work.
     pub expires: i64,
 }
 
-/// All that were given out.
+/// All keys that are remembered.
 #[derive(Debug, Default)]
-pub(super) struct Issued {
-    /// By SecretId. An id begins with its number, so that the first is the oldest.
-    keys: BTreeMap<String, Temporary>,
+pub(super) struct TemporaryKeys {
+    /// By SecretId. Ids begin with a rising number, so that the first key is the oldest.
+    keys: BTreeMap<String, TemporaryKey>,
     count: u64,
-    /// The one that the metadata service shows.
-    on_metadata: Option<String>,
+    /// SecretId of the key that the metadata service shows.
+    shown_by_metadata: Option<String>,
 }
 
-impl Issued {
+impl TemporaryKeys {
     /// Makes a key that works for `lifetime` seconds from `now` on.
     pub(super) fn issue(
         &mut self,
@@ -50,14 +49,14 @@ impl Issued {
         now: i64,
         lifetime: i64,
         rng: &mut fastrand::Rng,
-    ) -> Temporary {
+    ) -> TemporaryKey {
         let mut draw = |count: usize| -> String {
             (0..count)
                 .map(|_| format!("{:032x}", rng.u128(..)))
                 .collect()
         };
         self.count += 1;
-        let temporary = Temporary {
+        let temporary = TemporaryKey {
             secret_id: format!("AKIDsimtmp{:08}{}", self.count, draw(1)),
             secret_key: draw(1),
             token: draw(TOKEN_DRAWS),
@@ -74,25 +73,25 @@ impl Issued {
     }
 
     /// The key of this SecretId.
-    pub(super) fn get(&self, secret_id: &str) -> Option<&Temporary> {
+    pub(super) fn get(&self, secret_id: &str) -> Option<&TemporaryKey> {
         self.keys.get(secret_id)
     }
 
-    /// All that are remembered, the oldest first.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Temporary> {
+    /// All keys that are remembered, the oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &TemporaryKey> {
         self.keys.values()
     }
 
-    /// What the metadata service shows, while half of its life is left.
-    pub(super) fn on_metadata(&self, role: RolePlace, now: i64) -> Option<&Temporary> {
-        let shown = self.get(self.on_metadata.as_deref()?)?;
+    /// The key that the metadata service shows, as long as half of its life is left.
+    pub(super) fn shown_by_metadata(&self, role: RoleIndex, now: i64) -> Option<&TemporaryKey> {
+        let shown = self.get(self.shown_by_metadata.as_deref()?)?;
         let fresh = now < shown.issued + (shown.expires - shown.issued) / 2;
         (fresh && shown.session.role == role).then_some(shown)
     }
 
-    /// Shows this one from now on.
-    pub(super) fn show_on_metadata(&mut self, temporary: &Temporary) {
-        self.on_metadata = Some(temporary.secret_id.clone());
+    /// Lets the metadata service show this key from now on.
+    pub(super) fn show_by_metadata(&mut self, temporary: &TemporaryKey) {
+        self.shown_by_metadata = Some(temporary.secret_id.clone());
     }
 }
 
@@ -102,8 +101,8 @@ mod tests {
 
     #[test]
     fn the_oldest_key_is_forgotten_first_and_no_two_are_alike() {
-        let (mut issued, mut rng) = (Issued::default(), fastrand::Rng::with_seed(1));
-        let role = RolePlace {
+        let (mut issued, mut rng) = (TemporaryKeys::default(), fastrand::Rng::with_seed(1));
+        let role = RoleIndex {
             account: 0,
             role: 0,
         };

@@ -1,5 +1,5 @@
-//! Writes of a moment ago, of this process or an earlier one, that the last look may not show yet. They count whichever
-//! way the wish points now: a share that was acknowledged shows in the end, even if nobody wants it any longer.
+//! Recent writes, of this process or an earlier one, that the observation may not show yet. They count whatever is desired
+//! now: an acknowledged share appears in the end, even if no manifest asks for it any longer (S4).
 
 use chrono::TimeDelta;
 
@@ -8,20 +8,20 @@ use crate::attempts::{LastResult, PendingAttempt, Problem};
 use crate::inventory::{InventoryEntry, LAG, LAG_MAX, OpenIntent};
 use crate::model::{ImageId, Monotonic, ShareState};
 
-/// What to wait for where an image shows as `desired`, and a recent write the other way may still show. The wait ends as
-/// the newest of these writes is older than a look can lag.
-pub(super) fn contradicts(
+/// What to wait for if an image shows as `desired` and a recent write towards the opposite state may still appear. The
+/// wait ends once the newest such write is older than [`LAG_MAX`].
+pub(super) fn await_opposite_write(
     inputs: &Inputs<'_>,
     id: &ImageId,
     desired: ShareState,
 ) -> Option<Verdict> {
     let other_way = inputs.attempts.tried.get(id);
     let other_way = other_way.filter(|tried| tried.towards != desired);
-    let record = inputs.inventory.images.get(id);
+    let entry = inputs.inventory.images.get(id);
     let open = inputs.inventory.open.get(id);
     let waits = [
         other_way.and_then(of_this_run),
-        record.and_then(|record| acknowledged(inputs, record, desired)),
+        entry.and_then(|entry| acknowledged(inputs, entry, desired)),
         open.and_then(|open| unanswered(inputs, open, desired)),
     ];
     let newest = waits.into_iter().flatten().max_by_key(|(until, _)| *until);
@@ -32,19 +32,19 @@ pub(super) fn contradicts(
     })
 }
 
-/// Whether an image that is not shown may yet be, by a recent SHARE of ours that no look has shown. One that has been
-/// shown and is gone is the next look's matter: whoever prunes looks again and again.
-pub(super) fn may_yet_show(inputs: &Inputs<'_>, id: &ImageId) -> bool {
-    let record = inputs.inventory.images.get(id);
-    let newest = record.and_then(|record| record.writes.last());
+/// Whether an image that is not shown may still appear because of a recent SHARE of ours that no observation has shown.
+/// An image that was shown and is gone needs no wait: a pass that prunes observes again anyway.
+pub(super) fn may_still_appear(inputs: &Inputs<'_>, id: &ImageId) -> bool {
+    let entry = inputs.inventory.images.get(id);
+    let newest = entry.and_then(|entry| entry.writes.last());
     let was_shown =
         newest.is_some_and(|write| write.confirmed && write.towards == ShareState::Shared);
-    !was_shown && contradicts(inputs, id, ShareState::Unshared).is_some()
+    !was_shown && await_opposite_write(inputs, id, ShareState::Unshared).is_some()
 }
 
-/// What to wait for where an image does not show as `desired`, though an earlier process was told that it is, a moment
-/// ago, and no look has shown it since.
-pub(super) fn unconfirmed(
+/// What to wait for if an image does not show as `desired`, though the API acknowledged a recent write of an earlier
+/// process and no observation has confirmed it.
+pub(super) fn await_unconfirmed_write(
     inputs: &Inputs<'_>,
     id: &ImageId,
     desired: ShareState,
@@ -74,10 +74,10 @@ fn of_this_run(tried: &PendingAttempt) -> Option<(Monotonic, Awaiting)> {
 
 fn acknowledged(
     inputs: &Inputs<'_>,
-    record: &InventoryEntry,
+    entry: &InventoryEntry,
     desired: ShareState,
 ) -> Option<(Monotonic, Awaiting)> {
-    let word = record.word.filter(|word| word.state != desired)?;
+    let word = entry.word.filter(|word| word.state != desired)?;
     let until = lag_ends(inputs, inputs.present.since(word.at))?;
     Some((until, Awaiting::OwnWrite))
 }
@@ -94,13 +94,13 @@ fn unanswered(
     Some((until, Awaiting::Outcome(problem)))
 }
 
-/// When a look cannot lag any longer behind a write of `age` ago; `None`: by now.
+/// When an observation cannot lag behind a write of `age` ago any longer; `None` if it cannot now.
 fn lag_ends(inputs: &Inputs<'_>, age: TimeDelta) -> Option<Monotonic> {
     wait_ends(inputs, age, LAG_MAX)
 }
 
-/// When `most` has gone by since something of `age` ago; `None`: it has by now. A date in the future is of a clock that has
-/// been set back since: who waited for that to come would wait anew with each look.
+/// When `most` will have passed since an event of `age` ago; `None` if it has passed. A date in the future comes from a
+/// clock that has been set back since; waiting for it would never end.
 pub(super) fn wait_ends(inputs: &Inputs<'_>, age: TimeDelta, most: TimeDelta) -> Option<Monotonic> {
     let left = (most - age).min(most).to_std().ok()?;
     (!left.is_zero() && age > -most).then(|| inputs.monotonic + left)

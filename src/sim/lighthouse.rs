@@ -1,141 +1,25 @@
-//! The three actions of Lighthouse, with their conditions and codes.
+//! The three actions of Lighthouse, with their conditions and error codes. Who calls and how often is checked before.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::auth::{Refusal, refuse};
-use super::cloud::{Cloud, parameters};
+use super::account::{BlueprintType, ExtraBlueprint, Role};
+use super::call::{Refusal, parameters, refuse};
+use super::cloud::Cloud;
+use super::image::{RegionalImage, SharePeriod};
 use super::rows::{Blueprint, CustomImage};
-use super::world::{Beside, BlueprintType, CancelUnshared, Image, Role};
+use super::world::CancelUnshared;
 use crate::api::protocol::wire::{
     DescribeBlueprintsRequest, DescribeImagesRequest, Filter, ModifyRequest, PAGE_LIMIT_MAX,
 };
 use crate::model::{ImageId, Monotonic, Region};
 
-/// Filters in one request, at most.
+/// The most filters in one request.
 const FILTERS_MAX: usize = 10;
-/// Values of a blueprint filter and of an image filter, at most.
+/// The most values of a blueprint filter and of an image filter.
 const BLUEPRINT_VALUES_MAX: usize = 100;
 const IMAGE_VALUES_MAX: usize = 5;
-
-/// An image in one region, with its past.
-#[derive(Debug)]
-pub(super) struct Regional {
-    pub image: Image,
-    /// Share states, each from a moment on.
-    history: Vec<State>,
-    occupied_calls: u32,
-    pub tally: Tally,
-}
-
-/// A share state, from a moment on; the blueprint's id while shared.
-#[derive(Clone, Debug)]
-struct State {
-    since: Monotonic,
-    blueprint: Option<String>,
-}
-
-/// What was asked of an image, and what took effect.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub attempts: u64,
-    pub shares: u64,
-    pub cancels: u64,
-}
-
-impl Regional {
-    pub(super) fn new(image: Image, blueprint: String) -> Self {
-        let first = State {
-            since: Monotonic::default(),
-            blueprint: image.shared.then_some(blueprint),
-        };
-        Self {
-            occupied_calls: image.occupied_calls,
-            image,
-            history: vec![first],
-            tally: Tally::default(),
-        }
-    }
-
-    pub(super) fn is_shared(&self) -> bool {
-        self.blueprint().is_some()
-    }
-
-    /// The blueprint's id, while shared.
-    pub(super) fn blueprint(&self) -> Option<&str> {
-        self.history
-            .last()
-            .and_then(|state| state.blueprint.as_deref())
-    }
-
-    /// Its name, which is its id unless it was given one.
-    fn name(&self) -> &str {
-        if self.image.name.is_empty() {
-            &self.image.id
-        } else {
-            &self.image.name
-        }
-    }
-
-    /// The state as it was at a moment.
-    fn at(&self, monotonic: Monotonic) -> Option<&State> {
-        self.history
-            .iter()
-            .rev()
-            .find(|state| state.since <= monotonic)
-    }
-
-    pub(super) fn set(&mut self, shared: bool, since: Monotonic, blueprint: String) {
-        if shared != self.is_shared() {
-            self.history.push(State {
-                since,
-                blueprint: shared.then_some(blueprint),
-            });
-        }
-    }
-
-    /// Why it cannot be shared, in words; the preconditions of the action's documentation.
-    fn obstacle(&self) -> Option<(&'static str, &'static str)> {
-        let image = &self.image;
-        let obstacles = [
-            (
-                self.is_shared(),
-                "The image has already been shared.",
-                "镜像已共享",
-            ),
-            (
-                image.source == "EXTERNAL_IMPORT",
-                "Imported images cannot be shared.",
-                "导入镜像不支持共享",
-            ),
-            (
-                image.class == "InstanceImage",
-                "Full-instance images cannot be shared.",
-                "整机镜像不支持共享",
-            ),
-            (
-                !image.cloud_init,
-                "The image does not support CloudInit.",
-                "镜像不支持CloudInit",
-            ),
-            (
-                !image.os_accepted,
-                "The operating system is not supported.",
-                "操作系统不支持",
-            ),
-            (
-                image.state != "NORMAL",
-                "The image is not in the NORMAL state.",
-                "镜像状态不正常",
-            ),
-        ];
-        obstacles
-            .into_iter()
-            .find(|(holds, ..)| *holds)
-            .map(|(_, english, chinese)| (english, chinese))
-    }
-}
 
 impl Cloud {
     pub(super) fn modify(
@@ -143,7 +27,7 @@ impl Cloud {
         account: usize,
         region: Region,
         body: &Value,
-        monotonic: Monotonic,
+        now: Monotonic,
     ) -> Result<Value, Refusal> {
         let ModifyRequest {
             image_id,
@@ -165,35 +49,22 @@ impl Cloud {
                 error.to_string(),
             )
         })?;
-        match self.world.accounts[account].role {
-            Role::Present => {}
-            Role::Missing => {
-                return Err(refuse(
-                    "ResourceNotFound.RoleNotFound",
-                    "The service role does not exist.",
-                ));
-            }
-            Role::Denied => {
-                return Err(refuse(
-                    "UnsupportedOperation.AssumeRoleFailed",
-                    "Assuming the role failed.",
-                ));
-            }
-        }
-        let (blueprint, cancel_unshared) = (self.next_blueprint(), self.world.cancel_unshared);
+        check_role(self.world.accounts[account].role)?;
+        // Taken before the checks: a write that is refused uses up an id, too.
+        let blueprint = self.next_blueprint();
+        let not_found = || {
+            refuse(
+                "ResourceNotFound.ImageIdNotFound",
+                "The image does not exist.",
+            )
+        };
         let regional = self
             .images
             .get_mut(&(account, region, image_id))
-            .ok_or_else(|| {
-                refuse(
-                    "ResourceNotFound.ImageIdNotFound",
-                    "The image does not exist.",
-                )
-            })?;
-        regional.tally.attempts += 1;
+            .ok_or_else(not_found)?;
+        regional.write_counts.attempts += 1;
         if regional.image.deleted {
-            let words = "The image does not exist.";
-            return Err(refuse("ResourceNotFound.ImageIdNotFound", words));
+            return Err(not_found());
         }
         if let Some(code) = &regional.image.error {
             return Err(refuse(code, "An error of the simulator's world."));
@@ -206,32 +77,10 @@ impl Cloud {
             ));
         }
         if share {
-            if regional.is_shared() {
-                let words = "The image has already been shared.";
-                return Err(refuse("UnsupportedOperation.ImageAlreadyShared", words));
-            }
-            if let Some((words, _)) = regional.obstacle() {
-                return Err(refuse("UnsupportedOperation.ImageUnableToShare", words));
-            }
-            regional.tally.shares += 1;
-            regional.set(true, monotonic, blueprint.clone());
-            return Ok(json!({"BlueprintId": blueprint}));
+            regional.share(blueprint, now)
+        } else {
+            regional.cancel(self.world.cancel_unshared, now)
         }
-        if !regional.is_shared() {
-            return match cancel_unshared {
-                CancelUnshared::Succeed => Ok(json!({"BlueprintId": null})),
-                CancelUnshared::Fail => Err(refuse(
-                    "UnsupportedOperation.BlueprintHasNotShared",
-                    "The image is not shared.",
-                )),
-            };
-        }
-        if regional.image.in_use {
-            return Err(refuse("ResourceInUse.ImageInUse", "The image is in use."));
-        }
-        regional.tally.cancels += 1;
-        regional.set(false, monotonic, blueprint);
-        Ok(json!({"BlueprintId": null}))
     }
 
     pub(super) fn describe_blueprints(
@@ -239,7 +88,7 @@ impl Cloud {
         account: usize,
         region: Region,
         body: &Value,
-        monotonic: Monotonic,
+        now: Monotonic,
     ) -> Result<Value, Refusal> {
         let request: DescribeBlueprintsRequest = parameters(body)?;
         let ids = request.blueprint_ids.unwrap_or_default();
@@ -262,48 +111,58 @@ impl Cloud {
             ],
             "InvalidParameter.InvalidFilterNotSupportedName",
         )?;
-        let seen_at = Monotonic::new(
-            monotonic
-                .since_start()
-                .saturating_sub(self.world.read_lag.0),
-        );
+        let seen_at = Monotonic::new(now.since_start().saturating_sub(self.world.read_lag.0));
         let custom = self.images_in(account, region).filter_map(|regional| {
-            let state = regional.at(seen_at)?;
-            Some(Listed::Shared(regional, state, state.blueprint.as_deref()?))
+            let state = regional.period_at(seen_at)?;
+            Some(ListedBlueprint::Shared(
+                regional,
+                state,
+                state.blueprint.as_deref()?,
+            ))
         });
-        let beside = self.world.accounts[account].blueprints.iter();
-        let beside = beside.filter(|row| row.is_in(region)).map(Listed::Beside);
-        let rows = custom.chain(beside).chain([Listed::Public]).filter(|row| {
-            let fits = |filter: &Filter| {
-                let value = self.blueprint_field(row, &filter.name, monotonic);
-                filter.values.iter().any(|wanted| wanted == value)
-            };
-            (ids.is_empty() || ids.iter().any(|id| id == row.id())) && filters.iter().all(fits)
-        });
+        let extra = self.world.accounts[account].blueprints.iter();
+        let extra = extra
+            .filter(|row| row.is_in(region))
+            .map(ListedBlueprint::Extra);
+        let rows = custom
+            .chain(extra)
+            .chain([ListedBlueprint::Public])
+            .filter(|row| {
+                let fits = |filter: &Filter| {
+                    let value = self.blueprint_field(row, &filter.name, now);
+                    filter.values.iter().any(|wanted| wanted == value)
+                };
+                (ids.is_empty() || ids.iter().any(|id| id == row.id())) && filters.iter().all(fits)
+            });
         page(
             rows.collect(),
             request.offset,
             request.limit,
             "BlueprintSet",
-            |row| json!(self.blueprint_row(row, monotonic)),
+            |row| json!(self.blueprint_row(row, now)),
         )
     }
 
-    /// What a filter looks at.
-    fn blueprint_field<'r>(&self, row: &Listed<'r>, name: &str, now: Monotonic) -> &'r str {
+    /// The field of a blueprint that the filter `name` compares.
+    fn blueprint_field<'r>(
+        &self,
+        row: &ListedBlueprint<'r>,
+        name: &str,
+        now: Monotonic,
+    ) -> &'r str {
         match (row, name) {
             (_, "blueprint-id") => row.id(),
-            (Listed::Shared(..), "blueprint-type") => self.shared_type(),
-            (Listed::Shared(regional, ..), "blueprint-name") => regional.name(),
-            (Listed::Shared(regional, state, _), "blueprint-state") => {
+            (ListedBlueprint::Shared(..), "blueprint-type") => self.shared_type(),
+            (ListedBlueprint::Shared(regional, ..), "blueprint-name") => regional.name(),
+            (ListedBlueprint::Shared(regional, state, _), "blueprint-state") => {
                 self.blueprint_state(regional, state, now)
             }
-            (Listed::Beside(row), "blueprint-type") => type_name(self.type_of(row)),
-            (Listed::Beside(row), "blueprint-name") => &row.image_id,
-            (Listed::Beside(row), "blueprint-state") => &row.state,
-            (Listed::Public, "blueprint-type") => PUBLIC.1,
-            (Listed::Public, "blueprint-name") => PUBLIC.2,
-            (Listed::Public, "blueprint-state") => "NORMAL",
+            (ListedBlueprint::Extra(row), "blueprint-type") => type_name(self.type_of(row)),
+            (ListedBlueprint::Extra(row), "blueprint-name") => &row.image_id,
+            (ListedBlueprint::Extra(row), "blueprint-state") => &row.state,
+            (ListedBlueprint::Public, "blueprint-type") => PUBLIC.1,
+            (ListedBlueprint::Public, "blueprint-name") => PUBLIC.2,
+            (ListedBlueprint::Public, "blueprint-state") => "NORMAL",
             _ => "LINUX_UNIX",
         }
     }
@@ -312,14 +171,14 @@ impl Cloud {
         type_name(self.world.blueprint_type)
     }
 
-    fn type_of(&self, row: &Beside) -> BlueprintType {
+    fn type_of(&self, row: &ExtraBlueprint) -> BlueprintType {
         row.kind.unwrap_or(self.world.blueprint_type)
     }
 
     fn blueprint_state<'r>(
         &self,
-        regional: &'r Regional,
-        state: &State,
+        regional: &'r RegionalImage,
+        state: &SharePeriod,
         now: Monotonic,
     ) -> &'r str {
         let syncing =
@@ -331,11 +190,11 @@ impl Cloud {
         }
     }
 
-    fn blueprint_row(&self, row: &Listed<'_>, now: Monotonic) -> Blueprint {
+    fn blueprint_row(&self, row: &ListedBlueprint<'_>, now: Monotonic) -> Blueprint {
         let (regional, state, blueprint) = match row {
-            Listed::Shared(regional, state, blueprint) => (regional, state, blueprint),
-            Listed::Beside(row) => return beside_row(row, self.type_of(row)),
-            Listed::Public => return public_row(),
+            ListedBlueprint::Shared(regional, state, blueprint) => (regional, state, blueprint),
+            ListedBlueprint::Extra(row) => return extra_row(row, self.type_of(row)),
+            ListedBlueprint::Public => return public_row(),
         };
         let image = &regional.image;
         Blueprint {
@@ -390,8 +249,8 @@ impl Cloud {
             &["image-id", "image-name", "image-type"],
             "InvalidParameter.InvalidFilter",
         )?;
-        let is_there = |regional: &&Regional| !regional.image.deleted;
-        let fits = |regional: &&Regional| {
+        let is_there = |regional: &&RegionalImage| !regional.image.deleted;
+        let fits = |regional: &&RegionalImage| {
             filters.iter().all(|filter| {
                 let value = match filter.name.as_str() {
                     "image-id" => &regional.image.id,
@@ -417,32 +276,82 @@ impl Cloud {
     }
 }
 
-/// A blueprint of a list, written out only if it is on the page that was asked for.
-enum Listed<'r> {
-    /// A shared image, as it was, and its blueprint's id.
-    Shared(&'r Regional, &'r State, &'r str),
-    /// One that is there whatever is shared.
-    Beside(&'r Beside),
-    /// One that is no shared image, as every account sees many.
+/// The service role is checked before the image is looked for.
+fn check_role(role: Role) -> Result<(), Refusal> {
+    match role {
+        Role::Present => Ok(()),
+        Role::Missing => Err(refuse(
+            "ResourceNotFound.RoleNotFound",
+            "The service role does not exist.",
+        )),
+        Role::Denied => Err(refuse(
+            "UnsupportedOperation.AssumeRoleFailed",
+            "Assuming the role failed.",
+        )),
+    }
+}
+
+impl RegionalImage {
+    fn share(&mut self, blueprint: String, now: Monotonic) -> Result<Value, Refusal> {
+        if self.is_shared() {
+            let words = "The image has already been shared.";
+            return Err(refuse("UnsupportedOperation.ImageAlreadyShared", words));
+        }
+        if let Some((words, _)) = self.unshareable_reason() {
+            return Err(refuse("UnsupportedOperation.ImageUnableToShare", words));
+        }
+        self.write_counts.shares += 1;
+        let reply = json!({"BlueprintId": blueprint});
+        self.set(true, now, blueprint);
+        Ok(reply)
+    }
+
+    fn cancel(&mut self, unshared: CancelUnshared, now: Monotonic) -> Result<Value, Refusal> {
+        let done = json!({"BlueprintId": null});
+        if !self.is_shared() {
+            return match unshared {
+                CancelUnshared::Succeed => Ok(done),
+                CancelUnshared::Fail => Err(refuse(
+                    "UnsupportedOperation.BlueprintHasNotShared",
+                    "The image is not shared.",
+                )),
+            };
+        }
+        if self.image.in_use {
+            return Err(refuse("ResourceInUse.ImageInUse", "The image is in use."));
+        }
+        self.write_counts.cancels += 1;
+        self.set(false, now, String::new());
+        Ok(done)
+    }
+}
+
+/// A blueprint of a list. Its row is made only if it is on the requested page.
+enum ListedBlueprint<'r> {
+    /// A shared image, the period that the list shows, and its blueprint's id.
+    Shared(&'r RegionalImage, &'r SharePeriod, &'r str),
+    /// A blueprint that exists whatever is shared.
+    Extra(&'r ExtraBlueprint),
+    /// A public blueprint, of which every account sees many.
     Public,
 }
 
-/// Id, type and name of [`Listed::Public`].
+/// Id, type and name of [`ListedBlueprint::Public`].
 const PUBLIC: (&str, &str, &str) = ("lhbp-wordpress", "APP_OS", "wordpress");
 
-impl<'r> Listed<'r> {
+impl<'r> ListedBlueprint<'r> {
     fn id(&self) -> &'r str {
         match self {
             Self::Shared(_, _, id) => id,
-            Self::Beside(row) => &row.id,
+            Self::Extra(row) => &row.id,
             Self::Public => PUBLIC.0,
         }
     }
 }
 
-fn image_row(regional: &Regional, chinese: bool) -> CustomImage {
+fn image_row(regional: &RegionalImage, chinese: bool) -> CustomImage {
     let image = &regional.image;
-    let obstacle = regional.obstacle();
+    let unshareable_reason = regional.unshareable_reason();
     CustomImage {
         image_id: image.id.clone(),
         image_name: regional.name().into(),
@@ -455,8 +364,8 @@ fn image_row(regional: &Regional, chinese: bool) -> CustomImage {
         os_name: image.os_name.clone(),
         platform: image.platform.clone(),
         created_time: image.created_time.clone(),
-        is_shareable: obstacle.is_none(),
-        unshareable_reason: obstacle
+        is_shareable: unshareable_reason.is_none(),
+        unshareable_reason: unshareable_reason
             .map_or("", |(en, zh)| if chinese { zh } else { en })
             .into(),
         ..CustomImage::default()
@@ -470,7 +379,7 @@ const fn type_name(kind: BlueprintType) -> &'static str {
     }
 }
 
-fn beside_row(row: &Beside, kind: BlueprintType) -> Blueprint {
+fn extra_row(row: &ExtraBlueprint, kind: BlueprintType) -> Blueprint {
     Blueprint {
         blueprint_id: row.id.clone(),
         image_id: Some(row.image_id.clone()),
@@ -513,7 +422,7 @@ fn check_filters(filters: &[Filter], values_max: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// All filters must be ones that the action has.
+/// Checks that the action has all these filters.
 fn check_names(filters: &[Filter], known: &[&str], code: &str) -> Result<(), Refusal> {
     let unknown = filters
         .iter()

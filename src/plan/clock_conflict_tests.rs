@@ -1,3 +1,5 @@
+//! Decisions that depend on the time, by two clocks that differ.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,10 +9,11 @@ use super::*;
 use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::Inventory;
+use crate::model::Cause;
 use crate::model::{AccountName, ImageId, Monotonic, Region, Scope, Selector};
 use crate::observation::{Blueprint, Observation, OwnImages, Seen, Unobserved};
-use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, plan};
-use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Zone};
+use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, Withheld, plan};
+use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Windows, Zone};
 
 /// 14:00 on a Monday.
 fn noon() -> Timestamp {
@@ -143,7 +146,7 @@ impl Case {
     }
 }
 
-fn disputed(decision: &Decision) -> Option<Dispute> {
+fn disputed(decision: &Decision) -> Option<ConflictSubject> {
     match &decision.verdict {
         Verdict::Withheld(why) => match &**why {
             Withheld::ClocksDisagree(disputed) => Some(disputed.about.clone()),
@@ -162,7 +165,10 @@ fn b2_what_is_withheld_is_the_change_whichever_clock_asks_for_it() {
         for (ahead, until) in [(20, 6), (-20, -6)] {
             let decision = Case::new(intent(None, Some(until)), shared, ahead).decision();
             assert_eq!((decision.desired, decision.cause), (desired, cause));
-            assert!(matches!(disputed(&decision), Some(Dispute::Wish { .. })));
+            assert!(matches!(
+                disputed(&decision),
+                Some(ConflictSubject::DesiredState { .. })
+            ));
             assert!(decision.verdict.is_unsettled() && !decision.verdict.is_intended());
         }
     }
@@ -195,7 +201,7 @@ fn b2_a_suspension_by_both_clocks_is_told_before_one_by_one_clock() {
     let disputed = |case: Case| disputed(&case.decision());
     assert!(matches!(
         disputed(case().suspended(Some(6))),
-        Some(Dispute::Suspension {
+        Some(ConflictSubject::Suspension {
             over_here: false,
             ..
         })
@@ -218,7 +224,7 @@ fn b2_a_window_must_be_open_by_both_clocks() {
             .allowing(cron)
             .decision();
         let said = match disputed(&decision) {
-            Some(Dispute::Window { open_here, .. }) => Some(open_here),
+            Some(ConflictSubject::Window { open_here, .. }) => Some(open_here),
             _ => None,
         };
         assert_eq!(said, open_here, "{cron}");

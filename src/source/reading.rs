@@ -1,3 +1,5 @@
+//! Reads a set of manifests once, for a source of either kind.
+
 use std::path::PathBuf;
 use std::rc::Rc;
 

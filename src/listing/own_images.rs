@@ -1,9 +1,9 @@
-//! Which images an account itself has in a region: asked for only before something is done about a blueprint that no
-//! manifest names.
+//! Lists the images that an account itself has in a region. They are needed only before a blueprint that no manifest names
+//! is cancelled.
 //!
-//! A listing of the type `PRIVATE_IMAGE`, and not a question by id: the answer to that has no word on whether an image is
-//! the account's own or one that another account shares with it, and ids and filters exclude each other. An account has at
-//! most some hundreds of custom images in a region, so that the pages are read one after the other.
+//! The listing filters by the type `PRIVATE_IMAGE`. A query by id would not say whether an image is the account's own or
+//! one that another account shares with it, and ids and filters exclude each other. An account has at most some hundreds of
+//! custom images in a region, so that the pages are read one after the other.
 
 use std::collections::BTreeSet;
 
@@ -15,25 +15,26 @@ use crate::host::Host;
 use crate::model::{ImageId, Scope};
 use crate::observation::OwnImages;
 
-/// Why a listing is of no use.
-enum NoList {
+/// Why a listing cannot be used.
+enum ListingError {
     Failed(CallError),
     Inconsistent(String),
 }
 
-/// Lists the account's own images. What does not add up is read again, and after a few times it is not known.
+/// Lists the account's own images. An inconsistent listing is read again; after [`LISTINGS_MAX`] times the result is
+/// unknown.
 pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnImages {
     let mut listing = 1;
     loop {
         match list(client, scope).await {
             Ok(own) => return OwnImages::Known(own),
-            Err(NoList::Failed(error)) => return OwnImages::Unknown(error.to_string()),
-            Err(NoList::Inconsistent(how)) if listing < LISTINGS_MAX => {
+            Err(ListingError::Failed(error)) => return OwnImages::Unknown(error.to_string()),
+            Err(ListingError::Inconsistent(how)) if listing < LISTINGS_MAX => {
                 tracing::debug!(%scope, how, listing, "inconsistent list of images, reading again");
                 retry::pause(client.context(), listing).await;
                 listing += 1;
             }
-            Err(NoList::Inconsistent(how)) => {
+            Err(ListingError::Inconsistent(how)) => {
                 return OwnImages::Unknown(format!(
                     "DescribeImagesToShare gave {listing} inconsistent listings: {how}"
                 ));
@@ -42,16 +43,19 @@ pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnIm
     }
 }
 
-async fn list<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Result<BTreeSet<ImageId>, NoList> {
+async fn list<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+) -> Result<BTreeSet<ImageId>, ListingError> {
     let (mut ids, mut total) = (BTreeSet::<String>::new(), 0);
     for page in 0..PAGES_MAX {
         let ask = || client.describe_own_images(scope.region, page * PAGE_LIMIT_MAX);
         let reply = retry::while_it_helps(client.context(), ask).await;
-        let reply = reply.map_err(NoList::Failed)?.reply;
+        let reply = reply.map_err(ListingError::Failed)?.reply;
         if page == 0 {
             total = reply.total_count;
         } else if reply.total_count != total {
-            return Err(NoList::Inconsistent(format!(
+            return Err(ListingError::Inconsistent(format!(
                 "TotalCount was {total} on the first page and {} on another",
                 reply.total_count
             )));
@@ -63,7 +67,7 @@ async fn list<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Result<BTreeSet
         }
     }
     if ids.len() as u64 != total {
-        return Err(NoList::Inconsistent(format!(
+        return Err(ListingError::Inconsistent(format!(
             "TotalCount is {total}, but {} distinct images were listed",
             ids.len()
         )));

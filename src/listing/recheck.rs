@@ -1,10 +1,11 @@
-//! Asks again, by id, about images that were seen a while ago and are about to be written.
+//! Asks again, by id, about images that were observed a while ago and are about to be written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use super::{is_leaving, judge};
+use super::blueprints::is_leaving;
+use super::eligibility::judge;
 use crate::api::error::{CallError, Class};
 use crate::api::protocol::wire::{self, CustomImage, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
@@ -13,30 +14,30 @@ use crate::model::{ImageId, Scope};
 use crate::observation::{Eligibility, SeenAt};
 use crate::words::brief;
 
-/// What was answered about images that were asked about again.
+/// The answer about images that were asked about again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Again {
+pub struct Recheck {
     /// When it was asked for.
     pub asked: SeenAt,
-    /// Those that are still as they were: a CANCEL has what to take back, a SHARE can be made.
+    /// The images that are unchanged: for a CANCEL still shared, for a SHARE still shareable.
     pub still: BTreeSet<ImageId>,
 }
 
-/// Why it is not known whether images are still as they were.
+/// Why it is not known whether images are unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {
     /// One line for a person.
     pub why: String,
-    /// The key may not ask, so that there never is an answer.
+    /// The key may not make this call, so that asking again is pointless.
     pub is_denied: bool,
 }
 
-/// Whether images are still shared, each as the blueprint that the look showed; up to 100.
+/// Which images are still shared as the blueprint that the observation showed. Takes up to 100 images.
 pub async fn still_shared<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &BTreeMap<ImageId, SmolStr>,
-) -> Result<Again, Unanswered> {
+) -> Result<Recheck, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ids: Vec<_> = images.values().map(ToString::to_string).collect();
     let ask = || client.describe_blueprints_by_id(scope.region, ids.clone());
@@ -60,18 +61,18 @@ pub async fn still_shared<H: Host>(
     };
     let still = images.iter();
     let still = still.filter(|(image, blueprint)| is_still_shared(image, blueprint));
-    Ok(Again {
+    Ok(Recheck {
         asked: answered.asked,
         still: still.map(|(image, _)| image.clone()).collect(),
     })
 }
 
-/// Whether images can still be shared, and are not shared by somebody else meanwhile; up to 100.
+/// Which images can still be shared and have not been shared by somebody else. Takes up to 100 images.
 pub async fn still_shareable<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &[ImageId],
-) -> Result<Again, Unanswered> {
+) -> Result<Recheck, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ask = || client.describe_images(scope.region, images, None);
     let answered = retry::while_it_helps(client.context(), ask).await;
@@ -85,7 +86,7 @@ pub async fn still_shareable<H: Host>(
     .map_err(Unanswered::of_answer)?;
     let judged = judge(images, rows).into_iter();
     let still = judged.filter(|(_, eligibility)| *eligibility == Eligibility::Shareable);
-    Ok(Again {
+    Ok(Recheck {
         asked: answered.asked,
         still: still.map(|(image, _)| image).collect(),
     })
@@ -101,7 +102,7 @@ fn failed(action: &str, error: &CallError) -> Unanswered {
 }
 
 impl Unanswered {
-    /// The answer is not to what was asked.
+    /// The answer does not fit the question.
     fn of_answer(why: String) -> Self {
         Self {
             why,
@@ -110,7 +111,7 @@ impl Unanswered {
     }
 }
 
-/// Whether an answer is to what was asked: as many rows as it says, and each of them asked for, once.
+/// Checks that an answer fits the question: as many rows as its count says, each of them asked for, none twice.
 fn is_answer<'r>(
     action: &str,
     total: u64,

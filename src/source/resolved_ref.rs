@@ -5,8 +5,7 @@ use super::GitRef;
 
 /// The ref that a name stands for, at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Meaning {
-    /// Its full name.
+pub(super) struct ResolvedRef {
     pub full: String,
     /// The full names of others that the same name could stand for.
     beside: Vec<String>,
@@ -17,7 +16,7 @@ pub(super) fn candidates(name: &GitRef) -> [String; 3] {
     ["refs/heads/", "refs/", "refs/tags/"].map(|prefix| format!("{prefix}{name}"))
 }
 
-impl Meaning {
+impl ResolvedRef {
     /// What `name` stands for where `git ls-remote` printed this; `None` where there is no such ref.
     pub(super) fn of(name: &GitRef, listed: &[u8]) -> Option<Self> {
         let listed = String::from_utf8_lossy(listed);
@@ -37,7 +36,7 @@ impl Meaning {
 
     /// What people should know of it, in the light of what the name stood for before; `None` where that is told already,
     /// or goes without saying.
-    pub(super) fn news(&self, name: &GitRef, before: Option<&Self>) -> Option<String> {
+    pub(super) fn notice(&self, name: &GitRef, before: Option<&Self>) -> Option<String> {
         if before == Some(self) {
             return None;
         }
@@ -69,12 +68,12 @@ impl Meaning {
 mod tests {
     use super::*;
 
-    fn meaning(name: &str, refs: &[&str]) -> Option<Meaning> {
+    fn resolved(name: &str, refs: &[&str]) -> Option<ResolvedRef> {
         let listed: String = refs
             .iter()
             .map(|name| format!("{}\t{name}\n", "a1".repeat(20)))
             .collect();
-        Meaning::of(&GitRef::new(name).expect("a ref"), listed.as_bytes())
+        ResolvedRef::of(&GitRef::new(name).expect("a ref"), listed.as_bytes())
     }
 
     #[test]
@@ -120,14 +119,14 @@ mod tests {
             ),
             ("main", &[], None, 0),
         ] {
-            let meaning = meaning(name, refs);
+            let resolved = resolved(name, refs);
             assert_eq!(
-                meaning.as_ref().map(|it| it.full.as_str()),
+                resolved.as_ref().map(|it| it.full.as_str()),
                 full,
                 "{name} {refs:?}"
             );
             assert_eq!(
-                meaning.map_or(0, |it| it.beside.len()),
+                resolved.map_or(0, |it| it.beside.len()),
                 beside,
                 "{name} {refs:?}"
             );
@@ -137,11 +136,11 @@ mod tests {
     #[test]
     fn g5_what_a_name_stands_for_is_told_at_first_and_when_it_changes() {
         let name = GitRef::new("main").expect("a ref");
-        let of = |refs: &[&str]| meaning("main", refs).expect("is there");
+        let of = |refs: &[&str]| resolved("main", refs).expect("is there");
         let branch = of(&["refs/heads/main"]);
         let tag = of(&["refs/tags/main"]);
         let both = of(&["refs/heads/main", "refs/tags/main"]);
-        assert_eq!(branch.news(&name, None), None);
+        assert_eq!(branch.notice(&name, None), None);
         for (now, before, words) in [
             (&both, None, "`refs/heads/main` is followed"),
             (&both, Some(&branch), "also refs/tags/main"),
@@ -154,9 +153,9 @@ mod tests {
                 "was `refs/tags/main`, and is `refs/heads/main` alone now",
             ),
         ] {
-            let news = now.news(&name, before).expect("is news");
-            assert!(news.contains(words), "{news}");
-            assert_eq!(now.news(&name, Some(now)), None);
+            let notice = now.notice(&name, before).expect("is news");
+            assert!(notice.contains(words), "{notice}");
+            assert_eq!(now.notice(&name, Some(now)), None);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The private copy of a repository: a bare one, which only this process works on, and a tree for as long as it is read.
+//! The private copy of a git repository: a bare repository that only this process uses, and a checked-out tree while it is
+//! read.
 //!
-//! Nothing in it is relied on without git's having checked it: a commit is checked out anew each time it is read, so that a
-//! tree that a crash left half written is never taken for one. The copy itself is thrown away if it is damaged.
+//! git checks everything that is used of it. A commit is checked out anew each time it is read, so that a tree that a crash
+//! left half written is never read. A damaged copy is removed and fetched again.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Permissions};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::naming::{self, Meaning};
+use super::resolved_ref::{self, ResolvedRef};
 use super::{GitRef, Repository};
 use crate::host::{CommandError, CommandRunner, ExternalCommand, spawn_blocking};
 
@@ -65,22 +66,41 @@ const GOOD: &str = "refs/sharekeeper/good";
 /// Files among the packs, of which each fetch leaves three, before what no ref needs is thrown away.
 const PACK_FILES_MAX: usize = 60;
 
-pub(super) struct Copy {
+/// What prevented the private copy from giving a commit.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PrivateCopyError {
+    #[error("could not fetch: {0}")]
+    Fetch(#[source] CommandError),
+    #[error("what was fetched is no commit: {0}")]
+    NoCommit(#[source] CommandError),
+    #[error("could not make a directory for the commit: {0}")]
+    TreeDirectory(#[source] io::Error),
+    #[error("could not check out the commit: {0}")]
+    CheckOut(#[source] CommandError),
+    #[error("could not prepare the private copy: {0}")]
+    Prepare(#[source] io::Error),
+    /// git could not create the bare repository or repack it.
+    #[error("could not prepare the private copy: {0}")]
+    PrepareRepository(#[source] CommandError),
+    #[error("could not remove the damaged private copy: {0}")]
+    Discard(#[source] io::Error),
+}
+
+pub(super) struct PrivateCopy {
     home: PathBuf,
-    /// The bare repository.
     bare: PathBuf,
     /// Where a commit is checked out.
     tree: PathBuf,
     url: String,
     reference: GitRef,
     /// What the reference stood for when it was last asked about.
-    meaning: Option<Meaning>,
+    resolved: Option<ResolvedRef>,
     is_plain_http: bool,
     /// Looked for damage, or thrown away, since it last served.
     is_checked: bool,
 }
 
-impl Copy {
+impl PrivateCopy {
     pub(super) fn of(repository: &Repository) -> Self {
         let Repository {
             url,
@@ -101,14 +121,17 @@ impl Copy {
             home,
             url: url.as_str().to_owned(),
             reference: reference.clone(),
-            meaning: None,
+            resolved: None,
             is_plain_http: url.is_plain_http(),
             is_checked: false,
         }
     }
 
     /// Fetches, and says which commit it is now. A damaged copy is thrown away first.
-    pub(super) async fn fetch<P: CommandRunner>(&mut self, programs: &P) -> Result<String, String> {
+    pub(super) async fn fetch<P: CommandRunner>(
+        &mut self,
+        programs: &P,
+    ) -> Result<String, PrivateCopyError> {
         let error = match self.try_fetch(programs).await {
             Ok(commit) => {
                 self.is_checked = false;
@@ -123,12 +146,15 @@ impl Copy {
         self.try_fetch(programs).await
     }
 
-    async fn try_fetch<P: CommandRunner>(&mut self, programs: &P) -> Result<String, String> {
+    async fn try_fetch<P: CommandRunner>(
+        &mut self,
+        programs: &P,
+    ) -> Result<String, PrivateCopyError> {
         self.prepare(programs).await?;
         let reference = self
             .resolve(programs)
             .await
-            .map_err(|error| told("could not fetch", &error))?;
+            .map_err(PrivateCopyError::Fetch)?;
         let refspec = format!("+{reference}:{FETCHED}");
         let fetch = [
             "fetch",
@@ -143,10 +169,10 @@ impl Copy {
         ];
         self.git(programs, &fetch)
             .await
-            .map_err(|error| told("could not fetch", &error))?;
+            .map_err(PrivateCopyError::Fetch)?;
         self.commit_of(FETCHED, programs)
             .await
-            .map_err(|error| told("what was fetched is no commit", &error))
+            .map_err(PrivateCopyError::NoCommit)
     }
 
     /// The full name of what is to be fetched. What the repository does not have is left for the fetch to say.
@@ -155,20 +181,20 @@ impl Copy {
         if name.is_exact() {
             return Ok(name.to_string());
         }
-        let candidates = naming::candidates(name);
+        let candidates = resolved_ref::candidates(name);
         let list = ["ls-remote", "--quiet", "--", &self.url];
         let list: Vec<_> = (list.into_iter())
             .chain(candidates.iter().map(String::as_str))
             .collect();
         let listed = self.git(programs, &list).await?;
-        let Some(meaning) = Meaning::of(name, &listed) else {
+        let Some(resolved) = ResolvedRef::of(name, &listed) else {
             return Ok(name.to_string());
         };
-        if let Some(news) = meaning.news(name, self.meaning.as_ref()) {
-            tracing::warn!("{news}");
+        if let Some(notice) = resolved.notice(name, self.resolved.as_ref()) {
+            tracing::warn!("{notice}");
         }
-        let full = meaning.full.clone();
-        self.meaning = Some(meaning);
+        let full = resolved.full.clone();
+        self.resolved = Some(resolved);
         Ok(full)
     }
 
@@ -189,7 +215,7 @@ impl Copy {
         &mut self,
         commit: &str,
         programs: &P,
-    ) -> Result<PathBuf, String> {
+    ) -> Result<PathBuf, PrivateCopyError> {
         let error = match self.try_check_out(commit, programs).await {
             Ok(tree) => return Ok(tree),
             Err(error) => error,
@@ -208,12 +234,11 @@ impl Copy {
         &self,
         commit: &str,
         programs: &P,
-    ) -> Result<PathBuf, String> {
-        let failed = |error: &io::Error| told("could not make a directory for the commit", error);
+    ) -> Result<PathBuf, PrivateCopyError> {
         let tree = self.tree.clone();
         let made =
             spawn_blocking(move || remove(&tree).and_then(|()| private_directory(&tree))).await;
-        made.map_err(|error| failed(&error))?;
+        made.map_err(PrivateCopyError::TreeDirectory)?;
         let mut work_tree = OsString::from("--work-tree=");
         work_tree.push(&self.tree);
         for arguments in [
@@ -224,7 +249,7 @@ impl Copy {
             let arguments = std::iter::once(work_tree.clone()).chain(arguments);
             self.run(programs, arguments)
                 .await
-                .map_err(|error| told("could not check out the commit", &error))?;
+                .map_err(PrivateCopyError::CheckOut)?;
         }
         Ok(self.tree.clone())
     }
@@ -243,11 +268,11 @@ impl Copy {
     }
 
     /// Makes the copy ready to fetch into, whatever an earlier process left of it.
-    async fn prepare<P: CommandRunner>(&self, programs: &P) -> Result<(), String> {
+    async fn prepare<P: CommandRunner>(&self, programs: &P) -> Result<(), PrivateCopyError> {
         let (home, bare) = (self.home.clone(), self.bare.clone());
         let prepared = spawn_blocking(move || tidy(&home, &bare)).await;
-        let packs = prepared.map_err(|error| told("could not prepare the private copy", &error))?;
-        let failed = |error: CommandError| told("could not prepare the private copy", &error);
+        let packs = prepared.map_err(PrivateCopyError::Prepare)?;
+        let failed = PrivateCopyError::PrepareRepository;
         match packs {
             None => {
                 let mut arguments: Vec<_> = ["init", "--bare", "--quiet", "--template="]
@@ -276,11 +301,11 @@ impl Copy {
         !matches!(check.await, Err(CommandError::Failed { .. }))
     }
 
-    async fn discard(&self) -> Result<(), String> {
+    async fn discard(&self) -> Result<(), PrivateCopyError> {
         tracing::warn!("the private copy of the repository is damaged: it is fetched anew");
         let bare = self.bare.clone();
         let removed = spawn_blocking(move || remove(&bare)).await;
-        removed.map_err(|error| told("could not remove the damaged private copy", &error))
+        removed.map_err(PrivateCopyError::Discard)
     }
 
     async fn commit_of<P: CommandRunner>(
@@ -327,10 +352,6 @@ impl Copy {
         };
         programs.run(program).await
     }
-}
-
-fn told(what: &str, error: &dyn std::fmt::Display) -> String {
-    format!("{what}: {error}")
 }
 
 /// Removes everything in `home` but `bare`, and locks in it whose owner was killed. The number of its pack files; `None`

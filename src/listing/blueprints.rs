@@ -1,0 +1,425 @@
+//! Pages through DescribeBlueprints until a listing adds up, and makes an observation of it.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select, try_join_all};
+use smol_str::SmolStr;
+
+use super::{LISTINGS_MAX, PAGES_MAX};
+use crate::api::error::{CallError, Class, Refusal};
+use crate::api::protocol::wire::{Action, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
+use crate::api::{ReadClient, retry};
+use crate::host::Host;
+use crate::model::{ImageId, Region, Scope};
+use crate::observation::{Blueprint, Observation, Reading, Seen, SeenAt, Sightings, Unobserved};
+use crate::pace::Place;
+use crate::words::brief;
+
+/// An observation that takes longer than this is reported, once.
+const REPORTED_AFTER: Duration = Duration::from_secs(10);
+
+/// Why a listing gave no observation.
+enum ListingError {
+    /// The first page, which tells whether reading is allowed at all.
+    First(CallError),
+    /// A page after one that was read: whatever the reason, the listing is incomplete.
+    Later(CallError),
+    /// The pages do not fit together.
+    Inconsistent(String),
+}
+
+/// Reads which images of `scope` are shared.
+pub async fn observe<H: Host>(client: &ReadClient<H>, scope: &Scope) -> Observation {
+    observe_dated(client, scope, &|_| {}).await.0
+}
+
+/// Reads which images of `scope` are shared, and when each was seen. `tell` is called once if the observation takes long.
+pub async fn observe_dated<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+    tell: &dyn Fn(Reading),
+) -> (Observation, Sightings) {
+    let host = &client.context().host;
+    let place = client.place(Action::DescribeBlueprints, scope.region);
+    let progress = ListingProgress::default();
+    let observing = pin!(list_until_consistent(client, scope, &place, &progress));
+    let patience = pin!(host.sleep_until(host.monotonic() + REPORTED_AFTER));
+    match select(observing, patience).await {
+        Either::Left((seen, _)) => seen,
+        Either::Right(((), observing)) => {
+            tell(Reading {
+                read: progress.read.get(),
+                pages: progress.pages.get(),
+                before: place.calls_before(),
+                per_second: place.rate(),
+            });
+            observing.await
+        }
+    }
+}
+
+/// How far a listing is.
+#[derive(Default)]
+struct ListingProgress {
+    read: Cell<u32>,
+    pages: Cell<Option<u32>>,
+}
+
+async fn list_until_consistent<H: Host>(
+    client: &ReadClient<H>,
+    scope: &Scope,
+    place: &Place,
+    progress: &ListingProgress,
+) -> (Observation, Sightings) {
+    let host = &client.context().host;
+    let began = Sightings::at(SeenAt::new(host.monotonic(), host.now()));
+    let mut listing = 1;
+    let observation = loop {
+        match list(client, scope.region, place, progress).await {
+            Ok((rows, pages)) => {
+                let seen = seen(rows);
+                let sightings = pages.sightings(&seen, began.oldest);
+                return (Observation::Seen(seen), sightings);
+            }
+            Err(ListingError::First(error)) => break unobserved(error),
+            Err(ListingError::Later(error)) => {
+                break match unobserved(error) {
+                    Observation::ReadDenied(denied) => Observation::Unobserved(denied),
+                    other => other,
+                };
+            }
+            Err(ListingError::Inconsistent(how)) if listing < LISTINGS_MAX => {
+                tracing::debug!(%scope, how, listing, "inconsistent listing, reading again");
+                retry::pause(client.context(), listing).await;
+                listing += 1;
+            }
+            Err(ListingError::Inconsistent(how)) => {
+                break Observation::Unobserved(Unobserved {
+                    reason: format!(
+                        "DescribeBlueprints gave {listing} inconsistent listings: {how}"
+                    ),
+                    code: None,
+                    request_id: None,
+                    account_broken: false,
+                });
+            }
+        }
+    };
+    (observation, began)
+}
+
+/// One page, reduced to the fields that are needed. Whole rows of thousands of blueprints would hold memory that the
+/// allocator does not return.
+#[derive(Clone)]
+struct Page {
+    total: u64,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone)]
+struct Row {
+    id: String,
+    image: Option<String>,
+    state: String,
+    name: String,
+}
+
+impl From<DescribeBlueprintsReply> for Page {
+    fn from(reply: DescribeBlueprintsReply) -> Self {
+        let rows = reply.blueprint_set.into_iter().map(|blueprint| Row {
+            id: blueprint.blueprint_id,
+            image: blueprint.image_id,
+            state: blueprint.blueprint_state.unwrap_or_default(),
+            name: blueprint.blueprint_name.unwrap_or_default(),
+        });
+        Self {
+            total: reply.total_count,
+            rows: rows.collect(),
+        }
+    }
+}
+
+/// When each page was asked for, and which blueprints are on it.
+#[derive(Default)]
+struct PageTimes(Vec<(SeenAt, Vec<SmolStr>)>);
+
+impl PageTimes {
+    fn add(&mut self, asked: SeenAt, page: &Page) {
+        let ids = page.rows.iter().map(|row| brief(&row.id).into());
+        self.0.push((asked, ids.collect()));
+    }
+
+    /// When each image was seen.
+    fn sightings(self, seen: &Seen, began: SeenAt) -> Sightings {
+        let asked = self.0.iter().map(|(asked, _)| *asked);
+        let oldest = asked.reduce(SeenAt::earlier).unwrap_or(began);
+        let by_id = self.0.iter().flat_map(|(asked, ids)| {
+            let ids = ids.iter();
+            ids.map(|id| (id.as_str(), *asked))
+        });
+        let by_id: HashMap<&str, SeenAt> = by_id.collect();
+        let images = seen.shared.iter().filter_map(|(image, blueprint)| {
+            let asked = by_id.get(blueprint.id.as_str())?;
+            Some((image.clone(), *asked))
+        });
+        Sightings {
+            oldest,
+            images: images.collect(),
+        }
+    }
+}
+
+async fn list<H: Host>(
+    client: &ReadClient<H>,
+    region: Region,
+    place: &Place,
+    progress: &ListingProgress,
+) -> Result<(Vec<Row>, PageTimes), ListingError> {
+    // A listing that waits for its turn counts as one queued call.
+    let goes_on = async |pages| {
+        let context = client.context();
+        let _waits = context
+            .calls
+            .queue(Action::DescribeBlueprints, context.host.monotonic());
+        place.goes_on(pages).await;
+    };
+    let page = async |offset| {
+        let ask = || client.describe_blueprints(region, offset, Some(place.call(offset)));
+        let answered = retry::while_it_helps(client.context(), ask).await?;
+        place.done();
+        progress.read.set(progress.read.get() + 1);
+        Ok((answered.asked, Page::from(answered.reply)))
+    };
+    progress.read.set(0);
+    goes_on(1).await;
+    let (asked, first) = page(0).await.map_err(ListingError::First)?;
+    let total = first.total;
+    let limit = u64::from(PAGE_LIMIT_MAX);
+    let pages = u32::try_from(total.div_ceil(limit)).unwrap_or(u32::MAX);
+    if pages > PAGES_MAX {
+        return Err(ListingError::Inconsistent(format!(
+            "TotalCount {total} is beyond {PAGES_MAX} pages"
+        )));
+    }
+    progress.pages.set(Some(pages));
+    if pages > 1 {
+        goes_on(pages - 1).await;
+    }
+    let rest = (1..pages).map(|n| page(n * PAGE_LIMIT_MAX));
+    let rest = try_join_all(rest).await.map_err(ListingError::Later)?;
+    let mut dated = PageTimes::default();
+    dated.add(asked, &first);
+    rest.iter()
+        .for_each(|(asked, page)| dated.add(*asked, page));
+    let rest = rest.into_iter().map(|(_, page)| page).collect();
+    Ok((join(first, rest)?, dated))
+}
+
+/// Puts pages together if they fit.
+fn join(first: Page, rest: Vec<Page>) -> Result<Vec<Row>, ListingError> {
+    let total = first.total;
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    for page in std::iter::once(first).chain(rest) {
+        if page.total != total {
+            let how = format!(
+                "TotalCount was {total} on the first page and {} on another",
+                page.total
+            );
+            return Err(ListingError::Inconsistent(how));
+        }
+        rows.extend(page.rows.into_iter().map(|row| (row.id.clone(), row)));
+    }
+    if rows.len() as u64 != total {
+        let how = format!(
+            "TotalCount is {total}, but {} distinct blueprints were listed",
+            rows.len()
+        );
+        return Err(ListingError::Inconsistent(how));
+    }
+    Ok(rows.into_values().collect())
+}
+
+/// A blueprint that is being deleted no longer shares its image.
+pub(super) fn is_leaving(state: &str) -> bool {
+    matches!(state, "DELETING" | "DESTROYING")
+}
+
+/// Blueprints without an image id were not shared from CVM (received from other accounts, or
+/// Lighthouse's own); an id outside the grammar can be named by no manifest.
+fn seen(rows: Vec<Row>) -> Seen {
+    let mut shared: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
+    for row in rows {
+        let Some(image) = row.image.as_deref().and_then(|id| ImageId::new(id).ok()) else {
+            continue;
+        };
+        if is_leaving(&row.state) {
+            continue;
+        }
+        let blueprint = Blueprint {
+            id: brief(&row.id).into(),
+            state: brief(&row.state).as_str().into(),
+            name: brief(&row.name),
+        };
+        // Of several blueprints for one image the most usable one counts: servers can be started from it, whatever state
+        // the others are in. Of equally usable ones the first counts.
+        match shared.entry(image) {
+            std::collections::btree_map::Entry::Occupied(mut known)
+                if blueprint.state < known.get().state =>
+            {
+                known.insert(blueprint);
+            }
+            std::collections::btree_map::Entry::Occupied(_) => {}
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(blueprint);
+            }
+        }
+    }
+    Seen {
+        shared,
+        ..Seen::default()
+    }
+}
+
+fn unobserved(error: CallError) -> Observation {
+    let reason = error.to_string();
+    match error {
+        CallError::NotSent(_) | CallError::Unclear(_) => Observation::Unobserved(Unobserved {
+            reason,
+            code: None,
+            request_id: None,
+            account_broken: false,
+        }),
+        CallError::AccountBroken(refusal) => Observation::Unobserved(Unobserved {
+            account_broken: true,
+            ..of_refusal(reason, refusal)
+        }),
+        CallError::Refused(refusal) => {
+            let (class, of_region) = (refusal.class, refusal.is_of_region());
+            let unobserved = of_refusal(reason, refusal);
+            match class {
+                // Not the region, which no write would reach either.
+                Class::ScopeBlocked if !of_region => Observation::ReadDenied(unobserved),
+                Class::AccountBlocked | Class::ClockOff => Observation::Unobserved(Unobserved {
+                    account_broken: true,
+                    ..unobserved
+                }),
+                _ => Observation::Unobserved(unobserved),
+            }
+        }
+    }
+}
+
+fn of_refusal(reason: String, refusal: Refusal) -> Unobserved {
+    Unobserved {
+        reason,
+        code: Some(refusal.code),
+        request_id: refusal.request_id,
+        account_broken: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, image: &str, state: &str) -> Row {
+        Row {
+            id: id.into(),
+            image: Some(image.into()),
+            state: state.into(),
+            name: String::new(),
+        }
+    }
+
+    fn page(total: u64, rows: &[Row]) -> Page {
+        Page {
+            total,
+            rows: rows.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a2_a3_s2_pages_that_do_not_add_up_are_no_observation() {
+        let (a, b) = (
+            row("lhbp-1", "img-a", "NORMAL"),
+            row("lhbp-2", "img-b", "NORMAL"),
+        );
+        let both = page(2, &[a.clone(), b.clone()]);
+        assert!(join(both, vec![]).is_ok_and(|rows| rows.len() == 2));
+        let twice = page(2, &[a.clone(), a.clone()]);
+        assert!(
+            matches!(join(twice, vec![]), Err(ListingError::Inconsistent(_))),
+            "a duplicate hides a skipped row"
+        );
+        let fewer = page(2, std::slice::from_ref(&a));
+        assert!(
+            matches!(
+                join(fewer.clone(), vec![]),
+                Err(ListingError::Inconsistent(_))
+            ),
+            "a row is missing"
+        );
+        let changed = page(3, &[b]);
+        assert!(
+            matches!(
+                join(fewer, vec![changed]),
+                Err(ListingError::Inconsistent(_))
+            ),
+            "the total changed"
+        );
+    }
+
+    #[test]
+    fn t4_a21_of_blueprints_of_one_image_the_most_usable_counts_in_whatever_order() {
+        let states = [
+            "NORMAL",
+            "",
+            "BRAND_NEW",
+            "SYNCING",
+            "CREATEFAILED",
+            "OFFLINE",
+        ];
+        for (better, state) in states.iter().enumerate() {
+            for worse in &states[better..] {
+                for (first, second) in [(state, worse), (worse, state)] {
+                    let seen = seen(vec![
+                        row("lhbp-1", "img-a", first),
+                        row("lhbp-2", "img-a", second),
+                        row("lhbp-0", "img-a", "DELETING"),
+                    ]);
+                    let shown = seen.shared.values().next().expect("it is shared");
+                    assert_eq!(shown.state, (*state).into(), "{first} and {second}");
+                }
+            }
+        }
+        let twins = [
+            row("lhbp-1", "img-a", "OFFLINE"),
+            row("lhbp-2", "img-a", "OFFLINE"),
+        ];
+        let seen = seen(twins.to_vec());
+        assert_eq!(seen.shared.values().next().expect("shared").id, "lhbp-1");
+    }
+
+    #[test]
+    fn only_blueprints_that_stand_for_an_image_count() {
+        let mut foreign = row("lhbp-3", "", "NORMAL");
+        let seen = seen(vec![
+            row("lhbp-1", "img-a", "NORMAL"),
+            row("lhbp-2", "img-b", "DELETING"),
+            foreign.clone(),
+            {
+                foreign.image = None;
+                foreign
+            },
+            row("lhbp-5", "img-a", "ISOLATED"),
+        ]);
+        assert_eq!(seen.shared.len(), 1);
+        assert_eq!(
+            seen.shared[&ImageId::new("img-a").expect("valid")].id,
+            "lhbp-1"
+        );
+    }
+}

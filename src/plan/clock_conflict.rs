@@ -1,0 +1,97 @@
+//! What two clocks disagree about, where a decision depends on the time: what both say is done, or nothing is (B2). The
+//! values say what the conflict is; the planner decides what follows.
+
+use std::fmt;
+
+use crate::inventory::Suspension;
+use crate::model::{Clocks, ShareState, Timestamp};
+use crate::windows::Closed;
+
+/// This machine's clock and the access point's lead to different decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockConflict {
+    /// What the two clocks show.
+    pub clocks: Clocks,
+    /// What they disagree about.
+    pub about: ConflictSubject,
+}
+
+/// What two clocks disagree about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConflictSubject {
+    /// Which state a manifest asks for.
+    DesiredState {
+        /// By this machine's clock.
+        machine: ShareState,
+        /// By the access point's.
+        api: ShareState,
+    },
+    /// Whether a change window is open.
+    Window {
+        /// Why it is closed by one of them.
+        closed: Closed,
+        /// It is open by this machine's clock.
+        open_here: bool,
+    },
+    /// Whether a suspension has ended.
+    Suspension {
+        suspension: Suspension,
+        /// It is over by this machine's clock.
+        over_here: bool,
+    },
+}
+
+impl ClockConflict {
+    /// Whether not even the state that is asked for is known.
+    pub fn is_about_desired_state(&self) -> bool {
+        matches!(self.about, ConflictSubject::DesiredState { .. })
+    }
+}
+
+impl fmt::Display for ClockConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let here = self.clocks.machine();
+        let there = self.clocks.api().unwrap_or(here);
+        let show = |at: Timestamp| at.format("%Y-%m-%dT%H:%M:%SZ");
+        write!(
+            f,
+            "the clocks disagree: it is {} by this machine's and {} by the access point's, and ",
+            show(here),
+            show(there)
+        )?;
+        let (this, that) = ("this machine's", "the access point's");
+        let sides = |first| if first { (this, that) } else { (that, this) };
+        match &self.about {
+            ConflictSubject::DesiredState { machine, api } => write!(
+                f,
+                "the manifest asks for `{}` by the first and for `{}` by the second",
+                machine.as_str(),
+                api.as_str()
+            )?,
+            ConflictSubject::Window { closed, open_here } => {
+                let (open, shut) = sides(*open_here);
+                write!(
+                    f,
+                    "by {open} changes are permitted, by {shut} {}",
+                    closed.reason
+                )?;
+            }
+            ConflictSubject::Suspension {
+                suspension,
+                over_here,
+            } => {
+                let (over, on) = sides(*over_here);
+                write!(
+                    f,
+                    "by {over} this is over, by {on} it is not: {}",
+                    suspension.describe()
+                )?;
+            }
+        }
+        write!(f, "; nothing is done until they agree: {}", Clocks::REMEDY)
+    }
+}
+
+#[cfg(test)]
+#[path = "clock_conflict_tests.rs"]
+mod tests;

@@ -1,0 +1,272 @@
+//! What the planner says of a scope and of each of its images: values that the engine carries out and the reports show.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use smol_str::SmolStr;
+
+use super::warning::UndocumentedState;
+use super::withheld::Withheld;
+use crate::attempts::{Problem, WritePause};
+use crate::desired::Source;
+use crate::inventory::UnexpectedLoss;
+use crate::model::{
+    AccountName, Cause, ImageId, Monotonic, Permission, Scope, ShareState, Timestamp, Uin,
+};
+use crate::observation::Unobserved;
+
+/// What to do about one scope.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub scope: Scope,
+    /// The root account, where it is known.
+    pub uin: Option<Uin>,
+    /// Account names whose inventory rows the scope takes over.
+    pub taken_over: BTreeSet<AccountName>,
+    /// Whether the scope was observed.
+    pub view: View,
+    /// Pruning was asked for, but the scope was not observed, so that nothing was pruned.
+    pub prune_skipped: bool,
+    /// One decision for each desired image, and for each that is to be pruned, in order of the ids.
+    pub decisions: BTreeMap<ImageId, Decision>,
+    /// Images that are shared, that no manifest names, and that are left alone.
+    pub unmanaged: Unmanaged,
+    /// Of the images that are shared as desired, those whose blueprint is in an undocumented state.
+    pub undocumented_states: BTreeMap<ImageId, UndocumentedState>,
+    /// Images that count as not shared, though the API never said so.
+    pub presumed_unshared: BTreeSet<ImageId>,
+    /// Set if many owned images do not show.
+    pub loss: Option<UnexpectedLoss>,
+    /// The first time, by this machine's clock, at which a decision may change without any other event: a share begins or
+    /// ends, a window opens, or a suspension is over by one of the clocks.
+    pub next_change_at: Option<Timestamp>,
+}
+
+/// Whether a scope was observed when it was planned. A plan without decisions needs it, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    Seen,
+    /// Reading is denied; what is known comes from the answers to writes.
+    ReadDenied(Unobserved),
+    /// Not observed; holds the reason.
+    Unobserved(Unobserved),
+}
+
+/// Images that are shared, that no manifest names, and that are left alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unmanaged {
+    /// Images that the inventory lists as owned.
+    pub ours: BTreeSet<ImageId>,
+    /// Images that somebody else seems to have shared.
+    pub foreign: BTreeSet<ImageId>,
+    /// Images that are known not to be the account's own: CANCEL has no effect on them.
+    pub strays: BTreeMap<ImageId, Stray>,
+}
+
+/// A blueprint whose image is not among the account's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The blueprint id, `lhbp-…`.
+    pub blueprint: SmolStr,
+    /// sharekeeper shared it, so that it is left over from a deleted image. Otherwise it may belong to another account.
+    pub ours: bool,
+}
+
+/// What to do about one image.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// The desired state. If the clocks disagree about it, the state that would be a change.
+    pub desired: ShareState,
+    /// Why it is desired. If the clocks disagree about the cause alone, this machine's clock decides.
+    pub cause: Cause,
+    /// The manifest line that asks for it; none for an image that is pruned.
+    pub source: Option<Source>,
+    /// The state as last seen.
+    pub actual: Actual,
+    /// When the desired share ends by itself.
+    pub until: Option<Timestamp>,
+    pub verdict: Verdict,
+}
+
+/// The state of an image as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actual {
+    /// Shared; holds the blueprint id if it is known.
+    Shared(Option<SmolStr>),
+    Unshared,
+    Unknown,
+}
+
+/// What to do about one image, or why nothing is done. Reasons are boxed because most images are in sync and a plan may
+/// hold a million of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    InSync,
+    /// One call, towards the desired state.
+    Act,
+    /// Observe again before anything else, until `until` at the latest.
+    Await {
+        /// Then another decision falls.
+        until: Monotonic,
+        /// What is waited for.
+        reason: Box<Awaiting>,
+    },
+    /// Shared as desired, but no server can be started from it yet. Waiting may be enough.
+    Pending(Box<Problem>),
+    /// A person must act.
+    Blocked(Box<Problem>),
+    /// A guard forbids it.
+    Withheld(Box<Withheld>),
+    /// Given up after retries; holds the last problem.
+    Failed(Box<Problem>),
+    /// One call, which is not tried for now because writes to the scope or its account are paused.
+    NotTried(Box<WritePause>),
+    /// The scope was not observed, so nothing is done.
+    Unobserved(Box<Unobserved>),
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaiting {
+    /// The API acknowledged our write, and reading does not show it yet.
+    OwnWrite,
+    /// The outcome of our write is unknown; it may still show.
+    Outcome(Problem),
+    /// The API says that the image cannot be shared, and its fields do not show why. It may be shared already without
+    /// showing yet. Holds the API's reason.
+    Doubt(String),
+    /// Many owned images do not show; the next observation may show them.
+    Loss(String),
+}
+
+impl Actual {
+    /// The state, where it is known.
+    pub fn state(&self) -> Option<ShareState> {
+        match self {
+            Self::Shared(_) => Some(ShareState::Shared),
+            Self::Unshared => Some(ShareState::Unshared),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl fmt::Display for Awaiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnWrite => f.write_str("accepted by the API, but reading does not show it yet"),
+            Self::Outcome(problem) => write!(f, "the outcome is unknown: {problem}"),
+            Self::Doubt(reason) if reason.is_empty() => {
+                f.write_str("the API says it cannot be shared")
+            }
+            Self::Doubt(reason) => write!(f, "the API says it cannot be shared: {reason}"),
+            Self::Loss(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Verdict {
+    /// Whether it is a call, were it not for the hour or for a person who asks to wait: what a plan says that is
+    /// carried out later.
+    pub fn is_intended(&self) -> bool {
+        match self {
+            Self::Act | Self::NotTried(_) => true,
+            Self::Withheld(why) => match &**why {
+                Withheld::Suspended(_) | Withheld::WindowClosed(_) => true,
+                Withheld::ClocksDisagree(conflict) => !conflict.is_about_desired_state(),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the clocks disagree about the state that is asked for, so that there may be a call or none.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self, Self::Withheld(why)
+            if matches!(&**why, Withheld::ClocksDisagree(conflict) if conflict.is_about_desired_state()))
+    }
+
+    /// Why there is no call, in words; `None` if there is one.
+    pub fn why_not(&self) -> Option<String> {
+        Some(match self {
+            Self::Act => return None,
+            Self::InSync => "already as desired".into(),
+            Self::Await { reason, .. } => reason.to_string(),
+            Self::Pending(problem) | Self::Blocked(problem) | Self::Failed(problem) => {
+                problem.to_string()
+            }
+            Self::Withheld(why) => why.to_string(),
+            Self::NotTried(rest) => rest.to_string(),
+            Self::Unobserved(unobserved) => format!("not observed: {unobserved}"),
+        })
+    }
+}
+
+impl Decision {
+    /// Whether the image is as desired by the API's answers to writes, because reading is denied.
+    pub fn is_by_word(&self) -> bool {
+        self.verdict == Verdict::InSync && self.actual == Actual::Unknown
+    }
+}
+
+impl Plan {
+    /// The calls that the plan asks for, in order.
+    pub fn actions(&self) -> impl Iterator<Item = (&ImageId, Permission, &Decision)> {
+        let acts = self
+            .decisions
+            .iter()
+            .filter(|(_, decision)| decision.verdict == Verdict::Act);
+        acts.map(|(id, decision)| (id, Permission::towards(decision.desired), decision))
+    }
+
+    /// Why the scope was not seen, if it was not.
+    pub fn unobserved(&self) -> Option<&Unobserved> {
+        match &self.view {
+            View::Unobserved(unobserved) => Some(unobserved),
+            View::Seen | View::ReadDenied(_) => None,
+        }
+    }
+
+    /// Why reading is denied, if it is and the plan was made without it.
+    pub fn read_denied(&self) -> Option<&Unobserved> {
+        match &self.view {
+            View::ReadDenied(unobserved) => Some(unobserved),
+            View::Seen | View::Unobserved(_) => None,
+        }
+    }
+
+    /// Whether the scope was seen, and the image is not shared in it, though no manifest names it.
+    pub fn is_gone(&self, image: &ImageId) -> bool {
+        self.view == View::Seen
+            && !self.decisions.contains_key(image)
+            && !self.unmanaged.ours.contains(image)
+            && !self.unmanaged.foreign.contains(image)
+            && !self.unmanaged.strays.contains_key(image)
+    }
+
+    /// Whether an image is shared and not ready yet, so that it is worth observing again.
+    pub fn is_pending(&self) -> bool {
+        let mut decisions = self.decisions.values();
+        decisions.any(|decision| matches!(decision.verdict, Verdict::Pending(_)))
+    }
+
+    /// Why what is still to do is not tried for now, if so.
+    pub fn rest(&self) -> Option<&WritePause> {
+        let mut verdicts = self.decisions.values().map(|decision| &decision.verdict);
+        verdicts.find_map(|verdict| match verdict {
+            Verdict::NotTried(rest) => Some(&**rest),
+            _ => None,
+        })
+    }
+
+    /// When the first of the decisions that wait falls, if any waits.
+    pub fn awaiting_until(&self) -> Option<Monotonic> {
+        let awaiting = self
+            .decisions
+            .values()
+            .filter_map(|decision| match decision.verdict {
+                Verdict::Await { until, .. } => Some(until),
+                _ => None,
+            });
+        awaiting.min()
+    }
+}

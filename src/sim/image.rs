@@ -1,0 +1,128 @@
+//! An image in one region: its share states over time, and why it cannot be shared. Knows neither calls nor replies.
+
+use super::account::Image;
+use crate::model::{Monotonic, Region};
+
+/// Where an image is: index of its account, region, image id.
+pub(super) type ImageIndex = (usize, Region, String);
+
+/// An image in one region, with the share states that it has had. `readLag` shows older ones.
+#[derive(Debug)]
+pub(super) struct RegionalImage {
+    pub image: Image,
+    /// In order of time; the last one is the present state.
+    periods: Vec<SharePeriod>,
+    pub occupied_calls: u32,
+    pub write_counts: WriteCounts,
+}
+
+/// A share state and the time from which it holds.
+#[derive(Clone, Debug)]
+pub(super) struct SharePeriod {
+    pub since: Monotonic,
+    /// The blueprint's id; none while the image is not shared.
+    pub blueprint: Option<String>,
+}
+
+/// Writes of an image: all that reached it, and those that took effect.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WriteCounts {
+    pub attempts: u64,
+    pub shares: u64,
+    pub cancels: u64,
+}
+
+impl RegionalImage {
+    pub(super) fn new(image: Image, blueprint: String) -> Self {
+        let first = SharePeriod {
+            since: Monotonic::default(),
+            blueprint: image.shared.then_some(blueprint),
+        };
+        Self {
+            occupied_calls: image.occupied_calls,
+            image,
+            periods: vec![first],
+            write_counts: WriteCounts::default(),
+        }
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.blueprint().is_some()
+    }
+
+    /// Id of the blueprint; none if the image is not shared now.
+    pub(super) fn blueprint(&self) -> Option<&str> {
+        self.periods
+            .last()
+            .and_then(|period| period.blueprint.as_deref())
+    }
+
+    /// The image's name; its id where the world gives no name.
+    pub(super) fn name(&self) -> &str {
+        if self.image.name.is_empty() {
+            &self.image.id
+        } else {
+            &self.image.name
+        }
+    }
+
+    /// The state that held at `time`.
+    pub(super) fn period_at(&self, time: Monotonic) -> Option<&SharePeriod> {
+        self.periods
+            .iter()
+            .rev()
+            .find(|period| period.since <= time)
+    }
+
+    /// Begins a new period, unless the image is in that state already.
+    pub(super) fn set(&mut self, shared: bool, since: Monotonic, blueprint: String) {
+        if shared != self.is_shared() {
+            self.periods.push(SharePeriod {
+                since,
+                blueprint: shared.then_some(blueprint),
+            });
+        }
+    }
+
+    /// Why the image cannot be shared, in English and in Chinese. These are the preconditions in the documentation of
+    /// ModifyImageSharePermission.
+    pub(super) fn unshareable_reason(&self) -> Option<(&'static str, &'static str)> {
+        let image = &self.image;
+        let preconditions = [
+            (
+                self.is_shared(),
+                "The image has already been shared.",
+                "镜像已共享",
+            ),
+            (
+                image.source == "EXTERNAL_IMPORT",
+                "Imported images cannot be shared.",
+                "导入镜像不支持共享",
+            ),
+            (
+                image.class == "InstanceImage",
+                "Full-instance images cannot be shared.",
+                "整机镜像不支持共享",
+            ),
+            (
+                !image.cloud_init,
+                "The image does not support CloudInit.",
+                "镜像不支持CloudInit",
+            ),
+            (
+                !image.os_accepted,
+                "The operating system is not supported.",
+                "操作系统不支持",
+            ),
+            (
+                image.state != "NORMAL",
+                "The image is not in the NORMAL state.",
+                "镜像状态不正常",
+            ),
+        ];
+        preconditions
+            .into_iter()
+            .find(|(violated, ..)| *violated)
+            .map(|(_, english, chinese)| (english, chinese))
+    }
+}

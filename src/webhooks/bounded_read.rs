@@ -1,0 +1,77 @@
+//! Reads the settings file and the files of secrets, each up to a limit. An error never quotes what a file contains.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::api::protocol::sign::Secret;
+
+/// Longest secret. Keys and URLs of chat products have some 200 bytes.
+const SECRET_BYTES_MAX: u64 = 4096;
+/// The bit that lets any user of the machine read a file.
+const READABLE_BY_OTHERS: u32 = 0o004;
+
+/// A secret, and who can read its file.
+pub(super) struct SecretFile {
+    /// Without the newline at the end that editors leave.
+    pub secret: Secret,
+    /// Whether any user of the machine can read the file.
+    pub world_readable: bool,
+}
+
+/// Why a file cannot be used. Never quotes what the file contains.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error("cannot read {}: {error}", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("cannot read {}: it is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    #[error("{} is larger than {bytes_max} bytes", path.display())]
+    TooLarge { path: PathBuf, bytes_max: u64 },
+    #[error("{} is not UTF-8", .0.display())]
+    NotUtf8(PathBuf),
+    #[error("{} is empty: put the secret into it", .0.display())]
+    Empty(PathBuf),
+}
+
+/// Reads the file of a secret.
+pub(super) fn read_secret(path: &Path) -> Result<SecretFile, ReadError> {
+    let (text, mode) = read_text(path, SECRET_BYTES_MAX)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        return Err(ReadError::Empty(path.to_owned()));
+    }
+    Ok(SecretFile {
+        secret: Secret::new(text.to_owned()),
+        world_readable: mode & READABLE_BY_OTHERS != 0,
+    })
+}
+
+/// Reads a regular file of at most `bytes_max` bytes: its text and its mode.
+pub(super) fn read_text(path: &Path, bytes_max: u64) -> Result<(String, u32), ReadError> {
+    let io = |error| ReadError::Io {
+        path: path.to_owned(),
+        error,
+    };
+    let metadata = fs::metadata(path).map_err(io)?;
+    // Opening a FIFO would wait for ever.
+    if !metadata.is_file() {
+        return Err(ReadError::NotAFile(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes))
+        .map_err(io)?;
+    if bytes.len() as u64 > bytes_max {
+        let path = path.to_owned();
+        return Err(ReadError::TooLarge { path, bytes_max });
+    }
+    let text = String::from_utf8(bytes).map_err(|_| ReadError::NotUtf8(path.to_owned()))?;
+    Ok((text, metadata.permissions().mode()))
+}
