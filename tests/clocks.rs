@@ -222,7 +222,9 @@ async fn reconcile_both(world: &World, wanted: &Desired) -> (Vec<ScopeOutcome>, 
         calls: CallCounts::default(),
         elapsed: Duration::ZERO,
     };
-    let exit = ReconcileDocument::new(&scopes, ending, &[]).exit_code();
+    let exit = ReconcileDocument::new(&scopes, ending, &[])
+        .exit_status()
+        .code();
     (scopes, exit)
 }
 

@@ -1,11 +1,14 @@
+//! `adopt`: takes shared images into the inventory, or lets images go from it. It writes to the state alone.
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use futures_util::future::join_all;
 
 use super::args::{AdoptArguments, Common};
 use super::output::{self, Failure};
 use super::session::{self, Session};
-use super::{connect, simulated, state, validate};
+use super::{accounts, manifests, sim_target, state};
 use crate::api::ReadClient;
 use crate::desired::Desired;
 use crate::engine::{self, Task};
@@ -16,82 +19,111 @@ use crate::listing;
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
 use crate::observation::{Observation, Seen};
 use crate::plan::Policy;
-use crate::report::{AdoptDocument, Adopted};
+use crate::report::{AdoptDocument, Adopted, ExitStatus};
 use crate::store::Reader;
 
-/// `adopt`: takes shared images into the inventory, or lets images go from it.
-pub(super) async fn run(arguments: &AdoptArguments, common: &Common) -> Result<u8, Failure> {
-    let selector = arguments.narrow.selector();
+pub(super) async fn run(
+    arguments: &AdoptArguments,
+    common: &Common,
+) -> Result<ExitStatus, Failure> {
+    let selector = arguments.selection.selector();
     if selector.is_all() && !arguments.all {
         return Err(Failure::usage(
             "say which images: `--image`, `--region`, `--account` or `-l`; or `--all` for every one",
         ));
     }
-    let desired = match validate::load(&arguments.paths, common.output).await? {
-        Ok(desired) => desired,
-        Err(exit) => return Ok(exit.code()),
-    };
+    let desired = manifests::load(&arguments.paths, common.output).await?;
     let directory = state::directory(common, arguments.target.sim)?;
-    simulated::reset(&arguments.target, &directory)?;
-    let reader = state::read(&directory)?;
+    sim_target::reset(&arguments.target, &directory)?;
     let document = if arguments.release {
-        let released = owned(&reader, &desired, &selector).await?;
-        if !arguments.dry_run && !released.is_empty() {
-            let keys = released.clone();
-            state::remark(&directory, "adopt --release")?
-                .release(keys, &state::by(), "`sharekeeper adopt --release`")
-                .map_err(Failure::new)?;
-        }
-        AdoptDocument::released(released, arguments.dry_run)
+        release(arguments, &directory, &desired, &selector).await?
     } else {
-        let reached = connect::accounts(&desired, &selector);
-        if reached.accounts.is_empty() {
-            return Err(Failure::new(format_args!(
-                "the manifests name nothing of {selector}, so there is nothing to adopt; name the image, or another one in \
-                 that account and region, first"
-            )));
-        }
-        let mut session =
-            Session::open(&arguments.target, &directory, &desired, &reached.accounts).await?;
-        let shared = session::context()?;
-        let worked_on = |name: &AccountName| reached.worked_on.contains(name);
-        let clients = session.clients(&shared, worked_on).await?;
-        let task = Task {
-            desired: &desired,
-            selector: &selector,
-            policy: &Policy::DEFAULT,
-            approved_by_scope: None,
-        };
-        if let Some(refused) = engine::refusal(&clients, &task).await {
-            session.close().await?;
-            return Err(Failure::new(refused));
-        }
-        let found = survey(&clients, &reader, &desired, &selector).await;
-        session.close().await?;
-        let found = found?;
-        let adopted = found.adoptable.iter().map(|(key, owned)| Adopted {
-            key: key.clone(),
-            blueprint_id: owned.blueprint.clone().unwrap_or_default(),
-        });
-        let adopted = adopted.collect();
-        if !arguments.dry_run && !found.adoptable.is_empty() {
-            state::remark(&directory, "adopt")?
-                .adopt(
-                    found.adoptable,
-                    &desired.names(),
-                    &state::by(),
-                    "`sharekeeper adopt`",
-                )
-                .map_err(Failure::new)?;
-        }
-        AdoptDocument::adopted(adopted, found.not_shared, found.unseen, arguments.dry_run)
+        adopt(arguments, &directory, &desired, &selector).await?
     };
     output::print(common.output, &document, &document.text())?;
-    Ok(document.exit_code())
+    Ok(document.exit_status())
 }
 
-/// Images in the inventory that are selected; of those that no manifest names, too.
-async fn owned(
+/// Lets images go from the inventory.
+async fn release(
+    arguments: &AdoptArguments,
+    directory: &Path,
+    desired: &Desired,
+    selector: &Selector,
+) -> Result<AdoptDocument, Failure> {
+    let reader = state::read(directory)?;
+    let released = owned_images(&reader, desired, selector).await?;
+    if !arguments.dry_run && !released.is_empty() {
+        let keys = released.clone();
+        state::open_for_operator(directory, "adopt --release")?
+            .release(
+                keys,
+                &state::operator_name(),
+                "`sharekeeper adopt --release`",
+            )
+            .map_err(Failure::new)?;
+    }
+    Ok(AdoptDocument::released(released, arguments.dry_run))
+}
+
+/// Takes shared images into the inventory.
+async fn adopt(
+    arguments: &AdoptArguments,
+    directory: &Path,
+    desired: &Desired,
+    selector: &Selector,
+) -> Result<AdoptDocument, Failure> {
+    let reader = state::read(directory)?;
+    let accounts = accounts::selected(desired, selector);
+    if accounts.documents.is_empty() {
+        return Err(Failure::new(format_args!(
+            "the manifests name nothing of {selector}, so there is nothing to adopt; name the image, or another one in \
+             that account and region, first"
+        )));
+    }
+    let mut session =
+        Session::open(&arguments.target, directory, desired, &accounts.documents).await?;
+    let client_context = session::client_context()?;
+    let is_worked_on = |name: &AccountName| accounts.worked_on.contains(name);
+    let clients = session.clients(&client_context, is_worked_on).await?;
+    let task = Task {
+        desired,
+        selector,
+        policy: &Policy::DEFAULT,
+        approved_by_scope: None,
+    };
+    if let Some(refusal) = engine::refusal(&clients, &task).await {
+        session.close().await?;
+        return Err(Failure::new(refusal));
+    }
+    let survey = survey(&clients, &reader, desired, selector).await;
+    session.close().await?;
+    let survey = survey?;
+    let adopted = survey.adoptable.iter().map(|(key, owned)| Adopted {
+        key: key.clone(),
+        blueprint_id: owned.blueprint.clone().unwrap_or_default(),
+    });
+    let adopted = adopted.collect();
+    if !arguments.dry_run && !survey.adoptable.is_empty() {
+        state::open_for_operator(directory, "adopt")?
+            .adopt(
+                survey.adoptable,
+                &desired.names(),
+                &state::operator_name(),
+                "`sharekeeper adopt`",
+            )
+            .map_err(Failure::new)?;
+    }
+    Ok(AdoptDocument::adopted(
+        adopted,
+        survey.not_shared,
+        survey.unseen,
+        arguments.dry_run,
+    ))
+}
+
+/// Selected images in the inventory, also those that no manifest names.
+async fn owned_images(
     reader: &Reader,
     desired: &Desired,
     selector: &Selector,
@@ -99,14 +131,14 @@ async fn owned(
     let mut keys = Vec::new();
     for scope in reader.summary().map_err(Failure::new)?.scopes.into_keys() {
         let inventory = reader.inventory(&scope).await.map_err(Failure::new)?;
-        for (image, record) in inventory.images {
+        for (image, entry) in inventory.images {
             let key = key(&scope, &image);
             let none = Labels::new();
             let labels = desired
                 .images
                 .get(&key)
                 .map_or(&none, |image| &*image.labels);
-            if record.owned.is_some() && selector.matches(&key, labels) {
+            if entry.owned.is_some() && selector.matches(&key, labels) {
                 keys.push(key);
             }
         }
@@ -114,9 +146,9 @@ async fn owned(
     Ok(keys)
 }
 
-/// What can be adopted.
+/// What was found of the selected images.
 #[derive(Default)]
-struct Found {
+struct Survey {
     adoptable: Vec<(ImageKey, Owned)>,
     not_shared: Vec<ImageKey>,
     unseen: Vec<String>,
@@ -127,40 +159,40 @@ async fn survey<H: Host>(
     reader: &Reader,
     desired: &Desired,
     selector: &Selector,
-) -> Result<Found, Failure> {
+) -> Result<Survey, Failure> {
     let scopes = desired.by_scope(selector);
-    let looks = scopes.iter().filter_map(|(scope, wanted)| {
+    let observations = scopes.iter().filter_map(|(scope, wanted)| {
         let client = clients.get(&scope.account)?;
         Some(async move {
             let observation = listing::observe(client, scope).await;
             (*scope, wanted, observation, client.clocks(scope.region))
         })
     });
-    let mut found = Found::default();
-    // An image that no manifest names is adopted only by its id: to have it pruned may be the very purpose. It need not
-    // be everywhere.
+    let mut survey = Survey::default();
+    // An image that no manifest names is adopted only by its id: to have it pruned may be the very purpose. It is missed
+    // only if no scope has it.
     let (mut placed, mut absent) = (BTreeSet::new(), Vec::new());
-    for (scope, wanted, observation, clocks) in join_all(looks).await {
+    for (scope, wanted, observation, clocks) in join_all(observations).await {
         let seen = match observation {
             Observation::Seen(seen) => seen,
             Observation::ReadDenied(why) | Observation::Unobserved(why) => {
                 output::warn(format_args!("{scope}: not read: {why}"));
-                found.unseen.push(scope.to_string());
+                survey.unseen.push(scope.to_string());
                 continue;
             }
         };
         let inventory = reader.inventory(scope).await.map_err(Failure::new)?;
         for (&image, named) in &wanted.images {
             placed.insert(image);
-            let there = found.take(scope, image, &seen, &inventory);
+            let there = survey.take(scope, image, &seen, &inventory);
             let meant = clocks.any(|now| named.intent.at(now).0 == ShareState::Shared)
                 || selector.images.contains(image);
             if !there && meant {
-                found.not_shared.push(key(scope, image));
+                survey.not_shared.push(key(scope, image));
             }
         }
         for image in selector.images.iter().filter(|image| !wanted.names(image)) {
-            if found.take(scope, image, &seen, &inventory) {
+            if survey.take(scope, image, &seen, &inventory) {
                 placed.insert(image);
             } else {
                 absent.push(key(scope, image));
@@ -168,9 +200,9 @@ async fn survey<H: Host>(
         }
     }
     absent.retain(|key| !placed.contains(&key.image));
-    found.not_shared.append(&mut absent);
-    found.not_shared.sort();
-    Ok(found)
+    survey.not_shared.append(&mut absent);
+    survey.not_shared.sort();
+    Ok(survey)
 }
 
 fn key(scope: &Scope, image: &ImageId) -> ImageKey {
@@ -180,12 +212,12 @@ fn key(scope: &Scope, image: &ImageId) -> ImageKey {
     }
 }
 
-impl Found {
-    /// Takes the image, if it is shared and not ours already; false if there is nothing to take.
+impl Survey {
+    /// Takes the image if it is shared and not ours yet. False if it is neither shared nor ours.
     fn take(&mut self, scope: &Scope, image: &ImageId, seen: &Seen, inventory: &Inventory) -> bool {
-        let record = inventory.images.get(image);
-        let ownership = record
-            .and_then(|record| record.owned.as_ref())
+        let entry = inventory.images.get(image);
+        let ownership = entry
+            .and_then(|entry| entry.owned.as_ref())
             .map(|owned| owned.ownership);
         match (seen.shared.get(image), ownership) {
             (_, Some(OwnershipState::Acknowledged | OwnershipState::Adopted)) => true,

@@ -1,4 +1,5 @@
-//! Asks git how the commit of the manifests stands to the newest one that a state knows.
+//! Asks git how the commit of the manifests stands to the newest commit that a state knows. What follows from the answer
+//! is not judged here.
 
 use crate::host::SystemCommandRunner;
 use crate::manifest::Revision;

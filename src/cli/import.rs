@@ -1,13 +1,15 @@
+//! `import`: reads what is shared, and writes manifests that ask for it. What manifests name already is left out.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 
-use super::args::{Common, ImportArguments, ImportBy, Output, Paths};
+use super::args::{Common, ImportArguments, ImportBy};
 use super::output::{self, Failure};
 use super::session::{self, Session};
-use super::{connect, simulated, state, validate};
+use super::{accounts, manifests, sim_target, state};
 use crate::api::{Owner, ReadClient};
 use crate::desired::Desired;
 use crate::host::Host;
@@ -17,57 +19,33 @@ use crate::model::{AccountName, ImageId, ImageKey, Labels, Region, Scope, Select
 use crate::observation::{Observation, OwnImages};
 use crate::report::{ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnseenScope};
 
-/// `import`: reads what is shared, and writes manifests that ask for it.
-pub(super) async fn run(arguments: &ImportArguments, common: &Common) -> Result<u8, Failure> {
-    let desired = match known(&arguments.paths, common.output).await? {
-        Ok(desired) => desired,
-        Err(exit) => return Ok(exit.code()),
-    };
-    let selector = arguments.narrow.selector();
+pub(super) async fn run(
+    arguments: &ImportArguments,
+    common: &Common,
+) -> Result<ExitStatus, Failure> {
+    let desired = manifests::load_if_any(&arguments.paths, common.output).await?;
+    let selector = arguments.selection.selector();
     let directory = state::directory(common, arguments.target.sim)?;
-    simulated::reset(&arguments.target, &directory)?;
-    // Those that the flags leave out are told apart from the others.
-    let accounts = connect::known(&desired, &Selector::default());
+    sim_target::reset(&arguments.target, &directory)?;
+    // Accounts that the flags leave out must be told apart from the others.
+    let accounts = accounts::known(&desired, &Selector::default());
     let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
-    let shared = session::context()?;
+    let client_context = session::client_context()?;
     let clients = session
-        .clients(&shared, |name| {
+        .clients(&client_context, |name| {
             selector.accounts.is_empty() || selector.accounts.contains(name)
         })
         .await?;
-    let clients = one_name_each(clients, &desired).await;
-    let looks = survey(&clients, &desired, &selector).await;
+    let listings = one_name_each(clients, &desired).await;
+    let observations = observe(&listings, &desired, &selector).await;
     session.close().await?;
-    let document = write(arguments, &desired, &selector, looks)?;
+    let document = write(arguments, &desired, &selector, observations)?;
     output::print(common.output, &document, &document.text())?;
-    Ok(document.exit_code())
+    Ok(document.exit_status())
 }
 
-/// What manifests name already. None at all is no error here: to make them is what this is for.
-pub(super) async fn known(
-    paths: &Paths,
-    output: Output,
-) -> Result<Result<Desired, ExitStatus>, Failure> {
-    if paths.paths.iter().all(|path| is_vacant(path)) {
-        return Ok(Ok(Desired::default()));
-    }
-    Ok(validate::load(paths, output).await?)
-}
-
-/// Not there, or a directory with nothing in it that could be a manifest.
-fn is_vacant(path: &Path) -> bool {
-    let ignored = |entry: std::io::Result<fs::DirEntry>| {
-        let name = entry.map(|entry| entry.file_name());
-        name.is_ok_and(|name| name.to_string_lossy().starts_with(['.', '_']))
-    };
-    match fs::read_dir(path) {
-        Ok(entries) => entries.into_iter().all(ignored),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
-/// An account name, and the regions that are listed under it.
-struct Listed<H> {
+/// The regions that are listed under one account name.
+struct AccountListing<H> {
     name: AccountName,
     client: ReadClient<H>,
     regions: BTreeSet<Region>,
@@ -78,7 +56,7 @@ struct Listed<H> {
 async fn one_name_each<H: Host>(
     clients: BTreeMap<AccountName, ReadClient<H>>,
     desired: &Desired,
-) -> Vec<Listed<H>> {
+) -> Vec<AccountListing<H>> {
     // Where there is one name, there is nothing to tell apart.
     let several = clients.len() > 1;
     let owned = clients.into_iter().map(async |(name, client)| {
@@ -95,14 +73,14 @@ async fn one_name_each<H: Host>(
     let used: BTreeMap<_, _> = Region::all()
         .map(|region| (region, desired.names_in(region)))
         .collect();
-    let mut listed: Vec<(Listed<H>, Option<Owner>)> = Vec::new();
+    let mut listings: Vec<(AccountListing<H>, Option<Owner>)> = Vec::new();
     for (name, client, owner) in join_all(owned).await {
-        let same = |other: &&mut (Listed<H>, Option<Owner>)| match (&owner, &other.1) {
+        let same = |other: &&mut (AccountListing<H>, Option<Owner>)| match (&owner, &other.1) {
             (Some(a), Some(b)) => a.key == b.key || (a.uin.is_some() && a.uin == b.uin),
             _ => false,
         };
         let mut regions: BTreeSet<_> = Region::all().collect();
-        for (earlier, _) in listed.iter_mut().filter(|other| same(other)) {
+        for (earlier, _) in listings.iter_mut().filter(|other| same(other)) {
             for (region, names) in &used {
                 if names.contains_key(&name) && !names.contains_key(&earlier.name) {
                     earlier.regions.remove(region);
@@ -111,36 +89,36 @@ async fn one_name_each<H: Host>(
                 }
             }
         }
-        let entry = Listed {
+        let listing = AccountListing {
             name,
             client,
             regions,
         };
-        listed.push((entry, owner));
+        listings.push((listing, owner));
     }
-    listed.into_iter().map(|(listed, _)| listed).collect()
+    listings.into_iter().map(|(listing, _)| listing).collect()
 }
 
-/// What is shared in each scope; and, where something of it is to be imported, which images are the account's own.
-async fn survey<H: Host>(
-    clients: &[Listed<H>],
+/// What is shared in each scope. Where something of it is to be imported, also which images are the account's own.
+async fn observe<H: Host>(
+    listings: &[AccountListing<H>],
     desired: &Desired,
     selector: &Selector,
 ) -> Vec<(Scope, Observation)> {
-    let scopes = clients.iter().flat_map(|listed| {
-        listed
+    let scopes = listings.iter().flat_map(|listing| {
+        listing
             .regions
             .iter()
             .map(|&region| {
                 let scope = Scope {
-                    account: listed.name.clone(),
+                    account: listing.name.clone(),
                     region,
                 };
-                (scope, &listed.client)
+                (scope, &listing.client)
             })
             .filter(|(scope, _)| selector.reaches(scope))
     });
-    let looks = scopes.map(async |(scope, client)| {
+    let observations = scopes.map(async |(scope, client)| {
         let mut observation = listing::observe(client, &scope).await;
         if let Observation::Seen(seen) = &mut observation {
             let mut shared = seen.shared.keys();
@@ -157,14 +135,14 @@ async fn survey<H: Host>(
         }
         (scope, observation)
     });
-    join_all(looks).await
+    join_all(observations).await
 }
 
 fn write(
     arguments: &ImportArguments,
     desired: &Desired,
     selector: &Selector,
-    looks: Vec<(Scope, Observation)>,
+    observations: Vec<(Scope, Observation)>,
 ) -> Result<ImportDocument, Failure> {
     let (mut sharing, mut unseen, mut named_already) = (Sharing::new(), Vec::new(), 0);
     let mut strays = Vec::new();
@@ -176,7 +154,7 @@ fn write(
             reason,
         });
     };
-    for (scope, observation) in looks {
+    for (scope, observation) in observations {
         let seen = match observation {
             Observation::Seen(seen) => seen,
             Observation::ReadDenied(why) | Observation::Unobserved(why) => {
@@ -229,7 +207,7 @@ fn write(
     Ok(ImportDocument::new(written, named_already, unseen, strays))
 }
 
-/// File by file. A file for a whole account is written only if the whole account was read.
+/// What each file holds. A file for a whole account is written only if all of the account was read.
 fn plan_files(
     by: ImportBy,
     out: &Path,
@@ -242,11 +220,11 @@ fn plan_files(
             ImportBy::Region => format!("{}-{}.yaml", scope.account, scope.region),
             ImportBy::Account => format!("{}.yaml", scope.account),
         };
-        let torn = by == ImportBy::Account
+        let is_partial = by == ImportBy::Account
             && unseen
                 .iter()
                 .any(|other| other.account == scope.account.as_str());
-        if !torn {
+        if !is_partial {
             files
                 .entry(out.join(name))
                 .or_default()
@@ -256,7 +234,7 @@ fn plan_files(
     files
 }
 
-/// All or none: a file that is in the way stops the whole before anything is written.
+/// Writes no file at all if one of them is there already.
 fn write_files(
     out: &Path,
     files: &BTreeMap<PathBuf, Sharing>,

@@ -1,11 +1,13 @@
+//! The log on stderr: its level and form, and that it shows nothing but sharekeeper's own events.
+
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::args::{Common, LogFormat, LogLevel};
 use super::progress::Stderr;
 
-/// Sends the log to stderr. Only sharekeeper's own events: a library that logs requests or headers at
-/// trace level never gets to print them.
+/// Sends the log to stderr. Only sharekeeper's own events are logged, so that a library that logs requests or headers at
+/// trace level cannot print a secret.
 pub(super) fn start(common: &Common, default: LogLevel, stderr: &Stderr) {
     let level = match common.log_level.unwrap_or(default) {
         LogLevel::Off => LevelFilter::OFF,
@@ -39,11 +41,11 @@ pub(super) fn start(common: &Common, default: LogLevel, stderr: &Stderr) {
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .init();
-    std::panic::set_hook(Box::new(fault));
+    std::panic::set_hook(Box::new(log_panic));
 }
 
-/// Tells of a panic where it was, and not its words: they may quote anything, a secret among it.
-fn fault(panic: &std::panic::PanicHookInfo<'_>) {
+/// Logs where a panic was, and not its message, which may quote anything, also a secret.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic
         .location()
         .map_or_else(Default::default, ToString::to_string);

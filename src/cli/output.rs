@@ -1,8 +1,12 @@
+//! What a command prints, on which stream and in which form; and why a command fails. Results go to stdout, all that is
+//! said beside them to stderr.
+
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::args::{Color, Output};
+use super::args::{ColorWhen, OutputFormat};
 use crate::api::ClientContext;
 use crate::engine::StopReason;
 use crate::host::Host;
@@ -10,31 +14,36 @@ use crate::report::{ErrorDocument, ExitStatus};
 
 /// Why a command ends without a result of its own.
 #[derive(Debug)]
-pub(super) struct Failure {
-    /// For the process.
-    pub exit: ExitStatus,
-    /// For a person; may have several lines.
-    pub message: String,
+pub(super) enum Failure {
+    /// It is still to be printed.
+    Message {
+        exit: ExitStatus,
+        /// One line or more for a person.
+        message: String,
+    },
+    /// All that there is to say was printed, in the form that was asked for.
+    Reported(ExitStatus),
 }
 
 impl Failure {
-    /// Exit status 1.
-    pub(super) fn new(message: impl std::fmt::Display) -> Self {
-        Self {
-            exit: ExitStatus::Error,
+    /// With exit status 1.
+    pub(super) fn new(message: impl Display) -> Self {
+        Self::with_exit(ExitStatus::Error, message)
+    }
+
+    pub(super) fn with_exit(exit: ExitStatus, message: impl Display) -> Self {
+        Self::Message {
+            exit,
             message: message.to_string(),
         }
     }
 
-    /// Exit status 64: the command line asks for what cannot be.
-    pub(super) fn usage(message: impl std::fmt::Display) -> Self {
-        Self {
-            exit: ExitStatus::Usage,
-            ..Self::new(message)
-        }
+    /// With exit status 64: the command line asks for something that is impossible.
+    pub(super) fn usage(message: impl Display) -> Self {
+        Self::with_exit(ExitStatus::Usage, message)
     }
 
-    /// Ended before anything was decided.
+    /// A command that was stopped before it decided anything.
     pub(super) fn stopped(reason: StopReason) -> Self {
         let (exit, why) = match reason {
             StopReason::Interrupted => (ExitStatus::Interrupted, "interrupted"),
@@ -43,13 +52,11 @@ impl Failure {
             StopReason::TimedOut => (ExitStatus::Error, "out of time"),
             StopReason::Superseded => (ExitStatus::Error, "superseded by newer manifests"),
         };
-        Self {
-            exit,
-            message: format!("{why} before anything was decided; nothing was done"),
-        }
+        let message = format_args!("{why} before anything was decided; nothing was done");
+        Self::with_exit(exit, message)
     }
 
-    /// The error and what caused it, on one line.
+    /// The error and its causes, on one line.
     pub(super) fn from_error(error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
@@ -64,31 +71,47 @@ impl Failure {
         }
         Self::new(message)
     }
+
+    pub(super) fn exit(&self) -> ExitStatus {
+        match self {
+            Self::Message { exit, .. } | Self::Reported(exit) => *exit,
+        }
+    }
+}
+
+impl Display for Failure {
+    /// Displays nothing if everything was printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message { message, .. } => f.write_str(message),
+            Self::Reported(_) => Ok(()),
+        }
+    }
 }
 
 impl From<io::Error> for Failure {
-    /// Reading is done with care elsewhere; what fails bare is writing the result.
+    /// Every other error is converted where it occurs. What is left is that the result cannot be written.
     fn from(error: io::Error) -> Self {
         Self::new(format_args!("cannot write the result: {error}"))
     }
 }
 
-/// Lets anstream know when to keep colour codes, on both streams.
-pub(super) fn choose_color(color: Color) {
+/// Tells anstream whether to keep colour codes, for both streams.
+pub(super) fn choose_color(color: ColorWhen) {
     let choice = match color {
-        Color::Auto => anstream::ColorChoice::Auto,
-        Color::Always => anstream::ColorChoice::AlwaysAnsi,
-        Color::Never => anstream::ColorChoice::Never,
+        ColorWhen::Auto => anstream::ColorChoice::Auto,
+        ColorWhen::Always => anstream::ColorChoice::AlwaysAnsi,
+        ColorWhen::Never => anstream::ColorChoice::Never,
     };
     choice.write_global();
 }
 
-/// Prints a result: the document as JSON, or its text.
-pub(super) fn print(output: Output, document: &impl Serialize, text: &str) -> io::Result<()> {
+/// Prints a result: `document` as JSON, or `text`.
+pub(super) fn print(format: OutputFormat, document: &impl Serialize, text: &str) -> io::Result<()> {
     let mut stdout = anstream::stdout().lock();
-    match output {
-        Output::Text => stdout.write_all(text.as_bytes())?,
-        Output::Json => {
+    match format {
+        OutputFormat::Text => stdout.write_all(text.as_bytes())?,
+        OutputFormat::Json => {
             serde_json::to_writer(&mut stdout, document)?;
             stdout.write_all(b"\n")?;
         }
@@ -96,40 +119,40 @@ pub(super) fn print(output: Output, document: &impl Serialize, text: &str) -> io
     stdout.flush()
 }
 
-/// Prints what is neither text nor JSON but a file of its own: a schema, a script, a manual page.
+/// Prints a file of a form of its own: a schema, a completion script, a manual page.
 pub(super) fn print_raw(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()
 }
 
-/// A line for a person, on stderr. There is nowhere to report that stderr is closed.
-pub(super) fn note(text: impl std::fmt::Display) {
+/// Prints a line for a person on stderr.
+pub(super) fn note(text: impl Display) {
+    // There is nowhere to report that stderr is closed.
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// Reports a failure on stderr, and as a document where one was asked for.
-pub(super) fn fail(output: Output, failure: &Failure) -> io::Result<()> {
-    error(&failure.message);
-    match output {
-        Output::Text => Ok(()),
-        Output::Json => print(
-            output,
-            &ErrorDocument::new(failure.exit, &failure.message),
-            "",
-        ),
+/// Reports a failure, if that was not done, on stderr, and as a document where JSON was asked for.
+pub(super) fn fail(format: OutputFormat, failure: &Failure) -> io::Result<()> {
+    let Failure::Message { exit, message } = failure else {
+        return Ok(());
+    };
+    error(message);
+    match format {
+        OutputFormat::Text => Ok(()),
+        OutputFormat::Json => print(format, &ErrorDocument::new(*exit, message), ""),
     }
 }
 
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const WARNING: anstyle::Style = anstyle::AnsiColor::Yellow.on_default().bold();
 
-/// A warning for a person, on stderr.
-pub(super) fn warn(text: impl std::fmt::Display) {
+/// Prints a warning for a person on stderr.
+pub(super) fn warn(text: impl Display) {
     note(format_args!("{WARNING}warning{WARNING:#}: {text}"));
 }
 
-/// Warns of access points whose clocks are far off, on stderr; the warnings, for the document.
+/// Warns on stderr of access points whose clocks are far off. Returns the warnings, for the document.
 pub(super) fn clock_warnings<H: Host>(context: &ClientContext<H>) -> Vec<String> {
     let news = context.clocks.news(context.now()).into_iter();
     let warnings: Vec<_> = news
@@ -140,7 +163,7 @@ pub(super) fn clock_warnings<H: Host>(context: &ClientContext<H>) -> Vec<String>
     warnings
 }
 
-/// An error for a person, on stderr.
-pub(super) fn error(text: impl std::fmt::Display) {
+/// Prints an error for a person on stderr.
+pub(super) fn error(text: impl Display) {
     note(format_args!("{ERROR}error{ERROR:#}: {text}"));
 }

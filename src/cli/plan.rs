@@ -1,76 +1,71 @@
+//! `plan`: shows what `reconcile` would do, and saves it. Its clients and its state have no way to write.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use super::args::{Common, PlanArguments};
+use super::context::CommandContext;
 use super::output::{self, Failure};
 use super::session::{self, Session};
-use super::work::Work;
-use super::{commit, connect, saved, simulated, state};
+use super::{accounts, commit, saved_plan, sim_target, state};
 use crate::api::protocol::wire::Action;
 use crate::api::{ClientContext, ReadClient};
 use crate::engine::{self, ScopeOutcome};
 use crate::host::Host;
 use crate::model::{AccountName, Scope};
 use crate::plan::{Budget, PlanKey, Policy, SavedPlan, ScopeCost, budget};
-use crate::report::PlanDocument;
+use crate::report::{ExitStatus, PlanDocument};
 
-/// `plan`. Built with clients and a state that have no way to write.
-pub(super) async fn run(
-    arguments: &PlanArguments,
-    work: &Work,
-    common: &Common,
-) -> Result<u8, Failure> {
-    work.warn_of_nothing();
+pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<ExitStatus, Failure> {
+    let (paths, selection) = (&arguments.paths, &arguments.selection);
+    let context =
+        CommandContext::load(paths, selection, &arguments.guards, false, common.output).await?;
+    context.warn_if_nothing_is_selected();
     let key = match (&arguments.out, &arguments.plan_key_file) {
-        (Some(_), Some(file)) => Some(saved::key(file)?),
+        (Some(_), Some(file)) => Some(saved_plan::key(file)?),
         _ => None,
     };
     let directory = state::directory(common, arguments.target.sim)?;
-    simulated::reset(&arguments.target, &directory)?;
+    sim_target::reset(&arguments.target, &directory)?;
     let reader = state::read(&directory)?;
-    let reached = connect::accounts(&work.desired, &work.selector);
-    let mut session = Session::open(
-        &arguments.target,
-        &directory,
-        &work.desired,
-        &reached.accounts,
-    )
-    .await?;
-    let context = session::context()?;
+    let accounts = accounts::selected(&context.desired, &context.selector);
+    let (target, documents) = (&arguments.target, &accounts.documents);
+    let mut session = Session::open(target, &directory, &context.desired, documents).await?;
+    let client_context = session::client_context()?;
     let clients = session
-        .clients(&context, |name| reached.worked_on.contains(name))
+        .clients(&client_context, |name| accounts.worked_on.contains(name))
         .await?;
-    let scopes = engine::preview(&clients, &reader, &work.task(None)).await;
-    let budget = cost(&scopes, &clients, &context);
+    let scopes = engine::preview(&clients, &reader, &context.task(None)).await;
+    let budget = cost(&scopes, &clients, &client_context);
     session.close().await?;
     let mut document = PlanDocument::new(&scopes, budget, arguments.detailed_exitcode);
-    let new = state::describe_new(&directory, work.policy.prune).filter(|_| reader.is_new());
-    if let Some(warning) = new {
+    let new_state = state::new_state_warning(&directory, context.policy.prune);
+    if let Some(warning) = new_state.filter(|_| reader.is_new()) {
         document.state_is_new(warning);
     }
-    document.warn(work.orphans(&reader, &taken_over(&scopes))?);
+    document.warn(context.orphan_warning(&reader, &taken_over(&scopes))?);
     let newest = reader.newest().map_err(Failure::new)?;
-    let standing = commit::standing(&work.revision, newest).await;
+    let standing = commit::standing(&context.revision, newest).await;
     let forecast = standing.forecast();
     document.warn(forecast.map(|forecast| standing.with_remedy(forecast)));
     for warning in document.warnings() {
         output::warn(warning);
     }
-    document.warn(work.doubt());
-    for warning in output::clock_warnings(&context) {
+    document.warn(context.completeness_warning());
+    for warning in output::clock_warnings(&client_context) {
         document.warn(Some(warning));
     }
     if let Some(file) = &arguments.out {
         if document.is_complete() {
-            save(file, key.as_ref(), arguments, work, &scopes)?;
+            save(file, key.as_ref(), arguments, &context, &scopes)?;
         } else {
             output::warn("the plan was not saved: a part of it could not be made");
         }
     }
     output::print(common.output, &document, document.text())?;
-    Ok(document.exit_code())
+    Ok(document.exit_status())
 }
 
 /// The scopes of the state whose images go over to another account name.
@@ -85,39 +80,39 @@ fn taken_over(scopes: &[ScopeOutcome]) -> BTreeSet<Scope> {
     taken.collect()
 }
 
-/// Writes the plan to a file, whole or not at all.
+/// Writes the plan to a file, signed if there is a key, and says how it is carried out.
 fn save(
     file: &Path,
     key: Option<&PlanKey>,
     arguments: &PlanArguments,
-    work: &Work,
+    context: &CommandContext,
     scopes: &[ScopeOutcome],
 ) -> Result<(), Failure> {
     let plans = scopes.iter().map(|scope| &scope.plan);
     let mut saved = SavedPlan::new(
         plans,
-        &work.selector,
-        &work.policy,
-        work.uins(),
-        work.commit(),
+        &context.selector,
+        &context.policy,
+        context.uins(),
+        context.commit(),
         state::now(),
     );
     if let Some(key) = key {
         saved.sign(key);
     }
     let text = saved.text();
-    saved::fits(&text)
-        .and_then(|()| put(file, &text))
+    saved_plan::fits(&text)
+        .and_then(|()| replace(file, &text))
         .map_err(|error| {
             Failure::new(format_args!(
                 "cannot save the plan to {}: {error}",
                 file.display()
             ))
         })?;
-    let widens = !work.policy.exceeds(&Policy::DEFAULT).is_empty();
+    let widens = !context.policy.exceeds(&Policy::DEFAULT).is_empty();
     output::note(format_args!(
         "saved: `{}` does exactly this, or refuses if anything has moved{}",
-        saved::command(file, arguments, work),
+        saved_plan::command(file, arguments, context),
         match widens {
             true => " or these flags are not repeated",
             false => "",
@@ -126,29 +121,30 @@ fn save(
     Ok(())
 }
 
-/// A file is replaced whole or not at all. What is no file, such as `/dev/stdout`, is written to.
-fn put(file: &Path, text: &str) -> io::Result<()> {
+/// Replaces a file whole or not at all. What is no file, such as `/dev/stdout`, is written to.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
     if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return fs::write(file, text);
     }
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    fs::write(&beside, text)
-        .and_then(|()| fs::rename(&beside, file))
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    fs::write(&temporary, text)
+        .and_then(|()| fs::rename(&temporary, file))
         .inspect_err(|_| {
-            // The error that led here is the one to tell.
-            let _ = fs::remove_file(&beside);
+            // The error that led here is the one to report.
+            let _ = fs::remove_file(&temporary);
         })
 }
 
+/// What the plan costs in calls. Accounts with one key share a bucket in each access point.
 fn cost<H: Host>(
     scopes: &[ScopeOutcome],
-    accounts: &BTreeMap<AccountName, ReadClient<H>>,
-    context: &ClientContext<H>,
+    clients: &BTreeMap<AccountName, ReadClient<H>>,
+    client_context: &ClientContext<H>,
 ) -> Budget {
     let costs = scopes.iter().filter_map(|outcome| {
         let scope = &outcome.plan.scope;
-        let client = accounts.get(&scope.account)?;
+        let client = clients.get(&scope.account)?;
         let bucket = client.bucket(Action::ModifyImageSharePermission, scope.region);
         let bucket = (bucket.secret_id.to_string(), bucket.host.to_string());
         Some(ScopeCost {
@@ -159,7 +155,7 @@ fn cost<H: Host>(
     });
     budget(
         &costs.collect::<Vec<_>>(),
-        context.calls.reads.get(),
-        context.calls.listings.get(),
+        client_context.calls.reads.get(),
+        client_context.calls.listings.get(),
     )
 }

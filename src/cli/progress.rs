@@ -1,3 +1,6 @@
+//! How far `reconcile` is, on stderr: a bar on a terminal, otherwise a line now and then. Log lines share the stream, so
+//! that they pass through here, too.
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
@@ -14,11 +17,10 @@ use crate::inventory::InventoryNote;
 use crate::model::{AccountName, Monotonic, Scope};
 use crate::words::{plural, seconds};
 
-/// Between two plain lines of progress: a CI log shows life without filling up.
+/// Time between two plain lines of progress. A CI log then shows life without filling up.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Where log lines and progress share stderr: a line that is written while the bar is shown goes above
-/// it.
+/// The stderr that log lines and the bar share: a line that is written while the bar is shown goes above it.
 #[derive(Clone, Default)]
 pub(super) struct Stderr {
     bar: Arc<Mutex<Option<ProgressBar>>>,
@@ -48,7 +50,7 @@ impl Write for Stderr {
     }
 }
 
-/// Shows how far `reconcile` is: a bar with the time left on a terminal, else a line now and then.
+/// The progress of one run. On a terminal it is a bar with the time left.
 pub(super) struct Progress {
     stderr: Stderr,
     bar: Option<ProgressBar>,
@@ -58,18 +60,17 @@ pub(super) struct Progress {
 
 #[derive(Default)]
 struct State {
-    /// Writes ahead, by scope, as last planned.
+    /// Writes that are still ahead in each scope, as it was last planned.
     planned: BTreeMap<Scope, u64>,
     done: u64,
-    /// Accounts that were told of as broken.
-    broken: BTreeSet<AccountName>,
-    /// Scopes that were told of as waiting for their turn to read.
-    reads_long: BTreeSet<Scope>,
-    spoke_at: Option<Monotonic>,
+    /// Accounts that were reported as broken.
+    reported_broken: BTreeSet<AccountName>,
+    /// Scopes that were reported as waiting for their turn to read.
+    reported_waiting: BTreeSet<Scope>,
+    last_line_at: Option<Monotonic>,
 }
 
 impl Progress {
-    /// A bar if stderr is a terminal.
     pub(super) fn new(stderr: Stderr) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
@@ -91,7 +92,7 @@ impl Progress {
             return;
         }
         let mut state = self.state.borrow_mut();
-        // Planned again, what is still ahead is ahead once more.
+        // A scope that is planned again counts only what is still ahead of it.
         let ahead = writes as u64;
         let before = state.planned.insert(scope.clone(), ahead).unwrap_or(0);
         let Some(bar) = &self.bar else {
@@ -138,12 +139,12 @@ impl Progress {
         }
         let now = self.clock.monotonic();
         if state
-            .spoke_at
+            .last_line_at
             .is_some_and(|at| now.since(at) < PLAIN_INTERVAL)
         {
             return;
         }
-        if state.spoke_at.replace(now).is_some() {
+        if state.last_line_at.replace(now).is_some() {
             let ahead: u64 = state.planned.values().sum();
             let since = seconds(now.since_start());
             output::note(format_args!(
@@ -164,8 +165,8 @@ impl Listener for Progress {
                 self.answered(&attempt.key.scope, outcome.result == Answer::Applied);
             }
             Event::Reading { scope, reading } => {
-                // Once, and not for each look.
-                if self.state.borrow_mut().reads_long.insert(scope.clone()) {
+                // Once, and not for each observation.
+                if self.state.borrow_mut().reported_waiting.insert(scope.clone()) {
                     let line = format_args!("{scope}: waiting for the turn to read: {reading}");
                     match &self.bar {
                         Some(bar) => bar.suspend(|| output::note(line)),
@@ -196,7 +197,7 @@ impl Listener for Progress {
                 of_account: true,
             } => {
                 // Once, and not for each of its regions.
-                if self.state.borrow_mut().broken.insert(account.clone()) {
+                if self.state.borrow_mut().reported_broken.insert(account.clone()) {
                     self.warn(format!("account {account}: {what}"));
                 }
             }
@@ -223,7 +224,7 @@ impl Drop for Progress {
 
 fn style() -> ProgressStyle {
     let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // The template's own rate has four decimals; there is nowhere to report that a bar cannot be drawn.
+        // The template's own rate has four decimals. There is nowhere to report that a bar cannot be drawn.
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
     ProgressStyle::with_template("{bar:30} {pos}/{len} writes, {rate}, {eta} left {msg}")

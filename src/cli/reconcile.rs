@@ -1,18 +1,21 @@
+//! `reconcile`: brings images into their desired state once. It joins the engine to the state, the clients, signals and
+//! the terminal; what is done, and in which order, the engine decides.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 
-use super::args::{Common, ReconcileArguments};
+use super::args::{Common, OutputFormat, ReconcileArguments};
+use super::context::CommandContext;
 use super::output::{self, Failure};
 use super::progress::{Progress, Stderr};
-use super::session::{self, Session, System};
-use super::work::Work;
-use super::{commit, connect, saved, signals, simulated, state};
+use super::session::{self, Session};
+use super::{accounts, commit, saved_plan, signals, sim_target, state};
 use crate::api::{ClientContext, ReadClient, WriteClient};
 use crate::engine::{self, Engine, ScopeOutcome, Stop, StopReason};
-use crate::host::Clock;
+use crate::host::{Clock, System};
 use crate::ledger::Ledger;
 use crate::manifest::Checkout;
 use crate::model::AccountName;
@@ -21,114 +24,122 @@ use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocu
 use crate::store::Store;
 use crate::words::brief;
 
-/// `reconcile`.
 pub(super) async fn run(
     arguments: &ReconcileArguments,
-    work: &mut Work,
     common: &Common,
     stderr: Stderr,
-) -> Result<u8, Failure> {
-    let saved = saved::admit(arguments, work)?;
-    work.warn_of_nothing();
-    work.policy.no_wait = arguments.no_wait;
+) -> Result<ExitStatus, Failure> {
+    let mut context = load(arguments, common.output).await?;
+    let saved = saved_plan::admit(arguments, &mut context)?;
+    context.warn_if_nothing_is_selected();
+    context.policy.no_wait = arguments.no_wait;
     let directory = state::directory(common, arguments.target.sim)?;
-    simulated::reset(&arguments.target, &directory)?;
-    let context = session::context()?;
-    let (commit, clock) = (work.commit(), Rc::clone(&context));
-    // What the run measures, the store measures by the same clock.
+    sim_target::reset(&arguments.target, &directory)?;
+    let client_context = session::client_context()?;
+    // The store measures by the clock that the run measures by.
+    let clock = Rc::clone(&client_context);
     let store = state::open(
         &directory,
         "reconcile",
-        commit,
+        context.commit(),
         arguments.working.history_max,
         move || clock.present(),
     )?;
-    let new = state::describe_new(&directory, work.policy.prune).filter(|_| store.is_new());
-    if let Some(warning) = &new {
+    let new_state = state::new_state_warning(&directory, context.policy.prune);
+    let new_state = new_state.filter(|_| store.is_new());
+    if let Some(warning) = &new_state {
         output::warn(warning);
     }
-    let caution = begin(work, &store, arguments).await?;
-    let reached = connect::accounts(&work.desired, &work.selector);
-    let mut session = Session::open(
-        &arguments.target,
-        &directory,
-        &work.desired,
-        &reached.accounts,
-    )
-    .await?;
-    let clients = session
-        .clients(&context, |name| reached.worked_on.contains(name))
-        .await?;
-    let stop = Stop::default();
-    let done = {
-        let run = Run {
-            arguments,
-            work,
-            context: &context,
-            store: &store,
-            stop: &stop,
-        };
-        let run = std::pin::pin!(run.carry_out(saved, clients, stderr));
-        let signals = std::pin::pin!(signals::end_command(&stop));
-        match select(run, signals).await {
-            Either::Left((done, _)) => done,
-            Either::Right((error, _)) => Err(Failure::new(format_args!(
-                "cannot listen for signals: {error}"
-            ))),
-        }
+    let commit_caution = admit_commit(&context, &store, arguments).await?;
+    let (session, clients) = connect(arguments, &context, &client_context, &directory).await?;
+    let reconciliation = Reconciliation {
+        arguments,
+        context: &context,
+        client_context: &client_context,
+        store: &store,
+        stop: Stop::default(),
     };
+    let outcome = reconciliation.run(saved, clients, stderr).await;
     session.close().await?;
     state::close(store);
-    let clocks = output::clock_warnings(&context);
-    match done? {
-        Done::Scopes(scopes, ending) => {
-            let mut document = ReconcileDocument::new(&scopes, ending, &work.left_out);
-            let warnings = caution.into_iter().chain(clocks);
+    let clock_warnings = output::clock_warnings(&client_context);
+    match outcome? {
+        Outcome::Ended(scopes, ending) => {
+            let mut document = ReconcileDocument::new(&scopes, ending, &context.left_out);
+            let warnings = commit_caution.into_iter().chain(clock_warnings);
             warnings.for_each(|warning| document.warn(warning));
             for warning in scopes.iter().flat_map(|scope| scope.plan.warnings()) {
                 output::warn(&warning);
                 document.warn(warning);
             }
-            if let Some(warning) = new {
+            if let Some(warning) = new_state {
                 document.state_is_new(warning);
             }
-            report(work, &directory, document, common)
+            report(&context, &directory, document, common.output)
         }
-        Done::Stale(document) => {
+        Outcome::Stale(document) => {
             output::error(document.error());
             output::print(common.output, &document, &document.text())?;
-            Ok(document.exit_code())
+            Ok(document.exit_status())
         }
     }
 }
 
-/// Refuses manifests of a commit that is older than the newest that was worked on, or may be: of two jobs for successive
-/// commits, the one for the older must not undo what the other did because it came last. Otherwise a commit that the
-/// manifests are exactly of becomes the newest with the first look that succeeds. With it comes what a person should be
+/// Reads what the arguments say to work on.
+async fn load(
+    arguments: &ReconcileArguments,
+    format: OutputFormat,
+) -> Result<CommandContext, Failure> {
+    let partial_ok = arguments.working.partial_ok;
+    if partial_ok && arguments.plan.is_some() {
+        return Err(Failure::usage(
+            "`--partial-ok` cannot be used with `--plan`: a saved plan is of the whole",
+        ));
+    }
+    let (paths, selection) = (&arguments.paths, &arguments.selection);
+    CommandContext::load(paths, selection, &arguments.guards, partial_ok, format).await
+}
+
+/// Connects the selected accounts and those that must be told apart from them.
+async fn connect<'a>(
+    arguments: &'a ReconcileArguments,
+    context: &CommandContext,
+    client_context: &Rc<ClientContext<System>>,
+    directory: &Path,
+) -> Result<(Session<'a>, BTreeMap<AccountName, ReadClient<System>>), Failure> {
+    let accounts = accounts::selected(&context.desired, &context.selector);
+    let (target, documents) = (&arguments.target, &accounts.documents);
+    let mut session = Session::open(target, directory, &context.desired, documents).await?;
+    let clients = session
+        .clients(client_context, |name| accounts.worked_on.contains(name))
+        .await?;
+    Ok((session, clients))
+}
+
+/// Refuses manifests whose commit is, or may be, older than the newest that was worked on: of two jobs for successive
+/// commits, the job for the older one must not undo what the other did only because it came last. Otherwise a commit that
+/// the manifests are exactly of becomes the newest with the first look that succeeds. Returns what a person should be
 /// warned of.
-async fn begin(
-    work: &Work,
+async fn admit_commit(
+    context: &CommandContext,
     store: &Store,
     arguments: &ReconcileArguments,
 ) -> Result<Option<String>, Failure> {
     let newest = store.newest().await.map_err(Failure::new)?;
     let over = newest.as_ref().map(|newest| newest.commit.clone());
-    let standing = commit::standing(&work.revision, newest).await;
+    let standing = commit::standing(&context.revision, newest).await;
     if let Some(refusal) = standing.refusal() {
         let (is_allowed, exit) = match standing {
             Standing::Older { .. } => (arguments.allow_older_commit, ExitStatus::Stale),
             _ => (arguments.allow_unknown_commit, ExitStatus::Error),
         };
         if !is_allowed {
-            return Err(Failure {
-                exit,
-                ..Failure::new(refusal)
-            });
+            return Err(Failure::with_exit(exit, refusal));
         }
     }
-    // What was not compared moves no mark that others are compared with.
+    // A commit that was not compared must not become the one that others are compared with.
     let is_compared = !matches!(standing, Standing::Unknown { .. });
-    let clean = work.revision.checkout().and_then(Checkout::clean);
+    let clean = context.revision.checkout().and_then(Checkout::clean);
     if let Some(commit) = clean.filter(|_| is_compared) {
         store.advance_with_first_look(commit.clone(), over);
     }
@@ -140,36 +151,55 @@ async fn begin(
     Ok(caution)
 }
 
-/// How it ended.
-enum Done {
-    Scopes(Vec<ScopeOutcome>, Ending),
+/// How a run ended that was not given up.
+enum Outcome {
+    Ended(Vec<ScopeOutcome>, Ending),
+    /// The saved plan does not hold any longer, so nothing was done.
     Stale(StaleDocument),
 }
 
-/// One run under way.
-struct Run<'a> {
+/// One run, with all that it needs from its first look to its end.
+struct Reconciliation<'a> {
     arguments: &'a ReconcileArguments,
-    work: &'a Work,
-    context: &'a ClientContext<System>,
+    context: &'a CommandContext,
+    client_context: &'a ClientContext<System>,
     store: &'a Store,
-    stop: &'a Stop,
+    stop: Stop,
 }
 
-impl Run<'_> {
-    async fn carry_out(
+impl Reconciliation<'_> {
+    /// Works until all is done, the time is up or a signal asks for the end.
+    async fn run(
         &self,
         saved: Option<SavedPlan>,
         clients: BTreeMap<AccountName, ReadClient<System>>,
         stderr: Stderr,
-    ) -> Result<Done, Failure> {
-        let started = self.context.host.monotonic();
+    ) -> Result<Outcome, Failure> {
+        let work = std::pin::pin!(self.reconcile(saved, clients, stderr));
+        let signals = std::pin::pin!(signals::stop_command(&self.stop));
+        match select(work, signals).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right((error, _)) => Err(Failure::new(format_args!(
+                "cannot listen for signals: {error}"
+            ))),
+        }
+    }
+
+    async fn reconcile(
+        &self,
+        saved: Option<SavedPlan>,
+        clients: BTreeMap<AccountName, ReadClient<System>>,
+        stderr: Stderr,
+    ) -> Result<Outcome, Failure> {
+        let host = &self.client_context.host;
+        let started = host.monotonic();
         if let Some(saved) = &saved {
-            let moved = self.moved(saved, &clients).await?;
-            if !moved.is_empty() {
-                return Ok(Done::Stale(StaleDocument::new(moved)));
+            let differences = self.differences(saved, &clients).await?;
+            if !differences.is_empty() {
+                return Ok(Outcome::Stale(StaleDocument::new(differences)));
             }
         }
-        let accounts = clients
+        let clients = clients
             .into_iter()
             .map(|(name, client)| (name, WriteClient::new(client)))
             .collect();
@@ -177,16 +207,17 @@ impl Run<'_> {
         let engine = Engine {
             ledger: self.store,
             listener: &progress,
-            stop: self.stop,
+            stop: &self.stop,
         };
         let approved_by_scope = saved.as_ref().map(SavedPlan::approved_by_scope);
-        let task = self.work.task(approved_by_scope.as_ref());
+        let task = self.context.task(approved_by_scope.as_ref());
         let scopes = engine
-            .reconcile(&accounts, &task, self.arguments.timeout)
+            .reconcile(&clients, &task, self.arguments.timeout)
             .await;
-        // What was recorded last is worth nothing if it lies where nobody finds it; why, the store tells from then on.
+        // What was recorded last is worth nothing if the state is no longer where others find it. From then on, the store
+        // tells why.
         let _ = self.store.check().await;
-        let calls = &self.context.calls;
+        let calls = &self.client_context.calls;
         let ending = Ending {
             stopped: self.stop.reason(),
             lost: self.store.lost().map(|lost| lost.to_string()),
@@ -195,18 +226,18 @@ impl Run<'_> {
                 writes: calls.writes.get(),
                 throttled: calls.throttled.get(),
             },
-            elapsed: self.context.host.monotonic().since(started),
+            elapsed: host.monotonic().since(started),
         };
-        Ok(Done::Scopes(scopes, ending))
+        Ok(Outcome::Ended(scopes, ending))
     }
 
-    /// What has moved since the plan was saved.
-    async fn moved(
+    /// What of the saved plan is different by now.
+    async fn differences(
         &self,
         saved: &SavedPlan,
         clients: &BTreeMap<AccountName, ReadClient<System>>,
     ) -> Result<Vec<PlanDifference>, Failure> {
-        if let Some((name, uin)) = saved.other_uin(&self.work.uins()) {
+        if let Some((name, uin)) = saved.other_uin(&self.context.uins()) {
             let was = match uin {
                 Some(uin) => format!(
                     "for uin {}, which account `{name}` does not have any longer",
@@ -214,16 +245,16 @@ impl Run<'_> {
                 ),
                 None => format!("for account `{name}` without a `uin`, and it has one now"),
             };
-            return Err(Failure {
-                exit: ExitStatus::Stale,
-                ..Failure::new(format_args!(
+            return Err(Failure::with_exit(
+                ExitStatus::Stale,
+                format_args!(
                     "the saved plan is stale, so nothing was done: it was made {was}; make it anew with `sharekeeper plan --out`"
-                ))
-            });
+                ),
+            ));
         }
-        let task = self.work.task(None);
+        let task = self.context.task(None);
         let preview = std::pin::pin!(engine::preview(clients, self.store, &task));
-        let host = &self.context.host;
+        let host = &self.client_context.host;
         let late = host.sleep_until(host.monotonic() + self.arguments.timeout);
         let ended = std::pin::pin!(select(Box::pin(self.stop.tripped()), Box::pin(late)));
         let now = match select(preview, ended).await {
@@ -244,25 +275,26 @@ impl Run<'_> {
     }
 }
 
+/// Prints the document with the warnings that concern the whole, and gives its exit status.
 fn report(
-    work: &Work,
+    context: &CommandContext,
     directory: &Path,
     mut document: ReconcileDocument,
-    common: &Common,
-) -> Result<u8, Failure> {
-    // What is wrong with the state, the error tells.
+    format: OutputFormat,
+) -> Result<ExitStatus, Failure> {
+    // Where the state is lost, it cannot be read; the document's error says so.
     if !document.is_lost()
-        && let Some(orphans) = work.orphans(&state::read(directory)?, &BTreeSet::new())?
+        && let Some(orphans) = context.orphan_warning(&state::read(directory)?, &BTreeSet::new())?
     {
         output::warn(&orphans);
         document.warn(orphans);
     }
-    if let Some(doubt) = work.doubt() {
-        document.warn(doubt);
+    if let Some(warning) = context.completeness_warning() {
+        document.warn(warning);
     }
     if let Some(error) = document.error() {
         output::error(error);
     }
-    output::print(common.output, &document, document.text())?;
-    Ok(document.exit_code())
+    output::print(format, &document, document.text())?;
+    Ok(document.exit_status())
 }

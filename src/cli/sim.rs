@@ -1,34 +1,35 @@
-use tokio::signal::unix::{SignalKind, signal};
+//! `sim`: serves the simulator of the API until a signal stops it. What is simulated, and how, is `crate::sim`'s matter.
 
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::{Output, SimArguments};
+use super::args::{Common, SimArguments};
 use super::output::{self, Failure};
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::sim::{Account, METADATA_CREDENTIALS, Server, World};
 
-/// What `sim` says once it listens. The keys are made up, so they may be shown.
+/// What `sim` prints once it listens. The keys are made up, so they may be shown.
 #[derive(Serialize)]
-struct Document<'a> {
+struct SimDocument<'a> {
     format_version: u32,
     endpoint: String,
-    accounts: Vec<Key<'a>>,
-    /// Where a server finds the name and the key of its role, if the world gives it one.
+    accounts: Vec<AccountKey<'a>>,
+    /// URL where a server finds the name and the key of its role, if the world gives it one.
     metadata: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Key<'a> {
+struct AccountKey<'a> {
     name: &'a str,
     uin: &'a str,
     secret_id: &'a str,
     secret_key: &'a str,
     token: Option<&'a str>,
-    /// ARNs of its roles, for AssumeRole and AssumeRoleWithWebIdentity.
+    /// ARNs of the account's roles, for AssumeRole and AssumeRoleWithWebIdentity.
     roles: Vec<String>,
 }
 
-impl<'a> From<&'a Account> for Key<'a> {
+impl<'a> From<&'a Account> for AccountKey<'a> {
     fn from(account: &'a Account) -> Self {
         Self {
             name: &account.name,
@@ -45,12 +46,12 @@ impl<'a> From<&'a Account> for Key<'a> {
     }
 }
 
-impl<'a> Document<'a> {
+impl<'a> SimDocument<'a> {
     fn new(endpoint: String, world: &'a World) -> Self {
         let metadata = world.metadata.as_ref();
         Self {
             format_version: FORMAT_VERSION,
-            accounts: world.accounts.iter().map(Key::from).collect(),
+            accounts: world.accounts.iter().map(AccountKey::from).collect(),
             metadata: metadata.map(|_| format!("{endpoint}{METADATA_CREDENTIALS}")),
             endpoint,
         }
@@ -82,8 +83,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// `sim`: serves until SIGINT or SIGTERM.
-pub(super) async fn run(arguments: &SimArguments, output: Output) -> Result<u8, Failure> {
+pub(super) async fn run(arguments: &SimArguments, common: &Common) -> Result<ExitStatus, Failure> {
     let mut world = match &arguments.world {
         Some(file) => World::load(file).map_err(|error| Failure::from_error(&error))?,
         None => World::default(),
@@ -103,14 +103,14 @@ pub(super) async fn run(arguments: &SimArguments, output: Output) -> Result<u8, 
             ))
         })?;
     let address = server.address();
-    let document = Document::new(format!("http://{address}"), &described);
-    output::print(output, &document, &document.text())?;
+    let document = SimDocument::new(format!("http://{address}"), &described);
+    output::print(common.output, &document, &document.text())?;
     let exit = tokio::select! {
         _ = interrupt.recv() => ExitStatus::Interrupted,
         _ = terminate.recv() => ExitStatus::Terminated,
     };
     server.stop().await;
-    Ok(exit.code())
+    Ok(exit)
 }
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
     fn what_is_said_names_roles_and_the_metadata_service_where_there_are_any() {
         let told = |yaml: &str| {
             let world = World::parse(yaml).expect("a world");
-            let document = Document::new("http://127.0.0.1:1".into(), &world);
+            let document = SimDocument::new("http://127.0.0.1:1".into(), &world);
             let json = serde_json::to_value(&document).expect("JSON");
             (document.text(), json)
         };

@@ -1,27 +1,30 @@
-//! The state directory, as commands use it.
+//! The state directory as commands use it: where it is, for which purpose it is opened, and what a command reads of it.
+//! What is kept there is `store`'s matter.
 
 use std::path::{Path, PathBuf};
 
 use super::args::Common;
-use super::output::Failure;
+use super::output::{self, Failure};
 use crate::host::{Clock, SystemClock};
-use crate::ledger::Ledger;
-use crate::model::{Present, Scope, Timestamp};
+use crate::inventory::Orphans;
+use crate::ledger::{Ledger, LedgerReader};
+use crate::model::{ImageKey, Labels, Present, Scope, Selector, Timestamp};
 use crate::plan::Prune;
-use crate::store::{OpenError, Options, Reader, Remarks, Store};
-use crate::words::plural;
+use crate::report::Parked;
+use crate::store::{Options, Reader, Remarks, Store};
+use crate::words::brief;
 
-/// Where the state is. The simulator's is apart: what it shared is no real share.
+/// Where the state is. The simulator's state is kept apart, because what it shared is no real share.
 pub(super) fn directory(common: &Common, sim: bool) -> Result<PathBuf, Failure> {
     let base = match &common.state_dir {
         Some(given) => given.clone(),
-        None => xdg()?,
+        None => xdg_state_directory()?,
     };
     Ok(if sim { base.join("sim") } else { base })
 }
 
-/// The XDG state directory.
-fn xdg() -> Result<PathBuf, Failure> {
+/// sharekeeper's directory by the XDG Base Directory Specification, which knows no relative paths.
+fn xdg_state_directory() -> Result<PathBuf, Failure> {
     let variable = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
@@ -32,12 +35,12 @@ fn xdg() -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::new("neither XDG_STATE_HOME nor HOME is set; give --state-dir"))
 }
 
-/// The machine's wall clock.
+/// What this machine's wall clock shows.
 pub(super) fn now() -> Timestamp {
     SystemClock::start().now()
 }
 
-/// The state of the one process that reconciles.
+/// Opens the state for the one process that reconciles.
 pub(super) fn open(
     directory: &Path,
     command: &str,
@@ -50,63 +53,61 @@ pub(super) fn open(
         history_max,
         ..options(command)
     };
-    Store::open(directory, &options, now).map_err(refused)
+    Store::open(directory, &options, now).map_err(|error| Failure::from_error(&error))
 }
 
-/// Everything is kept by now; what fails is tidying up.
+/// Closes the state. All that was recorded is kept by now, so what fails here is only a warning.
 pub(super) fn close(store: Store) {
-    // What is lost was told of as that.
-    let is_told = store.lost().is_some();
+    // The loss of the state has been reported by now.
+    let is_reported = store.lost().is_some();
     if let Err(error) = store.close()
-        && !is_told
+        && !is_reported
     {
-        super::output::warn(format_args!(
+        output::warn(format_args!(
             "the state was not left in the best order: {error}"
         ));
     }
 }
 
-/// The state to look at.
+/// Opens the state for reading only.
 pub(super) fn read(directory: &Path) -> Result<Reader, Failure> {
-    Reader::open(directory).map_err(refused)
+    Reader::open(directory).map_err(|error| Failure::from_error(&error))
 }
 
-/// The state to remark on.
-pub(super) fn remark(directory: &Path, command: &str) -> Result<Remarks, Failure> {
-    Remarks::open(directory, &options(command), now).map_err(refused)
+/// Opens the state for what people say of images, which they may do while another process reconciles.
+pub(super) fn open_for_operator(directory: &Path, command: &str) -> Result<Remarks, Failure> {
+    Remarks::open(directory, &options(command), now).map_err(|error| Failure::from_error(&error))
 }
 
-/// Removes a state. Only the simulator's is ever removed.
+/// Deletes a state. Only the simulator's is ever deleted.
 pub(super) fn forget(directory: &Path) -> Result<(), Failure> {
-    Store::forget(directory, &options("--sim-reset"), now).map_err(refused)
+    Store::forget(directory, &options("--sim-reset"), now)
+        .map_err(|error| Failure::from_error(&error))
 }
 
-/// Who runs this, for the history: user and machine.
-pub(super) fn by() -> String {
+/// Who runs this command, for the history: `USER@MACHINE`.
+pub(super) fn operator_name() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     format!(
         "{}@{}",
-        crate::words::brief(user.as_deref().unwrap_or("somebody")),
-        machine()
+        brief(user.as_deref().unwrap_or("somebody")),
+        machine_name()
     )
 }
 
 fn options(command: &str) -> Options {
-    Options::new(command, &machine())
+    Options::new(command, &machine_name())
 }
 
-fn machine() -> String {
-    crate::words::brief(&gethostname::gethostname().to_string_lossy())
+fn machine_name() -> String {
+    brief(&gethostname::gethostname().to_string_lossy())
 }
 
-fn refused(error: OpenError) -> Failure {
-    Failure::from_error(&error)
-}
-
-/// A warning that a state which was never used before knows nothing as ours, where something is to be pruned.
-pub(super) fn describe_new(directory: &Path, prune: Prune) -> Option<String> {
+/// A warning for a state that was never used before: it counts no share as ours, so what `prune` may cancel is other than
+/// it seems. `None` where nothing is to be pruned.
+pub(super) fn new_state_warning(directory: &Path, prune: Prune) -> Option<String> {
     let what = match prune {
         Prune::None => return None,
         Prune::Owned => {
@@ -123,32 +124,42 @@ pub(super) fn describe_new(directory: &Path, prune: Prune) -> Option<String> {
     ))
 }
 
-/// Scopes that hold images of ours and that no manifest names. They are left alone: an account or a region that is
-/// gone from the manifests may be gone by mistake.
+/// Images of ours in scopes that are not `is_named`.
 pub(super) fn orphans(
     reader: &Reader,
-    named: impl Fn(&Scope) -> bool,
-) -> Result<Vec<(Scope, u64)>, Failure> {
+    is_named: impl Fn(&Scope) -> bool,
+) -> Result<Orphans, Failure> {
     let summary = reader.summary().map_err(Failure::new)?;
-    let scopes = summary.scopes.into_iter();
-    let orphans = scopes.filter_map(|(scope, counts)| {
-        let ours = counts.acknowledged + counts.adopted + counts.probable;
-        (ours > 0 && !named(&scope)).then_some((scope, ours))
+    let owned = summary.scopes.into_iter().map(|(scope, counts)| {
+        let images = counts.acknowledged + counts.adopted + counts.probable;
+        (scope, images)
     });
-    Ok(orphans.collect())
+    Ok(Orphans::find(owned, is_named))
 }
 
-/// A warning of them.
-pub(super) fn describe_orphans(orphans: &[(Scope, u64)]) -> Option<String> {
-    if orphans.is_empty() {
-        return None;
+/// Images that are parked, as far as `selector` reaches.
+pub(super) async fn parked_images(
+    reader: &Reader,
+    selector: &Selector,
+) -> Result<Vec<Parked>, Failure> {
+    let summary = reader.summary().map_err(Failure::new)?;
+    let mut parked = Vec::new();
+    for (scope, counts) in summary.scopes {
+        if counts.parked == 0 || !selector.reaches(&scope) {
+            continue;
+        }
+        let inventory = reader.inventory(&scope).await.map_err(Failure::new)?;
+        for (image, entry) in inventory.images {
+            let key = ImageKey {
+                scope: scope.clone(),
+                image,
+            };
+            if let Some(since) = entry.parked_since
+                && selector.matches(&key, &Labels::new())
+            {
+                parked.push(Parked { key, since });
+            }
+        }
     }
-    let images: u64 = orphans.iter().map(|(_, count)| count).sum();
-    let scopes: Vec<_> = orphans.iter().map(|(scope, _)| scope.to_string()).collect();
-    Some(format!(
-        "{} that sharekeeper shared are left alone, because no manifest names their account and region any longer: {}; \
-         if the account was renamed, the next run takes over what is proven to be its own; to have them cancelled, declare them `unshared`; to forget them, `sharekeeper adopt --release` with their `--account` and `--region`",
-        plural(images, "image"),
-        scopes.join(", ")
-    ))
+    Ok(parked)
 }

@@ -10,6 +10,7 @@ mod pass;
 mod places;
 mod publisher;
 mod slot;
+mod supervisor;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -38,6 +39,7 @@ use crate::status::{Activity, PassResult};
 pub use accounts::Connect;
 pub use pass::{Observing, Reconciling, Rivals, Work};
 pub use publisher::StatusPublisher;
+pub use supervisor::report_to_supervisor;
 
 /// How it works.
 pub struct Settings {

@@ -157,7 +157,7 @@ impl Check {
 #[derive(Debug, Serialize)]
 pub struct DoctorDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     summary: Summary,
     checks: Vec<Check>,
 }
@@ -189,14 +189,14 @@ impl DoctorDocument {
         };
         Self {
             format_version: FORMAT_VERSION,
-            exit_code: exit.code(),
+            exit_code: exit,
             summary,
             checks,
         }
     }
 
     /// The process's exit status, which is also the document's.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 

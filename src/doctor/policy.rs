@@ -14,7 +14,7 @@ use crate::report::{ExitStatus, FORMAT_VERSION, dim};
 #[derive(Debug, Serialize)]
 pub struct PolicyDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     read_only: bool,
     policies: Vec<Grant>,
 }
@@ -87,14 +87,14 @@ impl PolicyDocument {
         }
         Self {
             format_version: FORMAT_VERSION,
-            exit_code: ExitStatus::Done.code(),
+            exit_code: ExitStatus::Done,
             read_only,
             policies: grants(needs),
         }
     }
 
     /// The process's exit status, which is also the document's.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 

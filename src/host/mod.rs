@@ -10,9 +10,11 @@ mod disk;
 mod harden;
 mod http;
 mod process;
+mod signals;
 mod spawn_blocking;
 mod steady;
 mod supervisor;
+mod system;
 mod watch;
 
 use std::future::Future;
@@ -26,9 +28,11 @@ pub use disk::{free_space, may_write};
 pub use harden::keep_memory_private;
 pub use http::{HttpTransport, HttpTransportError, METADATA_HOST};
 pub use process::{ProcessCounts, process_counts};
+pub use signals::is_signal_ignored;
 pub use spawn_blocking::spawn_blocking;
 pub use steady::SteadyClock;
 pub use supervisor::Supervisor;
+pub use system::System;
 pub use watch::{Places, SystemWatch, Watch};
 
 /// Wall time to sign and to expire by, monotonic time to wait by. They are different methods because

@@ -5,6 +5,7 @@
 //! pure, and says what it concluded, so that the store can keep it and the history can tell it. Knows neither files
 //! nor plans.
 
+mod orphans;
 mod takeover;
 mod update;
 
@@ -19,6 +20,7 @@ use crate::model::{
 };
 use crate::observation::Blueprint;
 
+pub use orphans::Orphans;
 pub use takeover::{
     Claimant, Kinship, KnownAccount, KnownAccounts, Rows, SAME_ACCOUNT, Succession, TakenOver,
     Takeover, UsedNames,

@@ -12,7 +12,7 @@ use crate::words::plural;
 #[derive(Debug, Serialize)]
 pub struct AdoptDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     dry_run: bool,
     /// Taken into the inventory.
     adopted: Vec<Adopted>,
@@ -50,7 +50,7 @@ impl AdoptDocument {
         };
         Self {
             format_version: FORMAT_VERSION,
-            exit_code: exit.code(),
+            exit_code: exit,
             dry_run,
             adopted,
             released: Vec::new(),
@@ -70,7 +70,7 @@ impl AdoptDocument {
     }
 
     /// The process's exit status, which is also the document's.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 
@@ -92,7 +92,7 @@ impl AdoptDocument {
         let count = (self.adopted.len() + self.released.len()) as u64;
         let images = plural(count, "image");
         let would = if self.dry_run { "would be " } else { "" };
-        let sum = match (count, self.releases, self.exit_code == 0) {
+        let sum = match (count, self.releases, self.exit_code == ExitStatus::Done) {
             (0, true, _) => "Nothing to release: none of it is ours.".into(),
             (0, false, true) => "Nothing to adopt: what is shared of it is ours already.".into(),
             (0, false, false) => "Nothing was adopted.".into(),

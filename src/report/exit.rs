@@ -1,4 +1,6 @@
-//! The exit status of each command; the numbers are a public interface.
+//! The exit status of each command; the numbers are a public interface. Its document tells it, too.
+
+use serde::{Serialize, Serializer};
 
 /// The process's exit status, as the contract lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,5 +41,12 @@ impl ExitStatus {
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
+    }
+}
+
+/// A document shows the number.
+impl Serialize for ExitStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.code())
     }
 }

@@ -14,7 +14,7 @@ use crate::words::{plural, safe};
 #[derive(Debug, Serialize)]
 pub struct HistoryDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     entries: Vec<Entry>,
     /// Older entries fit too, and are beyond `--limit`.
     truncated: bool,
@@ -27,7 +27,7 @@ impl HistoryDocument {
     pub fn new(entries: Vec<Entry>, truncated: bool, narrowed: bool) -> Self {
         Self {
             format_version: FORMAT_VERSION,
-            exit_code: ExitStatus::Done.code(),
+            exit_code: ExitStatus::Done,
             entries,
             truncated,
             narrowed,
@@ -147,7 +147,7 @@ fn line(event: &Event) -> String {
 #[derive(Debug, Serialize)]
 pub struct VerifyDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     sound: bool,
     /// None: the chain is broken, so that nobody can say how many there should be.
     entries: Option<u64>,
@@ -162,7 +162,7 @@ impl VerifyDocument {
     pub fn new(verdict: Option<Verdict>) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
-            exit_code: ExitStatus::Done.code(),
+            exit_code: ExitStatus::Done,
             sound: true,
             entries: Some(0),
             head: None,
@@ -181,7 +181,7 @@ impl VerifyDocument {
                 document.hash = Some(hash);
             }
             Some(Verdict::Broken { seq, why }) => {
-                document.exit_code = ExitStatus::Error.code();
+                document.exit_code = ExitStatus::Error;
                 document.sound = false;
                 document.entries = None;
                 document.broken_at = Some(seq);
@@ -193,7 +193,7 @@ impl VerifyDocument {
     }
 
     /// The process's exit status, which is also the document's.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 

@@ -9,7 +9,7 @@ use crate::words::{first_of, plural};
 #[derive(Debug, Serialize)]
 pub struct ImportDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     /// Files that were written.
     files: Vec<ImportedFile>,
     /// Images that manifests name already, and that are not written again.
@@ -65,7 +65,7 @@ impl ImportDocument {
         };
         Self {
             format_version: FORMAT_VERSION,
-            exit_code: exit.code(),
+            exit_code: exit,
             files,
             named_already,
             unseen,
@@ -74,7 +74,7 @@ impl ImportDocument {
     }
 
     /// The process's exit status, which is also the document's.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 

@@ -64,7 +64,7 @@ fn place(source: Option<&desired::Source>) -> String {
 #[derive(Debug, Serialize)]
 pub struct ErrorDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     error: String,
 }
 
@@ -73,7 +73,7 @@ impl ErrorDocument {
     pub fn new(exit: ExitStatus, error: impl Into<String>) -> Self {
         Self {
             format_version: FORMAT_VERSION,
-            exit_code: exit.code(),
+            exit_code: exit,
             error: error.into(),
         }
     }

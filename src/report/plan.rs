@@ -17,7 +17,7 @@ use crate::words::{plural, seconds};
 #[derive(Debug, Serialize)]
 pub struct PlanDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     /// `new`, where there is something to prune and nothing counts as ours yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
@@ -86,7 +86,7 @@ impl PlanDocument {
     pub fn new(scopes: &[ScopeOutcome], budget: Budget, detailed: bool) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
-            exit_code: 0,
+            exit_code: ExitStatus::Done,
             state: None,
             changes: Vec::new(),
             withheld: Vec::new(),
@@ -114,12 +114,12 @@ impl PlanDocument {
             (false, true) => ExitStatus::Changes,
             (false, false) => ExitStatus::Done,
         };
-        document.exit_code = exit.code();
+        document.exit_code = exit;
         document
     }
 
     /// The process's exit status, which is also the document's.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 
@@ -146,7 +146,7 @@ impl PlanDocument {
 
     /// Whether every scope was seen.
     pub fn is_complete(&self) -> bool {
-        self.exit_code != ExitStatus::Error.code()
+        self.exit_code != ExitStatus::Error
     }
 
     /// Adds one scope; true if it was not seen.

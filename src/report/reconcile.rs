@@ -23,7 +23,7 @@ const RUN_ENDED: &str = "the run ended first";
 #[derive(Debug, Serialize)]
 pub struct ReconcileDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     synced: bool,
     /// `new`, where there is something to prune and nothing counts as ours yet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,7 +212,7 @@ impl ReconcileDocument {
     pub fn new(scopes: &[ScopeOutcome], ending: Ending, left_out: &[Diagnostic]) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
-            exit_code: 0,
+            exit_code: ExitStatus::Done,
             synced: false,
             state: None,
             summary: Summary::default(),
@@ -255,7 +255,7 @@ impl ReconcileDocument {
                 whys.join("; ")
             ));
         }
-        document.exit_code = exit.code();
+        document.exit_code = exit;
         document.synced = exit == ExitStatus::Done;
         document.conclude(&ending);
         document
@@ -273,7 +273,7 @@ impl ReconcileDocument {
     }
 
     /// The process's exit status, which is also the document's.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 

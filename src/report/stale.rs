@@ -10,7 +10,7 @@ use crate::words::plural;
 #[derive(Debug, Serialize)]
 pub struct StaleDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     error: String,
     /// What has moved since the plan was made.
     moved: Vec<PlanDifference>,
@@ -22,7 +22,7 @@ impl StaleDocument {
         let actions = plural(moved.len() as u64, "action");
         Self {
             format_version: FORMAT_VERSION,
-            exit_code: ExitStatus::Stale.code(),
+            exit_code: ExitStatus::Stale,
             error: format!(
                 "the saved plan is stale, so nothing was done: {actions} would be different now; make it anew with `sharekeeper plan --out`"
             ),
@@ -44,7 +44,7 @@ impl StaleDocument {
     }
 
     /// The process's exit status, which is also the document's.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_status(&self) -> ExitStatus {
         self.exit_code
     }
 }

@@ -15,7 +15,7 @@ use crate::words::plural;
 #[derive(Debug, Serialize)]
 pub struct StatusDocument {
     format_version: u32,
-    exit_code: u8,
+    exit_code: ExitStatus,
     state_dir: String,
     /// The installation's id; null: the directory was never used.
     owner: Option<String>,
@@ -90,7 +90,7 @@ impl StatusDocument {
         });
         Self {
             format_version: FORMAT_VERSION,
-            exit_code: ExitStatus::Done.code(),
+            exit_code: ExitStatus::Done,
             state_dir: state_dir.to_owned(),
             owner: summary.owner,
             schema_version: summary.schema,

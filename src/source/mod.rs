@@ -2,12 +2,13 @@
 //!
 //! [`feed`] sends an [`Update`] whenever the set is another than the last one it sent, breaks, or is good again. Files are
 //! looked at when the operating system tells of a change (`files`), and now and then in case it does not; a repository is
-//! asked now and then (`git`), into a private copy (`copy`). Does not know what the sets are for. What is broken is never
+//! asked now and then (`git`), into a private copy (`private_copy`) in a directory that `home` locks. Does not know what the sets are for. What is broken is never
 //! a smaller set: whoever has the last good one keeps it.
 
 mod address;
 mod files;
 mod git;
+mod home;
 mod private_copy;
 mod reading;
 mod resolved_ref;
@@ -27,6 +28,7 @@ use crate::words::safe;
 use updates::UpdateSender;
 
 pub use address::{GitRef, GitRefError, GitUrl, GitUrlError};
+pub use home::{CopyHome, CopyHomeError};
 
 /// Where manifests come from. Displays for people, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,9 @@
-//! What every command takes.
+//! Flags that every command takes, before or after its name.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// Flags that every command takes, before or after its name.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]
 pub(in crate::cli) struct Common {
@@ -12,8 +11,8 @@ pub(in crate::cli) struct Common {
     #[arg(long, value_name = "DIR", global = true, env = "SHAREKEEPER_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
     /// Form of the result on stdout
-    #[arg(short, long, value_enum, default_value_t = Output::Text, global = true, env = "SHAREKEEPER_OUTPUT")]
-    pub output: Output,
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text, global = true, env = "SHAREKEEPER_OUTPUT")]
+    pub output: OutputFormat,
     /// Form of the log on stderr
     #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true, env = "SHAREKEEPER_LOG_FORMAT")]
     pub log_format: LogFormat,
@@ -21,20 +20,18 @@ pub(in crate::cli) struct Common {
     #[arg(long, value_enum, global = true, env = "SHAREKEEPER_LOG_LEVEL")]
     pub log_level: Option<LogLevel>,
     /// When to colour
-    #[arg(long, value_enum, default_value_t = Color::Auto, global = true, env = "SHAREKEEPER_COLOR")]
-    pub color: Color,
+    #[arg(long, value_enum, default_value_t = ColorWhen::Auto, global = true, env = "SHAREKEEPER_COLOR")]
+    pub color: ColorWhen,
 }
 
-/// `-o`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Output {
+pub(in crate::cli) enum OutputFormat {
     /// For people
     Text,
     /// One JSON document, on failure too
     Json,
 }
 
-/// `--log-format`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum LogFormat {
     /// For people
@@ -43,7 +40,6 @@ pub(in crate::cli) enum LogFormat {
     Json,
 }
 
-/// `--log-level`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum LogLevel {
     /// Nothing
@@ -60,9 +56,8 @@ pub(in crate::cli) enum LogLevel {
     Trace,
 }
 
-/// `--color`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(in crate::cli) enum Color {
+pub(in crate::cli) enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set
     Auto,
     /// Always

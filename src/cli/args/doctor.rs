@@ -1,10 +1,9 @@
-//! `doctor`.
+//! Flags of `doctor`.
 
 use clap::Args;
 
-use super::{Narrow, Paths, Target};
+use super::{Paths, SelectorArguments, Target};
 
-/// `doctor`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DoctorArguments {
     #[command(flatten)]
@@ -18,5 +17,5 @@ pub(in crate::cli) struct DoctorArguments {
     #[command(flatten)]
     pub target: Target,
     #[command(flatten)]
-    pub narrow: Narrow,
+    pub selection: SelectorArguments,
 }

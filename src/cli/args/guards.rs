@@ -1,15 +1,13 @@
-//! What may be pruned, and what holds it back.
+//! Flags that say what may be pruned, and what holds it back.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 
-use super::reconcile::span;
-
+use super::time::duration_or_zero;
 use crate::plan::{Policy, Prune};
 
-/// What may be pruned, and what holds it back.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Guards")]
 pub(in crate::cli) struct Guards {
@@ -27,11 +25,10 @@ pub(in crate::cli) struct Guards {
     pub accept_lost: u32,
     /// Where DescribeBlueprints is denied, take the state that the API acknowledged for an image's for so long; then write
     /// it once more
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = span, env = "SHAREKEEPER_TRUST_ACKNOWLEDGED")]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration_or_zero, env = "SHAREKEEPER_TRUST_ACKNOWLEDGED")]
     pub trust_acknowledged: Duration,
 }
 
-/// `--prune`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum PruneMode {
     /// Leave them alone
@@ -43,7 +40,7 @@ pub(in crate::cli) enum PruneMode {
 }
 
 impl Guards {
-    /// As the planner takes them.
+    /// The policy of the planner.
     pub(in crate::cli) fn policy(&self) -> Policy {
         Policy {
             prune: match self.prune {

@@ -1,32 +1,51 @@
-//! The command line: what was typed, checked word by word.
+//! The command line: what was typed, checked word by word. What flags mean together is checked here as far as it needs
+//! nothing but the flags.
 
-mod blank;
+mod adopt;
 mod common;
+mod completions;
 mod doctor;
+mod empty_variables;
 mod guards;
-mod inventory;
-mod narrow;
+mod history;
+mod import;
+mod man;
+mod paths;
+mod plan;
 mod reconcile;
+mod resume;
 mod run;
+mod selector;
+mod sim;
 mod state;
+mod suspend;
+mod target;
+mod time;
+mod write;
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-
-pub(super) use blank::parse;
-pub(super) use common::{Color, Common, LogFormat, LogLevel, Output};
+pub(super) use adopt::AdoptArguments;
+pub(super) use common::{ColorWhen, Common, LogFormat, LogLevel, OutputFormat};
+pub(super) use completions::CompletionsArguments;
 pub(super) use doctor::DoctorArguments;
+pub(super) use empty_variables::parse;
 pub(super) use guards::Guards;
-pub(super) use inventory::{AdoptArguments, ImportArguments, ImportBy};
-pub(super) use narrow::{Narrow, NarrowKeys, Target};
-pub(super) use reconcile::{PlanArguments, ReconcileArguments};
-pub(super) use run::{Listen, RunArguments, Showing};
-pub(super) use state::{
-    HistoryArguments, HistoryCommand, ResumeArguments, StateArguments, SuspendArguments,
-};
+pub(super) use history::{HistoryArguments, HistoryCommand};
+pub(super) use import::{ImportArguments, ImportBy};
+pub(super) use man::ManArguments;
+pub(super) use paths::Paths;
+pub(super) use plan::PlanArguments;
+pub(super) use reconcile::ReconcileArguments;
+pub(super) use resume::ResumeArguments;
+pub(super) use run::{Listen, ReportingArguments, RunArguments};
+pub(super) use selector::{KeySelectorArguments, SelectorArguments};
+pub(super) use sim::SimArguments;
+pub(super) use state::StateArguments;
+pub(super) use suspend::SuspendArguments;
+pub(super) use target::Target;
+pub(super) use write::WriteArguments;
 
-/// All of it.
 #[derive(Debug, Parser)]
 #[command(
     name = "sharekeeper",
@@ -88,19 +107,13 @@ pub(super) enum Command {
     /// Print the JSON Schema of manifests
     Schema,
     /// Print a completion script for a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    Completions(CompletionsArguments),
     /// Print the manual page, or that of a command
-    Man {
-        /// The command, such as `history verify`
-        command: Vec<String>,
-    },
+    Man(ManArguments),
 }
 
 impl Command {
-    /// Which API it works with, if it works with one.
+    /// Which API the command works with, if any.
     pub(super) fn target(&self) -> Option<&Target> {
         match self {
             Self::Plan(arguments) => Some(&arguments.target),
@@ -112,42 +125,13 @@ impl Command {
             _ => None,
         }
     }
-}
 
-impl Command {
-    /// How much is logged where nothing is said.
+    /// How much is logged without `--log-level`.
     pub(super) fn log_level(&self) -> LogLevel {
         match self {
-            // Whoever runs a daemon reads of each change in its log.
+            // The log of a daemon must show each change.
             Self::Run(_) => LogLevel::Info,
             _ => LogLevel::Warn,
         }
     }
-}
-
-/// Where the manifests are.
-#[derive(Debug, Args)]
-pub(super) struct Paths {
-    /// Manifest files, or directories that hold `*.yaml` and `*.yml`
-    #[arg(value_name = "PATH", default_value = "manifests", env = "SHAREKEEPER_PATH", value_delimiter = None)]
-    pub paths: Vec<PathBuf>,
-}
-
-/// `sim`.
-#[derive(Debug, Args)]
-pub(super) struct SimArguments {
-    /// Address to listen on
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:7980",
-        env = "SHAREKEEPER_LISTEN"
-    )]
-    pub listen: std::net::SocketAddr,
-    /// Images, faults, latency and limits, as YAML
-    #[arg(long, value_name = "FILE", env = "SHAREKEEPER_WORLD")]
-    pub world: Option<PathBuf>,
-    /// Seed of the dice for faults and latency
-    #[arg(long, value_name = "N", env = "SHAREKEEPER_SEED")]
-    pub seed: Option<u64>,
 }

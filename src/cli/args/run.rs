@@ -1,4 +1,4 @@
-//! `run`.
+//! Flags of `run`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,12 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::reconcile::{Working, duration};
-use super::{Guards, Narrow, Paths, Target};
+use super::time::duration;
+use super::{Guards, Paths, SelectorArguments, Target, WriteArguments};
 use crate::cli::output::Failure;
 use crate::source::{GitRef, GitRefError, GitUrl, GitUrlError};
 
-/// `run`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunArguments {
     #[command(flatten)]
@@ -24,26 +23,25 @@ pub(in crate::cli) struct RunArguments {
     #[arg(long, env = "SHAREKEEPER_OBSERVE_ONLY", value_parser = FalseyValueParser::new())]
     pub observe_only: bool,
     #[command(flatten)]
-    pub working: Working,
+    pub working: WriteArguments,
     /// Cut a pass over one account and region off this long after its first look
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "SHAREKEEPER_TIMEOUT")]
     pub timeout: Duration,
     #[command(flatten)]
-    pub watch: Watching,
+    pub source: SourceArguments,
     #[command(flatten)]
-    pub show: Showing,
+    pub reporting: ReportingArguments,
     #[command(flatten)]
     pub guards: Guards,
     #[command(flatten)]
     pub target: Target,
     #[command(flatten)]
-    pub narrow: Narrow,
+    pub selection: SelectorArguments,
 }
 
-/// Where manifests come from.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where manifests come from")]
-pub(in crate::cli) struct Watching {
+pub(in crate::cli) struct SourceArguments {
     /// After a change, wait until nothing has changed for so long
     #[arg(long, value_name = "DURATION", default_value = "200ms", value_parser = duration, env = "SHAREKEEPER_DEBOUNCE")]
     pub debounce: Duration,
@@ -69,10 +67,9 @@ pub(in crate::cli) struct Watching {
     pub git_interval: Duration,
 }
 
-/// Who is told, and how.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Being seen")]
-pub(in crate::cli) struct Showing {
+pub(in crate::cli) struct ReportingArguments {
     /// Serve the status page, `/status.json`, `/metrics`, `/healthz` and `/readyz` here; `off` serves nothing
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7979", value_parser = listen, env = "SHAREKEEPER_LISTEN")]
     pub listen: Listen,
@@ -98,33 +95,31 @@ pub(in crate::cli) struct Showing {
     pub warn_before: Duration,
 }
 
-/// `--listen`.
+/// Where the status port listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Listen {
-    /// Nowhere.
     Off,
-    /// There.
     At(SocketAddr),
 }
 
 impl RunArguments {
-    /// Refuses what contradicts itself.
+    /// Refuses flags that contradict each other, and a port that everybody could read by mistake.
     pub(in crate::cli) fn check(&self) -> Result<(), Failure> {
         let given = self.paths.paths != [PathBuf::from("manifests")];
-        if self.watch.git.is_some() && given {
+        if self.source.git.is_some() && given {
             return Err(Failure::usage(
                 "with `--git`, the manifests are in the repository: name their directory with `--path`",
             ));
         }
-        let Listen::At(address) = self.show.listen else {
+        let Listen::At(address) = self.reporting.listen else {
             return Ok(());
         };
-        if self.show.listen_open && self.show.listen_token_file.is_some() {
+        if self.reporting.listen_open && self.reporting.listen_token_file.is_some() {
             return Err(Failure::usage(
                 "`--listen-open` lets everybody read, `--listen-token-file` only some: give one",
             ));
         }
-        let guarded = self.show.listen_open || self.show.listen_token_file.is_some();
+        let guarded = self.reporting.listen_open || self.reporting.listen_token_file.is_some();
         if !address.ip().is_loopback() && !guarded {
             return Err(Failure::usage(format_args!(
                 "whoever reaches {address} could read which images there are; give `--listen-token-file`, or `--listen-open` if that is meant"
@@ -134,7 +129,7 @@ impl RunArguments {
     }
 }
 
-/// A daemon that looks more often than that spends the API's quota for nothing.
+/// Refuses intervals below a second: a daemon that looks more often spends the API's quota for nothing.
 fn interval(text: &str) -> Result<Duration, String> {
     const INTERVAL_MIN: Duration = Duration::from_secs(1);
     let interval = duration(text)?;

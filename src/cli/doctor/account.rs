@@ -1,4 +1,5 @@
-//! One account, with a handful of calls where it is broken.
+//! The checks of one account: which calls answer doctor's questions, and in which order. A broken account is asked only a
+//! handful of them. What the answers mean is judged in `crate::doctor`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -9,67 +10,67 @@ use crate::api::error::{CallError, Class};
 use crate::api::protocol::wire::Action;
 use crate::api::{ProbeResult, ReadClient, retry};
 use crate::desired::Account;
-use crate::doctor::{self as found, Answer, Check, CheckName, Status};
+use crate::doctor::{self, Answer, Check, CheckName, Status};
 use crate::history::Entry;
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region};
 
-/// Tries of a look that nobody answers: one reply that is lost says nothing of a network.
-const TRIES: u32 = 2;
+/// How often a call is made that nobody answers. One lost reply says nothing of a network.
+const ATTEMPTS_MAX: u32 = 2;
 
-/// An account, and what is to be asked of it.
-pub(super) struct Patient<'a, H> {
+/// One account, and what is asked about it.
+pub(super) struct AccountCheck<'a, H> {
     pub(super) name: AccountName,
     pub(super) document: Option<&'a Account>,
     pub(super) regions: BTreeSet<Region>,
-    /// Images that manifests name, of each region as many as one call can ask about.
+    /// Images that manifests name, for each region as many as one call can ask about.
     pub(super) images: BTreeMap<Region, Vec<ImageId>>,
     /// The newest outcomes of its writes, in order.
     pub(super) entries: Vec<Entry>,
-    /// Its key is the simulator's.
+    /// The account is the simulator's, and so is its key.
     pub(super) simulated: bool,
     pub(super) client: ReadClient<H>,
 }
 
-/// All checks of one account but that of its budget.
-pub(super) async fn examine<H: Host>(patient: &Patient<'_, H>) -> Vec<Check> {
-    let region = patient.region();
+/// Makes all checks of one account but that of its budget, which concerns other accounts, too.
+pub(super) async fn examine<H: Host>(account: &AccountCheck<'_, H>) -> Vec<Check> {
+    let region = account.region();
     let mut checks = Vec::new();
     let mut answers = Vec::new();
-    match patient.client.prepare(region).await {
+    match account.client.prepare(region).await {
         Ok(()) => {
-            checks.extend(patient.credentials());
-            let (identity, goes_on) = patient.identify(region).await;
+            checks.extend(account.credentials());
+            let (identity, goes_on) = account.identify(region).await;
             checks.push(identity);
             let reached = match goes_on {
-                Ok(()) => patient.reach(&mut answers).await,
-                Err(why) => patient.spared(why),
+                Ok(()) => account.reach(&mut answers).await,
+                Err(why) => account.skipped(why),
             };
-            let mut regions = patient.regions.clone();
+            let mut regions = account.regions.clone();
             regions.insert(region);
-            checks.extend(found::clocks(&patient.client.told_offsets(&regions)));
+            checks.extend(doctor::clocks(&account.client.told_offsets(&regions)));
             checks.extend(reached);
         }
         Err(error) => {
             let why = "there are no credentials to ask with";
-            checks.extend(found::credentials(Err(&error)));
+            checks.extend(doctor::credentials(Err(&error)));
             checks.push(Check::new(CheckName::Identity, Status::Skipped, why));
-            checks.extend(found::clocks(&BTreeMap::new()));
-            checks.extend(patient.spared(why));
+            checks.extend(doctor::clocks(&BTreeMap::new()));
+            checks.extend(account.skipped(why));
         }
     }
-    let mut met = answers.iter().filter_map(Answer::refusal);
-    checks.push(found::write_permission(&patient.entries));
-    checks.push(found::service_role(
-        &patient.entries,
-        met.find(|refusal| found::is_of_role(&refusal.code)),
+    let mut refusals = answers.iter().filter_map(Answer::refusal);
+    checks.push(doctor::write_permission(&account.entries));
+    checks.push(doctor::service_role(
+        &account.entries,
+        refusals.find(|refusal| doctor::is_of_role(&refusal.code)),
     ));
-    let of = |check: Check| check.of(&patient.name);
+    let of = |check: Check| check.of(&account.name);
     checks.into_iter().map(of).collect()
 }
 
-impl<H: Host> Patient<'_, H> {
-    /// The region of calls that must name one.
+impl<H: Host> AccountCheck<'_, H> {
+    /// A region for calls that must name one, whichever it is.
     fn region(&self) -> Region {
         self.regions.first().copied().unwrap_or(Region::first())
     }
@@ -80,13 +81,13 @@ impl<H: Host> Patient<'_, H> {
             return vec![Check::new(CheckName::Credentials, Status::Passed, whose)];
         }
         let provenance = self.client.provenance();
-        let checks = provenance.map(|provenance| found::credentials(Ok(&provenance)));
+        let checks = provenance.map(|provenance| doctor::credentials(Ok(&provenance)));
         checks.unwrap_or_default()
     }
 
-    /// Whose the key is; and whether it makes sense to go on, or why not.
+    /// Asks whose the key is. Also says whether it makes sense to go on, or why not.
     async fn identify(&self, region: Region) -> (Check, Result<(), &'static str>) {
-        let answer = self.patiently(|| self.client.caller(region)).await;
+        let answer = self.with_retry(|| self.client.caller(region)).await;
         let uin = self.document.and_then(|account| account.uin.as_ref());
         let is_broken = match &answer {
             Err(CallError::Refused(refusal) | CallError::AccountBroken(refusal)) => {
@@ -102,36 +103,36 @@ impl<H: Host> Patient<'_, H> {
             }
             (false, false) => Ok(()),
         };
-        (found::identity(&self.name, uin, &answer), goes_on)
+        (doctor::identity(&self.name, uin, &answer), goes_on)
     }
 
-    /// Looks, and looks once more where there was no answer.
-    async fn patiently<T, F>(&self, mut look: impl FnMut() -> F) -> Result<T, CallError>
+    /// Makes a call, and once more if there was no answer.
+    async fn with_retry<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let mut tried = 1;
+        let mut attempt = 1;
         loop {
-            match look().await {
-                Err(CallError::NotSent(_) | CallError::Unclear(_)) if tried < TRIES => {
-                    retry::pause(self.client.context(), tried).await;
-                    tried += 1;
+            match call().await {
+                Err(CallError::NotSent(_) | CallError::Unclear(_)) if attempt < ATTEMPTS_MAX => {
+                    retry::pause(self.client.context(), attempt).await;
+                    attempt += 1;
                 }
                 answer => return answer,
             }
         }
     }
 
-    /// What stands in place of the looks, where there is no sense in them.
-    fn spared(&self, why: &str) -> Vec<Check> {
+    /// The checks of reading, where it makes no sense to read.
+    fn skipped(&self, why: &str) -> Vec<Check> {
         vec![
-            found::unasked(self.regions.len(), why),
-            found::reading(ProbeResult::Blueprints, &[]),
-            found::reading(ProbeResult::Images(&[]), &[]),
+            doctor::unasked(self.regions.len(), why),
+            doctor::reading(ProbeResult::Blueprints, &[]),
+            doctor::reading(ProbeResult::Images(&[]), &[]),
         ]
     }
 
-    /// Looks in each region; then once more, for the other action that reads.
+    /// Reads in each region; then once more, with the other action that reads.
     async fn reach(&self, answers: &mut Vec<Answer>) -> Vec<Check> {
         let mut by_host: BTreeMap<Rc<str>, Vec<Region>> = BTreeMap::new();
         for &region in &self.regions {
@@ -150,33 +151,33 @@ impl<H: Host> Patient<'_, H> {
             .iter()
             .filter(|answer| !answer.is_silence())
             .collect();
-        checks.push(found::reading(ProbeResult::Blueprints, &answered));
+        checks.push(doctor::reading(ProbeResult::Blueprints, &answered));
         let images = match answered.first() {
             Some(answer) => {
                 let named = self.images.get(&answer.region);
-                let look = ProbeResult::Images(named.map_or(&[], Vec::as_slice));
-                vec![self.ask(look, answer.region).await]
+                let probe = ProbeResult::Images(named.map_or(&[], Vec::as_slice));
+                vec![self.ask(probe, answer.region).await]
             }
             None => Vec::new(),
         };
-        let told = images.iter().collect::<Vec<_>>();
-        checks.push(found::reading(ProbeResult::Images(&[]), &told));
+        let asked = images.iter().collect::<Vec<_>>();
+        checks.push(doctor::reading(ProbeResult::Images(&[]), &asked));
         answers.extend(images);
         checks
     }
 
-    /// Looks in the regions behind one access point: in one, and if that is answered, in the others.
+    /// Reads in the regions behind one access point: in one, and if that is answered, in the others.
     async fn reach_host(&self, host: &str, regions: &[Region]) -> (Vec<Check>, Vec<Answer>) {
         let Some((&first, others)) = regions.split_first() else {
             return (Vec::new(), Vec::new());
         };
         let first = self.ask(ProbeResult::Blueprints, first).await;
-        let mut checks = vec![found::access_point(host, &first)];
+        let mut checks = vec![doctor::access_point(host, &first)];
         let is_silent = first.is_silence();
         let mut answers = vec![first];
         if is_silent {
             if !others.is_empty() {
-                checks.push(found::unasked(
+                checks.push(doctor::unasked(
                     others.len(),
                     "they are behind the same access point",
                 ));
@@ -187,13 +188,13 @@ impl<H: Host> Patient<'_, H> {
             .iter()
             .map(|&region| self.ask(ProbeResult::Blueprints, region));
         let rest = join_all(rest).await;
-        checks.extend(rest.iter().map(|answer| found::access_point(host, answer)));
+        checks.extend(rest.iter().map(|answer| doctor::access_point(host, answer)));
         answers.extend(rest);
         (checks, answers)
     }
 
-    async fn ask(&self, look: ProbeResult<'_>, region: Region) -> Answer {
-        let took = self.patiently(|| self.client.probe(look, region)).await;
+    async fn ask(&self, probe: ProbeResult<'_>, region: Region) -> Answer {
+        let took = self.with_retry(|| self.client.probe(probe, region)).await;
         Answer { region, took }
     }
 }

@@ -1,3 +1,6 @@
+//! What doctor asks of this machine: the manifests, the state directory, the commit, and what earlier runs recorded. It
+//! calls nobody.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,17 +9,17 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::Paths;
 use crate::cli::commit;
 use crate::desired::Desired;
-use crate::doctor::{self as found, Check, StateLook};
+use crate::doctor::{self, Check, StateLook};
 use crate::history::Entry;
 use crate::host::{SystemClock, SystemCommandRunner, free_space, may_write};
 use crate::manifest::{self, Partial, Revision, Unknown, WhileGitWorks};
 use crate::model::AccountName;
 use crate::store::{Query, Reader};
 
-/// Entries of the history in which something that tells is looked for.
+/// Entries of the history that are searched for outcomes that tell of permissions.
 const OUTCOMES_MAX: usize = 200;
 
-/// Reads the manifests. Of a set with errors what is good is gone on with: nothing is decided on it here.
+/// Reads the manifests. Of a broken set, the valid files are used: nothing is decided on them here.
 pub(super) async fn manifests(paths: &Paths) -> (Check, Desired) {
     let clock = SystemClock::start();
     match manifest::load(
@@ -27,25 +30,25 @@ pub(super) async fn manifests(paths: &Paths) -> (Check, Desired) {
     )
     .await
     {
-        Ok(loaded) => (found::manifests(&loaded), loaded.desired),
+        Ok(loaded) => (doctor::manifests(&loaded), loaded.desired),
         Err(broken) => {
-            let check = found::manifests_broken(broken.diagnostics().errors());
+            let check = doctor::manifests_broken(broken.diagnostics().errors());
             let good = broken.into_good().map(Partial::into_partial_desired);
             (check, good.unwrap_or_default())
         }
     }
 }
 
-/// Looks at the state directory; also the state itself, if it can be trusted.
+/// Checks the state directory. Also returns the state itself, if it can be trusted.
 pub(super) fn state(directory: &Path) -> (Check, Option<Reader>) {
-    let mode = fs::metadata(directory).map(|found| found.permissions().mode());
-    let there = there_of(directory);
+    let mode = fs::metadata(directory).map(|metadata| metadata.permissions().mode());
+    let existing = existing_ancestor(directory);
     let reader = Reader::open(directory);
     let (summary, reader) = match reader {
         Ok(reader) => match reader.summary() {
             Ok(summary) => (Ok(summary), Some(reader)),
             Err(error) => {
-                let check = found::state_unreadable(&error.to_string());
+                let check = doctor::state_unreadable(&error.to_string());
                 return (check, None);
             }
         },
@@ -54,35 +57,34 @@ pub(super) fn state(directory: &Path) -> (Check, Option<Reader>) {
     let look = StateLook {
         path: directory,
         mode: mode.ok(),
-        writable: may_write(&there),
-        free: free_space(&there),
+        writable: may_write(&existing),
+        free: free_space(&existing),
         summary,
     };
-    (found::state_directory(&look), reader)
+    (doctor::state_directory(&look), reader)
 }
 
-/// Asks git for the commit of the manifests, unless they are not there, which is told of with them.
+/// Asks git for the commit of the manifests. `None` if the manifests are not there, which their own check reports.
 pub(super) async fn commit(paths: &Paths, reader: Option<&Reader>) -> Option<Check> {
     let revision = Revision::of(&paths.paths, &SystemCommandRunner).await;
     if matches!(revision, Revision::Unknown(Unknown::Gone { .. })) {
         return None;
     }
-    // What cannot be read tells nothing, and is told of with the state.
+    // A state that cannot be read is reported by the check of the state.
     let newest = reader.and_then(|reader| reader.newest().ok().flatten());
     let standing = commit::standing(&revision, newest).await;
-    found::commit(&revision, &standing)
+    doctor::commit(&revision, &standing)
 }
 
-/// What is there of a path.
-fn there_of(path: &Path) -> PathBuf {
+/// The innermost directory of a path that exists.
+fn existing_ancestor(path: &Path) -> PathBuf {
     let mut levels = path.ancestors().filter(|level| level.exists());
     levels
         .next()
         .map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
-/// The newest outcomes of an account's writes, in order. What cannot be read tells nothing, and is told of with the
-/// state.
+/// The newest outcomes of an account's writes, in order. None if the state cannot be read, which its own check reports.
 pub(super) fn outcomes(reader: Option<&Reader>, account: &AccountName) -> Vec<Entry> {
     let query = Query {
         accounts: BTreeSet::from([account.clone()]),

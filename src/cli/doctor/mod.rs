@@ -1,5 +1,5 @@
-//! `doctor`: asks what can be asked without changing anything, one thing after the other, and goes on where one fails.
-//! Built with clients and a state that have no way to write.
+//! `doctor`: asks all that can be asked without changing anything, and goes on where one question fails. Its clients and
+//! its state have no way to write. What the answers mean is judged in `crate::doctor`.
 
 mod account;
 mod machine;
@@ -11,32 +11,34 @@ use std::rc::Rc;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::args::{Common, DoctorArguments, Output};
+use super::args::{Common, DoctorArguments, OutputFormat};
 use super::output::{self, Failure};
 use super::session::{self, Session};
-use super::{connect, import, state};
+use super::{accounts, manifests, state};
 use crate::api::ReadClient;
 use crate::api::protocol::wire::{Action, PAGE_LIMIT_MAX};
 use crate::desired::Desired;
-use crate::doctor::{self as found, Check, CheckName, DoctorDocument, PolicyDocument, Status};
+use crate::doctor::{self, Check, CheckName, DoctorDocument, PolicyDocument, Status};
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region, Selector};
 use crate::report::ExitStatus;
-use account::Patient;
+use account::AccountCheck;
 
 /// Accounts that are examined side by side.
 const ACCOUNTS_AT_ONCE: usize = 8;
 
-/// `doctor`.
-pub(super) async fn run(arguments: &DoctorArguments, common: &Common) -> Result<u8, Failure> {
+pub(super) async fn run(
+    arguments: &DoctorArguments,
+    common: &Common,
+) -> Result<ExitStatus, Failure> {
     if arguments.target.sim_reset {
         return Err(Failure::usage(
             "`doctor` changes nothing; `plan --sim --sim-reset` begins the simulator's world anew",
         ));
     }
-    let selector = arguments.narrow.selector();
+    let selector = arguments.selection.selector();
     if arguments.cam_policy {
-        return policy(arguments, &selector, common.output).await;
+        return print_policy(arguments, &selector, common.output).await;
     }
     let (manifests, desired) = machine::manifests(&arguments.paths).await;
     let (directory, state, reader) = match state::directory(common, arguments.target.sim) {
@@ -44,82 +46,78 @@ pub(super) async fn run(arguments: &DoctorArguments, common: &Common) -> Result<
             let (state, reader) = machine::state(&directory);
             (directory, state, reader)
         }
-        // Only the simulator needs a place.
+        // Only the simulator cannot do without a directory.
         Err(nowhere) if !arguments.target.sim => {
-            let state = found::state_unreadable(&nowhere.message);
+            let state = doctor::state_unreadable(&nowhere.to_string());
             (PathBuf::new(), state, None)
         }
         Err(nowhere) => return Err(nowhere),
     };
-    let mut checks = vec![found::version(), manifests, state];
+    let mut checks = vec![doctor::version(), manifests, state];
     checks.extend(machine::commit(&arguments.paths, reader.as_ref()).await);
 
-    let accounts = connect::known(&desired, &selector);
-    checks.extend(strangers(&selector, accounts.keys()));
-    let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
-    let shared = session::context()?;
+    let documents = accounts::known(&desired, &selector);
+    checks.extend(unknown_accounts(&selector, documents.keys()));
+    let mut session = Session::open(&arguments.target, &directory, &desired, &documents).await?;
+    let client_context = session::client_context()?;
     let connections = std::mem::take(&mut session.connections).into_iter();
-    let patients = connections.map(|(name, connection)| Patient {
+    let accounts = connections.map(|(name, connection)| AccountCheck {
         regions: regions(&desired, &selector, &name),
         images: images(&desired, &selector, &name),
-        document: accounts.get(&name).copied().flatten(),
+        document: documents.get(&name).copied().flatten(),
         entries: machine::outcomes(reader.as_ref(), &name),
         simulated: arguments.target.sim,
-        client: ReadClient::new(Rc::clone(&shared), connection),
+        client: ReadClient::new(Rc::clone(&client_context), connection),
         name,
     });
-    let patients: Vec<_> = patients.collect();
-    let examined = stream::iter(&patients).map(account::examine);
+    let accounts: Vec<_> = accounts.collect();
+    let examined = stream::iter(&accounts).map(account::examine);
     let examined: Vec<_> = examined.buffered(ACCOUNTS_AT_ONCE).collect().await;
-    let told_apart = one_name_each(&patients, &desired).await;
+    let told_apart = one_name_each(&accounts, &desired).await;
     session.discard().await;
-    for (patient, examined) in patients.iter().zip(examined) {
+    for (account, examined) in accounts.iter().zip(examined) {
         checks.extend(examined);
-        checks.push(budget(patient, &patients).of(&patient.name));
+        checks.push(budget(account, &accounts).of(&account.name));
     }
     checks.extend(told_apart);
     let document = DoctorDocument::new(checks);
     output::print(common.output, &document, &document.text())?;
-    Ok(document.exit_code())
+    Ok(document.exit_status())
 }
 
-/// `doctor --cam-policy`: asks nobody. A set of manifests that is not whole is refused: its policy would be too narrow.
-async fn policy(
+/// Does what `doctor --cam-policy` asks for, without any call. A set of manifests that is not whole is refused: its policy
+/// would allow too little.
+async fn print_policy(
     arguments: &DoctorArguments,
     selector: &Selector,
-    output: Output,
-) -> Result<u8, Failure> {
-    let desired = match import::known(&arguments.paths, output).await? {
-        Ok(desired) => desired,
-        Err(exit) => return Ok(exit.code()),
-    };
-    let accounts = connect::known(&desired, selector);
-    if accounts.is_empty() {
-        let none = "the flags leave no account that the manifests name";
-        return Err(Failure {
-            exit: ExitStatus::Error,
-            message: none.into(),
-        });
+    format: OutputFormat,
+) -> Result<ExitStatus, Failure> {
+    let desired = manifests::load_if_any(&arguments.paths, format).await?;
+    let documents = accounts::known(&desired, selector);
+    if documents.is_empty() {
+        return Err(Failure::new(
+            "the flags leave no account that the manifests name",
+        ));
     }
-    let document = PolicyDocument::new(&accounts, desired.names().len() > 1, arguments.read_only);
-    output::print(output, &document, &document.text())?;
+    let document = PolicyDocument::new(&documents, desired.names().len() > 1, arguments.read_only);
+    output::print(format, &document, &document.text())?;
     for comment in document.comments() {
         output::note(comment);
     }
-    Ok(document.exit_code())
+    Ok(document.exit_status())
 }
 
-/// Accounts that a flag asks for and no manifest names.
-fn strangers<'a>(
+/// A failed check for each account that a flag selects and no manifest names.
+fn unknown_accounts<'a>(
     selector: &'a Selector,
     known: impl Iterator<Item = &'a AccountName>,
 ) -> Vec<Check> {
     let known: BTreeSet<_> = known.collect();
-    let strangers = selector
+    let unknown = selector
         .accounts
         .iter()
         .filter(|name| !known.contains(name));
-    let checks = strangers.map(|name| {
+    let checks = unknown.map(|name| {
         Check::new(CheckName::Account, Status::Failed, "no manifest names it")
             .remedy("check the name and the path of the manifests")
             .of(name)
@@ -127,7 +125,7 @@ fn strangers<'a>(
     checks.collect()
 }
 
-/// The regions that are asked about: those that the manifests name, else those that the flags do, else one.
+/// The regions that are asked about: those that the manifests name, else those that the flags name, else one.
 fn regions(desired: &Desired, selector: &Selector, account: &AccountName) -> BTreeSet<Region> {
     let scopes = desired.by_scope(selector).into_keys();
     let named = scopes.filter(|scope| scope.account == *account);
@@ -141,7 +139,7 @@ fn regions(desired: &Desired, selector: &Selector, account: &AccountName) -> BTr
     regions
 }
 
-/// Images that the manifests name, for each region as many as a look asks about in one call.
+/// Images that the manifests name, for each region as many as one call can ask about.
 fn images(
     desired: &Desired,
     selector: &Selector,
@@ -156,20 +154,20 @@ fn images(
     first.collect()
 }
 
-/// Two account names that manifests use in one region and that stand for one account, and names of which nobody knows.
-async fn one_name_each<H: Host>(patients: &[Patient<'_, H>], desired: &Desired) -> Vec<Check> {
-    if patients.len() < 2 {
+/// Checks, for each two account names that manifests use in one region, that they do not stand for one account.
+async fn one_name_each<H: Host>(accounts: &[AccountCheck<'_, H>], desired: &Desired) -> Vec<Check> {
+    if accounts.len() < 2 {
         return Vec::new();
     }
     let mut owners = Vec::new();
-    for patient in patients {
-        let region = patient.regions.first().copied();
+    for account in accounts {
+        let region = account.regions.first().copied();
         let region = region.unwrap_or(Region::first());
-        let owner = match patient.client.owner(region).await {
+        let owner = match account.client.owner(region).await {
             Ok(owner) => Some(owner),
-            Err(_) => patient.client.key(region).await,
+            Err(_) => account.client.key(region).await,
         };
-        owners.push((&patient.name, owner));
+        owners.push((&account.name, owner));
     }
     let mut checks = Vec::new();
     for (n, (name, owner)) in owners.iter().enumerate() {
@@ -180,7 +178,7 @@ async fn one_name_each<H: Host>(patients: &[Patient<'_, H>], desired: &Desired) 
             });
             let shared: Vec<_> = shared.collect();
             if !shared.is_empty() {
-                checks.extend(found::told_apart(
+                checks.extend(doctor::told_apart(
                     name,
                     other,
                     [owner.as_ref(), theirs.as_ref()],
@@ -192,9 +190,9 @@ async fn one_name_each<H: Host>(patients: &[Patient<'_, H>], desired: &Desired) 
     checks
 }
 
-/// What the account may spend, and with which of the others it shares that.
-fn budget<H: Host>(patient: &Patient<'_, H>, all: &[Patient<'_, H>]) -> Check {
-    let buckets = |of: &Patient<'_, H>| -> BTreeMap<String, Rc<str>> {
+/// Checks the account's rate, and which other accounts draw from the same bucket.
+fn budget<H: Host>(account: &AccountCheck<'_, H>, all: &[AccountCheck<'_, H>]) -> Check {
+    let buckets = |of: &AccountCheck<'_, H>| -> BTreeMap<String, Rc<str>> {
         let action = Action::ModifyImageSharePermission;
         let buckets = of
             .regions
@@ -204,12 +202,12 @@ fn budget<H: Host>(patient: &Patient<'_, H>, all: &[Patient<'_, H>]) -> Check {
             .map(|bucket| (bucket.host.to_string(), bucket.secret_id))
             .collect()
     };
-    let own = buckets(patient);
-    let shares = |other: &&Patient<'_, H>| {
+    let own = buckets(account);
+    let shares = |other: &&AccountCheck<'_, H>| {
         let theirs = buckets(other);
-        other.name != patient.name && own.iter().any(|(host, key)| theirs.get(host) == Some(key))
+        other.name != account.name && own.iter().any(|(host, key)| theirs.get(host) == Some(key))
     };
     let sharing: Vec<_> = all.iter().filter(shares).map(|other| &other.name).collect();
     let hosts: Vec<_> = own.keys().cloned().collect();
-    found::rate_budget(patient.client.rate(), &hosts, &sharing)
+    doctor::rate_budget(account.client.rate(), &hosts, &sharing)
 }

@@ -1,4 +1,5 @@
-//! `--sim`: a simulator inside this process, whose world is kept in the state directory.
+//! `--sim`: a simulator inside this process. Its world outlives the process in the state directory, so that commands that
+//! follow each other work with the same cloud.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,17 +16,18 @@ use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
 use crate::model::{AccountName, Endpoint, EndpointError};
 use crate::sim::{Server, World};
 
-/// The world's file in the state directory.
-const WORLD: &str = "world.json";
-/// Does what `--sim-reset` asks for: forgets the world and the state that was made in it. Never the real state, and
-/// never under another process.
+/// The file of the world in the state directory.
+const WORLD_FILE: &str = "world.json";
+
+/// Does what `--sim-reset` asks for: deletes the world and the state that was made in it. It never deletes the real state,
+/// nor one that another process uses.
 pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
     if !target.sim_reset {
         return Ok(());
     }
     target.check()?;
     super::state::forget(state)?;
-    let path = state.join(WORLD);
+    let path = state.join(WORLD_FILE);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::new(format_args!(
             "cannot remove {}: {error}",
@@ -36,15 +38,15 @@ pub(super) fn reset(target: &Target, state: &Path) -> Result<(), Failure> {
 }
 
 /// A running simulator, and where its world goes.
-pub(super) struct Simulated {
+pub(super) struct SimTarget {
     server: Server,
     file: PathBuf,
 }
 
-impl Simulated {
-    /// Starts it with the world of the last run.
+impl SimTarget {
+    /// Starts it with the world that the last command left.
     pub(super) async fn start(state: &Path) -> Result<Self, Failure> {
-        let file = state.join(WORLD);
+        let file = state.join(WORLD_FILE);
         let world = read(&file)?.unwrap_or_default();
         let server = Server::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), world)
             .await
@@ -52,13 +54,12 @@ impl Simulated {
         Ok(Self { server, file })
     }
 
-    /// Where it listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// Adds the images that `desired` names to its world, unless they are there.
-    pub(super) fn add(&self, desired: &Desired) {
+    /// Adds the images that are desired to its world, unless they are there.
+    pub(super) fn add_images(&self, desired: &Desired) {
         self.server.change(|cloud| {
             for (key, image) in &desired.images {
                 let (account, region) = (key.scope.account.as_str(), key.scope.region);
@@ -67,7 +68,7 @@ impl Simulated {
         });
     }
 
-    /// A connection to it, as an account of the `uin` that the document names.
+    /// A connection to it, with a key of an account that has the document's `uin`.
     pub(super) fn connection(
         &self,
         name: &AccountName,
@@ -98,12 +99,12 @@ impl Simulated {
         Ok(connect::connection(name, endpoint, document, keys))
     }
 
-    /// Stops it and forgets its world.
+    /// Stops it and forgets what its world has become.
     pub(super) async fn discard(self) {
         self.server.stop().await;
     }
 
-    /// Stops it and keeps its world.
+    /// Stops it and saves its world.
     pub(super) async fn stop(self) -> Result<(), Failure> {
         let world = self.server.world();
         self.server.stop().await;
@@ -116,7 +117,7 @@ impl Simulated {
     }
 }
 
-/// What a manifest wants unshared is shared in a new world, so that there is something to see.
+/// An image that a manifest wants unshared begins as shared in a new world, so that there is something to do.
 fn starts_shared(image: &DesiredImage) -> bool {
     matches!(image.intent, DesiredShare::Unshared)
 }
@@ -137,22 +138,22 @@ fn read(file: &Path) -> Result<Option<World>, Failure> {
     }
 }
 
-/// All or nothing: written beside the old one, then put in its place.
+/// Replaces the file whole or not at all.
 fn write(file: &Path, world: &World) -> io::Result<()> {
     let directory = file.parent().unwrap_or(Path::new("."));
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)?;
-    let beside = file.with_extension(format!("{}.tmp", std::process::id()));
+    let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
     let text = serde_json::to_vec_pretty(world)?;
     let mut out = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&beside)?;
+        .open(&temporary)?;
     out.write_all(&text)?;
     out.sync_all()?;
-    fs::rename(&beside, file)
+    fs::rename(&temporary, file)
 }

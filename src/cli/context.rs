@@ -1,26 +1,25 @@
-//! Manifests and flags → what is to be worked on.
+//! What a command works on: the manifests, the commit that they are of, and what the flags select and allow.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::args::{Guards, Narrow, Output, Paths};
+use super::args::{Guards, OutputFormat, Paths, SelectorArguments};
+use super::manifests::{self, Manifests};
 use super::output::{self, Failure};
 use super::state;
-use super::validate::{self, Manifests};
-use crate::desired::{Completeness, Desired};
+use crate::desired::{Completeness, Desired, DesiredImage};
 use crate::engine::Task;
 use crate::host::SystemCommandRunner;
 use crate::manifest::{Checkout, Diagnostic, Revision};
-use crate::model::{AccountName, Scope, Selector};
+use crate::model::{AccountName, ImageKey, Scope, Selector};
 use crate::plan::{ApprovedActions, Policy};
-use crate::report::ExitStatus;
 use crate::store::Reader;
 use crate::words::plural;
 
-/// Readings of manifests whose commit changes meanwhile.
+/// How often manifests are read whose commit changes meanwhile.
 const READINGS_MAX: u32 = 3;
 
-/// What the manifests ask for, and the part of it that a command works on.
-pub(super) struct Work {
+/// What `plan` and `reconcile` work on.
+pub(super) struct CommandContext {
     pub(super) desired: Desired,
     pub(super) selector: Selector,
     pub(super) policy: Policy,
@@ -30,52 +29,50 @@ pub(super) struct Work {
     pub(super) left_out: Vec<Diagnostic>,
 }
 
-impl Work {
-    /// Reads the manifests; the status to leave with, if they are not whole (or, with `partial_ok`, nothing of them is
-    /// good).
+impl CommandContext {
+    /// Reads the manifests. Fails if they are not whole; with `partial_ok`, only if no file is valid.
     pub(super) async fn load(
         paths: &Paths,
-        narrow: &Narrow,
+        selection: &SelectorArguments,
         guards: &Guards,
         partial_ok: bool,
-        output: Output,
-    ) -> Result<Result<Self, ExitStatus>, Failure> {
-        let (manifests, revision) = Self::read(paths, partial_ok, output).await?;
+        format: OutputFormat,
+    ) -> Result<Self, Failure> {
+        let (manifests, revision) = Self::read(paths, partial_ok, format).await?;
         let (desired, left_out) = match manifests {
-            Ok(Manifests::Whole(desired)) => (desired, Vec::new()),
-            Ok(Manifests::Part(partial, errors)) => (partial.into_partial_desired(), errors),
-            Err(exit) => return Ok(Err(exit)),
+            Manifests::Whole(desired) => (desired, Vec::new()),
+            Manifests::Part(partial, errors) => (partial.into_partial_desired(), errors),
         };
-        Ok(Ok(Self {
+        Ok(Self {
             desired,
-            selector: narrow.selector(),
+            selector: selection.selector(),
             policy: Policy {
-                // The mark that the type `Partial` carried until here.
+                // Until here, the type `Partial` said that the manifests are not whole. From here on, this does.
                 shares_only: !left_out.is_empty(),
                 ..guards.policy()
             },
             revision,
             left_out,
-        }))
+        })
     }
 
-    /// The manifests, and the commit that they are of. Where another one was checked out while they were read, nobody can
+    /// The manifests, and the commit that they are of. If another commit is checked out while they are read, nobody can
     /// say which of the two they are of, and they are read again.
     async fn read(
         paths: &Paths,
         partial_ok: bool,
-        output: Output,
-    ) -> Result<(Result<Manifests, ExitStatus>, Revision), Failure> {
+        format: OutputFormat,
+    ) -> Result<(Manifests, Revision), Failure> {
         for _ in 0..READINGS_MAX {
             let before = Revision::of(&paths.paths, &SystemCommandRunner).await;
             let manifests = if partial_ok {
-                validate::load_part(paths, output).await?
+                manifests::load_part(paths, format).await?
             } else {
-                validate::load(paths, output).await?.map(Manifests::Whole)
+                Manifests::Whole(manifests::load(paths, format).await?)
             };
             let after = Revision::of(&paths.paths, &SystemCommandRunner).await;
             let commit = |revision: &Revision| revision.checkout().map(Checkout::commit).cloned();
-            if manifests.is_err() || commit(&before) == commit(&after) {
+            if commit(&before) == commit(&after) {
                 return Ok((manifests, after));
             }
             output::warn(
@@ -93,7 +90,7 @@ impl Work {
         self.revision.shown()
     }
 
-    /// As the engine takes it.
+    /// The task of the engine.
     pub(super) fn task<'a>(
         &'a self,
         approved_by_scope: Option<&'a BTreeMap<Scope, ApprovedActions>>,
@@ -114,11 +111,10 @@ impl Work {
             .collect()
     }
 
-    /// Warns where the flags leave nothing to do.
-    pub(super) fn warn_of_nothing(&self) {
-        let selected = |(key, image): (_, &crate::desired::DesiredImage)| {
-            self.selector.matches(key, &image.labels)
-        };
+    /// Warns if the flags select no image of the manifests.
+    pub(super) fn warn_if_nothing_is_selected(&self) {
+        let selected =
+            |(key, image): (&ImageKey, &DesiredImage)| self.selector.matches(key, &image.labels);
         if !self.desired.images.iter().any(selected) {
             let named = plural(self.desired.images.len() as u64, "image");
             output::warn(format_args!(
@@ -127,8 +123,8 @@ impl Work {
         }
     }
 
-    /// A warning that the manifests may not be all that there are. It is printed as they are read.
-    pub(super) fn doubt(&self) -> Option<String> {
+    /// A warning that a manifest may be missing. It was printed when the manifests were read, and is for the document.
+    pub(super) fn completeness_warning(&self) -> Option<String> {
         match &self.desired.completeness {
             Completeness::Whole => None,
             Completeness::Unknown(why) => Some(format!(
@@ -137,13 +133,14 @@ impl Work {
         }
     }
 
-    /// A warning of images of ours in scopes that no manifest names.
-    pub(super) fn orphans(
+    /// A warning of images of ours in scopes that no manifest names any longer. Scopes that are `taken_over` by another
+    /// account name are none of these.
+    pub(super) fn orphan_warning(
         &self,
         reader: &Reader,
         taken_over: &BTreeSet<Scope>,
     ) -> Result<Option<String>, Failure> {
-        // A file that was left out may name them.
+        // An image that is not selected, or that a file names which was left out, is no orphan.
         if !self.selector.is_all() || !self.left_out.is_empty() {
             return Ok(None);
         }
@@ -151,6 +148,6 @@ impl Work {
         let orphans = state::orphans(reader, |scope| {
             named.contains_key(scope) || taken_over.contains(scope)
         })?;
-        Ok(state::describe_orphans(&orphans))
+        Ok(orphans.warning())
     }
 }

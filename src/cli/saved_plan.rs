@@ -1,4 +1,5 @@
-//! Saved plans, as commands read them, hold them against their command line, and tell how they are carried out.
+//! Saved plans as files: reading one within bounds, holding it against the command line, and saying which command carries
+//! it out. What a saved plan means is `plan`'s matter.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -9,24 +10,24 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::args::{PlanArguments, ReconcileArguments};
+use super::context::CommandContext;
 use super::output::{self, Failure};
-use super::work::Work;
 use crate::model::Selector;
 use crate::plan::{PlanKey, SavedPlan};
 use crate::words::{safe, shell};
 
 /// Largest plan that is saved or read: some 250,000 actions, more than fit into any run.
 const PLAN_BYTES_MAX: u64 = 64 << 20;
-/// Largest key.
+/// Largest key that is read. One of 32 random bytes is enough.
 const KEY_BYTES_MAX: u64 = 4096;
-/// Permissions of anybody but the owner.
+/// Permission bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
 
-/// The saved plan that is to be carried out, if one is. It never widens what the command line allows: `work` is narrowed
+/// The saved plan that is to be carried out, if one is. It never widens what the command line allows: `context` is narrowed
 /// to what both allow, and where the plan was made with more than that, it is refused before anything is called.
 pub(super) fn admit(
     arguments: &ReconcileArguments,
-    work: &mut Work,
+    context: &mut CommandContext,
 ) -> Result<Option<SavedPlan>, Failure> {
     let Some(file) = &arguments.plan else {
         return Ok(None);
@@ -45,28 +46,27 @@ pub(super) fn admit(
         )),
         None => {}
     }
-    agree(&saved, work)?;
-    work.policy = saved
-        .policy_within(&work.policy)
-        .map_err(|error| Failure::usage(failure(&error).message))?;
-    work.selector = saved.selector.clone();
+    agree(&saved, context)?;
+    context.policy = saved
+        .policy_within(&context.policy)
+        .map_err(|error| Failure::usage(failure(&error)))?;
+    context.selector = saved.selector.clone();
     Ok(Some(saved))
 }
 
-/// A saved plan has a selection of its own. Flags that say otherwise are not passed over in silence: whoever gave them
-/// takes them for the bounds of what is about to happen.
-fn agree(saved: &SavedPlan, work: &Work) -> Result<(), Failure> {
-    if work.selector.is_all() || work.selector == saved.selector {
+/// A saved plan has a selection of its own. Flags that select something else are not ignored silently: whoever gave them
+/// believes that they limit what is about to happen.
+fn agree(saved: &SavedPlan, context: &CommandContext) -> Result<(), Failure> {
+    if context.selector.is_all() || context.selector == saved.selector {
         return Ok(());
     }
     Err(Failure::usage(format_args!(
         "the saved plan was made for {}, and the flags pick {}; leave them out, or make a plan with them",
         safe(&saved.selector.to_string()),
-        work.selector
+        context.selector
     )))
 }
 
-/// A plan's text.
 fn read(file: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     open(file)?
@@ -136,12 +136,12 @@ fn too_large(bytes: u64) -> io::Error {
 
 /// The command that carries out the plan in `file`: the flags that it was made with are given again, because the plan
 /// itself allows nothing.
-pub(super) fn command(file: &Path, arguments: &PlanArguments, work: &Work) -> String {
+pub(super) fn command(file: &Path, arguments: &PlanArguments, context: &CommandContext) -> String {
     let mut words = vec!["sharekeeper reconcile".to_owned()];
     words.extend(arguments.paths.paths.iter().map(|path| word(path)));
     words.extend(["--plan".into(), word(file)]);
-    words.extend(work.policy.flags().iter().map(ToString::to_string));
-    words.extend(narrowing(&work.selector));
+    words.extend(context.policy.flags().iter().map(ToString::to_string));
+    words.extend(narrowing(&context.selector));
     if let Some(endpoint) = &arguments.target.endpoint {
         words.push(format!("--endpoint {}", shell(&endpoint.to_string())));
     }

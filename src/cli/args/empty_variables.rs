@@ -1,5 +1,5 @@
-//! What a setting means whose variable is set to nothing: that it is not set, unless the run would reach further or be
-//! less guarded then than whoever set it can have meant. All variables of the command line pass through here.
+//! What a variable means that is set to nothing: that it is not set. It is refused where the run would then reach further
+//! or be less guarded than whoever set it can have meant. All variables of the command line pass through here.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use super::Arguments;
 
-/// Settings that hold something back, and what would follow without them.
+/// Variables that hold something back, and what would follow without them.
 const GUARDS: [(&str, &str); 8] = [
     ("SHAREKEEPER_ACCOUNT", "widen the run to every account"),
     ("SHAREKEEPER_REGION", "widen the run to every region"),
@@ -36,34 +36,34 @@ const GUARDS: [(&str, &str); 8] = [
 
 /// Reads the command line and the variables that stand in for its flags.
 pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
-    let mut command = without_blanks(Arguments::command());
+    let mut command = without_empty_variables(Arguments::command());
     let mut matches = command.try_get_matches_from_mut(words)?;
-    refuse_blank_guards(Arguments::command(), &matches)?;
+    refuse_empty_guards(Arguments::command(), &matches)?;
     Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-fn is_blank(variable: &std::ffi::OsStr) -> bool {
+fn is_empty(variable: &std::ffi::OsStr) -> bool {
     let value = std::env::var_os(variable);
     value.is_some_and(|value| value.to_str().is_some_and(|text| text.trim().is_empty()))
 }
 
-/// The command with each flag cut off from its variable where that is blank.
-fn without_blanks(command: Command) -> Command {
+/// The command without the variables that are empty.
+fn without_empty_variables(command: Command) -> Command {
     command
         .mut_args(|flag| match flag.get_env() {
-            Some(variable) if is_blank(variable) => flag.env(Resettable::<OsStr>::Reset),
+            Some(variable) if is_empty(variable) => flag.env(Resettable::<OsStr>::Reset),
             _ => flag,
         })
-        .mut_subcommands(without_blanks)
+        .mut_subcommands(without_empty_variables)
 }
 
-/// Refuses what is blank and holds something back, where the command that was typed has such a flag and was not given it.
-fn refuse_blank_guards(mut command: Command, matches: &ArgMatches) -> Result<(), clap::Error> {
-    // Gives the subcommands their full names, for what they say of their usage.
+/// Refuses an empty variable that holds something back, if the command that was typed has its flag and was not given it.
+fn refuse_empty_guards(mut command: Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+    // Gives the subcommands their full names, for the usage in an error.
     command.build();
     let (mut command, matches) = typed(command, matches);
-    let blanks = command.get_arguments().filter_map(|flag| {
-        let variable = flag.get_env().filter(|variable| is_blank(variable))?;
+    let empty = command.get_arguments().filter_map(|flag| {
+        let variable = flag.get_env().filter(|variable| is_empty(variable))?;
         let (name, follows) = GUARDS.iter().find(|(name, _)| *name == variable)?;
         let is_given = matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine);
         (!is_given).then(|| {
@@ -72,14 +72,14 @@ fn refuse_blank_guards(mut command: Command, matches: &ArgMatches) -> Result<(),
             )
         })
     });
-    let blanks: Vec<_> = blanks.collect();
-    if blanks.is_empty() {
+    let empty: Vec<_> = empty.collect();
+    if empty.is_empty() {
         return Ok(());
     }
-    Err(command.error(ErrorKind::ValueValidation, blanks.join("\n")))
+    Err(command.error(ErrorKind::ValueValidation, empty.join("\n")))
 }
 
-/// The command that was typed, below all others.
+/// The innermost command that was typed.
 fn typed(command: Command, matches: &ArgMatches) -> (Command, &ArgMatches) {
     let below = matches.subcommand().and_then(|(name, matches)| {
         let command = command.find_subcommand(name)?;

@@ -1,50 +1,17 @@
-//! Which API, and which part of what there is.
+//! Which part of what there is a command works on.
 
 use clap::Args;
-use clap::builder::FalseyValueParser;
 
-use crate::cli::output::Failure;
 use crate::model::{
-    AccountName, Endpoint, EndpointError, ImageId, Labels, MalformedAccountName, MalformedImageId,
-    Region, Selector,
+    AccountName, ImageId, Labels, MalformedAccountName, MalformedImageId, Region, Selector,
 };
-
-/// Which API.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Where to work")]
-pub(in crate::cli) struct Target {
-    /// Access point; may hold `{region}`; plain http only to loopback hosts
-    #[arg(long, value_name = "URL", value_parser = endpoint, env = "SHAREKEEPER_ENDPOINT")]
-    pub endpoint: Option<Endpoint>,
-    /// Work against a simulator inside this process; its world is kept in the state directory
-    #[arg(long, env = "SHAREKEEPER_SIM", value_parser = FalseyValueParser::new())]
-    pub sim: bool,
-    /// Begin the simulator's world anew
-    #[arg(long)]
-    pub sim_reset: bool,
-}
-
-impl Target {
-    /// Refuses what contradicts itself. clap cannot tell: to it, a variable that says no is there all the same.
-    pub(in crate::cli) fn check(&self) -> Result<(), Failure> {
-        if self.sim && self.endpoint.is_some() {
-            return Err(Failure::usage(
-                "`--sim` cannot be used with `--endpoint`: it has an access point of its own",
-            ));
-        }
-        if self.sim_reset && !self.sim {
-            return Err(Failure::usage("`--sim-reset` goes with `--sim`"));
-        }
-        Ok(())
-    }
-}
 
 /// Narrows the scope; given twice, either may hold.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Narrow the scope")]
-pub(in crate::cli) struct Narrow {
+pub(in crate::cli) struct SelectorArguments {
     #[command(flatten)]
-    pub keys: NarrowKeys,
+    pub keys: KeySelectorArguments,
     /// Only documents with this label; given twice, both must hold
     #[arg(short = 'l', long = "selector", value_name = "KEY=VALUE", value_parser = label, env = "SHAREKEEPER_SELECTOR", value_delimiter = ',')]
     pub labels: Vec<(String, String)>,
@@ -53,7 +20,7 @@ pub(in crate::cli) struct Narrow {
 /// Narrows by key alone, where there are no manifests to have labels.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Narrow the scope")]
-pub(in crate::cli) struct NarrowKeys {
+pub(in crate::cli) struct KeySelectorArguments {
     /// Only this region
     #[arg(long = "region", value_name = "REGION", value_parser = region, env = "SHAREKEEPER_REGION", value_delimiter = ',')]
     pub regions: Vec<Region>,
@@ -65,8 +32,7 @@ pub(in crate::cli) struct NarrowKeys {
     pub images: Vec<ImageId>,
 }
 
-impl NarrowKeys {
-    /// As a selector.
+impl KeySelectorArguments {
     pub(in crate::cli) fn selector(&self) -> Selector {
         Selector {
             accounts: self.accounts.iter().cloned().collect(),
@@ -77,18 +43,13 @@ impl NarrowKeys {
     }
 }
 
-impl Narrow {
-    /// As a selector.
+impl SelectorArguments {
     pub(in crate::cli) fn selector(&self) -> Selector {
         Selector {
             labels: self.labels.iter().cloned().collect(),
             ..self.keys.selector()
         }
     }
-}
-
-fn endpoint(text: &str) -> Result<Endpoint, EndpointError> {
-    Endpoint::new(text)
 }
 
 fn region(text: &str) -> Result<Region, String> {

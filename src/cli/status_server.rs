@@ -1,21 +1,19 @@
-//! What the status port shows.
+//! The status port of `run`: where it listens, who may read it, and what it shows of the daemon.
 
 use std::rc::Rc;
 
-use super::args::{Listen, Showing};
+use super::args::{Listen, ReportingArguments};
 use super::output::Failure;
-
-use super::session::System;
 use crate::api::ClientContext;
 use crate::daemon::StatusPublisher;
-use crate::host::{Clock, process_counts};
+use crate::host::{Clock, System, process_counts};
 use crate::metrics::{MetricsExtra, WebhookCounts, metrics};
 use crate::serve::{Health, Settings, StatusServer, StatusSource, Token};
 use crate::status::Board;
 use crate::webhooks::WebhookSender;
 
-/// Takes the address, if there is to be a port.
-pub(super) async fn open(arguments: &Showing) -> Result<Option<StatusServer>, Failure> {
+/// Binds the address; `None` with `--listen off`.
+pub(super) async fn bind(arguments: &ReportingArguments) -> Result<Option<StatusServer>, Failure> {
     let Listen::At(listen) = arguments.listen else {
         return Ok(None);
     };
@@ -26,7 +24,7 @@ pub(super) async fn open(arguments: &Showing) -> Result<Option<StatusServer>, Fa
                 Failure::new(format_args!("the token file {}: {what}", file.display()))
             };
             let text = std::fs::read_to_string(file).map_err(|error| failure(&error))?;
-            // As an editor and `openssl rand` leave it.
+            // An editor and `openssl rand` leave a newline at the end.
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);
             Some(Token::new(text).map_err(|error| failure(&error))?)
@@ -46,34 +44,34 @@ pub(super) async fn open(arguments: &Showing) -> Result<Option<StatusServer>, Fa
     Ok(Some(port))
 }
 
-/// The daemon, as the port sees it.
-pub(super) struct Shown {
+/// The daemon as the status port shows it.
+pub(super) struct DaemonView {
     publisher: Rc<StatusPublisher<System>>,
     context: Rc<ClientContext<System>>,
-    outbox: WebhookSender,
+    webhook_sender: WebhookSender,
 }
 
-impl Shown {
+impl DaemonView {
     pub(super) fn new(
         publisher: &Rc<StatusPublisher<System>>,
         context: &Rc<ClientContext<System>>,
-        outbox: WebhookSender,
+        webhook_sender: WebhookSender,
     ) -> Rc<Self> {
         Rc::new(Self {
             publisher: Rc::clone(publisher),
             context: Rc::clone(context),
-            outbox,
+            webhook_sender,
         })
     }
 }
 
-impl StatusSource for Shown {
+impl StatusSource for DaemonView {
     fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
         self.publisher.board(read)
     }
 
     fn metrics(&self) -> String {
-        let stats = self.outbox.stats();
+        let stats = self.webhook_sender.stats();
         let webhooks: Vec<_> = stats
             .iter()
             .map(|stats| WebhookCounts {

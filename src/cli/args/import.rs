@@ -1,12 +1,11 @@
-//! `import` and `adopt`.
+//! Flags of `import`.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Narrow, NarrowKeys, Paths, Target};
+use super::{KeySelectorArguments, Paths, Target};
 
-/// `import`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImportArguments {
     #[command(flatten)]
@@ -21,7 +20,7 @@ pub(in crate::cli) struct ImportArguments {
     pub target: Target,
     // Images have labels only once a manifest names them.
     #[command(flatten)]
-    pub narrow: NarrowKeys,
+    pub selection: KeySelectorArguments,
 }
 
 /// `import --by`.
@@ -31,24 +30,4 @@ pub(in crate::cli) enum ImportBy {
     Region,
     /// `ACCOUNT.yaml`
     Account,
-}
-
-/// `adopt`.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct AdoptArguments {
-    #[command(flatten)]
-    pub paths: Paths,
-    /// Every image that is named and shared, where no other flag narrows it
-    #[arg(long)]
-    pub all: bool,
-    /// Let images go from the inventory instead; they stay shared
-    #[arg(long)]
-    pub release: bool,
-    /// Only show what would be taken
-    #[arg(long)]
-    pub dry_run: bool,
-    #[command(flatten)]
-    pub target: Target,
-    #[command(flatten)]
-    pub narrow: Narrow,
 }

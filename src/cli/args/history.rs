@@ -1,0 +1,33 @@
+//! Flags of `history`.
+
+use clap::{Args, Subcommand};
+
+use super::time::When;
+use super::{KeySelectorArguments, StateArguments};
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(in crate::cli) struct HistoryArguments {
+    #[command(subcommand)]
+    pub command: Option<HistoryCommand>,
+    /// Only the newest N entries; 0 means all
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    /// Only from this instant on, or since so long ago
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub since: Option<When>,
+    /// Only before this instant, or until so long ago
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    pub until: Option<When>,
+    #[command(flatten)]
+    pub selection: KeySelectorArguments,
+    #[command(flatten)]
+    pub state: StateArguments,
+}
+
+/// What to do with the history instead of showing it.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum HistoryCommand {
+    /// Check that no entry was changed, removed or put in
+    Verify(StateArguments),
+}

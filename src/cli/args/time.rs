@@ -1,0 +1,67 @@
+//! Instants and durations as people write them.
+
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+/// A duration that is not zero.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match duration_or_zero(text)? {
+        Duration::ZERO => Err("nothing can be done in no time".into()),
+        duration => Ok(duration),
+    }
+}
+
+/// A duration, which may be zero, of up to a year.
+pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    /// Far below what a clock can add up.
+    const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a duration is written like `90s`, `10m` or `1h 30m`"))?;
+    match duration > DURATION_MAX {
+        true => Err("that is more than a year".into()),
+        false => Ok(duration),
+    }
+}
+
+/// An instant, or a distance from now.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) enum When {
+    /// An instant, written like `2027-01-31T00:00:00Z`.
+    At(Timestamp),
+    /// A distance from now, written like `8h`.
+    Distance(Duration),
+}
+
+impl When {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
+            return Ok(Self::At(at.to_utc()));
+        }
+        /// A clock cannot tell what lies beyond it, and nobody means that.
+        const DISTANCE_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+        match humantime::parse_duration(text) {
+            Ok(distance) if distance <= DISTANCE_MAX => Ok(Self::Distance(distance)),
+            Ok(_) => Err("that is more than 100 years; leave it out to mean always".into()),
+            Err(_) => Err(
+                "neither an instant like `2027-01-31T00:00:00Z` nor a duration like `8h`".into(),
+            ),
+        }
+    }
+
+    /// The instant, or the one that is so long after `now`.
+    pub(in crate::cli) fn ahead(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Distance(distance) => now + distance,
+        }
+    }
+
+    /// The instant, or the one that is so long before `now`.
+    pub(in crate::cli) fn ago(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Distance(distance) => now - distance,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Puts the daemon together and runs it until a signal stops it or one of the tasks beside it fails.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, mpsc};
+
+use super::tasks;
+use crate::api::{ClientContext, Connection};
+use crate::cli::api_target::ApiTarget;
+use crate::cli::args::RunArguments;
+use crate::cli::output::Failure;
+use crate::cli::state;
+use crate::cli::status_server::DaemonView;
+use crate::daemon::{Connect, Daemon, Settings, StatusPublisher, Work};
+use crate::desired::Account;
+use crate::engine::{Stop, StopReason};
+use crate::host::{Supervisor, System};
+use crate::inventory::Orphans;
+use crate::model::{AccountName, Scope};
+use crate::serve::StatusServer;
+use crate::source::{self, Generation, Origin};
+use crate::store::Store;
+use crate::webhooks::{DeliveryWorker, WebhookSender};
+
+/// Updates that wait for the daemon. It takes them at once, so more than a few never wait.
+const UPDATES_MAX: usize = 8;
+
+/// What a daemon is put together from, whether it writes or only observes.
+pub(super) struct DaemonSetup<'a> {
+    pub(super) arguments: &'a RunArguments,
+    pub(super) directory: &'a Path,
+    pub(super) context: &'a Rc<ClientContext<System>>,
+    pub(super) api: &'a ApiTarget<'a>,
+    pub(super) origin: Origin,
+    pub(super) webhook_sender: WebhookSender,
+}
+
+/// What runs beside the daemon and tells others of it.
+pub(super) struct Services {
+    pub(super) port: Option<StatusServer>,
+    pub(super) delivery_worker: DeliveryWorker,
+}
+
+impl Connect for ApiTarget<'_> {
+    fn connect(
+        &self,
+        name: &AccountName,
+        document: Option<&Account>,
+    ) -> Result<Connection, String> {
+        self.connection(name, document)
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl DaemonSetup<'_> {
+    /// `on_load` is called with each set of manifests before it is worked on. `store` is the state, if it is written to.
+    pub(super) async fn run<W: Work<System>>(
+        &self,
+        work: &W,
+        on_load: impl Fn(&Generation),
+        store: Option<&Store>,
+        services: Services,
+    ) -> Result<StopReason, Failure> {
+        let publisher = self.publisher();
+        if store.is_some_and(Store::is_new) {
+            self.report_new_state(&publisher);
+        }
+        let (updates, queue) = mpsc::channel(UPDATES_MAX);
+        let reload = Rc::new(Notify::new());
+        let supervisor = Supervisor::of_environment();
+        let known_orphans = RefCell::default();
+        let on_load = |generation: &Generation| {
+            on_load(generation);
+            self.api.add_images(&generation.desired);
+            self.warn_of_orphans(generation, &known_orphans);
+        };
+        let stop = Stop::default();
+        let daemon = Daemon::new(
+            Rc::clone(self.context),
+            work,
+            self.api,
+            self.settings(),
+            Rc::clone(&publisher),
+            &on_load,
+        );
+        let daemon = std::pin::pin!(daemon.run(queue, &stop));
+        let mut tasks: FuturesUnordered<LocalBoxFuture<'_, Failure>> = FuturesUnordered::new();
+        tasks.push(Box::pin(tasks::stop_on_signals(&stop)));
+        tasks.push(Box::pin(tasks::reload_on_hangup(&reload, &supervisor)));
+        tasks.push(Box::pin(tasks::feed(
+            self.source_settings(),
+            &updates,
+            Rc::clone(&reload),
+            &supervisor,
+        )));
+        let worker = services.delivery_worker;
+        tasks.push(Box::pin(tasks::deliver_webhooks(worker, self.context)));
+        if let Some(port) = services.port {
+            let view = DaemonView::new(&publisher, self.context, self.webhook_sender.clone());
+            tasks.push(Box::pin(tasks::serve_status(port, view)));
+        }
+        if let Some(store) = store {
+            tasks.push(Box::pin(tasks::check_state(store, self.context)));
+        }
+        tasks.push(Box::pin(tasks::report_to_supervisor(
+            &supervisor,
+            self.context,
+            &publisher,
+        )));
+        let ended = select(daemon, tasks.next()).await;
+        supervisor.stopping();
+        match ended {
+            Either::Left((reason, _)) => Ok(reason),
+            // A task ends only by a fault.
+            Either::Right((failure, _)) => {
+                Err(failure.unwrap_or_else(|| Failure::new("nothing is left to do")))
+            }
+        }
+    }
+
+    fn publisher(&self) -> Rc<StatusPublisher<System>> {
+        let origin = self.origin.to_string();
+        let observe_only = self.arguments.observe_only;
+        let sender = self.webhook_sender.clone();
+        let tell = move |transitions: &[_]| sender.send(transitions);
+        StatusPublisher::new(Rc::clone(self.context), origin, observe_only, tell)
+    }
+
+    fn settings(&self) -> Settings {
+        let arguments = self.arguments;
+        Settings {
+            interval: arguments.interval,
+            timeout: arguments.timeout,
+            warn_before: arguments.reporting.warn_before,
+            policy: arguments.guards.policy(),
+            selector: arguments.selection.selector(),
+        }
+    }
+
+    fn source_settings(&self) -> source::Settings {
+        source::Settings {
+            origin: self.origin.clone(),
+            partial_ok: self.arguments.working.partial_ok,
+            debounce: self.arguments.source.debounce,
+            poll: self.arguments.source.poll,
+        }
+    }
+
+    /// Tells of a state that was never used before. A daemon that is started anew after its state was removed must not go
+    /// on without a word.
+    fn report_new_state(&self, publisher: &StatusPublisher<System>) {
+        let prune = self.arguments.guards.policy().prune;
+        match state::new_state_warning(self.directory, prune) {
+            Some(warning) => {
+                tracing::warn!("{warning}");
+                publisher.state_is_new();
+            }
+            None => {
+                let directory = self.directory.display();
+                tracing::info!(
+                    "the state in {directory} is new: it knows no suspensions and no earlier shares"
+                );
+            }
+        }
+    }
+
+    /// Warns of images of ours in scopes that no manifest names any longer, if they are others than those that are `known`.
+    fn warn_of_orphans(&self, generation: &Generation, known: &RefCell<Orphans>) {
+        // An image that is not selected, or that a file names which was left out, is no orphan.
+        let selector = self.arguments.selection.selector();
+        if !selector.is_all() || !generation.problems.is_empty() {
+            return;
+        }
+        let is_named = |scope: &Scope| generation.desired.of(scope).next().is_some();
+        let orphans =
+            state::read(self.directory).and_then(|reader| state::orphans(&reader, is_named));
+        match orphans {
+            Ok(orphans) => {
+                if let Some(warning) = orphans.warning()
+                    && *known.borrow() != orphans
+                {
+                    tracing::warn!("{warning}");
+                }
+                known.replace(orphans);
+            }
+            Err(failure) => tracing::warn!(
+                "cannot look for images that no manifest names any longer: {failure}"
+            ),
+        }
+    }
+}

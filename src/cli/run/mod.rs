@@ -1,0 +1,109 @@
+//! `run`: the daemon, joined to the manifests' source, the API, the state, the status port and webhooks. The work is
+//! `daemon`'s; the tasks that run beside it are in `tasks`.
+
+mod daemon;
+mod tasks;
+
+use std::path::Path;
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use super::api_target::ApiTarget;
+use super::args::{Common, OutputFormat, RunArguments};
+use super::output::{self, Failure};
+use super::{session, sim_target, state, status_server};
+use crate::daemon::{Observing, Reconciling};
+use crate::engine::StopReason;
+use crate::report::{ExitStatus, FORMAT_VERSION};
+use crate::source::{CopyHome, Generation, Origin, Repository};
+use crate::webhooks::{self, Webhooks};
+use daemon::{DaemonSetup, Services};
+
+/// What `run -o json` prints at its end.
+#[derive(Serialize)]
+struct RunDocument {
+    format_version: u32,
+    exit_code: ExitStatus,
+    stopped_by: &'static str,
+}
+
+pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<ExitStatus, Failure> {
+    arguments.check()?;
+    let directory = state::directory(common, arguments.target.sim)?;
+    sim_target::reset(&arguments.target, &directory)?;
+    let context = session::client_context()?;
+    let webhooks = match &arguments.reporting.notify {
+        Some(file) => Webhooks::load(file).map_err(|error| Failure::from_error(&error))?,
+        None => Webhooks::default(),
+    };
+    let api = ApiTarget::open(&arguments.target, &directory).await?;
+    if let Some(address) = api.sim_address() {
+        tracing::info!(
+            "the simulator listens on http://{address}; `POST /_sim/share` there makes drift"
+        );
+    }
+    // The lock is held for as long as the process lives.
+    let (origin, _home) = origin(arguments, &directory)?;
+    let (webhook_sender, delivery_worker) = webhooks::channel(webhooks);
+    let setup = DaemonSetup {
+        arguments,
+        directory: &directory,
+        context: &context,
+        api: &api,
+        origin,
+        webhook_sender,
+    };
+    let services = Services {
+        port: status_server::bind(&arguments.reporting).await?,
+        delivery_worker,
+    };
+    let stopped = if arguments.observe_only {
+        let ledger = state::read(&directory)?;
+        let work = Observing { ledger: &ledger };
+        setup.run(&work, |_| {}, None, services).await
+    } else {
+        let clock = Rc::clone(&context);
+        let max = arguments.working.history_max;
+        let store = state::open(&directory, "run", None, max, move || clock.present())?;
+        let work = Reconciling { ledger: &store };
+        let on_load = |generation: &Generation| store.set_commit(generation.commit.clone());
+        let stopped = setup.run(&work, on_load, Some(&store), services).await;
+        state::close(store);
+        stopped
+    };
+    api.close().await?;
+    let (exit, stopped_by) = match stopped? {
+        StopReason::Interrupted => (ExitStatus::Interrupted, "SIGINT"),
+        _ => (ExitStatus::Terminated, "SIGTERM"),
+    };
+    if common.output == OutputFormat::Json {
+        let document = RunDocument {
+            format_version: FORMAT_VERSION,
+            exit_code: exit,
+            stopped_by,
+        };
+        output::print(common.output, &document, "")?;
+    }
+    Ok(exit)
+}
+
+/// Where the manifests come from. For a git repository, also the locked directory of its private copy.
+fn origin(
+    arguments: &RunArguments,
+    directory: &Path,
+) -> Result<(Origin, Option<CopyHome>), Failure> {
+    let source = &arguments.source;
+    let Some(url) = &source.git else {
+        return Ok((Origin::Files(arguments.paths.paths.clone()), None));
+    };
+    let home = CopyHome::lock(directory).map_err(Failure::new)?;
+    let repository = Repository {
+        url: url.clone(),
+        reference: source.reference.clone(),
+        dir: source.path.clone(),
+        every: source.git_interval,
+        home: home.path().to_owned(),
+    };
+    Ok((Origin::Git(repository), Some(home)))
+}

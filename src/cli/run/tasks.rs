@@ -1,0 +1,102 @@
+//! The tasks that run beside the daemon: each waits for one thing outside of it, and ends only by a fault.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::select;
+use tokio::sync::{Notify, mpsc};
+
+use crate::api::ClientContext;
+use crate::cli::output::Failure;
+use crate::cli::signals;
+use crate::cli::status_server::DaemonView;
+use crate::daemon::{self, StatusPublisher};
+use crate::engine::Stop;
+use crate::host::{
+    Clock, Supervisor, System, SystemClock, SystemCommandRunner, SystemRng, SystemWatch,
+};
+use crate::serve::StatusServer;
+use crate::source::{self, Update};
+use crate::store::Store;
+use crate::webhooks::DeliveryWorker;
+
+pub(super) async fn stop_on_signals(stop: &Stop) -> Failure {
+    let error = signals::stop_daemon(stop).await;
+    Failure::new(format_args!("cannot listen for signals: {error}"))
+}
+
+/// Has everything read anew at each SIGHUP. When that is done, all is looked at and tried again.
+pub(super) async fn reload_on_hangup(reload: &Notify, supervisor: &Supervisor) -> Failure {
+    let mut requests = match signals::reload_requests() {
+        Ok(requests) => requests,
+        Err(error) => return Failure::new(format_args!("cannot listen for SIGHUP: {error}")),
+    };
+    loop {
+        requests.recv().await;
+        supervisor.reloading();
+        reload.notify_one();
+    }
+}
+
+/// Hands the updates of the manifests' source on to the daemon, and tells the supervisor when a reload is done.
+pub(super) async fn feed(
+    settings: source::Settings,
+    updates: &mpsc::Sender<Update>,
+    reload: Rc<Notify>,
+    supervisor: &Supervisor,
+) -> Failure {
+    let (sender, mut arriving) = mpsc::channel::<Update>(1);
+    let hand_on = std::pin::pin!(async {
+        while let Some(update) = arriving.recv().await {
+            let was_asked_for = matches!(update, Update::Asked);
+            // This fails only once the daemon has ended, and this task ends with it.
+            let _ = updates.send(update).await;
+            if was_asked_for {
+                supervisor.ready();
+            }
+        }
+    });
+    let ports = source::Ports {
+        clock: SystemClock::start(),
+        rng: SystemRng,
+        programs: SystemCommandRunner,
+        watch: SystemWatch::new(),
+    };
+    let feed = std::pin::pin!(source::feed(settings, ports, sender, reload));
+    select(feed, hand_on).await;
+    Failure::new("nobody watches the manifests any longer")
+}
+
+pub(super) async fn deliver_webhooks(
+    worker: DeliveryWorker,
+    context: &ClientContext<System>,
+) -> Failure {
+    worker.run(&context.host).await;
+    Failure::new("the webhooks' courier has ended")
+}
+
+pub(super) async fn serve_status(port: StatusServer, view: Rc<DaemonView>) -> Failure {
+    port.serve(view).await;
+    Failure::new("the status port has ended")
+}
+
+/// Checks the state also while nothing is written, so that the status port and the supervisor soon tell if it is lost.
+pub(super) async fn check_state(store: &Store, context: &ClientContext<System>) -> Failure {
+    const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+    loop {
+        // A loss that lasts, the daemon learns from the store itself.
+        if let Err(error) = store.check().await {
+            tracing::debug!(%error, "the state cannot be looked at");
+        }
+        let host = &context.host;
+        host.sleep_until(host.monotonic() + CHECK_INTERVAL).await;
+    }
+}
+
+pub(super) async fn report_to_supervisor(
+    supervisor: &Supervisor,
+    context: &ClientContext<System>,
+    publisher: &StatusPublisher<System>,
+) -> Failure {
+    match daemon::report_to_supervisor(supervisor, context, publisher).await {}
+}
