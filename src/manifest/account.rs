@@ -1,4 +1,4 @@
-use super::decode::Document;
+use super::document::Document;
 use super::fields::{Fields, Reader};
 use super::tree::{Node, Value};
 use super::{credentials, windows};

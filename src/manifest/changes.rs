@@ -7,9 +7,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::files::{self, DEPTH_MAX, ENDINGS, here, is_manifest_name, is_passed_over};
 use super::git::{Git, literal};
-use super::revision::Unknown;
+use super::paths::{self, DEPTH_MAX, ENDINGS, here, is_manifest_name, is_passed_over};
+use super::revision_error::Unknown;
 use crate::host::{CommandError, CommandRunner};
 use crate::model::is_hash;
 
@@ -159,7 +159,7 @@ fn holds_manifest(directory: &Path, depth: usize) -> bool {
 /// What is in a directory and is not passed over.
 fn entries(directory: &Path, depth: usize) -> impl Iterator<Item = (PathBuf, fs::FileType)> {
     let entries = match depth {
-        0..=DEPTH_MAX => files::entries(directory).unwrap_or_default(),
+        0..=DEPTH_MAX => paths::entries(directory).unwrap_or_default(),
         _ => Vec::new(),
     };
     let kept = entries

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
+use super::read_options::Manner;
 use crate::model::is_hash;
 
 /// What lies in a git directory while git works; what that means, and what to do if it does not end.
@@ -50,6 +51,16 @@ pub(super) struct Unseen {
     pub entry: PathBuf,
     /// What is wrong with it, after its name.
     pub reason: String,
+}
+
+/// The repository of which `root` is a checkout without a `.git` of its own.
+pub(super) fn private_copy(manner: &Manner) -> Option<Result<Repository, Unseen>> {
+    let (state, top) = (manner.git_directory.clone()?, manner.root.as_deref()?);
+    let repository = match fs::canonicalize(top) {
+        Ok(top) => Ok(Repository { top, state }),
+        Err(error) => Err(Unseen::new(top.to_owned(), &error)),
+    };
+    Some(repository)
 }
 
 /// The first git operation that is under way in a repository that holds one of `paths`, as the error it is if it

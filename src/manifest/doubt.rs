@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::checkout::Unseen;
 use super::diagnostic::Diagnostic;
-use super::settle::Manner;
+use super::read_options::Manner;
+use super::shell_paths::{pathspec, word};
 use crate::desired::Completeness;
 use crate::host::CommandError;
-use crate::words::{safe, shell};
+use crate::words::safe;
 
 /// Why it is not known whether the manifests of a repository are complete, and the way out.
 pub(super) struct Doubt {
@@ -147,18 +148,4 @@ pub(super) fn judge(doubts: &[Doubt], manner: &Manner) -> (Completeness, Vec<Dia
         Some(first) => Completeness::Unknown(first.why(manner).into()),
     };
     (completeness, warnings.collect())
-}
-
-/// A path below the beginning of a work tree, as git takes it for itself and not for a pattern.
-pub(super) fn pathspec(tracked: &Path) -> String {
-    let text = tracked.to_string_lossy();
-    match text.starts_with(':') || text.contains(['*', '?', '[', '\\']) {
-        true => safe(&shell(&format!(":(literal){text}"))),
-        false => word(tracked),
-    }
-}
-
-/// A path as a word of a command that is to be copied into a shell.
-pub(super) fn word(path: &Path) -> String {
-    safe(&shell(&path.to_string_lossy()))
 }

@@ -1,33 +1,14 @@
 //! Reading mappings and values tolerantly: each problem is reported, and reading goes on.
 
 use super::diagnostic::{Place, Sink};
+use super::secret_words::is_secret_word;
 use super::suggest::{did_you_mean, nearest};
 use super::tree::{Node, Value, meaning};
-
-/// Ends of words that would hold a secret. A file that has one is never quoted.
-const SECRET_WORDS: [&str; 6] = [
-    "secretid",
-    "secretkey",
-    "token",
-    "password",
-    "accesskey",
-    "secret",
-];
 
 /// Reads the nodes of one file, reporting to the sink.
 pub(super) struct Reader<'s, 'a> {
     pub file: u32,
     pub sink: &'s mut Sink<'a>,
-}
-
-/// Whether a field of this name would hold a secret.
-pub(super) fn is_secret_word(name: &str) -> bool {
-    let name = name.trim().trim_matches(['"', '\'']);
-    if name.len() > 40 {
-        return false;
-    }
-    let squeezed = name.to_lowercase().replace(['_', '-'], "");
-    SECRET_WORDS.iter().any(|word| squeezed.ends_with(word))
 }
 
 /// A mapping's known fields.

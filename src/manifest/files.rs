@@ -1,6 +1,6 @@
 //! Finding and reading manifests, once. Whether what was read may be taken for a set is for `settle` to say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, FileType, Metadata};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
@@ -14,69 +14,18 @@ use super::checkout::{self, Repository};
 use super::diagnostic::Diagnostic;
 use super::lacks::MAY_GOVERN;
 use super::near;
-use super::settle::Manner;
+use super::paths::{
+    DEPTH_MAX, VOLUME_LINK, entries, here, is_manifest_name, is_passed_over, might_govern, standing,
+};
+use super::read_options::Manner;
+use super::reading::{FoundFile, Reading};
+use super::searched::Searched;
 use super::source::SourceText;
-use super::tracked::Searched;
-use crate::model::Timestamp;
 
 /// A million images take some 90 MB.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Of all files together; they are held in memory while they are parsed.
 const TOTAL_BYTES_MAX: u64 = 1 << 30;
-/// Deep enough for any tree of manifests; a loop through mounts ends here.
-pub(super) const DEPTH_MAX: usize = 32;
-
-/// The link through which Kubernetes swaps all files of a volume at once.
-pub(super) const VOLUME_LINK: &str = "..data";
-
-/// What one reading of the paths gave.
-#[derive(Default)]
-pub(super) struct Reading {
-    pub sources: Vec<SourceText>,
-    /// What two readings are compared by.
-    pub found: Found,
-    /// What has the name of a manifest, and links of any name, by the path that it was come upon by.
-    pub listed: BTreeSet<PathBuf>,
-    /// What could not be looked into: what is there of it is not in `listed`.
-    pub unlisted: BTreeSet<PathBuf>,
-    /// The latest change to a file or directory of the set.
-    pub changed: Option<Timestamp>,
-    /// Files of one volume were reached through different versions of it.
-    pub torn: bool,
-}
-
-/// What was found at the paths: equal only if the manifests are.
-#[derive(Default, PartialEq, Eq)]
-pub(super) struct Found {
-    /// In the order in which they were come upon.
-    pub files: Vec<FoundFile>,
-    /// Further ways to files: the directory, and the file without links. What governs a file depends on them.
-    again: Vec<(PathBuf, PathBuf)>,
-    /// The paths that cannot be read, and why.
-    pub problems: Vec<Diagnostic>,
-    /// The directories that a `Restriction` in what cannot be read might be about.
-    pub suspects: Vec<PathBuf>,
-    /// One of what cannot be read declared an account, for all that is known of it.
-    pub account_lost: bool,
-    /// Given directories that hold no manifests, each as the problem that it is unless git knows of a deeper one.
-    pub empty: Vec<(PathBuf, Diagnostic)>,
-    /// Files that are not read, though their names are nearly those of manifests.
-    pub near: Vec<PathBuf>,
-    /// Directories that lie in git work trees, or in something like it that cannot be looked at.
-    pub searched: Vec<Result<Searched, checkout::Unseen>>,
-}
-
-/// One file, by its contents.
-#[derive(PartialEq, Eq)]
-pub(super) struct FoundFile {
-    pub path: PathBuf,
-    /// Without links.
-    resolved: PathBuf,
-    length: usize,
-    /// Against chance, not against malice: whoever can write the manifests needs no collision.
-    hash: u64,
-}
-
 /// Reads every manifest below `paths`, and reports every path that cannot be.
 pub(super) fn read(paths: &[PathBuf], manner: &Manner) -> Reading {
     let mut walk = Walk {
@@ -159,7 +108,7 @@ impl Walk<'_> {
             Ok(root) => root,
             Err(error) => return self.unreadable(path, &error),
         };
-        let repositories = match self.manner.private_copy() {
+        let repositories = match checkout::private_copy(self.manner) {
             Some(copy) => copy.map(|copy| vec![copy]),
             None => checkout::repositories(&root.resolved),
         };
@@ -374,16 +323,18 @@ impl Walk<'_> {
                 "reconcile them in parts, each with its own paths",
             );
         }
-        let mut bytes = Vec::new();
-        // It may grow while it is read.
-        let read = File::open(&resolved)
-            .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
-        if let Err(error) = read {
-            return self.unreadable(path, &error);
-        }
+        let bytes = match read_bounded(&resolved) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.unreadable(path, &error),
+        };
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return self.too_large(path);
         }
+        self.take(path, resolved, bytes, directories);
+    }
+
+    /// Adds what was read of a file.
+    fn take(&mut self, path: &Path, resolved: PathBuf, bytes: Vec<u8>, directories: Vec<PathBuf>) {
         let mut hasher = DefaultHasher::new();
         hasher.write(&bytes);
         self.reading.found.files.push(FoundFile {
@@ -481,11 +432,12 @@ impl Walk<'_> {
     }
 }
 
-/// What is in a directory, in the order of the names.
-pub(super) fn entries(path: &Path) -> io::Result<Vec<fs::DirEntry>> {
-    let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    Ok(entries)
+/// The contents of a file, up to one byte more than a file may have: it may grow while it is read.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Why nothing in a directory can be looked at, where that is so. It is told once, not for each of its files.
@@ -497,51 +449,4 @@ fn unsearchable(entries: &[fs::DirEntry]) -> Option<io::Error> {
     })?;
     let error = fs::symlink_metadata(first).err()?;
     (error.kind() == io::ErrorKind::PermissionDenied).then_some(error)
-}
-
-/// The directories that a `Restriction` at a path that cannot be read might be about. What is no directory is a file,
-/// which governs where it is found and where it really is. What does not even exist is told by its name.
-pub(super) fn might_govern(path: &Path) -> Vec<PathBuf> {
-    let stands = standing(path).unwrap_or_else(|_| path.to_owned());
-    let is_directory = match fs::metadata(path) {
-        Ok(metadata) => metadata.is_dir(),
-        Err(_) => !is_manifest_name(&path.to_string_lossy()),
-    };
-    if is_directory {
-        return vec![stands];
-    }
-    let resolved = fs::canonicalize(path).ok();
-    let files = [Some(stands), resolved].into_iter().flatten();
-    files
-        .filter_map(|file| Some(file.parent()?.to_owned()))
-        .collect()
-}
-
-/// Where a path stands, without links before its last name. That may be one.
-fn standing(path: &Path) -> io::Result<PathBuf> {
-    match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => Ok(fs::canonicalize(here(parent))?.join(name)),
-        _ => fs::canonicalize(path),
-    }
-}
-
-/// Whether an entry of a directory is not looked at.
-pub(super) fn is_passed_over(name: &str) -> bool {
-    name.starts_with(['.', '_'])
-}
-
-/// An empty path is the parent of a relative one.
-pub(super) fn here(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    }
-}
-
-/// Of the names of manifests.
-pub(super) const ENDINGS: [&str; 2] = [".yaml", ".yml"];
-
-pub(super) fn is_manifest_name(name: &str) -> bool {
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }

@@ -1,13 +1,13 @@
 //! Whether manifests may have changed, told without reading them.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::checkout;
-use super::files::{self, DEPTH_MAX, VOLUME_LINK, here, is_manifest_name, is_passed_over};
+use super::file_state::State;
 use super::near;
+use super::paths::{self, DEPTH_MAX, VOLUME_LINK, here, is_manifest_name, is_passed_over};
 use crate::host::Places;
 
 /// All that can be told of the manifests at some paths without reading them: equal only if no file was written, and no
@@ -24,24 +24,6 @@ struct Entry {
     /// Without links; none where a link leads nowhere.
     resolved: Option<PathBuf>,
     state: State,
-}
-
-/// What is at a path, as far as it is told without reading it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// By its identity alone: what is in it that matters has an entry of its own, and what an editor writes beside
-    /// that does not matter.
-    Directory { device: u64, inode: u64 },
-    /// The size and times of what it leads to, in nanoseconds where the file system has them.
-    File {
-        device: u64,
-        inode: u64,
-        size: u64,
-        modified: (i64, i64),
-        changed: (i64, i64),
-    },
-    /// It cannot be looked at.
-    Unseen(io::ErrorKind),
 }
 
 impl Fingerprint {
@@ -106,7 +88,7 @@ impl Walk {
 
     fn directory(&mut self, path: &Path, depth: usize) {
         self.places.add(path);
-        let entries = match files::entries(path) {
+        let entries = match paths::entries(path) {
             Ok(entries) if depth <= DEPTH_MAX => entries,
             Ok(_) => return,
             Err(error) => return self.unseen(path, &error),
@@ -179,39 +161,6 @@ impl Walk {
             resolved: None,
             state: State::Unseen(error.kind()),
         });
-    }
-}
-
-impl State {
-    /// What a path leads to.
-    pub(super) fn at(path: &Path) -> Self {
-        match fs::metadata(path) {
-            Ok(metadata) => Self::of(&metadata),
-            Err(error) => Self::Unseen(error.kind()),
-        }
-    }
-
-    /// Whether there is nothing of that name.
-    pub(super) fn is_absent(&self) -> bool {
-        matches!(
-            self,
-            Self::Unseen(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-        )
-    }
-
-    fn of(metadata: &Metadata) -> Self {
-        let (device, inode) = (metadata.dev(), metadata.ino());
-        if metadata.is_dir() {
-            Self::Directory { device, inode }
-        } else {
-            Self::File {
-                device,
-                inode,
-                size: metadata.size(),
-                modified: (metadata.mtime(), metadata.mtime_nsec()),
-                changed: (metadata.ctime(), metadata.ctime_nsec()),
-            }
-        }
     }
 }
 

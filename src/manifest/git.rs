@@ -1,7 +1,8 @@
 //! Questions to git about the repository that holds manifests. No answer changes anything there, and nothing is fetched.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::host::{CommandError, CommandRunner, ExternalCommand};
@@ -40,6 +41,14 @@ impl<P: CommandRunner> Git<'_, P> {
     ) -> Result<Vec<u8>, CommandError> {
         self.run_within(directory, arguments, DEADLINE, ExternalCommand::SHORT, &[])
             .await
+    }
+
+    /// The directory that a repository is checked out in.
+    pub(super) async fn top(&self, directory: &Path) -> Result<PathBuf, CommandError> {
+        let arguments = ["rev-parse", "--show-toplevel"].map(OsString::from);
+        let output = self.run(directory, arguments).await?;
+        let line = output.strip_suffix(b"\n").unwrap_or(&output);
+        Ok(PathBuf::from(OsStr::from_bytes(line)))
     }
 
     /// [`Self::run`] for contents of a file. `None` where they are too long to be kept whole.

@@ -8,8 +8,8 @@ use std::fmt::Arguments;
 use std::path::{Path, PathBuf};
 
 use super::UNSHARE;
-use super::decode::{Document, Image, Share};
 use super::diagnostic::{Place, Sink};
+use super::document::{Document, Image, Share};
 use super::resolve::twice;
 use super::restriction::{Allowed, Restriction};
 use super::source::SourceText;

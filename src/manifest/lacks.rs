@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::diagnostic::Diagnostic;
-use super::doubt::{pathspec, word};
-use super::settle::Manner;
+use super::read_options::Manner;
+use super::shell_paths::{pathspec, word};
 use super::source::SourceText;
 use crate::words::plural;
 

@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::git::Git;
-use super::index::{self, Entry, From, Kind};
+use super::index;
+use super::index_entry::{Entry, From, Kind};
 use super::lacks::{Cause, Lack, LostText};
-use super::settle::Manner;
+use super::read_options::Manner;
 use super::source::SourceText;
 use crate::host::{CommandError, CommandRunner};
 

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use super::diagnostic::Diagnostic;
-use super::files::is_manifest_name;
-use super::settle::Manner;
+use super::paths::is_manifest_name;
+use super::read_options::Manner;
 
 /// Endings, in small letters. What editors leave beside a file (`.yaml~`, `.yaml.bak`) is not meant to be read.
 const ENDINGS: [&str; 6] = [".yaml", ".yml", ".yaml.txt", ".yml.txt", ".ymal", ".yalm"];

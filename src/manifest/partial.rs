@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::files::Found;
+use super::reading::Found;
 use super::source::SourceText;
 use crate::desired::Desired;
 use crate::model::AccountName;

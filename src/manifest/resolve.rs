@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::decode::{Document, Share};
 use super::diagnostic::{Place, Problem, Sink};
+use super::document::{Document, Share};
 use super::one_name::Uses;
 use super::source::SourceText;
 use super::suggest::did_you_mean;
 use crate::desired::{Account, Completeness, Desired, DesiredImage, Source};
 use crate::model::{AccountName, ImageKey, Scope};
+
+/// Accounts by name, each with the place of its name.
+type Accounts = BTreeMap<AccountName, (Place, Account)>;
 
 /// Joins the documents. What the sink is told makes the result void.
 pub(super) fn resolve(
@@ -17,52 +20,13 @@ pub(super) fn resolve(
     documents: Vec<Document>,
     sink: &mut Sink<'_>,
 ) -> Desired {
-    let mut accounts: BTreeMap<AccountName, (Place, Account)> = BTreeMap::new();
-    let mut shares = Vec::new();
-    for document in documents {
-        match document {
-            Document::Share(share) => shares.push(share),
-            Document::Restriction(_) => {}
-            Document::Account {
-                name,
-                place,
-                mut account,
-            } => {
-                account.source = source_of(sources, place);
-                match accounts.entry(name) {
-                    Entry::Vacant(free) => {
-                        free.insert((place, account));
-                    }
-                    Entry::Occupied(taken) => {
-                        twice(
-                            sink,
-                            place,
-                            taken.get().0,
-                            &format!("account `{}` is declared twice", taken.key()),
-                        );
-                    }
-                }
-            }
-        }
-    }
+    let (accounts, shares) = by_kind(sources, documents, sink);
     let mut names: BTreeMap<String, Place> = BTreeMap::new();
     let mut entries: BTreeMap<ImageKey, (Place, DesiredImage)> = BTreeMap::new();
     let mut uses = Uses::default();
     for share in shares {
         if let Some((name, place)) = &share.name {
-            match names.entry(name.clone()) {
-                Entry::Vacant(free) => {
-                    free.insert(*place);
-                }
-                Entry::Occupied(first) => {
-                    twice(
-                        sink,
-                        *place,
-                        *first.get(),
-                        &format!("two ImageShare documents are named `{name}`"),
-                    );
-                }
-            }
+            note_name(&mut names, name, *place, sink);
         }
         if let Some((account, place)) = &share.account {
             known_account(sink, account, *place, &accounts);
@@ -83,6 +47,50 @@ pub(super) fn resolve(
             .collect(),
         // Documents do not tell.
         completeness: Completeness::default(),
+    }
+}
+
+/// The accounts, each declared once, and the shares.
+fn by_kind(
+    sources: &[SourceText],
+    documents: Vec<Document>,
+    sink: &mut Sink<'_>,
+) -> (Accounts, Vec<Share>) {
+    let (mut accounts, mut shares) = (Accounts::new(), Vec::new());
+    for document in documents {
+        match document {
+            Document::Share(share) => shares.push(share),
+            Document::Restriction(_) => {}
+            Document::Account {
+                name,
+                place,
+                mut account,
+            } => {
+                account.source = source_of(sources, place);
+                match accounts.entry(name) {
+                    Entry::Vacant(free) => {
+                        free.insert((place, account));
+                    }
+                    Entry::Occupied(taken) => {
+                        let message = format!("account `{}` is declared twice", taken.key());
+                        twice(sink, place, taken.get().0, &message);
+                    }
+                }
+            }
+        }
+    }
+    (accounts, shares)
+}
+
+fn note_name(names: &mut BTreeMap<String, Place>, name: &str, place: Place, sink: &mut Sink<'_>) {
+    match names.entry(name.to_owned()) {
+        Entry::Vacant(free) => {
+            free.insert(place);
+        }
+        Entry::Occupied(first) => {
+            let message = format!("two ImageShare documents are named `{name}`");
+            twice(sink, place, *first.get(), &message);
+        }
     }
 }
 
@@ -148,12 +156,7 @@ pub(super) fn twice<'d, 'a>(
         .help("keep one of the two")
 }
 
-fn known_account(
-    sink: &mut Sink<'_>,
-    name: &AccountName,
-    place: Place,
-    accounts: &BTreeMap<AccountName, (Place, Account)>,
-) {
+fn known_account(sink: &mut Sink<'_>, name: &AccountName, place: Place, accounts: &Accounts) {
     if accounts.contains_key(name) || *name == AccountName::default() {
         return;
     }

@@ -5,15 +5,14 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use chrono::DateTime;
 
 use super::changes::Extent;
 use super::git::Git;
+use super::revision_error::{Unknown, shown};
 use crate::host::{CommandError, CommandRunner};
 use crate::model::{Ancestry, Commit, Gap, Timestamp, is_hash};
-use crate::words::{brief, safe};
 
 /// The git commit that manifests are of, or why that cannot be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,69 +33,6 @@ pub struct Checkout {
     is_dirty: bool,
     /// The directory that it is checked out in.
     top: PathBuf,
-}
-
-/// Why a repository does not tell the commit of the manifests.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unknown {
-    /// The program is missing, or may not be run.
-    #[error("git cannot be run: {}", safe(.reason))]
-    NoGit {
-        /// As the system says it.
-        reason: String,
-    },
-    /// The program did not answer in time.
-    #[error("git did not answer within {} s in {}", .deadline.as_secs(), shown(.repository))]
-    Slow {
-        /// Which repository was asked.
-        repository: PathBuf,
-        /// What it had.
-        deadline: Duration,
-    },
-    /// Another user owns the repository, so git reads nothing of it.
-    #[error("git does not trust {}, because another user owns it", shown(.repository))]
-    Untrusted {
-        /// Which repository it is.
-        repository: PathBuf,
-    },
-    /// Nothing is committed yet, or what is checked out is no commit.
-    #[error("no commit is checked out in {}", shown(.repository))]
-    NoCommit {
-        /// Which repository it is.
-        repository: PathBuf,
-    },
-    /// Together they are of no single commit.
-    #[error("the manifests are of two checkouts, {} and {}", shown(.one), shown(.other))]
-    Several {
-        /// The first of them.
-        one: PathBuf,
-        /// One that is not the first.
-        other: PathBuf,
-    },
-    /// Only a part of them is of a commit.
-    #[error("{} is in a git repository, and {} is in none", shown(.inside), shown(.outside))]
-    Outside {
-        /// A directory of manifests in a repository.
-        inside: PathBuf,
-        /// A directory of manifests that is in none.
-        outside: PathBuf,
-    },
-    /// A path cannot be followed any longer, though it was read a moment ago.
-    #[error("{} cannot be followed: {}", shown(.path), safe(.reason))]
-    Gone {
-        /// The path as it was given.
-        path: PathBuf,
-        /// As the system says it.
-        reason: String,
-    },
-    /// Anything else that git says.
-    #[error("git cannot read {}: {}", shown(.repository), brief(.reason))]
-    Failed {
-        /// Which repository was asked.
-        repository: PathBuf,
-        /// In git's words.
-        reason: String,
-    },
 }
 
 impl Revision {
@@ -186,59 +122,6 @@ impl fmt::Display for Checkout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = if self.is_dirty { "-dirty" } else { "" };
         write!(f, "{}{suffix}", self.commit.hash)
-    }
-}
-
-impl Unknown {
-    /// What an error of git means.
-    pub(super) fn of(error: CommandError, repository: &Path) -> Self {
-        let repository = repository.to_owned();
-        match error {
-            CommandError::NotRun { reason, .. } => Self::NoGit { reason },
-            CommandError::TooSlow { deadline, .. } => Self::Slow {
-                repository,
-                deadline,
-            },
-            // git has one status for all its refusals. The second wording is that of its first versions that refuse.
-            CommandError::Failed { reason, .. }
-                if ["dubious ownership", "unsafe repository"]
-                    .iter()
-                    .any(|words| reason.contains(words)) =>
-            {
-                Self::Untrusted { repository }
-            }
-            CommandError::Failed { status, reason, .. } => Self::Failed {
-                repository,
-                reason: if reason.is_empty() { status } else { reason },
-            },
-        }
-    }
-
-    /// What lets the commit be told.
-    pub fn remedy(&self) -> String {
-        match self {
-            Self::NoGit { .. } => {
-                "install git where sharekeeper runs, or add its directory to `PATH`".into()
-            }
-            Self::Slow { repository, .. } => format!(
-                "run this again; if that does not help, find out why `git -C {} status` is slow",
-                quoted(repository)
-            ),
-            Self::Untrusted { repository } => format!(
-                "run `git config --global --add safe.directory {}` as the user that runs sharekeeper, if you trust that repository",
-                quoted(repository)
-            ),
-            Self::NoCommit { .. } => "commit the manifests first".into(),
-            Self::Several { .. } | Self::Outside { .. } => {
-                "give only paths of one checkout, and the others a state directory of their own"
-                    .into()
-            }
-            Self::Gone { .. } => "check the path, then run this again".into(),
-            Self::Failed { repository, .. } => format!(
-                "make `git -C {} status` work for the user that runs sharekeeper",
-                quoted(repository)
-            ),
-        }
     }
 }
 
@@ -336,14 +219,6 @@ impl<P: CommandRunner> Git<'_, P> {
         })
     }
 
-    /// The directory that a repository is checked out in.
-    pub(super) async fn top(&self, directory: &Path) -> Result<PathBuf, CommandError> {
-        let arguments = ["rev-parse", "--show-toplevel"].map(OsString::from);
-        let output = self.run(directory, arguments).await?;
-        let line = output.strip_suffix(b"\n").unwrap_or(&output);
-        Ok(PathBuf::from(OsStr::from_bytes(line)))
-    }
-
     async fn date(&self, top: &Path, hash: &str) -> Result<Option<Timestamp>, CommandError> {
         let arguments = ["rev-list", "--max-count=1", "--timestamp", hash];
         let output = self.run(top, arguments.map(OsString::from)).await?;
@@ -393,20 +268,4 @@ fn first_word_as_time(output: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(output).ok()?;
     let seconds = text.split_whitespace().next()?.parse().ok()?;
     DateTime::from_timestamp(seconds, 0)
-}
-
-/// A path in a message.
-fn shown(path: &Path) -> String {
-    safe(&path.to_string_lossy())
-}
-
-/// A path in a command that is to be copied into a shell.
-fn quoted(path: &Path) -> String {
-    let text = shown(path);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }

@@ -3,18 +3,19 @@
 //! A checkout, an `rsync` or a generator writes file after file, and a Kubernetes volume is swapped under the reader's
 //! hands. Half of that is as good YAML as the whole; nothing but its standing still tells it from a set.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::checkout::{self, Repository};
+use super::checkout;
 use super::diagnostic::Diagnostic;
-use super::files::{self, Found, FoundFile, Reading};
-use super::tracked;
-use crate::host::{Clock, spawn_blocking};
+use super::files;
+use super::read_options::{Manner, WhileGitWorks};
+use super::reading::{Found, FoundFile, Reading};
+use super::searched;
+use crate::host::Clock;
 use crate::model::Timestamp;
 
 /// What changed within this time may be part of a change that is still going on. Long enough for the clocks of file
@@ -27,89 +28,11 @@ const STILL_MIN: Duration = Duration::from_millis(100);
 /// In all. Who writes for longer is not about to be done.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a git operation in the repository of the manifests means to the reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhileGitWorks {
-    /// It is waited for; if it does not end, there is no set. For all that decides something.
-    Wait,
-    /// The files are read as they stand. For what only checks them, and may be a hook of the very operation that
-    /// would be waited for.
-    Read,
-}
-
-/// How manifests are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manner {
-    /// What a git operation in their repository means.
-    pub git: WhileGitWorks,
-    /// For how long before the reading the caller was told of every change, and was told of none. If the times of the
-    /// files bear that out, that was the wait between the last change and the first of two readings that agree.
-    /// Zero: nobody looked.
-    pub still_for: Duration,
-    /// Read and parsed on another thread, so that the caller's goes on meanwhile.
-    pub spawn_blocking: bool,
-    /// Where given, files below it are named as seen from there.
-    pub root: Option<PathBuf>,
-    /// The state of the repository that the files below `root` were checked out of, which has no `.git` there. Without it,
-    /// repositories are found by their `.git`.
-    pub git_directory: Option<PathBuf>,
-    /// What `GIT_INDEX_FILE` is set to, for who may be a hook of a commit that has an index of its own. It counts for the
-    /// repository in whose git directory it lies, and for no other.
-    pub index_file: Option<PathBuf>,
-}
-
-impl Manner {
-    /// For who waits for it, and has not looked before.
-    pub fn new(git: WhileGitWorks) -> Self {
-        Self {
-            git,
-            still_for: Duration::ZERO,
-            spawn_blocking: false,
-            root: None,
-            git_directory: None,
-            index_file: None,
-        }
-    }
-
-    /// The repository of which `root` is a checkout without a `.git` of its own.
-    pub(super) fn private_copy(&self) -> Option<Result<Repository, checkout::Unseen>> {
-        let (state, top) = (self.git_directory.clone()?, self.root.as_deref()?);
-        let repository = match fs::canonicalize(top) {
-            Ok(top) => Ok(Repository { top, state }),
-            Err(error) => Err(checkout::Unseen::new(top.to_owned(), &error)),
-        };
-        Some(repository)
-    }
-
-    /// A change after this instant may be part of one that is still going on.
-    fn recent(&self, now: Timestamp) -> Timestamp {
-        match TimeDelta::from_std(self.still_for) {
-            Ok(still) if self.still_for >= STILL_MIN => now - still.min(RECENT),
-            _ => now - RECENT,
-        }
-    }
-
-    /// How a path is named to people.
-    pub(super) fn name(&self, path: &Path) -> String {
-        let below = |root: &PathBuf| path.strip_prefix(root).ok();
-        let name = match self.root.as_ref().and_then(below) {
-            Some(below) if below.as_os_str().is_empty() => Path::new("."),
-            Some(below) => below,
-            None => path,
-        };
-        name.to_string_lossy().into_owned()
-    }
-
-    /// Runs what reads or parses.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
-        if self.spawn_blocking {
-            spawn_blocking(work).await
-        } else {
-            work()
-        }
+/// A change after this instant may be part of one that is still going on.
+fn recent(manner: &Manner, now: Timestamp) -> Timestamp {
+    match TimeDelta::from_std(manner.still_for) {
+        Ok(still) if manner.still_for >= STILL_MIN => now - still.min(RECENT),
+        _ => now - RECENT,
     }
 }
 
@@ -166,7 +89,7 @@ fn look(
 ) -> (Look, Option<Found>) {
     let under_way = |found: &Found| match manner.git {
         WhileGitWorks::Wait => {
-            checkout::under_way(paths).or_else(|| found.searched.iter().find_map(tracked::at_work))
+            checkout::under_way(paths).or_else(|| found.searched.iter().find_map(searched::at_work))
         }
         WhileGitWorks::Read => None,
     };
@@ -191,7 +114,7 @@ fn look(
         }
         None => {
             // A change that seems to lie ahead counts: the file server's clock is, by as much.
-            let is_recent = reading.changed.is_some_and(|at| at > manner.recent(now));
+            let is_recent = reading.changed.is_some_and(|at| at > recent(manner, now));
             (Look::First { is_recent }, Some(reading.found))
         }
     }

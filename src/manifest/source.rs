@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use super::secret_words::is_secret_word;
 use super::suggest::nearest;
 
 /// One file's text.
@@ -72,10 +73,7 @@ impl SourceText {
     /// Whether a field in it looks like a secret's.
     pub(super) fn may_hold_secret(&self) -> bool {
         *self.may_hold_secret.get_or_init(|| {
-            let field = |line: &str| {
-                line.split([':', ',', '{'])
-                    .any(super::fields::is_secret_word)
-            };
+            let field = |line: &str| line.split([':', ',', '{']).any(is_secret_word);
             self.text.lines().any(field)
         })
     }

@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::panic::resume_unwind;
 use std::thread;
 
-use super::decode::{Document, decode};
+use super::decode::decode;
 use super::diagnostic::Sink;
+use super::document::Document;
 use super::source::SourceText;
 
 /// A thread has at least so much to read: to start one costs as much as to read some kilobytes.

@@ -5,38 +5,24 @@
 //! asked, the set is used, but its completeness is not known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::checkout::{self, Repository};
 use super::diagnostic::Diagnostic;
 use super::doubt::{self, Doubt};
-use super::files::{Found, Reading, is_manifest_name, is_passed_over, might_govern};
-use super::fingerprint::State;
+use super::file_state::State;
 use super::git::Git;
-use super::index::{Answer, Entry, Kind};
+use super::index::Answer;
+use super::index_entry::{Entry, Kind};
 use super::lacks::{self, Lack};
-use super::settle::{self, Manner, PATIENCE, PAUSE};
+use super::paths::might_govern;
+use super::read_options::Manner;
+use super::reading::{Found, Reading};
+use super::searched::Searched;
+use super::settle::{self, PATIENCE, PAUSE};
 use super::twins::folded;
 use crate::desired::Completeness;
 use crate::host::{Clock, CommandRunner};
-
-/// A directory that was searched for manifests, in a git work tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Searched {
-    /// As its files are named.
-    spelled: PathBuf,
-    /// Below the beginning of the work tree; empty: all of it.
-    pub inside: PathBuf,
-    repository: Repository,
-    /// The index as it was then.
-    pub index: State,
-    /// There is nothing in it but `.git`.
-    is_bare: bool,
-    /// It is a submodule that was searched, seen from the repository around it. Only whether that names it counts.
-    is_from_around: bool,
-}
 
 /// A reading, and whether it is known to be all that there is.
 pub(super) struct Whole {
@@ -45,69 +31,6 @@ pub(super) struct Whole {
     pub completeness: Completeness,
     /// Why the completeness is not known.
     pub warnings: Vec<Diagnostic>,
-}
-
-impl Searched {
-    /// `directory` is `spelled` without links.
-    pub(super) fn new(
-        spelled: &Path,
-        directory: &Path,
-        repository: Repository,
-        is_bare: bool,
-    ) -> Self {
-        let inside = directory.strip_prefix(&repository.top);
-        Self {
-            spelled: spelled.to_owned(),
-            inside: inside.map_or_else(|_| PathBuf::new(), Path::to_owned),
-            index: State::at(&repository.index()),
-            repository,
-            is_bare,
-            is_from_around: false,
-        }
-    }
-
-    /// The submodule at `submodule`, of which `spelled` was searched, in the repository around it.
-    pub(super) fn around(spelled: &Path, submodule: &Path, around: Repository) -> Self {
-        Self {
-            is_from_around: true,
-            ..Self::new(spelled, submodule, around, false)
-        }
-    }
-
-    /// Whether a file is an index of this repository, such as git makes for the time of one commit. `index` may be
-    /// relative to the beginning of the work tree.
-    pub(super) fn owns(&self, index: &Path) -> bool {
-        let index = self.repository.top.join(index);
-        let directory = index.parent().and_then(|it| fs::canonicalize(it).ok());
-        let state = fs::canonicalize(&self.repository.state).ok();
-        index.is_file() && directory.is_some() && directory == state
-    }
-
-    /// How an entry of the index is named, if a manifest of it would be read from here.
-    fn names(&self, entry: &Entry) -> Option<PathBuf> {
-        let below = entry.path.strip_prefix(&self.inside).ok()?;
-        if self.is_from_around && (entry.kind != Kind::Submodule || below != Path::new("")) {
-            return None;
-        }
-        let mut parts = below.iter().map(OsStr::to_string_lossy);
-        if parts.any(|part| is_passed_over(&part)) {
-            return None;
-        }
-        let name = entry.path.file_name().unwrap_or_default();
-        let could_hold = entry.kind != Kind::File || is_manifest_name(&name.to_string_lossy());
-        could_hold.then(|| match below.as_os_str().is_empty() {
-            true => self.spelled.clone(),
-            false => self.spelled.join(below),
-        })
-    }
-}
-
-/// The git operation that is under way where a directory was searched, or might be for all that can be seen.
-pub(super) fn at_work(searched: &Result<Searched, checkout::Unseen>) -> Option<Diagnostic> {
-    match searched {
-        Ok(searched) => checkout::at_work(&searched.repository.state),
-        Err(unseen) => Some(unseen.diagnostic()),
-    }
 }
 
 /// Reads the manifests at `paths` until they stand still, and asks git what of them is missing.

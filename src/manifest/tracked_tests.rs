@@ -1,7 +1,8 @@
 use std::fs;
 
 use super::*;
-use crate::manifest::index::{From, parse};
+use crate::manifest::checkout::Repository;
+use crate::manifest::index_entry::{From, parse};
 
 fn searched(top: &Path) -> Searched {
     let repository = Repository {

@@ -39,6 +39,15 @@ pub(super) struct TreeError {
     pub help: Option<&'static str>,
 }
 
+/// One document of a file.
+#[derive(Debug)]
+pub(super) enum Parsed<'a> {
+    Root(Node<'a>),
+    /// It holds nothing, or `null`.
+    Empty,
+    Broken(TreeError),
+}
+
 /// Reads documents one after another.
 pub(super) struct Documents<'a> {
     text: &'a str,
@@ -64,8 +73,8 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// The next document: `None` at the end, an inner `None` for an empty one.
-    pub(super) fn next(&mut self) -> Option<Result<Option<Node<'a>>, TreeError>> {
+    /// The next document; `None` at the end of the file.
+    pub(super) fn next(&mut self) -> Option<Parsed<'a>> {
         if self.ended {
             return None;
         }
@@ -74,16 +83,16 @@ impl<'a> Documents<'a> {
                 self.ended = true;
                 None
             }
-            Ok(Some(root)) => Some(Ok(root)),
+            Ok(Some(document)) => Some(document),
             Err(error) => {
                 self.ended = !matches!(self.parser.proceed_next_document(), Ok(true));
-                Some(Err(error))
+                Some(Parsed::Broken(error))
             }
         }
     }
 
-    /// `Ok(None)` at the end of the file.
-    fn document(&mut self) -> Result<Option<Option<Node<'a>>>, TreeError> {
+    /// A document that is empty or can be read; `None` at the end of the file.
+    fn document(&mut self) -> Result<Option<Parsed<'a>>, TreeError> {
         loop {
             match self.event()? {
                 (Event::StreamStart, _) => {}
@@ -95,12 +104,13 @@ impl<'a> Documents<'a> {
         self.anchors.clear();
         let (event, span) = self.event()?;
         if matches!(event, Event::DocumentEnd) {
-            return Ok(Some(None));
+            return Ok(Some(Parsed::Empty));
         }
         let (root, _) = self.node(event, span)?;
         let (event, span) = self.event()?;
         match event {
-            Event::DocumentEnd => Ok(Some((!root.is_null()).then_some(root))),
+            Event::DocumentEnd if root.is_null() => Ok(Some(Parsed::Empty)),
+            Event::DocumentEnd => Ok(Some(Parsed::Root(root))),
             _ => Err(self.error(span, "the document should end here")),
         }
     }
@@ -109,7 +119,7 @@ impl<'a> Documents<'a> {
     /// nesting limits.
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<(Node<'a>, usize), TreeError> {
         let start = self.offset(&span);
-        let (anchor, value, end, mut size) = match event {
+        let (anchor, value, end, inner) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span);
                 let plain = style == granit_parser::ScalarStyle::Plain;
@@ -117,59 +127,26 @@ impl<'a> Documents<'a> {
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span);
-                let (mut items, mut size) = (Vec::new(), 0);
-                let end = loop {
-                    let (event, span) = self.event()?;
-                    if matches!(event, Event::SequenceEnd) {
-                        break self.end(&span);
-                    }
-                    let (item, nodes) = self.node(event, span)?;
-                    items.push(item);
-                    size += nodes;
-                };
-                (anchor, Value::List(items), end, size)
+                let (value, end, inner) = self.list()?;
+                (anchor, value, end, inner)
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span);
-                let (mut pairs, mut size) = (Vec::new(), 0);
-                let end = loop {
-                    let (event, span) = self.event()?;
-                    if matches!(event, Event::MappingEnd) {
-                        break self.end(&span);
-                    }
-                    let (key, key_nodes) = self.node(event, span)?;
-                    let (event, span) = self.event()?;
-                    let (value, value_nodes) = self.node(event, span)?;
-                    pairs.push((key, value));
-                    size += key_nodes + value_nodes;
-                };
-                (anchor, Value::Map(pairs), end, size)
+                let (value, end, inner) = self.map()?;
+                (anchor, value, end, inner)
             }
             Event::Alias(id) => return self.alias(id, span),
             Event::UnresolvedAlias(name) => {
-                let start = self.offset(&span);
-                let message = format!("no anchor `&{name}` comes before this alias");
-                let help = Some(
-                    "an anchor holds within its own document only; quote a text that begins with `*`",
-                );
-                self.problems.push(TreeError {
-                    start,
-                    message,
-                    help,
-                });
-                (
-                    0,
-                    Value::Scalar {
-                        text: name,
-                        plain: false,
-                    },
-                    self.end(&span),
-                    0,
-                )
+                self.report_unresolved(&name, start);
+                let value = Value::Scalar {
+                    text: name,
+                    plain: false,
+                };
+                (0, value, self.end(&span), 0)
             }
             _ => return Err(self.error(span, "a value was expected here")),
         };
-        size += 1;
+        let size = inner + 1;
         let node = Node {
             start,
             end: end.max(start),
@@ -179,6 +156,47 @@ impl<'a> Documents<'a> {
             self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok((node, size))
+    }
+
+    /// The rest of a list, where it ends, and how many nodes are in it.
+    fn list(&mut self) -> Result<(Value<'a>, u32, usize), TreeError> {
+        let (mut items, mut size) = (Vec::new(), 0);
+        loop {
+            let (event, span) = self.event()?;
+            if matches!(event, Event::SequenceEnd) {
+                return Ok((Value::List(items), self.end(&span), size));
+            }
+            let (item, nodes) = self.node(event, span)?;
+            items.push(item);
+            size += nodes;
+        }
+    }
+
+    /// The rest of a mapping, where it ends, and how many nodes are in it.
+    fn map(&mut self) -> Result<(Value<'a>, u32, usize), TreeError> {
+        let (mut pairs, mut size) = (Vec::new(), 0);
+        loop {
+            let (event, span) = self.event()?;
+            if matches!(event, Event::MappingEnd) {
+                return Ok((Value::Map(pairs), self.end(&span), size));
+            }
+            let (key, key_nodes) = self.node(event, span)?;
+            let (event, span) = self.event()?;
+            let (value, value_nodes) = self.node(event, span)?;
+            pairs.push((key, value));
+            size += key_nodes + value_nodes;
+        }
+    }
+
+    fn report_unresolved(&mut self, name: &str, start: u32) {
+        let message = format!("no anchor `&{name}` comes before this alias");
+        let help =
+            "an anchor holds within its own document only; quote a text that begins with `*`";
+        self.problems.push(TreeError {
+            start,
+            message,
+            help: Some(help),
+        });
     }
 
     /// A copy of the anchored node. It keeps the anchored place, where a mistake is to be mended.

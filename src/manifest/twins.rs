@@ -7,7 +7,7 @@ use std::path::Path;
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
 use super::diagnostic::Diagnostic;
-use super::files::FoundFile;
+use super::reading::FoundFile;
 use crate::words::safe;
 
 /// So many pairs are told. A tree that was copied under a name in capitals is all twins.
