@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use super::source::{SourceText, boundary};
+use super::source_text::{SourceText, boundary};
 use crate::words::{plural, safe};
 
 /// Errors that are listed; a file of the wrong kind can have a million.

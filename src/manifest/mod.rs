@@ -1,73 +1,41 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
-//! Files are found and read (`files`, `twins`, `near`) until they stand still (`settle`, `checkout`), git is asked what of them is
-//! missing (`tracked`, `index`, `lost`, `lacks`, `doubt`), and they are looked at without being read to tell whether they changed (`fingerprint`); the
-//! rest is pure: text → spanned tree (`tree`) → documents (`decode`; many files
-//! side by side, `spread`) → whether they may name what they name (`govern`) → desired state (`resolve`). A set with one error
-//! anywhere gives no `Desired` at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of
-//! policy.
+//! `read` finds files and reads them until two readings agree and git is not at work on them. `git` says what it has of
+//! them that is not there, and which commit they are of. `parse` is pure: text → YAML tree with places → documents →
+//! whether the directory's restrictions allow what they name → desired state. A set with one error anywhere gives no
+//! `Desired` at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
 
-mod account;
-mod changes;
-mod checkout;
-mod credentials;
-mod decode;
 mod diagnostic;
-mod document;
-mod doubt;
-mod fields;
 mod file_state;
-mod files;
-mod fingerprint;
 mod git;
-mod glob;
-mod govern;
-mod image_share;
-mod index;
-mod index_entry;
-mod lacks;
-mod lost;
-mod near;
-mod one_name;
+mod parse;
 mod partial;
 mod paths;
+mod read;
 mod read_options;
-mod reading;
 mod render;
-mod resolve;
-mod restriction;
-mod revision;
-mod revision_error;
-mod schema;
-mod searched;
 mod secret_words;
-mod settle;
-mod shared_fields;
-mod shell_paths;
-mod source;
-mod spread;
+mod source_text;
 mod suggest;
-mod tracked;
-mod tree;
-mod twins;
-mod windows;
 
 use std::path::PathBuf;
 
 use crate::desired::Desired;
 use crate::host::{Clock, CommandRunner};
-use reading::Reading;
-use tracked::Whole;
+use read::completeness::{self, Whole};
+use read::reading::Reading;
+use read::{case_collisions, near_misses};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
-pub use fingerprint::Fingerprint;
+pub use git::revision::{Checkout, Revision};
+pub use git::revision_error::Unknown;
+pub use parse::parse;
+pub use parse::schema::schema;
 pub use partial::{Broken, Partial};
+pub use read::fingerprint::Fingerprint;
 pub use read_options::{Manner, WhileGitWorks};
 pub use render::{Sharing, render};
-pub use revision::{Checkout, Revision};
-pub use revision_error::Unknown;
-pub use schema::schema;
-pub use source::SourceText;
+pub use source_text::SourceText;
 
 /// The way out for who emptied something: emptiness is never taken for a wish.
 const UNSHARE: &str = "to have images unshared, declare them `state: unshared`";
@@ -105,7 +73,7 @@ pub async fn load_as<C: Clock, P: CommandRunner>(
     clock: &C,
     programs: &P,
 ) -> Result<Loaded, Broken> {
-    let whole = tracked::read(paths, manner, clock, programs).await;
+    let whole = completeness::read(paths, manner, clock, programs).await;
     let Whole {
         reading,
         completeness,
@@ -116,11 +84,11 @@ pub async fn load_as<C: Clock, P: CommandRunner>(
         Err(problem) => return Err(Broken::unsettled(problem)),
     };
     let Reading { sources, found, .. } = reading;
-    warnings.extend(near::warnings(&found.near, manner));
-    warnings.extend(twins::warnings(&found.files));
+    warnings.extend(near_misses::warnings(&found.near, manner));
+    warnings.extend(case_collisions::warnings(&found.files));
     let parse = move || {
-        let sources = in_order(sources);
-        match parse_sources(&sources, found.problems.clone()) {
+        let sources = parse::in_order(sources);
+        match parse::parse_in_order(&sources, found.problems.clone()) {
             Ok(mut loaded) => {
                 loaded.desired.completeness = completeness;
                 loaded.warnings.extend(warnings);
@@ -133,39 +101,4 @@ pub async fn load_as<C: Clock, P: CommandRunner>(
         }
     };
     manner.run(parse).await
-}
-
-/// Parses texts that were read already. Pure: the same texts, in any order, give the same result.
-pub fn parse(sources: Vec<SourceText>) -> Result<Loaded, Diagnostics> {
-    parse_sources(&in_order(sources), Vec::new())
-}
-
-fn in_order(mut sources: Vec<SourceText>) -> Vec<SourceText> {
-    sources.sort_by(|a, b| a.name().cmp(b.name()));
-    sources
-}
-
-/// Parses sources that are in order. `problems` are those of paths, which give no source.
-fn parse_sources(
-    sources: &[SourceText],
-    mut problems: Vec<Diagnostic>,
-) -> Result<Loaded, Diagnostics> {
-    if problems.is_empty() && sources.iter().all(SourceText::is_blank) {
-        let first = sources.first().map_or("", |source| source.name());
-        let help = format!("write a document, or check what emptied it; {UNSHARE}");
-        problems.push(Diagnostic::of_path(first, "holds no document", help));
-    }
-    let mut sink = diagnostic::Sink::new(sources, problems);
-    let (documents, count) = spread::decode_all(sources, &mut sink);
-    govern::check(sources, &documents, count, &mut sink);
-    let images = documents.iter().map(document::Document::images).sum();
-    let desired = resolve::resolve(sources, documents, &mut sink);
-    let files = sources.len();
-    let warnings = sink.finish(count, images)?;
-    Ok(Loaded {
-        desired,
-        documents: count,
-        files,
-        warnings,
-    })
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::reading::Found;
-use super::source::SourceText;
+use super::parse;
+use super::read::reading::Found;
+use super::source_text::SourceText;
 use crate::desired::Desired;
 use crate::model::AccountName;
 use crate::words::safe;
@@ -107,7 +108,7 @@ impl Broken {
         // Each round leaves out one file at least, so there are no more rounds than files.
         while !sources.is_empty() {
             left_out.take_from(&mut sources, &faulty);
-            match super::parse_sources(&sources, Vec::new()) {
+            match parse::parse_in_order(&sources, Vec::new()) {
                 Ok(loaded) => return Partial::new(loaded.desired, left_out),
                 Err(diagnostics) if diagnostics.faulty().is_empty() => return None,
                 Err(diagnostics) => faulty = diagnostics.faulty().clone(),

@@ -1,0 +1,160 @@
+//! How it is told that git has manifests which are not there: each cause once for each directory, with its remedy.
+
+use std::path::PathBuf;
+
+use super::shell_paths::{pathspec, word};
+use crate::manifest::diagnostic::Diagnostic;
+use crate::manifest::read_options::Manner;
+use crate::manifest::source_text::SourceText;
+use crate::words::plural;
+
+/// What a manifest that is not there means for the others in its directory, after the way out.
+pub(in crate::manifest) const MAY_GOVERN: &str = "until then, `--partial-ok` uses nothing of its directory either, since what is not there may hold a `Restriction` for that";
+
+/// Directories that are told of each cause; of the rest, how many manifests they lack.
+const TOLD_MAX: usize = 20;
+
+/// Something that git has and that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::manifest) struct Lack {
+    pub cause: Cause,
+    /// As it would be read.
+    pub path: PathBuf,
+    /// As git has it.
+    pub tracked: PathBuf,
+    /// Where the work tree begins.
+    pub top: PathBuf,
+    /// It could hold a `Restriction` for the directory that it is missing from.
+    pub may_govern: bool,
+    /// `None`: the text cannot be had.
+    pub text: Option<LostText>,
+}
+
+/// What the text of a missing file would say, by the same tests as that of a file which is there and is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::manifest) struct LostText {
+    pub may_restrict: bool,
+    pub may_declare_account: bool,
+}
+
+/// Why it is not there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::manifest) enum Cause {
+    /// A submodule was not fetched, or not checked out.
+    Submodule,
+    /// The same in the private copy of a repository, where none ever is.
+    SubmoduleOfCopy,
+    /// A sparse checkout leaves it out.
+    Sparse,
+    /// There is no index: no checkout ever came to its end.
+    Checkout,
+    /// It was deleted, or a filter of this name kept it from being written.
+    Filter(String),
+    /// It was deleted.
+    Deleted,
+    /// It was not written into the private copy.
+    NotInCopy,
+}
+
+impl LostText {
+    pub(in crate::manifest) fn new(text: &SourceText) -> Self {
+        Self {
+            may_restrict: text.may_restrict(),
+            may_declare_account: text.may_declare_account(),
+        }
+    }
+}
+
+/// The errors that it is. `lacks` are in order.
+pub(in crate::manifest) fn diagnostics(lacks: &[Lack], manner: &Manner) -> Vec<Diagnostic> {
+    let by_cause = lacks.chunk_by(|a, b| a.cause == b.cause);
+    by_cause
+        .flat_map(|lacks| {
+            let is_one =
+                |a: &Lack, b: &Lack| !a.cause.is_submodule() && a.path.parent() == b.path.parent();
+            let mut groups: Vec<_> = lacks.chunk_by(is_one).collect();
+            let rest: usize = groups
+                .drain(TOLD_MAX.min(groups.len())..)
+                .map(<[_]>::len)
+                .sum();
+            let last = groups.len();
+            let told = groups.into_iter().enumerate();
+            told.filter_map(move |(index, group)| {
+                let elsewhere = if index + 1 == last { rest } else { 0 };
+                (!group.is_empty()).then(|| diagnostic(group, elsewhere, manner))
+            })
+            .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The error of what is missing from one directory, and of `elsewhere` more that are not told.
+fn diagnostic(group: &[Lack], elsewhere: usize, manner: &Manner) -> Diagnostic {
+    let (lack, beside) = (&group[0], group.len() - 1);
+    let mut message = lack.cause.message();
+    if beside > 0 {
+        message.push_str(&format!("; so are {beside} more in this directory"));
+    }
+    if elsewhere > 0 {
+        let more = plural(elsewhere as u64, "more path");
+        message.push_str(&format!("; {more} elsewhere"));
+    }
+    let mut help = lack.help();
+    let governs = |lack: &Lack| lack.may_govern && lack.text.is_none_or(|text| text.may_restrict);
+    if group.iter().any(governs) {
+        help.push_str(&format!("; {MAY_GOVERN}"));
+    }
+    Diagnostic::of_path(&manner.name(&lack.path), message, help)
+}
+
+impl Cause {
+    fn is_submodule(&self) -> bool {
+        matches!(self, Self::Submodule | Self::SubmoduleOfCopy)
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Submodule => "the submodule is not fetched, so what it holds is not known".into(),
+            Self::SubmoduleOfCopy => {
+                "this is a submodule, and sharekeeper fetches none, so what it holds is not known"
+                    .into()
+            }
+            Self::Sparse => "git has it, and a sparse checkout leaves it out".into(),
+            Self::Checkout => {
+                "git has it, and it is not there: the checkout did not come to its end".into()
+            }
+            Self::Filter(filter) => format!(
+                "git has it, and it is not there: it was deleted, or its filter `{filter}` failed as it was checked out"
+            ),
+            Self::Deleted => "git has it, and it is not there".into(),
+            Self::NotInCopy => "the commit has it, and git did not check it out".into(),
+        }
+    }
+}
+
+impl Lack {
+    /// The way out, in commands that work wherever they are run.
+    fn help(&self) -> String {
+        let git = format!("git -C {}", word(&self.top));
+        let path = pathspec(&self.tracked);
+        match &self.cause {
+            Cause::Submodule => format!(
+                "fetch it with `git submodule update --init` (in CI, have the checkout fetch submodules): `{git} submodule update --init -- {path}`; or give paths that do not hold it; if it was removed on purpose, `git rm` confirms it: `{git} rm -- {path}`"
+            ),
+            Cause::SubmoduleOfCopy => "put its manifests into the repository itself, follow the submodule's own repository apart, or give a `--path` that does not hold it".into(),
+            Cause::Sparse => format!(
+                "widen the checkout with `git sparse-checkout add` or `git sparse-checkout disable` (`{git} sparse-checkout disable`), or give narrower paths that are checked out whole"
+            ),
+            Cause::Checkout => format!(
+                "finish the checkout: `{git} reset` makes git's index anew and changes no file, and then `git restore` brings back what is missing, or says what keeps it from that, such as a filter that is not installed: `{git} restore -- {path}`"
+            ),
+            Cause::Filter(filter) => format!(
+                "`git restore` brings it back, or says what is wrong with `{filter}`: `{git} restore -- {path}`; if it was deleted on purpose, `git rm` or `git add -A` confirms it: `{git} rm -- {path}`"
+            ),
+            Cause::Deleted => format!(
+                "if it was deleted on purpose, `git rm` or `git add -A` confirms it: `{git} rm -- {path}`; if not, `git restore` brings it back: `{git} restore -- {path}`"
+            ),
+            Cause::NotInCopy => "look whether another path of the repository differs from it in letter case alone, or give a `--path` that does not hold it".into(),
+        }
+    }
+}

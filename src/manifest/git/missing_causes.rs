@@ -1,0 +1,118 @@
+//! Why manifests that git has are not there, and what their text would say: git still has that.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::command::Git;
+use super::missing::{Cause, Lack, LostText};
+use super::tracked_entry::{Entry, From, Kind};
+use super::tracked_files;
+use crate::host::{CommandError, CommandRunner};
+use crate::manifest::read_options::Manner;
+use crate::manifest::source_text::SourceText;
+
+/// Missing files of one repository of which git is asked for more than the name.
+const FILES_ASKED_MAX: usize = 100;
+
+/// The filter of each file that was asked about, if it has one.
+type Filters = BTreeMap<PathBuf, Option<String>>;
+
+impl<P: CommandRunner> Git<'_, P> {
+    /// Why each of the missing entries of a repository is not there. Each comes with the path that it would be read by.
+    pub(in crate::manifest) async fn lacks(
+        &self,
+        top: &Path,
+        missing: Vec<(&Entry, PathBuf)>,
+        from: From,
+        manner: &Manner,
+    ) -> Vec<Lack> {
+        // Where there is no index, what names the filters may not be there yet either.
+        let filters = match from {
+            From::Index => self.filters(top, &missing, manner).await,
+            From::Commit => Filters::new(),
+        };
+        let mut is_asked = true;
+        let mut found = Vec::new();
+        for (entry, path) in missing {
+            let filter = filters.get(&entry.path);
+            let mut text = None;
+            // What a filter is to make of the contents is not known, and those of a link are the name of its target.
+            if is_asked && entry.kind == Kind::File && filter == Some(&None) {
+                let answer = self.text(top, entry, manner).await;
+                // A git that is slow or gone is not asked for the next one.
+                is_asked = matches!(answer, Ok(_) | Err(CommandError::Failed { .. }));
+                text = answer.ok().flatten();
+            }
+            found.push(Lack {
+                cause: cause(entry, from, filter.cloned().flatten(), manner),
+                path,
+                tracked: entry.path.clone(),
+                top: top.to_owned(),
+                may_govern: entry.kind != Kind::Submodule,
+                text,
+            });
+        }
+        found
+    }
+
+    /// Nothing is known of a file that is not in the answer.
+    async fn filters(&self, top: &Path, missing: &[(&Entry, PathBuf)], manner: &Manner) -> Filters {
+        let files = missing
+            .iter()
+            .filter(|(entry, _)| entry.kind == Kind::File)
+            .take(FILES_ASKED_MAX)
+            .map(|(entry, _)| OsString::from(&entry.path));
+        let mut arguments = tracked_files::prefix(top, manner);
+        arguments.extend(["check-attr", "-z", "filter", "--"].map(OsString::from));
+        let question = arguments.len();
+        arguments.extend(files);
+        if arguments.len() == question {
+            return Filters::new();
+        }
+        let answer = self.run(top, arguments).await.unwrap_or_default();
+        // Path, attribute and value, each with a zero byte after it.
+        let fields: Vec<_> = answer.split(|&byte| byte == 0).collect();
+        let filters = fields.chunks_exact(3).map(|fields| {
+            let value = String::from_utf8_lossy(fields[2]);
+            let filter = match &*value {
+                "" | "unset" | "unspecified" => None,
+                filter => Some(crate::words::safe(filter)),
+            };
+            (OsStr::from_bytes(fields[0]).into(), filter)
+        });
+        filters.collect()
+    }
+
+    /// What the text of a missing file would say, where git has it whole and it is text.
+    async fn text(
+        &self,
+        top: &Path,
+        entry: &Entry,
+        manner: &Manner,
+    ) -> Result<Option<LostText>, CommandError> {
+        let Some(object) = &entry.object else {
+            return Ok(None);
+        };
+        let mut arguments = tracked_files::prefix(top, manner);
+        arguments.extend(["cat-file", "blob", object].map(OsString::from));
+        let contents = self.contents(top, arguments).await?;
+        // What is only meant to be added stands in the index as an empty file.
+        let contents = contents.filter(|contents| !contents.is_empty());
+        let text = contents.and_then(|contents| String::from_utf8(contents).ok());
+        Ok(text.map(|text| LostText::new(&SourceText::new("", text))))
+    }
+}
+
+fn cause(entry: &Entry, from: From, filter: Option<String>, manner: &Manner) -> Cause {
+    let is_private = manner.git_directory.is_some();
+    match (entry.kind, from) {
+        (Kind::Submodule, _) if is_private => Cause::SubmoduleOfCopy,
+        (Kind::Submodule, _) => Cause::Submodule,
+        _ if is_private => Cause::NotInCopy,
+        _ if entry.is_sparse => Cause::Sparse,
+        (_, From::Commit) => Cause::Checkout,
+        (_, From::Index) => filter.map_or(Cause::Deleted, Cause::Filter),
+    }
+}

@@ -1,0 +1,73 @@
+//! What git prints of the files that it has, as values.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::model::is_hash;
+
+/// An entry of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::manifest) struct Entry {
+    pub kind: Kind,
+    /// A sparse checkout leaves it out.
+    pub is_sparse: bool,
+    /// The hash of its contents, or of a submodule's commit; `None` where a merge left several versions of it.
+    pub object: Option<String>,
+    /// Below the beginning of the work tree.
+    pub path: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::manifest) enum Kind {
+    File,
+    Link,
+    Submodule,
+}
+
+/// Where the entries of a repository were looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::manifest) enum From {
+    Index,
+    /// There is no index: nothing was checked out to the end.
+    Commit,
+}
+
+/// What `git ls-files --stage -t -z` or `git ls-tree -z` printed. `None` where it is something else.
+pub(in crate::manifest) fn parse(list: &[u8], from: From) -> Option<Vec<Entry>> {
+    let records = list.strip_suffix(&[0]).unwrap_or(list);
+    let records = records.split(|&byte| byte == 0);
+    let entries = records.filter(|record| !record.is_empty()).map(|record| {
+        let tab = record.iter().position(|&byte| byte == b'\t')?;
+        let (head, path) = (
+            std::str::from_utf8(&record[..tab]).ok()?,
+            &record[tab + 1..],
+        );
+        let mut words = head.split(' ');
+        let is_sparse = from == From::Index && words.next()? == "S";
+        let kind = match words.next()? {
+            "160000" => Kind::Submodule,
+            "120000" => Kind::Link,
+            mode if mode.starts_with("100") => Kind::File,
+            _ => return None,
+        };
+        // In a commit, its type stands before it.
+        let object = words.nth(usize::from(from == From::Commit))?;
+        Some(Entry {
+            kind,
+            is_sparse,
+            object: is_hash(object.as_bytes()).then(|| object.to_owned()),
+            path: Path::new(OsStr::from_bytes(path)).to_owned(),
+        })
+    });
+    let mut entries: Vec<_> = entries.collect::<Option<_>>()?;
+    // An entry that a merge left open is there up to three times.
+    entries.dedup_by(|next, kept| {
+        let is_same = next.path == kept.path;
+        if is_same {
+            kept.object = None;
+        }
+        is_same
+    });
+    Some(entries)
+}

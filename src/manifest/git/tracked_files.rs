@@ -1,0 +1,196 @@
+//! What git's index has below the directories that were searched. Where there is no index, nothing was checked out to the
+//! end, and the commit tells instead.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::command::{Git, literal};
+use super::searched_directory::Searched;
+use super::tracked_entry::{Entry, From, parse};
+use super::unverified::Doubt;
+use crate::host::{CommandError, CommandRunner};
+use crate::manifest::read_options::Manner;
+use crate::model::is_hash;
+
+/// The variable by which git tells its hooks which index counts.
+const INDEX_VARIABLE: &str = "GIT_INDEX_FILE";
+
+/// What git says of the directory that a repository seems to begin in.
+pub(in crate::manifest) enum Answer {
+    /// A work tree begins there.
+    Listed {
+        entries: Vec<Entry>,
+        from: From,
+        /// The hash of the commit that is checked out, if there is one.
+        head: Option<String>,
+    },
+    /// Git looks past the `.git` in it, as that is no repository, and takes it for a part of this work tree.
+    PartOf(PathBuf),
+}
+
+/// How git takes a directory.
+struct Standing {
+    is_in_work_tree: bool,
+    /// Below the beginning of the work tree; empty if that begins here.
+    inside: PathBuf,
+    head: Option<String>,
+}
+
+impl<P: CommandRunner> Git<'_, P> {
+    /// What git has below the directories that were searched in one work tree.
+    pub(in crate::manifest) async fn entries(
+        &self,
+        top: &Path,
+        searched: &[&Searched],
+        manner: &Manner,
+    ) -> Result<Answer, Doubt> {
+        let index = manner
+            .index_file
+            .as_deref()
+            .filter(|index| searched.iter().any(|searched| searched.owns(index)));
+        let is_absent = searched.iter().any(|searched| searched.index.is_absent());
+        let from = match is_absent && index.is_none() {
+            true => From::Commit,
+            false => From::Index,
+        };
+        let mut head = None;
+        if manner.git_directory.is_none() {
+            let standing = self.standing(top).await?;
+            let levels = standing.inside.components().count();
+            if let Some(around) = top.ancestors().nth(levels).filter(|_| levels > 0) {
+                return Ok(Answer::PartOf(around.to_owned()));
+            }
+            head = standing.head;
+            if !standing.is_in_work_tree {
+                return match from {
+                    From::Commit => Ok(Answer::empty(head)),
+                    From::Index => Err(Doubt::by(
+                        top,
+                        "git has an index here, and does not take this for a work tree",
+                        "look at `core.bare` and `core.worktree` in its settings, or give paths outside of this repository",
+                    )),
+                };
+            }
+        }
+        if from == From::Commit && !self.has_head(top, manner).await? {
+            return Ok(Answer::empty(head));
+        }
+        let arguments = question(top, searched, from, manner);
+        let passed_on: &[_] = if index.is_some() {
+            &[INDEX_VARIABLE]
+        } else {
+            &[]
+        };
+        let list = self
+            .list_with(top, arguments, passed_on)
+            .await
+            .map_err(|error| Doubt::of(top, &error))?;
+        let list = list.ok_or_else(|| {
+            Doubt::by(
+                top,
+                "the list of its files is too long",
+                "give narrower paths",
+            )
+        })?;
+        let entries = parse(&list, from).ok_or_else(|| {
+            let reason = "the list of its files is not understood";
+            Doubt::by(
+                top,
+                reason,
+                "use another version of git, or give paths outside of this repository",
+            )
+        })?;
+        Ok(Answer::Listed {
+            entries,
+            from,
+            head,
+        })
+    }
+
+    /// Of a bare repository, or one whose work tree is set to be elsewhere, nothing is missing here.
+    async fn standing(&self, directory: &Path) -> Result<Standing, Doubt> {
+        // Where nothing was committed yet, the last of the answers is missing.
+        let arguments = [
+            "rev-parse",
+            "--is-inside-work-tree",
+            "--show-prefix",
+            "--revs-only",
+            "HEAD",
+        ];
+        let answer = self.run(directory, arguments.map(OsString::from)).await;
+        let answer = answer.map_err(|error| Doubt::of(directory, &error))?;
+        let mut lines = answer.splitn(2, |&byte| byte == b'\n');
+        let is_in_work_tree = lines.next() == Some(b"true");
+        let rest = lines.next().unwrap_or_default().trim_ascii_end();
+        let start = rest.iter().rposition(|&byte| byte == b'\n');
+        let last = &rest[start.map_or(0, |at| at + 1)..];
+        let (inside, head) = match is_hash(last) {
+            true => (
+                &rest[..start.unwrap_or(0)],
+                Some(String::from_utf8_lossy(last).into_owned()),
+            ),
+            false => (rest, None),
+        };
+        Ok(Standing {
+            is_in_work_tree,
+            inside: OsStr::from_bytes(inside).into(),
+            head,
+        })
+    }
+
+    /// Whether there is a commit that something could have been checked out of.
+    async fn has_head(&self, top: &Path, manner: &Manner) -> Result<bool, Doubt> {
+        let mut arguments = prefix(top, manner);
+        arguments.extend(["rev-parse", "--quiet", "--verify", "HEAD^{commit}"].map(OsString::from));
+        match self.run(top, arguments).await {
+            Ok(_) => Ok(true),
+            // So it answers where nothing was committed yet.
+            Err(CommandError::Failed { reason, .. }) if reason.is_empty() => Ok(false),
+            Err(error) => Err(Doubt::of(top, &error)),
+        }
+    }
+}
+
+impl Answer {
+    fn empty(head: Option<String>) -> Self {
+        Self::Listed {
+            entries: Vec::new(),
+            from: From::Commit,
+            head,
+        }
+    }
+}
+
+/// What to ask for the entries below the directories that were searched.
+fn question(top: &Path, searched: &[&Searched], from: From, manner: &Manner) -> Vec<OsString> {
+    let question: &[&str] = match from {
+        From::Index => &["ls-files", "--stage", "-t", "-z", "--"],
+        From::Commit => &["ls-tree", "-r", "-z", "--full-tree", "HEAD", "--"],
+    };
+    let mut arguments = prefix(top, manner);
+    arguments.extend(question.iter().map(OsString::from));
+    let insides: BTreeSet<_> = searched.iter().map(|searched| &searched.inside).collect();
+    if insides.iter().all(|inside| !inside.as_os_str().is_empty()) {
+        let below = |inside: &&PathBuf| match from {
+            From::Index => literal(inside),
+            From::Commit => OsString::from(inside),
+        };
+        arguments.extend(insides.iter().map(below));
+    }
+    arguments
+}
+
+/// Which repository is meant, where it cannot be found by its `.git`.
+pub(in crate::manifest) fn prefix(top: &Path, manner: &Manner) -> Vec<OsString> {
+    let option = |name: &str, path: &Path| {
+        let mut option = OsString::from(name);
+        option.push(path);
+        option
+    };
+    match &manner.git_directory {
+        Some(state) => vec![option("--git-dir=", state), option("--work-tree=", top)],
+        None => Vec::new(),
+    }
+}

@@ -1,0 +1,154 @@
+//! Why nobody can tell whether manifests are complete: git cannot be asked, or a submodule is at another commit than the
+//! repository around it names.
+
+use std::path::{Path, PathBuf};
+
+use super::repository::Unseen;
+use super::shell_paths::{pathspec, word};
+use crate::desired::Completeness;
+use crate::host::CommandError;
+use crate::manifest::diagnostic::Diagnostic;
+use crate::manifest::read_options::Manner;
+use crate::words::safe;
+
+/// Why it is not known whether the manifests of a repository are complete, and the way out.
+pub(in crate::manifest) struct Doubt {
+    place: PathBuf,
+    cause: Cause,
+    help: String,
+    /// Asking about another one is no use.
+    pub is_final: bool,
+}
+
+enum Cause {
+    /// Git gives no answer, for this reason.
+    NotAsked(String),
+    /// The commit that is checked out in a submodule, and the one that the repository around it names.
+    OtherCommit {
+        here: Option<String>,
+        named: Option<String>,
+    },
+}
+
+impl Doubt {
+    /// Git failed where a work tree begins.
+    pub(in crate::manifest) fn of(top: &Path, error: &CommandError) -> Self {
+        const ELSEWHERE: &str = "or give paths outside of this repository";
+        let help = match error {
+            CommandError::NotRun { .. } => {
+                format!("install git where sharekeeper runs, {ELSEWHERE}")
+            }
+            CommandError::TooSlow { .. } => {
+                format!(
+                    "look why `git ls-files` takes so long here, give narrower paths, {ELSEWHERE}"
+                )
+            }
+            CommandError::Failed { reason, .. }
+                if reason.contains("dubious ownership") || reason.contains("unsafe repository") =>
+            {
+                format!(
+                    "as the user that sharekeeper runs as: `git config --global --add safe.directory {}`; {ELSEWHERE}",
+                    word(top)
+                )
+            }
+            CommandError::Failed { .. } => {
+                format!(
+                    "look what `git status` says here (`git -C {} status`), mend the repository, {ELSEWHERE}",
+                    word(top)
+                )
+            }
+        };
+        Self {
+            place: top.to_owned(),
+            cause: Cause::NotAsked(error.to_string()),
+            help,
+            is_final: !matches!(error, CommandError::Failed { .. }),
+        }
+    }
+
+    /// Git answers, and the answer is of no use.
+    pub(in crate::manifest) fn by(top: &Path, reason: &str, help: &str) -> Self {
+        Self {
+            place: top.to_owned(),
+            cause: Cause::NotAsked(reason.into()),
+            help: help.into(),
+            is_final: false,
+        }
+    }
+
+    pub(in crate::manifest) fn unseen(unseen: &Unseen) -> Self {
+        Self::by(&unseen.entry, &unseen.reason, unseen.help())
+    }
+
+    /// A submodule below `top` has commit `here` checked out, and the repository names another one. It is at `path`, and
+    /// git has it at `tracked`.
+    pub(in crate::manifest) fn other_commit(
+        top: &Path,
+        (path, tracked): (&Path, &Path),
+        here: Option<&str>,
+        named: Option<&str>,
+    ) -> Self {
+        let (top, tracked) = (word(top), pathspec(tracked));
+        Self {
+            place: path.to_owned(),
+            cause: Cause::OtherCommit {
+                here: here.map(str::to_owned),
+                named: named.map(str::to_owned),
+            },
+            help: format!(
+                "`git submodule update` checks out the one that is named: `git -C {top} submodule update --init -- {tracked}`; if the one that is there is meant, `git add` confirms it: `git -C {top} add -- {tracked}`"
+            ),
+            is_final: false,
+        }
+    }
+
+    fn reason(&self) -> String {
+        match &self.cause {
+            Cause::NotAsked(reason) => reason.clone(),
+            Cause::OtherCommit { here, named } => {
+                let here = here.as_deref().unwrap_or("no commit");
+                let named = named.as_deref().unwrap_or("more than one");
+                format!(
+                    "the submodule is at another commit ({here}) than the repository around it names ({named})"
+                )
+            }
+        }
+    }
+
+    fn warning(&self, manner: &Manner) -> Diagnostic {
+        let reason = self.reason();
+        let message = match self.cause {
+            Cause::NotAsked(_) => format!(
+                "git cannot be asked whether these are all of the manifests, so what no manifest names is not cancelled: {reason}"
+            ),
+            Cause::OtherCommit { .. } => {
+                format!("{reason}, so what no manifest names is not cancelled")
+            }
+        };
+        Diagnostic::warning_of_path(&manner.name(&self.place), message, self.help.as_str())
+    }
+
+    /// As the reason to withhold something.
+    fn why(&self, manner: &Manner) -> String {
+        let (place, reason) = (safe(&manner.name(&self.place)), self.reason());
+        match self.cause {
+            Cause::NotAsked(_) => {
+                format!("git cannot be asked about {place}: {reason}; {}", self.help)
+            }
+            Cause::OtherCommit { .. } => format!("{place}: {reason}; {}", self.help),
+        }
+    }
+}
+
+/// What the doubts make of a set, and a warning for each.
+pub(in crate::manifest) fn judge(
+    doubts: &[Doubt],
+    manner: &Manner,
+) -> (Completeness, Vec<Diagnostic>) {
+    let warnings = doubts.iter().map(|doubt| doubt.warning(manner));
+    let completeness = match doubts.first() {
+        None => Completeness::Whole,
+        Some(first) => Completeness::Unknown(first.why(manner).into()),
+    };
+    (completeness, warnings.collect())
+}

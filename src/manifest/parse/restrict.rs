@@ -1,0 +1,242 @@
+//! Whether each document may name what it names, by the `Restriction`s of the directories that it is in.
+//!
+//! All of them must allow it, so that one further down can only narrow what the others allow: who may write nothing
+//! but a directory cannot widen what holds for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Arguments;
+use std::path::{Path, PathBuf};
+
+use super::document::{Document, Image, Share};
+use super::resolve::twice;
+use super::restriction::{Allowed, Restriction};
+use crate::manifest::UNSHARE;
+use crate::manifest::diagnostic::{Place, Sink};
+use crate::manifest::source_text::SourceText;
+use crate::manifest::suggest::did_you_mean;
+use crate::model::AccountName;
+
+/// `Restriction`s that one file is held against.
+const GOVERNORS_MAX: usize = 32;
+/// `Restriction`s that are told to restrict nothing; for the hint, each is held against all directories.
+const IDLE_MAX: usize = 20;
+
+/// Checks the documents against the `Restriction`s among them. `count` is how many documents there are, those that could
+/// not be decoded too.
+pub(super) fn check(
+    sources: &[SourceText],
+    documents: &[Document],
+    count: usize,
+    sink: &mut Sink<'_>,
+) {
+    let restrictions = documents.iter().filter_map(|document| match document {
+        Document::Restriction(restriction) => Some(restriction),
+        Document::Share(_) | Document::Account { .. } => None,
+    });
+    let restrictions: Vec<_> = restrictions.collect();
+    let Some(first) = restrictions.first() else {
+        return;
+    };
+    // What emptied the rest must not go unseen for the sake of what asks for nothing.
+    if restrictions.len() == count {
+        sink.error(
+            first.place,
+            "there are only Restrictions, and no manifest for them",
+        )
+        .help(format!(
+            "add one, or check what emptied the others; {UNSHARE}"
+        ));
+    }
+    each_name_once(&restrictions, sink);
+    let mut rails = Rails::new(sources, restrictions, sink);
+    for document in documents {
+        match document {
+            Document::Share(share) => rails.share(share, sink),
+            Document::Account { name, place, .. } => rails.account(name, *place, sink),
+            Document::Restriction(_) => {}
+        }
+    }
+    rails.report_idle(sink);
+}
+
+fn each_name_once(restrictions: &[&Restriction], sink: &mut Sink<'_>) {
+    let mut names: BTreeMap<&str, Place> = BTreeMap::new();
+    for Restriction { name, place, .. } in restrictions {
+        match names.get(name.as_str()) {
+            Some(&first) => {
+                let message = format!("two Restriction documents are named `{name}`");
+                twice(sink, *place, first, &message);
+            }
+            None => {
+                names.insert(name, *place);
+            }
+        }
+    }
+}
+
+/// What a document may not name, and why.
+struct Rails<'d> {
+    sources: &'d [SourceText],
+    restrictions: Vec<&'d Restriction>,
+    /// Of each source: which of them are about it.
+    governors: Vec<Vec<usize>>,
+    /// Those of them that some document is held against.
+    busy: BTreeSet<usize>,
+}
+
+impl<'d> Rails<'d> {
+    fn new(
+        sources: &'d [SourceText],
+        restrictions: Vec<&'d Restriction>,
+        sink: &mut Sink<'_>,
+    ) -> Self {
+        let mut by_directory: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
+        for (index, restriction) in restrictions.iter().enumerate() {
+            // One that is found in several places holds for each: a link to it moves it nowhere.
+            for base in sources[restriction.place.file as usize].directories() {
+                let directory = base.join(&restriction.directory);
+                let here = by_directory.entry(directory).or_default();
+                // One more tells that there are too many.
+                if here.len() <= GOVERNORS_MAX {
+                    here.push(index);
+                }
+            }
+        }
+        let governors = |source: &SourceText| -> Vec<usize> {
+            let directories = source.directories().iter();
+            let levels = directories.flat_map(|directory| directory.ancestors());
+            let found: BTreeSet<_> = levels
+                .filter_map(|level| by_directory.get(level))
+                .flatten()
+                .collect();
+            found.into_iter().copied().collect()
+        };
+        let governors: Vec<_> = sources.iter().map(governors).collect();
+        let excess: BTreeSet<_> = governors
+            .iter()
+            .filter_map(|found| found.get(GOVERNORS_MAX))
+            .collect();
+        for &index in excess {
+            let message = format!("more than {GOVERNORS_MAX} Restrictions are about one file");
+            sink.error(restrictions[index].place, message)
+                .help("one document can restrict accounts, regions and images");
+        }
+        Self {
+            sources,
+            restrictions,
+            governors,
+            busy: BTreeSet::new(),
+        }
+    }
+
+    fn share(&mut self, share: &Share, sink: &mut Sink<'_>) {
+        self.busy.extend(&self.governors[share.file as usize]);
+        let accounts = |restriction: &'d Restriction| restriction.accounts.as_ref();
+        let regions = |restriction: &'d Restriction| restriction.regions.as_ref();
+        let images = |restriction: &'d Restriction| restriction.images.as_ref();
+        if let Some((name, place)) = &share.account {
+            let told = format_args!("account `{name}` is not allowed here");
+            self.hold(*place, name.as_str(), accounts, told, sink);
+        }
+        if let Some(place) = share.default_account {
+            let name = AccountName::DEFAULT;
+            let told =
+                format_args!("account `{name}`, meant without `account`, is not allowed here");
+            self.hold(place, name, accounts, told, sink);
+        }
+        for (region, place) in &share.regions {
+            let told = format_args!("region `{region}` is not allowed here");
+            self.hold(*place, region.as_str(), regions, told, sink);
+        }
+        for Image { id, place, .. } in &share.images {
+            let told = format_args!("image `{id}` is not allowed here");
+            self.hold(*place, id.as_str(), images, told, sink);
+        }
+    }
+
+    /// Who may not use an account may not say what it is, either.
+    fn account(&mut self, name: &AccountName, place: Place, sink: &mut Sink<'_>) {
+        self.busy.extend(&self.governors[place.file as usize]);
+        let accounts = |restriction: &'d Restriction| restriction.accounts.as_ref();
+        let told = format_args!("account `{name}` may not be declared here");
+        self.hold(place, name.as_str(), accounts, told, sink);
+    }
+
+    /// Reports `name` at `place`, unless everything that is about its file allows it.
+    fn hold(
+        &self,
+        place: Place,
+        name: &str,
+        rail: impl Fn(&'d Restriction) -> Option<&'d Allowed>,
+        told: Arguments<'_>,
+        sink: &mut Sink<'_>,
+    ) {
+        let governors = self.governors[place.file as usize].iter();
+        let against: Vec<_> = governors
+            .take(GOVERNORS_MAX)
+            .filter_map(|&index| {
+                let restriction = self.restrictions[index];
+                let allowed = rail(restriction)?;
+                (!allowed.allows(name)).then_some((restriction, allowed))
+            })
+            .collect();
+        if against.is_empty() {
+            return;
+        }
+        let reasons = against.iter().map(|(restriction, allowed)| {
+            let source = &self.sources[allowed.place.file as usize];
+            let (line, column) = source.position(allowed.place.start);
+            format!(
+                "Restriction `{}` ({}:{line}:{column}) allows only {}",
+                restriction.name,
+                source.name(),
+                allowed.listed()
+            )
+        });
+        let reasons = reasons.collect::<Vec<_>>().join("; ");
+        let mut problem = sink
+            .error(place, told.to_string())
+            .help(format!("{reasons}; keep to that, or have it changed there"));
+        for (_, allowed) in against {
+            problem = problem.mention(allowed.place, "what is allowed");
+        }
+    }
+
+    /// One that nothing is held against is probably about another directory than was meant.
+    fn report_idle(&self, sink: &mut Sink<'_>) {
+        let idle = (0..self.restrictions.len()).filter(|index| !self.busy.contains(index));
+        for restriction in idle.take(IDLE_MAX).map(|index| self.restrictions[index]) {
+            let inside = self.directories_beside(restriction);
+            let directory = restriction.directory.to_string_lossy();
+            let shown = if directory.is_empty() {
+                "."
+            } else {
+                &directory
+            };
+            let message = format!(
+                "Restriction `{}` restricts nothing: no ImageShare or Account stands in `{shown}` or below it",
+                restriction.name
+            );
+            let help = did_you_mean(&directory, inside.iter().map(String::as_str)).unwrap_or_else(|| {
+                "`directory` begins at the directory of this file: correct it, move the file up, or give the path that is missing"
+                    .to_owned()
+            });
+            sink.warning(restriction.directory_place, message)
+                .help(help);
+        }
+    }
+
+    /// The directories that it could be about, as it would name them.
+    fn directories_beside(&self, restriction: &Restriction) -> BTreeSet<String> {
+        let bases = self.sources[restriction.place.file as usize].directories();
+        let found = self.sources.iter().flat_map(SourceText::directories);
+        let inside = found.flat_map(|directory| {
+            bases
+                .iter()
+                .filter_map(|base| directory.strip_prefix(base).ok())
+        });
+        let levels = inside.flat_map(Path::ancestors);
+        let names = levels.map(|level| level.to_string_lossy().into_owned());
+        names.filter(|name| !name.is_empty()).collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! Whether manifests may have changed, told without reading them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::near_misses;
+use crate::host::Places;
+use crate::manifest::file_state::State;
+use crate::manifest::git::repository;
+use crate::manifest::paths::{
+    self, DEPTH_MAX, VOLUME_LINK, here, is_manifest_name, is_passed_over,
+};
+
+/// All that can be told of the manifests at some paths without reading them: equal only if no file was written, and no
+/// name or link leads elsewhere. What is not looked at when they are read is not in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// In the order in which they were come upon.
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    path: PathBuf,
+    /// Without links; none where a link leads nowhere.
+    resolved: Option<PathBuf>,
+    state: State,
+}
+
+impl Fingerprint {
+    /// Looks at the manifests at `paths`. Also the directories by which a change of them is noticed.
+    pub fn of(paths: &[PathBuf]) -> (Self, Places) {
+        let mut walk = Walk::default();
+        for path in paths {
+            walk.given(path);
+        }
+        (walk.print, walk.places)
+    }
+}
+
+#[derive(Default)]
+struct Walk {
+    print: Fingerprint,
+    places: Places,
+}
+
+impl Walk {
+    /// A path that the user gave.
+    fn given(&mut self, path: &Path) {
+        self.links_to(path);
+        let resolved = self.entry(path);
+        let is_directory = matches!(
+            self.print.entries.last(),
+            Some(Entry {
+                state: State::Directory { .. },
+                ..
+            })
+        );
+        if let Some(root) = resolved {
+            if is_directory {
+                self.directory(&root, 0);
+            } else if let (Some(parent), Some(name)) = (root.parent(), root.file_name()) {
+                self.places.add_for(parent, name);
+            }
+        }
+        // The commit that they are of may change while they do not.
+        for index in repository::indexes(path) {
+            self.entry(&index);
+        }
+    }
+
+    /// What leads to a given path: its own name and each link above it, or the next name where it is not there.
+    fn links_to(&mut self, path: &Path) {
+        let Ok(path) = std::path::absolute(path) else {
+            return;
+        };
+        for part in path.ancestors() {
+            let (Some(parent), Some(name)) = (part.parent(), part.file_name()) else {
+                continue;
+            };
+            if part == path || !fs::symlink_metadata(part).is_ok_and(|part| part.is_dir()) {
+                self.places.add_for(here(parent), name);
+            }
+            if part == path {
+                self.places.add_for(here(parent), VOLUME_LINK.as_ref());
+            }
+        }
+    }
+
+    fn directory(&mut self, path: &Path, depth: usize) {
+        self.places.add(path);
+        let entries = match paths::entries(path) {
+            Ok(entries) if depth <= DEPTH_MAX => entries,
+            Ok(_) => return,
+            Err(error) => return self.unseen(path, &error),
+        };
+        for entry in entries {
+            let (name, path) = (entry.file_name(), entry.path());
+            let name = name.to_string_lossy();
+            if name == ".git" && depth > 0 {
+                self.repository_at(&path);
+            }
+            if is_passed_over(&name) {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                Ok(kind) => kind,
+                Err(error) => {
+                    self.unseen(&path, &error);
+                    continue;
+                }
+            };
+            if kind.is_dir() {
+                self.entry(&path);
+                self.directory(&path, depth + 1);
+            } else if is_manifest_name(&name) || kind.is_symlink() || near_misses::is_near(&name) {
+                // Any link may lead to a directory, which is a problem.
+                let resolved = self.entry(&path);
+                let beside = resolved.as_deref().and_then(Path::parent);
+                if let Some(beside) = beside.filter(|&beside| Some(beside) != path.parent()) {
+                    self.places.add(beside);
+                }
+            }
+        }
+    }
+
+    /// A repository of its own below a given path, such as a submodule: what its index has may be missing.
+    fn repository_at(&mut self, entry: &Path) {
+        let repository = entry.parent().map(repository::repository_at);
+        let index = match repository {
+            Some(Ok(Some(repository))) => repository.index(),
+            _ => entry.to_owned(),
+        };
+        self.entry(&index);
+    }
+
+    /// Where the path leads.
+    fn entry(&mut self, path: &Path) -> Option<PathBuf> {
+        let found = fs::canonicalize(path).and_then(|resolved| {
+            let metadata = fs::metadata(&resolved)?;
+            Ok((resolved, metadata))
+        });
+        match found {
+            Ok((resolved, metadata)) => {
+                self.print.entries.push(Entry {
+                    path: path.to_owned(),
+                    resolved: Some(resolved.clone()),
+                    state: State::of(&metadata),
+                });
+                Some(resolved)
+            }
+            Err(error) => {
+                self.unseen(path, &error);
+                None
+            }
+        }
+    }
+
+    fn unseen(&mut self, path: &Path, error: &io::Error) {
+        self.print.entries.push(Entry {
+            path: path.to_owned(),
+            resolved: None,
+            state: State::Unseen(error.kind()),
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "fingerprint_tests.rs"]
+mod tests;

@@ -1,0 +1,93 @@
+//! Names that are nearly those of manifests. Such a file is not read, and its author may take it for one that is: where
+//! letter case does not count, as on macOS and Windows, `A.YAML` opens like any other.
+
+use std::path::PathBuf;
+
+use crate::manifest::diagnostic::Diagnostic;
+use crate::manifest::paths::is_manifest_name;
+use crate::manifest::read_options::Manner;
+
+/// Endings, in small letters. What editors leave beside a file (`.yaml~`, `.yaml.bak`) is not meant to be read.
+const ENDINGS: [&str; 6] = [".yaml", ".yml", ".yaml.txt", ".yml.txt", ".ymal", ".yalm"];
+/// So many files are told, and the rest counted.
+const WARNINGS_MAX: usize = 20;
+
+/// Whether a file of this name is not read, and looks as if it were meant to be.
+pub(super) fn is_near(name: &str) -> bool {
+    let small = name.trim_end().to_ascii_lowercase();
+    !is_manifest_name(name) && ENDINGS.iter().any(|ending| small.ends_with(ending))
+}
+
+/// One warning for each file.
+pub(in crate::manifest) fn warnings(files: &[PathBuf], manner: &Manner) -> Vec<Diagnostic> {
+    let rest = files.len().saturating_sub(WARNINGS_MAX);
+    let last = files.len().min(WARNINGS_MAX);
+    let warning = |(index, path): (usize, &PathBuf)| {
+        let more = match rest {
+            rest if rest > 0 && index + 1 == last => format!(", and {rest} more like it"),
+            _ => String::new(),
+        };
+        Diagnostic::warning_of_path(
+            &manner.name(path),
+            format!("the file is not read: its name ends in neither `.yaml` nor `.yml`{more}"),
+            "rename it to end in `.yaml`, in small letters; to have it passed over without a word, begin its name with `_`",
+        )
+    };
+    let told = files.iter().take(WARNINGS_MAX).enumerate();
+    told.map(warning).collect()
+}
+
+/// What to do first where such a file is all that there is; nothing where there is none.
+pub(super) fn hint(files: &[PathBuf]) -> String {
+    match files.first().and_then(|path| path.file_name()) {
+        Some(name) => format!(
+            "rename `{}` to end in `.yaml`, in small letters; ",
+            crate::words::safe(&name.to_string_lossy())
+        ),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g3_r9d_near_misses_are_told_from_manifests_and_from_backups() {
+        for near in [
+            "b.YAML",
+            "b.YML",
+            "b.Yaml",
+            "b.yaml ",
+            "b.yaml.txt",
+            "b.ymal",
+            "b.yalm",
+        ] {
+            assert!(is_near(near), "{near:?}");
+        }
+        for other in [
+            "b.yaml",
+            "b.yml",
+            "b.yaml~",
+            "b.yaml.bak",
+            "b.yaml.swp",
+            "b.json",
+            "b.xml",
+            "yaml",
+            "README.md",
+        ] {
+            assert!(!is_near(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn g3_r9d_many_near_misses_are_counted() {
+        let files: Vec<_> = (0..25).map(|n| PathBuf::from(format!("{n}.YML"))).collect();
+        let manner = Manner::new(crate::manifest::WhileGitWorks::Read);
+        let warnings = warnings(&files, &manner);
+        assert_eq!(warnings.len(), WARNINGS_MAX);
+        let last = &warnings[WARNINGS_MAX - 1].message;
+        assert!(last.ends_with(", and 5 more like it"), "{last}");
+        assert_eq!(super::warnings(&files[..1], &manner).len(), 1);
+    }
+}
