@@ -8,7 +8,7 @@ use super::output;
 use crate::desired::Desired;
 use crate::host::{SystemClock, SystemCommandRunner};
 use crate::manifest::{
-    self, Broken, Diagnostic, Diagnostics, Loaded, Manner, Partial, WhileGitWorks,
+    self, Broken, Diagnostic, Diagnostics, GitBusyPolicy, Loaded, Partial, ReadOptions,
 };
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::words::plural;
@@ -26,7 +26,7 @@ struct Document<'a> {
 
 /// `validate`.
 pub(super) async fn run(paths: &Paths, output: Output) -> io::Result<ExitStatus> {
-    match load_as(paths, WhileGitWorks::Read).await {
+    match load_with(paths, GitBusyPolicy::Read).await {
         Ok(loaded) => {
             show_warnings(&loaded.warnings);
             let (documents, images) = (loaded.documents, loaded.desired.images.len());
@@ -88,19 +88,19 @@ pub(super) async fn load_part(
 }
 
 async fn read(paths: &Paths) -> Result<Desired, Broken> {
-    let loaded = load_as(paths, WhileGitWorks::Wait).await?;
+    let loaded = load_with(paths, GitBusyPolicy::Wait).await?;
     show_warnings(&loaded.warnings);
     Ok(loaded.desired)
 }
 
-async fn load_as(paths: &Paths, git: WhileGitWorks) -> Result<Loaded, Broken> {
+async fn load_with(paths: &Paths, git: GitBusyPolicy) -> Result<Loaded, Broken> {
     let clock = SystemClock::start();
-    let mut manner = Manner::new(git);
-    if git == WhileGitWorks::Read {
+    let mut options = ReadOptions::new(git);
+    if git == GitBusyPolicy::Read {
         // As a hook of `git commit --all` or `git commit -- PATH`, it checks what that commit is about to have.
-        manner.index_file = std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from);
+        options.index_file = std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from);
     }
-    manifest::load_as(&paths.paths, &manner, &clock, &SystemCommandRunner).await
+    manifest::load_with(&paths.paths, &options, &clock, &SystemCommandRunner).await
 }
 
 fn refuse(diagnostics: &Diagnostics, output: Output) -> io::Result<ExitStatus> {

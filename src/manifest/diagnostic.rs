@@ -300,21 +300,34 @@ impl<'a> Sink<'a> {
     }
 
     /// Reports an error; its diagnostic, to add to, unless there are too many already.
-    pub(super) fn error(&mut self, place: Place, message: impl Into<String>) -> Problem<'_, 'a> {
+    pub(super) fn error(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+    ) -> DiagnosticBuilder<'_, 'a> {
         self.report(Severity::Error, place, message.into())
     }
 
     /// Reports what is allowed but looks wrong.
-    pub(super) fn warning(&mut self, place: Place, message: impl Into<String>) -> Problem<'_, 'a> {
+    pub(super) fn warning(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+    ) -> DiagnosticBuilder<'_, 'a> {
         self.report(Severity::Warning, place, message.into())
     }
 
-    fn report(&mut self, severity: Severity, place: Place, message: String) -> Problem<'_, 'a> {
+    fn report(
+        &mut self,
+        severity: Severity,
+        place: Place,
+        message: String,
+    ) -> DiagnosticBuilder<'_, 'a> {
         let (list, faulty) = match severity {
             Severity::Error => (&mut self.errors, Some(&mut self.faulty)),
             Severity::Warning => (&mut self.warnings, None),
         };
-        let mut problem = Problem {
+        let mut problem = DiagnosticBuilder {
             sources: self.sources,
             faulty,
             diagnostic: None,
@@ -376,14 +389,14 @@ impl<'a> Sink<'a> {
 }
 
 /// A diagnostic that was just reported, to be completed.
-pub(super) struct Problem<'d, 'a> {
+pub(super) struct DiagnosticBuilder<'d, 'a> {
     sources: &'a [SourceText],
     /// `None` for a warning, which makes no source faulty.
     faulty: Option<&'d mut BTreeSet<u32>>,
     diagnostic: Option<&'d mut Diagnostic>,
 }
 
-impl Problem<'_, '_> {
+impl DiagnosticBuilder<'_, '_> {
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         self.maybe_help(Some(help.into()))
     }

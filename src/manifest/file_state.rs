@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What is at a path, as far as it is told without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum FileState {
     /// By its identity alone: what is in it that matters has an entry of its own, and what an editor writes beside
     /// that does not matter.
     Directory { device: u64, inode: u64 },
@@ -20,15 +20,15 @@ pub(super) enum State {
         changed: (i64, i64),
     },
     /// It cannot be looked at.
-    Unseen(io::ErrorKind),
+    Unreadable(io::ErrorKind),
 }
 
-impl State {
+impl FileState {
     /// What a path leads to.
     pub(super) fn at(path: &Path) -> Self {
         match fs::metadata(path) {
             Ok(metadata) => Self::of(&metadata),
-            Err(error) => Self::Unseen(error.kind()),
+            Err(error) => Self::Unreadable(error.kind()),
         }
     }
 
@@ -36,7 +36,7 @@ impl State {
     pub(super) fn is_absent(&self) -> bool {
         matches!(
             self,
-            Self::Unseen(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            Self::Unreadable(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
         )
     }
 

@@ -22,18 +22,18 @@ use std::path::PathBuf;
 
 use crate::desired::Desired;
 use crate::host::{Clock, CommandRunner};
-use read::completeness::{self, Whole};
+use read::completeness::{self, CheckedReading};
 use read::reading::Reading;
 use read::{case_collisions, near_misses};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use git::revision::{Checkout, Revision};
-pub use git::revision_error::Unknown;
+pub use git::revision_error::RevisionError;
 pub use parse::parse;
 pub use parse::schema::schema;
 pub use partial::{Broken, Partial};
 pub use read::fingerprint::Fingerprint;
-pub use read_options::{Manner, WhileGitWorks};
+pub use read_options::{GitBusyPolicy, ReadOptions};
 pub use render::{Sharing, render};
 pub use source_text::SourceText;
 
@@ -56,35 +56,35 @@ pub struct Loaded {
 /// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and
 /// `*.yml`. They are read until they are the same twice in a row; only if something changed a moment ago, or a git
 /// operation is under way, does that take longer than the reading itself. Directories in a git work tree must have all
-/// that git has of them; git is asked through `programs`.
+/// that git has of them; git is asked through `runner`.
 pub async fn load<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
-    git: WhileGitWorks,
+    git: GitBusyPolicy,
     clock: &C,
-    programs: &P,
+    runner: &P,
 ) -> Result<Loaded, Broken> {
-    load_as(paths, &Manner::new(git), clock, programs).await
+    load_with(paths, &ReadOptions::new(git), clock, runner).await
 }
 
 /// [`load`], in another manner. `clock` is held against the times of files, so it is the machine's own.
-pub async fn load_as<C: Clock, P: CommandRunner>(
+pub async fn load_with<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
-    manner: &Manner,
+    options: &ReadOptions,
     clock: &C,
-    programs: &P,
+    runner: &P,
 ) -> Result<Loaded, Broken> {
-    let whole = completeness::read(paths, manner, clock, programs).await;
-    let Whole {
+    let checked = completeness::read(paths, options, clock, runner).await;
+    let CheckedReading {
         reading,
         completeness,
         mut warnings,
-    } = match whole {
-        Ok(whole) => whole,
+    } = match checked {
+        Ok(checked) => checked,
         // Of a set that does not stand still, no part can be trusted.
-        Err(problem) => return Err(Broken::unsettled(problem)),
+        Err(problem) => return Err(Broken::unstable(problem)),
     };
     let Reading { sources, found, .. } = reading;
-    warnings.extend(near_misses::warnings(&found.near, manner));
+    warnings.extend(near_misses::warnings(&found.near_misses, options));
     warnings.extend(case_collisions::warnings(&found.files));
     let parse = move || {
         let sources = parse::in_order(sources);
@@ -100,5 +100,5 @@ pub async fn load_as<C: Clock, P: CommandRunner>(
             }
         }
     };
-    manner.run(parse).await
+    options.run(parse).await
 }

@@ -20,20 +20,20 @@ pub struct Broken {
     /// Paths that could not be read.
     unread: BTreeSet<String>,
     /// Nothing was taken of it, because it did not stand still.
-    is_unsettled: bool,
+    is_unstable: bool,
     /// The directories that those might have restricted.
-    suspects: Vec<PathBuf>,
+    maybe_restricted: Vec<PathBuf>,
     /// One of those may have declared an account.
-    account_lost: bool,
+    may_lack_account: bool,
 }
 
 /// What is not in a partial set, and what that means for the rest.
 struct LeftOut {
     files: BTreeSet<String>,
     /// One of them may have declared an account.
-    default_account_lost: bool,
+    may_lack_default_account: bool,
     /// The directories that one of them may have restricted, without links.
-    suspects: BTreeSet<PathBuf>,
+    maybe_restricted: BTreeSet<PathBuf>,
 }
 
 /// The desired state of those files of a broken set that have no error.
@@ -54,16 +54,16 @@ impl Broken {
             diagnostics: Box::new(diagnostics),
             sources,
             unread: unread.collect(),
-            is_unsettled: false,
-            suspects: found.suspects.clone(),
-            account_lost: found.account_lost,
+            is_unstable: false,
+            maybe_restricted: found.maybe_restricted.clone(),
+            may_lack_account: found.may_lack_account,
         }
     }
 
     /// A set of which nothing was taken.
-    pub(super) fn unsettled(problem: Diagnostic) -> Self {
+    pub(super) fn unstable(problem: Diagnostic) -> Self {
         Self {
-            is_unsettled: true,
+            is_unstable: true,
             ..Self::new(Diagnostics::of(problem), Vec::new(), &Found::default())
         }
     }
@@ -71,7 +71,7 @@ impl Broken {
     /// Whether it may be another set at the next reading though no file changes: it did not stand still, or something
     /// could not be read.
     pub fn may_pass(&self) -> bool {
-        self.is_unsettled || !self.unread.is_empty()
+        self.is_unstable || !self.unread.is_empty()
     }
 
     /// What is wrong.
@@ -95,14 +95,14 @@ impl Broken {
             diagnostics,
             mut sources,
             unread,
-            suspects,
-            account_lost,
+            maybe_restricted,
+            may_lack_account,
             ..
         } = self;
         let mut left_out = LeftOut {
             files: unread,
-            default_account_lost: account_lost,
-            suspects: suspects.into_iter().collect(),
+            may_lack_default_account: may_lack_account,
+            maybe_restricted: maybe_restricted.into_iter().collect(),
         };
         let mut faulty = diagnostics.faulty().clone();
         // Each round leaves out one file at least, so there are no more rounds than files.
@@ -125,12 +125,12 @@ impl LeftOut {
         self.take(sources, |_, _| {
             index.next().is_some_and(|index| faulty.contains(&index))
         });
-        let is_suspect = |suspects: &BTreeSet<PathBuf>, source: &SourceText| {
+        let is_maybe_restricted = |maybe_restricted: &BTreeSet<PathBuf>, source: &SourceText| {
             let directories = source.directories().iter();
             let mut levels = directories.flat_map(|directory| directory.ancestors());
-            levels.any(|level| suspects.contains(level))
+            levels.any(|level| maybe_restricted.contains(level))
         };
-        while self.take(sources, is_suspect) {}
+        while self.take(sources, is_maybe_restricted) {}
     }
 
     /// Takes what is to go; whether anything did.
@@ -141,13 +141,13 @@ impl LeftOut {
     ) -> bool {
         let before = sources.len();
         sources.retain(|source| {
-            let goes = goes(&self.suspects, source);
+            let goes = goes(&self.maybe_restricted, source);
             if goes {
                 self.files.insert(safe(source.name()));
-                self.default_account_lost |= source.may_declare_account();
+                self.may_lack_default_account |= source.may_declare_account();
                 if source.may_restrict() {
                     let directories = source.directories().iter().cloned();
-                    self.suspects.extend(directories);
+                    self.maybe_restricted.extend(directories);
                 }
             }
             !goes
@@ -160,11 +160,11 @@ impl Partial {
     fn new(mut desired: Desired, left_out: LeftOut) -> Option<Self> {
         let LeftOut {
             files: mut left_out,
-            default_account_lost,
+            may_lack_default_account,
             ..
         } = left_out;
         let default = AccountName::default();
-        if default_account_lost && !desired.accounts.contains_key(&default) {
+        if may_lack_default_account && !desired.accounts.contains_key(&default) {
             desired.images.retain(|key, image| {
                 let keep = key.scope.account != default;
                 if !keep {

@@ -40,12 +40,12 @@ fn left(files: &[(&str, String)], unread: &[&str]) -> Option<(Vec<String>, Vec<S
         .collect();
     let diagnostics = parse_in_order(&sources, problems.clone()).expect_err("is broken");
     // As the walk has it: a manifest's name is a file's, any other a directory's.
-    let suspects = unread.iter().map(Path::new).map(|path| {
+    let maybe_restricted = unread.iter().map(Path::new).map(|path| {
         let parent = path.parent().filter(|_| path.extension().is_some());
         parent.unwrap_or(path).to_owned()
     });
     let mut found = Found::default();
-    (found.problems, found.suspects) = (problems, suspects.collect());
+    (found.problems, found.maybe_restricted) = (problems, maybe_restricted.collect());
     let partial = Broken::new(diagnostics, sources, &found).into_good()?;
     let left_out = partial.left_out().iter().cloned().collect();
     let desired = partial.into_partial_desired();

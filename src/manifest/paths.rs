@@ -19,7 +19,7 @@ pub(super) fn is_manifest_name(name: &str) -> bool {
 }
 
 /// Whether an entry of a directory is not looked at.
-pub(super) fn is_passed_over(name: &str) -> bool {
+pub(super) fn is_ignored(name: &str) -> bool {
     name.starts_with(['.', '_'])
 }
 
@@ -31,7 +31,7 @@ pub(super) fn entries(path: &Path) -> io::Result<Vec<fs::DirEntry>> {
 }
 
 /// An empty path is the parent of a relative one.
-pub(super) fn here(path: &Path) -> &Path {
+pub(super) fn or_current_dir(path: &Path) -> &Path {
     if path.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -40,26 +40,26 @@ pub(super) fn here(path: &Path) -> &Path {
 }
 
 /// Where a path stands, without links before its last name. That may be one.
-pub(super) fn standing(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn resolve_parent(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => Ok(fs::canonicalize(here(parent))?.join(name)),
+        (Some(parent), Some(name)) => Ok(fs::canonicalize(or_current_dir(parent))?.join(name)),
         _ => fs::canonicalize(path),
     }
 }
 
 /// The directories that a `Restriction` at a path that cannot be read might be about. What is no directory is a file,
 /// which governs where it is found and where it really is. What does not even exist is told by its name.
-pub(super) fn might_govern(path: &Path) -> Vec<PathBuf> {
-    let stands = standing(path).unwrap_or_else(|_| path.to_owned());
+pub(super) fn maybe_restricted_by(path: &Path) -> Vec<PathBuf> {
+    let location = resolve_parent(path).unwrap_or_else(|_| path.to_owned());
     let is_directory = match fs::metadata(path) {
         Ok(metadata) => metadata.is_dir(),
         Err(_) => !is_manifest_name(&path.to_string_lossy()),
     };
     if is_directory {
-        return vec![stands];
+        return vec![location];
     }
     let resolved = fs::canonicalize(path).ok();
-    let files = [Some(stands), resolved].into_iter().flatten();
+    let files = [Some(location), resolved].into_iter().flatten();
     files
         .filter_map(|file| Some(file.parent()?.to_owned()))
         .collect()

@@ -7,7 +7,7 @@ use crate::host::spawn_blocking;
 
 /// What a git operation in the repository of the manifests means to the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhileGitWorks {
+pub enum GitBusyPolicy {
     /// It is waited for; if it does not end, there is no set. For all that decides something.
     Wait,
     /// The files are read as they stand. For what only checks them, and may be a hook of the very operation that
@@ -17,13 +17,13 @@ pub enum WhileGitWorks {
 
 /// How manifests are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manner {
+pub struct ReadOptions {
     /// What a git operation in their repository means.
-    pub git: WhileGitWorks,
+    pub git: GitBusyPolicy,
     /// For how long before the reading the caller was told of every change, and was told of none. If the times of the
     /// files bear that out, that was the wait between the last change and the first of two readings that agree.
     /// Zero: nobody looked.
-    pub still_for: Duration,
+    pub quiet_for: Duration,
     /// Read and parsed on another thread, so that the caller's goes on meanwhile.
     pub spawn_blocking: bool,
     /// Where given, files below it are named as seen from there.
@@ -36,12 +36,12 @@ pub struct Manner {
     pub index_file: Option<PathBuf>,
 }
 
-impl Manner {
+impl ReadOptions {
     /// For who waits for it, and has not looked before.
-    pub fn new(git: WhileGitWorks) -> Self {
+    pub fn new(git: GitBusyPolicy) -> Self {
         Self {
             git,
-            still_for: Duration::ZERO,
+            quiet_for: Duration::ZERO,
             spawn_blocking: false,
             root: None,
             git_directory: None,

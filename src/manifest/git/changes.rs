@@ -8,9 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::command::{Git, literal};
-use super::revision_error::Unknown;
+use super::revision_error::RevisionError;
 use crate::host::{CommandError, CommandRunner};
-use crate::manifest::paths::{self, DEPTH_MAX, ENDINGS, here, is_manifest_name, is_passed_over};
+use crate::manifest::paths::{
+    self, DEPTH_MAX, ENDINGS, is_ignored, is_manifest_name, or_current_dir,
+};
 use crate::model::is_hash;
 
 /// Files that are asked about at once: a command line has a limit.
@@ -30,10 +32,10 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    pub(super) fn of(paths: &[PathBuf]) -> Result<Self, Unknown> {
+    pub(super) fn of(paths: &[PathBuf]) -> Result<Self, RevisionError> {
         let mut extent = Self::default();
         for path in paths {
-            let resolved = fs::canonicalize(path).map_err(|error| Unknown::Gone {
+            let resolved = fs::canonicalize(path).map_err(|error| RevisionError::Gone {
                 path: path.clone(),
                 reason: error.to_string(),
             })?;
@@ -62,14 +64,14 @@ impl Extent {
         mut self,
         top: &Path,
         git: &Git<'_, P>,
-    ) -> Result<bool, Unknown> {
+    ) -> Result<bool, RevisionError> {
         for directory in self.directories.clone() {
             self.look_into(&directory, 0);
         }
         let mut wholes: Vec<_> = self.directories.iter().cloned().collect();
         let mut tops = BTreeSet::from([top.to_owned()]);
         for nested in &self.nested {
-            let unknown = |error| Unknown::of(error, nested);
+            let unknown = |error| RevisionError::of(error, nested);
             // What looks like a repository may be none to git, which then counts it as a part of the one around it.
             if git.top(nested).await.map_err(unknown)? != *nested {
                 continue;
@@ -83,7 +85,7 @@ impl Extent {
         }
         for directory in &wholes {
             let has_changes = git.directory_has_changes(directory, &tops).await;
-            if has_changes.map_err(|error| Unknown::of(error, directory))? {
+            if has_changes.map_err(|error| RevisionError::of(error, directory))? {
                 return Ok(true);
             }
         }
@@ -95,14 +97,14 @@ impl Extent {
         &self,
         tops: &BTreeSet<PathBuf>,
         git: &Git<'_, P>,
-    ) -> Result<bool, Unknown> {
+    ) -> Result<bool, RevisionError> {
         let is_known = |file: &PathBuf| repository(file).is_some_and(|it| tops.contains(&it));
         if !self.files.iter().all(is_known) {
             // It is in a repository that nobody has asked.
             return Ok(true);
         }
         for top in tops {
-            let unknown = |error| Unknown::of(error, top);
+            let unknown = |error| RevisionError::of(error, top);
             // A link in another repository is not subject to the commit.
             let in_it = |paths: &BTreeSet<PathBuf>| -> Vec<OsString> {
                 let paths = paths.iter();
@@ -164,7 +166,7 @@ fn entries(directory: &Path, depth: usize) -> impl Iterator<Item = (PathBuf, fs:
     };
     let kept = entries
         .into_iter()
-        .filter(|entry| !is_passed_over(&entry.file_name().to_string_lossy()));
+        .filter(|entry| !is_ignored(&entry.file_name().to_string_lossy()));
     kept.filter_map(|entry| Some((entry.path(), entry.file_type().ok()?)))
 }
 
@@ -176,7 +178,7 @@ fn is_manifest(path: &Path) -> bool {
 /// Whether none of the names in a path below a directory is passed over.
 fn is_looked_at(below: &Path) -> bool {
     let mut names = below.components();
-    names.all(|name| !is_passed_over(&name.as_os_str().to_string_lossy()))
+    names.all(|name| !is_ignored(&name.as_os_str().to_string_lossy()))
 }
 
 /// The innermost directory around a path, itself among them, that holds a repository, as far as names tell.
@@ -203,7 +205,7 @@ fn links(path: &Path) -> Vec<PathBuf> {
         // Nothing before it is a link, but `..` may lead back through one that was followed.
         let Some(parent) = link
             .parent()
-            .and_then(|parent| fs::canonicalize(here(parent)).ok())
+            .and_then(|parent| fs::canonicalize(or_current_dir(parent)).ok())
         else {
             break;
         };

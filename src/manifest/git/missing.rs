@@ -4,20 +4,20 @@ use std::path::PathBuf;
 
 use super::shell_paths::{pathspec, word};
 use crate::manifest::diagnostic::Diagnostic;
-use crate::manifest::read_options::Manner;
+use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 use crate::words::plural;
 
 /// What a manifest that is not there means for the others in its directory, after the way out.
-pub(in crate::manifest) const MAY_GOVERN: &str = "until then, `--partial-ok` uses nothing of its directory either, since what is not there may hold a `Restriction` for that";
+pub(in crate::manifest) const PARTIAL_OK_NOTE: &str = "until then, `--partial-ok` uses nothing of its directory either, since what is not there may hold a `Restriction` for that";
 
 /// Directories that are told of each cause; of the rest, how many manifests they lack.
 const TOLD_MAX: usize = 20;
 
 /// Something that git has and that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::manifest) struct Lack {
-    pub cause: Cause,
+pub(in crate::manifest) struct MissingEntry {
+    pub cause: MissingCause,
     /// As it would be read.
     pub path: PathBuf,
     /// As git has it.
@@ -25,21 +25,21 @@ pub(in crate::manifest) struct Lack {
     /// Where the work tree begins.
     pub top: PathBuf,
     /// It could hold a `Restriction` for the directory that it is missing from.
-    pub may_govern: bool,
+    pub could_restrict: bool,
     /// `None`: the text cannot be had.
-    pub text: Option<LostText>,
+    pub text: Option<MissingText>,
 }
 
 /// What the text of a missing file would say, by the same tests as that of a file which is there and is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::manifest) struct LostText {
+pub(in crate::manifest) struct MissingText {
     pub may_restrict: bool,
     pub may_declare_account: bool,
 }
 
 /// Why it is not there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::manifest) enum Cause {
+pub(in crate::manifest) enum MissingCause {
     /// A submodule was not fetched, or not checked out.
     Submodule,
     /// The same in the private copy of a repository, where none ever is.
@@ -56,7 +56,7 @@ pub(in crate::manifest) enum Cause {
     NotInCopy,
 }
 
-impl LostText {
+impl MissingText {
     pub(in crate::manifest) fn new(text: &SourceText) -> Self {
         Self {
             may_restrict: text.may_restrict(),
@@ -65,14 +65,18 @@ impl LostText {
     }
 }
 
-/// The errors that it is. `lacks` are in order.
-pub(in crate::manifest) fn diagnostics(lacks: &[Lack], manner: &Manner) -> Vec<Diagnostic> {
-    let by_cause = lacks.chunk_by(|a, b| a.cause == b.cause);
+/// The errors that it is. `missing` are in order.
+pub(in crate::manifest) fn diagnostics(
+    missing: &[MissingEntry],
+    options: &ReadOptions,
+) -> Vec<Diagnostic> {
+    let by_cause = missing.chunk_by(|a, b| a.cause == b.cause);
     by_cause
-        .flat_map(|lacks| {
-            let is_one =
-                |a: &Lack, b: &Lack| !a.cause.is_submodule() && a.path.parent() == b.path.parent();
-            let mut groups: Vec<_> = lacks.chunk_by(is_one).collect();
+        .flat_map(|missing| {
+            let is_one = |a: &MissingEntry, b: &MissingEntry| {
+                !a.cause.is_submodule() && a.path.parent() == b.path.parent()
+            };
+            let mut groups: Vec<_> = missing.chunk_by(is_one).collect();
             let rest: usize = groups
                 .drain(TOLD_MAX.min(groups.len())..)
                 .map(<[_]>::len)
@@ -81,7 +85,7 @@ pub(in crate::manifest) fn diagnostics(lacks: &[Lack], manner: &Manner) -> Vec<D
             let told = groups.into_iter().enumerate();
             told.filter_map(move |(index, group)| {
                 let elsewhere = if index + 1 == last { rest } else { 0 };
-                (!group.is_empty()).then(|| diagnostic(group, elsewhere, manner))
+                (!group.is_empty()).then(|| diagnostic(group, elsewhere, options))
             })
             .collect::<Vec<_>>()
         })
@@ -89,9 +93,9 @@ pub(in crate::manifest) fn diagnostics(lacks: &[Lack], manner: &Manner) -> Vec<D
 }
 
 /// The error of what is missing from one directory, and of `elsewhere` more that are not told.
-fn diagnostic(group: &[Lack], elsewhere: usize, manner: &Manner) -> Diagnostic {
-    let (lack, beside) = (&group[0], group.len() - 1);
-    let mut message = lack.cause.message();
+fn diagnostic(group: &[MissingEntry], elsewhere: usize, options: &ReadOptions) -> Diagnostic {
+    let (entry, beside) = (&group[0], group.len() - 1);
+    let mut message = entry.cause.message();
     if beside > 0 {
         message.push_str(&format!("; so are {beside} more in this directory"));
     }
@@ -99,15 +103,17 @@ fn diagnostic(group: &[Lack], elsewhere: usize, manner: &Manner) -> Diagnostic {
         let more = plural(elsewhere as u64, "more path");
         message.push_str(&format!("; {more} elsewhere"));
     }
-    let mut help = lack.help();
-    let governs = |lack: &Lack| lack.may_govern && lack.text.is_none_or(|text| text.may_restrict);
+    let mut help = entry.help();
+    let governs = |entry: &MissingEntry| {
+        entry.could_restrict && entry.text.is_none_or(|text| text.may_restrict)
+    };
     if group.iter().any(governs) {
-        help.push_str(&format!("; {MAY_GOVERN}"));
+        help.push_str(&format!("; {PARTIAL_OK_NOTE}"));
     }
-    Diagnostic::of_path(&manner.name(&lack.path), message, help)
+    Diagnostic::of_path(&options.name(&entry.path), message, help)
 }
 
-impl Cause {
+impl MissingCause {
     fn is_submodule(&self) -> bool {
         matches!(self, Self::Submodule | Self::SubmoduleOfCopy)
     }
@@ -132,29 +138,29 @@ impl Cause {
     }
 }
 
-impl Lack {
+impl MissingEntry {
     /// The way out, in commands that work wherever they are run.
     fn help(&self) -> String {
         let git = format!("git -C {}", word(&self.top));
         let path = pathspec(&self.tracked);
         match &self.cause {
-            Cause::Submodule => format!(
+            MissingCause::Submodule => format!(
                 "fetch it with `git submodule update --init` (in CI, have the checkout fetch submodules): `{git} submodule update --init -- {path}`; or give paths that do not hold it; if it was removed on purpose, `git rm` confirms it: `{git} rm -- {path}`"
             ),
-            Cause::SubmoduleOfCopy => "put its manifests into the repository itself, follow the submodule's own repository apart, or give a `--path` that does not hold it".into(),
-            Cause::Sparse => format!(
+            MissingCause::SubmoduleOfCopy => "put its manifests into the repository itself, follow the submodule's own repository apart, or give a `--path` that does not hold it".into(),
+            MissingCause::Sparse => format!(
                 "widen the checkout with `git sparse-checkout add` or `git sparse-checkout disable` (`{git} sparse-checkout disable`), or give narrower paths that are checked out whole"
             ),
-            Cause::Checkout => format!(
+            MissingCause::Checkout => format!(
                 "finish the checkout: `{git} reset` makes git's index anew and changes no file, and then `git restore` brings back what is missing, or says what keeps it from that, such as a filter that is not installed: `{git} restore -- {path}`"
             ),
-            Cause::Filter(filter) => format!(
+            MissingCause::Filter(filter) => format!(
                 "`git restore` brings it back, or says what is wrong with `{filter}`: `{git} restore -- {path}`; if it was deleted on purpose, `git rm` or `git add -A` confirms it: `{git} rm -- {path}`"
             ),
-            Cause::Deleted => format!(
+            MissingCause::Deleted => format!(
                 "if it was deleted on purpose, `git rm` or `git add -A` confirms it: `{git} rm -- {path}`; if not, `git restore` brings it back: `{git} restore -- {path}`"
             ),
-            Cause::NotInCopy => "look whether another path of the repository differs from it in letter case alone, or give a `--path` that does not hold it".into(),
+            MissingCause::NotInCopy => "look whether another path of the repository differs from it in letter case alone, or give a `--path` that does not hold it".into(),
         }
     }
 }

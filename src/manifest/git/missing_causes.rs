@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::command::Git;
-use super::missing::{Cause, Lack, LostText};
-use super::tracked_entry::{Entry, From, Kind};
+use super::missing::{MissingCause, MissingEntry, MissingText};
+use super::tracked_entry::{EntryKind, ListedFrom, TrackedEntry};
 use super::tracked_files;
 use crate::host::{CommandError, CommandRunner};
-use crate::manifest::read_options::Manner;
+use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 
 /// Missing files of one repository of which git is asked for more than the name.
@@ -21,17 +21,17 @@ type Filters = BTreeMap<PathBuf, Option<String>>;
 
 impl<P: CommandRunner> Git<'_, P> {
     /// Why each of the missing entries of a repository is not there. Each comes with the path that it would be read by.
-    pub(in crate::manifest) async fn lacks(
+    pub(in crate::manifest) async fn explain_missing(
         &self,
         top: &Path,
-        missing: Vec<(&Entry, PathBuf)>,
-        from: From,
-        manner: &Manner,
-    ) -> Vec<Lack> {
+        missing: Vec<(&TrackedEntry, PathBuf)>,
+        from: ListedFrom,
+        options: &ReadOptions,
+    ) -> Vec<MissingEntry> {
         // Where there is no index, what names the filters may not be there yet either.
         let filters = match from {
-            From::Index => self.filters(top, &missing, manner).await,
-            From::Commit => Filters::new(),
+            ListedFrom::Index => self.filters(top, &missing, options).await,
+            ListedFrom::Commit => Filters::new(),
         };
         let mut is_asked = true;
         let mut found = Vec::new();
@@ -39,18 +39,18 @@ impl<P: CommandRunner> Git<'_, P> {
             let filter = filters.get(&entry.path);
             let mut text = None;
             // What a filter is to make of the contents is not known, and those of a link are the name of its target.
-            if is_asked && entry.kind == Kind::File && filter == Some(&None) {
-                let answer = self.text(top, entry, manner).await;
+            if is_asked && entry.kind == EntryKind::File && filter == Some(&None) {
+                let answer = self.text(top, entry, options).await;
                 // A git that is slow or gone is not asked for the next one.
                 is_asked = matches!(answer, Ok(_) | Err(CommandError::Failed { .. }));
                 text = answer.ok().flatten();
             }
-            found.push(Lack {
-                cause: cause(entry, from, filter.cloned().flatten(), manner),
+            found.push(MissingEntry {
+                cause: cause(entry, from, filter.cloned().flatten(), options),
                 path,
                 tracked: entry.path.clone(),
                 top: top.to_owned(),
-                may_govern: entry.kind != Kind::Submodule,
+                could_restrict: entry.kind != EntryKind::Submodule,
                 text,
             });
         }
@@ -58,13 +58,18 @@ impl<P: CommandRunner> Git<'_, P> {
     }
 
     /// Nothing is known of a file that is not in the answer.
-    async fn filters(&self, top: &Path, missing: &[(&Entry, PathBuf)], manner: &Manner) -> Filters {
+    async fn filters(
+        &self,
+        top: &Path,
+        missing: &[(&TrackedEntry, PathBuf)],
+        options: &ReadOptions,
+    ) -> Filters {
         let files = missing
             .iter()
-            .filter(|(entry, _)| entry.kind == Kind::File)
+            .filter(|(entry, _)| entry.kind == EntryKind::File)
             .take(FILES_ASKED_MAX)
             .map(|(entry, _)| OsString::from(&entry.path));
-        let mut arguments = tracked_files::prefix(top, manner);
+        let mut arguments = tracked_files::prefix(top, options);
         arguments.extend(["check-attr", "-z", "filter", "--"].map(OsString::from));
         let question = arguments.len();
         arguments.extend(files);
@@ -89,30 +94,35 @@ impl<P: CommandRunner> Git<'_, P> {
     async fn text(
         &self,
         top: &Path,
-        entry: &Entry,
-        manner: &Manner,
-    ) -> Result<Option<LostText>, CommandError> {
+        entry: &TrackedEntry,
+        options: &ReadOptions,
+    ) -> Result<Option<MissingText>, CommandError> {
         let Some(object) = &entry.object else {
             return Ok(None);
         };
-        let mut arguments = tracked_files::prefix(top, manner);
+        let mut arguments = tracked_files::prefix(top, options);
         arguments.extend(["cat-file", "blob", object].map(OsString::from));
         let contents = self.contents(top, arguments).await?;
         // What is only meant to be added stands in the index as an empty file.
         let contents = contents.filter(|contents| !contents.is_empty());
         let text = contents.and_then(|contents| String::from_utf8(contents).ok());
-        Ok(text.map(|text| LostText::new(&SourceText::new("", text))))
+        Ok(text.map(|text| MissingText::new(&SourceText::new("", text))))
     }
 }
 
-fn cause(entry: &Entry, from: From, filter: Option<String>, manner: &Manner) -> Cause {
-    let is_private = manner.git_directory.is_some();
+fn cause(
+    entry: &TrackedEntry,
+    from: ListedFrom,
+    filter: Option<String>,
+    options: &ReadOptions,
+) -> MissingCause {
+    let is_private = options.git_directory.is_some();
     match (entry.kind, from) {
-        (Kind::Submodule, _) if is_private => Cause::SubmoduleOfCopy,
-        (Kind::Submodule, _) => Cause::Submodule,
-        _ if is_private => Cause::NotInCopy,
-        _ if entry.is_sparse => Cause::Sparse,
-        (_, From::Commit) => Cause::Checkout,
-        (_, From::Index) => filter.map_or(Cause::Deleted, Cause::Filter),
+        (EntryKind::Submodule, _) if is_private => MissingCause::SubmoduleOfCopy,
+        (EntryKind::Submodule, _) => MissingCause::Submodule,
+        _ if is_private => MissingCause::NotInCopy,
+        _ if entry.is_sparse => MissingCause::Sparse,
+        (_, ListedFrom::Commit) => MissingCause::Checkout,
+        (_, ListedFrom::Index) => filter.map_or(MissingCause::Deleted, MissingCause::Filter),
     }
 }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::manifest::diagnostic::Diagnostic;
-use crate::manifest::read_options::Manner;
+use crate::manifest::read_options::ReadOptions;
 use crate::model::is_hash;
 
 /// What lies in a git directory while git works; what that means, and what to do if it does not end.
@@ -41,12 +41,12 @@ pub(in crate::manifest) struct Repository {
     /// Where the work tree begins: the directory with `.git` in it, without links.
     pub top: PathBuf,
     /// Where git keeps its state. It need not exist: a checkout may have removed it for the moment.
-    pub state: PathBuf,
+    pub git_dir: PathBuf,
 }
 
 /// A `.git` of which nobody can tell whether it is a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::manifest) struct Unseen {
+pub(in crate::manifest) struct Unreadable {
     /// The `.git`.
     pub entry: PathBuf,
     /// What is wrong with it, after its name.
@@ -54,28 +54,30 @@ pub(in crate::manifest) struct Unseen {
 }
 
 /// The repository of which `root` is a checkout without a `.git` of its own.
-pub(in crate::manifest) fn private_copy(manner: &Manner) -> Option<Result<Repository, Unseen>> {
-    let (state, top) = (manner.git_directory.clone()?, manner.root.as_deref()?);
+pub(in crate::manifest) fn private_copy(
+    options: &ReadOptions,
+) -> Option<Result<Repository, Unreadable>> {
+    let (git_dir, top) = (options.git_directory.clone()?, options.root.as_deref()?);
     let repository = match fs::canonicalize(top) {
-        Ok(top) => Ok(Repository { top, state }),
-        Err(error) => Err(Unseen::new(top.to_owned(), &error)),
+        Ok(top) => Ok(Repository { top, git_dir }),
+        Err(error) => Err(Unreadable::new(top.to_owned(), &error)),
     };
     Some(repository)
 }
 
 /// The first git operation that is under way in a repository that holds one of `paths`, as the error it is if it
 /// does not end. What cannot be looked at counts as one.
-pub(in crate::manifest) fn under_way(paths: &[PathBuf]) -> Option<Diagnostic> {
+pub(in crate::manifest) fn operation_at(paths: &[PathBuf]) -> Option<Diagnostic> {
     paths.iter().find_map(|path| match repository(path) {
-        Ok(repository) => at_work(&repository?.state),
-        Err(unseen) => Some(unseen.diagnostic()),
+        Ok(repository) => operation_in(&repository?.git_dir),
+        Err(unreadable) => Some(unreadable.diagnostic()),
     })
 }
 
-/// The git operation that is under way in the repository whose state is in `state`.
-pub(in crate::manifest) fn at_work(state: &Path) -> Option<Diagnostic> {
+/// The git operation that is under way in the repository whose state is in `git_dir`.
+pub(in crate::manifest) fn operation_in(git_dir: &Path) -> Option<Diagnostic> {
     SIGNS.iter().find_map(|(name, message, help)| {
-        let sign = state.join(name);
+        let sign = git_dir.join(name);
         match fs::symlink_metadata(&sign) {
             Ok(_) => Some(Diagnostic::of_path(
                 &sign.to_string_lossy(),
@@ -83,7 +85,7 @@ pub(in crate::manifest) fn at_work(state: &Path) -> Option<Diagnostic> {
                 *help,
             )),
             Err(error) if is_absent(&error) => None,
-            Err(error) => Some(Unseen::new(sign, &error).diagnostic()),
+            Err(error) => Some(Unreadable::new(sign, &error).diagnostic()),
         }
     })
 }
@@ -94,21 +96,21 @@ pub(in crate::manifest) fn indexes(path: &Path) -> Vec<PathBuf> {
     match repository(path) {
         Ok(None) => Vec::new(),
         Ok(Some(inner)) => {
-            let around = around(&inner).map(|around| around.index());
-            [inner.index()].into_iter().chain(around).collect()
+            let superproject = superproject(&inner).map(|superproject| superproject.index());
+            [inner.index()].into_iter().chain(superproject).collect()
         }
-        Err(unseen) => vec![unseen.entry],
+        Err(unreadable) => vec![unreadable.entry],
     }
 }
 
 /// The innermost repository whose work tree holds `path`, which need not exist. One that git looks past counts only where
 /// there is no other.
-fn repository(path: &Path) -> Result<Option<Repository>, Unseen> {
+fn repository(path: &Path) -> Result<Option<Repository>, Unreadable> {
     Ok(repositories(path)?.pop())
 }
 
 /// The innermost repository whose work tree holds `path`, and before it those inside of it that git is likely to look past.
-pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, Unseen> {
+pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, Unreadable> {
     let mut found = Vec::new();
     let Ok(path) = std::path::absolute(path) else {
         return Ok(found);
@@ -120,9 +122,9 @@ pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, 
     // Of a directory that cannot be searched, the reading tells, and takes nothing.
     for directory in path.ancestors().skip_while(|path| is_unsearchable(path)) {
         if let Some(repository) = repository_at(directory)? {
-            let is_hollow = repository.is_hollow();
+            let is_incomplete = repository.is_incomplete();
             found.push(repository);
-            if !is_hollow {
+            if !is_incomplete {
                 return Ok(found);
             }
         }
@@ -134,8 +136,8 @@ pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, 
 
 /// The repository around one whose state is elsewhere, as that of a submodule is. What cannot be looked at there keeps
 /// nobody from reading what is inside.
-pub(in crate::manifest) fn around(repository: &Repository) -> Option<Repository> {
-    let is_elsewhere = repository.state != repository.top.join(".git");
+pub(in crate::manifest) fn superproject(repository: &Repository) -> Option<Repository> {
+    let is_elsewhere = repository.git_dir != repository.top.join(".git");
     let parent = repository.top.parent().filter(|_| is_elsewhere)?;
     self::repository(parent).ok().flatten()
 }
@@ -146,22 +148,27 @@ fn is_unsearchable(directory: &Path) -> bool {
 }
 
 /// The repository whose work tree begins in this directory.
-pub(in crate::manifest) fn repository_at(directory: &Path) -> Result<Option<Repository>, Unseen> {
+pub(in crate::manifest) fn repository_at(
+    directory: &Path,
+) -> Result<Option<Repository>, Unreadable> {
     let entry = directory.join(".git");
     let is_link = match fs::symlink_metadata(&entry) {
         Ok(metadata) => metadata.is_symlink(),
         Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(Unseen::new(entry, &error)),
+        Err(error) => return Err(Unreadable::new(entry, &error)),
     };
     let metadata = match fs::metadata(&entry) {
         Ok(metadata) => metadata,
         // It was removed this very moment.
         Err(error) if is_absent(&error) && !is_link => return Ok(None),
-        Err(error) => return Err(Unseen::new(entry, &error)),
+        Err(error) => return Err(Unreadable::new(entry, &error)),
     };
     let top = directory.to_owned();
     if metadata.is_dir() {
-        return Ok(Some(Repository { top, state: entry }));
+        return Ok(Some(Repository {
+            top,
+            git_dir: entry,
+        }));
     }
     // Git looks past what is neither a directory nor a file, such as a device that masks it.
     if !metadata.is_file() {
@@ -170,16 +177,16 @@ pub(in crate::manifest) fn repository_at(directory: &Path) -> Result<Option<Repo
     // A worktree or a submodule: its state is elsewhere.
     let text = match beginning(&entry) {
         Ok(text) => text,
-        Err(error) => return Err(Unseen::new(entry, &error)),
+        Err(error) => return Err(Unreadable::new(entry, &error)),
     };
     match text.strip_prefix(b"gitdir: ").map(<[u8]>::trim_ascii_end) {
         Some(target) if !target.is_empty() => {
-            let state = directory.join(OsStr::from_bytes(target));
-            Ok(Some(Repository { top, state }))
+            let git_dir = directory.join(OsStr::from_bytes(target));
+            Ok(Some(Repository { top, git_dir }))
         }
         _ => {
             let reason = "is neither a directory nor a file that begins with `gitdir: `".to_owned();
-            Err(Unseen { entry, reason })
+            Err(Unreadable { entry, reason })
         }
     }
 }
@@ -195,12 +202,12 @@ fn beginning(path: &Path) -> io::Result<Vec<u8>> {
 impl Repository {
     /// Whether its `.git` is a directory without what git knows a repository by. Git's own answer is what counts in the
     /// end.
-    fn is_hollow(&self) -> bool {
-        if self.state != self.top.join(".git") {
+    fn is_incomplete(&self) -> bool {
+        if self.git_dir != self.top.join(".git") {
             return false;
         }
         let lacks = |name: &str| {
-            let found = fs::symlink_metadata(self.state.join(name));
+            let found = fs::symlink_metadata(self.git_dir.join(name));
             found.is_err_and(|error| is_absent(&error))
         };
         !self.may_have_head() || lacks("commondir") && (lacks("objects") || lacks("refs"))
@@ -208,7 +215,7 @@ impl Repository {
 
     /// Whether `HEAD` is as git makes it, for all that can be seen.
     fn may_have_head(&self) -> bool {
-        let path = self.state.join("HEAD");
+        let path = self.git_dir.join("HEAD");
         match fs::symlink_metadata(&path) {
             Ok(metadata) if !metadata.is_file() => return true,
             Ok(_) => {}
@@ -222,11 +229,11 @@ impl Repository {
 
     /// What git notes of the files of the work tree.
     pub(in crate::manifest) fn index(&self) -> PathBuf {
-        self.state.join("index")
+        self.git_dir.join("index")
     }
 }
 
-impl Unseen {
+impl Unreadable {
     pub(in crate::manifest) fn new(entry: PathBuf, error: &io::Error) -> Self {
         let reason = format!("cannot be looked at: {error}");
         Self { entry, reason }

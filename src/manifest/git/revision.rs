@@ -10,7 +10,7 @@ use chrono::DateTime;
 
 use super::changes::Extent;
 use super::command::Git;
-use super::revision_error::{Unknown, shown};
+use super::revision_error::{RevisionError, shown};
 use crate::host::{CommandError, CommandRunner};
 use crate::model::{Ancestry, Commit, Gap, Timestamp, is_hash};
 
@@ -20,7 +20,7 @@ pub enum Revision {
     /// They are of this commit, or differ from it.
     Known(Checkout),
     /// There is a repository, and it does not tell.
-    Unknown(Unknown),
+    Unknown(RevisionError),
     /// None of them is in a repository.
     NoRepository,
 }
@@ -38,8 +38,8 @@ pub struct Checkout {
 impl Revision {
     /// The revision of the manifests at `paths`. They are dirty if a file that is read as a manifest is changed, staged,
     /// deleted, untracked or ignored by git. It is what git says *now*: ask right after reading the manifests.
-    pub async fn of<P: CommandRunner>(paths: &[PathBuf], programs: &P) -> Self {
-        match ask(paths, &Git(programs)).await {
+    pub async fn of<P: CommandRunner>(paths: &[PathBuf], runner: &P) -> Self {
+        match ask(paths, &Git(runner)).await {
             Ok(Some(checkout)) => Self::Known(checkout),
             Ok(None) => Self::NoRepository,
             Err(unknown) => Self::Unknown(unknown),
@@ -81,14 +81,14 @@ impl Checkout {
     pub async fn ancestry<P: CommandRunner>(
         &self,
         newest: &Commit,
-        programs: &P,
-    ) -> Result<Ancestry, Unknown> {
-        let (git, here) = (Git(programs), &self.commit.hash);
+        runner: &P,
+    ) -> Result<Ancestry, RevisionError> {
+        let (git, here) = (Git(runner), &self.commit.hash);
         if *here == newest.hash {
             // A commit contains itself, and git need not be asked for that.
             return Ok(Ancestry::Descendant);
         }
-        let unknown = |error| Unknown::of(error, &self.top);
+        let unknown = |error| RevisionError::of(error, &self.top);
         let absent = Ancestry::Unconnected(Gap::Absent);
         let is_shallow = async || git.is_shallow(&self.top).await.map_err(unknown);
         let Some(there) = newest.full_hash() else {
@@ -129,7 +129,7 @@ impl fmt::Display for Checkout {
 async fn ask<P: CommandRunner>(
     paths: &[PathBuf],
     git: &Git<'_, P>,
-) -> Result<Option<Checkout>, Unknown> {
+) -> Result<Option<Checkout>, RevisionError> {
     let extent = Extent::of(paths)?;
     let places = extent.places();
     let Some(first) = one_repository(&places)? else {
@@ -143,7 +143,7 @@ async fn ask<P: CommandRunner>(
             None => head = Some(there),
             Some(head) if *head == there => {}
             Some(head) => {
-                return Err(Unknown::Several {
+                return Err(RevisionError::Several {
                     one: head.top.clone(),
                     other: there.top,
                 });
@@ -153,16 +153,16 @@ async fn ask<P: CommandRunner>(
     let Some(Head { top, hash }) = head else {
         return Ok(None);
     };
-    let unknown = |error| Unknown::of(error, &first);
+    let unknown = |error| RevisionError::of(error, &first);
     // Of this very commit: another may be checked out by now.
     let committed = git.date(&top, &hash).await.map_err(unknown)?;
-    let committed = committed.ok_or_else(|| Unknown::Failed {
+    let committed = committed.ok_or_else(|| RevisionError::Failed {
         repository: top.clone(),
         reason: format!("it gives no date of commit {hash}"),
     })?;
     if let Some(elsewhere) = places.keys().find(|place| !place.starts_with(&top)) {
         let reason = format!("its working tree is {}", shown(&top));
-        return Err(Unknown::Failed {
+        return Err(RevisionError::Failed {
             repository: elsewhere.clone(),
             reason,
         });
@@ -176,13 +176,15 @@ async fn ask<P: CommandRunner>(
 }
 
 /// The first repository, where each of the directories is in one; `None` where none is.
-fn one_repository(places: &BTreeMap<PathBuf, Option<PathBuf>>) -> Result<Option<PathBuf>, Unknown> {
+fn one_repository(
+    places: &BTreeMap<PathBuf, Option<PathBuf>>,
+) -> Result<Option<PathBuf>, RevisionError> {
     let inside = places.iter().find(|(_, repository)| repository.is_some());
     let outside = places.iter().find(|(_, repository)| repository.is_none());
     match (inside, outside) {
         (None, _) => Ok(None),
         (Some((_, repository)), None) => Ok(repository.clone()),
-        (Some((inside, _)), Some((outside, _))) => Err(Unknown::Outside {
+        (Some((inside, _)), Some((outside, _))) => Err(RevisionError::Outside {
             inside: inside.clone(),
             outside: outside.clone(),
         }),
@@ -197,23 +199,23 @@ struct Head {
 }
 
 impl<P: CommandRunner> Git<'_, P> {
-    async fn head(&self, directory: &Path, repository: &Path) -> Result<Head, Unknown> {
+    async fn head(&self, directory: &Path, repository: &Path) -> Result<Head, RevisionError> {
         let arguments = ["rev-parse", "--show-toplevel", "HEAD^{commit}"];
         let output = match self.run(directory, arguments.map(OsString::from)).await {
             Ok(output) => output,
             Err(error) => {
-                let unknown = Unknown::of(error, repository);
-                let is_refused = matches!(unknown, Unknown::Failed { .. });
+                let unknown = RevisionError::of(error, repository);
+                let is_refused = matches!(unknown, RevisionError::Failed { .. });
                 return Err(match is_refused && self.top(directory).await.is_ok() {
                     // Half of the question has an answer, so it is the other half that has none.
-                    true => Unknown::NoCommit {
+                    true => RevisionError::NoCommit {
                         repository: repository.to_owned(),
                     },
                     false => unknown,
                 });
             }
         };
-        last_line_as_hash(&output).ok_or_else(|| Unknown::Failed {
+        last_line_as_hash(&output).ok_or_else(|| RevisionError::Failed {
             repository: repository.to_owned(),
             reason: "it does not tell which commit is checked out".into(),
         })

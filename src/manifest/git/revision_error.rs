@@ -8,7 +8,7 @@ use crate::words::{brief, safe};
 
 /// Why a repository does not tell the commit of the manifests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unknown {
+pub enum RevisionError {
     /// The program is missing, or may not be run.
     #[error("git cannot be run: {}", safe(.reason))]
     NoGit {
@@ -69,7 +69,7 @@ pub enum Unknown {
     },
 }
 
-impl Unknown {
+impl RevisionError {
     /// What an error of git means.
     pub(super) fn of(error: CommandError, repository: &Path) -> Self {
         let repository = repository.to_owned();

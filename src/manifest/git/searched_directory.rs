@@ -4,56 +4,56 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::repository::{self, Repository, Unseen};
-use super::tracked_entry::{Entry, Kind};
+use super::repository::{self, Repository, Unreadable};
+use super::tracked_entry::{EntryKind, TrackedEntry};
 use crate::manifest::diagnostic::Diagnostic;
-use crate::manifest::file_state::State;
-use crate::manifest::paths::{is_manifest_name, is_passed_over};
+use crate::manifest::file_state::FileState;
+use crate::manifest::paths::{is_ignored, is_manifest_name};
 
 /// A directory that was searched for manifests, in a git work tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::manifest) struct Searched {
+pub(in crate::manifest) struct SearchedDirectory {
     /// As its files are named.
     pub spelled: PathBuf,
     /// Below the beginning of the work tree; empty: all of it.
     pub inside: PathBuf,
     pub repository: Repository,
     /// The index as it was then.
-    pub index: State,
+    pub index: FileState,
     /// There is nothing in it but `.git`.
-    pub is_bare: bool,
+    pub is_empty: bool,
     /// It is a submodule that was searched, seen from the repository around it. Only whether that names it counts.
-    is_from_around: bool,
+    is_submodule_entry: bool,
 }
 
-impl Searched {
+impl SearchedDirectory {
     /// `directory` is `spelled` without links.
     pub(in crate::manifest) fn new(
         spelled: &Path,
         directory: &Path,
         repository: Repository,
-        is_bare: bool,
+        is_empty: bool,
     ) -> Self {
         let inside = directory.strip_prefix(&repository.top);
         Self {
             spelled: spelled.to_owned(),
             inside: inside.map_or_else(|_| PathBuf::new(), Path::to_owned),
-            index: State::at(&repository.index()),
+            index: FileState::at(&repository.index()),
             repository,
-            is_bare,
-            is_from_around: false,
+            is_empty,
+            is_submodule_entry: false,
         }
     }
 
     /// The submodule at `submodule`, of which `spelled` was searched, in the repository around it.
-    pub(in crate::manifest) fn around(
+    pub(in crate::manifest) fn in_superproject(
         spelled: &Path,
         submodule: &Path,
-        around: Repository,
+        superproject: Repository,
     ) -> Self {
         Self {
-            is_from_around: true,
-            ..Self::new(spelled, submodule, around, false)
+            is_submodule_entry: true,
+            ..Self::new(spelled, submodule, superproject, false)
         }
     }
 
@@ -62,22 +62,23 @@ impl Searched {
     pub(super) fn owns(&self, index: &Path) -> bool {
         let index = self.repository.top.join(index);
         let directory = index.parent().and_then(|it| fs::canonicalize(it).ok());
-        let state = fs::canonicalize(&self.repository.state).ok();
-        index.is_file() && directory.is_some() && directory == state
+        let git_dir = fs::canonicalize(&self.repository.git_dir).ok();
+        index.is_file() && directory.is_some() && directory == git_dir
     }
 
     /// How an entry of the index is named, if a manifest of it would be read from here.
-    pub(in crate::manifest) fn names(&self, entry: &Entry) -> Option<PathBuf> {
+    pub(in crate::manifest) fn path_of(&self, entry: &TrackedEntry) -> Option<PathBuf> {
         let below = entry.path.strip_prefix(&self.inside).ok()?;
-        if self.is_from_around && (entry.kind != Kind::Submodule || below != Path::new("")) {
+        if self.is_submodule_entry && (entry.kind != EntryKind::Submodule || below != Path::new(""))
+        {
             return None;
         }
         let mut parts = below.iter().map(OsStr::to_string_lossy);
-        if parts.any(|part| is_passed_over(&part)) {
+        if parts.any(|part| is_ignored(&part)) {
             return None;
         }
         let name = entry.path.file_name().unwrap_or_default();
-        let could_hold = entry.kind != Kind::File || is_manifest_name(&name.to_string_lossy());
+        let could_hold = entry.kind != EntryKind::File || is_manifest_name(&name.to_string_lossy());
         could_hold.then(|| match below.as_os_str().is_empty() {
             true => self.spelled.clone(),
             false => self.spelled.join(below),
@@ -86,9 +87,11 @@ impl Searched {
 }
 
 /// The git operation that is under way where a directory was searched, or might be for all that can be seen.
-pub(in crate::manifest) fn at_work(searched: &Result<Searched, Unseen>) -> Option<Diagnostic> {
+pub(in crate::manifest) fn operation_in(
+    searched: &Result<SearchedDirectory, Unreadable>,
+) -> Option<Diagnostic> {
     match searched {
-        Ok(searched) => repository::at_work(&searched.repository.state),
-        Err(unseen) => Some(unseen.diagnostic()),
+        Ok(searched) => repository::operation_in(&searched.repository.git_dir),
+        Err(unreadable) => Some(unreadable.diagnostic()),
     }
 }

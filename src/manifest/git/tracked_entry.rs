@@ -8,8 +8,8 @@ use crate::model::is_hash;
 
 /// An entry of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::manifest) struct Entry {
-    pub kind: Kind,
+pub(in crate::manifest) struct TrackedEntry {
+    pub kind: EntryKind,
     /// A sparse checkout leaves it out.
     pub is_sparse: bool,
     /// The hash of its contents, or of a submodule's commit; `None` where a merge left several versions of it.
@@ -19,7 +19,7 @@ pub(in crate::manifest) struct Entry {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::manifest) enum Kind {
+pub(in crate::manifest) enum EntryKind {
     File,
     Link,
     Submodule,
@@ -27,14 +27,14 @@ pub(in crate::manifest) enum Kind {
 
 /// Where the entries of a repository were looked up.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::manifest) enum From {
+pub(in crate::manifest) enum ListedFrom {
     Index,
     /// There is no index: nothing was checked out to the end.
     Commit,
 }
 
 /// What `git ls-files --stage -t -z` or `git ls-tree -z` printed. `None` where it is something else.
-pub(in crate::manifest) fn parse(list: &[u8], from: From) -> Option<Vec<Entry>> {
+pub(in crate::manifest) fn parse(list: &[u8], from: ListedFrom) -> Option<Vec<TrackedEntry>> {
     let records = list.strip_suffix(&[0]).unwrap_or(list);
     let records = records.split(|&byte| byte == 0);
     let entries = records.filter(|record| !record.is_empty()).map(|record| {
@@ -44,16 +44,16 @@ pub(in crate::manifest) fn parse(list: &[u8], from: From) -> Option<Vec<Entry>> 
             &record[tab + 1..],
         );
         let mut words = head.split(' ');
-        let is_sparse = from == From::Index && words.next()? == "S";
+        let is_sparse = from == ListedFrom::Index && words.next()? == "S";
         let kind = match words.next()? {
-            "160000" => Kind::Submodule,
-            "120000" => Kind::Link,
-            mode if mode.starts_with("100") => Kind::File,
+            "160000" => EntryKind::Submodule,
+            "120000" => EntryKind::Link,
+            mode if mode.starts_with("100") => EntryKind::File,
             _ => return None,
         };
         // In a commit, its type stands before it.
-        let object = words.nth(usize::from(from == From::Commit))?;
-        Some(Entry {
+        let object = words.nth(usize::from(from == ListedFrom::Commit))?;
+        Some(TrackedEntry {
             kind,
             is_sparse,
             object: is_hash(object.as_bytes()).then(|| object.to_owned()),

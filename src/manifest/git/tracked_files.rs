@@ -7,22 +7,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::command::{Git, literal};
-use super::searched_directory::Searched;
-use super::tracked_entry::{Entry, From, parse};
-use super::unverified::Doubt;
+use super::searched_directory::SearchedDirectory;
+use super::tracked_entry::{ListedFrom, TrackedEntry, parse};
+use super::unverified::Unverified;
 use crate::host::{CommandError, CommandRunner};
-use crate::manifest::read_options::Manner;
+use crate::manifest::read_options::ReadOptions;
 use crate::model::is_hash;
 
 /// The variable by which git tells its hooks which index counts.
 const INDEX_VARIABLE: &str = "GIT_INDEX_FILE";
 
 /// What git says of the directory that a repository seems to begin in.
-pub(in crate::manifest) enum Answer {
+pub(in crate::manifest) enum TrackedFiles {
     /// A work tree begins there.
     Listed {
-        entries: Vec<Entry>,
-        from: From,
+        entries: Vec<TrackedEntry>,
+        from: ListedFrom,
         /// The hash of the commit that is checked out, if there is one.
         head: Option<String>,
     },
@@ -31,7 +31,7 @@ pub(in crate::manifest) enum Answer {
 }
 
 /// How git takes a directory.
-struct Standing {
+struct WorkTreePosition {
     is_in_work_tree: bool,
     /// Below the beginning of the work tree; empty if that begins here.
     inside: PathBuf,
@@ -43,30 +43,30 @@ impl<P: CommandRunner> Git<'_, P> {
     pub(in crate::manifest) async fn entries(
         &self,
         top: &Path,
-        searched: &[&Searched],
-        manner: &Manner,
-    ) -> Result<Answer, Doubt> {
-        let index = manner
+        searched: &[&SearchedDirectory],
+        options: &ReadOptions,
+    ) -> Result<TrackedFiles, Unverified> {
+        let index = options
             .index_file
             .as_deref()
             .filter(|index| searched.iter().any(|searched| searched.owns(index)));
         let is_absent = searched.iter().any(|searched| searched.index.is_absent());
         let from = match is_absent && index.is_none() {
-            true => From::Commit,
-            false => From::Index,
+            true => ListedFrom::Commit,
+            false => ListedFrom::Index,
         };
         let mut head = None;
-        if manner.git_directory.is_none() {
-            let standing = self.standing(top).await?;
-            let levels = standing.inside.components().count();
+        if options.git_directory.is_none() {
+            let position = self.position(top).await?;
+            let levels = position.inside.components().count();
             if let Some(around) = top.ancestors().nth(levels).filter(|_| levels > 0) {
-                return Ok(Answer::PartOf(around.to_owned()));
+                return Ok(TrackedFiles::PartOf(around.to_owned()));
             }
-            head = standing.head;
-            if !standing.is_in_work_tree {
+            head = position.head;
+            if !position.is_in_work_tree {
                 return match from {
-                    From::Commit => Ok(Answer::empty(head)),
-                    From::Index => Err(Doubt::by(
+                    ListedFrom::Commit => Ok(TrackedFiles::empty(head)),
+                    ListedFrom::Index => Err(Unverified::new(
                         top,
                         "git has an index here, and does not take this for a work tree",
                         "look at `core.bare` and `core.worktree` in its settings, or give paths outside of this repository",
@@ -74,10 +74,10 @@ impl<P: CommandRunner> Git<'_, P> {
                 };
             }
         }
-        if from == From::Commit && !self.has_head(top, manner).await? {
-            return Ok(Answer::empty(head));
+        if from == ListedFrom::Commit && !self.has_head(top, options).await? {
+            return Ok(TrackedFiles::empty(head));
         }
-        let arguments = question(top, searched, from, manner);
+        let arguments = question(top, searched, from, options);
         let passed_on: &[_] = if index.is_some() {
             &[INDEX_VARIABLE]
         } else {
@@ -86,9 +86,9 @@ impl<P: CommandRunner> Git<'_, P> {
         let list = self
             .list_with(top, arguments, passed_on)
             .await
-            .map_err(|error| Doubt::of(top, &error))?;
+            .map_err(|error| Unverified::git_failed(top, &error))?;
         let list = list.ok_or_else(|| {
-            Doubt::by(
+            Unverified::new(
                 top,
                 "the list of its files is too long",
                 "give narrower paths",
@@ -96,13 +96,13 @@ impl<P: CommandRunner> Git<'_, P> {
         })?;
         let entries = parse(&list, from).ok_or_else(|| {
             let reason = "the list of its files is not understood";
-            Doubt::by(
+            Unverified::new(
                 top,
                 reason,
                 "use another version of git, or give paths outside of this repository",
             )
         })?;
-        Ok(Answer::Listed {
+        Ok(TrackedFiles::Listed {
             entries,
             from,
             head,
@@ -110,7 +110,7 @@ impl<P: CommandRunner> Git<'_, P> {
     }
 
     /// Of a bare repository, or one whose work tree is set to be elsewhere, nothing is missing here.
-    async fn standing(&self, directory: &Path) -> Result<Standing, Doubt> {
+    async fn position(&self, directory: &Path) -> Result<WorkTreePosition, Unverified> {
         // Where nothing was committed yet, the last of the answers is missing.
         let arguments = [
             "rev-parse",
@@ -120,7 +120,7 @@ impl<P: CommandRunner> Git<'_, P> {
             "HEAD",
         ];
         let answer = self.run(directory, arguments.map(OsString::from)).await;
-        let answer = answer.map_err(|error| Doubt::of(directory, &error))?;
+        let answer = answer.map_err(|error| Unverified::git_failed(directory, &error))?;
         let mut lines = answer.splitn(2, |&byte| byte == b'\n');
         let is_in_work_tree = lines.next() == Some(b"true");
         let rest = lines.next().unwrap_or_default().trim_ascii_end();
@@ -133,7 +133,7 @@ impl<P: CommandRunner> Git<'_, P> {
             ),
             false => (rest, None),
         };
-        Ok(Standing {
+        Ok(WorkTreePosition {
             is_in_work_tree,
             inside: OsStr::from_bytes(inside).into(),
             head,
@@ -141,41 +141,46 @@ impl<P: CommandRunner> Git<'_, P> {
     }
 
     /// Whether there is a commit that something could have been checked out of.
-    async fn has_head(&self, top: &Path, manner: &Manner) -> Result<bool, Doubt> {
-        let mut arguments = prefix(top, manner);
+    async fn has_head(&self, top: &Path, options: &ReadOptions) -> Result<bool, Unverified> {
+        let mut arguments = prefix(top, options);
         arguments.extend(["rev-parse", "--quiet", "--verify", "HEAD^{commit}"].map(OsString::from));
         match self.run(top, arguments).await {
             Ok(_) => Ok(true),
             // So it answers where nothing was committed yet.
             Err(CommandError::Failed { reason, .. }) if reason.is_empty() => Ok(false),
-            Err(error) => Err(Doubt::of(top, &error)),
+            Err(error) => Err(Unverified::git_failed(top, &error)),
         }
     }
 }
 
-impl Answer {
+impl TrackedFiles {
     fn empty(head: Option<String>) -> Self {
         Self::Listed {
             entries: Vec::new(),
-            from: From::Commit,
+            from: ListedFrom::Commit,
             head,
         }
     }
 }
 
 /// What to ask for the entries below the directories that were searched.
-fn question(top: &Path, searched: &[&Searched], from: From, manner: &Manner) -> Vec<OsString> {
+fn question(
+    top: &Path,
+    searched: &[&SearchedDirectory],
+    from: ListedFrom,
+    options: &ReadOptions,
+) -> Vec<OsString> {
     let question: &[&str] = match from {
-        From::Index => &["ls-files", "--stage", "-t", "-z", "--"],
-        From::Commit => &["ls-tree", "-r", "-z", "--full-tree", "HEAD", "--"],
+        ListedFrom::Index => &["ls-files", "--stage", "-t", "-z", "--"],
+        ListedFrom::Commit => &["ls-tree", "-r", "-z", "--full-tree", "HEAD", "--"],
     };
-    let mut arguments = prefix(top, manner);
+    let mut arguments = prefix(top, options);
     arguments.extend(question.iter().map(OsString::from));
     let insides: BTreeSet<_> = searched.iter().map(|searched| &searched.inside).collect();
     if insides.iter().all(|inside| !inside.as_os_str().is_empty()) {
         let below = |inside: &&PathBuf| match from {
-            From::Index => literal(inside),
-            From::Commit => OsString::from(inside),
+            ListedFrom::Index => literal(inside),
+            ListedFrom::Commit => OsString::from(inside),
         };
         arguments.extend(insides.iter().map(below));
     }
@@ -183,14 +188,14 @@ fn question(top: &Path, searched: &[&Searched], from: From, manner: &Manner) -> 
 }
 
 /// Which repository is meant, where it cannot be found by its `.git`.
-pub(in crate::manifest) fn prefix(top: &Path, manner: &Manner) -> Vec<OsString> {
+pub(in crate::manifest) fn prefix(top: &Path, options: &ReadOptions) -> Vec<OsString> {
     let option = |name: &str, path: &Path| {
         let mut option = OsString::from(name);
         option.push(path);
         option
     };
-    match &manner.git_directory {
-        Some(state) => vec![option("--git-dir=", state), option("--work-tree=", top)],
+    match &options.git_directory {
+        Some(git_dir) => vec![option("--git-dir=", git_dir), option("--work-tree=", top)],
         None => Vec::new(),
     }
 }

@@ -3,16 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::repository::Unseen;
+use super::repository::Unreadable;
 use super::shell_paths::{pathspec, word};
 use crate::desired::Completeness;
 use crate::host::CommandError;
 use crate::manifest::diagnostic::Diagnostic;
-use crate::manifest::read_options::Manner;
+use crate::manifest::read_options::ReadOptions;
 use crate::words::safe;
 
 /// Why it is not known whether the manifests of a repository are complete, and the way out.
-pub(in crate::manifest) struct Doubt {
+pub(in crate::manifest) struct Unverified {
     place: PathBuf,
     cause: Cause,
     help: String,
@@ -30,9 +30,9 @@ enum Cause {
     },
 }
 
-impl Doubt {
+impl Unverified {
     /// Git failed where a work tree begins.
-    pub(in crate::manifest) fn of(top: &Path, error: &CommandError) -> Self {
+    pub(in crate::manifest) fn git_failed(top: &Path, error: &CommandError) -> Self {
         const ELSEWHERE: &str = "or give paths outside of this repository";
         let help = match error {
             CommandError::NotRun { .. } => {
@@ -67,7 +67,7 @@ impl Doubt {
     }
 
     /// Git answers, and the answer is of no use.
-    pub(in crate::manifest) fn by(top: &Path, reason: &str, help: &str) -> Self {
+    pub(in crate::manifest) fn new(top: &Path, reason: &str, help: &str) -> Self {
         Self {
             place: top.to_owned(),
             cause: Cause::NotAsked(reason.into()),
@@ -76,8 +76,8 @@ impl Doubt {
         }
     }
 
-    pub(in crate::manifest) fn unseen(unseen: &Unseen) -> Self {
-        Self::by(&unseen.entry, &unseen.reason, unseen.help())
+    pub(in crate::manifest) fn unreadable(unreadable: &Unreadable) -> Self {
+        Self::new(&unreadable.entry, &unreadable.reason, unreadable.help())
     }
 
     /// A submodule below `top` has commit `here` checked out, and the repository names another one. It is at `path`, and
@@ -115,7 +115,7 @@ impl Doubt {
         }
     }
 
-    fn warning(&self, manner: &Manner) -> Diagnostic {
+    fn warning(&self, options: &ReadOptions) -> Diagnostic {
         let reason = self.reason();
         let message = match self.cause {
             Cause::NotAsked(_) => format!(
@@ -125,12 +125,12 @@ impl Doubt {
                 format!("{reason}, so what no manifest names is not cancelled")
             }
         };
-        Diagnostic::warning_of_path(&manner.name(&self.place), message, self.help.as_str())
+        Diagnostic::warning_of_path(&options.name(&self.place), message, self.help.as_str())
     }
 
     /// As the reason to withhold something.
-    fn why(&self, manner: &Manner) -> String {
-        let (place, reason) = (safe(&manner.name(&self.place)), self.reason());
+    fn why(&self, options: &ReadOptions) -> String {
+        let (place, reason) = (safe(&options.name(&self.place)), self.reason());
         match self.cause {
             Cause::NotAsked(_) => {
                 format!("git cannot be asked about {place}: {reason}; {}", self.help)
@@ -141,14 +141,14 @@ impl Doubt {
 }
 
 /// What the doubts make of a set, and a warning for each.
-pub(in crate::manifest) fn judge(
-    doubts: &[Doubt],
-    manner: &Manner,
+pub(in crate::manifest) fn completeness(
+    unverified: &[Unverified],
+    options: &ReadOptions,
 ) -> (Completeness, Vec<Diagnostic>) {
-    let warnings = doubts.iter().map(|doubt| doubt.warning(manner));
-    let completeness = match doubts.first() {
+    let warnings = unverified.iter().map(|reason| reason.warning(options));
+    let completeness = match unverified.first() {
         None => Completeness::Whole,
-        Some(first) => Completeness::Unknown(first.why(manner).into()),
+        Some(first) => Completeness::Unknown(first.why(options).into()),
     };
     (completeness, warnings.collect())
 }

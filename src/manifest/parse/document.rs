@@ -38,7 +38,7 @@ pub(super) struct Share {
 pub(super) struct Image {
     pub id: ImageId,
     pub place: Place,
-    pub intent: DesiredShare,
+    pub desired: DesiredShare,
     pub protect: bool,
 }
 

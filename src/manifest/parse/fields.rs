@@ -1,7 +1,7 @@
 //! Reading mappings and values tolerantly: each problem is reported, and reading goes on.
 
 use super::yaml::{Node, Value, meaning};
-use crate::manifest::diagnostic::{Place, Problem, Sink};
+use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
 use crate::manifest::secret_words::is_secret_word;
 use crate::manifest::suggest::{did_you_mean, nearest};
 
@@ -57,7 +57,11 @@ impl Reader<'_, '_> {
         }
     }
 
-    pub(super) fn error(&mut self, node: &Node<'_>, message: impl Into<String>) -> Problem<'_, '_> {
+    pub(super) fn error(
+        &mut self,
+        node: &Node<'_>,
+        message: impl Into<String>,
+    ) -> DiagnosticBuilder<'_, '_> {
         let place = self.head(node);
         self.sink.error(place, message)
     }
@@ -227,7 +231,7 @@ impl Reader<'_, '_> {
             };
             let place = self.place(item);
             match found.iter().find(|(known, _)| *known == value) {
-                Some((_, first)) => self.twice(item, *first),
+                Some((_, first)) => self.report_duplicate(item, *first),
                 None => found.push((value, place)),
             }
         }
@@ -235,7 +239,7 @@ impl Reader<'_, '_> {
     }
 
     /// Reports an item of a list that says what another one says.
-    pub(super) fn twice(&mut self, item: &Node<'_>, first: Place) {
+    pub(super) fn report_duplicate(&mut self, item: &Node<'_>, first: Place) {
         let text = match &item.value {
             Value::Scalar { text, .. } => text,
             _ => item.kind(),

@@ -115,7 +115,7 @@ impl Reader<'_, '_> {
         if let Some(node) = fields.get("note") {
             self.scalar(node, "`note`");
         }
-        let intent = self.intent(shared, from, until);
+        let desired = self.desired_share(shared, from, until);
         let protect = match protect {
             Some((node, Some(true))) => {
                 if shared == Some(false) {
@@ -135,7 +135,7 @@ impl Reader<'_, '_> {
         Some(Image {
             id: id?,
             place: self.place(id_node?),
-            intent: intent?,
+            desired: desired?,
             protect,
         })
     }
@@ -207,7 +207,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn intent(
+    fn desired_share(
         &mut self,
         shared: Option<bool>,
         from: Option<(&Node<'_>, Option<Timestamp>)>,

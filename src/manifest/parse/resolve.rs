@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::document::{Document, Share};
-use super::uin_conflicts::Uses;
+use super::uin_conflicts::RegionUses;
 use crate::desired::{Account, Completeness, Desired, DesiredImage, Source};
-use crate::manifest::diagnostic::{Place, Problem, Sink};
+use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
 use crate::manifest::source_text::SourceText;
 use crate::manifest::suggest::did_you_mean;
 use crate::model::{AccountName, ImageKey, Scope};
@@ -23,7 +23,7 @@ pub(super) fn resolve(
     let (accounts, shares) = by_kind(sources, documents, sink);
     let mut names: BTreeMap<String, Place> = BTreeMap::new();
     let mut entries: BTreeMap<ImageKey, (Place, DesiredImage)> = BTreeMap::new();
-    let mut uses = Uses::default();
+    let mut uses = RegionUses::default();
     for share in shares {
         if let Some((name, place)) = &share.name {
             note_name(&mut names, name, *place, sink);
@@ -73,7 +73,7 @@ fn by_kind(
                     }
                     Entry::Occupied(taken) => {
                         let message = format!("account `{}` is declared twice", taken.key());
-                        twice(sink, place, taken.get().0, &message);
+                        report_duplicate(sink, place, taken.get().0, &message);
                     }
                 }
             }
@@ -89,7 +89,7 @@ fn note_name(names: &mut BTreeMap<String, Place>, name: &str, place: Place, sink
         }
         Entry::Occupied(first) => {
             let message = format!("two ImageShare documents are named `{name}`");
-            twice(sink, place, *first.get(), &message);
+            report_duplicate(sink, place, *first.get(), &message);
         }
     }
 }
@@ -104,7 +104,7 @@ fn add(
     for image in share.images {
         let source = source_of(sources, image.place);
         // One for the entry, not one for each of its regions.
-        let mut conflict: Option<Problem<'_, '_>> = None;
+        let mut conflict: Option<DiagnosticBuilder<'_, '_>> = None;
         for &(region, _) in &share.regions {
             let scope = Scope {
                 account: account.clone(),
@@ -115,7 +115,7 @@ fn add(
                 image: image.id.clone(),
             };
             let wanted = DesiredImage {
-                intent: image.intent,
+                intent: image.desired,
                 protect: image.protect,
                 source: source.clone(),
                 labels: share.labels.clone(),
@@ -138,19 +138,19 @@ fn add(
                     };
                     let (id, scope) = (&taken.key().image, &taken.key().scope);
                     let message = format!("`{id}` in {scope} {how}");
-                    conflict = Some(twice(sink, image.place, *first, &message));
+                    conflict = Some(report_duplicate(sink, image.place, *first, &message));
                 }
             }
         }
     }
 }
 
-pub(super) fn twice<'d, 'a>(
+pub(super) fn report_duplicate<'d, 'a>(
     sink: &'d mut Sink<'a>,
     place: Place,
     first: Place,
     message: &str,
-) -> Problem<'d, 'a> {
+) -> DiagnosticBuilder<'d, 'a> {
     sink.error(place, message)
         .related(first, "first set here")
         .help("keep one of the two")

@@ -8,7 +8,7 @@ use std::fmt::Arguments;
 use std::path::{Path, PathBuf};
 
 use super::document::{Document, Image, Share};
-use super::resolve::twice;
+use super::resolve::report_duplicate;
 use super::restriction::{Allowed, Restriction};
 use crate::manifest::UNSHARE;
 use crate::manifest::diagnostic::{Place, Sink};
@@ -17,9 +17,9 @@ use crate::manifest::suggest::did_you_mean;
 use crate::model::AccountName;
 
 /// `Restriction`s that one file is held against.
-const GOVERNORS_MAX: usize = 32;
+const RESTRICTIONS_PER_FILE_MAX: usize = 32;
 /// `Restriction`s that are told to restrict nothing; for the hint, each is held against all directories.
-const IDLE_MAX: usize = 20;
+const UNUSED_MAX: usize = 20;
 
 /// Checks the documents against the `Restriction`s among them. `count` is how many documents there are, those that could
 /// not be decoded too.
@@ -48,15 +48,15 @@ pub(super) fn check(
         ));
     }
     each_name_once(&restrictions, sink);
-    let mut rails = Rails::new(sources, restrictions, sink);
+    let mut active = ActiveRestrictions::new(sources, restrictions, sink);
     for document in documents {
         match document {
-            Document::Share(share) => rails.share(share, sink),
-            Document::Account { name, place, .. } => rails.account(name, *place, sink),
+            Document::Share(share) => active.share(share, sink),
+            Document::Account { name, place, .. } => active.account(name, *place, sink),
             Document::Restriction(_) => {}
         }
     }
-    rails.report_idle(sink);
+    active.report_unused(sink);
 }
 
 fn each_name_once(restrictions: &[&Restriction], sink: &mut Sink<'_>) {
@@ -65,7 +65,7 @@ fn each_name_once(restrictions: &[&Restriction], sink: &mut Sink<'_>) {
         match names.get(name.as_str()) {
             Some(&first) => {
                 let message = format!("two Restriction documents are named `{name}`");
-                twice(sink, *place, first, &message);
+                report_duplicate(sink, *place, first, &message);
             }
             None => {
                 names.insert(name, *place);
@@ -75,16 +75,16 @@ fn each_name_once(restrictions: &[&Restriction], sink: &mut Sink<'_>) {
 }
 
 /// What a document may not name, and why.
-struct Rails<'d> {
+struct ActiveRestrictions<'d> {
     sources: &'d [SourceText],
     restrictions: Vec<&'d Restriction>,
     /// Of each source: which of them are about it.
-    governors: Vec<Vec<usize>>,
+    by_source: Vec<Vec<usize>>,
     /// Those of them that some document is held against.
-    busy: BTreeSet<usize>,
+    used: BTreeSet<usize>,
 }
 
-impl<'d> Rails<'d> {
+impl<'d> ActiveRestrictions<'d> {
     fn new(
         sources: &'d [SourceText],
         restrictions: Vec<&'d Restriction>,
@@ -97,12 +97,12 @@ impl<'d> Rails<'d> {
                 let directory = base.join(&restriction.directory);
                 let here = by_directory.entry(directory).or_default();
                 // One more tells that there are too many.
-                if here.len() <= GOVERNORS_MAX {
+                if here.len() <= RESTRICTIONS_PER_FILE_MAX {
                     here.push(index);
                 }
             }
         }
-        let governors = |source: &SourceText| -> Vec<usize> {
+        let by_source = |source: &SourceText| -> Vec<usize> {
             let directories = source.directories().iter();
             let levels = directories.flat_map(|directory| directory.ancestors());
             let found: BTreeSet<_> = levels
@@ -111,72 +111,73 @@ impl<'d> Rails<'d> {
                 .collect();
             found.into_iter().copied().collect()
         };
-        let governors: Vec<_> = sources.iter().map(governors).collect();
-        let excess: BTreeSet<_> = governors
+        let by_source: Vec<_> = sources.iter().map(by_source).collect();
+        let excess: BTreeSet<_> = by_source
             .iter()
-            .filter_map(|found| found.get(GOVERNORS_MAX))
+            .filter_map(|found| found.get(RESTRICTIONS_PER_FILE_MAX))
             .collect();
         for &index in excess {
-            let message = format!("more than {GOVERNORS_MAX} Restrictions are about one file");
+            let message =
+                format!("more than {RESTRICTIONS_PER_FILE_MAX} Restrictions are about one file");
             sink.error(restrictions[index].place, message)
                 .help("one document can restrict accounts, regions and images");
         }
         Self {
             sources,
             restrictions,
-            governors,
-            busy: BTreeSet::new(),
+            by_source,
+            used: BTreeSet::new(),
         }
     }
 
     fn share(&mut self, share: &Share, sink: &mut Sink<'_>) {
-        self.busy.extend(&self.governors[share.file as usize]);
+        self.used.extend(&self.by_source[share.file as usize]);
         let accounts = |restriction: &'d Restriction| restriction.accounts.as_ref();
         let regions = |restriction: &'d Restriction| restriction.regions.as_ref();
         let images = |restriction: &'d Restriction| restriction.images.as_ref();
         if let Some((name, place)) = &share.account {
-            let told = format_args!("account `{name}` is not allowed here");
-            self.hold(*place, name.as_str(), accounts, told, sink);
+            let message = format_args!("account `{name}` is not allowed here");
+            self.check_name(*place, name.as_str(), accounts, message, sink);
         }
         if let Some(place) = share.default_account {
             let name = AccountName::DEFAULT;
-            let told =
+            let message =
                 format_args!("account `{name}`, meant without `account`, is not allowed here");
-            self.hold(place, name, accounts, told, sink);
+            self.check_name(place, name, accounts, message, sink);
         }
         for (region, place) in &share.regions {
-            let told = format_args!("region `{region}` is not allowed here");
-            self.hold(*place, region.as_str(), regions, told, sink);
+            let message = format_args!("region `{region}` is not allowed here");
+            self.check_name(*place, region.as_str(), regions, message, sink);
         }
         for Image { id, place, .. } in &share.images {
-            let told = format_args!("image `{id}` is not allowed here");
-            self.hold(*place, id.as_str(), images, told, sink);
+            let message = format_args!("image `{id}` is not allowed here");
+            self.check_name(*place, id.as_str(), images, message, sink);
         }
     }
 
     /// Who may not use an account may not say what it is, either.
     fn account(&mut self, name: &AccountName, place: Place, sink: &mut Sink<'_>) {
-        self.busy.extend(&self.governors[place.file as usize]);
+        self.used.extend(&self.by_source[place.file as usize]);
         let accounts = |restriction: &'d Restriction| restriction.accounts.as_ref();
-        let told = format_args!("account `{name}` may not be declared here");
-        self.hold(place, name.as_str(), accounts, told, sink);
+        let message = format_args!("account `{name}` may not be declared here");
+        self.check_name(place, name.as_str(), accounts, message, sink);
     }
 
     /// Reports `name` at `place`, unless everything that is about its file allows it.
-    fn hold(
+    fn check_name(
         &self,
         place: Place,
         name: &str,
-        rail: impl Fn(&'d Restriction) -> Option<&'d Allowed>,
-        told: Arguments<'_>,
+        list: impl Fn(&'d Restriction) -> Option<&'d Allowed>,
+        message: Arguments<'_>,
         sink: &mut Sink<'_>,
     ) {
-        let governors = self.governors[place.file as usize].iter();
-        let against: Vec<_> = governors
-            .take(GOVERNORS_MAX)
+        let about_file = self.by_source[place.file as usize].iter();
+        let against: Vec<_> = about_file
+            .take(RESTRICTIONS_PER_FILE_MAX)
             .filter_map(|&index| {
                 let restriction = self.restrictions[index];
-                let allowed = rail(restriction)?;
+                let allowed = list(restriction)?;
                 (!allowed.allows(name)).then_some((restriction, allowed))
             })
             .collect();
@@ -195,7 +196,7 @@ impl<'d> Rails<'d> {
         });
         let reasons = reasons.collect::<Vec<_>>().join("; ");
         let mut problem = sink
-            .error(place, told.to_string())
+            .error(place, message.to_string())
             .help(format!("{reasons}; keep to that, or have it changed there"));
         for (_, allowed) in against {
             problem = problem.mention(allowed.place, "what is allowed");
@@ -203,9 +204,12 @@ impl<'d> Rails<'d> {
     }
 
     /// One that nothing is held against is probably about another directory than was meant.
-    fn report_idle(&self, sink: &mut Sink<'_>) {
-        let idle = (0..self.restrictions.len()).filter(|index| !self.busy.contains(index));
-        for restriction in idle.take(IDLE_MAX).map(|index| self.restrictions[index]) {
+    fn report_unused(&self, sink: &mut Sink<'_>) {
+        let unused = (0..self.restrictions.len()).filter(|index| !self.used.contains(index));
+        for restriction in unused
+            .take(UNUSED_MAX)
+            .map(|index| self.restrictions[index])
+        {
             let inside = self.directories_beside(restriction);
             let directory = restriction.directory.to_string_lossy();
             let shown = if directory.is_empty() {

@@ -11,7 +11,7 @@ use crate::manifest::diagnostic::Place;
 use crate::model::{AccountName, ImageId};
 
 /// What can be restricted.
-const RAILS: [&str; 3] = ["accounts", "regions", "images"];
+const RESTRICTABLE: [&str; 3] = ["accounts", "regions", "images"];
 /// Patterns in a list, each of which is held against each name; names that are written out are looked up.
 pub(super) const PATTERNS_MAX: usize = 100;
 /// Of what is allowed, so many are told to who named something else.
@@ -70,9 +70,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         None => Some((PathBuf::new(), spec.place)),
     };
     let restrict = reader.required(&spec, "restrict", "`spec`");
-    let restrict = restrict.and_then(|node| reader.fields(node, "`restrict`", &RAILS))?;
-    let is_meant = |rail: &&str| restrict.get(rail).is_some() || restrict.seems_meant(rail);
-    if !RAILS.iter().any(is_meant) {
+    let restrict = restrict.and_then(|node| reader.fields(node, "`restrict`", &RESTRICTABLE))?;
+    let is_meant = |field: &&str| restrict.get(field).is_some() || restrict.seems_meant(field);
+    if !RESTRICTABLE.iter().any(is_meant) {
         reader
             .sink
             .error(restrict.place, "`restrict` restricts nothing")
@@ -140,7 +140,7 @@ fn allowed(
         match read(reader, item) {
             None => is_right = false,
             Some(name) => match names.get(&name) {
-                Some(&first) => reader.twice(item, first),
+                Some(&first) => reader.report_duplicate(item, first),
                 None => {
                     names.insert(name, place);
                 }

@@ -10,9 +10,9 @@ use crate::model::{AccountName, Region, Uin};
 
 /// Where each account's name is first used in each region, in the order of the documents.
 #[derive(Default)]
-pub(super) struct Uses(BTreeMap<AccountName, BTreeMap<Region, Place>>);
+pub(super) struct RegionUses(BTreeMap<AccountName, BTreeMap<Region, Place>>);
 
-impl Uses {
+impl RegionUses {
     /// Notes that a document names `regions` for `account`.
     pub(super) fn note(&mut self, account: &AccountName, regions: &[(Region, Place)]) {
         let uses = self.0.entry(account.clone()).or_default();

@@ -152,7 +152,7 @@ fn days(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Days> {
         let twice = Days::from_to(first, last)
             .find_map(|day| seen.iter().find(|(known, _)| *known == day).copied());
         if let Some((_, first)) = twice {
-            reader.twice(item, first);
+            reader.report_duplicate(item, first);
         }
         for day in Days::from_to(first, last).filter(|day| !days.contains(*day)) {
             seen.push((day, place));

@@ -10,22 +10,22 @@ use std::path::{Path, PathBuf};
 
 use super::case_collisions::folded;
 use super::reading::{Found, Reading};
-use super::stable_read::{self, PATIENCE, PAUSE};
+use super::stable_read::{self, PAUSE, READ_TIMEOUT};
 use crate::desired::Completeness;
 use crate::host::{Clock, CommandRunner};
 use crate::manifest::diagnostic::Diagnostic;
-use crate::manifest::file_state::State;
+use crate::manifest::file_state::FileState;
 use crate::manifest::git::command::Git;
-use crate::manifest::git::missing::{self, Lack};
-use crate::manifest::git::searched_directory::Searched;
-use crate::manifest::git::tracked_entry::{Entry, Kind};
-use crate::manifest::git::tracked_files::Answer;
-use crate::manifest::git::unverified::{self, Doubt};
-use crate::manifest::paths::might_govern;
-use crate::manifest::read_options::Manner;
+use crate::manifest::git::missing::{self, MissingEntry};
+use crate::manifest::git::searched_directory::SearchedDirectory;
+use crate::manifest::git::tracked_entry::{EntryKind, TrackedEntry};
+use crate::manifest::git::tracked_files::TrackedFiles;
+use crate::manifest::git::unverified::{self, Unverified};
+use crate::manifest::paths::maybe_restricted_by;
+use crate::manifest::read_options::ReadOptions;
 
 /// A reading, and whether it is known to be all that there is.
-pub(in crate::manifest) struct Whole {
+pub(in crate::manifest) struct CheckedReading {
     /// What git has and is not there is among its problems.
     pub reading: Reading,
     pub completeness: Completeness,
@@ -36,114 +36,115 @@ pub(in crate::manifest) struct Whole {
 /// Reads the manifests at `paths` until they stand still, and asks git what of them is missing.
 pub(in crate::manifest) async fn read<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
-    manner: &Manner,
+    options: &ReadOptions,
     clock: &C,
-    programs: &P,
-) -> Result<Whole, Diagnostic> {
-    let give_up = clock.monotonic() + PATIENCE;
+    runner: &P,
+) -> Result<CheckedReading, Diagnostic> {
+    let give_up = clock.monotonic() + READ_TIMEOUT;
     loop {
-        let mut reading = stable_read::read(paths, manner, clock).await?;
-        let (lacks, doubts) = ask(&reading, manner, programs).await;
+        let mut reading = stable_read::read(paths, options, clock).await?;
+        let (missing, unverified) = ask(&reading, options, runner).await;
         // The answer is about the index that was there when the files were read, or it is about other files.
-        if is_as_it_was(&reading.found) {
-            reading.found.lacks(&lacks, manner);
-            let (completeness, warnings) = unverified::judge(&doubts, manner);
-            return Ok(Whole {
+        if is_index_unchanged(&reading.found) {
+            reading.found.add_missing(&missing, options);
+            let (completeness, warnings) = unverified::completeness(&unverified, options);
+            return Ok(CheckedReading {
                 reading,
                 completeness,
                 warnings,
             });
         }
         if clock.monotonic() >= give_up {
-            return Err(stable_read::changing(&[], &reading, paths, manner));
+            return Err(stable_read::changing(&[], &reading, paths, options));
         }
         clock.sleep_until(clock.monotonic() + PAUSE).await;
     }
 }
 
-fn is_as_it_was(found: &Found) -> bool {
+fn is_index_unchanged(found: &Found) -> bool {
     let mut searched = found.searched.iter().flatten();
-    searched.all(|searched| State::at(&searched.repository.index()) == searched.index)
+    searched.all(|searched| FileState::at(&searched.repository.index()) == searched.index)
 }
 
 /// What is missing, and why that may not be all.
 async fn ask<P: CommandRunner>(
     reading: &Reading,
-    manner: &Manner,
-    programs: &P,
-) -> (Vec<Lack>, Vec<Doubt>) {
-    let git = Git(programs);
-    let mut repositories: BTreeMap<&Path, Vec<&Searched>> = BTreeMap::new();
-    let (mut lacks, mut doubts) = (Vec::new(), Vec::new());
+    options: &ReadOptions,
+    runner: &P,
+) -> (Vec<MissingEntry>, Vec<Unverified>) {
+    let git = Git(runner);
+    let mut repositories: BTreeMap<&Path, Vec<&SearchedDirectory>> = BTreeMap::new();
+    let (mut missing, mut unverified) = (Vec::new(), Vec::new());
     for searched in &reading.found.searched {
         match searched {
             Ok(searched) => {
                 let top = searched.repository.top.as_path();
                 repositories.entry(top).or_default().push(searched);
             }
-            Err(unseen) => doubts.push(Doubt::unseen(unseen)),
+            Err(unreadable) => unverified.push(Unverified::unreadable(unreadable)),
         }
     }
     let mut answers = BTreeMap::new();
     for (&top, searched) in &repositories {
-        match git.entries(top, searched, manner).await {
+        match git.entries(top, searched, options).await {
             Ok(answer) => {
                 answers.insert(top, answer);
             }
-            Err(doubt) => {
-                let is_final = doubt.is_final;
-                doubts.push(doubt);
+            Err(reason) => {
+                let is_final = reason.is_final;
+                unverified.push(reason);
                 if is_final {
                     break;
                 }
             }
         }
     }
-    let is_unfetched = |(top, searched): &(&&Path, &Vec<&Searched>)| match answers.get(**top) {
-        Some(Answer::PartOf(_)) => true,
-        // It knows what it lacks, and that may be nothing.
-        Some(Answer::Listed { head: Some(_), .. }) => false,
-        _ => searched.iter().any(|searched| searched.is_bare),
-    };
+    let is_unfetched =
+        |(top, searched): &(&&Path, &Vec<&SearchedDirectory>)| match answers.get(**top) {
+            Some(TrackedFiles::PartOf(_)) => true,
+            // It knows what it lacks, and that may be nothing.
+            Some(TrackedFiles::Listed { head: Some(_), .. }) => false,
+            _ => searched.iter().any(|searched| searched.is_empty),
+        };
     let unfetched = repositories.iter().filter(is_unfetched);
     let unfetched: BTreeSet<_> = unfetched.map(|(&top, _)| top).collect();
     for (&top, answer) in &answers {
         let searched = &repositories[top];
         match answer {
-            Answer::PartOf(around) => {
-                doubts.extend(passed_over(searched, around, &repositories));
+            TrackedFiles::PartOf(around) => {
+                unverified.extend(not_a_repository(searched, around, &repositories));
             }
-            Answer::Listed { entries, from, .. } => {
-                doubts.extend(other_commits(top, entries, searched, &answers));
-                let missing = missing(top, entries, searched, reading, &unfetched);
-                lacks.extend(git.lacks(top, missing, *from, manner).await);
+            TrackedFiles::Listed { entries, from, .. } => {
+                unverified.extend(other_commits(top, entries, searched, &answers));
+                let absent = absent_entries(top, entries, searched, reading, &unfetched);
+                missing.extend(git.explain_missing(top, absent, *from, options).await);
             }
         }
     }
-    lacks.sort();
-    lacks.dedup();
+    missing.sort();
+    missing.dedup();
     // What is missing of a submodule that was fetched is told by its own repository.
-    let paths: Vec<_> = lacks.iter().map(|lack| lack.path.clone()).collect();
-    lacks.retain(|lack| {
-        let is_below = |path: &PathBuf| path.starts_with(&lack.path) && *path != lack.path;
-        lack.cause != missing::Cause::Submodule || !paths.iter().any(is_below)
+    let paths: Vec<_> = missing.iter().map(|entry| entry.path.clone()).collect();
+    missing.retain(|entry| {
+        let is_below = |path: &PathBuf| path.starts_with(&entry.path) && *path != entry.path;
+        entry.cause != missing::MissingCause::Submodule || !paths.iter().any(is_below)
     });
-    (lacks, doubts)
+    (missing, unverified)
 }
 
 /// The doubt that is left where git looks past a `.git` and nobody asks about the work tree around it.
-fn passed_over(
-    searched: &[&Searched],
+fn not_a_repository(
+    searched: &[&SearchedDirectory],
     around: &Path,
-    repositories: &BTreeMap<&Path, Vec<&Searched>>,
-) -> Option<Doubt> {
-    let is_covered = |searched: &&&Searched| {
+    repositories: &BTreeMap<&Path, Vec<&SearchedDirectory>>,
+) -> Option<Unverified> {
+    let is_covered = |searched: &&&SearchedDirectory| {
         let mut outer = repositories.get(around).into_iter().flatten();
         outer.any(|outer| searched.spelled.starts_with(&outer.spelled))
     };
     let first = searched.iter().find(|searched| !is_covered(searched))?;
-    Some(Doubt::by(
-        &first.repository.state,
+    Some(Unverified::new(
+        &first.repository.git_dir,
         "this is no repository to git, which looks past it",
         "mend it, or remove it if this is no git repository",
     ))
@@ -153,39 +154,43 @@ fn passed_over(
 /// older set, or half of one.
 fn other_commits(
     top: &Path,
-    entries: &[Entry],
-    searched: &[&Searched],
-    answers: &BTreeMap<&Path, Answer>,
-) -> Vec<Doubt> {
-    let submodules = entries.iter().filter(|entry| entry.kind == Kind::Submodule);
-    let doubt = |entry: &Entry| {
-        let path = searched.iter().find_map(|searched| searched.names(entry))?;
+    entries: &[TrackedEntry],
+    searched: &[&SearchedDirectory],
+    answers: &BTreeMap<&Path, TrackedFiles>,
+) -> Vec<Unverified> {
+    let submodules = entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Submodule);
+    let reason = |entry: &TrackedEntry| {
+        let path = searched
+            .iter()
+            .find_map(|searched| searched.path_of(entry))?;
         let there = top.join(&entry.path);
-        let Some(Answer::Listed { head, .. }) = answers.get(there.as_path()) else {
+        let Some(TrackedFiles::Listed { head, .. }) = answers.get(there.as_path()) else {
             // It is not fetched, or cannot be asked, which is told.
             return None;
         };
         let is_same = head.is_some() && *head == entry.object;
         let (here, named) = (head.as_deref(), entry.object.as_deref());
-        (!is_same).then(|| Doubt::other_commit(top, (&path, &entry.path), here, named))
+        (!is_same).then(|| Unverified::other_commit(top, (&path, &entry.path), here, named))
     };
-    submodules.filter_map(doubt).collect()
+    submodules.filter_map(reason).collect()
 }
 
 /// The entries that are not there, each with the path that it would be read by. `unfetched` are the
 /// directories with a `.git` that stand for no submodule which was fetched.
-fn missing<'e>(
+fn absent_entries<'e>(
     top: &Path,
-    entries: &'e [Entry],
-    searched: &[&Searched],
+    entries: &'e [TrackedEntry],
+    searched: &[&SearchedDirectory],
     reading: &Reading,
     unfetched: &BTreeSet<&Path>,
-) -> Vec<(&'e Entry, PathBuf)> {
+) -> Vec<(&'e TrackedEntry, PathBuf)> {
     let tops =
         (reading.found.searched.iter().flatten()).map(|searched| searched.repository.top.as_path());
     let fetched: BTreeSet<_> = tops.filter(|top| !unfetched.contains(top)).collect();
     let named = searched.iter().flat_map(|searched| {
-        let named = |entry| searched.names(entry).map(|path| (entry, path));
+        let named = |entry| searched.path_of(entry).map(|path| (entry, path));
         entries.iter().filter_map(named)
     });
     // What could not be looked into is a problem of its own, and may well have them.
@@ -196,10 +201,10 @@ fn missing<'e>(
     let absent: Vec<_> = named
         .filter(|(_, path)| !is_unlisted(path))
         .filter(|(entry, path)| match entry.kind {
-            Kind::Submodule => !fetched.contains(top.join(&entry.path).as_path()),
-            Kind::File => !reading.listed.contains(path),
+            EntryKind::Submodule => !fetched.contains(top.join(&entry.path).as_path()),
+            EntryKind::File => !reading.listed.contains(path),
             // What is there in its place is read, or is no manifest.
-            Kind::Link => !reading.listed.contains(path) && !is_there(path),
+            EntryKind::Link => !reading.listed.contains(path) && !is_there(path),
         })
         .collect();
     if absent.is_empty() {
@@ -208,7 +213,7 @@ fn missing<'e>(
     // Where the file system takes two names for one, what is there under another one counts, but for one entry only.
     let exact: BTreeSet<_> = searched
         .iter()
-        .flat_map(|searched| entries.iter().filter_map(|entry| searched.names(entry)))
+        .flat_map(|searched| entries.iter().filter_map(|entry| searched.path_of(entry)))
         .collect();
     let spare = reading.listed.iter().filter(|path| !exact.contains(*path));
     let mut spare: BTreeSet<_> = spare
@@ -222,7 +227,7 @@ fn missing<'e>(
     };
     absent
         .into_iter()
-        .filter(|(entry, path)| entry.kind != Kind::File || !is_spelled_otherwise(path))
+        .filter(|(entry, path)| entry.kind != EntryKind::File || !is_spelled_otherwise(path))
         .collect()
 }
 
@@ -232,22 +237,22 @@ fn is_there(path: &Path) -> bool {
 
 impl Found {
     /// Takes in what git has and is not there.
-    fn lacks(&mut self, lacks: &[Lack], manner: &Manner) {
+    fn add_missing(&mut self, missing: &[MissingEntry], options: &ReadOptions) {
         for (path, problem) in std::mem::take(&mut self.empty) {
             // Why it is empty is told already.
-            if !lacks.iter().any(|lack| lack.path.starts_with(&path)) {
+            if !missing.iter().any(|entry| entry.path.starts_with(&path)) {
                 self.problems.push(problem);
-                self.suspects.extend(might_govern(&path));
+                self.maybe_restricted.extend(maybe_restricted_by(&path));
             }
         }
-        self.problems.extend(missing::diagnostics(lacks, manner));
+        self.problems.extend(missing::diagnostics(missing, options));
         // Where git has the text, that tells as much as the text of a file that is there and is left out.
-        let may_restrict = |lack: &&Lack| lack.text.is_none_or(|text| text.may_restrict);
-        let suspects = lacks.iter().filter(may_restrict);
-        self.suspects
-            .extend(suspects.flat_map(|lack| might_govern(&lack.path)));
-        let mut texts = lacks.iter().filter_map(|lack| lack.text);
-        self.account_lost |= texts.any(|text| text.may_declare_account);
+        let may_restrict = |entry: &&MissingEntry| entry.text.is_none_or(|text| text.may_restrict);
+        let maybe_restricted = missing.iter().filter(may_restrict);
+        self.maybe_restricted
+            .extend(maybe_restricted.flat_map(|entry| maybe_restricted_by(&entry.path)));
+        let mut texts = missing.iter().filter_map(|entry| entry.text);
+        self.may_lack_account |= texts.any(|text| text.may_declare_account);
     }
 }
 

@@ -2,14 +2,14 @@ use std::fs;
 
 use super::*;
 use crate::manifest::git::repository::Repository;
-use crate::manifest::git::tracked_entry::{From, parse};
+use crate::manifest::git::tracked_entry::{ListedFrom, parse};
 
-fn searched(top: &Path) -> Searched {
+fn searched(top: &Path) -> SearchedDirectory {
     let repository = Repository {
         top: top.to_owned(),
-        state: top.join(".git"),
+        git_dir: top.join(".git"),
     };
-    Searched::new(top, top, repository, false)
+    SearchedDirectory::new(top, top, repository, false)
 }
 
 /// What of `entries` is missing where `listed` was come upon, and `there` is on the disk.
@@ -21,8 +21,8 @@ fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> 
     let searched = searched(root.path());
     let entries: Vec<_> = entries
         .iter()
-        .map(|name| Entry {
-            kind: Kind::File,
+        .map(|name| TrackedEntry {
+            kind: EntryKind::File,
             is_sparse: false,
             object: None,
             path: name.into(),
@@ -32,7 +32,7 @@ fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> 
         listed: listed.iter().map(|name| root.path().join(name)).collect(),
         ..Reading::default()
     };
-    let missing = missing(
+    let missing = absent_entries(
         root.path(),
         &entries,
         &[&searched],
@@ -82,7 +82,7 @@ fn g3_s3_where_case_counts_another_spelling_is_another_file() {
 #[test]
 fn g3_what_git_prints_is_understood_or_nothing_is() {
     let list = b"H 100644 1 0\ta b.yaml\0S 100755 1 0\tm/\n.yml\0H 120000 1 0\tl\0M 100644 1 2\tc\0M 100644 1 3\tc\0H 160000 1 0\ts\0";
-    let entries = parse(list, From::Index).expect("is understood");
+    let entries = parse(list, ListedFrom::Index).expect("is understood");
     let kinds: Vec<_> = entries
         .iter()
         .map(|entry| (entry.kind, entry.is_sparse))
@@ -90,20 +90,20 @@ fn g3_what_git_prints_is_understood_or_nothing_is() {
     assert_eq!(
         kinds,
         [
-            (Kind::File, false),
-            (Kind::File, true),
-            (Kind::Link, false),
-            (Kind::File, false),
-            (Kind::Submodule, false),
+            (EntryKind::File, false),
+            (EntryKind::File, true),
+            (EntryKind::Link, false),
+            (EntryKind::File, false),
+            (EntryKind::Submodule, false),
         ]
     );
     assert_eq!(entries[1].path, Path::new("m/\n.yml"));
     let tree = parse(
         b"100644 blob 1\ta.yaml\x00160000 commit 1\ts\0",
-        From::Commit,
+        ListedFrom::Commit,
     );
     assert_eq!(tree.expect("is understood").len(), 2);
-    assert_eq!(parse(b"", From::Index), Some(Vec::new()));
+    assert_eq!(parse(b"", ListedFrom::Index), Some(Vec::new()));
     for other in [
         b"H 100644 1 0 a.yaml\0" as &[_],
         b"100644 1 0\ta\0",
@@ -111,7 +111,7 @@ fn g3_what_git_prints_is_understood_or_nothing_is() {
         b"H\ta\0",
         b"\xff\ta\0",
     ] {
-        assert_eq!(parse(other, From::Index), None, "{other:?}");
+        assert_eq!(parse(other, ListedFrom::Index), None, "{other:?}");
     }
 }
 
@@ -121,14 +121,14 @@ fn g3_an_entry_that_a_merge_left_open_has_no_contents_of_its_own() {
     let list = format!(
         "H 100644 {one} 0\ta\0M 160000 {one} 1\ts\0M 160000 {two} 2\ts\0M 160000 {one} 3\ts\0H 100644 {two} 0\tz\0H 100644 -x 0\tzz\0"
     );
-    let entries = parse(list.as_bytes(), From::Index).expect("is understood");
+    let entries = parse(list.as_bytes(), ListedFrom::Index).expect("is understood");
     let objects: Vec<_> = entries
         .iter()
         .map(|entry| entry.object.as_deref())
         .collect();
     assert_eq!(objects, [Some(&*one), None, Some(&*two), None]);
     let list = format!("100644 blob {one}\ta\0160000 commit {two}\ts\0");
-    let entries = parse(list.as_bytes(), From::Commit).expect("is understood");
+    let entries = parse(list.as_bytes(), ListedFrom::Commit).expect("is understood");
     let objects: Vec<_> = entries
         .iter()
         .map(|entry| entry.object.as_deref())

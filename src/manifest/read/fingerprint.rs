@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::near_misses;
 use crate::host::Places;
-use crate::manifest::file_state::State;
+use crate::manifest::file_state::FileState;
 use crate::manifest::git::repository;
 use crate::manifest::paths::{
-    self, DEPTH_MAX, VOLUME_LINK, here, is_manifest_name, is_passed_over,
+    self, DEPTH_MAX, VOLUME_LINK, is_ignored, is_manifest_name, or_current_dir,
 };
 
 /// All that can be told of the manifests at some paths without reading them: equal only if no file was written, and no
@@ -25,7 +25,7 @@ struct Entry {
     path: PathBuf,
     /// Without links; none where a link leads nowhere.
     resolved: Option<PathBuf>,
-    state: State,
+    state: FileState,
 }
 
 impl Fingerprint {
@@ -35,13 +35,13 @@ impl Fingerprint {
         for path in paths {
             walk.given(path);
         }
-        (walk.print, walk.places)
+        (walk.fingerprint, walk.places)
     }
 }
 
 #[derive(Default)]
 struct Walk {
-    print: Fingerprint,
+    fingerprint: Fingerprint,
     places: Places,
 }
 
@@ -51,9 +51,9 @@ impl Walk {
         self.links_to(path);
         let resolved = self.entry(path);
         let is_directory = matches!(
-            self.print.entries.last(),
+            self.fingerprint.entries.last(),
             Some(Entry {
-                state: State::Directory { .. },
+                state: FileState::Directory { .. },
                 ..
             })
         );
@@ -80,10 +80,11 @@ impl Walk {
                 continue;
             };
             if part == path || !fs::symlink_metadata(part).is_ok_and(|part| part.is_dir()) {
-                self.places.add_for(here(parent), name);
+                self.places.add_for(or_current_dir(parent), name);
             }
             if part == path {
-                self.places.add_for(here(parent), VOLUME_LINK.as_ref());
+                self.places
+                    .add_for(or_current_dir(parent), VOLUME_LINK.as_ref());
             }
         }
     }
@@ -93,7 +94,7 @@ impl Walk {
         let entries = match paths::entries(path) {
             Ok(entries) if depth <= DEPTH_MAX => entries,
             Ok(_) => return,
-            Err(error) => return self.unseen(path, &error),
+            Err(error) => return self.note_unreadable(path, &error),
         };
         for entry in entries {
             let (name, path) = (entry.file_name(), entry.path());
@@ -101,20 +102,23 @@ impl Walk {
             if name == ".git" && depth > 0 {
                 self.repository_at(&path);
             }
-            if is_passed_over(&name) {
+            if is_ignored(&name) {
                 continue;
             }
             let kind = match entry.file_type() {
                 Ok(kind) => kind,
                 Err(error) => {
-                    self.unseen(&path, &error);
+                    self.note_unreadable(&path, &error);
                     continue;
                 }
             };
             if kind.is_dir() {
                 self.entry(&path);
                 self.directory(&path, depth + 1);
-            } else if is_manifest_name(&name) || kind.is_symlink() || near_misses::is_near(&name) {
+            } else if is_manifest_name(&name)
+                || kind.is_symlink()
+                || near_misses::is_near_miss(&name)
+            {
                 // Any link may lead to a directory, which is a problem.
                 let resolved = self.entry(&path);
                 let beside = resolved.as_deref().and_then(Path::parent);
@@ -143,25 +147,25 @@ impl Walk {
         });
         match found {
             Ok((resolved, metadata)) => {
-                self.print.entries.push(Entry {
+                self.fingerprint.entries.push(Entry {
                     path: path.to_owned(),
                     resolved: Some(resolved.clone()),
-                    state: State::of(&metadata),
+                    state: FileState::of(&metadata),
                 });
                 Some(resolved)
             }
             Err(error) => {
-                self.unseen(path, &error);
+                self.note_unreadable(path, &error);
                 None
             }
         }
     }
 
-    fn unseen(&mut self, path: &Path, error: &io::Error) {
-        self.print.entries.push(Entry {
+    fn note_unreadable(&mut self, path: &Path, error: &io::Error) {
+        self.fingerprint.entries.push(Entry {
             path: path.to_owned(),
             resolved: None,
-            state: State::Unseen(error.kind()),
+            state: FileState::Unreadable(error.kind()),
         });
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::paths::is_manifest_name;
-use crate::manifest::read_options::Manner;
+use crate::manifest::read_options::ReadOptions;
 
 /// Endings, in small letters. What editors leave beside a file (`.yaml~`, `.yaml.bak`) is not meant to be read.
 const ENDINGS: [&str; 6] = [".yaml", ".yml", ".yaml.txt", ".yml.txt", ".ymal", ".yalm"];
@@ -13,13 +13,13 @@ const ENDINGS: [&str; 6] = [".yaml", ".yml", ".yaml.txt", ".yml.txt", ".ymal", "
 const WARNINGS_MAX: usize = 20;
 
 /// Whether a file of this name is not read, and looks as if it were meant to be.
-pub(super) fn is_near(name: &str) -> bool {
+pub(super) fn is_near_miss(name: &str) -> bool {
     let small = name.trim_end().to_ascii_lowercase();
     !is_manifest_name(name) && ENDINGS.iter().any(|ending| small.ends_with(ending))
 }
 
 /// One warning for each file.
-pub(in crate::manifest) fn warnings(files: &[PathBuf], manner: &Manner) -> Vec<Diagnostic> {
+pub(in crate::manifest) fn warnings(files: &[PathBuf], options: &ReadOptions) -> Vec<Diagnostic> {
     let rest = files.len().saturating_sub(WARNINGS_MAX);
     let last = files.len().min(WARNINGS_MAX);
     let warning = |(index, path): (usize, &PathBuf)| {
@@ -28,7 +28,7 @@ pub(in crate::manifest) fn warnings(files: &[PathBuf], manner: &Manner) -> Vec<D
             _ => String::new(),
         };
         Diagnostic::warning_of_path(
-            &manner.name(path),
+            &options.name(path),
             format!("the file is not read: its name ends in neither `.yaml` nor `.yml`{more}"),
             "rename it to end in `.yaml`, in small letters; to have it passed over without a word, begin its name with `_`",
         )
@@ -63,7 +63,7 @@ mod tests {
             "b.ymal",
             "b.yalm",
         ] {
-            assert!(is_near(near), "{near:?}");
+            assert!(is_near_miss(near), "{near:?}");
         }
         for other in [
             "b.yaml",
@@ -76,18 +76,18 @@ mod tests {
             "yaml",
             "README.md",
         ] {
-            assert!(!is_near(other), "{other:?}");
+            assert!(!is_near_miss(other), "{other:?}");
         }
     }
 
     #[test]
     fn g3_r9d_many_near_misses_are_counted() {
         let files: Vec<_> = (0..25).map(|n| PathBuf::from(format!("{n}.YML"))).collect();
-        let manner = Manner::new(crate::manifest::WhileGitWorks::Read);
-        let warnings = warnings(&files, &manner);
+        let options = ReadOptions::new(crate::manifest::GitBusyPolicy::Read);
+        let warnings = warnings(&files, &options);
         assert_eq!(warnings.len(), WARNINGS_MAX);
         let last = &warnings[WARNINGS_MAX - 1].message;
         assert!(last.ends_with(", and 5 more like it"), "{last}");
-        assert_eq!(super::warnings(&files[..1], &manner).len(), 1);
+        assert_eq!(super::warnings(&files[..1], &options).len(), 1);
     }
 }

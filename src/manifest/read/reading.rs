@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::manifest::diagnostic::Diagnostic;
-use crate::manifest::git::repository::Unseen;
-use crate::manifest::git::searched_directory::Searched;
+use crate::manifest::git::repository::Unreadable;
+use crate::manifest::git::searched_directory::SearchedDirectory;
 use crate::manifest::source_text::SourceText;
 use crate::model::Timestamp;
 
@@ -31,19 +31,19 @@ pub(in crate::manifest) struct Found {
     /// In the order in which they were come upon.
     pub files: Vec<FoundFile>,
     /// Further ways to files: the directory, and the file without links. What governs a file depends on them.
-    pub again: Vec<(PathBuf, PathBuf)>,
+    pub aliases: Vec<(PathBuf, PathBuf)>,
     /// The paths that cannot be read, and why.
     pub problems: Vec<Diagnostic>,
     /// The directories that a `Restriction` in what cannot be read might be about.
-    pub suspects: Vec<PathBuf>,
+    pub maybe_restricted: Vec<PathBuf>,
     /// One of what cannot be read declared an account, for all that is known of it.
-    pub account_lost: bool,
+    pub may_lack_account: bool,
     /// Given directories that hold no manifests, each as the problem that it is unless git knows of a deeper one.
     pub empty: Vec<(PathBuf, Diagnostic)>,
     /// Files that are not read, though their names are nearly those of manifests.
-    pub near: Vec<PathBuf>,
+    pub near_misses: Vec<PathBuf>,
     /// Directories that lie in git work trees, or in something like it that cannot be looked at.
-    pub searched: Vec<Result<Searched, Unseen>>,
+    pub searched: Vec<Result<SearchedDirectory, Unreadable>>,
 }
 
 /// One file, by its contents.

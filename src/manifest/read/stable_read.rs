@@ -15,7 +15,7 @@ use crate::host::Clock;
 use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::git::repository;
 use crate::manifest::git::searched_directory;
-use crate::manifest::read_options::{Manner, WhileGitWorks};
+use crate::manifest::read_options::{GitBusyPolicy, ReadOptions};
 use crate::model::Timestamp;
 
 /// What changed within this time may be part of a change that is still going on. Long enough for the clocks of file
@@ -24,52 +24,52 @@ const RECENT: TimeDelta = TimeDelta::seconds(2);
 /// Between two readings of a set that changed: longer than a writer takes from one file to the next.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
 /// Who saw that nothing changed for less than this saw nothing: a writer may take as long from one file to the next.
-const STILL_MIN: Duration = Duration::from_millis(100);
+const QUIET_MIN: Duration = Duration::from_millis(100);
 /// In all. Who writes for longer is not about to be done.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A change after this instant may be part of one that is still going on.
-fn recent(manner: &Manner, now: Timestamp) -> Timestamp {
-    match TimeDelta::from_std(manner.still_for) {
-        Ok(still) if manner.still_for >= STILL_MIN => now - still.min(RECENT),
+fn recent_since(options: &ReadOptions, now: Timestamp) -> Timestamp {
+    match TimeDelta::from_std(options.quiet_for) {
+        Ok(still) if options.quiet_for >= QUIET_MIN => now - still.min(RECENT),
         _ => now - RECENT,
     }
 }
 
 /// What one look at the manifests came to.
-enum Look {
+enum ReadOutcome {
     /// They were as they had been before.
-    Settled(Reading),
+    Stable(Reading),
     /// They were read for the first time.
     First { is_recent: bool },
     /// They moved, or git is at work on them. If that does not end, it is this error.
-    Restless(Diagnostic),
+    Unstable(Diagnostic),
 }
 
 /// Reads the manifests at `paths` until two readings in a row agree.
 pub(super) async fn read<C: Clock>(
     paths: &[PathBuf],
-    manner: &Manner,
+    options: &ReadOptions,
     clock: &C,
 ) -> Result<Reading, Diagnostic> {
-    let give_up = clock.monotonic() + PATIENCE;
-    let looker = Arc::new((paths.to_owned(), manner.clone()));
+    let give_up = clock.monotonic() + READ_TIMEOUT;
+    let request = Arc::new((paths.to_owned(), options.clone()));
     let mut before = None;
     let mut told = false;
     loop {
-        let (looker, found, now) = (Arc::clone(&looker), before.take(), clock.now());
+        let (request, found, now) = (Arc::clone(&request), before.take(), clock.now());
         let work = move || {
-            let (paths, manner) = &*looker;
-            look(paths, manner, found, now)
+            let (paths, options) = &*request;
+            read_once(paths, options, found, now)
         };
-        let seen;
-        (seen, before) = manner.run(work).await;
-        match seen {
-            Look::Settled(reading) => return Ok(reading),
-            Look::First { is_recent: false } => continue,
-            Look::First { is_recent: true } => {}
-            Look::Restless(problem) if clock.monotonic() >= give_up => return Err(problem),
-            Look::Restless(problem) => {
+        let outcome;
+        (outcome, before) = options.run(work).await;
+        match outcome {
+            ReadOutcome::Stable(reading) => return Ok(reading),
+            ReadOutcome::First { is_recent: false } => continue,
+            ReadOutcome::First { is_recent: true } => {}
+            ReadOutcome::Unstable(problem) if clock.monotonic() >= give_up => return Err(problem),
+            ReadOutcome::Unstable(problem) => {
                 if !told {
                     tracing::info!(file = problem.file, "waiting: {}", problem.message);
                 }
@@ -81,40 +81,49 @@ pub(super) async fn read<C: Clock>(
 }
 
 /// `before` is what the reading before this one found, if it counts. With the look comes what counts for the next.
-fn look(
+fn read_once(
     paths: &[PathBuf],
-    manner: &Manner,
+    options: &ReadOptions,
     before: Option<Found>,
     now: Timestamp,
-) -> (Look, Option<Found>) {
-    let under_way = |found: &Found| match manner.git {
-        WhileGitWorks::Wait => repository::under_way(paths)
-            .or_else(|| found.searched.iter().find_map(searched_directory::at_work)),
-        WhileGitWorks::Read => None,
+) -> (ReadOutcome, Option<Found>) {
+    let operation = |found: &Found| match options.git {
+        GitBusyPolicy::Wait => repository::operation_at(paths).or_else(|| {
+            found
+                .searched
+                .iter()
+                .find_map(searched_directory::operation_in)
+        }),
+        GitBusyPolicy::Read => None,
     };
-    if let Some(operation) = under_way(&Found::default()) {
+    if let Some(operation) = operation(&Found::default()) {
         // What was there before it says nothing of what it leaves behind.
-        return (Look::Restless(operation), None);
+        return (ReadOutcome::Unstable(operation), None);
     }
-    let reading = walk::read(paths, manner);
+    let reading = walk::read(paths, options);
     if reading.torn {
         // Nothing can agree with it.
-        return (Look::Restless(changing(&[], &reading, paths, manner)), None);
+        return (
+            ReadOutcome::Unstable(changing(&[], &reading, paths, options)),
+            None,
+        );
     }
     match before {
         // Git may have begun before the first of the two readings, and stood still since.
-        Some(found) if found == reading.found => match under_way(&reading.found) {
-            None => (Look::Settled(reading), None),
-            Some(operation) => (Look::Restless(operation), None),
+        Some(found) if found == reading.found => match operation(&reading.found) {
+            None => (ReadOutcome::Stable(reading), None),
+            Some(operation) => (ReadOutcome::Unstable(operation), None),
         },
         Some(found) => {
-            let problem = changing(&found.files, &reading, paths, manner);
-            (Look::Restless(problem), Some(reading.found))
+            let problem = changing(&found.files, &reading, paths, options);
+            (ReadOutcome::Unstable(problem), Some(reading.found))
         }
         None => {
             // A change that seems to lie ahead counts: the file server's clock is, by as much.
-            let is_recent = reading.changed.is_some_and(|at| at > recent(manner, now));
-            (Look::First { is_recent }, Some(reading.found))
+            let is_recent = reading
+                .changed
+                .is_some_and(|at| at > recent_since(options, now));
+            (ReadOutcome::First { is_recent }, Some(reading.found))
         }
     }
 }
@@ -124,7 +133,7 @@ pub(super) fn changing(
     before: &[FoundFile],
     now: &Reading,
     paths: &[PathBuf],
-    manner: &Manner,
+    options: &ReadOptions,
 ) -> Diagnostic {
     let now = &now.found.files;
     let same = before.iter().zip(now).take_while(|(a, b)| a == b).count();
@@ -132,9 +141,9 @@ pub(super) fn changing(
     let path = file.map(|file| &file.path).or(paths.first());
     let message = format!(
         "the manifests keep changing: they were not the same twice in a row within {} seconds",
-        PATIENCE.as_secs()
+        READ_TIMEOUT.as_secs()
     );
     let help = "let what writes them finish, then run this again; a writer that never rests should write elsewhere and rename the finished directory into place";
-    let path = path.map_or_else(String::new, |path| manner.name(path));
+    let path = path.map_or_else(String::new, |path| options.name(path));
     Diagnostic::of_path(&path, message, help)
 }

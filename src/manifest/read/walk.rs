@@ -13,13 +13,14 @@ use super::near_misses;
 use super::reading::{FoundFile, Reading};
 use crate::manifest::UNSHARE;
 use crate::manifest::diagnostic::Diagnostic;
-use crate::manifest::git::missing::MAY_GOVERN;
+use crate::manifest::git::missing::PARTIAL_OK_NOTE;
 use crate::manifest::git::repository::{self, Repository};
-use crate::manifest::git::searched_directory::Searched;
+use crate::manifest::git::searched_directory::SearchedDirectory;
 use crate::manifest::paths::{
-    DEPTH_MAX, VOLUME_LINK, entries, here, is_manifest_name, is_passed_over, might_govern, standing,
+    DEPTH_MAX, VOLUME_LINK, entries, is_ignored, is_manifest_name, maybe_restricted_by,
+    or_current_dir, resolve_parent,
 };
-use crate::manifest::read_options::Manner;
+use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 
 /// A million images take some 90 MB.
@@ -27,9 +28,9 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Of all files together; they are held in memory while they are parsed.
 const TOTAL_BYTES_MAX: u64 = 1 << 30;
 /// Reads every manifest below `paths`, and reports every path that cannot be.
-pub(super) fn read(paths: &[PathBuf], manner: &Manner) -> Reading {
+pub(super) fn read(paths: &[PathBuf], options: &ReadOptions) -> Reading {
     let mut walk = Walk {
-        manner,
+        options,
         reading: Reading::default(),
         seen: BTreeMap::new(),
         bytes: 0,
@@ -42,7 +43,7 @@ pub(super) fn read(paths: &[PathBuf], manner: &Manner) -> Reading {
 }
 
 struct Walk<'a> {
-    manner: &'a Manner,
+    options: &'a ReadOptions,
     reading: Reading,
     /// Resolved path of what was read → the source that came of it: a file reached twice is read once.
     seen: BTreeMap<PathBuf, Option<usize>>,
@@ -56,17 +57,17 @@ struct Root<'p> {
     spelled: &'p Path,
     resolved: PathBuf,
     /// Where it stands itself, which is elsewhere if it is a link.
-    stands: Option<PathBuf>,
+    location: Option<PathBuf>,
 }
 
 impl<'p> Root<'p> {
     fn new(spelled: &'p Path) -> io::Result<Self> {
         let resolved = fs::canonicalize(spelled)?;
-        let stands = Some(standing(spelled)?).filter(|stands| *stands != resolved);
+        let location = Some(resolve_parent(spelled)?).filter(|location| *location != resolved);
         Ok(Self {
             spelled,
             resolved,
-            stands,
+            location,
         })
     }
 
@@ -76,7 +77,7 @@ impl<'p> Root<'p> {
             .parent()
             .and_then(|p| p.strip_prefix(self.spelled).ok());
         let inside = inside.unwrap_or(Path::new(""));
-        let roots = [&self.resolved].into_iter().chain(&self.stands);
+        let roots = [&self.resolved].into_iter().chain(&self.location);
         roots.map(|root| root.join(inside)).collect()
     }
 }
@@ -88,15 +89,19 @@ impl Walk<'_> {
             Ok(metadata) => metadata,
             Err(error) => {
                 // It may be missing for this moment only, while its directory is written.
-                if let Some(Ok(parent)) = path.parent().map(|parent| fs::metadata(here(parent))) {
+                if let Some(Ok(parent)) = path
+                    .parent()
+                    .map(|parent| fs::metadata(or_current_dir(parent)))
+                {
                     self.note_change(&parent);
                 }
                 return self.unreadable(path, &error);
             }
         };
         if !metadata.is_dir() {
-            let places = fs::canonicalize(path)
-                .and_then(|resolved| Ok((resolved, standing(path)?.parent().map(Path::to_owned))));
+            let places = fs::canonicalize(path).and_then(|resolved| {
+                Ok((resolved, resolve_parent(path)?.parent().map(Path::to_owned)))
+            });
             return match places {
                 Ok((resolved, directory)) => {
                     self.file(path, resolved, directory.into_iter().collect());
@@ -108,7 +113,7 @@ impl Walk<'_> {
             Ok(root) => root,
             Err(error) => return self.unreadable(path, &error),
         };
-        let repositories = match repository::private_copy(self.manner) {
+        let repositories = match repository::private_copy(self.options) {
             Some(copy) => copy.map(|copy| vec![copy]),
             None => repository::repositories(&root.resolved),
         };
@@ -118,26 +123,30 @@ impl Walk<'_> {
                 for repository in repositories {
                     self.note_repository(path, &root.resolved, Ok(Some(repository)), false);
                 }
-                if let Some(inner) = inner.filter(|_| self.manner.git_directory.is_none())
-                    && let Some(around) = repository::around(&inner)
+                if let Some(inner) = inner.filter(|_| self.options.git_directory.is_none())
+                    && let Some(superproject) = repository::superproject(&inner)
                 {
-                    self.note(Ok(Searched::around(path, &inner.top, around)));
+                    self.note(Ok(SearchedDirectory::in_superproject(
+                        path,
+                        &inner.top,
+                        superproject,
+                    )));
                 }
             }
-            Err(unseen) => self.note_repository(path, &root.resolved, Err(unseen), false),
+            Err(unreadable) => self.note_repository(path, &root.resolved, Err(unreadable), false),
         }
         let before = (
             self.reading.found.problems.len(),
-            self.reading.found.near.len(),
+            self.reading.found.near_misses.len(),
         );
         let mut found = false;
         self.directory(path, &root, 0, &mut found);
         if !found && self.reading.found.problems.len() == before.0 {
-            let near = near_misses::hint(&self.reading.found.near[before.1..]);
+            let near = near_misses::hint(&self.reading.found.near_misses[before.1..]);
             let help =
                 format!("{near}check the path, and whether its volume is mounted; {UNSHARE}");
             let message = "the directory holds no manifests (`*.yaml`, `*.yml`)";
-            let problem = Diagnostic::of_path(&self.manner.name(path), message, help);
+            let problem = Diagnostic::of_path(&self.options.name(path), message, help);
             self.reading.found.empty.push((path.to_owned(), problem));
         }
     }
@@ -159,7 +168,7 @@ impl Walk<'_> {
         for entry in entries {
             let (name, path) = (entry.file_name(), entry.path());
             let name = name.to_string_lossy();
-            if is_passed_over(&name) {
+            if is_ignored(&name) {
                 continue;
             }
             match entry.file_type() {
@@ -203,8 +212,8 @@ impl Walk<'_> {
     fn entry(&mut self, path: &Path, kind: FileType, root: &Root<'_>, found: &mut bool) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_manifest = is_manifest_name(&name);
-        if near_misses::is_near(&name) {
-            self.reading.found.near.push(path.to_owned());
+        if near_misses::is_near_miss(&name) {
+            self.reading.found.near_misses.push(path.to_owned());
         }
         if !is_manifest && !kind.is_symlink() {
             return;
@@ -250,18 +259,20 @@ impl Walk<'_> {
         &mut self,
         spelled: &Path,
         directory: &Path,
-        repository: Result<Option<Repository>, repository::Unseen>,
-        is_bare: bool,
+        repository: Result<Option<Repository>, repository::Unreadable>,
+        is_empty: bool,
     ) {
         let searched = match repository {
             Ok(None) => return,
-            Ok(Some(repository)) => Ok(Searched::new(spelled, directory, repository, is_bare)),
-            Err(unseen) => Err(unseen),
+            Ok(Some(repository)) => Ok(SearchedDirectory::new(
+                spelled, directory, repository, is_empty,
+            )),
+            Err(unreadable) => Err(unreadable),
         };
         self.note(searched);
     }
 
-    fn note(&mut self, searched: Result<Searched, repository::Unseen>) {
+    fn note(&mut self, searched: Result<SearchedDirectory, repository::Unreadable>) {
         if !self.reading.found.searched.contains(&searched) {
             self.reading.found.searched.push(searched);
         }
@@ -279,7 +290,7 @@ impl Walk<'_> {
             _ => "remove it, restore what it points to, or begin its name with `_`",
         };
         let help = match is_manifest_name(&path.to_string_lossy()) {
-            true => format!("{help}; {MAY_GOVERN}"),
+            true => format!("{help}; {PARTIAL_OK_NOTE}"),
             false => help.to_owned(),
         };
         self.problem(path, &message, &help);
@@ -290,7 +301,7 @@ impl Walk<'_> {
     fn file(&mut self, path: &Path, resolved: PathBuf, mut directories: Vec<PathBuf>) {
         self.note_version(path, &resolved);
         if let Some(source) = self.seen.get(&resolved).copied() {
-            return self.again(source, directories, &resolved);
+            return self.add_alias(source, directories, &resolved);
         }
         self.seen.insert(resolved.clone(), None);
         directories.extend(resolved.parent().map(Path::to_owned));
@@ -345,7 +356,7 @@ impl Walk<'_> {
         });
         match String::from_utf8(bytes) {
             Ok(text) => {
-                let name = self.manner.name(path);
+                let name = self.options.name(path);
                 let source = SourceText::new(name, text).found_in(directories);
                 self.seen.insert(resolved, Some(self.reading.sources.len()));
                 self.reading.sources.push(source);
@@ -362,15 +373,15 @@ impl Walk<'_> {
     }
 
     /// Another way to a file. Without a source, it is one that could not be read.
-    fn again(&mut self, source: Option<usize>, directories: Vec<PathBuf>, resolved: &Path) {
+    fn add_alias(&mut self, source: Option<usize>, directories: Vec<PathBuf>, resolved: &Path) {
         let Reading { sources, found, .. } = &mut self.reading;
         let ways = directories.iter().cloned();
         found
-            .again
+            .aliases
             .extend(ways.map(|way| (way, resolved.to_owned())));
         match source.and_then(|source| sources.get_mut(source)) {
             Some(source) => source.is_found_in(directories),
-            None => found.suspects.extend(directories),
+            None => found.maybe_restricted.extend(directories),
         }
     }
 
@@ -426,9 +437,12 @@ impl Walk<'_> {
     }
 
     fn problem(&mut self, path: &Path, message: &str, help: &str) {
-        let problem = Diagnostic::of_path(&self.manner.name(path), message, help);
+        let problem = Diagnostic::of_path(&self.options.name(path), message, help);
         self.reading.found.problems.push(problem);
-        self.reading.found.suspects.extend(might_govern(path));
+        self.reading
+            .found
+            .maybe_restricted
+            .extend(maybe_restricted_by(path));
     }
 }
 
@@ -445,7 +459,7 @@ fn unsearchable(entries: &[fs::DirEntry]) -> Option<io::Error> {
     let mut names = entries.iter().map(fs::DirEntry::path);
     let first = names.find(|path| {
         let name = path.file_name().unwrap_or_default();
-        !is_passed_over(&name.to_string_lossy())
+        !is_ignored(&name.to_string_lossy())
     })?;
     let error = fs::symlink_metadata(first).err()?;
     (error.kind() == io::ErrorKind::PermissionDenied).then_some(error)
