@@ -1,17 +1,16 @@
-//! What is at a path, told without reading it: two equal states mean that nothing was written there in between.
+//! What is at a path, told from its metadata alone. Two equal states mean that nothing was written there in between.
 
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What is at a path, as far as it is told without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FileState {
-    /// By its identity alone: what is in it that matters has an entry of its own, and what an editor writes beside
-    /// that does not matter.
+    /// Identified by device and inode alone: the entries that matter are compared themselves, and others, such as an
+    /// editor's backup files, must not count.
     Directory { device: u64, inode: u64 },
-    /// The size and times of what it leads to, in nanoseconds where the file system has them.
+    /// Size and times after following links; times are seconds and nanoseconds.
     File {
         device: u64,
         inode: u64,
@@ -19,12 +18,12 @@ pub(super) enum FileState {
         modified: (i64, i64),
         changed: (i64, i64),
     },
-    /// It cannot be looked at.
+    /// Its metadata cannot be read, for this reason.
     Unreadable(io::ErrorKind),
 }
 
 impl FileState {
-    /// What a path leads to.
+    /// State of what the path leads to, following links.
     pub(super) fn at(path: &Path) -> Self {
         match fs::metadata(path) {
             Ok(metadata) => Self::of(&metadata),
@@ -32,7 +31,7 @@ impl FileState {
         }
     }
 
-    /// Whether there is nothing of that name.
+    /// Whether nothing exists at the path.
     pub(super) fn is_absent(&self) -> bool {
         matches!(
             self,

@@ -37,26 +37,23 @@ pub use read_options::{GitBusyPolicy, ReadOptions};
 pub use render::{Sharing, render};
 pub use source_text::SourceText;
 
-/// The way out for who emptied something: emptiness is never taken for a wish.
+/// The remedy for a user who emptied a file or list: nothing is ever unshared because something is empty.
 const UNSHARE: &str = "to have images unshared, declare them `state: unshared`";
 
 /// A set of manifests without an error.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What they ask for.
     pub desired: Desired,
-    /// Documents read.
     pub documents: usize,
-    /// Files read.
     pub files: usize,
-    /// What is allowed but looks wrong.
+    /// Things that are valid but probably not meant.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and
-/// `*.yml`. They are read until they are the same twice in a row; only if something changed a moment ago, or a git
-/// operation is under way, does that take longer than the reading itself. Directories in a git work tree must have all
-/// that git has of them; git is asked through `runner`.
+/// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and `*.yml`. They are
+/// read until they are the same twice in a row, which takes longer than the reading itself only if something changed a
+/// moment ago or a git operation is in progress. Directories in a git work tree must contain all manifests that git has of
+/// them; `runner` runs git.
 pub async fn load<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
     git: GitBusyPolicy,
@@ -66,7 +63,7 @@ pub async fn load<C: Clock, P: CommandRunner>(
     load_with(paths, &ReadOptions::new(git), clock, runner).await
 }
 
-/// [`load`], in another manner. `clock` is held against the times of files, so it is the machine's own.
+/// [`load`] with other options. `clock` is compared with the times of files, so it must be the machine's own.
 pub async fn load_with<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
     options: &ReadOptions,
@@ -80,7 +77,7 @@ pub async fn load_with<C: Clock, P: CommandRunner>(
         mut warnings,
     } = match checked {
         Ok(checked) => checked,
-        // Of a set that does not stand still, no part can be trusted.
+        // No part of a set that keeps changing can be trusted.
         Err(problem) => return Err(Broken::unstable(problem)),
     };
     let Reading { sources, found, .. } = reading;

@@ -1,3 +1,5 @@
+//! Which files are left of a broken set: what is left out with a faulty file, and why.
+
 use std::path::Path;
 
 use super::*;

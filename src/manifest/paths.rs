@@ -1,14 +1,14 @@
-//! Which names are those of manifests, and where a path really stands. By these rules manifests are found, their changes
-//! noticed, and what git has compared with what is there.
+//! Which file names are manifests, which are ignored, and where a path really is. Reading, fingerprints and the comparison
+//! with git must all follow the same rules.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Of the names of manifests.
+/// File name endings of manifests.
 pub(super) const ENDINGS: [&str; 2] = [".yaml", ".yml"];
 
-/// Deep enough for any tree of manifests; a loop through mounts ends here.
+/// Directory levels that are searched. Deep enough for any tree of manifests; a loop through mounts ends here.
 pub(super) const DEPTH_MAX: usize = 32;
 
 /// The link through which Kubernetes swaps all files of a volume at once.
@@ -18,19 +18,19 @@ pub(super) fn is_manifest_name(name: &str) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Whether an entry of a directory is not looked at.
+/// Whether a directory entry of this name is ignored.
 pub(super) fn is_ignored(name: &str) -> bool {
     name.starts_with(['.', '_'])
 }
 
-/// What is in a directory, in the order of the names.
+/// Entries of a directory, sorted by name.
 pub(super) fn entries(path: &Path) -> io::Result<Vec<fs::DirEntry>> {
     let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     Ok(entries)
 }
 
-/// An empty path is the parent of a relative one.
+/// `.` for an empty path, which is what the parent of a bare file name is.
 pub(super) fn or_current_dir(path: &Path) -> &Path {
     if path.as_os_str().is_empty() {
         Path::new(".")
@@ -39,7 +39,7 @@ pub(super) fn or_current_dir(path: &Path) -> &Path {
     }
 }
 
-/// Where a path stands, without links before its last name. That may be one.
+/// The path with all links resolved but the last component, which may be a link itself.
 pub(super) fn resolve_parent(path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok(fs::canonicalize(or_current_dir(parent))?.join(name)),
@@ -47,8 +47,8 @@ pub(super) fn resolve_parent(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The directories that a `Restriction` at a path that cannot be read might be about. What is no directory is a file,
-/// which governs where it is found and where it really is. What does not even exist is told by its name.
+/// The directories that a `Restriction` at an unreadable path might apply to. Anything but a directory counts as a file,
+/// which restricts both where it is found and where it really is. If nothing exists there, the name decides.
 pub(super) fn maybe_restricted_by(path: &Path) -> Vec<PathBuf> {
     let location = resolve_parent(path).unwrap_or_else(|_| path.to_owned());
     let is_directory = match fs::metadata(path) {

@@ -1,43 +1,39 @@
-//! How manifests are read, as the caller wants it.
+//! How the caller wants manifests to be read. `read` and `git` both follow these options.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::host::spawn_blocking;
 
-/// What a git operation in the repository of the manifests means to the reader.
+/// What to do while a git operation is in progress in the repository of the manifests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GitBusyPolicy {
-    /// It is waited for; if it does not end, there is no set. For all that decides something.
+    /// Wait for it, and fail if it does not end. For commands that decide something.
     Wait,
-    /// The files are read as they stand. For what only checks them, and may be a hook of the very operation that
-    /// would be waited for.
+    /// Read the files as they are. For commands that only check them and may run as a hook of that very operation.
     Read,
 }
 
-/// How manifests are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// What a git operation in their repository means.
     pub git: GitBusyPolicy,
-    /// For how long before the reading the caller was told of every change, and was told of none. If the times of the
-    /// files bear that out, that was the wait between the last change and the first of two readings that agree.
-    /// Zero: nobody looked.
+    /// How long before the reading the caller watched the files and saw no change. If the files' times agree, this
+    /// replaces the wait between the last change and the first reading. Zero if nobody watched.
     pub quiet_for: Duration,
-    /// Read and parsed on another thread, so that the caller's goes on meanwhile.
+    /// Read and parse on another thread, so that the caller's is not blocked.
     pub spawn_blocking: bool,
-    /// Where given, files below it are named as seen from there.
+    /// Files below this directory are named relative to it.
     pub root: Option<PathBuf>,
-    /// The state of the repository that the files below `root` were checked out of, which has no `.git` there. Without it,
-    /// repositories are found by their `.git`.
+    /// Git directory of the repository that the files below `root` were checked out of, where `root` has no `.git`. If
+    /// `None`, repositories are found by their `.git`.
     pub git_directory: Option<PathBuf>,
-    /// What `GIT_INDEX_FILE` is set to, for who may be a hook of a commit that has an index of its own. It counts for the
-    /// repository in whose git directory it lies, and for no other.
+    /// Value of `GIT_INDEX_FILE`, for a command that may run as a hook of a commit with an index of its own. It applies
+    /// only to the repository whose git directory holds it.
     pub index_file: Option<PathBuf>,
 }
 
 impl ReadOptions {
-    /// For who waits for it, and has not looked before.
+    /// Options for a caller that blocks on the reading and has not watched the files before.
     pub fn new(git: GitBusyPolicy) -> Self {
         Self {
             git,
@@ -49,7 +45,7 @@ impl ReadOptions {
         }
     }
 
-    /// How a path is named to people.
+    /// The name of a path in messages.
     pub(super) fn name(&self, path: &Path) -> String {
         let below = |root: &PathBuf| path.strip_prefix(root).ok();
         let name = match self.root.as_ref().and_then(below) {
@@ -60,7 +56,7 @@ impl ReadOptions {
         name.to_string_lossy().into_owned()
     }
 
-    /// Runs what reads or parses.
+    /// Runs reading or parsing, on another thread if the caller wants that.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -1,6 +1,7 @@
-//! Names of fields that would hold a secret. No manifest has such a field; one in which somebody wrote it is never quoted.
+//! Field names that would hold a secret. No manifest has such a field, and a file in which somebody wrote one is never
+//! quoted.
 
-/// Ends of words that would hold a secret. A file that has one is never quoted.
+/// Endings of field names, without `_` and `-`, that would hold a secret.
 const SECRET_WORDS: [&str; 6] = [
     "secretid",
     "secretkey",

@@ -1,3 +1,6 @@
+//! The text of one manifest file: its lines and columns, the directories it is found in, and what can be told of it
+//! without parsing it.
+
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -5,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use super::secret_words::is_secret_word;
 use super::suggest::nearest;
 
-/// One file's text.
 #[derive(Debug)]
 pub struct SourceText {
     name: Arc<str>,
@@ -16,7 +18,7 @@ pub struct SourceText {
 }
 
 impl SourceText {
-    /// A text, and the path to name it by, which is also taken for where it is found.
+    /// `name` is the path to show; its parent counts as the directory that the text is found in.
     pub fn new(name: impl Into<Arc<str>>, text: String) -> Self {
         let name = name.into();
         let parent = Path::new(&*name).parent().unwrap_or(Path::new(""));
@@ -31,7 +33,7 @@ impl SourceText {
         }
     }
 
-    /// The path.
+    /// The path as it is shown to the user.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
@@ -43,7 +45,7 @@ impl SourceText {
         self
     }
 
-    /// It is found in these directories, too.
+    /// Adds directories that the text is also found in.
     pub(super) fn is_found_in(&mut self, directories: Vec<PathBuf>) {
         for directory in directories {
             if !self.directories.contains(&directory) {
@@ -52,7 +54,8 @@ impl SourceText {
         }
     }
 
-    /// Where it is found: all ways to it, and where it really is. What governs one of them governs it.
+    /// All directories that the file is reached through, and the one it is really in. A restriction on any of them
+    /// applies to it.
     pub(super) fn directories(&self) -> &[PathBuf] {
         &self.directories
     }
@@ -70,7 +73,7 @@ impl SourceText {
         self.text.lines().all(blank)
     }
 
-    /// Whether a field in it looks like a secret's.
+    /// Whether a field name in it is a secret's.
     pub(super) fn may_hold_secret(&self) -> bool {
         *self.may_hold_secret.get_or_init(|| {
             let field = |line: &str| line.split([':', ',', '{']).any(is_secret_word);
@@ -78,13 +81,12 @@ impl SourceText {
         })
     }
 
-    /// Whether it could declare an account, for all that can be told of a text that may not even be YAML.
+    /// Whether it could declare an account. The text may not even be YAML, so any mention counts.
     pub(super) fn may_declare_account(&self) -> bool {
         self.text.contains("Account")
     }
 
-    /// Whether it could hold a `Restriction`, misspelt or not, for all that can be told of a text that may not even be
-    /// YAML.
+    /// Whether it could hold a `Restriction`, misspelt or not. The text may not even be YAML, so any similar word counts.
     pub(super) fn may_restrict(&self) -> bool {
         const WORD: &str = "restrict";
         let mut words = self.text.split(|c: char| !c.is_alphanumeric());

@@ -1,5 +1,5 @@
 //! Whether the manifests differ from the commit that is checked out. Only files that are read as manifests count, by the
-//! rule that they are found by.
+//! same rules by which they are found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -15,12 +15,12 @@ use crate::manifest::paths::{
 };
 use crate::model::is_hash;
 
-/// Files that are asked about at once: a command line has a limit.
+/// Paths given to one git command, because command lines are limited in length.
 const FILES_AT_ONCE: usize = 500;
-/// Links from one to the next, as the system bounds them.
+/// Links that are followed one after another; Linux has the same limit.
 const LINKS_MAX: usize = 40;
 
-/// What is read at the paths that were given. All paths in it stand where they really are.
+/// What is read at the given paths. All paths in it are resolved.
 #[derive(Default)]
 pub(super) struct Extent {
     directories: BTreeSet<PathBuf>,
@@ -49,7 +49,7 @@ impl Extent {
         Ok(extent)
     }
 
-    /// The directories of what was given, each with the repository that it is in.
+    /// The directories that were given or hold a given file, each with the repository it is in.
     pub(super) fn places(&self) -> BTreeMap<PathBuf, Option<PathBuf>> {
         let parents = self.files.iter().filter_map(|file| file.parent());
         let directories = self.directories.iter().map(PathBuf::as_path);
@@ -72,7 +72,7 @@ impl Extent {
         let mut tops = BTreeSet::from([top.to_owned()]);
         for nested in &self.nested {
             let unknown = |error| RevisionError::of(error, nested);
-            // What looks like a repository may be none to git, which then counts it as a part of the one around it.
+            // What looks like a repository may be none to git, which then treats it as a part of the superproject.
             if git.top(nested).await.map_err(unknown)? != *nested {
                 continue;
             }
@@ -92,7 +92,7 @@ impl Extent {
         self.files_have_changes(&tops, git).await
     }
 
-    /// Whether any of the single files, or a link on the way to what is read, differs from its commit.
+    /// Whether any single file, or a link on the way to what is read, differs from its commit.
     async fn files_have_changes<P: CommandRunner>(
         &self,
         tops: &BTreeSet<PathBuf>,
@@ -100,12 +100,12 @@ impl Extent {
     ) -> Result<bool, RevisionError> {
         let is_known = |file: &PathBuf| repository(file).is_some_and(|it| tops.contains(&it));
         if !self.files.iter().all(is_known) {
-            // It is in a repository that nobody has asked.
+            // It is in a repository that was not asked.
             return Ok(true);
         }
         for top in tops {
             let unknown = |error| RevisionError::of(error, top);
-            // A link in another repository is not subject to the commit.
+            // A link in another repository is not part of the commit.
             let in_it = |paths: &BTreeSet<PathBuf>| -> Vec<OsString> {
                 let paths = paths.iter();
                 let in_it = paths.filter(|path| repository(path).as_ref() == Some(top));
@@ -130,8 +130,8 @@ impl Extent {
         Ok(false)
     }
 
-    /// Finds what git cannot tell by the names below a directory: where links lead, and other repositories. What cannot
-    /// be looked at is told of when the manifests are read.
+    /// Finds what git cannot tell from the names below a directory: where links lead, and other repositories. Errors
+    /// are reported when the manifests are read, so they are ignored here.
     fn look_into(&mut self, directory: &Path, depth: usize) {
         for (path, kind) in entries(directory, depth) {
             if kind.is_dir() {
@@ -158,7 +158,7 @@ fn holds_manifest(directory: &Path, depth: usize) -> bool {
     })
 }
 
-/// What is in a directory and is not passed over.
+/// Entries of a directory that are not ignored.
 fn entries(directory: &Path, depth: usize) -> impl Iterator<Item = (PathBuf, fs::FileType)> {
     let entries = match depth {
         0..=DEPTH_MAX => paths::entries(directory).unwrap_or_default(),
@@ -175,20 +175,20 @@ fn is_manifest(path: &Path) -> bool {
     is_manifest_name(&name.to_string_lossy())
 }
 
-/// Whether none of the names in a path below a directory is passed over.
+/// Whether no component of a path below a directory is ignored.
 fn is_looked_at(below: &Path) -> bool {
     let mut names = below.components();
     names.all(|name| !is_ignored(&name.as_os_str().to_string_lossy()))
 }
 
-/// The innermost directory around a path, itself among them, that holds a repository, as far as names tell.
+/// The innermost directory at or above a path that holds a `.git`. Whether that is a repository is for git to say.
 fn repository(path: &Path) -> Option<PathBuf> {
     let mut around = path.ancestors();
     let found = around.find(|directory| fs::symlink_metadata(directory.join(".git")).is_ok());
     found.map(Path::to_owned)
 }
 
-/// The links by which a path is reached, each where it stands.
+/// The links on the way to a path, each with its parent resolved.
 fn links(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let Ok(mut path) = std::path::absolute(path) else {
@@ -202,7 +202,7 @@ fn links(path: &Path) -> Vec<PathBuf> {
         else {
             break;
         };
-        // Nothing before it is a link, but `..` may lead back through one that was followed.
+        // Nothing before the link is a link, but `..` may lead back through one that was followed.
         let Some(parent) = link
             .parent()
             .and_then(|parent| fs::canonicalize(or_current_dir(parent)).ok())
@@ -211,7 +211,7 @@ fn links(path: &Path) -> Vec<PathBuf> {
         };
         let rest = path.strip_prefix(&link).unwrap_or(Path::new("")).to_owned();
         found.extend(link.file_name().map(|name| parent.join(name)));
-        // By its parts: a path that ends in a slash is that of what a link leads to.
+        // Collected from components, because a path that ends in a slash means the target of a link.
         path = parent
             .join(target)
             .components()
@@ -222,7 +222,7 @@ fn links(path: &Path) -> Vec<PathBuf> {
 }
 
 impl<P: CommandRunner> Git<'_, P> {
-    /// Whether a manifest below a directory is not as the commit has it.
+    /// Whether a manifest below a directory differs from the commit.
     async fn directory_has_changes(
         &self,
         directory: &Path,
@@ -257,13 +257,13 @@ impl<P: CommandRunner> Git<'_, P> {
         Ok(hidden.iter().any(counts))
     }
 
-    /// Whether a submodule has or had a manifest: in its files, or in one of the commits that the repository around it names.
-    /// What cannot be told counts as one.
+    /// Whether a submodule has or had a manifest, in its files or in one of the commits that the superproject names.
+    /// If that cannot be told, the answer is yes.
     async fn may_hold_manifest(&self, submodule: &Path, commits: &[String]) -> bool {
         if holds_manifest(submodule, 0) {
             return true;
         }
-        // Where it is not checked out, git would answer for the repository around it.
+        // If it is not checked out, git would answer for the superproject.
         if !self.top(submodule).await.is_ok_and(|top| top == submodule) {
             return true;
         }
@@ -273,7 +273,7 @@ impl<P: CommandRunner> Git<'_, P> {
             let Ok(Some(list)) = list else {
                 return true;
             };
-            // Mode, type and hash, a tab and the path.
+            // Each record is mode, type and hash, a tab, and the path.
             let mut entries = records(&list).map(|record| {
                 let tab = record.iter().position(|&byte| byte == b'\t');
                 (
@@ -291,21 +291,21 @@ impl<P: CommandRunner> Git<'_, P> {
         false
     }
 
-    /// Whether any of what is tracked at the paths is changed, staged or deleted.
+    /// Whether any tracked file at the paths is changed, staged or deleted.
     async fn tracks_changes(&self, top: &Path, paths: &[OsString]) -> Result<bool, CommandError> {
         let changes = self.changes(top, paths).await?;
         Ok(changes.is_none_or(|changes| !changes.is_empty()))
     }
 
-    /// Whether git would not tell of changes in any of the paths: it is untracked, ignored or hidden.
+    /// Whether git would not report changes of any of the paths because it is untracked, ignored or hidden.
     async fn leaves_out(&self, top: &Path, paths: &[OsString]) -> Result<bool, CommandError> {
         let others = self.others(top, paths).await?;
         Ok(others.is_none_or(|paths| !paths.is_empty())
             || !self.hidden(top, paths).await?.is_empty())
     }
 
-    /// What git was told to take for unchanged (`git update-index --assume-unchanged` or `--skip-worktree`), so that it
-    /// does not look. A list that is too long to be kept counts as empty: a large set would never be clean otherwise.
+    /// Files that git was told to treat as unchanged (`git update-index --assume-unchanged` or `--skip-worktree`). A
+    /// list that is too long to be kept counts as empty, because a large set would never be clean otherwise.
     async fn hidden(
         &self,
         directory: &Path,
@@ -314,7 +314,8 @@ impl<P: CommandRunner> Git<'_, P> {
         let arguments = ["ls-files", "-z", "-v", "--"].map(OsString::from);
         let arguments = arguments.into_iter().chain(paths.iter().cloned());
         let list = self.list(directory, arguments).await?.unwrap_or_default();
-        // A letter and a space stand before each path; a small letter, and that of `--skip-worktree`, mean that it is hidden.
+        // A letter and a space precede each path. A small letter, or the `S` of `--skip-worktree`, means that it is
+        // hidden.
         let is_hidden = |record: &&[u8]| record[0] == b'S' || record[0].is_ascii_lowercase();
         let hidden = records(&list).filter(is_hidden);
         Ok(hidden
@@ -322,7 +323,7 @@ impl<P: CommandRunner> Git<'_, P> {
             .collect())
     }
 
-    /// Whether the repository around another one tracks it.
+    /// Whether the superproject tracks it.
     async fn is_submodule(&self, nested: &Path) -> Result<bool, CommandError> {
         let (Some(parent), Some(name)) = (nested.parent(), nested.file_name()) else {
             return Ok(false);
@@ -334,8 +335,8 @@ impl<P: CommandRunner> Git<'_, P> {
         Ok(listed.starts_with(b"160000 "))
     }
 
-    /// What is tracked and changed, staged or deleted; of submodules, only that another commit is checked out. `None` if
-    /// it is too much to tell.
+    /// Tracked files that are changed, staged or deleted; for submodules, only that another commit is checked out.
+    /// `None` if the list is too long.
     async fn changes(
         &self,
         directory: &Path,
@@ -357,13 +358,13 @@ impl<P: CommandRunner> Git<'_, P> {
         Ok(list.and_then(|list| records(&list).map(Change::new).collect()))
     }
 
-    /// What is there and not tracked, ignored or not, relative to the directory. `None` if it is too much to tell.
+    /// Untracked files, ignored or not, relative to the directory. `None` if the list is too long.
     async fn others(
         &self,
         directory: &Path,
         paths: &[OsString],
     ) -> Result<Option<Vec<PathBuf>>, CommandError> {
-        // Without a word of what is excluded, nothing is.
+        // Without exclude options, git leaves nothing out.
         let arguments = ["ls-files", "-z", "--others", "--"].map(OsString::from);
         let arguments = arguments.into_iter().chain(paths.iter().cloned());
         let list = self.list(directory, arguments).await?;
@@ -371,18 +372,18 @@ impl<P: CommandRunner> Git<'_, P> {
     }
 }
 
-/// What is tracked and not as the commit has it.
+/// A tracked path that differs from the commit.
 struct Change {
-    /// From the top of the repository.
+    /// Relative to the top of the repository.
     path: PathBuf,
-    /// Of a submodule: the commits that the commit and the index name.
+    /// For a submodule: the commits that the commit and the index name.
     submodule_commits: Option<Vec<String>>,
 }
 
 impl Change {
-    /// Reads a line of `git status --porcelain=v2`. `None` for one of a kind that was not asked for.
+    /// Parses a line of `git status --porcelain=v2`. `None` for a kind of line that was not asked for.
     fn new(line: &[u8]) -> Option<Self> {
-        // An entry that a merge left open has one more mode and one more hash.
+        // An unmerged entry has one more mode and one more hash.
         let (fields, modes, hashes) = match line.first()? {
             b'1' => (9, 3, 2),
             b'u' => (11, 4, 3),
@@ -392,7 +393,7 @@ impl Change {
         let submodule = fields.get(2)?;
         let hashes = fields.get(3 + modes..3 + modes + hashes)?;
         let commits = hashes.iter().filter(|hash| is_hash(hash));
-        // Zeros stand for what is not there.
+        // An all-zero hash stands for an absent object.
         let commits = commits.filter(|hash| hash.iter().any(|&digit| digit != b'0'));
         let text = |hash: &&[u8]| String::from_utf8_lossy(hash).into_owned();
         Some(Self {
@@ -404,7 +405,7 @@ impl Change {
     }
 }
 
-/// The parts of a list, each of which ends in a zero byte.
+/// The records of a list, each of which ends in a zero byte.
 fn records(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let records = list.split(|&byte| byte == 0);
     records.filter(|record| !record.is_empty())

@@ -1,4 +1,4 @@
-//! Questions to git about the repository that holds manifests. No answer changes anything there, and nothing is fetched.
+//! Runs git in the repository that holds manifests. No command changes anything there, and nothing is fetched.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::host::{CommandError, CommandRunner, ExternalCommand};
 
-/// For one question to git. A repository that is slower than this is not worth waiting for.
+/// Time for one question to git. Waiting longer for a slow repository is not worth it.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// For a list of the files of a repository, which may be large.
+/// Time for a list of the files of a repository, which may be large.
 const LIST_DEADLINE: Duration = Duration::from_secs(10);
-/// Bytes of such a list: half a million files.
+/// Length of such a list in bytes: enough for half a million files.
 const LIST_BYTES_MAX: u64 = 64 << 20;
-/// Nothing is asked, fetched or locked: a lock of ours would be taken for a change under way.
+/// git must not prompt, fetch or take a lock: a lock of ours would look like an operation in progress.
 const ENVIRONMENT: [(&str, &str); 4] = [
     ("GIT_OPTIONAL_LOCKS", "0"),
     ("GIT_TERMINAL_PROMPT", "0"),
@@ -21,10 +21,10 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("LC_ALL", "C"),
 ];
 
-/// The program `git`, asked through a port.
+/// The program `git`, run through a [`CommandRunner`].
 pub(in crate::manifest) struct Git<'p, P>(pub(in crate::manifest) &'p P);
 
-/// A path as git is to take it, whatever it looks like: relative to the directory that the command runs in.
+/// A pathspec that matches this path literally, relative to the directory that the command runs in.
 pub(super) fn literal(path: impl AsRef<OsStr>) -> OsString {
     let mut pathspec = OsString::from(":(literal)");
     pathspec.push(path);
@@ -32,8 +32,8 @@ pub(super) fn literal(path: impl AsRef<OsStr>) -> OsString {
 }
 
 impl<P: CommandRunner> Git<'_, P> {
-    /// A repository's own settings can name programs to run. git reads them only where it trusts the repository, and
-    /// of those that reading the state would start, the one that stays running is switched off.
+    /// Runs git in a directory. A repository's settings can name programs to run. git reads them only where it trusts
+    /// the repository; of those programs, the one that stays running (fsmonitor) is switched off.
     pub(super) async fn run(
         &self,
         directory: &Path,
@@ -43,7 +43,7 @@ impl<P: CommandRunner> Git<'_, P> {
             .await
     }
 
-    /// The directory that a repository is checked out in.
+    /// The top of the work tree that holds a directory.
     pub(super) async fn top(&self, directory: &Path) -> Result<PathBuf, CommandError> {
         let arguments = ["rev-parse", "--show-toplevel"].map(OsString::from);
         let output = self.run(directory, arguments).await?;
@@ -51,7 +51,7 @@ impl<P: CommandRunner> Git<'_, P> {
         Ok(PathBuf::from(OsStr::from_bytes(line)))
     }
 
-    /// [`Self::run`] for contents of a file. `None` where they are too long to be kept whole.
+    /// [`Self::run`] for the contents of a file. `None` if they are too long to be kept.
     pub(super) async fn contents(
         &self,
         directory: &Path,
@@ -61,7 +61,7 @@ impl<P: CommandRunner> Git<'_, P> {
         Ok(((contents.len() as u64) < ExternalCommand::SHORT).then_some(contents))
     }
 
-    /// [`Self::run`] for a list that may be long. `None` where it is too long to be kept whole.
+    /// [`Self::run`] for a list that may be long. `None` if it is too long to be kept.
     pub(super) async fn list(
         &self,
         directory: &Path,
@@ -70,7 +70,7 @@ impl<P: CommandRunner> Git<'_, P> {
         self.list_with(directory, arguments, &[]).await
     }
 
-    /// [`Self::list`], where git gets these variables of ours too.
+    /// [`Self::list`] with environment variables that are passed on to git.
     pub(super) async fn list_with(
         &self,
         directory: &Path,

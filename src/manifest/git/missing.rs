@@ -1,4 +1,4 @@
-//! How it is told that git has manifests which are not there: each cause once for each directory, with its remedy.
+//! How the user is told of manifests that git has and the work tree lacks: each cause once per directory, with its remedy.
 
 use std::path::PathBuf;
 
@@ -8,49 +8,48 @@ use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 use crate::words::plural;
 
-/// What a manifest that is not there means for the others in its directory, after the way out.
+/// Follows the remedy where a missing manifest affects the others in its directory.
 pub(in crate::manifest) const PARTIAL_OK_NOTE: &str = "until then, `--partial-ok` uses nothing of its directory either, since what is not there may hold a `Restriction` for that";
 
-/// Directories that are told of each cause; of the rest, how many manifests they lack.
+/// Directories that are listed for each cause. Of the others, only the number of missing manifests is shown.
 const TOLD_MAX: usize = 20;
 
-/// Something that git has and that is not there.
+/// An entry that git has and the work tree lacks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::manifest) struct MissingEntry {
     pub cause: MissingCause,
-    /// As it would be read.
+    /// The path by which it would be read.
     pub path: PathBuf,
-    /// As git has it.
+    /// Its path relative to `top`.
     pub tracked: PathBuf,
-    /// Where the work tree begins.
+    /// The top of the work tree.
     pub top: PathBuf,
-    /// It could hold a `Restriction` for the directory that it is missing from.
+    /// Whether it could hold a `Restriction` for the directory that it is missing from.
     pub could_restrict: bool,
-    /// `None`: the text cannot be had.
+    /// `None` if the text cannot be read from git.
     pub text: Option<MissingText>,
 }
 
-/// What the text of a missing file would say, by the same tests as that of a file which is there and is left out.
+/// What the text of a missing file says, by the same tests as for a file that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::manifest) struct MissingText {
     pub may_restrict: bool,
     pub may_declare_account: bool,
 }
 
-/// Why it is not there.
+/// Why an entry is not in the work tree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::manifest) enum MissingCause {
     /// A submodule was not fetched, or not checked out.
     Submodule,
-    /// The same in the private copy of a repository, where none ever is.
+    /// The same in a private copy of a repository, which never has submodules.
     SubmoduleOfCopy,
     /// A sparse checkout leaves it out.
     Sparse,
-    /// There is no index: no checkout ever came to its end.
+    /// There is no index: no checkout was ever completed.
     Checkout,
-    /// It was deleted, or a filter of this name kept it from being written.
+    /// It was deleted, or the filter of this name kept it from being written.
     Filter(String),
-    /// It was deleted.
     Deleted,
     /// It was not written into the private copy.
     NotInCopy,
@@ -65,7 +64,7 @@ impl MissingText {
     }
 }
 
-/// The errors that it is. `missing` are in order.
+/// The errors to report. `missing` must be sorted.
 pub(in crate::manifest) fn diagnostics(
     missing: &[MissingEntry],
     options: &ReadOptions,
@@ -92,7 +91,7 @@ pub(in crate::manifest) fn diagnostics(
         .collect()
 }
 
-/// The error of what is missing from one directory, and of `elsewhere` more that are not told.
+/// The error for what is missing from one directory, and for `elsewhere` more paths that are not listed.
 fn diagnostic(group: &[MissingEntry], elsewhere: usize, options: &ReadOptions) -> Diagnostic {
     let (entry, beside) = (&group[0], group.len() - 1);
     let mut message = entry.cause.message();
@@ -139,7 +138,7 @@ impl MissingCause {
 }
 
 impl MissingEntry {
-    /// The way out, in commands that work wherever they are run.
+    /// The remedy, in commands that work from any directory.
     fn help(&self) -> String {
         let git = format!("git -C {}", word(&self.top));
         let path = pathspec(&self.tracked);

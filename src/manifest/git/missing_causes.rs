@@ -1,4 +1,4 @@
-//! Why manifests that git has are not there, and what their text would say: git still has that.
+//! Finds out why manifests that git has are not in the work tree, and what their text says: git still has it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,14 +13,15 @@ use crate::host::{CommandError, CommandRunner};
 use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 
-/// Missing files of one repository of which git is asked for more than the name.
+/// Missing files of one repository whose filters and texts git is asked for.
 const FILES_ASKED_MAX: usize = 100;
 
-/// The filter of each file that was asked about, if it has one.
+/// Filter of each file that git was asked about; `None` if it has none.
 type Filters = BTreeMap<PathBuf, Option<String>>;
 
 impl<P: CommandRunner> Git<'_, P> {
-    /// Why each of the missing entries of a repository is not there. Each comes with the path that it would be read by.
+    /// Finds out why each missing entry of a repository is missing. Each comes with the path by which it would be
+    /// read.
     pub(in crate::manifest) async fn explain_missing(
         &self,
         top: &Path,
@@ -28,7 +29,7 @@ impl<P: CommandRunner> Git<'_, P> {
         from: ListedFrom,
         options: &ReadOptions,
     ) -> Vec<MissingEntry> {
-        // Where there is no index, what names the filters may not be there yet either.
+        // Without an index, the `.gitattributes` files that name filters may be missing too.
         let filters = match from {
             ListedFrom::Index => self.filters(top, &missing, options).await,
             ListedFrom::Commit => Filters::new(),
@@ -38,10 +39,11 @@ impl<P: CommandRunner> Git<'_, P> {
         for (entry, path) in missing {
             let filter = filters.get(&entry.path);
             let mut text = None;
-            // What a filter is to make of the contents is not known, and those of a link are the name of its target.
+            // What a filter would make of the contents is not known, and the contents of a link are only the name of
+            // its target.
             if is_asked && entry.kind == EntryKind::File && filter == Some(&None) {
                 let answer = self.text(top, entry, options).await;
-                // A git that is slow or gone is not asked for the next one.
+                // If git is slow or cannot be run, it is not asked again.
                 is_asked = matches!(answer, Ok(_) | Err(CommandError::Failed { .. }));
                 text = answer.ok().flatten();
             }
@@ -57,7 +59,7 @@ impl<P: CommandRunner> Git<'_, P> {
         found
     }
 
-    /// Nothing is known of a file that is not in the answer.
+    /// Filters of the missing files. A file that is not in the answer may have any.
     async fn filters(
         &self,
         top: &Path,
@@ -77,7 +79,7 @@ impl<P: CommandRunner> Git<'_, P> {
             return Filters::new();
         }
         let answer = self.run(top, arguments).await.unwrap_or_default();
-        // Path, attribute and value, each with a zero byte after it.
+        // Path, attribute and value, each followed by a zero byte.
         let fields: Vec<_> = answer.split(|&byte| byte == 0).collect();
         let filters = fields.chunks_exact(3).map(|fields| {
             let value = String::from_utf8_lossy(fields[2]);
@@ -90,7 +92,7 @@ impl<P: CommandRunner> Git<'_, P> {
         filters.collect()
     }
 
-    /// What the text of a missing file would say, where git has it whole and it is text.
+    /// What the text of a missing file says, if git has all of it and it is UTF-8.
     async fn text(
         &self,
         top: &Path,
@@ -103,7 +105,7 @@ impl<P: CommandRunner> Git<'_, P> {
         let mut arguments = tracked_files::prefix(top, options);
         arguments.extend(["cat-file", "blob", object].map(OsString::from));
         let contents = self.contents(top, arguments).await?;
-        // What is only meant to be added stands in the index as an empty file.
+        // After `git add --intent-to-add`, the index holds an empty file.
         let contents = contents.filter(|contents| !contents.is_empty());
         let text = contents.and_then(|contents| String::from_utf8(contents).ok());
         Ok(text.map(|text| MissingText::new(&SourceText::new("", text))))

@@ -1,5 +1,5 @@
-//! Whether git is at work where the manifests are. A checkout writes file after file; until it is done, the tree
-//! is neither what it was nor what it will be, however still it stands for a moment.
+//! Finds the repositories that hold manifests, without running git, and tells whether a git operation is in progress there.
+//! A checkout writes file after file; until it is done, the tree is neither the old one nor the new one.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,10 +11,10 @@ use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::read_options::ReadOptions;
 use crate::model::is_hash;
 
-/// What lies in a git directory while git works; what that means, and what to do if it does not end.
+/// Files in a git directory that show an operation in progress: name, message, and remedy if it does not end.
 ///
-/// A rebase counts though it may stand still for hours: it stands at a commit that nobody means to have applied. A
-/// merge does not: its conflicts are errors anyway, and without them the files are what its author is about to commit.
+/// A rebase counts although it may pause for hours: the files are of a commit that nobody means to apply. A merge does
+/// not: conflicts are errors anyway, and without them the files are what their author is about to commit.
 const SIGNS: [(&str, &str, &str); 3] = [
     (
         "index.lock",
@@ -38,22 +38,22 @@ const GITDIR_BYTES_MAX: u64 = 16 << 10;
 /// A git repository with a work tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::manifest) struct Repository {
-    /// Where the work tree begins: the directory with `.git` in it, without links.
+    /// The top of the work tree: the directory that holds `.git`, without links.
     pub top: PathBuf,
-    /// Where git keeps its state. It need not exist: a checkout may have removed it for the moment.
+    /// Where git keeps its state. It need not exist: a checkout may have removed it for a moment.
     pub git_dir: PathBuf,
 }
 
-/// A `.git` of which nobody can tell whether it is a repository.
+/// A `.git` that may or may not be a repository, because it cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::manifest) struct Unreadable {
-    /// The `.git`.
+    /// Path of the `.git` or of the file in it that cannot be read.
     pub entry: PathBuf,
-    /// What is wrong with it, after its name.
+    /// What is wrong with it, as the predicate of a sentence.
     pub reason: String,
 }
 
-/// The repository of which `root` is a checkout without a `.git` of its own.
+/// The repository that `root` was checked out of without a `.git` of its own, if the options name one.
 pub(in crate::manifest) fn private_copy(
     options: &ReadOptions,
 ) -> Option<Result<Repository, Unreadable>> {
@@ -65,8 +65,8 @@ pub(in crate::manifest) fn private_copy(
     Some(repository)
 }
 
-/// The first git operation that is under way in a repository that holds one of `paths`, as the error it is if it
-/// does not end. What cannot be looked at counts as one.
+/// The first operation in progress in a repository that holds one of `paths`, as the error to report if it does not
+/// end. A `.git` that cannot be read counts as one.
 pub(in crate::manifest) fn operation_at(paths: &[PathBuf]) -> Option<Diagnostic> {
     paths.iter().find_map(|path| match repository(path) {
         Ok(repository) => operation_in(&repository?.git_dir),
@@ -74,7 +74,7 @@ pub(in crate::manifest) fn operation_at(paths: &[PathBuf]) -> Option<Diagnostic>
     })
 }
 
-/// The git operation that is under way in the repository whose state is in `git_dir`.
+/// The operation in progress in the repository with this git directory, as an error.
 pub(in crate::manifest) fn operation_in(git_dir: &Path) -> Option<Diagnostic> {
     SIGNS.iter().find_map(|(name, message, help)| {
         let sign = git_dir.join(name);
@@ -90,8 +90,8 @@ pub(in crate::manifest) fn operation_in(git_dir: &Path) -> Option<Diagnostic> {
     })
 }
 
-/// What git notes of the files of the repository that holds `path`, and of the one around it if that may have it as a
-/// submodule: another commit, or the same files committed, changes it. A `.git` that cannot be looked at stands for it.
+/// The index of the repository that holds `path`, and of its superproject if it may be a submodule: another commit, or
+/// committing the same files, changes them. A `.git` that cannot be read stands for its index.
 pub(in crate::manifest) fn indexes(path: &Path) -> Vec<PathBuf> {
     match repository(path) {
         Ok(None) => Vec::new(),
@@ -103,13 +103,13 @@ pub(in crate::manifest) fn indexes(path: &Path) -> Vec<PathBuf> {
     }
 }
 
-/// The innermost repository whose work tree holds `path`, which need not exist. One that git looks past counts only where
-/// there is no other.
+/// The innermost repository whose work tree holds `path`, which need not exist. One that git would look past counts
+/// only if there is no other.
 fn repository(path: &Path) -> Result<Option<Repository>, Unreadable> {
     Ok(repositories(path)?.pop())
 }
 
-/// The innermost repository whose work tree holds `path`, and before it those inside of it that git is likely to look past.
+/// The innermost repository whose work tree holds `path`, preceded by those inside of it that git probably looks past.
 pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, Unreadable> {
     let mut found = Vec::new();
     let Ok(path) = std::path::absolute(path) else {
@@ -119,7 +119,7 @@ pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, 
     let Some(path) = levels.find_map(|path| fs::canonicalize(path).ok()) else {
         return Ok(found);
     };
-    // Of a directory that cannot be searched, the reading tells, and takes nothing.
+    // A directory that cannot be searched is reported when the manifests are read.
     for directory in path.ancestors().skip_while(|path| is_unsearchable(path)) {
         if let Some(repository) = repository_at(directory)? {
             let is_incomplete = repository.is_incomplete();
@@ -129,13 +129,13 @@ pub(in crate::manifest) fn repositories(path: &Path) -> Result<Vec<Repository>, 
             }
         }
     }
-    // Around it there is none that git would find instead.
+    // No repository around it that git would find instead.
     found.truncate(1);
     Ok(found)
 }
 
-/// The repository around one whose state is elsewhere, as that of a submodule is. What cannot be looked at there keeps
-/// nobody from reading what is inside.
+/// The repository around one whose git directory is elsewhere, as that of a submodule is. If that cannot be read, the
+/// submodule can still be used.
 pub(in crate::manifest) fn superproject(repository: &Repository) -> Option<Repository> {
     let is_elsewhere = repository.git_dir != repository.top.join(".git");
     let parent = repository.top.parent().filter(|_| is_elsewhere)?;
@@ -147,7 +147,7 @@ fn is_unsearchable(directory: &Path) -> bool {
     looked.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// The repository whose work tree begins in this directory.
+/// The repository whose work tree has this directory as its top.
 pub(in crate::manifest) fn repository_at(
     directory: &Path,
 ) -> Result<Option<Repository>, Unreadable> {
@@ -159,7 +159,7 @@ pub(in crate::manifest) fn repository_at(
     };
     let metadata = match fs::metadata(&entry) {
         Ok(metadata) => metadata,
-        // It was removed this very moment.
+        // It was removed in between.
         Err(error) if is_absent(&error) && !is_link => return Ok(None),
         Err(error) => return Err(Unreadable::new(entry, &error)),
     };
@@ -170,11 +170,11 @@ pub(in crate::manifest) fn repository_at(
             git_dir: entry,
         }));
     }
-    // Git looks past what is neither a directory nor a file, such as a device that masks it.
+    // git ignores anything but a directory or a file, such as a device that masks it.
     if !metadata.is_file() {
         return Ok(None);
     }
-    // A worktree or a submodule: its state is elsewhere.
+    // In a worktree or a submodule, `.git` is a file that names the git directory.
     let text = match beginning(&entry) {
         Ok(text) => text,
         Err(error) => return Err(Unreadable::new(entry, &error)),
@@ -191,7 +191,7 @@ pub(in crate::manifest) fn repository_at(
     }
 }
 
-/// Of a file that holds one line.
+/// The beginning of a file that should hold one line.
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     let file = File::open(path)?;
@@ -200,8 +200,8 @@ fn beginning(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Repository {
-    /// Whether its `.git` is a directory without what git knows a repository by. Git's own answer is what counts in the
-    /// end.
+    /// Whether `.git` is a directory without the files by which git recognises a repository. git's own answer decides
+    /// in the end.
     fn is_incomplete(&self) -> bool {
         if self.git_dir != self.top.join(".git") {
             return false;
@@ -213,7 +213,7 @@ impl Repository {
         !self.may_have_head() || lacks("commondir") && (lacks("objects") || lacks("refs"))
     }
 
-    /// Whether `HEAD` is as git makes it, for all that can be seen.
+    /// Whether `HEAD` may be as git makes it. If it cannot be read, it may.
     fn may_have_head(&self) -> bool {
         let path = self.git_dir.join("HEAD");
         match fs::symlink_metadata(&path) {
@@ -227,7 +227,7 @@ impl Repository {
         }
     }
 
-    /// What git notes of the files of the work tree.
+    /// Path of the index file.
     pub(in crate::manifest) fn index(&self) -> PathBuf {
         self.git_dir.join("index")
     }
@@ -239,19 +239,18 @@ impl Unreadable {
         Self { entry, reason }
     }
 
-    /// The way out.
     pub(in crate::manifest) fn help(&self) -> &'static str {
         "let the user that sharekeeper runs as read it, mend it, or remove it if this is no git repository"
     }
 
-    /// As a git operation that may be under way.
+    /// The error to report while an operation may be in progress.
     pub(in crate::manifest) fn diagnostic(&self) -> Diagnostic {
         let message = format!("{}, so git may be at work on the manifests", self.reason);
         Diagnostic::of_path(&self.entry.to_string_lossy(), message, self.help())
     }
 }
 
-/// Whether an error says that there is nothing of that name. Any other one tells nothing.
+/// Whether an error says that nothing exists at a path. Any other error says nothing about that.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

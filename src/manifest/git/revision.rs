@@ -1,4 +1,4 @@
-//! What git says of the manifests: which commit they are of, when that was made, and how it stands to another one.
+//! The commit that the manifests are of, when it was made, and how it relates to another commit.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,30 +14,29 @@ use super::revision_error::{RevisionError, shown};
 use crate::host::{CommandError, CommandRunner};
 use crate::model::{Ancestry, Commit, Gap, Timestamp, is_hash};
 
-/// The git commit that manifests are of, or why that cannot be told.
+/// The git commit that the manifests are of, or why it is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revision {
-    /// They are of this commit, or differ from it.
+    /// They are of this commit, or differ from it if it is dirty.
     Known(Checkout),
-    /// There is a repository, and it does not tell.
+    /// There is a repository, but it does not tell the commit.
     Unknown(RevisionError),
     /// None of them is in a repository.
     NoRepository,
 }
 
-/// A commit that is checked out. Displays as its full hash, with `-dirty` after it if the manifests are not as that
-/// commit has them.
+/// A commit that is checked out. Displays as its full hash, followed by `-dirty` if the manifests differ from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
     commit: Commit,
     is_dirty: bool,
-    /// The directory that it is checked out in.
+    /// Top of the work tree that it is checked out in.
     top: PathBuf,
 }
 
 impl Revision {
-    /// The revision of the manifests at `paths`. They are dirty if a file that is read as a manifest is changed, staged,
-    /// deleted, untracked or ignored by git. It is what git says *now*: ask right after reading the manifests.
+    /// The revision of the manifests at `paths`. It is dirty if a file that is read as a manifest is changed, staged,
+    /// deleted, untracked or ignored by git. The answer is about this moment: ask right after reading the manifests.
     pub async fn of<P: CommandRunner>(paths: &[PathBuf], runner: &P) -> Self {
         match ask(paths, &Git(runner)).await {
             Ok(Some(checkout)) => Self::Known(checkout),
@@ -46,7 +45,7 @@ impl Revision {
         }
     }
 
-    /// What is checked out, if it is known.
+    /// The checkout, if the commit is known.
     pub fn checkout(&self) -> Option<&Checkout> {
         match self {
             Self::Known(checkout) => Some(checkout),
@@ -54,30 +53,29 @@ impl Revision {
         }
     }
 
-    /// The commit for people, if it is known.
+    /// The commit as it is shown to users, if it is known.
     pub fn shown(&self) -> Option<String> {
         self.checkout().map(Checkout::to_string)
     }
 }
 
 impl Checkout {
-    /// The commit that is checked out.
     pub fn commit(&self) -> &Commit {
         &self.commit
     }
 
-    /// The commit, if the manifests are as it has them.
+    /// The commit, if the manifests do not differ from it.
     pub fn clean(&self) -> Option<&Commit> {
         (!self.is_dirty).then_some(&self.commit)
     }
 
-    /// Whether the manifests are not as the commit has them.
+    /// Whether the manifests differ from the commit.
     pub fn is_dirty(&self) -> bool {
         self.is_dirty
     }
 
-    /// What the history in this repository says of the commit and the newest one. An error only if git does not answer:
-    /// a commit that is not here is an answer.
+    /// How the commit relates to `newest` in the history of this repository. Fails only if git does not answer; a
+    /// commit that the repository lacks is an answer.
     pub async fn ancestry<P: CommandRunner>(
         &self,
         newest: &Commit,
@@ -85,7 +83,7 @@ impl Checkout {
     ) -> Result<Ancestry, RevisionError> {
         let (git, here) = (Git(runner), &self.commit.hash);
         if *here == newest.hash {
-            // A commit contains itself, and git need not be asked for that.
+            // Every commit contains itself; git need not be asked.
             return Ok(Ancestry::Descendant);
         }
         let unknown = |error| RevisionError::of(error, &self.top);
@@ -125,7 +123,7 @@ impl fmt::Display for Checkout {
     }
 }
 
-/// `None` where there is no repository.
+/// The checkout that all paths are of; `None` if there is no repository.
 async fn ask<P: CommandRunner>(
     paths: &[PathBuf],
     git: &Git<'_, P>,
@@ -154,7 +152,7 @@ async fn ask<P: CommandRunner>(
         return Ok(None);
     };
     let unknown = |error| RevisionError::of(error, &first);
-    // Of this very commit: another may be checked out by now.
+    // Asked of this commit, because another one may be checked out by now.
     let committed = git.date(&top, &hash).await.map_err(unknown)?;
     let committed = committed.ok_or_else(|| RevisionError::Failed {
         repository: top.clone(),
@@ -175,7 +173,7 @@ async fn ask<P: CommandRunner>(
     }))
 }
 
-/// The first repository, where each of the directories is in one; `None` where none is.
+/// The first repository if every directory is in one; `None` if none is.
 fn one_repository(
     places: &BTreeMap<PathBuf, Option<PathBuf>>,
 ) -> Result<Option<PathBuf>, RevisionError> {
@@ -191,7 +189,7 @@ fn one_repository(
     }
 }
 
-/// What is checked out where.
+/// A commit and the work tree that it is checked out in.
 #[derive(PartialEq, Eq)]
 struct Head {
     top: PathBuf,
@@ -207,7 +205,7 @@ impl<P: CommandRunner> Git<'_, P> {
                 let unknown = RevisionError::of(error, repository);
                 let is_refused = matches!(unknown, RevisionError::Failed { .. });
                 return Err(match is_refused && self.top(directory).await.is_ok() {
-                    // Half of the question has an answer, so it is the other half that has none.
+                    // The top has an answer, so it is `HEAD` that has none.
                     true => RevisionError::NoCommit {
                         repository: repository.to_owned(),
                     },
@@ -238,14 +236,14 @@ impl<P: CommandRunner> Git<'_, P> {
         yes_or_no(self.run(top, arguments.map(OsString::from)).await)
     }
 
-    /// Whether commit `whole` is commit `part` or was made on top of it.
+    /// Whether commit `whole` is commit `part` or a descendant of it.
     async fn contains(&self, top: &Path, part: &str, whole: &str) -> Result<bool, CommandError> {
         let arguments = ["merge-base", "--is-ancestor", "--", part, whole];
         yes_or_no(self.run(top, arguments.map(OsString::from)).await)
     }
 }
 
-/// The answer to a question that git answers by its status: 0 is yes, 1 is no, and anything else is no answer.
+/// The answer to a question that git answers by its exit status: 0 is yes, 1 is no, anything else is an error.
 fn yes_or_no(answer: Result<Vec<u8>, CommandError>) -> Result<bool, CommandError> {
     match answer {
         Ok(_) => Ok(true),
@@ -254,7 +252,7 @@ fn yes_or_no(answer: Result<Vec<u8>, CommandError>) -> Result<bool, CommandError
     }
 }
 
-/// The lines before the last one are a path, which may hold anything, a line break too.
+/// Parses a path and a hash. The path may hold line breaks, so only the last line is the hash.
 fn last_line_as_hash(output: &[u8]) -> Option<Head> {
     let output = output.trim_ascii_end();
     let end = output.iter().rposition(|&byte| byte == b'\n')?;
@@ -265,7 +263,7 @@ fn last_line_as_hash(output: &[u8]) -> Option<Head> {
     })
 }
 
-/// Seconds since 1970, and then the hash.
+/// Parses seconds since 1970, which are followed by the hash.
 fn first_word_as_time(output: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(output).ok()?;
     let seconds = text.split_whitespace().next()?.parse().ok()?;

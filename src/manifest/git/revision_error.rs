@@ -1,4 +1,4 @@
-//! Why a repository does not tell the commit of the manifests, and what helps.
+//! Why a repository does not tell the commit of the manifests, and how to fix that.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,64 +9,46 @@ use crate::words::{brief, safe};
 /// Why a repository does not tell the commit of the manifests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RevisionError {
-    /// The program is missing, or may not be run.
+    /// git is missing, or may not be run.
     #[error("git cannot be run: {}", safe(.reason))]
     NoGit {
-        /// As the system says it.
+        /// Message of the operating system.
         reason: String,
     },
-    /// The program did not answer in time.
+    /// git did not answer within the deadline.
     #[error("git did not answer within {} s in {}", .deadline.as_secs(), shown(.repository))]
     Slow {
-        /// Which repository was asked.
         repository: PathBuf,
-        /// What it had.
         deadline: Duration,
     },
     /// Another user owns the repository, so git reads nothing of it.
     #[error("git does not trust {}, because another user owns it", shown(.repository))]
-    Untrusted {
-        /// Which repository it is.
-        repository: PathBuf,
-    },
-    /// Nothing is committed yet, or what is checked out is no commit.
+    Untrusted { repository: PathBuf },
+    /// Nothing was committed yet, or `HEAD` is not a commit.
     #[error("no commit is checked out in {}", shown(.repository))]
-    NoCommit {
-        /// Which repository it is.
-        repository: PathBuf,
-    },
-    /// Together they are of no single commit.
+    NoCommit { repository: PathBuf },
+    /// The manifests are of two checkouts, so they have no single commit.
     #[error("the manifests are of two checkouts, {} and {}", shown(.one), shown(.other))]
-    Several {
-        /// The first of them.
-        one: PathBuf,
-        /// One that is not the first.
-        other: PathBuf,
-    },
-    /// Only a part of them is of a commit.
+    Several { one: PathBuf, other: PathBuf },
+    /// Some manifests are in a repository and others are not.
     #[error("{} is in a git repository, and {} is in none", shown(.inside), shown(.outside))]
     Outside {
-        /// A directory of manifests in a repository.
+        /// A directory with manifests in a repository.
         inside: PathBuf,
-        /// A directory of manifests that is in none.
+        /// A directory with manifests outside of any repository.
         outside: PathBuf,
     },
-    /// A path cannot be followed any longer, though it was read a moment ago.
+    /// A path cannot be resolved any longer, though it was read a moment ago.
     #[error("{} cannot be followed: {}", shown(.path), safe(.reason))]
     Gone {
         /// The path as it was given.
         path: PathBuf,
-        /// As the system says it.
+        /// Message of the operating system.
         reason: String,
     },
-    /// Anything else that git says.
+    /// Any other error of git; the reason is in its words.
     #[error("git cannot read {}: {}", shown(.repository), brief(.reason))]
-    Failed {
-        /// Which repository was asked.
-        repository: PathBuf,
-        /// In git's words.
-        reason: String,
-    },
+    Failed { repository: PathBuf, reason: String },
 }
 
 impl RevisionError {

@@ -1,4 +1,4 @@
-//! A directory that was searched for manifests in a git work tree: what of the repository it shows.
+//! A directory in a git work tree that was searched for manifests, and which of git's entries would be read from it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,24 +10,23 @@ use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::file_state::FileState;
 use crate::manifest::paths::{is_ignored, is_manifest_name};
 
-/// A directory that was searched for manifests, in a git work tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::manifest) struct SearchedDirectory {
-    /// As its files are named.
+    /// The path by which its files are named, as the user gave it.
     pub spelled: PathBuf,
-    /// Below the beginning of the work tree; empty: all of it.
+    /// Relative to the top of the work tree; empty if it is the top.
     pub inside: PathBuf,
     pub repository: Repository,
-    /// The index as it was then.
+    /// State of the index when the directory was searched.
     pub index: FileState,
-    /// There is nothing in it but `.git`.
+    /// It holds nothing but `.git`.
     pub is_empty: bool,
-    /// It is a submodule that was searched, seen from the repository around it. Only whether that names it counts.
+    /// It is a submodule that was searched, seen from its superproject. Only the entry of the submodule itself counts.
     is_submodule_entry: bool,
 }
 
 impl SearchedDirectory {
-    /// `directory` is `spelled` without links.
+    /// `directory` is `spelled` with links resolved.
     pub(in crate::manifest) fn new(
         spelled: &Path,
         directory: &Path,
@@ -45,7 +44,7 @@ impl SearchedDirectory {
         }
     }
 
-    /// The submodule at `submodule`, of which `spelled` was searched, in the repository around it.
+    /// The searched submodule at `submodule`, as a directory of its superproject.
     pub(in crate::manifest) fn in_superproject(
         spelled: &Path,
         submodule: &Path,
@@ -57,8 +56,8 @@ impl SearchedDirectory {
         }
     }
 
-    /// Whether a file is an index of this repository, such as git makes for the time of one commit. `index` may be
-    /// relative to the beginning of the work tree.
+    /// Whether a file is an index of this repository, such as git makes for the duration of one commit. `index` may be
+    /// relative to the top of the work tree.
     pub(super) fn owns(&self, index: &Path) -> bool {
         let index = self.repository.top.join(index);
         let directory = index.parent().and_then(|it| fs::canonicalize(it).ok());
@@ -66,7 +65,7 @@ impl SearchedDirectory {
         index.is_file() && directory.is_some() && directory == git_dir
     }
 
-    /// How an entry of the index is named, if a manifest of it would be read from here.
+    /// The path of an entry of the index, if a manifest of it would be read from this directory.
     pub(in crate::manifest) fn path_of(&self, entry: &TrackedEntry) -> Option<PathBuf> {
         let below = entry.path.strip_prefix(&self.inside).ok()?;
         if self.is_submodule_entry && (entry.kind != EntryKind::Submodule || below != Path::new(""))
@@ -86,7 +85,7 @@ impl SearchedDirectory {
     }
 }
 
-/// The git operation that is under way where a directory was searched, or might be for all that can be seen.
+/// The operation that is in progress, or may be, where a directory was searched.
 pub(in crate::manifest) fn operation_in(
     searched: &Result<SearchedDirectory, Unreadable>,
 ) -> Option<Diagnostic> {

@@ -1,10 +1,10 @@
-//! Paths in the commands that messages tell people to run.
+//! Paths as words of the shell commands that messages tell people to run.
 
 use std::path::Path;
 
 use crate::words::{safe, shell};
 
-/// A path below the beginning of a work tree, as git takes it for itself and not for a pattern.
+/// A path relative to the top of the work tree, as a pathspec that matches nothing else.
 pub(super) fn pathspec(tracked: &Path) -> String {
     let text = tracked.to_string_lossy();
     match text.starts_with(':') || text.contains(['*', '?', '[', '\\']) {
@@ -13,7 +13,7 @@ pub(super) fn pathspec(tracked: &Path) -> String {
     }
 }
 
-/// A path as a word of a command that is to be copied into a shell.
+/// A path quoted for a command that is to be copied into a shell.
 pub(super) fn word(path: &Path) -> String {
     safe(&shell(&path.to_string_lossy()))
 }

@@ -1,4 +1,4 @@
-//! What git prints of the files that it has, as values.
+//! Entries of git's index or of a commit, parsed from what git prints.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use crate::model::is_hash;
 
-/// An entry of an index.
+/// An entry of the index, or of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::manifest) struct TrackedEntry {
     pub kind: EntryKind,
-    /// A sparse checkout leaves it out.
+    /// Whether a sparse checkout leaves it out.
     pub is_sparse: bool,
-    /// The hash of its contents, or of a submodule's commit; `None` where a merge left several versions of it.
+    /// Hash of its contents, or of the commit of a submodule; `None` if a merge left several versions of it.
     pub object: Option<String>,
-    /// Below the beginning of the work tree.
+    /// Relative to the top of the work tree.
     pub path: PathBuf,
 }
 
@@ -25,15 +25,15 @@ pub(in crate::manifest) enum EntryKind {
     Submodule,
 }
 
-/// Where the entries of a repository were looked up.
+/// Whether entries were read from the index or from the commit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::manifest) enum ListedFrom {
     Index,
-    /// There is no index: nothing was checked out to the end.
+    /// There is no index, so no checkout was ever completed.
     Commit,
 }
 
-/// What `git ls-files --stage -t -z` or `git ls-tree -z` printed. `None` where it is something else.
+/// Parses the output of `git ls-files --stage -t -z` or `git ls-tree -z`. `None` if it is not understood.
 pub(in crate::manifest) fn parse(list: &[u8], from: ListedFrom) -> Option<Vec<TrackedEntry>> {
     let records = list.strip_suffix(&[0]).unwrap_or(list);
     let records = records.split(|&byte| byte == 0);
@@ -51,7 +51,7 @@ pub(in crate::manifest) fn parse(list: &[u8], from: ListedFrom) -> Option<Vec<Tr
             mode if mode.starts_with("100") => EntryKind::File,
             _ => return None,
         };
-        // In a commit, its type stands before it.
+        // `git ls-tree` prints the type before the hash.
         let object = words.nth(usize::from(from == ListedFrom::Commit))?;
         Some(TrackedEntry {
             kind,
@@ -61,7 +61,7 @@ pub(in crate::manifest) fn parse(list: &[u8], from: ListedFrom) -> Option<Vec<Tr
         })
     });
     let mut entries: Vec<_> = entries.collect::<Option<_>>()?;
-    // An entry that a merge left open is there up to three times.
+    // An unmerged entry is listed up to three times.
     entries.dedup_by(|next, kept| {
         let is_same = next.path == kept.path;
         if is_same {

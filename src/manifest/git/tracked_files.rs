@@ -1,5 +1,5 @@
-//! What git's index has below the directories that were searched. Where there is no index, nothing was checked out to the
-//! end, and the commit tells instead.
+//! Asks git what it tracks below the directories that were searched. Where there is no index, no checkout was ever
+//! completed, and the commit tells instead.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -14,32 +14,32 @@ use crate::host::{CommandError, CommandRunner};
 use crate::manifest::read_options::ReadOptions;
 use crate::model::is_hash;
 
-/// The variable by which git tells its hooks which index counts.
+/// The variable by which git tells its hooks which index to use.
 const INDEX_VARIABLE: &str = "GIT_INDEX_FILE";
 
-/// What git says of the directory that a repository seems to begin in.
+/// What git says about a directory that seems to be the top of a work tree.
 pub(in crate::manifest) enum TrackedFiles {
-    /// A work tree begins there.
+    /// It is the top of a work tree.
     Listed {
         entries: Vec<TrackedEntry>,
         from: ListedFrom,
-        /// The hash of the commit that is checked out, if there is one.
+        /// Hash of the commit that is checked out, if there is one.
         head: Option<String>,
     },
-    /// Git looks past the `.git` in it, as that is no repository, and takes it for a part of this work tree.
+    /// The `.git` in it is no repository to git, which takes the directory for a part of this work tree.
     PartOf(PathBuf),
 }
 
-/// How git takes a directory.
+/// Where git sees a directory in relation to a work tree.
 struct WorkTreePosition {
     is_in_work_tree: bool,
-    /// Below the beginning of the work tree; empty if that begins here.
+    /// Relative to the top of the work tree; empty if it is the top.
     inside: PathBuf,
     head: Option<String>,
 }
 
 impl<P: CommandRunner> Git<'_, P> {
-    /// What git has below the directories that were searched in one work tree.
+    /// Entries that git has below the directories that were searched in one work tree.
     pub(in crate::manifest) async fn entries(
         &self,
         top: &Path,
@@ -109,9 +109,10 @@ impl<P: CommandRunner> Git<'_, P> {
         })
     }
 
-    /// Of a bare repository, or one whose work tree is set to be elsewhere, nothing is missing here.
+    /// Asks where a directory is. Nothing can be missing from a bare repository, or from one whose work tree is
+    /// elsewhere.
     async fn position(&self, directory: &Path) -> Result<WorkTreePosition, Unverified> {
-        // Where nothing was committed yet, the last of the answers is missing.
+        // Before the first commit, the last of the answers is missing.
         let arguments = [
             "rev-parse",
             "--is-inside-work-tree",
@@ -140,13 +141,13 @@ impl<P: CommandRunner> Git<'_, P> {
         })
     }
 
-    /// Whether there is a commit that something could have been checked out of.
+    /// Whether there is a commit that could have been checked out.
     async fn has_head(&self, top: &Path, options: &ReadOptions) -> Result<bool, Unverified> {
         let mut arguments = prefix(top, options);
         arguments.extend(["rev-parse", "--quiet", "--verify", "HEAD^{commit}"].map(OsString::from));
         match self.run(top, arguments).await {
             Ok(_) => Ok(true),
-            // So it answers where nothing was committed yet.
+            // This is its answer before the first commit.
             Err(CommandError::Failed { reason, .. }) if reason.is_empty() => Ok(false),
             Err(error) => Err(Unverified::git_failed(top, &error)),
         }
@@ -163,7 +164,7 @@ impl TrackedFiles {
     }
 }
 
-/// What to ask for the entries below the directories that were searched.
+/// The arguments of git that list the entries below the directories that were searched.
 fn question(
     top: &Path,
     searched: &[&SearchedDirectory],
@@ -187,7 +188,7 @@ fn question(
     arguments
 }
 
-/// Which repository is meant, where it cannot be found by its `.git`.
+/// Options that name the repository, where it cannot be found by its `.git`.
 pub(in crate::manifest) fn prefix(top: &Path, options: &ReadOptions) -> Vec<OsString> {
     let option = |name: &str, path: &Path| {
         let mut option = OsString::from(name);

@@ -1,5 +1,5 @@
-//! Why nobody can tell whether manifests are complete: git cannot be asked, or a submodule is at another commit than the
-//! repository around it names.
+//! Why it is not known whether manifests are complete: git cannot be asked, or a submodule is at another commit than its
+//! superproject names.
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +11,19 @@ use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::read_options::ReadOptions;
 use crate::words::safe;
 
-/// Why it is not known whether the manifests of a repository are complete, and the way out.
+/// Why the completeness of the manifests of a repository is unknown, and the remedy.
 pub(in crate::manifest) struct Unverified {
     place: PathBuf,
     cause: Cause,
     help: String,
-    /// Asking about another one is no use.
+    /// Asking about other repositories would fail for the same reason.
     pub is_final: bool,
 }
 
 enum Cause {
-    /// Git gives no answer, for this reason.
+    /// git gives no answer, for this reason.
     NotAsked(String),
-    /// The commit that is checked out in a submodule, and the one that the repository around it names.
+    /// A submodule has another commit checked out than its superproject names.
     OtherCommit {
         here: Option<String>,
         named: Option<String>,
@@ -31,7 +31,7 @@ enum Cause {
 }
 
 impl Unverified {
-    /// Git failed where a work tree begins.
+    /// git failed in the work tree with this top.
     pub(in crate::manifest) fn git_failed(top: &Path, error: &CommandError) -> Self {
         const ELSEWHERE: &str = "or give paths outside of this repository";
         let help = match error {
@@ -66,7 +66,7 @@ impl Unverified {
         }
     }
 
-    /// Git answers, and the answer is of no use.
+    /// git cannot be asked, or its answer is of no use.
     pub(in crate::manifest) fn new(top: &Path, reason: &str, help: &str) -> Self {
         Self {
             place: top.to_owned(),
@@ -80,8 +80,8 @@ impl Unverified {
         Self::new(&unreadable.entry, &unreadable.reason, unreadable.help())
     }
 
-    /// A submodule below `top` has commit `here` checked out, and the repository names another one. It is at `path`, and
-    /// git has it at `tracked`.
+    /// The submodule below `top` has commit `here` checked out, and its superproject names another one. It is read at
+    /// `path` and tracked as `tracked`.
     pub(in crate::manifest) fn other_commit(
         top: &Path,
         (path, tracked): (&Path, &Path),
@@ -128,7 +128,7 @@ impl Unverified {
         Diagnostic::warning_of_path(&options.name(&self.place), message, self.help.as_str())
     }
 
-    /// As the reason to withhold something.
+    /// The reason for which cancels are withheld.
     fn why(&self, options: &ReadOptions) -> String {
         let (place, reason) = (safe(&options.name(&self.place)), self.reason());
         match self.cause {
@@ -140,7 +140,7 @@ impl Unverified {
     }
 }
 
-/// What the doubts make of a set, and a warning for each.
+/// Completeness of a set, and a warning for each reason that makes it unknown.
 pub(in crate::manifest) fn completeness(
     unverified: &[Unverified],
     options: &ReadOptions,

@@ -1,6 +1,10 @@
+//! `Account` documents: whose account a name stands for, and how it is called. `credentials` reads
+//! where its key is, and `windows` when changes may be made.
+
 use super::credentials;
 use super::document::Document;
 use super::fields::{Fields, Reader};
+use super::shared_fields::Metadata;
 use super::windows;
 use super::yaml::{Node, Value};
 use crate::desired::{Account, CredentialSource, Source};
@@ -20,7 +24,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         rate: None,
         credentials: CredentialSource::default(),
         windows: Windows::default(),
-        // Put in once the file's name is at hand.
+        // Filled in by `resolve`, which has the file's name.
         source: Source {
             file: "".into(),
             line: 0,
@@ -38,7 +42,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
             account.credentials = credentials::read(reader, node)?;
         }
     }
-    let (name, place, _) = metadata?;
+    let Metadata { name, place, .. } = metadata?;
     let name = AccountName::new(&name?)?;
     Some(Document::Account {
         name,
@@ -47,7 +51,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
     })
 }
 
-/// Digits, quoted or not: a number of that size is exact as written.
+/// A uin may be unquoted: numbers of that size are exact as written.
 fn uin(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Uin> {
     let text = reader.scalar(node, "`uin`")?;
     let uin = Uin::new(text);

@@ -1,11 +1,11 @@
-//! `spec.credentials` of an `Account`: where a key is, and never the key.
+//! `spec.credentials` of an `Account`: where to find a key, and never the key itself.
 
 use super::fields::{Fields, Reader};
 use super::yaml::{Node, Value};
 use crate::desired::{AssumeRole, CredentialSource, Role};
 use crate::manifest::suggest::did_you_mean;
 
-/// What sources have, each its own.
+/// Fields of all sources together.
 const FIELDS: [&str; 10] = [
     "from",
     "profile",
@@ -20,7 +20,7 @@ const FIELDS: [&str; 10] = [
 ];
 /// Name of a profile, which becomes part of a path.
 pub(super) const PROFILE_PATTERN: &str = "^[A-Za-z0-9_][-A-Za-z0-9_.@]{0,127}$";
-/// Name of a section. What the SDKs trim is not part of one.
+/// Name of a section, without the white space that the SDKs trim.
 pub(super) const SECTION_PATTERN: &str = r"^[^\[\]\s]+( +[^\[\]\s]+)*$";
 
 /// Reads where credentials are.
@@ -45,7 +45,7 @@ pub(super) fn fields_of(from: &str) -> &'static [&'static str] {
     }
 }
 
-/// A source on top of which `roles` more may be assumed.
+/// Reads a source. `roles` more roles may be assumed on top of each other.
 fn nested(
     reader: &mut Reader<'_, '_>,
     node: &Node<'_>,
@@ -112,7 +112,7 @@ fn assume_role(
             .help("let the last role trust one of the first ones");
         return None;
     };
-    // Each is read, so that all that is wrong is told at once.
+    // All fields are read before any is required, so that all errors are reported at once.
     let arn = reader
         .required(fields, "roleArn", what)
         .and_then(|node| arn(reader, node));
@@ -136,7 +136,7 @@ fn assume_role(
     })))
 }
 
-/// A field that may be missing: `None` if it is there and wrong.
+/// An optional field. The outer `None` means that it is present and wrong.
 fn optional<'n, 'a>(
     reader: &mut Reader<'_, '_>,
     fields: &Fields<'n, 'a>,
@@ -149,7 +149,7 @@ fn optional<'n, 'a>(
     }
 }
 
-/// A text that is as it should be, else an error that says how that is.
+/// A text that `is_good` accepts, or an error with `help`.
 fn checked(
     reader: &mut Reader<'_, '_>,
     node: &Node<'_>,

@@ -1,4 +1,5 @@
-//! Tree → documents. Knows the format's fields and words; collects every problem and goes on.
+//! YAML tree → documents: reads what all kinds have in common and hands each document to its kind. Collects every problem
+//! and goes on.
 
 use super::account;
 use super::document::Document;
@@ -12,7 +13,7 @@ use crate::manifest::suggest::did_you_mean;
 const API_VERSION: &str = "sharekeeper.dev/v1";
 const KINDS: [&str; 3] = ["ImageShare", "Account", "Restriction"];
 
-/// Reads one file's documents; how many there are.
+/// Reads the documents of one file. Returns how many there are, including those with errors.
 pub(super) fn decode(
     file: u32,
     source: &SourceText,

@@ -1,4 +1,4 @@
-//! Documents as they were decoded: each is right in itself, and nothing is known yet of how it stands to the others.
+//! Decoded documents: each is valid by itself. Nothing here compares one document with another.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::desired::{Account, DesiredShare};
 use crate::manifest::diagnostic::Place;
 use crate::model::{AccountName, ImageId, Region};
 
-/// A document that is right as far as it was read.
+/// A document, as far as it could be read.
 #[derive(Debug)]
 pub(super) enum Document {
     Share(Share),
@@ -20,14 +20,13 @@ pub(super) enum Document {
     Restriction(Restriction),
 }
 
-/// An `ImageShare`.
 #[derive(Debug)]
 pub(super) struct Share {
     pub file: u32,
     pub name: Option<(String, Place)>,
     pub labels: Arc<BTreeMap<String, String>>,
     pub account: Option<(AccountName, Place)>,
-    /// Where the default account is meant, for want of another.
+    /// Where to report a problem with the default account, if no account is named.
     pub default_account: Option<Place>,
     pub regions: Vec<(Region, Place)>,
     pub images: Vec<Image>,

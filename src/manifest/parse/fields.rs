@@ -1,4 +1,4 @@
-//! Reading mappings and values tolerantly: each problem is reported, and reading goes on.
+//! Reads mappings and values of a YAML tree. Each problem is reported, and reading goes on. Knows no document's fields.
 
 use super::yaml::{Node, Value, meaning};
 use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
@@ -11,10 +11,10 @@ pub(super) struct Reader<'s, 'a> {
     pub sink: &'s mut Sink<'a>,
 }
 
-/// A mapping's known fields.
+/// The known fields of a mapping.
 pub(super) struct Fields<'n, 'a> {
     pub place: Place,
-    /// Fields that an unknown one was probably meant to be, and that are therefore not missed.
+    /// Known fields that an unknown one was probably meant to be. They are not reported as missing.
     meant: Vec<&'static str>,
     found: Vec<(&'static str, &'n Node<'a>)>,
 }
@@ -29,7 +29,7 @@ impl<'n, 'a> Fields<'n, 'a> {
 }
 
 impl Fields<'_, '_> {
-    /// Whether `name` is missing only for a typo that was reported.
+    /// Whether `name` is missing only because of a typo that was reported.
     pub(super) fn seems_meant(&self, name: &str) -> bool {
         self.meant.contains(&name)
     }
@@ -44,7 +44,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The place of a value that spans lines is where it begins.
+    /// The place to report. For a value of several lines, only its beginning.
     fn head(&self, node: &Node<'_>) -> Place {
         let end = if matches!(node.value, Value::Scalar { .. }) {
             node.end
@@ -66,7 +66,7 @@ impl Reader<'_, '_> {
         self.sink.error(place, message)
     }
 
-    /// The fields of a mapping; anything unknown, repeated or not a word is reported.
+    /// The fields of a mapping. Unknown and repeated fields, and keys that are not words, are reported.
     pub(super) fn fields<'n, 'a>(
         &mut self,
         node: &'n Node<'a>,
@@ -138,7 +138,7 @@ impl Reader<'_, '_> {
             .maybe_help(help);
     }
 
-    /// A field that must be there.
+    /// A field that must be present, else it is reported.
     pub(super) fn required<'n, 'a>(
         &mut self,
         fields: &Fields<'n, 'a>,
@@ -153,7 +153,7 @@ impl Reader<'_, '_> {
         node
     }
 
-    /// A text. A plain word that YAML may take for something else must be quoted to be one.
+    /// A text. A plain word that YAML may interpret as something else must be quoted.
     pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, what: &str) -> Option<&'n str> {
         match &node.value {
             Value::Scalar { text, plain } if !node.is_null() => {
@@ -198,7 +198,7 @@ impl Reader<'_, '_> {
         None
     }
 
-    /// A list with at least one item; `empty` says what to do where there is none.
+    /// A list with at least one item. `empty` is the remedy if there is none.
     pub(super) fn list<'n, 'a>(
         &mut self,
         node: &'n Node<'a>,
@@ -218,7 +218,8 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// What `read` makes of each item, each of which must be another one, and where. For lists of few different items.
+    /// The value and place of each item. Items that equal an earlier one are reported. Quadratic, for lists with few
+    /// different items.
     pub(super) fn each_once<'n, 'a, T: PartialEq>(
         &mut self,
         items: &'n [Node<'a>],
@@ -238,7 +239,7 @@ impl Reader<'_, '_> {
         found
     }
 
-    /// Reports an item of a list that says what another one says.
+    /// Reports an item of a list that equals an earlier one.
     pub(super) fn report_duplicate(&mut self, item: &Node<'_>, first: Place) {
         let text = match &item.value {
             Value::Scalar { text, .. } => text,

@@ -1,13 +1,13 @@
-//! Patterns of names: `*` stands for any characters, `?` for one, and all others for themselves.
+//! Name patterns: `*` stands for any characters, `?` for one, and every other character for itself.
 
-/// What makes a name a pattern.
+/// Characters that make a name a pattern.
 pub(super) const WILDCARDS: [char; 2] = ['*', '?'];
 
-/// Whether `text` is as `pattern` says. Takes no longer than the product of their lengths.
+/// Whether `text` matches `pattern`. Takes at most time in proportion to the product of their lengths.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // The last `*`, and where the text goes on after what it stands for so far.
+    // Position of the last `*`, and where the text continues after what it matches so far.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match (pattern.get(p), star) {
@@ -36,7 +36,7 @@ mod tests {
 
     use super::*;
 
-    /// The definition, tried out.
+    /// The definition of a match, as a recursive search.
     fn by_definition(pattern: &str, text: &str) -> bool {
         let Some(first) = pattern.chars().next() else {
             return text.is_empty();

@@ -13,7 +13,7 @@ use crate::manifest::diagnostic::Place;
 use crate::manifest::suggest::nearest;
 use crate::model::{AccountName, ImageId, Region, Timestamp};
 
-/// What to do about an empty list in an `ImageShare`.
+/// The remedy for an empty list in an `ImageShare`.
 fn empty_list() -> String {
     format!("remove the document instead; {UNSHARE}")
 }
@@ -30,9 +30,9 @@ impl Reader<'_, '_> {
             regions: Vec::new(),
             images: Vec::new(),
         };
-        if let Some((name, place, labels)) = self.metadata(fields) {
-            share.name = name.map(|name| (name, place));
-            share.labels = Arc::new(labels);
+        if let Some(metadata) = self.metadata(fields) {
+            share.name = metadata.name.map(|name| (name, metadata.place));
+            share.labels = Arc::new(metadata.labels);
         }
         let Some(spec) = self.required(fields, "spec", "the document") else {
             return share;
@@ -156,13 +156,13 @@ impl Reader<'_, '_> {
             .ok()
     }
 
-    /// True for `shared`.
+    /// Reads `state`: true for `shared`, false for `unshared`.
     fn state(&mut self, node: &Node<'_>) -> Option<bool> {
         let help = match &node.value {
             Value::Scalar { text, .. } => match &**text {
                 "shared" => return Some(true),
                 "unshared" => return Some(false),
-                // The API's words, and the misprint in its documentation's example.
+                // Words of the API, and the misprint (CANEL) in the example of its documentation.
                 "SHARE" | "share" => {
                     "write `shared`: a manifest says what should be, not what to call".to_owned()
                 }

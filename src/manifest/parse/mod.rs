@@ -22,7 +22,7 @@ use super::source_text::SourceText;
 use super::{Loaded, UNSHARE};
 use document::Document;
 
-/// Parses texts that were read already. Pure: the same texts, in any order, give the same result.
+/// Parses texts that were already read. The same texts, in any order, give the same result.
 pub fn parse(sources: Vec<SourceText>) -> Result<Loaded, Diagnostics> {
     parse_in_order(&in_order(sources), Vec::new())
 }
@@ -32,7 +32,7 @@ pub(super) fn in_order(mut sources: Vec<SourceText>) -> Vec<SourceText> {
     sources
 }
 
-/// Parses sources that are in order. `problems` are those of paths, which give no source.
+/// Parses sources that are sorted by name. `problems` are those of paths, which have no source.
 pub(super) fn parse_in_order(
     sources: &[SourceText],
     mut problems: Vec<Diagnostic>,

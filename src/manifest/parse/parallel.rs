@@ -1,4 +1,4 @@
-//! The files of a large set side by side, as if one after the other.
+//! Decodes the files of a large set on several threads, with the same result as one after the other.
 
 use std::num::NonZero;
 use std::ops::Range;
@@ -10,20 +10,20 @@ use super::document::Document;
 use crate::manifest::diagnostic::Sink;
 use crate::manifest::source_text::SourceText;
 
-/// A thread has at least so much to read: to start one costs as much as to read some kilobytes.
+/// Bytes that a thread decodes at least: starting one costs as much as decoding some kilobytes.
 const BYTES_MIN: usize = 256 << 10;
-/// More threads find no more cores on machines that do other things, too.
+/// More threads find no free cores on machines that do other work too.
 const THREADS_MAX: usize = 8;
 
-/// What a run of files holds.
+/// What was decoded from a run of consecutive files.
 struct Part<'a> {
     documents: Vec<Document>,
     count: usize,
     sink: Sink<'a>,
 }
 
-/// Decodes all files. The documents are in the order of the files; with them, how many there are, those that could not
-/// be decoded too.
+/// Decodes all files. Returns the documents in the order of the files, and how many there are, including those with
+/// errors.
 pub(super) fn decode_all<'a>(
     sources: &'a [SourceText],
     sink: &mut Sink<'a>,
@@ -46,7 +46,7 @@ fn decode_on<'a>(
         let start = |run: Range<usize>| {
             let here = run.clone();
             let thread = thread::Builder::new().spawn_scoped(scope, move || part(sources, run));
-            // Where no more threads are allowed, it takes longer.
+            // If no more threads are allowed, this thread does the work.
             thread.map_err(|_| Box::new(part(sources, here)))
         };
         let others: Vec<_> = runs.into_iter().map(start).collect();
@@ -66,7 +66,7 @@ fn decode_on<'a>(
     (documents, count)
 }
 
-/// So many runs of files that follow each other, or fewer; each but the last ends with the file that fills it.
+/// At most `most` runs of consecutive files. Each but the last ends with the file that reaches `bytes_each`.
 fn runs(sources: &[SourceText], bytes_each: usize, most: usize) -> Vec<Range<usize>> {
     let (mut runs, mut begin, mut bytes) = (Vec::new(), 0, 0);
     for (index, source) in sources.iter().enumerate() {
@@ -100,7 +100,7 @@ mod tests {
     const HEAD: &str =
         "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {name: a}\nspec:\n";
 
-    /// What is found, and what is said, on so many threads.
+    /// What is decoded and reported on this many threads.
     fn on(threads: usize, sources: &[SourceText]) -> (String, usize, Vec<String>) {
         let bytes = sources.iter().map(|source| source.text().len()).sum();
         let mut sink = Sink::new(sources, Vec::new());

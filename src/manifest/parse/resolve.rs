@@ -1,4 +1,4 @@
-//! Documents → desired state: what holds across documents.
+//! Documents → desired state: checks everything that concerns more than one document.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,7 +14,7 @@ use crate::model::{AccountName, ImageKey, Scope};
 /// Accounts by name, each with the place of its name.
 type Accounts = BTreeMap<AccountName, (Place, Account)>;
 
-/// Joins the documents. What the sink is told makes the result void.
+/// Joins the documents. If an error is reported, the result must not be used.
 pub(super) fn resolve(
     sources: &[SourceText],
     documents: Vec<Document>,
@@ -45,7 +45,7 @@ pub(super) fn resolve(
             .into_iter()
             .map(|(name, (_, account))| (name, account))
             .collect(),
-        // Documents do not tell.
+        // `load` sets it; documents do not tell.
         completeness: Completeness::default(),
     }
 }
@@ -103,7 +103,7 @@ fn add(
     let account = share.account.map(|(name, _)| name).unwrap_or_default();
     for image in share.images {
         let source = source_of(sources, image.place);
-        // One for the entry, not one for each of its regions.
+        // Reported once for the entry, not for each of its regions.
         let mut conflict: Option<DiagnosticBuilder<'_, '_>> = None;
         for &(region, _) in &share.regions {
             let scope = Scope {

@@ -1,7 +1,7 @@
-//! Whether each document may name what it names, by the `Restriction`s of the directories that it is in.
+//! Checks each document against the `Restriction`s of the directories it is in.
 //!
-//! All of them must allow it, so that one further down can only narrow what the others allow: who may write nothing
-//! but a directory cannot widen what holds for it.
+//! All of them must allow what it names, so that one further down can only narrow what the others allow: somebody who may
+//! write to one directory only cannot widen the limits on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Arguments;
@@ -16,13 +16,13 @@ use crate::manifest::source_text::SourceText;
 use crate::manifest::suggest::did_you_mean;
 use crate::model::AccountName;
 
-/// `Restriction`s that one file is held against.
+/// `Restriction`s that may apply to one file.
 const RESTRICTIONS_PER_FILE_MAX: usize = 32;
-/// `Restriction`s that are told to restrict nothing; for the hint, each is held against all directories.
+/// `Restriction`s that are reported as unused. For the hint, each is compared with all directories.
 const UNUSED_MAX: usize = 20;
 
-/// Checks the documents against the `Restriction`s among them. `count` is how many documents there are, those that could
-/// not be decoded too.
+/// Checks the documents against the `Restriction`s among them. `count` is the number of documents, including those
+/// that could not be decoded.
 pub(super) fn check(
     sources: &[SourceText],
     documents: &[Document],
@@ -37,7 +37,7 @@ pub(super) fn check(
     let Some(first) = restrictions.first() else {
         return;
     };
-    // What emptied the rest must not go unseen for the sake of what asks for nothing.
+    // An emptied set must not go unnoticed because a document that asks for nothing is left.
     if restrictions.len() == count {
         sink.error(
             first.place,
@@ -74,13 +74,13 @@ fn each_name_once(restrictions: &[&Restriction], sink: &mut Sink<'_>) {
     }
 }
 
-/// What a document may not name, and why.
+/// The restrictions of a set, by the sources they apply to.
 struct ActiveRestrictions<'d> {
     sources: &'d [SourceText],
     restrictions: Vec<&'d Restriction>,
-    /// Of each source: which of them are about it.
+    /// For each source: indices of the restrictions that apply to it.
     by_source: Vec<Vec<usize>>,
-    /// Those of them that some document is held against.
+    /// Restrictions that some document was checked against.
     used: BTreeSet<usize>,
 }
 
@@ -92,11 +92,11 @@ impl<'d> ActiveRestrictions<'d> {
     ) -> Self {
         let mut by_directory: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
         for (index, restriction) in restrictions.iter().enumerate() {
-            // One that is found in several places holds for each: a link to it moves it nowhere.
+            // A file that is found in several places restricts each: a link to it does not move it.
             for base in sources[restriction.place.file as usize].directories() {
                 let directory = base.join(&restriction.directory);
                 let here = by_directory.entry(directory).or_default();
-                // One more tells that there are too many.
+                // One more than allowed is kept, to detect the excess.
                 if here.len() <= RESTRICTIONS_PER_FILE_MAX {
                     here.push(index);
                 }
@@ -155,7 +155,7 @@ impl<'d> ActiveRestrictions<'d> {
         }
     }
 
-    /// Who may not use an account may not say what it is, either.
+    /// An account that may not be used may not be declared either.
     fn account(&mut self, name: &AccountName, place: Place, sink: &mut Sink<'_>) {
         self.used.extend(&self.by_source[place.file as usize]);
         let accounts = |restriction: &'d Restriction| restriction.accounts.as_ref();
@@ -163,7 +163,7 @@ impl<'d> ActiveRestrictions<'d> {
         self.check_name(place, name.as_str(), accounts, message, sink);
     }
 
-    /// Reports `name` at `place`, unless everything that is about its file allows it.
+    /// Reports `name` at `place` unless every restriction on its file allows it.
     fn check_name(
         &self,
         place: Place,
@@ -203,7 +203,7 @@ impl<'d> ActiveRestrictions<'d> {
         }
     }
 
-    /// One that nothing is held against is probably about another directory than was meant.
+    /// An unused restriction was probably meant for another directory.
     fn report_unused(&self, sink: &mut Sink<'_>) {
         let unused = (0..self.restrictions.len()).filter(|index| !self.used.contains(index));
         for restriction in unused
@@ -230,7 +230,7 @@ impl<'d> ActiveRestrictions<'d> {
         }
     }
 
-    /// The directories that it could be about, as it would name them.
+    /// The directories that it could name, relative to its own file.
     fn directories_beside(&self, restriction: &Restriction) -> BTreeSet<String> {
         let bases = self.sources[restriction.place.file as usize].directories();
         let found = self.sources.iter().flat_map(SourceText::directories);

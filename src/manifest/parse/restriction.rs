@@ -1,43 +1,41 @@
-//! `Restriction` documents: which accounts, regions and images the manifests in a directory may name. What comes of
-//! them is for `govern` to say.
+//! `Restriction` documents: which accounts, regions and images the manifests in a directory may name. `restrict` applies
+//! them to the other documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::fields::{Fields, Reader};
 use super::glob::{self, WILDCARDS};
+use super::shared_fields::Metadata;
 use super::yaml::Node;
 use crate::manifest::diagnostic::Place;
 use crate::model::{AccountName, ImageId};
 
-/// What can be restricted.
+/// Fields of `restrict`, at least one of which must be given.
 const RESTRICTABLE: [&str; 3] = ["accounts", "regions", "images"];
-/// Patterns in a list, each of which is held against each name; names that are written out are looked up.
+/// Patterns in one list. Every name is compared with each pattern, whereas plain names are looked up.
 pub(super) const PATTERNS_MAX: usize = 100;
-/// Of what is allowed, so many are told to who named something else.
+/// Allowed names that are listed in an error.
 const LISTED_MAX: usize = 5;
 
-/// A `Restriction`.
 #[derive(Debug)]
 pub(super) struct Restriction {
     pub name: String,
-    /// Of its name.
     pub place: Place,
-    /// Below the directory of its file; nothing but names, or nothing.
+    /// Relative to the directory of its file; without `.` and `..`, and empty for that directory.
     pub directory: PathBuf,
-    /// Where that is said.
+    /// Where to report a problem with `directory`.
     pub directory_place: Place,
     pub accounts: Option<Allowed>,
     pub regions: Option<Allowed>,
     pub images: Option<Allowed>,
 }
 
-/// What may be named.
+/// Names that are allowed, literally or by a pattern.
 #[derive(Debug)]
 pub(super) struct Allowed {
-    /// Of the list.
     pub place: Place,
-    /// The patterns among them too.
+    /// All entries of the list, patterns included.
     names: BTreeSet<String>,
     patterns: Vec<String>,
 }
@@ -48,7 +46,7 @@ impl Allowed {
         self.names.contains(name) || self.patterns.iter().any(is_like)
     }
 
-    /// For people.
+    /// The first names, quoted for a message, and how many more there are.
     pub(super) fn listed(&self) -> String {
         let names = self.names.iter().take(LISTED_MAX);
         let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
@@ -59,7 +57,7 @@ impl Allowed {
     }
 }
 
-/// Reads a `Restriction` document. A part of it that is wrong restricts nothing here: the set is broken anyway.
+/// Reads a `Restriction` document. A part with an error restricts nothing here, as the set is broken anyway.
 pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Option<Restriction> {
     let metadata = reader.metadata(fields);
     let spec = reader.required(fields, "spec", "the document")?;
@@ -84,7 +82,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         Some(region.as_str().to_owned())
     });
     let images = allowed(reader, &restrict, "images", image);
-    let (name, place, _) = metadata?;
+    let Metadata { name, place, .. } = metadata?;
     let (directory, directory_place) = directory?;
     Some(Restriction {
         name: name?,
@@ -123,7 +121,7 @@ fn directory(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<PathBuf> {
     None
 }
 
-/// One list of `restrict`, if it is given and right.
+/// One list of `restrict`, if it is given and valid.
 fn allowed(
     reader: &mut Reader<'_, '_>,
     restrict: &Fields<'_, '_>,
@@ -187,7 +185,7 @@ fn image(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<String> {
     )
 }
 
-/// A pattern is good if it would be a good name with letters in the place of its wildcards.
+/// A pattern is valid if replacing its wildcards with letters gives a valid name.
 fn pattern(
     reader: &mut Reader<'_, '_>,
     node: &Node<'_>,

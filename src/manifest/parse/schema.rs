@@ -1,3 +1,5 @@
+//! The manifest format as JSON Schema, for editors. It is written apart from the parser; a test holds the two together.
+
 use serde_json::{Value, json};
 
 use super::credentials::{PROFILE_PATTERN, SECTION_PATTERN, fields_of};
@@ -7,7 +9,7 @@ use crate::desired::{CredentialSource, Role};
 use crate::model::{Cause, Region};
 use crate::windows::{Days, Kind, Windows, Zone};
 
-/// The manifest format as JSON Schema, for editors. A test holds it against the parser.
+/// The manifest format as JSON Schema.
 pub fn schema() -> Value {
     let regions: Vec<_> = Region::all().map(Region::as_str).collect();
     let mut schema = json!({
@@ -37,7 +39,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// A source of credentials, on top of which so many roles may be assumed.
+/// A source of credentials. `roles` roles may be assumed on top of each other.
 fn credentials(roles: usize) -> Value {
     let words = CredentialSource::WORDS.iter();
     let sources = words.filter(|from| roles > 0 || **from != "assume-role");

@@ -1,4 +1,4 @@
-//! Fields that documents of several kinds have: `metadata` and regions.
+//! Fields that several kinds of documents have: `metadata` and regions.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,17 @@ use crate::manifest::diagnostic::Place;
 use crate::manifest::suggest::did_you_mean;
 use crate::model::{Region, is_object_name};
 
+/// The `metadata` of a document.
+pub(super) struct Metadata {
+    /// `None` if it is not a valid name, which is reported.
+    pub name: Option<String>,
+    /// The place of the name, valid or not.
+    pub place: Place,
+    pub labels: BTreeMap<String, String>,
+}
+
 impl Reader<'_, '_> {
-    /// Name and labels. The name is `None` where it is wrong.
-    pub(super) fn metadata(
-        &mut self,
-        fields: &Fields<'_, '_>,
-    ) -> Option<(Option<String>, Place, BTreeMap<String, String>)> {
+    pub(super) fn metadata(&mut self, fields: &Fields<'_, '_>) -> Option<Metadata> {
         let node = self.required(fields, "metadata", "the document")?;
         let metadata = self.fields(node, "`metadata`", &["name", "labels", "annotations"])?;
         let mut labels = BTreeMap::new();
@@ -48,7 +53,11 @@ impl Reader<'_, '_> {
             }
             good
         });
-        Some((name.map(str::to_owned), self.place(node), labels))
+        Some(Metadata {
+            name: name.map(str::to_owned),
+            place: self.place(node),
+            labels,
+        })
     }
 
     pub(super) fn region(&mut self, node: &Node<'_>) -> Option<Region> {

@@ -1,5 +1,5 @@
-//! One account, one name in each region: documents that give one `uin` to two accounts may not name the same region
-//! under both. Two inventories of one set of images would undo each other's work.
+//! Checks that no account is declared under two names in one region: two inventories of the same images would undo each
+//! other's work.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,12 +8,11 @@ use crate::desired::Account;
 use crate::manifest::diagnostic::{Place, Sink};
 use crate::model::{AccountName, Region, Uin};
 
-/// Where each account's name is first used in each region, in the order of the documents.
+/// The place where each account is first named in each region, in the order of the documents.
 #[derive(Default)]
 pub(super) struct RegionUses(BTreeMap<AccountName, BTreeMap<Region, Place>>);
 
 impl RegionUses {
-    /// Notes that a document names `regions` for `account`.
     pub(super) fn note(&mut self, account: &AccountName, regions: &[(Region, Place)]) {
         let uses = self.0.entry(account.clone()).or_default();
         for &(region, place) in regions {
@@ -34,7 +33,7 @@ impl RegionUses {
             }
         }
         for (uin, names) in by_uin {
-            // The first name in each region; each later name of the region is told against that one.
+            // The first account in each region. Each later one is reported against it.
             let mut taken: BTreeMap<Region, &AccountName> = BTreeMap::new();
             let mut pairs: BTreeMap<(&AccountName, &AccountName), Vec<Region>> = BTreeMap::new();
             for name in names {

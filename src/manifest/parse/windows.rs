@@ -1,3 +1,5 @@
+//! `spec.windows` of an `Account`: when changes may be made. What a window means is for `crate::windows` to say.
+
 use std::collections::BTreeSet;
 
 use chrono::Weekday;
@@ -16,7 +18,7 @@ const FIELDS: [&str; 9] = [
     "kind", "days", "from", "to", "schedule", "duration", "timeZone", "causes", "reason",
 ];
 
-/// Reads the windows of an account: those that are right.
+/// Reads the windows of an account. Those with errors are reported and left out.
 pub(super) fn read(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Windows {
     let empty = "leave `windows` out where changes may be made at any time";
     let items = reader.list(node, "`windows`", empty).unwrap_or_default();
@@ -92,7 +94,7 @@ fn zone(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Zone> {
     let text = reader.text(node, "`timeZone`")?;
     let zone = Zone::new(text);
     if zone.is_none() {
-        // Short names such as `CST` are near to many others, and mean something else each.
+        // Short names such as `CST` resemble many others with other meanings, so they are not suggested.
         let places = || Zone::names().filter(|name| name.contains('/'));
         let city = |name: &&str| {
             name.rsplit('/')
@@ -113,7 +115,7 @@ fn zone(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Zone> {
     zone
 }
 
-/// Days of the week, from one time of day to another.
+/// Reads a window given by days of the week and times of day.
 fn daily(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Option<Span> {
     let days = match fields.get("days") {
         Some(node) => days(reader, node),
@@ -162,14 +164,14 @@ fn days(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Days> {
     Some(days)
 }
 
-/// One day, or the first and last of some.
+/// One day twice, or the first and last day of a range.
 fn range(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<(Weekday, Weekday)> {
     let text = reader.text(node, "a day")?;
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     if let (Some(first), Some(last)) = (Days::day(first), Days::day(last)) {
         return Some((first, last));
     }
-    // Names written out are the commonest mistake, and too far from the words to be near.
+    // Full names are the commonest mistake, and too different from the short words for a suggestion by distance.
     let meant = |text: &str| {
         let text = text.trim().to_lowercase();
         let short = Days::WORDS.into_iter().find(|word| text.starts_with(word));
@@ -191,12 +193,12 @@ fn range(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<(Weekday, Weekd
     None
 }
 
-/// A time of day. `18:00` without quotes is taken as it stands, though YAML 1.1 reads a number in it.
+/// A time of day. Unquoted `18:00` is accepted as written, though YAML 1.1 reads a number in it.
 fn time(reader: &mut Reader<'_, '_>, node: &Node<'_>, what: &str) -> Option<TimeOfDay> {
     let text = reader.scalar(node, what)?;
     let time = TimeOfDay::new(text);
     if time.is_none() {
-        // 18:00 is 18 sixties to YAML 1.1, and that is what tools that know no better write back.
+        // To YAML 1.1, 18:00 is 18 × 60, and some tools write that number back.
         let sixties = || {
             let plain = matches!(node.value, Value::Scalar { plain: true, .. });
             let minutes = text.parse().ok().filter(|&minutes| plain && minutes >= 60);
@@ -216,7 +218,7 @@ fn time(reader: &mut Reader<'_, '_>, node: &Node<'_>, what: &str) -> Option<Time
     time
 }
 
-/// A cron expression, and how long.
+/// Reads a window given by a cron expression and a duration.
 fn scheduled(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Option<Span> {
     for name in ["days", "from", "to"] {
         if let Some(node) = fields.get(name) {

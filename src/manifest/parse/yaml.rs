@@ -1,18 +1,18 @@
-//! YAML text → a spanned tree, one document at a time, within budgets.
+//! YAML text → a tree with places, one document at a time, within limits on depth and aliases.
 //!
-//! serde-based loaders stop at the first error; this keeps going, so that every error is found at once.
+//! Loaders based on serde stop at the first error; this one goes on, so that all errors are found at once.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScanError, Span, options};
 
-/// Levels of nesting; a manifest has six.
+/// Levels of nesting; a manifest needs six.
 const DEPTH_MAX: usize = 64;
-/// Nodes that aliases may expand to in one file. Some reuse is fine, a bomb is not.
+/// Nodes that aliases may expand to in one file. Some reuse is fine; an alias bomb is not.
 const ALIAS_NODES_MAX: usize = 100_000;
 
-/// A node and where it stands, in bytes.
+/// A node and its byte range.
 #[derive(Clone, Debug)]
 pub(super) struct Node<'a> {
     pub start: u32,
@@ -22,7 +22,7 @@ pub(super) struct Node<'a> {
 
 #[derive(Clone, Debug)]
 pub(super) enum Value<'a> {
-    /// `plain`: neither quoted nor a block, so that YAML gives words like `no` a meaning.
+    /// `plain` means neither quoted nor a block, so that YAML gives words like `no` a meaning.
     Scalar {
         text: Cow<'a, str>,
         plain: bool,
@@ -31,7 +31,7 @@ pub(super) enum Value<'a> {
     Map(Vec<(Node<'a>, Node<'a>)>),
 }
 
-/// Why a document cannot be read. The next one may be.
+/// Why a document cannot be parsed. The next one may still be.
 #[derive(Debug)]
 pub(super) struct TreeError {
     pub start: u32,
@@ -43,7 +43,7 @@ pub(super) struct TreeError {
 #[derive(Debug)]
 pub(super) enum Parsed<'a> {
     Root(Node<'a>),
-    /// It holds nothing, or `null`.
+    /// It holds nothing but comments, or `null`.
     Empty,
     Broken(TreeError),
 }
@@ -199,7 +199,7 @@ impl<'a> Documents<'a> {
         });
     }
 
-    /// A copy of the anchored node. It keeps the anchored place, where a mistake is to be mended.
+    /// A copy of the anchored node. It keeps the place of the anchor, which is where a mistake must be fixed.
     fn alias(&mut self, id: usize, span: Span) -> Result<(Node<'a>, usize), TreeError> {
         let Some((node, size)) = self.anchors.get(&id) else {
             return Err(self.error(span, "this alias refers to the value that holds it"));
@@ -277,7 +277,7 @@ impl<'a> Documents<'a> {
     }
 }
 
-/// Files are far smaller than 4 GiB.
+/// A byte offset. Files are far smaller than 4 GiB.
 fn to_u32(offset: Option<usize>) -> u32 {
     offset
         .and_then(|offset| u32::try_from(offset).ok())
@@ -289,7 +289,7 @@ impl Node<'_> {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(&**text, "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// What it is, for a message.
+    /// Kind of the value, for a message.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             _ if self.is_null() => "nothing",
@@ -301,7 +301,7 @@ impl Node<'_> {
     }
 }
 
-/// What YAML 1.1 or 1.2 takes a plain word for, if not for a text.
+/// What YAML 1.1 or 1.2 takes a plain word for, unless it is a text.
 pub(super) fn meaning(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
     if matches!(

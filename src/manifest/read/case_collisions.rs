@@ -1,5 +1,5 @@
-//! Names that only some file systems tell apart: where letter case or the form of accents does not count, as on macOS and
-//! Windows, a checkout keeps one of two such files, and what the other asks for is missing there without an error.
+//! File names that only some file systems tell apart. Where letter case or the form of accents does not count, as on macOS
+//! and Windows, a checkout keeps one of two such files, and what the other asks for is lost without an error.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,16 +10,16 @@ use super::reading::FoundFile;
 use crate::manifest::diagnostic::Diagnostic;
 use crate::words::safe;
 
-/// So many pairs are told. A tree that was copied under a name in capitals is all twins.
+/// Pairs that are reported. A tree that was copied under a name in capitals has one for every file.
 const WARNINGS_MAX: usize = 20;
 
-/// One warning for each file whose path another one has, but for case and accents. All are read here, so that what they
-/// contradict each other in is an error already.
+/// One warning for each file whose path differs from another one only by case or accents. Both are read here, so
+/// contradictions between them are errors already.
 pub(in crate::manifest) fn warnings(files: &[FoundFile]) -> Vec<Diagnostic> {
     let mut first: BTreeMap<String, &Path> = BTreeMap::new();
     let mut warnings = Vec::new();
     for FoundFile { path, .. } in files {
-        // What is not Unicode has no other form.
+        // A name that is not Unicode has no other form.
         let Some(text) = path.to_str() else {
             continue;
         };
@@ -40,7 +40,8 @@ pub(in crate::manifest) fn warnings(files: &[FoundFile]) -> Vec<Diagnostic> {
     warnings
 }
 
-/// One text for all that such file systems take for the same. Upper case first, because some small letters share one.
+/// The same text for all names that such file systems treat as equal. Upper case comes first, because some small
+/// letters share one.
 pub(super) fn folded(text: &str) -> String {
     let normalizer = DecomposingNormalizerBorrowed::new_nfd();
     let capitals = normalizer.normalize(text).to_uppercase();

@@ -1,8 +1,8 @@
-//! Manifests that git's index has and the work tree lacks: a submodule that was not fetched, a sparse checkout, a checkout
-//! that failed half-way, a file that was deleted. What is there is good YAML, and half of a set.
+//! Compares what was read with what git has: a submodule that was not fetched, a sparse checkout, a checkout that failed
+//! half-way or a deleted file leaves valid YAML that is only a part of the set.
 //!
-//! git is asked once for each reading, without a lock and without having anything written or fetched. Where it cannot be
-//! asked, the set is used, but its completeness is not known.
+//! git is asked once for each reading, without taking a lock and without writing or fetching anything. Where it cannot be
+//! asked, the set is used, but its completeness is unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,16 +24,16 @@ use crate::manifest::git::unverified::{self, Unverified};
 use crate::manifest::paths::maybe_restricted_by;
 use crate::manifest::read_options::ReadOptions;
 
-/// A reading, and whether it is known to be all that there is.
+/// A reading, and whether it is known to be complete.
 pub(in crate::manifest) struct CheckedReading {
-    /// What git has and is not there is among its problems.
+    /// Its problems include what git has and the work tree lacks.
     pub reading: Reading,
     pub completeness: Completeness,
-    /// Why the completeness is not known.
+    /// Why the completeness is unknown.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads the manifests at `paths` until they stand still, and asks git what of them is missing.
+/// Reads the manifests at `paths` until they no longer change, and asks git what is missing.
 pub(in crate::manifest) async fn read<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
     options: &ReadOptions,
@@ -44,7 +44,7 @@ pub(in crate::manifest) async fn read<C: Clock, P: CommandRunner>(
     loop {
         let mut reading = stable_read::read(paths, options, clock).await?;
         let (missing, unverified) = ask(&reading, options, runner).await;
-        // The answer is about the index that was there when the files were read, or it is about other files.
+        // If the index changed since the files were read, the answer is about other files.
         if is_index_unchanged(&reading.found) {
             reading.found.add_missing(&missing, options);
             let (completeness, warnings) = unverified::completeness(&unverified, options);
@@ -66,7 +66,7 @@ fn is_index_unchanged(found: &Found) -> bool {
     searched.all(|searched| FileState::at(&searched.repository.index()) == searched.index)
 }
 
-/// What is missing, and why that may not be all.
+/// What is missing, and why there may be more.
 async fn ask<P: CommandRunner>(
     reading: &Reading,
     options: &ReadOptions,
@@ -102,7 +102,7 @@ async fn ask<P: CommandRunner>(
     let is_unfetched =
         |(top, searched): &(&&Path, &Vec<&SearchedDirectory>)| match answers.get(**top) {
             Some(TrackedFiles::PartOf(_)) => true,
-            // It knows what it lacks, and that may be nothing.
+            // It is checked out, so it knows what it lacks, if anything.
             Some(TrackedFiles::Listed { head: Some(_), .. }) => false,
             _ => searched.iter().any(|searched| searched.is_empty),
         };
@@ -123,7 +123,7 @@ async fn ask<P: CommandRunner>(
     }
     missing.sort();
     missing.dedup();
-    // What is missing of a submodule that was fetched is told by its own repository.
+    // What is missing from a fetched submodule is reported for its own repository.
     let paths: Vec<_> = missing.iter().map(|entry| entry.path.clone()).collect();
     missing.retain(|entry| {
         let is_below = |path: &PathBuf| path.starts_with(&entry.path) && *path != entry.path;
@@ -132,7 +132,7 @@ async fn ask<P: CommandRunner>(
     (missing, unverified)
 }
 
-/// The doubt that is left where git looks past a `.git` and nobody asks about the work tree around it.
+/// The reason that remains if git looks past a `.git` and the work tree around it was not searched.
 fn not_a_repository(
     searched: &[&SearchedDirectory],
     around: &Path,
@@ -150,8 +150,8 @@ fn not_a_repository(
     ))
 }
 
-/// Submodules that are there, and have another commit checked out than their repository names: what they hold may be an
-/// older set, or half of one.
+/// Submodules that have another commit checked out than their superproject names: they may hold an older set, or half
+/// of one.
 fn other_commits(
     top: &Path,
     entries: &[TrackedEntry],
@@ -167,7 +167,7 @@ fn other_commits(
             .find_map(|searched| searched.path_of(entry))?;
         let there = top.join(&entry.path);
         let Some(TrackedFiles::Listed { head, .. }) = answers.get(there.as_path()) else {
-            // It is not fetched, or cannot be asked, which is told.
+            // It is not fetched or cannot be asked, which is reported elsewhere.
             return None;
         };
         let is_same = head.is_some() && *head == entry.object;
@@ -177,8 +177,8 @@ fn other_commits(
     submodules.filter_map(reason).collect()
 }
 
-/// The entries that are not there, each with the path that it would be read by. `unfetched` are the
-/// directories with a `.git` that stand for no submodule which was fetched.
+/// Entries that are not in the work tree, each with the path by which it would be read. `unfetched` are directories
+/// with a `.git` that are no fetched submodules.
 fn absent_entries<'e>(
     top: &Path,
     entries: &'e [TrackedEntry],
@@ -193,7 +193,7 @@ fn absent_entries<'e>(
         let named = |entry| searched.path_of(entry).map(|path| (entry, path));
         entries.iter().filter_map(named)
     });
-    // What could not be looked into is a problem of its own, and may well have them.
+    // A directory that cannot be listed is a problem already, and may hold them.
     let is_unlisted = |path: &Path| {
         path.ancestors()
             .any(|level| reading.unlisted.contains(level))
@@ -203,14 +203,14 @@ fn absent_entries<'e>(
         .filter(|(entry, path)| match entry.kind {
             EntryKind::Submodule => !fetched.contains(top.join(&entry.path).as_path()),
             EntryKind::File => !reading.listed.contains(path),
-            // What is there in its place is read, or is no manifest.
+            // Whatever is in its place is read, or is no manifest.
             EntryKind::Link => !reading.listed.contains(path) && !is_there(path),
         })
         .collect();
     if absent.is_empty() {
         return absent;
     }
-    // Where the file system takes two names for one, what is there under another one counts, but for one entry only.
+    // If the file system treats two names as one, a file under the other name counts, but for one entry only.
     let exact: BTreeSet<_> = searched
         .iter()
         .flat_map(|searched| entries.iter().filter_map(|entry| searched.path_of(entry)))
@@ -236,17 +236,17 @@ fn is_there(path: &Path) -> bool {
 }
 
 impl Found {
-    /// Takes in what git has and is not there.
+    /// Adds what git has and the work tree lacks.
     fn add_missing(&mut self, missing: &[MissingEntry], options: &ReadOptions) {
         for (path, problem) in std::mem::take(&mut self.empty) {
-            // Why it is empty is told already.
+            // The cause of its emptiness is reported already.
             if !missing.iter().any(|entry| entry.path.starts_with(&path)) {
                 self.problems.push(problem);
                 self.maybe_restricted.extend(maybe_restricted_by(&path));
             }
         }
         self.problems.extend(missing::diagnostics(missing, options));
-        // Where git has the text, that tells as much as the text of a file that is there and is left out.
+        // Where git has the text, it tells as much as that of a file that is there and is left out.
         let may_restrict = |entry: &&MissingEntry| entry.text.is_none_or(|text| text.may_restrict);
         let maybe_restricted = missing.iter().filter(may_restrict);
         self.maybe_restricted

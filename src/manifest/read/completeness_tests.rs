@@ -1,3 +1,5 @@
+//! Which entries of git's index count as missing, and how its lists are parsed, without running git.
+
 use std::fs;
 
 use super::*;
@@ -12,7 +14,7 @@ fn searched(top: &Path) -> SearchedDirectory {
     SearchedDirectory::new(top, top, repository, false)
 }
 
-/// What of `entries` is missing where `listed` was come upon, and `there` is on the disk.
+/// Which of `entries` are missing if `listed` was found and `there` is on the disk.
 fn missing_of(entries: &[&str], listed: &[&str], there: &[&str]) -> Vec<String> {
     let root = tempfile::tempdir().expect("a directory");
     for name in there {

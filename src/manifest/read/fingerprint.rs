@@ -1,4 +1,4 @@
-//! Whether manifests may have changed, told without reading them.
+//! Tells whether manifests may have changed, without reading them.
 
 use std::fs;
 use std::io;
@@ -12,24 +12,24 @@ use crate::manifest::paths::{
     self, DEPTH_MAX, VOLUME_LINK, is_ignored, is_manifest_name, or_current_dir,
 };
 
-/// All that can be told of the manifests at some paths without reading them: equal only if no file was written, and no
-/// name or link leads elsewhere. What is not looked at when they are read is not in it.
+/// The state of the manifests at some paths, told without reading them. Two are equal only if no file was written and
+/// no name or link leads elsewhere. Files that reading would ignore are not in it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// In the order in which they were come upon.
+    /// In the order in which they were found.
     entries: Vec<Entry>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     path: PathBuf,
-    /// Without links; none where a link leads nowhere.
+    /// The path with links resolved; `None` for a broken link.
     resolved: Option<PathBuf>,
     state: FileState,
 }
 
 impl Fingerprint {
-    /// Looks at the manifests at `paths`. Also the directories by which a change of them is noticed.
+    /// Takes the fingerprint of the manifests at `paths`, and the directories to watch for changes of them.
     pub fn of(paths: &[PathBuf]) -> (Self, Places) {
         let mut walk = Walk::default();
         for path in paths {
@@ -64,13 +64,14 @@ impl Walk {
                 self.places.add_for(parent, name);
             }
         }
-        // The commit that they are of may change while they do not.
+        // The commit may change while the files do not.
         for index in repository::indexes(path) {
             self.entry(&index);
         }
     }
 
-    /// What leads to a given path: its own name and each link above it, or the next name where it is not there.
+    /// Watches what leads to a given path: its own name and each link above it, or the first component that is
+    /// missing.
     fn links_to(&mut self, path: &Path) {
         let Ok(path) = std::path::absolute(path) else {
             return;
@@ -129,7 +130,7 @@ impl Walk {
         }
     }
 
-    /// A repository of its own below a given path, such as a submodule: what its index has may be missing.
+    /// A repository below a given path, such as a submodule: entries of its index may be missing.
     fn repository_at(&mut self, entry: &Path) {
         let repository = entry.parent().map(repository::repository_at);
         let index = match repository {
@@ -139,7 +140,7 @@ impl Walk {
         self.entry(&index);
     }
 
-    /// Where the path leads.
+    /// Adds an entry. Returns the path with links resolved.
     fn entry(&mut self, path: &Path) -> Option<PathBuf> {
         let found = fs::canonicalize(path).and_then(|resolved| {
             let metadata = fs::metadata(&resolved)?;

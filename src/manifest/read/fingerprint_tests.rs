@@ -1,3 +1,5 @@
+//! Which changes of files, links and repositories change a fingerprint, and which do not.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Names that are nearly those of manifests. Such a file is not read, and its author may take it for one that is: where
+//! File names that are nearly those of manifests. Such a file is not read, though its author may think that it is: where
 //! letter case does not count, as on macOS and Windows, `A.YAML` opens like any other.
 
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::paths::is_manifest_name;
 use crate::manifest::read_options::ReadOptions;
 
-/// Endings, in small letters. What editors leave beside a file (`.yaml~`, `.yaml.bak`) is not meant to be read.
+/// Endings in lower case. Backups that editors leave beside a file (`.yaml~`, `.yaml.bak`) are not meant to be read.
 const ENDINGS: [&str; 6] = [".yaml", ".yml", ".yaml.txt", ".yml.txt", ".ymal", ".yalm"];
-/// So many files are told, and the rest counted.
+/// Files that are reported; the others are counted.
 const WARNINGS_MAX: usize = 20;
 
-/// Whether a file of this name is not read, and looks as if it were meant to be.
+/// Whether a file of this name is not read although it seems meant to be.
 pub(super) fn is_near_miss(name: &str) -> bool {
     let small = name.trim_end().to_ascii_lowercase();
     !is_manifest_name(name) && ENDINGS.iter().any(|ending| small.ends_with(ending))
@@ -37,7 +37,7 @@ pub(in crate::manifest) fn warnings(files: &[PathBuf], options: &ReadOptions) ->
     told.map(warning).collect()
 }
 
-/// What to do first where such a file is all that there is; nothing where there is none.
+/// The first remedy if such a file is all there is; empty if there is none.
 pub(super) fn hint(files: &[PathBuf]) -> String {
     match files.first().and_then(|path| path.file_name()) {
         Some(name) => format!(

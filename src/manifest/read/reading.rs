@@ -1,4 +1,4 @@
-//! What one reading of the manifests gave, as values.
+//! What one reading of the manifests gave, as plain values that two readings can be compared by.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,46 +13,47 @@ use crate::model::Timestamp;
 #[derive(Default)]
 pub(in crate::manifest) struct Reading {
     pub sources: Vec<SourceText>,
-    /// What two readings are compared by.
+    /// Two readings agree if these are equal.
     pub found: Found,
-    /// What has the name of a manifest, and links of any name, by the path that it was come upon by.
+    /// Files named like manifests and links of any name, by the path by which they were found.
     pub listed: BTreeSet<PathBuf>,
-    /// What could not be looked into: what is there of it is not in `listed`.
+    /// Directories that cannot be listed: their contents are not in `listed`.
     pub unlisted: BTreeSet<PathBuf>,
-    /// The latest change to a file or directory of the set.
+    /// Time of the latest change to a file or directory of the set.
     pub changed: Option<Timestamp>,
-    /// Files of one volume were reached through different versions of it.
+    /// Files of one volume were reached through different versions of it, so the reading mixes two sets.
     pub torn: bool,
 }
 
-/// What was found at the paths: equal only if the manifests are.
+/// What was found at the paths. Two are equal only if the manifests are.
 #[derive(Default, PartialEq, Eq)]
 pub(in crate::manifest) struct Found {
-    /// In the order in which they were come upon.
+    /// In the order in which they were found.
     pub files: Vec<FoundFile>,
-    /// Further ways to files: the directory, and the file without links. What governs a file depends on them.
+    /// Further ways to files that were read: a directory, and the file with links resolved. Restrictions apply along
+    /// each of them.
     pub aliases: Vec<(PathBuf, PathBuf)>,
-    /// The paths that cannot be read, and why.
+    /// Problems of paths that cannot be read.
     pub problems: Vec<Diagnostic>,
-    /// The directories that a `Restriction` in what cannot be read might be about.
+    /// Directories that a `Restriction` in an unreadable path might apply to.
     pub maybe_restricted: Vec<PathBuf>,
-    /// One of what cannot be read declared an account, for all that is known of it.
+    /// An unreadable path may have declared an account.
     pub may_lack_account: bool,
-    /// Given directories that hold no manifests, each as the problem that it is unless git knows of a deeper one.
+    /// Given directories without manifests, each with the problem to report unless git knows a more precise one.
     pub empty: Vec<(PathBuf, Diagnostic)>,
-    /// Files that are not read, though their names are nearly those of manifests.
+    /// Files that are not read although their names are nearly those of manifests.
     pub near_misses: Vec<PathBuf>,
-    /// Directories that lie in git work trees, or in something like it that cannot be looked at.
+    /// Searched directories in git work trees, or a `.git` that cannot be read.
     pub searched: Vec<Result<SearchedDirectory, Unreadable>>,
 }
 
-/// One file, by its contents.
+/// A file that was read, identified by its contents.
 #[derive(PartialEq, Eq)]
 pub(in crate::manifest) struct FoundFile {
     pub path: PathBuf,
-    /// Without links.
+    /// Path with all links resolved.
     pub resolved: PathBuf,
     pub length: usize,
-    /// Against chance, not against malice: whoever can write the manifests needs no collision.
+    /// Guards against accidents, not malice: who can write the manifests needs no collision.
     pub hash: u64,
 }

@@ -1,7 +1,7 @@
-//! When what was read may be taken for a set: only once it was read twice and was the same both times.
+//! Reads manifests until two readings in a row agree.
 //!
-//! A checkout, an `rsync` or a generator writes file after file, and a Kubernetes volume is swapped under the reader's
-//! hands. Half of that is as good YAML as the whole; nothing but its standing still tells it from a set.
+//! A checkout, an `rsync` or a generator writes file after file, and Kubernetes swaps a volume while it is read. Half of
+//! such a change is YAML as valid as the whole; only that it no longer changes tells it from a complete set.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::manifest::git::searched_directory;
 use crate::manifest::read_options::{GitBusyPolicy, ReadOptions};
 use crate::model::Timestamp;
 
-/// What changed within this time may be part of a change that is still going on. Long enough for the clocks of file
-/// servers, which are a little off, and for file systems that count in whole seconds.
+/// A change within this time may be part of one that is still going on. This allows for file servers whose clocks are
+/// a little off and for file systems with a resolution of a whole second.
 const RECENT: TimeDelta = TimeDelta::seconds(2);
-/// Between two readings of a set that changed: longer than a writer takes from one file to the next.
+/// Pause between two readings of a set that changed: longer than a writer takes from one file to the next.
 pub(super) const PAUSE: Duration = Duration::from_millis(250);
-/// Who saw that nothing changed for less than this saw nothing: a writer may take as long from one file to the next.
+/// Two equal reads closer together than this prove nothing: a writer may pause that long between two files.
 const QUIET_MIN: Duration = Duration::from_millis(100);
-/// In all. Who writes for longer is not about to be done.
+/// Total time for a stable reading. A writer that goes on for longer will not finish soon.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A change after this instant may be part of one that is still going on.
@@ -36,13 +36,13 @@ fn recent_since(options: &ReadOptions, now: Timestamp) -> Timestamp {
     }
 }
 
-/// What one look at the manifests came to.
+/// Outcome of one attempt to read the manifests.
 enum ReadOutcome {
-    /// They were as they had been before.
+    /// The reading equals the one before.
     Stable(Reading),
-    /// They were read for the first time.
+    /// There was no reading to compare with.
     First { is_recent: bool },
-    /// They moved, or git is at work on them. If that does not end, it is this error.
+    /// They changed, or a git operation is in progress. The error is reported if that does not end.
     Unstable(Diagnostic),
 }
 
@@ -80,7 +80,8 @@ pub(super) async fn read<C: Clock>(
     }
 }
 
-/// `before` is what the reading before this one found, if it counts. With the look comes what counts for the next.
+/// Reads the manifests once. `before` is what the previous reading found, if it counts. Also returns what counts for
+/// the next.
 fn read_once(
     paths: &[PathBuf],
     options: &ReadOptions,
@@ -97,19 +98,19 @@ fn read_once(
         GitBusyPolicy::Read => None,
     };
     if let Some(operation) = operation(&Found::default()) {
-        // What was there before it says nothing of what it leaves behind.
+        // What was read before the operation says nothing about its result.
         return (ReadOutcome::Unstable(operation), None);
     }
     let reading = walk::read(paths, options);
     if reading.torn {
-        // Nothing can agree with it.
+        // A mixture of two versions must not count for the next reading.
         return (
             ReadOutcome::Unstable(changing(&[], &reading, paths, options)),
             None,
         );
     }
     match before {
-        // Git may have begun before the first of the two readings, and stood still since.
+        // git may have started before the first of the two readings and paused since.
         Some(found) if found == reading.found => match operation(&reading.found) {
             None => (ReadOutcome::Stable(reading), None),
             Some(operation) => (ReadOutcome::Unstable(operation), None),
@@ -119,7 +120,7 @@ fn read_once(
             (ReadOutcome::Unstable(problem), Some(reading.found))
         }
         None => {
-            // A change that seems to lie ahead counts: the file server's clock is, by as much.
+            // A change in the future counts as recent, because the file server's clock is ahead by as much.
             let is_recent = reading
                 .changed
                 .is_some_and(|at| at > recent_since(options, now));
@@ -128,7 +129,7 @@ fn read_once(
     }
 }
 
-/// The error that it is if it goes on, at the first file that is not as it was.
+/// The error to report if the changes go on, at the first file that differs.
 pub(super) fn changing(
     before: &[FoundFile],
     now: &Reading,

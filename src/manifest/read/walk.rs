@@ -1,4 +1,4 @@
-//! Finding and reading manifests, once. Whether what was read may be taken for a set is for `settle` to say.
+//! Finds manifests and reads them once. `stable_read` decides whether what was read may be used.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileType, Metadata};
@@ -23,11 +23,11 @@ use crate::manifest::paths::{
 use crate::manifest::read_options::ReadOptions;
 use crate::manifest::source_text::SourceText;
 
-/// A million images take some 90 MB.
+/// Size of one file. A million images take some 90 MB.
 const FILE_BYTES_MAX: u64 = 256 << 20;
-/// Of all files together; they are held in memory while they are parsed.
+/// Size of all files together, which are held in memory while they are parsed.
 const TOTAL_BYTES_MAX: u64 = 1 << 30;
-/// Reads every manifest below `paths`, and reports every path that cannot be.
+/// Reads every manifest below `paths`, and reports every path that cannot be read.
 pub(super) fn read(paths: &[PathBuf], options: &ReadOptions) -> Reading {
     let mut walk = Walk {
         options,
@@ -45,7 +45,7 @@ pub(super) fn read(paths: &[PathBuf], options: &ReadOptions) -> Reading {
 struct Walk<'a> {
     options: &'a ReadOptions,
     reading: Reading,
-    /// Resolved path of what was read → the source that came of it: a file reached twice is read once.
+    /// Resolved path of each file → index of its source. A file that is reached twice is read once.
     seen: BTreeMap<PathBuf, Option<usize>>,
     bytes: u64,
     /// Directory of links through [`VOLUME_LINK`] → the directory that they lead into.
@@ -56,7 +56,7 @@ struct Walk<'a> {
 struct Root<'p> {
     spelled: &'p Path,
     resolved: PathBuf,
-    /// Where it stands itself, which is elsewhere if it is a link.
+    /// Its own location if it is a link.
     location: Option<PathBuf>,
 }
 
@@ -71,7 +71,7 @@ impl<'p> Root<'p> {
         })
     }
 
-    /// The directories in which a path below it is found. Below it no directory is a link.
+    /// The directories through which a path below the root is reached. No directory below the root is a link.
     fn directories(&self, path: &Path) -> Vec<PathBuf> {
         let inside = path
             .parent()
@@ -88,7 +88,7 @@ impl Walk<'_> {
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) => {
-                // It may be missing for this moment only, while its directory is written.
+                // It may be missing only while its directory is being written.
                 if let Some(Ok(parent)) = path
                     .parent()
                     .map(|parent| fs::metadata(or_current_dir(parent)))
@@ -182,7 +182,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What is in a directory; `None` where that is a problem, which is told.
+    /// Entries of a directory; `None` if it cannot be listed, which is reported.
     fn list(&mut self, path: &Path, depth: usize) -> Option<Vec<fs::DirEntry>> {
         if depth > DEPTH_MAX {
             let help = "move the manifests up, or give the path itself";
@@ -208,7 +208,7 @@ impl Walk<'_> {
         Some(entries)
     }
 
-    /// What is in a directory, and is none itself.
+    /// Handles an entry that is not a directory.
     fn entry(&mut self, path: &Path, kind: FileType, root: &Root<'_>, found: &mut bool) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_manifest = is_manifest_name(&name);
@@ -219,8 +219,8 @@ impl Walk<'_> {
             return;
         }
         self.reading.listed.insert(path.to_owned());
-        // Kubernetes mounts a ConfigMap's files as links, so links are followed, but not out of the
-        // directory that was given. What a link that cannot be followed leads to may be a directory, whatever its name.
+        // Kubernetes mounts the files of a ConfigMap as links, so links are followed, but not out of the given
+        // directory. A link that cannot be followed may lead to a directory, whatever its name.
         let led = fs::canonicalize(path).and_then(|target| {
             let is_directory = fs::metadata(&target)?.is_dir();
             Ok((target, is_directory))
@@ -231,7 +231,7 @@ impl Walk<'_> {
             Err(error) => return self.unreadable(path, &error),
         };
         if is_directory {
-            // It could lead in a circle; skipping it would make the set smaller unseen.
+            // Following it could go round in a circle; skipping it would silently make the set smaller.
             return self.problem(
                 path,
                 "a link to a directory is not followed",
@@ -254,7 +254,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes that git may have more of a directory than is there. `directory` is without links.
+    /// Notes a repository of which git may have more than is there. `directory` has links resolved.
     fn note_repository(
         &mut self,
         spelled: &Path,
@@ -296,8 +296,8 @@ impl Walk<'_> {
         self.problem(path, &message, &help);
     }
 
-    /// `resolved` is `path` without links. It is what is read, so that it is what was looked at. The file counts as
-    /// being in each of the `directories`, and in the one that it is really in.
+    /// Reads a file. `resolved` is `path` with links resolved; that is what is read, so that the metadata belongs to
+    /// it. The file counts as being in each of `directories` and in the directory it is really in.
     fn file(&mut self, path: &Path, resolved: PathBuf, mut directories: Vec<PathBuf>) {
         self.note_version(path, &resolved);
         if let Some(source) = self.seen.get(&resolved).copied() {
@@ -310,7 +310,7 @@ impl Walk<'_> {
             Err(error) => return self.unreadable(path, &error),
         };
         self.note_change(&metadata);
-        // Opening a FIFO would wait for ever.
+        // Opening a FIFO would block forever.
         if !metadata.is_file() {
             return self.problem(
                 path,
@@ -372,7 +372,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Another way to a file. Without a source, it is one that could not be read.
+    /// Records another way to a file. `source` is `None` if it could not be read.
     fn add_alias(&mut self, source: Option<usize>, directories: Vec<PathBuf>, resolved: &Path) {
         let Reading { sources, found, .. } = &mut self.reading;
         let ways = directories.iter().cloned();
@@ -385,7 +385,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Links through [`VOLUME_LINK`] lead into one directory, unless it is swapped between two of them.
+    /// Detects that a volume is swapped while it is read: all links of a directory through [`VOLUME_LINK`] should lead
+    /// into the same version.
     fn note_version(&mut self, path: &Path, resolved: &Path) {
         let Ok(link) = fs::read_link(path) else {
             return;
@@ -403,7 +404,7 @@ impl Walk<'_> {
         }
     }
 
-    /// By the inode too: `rsync` and `tar` set the time of a file back to what it was elsewhere.
+    /// Uses the change time of the inode too, because `rsync` and `tar` restore old modification times.
     fn note_change(&mut self, metadata: &Metadata) {
         let instant = |seconds, nanoseconds| {
             DateTime::from_timestamp(seconds, u32::try_from(nanoseconds).unwrap_or(0))
@@ -454,7 +455,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Why nothing in a directory can be looked at, where that is so. It is told once, not for each of its files.
+/// Why no file in a directory can be accessed, if so. This is reported once, not for each file.
 fn unsearchable(entries: &[fs::DirEntry]) -> Option<io::Error> {
     let mut names = entries.iter().map(fs::DirEntry::path);
     let first = names.find(|path| {
