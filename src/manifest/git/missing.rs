@@ -81,12 +81,13 @@ pub(in crate::manifest) fn diagnostics(
                 .map(<[_]>::len)
                 .sum();
             let last = groups.len();
-            let told = groups.into_iter().enumerate();
-            told.filter_map(move |(index, group)| {
-                let elsewhere = if index + 1 == last { rest } else { 0 };
-                (!group.is_empty()).then(|| diagnostic(group, elsewhere, options))
-            })
-            .collect::<Vec<_>>()
+            let listed = groups.into_iter().enumerate();
+            listed
+                .filter_map(move |(index, group)| {
+                    let elsewhere = if index + 1 == last { rest } else { 0 };
+                    (!group.is_empty()).then(|| diagnostic(group, elsewhere, options))
+                })
+                .collect::<Vec<_>>()
         })
         .collect()
 }
@@ -103,10 +104,10 @@ fn diagnostic(group: &[MissingEntry], elsewhere: usize, options: &ReadOptions) -
         message.push_str(&format!("; {more} elsewhere"));
     }
     let mut help = entry.help();
-    let governs = |entry: &MissingEntry| {
+    let restricts = |entry: &MissingEntry| {
         entry.could_restrict && entry.text.is_none_or(|text| text.may_restrict)
     };
-    if group.iter().any(governs) {
+    if group.iter().any(restricts) {
         help.push_str(&format!("; {PARTIAL_OK_NOTE}"));
     }
     Diagnostic::of_path(&options.name(&entry.path), message, help)

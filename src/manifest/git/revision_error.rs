@@ -76,7 +76,7 @@ impl RevisionError {
         }
     }
 
-    /// What lets the commit be told.
+    /// How to make the commit known.
     pub fn remedy(&self) -> String {
         match self {
             Self::NoGit { .. } => {

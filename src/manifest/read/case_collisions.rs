@@ -23,8 +23,8 @@ pub(in crate::manifest) fn warnings(files: &[FoundFile]) -> Vec<Diagnostic> {
         let Some(text) = path.to_str() else {
             continue;
         };
-        let twin = *first.entry(folded(text)).or_insert(path);
-        if twin == path || warnings.len() == WARNINGS_MAX {
+        let other = *first.entry(folded(text)).or_insert(path);
+        if other == path || warnings.len() == WARNINGS_MAX {
             continue;
         }
         warnings.push(Diagnostic::warning_of_path(
@@ -32,7 +32,7 @@ pub(in crate::manifest) fn warnings(files: &[FoundFile]) -> Vec<Diagnostic> {
             format!(
                 "only letter case or the form of accents tells this name from {}: where neither counts (macOS, Windows), \
                  a checkout has one of the two, and reads less",
-                safe(&twin.to_string_lossy())
+                safe(&other.to_string_lossy())
             ),
             "give them names that differ in more than that",
         ));

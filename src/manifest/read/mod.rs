@@ -1,4 +1,4 @@
-//! Finding manifests and reading them until they stand still and nothing of them is known to be missing. Their text is not
+//! Finds manifests, reads them until they no longer change, and compares them with what git has. Their text is not
 //! looked into here.
 
 pub(super) mod case_collisions;

@@ -33,8 +33,8 @@ pub(in crate::manifest) fn warnings(files: &[PathBuf], options: &ReadOptions) ->
             "rename it to end in `.yaml`, in small letters; to have it passed over without a word, begin its name with `_`",
         )
     };
-    let told = files.iter().take(WARNINGS_MAX).enumerate();
-    told.map(warning).collect()
+    let listed = files.iter().take(WARNINGS_MAX).enumerate();
+    listed.map(warning).collect()
 }
 
 /// The first remedy if such a file is all there is; empty if there is none.

@@ -55,7 +55,7 @@ pub(super) async fn read<C: Clock>(
     let give_up = clock.monotonic() + READ_TIMEOUT;
     let request = Arc::new((paths.to_owned(), options.clone()));
     let mut before = None;
-    let mut told = false;
+    let mut is_logged = false;
     loop {
         let (request, found, now) = (Arc::clone(&request), before.take(), clock.now());
         let work = move || {
@@ -70,10 +70,10 @@ pub(super) async fn read<C: Clock>(
             ReadOutcome::First { is_recent: true } => {}
             ReadOutcome::Unstable(problem) if clock.monotonic() >= give_up => return Err(problem),
             ReadOutcome::Unstable(problem) => {
-                if !told {
+                if !is_logged {
                     tracing::info!(file = problem.file, "waiting: {}", problem.message);
                 }
-                told = true;
+                is_logged = true;
             }
         }
         clock.sleep_until(clock.monotonic() + PAUSE).await;
@@ -88,7 +88,7 @@ fn read_once(
     before: Option<Found>,
     now: Timestamp,
 ) -> (ReadOutcome, Option<Found>) {
-    let operation = |found: &Found| match options.git {
+    let in_progress = |found: &Found| match options.git {
         GitBusyPolicy::Wait => repository::operation_at(paths).or_else(|| {
             found
                 .searched
@@ -97,7 +97,7 @@ fn read_once(
         }),
         GitBusyPolicy::Read => None,
     };
-    if let Some(operation) = operation(&Found::default()) {
+    if let Some(operation) = in_progress(&Found::default()) {
         // What was read before the operation says nothing about its result.
         return (ReadOutcome::Unstable(operation), None);
     }
@@ -111,7 +111,7 @@ fn read_once(
     }
     match before {
         // git may have started before the first of the two readings and paused since.
-        Some(found) if found == reading.found => match operation(&reading.found) {
+        Some(found) if found == reading.found => match in_progress(&reading.found) {
             None => (ReadOutcome::Stable(reading), None),
             Some(operation) => (ReadOutcome::Unstable(operation), None),
         },
