@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use clock::Scripted;
-use sharekeeper::manifest::WhileGitWorks::{Read, Wait};
-use sharekeeper::manifest::{Broken, Loaded, Manner};
+use sharekeeper::manifest::GitBusyPolicy::{Read, Wait};
+use sharekeeper::manifest::{Broken, Loaded, ReadOptions};
 
 fn share(image: &str) -> String {
     format!(
@@ -179,7 +179,7 @@ fn m2_what_did_not_change_lately_is_taken_without_waiting() {
 #[test]
 fn m2_who_saw_the_files_stand_still_has_waited_already_if_their_times_bear_it_out() {
     let files = Files::with(&["img-a"]);
-    for (still_for, age, waits) in [
+    for (quiet_for, age, waits) in [
         (200, 1500, 0),
         // Something changed since, of which the caller was not told.
         (200, 50, 1),
@@ -189,18 +189,18 @@ fn m2_who_saw_the_files_stand_still_has_waited_already_if_their_times_bear_it_ou
         // Longer than anybody need wait.
         (60_000, 5000, 0),
     ] {
-        let manner = Manner {
-            still_for: Duration::from_millis(still_for),
-            ..Manner::new(Wait)
+        let options = ReadOptions {
+            quiet_for: Duration::from_millis(quiet_for),
+            ..ReadOptions::new(Wait)
         };
         let clock = Scripted::new(|_| {}).later(TimeDelta::milliseconds(age));
         files.write("manifests/img-a.yaml", &share("img-a"));
-        let loaded = clock.load_as(&[files.manifests()], &manner);
+        let loaded = clock.load_with(&[files.manifests()], &options);
         assert_eq!(images(&loaded), ["img-a"]);
         assert_eq!(
             clock.waits(),
             waits,
-            "still for {still_for} ms, {age} ms old"
+            "still for {quiet_for} ms, {age} ms old"
         );
     }
 }
@@ -208,18 +208,18 @@ fn m2_who_saw_the_files_stand_still_has_waited_already_if_their_times_bear_it_ou
 #[test]
 fn files_are_named_as_seen_from_a_root_where_one_is_given() {
     let files = Files::with(&["img-a"]);
-    let manner = Manner {
+    let options = ReadOptions {
         root: Some(files.path("")),
-        ..Manner::new(Wait)
+        ..ReadOptions::new(Wait)
     };
     let clock = Scripted::new(|_| {}).much_later();
     let loaded = clock
-        .load_as(&[files.manifests()], &manner)
+        .load_with(&[files.manifests()], &options)
         .expect("is good");
     let image = loaded.desired.images.values().next().expect("an image");
     assert_eq!(image.source.to_string(), "manifests/img-a.yaml:4");
     files.remove("manifests/img-a.yaml");
-    let (file, _, _) = error(clock.load_as(&[files.manifests()], &manner));
+    let (file, _, _) = error(clock.load_with(&[files.manifests()], &options));
     assert_eq!(file, PathBuf::from("manifests"));
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clock::Scripted;
 use sharekeeper::desired::Completeness;
-use sharekeeper::manifest::WhileGitWorks::Wait;
+use sharekeeper::manifest::GitBusyPolicy::Wait;
 use sharekeeper::manifest::{Broken, Fingerprint, Loaded};
 
 fn share(image: &str) -> String {

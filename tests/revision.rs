@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::FutureExt;
 use sharekeeper::host::{CommandError, CommandRunner, ExternalCommand, SystemCommandRunner};
-use sharekeeper::manifest::{Checkout, Revision, Unknown};
+use sharekeeper::manifest::{Checkout, Revision, RevisionError};
 use sharekeeper::model::{Ancestry, Commit, Gap};
 
 /// A repository with a commit of `manifests/a.yaml`, `manifests/b.yaml` and `other.yaml`.
@@ -462,7 +462,7 @@ async fn there_is_no_repository_around_what_is_in_none() {
 }
 
 #[track_caller]
-fn unknown(revision: Revision) -> (Unknown, String) {
+fn unknown(revision: Revision) -> (RevisionError, String) {
     match revision {
         Revision::Unknown(why) => {
             let text = format!("{why}; {}", why.remedy());
@@ -490,26 +490,26 @@ async fn g4_a_repository_that_cannot_tell_says_why_and_what_to_do() {
     let ask = async |paths: &[PathBuf]| unknown(Revision::of(paths, &SystemCommandRunner).await);
 
     let (why, text) = ask(&[unborn.path("a.yaml")]).await;
-    assert!(matches!(why, Unknown::NoCommit { .. }), "{why:?}");
+    assert!(matches!(why, RevisionError::NoCommit { .. }), "{why:?}");
     assert!(text.contains("commit the manifests"), "{text}");
 
     let both = [repository.path("manifests"), other.path("manifests")];
     let (why, text) = ask(&both).await;
-    assert!(matches!(why, Unknown::Several { .. }), "{why:?}");
+    assert!(matches!(why, RevisionError::Several { .. }), "{why:?}");
     for part in both.map(|path| name(&path.join(".."))) {
         assert!(text.contains(&part), "{text}");
     }
 
     let (why, text) = ask(&[repository.path("manifests"), none.path().to_owned()]).await;
-    assert!(matches!(why, Unknown::Outside { .. }), "{why:?}");
+    assert!(matches!(why, RevisionError::Outside { .. }), "{why:?}");
     assert!(text.contains(&name(none.path())), "{text}");
 
     let (why, text) = ask(&[repository.path("missing")]).await;
-    assert!(matches!(why, Unknown::Gone { .. }), "{why:?}");
+    assert!(matches!(why, RevisionError::Gone { .. }), "{why:?}");
     assert!(text.contains("missing"), "{text}");
 
     let (why, text) = ask(&[broken.path().to_owned()]).await;
-    assert!(matches!(why, Unknown::Failed { .. }), "{why:?}");
+    assert!(matches!(why, RevisionError::Failed { .. }), "{why:?}");
     assert!(text.contains("not a git repository: /nowhere"), "{text}");
 }
 
@@ -617,7 +617,7 @@ async fn g4_a_question_that_is_not_answered_is_never_taken_for_a_no() {
     for answered in 0.. {
         let programs = Fails(SLOW(), answered.into());
         match Revision::of(&paths, &programs).await {
-            Revision::Unknown(Unknown::Slow { .. }) => assert!(answered < 10, "without end"),
+            Revision::Unknown(RevisionError::Slow { .. }) => assert!(answered < 10, "without end"),
             revision => {
                 assert_eq!(revision.checkout(), Some(&checkout), "{answered}");
                 assert!(answered > 3, "a question that was not answered");
@@ -632,7 +632,7 @@ async fn g4_a_question_that_is_not_answered_is_never_taken_for_a_no() {
         for answered in 0.. {
             let programs = Fails(SLOW(), answered.into());
             match checkout.ancestry(&newest(&hash), &programs).await {
-                Err(Unknown::Slow { .. }) => assert!(answered < 10, "without end"),
+                Err(RevisionError::Slow { .. }) => assert!(answered < 10, "without end"),
                 told => {
                     assert_eq!(told, Ok(expected), "{answered}");
                     assert!(answered > 1, "a question that was not answered");
@@ -670,7 +670,7 @@ async fn g4_a_repository_of_another_user_says_how_to_trust_it() {
         (odd.clone(), &odd),
     ] {
         let (why, text) = unknown(Revision::of(&[path], &Elsewhere).await);
-        assert!(matches!(why, Unknown::Untrusted { .. }), "{why:?}");
+        assert!(matches!(why, RevisionError::Untrusted { .. }), "{why:?}");
         let directory = directory.canonicalize().expect("it is there");
         let directory = match directory.ends_with("it's") {
             true => format!(

@@ -16,7 +16,7 @@ use clock::Scripted;
 use futures_util::FutureExt;
 use sharekeeper::desired::Completeness;
 use sharekeeper::host::{CommandError, CommandRunner, ExternalCommand, SystemCommandRunner};
-use sharekeeper::manifest::{self, Broken, Fingerprint, Loaded, Manner, WhileGitWorks};
+use sharekeeper::manifest::{self, Broken, Fingerprint, GitBusyPolicy, Loaded, ReadOptions};
 
 fn share(image: &str) -> String {
     format!(
@@ -115,8 +115,8 @@ impl Place {
     ) -> Result<Loaded, Broken> {
         let paths: Vec<_> = paths.iter().map(|path| self.path(path)).collect();
         let clock = Scripted::new(|_| {}).much_later();
-        let manner = Manner::new(WhileGitWorks::Wait);
-        manifest::load_as(&paths, &manner, &clock, programs).await
+        let options = ReadOptions::new(GitBusyPolicy::Wait);
+        manifest::load_with(&paths, &options, &clock, programs).await
     }
 
     /// The images of a set that is good and known to be whole.
@@ -1049,7 +1049,7 @@ fn plain() -> tempfile::TempDir {
 
 fn load(path: PathBuf, programs: &impl CommandRunner) -> Result<Loaded, Broken> {
     let clock = Scripted::new(|_| {}).much_later();
-    manifest::load(&[path], WhileGitWorks::Wait, &clock, programs)
+    manifest::load(&[path], GitBusyPolicy::Wait, &clock, programs)
         .now_or_never()
         .expect("nothing is waited for")
 }

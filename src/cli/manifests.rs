@@ -12,7 +12,7 @@ use super::output::{self, Failure};
 use crate::desired::Desired;
 use crate::host::{SystemClock, SystemCommandRunner};
 use crate::manifest::{
-    self, Broken, Diagnostic, Diagnostics, Loaded, Manner, Partial, WhileGitWorks,
+    self, Broken, Diagnostic, Diagnostics, GitBusyPolicy, Loaded, Partial, ReadOptions,
 };
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::words::plural;
@@ -37,7 +37,7 @@ pub(super) enum Manifests {
 
 /// Reads the manifests and prints whether they are valid. Git may be at work meanwhile.
 pub(super) async fn check(paths: &Paths, format: OutputFormat) -> Result<(), Failure> {
-    let loaded = match read_with(paths, WhileGitWorks::Read).await {
+    let loaded = match read_with(paths, GitBusyPolicy::Read).await {
         Ok(loaded) => loaded,
         Err(broken) => return Err(refuse(broken.diagnostics(), format)),
     };
@@ -104,18 +104,18 @@ pub(super) async fn load_part(paths: &Paths, format: OutputFormat) -> Result<Man
 }
 
 async fn read(paths: &Paths) -> Result<Desired, Broken> {
-    let loaded = read_with(paths, WhileGitWorks::Wait).await?;
+    let loaded = read_with(paths, GitBusyPolicy::Wait).await?;
     Ok(loaded.desired)
 }
 
-async fn read_with(paths: &Paths, git: WhileGitWorks) -> Result<Loaded, Broken> {
+async fn read_with(paths: &Paths, git: GitBusyPolicy) -> Result<Loaded, Broken> {
     let clock = SystemClock::start();
-    let mut options = Manner::new(git);
-    if git == WhileGitWorks::Read {
+    let mut options = ReadOptions::new(git);
+    if git == GitBusyPolicy::Read {
         // As a hook of `git commit --all` or `git commit -- PATH`, it checks what that commit is about to have.
         options.index_file = std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from);
     }
-    let loaded = manifest::load_as(&paths.paths, &options, &clock, &SystemCommandRunner).await?;
+    let loaded = manifest::load_with(&paths.paths, &options, &clock, &SystemCommandRunner).await?;
     for warning in &loaded.warnings {
         output::note(warning.render(true).trim_end());
     }

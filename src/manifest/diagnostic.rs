@@ -1,10 +1,13 @@
+//! Problems in manifests, with the place, an excerpt of the source and a remedy. [`Sink`] collects them, so that one run
+//! shows every error. Excerpts are made safe to print, and a file that may hold a secret is never quoted.
+
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use super::source::{SourceText, boundary};
+use super::source_text::{SourceText, boundary};
 use crate::words::{plural, safe};
 
 /// Errors that are listed; a file of the wrong kind can have a million.
@@ -12,12 +15,10 @@ const ERRORS_MAX: usize = 100;
 /// Bytes of a source line that are kept to be shown; the renderer trims it to the terminal.
 const LINE_BYTES_MAX: usize = 4096;
 
-/// How bad it is.
+/// Severity of a diagnostic: only an error prevents a desired state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// No desired state comes of it.
     Error,
-    /// Allowed, but looks wrong.
     Warning,
 }
 
@@ -26,7 +27,6 @@ pub enum Severity {
 pub struct Diagnostic {
     #[serde(skip)]
     severity: Severity,
-    /// Path as found.
     pub file: String,
     /// From 1; 0 where the problem is the file itself.
     pub line: u32,
@@ -34,9 +34,9 @@ pub struct Diagnostic {
     pub column: u32,
     /// Lower case, no final period.
     pub message: String,
-    /// What to do.
+    /// What the user can do about it.
     pub help: Option<String>,
-    /// Another place that belongs to it.
+    /// Other places that belong to the problem.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Related>,
     #[serde(skip)]
@@ -46,19 +46,16 @@ pub struct Diagnostic {
 /// Another place that a problem belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Related {
-    /// Path as found.
     pub file: String,
-    /// From 1.
     pub line: u32,
     /// In characters, from 1.
     pub column: u32,
-    /// What stands there.
     pub message: String,
     #[serde(skip)]
     excerpt: Option<Excerpt>,
 }
 
-/// A source line, and the part of it that is meant, in bytes.
+/// A source line, and the byte range of it to underline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Excerpt {
     text: String,
@@ -66,7 +63,7 @@ struct Excerpt {
     end: usize,
 }
 
-/// A place in one of the sources: byte offsets.
+/// A byte range in one of the sources; `file` is its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub file: u32,
@@ -74,13 +71,13 @@ pub(super) struct Place {
     pub end: u32,
 }
 
-/// The problems of a set of manifests: one error at least.
+/// The problems of a set of manifests, among them at least one error.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     omitted: usize,
-    /// The sources that have an error or the other half of one, those not listed included.
+    /// Indices of the sources that have an error or the other half of one, even where the error is not listed.
     faulty: BTreeSet<u32>,
     documents: usize,
     images: usize,
@@ -110,7 +107,7 @@ impl Diagnostic {
         }
     }
 
-    /// [`Diagnostic::of_path`] that is no more than a warning.
+    /// A warning about a path as a whole.
     pub(super) fn warning_of_path(
         file: &str,
         message: impl Into<String>,
@@ -299,22 +296,35 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Reports an error; its diagnostic, to add to, unless there are too many already.
-    pub(super) fn error(&mut self, place: Place, message: impl Into<String>) -> Problem<'_, 'a> {
+    /// Reports an error. The builder adds to its diagnostic, unless there are too many already.
+    pub(super) fn error(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+    ) -> DiagnosticBuilder<'_, 'a> {
         self.report(Severity::Error, place, message.into())
     }
 
-    /// Reports what is allowed but looks wrong.
-    pub(super) fn warning(&mut self, place: Place, message: impl Into<String>) -> Problem<'_, 'a> {
+    /// Reports what is valid but probably not meant.
+    pub(super) fn warning(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+    ) -> DiagnosticBuilder<'_, 'a> {
         self.report(Severity::Warning, place, message.into())
     }
 
-    fn report(&mut self, severity: Severity, place: Place, message: String) -> Problem<'_, 'a> {
+    fn report(
+        &mut self,
+        severity: Severity,
+        place: Place,
+        message: String,
+    ) -> DiagnosticBuilder<'_, 'a> {
         let (list, faulty) = match severity {
             Severity::Error => (&mut self.errors, Some(&mut self.faulty)),
             Severity::Warning => (&mut self.warnings, None),
         };
-        let mut problem = Problem {
+        let mut problem = DiagnosticBuilder {
             sources: self.sources,
             faulty,
             diagnostic: None,
@@ -340,7 +350,7 @@ impl<'a> Sink<'a> {
         problem
     }
 
-    /// Adds what was collected from sources that come after those before.
+    /// Adds what was collected from later sources.
     pub(super) fn join(&mut self, later: Self) {
         // Problems of paths are all listed.
         let listed = self.errors.len().max(ERRORS_MAX);
@@ -352,7 +362,7 @@ impl<'a> Sink<'a> {
         self.faulty.extend(later.faulty);
     }
 
-    /// The warnings; or everything, if there is an error.
+    /// The warnings, or all diagnostics if there is an error.
     pub(super) fn finish(
         mut self,
         documents: usize,
@@ -376,14 +386,14 @@ impl<'a> Sink<'a> {
 }
 
 /// A diagnostic that was just reported, to be completed.
-pub(super) struct Problem<'d, 'a> {
+pub(super) struct DiagnosticBuilder<'d, 'a> {
     sources: &'a [SourceText],
     /// `None` for a warning, which makes no source faulty.
     faulty: Option<&'d mut BTreeSet<u32>>,
     diagnostic: Option<&'d mut Diagnostic>,
 }
 
-impl Problem<'_, '_> {
+impl DiagnosticBuilder<'_, '_> {
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         self.maybe_help(Some(help.into()))
     }
@@ -395,13 +405,13 @@ impl Problem<'_, '_> {
         self
     }
 
-    /// Names another place, which is half of the problem.
+    /// Adds another place that is the other half of the problem.
     pub(super) fn related(mut self, place: Place, message: &str) -> Self {
         self.blame(place);
         self.mention(place, message)
     }
 
-    /// Names another place, in which nothing is wrong.
+    /// Adds another place, in which nothing is wrong.
     pub(super) fn mention(mut self, place: Place, message: &str) -> Self {
         if let Some(diagnostic) = &mut self.diagnostic {
             let source = &self.sources[place.file as usize];
@@ -417,7 +427,7 @@ impl Problem<'_, '_> {
         self
     }
 
-    /// Makes the source of `place` faulty too, without a word of its own.
+    /// Marks the source of `place` as faulty too, without adding it to the message.
     pub(super) fn blame(&mut self, place: Place) {
         if let Some(faulty) = &mut self.faulty {
             faulty.insert(place.file);
@@ -425,8 +435,8 @@ impl Problem<'_, '_> {
     }
 }
 
-/// The line of `place`, made safe to print, and the marked part within it. `None` for a file in which
-/// somebody wrote a secret: any line could be its value.
+/// The line of `place`, made safe to print, and the marked part of it. `None` for a file that may hold a secret: any
+/// line could be its value.
 fn excerpt(source: &SourceText, place: Place) -> Option<Excerpt> {
     let line = source.line_around(place.start);
     if source.may_hold_secret() || line.len() > LINE_BYTES_MAX {

@@ -1,113 +1,91 @@
 //! MANIFEST → DESIRED: files and YAML become a [`Desired`], or every diagnostic at once.
 //!
-//! Files are found and read (`files`, `twins`, `near`) until they stand still (`settle`, `checkout`), git is asked what of them is
-//! missing (`tracked`, `index`, `lost`, `lacks`, `doubt`), and they are looked at without being read to tell whether they changed (`fingerprint`); the
-//! rest is pure: text → spanned tree (`tree`) → documents (`decode`; many files
-//! side by side, `spread`) → whether they may name what they name (`govern`) → desired state (`resolve`). A set with one error
-//! anywhere gives no `Desired` at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of
-//! policy.
+//! `read` finds files and reads them until two readings agree and git is not at work on them. `git` says what it has of
+//! them that is not there, and which commit they are of. `parse` is pure: text → YAML tree with places → documents →
+//! whether the directory's restrictions allow what they name → desired state. A set with one error anywhere gives no
+//! `Desired` at all; what is left of it is another type (`partial`). Knows nothing of the cloud, of plans or of policy.
 
-mod account;
-mod changes;
-mod checkout;
-mod credentials;
-mod decode;
 mod diagnostic;
-mod doubt;
-mod fields;
-mod files;
-mod fingerprint;
+mod file_state;
 mod git;
-mod glob;
-mod govern;
-mod index;
-mod lacks;
-mod lost;
-mod near;
-mod one_name;
+mod parse;
 mod partial;
+mod paths;
+mod read;
+mod read_options;
 mod render;
-mod resolve;
-mod restriction;
-mod revision;
-mod schema;
-mod settle;
-mod source;
-mod spread;
+mod secret_words;
+mod source_text;
 mod suggest;
-mod tracked;
-mod tree;
-mod twins;
-mod windows;
 
 use std::path::PathBuf;
 
 use crate::desired::Desired;
 use crate::host::{Clock, CommandRunner};
-use files::Reading;
-use tracked::Whole;
+use read::completeness::{self, CheckedReading};
+use read::reading::Reading;
+use read::{case_collisions, near_misses};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
-pub use fingerprint::Fingerprint;
+pub use git::revision::{Checkout, Revision};
+pub use git::revision_error::RevisionError;
+pub use parse::parse;
+pub use parse::schema::schema;
 pub use partial::{Broken, Partial};
+pub use read::fingerprint::Fingerprint;
+pub use read_options::{GitBusyPolicy, ReadOptions};
 pub use render::{Sharing, render};
-pub use revision::{Checkout, Revision, Unknown};
-pub use schema::schema;
-pub use settle::{Manner, WhileGitWorks};
-pub use source::SourceText;
+pub use source_text::SourceText;
 
-/// The way out for who emptied something: emptiness is never taken for a wish.
+/// The remedy for a user who emptied a file or list: nothing is ever unshared because something is empty.
 const UNSHARE: &str = "to have images unshared, declare them `state: unshared`";
 
 /// A set of manifests without an error.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What they ask for.
     pub desired: Desired,
-    /// Documents read.
     pub documents: usize,
-    /// Files read.
     pub files: usize,
-    /// What is allowed but looks wrong.
+    /// Things that are valid but probably not meant.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and
-/// `*.yml`. They are read until they are the same twice in a row; only if something changed a moment ago, or a git
-/// operation is under way, does that take longer than the reading itself. Directories in a git work tree must have all
-/// that git has of them; git is asked through `programs`.
+/// Reads and parses the manifests at `paths`: files, and directories that are searched for `*.yaml` and `*.yml`. They are
+/// read until they are the same twice in a row, which takes longer than the reading itself only if something changed a
+/// moment ago or a git operation is in progress. Directories in a git work tree must contain all manifests that git has of
+/// them; `runner` runs git.
 pub async fn load<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
-    git: WhileGitWorks,
+    git: GitBusyPolicy,
     clock: &C,
-    programs: &P,
+    runner: &P,
 ) -> Result<Loaded, Broken> {
-    load_as(paths, &Manner::new(git), clock, programs).await
+    load_with(paths, &ReadOptions::new(git), clock, runner).await
 }
 
-/// [`load`], in another manner. `clock` is held against the times of files, so it is the machine's own.
-pub async fn load_as<C: Clock, P: CommandRunner>(
+/// [`load`] with other options. `clock` is compared with the times of files, so it must be the machine's own.
+pub async fn load_with<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
-    manner: &Manner,
+    options: &ReadOptions,
     clock: &C,
-    programs: &P,
+    runner: &P,
 ) -> Result<Loaded, Broken> {
-    let whole = tracked::read(paths, manner, clock, programs).await;
-    let Whole {
+    let checked = completeness::read(paths, options, clock, runner).await;
+    let CheckedReading {
         reading,
         completeness,
         mut warnings,
-    } = match whole {
-        Ok(whole) => whole,
-        // Of a set that does not stand still, no part can be trusted.
-        Err(problem) => return Err(Broken::unsettled(problem)),
+    } = match checked {
+        Ok(checked) => checked,
+        // No part of a set that keeps changing can be trusted.
+        Err(problem) => return Err(Broken::unstable(problem)),
     };
     let Reading { sources, found, .. } = reading;
-    warnings.extend(near::warnings(&found.near, manner));
-    warnings.extend(twins::warnings(&found.files));
+    warnings.extend(near_misses::warnings(&found.near_misses, options));
+    warnings.extend(case_collisions::warnings(&found.files));
     let parse = move || {
-        let sources = in_order(sources);
-        match parse_sources(&sources, found.problems.clone()) {
+        let sources = parse::in_order(sources);
+        match parse::parse_in_order(&sources, found.problems.clone()) {
             Ok(mut loaded) => {
                 loaded.desired.completeness = completeness;
                 loaded.warnings.extend(warnings);
@@ -119,40 +97,5 @@ pub async fn load_as<C: Clock, P: CommandRunner>(
             }
         }
     };
-    manner.run(parse).await
-}
-
-/// Parses texts that were read already. Pure: the same texts, in any order, give the same result.
-pub fn parse(sources: Vec<SourceText>) -> Result<Loaded, Diagnostics> {
-    parse_sources(&in_order(sources), Vec::new())
-}
-
-fn in_order(mut sources: Vec<SourceText>) -> Vec<SourceText> {
-    sources.sort_by(|a, b| a.name().cmp(b.name()));
-    sources
-}
-
-/// Parses sources that are in order. `problems` are those of paths, which give no source.
-fn parse_sources(
-    sources: &[SourceText],
-    mut problems: Vec<Diagnostic>,
-) -> Result<Loaded, Diagnostics> {
-    if problems.is_empty() && sources.iter().all(SourceText::is_blank) {
-        let first = sources.first().map_or("", |source| source.name());
-        let help = format!("write a document, or check what emptied it; {UNSHARE}");
-        problems.push(Diagnostic::of_path(first, "holds no document", help));
-    }
-    let mut sink = diagnostic::Sink::new(sources, problems);
-    let (documents, count) = spread::decode_all(sources, &mut sink);
-    govern::check(sources, &documents, count, &mut sink);
-    let images = documents.iter().map(decode::Document::images).sum();
-    let desired = resolve::resolve(sources, documents, &mut sink);
-    let files = sources.len();
-    let warnings = sink.finish(count, images)?;
-    Ok(Loaded {
-        desired,
-        documents: count,
-        files,
-        warnings,
-    })
+    options.run(parse).await
 }

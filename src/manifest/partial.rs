@@ -1,44 +1,45 @@
-//! What is left of a set with errors. It is a type of its own, so that it can never be taken for the whole.
+//! What is left of a set with errors. It has a type of its own, so that it can never be taken for the whole set.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::files::Found;
-use super::source::SourceText;
+use super::parse;
+use super::read::reading::Found;
+use super::source_text::SourceText;
 use crate::desired::Desired;
 use crate::model::AccountName;
 use crate::words::safe;
 
-/// A set of manifests of which no desired state comes, and why.
+/// A set of manifests with errors, which has no desired state.
 pub struct Broken {
     diagnostics: Box<Diagnostics>,
     /// Everything that was read, faulty or not.
     sources: Vec<SourceText>,
     /// Paths that could not be read.
     unread: BTreeSet<String>,
-    /// Nothing was taken of it, because it did not stand still.
-    is_unsettled: bool,
-    /// The directories that those might have restricted.
-    suspects: Vec<PathBuf>,
-    /// One of those may have declared an account.
-    account_lost: bool,
+    /// Nothing of it is used, because it kept changing.
+    is_unstable: bool,
+    /// Directories that the unread paths might have restricted.
+    maybe_restricted: Vec<PathBuf>,
+    /// An unread path may have declared an account.
+    may_lack_account: bool,
 }
 
-/// What is not in a partial set, and what that means for the rest.
+/// The files that are not in a partial set, and what their absence means for the rest.
 struct LeftOut {
     files: BTreeSet<String>,
-    /// One of them may have declared an account.
-    default_account_lost: bool,
-    /// The directories that one of them may have restricted, without links.
-    suspects: BTreeSet<PathBuf>,
+    /// One of the files may have declared the default account.
+    may_lack_default_account: bool,
+    /// Directories, without links, that one of the files may have restricted.
+    maybe_restricted: BTreeSet<PathBuf>,
 }
 
 /// The desired state of those files of a broken set that have no error.
 ///
-/// What an image is not asked to be here, a file that was left out may ask for. So nothing may be undone on
-/// the strength of it; see [`Partial::into_partial_desired`].
+/// A file that was left out may ask for what this state does not, so nothing may be undone because of it; see
+/// [`Partial::into_partial_desired`].
 #[derive(Debug)]
 pub struct Partial {
     desired: Desired,
@@ -46,68 +47,66 @@ pub struct Partial {
 }
 
 impl Broken {
-    /// `found` has the problems of paths; `diagnostics` has them too.
+    /// The problems of paths in `found` must be in `diagnostics` too.
     pub(super) fn new(diagnostics: Diagnostics, sources: Vec<SourceText>, found: &Found) -> Self {
         let unread = found.problems.iter().map(|problem| problem.file.clone());
         Self {
             diagnostics: Box::new(diagnostics),
             sources,
             unread: unread.collect(),
-            is_unsettled: false,
-            suspects: found.suspects.clone(),
-            account_lost: found.account_lost,
+            is_unstable: false,
+            maybe_restricted: found.maybe_restricted.clone(),
+            may_lack_account: found.may_lack_account,
         }
     }
 
-    /// A set of which nothing was taken.
-    pub(super) fn unsettled(problem: Diagnostic) -> Self {
+    /// A set that kept changing, of which nothing is used.
+    pub(super) fn unstable(problem: Diagnostic) -> Self {
         Self {
-            is_unsettled: true,
+            is_unstable: true,
             ..Self::new(Diagnostics::of(problem), Vec::new(), &Found::default())
         }
     }
 
-    /// Whether it may be another set at the next reading though no file changes: it did not stand still, or something
-    /// could not be read.
+    /// Whether the next reading may succeed although no file changes: the set kept changing, or something could not be
+    /// read.
     pub fn may_pass(&self) -> bool {
-        self.is_unsettled || !self.unread.is_empty()
+        self.is_unstable || !self.unread.is_empty()
     }
 
-    /// What is wrong.
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.diagnostics
     }
 
-    /// What the files without an error ask for; `None` where that is no image at all.
+    /// What the files without an error ask for; `None` if that is no image at all.
     ///
-    /// A file is left out if it has an error, if it is the other half of one (an image that two files set
-    /// leaves out both), or if it needs a file that is left out. What used the default account while a file
-    /// that is left out may have declared that account is left out too: its settings are not known. A path that
-    /// could not be read at all is not suspected of that, unless git still has its text and that may declare one; else
-    /// one such path would leave nothing of most sets.
+    /// A file is left out if it has an error, if it is the other half of one (an image that two files set leaves out
+    /// both), or if it needs a file that is left out. Images of the default account are left out if a file that is left
+    /// out may have declared that account: its settings are unknown. A path that could not be read is assumed not to
+    /// declare it, unless git still has its text and that may; otherwise one such path would leave nothing of most sets.
     ///
-    /// Nothing is shared that a `Restriction` might forbid. So where a file is left out that may hold one, because it
-    /// has a word like it or could not be read at all (not even as git has it), everything in its directory and below is left out too. More than
-    /// that no `Restriction` can be about.
+    /// Nothing is shared that a `Restriction` might forbid. A file that is left out may hold one if it has a word like it
+    /// or could not be read at all, not even from git. Then everything in its directory and below is left out too; no
+    /// `Restriction` applies to more than that.
     pub fn into_good(self) -> Option<Partial> {
         let Self {
             diagnostics,
             mut sources,
             unread,
-            suspects,
-            account_lost,
+            maybe_restricted,
+            may_lack_account,
             ..
         } = self;
         let mut left_out = LeftOut {
             files: unread,
-            default_account_lost: account_lost,
-            suspects: suspects.into_iter().collect(),
+            may_lack_default_account: may_lack_account,
+            maybe_restricted: maybe_restricted.into_iter().collect(),
         };
         let mut faulty = diagnostics.faulty().clone();
-        // Each round leaves out one file at least, so there are no more rounds than files.
+        // Each round leaves out at least one file, so there are no more rounds than files.
         while !sources.is_empty() {
             left_out.take_from(&mut sources, &faulty);
-            match super::parse_sources(&sources, Vec::new()) {
+            match parse::parse_in_order(&sources, Vec::new()) {
                 Ok(loaded) => return Partial::new(loaded.desired, left_out),
                 Err(diagnostics) if diagnostics.faulty().is_empty() => return None,
                 Err(diagnostics) => faulty = diagnostics.faulty().clone(),
@@ -118,21 +117,21 @@ impl Broken {
 }
 
 impl LeftOut {
-    /// Takes what is faulty, and then what one of those taken might have restricted, until nothing more is in doubt.
+    /// Removes the faulty sources, then those that a removed one might have restricted, until nothing more is affected.
     fn take_from(&mut self, sources: &mut Vec<SourceText>, faulty: &BTreeSet<u32>) {
         let mut index = 0..;
         self.take(sources, |_, _| {
             index.next().is_some_and(|index| faulty.contains(&index))
         });
-        let is_suspect = |suspects: &BTreeSet<PathBuf>, source: &SourceText| {
+        let is_maybe_restricted = |maybe_restricted: &BTreeSet<PathBuf>, source: &SourceText| {
             let directories = source.directories().iter();
             let mut levels = directories.flat_map(|directory| directory.ancestors());
-            levels.any(|level| suspects.contains(level))
+            levels.any(|level| maybe_restricted.contains(level))
         };
-        while self.take(sources, is_suspect) {}
+        while self.take(sources, is_maybe_restricted) {}
     }
 
-    /// Takes what is to go; whether anything did.
+    /// Removes the sources that `goes` selects. Returns whether there were any.
     fn take(
         &mut self,
         sources: &mut Vec<SourceText>,
@@ -140,13 +139,13 @@ impl LeftOut {
     ) -> bool {
         let before = sources.len();
         sources.retain(|source| {
-            let goes = goes(&self.suspects, source);
+            let goes = goes(&self.maybe_restricted, source);
             if goes {
                 self.files.insert(safe(source.name()));
-                self.default_account_lost |= source.may_declare_account();
+                self.may_lack_default_account |= source.may_declare_account();
                 if source.may_restrict() {
                     let directories = source.directories().iter().cloned();
-                    self.suspects.extend(directories);
+                    self.maybe_restricted.extend(directories);
                 }
             }
             !goes
@@ -159,11 +158,11 @@ impl Partial {
     fn new(mut desired: Desired, left_out: LeftOut) -> Option<Self> {
         let LeftOut {
             files: mut left_out,
-            default_account_lost,
+            may_lack_default_account,
             ..
         } = left_out;
         let default = AccountName::default();
-        if default_account_lost && !desired.accounts.contains_key(&default) {
+        if may_lack_default_account && !desired.accounts.contains_key(&default) {
             desired.images.retain(|key, image| {
                 let keep = key.scope.account != default;
                 if !keep {
@@ -175,14 +174,15 @@ impl Partial {
         (!desired.images.is_empty()).then_some(Self { desired, left_out })
     }
 
-    /// Files and directories that are not in it, or not all of them: faulty, unreadable, or in need of what is.
+    /// Names of files and directories that are missing from it at least in part: faulty, unreadable, or dependent on such
+    /// a file.
     pub fn left_out(&self) -> &BTreeSet<String> {
         &self.left_out
     }
 
-    /// The desired state, no longer marked as partial by its type. **No CANCEL may ever be computed from it**,
-    /// whatever asks for one: not `state: unshared`, not an expiry, not an image's absence. A file that was left
-    /// out may say otherwise. The caller keeps that mark from here on, and takes nothing from it but SHAREs.
+    /// The desired state, no longer marked as partial by its type. **No CANCEL may ever be computed from it**, neither for
+    /// `state: unshared` nor for an expiry nor for an image's absence: a file that was left out may say otherwise. The
+    /// caller must remember that it is partial, and may only compute SHAREs from it.
     pub fn into_partial_desired(self) -> Desired {
         self.desired
     }

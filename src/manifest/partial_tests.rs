@@ -1,7 +1,9 @@
+//! Which files are left of a broken set: what is left out with a faulty file, and why.
+
 use std::path::Path;
 
 use super::*;
-use crate::manifest::parse_sources;
+use crate::manifest::parse::parse_in_order;
 
 /// An `ImageShare` of its own name for each image list.
 fn share(spec: &str) -> String {
@@ -38,14 +40,14 @@ fn left(files: &[(&str, String)], unread: &[&str]) -> Option<(Vec<String>, Vec<S
         .iter()
         .map(|path| Diagnostic::of_path(path, "cannot be read", "mend it"))
         .collect();
-    let diagnostics = parse_sources(&sources, problems.clone()).expect_err("is broken");
+    let diagnostics = parse_in_order(&sources, problems.clone()).expect_err("is broken");
     // As the walk has it: a manifest's name is a file's, any other a directory's.
-    let suspects = unread.iter().map(Path::new).map(|path| {
+    let maybe_restricted = unread.iter().map(Path::new).map(|path| {
         let parent = path.parent().filter(|_| path.extension().is_some());
         parent.unwrap_or(path).to_owned()
     });
     let mut found = Found::default();
-    (found.problems, found.suspects) = (problems, suspects.collect());
+    (found.problems, found.maybe_restricted) = (problems, maybe_restricted.collect());
     let partial = Broken::new(diagnostics, sources, &found).into_good()?;
     let left_out = partial.left_out().iter().cloned().collect();
     let desired = partial.into_partial_desired();
@@ -258,7 +260,7 @@ fn s3_a_restriction_that_goes_for_anothers_sake_takes_along_what_it_is_about() {
         SourceText::new("elsewhere/b.yaml", image("img-b")),
         SourceText::new("other/c.yaml", image("img-c")),
     ];
-    let diagnostics = parse_sources(&sources, Vec::new()).expect_err("is broken");
+    let diagnostics = parse_in_order(&sources, Vec::new()).expect_err("is broken");
     let partial = Broken::new(diagnostics, sources, &Found::default()).into_good();
     let desired = partial.expect("one is left").into_partial_desired();
     let images: Vec<_> = desired
@@ -273,7 +275,7 @@ fn s3_a_restriction_that_goes_for_anothers_sake_takes_along_what_it_is_about() {
 fn o2_a_broken_set_shows_no_text() {
     let text = "secretKey: hunter2\n".to_owned();
     let sources = vec![SourceText::new("a.yaml", text)];
-    let diagnostics = parse_sources(&sources, Vec::new()).expect_err("is broken");
+    let diagnostics = parse_in_order(&sources, Vec::new()).expect_err("is broken");
     let broken = Broken::new(diagnostics, sources, &Found::default());
     assert!(!format!("{broken:?}").contains("hunter2"));
 }

@@ -1,5 +1,4 @@
-//! DESIRED → MANIFEST: the text of a manifest that asks for what is shared now. The other way round is the parser's
-//! matter; a test holds the two together.
+//! Desired state → manifest text, for `import`. Parsing is the inverse; a test checks that they agree.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,10 +6,10 @@ use std::fmt::Write;
 use crate::model::{AccountName, ImageId, Scope};
 use crate::words::safe;
 
-/// Images to declare `shared`, by scope, each with a note.
+/// Images to declare `shared`, by scope, each with a note that may be empty.
 pub type Sharing = BTreeMap<Scope, BTreeMap<ImageId, String>>;
 
-/// One document for each scope, each named after it. `modeline` is the comment on top.
+/// Renders one document for each scope, named after it. `modeline` is the comment on top.
 pub fn render(sharing: &Sharing, modeline: &str) -> String {
     let mut text = format!("# {}\n", safe(modeline));
     for (scope, images) in sharing.iter().filter(|(_, images)| !images.is_empty()) {
@@ -41,7 +40,7 @@ fn document(text: &mut String, scope: &Scope, images: &BTreeMap<ImageId, String>
     }
 }
 
-/// A double-quoted YAML scalar; JSON's quoting is a part of YAML's.
+/// A double-quoted YAML scalar: a JSON string is valid YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(safe(text)).to_string()
 }

@@ -1,4 +1,6 @@
-/// The candidate that `typed` was probably meant to be, if one is near enough.
+//! Suggestions for misspelt words: the nearest of the words that are allowed, for "did you mean …?".
+
+/// The candidate that `typed` was probably meant to be, if one is similar enough.
 pub(super) fn nearest<'c>(
     typed: &str,
     candidates: impl IntoIterator<Item = &'c str>,
@@ -6,8 +8,8 @@ pub(super) fn nearest<'c>(
     let typed = typed.to_lowercase();
     let length = typed.chars().count();
     let scored = candidates.into_iter().filter_map(|candidate| {
-        // A third of the letters may be wrong, and in a short word one. Texts of quite another length,
-        // which may be as long as a file, are not compared.
+        // A third of the letters may be wrong, but at least one. Texts of a very different length, which may be as
+        // long as a file, are not compared.
         let letters = candidate.chars().count();
         let wrong = (letters / 3).max(1);
         if length.abs_diff(letters) > wrong {

@@ -1,7 +1,7 @@
 //! What is told of the commit of the manifests beside the newest one that was worked on: a value for `reconcile`, which
 //! refuses, `plan`, which warns, and `doctor`.
 
-use crate::manifest::Unknown;
+use crate::manifest::RevisionError;
 use crate::model::{Ancestry, Basis, Commit, Gap, Order};
 use crate::store::Newest;
 
@@ -40,7 +40,11 @@ pub enum Standing {
 
 impl Standing {
     /// Compares the commit of the manifests with the newest one.
-    pub fn compared(commit: &Commit, newest: Newest, ancestry: Result<Ancestry, Unknown>) -> Self {
+    pub fn compared(
+        commit: &Commit,
+        newest: Newest,
+        ancestry: Result<Ancestry, RevisionError>,
+    ) -> Self {
         let ancestry = match ancestry {
             Ok(ancestry) => ancestry,
             Err(unknown) => return Self::unknown(&unknown, Some(newest)),
@@ -63,7 +67,7 @@ impl Standing {
     }
 
     /// A repository does not tell.
-    pub fn unknown(why: &Unknown, newest: Option<Newest>) -> Self {
+    pub fn unknown(why: &RevisionError, newest: Option<Newest>) -> Self {
         Self::Unknown {
             why: why.to_string(),
             remedy: why.remedy(),

@@ -9,7 +9,7 @@ use super::reading::{self, Reading};
 use super::updates::UpdateSender;
 use super::{EVERY_MIN, Ports, ReceiverClosed, Settings};
 use crate::host::{Clock, CommandRunner, Rng, Watch, spawn_blocking};
-use crate::manifest::{Fingerprint, Manner, Revision, WhileGitWorks};
+use crate::manifest::{Fingerprint, GitBusyPolicy, ReadOptions, Revision};
 use crate::model::Monotonic;
 
 /// Changes that never pause for the debounce are read once they have come for this many times as long.
@@ -28,7 +28,7 @@ enum Wake {
     Start,
     /// The watch told of a change, and then of none for this long; zero if it never ceased.
     Change {
-        still_for: Duration,
+        quiet_for: Duration,
     },
     Poll,
     /// Somebody asked for it.
@@ -88,12 +88,12 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
             tokio::select! {
                 biased;
                     () = reload.notified() => return Wake::Reload,
-                () = clock.sleep_until(quiet_at) => return Wake::Change { still_for: debounce },
+                () = clock.sleep_until(quiet_at) => return Wake::Change { quiet_for: debounce },
                 () = watch.changed() => {}
             }
             if clock.monotonic() >= give_up {
-                let still_for = Duration::ZERO;
-                return Wake::Change { still_for };
+                let quiet_for = Duration::ZERO;
+                return Wake::Change { quiet_for };
             }
             clock
                 .sleep_until(clock.monotonic() + debounce / GRAINS)
@@ -118,20 +118,20 @@ impl<C: Clock, D: Rng, P: CommandRunner, W: Watch> Files<C, D, P, W> {
         if !is_asked && !is_due && self.read.as_ref() == Some(&print) {
             return Ok(());
         }
-        let manner = Manner {
-            still_for: match wake {
-                Wake::Change { still_for } => *still_for,
+        let options = ReadOptions {
+            quiet_for: match wake {
+                Wake::Change { quiet_for } => *quiet_for,
                 // Nobody told of what changed, so nobody knows when.
                 Wake::Start | Wake::Poll | Wake::Reload => Duration::ZERO,
             },
             spawn_blocking: true,
-            ..Manner::new(WhileGitWorks::Wait)
+            ..ReadOptions::new(GitBusyPolicy::Wait)
         };
         let Ports {
             clock, programs, ..
         } = &self.ports;
         let Reading { result, may_pass } =
-            reading::read(&self.paths, &manner, self.partial_ok, clock, programs).await;
+            reading::read(&self.paths, &options, self.partial_ok, clock, programs).await;
         self.read = (!may_pass).then_some(print);
         self.ask_git_at = None;
         match result {

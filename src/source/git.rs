@@ -10,7 +10,7 @@ use super::reading::{self, Reading};
 use super::updates::UpdateSender;
 use super::{EVERY_MIN, Ports, ReceiverClosed, Repository};
 use crate::host::{Clock, CommandRunner, Rng, spawn_blocking};
-use crate::manifest::{Manner, WhileGitWorks};
+use crate::manifest::{GitBusyPolicy, ReadOptions};
 use crate::pace::Backoff;
 
 /// Between tries while the repository cannot be had.
@@ -152,17 +152,17 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
                 may_pass: false,
             };
         }
-        let manner = Manner {
+        let options = ReadOptions {
             spawn_blocking: true,
             root: Some(tree),
             git_directory: Some(self.copy.git_directory().to_owned()),
             // Nobody else works on it.
-            ..Manner::new(WhileGitWorks::Read)
+            ..ReadOptions::new(GitBusyPolicy::Read)
         };
         let Ports {
             clock, programs, ..
         } = &self.ports;
-        reading::read(&[path], &manner, self.partial_ok, clock, programs).await
+        reading::read(&[path], &options, self.partial_ok, clock, programs).await
     }
 
     /// The repository could not be asked.

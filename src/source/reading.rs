@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Generation;
 use crate::desired::{Completeness, Desired};
 use crate::host::{Clock, CommandRunner};
-use crate::manifest::{self, Diagnostic, Manner};
+use crate::manifest::{self, Diagnostic, ReadOptions};
 
 /// What one reading of the manifests came to.
 pub(super) struct Reading {
@@ -19,12 +19,12 @@ pub(super) struct Reading {
 /// Reads the manifests at `paths`.
 pub(super) async fn read<C: Clock, P: CommandRunner>(
     paths: &[PathBuf],
-    manner: &Manner,
+    options: &ReadOptions,
     partial_ok: bool,
     clock: &C,
     programs: &P,
 ) -> Reading {
-    let broken = match manifest::load_as(paths, manner, clock, programs).await {
+    let broken = match manifest::load_with(paths, options, clock, programs).await {
         Ok(loaded) => {
             let warnings = loaded.warnings.iter().map(Diagnostic::to_string);
             return Reading {
@@ -36,7 +36,7 @@ pub(super) async fn read<C: Clock, P: CommandRunner>(
     };
     let (problems, may_pass) = (broken.diagnostics().lines(), broken.may_pass());
     let good = if partial_ok {
-        manner.run(|| broken.into_good()).await
+        options.run(|| broken.into_good()).await
     } else {
         None
     };

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use futures_util::FutureExt;
 use sharekeeper::host::{Clock, CommandError, CommandRunner, ExternalCommand, SystemClock};
-use sharekeeper::manifest::{self, Broken, Loaded, Manner, WhileGitWorks};
+use sharekeeper::manifest::{self, Broken, GitBusyPolicy, Loaded, ReadOptions};
 use sharekeeper::model::{Monotonic, Timestamp};
 
 pub struct Scripted<F> {
@@ -51,12 +51,12 @@ impl<F: FnMut(usize)> Scripted<F> {
         self.waits.get()
     }
 
-    pub fn load(&self, paths: &[PathBuf], git: WhileGitWorks) -> Result<Loaded, Broken> {
-        self.load_as(paths, &Manner::new(git))
+    pub fn load(&self, paths: &[PathBuf], git: GitBusyPolicy) -> Result<Loaded, Broken> {
+        self.load_with(paths, &ReadOptions::new(git))
     }
 
-    pub fn load_as(&self, paths: &[PathBuf], manner: &Manner) -> Result<Loaded, Broken> {
-        manifest::load_as(paths, manner, self, &EmptyGit)
+    pub fn load_with(&self, paths: &[PathBuf], options: &ReadOptions) -> Result<Loaded, Broken> {
+        manifest::load_with(paths, options, self, &EmptyGit)
             .now_or_never()
             .expect("there is nothing to wait for but this clock")
     }
@@ -95,5 +95,5 @@ impl<F: FnMut(usize)> Clock for Scripted<F> {
 pub fn load(paths: &[PathBuf]) -> Result<Loaded, Broken> {
     Scripted::new(|_| {})
         .much_later()
-        .load(paths, WhileGitWorks::Read)
+        .load(paths, GitBusyPolicy::Read)
 }

@@ -12,7 +12,7 @@ use crate::desired::Desired;
 use crate::doctor::{self, Check, StateLook};
 use crate::history::Entry;
 use crate::host::{SystemClock, SystemCommandRunner, free_space, may_write};
-use crate::manifest::{self, Partial, Revision, Unknown, WhileGitWorks};
+use crate::manifest::{self, GitBusyPolicy, Partial, Revision, RevisionError};
 use crate::model::AccountName;
 use crate::store::{Query, Reader};
 
@@ -24,7 +24,7 @@ pub(super) async fn manifests(paths: &Paths) -> (Check, Desired) {
     let clock = SystemClock::start();
     match manifest::load(
         &paths.paths,
-        WhileGitWorks::Read,
+        GitBusyPolicy::Read,
         &clock,
         &SystemCommandRunner,
     )
@@ -67,7 +67,7 @@ pub(super) fn state(directory: &Path) -> (Check, Option<Reader>) {
 /// Asks git for the commit of the manifests. `None` if the manifests are not there, which their own check reports.
 pub(super) async fn commit(paths: &Paths, reader: Option<&Reader>) -> Option<Check> {
     let revision = Revision::of(&paths.paths, &SystemCommandRunner).await;
-    if matches!(revision, Revision::Unknown(Unknown::Gone { .. })) {
+    if matches!(revision, Revision::Unknown(RevisionError::Gone { .. })) {
         return None;
     }
     // A state that cannot be read is reported by the check of the state.

@@ -1,0 +1,252 @@
+//! Reads mappings and values of a YAML tree. Each problem is reported, and reading goes on. Knows no document's fields.
+
+use super::yaml::{Node, Value, meaning};
+use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
+use crate::manifest::secret_words::is_secret_word;
+use crate::manifest::suggest::{did_you_mean, nearest};
+
+/// Reads the nodes of one file, reporting to the sink.
+pub(super) struct Reader<'s, 'a> {
+    pub file: u32,
+    pub sink: &'s mut Sink<'a>,
+}
+
+/// The known fields of a mapping.
+pub(super) struct Fields<'n, 'a> {
+    pub place: Place,
+    /// Known fields that an unknown one was probably meant to be. They are not reported as missing.
+    meant: Vec<&'static str>,
+    found: Vec<(&'static str, &'n Node<'a>)>,
+}
+
+impl<'n, 'a> Fields<'n, 'a> {
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node<'a>> {
+        self.found
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map(|(_, node)| *node)
+    }
+}
+
+impl Fields<'_, '_> {
+    /// Whether `name` is missing only because of a typo that was reported.
+    pub(super) fn seems_meant(&self, name: &str) -> bool {
+        self.meant.contains(&name)
+    }
+}
+
+impl Reader<'_, '_> {
+    pub(super) fn place(&self, node: &Node<'_>) -> Place {
+        Place {
+            file: self.file,
+            start: node.start,
+            end: node.end,
+        }
+    }
+
+    /// The place to report. For a value of several lines, only its beginning.
+    fn head(&self, node: &Node<'_>) -> Place {
+        let end = if matches!(node.value, Value::Scalar { .. }) {
+            node.end
+        } else {
+            node.start + 1
+        };
+        Place {
+            end,
+            ..self.place(node)
+        }
+    }
+
+    pub(super) fn error(
+        &mut self,
+        node: &Node<'_>,
+        message: impl Into<String>,
+    ) -> DiagnosticBuilder<'_, '_> {
+        let place = self.head(node);
+        self.sink.error(place, message)
+    }
+
+    /// The fields of a mapping. Unknown and repeated fields, and keys that are not words, are reported.
+    pub(super) fn fields<'n, 'a>(
+        &mut self,
+        node: &'n Node<'a>,
+        what: &str,
+        known: &[&'static str],
+    ) -> Option<Fields<'n, 'a>> {
+        let Value::Map(pairs) = &node.value else {
+            self.error(
+                node,
+                format!("{what} must be a mapping of fields, not {}", node.kind()),
+            );
+            return None;
+        };
+        let mut found: Vec<(&'static str, &Node<'_>, &Node<'_>)> = Vec::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            let Value::Scalar { text, .. } = &key.value else {
+                self.error(
+                    key,
+                    format!("a field of {what} must be a word, not {}", key.kind()),
+                );
+                continue;
+            };
+            let Some(name) = known.iter().find(|name| **name == &**text) else {
+                self.unknown_field(key, text, what, known);
+                continue;
+            };
+            if let Some((_, first, _)) = found.iter().find(|(other, ..)| other == name) {
+                let first = self.place(first);
+                self.error(key, format!("`{name}` is given twice in {what}"))
+                    .related(first, "first given here")
+                    .help("keep one of the two");
+                continue;
+            }
+            found.push((name, key, value));
+        }
+        let meant = known.iter().copied().filter(|name| {
+            pairs.iter().any(|(key, _)| match &key.value {
+                Value::Scalar { text, .. } if !known.contains(&&**text) => {
+                    nearest(text, known.iter().copied()) == Some(name)
+                }
+                _ => false,
+            })
+        });
+        let meant = meant.collect();
+        let found = found
+            .into_iter()
+            .map(|(name, _, value)| (name, value))
+            .collect();
+        Some(Fields {
+            place: self.head(node),
+            meant,
+            found,
+        })
+    }
+
+    fn unknown_field(&mut self, key: &Node<'_>, text: &str, what: &str, known: &[&str]) {
+        if is_secret_word(text) {
+            self.error(key, format!("a manifest never holds a secret, so {what} has no field `{text}`"))
+                .help("remove it, treat the key as leaked, and set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY in the environment");
+            return;
+        }
+        let help = if text == "<<" {
+            Some("merge keys are not supported; write the fields out".to_owned())
+        } else {
+            let list = || format!("known fields: {}", known.join(", "));
+            Some(did_you_mean(text, known.iter().copied()).unwrap_or_else(list))
+        };
+        self.error(key, format!("{what} has no field `{text}`"))
+            .maybe_help(help);
+    }
+
+    /// A field that must be present, else it is reported.
+    pub(super) fn required<'n, 'a>(
+        &mut self,
+        fields: &Fields<'n, 'a>,
+        name: &str,
+        what: &str,
+    ) -> Option<&'n Node<'a>> {
+        let node = fields.get(name);
+        if node.is_none() && !fields.seems_meant(name) {
+            self.sink
+                .error(fields.place, format!("{what} lacks `{name}`"));
+        }
+        node
+    }
+
+    /// A text. A plain word that YAML may interpret as something else must be quoted.
+    pub(super) fn text<'n>(&mut self, node: &'n Node<'_>, what: &str) -> Option<&'n str> {
+        match &node.value {
+            Value::Scalar { text, plain } if !node.is_null() => {
+                if *plain && let Some(meaning) = meaning(text) {
+                    self.error(
+                        node,
+                        format!("{what} must be a text, but YAML takes `{text}` for {meaning}"),
+                    )
+                    .help(format!("quote it: \"{text}\""));
+                    return None;
+                }
+                Some(text)
+            }
+            _ => {
+                self.error(node, format!("{what} must be a text, not {}", node.kind()));
+                None
+            }
+        }
+    }
+
+    /// A text that may be any scalar, such as a note or a number.
+    pub(super) fn scalar<'n>(&mut self, node: &'n Node<'_>, what: &str) -> Option<&'n str> {
+        match &node.value {
+            Value::Scalar { text, .. } => Some(text),
+            _ => {
+                self.error(node, format!("{what} must be a text, not {}", node.kind()));
+                None
+            }
+        }
+    }
+
+    pub(super) fn boolean(&mut self, node: &Node<'_>, what: &str) -> Option<bool> {
+        match &node.value {
+            Value::Scalar { text, plain: true } if text == "true" => return Some(true),
+            Value::Scalar { text, plain: true } if text == "false" => return Some(false),
+            _ => {}
+        }
+        self.error(
+            node,
+            format!("{what} must be `true` or `false`, not {}", node.kind()),
+        );
+        None
+    }
+
+    /// A list with at least one item. `empty` is the remedy if there is none.
+    pub(super) fn list<'n, 'a>(
+        &mut self,
+        node: &'n Node<'a>,
+        what: &str,
+        empty: &str,
+    ) -> Option<&'n [Node<'a>]> {
+        match &node.value {
+            Value::List(items) if items.is_empty() => {
+                self.error(node, format!("{what} is empty")).help(empty);
+                None
+            }
+            Value::List(items) => Some(items),
+            _ => {
+                self.error(node, format!("{what} must be a list, not {}", node.kind()));
+                None
+            }
+        }
+    }
+
+    /// The value and place of each item. Items that equal an earlier one are reported. Quadratic, for lists with few
+    /// different items.
+    pub(super) fn each_once<'n, 'a, T: PartialEq>(
+        &mut self,
+        items: &'n [Node<'a>],
+        read: impl Fn(&mut Self, &'n Node<'a>) -> Option<T>,
+    ) -> Vec<(T, Place)> {
+        let mut found: Vec<(T, Place)> = Vec::new();
+        for item in items {
+            let Some(value) = read(self, item) else {
+                continue;
+            };
+            let place = self.place(item);
+            match found.iter().find(|(known, _)| *known == value) {
+                Some((_, first)) => self.report_duplicate(item, *first),
+                None => found.push((value, place)),
+            }
+        }
+        found
+    }
+
+    /// Reports an item of a list that equals an earlier one.
+    pub(super) fn report_duplicate(&mut self, item: &Node<'_>, first: Place) {
+        let text = match &item.value {
+            Value::Scalar { text, .. } => text,
+            _ => item.kind(),
+        };
+        self.error(item, format!("`{text}` is listed twice"))
+            .related(first, "first listed here")
+            .help("remove one of the two");
+    }
+}

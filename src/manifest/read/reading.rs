@@ -1,0 +1,59 @@
+//! What one reading of the manifests gave, as plain values that two readings can be compared by.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::manifest::diagnostic::Diagnostic;
+use crate::manifest::git::repository::Unreadable;
+use crate::manifest::git::searched_directory::SearchedDirectory;
+use crate::manifest::source_text::SourceText;
+use crate::model::Timestamp;
+
+/// What one reading of the paths gave.
+#[derive(Default)]
+pub(in crate::manifest) struct Reading {
+    pub sources: Vec<SourceText>,
+    /// Two readings agree if these are equal.
+    pub found: Found,
+    /// Files named like manifests and links of any name, by the path by which they were found.
+    pub listed: BTreeSet<PathBuf>,
+    /// Directories that cannot be listed: their contents are not in `listed`.
+    pub unlisted: BTreeSet<PathBuf>,
+    /// Time of the latest change to a file or directory of the set.
+    pub changed: Option<Timestamp>,
+    /// Files of one volume were reached through different versions of it, so the reading mixes two sets.
+    pub torn: bool,
+}
+
+/// What was found at the paths. Two are equal only if the manifests are.
+#[derive(Default, PartialEq, Eq)]
+pub(in crate::manifest) struct Found {
+    /// In the order in which they were found.
+    pub files: Vec<FoundFile>,
+    /// Further ways to files that were read: a directory, and the file with links resolved. Restrictions apply along
+    /// each of them.
+    pub aliases: Vec<(PathBuf, PathBuf)>,
+    /// Problems of paths that cannot be read.
+    pub problems: Vec<Diagnostic>,
+    /// Directories that a `Restriction` in an unreadable path might apply to.
+    pub maybe_restricted: Vec<PathBuf>,
+    /// An unreadable path may have declared an account.
+    pub may_lack_account: bool,
+    /// Given directories without manifests, each with the problem to report unless git knows a more precise one.
+    pub empty: Vec<(PathBuf, Diagnostic)>,
+    /// Files that are not read although their names are nearly those of manifests.
+    pub near_misses: Vec<PathBuf>,
+    /// Searched directories in git work trees, or a `.git` that cannot be read.
+    pub searched: Vec<Result<SearchedDirectory, Unreadable>>,
+}
+
+/// A file that was read, identified by its contents.
+#[derive(PartialEq, Eq)]
+pub(in crate::manifest) struct FoundFile {
+    pub path: PathBuf,
+    /// Path with all links resolved.
+    pub resolved: PathBuf,
+    pub length: usize,
+    /// Guards against accidents, not malice: who can write the manifests needs no collision.
+    pub hash: u64,
+}
