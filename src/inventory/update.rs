@@ -119,13 +119,19 @@ pub fn update(
     accept_lost: u32,
     started: impl Into<Present>,
 ) -> Vec<InventoryChange> {
-    let started = started.into();
-    let wanted = |image: &ImageId| is_wanted(named, image);
-    let loss = inventory.loss(seen, wanted);
+    let loss = inventory.loss(seen, |image| is_wanted(named, image));
     let missing = match loss {
         None => Missing::Perhaps,
         Some(loss) if loss.is_accepted(accept_lost) => Missing::Accepted,
         Some(_) => Missing::Suspicious,
+    };
+    let update = Update {
+        inventory,
+        seen,
+        named,
+        loss,
+        missing,
+        started: started.into(),
     };
     let protected = named.iter().filter(|(_, named)| named.protected);
     let touched: BTreeSet<_> = inventory
@@ -134,48 +140,54 @@ pub fn update(
         .chain(inventory.open.keys())
         .chain(protected.map(|(image, _)| *image))
         .collect();
-    let changes = touched.into_iter().filter_map(|image| {
-        let before = inventory.images.get(image);
+    let changes = touched.into_iter().filter_map(|image| update.change(image));
+    changes.collect()
+}
+
+/// What the conclusions about every image of a scope start from.
+struct Update<'a> {
+    inventory: &'a Inventory,
+    seen: &'a Seen,
+    named: &'a BTreeMap<&'a ImageId, Named>,
+    loss: Option<UnexpectedLoss>,
+    missing: Missing,
+    started: Present,
+}
+
+impl Update<'_> {
+    /// What changes for an image, if anything does.
+    fn change(&self, image: &ImageId) -> Option<InventoryChange> {
+        let before = self.inventory.images.get(image);
         let mut record = before.cloned().unwrap_or_default();
-        let blueprint = seen.shared.get(image);
-        let open = inventory.open.get(image).map_or(&[][..], Vec::as_slice);
+        let blueprint = self.seen.shared.get(image);
         // From a view that is not to be trusted, nothing follows for what it does not show.
-        let doubtful = missing == Missing::Suspicious && blueprint.is_none();
-        let (mut resolved, mut note) = (Vec::new(), None);
-        if !doubtful {
-            let shown = |open| resolve(open, &mut record, blueprint, started);
-            resolved = open.iter().filter_map(shown).collect();
-            confirm(&mut record, blueprint.is_some(), started);
-            outdate(&mut record, blueprint.is_some(), started);
-            if record
-                .owned
-                .as_ref()
-                .is_some_and(|owned| !started.is_before(owned.since))
-            {
-                let missing = if wanted(image) {
-                    missing
-                } else {
-                    Missing::Perhaps
-                };
-                note = ownership(&mut record, blueprint, missing, started);
-            }
-        }
-        let named = named.get(image);
+        let doubtful = self.missing == Missing::Suspicious && blueprint.is_none();
+        let (resolved, mut note) = match doubtful {
+            true => (Vec::new(), None),
+            false => self.observe(image, &mut record, blueprint),
+        };
+        let named = self.named.get(image);
         if let Some(named) = named {
             record.protected = named.protected;
         }
         // What no manifest names we may have pruned, but never shared.
         let desired = named.map_or(Some(ShareState::Unshared), |named| named.desired);
+        let holds_shares = self.loss.is_some_and(|loss| loss.holds_shares());
         if let Some(desired) = desired
-            && (!doubtful || !loss.is_some_and(|loss| loss.holds_shares()))
+            && (!doubtful || !holds_shares)
         {
-            note = note.or(park(&mut record, desired, blueprint.is_some(), started));
+            note = note.or(park(
+                &mut record,
+                desired,
+                blueprint.is_some(),
+                self.started,
+            ));
         }
         // Where nothing is to be done, nothing can be denied.
         if !doubtful && desired == Some(state_of(blueprint)) {
             record.denied_since = None;
         }
-        let record = (!record.is_spent(started)).then_some(record);
+        let record = (!record.is_spent(self.started)).then_some(record);
         let changed = record.as_ref() != before || !resolved.is_empty();
         changed.then(|| InventoryChange {
             image: image.clone(),
@@ -183,8 +195,32 @@ pub fn update(
             resolved,
             note,
         })
-    });
-    changes.collect()
+    }
+
+    /// Takes into `record` what a view that is to be trusted shows of an image. Returns the open intents whose outcome
+    /// shows, and what belongs in the history.
+    fn observe(
+        &self,
+        image: &ImageId,
+        record: &mut InventoryEntry,
+        blueprint: Option<&Blueprint>,
+    ) -> (Vec<(IntentId, bool)>, Option<InventoryNote>) {
+        let started = self.started;
+        let open = self.inventory.open.get(image).into_iter().flatten();
+        let shown = |open| resolve(open, record, blueprint, started);
+        let resolved = open.filter_map(shown).collect();
+        confirm(record, blueprint.is_some(), started);
+        outdate(record, blueprint.is_some(), started);
+        let owned = record.owned.as_ref();
+        if owned.is_none_or(|owned| started.is_before(owned.since)) {
+            return (resolved, None);
+        }
+        let missing = match is_wanted(self.named, image) {
+            true => self.missing,
+            false => Missing::Perhaps,
+        };
+        (resolved, ownership(record, blueprint, missing, started))
+    }
 }
 
 /// An image that a manifest wants unshared is no loss when it is gone. One that it may want shared is.
