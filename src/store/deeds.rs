@@ -2,20 +2,17 @@
 
 use rusqlite::Connection;
 
-use super::chain::Pen;
 use super::error::Fault;
-use super::{images, scopes, suspensions, takeover};
+use super::history_writer::{HistoryWriter, OBSERVATION};
+use super::{images, query, scopes, suspensions, takeover};
 use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved};
 use crate::inventory::{IntentId, InventoryEntry, InventoryNote, InventoryUpdate, OpenIntent};
 use crate::ledger::{Attempt, Refused};
 use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
-/// Who concluded it, for entries that no person caused.
-pub(super) const OBSERVATION: &str = "observation";
-
 /// Records that a write is about to be sent, unless what a person has said forbids it.
 pub(super) fn intent(
-    pen: &Pen<'_>,
+    pen: &HistoryWriter<'_>,
     attempt: &Attempt,
     commit: Option<String>,
 ) -> Result<Result<IntentId, Refused>, Fault> {
@@ -72,7 +69,7 @@ pub(super) fn forbids(
 
 /// Keeps what came of a write.
 pub(super) fn outcome(
-    pen: &Pen<'_>,
+    pen: &HistoryWriter<'_>,
     outcome: Outcome,
     record: Option<InventoryEntry>,
 ) -> Result<(), Fault> {
@@ -130,7 +127,12 @@ pub(super) fn outcome(
     Ok(())
 }
 
-fn resolve(pen: &Pen<'_>, key: &ImageKey, open: OpenIntent, applied: bool) -> Result<(), Fault> {
+fn resolve(
+    pen: &HistoryWriter<'_>,
+    key: &ImageKey,
+    open: OpenIntent,
+    applied: bool,
+) -> Result<(), Fault> {
     pen.append(Event::Resolved(Resolved {
         intent: open.intent,
         key: key.clone(),
@@ -143,7 +145,7 @@ fn resolve(pen: &Pen<'_>, key: &ImageKey, open: OpenIntent, applied: bool) -> Re
 /// Keeps what an observation taught. `read` is the newest entry at the time when the holdings were read that the
 /// lessons start from: what a person has changed since is left, and the next observation teaches anew.
 pub(super) fn settle(
-    pen: &Pen<'_>,
+    pen: &HistoryWriter<'_>,
     scope: &Scope,
     update: InventoryUpdate,
     read: u64,
@@ -154,7 +156,7 @@ pub(super) fn settle(
             scope: scope.clone(),
             image: change.image,
         };
-        if changed_by_a_person(pen, &key, read)? {
+        if query::is_changed_by_operator(pen.conn, &key, read)? {
             continue;
         }
         for open in images::open(pen.conn, &key)? {
@@ -180,19 +182,4 @@ pub(super) fn settle(
         images::set(pen.conn, &key, change.record.as_ref())?;
     }
     Ok(())
-}
-
-pub(super) fn changed_by_a_person(pen: &Pen<'_>, key: &ImageKey, read: u64) -> Result<bool, Fault> {
-    let mut changed = pen.conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM history WHERE image = ?1 AND seq > ?2 AND account = ?3 AND region = ?4 \
-         AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> ?5)",
-    )?;
-    let of = (
-        key.image.as_str(),
-        super::rows::integer(read)?,
-        key.scope.account.as_str(),
-        key.scope.region.as_str(),
-        OBSERVATION,
-    );
-    Ok(changed.query_row(of, |row| row.get(0))?)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use super::lock::Holder;
+use super::holder::Holder;
 use crate::ledger::LedgerError;
 
 /// What to do about a state directory that cannot be trusted. An empty state is never made in its place: it would

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::chain::{self, Ends};
 use super::error::{Fault, Left, OpenError};
+use super::file_state::{FileId, Written, stat};
 use super::files::Files;
 use super::lock::Lock;
 use super::open::{self, Index};
@@ -32,44 +32,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 )]
 pub(super) fn pause() -> Pause {
     Box::new(|| thread::sleep(AGAIN_AFTER))
-}
-
-/// Which file it is, whatever its name. No other file has this while somebody holds it open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    /// That of the file that `metadata` describes.
-    pub(super) fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
-    }
-
-    /// That of the file which `path` leads to now.
-    pub(super) fn at(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self::of(&stat(path)?))
-    }
-}
-
-/// How long a file is, and when it was last written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Written {
-    len: u64,
-    modified: (i64, i64),
-}
-
-impl Written {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            len: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
 }
 
 /// How the state in the directory differs from the one that is open.
@@ -242,7 +204,7 @@ impl Intact {
         let path = self.files.database();
         let (was, is) = (self.database, Written::of(&self.stat(&path)?));
         if is != was {
-            return was.against(is).at(&path);
+            return difference(was, is).at(&path);
         }
         let path = self.files.owner();
         let metadata = self.stat(&path)?;
@@ -281,7 +243,7 @@ impl Intact {
             return Ok(());
         }
         if is.len < was.len {
-            return was.against(is).at(&path);
+            return difference(was, is).at(&path);
         }
         // The open connection has pages in its memory; another one reads what is in the files.
         let on_disk = open::read(&self.files, Index::Leave, |conn| {
@@ -360,17 +322,11 @@ impl Intact {
     }
 }
 
-impl Written {
-    /// How the file differs from what it was.
-    fn against(self, is: Self) -> Difference {
-        match is.len {
-            0 => Difference::Emptied,
-            to if to < self.len => Difference::CutShort { from: self.len, to },
-            _ => Difference::Overwritten,
-        }
+/// How a file differs from what it was.
+fn difference(was: Written, is: Written) -> Difference {
+    match is.len {
+        0 => Difference::Emptied,
+        to if to < was.len => Difference::CutShort { from: was.len, to },
+        _ => Difference::Overwritten,
     }
-}
-
-fn stat(path: &Path) -> Result<fs::Metadata, OpenError> {
-    fs::metadata(path).map_err(|error| OpenError::io(path, "look at it", &error))
 }

@@ -1,42 +1,12 @@
-use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::error::OpenError;
+use super::file_state::FileId;
 use super::files::{FILE_MODE, Files};
-use super::intact::FileId;
-use crate::model::Timestamp;
-use crate::words;
-
-/// The process that reconciles with a state directory, as its lock file says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Its number on `host`.
-    pub pid: u32,
-    /// The machine's name: the directory may be on a network.
-    pub host: String,
-    /// What it was started as.
-    pub command: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "process {} on {} (`{}`, since {})",
-            self.pid,
-            words::brief(&self.host),
-            words::brief(&self.command),
-            self.since.format("%Y-%m-%dT%H:%M:%SZ")
-        )
-    }
-}
+use super::holder::Holder;
 
 /// Held for as long as the process may write as the directory's one reconciler. The lock is the kernel's and goes
 /// with the process; the file and what is written in it stay, and mean nothing alone.

@@ -14,12 +14,16 @@
 mod chain;
 mod deeds;
 mod error;
+mod file_state;
 mod files;
+mod history_writer;
+mod holder;
 mod images;
 mod intact;
 mod lock;
 mod newest;
 mod open;
+mod options;
 mod query;
 mod reader;
 mod remarks;
@@ -35,12 +39,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use chain::Pen;
 use error::Fault;
 use files::Files;
+use history_writer::HistoryWriter;
 use intact::{Intact, Pause};
 use lock::Lock;
 use newest::Advance;
+use options::Now;
 use rusqlite::Connection;
 use writer::{Haste, Writer};
 
@@ -51,50 +56,15 @@ use crate::inventory::{
 use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, Refused};
 use crate::model::{Commit, Present, Scope, Timestamp, Uin};
 
-pub use chain::HISTORY_MAX;
 pub use error::OpenError;
-pub use lock::Holder;
+pub use history_writer::HISTORY_MAX;
+pub use holder::Holder;
 pub use newest::Newest;
+pub use options::Options;
 pub use query::Query;
 pub use reader::{Counts, Extent, Reader, Summary};
 pub use remarks::{Ending, Remarks};
 pub use verify::Verdict;
-
-type Now = Box<dyn Fn() -> Present>;
-
-/// How to open a state directory to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// What this process was started as, for others to read while it holds the lock.
-    pub command: String,
-    /// This machine's name.
-    pub host: String,
-    /// The git commit of the manifests, for the history; see [`Store::set_commit`].
-    pub commit: Option<String>,
-    /// So many entries of the history are kept.
-    pub history_max: u64,
-}
-
-impl Options {
-    /// Names the process; the rest is the usual.
-    pub fn new(command: &str, host: &str) -> Self {
-        Self {
-            command: command.to_owned(),
-            host: host.to_owned(),
-            commit: None,
-            history_max: HISTORY_MAX,
-        }
-    }
-
-    fn holder(&self, since: Timestamp) -> Holder {
-        Holder {
-            pid: std::process::id(),
-            host: self.host.clone(),
-            command: self.command.clone(),
-            since,
-        }
-    }
-}
 
 /// The state of the one process that reconciles.
 pub struct Store {
@@ -228,7 +198,7 @@ impl Store {
 
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, LedgerError> {
         self.write_in(Haste::Soon, work).await
     }
@@ -236,11 +206,11 @@ impl Store {
     async fn write_in<T: Send + 'static>(
         &self,
         haste: Haste,
-        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (now, history_max) = ((self.now)(), self.history_max);
         let work = move |conn: &Connection| {
-            work(&Pen {
+            work(&HistoryWriter {
                 conn,
                 now,
                 history_max,
@@ -287,7 +257,7 @@ impl Ledger for Store {
     async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
         let (attempt, commit) = (attempt.clone(), self.commit.borrow().clone());
         let advance = self.advance.borrow().clone();
-        let work = move |pen: &Pen<'_>| {
+        let work = move |pen: &HistoryWriter<'_>| {
             advance.map_or(Ok(()), |advance| newest::advance(pen, &advance))?;
             deeds::intent(pen, &attempt, commit)
         };
@@ -324,7 +294,7 @@ impl Ledger for Store {
         outcome: Outcome,
         record: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
-        let work = move |pen: &Pen<'_>| deeds::outcome(pen, outcome, record);
+        let work = move |pen: &HistoryWriter<'_>| deeds::outcome(pen, outcome, record);
         self.write_in(Haste::Outcome, work).await
     }
 

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::chain::Pen;
 use super::error::Fault;
+use super::history_writer::HistoryWriter;
 use super::rows::{self, is_storable, stamp};
 use crate::model::{Commit, Timestamp};
 
@@ -44,7 +44,7 @@ pub(super) fn newest(conn: &Connection) -> Result<Option<Newest>, Fault> {
 
 /// Makes a commit the newest, unless the newest is no longer what the commit was compared with: then that is an error,
 /// and nothing has changed.
-pub(super) fn advance(pen: &Pen<'_>, advance: &Advance) -> Result<(), Fault> {
+pub(super) fn advance(pen: &HistoryWriter<'_>, advance: &Advance) -> Result<(), Fault> {
     let Advance { commit, over } = advance;
     let newest = newest(pen.conn)?.map(|newest| newest.commit);
     if newest.as_ref() == Some(commit) {

@@ -6,9 +6,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::chain;
 use super::error::{Fault, FaultKind, OpenError};
+use super::file_state::FileId;
 use super::files::{Files, Reading};
-use super::intact::FileId;
-use super::lock::{Holder, Lock};
+use super::holder::Holder;
+use super::lock::Lock;
 use super::schema::{self, APPLICATION_ID, Label, STEPS, Step};
 use crate::model::Timestamp;
 

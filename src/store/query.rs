@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, named_params, params_from_iter};
 
 use super::error::Fault;
-use super::rows::{self, stamp};
+use super::history_writer::OBSERVATION;
+use super::rows::{self, integer, stamp};
 use crate::history::Entry;
-use crate::model::{AccountName, ImageId, Region, Timestamp};
+use crate::model::{AccountName, ImageId, ImageKey, Region, Scope, Timestamp};
 
 /// Picks entries of the history. An empty set picks everything; an entry about no image, such as a suspension, is
 /// picked only where no account, region or image is asked for.
@@ -77,4 +78,45 @@ pub(super) fn entries(conn: &Connection, query: &Query) -> Result<Vec<Entry>, Fa
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
     let words: Vec<_> = words.map(serde_json::Value::from).collect();
     (!words.is_empty()).then(|| serde_json::Value::Array(words).to_string())
+}
+
+/// Whether a person has changed what is kept of an image in an entry after `since`.
+pub(super) fn is_changed_by_operator(
+    conn: &Connection,
+    key: &ImageKey,
+    since: u64,
+) -> Result<bool, Fault> {
+    let mut changed = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM history WHERE image = ?1 AND seq > ?2 AND account = ?3 AND region = ?4 \
+         AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> ?5)",
+    )?;
+    let of = (
+        key.image.as_str(),
+        integer(since)?,
+        key.scope.account.as_str(),
+        key.scope.region.as_str(),
+        OBSERVATION,
+    );
+    Ok(changed.query_row(of, |row| row.get(0))?)
+}
+
+/// Whether a person has changed what is kept of any image of a scope in an entry after `since`.
+pub(super) fn is_scope_changed_by_operator(
+    conn: &Connection,
+    scope: &Scope,
+    since: u64,
+) -> Result<bool, Fault> {
+    let changed = rows::first(
+        conn,
+        "SELECT 1 FROM history WHERE seq > :since AND account = :account AND region = :region \
+         AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> :observation",
+        named_params! {
+            ":since": integer(since)?,
+            ":account": scope.account.as_str(),
+            ":region": scope.region.as_str(),
+            ":observation": OBSERVATION,
+        },
+        |_| Ok(()),
+    )?;
+    Ok(changed.is_some())
 }

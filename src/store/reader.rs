@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use super::error::{Fault, OpenError};
 use super::files::Files;
-use super::lock::{Holder, Lock};
+use super::holder::Holder;
+use super::lock::Lock;
 use super::newest::{self, Newest};
 use super::open::{self, Found, Index};
 use super::query::{self, Query};

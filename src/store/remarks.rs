@@ -3,9 +3,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::chain::{self, Pen};
+use super::chain;
 use super::error::{Fault, OpenError};
 use super::files::Files;
+use super::history_writer::HistoryWriter;
 use super::open::{self, Found, Index};
 use super::schema::{self, STEPS};
 use super::suspensions::SUSPENSIONS_MAX;
@@ -196,7 +197,7 @@ impl Remarks {
 
     fn write<T>(
         &mut self,
-        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault>,
+        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, Fault>,
     ) -> Result<T, LedgerError> {
         let now = (self.now)();
         let history_max = self.history_max;
@@ -205,7 +206,7 @@ impl Remarks {
                 .conn
                 .transaction_with_behavior(TransactionBehavior::Immediate)?;
             let changes = transaction.total_changes();
-            let value = work(&Pen {
+            let value = work(&HistoryWriter {
                 conn: &transaction,
                 now,
                 history_max,
@@ -222,7 +223,7 @@ impl Remarks {
 
 /// Moves what is kept of an image under an earlier name of its account. What holds changes to it back goes along.
 fn supersede(
-    pen: &Pen<'_>,
+    pen: &HistoryWriter<'_>,
     key: &ImageKey,
     earlier: AccountName,
     record: &mut InventoryEntry,

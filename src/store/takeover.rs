@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::named_params;
-
-use super::chain::Pen;
-use super::deeds::{OBSERVATION, changed_by_a_person};
 use super::error::Fault;
-use super::{images, rows, scopes};
+use super::history_writer::{HistoryWriter, OBSERVATION};
+use super::{images, query, scopes};
 use crate::history::{self, Event};
 use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, Succession, TakenOver, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
@@ -17,7 +14,7 @@ const OTHER_ACCOUNT: &str = "the account's name stands for another account now";
 
 /// Keeps what a look taught of accounts. What a person has changed since the rows were read is left to the next look.
 pub(super) fn keep(
-    pen: &Pen<'_>,
+    pen: &HistoryWriter<'_>,
     scope: &Scope,
     update: &InventoryUpdate,
     read: u64,
@@ -54,7 +51,12 @@ pub(super) fn keep(
 }
 
 /// Another look of another scope may have taken the rows meanwhile: only those that are there are moved.
-fn take_row(pen: &Pen<'_>, scope: &Scope, taken: &TakenOver, read: u64) -> Result<(), Fault> {
+fn take_row(
+    pen: &HistoryWriter<'_>,
+    scope: &Scope,
+    taken: &TakenOver,
+    read: u64,
+) -> Result<(), Fault> {
     let earlier = under(&taken.from, scope);
     let key = |scope: &Scope| ImageKey {
         scope: scope.clone(),
@@ -63,7 +65,10 @@ fn take_row(pen: &Pen<'_>, scope: &Scope, taken: &TakenOver, read: u64) -> Resul
     let (from, to) = (key(&earlier), key(scope));
     let is_there =
         images::record(pen.conn, &from)?.is_some() || !images::open(pen.conn, &from)?.is_empty();
-    if !is_there || changed_by_a_person(pen, &from, read)? || changed_by_a_person(pen, &to, read)? {
+    if !is_there
+        || query::is_changed_by_operator(pen.conn, &from, read)?
+        || query::is_changed_by_operator(pen.conn, &to, read)?
+    {
         return Ok(());
     }
     scopes::note(pen.conn, scope)?;
@@ -83,21 +88,14 @@ fn take_row(pen: &Pen<'_>, scope: &Scope, taken: &TakenOver, read: u64) -> Resul
 }
 
 /// All that is left under a name, at once: it may be a hundred thousand rows.
-fn take_name(pen: &Pen<'_>, scope: &Scope, name: &Succession, read: u64) -> Result<(), Fault> {
+fn take_name(
+    pen: &HistoryWriter<'_>,
+    scope: &Scope,
+    name: &Succession,
+    read: u64,
+) -> Result<(), Fault> {
     let earlier = under(&name.from, scope);
-    let changed = rows::first(
-        pen.conn,
-        "SELECT 1 FROM history WHERE seq > :read AND account = :account AND region = :region \
-         AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> :observation",
-        named_params! {
-            ":read": rows::integer(read)?,
-            ":account": earlier.account.as_str(),
-            ":region": earlier.region.as_str(),
-            ":observation": OBSERVATION,
-        },
-        |_| Ok(()),
-    )?;
-    if changed.is_some() {
+    if query::is_scope_changed_by_operator(pen.conn, &earlier, read)? {
         return Ok(());
     }
     scopes::note(pen.conn, scope)?;
@@ -114,7 +112,7 @@ fn take_name(pen: &Pen<'_>, scope: &Scope, name: &Succession, read: u64) -> Resu
     Ok(())
 }
 
-fn set_aside(pen: &Pen<'_>, scope: &Scope, uin: &Uin) -> Result<(), Fault> {
+fn set_aside(pen: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(), Fault> {
     let images = images::rows_of(pen.conn, scope)?.images.len();
     let aside = scopes::set_aside(pen.conn, scope, uin)?;
     pen.append(Event::TakenOver(history::Succession {

@@ -1,0 +1,96 @@
+//! Appends entries to the history and removes the oldest ones, within the transaction that changes what the entries
+//! tell of. It must not know what an entry means.
+
+use rusqlite::{Connection, named_params};
+
+use super::chain::{self, Columns, Ends};
+use super::error::Fault;
+use super::images;
+use super::rows::{self, integer};
+use crate::history::{Entry, Event};
+use crate::model::Present;
+
+/// So many entries are kept, unless the opener says otherwise.
+pub const HISTORY_MAX: u64 = 100_000;
+/// Rotation removes this part of the limit at a time, so that few transactions have that work.
+const STEPS: u64 = 100;
+/// An open intent keeps its entry, and with it all later ones, until there are so many times the limit. Its own row
+/// has all that is needed to resolve it.
+const PINNED_MAX: u64 = 2;
+
+/// `by` of the entries that an observation caused and no person.
+pub(super) const OBSERVATION: &str = "observation";
+
+/// Appends, within the transaction of whatever the entry tells of.
+pub(super) struct HistoryWriter<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) now: Present,
+    pub(super) history_max: u64,
+}
+
+impl HistoryWriter<'_> {
+    /// Appends an entry, and returns its number.
+    pub(super) fn append(&self, event: Event) -> Result<u64, Fault> {
+        let ends = chain::ends(self.conn)?;
+        let entry = Entry {
+            seq: ends.head + 1,
+            at: self.now.clock(),
+            event,
+        };
+        let body = serde_json::to_string(&entry)
+            .map_err(|error| Fault::request(format!("entry {}: {error}", entry.seq)))?;
+        let hash = chain::link(&ends.head_hash, &body);
+        let columns = Columns::of(&entry);
+        rows::change(
+            self.conn,
+            "INSERT INTO history (seq, at, event, account, region, image, body, hash) \
+             VALUES (:seq, :at, :event, :account, :region, :image, :body, :hash)",
+            named_params! {
+                ":seq": integer(entry.seq)?,
+                ":at": columns.at,
+                ":event": columns.event,
+                ":account": columns.account,
+                ":region": columns.region,
+                ":image": columns.image,
+                ":body": body,
+                ":hash": hash,
+            },
+        )?;
+        rows::change(
+            self.conn,
+            "UPDATE chain SET head_seq = ?1, head_hash = ?2",
+            (integer(entry.seq)?, hash),
+        )?;
+        self.rotate(&Ends {
+            head: entry.seq,
+            head_hash: hash,
+            ..ends
+        })?;
+        Ok(entry.seq)
+    }
+
+    fn rotate(&self, ends: &Ends) -> Result<(), Fault> {
+        let count = ends.head - ends.anchor;
+        if count <= self.history_max {
+            return Ok(());
+        }
+        let step = (self.history_max / STEPS).max(1);
+        let mut cut = ends.anchor + (count - self.history_max).max(step).min(count);
+        if count < self.history_max.saturating_mul(PINNED_MAX)
+            && let Some(open) = images::oldest_open(self.conn, ends.anchor)?
+        {
+            cut = cut.min(open.saturating_sub(1));
+        }
+        if cut <= ends.anchor {
+            return Ok(());
+        }
+        let cut = integer(cut)?;
+        rows::change(
+            self.conn,
+            "UPDATE chain SET anchor_seq = ?1, anchor_hash = (SELECT hash FROM history WHERE seq = ?1)",
+            [cut],
+        )?;
+        rows::change(self.conn, "DELETE FROM history WHERE seq <= ?1", [cut])?;
+        Ok(())
+    }
+}
