@@ -11,20 +11,20 @@ use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Tim
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct HistoryEntry {
     /// Counts from 1 without a gap. Order is by this number: a wall clock can jump back.
     pub seq: u64,
     /// When it was recorded.
     pub at: Timestamp,
     /// What happened.
     #[serde(flatten)]
-    pub event: Event,
+    pub event: HistoryEvent,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum HistoryEvent {
     /// A write is about to be sent.
     Intent(Intent),
     /// What came of it.
@@ -32,15 +32,15 @@ pub enum Event {
     /// An observation showed what came of a write whose outcome was not known.
     Resolved(Resolved),
     /// An image was taken into the inventory by a person.
-    Adopted(Remark),
+    Adopted(ImageEvent),
     /// An image left the inventory, not by our CANCEL.
-    Released(Remark),
+    Released(ImageEvent),
     /// An image is left alone, because somebody else keeps reversing us.
-    Parked(Remark),
+    Parked(ImageEvent),
     /// What is known of an image went over from an earlier name of its account.
-    TakenOver(Succession),
+    TakenOver(TakeoverEvent),
     /// A person lets it be reconciled again.
-    Unparked(Remark),
+    Unparked(ImageEvent),
     /// A person asked for images to be left alone.
     Suspended(Suspension),
     /// That ended.
@@ -59,7 +59,7 @@ pub struct Intent {
     pub cause: Cause,
     /// The manifest line that asks for it; none for an image that no manifest names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Place>,
+    pub source: Option<SourceLocation>,
     /// The git commit of the manifests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -78,7 +78,7 @@ pub struct Outcome {
     /// SHARE or CANCEL.
     pub permission: Permission,
     /// In one word.
-    pub result: Answer,
+    pub result: WriteResult,
     /// The API's error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
@@ -96,7 +96,7 @@ pub struct Outcome {
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum WriteResult {
     /// The API acknowledged it.
     Applied,
     /// SHARE was answered with `ImageAlreadyShared`.
@@ -109,7 +109,7 @@ pub enum Answer {
     NotSent,
 }
 
-impl Answer {
+impl WriteResult {
     /// The word used in the history.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -138,7 +138,7 @@ pub struct Resolved {
 
 /// Something about one image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remark {
+pub struct ImageEvent {
     /// Which image.
     #[serde(flatten)]
     pub key: ImageKey,
@@ -150,7 +150,7 @@ pub struct Remark {
 
 /// What went over from one account name to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Succession {
+pub struct TakeoverEvent {
     /// The account name that has it from now on, and the region.
     #[serde(flatten)]
     pub scope: Scope,
@@ -178,14 +178,14 @@ pub struct Resumed {
 
 /// A place in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct SourceLocation {
     /// Path as found.
     pub file: String,
     /// From 1.
     pub line: u32,
 }
 
-impl From<&Source> for Place {
+impl From<&Source> for SourceLocation {
     fn from(source: &Source) -> Self {
         Self {
             file: source.file.to_string(),
@@ -194,9 +194,9 @@ impl From<&Source> for Place {
     }
 }
 
-impl Event {
+impl HistoryEvent {
     /// The words for what can happen, as in the history's JSON.
-    pub const WORDS: [&str; 10] = [
+    pub const NAMES: [&str; 10] = [
         "intent",
         "outcome",
         "resolved",
@@ -209,7 +209,7 @@ impl Event {
         "resumed",
     ];
 
-    /// Its word among [`Event::WORDS`].
+    /// Its word among [`HistoryEvent::NAMES`].
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Intent(_) => "intent",
@@ -247,10 +247,10 @@ impl Event {
             Self::Intent(Intent { key, .. })
             | Self::Outcome(Outcome { key, .. })
             | Self::Resolved(Resolved { key, .. })
-            | Self::Adopted(Remark { key, .. })
-            | Self::Released(Remark { key, .. })
-            | Self::Parked(Remark { key, .. })
-            | Self::Unparked(Remark { key, .. }) => Some(key),
+            | Self::Adopted(ImageEvent { key, .. })
+            | Self::Released(ImageEvent { key, .. })
+            | Self::Parked(ImageEvent { key, .. })
+            | Self::Unparked(ImageEvent { key, .. }) => Some(key),
             Self::TakenOver(_) | Self::Suspended(_) | Self::Resumed(_) => None,
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use crate::desired::Source;
-use crate::history::{Answer, Outcome};
+use crate::history::{Outcome, WriteResult};
 use crate::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, Suspension, UsedNames,
 };
@@ -65,7 +65,7 @@ impl Attempt {
     }
 
     /// What came of it, without details.
-    pub fn ended(&self, intent: IntentId, result: Answer) -> Outcome {
+    pub fn ended(&self, intent: IntentId, result: WriteResult) -> Outcome {
         Outcome {
             intent,
             key: self.key.clone(),
@@ -86,7 +86,7 @@ pub struct LedgerError(pub String);
 
 /// Why a write must not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum WriteRefused {
     /// A person asked for the image to be left alone, perhaps a moment ago.
     #[error("{}", .0.describe())]
     Suspended(Box<Suspension>),
@@ -118,44 +118,47 @@ pub trait LedgerReader {
 pub trait Ledger: LedgerReader {
     /// A scope was seen, whole: work under the present manifests begins, if it has not yet. Called before anything is
     /// done on what was seen; after an error, nothing is.
-    fn seen(&self) -> impl Future<Output = Result<(), LedgerError>> {
+    fn mark_observed(&self) -> impl Future<Output = Result<(), LedgerError>> {
         std::future::ready(Ok(()))
     }
 
     /// Returns once the intent is durable. Suspensions and ownership are checked in the same transaction, so that what
     /// a person has said through another process holds from the very next write.
-    fn intent(&self, attempt: &Attempt) -> impl Future<Output = Result<IntentId, Refused>>;
+    fn record_intent(
+        &self,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<IntentId, WriteRefused>>;
 
     /// Asks again whether what a person has said forbids a write whose intent was recorded a while ago.
-    fn allows(&self, attempt: &Attempt) -> impl Future<Output = Result<(), Refused>>;
+    fn recheck(&self, attempt: &Attempt) -> impl Future<Output = Result<(), WriteRefused>>;
 
-    /// Whether it is being found out if the state is lost: [`Ledger::allows`] returns when that is known.
-    fn is_in_doubt(&self) -> bool {
+    /// Whether it is being found out if the state is lost: [`Ledger::recheck`] returns when that is known.
+    fn is_verifying(&self) -> bool {
         false
     }
 
     /// Why nothing is granted any longer until the process starts anew; `None`: nothing is amiss. It does not pass, and
     /// what is asked for from then on is refused.
-    fn lost(&self) -> Option<LedgerError> {
+    fn failure(&self) -> Option<LedgerError> {
         None
     }
 
     /// Returns once there is such a reason.
-    fn until_lost(&self) -> impl Future<Output = LedgerError> {
+    fn until_failure(&self) -> impl Future<Output = LedgerError> {
         std::future::pending()
     }
 
     /// Keeps what came of it; `record`, where given, is what is known of the image from now on. An outcome that is
-    /// [`crate::history::Answer::Unknown`] leaves the intent open; any other closes it. Older ones of the image stay
+    /// [`crate::history::WriteResult::Unknown`] leaves the intent open; any other closes it. Older ones of the image stay
     /// open until an answer tells what became of them: an observation may have lagged.
-    fn outcome(
+    fn record_outcome(
         &self,
         outcome: Outcome,
         record: Option<InventoryEntry>,
     ) -> impl Future<Output = Result<(), LedgerError>>;
 
     /// Keeps what an observation taught.
-    fn settle(
+    fn apply_update(
         &self,
         scope: &Scope,
         update: InventoryUpdate,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sharekeeper::engine::{Stop, StopReason};
-use sharekeeper::history::Answer;
+use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
     AnsweredState, IntentId, Inventory, InventoryEntry, OpenIntent, Write,
@@ -437,7 +437,7 @@ async fn t5_an_answer_that_there_is_no_image_leaves_no_write_open() {
     }
     let outcomes = world.ledger.outcomes();
     assert!(outcomes.len() >= 2, "{outcomes:?}");
-    let rejected = |answer| answer == Answer::Rejected;
+    let rejected = |answer| answer == WriteResult::Rejected;
     assert!(
         outcomes.iter().all(|outcome| rejected(outcome.result)),
         "{outcomes:?}"

@@ -189,7 +189,7 @@ impl Run<'_> {
         let calls = &self.context.calls;
         let ending = Ending {
             stopped: self.stop.reason(),
-            lost: self.store.lost().map(|lost| lost.to_string()),
+            lost: self.store.failure().map(|lost| lost.to_string()),
             calls: CallCounts {
                 reads: calls.reads.get(),
                 writes: calls.writes.get(),

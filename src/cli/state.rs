@@ -56,7 +56,7 @@ pub(super) fn open(
 /// Everything is kept by now; what fails is tidying up.
 pub(super) fn close(store: Store) {
     // What is lost was told of as that.
-    let is_told = store.lost().is_some();
+    let is_told = store.failure().is_some();
     if let Err(error) = store.close()
         && !is_told
     {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::Fault;
 use super::rows::{self, stamp};
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 
 pub(super) type Hash = [u8; 32];
 
@@ -97,7 +97,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn of(entry: &Entry) -> Self {
+    pub(super) fn of(entry: &HistoryEntry) -> Self {
         let (scope, image) = (entry.event.scope(), entry.event.image());
         Self {
             at: stamp(entry.at),

@@ -2,7 +2,7 @@ use rusqlite::Connection;
 
 use super::fixtures_tests::{answer, block_on, dump, key, noon, open, options, share, ticking};
 use super::{Options, Query, Reader, Remarks, Store, Verdict, chain, verify};
-use crate::history::{Answer, Event};
+use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::Owned;
 use crate::ledger::{Ledger, LedgerReader};
 
@@ -10,9 +10,9 @@ use crate::ledger::{Ledger, LedgerReader};
 fn written(dir: &std::path::Path) {
     let store = open(dir);
     for name in ["a", "b"] {
-        let intent = block_on(store.intent(&share(name))).expect("recorded");
-        let outcome = answer(intent, &share(name), Answer::Rejected);
-        block_on(store.outcome(outcome, None)).expect("kept");
+        let intent = block_on(store.record_intent(&share(name))).expect("recorded");
+        let outcome = answer(intent, &share(name), WriteResult::Rejected);
+        block_on(store.record_outcome(outcome, None)).expect("kept");
     }
     let mut remarks = Remarks::open(dir, &options(), ticking()).expect("remarks");
     let owned = Owned::adopted("lhbp-1", noon());
@@ -25,10 +25,10 @@ fn written(dir: &std::path::Path) {
     adopted.expect("adopted");
     let suspended = remarks.suspend(Default::default(), Some(noon()), "ann@desk", "a \"pause\"");
     suspended.expect("suspended");
-    let unknown = block_on(store.intent(&share("d"))).expect("recorded");
-    let outcome = answer(unknown, &share("d"), Answer::Unknown);
-    block_on(store.outcome(outcome, None)).expect("kept");
-    block_on(store.intent(&share("d"))).expect("recorded");
+    let unknown = block_on(store.record_intent(&share("d"))).expect("recorded");
+    let outcome = answer(unknown, &share("d"), WriteResult::Unknown);
+    block_on(store.record_outcome(outcome, None)).expect("kept");
+    block_on(store.record_intent(&share("d"))).expect("recorded");
 }
 
 /// What a walk finds after `sql`, which is then undone.
@@ -153,9 +153,9 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
     };
     let store = Store::open(dir.path(), &options, ticking()).expect("a store");
     for _ in 0..50 {
-        let intent = block_on(store.intent(&share("a"))).expect("recorded");
-        let outcome = answer(intent, &share("a"), Answer::Rejected);
-        block_on(store.outcome(outcome, None)).expect("kept");
+        let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
+        let outcome = answer(intent, &share("a"), WriteResult::Rejected);
+        block_on(store.record_outcome(outcome, None)).expect("kept");
         let entries = block_on(store.history(Query::default())).expect("a history");
         assert!(entries.len() <= 20);
     }
@@ -172,18 +172,18 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
     assert_eq!(extent.last, Some(entries[19].at));
 
     // An open intent keeps its entry, for so long as the history is less than twice its limit.
-    let open = block_on(store.intent(&share("open"))).expect("recorded");
+    let open = block_on(store.record_intent(&share("open"))).expect("recorded");
     let holds = |store: &Store| {
         let entries = block_on(store.history(Query::default())).expect("a history");
         entries
             .iter()
-            .any(|entry| entry.seq == open.0 && matches!(entry.event, Event::Intent(_)))
+            .any(|entry| entry.seq == open.0 && matches!(entry.event, HistoryEvent::Intent(_)))
     };
     let fill = |times: usize| {
         for _ in 0..times {
-            let intent = block_on(store.intent(&share("a"))).expect("recorded");
-            let outcome = answer(intent, &share("a"), Answer::Rejected);
-            block_on(store.outcome(outcome, None)).expect("kept");
+            let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
+            let outcome = answer(intent, &share("a"), WriteResult::Rejected);
+            block_on(store.record_outcome(outcome, None)).expect("kept");
         }
     };
     fill(19);

@@ -11,7 +11,7 @@ use super::fixtures_tests::{
     answer, block_on, dump, image, key, noon, open, open_with, options, scope, share, ticking,
 };
 use super::{Ending, Remarks, Store, Verdict};
-use crate::history::Answer;
+use crate::history::WriteResult;
 use crate::inventory::{IntentId, InventoryChange, InventoryEntry, InventoryNote, Owned};
 use crate::ledger::{Attempt, Ledger, LedgerReader};
 use crate::model::{Permission, Selector};
@@ -106,7 +106,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
                 note: Some(InventoryNote::Parked("reversed".into())),
             };
             block_on(store.inventory(&scope())).expect("holdings");
-            block_on(store.settle(&scope(), vec![change].into())).expect("kept");
+            block_on(store.apply_update(&scope(), vec![change].into())).expect("kept");
         }
         2 => {
             let ended = remarks.resume(&Ending::All, "ann@desk").expect("ended");
@@ -120,14 +120,14 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
             if let Some((intent, attempt)) = open.remove(name) {
                 let mut record = InventoryEntry::default();
                 record.acknowledged(attempt.permission, Some("lhbp-1"), false, noon());
-                let outcome = answer(intent, &attempt, Answer::Applied);
-                block_on(store.outcome(outcome, Some(record))).expect("kept");
+                let outcome = answer(intent, &attempt, WriteResult::Applied);
+                block_on(store.record_outcome(outcome, Some(record))).expect("kept");
             } else {
                 let attempt = Attempt {
                     permission: [Permission::Share, Permission::Cancel][rng.usize(..2)],
                     ..share(name)
                 };
-                let intent = block_on(store.intent(&attempt)).expect("recorded");
+                let intent = block_on(store.record_intent(&attempt)).expect("recorded");
                 open.insert(name, (intent, attempt));
             }
         }
@@ -157,7 +157,7 @@ fn d1_s9_each_connection_that_writes_waits_for_the_disk() {
         }
         let store = open(dir.path());
         assert_eq!(of_store(&store), safe, "new: {store_first}");
-        block_on(store.intent(&share("a"))).expect("recorded");
+        block_on(store.record_intent(&share("a"))).expect("recorded");
         assert_eq!(of_store(&store), safe, "after a commit");
         let beside = remarks(dir.path());
         assert_eq!(settings(&beside.conn), Ok(safe.clone()), "beside a store");
@@ -219,7 +219,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
             images += 1;
             if images % 50 == 0 {
                 let store = Store::open(laid.path(), &options(), ticking()).expect("a store");
-                block_on(store.intent(&share("z"))).expect("recorded");
+                block_on(store.record_intent(&share("z"))).expect("recorded");
                 drop(store);
                 let (_, verdict) = dump(laid.path()).expect("readable");
                 assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
@@ -256,7 +256,7 @@ fn s18_d4_a_first_use_that_was_broken_off_is_begun_again() {
             fs::write(laid.path().join("state.db-journal"), [0; 512]).expect("written");
         }
         let store = Store::open(laid.path(), &options(), ticking()).expect("a store");
-        block_on(store.intent(&share("a"))).expect("recorded");
+        block_on(store.record_intent(&share("a"))).expect("recorded");
         let owner = store.owner().to_owned();
         drop(store);
         assert_eq!(open(laid.path()).owner(), owner);

@@ -5,9 +5,11 @@ use rusqlite::Connection;
 use super::error::Fault;
 use super::history_writer::{HistoryWriter, OBSERVATION};
 use super::{images, query, scopes, suspensions, takeover};
-use crate::history::{Answer, Event, Intent, Outcome, Place, Remark, Resolved};
+use crate::history::{
+    HistoryEvent, ImageEvent, Intent, Outcome, Resolved, SourceLocation, WriteResult,
+};
 use crate::inventory::{IntentId, InventoryEntry, InventoryNote, InventoryUpdate, OpenIntent};
-use crate::ledger::{Attempt, Refused};
+use crate::ledger::{Attempt, WriteRefused};
 use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
 /// Records that a write is about to be sent, unless what a person has said forbids it.
@@ -15,16 +17,16 @@ pub(super) fn intent(
     pen: &HistoryWriter<'_>,
     attempt: &Attempt,
     commit: Option<String>,
-) -> Result<Result<IntentId, Refused>, Fault> {
+) -> Result<Result<IntentId, WriteRefused>, Fault> {
     if let Some(refused) = forbids(pen.conn, attempt, pen.now.clock())? {
         return Ok(Err(refused));
     }
     let key = &attempt.key;
-    let seq = pen.append(Event::Intent(Intent {
+    let seq = pen.append(HistoryEvent::Intent(Intent {
         key: key.clone(),
         permission: attempt.permission,
         cause: attempt.cause,
-        source: attempt.source.as_ref().map(|source| Place {
+        source: attempt.source.as_ref().map(|source| SourceLocation {
             file: source.file.as_ref().to_owned(),
             line: source.line,
         }),
@@ -51,20 +53,20 @@ pub(super) fn forbids(
     conn: &Connection,
     attempt: &Attempt,
     now: Timestamp,
-) -> Result<Option<Refused>, Fault> {
+) -> Result<Option<WriteRefused>, Fault> {
     let key = &attempt.key;
     let suspension = suspensions::all(conn)?
         .into_iter()
         .find(|suspension| attempt.is_covered_by(suspension, now));
     if let Some(suspension) = suspension {
-        return Ok(Some(Refused::Suspended(Box::new(suspension))));
+        return Ok(Some(WriteRefused::Suspended(Box::new(suspension))));
     }
     if !attempt.needs_ownership {
         return Ok(None);
     }
     let record = images::record(conn, key)?;
     let is_ours = record.is_some_and(|record| record.owned.is_some());
-    Ok((!is_ours).then_some(Refused::NotOurs))
+    Ok((!is_ours).then_some(WriteRefused::NotOurs))
 }
 
 /// Keeps what came of a write.
@@ -89,26 +91,27 @@ pub(super) fn outcome(
         )));
     }
     let (answer, permission) = (outcome.result, outcome.permission);
-    pen.append(Event::Outcome(outcome))?;
-    if answer == Answer::Unknown {
+    pen.append(HistoryEvent::Outcome(outcome))?;
+    if answer == WriteResult::Unknown {
         images::answered(pen.conn, intent)?;
     } else {
         images::close(pen.conn, intent)?;
     }
     // A SHARE that was needed tells that none before it had taken effect; "already shared", that one may have. What a
     // second CANCEL answers is not known: an observation will tell.
-    if permission == Permission::Share && matches!(answer, Answer::Applied | Answer::AlreadyShared)
+    if permission == Permission::Share
+        && matches!(answer, WriteResult::Applied | WriteResult::AlreadyShared)
     {
         let shares = older
             .into_iter()
             .filter(|open| open.intent.permission == permission);
         for open in shares {
-            resolve(pen, &key, open.intent, answer == Answer::AlreadyShared)?;
+            resolve(pen, &key, open.intent, answer == WriteResult::AlreadyShared)?;
         }
     }
     if let Some(mut record) = record {
         let stored = images::record(pen.conn, &key)?.unwrap_or_default();
-        if answer == Answer::Rejected {
+        if answer == WriteResult::Rejected {
             // Nothing was changed, but what the API says of the image.
             record = InventoryEntry {
                 word: record.word.max(stored.word),
@@ -133,7 +136,7 @@ fn resolve(
     open: OpenIntent,
     applied: bool,
 ) -> Result<(), Fault> {
-    pen.append(Event::Resolved(Resolved {
+    pen.append(HistoryEvent::Resolved(Resolved {
         intent: open.intent,
         key: key.clone(),
         permission: open.permission,
@@ -169,14 +172,14 @@ pub(super) fn settle(
             }
         }
         if let Some(note) = change.note {
-            let remark = |reason| Remark {
+            let image_event = |reason| ImageEvent {
                 key: key.clone(),
                 by: OBSERVATION.into(),
                 reason,
             };
             pen.append(match note {
-                InventoryNote::Released(reason) => Event::Released(remark(reason)),
-                InventoryNote::Parked(reason) => Event::Parked(remark(reason)),
+                InventoryNote::Released(reason) => HistoryEvent::Released(image_event(reason)),
+                InventoryNote::Parked(reason) => HistoryEvent::Parked(image_event(reason)),
             })?;
         }
         images::set(pen.conn, &key, change.record.as_ref())?;

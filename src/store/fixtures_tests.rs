@@ -16,7 +16,7 @@ use super::files::Files;
 use super::open::Index;
 use super::verify::{Verdict, verify};
 use super::{OpenError, Options, Store};
-use crate::history::{Answer, Outcome};
+use crate::history::{Outcome, WriteResult};
 use crate::inventory::IntentId;
 use crate::ledger::Attempt;
 use crate::model::{
@@ -91,7 +91,7 @@ pub(super) fn share(name: &str) -> Attempt {
     }
 }
 
-pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: Answer) -> Outcome {
+pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: WriteResult) -> Outcome {
     Outcome {
         request_id: Some("req-1".into()),
         ..attempt.ended(intent, result)

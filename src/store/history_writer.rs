@@ -7,7 +7,7 @@ use super::chain::{self, Columns, Ends};
 use super::error::Fault;
 use super::images;
 use super::rows::{self, integer};
-use crate::history::{Entry, Event};
+use crate::history::{HistoryEntry, HistoryEvent};
 use crate::model::Present;
 
 /// So many entries are kept, unless the opener says otherwise.
@@ -30,9 +30,9 @@ pub(super) struct HistoryWriter<'a> {
 
 impl HistoryWriter<'_> {
     /// Appends an entry, and returns its number.
-    pub(super) fn append(&self, event: Event) -> Result<u64, Fault> {
+    pub(super) fn append(&self, event: HistoryEvent) -> Result<u64, Fault> {
         let ends = chain::ends(self.conn)?;
-        let entry = Entry {
+        let entry = HistoryEntry {
             seq: ends.head + 1,
             at: self.now.clock(),
             event,

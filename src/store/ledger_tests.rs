@@ -7,22 +7,22 @@ use super::fixtures_tests::{
 };
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
-use crate::history::{Answer, Event};
+use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
     AnsweredState, IntentId, Inventory, InventoryChange, InventoryEntry, InventoryNote, Named,
     Owned, OwnershipState, update,
 };
-use crate::ledger::{Attempt, Ledger, LedgerReader, Refused};
+use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
 use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
 
 async fn shared(store: &Store, name: &str) -> InventoryEntry {
     let attempt = share(name);
-    let intent = store.intent(&attempt).await.expect("recorded");
+    let intent = store.record_intent(&attempt).await.expect("recorded");
     let mut record = InventoryEntry::default();
     record.acknowledged(Permission::Share, Some("lhbp-1"), true, noon());
     store
-        .outcome(
-            answer(intent, &attempt, Answer::Applied),
+        .record_outcome(
+            answer(intent, &attempt, WriteResult::Applied),
             Some(record.clone()),
         )
         .await
@@ -41,8 +41,9 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     let store = open(dir.path());
     let record = block_on(shared(&store, "a"));
     let lost = share("b");
-    let intent = block_on(store.intent(&lost)).expect("recorded");
-    block_on(store.outcome(answer(intent, &lost, Answer::Unknown), None)).expect("kept");
+    let intent = block_on(store.record_intent(&lost)).expect("recorded");
+    block_on(store.record_outcome(answer(intent, &lost, WriteResult::Unknown), None))
+        .expect("kept");
     let before = block_on(store.inventory(&scope())).expect("holdings");
     drop(store);
 
@@ -66,7 +67,7 @@ fn s9_writes_that_wait_for_the_disk_share_a_commit() {
     let store = open(dir.path());
     let before = commits(dir.path());
     let attempts: Vec<_> = (0..200).map(|n| share(&format!("a{n}"))).collect();
-    let intents = attempts.iter().map(|attempt| store.intent(attempt));
+    let intents = attempts.iter().map(|attempt| store.record_intent(attempt));
     let intents = block_on(futures_util::future::join_all(intents));
     let intents: Result<BTreeSet<_>, _> = intents.into_iter().collect();
     assert_eq!(intents, Ok((1..=200).map(IntentId).collect()));
@@ -86,10 +87,10 @@ fn s19_an_attempt_has_one_outcome_at_most() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let attempt = share("a");
-    let intent = block_on(store.intent(&attempt)).expect("recorded");
-    let once = |result| block_on(store.outcome(answer(intent, &attempt, result), None));
-    once(Answer::Unknown).expect("kept");
-    let error = once(Answer::Applied).expect_err("a second one");
+    let intent = block_on(store.record_intent(&attempt)).expect("recorded");
+    let once = |result| block_on(store.record_outcome(answer(intent, &attempt, result), None));
+    once(WriteResult::Unknown).expect("kept");
+    let error = once(WriteResult::Applied).expect_err("a second one");
     assert!(error.0.contains("one at most"), "{error}");
     assert_eq!(words(&store), ["intent", "outcome"]);
 }
@@ -97,25 +98,26 @@ fn s19_an_attempt_has_one_outcome_at_most() {
 #[test]
 fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
     for (answered, left, applied) in [
-        (Answer::NotSent, 1, None),
-        (Answer::Rejected, 1, None),
-        (Answer::Unknown, 2, None),
-        (Answer::Applied, 0, Some(false)),
-        (Answer::AlreadyShared, 0, Some(true)),
+        (WriteResult::NotSent, 1, None),
+        (WriteResult::Rejected, 1, None),
+        (WriteResult::Unknown, 2, None),
+        (WriteResult::Applied, 0, Some(false)),
+        (WriteResult::AlreadyShared, 0, Some(true)),
     ] {
         let dir = tempfile::tempdir().expect("a directory");
         let store = open(dir.path());
         let attempt = share("a");
-        let first = block_on(store.intent(&attempt)).expect("recorded");
-        block_on(store.outcome(answer(first, &attempt, Answer::Unknown), None)).expect("kept");
-        let second = block_on(store.intent(&attempt)).expect("recorded");
-        block_on(store.outcome(answer(second, &attempt, answered), None)).expect("kept");
+        let first = block_on(store.record_intent(&attempt)).expect("recorded");
+        block_on(store.record_outcome(answer(first, &attempt, WriteResult::Unknown), None))
+            .expect("kept");
+        let second = block_on(store.record_intent(&attempt)).expect("recorded");
+        block_on(store.record_outcome(answer(second, &attempt, answered), None)).expect("kept");
         let inventory = block_on(store.inventory(&scope())).expect("holdings");
         let open = inventory.open.get(&image("a")).map_or(0, Vec::len);
         assert_eq!(open, left, "{answered:?}");
         let entries = block_on(store.history(Query::default())).expect("a history");
         let resolved = entries.iter().find_map(|entry| match &entry.event {
-            Event::Resolved(resolved) => Some((resolved.intent, resolved.applied)),
+            HistoryEvent::Resolved(resolved) => Some((resolved.intent, resolved.applied)),
             _ => None,
         });
         assert_eq!(
@@ -154,16 +156,16 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
         needs_ownership: true,
         ..share("a")
     };
-    let under_way = block_on(store.intent(&cancel)).expect("it is ours");
+    let under_way = block_on(store.record_intent(&cancel)).expect("it is ours");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
     let released = remarks.release(vec![key("a")], "ann@desk", "by hand");
     assert_eq!(released.expect("released").len(), 1);
-    let refused = block_on(store.intent(&cancel));
-    assert_eq!(refused, Err(Refused::NotOurs));
+    let refused = block_on(store.record_intent(&cancel));
+    assert_eq!(refused, Err(WriteRefused::NotOurs));
     let mut record = inventory.images[&image("a")].clone();
     record.acknowledged(Permission::Cancel, None, false, noon());
-    let outcome = answer(under_way, &cancel, Answer::Applied);
-    block_on(store.outcome(outcome, Some(record))).expect("kept");
+    let outcome = answer(under_way, &cancel, WriteResult::Applied);
+    block_on(store.record_outcome(outcome, Some(record))).expect("kept");
     let after = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(
         after.images[&image("a")].owned,
@@ -177,7 +179,7 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let intent = block_on(store.intent(&share("b"))).expect("recorded");
+    let intent = block_on(store.record_intent(&share("b"))).expect("recorded");
     block_on(store.inventory(&scope())).expect("holdings");
     let owned = Owned::adopted("lhbp-2", noon());
     let changes = vec![
@@ -199,7 +201,7 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
     ];
     let mut expected = block_on(store.inventory(&scope())).expect("holdings");
     expected.apply(&changes);
-    block_on(store.settle(&scope(), changes.into())).expect("kept");
+    block_on(store.apply_update(&scope(), changes.into())).expect("kept");
     assert_eq!(
         block_on(store.inventory(&scope())).expect("holdings"),
         expected
@@ -218,7 +220,7 @@ fn s17_what_changes_nothing_writes_nothing() {
     block_on(async {
         store.inventory(&scope()).await.expect("holdings");
         store
-            .settle(&scope(), Vec::new().into())
+            .apply_update(&scope(), Vec::new().into())
             .await
             .expect("kept");
         let same = InventoryChange {
@@ -228,7 +230,7 @@ fn s17_what_changes_nothing_writes_nothing() {
             note: None,
         };
         store
-            .settle(&scope(), vec![same].into())
+            .apply_update(&scope(), vec![same].into())
             .await
             .expect("kept");
         store.history(Query::default()).await.expect("a history");
@@ -292,8 +294,12 @@ fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
         .suspend(selector.clone(), None, "ann@desk", "being rebuilt")
         .expect("suspended");
     let (held, free) = (share("a"), share("b"));
-    let (held, free) = block_on(async { tokio::join!(store.intent(&held), store.intent(&free)) });
-    assert_eq!(held, Err(Refused::Suspended(Box::new(suspension.clone()))));
+    let (held, free) =
+        block_on(async { tokio::join!(store.record_intent(&held), store.record_intent(&free)) });
+    assert_eq!(
+        held,
+        Err(WriteRefused::Suspended(Box::new(suspension.clone())))
+    );
     free.expect("recorded");
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.suspensions, std::slice::from_ref(&suspension));
@@ -302,11 +308,12 @@ fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
     assert_eq!(ended, Ok(vec![]), "another selector");
     let ended = remarks.resume(&Ending::Ids(vec![suspension.id]), "ann@desk");
     assert_eq!(ended, Ok(vec![suspension.clone()]));
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     assert_eq!(words(&store), ["suspended", "intent", "resumed", "intent"]);
     let again = remarks.suspend(selector, Some(noon()), "ann@desk", "again");
     assert!(again.expect("suspended").id > suspension.id);
-    block_on(store.intent(&share("c"))).expect("one that has ended by itself forbids nothing");
+    block_on(store.record_intent(&share("c")))
+        .expect("one that has ended by itself forbids nothing");
 }
 
 #[test]
@@ -323,22 +330,22 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
         resolved: Vec::new(),
         note: Some(InventoryNote::Parked("reversed".into())),
     };
-    let settle = || block_on(store.settle(&scope(), vec![change.clone()].into()));
-    settle().expect("kept");
+    let apply = || block_on(store.apply_update(&scope(), vec![change.clone()].into()));
+    apply().expect("kept");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
     let unparked = remarks.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
     assert_eq!(unparked, Ok(vec![key("a")]));
     // Drawn from what was known before the person spoke.
-    settle().expect("kept");
+    apply().expect("kept");
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.images[&image("a")].parked_since, None);
     assert_eq!(words(&store)[2..], ["parked", "unparked"]);
-    settle().expect("kept");
+    apply().expect("kept");
     assert_eq!(words(&store)[2..], ["parked", "unparked", "parked"]);
     // An outcome neither parks nor unparks, whatever record it brings.
-    let intent = block_on(store.intent(&share("a"))).expect("recorded");
-    let outcome = answer(intent, &share("a"), Answer::Applied);
-    block_on(store.outcome(outcome, Some(InventoryEntry::default()))).expect("kept");
+    let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
+    let outcome = answer(intent, &share("a"), WriteResult::Applied);
+    block_on(store.record_outcome(outcome, Some(InventoryEntry::default()))).expect("kept");
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.images[&image("a")].parked_since, Some(noon()));
 }
@@ -375,9 +382,9 @@ fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
             api_ahead: TimeDelta::hours(api_ahead),
             ..share("a")
         };
-        let allowed = block_on(store.allows(&attempt));
+        let allowed = block_on(store.recheck(&attempt));
         assert_eq!(allowed.is_err(), holds, "{hours_later} {api_ahead}");
-        let intent = block_on(store.intent(&attempt));
+        let intent = block_on(store.record_intent(&attempt));
         assert_eq!(intent.is_err(), holds, "{hours_later} {api_ahead}");
     }
 }
@@ -403,7 +410,7 @@ fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
     let nothing = block_on(reader.inventory(&scope())).expect("holdings");
     assert!(reader.is_new() && nothing == Inventory::default());
     let store = open(&dir);
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     let inventory = block_on(reader.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.open.len(), 1);
     assert!(!reader.is_new());
@@ -434,7 +441,7 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
     let late = noon() + TimeDelta::minutes(15);
     let present = Present::new(noon(), noon(), late);
     let store = Store::open(dir.path(), &options(), move || present).expect("a store");
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.open[&image("a")][0].at, late);
     let history = block_on(store.history(Query::default())).expect("a history");
@@ -482,9 +489,9 @@ fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
     owned.missing_since = Some(at);
     owned.ownership = OwnershipState::Probable;
     let attempt = share("a");
-    let intent = block_on(store.intent(&attempt)).expect("recorded");
-    let outcome = answer(intent, &attempt, Answer::Applied);
-    block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
+    let intent = block_on(store.record_intent(&attempt)).expect("recorded");
+    let outcome = answer(intent, &attempt, WriteResult::Applied);
+    block_on(store.record_outcome(outcome, Some(record.clone()))).expect("kept");
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.images[&image("a")], record);
     let named = Named {
@@ -512,7 +519,7 @@ fn the_history_is_filtered_by_what_it_is_about_and_when() {
     let all = find(Query::default());
     assert_eq!(all.len(), 8);
     assert!(all.iter().zip(1..).all(|(entry, seq)| entry.seq == seq));
-    let Event::Intent(intent) = &all[0].event else {
+    let HistoryEvent::Intent(intent) = &all[0].event else {
         panic!("{:?}", all[0])
     };
     assert_eq!(intent.commit.as_deref(), Some("0a1b2c"));
@@ -556,9 +563,9 @@ fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
     };
     let store = open(dir.path());
     let attempt = share("a");
-    let intent = block_on(store.intent(&attempt)).expect("recorded");
-    let outcome = answer(intent, &attempt, Answer::Rejected);
-    block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
+    let intent = block_on(store.record_intent(&attempt)).expect("recorded");
+    let outcome = answer(intent, &attempt, WriteResult::Rejected);
+    block_on(store.record_outcome(outcome, Some(record.clone()))).expect("kept");
     store.close().expect("closed");
     let store = open(dir.path());
     let inventory = block_on(store.inventory(&scope())).expect("read");
@@ -576,10 +583,10 @@ fn c2_a_refusal_changes_nothing_but_what_the_api_says_of_the_image() {
         ..InventoryEntry::default()
     };
     let attempt = share("a");
-    let intent = block_on(store.intent(&attempt)).expect("recorded");
+    let intent = block_on(store.record_intent(&attempt)).expect("recorded");
     let before = block_on(store.inventory(&scope())).expect("read").images[&image("a")].clone();
-    let outcome = answer(intent, &attempt, Answer::Rejected);
-    block_on(store.outcome(outcome, Some(stale))).expect("kept");
+    let outcome = answer(intent, &attempt, WriteResult::Rejected);
+    block_on(store.record_outcome(outcome, Some(stale))).expect("kept");
     let after = block_on(store.inventory(&scope())).expect("read").images[&image("a")].clone();
     assert!(after.owned.is_some());
     let expected = InventoryEntry {

@@ -49,11 +49,11 @@ use options::Now;
 use rusqlite::Connection;
 use writer::{Haste, Writer};
 
-use crate::history::{Entry, Outcome};
+use crate::history::{HistoryEntry, Outcome};
 use crate::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, UsedNames,
 };
-use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, Refused};
+use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
 use crate::model::{Commit, Present, Scope, Timestamp, Uin};
 
 pub use error::OpenError;
@@ -176,7 +176,7 @@ impl Store {
     }
 
     /// The entries of the history that `query` picks, in order.
-    pub async fn history(&self, query: Query) -> Result<Vec<Entry>, LedgerError> {
+    pub async fn history(&self, query: Query) -> Result<Vec<HistoryEntry>, LedgerError> {
         self.ask(move |conn| query::entries(conn, &query)).await
     }
 
@@ -244,7 +244,7 @@ impl LedgerReader for Store {
 }
 
 impl Ledger for Store {
-    async fn seen(&self) -> Result<(), LedgerError> {
+    async fn mark_observed(&self) -> Result<(), LedgerError> {
         let Some(advance) = self.advance.borrow().clone() else {
             return Ok(());
         };
@@ -254,42 +254,42 @@ impl Ledger for Store {
         Ok(())
     }
 
-    async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
+    async fn record_intent(&self, attempt: &Attempt) -> Result<IntentId, WriteRefused> {
         let (attempt, commit) = (attempt.clone(), self.commit.borrow().clone());
         let advance = self.advance.borrow().clone();
         let work = move |pen: &HistoryWriter<'_>| {
             advance.map_or(Ok(()), |advance| newest::advance(pen, &advance))?;
             deeds::intent(pen, &attempt, commit)
         };
-        let intent = self.write(work).await.map_err(Refused::Failed)?;
+        let intent = self.write(work).await.map_err(WriteRefused::Failed)?;
         self.advance.replace(None);
         intent
     }
 
-    async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
+    async fn recheck(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         let (attempt, now) = (attempt.clone(), (self.now)().clock());
         let forbids = self
             .ask(move |conn| deeds::forbids(conn, &attempt, now))
             .await;
-        match forbids.map_err(Refused::Failed)? {
+        match forbids.map_err(WriteRefused::Failed)? {
             Some(refused) => Err(refused),
             None => Ok(()),
         }
     }
 
-    fn is_in_doubt(&self) -> bool {
+    fn is_verifying(&self) -> bool {
         self.writer.is_in_doubt()
     }
 
-    fn lost(&self) -> Option<LedgerError> {
+    fn failure(&self) -> Option<LedgerError> {
         Some(self.writer.lost()?.at(&self.database))
     }
 
-    async fn until_lost(&self) -> LedgerError {
+    async fn until_failure(&self) -> LedgerError {
         self.writer.until_lost().await.at(&self.database)
     }
 
-    async fn outcome(
+    async fn record_outcome(
         &self,
         outcome: Outcome,
         record: Option<InventoryEntry>,
@@ -298,7 +298,11 @@ impl Ledger for Store {
         self.write_in(Haste::Outcome, work).await
     }
 
-    async fn settle(&self, scope: &Scope, update: InventoryUpdate) -> Result<(), LedgerError> {
+    async fn apply_update(
+        &self,
+        scope: &Scope,
+        update: InventoryUpdate,
+    ) -> Result<(), LedgerError> {
         // Nothing learnt: not even a transaction.
         if update.is_empty() {
             return Ok(());

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 
 use super::fixtures_tests::{block_on, by_hand, dump, files, noon, open, share, ticking};
 use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
-use crate::history::Event;
-use crate::ledger::{Ledger, LedgerError, Refused};
+use crate::history::HistoryEvent;
+use crate::ledger::{Ledger, LedgerError, WriteRefused};
 use crate::model::Commit;
 
 /// A commit of so many minutes after noon.
@@ -20,7 +20,7 @@ fn commit(letter: &str, minutes: i64) -> Commit {
 fn advance(store: &Store, commit: &Commit) -> Result<(), LedgerError> {
     let newest = block_on(store.newest()).expect("readable");
     store.advance_with_first_look(commit.clone(), newest.map(|newest| newest.commit));
-    block_on(store.seen())
+    block_on(store.mark_observed())
 }
 
 fn newest(dir: &std::path::Path) -> Option<Commit> {
@@ -58,10 +58,10 @@ fn p8_a_commit_is_the_newest_with_the_first_look_and_not_before() {
     let before = dump(dir.path()).expect("readable");
     store.advance_with_first_look(new.clone(), None);
     assert_eq!(dump(dir.path()).expect("readable"), before);
-    block_on(store.seen()).expect("kept");
+    block_on(store.mark_observed()).expect("kept");
     assert_eq!(newest(dir.path()), Some(new));
     let after = dump(dir.path()).expect("readable");
-    block_on(store.seen()).expect("nothing to keep");
+    block_on(store.mark_observed()).expect("nothing to keep");
     assert_eq!(dump(dir.path()).expect("readable"), after);
 }
 
@@ -71,7 +71,7 @@ fn p8_where_looking_is_denied_the_first_intent_makes_it_the_newest() {
     let store = open(dir.path());
     let new = commit("b", 1);
     store.advance_with_first_look(new.clone(), None);
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     assert_eq!(newest(dir.path()), Some(new));
 }
 
@@ -85,16 +85,16 @@ fn p8_nothing_is_done_where_another_commit_became_the_newest_meanwhile() {
         store.advance_with_first_look(new.clone(), over);
         let before = dump(dir.path()).expect("readable");
         for _ in 0..2 {
-            let error = block_on(store.seen()).expect_err("compared with another");
+            let error = block_on(store.mark_observed()).expect_err("compared with another");
             assert!(error.to_string().contains(&known.hash), "{error}");
-            let refused = block_on(store.intent(&share("a"))).expect_err("no intent");
-            assert!(matches!(refused, Refused::Failed(_)), "{refused}");
+            let refused = block_on(store.record_intent(&share("a"))).expect_err("no intent");
+            assert!(matches!(refused, WriteRefused::Failed(_)), "{refused}");
         }
         assert_eq!(dump(dir.path()).expect("readable"), before);
     }
     // One that became the newest by itself is no other.
     store.advance_with_first_look(known.clone(), None);
-    block_on(store.seen()).expect("the same");
+    block_on(store.mark_observed()).expect("the same");
     assert_eq!(newest(dir.path()), Some(known));
 }
 
@@ -133,13 +133,13 @@ fn p8_intents_carry_the_commit_of_their_time() {
         ("c", None),
     ] {
         store.set_commit(commit.map(str::to_owned));
-        block_on(store.intent(&share(name))).expect("recorded");
+        block_on(store.record_intent(&share(name))).expect("recorded");
     }
     let entries = block_on(store.history(Query::default())).expect("a history");
     let commits: Vec<_> = entries
         .iter()
         .map(|entry| match &entry.event {
-            Event::Intent(intent) => intent.commit.as_deref(),
+            HistoryEvent::Intent(intent) => intent.commit.as_deref(),
             event => panic!("{event:?}"),
         })
         .collect();
@@ -160,7 +160,7 @@ fn age(dir: &std::path::Path) {
 fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     drop(store);
     age(dir.path());
     let old = files(dir.path());

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::fixtures_tests::{block_on, dump, open, options, share, ticking};
 use super::{Ending, OpenError, Query, Reader, Remarks, Store, Verdict};
-use crate::ledger::{Ledger, Refused};
+use crate::ledger::{Ledger, WriteRefused};
 
 const ROLE: &str = "SHAREKEEPER_TEST_ROLE";
 const DIR: &str = "SHAREKEEPER_TEST_DIR";
@@ -56,20 +56,20 @@ fn in_a_role() {
     match role.as_str() {
         "hold" => {
             let store = open(dir);
-            block_on(store.intent(&share("held"))).expect("recorded");
+            block_on(store.record_intent(&share("held"))).expect("recorded");
             say("holding");
             let _ = std::io::stdin().read(&mut [0]);
         }
         "write" => {
             let store = open(dir);
             for attempt in 0.. {
-                match block_on(store.intent(&share(&format!("a{attempt}")))) {
+                match block_on(store.record_intent(&share(&format!("a{attempt}")))) {
                     Ok(intent) => say(&intent.0.to_string()),
                     Err(refused) => {
                         say(&refused.to_string());
-                        let again = block_on(store.intent(&share("again")));
+                        let again = block_on(store.record_intent(&share("again")));
                         say(&again.expect_err("refused").to_string());
-                        say(&store.lost().expect("told").to_string());
+                        say(&store.failure().expect("told").to_string());
                         say(&store.close().expect_err("told").to_string());
                         break;
                     }
@@ -190,7 +190,7 @@ fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew
     let entries = block_on(store.history(Query::default())).expect("a history");
     let kept: Vec<_> = entries.iter().map(|entry| entry.seq.to_string()).collect();
     assert!(kept.starts_with(seqs), "{kept:?} {seqs:?}");
-    let free: Result<_, Refused> = block_on(store.intent(&share("b")));
+    let free: Result<_, WriteRefused> = block_on(store.record_intent(&share("b")));
     free.expect("recorded");
 }
 
@@ -226,7 +226,7 @@ fn d14_with_umask_0_the_files_are_still_the_owners_alone() {
 fn d15_without_file_handles_nothing_is_taken_for_missing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     drop(store);
     let mut starving = child("starve", dir.path(), "ulimit -n 32;");
     let told: Vec<_> = lines(&mut starving).collect();

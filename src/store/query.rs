@@ -5,7 +5,7 @@ use rusqlite::{Connection, named_params, params_from_iter};
 use super::error::Fault;
 use super::history_writer::OBSERVATION;
 use super::rows::{self, integer, stamp};
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 use crate::model::{AccountName, ImageId, ImageKey, Region, Scope, Timestamp};
 
 /// Picks entries of the history. An empty set picks everything; an entry about no image, such as a suspension, is
@@ -18,7 +18,7 @@ pub struct Query {
     pub regions: BTreeSet<Region>,
     /// Any of these.
     pub images: BTreeSet<ImageId>,
-    /// Any of these; see [`crate::history::Event::WORDS`].
+    /// Any of these; see [`crate::history::HistoryEvent::NAMES`].
     pub events: BTreeSet<String>,
     /// Recorded at this time or later.
     pub since: Option<Timestamp>,
@@ -29,7 +29,7 @@ pub struct Query {
 }
 
 /// The entries that `query` picks, in order.
-pub(super) fn entries(conn: &Connection, query: &Query) -> Result<Vec<Entry>, Fault> {
+pub(super) fn entries(conn: &Connection, query: &Query) -> Result<Vec<HistoryEntry>, Fault> {
     // Only the conditions that are asked for stand in the text, or SQLite would use no index.
     let asked = [
         (

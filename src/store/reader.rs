@@ -14,7 +14,7 @@ use super::query::{self, Query};
 use super::schema::{self, STEPS};
 use super::verify::{self, Verdict};
 use super::{chain, images, rows, scopes, suspensions};
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 use crate::inventory::{
     Inventory, KnownAccount, KnownAccounts, OwnershipState, Suspension, UsedNames,
 };
@@ -104,7 +104,7 @@ impl Reader {
     }
 
     /// The entries of the history that `query` picks, in order.
-    pub fn history(&self, query: &Query) -> Result<Vec<Entry>, LedgerError> {
+    pub fn history(&self, query: &Query) -> Result<Vec<HistoryEntry>, LedgerError> {
         self.read(|conn| query::entries(conn, query))
     }
 

@@ -9,13 +9,13 @@ use rusqlite::Connection;
 use super::fixtures_tests::{block_on, by_hand, dump, files, noon, open, options, share, ticking};
 use super::schema::{self, STEPS, Step};
 use super::{OpenError, Reader, Remarks, Store};
-use crate::ledger::{Ledger, Refused};
+use crate::ledger::{Ledger, WriteRefused};
 
 /// A directory that has been used, and is closed.
 fn used() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     drop(store);
     dir
 }
@@ -223,7 +223,7 @@ fn a_path_cannot_add_a_parameter_to_the_databases_address() {
     ] {
         let state = dir.path().join(name);
         let store = open(&state);
-        block_on(store.intent(&share("a"))).expect("recorded");
+        block_on(store.record_intent(&share("a"))).expect("recorded");
         drop(store);
         assert!(
             fs::metadata(state.join("state.db")).expect("a file").len() > 4096,
@@ -287,12 +287,12 @@ fn s9_d1_without_space_the_write_is_refused_and_nothing_is_half_written() {
     limit("1"); // No less than there are.
     let mut before = dump(dir.path()).expect("readable");
     let refused = loop {
-        match block_on(store.intent(&share("b"))) {
+        match block_on(store.record_intent(&share("b"))) {
             Ok(_) => before = dump(dir.path()).expect("readable"),
             Err(refused) => break refused,
         }
     };
-    assert!(matches!(refused, Refused::Failed(_)), "{refused:?}");
+    assert!(matches!(refused, WriteRefused::Failed(_)), "{refused:?}");
     assert!(
         refused.to_string().contains("full: free some space"),
         "{refused}"
@@ -300,8 +300,8 @@ fn s9_d1_without_space_the_write_is_refused_and_nothing_is_half_written() {
     assert_eq!(dump(dir.path()).expect("readable"), before);
     // Others of the same transaction are refused as well, or kept as a whole.
     let (b, c) = (share("b"), share("c"));
-    let both = block_on(async { tokio::join!(store.intent(&b), store.intent(&c)) });
+    let both = block_on(async { tokio::join!(store.record_intent(&b), store.record_intent(&c)) });
     assert!(both.0.is_err() || both.1.is_err(), "{both:?}");
     limit("1000");
-    block_on(store.intent(&share("b"))).expect("there is space again");
+    block_on(store.record_intent(&share("b"))).expect("there is space again");
 }

@@ -11,7 +11,7 @@ use super::open::{self, Found, Index};
 use super::schema::{self, STEPS};
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{Now, Options, images, rows, scopes, suspensions};
-use crate::history::{Event, Remark, Resumed, Succession};
+use crate::history::{HistoryEvent, ImageEvent, Resumed, TakeoverEvent};
 use crate::inventory::{InventoryEntry, Owned, Suspension};
 use crate::ledger::LedgerError;
 use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
@@ -81,7 +81,7 @@ impl Remarks {
                 record.owned = Some(owned);
                 scopes::note(pen.conn, &key.scope)?;
                 images::set(pen.conn, &key, Some(&record))?;
-                pen.append(Event::Adopted(remark(key, by, reason)))?;
+                pen.append(HistoryEvent::Adopted(image_event(key, by, reason)))?;
             }
             Ok(())
         })
@@ -94,7 +94,7 @@ impl Remarks {
         by: &str,
         reason: &str,
     ) -> Result<Vec<ImageKey>, LedgerError> {
-        self.change(images, by, reason, Event::Released, |record| {
+        self.change(images, by, reason, HistoryEvent::Released, |record| {
             record.owned.take().is_some()
         })
     }
@@ -106,7 +106,7 @@ impl Remarks {
         by: &str,
         reason: &str,
     ) -> Result<Vec<ImageKey>, LedgerError> {
-        self.change(images, by, reason, Event::Unparked, |record| {
+        self.change(images, by, reason, HistoryEvent::Unparked, |record| {
             // The reversals that parked it would do so again at the next look.
             record.writes.clear();
             record.parked_since.take().is_some()
@@ -143,7 +143,7 @@ impl Remarks {
                 )));
             }
             let suspension = suspensions::add(pen.conn, selector, until, by, reason, now)?;
-            pen.append(Event::Suspended(suspension.clone()))?;
+            pen.append(HistoryEvent::Suspended(suspension.clone()))?;
             Ok(suspension)
         })
     }
@@ -159,7 +159,7 @@ impl Remarks {
             });
             for suspension in &ended {
                 suspensions::remove(pen.conn, suspension.id)?;
-                pen.append(Event::Resumed(Resumed {
+                pen.append(HistoryEvent::Resumed(Resumed {
                     id: suspension.id,
                     by: by.to_owned(),
                 }))?;
@@ -174,7 +174,7 @@ impl Remarks {
         images: Vec<ImageKey>,
         by: &str,
         reason: &str,
-        event: impl Fn(Remark) -> Event,
+        event: impl Fn(ImageEvent) -> HistoryEvent,
         change: impl Fn(&mut InventoryEntry) -> bool,
     ) -> Result<Vec<ImageKey>, LedgerError> {
         self.write(|pen| {
@@ -188,7 +188,7 @@ impl Remarks {
                 }
                 let record = (!record.is_spent(pen.now)).then_some(record);
                 images::set(pen.conn, &key, record.as_ref())?;
-                pen.append(event(remark(key.clone(), by, reason)))?;
+                pen.append(event(image_event(key.clone(), by, reason)))?;
                 changed.push(key);
             }
             Ok(changed)
@@ -235,7 +235,7 @@ fn supersede(
     record.protected |= row.protected;
     record.parked_since = record.parked_since.or(row.parked_since);
     images::move_to(pen.conn, &from, key, Some(record))?;
-    pen.append(Event::TakenOver(Succession {
+    pen.append(HistoryEvent::TakenOver(TakeoverEvent {
         scope: key.scope.clone(),
         image: Some(key.image.clone()),
         images: 1,
@@ -246,8 +246,8 @@ fn supersede(
     Ok(())
 }
 
-fn remark(key: ImageKey, by: &str, reason: &str) -> Remark {
-    Remark {
+fn image_event(key: ImageKey, by: &str, reason: &str) -> ImageEvent {
+    ImageEvent {
         key,
         by: by.to_owned(),
         reason: reason.to_owned(),

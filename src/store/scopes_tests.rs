@@ -10,12 +10,12 @@ use super::fixtures_tests::{
 use super::open::{Index, inspect};
 use super::schema::STEPS;
 use super::{OpenError, Query, Reader, Remarks, Verdict};
-use crate::history::{Answer, Event};
+use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
     Claimant, InventoryEntry, InventoryUpdate, Kinship, KnownAccount, Owned, OwnershipState, Rows,
     Succession, Takeover, UsedNames,
 };
-use crate::ledger::{Attempt, Ledger, LedgerReader, Refused};
+use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
 use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
 use crate::observation::{Blueprint, Seen};
 
@@ -49,12 +49,12 @@ fn used(dir: &Path) {
     let store = open(dir);
     for id in ["a", "b"] {
         let attempt = share(id);
-        let intent = block_on(store.intent(&attempt)).expect("recorded");
-        let outcome = answer(intent, &attempt, Answer::Applied);
+        let intent = block_on(store.record_intent(&attempt)).expect("recorded");
+        let outcome = answer(intent, &attempt, WriteResult::Applied);
         let record = ours(&format!("lhbp-{id}"));
-        block_on(store.outcome(outcome, Some(record))).expect("kept");
+        block_on(store.record_outcome(outcome, Some(record))).expect("kept");
     }
-    block_on(store.intent(&share("c"))).expect("recorded");
+    block_on(store.record_intent(&share("c"))).expect("recorded");
     store.close().expect("closed");
 }
 
@@ -129,7 +129,7 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
         takeover,
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope, update)).expect("kept");
+    block_on(store.apply_update(&scope, update)).expect("kept");
     store.close().expect("closed");
     taken
 }
@@ -207,7 +207,7 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
     let taken: Vec<_> = entries
         .iter()
         .filter_map(|entry| match &entry.event {
-            Event::TakenOver(taken) => Some((
+            HistoryEvent::TakenOver(taken) => Some((
                 taken.image.as_ref().map(ToString::to_string),
                 taken.from.to_string(),
             )),
@@ -310,15 +310,15 @@ fn g2_a_suspension_by_an_earlier_name_forbids_the_very_next_write() {
         key: key("prod", "a"),
         ..share("a")
     };
-    block_on(store.intent(&attempt)).expect("another account's suspension");
+    block_on(store.record_intent(&attempt)).expect("another account's suspension");
     let renamed = Attempt {
         aliases: BTreeSet::from([name("legacy")]).into(),
         ..attempt
     };
-    let refused = block_on(store.intent(&renamed)).expect_err("refused");
-    assert!(matches!(refused, Refused::Suspended(_)), "{refused}");
-    let refused = block_on(store.allows(&renamed)).expect_err("refused");
-    assert!(matches!(refused, Refused::Suspended(_)), "{refused}");
+    let refused = block_on(store.record_intent(&renamed)).expect_err("refused");
+    assert!(matches!(refused, WriteRefused::Suspended(_)), "{refused}");
+    let refused = block_on(store.recheck(&renamed)).expect_err("refused");
+    assert!(matches!(refused, WriteRefused::Suspended(_)), "{refused}");
 }
 
 #[test]
@@ -363,13 +363,13 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
         account: account("1"),
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope(), first)).expect("kept");
+    block_on(store.apply_update(&scope(), first)).expect("kept");
     let moved = InventoryUpdate {
         set_aside: Some(uin("1")),
         account: account("2"),
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope(), moved)).expect("kept");
+    block_on(store.apply_update(&scope(), moved)).expect("kept");
     // Whoever is uin 1 now finds them, by whatever name.
     let used = used_names(&["prod", "default"]);
     let one = uin("1");
@@ -399,15 +399,15 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
     used(dir.path());
     let store = open(dir.path());
     block_on(store.inventory(&under("prod"))).expect("readable");
-    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     // The answer to a write that was on its way when the name changed.
     let attempt = share("c");
     let open = block_on(store.inventory(&under("prod")))
         .expect("readable")
         .open;
     let intent = open[&image("c")][0].intent;
-    let late = answer(intent, &attempt, Answer::Applied);
-    block_on(store.outcome(late, Some(ours("lhbp-c")))).expect("kept under the new name");
+    let late = answer(intent, &attempt, WriteResult::Applied);
+    block_on(store.record_outcome(late, Some(ours("lhbp-c")))).expect("kept under the new name");
     store.close().expect("closed");
     let prod = rows(dir.path(), "prod");
     assert_eq!((prod.images.len(), prod.open.len()), (3, 0));
@@ -416,7 +416,7 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
     let entries = reader.history(&Query::default()).expect("a history");
     let taken = entries
         .iter()
-        .filter(|entry| matches!(entry.event, Event::TakenOver(_)));
+        .filter(|entry| matches!(entry.event, HistoryEvent::TakenOver(_)));
     assert_eq!(taken.count(), 1);
     let verdict = dump(dir.path()).expect("readable").1;
     assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
@@ -431,11 +431,11 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("a state");
     let released = remarks.release(vec![key("default", "a")], "ann@desk", "not ours");
     assert_eq!(released, Ok(vec![key("default", "a")]));
-    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     assert_eq!(rows(dir.path(), "prod"), Rows::default());
     // The next look has read what was said.
     block_on(store.inventory(&under("prod"))).expect("readable");
-    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     let images = rows(dir.path(), "prod").images;
     assert_eq!(images[&image("a")].owned, None);
@@ -456,7 +456,7 @@ fn c1_adopting_leaves_the_row_of_another_account_alone() {
         account: Some(account),
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&under("prod"), update)).expect("kept");
+    block_on(store.apply_update(&under("prod"), update)).expect("kept");
     store.close().expect("closed");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
     let adopted = vec![(key("prod", "a"), Owned::adopted("lhbp-of-prod", noon()))];
@@ -483,8 +483,8 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
         account: Some(account),
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope(), first)).expect("kept");
-    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
+    block_on(store.apply_update(&scope(), first)).expect("kept");
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
     assert_eq!(rows(dir.path(), "prod"), Rows::default());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::Fault;
 use super::history_writer::{HistoryWriter, OBSERVATION};
 use super::{images, query, scopes};
-use crate::history::{self, Event};
+use crate::history::{self, HistoryEvent};
 use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, Succession, TakenOver, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
 
@@ -76,7 +76,7 @@ fn take_row(
     if taken.proves_the_name() {
         scopes::succeed(pen.conn, &earlier, scope)?;
     }
-    pen.append(Event::TakenOver(history::Succession {
+    pen.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: scope.clone(),
         image: Some(taken.image.clone()),
         images: 1,
@@ -101,7 +101,7 @@ fn take_name(
     scopes::note(pen.conn, scope)?;
     scopes::move_all(pen.conn, &earlier, &scope.account)?;
     scopes::succeed(pen.conn, &earlier, scope)?;
-    pen.append(Event::TakenOver(history::Succession {
+    pen.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: scope.clone(),
         image: None,
         images: name.images,
@@ -115,7 +115,7 @@ fn take_name(
 fn set_aside(pen: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(), Fault> {
     let images = images::rows_of(pen.conn, scope)?.images.len();
     let aside = scopes::set_aside(pen.conn, scope, uin)?;
-    pen.append(Event::TakenOver(history::Succession {
+    pen.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: aside,
         image: None,
         images,

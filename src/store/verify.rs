@@ -3,7 +3,7 @@ use rusqlite::{Connection, Row};
 use super::chain::{self, Columns, Ends, Hash};
 use super::error::Fault;
 use super::schema;
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 
 /// What a walk along the history's chain found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ fn check_entry(
             "its text, its hash or the hash before it was changed",
         ));
     }
-    let Ok(entry) = serde_json::from_str::<Entry>(&body) else {
+    let Ok(entry) = serde_json::from_str::<HistoryEntry>(&body) else {
         return Err(broken("its text is no entry"));
     };
     if entry.seq != expected {

@@ -17,7 +17,7 @@ use crate::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Tim
 use crate::status::{Kind, Reason, Subject, Transition};
 
 /// What the network does to a request.
-pub(super) enum Answer {
+pub(super) enum WriteResult {
     Reply(u16, &'static str),
     NotSent(String),
     Lost(String),
@@ -45,7 +45,7 @@ impl Sent {
 }
 
 /// From the URL and the number of the request, from 1.
-type Script = Box<dyn Fn(&str, usize) -> Answer>;
+type Script = Box<dyn Fn(&str, usize) -> WriteResult>;
 
 pub(super) struct Scripted {
     clock: SystemClock,
@@ -55,7 +55,7 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    pub(super) fn new(script: impl Fn(&str, usize) -> Answer + 'static) -> Self {
+    pub(super) fn new(script: impl Fn(&str, usize) -> WriteResult + 'static) -> Self {
         Self {
             clock: SystemClock::start(),
             script: Box::new(script),
@@ -115,14 +115,14 @@ impl Transport for Scripted {
         self.sent.borrow_mut().push(sent);
         let number = self.sent.borrow().len();
         match (self.script)(&request.url, number) {
-            Answer::Reply(status, body) => Ok(Reply {
+            WriteResult::Reply(status, body) => Ok(Reply {
                 status,
                 date: None,
                 body: body.into(),
             }),
-            Answer::NotSent(text) => Err(TransportError::NotSent(text)),
-            Answer::Lost(text) => Err(TransportError::Lost(text)),
-            Answer::Never => pending().await,
+            WriteResult::NotSent(text) => Err(TransportError::NotSent(text)),
+            WriteResult::Lost(text) => Err(TransportError::Lost(text)),
+            WriteResult::Never => pending().await,
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::fixtures_tests::{Answer, Folder, Log, Scripted, blocked, image, news};
+use super::fixtures_tests::{Folder, Log, Scripted, WriteResult, blocked, image, news};
 use super::queue::QUEUE_MAX;
 use super::worker::{ATTEMPTS_MAX, GAP};
 use crate::status::Kind;
 
 const CANARY: &str = "hunter2Canary";
-const OK: Answer = Answer::Reply(200, "ok");
+const OK: WriteResult = WriteResult::Reply(200, "ok");
 
 fn json(name: &str) -> String {
     format!("  - {{name: {name}, format: json, url: 'https://{name}.example/hook/{CANARY}'}}\n")
@@ -114,7 +114,7 @@ async fn a_webhook_that_hangs_delays_neither_the_teller_nor_the_others() {
     let folder = Folder::new(&format!("webhooks:\n{}{}", json("hangs"), json("works")));
     let (outbox, worker) = folder.channel();
     let host = Scripted::new(|url, _| match url.contains("hangs") {
-        true => Answer::Never,
+        true => WriteResult::Never,
         false => OK,
     });
     outbox.tell(&blocked(1));
@@ -146,10 +146,10 @@ async fn a_delivery_is_tried_six_times_the_same_and_then_given_up_with_one_warni
             again.tell(&[news(image(9), Kind::Stalled, "next")]);
         }
         match number {
-            1 | 4 => Answer::Reply(503, "busy"),
-            2 => Answer::NotSent("connection refused".into()),
-            3 => Answer::Lost("no reply within 10 s".into()),
-            5 | 6 => Answer::Reply(429, ""),
+            1 | 4 => WriteResult::Reply(503, "busy"),
+            2 => WriteResult::NotSent("connection refused".into()),
+            3 => WriteResult::Lost("no reply within 10 s".into()),
+            5 | 6 => WriteResult::Reply(429, ""),
             _ => OK,
         }
     });
@@ -191,7 +191,7 @@ async fn signatures_tell_the_time_of_their_attempt() {
     let (outbox, worker) = folder.channel();
     let host = Scripted::new(|_, number| {
         if number < 3 {
-            Answer::Reply(500, "")
+            WriteResult::Reply(500, "")
         } else {
             OK
         }
@@ -225,7 +225,7 @@ async fn o8_refusals_and_redirects_are_final_and_nothing_is_followed() {
     ] {
         let (log, _guard) = Log::start();
         let (outbox, worker) = one().channel();
-        let host = Scripted::new(move |_, _| Answer::Reply(status, "no_service"));
+        let host = Scripted::new(move |_, _| WriteResult::Reply(status, "no_service"));
         outbox.tell(&blocked(1));
         host.run(worker, 600).await;
         assert_eq!(host.sent.borrow().len(), 1, "{status}");
@@ -243,9 +243,9 @@ async fn a_chat_that_says_no_inside_a_200_has_not_taken_it() {
     let folder = Folder::new("webhooks: [{name: a, format: wecom, urlFile: url}]");
     folder.write("url", "https://qyapi.example/cgi-bin/webhook/send?key=k-1");
     let host = Scripted::new(|_, number| match number {
-        1 => Answer::Reply(200, r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#),
-        2 => Answer::Reply(200, r#"{"errcode":0,"errmsg":"ok"}"#),
-        _ => Answer::Reply(200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#),
+        1 => WriteResult::Reply(200, r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#),
+        2 => WriteResult::Reply(200, r#"{"errcode":0,"errmsg":"ok"}"#),
+        _ => WriteResult::Reply(200, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#),
     });
     let (outbox, worker) = folder.channel();
     outbox.tell(&blocked(1));
@@ -270,16 +270,16 @@ async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
     folder.write("key", &format!("{CANARY}-signs"));
     let (outbox, worker) = folder.channel();
     let host = Scripted::new(|url, number| match number % 5 {
-        0 => Answer::NotSent(format!("error sending request for url ({url})")),
-        1 => Answer::Lost(format!("cut off while reading {url}")),
-        2 => Answer::NotSent(format!("bad key {CANARY}-signs")),
-        3 => Answer::Reply(500, "no such hook hunter2Canary"),
-        _ => Answer::Reply(503, ""),
+        0 => WriteResult::NotSent(format!("error sending request for url ({url})")),
+        1 => WriteResult::Lost(format!("cut off while reading {url}")),
+        2 => WriteResult::NotSent(format!("bad key {CANARY}-signs")),
+        3 => WriteResult::Reply(500, "no such hook hunter2Canary"),
+        _ => WriteResult::Reply(503, ""),
     });
     outbox.tell(&blocked(2));
     host.run(worker, 900).await;
     let codes = Scripted::new(|_, _| {
-        Answer::Reply(
+        WriteResult::Reply(
             200,
             r#"{"code":19001,"msg":"token hunter2Canary is not\nvalid"}"#,
         )
@@ -303,7 +303,7 @@ async fn o8_no_log_line_holds_any_of_the_url_or_the_secret() {
 async fn o1_a_reply_cannot_add_a_line_to_the_log() {
     let (log, _guard) = Log::start();
     let (outbox, worker) = one().channel();
-    let host = Scripted::new(|_, _| Answer::Lost("cut\n2026 WARN forged\u{1b}[2J".into()));
+    let host = Scripted::new(|_, _| WriteResult::Lost("cut\n2026 WARN forged\u{1b}[2J".into()));
     outbox.tell(&blocked(1));
     host.run(worker, 900).await;
     let text = log.text();
@@ -329,8 +329,8 @@ async fn url_and_secret_are_read_for_each_attempt() {
             std::fs::write(path.join("key"), "new").expect("can be");
         }
         match url.contains("old") {
-            true => Answer::Reply(500, ""),
-            false => Answer::Reply(200, r#"{"code":0}"#),
+            true => WriteResult::Reply(500, ""),
+            false => WriteResult::Reply(200, r#"{"code":0}"#),
         }
     });
     outbox.tell(&blocked(1));

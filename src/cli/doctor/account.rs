@@ -10,7 +10,7 @@ use crate::api::protocol::wire::Action;
 use crate::api::{ProbeResult, ReadClient, retry};
 use crate::desired::Account;
 use crate::doctor::{self as found, About, Answer, Check, Status};
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region};
 
@@ -25,7 +25,7 @@ pub(super) struct Patient<'a, H> {
     /// Images that manifests name, of each region as many as one call can ask about.
     pub(super) images: BTreeMap<Region, Vec<ImageId>>,
     /// The newest outcomes of its writes, in order.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<HistoryEntry>,
     /// Its key is the simulator's.
     pub(super) simulated: bool,
     pub(super) client: ReadClient<H>,

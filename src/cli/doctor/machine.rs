@@ -7,7 +7,7 @@ use crate::cli::args::Paths;
 use crate::cli::commit;
 use crate::desired::Desired;
 use crate::doctor::{self as found, Check, StateLook};
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 use crate::host::{SystemClock, SystemCommandRunner, free_space, may_write};
 use crate::manifest::{self, Partial, Revision, Unknown, WhileGitWorks};
 use crate::model::AccountName;
@@ -83,7 +83,7 @@ fn there_of(path: &Path) -> PathBuf {
 
 /// The newest outcomes of an account's writes, in order. What cannot be read tells nothing, and is told of with the
 /// state.
-pub(super) fn outcomes(reader: Option<&Reader>, account: &AccountName) -> Vec<Entry> {
+pub(super) fn outcomes(reader: Option<&Reader>, account: &AccountName) -> Vec<HistoryEntry> {
     let query = Query {
         accounts: BTreeSet::from([account.clone()]),
         events: BTreeSet::from(["outcome".to_owned()]),
