@@ -11,7 +11,7 @@ use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
-    AnsweredState, IntentId, Inventory, InventoryEntry, OpenIntent, Write,
+    AcknowledgedWrite, AnsweredState, IntentId, Inventory, InventoryEntry, OpenIntent,
 };
 use sharekeeper::model::{ImageId, Permission, ShareState, Timestamp};
 use sharekeeper::plan::{Policy, Prune};
@@ -329,7 +329,7 @@ fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
         ..Inventory::default()
     };
     let open = |permission| Inventory {
-        open: [(
+        open_intents: [(
             image(),
             vec![OpenIntent {
                 intent: IntentId(1),
@@ -345,7 +345,7 @@ fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
     let state = ShareState::Shared;
     match case {
         "unconfirmed" => {
-            let write = Write {
+            let write = AcknowledgedWrite {
                 at,
                 towards: state,
                 confirmed: false,
@@ -359,7 +359,13 @@ fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
                 state,
                 presumed: false,
             });
-            (of(InventoryEntry { word, ..record() }), false)
+            (
+                of(InventoryEntry {
+                    last_answer: word,
+                    ..record()
+                }),
+                false,
+            )
         }
         "open" => (open(Permission::Share), false),
         _ => (open(Permission::Cancel), true),
@@ -442,5 +448,9 @@ async fn t5_an_answer_that_there_is_no_image_leaves_no_write_open() {
         outcomes.iter().all(|outcome| rejected(outcome.result)),
         "{outcomes:?}"
     );
-    assert!(world.ledger.scopes.borrow()[&scope(TOKYO)].open.is_empty());
+    assert!(
+        world.ledger.scopes.borrow()[&scope(TOKYO)]
+            .open_intents
+            .is_empty()
+    );
 }

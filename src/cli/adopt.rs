@@ -10,7 +10,7 @@ use crate::api::ReadClient;
 use crate::desired::Desired;
 use crate::engine::{self, Task};
 use crate::host::Host;
-use crate::inventory::{Inventory, Owned, OwnershipState};
+use crate::inventory::{Inventory, OwnedShare, OwnershipState};
 use crate::ledger::LedgerReader;
 use crate::listing;
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
@@ -117,7 +117,7 @@ async fn owned(
 /// What can be adopted.
 #[derive(Default)]
 struct Found {
-    adoptable: Vec<(ImageKey, Owned)>,
+    adoptable: Vec<(ImageKey, OwnedShare)>,
     not_shared: Vec<ImageKey>,
     unseen: Vec<String>,
 }
@@ -190,7 +190,7 @@ impl Found {
         match (seen.shared.get(image), ownership) {
             (_, Some(OwnershipState::Acknowledged | OwnershipState::Adopted)) => true,
             (Some(blueprint), _) => {
-                let owned = Owned::adopted(&blueprint.id, state::now());
+                let owned = OwnedShare::adopted(&blueprint.id, state::now());
                 self.adoptable.push((key(scope, image), owned));
                 true
             }

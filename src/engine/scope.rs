@@ -246,7 +246,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 set_aside: update.set_aside.take(),
                 takeover: Takeover {
                     rows,
-                    was: update.takeover.was.clone(),
+                    expected: update.takeover.expected.clone(),
                     ..Takeover::default()
                 },
                 ..InventoryUpdate::default()
@@ -263,7 +263,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             return;
         };
         let (now, at) = (self.present(), self.host().monotonic());
-        for (image, open) in inventory.open {
+        for (image, open) in inventory.open_intents {
             let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
             let newest = open.last().filter(is_young);
             // What an earlier pass of this process wrote is remembered better.

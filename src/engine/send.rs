@@ -414,7 +414,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 let mut known = known();
                 let blueprint = modified.blueprint_id.as_deref();
                 let at = self.present().stamp();
-                known.acknowledged(attempt.permission, blueprint, protected, at);
+                known.record_acknowledged(attempt.permission, blueprint, protected, at);
                 known.denied_since = None;
                 record = Some(known);
             }
@@ -430,13 +430,13 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 let at = self.present().stamp();
                 let mut after = known();
                 if refusal.class == Class::Converged {
-                    let open = look.inventory.open.get(image);
-                    after.already_shared(open.map_or(&[], Vec::as_slice), at);
+                    let open = look.inventory.open_intents.get(image);
+                    after.record_already_shared(open.map_or(&[], Vec::as_slice), at);
                 } else if let Some((state, presumed)) =
                     self.told_state(look, attempt, refusal, &after)
                 {
                     outcome.result = WriteResult::Rejected;
-                    after.word = Some(AnsweredState {
+                    after.last_answer = Some(AnsweredState {
                         at,
                         state,
                         presumed,
@@ -473,7 +473,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let is_blind = matches!(look.observation, Observation::ReadDenied(_));
         let was_shared = known.owned.is_some()
             || known
-                .word
+                .last_answer
                 .is_some_and(|word| word.state == ShareState::Shared);
         let settles = || {
             let tried = self

@@ -12,16 +12,16 @@ use crate::observation::Blueprint;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryEntry {
     /// Set if the share is ours.
-    pub owned: Option<Owned>,
+    pub owned: Option<OwnedShare>,
     /// The last acknowledged writes, the newest last; no more than [`REVERSALS_MAX`].
-    pub writes: Vec<Write>,
+    pub writes: Vec<AcknowledgedWrite>,
     /// Since when it is left alone, because somebody else kept reversing us. Only a person ends that.
     pub parked_since: Option<Timestamp>,
     /// It was protected when a manifest last named it, whoever shared it. Deleting the entry does not end that.
     pub protected: bool,
     /// What the API's last final answer to a write of ours says of the image; `None`: nothing, or a complete look has
     /// shown otherwise since.
-    pub word: Option<AnsweredState>,
+    pub last_answer: Option<AnsweredState>,
     /// When a write of the image was last denied (`UnauthorizedOperation` and its kind), which may be about the image or
     /// about all; `None`: it is not, for all that is known.
     pub denied_since: Option<Timestamp>,
@@ -42,7 +42,7 @@ pub struct AnsweredState {
 
 /// A share that is sharekeeper's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owned {
+pub struct OwnedShare {
     /// How certain that is.
     pub ownership: OwnershipState,
     /// Since when.
@@ -74,7 +74,7 @@ pub enum OwnershipState {
 
 /// An acknowledged write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Write {
+pub struct AcknowledgedWrite {
     /// When it was acknowledged.
     pub at: Timestamp,
     /// The state it brought about.
@@ -85,7 +85,7 @@ pub struct Write {
 
 impl InventoryEntry {
     /// Takes in that the API acknowledged a write at `at`. `blueprint` is what SHARE answered, if it said.
-    pub fn acknowledged(
+    pub fn record_acknowledged(
         &mut self,
         permission: Permission,
         blueprint: Option<&str>,
@@ -94,7 +94,7 @@ impl InventoryEntry {
     ) {
         match permission {
             Permission::Share => {
-                self.owned = Some(Owned {
+                self.owned = Some(OwnedShare {
                     ownership: OwnershipState::Acknowledged,
                     since: at,
                     blueprint: blueprint.map(str::to_owned),
@@ -111,8 +111,8 @@ impl InventoryEntry {
             }
         }
         self.protected = protected;
-        self.answered(permission.leads_to(), at);
-        self.writes.push(Write {
+        self.record_answer(permission.leads_to(), at);
+        self.writes.push(AcknowledgedWrite {
             at,
             towards: permission.leads_to(),
             confirmed: false,
@@ -122,8 +122,8 @@ impl InventoryEntry {
     }
 
     /// Takes in that the API's answer to a write leaves the image in `state`.
-    pub fn answered(&mut self, state: ShareState, at: Timestamp) {
-        self.word = Some(AnsweredState {
+    pub fn record_answer(&mut self, state: ShareState, at: Timestamp) {
+        self.last_answer = Some(AnsweredState {
             at,
             state,
             presumed: false,
@@ -132,21 +132,22 @@ impl InventoryEntry {
 
     /// Takes in that the API called the image shared already. Our own earlier SHARE, whose answer was lost, may have
     /// done it, if it was seen unshared before.
-    pub fn already_shared(&mut self, earlier: &[OpenIntent], at: Timestamp) {
-        self.answered(ShareState::Shared, at);
+    pub fn record_already_shared(&mut self, earlier: &[OpenIntent], at: Timestamp) {
+        self.record_answer(ShareState::Shared, at);
         if earlier.iter().any(OpenIntent::is_ours_if_shared) {
-            self.probably_ours(None, at);
+            self.mark_probable(None, at);
         }
     }
 
     /// Takes in that a SHARE of ours, whose answer was lost, has in all likelihood taken effect. What is certain stays
     /// so, but for an older share that had gone before: the one that is there now took its place.
-    pub(super) fn probably_ours(&mut self, blueprint: Option<&Blueprint>, at: Timestamp) {
-        let still = |owned: &Owned| match blueprint {
-            Some(blueprint) => owned.may_be(blueprint),
+    pub(super) fn mark_probable(&mut self, blueprint: Option<&Blueprint>, at: Timestamp) {
+        let still = |owned: &OwnedShare| match blueprint {
+            Some(blueprint) => owned.matches(blueprint),
             None => owned.missing_since.is_none(),
         };
-        let probable = || Owned::probable(blueprint.map(|blueprint| blueprint.id.to_string()), at);
+        let probable =
+            || OwnedShare::probable(blueprint.map(|blueprint| blueprint.id.to_string()), at);
         self.owned = Some(self.owned.take().filter(still).unwrap_or_else(probable));
     }
 
@@ -158,21 +159,21 @@ impl InventoryEntry {
         let repairs = self.writes.iter();
         let repairs = repairs.map(|write| (write.towards, now.since(write.at)));
         let found = repairs.skip(1).chain([(state, TimeDelta::zero())]);
-        let counts = |(write, (then, ago)): &(&Write, (ShareState, TimeDelta))| {
+        let counts = |(write, (then, ago)): &(&AcknowledgedWrite, (ShareState, TimeDelta))| {
             write.confirmed && write.towards == state && *then == state && *ago < REVERSAL_WINDOW
         };
         self.writes.iter().zip(found).filter(counts).count()
     }
 
     /// Whether there is nothing in it worth keeping at `now`.
-    pub fn is_spent(&self, now: impl Into<Present>) -> bool {
+    pub fn is_expired(&self, now: impl Into<Present>) -> bool {
         let now = now.into();
         self.owned.is_none()
             && !self.protected
             && self.parked_since.is_none()
             && self.denied_since.is_none()
             && self
-                .word
+                .last_answer
                 .is_none_or(|word| now.since(word.at) >= REVERSAL_WINDOW)
             && self
                 .writes
@@ -181,9 +182,9 @@ impl InventoryEntry {
     }
 }
 
-impl Owned {
+impl OwnedShare {
     /// Whether a blueprint can be the one that our share became.
-    pub(super) fn may_be(&self, blueprint: &Blueprint) -> bool {
+    pub(super) fn matches(&self, blueprint: &Blueprint) -> bool {
         let ours = self.blueprint.as_ref();
         ours.is_none_or(|ours| *ours == blueprint.id)
     }

@@ -18,13 +18,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{ImageId, Permission, Timestamp};
 
-pub use entry::{AnsweredState, InventoryEntry, Owned, OwnershipState, Write};
+pub use entry::{AcknowledgedWrite, AnsweredState, InventoryEntry, OwnedShare, OwnershipState};
 pub use suspension::Suspension;
 pub use takeover::{
-    Claimant, Kinship, KnownAccount, KnownAccounts, Rows, SAME_ACCOUNT, Succession, TakenOver,
-    Takeover, UsedNames,
+    AccountIdentity, AccountMatch, KnownAccount, KnownAccounts, SAME_ACCOUNT, ScopeRows,
+    TakenOverName, TakenOverRow, Takeover, UsedNames,
 };
-pub use update::{InventoryChange, InventoryNote, InventoryUpdate, Named, UnexpectedLoss, update};
+pub use update::{
+    Declaration, InventoryChange, InventoryNote, InventoryUpdate, UnexpectedLoss, update,
+};
 
 /// A reversal counts for so long.
 pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);
@@ -45,7 +47,7 @@ pub struct Inventory {
     /// Images that sharekeeper has written, or adopted.
     pub images: BTreeMap<ImageId, InventoryEntry>,
     /// Writes without a known outcome, by image, the oldest first.
-    pub open: BTreeMap<ImageId, Vec<OpenIntent>>,
+    pub open_intents: BTreeMap<ImageId, Vec<OpenIntent>>,
     /// Suspensions that may reach the scope.
     pub suspensions: Vec<Suspension>,
 }

@@ -26,7 +26,7 @@ pub struct Suspension {
 impl Suspension {
     /// Clocks that differ from this machine's by more than this are not gone by: a suspension that has been over for
     /// longer is over by each of them.
-    pub const LINGERS: TimeDelta = TimeDelta::hours(24);
+    pub const CLOCK_SKEW_MAX: TimeDelta = TimeDelta::hours(24);
 
     /// Whether it is over by this machine's clock, which shows `now`.
     pub fn is_over(&self, now: Timestamp) -> bool {
@@ -35,7 +35,8 @@ impl Suspension {
 
     /// Whether it is over by every clock that is gone by.
     pub fn is_long_over(&self, now: Timestamp) -> bool {
-        self.until.is_some_and(|until| now - until >= Self::LINGERS)
+        self.until
+            .is_some_and(|until| now - until >= Self::CLOCK_SKEW_MAX)
     }
 
     /// Whether it holds for the key at `now`, by one clock. An image that no manifest names any longer has lost its labels; it may have

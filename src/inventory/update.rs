@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, OpenIntent, Owned,
-    REVERSALS_MAX, Takeover,
+    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, OpenIntent,
+    OwnedShare, REVERSALS_MAX, Takeover,
 };
 use crate::model::{ImageId, Permission, Present, ShareState, Uin};
 use crate::observation::{Blueprint, Seen};
@@ -14,7 +14,7 @@ const LOST_MIN: usize = 2;
 
 /// What the manifests say of an image now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct Declaration {
     /// The state asked for; `None`: the clocks disagree about it.
     pub desired: Option<ShareState>,
     /// `protect: true`.
@@ -27,7 +27,7 @@ pub struct InventoryChange {
     /// Which.
     pub image: ImageId,
     /// Its record from now on; `None`: nothing worth keeping.
-    pub record: Option<InventoryEntry>,
+    pub entry: Option<InventoryEntry>,
     /// Open intents whose outcome shows: whether each took effect.
     pub resolved: Vec<(IntentId, bool)>,
     /// What a person will want to read in the history.
@@ -100,44 +100,44 @@ pub enum InventoryNote {
 
 /// What an image that is missing is taken for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
+enum Absence {
     /// Gone, if it still is after [`FORGET_AFTER`].
-    Perhaps,
+    Unconfirmed,
     /// One of too many: the view is not to be trusted.
     Suspicious,
     /// Gone: a person has looked.
     Accepted,
 }
 
-/// Draws the conclusions of a complete observation that began at `started`. `named` is every image that manifests
+/// Draws the conclusions of a complete observation that began at `started`. `declared` is every image that manifests
 /// name here; `accept_lost` is how many shares of ours a person knows to have vanished. Only what changes is in the
 /// result, so that a world in which nothing happened causes no write to the store.
 pub fn update(
     inventory: &Inventory,
     seen: &Seen,
-    named: &BTreeMap<&ImageId, Named>,
+    declared: &BTreeMap<&ImageId, Declaration>,
     accept_lost: u32,
     started: impl Into<Present>,
 ) -> Vec<InventoryChange> {
-    let loss = inventory.loss(seen, |image| is_wanted(named, image));
-    let missing = match loss {
-        None => Missing::Perhaps,
-        Some(loss) if loss.is_accepted(accept_lost) => Missing::Accepted,
-        Some(_) => Missing::Suspicious,
+    let loss = inventory.unexpected_loss(seen, |image| is_wanted(declared, image));
+    let absence = match loss {
+        None => Absence::Unconfirmed,
+        Some(loss) if loss.is_accepted(accept_lost) => Absence::Accepted,
+        Some(_) => Absence::Suspicious,
     };
     let update = Update {
         inventory,
         seen,
-        named,
+        declared,
         loss,
-        missing,
+        absence,
         started: started.into(),
     };
-    let protected = named.iter().filter(|(_, named)| named.protected);
+    let protected = declared.iter().filter(|(_, declared)| declared.protected);
     let touched: BTreeSet<_> = inventory
         .images
         .keys()
-        .chain(inventory.open.keys())
+        .chain(inventory.open_intents.keys())
         .chain(protected.map(|(image, _)| *image))
         .collect();
     let changes = touched.into_iter().filter_map(|image| update.change(image));
@@ -148,9 +148,9 @@ pub fn update(
 struct Update<'a> {
     inventory: &'a Inventory,
     seen: &'a Seen,
-    named: &'a BTreeMap<&'a ImageId, Named>,
+    declared: &'a BTreeMap<&'a ImageId, Declaration>,
     loss: Option<UnexpectedLoss>,
-    missing: Missing,
+    absence: Absence,
     started: Present,
 }
 
@@ -158,26 +158,26 @@ impl Update<'_> {
     /// What changes for an image, if anything does.
     fn change(&self, image: &ImageId) -> Option<InventoryChange> {
         let before = self.inventory.images.get(image);
-        let mut record = before.cloned().unwrap_or_default();
+        let mut entry = before.cloned().unwrap_or_default();
         let blueprint = self.seen.shared.get(image);
         // From a view that is not to be trusted, nothing follows for what it does not show.
-        let doubtful = self.missing == Missing::Suspicious && blueprint.is_none();
+        let doubtful = self.absence == Absence::Suspicious && blueprint.is_none();
         let (resolved, mut note) = match doubtful {
             true => (Vec::new(), None),
-            false => self.observe(image, &mut record, blueprint),
+            false => self.observe(image, &mut entry, blueprint),
         };
-        let named = self.named.get(image);
-        if let Some(named) = named {
-            record.protected = named.protected;
+        let declared = self.declared.get(image);
+        if let Some(declared) = declared {
+            entry.protected = declared.protected;
         }
         // What no manifest names we may have pruned, but never shared.
-        let desired = named.map_or(Some(ShareState::Unshared), |named| named.desired);
+        let desired = declared.map_or(Some(ShareState::Unshared), |declared| declared.desired);
         let holds_shares = self.loss.is_some_and(|loss| loss.holds_shares());
         if let Some(desired) = desired
             && (!doubtful || !holds_shares)
         {
-            note = note.or(park(
-                &mut record,
+            note = note.or(park_if_reversed(
+                &mut entry,
                 desired,
                 blueprint.is_some(),
                 self.started,
@@ -185,64 +185,67 @@ impl Update<'_> {
         }
         // Where nothing is to be done, nothing can be denied.
         if !doubtful && desired == Some(state_of(blueprint)) {
-            record.denied_since = None;
+            entry.denied_since = None;
         }
-        let record = (!record.is_spent(self.started)).then_some(record);
-        let changed = record.as_ref() != before || !resolved.is_empty();
+        let entry = (!entry.is_expired(self.started)).then_some(entry);
+        let changed = entry.as_ref() != before || !resolved.is_empty();
         changed.then(|| InventoryChange {
             image: image.clone(),
-            record,
+            entry,
             resolved,
             note,
         })
     }
 
-    /// Takes into `record` what a view that is to be trusted shows of an image. Returns the open intents whose outcome
+    /// Takes into `entry` what a view that is to be trusted shows of an image. Returns the open intents whose outcome
     /// shows, and what belongs in the history.
     fn observe(
         &self,
         image: &ImageId,
-        record: &mut InventoryEntry,
+        entry: &mut InventoryEntry,
         blueprint: Option<&Blueprint>,
     ) -> (Vec<(IntentId, bool)>, Option<InventoryNote>) {
         let started = self.started;
-        let open = self.inventory.open.get(image).into_iter().flatten();
-        let shown = |open| resolve(open, record, blueprint, started);
+        let open = self.inventory.open_intents.get(image).into_iter().flatten();
+        let shown = |open| resolve_open_intent(open, entry, blueprint, started);
         let resolved = open.filter_map(shown).collect();
-        confirm(record, blueprint.is_some(), started);
-        outdate(record, blueprint.is_some(), started);
-        let owned = record.owned.as_ref();
+        confirm_last_write(entry, blueprint.is_some(), started);
+        drop_outdated_answer(entry, blueprint.is_some(), started);
+        let owned = entry.owned.as_ref();
         if owned.is_none_or(|owned| started.is_before(owned.since)) {
             return (resolved, None);
         }
-        let missing = match is_wanted(self.named, image) {
-            true => self.missing,
-            false => Missing::Perhaps,
+        let absence = match is_wanted(self.declared, image) {
+            true => self.absence,
+            false => Absence::Unconfirmed,
         };
-        (resolved, ownership(record, blueprint, missing, started))
+        (
+            resolved,
+            update_ownership(entry, blueprint, absence, started),
+        )
     }
 }
 
 /// An image that a manifest wants unshared is no loss when it is gone. One that it may want shared is.
-fn is_wanted(named: &BTreeMap<&ImageId, Named>, image: &ImageId) -> bool {
-    named
+fn is_wanted(declared: &BTreeMap<&ImageId, Declaration>, image: &ImageId) -> bool {
+    declared
         .get(image)
-        .is_none_or(|named| named.desired != Some(ShareState::Unshared))
+        .is_none_or(|declared| declared.desired != Some(ShareState::Unshared))
 }
 
 impl Inventory {
     /// Takes lessons in, as the store does.
     pub fn apply(&mut self, changes: &[InventoryChange]) {
         for change in changes {
-            match &change.record {
-                Some(record) => {
-                    self.images.insert(change.image.clone(), record.clone());
+            match &change.entry {
+                Some(entry) => {
+                    self.images.insert(change.image.clone(), entry.clone());
                 }
                 None => {
                     self.images.remove(&change.image);
                 }
             }
-            if let Some(open) = self.open.get_mut(&change.image) {
+            if let Some(open) = self.open_intents.get_mut(&change.image) {
                 open.retain(|open| {
                     !change
                         .resolved
@@ -250,7 +253,7 @@ impl Inventory {
                         .any(|(intent, _)| *intent == open.intent)
                 });
                 if open.is_empty() {
-                    self.open.remove(&change.image);
+                    self.open_intents.remove(&change.image);
                 }
             }
         }
@@ -258,18 +261,22 @@ impl Inventory {
 
     /// Whether so much of what is ours does not show that the view is not to be trusted. `wanted` says which of it
     /// should be there.
-    pub fn loss(&self, seen: &Seen, wanted: impl Fn(&ImageId) -> bool) -> Option<UnexpectedLoss> {
-        let settled = self.images.iter().filter(|(image, record)| {
-            let shown = |owned: &Owned| {
+    pub fn unexpected_loss(
+        &self,
+        seen: &Seen,
+        wanted: impl Fn(&ImageId) -> bool,
+    ) -> Option<UnexpectedLoss> {
+        let settled = self.images.iter().filter(|(image, entry)| {
+            let shown = |owned: &OwnedShare| {
                 let blueprint = seen.shared.get(*image);
-                owned.confirmed || blueprint.is_some_and(|blueprint| owned.may_be(blueprint))
+                owned.confirmed || blueprint.is_some_and(|blueprint| owned.matches(blueprint))
             };
             // A CANCEL that was cut off may be why an image does not show.
-            let open = self.open.get(*image).into_iter().flatten();
+            let open = self.open_intents.get(*image).into_iter().flatten();
             let cut_off = open
                 .into_iter()
                 .any(|open| open.permission == Permission::Cancel);
-            let owned = record.owned.as_ref().filter(|owned| !owned.cancelled);
+            let owned = entry.owned.as_ref().filter(|owned| !owned.cancelled);
             owned.is_some_and(shown) && !cut_off && wanted(image)
         });
         let (mut lost, mut of) = (0, 0);
@@ -283,9 +290,9 @@ impl Inventory {
 }
 
 /// What the observation says of a write whose outcome was open.
-fn resolve(
+fn resolve_open_intent(
     open: &OpenIntent,
-    record: &mut InventoryEntry,
+    entry: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
     started: Present,
 ) -> Option<(IntentId, bool)> {
@@ -300,11 +307,11 @@ fn resolve(
     }
     match blueprint {
         Some(blueprint) if open.is_ours_if_shared() => {
-            record.probably_ours(Some(blueprint), started.stamp())
+            entry.mark_probable(Some(blueprint), started.stamp())
         }
         Some(_) => {}
         None => {
-            if let Some(owned) = &mut record.owned {
+            if let Some(owned) = &mut entry.owned {
                 owned.cancelled = true;
             }
         }
@@ -313,8 +320,8 @@ fn resolve(
 }
 
 /// An observation that began before a write says nothing about it.
-fn confirm(record: &mut InventoryEntry, shared: bool, started: Present) {
-    if let Some(last) = record.writes.last_mut()
+fn confirm_last_write(entry: &mut InventoryEntry, shared: bool, started: Present) {
+    if let Some(last) = entry.writes.last_mut()
         && !started.is_before(last.at)
         && (last.towards == ShareState::Shared) == shared
     {
@@ -323,39 +330,39 @@ fn confirm(record: &mut InventoryEntry, shared: bool, started: Present) {
 }
 
 /// A look that shows the opposite of what an answer said, and began too late to lag behind it, knows better.
-fn outdate(record: &mut InventoryEntry, shared: bool, started: Present) {
-    let is_outdated = record.word.is_some_and(|word| {
+fn drop_outdated_answer(entry: &mut InventoryEntry, shared: bool, started: Present) {
+    let is_outdated = entry.last_answer.is_some_and(|word| {
         let age = started.since(word.at);
         // A date in the future is of a clock that has been set back since.
         (word.state == ShareState::Shared) != shared && age.abs() >= LAG_MAX
     });
     if is_outdated {
-        record.word = None;
+        entry.last_answer = None;
     }
 }
 
 /// Whether our last CANCEL is too recent for a look that shows the image to say that it had no effect. One without an
 /// answer is not among the writes, and came after the share.
-fn may_lag_behind_cancel(record: &InventoryEntry, started: Present) -> bool {
-    let mut newest = record.writes.iter().rev();
+fn may_lag_behind_cancel(entry: &InventoryEntry, started: Present) -> bool {
+    let mut newest = entry.writes.iter().rev();
     let cancel = newest.find(|write| write.towards == ShareState::Unshared);
-    let owned_since = record.owned.as_ref().map(|owned| owned.since);
+    let owned_since = entry.owned.as_ref().map(|owned| owned.since);
     let at = cancel.map(|write| write.at).or(owned_since);
     at.is_some_and(|at| started.since(at) < LAG_MAX)
 }
 
 /// Whether it is still ours.
-fn ownership(
-    record: &mut InventoryEntry,
+fn update_ownership(
+    entry: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
-    missing: Missing,
+    absence: Absence,
     started: Present,
 ) -> Option<InventoryNote> {
-    let may_lag = may_lag_behind_cancel(record, started);
-    let owned = record.owned.as_mut()?;
+    let may_lag = may_lag_behind_cancel(entry, started);
+    let owned = entry.owned.as_mut()?;
     let why = match blueprint {
         // Known from our SHARE's answer or from an earlier look.
-        Some(blueprint) if !owned.may_be(blueprint) => {
+        Some(blueprint) if !owned.matches(blueprint) => {
             let since = *owned.disputed_since.get_or_insert(started.stamp());
             (started.since(since) >= FORGET_AFTER).then(|| {
                 format!(
@@ -375,14 +382,14 @@ fn ownership(
             return None;
         }
         None if owned.cancelled => {
-            record.owned = None;
-            record.protected = false;
+            entry.owned = None;
+            entry.protected = false;
             return None;
         }
         // What was never seen cannot have vanished.
-        None if missing != Missing::Perhaps && owned.confirmed => match missing {
-            Missing::Accepted => "it is no longer shared, and a person has accepted that".into(),
-            Missing::Perhaps | Missing::Suspicious => return None,
+        None if absence != Absence::Unconfirmed && owned.confirmed => match absence {
+            Absence::Accepted => "it is no longer shared, and a person has accepted that".into(),
+            Absence::Unconfirmed | Absence::Suspicious => return None,
         },
         None => {
             let since = *owned.missing_since.get_or_insert(started.stamp());
@@ -390,7 +397,7 @@ fn ownership(
                 .then(|| "it is no longer shared, and not by our doing".to_owned())?
         }
     };
-    record.owned = None;
+    entry.owned = None;
     Some(InventoryNote::Released(why))
 }
 
@@ -401,21 +408,21 @@ fn state_of(blueprint: Option<&Blueprint>) -> ShareState {
     }
 }
 
-fn park(
-    record: &mut InventoryEntry,
+fn park_if_reversed(
+    entry: &mut InventoryEntry,
     desired: ShareState,
     shared: bool,
     started: Present,
 ) -> Option<InventoryNote> {
     let as_desired = (desired == ShareState::Shared) == shared;
-    if as_desired || record.parked_since.is_some() {
+    if as_desired || entry.parked_since.is_some() {
         return None;
     }
-    let reversals = record.reversals(desired, started);
+    let reversals = entry.reversals(desired, started);
     if reversals < REVERSALS_MAX {
         return None;
     }
-    record.parked_since = Some(started.clock());
+    entry.parked_since = Some(started.clock());
     Some(InventoryNote::Parked(format!(
         "somebody else reversed us {reversals} times within an hour"
     )))

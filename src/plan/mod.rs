@@ -336,7 +336,7 @@ impl Inputs<'_> {
                     .inventory
                     .images
                     .keys()
-                    .chain(self.inventory.open.keys());
+                    .chain(self.inventory.open_intents.keys());
                 let may_show = |image: &&ImageId| {
                     earlier::may_yet_show(self, image)
                         && !self.wanted.names(image)

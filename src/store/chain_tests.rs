@@ -3,7 +3,7 @@ use rusqlite::Connection;
 use super::fixtures_tests::{answer, block_on, dump, key, noon, open, options, share, ticking};
 use super::{Options, Query, Reader, Remarks, Store, Verdict, chain, verify};
 use crate::history::{HistoryEvent, WriteResult};
-use crate::inventory::Owned;
+use crate::inventory::OwnedShare;
 use crate::ledger::{Ledger, LedgerReader};
 
 /// A history of eight entries about all kinds of things.
@@ -15,7 +15,7 @@ fn written(dir: &std::path::Path) {
         block_on(store.record_outcome(outcome, None)).expect("kept");
     }
     let mut remarks = Remarks::open(dir, &options(), ticking()).expect("remarks");
-    let owned = Owned::adopted("lhbp-1", noon());
+    let owned = OwnedShare::adopted("lhbp-1", noon());
     let adopted = remarks.adopt(
         vec![(key("c"), owned)],
         &Default::default(),
@@ -196,7 +196,10 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
     );
     sound(20);
     let inventory = block_on(store.inventory(&share("open").key.scope)).expect("holdings");
-    assert_eq!(inventory.open[&share("open").key.image][0].intent, open);
+    assert_eq!(
+        inventory.open_intents[&share("open").key.image][0].intent,
+        open
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::fixtures_tests::{
 };
 use super::{Ending, Remarks, Store, Verdict};
 use crate::history::WriteResult;
-use crate::inventory::{IntentId, InventoryChange, InventoryEntry, InventoryNote, Owned};
+use crate::inventory::{IntentId, InventoryChange, InventoryEntry, InventoryNote, OwnedShare};
 use crate::ledger::{Attempt, Ledger, LedgerReader};
 use crate::model::{Permission, Selector};
 
@@ -82,7 +82,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
     let name = ["a", "b", "c"][rng.usize(..3)];
     match rng.u8(..6) {
         0 => {
-            let owned = Owned::adopted("lhbp-3", noon());
+            let owned = OwnedShare::adopted("lhbp-3", noon());
             let adopted = remarks.adopt(
                 vec![(key(name), owned)],
                 &Default::default(),
@@ -94,7 +94,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
         1 => {
             let change = InventoryChange {
                 image: image(name),
-                record: rng.bool().then(|| InventoryEntry {
+                entry: rng.bool().then(|| InventoryEntry {
                     parked_since: Some(noon()),
                     ..InventoryEntry::default()
                 }),
@@ -118,10 +118,10 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
         }
         _ => {
             if let Some((intent, attempt)) = open.remove(name) {
-                let mut record = InventoryEntry::default();
-                record.acknowledged(attempt.permission, Some("lhbp-1"), false, noon());
+                let mut entry = InventoryEntry::default();
+                entry.record_acknowledged(attempt.permission, Some("lhbp-1"), false, noon());
                 let outcome = answer(intent, &attempt, WriteResult::Applied);
-                block_on(store.record_outcome(outcome, Some(record))).expect("kept");
+                block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
             } else {
                 let attempt = Attempt {
                     permission: [Permission::Share, Permission::Cancel][rng.usize(..2)],

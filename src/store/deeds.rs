@@ -64,8 +64,8 @@ pub(super) fn forbids(
     if !attempt.needs_ownership {
         return Ok(None);
     }
-    let record = images::record(conn, key)?;
-    let is_ours = record.is_some_and(|record| record.owned.is_some());
+    let entry = images::entry(conn, key)?;
+    let is_ours = entry.is_some_and(|entry| entry.owned.is_some());
     Ok((!is_ours).then_some(WriteRefused::NotOurs))
 }
 
@@ -73,7 +73,7 @@ pub(super) fn forbids(
 pub(super) fn outcome(
     pen: &HistoryWriter<'_>,
     outcome: Outcome,
-    record: Option<InventoryEntry>,
+    entry: Option<InventoryEntry>,
 ) -> Result<(), Fault> {
     let mut outcome = outcome;
     // The account may have got another name since.
@@ -109,23 +109,23 @@ pub(super) fn outcome(
             resolve(pen, &key, open.intent, answer == WriteResult::AlreadyShared)?;
         }
     }
-    if let Some(mut record) = record {
-        let stored = images::record(pen.conn, &key)?.unwrap_or_default();
+    if let Some(mut entry) = entry {
+        let stored = images::entry(pen.conn, &key)?.unwrap_or_default();
         if answer == WriteResult::Rejected {
             // Nothing was changed, but what the API says of the image.
-            record = InventoryEntry {
-                word: record.word.max(stored.word),
-                denied_since: record.denied_since,
+            entry = InventoryEntry {
+                last_answer: entry.last_answer.max(stored.last_answer),
+                denied_since: entry.denied_since,
                 ..stored.clone()
             };
         }
         // No outcome parks an image or ends that, and no CANCEL makes one ours; a person may have said otherwise since
         // the record was read.
-        record.parked_since = stored.parked_since;
+        entry.parked_since = stored.parked_since;
         if permission == Permission::Cancel && stored.owned.is_none() {
-            record.owned = None;
+            entry.owned = None;
         }
-        images::set(pen.conn, &key, Some(&record))?;
+        images::set(pen.conn, &key, Some(&entry))?;
     }
     Ok(())
 }
@@ -182,7 +182,7 @@ pub(super) fn settle(
                 InventoryNote::Parked(reason) => HistoryEvent::Parked(image_event(reason)),
             })?;
         }
-        images::set(pen.conn, &key, change.record.as_ref())?;
+        images::set(pen.conn, &key, change.entry.as_ref())?;
     }
     Ok(())
 }

@@ -7,12 +7,15 @@ use rusqlite::{Connection, named_params};
 use super::error::Fault;
 use super::rows::{self, Cells, integer, stamp, word};
 use super::suspensions;
-use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, Owned, Rows};
+use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, OwnedShare, ScopeRows};
 use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
 /// What is known of a scope. Suspensions by any account's name are among it: the name may be an earlier one of this.
 pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, Fault> {
-    let Rows { images, open } = rows_of(conn, scope)?;
+    let ScopeRows {
+        images,
+        open_intents,
+    } = rows_of(conn, scope)?;
     let mut suspensions = suspensions::all(conn)?;
     suspensions.retain(|suspension| {
         let regions = &suspension.selector.regions;
@@ -20,13 +23,13 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, F
     });
     Ok(Inventory {
         images,
-        open,
+        open_intents,
         suspensions,
     })
 }
 
 /// The rows of a scope.
-pub(super) fn rows_of(conn: &Connection, scope: &Scope) -> Result<Rows, Fault> {
+pub(super) fn rows_of(conn: &Connection, scope: &Scope) -> Result<ScopeRows, Fault> {
     let of_scope = named_params! {
         ":account": scope.account.as_str(),
         ":region": scope.region.as_str(),
@@ -35,7 +38,7 @@ pub(super) fn rows_of(conn: &Connection, scope: &Scope) -> Result<Rows, Fault> {
         conn,
         "SELECT * FROM images WHERE account = :account AND region = :region",
         of_scope,
-        |row| Ok((row.image()?, record_in(row)?)),
+        |row| Ok((row.image()?, entry_in(row)?)),
     )?;
     let open = rows::all(
         conn,
@@ -43,9 +46,9 @@ pub(super) fn rows_of(conn: &Connection, scope: &Scope) -> Result<Rows, Fault> {
         of_scope,
         |row| Ok((row.image()?, open_in(row)?.intent)),
     )?;
-    Ok(Rows {
+    Ok(ScopeRows {
         images: images.into_iter().collect(),
-        open: by_image(open),
+        open_intents: by_image(open),
     })
 }
 
@@ -58,7 +61,7 @@ fn by_image(open: Vec<(ImageId, OpenIntent)>) -> BTreeMap<ImageId, Vec<OpenInten
 }
 
 /// What is known of an image.
-pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<InventoryEntry>, Fault> {
+pub(super) fn entry(conn: &Connection, key: &ImageKey) -> Result<Option<InventoryEntry>, Fault> {
     rows::first(
         conn,
         "SELECT * FROM images WHERE account = :account AND region = :region AND image = :image",
@@ -67,7 +70,7 @@ pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<Invento
             ":region": key.scope.region.as_str(),
             ":image": key.image.as_str(),
         },
-        record_in,
+        entry_in,
     )
 }
 
@@ -75,12 +78,12 @@ pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<Invento
 pub(super) fn set(
     conn: &Connection,
     key: &ImageKey,
-    record: Option<&InventoryEntry>,
+    entry: Option<&InventoryEntry>,
 ) -> Result<(), Fault> {
-    if self::record(conn, key)?.as_ref() == record {
+    if self::entry(conn, key)?.as_ref() == entry {
         return Ok(());
     }
-    let Some(record) = record else {
+    let Some(entry) = entry else {
         rows::change(
             conn,
             "DELETE FROM images WHERE account = :account AND region = :region AND image = :image",
@@ -92,12 +95,12 @@ pub(super) fn set(
         )?;
         return Ok(());
     };
-    let owned = record.owned.as_ref();
+    let owned = entry.owned.as_ref();
     let json = |what, json: serde_json::Result<String>| {
         json.map_err(|error| Fault::request(format!("the {what} of {key}: {error}")))
     };
-    let writes = json("writes", serde_json::to_string(&record.writes))?;
-    let said = record.word.map(|word| serde_json::to_string(&word));
+    let writes = json("writes", serde_json::to_string(&entry.writes))?;
+    let said = entry.last_answer.map(|word| serde_json::to_string(&word));
     let said = said.map(|said| json("word", said)).transpose()?;
     rows::change(
         conn,
@@ -116,19 +119,19 @@ pub(super) fn set(
             ":missing_since": owned.and_then(|owned| owned.missing_since).map(stamp),
             ":disputed_since": owned.and_then(|owned| owned.disputed_since).map(stamp),
             ":cancelled": owned.is_some_and(|owned| owned.cancelled),
-            ":protected": record.protected,
-            ":parked_since": record.parked_since.map(stamp),
+            ":protected": entry.protected,
+            ":parked_since": entry.parked_since.map(stamp),
             ":writes": writes,
             ":word": said,
-            ":denied_since": record.denied_since.map(stamp),
+            ":denied_since": entry.denied_since.map(stamp),
         },
     )
 }
 
-fn record_in(row: &Cells<'_>) -> Result<InventoryEntry, Fault> {
+fn entry_in(row: &Cells<'_>) -> Result<InventoryEntry, Fault> {
     let owned = match row.ownership()? {
         None => None,
-        Some(ownership) => Some(Owned {
+        Some(ownership) => Some(OwnedShare {
             ownership,
             since: row.time("since")?,
             blueprint: row.get("blueprint")?,
@@ -143,7 +146,7 @@ fn record_in(row: &Cells<'_>) -> Result<InventoryEntry, Fault> {
         writes: row.parse("writes", |text| serde_json::from_str(text).ok())?,
         parked_since: row.some_time("parked_since")?,
         protected: row.get("protected")?,
-        word: row.parse_some("word", |text| serde_json::from_str(text).ok())?,
+        last_answer: row.parse_some("word", |text| serde_json::from_str(text).ok())?,
         denied_since: row.some_time("denied_since")?,
     })
 }
@@ -229,15 +232,15 @@ pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault>
     )
 }
 
-/// Moves an image's row and open intents from one account name to another; `record` is its row from then on.
+/// Moves an image's row and open intents from one account name to another; `entry` is its row from then on.
 pub(super) fn move_to(
     conn: &Connection,
     from: &ImageKey,
     to: &ImageKey,
-    record: Option<&InventoryEntry>,
+    entry: Option<&InventoryEntry>,
 ) -> Result<(), Fault> {
     set(conn, from, None)?;
-    set(conn, to, record)?;
+    set(conn, to, entry)?;
     rows::change(
         conn,
         "UPDATE open_intents SET account = :to WHERE account = :from AND region = :region AND image = :image",

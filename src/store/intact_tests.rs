@@ -11,7 +11,7 @@ use super::fixtures_tests::{
 };
 use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
 use crate::history::WriteResult;
-use crate::inventory::{InventoryChange, InventoryEntry, Owned};
+use crate::inventory::{InventoryChange, InventoryEntry, OwnedShare};
 use crate::ledger::{Ledger, LedgerReader, WriteRefused};
 use crate::model::Selector;
 
@@ -280,7 +280,10 @@ fn b5_s18_what_people_say_beside_it_is_no_difference() {
     for round in 0..3 {
         let suspended = remarks.suspend(Selector::default(), None, "ann@desk", "so");
         suspended.expect("suspended");
-        let adopted = vec![(key(&format!("n{round}")), Owned::adopted("lhbp-1", noon()))];
+        let adopted = vec![(
+            key(&format!("n{round}")),
+            OwnedShare::adopted("lhbp-1", noon()),
+        )];
         remarks
             .adopt(adopted, &Default::default(), "ann@desk", "so")
             .expect("adopted");
@@ -315,7 +318,7 @@ fn b5_s18_what_an_observation_taught_cannot_be_set_back_unnoticed() {
     let before = generation(&used.dir());
     let change = InventoryChange {
         image: image("c"),
-        record: Some(InventoryEntry {
+        entry: Some(InventoryEntry {
             protected: true,
             ..InventoryEntry::default()
         }),

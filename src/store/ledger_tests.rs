@@ -9,8 +9,8 @@ use super::suspensions::SUSPENSIONS_MAX;
 use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
 use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
-    AnsweredState, IntentId, Inventory, InventoryChange, InventoryEntry, InventoryNote, Named,
-    Owned, OwnershipState, update,
+    AnsweredState, Declaration, IntentId, Inventory, InventoryChange, InventoryEntry,
+    InventoryNote, OwnedShare, OwnershipState, update,
 };
 use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
 use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
@@ -18,16 +18,16 @@ use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
 async fn shared(store: &Store, name: &str) -> InventoryEntry {
     let attempt = share(name);
     let intent = store.record_intent(&attempt).await.expect("recorded");
-    let mut record = InventoryEntry::default();
-    record.acknowledged(Permission::Share, Some("lhbp-1"), true, noon());
+    let mut entry = InventoryEntry::default();
+    entry.record_acknowledged(Permission::Share, Some("lhbp-1"), true, noon());
     store
         .record_outcome(
             answer(intent, &attempt, WriteResult::Applied),
-            Some(record.clone()),
+            Some(entry.clone()),
         )
         .await
         .expect("kept");
-    record
+    entry
 }
 
 fn words(store: &Store) -> Vec<&'static str> {
@@ -39,7 +39,7 @@ fn words(store: &Store) -> Vec<&'static str> {
 fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let record = block_on(shared(&store, "a"));
+    let entry = block_on(shared(&store, "a"));
     let lost = share("b");
     let intent = block_on(store.record_intent(&lost)).expect("recorded");
     block_on(store.record_outcome(answer(intent, &lost, WriteResult::Unknown), None))
@@ -50,8 +50,8 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     let store = open(dir.path());
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(inventory, before);
-    assert_eq!(inventory.images, BTreeMap::from([(image("a"), record)]));
-    let open = inventory.open[&image("b")][0];
+    assert_eq!(inventory.images, BTreeMap::from([(image("a"), entry)]));
+    let open = inventory.open_intents[&image("b")][0];
     assert_eq!((open.intent, open.saw_opposite), (intent, true));
     assert_eq!(words(&store), ["intent", "outcome", "intent", "outcome"]);
     let reader = Reader::open(dir.path()).expect("a reader");
@@ -113,7 +113,7 @@ fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
         let second = block_on(store.record_intent(&attempt)).expect("recorded");
         block_on(store.record_outcome(answer(second, &attempt, answered), None)).expect("kept");
         let inventory = block_on(store.inventory(&scope())).expect("holdings");
-        let open = inventory.open.get(&image("a")).map_or(0, Vec::len);
+        let open = inventory.open_intents.get(&image("a")).map_or(0, Vec::len);
         assert_eq!(open, left, "{answered:?}");
         let entries = block_on(store.history(Query::default())).expect("a history");
         let resolved = entries.iter().find_map(|entry| match &entry.event {
@@ -162,10 +162,10 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
     assert_eq!(released.expect("released").len(), 1);
     let refused = block_on(store.record_intent(&cancel));
     assert_eq!(refused, Err(WriteRefused::NotOurs));
-    let mut record = inventory.images[&image("a")].clone();
-    record.acknowledged(Permission::Cancel, None, false, noon());
+    let mut entry = inventory.images[&image("a")].clone();
+    entry.record_acknowledged(Permission::Cancel, None, false, noon());
     let outcome = answer(under_way, &cancel, WriteResult::Applied);
-    block_on(store.record_outcome(outcome, Some(record))).expect("kept");
+    block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
     let after = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(
         after.images[&image("a")].owned,
@@ -181,17 +181,17 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
     block_on(shared(&store, "a"));
     let intent = block_on(store.record_intent(&share("b"))).expect("recorded");
     block_on(store.inventory(&scope())).expect("holdings");
-    let owned = Owned::adopted("lhbp-2", noon());
+    let owned = OwnedShare::adopted("lhbp-2", noon());
     let changes = vec![
         InventoryChange {
             image: image("a"),
-            record: None,
+            entry: None,
             resolved: Vec::new(),
             note: Some(InventoryNote::Released("it went away".into())),
         },
         InventoryChange {
             image: image("b"),
-            record: Some(InventoryEntry {
+            entry: Some(InventoryEntry {
                 owned: Some(owned),
                 ..InventoryEntry::default()
             }),
@@ -213,7 +213,7 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
 fn s17_what_changes_nothing_writes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let record = block_on(shared(&store, "a"));
+    let entry = block_on(shared(&store, "a"));
     drop(store);
     let before = files(dir.path());
     let store = open(dir.path());
@@ -225,7 +225,7 @@ fn s17_what_changes_nothing_writes_nothing() {
             .expect("kept");
         let same = InventoryChange {
             image: image("a"),
-            record: Some(record),
+            entry: Some(entry),
             resolved: Vec::new(),
             note: None,
         };
@@ -322,11 +322,11 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
     let store = open(dir.path());
     block_on(shared(&store, "a"));
     let mut parked = block_on(store.inventory(&scope())).expect("holdings");
-    let record = parked.images.get_mut(&image("a")).expect("a record");
-    record.parked_since = Some(noon());
+    let entry = parked.images.get_mut(&image("a")).expect("an entry");
+    entry.parked_since = Some(noon());
     let change = InventoryChange {
         image: image("a"),
-        record: Some(record.clone()),
+        entry: Some(entry.clone()),
         resolved: Vec::new(),
         note: Some(InventoryNote::Parked("reversed".into())),
     };
@@ -412,7 +412,7 @@ fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
     let store = open(&dir);
     block_on(store.record_intent(&share("a"))).expect("recorded");
     let inventory = block_on(reader.inventory(&scope())).expect("holdings");
-    assert_eq!(inventory.open.len(), 1);
+    assert_eq!(inventory.open_intents.len(), 1);
     assert!(!reader.is_new());
     // One that is gone again is no new one.
     store.close().expect("closed");
@@ -443,7 +443,7 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
     let store = Store::open(dir.path(), &options(), move || present).expect("a store");
     block_on(store.record_intent(&share("a"))).expect("recorded");
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
-    assert_eq!(inventory.open[&image("a")][0].at, late);
+    assert_eq!(inventory.open_intents[&image("a")][0].at, late);
     let history = block_on(store.history(Query::default())).expect("a history");
     assert_eq!(history[0].at, noon());
 }
@@ -452,7 +452,7 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
 fn people_take_images_in_and_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let owned = Owned::adopted("lhbp-9", noon());
+    let owned = OwnedShare::adopted("lhbp-9", noon());
     remarks
         .adopt(
             vec![(key("a"), owned.clone()), (key("b"), owned)],
@@ -482,19 +482,19 @@ fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let at = noon() + TimeDelta::nanoseconds(123_456_789);
-    let mut record = InventoryEntry::default();
-    record.acknowledged(Permission::Share, None, false, at);
-    record.acknowledged(Permission::Cancel, None, false, at);
-    let owned = record.owned.as_mut().expect("ours");
+    let mut entry = InventoryEntry::default();
+    entry.record_acknowledged(Permission::Share, None, false, at);
+    entry.record_acknowledged(Permission::Cancel, None, false, at);
+    let owned = entry.owned.as_mut().expect("ours");
     owned.missing_since = Some(at);
     owned.ownership = OwnershipState::Probable;
     let attempt = share("a");
     let intent = block_on(store.record_intent(&attempt)).expect("recorded");
     let outcome = answer(intent, &attempt, WriteResult::Applied);
-    block_on(store.record_outcome(outcome, Some(record.clone()))).expect("kept");
+    block_on(store.record_outcome(outcome, Some(entry.clone()))).expect("kept");
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
-    assert_eq!(inventory.images[&image("a")], record);
-    let named = Named {
+    assert_eq!(inventory.images[&image("a")], entry);
+    let named = Declaration {
         desired: Some(ShareState::Shared),
         protected: false,
     };
@@ -552,8 +552,8 @@ fn the_history_is_filtered_by_what_it_is_about_and_when() {
 #[test]
 fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
     let dir = tempfile::tempdir().expect("a directory");
-    let record = InventoryEntry {
-        word: Some(AnsweredState {
+    let entry = InventoryEntry {
+        last_answer: Some(AnsweredState {
             at: noon(),
             state: ShareState::Unshared,
             presumed: true,
@@ -565,11 +565,11 @@ fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
     let attempt = share("a");
     let intent = block_on(store.record_intent(&attempt)).expect("recorded");
     let outcome = answer(intent, &attempt, WriteResult::Rejected);
-    block_on(store.record_outcome(outcome, Some(record.clone()))).expect("kept");
+    block_on(store.record_outcome(outcome, Some(entry.clone()))).expect("kept");
     store.close().expect("closed");
     let store = open(dir.path());
     let inventory = block_on(store.inventory(&scope())).expect("read");
-    assert_eq!(inventory.images[&image("a")], record);
+    assert_eq!(inventory.images[&image("a")], entry);
 }
 
 #[test]

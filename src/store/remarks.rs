@@ -12,7 +12,7 @@ use super::schema::{self, STEPS};
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{Now, Options, images, rows, scopes, suspensions};
 use crate::history::{HistoryEvent, ImageEvent, Resumed, TakeoverEvent};
-use crate::inventory::{InventoryEntry, Owned, Suspension};
+use crate::inventory::{InventoryEntry, OwnedShare, Suspension};
 use crate::ledger::LedgerError;
 use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
 
@@ -65,22 +65,22 @@ impl Remarks {
     /// goes along: it is of the same image.
     pub fn adopt(
         &mut self,
-        images: Vec<(ImageKey, Owned)>,
+        images: Vec<(ImageKey, OwnedShare)>,
         used: &BTreeSet<AccountName>,
         by: &str,
         reason: &str,
     ) -> Result<(), LedgerError> {
         self.write(|pen| {
             for (key, owned) in images {
-                let mut record = images::record(pen.conn, &key)?.unwrap_or_default();
+                let mut entry = images::entry(pen.conn, &key)?.unwrap_or_default();
                 for earlier in
                     scopes::earlier_names_of(pen.conn, &key, used, owned.blueprint.as_deref())?
                 {
-                    supersede(pen, &key, earlier, &mut record, by)?;
+                    supersede(pen, &key, earlier, &mut entry, by)?;
                 }
-                record.owned = Some(owned);
+                entry.owned = Some(owned);
                 scopes::note(pen.conn, &key.scope)?;
-                images::set(pen.conn, &key, Some(&record))?;
+                images::set(pen.conn, &key, Some(&entry))?;
                 pen.append(HistoryEvent::Adopted(image_event(key, by, reason)))?;
             }
             Ok(())
@@ -94,8 +94,8 @@ impl Remarks {
         by: &str,
         reason: &str,
     ) -> Result<Vec<ImageKey>, LedgerError> {
-        self.change(images, by, reason, HistoryEvent::Released, |record| {
-            record.owned.take().is_some()
+        self.change(images, by, reason, HistoryEvent::Released, |entry| {
+            entry.owned.take().is_some()
         })
     }
 
@@ -106,10 +106,10 @@ impl Remarks {
         by: &str,
         reason: &str,
     ) -> Result<Vec<ImageKey>, LedgerError> {
-        self.change(images, by, reason, HistoryEvent::Unparked, |record| {
+        self.change(images, by, reason, HistoryEvent::Unparked, |entry| {
             // The reversals that parked it would do so again at the next look.
-            record.writes.clear();
-            record.parked_since.take().is_some()
+            entry.writes.clear();
+            entry.parked_since.take().is_some()
         })
     }
 
@@ -180,14 +180,14 @@ impl Remarks {
         self.write(|pen| {
             let mut changed = Vec::new();
             for key in images {
-                let Some(mut record) = images::record(pen.conn, &key)? else {
+                let Some(mut entry) = images::entry(pen.conn, &key)? else {
                     continue;
                 };
-                if !change(&mut record) {
+                if !change(&mut entry) {
                     continue;
                 }
-                let record = (!record.is_spent(pen.now)).then_some(record);
-                images::set(pen.conn, &key, record.as_ref())?;
+                let entry = (!entry.is_expired(pen.now)).then_some(entry);
+                images::set(pen.conn, &key, entry.as_ref())?;
                 pen.append(event(image_event(key.clone(), by, reason)))?;
                 changed.push(key);
             }
@@ -226,15 +226,15 @@ fn supersede(
     pen: &HistoryWriter<'_>,
     key: &ImageKey,
     earlier: AccountName,
-    record: &mut InventoryEntry,
+    entry: &mut InventoryEntry,
     by: &str,
 ) -> Result<(), Fault> {
     let mut from = key.clone();
     from.scope.account = earlier.clone();
-    let row = images::record(pen.conn, &from)?.unwrap_or_default();
-    record.protected |= row.protected;
-    record.parked_since = record.parked_since.or(row.parked_since);
-    images::move_to(pen.conn, &from, key, Some(record))?;
+    let row = images::entry(pen.conn, &from)?.unwrap_or_default();
+    entry.protected |= row.protected;
+    entry.parked_since = entry.parked_since.or(row.parked_since);
+    images::move_to(pen.conn, &from, key, Some(entry))?;
     pen.append(HistoryEvent::TakenOver(TakeoverEvent {
         scope: key.scope.clone(),
         image: Some(key.image.clone()),

@@ -63,7 +63,11 @@ pub(super) fn note(conn: &Connection, scope: &Scope) -> Result<(), Fault> {
 }
 
 /// Keeps whose the credentials of a scope are. What pruned last, and who succeeded, is kept apart.
-pub(super) fn record(conn: &Connection, scope: &Scope, known: &KnownAccount) -> Result<(), Fault> {
+pub(super) fn set_account(
+    conn: &Connection,
+    scope: &Scope,
+    known: &KnownAccount,
+) -> Result<(), Fault> {
     note(conn, scope)?;
     rows::change(
         conn,

@@ -12,8 +12,8 @@ use super::schema::STEPS;
 use super::{OpenError, Query, Reader, Remarks, Verdict};
 use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
-    Claimant, InventoryEntry, InventoryUpdate, Kinship, KnownAccount, Owned, OwnershipState, Rows,
-    Succession, Takeover, UsedNames,
+    AccountIdentity, AccountMatch, InventoryEntry, InventoryUpdate, KnownAccount, OwnedShare,
+    OwnershipState, ScopeRows, TakenOverName, Takeover, UsedNames,
 };
 use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
 use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
@@ -39,9 +39,9 @@ fn key(account: &str, id: &str) -> ImageKey {
 }
 
 fn ours(blueprint: &str) -> InventoryEntry {
-    let mut record = InventoryEntry::default();
-    record.acknowledged(Permission::Share, Some(blueprint), false, noon());
-    record
+    let mut entry = InventoryEntry::default();
+    entry.record_acknowledged(Permission::Share, Some(blueprint), false, noon());
+    entry
 }
 
 /// A state in which `default` shared `a` and `b`, and has a write of `c` without an outcome.
@@ -51,8 +51,8 @@ fn used(dir: &Path) {
         let attempt = share(id);
         let intent = block_on(store.record_intent(&attempt)).expect("recorded");
         let outcome = answer(intent, &attempt, WriteResult::Applied);
-        let record = ours(&format!("lhbp-{id}"));
-        block_on(store.record_outcome(outcome, Some(record))).expect("kept");
+        let entry = ours(&format!("lhbp-{id}"));
+        block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
     }
     block_on(store.record_intent(&share("c"))).expect("recorded");
     store.close().expect("closed");
@@ -72,11 +72,11 @@ fn age(dir: &Path) {
 fn gone_over() -> InventoryUpdate {
     InventoryUpdate {
         takeover: Takeover {
-            names: vec![Succession {
+            names: vec![TakenOverName {
                 from: name("default"),
                 images: 3,
             }],
-            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
+            expected: BTreeMap::from([(name("default"), KnownAccount::default())]),
             ..Takeover::default()
         },
         ..InventoryUpdate::default()
@@ -112,14 +112,15 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
         ..Seen::default()
     };
     let digest = KeyDigest::of("AKIDnew");
-    let claimant = Claimant {
+    let identity = AccountIdentity {
         uin: None,
         key: Some(&digest),
     };
     let (known, others) = known.split();
-    let kinship = |earlier: &AccountName| known.kinship(earlier, &scope, &used, claimant);
-    let mut takeover = inventory.take_over(others, kinship, Some(&seen), |_| false);
-    takeover.was = known.of_region(scope.region, takeover.sources());
+    let account_match =
+        |earlier: &AccountName| known.account_match(earlier, &scope, &used, identity);
+    let mut takeover = inventory.take_over(others, account_match, Some(&seen), |_| false);
+    takeover.expected = known.in_region(scope.region, takeover.sources());
     let taken: Vec<_> = takeover
         .rows
         .iter()
@@ -134,12 +135,12 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     taken
 }
 
-fn rows(dir: &Path, account: &str) -> Rows {
+fn rows(dir: &Path, account: &str) -> ScopeRows {
     let reader = Reader::open(dir).expect("a reader");
     let inventory = block_on(reader.inventory(&under(account))).expect("readable");
-    Rows {
+    ScopeRows {
         images: inventory.images,
-        open: inventory.open,
+        open_intents: inventory.open_intents,
     }
 }
 
@@ -198,7 +199,7 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
         left.images.keys().map(|id| id.as_str()).collect::<Vec<_>>(),
         ["img-b"]
     );
-    assert_eq!(left.open.len(), 1, "what no look proves stays");
+    assert_eq!(left.open_intents.len(), 1, "what no look proves stays");
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
     assert_eq!(summary.scopes[&scope()].acknowledged, 1, "status lists it");
@@ -220,8 +221,8 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
     assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
     // Later, as the rest shows.
     assert_eq!(take_over(dir.path(), &["a", "b", "c"]), ["img-b", "img-c"]);
-    assert_eq!(rows(dir.path(), "default"), Rows::default());
-    assert_eq!(rows(dir.path(), "prod").open.len(), 1);
+    assert_eq!(rows(dir.path(), "default"), ScopeRows::default());
+    assert_eq!(rows(dir.path(), "prod").open_intents.len(), 1);
     assert_eq!(take_over(dir.path(), &["a", "b", "c"]), [""; 0], "once");
 }
 
@@ -241,56 +242,72 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
             known(Some(&one), None),
             Some(&one),
             &key_two,
-            Kinship::Proven,
+            AccountMatch::Proven,
         ),
-        (known(None, Some(&key_one)), None, &key_one, Kinship::Proven),
+        (
+            known(None, Some(&key_one)),
+            None,
+            &key_one,
+            AccountMatch::Proven,
+        ),
         (
             known(Some(&one), Some(&key_one)),
             Some(&two),
             &key_two,
-            Kinship::Barred,
+            AccountMatch::Excluded,
         ),
-        (known(None, None), Some(&one), &key_one, Kinship::Open),
+        (
+            known(None, None),
+            Some(&one),
+            &key_one,
+            AccountMatch::Possible,
+        ),
         (
             known(Some(&one), Some(&key_one)),
             None,
             &key_two,
-            Kinship::Open,
+            AccountMatch::Possible,
         ),
     ];
-    let kinship = |account: KnownAccount, uin, key, used: &UsedNames| {
+    let account_match = |account: KnownAccount, uin, key, used: &UsedNames| {
         let mut accounts = crate::inventory::KnownAccounts::default();
         accounts.scopes.insert(under("legacy"), account);
-        let claimant = Claimant {
+        let identity = AccountIdentity {
             uin,
             key: Some(key),
         };
-        accounts.kinship(&name("legacy"), &under("prod"), used, claimant)
+        accounts.account_match(&name("legacy"), &under("prod"), used, identity)
     };
     for (account, uin, key, expected) in table {
         let used = used_names(&["prod"]);
-        let found = kinship(account.clone(), uin, key, &used);
+        let found = account_match(account.clone(), uin, key, &used);
         assert_eq!(found, expected, "{account:?}");
         // A name that is used in another region still stands for something, unless it is proven to be the same.
         let elsewhere = UsedNames {
             anywhere: used_names(&["prod", "legacy"]).anywhere,
             ..used.clone()
         };
-        let unproven = |kinship| match kinship {
-            Kinship::Open => Kinship::Elsewhere,
+        let unproven = |account_match| match account_match {
+            AccountMatch::Possible => AccountMatch::InUseElsewhere,
             other => other,
         };
-        let found = kinship(account.clone(), uin, key, &elsewhere);
+        let found = account_match(account.clone(), uin, key, &elsewhere);
         assert_eq!(found, unproven(expected), "{account:?}");
         // Of manifests that are not whole nobody knows which names they use.
         let partial = UsedNames {
             is_complete: false,
             ..used
         };
-        assert_eq!(kinship(account, uin, key, &partial), unproven(expected));
+        assert_eq!(
+            account_match(account, uin, key, &partial),
+            unproven(expected)
+        );
         let here = used_names(&["prod", "legacy"]);
         let same = known(Some(&one), None);
-        assert_eq!(kinship(same, Some(&one), &key_one, &here), Kinship::Barred);
+        assert_eq!(
+            account_match(same, Some(&one), &key_one, &here),
+            AccountMatch::Excluded
+        );
     }
 }
 
@@ -326,7 +343,7 @@ fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
-    let adopted = vec![(key("prod", "a"), Owned::adopted("lhbp-a", noon()))];
+    let adopted = vec![(key("prod", "a"), OwnedShare::adopted("lhbp-a", noon()))];
     let names = BTreeSet::from([name("prod")]);
     remarks
         .adopt(adopted, &names, "ann@desk", "by hand")
@@ -378,17 +395,17 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
     assert_eq!(others.len(), 1);
     let (aside, rows) = others.first_key_value().expect("one");
     assert_eq!(rows.images.len(), 2);
-    let claimant = Claimant {
+    let identity = AccountIdentity {
         uin: Some(&one),
         key: None,
     };
-    let found = known.kinship(aside, &under("prod"), &used, claimant);
-    assert_eq!(found, Kinship::Proven);
+    let found = known.account_match(aside, &under("prod"), &used, identity);
+    assert_eq!(found, AccountMatch::Proven);
     let suspended = BTreeSet::new();
-    let aliases = known.aliases(&under("prod"), &used, claimant, &suspended);
+    let aliases = known.aliases(&under("prod"), &used, identity, &suspended);
     assert!(aliases.contains(&name("default")), "{aliases:?}");
     store.close().expect("closed");
-    assert_eq!(self::rows(dir.path(), "default"), Rows::default());
+    assert_eq!(self::rows(dir.path(), "default"), ScopeRows::default());
     let verdict = dump(dir.path()).expect("readable").1;
     assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
 }
@@ -404,14 +421,14 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
     let attempt = share("c");
     let open = block_on(store.inventory(&under("prod")))
         .expect("readable")
-        .open;
+        .open_intents;
     let intent = open[&image("c")][0].intent;
     let late = answer(intent, &attempt, WriteResult::Applied);
     block_on(store.record_outcome(late, Some(ours("lhbp-c")))).expect("kept under the new name");
     store.close().expect("closed");
     let prod = rows(dir.path(), "prod");
-    assert_eq!((prod.images.len(), prod.open.len()), (3, 0));
-    assert_eq!(rows(dir.path(), "default"), Rows::default());
+    assert_eq!((prod.images.len(), prod.open_intents.len()), (3, 0));
+    assert_eq!(rows(dir.path(), "default"), ScopeRows::default());
     let reader = Reader::open(dir.path()).expect("a reader");
     let entries = reader.history(&Query::default()).expect("a history");
     let taken = entries
@@ -432,7 +449,7 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
     let released = remarks.release(vec![key("default", "a")], "ann@desk", "not ours");
     assert_eq!(released, Ok(vec![key("default", "a")]));
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
-    assert_eq!(rows(dir.path(), "prod"), Rows::default());
+    assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
     // The next look has read what was said.
     block_on(store.inventory(&under("prod"))).expect("readable");
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
@@ -459,7 +476,10 @@ fn c1_adopting_leaves_the_row_of_another_account_alone() {
     block_on(store.apply_update(&under("prod"), update)).expect("kept");
     store.close().expect("closed");
     let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
-    let adopted = vec![(key("prod", "a"), Owned::adopted("lhbp-of-prod", noon()))];
+    let adopted = vec![(
+        key("prod", "a"),
+        OwnedShare::adopted("lhbp-of-prod", noon()),
+    )];
     let names = BTreeSet::from([name("prod")]);
     remarks
         .adopt(adopted, &names, "ann@desk", "by hand")
@@ -487,5 +507,5 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
-    assert_eq!(rows(dir.path(), "prod"), Rows::default());
+    assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
 }

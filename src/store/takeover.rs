@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::history_writer::{HistoryWriter, OBSERVATION};
 use super::{images, query, scopes};
 use crate::history::{self, HistoryEvent};
-use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, Succession, TakenOver, Takeover};
+use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, TakenOverName, TakenOverRow, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
 
 /// A reason, as the history has it.
@@ -22,7 +22,7 @@ pub(super) fn keep(
     if update.set_aside.is_none() && update.takeover == Takeover::default() {
         // Nearly always.
         return match &update.account {
-            Some(account) => scopes::record(pen.conn, scope, account),
+            Some(account) => scopes::set_account(pen.conn, scope, account),
             None => Ok(()),
         };
     }
@@ -33,13 +33,13 @@ pub(super) fn keep(
         set_aside(pen, scope, uin)?;
     }
     if let Some(account) = &update.account {
-        scopes::record(pen.conn, scope, account)?;
+        scopes::set_account(pen.conn, scope, account)?;
     }
     let takeover = &update.takeover;
     let is_still = |from: &AccountName| {
         let now = known.get(&under(from, scope));
-        now.zip(takeover.was.get(from))
-            .is_some_and(|(now, was)| now.is_as(was))
+        now.zip(takeover.expected.get(from))
+            .is_some_and(|(now, was)| now.has_same_credentials(was))
     };
     for taken in takeover.rows.iter().filter(|taken| is_still(&taken.from)) {
         take_row(pen, scope, taken, read)?;
@@ -54,7 +54,7 @@ pub(super) fn keep(
 fn take_row(
     pen: &HistoryWriter<'_>,
     scope: &Scope,
-    taken: &TakenOver,
+    taken: &TakenOverRow,
     read: u64,
 ) -> Result<(), Fault> {
     let earlier = under(&taken.from, scope);
@@ -64,7 +64,7 @@ fn take_row(
     };
     let (from, to) = (key(&earlier), key(scope));
     let is_there =
-        images::record(pen.conn, &from)?.is_some() || !images::open(pen.conn, &from)?.is_empty();
+        images::entry(pen.conn, &from)?.is_some() || !images::open(pen.conn, &from)?.is_empty();
     if !is_there
         || query::is_changed_by_operator(pen.conn, &from, read)?
         || query::is_changed_by_operator(pen.conn, &to, read)?
@@ -72,7 +72,7 @@ fn take_row(
         return Ok(());
     }
     scopes::note(pen.conn, scope)?;
-    images::move_to(pen.conn, &from, &to, taken.record.as_ref())?;
+    images::move_to(pen.conn, &from, &to, taken.entry.as_ref())?;
     if taken.proves_the_name() {
         scopes::succeed(pen.conn, &earlier, scope)?;
     }
@@ -91,7 +91,7 @@ fn take_row(
 fn take_name(
     pen: &HistoryWriter<'_>,
     scope: &Scope,
-    name: &Succession,
+    name: &TakenOverName,
     read: u64,
 ) -> Result<(), Fault> {
     let earlier = under(&name.from, scope);

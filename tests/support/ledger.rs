@@ -10,7 +10,7 @@ use sharekeeper::history::{HistoryEvent, Intent, Outcome, Resolved, SourceLocati
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryNote, InventoryUpdate, KnownAccount,
-    KnownAccounts, OpenIntent, Rows, Suspension, UsedNames,
+    KnownAccounts, OpenIntent, ScopeRows, Suspension, UsedNames,
 };
 use sharekeeper::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
 use sharekeeper::model::{AccountName, Cause, ImageKey, Permission, Scope, Timestamp, Uin};
@@ -153,9 +153,9 @@ impl LedgerReader for Recorded {
                 && (!used.here.contains_key(&row.account) || is_its)
         });
         let others = others.map(|(row, inventory)| {
-            let rows = Rows {
+            let rows = ScopeRows {
                 images: inventory.images.clone(),
-                open: inventory.open.clone(),
+                open_intents: inventory.open_intents.clone(),
             };
             (row.account.clone(), rows)
         });
@@ -227,7 +227,7 @@ impl Ledger for Recorded {
             saw_opposite: attempt.saw_opposite,
         };
         let image = attempt.key.image.clone();
-        inventory.open.entry(image).or_default().push(open);
+        inventory.open_intents.entry(image).or_default().push(open);
         if self.lost_after.get() == Some(self.intents().len()) {
             self.lose("the state was removed");
         }
@@ -273,14 +273,17 @@ impl Ledger for Recorded {
         let mut scopes = self.scopes.borrow_mut();
         // The account may have got another name since.
         let home = scopes.iter().find(|(_, inventory)| {
-            let mut open = inventory.open.values().flatten();
+            let mut open = inventory.open_intents.values().flatten();
             open.any(|open| open.intent == outcome.intent)
         });
         if let Some((scope, _)) = home {
             outcome.key.scope = scope.clone();
         }
         let inventory = scopes.entry(outcome.key.scope.clone()).or_default();
-        let open = inventory.open.entry(outcome.key.image.clone()).or_default();
+        let open = inventory
+            .open_intents
+            .entry(outcome.key.image.clone())
+            .or_default();
         if outcome.result != WriteResult::Unknown {
             open.retain(|open| open.intent != outcome.intent);
         }
@@ -301,7 +304,7 @@ impl Ledger for Recorded {
             });
         }
         if open.is_empty() {
-            inventory.open.remove(&outcome.key.image);
+            inventory.open_intents.remove(&outcome.key.image);
         }
         if let Some(record) = record {
             inventory.images.insert(outcome.key.image.clone(), record);
@@ -338,13 +341,15 @@ impl Ledger for Recorded {
         if let Some(account) = account {
             self.accounts.borrow_mut().insert(scope.clone(), account);
         }
-        let was = takeover.was;
+        let expected = takeover.expected;
         let is_still = |from: &AccountName| {
             let row = Scope {
                 account: from.clone(),
                 region: scope.region,
             };
-            was.get(from).is_some_and(|was| self.known(&row).is_as(was))
+            expected
+                .get(from)
+                .is_some_and(|was| self.known(&row).has_same_credentials(was))
         };
         for taken in takeover
             .rows
@@ -357,12 +362,12 @@ impl Ledger for Recorded {
             };
             let rows = scopes.entry(earlier.clone()).or_default();
             rows.images.remove(&taken.image);
-            let open = rows.open.remove(&taken.image).unwrap_or_default();
+            let open = rows.open_intents.remove(&taken.image).unwrap_or_default();
             let own = scopes.entry(scope.clone()).or_default();
-            let record = taken.record.map(|record| (taken.image.clone(), record));
-            own.images.extend(record);
+            let entry = taken.entry.map(|entry| (taken.image.clone(), entry));
+            own.images.extend(entry);
             if !open.is_empty() {
-                let known = own.open.entry(taken.image.clone()).or_default();
+                let known = own.open_intents.entry(taken.image.clone()).or_default();
                 known.extend(open);
             }
             self.succeed(&earlier, scope);
@@ -379,7 +384,7 @@ impl Ledger for Recorded {
             let rows = scopes.remove(&earlier).unwrap_or_default();
             let own = scopes.entry(scope.clone()).or_default();
             own.images.extend(rows.images);
-            own.open.extend(rows.open);
+            own.open_intents.extend(rows.open_intents);
             self.succeed(&earlier, scope);
         }
         let inventory = scopes.entry(scope.clone()).or_default();
@@ -388,7 +393,12 @@ impl Ledger for Recorded {
                 scope: scope.clone(),
                 image: change.image.clone(),
             };
-            for open in inventory.open.get(&change.image).into_iter().flatten() {
+            for open in inventory
+                .open_intents
+                .get(&change.image)
+                .into_iter()
+                .flatten()
+            {
                 let mut shown = change.resolved.iter();
                 if let Some((_, applied)) = shown.find(|(intent, _)| *intent == open.intent) {
                     self.resolved(&key, open.permission, open.intent, *applied);
