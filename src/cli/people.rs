@@ -13,7 +13,7 @@ use crate::model::{ImageKey, Labels, Selector};
 use crate::report::{
     ExitStatus, FORMAT_VERSION, HistoryDocument, Parked, StatusDocument, VerifyDocument,
 };
-use crate::store::{Ending, Query, Reader};
+use crate::store::{HistoryQuery, Reader, SuspensionFilter};
 use crate::words::plural;
 
 /// `status`.
@@ -44,18 +44,18 @@ pub(super) fn history(arguments: &HistoryArguments, common: &Common) -> Result<u
         images,
         ..
     } = arguments.narrow.selector();
-    let query = Query {
+    let query = HistoryQuery {
         accounts,
         regions,
         images,
         since: arguments.since.map(|when| when.ago(now)),
         until: arguments.until.map(|when| when.ago(now)),
-        ..Query::default()
+        ..HistoryQuery::default()
     };
-    let narrowed = query != Query::default();
+    let narrowed = query != HistoryQuery::default();
     let limit = arguments.limit;
     let mut entries = reader
-        .history(&Query {
+        .history(&HistoryQuery {
             // One more tells whether there are more.
             limit: (limit > 0).then(|| limit.saturating_add(1)),
             ..query
@@ -141,7 +141,7 @@ pub(super) async fn resume(arguments: &ResumeArguments, common: &Common) -> Resu
     let mut remarks = state::remark(&directory, "resume")?;
     let by = state::by();
     let ended = remarks
-        .resume(&Ending::Ids(ids), &by)
+        .resume(&SuspensionFilter::Ids(ids), &by)
         .map_err(Failure::new)?;
     let keys = keys.into_iter().map(|parked| parked.key).collect();
     let unparked = remarks

@@ -130,7 +130,7 @@ async fn begin(
     let is_compared = !matches!(standing, Standing::Unknown { .. });
     let clean = work.revision.checkout().and_then(Checkout::clean);
     if let Some(commit) = clean.filter(|_| is_compared) {
-        store.advance_with_first_look(commit.clone(), over);
+        store.advance_on_first_observation(commit.clone(), over);
     }
     let caution = standing.caution();
     let caution = caution.map(|caution| standing.with_remedy(caution));

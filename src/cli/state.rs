@@ -8,7 +8,7 @@ use crate::host::{Clock, SystemClock};
 use crate::ledger::Ledger;
 use crate::model::{Present, Scope, Timestamp};
 use crate::plan::Prune;
-use crate::store::{OpenError, Options, Reader, Remarks, Store};
+use crate::store::{OpenError, OperatorStore, Options, Reader, Store};
 use crate::words::plural;
 
 /// Where the state is. The simulator's is apart: what it shared is no real share.
@@ -72,8 +72,8 @@ pub(super) fn read(directory: &Path) -> Result<Reader, Failure> {
 }
 
 /// The state to remark on.
-pub(super) fn remark(directory: &Path, command: &str) -> Result<Remarks, Failure> {
-    Remarks::open(directory, &options(command), now).map_err(refused)
+pub(super) fn remark(directory: &Path, command: &str) -> Result<OperatorStore, Failure> {
+    OperatorStore::open(directory, &options(command), now).map_err(refused)
 }
 
 /// Removes a state. Only the simulator's is ever removed.

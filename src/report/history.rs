@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::history::{HistoryEntry, HistoryEvent, WriteResult};
-use crate::store::Verdict;
+use crate::store::VerifyResult;
 use crate::words::{plural, safe};
 
 /// What `history -o json` prints.
@@ -165,7 +165,7 @@ pub struct VerifyDocument {
 
 impl VerifyDocument {
     /// `verdict` is none where there is no history yet.
-    pub fn new(verdict: Option<Verdict>) -> Self {
+    pub fn new(verdict: Option<VerifyResult>) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done.code(),
@@ -177,7 +177,7 @@ impl VerifyDocument {
             reason: None,
         };
         match verdict {
-            Some(Verdict::Sound {
+            Some(VerifyResult::Intact {
                 entries,
                 head,
                 hash,
@@ -186,7 +186,7 @@ impl VerifyDocument {
                 document.head = Some(head);
                 document.hash = Some(hash);
             }
-            Some(Verdict::Broken { seq, why }) => {
+            Some(VerifyResult::Broken { seq, why }) => {
                 document.exit_code = ExitStatus::Error.code();
                 document.sound = false;
                 document.entries = None;

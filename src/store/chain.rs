@@ -5,8 +5,8 @@
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-use super::error::Fault;
-use super::rows::{self, stamp};
+use super::error::StoreError;
+use super::rows::{self, format_time};
 use crate::history::HistoryEntry;
 
 pub(super) type Hash = [u8; 32];
@@ -43,9 +43,9 @@ pub(super) fn link(before: &Hash, body: &str) -> Hash {
 }
 
 /// Starts an empty chain.
-pub(super) fn begin(conn: &Connection, owner: &str) -> Result<(), Fault> {
+pub(super) fn create(conn: &Connection, owner: &str) -> Result<(), StoreError> {
     let hash = genesis(owner);
-    rows::change(
+    rows::execute(
         conn,
         "INSERT INTO chain (one, anchor_seq, anchor_hash, head_seq, head_hash) VALUES (1, 0, ?1, 0, ?1)",
         [hash],
@@ -54,8 +54,8 @@ pub(super) fn begin(conn: &Connection, owner: &str) -> Result<(), Fault> {
 }
 
 /// Reads where the chain begins and ends.
-pub(super) fn ends(conn: &Connection) -> Result<Ends, Fault> {
-    let ends = rows::first(conn, "SELECT * FROM chain", [], |row| {
+pub(super) fn ends(conn: &Connection) -> Result<Ends, StoreError> {
+    let ends = rows::query_first(conn, "SELECT * FROM chain", [], |row| {
         Ok(Ends {
             anchor: row.number("anchor_seq")?,
             anchor_hash: row.get("anchor_hash")?,
@@ -64,26 +64,26 @@ pub(super) fn ends(conn: &Connection) -> Result<Ends, Fault> {
             generation: row.number("generation")?,
         })
     })?;
-    ends.ok_or_else(|| Fault::unreadable("the table chain"))
+    ends.ok_or_else(|| StoreError::unreadable("the table chain"))
 }
 
 /// Whether the history ends with the entry that the chain ends with. Where a database was copied over one whose log is
 /// still there, it may not.
-pub(super) fn is_whole(conn: &Connection) -> Result<bool, Fault> {
-    let whole = rows::first(
+pub(super) fn is_whole(conn: &Connection) -> Result<bool, StoreError> {
+    let whole = rows::query_first(
         conn,
         "SELECT (head_seq = anchor_seq AND head_hash = anchor_hash) OR EXISTS \
          (SELECT 1 FROM history WHERE seq = head_seq AND hash = head_hash) AS whole FROM chain",
         [],
         |row| row.get("whole"),
     )?;
-    whole.ok_or_else(|| Fault::unreadable("the table chain"))
+    whole.ok_or_else(|| StoreError::unreadable("the table chain"))
 }
 
 /// Counts a transaction that has written. Not each of them appends to the history, and a database that is set back must
 /// show.
-pub(super) fn advance(conn: &Connection) -> Result<(), Fault> {
-    rows::change(conn, "UPDATE chain SET generation = generation + 1", [])
+pub(super) fn advance(conn: &Connection) -> Result<(), StoreError> {
+    rows::execute(conn, "UPDATE chain SET generation = generation + 1", [])
 }
 
 /// What an entry's columns repeat from its body.
@@ -100,7 +100,7 @@ impl Columns {
     pub(super) fn of(entry: &HistoryEntry) -> Self {
         let (scope, image) = (entry.event.scope(), entry.event.image());
         Self {
-            at: stamp(entry.at),
+            at: format_time(entry.at),
             event: entry.event.as_str().to_owned(),
             account: scope.map(|scope| scope.account.as_str().to_owned()),
             region: scope.map(|scope| scope.region.as_str().to_owned()),

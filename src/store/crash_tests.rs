@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::fixtures_tests::{
     answer, block_on, dump, image, key, noon, open, open_with, options, scope, share, ticking,
 };
-use super::{Ending, Remarks, Store, Verdict};
+use super::{OperatorStore, Store, SuspensionFilter, VerifyResult};
 use crate::history::WriteResult;
 use crate::inventory::{IntentId, InventoryChange, InventoryEntry, InventoryNote, OwnedShare};
 use crate::ledger::{Attempt, Ledger, LedgerReader};
@@ -78,12 +78,17 @@ fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
 type OpenIntents = BTreeMap<&'static str, (IntentId, Attempt)>;
 
 /// One commit of a random kind.
-fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut fastrand::Rng) {
+fn step(
+    store: &Store,
+    operator: &mut OperatorStore,
+    open: &mut OpenIntents,
+    rng: &mut fastrand::Rng,
+) {
     let name = ["a", "b", "c"][rng.usize(..3)];
     match rng.u8(..6) {
         0 => {
             let owned = OwnedShare::adopted("lhbp-3", noon());
-            let adopted = remarks.adopt(
+            let adopted = operator.adopt(
                 vec![(key(name), owned)],
                 &Default::default(),
                 "ann@desk",
@@ -109,10 +114,12 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
             block_on(store.apply_update(&scope(), vec![change].into())).expect("kept");
         }
         2 => {
-            let ended = remarks.resume(&Ending::All, "ann@desk").expect("ended");
+            let ended = operator
+                .resume(&SuspensionFilter::All, "ann@desk")
+                .expect("ended");
             if ended.is_empty() {
                 let until = Some(noon());
-                let suspended = remarks.suspend(Selector::default(), until, "ann@desk", "so");
+                let suspended = operator.suspend(Selector::default(), until, "ann@desk", "so");
                 suspended.expect("suspended");
             }
         }
@@ -145,25 +152,25 @@ fn d1_s9_each_connection_that_writes_waits_for_the_disk() {
     }
     let safe = (FULL, "wal".to_owned());
     let of_store = |store: &Store| {
-        let asked = block_on(store.ask(|conn| Ok(settings(conn)?)));
+        let asked = block_on(store.read(|conn| Ok(settings(conn)?)));
         asked.expect("an answer")
     };
-    let remarks = |dir: &Path| Remarks::open(dir, &options(), ticking()).expect("remarks");
+    let operator = |dir: &Path| OperatorStore::open(dir, &options(), ticking()).expect("remarks");
     for store_first in [true, false] {
         let dir = tempfile::tempdir().expect("a directory");
         if !store_first {
-            let first = remarks(dir.path());
+            let first = operator(dir.path());
             assert_eq!(settings(&first.conn), Ok(safe.clone()), "a new directory");
         }
         let store = open(dir.path());
         assert_eq!(of_store(&store), safe, "new: {store_first}");
         block_on(store.record_intent(&share("a"))).expect("recorded");
         assert_eq!(of_store(&store), safe, "after a commit");
-        let beside = remarks(dir.path());
+        let beside = operator(dir.path());
         assert_eq!(settings(&beside.conn), Ok(safe.clone()), "beside a store");
         drop(beside);
         store.close().expect("closed");
-        let alone = remarks(dir.path());
+        let alone = operator(dir.path());
         assert_eq!(settings(&alone.conn), Ok(safe.clone()), "without a store");
         drop(alone);
         assert_eq!(of_store(&open(dir.path())), safe, "opened again");
@@ -175,7 +182,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut store = open_with(dir.path(), || {});
     let owner = store.owner().to_owned();
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
     let mut rng = fastrand::Rng::with_seed(7);
     let mut open_intents = OpenIntents::new();
     let mut images = 0;
@@ -204,25 +211,31 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
             store = open_with(dir.path(), || {});
         }
         let before = Image::of(dir.path());
-        step(&store, &mut remarks, &mut open_intents, &mut rng);
+        step(&store, &mut operator, &mut open_intents, &mut rng);
         let after = Image::of(dir.path());
         assert!(before.database == after.database, "only the log is written");
         let (is, _) = dump(dir.path()).expect("readable");
         for torn in torn(&before, &after, &mut rng) {
             let laid = torn.lay(Some(&owner));
-            let (found, verdict) = dump(laid.path()).expect("readable");
+            let (found, verified) = dump(laid.path()).expect("readable");
             assert!(
                 found == was || found == is,
                 "turn {turn}: neither before nor after"
             );
-            assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+            assert!(
+                matches!(verified, VerifyResult::Intact { .. }),
+                "{verified:?}"
+            );
             images += 1;
             if images % 50 == 0 {
                 let store = Store::open(laid.path(), &options(), ticking()).expect("a store");
                 block_on(store.record_intent(&share("z"))).expect("recorded");
                 drop(store);
-                let (_, verdict) = dump(laid.path()).expect("readable");
-                assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+                let (_, verified) = dump(laid.path()).expect("readable");
+                assert!(
+                    matches!(verified, VerifyResult::Intact { .. }),
+                    "{verified:?}"
+                );
             }
         }
     }

@@ -40,7 +40,7 @@ pub enum OpenError {
          `chmod o-w` it once you trust what is in it",
         .path.display()
     )]
-    Exposed {
+    WorldWritable {
         /// The directory, or a file in it.
         path: PathBuf,
         /// Its mode.
@@ -48,27 +48,27 @@ pub enum OpenError {
     },
     /// Another process reconciles with this directory.
     #[error("{}: {}; wait until it has ended, or stop it, or give another --state-dir", .dir.display(), held(.holder))]
-    Held {
+    Locked {
         /// The state directory.
         dir: PathBuf,
         /// Who, as far as the lock file says.
         holder: Option<Box<Holder>>,
     },
     /// The directory was in use, and its database is gone.
-    #[error("{} is missing, though {} shows that the directory was in use: {WAY_OUT}", .path.display(), .witness.display())]
+    #[error("{} is missing, though {} shows that the directory was in use: {WAY_OUT}", .path.display(), .evidence.display())]
     Missing {
         /// The database.
         path: PathBuf,
         /// What shows that it was there.
-        witness: PathBuf,
+        evidence: PathBuf,
     },
     /// The database was emptied.
-    #[error("{} is empty, though {} shows that it was in use: {WAY_OUT}", .path.display(), .witness.display())]
+    #[error("{} is empty, though {} shows that it was in use: {WAY_OUT}", .path.display(), .evidence.display())]
     Emptied {
         /// The database.
         path: PathBuf,
         /// What shows that it was in use.
-        witness: PathBuf,
+        evidence: PathBuf,
     },
     /// The database cannot be read.
     #[error("{} is damaged ({detail}): {WAY_OUT}", .path.display())]
@@ -83,7 +83,7 @@ pub enum OpenError {
         "{} is not a database of sharekeeper (application id {application_id:#010x}): give another --state-dir",
         .path.display()
     )]
-    Alien {
+    OtherApplication {
         /// The database.
         path: PathBuf,
         /// What it says of itself.
@@ -95,7 +95,7 @@ pub enum OpenError {
          that wrote it, or restore the directory from a backup made before",
         .path.display()
     )]
-    Newer {
+    NewerSchema {
         /// The database.
         path: PathBuf,
         /// What it says.
@@ -109,7 +109,7 @@ pub enum OpenError {
          `sharekeeper reconcile` brings it up to date",
         .path.display()
     )]
-    Older {
+    OlderSchema {
         /// The database.
         path: PathBuf,
         /// What it says.
@@ -123,7 +123,7 @@ pub enum OpenError {
          installations; {WAY_OUT}",
         .path.display()
     )]
-    Foreign {
+    OwnerMismatch {
         /// The file `owner`.
         path: PathBuf,
         /// What it says.
@@ -200,27 +200,27 @@ fn held(holder: &Option<Box<Holder>>) -> String {
 
 /// Why a request to the open store failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) kind: FaultKind,
+pub(super) struct StoreError {
+    pub(super) kind: ErrorKind,
     text: String,
 }
 
 /// What a fault means for what comes after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FaultKind {
+pub(super) enum ErrorKind {
     /// It concerns this request alone.
     Request,
     /// It passes once there is space again, or the other process is done.
-    Passing,
+    Transient,
     /// What the file holds is no longer certain.
     Broken,
     /// The state in the directory is not the one that is open.
-    Lost(Left),
+    Lost(Salvage),
 }
 
 /// What can still be done with a state that is not to be trusted any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum Salvage {
     /// The database is the right one: what came of writes can be recorded.
     Database,
     /// The files that are open hold all that was recorded, and have lost their names. They may get them back.
@@ -229,10 +229,10 @@ pub(super) enum Left {
     Nothing,
 }
 
-impl Fault {
+impl StoreError {
     pub(super) fn request(text: impl Into<String>) -> Self {
         Self {
-            kind: FaultKind::Request,
+            kind: ErrorKind::Request,
             text: text.into(),
         }
     }
@@ -247,15 +247,15 @@ impl Fault {
 
     pub(super) fn broken(text: impl Into<String>) -> Self {
         Self {
-            kind: FaultKind::Broken,
+            kind: ErrorKind::Broken,
             text: text.into(),
         }
     }
 
     /// The state was removed, replaced or set back; `text` is all that is to be said.
-    pub(super) fn lost(text: String, left: Left) -> Self {
+    pub(super) fn lost(text: String, salvage: Salvage) -> Self {
         Self {
-            kind: FaultKind::Lost(left),
+            kind: ErrorKind::Lost(salvage),
             text,
         }
     }
@@ -263,24 +263,24 @@ impl Fault {
     /// For the ledger's callers, with the file that it is about.
     pub(super) fn at(&self, path: &Path) -> LedgerError {
         LedgerError(match self.kind {
-            FaultKind::Lost(_) => self.text.clone(),
+            ErrorKind::Lost(_) => self.text.clone(),
             _ => format!("{}: {self}", path.display()),
         })
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let (kind, remedy) = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => (FaultKind::Passing, ": free some space"),
+            Some(ErrorCode::DiskFull) => (ErrorKind::Transient, ": free some space"),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                (FaultKind::Passing, ": another process is writing")
+                (ErrorKind::Transient, ": another process is writing")
             }
             Some(
                 ErrorCode::SystemIoFailure
@@ -288,8 +288,8 @@ impl From<rusqlite::Error> for Fault {
                 | ErrorCode::NotADatabase
                 | ErrorCode::ReadOnly
                 | ErrorCode::CannotOpen,
-            ) => (FaultKind::Broken, ""),
-            _ => (FaultKind::Request, ""),
+            ) => (ErrorKind::Broken, ""),
+            _ => (ErrorKind::Request, ""),
         };
         Self {
             kind,

@@ -31,12 +31,12 @@ impl FileId {
 
 /// How long a file is, and when it was last written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Written {
+pub(super) struct FileStamp {
     pub(super) len: u64,
     modified: (i64, i64),
 }
 
-impl Written {
+impl FileStamp {
     pub(super) fn of(metadata: &fs::Metadata) -> Self {
         Self {
             len: metadata.len(),

@@ -22,13 +22,13 @@ pub(super) struct Files {
 
 /// How a database can be read without leaving a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum ReadMode {
     /// No process has it open: all there is stands in the one file.
-    Still,
+    Immutable,
     /// Together with its write-ahead log, under SQLite's locks.
     Live,
     /// Likewise, but SQLite must first make the index of the log anew: a copy was made without it.
-    Plain,
+    RebuildIndex,
 }
 
 impl Files {
@@ -46,11 +46,11 @@ impl Files {
         self.dir.join("state.db")
     }
 
-    pub(super) fn log(&self) -> PathBuf {
+    pub(super) fn wal(&self) -> PathBuf {
         self.dir.join("state.db-wal")
     }
 
-    pub(super) fn log_index(&self) -> PathBuf {
+    pub(super) fn wal_index(&self) -> PathBuf {
         self.dir.join("state.db-shm")
     }
 
@@ -64,7 +64,7 @@ impl Files {
 
     /// Removes the state: the witness last, so that what is left of a removal that was broken off is still refused.
     pub(super) fn remove(&self) -> Result<(), OpenError> {
-        for path in [self.database(), self.log(), self.log_index(), self.owner()] {
+        for path in [self.database(), self.wal(), self.wal_index(), self.owner()] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(OpenError::io(&path, "remove it", &error));
@@ -77,16 +77,17 @@ impl Files {
 
     /// Whether the directory is there and can be trusted.
     pub(super) fn check(&self) -> Result<bool, OpenError> {
-        let Some(metadata) = look(&self.dir)? else {
+        let Some(metadata) = metadata_if_present(&self.dir)? else {
             return Ok(false);
         };
         if !metadata.is_dir() {
             return Err(OpenError::NotADirectory(self.dir.clone()));
         }
         for path in [&self.dir, &self.database(), &self.owner()] {
-            let mode = look(path)?.map_or(0, |metadata| metadata.permissions().mode() & 0o7777);
+            let mode = metadata_if_present(path)?
+                .map_or(0, |metadata| metadata.permissions().mode() & 0o7777);
             if mode & OTHERS_WRITE != 0 {
-                return Err(OpenError::Exposed {
+                return Err(OpenError::WorldWritable {
                     path: path.clone(),
                     mode,
                 });
@@ -129,27 +130,27 @@ impl Files {
 
     /// The database's size; `None`: there is none.
     pub(super) fn database_len(&self) -> Result<Option<u64>, OpenError> {
-        Ok(look(&self.database())?.map(|metadata| metadata.len()))
+        Ok(metadata_if_present(&self.database())?.map(|metadata| metadata.len()))
     }
 
     /// Whether there is a write-ahead log with anything in it.
-    pub(super) fn has_log(&self) -> Result<bool, OpenError> {
-        Ok(look(&self.log())?.is_some_and(|metadata| metadata.len() > 0))
+    pub(super) fn has_wal(&self) -> Result<bool, OpenError> {
+        Ok(metadata_if_present(&self.wal())?.is_some_and(|metadata| metadata.len() > 0))
     }
 
     /// Whether there is a rollback journal, which SQLite keeps while it makes the file.
     pub(super) fn has_journal(&self) -> Result<bool, OpenError> {
-        Ok(look(&self.dir.join("state.db-journal"))?.is_some())
+        Ok(metadata_if_present(&self.dir.join("state.db-journal"))?.is_some())
     }
 
     /// How to read the database now.
-    pub(super) fn reading(&self) -> Result<Reading, OpenError> {
-        let index = look(&self.log_index())?.is_some();
-        Ok(match (look(&self.log())?, index) {
-            (Some(_), true) => Reading::Live,
-            (Some(log), false) if log.len() > 0 => Reading::Plain,
-            _ if self.has_journal()? => Reading::Plain,
-            _ => Reading::Still,
+    pub(super) fn read_mode(&self) -> Result<ReadMode, OpenError> {
+        let index = metadata_if_present(&self.wal_index())?.is_some();
+        Ok(match (metadata_if_present(&self.wal())?, index) {
+            (Some(_), true) => ReadMode::Live,
+            (Some(wal), false) if wal.len() > 0 => ReadMode::RebuildIndex,
+            _ if self.has_journal()? => ReadMode::RebuildIndex,
+            _ => ReadMode::Immutable,
         })
     }
 
@@ -204,7 +205,7 @@ impl Files {
 }
 
 /// Only a name that is not there is `None`: a lack of permission or of file handles is not.
-fn look(path: &Path) -> Result<Option<fs::Metadata>, OpenError> {
+fn metadata_if_present(path: &Path) -> Result<Option<fs::Metadata>, OpenError> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

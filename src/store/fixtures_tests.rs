@@ -11,10 +11,10 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-use super::error::Fault;
+use super::error::StoreError;
 use super::files::Files;
-use super::open::Index;
-use super::verify::{Verdict, verify};
+use super::open::WalIndex;
+use super::verify::{VerifyResult, verify};
 use super::{OpenError, Options, Store};
 use crate::history::{Outcome, WriteResult};
 use crate::inventory::IntentId;
@@ -45,9 +45,9 @@ pub(super) fn open(dir: &Path) -> Store {
     Store::open(dir, &options(), ticking()).expect("a store")
 }
 
-/// A store that calls `pause` instead of waiting for its second look.
-pub(super) fn open_with(dir: &Path, pause: impl FnMut() + Send + 'static) -> Store {
-    Store::open_with(dir, &options(), ticking(), Box::new(pause)).expect("a store")
+/// A store that calls `recheck_delay` instead of waiting for its second look.
+pub(super) fn open_with(dir: &Path, recheck_delay: impl FnMut() + Send + 'static) -> Store {
+    Store::open_with(dir, &options(), ticking(), Box::new(recheck_delay)).expect("a store")
 }
 
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -121,18 +121,18 @@ pub(super) fn files(dir: &Path) -> BTreeMap<String, (usize, String)> {
 }
 
 /// All that a database says, and whether its history holds together.
-pub(super) fn dump(dir: &Path) -> Result<(String, Verdict), OpenError> {
+pub(super) fn dump(dir: &Path) -> Result<(String, VerifyResult), OpenError> {
     let files = Files::new(dir);
-    super::open::read(&files, Index::Leave, |conn| {
+    super::open::read(&files, WalIndex::Leave, |conn| {
         let told = contents(conn).and_then(|text| Ok((text, verify(conn)?)));
-        told.map_err(|fault| OpenError::Damaged {
+        told.map_err(|error| OpenError::Damaged {
             path: files.database(),
-            detail: fault.to_string(),
+            detail: error.to_string(),
         })
     })
 }
 
-fn contents(conn: &Connection) -> Result<String, Fault> {
+fn contents(conn: &Connection) -> Result<String, StoreError> {
     let mut text = String::new();
     for table in [
         "about",

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, named_params};
 
 use super::chain::{self, Columns, Ends};
-use super::error::Fault;
+use super::error::StoreError;
 use super::images;
 use super::rows::{self, integer};
 use crate::history::{HistoryEntry, HistoryEvent};
@@ -30,7 +30,7 @@ pub(super) struct HistoryWriter<'a> {
 
 impl HistoryWriter<'_> {
     /// Appends an entry, and returns its number.
-    pub(super) fn append(&self, event: HistoryEvent) -> Result<u64, Fault> {
+    pub(super) fn append(&self, event: HistoryEvent) -> Result<u64, StoreError> {
         let ends = chain::ends(self.conn)?;
         let entry = HistoryEntry {
             seq: ends.head + 1,
@@ -38,10 +38,10 @@ impl HistoryWriter<'_> {
             event,
         };
         let body = serde_json::to_string(&entry)
-            .map_err(|error| Fault::request(format!("entry {}: {error}", entry.seq)))?;
+            .map_err(|error| StoreError::request(format!("entry {}: {error}", entry.seq)))?;
         let hash = chain::link(&ends.head_hash, &body);
         let columns = Columns::of(&entry);
-        rows::change(
+        rows::execute(
             self.conn,
             "INSERT INTO history (seq, at, event, account, region, image, body, hash) \
              VALUES (:seq, :at, :event, :account, :region, :image, :body, :hash)",
@@ -56,7 +56,7 @@ impl HistoryWriter<'_> {
                 ":hash": hash,
             },
         )?;
-        rows::change(
+        rows::execute(
             self.conn,
             "UPDATE chain SET head_seq = ?1, head_hash = ?2",
             (integer(entry.seq)?, hash),
@@ -69,7 +69,7 @@ impl HistoryWriter<'_> {
         Ok(entry.seq)
     }
 
-    fn rotate(&self, ends: &Ends) -> Result<(), Fault> {
+    fn rotate(&self, ends: &Ends) -> Result<(), StoreError> {
         let count = ends.head - ends.anchor;
         if count <= self.history_max {
             return Ok(());
@@ -85,12 +85,12 @@ impl HistoryWriter<'_> {
             return Ok(());
         }
         let cut = integer(cut)?;
-        rows::change(
+        rows::execute(
             self.conn,
             "UPDATE chain SET anchor_seq = ?1, anchor_hash = (SELECT hash FROM history WHERE seq = ?1)",
             [cut],
         )?;
-        rows::change(self.conn, "DELETE FROM history WHERE seq <= ?1", [cut])?;
+        rows::execute(self.conn, "DELETE FROM history WHERE seq <= ?1", [cut])?;
         Ok(())
     }
 }

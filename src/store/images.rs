@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, named_params};
 
-use super::error::Fault;
-use super::rows::{self, Cells, integer, stamp, word};
+use super::error::StoreError;
+use super::rows::{self, NamedRow, format_time, integer, ownership_text};
 use super::suspensions;
 use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, OwnedShare, ScopeRows};
 use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
 /// What is known of a scope. Suspensions by any account's name are among it: the name may be an earlier one of this.
-pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, Fault> {
+pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, StoreError> {
     let ScopeRows {
         images,
         open_intents,
-    } = rows_of(conn, scope)?;
+    } = scope_rows(conn, scope)?;
     let mut suspensions = suspensions::all(conn)?;
     suspensions.retain(|suspension| {
         let regions = &suspension.selector.regions;
@@ -29,18 +29,18 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, F
 }
 
 /// The rows of a scope.
-pub(super) fn rows_of(conn: &Connection, scope: &Scope) -> Result<ScopeRows, Fault> {
+pub(super) fn scope_rows(conn: &Connection, scope: &Scope) -> Result<ScopeRows, StoreError> {
     let of_scope = named_params! {
         ":account": scope.account.as_str(),
         ":region": scope.region.as_str(),
     };
-    let images = rows::all(
+    let images = rows::query_all(
         conn,
         "SELECT * FROM images WHERE account = :account AND region = :region",
         of_scope,
         |row| Ok((row.image()?, entry_in(row)?)),
     )?;
-    let open = rows::all(
+    let open = rows::query_all(
         conn,
         "SELECT * FROM open_intents WHERE account = :account AND region = :region ORDER BY intent",
         of_scope,
@@ -61,8 +61,11 @@ fn by_image(open: Vec<(ImageId, OpenIntent)>) -> BTreeMap<ImageId, Vec<OpenInten
 }
 
 /// What is known of an image.
-pub(super) fn entry(conn: &Connection, key: &ImageKey) -> Result<Option<InventoryEntry>, Fault> {
-    rows::first(
+pub(super) fn entry(
+    conn: &Connection,
+    key: &ImageKey,
+) -> Result<Option<InventoryEntry>, StoreError> {
+    rows::query_first(
         conn,
         "SELECT * FROM images WHERE account = :account AND region = :region AND image = :image",
         named_params! {
@@ -75,16 +78,16 @@ pub(super) fn entry(conn: &Connection, key: &ImageKey) -> Result<Option<Inventor
 }
 
 /// Keeps what is known of an image from now on. What is known already is not written again.
-pub(super) fn set(
+pub(super) fn put(
     conn: &Connection,
     key: &ImageKey,
     entry: Option<&InventoryEntry>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     if self::entry(conn, key)?.as_ref() == entry {
         return Ok(());
     }
     let Some(entry) = entry else {
-        rows::change(
+        rows::execute(
             conn,
             "DELETE FROM images WHERE account = :account AND region = :region AND image = :image",
             named_params! {
@@ -97,12 +100,12 @@ pub(super) fn set(
     };
     let owned = entry.owned.as_ref();
     let json = |what, json: serde_json::Result<String>| {
-        json.map_err(|error| Fault::request(format!("the {what} of {key}: {error}")))
+        json.map_err(|error| StoreError::request(format!("the {what} of {key}: {error}")))
     };
     let writes = json("writes", serde_json::to_string(&entry.writes))?;
     let said = entry.last_answer.map(|word| serde_json::to_string(&word));
     let said = said.map(|said| json("word", said)).transpose()?;
-    rows::change(
+    rows::execute(
         conn,
         "INSERT OR REPLACE INTO images (account, region, image, standing, since, blueprint, confirmed, \
          missing_since, disputed_since, cancelled, protected, parked_since, writes, word, denied_since) \
@@ -112,23 +115,23 @@ pub(super) fn set(
             ":account": key.scope.account.as_str(),
             ":region": key.scope.region.as_str(),
             ":image": key.image.as_str(),
-            ":standing": owned.map(|owned| word(owned.ownership)),
-            ":since": owned.map(|owned| stamp(owned.since)),
+            ":standing": owned.map(|owned| ownership_text(owned.ownership)),
+            ":since": owned.map(|owned| format_time(owned.since)),
             ":blueprint": owned.and_then(|owned| owned.blueprint.as_deref()),
             ":confirmed": owned.is_some_and(|owned| owned.confirmed),
-            ":missing_since": owned.and_then(|owned| owned.missing_since).map(stamp),
-            ":disputed_since": owned.and_then(|owned| owned.disputed_since).map(stamp),
+            ":missing_since": owned.and_then(|owned| owned.missing_since).map(format_time),
+            ":disputed_since": owned.and_then(|owned| owned.disputed_since).map(format_time),
             ":cancelled": owned.is_some_and(|owned| owned.cancelled),
             ":protected": entry.protected,
-            ":parked_since": entry.parked_since.map(stamp),
+            ":parked_since": entry.parked_since.map(format_time),
             ":writes": writes,
             ":word": said,
-            ":denied_since": entry.denied_since.map(stamp),
+            ":denied_since": entry.denied_since.map(format_time),
         },
     )
 }
 
-fn entry_in(row: &Cells<'_>) -> Result<InventoryEntry, Fault> {
+fn entry_in(row: &NamedRow<'_>) -> Result<InventoryEntry, StoreError> {
     let owned = match row.ownership()? {
         None => None,
         Some(ownership) => Some(OwnedShare {
@@ -152,15 +155,18 @@ fn entry_in(row: &Cells<'_>) -> Result<InventoryEntry, Fault> {
 }
 
 /// A row of `open_intents`.
-pub(super) struct Open {
+pub(super) struct OpenIntentRow {
     pub(super) intent: OpenIntent,
     /// The outcome is in the history, and is that it is unknown.
     pub(super) answered: bool,
 }
 
 /// The open intents of an image, the oldest first.
-pub(super) fn open(conn: &Connection, key: &ImageKey) -> Result<Vec<Open>, Fault> {
-    rows::all(
+pub(super) fn open_intents(
+    conn: &Connection,
+    key: &ImageKey,
+) -> Result<Vec<OpenIntentRow>, StoreError> {
+    rows::query_all(
         conn,
         "SELECT * FROM open_intents WHERE account = :account AND region = :region AND image = :image \
          ORDER BY intent",
@@ -173,8 +179,8 @@ pub(super) fn open(conn: &Connection, key: &ImageKey) -> Result<Vec<Open>, Fault
     )
 }
 
-fn open_in(row: &Cells<'_>) -> Result<Open, Fault> {
-    Ok(Open {
+fn open_in(row: &NamedRow<'_>) -> Result<OpenIntentRow, StoreError> {
+    Ok(OpenIntentRow {
         intent: OpenIntent {
             intent: IntentId(row.number("intent")?),
             permission: row.permission()?,
@@ -186,15 +192,15 @@ fn open_in(row: &Cells<'_>) -> Result<Open, Fault> {
 }
 
 /// Opens an intent.
-pub(super) fn begin(
+pub(super) fn add_open_intent(
     conn: &Connection,
     key: &ImageKey,
     intent: u64,
     permission: Permission,
     saw_opposite: bool,
     at: Timestamp,
-) -> Result<(), Fault> {
-    rows::change(
+) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "INSERT INTO open_intents (account, region, image, intent, permission, at, saw_opposite, answered) \
          VALUES (:account, :region, :image, :intent, :permission, :at, :saw_opposite, 0)",
@@ -204,7 +210,7 @@ pub(super) fn begin(
             ":image": key.image.as_str(),
             ":intent": integer(intent)?,
             ":permission": permission.as_str(),
-            ":at": stamp(at),
+            ":at": format_time(at),
             ":saw_opposite": saw_opposite,
         },
     )
@@ -214,8 +220,8 @@ pub(super) fn begin(
 pub(super) fn account_of(
     conn: &Connection,
     intent: IntentId,
-) -> Result<Option<AccountName>, Fault> {
-    rows::first(
+) -> Result<Option<AccountName>, StoreError> {
+    rows::query_first(
         conn,
         "SELECT account FROM open_intents WHERE intent = ?1",
         [integer(intent.0)?],
@@ -224,8 +230,8 @@ pub(super) fn account_of(
 }
 
 /// Keeps that the intent's outcome is in the history, and unknown.
-pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
-    rows::change(
+pub(super) fn mark_answered(conn: &Connection, intent: IntentId) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "UPDATE open_intents SET answered = 1 WHERE intent = ?1",
         [integer(intent.0)?],
@@ -233,15 +239,15 @@ pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault>
 }
 
 /// Moves an image's row and open intents from one account name to another; `entry` is its row from then on.
-pub(super) fn move_to(
+pub(super) fn move_to_account(
     conn: &Connection,
     from: &ImageKey,
     to: &ImageKey,
     entry: Option<&InventoryEntry>,
-) -> Result<(), Fault> {
-    set(conn, from, None)?;
-    set(conn, to, entry)?;
-    rows::change(
+) -> Result<(), StoreError> {
+    put(conn, from, None)?;
+    put(conn, to, entry)?;
+    rows::execute(
         conn,
         "UPDATE open_intents SET account = :to WHERE account = :from AND region = :region AND image = :image",
         named_params! {
@@ -254,8 +260,8 @@ pub(super) fn move_to(
 }
 
 /// Closes an intent.
-pub(super) fn close(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
-    rows::change(
+pub(super) fn close_intent(conn: &Connection, intent: IntentId) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "DELETE FROM open_intents WHERE intent = ?1",
         [integer(intent.0)?],
@@ -263,7 +269,7 @@ pub(super) fn close(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
 }
 
 /// The oldest entry after `anchor` that is of an open intent.
-pub(super) fn oldest_open(conn: &Connection, anchor: u64) -> Result<Option<u64>, Fault> {
+pub(super) fn oldest_open(conn: &Connection, anchor: u64) -> Result<Option<u64>, StoreError> {
     let mut oldest =
         conn.prepare_cached("SELECT min(intent) FROM open_intents WHERE intent > ?1")?;
     let oldest: Option<i64> = oldest.query_row([integer(anchor)?], |row| row.get(0))?;

@@ -6,7 +6,7 @@ use super::fixtures_tests::{
     answer, block_on, files, image, key, noon, open, options, scope, share, ticking,
 };
 use super::suspensions::SUSPENSIONS_MAX;
-use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
+use super::{HistoryQuery, OperatorStore, Options, Reader, Store, SuspensionFilter, VerifyResult};
 use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
     AnsweredState, Declaration, IntentId, Inventory, InventoryChange, InventoryEntry,
@@ -31,7 +31,7 @@ async fn shared(store: &Store, name: &str) -> InventoryEntry {
 }
 
 fn words(store: &Store) -> Vec<&'static str> {
-    let entries = block_on(store.history(Query::default())).expect("a history");
+    let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
     entries.iter().map(|entry| entry.event.as_str()).collect()
 }
 
@@ -115,7 +115,7 @@ fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
         let inventory = block_on(store.inventory(&scope())).expect("holdings");
         let open = inventory.open_intents.get(&image("a")).map_or(0, Vec::len);
         assert_eq!(open, left, "{answered:?}");
-        let entries = block_on(store.history(Query::default())).expect("a history");
+        let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
         let resolved = entries.iter().find_map(|entry| match &entry.event {
             HistoryEvent::Resolved(resolved) => Some((resolved.intent, resolved.applied)),
             _ => None,
@@ -135,7 +135,7 @@ fn s18_what_is_forgotten_on_request_is_gone_whole_and_never_under_another_proces
     block_on(shared(&store, "a"));
     let refused = Store::forget(dir.path(), &options(), ticking());
     assert!(
-        matches!(refused, Err(crate::store::OpenError::Held { .. })),
+        matches!(refused, Err(crate::store::OpenError::Locked { .. })),
         "{refused:?}"
     );
     drop(store);
@@ -157,8 +157,8 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
         ..share("a")
     };
     let under_way = block_on(store.record_intent(&cancel)).expect("it is ours");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let released = remarks.release(vec![key("a")], "ann@desk", "by hand");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let released = operator.release(vec![key("a")], "ann@desk", "by hand");
     assert_eq!(released.expect("released").len(), 1);
     let refused = block_on(store.record_intent(&cancel));
     assert_eq!(refused, Err(WriteRefused::NotOurs));
@@ -233,7 +233,10 @@ fn s17_what_changes_nothing_writes_nothing() {
             .apply_update(&scope(), vec![same].into())
             .await
             .expect("kept");
-        store.history(Query::default()).await.expect("a history");
+        store
+            .history(HistoryQuery::default())
+            .await
+            .expect("a history");
     });
     store.close().expect("closed");
     let reader = Reader::open(dir.path()).expect("a reader");
@@ -263,7 +266,10 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
         let summary = reader.summary().expect("a summary");
         assert_eq!(summary.scopes[&scope()].acknowledged, 1);
         assert_eq!(summary.history.entries, 2);
-        assert!(matches!(reader.verify(), Ok(Some(Verdict::Sound { .. }))));
+        assert!(matches!(
+            reader.verify(),
+            Ok(Some(VerifyResult::Intact { .. }))
+        ));
         assert_eq!(files(&state), before);
         summary
     };
@@ -285,12 +291,12 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
 fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
     let selector = Selector {
         images: [image("a")].into(),
         ..Selector::default()
     };
-    let suspension = remarks
+    let suspension = operator
         .suspend(selector.clone(), None, "ann@desk", "being rebuilt")
         .expect("suspended");
     let (held, free) = (share("a"), share("b"));
@@ -304,13 +310,13 @@ fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.suspensions, std::slice::from_ref(&suspension));
 
-    let ended = remarks.resume(&Ending::Selector(Selector::default()), "ann@desk");
+    let ended = operator.resume(&SuspensionFilter::Selector(Selector::default()), "ann@desk");
     assert_eq!(ended, Ok(vec![]), "another selector");
-    let ended = remarks.resume(&Ending::Ids(vec![suspension.id]), "ann@desk");
+    let ended = operator.resume(&SuspensionFilter::Ids(vec![suspension.id]), "ann@desk");
     assert_eq!(ended, Ok(vec![suspension.clone()]));
     block_on(store.record_intent(&share("a"))).expect("recorded");
     assert_eq!(words(&store), ["suspended", "intent", "resumed", "intent"]);
-    let again = remarks.suspend(selector, Some(noon()), "ann@desk", "again");
+    let again = operator.suspend(selector, Some(noon()), "ann@desk", "again");
     assert!(again.expect("suspended").id > suspension.id);
     block_on(store.record_intent(&share("c")))
         .expect("one that has ended by itself forbids nothing");
@@ -332,8 +338,8 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
     };
     let apply = || block_on(store.apply_update(&scope(), vec![change.clone()].into()));
     apply().expect("kept");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let unparked = remarks.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let unparked = operator.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
     assert_eq!(unparked, Ok(vec![key("a")]));
     // Drawn from what was known before the person spoke.
     apply().expect("kept");
@@ -351,23 +357,23 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
 }
 
 /// A store and remarks at a time of their own.
-fn at(dir: &std::path::Path, now: Timestamp) -> (Store, Remarks) {
+fn at(dir: &std::path::Path, now: Timestamp) -> (Store, OperatorStore) {
     let clock = move || now;
     let store = Store::open(dir, &options(), clock).expect("a store");
     (
         store,
-        Remarks::open(dir, &options(), clock).expect("remarks"),
+        OperatorStore::open(dir, &options(), clock).expect("remarks"),
     )
 }
 
 #[test]
 fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (store, mut remarks) = at(dir.path(), noon());
+    let (store, mut operator) = at(dir.path(), noon());
     let ends = noon() + TimeDelta::hours(6);
-    let said = remarks.suspend(Selector::default(), Some(ends), "ann@desk", "a launch");
+    let said = operator.suspend(Selector::default(), Some(ends), "ann@desk", "a launch");
     said.expect("suspended");
-    drop((store, remarks));
+    drop((store, operator));
     for (hours_later, api_ahead, holds) in [
         (0, 20, true),
         (0, -20, true),
@@ -393,9 +399,9 @@ fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
 fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
     let dir = tempfile::tempdir().expect("a directory");
     for (hours_later, left) in [(0, 1), (7, 2), (29, 3), (30, 3)] {
-        let (store, mut remarks) = at(dir.path(), noon() + TimeDelta::hours(hours_later));
+        let (store, mut operator) = at(dir.path(), noon() + TimeDelta::hours(hours_later));
         let ends = (hours_later == 0).then(|| noon() + TimeDelta::hours(6));
-        let said = remarks.suspend(Selector::default(), ends, "ann@desk", "a launch");
+        let said = operator.suspend(Selector::default(), ends, "ann@desk", "a launch");
         said.expect("suspended");
         let inventory = block_on(store.inventory(&scope())).expect("holdings");
         assert_eq!(inventory.suspensions.len(), left, "after {hours_later} h");
@@ -423,8 +429,8 @@ fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
 #[test]
 fn b2_suspensions_that_are_over_leave_room_for_others() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (_store, mut remarks) = at(dir.path(), noon());
-    let mut suspend = |until| remarks.suspend(Selector::default(), until, "ann@desk", "a launch");
+    let (_store, mut operator) = at(dir.path(), noon());
+    let mut suspend = |until| operator.suspend(Selector::default(), until, "ann@desk", "a launch");
     for _ in 0..SUSPENSIONS_MAX {
         suspend(Some(noon())).expect("over at once");
     }
@@ -444,16 +450,16 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
     block_on(store.record_intent(&share("a"))).expect("recorded");
     let inventory = block_on(store.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.open_intents[&image("a")][0].at, late);
-    let history = block_on(store.history(Query::default())).expect("a history");
+    let history = block_on(store.history(HistoryQuery::default())).expect("a history");
     assert_eq!(history[0].at, noon());
 }
 
 #[test]
 fn people_take_images_in_and_out() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
     let owned = OwnedShare::adopted("lhbp-9", noon());
-    remarks
+    operator
         .adopt(
             vec![(key("a"), owned.clone()), (key("b"), owned)],
             &Default::default(),
@@ -461,16 +467,16 @@ fn people_take_images_in_and_out() {
             "made by hand",
         )
         .expect("adopted");
-    let released = remarks.release(vec![key("b"), key("c")], "ann@desk", "a mistake");
+    let released = operator.release(vec![key("b"), key("c")], "ann@desk", "a mistake");
     assert_eq!(released, Ok(vec![key("b")]));
     let reader = Reader::open(dir.path()).expect("a reader");
     let inventory = block_on(reader.inventory(&scope())).expect("holdings");
     assert_eq!(inventory.images.len(), 1);
     let owned = inventory.images[&image("a")].owned.as_ref().expect("ours");
     assert_eq!(owned.ownership, OwnershipState::Adopted);
-    let of_b = Query {
+    let of_b = HistoryQuery {
         images: [image("b")].into(),
-        ..Query::default()
+        ..HistoryQuery::default()
     };
     let entries = reader.history(&of_b).expect("a history");
     let words: Vec<_> = entries.iter().map(|entry| entry.event.as_str()).collect();
@@ -515,36 +521,36 @@ fn the_history_is_filtered_by_what_it_is_about_and_when() {
     for name in ["a", "b", "a", "c"] {
         block_on(shared(&store, name));
     }
-    let find = |query: Query| block_on(store.history(query)).expect("a history");
-    let all = find(Query::default());
+    let find = |query: HistoryQuery| block_on(store.history(query)).expect("a history");
+    let all = find(HistoryQuery::default());
     assert_eq!(all.len(), 8);
     assert!(all.iter().zip(1..).all(|(entry, seq)| entry.seq == seq));
     let HistoryEvent::Intent(intent) = &all[0].event else {
         panic!("{:?}", all[0])
     };
     assert_eq!(intent.commit.as_deref(), Some("0a1b2c"));
-    let of_a = find(Query {
+    let of_a = find(HistoryQuery {
         images: [image("a")].into(),
         events: ["intent".to_owned()].into(),
-        ..Query::default()
+        ..HistoryQuery::default()
     });
     assert_eq!(of_a, [all[0].clone(), all[4].clone()]);
-    let newest = find(Query {
+    let newest = find(HistoryQuery {
         accounts: [scope().account].into(),
         regions: [scope().region].into(),
         limit: Some(2),
-        ..Query::default()
+        ..HistoryQuery::default()
     });
     assert_eq!(newest, all[6..]);
-    let between = find(Query {
+    let between = find(HistoryQuery {
         since: Some(all[2].at),
         until: Some(all[4].at),
-        ..Query::default()
+        ..HistoryQuery::default()
     });
     assert_eq!(between, all[2..4]);
-    let nowhere = Query {
+    let nowhere = HistoryQuery {
         regions: [crate::model::Region::new("ap-seoul").expect("a region")].into(),
-        ..Query::default()
+        ..HistoryQuery::default()
     };
     assert_eq!(find(nowhere), []);
 }

@@ -31,9 +31,9 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Held {
+                return Err(OpenError::Locked {
                     dir: files.dir().to_owned(),
-                    holder: told(&mut file).map(Box::new),
+                    holder: read_holder(&mut file).map(Box::new),
                 });
             }
             Err(TryLockError::Error(error)) => return Err(OpenError::io(&path, "lock it", &error)),
@@ -56,7 +56,7 @@ impl Lock {
     /// more than a look takes.
     pub(super) fn holder(path: &Path) -> Option<Holder> {
         let mut file = File::open(path).ok()?;
-        let holder = told(&mut file)?;
+        let holder = read_holder(&mut file)?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(holder),
             // The one who wrote it is gone.
@@ -74,7 +74,7 @@ impl Drop for Lock {
     }
 }
 
-fn told(file: &mut File) -> Option<Holder> {
+fn read_holder(file: &mut File) -> Option<Holder> {
     const BYTES_MAX: u64 = 4096;
     let mut text = String::new();
     file.rewind().ok()?;

@@ -7,47 +7,47 @@
 //! lock                    locked by the process that reconciles, and says which that is
 //! ```
 //!
-//! There are three ways in, and the type says which: [`Store`] reconciles, and there is one at a time; [`Remarks`] is
+//! There are three ways in, and the type says which: [`Store`] reconciles, and there is one at a time; [`OperatorStore`] is
 //! for the short writes of people, beside a running [`Store`]; [`Reader`] cannot write. A state that cannot be trusted
 //! is refused ([`OpenError`]), never replaced by an empty one. Knows neither plans nor the API.
 
 mod chain;
-mod deeds;
 mod error;
 mod file_state;
 mod files;
+mod group_commit;
+mod history_query;
 mod history_writer;
 mod holder;
 mod images;
-mod intact;
+mod integrity;
 mod lock;
-mod newest;
+mod newest_commit;
 mod open;
+mod operator;
 mod options;
-mod query;
 mod reader;
-mod remarks;
 mod rows;
 mod schema;
 mod scopes;
 mod suspensions;
 mod takeover;
+mod transactions;
 mod verify;
-mod writer;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use error::Fault;
+use error::StoreError;
 use files::Files;
+use group_commit::{Committer, Priority};
 use history_writer::HistoryWriter;
-use intact::{Intact, Pause};
+use integrity::{IntegrityCheck, RecheckDelay};
 use lock::Lock;
-use newest::Advance;
+use newest_commit::CommitAdvance;
 use options::Now;
 use rusqlite::Connection;
-use writer::{Haste, Writer};
 
 use crate::history::{HistoryEntry, Outcome};
 use crate::inventory::{
@@ -57,29 +57,29 @@ use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
 use crate::model::{Commit, Present, Scope, Timestamp, Uin};
 
 pub use error::OpenError;
+pub use history_query::HistoryQuery;
 pub use history_writer::HISTORY_MAX;
 pub use holder::Holder;
-pub use newest::Newest;
+pub use newest_commit::NewestCommit;
+pub use operator::{OperatorStore, SuspensionFilter};
 pub use options::Options;
-pub use query::Query;
-pub use reader::{Counts, Extent, Reader, Summary};
-pub use remarks::{Ending, Remarks};
-pub use verify::Verdict;
+pub use reader::{HistoryExtent, ImageCounts, Reader, StateSummary};
+pub use verify::VerifyResult;
 
 /// The state of the one process that reconciles.
 pub struct Store {
     // In this order: the writer has ended before the lock goes.
-    writer: Writer,
+    committer: Committer,
     database: PathBuf,
     owner: String,
     commit: RefCell<Option<String>>,
     /// What the first look that succeeds makes the newest commit.
-    advance: RefCell<Option<Advance>>,
+    advance: RefCell<Option<CommitAdvance>>,
     history_max: u64,
     is_new: bool,
     now: Now,
     /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
-    read: RefCell<BTreeMap<Scope, u64>>,
+    read_at: RefCell<BTreeMap<Scope, u64>>,
     _lock: Lock,
 }
 
@@ -90,31 +90,31 @@ impl Store {
         options: &Options,
         now: impl Fn() -> P + 'static,
     ) -> Result<Self, OpenError> {
-        Self::open_with(dir, options, now, intact::pause())
+        Self::open_with(dir, options, now, integrity::recheck_delay())
     }
 
-    /// `pause` waits before the second look at what seems to be lost.
+    /// `recheck_delay` waits before the second look at what seems to be lost.
     fn open_with<P: Into<Present>>(
         dir: &Path,
         options: &Options,
         now: impl Fn() -> P + 'static,
-        pause: Pause,
+        recheck_delay: RecheckDelay,
     ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let now: Now = Box::new(move || now().into());
         let at = now().clock();
-        let open::Begun {
+        let open::Opened {
             lock,
             conn,
             database,
             owner,
             is_new,
-        } = open::begin(&files, &options.holder(at), at)?;
-        let intact = Intact::begin(&files, &lock, database, &conn, pause)?;
-        let writer = Writer::start(conn, intact)
+        } = open::open_exclusive(&files, &options.holder(at), at)?;
+        let integrity = IntegrityCheck::start(&files, &lock, database, &conn, recheck_delay)?;
+        let committer = Committer::start(conn, integrity)
             .map_err(|error| OpenError::io(dir, "start the thread that writes to it", &error))?;
         Ok(Self {
-            writer,
+            committer,
             database: files.database(),
             owner,
             commit: RefCell::new(options.commit.clone()),
@@ -122,7 +122,7 @@ impl Store {
             history_max: options.history_max.max(1),
             is_new,
             now,
-            read: RefCell::default(),
+            read_at: RefCell::default(),
             _lock: lock,
         })
     }
@@ -154,7 +154,7 @@ impl Store {
 
     /// Looks whether the state is still the one that was opened, as each transaction does.
     pub async fn check(&self) -> Result<(), LedgerError> {
-        self.ask(|_| Ok(())).await
+        self.read(|_| Ok(())).await
     }
 
     /// From here on, intents are recorded as those of this commit of the manifests, as it is shown to people.
@@ -163,50 +163,51 @@ impl Store {
     }
 
     /// The newest commit of the manifests that was worked on.
-    pub async fn newest(&self) -> Result<Option<Newest>, LedgerError> {
-        self.ask(newest::newest).await
+    pub async fn newest(&self) -> Result<Option<NewestCommit>, LedgerError> {
+        self.read(newest_commit::newest).await
     }
 
     /// From here on, manifests that are exactly those of `commit` are worked on. It becomes the newest commit with the
     /// first look that succeeds or, where looking is denied, with the first intent; until then, nothing has been done
     /// under it. `over` is the newest commit that it was compared with: if another one is recorded by then, that is an
     /// error, and no intent is recorded.
-    pub fn advance_with_first_look(&self, commit: Commit, over: Option<Commit>) {
-        self.advance.replace(Some(Advance { commit, over }));
+    pub fn advance_on_first_observation(&self, commit: Commit, over: Option<Commit>) {
+        self.advance.replace(Some(CommitAdvance { commit, over }));
     }
 
     /// The entries of the history that `query` picks, in order.
-    pub async fn history(&self, query: Query) -> Result<Vec<HistoryEntry>, LedgerError> {
-        self.ask(move |conn| query::entries(conn, &query)).await
+    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<HistoryEntry>, LedgerError> {
+        self.read(move |conn| history_query::entries(conn, &query))
+            .await
     }
 
     /// Waits for what was asked for, and leaves the directory in the best order. To drop the store does the same,
     /// but has nobody to tell of a failure.
     pub fn close(mut self) -> Result<(), LedgerError> {
-        self.writer
+        self.committer
             .close()
-            .map_err(|fault| fault.at(&self.database))
+            .map_err(|error| error.at(&self.database))
     }
 
-    async fn ask<T: Send + 'static>(
+    async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let done = self.writer.run(Haste::Now, work).await;
-        done.map_err(|fault| fault.at(&self.database))
+        let done = self.committer.run(Priority::Immediate, work).await;
+        done.map_err(|error| error.at(&self.database))
     }
 
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.write_in(Haste::Soon, work).await
+        self.write_in(Priority::Batched, work).await
     }
 
     async fn write_in<T: Send + 'static>(
         &self,
-        haste: Haste,
-        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, Fault> + Send + 'static,
+        priority: Priority,
+        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (now, history_max) = ((self.now)(), self.history_max);
         let work = move |conn: &Connection| {
@@ -216,8 +217,8 @@ impl Store {
                 history_max,
             })
         };
-        let done = self.writer.run(haste, work).await;
-        done.map_err(|fault| fault.at(&self.database))
+        let done = self.committer.run(priority, work).await;
+        done.map_err(|error| error.at(&self.database))
     }
 }
 
@@ -225,9 +226,9 @@ impl LedgerReader for Store {
     async fn inventory(&self, scope: &Scope) -> Result<Inventory, LedgerError> {
         let of = scope.clone();
         let (inventory, head) = self
-            .ask(move |conn| Ok((images::inventory(conn, &of)?, chain::ends(conn)?.head)))
+            .read(move |conn| Ok((images::inventory(conn, &of)?, chain::ends(conn)?.head)))
             .await?;
-        self.read.borrow_mut().insert(scope.clone(), head);
+        self.read_at.borrow_mut().insert(scope.clone(), head);
         Ok(inventory)
     }
 
@@ -238,7 +239,7 @@ impl LedgerReader for Store {
         uin: Option<&Uin>,
     ) -> Result<KnownAccounts, LedgerError> {
         let (scope, used, uin) = (scope.clone(), used.clone(), uin.cloned());
-        self.ask(move |conn| scopes::accounts(conn, &scope, &used, uin.as_ref()))
+        self.read(move |conn| scopes::accounts(conn, &scope, &used, uin.as_ref()))
             .await
     }
 }
@@ -248,7 +249,7 @@ impl Ledger for Store {
         let Some(advance) = self.advance.borrow().clone() else {
             return Ok(());
         };
-        self.write(move |pen| newest::advance(pen, &advance))
+        self.write(move |writer| newest_commit::advance(writer, &advance))
             .await?;
         self.advance.replace(None);
         Ok(())
@@ -257,9 +258,9 @@ impl Ledger for Store {
     async fn record_intent(&self, attempt: &Attempt) -> Result<IntentId, WriteRefused> {
         let (attempt, commit) = (attempt.clone(), self.commit.borrow().clone());
         let advance = self.advance.borrow().clone();
-        let work = move |pen: &HistoryWriter<'_>| {
-            advance.map_or(Ok(()), |advance| newest::advance(pen, &advance))?;
-            deeds::intent(pen, &attempt, commit)
+        let work = move |writer: &HistoryWriter<'_>| {
+            advance.map_or(Ok(()), |advance| newest_commit::advance(writer, &advance))?;
+            transactions::intent(writer, &attempt, commit)
         };
         let intent = self.write(work).await.map_err(WriteRefused::Failed)?;
         self.advance.replace(None);
@@ -269,7 +270,7 @@ impl Ledger for Store {
     async fn recheck(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         let (attempt, now) = (attempt.clone(), (self.now)().clock());
         let forbids = self
-            .ask(move |conn| deeds::forbids(conn, &attempt, now))
+            .read(move |conn| transactions::forbids(conn, &attempt, now))
             .await;
         match forbids.map_err(WriteRefused::Failed)? {
             Some(refused) => Err(refused),
@@ -278,15 +279,15 @@ impl Ledger for Store {
     }
 
     fn is_verifying(&self) -> bool {
-        self.writer.is_in_doubt()
+        self.committer.is_verifying()
     }
 
     fn failure(&self) -> Option<LedgerError> {
-        Some(self.writer.lost()?.at(&self.database))
+        Some(self.committer.failure()?.at(&self.database))
     }
 
     async fn until_failure(&self) -> LedgerError {
-        self.writer.until_lost().await.at(&self.database)
+        self.committer.until_failure().await.at(&self.database)
     }
 
     async fn record_outcome(
@@ -294,8 +295,8 @@ impl Ledger for Store {
         outcome: Outcome,
         record: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
-        let work = move |pen: &HistoryWriter<'_>| deeds::outcome(pen, outcome, record);
-        self.write_in(Haste::Outcome, work).await
+        let work = move |writer: &HistoryWriter<'_>| transactions::outcome(writer, outcome, record);
+        self.write_in(Priority::Outcome, work).await
     }
 
     async fn apply_update(
@@ -308,9 +309,9 @@ impl Ledger for Store {
             return Ok(());
         }
         // Lessons that do not come from holdings read here can be older than any change.
-        let read = self.read.borrow().get(scope).copied().unwrap_or(0);
+        let read = self.read_at.borrow().get(scope).copied().unwrap_or(0);
         let scope = scope.clone();
-        self.write(move |pen| deeds::settle(pen, &scope, update, read))
+        self.write(move |writer| transactions::settle(writer, &scope, update, read))
             .await
     }
 }
@@ -322,11 +323,11 @@ mod crash_tests;
 #[cfg(test)]
 mod fixtures_tests;
 #[cfg(test)]
-mod intact_tests;
+mod integrity_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]
-mod newest_tests;
+mod newest_commit_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]

@@ -5,12 +5,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::chain;
-use super::error::{Fault, FaultKind, OpenError};
+use super::error::{ErrorKind, OpenError, StoreError};
 use super::file_state::FileId;
-use super::files::{Files, Reading};
+use super::files::{Files, ReadMode};
 use super::holder::Holder;
 use super::lock::Lock;
-use super::schema::{self, APPLICATION_ID, Label, STEPS, Step};
+use super::schema::{self, APPLICATION_ID, FileHeader, MIGRATIONS, Migration};
 use crate::model::Timestamp;
 
 /// For so long SQLite waits for another process's transaction. Ours take milliseconds.
@@ -24,69 +24,73 @@ const FIRST_PAGE: u64 = 4096;
 
 /// What a look at the directory found, with nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum DirectoryState {
     /// Never used, or given up before the first use was complete.
-    Nothing,
+    Unused,
     /// A database of ours with this schema version.
-    State { version: i64 },
+    InUse { version: i64 },
 }
 
 /// What a reader does with the index of the log, which is scratch space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Index {
+pub(super) enum WalIndex {
     /// Leaves it as it is, at whatever cost.
     Leave,
     /// Puts it in order where it is not.
-    Mend,
+    Repair,
 }
 
 /// Looks at the directory, and refuses what cannot be trusted. Writes nothing that has any meaning.
-pub(super) fn inspect(files: &Files, steps: &[Step], index: Index) -> Result<Found, OpenError> {
+pub(super) fn inspect(
+    files: &Files,
+    steps: &[Migration],
+    index: WalIndex,
+) -> Result<DirectoryState, OpenError> {
     if !files.check()? {
-        return Ok(Found::Nothing);
+        return Ok(DirectoryState::Unused);
     }
     let path = files.database();
     let owner_file = files.read_owner()?;
-    let witness = match (&owner_file, files.has_log()?) {
+    let evidence = match (&owner_file, files.has_wal()?) {
         (Some(_), _) => Some(files.owner()),
-        (None, true) => Some(files.log()),
+        (None, true) => Some(files.wal()),
         (None, false) => None,
     };
-    match (files.database_len()?, witness) {
+    match (files.database_len()?, evidence) {
         // The first use was broken off while SQLite made the first page; it sets that right when it opens the file
         // to write.
-        (Some(..=FIRST_PAGE), None) if files.has_journal()? => return Ok(Found::Nothing),
+        (Some(..=FIRST_PAGE), None) if files.has_journal()? => return Ok(DirectoryState::Unused),
         (Some(1..), _) => {}
-        (_, None) => return Ok(Found::Nothing),
-        (None, Some(witness)) => return Err(OpenError::Missing { path, witness }),
-        (Some(0), Some(witness)) => return Err(OpenError::Emptied { path, witness }),
+        (_, None) => return Ok(DirectoryState::Unused),
+        (None, Some(evidence)) => return Err(OpenError::Missing { path, evidence }),
+        (Some(0), Some(evidence)) => return Err(OpenError::Emptied { path, evidence }),
     }
     read(files, index, |conn| {
         let sqlite = |error| OpenError::sqlite(&path, "read it", &error);
-        let Label {
+        let FileHeader {
             application_id,
             version,
-            bare,
-        } = schema::label(conn).map_err(sqlite)?;
-        if application_id == 0 && version == 0 && bare {
+            is_empty,
+        } = schema::file_header(conn).map_err(sqlite)?;
+        if application_id == 0 && version == 0 && is_empty {
             // The first use was broken off before its first commit.
             return match &owner_file {
-                None => Ok(Found::Nothing),
+                None => Ok(DirectoryState::Unused),
                 Some(_) => Err(OpenError::Emptied {
                     path: path.clone(),
-                    witness: files.owner(),
+                    evidence: files.owner(),
                 }),
             };
         }
         if application_id != APPLICATION_ID {
-            return Err(OpenError::Alien {
+            return Err(OpenError::OtherApplication {
                 path: path.clone(),
                 application_id,
             });
         }
         let known = schema::latest(steps);
         if version > known {
-            return Err(OpenError::Newer {
+            return Err(OpenError::NewerSchema {
                 path: path.clone(),
                 found: version,
                 known,
@@ -94,12 +98,12 @@ pub(super) fn inspect(files: &Files, steps: &[Step], index: Index) -> Result<Fou
         }
         let owner = schema::owner(conn).map_err(sqlite)?;
         match &owner_file {
-            Some(file) if *file != owner => Err(OpenError::Foreign {
+            Some(file) if *file != owner => Err(OpenError::OwnerMismatch {
                 path: files.owner(),
                 file: file.clone(),
                 database: owner,
             }),
-            _ => Ok(Found::State { version }),
+            _ => Ok(DirectoryState::InUse { version }),
         }
     })
 }
@@ -108,21 +112,25 @@ pub(super) fn inspect(files: &Files, steps: &[Step], index: Index) -> Result<Fou
 /// while no process has the database open it is read without locks, and must be read anew if one has come meanwhile.
 pub(super) fn read<T, E: From<OpenError>>(
     files: &Files,
-    index: Index,
+    index: WalIndex,
     mut work: impl FnMut(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
     loop {
-        let reading = files.reading()?;
-        let result = connect_to_read(files, reading, index)
+        let read_mode = files.read_mode()?;
+        let result = connect_to_read(files, read_mode, index)
             .map_err(E::from)
             .and_then(|conn| work(&conn));
-        if reading != Reading::Still || files.reading()? == Reading::Still {
+        if read_mode != ReadMode::Immutable || files.read_mode()? == ReadMode::Immutable {
             return result;
         }
     }
 }
 
-fn connect_to_read(files: &Files, reading: Reading, index: Index) -> Result<Connection, OpenError> {
+fn connect_to_read(
+    files: &Files,
+    read_mode: ReadMode,
+    index: WalIndex,
+) -> Result<Connection, OpenError> {
     let open = |query| {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_URI
@@ -133,14 +141,14 @@ fn connect_to_read(files: &Files, reading: Reading, index: Index) -> Result<Conn
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(conn)
     };
-    let opened = match (reading, index) {
-        (Reading::Still, _) => open("mode=ro&immutable=1"),
-        (Reading::Live, Index::Leave) => match open("mode=ro&readonly_shm=1") {
+    let opened = match (read_mode, index) {
+        (ReadMode::Immutable, _) => open("mode=ro&immutable=1"),
+        (ReadMode::Live, WalIndex::Leave) => match open("mode=ro&readonly_shm=1") {
             // SQLite cannot do it so where a crash has left a log without a beginning.
             Err(error) if is_protocol(&error) => open("mode=ro"),
             opened => opened,
         },
-        (Reading::Live, Index::Mend) | (Reading::Plain, _) => open("mode=ro"),
+        (ReadMode::Live, WalIndex::Repair) | (ReadMode::RebuildIndex, _) => open("mode=ro"),
     };
     opened.map_err(|error| OpenError::sqlite(&files.database(), "open it", &error))
 }
@@ -192,37 +200,41 @@ fn harden(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Opens the directory as its one process that reconciles: makes what is missing, brings the schema up to date, and
 /// sees to it that the file `owner` says what the database says.
-pub(super) fn begin(files: &Files, holder: &Holder, now: Timestamp) -> Result<Begun, OpenError> {
+pub(super) fn open_exclusive(
+    files: &Files,
+    holder: &Holder,
+    now: Timestamp,
+) -> Result<Opened, OpenError> {
     // Before anything is made: a directory that is refused stays as it is.
-    inspect(files, STEPS, Index::Mend)?;
+    inspect(files, MIGRATIONS, WalIndex::Repair)?;
     files.make_dir()?;
     let lock = Lock::take(files, holder)?;
     // Another process may have had its turn between.
-    let found = inspect(files, STEPS, Index::Mend)?;
+    let found = inspect(files, MIGRATIONS, WalIndex::Repair)?;
     let (mut conn, database) = connect_to_one(files)?;
     check_pages(files, &conn)?;
-    if let Found::State { .. } = found {
+    if let DirectoryState::InUse { .. } = found {
         check_history(files, &conn)?;
     }
     let path = files.database();
-    schema::migrate(&mut conn, STEPS, now)
-        .map_err(|fault| broken(&path, "bring its schema up to date", &fault))?;
+    schema::migrate(&mut conn, MIGRATIONS, now)
+        .map_err(|error| broken(&path, "bring its schema up to date", &error))?;
     let owner =
         schema::owner(&conn).map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
     if files.read_owner()?.is_none() {
         files.write_owner(&owner)?;
     }
-    Ok(Begun {
+    Ok(Opened {
         lock,
         conn,
         database,
         owner,
-        is_new: found == Found::Nothing,
+        is_new: found == DirectoryState::Unused,
     })
 }
 
 /// A directory that was opened by the one process that reconciles with it.
-pub(super) struct Begun {
+pub(super) struct Opened {
     pub(super) lock: Lock,
     pub(super) conn: Connection,
     /// The file that had the database's name when SQLite opened it.
@@ -268,7 +280,7 @@ pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenEr
 /// Whether the history ends where its chain does. The whole of it is for `history verify`.
 fn check_history(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let path = files.database();
-    if chain::is_whole(conn).map_err(|fault| broken(&path, "read it", &fault))? {
+    if chain::is_whole(conn).map_err(|error| broken(&path, "read it", &error))? {
         return Ok(());
     }
     let detail = "its history does not end where its chain does: it may be a mixture of two states, as where a copy took the \
@@ -279,17 +291,17 @@ fn check_history(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     })
 }
 
-fn broken(path: &Path, doing: &'static str, fault: &Fault) -> OpenError {
-    match fault.kind {
-        FaultKind::Passing => OpenError::Access {
+fn broken(path: &Path, doing: &'static str, error: &StoreError) -> OpenError {
+    match error.kind {
+        ErrorKind::Transient => OpenError::Access {
             path: path.to_owned(),
             doing,
-            reason: fault.to_string(),
+            reason: error.to_string(),
             kind: std::io::ErrorKind::Other,
         },
         _ => OpenError::Damaged {
             path: path.to_owned(),
-            detail: fault.to_string(),
+            detail: error.to_string(),
         },
     }
 }

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::fixtures_tests::{block_on, dump, open, options, share, ticking};
-use super::{Ending, OpenError, Query, Reader, Remarks, Store, Verdict};
+use super::{
+    HistoryQuery, OpenError, OperatorStore, Reader, Store, SuspensionFilter, VerifyResult,
+};
 use crate::ledger::{Ledger, WriteRefused};
 
 const ROLE: &str = "SHAREKEEPER_TEST_ROLE";
@@ -99,7 +101,7 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
     let mut holding = child("hold", dir.path(), "");
     assert_eq!(lines(&mut holding).next().as_deref(), Some("holding"));
     let error = Store::open(dir.path(), &options(), ticking()).err();
-    let Some(OpenError::Held {
+    let Some(OpenError::Locked {
         holder: Some(holder),
         ..
     }) = &error
@@ -121,14 +123,14 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
     let summary = reader.summary().expect("a summary");
     assert_eq!(summary.holder.as_ref(), Some(holder.as_ref()));
     assert_eq!(summary.history.entries, 1);
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let suspended = remarks.suspend(Default::default(), None, "ann@desk", "so");
-    let ended = remarks.resume(
-        &Ending::Ids(vec![suspended.expect("suspended").id]),
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let suspended = operator.suspend(Default::default(), None, "ann@desk", "so");
+    let ended = operator.resume(
+        &SuspensionFilter::Ids(vec![suspended.expect("suspended").id]),
         "ann@desk",
     );
     assert_eq!(ended.expect("ended").len(), 1);
-    drop(remarks);
+    drop(operator);
 
     holding.kill().expect("killed");
     holding.wait().expect("gone");
@@ -144,7 +146,7 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
     assert_eq!(
         reader
             .verify()
-            .map(|verdict| matches!(verdict, Some(Verdict::Sound { .. }))),
+            .map(|verified| matches!(verified, Some(VerifyResult::Intact { .. }))),
         Ok(true)
     );
 }
@@ -161,12 +163,15 @@ fn s9_d4_what_was_acknowledged_before_kill_9_is_there() {
         writing.kill().expect("killed");
         writing.wait().expect("gone");
         let reader = Reader::open(dir.path()).expect("a reader");
-        let entries = reader.history(&Query::default()).expect("a history");
+        let entries = reader.history(&HistoryQuery::default()).expect("a history");
         for seq in told {
             assert!(entries.iter().any(|entry| entry.seq == seq), "{seq}");
         }
-        let (_, verdict) = dump(dir.path()).expect("readable");
-        assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+        let (_, verified) = dump(dir.path()).expect("readable");
+        assert!(
+            matches!(verified, VerifyResult::Intact { .. }),
+            "{verified:?}"
+        );
     }
 }
 
@@ -187,7 +192,7 @@ fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew
         );
     }
     let store = open(dir.path());
-    let entries = block_on(store.history(Query::default())).expect("a history");
+    let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
     let kept: Vec<_> = entries.iter().map(|entry| entry.seq.to_string()).collect();
     assert!(kept.starts_with(seqs), "{kept:?} {seqs:?}");
     let free: Result<_, WriteRefused> = block_on(store.record_intent(&share("b")));

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::error::{Fault, OpenError};
+use super::error::{OpenError, StoreError};
 use super::files::Files;
+use super::history_query::{self, HistoryQuery};
 use super::holder::Holder;
 use super::lock::Lock;
-use super::newest::{self, Newest};
-use super::open::{self, Found, Index};
-use super::query::{self, Query};
-use super::schema::{self, STEPS};
-use super::verify::{self, Verdict};
+use super::newest_commit::{self, NewestCommit};
+use super::open::{self, DirectoryState, WalIndex};
+use super::schema::{self, MIGRATIONS};
+use super::verify::{self, VerifyResult};
 use super::{chain, images, rows, scopes, suspensions};
 use crate::history::HistoryEntry;
 use crate::inventory::{
@@ -31,7 +31,7 @@ pub struct Reader {
 
 /// A state directory at a glance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct StateSummary {
     /// The installation's id; `None`: the directory was never used.
     pub owner: Option<String>,
     /// The schema's version.
@@ -39,20 +39,20 @@ pub struct Summary {
     /// The process that reconciles with it now.
     pub holder: Option<Holder>,
     /// Each scope that anything is known of.
-    pub scopes: BTreeMap<Scope, Counts>,
+    pub scopes: BTreeMap<Scope, ImageCounts>,
     /// Whose the credentials were in each scope that the state was used with.
     pub accounts: BTreeMap<Scope, KnownAccount>,
     /// The newest commit of the manifests that was worked on.
-    pub newest: Option<Newest>,
+    pub newest: Option<NewestCommit>,
     /// All that no person has ended; some may have ended by themselves.
     pub suspensions: Vec<Suspension>,
     /// The history's extent.
-    pub history: Extent,
+    pub history: HistoryExtent,
 }
 
 /// How many images of a scope are in which condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ImageCounts {
     /// Ours: the API acknowledged our SHARE.
     pub acknowledged: u64,
     /// Ours: a person took it over.
@@ -67,7 +67,7 @@ pub struct Counts {
 
 /// What of the history is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
+pub struct HistoryExtent {
     /// So many entries.
     pub entries: u64,
     /// So many older ones were rotated away.
@@ -92,31 +92,31 @@ impl Reader {
     }
 
     /// The directory at a glance.
-    pub fn summary(&self) -> Result<Summary, LedgerError> {
+    pub fn summary(&self) -> Result<StateSummary, LedgerError> {
         let mut summary = self.read(summary)?;
         summary.holder = Lock::holder(&self.files.lock());
         Ok(summary)
     }
 
     /// The newest commit of the manifests that was worked on.
-    pub fn newest(&self) -> Result<Option<Newest>, LedgerError> {
-        self.read(newest::newest)
+    pub fn newest(&self) -> Result<Option<NewestCommit>, LedgerError> {
+        self.read(newest_commit::newest)
     }
 
     /// The entries of the history that `query` picks, in order.
-    pub fn history(&self, query: &Query) -> Result<Vec<HistoryEntry>, LedgerError> {
-        self.read(|conn| query::entries(conn, query))
+    pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, LedgerError> {
+        self.read(|conn| history_query::entries(conn, query))
     }
 
     /// Proves that the history is as it was recorded. `None`: there is none.
-    pub fn verify(&self) -> Result<Option<Verdict>, LedgerError> {
+    pub fn verify(&self) -> Result<Option<VerifyResult>, LedgerError> {
         self.read(|conn| verify::verify(conn).map(Some))
     }
 
     /// Runs `work` on one state of the database.
     fn read<T: Default>(
         &self,
-        work: impl Fn(&Connection) -> Result<T, Fault>,
+        work: impl Fn(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, LedgerError> {
         // Another process may have begun the state since.
         if !self.used.get() {
@@ -127,36 +127,36 @@ impl Reader {
             }
         }
         let path = self.files.database();
-        open::read(&self.files, Index::Leave, |conn| {
+        open::read(&self.files, WalIndex::Leave, |conn| {
             let read = conn
                 .unchecked_transaction()
-                .map_err(Fault::from)
+                .map_err(StoreError::from)
                 .and_then(|transaction| work(&transaction));
-            read.map_err(|fault| Unread::Fault(fault.at(&path)))
+            read.map_err(|error| Unread::Store(error.at(&path)))
         })
         .map_err(|unread| match unread {
             Unread::Open(error) => LedgerError(error.to_string()),
-            Unread::Fault(error) => error,
+            Unread::Store(error) => error,
         })
     }
 }
 
 /// Whether there is a state in the directory. One that this version would have to migrate is refused.
 fn is_used(files: &Files) -> Result<bool, OpenError> {
-    let known = schema::latest(STEPS);
-    match open::inspect(files, STEPS, Index::Leave)? {
-        Found::State { version } if version < known => Err(OpenError::Older {
+    let known = schema::latest(MIGRATIONS);
+    match open::inspect(files, MIGRATIONS, WalIndex::Leave)? {
+        DirectoryState::InUse { version } if version < known => Err(OpenError::OlderSchema {
             path: files.database(),
             found: version,
             known,
         }),
-        found => Ok(found != Found::Nothing),
+        found => Ok(found != DirectoryState::Unused),
     }
 }
 
 enum Unread {
     Open(OpenError),
-    Fault(LedgerError),
+    Store(LedgerError),
 }
 
 impl From<OpenError> for Unread {
@@ -180,25 +180,25 @@ impl LedgerReader for Reader {
     }
 }
 
-impl Default for Summary {
+impl Default for StateSummary {
     /// Of a directory that was never used.
     fn default() -> Self {
         Self {
             owner: None,
-            schema: schema::latest(STEPS),
+            schema: schema::latest(MIGRATIONS),
             holder: None,
             scopes: BTreeMap::new(),
             accounts: BTreeMap::new(),
             newest: None,
             suspensions: Vec::new(),
-            history: Extent::default(),
+            history: HistoryExtent::default(),
         }
     }
 }
 
-fn summary(conn: &Connection) -> Result<Summary, Fault> {
-    let mut scopes: BTreeMap<Scope, Counts> = BTreeMap::new();
-    let images = rows::all(
+fn summary(conn: &Connection) -> Result<StateSummary, StoreError> {
+    let mut scopes: BTreeMap<Scope, ImageCounts> = BTreeMap::new();
+    let images = rows::query_all(
         conn,
         "SELECT account, region, standing, count(*) AS images, count(parked_since) AS parked \
          FROM images GROUP BY account, region, standing",
@@ -222,7 +222,7 @@ fn summary(conn: &Connection) -> Result<Summary, Fault> {
             None => {}
         }
     }
-    let open = rows::all(
+    let open = rows::query_all(
         conn,
         "SELECT account, region, count(*) AS open FROM open_intents GROUP BY account, region",
         [],
@@ -233,22 +233,22 @@ fn summary(conn: &Connection) -> Result<Summary, Fault> {
     }
     let ends = chain::ends(conn)?;
     let recorded = |seq| {
-        rows::first(
+        rows::query_first(
             conn,
             "SELECT at FROM history WHERE seq = ?1",
             [rows::integer(seq)?],
             |row| row.time("at"),
         )
     };
-    Ok(Summary {
+    Ok(StateSummary {
         owner: Some(schema::owner(conn)?),
-        schema: schema::label(conn)?.version,
+        schema: schema::file_header(conn)?.version,
         holder: None,
         scopes,
         accounts: scopes::all(conn)?.into_iter().collect(),
-        newest: newest::newest(conn)?,
+        newest: newest_commit::newest(conn)?,
         suspensions: suspensions::all(conn)?,
-        history: Extent {
+        history: HistoryExtent {
             entries: ends.head - ends.anchor,
             rotated: ends.anchor,
             first: recorded(ends.anchor + 1)?,

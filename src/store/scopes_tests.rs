@@ -7,9 +7,9 @@ use std::path::Path;
 use super::fixtures_tests::{
     answer, block_on, by_hand, dump, files, image, noon, open, options, scope, share, ticking,
 };
-use super::open::{Index, inspect};
-use super::schema::STEPS;
-use super::{OpenError, Query, Reader, Remarks, Verdict};
+use super::open::{WalIndex, inspect};
+use super::schema::MIGRATIONS;
+use super::{HistoryQuery, OpenError, OperatorStore, Reader, VerifyResult};
 use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
     AccountIdentity, AccountMatch, InventoryEntry, InventoryUpdate, KnownAccount, OwnedShare,
@@ -152,7 +152,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     let old = files(dir.path());
     let error = Reader::open(dir.path()).expect_err("refused");
     assert!(
-        matches!(error, OpenError::Older { found: 2, .. }),
+        matches!(error, OpenError::OlderSchema { found: 2, .. }),
         "{error}"
     );
     assert_eq!(files(dir.path()), old, "who only looks changes nothing");
@@ -168,16 +168,19 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     };
     assert_eq!(*known, nobody, "whose they were nobody knows");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 
     // A binary that knows two versions.
     let files = super::files::Files::new(dir.path());
-    let error = inspect(&files, &STEPS[..2], Index::Leave).expect_err("refused");
+    let error = inspect(&files, &MIGRATIONS[..2], WalIndex::Leave).expect_err("refused");
     assert!(
         matches!(
             error,
-            OpenError::Newer {
+            OpenError::NewerSchema {
                 found: 4,
                 known: 2,
                 ..
@@ -204,7 +207,7 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
     let summary = reader.summary().expect("readable");
     assert_eq!(summary.scopes[&scope()].acknowledged, 1, "status lists it");
     assert_eq!(summary.accounts[&scope()].succeeded_by, Some(name("prod")));
-    let entries = reader.history(&Query::default()).expect("a history");
+    let entries = reader.history(&HistoryQuery::default()).expect("a history");
     let taken: Vec<_> = entries
         .iter()
         .filter_map(|entry| match &entry.event {
@@ -217,8 +220,11 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
         .collect();
     let from_default = (Some("img-a".to_owned()), "default".to_owned());
     assert_eq!(taken, [from_default], "each row is noted");
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
     // Later, as the rest shows.
     assert_eq!(take_over(dir.path(), &["a", "b", "c"]), ["img-b", "img-c"]);
     assert_eq!(rows(dir.path(), "default"), ScopeRows::default());
@@ -315,12 +321,12 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
 fn g2_a_suspension_by_an_earlier_name_forbids_the_very_next_write() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("opens");
     let selector = Selector {
         accounts: [name("legacy")].into(),
         ..Selector::default()
     };
-    remarks
+    operator
         .suspend(selector, None, "ann@desk", "release")
         .expect("suspended");
     let attempt = Attempt {
@@ -342,13 +348,13 @@ fn g2_a_suspension_by_an_earlier_name_forbids_the_very_next_write() {
 fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("opens");
     let adopted = vec![(key("prod", "a"), OwnedShare::adopted("lhbp-a", noon()))];
     let names = BTreeSet::from([name("prod")]);
-    remarks
+    operator
         .adopt(adopted, &names, "ann@desk", "by hand")
         .expect("adopted");
-    drop(remarks);
+    drop(operator);
     let left = rows(dir.path(), "default").images;
     assert_eq!(
         left.keys().map(|id| id.as_str()).collect::<Vec<_>>(),
@@ -359,8 +365,11 @@ fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
         owned.map(|owned| owned.ownership),
         Some(OwnershipState::Adopted)
     );
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 }
 
 #[test]
@@ -406,8 +415,11 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
     assert!(aliases.contains(&name("default")), "{aliases:?}");
     store.close().expect("closed");
     assert_eq!(self::rows(dir.path(), "default"), ScopeRows::default());
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 }
 
 #[test]
@@ -430,13 +442,16 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
     assert_eq!((prod.images.len(), prod.open_intents.len()), (3, 0));
     assert_eq!(rows(dir.path(), "default"), ScopeRows::default());
     let reader = Reader::open(dir.path()).expect("a reader");
-    let entries = reader.history(&Query::default()).expect("a history");
+    let entries = reader.history(&HistoryQuery::default()).expect("a history");
     let taken = entries
         .iter()
         .filter(|entry| matches!(entry.event, HistoryEvent::TakenOver(_)));
     assert_eq!(taken.count(), 1);
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 }
 
 #[test]
@@ -445,8 +460,8 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
     used(dir.path());
     let store = open(dir.path());
     block_on(store.inventory(&under("prod"))).expect("readable");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("a state");
-    let released = remarks.release(vec![key("default", "a")], "ann@desk", "not ours");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("a state");
+    let released = operator.release(vec![key("default", "a")], "ann@desk", "not ours");
     assert_eq!(released, Ok(vec![key("default", "a")]));
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
@@ -475,16 +490,16 @@ fn c1_adopting_leaves_the_row_of_another_account_alone() {
     };
     block_on(store.apply_update(&under("prod"), update)).expect("kept");
     store.close().expect("closed");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("opens");
     let adopted = vec![(
         key("prod", "a"),
         OwnedShare::adopted("lhbp-of-prod", noon()),
     )];
     let names = BTreeSet::from([name("prod")]);
-    remarks
+    operator
         .adopt(adopted, &names, "ann@desk", "by hand")
         .expect("adopted");
-    drop(remarks);
+    drop(operator);
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::error::Fault;
+use super::error::StoreError;
 use super::history_writer::{HistoryWriter, OBSERVATION};
-use super::{images, query, scopes};
+use super::{history_query, images, scopes};
 use crate::history::{self, HistoryEvent};
 use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, TakenOverName, TakenOverRow, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
@@ -14,26 +14,26 @@ const OTHER_ACCOUNT: &str = "the account's name stands for another account now";
 
 /// Keeps what a look taught of accounts. What a person has changed since the rows were read is left to the next look.
 pub(super) fn keep(
-    pen: &HistoryWriter<'_>,
+    writer: &HistoryWriter<'_>,
     scope: &Scope,
     update: &InventoryUpdate,
     read: u64,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     if update.set_aside.is_none() && update.takeover == Takeover::default() {
         // Nearly always.
         return match &update.account {
-            Some(account) => scopes::set_account(pen.conn, scope, account),
+            Some(account) => scopes::set_account(writer.conn, scope, account),
             None => Ok(()),
         };
     }
     // Which names still stand for what they stood for when the rows were read.
-    let known: BTreeMap<_, _> = scopes::all(pen.conn)?.into_iter().collect();
+    let known: BTreeMap<_, _> = scopes::all(writer.conn)?.into_iter().collect();
     let own = known.get(scope).and_then(|own| own.uin.as_ref());
     if let Some(uin) = update.set_aside.as_ref().filter(|uin| own == Some(*uin)) {
-        set_aside(pen, scope, uin)?;
+        set_aside(writer, scope, uin)?;
     }
     if let Some(account) = &update.account {
-        scopes::set_account(pen.conn, scope, account)?;
+        scopes::set_account(writer.conn, scope, account)?;
     }
     let takeover = &update.takeover;
     let is_still = |from: &AccountName| {
@@ -42,41 +42,41 @@ pub(super) fn keep(
             .is_some_and(|(now, was)| now.has_same_credentials(was))
     };
     for taken in takeover.rows.iter().filter(|taken| is_still(&taken.from)) {
-        take_row(pen, scope, taken, read)?;
+        take_row(writer, scope, taken, read)?;
     }
     for name in takeover.names.iter().filter(|name| is_still(&name.from)) {
-        take_name(pen, scope, name, read)?;
+        take_name(writer, scope, name, read)?;
     }
     Ok(())
 }
 
 /// Another look of another scope may have taken the rows meanwhile: only those that are there are moved.
 fn take_row(
-    pen: &HistoryWriter<'_>,
+    writer: &HistoryWriter<'_>,
     scope: &Scope,
     taken: &TakenOverRow,
     read: u64,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let earlier = under(&taken.from, scope);
     let key = |scope: &Scope| ImageKey {
         scope: scope.clone(),
         image: taken.image.clone(),
     };
     let (from, to) = (key(&earlier), key(scope));
-    let is_there =
-        images::entry(pen.conn, &from)?.is_some() || !images::open(pen.conn, &from)?.is_empty();
+    let is_there = images::entry(writer.conn, &from)?.is_some()
+        || !images::open_intents(writer.conn, &from)?.is_empty();
     if !is_there
-        || query::is_changed_by_operator(pen.conn, &from, read)?
-        || query::is_changed_by_operator(pen.conn, &to, read)?
+        || history_query::is_changed_by_operator(writer.conn, &from, read)?
+        || history_query::is_changed_by_operator(writer.conn, &to, read)?
     {
         return Ok(());
     }
-    scopes::note(pen.conn, scope)?;
-    images::move_to(pen.conn, &from, &to, taken.entry.as_ref())?;
+    scopes::add(writer.conn, scope)?;
+    images::move_to_account(writer.conn, &from, &to, taken.entry.as_ref())?;
     if taken.proves_the_name() {
-        scopes::succeed(pen.conn, &earlier, scope)?;
+        scopes::set_successor(writer.conn, &earlier, scope)?;
     }
-    pen.append(HistoryEvent::TakenOver(history::TakeoverEvent {
+    writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: scope.clone(),
         image: Some(taken.image.clone()),
         images: 1,
@@ -89,19 +89,19 @@ fn take_row(
 
 /// All that is left under a name, at once: it may be a hundred thousand rows.
 fn take_name(
-    pen: &HistoryWriter<'_>,
+    writer: &HistoryWriter<'_>,
     scope: &Scope,
     name: &TakenOverName,
     read: u64,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let earlier = under(&name.from, scope);
-    if query::is_scope_changed_by_operator(pen.conn, &earlier, read)? {
+    if history_query::is_scope_changed_by_operator(writer.conn, &earlier, read)? {
         return Ok(());
     }
-    scopes::note(pen.conn, scope)?;
-    scopes::move_all(pen.conn, &earlier, &scope.account)?;
-    scopes::succeed(pen.conn, &earlier, scope)?;
-    pen.append(HistoryEvent::TakenOver(history::TakeoverEvent {
+    scopes::add(writer.conn, scope)?;
+    scopes::move_all(writer.conn, &earlier, &scope.account)?;
+    scopes::set_successor(writer.conn, &earlier, scope)?;
+    writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: scope.clone(),
         image: None,
         images: name.images,
@@ -112,10 +112,10 @@ fn take_name(
     Ok(())
 }
 
-fn set_aside(pen: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(), Fault> {
-    let images = images::rows_of(pen.conn, scope)?.images.len();
-    let aside = scopes::set_aside(pen.conn, scope, uin)?;
-    pen.append(HistoryEvent::TakenOver(history::TakeoverEvent {
+fn set_aside(writer: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(), StoreError> {
+    let images = images::scope_rows(writer.conn, scope)?.images.len();
+    let aside = scopes::set_aside(writer.conn, scope, uin)?;
+    writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: aside,
         image: None,
         images,

@@ -1,15 +1,15 @@
 use rusqlite::{Connection, Row};
 
 use super::chain::{self, Columns, Ends, Hash};
-use super::error::Fault;
+use super::error::StoreError;
 use super::schema;
 use crate::history::HistoryEntry;
 
 /// What a walk along the history's chain found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum VerifyResult {
     /// Every entry is as it was recorded, and none is missing after the anchor.
-    Sound {
+    Intact {
         /// So many are kept.
         entries: u64,
         /// The newest entry, or the last one that was rotated away.
@@ -27,7 +27,7 @@ pub enum Verdict {
 }
 
 /// Walks along the chain from its anchor to its head.
-pub(super) fn verify(conn: &Connection) -> Result<Verdict, Fault> {
+pub(super) fn verify(conn: &Connection) -> Result<VerifyResult, StoreError> {
     let ends = chain::ends(conn)?;
     if ends.anchor == 0 && ends.anchor_hash != chain::genesis(&schema::owner(conn)?) {
         let why = "the chain does not begin with the database's owner";
@@ -46,7 +46,7 @@ pub(super) fn verify(conn: &Connection) -> Result<Verdict, Fault> {
         }
     }
     Ok(match check_end(seq, &hash, &ends) {
-        Ok(()) => Verdict::Sound {
+        Ok(()) => VerifyResult::Intact {
             entries: ends.head - ends.anchor,
             head: ends.head,
             hash: hex::encode(hash),
@@ -138,7 +138,7 @@ impl Broken {
     }
 }
 
-impl From<Broken> for Verdict {
+impl From<Broken> for VerifyResult {
     fn from(Broken { seq, why }: Broken) -> Self {
         Self::Broken { seq, why }
     }

@@ -11,7 +11,7 @@ use crate::history::HistoryEntry;
 use crate::host::{SystemClock, SystemCommandRunner, free_space, may_write};
 use crate::manifest::{self, Partial, Revision, Unknown, WhileGitWorks};
 use crate::model::AccountName;
-use crate::store::{Query, Reader};
+use crate::store::{HistoryQuery, Reader};
 
 /// Entries of the history in which something that tells is looked for.
 const OUTCOMES_MAX: usize = 200;
@@ -84,11 +84,11 @@ fn there_of(path: &Path) -> PathBuf {
 /// The newest outcomes of an account's writes, in order. What cannot be read tells nothing, and is told of with the
 /// state.
 pub(super) fn outcomes(reader: Option<&Reader>, account: &AccountName) -> Vec<HistoryEntry> {
-    let query = Query {
+    let query = HistoryQuery {
         accounts: BTreeSet::from([account.clone()]),
         events: BTreeSet::from(["outcome".to_owned()]),
         limit: Some(OUTCOMES_MAX),
-        ..Query::default()
+        ..HistoryQuery::default()
     };
     let entries = reader.map(|reader| reader.history(&query));
     entries.and_then(Result::ok).unwrap_or_default()

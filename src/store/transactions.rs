@@ -2,9 +2,9 @@
 
 use rusqlite::Connection;
 
-use super::error::Fault;
+use super::error::StoreError;
 use super::history_writer::{HistoryWriter, OBSERVATION};
-use super::{images, query, scopes, suspensions, takeover};
+use super::{history_query, images, scopes, suspensions, takeover};
 use crate::history::{
     HistoryEvent, ImageEvent, Intent, Outcome, Resolved, SourceLocation, WriteResult,
 };
@@ -14,15 +14,15 @@ use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
 /// Records that a write is about to be sent, unless what a person has said forbids it.
 pub(super) fn intent(
-    pen: &HistoryWriter<'_>,
+    writer: &HistoryWriter<'_>,
     attempt: &Attempt,
     commit: Option<String>,
-) -> Result<Result<IntentId, WriteRefused>, Fault> {
-    if let Some(refused) = forbids(pen.conn, attempt, pen.now.clock())? {
+) -> Result<Result<IntentId, WriteRefused>, StoreError> {
+    if let Some(refused) = forbids(writer.conn, attempt, writer.now.clock())? {
         return Ok(Err(refused));
     }
     let key = &attempt.key;
-    let seq = pen.append(HistoryEvent::Intent(Intent {
+    let seq = writer.append(HistoryEvent::Intent(Intent {
         key: key.clone(),
         permission: attempt.permission,
         cause: attempt.cause,
@@ -33,17 +33,17 @@ pub(super) fn intent(
         commit,
         attempt: attempt.number,
     }))?;
-    scopes::note(pen.conn, &key.scope)?;
+    scopes::add(writer.conn, &key.scope)?;
     if let (Cause::Pruned, Some(digest)) = (attempt.cause, &attempt.key_digest) {
-        scopes::pruned_with(pen.conn, &key.scope, digest)?;
+        scopes::set_pruned_with(writer.conn, &key.scope, digest)?;
     }
-    images::begin(
-        pen.conn,
+    images::add_open_intent(
+        writer.conn,
         key,
         seq,
         attempt.permission,
         attempt.saw_opposite,
-        pen.now.stamp(),
+        writer.now.stamp(),
     )?;
     Ok(Ok(IntentId(seq)))
 }
@@ -53,7 +53,7 @@ pub(super) fn forbids(
     conn: &Connection,
     attempt: &Attempt,
     now: Timestamp,
-) -> Result<Option<WriteRefused>, Fault> {
+) -> Result<Option<WriteRefused>, StoreError> {
     let key = &attempt.key;
     let suspension = suspensions::all(conn)?
         .into_iter()
@@ -71,31 +71,31 @@ pub(super) fn forbids(
 
 /// Keeps what came of a write.
 pub(super) fn outcome(
-    pen: &HistoryWriter<'_>,
+    writer: &HistoryWriter<'_>,
     outcome: Outcome,
     entry: Option<InventoryEntry>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let mut outcome = outcome;
     // The account may have got another name since.
-    if let Some(account) = images::account_of(pen.conn, outcome.intent)? {
+    if let Some(account) = images::account_of(writer.conn, outcome.intent)? {
         outcome.key.scope.account = account;
     }
     let (key, intent) = (outcome.key.clone(), outcome.intent);
-    let (mine, older): (Vec<_>, Vec<_>) = images::open(pen.conn, &key)?
+    let (mine, older): (Vec<_>, Vec<_>) = images::open_intents(writer.conn, &key)?
         .into_iter()
         .partition(|open| open.intent.intent == intent);
     if !mine.iter().any(|open| !open.answered) {
-        return Err(Fault::request(format!(
+        return Err(StoreError::request(format!(
             "entry {} is no intent for {key} that waits for its outcome: each has one at most",
             intent.0
         )));
     }
     let (answer, permission) = (outcome.result, outcome.permission);
-    pen.append(HistoryEvent::Outcome(outcome))?;
+    writer.append(HistoryEvent::Outcome(outcome))?;
     if answer == WriteResult::Unknown {
-        images::answered(pen.conn, intent)?;
+        images::mark_answered(writer.conn, intent)?;
     } else {
-        images::close(pen.conn, intent)?;
+        images::close_intent(writer.conn, intent)?;
     }
     // A SHARE that was needed tells that none before it had taken effect; "already shared", that one may have. What a
     // second CANCEL answers is not known: an observation will tell.
@@ -106,11 +106,16 @@ pub(super) fn outcome(
             .into_iter()
             .filter(|open| open.intent.permission == permission);
         for open in shares {
-            resolve(pen, &key, open.intent, answer == WriteResult::AlreadyShared)?;
+            resolve(
+                writer,
+                &key,
+                open.intent,
+                answer == WriteResult::AlreadyShared,
+            )?;
         }
     }
     if let Some(mut entry) = entry {
-        let stored = images::entry(pen.conn, &key)?.unwrap_or_default();
+        let stored = images::entry(writer.conn, &key)?.unwrap_or_default();
         if answer == WriteResult::Rejected {
             // Nothing was changed, but what the API says of the image.
             entry = InventoryEntry {
@@ -125,50 +130,50 @@ pub(super) fn outcome(
         if permission == Permission::Cancel && stored.owned.is_none() {
             entry.owned = None;
         }
-        images::set(pen.conn, &key, Some(&entry))?;
+        images::put(writer.conn, &key, Some(&entry))?;
     }
     Ok(())
 }
 
 fn resolve(
-    pen: &HistoryWriter<'_>,
+    writer: &HistoryWriter<'_>,
     key: &ImageKey,
     open: OpenIntent,
     applied: bool,
-) -> Result<(), Fault> {
-    pen.append(HistoryEvent::Resolved(Resolved {
+) -> Result<(), StoreError> {
+    writer.append(HistoryEvent::Resolved(Resolved {
         intent: open.intent,
         key: key.clone(),
         permission: open.permission,
         applied,
     }))?;
-    images::close(pen.conn, open.intent)
+    images::close_intent(writer.conn, open.intent)
 }
 
 /// Keeps what an observation taught. `read` is the newest entry at the time when the holdings were read that the
 /// lessons start from: what a person has changed since is left, and the next observation teaches anew.
 pub(super) fn settle(
-    pen: &HistoryWriter<'_>,
+    writer: &HistoryWriter<'_>,
     scope: &Scope,
     update: InventoryUpdate,
     read: u64,
-) -> Result<(), Fault> {
-    takeover::keep(pen, scope, &update, read)?;
+) -> Result<(), StoreError> {
+    takeover::keep(writer, scope, &update, read)?;
     for change in update.changes {
         let key = ImageKey {
             scope: scope.clone(),
             image: change.image,
         };
-        if query::is_changed_by_operator(pen.conn, &key, read)? {
+        if history_query::is_changed_by_operator(writer.conn, &key, read)? {
             continue;
         }
-        for open in images::open(pen.conn, &key)? {
+        for open in images::open_intents(writer.conn, &key)? {
             let shown = change
                 .resolved
                 .iter()
                 .find(|(intent, _)| *intent == open.intent.intent);
             if let Some((_, applied)) = shown {
-                resolve(pen, &key, open.intent, *applied)?;
+                resolve(writer, &key, open.intent, *applied)?;
             }
         }
         if let Some(note) = change.note {
@@ -177,12 +182,12 @@ pub(super) fn settle(
                 by: OBSERVATION.into(),
                 reason,
             };
-            pen.append(match note {
+            writer.append(match note {
                 InventoryNote::Released(reason) => HistoryEvent::Released(image_event(reason)),
                 InventoryNote::Parked(reason) => HistoryEvent::Parked(image_event(reason)),
             })?;
         }
-        images::set(pen.conn, &key, change.entry.as_ref())?;
+        images::put(writer.conn, &key, change.entry.as_ref())?;
     }
     Ok(())
 }

@@ -2,16 +2,16 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, named_params, params_from_iter};
 
-use super::error::Fault;
+use super::error::StoreError;
 use super::history_writer::OBSERVATION;
-use super::rows::{self, integer, stamp};
+use super::rows::{self, format_time, integer};
 use crate::history::HistoryEntry;
 use crate::model::{AccountName, ImageId, ImageKey, Region, Scope, Timestamp};
 
 /// Picks entries of the history. An empty set picks everything; an entry about no image, such as a suspension, is
 /// picked only where no account, region or image is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query {
+pub struct HistoryQuery {
     /// Any of these.
     pub accounts: BTreeSet<AccountName>,
     /// Any of these.
@@ -29,7 +29,10 @@ pub struct Query {
 }
 
 /// The entries that `query` picks, in order.
-pub(super) fn entries(conn: &Connection, query: &Query) -> Result<Vec<HistoryEntry>, Fault> {
+pub(super) fn entries(
+    conn: &Connection,
+    query: &HistoryQuery,
+) -> Result<Vec<HistoryEntry>, StoreError> {
     // Only the conditions that are asked for stand in the text, or SQLite would use no index.
     let asked = [
         (
@@ -48,8 +51,8 @@ pub(super) fn entries(conn: &Connection, query: &Query) -> Result<Vec<HistoryEnt
             "event IN (SELECT value FROM json_each(?))",
             list(query.events.iter().map(String::as_str)),
         ),
-        ("at >= ?", query.since.map(stamp)),
-        ("at < ?", query.until.map(stamp)),
+        ("at >= ?", query.since.map(format_time)),
+        ("at < ?", query.until.map(format_time)),
     ];
     let (conditions, parameters): (Vec<_>, Vec<_>) = asked
         .into_iter()
@@ -64,11 +67,11 @@ pub(super) fn entries(conn: &Connection, query: &Query) -> Result<Vec<HistoryEnt
         .limit
         .map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
     let sql = format!("SELECT seq, body FROM history {condition} ORDER BY seq DESC LIMIT {limit}");
-    let mut found = rows::all(conn, &sql, params_from_iter(parameters), |row| {
+    let mut found = rows::query_all(conn, &sql, params_from_iter(parameters), |row| {
         let seq = row.number("seq")?;
         let body: String = row.get("body")?;
         serde_json::from_str(&body)
-            .map_err(|_| Fault::unreadable(format_args!("entry {seq} of the history")))
+            .map_err(|_| StoreError::unreadable(format_args!("entry {seq} of the history")))
     })?;
     found.reverse();
     Ok(found)
@@ -85,7 +88,7 @@ pub(super) fn is_changed_by_operator(
     conn: &Connection,
     key: &ImageKey,
     since: u64,
-) -> Result<bool, Fault> {
+) -> Result<bool, StoreError> {
     let mut changed = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM history WHERE image = ?1 AND seq > ?2 AND account = ?3 AND region = ?4 \
          AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> ?5)",
@@ -105,8 +108,8 @@ pub(super) fn is_scope_changed_by_operator(
     conn: &Connection,
     scope: &Scope,
     since: u64,
-) -> Result<bool, Fault> {
-    let changed = rows::first(
+) -> Result<bool, StoreError> {
+    let changed = rows::query_first(
         conn,
         "SELECT 1 FROM history WHERE seq > :since AND account = :account AND region = :region \
          AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> :observation",

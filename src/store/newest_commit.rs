@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, params};
 
-use super::error::Fault;
+use super::error::StoreError;
 use super::history_writer::HistoryWriter;
-use super::rows::{self, is_storable, stamp};
+use super::rows::{self, format_time, is_storable};
 use crate::model::{Commit, Timestamp};
 
 /// The newest commit of the manifests that was worked on with a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Newest {
+pub struct NewestCommit {
     /// Which.
     pub commit: Commit,
     /// When work on it began.
@@ -18,20 +18,20 @@ pub struct Newest {
 
 /// A commit that is to become the newest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Advance {
+pub(super) struct CommitAdvance {
     pub(super) commit: Commit,
     /// What was the newest when the two were compared.
     pub(super) over: Option<Commit>,
 }
 
 /// The newest commit, if there was one.
-pub(super) fn newest(conn: &Connection) -> Result<Option<Newest>, Fault> {
-    rows::first(
+pub(super) fn newest(conn: &Connection) -> Result<Option<NewestCommit>, StoreError> {
+    rows::query_first(
         conn,
         "SELECT hash, committed, since FROM newest_commit",
         [],
         |row| {
-            Ok(Newest {
+            Ok(NewestCommit {
                 commit: Commit {
                     hash: row.get("hash")?,
                     committed: row.time("committed")?,
@@ -44,24 +44,31 @@ pub(super) fn newest(conn: &Connection) -> Result<Option<Newest>, Fault> {
 
 /// Makes a commit the newest, unless the newest is no longer what the commit was compared with: then that is an error,
 /// and nothing has changed.
-pub(super) fn advance(pen: &HistoryWriter<'_>, advance: &Advance) -> Result<(), Fault> {
-    let Advance { commit, over } = advance;
-    let newest = newest(pen.conn)?.map(|newest| newest.commit);
+pub(super) fn advance(
+    writer: &HistoryWriter<'_>,
+    advance: &CommitAdvance,
+) -> Result<(), StoreError> {
+    let CommitAdvance { commit, over } = advance;
+    let newest = newest(writer.conn)?.map(|newest| newest.commit);
     if newest.as_ref() == Some(commit) {
         return Ok(());
     }
     if newest != *over {
         let other = newest.map_or_else(|| "none".into(), |newest| newest.to_string());
-        return Err(Fault::request(format!(
+        return Err(StoreError::request(format!(
             "the newest commit of the manifests has become another one meanwhile ({other}): run this again"
         )));
     }
     // The order of a date that is nonsense would be lost, and none is told by it.
     if is_storable(commit.committed) {
-        rows::change(
-            pen.conn,
+        rows::execute(
+            writer.conn,
             "INSERT OR REPLACE INTO newest_commit (one, hash, committed, since) VALUES (1, ?1, ?2, ?3)",
-            params![commit.hash, stamp(commit.committed), stamp(pen.now.clock())],
+            params![
+                commit.hash,
+                format_time(commit.committed),
+                format_time(writer.now.clock())
+            ],
         )?;
     }
     Ok(())

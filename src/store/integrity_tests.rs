@@ -9,7 +9,7 @@ use super::fixtures_tests::{
     answer, block_on, by_hand, dump, image, key, noon, open, open_with, options, scope, share,
     ticking,
 };
-use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
+use super::{HistoryQuery, OpenError, OperatorStore, Reader, Store, VerifyResult};
 use crate::history::WriteResult;
 use crate::inventory::{InventoryChange, InventoryEntry, OwnedShare};
 use crate::ledger::{Ledger, LedgerReader, WriteRefused};
@@ -265,10 +265,10 @@ fn b5_s18_what_is_back_within_a_second_goes_on() {
         block_on(store.record_intent(&share("b"))).expect("recorded");
         assert_eq!(store.failure(), None, "{name}");
         store.close().expect("closed");
-        let (_, verdict) = dump(dir.path()).expect("readable");
+        let (_, verified) = dump(dir.path()).expect("readable");
         assert!(
-            matches!(verdict, Verdict::Sound { entries: 3, .. }),
-            "{verdict:?}"
+            matches!(verified, VerifyResult::Intact { entries: 3, .. }),
+            "{verified:?}"
         );
     }
 }
@@ -276,15 +276,15 @@ fn b5_s18_what_is_back_within_a_second_goes_on() {
 #[test]
 fn b5_s18_what_people_say_beside_it_is_no_difference() {
     let used = Used::new(false);
-    let mut remarks = Remarks::open(&used.dir(), &options(), ticking()).expect("remarks");
+    let mut operator = OperatorStore::open(&used.dir(), &options(), ticking()).expect("remarks");
     for round in 0..3 {
-        let suspended = remarks.suspend(Selector::default(), None, "ann@desk", "so");
+        let suspended = operator.suspend(Selector::default(), None, "ann@desk", "so");
         suspended.expect("suspended");
         let adopted = vec![(
             key(&format!("n{round}")),
             OwnedShare::adopted("lhbp-1", noon()),
         )];
-        remarks
+        operator
             .adopt(adopted, &Default::default(), "ann@desk", "so")
             .expect("adopted");
         let refused = block_on(used.store.record_intent(&share("d")));
@@ -292,8 +292,8 @@ fn b5_s18_what_people_say_beside_it_is_no_difference() {
             matches!(refused, Err(WriteRefused::Suspended(_))),
             "{refused:?}"
         );
-        let which = super::Ending::All;
-        remarks.resume(&which, "ann@desk").expect("ended");
+        let which = super::SuspensionFilter::All;
+        operator.resume(&which, "ann@desk").expect("ended");
         block_on(used.store.record_intent(&share("d"))).expect("recorded");
     }
     // The same file with the same words, and one who only touches it.
@@ -310,7 +310,7 @@ fn b5_s18_what_an_observation_taught_cannot_be_set_back_unnoticed() {
     let used = Used::new(false);
     let generation = |dir: &Path| {
         let files = super::files::Files::new(dir);
-        super::open::read(&files, super::open::Index::Leave, |conn| {
+        super::open::read(&files, super::open::WalIndex::Leave, |conn| {
             Ok::<_, OpenError>(super::chain::ends(conn).expect("a chain"))
         })
         .expect("readable")
@@ -357,7 +357,7 @@ fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
     let attempt = share("d");
     let entries = |dir: &Path| {
         let reader = Reader::open(dir).expect("a reader");
-        let entries = reader.history(&Query::default()).expect("a history");
+        let entries = reader.history(&HistoryQuery::default()).expect("a history");
         let last = entries.last().expect("an entry").event.as_str();
         (entries.len(), last)
     };
@@ -490,7 +490,7 @@ fn b5_s18_a_state_is_new_until_it_was_opened_once() {
         "though nothing was done with it"
     );
     let dir = tempfile::tempdir().expect("a directory");
-    drop(Remarks::open(dir.path(), &options(), ticking()).expect("remarks"));
+    drop(OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks"));
     assert!(!open(dir.path()).is_new());
 }
 

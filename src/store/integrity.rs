@@ -12,26 +12,26 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::chain::{self, Ends};
-use super::error::{Fault, Left, OpenError};
-use super::file_state::{FileId, Written, stat};
+use super::error::{OpenError, Salvage, StoreError};
+use super::file_state::{FileId, FileStamp, stat};
 use super::files::Files;
 use super::lock::Lock;
-use super::open::{self, Index};
+use super::open::{self, WalIndex};
 use super::{rows, schema};
 
 /// Waits until it is time for the second look.
-pub(super) type Pause = Box<dyn FnMut() + Send>;
+pub(super) type RecheckDelay = Box<dyn FnMut() + Send>;
 
 /// A difference counts if it is still there after this time: a tool may put a file away for a moment.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// The real pause.
 #[expect(
     clippy::disallowed_methods,
     reason = "on the store's own thread, outside the event loop"
 )]
-pub(super) fn pause() -> Pause {
-    Box::new(|| thread::sleep(AGAIN_AFTER))
+pub(super) fn recheck_delay() -> RecheckDelay {
+    Box::new(|| thread::sleep(RECHECK_AFTER))
 }
 
 /// How the state in the directory differs from the one that is open.
@@ -56,8 +56,8 @@ enum Difference {
 }
 
 impl Difference {
-    fn at<T>(self, path: &Path) -> Result<T, Found> {
-        Err(Found {
+    fn at<T>(self, path: &Path) -> Result<T, Discrepancy> {
+        Err(Discrepancy {
             path: path.to_owned(),
             difference: self,
         })
@@ -65,41 +65,41 @@ impl Difference {
 }
 
 /// A difference, and where it is.
-struct Found {
+struct Discrepancy {
     path: PathBuf,
     difference: Difference,
 }
 
 /// What is remembered of the state that is open.
-pub(super) struct Intact {
+pub(super) struct IntegrityCheck {
     files: Files,
     owner: String,
     /// The names, and the files that were opened under them.
     opened: Vec<(PathBuf, FileId)>,
     /// Nobody but the store writes the log back into the database while the store runs.
-    database: Written,
-    log: Written,
-    owner_file: (FileId, Written),
+    database: FileStamp,
+    wal: FileStamp,
+    owner_file: (FileId, FileStamp),
     ends: Ends,
-    pause: Pause,
+    recheck_delay: RecheckDelay,
     /// Set during the pause.
-    doubt: Arc<AtomicBool>,
+    is_suspect: Arc<AtomicBool>,
 }
 
-impl Intact {
+impl IntegrityCheck {
     /// Begins to watch what was just opened. `database` is the file that had the name before SQLite opened it.
-    pub(super) fn begin(
+    pub(super) fn start(
         files: &Files,
         lock: &Lock,
         database: FileId,
         conn: &Connection,
-        pause: Pause,
+        recheck_delay: RecheckDelay,
     ) -> Result<Self, OpenError> {
         let path = files.database();
         let read = || Ok((schema::owner(conn)?, chain::ends(conn)?));
-        let (owner, ends) = read().map_err(|fault: Fault| OpenError::Damaged {
+        let (owner, ends) = read().map_err(|error: StoreError| OpenError::Damaged {
             path: path.clone(),
-            detail: fault.to_string(),
+            detail: error.to_string(),
         })?;
         let now = |path: PathBuf| {
             let id = FileId::of(&stat(&path)?);
@@ -107,20 +107,20 @@ impl Intact {
         };
         let opened = vec![
             (path.clone(), database),
-            now(files.log())?,
-            now(files.log_index())?,
+            now(files.wal())?,
+            now(files.wal_index())?,
             (files.lock(), lock.id()?),
         ];
         let owner_file = stat(&files.owner())?;
         Ok(Self {
             owner,
             opened,
-            database: Written::of(&stat(&path)?),
-            log: Written::of(&stat(&files.log())?),
-            owner_file: (FileId::of(&owner_file), Written::of(&owner_file)),
+            database: FileStamp::of(&stat(&path)?),
+            wal: FileStamp::of(&stat(&files.wal())?),
+            owner_file: (FileId::of(&owner_file), FileStamp::of(&owner_file)),
             ends,
-            pause,
-            doubt: Arc::default(),
+            recheck_delay,
+            is_suspect: Arc::default(),
             files: files.clone(),
         })
     }
@@ -129,7 +129,7 @@ impl Intact {
     pub(super) fn transaction<'c>(
         &mut self,
         conn: &'c Connection,
-    ) -> Result<Transaction<'c>, Fault> {
+    ) -> Result<Transaction<'c>, StoreError> {
         let look = match self.look(conn)? {
             Ok(transaction) => Ok(transaction),
             Err(found) => {
@@ -141,7 +141,7 @@ impl Intact {
     }
 
     /// Whether the files are the ones that were opened, by a second look if need be.
-    pub(super) fn check_files(&mut self) -> Result<(), Fault> {
+    pub(super) fn check_files(&mut self) -> Result<(), StoreError> {
         let look = match self.compare_files() {
             Ok(()) => Ok(()),
             Err(found) => {
@@ -152,41 +152,44 @@ impl Intact {
         self.conclude(look)
     }
 
-    fn conclude<T>(&self, look: Result<T, Found>) -> Result<T, Fault> {
-        self.doubt.store(look.is_err(), Ordering::Relaxed);
+    fn conclude<T>(&self, look: Result<T, Discrepancy>) -> Result<T, StoreError> {
+        self.is_suspect.store(look.is_err(), Ordering::Relaxed);
         look.map_err(|found| self.lost(&found))
     }
 
     /// Whether a difference was seen that must be there twice to count.
-    pub(super) fn doubt(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.doubt)
+    pub(super) fn is_suspect(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_suspect)
     }
 
     /// Takes in that a transaction has ended; `ends` is what it left, if it was committed.
-    pub(super) fn wrote(&mut self, ends: Option<Ends>) {
+    pub(super) fn record_commit(&mut self, ends: Option<Ends>) {
         self.ends = ends.unwrap_or(self.ends);
         // What cannot be looked at is a difference at the next look.
-        if let Ok(metadata) = stat(&self.files.log()) {
-            self.log = Written::of(&metadata);
+        if let Ok(metadata) = stat(&self.files.wal()) {
+            self.wal = FileStamp::of(&metadata);
         }
     }
 
     /// Takes in that the log was written back into the database.
-    pub(super) fn wrote_back(&mut self) {
+    pub(super) fn record_checkpoint(&mut self) {
         if let Ok(metadata) = stat(&self.files.database()) {
-            self.database = Written::of(&metadata);
+            self.database = FileStamp::of(&metadata);
         }
-        self.wrote(None);
+        self.record_commit(None);
     }
 
-    fn wait(&mut self, found: &Found) {
+    fn wait(&mut self, found: &Discrepancy) {
         let (file, difference) = (found.path.display(), &found.difference);
         tracing::debug!(%file, %difference, "the state is looked at once more");
-        self.doubt.store(true, Ordering::Relaxed);
-        (self.pause)();
+        self.is_suspect.store(true, Ordering::Relaxed);
+        (self.recheck_delay)();
     }
 
-    fn look<'c>(&self, conn: &'c Connection) -> Result<Result<Transaction<'c>, Found>, Fault> {
+    fn look<'c>(
+        &self,
+        conn: &'c Connection,
+    ) -> Result<Result<Transaction<'c>, Discrepancy>, StoreError> {
         if let Err(found) = self.compare_files() {
             return Ok(Err(found));
         }
@@ -195,20 +198,20 @@ impl Intact {
     }
 
     /// Compares what lies under the names with what was opened.
-    fn compare_files(&self) -> Result<(), Found> {
+    fn compare_files(&self) -> Result<(), Discrepancy> {
         for (path, id) in &self.opened {
             if FileId::of(&self.stat(path)?) != *id {
                 return Difference::Replaced.at(path);
             }
         }
         let path = self.files.database();
-        let (was, is) = (self.database, Written::of(&self.stat(&path)?));
+        let (was, is) = (self.database, FileStamp::of(&self.stat(&path)?));
         if is != was {
             return difference(was, is).at(&path);
         }
         let path = self.files.owner();
         let metadata = self.stat(&path)?;
-        if (FileId::of(&metadata), Written::of(&metadata)) == self.owner_file {
+        if (FileId::of(&metadata), FileStamp::of(&metadata)) == self.owner_file {
             return Ok(());
         }
         match self.files.read_owner() {
@@ -223,11 +226,11 @@ impl Intact {
     }
 
     /// Compares what the database says with what was last seen in it. Called under the write lock.
-    fn compare_content(&self, conn: &Connection) -> Result<(), Found> {
+    fn compare_content(&self, conn: &Connection) -> Result<(), Discrepancy> {
         let path = self.files.database();
-        let unreadable = |fault: Fault| Found {
+        let unreadable = |error: StoreError| Discrepancy {
             path: path.clone(),
-            difference: Difference::Unreadable(fault.to_string()),
+            difference: Difference::Unreadable(error.to_string()),
         };
         let ends = chain::ends(conn).map_err(unreadable)?;
         if ends != self.ends {
@@ -237,8 +240,8 @@ impl Intact {
             };
         }
         // Nobody has committed, so the log stands still, or holds what somebody could not complete.
-        let path = self.files.log();
-        let (was, is) = (self.log, Written::of(&self.stat(&path)?));
+        let path = self.files.wal();
+        let (was, is) = (self.wal, FileStamp::of(&self.stat(&path)?));
         if is == was {
             return Ok(());
         }
@@ -246,10 +249,10 @@ impl Intact {
             return difference(was, is).at(&path);
         }
         // The open connection has pages in its memory; another one reads what is in the files.
-        let on_disk = open::read(&self.files, Index::Leave, |conn| {
-            chain::ends(conn).map_err(|fault| OpenError::Damaged {
+        let on_disk = open::read(&self.files, WalIndex::Leave, |conn| {
+            chain::ends(conn).map_err(|error| OpenError::Damaged {
                 path: path.clone(),
-                detail: fault.to_string(),
+                detail: error.to_string(),
             })
         });
         match on_disk {
@@ -260,7 +263,7 @@ impl Intact {
     }
 
     /// Whether what the database says comes after what was last seen in it: commands such as `suspend` write, too.
-    fn follows(&self, conn: &Connection, ends: &Ends) -> Result<bool, Fault> {
+    fn follows(&self, conn: &Connection, ends: &Ends) -> Result<bool, StoreError> {
         let was = &self.ends;
         if ends.generation <= was.generation || ends.head < was.head {
             return Ok(false);
@@ -269,7 +272,7 @@ impl Intact {
             // Rotated away, and compared where it can be.
             return Ok(was.head < ends.anchor || was.head_hash == ends.anchor_hash);
         }
-        let hash = rows::first(
+        let hash = rows::query_first(
             conn,
             "SELECT hash FROM history WHERE seq = ?1",
             [rows::integer(was.head)?],
@@ -279,7 +282,7 @@ impl Intact {
     }
 
     /// Only a name that leads nowhere is [`Difference::Removed`].
-    fn stat(&self, path: &Path) -> Result<fs::Metadata, Found> {
+    fn stat(&self, path: &Path) -> Result<fs::Metadata, Discrepancy> {
         let error = match fs::metadata(path) {
             Ok(metadata) => return Ok(metadata),
             Err(error) => error,
@@ -293,8 +296,8 @@ impl Intact {
     }
 
     /// What is told of a difference that has lasted, and what may still be done.
-    fn lost(&self, found: &Found) -> Fault {
-        let Found { path, difference } = found;
+    fn lost(&self, found: &Discrepancy) -> StoreError {
+        let Discrepancy { path, difference } = found;
         let dir = self.files.dir().display();
         let beside = [self.files.lock(), self.files.owner()];
         let remedy = if *path == beside[0] {
@@ -307,23 +310,23 @@ impl Intact {
                  away first; outcomes that arrive from now on are in the log"
             )
         };
-        let left = match difference {
-            _ if beside.contains(path) => Left::Database,
-            Difference::Removed | Difference::Replaced => Left::OpenFiles,
-            _ => Left::Nothing,
+        let salvage = match difference {
+            _ if beside.contains(path) => Salvage::Database,
+            Difference::Removed | Difference::Replaced => Salvage::OpenFiles,
+            _ => Salvage::Nothing,
         };
         let path = path.display();
-        Fault::lost(
+        StoreError::lost(
             format!(
                 "{path} {difference} while sharekeeper was working with it, so nothing more is sent: {remedy}"
             ),
-            left,
+            salvage,
         )
     }
 }
 
 /// How a file differs from what it was.
-fn difference(was: Written, is: Written) -> Difference {
+fn difference(was: FileStamp, is: FileStamp) -> Difference {
     match is.len {
         0 => Difference::Emptied,
         to if to < was.len => Difference::CutShort { from: was.len, to },

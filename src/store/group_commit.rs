@@ -12,8 +12,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::chain::{self, Ends};
-use super::error::{Fault, FaultKind, Left};
-use super::intact::Intact;
+use super::error::{ErrorKind, Salvage, StoreError};
+use super::integrity::IntegrityCheck;
 use super::rows;
 
 /// So many requests can wait. More callers than that wait for a place.
@@ -27,23 +27,24 @@ const COMMIT_EVERY: Duration = Duration::from_millis(10);
 const CHECKPOINT_AFTER: usize = 1_000;
 
 /// Tells the caller, once it is known whether the transaction was committed.
-type Answer = Box<dyn FnOnce(Result<(), Fault>) + Send>;
+type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Does its part in the transaction, if there is one. A fault undoes this part alone, unless the transaction is lost.
-type Work = Box<dyn FnOnce(Result<&Connection, Fault>) -> (Result<(), Fault>, Answer) + Send>;
+type Work =
+    Box<dyn FnOnce(Result<&Connection, StoreError>) -> (Result<(), StoreError>, Reply) + Send>;
 
 /// What was asked for.
-struct Job {
-    haste: Haste,
+struct Request {
+    priority: Priority,
     work: Work,
 }
 
 /// Whether a request may wait for others to share its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Haste {
+pub(super) enum Priority {
     /// Somebody waits for what it reads.
-    Now,
+    Immediate,
     /// It is to be on disk, as soon as that is cheap.
-    Soon,
+    Batched,
     /// Likewise, and it tells what came of a write that was sent: as far as that is possible, it is recorded although
     /// the state is lost.
     Outcome,
@@ -51,47 +52,47 @@ pub(super) enum Haste {
 
 /// The handle on the thread.
 #[derive(Debug)]
-pub(super) struct Writer {
-    jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<Result<(), Fault>>>,
-    lost: watch::Receiver<Option<Fault>>,
-    doubt: Arc<AtomicBool>,
+pub(super) struct Committer {
+    jobs: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<Result<(), StoreError>>>,
+    failure: watch::Receiver<Option<StoreError>>,
+    is_suspect: Arc<AtomicBool>,
 }
 
-impl Writer {
+impl Committer {
     /// Starts the thread.
-    pub(super) fn start(conn: Connection, intact: Intact) -> io::Result<Self> {
+    pub(super) fn start(conn: Connection, integrity: IntegrityCheck) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let (tell, lost) = watch::channel(None);
-        let doubt = intact.doubt();
+        let (reply_all, failure) = watch::channel(None);
+        let is_suspect = integrity.is_suspect();
         let thread = thread::Builder::new()
             .name("store".into())
-            .spawn(move || run(conn, intact, queue, &tell))?;
+            .spawn(move || run(conn, integrity, queue, &reply_all))?;
         Ok(Self {
             jobs: Some(jobs),
             thread: Some(thread),
-            lost,
-            doubt,
+            failure,
+            is_suspect,
         })
     }
 
     /// Whether a difference was seen that must be there twice.
-    pub(super) fn is_in_doubt(&self) -> bool {
-        self.doubt.load(Ordering::Relaxed)
+    pub(super) fn is_verifying(&self) -> bool {
+        self.is_suspect.load(Ordering::Relaxed)
     }
 
     /// Why no more is granted, if so. It does not pass.
-    pub(super) fn lost(&self) -> Option<Fault> {
-        self.lost.borrow().clone()
+    pub(super) fn failure(&self) -> Option<StoreError> {
+        self.failure.borrow().clone()
     }
 
     /// Returns once no more is granted.
-    pub(super) async fn until_lost(&self) -> Fault {
-        let mut lost = self.lost.clone();
-        if let Ok(fault) = lost.wait_for(Option::is_some).await
-            && let Some(fault) = &*fault
+    pub(super) async fn until_failure(&self) -> StoreError {
+        let mut failure = self.failure.clone();
+        if let Ok(error) = failure.wait_for(Option::is_some).await
+            && let Some(error) = &*error
         {
-            return fault.clone();
+            return error.clone();
         }
         // The thread has ended in good order.
         std::future::pending().await
@@ -100,59 +101,62 @@ impl Writer {
     /// Runs `work` in a transaction, and returns when that is on disk. A caller that stops waiting does not undo it.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        haste: Haste,
-        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+        priority: Priority,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let work: Work = Box::new(move |conn| {
             let value = conn.and_then(work);
-            let done = value.as_ref().map(|_| ()).map_err(Fault::clone);
-            let answer: Answer = Box::new(move |committed| {
+            let done = value.as_ref().map(|_| ()).map_err(StoreError::clone);
+            let answer: Reply = Box::new(move |committed| {
                 // Nobody waits any longer: nothing to tell.
                 let _ = reply.send(committed.and(value));
             });
             (done, answer)
         });
-        let gone = || Fault::broken("the store has been closed");
+        let gone = || StoreError::broken("the store has been closed");
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        let job = Job { haste, work };
+        let job = Request { priority, work };
         jobs.send(job).await.map_err(|_| gone())?;
-        if let (Haste::Now, Some(thread)) = (haste, &self.thread) {
+        if let (Priority::Immediate, Some(thread)) = (priority, &self.thread) {
             thread.thread().unpark();
         }
         answer.await.map_err(|_| gone())?
     }
 
     /// Waits for what was asked for, writes the log back, and ends the thread.
-    pub(super) fn close(&mut self) -> Result<(), Fault> {
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
         self.jobs = None;
         match self.thread.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
-            Some(Err(_)) => Err(Fault::broken("the store's thread panicked")),
+            Some(Err(_)) => Err(StoreError::broken("the store's thread panicked")),
         }
     }
 }
 
-impl Drop for Writer {
+impl Drop for Committer {
     fn drop(&mut self) {
-        if let Err(fault) = self.close() {
-            tracing::warn!(%fault, "the state was not closed in good order; nothing that was acknowledged is lost");
+        if let Err(error) = self.close() {
+            tracing::warn!(fault = %error, "the state was not closed in good order; nothing that was acknowledged is lost");
         }
     }
 }
 
 fn run(
     conn: Connection,
-    mut intact: Intact,
-    mut queue: mpsc::Receiver<Job>,
-    tell: &watch::Sender<Option<Fault>>,
-) -> Result<(), Fault> {
-    let mut poison = Poison { fault: None, tell };
+    mut integrity: IntegrityCheck,
+    mut queue: mpsc::Receiver<Request>,
+    reply_all: &watch::Sender<Option<StoreError>>,
+) -> Result<(), StoreError> {
+    let mut poison = Poison {
+        error: None,
+        reply_all,
+    };
     let mut since_checkpoint = 0;
-    let mut beat = Beat::default();
+    let mut pacer = CommitPacer::default();
     while let Some(first) = queue.blocking_recv() {
-        beat.wait();
+        pacer.wait();
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX
             && let Ok(job) = queue.try_recv()
@@ -161,66 +165,66 @@ fn run(
         }
         let size = batch.len();
         let changes = conn.total_changes();
-        let next = Beat::now();
-        let result = match &poison.fault {
-            Some(fault) => last_words(&conn, batch, fault),
-            None => commit(&conn, &mut intact, &mut poison, batch),
+        let next = CommitPacer::now();
+        let result = match &poison.error {
+            Some(error) => record_last_outcomes(&conn, batch, error),
+            None => commit(&conn, &mut integrity, &mut poison, batch),
         };
         since_checkpoint += size;
         if conn.total_changes() != changes {
-            beat = next;
+            pacer = next;
         }
         let result = result.and_then(|()| {
             if since_checkpoint < CHECKPOINT_AFTER {
                 return Ok(());
             }
             since_checkpoint = 0;
-            write_back(&conn, &mut intact, "PASSIVE")
+            checkpoint_checked(&conn, &mut integrity, "PASSIVE")
         });
-        if let Err(fault) = result {
-            poison.take(&fault);
+        if let Err(error) = result {
+            poison.take(&error);
         }
     }
-    match poison.fault {
-        Some(fault) => Err(fault),
-        None => write_back(&conn, &mut intact, "TRUNCATE"),
+    match poison.error {
+        Some(error) => Err(error),
+        None => checkpoint_checked(&conn, &mut integrity, "TRUNCATE"),
     }
 }
 
 /// Why no more is granted, once that is so. What a later write would be built on is no longer certain, and to write
 /// again what the disk refused once can seem to succeed: the kernel may have dropped the pages that it could not write.
 struct Poison<'a> {
-    fault: Option<Fault>,
-    tell: &'a watch::Sender<Option<Fault>>,
+    error: Option<StoreError>,
+    reply_all: &'a watch::Sender<Option<StoreError>>,
 }
 
 impl Poison<'_> {
     /// Takes in a fault, before anybody is refused because of it.
-    fn take(&mut self, fault: &Fault) {
-        if self.fault.is_some() {
+    fn take(&mut self, error: &StoreError) {
+        if self.error.is_some() {
             return;
         }
-        let told = match fault.kind {
-            FaultKind::Request | FaultKind::Passing => return,
-            FaultKind::Broken => Fault::broken(format!(
-                "no more is written since an earlier failure ({fault}): see to the disk, then start again"
+        let told = match error.kind {
+            ErrorKind::Request | ErrorKind::Transient => return,
+            ErrorKind::Broken => StoreError::broken(format!(
+                "no more is written since an earlier failure ({error}): see to the disk, then start again"
             )),
-            FaultKind::Lost(_) => fault.clone(),
+            ErrorKind::Lost(_) => error.clone(),
         };
-        self.tell.send_replace(Some(told.clone()));
-        self.fault = Some(told);
+        self.reply_all.send_replace(Some(told.clone()));
+        self.error = Some(told);
     }
 }
 
 /// When the last commit began, if it had anything to write.
 #[derive(Default)]
-struct Beat(Option<Instant>);
+struct CommitPacer(Option<Instant>);
 
 #[expect(
     clippy::disallowed_methods,
     reason = "outside the event loop; when it commits changes what that costs, and nothing else"
 )]
-impl Beat {
+impl CommitPacer {
     fn now() -> Self {
         Self(Some(Instant::now()))
     }
@@ -236,120 +240,131 @@ impl Beat {
 /// Runs the jobs in one transaction, if the state is still the right one.
 fn commit(
     conn: &Connection,
-    intact: &mut Intact,
+    integrity: &mut IntegrityCheck,
     poison: &mut Poison<'_>,
-    batch: Vec<Job>,
-) -> Result<(), Fault> {
-    let transaction = match intact.transaction(conn) {
+    batch: Vec<Request>,
+) -> Result<(), StoreError> {
+    let transaction = match integrity.transaction(conn) {
         Ok(transaction) => transaction,
-        Err(fault) => {
-            poison.take(&fault);
-            return last_words(conn, batch, &fault);
+        Err(error) => {
+            poison.take(&error);
+            return record_last_outcomes(conn, batch, &error);
         }
     };
-    let (committed, answers) = carry_out(transaction, batch);
-    intact.wrote(committed.as_ref().ok().copied());
+    let (committed, replies) = run_batch(transaction, batch);
+    integrity.record_commit(committed.as_ref().ok().copied());
     let committed = committed.map(|_| ());
-    if let Err(fault) = &committed {
-        poison.take(fault);
+    if let Err(error) = &committed {
+        poison.take(error);
     }
-    tell(answers, &committed);
+    reply_all(replies, &committed);
     committed
 }
 
 /// Records the outcomes among the jobs, if there is anything left to record them in, and refuses the rest.
-fn last_words(conn: &Connection, batch: Vec<Job>, fault: &Fault) -> Result<(), Fault> {
-    let left = match fault.kind {
-        FaultKind::Lost(left) => left,
-        _ => Left::Nothing,
+fn record_last_outcomes(
+    conn: &Connection,
+    batch: Vec<Request>,
+    error: &StoreError,
+) -> Result<(), StoreError> {
+    let salvage = match error.kind {
+        ErrorKind::Lost(salvage) => salvage,
+        _ => Salvage::Nothing,
     };
     let (outcomes, others): (Vec<_>, Vec<_>) = batch
         .into_iter()
-        .partition(|job| job.haste == Haste::Outcome && left != Left::Nothing);
+        .partition(|job| job.priority == Priority::Outcome && salvage != Salvage::Nothing);
     if !outcomes.is_empty() {
         match Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
             Ok(transaction) => {
-                let (committed, answers) = carry_out(transaction, outcomes);
-                tell(answers, &committed.map(|_| ()));
+                let (committed, replies) = run_batch(transaction, outcomes);
+                reply_all(replies, &committed.map(|_| ()));
             }
-            Err(error) => drop(refuse(outcomes, &Fault::from(error))),
+            Err(error) => drop(refuse(outcomes, &StoreError::from(error))),
         }
     }
-    if left == Left::OpenFiles {
+    if salvage == Salvage::OpenFiles {
         // The log would belong to whatever has the database's name by now, and the database may come back without it.
-        if let Err(fault) = checkpoint(conn, "TRUNCATE") {
-            tracing::warn!(%fault, "what was recorded last could not be written into the database");
+        if let Err(error) = checkpoint(conn, "TRUNCATE") {
+            tracing::warn!(fault = %error, "what was recorded last could not be written into the database");
         }
     }
-    refuse(others, fault)
+    refuse(others, error)
 }
 
 /// Runs the jobs in a transaction. Returns what the database says after it, and whom to tell that it is on disk.
-fn carry_out(transaction: Transaction<'_>, batch: Vec<Job>) -> (Result<Ends, Fault>, Vec<Answer>) {
+fn run_batch(
+    transaction: Transaction<'_>,
+    batch: Vec<Request>,
+) -> (Result<Ends, StoreError>, Vec<Reply>) {
     let changes = transaction.total_changes();
-    let mut lost: Result<(), Fault> = Ok(());
-    let mut answers = Vec::with_capacity(batch.len());
+    let mut failure: Result<(), StoreError> = Ok(());
+    let mut replies = Vec::with_capacity(batch.len());
     for job in batch {
-        let on = lost.clone().map(|()| &*transaction);
+        let on = failure.clone().map(|()| &*transaction);
         let begun = on.and_then(|conn| {
-            rows::change(conn, "SAVEPOINT job", [])?;
+            rows::execute(conn, "SAVEPOINT job", [])?;
             Ok(conn)
         });
         let (done, answer) = (job.work)(begun);
-        answers.push(answer);
-        lost = lost.and_then(|()| part(&transaction, done));
+        replies.push(answer);
+        failure = failure.and_then(|()| end_savepoint(&transaction, done));
     }
-    let committed = lost.and_then(|()| {
+    let committed = failure.and_then(|()| {
         if transaction.total_changes() != changes {
             chain::advance(&transaction)?;
         }
         let ends = chain::ends(&transaction)?;
         transaction.commit().map_err(|error| {
-            let fault = Fault::from(error);
-            match fault.kind {
-                FaultKind::Passing => fault,
-                _ => Fault::broken(fault.to_string()),
+            let error = StoreError::from(error);
+            match error.kind {
+                ErrorKind::Transient => error,
+                _ => StoreError::broken(error.to_string()),
             }
         })?;
         Ok(ends)
     });
-    (committed, answers)
+    (committed, replies)
 }
 
-fn tell(answers: Vec<Answer>, committed: &Result<(), Fault>) {
-    for answer in answers {
+fn reply_all(replies: Vec<Reply>, committed: &Result<(), StoreError>) {
+    for answer in replies {
         answer(committed.clone());
     }
 }
 
 /// Keeps a job's part, or undoes it. An error is that of the whole transaction.
-fn part(transaction: &Connection, done: Result<(), Fault>) -> Result<(), Fault> {
+fn end_savepoint(transaction: &Connection, done: Result<(), StoreError>) -> Result<(), StoreError> {
     match done {
-        Ok(()) => rows::change(transaction, "RELEASE job", []),
+        Ok(()) => rows::execute(transaction, "RELEASE job", []),
         // SQLite undoes all of a transaction after some failures.
-        Err(fault) if fault.kind == FaultKind::Broken || transaction.is_autocommit() => Err(fault),
+        Err(error) if error.kind == ErrorKind::Broken || transaction.is_autocommit() => Err(error),
         Err(_) => Ok(transaction.execute_batch("ROLLBACK TO job; RELEASE job")?),
     }
 }
 
-fn refuse(batch: Vec<Job>, fault: &Fault) -> Result<(), Fault> {
+fn refuse(batch: Vec<Request>, error: &StoreError) -> Result<(), StoreError> {
     for job in batch {
-        let (_, answer) = (job.work)(Err(fault.clone()));
-        answer(Err(fault.clone()));
+        let (_, answer) = (job.work)(Err(error.clone()));
+        answer(Err(error.clone()));
     }
-    Err(fault.clone())
+    Err(error.clone())
 }
 
 /// Writes the log back into the database, if both are still the right ones.
-fn write_back(conn: &Connection, intact: &mut Intact, mode: &str) -> Result<(), Fault> {
-    intact.check_files()?;
+fn checkpoint_checked(
+    conn: &Connection,
+    integrity: &mut IntegrityCheck,
+    mode: &str,
+) -> Result<(), StoreError> {
+    integrity.check_files()?;
     let done = checkpoint(conn, mode);
-    intact.wrote_back();
+    integrity.record_checkpoint();
     done
 }
 
 /// Writes the log back into the database.
-fn checkpoint(conn: &Connection, mode: &str) -> Result<(), Fault> {
+fn checkpoint(conn: &Connection, mode: &str) -> Result<(), StoreError> {
     // It does less where readers are in the way; that is no failure.
     conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
     Ok(())

@@ -4,11 +4,11 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::chain;
-use super::error::{Fault, OpenError};
+use super::error::{OpenError, StoreError};
 use super::files::Files;
 use super::history_writer::HistoryWriter;
-use super::open::{self, Found, Index};
-use super::schema::{self, STEPS};
+use super::open::{self, DirectoryState, WalIndex};
+use super::schema::{self, MIGRATIONS};
 use super::suspensions::SUSPENSIONS_MAX;
 use super::{Now, Options, images, rows, scopes, suspensions};
 use crate::history::{HistoryEvent, ImageEvent, Resumed, TakeoverEvent};
@@ -18,7 +18,7 @@ use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
 
 /// What people say of images: `suspend`, `adopt` and their likes. Each method is one short transaction, and waits
 /// for nobody else's lock: it holds from the very next write of a process that reconciles meanwhile.
-pub struct Remarks {
+pub struct OperatorStore {
     files: Files,
     pub(super) conn: Connection,
     history_max: u64,
@@ -27,7 +27,7 @@ pub struct Remarks {
 
 /// Which suspensions to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum SuspensionFilter {
     /// Those with these ids.
     Ids(Vec<u64>),
     /// Those whose selector is this one exactly: to end part of a suspension would begin another.
@@ -36,7 +36,7 @@ pub enum Ending {
     All,
 }
 
-impl Remarks {
+impl OperatorStore {
     /// Opens a directory, making it if it is not there.
     pub fn open<P: Into<Present>>(
         dir: &Path,
@@ -45,12 +45,14 @@ impl Remarks {
     ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let now: Now = Box::new(move || now().into());
-        let conn = match open::inspect(&files, STEPS, Index::Mend)? {
-            Found::State { version } if version == schema::latest(STEPS) => open::connect(&files)?,
+        let conn = match open::inspect(&files, MIGRATIONS, WalIndex::Repair)? {
+            DirectoryState::InUse { version } if version == schema::latest(MIGRATIONS) => {
+                open::connect(&files)?
+            }
             // To make it, or to change its schema, is the work of one process at a time.
             _ => {
                 let at = now().clock();
-                open::begin(&files, &options.holder(at), at)?.conn
+                open::open_exclusive(&files, &options.holder(at), at)?.conn
             }
         };
         Ok(Self {
@@ -70,18 +72,18 @@ impl Remarks {
         by: &str,
         reason: &str,
     ) -> Result<(), LedgerError> {
-        self.write(|pen| {
+        self.write(|writer| {
             for (key, owned) in images {
-                let mut entry = images::entry(pen.conn, &key)?.unwrap_or_default();
+                let mut entry = images::entry(writer.conn, &key)?.unwrap_or_default();
                 for earlier in
-                    scopes::earlier_names_of(pen.conn, &key, used, owned.blueprint.as_deref())?
+                    scopes::earlier_names_of(writer.conn, &key, used, owned.blueprint.as_deref())?
                 {
-                    supersede(pen, &key, earlier, &mut entry, by)?;
+                    supersede(writer, &key, earlier, &mut entry, by)?;
                 }
                 entry.owned = Some(owned);
-                scopes::note(pen.conn, &key.scope)?;
-                images::set(pen.conn, &key, Some(&entry))?;
-                pen.append(HistoryEvent::Adopted(image_event(key, by, reason)))?;
+                scopes::add(writer.conn, &key.scope)?;
+                images::put(writer.conn, &key, Some(&entry))?;
+                writer.append(HistoryEvent::Adopted(image_event(key, by, reason)))?;
             }
             Ok(())
         })
@@ -121,45 +123,49 @@ impl Remarks {
         by: &str,
         reason: &str,
     ) -> Result<Suspension, LedgerError> {
-        self.write(|pen| {
+        self.write(|writer| {
             if let Some(until) = until.filter(|until| !rows::is_storable(*until)) {
-                return Err(Fault::request(format!(
+                return Err(StoreError::request(format!(
                     "{until} is no time that can be kept: give one before the year 10000, or none"
                 )));
             }
             // One that only this machine's clock calls over still holds where another one does not.
-            let now = pen.now.clock();
-            let (over, on): (Vec<_>, Vec<_>) = suspensions::all(pen.conn)?
+            let now = writer.now.clock();
+            let (over, on): (Vec<_>, Vec<_>) = suspensions::all(writer.conn)?
                 .into_iter()
                 .partition(|suspension| suspension.is_long_over(now));
             for suspension in over {
-                suspensions::remove(pen.conn, suspension.id)?;
+                suspensions::remove(writer.conn, suspension.id)?;
             }
             let in_force = on.iter().filter(|suspension| !suspension.is_over(now));
             if in_force.count() >= SUSPENSIONS_MAX {
-                return Err(Fault::request(format!(
+                return Err(StoreError::request(format!(
                     "there are {SUSPENSIONS_MAX} suspensions already: end some with `sharekeeper resume`, or \
                      give one selector that covers many images"
                 )));
             }
-            let suspension = suspensions::add(pen.conn, selector, until, by, reason, now)?;
-            pen.append(HistoryEvent::Suspended(suspension.clone()))?;
+            let suspension = suspensions::add(writer.conn, selector, until, by, reason, now)?;
+            writer.append(HistoryEvent::Suspended(suspension.clone()))?;
             Ok(suspension)
         })
     }
 
     /// Ends suspensions, and returns those that it ended.
-    pub fn resume(&mut self, which: &Ending, by: &str) -> Result<Vec<Suspension>, LedgerError> {
-        self.write(|pen| {
-            let mut ended = suspensions::all(pen.conn)?;
+    pub fn resume(
+        &mut self,
+        which: &SuspensionFilter,
+        by: &str,
+    ) -> Result<Vec<Suspension>, LedgerError> {
+        self.write(|writer| {
+            let mut ended = suspensions::all(writer.conn)?;
             ended.retain(|suspension| match which {
-                Ending::Ids(ids) => ids.contains(&suspension.id),
-                Ending::Selector(selector) => suspension.selector == *selector,
-                Ending::All => true,
+                SuspensionFilter::Ids(ids) => ids.contains(&suspension.id),
+                SuspensionFilter::Selector(selector) => suspension.selector == *selector,
+                SuspensionFilter::All => true,
             });
             for suspension in &ended {
-                suspensions::remove(pen.conn, suspension.id)?;
-                pen.append(HistoryEvent::Resumed(Resumed {
+                suspensions::remove(writer.conn, suspension.id)?;
+                writer.append(HistoryEvent::Resumed(Resumed {
                     id: suspension.id,
                     by: by.to_owned(),
                 }))?;
@@ -177,18 +183,18 @@ impl Remarks {
         event: impl Fn(ImageEvent) -> HistoryEvent,
         change: impl Fn(&mut InventoryEntry) -> bool,
     ) -> Result<Vec<ImageKey>, LedgerError> {
-        self.write(|pen| {
+        self.write(|writer| {
             let mut changed = Vec::new();
             for key in images {
-                let Some(mut entry) = images::entry(pen.conn, &key)? else {
+                let Some(mut entry) = images::entry(writer.conn, &key)? else {
                     continue;
                 };
                 if !change(&mut entry) {
                     continue;
                 }
-                let entry = (!entry.is_expired(pen.now)).then_some(entry);
-                images::set(pen.conn, &key, entry.as_ref())?;
-                pen.append(event(image_event(key.clone(), by, reason)))?;
+                let entry = (!entry.is_expired(writer.now)).then_some(entry);
+                images::put(writer.conn, &key, entry.as_ref())?;
+                writer.append(event(image_event(key.clone(), by, reason)))?;
                 changed.push(key);
             }
             Ok(changed)
@@ -197,7 +203,7 @@ impl Remarks {
 
     fn write<T>(
         &mut self,
-        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, Fault>,
+        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, StoreError>,
     ) -> Result<T, LedgerError> {
         let now = (self.now)();
         let history_max = self.history_max;
@@ -217,25 +223,25 @@ impl Remarks {
             transaction.commit()?;
             Ok(value)
         };
-        written().map_err(|fault: Fault| fault.at(&self.files.database()))
+        written().map_err(|error: StoreError| error.at(&self.files.database()))
     }
 }
 
 /// Moves what is kept of an image under an earlier name of its account. What holds changes to it back goes along.
 fn supersede(
-    pen: &HistoryWriter<'_>,
+    writer: &HistoryWriter<'_>,
     key: &ImageKey,
     earlier: AccountName,
     entry: &mut InventoryEntry,
     by: &str,
-) -> Result<(), Fault> {
+) -> Result<(), StoreError> {
     let mut from = key.clone();
     from.scope.account = earlier.clone();
-    let row = images::entry(pen.conn, &from)?.unwrap_or_default();
+    let row = images::entry(writer.conn, &from)?.unwrap_or_default();
     entry.protected |= row.protected;
     entry.parked_since = entry.parked_since.or(row.parked_since);
-    images::move_to(pen.conn, &from, key, Some(entry))?;
-    pen.append(HistoryEvent::TakenOver(TakeoverEvent {
+    images::move_to_account(writer.conn, &from, key, Some(entry))?;
+    writer.append(HistoryEvent::TakenOver(TakeoverEvent {
         scope: key.scope.clone(),
         image: Some(key.image.clone()),
         images: 1,
