@@ -1,5 +1,5 @@
-//! What is known of one image: whether the share is ours, what was written lately, and what holds changes back. Here are
-//! the changes that answers to writes make; what observations change is in `update`.
+//! The inventory entry of one image: whether the share is ours, what was written lately, and what holds changes back.
+//! This file has the changes that replies to writes make; `update` has those that observations make.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -8,34 +8,35 @@ use super::{OpenIntent, REVERSAL_WINDOW, REVERSALS_MAX};
 use crate::model::{Permission, Present, ShareState, Timestamp};
 use crate::observation::Blueprint;
 
-/// What is known of one image.
+/// What is known of one image, beyond what an observation shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryEntry {
-    /// Set if the share is ours.
+    /// The share, if it is ours.
     pub owned: Option<OwnedShare>,
-    /// The last acknowledged writes, the newest last; no more than [`REVERSALS_MAX`].
+    /// The last acknowledged writes, at most [`REVERSALS_MAX`], the newest last.
     pub writes: Vec<AcknowledgedWrite>,
-    /// Since when it is left alone, because somebody else kept reversing us. Only a person ends that.
+    /// Since when the image is left alone, because somebody else kept reversing our writes. Only a person ends that.
     pub parked_since: Option<Timestamp>,
-    /// It was protected when a manifest last named it, whoever shared it. Deleting the entry does not end that.
+    /// Whether the image was protected when a manifest last named it, whoever shared it. It stays protected when the
+    /// manifest no longer names it.
     pub protected: bool,
-    /// What the API's last final answer to a write of ours says of the image; `None`: nothing, or a complete look has
-    /// shown otherwise since.
+    /// The image's state by the API's last final reply to a write of ours; `None` if there was no such reply, or if a
+    /// complete observation has shown otherwise since.
     pub last_answer: Option<AnsweredState>,
-    /// When a write of the image was last denied (`UnauthorizedOperation` and its kind), which may be about the image or
-    /// about all; `None`: it is not, for all that is known.
+    /// When a write of the image was last denied (`UnauthorizedOperation` and its kind). The denial may be about this
+    /// image or about all. `None` if no denial is known.
     pub denied_since: Option<Timestamp>,
 }
 
-/// What the API says of an image in its answer to a write, which is all there is to know where reading is denied. The
-/// greater of two is the newer one.
+/// The state of an image by the API's reply to a write, which is all that is known where reading is denied. Of two values,
+/// the greater one is newer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AnsweredState {
-    /// When it was answered.
+    /// When the reply came.
     pub at: Timestamp,
-    /// The state that the image is in, by that answer.
     pub state: ShareState,
-    /// The answer does not say so: a CANCEL of an image that sharekeeper never shared failed twice in the same way.
+    /// Whether the state is only presumed, because a CANCEL of an image that sharekeeper never shared failed twice in the
+    /// same way.
     #[serde(default)]
     pub presumed: bool,
 }
@@ -43,20 +44,19 @@ pub struct AnsweredState {
 /// A share that is sharekeeper's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedShare {
-    /// How certain that is.
     pub ownership: OwnershipState,
-    /// Since when.
+    /// When the share became ours.
     pub since: Timestamp,
-    /// The blueprint that our share became. Another blueprint for the image is another share: somebody else's.
+    /// The blueprint that our share became, if the API said it. Another blueprint for the image is somebody else's share.
     pub blueprint: Option<String>,
-    /// A complete observation has shown it.
+    /// Whether a complete observation has shown the share.
     pub confirmed: bool,
-    /// The first complete observation that did not show it, with none since that did.
+    /// When the first complete observation did not show the share, with none since that did.
     pub missing_since: Option<Timestamp>,
-    /// The first look since which it shows as another blueprint. A replica that lags behind a repair of ours shows an
-    /// older one, too.
+    /// Since when observations show another blueprint. A replica that lags behind a repair of ours shows an older
+    /// blueprint, too.
     pub disputed_since: Option<Timestamp>,
-    /// Our CANCEL was acknowledged; it is gone once an observation does not show it.
+    /// Whether our CANCEL was acknowledged. The share ends with the first observation that does not show it.
     pub cancelled: bool,
 }
 
@@ -66,25 +66,25 @@ pub struct OwnedShare {
 pub enum OwnershipState {
     /// The API acknowledged our SHARE.
     Acknowledged,
-    /// A person took it over with `adopt`.
+    /// A person took the share over with `adopt`.
     Adopted,
-    /// The answer to our SHARE was lost; the image was not shared before it, and was after. Not pruned.
+    /// The reply to our SHARE was lost; the image was not shared before it, and was after it. Such a share is not pruned.
     Probable,
 }
 
-/// An acknowledged write.
+/// A write that the API acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcknowledgedWrite {
-    /// When it was acknowledged.
+    /// When the API acknowledged it.
     pub at: Timestamp,
-    /// The state it brought about.
+    /// The state that the write brings about.
     pub towards: ShareState,
-    /// A complete observation has shown that state since.
+    /// Whether a complete observation has shown that state since.
     pub confirmed: bool,
 }
 
 impl InventoryEntry {
-    /// Takes in that the API acknowledged a write at `at`. `blueprint` is what SHARE answered, if it said.
+    /// Records that the API acknowledged a write at `at`. `blueprint` is what a SHARE became, if the reply said it.
     pub fn record_acknowledged(
         &mut self,
         permission: Permission,
@@ -121,7 +121,7 @@ impl InventoryEntry {
         self.writes.drain(..surplus);
     }
 
-    /// Takes in that the API's answer to a write leaves the image in `state`.
+    /// Records that the image is in `state`, by the API's reply to a write.
     pub fn record_answer(&mut self, state: ShareState, at: Timestamp) {
         self.last_answer = Some(AnsweredState {
             at,
@@ -130,8 +130,8 @@ impl InventoryEntry {
         });
     }
 
-    /// Takes in that the API called the image shared already. Our own earlier SHARE, whose answer was lost, may have
-    /// done it, if it was seen unshared before.
+    /// Records that the API called the image shared already. One of the `earlier` intents, a SHARE whose reply was lost,
+    /// may have shared it, if the image was observed unshared before.
     pub fn record_already_shared(&mut self, earlier: &[OpenIntent], at: Timestamp) {
         self.record_answer(ShareState::Shared, at);
         if earlier.iter().any(OpenIntent::is_ours_if_shared) {
@@ -139,8 +139,8 @@ impl InventoryEntry {
         }
     }
 
-    /// Takes in that a SHARE of ours, whose answer was lost, has in all likelihood taken effect. What is certain stays
-    /// so, but for an older share that had gone before: the one that is there now took its place.
+    /// Records that a SHARE of ours, whose reply was lost, has in all likelihood taken effect. A share that is ours for
+    /// certain stays so, except for an older one that had gone before: the present one took its place.
     pub(super) fn mark_probable(&mut self, blueprint: Option<&Blueprint>, at: Timestamp) {
         let still = |owned: &OwnedShare| match blueprint {
             Some(blueprint) => owned.matches(blueprint),
@@ -151,9 +151,9 @@ impl InventoryEntry {
         self.owned = Some(self.owned.take().filter(still).unwrap_or_else(probable));
     }
 
-    /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been seen to hold;
-    /// true only while the image is not in that state. It was found undone when it was repeated, the last one now: how
-    /// long a share had stood before somebody took it back says nothing of how often they do.
+    /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been observed to hold.
+    /// Valid only while the image is not in that state. A reversal counts from when it was found, which is when the write
+    /// was repeated, or now: how long a share had stood before says nothing of how often somebody undoes it.
     pub fn reversals(&self, state: ShareState, now: impl Into<Present>) -> usize {
         let now = now.into();
         let repairs = self.writes.iter();
@@ -165,7 +165,7 @@ impl InventoryEntry {
         self.writes.iter().zip(found).filter(counts).count()
     }
 
-    /// Whether there is nothing in it worth keeping at `now`.
+    /// Whether the entry holds nothing that is worth keeping at `now`.
     pub fn is_expired(&self, now: impl Into<Present>) -> bool {
         let now = now.into();
         self.owned.is_none()
@@ -183,13 +183,13 @@ impl InventoryEntry {
 }
 
 impl OwnedShare {
-    /// Whether a blueprint can be the one that our share became.
+    /// Whether `blueprint` can be the one that our share became.
     pub(super) fn matches(&self, blueprint: &Blueprint) -> bool {
         let ours = self.blueprint.as_ref();
         ours.is_none_or(|ours| *ours == blueprint.id)
     }
 
-    /// Ours in all likelihood.
+    /// A share that is ours in all likelihood.
     fn probable(blueprint: Option<String>, since: Timestamp) -> Self {
         Self {
             ownership: OwnershipState::Probable,
@@ -202,7 +202,7 @@ impl OwnedShare {
         }
     }
 
-    /// Taken over by a person, who was shown the blueprint.
+    /// A share that a person took over, who was shown the blueprint.
     pub fn adopted(blueprint: &str, since: Timestamp) -> Self {
         Self {
             ownership: OwnershipState::Adopted,

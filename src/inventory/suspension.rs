@@ -1,46 +1,47 @@
-//! Images that a person asked to leave alone: which ones, and until when by which clock.
+//! What people ask for with `suspend`: which images are left alone, and until when. Two clocks can disagree about the
+//! end, so that the time is always a parameter.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ImageKey, Labels, Selector, Timestamp};
 
-/// Images that are left alone because a person said so.
+/// A request of a person to leave images alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
-    /// Names it for `resume`.
+    /// The number that `resume` takes.
     pub id: u64,
-    /// Why.
+    /// The reason, as the person gave it.
     pub reason: String,
-    /// When it ends by itself.
+    /// When the suspension ends by itself; `None` if only a person ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// When it began.
+    /// When the person asked for it.
     pub since: Timestamp,
-    /// Who said so: user and host.
+    /// The person, as `user@host`.
     pub by: String,
-    /// Which images.
+    /// The images that are left alone.
     pub selector: Selector,
 }
 
 impl Suspension {
-    /// Clocks that differ from this machine's by more than this are not gone by: a suspension that has been over for
-    /// longer is over by each of them.
+    /// A clock that differs from this machine's by more than this is not used. A suspension that has been over for longer
+    /// is therefore over by every clock that is.
     pub const CLOCK_SKEW_MAX: TimeDelta = TimeDelta::hours(24);
 
-    /// Whether it is over by this machine's clock, which shows `now`.
+    /// Whether the suspension is over by a clock that shows `now`.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Whether it is over by every clock that is gone by.
+    /// Whether the suspension is over by every clock that is used, when this machine's clock shows `now`.
     pub fn is_long_over(&self, now: Timestamp) -> bool {
         self.until
             .is_some_and(|until| now - until >= Self::CLOCK_SKEW_MAX)
     }
 
-    /// Whether it holds for the key at `now`, by one clock. An image that no manifest names any longer has lost its labels; it may have
-    /// had the ones that are meant.
+    /// Whether the suspension holds for the image by a clock that shows `now`. An image that no manifest names any longer
+    /// has lost its labels; it may have had those that the selector asks for, so that a selector of labels matches it.
     pub fn covers(&self, key: &ImageKey, labels: Option<&Labels>, now: Timestamp) -> bool {
         let picked = match labels {
             Some(labels) => self.selector.matches(key, labels),
@@ -49,7 +50,7 @@ impl Suspension {
         picked && !self.is_over(now)
     }
 
-    /// For a person: why, until when, and how to end it.
+    /// The suspension as text for people: why, until when, and how to end it.
     pub fn describe(&self) -> String {
         let until = self
             .until

@@ -1,5 +1,6 @@
-//! What a scope takes over from other account names: a renamed account, or the first `Account` document in place of the
-//! ambient credentials. Pure. An account is its uin; a name that the state knows is a label that may have moved.
+//! What a scope takes over from other account names: those of a renamed account, or of the ambient credentials once the
+//! first `Account` document stands in their place. An account is its uin; a name is a label, which may have moved to
+//! another account since the store recorded it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,20 +8,20 @@ use super::{Inventory, InventoryEntry, OpenIntent, OwnedShare, OwnershipState};
 use crate::model::{AccountName, ImageId, KeyDigest, Region, Scope, Uin};
 use crate::observation::Seen;
 
-/// Whose the credentials were that the state was used with in one scope.
+/// Whose credentials the state was used with in one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownAccount {
-    /// The root account, where it was known.
+    /// The root account, if it was known.
     pub uin: Option<Uin>,
-    /// The key that was used last, if it was one that lasts.
+    /// The API key that was used last, if it was a lasting one.
     pub key: Option<KeyDigest>,
-    /// The key that pruned last.
+    /// The API key that pruned last.
     pub pruned_with: Option<KeyDigest>,
-    /// The name that took over images of this one.
+    /// The account name that took over images of this one.
     pub succeeded_by: Option<AccountName>,
-    /// The name that the rows were kept under before it stood for another account.
+    /// The account name that the rows were kept under until it stood for another account.
     pub formerly: Option<AccountName>,
-    /// Something is kept of images in the scope.
+    /// Whether anything is kept of images in the scope.
     pub has_rows: bool,
 }
 
@@ -29,99 +30,100 @@ pub struct KnownAccount {
 pub struct KnownAccounts {
     /// Every scope that the state was used with.
     pub scopes: BTreeMap<Scope, KnownAccount>,
-    /// What it holds in the scope's region under other account names.
+    /// What is kept in the scope's region under other account names.
     pub others: BTreeMap<AccountName, ScopeRows>,
 }
 
 /// The account names that manifests use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsedNames {
-    /// Those that name an image in the scope's region, each with its account as far as that is known.
+    /// Names under which manifests name an image in the scope's region, each with its account, if that is known.
     pub here: BTreeMap<AccountName, Option<Uin>>,
-    /// Those that an `Account` document declares or that name an image in any region.
+    /// Names that an `Account` document declares, or under which manifests name an image in any region.
     pub anywhere: BTreeSet<AccountName>,
-    /// The manifests are complete, so that a name that is not among these is not used.
+    /// Whether the manifests are complete, so that no other names are used.
     pub is_complete: bool,
 }
 
-/// Rows of one account name in one region.
+/// What is kept under one account name in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopeRows {
-    /// As [`Inventory::images`].
+    /// Entries, as in [`Inventory::images`].
     pub images: BTreeMap<ImageId, InventoryEntry>,
-    /// As [`Inventory::open_intents`].
+    /// Intents, as in [`Inventory::open_intents`].
     pub open_intents: BTreeMap<ImageId, Vec<OpenIntent>>,
 }
 
 /// The account that a scope's calls are made as, as far as it is known.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountIdentity<'a> {
-    /// The root account.
+    /// The root account, if it is known.
     pub uin: Option<&'a Uin>,
-    /// The key, if it is one that lasts.
+    /// The API key, if it is a lasting one.
     pub key: Option<&'a KeyDigest>,
 }
 
-/// What the rows of another name are to a scope.
+/// Whether the rows of another account name belong to the account of a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountMatch {
-    /// They are of the same account: the same uin, or the same key.
+    /// They do: the uin is the same, or the key.
     Proven,
-    /// Nobody knows, and no manifest uses the name anywhere: a blueprint can prove it, image by image.
+    /// They may, and no manifest uses the name anywhere. A blueprint can prove it, image by image.
     Possible,
-    /// Nobody knows, and the name is used in another region, or may be used in manifests that are missing. Only what
-    /// holds changes back counts.
+    /// They may, but the name is used in another region, or may be used in manifests that are missing. Only what holds
+    /// changes back is taken from them.
     InUseElsewhere,
-    /// They are of another account, or of a name that is used here.
+    /// They do not, or the name is used in this region.
     Excluded,
 }
 
-/// A row that a scope takes over by itself.
+/// One row that a scope takes over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenOverRow {
-    /// The image of the row.
     pub image: ImageId,
     /// The name that the row was kept under.
     pub from: AccountName,
-    /// The scope's record of the image from now on.
+    /// The scope's entry of the image from now on.
     pub entry: Option<InventoryEntry>,
-    /// Why it is the scope's, for the history.
+    /// Why the row belongs to the scope, for the history.
     pub reason: &'static str,
 }
 
-/// All rows of a name, which a scope takes over at once.
+/// All rows of one account name, which a scope takes over at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenOverName {
     /// The name that the rows were kept under.
     pub from: AccountName,
-    /// How many images they are of.
+    /// The number of images that the rows are about.
     pub images: usize,
 }
 
-/// What a scope takes over.
+/// What a scope takes over from other account names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Takeover {
-    /// Row by row: what a look proves, and what must be joined with a row of the scope's own.
+    /// Single rows: those that an observation proves, and those that are merged with a row of the scope's own.
     pub rows: Vec<TakenOverRow>,
-    /// Name by name: what is proven to be of the same account.
+    /// Whole names that are proven to be of the same account.
     pub names: Vec<TakenOverName>,
-    /// Whose each of the names was when the rows were read. A name that stands for another account by now keeps its rows.
+    /// Whose each of the names was when the rows were read. The store leaves the rows of a name that stands for another
+    /// account by now.
     pub expected: BTreeMap<AccountName, KnownAccount>,
 }
 
-/// Why rows of the same account go over, as the history has it.
+/// The reason in the history for rows that move within one account.
 pub const SAME_ACCOUNT: &str = "the account's name changed";
 const SAME_BLUEPRINT: &str =
     "it shows as the blueprint that is recorded under the account's earlier name";
 const SHOWN: &str = "it is shared, and no blueprint is recorded under the account's earlier name";
 
 impl KnownAccount {
-    /// Whether these are the credentials that the other ones are.
+    /// Whether both have the same uin and the same key.
     pub fn has_same_credentials(&self, other: &Self) -> bool {
         (&self.uin, &self.key) == (&other.uin, &other.key)
     }
 
-    /// Whether these are the claimant's credentials for certain. Two uins decide; a key only where one is missing.
+    /// Whether these credentials belong to the account for certain. Two uins decide; the key counts only if one of them is
+    /// missing.
     pub fn is_same_account(&self, identity: AccountIdentity<'_>) -> bool {
         match (&self.uin, identity.uin) {
             (Some(known), Some(uin)) => known == uin,
@@ -129,14 +131,14 @@ impl KnownAccount {
         }
     }
 
-    /// Whether these are the credentials of another account for certain.
+    /// Whether these credentials belong to another account for certain.
     pub fn is_other_account(&self, identity: AccountIdentity<'_>) -> bool {
         matches!((&self.uin, identity.uin), (Some(known), Some(uin)) if known != uin)
     }
 }
 
 impl Takeover {
-    /// The names that rows are taken over from.
+    /// The account names that rows are taken over from.
     pub fn sources(&self) -> impl Iterator<Item = &AccountName> {
         let rows = self.rows.iter().map(|taken| &taken.from);
         rows.chain(self.names.iter().map(|name| &name.from))
@@ -144,13 +146,13 @@ impl Takeover {
 }
 
 impl KnownAccounts {
-    /// The accounts, and apart from them the rows that a scope may take over.
+    /// Separates the accounts from the rows that a scope may take over.
     pub fn split(mut self) -> (Self, BTreeMap<AccountName, ScopeRows>) {
         let others = std::mem::take(&mut self.others);
         (self, others)
     }
 
-    /// Whose each of `names` is in a region.
+    /// Whose each of `names` is in `region`.
     pub fn in_region<'a>(
         &self,
         region: Region,
@@ -166,7 +168,7 @@ impl KnownAccounts {
         known.collect()
     }
 
-    /// What the rows of `name` are to `scope`.
+    /// Whether the rows of `name` belong to the account of `scope`.
     pub fn account_match(
         &self,
         name: &AccountName,
@@ -184,7 +186,7 @@ impl KnownAccounts {
         }
         let is_same_account = known.is_same_account(identity);
         match used.here.get(name) {
-            // The rows are this account's, and the name stands for another one by now.
+            // The rows belong to this account, and the name stands for another one by now.
             Some(Some(now)) if is_same_account && identity.uin.is_some_and(|uin| uin != now) => {
                 AccountMatch::Proven
             }
@@ -195,8 +197,8 @@ impl KnownAccounts {
         }
     }
 
-    /// The earlier names by which people may have suspended `scope`, of those in the state and in `suspended`. A name that
-    /// may be of any account counts: a suspension only holds back.
+    /// The earlier names by which people may have suspended `scope`, of those that the store knows and those in
+    /// `suspended`. A name that may stand for any account counts, because a suspension only holds back.
     pub fn aliases(
         &self,
         scope: &Scope,
@@ -207,7 +209,7 @@ impl KnownAccounts {
         let names = self.scopes.keys().map(|row| &row.account);
         let names: BTreeSet<_> = names.chain(suspended).cloned().collect();
         let mut aliases = BTreeSet::from([scope.account.clone()]);
-        // Who succeeded an alias is one, too.
+        // A name from which an alias has taken over images is an alias, too.
         loop {
             let found: Vec<_> = names
                 .iter()
@@ -257,7 +259,7 @@ impl KnownAccounts {
         is_succeeded || is_same_account || may_be
     }
 
-    /// Another name that rows are kept under, unless it is known to be one of the same account.
+    /// An account name that other rows are kept under and that is not known to stand for the same account, if there is one.
     pub fn other_name(&self, scope: &Scope, identity: AccountIdentity<'_>) -> Option<&AccountName> {
         let is_other_account = |(row, known): &(&Scope, &KnownAccount)| {
             row.account != scope.account && known.has_rows && !known.is_same_account(identity)
@@ -268,7 +270,7 @@ impl KnownAccounts {
 }
 
 impl Inventory {
-    /// Lets a suspension by an earlier name of the account hold for `scope`, as it does for its own name.
+    /// Makes suspensions of an earlier name of the account hold for `scope`, too.
     pub fn extend_suspensions(&mut self, scope: &Scope, aliases: &BTreeSet<AccountName>) {
         for suspension in &mut self.suspensions {
             let accounts = &mut suspension.selector.accounts;
@@ -278,7 +280,7 @@ impl Inventory {
         }
     }
 
-    /// Whether a share of ours shows as the blueprint that was recorded for it, which is proof of the account.
+    /// Whether a share of ours shows as the blueprint that was recorded for it, which proves the account.
     pub fn shows_own_blueprint(&self, seen: &Seen) -> bool {
         self.images.iter().any(|(image, entry)| {
             let recorded = entry
@@ -290,8 +292,8 @@ impl Inventory {
         })
     }
 
-    /// Takes over rows of `others`: all of those that are proven to be of the same account, and otherwise what `seen`
-    /// proves. `names` says which images manifests name here.
+    /// Takes over rows of `others`: all rows of names that are proven to be of the same account, and otherwise those that
+    /// `seen` proves. `names` says which images manifests name in the scope.
     pub fn take_over(
         &mut self,
         others: BTreeMap<AccountName, ScopeRows>,
@@ -315,7 +317,7 @@ impl Inventory {
         takeover
     }
 
-    /// Takes over all that is kept under a name.
+    /// Takes over all rows of one name.
     fn take_over_name(&mut self, from: AccountName, rows: ScopeRows, takeover: &mut Takeover) {
         let ScopeRows {
             images,
@@ -347,8 +349,8 @@ impl Inventory {
         }
     }
 
-    /// Takes over the rows that a look proves, where the name may be of this account (`is_open`). What holds changes
-    /// back counts in any case, and stays where it is.
+    /// Takes over the rows that `seen` proves, if the name may stand for this account (`is_open`). What holds changes back
+    /// is copied in any case, and stays under the other name, too.
     fn take_over_shown(
         &mut self,
         from: &AccountName,
@@ -386,8 +388,8 @@ impl Inventory {
         taken
     }
 
-    /// Joins a row with what is known of the image. What is known under the scope's own name wins; what holds changes
-    /// back holds, whichever of the two says so.
+    /// Merges a row into the entry of the image. What is known under the scope's own name wins, except that changes are
+    /// held back if either of the two says so.
     fn merge_row(
         &mut self,
         image: &ImageId,
@@ -401,7 +403,7 @@ impl Inventory {
             if own.writes.is_empty() {
                 own.writes = row.writes;
             }
-            // Both are of one account, so that the newest answer holds.
+            // Both are of one account, so that the newer reply counts.
             own.last_answer = own.last_answer.max(row.last_answer);
             own.denied_since = own.denied_since.or(row.denied_since);
         }
@@ -412,7 +414,7 @@ impl Inventory {
         }
     }
 
-    /// Holds changes of an image back as a row does.
+    /// Holds back changes of an image if a row does.
     fn hold_back(&mut self, image: &ImageId, row: &InventoryEntry) {
         if row.protected || row.parked_since.is_some() {
             let own = self.images.entry(image.clone()).or_default();
@@ -422,15 +424,16 @@ impl Inventory {
     }
 }
 
-/// What the look proves of a row under a name that may be of any account. A blueprint belongs to one account, so that
-/// the one that the row recorded is proof; a share without a recorded blueprint is ours in all likelihood, and no more.
+/// The row to take over and the reason, if an observation proves that a row under a name that may stand for any account
+/// belongs to the scope. A blueprint belongs to one account, so that the recorded one is proof; a share without a recorded
+/// blueprint is only probably ours.
 fn prove_row(
     row: Option<&InventoryEntry>,
     image: &ImageId,
     seen: &Seen,
 ) -> Option<(Option<InventoryEntry>, &'static str)> {
     let shown = seen.shared.get(image)?;
-    // Nothing but a write without an outcome.
+    // There is no entry, only a write without an outcome.
     let Some(row) = row else {
         return Some((None, SHOWN));
     };
@@ -453,7 +456,8 @@ fn prove_row(
 }
 
 impl TakenOverRow {
-    /// Whether the look proves that the name stood for the scope's account, and not only that this row may be its own.
+    /// Whether the observation proves that the name stood for the scope's account, and not only that this row may belong
+    /// to it.
     pub fn proves_the_name(&self) -> bool {
         self.reason == SAME_BLUEPRINT
     }

@@ -1,3 +1,5 @@
+//! G2 and C1: which rows of other account names a scope takes over, and which it leaves.
+
 use super::*;
 use crate::inventory::{AcknowledgedWrite, IntentId};
 use crate::model::{Permission, ShareState, Timestamp};

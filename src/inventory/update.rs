@@ -1,3 +1,6 @@
+//! What a complete observation changes in the inventory of a scope. Here it is decided which views are not to be trusted,
+//! what is forgotten, and whom somebody else keeps reversing. Pure: the result is a list of changes for the store.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
@@ -7,44 +10,43 @@ use super::{
 use crate::model::{ImageId, Permission, Present, ShareState, Uin};
 use crate::observation::{Blueprint, Seen};
 
-/// A part of what is ours, in percent, that may be missing without a second look.
+/// The share of what is ours, in percent, that may be missing from an observation before it is suspicious.
 const LOST_PERCENT_MAX: usize = 25;
-/// One image that is missing is drift, not a wrong view.
+/// The least number of missing images that is suspicious: a single one is drift, not a wrong view.
 const LOST_MIN: usize = 2;
 
-/// What the manifests say of an image now.
+/// What the manifests ask for an image at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Declaration {
-    /// The state asked for; `None`: the clocks disagree about it.
+    /// The desired state; `None` if the clocks disagree about it.
     pub desired: Option<ShareState>,
-    /// `protect: true`.
+    /// Whether a manifest says `protect: true`.
     pub protected: bool,
 }
 
-/// What a complete observation taught about one image.
+/// What a complete observation changes for one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InventoryChange {
-    /// Which.
     pub image: ImageId,
-    /// Its record from now on; `None`: nothing worth keeping.
+    /// The image's entry from now on; `None` if nothing is worth keeping.
     pub entry: Option<InventoryEntry>,
-    /// Open intents whose outcome shows: whether each took effect.
+    /// Open intents whose outcome shows, and whether each took effect.
     pub resolved: Vec<(IntentId, bool)>,
-    /// What a person will want to read in the history.
+    /// A conclusion that people want to read in the history.
     pub note: Option<InventoryNote>,
 }
 
-/// All that one look taught about a scope.
+/// All that one observation changes for a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryUpdate {
-    /// The account that the scope's own rows are of, where the account name stands for another one by now. They are set
-    /// aside before anything else.
+    /// The account that the scope's own rows belong to, if the account name stands for another account by now. These rows
+    /// are set aside before anything else.
     pub set_aside: Option<Uin>,
     /// What the scope takes over from other account names.
     pub takeover: Takeover,
-    /// What it taught about single images.
+    /// Changes to single images.
     pub changes: Vec<InventoryChange>,
-    /// Whose the credentials are, where the state has it otherwise.
+    /// Whose the credentials are, if the store has it otherwise.
     pub account: Option<KnownAccount>,
 }
 
@@ -64,26 +66,26 @@ impl From<Vec<InventoryChange>> for InventoryUpdate {
     }
 }
 
-/// Much of what is ours does not show, and nothing of ours took it away: a wrong account, a reply that was cut, or
-/// somebody at work. Nothing is concluded from such a view.
+/// Much of what is ours does not show, and no write of ours took it away: the account is wrong, a reply was cut short, or
+/// somebody else is at work. Nothing is concluded from such a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnexpectedLoss {
-    /// Images that do not show.
+    /// The number of our images that do not show.
     pub lost: usize,
-    /// Of so many.
+    /// The number of our images that should show.
     pub of: usize,
 }
 
 impl UnexpectedLoss {
-    /// So many images and more are enough to hold even what is shared anew: fewer are repaired at once.
+    /// From this many of our images on, a loss holds back new shares, too. Fewer are simply repaired.
     const HOLDS_SHARES_FROM: usize = 10;
 
-    /// Whether a person has looked at exactly this.
+    /// Whether a person has accepted a loss of exactly this size.
     pub fn is_accepted(&self, accept_lost: u32) -> bool {
         self.lost == accept_lost as usize
     }
 
-    /// Whether nothing is shared either.
+    /// Whether the loss holds back shares, and not only cancels.
     pub fn holds_shares(&self) -> bool {
         self.of >= Self::HOLDS_SHARES_FROM
     }
@@ -92,26 +94,26 @@ impl UnexpectedLoss {
 /// A conclusion that belongs in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InventoryNote {
-    /// No longer ours, with the reason.
+    /// The image is no longer ours, for this reason.
     Released(String),
-    /// Left alone from now on, with the reason.
+    /// The image is left alone from now on, for this reason.
     Parked(String),
 }
 
-/// What an image that is missing is taken for.
+/// How an image of ours is judged that an observation does not show.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Absence {
-    /// Gone, if it still is after [`FORGET_AFTER`].
+    /// It is gone if it is still missing after [`FORGET_AFTER`].
     Unconfirmed,
-    /// One of too many: the view is not to be trusted.
+    /// Too many are missing: the view is not to be trusted.
     Suspicious,
-    /// Gone: a person has looked.
+    /// It is gone: a person has accepted the loss.
     Accepted,
 }
 
-/// Draws the conclusions of a complete observation that began at `started`. `declared` is every image that manifests
-/// name here; `accept_lost` is how many shares of ours a person knows to have vanished. Only what changes is in the
-/// result, so that a world in which nothing happened causes no write to the store.
+/// Draws the conclusions of a complete observation that began at `started`. `declared` has every image that manifests
+/// name in the scope; `accept_lost` is the number of our shares that a person knows to have vanished. The result has only
+/// what changes, so that an observation without news causes no write to the store.
 pub fn update(
     inventory: &Inventory,
     seen: &Seen,
@@ -144,7 +146,7 @@ pub fn update(
     changes.collect()
 }
 
-/// What the conclusions about every image of a scope start from.
+/// What the conclusions about each image of a scope are drawn from.
 struct Update<'a> {
     inventory: &'a Inventory,
     seen: &'a Seen,
@@ -155,12 +157,12 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// What changes for an image, if anything does.
+    /// The change to one image, if anything changes.
     fn change(&self, image: &ImageId) -> Option<InventoryChange> {
         let before = self.inventory.images.get(image);
         let mut entry = before.cloned().unwrap_or_default();
         let blueprint = self.seen.shared.get(image);
-        // From a view that is not to be trusted, nothing follows for what it does not show.
+        // A view that is not to be trusted says nothing about what it does not show.
         let doubtful = self.absence == Absence::Suspicious && blueprint.is_none();
         let (resolved, mut note) = match doubtful {
             true => (Vec::new(), None),
@@ -170,7 +172,7 @@ impl Update<'_> {
         if let Some(declared) = declared {
             entry.protected = declared.protected;
         }
-        // What no manifest names we may have pruned, but never shared.
+        // We may have pruned an image that no manifest names, but we never shared it.
         let desired = declared.map_or(Some(ShareState::Unshared), |declared| declared.desired);
         let holds_shares = self.loss.is_some_and(|loss| loss.holds_shares());
         if let Some(desired) = desired
@@ -183,7 +185,7 @@ impl Update<'_> {
                 self.started,
             ));
         }
-        // Where nothing is to be done, nothing can be denied.
+        // A denial no longer matters where the image is as desired: there is nothing to write.
         if !doubtful && desired == Some(state_of(blueprint)) {
             entry.denied_since = None;
         }
@@ -197,8 +199,8 @@ impl Update<'_> {
         })
     }
 
-    /// Takes into `entry` what a view that is to be trusted shows of an image. Returns the open intents whose outcome
-    /// shows, and what belongs in the history.
+    /// Updates `entry` by what a trusted view shows of the image. Returns the open intents whose outcome shows, and what
+    /// belongs in the history.
     fn observe(
         &self,
         image: &ImageId,
@@ -226,7 +228,7 @@ impl Update<'_> {
     }
 }
 
-/// An image that a manifest wants unshared is no loss when it is gone. One that it may want shared is.
+/// Whether it is a loss if the image is gone: not if a manifest asks for it to be unshared.
 fn is_wanted(declared: &BTreeMap<&ImageId, Declaration>, image: &ImageId) -> bool {
     declared
         .get(image)
@@ -234,7 +236,7 @@ fn is_wanted(declared: &BTreeMap<&ImageId, Declaration>, image: &ImageId) -> boo
 }
 
 impl Inventory {
-    /// Takes lessons in, as the store does.
+    /// Applies changes in memory, as the store does on disk.
     pub fn apply(&mut self, changes: &[InventoryChange]) {
         for change in changes {
             match &change.entry {
@@ -259,8 +261,8 @@ impl Inventory {
         }
     }
 
-    /// Whether so much of what is ours does not show that the view is not to be trusted. `wanted` says which of it
-    /// should be there.
+    /// The loss that `seen` shows, if so much of what is ours is missing that the view is not to be trusted. `wanted` says
+    /// which images should be there.
     pub fn unexpected_loss(
         &self,
         seen: &Seen,
@@ -271,7 +273,7 @@ impl Inventory {
                 let blueprint = seen.shared.get(*image);
                 owned.confirmed || blueprint.is_some_and(|blueprint| owned.matches(blueprint))
             };
-            // A CANCEL that was cut off may be why an image does not show.
+            // A CANCEL whose reply was lost may be why an image does not show.
             let open = self.open_intents.get(*image).into_iter().flatten();
             let cut_off = open
                 .into_iter()
@@ -289,7 +291,7 @@ impl Inventory {
     }
 }
 
-/// What the observation says of a write whose outcome was open.
+/// Whether the write of an open intent took effect; `None` if the observation does not tell.
 fn resolve_open_intent(
     open: &OpenIntent,
     entry: &mut InventoryEntry,
@@ -302,7 +304,7 @@ fn resolve_open_intent(
     }
     let applied = (open.permission.leads_to() == ShareState::Shared) == blueprint.is_some();
     if !applied {
-        // It may still show; once it is old enough, it never took effect.
+        // The effect may still show later. If it has not by now, the write never took effect.
         return (started.since(open.at) >= FORGET_AFTER).then_some((open.intent, false));
     }
     match blueprint {
@@ -319,7 +321,7 @@ fn resolve_open_intent(
     Some((open.intent, true))
 }
 
-/// An observation that began before a write says nothing about it.
+/// Confirms the last write if the observation shows its effect and began after it.
 fn confirm_last_write(entry: &mut InventoryEntry, shared: bool, started: Present) {
     if let Some(last) = entry.writes.last_mut()
         && !started.is_before(last.at)
@@ -329,11 +331,11 @@ fn confirm_last_write(entry: &mut InventoryEntry, shared: bool, started: Present
     }
 }
 
-/// A look that shows the opposite of what an answer said, and began too late to lag behind it, knows better.
+/// Drops the last reply's state if the observation shows the opposite and began too late to lag behind the reply.
 fn drop_outdated_answer(entry: &mut InventoryEntry, shared: bool, started: Present) {
     let is_outdated = entry.last_answer.is_some_and(|word| {
         let age = started.since(word.at);
-        // A date in the future is of a clock that has been set back since.
+        // A date in the future comes from a clock that has been set back since.
         (word.state == ShareState::Shared) != shared && age.abs() >= LAG_MAX
     });
     if is_outdated {
@@ -341,8 +343,8 @@ fn drop_outdated_answer(entry: &mut InventoryEntry, shared: bool, started: Prese
     }
 }
 
-/// Whether our last CANCEL is too recent for a look that shows the image to say that it had no effect. One without an
-/// answer is not among the writes, and came after the share.
+/// Whether our last CANCEL is so recent that an observation which shows the image does not prove it without effect. A
+/// CANCEL without a reply is not among the writes; it came after the share.
 fn may_lag_behind_cancel(entry: &InventoryEntry, started: Present) -> bool {
     let mut newest = entry.writes.iter().rev();
     let cancel = newest.find(|write| write.towards == ShareState::Unshared);
@@ -351,7 +353,7 @@ fn may_lag_behind_cancel(entry: &InventoryEntry, started: Present) -> bool {
     at.is_some_and(|at| started.since(at) < LAG_MAX)
 }
 
-/// Whether it is still ours.
+/// Updates whether the share is still ours, and returns the reason if it is no longer.
 fn update_ownership(
     entry: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
@@ -361,7 +363,7 @@ fn update_ownership(
     let may_lag = may_lag_behind_cancel(entry, started);
     let owned = entry.owned.as_mut()?;
     let why = match blueprint {
-        // Known from our SHARE's answer or from an earlier look.
+        // Ours is known from the reply to our SHARE or from an earlier observation.
         Some(blueprint) if !owned.matches(blueprint) => {
             let since = *owned.disputed_since.get_or_insert(started.stamp());
             (started.since(since) >= FORGET_AFTER).then(|| {
@@ -377,7 +379,7 @@ fn update_ownership(
             owned.confirmed = true;
             owned.missing_since = None;
             owned.disputed_since = None;
-            // The CANCEL had no effect, or somebody has shared it anew: if it vanishes later, that is not our doing.
+            // The CANCEL had no effect, or somebody has shared the image anew. If it vanishes later, we did not do it.
             owned.cancelled &= may_lag;
             return None;
         }
@@ -386,7 +388,7 @@ fn update_ownership(
             entry.protected = false;
             return None;
         }
-        // What was never seen cannot have vanished.
+        // A share that was never observed cannot have vanished.
         None if absence != Absence::Unconfirmed && owned.confirmed => match absence {
             Absence::Accepted => "it is no longer shared, and a person has accepted that".into(),
             Absence::Unconfirmed | Absence::Suspicious => return None,
@@ -408,6 +410,7 @@ fn state_of(blueprint: Option<&Blueprint>) -> ShareState {
     }
 }
 
+/// Parks the image if somebody else has reversed our writes too often.
 fn park_if_reversed(
     entry: &mut InventoryEntry,
     desired: ShareState,

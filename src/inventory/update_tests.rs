@@ -1,3 +1,5 @@
+//! What observations change in an inventory, step by step, in a scene of one image; and which views are not to be trusted.
+
 use super::*;
 use crate::inventory::{AcknowledgedWrite, OwnershipState};
 use crate::model::{Permission, Timestamp};

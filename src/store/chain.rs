@@ -1,6 +1,6 @@
-//! The history as a chain: each entry's hash covers its own text and the hash of the entry before it, so that a
-//! changed, missing or added entry shows. Whoever can write the file can also make a new chain; it guards against
-//! accidents and damage, and against edits of a copy whose head is known elsewhere.
+//! The history as a chain: the hash of each entry covers its own text and the hash of the entry before it, so that a
+//! changed, missing or added entry shows. The chain guards against accidents and damage, and against edits of a copy whose
+//! head is known elsewhere. It does not guard against somebody who can write the file, and so make a new chain.
 
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
@@ -11,20 +11,21 @@ use crate::history::HistoryEntry;
 
 pub(super) type Hash = [u8; 32];
 
-/// Where the chain begins and ends.
+/// The beginning and the end of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ends {
-    /// The last entry that was rotated away; 0: none was.
+    /// The number of the last entry that was rotated away; 0 if none was.
     pub(super) anchor: u64,
     pub(super) anchor_hash: Hash,
-    /// The newest entry; the anchor, if there is none.
+    /// The number of the newest entry, or of the anchor if no entry is kept.
     pub(super) head: u64,
     pub(super) head_hash: Hash,
-    /// So many transactions have written to the database; see [`advance`].
+    /// The number of transactions that have written to the database; see [`advance`].
     pub(super) generation: u64,
 }
 
-/// Where the chain of an owner begins, so that one installation's history cannot pass as another's.
+/// The hash that the chain of an owner begins with. It differs, so that the history of one installation cannot pass as
+/// that of another.
 pub(super) fn genesis(owner: &str) -> Hash {
     Sha256::new()
         .chain_update("sharekeeper history 1 ")
@@ -33,7 +34,7 @@ pub(super) fn genesis(owner: &str) -> Hash {
         .into()
 }
 
-/// The hash of an entry.
+/// The hash of an entry with the text `body`, after an entry with the hash `before`.
 pub(super) fn link(before: &Hash, body: &str) -> Hash {
     Sha256::new()
         .chain_update(before)
@@ -42,7 +43,7 @@ pub(super) fn link(before: &Hash, body: &str) -> Hash {
         .into()
 }
 
-/// Starts an empty chain.
+/// Creates the empty chain of an owner.
 pub(super) fn create(conn: &Connection, owner: &str) -> Result<(), StoreError> {
     let hash = genesis(owner);
     rows::execute(
@@ -53,7 +54,7 @@ pub(super) fn create(conn: &Connection, owner: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Reads where the chain begins and ends.
+/// Reads the beginning and the end of the chain.
 pub(super) fn ends(conn: &Connection) -> Result<Ends, StoreError> {
     let ends = rows::query_first(conn, "SELECT * FROM chain", [], |row| {
         Ok(Ends {
@@ -67,8 +68,8 @@ pub(super) fn ends(conn: &Connection) -> Result<Ends, StoreError> {
     ends.ok_or_else(|| StoreError::unreadable("the table chain"))
 }
 
-/// Whether the history ends with the entry that the chain ends with. Where a database was copied over one whose log is
-/// still there, it may not.
+/// Whether the history ends with the entry that the chain ends with. It may not where a database was copied over another
+/// one whose log is still there.
 pub(super) fn is_whole(conn: &Connection) -> Result<bool, StoreError> {
     let whole = rows::query_first(
         conn,
@@ -80,13 +81,13 @@ pub(super) fn is_whole(conn: &Connection) -> Result<bool, StoreError> {
     whole.ok_or_else(|| StoreError::unreadable("the table chain"))
 }
 
-/// Counts a transaction that has written. Not each of them appends to the history, and a database that is set back must
-/// show.
+/// Counts a transaction that has written. Not every transaction appends to the history, but each must leave a trace by
+/// which a database that is set back shows.
 pub(super) fn advance(conn: &Connection) -> Result<(), StoreError> {
     rows::execute(conn, "UPDATE chain SET generation = generation + 1", [])
 }
 
-/// What an entry's columns repeat from its body.
+/// The columns of an entry, which repeat what its body says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) at: String,

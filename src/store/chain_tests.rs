@@ -1,3 +1,5 @@
+//! S19, D7 and D12: a history that was changed in any way is found out, and rotation leaves one that can be proved.
+
 use rusqlite::Connection;
 
 use super::fixtures_tests::{answer, block_on, dump, key, noon, open, options, share, ticking};

@@ -1,5 +1,5 @@
-//! Which file a name leads to, and whether it was written since, from its metadata alone: to open a database past SQLite
-//! would take SQLite's locks away.
+//! Tells from metadata alone which file is at a path, and whether it was written since. The files must not be opened here:
+//! to open and close a database beside SQLite would drop SQLite's locks.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::OpenError;
 
-/// Which file it is, whatever its name. No other file has this while somebody holds it open.
+/// Identifies a file independently of its path. No other file has the same id while this one is held open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,
@@ -15,7 +15,7 @@ pub(super) struct FileId {
 }
 
 impl FileId {
-    /// That of the file that `metadata` describes.
+    /// The id of the file that `metadata` describes.
     pub(super) fn of(metadata: &fs::Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -23,13 +23,13 @@ impl FileId {
         }
     }
 
-    /// That of the file which `path` leads to now.
+    /// The id of the file that is at `path` now.
     pub(super) fn at(path: &Path) -> Result<Self, OpenError> {
         Ok(Self::of(&stat(path)?))
     }
 }
 
-/// How long a file is, and when it was last written.
+/// The length of a file and the time of its last modification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileStamp {
     pub(super) len: u64,
@@ -45,7 +45,7 @@ impl FileStamp {
     }
 }
 
-/// The metadata of a file that must be there.
+/// The metadata of a file that must exist.
 pub(super) fn stat(path: &Path) -> Result<fs::Metadata, OpenError> {
     fs::metadata(path).map_err(|error| OpenError::io(path, "look at it", &error))
 }

@@ -1,3 +1,5 @@
+//! Queries of the history: the entries that a person asks for, and whether a person has changed something since an entry.
+
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, named_params, params_from_iter};
@@ -8,32 +10,32 @@ use super::rows::{self, format_time, integer};
 use crate::history::HistoryEntry;
 use crate::model::{AccountName, ImageId, ImageKey, Region, Scope, Timestamp};
 
-/// Picks entries of the history. An empty set picks everything; an entry about no image, such as a suspension, is
-/// picked only where no account, region or image is asked for.
+/// Selects entries of the history. An empty set selects everything. An entry that is not about an image, such as a
+/// suspension, is selected only if no account, region or image is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// Any of these.
+    /// Entries about any of these account names.
     pub accounts: BTreeSet<AccountName>,
-    /// Any of these.
+    /// Entries about any of these regions.
     pub regions: BTreeSet<Region>,
-    /// Any of these.
+    /// Entries about any of these images.
     pub images: BTreeSet<ImageId>,
-    /// Any of these; see [`crate::history::HistoryEvent::NAMES`].
+    /// Events of any of these kinds; see [`crate::history::HistoryEvent::WORDS`].
     pub events: BTreeSet<String>,
-    /// Recorded at this time or later.
+    /// Entries recorded at this time or later.
     pub since: Option<Timestamp>,
-    /// Recorded before this time.
+    /// Entries recorded before this time.
     pub until: Option<Timestamp>,
-    /// Only the newest of what is picked.
+    /// The largest number of entries; the newest ones are selected.
     pub limit: Option<usize>,
 }
 
-/// The entries that `query` picks, in order.
+/// The entries that `query` selects, the oldest first.
 pub(super) fn entries(
     conn: &Connection,
     query: &HistoryQuery,
 ) -> Result<Vec<HistoryEntry>, StoreError> {
-    // Only the conditions that are asked for stand in the text, or SQLite would use no index.
+    // The statement has only the conditions that are asked for; otherwise SQLite would use no index.
     let asked = [
         (
             "account IN (SELECT value FROM json_each(?))",
@@ -62,7 +64,7 @@ pub(super) fn entries(
         [] => String::new(),
         some => format!("WHERE {}", some.join(" AND ")),
     };
-    // A negative limit is none.
+    // To SQLite, a negative limit means no limit.
     let limit = query
         .limit
         .map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
@@ -77,7 +79,7 @@ pub(super) fn entries(
     Ok(found)
 }
 
-/// A set as one parameter, since SQLite bounds their number; `None` for the empty one.
+/// A set as one parameter, because SQLite limits the number of parameters; `None` for the empty set.
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
     let words: Vec<_> = words.map(serde_json::Value::from).collect();
     (!words.is_empty()).then(|| serde_json::Value::Array(words).to_string())

@@ -10,18 +10,18 @@ use super::rows::{self, integer};
 use crate::history::{HistoryEntry, HistoryEvent};
 use crate::model::Present;
 
-/// So many entries are kept, unless the opener says otherwise.
+/// The number of entries that are kept, unless [`super::Options::history_max`] says otherwise.
 pub const HISTORY_MAX: u64 = 100_000;
-/// Rotation removes this part of the limit at a time, so that few transactions have that work.
+/// Rotation removes a fraction of the limit at a time, one part in this many, so that few transactions have to rotate.
 const STEPS: u64 = 100;
-/// An open intent keeps its entry, and with it all later ones, until there are so many times the limit. Its own row
-/// has all that is needed to resolve it.
+/// An open intent keeps its entry and all later ones, until the history has this many times the limit. Then they are
+/// removed, because the row of the intent has all that is needed to resolve it.
 const PINNED_MAX: u64 = 2;
 
 /// `by` of the entries that an observation caused and no person.
 pub(super) const OBSERVATION: &str = "observation";
 
-/// Appends, within the transaction of whatever the entry tells of.
+/// The history within one transaction, which also makes the changes that the new entries tell of.
 pub(super) struct HistoryWriter<'a> {
     pub(super) conn: &'a Connection,
     pub(super) now: Present,
@@ -29,7 +29,7 @@ pub(super) struct HistoryWriter<'a> {
 }
 
 impl HistoryWriter<'_> {
-    /// Appends an entry, and returns its number.
+    /// Appends an entry that tells of `event`, and returns the number of the entry.
     pub(super) fn append(&self, event: HistoryEvent) -> Result<u64, StoreError> {
         let ends = chain::ends(self.conn)?;
         let entry = HistoryEntry {
@@ -69,28 +69,29 @@ impl HistoryWriter<'_> {
         Ok(entry.seq)
     }
 
+    /// Removes the oldest entries, if there are more than are kept.
     fn rotate(&self, ends: &Ends) -> Result<(), StoreError> {
         let count = ends.head - ends.anchor;
         if count <= self.history_max {
             return Ok(());
         }
         let step = (self.history_max / STEPS).max(1);
-        let mut cut = ends.anchor + (count - self.history_max).max(step).min(count);
+        let mut last = ends.anchor + (count - self.history_max).max(step).min(count);
         if count < self.history_max.saturating_mul(PINNED_MAX)
             && let Some(open) = images::oldest_open(self.conn, ends.anchor)?
         {
-            cut = cut.min(open.saturating_sub(1));
+            last = last.min(open.saturating_sub(1));
         }
-        if cut <= ends.anchor {
+        if last <= ends.anchor {
             return Ok(());
         }
-        let cut = integer(cut)?;
+        let last = integer(last)?;
         rows::execute(
             self.conn,
             "UPDATE chain SET anchor_seq = ?1, anchor_hash = (SELECT hash FROM history WHERE seq = ?1)",
-            [cut],
+            [last],
         )?;
-        rows::execute(self.conn, "DELETE FROM history WHERE seq <= ?1", [cut])?;
+        rows::execute(self.conn, "DELETE FROM history WHERE seq <= ?1", [last])?;
         Ok(())
     }
 }

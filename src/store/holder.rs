@@ -1,5 +1,5 @@
-//! Which process works with a state directory, as its lock file says it and as people read it. Apart from the lock
-//! itself, because errors name the holder too.
+//! The process that reconciles with a state directory, as the lock file names it and as people read it. It is separate from
+//! the lock, because errors name the process, too.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use crate::words;
 /// The process that reconciles with a state directory, as its lock file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its number on `host`.
+    /// The process id on `host`.
     pub pid: u32,
-    /// The machine's name: the directory may be on a network.
+    /// The host name of the machine. The directory may be on a network.
     pub host: String,
-    /// What it was started as.
+    /// The command line of the process.
     pub command: String,
-    /// Since when.
+    /// When the process took the lock.
     pub since: Timestamp,
 }
 

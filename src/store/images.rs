@@ -1,4 +1,4 @@
-//! The tables `images` and `open_intents`.
+//! The tables `images` and `open_intents`: the inventory of every scope. What the rows mean is left to `inventory`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use super::suspensions;
 use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, OwnedShare, ScopeRows};
 use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
-/// What is known of a scope. Suspensions by any account's name are among it: the name may be an earlier one of this.
+/// What is known of a scope. It has the suspensions of all account names, because a name may be an earlier one of this
+/// account.
 pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, StoreError> {
     let ScopeRows {
         images,
@@ -28,7 +29,7 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, S
     })
 }
 
-/// The rows of a scope.
+/// What is kept of a scope in both tables.
 pub(super) fn scope_rows(conn: &Connection, scope: &Scope) -> Result<ScopeRows, StoreError> {
     let of_scope = named_params! {
         ":account": scope.account.as_str(),
@@ -60,7 +61,7 @@ fn by_image(open: Vec<(ImageId, OpenIntent)>) -> BTreeMap<ImageId, Vec<OpenInten
     images
 }
 
-/// What is known of an image.
+/// The entry of an image, if there is one.
 pub(super) fn entry(
     conn: &Connection,
     key: &ImageKey,
@@ -77,7 +78,7 @@ pub(super) fn entry(
     )
 }
 
-/// Keeps what is known of an image from now on. What is known already is not written again.
+/// Stores the entry of an image, or deletes it if `entry` is `None`. An entry that is stored already is not written again.
 pub(super) fn put(
     conn: &Connection,
     key: &ImageKey,
@@ -154,10 +155,10 @@ fn entry_in(row: &NamedRow<'_>) -> Result<InventoryEntry, StoreError> {
     })
 }
 
-/// A row of `open_intents`.
+/// One row of the table `open_intents`.
 pub(super) struct OpenIntentRow {
     pub(super) intent: OpenIntent,
-    /// The outcome is in the history, and is that it is unknown.
+    /// Whether the history has the outcome, which is that it is unknown.
     pub(super) answered: bool,
 }
 
@@ -191,7 +192,7 @@ fn open_in(row: &NamedRow<'_>) -> Result<OpenIntentRow, StoreError> {
     })
 }
 
-/// Opens an intent.
+/// Stores an intent whose outcome is not known yet.
 pub(super) fn add_open_intent(
     conn: &Connection,
     key: &ImageKey,
@@ -216,7 +217,7 @@ pub(super) fn add_open_intent(
     )
 }
 
-/// The account name that an open intent is kept under; it may be another one than when it was recorded.
+/// The account name that an open intent is stored under. It may differ from the one that it was recorded with.
 pub(super) fn account_of(
     conn: &Connection,
     intent: IntentId,
@@ -229,7 +230,7 @@ pub(super) fn account_of(
     )
 }
 
-/// Keeps that the intent's outcome is in the history, and unknown.
+/// Notes that the history has the outcome of an intent, and that it is unknown.
 pub(super) fn mark_answered(conn: &Connection, intent: IntentId) -> Result<(), StoreError> {
     rows::execute(
         conn,
@@ -238,7 +239,8 @@ pub(super) fn mark_answered(conn: &Connection, intent: IntentId) -> Result<(), S
     )
 }
 
-/// Moves an image's row and open intents from one account name to another; `entry` is its row from then on.
+/// Moves the open intents of an image from one account name to another, and stores `entry` under the new name in place of
+/// the old entry.
 pub(super) fn move_to_account(
     conn: &Connection,
     from: &ImageKey,
@@ -259,7 +261,7 @@ pub(super) fn move_to_account(
     )
 }
 
-/// Closes an intent.
+/// Deletes an intent whose outcome is known.
 pub(super) fn close_intent(conn: &Connection, intent: IntentId) -> Result<(), StoreError> {
     rows::execute(
         conn,
@@ -268,7 +270,7 @@ pub(super) fn close_intent(conn: &Connection, intent: IntentId) -> Result<(), St
     )
 }
 
-/// The oldest entry after `anchor` that is of an open intent.
+/// The number of the oldest history entry after `anchor` that records an open intent.
 pub(super) fn oldest_open(conn: &Connection, anchor: u64) -> Result<Option<u64>, StoreError> {
     let mut oldest =
         conn.prepare_cached("SELECT min(intent) FROM open_intents WHERE intent > ?1")?;

@@ -1,4 +1,5 @@
-//! The table `newest_commit`.
+//! The table `newest_commit`: the newest commit of the manifests that was worked on, so that an older one is not put in its
+//! place. How two commits compare is decided elsewhere.
 
 use rusqlite::{Connection, params};
 
@@ -10,21 +11,20 @@ use crate::model::{Commit, Timestamp};
 /// The newest commit of the manifests that was worked on with a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewestCommit {
-    /// Which.
     pub commit: Commit,
-    /// When work on it began.
+    /// When work on the commit began.
     pub since: Timestamp,
 }
 
-/// A commit that is to become the newest.
+/// A commit that is to become the newest one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommitAdvance {
     pub(super) commit: Commit,
-    /// What was the newest when the two were compared.
+    /// The newest commit when the two were compared.
     pub(super) over: Option<Commit>,
 }
 
-/// The newest commit, if there was one.
+/// The newest commit that was worked on, if there was one.
 pub(super) fn newest(conn: &Connection) -> Result<Option<NewestCommit>, StoreError> {
     rows::query_first(
         conn,
@@ -42,8 +42,8 @@ pub(super) fn newest(conn: &Connection) -> Result<Option<NewestCommit>, StoreErr
     )
 }
 
-/// Makes a commit the newest, unless the newest is no longer what the commit was compared with: then that is an error,
-/// and nothing has changed.
+/// Makes a commit the newest one. It is an error, and nothing changes, if the newest commit is no longer the one that the
+/// commit was compared with.
 pub(super) fn advance(
     writer: &HistoryWriter<'_>,
     advance: &CommitAdvance,
@@ -59,7 +59,7 @@ pub(super) fn advance(
             "the newest commit of the manifests has become another one meanwhile ({other}): run this again"
         )));
     }
-    // The order of a date that is nonsense would be lost, and none is told by it.
+    // A nonsensical date cannot be stored in order, and no order can be told from it.
     if is_storable(commit.committed) {
         rows::execute(
             writer.conn,

@@ -1,3 +1,6 @@
+//! Opens a state directory: checks what is there, connects to the database to read or to write, and takes the lock. Here it
+//! is decided whether a state can be trusted.
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,34 +16,34 @@ use super::lock::Lock;
 use super::schema::{self, APPLICATION_ID, FileHeader, MIGRATIONS, Migration};
 use crate::model::Timestamp;
 
-/// For so long SQLite waits for another process's transaction. Ours take milliseconds.
+/// How long SQLite waits for the transaction of another process. Ours take milliseconds.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// More statements than there are, so that each is prepared once.
+/// The size of the statement cache. There are fewer statements, so that each is prepared once.
 const STATEMENTS: usize = 64;
 
-/// The size of a database in which there is no table yet.
+/// The size in bytes of a database without tables.
 const FIRST_PAGE: u64 = 4096;
 
-/// What a look at the directory found, with nothing changed.
+/// What is in a state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DirectoryState {
-    /// Never used, or given up before the first use was complete.
+    /// It was never used, or its first use was interrupted.
     Unused,
-    /// A database of ours with this schema version.
+    /// It has a database of ours, with this schema version.
     InUse { version: i64 },
 }
 
-/// What a reader does with the index of the log, which is scratch space.
+/// What a reader does with the index of the write-ahead log, which holds no state of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WalIndex {
-    /// Leaves it as it is, at whatever cost.
+    /// Leaves the index as it is, whatever that costs.
     Leave,
-    /// Puts it in order where it is not.
+    /// Repairs the index if need be.
     Repair,
 }
 
-/// Looks at the directory, and refuses what cannot be trusted. Writes nothing that has any meaning.
+/// Checks the directory, and refuses what cannot be trusted. Changes no state.
 pub(super) fn inspect(
     files: &Files,
     steps: &[Migration],
@@ -57,8 +60,8 @@ pub(super) fn inspect(
         (None, false) => None,
     };
     match (files.database_len()?, evidence) {
-        // The first use was broken off while SQLite made the first page; it sets that right when it opens the file
-        // to write.
+        // The first use was interrupted while SQLite wrote the first page. SQLite repairs that when it opens the file to
+        // write.
         (Some(..=FIRST_PAGE), None) if files.has_journal()? => return Ok(DirectoryState::Unused),
         (Some(1..), _) => {}
         (_, None) => return Ok(DirectoryState::Unused),
@@ -73,7 +76,7 @@ pub(super) fn inspect(
             is_empty,
         } = schema::file_header(conn).map_err(sqlite)?;
         if application_id == 0 && version == 0 && is_empty {
-            // The first use was broken off before its first commit.
+            // The first use was interrupted before its first commit.
             return match &owner_file {
                 None => Ok(DirectoryState::Unused),
                 Some(_) => Err(OpenError::Emptied {
@@ -108,8 +111,8 @@ pub(super) fn inspect(
     })
 }
 
-/// Runs `work` on a connection that can write nothing. The connection does not outlive the call:
-/// while no process has the database open it is read without locks, and must be read anew if one has come meanwhile.
+/// Runs `work` on a connection that cannot write. While no process has the database open, it is read without locks; if one
+/// has opened it meanwhile, `work` runs once more on a new connection.
 pub(super) fn read<T, E: From<OpenError>>(
     files: &Files,
     index: WalIndex,
@@ -137,14 +140,14 @@ fn connect_to_read(
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(files.uri(query), flags)?;
         harden(&conn)?;
-        // The first read is what opens the files.
+        // SQLite opens the files with the first read.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(conn)
     };
     let opened = match (read_mode, index) {
         (ReadMode::Immutable, _) => open("mode=ro&immutable=1"),
         (ReadMode::Live, WalIndex::Leave) => match open("mode=ro&readonly_shm=1") {
-            // SQLite cannot do it so where a crash has left a log without a beginning.
+            // SQLite cannot open it this way if a crash has left a log without a beginning.
             Err(error) if is_protocol(&error) => open("mode=ro"),
             opened => opened,
         },
@@ -157,7 +160,7 @@ fn is_protocol(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::FileLockingProtocolFailed)
 }
 
-/// Opens the database for writing, making it if there is none. The caller has inspected it.
+/// Opens the database to write, and creates it if there is none. The caller has inspected the directory.
 pub(super) fn connect(files: &Files) -> Result<Connection, OpenError> {
     let path = files.database();
     files.make_database()?;
@@ -187,6 +190,7 @@ pub(super) fn connect(files: &Files) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// Settings of every connection: SQLite trusts neither the schema nor the pages of the file.
 fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -198,18 +202,18 @@ fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "temp_store", "MEMORY")
 }
 
-/// Opens the directory as its one process that reconciles: makes what is missing, brings the schema up to date, and
-/// sees to it that the file `owner` says what the database says.
+/// Opens the directory as the one process that reconciles with it. Creates what is missing, migrates the schema, and writes
+/// the file `owner` if it does not exist.
 pub(super) fn open_exclusive(
     files: &Files,
     holder: &Holder,
     now: Timestamp,
 ) -> Result<Opened, OpenError> {
-    // Before anything is made: a directory that is refused stays as it is.
+    // Inspected before anything is created, so that a directory that is refused stays as it is.
     inspect(files, MIGRATIONS, WalIndex::Repair)?;
     files.make_dir()?;
     let lock = Lock::take(files, holder)?;
-    // Another process may have had its turn between.
+    // Another process may have changed the directory before the lock was taken.
     let found = inspect(files, MIGRATIONS, WalIndex::Repair)?;
     let (mut conn, database) = connect_to_one(files)?;
     check_pages(files, &conn)?;
@@ -233,20 +237,20 @@ pub(super) fn open_exclusive(
     })
 }
 
-/// A directory that was opened by the one process that reconciles with it.
+/// A directory that is open to reconcile with.
 pub(super) struct Opened {
     pub(super) lock: Lock,
     pub(super) conn: Connection,
-    /// The file that had the database's name when SQLite opened it.
+    /// The file that was at the database's path when SQLite opened it.
     pub(super) database: FileId,
     pub(super) owner: String,
-    /// It had never been used.
+    /// Whether the directory had never been used.
     pub(super) is_new: bool,
 }
 
-/// Opens the database for writing, and tells which file that is: the one that has the name before and after.
+/// Opens the database to write, and returns which file that is: the one at the path both before and after.
 fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
-    /// An overlay gives a file another number when it is first opened to write.
+    /// An overlay file system gives a file another number when it is first opened to write.
     const TRIES: u32 = 3;
     let path = files.database();
     for _ in 0..TRIES {
@@ -265,7 +269,7 @@ fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
     })
 }
 
-/// Whether each page is what it should be.
+/// Checks the pages of the database with `PRAGMA quick_check`.
 pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let path = files.database();
     let told: String = conn
@@ -277,7 +281,7 @@ pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenEr
     Err(OpenError::Damaged { path, detail: told })
 }
 
-/// Whether the history ends where its chain does. The whole of it is for `history verify`.
+/// Checks that the history ends where its chain does. `history verify` checks all of it.
 fn check_history(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let path = files.database();
     if chain::is_whole(conn).map_err(|error| broken(&path, "read it", &error))? {

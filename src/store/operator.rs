@@ -1,3 +1,6 @@
+//! The way in for commands by which people change the state: `suspend`, `resume`, `adopt`, and the commands that release
+//! or unpark images. They run beside a process that reconciles, and must not wait for it.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -16,8 +19,8 @@ use crate::inventory::{InventoryEntry, OwnedShare, Suspension};
 use crate::ledger::LedgerError;
 use crate::model::{AccountName, ImageKey, Present, Selector, Timestamp};
 
-/// What people say of images: `suspend`, `adopt` and their likes. Each method is one short transaction, and waits
-/// for nobody else's lock: it holds from the very next write of a process that reconciles meanwhile.
+/// A state directory that is open for the changes that people ask for. Each method is one short transaction and does not
+/// need the lock of the directory. The change holds from the very next write of a process that reconciles meanwhile.
 pub struct OperatorStore {
     files: Files,
     pub(super) conn: Connection,
@@ -25,19 +28,19 @@ pub struct OperatorStore {
     now: Now,
 }
 
-/// Which suspensions to end.
+/// The suspensions that `resume` ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SuspensionFilter {
-    /// Those with these ids.
+    /// Suspensions with these ids.
     Ids(Vec<u64>),
-    /// Those whose selector is this one exactly: to end part of a suspension would begin another.
+    /// Suspensions with exactly this selector. To end a part of a suspension would mean to begin another one.
     Selector(Selector),
-    /// All.
+    /// Every suspension there is.
     All,
 }
 
 impl OperatorStore {
-    /// Opens a directory, making it if it is not there.
+    /// Opens a directory, which is created if it does not exist.
     pub fn open<P: Into<Present>>(
         dir: &Path,
         options: &Options,
@@ -49,7 +52,7 @@ impl OperatorStore {
             DirectoryState::InUse { version } if version == schema::latest(MIGRATIONS) => {
                 open::connect(&files)?
             }
-            // To make it, or to change its schema, is the work of one process at a time.
+            // Only one process at a time may create the database or migrate its schema.
             _ => {
                 let at = now().clock();
                 open::open_exclusive(&files, &options.holder(at), at)?.conn
@@ -63,8 +66,8 @@ impl OperatorStore {
         })
     }
 
-    /// Takes images into the inventory. What is kept of them under an account name that is not among the `used` ones
-    /// goes along: it is of the same image.
+    /// Takes images into the inventory. What is kept of them under account names that are not among the `used` ones moves
+    /// along, because it is about the same images.
     pub fn adopt(
         &mut self,
         images: Vec<(ImageKey, OwnedShare)>,
@@ -89,7 +92,7 @@ impl OperatorStore {
         })
     }
 
-    /// Takes images out of the inventory, and returns those that were in it. Nothing is cancelled by that.
+    /// Takes images out of the inventory, and returns those that were in it. Their shares are not cancelled.
     pub fn release(
         &mut self,
         images: Vec<ImageKey>,
@@ -101,7 +104,7 @@ impl OperatorStore {
         })
     }
 
-    /// Lets images be reconciled again that were parked, and returns those that were.
+    /// Lets parked images be reconciled again, and returns those that were parked.
     pub fn unpark(
         &mut self,
         images: Vec<ImageKey>,
@@ -109,13 +112,13 @@ impl OperatorStore {
         reason: &str,
     ) -> Result<Vec<ImageKey>, LedgerError> {
         self.change(images, by, reason, HistoryEvent::Unparked, |entry| {
-            // The reversals that parked it would do so again at the next look.
+            // The recorded reversals would park the image again with the next observation.
             entry.writes.clear();
             entry.parked_since.take().is_some()
         })
     }
 
-    /// Leaves images alone from now on.
+    /// Leaves the images of a selector alone from now on.
     pub fn suspend(
         &mut self,
         selector: Selector,
@@ -129,7 +132,7 @@ impl OperatorStore {
                     "{until} is no time that can be kept: give one before the year 10000, or none"
                 )));
             }
-            // One that only this machine's clock calls over still holds where another one does not.
+            // A suspension that is over by this machine's clock may not be over by that of an access point.
             let now = writer.now.clock();
             let (over, on): (Vec<_>, Vec<_>) = suspensions::all(writer.conn)?
                 .into_iter()
@@ -150,7 +153,7 @@ impl OperatorStore {
         })
     }
 
-    /// Ends suspensions, and returns those that it ended.
+    /// Ends suspensions, and returns those that were ended.
     pub fn resume(
         &mut self,
         which: &SuspensionFilter,
@@ -174,7 +177,7 @@ impl OperatorStore {
         })
     }
 
-    /// Changes the records of those images to which `change` applies.
+    /// Changes the entries of images, and returns the images for which `change` returned true.
     fn change(
         &mut self,
         images: Vec<ImageKey>,
@@ -227,7 +230,7 @@ impl OperatorStore {
     }
 }
 
-/// Moves what is kept of an image under an earlier name of its account. What holds changes to it back goes along.
+/// Moves the entry of an image from an earlier name of its account. What holds changes back moves along.
 fn supersede(
     writer: &HistoryWriter<'_>,
     key: &ImageKey,

@@ -1,5 +1,5 @@
-//! How a state directory is opened to write: by whom, and how much of the history is kept. The same for every way in
-//! that writes.
+//! Options for opening a state directory to write: the process that opens it, and how much of the history is kept. Both ways
+//! in that write take the same options.
 
 use super::history_writer::HISTORY_MAX;
 use super::holder::Holder;
@@ -8,21 +8,21 @@ use crate::model::{Present, Timestamp};
 /// This machine's clock, by which entries and rows are dated.
 pub(super) type Now = Box<dyn Fn() -> Present>;
 
-/// How to open a state directory to write.
+/// Options for opening a state directory to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// What this process was started as, for others to read while it holds the lock.
+    /// The command line of this process, which other processes can read while it holds the lock.
     pub command: String,
-    /// This machine's name.
+    /// The host name of this machine.
     pub host: String,
-    /// The git commit of the manifests, for the history; see [`Store::set_commit`].
+    /// The git commit of the manifests, for the history; see [`super::Store::set_commit`].
     pub commit: Option<String>,
-    /// So many entries of the history are kept.
+    /// The number of history entries that are kept.
     pub history_max: u64,
 }
 
 impl Options {
-    /// Names the process; the rest is the usual.
+    /// The default options for a process.
     pub fn new(command: &str, host: &str) -> Self {
         Self {
             command: command.to_owned(),

@@ -1,4 +1,5 @@
-//! Between values and columns.
+//! Reads values from columns and writes them to columns, for all tables. A value that this program does not write is an
+//! error, and never a default.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::FromSql;
@@ -8,12 +9,12 @@ use super::error::StoreError;
 use crate::inventory::OwnershipState;
 use crate::model::{AccountName, ImageId, Permission, Region, Scope, Timestamp};
 
-/// A time as text, exact, and ordered as the times are.
+/// A time as text, exact, and in the order of the times.
 pub(super) fn format_time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
 
-/// Whether [`format_time`] can be read back and keeps the order: a year has four digits.
+/// Whether the text of [`format_time`] can be parsed and keeps the order, which needs a year of four digits.
 pub(super) fn is_storable(at: Timestamp) -> bool {
     parse_time(&format_time(at)) == Some(at)
 }
@@ -23,7 +24,7 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     Some(at.with_timezone(&Utc))
 }
 
-/// Reads all rows that `sql` gives.
+/// Runs a query and reads all its rows.
 pub(super) fn query_all<T>(
     conn: &Connection,
     sql: &str,
@@ -39,7 +40,7 @@ pub(super) fn query_all<T>(
     Ok(found)
 }
 
-/// Reads the first row that `sql` gives, if it gives one.
+/// Runs a query and reads its first row, if there is one.
 pub(super) fn query_first<T>(
     conn: &Connection,
     sql: &str,
@@ -51,13 +52,13 @@ pub(super) fn query_first<T>(
     rows.next()?.map(|row| read(&NamedRow(row))).transpose()
 }
 
-/// Changes what `sql` says.
+/// Runs a statement that returns no rows.
 pub(super) fn execute(conn: &Connection, sql: &str, params: impl Params) -> Result<(), StoreError> {
     conn.prepare_cached(sql)?.execute(params)?;
     Ok(())
 }
 
-/// A row whose columns are read by name, and by meaning.
+/// A row whose columns are read by name, and parsed.
 pub(super) struct NamedRow<'a>(&'a Row<'a>);
 
 impl NamedRow<'_> {
@@ -65,7 +66,7 @@ impl NamedRow<'_> {
         Ok(self.0.get(column)?)
     }
 
-    /// A column that `meaning` can make sense of.
+    /// A column of text that `meaning` can parse.
     pub(super) fn parse<T>(
         &self,
         column: &str,
@@ -75,7 +76,7 @@ impl NamedRow<'_> {
         meaning(&text).ok_or_else(|| StoreError::unreadable(format_args!("{column} `{text}`")))
     }
 
-    /// The same of a column that may be NULL.
+    /// A column of text that `meaning` can parse, or that is NULL.
     pub(super) fn parse_some<T>(
         &self,
         column: &str,
@@ -95,7 +96,7 @@ impl NamedRow<'_> {
         self.parse_some(column, parse_time)
     }
 
-    /// A number of the history, or a count.
+    /// The number of a history entry, or a count.
     pub(super) fn number(&self, column: &str) -> Result<u64, StoreError> {
         let number: i64 = self.get(column)?;
         u64::try_from(number).map_err(|_| StoreError::unreadable(format_args!("{column} {number}")))
@@ -133,7 +134,7 @@ impl NamedRow<'_> {
     }
 }
 
-/// The word for a standing, as in the schema.
+/// The word for an ownership state in the column `standing`.
 pub(super) const fn ownership_text(ownership: OwnershipState) -> &'static str {
     match ownership {
         OwnershipState::Acknowledged => "acknowledged",
@@ -142,7 +143,7 @@ pub(super) const fn ownership_text(ownership: OwnershipState) -> &'static str {
     }
 }
 
-/// As SQLite counts.
+/// A number as SQLite stores it.
 pub(super) fn integer(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::request(format!("{number} is out of range")))
 }

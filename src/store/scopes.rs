@@ -1,5 +1,5 @@
-//! The table `scopes`: whose the credentials were that the state was used with, and the rows of names that are not used
-//! any longer.
+//! The table `scopes`: whose credentials the state was used with in each scope. With it, the rows of account names that are
+//! no longer used are found and moved. Which rows may move is decided in `inventory::takeover`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use super::{images, rows};
 use crate::inventory::{KnownAccount, KnownAccounts, UsedNames};
 use crate::model::{AccountName, ImageKey, KeyDigest, Scope, Uin};
 
-/// What the state knows of accounts, and the rows of the scope's region under other names: those that manifests do not use
-/// there, and those whose rows are of account `uin`.
+/// What is known of accounts, and the rows in the scope's region under other account names: under those that manifests do
+/// not use there, and under those whose rows belong to account `uin`.
 pub(super) fn accounts(
     conn: &Connection,
     scope: &Scope,
@@ -53,7 +53,7 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<(Scope, KnownAccount)>, Store
     )
 }
 
-/// Notes that the state is used with a scope.
+/// Stores that the state is used with a scope.
 pub(super) fn add(conn: &Connection, scope: &Scope) -> Result<(), StoreError> {
     rows::execute(
         conn,
@@ -62,7 +62,7 @@ pub(super) fn add(conn: &Connection, scope: &Scope) -> Result<(), StoreError> {
     )
 }
 
-/// Keeps whose the credentials of a scope are. What pruned last, and who succeeded, is kept apart.
+/// Stores whose credentials a scope has. The key that pruned last and the successor stay as they are.
 pub(super) fn set_account(
     conn: &Connection,
     scope: &Scope,
@@ -81,7 +81,7 @@ pub(super) fn set_account(
     )
 }
 
-/// Keeps the key that prunes in a scope.
+/// Stores the key that pruned last in a scope.
 pub(super) fn set_pruned_with(
     conn: &Connection,
     scope: &Scope,
@@ -94,7 +94,7 @@ pub(super) fn set_pruned_with(
     )
 }
 
-/// Keeps that a name took over images of another one, and is not succeeded by that one any longer.
+/// Stores that a name took over images of another one, and that the other one is no longer its successor.
 pub(super) fn set_successor(conn: &Connection, row: &Scope, by: &Scope) -> Result<(), StoreError> {
     let set = "UPDATE scopes SET succeeded_by = ?1 WHERE account = ?2 AND region = ?3";
     let of = |scope: &Scope| (scope.account.to_string(), scope.region.as_str());
@@ -107,7 +107,7 @@ pub(super) fn set_successor(conn: &Connection, row: &Scope, by: &Scope) -> Resul
     )
 }
 
-/// Moves all rows of a scope to another account name. Rows that are there already are replaced.
+/// Moves all rows of a scope to another account name, where they replace rows of the same images.
 pub(super) fn move_all(
     conn: &Connection,
     from: &Scope,
@@ -125,8 +125,8 @@ pub(super) fn move_all(
     Ok(())
 }
 
-/// Sets the rows of a scope aside, under a name that nobody gives to an account, since the scope's name stands for another
-/// account from now on. The account that they are of takes them over by its uin.
+/// Moves the rows of a scope to a name that nobody gives to an account, because the scope's name stands for another account
+/// from now on. The account that the rows belong to takes them over by its uin.
 pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<Scope, StoreError> {
     let aside = AccountName::new(&format!("uin-{uin}"))
         .ok_or_else(|| StoreError::request(format!("no name for uin {uin}")))?;
@@ -153,8 +153,8 @@ pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<S
     })
 }
 
-/// The account names under which an image of the scope's region is kept, but for the scope's own and `used` ones, and for
-/// those that are known to be of another account. The blueprint that is adopted proves a name, too.
+/// The account names under which an image of the scope's region is kept, without the scope's own name, `used` names, and
+/// names that are known to stand for another account. A row with the adopted blueprint proves that its name does not.
 pub(super) fn earlier_names_of(
     conn: &Connection,
     key: &ImageKey,

@@ -1,4 +1,5 @@
-//! The table `suspensions`.
+//! The table `suspensions`: what people have asked to leave alone. Whether a suspension covers an image is decided in
+//! `inventory`.
 
 use rusqlite::{Connection, named_params};
 
@@ -7,10 +8,10 @@ use super::rows::{self, format_time, integer};
 use crate::inventory::Suspension;
 use crate::model::{Selector, Timestamp};
 
-/// So many at a time. Each is looked at before every write.
+/// The largest number of suspensions at a time, because each is checked before every write.
 pub(super) const SUSPENSIONS_MAX: usize = 1_000;
 
-/// All that have not been ended by a person, in order; some may have ended by themselves.
+/// All suspensions that no person has ended, by id. Some may have ended by themselves.
 pub(super) fn all(conn: &Connection) -> Result<Vec<Suspension>, StoreError> {
     rows::query_all(conn, "SELECT * FROM suspensions ORDER BY id", [], |row| {
         Ok(Suspension {
@@ -24,7 +25,7 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<Suspension>, StoreError> {
     })
 }
 
-/// Adds one, and returns it with its id.
+/// Stores a suspension, and returns it with its id.
 pub(super) fn add(
     conn: &Connection,
     selector: Selector,
@@ -59,7 +60,7 @@ pub(super) fn add(
     })
 }
 
-/// Removes one.
+/// Deletes a suspension by its id.
 pub(super) fn remove(conn: &Connection, id: u64) -> Result<(), StoreError> {
     rows::execute(
         conn,

@@ -1,3 +1,5 @@
+//! `history verify`: checks every entry that is kept against the chain. A damaged entry is a result, not an error.
+
 use rusqlite::{Connection, Row};
 
 use super::chain::{self, Columns, Ends, Hash};
@@ -5,28 +7,28 @@ use super::error::StoreError;
 use super::schema;
 use crate::history::HistoryEntry;
 
-/// What a walk along the history's chain found.
+/// The result of checking the history against its chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyResult {
     /// Every entry is as it was recorded, and none is missing after the anchor.
     Intact {
-        /// So many are kept.
+        /// The number of entries that are kept.
         entries: u64,
-        /// The newest entry, or the last one that was rotated away.
+        /// The number of the newest entry, or of the last one that was rotated away.
         head: u64,
-        /// Its hash, in hexadecimal: kept elsewhere, it proves the history up to here.
+        /// The hash of this entry, in hexadecimal. Kept elsewhere, it proves the history up to this entry.
         hash: String,
     },
     /// The first place where the chain does not hold.
     Broken {
-        /// The entry.
+        /// The number of the entry.
         seq: u64,
-        /// What is wrong with it.
+        /// What is wrong with the entry.
         why: String,
     },
 }
 
-/// Walks along the chain from its anchor to its head.
+/// Checks all entries, from the anchor of the chain to its head.
 pub(super) fn verify(conn: &Connection) -> Result<VerifyResult, StoreError> {
     let ends = chain::ends(conn)?;
     if ends.anchor == 0 && ends.anchor_hash != chain::genesis(&schema::owner(conn)?) {
@@ -38,7 +40,7 @@ pub(super) fn verify(conn: &Connection) -> Result<VerifyResult, StoreError> {
     let (mut seq, mut hash) = (ends.anchor, ends.anchor_hash);
     while let Some(row) = rows.next()? {
         let found = u64::try_from(row.get::<_, i64>("seq")?).unwrap_or(0);
-        // A flipped bit can make text that is none; that is a finding, not a failure to look.
+        // A flipped bit can make the text invalid UTF-8. That is a result, not an error.
         let body = row.get_ref("body")?.as_str().map(str::to_owned).ok();
         match check_entry(row, seq, &hash, found, body) {
             Ok(kept) => (seq, hash) = (found, kept),
