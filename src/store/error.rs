@@ -1,30 +1,33 @@
+//! Errors of the store: why a state directory is not used, and why a request to an open store failed. Their texts say what
+//! to do, because only here the file that they are about is known.
+
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
 use super::holder::Holder;
 use crate::ledger::LedgerError;
 
-/// What to do about a state directory that cannot be trusted. An empty state is never made in its place: it would
-/// silently forget what is ours.
+/// What to do about a state directory that cannot be trusted. It is never replaced by an empty state, which would silently
+/// forget what is ours.
 const WAY_OUT: &str = "restore the directory from a backup, or move it away to begin anew: \
     what was shared before is then not ours until it is adopted again";
 
-/// Why a state directory is not used. Nothing in it was changed.
+/// Why a state directory is not used. Nothing in the directory was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// The system said no; see its reason.
+    /// The operating system or SQLite refused to use a file.
     #[error("{}: cannot {doing}: {reason}{}", .path.display(), remedy(*.kind))]
     Access {
-        /// What was to be used.
         path: PathBuf,
-        /// For what.
+        /// What was to be done with the file, as in "cannot open it".
         doing: &'static str,
-        /// The system's words.
+        /// The system's error as text, so that errors can be cloned and compared.
         reason: String,
-        /// Its class.
         kind: io::ErrorKind,
     },
     /// A file stands where the directory should be.
@@ -33,88 +36,72 @@ pub enum OpenError {
         .0.display()
     )]
     NotADirectory(PathBuf),
-    /// Every user of the machine could plant an inventory, and so make us cancel shares. A group may write, because
-    /// Kubernetes makes volumes so (`fsGroup`).
+    /// Every user of the machine can write to the directory or to a file in it, and so could plant an inventory and make us
+    /// cancel shares. A group may write, because Kubernetes makes volumes so (`fsGroup`).
     #[error(
         "{} can be written by every user of this machine (mode {mode:04o}), who could make us cancel shares: \
          `chmod o-w` it once you trust what is in it",
         .path.display()
     )]
-    WorldWritable {
-        /// The directory, or a file in it.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
+    WorldWritable { path: PathBuf, mode: u32 },
     /// Another process reconciles with this directory.
     #[error("{}: {}; wait until it has ended, or stop it, or give another --state-dir", .dir.display(), held(.holder))]
     Locked {
-        /// The state directory.
         dir: PathBuf,
-        /// Who, as far as the lock file says.
+        /// The other process, if the lock file says which.
         holder: Option<Box<Holder>>,
     },
     /// The directory was in use, and its database is gone.
     #[error("{} is missing, though {} shows that the directory was in use: {WAY_OUT}", .path.display(), .evidence.display())]
     Missing {
-        /// The database.
         path: PathBuf,
-        /// What shows that it was there.
+        /// The file that shows that the database was there.
         evidence: PathBuf,
     },
-    /// The database was emptied.
+    /// The database is empty, though it was in use.
     #[error("{} is empty, though {} shows that it was in use: {WAY_OUT}", .path.display(), .evidence.display())]
     Emptied {
-        /// The database.
         path: PathBuf,
-        /// What shows that it was in use.
+        /// The file that shows that the database was in use.
         evidence: PathBuf,
     },
     /// The database cannot be read.
     #[error("{} is damaged ({detail}): {WAY_OUT}", .path.display())]
     Damaged {
-        /// The database.
         path: PathBuf,
-        /// What SQLite says.
+        /// The reason, in the words of SQLite or of a check.
         detail: String,
     },
-    /// Somebody else's database.
+    /// The database belongs to another application.
     #[error(
         "{} is not a database of sharekeeper (application id {application_id:#010x}): give another --state-dir",
         .path.display()
     )]
     OtherApplication {
-        /// The database.
         path: PathBuf,
-        /// What it says of itself.
+        /// The `application_id` in the header of the file.
         application_id: u32,
     },
-    /// A later sharekeeper wrote it.
+    /// A later version of sharekeeper wrote the database.
     #[error(
         "{} has schema version {found}, and this sharekeeper knows versions up to {known}: use the newer sharekeeper \
          that wrote it, or restore the directory from a backup made before",
         .path.display()
     )]
     NewerSchema {
-        /// The database.
         path: PathBuf,
-        /// What it says.
         found: i64,
-        /// The last one known here.
         known: i64,
     },
-    /// An earlier sharekeeper wrote it, and it was opened to read only.
+    /// An earlier version of sharekeeper wrote the database, and it was opened only to read.
     #[error(
         "{} has schema version {found}, and this sharekeeper reads version {known}: \
          `sharekeeper reconcile` brings it up to date",
         .path.display()
     )]
     OlderSchema {
-        /// The database.
         path: PathBuf,
-        /// What it says.
         found: i64,
-        /// The only one read here.
         known: i64,
     },
     /// The file `owner` and the database belong to different installations.
@@ -124,11 +111,10 @@ pub enum OpenError {
         .path.display()
     )]
     OwnerMismatch {
-        /// The file `owner`.
         path: PathBuf,
-        /// What it says.
+        /// The owner by the file `owner`.
         file: String,
-        /// What the database says.
+        /// The owner by the database.
         database: String,
     },
 }
@@ -143,7 +129,7 @@ impl OpenError {
         }
     }
 
-    /// SQLite's refusal to open or read `path`, which is there.
+    /// SQLite's refusal to open or read the file at `path`, which exists.
     pub(super) fn sqlite(path: &Path, doing: &'static str, error: &rusqlite::Error) -> Self {
         let kind = match error.sqlite_error_code() {
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
@@ -159,7 +145,7 @@ impl OpenError {
                 | ErrorCode::OutOfMemory
                 | ErrorCode::FileLockingProtocolFailed,
             ) => io::ErrorKind::Other,
-            // A missing table, a wrong type, a page that is none: the content is not what it was.
+            // A missing table, a wrong type, an invalid page: the content is not what it was.
             _ => {
                 return Self::Damaged {
                     path: path.to_owned(),
@@ -199,33 +185,34 @@ fn held(holder: &Option<Box<Holder>>) -> String {
 }
 
 /// Why a request to the open store failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct StoreError {
     pub(super) kind: ErrorKind,
     text: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// What a fault means for what comes after it.
+/// What an error means for later requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorKind {
-    /// It concerns this request alone.
+    /// Only this request fails.
     Request,
-    /// It passes once there is space again, or the other process is done.
+    /// Requests fail until there is space again, or until another process is done.
     Transient,
-    /// What the file holds is no longer certain.
+    /// It is no longer certain what the file holds.
     Broken,
-    /// The state in the directory is not the one that is open.
+    /// The state in the directory is no longer the one that is open.
     Lost(Salvage),
 }
 
-/// What can still be done with a state that is not to be trusted any longer.
+/// What can still be saved of a state that is no longer to be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Salvage {
-    /// The database is the right one: what came of writes can be recorded.
+    /// The database is the right one, so that outcomes of writes can be recorded.
     Database,
-    /// The files that are open hold all that was recorded, and have lost their names. They may get them back.
+    /// The open files hold all that was recorded, but have lost their names. Somebody may give them back.
     OpenFiles,
-    /// Nothing can be read or written with a meaning.
+    /// Nothing can be read or written reliably.
     Nothing,
 }
 
@@ -234,10 +221,11 @@ impl StoreError {
         Self {
             kind: ErrorKind::Request,
             text: text.into(),
+            source: None,
         }
     }
 
-    /// A value that this program did not write.
+    /// A value in the database that this program does not write.
     pub(super) fn unreadable(place: impl fmt::Display) -> Self {
         Self::request(format!(
             "{place} makes no sense: it was changed by hand, or the file is damaged; \
@@ -249,23 +237,52 @@ impl StoreError {
         Self {
             kind: ErrorKind::Broken,
             text: text.into(),
+            source: None,
         }
     }
 
-    /// The state was removed, replaced or set back; `text` is all that is to be said.
+    /// The state was removed, replaced or set back. `text` names the file already.
     pub(super) fn lost(text: String, salvage: Salvage) -> Self {
         Self {
             kind: ErrorKind::Lost(salvage),
             text,
+            source: None,
         }
     }
 
-    /// For the ledger's callers, with the file that it is about.
+    /// Adds the error that this one comes from.
+    pub(super) fn caused_by(self, source: impl Error + Send + Sync + 'static) -> Self {
+        let source: Arc<dyn Error + Send + Sync> = Arc::new(source);
+        Self {
+            source: Some(source),
+            ..self
+        }
+    }
+
+    /// The error for the callers of the ledger, which names the file at `path`.
     pub(super) fn at(&self, path: &Path) -> LedgerError {
-        LedgerError(match self.kind {
+        let source = self.source.clone();
+        let message = match self.kind {
             ErrorKind::Lost(_) => self.text.clone(),
             _ => format!("{}: {self}", path.display()),
-        })
+        };
+        match self.kind {
+            ErrorKind::Request | ErrorKind::Transient => LedgerError::Request { message, source },
+            ErrorKind::Broken | ErrorKind::Lost(_) => LedgerError::Failed { message, source },
+        }
+    }
+}
+
+impl From<OpenError> for LedgerError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(Arc::new(error))
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
     }
 }
 
@@ -294,6 +311,8 @@ impl From<rusqlite::Error> for StoreError {
         Self {
             kind,
             text: format!("{error}{remedy}"),
+            source: None,
         }
+        .caused_by(error)
     }
 }

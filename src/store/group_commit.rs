@@ -1,6 +1,6 @@
-//! Group commit. One thread owns the connection; what has been asked for while a transaction is written to disk goes
-//! into the next one, so that the cost of a commit is shared by all who wait for it. Under load a commit waits for
-//! company, too.
+//! Group commit. One thread owns the connection. The requests that arrive while a transaction is written to disk go into
+//! the next transaction, so that all who wait share the cost of a commit. Under load, a commit waits for more requests.
+//! This file must not know what requests do.
 
 use std::io;
 use std::sync::Arc;
@@ -16,23 +16,24 @@ use super::error::{ErrorKind, Salvage, StoreError};
 use super::integrity::IntegrityCheck;
 use super::rows;
 
-/// So many requests can wait. More callers than that wait for a place.
+/// The number of requests that can wait. Further callers wait for a place among them.
 const QUEUE_MAX: usize = 1_024;
-/// So many requests share a transaction.
+/// The largest number of requests in one transaction.
 const BATCH_MAX: usize = 256;
-/// After a commit the next begins no sooner, unless somebody is in haste: to wait for the disk is most of what a commit
-/// costs. Who has the store to himself waits for nothing.
+/// The least time between the beginnings of two commits, unless a request is [`Priority::Immediate`]: most of the cost of
+/// a commit is the wait for the disk. A request that comes alone does not wait.
 const COMMIT_EVERY: Duration = Duration::from_millis(10);
-/// After so many requests the log is written back into the database, which bounds it to some tens of megabytes.
+/// After this many requests the write-ahead log is written back into the database, which bounds the log to some tens of
+/// megabytes.
 const CHECKPOINT_AFTER: usize = 1_000;
 
-/// Tells the caller, once it is known whether the transaction was committed.
+/// Answers the caller, once it is known whether the transaction was committed.
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Does its part in the transaction, if there is one. A fault undoes this part alone, unless the transaction is lost.
+/// Does its part in the transaction, if there is one. An error undoes this part alone, unless the whole transaction fails.
 type Work =
     Box<dyn FnOnce(Result<&Connection, StoreError>) -> (Result<(), StoreError>, Reply) + Send>;
 
-/// What was asked for.
+/// A part of a transaction, and how long it may wait.
 struct Request {
     priority: Priority,
     work: Work,
@@ -41,52 +42,52 @@ struct Request {
 /// Whether a request may wait for others to share its commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Priority {
-    /// Somebody waits for what it reads.
+    /// Somebody waits for the result, so that the commit begins at once.
     Immediate,
-    /// It is to be on disk, as soon as that is cheap.
+    /// The commit may wait for other requests.
     Batched,
-    /// Likewise, and it tells what came of a write that was sent: as far as that is possible, it is recorded although
-    /// the state is lost.
+    /// As `Batched`. The request records the outcome of a write that was sent, so that it is carried out even when the
+    /// state is lost, as far as that is possible.
     Outcome,
 }
 
-/// The handle on the thread.
+/// The handle of the thread that commits.
 #[derive(Debug)]
 pub(super) struct Committer {
-    jobs: Option<mpsc::Sender<Request>>,
+    requests: Option<mpsc::Sender<Request>>,
     thread: Option<JoinHandle<Result<(), StoreError>>>,
     failure: watch::Receiver<Option<StoreError>>,
     is_suspect: Arc<AtomicBool>,
 }
 
 impl Committer {
-    /// Starts the thread.
+    /// Starts the thread, which owns `conn` from then on.
     pub(super) fn start(conn: Connection, integrity: IntegrityCheck) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let (reply_all, failure) = watch::channel(None);
+        let (requests, queue) = mpsc::channel(QUEUE_MAX);
+        let (set_failure, failure) = watch::channel(None);
         let is_suspect = integrity.is_suspect();
         let thread = thread::Builder::new()
             .name("store".into())
-            .spawn(move || run(conn, integrity, queue, &reply_all))?;
+            .spawn(move || run(conn, integrity, queue, &set_failure))?;
         Ok(Self {
-            jobs: Some(jobs),
+            requests: Some(requests),
             thread: Some(thread),
             failure,
             is_suspect,
         })
     }
 
-    /// Whether a difference was seen that must be there twice.
+    /// Whether the state seemed to be lost, and is being checked once more.
     pub(super) fn is_verifying(&self) -> bool {
         self.is_suspect.load(Ordering::Relaxed)
     }
 
-    /// Why no more is granted, if so. It does not pass.
+    /// Why every request is refused from now on, if so.
     pub(super) fn failure(&self) -> Option<StoreError> {
         self.failure.borrow().clone()
     }
 
-    /// Returns once no more is granted.
+    /// Returns as soon as every request is refused.
     pub(super) async fn until_failure(&self) -> StoreError {
         let mut failure = self.failure.clone();
         if let Ok(error) = failure.wait_for(Option::is_some).await
@@ -94,39 +95,40 @@ impl Committer {
         {
             return error.clone();
         }
-        // The thread has ended in good order.
+        // The thread has ended without a failure.
         std::future::pending().await
     }
 
-    /// Runs `work` in a transaction, and returns when that is on disk. A caller that stops waiting does not undo it.
+    /// Runs `work` in a transaction, and returns when the transaction is on disk. If the caller stops waiting, the work is
+    /// done all the same.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         priority: Priority,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, replied) = oneshot::channel();
         let work: Work = Box::new(move |conn| {
             let value = conn.and_then(work);
             let done = value.as_ref().map(|_| ()).map_err(StoreError::clone);
-            let answer: Reply = Box::new(move |committed| {
-                // Nobody waits any longer: nothing to tell.
+            let on_commit: Reply = Box::new(move |committed| {
+                // Sending fails if the caller no longer waits.
                 let _ = reply.send(committed.and(value));
             });
-            (done, answer)
+            (done, on_commit)
         });
-        let gone = || StoreError::broken("the store has been closed");
-        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        let job = Request { priority, work };
-        jobs.send(job).await.map_err(|_| gone())?;
+        let closed = || StoreError::broken("the store has been closed");
+        let requests = self.requests.as_ref().ok_or_else(closed)?;
+        let request = Request { priority, work };
+        requests.send(request).await.map_err(|_| closed())?;
         if let (Priority::Immediate, Some(thread)) = (priority, &self.thread) {
             thread.thread().unpark();
         }
-        answer.await.map_err(|_| gone())?
+        replied.await.map_err(|_| closed())?
     }
 
-    /// Waits for what was asked for, writes the log back, and ends the thread.
+    /// Waits until all requests are done, writes the log back, and ends the thread.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
-        self.jobs = None;
+        self.requests = None;
         match self.thread.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
@@ -147,11 +149,11 @@ fn run(
     conn: Connection,
     mut integrity: IntegrityCheck,
     mut queue: mpsc::Receiver<Request>,
-    reply_all: &watch::Sender<Option<StoreError>>,
+    set_failure: &watch::Sender<Option<StoreError>>,
 ) -> Result<(), StoreError> {
     let mut poison = Poison {
         error: None,
-        reply_all,
+        set_failure,
     };
     let mut since_checkpoint = 0;
     let mut pacer = CommitPacer::default();
@@ -159,9 +161,9 @@ fn run(
         pacer.wait();
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX
-            && let Ok(job) = queue.try_recv()
+            && let Ok(request) = queue.try_recv()
         {
-            batch.push(job);
+            batch.push(request);
         }
         let size = batch.len();
         let changes = conn.total_changes();
@@ -191,32 +193,34 @@ fn run(
     }
 }
 
-/// Why no more is granted, once that is so. What a later write would be built on is no longer certain, and to write
-/// again what the disk refused once can seem to succeed: the kernel may have dropped the pages that it could not write.
+/// Why every request is refused, once that is so. It is no longer certain what a later write would be built on. Writing
+/// again what the disk refused once can seem to succeed, because the kernel may have dropped the pages that it could not
+/// write.
 struct Poison<'a> {
     error: Option<StoreError>,
-    reply_all: &'a watch::Sender<Option<StoreError>>,
+    set_failure: &'a watch::Sender<Option<StoreError>>,
 }
 
 impl Poison<'_> {
-    /// Takes in a fault, before anybody is refused because of it.
+    /// Takes in an error, before any request is refused because of it.
     fn take(&mut self, error: &StoreError) {
         if self.error.is_some() {
             return;
         }
-        let told = match error.kind {
+        let failure = match error.kind {
             ErrorKind::Request | ErrorKind::Transient => return,
             ErrorKind::Broken => StoreError::broken(format!(
                 "no more is written since an earlier failure ({error}): see to the disk, then start again"
-            )),
+            ))
+            .caused_by(error.clone()),
             ErrorKind::Lost(_) => error.clone(),
         };
-        self.reply_all.send_replace(Some(told.clone()));
-        self.error = Some(told);
+        self.set_failure.send_replace(Some(failure.clone()));
+        self.error = Some(failure);
     }
 }
 
-/// When the last commit began, if it had anything to write.
+/// When the last commit began that wrote anything.
 #[derive(Default)]
 struct CommitPacer(Option<Instant>);
 
@@ -229,7 +233,7 @@ impl CommitPacer {
         Self(Some(Instant::now()))
     }
 
-    /// Until the next commit is due, or somebody is in haste.
+    /// Waits until the next commit is due, or until a request is [`Priority::Immediate`].
     fn wait(&self) {
         if let Some(last) = self.0 {
             thread::park_timeout(COMMIT_EVERY.saturating_sub(last.elapsed()));
@@ -237,7 +241,7 @@ impl CommitPacer {
     }
 }
 
-/// Runs the jobs in one transaction, if the state is still the right one.
+/// Runs the requests in one transaction, if the state is still the one that was opened.
 fn commit(
     conn: &Connection,
     integrity: &mut IntegrityCheck,
@@ -261,7 +265,7 @@ fn commit(
     committed
 }
 
-/// Records the outcomes among the jobs, if there is anything left to record them in, and refuses the rest.
+/// Records the outcomes among the requests, if the state can still hold them, and refuses the other requests.
 fn record_last_outcomes(
     conn: &Connection,
     batch: Vec<Request>,
@@ -273,7 +277,7 @@ fn record_last_outcomes(
     };
     let (outcomes, others): (Vec<_>, Vec<_>) = batch
         .into_iter()
-        .partition(|job| job.priority == Priority::Outcome && salvage != Salvage::Nothing);
+        .partition(|request| request.priority == Priority::Outcome && salvage != Salvage::Nothing);
     if !outcomes.is_empty() {
         match Transaction::new_unchecked(conn, TransactionBehavior::Immediate) {
             Ok(transaction) => {
@@ -284,7 +288,8 @@ fn record_last_outcomes(
         }
     }
     if salvage == Salvage::OpenFiles {
-        // The log would belong to whatever has the database's name by now, and the database may come back without it.
+        // The log would belong to whatever file has the database's name by now, and the database may come back without its
+        // log.
         if let Err(error) = checkpoint(conn, "TRUNCATE") {
             tracing::warn!(fault = %error, "what was recorded last could not be written into the database");
         }
@@ -292,25 +297,25 @@ fn record_last_outcomes(
     refuse(others, error)
 }
 
-/// Runs the jobs in a transaction. Returns what the database says after it, and whom to tell that it is on disk.
+/// Runs the requests in a transaction. Returns the ends of the chain after it, and the replies that are still to be made.
 fn run_batch(
     transaction: Transaction<'_>,
     batch: Vec<Request>,
 ) -> (Result<Ends, StoreError>, Vec<Reply>) {
     let changes = transaction.total_changes();
-    let mut failure: Result<(), StoreError> = Ok(());
+    let mut so_far: Result<(), StoreError> = Ok(());
     let mut replies = Vec::with_capacity(batch.len());
-    for job in batch {
-        let on = failure.clone().map(|()| &*transaction);
-        let begun = on.and_then(|conn| {
+    for request in batch {
+        let conn = so_far.clone().map(|()| &*transaction);
+        let conn = conn.and_then(|conn| {
             rows::execute(conn, "SAVEPOINT job", [])?;
             Ok(conn)
         });
-        let (done, answer) = (job.work)(begun);
-        replies.push(answer);
-        failure = failure.and_then(|()| end_savepoint(&transaction, done));
+        let (done, reply) = (request.work)(conn);
+        replies.push(reply);
+        so_far = so_far.and_then(|()| end_savepoint(&transaction, done));
     }
-    let committed = failure.and_then(|()| {
+    let committed = so_far.and_then(|()| {
         if transaction.total_changes() != changes {
             chain::advance(&transaction)?;
         }
@@ -319,7 +324,7 @@ fn run_batch(
             let error = StoreError::from(error);
             match error.kind {
                 ErrorKind::Transient => error,
-                _ => StoreError::broken(error.to_string()),
+                _ => StoreError::broken(error.to_string()).caused_by(error),
             }
         })?;
         Ok(ends)
@@ -328,30 +333,30 @@ fn run_batch(
 }
 
 fn reply_all(replies: Vec<Reply>, committed: &Result<(), StoreError>) {
-    for answer in replies {
-        answer(committed.clone());
+    for reply in replies {
+        reply(committed.clone());
     }
 }
 
-/// Keeps a job's part, or undoes it. An error is that of the whole transaction.
+/// Keeps the part of one request, or undoes it. An error fails the whole transaction.
 fn end_savepoint(transaction: &Connection, done: Result<(), StoreError>) -> Result<(), StoreError> {
     match done {
         Ok(()) => rows::execute(transaction, "RELEASE job", []),
-        // SQLite undoes all of a transaction after some failures.
+        // After some errors SQLite has rolled back the whole transaction.
         Err(error) if error.kind == ErrorKind::Broken || transaction.is_autocommit() => Err(error),
         Err(_) => Ok(transaction.execute_batch("ROLLBACK TO job; RELEASE job")?),
     }
 }
 
 fn refuse(batch: Vec<Request>, error: &StoreError) -> Result<(), StoreError> {
-    for job in batch {
-        let (_, answer) = (job.work)(Err(error.clone()));
-        answer(Err(error.clone()));
+    for request in batch {
+        let (_, reply) = (request.work)(Err(error.clone()));
+        reply(Err(error.clone()));
     }
     Err(error.clone())
 }
 
-/// Writes the log back into the database, if both are still the right ones.
+/// Writes the log back into the database, if both files are still those that were opened.
 fn checkpoint_checked(
     conn: &Connection,
     integrity: &mut IntegrityCheck,
@@ -363,9 +368,9 @@ fn checkpoint_checked(
     done
 }
 
-/// Writes the log back into the database.
+/// Writes the log back into the database, as far as readers allow it.
 fn checkpoint(conn: &Connection, mode: &str) -> Result<(), StoreError> {
-    // It does less where readers are in the way; that is no failure.
+    // The pragma reports what it could not write back as a result, not as an error.
     conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Whether the state that is open is still the one that lies in the directory. People and backup tools remove, replace,
-//! empty or set back files under a running process, and SQLite goes on writing to what it once opened.
+//! Checks that the open state is still the one in the directory. People and backup tools remove, replace, empty or set
+//! back files under a running process, and SQLite goes on writing to the files that it once opened.
 
 use std::fs;
 use std::io;
@@ -19,13 +19,13 @@ use super::lock::Lock;
 use super::open::{self, WalIndex};
 use super::{rows, schema};
 
-/// Waits until it is time for the second look.
+/// Waits until it is time to check once more.
 pub(super) type RecheckDelay = Box<dyn FnMut() + Send>;
 
-/// A difference counts if it is still there after this time: a tool may put a file away for a moment.
+/// A difference counts only if it is still there after this time, because a tool may move a file away for a moment.
 const RECHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// The real pause.
+/// A delay of [`RECHECK_AFTER`] by sleeping.
 #[expect(
     clippy::disallowed_methods,
     reason = "on the store's own thread, outside the event loop"
@@ -34,7 +34,7 @@ pub(super) fn recheck_delay() -> RecheckDelay {
     Box::new(|| thread::sleep(RECHECK_AFTER))
 }
 
-/// How the state in the directory differs from the one that is open.
+/// How the state in the directory differs from the open one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Difference {
     #[error("was removed or moved away")]
@@ -56,6 +56,7 @@ enum Difference {
 }
 
 impl Difference {
+    /// The error that this difference is at `path`.
     fn at<T>(self, path: &Path) -> Result<T, Discrepancy> {
         Err(Discrepancy {
             path: path.to_owned(),
@@ -64,30 +65,45 @@ impl Difference {
     }
 }
 
-/// A difference, and where it is.
+/// A difference and the file or directory that differs.
 struct Discrepancy {
     path: PathBuf,
     difference: Difference,
 }
 
-/// What is remembered of the state that is open.
+/// The result of one check. A discrepancy is not yet an error: it must be there twice.
+enum Checked<T> {
+    Same(T),
+    Different(Discrepancy),
+}
+
+impl<T> From<Checked<T>> for Result<T, Discrepancy> {
+    fn from(checked: Checked<T>) -> Self {
+        match checked {
+            Checked::Same(value) => Ok(value),
+            Checked::Different(found) => Err(found),
+        }
+    }
+}
+
+/// What is known of the open state, to compare the directory with.
 pub(super) struct IntegrityCheck {
     files: Files,
     owner: String,
-    /// The names, and the files that were opened under them.
+    /// The paths, and the files that were opened at them.
     opened: Vec<(PathBuf, FileId)>,
-    /// Nobody but the store writes the log back into the database while the store runs.
+    /// Known for certain, because only the store writes the log back into the database while it runs.
     database: FileStamp,
     wal: FileStamp,
     owner_file: (FileId, FileStamp),
     ends: Ends,
     recheck_delay: RecheckDelay,
-    /// Set during the pause.
+    /// Set between the two checks of a discrepancy.
     is_suspect: Arc<AtomicBool>,
 }
 
 impl IntegrityCheck {
-    /// Begins to watch what was just opened. `database` is the file that had the name before SQLite opened it.
+    /// Remembers what was just opened. `database` is the file that was at the path before SQLite opened it.
     pub(super) fn start(
         files: &Files,
         lock: &Lock,
@@ -125,53 +141,53 @@ impl IntegrityCheck {
         })
     }
 
-    /// Begins a transaction, if the state is still the one that was opened. Takes a second look at what differs.
+    /// Begins a transaction, if the state is still the one that was opened. A discrepancy is checked twice.
     pub(super) fn transaction<'c>(
         &mut self,
         conn: &'c Connection,
     ) -> Result<Transaction<'c>, StoreError> {
-        let look = match self.look(conn)? {
-            Ok(transaction) => Ok(transaction),
-            Err(found) => {
+        let checked = match self.begin_if_same(conn)? {
+            Checked::Same(transaction) => Checked::Same(transaction),
+            Checked::Different(found) => {
                 self.wait(&found);
-                self.look(conn)?
+                self.begin_if_same(conn)?
             }
         };
-        self.conclude(look)
+        self.conclude(checked.into())
     }
 
-    /// Whether the files are the ones that were opened, by a second look if need be.
+    /// Checks that the files are the ones that were opened. A discrepancy is checked twice.
     pub(super) fn check_files(&mut self) -> Result<(), StoreError> {
-        let look = match self.compare_files() {
+        let checked = match self.compare_files() {
             Ok(()) => Ok(()),
             Err(found) => {
                 self.wait(&found);
                 self.compare_files()
             }
         };
-        self.conclude(look)
+        self.conclude(checked)
     }
 
-    fn conclude<T>(&self, look: Result<T, Discrepancy>) -> Result<T, StoreError> {
-        self.is_suspect.store(look.is_err(), Ordering::Relaxed);
-        look.map_err(|found| self.lost(&found))
+    fn conclude<T>(&self, checked: Result<T, Discrepancy>) -> Result<T, StoreError> {
+        self.is_suspect.store(checked.is_err(), Ordering::Relaxed);
+        checked.map_err(|found| self.lost(&found))
     }
 
-    /// Whether a difference was seen that must be there twice to count.
+    /// Set while a discrepancy was found that must be there twice to count.
     pub(super) fn is_suspect(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_suspect)
     }
 
-    /// Takes in that a transaction has ended; `ends` is what it left, if it was committed.
+    /// Remembers the state after a transaction. `ends` are those of the chain, if it was committed.
     pub(super) fn record_commit(&mut self, ends: Option<Ends>) {
         self.ends = ends.unwrap_or(self.ends);
-        // What cannot be looked at is a difference at the next look.
+        // A file whose metadata cannot be read is a discrepancy at the next check.
         if let Ok(metadata) = stat(&self.files.wal()) {
             self.wal = FileStamp::of(&metadata);
         }
     }
 
-    /// Takes in that the log was written back into the database.
+    /// Remembers the state after the log was written back into the database.
     pub(super) fn record_checkpoint(&mut self) {
         if let Ok(metadata) = stat(&self.files.database()) {
             self.database = FileStamp::of(&metadata);
@@ -186,18 +202,22 @@ impl IntegrityCheck {
         (self.recheck_delay)();
     }
 
-    fn look<'c>(
+    /// Checks the files, begins a transaction, and checks the content under its write lock.
+    fn begin_if_same<'c>(
         &self,
         conn: &'c Connection,
-    ) -> Result<Result<Transaction<'c>, Discrepancy>, StoreError> {
+    ) -> Result<Checked<Transaction<'c>>, StoreError> {
         if let Err(found) = self.compare_files() {
-            return Ok(Err(found));
+            return Ok(Checked::Different(found));
         }
         let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
-        Ok(self.compare_content(&transaction).map(|()| transaction))
+        Ok(match self.compare_content(&transaction) {
+            Ok(()) => Checked::Same(transaction),
+            Err(found) => Checked::Different(found),
+        })
     }
 
-    /// Compares what lies under the names with what was opened.
+    /// Compares the files at the paths with those that were opened.
     fn compare_files(&self) -> Result<(), Discrepancy> {
         for (path, id) in &self.opened {
             if FileId::of(&self.stat(path)?) != *id {
@@ -225,7 +245,7 @@ impl IntegrityCheck {
         }
     }
 
-    /// Compares what the database says with what was last seen in it. Called under the write lock.
+    /// Compares the ends of the chain in the database with those that are remembered. The caller holds the write lock.
     fn compare_content(&self, conn: &Connection) -> Result<(), Discrepancy> {
         let path = self.files.database();
         let unreadable = |error: StoreError| Discrepancy {
@@ -239,7 +259,7 @@ impl IntegrityCheck {
                 false => Difference::SetBack.at(&path),
             };
         }
-        // Nobody has committed, so the log stands still, or holds what somebody could not complete.
+        // Nobody has committed, so that the log is unchanged, or holds what another process could not complete.
         let path = self.files.wal();
         let (was, is) = (self.wal, FileStamp::of(&self.stat(&path)?));
         if is == was {
@@ -248,7 +268,7 @@ impl IntegrityCheck {
         if is.len < was.len {
             return difference(was, is).at(&path);
         }
-        // The open connection has pages in its memory; another one reads what is in the files.
+        // The open connection reads pages from its memory; a new one reads what is in the files.
         let on_disk = open::read(&self.files, WalIndex::Leave, |conn| {
             chain::ends(conn).map_err(|error| OpenError::Damaged {
                 path: path.clone(),
@@ -262,14 +282,14 @@ impl IntegrityCheck {
         }
     }
 
-    /// Whether what the database says comes after what was last seen in it: commands such as `suspend` write, too.
+    /// Whether `ends` come after those that are remembered: commands such as `suspend` write to the database, too.
     fn follows(&self, conn: &Connection, ends: &Ends) -> Result<bool, StoreError> {
         let was = &self.ends;
         if ends.generation <= was.generation || ends.head < was.head {
             return Ok(false);
         }
         if was.head <= ends.anchor {
-            // Rotated away, and compared where it can be.
+            // The remembered entry was rotated away. Its hash can be compared only if it is the anchor.
             return Ok(was.head < ends.anchor || was.head_hash == ends.anchor_hash);
         }
         let hash = rows::query_first(
@@ -281,7 +301,7 @@ impl IntegrityCheck {
         Ok(hash == Some(was.head_hash))
     }
 
-    /// Only a name that leads nowhere is [`Difference::Removed`].
+    /// The metadata of a file. Only a path at which nothing is counts as [`Difference::Removed`].
     fn stat(&self, path: &Path) -> Result<fs::Metadata, Discrepancy> {
         let error = match fs::metadata(path) {
             Ok(metadata) => return Ok(metadata),
@@ -290,12 +310,12 @@ impl IntegrityCheck {
         if error.kind() != io::ErrorKind::NotFound {
             return Difference::Unreadable(error.to_string()).at(path);
         }
-        // What is gone as a whole is told of as a whole.
+        // If the whole directory is gone, the error names the directory.
         let dir = self.files.dir();
         Difference::Removed.at(if dir.exists() { path } else { dir })
     }
 
-    /// What is told of a difference that has lasted, and what may still be done.
+    /// The error for a discrepancy that was there twice, with the remedy and what can still be saved.
     fn lost(&self, found: &Discrepancy) -> StoreError {
         let Discrepancy { path, difference } = found;
         let dir = self.files.dir().display();
@@ -325,7 +345,7 @@ impl IntegrityCheck {
     }
 }
 
-/// How a file differs from what it was.
+/// How a file differs from what it was, by its length and its time of modification.
 fn difference(was: FileStamp, is: FileStamp) -> Difference {
     match is.len {
         0 => Difference::Emptied,

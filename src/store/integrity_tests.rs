@@ -203,7 +203,10 @@ fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
                 "nothing more is sent",
                 "start it again",
             ] {
-                assert!(told.0.contains(part), "{name}, folded {folded}: {told}");
+                assert!(
+                    told.to_string().contains(part),
+                    "{name}, folded {folded}: {told}"
+                );
             }
             // It stays so, and is not looked into again.
             for attempt in [share("d"), share("e")] {
@@ -458,7 +461,7 @@ fn b5_s18_to_close_a_store_writes_nothing_into_another_state() {
         TAMPERINGS[number].1(&used);
         let database = used.dir().join("state.db");
         let told = used.store.close().expect_err("refused");
-        assert!(told.0.contains("state/state.db was"), "{told}");
+        assert!(told.to_string().contains("state/state.db was"), "{told}");
         assert!(fs::read(database).expect("a database") == backup);
     }
 }

@@ -1,3 +1,6 @@
+//! What the ledger promises to the engine, with the real store beneath it: intents and outcomes over restarts, what people
+//! change meanwhile, suspensions, and readers.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
@@ -91,7 +94,7 @@ fn s19_an_attempt_has_one_outcome_at_most() {
     let once = |result| block_on(store.record_outcome(answer(intent, &attempt, result), None));
     once(WriteResult::Unknown).expect("kept");
     let error = once(WriteResult::Applied).expect_err("a second one");
-    assert!(error.0.contains("one at most"), "{error}");
+    assert!(error.to_string().contains("one at most"), "{error}");
     assert_eq!(words(&store), ["intent", "outcome"]);
 }
 

@@ -1,15 +1,15 @@
-//! STATE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is open,
-//! suspensions, the newest commit of the manifests and the history.
+//! STORE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is unknown,
+//! suspensions, the newest commit of the manifests, and the history.
 //!
 //! ```text
-//! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it say what is in it
-//! owner                   whose database it is, so that neither half is taken for another installation's
-//! lock                    locked by the process that reconciles, and says which that is
+//! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it define the schema
+//! owner                   the installation that the database belongs to, so that files of two installations are not mixed
+//! lock                    locked by the process that reconciles, and names that process
 //! ```
 //!
-//! There are three ways in, and the type says which: [`Store`] reconciles, and there is one at a time; [`OperatorStore`] is
-//! for the short writes of people, beside a running [`Store`]; [`Reader`] cannot write. A state that cannot be trusted
-//! is refused ([`OpenError`]), never replaced by an empty one. Knows neither plans nor the API.
+//! There are three ways in, each a type: [`Store`] reconciles, and there is one at a time; [`OperatorStore`] makes the
+//! short writes that people ask for, beside a running [`Store`]; [`Reader`] cannot write. A state that cannot be trusted is
+//! refused ([`OpenError`]) and never replaced by an empty one. This module knows neither plans nor the API.
 
 mod chain;
 mod error;
@@ -66,25 +66,26 @@ pub use options::Options;
 pub use reader::{HistoryExtent, ImageCounts, Reader, StateSummary};
 pub use verify::VerifyResult;
 
-/// The state of the one process that reconciles.
+/// The open state of the one process that reconciles.
 pub struct Store {
-    // In this order: the writer has ended before the lock goes.
+    // Fields are dropped in this order: the committer must end before the lock is released.
     committer: Committer,
     database: PathBuf,
     owner: String,
     commit: RefCell<Option<String>>,
-    /// What the first look that succeeds makes the newest commit.
+    /// The commit that becomes the newest with the first complete observation.
     advance: RefCell<Option<CommitAdvance>>,
     history_max: u64,
     is_new: bool,
     now: Now,
-    /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
+    /// By scope, the number of the newest history entry when its inventory was read. An update that starts from this
+    /// inventory knows nothing later.
     read_at: RefCell<BTreeMap<Scope, u64>>,
     _lock: Lock,
 }
 
 impl Store {
-    /// Opens a directory, making it if it is not there, and keeps every other process from reconciling with it.
+    /// Opens a directory, which is created if it does not exist, and keeps every other process from reconciling with it.
     pub fn open<P: Into<Present>>(
         dir: &Path,
         options: &Options,
@@ -93,7 +94,7 @@ impl Store {
         Self::open_with(dir, options, now, integrity::recheck_delay())
     }
 
-    /// `recheck_delay` waits before the second look at what seems to be lost.
+    /// `recheck_delay` waits before a state that seems to be lost is checked once more.
     fn open_with<P: Into<Present>>(
         dir: &Path,
         options: &Options,
@@ -127,8 +128,8 @@ impl Store {
         })
     }
 
-    /// Removes a state and the witness of it, unless another process reconciles with it. What is in it cannot be had
-    /// again.
+    /// Deletes the state directory's database and its owner file, unless another process reconciles with them. This cannot
+    /// be undone.
     pub fn forget(
         dir: &Path,
         options: &Options,
@@ -142,22 +143,22 @@ impl Store {
         files.remove()
     }
 
-    /// The installation's id.
+    /// The id of the installation.
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// Whether the directory had never been used before it was opened: then nothing counts as ours yet.
+    /// Whether the directory had never been used before it was opened, so that nothing counts as ours yet.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// Looks whether the state is still the one that was opened, as each transaction does.
+    /// Checks that the state is still the one that was opened, as each transaction does.
     pub async fn check(&self) -> Result<(), LedgerError> {
         self.read(|_| Ok(())).await
     }
 
-    /// From here on, intents are recorded as those of this commit of the manifests, as it is shown to people.
+    /// Sets the commit of the manifests that intents are recorded with, as it is shown to people.
     pub fn set_commit(&self, commit: Option<String>) {
         self.commit.replace(commit);
     }
@@ -167,22 +168,22 @@ impl Store {
         self.read(newest_commit::newest).await
     }
 
-    /// From here on, manifests that are exactly those of `commit` are worked on. It becomes the newest commit with the
-    /// first look that succeeds or, where looking is denied, with the first intent; until then, nothing has been done
-    /// under it. `over` is the newest commit that it was compared with: if another one is recorded by then, that is an
+    /// Announces that work begins on manifests that are exactly those of `commit`. The commit becomes the newest one with
+    /// the first complete observation or, where reading is denied, with the first intent; until then, nothing has been done
+    /// under it. `over` is the newest commit that it was compared with. If another commit is the newest by then, that is an
     /// error, and no intent is recorded.
     pub fn advance_on_first_observation(&self, commit: Commit, over: Option<Commit>) {
         self.advance.replace(Some(CommitAdvance { commit, over }));
     }
 
-    /// The entries of the history that `query` picks, in order.
+    /// The entries of the history that `query` selects, the oldest first.
     pub async fn history(&self, query: HistoryQuery) -> Result<Vec<HistoryEntry>, LedgerError> {
         self.read(move |conn| history_query::entries(conn, &query))
             .await
     }
 
-    /// Waits for what was asked for, and leaves the directory in the best order. To drop the store does the same,
-    /// but has nobody to tell of a failure.
+    /// Waits until all requests are done, and writes the log back into the database. Dropping the store does the same, but
+    /// cannot return an error.
     pub fn close(mut self) -> Result<(), LedgerError> {
         self.committer
             .close()
@@ -260,11 +261,11 @@ impl Ledger for Store {
         let advance = self.advance.borrow().clone();
         let work = move |writer: &HistoryWriter<'_>| {
             advance.map_or(Ok(()), |advance| newest_commit::advance(writer, &advance))?;
-            transactions::intent(writer, &attempt, commit)
+            transactions::record_intent(writer, &attempt, commit)
         };
-        let intent = self.write(work).await.map_err(WriteRefused::Failed)?;
+        let decision = self.write(work).await.map_err(WriteRefused::Failed)?;
         self.advance.replace(None);
-        intent
+        decision.into()
     }
 
     async fn recheck(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
@@ -293,9 +294,10 @@ impl Ledger for Store {
     async fn record_outcome(
         &self,
         outcome: Outcome,
-        record: Option<InventoryEntry>,
+        entry: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
-        let work = move |writer: &HistoryWriter<'_>| transactions::outcome(writer, outcome, record);
+        let work =
+            move |writer: &HistoryWriter<'_>| transactions::record_outcome(writer, outcome, entry);
         self.write_in(Priority::Outcome, work).await
     }
 
@@ -304,14 +306,14 @@ impl Ledger for Store {
         scope: &Scope,
         update: InventoryUpdate,
     ) -> Result<(), LedgerError> {
-        // Nothing learnt: not even a transaction.
+        // Where nothing changes, not even a transaction is needed.
         if update.is_empty() {
             return Ok(());
         }
-        // Lessons that do not come from holdings read here can be older than any change.
-        let read = self.read_at.borrow().get(scope).copied().unwrap_or(0);
+        // An update that does not start from an inventory read here may be older than any change.
+        let read_at = self.read_at.borrow().get(scope).copied().unwrap_or(0);
         let scope = scope.clone();
-        self.write(move |writer| transactions::settle(writer, &scope, update, read))
+        self.write(move |writer| transactions::apply_update(writer, &scope, update, read_at))
             .await
     }
 }

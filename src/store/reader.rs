@@ -1,3 +1,6 @@
+//! The way in for commands that only look at the state: `status`, `history`, `plan` and `doctor`. It has no method that
+//! writes, and the process that reconciles does not notice it.
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,65 +24,64 @@ use crate::inventory::{
 use crate::ledger::{LedgerError, LedgerReader};
 use crate::model::{Scope, Timestamp, Uin};
 
-/// A state directory that is only looked at: it has no method that writes, takes no lock, makes no file, and works
-/// while another process reconciles. A directory that was never used reads as empty.
+/// A state directory that is open only to read. It takes no lock, makes no file, and works while another process
+/// reconciles. A directory that was never used reads as empty.
 #[derive(Clone, Debug)]
 pub struct Reader {
     files: Files,
     used: Cell<bool>,
 }
 
-/// A state directory at a glance.
+/// What `status` and `doctor` show of a state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateSummary {
-    /// The installation's id; `None`: the directory was never used.
+    /// The id of the installation; `None` if the directory was never used.
     pub owner: Option<String>,
-    /// The schema's version.
+    /// The version of the database schema.
     pub schema: i64,
-    /// The process that reconciles with it now.
+    /// The process that reconciles with the directory at the moment.
     pub holder: Option<Holder>,
-    /// Each scope that anything is known of.
+    /// Each scope of which anything is known.
     pub scopes: BTreeMap<Scope, ImageCounts>,
-    /// Whose the credentials were in each scope that the state was used with.
+    /// Whose credentials the state was used with, in each scope.
     pub accounts: BTreeMap<Scope, KnownAccount>,
     /// The newest commit of the manifests that was worked on.
     pub newest: Option<NewestCommit>,
-    /// All that no person has ended; some may have ended by themselves.
+    /// Suspensions that no person has ended. Some may have ended by themselves.
     pub suspensions: Vec<Suspension>,
-    /// The history's extent.
     pub history: HistoryExtent,
 }
 
-/// How many images of a scope are in which condition.
+/// The number of images of a scope in each condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageCounts {
-    /// Ours: the API acknowledged our SHARE.
+    /// Images that are ours because the API acknowledged our SHARE.
     pub acknowledged: u64,
-    /// Ours: a person took it over.
+    /// Images that are ours because a person took them over.
     pub adopted: u64,
-    /// Ours in all likelihood.
+    /// Images that are ours in all likelihood.
     pub probable: u64,
-    /// Left alone, because somebody else kept reversing us.
+    /// Images that are left alone, because somebody else kept reversing our writes.
     pub parked: u64,
-    /// Written to, and it is not known whether that took effect.
+    /// Writes whose outcome is unknown.
     pub open: u64,
 }
 
-/// What of the history is kept.
+/// How much of the history is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryExtent {
-    /// So many entries.
+    /// The number of entries that are kept.
     pub entries: u64,
-    /// So many older ones were rotated away.
+    /// The number of older entries that were rotated away.
     pub rotated: u64,
-    /// When the oldest was recorded.
+    /// When the oldest entry that is kept was recorded.
     pub first: Option<Timestamp>,
-    /// When the newest was recorded.
+    /// When the newest entry was recorded.
     pub last: Option<Timestamp>,
 }
 
 impl Reader {
-    /// Looks at a directory, and refuses one that cannot be trusted.
+    /// Opens a directory to read, and refuses one that cannot be trusted.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let used = Cell::new(is_used(&files)?);
@@ -91,7 +93,7 @@ impl Reader {
         !self.used.get()
     }
 
-    /// The directory at a glance.
+    /// What `status` and `doctor` show.
     pub fn summary(&self) -> Result<StateSummary, LedgerError> {
         let mut summary = self.read(summary)?;
         summary.holder = Lock::holder(&self.files.lock());
@@ -103,12 +105,12 @@ impl Reader {
         self.read(newest_commit::newest)
     }
 
-    /// The entries of the history that `query` picks, in order.
+    /// The entries of the history that `query` selects, the oldest first.
     pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, LedgerError> {
         self.read(|conn| history_query::entries(conn, query))
     }
 
-    /// Proves that the history is as it was recorded. `None`: there is none.
+    /// Checks that the history is as it was recorded; `None` if the directory was never used.
     pub fn verify(&self) -> Result<Option<VerifyResult>, LedgerError> {
         self.read(|conn| verify::verify(conn).map(Some))
     }
@@ -118,9 +120,9 @@ impl Reader {
         &self,
         work: impl Fn(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, LedgerError> {
-        // Another process may have begun the state since.
+        // Another process may have created the state since.
         if !self.used.get() {
-            let used = is_used(&self.files).map_err(|error| LedgerError(error.to_string()))?;
+            let used = is_used(&self.files)?;
             self.used.set(used);
             if !used {
                 return Ok(T::default());
@@ -132,16 +134,12 @@ impl Reader {
                 .unchecked_transaction()
                 .map_err(StoreError::from)
                 .and_then(|transaction| work(&transaction));
-            read.map_err(|error| Unread::Store(error.at(&path)))
-        })
-        .map_err(|unread| match unread {
-            Unread::Open(error) => LedgerError(error.to_string()),
-            Unread::Store(error) => error,
+            read.map_err(|error| error.at(&path))
         })
     }
 }
 
-/// Whether there is a state in the directory. One that this version would have to migrate is refused.
+/// Whether there is a state in the directory. A state that this version would have to migrate is refused.
 fn is_used(files: &Files) -> Result<bool, OpenError> {
     let known = schema::latest(MIGRATIONS);
     match open::inspect(files, MIGRATIONS, WalIndex::Leave)? {
@@ -151,17 +149,6 @@ fn is_used(files: &Files) -> Result<bool, OpenError> {
             known,
         }),
         found => Ok(found != DirectoryState::Unused),
-    }
-}
-
-enum Unread {
-    Open(OpenError),
-    Store(LedgerError),
-}
-
-impl From<OpenError> for Unread {
-    fn from(error: OpenError) -> Self {
-        Self::Open(error)
     }
 }
 
@@ -181,7 +168,7 @@ impl LedgerReader for Reader {
 }
 
 impl Default for StateSummary {
-    /// Of a directory that was never used.
+    /// The summary of a directory that was never used.
     fn default() -> Self {
         Self {
             owner: None,

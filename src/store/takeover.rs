@@ -1,4 +1,5 @@
-//! Rows that go over from one account name to another, and the history of it.
+//! Moves rows from one account name to another, and records that in the history. What is moved was decided by
+//! `inventory::takeover`; here it is checked that nothing has changed since.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +10,25 @@ use crate::history::{self, HistoryEvent};
 use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, TakenOverName, TakenOverRow, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
 
-/// A reason, as the history has it.
+/// The reason in the history for rows that are set aside.
 const OTHER_ACCOUNT: &str = "the account's name stands for another account now";
 
-/// Keeps what a look taught of accounts. What a person has changed since the rows were read is left to the next look.
-pub(super) fn keep(
+/// Keeps what an update says of accounts, and moves the rows that it takes over. What a person has changed since the rows
+/// were read is left to the next observation.
+pub(super) fn apply(
     writer: &HistoryWriter<'_>,
     scope: &Scope,
     update: &InventoryUpdate,
-    read: u64,
+    read_at: u64,
 ) -> Result<(), StoreError> {
     if update.set_aside.is_none() && update.takeover == Takeover::default() {
-        // Nearly always.
+        // This is nearly always the case.
         return match &update.account {
             Some(account) => scopes::set_account(writer.conn, scope, account),
             None => Ok(()),
         };
     }
-    // Which names still stand for what they stood for when the rows were read.
+    // Names may stand for other accounts than when the rows were read.
     let known: BTreeMap<_, _> = scopes::all(writer.conn)?.into_iter().collect();
     let own = known.get(scope).and_then(|own| own.uin.as_ref());
     if let Some(uin) = update.set_aside.as_ref().filter(|uin| own == Some(*uin)) {
@@ -42,20 +44,20 @@ pub(super) fn keep(
             .is_some_and(|(now, was)| now.has_same_credentials(was))
     };
     for taken in takeover.rows.iter().filter(|taken| is_still(&taken.from)) {
-        take_row(writer, scope, taken, read)?;
+        take_row(writer, scope, taken, read_at)?;
     }
     for name in takeover.names.iter().filter(|name| is_still(&name.from)) {
-        take_name(writer, scope, name, read)?;
+        take_name(writer, scope, name, read_at)?;
     }
     Ok(())
 }
 
-/// Another look of another scope may have taken the rows meanwhile: only those that are there are moved.
+/// Moves one row, if it is still there: another scope may have taken it meanwhile.
 fn take_row(
     writer: &HistoryWriter<'_>,
     scope: &Scope,
     taken: &TakenOverRow,
-    read: u64,
+    read_at: u64,
 ) -> Result<(), StoreError> {
     let earlier = under(&taken.from, scope);
     let key = |scope: &Scope| ImageKey {
@@ -66,8 +68,8 @@ fn take_row(
     let is_there = images::entry(writer.conn, &from)?.is_some()
         || !images::open_intents(writer.conn, &from)?.is_empty();
     if !is_there
-        || history_query::is_changed_by_operator(writer.conn, &from, read)?
-        || history_query::is_changed_by_operator(writer.conn, &to, read)?
+        || history_query::is_changed_by_operator(writer.conn, &from, read_at)?
+        || history_query::is_changed_by_operator(writer.conn, &to, read_at)?
     {
         return Ok(());
     }
@@ -87,15 +89,15 @@ fn take_row(
     Ok(())
 }
 
-/// All that is left under a name, at once: it may be a hundred thousand rows.
+/// Moves all rows that are left under a name with one statement, because there may be a hundred thousand.
 fn take_name(
     writer: &HistoryWriter<'_>,
     scope: &Scope,
     name: &TakenOverName,
-    read: u64,
+    read_at: u64,
 ) -> Result<(), StoreError> {
     let earlier = under(&name.from, scope);
-    if history_query::is_scope_changed_by_operator(writer.conn, &earlier, read)? {
+    if history_query::is_scope_changed_by_operator(writer.conn, &earlier, read_at)? {
         return Ok(());
     }
     scopes::add(writer.conn, scope)?;
@@ -112,6 +114,7 @@ fn take_name(
     Ok(())
 }
 
+/// Moves the rows of a scope to a name that no account has, because the account name stands for another account now.
 fn set_aside(writer: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(), StoreError> {
     let images = images::scope_rows(writer.conn, scope)?.images.len();
     let aside = scopes::set_aside(writer.conn, scope, uin)?;
@@ -126,6 +129,7 @@ fn set_aside(writer: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(),
     Ok(())
 }
 
+/// The scope of the same region under another account name.
 fn under(account: &AccountName, scope: &Scope) -> Scope {
     Scope {
         account: account.clone(),

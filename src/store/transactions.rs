@@ -1,4 +1,5 @@
-//! What the engine asks the store to keep, each within one transaction.
+//! What the engine asks the store to keep: intents, outcomes and updates of the inventory. Each function runs within one
+//! transaction, which its caller commits.
 
 use rusqlite::Connection;
 
@@ -12,14 +13,29 @@ use crate::inventory::{IntentId, InventoryEntry, InventoryNote, InventoryUpdate,
 use crate::ledger::{Attempt, WriteRefused};
 use crate::model::{Cause, ImageKey, Permission, Scope, Timestamp};
 
-/// Records that a write is about to be sent, unless what a person has said forbids it.
-pub(super) fn intent(
+/// Whether an intent was recorded. A refusal is not an error: the transaction is committed all the same.
+pub(super) enum IntentDecision {
+    Recorded(IntentId),
+    Refused(WriteRefused),
+}
+
+impl From<IntentDecision> for Result<IntentId, WriteRefused> {
+    fn from(decision: IntentDecision) -> Self {
+        match decision {
+            IntentDecision::Recorded(intent) => Ok(intent),
+            IntentDecision::Refused(refused) => Err(refused),
+        }
+    }
+}
+
+/// Records that a write is about to be sent, unless a person has forbidden it.
+pub(super) fn record_intent(
     writer: &HistoryWriter<'_>,
     attempt: &Attempt,
     commit: Option<String>,
-) -> Result<Result<IntentId, WriteRefused>, StoreError> {
+) -> Result<IntentDecision, StoreError> {
     if let Some(refused) = forbids(writer.conn, attempt, writer.now.clock())? {
-        return Ok(Err(refused));
+        return Ok(IntentDecision::Refused(refused));
     }
     let key = &attempt.key;
     let seq = writer.append(HistoryEvent::Intent(Intent {
@@ -45,10 +61,10 @@ pub(super) fn intent(
         attempt.saw_opposite,
         writer.now.stamp(),
     )?;
-    Ok(Ok(IntentId(seq)))
+    Ok(IntentDecision::Recorded(IntentId(seq)))
 }
 
-/// What a person has said against a write.
+/// Why a write is forbidden, if a person has suspended or released the image.
 pub(super) fn forbids(
     conn: &Connection,
     attempt: &Attempt,
@@ -69,14 +85,14 @@ pub(super) fn forbids(
     Ok((!is_ours).then_some(WriteRefused::NotOurs))
 }
 
-/// Keeps what came of a write.
-pub(super) fn outcome(
+/// Records the outcome of a write, and `entry` as what is known of the image from now on.
+pub(super) fn record_outcome(
     writer: &HistoryWriter<'_>,
     outcome: Outcome,
     entry: Option<InventoryEntry>,
 ) -> Result<(), StoreError> {
     let mut outcome = outcome;
-    // The account may have got another name since.
+    // The account may have been renamed since.
     if let Some(account) = images::account_of(writer.conn, outcome.intent)? {
         outcome.key.scope.account = account;
     }
@@ -97,8 +113,8 @@ pub(super) fn outcome(
     } else {
         images::close_intent(writer.conn, intent)?;
     }
-    // A SHARE that was needed tells that none before it had taken effect; "already shared", that one may have. What a
-    // second CANCEL answers is not known: an observation will tell.
+    // If a SHARE was needed, no earlier SHARE had taken effect. If the image was shared already, an earlier one may have.
+    // What the API replies to a second CANCEL is not known, so that an observation must tell.
     if permission == Permission::Share
         && matches!(answer, WriteResult::Applied | WriteResult::AlreadyShared)
     {
@@ -117,15 +133,15 @@ pub(super) fn outcome(
     if let Some(mut entry) = entry {
         let stored = images::entry(writer.conn, &key)?.unwrap_or_default();
         if answer == WriteResult::Rejected {
-            // Nothing was changed, but what the API says of the image.
+            // A rejected write changes nothing but what the API says of the image.
             entry = InventoryEntry {
                 last_answer: entry.last_answer.max(stored.last_answer),
                 denied_since: entry.denied_since,
                 ..stored.clone()
             };
         }
-        // No outcome parks an image or ends that, and no CANCEL makes one ours; a person may have said otherwise since
-        // the record was read.
+        // No outcome parks or unparks an image, and no CANCEL makes an image ours. A person may have changed this since
+        // the entry was read.
         entry.parked_since = stored.parked_since;
         if permission == Permission::Cancel && stored.owned.is_none() {
             entry.owned = None;
@@ -150,21 +166,21 @@ fn resolve(
     images::close_intent(writer.conn, open.intent)
 }
 
-/// Keeps what an observation taught. `read` is the newest entry at the time when the holdings were read that the
-/// lessons start from: what a person has changed since is left, and the next observation teaches anew.
-pub(super) fn settle(
+/// Keeps what an observation changes. `read_at` is the number of the newest history entry when the inventory was read that
+/// the update starts from. What a person has changed since is left alone; the next observation is about that.
+pub(super) fn apply_update(
     writer: &HistoryWriter<'_>,
     scope: &Scope,
     update: InventoryUpdate,
-    read: u64,
+    read_at: u64,
 ) -> Result<(), StoreError> {
-    takeover::keep(writer, scope, &update, read)?;
+    takeover::apply(writer, scope, &update, read_at)?;
     for change in update.changes {
         let key = ImageKey {
             scope: scope.clone(),
             image: change.image,
         };
-        if history_query::is_changed_by_operator(writer.conn, &key, read)? {
+        if history_query::is_changed_by_operator(writer.conn, &key, read_at)? {
             continue;
         }
         for open in images::open_intents(writer.conn, &key)? {
@@ -177,14 +193,14 @@ pub(super) fn settle(
             }
         }
         if let Some(note) = change.note {
-            let image_event = |reason| ImageEvent {
+            let event = |reason| ImageEvent {
                 key: key.clone(),
                 by: OBSERVATION.into(),
                 reason,
             };
             writer.append(match note {
-                InventoryNote::Released(reason) => HistoryEvent::Released(image_event(reason)),
-                InventoryNote::Parked(reason) => HistoryEvent::Parked(image_event(reason)),
+                InventoryNote::Released(reason) => HistoryEvent::Released(event(reason)),
+                InventoryNote::Parked(reason) => HistoryEvent::Parked(event(reason)),
             })?;
         }
         images::put(writer.conn, &key, change.entry.as_ref())?;

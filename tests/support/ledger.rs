@@ -68,7 +68,10 @@ impl Recorded {
 
     /// Nothing is granted any longer.
     pub fn lose(&self, why: &str) {
-        self.lost.send_replace(Some(LedgerError(why.into())));
+        self.lost.send_replace(Some(LedgerError::Failed {
+            message: why.into(),
+            source: None,
+        }));
     }
 
     fn now(&self) -> Timestamp {
@@ -87,7 +90,10 @@ impl Recorded {
             return Err(lost);
         }
         if self.full.get() {
-            Err(LedgerError("no space left on device".into()))
+            Err(LedgerError::Request {
+                message: "no space left on device".into(),
+                source: None,
+            })
         } else {
             Ok(())
         }
