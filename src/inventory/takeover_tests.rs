@@ -274,7 +274,7 @@ fn g2_rows_follow_the_uin_where_a_name_moves_to_another_account() {
     };
     assert_eq!(account_match("c", &two), AccountMatch::Proven);
     assert_eq!(account_match("d", &one), AccountMatch::Excluded);
-    // Where nobody knows whose `b` is now, it keeps its rows.
+    // If nobody knows whose `b` is now, it keeps its rows.
     let unknown = used(&[("b", None), ("c", Some("2"))], &[]);
     let scope = under("c", "ap-tokyo");
     let found = state
@@ -337,7 +337,7 @@ fn g2_a_suspension_follows_each_name_that_an_account_had() {
     ]);
     let found = aliases(&chain, &live, none, &["never-used"]);
     assert_eq!(found, ["default", "never-used", "prod"]);
-    // Not one that is proven to be another account's, nor one that is used for another region.
+    // A name that is proven to stand for another account is no alias, nor is one that is used for another region.
     let two = uin("2");
     let state = State::new(&[
         ("other", known(Some("1"), None, None)),

@@ -7,7 +7,7 @@ use crate::model::{Permission, Timestamp};
 const SHARED: ShareState = ShareState::Shared;
 const UNSHARED: ShareState = ShareState::Unshared;
 
-/// A store and a cloud with one image, and hands to change both.
+/// An inventory and a cloud with one image, and methods that change both.
 #[derive(Default)]
 struct Scene {
     inventory: Inventory,
@@ -39,7 +39,7 @@ impl Scene {
         });
     }
 
-    /// Wanted, shared by us at minute 0 as `lhbp-1`, and seen at minute 1.
+    /// The image is desired, was shared by us at minute 0 as `lhbp-1`, and observed at minute 1.
     fn settled() -> Self {
         let mut scene = Self::wanting(SHARED);
         scene.acknowledge(Permission::Share, 0, Some("lhbp-1"));
@@ -84,7 +84,7 @@ impl Scene {
         entry.record_acknowledged(permission, blueprint, protected, at(minute));
     }
 
-    /// A write, and a look that shows what it did.
+    /// A write, and an observation that shows its effect.
     fn repair(&mut self, permission: Permission, minute: i64, blueprint: &str) {
         let shares = permission == Permission::Share;
         self.acknowledge(permission, minute, shares.then_some(blueprint));
@@ -93,7 +93,7 @@ impl Scene {
         assert_eq!(self.entry().and_then(|entry| entry.parked_since), None);
     }
 
-    /// What an observation that began in `minute` teaches; it is taken in, as the engine does.
+    /// Applies an observation that began in `minute`, and returns its changes.
     fn look(&mut self, minute: i64) -> Vec<InventoryChange> {
         let id = img();
         let declared = self
@@ -441,8 +441,8 @@ fn a22_s20_an_image_is_repaired_twice_and_parked_at_the_third_reversal_within_an
     }
 }
 
-/// When an adversary who reverses us every so many minutes, from minute `first` on, has us park the image; it is
-/// repaired at once each time, but for that.
+/// The number of reversals after which the image is parked, if somebody reverses us every `every` minutes from minute
+/// `first` on and we repair it at once each time.
 fn parked_after(first: i64, every: i64) -> Option<i64> {
     let mut scene = Scene::settled();
     for round in 0..10 {
@@ -679,7 +679,7 @@ fn s17_records_with_nothing_left_to_tell_disappear() {
 }
 
 #[test]
-fn a_record_keeps_no_more_writes_than_park_an_image() {
+fn an_entry_keeps_no_more_writes_than_park_an_image() {
     let mut entry = InventoryEntry::default();
     for minute in 0..100 {
         entry.record_acknowledged(Permission::Share, None, false, at(minute));
@@ -694,7 +694,7 @@ fn a_record_keeps_no_more_writes_than_park_an_image() {
     assert!(spent.is_expired(at(159)));
 }
 
-/// What is ours in a scope of `count` images, of which the first `gone` are not shown from minute 2 on.
+/// An inventory of `count` images that are ours, and an observation that does not show the first `gone` of them.
 fn vanishing(count: usize, gone: usize) -> (Inventory, Seen) {
     let (mut inventory, mut seen) = (Inventory::default(), Seen::default());
     for n in 0..count {
@@ -876,7 +876,7 @@ fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
     let changes = |inventory: &Inventory, desired| {
         update(inventory, &Seen::default(), &declared(desired), 0, at(20))
     };
-    // Two of two are missing: only where they may be, that is no loss.
+    // Two of two are missing. That is no loss only if they may be missing.
     let mut inventory = Inventory::default();
     for id in &ids {
         let owned = Some(OwnedShare::adopted("lhbp-1", at(0)));
@@ -890,7 +890,7 @@ fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
     for wanted in [Some(SHARED), None] {
         assert_eq!(changes(&inventory, wanted), [], "{wanted:?}");
     }
-    // Reversed three times, if it is to be shared at all.
+    // The image counts as reversed three times, if it is to be shared at all.
     let writes = [0, 6, 12].map(|minutes| AcknowledgedWrite {
         at: at(minutes),
         towards: SHARED,

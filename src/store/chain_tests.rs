@@ -16,7 +16,7 @@ fn written(dir: &std::path::Path) {
         let outcome = answer(intent, &share(name), WriteResult::Rejected);
         block_on(store.record_outcome(outcome, None)).expect("kept");
     }
-    let mut operator = OperatorStore::open(dir, &options(), ticking()).expect("remarks");
+    let mut operator = OperatorStore::open(dir, &options(), ticking()).expect("an operator store");
     let owned = OwnedShare::adopted("lhbp-1", noon());
     let adopted = operator.adopt(
         vec![(key("c"), owned)],
@@ -33,7 +33,7 @@ fn written(dir: &std::path::Path) {
     block_on(store.record_intent(&share("d"))).expect("recorded");
 }
 
-/// What a walk finds after `sql`, which is then undone.
+/// The result of `verify` after `sql`, which is then rolled back.
 fn after(conn: &Connection, sql: &str) -> VerifyResult {
     conn.execute_batch("BEGIN").expect("begun");
     conn.execute_batch(sql).expect(sql);
@@ -121,7 +121,7 @@ fn s19_d7_missing_added_and_moved_entries_are_found() {
         ("UPDATE chain SET head_hash = zeroblob(32)", 9),
         ("UPDATE chain SET anchor_hash = zeroblob(32)", 0),
         ("UPDATE about SET owner = 'another'", 0),
-        // An anchor cannot be moved to hide what comes before.
+        // Moving the anchor cannot hide the entries before it.
         (
             "UPDATE chain SET anchor_seq = 2; DELETE FROM history WHERE seq <= 2",
             3,
@@ -177,7 +177,7 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
     assert_eq!(extent.first, Some(entries[0].at));
     assert_eq!(extent.last, Some(entries[19].at));
 
-    // An open intent keeps its entry, for so long as the history is less than twice its limit.
+    // An open intent keeps its entry, as long as the history is shorter than twice its limit.
     let open = block_on(store.record_intent(&share("open"))).expect("recorded");
     let holds = |store: &Store| {
         let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
@@ -201,7 +201,7 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
         "a scope that is never seen again must not fill the disk"
     );
     sound(20);
-    let inventory = block_on(store.inventory(&share("open").key.scope)).expect("holdings");
+    let inventory = block_on(store.inventory(&share("open").key.scope)).expect("an inventory");
     assert_eq!(
         inventory.open_intents[&share("open").key.image][0].intent,
         open

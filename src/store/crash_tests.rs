@@ -19,7 +19,7 @@ use crate::model::{Permission, Selector};
 const WAL_HEADER: usize = 32;
 const WAL_FRAME: usize = 24 + 4096;
 
-/// What the disk holds.
+/// The content of the database and of its log on disk.
 #[derive(Clone, PartialEq, Eq)]
 struct Image {
     database: Vec<u8>,
@@ -35,7 +35,7 @@ impl Image {
         }
     }
 
-    /// Lays it out in a directory of its own. The index of the log is gone with the machine's memory.
+    /// Writes it to a new directory. The index of the log is missing, because a crash loses memory.
     fn lay(&self, owner: Option<&str>) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("state.db"), &self.database).expect("written");
@@ -47,7 +47,7 @@ impl Image {
     }
 }
 
-/// Where a write of the log can stop: at each frame, and at some bytes between.
+/// The offsets at which a write of the log can stop: at each frame, and at some bytes between.
 fn cuts(from: usize, to: usize, rng: &mut fastrand::Rng) -> Vec<usize> {
     let frames = (WAL_HEADER..to).step_by(WAL_FRAME);
     let mut cuts: Vec<_> = frames.filter(|cut| (from..to).contains(cut)).collect();
@@ -56,8 +56,8 @@ fn cuts(from: usize, to: usize, rng: &mut fastrand::Rng) -> Vec<usize> {
     cuts
 }
 
-/// What a crash can leave between two images of which only the log differs: a beginning of what was written, and
-/// after it what stood there before, nothing, or zeros.
+/// What a crash can leave between two images that differ only in the log: a beginning of what was written, followed by
+/// what was there before, by nothing, or by zeros.
 fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
     let same = before.log.iter().zip(&after.log);
     let from = same.take_while(|(old, new)| old == new).count();
@@ -110,7 +110,7 @@ fn step(
                     .collect(),
                 note: Some(InventoryNote::Parked("reversed".into())),
             };
-            block_on(store.inventory(&scope())).expect("holdings");
+            block_on(store.inventory(&scope())).expect("an inventory");
             block_on(store.apply_update(&scope(), vec![change].into())).expect("kept");
         }
         2 => {
@@ -141,7 +141,7 @@ fn step(
     }
 }
 
-/// A test cannot cut the power; what waits for the disk is SQLite, if it is told to.
+/// A test cannot cut the power, so that it checks that SQLite is set to wait for the disk.
 #[test]
 fn d1_s9_each_connection_that_writes_waits_for_the_disk() {
     const FULL: i64 = 2;
@@ -155,7 +155,8 @@ fn d1_s9_each_connection_that_writes_waits_for_the_disk() {
         let asked = block_on(store.read(|conn| Ok(settings(conn)?)));
         asked.expect("an answer")
     };
-    let operator = |dir: &Path| OperatorStore::open(dir, &options(), ticking()).expect("remarks");
+    let operator =
+        |dir: &Path| OperatorStore::open(dir, &options(), ticking()).expect("an operator store");
     for store_first in [true, false] {
         let dir = tempfile::tempdir().expect("a directory");
         if !store_first {
@@ -182,7 +183,8 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut store = open_with(dir.path(), || {});
     let owner = store.owner().to_owned();
-    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
     let mut rng = fastrand::Rng::with_seed(7);
     let mut open_intents = OpenIntents::new();
     let mut images = 0;
@@ -190,7 +192,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
         let before = Image::of(dir.path());
         let (was, _) = dump(dir.path()).expect("readable");
         if turn % 10 == 9 {
-            // The log is written back, and the next commit begins it anew over what stands in it.
+            // The log is written back, and the next commit overwrites it from its beginning.
             let conn = super::open::connect(&super::files::Files::new(dir.path())).expect("open");
             let written = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
             written.expect("written back");
@@ -206,7 +208,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
                 let laid = torn.lay(Some(&owner));
                 assert_eq!(dump(laid.path()).expect("readable").0, was);
             }
-            // It was done behind the store's back.
+            // The log was written back without the store.
             drop(store);
             store = open_with(dir.path(), || {});
         }

@@ -23,17 +23,17 @@ use crate::model::{
     AccountName, Cause, ImageId, ImageKey, Labels, Permission, Region, Scope, Timestamp,
 };
 
-/// Noon of a day.
+/// Noon of 1 March 2026.
 pub(super) fn noon() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap()
 }
 
-/// A clock that each look moves on by 1.000001 s.
+/// A clock that moves on by 1.000001 s each time it is read.
 pub(super) fn ticking() -> impl Fn() -> Timestamp + 'static {
-    let looks = Cell::new(0);
+    let reads = Cell::new(0);
     move || {
-        looks.set(looks.get() + 1);
-        noon() + TimeDelta::microseconds(1_000_001) * looks.get()
+        reads.set(reads.get() + 1);
+        noon() + TimeDelta::microseconds(1_000_001) * reads.get()
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) fn open(dir: &Path) -> Store {
     Store::open(dir, &options(), ticking()).expect("a store")
 }
 
-/// A store that calls `recheck_delay` instead of waiting for its second look.
+/// A store that calls `recheck_delay` instead of waiting before it checks once more.
 pub(super) fn open_with(dir: &Path, recheck_delay: impl FnMut() + Send + 'static) -> Store {
     Store::open_with(dir, &options(), ticking(), Box::new(recheck_delay)).expect("a store")
 }
@@ -98,8 +98,8 @@ pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: WriteResult) -
     }
 }
 
-/// The directory's files, each with its size and a digest of its content. The index of the log is SQLite's scratch
-/// space, with no state in it: only that it is there counts.
+/// The files of a directory, each with its size and a digest of its content. The index of the log holds no state, so that
+/// only its presence counts.
 pub(super) fn files(dir: &Path) -> BTreeMap<String, (usize, String)> {
     fs::read_dir(dir)
         .expect("a directory")
@@ -157,7 +157,7 @@ fn contents(conn: &Connection) -> Result<String, StoreError> {
     Ok(text)
 }
 
-/// A connection past the store, as a person with sqlite3 has.
+/// Runs SQL on a connection beside the store, as a person does with sqlite3.
 pub(super) fn by_hand(dir: &Path, sql: &str) {
     let conn = Connection::open(dir.join("state.db")).expect("a database");
     conn.execute_batch(sql).expect("done");

@@ -25,7 +25,7 @@ struct Used {
 }
 
 impl Used {
-    /// With `folded`, the database holds everything, and the log nothing.
+    /// If `folded`, the log was written back, so that the database holds everything.
     fn new(folded: bool) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let dir = root.path().join("state");
@@ -74,7 +74,7 @@ fn set_len(path: &Path, len: u64) {
 
 type Tamper = fn(&Used);
 
-/// What can happen to a directory, which file is told of, and in which words.
+/// What can happen to a directory, which file the error names, and in which words.
 const TAMPERINGS: [(&str, Tamper, &str, &str); 16] = [
     (
         "rm state.db*",
@@ -208,7 +208,7 @@ fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
                     "{name}, folded {folded}: {told}"
                 );
             }
-            // It stays so, and is not looked into again.
+            // The failure stays, and nothing is checked again.
             for attempt in [share("d"), share("e")] {
                 let again = block_on(used.store.record_intent(&attempt));
                 assert_eq!(again, Err(WriteRefused::Failed(told.clone())), "{name}");
@@ -234,7 +234,7 @@ fn b5_s18_a_wal_that_is_set_back_or_cut_is_noticed() {
         "{told}"
     );
 
-    // Its beginning was written anew, and the rest of it is what it was: the length tells nothing.
+    // Its beginning was overwritten and the rest is as it was, so that the length tells nothing.
     let used = Used::new(false);
     let log = used.dir().join("state.db-wal");
     let before = fs::read(&log).expect("a log");
@@ -279,7 +279,8 @@ fn b5_s18_what_is_back_within_a_second_goes_on() {
 #[test]
 fn b5_s18_what_people_say_beside_it_is_no_difference() {
     let used = Used::new(false);
-    let mut operator = OperatorStore::open(&used.dir(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(&used.dir(), &options(), ticking()).expect("an operator store");
     for round in 0..3 {
         let suspended = operator.suspend(Selector::default(), None, "ann@desk", "so");
         suspended.expect("suspended");
@@ -299,7 +300,7 @@ fn b5_s18_what_people_say_beside_it_is_no_difference() {
         operator.resume(&which, "ann@desk").expect("ended");
         block_on(used.store.record_intent(&share("d"))).expect("recorded");
     }
-    // The same file with the same words, and one who only touches it.
+    // The same content in a new file, and a file that is only touched.
     let owner = used.dir().join("owner");
     let text = fs::read(&owner).expect("an owner");
     fs::remove_file(&owner).expect("removed");
@@ -365,7 +366,7 @@ fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
         (entries.len(), last)
     };
     for (tamper, dir) in [
-        // Who puts the directory back has them.
+        // They are there if the directory is put back.
         (TAMPERINGS[5].1, "old"),
         (TAMPERINGS[11].1, "state"),
         (TAMPERINGS[13].1, "state"),
@@ -381,7 +382,7 @@ fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
         .expect("kept");
         assert_eq!(entries(&used.root.path().join(dir)), (5, "outcome"));
     }
-    // One that is the first to come after it.
+    // An outcome that is the first request after the removal.
     let used = Used::new(false);
     let intent = block_on(used.store.record_intent(&attempt)).expect("recorded");
     TAMPERINGS[5].1(&used);
@@ -392,7 +393,7 @@ fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
     .expect("kept");
     assert!(used.store.failure().is_some());
     assert_eq!(entries(&used.root.path().join("old")), (5, "outcome"));
-    // A file that is somebody else's by now is not written to.
+    // A file that was replaced is not written to.
     let used = Used::new(false);
     let intent = block_on(used.store.record_intent(&attempt)).expect("recorded");
     TAMPERINGS[8].1(&used);
@@ -493,7 +494,7 @@ fn b5_s18_a_state_is_new_until_it_was_opened_once() {
         "though nothing was done with it"
     );
     let dir = tempfile::tempdir().expect("a directory");
-    drop(OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks"));
+    drop(OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store"));
     assert!(!open(dir.path()).is_new());
 }
 

@@ -47,11 +47,11 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     let intent = block_on(store.record_intent(&lost)).expect("recorded");
     block_on(store.record_outcome(answer(intent, &lost, WriteResult::Unknown), None))
         .expect("kept");
-    let before = block_on(store.inventory(&scope())).expect("holdings");
+    let before = block_on(store.inventory(&scope())).expect("an inventory");
     drop(store);
 
     let store = open(dir.path());
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory, before);
     assert_eq!(inventory.images, BTreeMap::from([(image("a"), entry)]));
     let open = inventory.open_intents[&image("b")][0];
@@ -59,7 +59,7 @@ fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     assert_eq!(words(&store), ["intent", "outcome", "intent", "outcome"]);
     let reader = Reader::open(dir.path()).expect("a reader");
     assert_eq!(
-        block_on(reader.inventory(&scope())).expect("holdings"),
+        block_on(reader.inventory(&scope())).expect("an inventory"),
         inventory
     );
 }
@@ -78,7 +78,7 @@ fn s9_writes_that_wait_for_the_disk_share_a_commit() {
     assert!(commits < 100, "{commits}");
 }
 
-/// So many commits are in the log: the last frame of each says how long the database is then.
+/// The number of commits in the log: the last frame of each has the length of the database after it.
 fn commits(dir: &std::path::Path) -> usize {
     let log = std::fs::read(dir.join("state.db-wal")).expect("a log");
     let frames = log[32..].chunks(24 + 4096);
@@ -115,7 +115,7 @@ fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
             .expect("kept");
         let second = block_on(store.record_intent(&attempt)).expect("recorded");
         block_on(store.record_outcome(answer(second, &attempt, answered), None)).expect("kept");
-        let inventory = block_on(store.inventory(&scope())).expect("holdings");
+        let inventory = block_on(store.inventory(&scope())).expect("an inventory");
         let open = inventory.open_intents.get(&image("a")).map_or(0, Vec::len);
         assert_eq!(open, left, "{answered:?}");
         let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
@@ -144,7 +144,7 @@ fn s18_what_is_forgotten_on_request_is_gone_whole_and_never_under_another_proces
     drop(store);
     Store::forget(dir.path(), &options(), ticking()).expect("removed");
     let store = open(dir.path());
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images.len(), 0);
 }
 
@@ -153,14 +153,15 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     let cancel = Attempt {
         permission: Permission::Cancel,
         needs_ownership: true,
         ..share("a")
     };
     let under_way = block_on(store.record_intent(&cancel)).expect("it is ours");
-    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
     let released = operator.release(vec![key("a")], "ann@desk", "by hand");
     assert_eq!(released.expect("released").len(), 1);
     let refused = block_on(store.record_intent(&cancel));
@@ -169,7 +170,7 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
     entry.record_acknowledged(Permission::Cancel, None, false, noon());
     let outcome = answer(under_way, &cancel, WriteResult::Applied);
     block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
-    let after = block_on(store.inventory(&scope())).expect("holdings");
+    let after = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(
         after.images[&image("a")].owned,
         None,
@@ -178,12 +179,12 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
 }
 
 #[test]
-fn s19_lessons_close_intents_and_tell_why_images_leave() {
+fn s19_updates_close_intents_and_tell_why_images_leave() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
     let intent = block_on(store.record_intent(&share("b"))).expect("recorded");
-    block_on(store.inventory(&scope())).expect("holdings");
+    block_on(store.inventory(&scope())).expect("an inventory");
     let owned = OwnedShare::adopted("lhbp-2", noon());
     let changes = vec![
         InventoryChange {
@@ -202,11 +203,11 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
             note: None,
         },
     ];
-    let mut expected = block_on(store.inventory(&scope())).expect("holdings");
+    let mut expected = block_on(store.inventory(&scope())).expect("an inventory");
     expected.apply(&changes);
     block_on(store.apply_update(&scope(), changes.into())).expect("kept");
     assert_eq!(
-        block_on(store.inventory(&scope())).expect("holdings"),
+        block_on(store.inventory(&scope())).expect("an inventory"),
         expected
     );
     assert_eq!(words(&store)[3..], ["released", "resolved"]);
@@ -221,7 +222,7 @@ fn s17_what_changes_nothing_writes_nothing() {
     let before = files(dir.path());
     let store = open(dir.path());
     block_on(async {
-        store.inventory(&scope()).await.expect("holdings");
+        store.inventory(&scope()).await.expect("an inventory");
         store
             .apply_update(&scope(), Vec::new().into())
             .await
@@ -253,7 +254,7 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
     let never = dir.path().join("never");
     let reader = Reader::open(&never).expect("a reader");
     assert_eq!(
-        block_on(reader.inventory(&scope())).expect("holdings"),
+        block_on(reader.inventory(&scope())).expect("an inventory"),
         Inventory::default()
     );
     assert_eq!(reader.verify(), Ok(None));
@@ -294,7 +295,8 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
 fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
     let selector = Selector {
         images: [image("a")].into(),
         ..Selector::default()
@@ -310,7 +312,7 @@ fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
         Err(WriteRefused::Suspended(Box::new(suspension.clone())))
     );
     free.expect("recorded");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.suspensions, std::slice::from_ref(&suspension));
 
     let ended = operator.resume(&SuspensionFilter::Selector(Selector::default()), "ann@desk");
@@ -326,11 +328,11 @@ fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
 }
 
 #[test]
-fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
+fn what_a_person_changed_since_the_observation_is_not_undone_by_its_update() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let mut parked = block_on(store.inventory(&scope())).expect("holdings");
+    let mut parked = block_on(store.inventory(&scope())).expect("an inventory");
     let entry = parked.images.get_mut(&image("a")).expect("an entry");
     entry.parked_since = Some(noon());
     let change = InventoryChange {
@@ -341,31 +343,32 @@ fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
     };
     let apply = || block_on(store.apply_update(&scope(), vec![change.clone()].into()));
     apply().expect("kept");
-    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
     let unparked = operator.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
     assert_eq!(unparked, Ok(vec![key("a")]));
-    // Drawn from what was known before the person spoke.
+    // The change starts from what was known before the person unparked the image.
     apply().expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images[&image("a")].parked_since, None);
     assert_eq!(words(&store)[2..], ["parked", "unparked"]);
     apply().expect("kept");
     assert_eq!(words(&store)[2..], ["parked", "unparked", "parked"]);
-    // An outcome neither parks nor unparks, whatever record it brings.
+    // An outcome neither parks nor unparks, whatever entry it brings.
     let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
     let outcome = answer(intent, &share("a"), WriteResult::Applied);
     block_on(store.record_outcome(outcome, Some(InventoryEntry::default()))).expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images[&image("a")].parked_since, Some(noon()));
 }
 
-/// A store and remarks at a time of their own.
+/// A store and an operator store with a clock of their own.
 fn at(dir: &std::path::Path, now: Timestamp) -> (Store, OperatorStore) {
     let clock = move || now;
     let store = Store::open(dir, &options(), clock).expect("a store");
     (
         store,
-        OperatorStore::open(dir, &options(), clock).expect("remarks"),
+        OperatorStore::open(dir, &options(), clock).expect("an operator store"),
     )
 }
 
@@ -406,7 +409,7 @@ fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
         let ends = (hours_later == 0).then(|| noon() + TimeDelta::hours(6));
         let said = operator.suspend(Selector::default(), ends, "ann@desk", "a launch");
         said.expect("suspended");
-        let inventory = block_on(store.inventory(&scope())).expect("holdings");
+        let inventory = block_on(store.inventory(&scope())).expect("an inventory");
         assert_eq!(inventory.suspensions.len(), left, "after {hours_later} h");
     }
 }
@@ -416,14 +419,14 @@ fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = root.path().join("state");
     let reader = Reader::open(&dir).expect("a reader");
-    let nothing = block_on(reader.inventory(&scope())).expect("holdings");
+    let nothing = block_on(reader.inventory(&scope())).expect("an inventory");
     assert!(reader.is_new() && nothing == Inventory::default());
     let store = open(&dir);
     block_on(store.record_intent(&share("a"))).expect("recorded");
-    let inventory = block_on(reader.inventory(&scope())).expect("holdings");
+    let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.open_intents.len(), 1);
     assert!(!reader.is_new());
-    // One that is gone again is no new one.
+    // A state that is gone again does not read as a new one.
     store.close().expect("closed");
     std::fs::remove_dir_all(&dir).expect("removed");
     block_on(reader.inventory(&scope())).expect_err("refused");
@@ -451,7 +454,7 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
     let present = Present::new(noon(), noon(), late);
     let store = Store::open(dir.path(), &options(), move || present).expect("a store");
     block_on(store.record_intent(&share("a"))).expect("recorded");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.open_intents[&image("a")][0].at, late);
     let history = block_on(store.history(HistoryQuery::default())).expect("a history");
     assert_eq!(history[0].at, noon());
@@ -460,7 +463,8 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
 #[test]
 fn people_take_images_in_and_out() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
     let owned = OwnedShare::adopted("lhbp-9", noon());
     operator
         .adopt(
@@ -473,7 +477,7 @@ fn people_take_images_in_and_out() {
     let released = operator.release(vec![key("b"), key("c")], "ann@desk", "a mistake");
     assert_eq!(released, Ok(vec![key("b")]));
     let reader = Reader::open(dir.path()).expect("a reader");
-    let inventory = block_on(reader.inventory(&scope())).expect("holdings");
+    let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images.len(), 1);
     let owned = inventory.images[&image("a")].owned.as_ref().expect("ours");
     assert_eq!(owned.ownership, OwnershipState::Adopted);
@@ -487,7 +491,7 @@ fn people_take_images_in_and_out() {
 }
 
 #[test]
-fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
+fn an_entry_is_read_as_it_was_kept_to_the_nanosecond() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let at = noon() + TimeDelta::nanoseconds(123_456_789);
@@ -501,7 +505,7 @@ fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
     let intent = block_on(store.record_intent(&attempt)).expect("recorded");
     let outcome = answer(intent, &attempt, WriteResult::Applied);
     block_on(store.record_outcome(outcome, Some(entry.clone()))).expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images[&image("a")], entry);
     let named = Declaration {
         desired: Some(ShareState::Shared),

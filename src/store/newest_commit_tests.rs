@@ -8,7 +8,7 @@ use crate::history::HistoryEvent;
 use crate::ledger::{Ledger, LedgerError, WriteRefused};
 use crate::model::Commit;
 
-/// A commit of so many minutes after noon.
+/// A commit with a date so many minutes after noon.
 fn commit(letter: &str, minutes: i64) -> Commit {
     Commit {
         hash: letter.repeat(40),
@@ -16,7 +16,7 @@ fn commit(letter: &str, minutes: i64) -> Commit {
     }
 }
 
-/// Works on a commit that was found to be newer than the newest, as far as a look.
+/// Begins work on a commit that is newer than the newest one, and observes once.
 fn advance(store: &Store, commit: &Commit) -> Result<(), LedgerError> {
     let newest = block_on(store.newest()).expect("readable");
     store.advance_on_first_observation(commit.clone(), newest.map(|newest| newest.commit));
@@ -45,7 +45,7 @@ fn p8_the_newest_commit_outlives_the_process_and_since_when_as_well() {
     assert_eq!(newest(dir.path()), Some(new));
     let store = open(dir.path());
     assert_eq!(block_on(store.newest()), Ok(known));
-    // To go back is for the caller to decide.
+    // Whether to go back is for the caller to decide.
     advance(&store, &old).expect("on purpose");
     assert_eq!(newest(dir.path()), Some(old));
 }
@@ -92,7 +92,7 @@ fn p8_nothing_is_done_where_another_commit_became_the_newest_meanwhile() {
         }
         assert_eq!(dump(dir.path()).expect("readable"), before);
     }
-    // One that became the newest by itself is no other.
+    // It is no conflict if the same commit has become the newest meanwhile.
     store.advance_on_first_observation(known.clone(), None);
     block_on(store.mark_observed()).expect("the same");
     assert_eq!(newest(dir.path()), Some(known));
@@ -164,7 +164,7 @@ fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     drop(store);
     age(dir.path());
     let old = files(dir.path());
-    // Who only looks changes nothing, and says what will.
+    // Reading changes nothing, and the error says what brings the state up to date.
     let error = Reader::open(dir.path()).expect_err("refused");
     assert!(
         matches!(

@@ -272,13 +272,16 @@ fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
 /// Checks the pages of the database with `PRAGMA quick_check`.
 pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let path = files.database();
-    let told: String = conn
+    let result: String = conn
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
-    if told == "ok" {
+    if result == "ok" {
         return Ok(());
     }
-    Err(OpenError::Damaged { path, detail: told })
+    Err(OpenError::Damaged {
+        path,
+        detail: result,
+    })
 }
 
 /// Checks that the history ends where its chain does. `history verify` checks all of it.

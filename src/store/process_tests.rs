@@ -1,5 +1,5 @@
-//! What takes a process of its own: who holds the lock, being killed, limits and modes. The child is this test binary
-//! again, told by the environment what to do.
+//! What needs a process of its own: the holder of the lock, a kill, resource limits and file modes. The child is this test
+//! binary again; a variable of its environment gives its role.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -33,7 +33,7 @@ fn child(role: &str, dir: &Path, limits: &str) -> Child {
         .expect("a child")
 }
 
-/// The lines that it says to us; the test harness says others.
+/// The lines that the child writes for us, without those of the test harness.
 fn lines(child: &mut Child) -> impl Iterator<Item = String> {
     let out = BufReader::new(child.stdout.take().expect("its output"));
     out.lines().map_while(Result::ok).filter_map(|line| {
@@ -123,7 +123,8 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
     let summary = reader.summary().expect("a summary");
     assert_eq!(summary.holder.as_ref(), Some(holder.as_ref()));
     assert_eq!(summary.history.entries, 1);
-    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
     let suspended = operator.suspend(Default::default(), None, "ann@desk", "so");
     let ended = operator.resume(
         &SuspensionFilter::Ids(vec![suspended.expect("suspended").id]),

@@ -1,4 +1,4 @@
-//! S18: what cannot be trusted is refused, with the reason and the way out, and left as it is.
+//! S18: a state that cannot be trusted is refused with the reason and the remedy, and left as it is.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -117,7 +117,7 @@ fn s18_d5_a_zero_filled_emptied_or_truncated_file_is_refused() {
         };
         assert!(fits, "{name}: {error:?}");
     }
-    // Within the file: found by the check of all pages, which only the one who will write makes.
+    // Damage inside the file is found by the check of all pages, which only a process that will write makes.
     let dir = used();
     fs::write(dir.path().join("state.db"), hole).expect("written");
     let error = Store::open(dir.path(), &options(), ticking())
@@ -301,7 +301,7 @@ fn s9_d1_without_space_the_write_is_refused_and_nothing_is_half_written() {
         "{refused}"
     );
     assert_eq!(dump(dir.path()).expect("readable"), before);
-    // Others of the same transaction are refused as well, or kept as a whole.
+    // Other requests of the same transaction are refused as well, or kept as a whole.
     let (b, c) = (share("b"), share("c"));
     let both = block_on(async { tokio::join!(store.record_intent(&b), store.record_intent(&c)) });
     assert!(both.0.is_err() || both.1.is_err(), "{both:?}");

@@ -68,7 +68,7 @@ fn age(dir: &Path) {
     );
 }
 
-/// What a look of `prod` teaches where all rows of `default` are its own.
+/// The update of an observation of `prod` where all rows of `default` belong to it.
 fn gone_over() -> InventoryUpdate {
     InventoryUpdate {
         takeover: Takeover {
@@ -93,7 +93,7 @@ fn used_names(here: &[&str]) -> UsedNames {
     }
 }
 
-/// Lets `prod` take over what a look at `shared` proves; the images that it took.
+/// Lets `prod` take over what an observation of `shared` proves, and returns the images that it took.
 fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     let store = open(dir);
     let (scope, used) = (under("prod"), used_names(&["prod"]));
@@ -174,7 +174,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
         "{verified:?}"
     );
 
-    // A binary that knows two versions.
+    // An older binary knows only two versions.
     let files = super::files::Files::new(dir.path());
     let error = inspect(&files, &MIGRATIONS[..2], WalIndex::Leave).expect_err("refused");
     assert!(
@@ -225,7 +225,7 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
         matches!(verified, VerifyResult::Intact { .. }),
         "{verified:?}"
     );
-    // Later, as the rest shows.
+    // A later observation shows the rest.
     assert_eq!(take_over(dir.path(), &["a", "b", "c"]), ["img-b", "img-c"]);
     assert_eq!(rows(dir.path(), "default"), ScopeRows::default());
     assert_eq!(rows(dir.path(), "prod").open_intents.len(), 1);
@@ -243,7 +243,7 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
         ..KnownAccount::default()
     };
     let table = [
-        // What the state knows, and what the scope is now.
+        // The account that the state knows, and the account of the scope now.
         (
             known(Some(&one), None),
             Some(&one),
@@ -299,7 +299,7 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
         };
         let found = account_match(account.clone(), uin, key, &elsewhere);
         assert_eq!(found, unproven(expected), "{account:?}");
-        // Of manifests that are not whole nobody knows which names they use.
+        // Nobody knows which names incomplete manifests use.
         let partial = UsedNames {
             is_complete: false,
             ..used
@@ -465,7 +465,7 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
     assert_eq!(released, Ok(vec![key("default", "a")]));
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
-    // The next look has read what was said.
+    // The next observation has read what the person said.
     block_on(store.inventory(&under("prod"))).expect("readable");
     block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
@@ -509,7 +509,7 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
     used(dir.path());
     let store = open(dir.path());
     block_on(store.inventory(&under("prod"))).expect("readable");
-    // Another scope's look was kept first, and says whose the name is now.
+    // The update of another scope was kept first, and says whose the name is now.
     let account = KnownAccount {
         uin: Uin::new("2").ok(),
         ..KnownAccount::default()
