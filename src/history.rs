@@ -1,7 +1,8 @@
-//! The record of what was tried and what came of it, as values. How it is kept is the store's matter.
+//! The entries of the history: what was tried, what came of it, and what people asked for. They are values alone; the
+//! `store` keeps them, and this module must not know how.
 //!
-//! Each attempt has exactly one intent, recorded before its first byte leaves, and at most one outcome. An outcome
-//! that is unknown is never rewritten; what an observation shows later is an entry of its own.
+//! Each attempt has exactly one intent, which is recorded before its first byte leaves, and at most one outcome. An
+//! unknown outcome is never rewritten: what an observation shows later is an entry of its own.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,86 +10,79 @@ use crate::desired::Source;
 use crate::inventory::{IntentId, Suspension};
 use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
 
-/// One entry.
+/// One line of the history, as `history -o json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Counts from 1 without a gap. Order is by this number: a wall clock can jump back.
+pub struct HistoryEntry {
+    /// The entry's number, from 1 without a gap. Entries are ordered by it, because a wall clock can jump back.
     pub seq: u64,
-    /// When it was recorded.
+    /// When the entry was recorded, by this machine's clock.
     pub at: Timestamp,
-    /// What happened.
     #[serde(flatten)]
-    pub event: Event,
+    pub event: HistoryEvent,
 }
 
-/// What happened.
+/// What an entry tells of. The names of the variants are the words in the JSON and in the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum HistoryEvent {
     /// A write is about to be sent.
     Intent(Intent),
-    /// What came of it.
+    /// The answer to a write, or the lack of one.
     Outcome(Outcome),
-    /// An observation showed what came of a write whose outcome was not known.
+    /// An observation showed what a write whose outcome was unknown has done.
     Resolved(Resolved),
-    /// An image was taken into the inventory by a person.
-    Adopted(Remark),
-    /// An image left the inventory, not by our CANCEL.
-    Released(Remark),
-    /// An image is left alone, because somebody else keeps reversing us.
-    Parked(Remark),
-    /// What is known of an image went over from an earlier name of its account.
-    TakenOver(Succession),
-    /// A person lets it be reconciled again.
-    Unparked(Remark),
+    /// A person took an image into the inventory.
+    Adopted(ImageEvent),
+    /// An image left the inventory for another reason than our CANCEL.
+    Released(ImageEvent),
+    /// An image is left alone from now on, because somebody else keeps reversing our writes.
+    Parked(ImageEvent),
+    /// Inventory entries moved from an earlier name of their account to its present one.
+    TakenOver(TakeoverEvent),
+    /// A person let a parked image be reconciled again.
+    Unparked(ImageEvent),
     /// A person asked for images to be left alone.
     Suspended(Suspension),
-    /// That ended.
+    /// A person ended a suspension.
     Resumed(Resumed),
 }
 
 /// A write that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    /// Which image.
     #[serde(flatten)]
     pub key: ImageKey,
-    /// SHARE or CANCEL.
     pub permission: Permission,
-    /// Why.
     pub cause: Cause,
-    /// The manifest line that asks for it; none for an image that no manifest names.
+    /// The manifest line that asks for the write; `None` for an image that no manifest names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Place>,
-    /// The git commit of the manifests.
+    pub source: Option<SourceLocation>,
+    /// The git commit of the manifests, as it is shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Counts the sends for this image within a run, from 1.
+    /// The number of this write among those of the image within a run, from 1.
     pub attempt: u32,
 }
 
-/// What came of a write.
+/// What came of a write, as far as the reply tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The entry of its intent.
+    /// The number of the entry that recorded the intent.
     pub intent: IntentId,
-    /// Which image.
     #[serde(flatten)]
     pub key: ImageKey,
-    /// SHARE or CANCEL.
     pub permission: Permission,
-    /// In one word.
-    pub result: Answer,
-    /// The API's error code.
+    pub result: WriteResult,
+    /// The error code, as the API spells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
-    /// One line for a person.
+    /// The reason, as one line for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// For the vendor's support.
+    /// The `RequestId`, which the vendor's support asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// What a SHARE became.
+    /// The blueprint that a SHARE became.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blueprint_id: Option<String>,
 }
@@ -96,21 +90,21 @@ pub struct Outcome {
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum WriteResult {
     /// The API acknowledged it.
     Applied,
-    /// SHARE was answered with `ImageAlreadyShared`.
+    /// The API answered a SHARE with `ImageAlreadyShared`.
     AlreadyShared,
-    /// The API said no.
+    /// The API refused it.
     Rejected,
-    /// No answer, or none that tells.
+    /// No reply came, or one that does not tell.
     Unknown,
-    /// No byte of it left: the turn was given up, or no connection was made.
+    /// No byte of it left: the write was withdrawn, or no connection was made.
     NotSent,
 }
 
-impl Answer {
-    /// The word used in the history.
+impl WriteResult {
+    /// The word in the history's JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
@@ -122,70 +116,66 @@ impl Answer {
     }
 }
 
-/// What an observation showed of an open intent.
+/// What an observation showed of an intent whose outcome was unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
-    /// The entry of the intent.
+    /// The number of the entry that recorded the intent.
     pub intent: IntentId,
-    /// Which image.
     #[serde(flatten)]
     pub key: ImageKey,
-    /// SHARE or CANCEL.
     pub permission: Permission,
-    /// Whether it took effect.
+    /// Whether the write took effect.
     pub applied: bool,
 }
 
-/// Something about one image.
+/// A change to one image's inventory entry, and who or what made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remark {
-    /// Which image.
+pub struct ImageEvent {
     #[serde(flatten)]
     pub key: ImageKey,
-    /// Who or what caused it.
+    /// A person as `user@host`, or `observation`.
     pub by: String,
-    /// Why.
     pub reason: String,
 }
 
-/// What went over from one account name to another.
+/// Inventory entries that moved from one account name to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Succession {
-    /// The account name that has it from now on, and the region.
+pub struct TakeoverEvent {
+    /// The account name that the entries are under from now on, and their region.
     #[serde(flatten)]
     pub scope: Scope,
-    /// The one image that it is about; none where all went over.
+    /// The one image that moved; `None` where all images of the name moved.
     #[serde(default, rename = "image_id", skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageId>,
-    /// How many images it is about.
+    /// The number of images that moved.
     pub images: usize,
-    /// The name that had it.
+    /// The account name that the entries were under.
     pub from: AccountName,
-    /// Who or what caused it.
+    /// A person as `user@host`, or `observation`.
     pub by: String,
-    /// What proves that both are one account.
+    /// Why both names stand for one account, or why they no longer do.
     pub reason: String,
 }
 
-/// A suspension's end.
+/// The end of a suspension by a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
-    /// Which suspension.
+    /// The suspension that ended, by [`Suspension::id`].
     pub id: u64,
-    /// Who ended it.
+    /// The person who ended it, as `user@host`.
     pub by: String,
 }
 
-/// A place in a manifest.
+/// A line of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// Path as found.
+pub struct SourceLocation {
+    /// The path, as the user gave it or as it was found below a given directory.
     pub file: String,
-    /// From 1.
+    /// The line, counted from 1.
     pub line: u32,
 }
 
-impl From<&Source> for Place {
+impl From<&Source> for SourceLocation {
     fn from(source: &Source) -> Self {
         Self {
             file: source.file.to_string(),
@@ -194,9 +184,9 @@ impl From<&Source> for Place {
     }
 }
 
-impl Event {
-    /// The words for what can happen, as in the history's JSON.
-    pub const WORDS: [&str; 10] = [
+impl HistoryEvent {
+    /// The words for the kinds of events, as in the history's JSON.
+    pub const NAMES: [&str; 10] = [
         "intent",
         "outcome",
         "resolved",
@@ -209,7 +199,7 @@ impl Event {
         "resumed",
     ];
 
-    /// Its word among [`Event::WORDS`].
+    /// The event's word among [`HistoryEvent::NAMES`].
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Intent(_) => "intent",
@@ -225,7 +215,7 @@ impl Event {
         }
     }
 
-    /// The account name and region that it is about, if it is about one.
+    /// The scope that the event is about, if it is about one.
     pub fn scope(&self) -> Option<&Scope> {
         match self {
             Self::TakenOver(taken) => Some(&taken.scope),
@@ -233,7 +223,7 @@ impl Event {
         }
     }
 
-    /// The id of the one image that it is about, if it is about one.
+    /// The image that the event is about, if it is about one alone.
     pub fn image(&self) -> Option<&ImageId> {
         match self {
             Self::TakenOver(taken) => taken.image.as_ref(),
@@ -241,16 +231,16 @@ impl Event {
         }
     }
 
-    /// The image that a write or a person's word is about, if it is about one.
+    /// The scope and image that a write or a change to an entry is about.
     pub fn key(&self) -> Option<&ImageKey> {
         match self {
             Self::Intent(Intent { key, .. })
             | Self::Outcome(Outcome { key, .. })
             | Self::Resolved(Resolved { key, .. })
-            | Self::Adopted(Remark { key, .. })
-            | Self::Released(Remark { key, .. })
-            | Self::Parked(Remark { key, .. })
-            | Self::Unparked(Remark { key, .. }) => Some(key),
+            | Self::Adopted(ImageEvent { key, .. })
+            | Self::Released(ImageEvent { key, .. })
+            | Self::Parked(ImageEvent { key, .. })
+            | Self::Unparked(ImageEvent { key, .. }) => Some(key),
             Self::TakenOver(_) | Self::Suspended(_) | Self::Resumed(_) => None,
         }
     }

@@ -1,14 +1,16 @@
-//! LEDGER: the port to what outlives a run. The engine and the planner's callers read and write it through
-//! [`Ledger`] and [`LedgerReader`]; `store::Store` is its real form. It must not know how anything is kept.
+//! LEDGER: the port to what outlives a run. The engine and the planner's callers read and write through [`Ledger`] and
+//! [`LedgerReader`]; `store::Store` is the real implementation. This module must not know how anything is kept.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::future::Future;
+use std::mem;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 use crate::desired::Source;
-use crate::history::{Answer, Outcome};
+use crate::history::{Outcome, WriteResult};
 use crate::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, Suspension, UsedNames,
 };
@@ -19,39 +21,37 @@ use crate::model::{
 /// One write that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Which image.
     pub key: ImageKey,
-    /// SHARE or CANCEL.
     pub permission: Permission,
-    /// Why.
     pub cause: Cause,
-    /// The manifest line that asks for it; none for an image that no manifest names.
+    /// The manifest line that asks for the write; `None` for an image that no manifest names.
     pub source: Option<Source>,
-    /// The document's labels, which a suspension may pick it by; none for an image that no manifest names.
+    /// The labels of the manifest's document, by which a suspension may select the image; `None` for an image that no
+    /// manifest names.
     pub labels: Option<Arc<Labels>>,
-    /// Counts from 1 within a run.
+    /// The number of this write among those of the image within a run, from 1.
     pub number: u32,
-    /// A complete observation shows the opposite of what the write brings about.
+    /// Whether a complete observation shows the opposite of what the write brings about.
     pub saw_opposite: bool,
-    /// Only what is ours may be written: a person may have let it go a moment ago.
+    /// Whether the write is allowed only while the image is ours. A person may have released it a moment ago.
     pub needs_ownership: bool,
     /// Earlier names of the account, by which a person may have suspended the image.
     pub aliases: Arc<BTreeSet<AccountName>>,
-    /// The key that the write is planned with.
+    /// The API key that the write was planned with, if it is a lasting one.
     pub key_digest: Option<KeyDigest>,
-    /// By how much the access point's clock is ahead of this machine's, where that counts ([`Clocks::api_ahead`]): a
-    /// suspension holds until it is over by both.
+    /// How far the access point's clock is ahead of this machine's, where that counts ([`Clocks::api_ahead`]). A
+    /// suspension holds until it is over by both clocks.
     pub api_ahead: TimeDelta,
 }
 
 impl Attempt {
-    /// What both clocks show, where this machine's shows `now`.
+    /// What both clocks show when this machine's clock shows `now`.
     pub fn clocks(&self, now: Timestamp) -> Clocks {
         Clocks::new(now, self.api_ahead)
     }
 
-    /// Whether a suspension holds for the image where this machine's clock shows `now`: by either clock, and by the
-    /// account's name or an earlier one.
+    /// Whether a suspension holds for the image when this machine's clock shows `now`: by either clock, and by the
+    /// account's present name or an earlier one.
     pub fn is_covered_by(&self, suspension: &Suspension, now: Timestamp) -> bool {
         let clocks = self.clocks(now);
         let covers =
@@ -64,8 +64,8 @@ impl Attempt {
         covers(&self.key) || earlier.any(|key| covers(&key))
     }
 
-    /// What came of it, without details.
-    pub fn ended(&self, intent: IntentId, result: Answer) -> Outcome {
+    /// The outcome of this write, without the details of a reply.
+    pub fn ended(&self, intent: IntentId, result: WriteResult) -> Outcome {
         Outcome {
             intent,
             key: self.key.clone(),
@@ -79,32 +79,58 @@ impl Attempt {
     }
 }
 
-/// The store cannot be read or written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct LedgerError(pub String);
+/// Why the ledger could not be read or written. Its text is for people, and complete without that of its source.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// What is kept cannot be opened.
+    #[error(transparent)]
+    Open(Arc<dyn Error + Send + Sync>),
+    /// This request failed, and nothing of it was kept. Another request may succeed.
+    #[error("{message}")]
+    Request {
+        message: String,
+        #[source]
+        source: Option<Arc<dyn Error + Send + Sync>>,
+    },
+    /// What is kept can no longer be trusted, so that no request succeeds until the process starts anew.
+    #[error("{message}")]
+    Failed {
+        message: String,
+        #[source]
+        source: Option<Arc<dyn Error + Send + Sync>>,
+    },
+}
+
+/// Two errors are equal if people are told the same.
+impl PartialEq for LedgerError {
+    fn eq(&self, other: &Self) -> bool {
+        mem::discriminant(self) == mem::discriminant(other) && self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for LedgerError {}
 
 /// Why a write must not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum WriteRefused {
     /// A person asked for the image to be left alone, perhaps a moment ago.
     #[error("{}", .0.describe())]
     Suspended(Box<Suspension>),
-    /// The image is not ours any longer.
+    /// The image is no longer ours.
     #[error("it is not counted as shared by sharekeeper any longer")]
     NotOurs,
     /// The intent could not be recorded.
     #[error("could not record the intended write: {0}")]
-    Failed(LedgerError),
+    Failed(#[source] LedgerError),
 }
 
-/// What was done before, to read.
+/// Reads what earlier passes and runs have kept.
 pub trait LedgerReader {
     /// What is known of a scope.
     fn inventory(&self, scope: &Scope) -> impl Future<Output = Result<Inventory, LedgerError>>;
 
     /// What is known of accounts, and what is kept in the scope's region under other account names: those that are not
-    /// `used` there, and those whose rows are of account `uin`.
+    /// `used` there, and those whose rows belong to account `uin`.
     fn accounts(
         &self,
         scope: &Scope,
@@ -113,49 +139,53 @@ pub trait LedgerReader {
     ) -> impl Future<Output = Result<KnownAccounts, LedgerError>>;
 }
 
-/// The record of writes and of what is ours: the intent is in it before the first byte leaves, the outcome after.
-/// Each method is one transaction: a crash finds all of it or nothing.
+/// Records writes and what is ours: the intent before the first byte leaves, the outcome after it. Each method is one
+/// transaction: after a crash, all of it is there or nothing.
 pub trait Ledger: LedgerReader {
-    /// A scope was seen, whole: work under the present manifests begins, if it has not yet. Called before anything is
-    /// done on what was seen; after an error, nothing is.
-    fn seen(&self) -> impl Future<Output = Result<(), LedgerError>> {
+    /// Notes that a scope was observed completely, so that work under the present manifests begins, if it has not yet.
+    /// Called before anything is done about the observation; after an error, nothing may be done.
+    fn mark_observed(&self) -> impl Future<Output = Result<(), LedgerError>> {
         std::future::ready(Ok(()))
     }
 
-    /// Returns once the intent is durable. Suspensions and ownership are checked in the same transaction, so that what
-    /// a person has said through another process holds from the very next write.
-    fn intent(&self, attempt: &Attempt) -> impl Future<Output = Result<IntentId, Refused>>;
+    /// Records an intent, and returns once it is durable. Suspensions and ownership are checked in the same transaction,
+    /// so that what a person says through another process holds from the very next write.
+    fn record_intent(
+        &self,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<IntentId, WriteRefused>>;
 
-    /// Asks again whether what a person has said forbids a write whose intent was recorded a while ago.
-    fn allows(&self, attempt: &Attempt) -> impl Future<Output = Result<(), Refused>>;
+    /// Checks again whether a person has forbidden a write whose intent was recorded a while ago.
+    fn recheck(&self, attempt: &Attempt) -> impl Future<Output = Result<(), WriteRefused>>;
 
-    /// Whether it is being found out if the state is lost: [`Ledger::allows`] returns when that is known.
-    fn is_in_doubt(&self) -> bool {
+    /// Whether it is being checked at the moment that what is kept was not replaced or removed. [`Ledger::recheck`]
+    /// returns only when the result is known.
+    fn is_verifying(&self) -> bool {
         false
     }
 
-    /// Why nothing is granted any longer until the process starts anew; `None`: nothing is amiss. It does not pass, and
-    /// what is asked for from then on is refused.
-    fn lost(&self) -> Option<LedgerError> {
+    /// Why every request is refused until the process starts anew; `None` while requests are served. Once there is such
+    /// a reason, it stays.
+    fn failure(&self) -> Option<LedgerError> {
         None
     }
 
-    /// Returns once there is such a reason.
-    fn until_lost(&self) -> impl Future<Output = LedgerError> {
+    /// Returns as soon as [`Ledger::failure`] has a reason.
+    fn until_failure(&self) -> impl Future<Output = LedgerError> {
         std::future::pending()
     }
 
-    /// Keeps what came of it; `record`, where given, is what is known of the image from now on. An outcome that is
-    /// [`crate::history::Answer::Unknown`] leaves the intent open; any other closes it. Older ones of the image stay
-    /// open until an answer tells what became of them: an observation may have lagged.
-    fn outcome(
+    /// Records the outcome of a write. `entry`, where given, is what is known of the image from now on. The outcome
+    /// [`crate::history::WriteResult::Unknown`] leaves the intent open; any other closes it. Older intents of the image
+    /// stay open until a reply tells what they have done, because an observation may lag.
+    fn record_outcome(
         &self,
         outcome: Outcome,
-        record: Option<InventoryEntry>,
+        entry: Option<InventoryEntry>,
     ) -> impl Future<Output = Result<(), LedgerError>>;
 
-    /// Keeps what an observation taught.
-    fn settle(
+    /// Keeps what an observation changes in the inventory of a scope.
+    fn apply_update(
         &self,
         scope: &Scope,
         update: InventoryUpdate,

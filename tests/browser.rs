@@ -10,7 +10,7 @@ use std::rc::Rc;
 use board::{Shown, bad, change, hostile, huge};
 use chromium::Browser;
 use serde_json::json;
-use sharekeeper::history::Answer;
+use sharekeeper::history::WriteResult;
 use sharekeeper::serve::{Settings, StatusServer};
 use sharekeeper::status::Board;
 
@@ -138,7 +138,7 @@ async fn a_change_shows_by_itself_and_takes_nothing_from_who_reads() {
             [scrollY, document.querySelector('main').innerText.includes('RequestId of-the-change')]";
         assert_eq!(browser.evaluate(prepare).await, json!([500, false]));
         shown.change(|board| {
-            let mut change = change(7, Answer::Rejected);
+            let mut change = change(7, WriteResult::Rejected);
             change.request_id = Some("of-the-change".into());
             board.answered(change);
         });

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sharekeeper::api::{Connection, ReadClient, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, StopReason, Task};
-use sharekeeper::history::Answer;
+use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::model::{AccountName, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
@@ -319,7 +319,7 @@ async fn c2_l4_a_scope_that_denies_all_costs_five_calls_and_no_intent_more() {
         assert!(
             outcomes
                 .iter()
-                .all(|outcome| outcome.result == Answer::Rejected)
+                .all(|outcome| outcome.result == WriteResult::Rejected)
         );
         // The store holds against no image what another one was answered.
         let scopes = world.ledger.scopes.borrow();

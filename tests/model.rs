@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why, expected, named};
 use sharekeeper::desired::{Completeness, DesiredImage, DesiredScope, Source};
-use sharekeeper::inventory::{Inventory, Named, Owned, OwnershipState, update};
+use sharekeeper::inventory::{Declaration, Inventory, OwnedShare, OwnershipState, update};
 use sharekeeper::model::{Cause, Clocks, ImageId, Permission, Selector, ShareState};
 use sharekeeper::observation::Observation;
 use sharekeeper::plan::{Actual, Decision, Plan, Verdict};
@@ -110,7 +110,7 @@ impl<'a> Three<'a> {
                     .zip(records)
                     .filter_map(|(id, record)| Some((id.clone(), record?)))
                     .collect(),
-                open: BTreeMap::new(),
+                open_intents: BTreeMap::new(),
                 suspensions: suspended
                     .checked_sub(1)
                     .map(|image| setting.suspension(image))
@@ -596,7 +596,7 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
     let mut inventory = scene.inventory.clone();
     if let Some((ownership, blueprint, confirmed, cancelled)) = past {
         let first = images[0];
-        let owned = Owned {
+        let owned = OwnedShare {
             ownership,
             since: setting.now,
             blueprint: blueprint.map(str::to_owned),
@@ -616,7 +616,7 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
     let names = declared.filter_map(|(id, image)| {
         let image = image.as_ref()?;
         let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
-        let named = Named {
+        let named = Declaration {
             desired: other.is_none().then_some(desired),
             protected: image.protect,
         };

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::desired::{Desired, DesiredShare};
-use sharekeeper::history::Answer;
+use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{InventoryNote, OwnershipState, Suspension};
 use sharekeeper::model::{AccountName, ImageId, ImageKey, Permission, Region, Scope, Selector};
@@ -82,7 +82,7 @@ impl World {
         for outcome in self.ledger.outcomes() {
             let counts = counts.entry((outcome.key, outcome.permission)).or_default();
             match outcome.result {
-                Answer::NotSent => counts.0 -= 1,
+                WriteResult::NotSent => counts.0 -= 1,
                 _ => counts.1 += 1,
             }
         }
@@ -293,7 +293,10 @@ async fn s10_a8_already_shared_is_success_but_not_ownership() {
     let wanted = tokyo(&[("img-keep", true), ("img-drop", true)]);
     let (ended, ()) = futures_util::join!(world.reconcile(&wanted), somebody);
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
-    assert_eq!(world.ledger.outcomes()[0].result, Answer::AlreadyShared);
+    assert_eq!(
+        world.ledger.outcomes()[0].result,
+        WriteResult::AlreadyShared
+    );
     assert_eq!(world.ownership("img-drop"), None);
     let ended = world.reconcile_under(&kept(), &PRUNE_ALL_OURS).await;
     assert_eq!((ended.exit(), world.cancels()), (0, vec![]));

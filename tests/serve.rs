@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use board::{Shown, bad, change, good};
-use sharekeeper::history::Answer;
+use sharekeeper::history::WriteResult;
 use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::serve::{CONNECTIONS_MAX, Settings, StatusServer, Token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -397,7 +397,7 @@ async fn a_change_is_told_at_once_but_at_most_once_a_second_and_silence_has_a_he
             assert_eq!(event(&mut stream).await, told(version()), "where it stands");
             assert_eq!(event(&mut stream).await, ":", "nothing is new");
             for n in 0..3 {
-                shown.change(|board| board.answered(change(n, Answer::Applied)));
+                shown.change(|board| board.answered(change(n, WriteResult::Applied)));
             }
             assert_eq!(
                 event(&mut stream).await,

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use sharekeeper::engine::{Stop, StopReason};
-use sharekeeper::history::Answer;
+use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
-    AnsweredState, IntentId, Inventory, InventoryEntry, OpenIntent, Write,
+    AcknowledgedWrite, AnsweredState, IntentId, Inventory, InventoryEntry, OpenIntent,
 };
 use sharekeeper::model::{ImageId, Permission, ShareState, Timestamp};
 use sharekeeper::plan::{Policy, Prune};
@@ -329,7 +329,7 @@ fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
         ..Inventory::default()
     };
     let open = |permission| Inventory {
-        open: [(
+        open_intents: [(
             image(),
             vec![OpenIntent {
                 intent: IntentId(1),
@@ -345,7 +345,7 @@ fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
     let state = ShareState::Shared;
     match case {
         "unconfirmed" => {
-            let write = Write {
+            let write = AcknowledgedWrite {
                 at,
                 towards: state,
                 confirmed: false,
@@ -359,7 +359,13 @@ fn left(case: &str, at: Timestamp) -> (Inventory, bool) {
                 state,
                 presumed: false,
             });
-            (of(InventoryEntry { word, ..record() }), false)
+            (
+                of(InventoryEntry {
+                    last_answer: word,
+                    ..record()
+                }),
+                false,
+            )
         }
         "open" => (open(Permission::Share), false),
         _ => (open(Permission::Cancel), true),
@@ -437,10 +443,14 @@ async fn t5_an_answer_that_there_is_no_image_leaves_no_write_open() {
     }
     let outcomes = world.ledger.outcomes();
     assert!(outcomes.len() >= 2, "{outcomes:?}");
-    let rejected = |answer| answer == Answer::Rejected;
+    let rejected = |answer| answer == WriteResult::Rejected;
     assert!(
         outcomes.iter().all(|outcome| rejected(outcome.result)),
         "{outcomes:?}"
     );
-    assert!(world.ledger.scopes.borrow()[&scope(TOKYO)].open.is_empty());
+    assert!(
+        world.ledger.scopes.borrow()[&scope(TOKYO)]
+            .open_intents
+            .is_empty()
+    );
 }

@@ -13,7 +13,7 @@ use super::credential_status::ReadyCredentials;
 use super::error::CallError;
 use super::retry;
 use crate::host::Host;
-use crate::inventory::Claimant;
+use crate::inventory::AccountIdentity;
 use crate::model::{KeyDigest, Monotonic, Region, Uin};
 use crate::words::brief;
 
@@ -41,8 +41,8 @@ pub struct Owner {
 
 impl Owner {
     /// As whom rows of the state are claimed.
-    pub fn claimant(&self) -> Claimant<'_> {
-        Claimant {
+    pub fn identity(&self) -> AccountIdentity<'_> {
+        AccountIdentity {
             uin: self.uin.as_ref(),
             key: self.lasting_key(),
         }

@@ -13,7 +13,7 @@ use crate::api::ReadClient;
 use crate::desired::Desired;
 use crate::engine::{self, Task};
 use crate::host::Host;
-use crate::inventory::{Inventory, Owned, OwnershipState};
+use crate::inventory::{Inventory, OwnedShare, OwnershipState};
 use crate::ledger::LedgerReader;
 use crate::listing;
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
@@ -149,7 +149,7 @@ async fn owned_images(
 /// What was found of the selected images.
 #[derive(Default)]
 struct Survey {
-    adoptable: Vec<(ImageKey, Owned)>,
+    adoptable: Vec<(ImageKey, OwnedShare)>,
     not_shared: Vec<ImageKey>,
     unseen: Vec<String>,
 }
@@ -222,7 +222,7 @@ impl Survey {
         match (seen.shared.get(image), ownership) {
             (_, Some(OwnershipState::Acknowledged | OwnershipState::Adopted)) => true,
             (Some(blueprint), _) => {
-                let owned = Owned::adopted(&blueprint.id, state::now());
+                let owned = OwnedShare::adopted(&blueprint.id, state::now());
                 self.adoptable.push((key(scope, image), owned));
                 true
             }

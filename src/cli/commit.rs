@@ -4,10 +4,10 @@
 use crate::host::SystemCommandRunner;
 use crate::manifest::Revision;
 use crate::report::Standing;
-use crate::store::Newest;
+use crate::store::NewestCommit;
 
 /// How manifests of a revision stand to the newest commit.
-pub(super) async fn standing(revision: &Revision, newest: Option<Newest>) -> Standing {
+pub(super) async fn standing(revision: &Revision, newest: Option<NewestCommit>) -> Standing {
     match (revision, newest) {
         (Revision::Known(_) | Revision::NoRepository, None) => Standing::Fine,
         (Revision::Known(checkout), Some(newest)) => {

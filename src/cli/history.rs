@@ -5,7 +5,7 @@ use super::output::{self, Failure};
 use super::state;
 use crate::model::Selector;
 use crate::report::{ExitStatus, HistoryDocument, VerifyDocument};
-use crate::store::Query;
+use crate::store::HistoryQuery;
 
 pub(super) async fn run(
     arguments: &HistoryArguments,
@@ -33,18 +33,18 @@ fn show(arguments: &HistoryArguments, common: &Common) -> Result<ExitStatus, Fai
         images,
         ..
     } = arguments.selection.selector();
-    let query = Query {
+    let query = HistoryQuery {
         accounts,
         regions,
         images,
         since: arguments.since.map(|when| when.ago(now)),
         until: arguments.until.map(|when| when.ago(now)),
-        ..Query::default()
+        ..HistoryQuery::default()
     };
-    let narrowed = query != Query::default();
+    let narrowed = query != HistoryQuery::default();
     let limit = arguments.limit;
     let mut entries = reader
-        .history(&Query {
+        .history(&HistoryQuery {
             // One more than is shown tells whether there are more.
             limit: (limit > 0).then(|| limit.saturating_add(1)),
             ..query

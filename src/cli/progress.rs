@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output;
 use crate::engine::{Event, Listener};
-use crate::history::Answer;
+use crate::history::WriteResult;
 use crate::host::{Clock, SystemClock};
 use crate::inventory::InventoryNote;
 use crate::model::{AccountName, Monotonic, Scope};
@@ -162,7 +162,7 @@ impl Listener for Progress {
                 self.planned(&plan.scope, plan.actions().count(), first);
             }
             Event::Answered { attempt, outcome } => {
-                self.answered(&attempt.key.scope, outcome.result == Answer::Applied);
+                self.answered(&attempt.key.scope, outcome.result == WriteResult::Applied);
             }
             Event::Reading { scope, reading } => {
                 // Once, and not for each observation.

@@ -141,7 +141,7 @@ async fn admit_commit(
     let is_compared = !matches!(standing, Standing::Unknown { .. });
     let clean = context.revision.checkout().and_then(Checkout::clean);
     if let Some(commit) = clean.filter(|_| is_compared) {
-        store.advance_with_first_look(commit.clone(), over);
+        store.advance_on_first_observation(commit.clone(), over);
     }
     let caution = standing.caution();
     let caution = caution.map(|caution| standing.with_remedy(caution));
@@ -220,7 +220,7 @@ impl Reconciliation<'_> {
         let calls = &self.client_context.calls;
         let ending = Ending {
             stopped: self.stop.reason(),
-            lost: self.store.lost().map(|lost| lost.to_string()),
+            lost: self.store.failure().map(|lost| lost.to_string()),
             calls: CallCounts {
                 reads: calls.reads.get(),
                 writes: calls.writes.get(),

@@ -8,7 +8,7 @@ use super::state;
 use crate::inventory::Suspension;
 use crate::model::{ImageKey, Selector};
 use crate::report::{ExitStatus, FORMAT_VERSION};
-use crate::store::{Ending, Reader};
+use crate::store::{Reader, SuspensionFilter};
 use crate::words::plural;
 
 /// What `resume -o json` prints.
@@ -43,7 +43,7 @@ pub(super) async fn run(
     let mut operator = state::open_for_operator(&directory, "resume")?;
     let by = state::operator_name();
     let ended = operator
-        .resume(&Ending::Ids(ids), &by)
+        .resume(&SuspensionFilter::Ids(ids), &by)
         .map_err(Failure::new)?;
     let keys = parked.into_iter().map(|image| image.key).collect();
     let unparked = operator

@@ -11,7 +11,7 @@ use crate::ledger::{Ledger, LedgerReader};
 use crate::model::{ImageKey, Labels, Present, Scope, Selector, Timestamp};
 use crate::plan::Prune;
 use crate::report::Parked;
-use crate::store::{Options, Reader, Remarks, Store};
+use crate::store::{OperatorStore, Options, Reader, Store};
 use crate::words::brief;
 
 /// Where the state is. The simulator's state is kept apart, because what it shared is no real share.
@@ -59,7 +59,7 @@ pub(super) fn open(
 /// Closes the state. All that was recorded is kept by now, so what fails here is only a warning.
 pub(super) fn close(store: Store) {
     // The loss of the state has been reported by now.
-    let is_reported = store.lost().is_some();
+    let is_reported = store.failure().is_some();
     if let Err(error) = store.close()
         && !is_reported
     {
@@ -75,8 +75,9 @@ pub(super) fn read(directory: &Path) -> Result<Reader, Failure> {
 }
 
 /// Opens the state for what people say of images, which they may do while another process reconciles.
-pub(super) fn open_for_operator(directory: &Path, command: &str) -> Result<Remarks, Failure> {
-    Remarks::open(directory, &options(command), now).map_err(|error| Failure::from_error(&error))
+pub(super) fn open_for_operator(directory: &Path, command: &str) -> Result<OperatorStore, Failure> {
+    OperatorStore::open(directory, &options(command), now)
+        .map_err(|error| Failure::from_error(&error))
 }
 
 /// Deletes a state. Only the simulator's is ever deleted.

@@ -95,7 +95,7 @@ impl<H: Host + 'static, L: Ledger> Work<H> for Reconciling<'_, L> {
     }
 
     async fn until_lost(&self) -> String {
-        self.ledger.until_lost().await.to_string()
+        self.ledger.until_failure().await.to_string()
     }
 
     async fn pass(

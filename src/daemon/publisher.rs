@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use crate::api::ClientContext;
 use crate::engine::{Event, Listener};
-use crate::history::{Answer, Outcome};
+use crate::history::{Outcome, WriteResult};
 use crate::host::Host;
 use crate::inventory::InventoryNote;
 use crate::ledger::Attempt;
@@ -284,12 +284,12 @@ fn log_change(change: &Change, attempt: u32) {
         ..
     } = change;
     let what = match (result, permission) {
-        (Answer::Applied, Permission::Share) => "shared",
-        (Answer::Applied, Permission::Cancel) => "cancelled",
-        (Answer::AlreadyShared, _) => "shared already",
-        (Answer::Rejected, _) => "rejected",
-        (Answer::Unknown, _) => "no clear answer, looking again",
-        (Answer::NotSent, _) => "not sent",
+        (WriteResult::Applied, Permission::Share) => "shared",
+        (WriteResult::Applied, Permission::Cancel) => "cancelled",
+        (WriteResult::AlreadyShared, _) => "shared already",
+        (WriteResult::Rejected, _) => "rejected",
+        (WriteResult::Unknown, _) => "no clear answer, looking again",
+        (WriteResult::NotSent, _) => "not sent",
     };
     let (action, cause, source) = (
         permission.as_str(),
@@ -297,10 +297,10 @@ fn log_change(change: &Change, attempt: u32) {
         change.source.as_ref().map(ToString::to_string),
     );
     match result {
-        Answer::Applied | Answer::AlreadyShared => {
+        WriteResult::Applied | WriteResult::AlreadyShared => {
             tracing::info!(image = %key, action, cause, source, request_id, attempt, "{what}");
         }
-        Answer::Rejected | Answer::Unknown | Answer::NotSent => {
+        WriteResult::Rejected | WriteResult::Unknown | WriteResult::NotSent => {
             tracing::warn!(image = %key, action, cause, source, code, request_id, attempt, message, "{what}");
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Check, CheckName, Status};
 use crate::manifest::{Diagnostic, Loaded, Revision};
 use crate::report::Standing;
-use crate::store::{OpenError, Summary};
+use crate::store::{OpenError, StateSummary};
 use crate::words::plural;
 
 /// Below it, a state that grows by a few kilobytes a write is likely to meet a full disk.
@@ -22,7 +22,7 @@ pub struct StateLook<'a> {
     /// Bytes left on the disk, where the system tells.
     pub free: Option<u64>,
     /// What is in it.
-    pub summary: Result<Summary, OpenError>,
+    pub summary: Result<StateSummary, OpenError>,
 }
 
 /// Which program this is.
@@ -102,7 +102,9 @@ pub fn state_directory(look: &StateLook<'_>) -> Check {
     let check = |status, message: String| Check::new(CheckName::StateDirectory, status, message);
     let summary = match &look.summary {
         Ok(summary) => summary,
-        Err(error @ OpenError::Older { .. }) => return check(Status::Warning, error.to_string()),
+        Err(error @ OpenError::OlderSchema { .. }) => {
+            return check(Status::Warning, error.to_string());
+        }
         Err(error) => {
             return check(Status::Failed, error.to_string())
                 .remedy("mend it first: `reconcile` refuses it likewise");

@@ -2,7 +2,7 @@
 
 use super::{Check, CheckName, Status};
 use crate::api::error::{Class, Refusal};
-use crate::history::{Answer, Entry, Event, Outcome};
+use crate::history::{HistoryEntry, HistoryEvent, Outcome, WriteResult};
 use crate::model::{Permission, Timestamp};
 
 /// Why nothing is tried.
@@ -13,7 +13,7 @@ const ROLE_CODES: [&str; 2] = [
 ];
 
 /// Whether the key may share, as far as the account's newest writes tell; `entries` are in order.
-pub fn write_permission(entries: &[Entry]) -> Check {
+pub fn write_permission(entries: &[HistoryEntry]) -> Check {
     let told = newest(entries, |code| {
         Class::of(code, Some(Permission::Share)) == Class::ScopeBlocked
     });
@@ -44,7 +44,7 @@ pub fn is_of_role(code: &str) -> bool {
 
 /// Whether Lighthouse may assume its role, as far as the account's newest writes tell, or `met`: a refusal that a look
 /// has met just now.
-pub fn service_role(entries: &[Entry], met: Option<&Refusal>) -> Check {
+pub fn service_role(entries: &[HistoryEntry], met: Option<&Refusal>) -> Check {
     let about = CheckName::ServiceRole;
     let failed = |refusal: &Refusal, when: String| {
         let message = format!("{when}: {}", refusal.said());
@@ -75,15 +75,15 @@ pub fn service_role(entries: &[Entry], met: Option<&Refusal>) -> Check {
 
 /// The newest outcome that tells: a success, or a refusal with a code that is `telling`, which is given then.
 fn newest(
-    entries: &[Entry],
+    entries: &[HistoryEntry],
     telling: impl Fn(&str) -> bool,
 ) -> Option<(Timestamp, Option<&Outcome>)> {
     entries.iter().rev().find_map(|entry| {
-        let Event::Outcome(outcome) = &entry.event else {
+        let HistoryEvent::Outcome(outcome) = &entry.event else {
             return None;
         };
         match outcome.result {
-            Answer::Applied | Answer::AlreadyShared => Some((entry.at, None)),
+            WriteResult::Applied | WriteResult::AlreadyShared => Some((entry.at, None)),
             _ if outcome.error_code.as_deref().is_some_and(&telling) => {
                 Some((entry.at, Some(outcome)))
             }

@@ -352,7 +352,7 @@ fn must_know(
     if let Some(other) = names.find(|name| **name != scope.account) {
         return Some(format!("the manifests use account `{other}`, too"));
     }
-    let other = known.other_name(scope, owner.claimant());
+    let other = known.other_name(scope, owner.identity());
     if let Some(other) = other.filter(|other| !evidence.proven.contains(*other)) {
         return Some(format!(
             "the state was used under the account name `{other}`, too"

@@ -9,7 +9,8 @@ use crate::attempts::AttemptLog;
 use crate::desired::DesiredScope;
 use crate::host::Host;
 use crate::inventory::{
-    self, Claimant, Inventory, InventoryUpdate, KnownAccounts, Named, Owned, Rows, UsedNames,
+    self, AccountIdentity, Declaration, Inventory, InventoryUpdate, KnownAccounts, OwnedShare,
+    ScopeRows, UsedNames,
 };
 use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
@@ -100,10 +101,10 @@ impl Job<'_> {
         }
     }
 
-    fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Named> {
+    fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Declaration> {
         let named = self.wanted.named().map(|(id, image)| {
             let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
-            let named = Named {
+            let named = Declaration {
                 desired: other.is_none().then_some(desired),
                 protected: image.protect,
             };
@@ -272,10 +273,10 @@ impl Looked<'_> {
         job: &Job<'_>,
         inventory: &mut Inventory,
         known: &'k KnownAccounts,
-        others: BTreeMap<AccountName, Rows>,
+        others: BTreeMap<AccountName, ScopeRows>,
     ) -> Learnt<'k> {
         let owner = self.identified.owner.as_ref();
-        let claimant = owner.map_or(NOBODY, Owner::claimant);
+        let identity = owner.map_or(NOBODY, Owner::identity);
         let mut used = job.used.clone();
         for (name, uin) in &self.identified.rivals {
             used.here.insert(name.clone(), Some(uin.clone()));
@@ -283,27 +284,27 @@ impl Looked<'_> {
         let suspended = inventory.suspensions.iter();
         let suspended = suspended.flat_map(|suspension| &suspension.selector.accounts);
         let suspended = suspended.cloned().collect();
-        let aliases = known.aliases(job.scope, &used, claimant, &suspended);
+        let aliases = known.aliases(job.scope, &used, identity, &suspended);
         inventory.extend_suspensions(job.scope, &aliases);
         let seen = match self.observation {
             Observation::Seen(seen) => Some(seen),
             Observation::ReadDenied(_) | Observation::Unobserved(_) => None,
         };
         let own = known.scopes.get(job.scope);
-        let set_aside = own.filter(|own| own.is_other(claimant));
+        let set_aside = own.filter(|own| own.is_other_account(identity));
         if set_aside.is_some() {
             // They are of the account that the name stood for.
             inventory.images.clear();
-            inventory.open.clear();
+            inventory.open_intents.clear();
         }
-        let shows_own = seen.is_some_and(|seen| inventory.shows_own(seen));
-        let kinship = |name: &AccountName| match owner {
-            Some(_) => known.kinship(name, job.scope, &used, claimant),
-            None => inventory::Kinship::Barred,
+        let shows_own = seen.is_some_and(|seen| inventory.shows_own_blueprint(seen));
+        let account_match = |name: &AccountName| match owner {
+            Some(_) => known.account_match(name, job.scope, &used, identity),
+            None => inventory::AccountMatch::Excluded,
         };
         let mut takeover =
-            inventory.take_over(others, kinship, seen, |image| job.wanted.names(image));
-        takeover.was = known.of_region(job.scope.region, takeover.sources());
+            inventory.take_over(others, account_match, seen, |image| job.wanted.names(image));
+        takeover.expected = known.in_region(job.scope.region, takeover.sources());
         let succeeded_by = own.and_then(|own| own.succeeded_by.clone());
         let taken_back = takeover
             .sources()
@@ -351,7 +352,7 @@ impl Looked<'_> {
         let mut changes = inventory::update(inventory, seen, &named, accept_lost, self.started);
         for change in &mut changes {
             if let Some(owned) = change
-                .record
+                .entry
                 .as_mut()
                 .and_then(|record| record.owned.as_mut())
             {
@@ -365,7 +366,7 @@ impl Looked<'_> {
 
 /// What a look did not show may have been seen as late as at its end: that is what it is dated with, because the next look
 /// is dated by its beginning. The pages of a large scope may leave minutes apart.
-fn date_late(owned: &mut Owned, began: Present, ended: Present) {
+fn date_late(owned: &mut OwnedShare, began: Present, ended: Present) {
     for since in [&mut owned.missing_since, &mut owned.disputed_since] {
         if *since == Some(began.stamp()) {
             *since = Some(ended.stamp());
@@ -374,7 +375,7 @@ fn date_late(owned: &mut Owned, began: Present, ended: Present) {
 }
 
 /// Whoever calls without credentials.
-const NOBODY: Claimant<'static> = Claimant {
+const NOBODY: AccountIdentity<'static> = AccountIdentity {
     uin: None,
     key: None,
 };
@@ -414,7 +415,7 @@ mod tests {
     fn c8_s11_what_a_long_look_did_not_show_is_dated_with_its_end() {
         let at =
             |seconds: i64| Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date");
-        let mut owned = Owned::adopted("lhbp-1", at(-1_000));
+        let mut owned = OwnedShare::adopted("lhbp-1", at(-1_000));
         let (began, ended) = (Present::from(at(0)), Present::from(at(300)));
         date_late(&mut owned, began, ended);
         assert_eq!((owned.missing_since, owned.disputed_since), (None, None));

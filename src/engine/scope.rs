@@ -91,7 +91,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             self.looked.notify_one();
             self.remember_own_images(&seen, asked);
             let seen = self.keep_lessons(seen).await;
-            if self.engine.ledger.lost().is_some() {
+            if self.engine.ledger.failure().is_some() {
                 return self.lost(last);
             }
             let (plan, observation) = (&seen.plan, &seen.observation);
@@ -215,7 +215,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         }
         let ledger = self.engine.ledger;
         let begun = match is_seen {
-            true => ledger.seen().await,
+            true => ledger.mark_observed().await,
             false => Ok(()),
         };
         let kept = match begun {
@@ -246,14 +246,14 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 set_aside: update.set_aside.take(),
                 takeover: Takeover {
                     rows,
-                    was: update.takeover.was.clone(),
+                    expected: update.takeover.expected.clone(),
                     ..Takeover::default()
                 },
                 ..InventoryUpdate::default()
             };
-            ledger.settle(scope, part).await?;
+            ledger.apply_update(scope, part).await?;
         }
-        ledger.settle(scope, update).await
+        ledger.apply_update(scope, update).await
     }
 
     /// Writes of an earlier process that ended a moment ago may still take effect, and are awaited like our own.
@@ -263,7 +263,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             return;
         };
         let (now, at) = (self.present(), self.host().monotonic());
-        for (image, open) in inventory.open {
+        for (image, open) in inventory.open_intents {
             let is_young = |open: &&OpenIntent| now.since(open.at) < STILL_ON_ITS_WAY;
             let newest = open.last().filter(is_young);
             // What an earlier pass of this process wrote is remembered better.

@@ -20,10 +20,10 @@ use crate::api::error::{CallError, Class, Refusal};
 use crate::api::{Modified, WritePermit};
 use crate::attempts::{LastResult, WritePause};
 use crate::execute::{Doubt, Executor, JobId, Step, Told, probing_order};
-use crate::history::{Answer, Outcome};
+use crate::history::{Outcome, WriteResult};
 use crate::host::Host;
 use crate::inventory::{AnsweredState, IntentId, InventoryEntry};
-use crate::ledger::{Attempt, Ledger, Refused};
+use crate::ledger::{Attempt, Ledger, WriteRefused};
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Observation, SeenAt};
 use crate::plan::{Decision, Prune};
@@ -49,7 +49,7 @@ enum Ready {
     /// Recorded, and not to be sent after all.
     Not(IntentId, Option<Refusal>),
     /// Not recorded.
-    Refused(Refused),
+    Refused(WriteRefused),
 }
 
 /// What came of a plan's calls.
@@ -235,7 +235,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         line: &'t Mutex<()>,
     ) -> Turn<'t> {
         Box::pin(async move {
-            let intent = match self.engine.ledger.intent(&attempt).await {
+            let intent = match self.engine.ledger.record_intent(&attempt).await {
                 Ok(intent) => intent,
                 Err(refused) => return (id, attempt, Ready::Refused(refused)),
             };
@@ -304,10 +304,12 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     executor.account_broken(&refusal);
                 }
             }
-            Ready::Refused(Refused::Suspended(_) | Refused::NotOurs) => executor.withdraw(id),
+            Ready::Refused(WriteRefused::Suspended(_) | WriteRefused::NotOurs) => {
+                executor.withdraw(id)
+            }
             // No attempt of this or any other image would be granted.
-            Ready::Refused(Refused::Failed(_)) if self.is_lost() => executor.stop(),
-            Ready::Refused(refused @ Refused::Failed(_)) => {
+            Ready::Refused(WriteRefused::Failed(_)) if self.is_lost() => executor.stop(),
+            Ready::Refused(refused @ WriteRefused::Failed(_)) => {
                 if executor.take(id, now) {
                     let error = CallError::NotSent(refused.to_string());
                     executor.replied(id, Err(error), now, self.host().next_f64());
@@ -328,16 +330,16 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             return Some(why.into());
         }
         let is_recent = self.host().monotonic().since(recorded) < RECHECK_AFTER;
-        if is_recent && !self.engine.ledger.is_in_doubt() {
+        if is_recent && !self.engine.ledger.is_verifying() {
             return None;
         }
-        let allowed = self.engine.ledger.allows(attempt).await;
+        let allowed = self.engine.ledger.recheck(attempt).await;
         allowed.err().map(|refused| refused.to_string())
     }
 
     /// Whether nothing is granted any longer.
     fn is_lost(&self) -> bool {
-        self.engine.ledger.lost().is_some()
+        self.engine.ledger.failure().is_some()
     }
 
     /// What time alone has come to forbid since the plan was made, by one of the clocks.
@@ -396,11 +398,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 .cloned()
                 .unwrap_or_default()
         };
-        let mut outcome = attempt.ended(intent, Answer::Unknown);
+        let mut outcome = attempt.ended(intent, WriteResult::Unknown);
         let mut record = None;
         match result {
             Ok(modified) => {
-                outcome.result = Answer::Applied;
+                outcome.result = WriteResult::Applied;
                 outcome.blueprint_id = modified.blueprint_id.clone();
                 outcome.request_id = modified.request_id.clone();
                 let protected = self
@@ -412,15 +414,15 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 let mut known = known();
                 let blueprint = modified.blueprint_id.as_deref();
                 let at = self.present().stamp();
-                known.acknowledged(attempt.permission, blueprint, protected, at);
+                known.record_acknowledged(attempt.permission, blueprint, protected, at);
                 known.denied_since = None;
                 record = Some(known);
             }
             Err(CallError::Refused(refusal)) => {
                 outcome.result = match refusal.class {
-                    Class::Converged => Answer::AlreadyShared,
-                    Class::Unclear if !refusal.had_no_effect() => Answer::Unknown,
-                    _ => Answer::Rejected,
+                    Class::Converged => WriteResult::AlreadyShared,
+                    Class::Unclear if !refusal.had_no_effect() => WriteResult::Unknown,
+                    _ => WriteResult::Rejected,
                 };
                 outcome.error_code = Some(refusal.code.clone());
                 outcome.message = (!refusal.message.is_empty()).then(|| refusal.message.clone());
@@ -428,13 +430,13 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 let at = self.present().stamp();
                 let mut after = known();
                 if refusal.class == Class::Converged {
-                    let open = look.inventory.open.get(image);
-                    after.already_shared(open.map_or(&[], Vec::as_slice), at);
+                    let open = look.inventory.open_intents.get(image);
+                    after.record_already_shared(open.map_or(&[], Vec::as_slice), at);
                 } else if let Some((state, presumed)) =
                     self.told_state(look, attempt, refusal, &after)
                 {
-                    outcome.result = Answer::Rejected;
-                    after.word = Some(AnsweredState {
+                    outcome.result = WriteResult::Rejected;
+                    after.last_answer = Some(AnsweredState {
                         at,
                         state,
                         presumed,
@@ -449,8 +451,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             }
             Err(error) => {
                 outcome.result = match error {
-                    CallError::Unclear(_) => Answer::Unknown,
-                    _ => Answer::NotSent,
+                    CallError::Unclear(_) => WriteResult::Unknown,
+                    _ => WriteResult::NotSent,
                 };
                 outcome.message = Some(error.to_string());
             }
@@ -471,7 +473,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let is_blind = matches!(look.observation, Observation::ReadDenied(_));
         let was_shared = known.owned.is_some()
             || known
-                .word
+                .last_answer
                 .is_some_and(|word| word.state == ShareState::Shared);
         let settles = || {
             let tried = self
@@ -488,7 +490,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     }
 
     async fn not_sent(&self, intent: IntentId, attempt: &Attempt, why: &str) {
-        let mut outcome = attempt.ended(intent, Answer::NotSent);
+        let mut outcome = attempt.ended(intent, WriteResult::NotSent);
         outcome.message = Some(why.to_owned());
         self.record(outcome, None).await;
     }
@@ -497,14 +499,14 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// observation, as after a crash.
     async fn record(&self, outcome: Outcome, record: Option<InventoryEntry>) {
         let told = outcome.clone();
-        let kept = self.engine.ledger.outcome(outcome, record).await;
+        let kept = self.engine.ledger.record_outcome(outcome, record).await;
         let (key, intent) = (&told.key, told.intent.0);
         let (action, result) = (told.permission.as_str(), told.result.as_str());
         if !self.is_lost() {
             if let Err(error) = kept {
                 tracing::error!(%error, image = %key, intent, action, result, "the outcome of a write is not recorded");
             }
-        } else if told.result != Answer::NotSent {
+        } else if told.result != WriteResult::NotSent {
             // Even if it is recorded, it may be where nobody finds it. Why, is told once and not here.
             let blueprint = told.blueprint_id;
             tracing::error!(image = %key, intent, action, result, blueprint, "a write was answered after the state was lost: check whether its outcome is in the history");

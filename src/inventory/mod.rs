@@ -1,11 +1,13 @@
-//! INVENTORY: what sharekeeper did to a scope and what of it is its own, as far as is certain.
+//! INVENTORY: what sharekeeper did to a scope, and which shares are its own, as far as that is certain.
 //!
-//! An image enters it through our own acknowledged SHARE, never through `ImageAlreadyShared`: somebody else may have
-//! shared that one. It leaves it slowly. [`update()`] is the only place where an observation changes what is owned; it is
-//! pure, and says what it concluded, so that the store can keep it and the history can tell it. Knows neither files
-//! nor plans.
+//! An image enters the inventory through our own acknowledged SHARE, never through `ImageAlreadyShared`: somebody else
+//! may have shared that one. It leaves the inventory slowly. [`update()`] is the only place where an observation changes
+//! what is owned. It is pure and returns its conclusions, so that the store can keep them and the history can tell of
+//! them. This module knows neither files nor plans.
 
+mod entry;
 mod orphans;
+mod suspension;
 mod takeover;
 mod update;
 
@@ -15,320 +17,56 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    ImageId, ImageKey, Labels, Permission, Present, Selector, ShareState, Timestamp,
-};
-use crate::observation::Blueprint;
+use crate::model::{ImageId, Permission, Timestamp};
 
+pub use entry::{AcknowledgedWrite, AnsweredState, InventoryEntry, OwnedShare, OwnershipState};
 pub use orphans::Orphans;
+pub use suspension::Suspension;
 pub use takeover::{
-    Claimant, Kinship, KnownAccount, KnownAccounts, Rows, SAME_ACCOUNT, Succession, TakenOver,
-    Takeover, UsedNames,
+    AccountIdentity, AccountMatch, KnownAccount, KnownAccounts, SAME_ACCOUNT, ScopeRows,
+    TakenOverName, TakenOverRow, Takeover, UsedNames,
 };
-pub use update::{InventoryChange, InventoryNote, InventoryUpdate, Named, UnexpectedLoss, update};
+pub use update::{
+    Declaration, InventoryChange, InventoryNote, InventoryUpdate, UnexpectedLoss, update,
+};
 
-/// A reversal counts for so long.
+/// How long a reversal of a write counts.
 pub const REVERSAL_WINDOW: TimeDelta = TimeDelta::hours(1);
-/// So many reversals by somebody else within [`REVERSAL_WINDOW`] park an image.
+/// The number of reversals by somebody else within [`REVERSAL_WINDOW`] that park an image.
 pub const REVERSALS_MAX: usize = 3;
-/// An owned image is forgotten only when two complete observations this far apart did not show it: a list that is paged
-/// by offset can skip a row, and a replica can lag.
+/// An owned image is forgotten only if two complete observations this far apart did not show it: a list that is paged by
+/// offset can skip a row, and a replica can lag.
 pub const FORGET_AFTER: TimeDelta = TimeDelta::minutes(10);
 
-/// How long a look may lag behind a write that the API acknowledged.
+/// How long an observation may lag behind a write that the API acknowledged.
 pub const LAG_MAX: TimeDelta = TimeDelta::seconds(120);
-/// The same, for clocks that never jump.
+/// [`LAG_MAX`] for clocks that never jump.
 pub const LAG: Duration = Duration::from_secs(LAG_MAX.num_seconds().unsigned_abs());
 
-/// What the store knows of one scope.
+/// What the store keeps of one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// Images that sharekeeper has written, or adopted.
+    /// Images that sharekeeper has written or adopted.
     pub images: BTreeMap<ImageId, InventoryEntry>,
-    /// Writes without a known outcome, by image, the oldest first.
-    pub open: BTreeMap<ImageId, Vec<OpenIntent>>,
-    /// Suspensions that may reach the scope.
+    /// Writes whose outcome is unknown, by image, the oldest first.
+    pub open_intents: BTreeMap<ImageId, Vec<OpenIntent>>,
+    /// Suspensions that may cover images of the scope.
     pub suspensions: Vec<Suspension>,
 }
 
-/// What is known of one image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InventoryEntry {
-    /// Set if the share is ours.
-    pub owned: Option<Owned>,
-    /// The last acknowledged writes, the newest last; no more than [`REVERSALS_MAX`].
-    pub writes: Vec<Write>,
-    /// Since when it is left alone, because somebody else kept reversing us. Only a person ends that.
-    pub parked_since: Option<Timestamp>,
-    /// It was protected when a manifest last named it, whoever shared it. Deleting the entry does not end that.
-    pub protected: bool,
-    /// What the API's last final answer to a write of ours says of the image; `None`: nothing, or a complete look has
-    /// shown otherwise since.
-    pub word: Option<AnsweredState>,
-    /// When a write of the image was last denied (`UnauthorizedOperation` and its kind), which may be about the image or
-    /// about all; `None`: it is not, for all that is known.
-    pub denied_since: Option<Timestamp>,
-}
-
-/// What the API says of an image in its answer to a write, which is all there is to know where reading is denied. The
-/// greater of two is the newer one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct AnsweredState {
-    /// When it was answered.
-    pub at: Timestamp,
-    /// The state that the image is in, by that answer.
-    pub state: ShareState,
-    /// The answer does not say so: a CANCEL of an image that sharekeeper never shared failed twice in the same way.
-    #[serde(default)]
-    pub presumed: bool,
-}
-
-/// A share that is sharekeeper's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owned {
-    /// How certain that is.
-    pub ownership: OwnershipState,
-    /// Since when.
-    pub since: Timestamp,
-    /// The blueprint that our share became. Another blueprint for the image is another share: somebody else's.
-    pub blueprint: Option<String>,
-    /// A complete observation has shown it.
-    pub confirmed: bool,
-    /// The first complete observation that did not show it, with none since that did.
-    pub missing_since: Option<Timestamp>,
-    /// The first look since which it shows as another blueprint. A replica that lags behind a repair of ours shows an
-    /// older one, too.
-    pub disputed_since: Option<Timestamp>,
-    /// Our CANCEL was acknowledged; it is gone once an observation does not show it.
-    pub cancelled: bool,
-}
-
-/// How certain it is that a share is ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OwnershipState {
-    /// The API acknowledged our SHARE.
-    Acknowledged,
-    /// A person took it over with `adopt`.
-    Adopted,
-    /// The answer to our SHARE was lost; the image was not shared before it, and was after. Not pruned.
-    Probable,
-}
-
-/// An acknowledged write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Write {
-    /// When it was acknowledged.
-    pub at: Timestamp,
-    /// The state it brought about.
-    pub towards: ShareState,
-    /// A complete observation has shown that state since.
-    pub confirmed: bool,
-}
-
-/// Names one recorded intent: its number in the history.
+/// Identifies one recorded intent by the number of its entry in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IntentId(pub u64);
 
 /// A write that may or may not have taken effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenIntent {
-    /// Its number in the history.
     pub intent: IntentId,
-    /// SHARE or CANCEL.
     pub permission: Permission,
-    /// When it was recorded.
+    /// When the intent was recorded.
     pub at: Timestamp,
-    /// A complete observation showed the opposite state before it.
+    /// Whether a complete observation showed the opposite state before the write.
     pub saw_opposite: bool,
-}
-
-/// Images that are left alone because a person said so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suspension {
-    /// Names it for `resume`.
-    pub id: u64,
-    /// Why.
-    pub reason: String,
-    /// When it ends by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// When it began.
-    pub since: Timestamp,
-    /// Who said so: user and host.
-    pub by: String,
-    /// Which images.
-    pub selector: Selector,
-}
-
-impl Suspension {
-    /// Clocks that differ from this machine's by more than this are not gone by: a suspension that has been over for
-    /// longer is over by each of them.
-    pub const LINGERS: TimeDelta = TimeDelta::hours(24);
-
-    /// Whether it is over by this machine's clock, which shows `now`.
-    pub fn is_over(&self, now: Timestamp) -> bool {
-        self.until.is_some_and(|until| until <= now)
-    }
-
-    /// Whether it is over by every clock that is gone by.
-    pub fn is_long_over(&self, now: Timestamp) -> bool {
-        self.until.is_some_and(|until| now - until >= Self::LINGERS)
-    }
-
-    /// Whether it holds for the key at `now`, by one clock. An image that no manifest names any longer has lost its labels; it may have
-    /// had the ones that are meant.
-    pub fn covers(&self, key: &ImageKey, labels: Option<&Labels>, now: Timestamp) -> bool {
-        let picked = match labels {
-            Some(labels) => self.selector.matches(key, labels),
-            None => self.selector.matches_key(key),
-        };
-        picked && !self.is_over(now)
-    }
-
-    /// For a person: why, until when, and how to end it.
-    pub fn describe(&self) -> String {
-        let until = self
-            .until
-            .map(|until| format!(" until {}", until.format("%Y-%m-%dT%H:%M:%SZ")))
-            .unwrap_or_default();
-        format!(
-            "suspended{until} by {}: {} (`sharekeeper resume {}` ends it)",
-            self.by, self.reason, self.id
-        )
-    }
-}
-
-impl InventoryEntry {
-    /// Takes in that the API acknowledged a write at `at`. `blueprint` is what SHARE answered, if it said.
-    pub fn acknowledged(
-        &mut self,
-        permission: Permission,
-        blueprint: Option<&str>,
-        protected: bool,
-        at: Timestamp,
-    ) {
-        match permission {
-            Permission::Share => {
-                self.owned = Some(Owned {
-                    ownership: OwnershipState::Acknowledged,
-                    since: at,
-                    blueprint: blueprint.map(str::to_owned),
-                    confirmed: false,
-                    missing_since: None,
-                    disputed_since: None,
-                    cancelled: false,
-                });
-            }
-            Permission::Cancel => {
-                if let Some(owned) = &mut self.owned {
-                    owned.cancelled = true;
-                }
-            }
-        }
-        self.protected = protected;
-        self.answered(permission.leads_to(), at);
-        self.writes.push(Write {
-            at,
-            towards: permission.leads_to(),
-            confirmed: false,
-        });
-        let surplus = self.writes.len().saturating_sub(REVERSALS_MAX);
-        self.writes.drain(..surplus);
-    }
-
-    /// Takes in that the API's answer to a write leaves the image in `state`.
-    pub fn answered(&mut self, state: ShareState, at: Timestamp) {
-        self.word = Some(AnsweredState {
-            at,
-            state,
-            presumed: false,
-        });
-    }
-
-    /// Takes in that the API called the image shared already. Our own earlier SHARE, whose answer was lost, may have
-    /// done it, if it was seen unshared before.
-    pub fn already_shared(&mut self, earlier: &[OpenIntent], at: Timestamp) {
-        self.answered(ShareState::Shared, at);
-        if earlier.iter().any(OpenIntent::is_ours_if_shared) {
-            self.probably_ours(None, at);
-        }
-    }
-
-    /// Takes in that a SHARE of ours, whose answer was lost, has in all likelihood taken effect. What is certain stays
-    /// so, but for an older share that had gone before: the one that is there now took its place.
-    fn probably_ours(&mut self, blueprint: Option<&Blueprint>, at: Timestamp) {
-        let still = |owned: &Owned| match blueprint {
-            Some(blueprint) => owned.may_be(blueprint),
-            None => owned.missing_since.is_none(),
-        };
-        let probable = || Owned::probable(blueprint.map(|blueprint| blueprint.id.to_string()), at);
-        self.owned = Some(self.owned.take().filter(still).unwrap_or_else(probable));
-    }
-
-    /// How often within [`REVERSAL_WINDOW`] somebody else undid a write towards `state` that had been seen to hold;
-    /// true only while the image is not in that state. It was found undone when it was repeated, the last one now: how
-    /// long a share had stood before somebody took it back says nothing of how often they do.
-    pub fn reversals(&self, state: ShareState, now: impl Into<Present>) -> usize {
-        let now = now.into();
-        let repairs = self.writes.iter();
-        let repairs = repairs.map(|write| (write.towards, now.since(write.at)));
-        let found = repairs.skip(1).chain([(state, TimeDelta::zero())]);
-        let counts = |(write, (then, ago)): &(&Write, (ShareState, TimeDelta))| {
-            write.confirmed && write.towards == state && *then == state && *ago < REVERSAL_WINDOW
-        };
-        self.writes.iter().zip(found).filter(counts).count()
-    }
-
-    /// Whether there is nothing in it worth keeping at `now`.
-    pub fn is_spent(&self, now: impl Into<Present>) -> bool {
-        let now = now.into();
-        self.owned.is_none()
-            && !self.protected
-            && self.parked_since.is_none()
-            && self.denied_since.is_none()
-            && self
-                .word
-                .is_none_or(|word| now.since(word.at) >= REVERSAL_WINDOW)
-            && self
-                .writes
-                .iter()
-                .all(|write| now.since(write.at) >= REVERSAL_WINDOW)
-    }
-}
-
-impl Owned {
-    /// Whether a blueprint can be the one that our share became.
-    fn may_be(&self, blueprint: &Blueprint) -> bool {
-        let ours = self.blueprint.as_ref();
-        ours.is_none_or(|ours| *ours == blueprint.id)
-    }
-
-    /// Ours in all likelihood.
-    fn probable(blueprint: Option<String>, since: Timestamp) -> Self {
-        Self {
-            ownership: OwnershipState::Probable,
-            since,
-            confirmed: blueprint.is_some(),
-            blueprint,
-            missing_since: None,
-            disputed_since: None,
-            cancelled: false,
-        }
-    }
-
-    /// Taken over by a person, who was shown the blueprint.
-    pub fn adopted(blueprint: &str, since: Timestamp) -> Self {
-        Self {
-            ownership: OwnershipState::Adopted,
-            since,
-            blueprint: Some(blueprint.to_owned()),
-            confirmed: true,
-            missing_since: None,
-            disputed_since: None,
-            cancelled: false,
-        }
-    }
 }
 
 impl OpenIntent {

@@ -1,26 +1,27 @@
-//! What a scope takes over from other account names: a renamed account, or the first `Account` document in place of the
-//! ambient credentials. Pure. An account is its uin; a name that the state knows is a label that may have moved.
+//! What a scope takes over from other account names: those of a renamed account, or of the ambient credentials once the
+//! first `Account` document stands in their place. An account is its uin; a name is a label, which may have moved to
+//! another account since the store recorded it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Inventory, InventoryEntry, OpenIntent, Owned, OwnershipState};
+use super::{Inventory, InventoryEntry, OpenIntent, OwnedShare, OwnershipState};
 use crate::model::{AccountName, ImageId, KeyDigest, Region, Scope, Uin};
 use crate::observation::Seen;
 
-/// Whose the credentials were that the state was used with in one scope.
+/// Whose credentials the state was used with in one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownAccount {
-    /// The root account, where it was known.
+    /// The root account, if it was known.
     pub uin: Option<Uin>,
-    /// The key that was used last, if it was one that lasts.
+    /// The API key that was used last, if it was a lasting one.
     pub key: Option<KeyDigest>,
-    /// The key that pruned last.
+    /// The API key that pruned last.
     pub pruned_with: Option<KeyDigest>,
-    /// The name that took over images of this one.
+    /// The account name that took over images of this one.
     pub succeeded_by: Option<AccountName>,
-    /// The name that the rows were kept under before it stood for another account.
+    /// The account name that the rows were kept under until it stood for another account.
     pub formerly: Option<AccountName>,
-    /// Something is kept of images in the scope.
+    /// Whether anything is kept of images in the scope.
     pub has_rows: bool,
 }
 
@@ -29,114 +30,115 @@ pub struct KnownAccount {
 pub struct KnownAccounts {
     /// Every scope that the state was used with.
     pub scopes: BTreeMap<Scope, KnownAccount>,
-    /// What it holds in the scope's region under other account names.
-    pub others: BTreeMap<AccountName, Rows>,
+    /// What is kept in the scope's region under other account names.
+    pub others: BTreeMap<AccountName, ScopeRows>,
 }
 
 /// The account names that manifests use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsedNames {
-    /// Those that name an image in the scope's region, each with its account as far as that is known.
+    /// Names under which manifests name an image in the scope's region, each with its account, if that is known.
     pub here: BTreeMap<AccountName, Option<Uin>>,
-    /// Those that an `Account` document declares or that name an image in any region.
+    /// Names that an `Account` document declares, or under which manifests name an image in any region.
     pub anywhere: BTreeSet<AccountName>,
-    /// The manifests are complete, so that a name that is not among these is not used.
+    /// Whether the manifests are complete, so that no other names are used.
     pub is_complete: bool,
 }
 
-/// Rows of one account name in one region.
+/// What is kept under one account name in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// As [`Inventory::images`].
+pub struct ScopeRows {
+    /// Entries, as in [`Inventory::images`].
     pub images: BTreeMap<ImageId, InventoryEntry>,
-    /// As [`Inventory::open`].
-    pub open: BTreeMap<ImageId, Vec<OpenIntent>>,
+    /// Intents, as in [`Inventory::open_intents`].
+    pub open_intents: BTreeMap<ImageId, Vec<OpenIntent>>,
 }
 
 /// The account that a scope's calls are made as, as far as it is known.
 #[derive(Clone, Copy, Debug)]
-pub struct Claimant<'a> {
-    /// The root account.
+pub struct AccountIdentity<'a> {
+    /// The root account, if it is known.
     pub uin: Option<&'a Uin>,
-    /// The key, if it is one that lasts.
+    /// The API key, if it is a lasting one.
     pub key: Option<&'a KeyDigest>,
 }
 
-/// What the rows of another name are to a scope.
+/// Whether the rows of another account name belong to the account of a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kinship {
-    /// They are of the same account: the same uin, or the same key.
+pub enum AccountMatch {
+    /// They do: the uin is the same, or the key.
     Proven,
-    /// Nobody knows, and no manifest uses the name anywhere: a blueprint can prove it, image by image.
-    Open,
-    /// Nobody knows, and the name is used in another region, or may be used in manifests that are missing. Only what
-    /// holds changes back counts.
-    Elsewhere,
-    /// They are of another account, or of a name that is used here.
-    Barred,
+    /// They may, and no manifest uses the name anywhere. A blueprint can prove it, image by image.
+    Possible,
+    /// They may, but the name is used in another region, or may be used in manifests that are missing. Only what holds
+    /// changes back is taken from them.
+    InUseElsewhere,
+    /// They do not, or the name is used in this region.
+    Excluded,
 }
 
-/// A row that a scope takes over by itself.
+/// One row that a scope takes over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakenOver {
-    /// The image of the row.
+pub struct TakenOverRow {
     pub image: ImageId,
     /// The name that the row was kept under.
     pub from: AccountName,
-    /// The scope's record of the image from now on.
-    pub record: Option<InventoryEntry>,
-    /// Why it is the scope's, for the history.
+    /// The scope's entry of the image from now on.
+    pub entry: Option<InventoryEntry>,
+    /// Why the row belongs to the scope, for the history.
     pub reason: &'static str,
 }
 
-/// All rows of a name, which a scope takes over at once.
+/// All rows of one account name, which a scope takes over at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Succession {
+pub struct TakenOverName {
     /// The name that the rows were kept under.
     pub from: AccountName,
-    /// How many images they are of.
+    /// The number of images that the rows are about.
     pub images: usize,
 }
 
-/// What a scope takes over.
+/// What a scope takes over from other account names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Takeover {
-    /// Row by row: what a look proves, and what must be joined with a row of the scope's own.
-    pub rows: Vec<TakenOver>,
-    /// Name by name: what is proven to be of the same account.
-    pub names: Vec<Succession>,
-    /// Whose each of the names was when the rows were read. A name that stands for another account by now keeps its rows.
-    pub was: BTreeMap<AccountName, KnownAccount>,
+    /// Single rows: those that an observation proves, and those that are merged with a row of the scope's own.
+    pub rows: Vec<TakenOverRow>,
+    /// Whole names that are proven to be of the same account.
+    pub names: Vec<TakenOverName>,
+    /// Whose each of the names was when the rows were read. The store leaves the rows of a name that stands for another
+    /// account by now.
+    pub expected: BTreeMap<AccountName, KnownAccount>,
 }
 
-/// Why rows of the same account go over, as the history has it.
+/// The reason in the history for rows that move within one account.
 pub const SAME_ACCOUNT: &str = "the account's name changed";
 const SAME_BLUEPRINT: &str =
     "it shows as the blueprint that is recorded under the account's earlier name";
 const SHOWN: &str = "it is shared, and no blueprint is recorded under the account's earlier name";
 
 impl KnownAccount {
-    /// Whether these are the credentials that the other ones are.
-    pub fn is_as(&self, other: &Self) -> bool {
+    /// Whether both have the same uin and the same key.
+    pub fn has_same_credentials(&self, other: &Self) -> bool {
         (&self.uin, &self.key) == (&other.uin, &other.key)
     }
 
-    /// Whether these are the claimant's credentials for certain. Two uins decide; a key only where one is missing.
-    pub fn is_same(&self, claimant: Claimant<'_>) -> bool {
-        match (&self.uin, claimant.uin) {
+    /// Whether these credentials belong to the account for certain. Two uins decide; the key counts only if one of them is
+    /// missing.
+    pub fn is_same_account(&self, identity: AccountIdentity<'_>) -> bool {
+        match (&self.uin, identity.uin) {
             (Some(known), Some(uin)) => known == uin,
-            _ => claimant.key.is_some() && self.key.as_ref() == claimant.key,
+            _ => identity.key.is_some() && self.key.as_ref() == identity.key,
         }
     }
 
-    /// Whether these are the credentials of another account for certain.
-    pub fn is_other(&self, claimant: Claimant<'_>) -> bool {
-        matches!((&self.uin, claimant.uin), (Some(known), Some(uin)) if known != uin)
+    /// Whether these credentials belong to another account for certain.
+    pub fn is_other_account(&self, identity: AccountIdentity<'_>) -> bool {
+        matches!((&self.uin, identity.uin), (Some(known), Some(uin)) if known != uin)
     }
 }
 
 impl Takeover {
-    /// The names that rows are taken over from.
+    /// The account names that rows are taken over from.
     pub fn sources(&self) -> impl Iterator<Item = &AccountName> {
         let rows = self.rows.iter().map(|taken| &taken.from);
         rows.chain(self.names.iter().map(|name| &name.from))
@@ -144,14 +146,14 @@ impl Takeover {
 }
 
 impl KnownAccounts {
-    /// The accounts, and apart from them the rows that a scope may take over.
-    pub fn split(mut self) -> (Self, BTreeMap<AccountName, Rows>) {
+    /// Separates the accounts from the rows that a scope may take over.
+    pub fn split(mut self) -> (Self, BTreeMap<AccountName, ScopeRows>) {
         let others = std::mem::take(&mut self.others);
         (self, others)
     }
 
-    /// Whose each of `names` is in a region.
-    pub fn of_region<'a>(
+    /// Whose each of `names` is in `region`.
+    pub fn in_region<'a>(
         &self,
         region: Region,
         names: impl Iterator<Item = &'a AccountName>,
@@ -166,53 +168,53 @@ impl KnownAccounts {
         known.collect()
     }
 
-    /// What the rows of `name` are to `scope`.
-    pub fn kinship(
+    /// Whether the rows of `name` belong to the account of `scope`.
+    pub fn account_match(
         &self,
         name: &AccountName,
         scope: &Scope,
         used: &UsedNames,
-        claimant: Claimant<'_>,
-    ) -> Kinship {
+        identity: AccountIdentity<'_>,
+    ) -> AccountMatch {
         let row = Scope {
             account: name.clone(),
             region: scope.region,
         };
         let known = self.scopes.get(&row).cloned().unwrap_or_default();
-        if *name == scope.account || known.is_other(claimant) {
-            return Kinship::Barred;
+        if *name == scope.account || known.is_other_account(identity) {
+            return AccountMatch::Excluded;
         }
-        let is_same = known.is_same(claimant);
+        let is_same_account = known.is_same_account(identity);
         match used.here.get(name) {
-            // The rows are this account's, and the name stands for another one by now.
-            Some(Some(now)) if is_same && claimant.uin.is_some_and(|uin| uin != now) => {
-                Kinship::Proven
+            // The rows belong to this account, and the name stands for another one by now.
+            Some(Some(now)) if is_same_account && identity.uin.is_some_and(|uin| uin != now) => {
+                AccountMatch::Proven
             }
-            Some(_) => Kinship::Barred,
-            None if is_same => Kinship::Proven,
-            None if used.is_complete && !used.anywhere.contains(name) => Kinship::Open,
-            None => Kinship::Elsewhere,
+            Some(_) => AccountMatch::Excluded,
+            None if is_same_account => AccountMatch::Proven,
+            None if used.is_complete && !used.anywhere.contains(name) => AccountMatch::Possible,
+            None => AccountMatch::InUseElsewhere,
         }
     }
 
-    /// The earlier names by which people may have suspended `scope`, of those in the state and in `suspended`. A name that
-    /// may be of any account counts: a suspension only holds back.
+    /// The earlier names by which people may have suspended `scope`, of those that the store knows and those in
+    /// `suspended`. A name that may stand for any account counts, because a suspension only holds back.
     pub fn aliases(
         &self,
         scope: &Scope,
         used: &UsedNames,
-        claimant: Claimant<'_>,
+        identity: AccountIdentity<'_>,
         suspended: &BTreeSet<AccountName>,
     ) -> BTreeSet<AccountName> {
         let names = self.scopes.keys().map(|row| &row.account);
         let names: BTreeSet<_> = names.chain(suspended).cloned().collect();
         let mut aliases = BTreeSet::from([scope.account.clone()]);
-        // Who succeeded an alias is one, too.
+        // A name from which an alias has taken over images is an alias, too.
         loop {
             let found: Vec<_> = names
                 .iter()
                 .filter(|name| !aliases.contains(*name) && !used.here.contains_key(*name))
-                .filter(|name| self.is_alias(name, &aliases, scope, used, claimant))
+                .filter(|name| self.is_alias(name, &aliases, scope, used, identity))
                 .cloned()
                 .collect();
             if found.is_empty() {
@@ -220,7 +222,10 @@ impl KnownAccounts {
             }
             aliases.extend(found);
         }
-        let of_mine = self.scopes.values().filter(|known| known.is_same(claimant));
+        let of_mine = self
+            .scopes
+            .values()
+            .filter(|known| known.is_same_account(identity));
         aliases.extend(of_mine.filter_map(|known| known.formerly.clone()));
         aliases.remove(&scope.account);
         aliases
@@ -232,7 +237,7 @@ impl KnownAccounts {
         aliases: &BTreeSet<AccountName>,
         scope: &Scope,
         used: &UsedNames,
-        claimant: Claimant<'_>,
+        identity: AccountIdentity<'_>,
     ) -> bool {
         // A name that manifests still use is an earlier one of this scope only in this region.
         let is_used = used.anywhere.contains(name);
@@ -247,24 +252,25 @@ impl KnownAccounts {
                 .as_ref()
                 .is_some_and(|by| aliases.contains(by))
         });
-        let is_same = rows.iter().any(|known| known.is_same(claimant));
-        let is_other = !rows.is_empty() && rows.iter().all(|known| known.is_other(claimant));
-        let may_be = !is_used && used.is_complete && !is_other;
-        is_succeeded || is_same || may_be
+        let is_same_account = rows.iter().any(|known| known.is_same_account(identity));
+        let is_other_account =
+            !rows.is_empty() && rows.iter().all(|known| known.is_other_account(identity));
+        let may_be = !is_used && used.is_complete && !is_other_account;
+        is_succeeded || is_same_account || may_be
     }
 
-    /// Another name that rows are kept under, unless it is known to be one of the same account.
-    pub fn other_name(&self, scope: &Scope, claimant: Claimant<'_>) -> Option<&AccountName> {
-        let is_other = |(row, known): &(&Scope, &KnownAccount)| {
-            row.account != scope.account && known.has_rows && !known.is_same(claimant)
+    /// An account name that other rows are kept under and that is not known to stand for the same account, if there is one.
+    pub fn other_name(&self, scope: &Scope, identity: AccountIdentity<'_>) -> Option<&AccountName> {
+        let is_other_account = |(row, known): &(&Scope, &KnownAccount)| {
+            row.account != scope.account && known.has_rows && !known.is_same_account(identity)
         };
         let mut scopes = self.scopes.iter();
-        scopes.find(is_other).map(|(row, _)| &row.account)
+        scopes.find(is_other_account).map(|(row, _)| &row.account)
     }
 }
 
 impl Inventory {
-    /// Lets a suspension by an earlier name of the account hold for `scope`, as it does for its own name.
+    /// Makes suspensions of an earlier name of the account hold for `scope`, too.
     pub fn extend_suspensions(&mut self, scope: &Scope, aliases: &BTreeSet<AccountName>) {
         for suspension in &mut self.suspensions {
             let accounts = &mut suspension.selector.accounts;
@@ -274,10 +280,10 @@ impl Inventory {
         }
     }
 
-    /// Whether a share of ours shows as the blueprint that was recorded for it, which is proof of the account.
-    pub fn shows_own(&self, seen: &Seen) -> bool {
-        self.images.iter().any(|(image, record)| {
-            let recorded = record
+    /// Whether a share of ours shows as the blueprint that was recorded for it, which proves the account.
+    pub fn shows_own_blueprint(&self, seen: &Seen) -> bool {
+        self.images.iter().any(|(image, entry)| {
+            let recorded = entry
                 .owned
                 .as_ref()
                 .and_then(|owned| owned.blueprint.as_ref());
@@ -286,41 +292,44 @@ impl Inventory {
         })
     }
 
-    /// Takes over rows of `others`: all of those that are proven to be of the same account, and otherwise what `seen`
-    /// proves. `names` says which images manifests name here.
+    /// Takes over rows of `others`: all rows of names that are proven to be of the same account, and otherwise those that
+    /// `seen` proves. `names` says which images manifests name in the scope.
     pub fn take_over(
         &mut self,
-        others: BTreeMap<AccountName, Rows>,
-        kinship: impl Fn(&AccountName) -> Kinship,
+        others: BTreeMap<AccountName, ScopeRows>,
+        account_match: impl Fn(&AccountName) -> AccountMatch,
         seen: Option<&Seen>,
         names: impl Fn(&ImageId) -> bool,
     ) -> Takeover {
         let mut takeover = Takeover::default();
         for (from, rows) in others {
-            match (kinship(&from), seen) {
-                (Kinship::Barred, _) => {}
-                (Kinship::Proven, _) => self.succeed(from, rows, &mut takeover),
-                (kinship, Some(seen)) => {
-                    let is_open = kinship == Kinship::Open;
-                    let taken = self.take_what_shows(&from, rows, seen, is_open, &names);
+            match (account_match(&from), seen) {
+                (AccountMatch::Excluded, _) => {}
+                (AccountMatch::Proven, _) => self.take_over_name(from, rows, &mut takeover),
+                (account_match, Some(seen)) => {
+                    let is_open = account_match == AccountMatch::Possible;
+                    let taken = self.take_over_shown(&from, rows, seen, is_open, &names);
                     takeover.rows.extend(taken);
                 }
-                (Kinship::Open | Kinship::Elsewhere, None) => {}
+                (AccountMatch::Possible | AccountMatch::InUseElsewhere, None) => {}
             }
         }
         takeover
     }
 
-    /// Takes over all that is kept under a name.
-    fn succeed(&mut self, from: AccountName, rows: Rows, takeover: &mut Takeover) {
-        let Rows { images, mut open } = rows;
+    /// Takes over all rows of one name.
+    fn take_over_name(&mut self, from: AccountName, rows: ScopeRows, takeover: &mut Takeover) {
+        let ScopeRows {
+            images,
+            open_intents: mut open,
+        } = rows;
         let mut count = 0;
         for (image, row) in images {
             let joins = self.images.contains_key(&image);
-            self.absorb(&image, Some(row), open.remove(&image).unwrap_or_default());
+            self.merge_row(&image, Some(row), open.remove(&image).unwrap_or_default());
             if joins {
-                takeover.rows.push(TakenOver {
-                    record: self.images.get(&image).cloned(),
+                takeover.rows.push(TakenOverRow {
+                    entry: self.images.get(&image).cloned(),
                     image,
                     from: from.clone(),
                     reason: SAME_ACCOUNT,
@@ -329,43 +338,43 @@ impl Inventory {
             count += 1;
         }
         for (image, open) in open {
-            self.absorb(&image, None, open);
+            self.merge_row(&image, None, open);
             count += 1;
         }
         if count > 0 {
-            takeover.names.push(Succession {
+            takeover.names.push(TakenOverName {
                 from,
                 images: count,
             });
         }
     }
 
-    /// Takes over the rows that a look proves, where the name may be of this account (`is_open`). What holds changes
-    /// back counts in any case, and stays where it is.
-    fn take_what_shows(
+    /// Takes over the rows that `seen` proves, if the name may stand for this account (`is_open`). What holds changes back
+    /// is copied in any case, and stays under the other name, too.
+    fn take_over_shown(
         &mut self,
         from: &AccountName,
-        rows: Rows,
+        rows: ScopeRows,
         seen: &Seen,
         is_open: bool,
         names: impl Fn(&ImageId) -> bool,
-    ) -> Vec<TakenOver> {
-        let Rows {
+    ) -> Vec<TakenOverRow> {
+        let ScopeRows {
             mut images,
-            mut open,
+            open_intents: mut open,
         } = rows;
         let all: BTreeSet<ImageId> = images.keys().chain(open.keys()).cloned().collect();
         let mut taken = Vec::new();
         for image in all {
             let row = images.remove(&image);
             let claim = match is_open {
-                true => claimed(row.as_ref(), &image, seen),
+                true => prove_row(row.as_ref(), &image, seen),
                 false => None,
             };
             if let Some((row, reason)) = claim {
-                self.absorb(&image, row, open.remove(&image).unwrap_or_default());
-                taken.push(TakenOver {
-                    record: self.images.get(&image).cloned(),
+                self.merge_row(&image, row, open.remove(&image).unwrap_or_default());
+                taken.push(TakenOverRow {
+                    entry: self.images.get(&image).cloned(),
                     image,
                     from: from.clone(),
                     reason,
@@ -373,35 +382,40 @@ impl Inventory {
             } else if let Some(row) = row
                 && (seen.shared.contains_key(&image) || names(&image))
             {
-                self.restrain(&image, &row);
+                self.hold_back(&image, &row);
             }
         }
         taken
     }
 
-    /// Joins a row with what is known of the image. What is known under the scope's own name wins; what holds changes
-    /// back holds, whichever of the two says so.
-    fn absorb(&mut self, image: &ImageId, row: Option<InventoryEntry>, mut open: Vec<OpenIntent>) {
+    /// Merges a row into the entry of the image. What is known under the scope's own name wins, except that changes are
+    /// held back if either of the two says so.
+    fn merge_row(
+        &mut self,
+        image: &ImageId,
+        row: Option<InventoryEntry>,
+        mut open: Vec<OpenIntent>,
+    ) {
         if let Some(row) = row {
-            self.restrain(image, &row);
+            self.hold_back(image, &row);
             let own = self.images.entry(image.clone()).or_default();
             own.owned = own.owned.take().or(row.owned);
             if own.writes.is_empty() {
                 own.writes = row.writes;
             }
-            // Both are of one account, so that the newest answer holds.
-            own.word = own.word.max(row.word);
+            // Both are of one account, so that the newer reply counts.
+            own.last_answer = own.last_answer.max(row.last_answer);
             own.denied_since = own.denied_since.or(row.denied_since);
         }
         if !open.is_empty() {
-            let known = self.open.entry(image.clone()).or_default();
+            let known = self.open_intents.entry(image.clone()).or_default();
             known.append(&mut open);
             known.sort_by_key(|open| open.intent);
         }
     }
 
-    /// Holds changes of an image back as a row does.
-    fn restrain(&mut self, image: &ImageId, row: &InventoryEntry) {
+    /// Holds back changes of an image if a row does.
+    fn hold_back(&mut self, image: &ImageId, row: &InventoryEntry) {
         if row.protected || row.parked_since.is_some() {
             let own = self.images.entry(image.clone()).or_default();
             own.parked_since = own.parked_since.or(row.parked_since);
@@ -410,15 +424,16 @@ impl Inventory {
     }
 }
 
-/// What the look proves of a row under a name that may be of any account. A blueprint belongs to one account, so that
-/// the one that the row recorded is proof; a share without a recorded blueprint is ours in all likelihood, and no more.
-fn claimed(
+/// The row to take over and the reason, if an observation proves that a row under a name that may stand for any account
+/// belongs to the scope. A blueprint belongs to one account, so that the recorded one is proof; a share without a recorded
+/// blueprint is only probably ours.
+fn prove_row(
     row: Option<&InventoryEntry>,
     image: &ImageId,
     seen: &Seen,
 ) -> Option<(Option<InventoryEntry>, &'static str)> {
     let shown = seen.shared.get(image)?;
-    // Nothing but a write without an outcome.
+    // There is no entry, only a write without an outcome.
     let Some(row) = row else {
         return Some((None, SHOWN));
     };
@@ -427,7 +442,7 @@ fn claimed(
         Some(recorded) if *recorded == shown.id => Some((Some(row.clone()), SAME_BLUEPRINT)),
         Some(_) => None,
         None => {
-            let owned = Owned {
+            let owned = OwnedShare {
                 ownership: OwnershipState::Probable,
                 ..owned.clone()
             };
@@ -440,8 +455,9 @@ fn claimed(
     }
 }
 
-impl TakenOver {
-    /// Whether the look proves that the name stood for the scope's account, and not only that this row may be its own.
+impl TakenOverRow {
+    /// Whether the observation proves that the name stood for the scope's account, and not only that this row may belong
+    /// to it.
     pub fn proves_the_name(&self) -> bool {
         self.reason == SAME_BLUEPRINT
     }

@@ -1,5 +1,7 @@
+//! G2 and C1: which rows of other account names a scope takes over, and which it leaves.
+
 use super::*;
-use crate::inventory::{IntentId, Write};
+use crate::inventory::{AcknowledgedWrite, IntentId};
 use crate::model::{Permission, ShareState, Timestamp};
 use crate::observation::Blueprint;
 
@@ -16,9 +18,9 @@ fn name(text: &str) -> AccountName {
 }
 
 fn ours(blueprint: Option<&str>) -> InventoryEntry {
-    let mut record = InventoryEntry::default();
-    record.acknowledged(Permission::Share, blueprint, false, at(0));
-    record
+    let mut entry = InventoryEntry::default();
+    entry.record_acknowledged(Permission::Share, blueprint, false, at(0));
+    entry
 }
 
 fn parked() -> InventoryEntry {
@@ -53,25 +55,25 @@ fn seen(shared: &[(&str, &str)]) -> Seen {
     }
 }
 
-fn unused(rows: &[(&str, InventoryEntry)]) -> BTreeMap<AccountName, Rows> {
-    let images = rows.iter().map(|(id, record)| (image(id), record.clone()));
-    let rows = Rows {
+fn unused(rows: &[(&str, InventoryEntry)]) -> BTreeMap<AccountName, ScopeRows> {
+    let images = rows.iter().map(|(id, entry)| (image(id), entry.clone()));
+    let rows = ScopeRows {
         images: images.collect(),
-        ..Rows::default()
+        ..ScopeRows::default()
     };
     BTreeMap::from([(name("legacy"), rows)])
 }
 
 fn taken(
     rows: &[(&str, InventoryEntry)],
-    kinship: Kinship,
+    account_match: AccountMatch,
     shown: Option<&[(&str, &str)]>,
 ) -> (Inventory, Takeover) {
     let mut inventory = Inventory::default();
     let shown = shown.map(seen);
     let taken = inventory.take_over(
         unused(rows),
-        |_| kinship,
+        |_| account_match,
         shown.as_ref(),
         |id| *id == image("img-named"),
     );
@@ -85,8 +87,8 @@ fn ids(takeover: &Takeover) -> Vec<&str> {
 #[test]
 fn g2_a_proven_name_hands_over_everything_even_unseen() {
     let rows = [("img-a", ours(Some("lhbp-a"))), ("img-b", parked())];
-    let (inventory, taken) = taken(&rows, Kinship::Proven, None);
-    let all = Succession {
+    let (inventory, taken) = taken(&rows, AccountMatch::Proven, None);
+    let all = TakenOverName {
         from: name("legacy"),
         images: 2,
     };
@@ -108,9 +110,13 @@ fn c1_an_open_name_hands_over_what_its_blueprint_proves() {
         ("img-other", "lhbp-new"),
         ("img-unknown", "lhbp-x"),
     ];
-    let (inventory, taken) = taken(&rows, Kinship::Open, Some(&shown));
+    let (inventory, taken) = taken(&rows, AccountMatch::Possible, Some(&shown));
     assert_eq!(ids(&taken), ["img-same", "img-unknown"]);
-    let proves: Vec<_> = taken.rows.iter().map(TakenOver::proves_the_name).collect();
+    let proves: Vec<_> = taken
+        .rows
+        .iter()
+        .map(TakenOverRow::proves_the_name)
+        .collect();
     assert_eq!(proves, [true, false]);
     let ownership = |id: &str| {
         inventory.images[&image(id)]
@@ -125,9 +131,12 @@ fn c1_an_open_name_hands_over_what_its_blueprint_proves() {
 #[test]
 fn c1_an_open_name_hands_over_nothing_unseen_and_a_barred_one_never() {
     let rows = [("img-a", ours(Some("lhbp-a"))), ("img-named", parked())];
-    assert_eq!(taken(&rows, Kinship::Open, None).1, Takeover::default());
+    assert_eq!(
+        taken(&rows, AccountMatch::Possible, None).1,
+        Takeover::default()
+    );
     let shown = [("img-a", "lhbp-a"), ("img-named", "lhbp-n")];
-    let (inventory, taken) = taken(&rows, Kinship::Barred, Some(&shown));
+    let (inventory, taken) = taken(&rows, AccountMatch::Excluded, Some(&shown));
     assert_eq!(
         (taken, inventory),
         (Takeover::default(), Inventory::default())
@@ -147,13 +156,13 @@ fn g2_what_holds_back_counts_and_stays_where_it_is() {
         ("img-reshared", held(Some("lhbp-old"))),
     ];
     let shown = [("img-shown", "lhbp-s"), ("img-reshared", "lhbp-new")];
-    for kinship in [Kinship::Open, Kinship::Elsewhere] {
-        let (inventory, taken) = taken(&rows, kinship, Some(&shown));
-        assert_eq!(taken, Takeover::default(), "{kinship:?}");
+    for account_match in [AccountMatch::Possible, AccountMatch::InUseElsewhere] {
+        let (inventory, taken) = taken(&rows, account_match, Some(&shown));
+        assert_eq!(taken, Takeover::default(), "{account_match:?}");
         for id in ["img-named", "img-shown", "img-reshared"] {
-            let record = &inventory.images[&image(id)];
-            assert!(record.protected && record.parked_since.is_some(), "{id}");
-            assert_eq!(record.owned, None, "{id}");
+            let entry = &inventory.images[&image(id)];
+            assert!(entry.protected && entry.parked_since.is_some(), "{id}");
+            assert_eq!(entry.owned, None, "{id}");
         }
         assert!(!inventory.images.contains_key(&image("img-neither")));
     }
@@ -164,11 +173,11 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
     let mut inventory = Inventory::default();
     let own = ours(Some("lhbp-new"));
     inventory.images.insert(image("img-a"), own.clone());
-    inventory.open.insert(image("img-a"), vec![open(7)]);
+    inventory.open_intents.insert(image("img-a"), vec![open(7)]);
     let mut rows = unused(&[(
         "img-a",
         InventoryEntry {
-            writes: vec![Write {
+            writes: vec![AcknowledgedWrite {
                 at: at(0),
                 towards: ShareState::Unshared,
                 confirmed: true,
@@ -177,9 +186,9 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
         },
     )]);
     let legacy = rows.get_mut(&name("legacy")).expect("is there");
-    legacy.open.insert(image("img-a"), vec![open(3)]);
-    legacy.open.insert(image("img-b"), vec![open(4)]);
-    let taken = inventory.take_over(rows, |_| Kinship::Proven, None, |_| false);
+    legacy.open_intents.insert(image("img-a"), vec![open(3)]);
+    legacy.open_intents.insert(image("img-b"), vec![open(4)]);
+    let taken = inventory.take_over(rows, |_| AccountMatch::Proven, None, |_| false);
     assert_eq!(
         ids(&taken),
         ["img-a"],
@@ -189,10 +198,10 @@ fn g2_what_is_known_under_the_own_name_wins_and_restraints_add_up() {
         taken.names[0].images, 2,
         "an open write without a row goes along"
     );
-    let record = &inventory.images[&image("img-a")];
-    assert_eq!((&record.owned, &record.writes), (&own.owned, &own.writes));
-    assert_eq!((record.parked_since, record.protected), (Some(at(1)), true));
-    let intents: Vec<_> = inventory.open[&image("img-a")]
+    let entry = &inventory.images[&image("img-a")];
+    assert_eq!((&entry.owned, &entry.writes), (&own.owned, &own.writes));
+    assert_eq!((entry.parked_since, entry.protected), (Some(at(1)), true));
+    let intents: Vec<_> = inventory.open_intents[&image("img-a")]
         .iter()
         .map(|open| open.intent.0)
         .collect();
@@ -252,35 +261,35 @@ fn g2_rows_follow_the_uin_where_a_name_moves_to_another_account() {
     let state = State::new(&[("b", known(Some("2"), None, None))]);
     let (one, two) = (uin("1"), uin("2"));
     let names = used(&[("b", Some("1")), ("c", Some("2"))], &[]);
-    fn claim(uin: Option<&Uin>) -> Claimant<'_> {
-        Claimant { uin, key: None }
+    fn claim(uin: Option<&Uin>) -> AccountIdentity<'_> {
+        AccountIdentity { uin, key: None }
     }
-    let kinship = |scope: &str, uin: &Uin| {
-        state.0.kinship(
+    let account_match = |scope: &str, uin: &Uin| {
+        state.0.account_match(
             &name("b"),
             &under(scope, "ap-tokyo"),
             &names,
             claim(Some(uin)),
         )
     };
-    assert_eq!(kinship("c", &two), Kinship::Proven);
-    assert_eq!(kinship("d", &one), Kinship::Barred);
-    // Where nobody knows whose `b` is now, it keeps its rows.
+    assert_eq!(account_match("c", &two), AccountMatch::Proven);
+    assert_eq!(account_match("d", &one), AccountMatch::Excluded);
+    // If nobody knows whose `b` is now, it keeps its rows.
     let unknown = used(&[("b", None), ("c", Some("2"))], &[]);
     let scope = under("c", "ap-tokyo");
     let found = state
         .0
-        .kinship(&name("b"), &scope, &unknown, claim(Some(&two)));
-    assert_eq!(found, Kinship::Barred);
+        .account_match(&name("b"), &scope, &unknown, claim(Some(&two)));
+    assert_eq!(found, AccountMatch::Excluded);
     // Two uins decide, whatever the keys are.
     let mixed = State::new(&[("old", known(Some("2"), Some("AKID"), None))]);
     let key = KeyDigest::of("AKID");
-    let both = Claimant {
+    let both = AccountIdentity {
         uin: Some(&one),
         key: Some(&key),
     };
-    let found = mixed.0.kinship(&name("old"), &scope, &names, both);
-    assert_eq!(found, Kinship::Barred);
+    let found = mixed.0.account_match(&name("old"), &scope, &names, both);
+    assert_eq!(found, AccountMatch::Excluded);
 }
 
 #[test]
@@ -292,32 +301,32 @@ fn g2_a_key_decides_only_where_a_uin_is_missing() {
         key: Some(key.clone()),
         ..KnownAccount::default()
     };
-    let claimant = |uin| Claimant {
+    let identity = |uin| AccountIdentity {
         uin,
         key: Some(&key),
     };
-    assert!(!row(Some(&one)).is_same(claimant(Some(&two))));
-    assert!(row(Some(&one)).is_same(claimant(Some(&one))));
+    assert!(!row(Some(&one)).is_same_account(identity(Some(&two))));
+    assert!(row(Some(&one)).is_same_account(identity(Some(&one))));
     for (known, claims) in [(None, Some(&two)), (Some(&one), None), (None, None)] {
-        assert!(row(known).is_same(claimant(claims)));
+        assert!(row(known).is_same_account(identity(claims)));
     }
-    let keyless = Claimant {
+    let keyless = AccountIdentity {
         uin: None,
         key: None,
     };
-    assert!(!KnownAccount::default().is_same(keyless));
+    assert!(!KnownAccount::default().is_same_account(keyless));
 }
 
 #[test]
 fn g2_a_suspension_follows_each_name_that_an_account_had() {
-    let none = Claimant {
+    let none = AccountIdentity {
         uin: None,
         key: None,
     };
-    let aliases = |state: &State, names: &UsedNames, claimant, suspended: &[&str]| {
+    let aliases = |state: &State, names: &UsedNames, identity, suspended: &[&str]| {
         let suspended = suspended.iter().map(|n| name(n)).collect();
         let scope = under("live", "ap-tokyo");
-        let found = state.0.aliases(&scope, names, claimant, &suspended);
+        let found = state.0.aliases(&scope, names, identity, &suspended);
         found.iter().map(AccountName::to_string).collect::<Vec<_>>()
     };
     let live = used(&[("live", None)], &[]);
@@ -328,13 +337,13 @@ fn g2_a_suspension_follows_each_name_that_an_account_had() {
     ]);
     let found = aliases(&chain, &live, none, &["never-used"]);
     assert_eq!(found, ["default", "never-used", "prod"]);
-    // Not one that is proven to be another account's, nor one that is used for another region.
+    // A name that is proven to stand for another account is no alias, nor is one that is used for another region.
     let two = uin("2");
     let state = State::new(&[
         ("other", known(Some("1"), None, None)),
         ("sibling", known(Some("2"), None, None)),
     ]);
-    let me = Claimant {
+    let me = AccountIdentity {
         uin: Some(&two),
         key: None,
     };

@@ -1,50 +1,52 @@
+//! What a complete observation changes in the inventory of a scope. Here it is decided which views are not to be trusted,
+//! what is forgotten, and whom somebody else keeps reversing. Pure: the result is a list of changes for the store.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, OpenIntent, Owned,
-    REVERSALS_MAX, Takeover,
+    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, OpenIntent,
+    OwnedShare, REVERSALS_MAX, Takeover,
 };
 use crate::model::{ImageId, Permission, Present, ShareState, Uin};
 use crate::observation::{Blueprint, Seen};
 
-/// A part of what is ours, in percent, that may be missing without a second look.
+/// The share of what is ours, in percent, that may be missing from an observation before it is suspicious.
 const LOST_PERCENT_MAX: usize = 25;
-/// One image that is missing is drift, not a wrong view.
+/// The least number of missing images that is suspicious: a single one is drift, not a wrong view.
 const LOST_MIN: usize = 2;
 
-/// What the manifests say of an image now.
+/// What the manifests ask for an image at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// The state asked for; `None`: the clocks disagree about it.
+pub struct Declaration {
+    /// The desired state; `None` if the clocks disagree about it.
     pub desired: Option<ShareState>,
-    /// `protect: true`.
+    /// Whether a manifest says `protect: true`.
     pub protected: bool,
 }
 
-/// What a complete observation taught about one image.
+/// What a complete observation changes for one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InventoryChange {
-    /// Which.
     pub image: ImageId,
-    /// Its record from now on; `None`: nothing worth keeping.
-    pub record: Option<InventoryEntry>,
-    /// Open intents whose outcome shows: whether each took effect.
+    /// The image's entry from now on; `None` if nothing is worth keeping.
+    pub entry: Option<InventoryEntry>,
+    /// Open intents whose outcome shows, and whether each took effect.
     pub resolved: Vec<(IntentId, bool)>,
-    /// What a person will want to read in the history.
+    /// A conclusion that people want to read in the history.
     pub note: Option<InventoryNote>,
 }
 
-/// All that one look taught about a scope.
+/// All that one observation changes for a scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryUpdate {
-    /// The account that the scope's own rows are of, where the account name stands for another one by now. They are set
-    /// aside before anything else.
+    /// The account that the scope's own rows belong to, if the account name stands for another account by now. These rows
+    /// are set aside before anything else.
     pub set_aside: Option<Uin>,
     /// What the scope takes over from other account names.
     pub takeover: Takeover,
-    /// What it taught about single images.
+    /// Changes to single images.
     pub changes: Vec<InventoryChange>,
-    /// Whose the credentials are, where the state has it otherwise.
+    /// Whose the credentials are, if the store has it otherwise.
     pub account: Option<KnownAccount>,
 }
 
@@ -64,26 +66,26 @@ impl From<Vec<InventoryChange>> for InventoryUpdate {
     }
 }
 
-/// Much of what is ours does not show, and nothing of ours took it away: a wrong account, a reply that was cut, or
-/// somebody at work. Nothing is concluded from such a view.
+/// Much of what is ours does not show, and no write of ours took it away: the account is wrong, a reply was cut short, or
+/// somebody else is at work. Nothing is concluded from such a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnexpectedLoss {
-    /// Images that do not show.
+    /// The number of our images that do not show.
     pub lost: usize,
-    /// Of so many.
+    /// The number of our images that should show.
     pub of: usize,
 }
 
 impl UnexpectedLoss {
-    /// So many images and more are enough to hold even what is shared anew: fewer are repaired at once.
+    /// From this many of our images on, a loss holds back new shares, too. Fewer are simply repaired.
     const HOLDS_SHARES_FROM: usize = 10;
 
-    /// Whether a person has looked at exactly this.
+    /// Whether a person has accepted a loss of exactly this size.
     pub fn is_accepted(&self, accept_lost: u32) -> bool {
         self.lost == accept_lost as usize
     }
 
-    /// Whether nothing is shared either.
+    /// Whether the loss holds back shares, and not only cancels.
     pub fn holds_shares(&self) -> bool {
         self.of >= Self::HOLDS_SHARES_FROM
     }
@@ -92,121 +94,160 @@ impl UnexpectedLoss {
 /// A conclusion that belongs in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InventoryNote {
-    /// No longer ours, with the reason.
+    /// The image is no longer ours, for this reason.
     Released(String),
-    /// Left alone from now on, with the reason.
+    /// The image is left alone from now on, for this reason.
     Parked(String),
 }
 
-/// What an image that is missing is taken for.
+/// How an image of ours is judged that an observation does not show.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    /// Gone, if it still is after [`FORGET_AFTER`].
-    Perhaps,
-    /// One of too many: the view is not to be trusted.
+enum Absence {
+    /// It is gone if it is still missing after [`FORGET_AFTER`].
+    Unconfirmed,
+    /// Too many are missing: the view is not to be trusted.
     Suspicious,
-    /// Gone: a person has looked.
+    /// It is gone: a person has accepted the loss.
     Accepted,
 }
 
-/// Draws the conclusions of a complete observation that began at `started`. `named` is every image that manifests
-/// name here; `accept_lost` is how many shares of ours a person knows to have vanished. Only what changes is in the
-/// result, so that a world in which nothing happened causes no write to the store.
+/// Draws the conclusions of a complete observation that began at `started`. `declared` has every image that manifests
+/// name in the scope; `accept_lost` is the number of our shares that a person knows to have vanished. The result has only
+/// what changes, so that an observation without news causes no write to the store.
 pub fn update(
     inventory: &Inventory,
     seen: &Seen,
-    named: &BTreeMap<&ImageId, Named>,
+    declared: &BTreeMap<&ImageId, Declaration>,
     accept_lost: u32,
     started: impl Into<Present>,
 ) -> Vec<InventoryChange> {
-    let started = started.into();
-    let wanted = |image: &ImageId| is_wanted(named, image);
-    let loss = inventory.loss(seen, wanted);
-    let missing = match loss {
-        None => Missing::Perhaps,
-        Some(loss) if loss.is_accepted(accept_lost) => Missing::Accepted,
-        Some(_) => Missing::Suspicious,
+    let loss = inventory.unexpected_loss(seen, |image| is_wanted(declared, image));
+    let absence = match loss {
+        None => Absence::Unconfirmed,
+        Some(loss) if loss.is_accepted(accept_lost) => Absence::Accepted,
+        Some(_) => Absence::Suspicious,
     };
-    let protected = named.iter().filter(|(_, named)| named.protected);
+    let update = Update {
+        inventory,
+        seen,
+        declared,
+        loss,
+        absence,
+        started: started.into(),
+    };
+    let protected = declared.iter().filter(|(_, declared)| declared.protected);
     let touched: BTreeSet<_> = inventory
         .images
         .keys()
-        .chain(inventory.open.keys())
+        .chain(inventory.open_intents.keys())
         .chain(protected.map(|(image, _)| *image))
         .collect();
-    let changes = touched.into_iter().filter_map(|image| {
-        let before = inventory.images.get(image);
-        let mut record = before.cloned().unwrap_or_default();
-        let blueprint = seen.shared.get(image);
-        let open = inventory.open.get(image).map_or(&[][..], Vec::as_slice);
-        // From a view that is not to be trusted, nothing follows for what it does not show.
-        let doubtful = missing == Missing::Suspicious && blueprint.is_none();
-        let (mut resolved, mut note) = (Vec::new(), None);
-        if !doubtful {
-            let shown = |open| resolve(open, &mut record, blueprint, started);
-            resolved = open.iter().filter_map(shown).collect();
-            confirm(&mut record, blueprint.is_some(), started);
-            outdate(&mut record, blueprint.is_some(), started);
-            if record
-                .owned
-                .as_ref()
-                .is_some_and(|owned| !started.is_before(owned.since))
-            {
-                let missing = if wanted(image) {
-                    missing
-                } else {
-                    Missing::Perhaps
-                };
-                note = ownership(&mut record, blueprint, missing, started);
-            }
-        }
-        let named = named.get(image);
-        if let Some(named) = named {
-            record.protected = named.protected;
-        }
-        // What no manifest names we may have pruned, but never shared.
-        let desired = named.map_or(Some(ShareState::Unshared), |named| named.desired);
-        if let Some(desired) = desired
-            && (!doubtful || !loss.is_some_and(|loss| loss.holds_shares()))
-        {
-            note = note.or(park(&mut record, desired, blueprint.is_some(), started));
-        }
-        // Where nothing is to be done, nothing can be denied.
-        if !doubtful && desired == Some(state_of(blueprint)) {
-            record.denied_since = None;
-        }
-        let record = (!record.is_spent(started)).then_some(record);
-        let changed = record.as_ref() != before || !resolved.is_empty();
-        changed.then(|| InventoryChange {
-            image: image.clone(),
-            record,
-            resolved,
-            note,
-        })
-    });
+    let changes = touched.into_iter().filter_map(|image| update.change(image));
     changes.collect()
 }
 
-/// An image that a manifest wants unshared is no loss when it is gone. One that it may want shared is.
-fn is_wanted(named: &BTreeMap<&ImageId, Named>, image: &ImageId) -> bool {
-    named
+/// What the conclusions about each image of a scope are drawn from.
+struct Update<'a> {
+    inventory: &'a Inventory,
+    seen: &'a Seen,
+    declared: &'a BTreeMap<&'a ImageId, Declaration>,
+    loss: Option<UnexpectedLoss>,
+    absence: Absence,
+    started: Present,
+}
+
+impl Update<'_> {
+    /// The change to one image, if anything changes.
+    fn change(&self, image: &ImageId) -> Option<InventoryChange> {
+        let before = self.inventory.images.get(image);
+        let mut entry = before.cloned().unwrap_or_default();
+        let blueprint = self.seen.shared.get(image);
+        // A view that is not to be trusted says nothing about what it does not show.
+        let doubtful = self.absence == Absence::Suspicious && blueprint.is_none();
+        let (resolved, mut note) = match doubtful {
+            true => (Vec::new(), None),
+            false => self.observe(image, &mut entry, blueprint),
+        };
+        let declared = self.declared.get(image);
+        if let Some(declared) = declared {
+            entry.protected = declared.protected;
+        }
+        // We may have pruned an image that no manifest names, but we never shared it.
+        let desired = declared.map_or(Some(ShareState::Unshared), |declared| declared.desired);
+        let holds_shares = self.loss.is_some_and(|loss| loss.holds_shares());
+        if let Some(desired) = desired
+            && (!doubtful || !holds_shares)
+        {
+            note = note.or(park_if_reversed(
+                &mut entry,
+                desired,
+                blueprint.is_some(),
+                self.started,
+            ));
+        }
+        // A denial no longer matters where the image is as desired: there is nothing to write.
+        if !doubtful && desired == Some(state_of(blueprint)) {
+            entry.denied_since = None;
+        }
+        let entry = (!entry.is_expired(self.started)).then_some(entry);
+        let changed = entry.as_ref() != before || !resolved.is_empty();
+        changed.then(|| InventoryChange {
+            image: image.clone(),
+            entry,
+            resolved,
+            note,
+        })
+    }
+
+    /// Updates `entry` by what a trusted view shows of the image. Returns the open intents whose outcome shows, and what
+    /// belongs in the history.
+    fn observe(
+        &self,
+        image: &ImageId,
+        entry: &mut InventoryEntry,
+        blueprint: Option<&Blueprint>,
+    ) -> (Vec<(IntentId, bool)>, Option<InventoryNote>) {
+        let started = self.started;
+        let open = self.inventory.open_intents.get(image).into_iter().flatten();
+        let shown = |open| resolve_open_intent(open, entry, blueprint, started);
+        let resolved = open.filter_map(shown).collect();
+        confirm_last_write(entry, blueprint.is_some(), started);
+        drop_outdated_answer(entry, blueprint.is_some(), started);
+        let owned = entry.owned.as_ref();
+        if owned.is_none_or(|owned| started.is_before(owned.since)) {
+            return (resolved, None);
+        }
+        let absence = match is_wanted(self.declared, image) {
+            true => self.absence,
+            false => Absence::Unconfirmed,
+        };
+        (
+            resolved,
+            update_ownership(entry, blueprint, absence, started),
+        )
+    }
+}
+
+/// Whether it is a loss if the image is gone: not if a manifest asks for it to be unshared.
+fn is_wanted(declared: &BTreeMap<&ImageId, Declaration>, image: &ImageId) -> bool {
+    declared
         .get(image)
-        .is_none_or(|named| named.desired != Some(ShareState::Unshared))
+        .is_none_or(|declared| declared.desired != Some(ShareState::Unshared))
 }
 
 impl Inventory {
-    /// Takes lessons in, as the store does.
+    /// Applies changes in memory, as the store does on disk.
     pub fn apply(&mut self, changes: &[InventoryChange]) {
         for change in changes {
-            match &change.record {
-                Some(record) => {
-                    self.images.insert(change.image.clone(), record.clone());
+            match &change.entry {
+                Some(entry) => {
+                    self.images.insert(change.image.clone(), entry.clone());
                 }
                 None => {
                     self.images.remove(&change.image);
                 }
             }
-            if let Some(open) = self.open.get_mut(&change.image) {
+            if let Some(open) = self.open_intents.get_mut(&change.image) {
                 open.retain(|open| {
                     !change
                         .resolved
@@ -214,26 +255,30 @@ impl Inventory {
                         .any(|(intent, _)| *intent == open.intent)
                 });
                 if open.is_empty() {
-                    self.open.remove(&change.image);
+                    self.open_intents.remove(&change.image);
                 }
             }
         }
     }
 
-    /// Whether so much of what is ours does not show that the view is not to be trusted. `wanted` says which of it
-    /// should be there.
-    pub fn loss(&self, seen: &Seen, wanted: impl Fn(&ImageId) -> bool) -> Option<UnexpectedLoss> {
-        let settled = self.images.iter().filter(|(image, record)| {
-            let shown = |owned: &Owned| {
+    /// The loss that `seen` shows, if so much of what is ours is missing that the view is not to be trusted. `wanted` says
+    /// which images should be there.
+    pub fn unexpected_loss(
+        &self,
+        seen: &Seen,
+        wanted: impl Fn(&ImageId) -> bool,
+    ) -> Option<UnexpectedLoss> {
+        let settled = self.images.iter().filter(|(image, entry)| {
+            let shown = |owned: &OwnedShare| {
                 let blueprint = seen.shared.get(*image);
-                owned.confirmed || blueprint.is_some_and(|blueprint| owned.may_be(blueprint))
+                owned.confirmed || blueprint.is_some_and(|blueprint| owned.matches(blueprint))
             };
-            // A CANCEL that was cut off may be why an image does not show.
-            let open = self.open.get(*image).into_iter().flatten();
+            // A CANCEL whose reply was lost may be why an image does not show.
+            let open = self.open_intents.get(*image).into_iter().flatten();
             let cut_off = open
                 .into_iter()
                 .any(|open| open.permission == Permission::Cancel);
-            let owned = record.owned.as_ref().filter(|owned| !owned.cancelled);
+            let owned = entry.owned.as_ref().filter(|owned| !owned.cancelled);
             owned.is_some_and(shown) && !cut_off && wanted(image)
         });
         let (mut lost, mut of) = (0, 0);
@@ -246,10 +291,10 @@ impl Inventory {
     }
 }
 
-/// What the observation says of a write whose outcome was open.
-fn resolve(
+/// Whether the write of an open intent took effect; `None` if the observation does not tell.
+fn resolve_open_intent(
     open: &OpenIntent,
-    record: &mut InventoryEntry,
+    entry: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
     started: Present,
 ) -> Option<(IntentId, bool)> {
@@ -259,16 +304,16 @@ fn resolve(
     }
     let applied = (open.permission.leads_to() == ShareState::Shared) == blueprint.is_some();
     if !applied {
-        // It may still show; once it is old enough, it never took effect.
+        // The effect may still show later. If it has not by now, the write never took effect.
         return (started.since(open.at) >= FORGET_AFTER).then_some((open.intent, false));
     }
     match blueprint {
         Some(blueprint) if open.is_ours_if_shared() => {
-            record.probably_ours(Some(blueprint), started.stamp())
+            entry.mark_probable(Some(blueprint), started.stamp())
         }
         Some(_) => {}
         None => {
-            if let Some(owned) = &mut record.owned {
+            if let Some(owned) = &mut entry.owned {
                 owned.cancelled = true;
             }
         }
@@ -276,9 +321,9 @@ fn resolve(
     Some((open.intent, true))
 }
 
-/// An observation that began before a write says nothing about it.
-fn confirm(record: &mut InventoryEntry, shared: bool, started: Present) {
-    if let Some(last) = record.writes.last_mut()
+/// Confirms the last write if the observation shows its effect and began after it.
+fn confirm_last_write(entry: &mut InventoryEntry, shared: bool, started: Present) {
+    if let Some(last) = entry.writes.last_mut()
         && !started.is_before(last.at)
         && (last.towards == ShareState::Shared) == shared
     {
@@ -286,40 +331,40 @@ fn confirm(record: &mut InventoryEntry, shared: bool, started: Present) {
     }
 }
 
-/// A look that shows the opposite of what an answer said, and began too late to lag behind it, knows better.
-fn outdate(record: &mut InventoryEntry, shared: bool, started: Present) {
-    let is_outdated = record.word.is_some_and(|word| {
+/// Drops the last reply's state if the observation shows the opposite and began too late to lag behind the reply.
+fn drop_outdated_answer(entry: &mut InventoryEntry, shared: bool, started: Present) {
+    let is_outdated = entry.last_answer.is_some_and(|word| {
         let age = started.since(word.at);
-        // A date in the future is of a clock that has been set back since.
+        // A date in the future comes from a clock that has been set back since.
         (word.state == ShareState::Shared) != shared && age.abs() >= LAG_MAX
     });
     if is_outdated {
-        record.word = None;
+        entry.last_answer = None;
     }
 }
 
-/// Whether our last CANCEL is too recent for a look that shows the image to say that it had no effect. One without an
-/// answer is not among the writes, and came after the share.
-fn may_lag_behind_cancel(record: &InventoryEntry, started: Present) -> bool {
-    let mut newest = record.writes.iter().rev();
+/// Whether our last CANCEL is so recent that an observation which shows the image does not prove it without effect. A
+/// CANCEL without a reply is not among the writes; it came after the share.
+fn may_lag_behind_cancel(entry: &InventoryEntry, started: Present) -> bool {
+    let mut newest = entry.writes.iter().rev();
     let cancel = newest.find(|write| write.towards == ShareState::Unshared);
-    let owned_since = record.owned.as_ref().map(|owned| owned.since);
+    let owned_since = entry.owned.as_ref().map(|owned| owned.since);
     let at = cancel.map(|write| write.at).or(owned_since);
     at.is_some_and(|at| started.since(at) < LAG_MAX)
 }
 
-/// Whether it is still ours.
-fn ownership(
-    record: &mut InventoryEntry,
+/// Updates whether the share is still ours, and returns the reason if it is no longer.
+fn update_ownership(
+    entry: &mut InventoryEntry,
     blueprint: Option<&Blueprint>,
-    missing: Missing,
+    absence: Absence,
     started: Present,
 ) -> Option<InventoryNote> {
-    let may_lag = may_lag_behind_cancel(record, started);
-    let owned = record.owned.as_mut()?;
+    let may_lag = may_lag_behind_cancel(entry, started);
+    let owned = entry.owned.as_mut()?;
     let why = match blueprint {
-        // Known from our SHARE's answer or from an earlier look.
-        Some(blueprint) if !owned.may_be(blueprint) => {
+        // Ours is known from the reply to our SHARE or from an earlier observation.
+        Some(blueprint) if !owned.matches(blueprint) => {
             let since = *owned.disputed_since.get_or_insert(started.stamp());
             (started.since(since) >= FORGET_AFTER).then(|| {
                 format!(
@@ -334,19 +379,19 @@ fn ownership(
             owned.confirmed = true;
             owned.missing_since = None;
             owned.disputed_since = None;
-            // The CANCEL had no effect, or somebody has shared it anew: if it vanishes later, that is not our doing.
+            // The CANCEL had no effect, or somebody has shared the image anew. If it vanishes later, we did not do it.
             owned.cancelled &= may_lag;
             return None;
         }
         None if owned.cancelled => {
-            record.owned = None;
-            record.protected = false;
+            entry.owned = None;
+            entry.protected = false;
             return None;
         }
-        // What was never seen cannot have vanished.
-        None if missing != Missing::Perhaps && owned.confirmed => match missing {
-            Missing::Accepted => "it is no longer shared, and a person has accepted that".into(),
-            Missing::Perhaps | Missing::Suspicious => return None,
+        // A share that was never observed cannot have vanished.
+        None if absence != Absence::Unconfirmed && owned.confirmed => match absence {
+            Absence::Accepted => "it is no longer shared, and a person has accepted that".into(),
+            Absence::Unconfirmed | Absence::Suspicious => return None,
         },
         None => {
             let since = *owned.missing_since.get_or_insert(started.stamp());
@@ -354,7 +399,7 @@ fn ownership(
                 .then(|| "it is no longer shared, and not by our doing".to_owned())?
         }
     };
-    record.owned = None;
+    entry.owned = None;
     Some(InventoryNote::Released(why))
 }
 
@@ -365,21 +410,22 @@ fn state_of(blueprint: Option<&Blueprint>) -> ShareState {
     }
 }
 
-fn park(
-    record: &mut InventoryEntry,
+/// Parks the image if somebody else has reversed our writes too often.
+fn park_if_reversed(
+    entry: &mut InventoryEntry,
     desired: ShareState,
     shared: bool,
     started: Present,
 ) -> Option<InventoryNote> {
     let as_desired = (desired == ShareState::Shared) == shared;
-    if as_desired || record.parked_since.is_some() {
+    if as_desired || entry.parked_since.is_some() {
         return None;
     }
-    let reversals = record.reversals(desired, started);
+    let reversals = entry.reversals(desired, started);
     if reversals < REVERSALS_MAX {
         return None;
     }
-    record.parked_since = Some(started.clock());
+    entry.parked_since = Some(started.clock());
     Some(InventoryNote::Parked(format!(
         "somebody else reversed us {reversals} times within an hour"
     )))

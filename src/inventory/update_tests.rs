@@ -1,16 +1,18 @@
+//! What observations change in an inventory, step by step, in a scene of one image; and which views are not to be trusted.
+
 use super::*;
-use crate::inventory::{OwnershipState, Write};
+use crate::inventory::{AcknowledgedWrite, OwnershipState};
 use crate::model::{Permission, Timestamp};
 
 const SHARED: ShareState = ShareState::Shared;
 const UNSHARED: ShareState = ShareState::Unshared;
 
-/// A store and a cloud with one image, and hands to change both.
+/// An inventory and a cloud with one image, and methods that change both.
 #[derive(Default)]
 struct Scene {
     inventory: Inventory,
     seen: Seen,
-    named: Option<Named>,
+    declared: Option<Declaration>,
     notes: Vec<InventoryNote>,
 }
 
@@ -31,13 +33,13 @@ impl Scene {
     }
 
     fn name(&mut self, desired: ShareState, protected: bool) {
-        self.named = Some(Named {
+        self.declared = Some(Declaration {
             desired: Some(desired),
             protected,
         });
     }
 
-    /// Wanted, shared by us at minute 0 as `lhbp-1`, and seen at minute 1.
+    /// The image is desired, was shared by us at minute 0 as `lhbp-1`, and observed at minute 1.
     fn settled() -> Self {
         let mut scene = Self::wanting(SHARED);
         scene.acknowledge(Permission::Share, 0, Some("lhbp-1"));
@@ -69,29 +71,37 @@ impl Scene {
             at: at(minute),
             saw_opposite,
         };
-        self.inventory.open.entry(img()).or_default().push(open);
+        self.inventory
+            .open_intents
+            .entry(img())
+            .or_default()
+            .push(open);
     }
 
     fn acknowledge(&mut self, permission: Permission, minute: i64, blueprint: Option<&str>) {
-        let protected = self.named.is_some_and(|named| named.protected);
-        let record = self.inventory.images.entry(img()).or_default();
-        record.acknowledged(permission, blueprint, protected, at(minute));
+        let protected = self.declared.is_some_and(|declared| declared.protected);
+        let entry = self.inventory.images.entry(img()).or_default();
+        entry.record_acknowledged(permission, blueprint, protected, at(minute));
     }
 
-    /// A write, and a look that shows what it did.
+    /// A write, and an observation that shows its effect.
     fn repair(&mut self, permission: Permission, minute: i64, blueprint: &str) {
         let shares = permission == Permission::Share;
         self.acknowledge(permission, minute, shares.then_some(blueprint));
         self.shows(shares.then_some(blueprint));
         self.look(minute);
-        assert_eq!(self.record().and_then(|record| record.parked_since), None);
+        assert_eq!(self.entry().and_then(|entry| entry.parked_since), None);
     }
 
-    /// What an observation that began in `minute` teaches; it is taken in, as the engine does.
+    /// Applies an observation that began in `minute`, and returns its changes.
     fn look(&mut self, minute: i64) -> Vec<InventoryChange> {
         let id = img();
-        let named = self.named.map(|named| (&id, named)).into_iter().collect();
-        let changes = update(&self.inventory, &self.seen, &named, 0, at(minute));
+        let declared = self
+            .declared
+            .map(|declared| (&id, declared))
+            .into_iter()
+            .collect();
+        let changes = update(&self.inventory, &self.seen, &declared, 0, at(minute));
         self.inventory.apply(&changes);
         self.notes
             .extend(changes.iter().filter_map(|change| change.note.clone()));
@@ -102,12 +112,12 @@ impl Scene {
         self.look(minute).first()?.resolved.first().copied()
     }
 
-    fn record(&self) -> Option<&InventoryEntry> {
+    fn entry(&self) -> Option<&InventoryEntry> {
         self.inventory.images.get(&img())
     }
 
-    fn owned(&self) -> Option<&Owned> {
-        self.record()?.owned.as_ref()
+    fn owned(&self) -> Option<&OwnedShare> {
+        self.entry()?.owned.as_ref()
     }
 
     fn ownership(&self) -> Option<OwnershipState> {
@@ -115,11 +125,11 @@ impl Scene {
     }
 
     fn parked_since(&self) -> Option<Timestamp> {
-        self.record()?.parked_since
+        self.entry()?.parked_since
     }
 
     fn protected(&self) -> bool {
-        self.record().is_some_and(|record| record.protected)
+        self.entry().is_some_and(|entry| entry.protected)
     }
 }
 
@@ -149,16 +159,16 @@ fn s10_a8_already_shared_makes_nothing_ours_but_what_an_open_share_of_ours_may_h
         (Some(open(Permission::Cancel, true)), None),
         (Some(share), Some(OwnershipState::Probable)),
     ] {
-        let mut record = InventoryEntry::default();
-        record.already_shared(earlier.as_slice(), at(1));
-        let is = record.owned.as_ref().map(|owned| owned.ownership);
+        let mut entry = InventoryEntry::default();
+        entry.record_already_shared(earlier.as_slice(), at(1));
+        let is = entry.owned.as_ref().map(|owned| owned.ownership);
         assert_eq!(is, ownership, "{earlier:?}");
-        assert_eq!(record.writes, [], "the API did nothing");
+        assert_eq!(entry.writes, [], "the API did nothing");
     }
-    let mut record = Scene::settled().record().expect("a record").clone();
-    let before = record.owned.clone();
-    record.already_shared(&[share], at(2));
-    assert_eq!(record.owned, before, "certainty is not given up");
+    let mut entry = Scene::settled().entry().expect("an entry").clone();
+    let before = entry.owned.clone();
+    entry.record_already_shared(&[share], at(2));
+    assert_eq!(entry.owned, before, "certainty is not given up");
 }
 
 #[test]
@@ -169,7 +179,7 @@ fn s10_a_lost_answer_makes_an_image_probably_ours_if_it_was_seen_unshared_before
         scene.shows(Some("lhbp-1"));
         assert_eq!(scene.resolution(1), Some((IntentId(1), true)));
         assert_eq!(scene.ownership(), ownership);
-        assert_eq!(scene.inventory.open.len(), 0);
+        assert_eq!(scene.inventory.open_intents.len(), 0);
     }
 }
 
@@ -187,10 +197,10 @@ fn s9_s10_a_lost_answer_to_a_repair_is_not_taken_for_somebody_elses_share() {
     seen.shows(Some("lhbp-2"));
     assert_eq!(seen.resolution(4), Some((IntentId(1), true)));
     let mut told = repaired();
-    let open = told.inventory.open.remove(&img()).expect("open");
-    let record = told.inventory.images.get_mut(&img()).expect("a record");
-    record.already_shared(&open, at(4));
-    told.named = None;
+    let open = told.inventory.open_intents.remove(&img()).expect("open");
+    let entry = told.inventory.images.get_mut(&img()).expect("an entry");
+    entry.record_already_shared(&open, at(4));
+    told.declared = None;
     told.shows(Some("lhbp-2"));
     told.look(5);
     for scene in [seen, told] {
@@ -264,7 +274,10 @@ fn s9_an_open_intent_that_never_shows_is_closed_once_it_is_old() {
         assert_eq!(scene.look(minute), []);
     }
     assert_eq!(scene.resolution(10), Some((IntentId(1), false)));
-    assert_eq!((scene.inventory.open.len(), scene.record()), (0, None));
+    assert_eq!(
+        (scene.inventory.open_intents.len(), scene.entry()),
+        (0, None)
+    );
 }
 
 #[test]
@@ -289,9 +302,9 @@ fn s10_ownership_and_writes_are_confirmed_by_observation_alone() {
     let mut scene = Scene::wanting(SHARED);
     scene.acknowledge(Permission::Share, 0, None);
     let confirmed = |scene: &Scene| {
-        let record = scene.record().expect("a record");
-        let owned = record.owned.as_ref().expect("ours");
-        (owned.confirmed, record.writes[0].confirmed)
+        let entry = scene.entry().expect("an entry");
+        let owned = entry.owned.as_ref().expect("ours");
+        (owned.confirmed, entry.writes[0].confirmed)
     };
     scene.look(1);
     assert_eq!(confirmed(&scene), (false, false));
@@ -428,8 +441,8 @@ fn a22_s20_an_image_is_repaired_twice_and_parked_at_the_third_reversal_within_an
     }
 }
 
-/// When an adversary who reverses us every so many minutes, from minute `first` on, has us park the image; it is
-/// repaired at once each time, but for that.
+/// The number of reversals after which the image is parked, if somebody reverses us every `every` minutes from minute
+/// `first` on and we repair it at once each time.
 fn parked_after(first: i64, every: i64) -> Option<i64> {
     let mut scene = Scene::settled();
     for round in 0..10 {
@@ -478,7 +491,7 @@ fn a22_an_entry_that_is_deleted_after_a_dispute_over_its_share_parks_nothing() {
     let mut scene = Scene::settled();
     scene.repair(Permission::Share, 2, "lhbp-2");
     scene.repair(Permission::Share, 3, "lhbp-3");
-    scene.named = None;
+    scene.declared = None;
     for blueprint in [Some("lhbp-3"), None] {
         scene.shows(blueprint);
         scene.look(4);
@@ -520,12 +533,8 @@ fn a22_a_manifest_that_changes_its_mind_reverses_nobody() {
             &format!("lhbp-{minute}"),
         );
     }
-    let record = scene.record().expect("a record");
-    assert_eq!(
-        record.reversals(SHARED, at(5)),
-        1,
-        "the last, if it is gone"
-    );
+    let entry = scene.entry().expect("an entry");
+    assert_eq!(entry.reversals(SHARED, at(5)), 1, "the last, if it is gone");
     assert_eq!(scene.notes, []);
 }
 
@@ -546,7 +555,7 @@ fn protection_follows_the_manifest_and_survives_the_deletion_of_the_entry() {
     scene.name(SHARED, true);
     scene.look(2);
     assert!(scene.protected(), "asked for");
-    scene.named = None;
+    scene.declared = None;
     assert_eq!(scene.look(3), []);
     assert!(
         scene.protected(),
@@ -564,7 +573,7 @@ fn protection_holds_for_what_somebody_else_shared_too_though_a_look_does_not_sho
     scene.shows(Some("lhbp-9"));
     scene.look(1);
     assert_eq!((scene.protected(), scene.owned()), (true, None));
-    scene.named = None;
+    scene.declared = None;
     assert_eq!(scene.look(2), []);
     scene.shows(None);
     assert_eq!(scene.look(60), [], "a list can skip a row");
@@ -573,7 +582,7 @@ fn protection_holds_for_what_somebody_else_shared_too_though_a_look_does_not_sho
     assert!(scene.protected());
     scene.name(UNSHARED, false);
     scene.look(62);
-    assert_eq!(scene.record(), None, "a manifest says so");
+    assert_eq!(scene.entry(), None, "a manifest says so");
 }
 
 #[test]
@@ -588,10 +597,10 @@ fn protection_holds_from_the_first_sight_of_what_is_probably_ours() {
 
 #[test]
 fn c17_s11_a_cancel_without_effect_does_not_end_slow_forgetting() {
-    for (named, protected) in [(Some(SHARED), true), (Some(UNSHARED), false), (None, false)] {
+    for (declared, protected) in [(Some(SHARED), true), (Some(UNSHARED), false), (None, false)] {
         let mut scene = Scene::settled();
-        scene.named = None;
-        if let Some(desired) = named {
+        scene.declared = None;
+        if let Some(desired) = declared {
             scene.name(desired, protected);
         }
         scene.acknowledge(Permission::Cancel, 2, None);
@@ -612,7 +621,7 @@ fn c17_s11_a_cancel_without_effect_does_not_end_slow_forgetting() {
 #[test]
 fn c17_a_cancel_that_shows_late_is_still_our_doing() {
     let mut scene = Scene::settled();
-    scene.named = None;
+    scene.declared = None;
     scene.acknowledge(Permission::Cancel, 2, None);
     scene.shows(Some("lhbp-1"));
     scene.look(3);
@@ -628,7 +637,7 @@ fn c3_a_look_ends_what_the_api_said_once_it_cannot_lag_behind_it() {
     scene.acknowledge(Permission::Share, 0, Some("lhbp-1"));
     scene.shows(None);
     scene.look(1);
-    let word = |scene: &Scene| scene.record().and_then(|record| record.word);
+    let word = |scene: &Scene| scene.entry().and_then(|entry| entry.last_answer);
     assert_eq!(
         word(&scene).map(|word| (word.at, word.state)),
         Some((at(0), ShareState::Shared))
@@ -652,7 +661,7 @@ fn s17_where_nothing_happened_there_is_nothing_to_learn() {
         cancelled,
     ] {
         for minute in 5..10 {
-            assert_eq!(scene.look(minute), [], "{:?}", scene.record());
+            assert_eq!(scene.look(minute), [], "{:?}", scene.entry());
         }
     }
 }
@@ -662,38 +671,38 @@ fn s17_records_with_nothing_left_to_tell_disappear() {
     let mut scene = Scene::wanting(UNSHARED);
     scene.acknowledge(Permission::Cancel, 0, None);
     scene.look(1);
-    assert!(scene.record().is_some(), "it may be reversed");
+    assert!(scene.entry().is_some(), "it may be reversed");
     assert_eq!(scene.look(59), []);
     assert_eq!(scene.look(60).len(), 1);
-    assert_eq!(scene.record(), None);
+    assert_eq!(scene.entry(), None);
     assert_eq!(scene.look(61), []);
 }
 
 #[test]
-fn a_record_keeps_no_more_writes_than_park_an_image() {
-    let mut record = InventoryEntry::default();
+fn an_entry_keeps_no_more_writes_than_park_an_image() {
+    let mut entry = InventoryEntry::default();
     for minute in 0..100 {
-        record.acknowledged(Permission::Share, None, false, at(minute));
+        entry.record_acknowledged(Permission::Share, None, false, at(minute));
     }
-    let kept: Vec<_> = record.writes.iter().map(|write| write.at).collect();
+    let kept: Vec<_> = entry.writes.iter().map(|write| write.at).collect();
     assert_eq!(kept, [at(97), at(98), at(99)]);
     let spent = InventoryEntry {
         owned: None,
-        ..record
+        ..entry
     };
-    assert!(!spent.is_spent(at(158)));
-    assert!(spent.is_spent(at(159)));
+    assert!(!spent.is_expired(at(158)));
+    assert!(spent.is_expired(at(159)));
 }
 
-/// What is ours in a scope of `count` images, of which the first `gone` are not shown from minute 2 on.
+/// An inventory of `count` images that are ours, and an observation that does not show the first `gone` of them.
 fn vanishing(count: usize, gone: usize) -> (Inventory, Seen) {
     let (mut inventory, mut seen) = (Inventory::default(), Seen::default());
     for n in 0..count {
         let id = ImageId::new(&format!("img-{n}")).expect("an id");
-        let mut record = InventoryEntry::default();
-        record.acknowledged(Permission::Share, Some("lhbp-1"), false, at(0));
-        record.owned.as_mut().expect("ours").confirmed = true;
-        inventory.images.insert(id.clone(), record);
+        let mut entry = InventoryEntry::default();
+        entry.record_acknowledged(Permission::Share, Some("lhbp-1"), false, at(0));
+        entry.owned.as_mut().expect("ours").confirmed = true;
+        inventory.images.insert(id.clone(), entry);
         if n >= gone {
             let (id_, state) = ("lhbp-1".to_owned(), "NORMAL".to_owned());
             let name = String::new();
@@ -721,14 +730,26 @@ fn a4_a_loss_is_more_than_a_quarter_and_more_than_one_of_what_was_seen_and_is_wa
         (40, 11, Some(UnexpectedLoss { lost: 11, of: 40 })),
     ] {
         let (inventory, seen) = vanishing(count, gone);
-        assert_eq!(inventory.loss(&seen, |_| true), loss, "{gone} of {count}");
-        assert_eq!(inventory.loss(&seen, |_| false), None, "nobody wants them");
+        assert_eq!(
+            inventory.unexpected_loss(&seen, |_| true),
+            loss,
+            "{gone} of {count}"
+        );
+        assert_eq!(
+            inventory.unexpected_loss(&seen, |_| false),
+            None,
+            "nobody wants them"
+        );
     }
     let (mut inventory, seen) = vanishing(4, 4);
-    for record in inventory.images.values_mut() {
-        record.owned.as_mut().expect("ours").confirmed = false;
+    for entry in inventory.images.values_mut() {
+        entry.owned.as_mut().expect("ours").confirmed = false;
     }
-    assert_eq!(inventory.loss(&seen, |_| true), None, "they never showed");
+    assert_eq!(
+        inventory.unexpected_loss(&seen, |_| true),
+        None,
+        "they never showed"
+    );
 }
 
 #[test]
@@ -742,10 +763,7 @@ fn a4_s11_p10_a_suspicious_view_makes_nothing_forgotten_however_long_it_lasts() 
     let changes = update(&inventory, &seen, &BTreeMap::new(), 40, at(60 * 24 + 1));
     inventory.apply(&changes);
     assert!(
-        inventory
-            .images
-            .values()
-            .all(|record| record.owned.is_none()),
+        inventory.images.values().all(|entry| entry.owned.is_none()),
         "a person has looked"
     );
     assert!(changes.iter().all(|change| change.note.is_some()));
@@ -761,19 +779,19 @@ fn a4_s19_a_suspicious_view_resolves_and_parks_nothing_of_what_it_does_not_show(
         at: at(1),
         saw_opposite: true,
     };
-    inventory.open.insert(id.clone(), vec![open]);
-    let record = inventory.images.get_mut(&id).expect("a record");
-    record.protected = true;
+    inventory.open_intents.insert(id.clone(), vec![open]);
+    let entry = inventory.images.get_mut(&id).expect("an entry");
+    entry.protected = true;
     for minute in [20, 21, 22] {
-        record.acknowledged(Permission::Share, Some("lhbp-1"), true, at(minute));
-        record.writes.last_mut().expect("a write").confirmed = true;
+        entry.record_acknowledged(Permission::Share, Some("lhbp-1"), true, at(minute));
+        entry.writes.last_mut().expect("a write").confirmed = true;
     }
-    let wanted = Named {
+    let wanted = Declaration {
         desired: Some(SHARED),
         protected: true,
     };
-    let named = BTreeMap::from([(&id, wanted)]);
-    assert_eq!(update(&inventory, &seen, &named, 0, at(30)), []);
+    let declared = BTreeMap::from([(&id, wanted)]);
+    assert_eq!(update(&inventory, &seen, &declared, 0, at(30)), []);
 }
 
 #[test]
@@ -786,17 +804,12 @@ fn d4_a_cancel_that_was_cut_off_is_no_loss() {
             at: at(1),
             saw_opposite: true,
         };
-        inventory.open.insert(id.clone(), vec![open]);
+        inventory.open_intents.insert(id.clone(), vec![open]);
     }
-    assert_eq!(inventory.loss(&seen, |_| true), None);
+    assert_eq!(inventory.unexpected_loss(&seen, |_| true), None);
     let changes = update(&inventory, &seen, &BTreeMap::new(), 0, at(2));
     inventory.apply(&changes);
-    assert!(
-        inventory
-            .images
-            .values()
-            .all(|record| record.owned.is_none())
-    );
+    assert!(inventory.images.values().all(|entry| entry.owned.is_none()));
 }
 
 #[test]
@@ -825,7 +838,7 @@ fn a7_s11_another_blueprint_ends_ownership_only_if_it_stays() {
 #[test]
 fn what_a_person_adopts_is_ours_from_then_on() {
     let mut scene = Scene::wanting(SHARED);
-    let owned = Some(Owned::adopted("lhbp-1", at(0)));
+    let owned = Some(OwnedShare::adopted("lhbp-1", at(0)));
     scene.inventory.images.insert(
         img(),
         InventoryEntry {
@@ -851,42 +864,44 @@ fn what_a_person_adopts_is_ours_from_then_on() {
 #[test]
 fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
     let ids = ["img-a", "img-b"].map(|id| ImageId::new(id).expect("an id"));
-    let named = |desired| {
-        let named = Named {
+    let declared = |desired| {
+        let declared = Declaration {
             desired,
             protected: false,
         };
-        ids.iter().map(|id| (id, named)).collect::<BTreeMap<_, _>>()
+        ids.iter()
+            .map(|id| (id, declared))
+            .collect::<BTreeMap<_, _>>()
     };
     let changes = |inventory: &Inventory, desired| {
-        update(inventory, &Seen::default(), &named(desired), 0, at(20))
+        update(inventory, &Seen::default(), &declared(desired), 0, at(20))
     };
-    // Two of two are missing: only where they may be, that is no loss.
+    // Two of two are missing. That is no loss only if they may be missing.
     let mut inventory = Inventory::default();
     for id in &ids {
-        let owned = Some(Owned::adopted("lhbp-1", at(0)));
-        let record = InventoryEntry {
+        let owned = Some(OwnedShare::adopted("lhbp-1", at(0)));
+        let entry = InventoryEntry {
             owned,
             ..InventoryEntry::default()
         };
-        inventory.images.insert(id.clone(), record);
+        inventory.images.insert(id.clone(), entry);
     }
     assert_eq!(changes(&inventory, Some(UNSHARED)).len(), 2);
     for wanted in [Some(SHARED), None] {
         assert_eq!(changes(&inventory, wanted), [], "{wanted:?}");
     }
-    // Reversed three times, if it is to be shared at all.
-    let writes = [0, 6, 12].map(|minutes| Write {
+    // The image counts as reversed three times, if it is to be shared at all.
+    let writes = [0, 6, 12].map(|minutes| AcknowledgedWrite {
         at: at(minutes),
         towards: SHARED,
         confirmed: true,
     });
-    let record = InventoryEntry {
+    let entry = InventoryEntry {
         writes: writes.into(),
         ..InventoryEntry::default()
     };
     let inventory = Inventory {
-        images: BTreeMap::from([(ids[0].clone(), record)]),
+        images: BTreeMap::from([(ids[0].clone(), entry)]),
         ..Inventory::default()
     };
     assert_eq!(changes(&inventory, Some(SHARED)).len(), 1);

@@ -376,7 +376,7 @@ fn blind_goes_by_the_answers_to_its_own_writes() {
 /// What an earlier process has left: the API acknowledged `permission` so long ago.
 fn written(permission: Permission, age: TimeDelta) -> Inventory {
     let mut record = InventoryEntry::default();
-    record.acknowledged(permission, Some("lhbp-1"), false, noon() - age);
+    record.record_acknowledged(permission, Some("lhbp-1"), false, noon() - age);
     Inventory {
         images: BTreeMap::from([(img(), record)]),
         ..Inventory::default()
@@ -392,7 +392,7 @@ fn unanswered(permission: Permission, age: TimeDelta) -> Inventory {
         saw_opposite: true,
     };
     Inventory {
-        open: BTreeMap::from([(img(), vec![open])]),
+        open_intents: BTreeMap::from([(img(), vec![open])]),
         ..Inventory::default()
     }
 }
@@ -567,15 +567,15 @@ fn c4_s24_where_reading_is_denied_the_apis_word_holds_for_a_day() {
 fn c4_a_later_write_without_an_answer_makes_the_apis_word_worth_nothing() {
     let read_denied = Observation::ReadDenied(unobserved());
     let mut left = written(Permission::Share, TimeDelta::hours(2));
-    left.open = unanswered(Permission::Cancel, TimeDelta::hours(1)).open;
+    left.open_intents = unanswered(Permission::Cancel, TimeDelta::hours(1)).open_intents;
     assert_eq!(told(&left, SHARED, &read_denied), Verdict::Act);
-    left.open = unanswered(Permission::Cancel, TimeDelta::hours(3)).open;
+    left.open_intents = unanswered(Permission::Cancel, TimeDelta::hours(3)).open_intents;
     assert_eq!(
         told(&left, SHARED, &read_denied),
         Verdict::InSync,
         "it came before"
     );
-    left.open = unanswered(Permission::Cancel, TimeDelta::seconds(5)).open;
+    left.open_intents = unanswered(Permission::Cancel, TimeDelta::seconds(5)).open_intents;
     assert_eq!(
         waits_until(&told(&left, SHARED, &read_denied)),
         Some(1_015),
@@ -587,7 +587,7 @@ fn c4_a_later_write_without_an_answer_makes_the_apis_word_worth_nothing() {
 fn c4_a_lost_answer_is_not_replaced_by_an_old_word() {
     let read_denied = Observation::ReadDenied(unobserved());
     let mut left = written(Permission::Share, TimeDelta::hours(30));
-    left.open = unanswered(Permission::Share, TimeDelta::seconds(5)).open;
+    left.open_intents = unanswered(Permission::Share, TimeDelta::seconds(5)).open_intents;
     let attempts = tried(ShareState::Shared, unclear(995));
     let plan = planned_with(&left, &wanted(SHARED), &read_denied, &attempts, 1_000);
     assert_eq!(plan.decisions[&img()].verdict, Verdict::Act);

@@ -14,7 +14,7 @@ use super::window_closures::WindowClosures;
 use super::{AccountProof, Awaiting, Decision, Inputs, Prune, Verdict, Withheld};
 use crate::attempts::AttemptLog;
 use crate::desired::{Completeness, DesiredShare};
-use crate::inventory::{InventoryEntry, Owned, OwnershipState, UnexpectedLoss};
+use crate::inventory::{InventoryEntry, OwnedShare, OwnershipState, UnexpectedLoss};
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
 use crate::observation::{Observation, OwnImages, Seen};
 
@@ -148,7 +148,7 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
 }
 
 /// Why an image that no manifest names must not be pruned, judged by the account and by who shared it.
-fn not_approved(inputs: &Inputs<'_>, owned: Option<&Owned>) -> Option<Withheld> {
+fn not_approved(inputs: &Inputs<'_>, owned: Option<&OwnedShare>) -> Option<Withheld> {
     if !matches!(inputs.observation, Observation::Seen(_)) {
         return Some(Withheld::Unobserved);
     }
@@ -178,7 +178,7 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
         let image = inputs.wanted.get(image);
         image.is_none_or(|image| shared(image.intent))
     };
-    let loss = inputs.inventory.loss(seen, wanted);
+    let loss = inputs.inventory.unexpected_loss(seen, wanted);
     loss.filter(|loss| !loss.is_accepted(inputs.policy.accept_lost))
 }
 

@@ -24,7 +24,11 @@ use crate::model::{ImageId, ShareState};
 const ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
 
 pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> Verdict {
-    let open = inputs.inventory.open.get(id).map_or(&[][..], Vec::as_slice);
+    let open = inputs
+        .inventory
+        .open_intents
+        .get(id)
+        .map_or(&[][..], Vec::as_slice);
     let mut other_way = open.iter().rev();
     let other_way = other_way.find(|intent| intent.permission.leads_to() != desired);
     if let Some(wait) = other_way.and_then(|intent| on_its_way(inputs, intent)) {
@@ -58,7 +62,7 @@ fn word(
     desired: ShareState,
     other_way: Option<&OpenIntent>,
 ) -> Option<AnsweredState> {
-    let word = inputs.inventory.images.get(id)?.word?;
+    let word = inputs.inventory.images.get(id)?.last_answer?;
     let holds = word.state == desired && other_way.is_none_or(|intent| intent.at < word.at);
     holds.then_some(word)
 }

@@ -18,7 +18,7 @@ pub(super) fn await_opposite_write(
     let other_way = inputs.attempts.tried.get(id);
     let other_way = other_way.filter(|tried| tried.towards != desired);
     let entry = inputs.inventory.images.get(id);
-    let open = inputs.inventory.open.get(id);
+    let open = inputs.inventory.open_intents.get(id);
     let waits = [
         other_way.and_then(of_this_run),
         entry.and_then(|entry| acknowledged(inputs, entry, desired)),
@@ -77,7 +77,7 @@ fn acknowledged(
     entry: &InventoryEntry,
     desired: ShareState,
 ) -> Option<(Monotonic, Awaiting)> {
-    let word = entry.word.filter(|word| word.state != desired)?;
+    let word = entry.last_answer.filter(|word| word.state != desired)?;
     let until = lag_ends(inputs, inputs.present.since(word.at))?;
     Some((until, Awaiting::OwnWrite))
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{ApprovedActions, Bound, Plan, PlanKey, Policy, Prune, Verdict};
-use crate::history::Place;
+use crate::history::SourceLocation;
 use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Selector, Timestamp};
 use crate::words::brief;
 
@@ -64,7 +64,7 @@ pub struct SavedAction {
     pub action: Permission,
     pub cause: Cause,
     /// The manifest line that asks for it.
-    pub source: Option<Place>,
+    pub source: Option<SourceLocation>,
 }
 
 /// Why a file is not a saved plan that can be carried out.
@@ -136,7 +136,7 @@ impl SavedPlan {
                 key: key(&plan.scope, image),
                 action: Permission::towards(decision.desired),
                 cause: decision.cause,
-                source: decision.source.as_ref().map(Place::from),
+                source: decision.source.as_ref().map(SourceLocation::from),
             })
         });
         let mut saved = Self {

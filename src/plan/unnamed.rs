@@ -33,7 +33,7 @@ impl Inputs<'_> {
                     .inventory
                     .images
                     .keys()
-                    .chain(self.inventory.open.keys());
+                    .chain(self.inventory.open_intents.keys());
                 let may_show = |image: &&ImageId| {
                     recent_writes::may_still_appear(self, image)
                         && !self.wanted.names(image)

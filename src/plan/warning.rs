@@ -23,7 +23,7 @@ pub(super) fn presumed_unshared(
     inputs: &Inputs<'_>,
     decisions: &BTreeMap<ImageId, Decision>,
 ) -> BTreeSet<ImageId> {
-    let word = |image| inputs.inventory.images.get(image)?.word;
+    let word = |image| inputs.inventory.images.get(image)?.last_answer;
     let by_word = decisions
         .iter()
         .filter(|(_, decision)| decision.is_by_word());

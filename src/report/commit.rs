@@ -3,7 +3,7 @@
 
 use crate::manifest::RevisionError;
 use crate::model::{Ancestry, Basis, Commit, Gap, Order};
-use crate::store::Newest;
+use crate::store::NewestCommit;
 
 /// How the manifests stand to the newest commit that a state knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Standing {
         /// The commit of the manifests.
         commit: Commit,
         /// What it was compared with.
-        newest: Newest,
+        newest: NewestCommit,
         /// Why the history does not tell.
         gap: Gap,
     },
@@ -24,7 +24,7 @@ pub enum Standing {
         /// The commit of the manifests.
         commit: Commit,
         /// What it was compared with.
-        newest: Newest,
+        newest: NewestCommit,
         /// What tells that it is older.
         basis: Basis,
     },
@@ -34,7 +34,7 @@ pub enum Standing {
         /// What lets it be told.
         remedy: String,
         /// What it cannot be compared with; none where the state knows no commit.
-        newest: Option<Newest>,
+        newest: Option<NewestCommit>,
     },
 }
 
@@ -42,7 +42,7 @@ impl Standing {
     /// Compares the commit of the manifests with the newest one.
     pub fn compared(
         commit: &Commit,
-        newest: Newest,
+        newest: NewestCommit,
         ancestry: Result<Ancestry, RevisionError>,
     ) -> Self {
         let ancestry = match ancestry {
@@ -67,7 +67,7 @@ impl Standing {
     }
 
     /// A repository does not tell.
-    pub fn unknown(why: &RevisionError, newest: Option<Newest>) -> Self {
+    pub fn unknown(why: &RevisionError, newest: Option<NewestCommit>) -> Self {
         Self::Unknown {
             why: why.to_string(),
             remedy: why.remedy(),
@@ -76,7 +76,7 @@ impl Standing {
     }
 
     /// There is no repository, though there is a commit to compare with.
-    pub fn no_repository(newest: Newest) -> Self {
+    pub fn no_repository(newest: NewestCommit) -> Self {
         Self::Unknown {
             why: "they are in no git repository".into(),
             remedy: "give them in their checkout, with its `.git`".into(),
@@ -182,7 +182,7 @@ impl Standing {
             Basis::History => String::new(),
             Basis::Dates(gap) => format!(" by the dates alone ({gap})"),
         };
-        let Newest {
+        let NewestCommit {
             commit: newer,
             since,
         } = newest;
@@ -194,7 +194,7 @@ impl Standing {
 }
 
 /// What was done, and since when.
-fn worked_on(newest: &Newest) -> String {
+fn worked_on(newest: &NewestCommit) -> String {
     let since = newest.since.format("%Y-%m-%dT%H:%M:%SZ");
     format!("commit {} has been worked on since {since}", newest.commit)
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
-use crate::history::{Answer, Entry, Event};
-use crate::store::Verdict;
+use crate::history::{HistoryEntry, HistoryEvent, WriteResult};
+use crate::store::VerifyResult;
 use crate::words::{plural, safe};
 
 /// What `history -o json` prints.
@@ -15,7 +15,7 @@ use crate::words::{plural, safe};
 pub struct HistoryDocument {
     format_version: u32,
     exit_code: ExitStatus,
-    entries: Vec<Entry>,
+    entries: Vec<HistoryEntry>,
     /// Older entries fit too, and are beyond `--limit`.
     truncated: bool,
     #[serde(skip)]
@@ -24,7 +24,7 @@ pub struct HistoryDocument {
 
 impl HistoryDocument {
     /// Shows `entries` in their order. `truncated`: older ones were left out; `narrowed`: not all were asked for.
-    pub fn new(entries: Vec<Entry>, truncated: bool, narrowed: bool) -> Self {
+    pub fn new(entries: Vec<HistoryEntry>, truncated: bool, narrowed: bool) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done,
@@ -48,7 +48,7 @@ impl HistoryDocument {
         if self.truncated {
             text.push_str("Older entries are left out; `--limit 0` shows all.\n");
         }
-        let key = |entry: &Entry| match (entry.event.scope(), entry.event.image()) {
+        let key = |entry: &HistoryEntry| match (entry.event.scope(), entry.event.image()) {
             (Some(scope), Some(image)) => Some(format!("{scope}/{image}")),
             (scope, _) => scope.map(ToString::to_string),
         };
@@ -74,9 +74,9 @@ pub(crate) fn entries(count: u64) -> String {
     }
 }
 
-fn line(event: &Event) -> String {
+fn line(event: &HistoryEvent) -> String {
     match event {
-        Event::Intent(intent) => {
+        HistoryEvent::Intent(intent) => {
             let mut line = format!("{} {}", intent.permission.as_str(), intent.cause.as_str());
             if let Some(place) = &intent.source {
                 let _ = write!(line, " by {}:{}", place.file, place.line);
@@ -89,13 +89,13 @@ fn line(event: &Event) -> String {
             }
             line
         }
-        Event::Outcome(outcome) => {
+        HistoryEvent::Outcome(outcome) => {
             let result = match outcome.result {
-                Answer::Applied => "done",
-                Answer::AlreadyShared => "was shared already",
-                Answer::Rejected => "rejected",
-                Answer::Unknown => "outcome unknown",
-                Answer::NotSent => "not sent",
+                WriteResult::Applied => "done",
+                WriteResult::AlreadyShared => "was shared already",
+                WriteResult::Rejected => "rejected",
+                WriteResult::Unknown => "outcome unknown",
+                WriteResult::NotSent => "not sent",
             };
             let details = [
                 outcome.blueprint_id.as_ref().map(|id| format!(" as {id}")),
@@ -116,7 +116,7 @@ fn line(event: &Event) -> String {
                 outcome.intent.0
             )
         }
-        Event::Resolved(resolved) => {
+        HistoryEvent::Resolved(resolved) => {
             let what = if resolved.applied { "had" } else { "had not" };
             format!(
                 "{} {what} taken effect, as an observation shows (for entry {})",
@@ -124,22 +124,30 @@ fn line(event: &Event) -> String {
                 resolved.intent.0
             )
         }
-        Event::Adopted(remark) => format!("adopted by {}: {}", remark.by, remark.reason),
-        Event::Released(remark) => format!("no longer ours, by {}: {}", remark.by, remark.reason),
-        Event::Parked(remark) => format!("parked: {}", remark.reason),
-        Event::TakenOver(taken) => format!(
+        HistoryEvent::Adopted(change) => {
+            format!("adopted by {}: {}", change.by, change.reason)
+        }
+        HistoryEvent::Released(change) => {
+            format!("no longer ours, by {}: {}", change.by, change.reason)
+        }
+        HistoryEvent::Parked(change) => format!("parked: {}", change.reason),
+        HistoryEvent::TakenOver(taken) => format!(
             "{} taken over from account {}, by {}: {}",
             plural(taken.images as u64, "image"),
             taken.from,
             taken.by,
             taken.reason
         ),
-        Event::Unparked(remark) => format!("no longer parked, by {}: {}", remark.by, remark.reason),
-        Event::Suspended(suspension) => format!(
+        HistoryEvent::Unparked(change) => {
+            format!("no longer parked, by {}: {}", change.by, change.reason)
+        }
+        HistoryEvent::Suspended(suspension) => format!(
             "suspension {} of {} by {}: {}",
             suspension.id, suspension.selector, suspension.by, suspension.reason
         ),
-        Event::Resumed(resumed) => format!("suspension {} ended by {}", resumed.id, resumed.by),
+        HistoryEvent::Resumed(resumed) => {
+            format!("suspension {} ended by {}", resumed.id, resumed.by)
+        }
     }
 }
 
@@ -159,7 +167,7 @@ pub struct VerifyDocument {
 
 impl VerifyDocument {
     /// `verdict` is none where there is no history yet.
-    pub fn new(verdict: Option<Verdict>) -> Self {
+    pub fn new(verdict: Option<VerifyResult>) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done,
@@ -171,7 +179,7 @@ impl VerifyDocument {
             reason: None,
         };
         match verdict {
-            Some(Verdict::Sound {
+            Some(VerifyResult::Intact {
                 entries,
                 head,
                 hash,
@@ -180,7 +188,7 @@ impl VerifyDocument {
                 document.head = Some(head);
                 document.hash = Some(hash);
             }
-            Some(Verdict::Broken { seq, why }) => {
+            Some(VerifyResult::Broken { seq, why }) => {
                 document.exit_code = ExitStatus::Error;
                 document.sound = false;
                 document.entries = None;

@@ -8,7 +8,7 @@ use super::style::heading;
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::inventory::Suspension;
 use crate::model::{ImageKey, Scope, Timestamp, Uin};
-use crate::store::{Counts, Holder, Summary};
+use crate::store::{Holder, ImageCounts, StateSummary};
 use crate::words::plural;
 
 /// What `status -o json` prints.
@@ -79,7 +79,12 @@ struct HistoryExtent {
 
 impl StatusDocument {
     /// Puts together what the state directory holds.
-    pub fn new(state_dir: &str, summary: Summary, parked: Vec<Parked>, now: Timestamp) -> Self {
+    pub fn new(
+        state_dir: &str,
+        summary: StateSummary,
+        parked: Vec<Parked>,
+        now: Timestamp,
+    ) -> Self {
         let scopes = summary.scopes.iter().map(|(scope, counts)| {
             let account = summary.accounts.get(scope);
             scope_status(scope, account.and_then(|known| known.uin.clone()), counts)
@@ -198,7 +203,7 @@ impl ScopeStatus {
     }
 }
 
-fn scope_status(scope: &Scope, uin: Option<Uin>, counts: &Counts) -> ScopeStatus {
+fn scope_status(scope: &Scope, uin: Option<Uin>, counts: &ImageCounts) -> ScopeStatus {
     ScopeStatus {
         account: scope.account.to_string(),
         uin,

@@ -354,7 +354,7 @@ fn s21_what_is_kept_to_be_shown_is_bounded() {
             },
             permission: Permission::Share,
             cause: Cause::Declared,
-            result: Answer::Applied,
+            result: WriteResult::Applied,
             code: None,
             message: None,
             request_id: None,

@@ -1,7 +1,7 @@
 //! Writes that were answered, as they are shown and counted.
 
 use crate::desired::Source;
-use crate::history::Answer;
+use crate::history::WriteResult;
 use crate::model::{Cause, ImageKey, Permission, Region, Timestamp};
 
 /// A write that was answered.
@@ -16,7 +16,7 @@ pub struct Change {
     /// Why.
     pub cause: Cause,
     /// What came of it.
-    pub result: Answer,
+    pub result: WriteResult,
     /// The API's error code.
     pub code: Option<String>,
     /// One line for a person, where it did not succeed.
@@ -37,5 +37,5 @@ pub struct ChangeKind {
     /// Why.
     pub cause: Cause,
     /// What came of it.
-    pub result: Answer,
+    pub result: WriteResult,
 }

@@ -16,7 +16,7 @@ mod transition;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::history::Answer;
+use crate::history::WriteResult;
 use crate::inventory::UnexpectedLoss;
 use crate::model::{AccountName, ImageId, ImageKey, Scope, Timestamp, Uin};
 use crate::pace::Durations;
@@ -286,7 +286,10 @@ impl Board {
             if let Activity::Passing { done, .. } = &mut status.activity {
                 *done += 1;
             }
-            if matches!(change.result, Answer::Applied | Answer::AlreadyShared) {
+            if matches!(
+                change.result,
+                WriteResult::Applied | WriteResult::AlreadyShared
+            ) {
                 status.stall.permitted();
             }
         }

@@ -238,7 +238,7 @@ fn permitted(board: &mut Board, region: &str) {
         },
         permission: crate::model::Permission::Share,
         cause: crate::model::Cause::Declared,
-        result: crate::history::Answer::Applied,
+        result: crate::history::WriteResult::Applied,
         code: None,
         message: None,
         request_id: None,

@@ -1,49 +1,51 @@
+//! S19, D7 and D12: a history that was changed in any way is found out, and rotation leaves one that can be proved.
+
 use rusqlite::Connection;
 
 use super::fixtures_tests::{answer, block_on, dump, key, noon, open, options, share, ticking};
-use super::{Options, Query, Reader, Remarks, Store, Verdict, chain, verify};
-use crate::history::{Answer, Event};
-use crate::inventory::Owned;
+use super::{HistoryQuery, OperatorStore, Options, Reader, Store, VerifyResult, chain, verify};
+use crate::history::{HistoryEvent, WriteResult};
+use crate::inventory::OwnedShare;
 use crate::ledger::{Ledger, LedgerReader};
 
 /// A history of eight entries about all kinds of things.
 fn written(dir: &std::path::Path) {
     let store = open(dir);
     for name in ["a", "b"] {
-        let intent = block_on(store.intent(&share(name))).expect("recorded");
-        let outcome = answer(intent, &share(name), Answer::Rejected);
-        block_on(store.outcome(outcome, None)).expect("kept");
+        let intent = block_on(store.record_intent(&share(name))).expect("recorded");
+        let outcome = answer(intent, &share(name), WriteResult::Rejected);
+        block_on(store.record_outcome(outcome, None)).expect("kept");
     }
-    let mut remarks = Remarks::open(dir, &options(), ticking()).expect("remarks");
-    let owned = Owned::adopted("lhbp-1", noon());
-    let adopted = remarks.adopt(
+    let mut operator = OperatorStore::open(dir, &options(), ticking()).expect("an operator store");
+    let owned = OwnedShare::adopted("lhbp-1", noon());
+    let adopted = operator.adopt(
         vec![(key("c"), owned)],
         &Default::default(),
         "ann@desk",
         "by hand",
     );
     adopted.expect("adopted");
-    let suspended = remarks.suspend(Default::default(), Some(noon()), "ann@desk", "a \"pause\"");
+    let suspended = operator.suspend(Default::default(), Some(noon()), "ann@desk", "a \"pause\"");
     suspended.expect("suspended");
-    let unknown = block_on(store.intent(&share("d"))).expect("recorded");
-    let outcome = answer(unknown, &share("d"), Answer::Unknown);
-    block_on(store.outcome(outcome, None)).expect("kept");
-    block_on(store.intent(&share("d"))).expect("recorded");
+    let unknown = block_on(store.record_intent(&share("d"))).expect("recorded");
+    let outcome = answer(unknown, &share("d"), WriteResult::Unknown);
+    block_on(store.record_outcome(outcome, None)).expect("kept");
+    block_on(store.record_intent(&share("d"))).expect("recorded");
 }
 
-/// What a walk finds after `sql`, which is then undone.
-fn after(conn: &Connection, sql: &str) -> Verdict {
+/// The result of `verify` after `sql`, which is then rolled back.
+fn after(conn: &Connection, sql: &str) -> VerifyResult {
     conn.execute_batch("BEGIN").expect("begun");
     conn.execute_batch(sql).expect(sql);
-    let verdict = verify::verify(conn).expect("walked");
+    let verified = verify::verify(conn).expect("walked");
     conn.execute_batch("ROLLBACK").expect("undone");
-    verdict
+    verified
 }
 
-fn broken_at(verdict: &Verdict) -> Option<u64> {
-    match verdict {
-        Verdict::Broken { seq, .. } => Some(*seq),
-        Verdict::Sound { .. } => None,
+fn broken_at(verified: &VerifyResult) -> Option<u64> {
+    match verified {
+        VerifyResult::Broken { seq, .. } => Some(*seq),
+        VerifyResult::Intact { .. } => None,
     }
 }
 
@@ -57,7 +59,7 @@ fn s19_d7_every_flipped_byte_is_found_at_its_entry() {
     assert!(
         matches!(
             intact,
-            Verdict::Sound {
+            VerifyResult::Intact {
                 entries: 9,
                 head: 9,
                 ..
@@ -75,14 +77,18 @@ fn s19_d7_every_flipped_byte_is_found_at_its_entry() {
             for at in 0..bytes.len() {
                 let mut bytes = bytes.clone();
                 bytes[at] ^= 1 << (at % 8);
-                let verdict = after(
+                let verified = after(
                     &conn,
                     &format!(
                         "{unguarded} UPDATE history SET {column} = CAST(x'{}' AS {kind}) WHERE seq = {seq}",
                         hex::encode(bytes)
                     ),
                 );
-                assert_eq!(broken_at(&verdict), Some(seq), "{column} {at}: {verdict:?}");
+                assert_eq!(
+                    broken_at(&verified),
+                    Some(seq),
+                    "{column} {at}: {verified:?}"
+                );
                 flips += 1;
             }
         }
@@ -115,14 +121,14 @@ fn s19_d7_missing_added_and_moved_entries_are_found() {
         ("UPDATE chain SET head_hash = zeroblob(32)", 9),
         ("UPDATE chain SET anchor_hash = zeroblob(32)", 0),
         ("UPDATE about SET owner = 'another'", 0),
-        // An anchor cannot be moved to hide what comes before.
+        // Moving the anchor cannot hide the entries before it.
         (
             "UPDATE chain SET anchor_seq = 2; DELETE FROM history WHERE seq <= 2",
             3,
         ),
     ] {
-        let verdict = after(&conn, &format!("{unguarded}{sql}"));
-        assert_eq!(broken_at(&verdict), Some(seq), "{sql}: {verdict:?}");
+        let verified = after(&conn, &format!("{unguarded}{sql}"));
+        assert_eq!(broken_at(&verified), Some(seq), "{sql}: {verified:?}");
     }
 }
 
@@ -140,8 +146,8 @@ fn s19_the_history_is_guarded_against_accidents() {
     ] {
         conn.execute_batch(sql).expect_err(sql);
     }
-    let (_, verdict) = dump(dir.path()).expect("readable");
-    assert_eq!(broken_at(&verdict), None);
+    let (_, verified) = dump(dir.path()).expect("readable");
+    assert_eq!(broken_at(&verified), None);
 }
 
 #[test]
@@ -153,37 +159,37 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
     };
     let store = Store::open(dir.path(), &options, ticking()).expect("a store");
     for _ in 0..50 {
-        let intent = block_on(store.intent(&share("a"))).expect("recorded");
-        let outcome = answer(intent, &share("a"), Answer::Rejected);
-        block_on(store.outcome(outcome, None)).expect("kept");
-        let entries = block_on(store.history(Query::default())).expect("a history");
+        let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
+        let outcome = answer(intent, &share("a"), WriteResult::Rejected);
+        block_on(store.record_outcome(outcome, None)).expect("kept");
+        let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
         assert!(entries.len() <= 20);
     }
     let reader = Reader::open(dir.path()).expect("a reader");
     let sound = |entries| match reader.verify() {
-        Ok(Some(Verdict::Sound { entries: found, .. })) => assert_eq!(found, entries),
+        Ok(Some(VerifyResult::Intact { entries: found, .. })) => assert_eq!(found, entries),
         other => panic!("{other:?}"),
     };
     sound(20);
     let extent = reader.summary().expect("a summary").history;
     assert_eq!((extent.entries, extent.rotated), (20, 80));
-    let entries = reader.history(&Query::default()).expect("a history");
+    let entries = reader.history(&HistoryQuery::default()).expect("a history");
     assert_eq!(extent.first, Some(entries[0].at));
     assert_eq!(extent.last, Some(entries[19].at));
 
-    // An open intent keeps its entry, for so long as the history is less than twice its limit.
-    let open = block_on(store.intent(&share("open"))).expect("recorded");
+    // An open intent keeps its entry, as long as the history is shorter than twice its limit.
+    let open = block_on(store.record_intent(&share("open"))).expect("recorded");
     let holds = |store: &Store| {
-        let entries = block_on(store.history(Query::default())).expect("a history");
+        let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
         entries
             .iter()
-            .any(|entry| entry.seq == open.0 && matches!(entry.event, Event::Intent(_)))
+            .any(|entry| entry.seq == open.0 && matches!(entry.event, HistoryEvent::Intent(_)))
     };
     let fill = |times: usize| {
         for _ in 0..times {
-            let intent = block_on(store.intent(&share("a"))).expect("recorded");
-            let outcome = answer(intent, &share("a"), Answer::Rejected);
-            block_on(store.outcome(outcome, None)).expect("kept");
+            let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
+            let outcome = answer(intent, &share("a"), WriteResult::Rejected);
+            block_on(store.record_outcome(outcome, None)).expect("kept");
         }
     };
     fill(19);
@@ -195,8 +201,11 @@ fn d12_the_oldest_entries_go_and_the_rest_is_still_proved() {
         "a scope that is never seen again must not fill the disk"
     );
     sound(20);
-    let inventory = block_on(store.inventory(&share("open").key.scope)).expect("holdings");
-    assert_eq!(inventory.open[&share("open").key.image][0].intent, open);
+    let inventory = block_on(store.inventory(&share("open").key.scope)).expect("an inventory");
+    assert_eq!(
+        inventory.open_intents[&share("open").key.image][0].intent,
+        open
+    );
 }
 
 #[test]

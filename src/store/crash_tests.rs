@@ -10,16 +10,16 @@ use rusqlite::Connection;
 use super::fixtures_tests::{
     answer, block_on, dump, image, key, noon, open, open_with, options, scope, share, ticking,
 };
-use super::{Ending, Remarks, Store, Verdict};
-use crate::history::Answer;
-use crate::inventory::{IntentId, InventoryChange, InventoryEntry, InventoryNote, Owned};
+use super::{OperatorStore, Store, SuspensionFilter, VerifyResult};
+use crate::history::WriteResult;
+use crate::inventory::{IntentId, InventoryChange, InventoryEntry, InventoryNote, OwnedShare};
 use crate::ledger::{Attempt, Ledger, LedgerReader};
 use crate::model::{Permission, Selector};
 
 const WAL_HEADER: usize = 32;
 const WAL_FRAME: usize = 24 + 4096;
 
-/// What the disk holds.
+/// The content of the database and of its log on disk.
 #[derive(Clone, PartialEq, Eq)]
 struct Image {
     database: Vec<u8>,
@@ -35,7 +35,7 @@ impl Image {
         }
     }
 
-    /// Lays it out in a directory of its own. The index of the log is gone with the machine's memory.
+    /// Writes it to a new directory. The index of the log is missing, because a crash loses memory.
     fn lay(&self, owner: Option<&str>) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("state.db"), &self.database).expect("written");
@@ -47,7 +47,7 @@ impl Image {
     }
 }
 
-/// Where a write of the log can stop: at each frame, and at some bytes between.
+/// The offsets at which a write of the log can stop: at each frame, and at some bytes between.
 fn cuts(from: usize, to: usize, rng: &mut fastrand::Rng) -> Vec<usize> {
     let frames = (WAL_HEADER..to).step_by(WAL_FRAME);
     let mut cuts: Vec<_> = frames.filter(|cut| (from..to).contains(cut)).collect();
@@ -56,8 +56,8 @@ fn cuts(from: usize, to: usize, rng: &mut fastrand::Rng) -> Vec<usize> {
     cuts
 }
 
-/// What a crash can leave between two images of which only the log differs: a beginning of what was written, and
-/// after it what stood there before, nothing, or zeros.
+/// What a crash can leave between two images that differ only in the log: a beginning of what was written, followed by
+/// what was there before, by nothing, or by zeros.
 fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
     let same = before.log.iter().zip(&after.log);
     let from = same.take_while(|(old, new)| old == new).count();
@@ -78,12 +78,17 @@ fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
 type OpenIntents = BTreeMap<&'static str, (IntentId, Attempt)>;
 
 /// One commit of a random kind.
-fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut fastrand::Rng) {
+fn step(
+    store: &Store,
+    operator: &mut OperatorStore,
+    open: &mut OpenIntents,
+    rng: &mut fastrand::Rng,
+) {
     let name = ["a", "b", "c"][rng.usize(..3)];
     match rng.u8(..6) {
         0 => {
-            let owned = Owned::adopted("lhbp-3", noon());
-            let adopted = remarks.adopt(
+            let owned = OwnedShare::adopted("lhbp-3", noon());
+            let adopted = operator.adopt(
                 vec![(key(name), owned)],
                 &Default::default(),
                 "ann@desk",
@@ -94,7 +99,7 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
         1 => {
             let change = InventoryChange {
                 image: image(name),
-                record: rng.bool().then(|| InventoryEntry {
+                entry: rng.bool().then(|| InventoryEntry {
                     parked_since: Some(noon()),
                     ..InventoryEntry::default()
                 }),
@@ -105,36 +110,38 @@ fn step(store: &Store, remarks: &mut Remarks, open: &mut OpenIntents, rng: &mut 
                     .collect(),
                 note: Some(InventoryNote::Parked("reversed".into())),
             };
-            block_on(store.inventory(&scope())).expect("holdings");
-            block_on(store.settle(&scope(), vec![change].into())).expect("kept");
+            block_on(store.inventory(&scope())).expect("an inventory");
+            block_on(store.apply_update(&scope(), vec![change].into())).expect("kept");
         }
         2 => {
-            let ended = remarks.resume(&Ending::All, "ann@desk").expect("ended");
+            let ended = operator
+                .resume(&SuspensionFilter::All, "ann@desk")
+                .expect("ended");
             if ended.is_empty() {
                 let until = Some(noon());
-                let suspended = remarks.suspend(Selector::default(), until, "ann@desk", "so");
+                let suspended = operator.suspend(Selector::default(), until, "ann@desk", "so");
                 suspended.expect("suspended");
             }
         }
         _ => {
             if let Some((intent, attempt)) = open.remove(name) {
-                let mut record = InventoryEntry::default();
-                record.acknowledged(attempt.permission, Some("lhbp-1"), false, noon());
-                let outcome = answer(intent, &attempt, Answer::Applied);
-                block_on(store.outcome(outcome, Some(record))).expect("kept");
+                let mut entry = InventoryEntry::default();
+                entry.record_acknowledged(attempt.permission, Some("lhbp-1"), false, noon());
+                let outcome = answer(intent, &attempt, WriteResult::Applied);
+                block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
             } else {
                 let attempt = Attempt {
                     permission: [Permission::Share, Permission::Cancel][rng.usize(..2)],
                     ..share(name)
                 };
-                let intent = block_on(store.intent(&attempt)).expect("recorded");
+                let intent = block_on(store.record_intent(&attempt)).expect("recorded");
                 open.insert(name, (intent, attempt));
             }
         }
     }
 }
 
-/// A test cannot cut the power; what waits for the disk is SQLite, if it is told to.
+/// A test cannot cut the power, so that it checks that SQLite is set to wait for the disk.
 #[test]
 fn d1_s9_each_connection_that_writes_waits_for_the_disk() {
     const FULL: i64 = 2;
@@ -145,25 +152,26 @@ fn d1_s9_each_connection_that_writes_waits_for_the_disk() {
     }
     let safe = (FULL, "wal".to_owned());
     let of_store = |store: &Store| {
-        let asked = block_on(store.ask(|conn| Ok(settings(conn)?)));
+        let asked = block_on(store.read(|conn| Ok(settings(conn)?)));
         asked.expect("an answer")
     };
-    let remarks = |dir: &Path| Remarks::open(dir, &options(), ticking()).expect("remarks");
+    let operator =
+        |dir: &Path| OperatorStore::open(dir, &options(), ticking()).expect("an operator store");
     for store_first in [true, false] {
         let dir = tempfile::tempdir().expect("a directory");
         if !store_first {
-            let first = remarks(dir.path());
+            let first = operator(dir.path());
             assert_eq!(settings(&first.conn), Ok(safe.clone()), "a new directory");
         }
         let store = open(dir.path());
         assert_eq!(of_store(&store), safe, "new: {store_first}");
-        block_on(store.intent(&share("a"))).expect("recorded");
+        block_on(store.record_intent(&share("a"))).expect("recorded");
         assert_eq!(of_store(&store), safe, "after a commit");
-        let beside = remarks(dir.path());
+        let beside = operator(dir.path());
         assert_eq!(settings(&beside.conn), Ok(safe.clone()), "beside a store");
         drop(beside);
         store.close().expect("closed");
-        let alone = remarks(dir.path());
+        let alone = operator(dir.path());
         assert_eq!(settings(&alone.conn), Ok(safe.clone()), "without a store");
         drop(alone);
         assert_eq!(of_store(&open(dir.path())), safe, "opened again");
@@ -175,7 +183,8 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut store = open_with(dir.path(), || {});
     let owner = store.owner().to_owned();
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
     let mut rng = fastrand::Rng::with_seed(7);
     let mut open_intents = OpenIntents::new();
     let mut images = 0;
@@ -183,7 +192,7 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
         let before = Image::of(dir.path());
         let (was, _) = dump(dir.path()).expect("readable");
         if turn % 10 == 9 {
-            // The log is written back, and the next commit begins it anew over what stands in it.
+            // The log is written back, and the next commit overwrites it from its beginning.
             let conn = super::open::connect(&super::files::Files::new(dir.path())).expect("open");
             let written = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
             written.expect("written back");
@@ -199,30 +208,36 @@ fn s18_d4_d6_each_crash_image_opens_as_the_state_before_or_after() {
                 let laid = torn.lay(Some(&owner));
                 assert_eq!(dump(laid.path()).expect("readable").0, was);
             }
-            // It was done behind the store's back.
+            // The log was written back without the store.
             drop(store);
             store = open_with(dir.path(), || {});
         }
         let before = Image::of(dir.path());
-        step(&store, &mut remarks, &mut open_intents, &mut rng);
+        step(&store, &mut operator, &mut open_intents, &mut rng);
         let after = Image::of(dir.path());
         assert!(before.database == after.database, "only the log is written");
         let (is, _) = dump(dir.path()).expect("readable");
         for torn in torn(&before, &after, &mut rng) {
             let laid = torn.lay(Some(&owner));
-            let (found, verdict) = dump(laid.path()).expect("readable");
+            let (found, verified) = dump(laid.path()).expect("readable");
             assert!(
                 found == was || found == is,
                 "turn {turn}: neither before nor after"
             );
-            assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+            assert!(
+                matches!(verified, VerifyResult::Intact { .. }),
+                "{verified:?}"
+            );
             images += 1;
             if images % 50 == 0 {
                 let store = Store::open(laid.path(), &options(), ticking()).expect("a store");
-                block_on(store.intent(&share("z"))).expect("recorded");
+                block_on(store.record_intent(&share("z"))).expect("recorded");
                 drop(store);
-                let (_, verdict) = dump(laid.path()).expect("readable");
-                assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+                let (_, verified) = dump(laid.path()).expect("readable");
+                assert!(
+                    matches!(verified, VerifyResult::Intact { .. }),
+                    "{verified:?}"
+                );
             }
         }
     }
@@ -256,7 +271,7 @@ fn s18_d4_a_first_use_that_was_broken_off_is_begun_again() {
             fs::write(laid.path().join("state.db-journal"), [0; 512]).expect("written");
         }
         let store = Store::open(laid.path(), &options(), ticking()).expect("a store");
-        block_on(store.intent(&share("a"))).expect("recorded");
+        block_on(store.record_intent(&share("a"))).expect("recorded");
         let owner = store.owner().to_owned();
         drop(store);
         assert_eq!(open(laid.path()).owner(), owner);

@@ -1,30 +1,33 @@
+//! Errors of the store: why a state directory is not used, and why a request to an open store failed. Their texts say what
+//! to do, because only here the file that they are about is known.
+
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use super::lock::Holder;
+use super::holder::Holder;
 use crate::ledger::LedgerError;
 
-/// What to do about a state directory that cannot be trusted. An empty state is never made in its place: it would
-/// silently forget what is ours.
+/// What to do about a state directory that cannot be trusted. It is never replaced by an empty state, which would silently
+/// forget what is ours.
 const WAY_OUT: &str = "restore the directory from a backup, or move it away to begin anew: \
     what was shared before is then not ours until it is adopted again";
 
-/// Why a state directory is not used. Nothing in it was changed.
+/// Why a state directory is not used. Nothing in the directory was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// The system said no; see its reason.
+    /// The operating system or SQLite refused to use a file.
     #[error("{}: cannot {doing}: {reason}{}", .path.display(), remedy(*.kind))]
     Access {
-        /// What was to be used.
         path: PathBuf,
-        /// For what.
+        /// What was to be done with the file, as in "cannot open it".
         doing: &'static str,
-        /// The system's words.
+        /// The system's error as text, so that errors can be cloned and compared.
         reason: String,
-        /// Its class.
         kind: io::ErrorKind,
     },
     /// A file stands where the directory should be.
@@ -33,88 +36,72 @@ pub enum OpenError {
         .0.display()
     )]
     NotADirectory(PathBuf),
-    /// Every user of the machine could plant an inventory, and so make us cancel shares. A group may write, because
-    /// Kubernetes makes volumes so (`fsGroup`).
+    /// Every user of the machine can write to the directory or to a file in it, and so could plant an inventory and make us
+    /// cancel shares. A group may write, because Kubernetes makes volumes so (`fsGroup`).
     #[error(
         "{} can be written by every user of this machine (mode {mode:04o}), who could make us cancel shares: \
          `chmod o-w` it once you trust what is in it",
         .path.display()
     )]
-    Exposed {
-        /// The directory, or a file in it.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
+    WorldWritable { path: PathBuf, mode: u32 },
     /// Another process reconciles with this directory.
     #[error("{}: {}; wait until it has ended, or stop it, or give another --state-dir", .dir.display(), held(.holder))]
-    Held {
-        /// The state directory.
+    Locked {
         dir: PathBuf,
-        /// Who, as far as the lock file says.
+        /// The other process, if the lock file says which.
         holder: Option<Box<Holder>>,
     },
     /// The directory was in use, and its database is gone.
-    #[error("{} is missing, though {} shows that the directory was in use: {WAY_OUT}", .path.display(), .witness.display())]
+    #[error("{} is missing, though {} shows that the directory was in use: {WAY_OUT}", .path.display(), .evidence.display())]
     Missing {
-        /// The database.
         path: PathBuf,
-        /// What shows that it was there.
-        witness: PathBuf,
+        /// The file that shows that the database was there.
+        evidence: PathBuf,
     },
-    /// The database was emptied.
-    #[error("{} is empty, though {} shows that it was in use: {WAY_OUT}", .path.display(), .witness.display())]
+    /// The database is empty, though it was in use.
+    #[error("{} is empty, though {} shows that it was in use: {WAY_OUT}", .path.display(), .evidence.display())]
     Emptied {
-        /// The database.
         path: PathBuf,
-        /// What shows that it was in use.
-        witness: PathBuf,
+        /// The file that shows that the database was in use.
+        evidence: PathBuf,
     },
     /// The database cannot be read.
     #[error("{} is damaged ({detail}): {WAY_OUT}", .path.display())]
     Damaged {
-        /// The database.
         path: PathBuf,
-        /// What SQLite says.
+        /// The reason, in the words of SQLite or of a check.
         detail: String,
     },
-    /// Somebody else's database.
+    /// The database belongs to another application.
     #[error(
         "{} is not a database of sharekeeper (application id {application_id:#010x}): give another --state-dir",
         .path.display()
     )]
-    Alien {
-        /// The database.
+    OtherApplication {
         path: PathBuf,
-        /// What it says of itself.
+        /// The `application_id` in the header of the file.
         application_id: u32,
     },
-    /// A later sharekeeper wrote it.
+    /// A later version of sharekeeper wrote the database.
     #[error(
         "{} has schema version {found}, and this sharekeeper knows versions up to {known}: use the newer sharekeeper \
          that wrote it, or restore the directory from a backup made before",
         .path.display()
     )]
-    Newer {
-        /// The database.
+    NewerSchema {
         path: PathBuf,
-        /// What it says.
         found: i64,
-        /// The last one known here.
         known: i64,
     },
-    /// An earlier sharekeeper wrote it, and it was opened to read only.
+    /// An earlier version of sharekeeper wrote the database, and it was opened only to read.
     #[error(
         "{} has schema version {found}, and this sharekeeper reads version {known}: \
          `sharekeeper reconcile` brings it up to date",
         .path.display()
     )]
-    Older {
-        /// The database.
+    OlderSchema {
         path: PathBuf,
-        /// What it says.
         found: i64,
-        /// The only one read here.
         known: i64,
     },
     /// The file `owner` and the database belong to different installations.
@@ -123,12 +110,11 @@ pub enum OpenError {
          installations; {WAY_OUT}",
         .path.display()
     )]
-    Foreign {
-        /// The file `owner`.
+    OwnerMismatch {
         path: PathBuf,
-        /// What it says.
+        /// The owner by the file `owner`.
         file: String,
-        /// What the database says.
+        /// The owner by the database.
         database: String,
     },
 }
@@ -143,7 +129,7 @@ impl OpenError {
         }
     }
 
-    /// SQLite's refusal to open or read `path`, which is there.
+    /// SQLite's refusal to open or read the file at `path`, which exists.
     pub(super) fn sqlite(path: &Path, doing: &'static str, error: &rusqlite::Error) -> Self {
         let kind = match error.sqlite_error_code() {
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
@@ -159,7 +145,7 @@ impl OpenError {
                 | ErrorCode::OutOfMemory
                 | ErrorCode::FileLockingProtocolFailed,
             ) => io::ErrorKind::Other,
-            // A missing table, a wrong type, a page that is none: the content is not what it was.
+            // A missing table, a wrong type, an invalid page: the content is not what it was.
             _ => {
                 return Self::Damaged {
                     path: path.to_owned(),
@@ -199,45 +185,47 @@ fn held(holder: &Option<Box<Holder>>) -> String {
 }
 
 /// Why a request to the open store failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) kind: FaultKind,
+#[derive(Clone, Debug)]
+pub(super) struct StoreError {
+    pub(super) kind: ErrorKind,
     text: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// What a fault means for what comes after it.
+/// What an error means for later requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FaultKind {
-    /// It concerns this request alone.
+pub(super) enum ErrorKind {
+    /// Only this request fails.
     Request,
-    /// It passes once there is space again, or the other process is done.
-    Passing,
-    /// What the file holds is no longer certain.
+    /// Requests fail until there is space again, or until another process is done.
+    Transient,
+    /// It is no longer certain what the file holds.
     Broken,
-    /// The state in the directory is not the one that is open.
-    Lost(Left),
+    /// The state in the directory is no longer the one that is open.
+    Lost(Salvage),
 }
 
-/// What can still be done with a state that is not to be trusted any longer.
+/// What can still be saved of a state that is no longer to be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
-    /// The database is the right one: what came of writes can be recorded.
+pub(super) enum Salvage {
+    /// The database is the right one, so that outcomes of writes can be recorded.
     Database,
-    /// The files that are open hold all that was recorded, and have lost their names. They may get them back.
+    /// The open files hold all that was recorded, but have lost their names. Somebody may give them back.
     OpenFiles,
-    /// Nothing can be read or written with a meaning.
+    /// Nothing can be read or written reliably.
     Nothing,
 }
 
-impl Fault {
+impl StoreError {
     pub(super) fn request(text: impl Into<String>) -> Self {
         Self {
-            kind: FaultKind::Request,
+            kind: ErrorKind::Request,
             text: text.into(),
+            source: None,
         }
     }
 
-    /// A value that this program did not write.
+    /// A value in the database that this program does not write.
     pub(super) fn unreadable(place: impl fmt::Display) -> Self {
         Self::request(format!(
             "{place} makes no sense: it was changed by hand, or the file is damaged; \
@@ -247,40 +235,69 @@ impl Fault {
 
     pub(super) fn broken(text: impl Into<String>) -> Self {
         Self {
-            kind: FaultKind::Broken,
+            kind: ErrorKind::Broken,
             text: text.into(),
+            source: None,
         }
     }
 
-    /// The state was removed, replaced or set back; `text` is all that is to be said.
-    pub(super) fn lost(text: String, left: Left) -> Self {
+    /// The state was removed, replaced or set back. `text` names the file already.
+    pub(super) fn lost(text: String, salvage: Salvage) -> Self {
         Self {
-            kind: FaultKind::Lost(left),
+            kind: ErrorKind::Lost(salvage),
             text,
+            source: None,
         }
     }
 
-    /// For the ledger's callers, with the file that it is about.
+    /// Adds the error that this one comes from.
+    pub(super) fn caused_by(self, source: impl Error + Send + Sync + 'static) -> Self {
+        let source: Arc<dyn Error + Send + Sync> = Arc::new(source);
+        Self {
+            source: Some(source),
+            ..self
+        }
+    }
+
+    /// The error for the callers of the ledger, which names the file at `path`.
     pub(super) fn at(&self, path: &Path) -> LedgerError {
-        LedgerError(match self.kind {
-            FaultKind::Lost(_) => self.text.clone(),
+        let source = self.source.clone();
+        let message = match self.kind {
+            ErrorKind::Lost(_) => self.text.clone(),
             _ => format!("{}: {self}", path.display()),
-        })
+        };
+        match self.kind {
+            ErrorKind::Request | ErrorKind::Transient => LedgerError::Request { message, source },
+            ErrorKind::Broken | ErrorKind::Lost(_) => LedgerError::Failed { message, source },
+        }
     }
 }
 
-impl fmt::Display for Fault {
+impl From<OpenError> for LedgerError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(Arc::new(error))
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
+
+impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let (kind, remedy) = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => (FaultKind::Passing, ": free some space"),
+            Some(ErrorCode::DiskFull) => (ErrorKind::Transient, ": free some space"),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                (FaultKind::Passing, ": another process is writing")
+                (ErrorKind::Transient, ": another process is writing")
             }
             Some(
                 ErrorCode::SystemIoFailure
@@ -288,12 +305,14 @@ impl From<rusqlite::Error> for Fault {
                 | ErrorCode::NotADatabase
                 | ErrorCode::ReadOnly
                 | ErrorCode::CannotOpen,
-            ) => (FaultKind::Broken, ""),
-            _ => (FaultKind::Request, ""),
+            ) => (ErrorKind::Broken, ""),
+            _ => (ErrorKind::Request, ""),
         };
         Self {
             kind,
             text: format!("{error}{remedy}"),
+            source: None,
         }
+        .caused_by(error)
     }
 }

@@ -1,3 +1,6 @@
+//! The files of a state directory: their names, modes and presence. What is in the database is left to SQLite; only the
+//! small file `owner` is read and written here.
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -6,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
 
-/// Nobody else's business, though there is no secret in it.
+/// Other users need not read the state, though it holds no secret.
 pub(super) const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
 const OTHERS_WRITE: u32 = 0o002;
 
-/// The files of a state directory.
+/// The paths of a state directory.
 ///
-/// The database and what belongs to it are only ever looked at by name and size here. POSIX drops all of a process's
-/// locks on a file when it closes any handle on it, so that to open them past SQLite would take SQLite's locks away.
+/// The database and its log are never opened here, only their metadata is read. POSIX drops all locks of a process on a
+/// file when it closes any handle of the file, so that opening them beside SQLite would drop SQLite's locks.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     dir: PathBuf,
@@ -22,13 +25,13 @@ pub(super) struct Files {
 
 /// How a database can be read without leaving a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
-    /// No process has it open: all there is stands in the one file.
-    Still,
-    /// Together with its write-ahead log, under SQLite's locks.
+pub(super) enum ReadMode {
+    /// No process has the database open, and everything is in the one file.
+    Immutable,
+    /// The database is read together with its write-ahead log, under SQLite's locks.
     Live,
-    /// Likewise, but SQLite must first make the index of the log anew: a copy was made without it.
-    Plain,
+    /// As `Live`, but SQLite must first rebuild the index of the log, as after a copy was made without it.
+    RebuildIndex,
 }
 
 impl Files {
@@ -46,11 +49,11 @@ impl Files {
         self.dir.join("state.db")
     }
 
-    pub(super) fn log(&self) -> PathBuf {
+    pub(super) fn wal(&self) -> PathBuf {
         self.dir.join("state.db-wal")
     }
 
-    pub(super) fn log_index(&self) -> PathBuf {
+    pub(super) fn wal_index(&self) -> PathBuf {
         self.dir.join("state.db-shm")
     }
 
@@ -62,9 +65,9 @@ impl Files {
         self.dir.join("owner")
     }
 
-    /// Removes the state: the witness last, so that what is left of a removal that was broken off is still refused.
+    /// Removes the state. The file `owner` goes last, so that the rest of an interrupted removal is still refused.
     pub(super) fn remove(&self) -> Result<(), OpenError> {
-        for path in [self.database(), self.log(), self.log_index(), self.owner()] {
+        for path in [self.database(), self.wal(), self.wal_index(), self.owner()] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(OpenError::io(&path, "remove it", &error));
@@ -75,18 +78,19 @@ impl Files {
         Ok(())
     }
 
-    /// Whether the directory is there and can be trusted.
+    /// Whether the directory exists; an error if it cannot be trusted.
     pub(super) fn check(&self) -> Result<bool, OpenError> {
-        let Some(metadata) = look(&self.dir)? else {
+        let Some(metadata) = metadata_if_present(&self.dir)? else {
             return Ok(false);
         };
         if !metadata.is_dir() {
             return Err(OpenError::NotADirectory(self.dir.clone()));
         }
         for path in [&self.dir, &self.database(), &self.owner()] {
-            let mode = look(path)?.map_or(0, |metadata| metadata.permissions().mode() & 0o7777);
+            let mode = metadata_if_present(path)?
+                .map_or(0, |metadata| metadata.permissions().mode() & 0o7777);
             if mode & OTHERS_WRITE != 0 {
-                return Err(OpenError::Exposed {
+                return Err(OpenError::WorldWritable {
                     path: path.clone(),
                     mode,
                 });
@@ -95,7 +99,7 @@ impl Files {
         Ok(true)
     }
 
-    /// Makes the directory if it is not there, durably.
+    /// Creates the directory durably, if it does not exist.
     pub(super) fn make_dir(&self) -> Result<(), OpenError> {
         if self.check()? {
             return Ok(());
@@ -112,7 +116,7 @@ impl Files {
         sync_dir(parent)
     }
 
-    /// Makes the database file, empty, with the mode that SQLite will give to the files beside it too.
+    /// Creates the database file, empty. SQLite gives the files beside it the same mode.
     pub(super) fn make_database(&self) -> Result<(), OpenError> {
         let path = self.database();
         let made = OpenOptions::new()
@@ -127,34 +131,34 @@ impl Files {
         }
     }
 
-    /// The database's size; `None`: there is none.
+    /// The size of the database in bytes; `None` if it does not exist.
     pub(super) fn database_len(&self) -> Result<Option<u64>, OpenError> {
-        Ok(look(&self.database())?.map(|metadata| metadata.len()))
+        Ok(metadata_if_present(&self.database())?.map(|metadata| metadata.len()))
     }
 
-    /// Whether there is a write-ahead log with anything in it.
-    pub(super) fn has_log(&self) -> Result<bool, OpenError> {
-        Ok(look(&self.log())?.is_some_and(|metadata| metadata.len() > 0))
+    /// Whether there is a write-ahead log that is not empty.
+    pub(super) fn has_wal(&self) -> Result<bool, OpenError> {
+        Ok(metadata_if_present(&self.wal())?.is_some_and(|metadata| metadata.len() > 0))
     }
 
-    /// Whether there is a rollback journal, which SQLite keeps while it makes the file.
+    /// Whether there is a rollback journal, which SQLite uses while it creates the database.
     pub(super) fn has_journal(&self) -> Result<bool, OpenError> {
-        Ok(look(&self.dir.join("state.db-journal"))?.is_some())
+        Ok(metadata_if_present(&self.dir.join("state.db-journal"))?.is_some())
     }
 
-    /// How to read the database now.
-    pub(super) fn reading(&self) -> Result<Reading, OpenError> {
-        let index = look(&self.log_index())?.is_some();
-        Ok(match (look(&self.log())?, index) {
-            (Some(_), true) => Reading::Live,
-            (Some(log), false) if log.len() > 0 => Reading::Plain,
-            _ if self.has_journal()? => Reading::Plain,
-            _ => Reading::Still,
+    /// How the database can be read now.
+    pub(super) fn read_mode(&self) -> Result<ReadMode, OpenError> {
+        let index = metadata_if_present(&self.wal_index())?.is_some();
+        Ok(match (metadata_if_present(&self.wal())?, index) {
+            (Some(_), true) => ReadMode::Live,
+            (Some(wal), false) if wal.len() > 0 => ReadMode::RebuildIndex,
+            _ if self.has_journal()? => ReadMode::RebuildIndex,
+            _ => ReadMode::Immutable,
         })
     }
 
-    /// The database as a URI with `query`. Everything but the plainest bytes is escaped, so that no path can add a
-    /// parameter.
+    /// The URI of the database with the query `query`. All bytes of the path but the plainest are escaped, so that no path
+    /// can add a parameter.
     pub(super) fn uri(&self, query: &str) -> String {
         let path = self.database();
         let escaped: String = path
@@ -167,12 +171,12 @@ impl Files {
                 byte => format!("%{byte:02x}"),
             })
             .collect();
-        // An absolute path comes after an empty authority, or `//tmp` would name a machine.
+        // An absolute path follows an empty authority; otherwise `//tmp` would name a machine.
         let authority = if path.is_absolute() { "//" } else { "" };
         format!("file:{authority}{escaped}?{query}")
     }
 
-    /// What the file `owner` says; `None`: there is none.
+    /// The content of the file `owner`; `None` if it does not exist.
     pub(super) fn read_owner(&self) -> Result<Option<String>, OpenError> {
         const BYTES_MAX: u64 = 4096;
         let path = self.owner();
@@ -184,7 +188,7 @@ impl Files {
         }
     }
 
-    /// Writes the file `owner`: it is there as a whole or not at all.
+    /// Writes the file `owner` atomically.
     pub(super) fn write_owner(&self, owner: &str) -> Result<(), OpenError> {
         let (path, new) = (self.owner(), self.dir.join("owner.new"));
         let written = OpenOptions::new()
@@ -203,8 +207,8 @@ impl Files {
     }
 }
 
-/// Only a name that is not there is `None`: a lack of permission or of file handles is not.
-fn look(path: &Path) -> Result<Option<fs::Metadata>, OpenError> {
+/// The metadata of a file; `None` if it does not exist. A lack of permission or of file handles is an error.
+fn metadata_if_present(path: &Path) -> Result<Option<fs::Metadata>, OpenError> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -212,6 +216,7 @@ fn look(path: &Path) -> Result<Option<fs::Metadata>, OpenError> {
     }
 }
 
+/// Makes durable that files were created or renamed in a directory.
 fn sync_dir(dir: &Path) -> Result<(), OpenError> {
     File::open(dir)
         .and_then(|handle| handle.sync_all())

@@ -11,29 +11,29 @@ use chrono::{TimeDelta, TimeZone, Utc};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-use super::error::Fault;
+use super::error::StoreError;
 use super::files::Files;
-use super::open::Index;
-use super::verify::{Verdict, verify};
+use super::open::WalIndex;
+use super::verify::{VerifyResult, verify};
 use super::{OpenError, Options, Store};
-use crate::history::{Answer, Outcome};
+use crate::history::{Outcome, WriteResult};
 use crate::inventory::IntentId;
 use crate::ledger::Attempt;
 use crate::model::{
     AccountName, Cause, ImageId, ImageKey, Labels, Permission, Region, Scope, Timestamp,
 };
 
-/// Noon of a day.
+/// Noon of 1 March 2026.
 pub(super) fn noon() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap()
 }
 
-/// A clock that each look moves on by 1.000001 s.
+/// A clock that moves on by 1.000001 s each time it is read.
 pub(super) fn ticking() -> impl Fn() -> Timestamp + 'static {
-    let looks = Cell::new(0);
+    let reads = Cell::new(0);
     move || {
-        looks.set(looks.get() + 1);
-        noon() + TimeDelta::microseconds(1_000_001) * looks.get()
+        reads.set(reads.get() + 1);
+        noon() + TimeDelta::microseconds(1_000_001) * reads.get()
     }
 }
 
@@ -45,9 +45,9 @@ pub(super) fn open(dir: &Path) -> Store {
     Store::open(dir, &options(), ticking()).expect("a store")
 }
 
-/// A store that calls `pause` instead of waiting for its second look.
-pub(super) fn open_with(dir: &Path, pause: impl FnMut() + Send + 'static) -> Store {
-    Store::open_with(dir, &options(), ticking(), Box::new(pause)).expect("a store")
+/// A store that calls `recheck_delay` instead of waiting before it checks once more.
+pub(super) fn open_with(dir: &Path, recheck_delay: impl FnMut() + Send + 'static) -> Store {
+    Store::open_with(dir, &options(), ticking(), Box::new(recheck_delay)).expect("a store")
 }
 
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -91,15 +91,15 @@ pub(super) fn share(name: &str) -> Attempt {
     }
 }
 
-pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: Answer) -> Outcome {
+pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: WriteResult) -> Outcome {
     Outcome {
         request_id: Some("req-1".into()),
         ..attempt.ended(intent, result)
     }
 }
 
-/// The directory's files, each with its size and a digest of its content. The index of the log is SQLite's scratch
-/// space, with no state in it: only that it is there counts.
+/// The files of a directory, each with its size and a digest of its content. The index of the log holds no state, so that
+/// only its presence counts.
 pub(super) fn files(dir: &Path) -> BTreeMap<String, (usize, String)> {
     fs::read_dir(dir)
         .expect("a directory")
@@ -121,18 +121,18 @@ pub(super) fn files(dir: &Path) -> BTreeMap<String, (usize, String)> {
 }
 
 /// All that a database says, and whether its history holds together.
-pub(super) fn dump(dir: &Path) -> Result<(String, Verdict), OpenError> {
+pub(super) fn dump(dir: &Path) -> Result<(String, VerifyResult), OpenError> {
     let files = Files::new(dir);
-    super::open::read(&files, Index::Leave, |conn| {
+    super::open::read(&files, WalIndex::Leave, |conn| {
         let told = contents(conn).and_then(|text| Ok((text, verify(conn)?)));
-        told.map_err(|fault| OpenError::Damaged {
+        told.map_err(|error| OpenError::Damaged {
             path: files.database(),
-            detail: fault.to_string(),
+            detail: error.to_string(),
         })
     })
 }
 
-fn contents(conn: &Connection) -> Result<String, Fault> {
+fn contents(conn: &Connection) -> Result<String, StoreError> {
     let mut text = String::new();
     for table in [
         "about",
@@ -157,7 +157,7 @@ fn contents(conn: &Connection) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// A connection past the store, as a person with sqlite3 has.
+/// Runs SQL on a connection beside the store, as a person does with sqlite3.
 pub(super) fn by_hand(dir: &Path, sql: &str) {
     let conn = Connection::open(dir.join("state.db")).expect("a database");
     conn.execute_batch(sql).expect("done");

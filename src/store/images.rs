@@ -1,18 +1,22 @@
-//! The tables `images` and `open_intents`.
+//! The tables `images` and `open_intents`: the inventory of every scope. What the rows mean is left to `inventory`.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, named_params};
 
-use super::error::Fault;
-use super::rows::{self, Cells, integer, stamp, word};
+use super::error::StoreError;
+use super::rows::{self, NamedRow, format_time, integer, ownership_text};
 use super::suspensions;
-use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, Owned, Rows};
+use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, OwnedShare, ScopeRows};
 use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
-/// What is known of a scope. Suspensions by any account's name are among it: the name may be an earlier one of this.
-pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, Fault> {
-    let Rows { images, open } = rows_of(conn, scope)?;
+/// What is known of a scope. It has the suspensions of all account names, because a name may be an earlier one of this
+/// account.
+pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, StoreError> {
+    let ScopeRows {
+        images,
+        open_intents,
+    } = scope_rows(conn, scope)?;
     let mut suspensions = suspensions::all(conn)?;
     suspensions.retain(|suspension| {
         let regions = &suspension.selector.regions;
@@ -20,32 +24,32 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, F
     });
     Ok(Inventory {
         images,
-        open,
+        open_intents,
         suspensions,
     })
 }
 
-/// The rows of a scope.
-pub(super) fn rows_of(conn: &Connection, scope: &Scope) -> Result<Rows, Fault> {
+/// What is kept of a scope in both tables.
+pub(super) fn scope_rows(conn: &Connection, scope: &Scope) -> Result<ScopeRows, StoreError> {
     let of_scope = named_params! {
         ":account": scope.account.as_str(),
         ":region": scope.region.as_str(),
     };
-    let images = rows::all(
+    let images = rows::query_all(
         conn,
         "SELECT * FROM images WHERE account = :account AND region = :region",
         of_scope,
-        |row| Ok((row.image()?, record_in(row)?)),
+        |row| Ok((row.image()?, entry_in(row)?)),
     )?;
-    let open = rows::all(
+    let open = rows::query_all(
         conn,
         "SELECT * FROM open_intents WHERE account = :account AND region = :region ORDER BY intent",
         of_scope,
         |row| Ok((row.image()?, open_in(row)?.intent)),
     )?;
-    Ok(Rows {
+    Ok(ScopeRows {
         images: images.into_iter().collect(),
-        open: by_image(open),
+        open_intents: by_image(open),
     })
 }
 
@@ -57,9 +61,12 @@ fn by_image(open: Vec<(ImageId, OpenIntent)>) -> BTreeMap<ImageId, Vec<OpenInten
     images
 }
 
-/// What is known of an image.
-pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<InventoryEntry>, Fault> {
-    rows::first(
+/// The entry of an image, if there is one.
+pub(super) fn entry(
+    conn: &Connection,
+    key: &ImageKey,
+) -> Result<Option<InventoryEntry>, StoreError> {
+    rows::query_first(
         conn,
         "SELECT * FROM images WHERE account = :account AND region = :region AND image = :image",
         named_params! {
@@ -67,21 +74,21 @@ pub(super) fn record(conn: &Connection, key: &ImageKey) -> Result<Option<Invento
             ":region": key.scope.region.as_str(),
             ":image": key.image.as_str(),
         },
-        record_in,
+        entry_in,
     )
 }
 
-/// Keeps what is known of an image from now on. What is known already is not written again.
-pub(super) fn set(
+/// Stores the entry of an image, or deletes it if `entry` is `None`. An entry that is stored already is not written again.
+pub(super) fn put(
     conn: &Connection,
     key: &ImageKey,
-    record: Option<&InventoryEntry>,
-) -> Result<(), Fault> {
-    if self::record(conn, key)?.as_ref() == record {
+    entry: Option<&InventoryEntry>,
+) -> Result<(), StoreError> {
+    if self::entry(conn, key)?.as_ref() == entry {
         return Ok(());
     }
-    let Some(record) = record else {
-        rows::change(
+    let Some(entry) = entry else {
+        rows::execute(
             conn,
             "DELETE FROM images WHERE account = :account AND region = :region AND image = :image",
             named_params! {
@@ -92,14 +99,14 @@ pub(super) fn set(
         )?;
         return Ok(());
     };
-    let owned = record.owned.as_ref();
+    let owned = entry.owned.as_ref();
     let json = |what, json: serde_json::Result<String>| {
-        json.map_err(|error| Fault::request(format!("the {what} of {key}: {error}")))
+        json.map_err(|error| StoreError::request(format!("the {what} of {key}: {error}")))
     };
-    let writes = json("writes", serde_json::to_string(&record.writes))?;
-    let said = record.word.map(|word| serde_json::to_string(&word));
+    let writes = json("writes", serde_json::to_string(&entry.writes))?;
+    let said = entry.last_answer.map(|word| serde_json::to_string(&word));
     let said = said.map(|said| json("word", said)).transpose()?;
-    rows::change(
+    rows::execute(
         conn,
         "INSERT OR REPLACE INTO images (account, region, image, standing, since, blueprint, confirmed, \
          missing_since, disputed_since, cancelled, protected, parked_since, writes, word, denied_since) \
@@ -109,26 +116,26 @@ pub(super) fn set(
             ":account": key.scope.account.as_str(),
             ":region": key.scope.region.as_str(),
             ":image": key.image.as_str(),
-            ":standing": owned.map(|owned| word(owned.ownership)),
-            ":since": owned.map(|owned| stamp(owned.since)),
+            ":standing": owned.map(|owned| ownership_text(owned.ownership)),
+            ":since": owned.map(|owned| format_time(owned.since)),
             ":blueprint": owned.and_then(|owned| owned.blueprint.as_deref()),
             ":confirmed": owned.is_some_and(|owned| owned.confirmed),
-            ":missing_since": owned.and_then(|owned| owned.missing_since).map(stamp),
-            ":disputed_since": owned.and_then(|owned| owned.disputed_since).map(stamp),
+            ":missing_since": owned.and_then(|owned| owned.missing_since).map(format_time),
+            ":disputed_since": owned.and_then(|owned| owned.disputed_since).map(format_time),
             ":cancelled": owned.is_some_and(|owned| owned.cancelled),
-            ":protected": record.protected,
-            ":parked_since": record.parked_since.map(stamp),
+            ":protected": entry.protected,
+            ":parked_since": entry.parked_since.map(format_time),
             ":writes": writes,
             ":word": said,
-            ":denied_since": record.denied_since.map(stamp),
+            ":denied_since": entry.denied_since.map(format_time),
         },
     )
 }
 
-fn record_in(row: &Cells<'_>) -> Result<InventoryEntry, Fault> {
+fn entry_in(row: &NamedRow<'_>) -> Result<InventoryEntry, StoreError> {
     let owned = match row.ownership()? {
         None => None,
-        Some(ownership) => Some(Owned {
+        Some(ownership) => Some(OwnedShare {
             ownership,
             since: row.time("since")?,
             blueprint: row.get("blueprint")?,
@@ -143,21 +150,24 @@ fn record_in(row: &Cells<'_>) -> Result<InventoryEntry, Fault> {
         writes: row.parse("writes", |text| serde_json::from_str(text).ok())?,
         parked_since: row.some_time("parked_since")?,
         protected: row.get("protected")?,
-        word: row.parse_some("word", |text| serde_json::from_str(text).ok())?,
+        last_answer: row.parse_some("word", |text| serde_json::from_str(text).ok())?,
         denied_since: row.some_time("denied_since")?,
     })
 }
 
-/// A row of `open_intents`.
-pub(super) struct Open {
+/// One row of the table `open_intents`.
+pub(super) struct OpenIntentRow {
     pub(super) intent: OpenIntent,
-    /// The outcome is in the history, and is that it is unknown.
+    /// Whether the history has the outcome, which is that it is unknown.
     pub(super) answered: bool,
 }
 
 /// The open intents of an image, the oldest first.
-pub(super) fn open(conn: &Connection, key: &ImageKey) -> Result<Vec<Open>, Fault> {
-    rows::all(
+pub(super) fn open_intents(
+    conn: &Connection,
+    key: &ImageKey,
+) -> Result<Vec<OpenIntentRow>, StoreError> {
+    rows::query_all(
         conn,
         "SELECT * FROM open_intents WHERE account = :account AND region = :region AND image = :image \
          ORDER BY intent",
@@ -170,8 +180,8 @@ pub(super) fn open(conn: &Connection, key: &ImageKey) -> Result<Vec<Open>, Fault
     )
 }
 
-fn open_in(row: &Cells<'_>) -> Result<Open, Fault> {
-    Ok(Open {
+fn open_in(row: &NamedRow<'_>) -> Result<OpenIntentRow, StoreError> {
+    Ok(OpenIntentRow {
         intent: OpenIntent {
             intent: IntentId(row.number("intent")?),
             permission: row.permission()?,
@@ -182,16 +192,16 @@ fn open_in(row: &Cells<'_>) -> Result<Open, Fault> {
     })
 }
 
-/// Opens an intent.
-pub(super) fn begin(
+/// Stores an intent whose outcome is not known yet.
+pub(super) fn add_open_intent(
     conn: &Connection,
     key: &ImageKey,
     intent: u64,
     permission: Permission,
     saw_opposite: bool,
     at: Timestamp,
-) -> Result<(), Fault> {
-    rows::change(
+) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "INSERT INTO open_intents (account, region, image, intent, permission, at, saw_opposite, answered) \
          VALUES (:account, :region, :image, :intent, :permission, :at, :saw_opposite, 0)",
@@ -201,18 +211,18 @@ pub(super) fn begin(
             ":image": key.image.as_str(),
             ":intent": integer(intent)?,
             ":permission": permission.as_str(),
-            ":at": stamp(at),
+            ":at": format_time(at),
             ":saw_opposite": saw_opposite,
         },
     )
 }
 
-/// The account name that an open intent is kept under; it may be another one than when it was recorded.
+/// The account name that an open intent is stored under. It may differ from the one that it was recorded with.
 pub(super) fn account_of(
     conn: &Connection,
     intent: IntentId,
-) -> Result<Option<AccountName>, Fault> {
-    rows::first(
+) -> Result<Option<AccountName>, StoreError> {
+    rows::query_first(
         conn,
         "SELECT account FROM open_intents WHERE intent = ?1",
         [integer(intent.0)?],
@@ -220,25 +230,26 @@ pub(super) fn account_of(
     )
 }
 
-/// Keeps that the intent's outcome is in the history, and unknown.
-pub(super) fn answered(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
-    rows::change(
+/// Notes that the history has the outcome of an intent, and that it is unknown.
+pub(super) fn mark_answered(conn: &Connection, intent: IntentId) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "UPDATE open_intents SET answered = 1 WHERE intent = ?1",
         [integer(intent.0)?],
     )
 }
 
-/// Moves an image's row and open intents from one account name to another; `record` is its row from then on.
-pub(super) fn move_to(
+/// Moves the open intents of an image from one account name to another, and stores `entry` under the new name in place of
+/// the old entry.
+pub(super) fn move_to_account(
     conn: &Connection,
     from: &ImageKey,
     to: &ImageKey,
-    record: Option<&InventoryEntry>,
-) -> Result<(), Fault> {
-    set(conn, from, None)?;
-    set(conn, to, record)?;
-    rows::change(
+    entry: Option<&InventoryEntry>,
+) -> Result<(), StoreError> {
+    put(conn, from, None)?;
+    put(conn, to, entry)?;
+    rows::execute(
         conn,
         "UPDATE open_intents SET account = :to WHERE account = :from AND region = :region AND image = :image",
         named_params! {
@@ -250,17 +261,17 @@ pub(super) fn move_to(
     )
 }
 
-/// Closes an intent.
-pub(super) fn close(conn: &Connection, intent: IntentId) -> Result<(), Fault> {
-    rows::change(
+/// Deletes an intent whose outcome is known.
+pub(super) fn close_intent(conn: &Connection, intent: IntentId) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "DELETE FROM open_intents WHERE intent = ?1",
         [integer(intent.0)?],
     )
 }
 
-/// The oldest entry after `anchor` that is of an open intent.
-pub(super) fn oldest_open(conn: &Connection, anchor: u64) -> Result<Option<u64>, Fault> {
+/// The number of the oldest history entry after `anchor` that records an open intent.
+pub(super) fn oldest_open(conn: &Connection, anchor: u64) -> Result<Option<u64>, StoreError> {
     let mut oldest =
         conn.prepare_cached("SELECT min(intent) FROM open_intents WHERE intent > ?1")?;
     let oldest: Option<i64> = oldest.query_row([integer(anchor)?], |row| row.get(0))?;

@@ -1,3 +1,6 @@
+//! What the ledger promises to the engine, with the real store beneath it: intents and outcomes over restarts, what people
+//! change meanwhile, suspensions, and readers.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
@@ -6,32 +9,32 @@ use super::fixtures_tests::{
     answer, block_on, files, image, key, noon, open, options, scope, share, ticking,
 };
 use super::suspensions::SUSPENSIONS_MAX;
-use super::{Ending, Options, Query, Reader, Remarks, Store, Verdict};
-use crate::history::{Answer, Event};
+use super::{HistoryQuery, OperatorStore, Options, Reader, Store, SuspensionFilter, VerifyResult};
+use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
-    AnsweredState, IntentId, Inventory, InventoryChange, InventoryEntry, InventoryNote, Named,
-    Owned, OwnershipState, update,
+    AnsweredState, Declaration, IntentId, Inventory, InventoryChange, InventoryEntry,
+    InventoryNote, OwnedShare, OwnershipState, update,
 };
-use crate::ledger::{Attempt, Ledger, LedgerReader, Refused};
+use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
 use crate::model::{Permission, Present, Selector, ShareState, Timestamp};
 
 async fn shared(store: &Store, name: &str) -> InventoryEntry {
     let attempt = share(name);
-    let intent = store.intent(&attempt).await.expect("recorded");
-    let mut record = InventoryEntry::default();
-    record.acknowledged(Permission::Share, Some("lhbp-1"), true, noon());
+    let intent = store.record_intent(&attempt).await.expect("recorded");
+    let mut entry = InventoryEntry::default();
+    entry.record_acknowledged(Permission::Share, Some("lhbp-1"), true, noon());
     store
-        .outcome(
-            answer(intent, &attempt, Answer::Applied),
-            Some(record.clone()),
+        .record_outcome(
+            answer(intent, &attempt, WriteResult::Applied),
+            Some(entry.clone()),
         )
         .await
         .expect("kept");
-    record
+    entry
 }
 
 fn words(store: &Store) -> Vec<&'static str> {
-    let entries = block_on(store.history(Query::default())).expect("a history");
+    let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
     entries.iter().map(|entry| entry.event.as_str()).collect()
 }
 
@@ -39,23 +42,24 @@ fn words(store: &Store) -> Vec<&'static str> {
 fn s9_an_intent_and_its_outcome_are_there_after_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let record = block_on(shared(&store, "a"));
+    let entry = block_on(shared(&store, "a"));
     let lost = share("b");
-    let intent = block_on(store.intent(&lost)).expect("recorded");
-    block_on(store.outcome(answer(intent, &lost, Answer::Unknown), None)).expect("kept");
-    let before = block_on(store.inventory(&scope())).expect("holdings");
+    let intent = block_on(store.record_intent(&lost)).expect("recorded");
+    block_on(store.record_outcome(answer(intent, &lost, WriteResult::Unknown), None))
+        .expect("kept");
+    let before = block_on(store.inventory(&scope())).expect("an inventory");
     drop(store);
 
     let store = open(dir.path());
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory, before);
-    assert_eq!(inventory.images, BTreeMap::from([(image("a"), record)]));
-    let open = inventory.open[&image("b")][0];
+    assert_eq!(inventory.images, BTreeMap::from([(image("a"), entry)]));
+    let open = inventory.open_intents[&image("b")][0];
     assert_eq!((open.intent, open.saw_opposite), (intent, true));
     assert_eq!(words(&store), ["intent", "outcome", "intent", "outcome"]);
     let reader = Reader::open(dir.path()).expect("a reader");
     assert_eq!(
-        block_on(reader.inventory(&scope())).expect("holdings"),
+        block_on(reader.inventory(&scope())).expect("an inventory"),
         inventory
     );
 }
@@ -66,7 +70,7 @@ fn s9_writes_that_wait_for_the_disk_share_a_commit() {
     let store = open(dir.path());
     let before = commits(dir.path());
     let attempts: Vec<_> = (0..200).map(|n| share(&format!("a{n}"))).collect();
-    let intents = attempts.iter().map(|attempt| store.intent(attempt));
+    let intents = attempts.iter().map(|attempt| store.record_intent(attempt));
     let intents = block_on(futures_util::future::join_all(intents));
     let intents: Result<BTreeSet<_>, _> = intents.into_iter().collect();
     assert_eq!(intents, Ok((1..=200).map(IntentId).collect()));
@@ -74,7 +78,7 @@ fn s9_writes_that_wait_for_the_disk_share_a_commit() {
     assert!(commits < 100, "{commits}");
 }
 
-/// So many commits are in the log: the last frame of each says how long the database is then.
+/// The number of commits in the log: the last frame of each has the length of the database after it.
 fn commits(dir: &std::path::Path) -> usize {
     let log = std::fs::read(dir.join("state.db-wal")).expect("a log");
     let frames = log[32..].chunks(24 + 4096);
@@ -86,36 +90,37 @@ fn s19_an_attempt_has_one_outcome_at_most() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let attempt = share("a");
-    let intent = block_on(store.intent(&attempt)).expect("recorded");
-    let once = |result| block_on(store.outcome(answer(intent, &attempt, result), None));
-    once(Answer::Unknown).expect("kept");
-    let error = once(Answer::Applied).expect_err("a second one");
-    assert!(error.0.contains("one at most"), "{error}");
+    let intent = block_on(store.record_intent(&attempt)).expect("recorded");
+    let once = |result| block_on(store.record_outcome(answer(intent, &attempt, result), None));
+    once(WriteResult::Unknown).expect("kept");
+    let error = once(WriteResult::Applied).expect_err("a second one");
+    assert!(error.to_string().contains("one at most"), "{error}");
     assert_eq!(words(&store), ["intent", "outcome"]);
 }
 
 #[test]
 fn s9_s19_an_older_intent_stays_open_until_an_answer_tells_what_became_of_it() {
     for (answered, left, applied) in [
-        (Answer::NotSent, 1, None),
-        (Answer::Rejected, 1, None),
-        (Answer::Unknown, 2, None),
-        (Answer::Applied, 0, Some(false)),
-        (Answer::AlreadyShared, 0, Some(true)),
+        (WriteResult::NotSent, 1, None),
+        (WriteResult::Rejected, 1, None),
+        (WriteResult::Unknown, 2, None),
+        (WriteResult::Applied, 0, Some(false)),
+        (WriteResult::AlreadyShared, 0, Some(true)),
     ] {
         let dir = tempfile::tempdir().expect("a directory");
         let store = open(dir.path());
         let attempt = share("a");
-        let first = block_on(store.intent(&attempt)).expect("recorded");
-        block_on(store.outcome(answer(first, &attempt, Answer::Unknown), None)).expect("kept");
-        let second = block_on(store.intent(&attempt)).expect("recorded");
-        block_on(store.outcome(answer(second, &attempt, answered), None)).expect("kept");
-        let inventory = block_on(store.inventory(&scope())).expect("holdings");
-        let open = inventory.open.get(&image("a")).map_or(0, Vec::len);
+        let first = block_on(store.record_intent(&attempt)).expect("recorded");
+        block_on(store.record_outcome(answer(first, &attempt, WriteResult::Unknown), None))
+            .expect("kept");
+        let second = block_on(store.record_intent(&attempt)).expect("recorded");
+        block_on(store.record_outcome(answer(second, &attempt, answered), None)).expect("kept");
+        let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+        let open = inventory.open_intents.get(&image("a")).map_or(0, Vec::len);
         assert_eq!(open, left, "{answered:?}");
-        let entries = block_on(store.history(Query::default())).expect("a history");
+        let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
         let resolved = entries.iter().find_map(|entry| match &entry.event {
-            Event::Resolved(resolved) => Some((resolved.intent, resolved.applied)),
+            HistoryEvent::Resolved(resolved) => Some((resolved.intent, resolved.applied)),
             _ => None,
         });
         assert_eq!(
@@ -133,13 +138,13 @@ fn s18_what_is_forgotten_on_request_is_gone_whole_and_never_under_another_proces
     block_on(shared(&store, "a"));
     let refused = Store::forget(dir.path(), &options(), ticking());
     assert!(
-        matches!(refused, Err(crate::store::OpenError::Held { .. })),
+        matches!(refused, Err(crate::store::OpenError::Locked { .. })),
         "{refused:?}"
     );
     drop(store);
     Store::forget(dir.path(), &options(), ticking()).expect("removed");
     let store = open(dir.path());
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images.len(), 0);
 }
 
@@ -148,23 +153,24 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     let cancel = Attempt {
         permission: Permission::Cancel,
         needs_ownership: true,
         ..share("a")
     };
-    let under_way = block_on(store.intent(&cancel)).expect("it is ours");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let released = remarks.release(vec![key("a")], "ann@desk", "by hand");
+    let under_way = block_on(store.record_intent(&cancel)).expect("it is ours");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
+    let released = operator.release(vec![key("a")], "ann@desk", "by hand");
     assert_eq!(released.expect("released").len(), 1);
-    let refused = block_on(store.intent(&cancel));
-    assert_eq!(refused, Err(Refused::NotOurs));
-    let mut record = inventory.images[&image("a")].clone();
-    record.acknowledged(Permission::Cancel, None, false, noon());
-    let outcome = answer(under_way, &cancel, Answer::Applied);
-    block_on(store.outcome(outcome, Some(record))).expect("kept");
-    let after = block_on(store.inventory(&scope())).expect("holdings");
+    let refused = block_on(store.record_intent(&cancel));
+    assert_eq!(refused, Err(WriteRefused::NotOurs));
+    let mut entry = inventory.images[&image("a")].clone();
+    entry.record_acknowledged(Permission::Cancel, None, false, noon());
+    let outcome = answer(under_way, &cancel, WriteResult::Applied);
+    block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
+    let after = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(
         after.images[&image("a")].owned,
         None,
@@ -173,23 +179,23 @@ fn s1_what_a_person_lets_go_is_not_pruned_from_the_very_next_write_on() {
 }
 
 #[test]
-fn s19_lessons_close_intents_and_tell_why_images_leave() {
+fn s19_updates_close_intents_and_tell_why_images_leave() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let intent = block_on(store.intent(&share("b"))).expect("recorded");
-    block_on(store.inventory(&scope())).expect("holdings");
-    let owned = Owned::adopted("lhbp-2", noon());
+    let intent = block_on(store.record_intent(&share("b"))).expect("recorded");
+    block_on(store.inventory(&scope())).expect("an inventory");
+    let owned = OwnedShare::adopted("lhbp-2", noon());
     let changes = vec![
         InventoryChange {
             image: image("a"),
-            record: None,
+            entry: None,
             resolved: Vec::new(),
             note: Some(InventoryNote::Released("it went away".into())),
         },
         InventoryChange {
             image: image("b"),
-            record: Some(InventoryEntry {
+            entry: Some(InventoryEntry {
                 owned: Some(owned),
                 ..InventoryEntry::default()
             }),
@@ -197,11 +203,11 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
             note: None,
         },
     ];
-    let mut expected = block_on(store.inventory(&scope())).expect("holdings");
+    let mut expected = block_on(store.inventory(&scope())).expect("an inventory");
     expected.apply(&changes);
-    block_on(store.settle(&scope(), changes.into())).expect("kept");
+    block_on(store.apply_update(&scope(), changes.into())).expect("kept");
     assert_eq!(
-        block_on(store.inventory(&scope())).expect("holdings"),
+        block_on(store.inventory(&scope())).expect("an inventory"),
         expected
     );
     assert_eq!(words(&store)[3..], ["released", "resolved"]);
@@ -211,27 +217,30 @@ fn s19_lessons_close_intents_and_tell_why_images_leave() {
 fn s17_what_changes_nothing_writes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let record = block_on(shared(&store, "a"));
+    let entry = block_on(shared(&store, "a"));
     drop(store);
     let before = files(dir.path());
     let store = open(dir.path());
     block_on(async {
-        store.inventory(&scope()).await.expect("holdings");
+        store.inventory(&scope()).await.expect("an inventory");
         store
-            .settle(&scope(), Vec::new().into())
+            .apply_update(&scope(), Vec::new().into())
             .await
             .expect("kept");
         let same = InventoryChange {
             image: image("a"),
-            record: Some(record),
+            entry: Some(entry),
             resolved: Vec::new(),
             note: None,
         };
         store
-            .settle(&scope(), vec![same].into())
+            .apply_update(&scope(), vec![same].into())
             .await
             .expect("kept");
-        store.history(Query::default()).await.expect("a history");
+        store
+            .history(HistoryQuery::default())
+            .await
+            .expect("a history");
     });
     store.close().expect("closed");
     let reader = Reader::open(dir.path()).expect("a reader");
@@ -245,7 +254,7 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
     let never = dir.path().join("never");
     let reader = Reader::open(&never).expect("a reader");
     assert_eq!(
-        block_on(reader.inventory(&scope())).expect("holdings"),
+        block_on(reader.inventory(&scope())).expect("an inventory"),
         Inventory::default()
     );
     assert_eq!(reader.verify(), Ok(None));
@@ -261,7 +270,10 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
         let summary = reader.summary().expect("a summary");
         assert_eq!(summary.scopes[&scope()].acknowledged, 1);
         assert_eq!(summary.history.entries, 2);
-        assert!(matches!(reader.verify(), Ok(Some(Verdict::Sound { .. }))));
+        assert!(matches!(
+            reader.verify(),
+            Ok(Some(VerifyResult::Intact { .. }))
+        ));
         assert_eq!(files(&state), before);
         summary
     };
@@ -283,84 +295,91 @@ fn s16_a_reader_leaves_no_trace_and_sees_what_a_running_store_has_committed() {
 fn a_suspension_holds_from_the_next_write_and_spoils_no_other() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
     let selector = Selector {
         images: [image("a")].into(),
         ..Selector::default()
     };
-    let suspension = remarks
+    let suspension = operator
         .suspend(selector.clone(), None, "ann@desk", "being rebuilt")
         .expect("suspended");
     let (held, free) = (share("a"), share("b"));
-    let (held, free) = block_on(async { tokio::join!(store.intent(&held), store.intent(&free)) });
-    assert_eq!(held, Err(Refused::Suspended(Box::new(suspension.clone()))));
+    let (held, free) =
+        block_on(async { tokio::join!(store.record_intent(&held), store.record_intent(&free)) });
+    assert_eq!(
+        held,
+        Err(WriteRefused::Suspended(Box::new(suspension.clone())))
+    );
     free.expect("recorded");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.suspensions, std::slice::from_ref(&suspension));
 
-    let ended = remarks.resume(&Ending::Selector(Selector::default()), "ann@desk");
+    let ended = operator.resume(&SuspensionFilter::Selector(Selector::default()), "ann@desk");
     assert_eq!(ended, Ok(vec![]), "another selector");
-    let ended = remarks.resume(&Ending::Ids(vec![suspension.id]), "ann@desk");
+    let ended = operator.resume(&SuspensionFilter::Ids(vec![suspension.id]), "ann@desk");
     assert_eq!(ended, Ok(vec![suspension.clone()]));
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     assert_eq!(words(&store), ["suspended", "intent", "resumed", "intent"]);
-    let again = remarks.suspend(selector, Some(noon()), "ann@desk", "again");
+    let again = operator.suspend(selector, Some(noon()), "ann@desk", "again");
     assert!(again.expect("suspended").id > suspension.id);
-    block_on(store.intent(&share("c"))).expect("one that has ended by itself forbids nothing");
+    block_on(store.record_intent(&share("c")))
+        .expect("one that has ended by itself forbids nothing");
 }
 
 #[test]
-fn what_a_person_changed_since_the_look_is_not_undone_by_its_lessons() {
+fn what_a_person_changed_since_the_observation_is_not_undone_by_its_update() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     block_on(shared(&store, "a"));
-    let mut parked = block_on(store.inventory(&scope())).expect("holdings");
-    let record = parked.images.get_mut(&image("a")).expect("a record");
-    record.parked_since = Some(noon());
+    let mut parked = block_on(store.inventory(&scope())).expect("an inventory");
+    let entry = parked.images.get_mut(&image("a")).expect("an entry");
+    entry.parked_since = Some(noon());
     let change = InventoryChange {
         image: image("a"),
-        record: Some(record.clone()),
+        entry: Some(entry.clone()),
         resolved: Vec::new(),
         note: Some(InventoryNote::Parked("reversed".into())),
     };
-    let settle = || block_on(store.settle(&scope(), vec![change.clone()].into()));
-    settle().expect("kept");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let unparked = remarks.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
+    let apply = || block_on(store.apply_update(&scope(), vec![change.clone()].into()));
+    apply().expect("kept");
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
+    let unparked = operator.unpark(vec![key("a"), key("b")], "ann@desk", "talked to them");
     assert_eq!(unparked, Ok(vec![key("a")]));
-    // Drawn from what was known before the person spoke.
-    settle().expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    // The change starts from what was known before the person unparked the image.
+    apply().expect("kept");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images[&image("a")].parked_since, None);
     assert_eq!(words(&store)[2..], ["parked", "unparked"]);
-    settle().expect("kept");
+    apply().expect("kept");
     assert_eq!(words(&store)[2..], ["parked", "unparked", "parked"]);
-    // An outcome neither parks nor unparks, whatever record it brings.
-    let intent = block_on(store.intent(&share("a"))).expect("recorded");
-    let outcome = answer(intent, &share("a"), Answer::Applied);
-    block_on(store.outcome(outcome, Some(InventoryEntry::default()))).expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
+    // An outcome neither parks nor unparks, whatever entry it brings.
+    let intent = block_on(store.record_intent(&share("a"))).expect("recorded");
+    let outcome = answer(intent, &share("a"), WriteResult::Applied);
+    block_on(store.record_outcome(outcome, Some(InventoryEntry::default()))).expect("kept");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images[&image("a")].parked_since, Some(noon()));
 }
 
-/// A store and remarks at a time of their own.
-fn at(dir: &std::path::Path, now: Timestamp) -> (Store, Remarks) {
+/// A store and an operator store with a clock of their own.
+fn at(dir: &std::path::Path, now: Timestamp) -> (Store, OperatorStore) {
     let clock = move || now;
     let store = Store::open(dir, &options(), clock).expect("a store");
     (
         store,
-        Remarks::open(dir, &options(), clock).expect("remarks"),
+        OperatorStore::open(dir, &options(), clock).expect("an operator store"),
     )
 }
 
 #[test]
 fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (store, mut remarks) = at(dir.path(), noon());
+    let (store, mut operator) = at(dir.path(), noon());
     let ends = noon() + TimeDelta::hours(6);
-    let said = remarks.suspend(Selector::default(), Some(ends), "ann@desk", "a launch");
+    let said = operator.suspend(Selector::default(), Some(ends), "ann@desk", "a launch");
     said.expect("suspended");
-    drop((store, remarks));
+    drop((store, operator));
     for (hours_later, api_ahead, holds) in [
         (0, 20, true),
         (0, -20, true),
@@ -375,9 +394,9 @@ fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
             api_ahead: TimeDelta::hours(api_ahead),
             ..share("a")
         };
-        let allowed = block_on(store.allows(&attempt));
+        let allowed = block_on(store.recheck(&attempt));
         assert_eq!(allowed.is_err(), holds, "{hours_later} {api_ahead}");
-        let intent = block_on(store.intent(&attempt));
+        let intent = block_on(store.record_intent(&attempt));
         assert_eq!(intent.is_err(), holds, "{hours_later} {api_ahead}");
     }
 }
@@ -386,11 +405,11 @@ fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
 fn b2_a_suspension_is_removed_only_once_every_clock_calls_it_over() {
     let dir = tempfile::tempdir().expect("a directory");
     for (hours_later, left) in [(0, 1), (7, 2), (29, 3), (30, 3)] {
-        let (store, mut remarks) = at(dir.path(), noon() + TimeDelta::hours(hours_later));
+        let (store, mut operator) = at(dir.path(), noon() + TimeDelta::hours(hours_later));
         let ends = (hours_later == 0).then(|| noon() + TimeDelta::hours(6));
-        let said = remarks.suspend(Selector::default(), ends, "ann@desk", "a launch");
+        let said = operator.suspend(Selector::default(), ends, "ann@desk", "a launch");
         said.expect("suspended");
-        let inventory = block_on(store.inventory(&scope())).expect("holdings");
+        let inventory = block_on(store.inventory(&scope())).expect("an inventory");
         assert_eq!(inventory.suspensions.len(), left, "after {hours_later} h");
     }
 }
@@ -400,14 +419,14 @@ fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = root.path().join("state");
     let reader = Reader::open(&dir).expect("a reader");
-    let nothing = block_on(reader.inventory(&scope())).expect("holdings");
+    let nothing = block_on(reader.inventory(&scope())).expect("an inventory");
     assert!(reader.is_new() && nothing == Inventory::default());
     let store = open(&dir);
-    block_on(store.intent(&share("a"))).expect("recorded");
-    let inventory = block_on(reader.inventory(&scope())).expect("holdings");
-    assert_eq!(inventory.open.len(), 1);
+    block_on(store.record_intent(&share("a"))).expect("recorded");
+    let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
+    assert_eq!(inventory.open_intents.len(), 1);
     assert!(!reader.is_new());
-    // One that is gone again is no new one.
+    // A state that is gone again does not read as a new one.
     store.close().expect("closed");
     std::fs::remove_dir_all(&dir).expect("removed");
     block_on(reader.inventory(&scope())).expect_err("refused");
@@ -416,8 +435,8 @@ fn a_reader_that_came_before_the_state_reads_it_once_it_is_there() {
 #[test]
 fn b2_suspensions_that_are_over_leave_room_for_others() {
     let dir = tempfile::tempdir().expect("a directory");
-    let (_store, mut remarks) = at(dir.path(), noon());
-    let mut suspend = |until| remarks.suspend(Selector::default(), until, "ann@desk", "a launch");
+    let (_store, mut operator) = at(dir.path(), noon());
+    let mut suspend = |until| operator.suspend(Selector::default(), until, "ann@desk", "a launch");
     for _ in 0..SUSPENSIONS_MAX {
         suspend(Some(noon())).expect("over at once");
     }
@@ -434,19 +453,20 @@ fn c11_an_intent_is_dated_late_and_the_history_by_the_clock() {
     let late = noon() + TimeDelta::minutes(15);
     let present = Present::new(noon(), noon(), late);
     let store = Store::open(dir.path(), &options(), move || present).expect("a store");
-    block_on(store.intent(&share("a"))).expect("recorded");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
-    assert_eq!(inventory.open[&image("a")][0].at, late);
-    let history = block_on(store.history(Query::default())).expect("a history");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    assert_eq!(inventory.open_intents[&image("a")][0].at, late);
+    let history = block_on(store.history(HistoryQuery::default())).expect("a history");
     assert_eq!(history[0].at, noon());
 }
 
 #[test]
 fn people_take_images_in_and_out() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let owned = Owned::adopted("lhbp-9", noon());
-    remarks
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
+    let owned = OwnedShare::adopted("lhbp-9", noon());
+    operator
         .adopt(
             vec![(key("a"), owned.clone()), (key("b"), owned)],
             &Default::default(),
@@ -454,16 +474,16 @@ fn people_take_images_in_and_out() {
             "made by hand",
         )
         .expect("adopted");
-    let released = remarks.release(vec![key("b"), key("c")], "ann@desk", "a mistake");
+    let released = operator.release(vec![key("b"), key("c")], "ann@desk", "a mistake");
     assert_eq!(released, Ok(vec![key("b")]));
     let reader = Reader::open(dir.path()).expect("a reader");
-    let inventory = block_on(reader.inventory(&scope())).expect("holdings");
+    let inventory = block_on(reader.inventory(&scope())).expect("an inventory");
     assert_eq!(inventory.images.len(), 1);
     let owned = inventory.images[&image("a")].owned.as_ref().expect("ours");
     assert_eq!(owned.ownership, OwnershipState::Adopted);
-    let of_b = Query {
+    let of_b = HistoryQuery {
         images: [image("b")].into(),
-        ..Query::default()
+        ..HistoryQuery::default()
     };
     let entries = reader.history(&of_b).expect("a history");
     let words: Vec<_> = entries.iter().map(|entry| entry.event.as_str()).collect();
@@ -471,23 +491,23 @@ fn people_take_images_in_and_out() {
 }
 
 #[test]
-fn a_record_is_read_as_it_was_kept_to_the_nanosecond() {
+fn an_entry_is_read_as_it_was_kept_to_the_nanosecond() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let at = noon() + TimeDelta::nanoseconds(123_456_789);
-    let mut record = InventoryEntry::default();
-    record.acknowledged(Permission::Share, None, false, at);
-    record.acknowledged(Permission::Cancel, None, false, at);
-    let owned = record.owned.as_mut().expect("ours");
+    let mut entry = InventoryEntry::default();
+    entry.record_acknowledged(Permission::Share, None, false, at);
+    entry.record_acknowledged(Permission::Cancel, None, false, at);
+    let owned = entry.owned.as_mut().expect("ours");
     owned.missing_since = Some(at);
     owned.ownership = OwnershipState::Probable;
     let attempt = share("a");
-    let intent = block_on(store.intent(&attempt)).expect("recorded");
-    let outcome = answer(intent, &attempt, Answer::Applied);
-    block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
-    let inventory = block_on(store.inventory(&scope())).expect("holdings");
-    assert_eq!(inventory.images[&image("a")], record);
-    let named = Named {
+    let intent = block_on(store.record_intent(&attempt)).expect("recorded");
+    let outcome = answer(intent, &attempt, WriteResult::Applied);
+    block_on(store.record_outcome(outcome, Some(entry.clone()))).expect("kept");
+    let inventory = block_on(store.inventory(&scope())).expect("an inventory");
+    assert_eq!(inventory.images[&image("a")], entry);
+    let named = Declaration {
         desired: Some(ShareState::Shared),
         protected: false,
     };
@@ -508,36 +528,36 @@ fn the_history_is_filtered_by_what_it_is_about_and_when() {
     for name in ["a", "b", "a", "c"] {
         block_on(shared(&store, name));
     }
-    let find = |query: Query| block_on(store.history(query)).expect("a history");
-    let all = find(Query::default());
+    let find = |query: HistoryQuery| block_on(store.history(query)).expect("a history");
+    let all = find(HistoryQuery::default());
     assert_eq!(all.len(), 8);
     assert!(all.iter().zip(1..).all(|(entry, seq)| entry.seq == seq));
-    let Event::Intent(intent) = &all[0].event else {
+    let HistoryEvent::Intent(intent) = &all[0].event else {
         panic!("{:?}", all[0])
     };
     assert_eq!(intent.commit.as_deref(), Some("0a1b2c"));
-    let of_a = find(Query {
+    let of_a = find(HistoryQuery {
         images: [image("a")].into(),
         events: ["intent".to_owned()].into(),
-        ..Query::default()
+        ..HistoryQuery::default()
     });
     assert_eq!(of_a, [all[0].clone(), all[4].clone()]);
-    let newest = find(Query {
+    let newest = find(HistoryQuery {
         accounts: [scope().account].into(),
         regions: [scope().region].into(),
         limit: Some(2),
-        ..Query::default()
+        ..HistoryQuery::default()
     });
     assert_eq!(newest, all[6..]);
-    let between = find(Query {
+    let between = find(HistoryQuery {
         since: Some(all[2].at),
         until: Some(all[4].at),
-        ..Query::default()
+        ..HistoryQuery::default()
     });
     assert_eq!(between, all[2..4]);
-    let nowhere = Query {
+    let nowhere = HistoryQuery {
         regions: [crate::model::Region::new("ap-seoul").expect("a region")].into(),
-        ..Query::default()
+        ..HistoryQuery::default()
     };
     assert_eq!(find(nowhere), []);
 }
@@ -545,8 +565,8 @@ fn the_history_is_filtered_by_what_it_is_about_and_when() {
 #[test]
 fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
     let dir = tempfile::tempdir().expect("a directory");
-    let record = InventoryEntry {
-        word: Some(AnsweredState {
+    let entry = InventoryEntry {
+        last_answer: Some(AnsweredState {
             at: noon(),
             state: ShareState::Unshared,
             presumed: true,
@@ -556,13 +576,13 @@ fn c4_d1_what_the_api_says_of_an_image_outlives_the_process() {
     };
     let store = open(dir.path());
     let attempt = share("a");
-    let intent = block_on(store.intent(&attempt)).expect("recorded");
-    let outcome = answer(intent, &attempt, Answer::Rejected);
-    block_on(store.outcome(outcome, Some(record.clone()))).expect("kept");
+    let intent = block_on(store.record_intent(&attempt)).expect("recorded");
+    let outcome = answer(intent, &attempt, WriteResult::Rejected);
+    block_on(store.record_outcome(outcome, Some(entry.clone()))).expect("kept");
     store.close().expect("closed");
     let store = open(dir.path());
     let inventory = block_on(store.inventory(&scope())).expect("read");
-    assert_eq!(inventory.images[&image("a")], record);
+    assert_eq!(inventory.images[&image("a")], entry);
 }
 
 #[test]
@@ -576,10 +596,10 @@ fn c2_a_refusal_changes_nothing_but_what_the_api_says_of_the_image() {
         ..InventoryEntry::default()
     };
     let attempt = share("a");
-    let intent = block_on(store.intent(&attempt)).expect("recorded");
+    let intent = block_on(store.record_intent(&attempt)).expect("recorded");
     let before = block_on(store.inventory(&scope())).expect("read").images[&image("a")].clone();
-    let outcome = answer(intent, &attempt, Answer::Rejected);
-    block_on(store.outcome(outcome, Some(stale))).expect("kept");
+    let outcome = answer(intent, &attempt, WriteResult::Rejected);
+    block_on(store.record_outcome(outcome, Some(stale))).expect("kept");
     let after = block_on(store.inventory(&scope())).expect("read").images[&image("a")].clone();
     assert!(after.owned.is_some());
     let expected = InventoryEntry {

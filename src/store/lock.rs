@@ -1,45 +1,18 @@
-use std::fmt;
+//! The lock of a state directory, by which only one process reconciles with it. The lock file also says which process that
+//! is, for people.
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::error::OpenError;
+use super::file_state::FileId;
 use super::files::{FILE_MODE, Files};
-use super::intact::FileId;
-use crate::model::Timestamp;
-use crate::words;
+use super::holder::Holder;
 
-/// The process that reconciles with a state directory, as its lock file says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Its number on `host`.
-    pub pid: u32,
-    /// The machine's name: the directory may be on a network.
-    pub host: String,
-    /// What it was started as.
-    pub command: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "process {} on {} (`{}`, since {})",
-            self.pid,
-            words::brief(&self.host),
-            words::brief(&self.command),
-            self.since.format("%Y-%m-%dT%H:%M:%SZ")
-        )
-    }
-}
-
-/// Held for as long as the process may write as the directory's one reconciler. The lock is the kernel's and goes
-/// with the process; the file and what is written in it stay, and mean nothing alone.
+/// Held as long as the process may reconcile with the directory. The kernel holds the lock and releases it when the process
+/// ends; the file and its content stay, and mean nothing without the lock.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
@@ -47,7 +20,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, or says who has it.
+    /// Takes the lock; an error that names the holder if another process has it.
     pub(super) fn take(files: &Files, holder: &Holder) -> Result<Self, OpenError> {
         let path = files.lock();
         let mut file = OpenOptions::new()
@@ -61,35 +34,35 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Held {
+                return Err(OpenError::Locked {
                     dir: files.dir().to_owned(),
-                    holder: told(&mut file).map(Box::new),
+                    holder: read_holder(&mut file).map(Box::new),
                 });
             }
             Err(TryLockError::Error(error)) => return Err(OpenError::io(&path, "lock it", &error)),
         }
-        // It only informs; on a full disk the lock is held without it.
+        // The content only informs people, so that the lock is held even if the disk is full.
         if let Err(error) = write(&mut file, holder) {
             tracing::warn!(%error, file = %path.display(), "the lock file does not say who holds it");
         }
         Ok(Self { path, file })
     }
 
-    /// Which file it is: the name may lead to another one by now, which anybody can lock.
+    /// The id of the locked file. Another file may be at its path by now, which any process can lock.
     pub(super) fn id(&self) -> Result<FileId, OpenError> {
         let metadata = self.file.metadata();
         let metadata = metadata.map_err(|error| OpenError::io(&self.path, "look at it", &error))?;
         Ok(FileId::of(&metadata))
     }
 
-    /// Who holds the lock now, for people. Takes nothing where the last holder left in good order, and otherwise no
-    /// more than a look takes.
+    /// The process that holds the lock now, for people. The lock is tried only if the last holder did not empty the file,
+    /// and then only for a moment.
     pub(super) fn holder(path: &Path) -> Option<Holder> {
         let mut file = File::open(path).ok()?;
-        let holder = told(&mut file)?;
+        let holder = read_holder(&mut file)?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(holder),
-            // The one who wrote it is gone.
+            // The process that wrote it has ended.
             _ => None,
         }
     }
@@ -97,14 +70,14 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // An empty file tells readers without a look at the lock that nobody has it.
+        // From an empty file, readers know that nobody has the lock, without trying it.
         if let Err(error) = self.file.set_len(0) {
             tracing::debug!(%error, "the lock file could not be emptied");
         }
     }
 }
 
-fn told(file: &mut File) -> Option<Holder> {
+fn read_holder(file: &mut File) -> Option<Holder> {
     const BYTES_MAX: u64 = 4096;
     let mut text = String::new();
     file.rewind().ok()?;

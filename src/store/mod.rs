@@ -1,150 +1,121 @@
-//! STATE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is open,
-//! suspensions, the newest commit of the manifests and the history.
+//! STORE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is unknown,
+//! suspensions, the newest commit of the manifests, and the history.
 //!
 //! ```text
-//! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it say what is in it
-//! owner                   whose database it is, so that neither half is taken for another installation's
-//! lock                    locked by the process that reconciles, and says which that is
+//! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it define the schema
+//! owner                   the installation that the database belongs to, so that files of two installations are not mixed
+//! lock                    locked by the process that reconciles, and names that process
 //! ```
 //!
-//! There are three ways in, and the type says which: [`Store`] reconciles, and there is one at a time; [`Remarks`] is
-//! for the short writes of people, beside a running [`Store`]; [`Reader`] cannot write. A state that cannot be trusted
-//! is refused ([`OpenError`]), never replaced by an empty one. Knows neither plans nor the API.
+//! There are three ways in, each a type: [`Store`] reconciles, and there is one at a time; [`OperatorStore`] makes the
+//! short writes that people ask for, beside a running [`Store`]; [`Reader`] cannot write. A state that cannot be trusted is
+//! refused ([`OpenError`]) and never replaced by an empty one. This module knows neither plans nor the API.
 
 mod chain;
-mod deeds;
 mod error;
+mod file_state;
 mod files;
+mod group_commit;
+mod history_query;
+mod history_writer;
+mod holder;
 mod images;
-mod intact;
+mod integrity;
 mod lock;
-mod newest;
+mod newest_commit;
 mod open;
-mod query;
+mod operator;
+mod options;
 mod reader;
-mod remarks;
 mod rows;
 mod schema;
 mod scopes;
 mod suspensions;
 mod takeover;
+mod transactions;
 mod verify;
-mod writer;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use chain::Pen;
-use error::Fault;
+use error::StoreError;
 use files::Files;
-use intact::{Intact, Pause};
+use group_commit::{Committer, Priority};
+use history_writer::HistoryWriter;
+use integrity::{IntegrityCheck, RecheckDelay};
 use lock::Lock;
-use newest::Advance;
+use newest_commit::CommitAdvance;
+use options::Now;
 use rusqlite::Connection;
-use writer::{Haste, Writer};
 
-use crate::history::{Entry, Outcome};
+use crate::history::{HistoryEntry, Outcome};
 use crate::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, UsedNames,
 };
-use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, Refused};
+use crate::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
 use crate::model::{Commit, Present, Scope, Timestamp, Uin};
 
-pub use chain::HISTORY_MAX;
 pub use error::OpenError;
-pub use lock::Holder;
-pub use newest::Newest;
-pub use query::Query;
-pub use reader::{Counts, Extent, Reader, Summary};
-pub use remarks::{Ending, Remarks};
-pub use verify::Verdict;
+pub use history_query::HistoryQuery;
+pub use history_writer::HISTORY_MAX;
+pub use holder::Holder;
+pub use newest_commit::NewestCommit;
+pub use operator::{OperatorStore, SuspensionFilter};
+pub use options::Options;
+pub use reader::{HistoryExtent, ImageCounts, Reader, StateSummary};
+pub use verify::VerifyResult;
 
-type Now = Box<dyn Fn() -> Present>;
-
-/// How to open a state directory to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// What this process was started as, for others to read while it holds the lock.
-    pub command: String,
-    /// This machine's name.
-    pub host: String,
-    /// The git commit of the manifests, for the history; see [`Store::set_commit`].
-    pub commit: Option<String>,
-    /// So many entries of the history are kept.
-    pub history_max: u64,
-}
-
-impl Options {
-    /// Names the process; the rest is the usual.
-    pub fn new(command: &str, host: &str) -> Self {
-        Self {
-            command: command.to_owned(),
-            host: host.to_owned(),
-            commit: None,
-            history_max: HISTORY_MAX,
-        }
-    }
-
-    fn holder(&self, since: Timestamp) -> Holder {
-        Holder {
-            pid: std::process::id(),
-            host: self.host.clone(),
-            command: self.command.clone(),
-            since,
-        }
-    }
-}
-
-/// The state of the one process that reconciles.
+/// The open state of the one process that reconciles.
 pub struct Store {
-    // In this order: the writer has ended before the lock goes.
-    writer: Writer,
+    // Fields are dropped in this order: the committer must end before the lock is released.
+    committer: Committer,
     database: PathBuf,
     owner: String,
     commit: RefCell<Option<String>>,
-    /// What the first look that succeeds makes the newest commit.
-    advance: RefCell<Option<Advance>>,
+    /// The commit that becomes the newest with the first complete observation.
+    advance: RefCell<Option<CommitAdvance>>,
     history_max: u64,
     is_new: bool,
     now: Now,
-    /// By scope, the newest entry when its holdings were read: lessons drawn from them know nothing later.
-    read: RefCell<BTreeMap<Scope, u64>>,
+    /// By scope, the number of the newest history entry when its inventory was read. An update that starts from this
+    /// inventory knows nothing later.
+    read_at: RefCell<BTreeMap<Scope, u64>>,
     _lock: Lock,
 }
 
 impl Store {
-    /// Opens a directory, making it if it is not there, and keeps every other process from reconciling with it.
+    /// Opens a directory, which is created if it does not exist, and keeps every other process from reconciling with it.
     pub fn open<P: Into<Present>>(
         dir: &Path,
         options: &Options,
         now: impl Fn() -> P + 'static,
     ) -> Result<Self, OpenError> {
-        Self::open_with(dir, options, now, intact::pause())
+        Self::open_with(dir, options, now, integrity::recheck_delay())
     }
 
-    /// `pause` waits before the second look at what seems to be lost.
+    /// `recheck_delay` waits before a state that seems to be lost is checked once more.
     fn open_with<P: Into<Present>>(
         dir: &Path,
         options: &Options,
         now: impl Fn() -> P + 'static,
-        pause: Pause,
+        recheck_delay: RecheckDelay,
     ) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let now: Now = Box::new(move || now().into());
         let at = now().clock();
-        let open::Begun {
+        let open::Opened {
             lock,
             conn,
             database,
             owner,
             is_new,
-        } = open::begin(&files, &options.holder(at), at)?;
-        let intact = Intact::begin(&files, &lock, database, &conn, pause)?;
-        let writer = Writer::start(conn, intact)
+        } = open::open_exclusive(&files, &options.holder(at), at)?;
+        let integrity = IntegrityCheck::start(&files, &lock, database, &conn, recheck_delay)?;
+        let committer = Committer::start(conn, integrity)
             .map_err(|error| OpenError::io(dir, "start the thread that writes to it", &error))?;
         Ok(Self {
-            writer,
+            committer,
             database: files.database(),
             owner,
             commit: RefCell::new(options.commit.clone()),
@@ -152,13 +123,13 @@ impl Store {
             history_max: options.history_max.max(1),
             is_new,
             now,
-            read: RefCell::default(),
+            read_at: RefCell::default(),
             _lock: lock,
         })
     }
 
-    /// Removes a state and the witness of it, unless another process reconciles with it. What is in it cannot be had
-    /// again.
+    /// Deletes the state directory's database and its owner file, unless another process reconciles with them. This cannot
+    /// be undone.
     pub fn forget(
         dir: &Path,
         options: &Options,
@@ -172,82 +143,83 @@ impl Store {
         files.remove()
     }
 
-    /// The installation's id.
+    /// The id of the installation.
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// Whether the directory had never been used before it was opened: then nothing counts as ours yet.
+    /// Whether the directory had never been used before it was opened, so that nothing counts as ours yet.
     pub fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// Looks whether the state is still the one that was opened, as each transaction does.
+    /// Checks that the state is still the one that was opened, as each transaction does.
     pub async fn check(&self) -> Result<(), LedgerError> {
-        self.ask(|_| Ok(())).await
+        self.read(|_| Ok(())).await
     }
 
-    /// From here on, intents are recorded as those of this commit of the manifests, as it is shown to people.
+    /// Sets the commit of the manifests that intents are recorded with, as it is shown to people.
     pub fn set_commit(&self, commit: Option<String>) {
         self.commit.replace(commit);
     }
 
     /// The newest commit of the manifests that was worked on.
-    pub async fn newest(&self) -> Result<Option<Newest>, LedgerError> {
-        self.ask(newest::newest).await
+    pub async fn newest(&self) -> Result<Option<NewestCommit>, LedgerError> {
+        self.read(newest_commit::newest).await
     }
 
-    /// From here on, manifests that are exactly those of `commit` are worked on. It becomes the newest commit with the
-    /// first look that succeeds or, where looking is denied, with the first intent; until then, nothing has been done
-    /// under it. `over` is the newest commit that it was compared with: if another one is recorded by then, that is an
+    /// Announces that work begins on manifests that are exactly those of `commit`. The commit becomes the newest one with
+    /// the first complete observation or, where reading is denied, with the first intent; until then, nothing has been done
+    /// under it. `over` is the newest commit that it was compared with. If another commit is the newest by then, that is an
     /// error, and no intent is recorded.
-    pub fn advance_with_first_look(&self, commit: Commit, over: Option<Commit>) {
-        self.advance.replace(Some(Advance { commit, over }));
+    pub fn advance_on_first_observation(&self, commit: Commit, over: Option<Commit>) {
+        self.advance.replace(Some(CommitAdvance { commit, over }));
     }
 
-    /// The entries of the history that `query` picks, in order.
-    pub async fn history(&self, query: Query) -> Result<Vec<Entry>, LedgerError> {
-        self.ask(move |conn| query::entries(conn, &query)).await
+    /// The entries of the history that `query` selects, the oldest first.
+    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<HistoryEntry>, LedgerError> {
+        self.read(move |conn| history_query::entries(conn, &query))
+            .await
     }
 
-    /// Waits for what was asked for, and leaves the directory in the best order. To drop the store does the same,
-    /// but has nobody to tell of a failure.
+    /// Waits until all requests are done, and writes the log back into the database. Dropping the store does the same, but
+    /// cannot return an error.
     pub fn close(mut self) -> Result<(), LedgerError> {
-        self.writer
+        self.committer
             .close()
-            .map_err(|fault| fault.at(&self.database))
+            .map_err(|error| error.at(&self.database))
     }
 
-    async fn ask<T: Send + 'static>(
+    async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let done = self.writer.run(Haste::Now, work).await;
-        done.map_err(|fault| fault.at(&self.database))
+        let done = self.committer.run(Priority::Immediate, work).await;
+        done.map_err(|error| error.at(&self.database))
     }
 
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.write_in(Haste::Soon, work).await
+        self.write_in(Priority::Batched, work).await
     }
 
     async fn write_in<T: Send + 'static>(
         &self,
-        haste: Haste,
-        work: impl FnOnce(&Pen<'_>) -> Result<T, Fault> + Send + 'static,
+        priority: Priority,
+        work: impl FnOnce(&HistoryWriter<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (now, history_max) = ((self.now)(), self.history_max);
         let work = move |conn: &Connection| {
-            work(&Pen {
+            work(&HistoryWriter {
                 conn,
                 now,
                 history_max,
             })
         };
-        let done = self.writer.run(haste, work).await;
-        done.map_err(|fault| fault.at(&self.database))
+        let done = self.committer.run(priority, work).await;
+        done.map_err(|error| error.at(&self.database))
     }
 }
 
@@ -255,9 +227,9 @@ impl LedgerReader for Store {
     async fn inventory(&self, scope: &Scope) -> Result<Inventory, LedgerError> {
         let of = scope.clone();
         let (inventory, head) = self
-            .ask(move |conn| Ok((images::inventory(conn, &of)?, chain::ends(conn)?.head)))
+            .read(move |conn| Ok((images::inventory(conn, &of)?, chain::ends(conn)?.head)))
             .await?;
-        self.read.borrow_mut().insert(scope.clone(), head);
+        self.read_at.borrow_mut().insert(scope.clone(), head);
         Ok(inventory)
     }
 
@@ -268,75 +240,80 @@ impl LedgerReader for Store {
         uin: Option<&Uin>,
     ) -> Result<KnownAccounts, LedgerError> {
         let (scope, used, uin) = (scope.clone(), used.clone(), uin.cloned());
-        self.ask(move |conn| scopes::accounts(conn, &scope, &used, uin.as_ref()))
+        self.read(move |conn| scopes::accounts(conn, &scope, &used, uin.as_ref()))
             .await
     }
 }
 
 impl Ledger for Store {
-    async fn seen(&self) -> Result<(), LedgerError> {
+    async fn mark_observed(&self) -> Result<(), LedgerError> {
         let Some(advance) = self.advance.borrow().clone() else {
             return Ok(());
         };
-        self.write(move |pen| newest::advance(pen, &advance))
+        self.write(move |writer| newest_commit::advance(writer, &advance))
             .await?;
         self.advance.replace(None);
         Ok(())
     }
 
-    async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
+    async fn record_intent(&self, attempt: &Attempt) -> Result<IntentId, WriteRefused> {
         let (attempt, commit) = (attempt.clone(), self.commit.borrow().clone());
         let advance = self.advance.borrow().clone();
-        let work = move |pen: &Pen<'_>| {
-            advance.map_or(Ok(()), |advance| newest::advance(pen, &advance))?;
-            deeds::intent(pen, &attempt, commit)
+        let work = move |writer: &HistoryWriter<'_>| {
+            advance.map_or(Ok(()), |advance| newest_commit::advance(writer, &advance))?;
+            transactions::record_intent(writer, &attempt, commit)
         };
-        let intent = self.write(work).await.map_err(Refused::Failed)?;
+        let decision = self.write(work).await.map_err(WriteRefused::Failed)?;
         self.advance.replace(None);
-        intent
+        decision.into()
     }
 
-    async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
+    async fn recheck(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         let (attempt, now) = (attempt.clone(), (self.now)().clock());
         let forbids = self
-            .ask(move |conn| deeds::forbids(conn, &attempt, now))
+            .read(move |conn| transactions::forbids(conn, &attempt, now))
             .await;
-        match forbids.map_err(Refused::Failed)? {
+        match forbids.map_err(WriteRefused::Failed)? {
             Some(refused) => Err(refused),
             None => Ok(()),
         }
     }
 
-    fn is_in_doubt(&self) -> bool {
-        self.writer.is_in_doubt()
+    fn is_verifying(&self) -> bool {
+        self.committer.is_verifying()
     }
 
-    fn lost(&self) -> Option<LedgerError> {
-        Some(self.writer.lost()?.at(&self.database))
+    fn failure(&self) -> Option<LedgerError> {
+        Some(self.committer.failure()?.at(&self.database))
     }
 
-    async fn until_lost(&self) -> LedgerError {
-        self.writer.until_lost().await.at(&self.database)
+    async fn until_failure(&self) -> LedgerError {
+        self.committer.until_failure().await.at(&self.database)
     }
 
-    async fn outcome(
+    async fn record_outcome(
         &self,
         outcome: Outcome,
-        record: Option<InventoryEntry>,
+        entry: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
-        let work = move |pen: &Pen<'_>| deeds::outcome(pen, outcome, record);
-        self.write_in(Haste::Outcome, work).await
+        let work =
+            move |writer: &HistoryWriter<'_>| transactions::record_outcome(writer, outcome, entry);
+        self.write_in(Priority::Outcome, work).await
     }
 
-    async fn settle(&self, scope: &Scope, update: InventoryUpdate) -> Result<(), LedgerError> {
-        // Nothing learnt: not even a transaction.
+    async fn apply_update(
+        &self,
+        scope: &Scope,
+        update: InventoryUpdate,
+    ) -> Result<(), LedgerError> {
+        // Where nothing changes, not even a transaction is needed.
         if update.is_empty() {
             return Ok(());
         }
-        // Lessons that do not come from holdings read here can be older than any change.
-        let read = self.read.borrow().get(scope).copied().unwrap_or(0);
+        // An update that does not start from an inventory read here may be older than any change.
+        let read_at = self.read_at.borrow().get(scope).copied().unwrap_or(0);
         let scope = scope.clone();
-        self.write(move |pen| deeds::settle(pen, &scope, update, read))
+        self.write(move |writer| transactions::apply_update(writer, &scope, update, read_at))
             .await
     }
 }
@@ -348,11 +325,11 @@ mod crash_tests;
 #[cfg(test)]
 mod fixtures_tests;
 #[cfg(test)]
-mod intact_tests;
+mod integrity_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]
-mod newest_tests;
+mod newest_commit_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]

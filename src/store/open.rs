@@ -1,3 +1,6 @@
+//! Opens a state directory: checks what is there, connects to the database to read or to write, and takes the lock. Here it
+//! is decided whether a state can be trusted.
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -5,87 +8,92 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::chain;
-use super::error::{Fault, FaultKind, OpenError};
-use super::files::{Files, Reading};
-use super::intact::FileId;
-use super::lock::{Holder, Lock};
-use super::schema::{self, APPLICATION_ID, Label, STEPS, Step};
+use super::error::{ErrorKind, OpenError, StoreError};
+use super::file_state::FileId;
+use super::files::{Files, ReadMode};
+use super::holder::Holder;
+use super::lock::Lock;
+use super::schema::{self, APPLICATION_ID, FileHeader, MIGRATIONS, Migration};
 use crate::model::Timestamp;
 
-/// For so long SQLite waits for another process's transaction. Ours take milliseconds.
+/// How long SQLite waits for the transaction of another process. Ours take milliseconds.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// More statements than there are, so that each is prepared once.
+/// The size of the statement cache. There are fewer statements, so that each is prepared once.
 const STATEMENTS: usize = 64;
 
-/// The size of a database in which there is no table yet.
+/// The size in bytes of a database without tables.
 const FIRST_PAGE: u64 = 4096;
 
-/// What a look at the directory found, with nothing changed.
+/// What is in a state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Never used, or given up before the first use was complete.
-    Nothing,
-    /// A database of ours with this schema version.
-    State { version: i64 },
+pub(super) enum DirectoryState {
+    /// It was never used, or its first use was interrupted.
+    Unused,
+    /// It has a database of ours, with this schema version.
+    InUse { version: i64 },
 }
 
-/// What a reader does with the index of the log, which is scratch space.
+/// What a reader does with the index of the write-ahead log, which holds no state of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Index {
-    /// Leaves it as it is, at whatever cost.
+pub(super) enum WalIndex {
+    /// Leaves the index as it is, whatever that costs.
     Leave,
-    /// Puts it in order where it is not.
-    Mend,
+    /// Repairs the index if need be.
+    Repair,
 }
 
-/// Looks at the directory, and refuses what cannot be trusted. Writes nothing that has any meaning.
-pub(super) fn inspect(files: &Files, steps: &[Step], index: Index) -> Result<Found, OpenError> {
+/// Checks the directory, and refuses what cannot be trusted. Changes no state.
+pub(super) fn inspect(
+    files: &Files,
+    steps: &[Migration],
+    index: WalIndex,
+) -> Result<DirectoryState, OpenError> {
     if !files.check()? {
-        return Ok(Found::Nothing);
+        return Ok(DirectoryState::Unused);
     }
     let path = files.database();
     let owner_file = files.read_owner()?;
-    let witness = match (&owner_file, files.has_log()?) {
+    let evidence = match (&owner_file, files.has_wal()?) {
         (Some(_), _) => Some(files.owner()),
-        (None, true) => Some(files.log()),
+        (None, true) => Some(files.wal()),
         (None, false) => None,
     };
-    match (files.database_len()?, witness) {
-        // The first use was broken off while SQLite made the first page; it sets that right when it opens the file
-        // to write.
-        (Some(..=FIRST_PAGE), None) if files.has_journal()? => return Ok(Found::Nothing),
+    match (files.database_len()?, evidence) {
+        // The first use was interrupted while SQLite wrote the first page. SQLite repairs that when it opens the file to
+        // write.
+        (Some(..=FIRST_PAGE), None) if files.has_journal()? => return Ok(DirectoryState::Unused),
         (Some(1..), _) => {}
-        (_, None) => return Ok(Found::Nothing),
-        (None, Some(witness)) => return Err(OpenError::Missing { path, witness }),
-        (Some(0), Some(witness)) => return Err(OpenError::Emptied { path, witness }),
+        (_, None) => return Ok(DirectoryState::Unused),
+        (None, Some(evidence)) => return Err(OpenError::Missing { path, evidence }),
+        (Some(0), Some(evidence)) => return Err(OpenError::Emptied { path, evidence }),
     }
     read(files, index, |conn| {
         let sqlite = |error| OpenError::sqlite(&path, "read it", &error);
-        let Label {
+        let FileHeader {
             application_id,
             version,
-            bare,
-        } = schema::label(conn).map_err(sqlite)?;
-        if application_id == 0 && version == 0 && bare {
-            // The first use was broken off before its first commit.
+            is_empty,
+        } = schema::file_header(conn).map_err(sqlite)?;
+        if application_id == 0 && version == 0 && is_empty {
+            // The first use was interrupted before its first commit.
             return match &owner_file {
-                None => Ok(Found::Nothing),
+                None => Ok(DirectoryState::Unused),
                 Some(_) => Err(OpenError::Emptied {
                     path: path.clone(),
-                    witness: files.owner(),
+                    evidence: files.owner(),
                 }),
             };
         }
         if application_id != APPLICATION_ID {
-            return Err(OpenError::Alien {
+            return Err(OpenError::OtherApplication {
                 path: path.clone(),
                 application_id,
             });
         }
         let known = schema::latest(steps);
         if version > known {
-            return Err(OpenError::Newer {
+            return Err(OpenError::NewerSchema {
                 path: path.clone(),
                 found: version,
                 known,
@@ -93,53 +101,57 @@ pub(super) fn inspect(files: &Files, steps: &[Step], index: Index) -> Result<Fou
         }
         let owner = schema::owner(conn).map_err(sqlite)?;
         match &owner_file {
-            Some(file) if *file != owner => Err(OpenError::Foreign {
+            Some(file) if *file != owner => Err(OpenError::OwnerMismatch {
                 path: files.owner(),
                 file: file.clone(),
                 database: owner,
             }),
-            _ => Ok(Found::State { version }),
+            _ => Ok(DirectoryState::InUse { version }),
         }
     })
 }
 
-/// Runs `work` on a connection that can write nothing. The connection does not outlive the call:
-/// while no process has the database open it is read without locks, and must be read anew if one has come meanwhile.
+/// Runs `work` on a connection that cannot write. While no process has the database open, it is read without locks; if one
+/// has opened it meanwhile, `work` runs once more on a new connection.
 pub(super) fn read<T, E: From<OpenError>>(
     files: &Files,
-    index: Index,
+    index: WalIndex,
     mut work: impl FnMut(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
     loop {
-        let reading = files.reading()?;
-        let result = connect_to_read(files, reading, index)
+        let read_mode = files.read_mode()?;
+        let result = connect_to_read(files, read_mode, index)
             .map_err(E::from)
             .and_then(|conn| work(&conn));
-        if reading != Reading::Still || files.reading()? == Reading::Still {
+        if read_mode != ReadMode::Immutable || files.read_mode()? == ReadMode::Immutable {
             return result;
         }
     }
 }
 
-fn connect_to_read(files: &Files, reading: Reading, index: Index) -> Result<Connection, OpenError> {
+fn connect_to_read(
+    files: &Files,
+    read_mode: ReadMode,
+    index: WalIndex,
+) -> Result<Connection, OpenError> {
     let open = |query| {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(files.uri(query), flags)?;
         harden(&conn)?;
-        // The first read is what opens the files.
+        // SQLite opens the files with the first read.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(conn)
     };
-    let opened = match (reading, index) {
-        (Reading::Still, _) => open("mode=ro&immutable=1"),
-        (Reading::Live, Index::Leave) => match open("mode=ro&readonly_shm=1") {
-            // SQLite cannot do it so where a crash has left a log without a beginning.
+    let opened = match (read_mode, index) {
+        (ReadMode::Immutable, _) => open("mode=ro&immutable=1"),
+        (ReadMode::Live, WalIndex::Leave) => match open("mode=ro&readonly_shm=1") {
+            // SQLite cannot open it this way if a crash has left a log without a beginning.
             Err(error) if is_protocol(&error) => open("mode=ro"),
             opened => opened,
         },
-        (Reading::Live, Index::Mend) | (Reading::Plain, _) => open("mode=ro"),
+        (ReadMode::Live, WalIndex::Repair) | (ReadMode::RebuildIndex, _) => open("mode=ro"),
     };
     opened.map_err(|error| OpenError::sqlite(&files.database(), "open it", &error))
 }
@@ -148,7 +160,7 @@ fn is_protocol(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::FileLockingProtocolFailed)
 }
 
-/// Opens the database for writing, making it if there is none. The caller has inspected it.
+/// Opens the database to write, and creates it if there is none. The caller has inspected the directory.
 pub(super) fn connect(files: &Files) -> Result<Connection, OpenError> {
     let path = files.database();
     files.make_database()?;
@@ -178,6 +190,7 @@ pub(super) fn connect(files: &Files) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
+/// Settings of every connection: SQLite trusts neither the schema nor the pages of the file.
 fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -189,51 +202,55 @@ fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "temp_store", "MEMORY")
 }
 
-/// Opens the directory as its one process that reconciles: makes what is missing, brings the schema up to date, and
-/// sees to it that the file `owner` says what the database says.
-pub(super) fn begin(files: &Files, holder: &Holder, now: Timestamp) -> Result<Begun, OpenError> {
-    // Before anything is made: a directory that is refused stays as it is.
-    inspect(files, STEPS, Index::Mend)?;
+/// Opens the directory as the one process that reconciles with it. Creates what is missing, migrates the schema, and writes
+/// the file `owner` if it does not exist.
+pub(super) fn open_exclusive(
+    files: &Files,
+    holder: &Holder,
+    now: Timestamp,
+) -> Result<Opened, OpenError> {
+    // Inspected before anything is created, so that a directory that is refused stays as it is.
+    inspect(files, MIGRATIONS, WalIndex::Repair)?;
     files.make_dir()?;
     let lock = Lock::take(files, holder)?;
-    // Another process may have had its turn between.
-    let found = inspect(files, STEPS, Index::Mend)?;
+    // Another process may have changed the directory before the lock was taken.
+    let found = inspect(files, MIGRATIONS, WalIndex::Repair)?;
     let (mut conn, database) = connect_to_one(files)?;
     check_pages(files, &conn)?;
-    if let Found::State { .. } = found {
+    if let DirectoryState::InUse { .. } = found {
         check_history(files, &conn)?;
     }
     let path = files.database();
-    schema::migrate(&mut conn, STEPS, now)
-        .map_err(|fault| broken(&path, "bring its schema up to date", &fault))?;
+    schema::migrate(&mut conn, MIGRATIONS, now)
+        .map_err(|error| broken(&path, "bring its schema up to date", &error))?;
     let owner =
         schema::owner(&conn).map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
     if files.read_owner()?.is_none() {
         files.write_owner(&owner)?;
     }
-    Ok(Begun {
+    Ok(Opened {
         lock,
         conn,
         database,
         owner,
-        is_new: found == Found::Nothing,
+        is_new: found == DirectoryState::Unused,
     })
 }
 
-/// A directory that was opened by the one process that reconciles with it.
-pub(super) struct Begun {
+/// A directory that is open to reconcile with.
+pub(super) struct Opened {
     pub(super) lock: Lock,
     pub(super) conn: Connection,
-    /// The file that had the database's name when SQLite opened it.
+    /// The file that was at the database's path when SQLite opened it.
     pub(super) database: FileId,
     pub(super) owner: String,
-    /// It had never been used.
+    /// Whether the directory had never been used.
     pub(super) is_new: bool,
 }
 
-/// Opens the database for writing, and tells which file that is: the one that has the name before and after.
+/// Opens the database to write, and returns which file that is: the one at the path both before and after.
 fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
-    /// An overlay gives a file another number when it is first opened to write.
+    /// An overlay file system gives a file another number when it is first opened to write.
     const TRIES: u32 = 3;
     let path = files.database();
     for _ in 0..TRIES {
@@ -252,22 +269,25 @@ fn connect_to_one(files: &Files) -> Result<(Connection, FileId), OpenError> {
     })
 }
 
-/// Whether each page is what it should be.
+/// Checks the pages of the database with `PRAGMA quick_check`.
 pub(super) fn check_pages(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let path = files.database();
-    let told: String = conn
+    let result: String = conn
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| OpenError::sqlite(&path, "read it", &error))?;
-    if told == "ok" {
+    if result == "ok" {
         return Ok(());
     }
-    Err(OpenError::Damaged { path, detail: told })
+    Err(OpenError::Damaged {
+        path,
+        detail: result,
+    })
 }
 
-/// Whether the history ends where its chain does. The whole of it is for `history verify`.
+/// Checks that the history ends where its chain does. `history verify` checks all of it.
 fn check_history(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     let path = files.database();
-    if chain::is_whole(conn).map_err(|fault| broken(&path, "read it", &fault))? {
+    if chain::is_whole(conn).map_err(|error| broken(&path, "read it", &error))? {
         return Ok(());
     }
     let detail = "its history does not end where its chain does: it may be a mixture of two states, as where a copy took the \
@@ -278,17 +298,17 @@ fn check_history(files: &Files, conn: &Connection) -> Result<(), OpenError> {
     })
 }
 
-fn broken(path: &Path, doing: &'static str, fault: &Fault) -> OpenError {
-    match fault.kind {
-        FaultKind::Passing => OpenError::Access {
+fn broken(path: &Path, doing: &'static str, error: &StoreError) -> OpenError {
+    match error.kind {
+        ErrorKind::Transient => OpenError::Access {
             path: path.to_owned(),
             doing,
-            reason: fault.to_string(),
+            reason: error.to_string(),
             kind: std::io::ErrorKind::Other,
         },
         _ => OpenError::Damaged {
             path: path.to_owned(),
-            detail: fault.to_string(),
+            detail: error.to_string(),
         },
     }
 }

@@ -1,5 +1,5 @@
-//! What takes a process of its own: who holds the lock, being killed, limits and modes. The child is this test binary
-//! again, told by the environment what to do.
+//! What needs a process of its own: the holder of the lock, a kill, resource limits and file modes. The child is this test
+//! binary again; a variable of its environment gives its role.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::fixtures_tests::{block_on, dump, open, options, share, ticking};
-use super::{Ending, OpenError, Query, Reader, Remarks, Store, Verdict};
-use crate::ledger::{Ledger, Refused};
+use super::{
+    HistoryQuery, OpenError, OperatorStore, Reader, Store, SuspensionFilter, VerifyResult,
+};
+use crate::ledger::{Ledger, WriteRefused};
 
 const ROLE: &str = "SHAREKEEPER_TEST_ROLE";
 const DIR: &str = "SHAREKEEPER_TEST_DIR";
@@ -31,7 +33,7 @@ fn child(role: &str, dir: &Path, limits: &str) -> Child {
         .expect("a child")
 }
 
-/// The lines that it says to us; the test harness says others.
+/// The lines that the child writes for us, without those of the test harness.
 fn lines(child: &mut Child) -> impl Iterator<Item = String> {
     let out = BufReader::new(child.stdout.take().expect("its output"));
     out.lines().map_while(Result::ok).filter_map(|line| {
@@ -56,20 +58,20 @@ fn in_a_role() {
     match role.as_str() {
         "hold" => {
             let store = open(dir);
-            block_on(store.intent(&share("held"))).expect("recorded");
+            block_on(store.record_intent(&share("held"))).expect("recorded");
             say("holding");
             let _ = std::io::stdin().read(&mut [0]);
         }
         "write" => {
             let store = open(dir);
             for attempt in 0.. {
-                match block_on(store.intent(&share(&format!("a{attempt}")))) {
+                match block_on(store.record_intent(&share(&format!("a{attempt}")))) {
                     Ok(intent) => say(&intent.0.to_string()),
                     Err(refused) => {
                         say(&refused.to_string());
-                        let again = block_on(store.intent(&share("again")));
+                        let again = block_on(store.record_intent(&share("again")));
                         say(&again.expect_err("refused").to_string());
-                        say(&store.lost().expect("told").to_string());
+                        say(&store.failure().expect("told").to_string());
                         say(&store.close().expect_err("told").to_string());
                         break;
                     }
@@ -99,7 +101,7 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
     let mut holding = child("hold", dir.path(), "");
     assert_eq!(lines(&mut holding).next().as_deref(), Some("holding"));
     let error = Store::open(dir.path(), &options(), ticking()).err();
-    let Some(OpenError::Held {
+    let Some(OpenError::Locked {
         holder: Some(holder),
         ..
     }) = &error
@@ -121,14 +123,15 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
     let summary = reader.summary().expect("a summary");
     assert_eq!(summary.holder.as_ref(), Some(holder.as_ref()));
     assert_eq!(summary.history.entries, 1);
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("remarks");
-    let suspended = remarks.suspend(Default::default(), None, "ann@desk", "so");
-    let ended = remarks.resume(
-        &Ending::Ids(vec![suspended.expect("suspended").id]),
+    let mut operator =
+        OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store");
+    let suspended = operator.suspend(Default::default(), None, "ann@desk", "so");
+    let ended = operator.resume(
+        &SuspensionFilter::Ids(vec![suspended.expect("suspended").id]),
         "ann@desk",
     );
     assert_eq!(ended.expect("ended").len(), 1);
-    drop(remarks);
+    drop(operator);
 
     holding.kill().expect("killed");
     holding.wait().expect("gone");
@@ -144,7 +147,7 @@ fn d9_the_second_process_is_told_who_holds_the_directory() {
     assert_eq!(
         reader
             .verify()
-            .map(|verdict| matches!(verdict, Some(Verdict::Sound { .. }))),
+            .map(|verified| matches!(verified, Some(VerifyResult::Intact { .. }))),
         Ok(true)
     );
 }
@@ -161,12 +164,15 @@ fn s9_d4_what_was_acknowledged_before_kill_9_is_there() {
         writing.kill().expect("killed");
         writing.wait().expect("gone");
         let reader = Reader::open(dir.path()).expect("a reader");
-        let entries = reader.history(&Query::default()).expect("a history");
+        let entries = reader.history(&HistoryQuery::default()).expect("a history");
         for seq in told {
             assert!(entries.iter().any(|entry| entry.seq == seq), "{seq}");
         }
-        let (_, verdict) = dump(dir.path()).expect("readable");
-        assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+        let (_, verified) = dump(dir.path()).expect("readable");
+        assert!(
+            matches!(verified, VerifyResult::Intact { .. }),
+            "{verified:?}"
+        );
     }
 }
 
@@ -187,10 +193,10 @@ fn d3_after_a_failed_write_no_more_is_written_until_the_directory_is_opened_anew
         );
     }
     let store = open(dir.path());
-    let entries = block_on(store.history(Query::default())).expect("a history");
+    let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
     let kept: Vec<_> = entries.iter().map(|entry| entry.seq.to_string()).collect();
     assert!(kept.starts_with(seqs), "{kept:?} {seqs:?}");
-    let free: Result<_, Refused> = block_on(store.intent(&share("b")));
+    let free: Result<_, WriteRefused> = block_on(store.record_intent(&share("b")));
     free.expect("recorded");
 }
 
@@ -226,7 +232,7 @@ fn d14_with_umask_0_the_files_are_still_the_owners_alone() {
 fn d15_without_file_handles_nothing_is_taken_for_missing() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     drop(store);
     let mut starving = child("starve", dir.path(), "ulimit -n 32;");
     let told: Vec<_> = lines(&mut starving).collect();

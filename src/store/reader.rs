@@ -1,84 +1,87 @@
+//! The way in for commands that only look at the state: `status`, `history`, `plan` and `doctor`. It has no method that
+//! writes, and the process that reconciles does not notice it.
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::error::{Fault, OpenError};
+use super::error::{OpenError, StoreError};
 use super::files::Files;
-use super::lock::{Holder, Lock};
-use super::newest::{self, Newest};
-use super::open::{self, Found, Index};
-use super::query::{self, Query};
-use super::schema::{self, STEPS};
-use super::verify::{self, Verdict};
+use super::history_query::{self, HistoryQuery};
+use super::holder::Holder;
+use super::lock::Lock;
+use super::newest_commit::{self, NewestCommit};
+use super::open::{self, DirectoryState, WalIndex};
+use super::schema::{self, MIGRATIONS};
+use super::verify::{self, VerifyResult};
 use super::{chain, images, rows, scopes, suspensions};
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 use crate::inventory::{
     Inventory, KnownAccount, KnownAccounts, OwnershipState, Suspension, UsedNames,
 };
 use crate::ledger::{LedgerError, LedgerReader};
 use crate::model::{Scope, Timestamp, Uin};
 
-/// A state directory that is only looked at: it has no method that writes, takes no lock, makes no file, and works
-/// while another process reconciles. A directory that was never used reads as empty.
+/// A state directory that is open only to read. It takes no lock, makes no file, and works while another process
+/// reconciles. A directory that was never used reads as empty.
 #[derive(Clone, Debug)]
 pub struct Reader {
     files: Files,
     used: Cell<bool>,
 }
 
-/// A state directory at a glance.
+/// What `status` and `doctor` show of a state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// The installation's id; `None`: the directory was never used.
+pub struct StateSummary {
+    /// The id of the installation; `None` if the directory was never used.
     pub owner: Option<String>,
-    /// The schema's version.
+    /// The version of the database schema.
     pub schema: i64,
-    /// The process that reconciles with it now.
+    /// The process that reconciles with the directory at the moment.
     pub holder: Option<Holder>,
-    /// Each scope that anything is known of.
-    pub scopes: BTreeMap<Scope, Counts>,
-    /// Whose the credentials were in each scope that the state was used with.
+    /// Each scope of which anything is known.
+    pub scopes: BTreeMap<Scope, ImageCounts>,
+    /// Whose credentials the state was used with, in each scope.
     pub accounts: BTreeMap<Scope, KnownAccount>,
     /// The newest commit of the manifests that was worked on.
-    pub newest: Option<Newest>,
-    /// All that no person has ended; some may have ended by themselves.
+    pub newest: Option<NewestCommit>,
+    /// Suspensions that no person has ended. Some may have ended by themselves.
     pub suspensions: Vec<Suspension>,
-    /// The history's extent.
-    pub history: Extent,
+    pub history: HistoryExtent,
 }
 
-/// How many images of a scope are in which condition.
+/// The number of images of a scope in each condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Ours: the API acknowledged our SHARE.
+pub struct ImageCounts {
+    /// Images that are ours because the API acknowledged our SHARE.
     pub acknowledged: u64,
-    /// Ours: a person took it over.
+    /// Images that are ours because a person took them over.
     pub adopted: u64,
-    /// Ours in all likelihood.
+    /// Images that are ours in all likelihood.
     pub probable: u64,
-    /// Left alone, because somebody else kept reversing us.
+    /// Images that are left alone, because somebody else kept reversing our writes.
     pub parked: u64,
-    /// Written to, and it is not known whether that took effect.
+    /// Writes whose outcome is unknown.
     pub open: u64,
 }
 
-/// What of the history is kept.
+/// How much of the history is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
-    /// So many entries.
+pub struct HistoryExtent {
+    /// The number of entries that are kept.
     pub entries: u64,
-    /// So many older ones were rotated away.
+    /// The number of older entries that were rotated away.
     pub rotated: u64,
-    /// When the oldest was recorded.
+    /// When the oldest entry that is kept was recorded.
     pub first: Option<Timestamp>,
-    /// When the newest was recorded.
+    /// When the newest entry was recorded.
     pub last: Option<Timestamp>,
 }
 
 impl Reader {
-    /// Looks at a directory, and refuses one that cannot be trusted.
+    /// Opens a directory to read, and refuses one that cannot be trusted.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let files = Files::new(dir);
         let used = Cell::new(is_used(&files)?);
@@ -90,77 +93,62 @@ impl Reader {
         !self.used.get()
     }
 
-    /// The directory at a glance.
-    pub fn summary(&self) -> Result<Summary, LedgerError> {
+    /// What `status` and `doctor` show.
+    pub fn summary(&self) -> Result<StateSummary, LedgerError> {
         let mut summary = self.read(summary)?;
         summary.holder = Lock::holder(&self.files.lock());
         Ok(summary)
     }
 
     /// The newest commit of the manifests that was worked on.
-    pub fn newest(&self) -> Result<Option<Newest>, LedgerError> {
-        self.read(newest::newest)
+    pub fn newest(&self) -> Result<Option<NewestCommit>, LedgerError> {
+        self.read(newest_commit::newest)
     }
 
-    /// The entries of the history that `query` picks, in order.
-    pub fn history(&self, query: &Query) -> Result<Vec<Entry>, LedgerError> {
-        self.read(|conn| query::entries(conn, query))
+    /// The entries of the history that `query` selects, the oldest first.
+    pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryEntry>, LedgerError> {
+        self.read(|conn| history_query::entries(conn, query))
     }
 
-    /// Proves that the history is as it was recorded. `None`: there is none.
-    pub fn verify(&self) -> Result<Option<Verdict>, LedgerError> {
+    /// Checks that the history is as it was recorded; `None` if the directory was never used.
+    pub fn verify(&self) -> Result<Option<VerifyResult>, LedgerError> {
         self.read(|conn| verify::verify(conn).map(Some))
     }
 
     /// Runs `work` on one state of the database.
     fn read<T: Default>(
         &self,
-        work: impl Fn(&Connection) -> Result<T, Fault>,
+        work: impl Fn(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, LedgerError> {
-        // Another process may have begun the state since.
+        // Another process may have created the state since.
         if !self.used.get() {
-            let used = is_used(&self.files).map_err(|error| LedgerError(error.to_string()))?;
+            let used = is_used(&self.files)?;
             self.used.set(used);
             if !used {
                 return Ok(T::default());
             }
         }
         let path = self.files.database();
-        open::read(&self.files, Index::Leave, |conn| {
+        open::read(&self.files, WalIndex::Leave, |conn| {
             let read = conn
                 .unchecked_transaction()
-                .map_err(Fault::from)
+                .map_err(StoreError::from)
                 .and_then(|transaction| work(&transaction));
-            read.map_err(|fault| Unread::Fault(fault.at(&path)))
-        })
-        .map_err(|unread| match unread {
-            Unread::Open(error) => LedgerError(error.to_string()),
-            Unread::Fault(error) => error,
+            read.map_err(|error| error.at(&path))
         })
     }
 }
 
-/// Whether there is a state in the directory. One that this version would have to migrate is refused.
+/// Whether there is a state in the directory. A state that this version would have to migrate is refused.
 fn is_used(files: &Files) -> Result<bool, OpenError> {
-    let known = schema::latest(STEPS);
-    match open::inspect(files, STEPS, Index::Leave)? {
-        Found::State { version } if version < known => Err(OpenError::Older {
+    let known = schema::latest(MIGRATIONS);
+    match open::inspect(files, MIGRATIONS, WalIndex::Leave)? {
+        DirectoryState::InUse { version } if version < known => Err(OpenError::OlderSchema {
             path: files.database(),
             found: version,
             known,
         }),
-        found => Ok(found != Found::Nothing),
-    }
-}
-
-enum Unread {
-    Open(OpenError),
-    Fault(LedgerError),
-}
-
-impl From<OpenError> for Unread {
-    fn from(error: OpenError) -> Self {
-        Self::Open(error)
+        found => Ok(found != DirectoryState::Unused),
     }
 }
 
@@ -179,25 +167,25 @@ impl LedgerReader for Reader {
     }
 }
 
-impl Default for Summary {
-    /// Of a directory that was never used.
+impl Default for StateSummary {
+    /// The summary of a directory that was never used.
     fn default() -> Self {
         Self {
             owner: None,
-            schema: schema::latest(STEPS),
+            schema: schema::latest(MIGRATIONS),
             holder: None,
             scopes: BTreeMap::new(),
             accounts: BTreeMap::new(),
             newest: None,
             suspensions: Vec::new(),
-            history: Extent::default(),
+            history: HistoryExtent::default(),
         }
     }
 }
 
-fn summary(conn: &Connection) -> Result<Summary, Fault> {
-    let mut scopes: BTreeMap<Scope, Counts> = BTreeMap::new();
-    let images = rows::all(
+fn summary(conn: &Connection) -> Result<StateSummary, StoreError> {
+    let mut scopes: BTreeMap<Scope, ImageCounts> = BTreeMap::new();
+    let images = rows::query_all(
         conn,
         "SELECT account, region, standing, count(*) AS images, count(parked_since) AS parked \
          FROM images GROUP BY account, region, standing",
@@ -221,7 +209,7 @@ fn summary(conn: &Connection) -> Result<Summary, Fault> {
             None => {}
         }
     }
-    let open = rows::all(
+    let open = rows::query_all(
         conn,
         "SELECT account, region, count(*) AS open FROM open_intents GROUP BY account, region",
         [],
@@ -232,22 +220,22 @@ fn summary(conn: &Connection) -> Result<Summary, Fault> {
     }
     let ends = chain::ends(conn)?;
     let recorded = |seq| {
-        rows::first(
+        rows::query_first(
             conn,
             "SELECT at FROM history WHERE seq = ?1",
             [rows::integer(seq)?],
             |row| row.time("at"),
         )
     };
-    Ok(Summary {
+    Ok(StateSummary {
         owner: Some(schema::owner(conn)?),
-        schema: schema::label(conn)?.version,
+        schema: schema::file_header(conn)?.version,
         holder: None,
         scopes,
         accounts: scopes::all(conn)?.into_iter().collect(),
-        newest: newest::newest(conn)?,
+        newest: newest_commit::newest(conn)?,
         suspensions: suspensions::all(conn)?,
-        history: Extent {
+        history: HistoryExtent {
             entries: ends.head - ends.anchor,
             rotated: ends.anchor,
             first: recorded(ends.anchor + 1)?,

@@ -1,4 +1,4 @@
-//! S18: what cannot be trusted is refused, with the reason and the way out, and left as it is.
+//! S18: a state that cannot be trusted is refused with the reason and the remedy, and left as it is.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,15 +7,15 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::fixtures_tests::{block_on, by_hand, dump, files, noon, open, options, share, ticking};
-use super::schema::{self, STEPS, Step};
-use super::{OpenError, Reader, Remarks, Store};
-use crate::ledger::{Ledger, Refused};
+use super::schema::{self, MIGRATIONS, Migration};
+use super::{OpenError, OperatorStore, Reader, Store};
+use crate::ledger::{Ledger, WriteRefused};
 
 /// A directory that has been used, and is closed.
 fn used() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     drop(store);
     dir
 }
@@ -27,8 +27,8 @@ fn refused(dir: &Path) -> OpenError {
     let error = Store::open(dir, &options(), ticking())
         .err()
         .expect("refused");
-    let remarks = Remarks::open(dir, &options(), ticking()).err();
-    assert_eq!(remarks.as_ref(), Some(&error));
+    let operator = OperatorStore::open(dir, &options(), ticking()).err();
+    assert_eq!(operator.as_ref(), Some(&error));
     assert_eq!(Reader::open(dir).err().as_ref(), Some(&error));
     assert_eq!(is_dir.then(|| files(dir)), before);
     let text = error.to_string();
@@ -79,10 +79,10 @@ fn s18_m18_another_installations_state_is_refused() {
     let (dir, other) = (used(), used());
     fs::copy(other.path().join("owner"), dir.path().join("owner")).expect("copied");
     let error = refused(dir.path());
-    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    assert!(matches!(error, OpenError::OwnerMismatch { .. }), "{error}");
     fs::write(dir.path().join("owner"), "").expect("written");
     let error = refused(dir.path());
-    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    assert!(matches!(error, OpenError::OwnerMismatch { .. }), "{error}");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn s18_d5_a_zero_filled_emptied_or_truncated_file_is_refused() {
         };
         assert!(fits, "{name}: {error:?}");
     }
-    // Within the file: found by the check of all pages, which only the one who will write makes.
+    // Damage inside the file is found by the check of all pages, which only a process that will write makes.
     let dir = used();
     fs::write(dir.path().join("state.db"), hole).expect("written");
     let error = Store::open(dir.path(), &options(), ticking())
@@ -134,7 +134,7 @@ fn s18_d8_a_newer_schema_is_refused_and_not_rewritten() {
     assert!(
         matches!(
             error,
-            OpenError::Newer {
+            OpenError::NewerSchema {
                 found: 7,
                 known: 4,
                 ..
@@ -159,7 +159,7 @@ fn s18_somebody_elses_database_is_refused() {
     assert!(
         matches!(
             error,
-            OpenError::Alien {
+            OpenError::OtherApplication {
                 application_id: 0,
                 ..
             }
@@ -197,7 +197,7 @@ fn d14_what_everybody_can_write_is_refused() {
     mode(dir.path(), 0o777);
     let error = refused(dir.path());
     assert!(
-        matches!(error, OpenError::Exposed { mode: 0o777, .. }),
+        matches!(error, OpenError::WorldWritable { mode: 0o777, .. }),
         "{error}"
     );
     assert!(error.to_string().contains("chmod o-w"), "{error}");
@@ -206,7 +206,7 @@ fn d14_what_everybody_can_write_is_refused() {
     mode(&dir.path().join("state.db"), 0o666);
     let error = refused(dir.path());
     assert!(
-        matches!(error, OpenError::Exposed { mode: 0o666, .. }),
+        matches!(error, OpenError::WorldWritable { mode: 0o666, .. }),
         "{error}"
     );
 }
@@ -223,7 +223,7 @@ fn a_path_cannot_add_a_parameter_to_the_databases_address() {
     ] {
         let state = dir.path().join(name);
         let store = open(&state);
-        block_on(store.intent(&share("a"))).expect("recorded");
+        block_on(store.record_intent(&share("a"))).expect("recorded");
         drop(store);
         assert!(
             fs::metadata(state.join("state.db")).expect("a file").len() > 4096,
@@ -244,16 +244,16 @@ fn a_path_cannot_add_a_parameter_to_the_databases_address() {
 #[test]
 fn an_older_schema_is_brought_up_to_date_step_by_step() {
     let dir = tempfile::tempdir().expect("a directory");
-    let next: Step = |conn| conn.execute_batch("ALTER TABLE images ADD COLUMN remark TEXT");
-    let failing: Step = |conn| conn.execute_batch("DROP TABLE chain; DROP TABLE nowhere");
+    let next: Migration = |conn| conn.execute_batch("ALTER TABLE images ADD COLUMN remark TEXT");
+    let failing: Migration = |conn| conn.execute_batch("DROP TABLE chain; DROP TABLE nowhere");
     let mut conn = Connection::open(dir.path().join("state.db")).expect("a database");
-    let version = |conn: &Connection| schema::label(conn).expect("a label").version;
-    let known = schema::latest(STEPS);
-    schema::migrate(&mut conn, STEPS, noon()).expect("made");
+    let version = |conn: &Connection| schema::file_header(conn).expect("a label").version;
+    let known = schema::latest(MIGRATIONS);
+    schema::migrate(&mut conn, MIGRATIONS, noon()).expect("made");
     assert_eq!(version(&conn), known);
     let owner = schema::owner(&conn).expect("an owner");
     let before = dump(dir.path()).expect("readable").0;
-    let broken = [STEPS, &[failing]].concat();
+    let broken = [MIGRATIONS, &[failing]].concat();
     schema::migrate(&mut conn, &broken, noon()).expect_err("a step that fails");
     assert_eq!(version(&conn), known);
     assert_eq!(
@@ -261,7 +261,7 @@ fn an_older_schema_is_brought_up_to_date_step_by_step() {
         before,
         "it is undone as a whole"
     );
-    let steps = [STEPS, &[next]].concat();
+    let steps = [MIGRATIONS, &[next]].concat();
     for _ in 0..2 {
         schema::migrate(&mut conn, &steps, noon()).expect("brought up to date");
         assert_eq!(version(&conn), known + 1);
@@ -270,7 +270,10 @@ fn an_older_schema_is_brought_up_to_date_step_by_step() {
     }
     assert_eq!(schema::owner(&conn).expect("an owner"), owner);
     let error = Store::open(dir.path(), &options(), ticking()).err();
-    assert!(matches!(error, Some(OpenError::Newer { .. })), "{error:?}");
+    assert!(
+        matches!(error, Some(OpenError::NewerSchema { .. })),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -278,7 +281,7 @@ fn s9_d1_without_space_the_write_is_refused_and_nothing_is_half_written() {
     let dir = used();
     let store = open(dir.path());
     let limit = |pages: &'static str| {
-        block_on(store.ask(move |conn| {
+        block_on(store.read(move |conn| {
             let limit = format!("PRAGMA max_page_count = {pages}");
             Ok(conn.query_row(&limit, [], |_| Ok(()))?)
         }))
@@ -287,21 +290,21 @@ fn s9_d1_without_space_the_write_is_refused_and_nothing_is_half_written() {
     limit("1"); // No less than there are.
     let mut before = dump(dir.path()).expect("readable");
     let refused = loop {
-        match block_on(store.intent(&share("b"))) {
+        match block_on(store.record_intent(&share("b"))) {
             Ok(_) => before = dump(dir.path()).expect("readable"),
             Err(refused) => break refused,
         }
     };
-    assert!(matches!(refused, Refused::Failed(_)), "{refused:?}");
+    assert!(matches!(refused, WriteRefused::Failed(_)), "{refused:?}");
     assert!(
         refused.to_string().contains("full: free some space"),
         "{refused}"
     );
     assert_eq!(dump(dir.path()).expect("readable"), before);
-    // Others of the same transaction are refused as well, or kept as a whole.
+    // Other requests of the same transaction are refused as well, or kept as a whole.
     let (b, c) = (share("b"), share("c"));
-    let both = block_on(async { tokio::join!(store.intent(&b), store.intent(&c)) });
+    let both = block_on(async { tokio::join!(store.record_intent(&b), store.record_intent(&c)) });
     assert!(both.0.is_err() || both.1.is_err(), "{both:?}");
     limit("1000");
-    block_on(store.intent(&share("b"))).expect("there is space again");
+    block_on(store.record_intent(&share("b"))).expect("there is space again");
 }

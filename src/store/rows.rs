@@ -1,118 +1,119 @@
-//! Between values and columns.
+//! Reads values from columns and writes them to columns, for all tables. A value that this program does not write is an
+//! error, and never a default.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row};
 
-use super::error::Fault;
+use super::error::StoreError;
 use crate::inventory::OwnershipState;
 use crate::model::{AccountName, ImageId, Permission, Region, Scope, Timestamp};
 
-/// A time as text, exact, and ordered as the times are.
-pub(super) fn stamp(at: Timestamp) -> String {
+/// A time as text, exact, and in the order of the times.
+pub(super) fn format_time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
 
-/// Whether [`stamp`] can be read back and keeps the order: a year has four digits.
+/// Whether the text of [`format_time`] can be parsed and keeps the order, which needs a year of four digits.
 pub(super) fn is_storable(at: Timestamp) -> bool {
-    unstamp(&stamp(at)) == Some(at)
+    parse_time(&format_time(at)) == Some(at)
 }
 
-fn unstamp(text: &str) -> Option<Timestamp> {
+fn parse_time(text: &str) -> Option<Timestamp> {
     let at = DateTime::parse_from_rfc3339(text).ok()?;
     Some(at.with_timezone(&Utc))
 }
 
-/// Reads all rows that `sql` gives.
-pub(super) fn all<T>(
+/// Runs a query and reads all its rows.
+pub(super) fn query_all<T>(
     conn: &Connection,
     sql: &str,
     params: impl Params,
-    read: impl Fn(&Cells<'_>) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
+    read: impl Fn(&NamedRow<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(read(&Cells(row))?);
+        found.push(read(&NamedRow(row))?);
     }
     Ok(found)
 }
 
-/// Reads the first row that `sql` gives, if it gives one.
-pub(super) fn first<T>(
+/// Runs a query and reads its first row, if there is one.
+pub(super) fn query_first<T>(
     conn: &Connection,
     sql: &str,
     params: impl Params,
-    read: impl Fn(&Cells<'_>) -> Result<T, Fault>,
-) -> Result<Option<T>, Fault> {
+    read: impl Fn(&NamedRow<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
-    rows.next()?.map(|row| read(&Cells(row))).transpose()
+    rows.next()?.map(|row| read(&NamedRow(row))).transpose()
 }
 
-/// Changes what `sql` says.
-pub(super) fn change(conn: &Connection, sql: &str, params: impl Params) -> Result<(), Fault> {
+/// Runs a statement that returns no rows.
+pub(super) fn execute(conn: &Connection, sql: &str, params: impl Params) -> Result<(), StoreError> {
     conn.prepare_cached(sql)?.execute(params)?;
     Ok(())
 }
 
-/// A row whose columns are read by name, and by meaning.
-pub(super) struct Cells<'a>(&'a Row<'a>);
+/// A row whose columns are read by name, and parsed.
+pub(super) struct NamedRow<'a>(&'a Row<'a>);
 
-impl Cells<'_> {
-    pub(super) fn get<T: FromSql>(&self, column: &str) -> Result<T, Fault> {
+impl NamedRow<'_> {
+    pub(super) fn get<T: FromSql>(&self, column: &str) -> Result<T, StoreError> {
         Ok(self.0.get(column)?)
     }
 
-    /// A column that `meaning` can make sense of.
+    /// A column of text that `meaning` can parse.
     pub(super) fn parse<T>(
         &self,
         column: &str,
         meaning: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, StoreError> {
         let text: String = self.get(column)?;
-        meaning(&text).ok_or_else(|| Fault::unreadable(format_args!("{column} `{text}`")))
+        meaning(&text).ok_or_else(|| StoreError::unreadable(format_args!("{column} `{text}`")))
     }
 
-    /// The same of a column that may be NULL.
+    /// A column of text that `meaning` can parse, or that is NULL.
     pub(super) fn parse_some<T>(
         &self,
         column: &str,
         meaning: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, Fault> {
+    ) -> Result<Option<T>, StoreError> {
         match self.get::<Option<String>>(column)? {
             Some(_) => self.parse(column, meaning).map(Some),
             None => Ok(None),
         }
     }
 
-    pub(super) fn time(&self, column: &str) -> Result<Timestamp, Fault> {
-        self.parse(column, unstamp)
+    pub(super) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
+        self.parse(column, parse_time)
     }
 
-    pub(super) fn some_time(&self, column: &str) -> Result<Option<Timestamp>, Fault> {
-        self.parse_some(column, unstamp)
+    pub(super) fn some_time(&self, column: &str) -> Result<Option<Timestamp>, StoreError> {
+        self.parse_some(column, parse_time)
     }
 
-    /// A number of the history, or a count.
-    pub(super) fn number(&self, column: &str) -> Result<u64, Fault> {
+    /// The number of a history entry, or a count.
+    pub(super) fn number(&self, column: &str) -> Result<u64, StoreError> {
         let number: i64 = self.get(column)?;
-        u64::try_from(number).map_err(|_| Fault::unreadable(format_args!("{column} {number}")))
+        u64::try_from(number).map_err(|_| StoreError::unreadable(format_args!("{column} {number}")))
     }
 
-    pub(super) fn image(&self) -> Result<ImageId, Fault> {
+    pub(super) fn image(&self) -> Result<ImageId, StoreError> {
         self.parse("image", |text| ImageId::new(text).ok())
     }
 
-    pub(super) fn scope(&self) -> Result<Scope, Fault> {
+    pub(super) fn scope(&self) -> Result<Scope, StoreError> {
         Ok(Scope {
             account: self.parse("account", AccountName::new)?,
             region: self.parse("region", |text| Region::new(text).ok())?,
         })
     }
 
-    pub(super) fn permission(&self) -> Result<Permission, Fault> {
+    pub(super) fn permission(&self) -> Result<Permission, StoreError> {
         self.parse("permission", |text| {
             [Permission::Share, Permission::Cancel]
                 .into_iter()
@@ -120,7 +121,7 @@ impl Cells<'_> {
         })
     }
 
-    pub(super) fn ownership(&self) -> Result<Option<OwnershipState>, Fault> {
+    pub(super) fn ownership(&self) -> Result<Option<OwnershipState>, StoreError> {
         self.parse_some("standing", |text| {
             [
                 OwnershipState::Acknowledged,
@@ -128,13 +129,13 @@ impl Cells<'_> {
                 OwnershipState::Probable,
             ]
             .into_iter()
-            .find(|ownership| word(*ownership) == text)
+            .find(|ownership| ownership_text(*ownership) == text)
         })
     }
 }
 
-/// The word for a standing, as in the schema.
-pub(super) const fn word(ownership: OwnershipState) -> &'static str {
+/// The word for an ownership state in the column `standing`.
+pub(super) const fn ownership_text(ownership: OwnershipState) -> &'static str {
     match ownership {
         OwnershipState::Acknowledged => "acknowledged",
         OwnershipState::Adopted => "adopted",
@@ -142,7 +143,7 @@ pub(super) const fn word(ownership: OwnershipState) -> &'static str {
     }
 }
 
-/// As SQLite counts.
-pub(super) fn integer(number: u64) -> Result<i64, Fault> {
-    i64::try_from(number).map_err(|_| Fault::request(format!("{number} is out of range")))
+/// A number as SQLite stores it.
+pub(super) fn integer(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::request(format!("{number} is out of range")))
 }

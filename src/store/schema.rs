@@ -1,46 +1,49 @@
+//! The schema of the database: its migrations, and how a file is recognized as ours. Migrations are never changed once they
+//! are released.
+
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::chain;
-use super::error::Fault;
-use super::rows::stamp;
+use super::error::StoreError;
+use super::rows::format_time;
 use crate::model::Timestamp;
 
-/// In the file's header, for `file` and for us: "shkp".
+/// The `application_id` in the header of the file, by which `file` and we recognize it: "shkp".
 pub(super) const APPLICATION_ID: u32 = 0x7368_6b70;
 
-/// One step of the schema: step `n`, counted from 1, leads to version `n`. Steps are never changed once released.
-pub(super) type Step = fn(&Connection) -> rusqlite::Result<()>;
+/// A migration of the schema: number `n`, counted from 1, leads to version `n`.
+pub(super) type Migration = fn(&Connection) -> rusqlite::Result<()>;
 
-/// All of them, in order.
-pub(super) const STEPS: &[Step] = &[
+/// All migrations, in order.
+pub(super) const MIGRATIONS: &[Migration] = &[
     |conn| conn.execute_batch(include_str!("schema.sql")),
     |conn| conn.execute_batch(include_str!("schema_2.sql")),
     |conn| conn.execute_batch(include_str!("schema_3.sql")),
     |conn| conn.execute_batch(include_str!("schema_4.sql")),
 ];
 
-/// The version that `steps` lead to.
-pub(super) fn latest(steps: &[Step]) -> i64 {
-    // A handful.
+/// The schema version that `steps` lead to.
+pub(super) fn latest(steps: &[Migration]) -> i64 {
+    // There are only a handful, so that the conversion cannot fail.
     i64::try_from(steps.len()).unwrap_or(i64::MAX)
 }
 
-/// What a database says of itself.
+/// What the header of a database says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Label {
+pub(super) struct FileHeader {
     pub(super) application_id: u32,
     pub(super) version: i64,
-    /// There is not one table in it.
-    pub(super) bare: bool,
+    /// Whether the database has no table.
+    pub(super) is_empty: bool,
 }
 
-/// Reads it. Nothing else in a database can be relied on before this has been looked at.
-pub(super) fn label(conn: &Connection) -> rusqlite::Result<Label> {
+/// Reads the header. Nothing else in a database can be relied on before it is checked.
+pub(super) fn file_header(conn: &Connection) -> rusqlite::Result<FileHeader> {
     let id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    Ok(Label {
+    Ok(FileHeader {
         application_id: id.cast_unsigned(),
         version: conn.query_row("PRAGMA user_version", [], |row| row.get(0))?,
-        bare: conn.query_row(
+        is_empty: conn.query_row(
             "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)",
             [],
             |row| row.get(0),
@@ -48,19 +51,23 @@ pub(super) fn label(conn: &Connection) -> rusqlite::Result<Label> {
     })
 }
 
-/// Brings the schema up to date, each step in a transaction of its own. Another process may be at it too: what is to
-/// be done is seen under the write lock.
-pub(super) fn migrate(conn: &mut Connection, steps: &[Step], now: Timestamp) -> Result<(), Fault> {
+/// Migrates the schema to the latest version, with one transaction for each migration. Another process may migrate at the
+/// same time, so that the version is read under the write lock.
+pub(super) fn migrate(
+    conn: &mut Connection,
+    steps: &[Migration],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     loop {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let version = label(&transaction)?.version;
+        let version = file_header(&transaction)?.version;
         let done = usize::try_from(version).unwrap_or(usize::MAX);
         let Some(step) = steps.get(done) else {
             return Ok(());
         };
         step(&transaction)?;
         if version == 0 {
-            found(&transaction, now)?;
+            initialize(&transaction, now)?;
         }
         transaction.pragma_update(None, "user_version", version + 1)?;
         transaction.commit()?;
@@ -68,17 +75,17 @@ pub(super) fn migrate(conn: &mut Connection, steps: &[Step], now: Timestamp) -> 
 }
 
 /// Gives a new database its owner and an empty history.
-fn found(conn: &Connection, now: Timestamp) -> Result<(), Fault> {
+fn initialize(conn: &Connection, now: Timestamp) -> Result<(), StoreError> {
     conn.pragma_update(None, "application_id", APPLICATION_ID.cast_signed())?;
-    // SQLite's generator is seeded by the operating system. The id need not be secret, only nobody else's.
+    // The operating system seeds SQLite's generator. The id need not be secret, only unique.
     conn.execute(
         "INSERT INTO about (one, owner, created) VALUES (1, lower(hex(randomblob(16))), ?1)",
-        params![stamp(now)],
+        params![format_time(now)],
     )?;
-    chain::begin(conn, &owner(conn)?)
+    chain::create(conn, &owner(conn)?)
 }
 
-/// Whose database it is.
+/// The installation that the database belongs to.
 pub(super) fn owner(conn: &Connection) -> rusqlite::Result<String> {
     conn.query_row("SELECT owner FROM about", [], |row| row.get(0))
 }

@@ -1,39 +1,39 @@
-//! The table `scopes`: whose the credentials were that the state was used with, and the rows of names that are not used
-//! any longer.
+//! The table `scopes`: whose credentials the state was used with in each scope. With it, the rows of account names that are
+//! no longer used are found and moved. Which rows may move is decided in `inventory::takeover`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, named_params, params};
 
-use super::error::Fault;
+use super::error::StoreError;
 use super::{images, rows};
 use crate::inventory::{KnownAccount, KnownAccounts, UsedNames};
 use crate::model::{AccountName, ImageKey, KeyDigest, Scope, Uin};
 
-/// What the state knows of accounts, and the rows of the scope's region under other names: those that manifests do not use
-/// there, and those whose rows are of account `uin`.
+/// What is known of accounts, and the rows in the scope's region under other account names: under those that manifests do
+/// not use there, and under those whose rows belong to account `uin`.
 pub(super) fn accounts(
     conn: &Connection,
     scope: &Scope,
     used: &UsedNames,
     uin: Option<&Uin>,
-) -> Result<KnownAccounts, Fault> {
+) -> Result<KnownAccounts, StoreError> {
     let scopes: BTreeMap<_, _> = all(conn)?.into_iter().collect();
     let others = scopes.iter().filter(|(row, known)| {
         let may_be_of_it =
             !used.here.contains_key(&row.account) || (uin.is_some() && known.uin.as_ref() == uin);
         row.region == scope.region && row.account != scope.account && may_be_of_it
     });
-    let others = others.map(|(row, _)| Ok((row.account.clone(), images::rows_of(conn, row)?)));
-    let others = others.collect::<Result<BTreeMap<_, _>, Fault>>()?;
+    let others = others.map(|(row, _)| Ok((row.account.clone(), images::scope_rows(conn, row)?)));
+    let others = others.collect::<Result<BTreeMap<_, _>, StoreError>>()?;
     Ok(KnownAccounts { scopes, others })
 }
 
 /// Every scope that the state was used with.
-pub(super) fn all(conn: &Connection) -> Result<Vec<(Scope, KnownAccount)>, Fault> {
+pub(super) fn all(conn: &Connection) -> Result<Vec<(Scope, KnownAccount)>, StoreError> {
     let digest = |text: Option<String>| text.as_deref().and_then(KeyDigest::parse);
     let name = |text: Option<String>| text.as_deref().and_then(AccountName::new);
-    rows::all(
+    rows::query_all(
         conn,
         "SELECT *, EXISTS (SELECT 1 FROM images WHERE images.account = scopes.account \
          AND images.region = scopes.region) AS has_rows FROM scopes",
@@ -53,19 +53,23 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<(Scope, KnownAccount)>, Fault
     )
 }
 
-/// Notes that the state is used with a scope.
-pub(super) fn note(conn: &Connection, scope: &Scope) -> Result<(), Fault> {
-    rows::change(
+/// Stores that the state is used with a scope.
+pub(super) fn add(conn: &Connection, scope: &Scope) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "INSERT OR IGNORE INTO scopes (account, region) VALUES (?1, ?2)",
         [scope.account.as_str(), scope.region.as_str()],
     )
 }
 
-/// Keeps whose the credentials of a scope are. What pruned last, and who succeeded, is kept apart.
-pub(super) fn record(conn: &Connection, scope: &Scope, known: &KnownAccount) -> Result<(), Fault> {
-    note(conn, scope)?;
-    rows::change(
+/// Stores whose credentials a scope has. The key that pruned last and the successor stay as they are.
+pub(super) fn set_account(
+    conn: &Connection,
+    scope: &Scope,
+    known: &KnownAccount,
+) -> Result<(), StoreError> {
+    add(conn, scope)?;
+    rows::execute(
         conn,
         "UPDATE scopes SET uin = :uin, key_digest = :key WHERE account = :account AND region = :region",
         named_params! {
@@ -77,32 +81,40 @@ pub(super) fn record(conn: &Connection, scope: &Scope, known: &KnownAccount) -> 
     )
 }
 
-/// Keeps the key that prunes in a scope.
-pub(super) fn pruned_with(conn: &Connection, scope: &Scope, key: &KeyDigest) -> Result<(), Fault> {
-    rows::change(
+/// Stores the key that pruned last in a scope.
+pub(super) fn set_pruned_with(
+    conn: &Connection,
+    scope: &Scope,
+    key: &KeyDigest,
+) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "UPDATE scopes SET pruned_with = ?1 WHERE account = ?2 AND region = ?3 AND pruned_with IS NOT ?1",
         [key.as_str(), scope.account.as_str(), scope.region.as_str()],
     )
 }
 
-/// Keeps that a name took over images of another one, and is not succeeded by that one any longer.
-pub(super) fn succeed(conn: &Connection, row: &Scope, by: &Scope) -> Result<(), Fault> {
+/// Stores that a name took over images of another one, and that the other one is no longer its successor.
+pub(super) fn set_successor(conn: &Connection, row: &Scope, by: &Scope) -> Result<(), StoreError> {
     let set = "UPDATE scopes SET succeeded_by = ?1 WHERE account = ?2 AND region = ?3";
     let of = |scope: &Scope| (scope.account.to_string(), scope.region.as_str());
     let ((earlier, region), (later, _)) = (of(row), of(by));
-    rows::change(conn, set, params![later, earlier, region])?;
-    rows::change(
+    rows::execute(conn, set, params![later, earlier, region])?;
+    rows::execute(
         conn,
         "UPDATE scopes SET succeeded_by = NULL WHERE account = ?1 AND region = ?2 AND succeeded_by = ?3",
         params![later, region, earlier],
     )
 }
 
-/// Moves all rows of a scope to another account name. Rows that are there already are replaced.
-pub(super) fn move_all(conn: &Connection, from: &Scope, to: &AccountName) -> Result<(), Fault> {
+/// Moves all rows of a scope to another account name, where they replace rows of the same images.
+pub(super) fn move_all(
+    conn: &Connection,
+    from: &Scope,
+    to: &AccountName,
+) -> Result<(), StoreError> {
     for table in ["images", "open_intents"] {
-        rows::change(
+        rows::execute(
             conn,
             &format!(
                 "UPDATE OR REPLACE {table} SET account = ?1 WHERE account = ?2 AND region = ?3"
@@ -113,13 +125,13 @@ pub(super) fn move_all(conn: &Connection, from: &Scope, to: &AccountName) -> Res
     Ok(())
 }
 
-/// Sets the rows of a scope aside, under a name that nobody gives to an account, since the scope's name stands for another
-/// account from now on. The account that they are of takes them over by its uin.
-pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<Scope, Fault> {
+/// Moves the rows of a scope to a name that nobody gives to an account, because the scope's name stands for another account
+/// from now on. The account that the rows belong to takes them over by its uin.
+pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<Scope, StoreError> {
     let aside = AccountName::new(&format!("uin-{uin}"))
-        .ok_or_else(|| Fault::request(format!("no name for uin {uin}")))?;
+        .ok_or_else(|| StoreError::request(format!("no name for uin {uin}")))?;
     move_all(conn, scope, &aside)?;
-    rows::change(
+    rows::execute(
         conn,
         "INSERT OR REPLACE INTO scopes (account, region, uin, key_digest, pruned_with, formerly) \
          SELECT ?1, region, uin, key_digest, pruned_with, account FROM scopes WHERE account = ?2 AND region = ?3",
@@ -129,7 +141,7 @@ pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<S
             scope.region.as_str(),
         ],
     )?;
-    rows::change(
+    rows::execute(
         conn,
         "UPDATE scopes SET uin = NULL, key_digest = NULL, pruned_with = NULL, succeeded_by = NULL, formerly = NULL \
          WHERE account = ?1 AND region = ?2",
@@ -141,15 +153,15 @@ pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<S
     })
 }
 
-/// The account names under which an image of the scope's region is kept, but for the scope's own and `used` ones, and for
-/// those that are known to be of another account. The blueprint that is adopted proves a name, too.
+/// The account names under which an image of the scope's region is kept, without the scope's own name, `used` names, and
+/// names that are known to stand for another account. A row with the adopted blueprint proves that its name does not.
 pub(super) fn earlier_names_of(
     conn: &Connection,
     key: &ImageKey,
     used: &BTreeSet<AccountName>,
     blueprint: Option<&str>,
-) -> Result<Vec<AccountName>, Fault> {
-    let names = rows::all(
+) -> Result<Vec<AccountName>, StoreError> {
+    let names = rows::query_all(
         conn,
         "SELECT images.account AS account FROM images \
          LEFT JOIN scopes AS theirs ON theirs.account = images.account AND theirs.region = images.region \

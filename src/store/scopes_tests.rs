@@ -7,15 +7,15 @@ use std::path::Path;
 use super::fixtures_tests::{
     answer, block_on, by_hand, dump, files, image, noon, open, options, scope, share, ticking,
 };
-use super::open::{Index, inspect};
-use super::schema::STEPS;
-use super::{OpenError, Query, Reader, Remarks, Verdict};
-use crate::history::{Answer, Event};
+use super::open::{WalIndex, inspect};
+use super::schema::MIGRATIONS;
+use super::{HistoryQuery, OpenError, OperatorStore, Reader, VerifyResult};
+use crate::history::{HistoryEvent, WriteResult};
 use crate::inventory::{
-    Claimant, InventoryEntry, InventoryUpdate, Kinship, KnownAccount, Owned, OwnershipState, Rows,
-    Succession, Takeover, UsedNames,
+    AccountIdentity, AccountMatch, InventoryEntry, InventoryUpdate, KnownAccount, OwnedShare,
+    OwnershipState, ScopeRows, TakenOverName, Takeover, UsedNames,
 };
-use crate::ledger::{Attempt, Ledger, LedgerReader, Refused};
+use crate::ledger::{Attempt, Ledger, LedgerReader, WriteRefused};
 use crate::model::{AccountName, ImageKey, KeyDigest, Permission, Scope, Selector, Uin};
 use crate::observation::{Blueprint, Seen};
 
@@ -39,9 +39,9 @@ fn key(account: &str, id: &str) -> ImageKey {
 }
 
 fn ours(blueprint: &str) -> InventoryEntry {
-    let mut record = InventoryEntry::default();
-    record.acknowledged(Permission::Share, Some(blueprint), false, noon());
-    record
+    let mut entry = InventoryEntry::default();
+    entry.record_acknowledged(Permission::Share, Some(blueprint), false, noon());
+    entry
 }
 
 /// A state in which `default` shared `a` and `b`, and has a write of `c` without an outcome.
@@ -49,12 +49,12 @@ fn used(dir: &Path) {
     let store = open(dir);
     for id in ["a", "b"] {
         let attempt = share(id);
-        let intent = block_on(store.intent(&attempt)).expect("recorded");
-        let outcome = answer(intent, &attempt, Answer::Applied);
-        let record = ours(&format!("lhbp-{id}"));
-        block_on(store.outcome(outcome, Some(record))).expect("kept");
+        let intent = block_on(store.record_intent(&attempt)).expect("recorded");
+        let outcome = answer(intent, &attempt, WriteResult::Applied);
+        let entry = ours(&format!("lhbp-{id}"));
+        block_on(store.record_outcome(outcome, Some(entry))).expect("kept");
     }
-    block_on(store.intent(&share("c"))).expect("recorded");
+    block_on(store.record_intent(&share("c"))).expect("recorded");
     store.close().expect("closed");
 }
 
@@ -68,15 +68,15 @@ fn age(dir: &Path) {
     );
 }
 
-/// What a look of `prod` teaches where all rows of `default` are its own.
+/// The update of an observation of `prod` where all rows of `default` belong to it.
 fn gone_over() -> InventoryUpdate {
     InventoryUpdate {
         takeover: Takeover {
-            names: vec![Succession {
+            names: vec![TakenOverName {
                 from: name("default"),
                 images: 3,
             }],
-            was: BTreeMap::from([(name("default"), KnownAccount::default())]),
+            expected: BTreeMap::from([(name("default"), KnownAccount::default())]),
             ..Takeover::default()
         },
         ..InventoryUpdate::default()
@@ -93,7 +93,7 @@ fn used_names(here: &[&str]) -> UsedNames {
     }
 }
 
-/// Lets `prod` take over what a look at `shared` proves; the images that it took.
+/// Lets `prod` take over what an observation of `shared` proves, and returns the images that it took.
 fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
     let store = open(dir);
     let (scope, used) = (under("prod"), used_names(&["prod"]));
@@ -112,14 +112,15 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
         ..Seen::default()
     };
     let digest = KeyDigest::of("AKIDnew");
-    let claimant = Claimant {
+    let identity = AccountIdentity {
         uin: None,
         key: Some(&digest),
     };
     let (known, others) = known.split();
-    let kinship = |earlier: &AccountName| known.kinship(earlier, &scope, &used, claimant);
-    let mut takeover = inventory.take_over(others, kinship, Some(&seen), |_| false);
-    takeover.was = known.of_region(scope.region, takeover.sources());
+    let account_match =
+        |earlier: &AccountName| known.account_match(earlier, &scope, &used, identity);
+    let mut takeover = inventory.take_over(others, account_match, Some(&seen), |_| false);
+    takeover.expected = known.in_region(scope.region, takeover.sources());
     let taken: Vec<_> = takeover
         .rows
         .iter()
@@ -129,17 +130,17 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
         takeover,
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope, update)).expect("kept");
+    block_on(store.apply_update(&scope, update)).expect("kept");
     store.close().expect("closed");
     taken
 }
 
-fn rows(dir: &Path, account: &str) -> Rows {
+fn rows(dir: &Path, account: &str) -> ScopeRows {
     let reader = Reader::open(dir).expect("a reader");
     let inventory = block_on(reader.inventory(&under(account))).expect("readable");
-    Rows {
+    ScopeRows {
         images: inventory.images,
-        open: inventory.open,
+        open_intents: inventory.open_intents,
     }
 }
 
@@ -151,7 +152,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     let old = files(dir.path());
     let error = Reader::open(dir.path()).expect_err("refused");
     assert!(
-        matches!(error, OpenError::Older { found: 2, .. }),
+        matches!(error, OpenError::OlderSchema { found: 2, .. }),
         "{error}"
     );
     assert_eq!(files(dir.path()), old, "who only looks changes nothing");
@@ -167,16 +168,19 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     };
     assert_eq!(*known, nobody, "whose they were nobody knows");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 
-    // A binary that knows two versions.
+    // An older binary knows only two versions.
     let files = super::files::Files::new(dir.path());
-    let error = inspect(&files, &STEPS[..2], Index::Leave).expect_err("refused");
+    let error = inspect(&files, &MIGRATIONS[..2], WalIndex::Leave).expect_err("refused");
     assert!(
         matches!(
             error,
-            OpenError::Newer {
+            OpenError::NewerSchema {
                 found: 4,
                 known: 2,
                 ..
@@ -198,16 +202,16 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
         left.images.keys().map(|id| id.as_str()).collect::<Vec<_>>(),
         ["img-b"]
     );
-    assert_eq!(left.open.len(), 1, "what no look proves stays");
+    assert_eq!(left.open_intents.len(), 1, "what no look proves stays");
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
     assert_eq!(summary.scopes[&scope()].acknowledged, 1, "status lists it");
     assert_eq!(summary.accounts[&scope()].succeeded_by, Some(name("prod")));
-    let entries = reader.history(&Query::default()).expect("a history");
+    let entries = reader.history(&HistoryQuery::default()).expect("a history");
     let taken: Vec<_> = entries
         .iter()
         .filter_map(|entry| match &entry.event {
-            Event::TakenOver(taken) => Some((
+            HistoryEvent::TakenOver(taken) => Some((
                 taken.image.as_ref().map(ToString::to_string),
                 taken.from.to_string(),
             )),
@@ -216,12 +220,15 @@ fn c1_rows_of_an_unused_name_go_over_one_by_one_as_the_look_proves() {
         .collect();
     let from_default = (Some("img-a".to_owned()), "default".to_owned());
     assert_eq!(taken, [from_default], "each row is noted");
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
-    // Later, as the rest shows.
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
+    // A later observation shows the rest.
     assert_eq!(take_over(dir.path(), &["a", "b", "c"]), ["img-b", "img-c"]);
-    assert_eq!(rows(dir.path(), "default"), Rows::default());
-    assert_eq!(rows(dir.path(), "prod").open.len(), 1);
+    assert_eq!(rows(dir.path(), "default"), ScopeRows::default());
+    assert_eq!(rows(dir.path(), "prod").open_intents.len(), 1);
     assert_eq!(take_over(dir.path(), &["a", "b", "c"]), [""; 0], "once");
 }
 
@@ -236,61 +243,77 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
         ..KnownAccount::default()
     };
     let table = [
-        // What the state knows, and what the scope is now.
+        // The account that the state knows, and the account of the scope now.
         (
             known(Some(&one), None),
             Some(&one),
             &key_two,
-            Kinship::Proven,
+            AccountMatch::Proven,
         ),
-        (known(None, Some(&key_one)), None, &key_one, Kinship::Proven),
+        (
+            known(None, Some(&key_one)),
+            None,
+            &key_one,
+            AccountMatch::Proven,
+        ),
         (
             known(Some(&one), Some(&key_one)),
             Some(&two),
             &key_two,
-            Kinship::Barred,
+            AccountMatch::Excluded,
         ),
-        (known(None, None), Some(&one), &key_one, Kinship::Open),
+        (
+            known(None, None),
+            Some(&one),
+            &key_one,
+            AccountMatch::Possible,
+        ),
         (
             known(Some(&one), Some(&key_one)),
             None,
             &key_two,
-            Kinship::Open,
+            AccountMatch::Possible,
         ),
     ];
-    let kinship = |account: KnownAccount, uin, key, used: &UsedNames| {
+    let account_match = |account: KnownAccount, uin, key, used: &UsedNames| {
         let mut accounts = crate::inventory::KnownAccounts::default();
         accounts.scopes.insert(under("legacy"), account);
-        let claimant = Claimant {
+        let identity = AccountIdentity {
             uin,
             key: Some(key),
         };
-        accounts.kinship(&name("legacy"), &under("prod"), used, claimant)
+        accounts.account_match(&name("legacy"), &under("prod"), used, identity)
     };
     for (account, uin, key, expected) in table {
         let used = used_names(&["prod"]);
-        let found = kinship(account.clone(), uin, key, &used);
+        let found = account_match(account.clone(), uin, key, &used);
         assert_eq!(found, expected, "{account:?}");
         // A name that is used in another region still stands for something, unless it is proven to be the same.
         let elsewhere = UsedNames {
             anywhere: used_names(&["prod", "legacy"]).anywhere,
             ..used.clone()
         };
-        let unproven = |kinship| match kinship {
-            Kinship::Open => Kinship::Elsewhere,
+        let unproven = |account_match| match account_match {
+            AccountMatch::Possible => AccountMatch::InUseElsewhere,
             other => other,
         };
-        let found = kinship(account.clone(), uin, key, &elsewhere);
+        let found = account_match(account.clone(), uin, key, &elsewhere);
         assert_eq!(found, unproven(expected), "{account:?}");
-        // Of manifests that are not whole nobody knows which names they use.
+        // Nobody knows which names incomplete manifests use.
         let partial = UsedNames {
             is_complete: false,
             ..used
         };
-        assert_eq!(kinship(account, uin, key, &partial), unproven(expected));
+        assert_eq!(
+            account_match(account, uin, key, &partial),
+            unproven(expected)
+        );
         let here = used_names(&["prod", "legacy"]);
         let same = known(Some(&one), None);
-        assert_eq!(kinship(same, Some(&one), &key_one, &here), Kinship::Barred);
+        assert_eq!(
+            account_match(same, Some(&one), &key_one, &here),
+            AccountMatch::Excluded
+        );
     }
 }
 
@@ -298,40 +321,40 @@ fn g2_names_are_of_one_account_by_uin_or_by_key() {
 fn g2_a_suspension_by_an_earlier_name_forbids_the_very_next_write() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("opens");
     let selector = Selector {
         accounts: [name("legacy")].into(),
         ..Selector::default()
     };
-    remarks
+    operator
         .suspend(selector, None, "ann@desk", "release")
         .expect("suspended");
     let attempt = Attempt {
         key: key("prod", "a"),
         ..share("a")
     };
-    block_on(store.intent(&attempt)).expect("another account's suspension");
+    block_on(store.record_intent(&attempt)).expect("another account's suspension");
     let renamed = Attempt {
         aliases: BTreeSet::from([name("legacy")]).into(),
         ..attempt
     };
-    let refused = block_on(store.intent(&renamed)).expect_err("refused");
-    assert!(matches!(refused, Refused::Suspended(_)), "{refused}");
-    let refused = block_on(store.allows(&renamed)).expect_err("refused");
-    assert!(matches!(refused, Refused::Suspended(_)), "{refused}");
+    let refused = block_on(store.record_intent(&renamed)).expect_err("refused");
+    assert!(matches!(refused, WriteRefused::Suspended(_)), "{refused}");
+    let refused = block_on(store.recheck(&renamed)).expect_err("refused");
+    assert!(matches!(refused, WriteRefused::Suspended(_)), "{refused}");
 }
 
 #[test]
 fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
     let dir = tempfile::tempdir().expect("a directory");
     used(dir.path());
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
-    let adopted = vec![(key("prod", "a"), Owned::adopted("lhbp-a", noon()))];
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("opens");
+    let adopted = vec![(key("prod", "a"), OwnedShare::adopted("lhbp-a", noon()))];
     let names = BTreeSet::from([name("prod")]);
-    remarks
+    operator
         .adopt(adopted, &names, "ann@desk", "by hand")
         .expect("adopted");
-    drop(remarks);
+    drop(operator);
     let left = rows(dir.path(), "default").images;
     assert_eq!(
         left.keys().map(|id| id.as_str()).collect::<Vec<_>>(),
@@ -342,8 +365,11 @@ fn g2_adopting_under_the_new_name_ends_the_row_of_the_old_one() {
         owned.map(|owned| owned.ownership),
         Some(OwnershipState::Adopted)
     );
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 }
 
 #[test]
@@ -363,13 +389,13 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
         account: account("1"),
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope(), first)).expect("kept");
+    block_on(store.apply_update(&scope(), first)).expect("kept");
     let moved = InventoryUpdate {
         set_aside: Some(uin("1")),
         account: account("2"),
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope(), moved)).expect("kept");
+    block_on(store.apply_update(&scope(), moved)).expect("kept");
     // Whoever is uin 1 now finds them, by whatever name.
     let used = used_names(&["prod", "default"]);
     let one = uin("1");
@@ -378,19 +404,22 @@ fn c1_a_name_that_stands_for_another_account_sets_its_rows_aside() {
     assert_eq!(others.len(), 1);
     let (aside, rows) = others.first_key_value().expect("one");
     assert_eq!(rows.images.len(), 2);
-    let claimant = Claimant {
+    let identity = AccountIdentity {
         uin: Some(&one),
         key: None,
     };
-    let found = known.kinship(aside, &under("prod"), &used, claimant);
-    assert_eq!(found, Kinship::Proven);
+    let found = known.account_match(aside, &under("prod"), &used, identity);
+    assert_eq!(found, AccountMatch::Proven);
     let suspended = BTreeSet::new();
-    let aliases = known.aliases(&under("prod"), &used, claimant, &suspended);
+    let aliases = known.aliases(&under("prod"), &used, identity, &suspended);
     assert!(aliases.contains(&name("default")), "{aliases:?}");
     store.close().expect("closed");
-    assert_eq!(self::rows(dir.path(), "default"), Rows::default());
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    assert_eq!(self::rows(dir.path(), "default"), ScopeRows::default());
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 }
 
 #[test]
@@ -399,27 +428,30 @@ fn c1_a_proven_name_goes_over_at_once_with_one_entry() {
     used(dir.path());
     let store = open(dir.path());
     block_on(store.inventory(&under("prod"))).expect("readable");
-    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     // The answer to a write that was on its way when the name changed.
     let attempt = share("c");
     let open = block_on(store.inventory(&under("prod")))
         .expect("readable")
-        .open;
+        .open_intents;
     let intent = open[&image("c")][0].intent;
-    let late = answer(intent, &attempt, Answer::Applied);
-    block_on(store.outcome(late, Some(ours("lhbp-c")))).expect("kept under the new name");
+    let late = answer(intent, &attempt, WriteResult::Applied);
+    block_on(store.record_outcome(late, Some(ours("lhbp-c")))).expect("kept under the new name");
     store.close().expect("closed");
     let prod = rows(dir.path(), "prod");
-    assert_eq!((prod.images.len(), prod.open.len()), (3, 0));
-    assert_eq!(rows(dir.path(), "default"), Rows::default());
+    assert_eq!((prod.images.len(), prod.open_intents.len()), (3, 0));
+    assert_eq!(rows(dir.path(), "default"), ScopeRows::default());
     let reader = Reader::open(dir.path()).expect("a reader");
-    let entries = reader.history(&Query::default()).expect("a history");
+    let entries = reader.history(&HistoryQuery::default()).expect("a history");
     let taken = entries
         .iter()
-        .filter(|entry| matches!(entry.event, Event::TakenOver(_)));
+        .filter(|entry| matches!(entry.event, HistoryEvent::TakenOver(_)));
     assert_eq!(taken.count(), 1);
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 }
 
 #[test]
@@ -428,14 +460,14 @@ fn c1_what_a_person_says_of_an_image_after_the_look_is_not_overrun() {
     used(dir.path());
     let store = open(dir.path());
     block_on(store.inventory(&under("prod"))).expect("readable");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("a state");
-    let released = remarks.release(vec![key("default", "a")], "ann@desk", "not ours");
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("a state");
+    let released = operator.release(vec![key("default", "a")], "ann@desk", "not ours");
     assert_eq!(released, Ok(vec![key("default", "a")]));
-    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
-    assert_eq!(rows(dir.path(), "prod"), Rows::default());
-    // The next look has read what was said.
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
+    assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
+    // The next observation has read what the person said.
     block_on(store.inventory(&under("prod"))).expect("readable");
-    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     let images = rows(dir.path(), "prod").images;
     assert_eq!(images[&image("a")].owned, None);
@@ -456,15 +488,18 @@ fn c1_adopting_leaves_the_row_of_another_account_alone() {
         account: Some(account),
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&under("prod"), update)).expect("kept");
+    block_on(store.apply_update(&under("prod"), update)).expect("kept");
     store.close().expect("closed");
-    let mut remarks = Remarks::open(dir.path(), &options(), ticking()).expect("opens");
-    let adopted = vec![(key("prod", "a"), Owned::adopted("lhbp-of-prod", noon()))];
+    let mut operator = OperatorStore::open(dir.path(), &options(), ticking()).expect("opens");
+    let adopted = vec![(
+        key("prod", "a"),
+        OwnedShare::adopted("lhbp-of-prod", noon()),
+    )];
     let names = BTreeSet::from([name("prod")]);
-    remarks
+    operator
         .adopt(adopted, &names, "ann@desk", "by hand")
         .expect("adopted");
-    drop(remarks);
+    drop(operator);
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
 }
 
@@ -474,7 +509,7 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
     used(dir.path());
     let store = open(dir.path());
     block_on(store.inventory(&under("prod"))).expect("readable");
-    // Another scope's look was kept first, and says whose the name is now.
+    // The update of another scope was kept first, and says whose the name is now.
     let account = KnownAccount {
         uin: Uin::new("2").ok(),
         ..KnownAccount::default()
@@ -483,9 +518,9 @@ fn g2_a_name_that_stands_for_another_account_by_now_keeps_its_rows() {
         account: Some(account),
         ..InventoryUpdate::default()
     };
-    block_on(store.settle(&scope(), first)).expect("kept");
-    block_on(store.settle(&under("prod"), gone_over())).expect("kept");
+    block_on(store.apply_update(&scope(), first)).expect("kept");
+    block_on(store.apply_update(&under("prod"), gone_over())).expect("kept");
     store.close().expect("closed");
     assert_eq!(rows(dir.path(), "default").images.len(), 2);
-    assert_eq!(rows(dir.path(), "prod"), Rows::default());
+    assert_eq!(rows(dir.path(), "prod"), ScopeRows::default());
 }

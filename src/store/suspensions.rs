@@ -1,18 +1,19 @@
-//! The table `suspensions`.
+//! The table `suspensions`: what people have asked to leave alone. Whether a suspension covers an image is decided in
+//! `inventory`.
 
 use rusqlite::{Connection, named_params};
 
-use super::error::Fault;
-use super::rows::{self, integer, stamp};
+use super::error::StoreError;
+use super::rows::{self, format_time, integer};
 use crate::inventory::Suspension;
 use crate::model::{Selector, Timestamp};
 
-/// So many at a time. Each is looked at before every write.
+/// The largest number of suspensions at a time, because each is checked before every write.
 pub(super) const SUSPENSIONS_MAX: usize = 1_000;
 
-/// All that have not been ended by a person, in order; some may have ended by themselves.
-pub(super) fn all(conn: &Connection) -> Result<Vec<Suspension>, Fault> {
-    rows::all(conn, "SELECT * FROM suspensions ORDER BY id", [], |row| {
+/// All suspensions that no person has ended, by id. Some may have ended by themselves.
+pub(super) fn all(conn: &Connection) -> Result<Vec<Suspension>, StoreError> {
+    rows::query_all(conn, "SELECT * FROM suspensions ORDER BY id", [], |row| {
         Ok(Suspension {
             id: row.number("id")?,
             reason: row.get("reason")?,
@@ -24,7 +25,7 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<Suspension>, Fault> {
     })
 }
 
-/// Adds one, and returns it with its id.
+/// Stores a suspension, and returns it with its id.
 pub(super) fn add(
     conn: &Connection,
     selector: Selector,
@@ -32,24 +33,25 @@ pub(super) fn add(
     by: &str,
     reason: &str,
     since: Timestamp,
-) -> Result<Suspension, Fault> {
+) -> Result<Suspension, StoreError> {
     let json = serde_json::to_string(&selector)
-        .map_err(|error| Fault::request(format!("the selector {selector}: {error}")))?;
-    rows::change(
+        .map_err(|error| StoreError::request(format!("the selector {selector}: {error}")))?;
+    rows::execute(
         conn,
         "INSERT INTO suspensions (who, reason, since, until, selector) \
          VALUES (:who, :reason, :since, :until, :selector)",
         named_params! {
             ":who": by,
             ":reason": reason,
-            ":since": stamp(since),
-            ":until": until.map(stamp),
+            ":since": format_time(since),
+            ":until": until.map(format_time),
             ":selector": json,
         },
     )?;
     let id = conn.last_insert_rowid();
     Ok(Suspension {
-        id: u64::try_from(id).map_err(|_| Fault::unreadable(format_args!("suspension {id}")))?,
+        id: u64::try_from(id)
+            .map_err(|_| StoreError::unreadable(format_args!("suspension {id}")))?,
         reason: reason.to_owned(),
         until,
         since,
@@ -58,9 +60,9 @@ pub(super) fn add(
     })
 }
 
-/// Removes one.
-pub(super) fn remove(conn: &Connection, id: u64) -> Result<(), Fault> {
-    rows::change(
+/// Deletes a suspension by its id.
+pub(super) fn remove(conn: &Connection, id: u64) -> Result<(), StoreError> {
+    rows::execute(
         conn,
         "DELETE FROM suspensions WHERE id = ?1",
         [integer(id)?],

@@ -1,77 +1,84 @@
-//! Rows that go over from one account name to another, and the history of it.
+//! Moves rows from one account name to another, and records that in the history. What is moved was decided by
+//! `inventory::takeover`; here it is checked that nothing has changed since.
 
 use std::collections::BTreeMap;
 
-use rusqlite::named_params;
-
-use super::chain::Pen;
-use super::deeds::{OBSERVATION, changed_by_a_person};
-use super::error::Fault;
-use super::{images, rows, scopes};
-use crate::history::{self, Event};
-use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, Succession, TakenOver, Takeover};
+use super::error::StoreError;
+use super::history_writer::{HistoryWriter, OBSERVATION};
+use super::{history_query, images, scopes};
+use crate::history::{self, HistoryEvent};
+use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, TakenOverName, TakenOverRow, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
 
-/// A reason, as the history has it.
+/// The reason in the history for rows that are set aside.
 const OTHER_ACCOUNT: &str = "the account's name stands for another account now";
 
-/// Keeps what a look taught of accounts. What a person has changed since the rows were read is left to the next look.
-pub(super) fn keep(
-    pen: &Pen<'_>,
+/// Keeps what an update says of accounts, and moves the rows that it takes over. What a person has changed since the rows
+/// were read is left to the next observation.
+pub(super) fn apply(
+    writer: &HistoryWriter<'_>,
     scope: &Scope,
     update: &InventoryUpdate,
-    read: u64,
-) -> Result<(), Fault> {
+    read_at: u64,
+) -> Result<(), StoreError> {
     if update.set_aside.is_none() && update.takeover == Takeover::default() {
-        // Nearly always.
+        // This is nearly always the case.
         return match &update.account {
-            Some(account) => scopes::record(pen.conn, scope, account),
+            Some(account) => scopes::set_account(writer.conn, scope, account),
             None => Ok(()),
         };
     }
-    // Which names still stand for what they stood for when the rows were read.
-    let known: BTreeMap<_, _> = scopes::all(pen.conn)?.into_iter().collect();
+    // Names may stand for other accounts than when the rows were read.
+    let known: BTreeMap<_, _> = scopes::all(writer.conn)?.into_iter().collect();
     let own = known.get(scope).and_then(|own| own.uin.as_ref());
     if let Some(uin) = update.set_aside.as_ref().filter(|uin| own == Some(*uin)) {
-        set_aside(pen, scope, uin)?;
+        set_aside(writer, scope, uin)?;
     }
     if let Some(account) = &update.account {
-        scopes::record(pen.conn, scope, account)?;
+        scopes::set_account(writer.conn, scope, account)?;
     }
     let takeover = &update.takeover;
     let is_still = |from: &AccountName| {
         let now = known.get(&under(from, scope));
-        now.zip(takeover.was.get(from))
-            .is_some_and(|(now, was)| now.is_as(was))
+        now.zip(takeover.expected.get(from))
+            .is_some_and(|(now, was)| now.has_same_credentials(was))
     };
     for taken in takeover.rows.iter().filter(|taken| is_still(&taken.from)) {
-        take_row(pen, scope, taken, read)?;
+        take_row(writer, scope, taken, read_at)?;
     }
     for name in takeover.names.iter().filter(|name| is_still(&name.from)) {
-        take_name(pen, scope, name, read)?;
+        take_name(writer, scope, name, read_at)?;
     }
     Ok(())
 }
 
-/// Another look of another scope may have taken the rows meanwhile: only those that are there are moved.
-fn take_row(pen: &Pen<'_>, scope: &Scope, taken: &TakenOver, read: u64) -> Result<(), Fault> {
+/// Moves one row, if it is still there: another scope may have taken it meanwhile.
+fn take_row(
+    writer: &HistoryWriter<'_>,
+    scope: &Scope,
+    taken: &TakenOverRow,
+    read_at: u64,
+) -> Result<(), StoreError> {
     let earlier = under(&taken.from, scope);
     let key = |scope: &Scope| ImageKey {
         scope: scope.clone(),
         image: taken.image.clone(),
     };
     let (from, to) = (key(&earlier), key(scope));
-    let is_there =
-        images::record(pen.conn, &from)?.is_some() || !images::open(pen.conn, &from)?.is_empty();
-    if !is_there || changed_by_a_person(pen, &from, read)? || changed_by_a_person(pen, &to, read)? {
+    let is_there = images::entry(writer.conn, &from)?.is_some()
+        || !images::open_intents(writer.conn, &from)?.is_empty();
+    if !is_there
+        || history_query::is_changed_by_operator(writer.conn, &from, read_at)?
+        || history_query::is_changed_by_operator(writer.conn, &to, read_at)?
+    {
         return Ok(());
     }
-    scopes::note(pen.conn, scope)?;
-    images::move_to(pen.conn, &from, &to, taken.record.as_ref())?;
+    scopes::add(writer.conn, scope)?;
+    images::move_to_account(writer.conn, &from, &to, taken.entry.as_ref())?;
     if taken.proves_the_name() {
-        scopes::succeed(pen.conn, &earlier, scope)?;
+        scopes::set_successor(writer.conn, &earlier, scope)?;
     }
-    pen.append(Event::TakenOver(history::Succession {
+    writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: scope.clone(),
         image: Some(taken.image.clone()),
         images: 1,
@@ -82,28 +89,21 @@ fn take_row(pen: &Pen<'_>, scope: &Scope, taken: &TakenOver, read: u64) -> Resul
     Ok(())
 }
 
-/// All that is left under a name, at once: it may be a hundred thousand rows.
-fn take_name(pen: &Pen<'_>, scope: &Scope, name: &Succession, read: u64) -> Result<(), Fault> {
+/// Moves all rows that are left under a name with one statement, because there may be a hundred thousand.
+fn take_name(
+    writer: &HistoryWriter<'_>,
+    scope: &Scope,
+    name: &TakenOverName,
+    read_at: u64,
+) -> Result<(), StoreError> {
     let earlier = under(&name.from, scope);
-    let changed = rows::first(
-        pen.conn,
-        "SELECT 1 FROM history WHERE seq > :read AND account = :account AND region = :region \
-         AND event IN ('adopted', 'released', 'unparked') AND body ->> 'by' <> :observation",
-        named_params! {
-            ":read": rows::integer(read)?,
-            ":account": earlier.account.as_str(),
-            ":region": earlier.region.as_str(),
-            ":observation": OBSERVATION,
-        },
-        |_| Ok(()),
-    )?;
-    if changed.is_some() {
+    if history_query::is_scope_changed_by_operator(writer.conn, &earlier, read_at)? {
         return Ok(());
     }
-    scopes::note(pen.conn, scope)?;
-    scopes::move_all(pen.conn, &earlier, &scope.account)?;
-    scopes::succeed(pen.conn, &earlier, scope)?;
-    pen.append(Event::TakenOver(history::Succession {
+    scopes::add(writer.conn, scope)?;
+    scopes::move_all(writer.conn, &earlier, &scope.account)?;
+    scopes::set_successor(writer.conn, &earlier, scope)?;
+    writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: scope.clone(),
         image: None,
         images: name.images,
@@ -114,10 +114,11 @@ fn take_name(pen: &Pen<'_>, scope: &Scope, name: &Succession, read: u64) -> Resu
     Ok(())
 }
 
-fn set_aside(pen: &Pen<'_>, scope: &Scope, uin: &Uin) -> Result<(), Fault> {
-    let images = images::rows_of(pen.conn, scope)?.images.len();
-    let aside = scopes::set_aside(pen.conn, scope, uin)?;
-    pen.append(Event::TakenOver(history::Succession {
+/// Moves the rows of a scope to a name that no account has, because the account name stands for another account now.
+fn set_aside(writer: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(), StoreError> {
+    let images = images::scope_rows(writer.conn, scope)?.images.len();
+    let aside = scopes::set_aside(writer.conn, scope, uin)?;
+    writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: aside,
         image: None,
         images,
@@ -128,6 +129,7 @@ fn set_aside(pen: &Pen<'_>, scope: &Scope, uin: &Uin) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The scope of the same region under another account name.
 fn under(account: &AccountName, scope: &Scope) -> Scope {
     Scope {
         account: account.clone(),

@@ -3,7 +3,7 @@ use super::images::{key_cells, scope_cell};
 use super::overview::reference;
 use super::page::Page;
 use super::status_json::{picks_key, picks_subject};
-use crate::history::Answer;
+use crate::history::WriteResult;
 use crate::model::Permission;
 use crate::status::{Change, Subject, Transition};
 
@@ -140,11 +140,11 @@ impl Page<'_> {
         html.markup("<td data-label=\"when\">");
         html.time(change.at, self.now);
         let (class, sign, words) = match change.result {
-            Answer::Applied => ("good", "=", "applied"),
-            Answer::AlreadyShared => ("good", "=", "was shared already"),
-            Answer::Rejected => ("bad", "!", "rejected"),
-            Answer::Unknown => ("warn", "?", "unknown: it is looked at again"),
-            Answer::NotSent => ("warn", "~", "not sent"),
+            WriteResult::Applied => ("good", "=", "applied"),
+            WriteResult::AlreadyShared => ("good", "=", "was shared already"),
+            WriteResult::Rejected => ("bad", "!", "rejected"),
+            WriteResult::Unknown => ("warn", "?", "unknown: it is looked at again"),
+            WriteResult::NotSent => ("warn", "~", "not sent"),
         };
         put!(
             html,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, TimeZone, Utc};
 use sharekeeper::attempts::{Problem, UnmetCondition};
 use sharekeeper::desired::Source;
-use sharekeeper::history::Answer;
+use sharekeeper::history::WriteResult;
 use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::inventory::UnexpectedLoss;
 use sharekeeper::model::{
@@ -155,13 +155,13 @@ pub fn good() -> Board {
     }
     board.manifests.images = 1_204;
     for n in 0..13 {
-        board.answered(change(n, Answer::Applied));
+        board.answered(change(n, WriteResult::Applied));
     }
     board
 }
 
-pub fn change(n: usize, result: Answer) -> Change {
-    let failed = result == Answer::Rejected;
+pub fn change(n: usize, result: WriteResult) -> Change {
+    let failed = result == WriteResult::Rejected;
     Change {
         at: at(400 + n as i64),
         key: key(&scope("default", "ap-singapore"), n),
@@ -185,8 +185,8 @@ pub fn bad() -> Board {
     mixed(&mut board);
     guarded(&mut board);
     dark(&mut board);
-    board.answered(change(30, Answer::Rejected));
-    board.answered(change(31, Answer::Unknown));
+    board.answered(change(30, WriteResult::Rejected));
+    board.answered(change(31, WriteResult::Unknown));
     let manifests = ManifestsStatus {
         problems: vec![
             "manifests/golden.yaml:14:9: `CANEL` is no state; did you mean `unshared`?".into(),
@@ -250,7 +250,7 @@ fn mixed(board: &mut Board) {
         per_second: 19.0,
     });
     board.retries(&place, [(id(8), at(660))].into_iter());
-    board.answered(change(1, Answer::Applied));
+    board.answered(change(1, WriteResult::Applied));
 }
 
 /// One scope in which a guard withholds much.
@@ -366,7 +366,7 @@ pub fn hostile(evil: &str) -> Board {
         message: Some(evil.into()),
         request_id: Some(evil.into()),
         source: Some(source(evil, 3)),
-        ..change(4, Answer::Rejected)
+        ..change(4, WriteResult::Rejected)
     });
     let manifests = ManifestsStatus {
         origin: evil.into(),

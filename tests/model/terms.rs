@@ -7,7 +7,8 @@ use chrono::TimeDelta;
 use sharekeeper::attempts::AttemptLog;
 use sharekeeper::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
 use sharekeeper::inventory::{
-    AnsweredState, Inventory, InventoryEntry, Owned, OwnershipState, Suspension, Write,
+    AcknowledgedWrite, AnsweredState, Inventory, InventoryEntry, OwnedShare, OwnershipState,
+    Suspension,
 };
 use sharekeeper::model::{
     AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
@@ -130,7 +131,7 @@ impl Setting {
             Own::Probable => Some(OwnershipState::Probable),
             Own::Disputed => Some(OwnershipState::Adopted),
         };
-        let owned = ownership.map(|ownership| Owned {
+        let owned = ownership.map(|ownership| OwnedShare {
             ownership,
             since: self.now,
             blueprint: Some("lhbp-1".into()),
@@ -145,7 +146,7 @@ impl Setting {
             true => ShareState::Shared,
             false => ShareState::Unshared,
         });
-        let write = written.map(|towards| Write {
+        let write = written.map(|towards| AcknowledgedWrite {
             at,
             towards,
             confirmed: image.written == Some(image.shared),
@@ -156,7 +157,7 @@ impl Setting {
             parked_since,
             protected: image.protected,
             writes: write.into_iter().collect(),
-            word: written.map(|state| AnsweredState {
+            last_answer: written.map(|state| AnsweredState {
                 at,
                 state,
                 presumed: false,

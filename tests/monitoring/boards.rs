@@ -7,7 +7,7 @@ use sharekeeper::api::Calls;
 use sharekeeper::api::error::{CallError, Class, Refusal};
 use sharekeeper::api::protocol::wire::Action;
 use sharekeeper::attempts::{Problem, UnmetCondition, WritePause};
-use sharekeeper::history::Answer;
+use sharekeeper::history::WriteResult;
 use sharekeeper::host::ProcessCounts;
 use sharekeeper::inventory::Suspension;
 use sharekeeper::metrics::{MetricsExtra, WebhookCounts};
@@ -268,11 +268,11 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
         (Permission::Cancel, Cause::Retention),
     ] {
         for result in [
-            Answer::Applied,
-            Answer::AlreadyShared,
-            Answer::Rejected,
-            Answer::Unknown,
-            Answer::NotSent,
+            WriteResult::Applied,
+            WriteResult::AlreadyShared,
+            WriteResult::Rejected,
+            WriteResult::Unknown,
+            WriteResult::NotSent,
         ] {
             board.answered(Change {
                 at,

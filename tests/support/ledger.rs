@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::ClientContext;
-use sharekeeper::history::{Answer, Event, Intent, Outcome, Place, Resolved};
+use sharekeeper::history::{HistoryEvent, Intent, Outcome, Resolved, SourceLocation, WriteResult};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryNote, InventoryUpdate, KnownAccount,
-    KnownAccounts, OpenIntent, Rows, Suspension, UsedNames,
+    KnownAccounts, OpenIntent, ScopeRows, Suspension, UsedNames,
 };
-use sharekeeper::ledger::{Attempt, Ledger, LedgerError, LedgerReader, Refused};
+use sharekeeper::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
 use sharekeeper::model::{AccountName, Cause, ImageKey, Permission, Scope, Timestamp, Uin};
 
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ pub struct Recorded {
     pub scopes: RefCell<BTreeMap<Scope, Inventory>>,
     /// Whose the credentials were in each scope.
     pub accounts: RefCell<BTreeMap<Scope, KnownAccount>>,
-    pub events: RefCell<Vec<Event>>,
+    pub events: RefCell<Vec<HistoryEvent>>,
     pub notes: RefCell<Vec<(ImageKey, InventoryNote)>>,
     /// Writes to the store of any kind.
     pub changes: Cell<u64>,
@@ -68,14 +68,17 @@ impl Recorded {
 
     /// Nothing is granted any longer.
     pub fn lose(&self, why: &str) {
-        self.lost.send_replace(Some(LedgerError(why.into())));
+        self.lost.send_replace(Some(LedgerError::Failed {
+            message: why.into(),
+            source: None,
+        }));
     }
 
     fn now(&self) -> Timestamp {
         self.context.present().stamp()
     }
 
-    fn event(&self, event: Event) -> IntentId {
+    fn event(&self, event: HistoryEvent) -> IntentId {
         self.changes.set(self.changes.get() + 1);
         let mut events = self.events.borrow_mut();
         events.push(event);
@@ -83,11 +86,14 @@ impl Recorded {
     }
 
     fn writable(&self) -> Result<(), LedgerError> {
-        if let Some(lost) = self.lost() {
+        if let Some(lost) = self.failure() {
             return Err(lost);
         }
         if self.full.get() {
-            Err(LedgerError("no space left on device".into()))
+            Err(LedgerError::Request {
+                message: "no space left on device".into(),
+                source: None,
+            })
         } else {
             Ok(())
         }
@@ -96,7 +102,7 @@ impl Recorded {
     pub fn intents(&self) -> Vec<Intent> {
         let events = self.events.borrow();
         let intents = events.iter().filter_map(|event| match event {
-            Event::Intent(intent) => Some(intent.clone()),
+            HistoryEvent::Intent(intent) => Some(intent.clone()),
             _ => None,
         });
         intents.collect()
@@ -105,7 +111,7 @@ impl Recorded {
     pub fn outcomes(&self) -> Vec<Outcome> {
         let events = self.events.borrow();
         let outcomes = events.iter().filter_map(|event| match event {
-            Event::Outcome(outcome) => Some(outcome.clone()),
+            HistoryEvent::Outcome(outcome) => Some(outcome.clone()),
             _ => None,
         });
         outcomes.collect()
@@ -116,7 +122,7 @@ impl Recorded {
         let not_sent = self
             .outcomes()
             .iter()
-            .filter(|outcome| outcome.result == Answer::NotSent)
+            .filter(|outcome| outcome.result == WriteResult::NotSent)
             .count();
         self.intents().len() - not_sent
     }
@@ -129,7 +135,7 @@ impl Recorded {
 
 impl LedgerReader for Recorded {
     async fn inventory(&self, scope: &Scope) -> Result<Inventory, LedgerError> {
-        if let Some(lost) = self.lost() {
+        if let Some(lost) = self.failure() {
             return Err(lost);
         }
         let mut inventory = self.scopes.borrow().get(scope).cloned().unwrap_or_default();
@@ -153,9 +159,9 @@ impl LedgerReader for Recorded {
                 && (!used.here.contains_key(&row.account) || is_its)
         });
         let others = others.map(|(row, inventory)| {
-            let rows = Rows {
+            let rows = ScopeRows {
                 images: inventory.images.clone(),
-                open: inventory.open.clone(),
+                open_intents: inventory.open_intents.clone(),
             };
             (row.account.clone(), rows)
         });
@@ -195,11 +201,11 @@ impl Recorded {
 }
 
 impl Ledger for Recorded {
-    async fn intent(&self, attempt: &Attempt) -> Result<IntentId, Refused> {
+    async fn record_intent(&self, attempt: &Attempt) -> Result<IntentId, WriteRefused> {
         let host = &self.context.host;
         host.sleep_until(host.monotonic() + self.commit_takes.get())
             .await;
-        self.writable().map_err(Refused::Failed)?;
+        self.writable().map_err(WriteRefused::Failed)?;
         self.forbids(attempt)?;
         let now = self.now();
         if let (Cause::Pruned, Some(digest)) = (attempt.cause, &attempt.key_digest) {
@@ -209,11 +215,11 @@ impl Ledger for Recorded {
         }
         let mut scopes = self.scopes.borrow_mut();
         let inventory = scopes.entry(attempt.key.scope.clone()).or_default();
-        let intent = self.event(Event::Intent(Intent {
+        let intent = self.event(HistoryEvent::Intent(Intent {
             key: attempt.key.clone(),
             permission: attempt.permission,
             cause: attempt.cause,
-            source: attempt.source.as_ref().map(|source| Place {
+            source: attempt.source.as_ref().map(|source| SourceLocation {
                 file: source.file.to_string(),
                 line: source.line,
             }),
@@ -227,28 +233,28 @@ impl Ledger for Recorded {
             saw_opposite: attempt.saw_opposite,
         };
         let image = attempt.key.image.clone();
-        inventory.open.entry(image).or_default().push(open);
+        inventory.open_intents.entry(image).or_default().push(open);
         if self.lost_after.get() == Some(self.intents().len()) {
             self.lose("the state was removed");
         }
         Ok(intent)
     }
 
-    fn is_in_doubt(&self) -> bool {
+    fn is_verifying(&self) -> bool {
         self.in_doubt.get()
     }
 
-    fn lost(&self) -> Option<LedgerError> {
+    fn failure(&self) -> Option<LedgerError> {
         self.lost.borrow().clone()
     }
 
-    async fn until_lost(&self) -> LedgerError {
+    async fn until_failure(&self) -> LedgerError {
         let mut lost = self.lost.subscribe();
         let why = lost.wait_for(Option::is_some).await.expect("it is kept");
         why.clone().expect("it is lost")
     }
 
-    async fn allows(&self, attempt: &Attempt) -> Result<(), Refused> {
+    async fn recheck(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         let host = &self.context.host;
         host.sleep_until(host.monotonic() + self.allows_takes.get())
             .await;
@@ -257,13 +263,13 @@ impl Ledger for Recorded {
                 .await;
             self.lose("the state was removed");
         }
-        if let Some(lost) = self.lost() {
-            return Err(Refused::Failed(lost));
+        if let Some(lost) = self.failure() {
+            return Err(WriteRefused::Failed(lost));
         }
         self.forbids(attempt)
     }
 
-    async fn outcome(
+    async fn record_outcome(
         &self,
         outcome: Outcome,
         record: Option<InventoryEntry>,
@@ -273,39 +279,51 @@ impl Ledger for Recorded {
         let mut scopes = self.scopes.borrow_mut();
         // The account may have got another name since.
         let home = scopes.iter().find(|(_, inventory)| {
-            let mut open = inventory.open.values().flatten();
+            let mut open = inventory.open_intents.values().flatten();
             open.any(|open| open.intent == outcome.intent)
         });
         if let Some((scope, _)) = home {
             outcome.key.scope = scope.clone();
         }
         let inventory = scopes.entry(outcome.key.scope.clone()).or_default();
-        let open = inventory.open.entry(outcome.key.image.clone()).or_default();
-        if outcome.result != Answer::Unknown {
+        let open = inventory
+            .open_intents
+            .entry(outcome.key.image.clone())
+            .or_default();
+        if outcome.result != WriteResult::Unknown {
             open.retain(|open| open.intent != outcome.intent);
         }
         let shared = outcome.permission == Permission::Share;
-        if shared && matches!(outcome.result, Answer::Applied | Answer::AlreadyShared) {
+        if shared
+            && matches!(
+                outcome.result,
+                WriteResult::Applied | WriteResult::AlreadyShared
+            )
+        {
             open.retain(|older| {
                 let is_share = older.permission == Permission::Share;
                 if is_share {
-                    let applied = outcome.result == Answer::AlreadyShared;
+                    let applied = outcome.result == WriteResult::AlreadyShared;
                     self.resolved(&outcome.key, older.permission, older.intent, applied);
                 }
                 !is_share
             });
         }
         if open.is_empty() {
-            inventory.open.remove(&outcome.key.image);
+            inventory.open_intents.remove(&outcome.key.image);
         }
         if let Some(record) = record {
             inventory.images.insert(outcome.key.image.clone(), record);
         }
-        self.event(Event::Outcome(outcome));
+        self.event(HistoryEvent::Outcome(outcome));
         Ok(())
     }
 
-    async fn settle(&self, scope: &Scope, update: InventoryUpdate) -> Result<(), LedgerError> {
+    async fn apply_update(
+        &self,
+        scope: &Scope,
+        update: InventoryUpdate,
+    ) -> Result<(), LedgerError> {
         self.writable()?;
         let InventoryUpdate {
             set_aside,
@@ -315,27 +333,29 @@ impl Ledger for Recorded {
         } = update;
         let mut scopes = self.scopes.borrow_mut();
         if let Some(uin) = set_aside {
-            let spawn_blocking = Scope {
+            let set_aside = Scope {
                 account: AccountName::new(&format!("uin-{uin}")).expect("a name"),
                 region: scope.region,
             };
             let rows = scopes.remove(scope).unwrap_or_default();
-            scopes.insert(spawn_blocking.clone(), rows);
+            scopes.insert(set_aside.clone(), rows);
             let mut accounts = self.accounts.borrow_mut();
             let known = accounts.remove(scope).unwrap_or_default();
             let formerly = Some(scope.account.clone());
-            accounts.insert(spawn_blocking, KnownAccount { formerly, ..known });
+            accounts.insert(set_aside, KnownAccount { formerly, ..known });
         }
         if let Some(account) = account {
             self.accounts.borrow_mut().insert(scope.clone(), account);
         }
-        let was = takeover.was;
+        let expected = takeover.expected;
         let is_still = |from: &AccountName| {
             let row = Scope {
                 account: from.clone(),
                 region: scope.region,
             };
-            was.get(from).is_some_and(|was| self.known(&row).is_as(was))
+            expected
+                .get(from)
+                .is_some_and(|was| self.known(&row).has_same_credentials(was))
         };
         for taken in takeover
             .rows
@@ -348,12 +368,12 @@ impl Ledger for Recorded {
             };
             let rows = scopes.entry(earlier.clone()).or_default();
             rows.images.remove(&taken.image);
-            let open = rows.open.remove(&taken.image).unwrap_or_default();
+            let open = rows.open_intents.remove(&taken.image).unwrap_or_default();
             let own = scopes.entry(scope.clone()).or_default();
-            let record = taken.record.map(|record| (taken.image.clone(), record));
-            own.images.extend(record);
+            let entry = taken.entry.map(|entry| (taken.image.clone(), entry));
+            own.images.extend(entry);
             if !open.is_empty() {
-                let known = own.open.entry(taken.image.clone()).or_default();
+                let known = own.open_intents.entry(taken.image.clone()).or_default();
                 known.extend(open);
             }
             self.succeed(&earlier, scope);
@@ -370,7 +390,7 @@ impl Ledger for Recorded {
             let rows = scopes.remove(&earlier).unwrap_or_default();
             let own = scopes.entry(scope.clone()).or_default();
             own.images.extend(rows.images);
-            own.open.extend(rows.open);
+            own.open_intents.extend(rows.open_intents);
             self.succeed(&earlier, scope);
         }
         let inventory = scopes.entry(scope.clone()).or_default();
@@ -379,7 +399,12 @@ impl Ledger for Recorded {
                 scope: scope.clone(),
                 image: change.image.clone(),
             };
-            for open in inventory.open.get(&change.image).into_iter().flatten() {
+            for open in inventory
+                .open_intents
+                .get(&change.image)
+                .into_iter()
+                .flatten()
+            {
                 let mut shown = change.resolved.iter();
                 if let Some((_, applied)) = shown.find(|(intent, _)| *intent == open.intent) {
                     self.resolved(&key, open.permission, open.intent, *applied);
@@ -396,24 +421,24 @@ impl Ledger for Recorded {
 }
 
 impl Recorded {
-    fn forbids(&self, attempt: &Attempt) -> Result<(), Refused> {
+    fn forbids(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         let now = self.context.now();
         let suspensions = self.suspensions.borrow();
         if let Some(suspension) = suspensions
             .iter()
             .find(|suspension| attempt.is_covered_by(suspension, now))
         {
-            return Err(Refused::Suspended(Box::new(suspension.clone())));
+            return Err(WriteRefused::Suspended(Box::new(suspension.clone())));
         }
         let owned = self.record(&attempt.key).and_then(|record| record.owned);
         if attempt.needs_ownership && owned.is_none() {
-            return Err(Refused::NotOurs);
+            return Err(WriteRefused::NotOurs);
         }
         Ok(())
     }
 
     fn resolved(&self, key: &ImageKey, permission: Permission, intent: IntentId, applied: bool) {
-        self.event(Event::Resolved(Resolved {
+        self.event(HistoryEvent::Resolved(Resolved {
             intent,
             key: key.clone(),
             permission,

@@ -142,7 +142,7 @@ impl World {
             throttled: self.context.calls.throttled.get(),
         };
         let ending = Ending {
-            lost: self.ledger.lost().map(|lost| lost.to_string()),
+            lost: self.ledger.failure().map(|lost| lost.to_string()),
             stopped: stop.reason(),
             calls,
             elapsed: took,

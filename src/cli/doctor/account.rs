@@ -11,7 +11,7 @@ use crate::api::protocol::wire::Action;
 use crate::api::{ProbeResult, ReadClient, retry};
 use crate::desired::Account;
 use crate::doctor::{self, Answer, Check, CheckName, Status};
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region};
 
@@ -26,7 +26,7 @@ pub(super) struct AccountCheck<'a, H> {
     /// Images that manifests name, for each region as many as one call can ask about.
     pub(super) images: BTreeMap<Region, Vec<ImageId>>,
     /// The newest outcomes of its writes, in order.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<HistoryEntry>,
     /// The account is the simulator's, and so is its key.
     pub(super) simulated: bool,
     pub(super) client: ReadClient<H>,

@@ -10,11 +10,11 @@ use crate::cli::args::Paths;
 use crate::cli::commit;
 use crate::desired::Desired;
 use crate::doctor::{self, Check, StateLook};
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 use crate::host::{SystemClock, SystemCommandRunner, free_space, may_write};
 use crate::manifest::{self, GitBusyPolicy, Partial, Revision, RevisionError};
 use crate::model::AccountName;
-use crate::store::{Query, Reader};
+use crate::store::{HistoryQuery, Reader};
 
 /// Entries of the history that are searched for outcomes that tell of permissions.
 const OUTCOMES_MAX: usize = 200;
@@ -85,12 +85,12 @@ fn existing_ancestor(path: &Path) -> PathBuf {
 }
 
 /// The newest outcomes of an account's writes, in order. None if the state cannot be read, which its own check reports.
-pub(super) fn outcomes(reader: Option<&Reader>, account: &AccountName) -> Vec<Entry> {
-    let query = Query {
+pub(super) fn outcomes(reader: Option<&Reader>, account: &AccountName) -> Vec<HistoryEntry> {
+    let query = HistoryQuery {
         accounts: BTreeSet::from([account.clone()]),
         events: BTreeSet::from(["outcome".to_owned()]),
         limit: Some(OUTCOMES_MAX),
-        ..Query::default()
+        ..HistoryQuery::default()
     };
     let entries = reader.map(|reader| reader.history(&query));
     entries.and_then(Result::ok).unwrap_or_default()

@@ -9,10 +9,10 @@ use super::fixtures_tests::{
     answer, block_on, by_hand, dump, image, key, noon, open, open_with, options, scope, share,
     ticking,
 };
-use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
-use crate::history::Answer;
-use crate::inventory::{InventoryChange, InventoryEntry, Owned};
-use crate::ledger::{Ledger, LedgerReader, Refused};
+use super::{HistoryQuery, OpenError, OperatorStore, Reader, Store, VerifyResult};
+use crate::history::WriteResult;
+use crate::inventory::{InventoryChange, InventoryEntry, OwnedShare};
+use crate::ledger::{Ledger, LedgerReader, WriteRefused};
 use crate::model::Selector;
 
 const DATABASE: [&str; 3] = ["state.db", "state.db-wal", "state.db-shm"];
@@ -25,13 +25,13 @@ struct Used {
 }
 
 impl Used {
-    /// With `folded`, the database holds everything, and the log nothing.
+    /// If `folded`, the log was written back, so that the database holds everything.
     fn new(folded: bool) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let dir = root.path().join("state");
         for name in ["a", "b"] {
             let store = open(&dir);
-            block_on(store.intent(&share(name))).expect("recorded");
+            block_on(store.record_intent(&share(name))).expect("recorded");
             store.close().expect("closed");
             if name == "a" {
                 fs::copy(dir.join("state.db"), root.path().join("backup")).expect("copied");
@@ -43,7 +43,7 @@ impl Used {
             counted.fetch_add(1, Ordering::Relaxed);
         });
         if !folded {
-            block_on(store.intent(&share("c"))).expect("recorded");
+            block_on(store.record_intent(&share("c"))).expect("recorded");
         }
         Self {
             root,
@@ -74,7 +74,7 @@ fn set_len(path: &Path, len: u64) {
 
 type Tamper = fn(&Used);
 
-/// What can happen to a directory, which file is told of, and in which words.
+/// What can happen to a directory, which file the error names, and in which words.
 const TAMPERINGS: [(&str, Tamper, &str, &str); 16] = [
     (
         "rm state.db*",
@@ -190,10 +190,10 @@ fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
     for (name, tamper, file, words) in TAMPERINGS {
         for folded in [false, true] {
             let used = Used::new(folded);
-            assert_eq!(used.store.lost(), None, "{name}");
+            assert_eq!(used.store.failure(), None, "{name}");
             tamper(&used);
-            let told = match block_on(used.store.intent(&share("d"))) {
-                Err(Refused::Failed(error)) => error,
+            let told = match block_on(used.store.record_intent(&share("d"))) {
+                Err(WriteRefused::Failed(error)) => error,
                 other => panic!("{name}, folded {folded}: {other:?}"),
             };
             let path = used.root.path().join(file).display().to_string();
@@ -203,19 +203,22 @@ fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
                 "nothing more is sent",
                 "start it again",
             ] {
-                assert!(told.0.contains(part), "{name}, folded {folded}: {told}");
+                assert!(
+                    told.to_string().contains(part),
+                    "{name}, folded {folded}: {told}"
+                );
             }
-            // It stays so, and is not looked into again.
+            // The failure stays, and nothing is checked again.
             for attempt in [share("d"), share("e")] {
-                let again = block_on(used.store.intent(&attempt));
-                assert_eq!(again, Err(Refused::Failed(told.clone())), "{name}");
-                let again = block_on(used.store.allows(&attempt));
-                assert_eq!(again, Err(Refused::Failed(told.clone())), "{name}");
+                let again = block_on(used.store.record_intent(&attempt));
+                assert_eq!(again, Err(WriteRefused::Failed(told.clone())), "{name}");
+                let again = block_on(used.store.recheck(&attempt));
+                assert_eq!(again, Err(WriteRefused::Failed(told.clone())), "{name}");
             }
             assert_eq!(block_on(used.store.inventory(&scope())), Err(told.clone()));
             assert_eq!(used.pauses.load(Ordering::Relaxed), 1, "{name}");
-            assert_eq!(used.store.lost(), Some(told.clone()), "{name}");
-            assert_eq!(block_on(used.store.until_lost()), told, "{name}");
+            assert_eq!(used.store.failure(), Some(told.clone()), "{name}");
+            assert_eq!(block_on(used.store.until_failure()), told, "{name}");
             assert_eq!(used.store.close(), Err(told), "{name}");
         }
     }
@@ -225,13 +228,13 @@ fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
 fn b5_s18_a_wal_that_is_set_back_or_cut_is_noticed() {
     let used = Used::new(false);
     set_len(&used.dir().join("state.db-wal"), 32);
-    let told = block_on(used.store.intent(&share("d"))).expect_err("refused");
+    let told = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
     assert!(
         told.to_string().contains("state.db-wal was cut short"),
         "{told}"
     );
 
-    // Its beginning was written anew, and the rest of it is what it was: the length tells nothing.
+    // Its beginning was overwritten and the rest is as it was, so that the length tells nothing.
     let used = Used::new(false);
     let log = used.dir().join("state.db-wal");
     let before = fs::read(&log).expect("a log");
@@ -239,12 +242,12 @@ fn b5_s18_a_wal_that_is_set_back_or_cut_is_noticed() {
         block_on(used.store.check()).expect("well");
     }
     let attempt = share("d");
-    block_on(used.store.intent(&attempt)).expect("recorded");
+    block_on(used.store.record_intent(&attempt)).expect("recorded");
     assert_eq!(fs::read(&log).expect("a log").len(), before.len());
     fs::write(&log, before).expect("written");
-    let told = block_on(used.store.intent(&share("e"))).expect_err("refused");
-    assert!(matches!(told, Refused::Failed(_)), "{told}");
-    assert!(used.store.lost().is_some(), "{told}");
+    let told = block_on(used.store.record_intent(&share("e"))).expect_err("refused");
+    assert!(matches!(told, WriteRefused::Failed(_)), "{told}");
+    assert!(used.store.failure().is_some(), "{told}");
 }
 
 #[test]
@@ -257,17 +260,18 @@ fn b5_s18_what_is_back_within_a_second_goes_on() {
             fs::rename(&back.0, &back.1).expect("moved back");
         });
         let attempt = share("a");
-        let intent = block_on(store.intent(&attempt)).expect("recorded");
+        let intent = block_on(store.record_intent(&attempt)).expect("recorded");
         fs::rename(&file, &away).expect("moved");
-        block_on(store.outcome(answer(intent, &attempt, Answer::Applied), None)).expect("kept");
+        block_on(store.record_outcome(answer(intent, &attempt, WriteResult::Applied), None))
+            .expect("kept");
         fs::rename(&file, &away).expect("moved");
-        block_on(store.intent(&share("b"))).expect("recorded");
-        assert_eq!(store.lost(), None, "{name}");
+        block_on(store.record_intent(&share("b"))).expect("recorded");
+        assert_eq!(store.failure(), None, "{name}");
         store.close().expect("closed");
-        let (_, verdict) = dump(dir.path()).expect("readable");
+        let (_, verified) = dump(dir.path()).expect("readable");
         assert!(
-            matches!(verdict, Verdict::Sound { entries: 3, .. }),
-            "{verdict:?}"
+            matches!(verified, VerifyResult::Intact { entries: 3, .. }),
+            "{verified:?}"
         );
     }
 }
@@ -275,26 +279,33 @@ fn b5_s18_what_is_back_within_a_second_goes_on() {
 #[test]
 fn b5_s18_what_people_say_beside_it_is_no_difference() {
     let used = Used::new(false);
-    let mut remarks = Remarks::open(&used.dir(), &options(), ticking()).expect("remarks");
+    let mut operator =
+        OperatorStore::open(&used.dir(), &options(), ticking()).expect("an operator store");
     for round in 0..3 {
-        let suspended = remarks.suspend(Selector::default(), None, "ann@desk", "so");
+        let suspended = operator.suspend(Selector::default(), None, "ann@desk", "so");
         suspended.expect("suspended");
-        let adopted = vec![(key(&format!("n{round}")), Owned::adopted("lhbp-1", noon()))];
-        remarks
+        let adopted = vec![(
+            key(&format!("n{round}")),
+            OwnedShare::adopted("lhbp-1", noon()),
+        )];
+        operator
             .adopt(adopted, &Default::default(), "ann@desk", "so")
             .expect("adopted");
-        let refused = block_on(used.store.intent(&share("d")));
-        assert!(matches!(refused, Err(Refused::Suspended(_))), "{refused:?}");
-        let which = super::Ending::All;
-        remarks.resume(&which, "ann@desk").expect("ended");
-        block_on(used.store.intent(&share("d"))).expect("recorded");
+        let refused = block_on(used.store.record_intent(&share("d")));
+        assert!(
+            matches!(refused, Err(WriteRefused::Suspended(_))),
+            "{refused:?}"
+        );
+        let which = super::SuspensionFilter::All;
+        operator.resume(&which, "ann@desk").expect("ended");
+        block_on(used.store.record_intent(&share("d"))).expect("recorded");
     }
-    // The same file with the same words, and one who only touches it.
+    // The same content in a new file, and a file that is only touched.
     let owner = used.dir().join("owner");
     let text = fs::read(&owner).expect("an owner");
     fs::remove_file(&owner).expect("removed");
     fs::write(&owner, text).expect("written");
-    block_on(used.store.intent(&share("e"))).expect("recorded");
+    block_on(used.store.record_intent(&share("e"))).expect("recorded");
     assert_eq!(used.pauses.load(Ordering::Relaxed), 0);
 }
 
@@ -303,7 +314,7 @@ fn b5_s18_what_an_observation_taught_cannot_be_set_back_unnoticed() {
     let used = Used::new(false);
     let generation = |dir: &Path| {
         let files = super::files::Files::new(dir);
-        super::open::read(&files, super::open::Index::Leave, |conn| {
+        super::open::read(&files, super::open::WalIndex::Leave, |conn| {
             Ok::<_, OpenError>(super::chain::ends(conn).expect("a chain"))
         })
         .expect("readable")
@@ -311,14 +322,14 @@ fn b5_s18_what_an_observation_taught_cannot_be_set_back_unnoticed() {
     let before = generation(&used.dir());
     let change = InventoryChange {
         image: image("c"),
-        record: Some(InventoryEntry {
+        entry: Some(InventoryEntry {
             protected: true,
             ..InventoryEntry::default()
         }),
         resolved: Vec::new(),
         note: None,
     };
-    block_on(used.store.settle(&scope(), vec![change].into())).expect("kept");
+    block_on(used.store.apply_update(&scope(), vec![change].into())).expect("kept");
     let after = generation(&used.dir());
     assert_eq!(after.head, before.head, "nothing is in the history");
     assert_eq!(after.generation, before.generation + 1);
@@ -329,7 +340,7 @@ fn b5_s18_what_an_observation_taught_cannot_be_set_back_unnoticed() {
             before.generation
         ),
     );
-    let told = block_on(used.store.intent(&share("d"))).expect_err("refused");
+    let told = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
     assert!(told.to_string().contains("set back"), "{told}");
 }
 
@@ -341,7 +352,7 @@ fn b5_s18_another_history_that_is_longer_is_no_later_state() {
         "UPDATE chain SET generation = generation + 5, head_seq = head_seq + 1; \
          DROP TRIGGER history_is_not_changed; UPDATE history SET hash = zeroblob(32)",
     );
-    let told = block_on(used.store.intent(&share("d"))).expect_err("refused");
+    let told = block_on(used.store.record_intent(&share("d"))).expect_err("refused");
     assert!(told.to_string().contains("set back"), "{told}");
 }
 
@@ -350,45 +361,45 @@ fn b5_s9_outcomes_are_recorded_as_far_as_that_is_possible() {
     let attempt = share("d");
     let entries = |dir: &Path| {
         let reader = Reader::open(dir).expect("a reader");
-        let entries = reader.history(&Query::default()).expect("a history");
+        let entries = reader.history(&HistoryQuery::default()).expect("a history");
         let last = entries.last().expect("an entry").event.as_str();
         (entries.len(), last)
     };
     for (tamper, dir) in [
-        // Who puts the directory back has them.
+        // They are there if the directory is put back.
         (TAMPERINGS[5].1, "old"),
         (TAMPERINGS[11].1, "state"),
         (TAMPERINGS[13].1, "state"),
     ] {
         let used = Used::new(false);
-        let intent = block_on(used.store.intent(&attempt)).expect("recorded");
+        let intent = block_on(used.store.record_intent(&attempt)).expect("recorded");
         tamper(&used);
-        block_on(used.store.intent(&share("e"))).expect_err("refused");
+        block_on(used.store.record_intent(&share("e"))).expect_err("refused");
         block_on(
             used.store
-                .outcome(answer(intent, &attempt, Answer::Applied), None),
+                .record_outcome(answer(intent, &attempt, WriteResult::Applied), None),
         )
         .expect("kept");
         assert_eq!(entries(&used.root.path().join(dir)), (5, "outcome"));
     }
-    // One that is the first to come after it.
+    // An outcome that is the first request after the removal.
     let used = Used::new(false);
-    let intent = block_on(used.store.intent(&attempt)).expect("recorded");
+    let intent = block_on(used.store.record_intent(&attempt)).expect("recorded");
     TAMPERINGS[5].1(&used);
     block_on(
         used.store
-            .outcome(answer(intent, &attempt, Answer::Applied), None),
+            .record_outcome(answer(intent, &attempt, WriteResult::Applied), None),
     )
     .expect("kept");
-    assert!(used.store.lost().is_some());
+    assert!(used.store.failure().is_some());
     assert_eq!(entries(&used.root.path().join("old")), (5, "outcome"));
-    // A file that is somebody else's by now is not written to.
+    // A file that was replaced is not written to.
     let used = Used::new(false);
-    let intent = block_on(used.store.intent(&attempt)).expect("recorded");
+    let intent = block_on(used.store.record_intent(&attempt)).expect("recorded");
     TAMPERINGS[8].1(&used);
     block_on(
         used.store
-            .outcome(answer(intent, &attempt, Answer::Applied), None),
+            .record_outcome(answer(intent, &attempt, WriteResult::Applied), None),
     )
     .expect_err("refused");
     drop(used.store);
@@ -451,7 +462,7 @@ fn b5_s18_to_close_a_store_writes_nothing_into_another_state() {
         TAMPERINGS[number].1(&used);
         let database = used.dir().join("state.db");
         let told = used.store.close().expect_err("refused");
-        assert!(told.0.contains("state/state.db was"), "{told}");
+        assert!(told.to_string().contains("state/state.db was"), "{told}");
         assert!(fs::read(database).expect("a database") == backup);
     }
 }
@@ -461,14 +472,14 @@ fn b5_s20_who_lost_the_lock_stops_for_the_process_that_has_it() {
     let used = Used::new(false);
     remove(&used.dir(), &["lock"]);
     let second = open(&used.dir());
-    block_on(second.intent(&share("d"))).expect("recorded");
-    let told = block_on(used.store.intent(&share("e"))).expect_err("refused");
+    block_on(second.record_intent(&share("d"))).expect("recorded");
+    let told = block_on(used.store.record_intent(&share("e"))).expect_err("refused");
     assert!(
         told.to_string().contains("state/lock was replaced"),
         "{told}"
     );
     drop(used.store);
-    block_on(second.intent(&share("f"))).expect("recorded");
+    block_on(second.record_intent(&share("f"))).expect("recorded");
     second.close().expect("closed");
 }
 
@@ -483,7 +494,7 @@ fn b5_s18_a_state_is_new_until_it_was_opened_once() {
         "though nothing was done with it"
     );
     let dir = tempfile::tempdir().expect("a directory");
-    drop(Remarks::open(dir.path(), &options(), ticking()).expect("remarks"));
+    drop(OperatorStore::open(dir.path(), &options(), ticking()).expect("an operator store"));
     assert!(!open(dir.path()).is_new());
 }
 

@@ -3,12 +3,12 @@
 use chrono::TimeDelta;
 
 use super::fixtures_tests::{block_on, by_hand, dump, files, noon, open, share, ticking};
-use super::{OpenError, Query, Reader, Remarks, Store, Verdict};
-use crate::history::Event;
-use crate::ledger::{Ledger, LedgerError, Refused};
+use super::{HistoryQuery, OpenError, OperatorStore, Reader, Store, VerifyResult};
+use crate::history::HistoryEvent;
+use crate::ledger::{Ledger, LedgerError, WriteRefused};
 use crate::model::Commit;
 
-/// A commit of so many minutes after noon.
+/// A commit with a date so many minutes after noon.
 fn commit(letter: &str, minutes: i64) -> Commit {
     Commit {
         hash: letter.repeat(40),
@@ -16,11 +16,11 @@ fn commit(letter: &str, minutes: i64) -> Commit {
     }
 }
 
-/// Works on a commit that was found to be newer than the newest, as far as a look.
+/// Begins work on a commit that is newer than the newest one, and observes once.
 fn advance(store: &Store, commit: &Commit) -> Result<(), LedgerError> {
     let newest = block_on(store.newest()).expect("readable");
-    store.advance_with_first_look(commit.clone(), newest.map(|newest| newest.commit));
-    block_on(store.seen())
+    store.advance_on_first_observation(commit.clone(), newest.map(|newest| newest.commit));
+    block_on(store.mark_observed())
 }
 
 fn newest(dir: &std::path::Path) -> Option<Commit> {
@@ -45,7 +45,7 @@ fn p8_the_newest_commit_outlives_the_process_and_since_when_as_well() {
     assert_eq!(newest(dir.path()), Some(new));
     let store = open(dir.path());
     assert_eq!(block_on(store.newest()), Ok(known));
-    // To go back is for the caller to decide.
+    // Whether to go back is for the caller to decide.
     advance(&store, &old).expect("on purpose");
     assert_eq!(newest(dir.path()), Some(old));
 }
@@ -56,12 +56,12 @@ fn p8_a_commit_is_the_newest_with_the_first_look_and_not_before() {
     let store = open(dir.path());
     let new = commit("b", 1);
     let before = dump(dir.path()).expect("readable");
-    store.advance_with_first_look(new.clone(), None);
+    store.advance_on_first_observation(new.clone(), None);
     assert_eq!(dump(dir.path()).expect("readable"), before);
-    block_on(store.seen()).expect("kept");
+    block_on(store.mark_observed()).expect("kept");
     assert_eq!(newest(dir.path()), Some(new));
     let after = dump(dir.path()).expect("readable");
-    block_on(store.seen()).expect("nothing to keep");
+    block_on(store.mark_observed()).expect("nothing to keep");
     assert_eq!(dump(dir.path()).expect("readable"), after);
 }
 
@@ -70,8 +70,8 @@ fn p8_where_looking_is_denied_the_first_intent_makes_it_the_newest() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
     let new = commit("b", 1);
-    store.advance_with_first_look(new.clone(), None);
-    block_on(store.intent(&share("a"))).expect("recorded");
+    store.advance_on_first_observation(new.clone(), None);
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     assert_eq!(newest(dir.path()), Some(new));
 }
 
@@ -82,19 +82,19 @@ fn p8_nothing_is_done_where_another_commit_became_the_newest_meanwhile() {
     let [known, new, other] = [commit("a", 0), commit("b", 1), commit("c", 2)];
     advance(&store, &known).expect("the first");
     for over in [None, Some(other.clone())] {
-        store.advance_with_first_look(new.clone(), over);
+        store.advance_on_first_observation(new.clone(), over);
         let before = dump(dir.path()).expect("readable");
         for _ in 0..2 {
-            let error = block_on(store.seen()).expect_err("compared with another");
+            let error = block_on(store.mark_observed()).expect_err("compared with another");
             assert!(error.to_string().contains(&known.hash), "{error}");
-            let refused = block_on(store.intent(&share("a"))).expect_err("no intent");
-            assert!(matches!(refused, Refused::Failed(_)), "{refused}");
+            let refused = block_on(store.record_intent(&share("a"))).expect_err("no intent");
+            assert!(matches!(refused, WriteRefused::Failed(_)), "{refused}");
         }
         assert_eq!(dump(dir.path()).expect("readable"), before);
     }
-    // One that became the newest by itself is no other.
-    store.advance_with_first_look(known.clone(), None);
-    block_on(store.seen()).expect("the same");
+    // It is no conflict if the same commit has become the newest meanwhile.
+    store.advance_on_first_observation(known.clone(), None);
+    block_on(store.mark_observed()).expect("the same");
     assert_eq!(newest(dir.path()), Some(known));
 }
 
@@ -133,13 +133,13 @@ fn p8_intents_carry_the_commit_of_their_time() {
         ("c", None),
     ] {
         store.set_commit(commit.map(str::to_owned));
-        block_on(store.intent(&share(name))).expect("recorded");
+        block_on(store.record_intent(&share(name))).expect("recorded");
     }
-    let entries = block_on(store.history(Query::default())).expect("a history");
+    let entries = block_on(store.history(HistoryQuery::default())).expect("a history");
     let commits: Vec<_> = entries
         .iter()
         .map(|entry| match &entry.event {
-            Event::Intent(intent) => intent.commit.as_deref(),
+            HistoryEvent::Intent(intent) => intent.commit.as_deref(),
             event => panic!("{event:?}"),
         })
         .collect();
@@ -160,16 +160,16 @@ fn age(dir: &std::path::Path) {
 fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    block_on(store.intent(&share("a"))).expect("recorded");
+    block_on(store.record_intent(&share("a"))).expect("recorded");
     drop(store);
     age(dir.path());
     let old = files(dir.path());
-    // Who only looks changes nothing, and says what will.
+    // Reading changes nothing, and the error says what brings the state up to date.
     let error = Reader::open(dir.path()).expect_err("refused");
     assert!(
         matches!(
             error,
-            OpenError::Older {
+            OpenError::OlderSchema {
                 found: 1,
                 known: 4,
                 ..
@@ -187,11 +187,14 @@ fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     let summary = reader.summary().expect("readable");
     assert_eq!((summary.schema, summary.history.entries), (4, 1));
     assert_eq!(newest(dir.path()), Some(commit));
-    let verdict = dump(dir.path()).expect("readable").1;
-    assert!(matches!(verdict, Verdict::Sound { .. }), "{verdict:?}");
+    let verified = dump(dir.path()).expect("readable").1;
+    assert!(
+        matches!(verified, VerifyResult::Intact { .. }),
+        "{verified:?}"
+    );
 
     age(dir.path());
     let options = super::fixtures_tests::options();
-    Remarks::open(dir.path(), &options, ticking()).expect("people's commands do it as well");
+    OperatorStore::open(dir.path(), &options, ticking()).expect("people's commands do it as well");
     assert_eq!(newest(dir.path()), None);
 }

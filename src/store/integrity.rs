@@ -1,0 +1,355 @@
+//! Checks that the open state is still the one in the directory. People and backup tools remove, replace, empty or set
+//! back files under a running process, and SQLite goes on writing to the files that it once opened.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::chain::{self, Ends};
+use super::error::{OpenError, Salvage, StoreError};
+use super::file_state::{FileId, FileStamp, stat};
+use super::files::Files;
+use super::lock::Lock;
+use super::open::{self, WalIndex};
+use super::{rows, schema};
+
+/// Waits until it is time to check once more.
+pub(super) type RecheckDelay = Box<dyn FnMut() + Send>;
+
+/// A difference counts only if it is still there after this time, because a tool may move a file away for a moment.
+const RECHECK_AFTER: Duration = Duration::from_secs(1);
+
+/// A delay of [`RECHECK_AFTER`] by sleeping.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "on the store's own thread, outside the event loop"
+)]
+pub(super) fn recheck_delay() -> RecheckDelay {
+    Box::new(|| thread::sleep(RECHECK_AFTER))
+}
+
+/// How the state in the directory differs from the open one.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Difference {
+    #[error("was removed or moved away")]
+    Removed,
+    #[error("was replaced by another file")]
+    Replaced,
+    #[error("was emptied")]
+    Emptied,
+    #[error("was cut short, from {from} to {to} bytes")]
+    CutShort { from: u64, to: u64 },
+    #[error("was written to by another program (when a backup is put back, for example)")]
+    Overwritten,
+    #[error("was set back to an earlier state or to another one")]
+    SetBack,
+    #[error("cannot be read any longer ({0})")]
+    Unreadable(String),
+    #[error("names the owner {found:?} instead of {expected:?}")]
+    OtherOwner { expected: String, found: String },
+}
+
+impl Difference {
+    /// The error that this difference is at `path`.
+    fn at<T>(self, path: &Path) -> Result<T, Discrepancy> {
+        Err(Discrepancy {
+            path: path.to_owned(),
+            difference: self,
+        })
+    }
+}
+
+/// A difference and the file or directory that differs.
+struct Discrepancy {
+    path: PathBuf,
+    difference: Difference,
+}
+
+/// The result of one check. A discrepancy is not yet an error: it must be there twice.
+enum Checked<T> {
+    Same(T),
+    Different(Discrepancy),
+}
+
+impl<T> From<Checked<T>> for Result<T, Discrepancy> {
+    fn from(checked: Checked<T>) -> Self {
+        match checked {
+            Checked::Same(value) => Ok(value),
+            Checked::Different(found) => Err(found),
+        }
+    }
+}
+
+/// What is known of the open state, to compare the directory with.
+pub(super) struct IntegrityCheck {
+    files: Files,
+    owner: String,
+    /// The paths, and the files that were opened at them.
+    opened: Vec<(PathBuf, FileId)>,
+    /// Known for certain, because only the store writes the log back into the database while it runs.
+    database: FileStamp,
+    wal: FileStamp,
+    owner_file: (FileId, FileStamp),
+    ends: Ends,
+    recheck_delay: RecheckDelay,
+    /// Set between the two checks of a discrepancy.
+    is_suspect: Arc<AtomicBool>,
+}
+
+impl IntegrityCheck {
+    /// Remembers what was just opened. `database` is the file that was at the path before SQLite opened it.
+    pub(super) fn start(
+        files: &Files,
+        lock: &Lock,
+        database: FileId,
+        conn: &Connection,
+        recheck_delay: RecheckDelay,
+    ) -> Result<Self, OpenError> {
+        let path = files.database();
+        let read = || Ok((schema::owner(conn)?, chain::ends(conn)?));
+        let (owner, ends) = read().map_err(|error: StoreError| OpenError::Damaged {
+            path: path.clone(),
+            detail: error.to_string(),
+        })?;
+        let now = |path: PathBuf| {
+            let id = FileId::of(&stat(&path)?);
+            Ok::<_, OpenError>((path, id))
+        };
+        let opened = vec![
+            (path.clone(), database),
+            now(files.wal())?,
+            now(files.wal_index())?,
+            (files.lock(), lock.id()?),
+        ];
+        let owner_file = stat(&files.owner())?;
+        Ok(Self {
+            owner,
+            opened,
+            database: FileStamp::of(&stat(&path)?),
+            wal: FileStamp::of(&stat(&files.wal())?),
+            owner_file: (FileId::of(&owner_file), FileStamp::of(&owner_file)),
+            ends,
+            recheck_delay,
+            is_suspect: Arc::default(),
+            files: files.clone(),
+        })
+    }
+
+    /// Begins a transaction, if the state is still the one that was opened. A discrepancy is checked twice.
+    pub(super) fn transaction<'c>(
+        &mut self,
+        conn: &'c Connection,
+    ) -> Result<Transaction<'c>, StoreError> {
+        let checked = match self.begin_if_same(conn)? {
+            Checked::Same(transaction) => Checked::Same(transaction),
+            Checked::Different(found) => {
+                self.wait(&found);
+                self.begin_if_same(conn)?
+            }
+        };
+        self.conclude(checked.into())
+    }
+
+    /// Checks that the files are the ones that were opened. A discrepancy is checked twice.
+    pub(super) fn check_files(&mut self) -> Result<(), StoreError> {
+        let checked = match self.compare_files() {
+            Ok(()) => Ok(()),
+            Err(found) => {
+                self.wait(&found);
+                self.compare_files()
+            }
+        };
+        self.conclude(checked)
+    }
+
+    fn conclude<T>(&self, checked: Result<T, Discrepancy>) -> Result<T, StoreError> {
+        self.is_suspect.store(checked.is_err(), Ordering::Relaxed);
+        checked.map_err(|found| self.lost(&found))
+    }
+
+    /// Set while a discrepancy was found that must be there twice to count.
+    pub(super) fn is_suspect(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_suspect)
+    }
+
+    /// Remembers the state after a transaction. `ends` are those of the chain, if it was committed.
+    pub(super) fn record_commit(&mut self, ends: Option<Ends>) {
+        self.ends = ends.unwrap_or(self.ends);
+        // A file whose metadata cannot be read is a discrepancy at the next check.
+        if let Ok(metadata) = stat(&self.files.wal()) {
+            self.wal = FileStamp::of(&metadata);
+        }
+    }
+
+    /// Remembers the state after the log was written back into the database.
+    pub(super) fn record_checkpoint(&mut self) {
+        if let Ok(metadata) = stat(&self.files.database()) {
+            self.database = FileStamp::of(&metadata);
+        }
+        self.record_commit(None);
+    }
+
+    fn wait(&mut self, found: &Discrepancy) {
+        let (file, difference) = (found.path.display(), &found.difference);
+        tracing::debug!(%file, %difference, "the state is looked at once more");
+        self.is_suspect.store(true, Ordering::Relaxed);
+        (self.recheck_delay)();
+    }
+
+    /// Checks the files, begins a transaction, and checks the content under its write lock.
+    fn begin_if_same<'c>(
+        &self,
+        conn: &'c Connection,
+    ) -> Result<Checked<Transaction<'c>>, StoreError> {
+        if let Err(found) = self.compare_files() {
+            return Ok(Checked::Different(found));
+        }
+        let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        Ok(match self.compare_content(&transaction) {
+            Ok(()) => Checked::Same(transaction),
+            Err(found) => Checked::Different(found),
+        })
+    }
+
+    /// Compares the files at the paths with those that were opened.
+    fn compare_files(&self) -> Result<(), Discrepancy> {
+        for (path, id) in &self.opened {
+            if FileId::of(&self.stat(path)?) != *id {
+                return Difference::Replaced.at(path);
+            }
+        }
+        let path = self.files.database();
+        let (was, is) = (self.database, FileStamp::of(&self.stat(&path)?));
+        if is != was {
+            return difference(was, is).at(&path);
+        }
+        let path = self.files.owner();
+        let metadata = self.stat(&path)?;
+        if (FileId::of(&metadata), FileStamp::of(&metadata)) == self.owner_file {
+            return Ok(());
+        }
+        match self.files.read_owner() {
+            Ok(Some(owner)) if owner == self.owner => Ok(()),
+            Ok(owner) => Difference::OtherOwner {
+                expected: self.owner.clone(),
+                found: owner.unwrap_or_default(),
+            }
+            .at(&path),
+            Err(error) => Difference::Unreadable(error.to_string()).at(&path),
+        }
+    }
+
+    /// Compares the ends of the chain in the database with those that are remembered. The caller holds the write lock.
+    fn compare_content(&self, conn: &Connection) -> Result<(), Discrepancy> {
+        let path = self.files.database();
+        let unreadable = |error: StoreError| Discrepancy {
+            path: path.clone(),
+            difference: Difference::Unreadable(error.to_string()),
+        };
+        let ends = chain::ends(conn).map_err(unreadable)?;
+        if ends != self.ends {
+            return match self.follows(conn, &ends).map_err(unreadable)? {
+                true => Ok(()),
+                false => Difference::SetBack.at(&path),
+            };
+        }
+        // Nobody has committed, so that the log is unchanged, or holds what another process could not complete.
+        let path = self.files.wal();
+        let (was, is) = (self.wal, FileStamp::of(&self.stat(&path)?));
+        if is == was {
+            return Ok(());
+        }
+        if is.len < was.len {
+            return difference(was, is).at(&path);
+        }
+        // The open connection reads pages from its memory; a new one reads what is in the files.
+        let on_disk = open::read(&self.files, WalIndex::Leave, |conn| {
+            chain::ends(conn).map_err(|error| OpenError::Damaged {
+                path: path.clone(),
+                detail: error.to_string(),
+            })
+        });
+        match on_disk {
+            Ok(on_disk) if on_disk == ends => Ok(()),
+            Ok(_) => Difference::SetBack.at(&path),
+            Err(error) => Difference::Unreadable(error.to_string()).at(&path),
+        }
+    }
+
+    /// Whether `ends` come after those that are remembered: commands such as `suspend` write to the database, too.
+    fn follows(&self, conn: &Connection, ends: &Ends) -> Result<bool, StoreError> {
+        let was = &self.ends;
+        if ends.generation <= was.generation || ends.head < was.head {
+            return Ok(false);
+        }
+        if was.head <= ends.anchor {
+            // The remembered entry was rotated away. Its hash can be compared only if it is the anchor.
+            return Ok(was.head < ends.anchor || was.head_hash == ends.anchor_hash);
+        }
+        let hash = rows::query_first(
+            conn,
+            "SELECT hash FROM history WHERE seq = ?1",
+            [rows::integer(was.head)?],
+            |row| row.get("hash"),
+        )?;
+        Ok(hash == Some(was.head_hash))
+    }
+
+    /// The metadata of a file. Only a path at which nothing is counts as [`Difference::Removed`].
+    fn stat(&self, path: &Path) -> Result<fs::Metadata, Discrepancy> {
+        let error = match fs::metadata(path) {
+            Ok(metadata) => return Ok(metadata),
+            Err(error) => error,
+        };
+        if error.kind() != io::ErrorKind::NotFound {
+            return Difference::Unreadable(error.to_string()).at(path);
+        }
+        // If the whole directory is gone, the error names the directory.
+        let dir = self.files.dir();
+        Difference::Removed.at(if dir.exists() { path } else { dir })
+    }
+
+    /// The error for a discrepancy that was there twice, with the remedy and what can still be saved.
+    fn lost(&self, found: &Discrepancy) -> StoreError {
+        let Discrepancy { path, difference } = found;
+        let dir = self.files.dir().display();
+        let beside = [self.files.lock(), self.files.owner()];
+        let remedy = if *path == beside[0] {
+            format!(
+                "another process may reconcile beside this one: see to it that only one works with {dir}, and start it again"
+            )
+        } else {
+            format!(
+                "stop sharekeeper, put the right state back as a whole, and start it again; to begin anew, move {dir} \
+                 away first; outcomes that arrive from now on are in the log"
+            )
+        };
+        let salvage = match difference {
+            _ if beside.contains(path) => Salvage::Database,
+            Difference::Removed | Difference::Replaced => Salvage::OpenFiles,
+            _ => Salvage::Nothing,
+        };
+        let path = path.display();
+        StoreError::lost(
+            format!(
+                "{path} {difference} while sharekeeper was working with it, so nothing more is sent: {remedy}"
+            ),
+            salvage,
+        )
+    }
+}
+
+/// How a file differs from what it was, by its length and its time of modification.
+fn difference(was: FileStamp, is: FileStamp) -> Difference {
+    match is.len {
+        0 => Difference::Emptied,
+        to if to < was.len => Difference::CutShort { from: was.len, to },
+        _ => Difference::Overwritten,
+    }
+}
