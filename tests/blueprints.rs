@@ -8,7 +8,7 @@ use std::time::Duration;
 use sharekeeper::desired::Desired;
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::report::ExitStatus;
-use sharekeeper::status::{Activity, Kind, Reason, Standing};
+use sharekeeper::status::{Activity, Kind, Reason, SyncState};
 use support::live::{Live, reconciling};
 use support::world::{Ended, REGIONAL, TEN_MINUTES, World, id};
 use support::{Behaviour, Beside, desired};
@@ -538,11 +538,11 @@ async fn c13_the_daemon_comes_back_for_what_is_syncing() {
         live.pass(5).await;
         let image = live.image(TOKYO, &id(0));
         assert_eq!(image.reason, Reason::Syncing);
-        assert_eq!(image.standing(), Standing::Waiting);
+        assert_eq!(image.sync_state(), SyncState::Waiting);
         assert!(!image.stalled.holds() && !image.drifted.holds());
         let rests = live.publisher.board(|board| {
-            let status = &board.scopes[&support::live::scope(TOKYO)];
-            matches!(status.activity, Activity::Resting { .. })
+            let status = &board.scopes()[&support::live::scope(TOKYO)];
+            matches!(status.activity, Activity::Idle { .. })
         });
         assert!(rests, "no pass is held open for it");
         live.pass(600).await;
@@ -571,7 +571,7 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
         live.pass(5).await;
         assert_eq!(reason(live, 0), Reason::BlueprintUnusable);
         let image = live.image(TOKYO, &id(0));
-        assert_eq!(image.standing(), Standing::Blocked);
+        assert_eq!(image.sync_state(), SyncState::Blocked);
         assert!(image.stalled.holds() && !image.drifted.holds());
         live.pass(3600).await;
         assert_eq!(
@@ -598,8 +598,11 @@ async fn c13_t4_the_board_names_a_state_that_is_not_documented() {
         live.pass(5).await;
         assert!(live.in_sync(TOKYO));
         let warnings = || {
-            live.publisher
-                .board(|board| board.scopes[&support::live::scope(TOKYO)].warnings.clone())
+            live.publisher.board(|board| {
+                board.scopes()[&support::live::scope(TOKYO)]
+                    .warnings
+                    .clone()
+            })
         };
         assert!(warnings()[0].contains("BRAND_NEW"), "{:?}", warnings());
         becomes(&world, 0, "NORMAL");

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::daemon::Reconciling;
+use sharekeeper::daemon::Reconciler;
 use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::engine::StopReason;
 use sharekeeper::host::Clock;
@@ -331,7 +331,7 @@ async fn credentials_that_are_missing_hold_the_account_until_they_are_there() {
         world: &world,
         missing: RefCell::new(Some("no credentials".into())),
     };
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     run_with(
@@ -347,8 +347,8 @@ async fn credentials_that_are_missing_hold_the_account_until_they_are_there() {
             assert_eq!(image.reason, Reason::AccountBroken);
             assert!(
                 image
-                    .trouble
-                    .is_some_and(|trouble| trouble.message.contains("no credentials"))
+                    .details
+                    .is_some_and(|details| details.message.contains("no credentials"))
             );
             *keys.missing.borrow_mut() = None;
             let took = live.until(|live| live.in_sync(TOKYO)).await;
@@ -445,7 +445,7 @@ async fn m1_s3_manifests_that_cannot_be_used_change_nothing() {
             "once when it began, once when it ended: {told:?}"
         );
         live.publisher
-            .board(|board| assert_eq!(board.manifests.errors, 5));
+            .board(|board| assert_eq!(board.manifests().errors, 5));
     })
     .await;
 }
@@ -478,10 +478,10 @@ async fn p3_a_panic_in_one_scope_holds_that_scope_and_no_other() {
         world.cloud().meddle(TOKYO, &id(1), false);
         live.until(|_| world.cloud().is_shared(TOKYO, &id(1))).await;
         live.publisher.board(|board| {
-            let bangkok = &board.scopes[&scope(BANGKOK)];
-            assert!(matches!(&bangkok.activity, Activity::Held { .. }));
+            let bangkok = &board.scopes()[&scope(BANGKOK)];
+            assert!(matches!(&bangkok.activity, Activity::Halted { .. }));
             assert!(bangkok.is_stalled());
-            let Activity::Held { why } = &bangkok.activity else {
+            let Activity::Halted { why } = &bangkok.activity else {
                 unreachable!()
             };
             assert!(
@@ -743,10 +743,10 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             world.behave(Behaviour::default());
             live.pass(42 * 60).await;
             let unsettled: Vec<_> = live.publisher.board(|board| {
-                let images = board.scopes.values().flat_map(|scope| &scope.images);
+                let images = board.scopes().values().flat_map(|scope| &scope.images);
                 images
                     .filter(|(_, image)| !image.ready.holds())
-                    .map(|(id, image)| (id.clone(), image.reason, image.trouble.clone()))
+                    .map(|(id, image)| (id.clone(), image.reason, image.details.clone()))
                     .collect()
             });
             assert!(unsettled.is_empty(), "hour {hour}: {unsettled:?}");
@@ -762,9 +762,9 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             assert_eq!(writes(live), settled, "hour {hour}: no write while in sync");
             repaired += settled;
             live.publisher.board(|board| {
-                assert!(board.changes.len() <= RECENT_MAX);
-                assert!(board.transitions.len() <= RECENT_MAX);
-                most_recent = most_recent.max(board.changes.len());
+                assert!(board.changes().len() <= RECENT_MAX);
+                assert!(board.transitions().len() <= RECENT_MAX);
+                most_recent = most_recent.max(board.changes().len());
             });
         }
         assert!(

@@ -19,7 +19,7 @@ use super::session::{self, System};
 use super::simulated::{self, Simulated};
 use super::{connect, port, signals, state};
 use crate::api::{ClientContext, Connection, ProviderCache};
-use crate::daemon::{Connect, Daemon, Observing, Reconciling, Settings, StatusPublisher, Work};
+use crate::daemon::{Connect, Daemon, Observer, PassRunner, Reconciler, Settings, StatusPublisher};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
 use crate::host::{Clock, Supervisor, SystemClock, SystemCommandRunner, SystemRng, SystemWatch};
@@ -69,13 +69,13 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<u8,
     };
     let done = if arguments.observe_only {
         let ledger = state::read(&directory)?;
-        let work = Observing { ledger: &ledger };
+        let work = Observer { ledger: &ledger };
         parts.carry_out(&work, |_| {}, None, seen).await
     } else {
         let clock = Rc::clone(&context);
         let max = arguments.working.history_max;
         let store = state::open(&directory, "run", None, max, move || clock.present())?;
-        let work = Reconciling { ledger: &store };
+        let work = Reconciler { ledger: &store };
         let commit = |generation: &Generation| store.set_commit(generation.commit.clone());
         let done = parts.carry_out(&work, commit, Some(&store), seen).await;
         state::close(store);
@@ -218,7 +218,7 @@ struct Seen {
 }
 
 impl<'a> Parts<'a> {
-    async fn carry_out<W: Work<System>>(
+    async fn carry_out<W: PassRunner<System>>(
         &self,
         work: &W,
         on_load: impl Fn(&Generation),
@@ -237,7 +237,7 @@ impl<'a> Parts<'a> {
         match new {
             Some(warning) if is_new => {
                 tracing::warn!("{warning}");
-                publisher.state_is_new();
+                publisher.state_created();
             }
             // A daemon that is started anew after its state was removed should not go on without a word.
             None if is_new => {

@@ -5,16 +5,16 @@ use chrono::TimeDelta;
 use super::family::{Families, Family, gauge};
 use super::scopes::{labels, truth};
 use crate::model::{Permission, ShareState, Timestamp};
-use crate::status::{Board, ImageStatus, Reason, ScopeStatus, Standing, Truth};
+use crate::status::{Board, ImageStatus, Reason, ScopeStatus, SyncState, Truth};
 
 /// Where an image stands, in the order of the series.
-const STATES: [Standing; 6] = [
-    Standing::InSync,
-    Standing::Pending,
-    Standing::Waiting,
-    Standing::Blocked,
-    Standing::Withheld,
-    Standing::Unknown,
+const STATES: [SyncState; 6] = [
+    SyncState::InSync,
+    SyncState::Pending,
+    SyncState::Waiting,
+    SyncState::Blocked,
+    SyncState::Withheld,
+    SyncState::Unknown,
 ];
 const PERMISSIONS: [Permission; 2] = [Permission::Share, Permission::Cancel];
 /// How far ahead shares that end are counted.
@@ -27,7 +27,7 @@ const AHEAD: [(&str, TimeDelta); 3] = [
 /// The images of one scope, counted.
 #[derive(Default)]
 struct Tally {
-    states: BTreeMap<Standing, u64>,
+    states: BTreeMap<SyncState, u64>,
     desired: BTreeMap<Permission, u64>,
     pending: BTreeMap<Permission, u64>,
     actual: u64,
@@ -50,7 +50,7 @@ struct Troubles {
 /// What is known of the images.
 pub(super) fn families(families: &mut Families, board: &Board, now: Timestamp) {
     let mut troubles = Troubles::default();
-    let scopes = board.scopes.values();
+    let scopes = board.scopes().values();
     let tallies: Vec<_> = scopes
         .map(|status| tally(status, &mut troubles, now))
         .collect();
@@ -62,7 +62,7 @@ pub(super) fn families(families: &mut Families, board: &Board, now: Timestamp) {
 fn tally(status: &ScopeStatus, troubles: &mut Troubles, now: Timestamp) -> Tally {
     let mut tally = Tally::default();
     for image in status.images.values() {
-        let state = image.standing();
+        let state = image.sync_state();
         let towards = Permission::towards(image.desired);
         *tally.states.entry(state).or_default() += 1;
         *tally.desired.entry(towards).or_default() += 1;
@@ -80,10 +80,10 @@ fn tally(status: &ScopeStatus, troubles: &mut Troubles, now: Timestamp) -> Tally
 }
 
 impl Troubles {
-    fn add(&mut self, image: &ImageStatus, state: Standing, now: Timestamp) {
+    fn add(&mut self, image: &ImageStatus, state: SyncState, now: Timestamp) {
         match state {
-            Standing::Blocked => *self.blocked.entry(image.reason).or_default() += 1,
-            Standing::Withheld => *self.skipped.entry(image.reason).or_default() += 1,
+            SyncState::Blocked => *self.blocked.entry(image.reason).or_default() += 1,
+            SyncState::Withheld => *self.skipped.entry(image.reason).or_default() += 1,
             _ => {}
         }
         if image.eligible.status == Truth::False {
@@ -116,7 +116,7 @@ fn images(families: &mut Families, board: &Board, tallies: &[Tally]) {
         "sharekeeper_unmanaged_shares",
         "Images that are shared, named by no manifest and left alone: shared by sharekeeper (ours) or by somebody else (foreign), or, as far as that was asked, not of an image of the account (strays).",
     );
-    for ((scope, status), tally) in board.scopes.iter().zip(tallies) {
+    for ((scope, status), tally) in board.scopes().iter().zip(tallies) {
         let [account, region] = labels(scope);
         let count = |of: Option<&u64>| of.copied().unwrap_or_default() as f64;
         for state in STATES {
@@ -146,7 +146,7 @@ fn images(families: &mut Families, board: &Board, tallies: &[Tally]) {
 /// One number for each account and region.
 fn counted(families: &mut Families, board: &Board, tallies: &[Tally]) {
     let mut each = |mut family: Family, value: fn(&Tally) -> f64| {
-        for (scope, tally) in board.scopes.keys().zip(tallies) {
+        for (scope, tally) in board.scopes().keys().zip(tallies) {
             family.add(&labels(scope), value(tally));
         }
         families.keep(family);

@@ -53,7 +53,7 @@ pub struct WebhookCounts<'a> {
 pub fn metrics(board: &Board, calls: &Calls, extra: &MetricsExtra<'_>, now: Timestamp) -> String {
     let mut families = Families::default();
     process(&mut families, board, extra);
-    manifests(&mut families, &board.manifests);
+    manifests(&mut families, board.manifests());
     scopes::families(&mut families, board);
     images::families(&mut families, board, now);
     api::families(&mut families, calls);
@@ -81,14 +81,14 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
             "sharekeeper_state_lost",
             "1 once the state cannot be written any longer, or is not the one in the directory: nothing is done until the process starts anew.",
         )
-        .with(&[], truth(board.state.lost.is_some())),
+        .with(&[], truth(board.state().lost.is_some())),
     );
     families.keep(
         gauge(
             "sharekeeper_observe_only",
             "1 where nothing is ever written, because the daemon runs with --observe-only.",
         )
-        .with(&[], truth(board.observe_only)),
+        .with(&[], truth(board.observe_only())),
     );
     families.keep(
         gauge(
@@ -102,7 +102,7 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
             "process_start_time_seconds",
             "When the process began, in seconds since 1970.",
         )
-        .with(&[], seconds(board.started)),
+        .with(&[], seconds(board.started())),
     );
     let Some(process) = extra.process else {
         return;

@@ -15,7 +15,7 @@ pub(super) fn families(families: &mut Families, board: &Board) {
 
 /// A series for each account and region for which there is a value.
 fn each(mut family: Family, board: &Board, value: fn(&ScopeStatus) -> Option<f64>) -> Family {
-    for (scope, status) in &board.scopes {
+    for (scope, status) in board.scopes() {
         if let Some(value) = value(status) {
             family.add(&labels(scope), value);
         }
@@ -41,7 +41,7 @@ fn accounts(families: &mut Families, board: &Board) {
         "1 for each account name, with the uin of the root account that it stands for. Missing while the uin is not known.",
     );
     let mut shown = BTreeSet::new();
-    for (scope, status) in &board.scopes {
+    for (scope, status) in board.scopes() {
         let Some(uin) = &status.uin else {
             continue;
         };
@@ -58,7 +58,7 @@ fn passes(families: &mut Families, board: &Board) {
         "sharekeeper_reconcile_total",
         "Passes over an account and region, by how they ended: synced, incomplete (tried again, or a person must act), unseen, stopped (by newer manifests), panicked (a fault in sharekeeper).",
     );
-    for (scope, status) in &board.scopes {
+    for (scope, status) in board.scopes() {
         for (result, count) in &status.passes {
             let [account, region] = labels(scope);
             let labels = [account, region, ("result", result.as_str())];
@@ -129,13 +129,13 @@ fn looks(families: &mut Families, board: &Board) {
     );
     // Regions behind one access point share its rate.
     let mut shown = BTreeSet::new();
-    for (scope, status) in &board.scopes {
-        let Some(lane) = &status.lane else {
+    for (scope, status) in board.scopes() {
+        let Some(bucket) = &status.write_bucket else {
             continue;
         };
-        if shown.insert((&scope.account, &lane.host)) {
-            let labels = [("account", scope.account.as_str()), ("host", &lane.host)];
-            rates.add(&labels, lane.per_second);
+        if shown.insert((&scope.account, &bucket.host)) {
+            let labels = [("account", scope.account.as_str()), ("host", &bucket.host)];
+            rates.add(&labels, bucket.per_second);
         }
     }
     families.keep(rates);
@@ -146,7 +146,7 @@ fn changes(families: &mut Families, board: &Board) {
         "sharekeeper_changes_total",
         "Writes that were answered, by region, what they do, why, and what came of it.",
     );
-    for (kind, count) in &board.totals {
+    for (kind, count) in board.change_totals() {
         let labels = [
             ("region", kind.region.as_str()),
             ("action", kind.permission.as_str()),

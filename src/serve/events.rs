@@ -69,7 +69,7 @@ impl<S: Show> Stream<S> {
             }
         }
         self.sent = clock.monotonic();
-        let version = show.board(|board| board.version);
+        let version = show.board(|board| board.version());
         self.told = Some(version);
         (self.sent < self.ends).then(|| format!("event: changed\ndata: {version}\n\n"))
     }

@@ -1,18 +1,20 @@
+//! What a person wants to be notified of: that something begins, and that it ends.
+
 use std::fmt;
 
-use super::Reason;
+use super::reason::Reason;
 use crate::model::{AccountName, ImageKey, Scope, Timestamp};
 
-/// Something that a person wants to be told of once, when it begins and when it ends.
+/// Something that a person wants to be notified of once, when it begins and when it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// When it was noticed.
     pub at: Timestamp,
     /// What it is about.
     pub subject: Subject,
-    /// What happened.
+    /// What happened to the subject.
     pub kind: Kind,
-    /// The short word for where the image stands, where it is about one.
+    /// Why the image has its sync state, where the subject is an image or a part of one account.
     pub reason: Option<Reason>,
     /// One line for a person, with the remedy where there is one.
     pub message: String,
@@ -21,15 +23,13 @@ pub struct Transition {
 /// What a transition is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
-    /// The manifests.
     Manifests,
-    /// The state directory.
+    /// The directory that outlives the process.
     State,
     /// An account in all of its regions.
     Account(AccountName),
     /// An account in a region.
     Scope(Scope),
-    /// An image.
     Image(ImageKey),
 }
 
@@ -52,12 +52,25 @@ pub enum Kind {
     ExpiringSoon,
     /// Nothing is seen or done: of a scope, of an account, or because the manifests or the state cannot be used.
     Stalled,
-    /// That is over.
+    /// Something is seen and done again.
     Recovered,
 }
 
+impl Transition {
+    /// Ends what was reported of a subject that no manifest names any longer.
+    pub(super) fn of_removal(subject: Subject, kind: Kind, now: Timestamp) -> Self {
+        Self {
+            at: now,
+            subject,
+            kind,
+            reason: None,
+            message: "no manifest asks for it any longer".to_owned(),
+        }
+    }
+}
+
 impl Kind {
-    /// All of them.
+    /// Every kind, in the order in which settings list them.
     pub const ALL: [Self; 9] = [
         Self::DriftAppeared,
         Self::DriftResolved,

@@ -13,17 +13,17 @@ impl Page<'_> {
     pub(super) fn headline(&self) -> (&'static str, &'static str, String) {
         let (board, total) = (self.board, &self.total);
         let images = total.total();
-        let unobserved = board.scopes.values().filter(|s| is_unseen(s)).count();
-        let held = board.scopes.values().filter(|s| is_held(s)).count();
+        let unobserved = board.scopes().values().filter(|s| is_unseen(s)).count();
+        let held = board.scopes().values().filter(|s| is_held(s)).count();
         let of_scopes = |n: usize| {
             let verb = if n == 1 { "is" } else { "are" };
             format!(
                 "{n} of {} {verb}",
-                plural(board.scopes.len() as u64, "scope")
+                plural(board.scopes().len() as u64, "scope")
             )
         };
         let all_in_sync = total.in_sync == images;
-        if board.state.lost.is_some() {
+        if board.state().lost.is_some() {
             let words = "Nothing is done: the state cannot be used any longer";
             ("bad", "!", words.to_owned())
         } else if let Some(nothing) = nothing_yet(board, images) {
@@ -40,7 +40,7 @@ impl Page<'_> {
             )
         } else if unobserved > 0 {
             ("bad", "!", format!("{} not seen", of_scopes(unobserved)))
-        } else if all_in_sync && board.manifests.broken_since.is_some() {
+        } else if all_in_sync && board.manifests().broken_since.is_some() {
             let words = "The manifests cannot be used; all is as the last good ones ask";
             ("bad", "!", words.into())
         } else if all_in_sync {
@@ -80,7 +80,7 @@ impl Page<'_> {
         self.origin(html);
         self.lost(html);
         self.broken(html);
-        if self.board.observe_only {
+        if self.board.observe_only() {
             html.markup(
                 "<section class=\"banner busy\"><h2>~ Observe only</h2><p>Nothing is written. \
                  What is pending would be done without this.</p></section>\n",
@@ -103,7 +103,7 @@ impl Page<'_> {
     }
 
     fn origin(&self, html: &mut Html) {
-        let manifests = &self.board.manifests;
+        let manifests = self.board.manifests();
         html.markup("<p class=\"origin\">Manifests: ");
         if manifests.origin.is_empty() {
             html.markup("none yet");
@@ -138,7 +138,7 @@ impl Page<'_> {
     }
 
     fn lost(&self, html: &mut Html) {
-        if let Some(why) = &self.board.state.lost {
+        if let Some(why) = &self.board.state().lost {
             put!(
                 html,
                 "<section class=\"banner bad\"><h2>! The state cannot be used any longer</h2><p>",
@@ -149,7 +149,7 @@ impl Page<'_> {
     }
 
     fn broken(&self, html: &mut Html) {
-        let manifests = &self.board.manifests;
+        let manifests = self.board.manifests();
         let Some(since) = manifests.broken_since else {
             return;
         };
@@ -176,13 +176,18 @@ impl Page<'_> {
 
     /// What keeps whole scopes from being seen or worked on.
     fn troubled_scopes(&self, html: &mut Html) {
-        let mut troubled = self.board.scopes.iter().filter(|(_, s)| is_troubled(s));
+        let mut troubled = self.board.scopes().iter().filter(|(_, s)| is_troubled(s));
         let Some(first) = troubled.next() else {
             return;
         };
         let all = [first].into_iter().chain(troubled);
-        let unobserved = self.board.scopes.values().filter(|s| is_unseen(s)).count();
-        if unobserved == self.board.scopes.len() {
+        let unobserved = self
+            .board
+            .scopes()
+            .values()
+            .filter(|s| is_unseen(s))
+            .count();
+        if unobserved == self.board.scopes().len() {
             html.markup("<section class=\"banner bad\"><h2>! Nothing is seen</h2><ul>");
         } else {
             html.markup("<section class=\"banner warn\"><h2>! Scopes with trouble</h2><ul>");
@@ -196,7 +201,7 @@ impl Page<'_> {
     }
 
     fn trouble(&self, html: &mut Html, status: &ScopeStatus) {
-        if let Activity::Held { why } = &status.activity {
+        if let Activity::Halted { why } = &status.activity {
             put!(
                 html,
                 "Given up until sharekeeper is started anew: ",
@@ -241,8 +246,8 @@ fn nothing_yet(board: &Board, images: usize) -> Option<(&'static str, &'static s
     if images > 0 {
         return None;
     }
-    let manifests = &board.manifests;
-    let troubled = board.scopes.values().any(|s| is_unseen(s) || is_held(s));
+    let manifests = board.manifests();
+    let troubled = board.scopes().values().any(|s| is_unseen(s) || is_held(s));
     Some(match (manifests.loaded_at, manifests.broken_since) {
         (None, Some(_)) => (
             "bad",
@@ -266,7 +271,7 @@ fn is_unseen(status: &ScopeStatus) -> bool {
 }
 
 fn is_held(status: &ScopeStatus) -> bool {
-    matches!(status.activity, Activity::Held { .. })
+    matches!(status.activity, Activity::Halted { .. })
 }
 
 fn is_troubled(status: &ScopeStatus) -> bool {

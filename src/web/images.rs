@@ -6,7 +6,7 @@ use super::overview;
 use super::page::{Page, class, sign};
 use super::query::{Query, ScopeText, Show};
 use crate::model::{ImageId, ImageKey, Scope, ShareState};
-use crate::status::{Condition, ImageStatus, Standing};
+use crate::status::{Condition, ImageStatus, SyncState};
 
 /// Rows on a page.
 pub(super) const ROWS_MAX: usize = 200;
@@ -104,9 +104,9 @@ impl<'a> Page<'a> {
         put!(
             html,
             "<tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"8\"><span class=\"",
-            (class(image.standing())),
+            (class(image.sync_state())),
             "\"><span class=\"sign\" aria-hidden=\"true\">",
-            (sign(image.standing(), image.desired)),
+            (sign(image.sync_state(), image.desired)),
             "</span> ",
             (image.reason.as_str()),
             "</span> <span class=\"size\">",
@@ -173,19 +173,19 @@ impl<'a> Page<'a> {
         }
         html.markup("</td><td data-label=\"since\">");
         html.time(image.since(), self.now);
-        let trouble = image.trouble.as_deref();
-        match trouble.and_then(|trouble| trouble.next_try) {
+        let details = image.details.as_deref();
+        match details.and_then(|details| details.next_try) {
             Some(at) if at > self.now => {
                 html.markup("</td><td data-label=\"next try\">");
                 html.time(at, self.now);
             }
-            _ if image.standing() == Standing::InSync => html.markup("</td><td class=\"none\">"),
+            _ if image.sync_state() == SyncState::InSync => html.markup("</td><td class=\"none\">"),
             _ => html.markup("</td><td data-label=\"next try\"><small>next look</small>"),
         }
-        match trouble.filter(|t| t.code.is_some() || t.request_id.is_some()) {
-            Some(trouble) => {
+        match details.filter(|t| t.code.is_some() || t.request_id.is_some()) {
+            Some(details) => {
                 html.markup("</td><td data-label=\"error\">");
-                overview::reference(html, trouble.code.as_deref(), trouble.request_id.as_deref());
+                overview::reference(html, details.code.as_deref(), details.request_id.as_deref());
             }
             None => html.markup("</td><td class=\"none\">"),
         }
@@ -264,9 +264,9 @@ pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
     put!(
         html,
         "<th scope=\"row\" class=\"image\"><span class=\"",
-        (class(image.standing())),
+        (class(image.sync_state())),
         " sign\" aria-hidden=\"true\">",
-        (sign(image.standing(), image.desired)),
+        (sign(image.sync_state(), image.desired)),
         "</span> <a href=\"",
         (Query::of_image(id)),
         "\">",
@@ -306,10 +306,10 @@ pub(super) fn key_cells(html: &mut Html, key: &ImageKey) {
 
 /// What is in the way, with the remedy.
 fn message(image: &ImageStatus) -> &str {
-    match (&image.trouble, image.standing()) {
-        (Some(trouble), _) => &trouble.message,
-        (None, Standing::Pending) => "a call is ahead",
-        (None, Standing::InSync) => "as desired",
+    match (&image.details, image.sync_state()) {
+        (Some(details), _) => &details.message,
+        (None, SyncState::Pending) => "a call is ahead",
+        (None, SyncState::InSync) => "as desired",
         (None, _) => "",
     }
 }
@@ -321,11 +321,11 @@ fn same_group(a: &Row<'_>, b: &Row<'_>) -> bool {
 /// The most urgent first: what needs a person, then by where it stands, then alike by alike.
 fn by_group(a: &Row<'_>, b: &Row<'_>) -> Ordering {
     let rank = |image: &ImageStatus| {
-        let standing = (!image.stalled.holds(), image.standing());
-        (standing, image.reason, image.desired)
+        let state = (!image.stalled.holds(), image.sync_state());
+        (state, image.reason, image.desired)
     };
     let order = rank(a.image).cmp(&rank(b.image));
-    order.then_with(|| match (&a.image.trouble, &b.image.trouble) {
+    order.then_with(|| match (&a.image.details, &b.image.details) {
         // The same text is mostly the very same.
         (Some(a), Some(b)) if Arc::ptr_eq(&a.message, &b.message) => Ordering::Equal,
         _ => message(a.image).cmp(message(b.image)),

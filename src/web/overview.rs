@@ -72,10 +72,10 @@ impl Page<'_> {
         }
         html.markup("</td><td data-label=\"next look\">");
         match &status.activity {
-            Activity::Resting { next } if *next > self.now => html.time(*next, self.now),
-            Activity::Resting { .. } | Activity::New => html.markup("due"),
-            Activity::Passing { .. } => html.markup("under way"),
-            Activity::Held { .. } => html.markup("none"),
+            Activity::Idle { next } if *next > self.now => html.time(*next, self.now),
+            Activity::Idle { .. } | Activity::New => html.markup("due"),
+            Activity::Running { .. } => html.markup("under way"),
+            Activity::Halted { .. } => html.markup("none"),
         }
         html.markup("</td><td data-label=\"activity\">");
         self.activity(html, scope, status);
@@ -85,14 +85,14 @@ impl Page<'_> {
     fn activity(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus) {
         match &status.activity {
             Activity::New => html.markup("waits for its first look"),
-            Activity::Resting { .. } => html.markup("resting"),
-            Activity::Held { .. } => html.markup("<span class=\"bad\">! given up</span>"),
-            Activity::Passing { since, done } => {
+            Activity::Idle { .. } => html.markup("resting"),
+            Activity::Halted { .. } => html.markup("<span class=\"bad\">! given up</span>"),
+            Activity::Running { since, answered } => {
                 html.markup("working since ");
                 html.time(*since, self.now);
-                if *done > 0 {
-                    let writes = if *done == 1 { " write" } else { " writes" };
-                    put!(html, ", ", (done), (writes), " answered");
+                if *answered > 0 {
+                    let writes = if *answered == 1 { " write" } else { " writes" };
+                    put!(html, ", ", (answered), (writes), " answered");
                 }
                 if let Some(reading) = &status.reads.waits {
                     put!(html, "; waits for its turn to read: ", (reading));
@@ -103,16 +103,16 @@ impl Page<'_> {
         if let Some(eta) = self.board.eta(scope, pending) {
             put!(html, "; pending takes ", (About(eta)));
         }
-        let Some(lane) = status.lane.as_ref() else {
+        let Some(bucket) = status.write_bucket.as_ref() else {
             return;
         };
         if pending(scope) > 0 {
             put!(
                 html,
                 " <small>at ",
-                (format_args!("{:.0}", lane.per_second)),
+                (format_args!("{:.0}", bucket.per_second)),
                 " writes a second through ",
-                (lane.host),
+                (bucket.host),
                 "</small>"
             );
         }

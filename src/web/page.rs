@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::html::{Html, put};
 use super::query::{Query, Show};
 use crate::model::{Scope, ShareState, Timestamp};
-use crate::status::{Board, Counts, ScopeStatus, Standing};
+use crate::status::{Board, Counts, ScopeStatus, SyncState};
 
 /// The page's style sheet.
 pub const PAGE_CSS: &str = include_str!("page.css");
@@ -57,7 +57,7 @@ pub(super) struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn new(board: &'a Board, query: &'a Query, now: Timestamp) -> Self {
-        let scopes = board.scopes.iter();
+        let scopes = board.scopes().iter();
         let counts: BTreeMap<_, _> = scopes.map(|(s, status)| (s, status.counts())).collect();
         let mut total = Counts::default();
         for counts in counts.values() {
@@ -81,7 +81,7 @@ impl<'a> Page<'a> {
 
     /// The scopes that are asked for.
     pub(super) fn scopes(&self) -> impl Iterator<Item = (&'a Scope, &'a ScopeStatus, Counts)> {
-        let scopes = self.board.scopes.iter();
+        let scopes = self.board.scopes().iter();
         let asked = scopes.filter(|(scope, _)| self.query.picks_scope(scope));
         asked.map(|(scope, status)| (scope, status, self.counts[scope]))
     }
@@ -106,7 +106,7 @@ impl<'a> Page<'a> {
             (self.query.search),
             "\"><button>Find</button></form><span id=\"live\" role=\"status\"></span></header>\n\
              <main data-version=\"",
-            (self.board.version),
+            (self.board.version()),
             "\" data-now=\"",
             (self.now.format("%Y-%m-%dT%H:%M:%SZ")),
             "\">\n"
@@ -177,7 +177,7 @@ impl<'a> Page<'a> {
             (self.now.format("%Y-%m-%d %H:%M:%S UTC")),
             "</time>. Running since ",
         );
-        html.time(self.board.started, self.now);
+        html.time(self.board.started(), self.now);
         put!(
             html,
             " · sharekeeper ",
@@ -190,24 +190,24 @@ impl<'a> Page<'a> {
 }
 
 /// The sign of where an image stands, as in plans, so that nothing hangs on colour.
-pub(super) fn sign(standing: Standing, desired: ShareState) -> &'static str {
+pub(super) fn sign(standing: SyncState, desired: ShareState) -> &'static str {
     match (standing, desired) {
-        (Standing::Blocked, _) => "!",
-        (Standing::Withheld, _) => "~",
-        (Standing::Unknown, _) => "?",
-        (Standing::Waiting, _) => "…",
-        (Standing::Pending, ShareState::Shared) => "+",
-        (Standing::Pending, ShareState::Unshared) => "-",
-        (Standing::InSync, _) => "=",
+        (SyncState::Blocked, _) => "!",
+        (SyncState::Withheld, _) => "~",
+        (SyncState::Unknown, _) => "?",
+        (SyncState::Waiting, _) => "…",
+        (SyncState::Pending, ShareState::Shared) => "+",
+        (SyncState::Pending, ShareState::Unshared) => "-",
+        (SyncState::InSync, _) => "=",
     }
 }
 
 /// Its class.
-pub(super) fn class(standing: Standing) -> &'static str {
+pub(super) fn class(standing: SyncState) -> &'static str {
     match standing {
-        Standing::Blocked => "bad",
-        Standing::Withheld | Standing::Unknown => "warn",
-        Standing::Waiting | Standing::Pending => "busy",
-        Standing::InSync => "good",
+        SyncState::Blocked => "bad",
+        SyncState::Withheld | SyncState::Unknown => "warn",
+        SyncState::Waiting | SyncState::Pending => "busy",
+        SyncState::InSync => "good",
     }
 }

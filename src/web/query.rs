@@ -217,16 +217,16 @@ impl ScopeText {
 }
 
 fn found(word: &str, scope: &ScopeText, id: &ImageId, image: &ImageStatus) -> bool {
-    let trouble = image.trouble.as_deref();
+    let details = image.details.as_deref();
     let texts = [
         Some(id.as_str()),
         Some(scope.0.as_str()),
         Some(image.reason.as_str()),
         image.blueprint.as_deref(),
         image.source.as_ref().map(|source| &*source.file),
-        trouble.and_then(|trouble| trouble.code.as_deref()),
-        trouble.and_then(|trouble| trouble.request_id.as_deref()),
-        trouble.map(|trouble| &*trouble.message),
+        details.and_then(|details| details.code.as_deref()),
+        details.and_then(|details| details.request_id.as_deref()),
+        details.map(|details| &*details.message),
     ];
     texts.into_iter().flatten().any(|text| holds(text, word))
 }

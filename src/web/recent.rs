@@ -13,13 +13,13 @@ const FIRST_ROWS: usize = 10;
 impl Page<'_> {
     /// What happened, and what was written.
     pub(super) fn recent(&self, html: &mut Html) {
-        let transitions = self.board.transitions.iter().rev();
+        let transitions = self.board.transitions().iter().rev();
         let transitions: Vec<_> = transitions
             .filter(|news| picks_subject(self.query, &news.subject))
             .collect();
         html.markup("<h2>What happened</h2>\n");
         self.folded(html, &transitions, "events", Self::transitions);
-        let changes = self.board.changes.iter().rev();
+        let changes = self.board.changes().iter().rev();
         let changes: Vec<_> = changes
             .filter(|change| picks_key(self.query, &change.key))
             .collect();

@@ -11,8 +11,8 @@ use crate::observation::Unobserved;
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{
-    Activity, Board, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus, Standing,
-    Subject, Transition, Trouble,
+    Activity, Board, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus, StatusDetails,
+    Subject, SyncState, Transition,
 };
 use crate::words::safe_cow;
 
@@ -20,7 +20,7 @@ use crate::words::safe_cow;
 pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
     let mut bytes = Vec::new();
     let counted: Vec<_> = board
-        .scopes
+        .scopes()
         .iter()
         .map(|(scope, status)| (scope, status, status.counts()))
         .collect();
@@ -30,29 +30,29 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
     }
     let document = Document {
         format_version: FORMAT_VERSION,
-        version: board.version,
+        version: board.version(),
         now,
-        started: board.started,
-        observe_only: board.observe_only,
-        manifests: ManifestsDocument::of(&board.manifests),
-        state: match &board.state {
+        started: board.started(),
+        observe_only: board.observe_only(),
+        manifests: ManifestsDocument::of(board.manifests()),
+        state: match board.state() {
             state if state.lost.is_some() => Some("lost"),
             state => state.is_new.then_some("new"),
         },
-        state_problem: board.state.lost.as_deref().map(Text),
+        state_problem: board.state().lost.as_deref().map(Text),
         summary: counts_document(&summary),
         scopes: Each(|| {
             let asked = counted.iter().filter(|(s, ..)| query.picks_scope(s));
             asked.map(|entry| scope_document(board, query, &counted, entry))
         }),
         changes: Each(|| {
-            let changes = board.changes.iter().rev();
+            let changes = board.changes().iter().rev();
             let asked = changes.filter(|change| picks_key(query, &change.key));
             asked.map(ChangeDocument::of)
         }),
         transitions: Each(|| {
-            let transitions = board.transitions.iter().rev();
-            let asked = transitions.filter(|news| picks_subject(query, &news.subject));
+            let transitions = board.transitions().iter().rev();
+            let asked = transitions.filter(|entry| picks_subject(query, &entry.subject));
             asked.map(TransitionDocument::of)
         }),
         expiring: Each(|| {
@@ -298,9 +298,9 @@ fn scope_document<'a>(
     };
     let (passing_since, writes_answered, next, held_reason) = match &status.activity {
         Activity::New => (None, None, None, None),
-        Activity::Passing { since, done } => (Some(*since), Some(*done), None, None),
-        Activity::Resting { next } => (None, None, Some(*next), None),
-        Activity::Held { why } => (None, None, None, Some(Text(why))),
+        Activity::Running { since, answered } => (Some(*since), Some(*answered), None, None),
+        Activity::Idle { next } => (None, None, Some(*next), None),
+        Activity::Halted { why } => (None, None, None, Some(Text(why))),
     };
     ScopeDocument {
         account: scope.account.as_str(),
@@ -308,9 +308,9 @@ fn scope_document<'a>(
         region: scope.region.as_str(),
         activity: match &status.activity {
             Activity::New => "new",
-            Activity::Passing { .. } => "passing",
-            Activity::Resting { .. } => "resting",
-            Activity::Held { .. } => "held",
+            Activity::Running { .. } => "passing",
+            Activity::Idle { .. } => "resting",
+            Activity::Halted { .. } => "held",
         },
         passing_since,
         writes_answered,
@@ -338,9 +338,9 @@ fn scope_document<'a>(
             of: loss.of,
         }),
         warnings: status.warnings.iter().map(|line| Text(line)).collect(),
-        rate: status.lane.as_ref().map(|lane| Rate {
-            host: Text(&lane.host),
-            per_second: lane.per_second,
+        rate: status.write_bucket.as_ref().map(|bucket| Rate {
+            host: Text(&bucket.host),
+            per_second: bucket.per_second,
         }),
         eta_seconds: board.eta(scope, pending).map(|eta| eta.as_secs_f64()),
         images: Images {
@@ -381,7 +381,7 @@ fn counts_document(counts: &Counts) -> CountsDocument {
 }
 
 fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocument<'a> {
-    let trouble: Option<&Trouble> = image.trouble.as_deref();
+    let details: Option<&StatusDetails> = image.details.as_deref();
     let condition = |r#type, condition: Condition| ConditionDocument {
         r#type,
         status: condition.status.as_str(),
@@ -394,16 +394,16 @@ fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocum
         actual: image.actual.map_or("unknown", ShareState::as_str),
         cause: image.cause,
         blueprint_id: image.blueprint.as_deref().map(Text),
-        standing: Standing::as_str(image.standing()),
+        standing: SyncState::as_str(image.sync_state()),
         reason: image.reason.as_str(),
-        message: trouble.map(|trouble| Text(&trouble.message)),
-        error_code: trouble
-            .and_then(|trouble| trouble.code.as_deref())
+        message: details.map(|details| Text(&details.message)),
+        error_code: details
+            .and_then(|details| details.code.as_deref())
             .map(Text),
-        request_id: trouble
-            .and_then(|trouble| trouble.request_id.as_deref())
+        request_id: details
+            .and_then(|details| details.request_id.as_deref())
             .map(Text),
-        next_try: trouble.and_then(|trouble| trouble.next_try),
+        next_try: details.and_then(|details| details.next_try),
         until: image.until,
         changed_outside: image.is_changed_outside(),
         source: image.source.as_ref().map(place),
@@ -434,7 +434,7 @@ pub(super) struct Expiry<'a> {
 /// Shares that are asked for and end by themselves after `now`, the next first.
 pub(super) fn expiries<'a>(board: &'a Board, query: &Query, now: Timestamp) -> Vec<Expiry<'a>> {
     let mut found = Vec::new();
-    for (scope, status) in board.scopes.iter().filter(|(s, _)| query.picks_scope(s)) {
+    for (scope, status) in board.scopes().iter().filter(|(s, _)| query.picks_scope(s)) {
         let text = ScopeText::new(scope);
         for (id, image) in &status.images {
             let Some(until) = image.until.filter(|until| *until > now) else {
@@ -499,8 +499,8 @@ impl<'a> ChangeDocument<'a> {
 }
 
 impl<'a> TransitionDocument<'a> {
-    fn of(news: &'a Transition) -> Self {
-        let (account, scope, image) = match &news.subject {
+    fn of(transition: &'a Transition) -> Self {
+        let (account, scope, image) = match &transition.subject {
             Subject::Manifests | Subject::State => (None, None, None),
             Subject::Account(account) => (Some(account), None, None),
             Subject::Scope(scope) => (Some(&scope.account), Some(scope), None),
@@ -510,13 +510,13 @@ impl<'a> TransitionDocument<'a> {
             }
         };
         Self {
-            at: news.at,
-            kind: news.kind.as_str(),
+            at: transition.at,
+            kind: transition.kind.as_str(),
             account: account.map(AccountName::as_str),
             region: scope.map(|scope| scope.region.as_str()),
             image_id: image.map(ImageId::as_str),
-            reason: news.reason.map(|reason| reason.as_str()),
-            message: Text(&news.message),
+            reason: transition.reason.map(|reason| reason.as_str()),
+            message: Text(&transition.message),
         }
     }
 }
