@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use crate::model::{AccountName, ImageId, Region, Scope};
-use crate::status::{ImageStatus, Reason, Truth};
+use crate::model::{AccountName, ImageId, ImageKey, Region, Scope};
+use crate::status::{ImageStatus, Reason, Subject, Truth};
 use crate::words;
 
 /// Longest text that is searched for; more is cut off.
 const SEARCH_CHARS_MAX: usize = 200;
-/// Words of a search that are looked at. Each costs a look at every image.
+/// Words of a search that count. Each is searched for in every image.
 const SEARCH_WORDS_MAX: usize = 8;
 
 /// What of the board is asked for, by page and document alike. The default is all of it.
@@ -19,11 +19,11 @@ pub struct Query {
     pub account: Option<AccountName>,
     /// Scopes of this region only.
     pub region: Option<Region>,
-    /// This image only.
+    /// The image of this id only, in every scope.
     pub image: Option<ImageId>,
-    /// Images that stand so only.
+    /// Images that have this reason only.
     pub reason: Option<Reason>,
-    /// Which images.
+    /// Which images are listed; `None` leaves that to the page.
     pub show: Option<Show>,
     /// Images in which each of its words is found.
     pub search: String,
@@ -36,13 +36,12 @@ pub struct Query {
 pub enum Show {
     /// Those that are not as desired.
     Wrong,
-    /// All of them.
     All,
     /// Those whose share ends by itself.
     Expiring,
 }
 
-/// A query that asks for what there cannot be.
+/// A query with a value that its parameter cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` cannot be `{value}`: {remedy}")]
 pub struct QueryError {
@@ -135,6 +134,22 @@ impl Query {
                 Some(Show::All) | None => true,
             }
             && self.words().all(|word| found(word, scope, id, image))
+    }
+
+    /// Whether anything that happened to the image is asked for.
+    pub(super) fn picks_key(&self, key: &ImageKey) -> bool {
+        let image = self.image.as_ref();
+        self.picks_scope(&key.scope) && image.is_none_or(|image| *image == key.image)
+    }
+
+    /// Whether anything that happened to the subject is asked for.
+    pub(super) fn picks_subject(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Manifests | Subject::State => true,
+            Subject::Account(account) => self.account.as_ref().is_none_or(|a| a == account),
+            Subject::Scope(scope) => self.picks_scope(scope),
+            Subject::Image(key) => self.picks_key(key),
+        }
     }
 
     fn words(&self) -> impl Iterator<Item = &str> {

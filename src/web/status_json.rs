@@ -2,17 +2,16 @@
 
 use serde::{Serialize, Serializer};
 
+use super::expiries::expiries;
 use super::query::{Query, ScopeText};
 use crate::desired;
-use crate::model::{
-    AccountName, Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp, Uin,
-};
+use crate::model::{AccountName, Cause, ImageId, Permission, Scope, ShareState, Timestamp, Uin};
 use crate::observation::Unobserved;
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{
-    Activity, Board, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus, StatusDetails,
-    Subject, SyncState, Transition,
+    Activity, Board, Change, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus,
+    StatusDetails, Subject, SyncState, Transition,
 };
 use crate::words::safe_cow;
 
@@ -47,12 +46,12 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
         }),
         changes: Each(|| {
             let changes = board.changes().iter().rev();
-            let asked = changes.filter(|change| picks_key(query, &change.key));
+            let asked = changes.filter(|change| query.picks_key(&change.key));
             asked.map(ChangeDocument::of)
         }),
         transitions: Each(|| {
             let transitions = board.transitions().iter().rev();
-            let asked = transitions.filter(|entry| picks_subject(query, &entry.subject));
+            let asked = transitions.filter(|entry| query.picks_subject(&entry.subject));
             asked.map(TransitionDocument::of)
         }),
         expiring: Each(|| {
@@ -86,7 +85,7 @@ where
     }
 }
 
-/// Foreign text.
+/// Foreign text, made safe on its way into the document.
 struct Text<'a>(&'a str);
 
 impl Serialize for Text<'_> {
@@ -157,17 +156,17 @@ struct ScopeDocument<'a> {
     passed_at: Option<Timestamp>,
     stalled: bool,
     counts: CountsDocument,
-    unmanaged: Unmanaged,
+    unmanaged: UnmanagedDocument,
     /// Blueprints of images that are not the account's own, as far as that was asked.
     strays: usize,
-    loss: Option<Loss>,
+    loss: Option<LossDocument>,
     warnings: Vec<Text<'a>>,
-    rate: Option<Rate<'a>>,
+    rate: Option<RateDocument<'a>>,
     eta_seconds: Option<f64>,
     images: Images<'a>,
 }
 
-/// A look that waits for its turn to read.
+/// An observation that waits for its turn to read.
 #[derive(Serialize)]
 struct ReadingDocument {
     read: u32,
@@ -200,19 +199,19 @@ struct ViewDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct Unmanaged {
+struct UnmanagedDocument {
     ours: usize,
     foreign: usize,
 }
 
 #[derive(Serialize)]
-struct Loss {
+struct LossDocument {
     lost: usize,
     of: usize,
 }
 
 #[derive(Serialize)]
-struct Rate<'a> {
+struct RateDocument<'a> {
     host: Text<'a>,
     per_second: f64,
 }
@@ -232,12 +231,12 @@ struct ImageDocument<'a> {
     next_try: Option<Timestamp>,
     until: Option<Timestamp>,
     changed_outside: bool,
-    source: Option<Place<'a>>,
+    source: Option<SourceDocument<'a>>,
     conditions: [ConditionDocument; 4],
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct SourceDocument<'a> {
     file: Text<'a>,
     line: u32,
 }
@@ -262,7 +261,7 @@ struct ChangeDocument<'a> {
     error_code: Option<Text<'a>>,
     message: Option<Text<'a>>,
     request_id: Option<Text<'a>>,
-    source: Option<Place<'a>>,
+    source: Option<SourceDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -322,23 +321,23 @@ fn scope_document<'a>(
         }),
         next,
         held_reason,
-        view: status.view.as_ref().map(view),
+        view: status.view.as_ref().map(view_document),
         seen_at: status.seen_at,
         synced_at: status.synced_at,
         passed_at: status.passed_at,
         stalled: status.is_stalled(),
         counts: counts_document(counts),
-        unmanaged: Unmanaged {
+        unmanaged: UnmanagedDocument {
             ours: status.unmanaged_ours,
             foreign: status.unmanaged_foreign,
         },
         strays: status.unmanaged_strays,
-        loss: status.loss.map(|loss| Loss {
+        loss: status.loss.map(|loss| LossDocument {
             lost: loss.lost,
             of: loss.of,
         }),
         warnings: status.warnings.iter().map(|line| Text(line)).collect(),
-        rate: status.write_bucket.as_ref().map(|bucket| Rate {
+        rate: status.write_bucket.as_ref().map(|bucket| RateDocument {
             host: Text(&bucket.host),
             per_second: bucket.per_second,
         }),
@@ -351,7 +350,7 @@ fn scope_document<'a>(
     }
 }
 
-fn view(view: &View) -> ViewDocument<'_> {
+fn view_document(view: &View) -> ViewDocument<'_> {
     let (state, why): (_, Option<&Unobserved>) = match view {
         View::Seen => ("seen", None),
         View::ReadDenied(why) => ("blind", Some(why)),
@@ -406,7 +405,7 @@ fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocum
         next_try: details.and_then(|details| details.next_try),
         until: image.until,
         changed_outside: image.is_changed_outside(),
-        source: image.source.as_ref().map(place),
+        source: image.source.as_ref().map(source_document),
         conditions: [
             condition("Ready", image.ready),
             condition("Drifted", image.drifted),
@@ -416,54 +415,10 @@ fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocum
     }
 }
 
-fn place(source: &desired::Source) -> Place<'_> {
-    Place {
+fn source_document(source: &desired::Source) -> SourceDocument<'_> {
+    SourceDocument {
         file: Text(&source.file),
         line: source.line,
-    }
-}
-
-/// A share that ends by itself.
-pub(super) struct Expiry<'a> {
-    pub(super) until: Timestamp,
-    pub(super) scope: &'a Scope,
-    pub(super) id: &'a ImageId,
-    pub(super) image: &'a ImageStatus,
-}
-
-/// Shares that are asked for and end by themselves after `now`, the next first.
-pub(super) fn expiries<'a>(board: &'a Board, query: &Query, now: Timestamp) -> Vec<Expiry<'a>> {
-    let mut found = Vec::new();
-    for (scope, status) in board.scopes().iter().filter(|(s, _)| query.picks_scope(s)) {
-        let text = ScopeText::new(scope);
-        for (id, image) in &status.images {
-            let Some(until) = image.until.filter(|until| *until > now) else {
-                continue;
-            };
-            if query.picks(&text, id, image) {
-                found.push(Expiry {
-                    until,
-                    scope,
-                    id,
-                    image,
-                });
-            }
-        }
-    }
-    found.sort_by_key(|expiry| expiry.until);
-    found
-}
-
-pub(super) fn picks_key(query: &Query, key: &ImageKey) -> bool {
-    query.picks_scope(&key.scope) && query.image.as_ref().is_none_or(|image| *image == key.image)
-}
-
-pub(super) fn picks_subject(query: &Query, subject: &Subject) -> bool {
-    match subject {
-        Subject::Manifests | Subject::State => true,
-        Subject::Account(account) => query.account.as_ref().is_none_or(|asked| asked == account),
-        Subject::Scope(scope) => query.picks_scope(scope),
-        Subject::Image(key) => picks_key(query, key),
     }
 }
 
@@ -481,7 +436,7 @@ impl<'a> ManifestsDocument<'a> {
 }
 
 impl<'a> ChangeDocument<'a> {
-    fn of(change: &'a crate::status::Change) -> Self {
+    fn of(change: &'a Change) -> Self {
         Self {
             at: change.at,
             account: change.key.scope.account.as_str(),
@@ -493,7 +448,7 @@ impl<'a> ChangeDocument<'a> {
             error_code: change.code.as_deref().map(Text),
             message: change.message.as_deref().map(Text),
             request_id: change.request_id.as_deref().map(Text),
-            source: change.source.as_ref().map(place),
+            source: change.source.as_ref().map(source_document),
         }
     }
 }
