@@ -1,3 +1,5 @@
+//! Metrics of accounts and regions: passes, observations, write rates and answered writes.
+
 use std::collections::BTreeSet;
 
 use super::family::{Families, Family, Label, counter, gauge, histogram, seconds};
@@ -5,11 +7,11 @@ use crate::model::Scope;
 use crate::plan::View;
 use crate::status::{Board, ScopeStatus};
 
-/// What is known of accounts and regions.
+/// Adds the metrics of all accounts and regions.
 pub(super) fn families(families: &mut Families, board: &Board) {
     accounts(families, board);
     passes(families, board);
-    looks(families, board);
+    observations(families, board);
     changes(families, board);
 }
 
@@ -30,11 +32,11 @@ pub(super) fn labels(scope: &Scope) -> [Label<'_>; 2] {
     ]
 }
 
-pub(super) fn truth(holds: bool) -> f64 {
+pub(super) fn flag(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 
-/// Which root account a name stands for: beside the labels of the other series, which keep the name.
+/// Which root account a name stands for. The other series have the name alone as a label.
 fn accounts(families: &mut Families, board: &Board) {
     let mut accounts = gauge(
         "sharekeeper_account_info",
@@ -94,11 +96,11 @@ fn passes(families: &mut Families, board: &Board) {
             "1 while nothing is seen or done in an account and region: it was not seen for several passes, or a fault ended them.",
         ),
         board,
-        |status| Some(truth(status.is_stalled())),
+        |status| Some(flag(status.is_stalled())),
     ));
 }
 
-fn looks(families: &mut Families, board: &Board) {
+fn observations(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_last_seen_timestamp_seconds",
@@ -113,7 +115,7 @@ fn looks(families: &mut Families, board: &Board) {
             "1 if the last look at an account and region saw it whole. Missing before the first look.",
         ),
         board,
-        |status| status.view.as_ref().map(|view| truth(*view == View::Seen)),
+        |status| status.view.as_ref().map(|view| flag(*view == View::Seen)),
     ));
     families.keep(each(
         gauge(
