@@ -23,17 +23,16 @@ pub(super) struct ScopeState {
     reset_requested: bool,
     /// The loss that was known when the last pass began.
     known_loss: Option<UnexpectedLoss>,
-    /// The loss that a person has looked at since.
+    /// The loss that a person has accepted since, by asking for everything to be tried again.
     accepted_loss: Option<UnexpectedLoss>,
-    /// Since when no manifest names the scope. What it remembers of its writes outlives that for a while, and a doubt
-    /// for as long as the process: who removes a scope and brings it back has not looked at what is lost in it.
+    /// Since when no manifest names the scope. What it remembers of its writes outlives that for a while, and a loss
+    /// for as long as the process: removing a scope and naming it again does not mean that a person accepts the loss.
     removed_since: Option<Monotonic>,
     /// There is no further pass: a fault in sharekeeper ended the last one.
     is_halted: bool,
 }
 
 struct RunningPass {
-    /// Ends the pass.
     stop: Rc<Stop>,
     slot: PassSlot,
 }

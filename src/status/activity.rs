@@ -17,7 +17,7 @@ pub enum Activity {
     },
     /// There is nothing to do until the next pass.
     Idle {
-        /// When that begins.
+        /// When the next pass is due.
         next: Timestamp,
     },
     /// There are no further passes while the process lives, because of a fault in sharekeeper.

@@ -75,7 +75,7 @@ impl Board {
     }
 
     /// Whether every scope was observed once, and something can be seen; if not, why not, in one line each. Manifests
-    /// that broke after a good set was loaded do not matter: that one is worked on.
+    /// that broke after a good set was loaded do not matter: that set is in use.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons: Vec<String> = self.alive().err().into_iter().collect();
         if self.manifests.loaded_at.is_none() {

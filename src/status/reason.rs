@@ -114,7 +114,7 @@ impl Reason {
         )
     }
 
-    /// Whether the image itself or the API stands in the way.
+    /// Whether the image itself or the API is in the way.
     pub const fn is_blocked(self) -> bool {
         matches!(
             self,

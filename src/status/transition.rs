@@ -20,7 +20,7 @@ pub struct Transition {
     pub message: String,
 }
 
-/// What a transition is about.
+/// The part of the board that a transition is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     Manifests,
@@ -33,20 +33,20 @@ pub enum Subject {
     Image(ImageKey),
 }
 
-/// What can happen. A closed set: webhooks are told which of them they want.
+/// What can happen. A closed set: the settings of a webhook list the kinds that it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Somebody else changed an image that was as desired.
     DriftAppeared,
-    /// It is as desired again.
+    /// An image that had drifted is as desired again.
     DriftResolved,
     /// An image cannot be brought to its desired state, and a person must act.
     Blocked,
-    /// It can, or need not be any longer.
+    /// A blocked image is as desired, or no manifest names it any longer.
     Unblocked,
     /// A guard withholds changes.
     GuardTripped,
-    /// It does no longer.
+    /// No guard withholds changes any longer.
     GuardCleared,
     /// A share ends soon by itself.
     ExpiringSoon,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Board, ScopeStatus};
+use super::Board;
 use crate::model::Scope;
 
 /// The rate bucket that a scope's writes draw from. Scopes with the same account key and host share it.
@@ -30,11 +30,10 @@ impl Board {
         if self.observe_only || pending(scope) == 0 {
             return None;
         }
-        let shares_bucket = |(other, status): &(&Scope, &ScopeStatus)| {
+        let sharing = self.scopes.iter().filter(|(other, status)| {
             let its_bucket = status.write_bucket.as_ref();
             its_bucket.is_some_and(|its| its.host == bucket.host) && other.account == scope.account
-        };
-        let sharing = self.scopes.iter().filter(shares_bucket);
+        });
         let calls: usize = sharing.map(|(scope, _)| pending(scope)).sum();
         Duration::try_from_secs_f64(calls as f64 / bucket.per_second).ok()
     }

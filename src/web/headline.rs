@@ -2,9 +2,8 @@
 
 use super::badge::Badge;
 use super::html::Count;
-use super::page::Page;
 use crate::plan::View;
-use crate::status::{Activity, Board, ScopeStatus};
+use crate::status::{Activity, Board, Counts, ScopeStatus};
 use crate::words::plural;
 
 /// Everything in one line.
@@ -19,9 +18,8 @@ impl Headline {
         Self { badge, text }
     }
 
-    /// The most urgent of what there is to say about the board.
-    pub(super) fn of(page: &Page<'_>) -> Self {
-        let (board, total) = (page.board, &page.total);
+    /// The most urgent of what there is to say about the board, whose images are counted in `total`.
+    pub(super) fn of(board: &Board, total: &Counts) -> Self {
         let images = total.total();
         let scopes = |is_one: fn(&ScopeStatus) -> bool| {
             let scopes = board.scopes().values();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::words::safe_char;
 
-/// Adds literals as markup and what stands in parentheses as text.
+/// Adds literals as markup, and values in parentheses as text.
 macro_rules! write_html {
     ($html:expr, $($part:tt),+ $(,)?) => { $( write_html!(@ $html, $part); )+ };
     (@ $html:expr, $markup:literal) => { $html.markup($markup) };
@@ -20,7 +20,7 @@ pub(super) use write_html;
 pub(super) struct Html(String);
 
 impl Html {
-    /// Adds markup. Only what stands in the program is `'static`.
+    /// Adds markup. `'static` keeps out text that is made while the program runs.
     pub(super) fn markup(&mut self, markup: &'static str) {
         self.0.push_str(markup);
     }

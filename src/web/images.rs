@@ -99,7 +99,7 @@ impl<'a> Page<'a> {
         });
     }
 
-    /// Images that have their reason in common, which stands once above them.
+    /// Images that have their reason in common, which is given once above them.
     fn group(&self, html: &mut Html, group: &[Row<'_>], part: &[Row<'_>], goes_on: bool) {
         let Some(Row { image, .. }) = group.first() else {
             return;

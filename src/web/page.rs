@@ -88,7 +88,7 @@ impl<'a> Page<'a> {
     }
 
     fn head(&self, html: &mut Html) {
-        let Headline { badge, text } = Headline::of(self);
+        let Headline { badge, text } = Headline::of(self.board, &self.total);
         write_html!(
             html,
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\

@@ -7,7 +7,7 @@ use crate::model::{AccountName, ImageId, ImageKey, Region, Scope};
 use crate::status::{ImageStatus, Reason, Subject, Truth};
 use crate::words;
 
-/// Longest text that is searched for; more is cut off.
+/// Characters of a search that count; the rest is ignored.
 const SEARCH_CHARS_MAX: usize = 200;
 /// Words of a search that count. Each is searched for in every image.
 const SEARCH_WORDS_MAX: usize = 8;

@@ -13,7 +13,7 @@ const PROBLEMS_MAX: usize = 100;
 impl Page<'_> {
     /// The headline, what it is about, and what is wrong with everything.
     pub(super) fn summary(&self, html: &mut Html) {
-        let Headline { badge, text } = Headline::of(self);
+        let Headline { badge, text } = Headline::of(self.board, &self.total);
         write_html!(
             html,
             "<h1 class=\"",
