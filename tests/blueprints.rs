@@ -8,7 +8,7 @@ use std::time::Duration;
 use sharekeeper::desired::Desired;
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::report::ExitStatus;
-use sharekeeper::status::{Activity, Kind, Reason, SyncState};
+use sharekeeper::status::{Activity, Reason, SyncState, TransitionKind};
 use support::live::{Live, reconciling};
 use support::world::{Ended, REGIONAL, TEN_MINUTES, World, id};
 use support::{Behaviour, Beside, desired};
@@ -480,7 +480,10 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
         assert_eq!(reason(live, 0), Reason::LeftoverBlueprint);
         assert_eq!(
             live.told(),
-            [(Kind::Blocked, "default/ap-tokyo/img-0000".to_owned())]
+            [(
+                TransitionKind::Blocked,
+                "default/ap-tokyo/img-0000".to_owned()
+            )]
         );
         live.pass(12 * 60).await;
         let after = cancels(&world);
@@ -497,7 +500,7 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
         world.cloud().meddle(TOKYO, &id(0), false);
         live.until(|live| live.in_sync(TOKYO)).await;
         let told: Vec<_> = live.told().into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(told, [Kind::Unblocked]);
+        assert_eq!(told, [TransitionKind::Unblocked]);
         let before = cancels(&world);
         live.pass(3 * 3600).await;
         assert_eq!(cancels(&world), before);
@@ -576,7 +579,10 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
         live.pass(3600).await;
         assert_eq!(
             live.told(),
-            [(Kind::Blocked, "default/ap-tokyo/img-0000".to_owned())]
+            [(
+                TransitionKind::Blocked,
+                "default/ap-tokyo/img-0000".to_owned()
+            )]
         );
         // A person deletes it, and it is shared anew.
         world.cloud().meddle(TOKYO, &id(0), false);
@@ -584,7 +590,7 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
         live.until(|live| live.in_sync(TOKYO)).await;
         assert_eq!(writes(&world), 1);
         let told: Vec<_> = live.told().into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(told, [Kind::Unblocked]);
+        assert_eq!(told, [TransitionKind::Unblocked]);
     })
     .await;
 }

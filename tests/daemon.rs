@@ -12,7 +12,7 @@ use sharekeeper::engine::StopReason;
 use sharekeeper::host::Clock;
 use sharekeeper::plan::Policy;
 use sharekeeper::source::Update;
-use sharekeeper::status::{Activity, Kind, RECENT_MAX, Reason, Truth};
+use sharekeeper::status::{Activity, RECENT_MAX, Reason, TransitionKind, Truth};
 use support::live::{INTERVAL, Keys, Live, observing, reconciling, run_with, scope, settings};
 use support::world::{REGIONAL, World, id, regions};
 use support::{Behaviour, Fault, desired};
@@ -70,8 +70,8 @@ async fn drift_is_repaired_within_the_interval_and_told_once_each_way() {
         assert_eq!(
             live.told(),
             [
-                (Kind::DriftAppeared, key.clone()),
-                (Kind::DriftResolved, key)
+                (TransitionKind::DriftAppeared, key.clone()),
+                (TransitionKind::DriftResolved, key)
             ]
         );
     })
@@ -105,7 +105,7 @@ async fn b5_c7_a_state_that_is_lost_ends_all_work_and_fails_health() {
             assert!(board.ready().is_err_and(|reasons| reasons.contains(&why)));
             assert!(board.summary().contains("the state"), "{}", board.summary());
         });
-        assert_eq!(live.told(), [(Kind::Stalled, "state".to_owned())]);
+        assert_eq!(live.told(), [(TransitionKind::Stalled, "state".to_owned())]);
     })
     .await;
 }
@@ -121,7 +121,7 @@ async fn b5_a_state_that_is_lost_in_a_pass_fails_health_at_once() {
         assert!(took.await < 10);
         live.pass(3600).await;
         assert!(writes(live) < 7, "{}", writes(live));
-        assert_eq!(live.told(), [(Kind::Stalled, "state".to_owned())]);
+        assert_eq!(live.told(), [(TransitionKind::Stalled, "state".to_owned())]);
         let asked = world.cloud().calls_of("DescribeBlueprints").len();
         assert!(asked < 5, "{asked}");
     })
@@ -253,7 +253,7 @@ async fn l8_a_broken_account_is_probed_once_a_step_and_works_again_by_itself() {
         );
         assert_eq!(
             live.told(),
-            [(Kind::Stalled, "account default".to_owned())],
+            [(TransitionKind::Stalled, "account default".to_owned())],
             "once, and not for each scope or probe"
         );
         assert_eq!(live.image(TOKYO, &id(0)).reason, Reason::AccountBroken);
@@ -263,7 +263,7 @@ async fn l8_a_broken_account_is_probed_once_a_step_and_works_again_by_itself() {
         live.pass(60).await;
         assert_eq!(
             live.told(),
-            [(Kind::Recovered, "account default".to_owned())]
+            [(TransitionKind::Recovered, "account default".to_owned())]
         );
     })
     .await;
@@ -410,7 +410,11 @@ async fn a_share_ends_at_its_instant_while_no_manifests_can_be_had() {
         assert!(world.cloud().is_shared(TOKYO, &id(1)));
         let told = live.told();
         let kinds: Vec<_> = told.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds, [Kind::Stalled, Kind::ExpiringSoon], "{told:?}");
+        assert_eq!(
+            kinds,
+            [TransitionKind::Stalled, TransitionKind::ExpiringSoon],
+            "{told:?}"
+        );
     })
     .await;
 }
@@ -510,7 +514,7 @@ async fn s16_a_daemon_that_only_observes_finds_drift_and_never_writes() {
         assert_eq!(live.image(TOKYO, &id(2)).drifted.status, Truth::True);
         let told = live.told();
         assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(told[0].0, Kind::DriftAppeared);
+        assert_eq!(told[0].0, TransitionKind::DriftAppeared);
     })
     .await;
     assert!(world.cloud().writes().is_empty());
@@ -541,7 +545,7 @@ async fn s7_a_sudden_loss_is_held_until_a_person_has_looked() {
         let tripped = live
             .told()
             .into_iter()
-            .filter(|(kind, _)| *kind == Kind::GuardTripped);
+            .filter(|(kind, _)| *kind == TransitionKind::GuardTripped);
         assert_eq!(tripped.count(), 1);
         // The view is whole again, but nobody has said that all is well.
         for n in 0..9 {

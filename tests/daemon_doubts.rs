@@ -11,7 +11,7 @@ use sharekeeper::host::Clock;
 use sharekeeper::model::ImageId;
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::source::Update;
-use sharekeeper::status::{Kind, Reason};
+use sharekeeper::status::{Reason, TransitionKind};
 use support::live::{Live, observing, reconciling, run, settings};
 use support::world::{REGIONAL, World, id};
 use support::{Behaviour, desired};
@@ -195,7 +195,7 @@ async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
         live.pass(3600).await;
         assert_eq!(live.image(TOKYO, "img-old").reason, Reason::GuardTripped);
         let tripped = live.told().into_iter();
-        let tripped = tripped.filter(|(kind, _)| *kind == Kind::GuardTripped);
+        let tripped = tripped.filter(|(kind, _)| *kind == TransitionKind::GuardTripped);
         assert_eq!(tripped.count(), 1);
         for n in 0..9 {
             world.cloud().meddle(TOKYO, &id(n), true);

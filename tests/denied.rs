@@ -15,7 +15,7 @@ use sharekeeper::host::Clock;
 use sharekeeper::model::{AccountName, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
 use sharekeeper::source::Update;
-use sharekeeper::status::{Kind, Reason};
+use sharekeeper::status::{Reason, TransitionKind};
 use support::live::{INTERVAL, Live, reconciling, scope};
 use support::world::{Ended, GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions};
 use support::{Behaviour, Call, Silent, desired};
@@ -757,7 +757,7 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
         let told = live.told();
         assert_eq!(
             told,
-            [(Kind::Stalled, format!("default/{TOKYO}"))],
+            [(TransitionKind::Stalled, format!("default/{TOKYO}"))],
             "once in a day"
         );
         world.behave(Behaviour::default());
@@ -765,7 +765,10 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
         assert!(took <= 6 * 330, "{took} s");
         live.pass(600).await;
         let told = live.told();
-        assert_eq!(told, [(Kind::Recovered, format!("default/{TOKYO}"))]);
+        assert_eq!(
+            told,
+            [(TransitionKind::Recovered, format!("default/{TOKYO}"))]
+        );
         assert!(
             !live
                 .publisher
@@ -809,7 +812,8 @@ async fn c2_l4_the_daemon_rests_an_account_that_denies_all_and_tells_of_it_once(
         assert!(later <= 15 * 20, "{later} in an hour");
         let told = live.told();
         assert!(
-            told.iter().all(|(kind, _)| *kind == Kind::Stalled),
+            told.iter()
+                .all(|(kind, _)| *kind == TransitionKind::Stalled),
             "{told:?}"
         );
         let of_account = told
@@ -828,7 +832,8 @@ async fn c2_l4_the_daemon_rests_an_account_that_denies_all_and_tells_of_it_once(
         live.pass(3600).await;
         let told = live.told();
         assert!(
-            told.iter().all(|(kind, _)| *kind == Kind::Recovered),
+            told.iter()
+                .all(|(kind, _)| *kind == TransitionKind::Recovered),
             "{told:?}"
         );
     })
@@ -848,7 +853,10 @@ async fn c2_a_missing_role_is_told_of_once_and_blocks_the_image_of_that_call_alo
     reconciling(&world, async |live| {
         live.load(wanted.clone()).await;
         live.pass(3600).await;
-        assert_eq!(live.told(), [(Kind::Blocked, "account default".to_owned())]);
+        assert_eq!(
+            live.told(),
+            [(TransitionKind::Blocked, "account default".to_owned())]
+        );
         let reasons = live.publisher.board(|board| {
             let images = board
                 .scopes()

@@ -87,7 +87,7 @@ fn board() -> Board {
 }
 
 /// What a board reports of these plans, made a minute apart.
-fn reported(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, Kind)> {
+fn reported(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, TransitionKind)> {
     let mut board = board();
     let mut reported = Vec::new();
     for (minute, plan) in (0..).zip(plans) {
@@ -103,7 +103,10 @@ fn what_was_as_desired_and_is_not_any_longer_has_drifted_and_that_is_reported_on
     let verdicts = [InSync, Act, Act, unobserved(), Act, InSync, InSync];
     assert_eq!(
         reported(verdicts.map(plan)),
-        [(1, Kind::DriftAppeared), (5, Kind::DriftResolved)]
+        [
+            (1, TransitionKind::DriftAppeared),
+            (5, TransitionKind::DriftResolved)
+        ]
     );
 }
 
@@ -137,7 +140,11 @@ fn what_a_person_must_act_on_is_reported_once_for_each_reason_and_when_it_is_ove
     ];
     assert_eq!(
         reported(verdicts.map(plan)),
-        [(0, Kind::Blocked), (4, Kind::Blocked), (6, Kind::Unblocked)]
+        [
+            (0, TransitionKind::Blocked),
+            (4, TransitionKind::Blocked),
+            (6, TransitionKind::Unblocked)
+        ]
     );
 }
 
@@ -212,7 +219,7 @@ fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_pe
     ];
     assert_eq!(
         reported(verdicts.map(shared)),
-        [(2, Kind::Blocked), (3, Kind::Unblocked)]
+        [(2, TransitionKind::Blocked), (3, TransitionKind::Unblocked)]
     );
 }
 
@@ -247,7 +254,10 @@ fn a_guard_is_reported_once_for_its_scope_and_not_cleared_by_what_is_not_seen() 
     let verdicts = [held(), held(), unobserved(), held(), Verdict::InSync];
     assert_eq!(
         reported(verdicts.map(plan)),
-        [(0, Kind::GuardTripped), (4, Kind::GuardCleared)]
+        [
+            (0, TransitionKind::GuardTripped),
+            (4, TransitionKind::GuardCleared)
+        ]
     );
 }
 
@@ -274,7 +284,7 @@ fn conditions_keep_since_when_they_hold() {
     assert!(image.is_changed_outside());
 }
 
-fn passes(verdicts: impl IntoIterator<Item = (Verdict, PassResult)>) -> Vec<(i64, Kind)> {
+fn passes(verdicts: impl IntoIterator<Item = (Verdict, PassResult)>) -> Vec<(i64, TransitionKind)> {
     let mut board = Board::new(at(0), false);
     let mut reported = Vec::new();
     for (minute, (verdict, result)) in (0..).zip(verdicts) {
@@ -297,7 +307,7 @@ fn one_lost_page_is_no_news_and_three_passes_in_vain_are() {
     let stopped = || (unobserved(), Stopped);
     assert_eq!(
         passes([lost(), lost(), stopped(), lost(), lost(), stopped(), fine()]),
-        [(3, Kind::Stalled), (6, Kind::Recovered)]
+        [(3, TransitionKind::Stalled), (6, TransitionKind::Recovered)]
     );
 }
 
@@ -316,7 +326,7 @@ fn a_broken_account_is_reported_at_once() {
     let fine = (Verdict::InSync, PassResult::Synced);
     assert_eq!(
         passes([broken(), broken(), fine]),
-        [(0, Kind::Stalled), (2, Kind::Recovered)]
+        [(0, TransitionKind::Stalled), (2, TransitionKind::Recovered)]
     );
 }
 
@@ -427,10 +437,10 @@ fn what_was_reported_ends_when_no_manifest_asks_for_it_any_longer() {
     assert_eq!(
         reported(plans),
         [
-            (1, Kind::DriftAppeared),
-            (2, Kind::Blocked),
-            (3, Kind::DriftResolved),
-            (3, Kind::Unblocked)
+            (1, TransitionKind::DriftAppeared),
+            (2, TransitionKind::Blocked),
+            (3, TransitionKind::DriftResolved),
+            (3, TransitionKind::Unblocked)
         ]
     );
     let mut board = board();
@@ -443,7 +453,7 @@ fn what_was_reported_ends_when_no_manifest_asks_for_it_any_longer() {
     assert_eq!(kinds(board.retain_scopes(|_| true, at(2))), []);
     assert_eq!(
         kinds(board.retain_scopes(|_| false, at(3))),
-        [Kind::GuardCleared]
+        [TransitionKind::GuardCleared]
     );
     // A pass that was under way brings nothing of it back.
     assert!(board.planned(&plan(Verdict::Act), at(4)).is_empty());

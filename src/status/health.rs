@@ -1,6 +1,6 @@
 //! Whether the process does its work: the state directory, liveness, readiness, and one line for the supervisor.
 
-use super::{Activity, Board, Counts, Kind, ScopeStatus, Subject, Transition};
+use super::{Activity, Board, Counts, ScopeStatus, Subject, Transition, TransitionKind};
 use crate::model::Timestamp;
 use crate::plan::View;
 use crate::words::plural;
@@ -27,7 +27,7 @@ impl Board {
         let transition = Transition {
             at: now,
             subject: Subject::State,
-            kind: Kind::Stalled,
+            kind: TransitionKind::Stalled,
             reason: None,
             message: format!("nothing is done until sharekeeper starts anew: {why}"),
         };

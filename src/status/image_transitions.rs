@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::image::ImageStatus;
 use super::reason::Reason;
-use super::transition::{Kind, Subject, Transition};
+use super::transition::{Subject, Transition, TransitionKind};
 use crate::model::{AccountName, ImageId, ImageKey, Scope, ShareState, Timestamp};
 
 /// What is new of an image of which `before` was known.
@@ -28,20 +28,26 @@ pub(super) fn between(
             ShareState::Shared => "somebody else has cancelled its share",
             ShareState::Unshared => "somebody else has shared it",
         };
-        transitions.push(transition(Kind::DriftAppeared, what.into()));
+        transitions.push(transition(TransitionKind::DriftAppeared, what.into()));
     } else if was_changed && after.ready.holds() {
         let message = "it is as desired again".into();
-        transitions.push(transition(Kind::DriftResolved, message));
+        transitions.push(transition(TransitionKind::DriftResolved, message));
     }
     let reported = before.and_then(|before| before.reported_block);
     match (reported, after.reported_block) {
         // A missing role is reported of the account.
         (_, Some(Reason::RoleMissing)) | (Some(Reason::RoleMissing), None) => {}
         (was, Some(is)) if was != Some(is) => {
-            transitions.push(transition(Kind::Blocked, after.message_or_empty()));
+            transitions.push(transition(
+                TransitionKind::Blocked,
+                after.message_or_empty(),
+            ));
         }
         (Some(_), None) => {
-            transitions.push(transition(Kind::Unblocked, "it is as desired".into()));
+            transitions.push(transition(
+                TransitionKind::Unblocked,
+                "it is as desired".into(),
+            ));
         }
         _ => {}
     }
@@ -55,11 +61,13 @@ pub(super) fn of_removal(
     id: ImageId,
     now: Timestamp,
 ) -> impl Iterator<Item = Transition> {
-    let drift = image.changed_outside.then_some(Kind::DriftResolved);
+    let drift = image
+        .changed_outside
+        .then_some(TransitionKind::DriftResolved);
     let blocked = image
         .reported_block
         .filter(|reason| *reason != Reason::RoleMissing);
-    let blocked = blocked.map(|_| Kind::Unblocked);
+    let blocked = blocked.map(|_| TransitionKind::Unblocked);
     let key = ImageKey {
         scope: scope.clone(),
         image: id,
@@ -80,9 +88,12 @@ pub(super) fn of_service_role(
     const MISSING: Option<Reason> = Some(Reason::RoleMissing);
     let (was, is) = (was == MISSING, after.reported_block == MISSING);
     let (kind, message) = if is && !was && reported.insert(account.clone()) {
-        (Kind::Blocked, after.message_or_empty())
+        (TransitionKind::Blocked, after.message_or_empty())
     } else if was && !is && reported.remove(account) {
-        (Kind::Unblocked, "its images can be shared".to_owned())
+        (
+            TransitionKind::Unblocked,
+            "its images can be shared".to_owned(),
+        )
     } else {
         return None;
     };

@@ -1,6 +1,6 @@
 //! Where the manifests come from, and whether they can be used.
 
-use super::{Board, Kind, Subject, Transition};
+use super::{Board, Subject, Transition, TransitionKind};
 use crate::model::Timestamp;
 
 /// Where the manifests come from, and whether they can be used.
@@ -65,8 +65,11 @@ impl Board {
         }
         status.problems = problems;
         let (kind, message) = match (was_broken, status.broken_since.is_some()) {
-            (false, true) => (Kind::Stalled, status.failure_message()),
-            (true, false) => (Kind::Recovered, "the manifests can be used again".into()),
+            (false, true) => (TransitionKind::Stalled, status.failure_message()),
+            (true, false) => (
+                TransitionKind::Recovered,
+                "the manifests can be used again".into(),
+            ),
             (false, false) | (true, true) => return self.record(Vec::new()),
         };
         self.record(vec![Transition {

@@ -40,7 +40,7 @@ pub use reads::Reads;
 pub use reason::Reason;
 pub use scope::ScopeStatus;
 pub use sync_state::SyncState;
-pub use transition::{Kind, Subject, Transition};
+pub use transition::{Subject, Transition, TransitionKind};
 pub use write_bucket::WriteBucket;
 
 /// Recent changes and transitions that are kept to be shown.

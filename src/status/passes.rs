@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::image::MessageCache;
 use super::{
-    Activity, Board, Change, ChangeKind, ImageStatus, Kind, PassResult, Subject, Transition,
-    image_transitions, push_recent,
+    Activity, Board, Change, ChangeKind, ImageStatus, PassResult, Subject, Transition,
+    TransitionKind, image_transitions, push_recent,
 };
 use crate::history::Answer;
 use crate::model::{ImageId, ImageKey, Scope, Timestamp};
@@ -154,7 +154,7 @@ impl Board {
                         scope: scope.clone(),
                         image: image.clone(),
                     }),
-                    kind: Kind::ExpiringSoon,
+                    kind: TransitionKind::ExpiringSoon,
                     reason: Some(status.reason),
                     message: format!(
                         "the share ends at {}; to keep it, change its `until`",

@@ -1,7 +1,7 @@
 //! What becomes of the board when manifests no longer name a scope: what was reported of it ends.
 
 use super::image_transitions;
-use super::{Board, Kind, Subject, Transition};
+use super::{Board, Subject, Transition, TransitionKind};
 use crate::model::{AccountName, Scope, Timestamp};
 
 impl Board {
@@ -35,11 +35,11 @@ impl Board {
             false
         };
         self.broken_accounts
-            .retain(|account, _| keep_account(account, Kind::Recovered));
+            .retain(|account, _| keep_account(account, TransitionKind::Recovered));
         self.denied_accounts
-            .retain(|account| keep_account(account, Kind::Recovered));
+            .retain(|account| keep_account(account, TransitionKind::Recovered));
         self.accounts_without_role
-            .retain(|account| keep_account(account, Kind::Unblocked));
+            .retain(|account| keep_account(account, TransitionKind::Unblocked));
         self.record(transitions)
     }
 }

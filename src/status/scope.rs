@@ -8,7 +8,7 @@ use super::image::ImageStatus;
 use super::reads::Reads;
 use super::reason::Reason;
 use super::stall::ScopeStall;
-use super::transition::{Kind, Subject, Transition};
+use super::transition::{Subject, Transition, TransitionKind};
 use super::write_bucket::WriteBucket;
 use crate::inventory::UnexpectedLoss;
 use crate::model::{ImageId, Scope, Timestamp, Uin};
@@ -89,10 +89,11 @@ impl ScopeStatus {
             .filter(|image| image.reason == Reason::GuardTripped)
             .find_map(|image| Some(image.details.as_ref()?.message.to_string()));
         let (kind, message) = match (&self.reported_guard, &tripped) {
-            (None, Some(why)) => (Kind::GuardTripped, why.clone()),
-            (Some(_), None) if self.view == Some(View::Seen) => {
-                (Kind::GuardCleared, "no guard withholds changes".to_owned())
-            }
+            (None, Some(why)) => (TransitionKind::GuardTripped, why.clone()),
+            (Some(_), None) if self.view == Some(View::Seen) => (
+                TransitionKind::GuardCleared,
+                "no guard withholds changes".to_owned(),
+            ),
             // Where nothing was seen, the guard had nothing to judge.
             (Some(_), None) => return None,
             (None, None) | (Some(_), Some(_)) => {
@@ -112,8 +113,14 @@ impl ScopeStatus {
 
     /// Ends what was reported of the scope, because no manifest names it any longer.
     pub(super) fn removal_transitions(&self, scope: &Scope, now: Timestamp) -> Vec<Transition> {
-        let guard = self.reported_guard.is_some().then_some(Kind::GuardCleared);
-        let stall = self.stall.is_reported().then_some(Kind::Recovered);
+        let guard = self
+            .reported_guard
+            .is_some()
+            .then_some(TransitionKind::GuardCleared);
+        let stall = self
+            .stall
+            .is_reported()
+            .then_some(TransitionKind::Recovered);
         let kinds = guard.into_iter().chain(stall);
         kinds
             .map(|kind| Transition::of_removal(Subject::Scope(scope.clone()), kind, now))

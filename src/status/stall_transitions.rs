@@ -1,7 +1,7 @@
 //! What is reported of scopes and accounts in which nothing is seen or done. What is wrong with an account is reported
 //! once, and not for each of its scopes.
 
-use super::{Activity, Board, Kind, PassResult, ScopeStatus, Subject, Transition};
+use super::{Activity, Board, PassResult, ScopeStatus, Subject, Transition, TransitionKind};
 use crate::model::{AccountName, Scope, Timestamp};
 use crate::observation::Unobserved;
 use crate::plan::View;
@@ -49,14 +49,14 @@ impl Board {
                 let account = scope.account.clone();
                 self.broken_accounts.insert(account, self.version);
                 (
-                    Kind::Stalled,
+                    TransitionKind::Stalled,
                     format!("nothing is seen or done in it: {why}"),
                 )
             }
             // A pass that began before the account broke does not prove that it works again.
             (Some(&at), _) if was_seen && status.stall.began_after(at) => {
                 self.broken_accounts.remove(&scope.account);
-                (Kind::Recovered, "it works again".to_owned())
+                (TransitionKind::Recovered, "it works again".to_owned())
             }
             (None | Some(_), _) => return None,
         };
@@ -81,14 +81,17 @@ impl Board {
             (None, denial) => (format!("not observed: {why}"), is_lost || denial.is_some()),
         };
         let (kind, message) = if is_stalled && !status.stall.is_reported() {
-            (Kind::Stalled, message)
+            (TransitionKind::Stalled, message)
         } else if was_seen && status.stall.is_reported() && !is_stalled && !status.stall.is_paused()
         {
-            (Kind::Recovered, "it is worked on again".to_owned())
+            (
+                TransitionKind::Recovered,
+                "it is worked on again".to_owned(),
+            )
         } else {
             return None;
         };
-        status.stall.set_reported(kind == Kind::Stalled);
+        status.stall.set_reported(kind == TransitionKind::Stalled);
         Some(transition(
             Subject::Scope(scope.clone()),
             kind,
@@ -105,10 +108,13 @@ impl Board {
             .filter(|(scope, _)| scope.account == *account);
         let why = scopes.find_map(|(_, status)| status.stall.denial(true));
         let (kind, message) = match why {
-            Some(why) if self.denied_accounts.insert(account.clone()) => (Kind::Stalled, why),
-            None if self.denied_accounts.remove(account) => {
-                (Kind::Recovered, "it is worked on again".to_owned())
+            Some(why) if self.denied_accounts.insert(account.clone()) => {
+                (TransitionKind::Stalled, why)
             }
+            None if self.denied_accounts.remove(account) => (
+                TransitionKind::Recovered,
+                "it is worked on again".to_owned(),
+            ),
             _ => return None,
         };
         let subject = Subject::Account(account.clone());
@@ -133,7 +139,12 @@ impl ScopeStatus {
     }
 }
 
-fn transition(subject: Subject, kind: Kind, message: String, now: Timestamp) -> Transition {
+fn transition(
+    subject: Subject,
+    kind: TransitionKind,
+    message: String,
+    now: Timestamp,
+) -> Transition {
     Transition {
         at: now,
         subject,

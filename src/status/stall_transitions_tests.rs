@@ -200,7 +200,10 @@ fn an_account_without_scopes_is_forgotten() {
         .iter()
         .map(|transition| (transition.kind, transition.subject.to_string()))
         .collect();
-    assert_eq!(over, [(Kind::Recovered, "account default".to_owned())]);
+    assert_eq!(
+        over,
+        [(TransitionKind::Recovered, "account default".to_owned())]
+    );
     assert!(daemon.board.broken_accounts.is_empty());
     assert!(daemon.round(Fine).is_empty());
 }

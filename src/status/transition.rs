@@ -13,7 +13,7 @@ pub struct Transition {
     /// What it is about.
     pub subject: Subject,
     /// What happened to the subject.
-    pub kind: Kind,
+    pub kind: TransitionKind,
     /// Why the image has its sync state, where the subject is an image or a part of one account.
     pub reason: Option<Reason>,
     /// One line for a person, with the remedy where there is one.
@@ -35,7 +35,7 @@ pub enum Subject {
 
 /// What can happen. A closed set: the settings of a webhook list the kinds that it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum TransitionKind {
     /// Somebody else changed an image that was as desired.
     DriftAppeared,
     /// An image that had drifted is as desired again.
@@ -58,7 +58,7 @@ pub enum Kind {
 
 impl Transition {
     /// Ends what was reported of a subject that no manifest names any longer.
-    pub(super) fn of_removal(subject: Subject, kind: Kind, now: Timestamp) -> Self {
+    pub(super) fn of_removal(subject: Subject, kind: TransitionKind, now: Timestamp) -> Self {
         Self {
             at: now,
             subject,
@@ -69,7 +69,7 @@ impl Transition {
     }
 }
 
-impl Kind {
+impl TransitionKind {
     /// Every kind, in the order in which settings list them.
     pub const ALL: [Self; 9] = [
         Self::DriftAppeared,

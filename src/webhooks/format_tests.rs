@@ -8,7 +8,7 @@ use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
 use super::queue::Batch;
 use crate::api::protocol::sign::Secret;
 use crate::host::Request;
-use crate::status::{Kind, Subject, Transition};
+use crate::status::{Subject, Transition, TransitionKind};
 
 /// A chat's markup of every kind, from outside.
 const HOSTILE: &str = "<!channel> <@U1|x> @all <at user_id=\"all\">x</at> [a](https://evil.example) <font color=\"info\">ok</font> \
@@ -59,20 +59,28 @@ fn chats() -> impl Iterator<Item = Format> {
 
 fn mixed() -> Delivery {
     let transitions = vec![
-        news(image(1), Kind::Unblocked, "it can be shared"),
-        news(image(2), Kind::ExpiringSoon, "its share ends in 2 h"),
+        news(image(1), TransitionKind::Unblocked, "it can be shared"),
+        news(
+            image(2),
+            TransitionKind::ExpiringSoon,
+            "its share ends in 2 h",
+        ),
         news(
             Subject::Scope(scope()),
-            Kind::Stalled,
+            TransitionKind::Stalled,
             "not seen for 3 passes",
         ),
         news(
             image(3),
-            Kind::Blocked,
+            TransitionKind::Blocked,
             "servers use it: try <later> & again",
         ),
-        news(image(4), Kind::Blocked, "servers use it"),
-        news(Subject::Manifests, Kind::Recovered, "they can be used"),
+        news(image(4), TransitionKind::Blocked, "servers use it"),
+        news(
+            Subject::Manifests,
+            TransitionKind::Recovered,
+            "they can be used",
+        ),
     ];
     letter(transitions, 3)
 }
@@ -87,7 +95,7 @@ fn slack_gets_text_with_its_entities_and_unfurls_nothing() {
 
 #[test]
 fn wecom_gets_markdown() {
-    let good = letter(vec![news(image(1), Kind::Recovered, "fine")], 0);
+    let good = letter(vec![news(image(1), TransitionKind::Recovered, "fine")], 0);
     assert_eq!(
         body(Format::Wecom, &good, None),
         r#"{"markdown":{"content":"✅ sharekeeper: 1 recovered\n• ✅ prod/ap-tokyo/img-0001 recovered: fine"},"msgtype":"markdown"}"#
@@ -142,10 +150,18 @@ fn dingtalk_gets_text_and_its_signature_in_the_url() {
 #[test]
 fn json_says_everything_and_signs_the_exact_bytes() {
     let transitions = vec![
-        news(image(1), Kind::Blocked, "servers use it"),
-        news(Subject::Scope(scope()), Kind::Stalled, "not seen"),
-        news(Subject::Account(scope().account), Kind::Stalled, "no key"),
-        news(Subject::Manifests, Kind::Recovered, "they can be used"),
+        news(image(1), TransitionKind::Blocked, "servers use it"),
+        news(Subject::Scope(scope()), TransitionKind::Stalled, "not seen"),
+        news(
+            Subject::Account(scope().account),
+            TransitionKind::Stalled,
+            "no key",
+        ),
+        news(
+            Subject::Manifests,
+            TransitionKind::Recovered,
+            "they can be used",
+        ),
     ];
     let request = request(Format::Json, &letter(transitions, 7), Some("key"));
     assert_eq!(
@@ -182,7 +198,7 @@ fn json_says_everything_and_signs_the_exact_bytes() {
 #[test]
 fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
     for format in chats() {
-        let hostile = letter(vec![news(image(1), Kind::Blocked, HOSTILE)], 0);
+        let hostile = letter(vec![news(image(1), TransitionKind::Blocked, HOSTILE)], 0);
         let text = text(format, &hostile);
         assert_eq!(text.lines().count(), 2, "{text}");
         for barred in ["<", ">", "@", "```", "\u{1b}", "\u{202e}", "\r"] {
@@ -208,7 +224,7 @@ fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
     }
     let body = body(
         Format::Json,
-        &letter(vec![news(image(1), Kind::Blocked, HOSTILE)], 0),
+        &letter(vec![news(image(1), TransitionKind::Blocked, HOSTILE)], 0),
         None,
     );
     assert!(!body.contains(['\n', '\u{1b}', '\u{202e}']), "{body}");
@@ -230,7 +246,7 @@ fn s21_each_format_keeps_its_limit_with_whole_characters_and_the_right_count() {
     // What grows most: four bytes each, two in JSON, three as a twin, five as an entity.
     for filler in ["😀", "\"", "<", "&", "\\", "é"] {
         let long: Vec<_> = (1..=30)
-            .map(|number| news(image(number), Kind::Stalled, &filler.repeat(5000)))
+            .map(|number| news(image(number), TransitionKind::Stalled, &filler.repeat(5000)))
             .collect();
         let letter = letter(long, 0);
         for (format, text_max, body_max) in [

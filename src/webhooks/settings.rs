@@ -9,7 +9,7 @@ use super::address::Address;
 use super::files;
 use super::format::Format;
 use crate::model::{AccountName, Region, Scope, is_object_name};
-use crate::status::{Kind, Subject, Transition};
+use crate::status::{Subject, Transition, TransitionKind};
 use crate::words::brief;
 
 /// Largest file: some hundred times what anybody needs.
@@ -45,7 +45,7 @@ pub(super) struct Webhook {
     pub target: Target,
     /// Signs, where the format has signatures.
     pub secret_file: Option<PathBuf>,
-    kinds: BTreeSet<Kind>,
+    kinds: BTreeSet<TransitionKind>,
     /// Empty: all.
     accounts: BTreeSet<AccountName>,
     /// Empty: all.
@@ -172,8 +172,11 @@ impl Reader<'_> {
             .secret_file
             .and_then(|file| self.secret_file(&file, format));
         let kinds = self.each(raw.on, "kind", |word| {
-            Kind::new(word).ok_or_else(|| {
-                let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            TransitionKind::new(word).ok_or_else(|| {
+                let known: Vec<_> = TransitionKind::ALL
+                    .iter()
+                    .map(|kind| kind.as_str())
+                    .collect();
                 format!("is not known; there are {}", known.join(", "))
             })
         });
@@ -189,7 +192,7 @@ impl Reader<'_> {
             target: target?,
             secret_file,
             kinds: if kinds.is_empty() {
-                Kind::ALL.into()
+                TransitionKind::ALL.into()
             } else {
                 kinds
             },

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::queue::Batch;
-use crate::status::{Kind, Transition};
+use crate::status::{Transition, TransitionKind};
 use crate::words::brief;
 
 /// Named in one message; nobody reads more of a chat.
@@ -69,29 +69,29 @@ fn news(transition: &Transition) -> String {
 }
 
 /// What comes first.
-fn gravity(kind: Kind) -> u8 {
+fn gravity(kind: TransitionKind) -> u8 {
     match kind {
-        Kind::ExpiringSoon => 1,
+        TransitionKind::ExpiringSoon => 1,
         kind if kind.is_good() => 2,
         _ => 0,
     }
 }
 
-fn sign(kind: Kind) -> &'static str {
+fn sign(kind: TransitionKind) -> &'static str {
     ["🔴", "🟡", "✅"][usize::from(gravity(kind))]
 }
 
-fn word(kind: Kind) -> &'static str {
+fn word(kind: TransitionKind) -> &'static str {
     match kind {
-        Kind::DriftAppeared => "changed by somebody else",
-        Kind::DriftResolved => "as desired again",
-        Kind::Blocked => "blocked",
-        Kind::Unblocked => "no longer blocked",
-        Kind::GuardTripped => "held by a guard",
-        Kind::GuardCleared => "no longer held by a guard",
-        Kind::ExpiringSoon => "expiring soon",
-        Kind::Stalled => "stalled",
-        Kind::Recovered => "recovered",
+        TransitionKind::DriftAppeared => "changed by somebody else",
+        TransitionKind::DriftResolved => "as desired again",
+        TransitionKind::Blocked => "blocked",
+        TransitionKind::Unblocked => "no longer blocked",
+        TransitionKind::GuardTripped => "held by a guard",
+        TransitionKind::GuardCleared => "no longer held by a guard",
+        TransitionKind::ExpiringSoon => "expiring soon",
+        TransitionKind::Stalled => "stalled",
+        TransitionKind::Recovered => "recovered",
     }
 }
 

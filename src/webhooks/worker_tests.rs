@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fixtures_tests::{Answer, Folder, Log, Scripted, blocked, image, news};
 use super::queue::QUEUE_MAX;
 use super::worker::{ATTEMPTS_MAX, GAP};
-use crate::status::Kind;
+use crate::status::TransitionKind;
 
 const CANARY: &str = "hunter2Canary";
 const OK: Answer = Answer::Reply(200, "ok");
@@ -82,7 +82,7 @@ async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
     let (outbox, worker) = one().channel();
     let host = Scripted::new(|_, _| OK);
     for number in 1..=QUEUE_MAX + 7 {
-        outbox.tell(&[news(image(number), Kind::Blocked, "")]);
+        outbox.tell(&[news(image(number), TransitionKind::Blocked, "")]);
     }
     let stats = outbox.stats().remove(0);
     assert_eq!((stats.queued, stats.dropped), (QUEUE_MAX, 7));
@@ -143,7 +143,7 @@ async fn a_delivery_is_tried_six_times_the_same_and_then_given_up_with_one_warni
     let again = outbox.clone();
     let host = Scripted::new(move |_, number| {
         if number == 1 {
-            again.tell(&[news(image(9), Kind::Stalled, "next")]);
+            again.tell(&[news(image(9), TransitionKind::Stalled, "next")]);
         }
         match number {
             1 | 4 => Answer::Reply(503, "busy"),

@@ -15,7 +15,7 @@ use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Selector};
 use sharekeeper::plan::Policy;
 use sharekeeper::source::{Generation, Update};
-use sharekeeper::status::{ImageStatus, Kind, Transition};
+use sharekeeper::status::{ImageStatus, Transition, TransitionKind};
 use tokio::sync::mpsc;
 
 use super::Cloud;
@@ -221,7 +221,7 @@ impl Live<'_> {
     }
 
     /// What was told so far, and is not told again.
-    pub fn told(&self) -> Vec<(Kind, String)> {
+    pub fn told(&self) -> Vec<(TransitionKind, String)> {
         let told = std::mem::take(&mut *self.told.borrow_mut());
         told.into_iter()
             .map(|transition| (transition.kind, transition.subject.to_string()))
