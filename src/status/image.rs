@@ -52,7 +52,7 @@ pub struct StatusDetails {
     pub message: Arc<str>,
     /// The API's error code.
     pub code: Option<String>,
-    /// For the vendor's support.
+    /// The RequestId that the vendor's support asks for.
     pub request_id: Option<String>,
     /// When it is tried again, if that is not in the next pass.
     pub next_try: Option<Timestamp>,
@@ -87,7 +87,7 @@ impl ImageStatus {
         let same_desired = before.filter(|before| before.desired == decision.desired);
         let was_ready = same_desired.is_some_and(|before| before.ready.holds());
         let was_changed = same_desired.is_some_and(|before| before.changed_outside);
-        // What expires or was asked to change is not somebody else's doing; nor is what cannot be seen.
+        // A share that expired or was asked to change was not changed by somebody else. Neither is what cannot be seen.
         let changed_outside = match drifted {
             Truth::True => was_ready || was_changed,
             Truth::Unknown => was_changed,

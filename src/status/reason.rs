@@ -49,13 +49,13 @@ reasons! {
     ImageInUse,
     /// Another operation holds it.
     ImageOccupied,
-    /// The API answered too often that the rate is exceeded.
+    /// The API answered too many times that its rate limit was exceeded.
     Throttled,
     /// The key lacks a permission.
     NoPermission,
     /// The service role is missing, or cannot be assumed.
     RoleMissing,
-    /// The API said no for another reason.
+    /// The API refused it for another reason.
     Refused,
     /// Given up for now, after retries.
     Failed,
@@ -63,7 +63,7 @@ reasons! {
     GuardTripped,
     /// `protect: true`.
     Protected,
-    /// A person said to leave it alone.
+    /// A person suspended changes of it.
     Suspended,
     /// Outside the account's change windows.
     OutsideWindow,

@@ -284,7 +284,7 @@ pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
     html.markup("</th>");
 }
 
-/// A scope with a link to it.
+/// The cell with the account and region of an image.
 pub(super) fn scope_cell(html: &mut Html, scope: &Scope) {
     write_html!(
         html,

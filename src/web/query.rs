@@ -198,7 +198,7 @@ impl Query {
     }
 }
 
-/// As a link that begins with `?`, so that it stays where it is, whatever is in front of the port.
+/// A relative link that begins with `?`, so that it works behind a reverse proxy with any path.
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let page = (self.page > 0).then(|| (self.page + 1).to_string());
@@ -253,7 +253,7 @@ fn holds(text: &str, word: &str) -> bool {
         .any(|part| part.eq_ignore_ascii_case(word))
 }
 
-/// Percent-decoded, as forms encode. What is no escape stays as it is.
+/// Decodes percent escapes and `+`, as forms send them. Anything else stays as it is.
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);
