@@ -14,7 +14,7 @@ use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::api::{
     Connection, CredentialProvider, Environment, ProviderCache, ReadClient, WriteClient,
 };
-use sharekeeper::daemon::{Connect, Reconciling};
+use sharekeeper::daemon::{Connect, Reconciler};
 use sharekeeper::desired::{Account, CredentialSource, Desired};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
 use sharekeeper::model::{AccountName, Endpoint, Selector};
@@ -351,7 +351,7 @@ async fn c1_c6_a_key_that_becomes_a_rivals_ends_the_writes_of_its_plan() {
 
 /// Runs a daemon with `keyed` until the script ends.
 async fn daemon(keyed: &Keyed<'_>, policy: Policy, script: impl AsyncFnOnce(&Live<'_>)) {
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &keyed.world.ledger,
     };
     run_connected(keyed.world, &work, keyed, settings(policy), script).await;
@@ -375,7 +375,7 @@ async fn c1_the_daemon_holds_both_names_still_and_goes_on_once_they_are_one() {
         live.pass(3600).await;
         assert_eq!(world.cloud().writes(), [], "an hour of refusals");
         let reasons = live.publisher.board(|board| {
-            let scopes = board.scopes.values();
+            let scopes = board.scopes().values();
             let views = scopes.filter_map(|scope| scope.view.clone());
             format!("{:?}", views.collect::<Vec<_>>())
         });
@@ -512,7 +512,7 @@ async fn l2_more_scopes_than_there_are_passes_at_a_time_take_turns() {
         uins: apart(&names),
         ..Behaviour::default()
     });
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     let (keys, settings) = (Apart(&world), settings(Policy::default()));
@@ -530,7 +530,7 @@ async fn l2_more_scopes_than_there_are_passes_at_a_time_take_turns() {
             live.publisher.board(|board| {
                 let images = || {
                     board
-                        .scopes
+                        .scopes()
                         .values()
                         .flat_map(|scope| scope.images.values())
                 };
@@ -557,7 +557,7 @@ async fn l2_an_account_whose_access_points_hang_delays_no_other() {
         hung: vec!["hung".to_owned()],
         ..Behaviour::default()
     });
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     let (keys, settings) = (Apart(&world), settings(Policy::default()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sharekeeper::desired::Desired;
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::report::ExitStatus;
-use sharekeeper::status::{Activity, Kind, Reason, Standing};
+use sharekeeper::status::{Activity, Reason, SyncState, TransitionKind};
 use support::live::{Live, reconciling};
 use support::world::{Ended, REGIONAL, TEN_MINUTES, World, id};
 use support::{Behaviour, Beside, desired};
@@ -480,7 +480,10 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
         assert_eq!(reason(live, 0), Reason::LeftoverBlueprint);
         assert_eq!(
             live.told(),
-            [(Kind::Blocked, "default/ap-tokyo/img-0000".to_owned())]
+            [(
+                TransitionKind::Blocked,
+                "default/ap-tokyo/img-0000".to_owned()
+            )]
         );
         live.pass(12 * 60).await;
         let after = cancels(&world);
@@ -497,7 +500,7 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
         world.cloud().meddle(TOKYO, &id(0), false);
         live.until(|live| live.in_sync(TOKYO)).await;
         let told: Vec<_> = live.told().into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(told, [Kind::Unblocked]);
+        assert_eq!(told, [TransitionKind::Unblocked]);
         let before = cancels(&world);
         live.pass(3 * 3600).await;
         assert_eq!(cancels(&world), before);
@@ -538,11 +541,11 @@ async fn c13_the_daemon_comes_back_for_what_is_syncing() {
         live.pass(5).await;
         let image = live.image(TOKYO, &id(0));
         assert_eq!(image.reason, Reason::Syncing);
-        assert_eq!(image.standing(), Standing::Waiting);
+        assert_eq!(image.sync_state(), SyncState::Waiting);
         assert!(!image.stalled.holds() && !image.drifted.holds());
         let rests = live.publisher.board(|board| {
-            let status = &board.scopes[&support::live::scope(TOKYO)];
-            matches!(status.activity, Activity::Resting { .. })
+            let status = &board.scopes()[&support::live::scope(TOKYO)];
+            matches!(status.activity, Activity::Idle { .. })
         });
         assert!(rests, "no pass is held open for it");
         live.pass(600).await;
@@ -571,12 +574,15 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
         live.pass(5).await;
         assert_eq!(reason(live, 0), Reason::BlueprintUnusable);
         let image = live.image(TOKYO, &id(0));
-        assert_eq!(image.standing(), Standing::Blocked);
+        assert_eq!(image.sync_state(), SyncState::Blocked);
         assert!(image.stalled.holds() && !image.drifted.holds());
         live.pass(3600).await;
         assert_eq!(
             live.told(),
-            [(Kind::Blocked, "default/ap-tokyo/img-0000".to_owned())]
+            [(
+                TransitionKind::Blocked,
+                "default/ap-tokyo/img-0000".to_owned()
+            )]
         );
         // A person deletes it, and it is shared anew.
         world.cloud().meddle(TOKYO, &id(0), false);
@@ -584,7 +590,7 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
         live.until(|live| live.in_sync(TOKYO)).await;
         assert_eq!(writes(&world), 1);
         let told: Vec<_> = live.told().into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(told, [Kind::Unblocked]);
+        assert_eq!(told, [TransitionKind::Unblocked]);
     })
     .await;
 }
@@ -598,8 +604,11 @@ async fn c13_t4_the_board_names_a_state_that_is_not_documented() {
         live.pass(5).await;
         assert!(live.in_sync(TOKYO));
         let warnings = || {
-            live.publisher
-                .board(|board| board.scopes[&support::live::scope(TOKYO)].warnings.clone())
+            live.publisher.board(|board| {
+                board.scopes()[&support::live::scope(TOKYO)]
+                    .warnings
+                    .clone()
+            })
         };
         assert!(warnings()[0].contains("BRAND_NEW"), "{:?}", warnings());
         becomes(&world, 0, "NORMAL");

@@ -11,6 +11,7 @@ use board::{Shown, bad, change, hostile, huge};
 use chromium::Browser;
 use serde_json::json;
 use sharekeeper::history::WriteResult;
+use sharekeeper::model::Scope;
 use sharekeeper::serve::{Settings, StatusServer};
 use sharekeeper::status::Board;
 
@@ -157,9 +158,9 @@ async fn a_change_shows_by_itself_and_takes_nothing_from_who_reads() {
             json!([true, "half a wo", true, link, 500, "● live"])
         );
         // The headline and the title follow, too.
-        shown.change(|board| board.scopes.retain(|scope, _| scope.region.as_str() == "eu-frankfurt"));
-        shown.change(|board| board.manifests.broken_since = None);
-        shown.change(|board| drop(board.retain(|_| true, board::now())));
+        let is_kept = |scope: &Scope| scope.region.as_str() == "eu-frankfurt";
+        shown.change(|board| drop(board.retain_scopes(is_kept, board::now())));
+        shown.change(|board| board::load(board, "3f786850", 400, board::now()));
         browser.until("document.title === '= All 400 images are as desired · sharekeeper'").await;
         assert_eq!(browser.complaints().await, [""; 0]);
     })

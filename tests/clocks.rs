@@ -543,7 +543,7 @@ async fn b2_a_daemon_that_only_observes_withholds_likewise() {
         let image = live.image(TOKYO, "img-a");
         assert_eq!(image.reason, Reason::GuardTripped);
         assert!(!image.is_changed_outside());
-        tells_both(&image.trouble.expect("told").message, now, hours(20));
+        tells_both(&image.details.expect("told").message, now, hours(20));
     })
     .await;
 }

@@ -6,13 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::daemon::Reconciling;
+use sharekeeper::daemon::Reconciler;
 use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::engine::StopReason;
 use sharekeeper::host::Clock;
 use sharekeeper::plan::Policy;
 use sharekeeper::source::Update;
-use sharekeeper::status::{Activity, Kind, RECENT_MAX, Reason, Truth};
+use sharekeeper::status::{Activity, RECENT_MAX, Reason, TransitionKind, Truth};
 use support::live::{INTERVAL, Keys, Live, observing, reconciling, run_with, scope, settings};
 use support::world::{REGIONAL, World, id, regions};
 use support::{Behaviour, Fault, desired};
@@ -70,8 +70,8 @@ async fn drift_is_repaired_within_the_interval_and_told_once_each_way() {
         assert_eq!(
             live.told(),
             [
-                (Kind::DriftAppeared, key.clone()),
-                (Kind::DriftResolved, key)
+                (TransitionKind::DriftAppeared, key.clone()),
+                (TransitionKind::DriftResolved, key)
             ]
         );
     })
@@ -105,7 +105,7 @@ async fn b5_c7_a_state_that_is_lost_ends_all_work_and_fails_health() {
             assert!(board.ready().is_err_and(|reasons| reasons.contains(&why)));
             assert!(board.summary().contains("the state"), "{}", board.summary());
         });
-        assert_eq!(live.told(), [(Kind::Stalled, "state".to_owned())]);
+        assert_eq!(live.told(), [(TransitionKind::Stalled, "state".to_owned())]);
     })
     .await;
 }
@@ -121,7 +121,7 @@ async fn b5_a_state_that_is_lost_in_a_pass_fails_health_at_once() {
         assert!(took.await < 10);
         live.pass(3600).await;
         assert!(writes(live) < 7, "{}", writes(live));
-        assert_eq!(live.told(), [(Kind::Stalled, "state".to_owned())]);
+        assert_eq!(live.told(), [(TransitionKind::Stalled, "state".to_owned())]);
         let asked = world.cloud().calls_of("DescribeBlueprints").len();
         assert!(asked < 5, "{asked}");
     })
@@ -253,7 +253,7 @@ async fn l8_a_broken_account_is_probed_once_a_step_and_works_again_by_itself() {
         );
         assert_eq!(
             live.told(),
-            [(Kind::Stalled, "account default".to_owned())],
+            [(TransitionKind::Stalled, "account default".to_owned())],
             "once, and not for each scope or probe"
         );
         assert_eq!(live.image(TOKYO, &id(0)).reason, Reason::AccountBroken);
@@ -263,7 +263,7 @@ async fn l8_a_broken_account_is_probed_once_a_step_and_works_again_by_itself() {
         live.pass(60).await;
         assert_eq!(
             live.told(),
-            [(Kind::Recovered, "account default".to_owned())]
+            [(TransitionKind::Recovered, "account default".to_owned())]
         );
     })
     .await;
@@ -331,7 +331,7 @@ async fn credentials_that_are_missing_hold_the_account_until_they_are_there() {
         world: &world,
         missing: RefCell::new(Some("no credentials".into())),
     };
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     run_with(
@@ -347,8 +347,8 @@ async fn credentials_that_are_missing_hold_the_account_until_they_are_there() {
             assert_eq!(image.reason, Reason::AccountBroken);
             assert!(
                 image
-                    .trouble
-                    .is_some_and(|trouble| trouble.message.contains("no credentials"))
+                    .details
+                    .is_some_and(|details| details.message.contains("no credentials"))
             );
             *keys.missing.borrow_mut() = None;
             let took = live.until(|live| live.in_sync(TOKYO)).await;
@@ -410,7 +410,11 @@ async fn a_share_ends_at_its_instant_while_no_manifests_can_be_had() {
         assert!(world.cloud().is_shared(TOKYO, &id(1)));
         let told = live.told();
         let kinds: Vec<_> = told.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds, [Kind::Stalled, Kind::ExpiringSoon], "{told:?}");
+        assert_eq!(
+            kinds,
+            [TransitionKind::Stalled, TransitionKind::ExpiringSoon],
+            "{told:?}"
+        );
     })
     .await;
 }
@@ -445,7 +449,7 @@ async fn m1_s3_manifests_that_cannot_be_used_change_nothing() {
             "once when it began, once when it ended: {told:?}"
         );
         live.publisher
-            .board(|board| assert_eq!(board.manifests.errors, 5));
+            .board(|board| assert_eq!(board.manifests().errors, 5));
     })
     .await;
 }
@@ -478,10 +482,10 @@ async fn p3_a_panic_in_one_scope_holds_that_scope_and_no_other() {
         world.cloud().meddle(TOKYO, &id(1), false);
         live.until(|_| world.cloud().is_shared(TOKYO, &id(1))).await;
         live.publisher.board(|board| {
-            let bangkok = &board.scopes[&scope(BANGKOK)];
-            assert!(matches!(&bangkok.activity, Activity::Held { .. }));
+            let bangkok = &board.scopes()[&scope(BANGKOK)];
+            assert!(matches!(&bangkok.activity, Activity::Halted { .. }));
             assert!(bangkok.is_stalled());
-            let Activity::Held { why } = &bangkok.activity else {
+            let Activity::Halted { why } = &bangkok.activity else {
                 unreachable!()
             };
             assert!(
@@ -510,7 +514,7 @@ async fn s16_a_daemon_that_only_observes_finds_drift_and_never_writes() {
         assert_eq!(live.image(TOKYO, &id(2)).drifted.status, Truth::True);
         let told = live.told();
         assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(told[0].0, Kind::DriftAppeared);
+        assert_eq!(told[0].0, TransitionKind::DriftAppeared);
     })
     .await;
     assert!(world.cloud().writes().is_empty());
@@ -541,7 +545,7 @@ async fn s7_a_sudden_loss_is_held_until_a_person_has_looked() {
         let tripped = live
             .told()
             .into_iter()
-            .filter(|(kind, _)| *kind == Kind::GuardTripped);
+            .filter(|(kind, _)| *kind == TransitionKind::GuardTripped);
         assert_eq!(tripped.count(), 1);
         // The view is whole again, but nobody has said that all is well.
         for n in 0..9 {
@@ -743,10 +747,10 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             world.behave(Behaviour::default());
             live.pass(42 * 60).await;
             let unsettled: Vec<_> = live.publisher.board(|board| {
-                let images = board.scopes.values().flat_map(|scope| &scope.images);
+                let images = board.scopes().values().flat_map(|scope| &scope.images);
                 images
                     .filter(|(_, image)| !image.ready.holds())
-                    .map(|(id, image)| (id.clone(), image.reason, image.trouble.clone()))
+                    .map(|(id, image)| (id.clone(), image.reason, image.details.clone()))
                     .collect()
             });
             assert!(unsettled.is_empty(), "hour {hour}: {unsettled:?}");
@@ -762,9 +766,9 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
             assert_eq!(writes(live), settled, "hour {hour}: no write while in sync");
             repaired += settled;
             live.publisher.board(|board| {
-                assert!(board.changes.len() <= RECENT_MAX);
-                assert!(board.transitions.len() <= RECENT_MAX);
-                most_recent = most_recent.max(board.changes.len());
+                assert!(board.changes().len() <= RECENT_MAX);
+                assert!(board.transitions().len() <= RECENT_MAX);
+                most_recent = most_recent.max(board.changes().len());
             });
         }
         assert!(

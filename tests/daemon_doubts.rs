@@ -5,13 +5,13 @@ mod support;
 
 use std::time::Duration;
 
-use sharekeeper::daemon::Reconciling;
+use sharekeeper::daemon::Reconciler;
 use sharekeeper::desired::{Completeness, Desired, DesiredShare};
 use sharekeeper::host::Clock;
 use sharekeeper::model::ImageId;
 use sharekeeper::plan::{Policy, Prune};
 use sharekeeper::source::Update;
-use sharekeeper::status::{Kind, Reason};
+use sharekeeper::status::{Reason, TransitionKind};
 use support::live::{Live, observing, reconciling, run, settings};
 use support::world::{REGIONAL, World, id};
 use support::{Behaviour, desired};
@@ -195,7 +195,7 @@ async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
         live.pass(3600).await;
         assert_eq!(live.image(TOKYO, "img-old").reason, Reason::GuardTripped);
         let tripped = live.told().into_iter();
-        let tripped = tripped.filter(|(kind, _)| *kind == Kind::GuardTripped);
+        let tripped = tripped.filter(|(kind, _)| *kind == TransitionKind::GuardTripped);
         assert_eq!(tripped.count(), 1);
         for n in 0..9 {
             world.cloud().meddle(TOKYO, &id(n), true);
@@ -213,7 +213,7 @@ async fn a_scope_in_which_nothing_is_selected_is_not_waited_for() {
     world.cloud().add(BANGKOK, "img-b", true);
     let mut settings = settings(Policy::default());
     settings.selector.images = [ImageId::new(&id(0)).expect("an id")].into();
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     run(&world, &work, settings, async |live| {
@@ -221,8 +221,8 @@ async fn a_scope_in_which_nothing_is_selected_is_not_waited_for() {
         live.pass(60).await;
         live.publisher.board(|board| {
             assert_eq!(board.ready(), Ok(()));
-            assert_eq!(board.scopes.len(), 1);
-            assert_eq!(board.manifests.images, 1);
+            assert_eq!(board.scopes().len(), 1);
+            assert_eq!(board.manifests().images, 1);
         });
     })
     .await;
@@ -236,7 +236,7 @@ async fn g3_s1_s3_what_no_manifest_names_waits_until_the_set_is_known_to_be_whol
         completeness,
         ..desired((0..2).map(|n| (TOKYO, id(n), true)))
     };
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     let settings = settings(Policy {
@@ -255,7 +255,7 @@ async fn g3_s1_s3_what_no_manifest_names_waits_until_the_set_is_known_to_be_whol
         );
         let image = live.image(TOKYO, &id(2));
         assert_eq!(image.reason, Reason::GuardTripped);
-        let message = image.trouble.expect("says why").message;
+        let message = image.details.expect("says why").message;
         assert!(message.contains("git is missing"), "{message}");
         // Now it is known, and nothing else has changed.
         live.load(fewer(Completeness::Whole)).await;
@@ -296,7 +296,7 @@ async fn s3_r29_a_partial_set_shares_and_cancels_nothing_until_it_is_whole() {
         prune: Prune::Exclusive,
         ..Policy::DEFAULT
     };
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     let doomed = ["img-old", "img-expired", "img-unnamed"];

@@ -15,7 +15,7 @@ use sharekeeper::host::Clock;
 use sharekeeper::model::{AccountName, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
 use sharekeeper::source::Update;
-use sharekeeper::status::{Kind, Reason};
+use sharekeeper::status::{Reason, TransitionKind};
 use support::live::{INTERVAL, Live, reconciling, scope};
 use support::world::{Ended, GLOBAL, REGIONAL, TEN_MINUTES, World, id, regions};
 use support::{Behaviour, Call, Silent, desired};
@@ -655,8 +655,8 @@ async fn c2_r20_the_daemon_shares_all_but_the_denied_in_its_first_pass() {
             assert_eq!(live.image(TOKYO, &id(0)).reason, Reason::NoPermission);
             let next = live
                 .image(TOKYO, &id(0))
-                .trouble
-                .and_then(|trouble| trouble.next_try);
+                .details
+                .and_then(|details| details.next_try);
             assert!(
                 next.is_some_and(|next| next > world.cloud().now() + INTERVAL / 3),
                 "{next:?}"
@@ -714,7 +714,7 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
             .collect();
         for n in 0..50 {
             let image = live.image(TOKYO, &id(n));
-            let trouble = image.trouble.expect("why");
+            let details = image.details.expect("why");
             let was_tried = tried.contains(&id(n));
             let reason = if was_tried {
                 Reason::NoPermission
@@ -722,19 +722,19 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
                 Reason::NotTried
             };
             assert_eq!(
-                (image.reason, trouble.request_id.is_some()),
+                (image.reason, details.request_id.is_some()),
                 (reason, was_tried),
                 "{n}"
             );
             assert_eq!(
-                trouble.next_try.is_some(),
+                details.next_try.is_some(),
                 was_tried,
                 "what was not tried is not charged"
             );
         }
         assert!(
             live.publisher
-                .board(|board| board.scopes[&scope(TOKYO)].is_stalled())
+                .board(|board| board.scopes()[&scope(TOKYO)].is_stalled())
         );
         let mut each: BTreeMap<Duration, usize> = BTreeMap::new();
         live.pass(24 * 3600).await;
@@ -757,7 +757,7 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
         let told = live.told();
         assert_eq!(
             told,
-            [(Kind::Stalled, format!("default/{TOKYO}"))],
+            [(TransitionKind::Stalled, format!("default/{TOKYO}"))],
             "once in a day"
         );
         world.behave(Behaviour::default());
@@ -765,11 +765,14 @@ async fn c2_l4_the_daemon_tries_five_a_pass_of_a_scope_that_denies_all_and_tells
         assert!(took <= 6 * 330, "{took} s");
         live.pass(600).await;
         let told = live.told();
-        assert_eq!(told, [(Kind::Recovered, format!("default/{TOKYO}"))]);
+        assert_eq!(
+            told,
+            [(TransitionKind::Recovered, format!("default/{TOKYO}"))]
+        );
         assert!(
             !live
                 .publisher
-                .board(|board| board.scopes[&scope(TOKYO)].is_stalled())
+                .board(|board| board.scopes()[&scope(TOKYO)].is_stalled())
         );
     })
     .await;
@@ -809,7 +812,8 @@ async fn c2_l4_the_daemon_rests_an_account_that_denies_all_and_tells_of_it_once(
         assert!(later <= 15 * 20, "{later} in an hour");
         let told = live.told();
         assert!(
-            told.iter().all(|(kind, _)| *kind == Kind::Stalled),
+            told.iter()
+                .all(|(kind, _)| *kind == TransitionKind::Stalled),
             "{told:?}"
         );
         let of_account = told
@@ -828,7 +832,8 @@ async fn c2_l4_the_daemon_rests_an_account_that_denies_all_and_tells_of_it_once(
         live.pass(3600).await;
         let told = live.told();
         assert!(
-            told.iter().all(|(kind, _)| *kind == Kind::Recovered),
+            told.iter()
+                .all(|(kind, _)| *kind == TransitionKind::Recovered),
             "{told:?}"
         );
     })
@@ -848,10 +853,13 @@ async fn c2_a_missing_role_is_told_of_once_and_blocks_the_image_of_that_call_alo
     reconciling(&world, async |live| {
         live.load(wanted.clone()).await;
         live.pass(3600).await;
-        assert_eq!(live.told(), [(Kind::Blocked, "account default".to_owned())]);
+        assert_eq!(
+            live.told(),
+            [(TransitionKind::Blocked, "account default".to_owned())]
+        );
         let reasons = live.publisher.board(|board| {
             let images = board
-                .scopes
+                .scopes()
                 .values()
                 .flat_map(|scope| scope.images.values());
             images.map(|image| image.reason).collect::<Vec<_>>()

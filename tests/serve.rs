@@ -183,7 +183,7 @@ async fn o4_s23_no_page_of_somebody_else_gets_in_frames_us_or_changes_anything()
     served(&shown, None, |address| {
         let shown = Rc::clone(&shown);
         async move {
-            let version = shown.board.borrow().version;
+            let version = shown.board.borrow().version();
             for host in ["evil.example", "evil.example:80", "10.0.0.1", ""] {
                 for path in ["/", "/healthz", "/status.json", "/events", "/nothing"] {
                     let reply = call(address, "GET", path, host, "").await;
@@ -211,7 +211,7 @@ async fn o4_s23_no_page_of_somebody_else_gets_in_frames_us_or_changes_anything()
                 let head = reply.split("\r\n\r\n").next().expect("headers").to_lowercase();
                 assert!(!head.contains("access-control-") && !head.contains("set-cookie"), "{head}");
             }
-            assert_eq!(shown.board.borrow().version, version);
+            assert_eq!(shown.board.borrow().version(), version);
         }
     })
     .await;
@@ -389,7 +389,7 @@ async fn a_change_is_told_at_once_but_at_most_once_a_second_and_silence_has_a_he
         let shown = Rc::clone(&shown);
         async move {
             let told = |version: u64| format!("event: changed\ndata: {version}");
-            let version = || shown.board.borrow().version;
+            let version = || shown.board.borrow().version();
             let mut stream = Kept::new(address).await;
             stream.ask("/events").await;
             let head = stream.until("\r\n\r\n").await;
@@ -404,7 +404,7 @@ async fn a_change_is_told_at_once_but_at_most_once_a_second_and_silence_has_a_he
                 told(version()),
                 "all of it in one"
             );
-            shown.change(|board| drop(board.retain(|_| true, board::now())));
+            shown.change(|board| drop(board.retain_scopes(|_| true, board::now())));
             let clock = SystemClock::start();
             assert_eq!(event(&mut stream).await, told(version()));
             let waited = clock.monotonic().since_start();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::api::{Connection, CredentialProvider, WriteClient};
-use sharekeeper::daemon::{Connect, Reconciling, Settings};
+use sharekeeper::daemon::{Connect, Reconciler, Settings};
 use sharekeeper::desired::{Account, Desired, DesiredShare};
 use sharekeeper::engine::{Engine, Event, Listener, ScopeOutcome, Stop, Task};
 use sharekeeper::host::{Clock, SystemClock};
@@ -75,7 +75,7 @@ async fn edits(live: &Live<'_>, mut all: Desired, account: &str, edits: usize) -
 }
 
 async fn daemon<'w>(world: &'w World, script: impl AsyncFnOnce(&Live<'w>)) {
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     let settings = settings(Policy::default());
@@ -292,7 +292,7 @@ async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_t
     let world = World::new(8, REGIONAL);
     let wanted = twenty_pages(&world);
     world.behave(one_listing_in(10));
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     let settings = Settings {
@@ -304,7 +304,7 @@ async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_t
         live.pass(15).await;
         let reading = live
             .publisher
-            .board(|board| board.scopes[&scope(TOKYO)].reads.waits);
+            .board(|board| board.scopes()[&scope(TOKYO)].reads.waits);
         let reading = reading.expect("it is told that it waits");
         assert_eq!((reading.read, reading.pages), (1, Some(20)));
         assert!(reading.per_second <= 2.0, "{reading}");
@@ -313,7 +313,7 @@ async fn c8_l1_a_daemon_whose_passes_time_out_before_a_look_ends_converges_and_t
         assert_eq!(world.cloud().writes().len(), 20, "each once");
         let reading = live
             .publisher
-            .board(|board| board.scopes[&scope(TOKYO)].reads.waits);
+            .board(|board| board.scopes()[&scope(TOKYO)].reads.waits);
         assert_eq!(reading, None, "the look is over");
     })
     .await;
@@ -601,7 +601,7 @@ fn c8_a_look_that_waits_shows_on_the_page_and_in_its_document() {
         before: 40,
         per_second: 1.0,
     };
-    board.reading(&scope, waits);
+    board.read_delayed(&scope, waits);
     let (reading, html) = shown(&board);
     let expected = json!({"read": 3, "pages": 20, "calls_before": 40, "per_second": 1.0});
     assert_eq!(reading, expected);

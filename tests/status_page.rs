@@ -2,9 +2,10 @@
 
 mod board;
 
-use board::{at, bad, good, hostile, huge, now, scope};
+use board::{at, bad, decision, good, hostile, huge, id, now, pass, plan, scope};
 use serde_json::Value;
-use sharekeeper::status::{Board, ManifestsStatus};
+use sharekeeper::plan::{Stray, UndocumentedState, Verdict};
+use sharekeeper::status::{Board, PassResult};
 use sharekeeper::web::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, board_document, page};
 
 fn shown(board: &Board, query: &str) -> String {
@@ -253,12 +254,7 @@ fn the_page_says_when_there_is_nothing_to_go_by() {
     let mut board = Board::new(at(0), true);
     assert_eq!(headline(&board), "… No manifests have been read yet");
     assert!(shown(&board, "").contains("Observe only"));
-    let broken = ManifestsStatus {
-        problems: vec!["a.yaml:1:1: no".into()],
-        broken_since: Some(at(1)),
-        ..ManifestsStatus::default()
-    };
-    board.manifests(broken, at(1));
+    board.manifests_failed(vec!["a.yaml:1:1: no".into()], at(1));
     assert_eq!(
         headline(&board),
         "! Nothing is worked on: the manifests cannot be used"
@@ -268,7 +264,7 @@ fn the_page_says_when_there_is_nothing_to_go_by() {
         "… Nothing has been looked at yet"
     );
     let mut board = good();
-    board.manifests.broken_since = Some(at(1));
+    board.manifests_failed(vec!["a.yaml:1:1: no".into()], at(1));
     assert!(headline(&board).starts_with("! The manifests cannot be used"));
 }
 
@@ -343,10 +339,22 @@ fn c13_t8_what_is_odd_or_not_the_accounts_own_is_on_the_page_and_in_the_document
     let mut board = good();
     let clean = text(&shown(&board, ""));
     assert!(!clean.contains("BRAND"), "{clean}");
-    let (place, status) = board.scopes.iter_mut().next().expect("a scope");
-    let place = place.clone();
-    status.warnings = vec!["img-1 as lhbp-1 is <b>BRAND_NEW</b>".into()];
-    status.unmanaged_strays = 3;
+    let place = scope("default", "ap-singapore");
+    let shared = (0..700).map(|n| (id(n), decision(Verdict::InSync)));
+    let mut plan = plan(&place, shared);
+    let odd = UndocumentedState {
+        blueprint: "lhbp-1 is <b>BRAND_NEW</b>".into(),
+        state: "BRAND_NEW".into(),
+    };
+    plan.undocumented_states.insert(id(1), odd);
+    for n in 701..704 {
+        let stray = Stray {
+            blueprint: "lhbp-2".into(),
+            ours: false,
+        };
+        plan.unmanaged.strays.insert(id(n), stray);
+    }
+    pass(&mut board, &plan, PassResult::Synced);
     let html = shown(&board, "");
     assert!(html.contains("is &lt;b&gt;BRAND_NEW"), "{html}");
     assert!(text(&html).contains(&place.to_string()));

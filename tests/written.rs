@@ -15,7 +15,7 @@ use sharekeeper::inventory::{
 };
 use sharekeeper::model::{ImageId, Permission, ShareState, Timestamp};
 use sharekeeper::plan::{Policy, Prune};
-use sharekeeper::status::Kind;
+use sharekeeper::status::TransitionKind;
 use support::live::{reconciling, scope};
 use support::world::{Ended, REGIONAL, World, id};
 use support::{Behaviour, desired};
@@ -114,7 +114,9 @@ async fn c3_the_daemon_awaits_its_own_write_and_calls_nobody_else_its_author() {
             assert_eq!(world.cloud().is_shared(TOKYO, &id(0)), !shared);
             assert!(live.image(TOKYO, &id(0)).ready.holds());
             let told = live.told();
-            let outside = told.iter().filter(|told| told.0 == Kind::DriftAppeared);
+            let outside = told
+                .iter()
+                .filter(|told| told.0 == TransitionKind::DriftAppeared);
             assert_eq!(outside.count(), 0, "{told:#?}");
             assert_eq!(world.cloud().writes().len(), 2);
         })

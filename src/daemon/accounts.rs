@@ -1,5 +1,5 @@
-//! Clients, one for each account and key. A client never forgets that its account is broken; after a pause that grows
-//! there is a new one, and its first call finds out for all scopes of the account.
+//! Clients, one for each account and key. A client that found its account broken stays so. After a pause that grows, a
+//! new client takes its place, and that one's first call finds out for all scopes of the account.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use crate::model::{AccountName, Monotonic};
 use crate::pace::Backoff;
 use crate::schedule::{At, jittered};
 
-/// Between probes of a broken account. Fast enough for a key that was just mended, slow enough for one that was not.
+/// The pause between probes of a broken account: short for a key that was just mended, long for one that was not.
 const PROBE: Backoff = Backoff {
     base: Duration::from_secs(10),
     cap: Duration::from_secs(300),
@@ -20,24 +20,24 @@ const PROBE: Backoff = Backoff {
 
 /// Where credentials and access points come from.
 pub trait Connect {
-    /// A connection with the credentials that there are now; why not, for a person, with the remedy.
+    /// A connection with the credentials that there are now, or why there is none: for a person, with the remedy.
     fn connect(&self, name: &AccountName, document: Option<&Account>)
     -> Result<Connection, String>;
 }
 
 pub(super) struct Accounts<'a, C> {
     connect: &'a dyn Connect,
-    entries: BTreeMap<AccountName, Entry<C>>,
-    /// What is known of denials, by who calls.
+    clients: BTreeMap<AccountName, AccountClient<C>>,
+    /// What is known of denials, by caller id.
     denials: BTreeMap<Rc<str>, Rc<Denials>>,
 }
 
-struct Entry<C> {
+struct AccountClient<C> {
     /// The client, or why there is none.
     client: Result<Rc<C>, String>,
     /// Probes in a row that found the account broken.
     failures: u32,
-    /// It is broken, and probed again then.
+    /// When the account is probed again, if it is broken.
     retry_at: Option<Monotonic>,
 }
 
@@ -45,12 +45,12 @@ impl<'a, C> Accounts<'a, C> {
     pub(super) fn new(connect: &'a dyn Connect) -> Self {
         Self {
             connect,
-            entries: BTreeMap::new(),
+            clients: BTreeMap::new(),
             denials: BTreeMap::new(),
         }
     }
 
-    /// The account's client; a new one if there is none, or the time has come to probe it anew.
+    /// The account's client; a new one if there is none, or if the account is broken and due to be probed.
     pub(super) fn client(
         &mut self,
         name: &AccountName,
@@ -58,7 +58,7 @@ impl<'a, C> Accounts<'a, C> {
         now: Monotonic,
         make: impl FnOnce(Connection) -> C,
     ) -> Result<Rc<C>, String> {
-        let entry = self.entries.get(name);
+        let entry = self.clients.get(name);
         let failures = entry.map_or(0, |entry| entry.failures);
         if let Some(entry) = entry {
             let is_due = entry.retry_at.is_some_and(|at| at <= now);
@@ -68,32 +68,32 @@ impl<'a, C> Accounts<'a, C> {
         }
         let connected = self.connect.connect(name, document);
         let client = connected.map(|connection| Rc::new(make(connection)));
-        let entry = Entry {
+        let entry = AccountClient {
             client: client.clone(),
             failures,
             retry_at: None,
         };
-        self.entries.insert(name.clone(), entry);
+        self.clients.insert(name.clone(), entry);
         client
     }
 
-    /// Takes in how a pass with `client` found the account, if it found out; when it may be probed again, if it is broken.
-    /// Scopes that find the same of the same client say nothing new.
-    pub(super) fn judge(
+    /// Takes in how a pass with `client` found the account, if it found out. Returns when it may be probed again, if it is
+    /// broken. Scopes that find the same of the same client say nothing new.
+    pub(super) fn pass_ended(
         &mut self,
         name: &AccountName,
         client: Option<&Rc<C>>,
         is_broken: Option<bool>,
         at: At,
     ) -> Option<Monotonic> {
-        let entry = self.entries.get_mut(name)?;
-        let current = match (&entry.client, client) {
+        let entry = self.clients.get_mut(name)?;
+        let is_current = match (&entry.client, client) {
             (Ok(now), Some(then)) => Rc::ptr_eq(now, then),
             (Err(_), None) => true,
             _ => false,
         };
-        if !current {
-            // There is another client by now; it has not been asked yet.
+        if !is_current {
+            // Another client has taken its place meanwhile, and has not been asked yet.
             return None;
         }
         match is_broken {
@@ -111,24 +111,24 @@ impl<'a, C> Accounts<'a, C> {
         entry.retry_at
     }
 
-    /// What the scopes that are called by `caller` share.
+    /// What the scopes that this caller calls share about denials.
     pub(super) fn denials(&mut self, caller: Rc<str>) -> Rc<Denials> {
         Rc::clone(self.denials.entry(caller).or_default())
     }
 
-    /// Drops the clients of accounts whose documents are others now.
-    pub(super) fn forget(&mut self, is_other: &impl Fn(&AccountName) -> bool) {
-        // Others may call now; what was denied before is found out anew.
-        if self.entries.keys().any(is_other) {
+    /// Drops the clients of accounts whose documents have changed.
+    pub(super) fn remove_changed(&mut self, is_changed: impl Fn(&AccountName) -> bool) {
+        // Another key may call now, so what was denied before is found out anew.
+        if self.clients.keys().any(&is_changed) {
             self.denials.clear();
         }
-        self.entries.retain(|name, _| !is_other(name));
+        self.clients.retain(|name, _| !is_changed(name));
     }
 
-    /// A person says that what was broken may be mended.
+    /// A person says that what was broken may be mended: broken accounts are probed at once.
     pub(super) fn reset_backoff(&mut self) {
         self.denials.clear();
-        self.entries.retain(|_, entry| entry.retry_at.is_none());
+        self.clients.retain(|_, entry| entry.retry_at.is_none());
     }
 }
 
@@ -174,21 +174,21 @@ mod tests {
             client.expect("a client")
         };
         let old = client(&mut accounts, 0);
-        let retry = accounts.judge(&name, Some(&old), Some(true), at(1));
+        let retry = accounts.pass_ended(&name, Some(&old), Some(true), at(1));
         let due = retry.expect("it is broken").since_start().as_secs() + 1;
         let new = client(&mut accounts, due);
         assert!(!Rc::ptr_eq(&old, &new));
         // Nor does what was found before there was any.
         for then in [Some(&old), None] {
-            let broken = accounts.judge(&name, then, Some(true), at(due));
+            let broken = accounts.pass_ended(&name, then, Some(true), at(due));
             assert_eq!(broken, None, "the new one has not been asked yet");
         }
         assert!(Rc::ptr_eq(&client(&mut accounts, due + 1), &new));
-        let first = accounts.judge(&name, Some(&new), Some(true), at(due));
+        let first = accounts.pass_ended(&name, Some(&new), Some(true), at(due));
         let first = first.expect("it is broken, too");
-        let works = accounts.judge(&name, Some(&old), Some(false), at(due));
+        let works = accounts.pass_ended(&name, Some(&old), Some(false), at(due));
         assert_eq!(works, None);
-        let still = accounts.judge(&name, Some(&new), None, at(due));
+        let still = accounts.pass_ended(&name, Some(&new), None, at(due));
         assert_eq!(still, Some(first), "it stays broken");
         let later = first.since_start().as_secs() + 1;
         assert!(!Rc::ptr_eq(&client(&mut accounts, later), &new));

@@ -1,15 +1,17 @@
 //! DAEMON: passes on a schedule, one at a time in each scope, and what newer manifests and signals do to them.
 //!
-//! One loop on one thread: it starts what is due, and takes in what comes: a pass that ended, an update of the
-//! manifests, a request to look again, the end. It never waits for anything but that. Each scope has a slot, which
+//! One loop on one thread: it starts the passes that are due, and takes in what comes: a pass that ended, an update of the
+//! manifests, a request to try everything again, the end. It waits for nothing else. Each scope has a [`ScopeState`], which
 //! keeps what one pass leaves to the next. Knows neither HTTP nor arguments; where manifests and credentials come from,
 //! and whether anything may be written, is given to it.
 
 mod accounts;
+mod fair_share;
+mod manifest_diff;
 mod pass;
-mod places;
 mod publisher;
-mod slot;
+mod runner;
+mod scope_state;
 mod supervisor;
 
 use std::collections::BTreeMap;
@@ -22,62 +24,62 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use accounts::Accounts;
-use pass::{Ended, Pass};
-use places::{Due, Holder, Place, choose};
-use slot::Slot;
+use fair_share::{AccountKey, Due, PassSlot, choose};
+use manifest_diff::ManifestDiff;
+use pass::{FinishedPass, Pass};
+use scope_state::ScopeState;
 
 use crate::api::{ClientContext, ClockNews};
-use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
-use crate::model::{AccountName, ImageKey, Labels, Monotonic, Scope, Selector};
+use crate::model::{AccountName, Monotonic, Scope, Selector};
 use crate::plan::{Policy, Prune};
 use crate::schedule::{At, Interruption};
 use crate::source::{Generation, Update};
 use crate::status::{Activity, PassResult};
 
 pub use accounts::Connect;
-pub use pass::{Observing, Reconciling, Rivals, Work};
 pub use publisher::StatusPublisher;
+pub use runner::{Observer, PassRunner, Reconciler, Rivals};
 pub use supervisor::report_to_supervisor;
 
-/// How it works.
+/// How often and under which policy the daemon makes passes.
 pub struct Settings {
-    /// Between two looks at a scope in which nothing happens.
+    /// Between two passes over a scope in which nothing happens.
     pub interval: Duration,
-    /// For one pass over a scope.
+    /// How long one pass over a scope may take.
     pub timeout: Duration,
-    /// How long before its end a share is told of.
+    /// How long before its end a share is reported.
     pub warn_before: Duration,
     /// What may be pruned.
     pub policy: Policy,
-    /// The part of the manifests that is worked on.
+    /// The part of the manifests that the daemon brings about.
     pub selector: Selector,
 }
 
-/// Called with each good set of manifests before it is worked on.
+/// Called with each good set of manifests before passes use it.
 pub type OnLoad<'a> = &'a dyn Fn(&Generation);
 
-/// The controller.
-pub struct Daemon<'a, H, W: Work<H>> {
+/// Makes passes over all scopes until it is stopped.
+pub struct Daemon<'a, H, R: PassRunner<H>> {
     context: Rc<ClientContext<H>>,
-    work: &'a W,
+    runner: &'a R,
     settings: Rc<Settings>,
     publisher: Rc<StatusPublisher<H>>,
-    accounts: Accounts<'a, W::Client>,
+    accounts: Accounts<'a, R::Client>,
     on_load: OnLoad<'a>,
     generation: Option<Rc<Generation>>,
-    slots: BTreeMap<Scope, Slot>,
+    scopes: BTreeMap<Scope, ScopeState>,
     /// Nothing can be recorded any longer: there are no further passes.
-    is_lost: bool,
-    passes: FuturesUnordered<LocalBoxFuture<'a, Ended<W::Client>>>,
+    is_state_lost: bool,
+    passes: FuturesUnordered<LocalBoxFuture<'a, FinishedPass<R::Client>>>,
 }
 
-impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
-    /// Nothing to do yet: the first [`Update`] says what.
+impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
+    /// A daemon that has nothing to do before the first [`Update`].
     pub fn new(
         context: Rc<ClientContext<H>>,
-        work: &'a W,
+        runner: &'a R,
         connect: &'a dyn Connect,
         settings: Settings,
         publisher: Rc<StatusPublisher<H>>,
@@ -85,119 +87,90 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     ) -> Self {
         Self {
             context,
-            work,
+            runner,
             settings: Rc::new(settings),
             publisher,
             accounts: Accounts::new(connect),
             on_load,
             generation: None,
-            slots: BTreeMap::new(),
-            is_lost: false,
+            scopes: BTreeMap::new(),
+            is_state_lost: false,
             passes: FuturesUnordered::new(),
         }
     }
 
-    /// Works until `stop`, then waits for calls in flight to settle.
+    /// Makes passes until `stop` trips, then waits for calls in flight to settle.
     pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: &Stop) -> StopReason {
-        let work = self.work;
-        let mut lost = std::pin::pin!(work.until_lost());
+        let runner = self.runner;
+        let mut lost = std::pin::pin!(runner.until_failure());
         loop {
-            let wake = self.start_what_is_due();
+            let wake_at = self.start_due_passes();
             tokio::select! {
                 biased;
-                reason = stop.tripped() => return self.wind_up(reason).await,
-                why = &mut lost, if !self.is_lost => {
-                    self.is_lost = true;
+                reason = stop.tripped() => return self.shut_down(reason).await,
+                why = &mut lost, if !self.is_state_lost => {
+                    self.is_state_lost = true;
                     self.publisher.state_lost(why);
                 }
-                Some(ended) = self.passes.next(), if !self.passes.is_empty() => self.ended(ended),
-                Some(update) = updates.recv() => self.take(update),
-                () = sleep(&self.context.host, wake) => {}
+                Some(pass) = self.passes.next(), if !self.passes.is_empty() => self.pass_finished(pass),
+                Some(update) = updates.recv() => self.take_in(update),
+                () = sleep(&self.context.host, wake_at) => {}
             }
         }
     }
 
-    async fn wind_up(mut self, reason: StopReason) -> StopReason {
-        for stop in self.slots.values().filter_map(|slot| slot.running.as_ref()) {
-            stop.trip(reason);
-        }
-        while let Some(ended) = self.passes.next().await {
-            self.ended(ended);
+    async fn shut_down(mut self, reason: StopReason) -> StopReason {
+        self.scopes.values().for_each(|state| state.stop(reason));
+        while let Some(pass) = self.passes.next().await {
+            self.pass_finished(pass);
         }
         reason
     }
 
-    fn take(&mut self, update: Update) {
+    fn take_in(&mut self, update: Update) {
         match update {
             Update::Loaded(generation) => self.load(Rc::new(*generation)),
-            Update::Broken(problems) => self.publisher.broken(problems),
+            Update::Broken(problems) => self.publisher.manifests_failed(problems),
             Update::Asked => {
                 tracing::info!("looking at everything again, as asked");
                 self.accounts.reset_backoff();
                 let now = self.context.host.monotonic();
-                self.slots.values_mut().for_each(|slot| slot.again(now));
+                self.scopes
+                    .values_mut()
+                    .for_each(|state| state.retry_all(now));
             }
         }
     }
 
-    /// Newer manifests: the scopes that they change are looked at now, and what is under way there is cut short.
+    /// Takes in newer manifests: the scopes that they change are due now, and passes under way there are cut short.
     fn load(&mut self, next: Rc<Generation>) {
         (self.on_load)(&next);
         let now = self.context.host.monotonic();
-        let last = self.generation.replace(Rc::clone(&next));
-        let before = last.as_ref().map(|last| &*last.desired);
-        let others = |name: &_| {
-            // Where it stands does not matter.
-            let same = |a: &Account, b: &Account| {
-                let source = b.source.clone();
-                Account {
-                    source,
-                    ..a.clone()
-                } == *b
-            };
-            let then = before.and_then(|before| before.accounts.get(name));
-            match (then, next.desired.accounts.get(name)) {
-                (Some(then), Some(now)) => !same(then, now),
-                (None, None) => false,
-                _ => true,
-            }
-        };
-        self.accounts.forget(&others);
-        let partial = |generation: &Generation| !generation.problems.is_empty();
-        let trust = |generation: &Generation| {
-            (partial(generation), generation.desired.completeness.clone())
-        };
-        let other_policy = last.as_ref().map(|last| trust(last)) != Some(trust(&next));
-        let (selector, prunes) = (&self.settings.selector, self.settings.policy.prune);
-        // As the engine sees it: where nothing is picked, there is only pruning to do.
-        let images_of = |scope| {
-            let images = next.desired.wanted(scope, selector)?.images.len();
-            (images > 0 || prunes != Prune::None).then_some((scope, images))
-        };
-        let scopes: BTreeMap<_, _> = next.desired.scopes().filter_map(images_of).collect();
-        let worked_on = |scope: &Scope| scopes.contains_key(scope);
-        let images = scopes.values().sum();
+        let before = self.generation.replace(Rc::clone(&next));
+        let diff = ManifestDiff::new(before.as_deref(), &next);
+        self.accounts
+            .remove_changed(|name| diff.changes_account(name));
+        let named = self.images_by_scope(&next);
         let mut changed = 0;
-        for &scope in scopes.keys() {
-            let same = !other_policy
-                && !others(&scope.account)
-                && before.is_some_and(|before| asks_the_same(before, &next.desired, scope));
-            let slot = self
-                .slots
+        for &scope in named.keys() {
+            let state = self
+                .scopes
                 .entry(scope.clone())
-                .or_insert_with(|| Slot::new(now));
-            if !same {
+                .or_insert_with(|| ScopeState::new(now));
+            if diff.changes_scope(scope) {
                 changed += 1;
-                slot.supersede(now);
+                state.supersede(now);
             }
         }
-        self.slots
-            .retain(|scope, slot| slot.is_kept(!worked_on(scope), now));
-        self.publisher.loaded(&next, images, worked_on);
+        let is_named = |scope: &Scope| named.contains_key(scope);
+        self.scopes
+            .retain(|scope, state| state.set_removed(!is_named(scope), now));
+        let images = named.values().sum();
+        self.publisher.manifests_loaded(&next, images, is_named);
         tracing::info!(
             commit = next.commit,
             images,
-            scopes = scopes.len(),
+            scopes = named.len(),
             changed,
             "manifests loaded"
         );
@@ -206,73 +179,85 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         }
     }
 
-    /// Begins what is due, as far as there are places; when the first of those that rest is due. What is due and waits
-    /// for a place is looked at again when a pass ends.
-    fn start_what_is_due(&mut self) -> Option<Monotonic> {
-        let generation = self.generation.clone().filter(|_| !self.is_lost)?;
+    /// The scopes in which there is something to do, with the number of images that are named in each. As in the engine,
+    /// a scope of which no image is picked has only pruning to do.
+    fn images_by_scope<'g>(&self, generation: &'g Generation) -> BTreeMap<&'g Scope, usize> {
+        let desired = &generation.desired;
+        let (selector, prunes) = (&self.settings.selector, self.settings.policy.prune);
+        let images_of = |scope| {
+            let images = desired.wanted(scope, selector)?.images.len();
+            (images > 0 || prunes != Prune::None).then_some((scope, images))
+        };
+        desired.scopes().filter_map(images_of).collect()
+    }
+
+    /// Starts the passes that are due, as far as there are slots. Returns when the first of the other scopes is due. What
+    /// is due and waits for a slot is considered again when a pass ends.
+    fn start_due_passes(&mut self) -> Option<Monotonic> {
+        let generation = self.generation.clone().filter(|_| !self.is_state_lost)?;
         let now = self.context.host.monotonic();
-        let (mut due, mut wake) = (Vec::new(), None);
-        for (scope, slot) in &self.slots {
-            match slot.due() {
-                Some(since) if since <= now && !self.is_left_behind(scope) => due.push(Due {
+        let (mut due, mut wake_at) = (Vec::new(), None);
+        for (scope, state) in &self.scopes {
+            match state.due() {
+                Some(since) if since <= now && !self.waits_for_removed(scope) => due.push(Due {
                     scope: scope.clone(),
-                    place: place_of(&generation, scope, slot),
+                    slot: slot_for(&generation, scope, state),
                     since,
                 }),
                 Some(at) if at > now => {
-                    wake = Some(wake.map_or(at, |first: Monotonic| first.min(at)))
+                    wake_at = Some(wake_at.map_or(at, |first: Monotonic| first.min(at)))
                 }
                 _ => {}
             }
         }
-        let running = self.slots.values().filter_map(|slot| slot.place.as_ref());
+        let running = self.scopes.values().filter_map(ScopeState::slot);
         for scope in choose(running, due) {
             self.start(&generation, scope, now);
         }
-        wake
+        wake_at
     }
 
-    /// Whether a pass under another account name of the region still settles its calls, though no manifest names that any
-    /// longer: it may be the same account, under its earlier name.
-    fn is_left_behind(&self, scope: &Scope) -> bool {
-        let mut others = self.slots.iter();
-        others.any(|(other, slot)| {
+    /// Whether a pass under a removed account name of the region still settles its calls. It may be the same account,
+    /// under its earlier name.
+    fn waits_for_removed(&self, scope: &Scope) -> bool {
+        let mut others = self.scopes.iter();
+        others.any(|(other, state)| {
             other.region == scope.region
                 && other.account != scope.account
-                && slot.is_gone()
-                && slot.running.is_some()
+                && state.is_removed()
+                && state.is_running()
         })
     }
 
     fn start(&mut self, generation: &Rc<Generation>, scope: Scope, now: Monotonic) {
-        let (work, context) = (self.work, &self.context);
+        let (runner, context) = (self.runner, &self.context);
         let mut client = |name: &AccountName| {
             let document = generation.desired.accounts.get(name);
             self.accounts.client(name, document, now, |connection| {
-                work.client(Rc::clone(context), connection)
+                runner.client(Rc::clone(context), connection)
             })
         };
         let rivals = generation.desired.rivals_of(&scope);
         let rivals = rivals.map(|name| (name.clone(), client(name))).collect();
         let client = client(&scope.account);
         let denials = match &client {
-            Ok(client) => self.accounts.denials(work.read(client).caller_id()),
+            Ok(client) => self.accounts.denials(runner.read(client).caller_id()),
             Err(_) => Rc::default(),
         };
-        let Some(slot) = self.slots.get_mut(&scope) else {
+        let Some(state) = self.scopes.get_mut(&scope) else {
             return;
         };
         let stop = Rc::new(Stop::default());
-        let place = place_of(generation, &scope, slot);
-        let attempts = slot.begin(Rc::clone(&stop), place, now);
+        let slot = slot_for(generation, &scope, state);
+        let attempts = state.pass_began(Rc::clone(&stop), slot, now);
         if let Ok(client) = &client {
-            let lane = pass::lane(work.read(client), scope.region);
-            self.publisher.lane(&scope, lane);
+            let bucket = pass::write_bucket(runner.read(client), scope.region);
+            self.publisher.write_rate_changed(&scope, bucket);
         }
         self.publisher.pass_began(&scope);
         let pass = Pass {
             context: Rc::clone(&self.context),
-            work,
+            runner,
             settings: Rc::clone(&self.settings),
             publisher: Rc::clone(&self.publisher),
             generation: Rc::clone(generation),
@@ -286,94 +271,81 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         self.passes.push(Box::pin(pass.run(attempts)));
     }
 
-    fn ended(&mut self, ended: Ended<W::Client>) {
-        for ClockNews { text, is_right } in self.context.clocks.news(self.context.now()) {
-            match is_right {
-                true => tracing::info!("{text}"),
-                false => tracing::warn!("{text}"),
-            }
-        }
+    fn pass_finished(&mut self, pass: FinishedPass<R::Client>) {
+        self.log_clock_news();
         let host = &self.context.host;
         let at = At {
             now: self.context.now(),
             monotonic: host.monotonic(),
             unit: host.next_f64(),
         };
-        let Ended {
-            scope,
-            client,
-            stop,
-            began,
-            outcome,
-        } = ended;
-        let Some(slot) = self.slots.get_mut(&scope) else {
+        let Some(state) = self.scopes.get_mut(&pass.scope) else {
             return;
         };
-        slot.running = None;
-        slot.place = None;
-        let took = at.monotonic.since(began);
-        let outcome = match outcome {
+        state.free();
+        let scope = &pass.scope;
+        let took = at.monotonic.since(pass.began);
+        let outcome = match pass.outcome {
             Ok(Some(outcome)) => outcome,
-            // Only scopes in which there is something to do have a slot.
+            // Only scopes in which there is something to do have a state.
             Ok(None) => return,
             Err(why) => {
-                slot.hold();
-                let activity = Activity::Held { why };
-                self.publisher
-                    .pass_ended(&scope, PassResult::Panicked, took, activity);
-                return;
+                state.halt();
+                let activity = Activity::Halted { why };
+                let result = PassResult::Panicked;
+                return self.publisher.pass_ended(scope, result, took, activity);
             }
         };
-        let unobserved = outcome.plan.unobserved();
-        let refusal = client.as_ref().and_then(|client| W::broken(client));
-        let is_broken =
-            refusal.is_some() || unobserved.is_some_and(|unobserved| unobserved.account_broken);
-        let cut = match stop.reason() {
+        let client = pass.client.as_ref();
+        let is_broken = client.is_some_and(|client| R::broken(client).is_some())
+            || outcome
+                .plan
+                .unobserved()
+                .is_some_and(|why| why.account_broken);
+        let interruption = match pass.stop.reason() {
             _ if is_broken => Interruption::AccountBroken,
             Some(_) => Interruption::Short,
             None => Interruption::None,
         };
-        // Who was cut short may not have asked the account anything.
-        let verdict = (is_broken || cut == Interruption::None).then_some(is_broken);
-        let retry = self
-            .accounts
-            .judge(&scope.account, client.as_ref(), verdict, at);
-        let result = pass::result(&outcome.plan, stop.reason());
-        let next = slot.ended(outcome, cut, self.settings.interval, at, retry);
-        if slot.is_gone() {
+        // A pass that was cut short may not have asked the account anything.
+        let found_broken = (is_broken || interruption == Interruption::None).then_some(is_broken);
+        let accounts = &mut self.accounts;
+        let retry_at = accounts.pass_ended(&scope.account, client, found_broken, at);
+        let result = pass::result(&outcome.plan, pass.stop.reason());
+        let next = state.pass_ended(outcome, interruption, self.settings.interval, at, retry_at);
+        if state.is_removed() {
             return;
         }
-        let wait = next.since(at.monotonic);
-        let activity = Activity::Resting {
-            next: at.now + wait,
+        let wall_time = |monotonic: Monotonic| at.now + monotonic.since(at.monotonic);
+        let activity = Activity::Idle {
+            next: wall_time(next),
         };
-        self.publisher.pass_ended(&scope, result, took, activity);
-        let retries = slot.schedule.retries();
-        let retries = retries.map(|(image, due)| (image.clone(), at.now + due.since(at.monotonic)));
-        self.publisher.retries(&scope, retries);
-        self.publisher.expiring(self.settings.warn_before);
+        self.publisher.pass_ended(scope, result, took, activity);
+        let retries = state.schedule.retries();
+        let retries = retries.map(|(image, due)| (image.clone(), wall_time(due)));
+        self.publisher.retries_scheduled(scope, retries);
+        self.publisher.report_expiring(self.settings.warn_before);
+    }
+
+    fn log_clock_news(&self) {
+        for ClockNews { text, is_right } in self.context.clocks.news(self.context.now()) {
+            match is_right {
+                true => tracing::info!("{text}"),
+                false => tracing::warn!("{text}"),
+            }
+        }
     }
 }
 
-/// The place that a pass over the scope takes.
-fn place_of(generation: &Generation, scope: &Scope, slot: &Slot) -> Place {
+/// The slot that a pass over the scope takes.
+fn slot_for(generation: &Generation, scope: &Scope, state: &ScopeState) -> PassSlot {
     let name = &scope.account;
     let document = generation.desired.accounts.get(name);
     let uin = document.and_then(|document| document.uin.clone());
-    Place {
-        holder: uin.map_or_else(|| Holder::Name(name.clone()), Holder::Uin),
-        in_vain: slot.schedule.is_out_of_sight(),
+    PassSlot {
+        account: uin.map_or_else(|| AccountKey::Name(name.clone()), AccountKey::Uin),
+        was_unobserved: state.schedule.is_out_of_sight(),
     }
-}
-
-/// Whether two sets of manifests ask the same of a scope. Where they ask for it does not matter.
-fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
-    fn asked<'d>(
-        (key, image): (&'d ImageKey, &'d DesiredImage),
-    ) -> (&'d ImageKey, DesiredShare, bool, &'d Labels) {
-        (key, image.intent, image.protect, &image.labels)
-    }
-    a.of(scope).map(asked).eq(b.of(scope).map(asked))
 }
 
 async fn sleep(host: &impl Host, until: Option<Monotonic>) {

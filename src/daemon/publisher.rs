@@ -1,3 +1,6 @@
+//! Puts what happens on the board, logs what of it is new and hands transitions on. What is done about them, and who
+//! reads the board, it does not know.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,43 +14,44 @@ use crate::host::Host;
 use crate::inventory::InventoryNote;
 use crate::ledger::Attempt;
 use crate::model::{ImageId, Permission, Scope, Timestamp};
+use crate::plan::Plan;
 use crate::source::Generation;
 use crate::status::{
-    Activity, Board, Change, ManifestsStatus, PassResult, Subject, Transition, WriteBucket,
+    Activity, Board, Change, LoadedManifests, PassResult, Reason, Subject, Transition, WriteBucket,
 };
 
-/// Hears of transitions. Must not block.
-type Tell = Box<dyn Fn(&[Transition])>;
+/// Called with new transitions. Must not block.
+type OnTransitions = Box<dyn Fn(&[Transition])>;
 
-/// Takes what happens to the board, and says what of it is new: one line of the log for each change and each
-/// transition, and nothing for a look that finds everything as it was.
+/// Puts what happens on the board and logs what of it is new: one line for each change and each transition, and nothing
+/// for a pass that finds everything as it was.
 pub struct StatusPublisher<H> {
     context: Rc<ClientContext<H>>,
     board: RefCell<Board>,
-    /// Hears of transitions, too.
-    tell: Tell,
+    on_transitions: OnTransitions,
+    /// Wakes those that wait for a newer board.
     changed: Notify,
 }
 
 impl<H: Host> StatusPublisher<H> {
-    /// `origin` is where the manifests come from, for people. `tell` hears of each transition; it must not block.
+    /// `origin` is where the manifests come from, for people. `on_transitions` is called with each set of new
+    /// transitions; it must not block.
     pub fn new(
         context: Rc<ClientContext<H>>,
         origin: String,
         observe_only: bool,
-        tell: impl Fn(&[Transition]) + 'static,
+        on_transitions: impl Fn(&[Transition]) + 'static,
     ) -> Rc<Self> {
-        let mut board = Board::new(context.now(), observe_only);
-        board.manifests.origin = origin;
+        let board = Board::new(context.now(), observe_only).with_origin(origin);
         Rc::new(Self {
             context,
             board: RefCell::new(board),
-            tell: Box::new(tell),
+            on_transitions: Box::new(on_transitions),
             changed: Notify::new(),
         })
     }
 
-    /// Looks at the board.
+    /// Reads from the board. `read` must not wait for a change of it.
     pub fn board<T>(&self, read: impl FnOnce(&Board) -> T) -> T {
         read(&self.board.borrow())
     }
@@ -56,45 +60,41 @@ impl<H: Host> StatusPublisher<H> {
     pub async fn newer_than(&self, version: u64) {
         loop {
             let changed = self.changed.notified();
-            if self.board.borrow().version > version {
+            if self.board.borrow().version() > version {
                 return;
             }
             changed.await;
         }
     }
 
-    /// The time that things are told with.
+    /// The time that log lines and transitions bear.
     pub fn now(&self) -> Timestamp {
         self.context.now()
     }
 
-    pub(super) fn loaded(
+    pub(super) fn manifests_loaded(
         &self,
         generation: &Generation,
         images: usize,
-        is_worked_on: impl Fn(&Scope) -> bool,
+        is_kept: impl Fn(&Scope) -> bool,
     ) {
         let now = self.now();
         self.update(|board| {
-            let mut told = board.retain(is_worked_on, now);
-            let problems = generation.problems.clone();
-            let status = ManifestsStatus {
+            let mut transitions = board.retain_scopes(is_kept, now);
+            let set = LoadedManifests {
                 commit: generation.commit.clone(),
-                loaded_at: Some(now),
                 images,
-                ..board.manifests.clone()
+                problems: generation.problems.clone(),
             };
-            let status = with_problems(status, problems, now);
-            told.extend(board.manifests(status, now));
-            told
+            transitions.extend(board.manifests_loaded(set, now));
+            transitions
         });
     }
 
     /// The state had never been used before this process opened it.
-    pub fn state_is_new(&self) {
+    pub fn state_created(&self) {
         self.update(|board| {
-            board.state.is_new = true;
-            board.version += 1;
+            board.state_created();
             Vec::new()
         });
     }
@@ -105,21 +105,16 @@ impl<H: Host> StatusPublisher<H> {
         self.update(|board| board.state_lost(why, now));
     }
 
-    pub(super) fn broken(&self, problems: Vec<String>) {
+    pub(super) fn manifests_failed(&self, problems: Vec<String>) {
         for problem in &problems {
             tracing::error!("{problem}");
         }
         let now = self.now();
-        self.update(|board| {
-            let status = with_problems(board.manifests.clone(), problems, now);
-            board.manifests(status, now)
-        });
+        self.update(|board| board.manifests_failed(problems, now));
     }
 
-    pub(super) fn lane(&self, scope: &Scope, lane: WriteBucket) {
-        if let Some(status) = self.board.borrow_mut().scopes.get_mut(scope) {
-            status.lane = Some(lane);
-        }
+    pub(super) fn write_rate_changed(&self, scope: &Scope, bucket: WriteBucket) {
+        self.board.borrow_mut().write_rate_changed(scope, bucket);
     }
 
     pub(super) fn pass_began(&self, scope: &Scope) {
@@ -142,30 +137,44 @@ impl<H: Host> StatusPublisher<H> {
         self.update(|board| board.pass_ended(scope, result, took, activity, now));
     }
 
-    pub(super) fn retries(
+    pub(super) fn retries_scheduled(
         &self,
         scope: &Scope,
         retries: impl Iterator<Item = (ImageId, Timestamp)>,
     ) {
         self.update(|board| {
-            board.retries(scope, retries);
+            board.retries_scheduled(scope, retries);
             Vec::new()
         });
     }
 
-    pub(super) fn expiring(&self, ahead: Duration) {
+    pub(super) fn report_expiring(&self, ahead: Duration) {
         let now = self.now();
-        self.update(|board| board.expiring(ahead, now));
+        self.update(|board| board.report_expiring(ahead, now));
     }
 
     fn update(&self, change: impl FnOnce(&mut Board) -> Vec<Transition>) {
-        let told = change(&mut self.board.borrow_mut());
+        let transitions = change(&mut self.board.borrow_mut());
         self.changed.notify_waiters();
-        for transition in &told {
+        for transition in &transitions {
             log(transition);
         }
-        if !told.is_empty() {
-            (self.tell)(&told);
+        if !transitions.is_empty() {
+            (self.on_transitions)(&transitions);
+        }
+    }
+
+    fn planned(&self, plan: &Plan) {
+        let warnings = |board: &Board| {
+            let status = board.scopes().get(&plan.scope);
+            status.map_or_else(Vec::new, |status| status.warnings.clone())
+        };
+        let (before, now) = (self.board(warnings), self.now());
+        self.update(|board| board.planned(plan, now));
+        for warning in self.board(warnings) {
+            if !before.contains(&warning) {
+                tracing::warn!("{warning}");
+            }
         }
     }
 
@@ -192,35 +201,22 @@ impl<H: Host> StatusPublisher<H> {
 impl<H: Host> Listener for StatusPublisher<H> {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Planned { plan, .. } => {
-                let now = self.now();
-                let known = |board: &Board| {
-                    let status = board.scopes.get(&plan.scope);
-                    status.map_or_else(Vec::new, |status| status.warnings.clone())
-                };
-                let before = self.board(known);
-                self.update(|board| board.planned(plan, now));
-                for warning in self.board(known) {
-                    if !before.contains(&warning) {
-                        tracing::warn!("{warning}");
-                    }
-                }
-            }
+            Event::Planned { plan, .. } => self.planned(plan),
             Event::Answered { attempt, outcome } => self.answered(attempt, outcome),
             Event::Noted { scope, image, note } => match note {
                 InventoryNote::Released(why) => tracing::warn!(
                     image = %format_args!("{scope}/{image}"),
                     "no longer counted as shared by sharekeeper: {why}"
                 ),
-                // The board tells of it, with the remedy, as of a block.
+                // The board reports it as a block, with the remedy.
                 InventoryNote::Parked(why) => {
                     tracing::debug!(image = %format_args!("{scope}/{image}"), "parked: {why}");
                 }
             },
-            // The pass tells at its end if it lasts.
+            // If it lasts, it is reported when the pass ends.
             Event::Trouble { scope, what, .. } => tracing::debug!(%scope, "{what}"),
             Event::Reading { scope, reading } => {
-                if self.board.borrow_mut().reading(scope, reading) {
+                if self.board.borrow_mut().read_delayed(scope, reading) {
                     tracing::info!(%scope, "waiting for the turn to read: {reading}");
                 }
                 self.changed.notify_waiters();
@@ -235,21 +231,6 @@ impl<H: Host> Listener for StatusPublisher<H> {
     }
 }
 
-fn with_problems(
-    mut status: ManifestsStatus,
-    problems: Vec<String>,
-    now: Timestamp,
-) -> ManifestsStatus {
-    if problems.is_empty() {
-        status.broken_since = None;
-    } else {
-        status.errors += 1;
-        status.broken_since = status.broken_since.or(Some(now));
-    }
-    status.problems = problems;
-    status
-}
-
 fn log(transition: &Transition) {
     let Transition {
         subject,
@@ -258,7 +239,7 @@ fn log(transition: &Transition) {
         message,
         ..
     } = transition;
-    let (kind, reason) = (kind.as_str(), reason.map(crate::status::Reason::as_str));
+    let (kind, reason) = (kind.as_str(), reason.map(Reason::as_str));
     let subject = match subject {
         Subject::Manifests | Subject::State => None,
         other => Some(other.to_string()),

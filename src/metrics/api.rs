@@ -1,7 +1,9 @@
+//! Metrics of calls of the API: answers, durations, waiting and throttling.
+
 use super::family::{Families, counter, gauge, histogram};
 use crate::api::Calls;
 
-/// What is known of the calls.
+/// Adds the metrics of all calls.
 pub(super) fn families(families: &mut Families, calls: &Calls) {
     let tally = calls.tally();
     let mut requests = counter(

@@ -1,3 +1,5 @@
+//! A small builder for the metric families of the `prometheus` crate, with values that are read rather than counted there.
+
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
@@ -20,28 +22,28 @@ pub(super) struct Family {
     series: Vec<Metric>,
 }
 
-/// What can rise and fall.
+/// A metric that can rise and fall.
 pub(super) fn gauge(name: &'static str, help: &'static str) -> Family {
     Family::new(MetricType::GAUGE, name, help)
 }
 
-/// What only rises while the process lives.
+/// A metric that only rises while the process lives.
 pub(super) fn counter(name: &'static str, help: &'static str) -> Family {
     Family::new(MetricType::COUNTER, name, help)
 }
 
-/// How long something took.
+/// A metric of how long something took, in buckets.
 pub(super) fn histogram(name: &'static str, help: &'static str) -> Family {
     Family::new(MetricType::HISTOGRAM, name, help)
 }
 
-/// Seconds since 1970.
+/// A point in time as seconds since 1970, as Prometheus wants it.
 pub(super) fn seconds(at: Timestamp) -> f64 {
     at.timestamp_millis() as f64 / 1e3
 }
 
 impl Families {
-    /// Adds one. Without a series it is left out: the format has no way to say so.
+    /// Adds a family. One without a series is left out: the format has no way to show it.
     pub(super) fn keep(&mut self, family: Family) {
         if family.series.is_empty() {
             return;
@@ -69,7 +71,6 @@ impl Family {
         }
     }
 
-    /// Adds a series.
     pub(super) fn add(&mut self, labels: &[Label<'_>], value: f64) {
         let mut series = labelled(labels);
         if self.kind == MetricType::COUNTER {
@@ -84,7 +85,7 @@ impl Family {
         self.series.push(series);
     }
 
-    /// The same with a series.
+    /// The same family with one more series.
     pub(super) fn with(mut self, labels: &[Label<'_>], value: f64) -> Self {
         self.add(labels, value);
         self

@@ -1,20 +1,22 @@
+//! Metrics of images: by sync state, by what they are desired to be, and by what is in the way.
+
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
 use super::family::{Families, Family, gauge};
-use super::scopes::{labels, truth};
+use super::scopes::{flag, labels};
 use crate::model::{Permission, ShareState, Timestamp};
-use crate::status::{Board, ImageStatus, Reason, ScopeStatus, Standing, Truth};
+use crate::status::{Board, ImageStatus, Reason, ScopeStatus, SyncState, Truth};
 
-/// Where an image stands, in the order of the series.
-const STATES: [Standing; 6] = [
-    Standing::InSync,
-    Standing::Pending,
-    Standing::Waiting,
-    Standing::Blocked,
-    Standing::Withheld,
-    Standing::Unknown,
+/// Sync states in the order of the series.
+const STATES: [SyncState; 6] = [
+    SyncState::InSync,
+    SyncState::Pending,
+    SyncState::Waiting,
+    SyncState::Blocked,
+    SyncState::Withheld,
+    SyncState::Unknown,
 ];
 const PERMISSIONS: [Permission; 2] = [Permission::Share, Permission::Cancel];
 /// How far ahead shares that end are counted.
@@ -26,20 +28,20 @@ const AHEAD: [(&str, TimeDelta); 3] = [
 
 /// The images of one scope, counted.
 #[derive(Default)]
-struct Tally {
-    states: BTreeMap<Standing, u64>,
+struct ScopeCounts {
+    states: BTreeMap<SyncState, u64>,
     desired: BTreeMap<Permission, u64>,
     pending: BTreeMap<Permission, u64>,
     actual: u64,
     drifted: u64,
     changed_outside: u64,
     by_word: u64,
-    guarded: bool,
+    guard_tripped: bool,
 }
 
 /// The images of all scopes, counted by what is in the way.
 #[derive(Default)]
-struct Troubles {
+struct ReasonCounts {
     blocked: BTreeMap<Reason, u64>,
     skipped: BTreeMap<Reason, u64>,
     ineligible: BTreeMap<Reason, u64>,
@@ -47,43 +49,47 @@ struct Troubles {
     expiring: [u64; AHEAD.len()],
 }
 
-/// What is known of the images.
+/// Adds the metrics of all images.
 pub(super) fn families(families: &mut Families, board: &Board, now: Timestamp) {
-    let mut troubles = Troubles::default();
-    let scopes = board.scopes.values();
-    let tallies: Vec<_> = scopes
-        .map(|status| tally(status, &mut troubles, now))
+    let mut reason_counts = ReasonCounts::default();
+    let scopes = board.scopes().values();
+    let counts_by_scope: Vec<_> = scopes
+        .map(|status| count_images(status, &mut reason_counts, now))
         .collect();
-    images(families, board, &tallies);
-    counted(families, board, &tallies);
-    reasons(families, &troubles);
+    images(families, board, &counts_by_scope);
+    per_scope(families, board, &counts_by_scope);
+    reasons(families, &reason_counts);
 }
 
-fn tally(status: &ScopeStatus, troubles: &mut Troubles, now: Timestamp) -> Tally {
-    let mut tally = Tally::default();
+fn count_images(
+    status: &ScopeStatus,
+    reason_counts: &mut ReasonCounts,
+    now: Timestamp,
+) -> ScopeCounts {
+    let mut counts = ScopeCounts::default();
     for image in status.images.values() {
-        let state = image.standing();
+        let state = image.sync_state();
         let towards = Permission::towards(image.desired);
-        *tally.states.entry(state).or_default() += 1;
-        *tally.desired.entry(towards).or_default() += 1;
+        *counts.states.entry(state).or_default() += 1;
+        *counts.desired.entry(towards).or_default() += 1;
         if image.reason == Reason::Pending {
-            *tally.pending.entry(towards).or_default() += 1;
+            *counts.pending.entry(towards).or_default() += 1;
         }
-        tally.actual += u64::from(image.actual == Some(ShareState::Shared));
-        tally.drifted += u64::from(image.drifted.holds());
-        tally.changed_outside += u64::from(image.is_changed_outside());
-        tally.by_word += u64::from(image.is_by_word());
-        tally.guarded |= image.reason == Reason::GuardTripped;
-        troubles.add(image, state, now);
+        counts.actual += u64::from(image.actual == Some(ShareState::Shared));
+        counts.drifted += u64::from(image.drifted.holds());
+        counts.changed_outside += u64::from(image.is_changed_outside());
+        counts.by_word += u64::from(image.is_by_word());
+        counts.guard_tripped |= image.reason == Reason::GuardTripped;
+        reason_counts.add(image, state, now);
     }
-    tally
+    counts
 }
 
-impl Troubles {
-    fn add(&mut self, image: &ImageStatus, state: Standing, now: Timestamp) {
+impl ReasonCounts {
+    fn add(&mut self, image: &ImageStatus, state: SyncState, now: Timestamp) {
         match state {
-            Standing::Blocked => *self.blocked.entry(image.reason).or_default() += 1,
-            Standing::Withheld => *self.skipped.entry(image.reason).or_default() += 1,
+            SyncState::Blocked => *self.blocked.entry(image.reason).or_default() += 1,
+            SyncState::Withheld => *self.skipped.entry(image.reason).or_default() += 1,
             _ => {}
         }
         if image.eligible.status == Truth::False {
@@ -99,7 +105,7 @@ impl Troubles {
     }
 }
 
-fn images(families: &mut Families, board: &Board, tallies: &[Tally]) {
+fn images(families: &mut Families, board: &Board, counts_by_scope: &[ScopeCounts]) {
     let mut states = gauge(
         "sharekeeper_images",
         "Images that are named or to be pruned, by where they stand: in_sync, pending (a call is ahead), waiting (time alone may do), blocked, withheld, unknown (not seen).",
@@ -116,18 +122,18 @@ fn images(families: &mut Families, board: &Board, tallies: &[Tally]) {
         "sharekeeper_unmanaged_shares",
         "Images that are shared, named by no manifest and left alone: shared by sharekeeper (ours) or by somebody else (foreign), or, as far as that was asked, not of an image of the account (strays).",
     );
-    for ((scope, status), tally) in board.scopes.iter().zip(tallies) {
+    for ((scope, status), counts) in board.scopes().iter().zip(counts_by_scope) {
         let [account, region] = labels(scope);
         let count = |of: Option<&u64>| of.copied().unwrap_or_default() as f64;
         for state in STATES {
             let labels = [account, region, ("state", state.as_str())];
-            states.add(&labels, count(tally.states.get(&state)));
+            states.add(&labels, count(counts.states.get(&state)));
         }
         for permission in PERMISSIONS {
             let labels = [account, region, ("permission", permission.as_str())];
-            desired.add(&labels, count(tally.desired.get(&permission)));
+            desired.add(&labels, count(counts.desired.get(&permission)));
             let labels = [account, region, ("action", permission.as_str())];
-            pending.add(&labels, count(tally.pending.get(&permission)));
+            pending.add(&labels, count(counts.pending.get(&permission)));
         }
         let owners = [
             ("ours", status.unmanaged_ours),
@@ -143,11 +149,11 @@ fn images(families: &mut Families, board: &Board, tallies: &[Tally]) {
     }
 }
 
-/// One number for each account and region.
-fn counted(families: &mut Families, board: &Board, tallies: &[Tally]) {
-    let mut each = |mut family: Family, value: fn(&Tally) -> f64| {
-        for (scope, tally) in board.scopes.keys().zip(tallies) {
-            family.add(&labels(scope), value(tally));
+/// Metrics with one number for each account and region.
+fn per_scope(families: &mut Families, board: &Board, counts_by_scope: &[ScopeCounts]) {
+    let mut each = |mut family: Family, value: fn(&ScopeCounts) -> f64| {
+        for (scope, counts) in board.scopes().keys().zip(counts_by_scope) {
+            family.add(&labels(scope), value(counts));
         }
         families.keep(family);
     };
@@ -156,46 +162,46 @@ fn counted(families: &mut Families, board: &Board, tallies: &[Tally]) {
             "sharekeeper_actual_shares",
             "Images that are named or to be pruned, and were seen to be shared.",
         ),
-        |tally| tally.actual as f64,
+        |counts| counts.actual as f64,
     );
     each(
         gauge(
             "sharekeeper_drifted_shares",
             "Images that were seen to be in another state than desired, for whatever reason.",
         ),
-        |tally| tally.drifted as f64,
+        |counts| counts.drifted as f64,
     );
     each(
         gauge(
             "sharekeeper_changed_outside_shares",
             "Images that were as desired until somebody else changed them, and have not been since.",
         ),
-        |tally| tally.changed_outside as f64,
+        |counts| counts.changed_outside as f64,
     );
     each(
         gauge(
             "sharekeeper_by_word_images",
             "Images that count as in sync by the API's answers to writes alone, because reading is denied.",
         ),
-        |tally| tally.by_word as f64,
+        |counts| counts.by_word as f64,
     );
     each(
         gauge(
             "sharekeeper_guard_tripped",
             "1 while a guard withholds changes: too many cancels at once, a suspicious view of the account, manifests with errors.",
         ),
-        |tally| truth(tally.guarded),
+        |counts| flag(counts.guard_tripped),
     );
 }
 
-fn reasons(families: &mut Families, troubles: &Troubles) {
+fn reasons(families: &mut Families, reason_counts: &ReasonCounts) {
     let not_itself = |reason: Reason| matches!(reason, Reason::AccountBroken | Reason::NotTried);
     families.keep(by_reason(
         gauge(
             "sharekeeper_blocked",
             "Images for which the image itself, the API or the account is in the way.",
         ),
-        &troubles.blocked,
+        &reason_counts.blocked,
         |reason| reason.is_blocked() || not_itself(reason),
     ));
     families.keep(by_reason(
@@ -203,7 +209,7 @@ fn reasons(families: &mut Families, troubles: &Troubles) {
             "sharekeeper_skipped",
             "Images whose change is withheld: by a guard, a person, the hour, or because they are not ours.",
         ),
-        &troubles.skipped,
+        &reason_counts.skipped,
         Reason::is_withheld,
     ));
     families.keep(by_reason(
@@ -211,7 +217,7 @@ fn reasons(families: &mut Families, troubles: &Troubles) {
             "sharekeeper_ineligible",
             "Images that do not meet the conditions for sharing.",
         ),
-        &troubles.ineligible,
+        &reason_counts.ineligible,
         |reason| {
             matches!(
                 reason,
@@ -224,19 +230,19 @@ fn reasons(families: &mut Families, troubles: &Troubles) {
             "sharekeeper_suspended",
             "Images that are not changed, because a person said so with `suspend`.",
         )
-        .with(&[], troubles.suspended as f64),
+        .with(&[], reason_counts.suspended as f64),
     );
     let mut expiring = gauge(
         "sharekeeper_expiring_shares",
         "Shares that end by themselves within so long. Those within 24h are within 7d and 30d, too.",
     );
-    for ((within, _), count) in AHEAD.iter().zip(troubles.expiring) {
+    for ((within, _), count) in AHEAD.iter().zip(reason_counts.expiring) {
         expiring.add(&[("within", within)], count as f64);
     }
     families.keep(expiring);
 }
 
-/// A series for each reason there may be, so that one that comes and goes leaves no gap.
+/// A series for each reason that is possible, so that a reason that comes and goes leaves no gap.
 fn by_reason(
     mut family: Family,
     counts: &BTreeMap<Reason, u64>,

@@ -18,7 +18,7 @@ use crate::model::Timestamp;
 use crate::status::{Board, ManifestsStatus};
 
 use family::{Families, Family, counter, gauge, seconds};
-use scopes::truth;
+use scopes::flag;
 
 /// The `Content-Type` of [`metrics`].
 pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -26,22 +26,20 @@ pub const METRICS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8
 /// What is shown besides the board and the calls.
 #[derive(Clone, Copy, Debug)]
 pub struct MetricsExtra<'a> {
-    /// What `/readyz` says.
+    /// Whether `/readyz` says yes.
     pub ready: bool,
-    /// `ApiClocks::furthest`.
+    /// The offset of the access point's clock that is furthest off (`ApiClocks::furthest`).
     pub clock_offset: TimeDelta,
-    /// What became of notices, for each webhook. Names are unique.
+    /// Deliveries to each webhook. Names are unique.
     pub webhooks: &'a [WebhookCounts<'a>],
     /// What the operating system says of the process, where it says anything.
     pub process: Option<ProcessCounts>,
 }
 
-/// What became of the notices to one webhook, since the process began.
+/// Deliveries to one webhook since the process began, by how they ended.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookCounts<'a> {
-    /// As configured.
     pub name: &'a str,
-    /// Delivered.
     pub sent: u64,
     /// Given up after retries.
     pub failed: u64,
@@ -49,11 +47,11 @@ pub struct WebhookCounts<'a> {
     pub dropped: u64,
 }
 
-/// Everything that is counted, as Prometheus reads it.
+/// Everything that is measured, in the text format of Prometheus.
 pub fn metrics(board: &Board, calls: &Calls, extra: &MetricsExtra<'_>, now: Timestamp) -> String {
     let mut families = Families::default();
     process(&mut families, board, extra);
-    manifests(&mut families, &board.manifests);
+    manifests(&mut families, board.manifests());
     scopes::families(&mut families, board);
     images::families(&mut families, board, now);
     api::families(&mut families, calls);
@@ -74,21 +72,21 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
             "sharekeeper_ready",
             "1 where /readyz says yes: there are manifests, and all that they name has been looked at.",
         )
-        .with(&[], truth(extra.ready)),
+        .with(&[], flag(extra.ready)),
     );
     families.keep(
         gauge(
             "sharekeeper_state_lost",
             "1 once the state cannot be written any longer, or is not the one in the directory: nothing is done until the process starts anew.",
         )
-        .with(&[], truth(board.state.lost.is_some())),
+        .with(&[], flag(board.state().lost.is_some())),
     );
     families.keep(
         gauge(
             "sharekeeper_observe_only",
             "1 where nothing is ever written, because the daemon runs with --observe-only.",
         )
-        .with(&[], truth(board.observe_only)),
+        .with(&[], flag(board.observe_only())),
     );
     families.keep(
         gauge(
@@ -102,7 +100,7 @@ fn process(families: &mut Families, board: &Board, extra: &MetricsExtra<'_>) {
             "process_start_time_seconds",
             "When the process began, in seconds since 1970.",
         )
-        .with(&[], seconds(board.started)),
+        .with(&[], seconds(board.started())),
     );
     let Some(process) = extra.process else {
         return;
@@ -131,7 +129,7 @@ fn manifests(families: &mut Families, manifests: &ManifestsStatus) {
         )
         .with(
             &[],
-            truth(manifests.broken_since.is_some()),
+            flag(manifests.broken_since.is_some()),
         ),
     );
     families.keep(

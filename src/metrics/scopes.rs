@@ -1,3 +1,5 @@
+//! Metrics of accounts and regions: passes, observations, write rates and answered writes.
+
 use std::collections::BTreeSet;
 
 use super::family::{Families, Family, Label, counter, gauge, histogram, seconds};
@@ -5,17 +7,17 @@ use crate::model::Scope;
 use crate::plan::View;
 use crate::status::{Board, ScopeStatus};
 
-/// What is known of accounts and regions.
+/// Adds the metrics of all accounts and regions.
 pub(super) fn families(families: &mut Families, board: &Board) {
     accounts(families, board);
     passes(families, board);
-    looks(families, board);
+    observations(families, board);
     changes(families, board);
 }
 
 /// A series for each account and region for which there is a value.
 fn each(mut family: Family, board: &Board, value: fn(&ScopeStatus) -> Option<f64>) -> Family {
-    for (scope, status) in &board.scopes {
+    for (scope, status) in board.scopes() {
         if let Some(value) = value(status) {
             family.add(&labels(scope), value);
         }
@@ -30,18 +32,18 @@ pub(super) fn labels(scope: &Scope) -> [Label<'_>; 2] {
     ]
 }
 
-pub(super) fn truth(holds: bool) -> f64 {
+pub(super) fn flag(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 
-/// Which root account a name stands for: beside the labels of the other series, which keep the name.
+/// Which root account a name stands for. The other series have the name alone as a label.
 fn accounts(families: &mut Families, board: &Board) {
     let mut accounts = gauge(
         "sharekeeper_account_info",
         "1 for each account name, with the uin of the root account that it stands for. Missing while the uin is not known.",
     );
     let mut shown = BTreeSet::new();
-    for (scope, status) in &board.scopes {
+    for (scope, status) in board.scopes() {
         let Some(uin) = &status.uin else {
             continue;
         };
@@ -58,7 +60,7 @@ fn passes(families: &mut Families, board: &Board) {
         "sharekeeper_reconcile_total",
         "Passes over an account and region, by how they ended: synced, incomplete (tried again, or a person must act), unseen, stopped (by newer manifests), panicked (a fault in sharekeeper).",
     );
-    for (scope, status) in &board.scopes {
+    for (scope, status) in board.scopes() {
         for (result, count) in &status.passes {
             let [account, region] = labels(scope);
             let labels = [account, region, ("result", result.as_str())];
@@ -94,11 +96,11 @@ fn passes(families: &mut Families, board: &Board) {
             "1 while nothing is seen or done in an account and region: it was not seen for several passes, or a fault ended them.",
         ),
         board,
-        |status| Some(truth(status.is_stalled())),
+        |status| Some(flag(status.is_stalled())),
     ));
 }
 
-fn looks(families: &mut Families, board: &Board) {
+fn observations(families: &mut Families, board: &Board) {
     families.keep(each(
         gauge(
             "sharekeeper_last_seen_timestamp_seconds",
@@ -113,7 +115,7 @@ fn looks(families: &mut Families, board: &Board) {
             "1 if the last look at an account and region saw it whole. Missing before the first look.",
         ),
         board,
-        |status| status.view.as_ref().map(|view| truth(*view == View::Seen)),
+        |status| status.view.as_ref().map(|view| flag(*view == View::Seen)),
     ));
     families.keep(each(
         gauge(
@@ -129,13 +131,13 @@ fn looks(families: &mut Families, board: &Board) {
     );
     // Regions behind one access point share its rate.
     let mut shown = BTreeSet::new();
-    for (scope, status) in &board.scopes {
-        let Some(lane) = &status.lane else {
+    for (scope, status) in board.scopes() {
+        let Some(bucket) = &status.write_bucket else {
             continue;
         };
-        if shown.insert((&scope.account, &lane.host)) {
-            let labels = [("account", scope.account.as_str()), ("host", &lane.host)];
-            rates.add(&labels, lane.per_second);
+        if shown.insert((&scope.account, &bucket.host)) {
+            let labels = [("account", scope.account.as_str()), ("host", &bucket.host)];
+            rates.add(&labels, bucket.per_second);
         }
     }
     families.keep(rates);
@@ -146,7 +148,7 @@ fn changes(families: &mut Families, board: &Board) {
         "sharekeeper_changes_total",
         "Writes that were answered, by region, what they do, why, and what came of it.",
     );
-    for (kind, count) in &board.totals {
+    for (kind, count) in board.change_totals() {
         let labels = [
             ("region", kind.region.as_str()),
             ("action", kind.permission.as_str()),

@@ -66,7 +66,7 @@ impl<S: StatusSource> Stream<S> {
             }
         }
         self.last_sent_at = clock.monotonic();
-        let version = source.board(|board| board.version);
+        let version = source.board(|board| board.version());
         self.last_version = Some(version);
         (self.last_sent_at < self.ends_at).then(|| format!("event: changed\ndata: {version}\n\n"))
     }

@@ -1,10 +1,15 @@
+//! The board, from plans and answers to what is reported and kept.
+
+use std::time::Duration;
+
 use chrono::TimeDelta;
 
 use super::*;
 use crate::attempts::{Problem, UnmetCondition};
-use crate::model::{AccountName, Cause, Permission, Region, ShareState};
+use crate::history::WriteResult;
+use crate::model::{Cause, ImageId, ImageKey, Permission, Region, ShareState};
 use crate::observation::Unobserved;
-use crate::plan::{Actual, Decision, Unmanaged, Verdict, Withheld};
+use crate::plan::{Actual, Decision, Plan, Unmanaged, Verdict, View, Withheld};
 
 pub(super) fn at(minutes: i64) -> Timestamp {
     Timestamp::from_timestamp(1_790_000_000, 0).expect("a date") + TimeDelta::minutes(minutes)
@@ -81,24 +86,27 @@ fn board() -> Board {
     board
 }
 
-/// What a board tells of looks that come to these plans, a minute apart.
-fn told(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, Kind)> {
+/// What a board reports of these plans, made a minute apart.
+fn reported(plans: impl IntoIterator<Item = Plan>) -> Vec<(i64, TransitionKind)> {
     let mut board = board();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for (minute, plan) in (0..).zip(plans) {
-        let news = board.planned(&plan, at(minute));
-        told.extend(news.iter().map(|news| (minute, news.kind)));
+        let transitions = board.planned(&plan, at(minute));
+        reported.extend(transitions.iter().map(|t| (minute, t.kind)));
     }
-    told
+    reported
 }
 
 #[test]
-fn what_was_as_desired_and_is_not_any_longer_has_drifted_and_that_is_told_once() {
+fn what_was_as_desired_and_is_not_any_longer_has_drifted_and_that_is_reported_once() {
     use Verdict::{Act, InSync};
-    let looks = [InSync, Act, Act, unobserved(), Act, InSync, InSync];
+    let verdicts = [InSync, Act, Act, unobserved(), Act, InSync, InSync];
     assert_eq!(
-        told(looks.map(plan)),
-        [(1, Kind::DriftAppeared), (5, Kind::DriftResolved)]
+        reported(verdicts.map(plan)),
+        [
+            (1, TransitionKind::DriftAppeared),
+            (5, TransitionKind::DriftResolved)
+        ]
     );
 }
 
@@ -110,18 +118,18 @@ fn what_is_asked_for_anew_has_not_drifted() {
         decision(ShareState::Unshared, Verdict::Act),
         decision(ShareState::Unshared, Verdict::InSync),
     ];
-    assert_eq!(told(asked.map(plan_of)), []);
+    assert_eq!(reported(asked.map(plan_of)), []);
 }
 
 #[test]
-fn what_a_person_must_act_on_is_told_once_for_each_reason_and_when_it_is_over() {
+fn what_a_person_must_act_on_is_reported_once_for_each_reason_and_when_it_is_over() {
     let refused = |code: &str| {
         Verdict::Blocked(Box::new(Problem {
             code: Some(code.into()),
             ..Problem::new("no")
         }))
     };
-    let looks = [
+    let verdicts = [
         refused("UnauthorizedOperation.NoPermission"),
         refused("UnauthorizedOperation.NoPermission"),
         unobserved(),
@@ -131,8 +139,12 @@ fn what_a_person_must_act_on_is_told_once_for_each_reason_and_when_it_is_over() 
         Verdict::InSync,
     ];
     assert_eq!(
-        told(looks.map(plan)),
-        [(0, Kind::Blocked), (4, Kind::Blocked), (6, Kind::Unblocked)]
+        reported(verdicts.map(plan)),
+        [
+            (0, TransitionKind::Blocked),
+            (4, TransitionKind::Blocked),
+            (6, TransitionKind::Unblocked)
+        ]
     );
 }
 
@@ -167,48 +179,52 @@ fn c13_t4_what_no_server_can_be_started_from_is_no_drift_and_waits_or_needs_a_pe
         (
             shared(syncing.clone()),
             Reason::Syncing,
-            Standing::Waiting,
+            SyncState::Waiting,
             false,
         ),
         (
             shared(unmet(UnmetCondition::Usable)),
             Reason::BlueprintUnusable,
-            Standing::Blocked,
+            SyncState::Blocked,
             false,
         ),
         (
             plan_of(left_over),
             Reason::LeftoverBlueprint,
-            Standing::Blocked,
+            SyncState::Blocked,
             true,
         ),
     ];
-    for (plan, reason, standing, drifted) in table {
+    for (plan, reason, state, drifted) in table {
         let mut board = board();
-        let told = board.planned(&plan, at(0));
+        let transitions = board.planned(&plan, at(0));
         let image = &board.scopes[&scope()].images[&id("img-a")];
-        assert_eq!((image.reason, image.standing()), (reason, standing));
-        let is_blocked = standing == Standing::Blocked;
+        assert_eq!((image.reason, image.sync_state()), (reason, state));
+        let is_blocked = state == SyncState::Blocked;
         assert_eq!(image.stalled.holds(), is_blocked, "{reason:?}");
         assert_eq!(image.drifted.holds(), drifted, "{reason:?}");
         assert_eq!(image.eligible.status, Truth::True, "{reason:?}");
-        assert!(image.trouble.is_some(), "{reason:?}");
-        assert_eq!(told.len(), usize::from(is_blocked), "{told:?}");
+        assert!(image.details.is_some(), "{reason:?}");
+        assert_eq!(
+            transitions.len(),
+            usize::from(is_blocked),
+            "{transitions:?}"
+        );
     }
-    let looks = [
+    let verdicts = [
         Verdict::InSync,
         syncing,
         unmet(UnmetCondition::Usable),
         Verdict::InSync,
     ];
     assert_eq!(
-        told(looks.map(shared)),
-        [(2, Kind::Blocked), (3, Kind::Unblocked)]
+        reported(verdicts.map(shared)),
+        [(2, TransitionKind::Blocked), (3, TransitionKind::Unblocked)]
     );
 }
 
 #[test]
-fn c13_warnings_of_a_scope_stand_until_a_look_is_without_them() {
+fn c13_warnings_of_a_scope_stand_until_an_observation_is_without_them() {
     let undocumented_states = || {
         let mut plan = plan(Verdict::InSync);
         let undocumented_states = crate::plan::UndocumentedState {
@@ -239,20 +255,23 @@ fn c13_warnings_of_a_scope_stand_until_a_look_is_without_them() {
 }
 
 #[test]
-fn a_guard_is_told_of_once_for_its_scope_and_not_cleared_by_what_is_not_seen() {
+fn a_guard_is_reported_once_for_its_scope_and_not_cleared_by_what_is_not_seen() {
     let held = || Verdict::Withheld(Box::new(Withheld::PartialManifests));
-    let looks = [held(), held(), unobserved(), held(), Verdict::InSync];
+    let verdicts = [held(), held(), unobserved(), held(), Verdict::InSync];
     assert_eq!(
-        told(looks.map(plan)),
-        [(0, Kind::GuardTripped), (4, Kind::GuardCleared)]
+        reported(verdicts.map(plan)),
+        [
+            (0, TransitionKind::GuardTripped),
+            (4, TransitionKind::GuardCleared)
+        ]
     );
 }
 
 #[test]
 fn conditions_keep_since_when_they_hold() {
     let mut board = board();
-    let looks = [Verdict::InSync, Verdict::InSync, Verdict::Act, Verdict::Act];
-    for (minute, verdict) in (0..).zip(looks) {
+    let verdicts = [Verdict::InSync, Verdict::InSync, Verdict::Act, Verdict::Act];
+    for (minute, verdict) in (0..).zip(verdicts) {
         board.planned(&plan(verdict), at(minute));
     }
     let image = &board.scopes[&scope()].images[&id("img-a")];
@@ -271,17 +290,18 @@ fn conditions_keep_since_when_they_hold() {
     assert!(image.is_changed_outside());
 }
 
-fn passes(verdicts: impl IntoIterator<Item = (Verdict, PassResult)>) -> Vec<(i64, Kind)> {
+fn passes(verdicts: impl IntoIterator<Item = (Verdict, PassResult)>) -> Vec<(i64, TransitionKind)> {
     let mut board = Board::new(at(0), false);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for (minute, (verdict, result)) in (0..).zip(verdicts) {
         board.pass_began(&scope(), at(minute));
         board.planned(&plan(verdict), at(minute));
-        let rests = Activity::Resting { next: at(99) };
-        let news = board.pass_ended(&scope(), result, Duration::from_secs(1), rests, at(minute));
-        told.extend(news.iter().map(|news| (minute, news.kind)));
+        let idle = Activity::Idle { next: at(99) };
+        let took = Duration::from_secs(1);
+        let transitions = board.pass_ended(&scope(), result, took, idle, at(minute));
+        reported.extend(transitions.iter().map(|t| (minute, t.kind)));
     }
-    told
+    reported
 }
 
 #[test]
@@ -290,15 +310,15 @@ fn one_lost_page_is_no_news_and_three_passes_in_vain_are() {
     let lost = || (unobserved(), Unobserved);
     let fine = || (Verdict::InSync, Synced);
     assert_eq!(passes([fine(), lost(), fine(), lost(), lost(), fine()]), []);
-    let cut = || (unobserved(), Stopped);
+    let stopped = || (unobserved(), Stopped);
     assert_eq!(
-        passes([lost(), lost(), cut(), lost(), lost(), cut(), fine()]),
-        [(3, Kind::Stalled), (6, Kind::Recovered)]
+        passes([lost(), lost(), stopped(), lost(), lost(), stopped(), fine()]),
+        [(3, TransitionKind::Stalled), (6, TransitionKind::Recovered)]
     );
 }
 
 #[test]
-fn a_broken_account_is_told_of_at_once() {
+fn a_broken_account_is_reported_at_once() {
     let broken = || {
         let unobserved = Unobserved {
             account_broken: true,
@@ -312,12 +332,12 @@ fn a_broken_account_is_told_of_at_once() {
     let fine = (Verdict::InSync, PassResult::Synced);
     assert_eq!(
         passes([broken(), broken(), fine]),
-        [(0, Kind::Stalled), (2, Kind::Recovered)]
+        [(0, TransitionKind::Stalled), (2, TransitionKind::Recovered)]
     );
 }
 
 #[test]
-fn a_share_that_ends_is_told_of_once_until_its_end_is_moved() {
+fn a_share_that_ends_is_reported_once_until_its_end_is_moved() {
     let mut board = board();
     let ends = |until| {
         plan_of(Decision {
@@ -326,14 +346,14 @@ fn a_share_that_ends_is_told_of_once_until_its_end_is_moved() {
         })
     };
     let hour = Duration::from_secs(3600);
-    let mut tell = |plan: &Plan, now| {
+    let mut reported = |plan: &Plan, now| {
         board.planned(plan, now);
-        board.expiring(hour, now).len()
+        board.report_expiring(hour, now).len()
     };
-    assert_eq!(tell(&ends(at(90)), at(0)), 0);
-    assert_eq!(tell(&ends(at(90)), at(30)), 1);
-    assert_eq!(tell(&ends(at(90)), at(31)), 0);
-    assert_eq!(tell(&ends(at(95)), at(50)), 1);
+    assert_eq!(reported(&ends(at(90)), at(0)), 0);
+    assert_eq!(reported(&ends(at(90)), at(30)), 1);
+    assert_eq!(reported(&ends(at(90)), at(31)), 0);
+    assert_eq!(reported(&ends(at(95)), at(50)), 1);
 }
 
 #[test]
@@ -363,25 +383,17 @@ fn s21_what_is_kept_to_be_shown_is_bounded() {
     }
     assert_eq!(board.transitions.len(), RECENT_MAX);
     assert_eq!(board.changes.len(), RECENT_MAX);
-    assert_eq!(board.totals.values().sum::<u64>(), 1000);
+    assert_eq!(board.change_totals.values().sum::<u64>(), 1000);
 }
 
 #[test]
-fn it_is_ready_once_everything_was_looked_at_and_something_was_seen() {
+fn it_is_ready_once_every_scope_was_observed_and_something_was_seen() {
     let mut board = Board::new(at(0), false);
     let problem = "manifests: holds no manifests".to_owned();
-    let broken = ManifestsStatus {
-        problems: vec![problem.clone()],
-        ..ManifestsStatus::default()
-    };
-    board.manifests(broken, at(0));
+    board.manifests_failed(vec![problem.clone()], at(0));
     let reasons = board.ready().expect_err("no manifests");
     assert!(reasons[0].contains(&problem), "{reasons:?}");
-    let good = ManifestsStatus {
-        loaded_at: Some(at(0)),
-        ..ManifestsStatus::default()
-    };
-    board.manifests(good, at(0));
+    board.manifests_loaded(LoadedManifests::default(), at(0));
     board.pass_began(&scope(), at(1));
     let reasons = board.ready().expect_err("not looked at");
     assert_eq!(reasons, ["default/ap-tokyo: not looked at yet"]);
@@ -390,38 +402,38 @@ fn it_is_ready_once_everything_was_looked_at_and_something_was_seen() {
         board.pass_ended(&scope(), result, Duration::ZERO, activity, at(2));
         (board.alive(), board.ready())
     };
-    let rests = || Activity::Resting { next: at(99) };
-    let (alive, ready) = ended(Verdict::InSync, rests(), PassResult::Synced);
+    let idle = || Activity::Idle { next: at(99) };
+    let (alive, ready) = ended(Verdict::InSync, idle(), PassResult::Synced);
     assert_eq!((alive, ready), (Ok(()), Ok(())));
-    // Told once, however often it is found.
+    // Reported once, however often it is found.
     let mut lost = Board::new(at(0), false);
     for (times, now) in [(1, at(3)), (0, at(4))] {
-        let told = lost.state_lost("the state was removed".into(), now);
-        assert_eq!(told.len(), times);
+        let transitions = lost.state_lost("the state was removed".into(), now);
+        assert_eq!(transitions.len(), times);
         assert_eq!(lost.alive(), Err("the state was removed".to_owned()));
     }
-    let (alive, ready) = ended(unobserved(), rests(), PassResult::Unobserved);
+    let (alive, ready) = ended(unobserved(), idle(), PassResult::Unobserved);
     assert_eq!(alive, Ok(()));
     assert_eq!(
         ready.expect_err("nothing is seen"),
         ["default/ap-tokyo: not observed: down"]
     );
-    let held = Activity::Held {
+    let halted = Activity::Halted {
         why: "a fault".into(),
     };
-    let (alive, ready) = ended(Verdict::InSync, held, PassResult::Panicked);
+    let (alive, ready) = ended(Verdict::InSync, halted, PassResult::Panicked);
     assert_eq!(alive, Err("default/ap-tokyo: a fault".into()));
     assert!(ready.is_err());
 }
 
 #[test]
-fn what_was_told_ends_when_no_manifest_asks_for_it_any_longer() {
+fn what_was_reported_ends_when_no_manifest_asks_for_it_any_longer() {
     let refused = Verdict::Blocked(Box::new(Problem::new("no")));
     let nothing = Plan {
         decisions: BTreeMap::new(),
         ..plan(Verdict::InSync)
     };
-    let looks = [
+    let plans = [
         plan(Verdict::InSync),
         plan(Verdict::Act),
         plan(refused),
@@ -429,12 +441,12 @@ fn what_was_told_ends_when_no_manifest_asks_for_it_any_longer() {
         nothing,
     ];
     assert_eq!(
-        told(looks),
+        reported(plans),
         [
-            (1, Kind::DriftAppeared),
-            (2, Kind::Blocked),
-            (3, Kind::DriftResolved),
-            (3, Kind::Unblocked)
+            (1, TransitionKind::DriftAppeared),
+            (2, TransitionKind::Blocked),
+            (3, TransitionKind::DriftResolved),
+            (3, TransitionKind::Unblocked)
         ]
     );
     let mut board = board();
@@ -442,9 +454,13 @@ fn what_was_told_ends_when_no_manifest_asks_for_it_any_longer() {
         &plan(Verdict::Withheld(Box::new(Withheld::PartialManifests))),
         at(1),
     );
-    let kinds = |told: Vec<Transition>| told.into_iter().map(|t| t.kind).collect::<Vec<_>>();
-    assert_eq!(kinds(board.retain(|_| true, at(2))), []);
-    assert_eq!(kinds(board.retain(|_| false, at(3))), [Kind::GuardCleared]);
+    let kinds =
+        |reported: Vec<Transition>| reported.into_iter().map(|t| t.kind).collect::<Vec<_>>();
+    assert_eq!(kinds(board.retain_scopes(|_| true, at(2))), []);
+    assert_eq!(
+        kinds(board.retain_scopes(|_| false, at(3))),
+        [TransitionKind::GuardCleared]
+    );
     // A pass that was under way brings nothing of it back.
     assert!(board.planned(&plan(Verdict::Act), at(4)).is_empty());
     assert!(board.scopes.is_empty());

@@ -7,21 +7,17 @@ use crate::model::{Cause, ImageKey, Permission, Region, Timestamp};
 /// A write that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// When.
+    /// When the answer came.
     pub at: Timestamp,
-    /// Which image.
     pub key: ImageKey,
-    /// SHARE or CANCEL.
     pub permission: Permission,
-    /// Why.
     pub cause: Cause,
-    /// What came of it.
     pub result: WriteResult,
-    /// The API's error code.
+    /// The API's error code, where it gave one.
     pub code: Option<String>,
     /// One line for a person, where it did not succeed.
     pub message: Option<String>,
-    /// For the vendor's support.
+    /// The id that the vendor's support asks for.
     pub request_id: Option<String>,
     /// The manifest line that asked for it.
     pub source: Option<Source>,
@@ -30,12 +26,8 @@ pub struct Change {
 /// What answered writes are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChangeKind {
-    /// Where.
     pub region: Region,
-    /// SHARE or CANCEL.
     pub permission: Permission,
-    /// Why.
     pub cause: Cause,
-    /// What came of it.
     pub result: WriteResult,
 }

@@ -1,9 +1,11 @@
-use super::{Activity, Board, Counts, Kind, Subject, Transition};
+//! Whether the process does its work: the state directory, liveness, readiness, and one line for the supervisor.
+
+use super::{Activity, Board, Counts, ScopeStatus, Subject, Transition, TransitionKind};
 use crate::model::Timestamp;
 use crate::plan::View;
 use crate::words::plural;
 
-/// Where the state directory stands.
+/// Whether the state directory can be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateStatus {
     /// It had never been used before this process opened it, and there is something to prune: nothing counts as ours.
@@ -13,20 +15,26 @@ pub struct StateStatus {
 }
 
 impl Board {
-    /// Takes in that nothing can be recorded any longer; what of it is new.
+    /// The state had never been used before this process opened it.
+    pub fn state_created(&mut self) {
+        self.state.is_new = true;
+        self.version += 1;
+    }
+
+    /// Nothing can be recorded any longer. Returns what of it is new.
     pub fn state_lost(&mut self, why: String, now: Timestamp) -> Vec<Transition> {
         let is_known = self.state.lost.replace(why.clone()).is_some();
-        let news = Transition {
+        let transition = Transition {
             at: now,
             subject: Subject::State,
-            kind: Kind::Stalled,
+            kind: TransitionKind::Stalled,
             reason: None,
             message: format!("nothing is done until sharekeeper starts anew: {why}"),
         };
-        self.keep((!is_known).then_some(news).into_iter().collect())
+        self.record((!is_known).then_some(transition).into_iter().collect())
     }
 
-    /// One line for whoever asks the supervisor.
+    /// One line for whoever asks the supervisor (systemd) for the status.
     pub fn summary(&self) -> String {
         let mut counts = Counts::default();
         for scope in self.scopes.values() {
@@ -56,18 +64,18 @@ impl Board {
         if let Some(lost) = &self.state.lost {
             return Err(lost.clone());
         }
-        let held = self
+        let halted = self
             .scopes
             .iter()
             .find_map(|(scope, status)| match &status.activity {
-                Activity::Held { why } => Some(format!("{scope}: {why}")),
+                Activity::Halted { why } => Some(format!("{scope}: {why}")),
                 _ => None,
             });
-        held.map_or(Ok(()), Err)
+        halted.map_or(Ok(()), Err)
     }
 
-    /// Whether everything was looked at once, and something can be seen; if not, why not, in one line each. Manifests
-    /// that broke after a good set was loaded do not matter: that one is worked on.
+    /// Whether every scope was observed once, and something can be seen; if not, why not, in one line each. Manifests
+    /// that broke after a good set was loaded do not matter: that set is in use.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let mut reasons: Vec<String> = self.alive().err().into_iter().collect();
         if self.manifests.loaded_at.is_none() {
@@ -76,7 +84,7 @@ impl Board {
                 None => "the manifests are not read yet".into(),
             });
         }
-        let new = |(_, status): &(_, &super::ScopeStatus)| status.passed_at.is_none();
+        let new = |(_, status): &(_, &ScopeStatus)| status.passed_at.is_none();
         let waiting = self.scopes.iter().filter(new);
         reasons.extend(waiting.map(|(scope, _)| format!("{scope}: not looked at yet")));
         let unobserved = self.scopes.iter().filter_map(|(scope, status)| {
@@ -86,7 +94,7 @@ impl Board {
             Some(format!("{scope}: not observed: {unobserved}"))
         });
         let unobserved: Vec<_> = unobserved.collect();
-        // One that is out of sight is its own affair; if all are, nothing works.
+        // One scope that cannot be observed does not make the process unready; if none can be, nothing works.
         if !unobserved.is_empty() && unobserved.len() == self.scopes.len() {
             reasons.extend(unobserved);
         }

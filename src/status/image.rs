@@ -1,18 +1,23 @@
+//! What is known of one image, and how a decision about it changes that.
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::condition::{Condition, Truth};
+use super::reason::Reason;
 use crate::attempts::{Problem, UnmetCondition};
 use crate::desired::Source;
 use crate::model::{Cause, ShareState, Timestamp};
-use crate::plan::{Actual, Decision, Verdict, Withheld};
+use crate::plan::{Actual, Decision, Verdict};
 
 /// What is known of one image, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageStatus {
     /// The state asked for now.
     pub desired: ShareState,
-    /// Why.
+    /// Why that state is asked for.
     pub cause: Cause,
-    /// The state as last seen; `None` if the last look did not show it.
+    /// The state as last seen; `None` if the last observation did not show it.
     pub actual: Option<ShareState>,
     /// The blueprint that it shows as, where it is shared and known.
     pub blueprint: Option<Box<str>>,
@@ -20,10 +25,10 @@ pub struct ImageStatus {
     pub source: Option<Source>,
     /// When the share that is asked for ends by itself.
     pub until: Option<Timestamp>,
-    /// The short word for where it stands.
+    /// Why it has its sync state.
     pub reason: Reason,
-    /// What is in the way, if anything is.
-    pub trouble: Option<Box<Trouble>>,
+    /// What is in the way; `None` if nothing is.
+    pub details: Option<Box<StatusDetails>>,
     /// It is as desired.
     pub ready: Condition,
     /// It is seen to be in another state than desired.
@@ -34,289 +39,31 @@ pub struct ImageStatus {
     pub eligible: Condition,
     /// Somebody else changed it after it had been as desired, and it has not been since.
     pub(super) changed_outside: bool,
-    /// The reason for which it was last told that a person must act, until it is as desired.
-    pub(super) blocked: Option<Reason>,
-    /// That its share ends soon has been told.
-    pub(super) expiry_told: bool,
+    /// The reason for which it was last reported that a person must act, until it is as desired.
+    pub(super) reported_block: Option<Reason>,
+    /// Whether it was reported that its share ends soon.
+    pub(super) expiry_reported: bool,
 }
 
-/// What is in the way of an image.
+/// What is in the way of an image, beyond the one word of its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct StatusDetails {
     /// One line for a person, with the remedy. Many images often have the same.
     pub message: Arc<str>,
     /// The API's error code.
     pub code: Option<String>,
-    /// For the vendor's support.
+    /// The RequestId that the vendor's support asks for.
     pub request_id: Option<String>,
-    /// When it is tried again, if that is not with the next look.
+    /// When it is tried again, if that is not in the next pass.
     pub next_try: Option<Timestamp>,
 }
 
-/// One condition, as in kstatus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Condition {
-    /// Whether it holds.
-    pub status: Truth,
-    /// Since when it is so.
-    pub since: Timestamp,
-}
-
-/// Yes, no, or not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    /// It holds.
-    True,
-    /// It does not.
-    False,
-    /// It cannot be told.
-    Unknown,
-}
-
-impl Truth {
-    /// As in Kubernetes.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
-
-impl From<bool> for Truth {
-    fn from(holds: bool) -> Self {
-        if holds { Self::True } else { Self::False }
-    }
-}
-
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The short word for where an image stands: a closed set, fit for a metric's label.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason { $($(#[$doc])* $name,)* }
-
-        impl Reason {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// CamelCase, as the reasons of Kubernetes conditions are.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)* }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// Shared, as desired.
-    Shared,
-    /// Not shared, as desired.
-    Cancelled,
-    /// Not shared, because its `until` has passed.
-    Expired,
-    /// A call is ahead.
-    Pending,
-    /// The API said yes, and reading does not show it yet; or the outcome of a call is open.
-    Confirming,
-    /// The image is still being made; it is shared once it is NORMAL.
-    WaitingForImage,
-    /// Shared, and its blueprint is still SYNCING: no server can be started from it yet.
-    Syncing,
-    /// Shared, and its blueprint is in a state that no server can be started from.
-    BlueprintUnusable,
-    /// To be cancelled, and its blueprint is left over: CANCEL does nothing about it.
-    LeftoverBlueprint,
-    /// It does not meet the conditions for sharing.
-    NotEligible,
-    /// There is no such image.
-    ImageNotFound,
-    /// Servers use it, so that it cannot be cancelled.
-    ImageInUse,
-    /// Another operation holds it.
-    ImageOccupied,
-    /// The API answered too often that the rate is exceeded.
-    Throttled,
-    /// The key lacks a permission.
-    NoPermission,
-    /// The service role is missing, or cannot be assumed.
-    RoleMissing,
-    /// The API said no for another reason.
-    Refused,
-    /// Given up for now, after retries.
-    Failed,
-    /// A guard withholds it: too much at once, a suspicious view, incomplete manifests, clocks that disagree.
-    GuardTripped,
-    /// `protect: true`.
-    Protected,
-    /// A person said to leave it alone.
-    Suspended,
-    /// Outside the account's change windows.
-    OutsideWindow,
-    /// Somebody else keeps reversing us.
-    Parked,
-    /// It is not sharekeeper's own, so it is not pruned.
-    NotOwned,
-    /// It was not tried, because its account or region is in the way of all that is to be done there.
-    NotTried,
-    /// The scope could not be seen.
-    NotObserved,
-    /// The credentials do not work, or are another account's.
-    AccountBroken,
-}
-
-impl Reason {
-    /// Whether a person has to act.
-    pub const fn needs_a_person(self) -> bool {
-        matches!(
-            self,
-            Self::BlueprintUnusable
-                | Self::LeftoverBlueprint
-                | Self::NotEligible
-                | Self::ImageNotFound
-                | Self::ImageInUse
-                | Self::NoPermission
-                | Self::RoleMissing
-                | Self::Refused
-                | Self::Failed
-                | Self::GuardTripped
-                | Self::Parked
-                | Self::NotOwned
-                | Self::NotTried
-                | Self::AccountBroken
-        )
-    }
-
-    /// Whether something forbids a change that is asked for.
-    pub const fn is_withheld(self) -> bool {
-        matches!(
-            self,
-            Self::GuardTripped
-                | Self::Protected
-                | Self::Suspended
-                | Self::OutsideWindow
-                | Self::Parked
-                | Self::NotOwned
-        )
-    }
-
-    /// Whether the image itself or the API stands in the way.
-    pub const fn is_blocked(self) -> bool {
-        matches!(
-            self,
-            Self::BlueprintUnusable
-                | Self::LeftoverBlueprint
-                | Self::NotEligible
-                | Self::ImageNotFound
-                | Self::ImageInUse
-                | Self::ImageOccupied
-                | Self::Throttled
-                | Self::NoPermission
-                | Self::RoleMissing
-                | Self::Refused
-                | Self::Failed
-        )
-    }
-
-    /// Whether a person has to act on the image, whatever becomes of the rest.
-    fn is_a_block(self) -> bool {
-        (self.is_blocked() && self.needs_a_person()) || self == Self::Parked
-    }
-
-    fn of(decision: &Decision) -> Self {
-        match &decision.verdict {
-            Verdict::InSync => match (decision.desired, decision.cause) {
-                (ShareState::Shared, _) => Self::Shared,
-                (ShareState::Unshared, Cause::Expired) => Self::Expired,
-                (ShareState::Unshared, _) => Self::Cancelled,
-            },
-            Verdict::Act => Self::Pending,
-            Verdict::Await { .. } => Self::Confirming,
-            Verdict::Pending(_) => Self::Syncing,
-            Verdict::Blocked(problem) => Self::of_problem(problem, Self::Refused),
-            Verdict::Failed(problem) => Self::of_problem(problem, Self::Failed),
-            Verdict::Withheld(why) => Self::of_withheld(why),
-            Verdict::NotTried(_) => Self::NotTried,
-            Verdict::Unobserved(unobserved) if unobserved.account_broken => Self::AccountBroken,
-            Verdict::Unobserved(_) => Self::NotObserved,
-        }
-    }
-
-    pub(super) fn of_problem(problem: &Problem, other: Self) -> Self {
-        match problem.unmet {
-            Some(UnmetCondition::Absent) => return Self::ImageNotFound,
-            Some(UnmetCondition::NotYet) => return Self::WaitingForImage,
-            Some(UnmetCondition::Never) => return Self::NotEligible,
-            Some(UnmetCondition::Usable) => return Self::BlueprintUnusable,
-            Some(UnmetCondition::Leftover) => return Self::LeftoverBlueprint,
-            None => {}
-        }
-        let code = problem.code.as_deref().unwrap_or_default();
-        let family = code.split('.').next().unwrap_or_default();
-        match (code, family) {
-            ("ResourceInUse.ImageInUse", _) => Self::ImageInUse,
-            ("UnsupportedOperation.ImageOccupied", _) => Self::ImageOccupied,
-            ("UnsupportedOperation.ImageUnableToShare", _) => Self::NotEligible,
-            ("ResourceNotFound.ImageIdNotFound", _) => Self::ImageNotFound,
-            ("ResourceNotFound.RoleNotFound" | "UnsupportedOperation.AssumeRoleFailed", _) => {
-                Self::RoleMissing
-            }
-            (_, "UnauthorizedOperation") | ("AuthFailure.UnauthorizedOperation", _) => {
-                Self::NoPermission
-            }
-            (_, "AuthFailure") => Self::AccountBroken,
-            (_, "RequestLimitExceeded") => Self::Throttled,
-            _ => other,
-        }
-    }
-
-    fn of_withheld(why: &Withheld) -> Self {
-        match why {
-            Withheld::Protected | Withheld::ProtectedBefore => Self::Protected,
-            Withheld::Suspended(_) => Self::Suspended,
-            Withheld::WindowClosed(_) => Self::OutsideWindow,
-            Withheld::Parked(_) => Self::Parked,
-            Withheld::Probable
-            | Withheld::NotOwned
-            | Withheld::NotOwnImage
-            | Withheld::Disputed => Self::NotOwned,
-            Withheld::PartialManifests
-            | Withheld::UnknownManifests(_)
-            | Withheld::Unobserved
-            | Withheld::OwnImagesNotAsked
-            | Withheld::OwnImagesUnknown(_)
-            | Withheld::AccountUnproven(_)
-            | Withheld::FirstRun(_)
-            | Withheld::Lost(_)
-            | Withheld::LostBefore(_)
-            | Withheld::TooMany(_)
-            | Withheld::ClocksDisagree(_)
-            | Withheld::NotInPlan => Self::GuardTripped,
-        }
-    }
-}
-
-impl Condition {
-    /// The same condition after a look that says `status`.
-    fn turned(before: Option<Self>, status: Truth, now: Timestamp) -> Self {
-        match before {
-            Some(before) if before.status == status => before,
-            _ => Self { status, since: now },
-        }
-    }
-
-    /// Whether it is known to hold.
-    pub fn holds(self) -> bool {
-        self.status == Truth::True
-    }
-}
-
 impl ImageStatus {
-    /// What a decision says, in the light of what was known before.
-    pub(super) fn after(
+    /// The status that a decision leads to, where `before` was known.
+    pub(super) fn updated(
         before: Option<&Self>,
         decision: &Decision,
-        words: &mut Words,
+        messages: &mut MessageCache,
         now: Timestamp,
     ) -> Self {
         let reason = Reason::of(decision);
@@ -335,12 +82,12 @@ impl ImageStatus {
             Truth::from(in_sync)
         };
         let stalled = Truth::from(reason.needs_a_person());
-        let turned =
-            |get: fn(&Self) -> Condition, status| Condition::turned(before.map(get), status, now);
-        let same_wish = before.filter(|before| before.desired == decision.desired);
-        let was_ready = same_wish.is_some_and(|before| before.ready.holds());
-        let was_changed = same_wish.is_some_and(|before| before.changed_outside);
-        // What expires or was asked to change is not somebody else's doing; nor is what cannot be seen.
+        let condition =
+            |get: fn(&Self) -> Condition, status| Condition::updated(before.map(get), status, now);
+        let same_desired = before.filter(|before| before.desired == decision.desired);
+        let was_ready = same_desired.is_some_and(|before| before.ready.holds());
+        let was_changed = same_desired.is_some_and(|before| before.changed_outside);
+        // A share that expired or was asked to change was not changed by somebody else. Neither is what cannot be seen.
         let changed_outside = match drifted {
             Truth::True => was_ready || was_changed,
             Truth::Unknown => was_changed,
@@ -358,25 +105,45 @@ impl ImageStatus {
             source: decision.source.clone(),
             until: decision.until,
             reason,
-            trouble: trouble(decision, words),
-            ready: turned(|image| image.ready, ready),
-            drifted: turned(|image| image.drifted, drifted),
-            stalled: turned(|image| image.stalled, stalled),
-            eligible: turned(|image| image.eligible, eligible(decision)),
+            details: details(decision, messages),
+            ready: condition(|image| image.ready, ready),
+            drifted: condition(|image| image.drifted, drifted),
+            stalled: condition(|image| image.stalled, stalled),
+            eligible: condition(|image| image.eligible, eligible(decision)),
             changed_outside,
-            blocked: match reason {
+            reported_block: match reason {
                 _ if in_sync => None,
-                _ if reason.is_a_block() => Some(reason),
-                _ => before.and_then(|before| before.blocked),
+                _ if reason.blocks_image() => Some(reason),
+                _ => before.and_then(|before| before.reported_block),
             },
-            expiry_told: before
-                .is_some_and(|before| before.expiry_told && before.until == decision.until),
+            expiry_reported: before
+                .is_some_and(|before| before.expiry_reported && before.until == decision.until),
         }
     }
 
     /// Whether somebody else changed it after it had been as desired, and it has not been since.
     pub fn is_changed_outside(&self) -> bool {
         self.changed_outside
+    }
+
+    /// Whether it counts as desired by the API's answer to a write, because reading is denied.
+    pub fn is_by_word(&self) -> bool {
+        self.ready.holds() && self.actual.is_none()
+    }
+
+    /// Since when it has its sync state: since a person is needed, where one is.
+    pub fn since(&self) -> Timestamp {
+        if self.stalled.holds() {
+            self.stalled.since
+        } else {
+            self.ready.since
+        }
+    }
+
+    /// One line for a person about what is in the way; empty if nothing is.
+    pub(super) fn message_or_empty(&self) -> String {
+        let details = self.details.as_ref();
+        details.map_or_else(String::new, |details| details.message.to_string())
     }
 }
 
@@ -396,36 +163,36 @@ fn is_ineligible(problem: &Problem) -> bool {
     }
 }
 
-fn trouble(decision: &Decision, words: &mut Words) -> Option<Box<Trouble>> {
+fn details(decision: &Decision, messages: &mut MessageCache) -> Option<Box<StatusDetails>> {
     let (code, request_id) = match &decision.verdict {
         Verdict::InSync | Verdict::Act => return None,
         Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
             (problem.code.clone(), problem.request_id.clone())
         }
         // The RequestId is another image's.
-        Verdict::NotTried(rest) => (rest.problem.code.clone(), None),
+        Verdict::NotTried(pause) => (pause.problem.code.clone(), None),
         Verdict::Unobserved(unobserved) => (unobserved.code.clone(), unobserved.request_id.clone()),
         Verdict::Await { .. } | Verdict::Withheld(_) => (None, None),
     };
-    Some(Box::new(Trouble {
-        message: words.keep(&decision.verdict.why_not()?),
+    Some(Box::new(StatusDetails {
+        message: messages.shared(&decision.verdict.why_not()?),
         code,
         request_id,
         next_try: None,
     }))
 }
 
-/// Messages that many images have alike, kept once.
+/// Messages of one plan, so that images with the same message share its text.
 #[derive(Default)]
-pub(super) struct Words(std::collections::BTreeSet<Arc<str>>);
+pub(super) struct MessageCache(BTreeSet<Arc<str>>);
 
-impl Words {
-    fn keep(&mut self, text: &str) -> Arc<str> {
-        if let Some(kept) = self.0.get(text) {
-            return Arc::clone(kept);
+impl MessageCache {
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        if let Some(message) = self.0.get(text) {
+            return Arc::clone(message);
         }
-        let kept: Arc<str> = text.into();
-        self.0.insert(Arc::clone(&kept));
-        kept
+        let message: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&message));
+        message
     }
 }

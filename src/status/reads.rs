@@ -1,45 +1,45 @@
-//! How the looks at a scope go: whether one waits for its turn to read. That is told of once, until a pass does not wait.
+//! Whether the observation of a scope waits for its turn to read. That is reported once, until a pass does not wait.
 
 use super::Board;
 use crate::model::Scope;
 use crate::observation::Reading;
 
-/// How the looks at a scope go.
+/// Whether the observations of a scope wait for their turn to read.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
-    /// How far the look was that is under way, when it was found to take long.
+    /// How far the observation under way was when it was found to wait; `None` if none waits.
     pub waits: Option<Reading>,
-    /// A look of the pass that is under way, or else of the last one, took long.
-    took_long: bool,
-    told: bool,
+    /// An observation of the pass that is under way, or else of the last one, had to wait.
+    has_waited: bool,
+    is_reported: bool,
 }
 
 impl Reads {
     pub(super) fn pass_began(&mut self) {
-        self.took_long = false;
+        self.has_waited = false;
     }
 
-    pub(super) fn looked(&mut self) {
+    pub(super) fn observed(&mut self) {
         self.waits = None;
     }
 
     pub(super) fn pass_ended(&mut self) {
         self.waits = None;
-        self.told = self.took_long;
+        self.is_reported = self.has_waited;
     }
 }
 
 impl Board {
-    /// A look at a scope takes long; whether that is to be told.
-    pub fn reading(&mut self, scope: &Scope, reading: Reading) -> bool {
+    /// The observation of a scope waits for its turn to read. Returns whether that is to be reported.
+    pub fn read_delayed(&mut self, scope: &Scope, reading: Reading) -> bool {
         let Some(status) = self.scopes.get_mut(scope) else {
             return false;
         };
         let reads = &mut status.reads;
         reads.waits = Some(reading);
-        reads.took_long = true;
+        reads.has_waited = true;
         self.version += 1;
-        !std::mem::replace(&mut reads.told, true)
+        !std::mem::replace(&mut reads.is_reported, true)
     }
 }
 
@@ -50,7 +50,7 @@ mod tests {
     use crate::status::{Activity, PassResult};
 
     #[test]
-    fn c8_waiting_is_told_of_once_until_a_pass_does_not_wait() {
+    fn c8_waiting_is_reported_once_until_a_pass_does_not_wait() {
         let now = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
         let mut board = Board::new(now, false);
         let scope = Scope {
@@ -63,18 +63,18 @@ mod tests {
             before: 19,
             per_second: 1.0,
         };
-        assert!(!board.reading(&scope, reading), "no pass is under way");
-        let mut told = Vec::new();
-        for looks_that_wait in [2, 1, 0, 1] {
+        assert!(!board.read_delayed(&scope, reading), "no pass is under way");
+        let mut reported = Vec::new();
+        for delayed in [2, 1, 0, 1] {
             board.pass_began(&scope, now);
-            for _ in 0..looks_that_wait {
-                told.push(board.reading(&scope, reading));
+            for _ in 0..delayed {
+                reported.push(board.read_delayed(&scope, reading));
                 assert_eq!(board.scopes[&scope].reads.waits, Some(reading));
             }
             let (result, took) = (PassResult::Synced, std::time::Duration::ZERO);
             board.pass_ended(&scope, result, took, Activity::New, now);
             assert_eq!(board.scopes[&scope].reads.waits, None);
         }
-        assert_eq!(told, [true, false, false, true]);
+        assert_eq!(reported, [true, false, false, true]);
     }
 }

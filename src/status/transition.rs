@@ -1,63 +1,76 @@
+//! What a person wants to be notified of: that something begins, and that it ends.
+
 use std::fmt;
 
-use super::Reason;
+use super::reason::Reason;
 use crate::model::{AccountName, ImageKey, Scope, Timestamp};
 
-/// Something that a person wants to be told of once, when it begins and when it ends.
+/// Something that a person wants to be notified of once, when it begins and when it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// When it was noticed.
     pub at: Timestamp,
     /// What it is about.
     pub subject: Subject,
-    /// What happened.
-    pub kind: Kind,
-    /// The short word for where the image stands, where it is about one.
+    /// What happened to the subject.
+    pub kind: TransitionKind,
+    /// Why the image has its sync state, where the subject is an image or a part of one account.
     pub reason: Option<Reason>,
     /// One line for a person, with the remedy where there is one.
     pub message: String,
 }
 
-/// What a transition is about.
+/// The part of the board that a transition is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
-    /// The manifests.
     Manifests,
-    /// The state directory.
+    /// The directory that outlives the process.
     State,
     /// An account in all of its regions.
     Account(AccountName),
     /// An account in a region.
     Scope(Scope),
-    /// An image.
     Image(ImageKey),
 }
 
-/// What can happen. A closed set: webhooks are told which of them they want.
+/// What can happen. A closed set: the settings of a webhook list the kinds that it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum TransitionKind {
     /// Somebody else changed an image that was as desired.
     DriftAppeared,
-    /// It is as desired again.
+    /// An image that had drifted is as desired again.
     DriftResolved,
     /// An image cannot be brought to its desired state, and a person must act.
     Blocked,
-    /// It can, or need not be any longer.
+    /// A blocked image is as desired, or no manifest names it any longer.
     Unblocked,
     /// A guard withholds changes.
     GuardTripped,
-    /// It does no longer.
+    /// No guard withholds changes any longer.
     GuardCleared,
     /// A share ends soon by itself.
     ExpiringSoon,
     /// Nothing is seen or done: of a scope, of an account, or because the manifests or the state cannot be used.
     Stalled,
-    /// That is over.
+    /// Something is seen and done again.
     Recovered,
 }
 
-impl Kind {
-    /// All of them.
+impl Transition {
+    /// Ends what was reported of a subject that no manifest names any longer.
+    pub(super) fn of_removal(subject: Subject, kind: TransitionKind, now: Timestamp) -> Self {
+        Self {
+            at: now,
+            subject,
+            kind,
+            reason: None,
+            message: "no manifest asks for it any longer".to_owned(),
+        }
+    }
+}
+
+impl TransitionKind {
+    /// Every kind, in the order in which settings list them.
     pub const ALL: [Self; 9] = [
         Self::DriftAppeared,
         Self::DriftResolved,

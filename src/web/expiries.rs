@@ -1,29 +1,63 @@
-use super::html::{Count, Html, put};
+//! Shares that end by themselves: which there are, for page and document alike, and their table on the page.
+
+use super::html::{Count, Html, write_html};
 use super::images::{ROWS_MAX, image_cell, scope_cell};
 use super::page::Page;
-use super::query::{Query, Show};
-use super::status_json::{Expiry, expiries};
+use super::query::{Query, ScopeText, Show};
+use crate::model::{ImageId, Scope, Timestamp};
+use crate::status::{Board, ImageStatus};
 
-/// Of the next expiries, those that are shown beside other things.
+/// Shares that end next and are shown below the list of images.
 const NEXT_MAX: usize = 10;
+
+/// A share that ends by itself.
+pub(super) struct Expiry<'a> {
+    pub(super) until: Timestamp,
+    pub(super) scope: &'a Scope,
+    pub(super) id: &'a ImageId,
+    pub(super) image: &'a ImageStatus,
+}
+
+/// Shares that are asked for and end by themselves after `now`, the next first.
+pub(super) fn expiries<'a>(board: &'a Board, query: &Query, now: Timestamp) -> Vec<Expiry<'a>> {
+    let mut found = Vec::new();
+    for (scope, status) in board.scopes().iter().filter(|(s, _)| query.picks_scope(s)) {
+        let text = ScopeText::new(scope);
+        for (id, image) in &status.images {
+            let Some(until) = image.until.filter(|until| *until > now) else {
+                continue;
+            };
+            if query.picks(&text, id, image) {
+                found.push(Expiry {
+                    until,
+                    scope,
+                    id,
+                    image,
+                });
+            }
+        }
+    }
+    found.sort_by_key(|expiry| expiry.until);
+    found
+}
 
 impl Page<'_> {
     /// The list of shares that end by themselves.
     pub(super) fn expiries(&self, html: &mut Html) {
-        let found = self.found();
-        put!(html, "<h2>Expiring: ", (Count(found.len())), "</h2>\n");
+        let found = self.found_expiries();
+        write_html!(html, "<h2>Expiring: ", (Count(found.len())), "</h2>\n");
         let from = self.query.page.saturating_mul(ROWS_MAX).min(found.len());
         self.expiry_table(html, &found[from..found.len().min(from + ROWS_MAX)]);
         self.pager(html, found.len());
     }
 
-    /// The next few.
+    /// The few shares that end next.
     pub(super) fn next_expiries(&self, html: &mut Html) {
-        let found = self.found();
+        let found = self.found_expiries();
         html.markup("<h2>Next to expire</h2>\n");
         self.expiry_table(html, &found[..found.len().min(NEXT_MAX)]);
         if found.len() > NEXT_MAX {
-            put!(
+            write_html!(
                 html,
                 "<p><a href=\"",
                 (self.query.showing(Some(Show::Expiring), None)),
@@ -34,8 +68,8 @@ impl Page<'_> {
         }
     }
 
-    fn found(&self) -> Vec<Expiry<'_>> {
-        // Whether they are as desired does not matter here.
+    fn found_expiries(&self) -> Vec<Expiry<'_>> {
+        // A share that ends is listed whether it is as desired or not.
         let query = Query {
             show: None,
             ..self.query.clone()
@@ -64,7 +98,7 @@ impl Page<'_> {
             scope_cell(html, scope);
             html.markup("<td data-label=\"ends\">");
             html.time(*until, self.now);
-            put!(
+            write_html!(
                 html,
                 " <small>",
                 (until.format("%Y-%m-%d %H:%M UTC")),

@@ -1,5 +1,5 @@
-//! HTML under construction. Markup gets in as literals alone, everything else as text that is escaped on its way, so that
-//! there is nothing to forget.
+//! A small HTML writer. Markup gets in as literals alone, everything else as text that is escaped on its way, so that
+//! nobody can forget to escape it.
 
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
@@ -7,20 +7,20 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::words::safe_char;
 
-/// Adds literals as markup and what stands in parentheses as text.
-macro_rules! put {
-    ($html:expr, $($part:tt),+ $(,)?) => { $( put!(@ $html, $part); )+ };
+/// Adds literals as markup, and values in parentheses as text.
+macro_rules! write_html {
+    ($html:expr, $($part:tt),+ $(,)?) => { $( write_html!(@ $html, $part); )+ };
     (@ $html:expr, $markup:literal) => { $html.markup($markup) };
     (@ $html:expr, ($text:expr)) => { $html.text(&$text) };
 }
-pub(super) use put;
+pub(super) use write_html;
 
-/// A page under construction. Filled by [`put!`].
+/// HTML that is being written, by [`write_html!`].
 #[derive(Default)]
 pub(super) struct Html(String);
 
 impl Html {
-    /// Adds markup. Only what stands in the program is `'static`.
+    /// Adds markup. `'static` keeps out text that is made while the program runs.
     pub(super) fn markup(&mut self, markup: &'static str) {
         self.0.push_str(markup);
     }
@@ -33,14 +33,14 @@ impl Html {
 
     /// Adds a time: how long ago it was, or how far ahead it is, with the time itself for programs and on hover.
     pub(super) fn time(&mut self, at: Timestamp, now: Timestamp) {
-        put!(
+        write_html!(
             self,
             "<time datetime=\"",
             (at.format("%Y-%m-%dT%H:%M:%SZ")),
             "\" title=\"",
             (at.format("%Y-%m-%d %H:%M:%S UTC")),
             "\">",
-            (Relative { at, now }),
+            (RelativeTime { at, now }),
             "</time>"
         );
     }
@@ -70,12 +70,12 @@ impl Write for Escaped<'_> {
 }
 
 /// `5 min ago`, `in 3 h`: in one unit, as `page.js` says it, too.
-struct Relative {
+struct RelativeTime {
     at: Timestamp,
     now: Timestamp,
 }
 
-impl Display for Relative {
+impl Display for RelativeTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = (self.at - self.now).num_seconds();
         let length = match seconds.unsigned_abs() {
@@ -93,9 +93,9 @@ impl Display for Relative {
 }
 
 /// `about 2 min`: what is an estimate has no decimals.
-pub(super) struct About(pub(super) Duration);
+pub(super) struct ApproxDuration(pub(super) Duration);
 
-impl Display for About {
+impl Display for ApproxDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_secs() + 1 {
             n @ ..100 => write!(f, "about {n} s"),
@@ -105,7 +105,7 @@ impl Display for About {
     }
 }
 
-/// `1,204`.
+/// A number with commas between thousands: `1,204`.
 #[derive(Clone, Copy)]
 pub(super) struct Count(pub(super) usize);
 
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn o7_o1_text_cannot_leave_its_place() {
         let mut html = Html::default();
-        put!(
+        write_html!(
             html,
             "<a title=\"",
             ("\"' ><\n\u{202e}&"),
@@ -157,11 +157,11 @@ mod tests {
             (172_800, "in 2 d"),
         ] {
             let at = now + TimeDelta::seconds(seconds);
-            assert_eq!(Relative { at, now }.to_string(), text);
+            assert_eq!(RelativeTime { at, now }.to_string(), text);
         }
         let counts = [0, 999, 1_000, 1_234_567].map(|n| Count(n).to_string());
         assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
-        let about = [0, 90, 240, 9_000].map(|n| About(Duration::from_secs(n)).to_string());
+        let about = [0, 90, 240, 9_000].map(|n| ApproxDuration(Duration::from_secs(n)).to_string());
         assert_eq!(
             about,
             ["about 1 s", "about 91 s", "about 5 min", "about 3 h"]

@@ -1,21 +1,24 @@
+//! The list of images, in groups that have a reason in common, page by page.
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::html::{Count, Html, put};
+use super::badge::Badge;
+use super::html::{Count, Html, write_html};
 use super::overview;
-use super::page::{Page, class, sign};
+use super::page::Page;
 use super::query::{Query, ScopeText, Show};
 use crate::model::{ImageId, ImageKey, Scope, ShareState};
-use crate::status::{Condition, ImageStatus, Standing};
+use crate::status::{Condition, ImageStatus, SyncState};
 
 /// Rows on a page.
 pub(super) const ROWS_MAX: usize = 200;
-/// Rows of one group where groups are listed side by side, so that a guard that holds 2,000 images hides no other.
+/// Rows of one group where several groups are listed, so that a guard that withholds 2,000 images hides no other group.
 const GROUP_ROWS_MAX: usize = 8;
-/// So few images are shown with all that is known of each.
+/// Up to this many images of a group are shown with all that is known of each.
 const FULL_ROWS_MAX: usize = 5;
 
-/// An image that is asked for.
+/// An image of the list.
 struct Row<'a> {
     scope: &'a Scope,
     id: &'a ImageId,
@@ -82,7 +85,7 @@ impl<'a> Page<'a> {
             (Show::Wrong, false) => "Not as desired",
             (Show::All | Show::Expiring, false) => "All images",
         };
-        put!(html, "<h2>", (words), ": ", (Count(count)), "</h2>\n");
+        write_html!(html, "<h2>", (words), ": ", (Count(count)), "</h2>\n");
     }
 
     fn none(&self, html: &mut Html) {
@@ -96,17 +99,18 @@ impl<'a> Page<'a> {
         });
     }
 
-    /// Images that have their reason in common, which is said once.
+    /// Images that have their reason in common, which is given once above them.
     fn group(&self, html: &mut Html, group: &[Row<'_>], part: &[Row<'_>], goes_on: bool) {
         let Some(Row { image, .. }) = group.first() else {
             return;
         };
-        put!(
+        let badge = Badge::of_image(image.sync_state(), image.desired);
+        write_html!(
             html,
             "<tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"8\"><span class=\"",
-            (class(image.standing())),
+            (badge.class),
             "\"><span class=\"sign\" aria-hidden=\"true\">",
-            (sign(image.standing(), image.desired)),
+            (badge.sign),
             "</span> ",
             (image.reason.as_str()),
             "</span> <span class=\"size\">",
@@ -125,7 +129,7 @@ impl<'a> Page<'a> {
                 _ => " <span class=\"person\">need a person</span>",
             });
         }
-        put!(html, "<p class=\"message\">", (message(image)), "</p>");
+        write_html!(html, "<p class=\"message\">", (message(image)), "</p>");
         html.markup("</th></tr>\n");
         let full = self.query.is_narrow() && group.len() <= FULL_ROWS_MAX;
         for row in part {
@@ -136,7 +140,7 @@ impl<'a> Page<'a> {
         }
         if !goes_on && group.len() > part.len() && part.len() == GROUP_ROWS_MAX {
             let all = self.query.showing(Some(Show::Wrong), Some(image.reason));
-            put!(
+            write_html!(
                 html,
                 "<tr class=\"more\"><td colspan=\"8\"><a href=\"",
                 (all),
@@ -152,7 +156,7 @@ impl<'a> Page<'a> {
         html.markup("<tr>");
         image_cell(html, id, image);
         scope_cell(html, scope);
-        put!(
+        write_html!(
             html,
             "<td data-label=\"wanted\">",
             (image.desired.as_str()),
@@ -163,7 +167,7 @@ impl<'a> Page<'a> {
             html.markup(", ends ");
             html.time(until, self.now);
         }
-        put!(
+        write_html!(
             html,
             "</small></td><td data-label=\"actual\">",
             (image.actual.map_or("unknown", ShareState::as_str))
@@ -173,19 +177,19 @@ impl<'a> Page<'a> {
         }
         html.markup("</td><td data-label=\"since\">");
         html.time(image.since(), self.now);
-        let trouble = image.trouble.as_deref();
-        match trouble.and_then(|trouble| trouble.next_try) {
+        let details = image.details.as_deref();
+        match details.and_then(|details| details.next_try) {
             Some(at) if at > self.now => {
                 html.markup("</td><td data-label=\"next try\">");
                 html.time(at, self.now);
             }
-            _ if image.standing() == Standing::InSync => html.markup("</td><td class=\"none\">"),
+            _ if image.sync_state() == SyncState::InSync => html.markup("</td><td class=\"none\">"),
             _ => html.markup("</td><td data-label=\"next try\"><small>next look</small>"),
         }
-        match trouble.filter(|t| t.code.is_some() || t.request_id.is_some()) {
-            Some(trouble) => {
+        match details.filter(|t| t.code.is_some() || t.request_id.is_some()) {
+            Some(details) => {
                 html.markup("</td><td data-label=\"error\">");
-                overview::reference(html, trouble.code.as_deref(), trouble.request_id.as_deref());
+                overview::reference(html, details.code.as_deref(), details.request_id.as_deref());
             }
             None => html.markup("</td><td class=\"none\">"),
         }
@@ -200,7 +204,7 @@ impl<'a> Page<'a> {
     fn conditions(&self, html: &mut Html, image: &ImageStatus) {
         html.markup("<tr class=\"more\"><td colspan=\"8\">Conditions: ");
         let mut condition = |name: &'static str, condition: Condition| {
-            put!(
+            write_html!(
                 html,
                 (name),
                 " <b>",
@@ -214,7 +218,7 @@ impl<'a> Page<'a> {
         condition("Drifted", image.drifted);
         condition("Stalled", image.stalled);
         condition("Eligible", image.eligible);
-        put!(
+        write_html!(
             html,
             "cause <b>",
             (image.cause.as_str()),
@@ -232,14 +236,14 @@ impl<'a> Page<'a> {
         html.markup("<nav class=\"pager\" aria-label=\"Pages\">");
         if page > 0 {
             let before = (page - 1).min(pages.saturating_sub(1));
-            put!(
+            write_html!(
                 html,
                 "<a rel=\"prev\" href=\"",
                 (self.query.on_page(before)),
                 "\">‹ before</a> "
             );
         }
-        put!(
+        write_html!(
             html,
             "<span>page ",
             (Count(page.saturating_add(1))),
@@ -248,7 +252,7 @@ impl<'a> Page<'a> {
             "</span>"
         );
         if page + 1 < pages {
-            put!(
+            write_html!(
                 html,
                 " <a rel=\"next\" href=\"",
                 (self.query.on_page(page + 1)),
@@ -261,12 +265,13 @@ impl<'a> Page<'a> {
 
 /// An image with a link to all that is known of it.
 pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
-    put!(
+    let badge = Badge::of_image(image.sync_state(), image.desired);
+    write_html!(
         html,
         "<th scope=\"row\" class=\"image\"><span class=\"",
-        (class(image.standing())),
+        (badge.class),
         " sign\" aria-hidden=\"true\">",
-        (sign(image.standing(), image.desired)),
+        (badge.sign),
         "</span> <a href=\"",
         (Query::of_image(id)),
         "\">",
@@ -274,14 +279,14 @@ pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
         "</a>"
     );
     if let Some(blueprint) = &image.blueprint {
-        put!(html, " <small>", (blueprint), "</small>");
+        write_html!(html, " <small>", (blueprint), "</small>");
     }
     html.markup("</th>");
 }
 
-/// A scope with a link to it.
+/// The cell with the account and region of an image.
 pub(super) fn scope_cell(html: &mut Html, scope: &Scope) {
-    put!(
+    write_html!(
         html,
         "<td class=\"scope\" data-label=\"account / region\">",
         (scope.account),
@@ -291,9 +296,9 @@ pub(super) fn scope_cell(html: &mut Html, scope: &Scope) {
     );
 }
 
-/// An image of which nothing but the name is known.
+/// The cells of an image of which nothing but the key is at hand.
 pub(super) fn key_cells(html: &mut Html, key: &ImageKey) {
-    put!(
+    write_html!(
         html,
         "<th scope=\"row\" class=\"image\"><a href=\"",
         (Query::of_image(&key.image)),
@@ -306,10 +311,10 @@ pub(super) fn key_cells(html: &mut Html, key: &ImageKey) {
 
 /// What is in the way, with the remedy.
 fn message(image: &ImageStatus) -> &str {
-    match (&image.trouble, image.standing()) {
-        (Some(trouble), _) => &trouble.message,
-        (None, Standing::Pending) => "a call is ahead",
-        (None, Standing::InSync) => "as desired",
+    match (&image.details, image.sync_state()) {
+        (Some(details), _) => &details.message,
+        (None, SyncState::Pending) => "a call is ahead",
+        (None, SyncState::InSync) => "as desired",
         (None, _) => "",
     }
 }
@@ -318,15 +323,15 @@ fn same_group(a: &Row<'_>, b: &Row<'_>) -> bool {
     by_group(a, b) == Ordering::Equal
 }
 
-/// The most urgent first: what needs a person, then by where it stands, then alike by alike.
+/// The most urgent first: what needs a person, then by sync state, reason and message.
 fn by_group(a: &Row<'_>, b: &Row<'_>) -> Ordering {
     let rank = |image: &ImageStatus| {
-        let standing = (!image.stalled.holds(), image.standing());
-        (standing, image.reason, image.desired)
+        let state = (!image.stalled.holds(), image.sync_state());
+        (state, image.reason, image.desired)
     };
     let order = rank(a.image).cmp(&rank(b.image));
-    order.then_with(|| match (&a.image.trouble, &b.image.trouble) {
-        // The same text is mostly the very same.
+    order.then_with(|| match (&a.image.details, &b.image.details) {
+        // Images of one plan share the text of a message, so the pointers mostly tell.
         (Some(a), Some(b)) if Arc::ptr_eq(&a.message, &b.message) => Ordering::Equal,
         _ => message(a.image).cmp(message(b.image)),
     })

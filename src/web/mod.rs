@@ -1,6 +1,7 @@
 //! BOARD → the status page and `/status.json`, each as far as a query asks for it. Pure: values in, text out. It must not
 //! know how the board comes about, nor who serves it.
 
+mod badge;
 mod expiries;
 mod headline;
 mod html;
@@ -10,6 +11,7 @@ mod page;
 mod query;
 mod recent;
 mod status_json;
+mod summary;
 
 pub use page::{PAGE_CSS, PAGE_ICON, PAGE_JS, page};
 pub use query::{Query, QueryError, Show};

@@ -1,4 +1,6 @@
-use super::html::{About, Count, Html, put};
+//! The table of accounts and regions: counts, when each was last seen, and what it is doing.
+
+use super::html::{ApproxDuration, Count, Html, write_html};
 use super::page::Page;
 use crate::model::Scope;
 use crate::plan::View;
@@ -26,7 +28,7 @@ impl Page<'_> {
              </small></caption><thead><tr><th scope=\"col\">Account / region</th>",
         );
         for (label, _) in columns(&self.total) {
-            put!(html, "<th scope=\"col\" class=\"n\">", (label), "</th>");
+            write_html!(html, "<th scope=\"col\" class=\"n\">", (label), "</th>");
         }
         html.markup(
             "<th scope=\"col\">last seen</th><th scope=\"col\">next look</th>\
@@ -51,7 +53,7 @@ impl Page<'_> {
     }
 
     fn scope(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus, counts: &Counts) {
-        put!(
+        write_html!(
             html,
             "<tr><th scope=\"row\" class=\"scope\"><a href=\"",
             (self.query.within(Some(scope))),
@@ -72,10 +74,10 @@ impl Page<'_> {
         }
         html.markup("</td><td data-label=\"next look\">");
         match &status.activity {
-            Activity::Resting { next } if *next > self.now => html.time(*next, self.now),
-            Activity::Resting { .. } | Activity::New => html.markup("due"),
-            Activity::Passing { .. } => html.markup("under way"),
-            Activity::Held { .. } => html.markup("none"),
+            Activity::Idle { next } if *next > self.now => html.time(*next, self.now),
+            Activity::Idle { .. } | Activity::New => html.markup("due"),
+            Activity::Running { .. } => html.markup("under way"),
+            Activity::Halted { .. } => html.markup("none"),
         }
         html.markup("</td><td data-label=\"activity\">");
         self.activity(html, scope, status);
@@ -85,34 +87,34 @@ impl Page<'_> {
     fn activity(&self, html: &mut Html, scope: &Scope, status: &ScopeStatus) {
         match &status.activity {
             Activity::New => html.markup("waits for its first look"),
-            Activity::Resting { .. } => html.markup("resting"),
-            Activity::Held { .. } => html.markup("<span class=\"bad\">! given up</span>"),
-            Activity::Passing { since, done } => {
+            Activity::Idle { .. } => html.markup("resting"),
+            Activity::Halted { .. } => html.markup("<span class=\"bad\">! given up</span>"),
+            Activity::Running { since, answered } => {
                 html.markup("working since ");
                 html.time(*since, self.now);
-                if *done > 0 {
-                    let writes = if *done == 1 { " write" } else { " writes" };
-                    put!(html, ", ", (done), (writes), " answered");
+                if *answered > 0 {
+                    let writes = if *answered == 1 { " write" } else { " writes" };
+                    write_html!(html, ", ", (answered), (writes), " answered");
                 }
                 if let Some(reading) = &status.reads.waits {
-                    put!(html, "; waits for its turn to read: ", (reading));
+                    write_html!(html, "; waits for its turn to read: ", (reading));
                 }
             }
         }
         let pending = |scope: &Scope| self.counts.get(scope).map_or(0, |counts| counts.pending);
         if let Some(eta) = self.board.eta(scope, pending) {
-            put!(html, "; pending takes ", (About(eta)));
+            write_html!(html, "; pending takes ", (ApproxDuration(eta)));
         }
-        let Some(lane) = status.lane.as_ref() else {
+        let Some(bucket) = status.write_bucket.as_ref() else {
             return;
         };
         if pending(scope) > 0 {
-            put!(
+            write_html!(
                 html,
                 " <small>at ",
-                (format_args!("{:.0}", lane.per_second)),
+                (format_args!("{:.0}", bucket.per_second)),
                 " writes a second through ",
-                (lane.host),
+                (bucket.host),
                 "</small>"
             );
         }
@@ -127,7 +129,7 @@ fn numbers(html: &mut Html, counts: &Counts) {
             ("drifted" | "withheld" | "unknown", _) => "n warn",
             _ => "n",
         };
-        put!(
+        write_html!(
             html,
             "<td class=\"",
             (class),
@@ -143,10 +145,10 @@ fn numbers(html: &mut Html, counts: &Counts) {
 /// What the vendor's support asks for.
 pub(super) fn reference(html: &mut Html, code: Option<&str>, request_id: Option<&str>) {
     if let Some(code) = code {
-        put!(html, "<code>", (code), "</code>");
+        write_html!(html, "<code>", (code), "</code>");
     }
     if let Some(id) = request_id {
-        put!(
+        write_html!(
             html,
             " <span class=\"id\">RequestId <code>",
             (id),

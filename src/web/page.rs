@@ -1,20 +1,21 @@
-//! The status page: the board for a person, on one page of HTML that is whole without JavaScript.
+//! The status page: the board for a person, on one page of HTML that is complete without JavaScript.
 //!
-//! All of it is text of others: image ids, messages of the API, names of files. It gets into the page through
-//! [`html::Html`] alone, which escapes it. Nothing is allocated for an image that is not shown, but for a reference to it.
+//! Most of its text is foreign: image ids, messages of the API, names of files. It gets into the page through
+//! [`html::Html`] alone, which escapes it. For an image that is not shown, nothing but a reference is allocated.
 
 use std::collections::BTreeMap;
 
-use super::html::{Html, put};
+use super::headline::Headline;
+use super::html::{Html, write_html};
 use super::query::{Query, Show};
-use crate::model::{Scope, ShareState, Timestamp};
-use crate::status::{Board, Counts, ScopeStatus, Standing};
+use crate::model::{Scope, Timestamp};
+use crate::status::{Board, Counts, ScopeStatus};
 
 /// The page's style sheet.
 pub const PAGE_CSS: &str = include_str!("page.css");
-/// What keeps the page up to date where scripts run.
+/// The script that keeps the page up to date.
 pub const PAGE_JS: &str = include_str!("page.js");
-/// The page's icon.
+/// The page's icon, as SVG.
 pub const PAGE_ICON: &str = include_str!("icon.svg");
 
 /// The board as a page, as far as the query asks for it.
@@ -22,9 +23,9 @@ pub fn page(board: &Board, query: &Query, now: Timestamp) -> String {
     let page = Page::new(board, query, now);
     let mut html = Html::default();
     page.head(&mut html);
-    page.verdict(&mut html);
+    page.summary(&mut html);
     page.filters(&mut html);
-    // Who searches wants what was found, and the rest after it.
+    // For a search, what was found goes before everything else.
     if !query.is_narrow() {
         page.overview(&mut html);
     }
@@ -44,20 +45,20 @@ pub fn page(board: &Board, query: &Query, now: Timestamp) -> String {
     html.finish()
 }
 
-/// What the parts of the page are made from.
+/// What the parts of the page are made from. Each part is a method in a file of its own.
 pub(super) struct Page<'a> {
     pub(super) board: &'a Board,
     pub(super) query: &'a Query,
     pub(super) now: Timestamp,
-    /// Every scope, counted.
+    /// The images of every scope, counted.
     pub(super) counts: BTreeMap<&'a Scope, Counts>,
-    /// All of them together.
+    /// The images of all scopes together.
     pub(super) total: Counts,
 }
 
 impl<'a> Page<'a> {
     fn new(board: &'a Board, query: &'a Query, now: Timestamp) -> Self {
-        let scopes = board.scopes.iter();
+        let scopes = board.scopes().iter();
         let counts: BTreeMap<_, _> = scopes.map(|(s, status)| (s, status.counts())).collect();
         let mut total = Counts::default();
         for counts in counts.values() {
@@ -72,7 +73,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Which images are listed. Who searches wants to find, whether it is wrong or not.
+    /// Which images are listed. A search finds those that are as desired, too.
     pub(super) fn show(&self) -> Show {
         let narrow = self.query.is_narrow();
         let default = if narrow { Show::All } else { Show::Wrong };
@@ -81,21 +82,21 @@ impl<'a> Page<'a> {
 
     /// The scopes that are asked for.
     pub(super) fn scopes(&self) -> impl Iterator<Item = (&'a Scope, &'a ScopeStatus, Counts)> {
-        let scopes = self.board.scopes.iter();
+        let scopes = self.board.scopes().iter();
         let asked = scopes.filter(|(scope, _)| self.query.picks_scope(scope));
         asked.map(|(scope, status)| (scope, status, self.counts[scope]))
     }
 
     fn head(&self, html: &mut Html) {
-        let (_, sign, verdict) = self.headline();
-        put!(
+        let Headline { badge, text } = Headline::of(self.board, &self.total);
+        write_html!(
             html,
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <meta name=\"color-scheme\" content=\"light dark\"><title>",
-            (sign),
+            (badge.sign),
             " ",
-            (verdict),
+            (text),
             " · sharekeeper</title><link rel=\"stylesheet\" href=\"page.css\">\
              <link rel=\"icon\" href=\"icon.svg\" type=\"image/svg+xml\">\
              <script src=\"page.js\" defer></script></head>\n<body>\
@@ -106,7 +107,7 @@ impl<'a> Page<'a> {
             (self.query.search),
             "\"><button>Find</button></form><span id=\"live\" role=\"status\"></span></header>\n\
              <main data-version=\"",
-            (self.board.version),
+            (self.board.version()),
             "\" data-now=\"",
             (self.now.format("%Y-%m-%dT%H:%M:%SZ")),
             "\">\n"
@@ -124,7 +125,7 @@ impl<'a> Page<'a> {
         ] {
             // The default has no word in its link, so that the address of the page is `/`.
             let named = (narrow || show != Show::Wrong).then_some(show);
-            put!(
+            write_html!(
                 html,
                 "<li><a href=\"",
                 (self.query.showing(named, self.query.reason)),
@@ -133,7 +134,7 @@ impl<'a> Page<'a> {
             if self.show() == show {
                 html.markup(" aria-current=\"page\"");
             }
-            put!(html, ">", (words), "</a></li>");
+            write_html!(html, ">", (words), "</a></li>");
         }
         html.markup("</ul>");
         self.narrowed(html);
@@ -163,13 +164,13 @@ impl<'a> Page<'a> {
         }
         html.markup("<p class=\"narrowed\">Narrowed to");
         for (what, value) in parts.into_iter().flatten() {
-            put!(html, " ", (what), " <b>", (value), "</b>");
+            write_html!(html, " ", (what), " <b>", (value), "</b>");
         }
         html.markup(" · <a href=\"?\">show everything</a></p>");
     }
 
     fn foot(&self, html: &mut Html) {
-        put!(
+        write_html!(
             html,
             "<footer><p>As of <time datetime=\"",
             (self.now.format("%Y-%m-%dT%H:%M:%SZ")),
@@ -177,8 +178,8 @@ impl<'a> Page<'a> {
             (self.now.format("%Y-%m-%d %H:%M:%S UTC")),
             "</time>. Running since ",
         );
-        html.time(self.board.started, self.now);
-        put!(
+        html.time(self.board.started(), self.now);
+        write_html!(
             html,
             " · sharekeeper ",
             (env!("CARGO_PKG_VERSION")),
@@ -186,28 +187,5 @@ impl<'a> Page<'a> {
             (self.query.on_page(0)),
             "\">JSON</a> · <a href=\"metrics\">metrics</a></p></footer>\n</main></body></html>\n"
         );
-    }
-}
-
-/// The sign of where an image stands, as in plans, so that nothing hangs on colour.
-pub(super) fn sign(standing: Standing, desired: ShareState) -> &'static str {
-    match (standing, desired) {
-        (Standing::Blocked, _) => "!",
-        (Standing::Withheld, _) => "~",
-        (Standing::Unknown, _) => "?",
-        (Standing::Waiting, _) => "…",
-        (Standing::Pending, ShareState::Shared) => "+",
-        (Standing::Pending, ShareState::Unshared) => "-",
-        (Standing::InSync, _) => "=",
-    }
-}
-
-/// Its class.
-pub(super) fn class(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Blocked => "bad",
-        Standing::Withheld | Standing::Unknown => "warn",
-        Standing::Waiting | Standing::Pending => "busy",
-        Standing::InSync => "good",
     }
 }

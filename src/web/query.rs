@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use crate::model::{AccountName, ImageId, Region, Scope};
-use crate::status::{ImageStatus, Reason, Truth};
+use crate::model::{AccountName, ImageId, ImageKey, Region, Scope};
+use crate::status::{ImageStatus, Reason, Subject, Truth};
 use crate::words;
 
-/// Longest text that is searched for; more is cut off.
+/// Characters of a search that count; the rest is ignored.
 const SEARCH_CHARS_MAX: usize = 200;
-/// Words of a search that are looked at. Each costs a look at every image.
+/// Words of a search that count. Each is searched for in every image.
 const SEARCH_WORDS_MAX: usize = 8;
 
 /// What of the board is asked for, by page and document alike. The default is all of it.
@@ -19,11 +19,11 @@ pub struct Query {
     pub account: Option<AccountName>,
     /// Scopes of this region only.
     pub region: Option<Region>,
-    /// This image only.
+    /// The image of this id only, in every scope.
     pub image: Option<ImageId>,
-    /// Images that stand so only.
+    /// Images that have this reason only.
     pub reason: Option<Reason>,
-    /// Which images.
+    /// Which images are listed; `None` leaves that to the page.
     pub show: Option<Show>,
     /// Images in which each of its words is found.
     pub search: String,
@@ -36,13 +36,12 @@ pub struct Query {
 pub enum Show {
     /// Those that are not as desired.
     Wrong,
-    /// All of them.
     All,
     /// Those whose share ends by itself.
     Expiring,
 }
 
-/// A query that asks for what there cannot be.
+/// A query with a value that its parameter cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` cannot be `{value}`: {remedy}")]
 pub struct QueryError {
@@ -137,6 +136,22 @@ impl Query {
             && self.words().all(|word| found(word, scope, id, image))
     }
 
+    /// Whether anything that happened to the image is asked for.
+    pub(super) fn picks_key(&self, key: &ImageKey) -> bool {
+        let image = self.image.as_ref();
+        self.picks_scope(&key.scope) && image.is_none_or(|image| *image == key.image)
+    }
+
+    /// Whether anything that happened to the subject is asked for.
+    pub(super) fn picks_subject(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Manifests | Subject::State => true,
+            Subject::Account(account) => self.account.as_ref().is_none_or(|a| a == account),
+            Subject::Scope(scope) => self.picks_scope(scope),
+            Subject::Image(key) => self.picks_key(key),
+        }
+    }
+
     fn words(&self) -> impl Iterator<Item = &str> {
         self.search.split_whitespace().take(SEARCH_WORDS_MAX)
     }
@@ -183,7 +198,7 @@ impl Query {
     }
 }
 
-/// As a link that begins with `?`, so that it stays where it is, whatever is in front of the port.
+/// A relative link that begins with `?`, so that it works behind a reverse proxy with any path.
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let page = (self.page > 0).then(|| (self.page + 1).to_string());
@@ -217,16 +232,16 @@ impl ScopeText {
 }
 
 fn found(word: &str, scope: &ScopeText, id: &ImageId, image: &ImageStatus) -> bool {
-    let trouble = image.trouble.as_deref();
+    let details = image.details.as_deref();
     let texts = [
         Some(id.as_str()),
         Some(scope.0.as_str()),
         Some(image.reason.as_str()),
         image.blueprint.as_deref(),
         image.source.as_ref().map(|source| &*source.file),
-        trouble.and_then(|trouble| trouble.code.as_deref()),
-        trouble.and_then(|trouble| trouble.request_id.as_deref()),
-        trouble.map(|trouble| &*trouble.message),
+        details.and_then(|details| details.code.as_deref()),
+        details.and_then(|details| details.request_id.as_deref()),
+        details.map(|details| &*details.message),
     ];
     texts.into_iter().flatten().any(|text| holds(text, word))
 }
@@ -238,7 +253,7 @@ fn holds(text: &str, word: &str) -> bool {
         .any(|part| part.eq_ignore_ascii_case(word))
 }
 
-/// Percent-decoded, as forms encode. What is no escape stays as it is.
+/// Decodes percent escapes and `+`, as forms send them. Anything else stays as it is.
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);

@@ -1,8 +1,10 @@
-use super::html::{Count, Html, put};
+//! The last transitions and the last writes that were answered.
+
+use super::badge::Badge;
+use super::html::{Count, Html, write_html};
 use super::images::{key_cells, scope_cell};
 use super::overview::reference;
 use super::page::Page;
-use super::status_json::{picks_key, picks_subject};
 use crate::history::WriteResult;
 use crate::model::Permission;
 use crate::status::{Change, Subject, Transition};
@@ -11,23 +13,23 @@ use crate::status::{Change, Subject, Transition};
 const FIRST_ROWS: usize = 10;
 
 impl Page<'_> {
-    /// What happened, and what was written.
+    /// The last transitions and the last writes.
     pub(super) fn recent(&self, html: &mut Html) {
-        let transitions = self.board.transitions.iter().rev();
+        let transitions = self.board.transitions().iter().rev();
         let transitions: Vec<_> = transitions
-            .filter(|news| picks_subject(self.query, &news.subject))
+            .filter(|transition| self.query.picks_subject(&transition.subject))
             .collect();
         html.markup("<h2>What happened</h2>\n");
         self.folded(html, &transitions, "events", Self::transitions);
-        let changes = self.board.changes.iter().rev();
+        let changes = self.board.changes().iter().rev();
         let changes: Vec<_> = changes
-            .filter(|change| picks_key(self.query, &change.key))
+            .filter(|change| self.query.picks_key(&change.key))
             .collect();
         html.markup("<h2>Last changes</h2>\n");
         self.folded(html, &changes, "changes", Self::changes);
     }
 
-    /// The first few, and the rest for who opens it.
+    /// The first few, and the rest behind a disclosure.
     fn folded<T>(
         &self,
         html: &mut Html,
@@ -41,7 +43,7 @@ impl Page<'_> {
         let (first, rest) = items.split_at(items.len().min(FIRST_ROWS));
         table(self, html, first);
         if !rest.is_empty() {
-            put!(
+            write_html!(
                 html,
                 "<details id=\"older-",
                 (name),
@@ -61,27 +63,27 @@ impl Page<'_> {
              <th scope=\"col\">account / region</th><th scope=\"col\">when</th><th scope=\"col\">why</th>\
              </tr></thead><tbody>\n",
         );
-        for news in transitions {
-            let (class, sign) = if news.kind.is_good() {
-                ("good", "=")
+        for transition in transitions {
+            let badge = if transition.kind.is_good() {
+                Badge::GOOD
             } else {
-                ("bad", "!")
+                Badge::BAD
             };
-            put!(
+            write_html!(
                 html,
                 "<tr><td data-label=\"what\"><span class=\"",
-                (class),
+                (badge.class),
                 "\">",
-                (sign),
+                (badge.sign),
                 " ",
-                (news.kind.as_str().replace('_', " ")),
+                (transition.kind.as_str().replace('_', " ")),
                 "</span></td>"
             );
-            match &news.subject {
+            match &transition.subject {
                 Subject::Image(key) => key_cells(html, key),
                 Subject::Account(account) => {
                     html.markup("<th scope=\"row\">the account</th>");
-                    put!(
+                    write_html!(
                         html,
                         "<td data-label=\"account / region\">",
                         (account.as_str()),
@@ -100,11 +102,11 @@ impl Page<'_> {
                 }
             }
             html.markup("<td data-label=\"when\">");
-            html.time(news.at, self.now);
-            put!(
+            html.time(transition.at, self.now);
+            write_html!(
                 html,
                 "</td><td class=\"long\" data-label=\"why\">",
-                (news.message),
+                (transition.message),
                 "</td></tr>\n"
             );
         }
@@ -125,7 +127,7 @@ impl Page<'_> {
     }
 
     fn change(&self, html: &mut Html, change: &Change) {
-        put!(
+        write_html!(
             html,
             "<tr><td data-label=\"call\">",
             (match change.permission {
@@ -139,25 +141,25 @@ impl Page<'_> {
         key_cells(html, &change.key);
         html.markup("<td data-label=\"when\">");
         html.time(change.at, self.now);
-        let (class, sign, words) = match change.result {
-            WriteResult::Applied => ("good", "=", "applied"),
-            WriteResult::AlreadyShared => ("good", "=", "was shared already"),
-            WriteResult::Rejected => ("bad", "!", "rejected"),
-            WriteResult::Unknown => ("warn", "?", "unknown: it is looked at again"),
-            WriteResult::NotSent => ("warn", "~", "not sent"),
+        let (badge, words) = match change.result {
+            WriteResult::Applied => (Badge::GOOD, "applied"),
+            WriteResult::AlreadyShared => (Badge::GOOD, "was shared already"),
+            WriteResult::Rejected => (Badge::BAD, "rejected"),
+            WriteResult::Unknown => (Badge::UNKNOWN, "unknown: it is looked at again"),
+            WriteResult::NotSent => (Badge::WARN, "not sent"),
         };
-        put!(
+        write_html!(
             html,
             "</td><td data-label=\"result\"><span class=\"",
-            (class),
+            (badge.class),
             "\">",
-            (sign),
+            (badge.sign),
             " ",
             (words),
             "</span></td><td class=\"long\" data-label=\"answer\">"
         );
         if let Some(message) = &change.message {
-            put!(html, (message), " ");
+            write_html!(html, (message), " ");
         }
         reference(html, change.code.as_deref(), change.request_id.as_deref());
         html.markup("</td><td class=\"file\" data-label=\"manifest\">");

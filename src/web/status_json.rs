@@ -2,17 +2,16 @@
 
 use serde::{Serialize, Serializer};
 
+use super::expiries::expiries;
 use super::query::{Query, ScopeText};
 use crate::desired;
-use crate::model::{
-    AccountName, Cause, ImageId, ImageKey, Permission, Scope, ShareState, Timestamp, Uin,
-};
+use crate::model::{AccountName, Cause, ImageId, Permission, Scope, ShareState, Timestamp, Uin};
 use crate::observation::Unobserved;
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{
-    Activity, Board, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus, Standing,
-    Subject, Transition, Trouble,
+    Activity, Board, Change, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus,
+    StatusDetails, Subject, SyncState, Transition,
 };
 use crate::words::safe_cow;
 
@@ -20,7 +19,7 @@ use crate::words::safe_cow;
 pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
     let mut bytes = Vec::new();
     let counted: Vec<_> = board
-        .scopes
+        .scopes()
         .iter()
         .map(|(scope, status)| (scope, status, status.counts()))
         .collect();
@@ -30,29 +29,29 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
     }
     let document = Document {
         format_version: FORMAT_VERSION,
-        version: board.version,
+        version: board.version(),
         now,
-        started: board.started,
-        observe_only: board.observe_only,
-        manifests: ManifestsDocument::of(&board.manifests),
-        state: match &board.state {
+        started: board.started(),
+        observe_only: board.observe_only(),
+        manifests: ManifestsDocument::of(board.manifests()),
+        state: match board.state() {
             state if state.lost.is_some() => Some("lost"),
             state => state.is_new.then_some("new"),
         },
-        state_problem: board.state.lost.as_deref().map(Text),
+        state_problem: board.state().lost.as_deref().map(Text),
         summary: counts_document(&summary),
         scopes: Each(|| {
             let asked = counted.iter().filter(|(s, ..)| query.picks_scope(s));
             asked.map(|entry| scope_document(board, query, &counted, entry))
         }),
         changes: Each(|| {
-            let changes = board.changes.iter().rev();
-            let asked = changes.filter(|change| picks_key(query, &change.key));
+            let changes = board.changes().iter().rev();
+            let asked = changes.filter(|change| query.picks_key(&change.key));
             asked.map(ChangeDocument::of)
         }),
         transitions: Each(|| {
-            let transitions = board.transitions.iter().rev();
-            let asked = transitions.filter(|news| picks_subject(query, &news.subject));
+            let transitions = board.transitions().iter().rev();
+            let asked = transitions.filter(|entry| query.picks_subject(&entry.subject));
             asked.map(TransitionDocument::of)
         }),
         expiring: Each(|| {
@@ -86,7 +85,7 @@ where
     }
 }
 
-/// Foreign text.
+/// Foreign text, made safe on its way into the document.
 struct Text<'a>(&'a str);
 
 impl Serialize for Text<'_> {
@@ -157,17 +156,17 @@ struct ScopeDocument<'a> {
     passed_at: Option<Timestamp>,
     stalled: bool,
     counts: CountsDocument,
-    unmanaged: Unmanaged,
+    unmanaged: UnmanagedDocument,
     /// Blueprints of images that are not the account's own, as far as that was asked.
     strays: usize,
-    loss: Option<Loss>,
+    loss: Option<LossDocument>,
     warnings: Vec<Text<'a>>,
-    rate: Option<Rate<'a>>,
+    rate: Option<RateDocument<'a>>,
     eta_seconds: Option<f64>,
     images: Images<'a>,
 }
 
-/// A look that waits for its turn to read.
+/// An observation that waits for its turn to read.
 #[derive(Serialize)]
 struct ReadingDocument {
     read: u32,
@@ -200,19 +199,19 @@ struct ViewDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct Unmanaged {
+struct UnmanagedDocument {
     ours: usize,
     foreign: usize,
 }
 
 #[derive(Serialize)]
-struct Loss {
+struct LossDocument {
     lost: usize,
     of: usize,
 }
 
 #[derive(Serialize)]
-struct Rate<'a> {
+struct RateDocument<'a> {
     host: Text<'a>,
     per_second: f64,
 }
@@ -232,12 +231,12 @@ struct ImageDocument<'a> {
     next_try: Option<Timestamp>,
     until: Option<Timestamp>,
     changed_outside: bool,
-    source: Option<Place<'a>>,
+    source: Option<SourceDocument<'a>>,
     conditions: [ConditionDocument; 4],
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct SourceDocument<'a> {
     file: Text<'a>,
     line: u32,
 }
@@ -262,7 +261,7 @@ struct ChangeDocument<'a> {
     error_code: Option<Text<'a>>,
     message: Option<Text<'a>>,
     request_id: Option<Text<'a>>,
-    source: Option<Place<'a>>,
+    source: Option<SourceDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -298,9 +297,9 @@ fn scope_document<'a>(
     };
     let (passing_since, writes_answered, next, held_reason) = match &status.activity {
         Activity::New => (None, None, None, None),
-        Activity::Passing { since, done } => (Some(*since), Some(*done), None, None),
-        Activity::Resting { next } => (None, None, Some(*next), None),
-        Activity::Held { why } => (None, None, None, Some(Text(why))),
+        Activity::Running { since, answered } => (Some(*since), Some(*answered), None, None),
+        Activity::Idle { next } => (None, None, Some(*next), None),
+        Activity::Halted { why } => (None, None, None, Some(Text(why))),
     };
     ScopeDocument {
         account: scope.account.as_str(),
@@ -308,9 +307,9 @@ fn scope_document<'a>(
         region: scope.region.as_str(),
         activity: match &status.activity {
             Activity::New => "new",
-            Activity::Passing { .. } => "passing",
-            Activity::Resting { .. } => "resting",
-            Activity::Held { .. } => "held",
+            Activity::Running { .. } => "passing",
+            Activity::Idle { .. } => "resting",
+            Activity::Halted { .. } => "held",
         },
         passing_since,
         writes_answered,
@@ -322,25 +321,25 @@ fn scope_document<'a>(
         }),
         next,
         held_reason,
-        view: status.view.as_ref().map(view),
+        view: status.view.as_ref().map(view_document),
         seen_at: status.seen_at,
         synced_at: status.synced_at,
         passed_at: status.passed_at,
         stalled: status.is_stalled(),
         counts: counts_document(counts),
-        unmanaged: Unmanaged {
+        unmanaged: UnmanagedDocument {
             ours: status.unmanaged_ours,
             foreign: status.unmanaged_foreign,
         },
         strays: status.unmanaged_strays,
-        loss: status.loss.map(|loss| Loss {
+        loss: status.loss.map(|loss| LossDocument {
             lost: loss.lost,
             of: loss.of,
         }),
         warnings: status.warnings.iter().map(|line| Text(line)).collect(),
-        rate: status.lane.as_ref().map(|lane| Rate {
-            host: Text(&lane.host),
-            per_second: lane.per_second,
+        rate: status.write_bucket.as_ref().map(|bucket| RateDocument {
+            host: Text(&bucket.host),
+            per_second: bucket.per_second,
         }),
         eta_seconds: board.eta(scope, pending).map(|eta| eta.as_secs_f64()),
         images: Images {
@@ -351,7 +350,7 @@ fn scope_document<'a>(
     }
 }
 
-fn view(view: &View) -> ViewDocument<'_> {
+fn view_document(view: &View) -> ViewDocument<'_> {
     let (state, why): (_, Option<&Unobserved>) = match view {
         View::Seen => ("seen", None),
         View::ReadDenied(why) => ("blind", Some(why)),
@@ -381,7 +380,7 @@ fn counts_document(counts: &Counts) -> CountsDocument {
 }
 
 fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocument<'a> {
-    let trouble: Option<&Trouble> = image.trouble.as_deref();
+    let details: Option<&StatusDetails> = image.details.as_deref();
     let condition = |r#type, condition: Condition| ConditionDocument {
         r#type,
         status: condition.status.as_str(),
@@ -394,19 +393,19 @@ fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocum
         actual: image.actual.map_or("unknown", ShareState::as_str),
         cause: image.cause,
         blueprint_id: image.blueprint.as_deref().map(Text),
-        standing: Standing::as_str(image.standing()),
+        standing: SyncState::as_str(image.sync_state()),
         reason: image.reason.as_str(),
-        message: trouble.map(|trouble| Text(&trouble.message)),
-        error_code: trouble
-            .and_then(|trouble| trouble.code.as_deref())
+        message: details.map(|details| Text(&details.message)),
+        error_code: details
+            .and_then(|details| details.code.as_deref())
             .map(Text),
-        request_id: trouble
-            .and_then(|trouble| trouble.request_id.as_deref())
+        request_id: details
+            .and_then(|details| details.request_id.as_deref())
             .map(Text),
-        next_try: trouble.and_then(|trouble| trouble.next_try),
+        next_try: details.and_then(|details| details.next_try),
         until: image.until,
         changed_outside: image.is_changed_outside(),
-        source: image.source.as_ref().map(place),
+        source: image.source.as_ref().map(source_document),
         conditions: [
             condition("Ready", image.ready),
             condition("Drifted", image.drifted),
@@ -416,54 +415,10 @@ fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocum
     }
 }
 
-fn place(source: &desired::Source) -> Place<'_> {
-    Place {
+fn source_document(source: &desired::Source) -> SourceDocument<'_> {
+    SourceDocument {
         file: Text(&source.file),
         line: source.line,
-    }
-}
-
-/// A share that ends by itself.
-pub(super) struct Expiry<'a> {
-    pub(super) until: Timestamp,
-    pub(super) scope: &'a Scope,
-    pub(super) id: &'a ImageId,
-    pub(super) image: &'a ImageStatus,
-}
-
-/// Shares that are asked for and end by themselves after `now`, the next first.
-pub(super) fn expiries<'a>(board: &'a Board, query: &Query, now: Timestamp) -> Vec<Expiry<'a>> {
-    let mut found = Vec::new();
-    for (scope, status) in board.scopes.iter().filter(|(s, _)| query.picks_scope(s)) {
-        let text = ScopeText::new(scope);
-        for (id, image) in &status.images {
-            let Some(until) = image.until.filter(|until| *until > now) else {
-                continue;
-            };
-            if query.picks(&text, id, image) {
-                found.push(Expiry {
-                    until,
-                    scope,
-                    id,
-                    image,
-                });
-            }
-        }
-    }
-    found.sort_by_key(|expiry| expiry.until);
-    found
-}
-
-pub(super) fn picks_key(query: &Query, key: &ImageKey) -> bool {
-    query.picks_scope(&key.scope) && query.image.as_ref().is_none_or(|image| *image == key.image)
-}
-
-pub(super) fn picks_subject(query: &Query, subject: &Subject) -> bool {
-    match subject {
-        Subject::Manifests | Subject::State => true,
-        Subject::Account(account) => query.account.as_ref().is_none_or(|asked| asked == account),
-        Subject::Scope(scope) => query.picks_scope(scope),
-        Subject::Image(key) => picks_key(query, key),
     }
 }
 
@@ -481,7 +436,7 @@ impl<'a> ManifestsDocument<'a> {
 }
 
 impl<'a> ChangeDocument<'a> {
-    fn of(change: &'a crate::status::Change) -> Self {
+    fn of(change: &'a Change) -> Self {
         Self {
             at: change.at,
             account: change.key.scope.account.as_str(),
@@ -493,14 +448,14 @@ impl<'a> ChangeDocument<'a> {
             error_code: change.code.as_deref().map(Text),
             message: change.message.as_deref().map(Text),
             request_id: change.request_id.as_deref().map(Text),
-            source: change.source.as_ref().map(place),
+            source: change.source.as_ref().map(source_document),
         }
     }
 }
 
 impl<'a> TransitionDocument<'a> {
-    fn of(news: &'a Transition) -> Self {
-        let (account, scope, image) = match &news.subject {
+    fn of(transition: &'a Transition) -> Self {
+        let (account, scope, image) = match &transition.subject {
             Subject::Manifests | Subject::State => (None, None, None),
             Subject::Account(account) => (Some(account), None, None),
             Subject::Scope(scope) => (Some(&scope.account), Some(scope), None),
@@ -510,13 +465,13 @@ impl<'a> TransitionDocument<'a> {
             }
         };
         Self {
-            at: news.at,
-            kind: news.kind.as_str(),
+            at: transition.at,
+            kind: transition.kind.as_str(),
             account: account.map(AccountName::as_str),
             region: scope.map(|scope| scope.region.as_str()),
             image_id: image.map(ImageId::as_str),
-            reason: news.reason.map(|reason| reason.as_str()),
-            message: Text(&news.message),
+            reason: transition.reason.map(|reason| reason.as_str()),
+            message: Text(&transition.message),
         }
     }
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{DeliveryWorker, WebhookSender, Webhooks, WebhooksError, channel};
 use crate::host::{Clock, Reply, Request, Rng, SystemClock, Transport, TransportError};
 use crate::model::{AccountName, ImageId, ImageKey, Monotonic, Region, Scope, Timestamp};
-use crate::status::{Kind, Reason, Subject, Transition};
+use crate::status::{Reason, Subject, Transition, TransitionKind};
 
 /// What the network does to a request.
 pub(super) enum ScriptedReply {
@@ -179,7 +179,7 @@ pub(super) fn image(number: usize) -> Subject {
     })
 }
 
-pub(super) fn transition(subject: Subject, kind: Kind, message: &str) -> Transition {
+pub(super) fn transition(subject: Subject, kind: TransitionKind, message: &str) -> Transition {
     let reason = matches!(subject, Subject::Image(_)).then_some(Reason::ImageInUse);
     Transition {
         at: at(-4),
@@ -193,7 +193,7 @@ pub(super) fn transition(subject: Subject, kind: Kind, message: &str) -> Transit
 /// So many blocked images.
 pub(super) fn blocked(count: usize) -> Vec<Transition> {
     (1..=count)
-        .map(|number| transition(image(number), Kind::Blocked, "servers use it"))
+        .map(|number| transition(image(number), TransitionKind::Blocked, "servers use it"))
         .collect()
 }
 

@@ -8,7 +8,7 @@ use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
 use super::url::WebhookUrl;
 use crate::api::protocol::sign::Secret;
 use crate::host::Request;
-use crate::status::{Kind, Subject, Transition};
+use crate::status::{Subject, Transition, TransitionKind};
 
 /// A chat's markup of every kind, from outside.
 const HOSTILE: &str = "<!channel> <@U1|x> @all <at user_id=\"all\">x</at> [a](https://evil.example) <font color=\"info\">ok</font> \
@@ -60,20 +60,28 @@ fn chats() -> impl Iterator<Item = Format> {
 
 fn mixed() -> Delivery {
     let transitions = vec![
-        transition(image(1), Kind::Unblocked, "it can be shared"),
-        transition(image(2), Kind::ExpiringSoon, "its share ends in 2 h"),
+        transition(image(1), TransitionKind::Unblocked, "it can be shared"),
+        transition(
+            image(2),
+            TransitionKind::ExpiringSoon,
+            "its share ends in 2 h",
+        ),
         transition(
             Subject::Scope(scope()),
-            Kind::Stalled,
+            TransitionKind::Stalled,
             "not seen for 3 passes",
         ),
         transition(
             image(3),
-            Kind::Blocked,
+            TransitionKind::Blocked,
             "servers use it: try <later> & again",
         ),
-        transition(image(4), Kind::Blocked, "servers use it"),
-        transition(Subject::Manifests, Kind::Recovered, "they can be used"),
+        transition(image(4), TransitionKind::Blocked, "servers use it"),
+        transition(
+            Subject::Manifests,
+            TransitionKind::Recovered,
+            "they can be used",
+        ),
     ];
     delivery(transitions, 3)
 }
@@ -88,7 +96,10 @@ fn slack_gets_text_with_its_entities_and_unfurls_nothing() {
 
 #[test]
 fn wecom_gets_markdown() {
-    let good = delivery(vec![transition(image(1), Kind::Recovered, "fine")], 0);
+    let good = delivery(
+        vec![transition(image(1), TransitionKind::Recovered, "fine")],
+        0,
+    );
     assert_eq!(
         body(Format::Wecom, &good, None),
         r#"{"markdown":{"content":"✅ sharekeeper: 1 recovered\n• ✅ prod/ap-tokyo/img-0001 recovered: fine"},"msgtype":"markdown"}"#
@@ -143,10 +154,18 @@ fn dingtalk_gets_text_and_its_signature_in_the_url() {
 #[test]
 fn json_says_everything_and_signs_the_exact_bytes() {
     let transitions = vec![
-        transition(image(1), Kind::Blocked, "servers use it"),
-        transition(Subject::Scope(scope()), Kind::Stalled, "not seen"),
-        transition(Subject::Account(scope().account), Kind::Stalled, "no key"),
-        transition(Subject::Manifests, Kind::Recovered, "they can be used"),
+        transition(image(1), TransitionKind::Blocked, "servers use it"),
+        transition(Subject::Scope(scope()), TransitionKind::Stalled, "not seen"),
+        transition(
+            Subject::Account(scope().account),
+            TransitionKind::Stalled,
+            "no key",
+        ),
+        transition(
+            Subject::Manifests,
+            TransitionKind::Recovered,
+            "they can be used",
+        ),
     ];
     let request = request(Format::Json, &delivery(transitions, 7), Some("key"));
     assert_eq!(
@@ -183,7 +202,10 @@ fn json_says_everything_and_signs_the_exact_bytes() {
 #[test]
 fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
     for format in chats() {
-        let hostile = delivery(vec![transition(image(1), Kind::Blocked, HOSTILE)], 0);
+        let hostile = delivery(
+            vec![transition(image(1), TransitionKind::Blocked, HOSTILE)],
+            0,
+        );
         let text = text(format, &hostile);
         assert_eq!(text.lines().count(), 2, "{text}");
         for barred in ["<", ">", "@", "```", "\u{1b}", "\u{202e}", "\r"] {
@@ -209,7 +231,10 @@ fn o1_o7_foreign_text_cannot_add_a_line_mention_anybody_or_link() {
     }
     let body = body(
         Format::Json,
-        &delivery(vec![transition(image(1), Kind::Blocked, HOSTILE)], 0),
+        &delivery(
+            vec![transition(image(1), TransitionKind::Blocked, HOSTILE)],
+            0,
+        ),
         None,
     );
     assert!(!body.contains(['\n', '\u{1b}', '\u{202e}']), "{body}");
@@ -231,7 +256,7 @@ fn s21_each_format_keeps_its_limit_with_whole_characters_and_the_right_count() {
     // The characters that grow most: four bytes in UTF-8, two in JSON, three as full width, five as an entity.
     for filler in ["😀", "\"", "<", "&", "\\", "é"] {
         let long: Vec<_> = (1..=30)
-            .map(|number| transition(image(number), Kind::Stalled, &filler.repeat(5000)))
+            .map(|number| transition(image(number), TransitionKind::Stalled, &filler.repeat(5000)))
             .collect();
         let delivery = delivery(long, 0);
         for (format, text_max, body_max) in [

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::batch::Batch;
-use crate::status::{Kind, Transition};
+use crate::status::{Transition, TransitionKind};
 use crate::words::brief;
 
 /// The most transitions that a message lists. Nobody reads more in a chat.
@@ -70,29 +70,29 @@ fn transition_text(transition: &Transition) -> String {
 }
 
 /// Transitions with a lower number are listed first.
-fn severity_rank(kind: Kind) -> u8 {
+fn severity_rank(kind: TransitionKind) -> u8 {
     match kind {
-        Kind::ExpiringSoon => 1,
+        TransitionKind::ExpiringSoon => 1,
         kind if kind.is_good() => 2,
         _ => 0,
     }
 }
 
-fn icon(kind: Kind) -> &'static str {
+fn icon(kind: TransitionKind) -> &'static str {
     ["🔴", "🟡", "✅"][usize::from(severity_rank(kind))]
 }
 
-fn phrase(kind: Kind) -> &'static str {
+fn phrase(kind: TransitionKind) -> &'static str {
     match kind {
-        Kind::DriftAppeared => "changed by somebody else",
-        Kind::DriftResolved => "as desired again",
-        Kind::Blocked => "blocked",
-        Kind::Unblocked => "no longer blocked",
-        Kind::GuardTripped => "held by a guard",
-        Kind::GuardCleared => "no longer held by a guard",
-        Kind::ExpiringSoon => "expiring soon",
-        Kind::Stalled => "stalled",
-        Kind::Recovered => "recovered",
+        TransitionKind::DriftAppeared => "changed by somebody else",
+        TransitionKind::DriftResolved => "as desired again",
+        TransitionKind::Blocked => "blocked",
+        TransitionKind::Unblocked => "no longer blocked",
+        TransitionKind::GuardTripped => "held by a guard",
+        TransitionKind::GuardCleared => "no longer held by a guard",
+        TransitionKind::ExpiringSoon => "expiring soon",
+        TransitionKind::Stalled => "stalled",
+        TransitionKind::Recovered => "recovered",
     }
 }
 

@@ -13,7 +13,7 @@ use super::format::Format;
 use super::url::WebhookUrl;
 use crate::api::protocol::sign::Secret;
 use crate::model::{AccountName, Region, Scope, is_object_name};
-use crate::status::{Kind, Subject, Transition};
+use crate::status::{Subject, Transition, TransitionKind};
 use crate::words::brief;
 
 /// Largest settings file, some hundred times what anybody needs.
@@ -48,7 +48,7 @@ pub(super) struct Webhook {
     pub target: Target,
     /// File of the secret that signs messages, for formats with signatures.
     pub secret_file: Option<PathBuf>,
-    kinds: BTreeSet<Kind>,
+    kinds: BTreeSet<TransitionKind>,
     /// If empty, transitions of all accounts are sent.
     accounts: BTreeSet<AccountName>,
     /// If empty, transitions of all regions are sent.
@@ -174,8 +174,11 @@ impl SettingsReader<'_> {
             .secret_file
             .and_then(|file| self.secret_file(&file, format));
         let kinds = self.set_of(raw.on, "kind", |word| {
-            Kind::new(word).ok_or_else(|| {
-                let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            TransitionKind::new(word).ok_or_else(|| {
+                let known: Vec<_> = TransitionKind::ALL
+                    .iter()
+                    .map(|kind| kind.as_str())
+                    .collect();
                 format!("is not known; there are {}", known.join(", "))
             })
         });
@@ -191,7 +194,7 @@ impl SettingsReader<'_> {
             target: target?,
             secret_file,
             kinds: if kinds.is_empty() {
-                Kind::ALL.into()
+                TransitionKind::ALL.into()
             } else {
                 kinds
             },

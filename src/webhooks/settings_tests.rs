@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Webhooks;
 use super::fixtures_tests::{Folder, Log, image, scope, transition};
-use crate::status::{Kind, Subject};
+use crate::status::{Subject, TransitionKind};
 
 const CANARY: &str = "hunter2Canary";
 
@@ -233,18 +233,21 @@ fn a_webhook_is_told_of_what_it_asked_for() {
         told.map(|webhook| webhook.name.as_str())
             .collect::<Vec<_>>()
     };
-    assert_eq!(told(image(1), Kind::Blocked), ["all", "kinds", "here"]);
-    assert_eq!(told(image(1), Kind::Unblocked), ["all", "here"]);
     assert_eq!(
-        told(Subject::Scope(scope()), Kind::Recovered),
+        told(image(1), TransitionKind::Blocked),
+        ["all", "kinds", "here"]
+    );
+    assert_eq!(told(image(1), TransitionKind::Unblocked), ["all", "here"]);
+    assert_eq!(
+        told(Subject::Scope(scope()), TransitionKind::Recovered),
         ["all", "here"]
     );
     assert_eq!(
-        told(Subject::Account(scope().account), Kind::Stalled),
+        told(Subject::Account(scope().account), TransitionKind::Stalled),
         ["all", "kinds", "here", "region"]
     );
     assert_eq!(
-        told(Subject::Manifests, Kind::Stalled),
+        told(Subject::Manifests, TransitionKind::Stalled),
         ["all", "kinds", "here", "account", "region"]
     );
 }

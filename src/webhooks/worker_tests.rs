@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fixtures_tests::{Folder, Log, ScriptedHost, ScriptedReply, blocked, image, transition};
 use super::queue::QUEUE_MAX;
 use super::worker::{ATTEMPTS_MAX, GAP};
-use crate::status::Kind;
+use crate::status::TransitionKind;
 
 const CANARY: &str = "hunter2Canary";
 const OK: ScriptedReply = ScriptedReply::Reply(200, "ok");
@@ -82,7 +82,7 @@ async fn s21_a_full_queue_drops_the_oldest_and_says_how_many() {
     let (sender, worker) = one().channel();
     let host = ScriptedHost::new(|_, _| OK);
     for number in 1..=QUEUE_MAX + 7 {
-        sender.send(&[transition(image(number), Kind::Blocked, "")]);
+        sender.send(&[transition(image(number), TransitionKind::Blocked, "")]);
     }
     let stats = sender.stats().remove(0);
     assert_eq!((stats.queued, stats.dropped), (QUEUE_MAX, 7));
@@ -143,7 +143,7 @@ async fn a_delivery_is_tried_six_times_the_same_and_then_given_up_with_one_warni
     let again = sender.clone();
     let host = ScriptedHost::new(move |_, number| {
         if number == 1 {
-            again.send(&[transition(image(9), Kind::Stalled, "next")]);
+            again.send(&[transition(image(9), TransitionKind::Stalled, "next")]);
         }
         match number {
             1 | 4 => ScriptedReply::Reply(503, "busy"),

@@ -24,7 +24,7 @@ use sharekeeper::model::{
 use sharekeeper::observation::Unobserved;
 use sharekeeper::plan::{Actual, Awaiting, Decision, Plan, Unmanaged, Verdict, View, Withheld};
 use sharekeeper::serve::{Health, StatusSource};
-use sharekeeper::status::{Activity, Board, Change, ManifestsStatus, PassResult, WriteBucket};
+use sharekeeper::status::{Activity, Board, Change, LoadedManifests, PassResult, WriteBucket};
 use tokio::sync::Notify;
 
 /// So many seconds after the hour at which all boards begin.
@@ -116,30 +116,45 @@ pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decisio
 
 /// A board with manifests, and nothing else yet.
 pub fn empty() -> Board {
-    let mut board = Board::new(at(0), false);
-    let manifests = ManifestsStatus {
-        origin: "https://git.example.com/platform/images.git, main".into(),
-        commit: Some("3f786850e387550fdab836ed7e6dc881de23001b".into()),
-        loaded_at: Some(at(30)),
-        images: 3,
-        ..ManifestsStatus::default()
-    };
-    board.manifests(manifests, at(30));
+    let origin = "https://git.example.com/platform/images.git, main";
+    loaded(origin, "3f786850e387550fdab836ed7e6dc881de23001b", 3)
+}
+
+fn loaded(origin: &str, commit: &str, images: usize) -> Board {
+    let mut board = Board::new(at(0), false).with_origin(origin.into());
+    load(&mut board, commit, images, at(30));
     board
+}
+
+/// Loads manifests that name so many images, and have no problem.
+pub fn load(board: &mut Board, commit: &str, images: usize, now: Timestamp) {
+    let set = LoadedManifests {
+        commit: Some(commit.into()),
+        images,
+        problems: Vec::new(),
+    };
+    board.manifests_loaded(set, now);
 }
 
 /// Adds a pass that ended.
 pub fn pass(board: &mut Board, plan: &Plan, result: PassResult) {
     board.pass_began(&plan.scope, at(500));
     board.planned(plan, at(510));
-    let rest = Activity::Resting { next: at(800) };
+    let idle = Activity::Idle { next: at(800) };
     let took = Duration::from_secs(2);
-    board.pass_ended(&plan.scope, result, took, rest, at(512));
+    board.pass_ended(&plan.scope, result, took, idle, at(512));
+}
+
+/// As [`empty`], with manifests that name so many images.
+fn sized(images: usize) -> Board {
+    let manifests = empty().manifests().clone();
+    let commit = manifests.commit.expect("it is known");
+    loaded(&manifests.origin, &commit, images)
 }
 
 /// Everything is as desired.
 pub fn good() -> Board {
-    let mut board = empty();
+    let mut board = sized(1_204);
     for (account, region, images) in [
         ("default", "ap-singapore", 700),
         ("default", "eu-frankfurt", 400),
@@ -153,7 +168,6 @@ pub fn good() -> Board {
         let plan = plan(&scope(account, region), images);
         pass(&mut board, &plan, PassResult::Synced);
     }
-    board.manifests.images = 1_204;
     for n in 0..13 {
         board.answered(change(n, WriteResult::Applied));
     }
@@ -187,15 +201,11 @@ pub fn bad() -> Board {
     dark(&mut board);
     board.answered(change(30, WriteResult::Rejected));
     board.answered(change(31, WriteResult::Unknown));
-    let manifests = ManifestsStatus {
-        problems: vec![
-            "manifests/golden.yaml:14:9: `CANEL` is no state; did you mean `unshared`?".into(),
-            "manifests/partners.yaml:3:1: unknown field `regoin`; did you mean `region`?".into(),
-        ],
-        broken_since: Some(at(540)),
-        ..board.manifests.clone()
-    };
-    board.manifests(manifests, at(540));
+    let problems = vec![
+        "manifests/golden.yaml:14:9: `CANEL` is no state; did you mean `unshared`?".into(),
+        "manifests/partners.yaml:3:1: unknown field `regoin`; did you mean `region`?".into(),
+    ];
+    board.manifests_failed(problems, at(540));
     board
 }
 
@@ -244,12 +254,12 @@ fn mixed(board: &mut Board) {
     board.pass_began(&plan.scope, at(510));
     board.planned(&plan, at(520));
     board.pass_began(&place, at(590));
-    let status = board.scopes.get_mut(&place).expect("planned");
-    status.lane = Some(WriteBucket {
+    let bucket = WriteBucket {
         host: "lighthouse.intl.tencentcloudapi.com".into(),
         per_second: 19.0,
-    });
-    board.retries(&place, [(id(8), at(660))].into_iter());
+    };
+    board.write_rate_changed(&place, bucket);
+    board.retries_scheduled(&place, [(id(8), at(660))].into_iter());
     board.answered(change(1, WriteResult::Applied));
 }
 
@@ -287,16 +297,21 @@ fn dark(board: &mut Board) {
     pass(board, &plan, PassResult::Unobserved);
     let place = scope("prod", "sa-saopaulo");
     board.pass_began(&place, at(550));
-    let held = Activity::Held {
+    let halted = Activity::Halted {
         why: "a fault in sharekeeper; please report it".into(),
     };
-    board.pass_ended(&place, PassResult::Panicked, Duration::ZERO, held, at(551));
+    board.pass_ended(
+        &place,
+        PassResult::Panicked,
+        Duration::ZERO,
+        halted,
+        at(551),
+    );
 }
 
 /// Fifteen regions of 2,000 images, of which a tenth is not as desired, each for a reason of its own.
 pub fn huge() -> Board {
-    let mut board = empty();
-    board.manifests.images = 30_000;
+    let mut board = sized(30_000);
     for region in Region::all() {
         let images = (0..2_000).map(|n| {
             let verdict = match n % 10 {
@@ -319,7 +334,7 @@ pub fn huge() -> Board {
 
 /// A board with all that others have a say in saying what would break out of a page, a line or a document.
 pub fn hostile(evil: &str) -> Board {
-    let mut board = empty();
+    let mut board = loaded(evil, evil, 3);
     let place = scope("default", "ap-singapore");
     let bad = Problem {
         message: evil.into(),
@@ -352,14 +367,14 @@ pub fn hostile(evil: &str) -> Board {
     );
     plan.view = View::Unobserved(unobserved);
     pass(&mut board, &plan, PassResult::Unobserved);
-    let held = Activity::Held { why: evil.into() };
-    board.pass_ended(&dark, PassResult::Panicked, Duration::ZERO, held, at(551));
-    let lane = WriteBucket {
-        host: evil.into(),
-        per_second: 19.0,
-    };
-    for status in board.scopes.values_mut() {
-        status.lane = Some(lane.clone());
+    let halted = Activity::Halted { why: evil.into() };
+    board.pass_ended(&dark, PassResult::Panicked, Duration::ZERO, halted, at(551));
+    for scope in [&place, &dark] {
+        let bucket = WriteBucket {
+            host: evil.into(),
+            per_second: 19.0,
+        };
+        board.write_rate_changed(scope, bucket);
     }
     board.answered(Change {
         code: Some(evil.into()),
@@ -368,14 +383,7 @@ pub fn hostile(evil: &str) -> Board {
         source: Some(source(evil, 3)),
         ..change(4, WriteResult::Rejected)
     });
-    let manifests = ManifestsStatus {
-        origin: evil.into(),
-        commit: Some(evil.into()),
-        problems: vec![evil.into()],
-        broken_since: Some(at(540)),
-        ..board.manifests.clone()
-    };
-    board.manifests(manifests, at(540));
+    board.manifests_failed(vec![evil.into()], at(540));
     board
 }
 
@@ -442,7 +450,7 @@ impl StatusSource for Shown {
     async fn changed(&self, version: u64) {
         loop {
             let next = self.changes.notified();
-            if self.board.borrow().version > version {
+            if self.board.borrow().version() > version {
                 return;
             }
             next.await;

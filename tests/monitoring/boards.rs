@@ -20,7 +20,7 @@ use sharekeeper::plan::{
     Actual, Awaiting, Decision, Plan, Stray, Unmanaged, Verdict, View, Withheld,
 };
 use sharekeeper::status::{
-    Activity, Board, Change, ManifestsStatus, PassResult, Reason, WriteBucket,
+    Activity, Board, Change, LoadedManifests, PassResult, Reason, WriteBucket,
 };
 use sharekeeper::windows::Closed;
 
@@ -251,15 +251,16 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
         .zip([20, 300, 4_000, 90_000, 700_000])
     {
         board.pass_began(&scope, at);
-        let rest = Activity::Resting { next: now() };
+        let rest = Activity::Idle { next: now() };
         board.pass_ended(&scope, result, Duration::from_millis(took), rest, at);
     }
     let view = View::ReadDenied(Unobserved::new("reading is denied"));
     board.planned(&plan(region, view, (0..images).map(decision)), at);
-    board.scopes.get_mut(&scope).expect("a scope").lane = Some(WriteBucket {
+    let bucket = WriteBucket {
         host: format!("lighthouse.{region}.example.com"),
         per_second: 9.5,
-    });
+    };
+    board.write_rate_changed(&scope, bucket);
     for (permission, cause) in [
         (Permission::Share, Cause::Declared),
         (Permission::Cancel, Cause::Declared),
@@ -294,27 +295,27 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
 
 /// A board of `scopes` accounts and regions, each with `images` images in every kind of trouble.
 pub(crate) fn board(scopes: usize, images: usize) -> Board {
-    let mut board = Board::new(now() - TimeDelta::hours(6), false);
+    let mut board = Board::new(now() - TimeDelta::hours(6), false).with_origin("manifests".into());
     for region in Region::all().take(scopes) {
         troubled(&mut board, region, images);
     }
-    let manifests = ManifestsStatus {
-        origin: "manifests".into(),
+    let set = LoadedManifests {
         commit: Some("0f1e2d3c4b5a69788796a5b4c3d2e1f001234567".into()),
-        loaded_at: Some(now() - TimeDelta::hours(1)),
         images: scopes * images,
-        problems: vec!["manifests/a.yaml:3: img-00000001 is set twice".into()],
-        broken_since: Some(now()),
-        errors: 4,
+        problems: Vec::new(),
     };
-    board.manifests(manifests, now());
+    board.manifests_loaded(set, now() - TimeDelta::hours(1));
+    for _ in 0..4 {
+        let problem = "manifests/a.yaml:3: img-00000001 is set twice";
+        board.manifests_failed(vec![problem.into()], now());
+    }
     board
 }
 
 /// Each reason that the troubled board is to show.
 pub(crate) fn reasons(board: &Board) -> std::collections::BTreeSet<Reason> {
     let images = board
-        .scopes
+        .scopes()
         .values()
         .flat_map(|scope| scope.images.values());
     images.map(|image| image.reason).collect()

@@ -151,8 +151,8 @@ fn counters_do_not_fall_when_a_scope_is_given_up() {
     let count = "sharekeeper_reconcile_duration_seconds_count";
     let before = value(&metrics(&board, &calls(1), &extra(), now()), count);
     let kept = scope(Region::all().next().expect("a region"));
-    board.retain(|scope| *scope == kept, now());
-    let rest = Activity::Resting { next: now() };
+    board.retain_scopes(|scope| *scope == kept, now());
+    let rest = Activity::Idle { next: now() };
     board.pass_ended(
         &kept,
         PassResult::Synced,

@@ -8,14 +8,14 @@ use std::time::Duration;
 use sharekeeper::api::Connection;
 use sharekeeper::api::protocol::sign::{Credentials, Secret};
 use sharekeeper::daemon::{
-    Connect, Daemon, Observing, Reconciling, Settings, StatusPublisher, Work,
+    Connect, Daemon, Observer, PassRunner, Reconciler, Settings, StatusPublisher,
 };
 use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Selector};
 use sharekeeper::plan::Policy;
 use sharekeeper::source::{Generation, Update};
-use sharekeeper::status::{ImageStatus, Kind, Transition};
+use sharekeeper::status::{ImageStatus, Transition, TransitionKind};
 use tokio::sync::mpsc;
 
 use super::Cloud;
@@ -93,7 +93,7 @@ pub fn settings(policy: Policy) -> Settings {
 
 /// Runs a daemon that reconciles until the script ends.
 pub async fn reconciling<'w>(world: &'w World, script: impl AsyncFnOnce(&Live<'w>)) -> StopReason {
-    let work = Reconciling {
+    let work = Reconciler {
         ledger: &world.ledger,
     };
     run(world, &work, settings(Policy::default()), script).await
@@ -101,13 +101,13 @@ pub async fn reconciling<'w>(world: &'w World, script: impl AsyncFnOnce(&Live<'w
 
 /// Runs a daemon that only looks until the script ends.
 pub async fn observing<'w>(world: &'w World, script: impl AsyncFnOnce(&Live<'w>)) -> StopReason {
-    let work = Observing {
+    let work = Observer {
         ledger: &world.ledger,
     };
     run(world, &work, settings(Policy::default()), script).await
 }
 
-pub async fn run<'w, W: Work<Cloud>>(
+pub async fn run<'w, W: PassRunner<Cloud>>(
     world: &'w World,
     work: &W,
     settings: Settings,
@@ -120,7 +120,7 @@ pub async fn run<'w, W: Work<Cloud>>(
     run_with(world, work, &keys, settings, script).await
 }
 
-pub async fn run_with<'w, W: Work<Cloud>>(
+pub async fn run_with<'w, W: PassRunner<Cloud>>(
     world: &'w World,
     work: &W,
     keys: &Keys<'w>,
@@ -131,7 +131,7 @@ pub async fn run_with<'w, W: Work<Cloud>>(
 }
 
 /// Runs a daemon whose credentials come from elsewhere.
-pub async fn run_connected<'w, W: Work<Cloud>>(
+pub async fn run_connected<'w, W: PassRunner<Cloud>>(
     world: &'w World,
     work: &W,
     keys: &dyn Connect,
@@ -207,7 +207,7 @@ impl Live<'_> {
     /// Everything of the region is as desired, and has been seen to be.
     pub fn in_sync(&self, region: &str) -> bool {
         self.publisher.board(|board| {
-            let scope = board.scopes.get(&scope(region));
+            let scope = board.scopes().get(&scope(region));
             scope.is_some_and(|scope| {
                 !scope.images.is_empty() && scope.images.values().all(|image| image.ready.holds())
             })
@@ -217,11 +217,11 @@ impl Live<'_> {
     pub fn image(&self, region: &str, image: &str) -> ImageStatus {
         let image = ImageId::new(image).expect("an id");
         self.publisher
-            .board(|board| board.scopes[&scope(region)].images[&image].clone())
+            .board(|board| board.scopes()[&scope(region)].images[&image].clone())
     }
 
     /// What was told so far, and is not told again.
-    pub fn told(&self) -> Vec<(Kind, String)> {
+    pub fn told(&self) -> Vec<(TransitionKind, String)> {
         let told = std::mem::take(&mut *self.told.borrow_mut());
         told.into_iter()
             .map(|transition| (transition.kind, transition.subject.to_string()))

@@ -16,7 +16,7 @@ use crate::cli::args::RunArguments;
 use crate::cli::output::Failure;
 use crate::cli::state;
 use crate::cli::status_server::DaemonView;
-use crate::daemon::{Connect, Daemon, Settings, StatusPublisher, Work};
+use crate::daemon::{Connect, Daemon, PassRunner, Settings, StatusPublisher};
 use crate::desired::Account;
 use crate::engine::{Stop, StopReason};
 use crate::host::{Supervisor, System};
@@ -59,7 +59,7 @@ impl Connect for ApiTarget<'_> {
 
 impl DaemonSetup<'_> {
     /// `on_load` is called with each set of manifests before it is worked on. `store` is the state, if it is written to.
-    pub(super) async fn run<W: Work<System>>(
+    pub(super) async fn run<W: PassRunner<System>>(
         &self,
         work: &W,
         on_load: impl Fn(&Generation),
@@ -158,7 +158,7 @@ impl DaemonSetup<'_> {
         match state::new_state_warning(self.directory, prune) {
             Some(warning) => {
                 tracing::warn!("{warning}");
-                publisher.state_is_new();
+                publisher.state_created();
             }
             None => {
                 let directory = self.directory.display();

@@ -13,7 +13,7 @@ use super::api_target::ApiTarget;
 use super::args::{Common, OutputFormat, RunArguments};
 use super::output::{self, Failure};
 use super::{session, sim_target, state, status_server};
-use crate::daemon::{Observing, Reconciling};
+use crate::daemon::{Observer, Reconciler};
 use crate::engine::StopReason;
 use crate::report::{ExitStatus, FORMAT_VERSION};
 use crate::source::{CopyHome, Generation, Origin, Repository};
@@ -60,13 +60,13 @@ pub(super) async fn run(arguments: &RunArguments, common: &Common) -> Result<Exi
     };
     let stopped = if arguments.observe_only {
         let ledger = state::read(&directory)?;
-        let work = Observing { ledger: &ledger };
+        let work = Observer { ledger: &ledger };
         setup.run(&work, |_| {}, None, services).await
     } else {
         let clock = Rc::clone(&context);
         let max = arguments.working.history_max;
         let store = state::open(&directory, "run", None, max, move || clock.present())?;
-        let work = Reconciling { ledger: &store };
+        let work = Reconciler { ledger: &store };
         let on_load = |generation: &Generation| store.set_commit(generation.commit.clone());
         let stopped = setup.run(&work, on_load, Some(&store), services).await;
         state::close(store);

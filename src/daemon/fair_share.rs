@@ -1,8 +1,8 @@
 //! Which of the scopes that are due get a pass now. Pure: what runs and what is due go in, what begins comes out.
 //!
-//! A pass over a host that hangs holds its place for minutes, so no account may take what another one will need: one
-//! that is due begins another pass only while more places are free than it holds. However many accounts take all they
-//! can get, that leaves some free, and an account that holds none finds one at once.
+//! A pass over a host that hangs holds its slot for minutes, so no account may take what another one will need: one that
+//! is due begins another pass only while more slots are free than it holds. However many accounts take all they can get,
+//! that leaves some free, and an account that holds none finds one at once.
 
 use std::collections::BTreeMap;
 
@@ -10,68 +10,69 @@ use crate::model::{AccountName, Monotonic, Uin};
 
 /// Passes at a time.
 pub(super) const PASSES_MAX: usize = 64;
-/// Passes at a time over scopes that the last pass did not get to see. There may be more accounts that hang than
-/// places; the rest of the places is for those that answer.
-const IN_VAIN_MAX: usize = 48;
+/// Passes at a time over scopes that the last pass did not observe. There may be more accounts that hang than slots; the
+/// rest of the slots is for those that answer.
+const UNOBSERVED_MAX: usize = 48;
 
-/// Whose a place is.
+/// The account that a slot counts for. Names of one account share its slots where its uin is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Holder {
-    /// The account, where its document says which it is.
+pub(super) enum AccountKey {
+    /// Where the account's document gives its uin.
     Uin(Uin),
-    /// The account's name.
     Name(AccountName),
 }
 
-/// A place in use.
+/// What a pass takes of the passes that may run at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Whose it is.
-    pub(super) holder: Holder,
-    /// The pass before this one did not see the scope.
-    pub(super) in_vain: bool,
+pub(super) struct PassSlot {
+    pub(super) account: AccountKey,
+    /// The pass before this one did not observe the scope.
+    pub(super) was_unobserved: bool,
 }
 
-/// A scope that is due.
+/// A scope whose next pass is due.
 #[derive(Clone, Debug)]
 pub(super) struct Due<T> {
-    /// What is to begin.
     pub(super) scope: T,
-    /// What it would take.
-    pub(super) place: Place,
-    /// Since when.
+    /// What the pass would take.
+    pub(super) slot: PassSlot,
+    /// Since when it is due.
     pub(super) since: Monotonic,
 }
 
-/// What begins now, in this order: the account that holds the fewest places goes first, with the scope that has been due
+/// Chooses what begins now, in this order: the account that holds the fewest slots goes first, with the scope that has been due
 /// for longest.
 pub(super) fn choose<'p, T>(
-    running: impl Iterator<Item = &'p Place>,
+    running: impl Iterator<Item = &'p PassSlot>,
     mut due: Vec<Due<T>>,
 ) -> Vec<T> {
-    let (mut held, mut taken, mut in_vain) = (BTreeMap::new(), 0, 0);
-    let mut take = |held: &mut BTreeMap<Holder, usize>, place: &Place| {
-        *held.entry(place.holder.clone()).or_default() += 1;
+    let (mut held, mut taken, mut unobserved) = (BTreeMap::new(), 0, 0);
+    let mut take = |held: &mut BTreeMap<AccountKey, usize>, slot: &PassSlot| {
+        *held.entry(slot.account.clone()).or_default() += 1;
         taken += 1;
-        in_vain += usize::from(place.in_vain);
-        (PASSES_MAX.saturating_sub(taken), in_vain < IN_VAIN_MAX)
+        unobserved += usize::from(slot.was_unobserved);
+        (
+            PASSES_MAX.saturating_sub(taken),
+            unobserved < UNOBSERVED_MAX,
+        )
     };
     let mut room = (PASSES_MAX, true);
-    for place in running {
-        room = take(&mut held, place);
+    for slot in running {
+        room = take(&mut held, slot);
     }
     let mut chosen = Vec::new();
     loop {
-        let (free, even_in_vain) = room;
-        let holds = |due: &Due<T>| held.get(&due.place.holder).copied().unwrap_or(0);
-        let may_begin = |due: &Due<T>| holds(due) < free && (even_in_vain || !due.place.in_vain);
+        let (free, unobserved_too) = room;
+        let holds = |due: &Due<T>| held.get(&due.slot.account).copied().unwrap_or(0);
+        let may_begin =
+            |due: &Due<T>| holds(due) < free && (unobserved_too || !due.slot.was_unobserved);
         let candidates = due.iter().enumerate().filter(|(_, due)| may_begin(due));
         let first = candidates.min_by_key(|(_, due)| (holds(due), due.since));
         let Some((first, _)) = first else {
             return chosen;
         };
-        let Due { scope, place, .. } = due.remove(first);
-        room = take(&mut held, &place);
+        let Due { scope, slot, .. } = due.remove(first);
+        room = take(&mut held, &slot);
         chosen.push(scope);
     }
 }
@@ -84,21 +85,23 @@ mod tests {
 
     use super::*;
 
-    fn place(account: usize, in_vain: bool) -> Place {
+    fn slot(account: usize, was_unobserved: bool) -> PassSlot {
         let name = AccountName::new(&format!("acc{account:03}")).expect("a name");
-        Place {
-            holder: Holder::Name(name),
-            in_vain,
+        PassSlot {
+            account: AccountKey::Name(name),
+            was_unobserved,
         }
     }
 
     /// Scopes of accounts, each due since so many seconds after the start.
     fn due(scopes: impl IntoIterator<Item = (usize, u64, bool)>) -> Vec<Due<(usize, u64)>> {
-        let due = scopes.into_iter().map(|(account, since, in_vain)| Due {
-            scope: (account, since),
-            place: place(account, in_vain),
-            since: Monotonic::new(Duration::from_secs(since)),
-        });
+        let due = scopes
+            .into_iter()
+            .map(|(account, since, was_unobserved)| Due {
+                scope: (account, since),
+                slot: slot(account, was_unobserved),
+                since: Monotonic::new(Duration::from_secs(since)),
+            });
         due.collect()
     }
 
@@ -124,19 +127,19 @@ mod tests {
         );
         assert_eq!(chosen[..4], [(1, 0), (2, 100), (3, 200), (1, 1)]);
         // One that holds nothing goes before one that holds something and has been due for longer.
-        let running = [place(1, false)];
+        let running = [slot(1, false)];
         let chosen = choose(running.iter(), due([(1, 0, false), (2, 100, false)]));
         assert_eq!(chosen, [(2, 100), (1, 0)]);
     }
 
     #[test]
     fn c5_l2_two_names_of_one_account_have_one_share() {
-        let uin = || Holder::Uin(Uin::new("100000000001").expect("a uin"));
+        let uin = || AccountKey::Uin(Uin::new("100000000001").expect("a uin"));
         let of_uin = |since| Due {
             scope: (1, since),
-            place: Place {
-                holder: uin(),
-                in_vain: false,
+            slot: PassSlot {
+                account: uin(),
+                was_unobserved: false,
             },
             since: Monotonic::new(Duration::from_secs(since)),
         };
@@ -150,19 +153,19 @@ mod tests {
         for accounts in 1..=4 {
             let all = (0..accounts).flat_map(|account| (0..15).map(move |_| (account, 0, false)));
             let chosen = choose([].iter(), due(all));
-            // The fourth account's last regions wait: some places stay free.
+            // The fourth account's last regions wait: some slots stay free.
             assert_eq!(chosen.len(), (accounts * 15).min(52), "{accounts}");
         }
     }
 
     #[test]
-    fn c5_l2_more_accounts_that_hang_than_places_leave_places_for_others() {
+    fn c5_l2_more_accounts_that_hang_than_slots_leave_slots_for_others() {
         let hung = || (0..200).flat_map(|account| (0..15).map(move |_| (account, 0, true)));
         let first = choose([].iter(), due(hung()));
-        assert_eq!(first.len(), IN_VAIN_MAX);
+        assert_eq!(first.len(), UNOBSERVED_MAX);
         let running: Vec<_> = first
             .iter()
-            .map(|(account, _)| place(*account, true))
+            .map(|(account, _)| slot(*account, true))
             .collect();
         let healthy = (500..505).map(|account| (account, 1_000, false));
         let chosen = choose(running.iter(), due(hung().chain(healthy)));
@@ -177,16 +180,16 @@ mod tests {
             running in prop::collection::vec((0usize..30, any::<bool>()), 0..PASSES_MAX),
             waiting in prop::collection::vec((0usize..30, 0u64..100, any::<bool>()), 0..400),
         ) {
-            let running: Vec<_> = running.iter().map(|&(account, in_vain)| place(account, in_vain)).collect();
+            let running: Vec<_> = running.iter().map(|&(account, was_unobserved)| slot(account, was_unobserved)).collect();
             let chosen = choose(running.iter(), due(waiting.clone()));
             prop_assert!(running.len() + chosen.len() <= PASSES_MAX);
             let held = |account| {
-                let before = running.iter().filter(|at| **at == place(account, true) || **at == place(account, false));
+                let before = running.iter().filter(|at| **at == slot(account, true) || **at == slot(account, false));
                 before.count() + of_account(&chosen, account)
             };
             let left_over = |account| waiting.iter().filter(|(of, ..)| *of == account).count() > of_account(&chosen, account);
             let free = PASSES_MAX - running.len() - chosen.len();
-            let is_healthy = |account| waiting.iter().all(|(of, _, in_vain)| *of != account || !in_vain);
+            let is_healthy = |account| waiting.iter().all(|(of, _, was_unobserved)| *of != account || !was_unobserved);
             for waits in (0..30).filter(|&account| left_over(account) && is_healthy(account)) {
                 // Who waits holds a share of its own.
                 prop_assert!(held(waits) >= free, "{waits} waits, {free} are free");
@@ -199,11 +202,11 @@ mod tests {
 
         /// Accounts that take all they can get, and one that comes later.
         #[test]
-        fn c5_l2_a_newcomer_finds_a_place_at_once(greedy in 1usize..PASSES_MAX, scopes in 1usize..=15) {
+        fn c5_l2_a_newcomer_finds_a_slot_at_once(greedy in 1usize..PASSES_MAX, scopes in 1usize..=15) {
             let all = (0..greedy).flat_map(|account| (0..scopes).map(move |_| (account, 0, false)));
             let first = choose([].iter(), due(all.clone()));
             prop_assert!(first.len() >= (greedy * scopes).min(PASSES_MAX / 2));
-            let running: Vec<_> = first.iter().map(|(account, _)| place(*account, false)).collect();
+            let running: Vec<_> = first.iter().map(|(account, _)| slot(*account, false)).collect();
             let chosen = choose(running.iter(), due(all.chain([(99, 1_000, false)])));
             prop_assert!(chosen.contains(&(99, 1_000)), "{} run", running.len());
         }

@@ -1,23 +1,24 @@
+//! What is reported of scopes and accounts over several passes.
+
 use std::time::Duration;
 
 use super::super::tests::{at, plan_in};
 use super::*;
-use crate::attempts::Problem;
-use crate::model::{AccountName, Region};
-use crate::observation::Unobserved;
+use crate::attempts::{Problem, WritePause};
+use crate::model::Region;
 use crate::plan::Verdict;
 
 const REGIONS: [&str; 3] = ["ap-tokyo", "ap-seoul", "ap-bangkok"];
 
-/// How a look at a scope ended.
+/// What a pass finds of a scope.
 #[derive(Clone, Copy)]
-enum Look {
+enum Finding {
     Fine,
     Lost,
     Broken,
-    Interruption,
+    Interrupted,
 }
-use Look::{Broken, Fine, Interruption, Lost};
+use Finding::{Broken, Fine, Interrupted, Lost};
 
 struct Daemon {
     board: Board,
@@ -36,46 +37,51 @@ impl Daemon {
         self.board.pass_began(&scope(region), at(self.minute));
     }
 
-    /// A pass ends; what is told.
-    fn ended(&mut self, region: &str, look: Look) -> Vec<String> {
+    /// A pass ends; what is reported.
+    fn ended(&mut self, region: &str, finding: Finding) -> Vec<String> {
         let unobserved = |account_broken| {
             Verdict::Unobserved(Box::new(Unobserved {
                 account_broken,
                 ..Unobserved::new("why")
             }))
         };
-        let (verdict, result) = match look {
+        let (verdict, result) = match finding {
             Fine => (Verdict::InSync, PassResult::Synced),
             Lost => (unobserved(false), PassResult::Unobserved),
             Broken => (unobserved(true), PassResult::Unobserved),
-            Interruption => (unobserved(false), PassResult::Stopped),
+            Interrupted => (unobserved(false), PassResult::Stopped),
         };
         let (scope, now) = (scope(region), at(self.minute));
         self.board.planned(&plan_in(&scope, verdict), now);
-        let rests = Activity::Resting { next: at(999) };
-        let told = self
+        let idle = Activity::Idle { next: at(999) };
+        let transitions = self
             .board
-            .pass_ended(&scope, result, Duration::ZERO, rests, now);
-        told.iter()
-            .map(|news| format!("{} {}", news.kind.as_str(), news.subject))
-            .collect()
+            .pass_ended(&scope, result, Duration::ZERO, idle, now);
+        lines(&transitions)
     }
 
-    /// All regions are looked at side by side, a minute later.
-    fn round(&mut self, look: Look) -> Vec<String> {
+    /// Passes over all regions run side by side, a minute later.
+    fn round(&mut self, finding: Finding) -> Vec<String> {
         self.minute += 1;
         REGIONS.iter().for_each(|region| self.began(region));
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for region in REGIONS {
-            told.extend(self.ended(region, look));
+            reported.extend(self.ended(region, finding));
         }
-        told
+        reported
     }
 
     fn stalled(&self) -> usize {
         let scopes = self.board.scopes.values();
         scopes.filter(|status| status.is_stalled()).count()
     }
+}
+
+fn lines(transitions: &[Transition]) -> Vec<String> {
+    let lines = transitions.iter();
+    lines
+        .map(|transition| format!("{} {}", transition.kind.as_str(), transition.subject))
+        .collect()
 }
 
 fn scope(region: &str) -> Scope {
@@ -86,7 +92,7 @@ fn scope(region: &str) -> Scope {
 }
 
 #[test]
-fn c9_a_broken_account_is_told_of_once_whatever_the_number_of_its_regions_and_rounds() {
+fn c9_a_broken_account_is_reported_once_whatever_the_number_of_its_regions_and_rounds() {
     let mut daemon = Daemon::new();
     assert!(daemon.round(Fine).is_empty());
     assert_eq!(daemon.round(Broken), ["stalled account default"]);
@@ -101,7 +107,7 @@ fn c9_a_broken_account_is_told_of_once_whatever_the_number_of_its_regions_and_ro
 }
 
 #[test]
-fn a_look_that_began_before_the_account_broke_does_not_say_that_it_works_again() {
+fn a_pass_that_began_before_the_account_broke_does_not_say_that_it_works_again() {
     let mut daemon = Daemon::new();
     let [tokyo, seoul, _] = REGIONS;
     daemon.began(tokyo);
@@ -114,7 +120,7 @@ fn a_look_that_began_before_the_account_broke_does_not_say_that_it_works_again()
 }
 
 #[test]
-fn a_network_that_fails_while_the_account_is_broken_is_told_of_only_once_that_is_over() {
+fn a_network_that_fails_while_the_account_is_broken_is_reported_only_once_that_is_over() {
     let mut daemon = Daemon::new();
     let [tokyo, seoul, _] = REGIONS;
     assert_eq!(daemon.round(Broken).len(), 1);
@@ -130,13 +136,13 @@ fn a_network_that_fails_while_the_account_is_broken_is_told_of_only_once_that_is
         "it has been lost for long, whatever became of the account"
     );
     daemon.began(seoul);
-    assert!(daemon.ended(seoul, Interruption).is_empty());
+    assert!(daemon.ended(seoul, Interrupted).is_empty());
     daemon.began(seoul);
     assert_eq!(daemon.ended(seoul, Fine), ["recovered default/ap-seoul"]);
 }
 
 #[test]
-fn a_region_that_was_told_of_before_its_account_broke_is_told_of_once_it_is_seen() {
+fn a_region_that_was_told_of_before_its_account_broke_is_reported_once_it_is_seen() {
     let mut daemon = Daemon::new();
     let [tokyo, ..] = REGIONS;
     for _ in 0..2 {
@@ -152,7 +158,7 @@ fn a_region_that_was_told_of_before_its_account_broke_is_told_of_once_it_is_seen
 }
 
 #[test]
-fn l4_a_missing_service_role_is_told_of_once_whatever_the_number_of_images() {
+fn l4_a_missing_service_role_is_reported_once_whatever_the_number_of_images() {
     let refused = |code: &str| {
         Verdict::Blocked(Box::new(Problem {
             code: Some(code.into()),
@@ -163,39 +169,42 @@ fn l4_a_missing_service_role_is_told_of_once_whatever_the_number_of_images() {
     REGIONS
         .iter()
         .for_each(|region| board.pass_began(&scope(region), at(0)));
-    let mut look = |region: &str, verdict: Verdict| {
-        let told = board.planned(&plan_in(&scope(region), verdict), at(1));
-        told.iter()
-            .map(|news| format!("{} {}", news.kind.as_str(), news.subject))
-            .collect::<Vec<_>>()
+    let mut planned = |region: &str, verdict: Verdict| {
+        lines(&board.planned(&plan_in(&scope(region), verdict), at(1)))
     };
     let missing = || refused("ResourceNotFound.RoleNotFound");
     let [tokyo, seoul, bangkok] = REGIONS;
-    assert_eq!(look(tokyo, missing()), ["blocked account default"]);
+    assert_eq!(planned(tokyo, missing()), ["blocked account default"]);
     for region in REGIONS {
-        assert!(look(region, missing()).is_empty());
+        assert!(planned(region, missing()).is_empty());
     }
-    assert_eq!(look(seoul, Verdict::InSync), ["unblocked account default"]);
-    assert!(look(tokyo, Verdict::Act).is_empty());
-    assert!(look(tokyo, Verdict::InSync).is_empty());
     assert_eq!(
-        look(bangkok, refused("UnauthorizedOperation.NoPermission")),
+        planned(seoul, Verdict::InSync),
+        ["unblocked account default"]
+    );
+    assert!(planned(tokyo, Verdict::Act).is_empty());
+    assert!(planned(tokyo, Verdict::InSync).is_empty());
+    assert_eq!(
+        planned(bangkok, refused("UnauthorizedOperation.NoPermission")),
         ["blocked default/ap-bangkok/img-a"],
-        "what is about an image is told of it"
+        "what is about an image is reported of it"
     );
 }
 
 #[test]
-fn an_account_that_is_not_worked_on_any_longer_is_forgotten() {
+fn an_account_without_scopes_is_forgotten() {
     let mut daemon = Daemon::new();
     assert_eq!(daemon.round(Broken).len(), 1);
-    let over = daemon.board.retain(|_| false, at(9));
+    let over = daemon.board.retain_scopes(|_| false, at(9));
     let over: Vec<_> = over
         .iter()
-        .map(|told| (told.kind, told.subject.to_string()))
+        .map(|transition| (transition.kind, transition.subject.to_string()))
         .collect();
-    assert_eq!(over, [(Kind::Recovered, "account default".to_owned())]);
-    assert!(daemon.board.broken.is_empty());
+    assert_eq!(
+        over,
+        [(TransitionKind::Recovered, "account default".to_owned())]
+    );
+    assert!(daemon.board.broken_accounts.is_empty());
     assert!(daemon.round(Fine).is_empty());
 }
 
@@ -203,7 +212,7 @@ fn an_account_that_is_not_worked_on_any_longer_is_forgotten() {
 fn denied(
     board: &mut Board,
     region: &str,
-    rest: Option<WritePause>,
+    pause: Option<WritePause>,
     result: PassResult,
 ) -> Vec<String> {
     let code = Some("UnauthorizedOperation.NoPermission".to_owned());
@@ -214,19 +223,17 @@ fn denied(
     let mut plan = plan_in(&scope(region), Verdict::Blocked(Box::new(problem())));
     let (_, first) = plan.decisions.first_key_value().expect("one");
     let mut second = first.clone();
-    if let Some(mut rest) = rest {
-        rest.problem = problem();
-        second.verdict = Verdict::NotTried(Box::new(rest));
+    if let Some(mut pause) = pause {
+        pause.problem = problem();
+        second.verdict = Verdict::NotTried(Box::new(pause));
     }
     let image = crate::model::ImageId::new("img-b").expect("an id");
     plan.decisions.insert(image, second);
     board.pass_began(&scope(region), at(0));
-    let mut told = board.planned(&plan, at(1));
-    let rests = Activity::Resting { next: at(999) };
-    told.extend(board.pass_ended(&scope(region), result, Duration::ZERO, rests, at(1)));
-    told.iter()
-        .map(|news| format!("{} {}", news.kind.as_str(), news.subject))
-        .collect()
+    let mut transitions = board.planned(&plan, at(1));
+    let idle = Activity::Idle { next: at(999) };
+    transitions.extend(board.pass_ended(&scope(region), result, Duration::ZERO, idle, at(1)));
+    lines(&transitions)
 }
 
 fn permitted(board: &mut Board, region: &str) {
@@ -247,19 +254,19 @@ fn permitted(board: &mut Board, region: &str) {
 }
 
 #[test]
-fn c2_a_scope_at_rest_is_told_of_once_and_no_image_of_it_until_something_is_permitted() {
+fn c2_a_paused_scope_is_reported_once_and_no_image_of_it_until_something_is_permitted() {
     let mut board = Board::new(at(0), false);
     let [tokyo, ..] = REGIONS;
-    let rest = || Some(WritePause::of_scope(Problem::new("no")));
+    let pause = || Some(WritePause::of_scope(Problem::new("no")));
     let incomplete = PassResult::Incomplete;
     assert_eq!(
-        denied(&mut board, tokyo, rest(), incomplete),
+        denied(&mut board, tokyo, pause(), incomplete),
         ["stalled default/ap-tokyo"]
     );
     assert!(board.scopes[&scope(tokyo)].is_stalled());
     // As each image was denied by itself meanwhile, nothing is left untried.
-    for rest in [rest(), None, rest(), None] {
-        assert!(denied(&mut board, tokyo, rest, incomplete).is_empty());
+    for pause in [pause(), None, pause(), None] {
+        assert!(denied(&mut board, tokyo, pause, incomplete).is_empty());
     }
     permitted(&mut board, tokyo);
     assert_eq!(
@@ -275,35 +282,35 @@ fn c2_a_scope_at_rest_is_told_of_once_and_no_image_of_it_until_something_is_perm
 }
 
 #[test]
-fn c2_an_account_at_rest_is_told_of_once_whatever_the_number_of_its_regions() {
+fn c2_a_paused_account_is_reported_once_whatever_the_number_of_its_regions() {
     let mut board = Board::new(at(0), false);
-    let rest = || Some(WritePause::of_account(Problem::new("no")));
+    let pause = || Some(WritePause::of_account(Problem::new("no")));
     let [tokyo, others @ ..] = REGIONS;
     let incomplete = PassResult::Incomplete;
     assert_eq!(
-        denied(&mut board, tokyo, rest(), incomplete),
+        denied(&mut board, tokyo, pause(), incomplete),
         ["stalled account default"]
     );
     for region in others.iter().chain(&REGIONS) {
         assert!(
-            denied(&mut board, region, rest(), incomplete).is_empty(),
+            denied(&mut board, region, pause(), incomplete).is_empty(),
             "{region}"
         );
     }
-    // One that was cut off says nothing.
+    // A pass that was interrupted says nothing.
     assert!(denied(&mut board, tokyo, None, PassResult::Stopped).is_empty());
     for region in others {
         permitted(&mut board, region);
-        let told = denied(&mut board, region, None, incomplete);
+        let reported = denied(&mut board, region, None, incomplete);
         assert!(
-            !told.iter().any(|news| news.starts_with("recovered")),
-            "{told:?}"
+            !reported.iter().any(|line| line.starts_with("recovered")),
+            "{reported:?}"
         );
     }
     permitted(&mut board, tokyo);
-    let told = denied(&mut board, tokyo, None, incomplete);
+    let reported = denied(&mut board, tokyo, None, incomplete);
     assert!(
-        told.contains(&"recovered account default".to_owned()),
-        "{told:?}"
+        reported.contains(&"recovered account default".to_owned()),
+        "{reported:?}"
     );
 }

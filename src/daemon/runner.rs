@@ -1,0 +1,191 @@
+//! How a pass over a scope is made: by a reconciler, which writes, or by an observer, which has nothing to write with.
+
+use std::rc::Rc;
+
+use futures_util::future::{Either, select};
+
+use crate::api::error::Refusal;
+use crate::api::{ClientContext, Connection, ReadClient, WriteClient};
+use crate::attempts::AttemptLog;
+use crate::engine::{self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, Task};
+use crate::host::Host;
+use crate::ledger::{Ledger, LedgerReader};
+use crate::model::{AccountName, Scope};
+use crate::observation::Unobserved;
+
+/// Makes passes over scopes.
+pub trait PassRunner<H> {
+    /// What a pass needs to call an account.
+    type Client: 'static;
+
+    /// A client for one account and key.
+    fn client(&self, context: Rc<ClientContext<H>>, connection: Connection) -> Self::Client;
+
+    /// The part of a client that reads.
+    fn read<'c>(&self, client: &'c Self::Client) -> &'c ReadClient<H>;
+
+    /// Why no call of a pass can succeed with this client, if that is known.
+    fn broken(client: &Self::Client) -> Option<Refusal>;
+
+    /// Returns once nothing can be recorded any longer, so that nothing may be done until the process starts anew.
+    fn until_failure(&self) -> impl Future<Output = String> {
+        std::future::pending()
+    }
+
+    /// Makes one pass. `rivals` are the other account names of the scope's region, each with its client or why it has none.
+    /// `None` where there can be nothing to do.
+    fn pass(
+        &self,
+        client: &Self::Client,
+        rivals: &Rivals<Self::Client>,
+        task: &Task<'_>,
+        scope: &Scope,
+        attempts: AttemptLog,
+        control: PassControl<'_>,
+    ) -> impl Future<Output = Option<ScopeOutcome>>;
+}
+
+/// What may end a pass, and whom it tells what it does.
+#[derive(Clone, Copy)]
+pub struct PassControl<'a> {
+    /// Asks the pass to end.
+    pub stop: &'a Stop,
+    /// How long the pass may take.
+    pub timeout: std::time::Duration,
+    /// Hears what the pass does.
+    pub listener: &'a dyn Listener,
+    /// What is known of denials under the same key.
+    pub denials: &'a Rc<Denials>,
+}
+
+/// Brings scopes into their desired state.
+pub struct Reconciler<'a, L> {
+    /// Intents, outcomes, and the inventory.
+    pub ledger: &'a L,
+}
+
+/// Observes and plans. It has nothing to write with, neither to the cloud nor to the state.
+pub struct Observer<'a, R> {
+    /// What earlier runs did.
+    pub ledger: &'a R,
+}
+
+impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
+    type Client = WriteClient<H>;
+
+    fn client(&self, context: Rc<ClientContext<H>>, connection: Connection) -> WriteClient<H> {
+        WriteClient::new(ReadClient::new(context, connection))
+    }
+
+    fn read<'c>(&self, client: &'c WriteClient<H>) -> &'c ReadClient<H> {
+        client.read()
+    }
+
+    fn broken(client: &WriteClient<H>) -> Option<Refusal> {
+        client.broken()
+    }
+
+    async fn until_failure(&self) -> String {
+        self.ledger.until_failure().await.to_string()
+    }
+
+    async fn pass(
+        &self,
+        client: &WriteClient<H>,
+        rivals: &Rivals<WriteClient<H>>,
+        task: &Task<'_>,
+        scope: &Scope,
+        attempts: AttemptLog,
+        control: PassControl<'_>,
+    ) -> Option<ScopeOutcome> {
+        let engine = Engine {
+            ledger: self.ledger,
+            listener: control.listener,
+            stop: control.stop,
+        };
+        engine
+            .pass(
+                client,
+                as_read(rivals, task, WriteClient::read),
+                task,
+                scope,
+                (attempts, control.denials),
+                control.timeout,
+            )
+            .await
+    }
+}
+
+impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
+    type Client = ReadClient<H>;
+
+    fn client(&self, context: Rc<ClientContext<H>>, connection: Connection) -> ReadClient<H> {
+        ReadClient::new(context, connection)
+    }
+
+    fn read<'c>(&self, client: &'c ReadClient<H>) -> &'c ReadClient<H> {
+        client
+    }
+
+    fn broken(client: &ReadClient<H>) -> Option<Refusal> {
+        client.broken()
+    }
+
+    async fn pass(
+        &self,
+        client: &ReadClient<H>,
+        rivals: &Rivals<ReadClient<H>>,
+        task: &Task<'_>,
+        scope: &Scope,
+        attempts: AttemptLog,
+        control: PassControl<'_>,
+    ) -> Option<ScopeOutcome> {
+        let attempts_before = attempts.clone();
+        let rivals = as_read(rivals, task, |client| client);
+        let preview = std::pin::pin!(engine::preview_scope(
+            client,
+            &rivals,
+            self.ledger,
+            task,
+            scope,
+            attempts
+        ));
+        let stopped = std::pin::pin!(control.stop.tripped());
+        let Either::Left((outcome, _)) = select(preview, stopped).await else {
+            let unobserved = Unobserved::new("stopped before the scope was read");
+            let plan = engine::out_of_sight(task, scope, unobserved, client.context())?;
+            return Some(ScopeOutcome {
+                plan,
+                attempts: attempts_before,
+            });
+        };
+        let outcome = outcome?;
+        control.listener.event(Event::Planned {
+            plan: &outcome.plan,
+            first: true,
+        });
+        Some(outcome)
+    }
+}
+
+/// Other account names of a region, each with its client or why it has none.
+pub type Rivals<C> = Vec<(AccountName, Result<Rc<C>, String>)>;
+
+fn as_read<'a, H, C>(
+    rivals: &'a Rivals<C>,
+    task: &Task<'a>,
+    read: impl Fn(&'a C) -> &'a ReadClient<H>,
+) -> Vec<Rival<'a, H>> {
+    let rivals = rivals.iter().map(|(name, client)| {
+        let account = task.desired.accounts.get(name);
+        Rival {
+            name,
+            uin: account.and_then(|account| account.uin.as_ref()),
+            client: match client {
+                Ok(client) => Ok(read(client)),
+                Err(why) => Err(why.as_str()),
+            },
+        }
+    });
+    rivals.collect()
+}

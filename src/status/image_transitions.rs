@@ -1,0 +1,107 @@
+//! What is new of one image between two observations, and what ends when no manifest names it any longer.
+
+use std::collections::BTreeSet;
+
+use super::image::ImageStatus;
+use super::reason::Reason;
+use super::transition::{Subject, Transition, TransitionKind};
+use crate::model::{AccountName, ImageId, ImageKey, Scope, ShareState, Timestamp};
+
+/// What is new of an image of which `before` was known.
+pub(super) fn between(
+    before: Option<&ImageStatus>,
+    after: &ImageStatus,
+    key: impl Fn() -> ImageKey,
+    now: Timestamp,
+) -> Vec<Transition> {
+    let transition = |kind, message: String| Transition {
+        at: now,
+        subject: Subject::Image(key()),
+        kind,
+        reason: Some(after.reason),
+        message,
+    };
+    let mut transitions = Vec::new();
+    let was_changed = before.is_some_and(|before| before.changed_outside);
+    if after.changed_outside && !was_changed {
+        let what = match after.desired {
+            ShareState::Shared => "somebody else has cancelled its share",
+            ShareState::Unshared => "somebody else has shared it",
+        };
+        transitions.push(transition(TransitionKind::DriftAppeared, what.into()));
+    } else if was_changed && after.ready.holds() {
+        let message = "it is as desired again".into();
+        transitions.push(transition(TransitionKind::DriftResolved, message));
+    }
+    let reported = before.and_then(|before| before.reported_block);
+    match (reported, after.reported_block) {
+        // A missing role is reported of the account.
+        (_, Some(Reason::RoleMissing)) | (Some(Reason::RoleMissing), None) => {}
+        (was, Some(is)) if was != Some(is) => {
+            transitions.push(transition(
+                TransitionKind::Blocked,
+                after.message_or_empty(),
+            ));
+        }
+        (Some(_), None) => {
+            transitions.push(transition(
+                TransitionKind::Unblocked,
+                "it is as desired".into(),
+            ));
+        }
+        _ => {}
+    }
+    transitions
+}
+
+/// Ends what was reported of an image that no manifest names any longer. A missing role is its account's.
+pub(super) fn of_removal(
+    image: &ImageStatus,
+    scope: &Scope,
+    id: ImageId,
+    now: Timestamp,
+) -> impl Iterator<Item = Transition> {
+    let drift = image
+        .changed_outside
+        .then_some(TransitionKind::DriftResolved);
+    let blocked = image
+        .reported_block
+        .filter(|reason| *reason != Reason::RoleMissing);
+    let blocked = blocked.map(|_| TransitionKind::Unblocked);
+    let key = ImageKey {
+        scope: scope.clone(),
+        image: id,
+    };
+    let kinds = drift.into_iter().chain(blocked);
+    kinds.map(move |kind| Transition::of_removal(Subject::Image(key.clone()), kind, now))
+}
+
+/// The service role is the account's: that it is missing is reported once, and not for each image. `reported` are the
+/// accounts of which it was, and `was` is what was reported of the image before.
+pub(super) fn of_service_role(
+    reported: &mut BTreeSet<AccountName>,
+    account: &AccountName,
+    was: Option<Reason>,
+    after: &ImageStatus,
+    now: Timestamp,
+) -> Option<Transition> {
+    const MISSING: Option<Reason> = Some(Reason::RoleMissing);
+    let (was, is) = (was == MISSING, after.reported_block == MISSING);
+    let (kind, message) = if is && !was && reported.insert(account.clone()) {
+        (TransitionKind::Blocked, after.message_or_empty())
+    } else if was && !is && reported.remove(account) {
+        (
+            TransitionKind::Unblocked,
+            "its images can be shared".to_owned(),
+        )
+    } else {
+        return None;
+    };
+    Some(Transition {
+        at: now,
+        subject: Subject::Account(account.clone()),
+        kind,
+        reason: Some(after.reason),
+        message,
+    })
+}

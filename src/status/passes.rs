@@ -1,0 +1,174 @@
+//! What a pass over a scope does to the board: it begins, plans, writes and ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::image::MessageCache;
+use super::{
+    Activity, Board, Change, ChangeKind, ImageStatus, PassResult, Subject, Transition,
+    TransitionKind, image_transitions, push_recent,
+};
+use crate::history::WriteResult;
+use crate::model::{ImageId, ImageKey, Scope, Timestamp};
+use crate::plan::Plan;
+
+impl Board {
+    /// A pass over a scope begins.
+    pub fn pass_began(&mut self, scope: &Scope, now: Timestamp) {
+        let status = self.scopes.entry(scope.clone()).or_default();
+        status.activity = Activity::Running {
+            since: now,
+            answered: 0,
+        };
+        status.reads.pass_began();
+        self.version += 1;
+        status.stall.pass_began(self.version);
+    }
+
+    /// Takes in the plan that an observation led to. Returns what of it is new.
+    pub fn planned(&mut self, plan: &Plan, now: Timestamp) -> Vec<Transition> {
+        let (mut transitions, mut messages) = (Vec::new(), MessageCache::default());
+        // The scope may have been removed while a pass over it was under way.
+        let Some(status) = self.scopes.get_mut(&plan.scope) else {
+            return transitions;
+        };
+        let mut images = BTreeMap::new();
+        status.stall.planned(plan);
+        for (image, decision) in &plan.decisions {
+            let before = status.images.remove(image);
+            let mut after = ImageStatus::updated(before.as_ref(), decision, &mut messages, now);
+            let was = before.as_ref().and_then(|before| before.reported_block);
+            if status.stall.explains(&decision.verdict) {
+                // Reported once, of the scope.
+                after.reported_block = was;
+            }
+            let key = || ImageKey {
+                scope: plan.scope.clone(),
+                image: image.clone(),
+            };
+            transitions.extend(image_transitions::between(
+                before.as_ref(),
+                &after,
+                key,
+                now,
+            ));
+            transitions.extend(image_transitions::of_service_role(
+                &mut self.accounts_without_role,
+                &plan.scope.account,
+                was,
+                &after,
+                now,
+            ));
+            images.insert(image.clone(), after);
+        }
+        for (image, before) in std::mem::replace(&mut status.images, images) {
+            transitions.extend(image_transitions::of_removal(
+                &before,
+                &plan.scope,
+                image,
+                now,
+            ));
+        }
+        status.observed(plan, now);
+        transitions.extend(status.guard_transition(&plan.scope, now));
+        self.record(transitions)
+    }
+
+    /// Takes in how a write was answered.
+    pub fn answered(&mut self, change: Change) {
+        let kind = ChangeKind {
+            region: change.key.scope.region,
+            permission: change.permission,
+            cause: change.cause,
+            result: change.result,
+        };
+        *self.change_totals.entry(kind).or_default() += 1;
+        if let Some(status) = self.scopes.get_mut(&change.key.scope) {
+            if let Activity::Running { answered, .. } = &mut status.activity {
+                *answered += 1;
+            }
+            if matches!(
+                change.result,
+                WriteResult::Applied | WriteResult::AlreadyShared
+            ) {
+                status.stall.write_permitted();
+            }
+        }
+        push_recent(&mut self.changes, change);
+        self.version += 1;
+    }
+
+    /// A pass has ended, and `activity` follows. Returns what of it is new.
+    pub fn pass_ended(
+        &mut self,
+        scope: &Scope,
+        result: PassResult,
+        took: Duration,
+        activity: Activity,
+        now: Timestamp,
+    ) -> Vec<Transition> {
+        let Some(status) = self.scopes.get_mut(scope) else {
+            return Vec::new();
+        };
+        *status.passes.entry(result).or_default() += 1;
+        status.durations.add(took);
+        status.passed_at = Some(now);
+        if result == PassResult::Synced {
+            status.synced_at = Some(now);
+        }
+        status.activity = activity;
+        status.reads.pass_ended();
+        let transitions = self.stall_transitions(scope, result, now);
+        self.record(transitions)
+    }
+
+    /// Takes in when the images that failed are tried again.
+    pub fn retries_scheduled(
+        &mut self,
+        scope: &Scope,
+        retries: impl Iterator<Item = (ImageId, Timestamp)>,
+    ) {
+        let Some(status) = self.scopes.get_mut(scope) else {
+            return;
+        };
+        for (image, at) in retries {
+            let image = status.images.get_mut(&image);
+            if let Some(details) = image.and_then(|image| image.details.as_mut()) {
+                details.next_try = Some(at);
+            }
+        }
+        self.version += 1;
+    }
+
+    /// Reports the shares that end by themselves within `ahead`, each once.
+    pub fn report_expiring(&mut self, ahead: Duration, now: Timestamp) -> Vec<Transition> {
+        let mut transitions = Vec::new();
+        for (scope, status) in &mut self.scopes {
+            for (image, status) in &mut status.images {
+                let Some(until) = status.until.filter(|until| *until <= now + ahead) else {
+                    continue;
+                };
+                if std::mem::replace(&mut status.expiry_reported, true) {
+                    continue;
+                }
+                transitions.push(Transition {
+                    at: now,
+                    subject: Subject::Image(ImageKey {
+                        scope: scope.clone(),
+                        image: image.clone(),
+                    }),
+                    kind: TransitionKind::ExpiringSoon,
+                    reason: Some(status.reason),
+                    message: format!(
+                        "the share ends at {}; to keep it, change its `until`",
+                        until.format("%Y-%m-%dT%H:%M:%SZ")
+                    ),
+                });
+            }
+        }
+        if transitions.is_empty() {
+            return transitions;
+        }
+        self.record(transitions)
+    }
+}

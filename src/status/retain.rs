@@ -1,0 +1,45 @@
+//! What becomes of the board when manifests no longer name a scope: what was reported of it ends.
+
+use super::image_transitions;
+use super::{Board, Subject, Transition, TransitionKind};
+use crate::model::{AccountName, Scope, Timestamp};
+
+impl Board {
+    /// Removes the scopes that are not to be kept. Returns the end of what was reported of them, and of accounts that
+    /// have no scope left.
+    pub fn retain_scopes(
+        &mut self,
+        keep: impl Fn(&Scope) -> bool,
+        now: Timestamp,
+    ) -> Vec<Transition> {
+        let mut transitions = Vec::new();
+        self.scopes.retain(|scope, status| {
+            if keep(scope) {
+                return true;
+            }
+            self.past_durations.add_all(&status.durations);
+            transitions.extend(status.removal_transitions(scope, now));
+            for (image, status) in std::mem::take(&mut status.images) {
+                transitions.extend(image_transitions::of_removal(&status, scope, image, now));
+            }
+            false
+        });
+        let scopes = &self.scopes;
+        let is_named = |account: &AccountName| scopes.keys().any(|s| s.account == *account);
+        let mut keep_account = |account: &AccountName, kind| {
+            if is_named(account) {
+                return true;
+            }
+            let subject = Subject::Account(account.clone());
+            transitions.push(Transition::of_removal(subject, kind, now));
+            false
+        };
+        self.broken_accounts
+            .retain(|account, _| keep_account(account, TransitionKind::Recovered));
+        self.denied_accounts
+            .retain(|account| keep_account(account, TransitionKind::Recovered));
+        self.accounts_without_role
+            .retain(|account| keep_account(account, TransitionKind::Unblocked));
+        self.record(transitions)
+    }
+}

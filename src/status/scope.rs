@@ -1,0 +1,129 @@
+//! What is known of one account in one region. Readers get it from the board by reference; nothing outside this module
+//! changes it.
+
+use std::collections::BTreeMap;
+
+use super::activity::{Activity, PassResult};
+use super::image::ImageStatus;
+use super::reads::Reads;
+use super::reason::Reason;
+use super::stall::ScopeStall;
+use super::transition::{Subject, Transition, TransitionKind};
+use super::write_bucket::WriteBucket;
+use crate::inventory::UnexpectedLoss;
+use crate::model::{ImageId, Scope, Timestamp, Uin};
+use crate::pace::Durations;
+use crate::plan::{Plan, View};
+
+/// What is known of one account in one region.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeStatus {
+    /// Each image that is named or to be pruned, in order.
+    pub images: BTreeMap<ImageId, ImageStatus>,
+    /// The root account, as far as the last observation knew it.
+    pub uin: Option<Uin>,
+    /// Whether the last observation saw it; `None` before the first.
+    pub view: Option<View>,
+    /// When it was last seen whole.
+    pub seen_at: Option<Timestamp>,
+    /// When everything in it was last as desired.
+    pub synced_at: Option<Timestamp>,
+    /// Shared, named by no manifest, and sharekeeper's own.
+    pub unmanaged_ours: usize,
+    /// Shared, named by no manifest, and not sharekeeper's own.
+    pub unmanaged_foreign: usize,
+    /// Not the account's own images, as far as they were asked for: another account's, or left over from deleted ones.
+    pub unmanaged_strays: usize,
+    /// What a person should be warned of, though nothing is in the way.
+    pub warnings: Vec<String>,
+    /// Much of what is sharekeeper's own does not show.
+    pub loss: Option<UnexpectedLoss>,
+    /// What the daemon does with it at present.
+    pub activity: Activity,
+    /// Where its writes leave, as far as it is known.
+    pub write_bucket: Option<WriteBucket>,
+    /// Passes since the process began, by how they ended.
+    pub passes: BTreeMap<PassResult, u64>,
+    /// How long passes took.
+    pub durations: Durations,
+    /// When the last pass ended.
+    pub passed_at: Option<Timestamp>,
+    /// Passes in a row that did not see the scope.
+    pub unseen_passes: u32,
+    /// Whether an observation waits for its turn to read.
+    pub reads: Reads,
+    /// The message of the guard that withholds changes, as reported.
+    reported_guard: Option<String>,
+    pub(super) stall: ScopeStall,
+}
+
+impl ScopeStatus {
+    /// Whether nothing is seen or done in it.
+    pub fn is_stalled(&self) -> bool {
+        self.stall.is_stalled()
+    }
+
+    /// Takes in what an observation says of the scope as a whole.
+    pub(super) fn observed(&mut self, plan: &Plan, now: Timestamp) {
+        self.reads.observed();
+        self.uin.clone_from(&plan.uin);
+        self.view = Some(plan.view.clone());
+        self.unmanaged_ours = plan.unmanaged.ours.len();
+        self.unmanaged_foreign = plan.unmanaged.foreign.len();
+        self.unmanaged_strays = plan.unmanaged.strays.len();
+        // An observation that failed has no warnings, which does not mean that they are over.
+        if plan.unobserved().is_none() {
+            self.warnings = plan.warnings();
+        }
+        self.loss = plan.loss;
+        if plan.view == View::Seen {
+            self.seen_at = Some(now);
+        }
+    }
+
+    /// A guard is reported once for its scope, whatever the number of images.
+    pub(super) fn guard_transition(&mut self, scope: &Scope, now: Timestamp) -> Option<Transition> {
+        let tripped = self
+            .images
+            .values()
+            .filter(|image| image.reason == Reason::GuardTripped)
+            .find_map(|image| Some(image.details.as_ref()?.message.to_string()));
+        let (kind, message) = match (&self.reported_guard, &tripped) {
+            (None, Some(why)) => (TransitionKind::GuardTripped, why.clone()),
+            (Some(_), None) if self.view == Some(View::Seen) => (
+                TransitionKind::GuardCleared,
+                "no guard withholds changes".to_owned(),
+            ),
+            // Where nothing was seen, the guard had nothing to judge.
+            (Some(_), None) => return None,
+            (None, None) | (Some(_), Some(_)) => {
+                self.reported_guard = tripped;
+                return None;
+            }
+        };
+        self.reported_guard = tripped;
+        Some(Transition {
+            at: now,
+            subject: Subject::Scope(scope.clone()),
+            kind,
+            reason: Some(Reason::GuardTripped),
+            message,
+        })
+    }
+
+    /// Ends what was reported of the scope, because no manifest names it any longer.
+    pub(super) fn removal_transitions(&self, scope: &Scope, now: Timestamp) -> Vec<Transition> {
+        let guard = self
+            .reported_guard
+            .is_some()
+            .then_some(TransitionKind::GuardCleared);
+        let stall = self
+            .stall
+            .is_reported()
+            .then_some(TransitionKind::Recovered);
+        let kinds = guard.into_iter().chain(stall);
+        kinds
+            .map(|kind| Transition::of_removal(Subject::Scope(scope.clone()), kind, now))
+            .collect()
+    }
+}

@@ -1,0 +1,159 @@
+//! What is reported of scopes and accounts in which nothing is seen or done. What is wrong with an account is reported
+//! once, and not for each of its scopes.
+
+use super::{Activity, Board, PassResult, ScopeStatus, Subject, Transition, TransitionKind};
+use crate::model::{AccountName, Scope, Timestamp};
+use crate::observation::Unobserved;
+use crate::plan::View;
+
+impl Board {
+    /// Takes in how a pass ended. Returns what of it is new of the scope and of its account.
+    pub(super) fn stall_transitions(
+        &mut self,
+        scope: &Scope,
+        result: PassResult,
+        now: Timestamp,
+    ) -> Vec<Transition> {
+        let Some(status) = self.scopes.get_mut(scope) else {
+            return Vec::new();
+        };
+        let unobserved = status.unobserved_in(result).cloned();
+        let is_broken = unobserved.as_ref().is_some_and(|why| why.account_broken);
+        let why = unobserved.map(|why| why.reason).unwrap_or_default();
+        let is_halted = status.halted_because().is_some();
+        status
+            .stall
+            .pass_ended(result, &mut status.unseen_passes, is_halted, is_broken);
+        let was_seen = matches!(result, PassResult::Synced | PassResult::Incomplete);
+        let mut transitions = Vec::new();
+        let account = self.account_transition(scope, was_seen, is_broken.then_some(&*why), now);
+        transitions.extend(account);
+        transitions.extend(self.scope_transition(scope, was_seen, &why, now));
+        if was_seen {
+            transitions.extend(self.denial_transition(&scope.account, now));
+        }
+        transitions
+    }
+
+    /// An account that breaks or works again. `broken` is why a pass over `scope` found it broken, if it did.
+    fn account_transition(
+        &mut self,
+        scope: &Scope,
+        was_seen: bool,
+        broken: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        let status = self.scopes.get(scope)?;
+        let (kind, message) = match (self.broken_accounts.get(&scope.account), broken) {
+            (None, Some(why)) => {
+                let account = scope.account.clone();
+                self.broken_accounts.insert(account, self.version);
+                (
+                    TransitionKind::Stalled,
+                    format!("nothing is seen or done in it: {why}"),
+                )
+            }
+            // A pass that began before the account broke does not prove that it works again.
+            (Some(&at), _) if was_seen && status.stall.began_after(at) => {
+                self.broken_accounts.remove(&scope.account);
+                (TransitionKind::Recovered, "it works again".to_owned())
+            }
+            (None | Some(_), _) => return None,
+        };
+        let subject = Subject::Account(scope.account.clone());
+        Some(transition(subject, kind, message, now))
+    }
+
+    /// A scope that stalls on its own or recovers. `why` is why it was not observed, if it was not.
+    fn scope_transition(
+        &mut self,
+        scope: &Scope,
+        was_seen: bool,
+        why: &str,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        let status = self.scopes.get_mut(scope)?;
+        // Scopes of an account that is reported as broken are not reported beside it.
+        let is_lost = status.stall.is_lost() && !self.broken_accounts.contains_key(&scope.account);
+        let (message, is_stalled) = match (status.halted_because(), status.stall.denial(false)) {
+            (Some(why), _) => (why.to_owned(), true),
+            (None, Some(denial)) if was_seen => (denial, true),
+            (None, denial) => (format!("not observed: {why}"), is_lost || denial.is_some()),
+        };
+        let (kind, message) = if is_stalled && !status.stall.is_reported() {
+            (TransitionKind::Stalled, message)
+        } else if was_seen && status.stall.is_reported() && !is_stalled && !status.stall.is_paused()
+        {
+            (
+                TransitionKind::Recovered,
+                "it is worked on again".to_owned(),
+            )
+        } else {
+            return None;
+        };
+        status.stall.set_reported(kind == TransitionKind::Stalled);
+        Some(transition(
+            Subject::Scope(scope.clone()),
+            kind,
+            message,
+            now,
+        ))
+    }
+
+    /// That an account is denied all that is tried is reported once, until none of its scopes says so.
+    fn denial_transition(&mut self, account: &AccountName, now: Timestamp) -> Option<Transition> {
+        let mut scopes = self
+            .scopes
+            .iter()
+            .filter(|(scope, _)| scope.account == *account);
+        let why = scopes.find_map(|(_, status)| status.stall.denial(true));
+        let (kind, message) = match why {
+            Some(why) if self.denied_accounts.insert(account.clone()) => {
+                (TransitionKind::Stalled, why)
+            }
+            None if self.denied_accounts.remove(account) => (
+                TransitionKind::Recovered,
+                "it is worked on again".to_owned(),
+            ),
+            _ => return None,
+        };
+        let subject = Subject::Account(account.clone());
+        Some(transition(subject, kind, message, now))
+    }
+}
+
+impl ScopeStatus {
+    /// Why a pass with this result did not observe the scope, if it did not.
+    fn unobserved_in(&self, result: PassResult) -> Option<&Unobserved> {
+        match (&self.view, result) {
+            (Some(View::Unobserved(why)), PassResult::Unobserved) => Some(why),
+            _ => None,
+        }
+    }
+
+    fn halted_because(&self) -> Option<&str> {
+        match &self.activity {
+            Activity::Halted { why } => Some(why),
+            Activity::New | Activity::Running { .. } | Activity::Idle { .. } => None,
+        }
+    }
+}
+
+fn transition(
+    subject: Subject,
+    kind: TransitionKind,
+    message: String,
+    now: Timestamp,
+) -> Transition {
+    Transition {
+        at: now,
+        subject,
+        kind,
+        reason: None,
+        message,
+    }
+}
+
+#[cfg(test)]
+#[path = "stall_transitions_tests.rs"]
+mod tests;

@@ -1,0 +1,40 @@
+//! The rate at which a scope's writes leave, and how long those that are pending take at that rate.
+
+use std::time::Duration;
+
+use super::Board;
+use crate::model::Scope;
+
+/// The rate bucket that a scope's writes draw from. Scopes with the same account key and host share it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WriteBucket {
+    /// Host name of the access point.
+    pub host: String,
+    /// Writes a second at present.
+    pub per_second: f64,
+}
+
+impl Board {
+    /// Takes in the rate at which a scope's writes leave. This alone makes no new version: the rate changes with every
+    /// pass, and readers need not be woken for it.
+    pub fn write_rate_changed(&mut self, scope: &Scope, bucket: WriteBucket) {
+        if let Some(status) = self.scopes.get_mut(scope) {
+            status.write_bucket = Some(bucket);
+        }
+    }
+
+    /// How long the pending calls of a scope take at the present rate. Scopes that share a bucket take turns, so their
+    /// calls count, too. `pending` is asked for each of those scopes.
+    pub fn eta(&self, scope: &Scope, pending: impl Fn(&Scope) -> usize) -> Option<Duration> {
+        let bucket = self.scopes.get(scope)?.write_bucket.as_ref()?;
+        if self.observe_only || pending(scope) == 0 {
+            return None;
+        }
+        let sharing = self.scopes.iter().filter(|(other, status)| {
+            let its_bucket = status.write_bucket.as_ref();
+            its_bucket.is_some_and(|its| its.host == bucket.host) && other.account == scope.account
+        });
+        let calls: usize = sharing.map(|(scope, _)| pending(scope)).sum();
+        Duration::try_from_secs_f64(calls as f64 / bucket.per_second).ok()
+    }
+}

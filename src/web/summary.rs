@@ -1,0 +1,195 @@
+//! The top of the page: the headline, counts, where the manifests come from, and banners for what is wrong with all of it.
+
+use super::headline::{Headline, is_halted, is_unobserved};
+use super::html::{Count, Html, write_html};
+use super::overview;
+use super::page::Page;
+use crate::plan::{View, Withheld};
+use crate::status::{Activity, ScopeStatus};
+
+/// Problems of manifests that are shown. Who has more fixes these first.
+const PROBLEMS_MAX: usize = 100;
+
+impl Page<'_> {
+    /// The headline, what it is about, and what is wrong with everything.
+    pub(super) fn summary(&self, html: &mut Html) {
+        let Headline { badge, text } = Headline::of(self.board, &self.total);
+        write_html!(
+            html,
+            "<h1 class=\"",
+            (badge.class),
+            "\"><span class=\"sign\" aria-hidden=\"true\">",
+            (badge.sign),
+            "</span> ",
+            (text),
+            "</h1>\n"
+        );
+        self.counts_line(html);
+        self.origin(html);
+        self.state_banner(html);
+        self.manifests_banner(html);
+        if self.board.observe_only() {
+            html.markup(
+                "<section class=\"banner busy\"><h2>~ Observe only</h2><p>Nothing is written. \
+                 What is pending would be done without this.</p></section>\n",
+            );
+        }
+        self.scopes_banner(html);
+    }
+
+    fn counts_line(&self, html: &mut Html) {
+        if self.total.total() == 0 {
+            return;
+        }
+        html.markup("<p class=\"counts\">");
+        let counts = overview::columns(&self.total);
+        for (position, (label, count)) in counts.into_iter().filter(|(_, n)| *n > 0).enumerate() {
+            let dot = if position > 0 { " · " } else { "" };
+            write_html!(html, (dot), "<b>", (Count(count)), "</b> ", (label));
+        }
+        html.markup("</p>\n");
+    }
+
+    fn origin(&self, html: &mut Html) {
+        let manifests = self.board.manifests();
+        html.markup("<p class=\"origin\">Manifests: ");
+        if manifests.origin.is_empty() {
+            html.markup("none yet");
+        }
+        write_html!(html, "<b>", (manifests.origin), "</b>");
+        if let Some(commit) = &manifests.commit {
+            let short: String = commit.chars().take(12).collect();
+            write_html!(
+                html,
+                " · commit <code title=\"",
+                (commit),
+                "\">",
+                (short),
+                "</code>"
+            );
+        }
+        if let Some(at) = manifests.loaded_at {
+            html.markup(" · read ");
+            html.time(at, self.now);
+        }
+        write_html!(
+            html,
+            " · ",
+            (Count(manifests.images)),
+            (if manifests.images == 1 {
+                " entry"
+            } else {
+                " entries"
+            }),
+            "</p>\n"
+        );
+    }
+
+    fn state_banner(&self, html: &mut Html) {
+        if let Some(why) = &self.board.state().lost {
+            write_html!(
+                html,
+                "<section class=\"banner bad\"><h2>! The state cannot be used any longer</h2><p>",
+                (why),
+                ".</p></section>\n"
+            );
+        }
+    }
+
+    fn manifests_banner(&self, html: &mut Html) {
+        let manifests = self.board.manifests();
+        let Some(since) = manifests.broken_since else {
+            return;
+        };
+        html.markup(
+            "<section class=\"banner bad\"><h2>! The manifests cannot be used</h2><p>Since ",
+        );
+        html.time(since, self.now);
+        html.markup(match manifests.loaded_at {
+            Some(_) => {
+                ". The last good ones are worked on meanwhile; what was changed since has no effect until \
+                 this is mended:</p><ul>"
+            }
+            None => ". Nothing is worked on until this is mended:</p><ul>",
+        });
+        for problem in manifests.problems.iter().take(PROBLEMS_MAX) {
+            write_html!(html, "<li><code>", (problem), "</code></li>");
+        }
+        let more = manifests.problems.len().saturating_sub(PROBLEMS_MAX);
+        if more > 0 {
+            write_html!(html, "<li>and ", (Count(more)), " more</li>");
+        }
+        html.markup("</ul></section>\n");
+    }
+
+    /// What keeps whole scopes from being observed or worked on.
+    fn scopes_banner(&self, html: &mut Html) {
+        let scopes = self.board.scopes().iter();
+        let impaired: Vec<_> = scopes.filter(|(_, status)| is_impaired(status)).collect();
+        if impaired.is_empty() {
+            return;
+        }
+        let unobserved = self
+            .board
+            .scopes()
+            .values()
+            .filter(|s| is_unobserved(s))
+            .count();
+        if unobserved == self.board.scopes().len() {
+            html.markup("<section class=\"banner bad\"><h2>! Nothing is seen</h2><ul>");
+        } else {
+            html.markup("<section class=\"banner warn\"><h2>! Scopes with trouble</h2><ul>");
+        }
+        for (scope, status) in impaired {
+            write_html!(html, "<li><b>", (scope), "</b>: ");
+            self.scope_problems(html, status);
+            html.markup("</li>");
+        }
+        html.markup("</ul></section>\n");
+    }
+
+    fn scope_problems(&self, html: &mut Html, status: &ScopeStatus) {
+        if let Activity::Halted { why } = &status.activity {
+            write_html!(
+                html,
+                "Given up until sharekeeper is started anew: ",
+                (why),
+                ". "
+            );
+        }
+        let unobserved = match &status.view {
+            Some(View::Unobserved(unobserved)) => {
+                Some(("Not seen, so nothing is done: ", unobserved))
+            }
+            Some(View::ReadDenied(unobserved)) => {
+                Some(("Worked on without seeing it: ", unobserved))
+            }
+            Some(View::Seen) | None => None,
+        };
+        if let Some((what, unobserved)) = unobserved {
+            write_html!(html, (what), (unobserved.reason), ". ");
+            overview::reference(
+                html,
+                unobserved.code.as_deref(),
+                unobserved.request_id.as_deref(),
+            );
+            html.markup(" Last seen ");
+            match status.seen_at {
+                Some(at) => html.time(at, self.now),
+                None => html.markup("never"),
+            }
+            html.markup(".");
+        }
+        if let Some(loss) = status.loss {
+            write_html!(html, (Withheld::Lost(loss)), ".");
+        }
+        for warning in &status.warnings {
+            write_html!(html, (warning), ". ");
+        }
+    }
+}
+
+fn is_impaired(status: &ScopeStatus) -> bool {
+    let seen = matches!(status.view, Some(View::Seen) | None);
+    !seen || is_halted(status) || status.loss.is_some() || !status.warnings.is_empty()
+}
