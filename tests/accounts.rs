@@ -10,14 +10,14 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{
     Connection, CredentialProvider, Environment, ProviderCache, ReadClient, WriteClient,
 };
 use sharekeeper::daemon::{Connect, Reconciling};
 use sharekeeper::desired::{Account, CredentialSource, Desired};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
-use sharekeeper::model::{AccountName, Endpoint, Selector};
+use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
 use support::live::{Apart, Live, apart, reconciling, run_connected, settings};
 use support::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, regions};

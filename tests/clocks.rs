@@ -10,13 +10,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredShare, Source};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task, preview};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
-use sharekeeper::model::{AccountName, Cause, ImageId, ImageKey, Selector, Timestamp};
+use sharekeeper::model::{AccountName, Cause, ImageId, ImageKey, Secret, Selector, Timestamp};
 use sharekeeper::plan::{Policy, SavedPlan, Verdict};
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 use sharekeeper::status::Reason;

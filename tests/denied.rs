@@ -476,7 +476,7 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
     let clients = ["a", "b"].iter().zip(keys).map(|(account, key)| {
         let credentials = sharekeeper::api::protocol::sign::Credentials::new(
             key.into(),
-            sharekeeper::api::protocol::sign::Secret::new("key".into()),
+            sharekeeper::model::Secret::new("key".into()),
             None,
         );
         let account = AccountName::new(account).expect("a name");

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{Connection, CredentialProvider, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciling, Settings};
 use sharekeeper::desired::{Account, Desired, DesiredShare};
 use sharekeeper::engine::{Engine, Event, Listener, ScopeOutcome, Stop, Task};
 use sharekeeper::host::{Clock, SystemClock};
-use sharekeeper::model::{AccountName, Endpoint, Selector};
+use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::observation::Reading;
 use sharekeeper::plan::{Policy, Verdict};
 use sharekeeper::status::Board;

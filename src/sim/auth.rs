@@ -4,8 +4,9 @@ use super::cloud::Arrival;
 use super::issued::{Issued, Session};
 use super::offered::Offered;
 use super::world::Account;
-use crate::api::protocol::sign::{ALGORITHM, Secret, ToSign};
+use crate::api::protocol::sign::{ALGORITHM, ToSign};
 use crate::api::protocol::wire::Service;
+use crate::model::Secret;
 
 /// Stands in the Authorization header of a call that is not signed.
 const UNSIGNED: &str = "SKIP";

@@ -3,7 +3,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::api::protocol::sign::Secret;
+use crate::model::Secret;
 
 /// Longest secret. Keys and URLs of chats have some 200 bytes.
 const SECRET_BYTES_MAX: u64 = 4096;

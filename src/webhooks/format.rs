@@ -9,9 +9,9 @@ use serde_json::json;
 use super::address::Address;
 use super::queue::Batch;
 use super::text::{self, message};
-use crate::api::protocol::sign::{CONTENT_TYPE, Secret, hmac};
+use crate::api::protocol::sign::{CONTENT_TYPE, hmac};
 use crate::host::{Header, Method, Request};
-use crate::model::{AccountName, ImageId, Timestamp};
+use crate::model::{AccountName, ImageId, Secret, Timestamp};
 use crate::status::{Subject, Transition};
 use crate::words::safe;
 

@@ -6,8 +6,8 @@ use super::address::Address;
 use super::fixtures_tests::{at, blocked, image, news, scope};
 use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
 use super::queue::Batch;
-use crate::api::protocol::sign::Secret;
 use crate::host::Request;
+use crate::model::Secret;
 use crate::status::{Kind, Subject, Transition};
 
 /// A chat's markup of every kind, from outside.

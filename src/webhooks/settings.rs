@@ -309,7 +309,7 @@ impl Reader<'_> {
     }
 
     /// Whether the secret can be read, and a warning if everybody can. This once; it is read again when it is used.
-    fn kept(&mut self, line: u64, path: &Path) -> Option<crate::api::protocol::sign::Secret> {
+    fn kept(&mut self, line: u64, path: &Path) -> Option<crate::model::Secret> {
         match files::secret(path) {
             Ok(kept) => {
                 if kept.open {

@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::Connection;
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::daemon::{
     Connect, Daemon, Observing, Reconciling, Settings, StatusPublisher, Work,
 };
 use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};
-use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Selector};
+use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Secret, Selector};
 use sharekeeper::plan::Policy;
 use sharekeeper::source::{Generation, Update};
 use sharekeeper::status::{ImageStatus, Kind, Transition};

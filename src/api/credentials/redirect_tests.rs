@@ -8,10 +8,9 @@ use serde_json::json;
 
 use super::ProviderCache;
 use super::fixtures_tests::{Log, World, assumed, ini, no_blueprints, plain, put, refused, region};
-use crate::api::protocol::sign::Secret;
 use crate::desired::{AssumeRole, CredentialSource, Role};
 use crate::host::{Clock, TransportError};
-use crate::model::Endpoint;
+use crate::model::{Endpoint, Secret};
 
 const FILE: &str = ".tencentcloud/credentials";
 const DEFAULT_PROFILE: &str = ".tccli/default.credential";

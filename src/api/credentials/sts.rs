@@ -8,12 +8,12 @@ use crate::api::clocks::{self, AccessPoint, Arrival, Caller};
 use crate::api::context::ClientContext;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::protocol::request::{CALL_DEADLINE, Destination, request};
-use crate::api::protocol::sign::{Credentials, Secret};
+use crate::api::protocol::sign::Credentials;
 use crate::api::protocol::wire::{self, ErrorBody, Object, Outcome, Service};
 use crate::api::retry;
 use crate::desired::Role;
 use crate::host::{Host, Reply, TransportError};
-use crate::model::{Endpoint, Region};
+use crate::model::{Endpoint, Region, Secret};
 use crate::words::brief;
 
 /// How long credentials live where nothing is said: the API's own default.

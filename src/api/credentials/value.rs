@@ -2,7 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use crate::api::protocol::sign::{Credentials, Secret};
+use crate::api::protocol::sign::Credentials;
+use crate::model::Secret;
 
 /// What is wrong with a value: a clause that follows its name.
 pub(super) type InvalidValue = String;
