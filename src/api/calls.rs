@@ -114,6 +114,11 @@ impl Calls {
         }
     }
 
+    /// A call that fetches credentials is about to leave.
+    pub(super) fn read_sent(&self) {
+        increase(&self.reads);
+    }
+
     /// How long a call was on its way.
     pub fn took(&self, action: Action, took: Duration) {
         self.of(action, |tally| tally.took.add(took));

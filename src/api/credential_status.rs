@@ -5,9 +5,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::circuit_breaker::CircuitBreaker;
-use super::credentials::Lease;
 use super::identity::Identity;
-use super::owner::Answer;
+use super::owner_lookup::OwnerLookup;
 
 /// What is known of one version of an account's credentials.
 #[derive(Default)]
@@ -16,7 +15,7 @@ pub(super) struct CredentialStatus {
     /// Whether they are the account's own.
     pub(super) identity: Identity,
     /// Whose they are, where no document says so.
-    pub(super) owner: Answer,
+    pub(super) owner: OwnerLookup,
     /// Whether they work at all.
     pub(super) reads: Rc<CircuitBreaker>,
     /// Whether the account may share at all (service role).
@@ -26,12 +25,6 @@ pub(super) struct CredentialStatus {
 /// The newest version's proof.
 #[derive(Default)]
 pub(super) struct Proofs(RefCell<Rc<CredentialStatus>>);
-
-/// Credentials to call with, and what is known of them.
-pub(super) struct ReadyCredentials {
-    pub(super) issued: Lease,
-    pub(super) proof: Rc<CredentialStatus>,
-}
 
 impl Proofs {
     /// What is known of the credentials that are in use.

@@ -1,6 +1,7 @@
 //! The Tencent dialect: names, signature, error codes, access points. The only module that knows
 //! them; everything else speaks of images, permissions and classes of failure.
 
+mod call;
 mod calls;
 mod circuit_breaker;
 mod client;
@@ -9,12 +10,15 @@ mod context;
 mod credential_status;
 pub mod credentials;
 pub mod error;
+mod exchange;
 mod identity;
 #[cfg(test)]
 mod liberal_tests;
 mod owner;
+mod owner_lookup;
 mod probe;
 pub mod protocol;
+mod ready_credentials;
 pub mod retry;
 mod write;
 

@@ -1,28 +1,20 @@
 //! Whose the credentials in use are, for whoever must tell two accounts apart. STS is asked only by [`ReadClient::owner`],
 //! once for each version of the credentials that it answered for.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use tokio::sync::OnceCell;
 
 use super::client::ReadClient;
-use super::credential_status::ReadyCredentials;
 use super::error::CallError;
+use super::owner_lookup::ANSWER_WITHIN;
+use super::ready_credentials::ReadyCredentials;
 use super::retry;
 use crate::host::Host;
 use crate::inventory::Claimant;
-use crate::model::{KeyDigest, Monotonic, Region, Uin};
+use crate::model::{KeyDigest, Region, Uin};
 use crate::words::brief;
-
-/// For one question to STS, with its repetitions. Scopes of healthy accounts wait for the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The same for the sake of another account, where there was no answer the last time: whoever hangs is waited for once.
-const PATIENCE_WORN: Duration = Duration::from_secs(1);
-/// STS is not asked again before that, where it gave no answer: each scope of the account would wait for it anew.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The credentials in use, and whose they are as far as that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,35 +43,6 @@ impl Owner {
     /// What proves that another scope is of the same account, where no uin does.
     pub fn lasting_key(&self) -> Option<&KeyDigest> {
         self.lasts.then_some(&self.key)
-    }
-}
-
-/// What STS said of one version of credentials for which no document names a `uin`.
-#[derive(Default)]
-pub(super) struct Answer {
-    known: OnceCell<Uin>,
-    /// When it could not be had, and why.
-    failed: RefCell<Option<(Monotonic, String)>>,
-}
-
-impl Answer {
-    /// Why there was no answer, if that was a moment ago.
-    fn failed_lately(&self, now: Monotonic) -> Option<String> {
-        let failed = self.failed.borrow();
-        let (at, why) = failed.as_ref()?;
-        (now.since(*at) < ASK_AGAIN_AFTER).then(|| why.clone())
-    }
-
-    /// How long somebody waits who asks for the sake of another account.
-    fn patience(&self) -> Duration {
-        match *self.failed.borrow() {
-            Some(_) => PATIENCE_WORN,
-            None => PATIENCE,
-        }
-    }
-
-    fn fail(&self, at: Monotonic, why: String) {
-        self.failed.replace(Some((at, why)));
     }
 }
 
@@ -157,7 +120,7 @@ impl<H: Host> ReadClient<H> {
 
     /// `None` if it takes too long: scopes of healthy accounts wait for the answer.
     async fn patiently<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.within(PATIENCE, work).await
+        self.within(ANSWER_WITHIN, work).await
     }
 
     async fn within<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
@@ -209,5 +172,8 @@ impl<H: Host> ReadClient<H> {
 }
 
 fn late() -> String {
-    format!("there was no answer within {} seconds", PATIENCE.as_secs())
+    format!(
+        "there was no answer within {} seconds",
+        ANSWER_WITHIN.as_secs()
+    )
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::client::{ROUNDS_MAX, ReadClient};
-use super::credential_status::ReadyCredentials;
+use super::client::ReadClient;
 use super::credentials::Provenance;
 use super::error::CallError;
 use super::identity;
 use super::protocol::wire::{Action, CallerIdentity};
+use super::ready_credentials::{ROUNDS_MAX, ReadyCredentials};
 use crate::host::Host;
 use crate::model::{ImageId, Region};
 

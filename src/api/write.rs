@@ -1,10 +1,11 @@
 //! The client that writes: what [`ReadClient`] can, and the one action that changes something.
 
+use super::call::Gated;
 use super::circuit_breaker::Probe;
-use super::client::{Gated, ReadClient};
-use super::credential_status::ReadyCredentials;
+use super::client::ReadClient;
 use super::error::{CallError, Class, Refusal};
 use super::protocol::wire::{Action, ModifyReply, ModifyRequest};
+use super::ready_credentials::ReadyCredentials;
 use crate::host::Host;
 use crate::model::{ImageId, Monotonic, Permission, Region};
 

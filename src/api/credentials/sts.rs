@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::temporary::TemporaryCredentials;
-use crate::api::clocks::{self, AccessPoint, Arrival, Caller};
+use crate::api::clocks::{self, Caller};
 use crate::api::context::ClientContext;
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::protocol::request::{CALL_DEADLINE, Destination, request};
+use crate::api::exchange::{Exchange, RawReply};
 use crate::api::protocol::sign::Credentials;
 use crate::api::protocol::wire::{self, ErrorBody, Object, Outcome, Service};
 use crate::api::retry;
 use crate::desired::Role;
-use crate::host::{Host, Reply, TransportError};
+use crate::host::{Host, Reply};
 use crate::model::{Endpoint, Region, Secret};
 use crate::words::brief;
 
@@ -122,107 +122,79 @@ impl<'a, H: Host> Sts<'a, H> {
         body: &[u8],
         with: Option<&Credentials>,
     ) -> Result<TemporaryCredentials, CallError> {
-        let (reply, signed_at) = self.exchange(action, region, body, with).await?;
+        let exchange = Exchange {
+            context: self.context,
+            caller: &self.caller,
+            endpoint: self.endpoint,
+            access_region: self.region,
+            service: Service::Sts,
+            action,
+            region,
+            credentials: with,
+            body,
+        };
+        let RawReply { reply, signed_at } = self.send(&exchange).await?;
         let date = reply.date.clone();
-        match self.read(reply) {
+        match read(&exchange, reply) {
             Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => {
-                let host = self.endpoint.host(self.region);
-                let (at, now) = (self.access_point(&host), self.context.host.now());
-                let clocks = &self.context.clocks;
-                if !clocks.learn(at, date.as_deref(), signed_at, now) {
+                if !exchange.learn_clock(date.as_deref(), signed_at) {
                     return Err(CallError::Refused(refusal));
                 }
-                let (reply, _) = self.exchange(action, region, body, with).await?;
-                self.read(reply)
+                let again = self.send(&exchange).await?;
+                read(&exchange, again.reply)
             }
             result => result,
         }
     }
 
-    async fn exchange(
-        &self,
-        action: &str,
-        region: &str,
-        body: &[u8],
-        with: Option<&Credentials>,
-    ) -> Result<(Reply, i64), CallError> {
-        let reads = &self.context.calls.reads;
-        reads.set(reads.get() + 1);
-        let (host, clocks) = (&self.context.host, &self.context.clocks);
-        let access_point = self.endpoint.host(self.region);
-        let at = self.access_point(&access_point);
-        let timestamp = clocks.signing(at, host.now()).timestamp();
-        let to = Destination {
-            url: self.endpoint.url(self.region),
-            host: access_point.clone(),
-            service: Service::Sts,
-            action,
-            region,
+    async fn send(&self, exchange: &Exchange<'_, H>) -> Result<RawReply, CallError> {
+        self.context.calls.read_sent();
+        let signed = exchange.sign()?;
+        let sent = exchange.send(signed, self.context.host.monotonic()).await;
+        sent.map_err(|error| exchange.unanswered(error))
+    }
+}
+
+fn read<H: Host>(
+    exchange: &Exchange<'_, H>,
+    reply: Reply,
+) -> Result<TemporaryCredentials, CallError> {
+    let (status, told) = (reply.status, reply.date);
+    let body = Zeroizing::new(reply.body);
+    let Ok(Outcome { error, request_id }) = wire::response(&body) else {
+        let detail = format!("answered HTTP {status} with something other than the API's JSON");
+        return Err(CallError::Unclear(exchange.locate(&detail)));
+    };
+    if let Some(ErrorBody { code, message }) = error {
+        let class = match Class::of(&code, None) {
+            // There is no bucket that could slow down.
+            Class::Throttled(_) => Class::Busy,
+            class => class,
         };
-        let request = request(to, body, timestamp, with, CALL_DEADLINE)?;
-        let sent_at = host.monotonic();
-        match host.send(request).await {
-            Ok(reply) => {
-                let arrival = Arrival {
-                    now: host.now(),
-                    monotonic: host.monotonic(),
-                    took: host.monotonic().since(sent_at),
-                };
-                clocks.replied(at, reply.date.as_deref(), arrival);
-                Ok((reply, timestamp))
-            }
-            Err(TransportError::NotSent(detail)) => Err(CallError::NotSent(self.locate(&detail))),
-            Err(TransportError::Lost(detail)) => Err(CallError::Unclear(self.locate(&detail))),
-        }
+        return Err(CallError::Refused(Refusal {
+            code: brief(&code),
+            message: brief(&message.unwrap_or_default()),
+            request_id: request_id.map(|id| brief(&id)),
+            class,
+        }));
     }
-
-    fn access_point<'p>(&'p self, host: &'p str) -> AccessPoint<'p> {
-        let caller = &self.caller;
-        AccessPoint { caller, host }
+    if status != 200 {
+        let detail = format!("answered HTTP {status}");
+        return Err(CallError::Unclear(exchange.locate(&detail)));
     }
-
-    fn read(&self, reply: Reply) -> Result<TemporaryCredentials, CallError> {
-        let (status, told) = (reply.status, reply.date);
-        let body = Zeroizing::new(reply.body);
-        let Ok(Outcome { error, request_id }) = wire::response(&body) else {
-            let detail = format!("answered HTTP {status} with something other than the API's JSON");
-            return Err(CallError::Unclear(self.locate(&detail)));
-        };
-        if let Some(ErrorBody { code, message }) = error {
-            let class = match Class::of(&code, None) {
-                // There is no bucket that could slow down.
-                Class::Throttled(_) => Class::Busy,
-                class => class,
-            };
-            return Err(CallError::Refused(Refusal {
-                code: brief(&code),
-                message: brief(&message.unwrap_or_default()),
-                request_id: request_id.map(|id| brief(&id)),
-                class,
-            }));
-        }
-        if status != 200 {
-            let detail = format!("answered HTTP {status}");
-            return Err(CallError::Unclear(self.locate(&detail)));
-        }
-        let AssumedReply {
-            credentials: Object(temporary),
-            expired_time,
-        } = wire::response(&body)
-            .map_err(|error| CallError::Unclear(self.locate(&unquoted(&error))))?;
-        TemporaryCredentials::new(
-            temporary.tmp_secret_id,
-            temporary.tmp_secret_key,
-            temporary.token,
-            expired_time,
-            told.as_deref(),
-        )
-        .map_err(|detail| CallError::Unclear(self.locate(&detail)))
-    }
-
-    fn locate(&self, detail: &str) -> String {
-        format!("{}: {}", self.endpoint.host(self.region), brief(detail))
-    }
+    let AssumedReply {
+        credentials: Object(temporary),
+        expired_time,
+    } = wire::response(&body)
+        .map_err(|error| CallError::Unclear(exchange.locate(&unquoted(&error))))?;
+    TemporaryCredentials::new(
+        temporary.tmp_secret_id,
+        temporary.tmp_secret_key,
+        temporary.token,
+        expired_time,
+        told.as_deref(),
+    )
+    .map_err(|detail| CallError::Unclear(exchange.locate(&detail)))
 }
 
 /// What does not fit of a reply that holds secrets, told by its place, because serde's own words quote it.
