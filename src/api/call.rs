@@ -14,7 +14,7 @@ use super::ready_credentials::{ROUNDS_MAX, ReadyCredentials};
 use crate::host::Host;
 use crate::model::{Monotonic, Permission, Region};
 use crate::observation::SeenAt;
-use crate::pace::{BucketKey, Call};
+use crate::pace::{BucketKey, GroupCall};
 
 /// A call that was answered.
 struct AnsweredCall {
@@ -38,7 +38,7 @@ impl<H: Host> ReadClient<H> {
         action: Action,
         region: Region,
         body: &impl Serialize,
-        call: Option<Call<'_>>,
+        call: Option<GroupCall<'_>>,
     ) -> Result<Answered<T>, CallError> {
         let mut rounds = 0;
         loop {
@@ -73,7 +73,12 @@ impl<H: Host> ReadClient<H> {
         self.permit_at(action, region, None).await
     }
 
-    async fn permit_at(&self, action: Action, region: Region, call: Option<Call<'_>>) -> Monotonic {
+    async fn permit_at(
+        &self,
+        action: Action,
+        region: Region,
+        call: Option<GroupCall<'_>>,
+    ) -> Monotonic {
         let host = &self.context.host;
         let turn = self.context.calls.queue(action, host.monotonic());
         let (bucket, pace) = (self.bucket(action, region), self.pace(action));
@@ -206,11 +211,11 @@ impl<H: Host> ReadClient<H> {
         let (pacer, now) = (&self.context.pacer, self.context.host.monotonic());
         match &result {
             Err(CallError::Refused(Refusal {
-                class: Class::Throttled(reach),
+                class: Class::Throttled(scope),
                 code,
                 ..
             })) => {
-                pacer.throttled(bucket, *reach, *sent_at, now);
+                pacer.throttled(bucket, *scope, *sent_at, now);
                 tracing::debug!(action = action.as_str(), host = %bucket.host, code, "throttled");
             }
             _ => pacer.answered(bucket, *sent_at, now),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::{CallError, Class};
 use super::protocol::wire::Action;
 use crate::model::{Monotonic, Region};
-use crate::pace::Durations;
+use crate::pace::DurationHistogram;
 
 /// Error codes of `ModifyImageSharePermission` that are counted one by one: all that its documentation lists.
 const WRITE_CODES: [&str; 12] = [
@@ -67,9 +67,9 @@ pub struct Tally {
 #[derive(Clone, Debug, Default)]
 pub struct ActionTally {
     /// From when a call left until its reply was there, or was given up.
-    pub took: Durations,
+    pub took: DurationHistogram,
     /// How long calls waited for their turn.
-    pub waited: Durations,
+    pub waited: DurationHistogram,
     /// Calls that wait for their turn now.
     pub queue: u64,
     /// Replies that said the rate was exceeded.

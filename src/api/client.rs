@@ -16,7 +16,7 @@ use super::protocol::wire::{
 use crate::host::Host;
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Region, Uin};
 use crate::observation::SeenAt;
-use crate::pace::{BucketKey, Call, Pace, Place};
+use crate::pace::{BucketKey, CallGroup, GroupCall, Pace};
 
 /// Writes a second where nothing is said: the console shares the quota of 20.
 pub const DEFAULT_RATE: u32 = 19;
@@ -76,7 +76,7 @@ impl<H: Host> ReadClient<H> {
     /// The bucket that calls of `action` for `region` draw from.
     pub fn bucket(&self, action: Action, region: Region) -> BucketKey {
         BucketKey {
-            secret_id: self.caller_id(),
+            caller: self.caller_id(),
             host: self.endpoint(action).host(region).into(),
             action: action.as_str(),
         }
@@ -108,10 +108,10 @@ impl<H: Host> ReadClient<H> {
         self.connection.rate
     }
 
-    /// A place in the line for calls that belong together.
-    pub fn place(&self, action: Action, region: Region) -> Place {
+    /// A group for calls that belong together.
+    pub fn call_group(&self, action: Action, region: Region) -> CallGroup {
         let bucket = self.bucket(action, region);
-        self.context.pacer.place(&bucket, self.pace(action))
+        self.context.pacer.group(&bucket, self.pace(action))
     }
 
     /// How fast calls of `action` may leave.
@@ -137,7 +137,7 @@ impl<H: Host> ReadClient<H> {
         &self,
         region: Region,
         offset: u32,
-        call: Option<Call<'_>>,
+        call: Option<GroupCall<'_>>,
     ) -> Result<Answered<DescribeBlueprintsReply>, CallError> {
         // Whether an image shared from CVM shows as PRIVATE or SHARED is not documented: ask for both.
         let types = Filter {
@@ -174,7 +174,7 @@ impl<H: Host> ReadClient<H> {
         &self,
         region: Region,
         ids: &[ImageId],
-        call: Option<Call<'_>>,
+        call: Option<GroupCall<'_>>,
     ) -> Result<Answered<DescribeImagesReply>, CallError> {
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let body = DescribeImagesRequest {

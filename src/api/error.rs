@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::model::{Permission, ShareState};
-use crate::pace::Reach;
+use crate::pace::ThrottleScope;
 
 /// Our own code: the credentials belong to another account than the manifest says.
 pub const WRONG_ACCOUNT: &str = "WrongAccount";
@@ -54,7 +54,7 @@ pub enum Class {
     /// Failed in a way that leaves the outcome open: look, then perhaps call again.
     Unclear,
     /// Too many calls.
-    Throttled(Reach),
+    Throttled(ThrottleScope),
     /// A person must change the image, its use, or the manifest.
     ImageBlocked,
     /// Not permitted, or not offered here; may hold for one image, one region or one action.
@@ -99,8 +99,8 @@ impl Class {
                 "RequestLimitExceeded.UinLimitExceeded"
                 | "RequestLimitExceeded.GlobalRegionUinLimitExceeded",
                 _,
-            ) => Self::Throttled(Reach::Account),
-            ("RequestLimitExceeded.IPLimitExceeded", _) => Self::Throttled(Reach::Host),
+            ) => Self::Throttled(ThrottleScope::Account),
+            ("RequestLimitExceeded.IPLimitExceeded", _) => Self::Throttled(ThrottleScope::Host),
             _ => return None,
         })
     }
@@ -108,7 +108,7 @@ impl Class {
     fn of_family(code: &str, permission: Option<Permission>) -> Self {
         let (family, detail) = code.split_once('.').unwrap_or((code, ""));
         match family {
-            "RequestLimitExceeded" => Self::Throttled(Reach::Bucket),
+            "RequestLimitExceeded" => Self::Throttled(ThrottleScope::Bucket),
             "AuthFailure" | "IpInBlacklist" | "IpNotInWhitelist" => Self::AccountBlocked,
             "UnauthorizedOperation" | "UnsupportedRegion" => Self::ScopeBlocked,
             "InternalError" | "FailedOperation" => Self::Unclear,
@@ -364,18 +364,21 @@ mod tests {
     #[test]
     fn common_codes_match_whole_then_by_family() {
         let table = [
-            ("RequestLimitExceeded", Class::Throttled(Reach::Bucket)),
+            (
+                "RequestLimitExceeded",
+                Class::Throttled(ThrottleScope::Bucket),
+            ),
             (
                 "RequestLimitExceeded.UinLimitExceeded",
-                Class::Throttled(Reach::Account),
+                Class::Throttled(ThrottleScope::Account),
             ),
             (
                 "RequestLimitExceeded.IPLimitExceeded",
-                Class::Throttled(Reach::Host),
+                Class::Throttled(ThrottleScope::Host),
             ),
             (
                 "RequestLimitExceeded.SomethingNew",
-                Class::Throttled(Reach::Bucket),
+                Class::Throttled(ThrottleScope::Bucket),
             ),
             ("AuthFailure.SignatureExpire", Class::ClockOff),
             ("AuthFailure.SecretIdNotFound", Class::AccountBlocked),

@@ -23,7 +23,7 @@ use crate::model::{ImageId, Region, Scope};
 use crate::observation::{
     Blueprint, Eligibility, Observation, Precondition, Reading, Seen, SeenAt, Sightings, Unobserved,
 };
-use crate::pace::Place;
+use crate::pace::CallGroup;
 use crate::words::brief;
 
 pub use again::{Again, Unanswered, still_shareable, still_shared};
@@ -59,7 +59,7 @@ pub async fn observe_dated<H: Host>(
     tell: &dyn Fn(Reading),
 ) -> (Observation, Sightings) {
     let host = &client.context().host;
-    let place = client.place(Action::DescribeBlueprints, scope.region);
+    let place = client.call_group(Action::DescribeBlueprints, scope.region);
     let so_far = SoFar::default();
     let look = pin!(look(client, scope, &place, &so_far));
     let patience = pin!(host.sleep_until(host.monotonic() + TOLD_AFTER));
@@ -87,7 +87,7 @@ struct SoFar {
 async fn look<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
-    place: &Place,
+    place: &CallGroup,
     so_far: &SoFar,
 ) -> (Observation, Sightings) {
     let host = &client.context().host;
@@ -134,15 +134,15 @@ pub async fn eligibility<H: Host>(
     scope: &Scope,
     images: &[ImageId],
 ) -> BTreeMap<ImageId, (Eligibility, SeenAt)> {
-    let place = client.place(Action::DescribeImagesToShare, scope.region);
+    let place = client.call_group(Action::DescribeImagesToShare, scope.region);
     let chunks = images.chunks(PAGE_LIMIT_MAX as usize);
     place
-        .goes_on(u32::try_from(chunks.len()).unwrap_or(u32::MAX))
+        .wait_to_start(u32::try_from(chunks.len()).unwrap_or(u32::MAX))
         .await;
     let chunks = (0..).zip(chunks).map(async |(number, ids)| {
         let ask = || client.describe_images(scope.region, ids, Some(place.call(number)));
         let reply = retry::while_it_helps(client.context(), ask).await;
-        place.done();
+        place.call_done();
         match reply {
             Ok(Answered { reply, asked, .. }) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
                 let judged = judge(ids, &reply.image_set).into_iter();
@@ -230,26 +230,26 @@ impl Pages {
 async fn list<H: Host>(
     client: &ReadClient<H>,
     region: Region,
-    place: &Place,
+    place: &CallGroup,
     so_far: &SoFar,
 ) -> Result<(Vec<Row>, Pages), ListError> {
     // Of a listing that is waited for, a call stands in line.
-    let goes_on = async |pages| {
+    let wait_to_start = async |pages| {
         let context = client.context();
         let _waits = context
             .calls
             .queue(Action::DescribeBlueprints, context.host.monotonic());
-        place.goes_on(pages).await;
+        place.wait_to_start(pages).await;
     };
     let page = async |offset| {
         let ask = || client.describe_blueprints(region, offset, Some(place.call(offset)));
         let answered = retry::while_it_helps(client.context(), ask).await?;
-        place.done();
+        place.call_done();
         so_far.read.set(so_far.read.get() + 1);
         Ok((answered.asked, Page::from(answered.reply)))
     };
     so_far.read.set(0);
-    goes_on(1).await;
+    wait_to_start(1).await;
     let (asked, first) = page(0).await.map_err(ListError::First)?;
     let total = first.total;
     let limit = u64::from(PAGE_LIMIT_MAX);
@@ -261,7 +261,7 @@ async fn list<H: Host>(
     }
     so_far.pages.set(Some(pages));
     if pages > 1 {
-        goes_on(pages - 1).await;
+        wait_to_start(pages - 1).await;
     }
     let rest = (1..pages).map(|n| page(n * PAGE_LIMIT_MAX));
     let rest = try_join_all(rest).await.map_err(ListError::Later)?;

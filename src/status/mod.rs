@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::history::Answer;
 use crate::inventory::UnexpectedLoss;
 use crate::model::{AccountName, ImageId, ImageKey, Scope, Timestamp, Uin};
-use crate::pace::Durations;
+use crate::pace::DurationHistogram;
 use crate::plan::{Plan, View};
 
 pub use change::{Change, ChangeKind};
@@ -56,7 +56,7 @@ pub struct Board {
     /// Writes that were answered, since the process began.
     pub totals: BTreeMap<ChangeKind, u64>,
     /// How long passes took over scopes that are not worked on any longer.
-    past: Durations,
+    past: DurationHistogram,
     /// Accounts that were told of as broken, and at which version.
     broken: BTreeMap<AccountName, u64>,
     /// Accounts that were told of as lacking the service role.
@@ -114,7 +114,7 @@ pub struct ScopeStatus {
     /// Passes since the process began, by how they ended.
     pub passes: BTreeMap<PassResult, u64>,
     /// How long passes took.
-    pub durations: Durations,
+    pub durations: DurationHistogram,
     /// When the last pass ended.
     pub passed_at: Option<Timestamp>,
     /// Passes in a row that did not see the scope.
@@ -210,7 +210,7 @@ impl Board {
             changes: VecDeque::new(),
             transitions: VecDeque::new(),
             totals: BTreeMap::new(),
-            past: Durations::default(),
+            past: DurationHistogram::default(),
             broken: BTreeMap::new(),
             roleless: BTreeSet::new(),
             denied: BTreeSet::new(),
@@ -218,7 +218,7 @@ impl Board {
     }
 
     /// How long all passes took since the process began. It never falls, though scopes are forgotten.
-    pub fn durations(&self) -> Durations {
+    pub fn durations(&self) -> DurationHistogram {
         let mut all = self.past.clone();
         for status in self.scopes.values() {
             all.add_all(&status.durations);

@@ -201,7 +201,7 @@ fn budget<H: Host>(patient: &Patient<'_, H>, all: &[Patient<'_, H>]) -> Check {
             .iter()
             .map(|&region| of.client.bucket(action, region));
         buckets
-            .map(|bucket| (bucket.host.to_string(), bucket.secret_id))
+            .map(|bucket| (bucket.host.to_string(), bucket.caller))
             .collect()
     };
     let own = buckets(patient);
