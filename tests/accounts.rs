@@ -62,7 +62,7 @@ impl<'w> Keyed<'w> {
         };
         Connection {
             account: account.clone(),
-            keys,
+            provider: keys,
             ..self.world.connection()
         }
     }
@@ -325,7 +325,7 @@ async fn c1_c6_a_key_that_becomes_a_rivals_ends_the_writes_of_its_plan() {
     };
     let mut keyed = Keyed::new(&world, &[("a", "one"), ("b", "two")]);
     let ring = ProviderCache::new(Environment::new(|_| None));
-    keyed.rotating = Some(("a", ring.keys(&source, &Endpoint::default())));
+    keyed.rotating = Some(("a", ring.provider(&source, &Endpoint::default())));
     let count = Cell::new(0);
     world.behave(Behaviour {
         uins: BTreeMap::from([("AKIDtwo", "100000000002")]),

@@ -482,7 +482,7 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
         let account = AccountName::new(account).expect("a name");
         let connection = Connection {
             account: account.clone(),
-            keys: sharekeeper::api::CredentialProvider::fixed(credentials),
+            provider: sharekeeper::api::CredentialProvider::fixed(credentials),
             ..world.connection()
         };
         let client = ReadClient::new(std::rc::Rc::clone(&world.context), connection);

@@ -34,7 +34,11 @@ impl Connect for Apart<'_> {
         Ok(Connection {
             account: name.clone(),
             endpoint: Endpoint::new(&endpoint).expect("an endpoint"),
-            keys: CredentialProvider::fixed(Credentials::new(format!("AKID{name}"), secret, None)),
+            provider: CredentialProvider::fixed(Credentials::new(
+                format!("AKID{name}"),
+                secret,
+                None,
+            )),
             ..self.0.connection()
         })
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::circuit_breaker::Report;
-use super::client::{Answered, ReadClient};
+use super::client::{ReadClient, TimedReply};
 use super::error::{CallError, Class, Refusal};
 use super::exchange::{self, Exchange, RawReply};
 use super::protocol::reply::parse;
@@ -16,37 +16,37 @@ use crate::model::{Monotonic, Permission, Region};
 use crate::observation::SeenAt;
 use crate::pace::{BucketKey, GroupCall};
 
-/// A call that was answered.
+/// A call whose reply has not been read yet.
 struct AnsweredCall {
     raw: RawReply,
-    /// What it was drawn from.
+    /// The bucket that it was drawn from.
     bucket: BucketKey,
     sent_at: Monotonic,
 }
 
-/// Which gate a call went through.
+/// Which circuit breaker a call went through.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gated {
-    Reads,
-    Writes,
+pub(super) enum CallKind {
+    Read,
+    Write,
 }
 
 impl<H: Host> ReadClient<H> {
-    /// Reads once the turn has come.
+    /// Makes a call that changes nothing, once its turn has come. `call` is its place in a group.
     pub(super) async fn read<T: DeserializeOwned>(
         &self,
         action: Action,
         region: Region,
         body: &impl Serialize,
         call: Option<GroupCall<'_>>,
-    ) -> Result<Answered<T>, CallError> {
+    ) -> Result<TimedReply<T>, CallError> {
         let mut rounds = 0;
         loop {
             rounds += 1;
             let ready = self.ready(region).await.map_err(CallError::AccountBroken)?;
-            let pass = match ready.proof.reads.pass(&self.context.host).await {
+            let admitted = match ready.status.reads.admit(&self.context.host).await {
                 Err(_) if self.is_outdated(&ready, rounds) => continue,
-                pass => pass.map_err(CallError::AccountBroken)?,
+                admitted => admitted.map_err(CallError::AccountBroken)?,
             };
             let sent_at = self.permit_at(action, region, call).await;
             let asked = SeenAt::new(sent_at, self.context.host.now());
@@ -61,14 +61,14 @@ impl<H: Host> ReadClient<H> {
                 }
                 _ => false,
             };
-            pass.settle(self.evidence(&result, Gated::Reads));
+            admitted.settle(self.report(&result, CallKind::Read));
             if !again {
-                return result.map(|reply| Answered { reply, asked, took });
+                return result.map(|reply| TimedReply { reply, asked, took });
             }
         }
     }
 
-    /// Waits for the turn to call.
+    /// Waits until a call may leave, and returns when that was.
     pub(super) async fn permit(&self, action: Action, region: Region) -> Monotonic {
         self.permit_at(action, region, None).await
     }
@@ -80,15 +80,16 @@ impl<H: Host> ReadClient<H> {
         call: Option<GroupCall<'_>>,
     ) -> Monotonic {
         let host = &self.context.host;
-        let turn = self.context.calls.queue(action, host.monotonic());
+        let queued = self.context.calls.enqueue(action, host.monotonic());
         let (bucket, pace) = (self.bucket(action, region), self.pace(action));
         let pacer = &self.context.pacer;
         let permitted = pacer.permit(host, &bucket, pace, call).await;
-        turn.taken(permitted);
+        queued.permitted(permitted);
         permitted
     }
 
-    /// Sends a call whose turn came at `permitted`, and sends once more if the clock was off and the reply tells the time.
+    /// Makes a call that was permitted at `permitted`. A read is sent once more if the API refused its signature for its
+    /// age and the reply tells the time to sign by.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         ready: &ReadyCredentials,
@@ -109,13 +110,13 @@ impl<H: Host> ReadClient<H> {
             service: action.service(),
             action: action.as_str(),
             region: region.as_str(),
-            credentials: Some(&ready.issued.credentials),
+            credentials: Some(&ready.lease.credentials),
             body: &body,
         };
         let answered = self.send(&exchange, action, permitted).await?;
         let result = self.read_reply(&exchange, action, permission, &answered);
         if result.is_ok() {
-            self.connection.keys.proven(ready.issued.version);
+            self.connection.provider.accepted(ready.lease.version);
         }
         let mut refusal = match result {
             Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => refusal,
@@ -126,7 +127,7 @@ impl<H: Host> ReadClient<H> {
             return Err(CallError::Refused(self.of_one_clock(refusal, action)));
         }
         if permission.is_some() {
-            // A write is repeated by whoever recorded its intent: each send has an intent of its own.
+            // Whoever recorded the intent repeats a write: each send has an intent of its own.
             refusal.class = Class::Busy;
             return Err(CallError::Refused(refusal));
         }
@@ -140,8 +141,8 @@ impl<H: Host> ReadClient<H> {
         })
     }
 
-    /// Where each region has an access point, a clock that cannot be signed by is one region's trouble, not the
-    /// account's.
+    /// Where each region has an access point of its own, a clock that cannot be signed by blocks one region and not the
+    /// account.
     fn of_one_clock(&self, mut refusal: Refusal, action: Action) -> Refusal {
         let is_one_of_many = match action.service() {
             Service::Lighthouse => self.connection.endpoint.is_regional(),
@@ -153,7 +154,7 @@ impl<H: Host> ReadClient<H> {
         refusal
     }
 
-    /// Sends a call whose turn came at `permitted`, and counts it.
+    /// Sends a call that was permitted at `permitted`, and counts and times it.
     async fn send(
         &self,
         exchange: &Exchange<'_, H>,
@@ -231,18 +232,20 @@ impl<H: Host> ReadClient<H> {
         exchange::locate(self.endpoint(action), region, detail)
     }
 
-    /// What a call's result says about the account.
-    pub(super) fn evidence<T>(&self, result: &Result<T, CallError>, gated: Gated) -> Report {
+    /// What the result of a call says about the account.
+    pub(super) fn report<T>(&self, result: &Result<T, CallError>, kind: CallKind) -> Report {
         match result {
-            Ok(_) => Report::Proof,
+            Ok(_) => Report::Healthy,
             Err(CallError::Refused(refusal)) => match refusal.class {
                 Class::AccountBlocked | Class::ClockOff => Report::Broken(refusal.clone()),
-                // Denied reading proves the key; denied writing proves nothing about the next write.
-                Class::ScopeBlocked | Class::OurFault if gated == Gated::Writes => Report::None,
-                Class::Throttled(_) => Report::None,
-                _ => Report::Proof,
+                // A denied read proves that the key works. A denied write proves nothing about the next write.
+                Class::ScopeBlocked | Class::OurFault if kind == CallKind::Write => {
+                    Report::Inconclusive
+                }
+                Class::Throttled(_) => Report::Inconclusive,
+                _ => Report::Healthy,
             },
-            Err(_) => Report::None,
+            Err(_) => Report::Inconclusive,
         }
     }
 }

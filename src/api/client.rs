@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::clocks::{AccessPoint, Caller};
 use super::context::ClientContext;
-use super::credential_status::Proofs;
-use super::credentials::{CredentialProvider, KeyError};
+use super::credential_status::LatestStatus;
+use super::credentials::{CredentialError, CredentialProvider};
 use super::error::{CallError, Refusal};
 use super::protocol::wire::{
     Action, DescribeBlueprintsReply, DescribeBlueprintsRequest, DescribeImagesReply,
@@ -28,29 +28,27 @@ pub struct Connection {
     /// Whose the key must be. If given, STS is asked before the first call, and unless it says the same,
     /// no call is made; if not, it is not asked, because a key may lack the permission for it.
     pub uin: Option<Uin>,
-    /// The access point.
     pub endpoint: Endpoint,
     /// Writes a second per access point, 1 to 20.
     pub rate: u32,
-    /// What is called with.
-    pub keys: Rc<CredentialProvider>,
+    /// Gives the credentials to call with.
+    pub provider: Rc<CredentialProvider>,
 }
 
 /// One account's client without any method that writes.
 pub struct ReadClient<H> {
     pub(super) context: Rc<ClientContext<H>>,
     pub(super) connection: Connection,
-    /// Where STS answers.
     sts: Endpoint,
     /// What is known of the credentials.
-    pub(super) proofs: Proofs,
-    /// Whose the clocks of its access points are.
+    pub(super) status: LatestStatus,
+    /// As whom the clocks of its access points are known.
     pub(super) caller: Caller,
 }
 
 impl<H: Host> ReadClient<H> {
-    /// A client for one account. That an account must not be called with the credentials that there are it does not
-    /// forget: a run that comes later makes a new one.
+    /// A client for one account. It never forgets that credentials must not be used, so that a later run makes a new
+    /// client.
     pub fn new(context: Rc<ClientContext<H>>, connection: Connection) -> Self {
         let sts = connection.endpoint.sts();
         let caller = Caller::Account(connection.account.clone());
@@ -58,19 +56,19 @@ impl<H: Host> ReadClient<H> {
             context,
             connection,
             sts,
-            proofs: Proofs::default(),
+            status: LatestStatus::default(),
             caller,
         }
     }
 
-    /// What it shares with the run's other clients.
+    /// What the run's clients have in common.
     pub fn context(&self) -> &ClientContext<H> {
         &self.context
     }
 
-    /// Who calls: what rates, and permissions, are counted by. Two account names may have one key.
+    /// Who calls, which is what rates and permissions are counted by. Two account names may share one key.
     pub fn caller_id(&self) -> Rc<str> {
-        self.connection.keys.bucket()
+        self.connection.provider.bucket()
     }
 
     /// The bucket that calls of `action` for `region` draw from.
@@ -82,7 +80,7 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// What this machine's clock shows, and that of the access point of `region`, as far as it has told the time.
+    /// What this machine's clock shows and, if it has told the time, the clock of the access point of `region`.
     pub fn clocks(&self, region: Region) -> Clocks {
         let host = self.connection.endpoint.host(region);
         let (now, monotonic) = (self.context.host.now(), self.context.host.monotonic());
@@ -132,13 +130,13 @@ impl<H: Host> ReadClient<H> {
         }
     }
 
-    /// One page of the blueprints that may stand for a shared image. `call` is its place in the listing.
+    /// One page of the blueprints that may stand for a shared image. `call` is its place among the pages of the listing.
     pub async fn describe_blueprints(
         &self,
         region: Region,
         offset: u32,
         call: Option<GroupCall<'_>>,
-    ) -> Result<Answered<DescribeBlueprintsReply>, CallError> {
+    ) -> Result<TimedReply<DescribeBlueprintsReply>, CallError> {
         // Whether an image shared from CVM shows as PRIVATE or SHARED is not documented: ask for both.
         let types = Filter {
             name: "blueprint-type".into(),
@@ -154,12 +152,12 @@ impl<H: Host> ReadClient<H> {
             .await
     }
 
-    /// Up to 100 blueprints, of whatever kind they are.
+    /// Up to 100 blueprints by id, of any type.
     pub async fn describe_blueprints_by_id(
         &self,
         region: Region,
         ids: Vec<String>,
-    ) -> Result<Answered<DescribeBlueprintsReply>, CallError> {
+    ) -> Result<TimedReply<DescribeBlueprintsReply>, CallError> {
         let body = DescribeBlueprintsRequest {
             blueprint_ids: Some(ids),
             limit: Some(PAGE_LIMIT_MAX.into()),
@@ -169,13 +167,13 @@ impl<H: Host> ReadClient<H> {
             .await
     }
 
-    /// What hinders sharing each of up to 100 images. `call` is its place among the questions about more.
+    /// What hinders sharing each of up to 100 images. `call` is its place among the calls that ask about more images.
     pub async fn describe_images(
         &self,
         region: Region,
         ids: &[ImageId],
         call: Option<GroupCall<'_>>,
-    ) -> Result<Answered<DescribeImagesReply>, CallError> {
+    ) -> Result<TimedReply<DescribeImagesReply>, CallError> {
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let body = DescribeImagesRequest {
             image_ids: (!ids.is_empty()).then_some(ids),
@@ -186,12 +184,12 @@ impl<H: Host> ReadClient<H> {
             .await
     }
 
-    /// One page of the images that are the account's own, from `offset` on.
+    /// One page of the account's own images, from `offset` on.
     pub async fn describe_own_images(
         &self,
         region: Region,
         offset: u32,
-    ) -> Result<Answered<ListImagesReply>, CallError> {
+    ) -> Result<TimedReply<ListImagesReply>, CallError> {
         let body = DescribeImagesRequest {
             offset: Some(offset.into()),
             limit: Some(PAGE_LIMIT_MAX.into()),
@@ -207,24 +205,27 @@ impl<H: Host> ReadClient<H> {
 
     /// Why no call may be made for this account, if that is known.
     pub fn broken(&self) -> Option<Refusal> {
-        self.known(|proof| proof.identity.refusal().or_else(|| proof.reads.broken()))
+        self.known(|status| status.identity.refusal().or_else(|| status.reads.broken()))
     }
 
-    /// Finds out whether there are credentials, so that what is missing on this machine is told before anything is
-    /// begun.
-    pub async fn prepare(&self, region: Region) -> Result<(), KeyError> {
-        let current = self.connection.keys.current(&self.context, region).await;
+    /// Finds out whether there are credentials, so that what is missing on this machine is reported before anything
+    /// starts.
+    pub async fn prepare(&self, region: Region) -> Result<(), CredentialError> {
+        let current = self
+            .connection
+            .provider
+            .current(&self.context, region)
+            .await;
         current.map(|_| ())
     }
 }
 
-/// What was read.
+/// The reply to a read, with when and how long it took.
 #[derive(Clone, Debug)]
-pub struct Answered<T> {
-    /// The answer.
+pub struct TimedReply<T> {
     pub reply: T,
-    /// When it was asked for: what it shows is no older.
+    /// When the call left: what the reply shows is no older.
     pub asked: SeenAt,
-    /// How long the call took once its turn had come.
+    /// How long the call took from when its turn came.
     pub took: Duration,
 }

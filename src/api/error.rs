@@ -13,7 +13,6 @@ use crate::pace::ThrottleScope;
 pub const WRONG_ACCOUNT: &str = "WrongAccount";
 /// Our own code: whose the credentials are could not be found out.
 pub const ACCOUNT_UNVERIFIED: &str = "AccountUnverified";
-
 /// Our own code: there are no credentials to call with.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
 
@@ -36,7 +35,7 @@ pub struct Refusal {
     /// The API's, such as `UnsupportedOperation.ImageOccupied`, or one of ours: [`WRONG_ACCOUNT`],
     /// [`ACCOUNT_UNVERIFIED`], [`NO_CREDENTIALS`].
     pub code: String,
-    /// The words to it, cleaned of control characters.
+    /// The API's words, cleaned of control characters.
     pub message: String,
     /// For the vendor's support.
     pub request_id: Option<String>,
@@ -53,7 +52,7 @@ pub enum Class {
     Busy,
     /// Failed in a way that leaves the outcome open: look, then perhaps call again.
     Unclear,
-    /// Too many calls.
+    /// Too many calls; says which buckets have to slow down.
     Throttled(ThrottleScope),
     /// A person must change the image, its use, or the manifest.
     ImageBlocked,
@@ -150,7 +149,7 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// That of a code.
+    /// What a code says of how to go on.
     pub fn of(code: &str) -> Self {
         match code {
             "ResourceNotFound.ImageIdNotFound" => Self::NoImage,
@@ -176,16 +175,16 @@ fn is_passing(detail: &str) -> bool {
 }
 
 impl Refusal {
-    /// Code and words, without what to do about it.
-    pub fn said(&self) -> String {
+    /// Code and message, without what to do about it.
+    pub fn summary(&self) -> String {
         match self.message.trim_end_matches('.') {
             "" => self.code.clone(),
             message => format!("{}: {message}", self.code),
         }
     }
 
-    /// The state that the image is in, where the refusal of a write says so for certain.
-    pub fn tells(&self, permission: Permission) -> Option<ShareState> {
+    /// The state that the image is certain to be in after the refusal of a write; `None` if the refusal does not tell.
+    pub fn known_state(&self, permission: Permission) -> Option<ShareState> {
         match (self.class, Hint::of(&self.code), permission) {
             (Class::Converged, _, Permission::Share) => Some(ShareState::Shared),
             (_, Hint::NotShared, Permission::Cancel) => Some(ShareState::Unshared),
@@ -282,7 +281,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said())?;
+        f.write_str(&self.summary())?;
         if let Some(remedy) = self.remedy() {
             write!(f, " ({remedy})")?;
         }

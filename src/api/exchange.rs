@@ -2,7 +2,7 @@
 //! tells. The calls of an account and those that fetch credentials share it. It must not know rates, counts or what a
 //! reply means: who calls adds these.
 
-use super::clocks::{AccessPoint, Arrival, Caller};
+use super::clocks::{AccessPoint, Caller, ReceivedAt};
 use super::context::ClientContext;
 use super::error::CallError;
 use super::protocol::request::{CALL_DEADLINE, Destination, request};
@@ -68,13 +68,13 @@ impl<H: Host> Exchange<'_, H> {
         let SignedRequest { request, signed_at } = signed;
         let host = &self.context.host;
         let reply = host.send(request).await?;
-        let arrival = Arrival {
+        let received = ReceivedAt {
             now: host.now(),
             monotonic: host.monotonic(),
             took: host.monotonic().since(sent_at),
         };
         let (at, clocks) = (self.host(), &self.context.clocks);
-        clocks.replied(self.access_point(&at), reply.date.as_deref(), arrival);
+        clocks.observe_reply(self.access_point(&at), reply.date.as_deref(), received);
         Ok(RawReply { reply, signed_at })
     }
 
@@ -83,7 +83,7 @@ impl<H: Host> Exchange<'_, H> {
     pub(super) fn learn_clock(&self, date: Option<&str>, signed_at: i64) -> bool {
         let (host, now) = (self.host(), self.context.host.now());
         let clocks = &self.context.clocks;
-        clocks.learn(self.access_point(&host), date, signed_at, now)
+        clocks.correct_signing(self.access_point(&host), date, signed_at, now)
     }
 
     /// What it means for the call that no reply came.

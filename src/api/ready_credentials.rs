@@ -12,26 +12,30 @@ use super::{identity, retry};
 use crate::host::Host;
 use crate::model::Region;
 
-/// Times that a call begins anew because the credentials are others than when it took its place. Those that change
-/// more often than that are called with all the same.
+/// Times that a call begins anew because the credentials changed while it waited. Credentials that change more often are
+/// used all the same.
 pub(super) const ROUNDS_MAX: u32 = 3;
 
 /// Credentials to call with, and what is known of them.
 pub(super) struct ReadyCredentials {
-    pub(super) issued: Lease,
-    pub(super) proof: Rc<CredentialStatus>,
+    pub(super) lease: Lease,
+    pub(super) status: Rc<CredentialStatus>,
 }
 
 impl<H: Host> ReadClient<H> {
-    /// The credentials for the next call, once it is known that they are the account's own; the refusal if they are
-    /// not, or if there are none. Every call but the one that finds it out comes this way first.
+    /// The credentials for the next call, once it is known that they are the account's own. The error says that they are
+    /// not, or that there are none. Every call begins here, except the one that finds it out.
     pub(super) async fn ready(&self, region: Region) -> Result<ReadyCredentials, Refusal> {
         let mut rounds = 0;
         loop {
             rounds += 1;
-            let issued = self.connection.keys.current(&self.context, region).await?;
-            let proof = self.proofs.of(issued.version);
-            let ready = ReadyCredentials { issued, proof };
+            let lease = self
+                .connection
+                .provider
+                .current(&self.context, region)
+                .await?;
+            let status = self.status.of(lease.version);
+            let ready = ReadyCredentials { lease, status };
             match self.identify(&ready, region).await {
                 Err(refusal)
                     if rounds < ROUNDS_MAX && self.has_newer(&ready, &refusal, region).await => {}
@@ -48,13 +52,13 @@ impl<H: Host> ReadClient<H> {
         let find_out = async {
             let ask = || self.caller_identity(ready, region);
             let answer = retry::while_it_helps(&self.context, ask).await;
-            identity::judge(&self.connection.account, uin, answer)
+            identity::verify(&self.connection.account, uin, answer)
         };
-        ready.proof.identity.settle(find_out).await
+        ready.status.identity.get_or_check(find_out).await
     }
 
-    /// Whose the key is. The region is a required parameter (the action's documentation), and changes nothing about the
-    /// answer. Asked whatever is known of the account: that is how it gets known.
+    /// Whose the key is. The action's documentation requires a region, which does not change the answer. It is asked
+    /// whatever is known of the account, because this call finds that out.
     pub(super) async fn caller_identity(
         &self,
         ready: &ReadyCredentials,
@@ -65,29 +69,29 @@ impl<H: Host> ReadClient<H> {
         self.call(ready, action, region, None, &body, sent_at).await
     }
 
-    /// Whether a call that was refused may go better with other credentials, which there are by now.
+    /// Whether there are other credentials by now with which a refused call may succeed.
     pub(super) async fn has_newer(
         &self,
         ready: &ReadyCredentials,
         refusal: &Refusal,
         region: Region,
     ) -> bool {
-        let keys = &self.connection.keys;
+        let provider = &self.connection.provider;
         refusal.blames_key()
-            && keys
-                .renew(&self.context, region, ready.issued.version)
+            && provider
+                .renew(&self.context, region, ready.lease.version)
                 .await
     }
 
-    /// Whether a call should begin anew, because there are or must be other credentials by now.
+    /// Whether a call should begin anew because its credentials have been replaced or rejected.
     pub(super) fn is_outdated(&self, ready: &ReadyCredentials, rounds: u32) -> bool {
-        rounds < ROUNDS_MAX && self.connection.keys.is_outdated(ready.issued.version)
+        rounds < ROUNDS_MAX && self.connection.provider.is_outdated(ready.lease.version)
     }
 
-    /// What is known of the credentials in use. What was known of others before says nothing of newer ones.
+    /// Reads from the status of the credentials in use. The status of older ones says nothing of newer ones.
     pub(super) fn known<T>(&self, what: impl Fn(&CredentialStatus) -> Option<T>) -> Option<T> {
-        let proof = self.proofs.newest();
-        let is_past = self.connection.keys.has_newer(proof.version);
-        what(&proof).filter(|_| !is_past)
+        let status = self.status.newest();
+        let is_past = self.connection.provider.has_newer(status.version);
+        what(&status).filter(|_| !is_past)
     }
 }

@@ -78,9 +78,9 @@ pub(super) fn one(
             .unwrap_or_default(),
     };
     let source = account.map(|account| &account.credentials);
-    let keys = provider_cache.keys(source.unwrap_or(&CredentialSource::Ambient), &endpoint);
+    let provider = provider_cache.provider(source.unwrap_or(&CredentialSource::Ambient), &endpoint);
     tracing::debug!(account = %name, %endpoint, "calling");
-    connection(name, endpoint, account, keys)
+    connection(name, endpoint, account, provider)
 }
 
 /// The credentials that this process can find.
@@ -93,7 +93,7 @@ pub(super) fn connection(
     name: &AccountName,
     endpoint: Endpoint,
     account: Option<&Account>,
-    keys: Rc<CredentialProvider>,
+    provider: Rc<CredentialProvider>,
 ) -> Connection {
     let rate = account
         .and_then(|account| account.rate)
@@ -103,6 +103,6 @@ pub(super) fn connection(
         uin: account.and_then(|account| account.uin.clone()),
         endpoint,
         rate,
-        keys,
+        provider,
     }
 }

@@ -87,7 +87,7 @@ impl Show for Shown {
         self.publisher.board(|board| {
             let extra = MetricsExtra {
                 ready: board.ready().is_ok(),
-                clock_offset: context.clocks.furthest(),
+                clock_offset: context.clocks.largest_offset(),
                 webhooks: &webhooks,
                 process,
             };

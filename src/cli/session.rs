@@ -9,7 +9,7 @@ use super::args::Target;
 use super::connect;
 use super::output::Failure;
 use super::simulated::Simulated;
-use crate::api::{ClientContext, Connection, KeyError, ReadClient};
+use crate::api::{ClientContext, Connection, CredentialError, ReadClient};
 use crate::desired::{Account, Desired};
 use crate::host::{
     Clock, HttpTransport, Reply, Request, Rng, SystemClock, SystemRng, Transport, TransportError,
@@ -112,7 +112,7 @@ impl Session {
             let late = Box::pin(host.sleep_until(host.monotonic() + PATIENCE));
             let prepared = select(Box::pin(client.prepare(Region::first())), late);
             let failed = match prepared.await {
-                Either::Left((prepared, _)) => prepared.err().filter(KeyError::is_local),
+                Either::Left((prepared, _)) => prepared.err().filter(CredentialError::is_local),
                 Either::Right(_) => None,
             };
             match failed.filter(|_| worked_on(&name)) {

@@ -151,7 +151,7 @@ mod tests {
                 uin: None,
                 endpoint: Endpoint::default(),
                 rate: 19,
-                keys: CredentialProvider::fixed(key),
+                provider: CredentialProvider::fixed(key),
             })
         }
     }

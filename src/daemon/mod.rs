@@ -25,7 +25,7 @@ use pass::{Ended, Pass};
 use places::{Due, Holder, Place, choose};
 use slot::Slot;
 
-use crate::api::{ClientContext, ClockNews};
+use crate::api::{ClientContext, ClockReport};
 use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
@@ -285,7 +285,7 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
     }
 
     fn ended(&mut self, ended: Ended<W::Client>) {
-        for ClockNews { text, is_right } in self.context.clocks.news(self.context.now()) {
+        for ClockReport { text, is_right } in self.context.clocks.take_reports(self.context.now()) {
             match is_right {
                 true => tracing::info!("{text}"),
                 false => tracing::warn!("{text}"),

@@ -480,7 +480,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             let is_repeated = tried.is_some_and(|tried| tried.is_unclear_with(&refusal.code));
             refusal.settles_cancel(is_repeated)
         };
-        let told = refusal.tells(permission).map(|state| (state, false));
+        let told = refusal.known_state(permission).map(|state| (state, false));
         told.or_else(|| {
             let is_final = permission == Permission::Cancel && is_blind && !was_shared && settles();
             is_final.then_some((ShareState::Unshared, !refusal.had_no_effect()))

@@ -272,7 +272,7 @@ impl Executor {
                     },
                 );
                 // Who is told what state an image is in is allowed to change it.
-                if refusal.tells(self.jobs[id.0].permission).is_some() {
+                if refusal.known_state(self.jobs[id.0].permission).is_some() {
                     return self.permitted();
                 }
             }

@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::protocol::wire::{Action, CustomImage, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
-use crate::api::{Answered, ReadClient, retry};
+use crate::api::{ReadClient, TimedReply, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
 use crate::observation::{
@@ -144,11 +144,11 @@ pub async fn eligibility<H: Host>(
         let reply = retry::while_it_helps(client.context(), ask).await;
         place.call_done();
         match reply {
-            Ok(Answered { reply, asked, .. }) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
+            Ok(TimedReply { reply, asked, .. }) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
                 let judged = judge(ids, &reply.image_set).into_iter();
                 judged.map(|(id, eligibility)| (id, (eligibility, asked))).collect()
             }
-            Ok(Answered { reply, .. }) => {
+            Ok(TimedReply { reply, .. }) => {
                 let (asked, total) = (ids.len(), reply.total_count);
                 tracing::warn!(%scope, asked, total, "DescribeImagesToShare answered for other images than asked; going on without it");
                 BTreeMap::new()
@@ -238,7 +238,7 @@ async fn list<H: Host>(
         let context = client.context();
         let _waits = context
             .calls
-            .queue(Action::DescribeBlueprints, context.host.monotonic());
+            .enqueue(Action::DescribeBlueprints, context.host.monotonic());
         place.wait_to_start(pages).await;
     };
     let page = async |offset| {

@@ -75,7 +75,7 @@ impl Connect for Apart<'_> {
         Ok(Connection {
             account: name.clone(),
             endpoint: Endpoint::new(&endpoint).expect("an endpoint"),
-            keys: sharekeeper::api::CredentialProvider::fixed(key),
+            provider: sharekeeper::api::CredentialProvider::fixed(key),
             ..self.0.connection()
         })
     }

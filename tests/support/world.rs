@@ -90,7 +90,7 @@ impl World {
             uin: self.uin.map(|uin| Uin::new(uin).expect("a uin")),
             endpoint,
             rate: 19,
-            keys: self
+            provider: self
                 .keys
                 .clone()
                 .unwrap_or_else(|| CredentialProvider::fixed(credentials)),

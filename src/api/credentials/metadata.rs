@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::provider::Metadata;
-use super::sts::unquoted;
+use super::provider_kind::Metadata;
+use super::sts::shape_error;
 use super::temporary::TemporaryCredentials;
 use crate::api::context::ClientContext;
 use crate::api::error::CallError;
@@ -32,11 +32,10 @@ struct Success {
 /// A role's credentials. No word of it is shown.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Document {
+struct RoleCredentials {
     tmp_secret_id: String,
     tmp_secret_key: String,
     token: String,
-    /// Unix seconds.
     expired_time: i64,
 }
 
@@ -57,7 +56,7 @@ pub(super) async fn fetch<H: Host>(
             brief(&role)
         )));
     }
-    let (body, told) = (Zeroizing::new(reply.body), reply.date);
+    let (body, date) = (Zeroizing::new(reply.body), reply.date);
     if reply.status != 200 {
         return Err(answered(reply.status));
     }
@@ -68,13 +67,13 @@ pub(super) async fn fetch<H: Host>(
             brief(&code)
         )));
     }
-    let document: Document = read(&body)?;
+    let role_credentials: RoleCredentials = read(&body)?;
     TemporaryCredentials::new(
-        document.tmp_secret_id,
-        document.tmp_secret_key,
-        document.token,
-        document.expired_time,
-        told.as_deref(),
+        role_credentials.tmp_secret_id,
+        role_credentials.tmp_secret_key,
+        role_credentials.token,
+        role_credentials.expired_time,
+        date.as_deref(),
     )
     .map_err(CallError::Unclear)
 }
@@ -82,7 +81,7 @@ pub(super) async fn fetch<H: Host>(
 /// No word of the document is quoted.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
     let read = serde_json::from_slice::<Object<T>>(body);
-    let read = read.map_err(|error| CallError::Unclear(unquoted(&error)))?;
+    let read = read.map_err(|error| CallError::Unclear(shape_error(&error)))?;
     Ok(read.0)
 }
 

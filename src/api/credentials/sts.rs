@@ -1,4 +1,5 @@
-//! Temporary credentials from STS. Its replies hold keys, so that nothing of one that cannot be understood is shown.
+//! Temporary credentials from STS. Its replies hold keys: nothing of a reply that cannot be understood is shown. It must
+//! not know what the credentials are for.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -21,7 +22,7 @@ pub(super) const SECONDS: u32 = 7_200;
 /// What the audit trail shows where nothing is said.
 pub(super) const SESSION: &str = "sharekeeper";
 
-/// Body of `AssumeRole`.
+/// The body of an `AssumeRole` request.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct AssumeRoleRequest<'a> {
@@ -32,7 +33,7 @@ struct AssumeRoleRequest<'a> {
     external_id: Option<&'a str>,
 }
 
-/// Body of `AssumeRoleWithWebIdentity`.
+/// The body of an `AssumeRoleWithWebIdentity` request.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct WebIdentityRequest<'a> {
@@ -43,25 +44,25 @@ pub(super) struct WebIdentityRequest<'a> {
     pub(super) duration_seconds: u32,
 }
 
-/// Reply of both.
+/// What is read of the reply of both.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AssumedReply {
-    credentials: Object<Temporary>,
-    /// Unix seconds.
+    credentials: Object<AssumedKeys>,
+    /// In Unix seconds, by STS's clock.
     expired_time: i64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Temporary {
+struct AssumedKeys {
     token: String,
     tmp_secret_id: String,
     tmp_secret_key: String,
 }
 
 /// STS, as seen from one region.
-pub(super) struct Sts<'a, H> {
+pub(super) struct StsClient<'a, H> {
     pub(super) context: &'a ClientContext<H>,
     pub(super) endpoint: &'a Endpoint,
     pub(super) region: Region,
@@ -69,10 +70,10 @@ pub(super) struct Sts<'a, H> {
     pub(super) caller: Caller,
 }
 
-impl<'a, H: Host> Sts<'a, H> {
+impl<'a, H: Host> StsClient<'a, H> {
     /// The same at another access point.
-    pub(super) fn at(&self, endpoint: &'a Endpoint) -> Sts<'a, H> {
-        Sts {
+    pub(super) fn at(&self, endpoint: &'a Endpoint) -> StsClient<'a, H> {
+        StsClient {
             context: self.context,
             endpoint,
             region: self.region,
@@ -92,7 +93,7 @@ impl<'a, H: Host> Sts<'a, H> {
             duration_seconds: role.duration_seconds.unwrap_or(SECONDS),
             external_id: role.external_id.as_deref(),
         };
-        let body = encoded(&body)?;
+        let body = encode(&body)?;
         let region = self.region.as_str();
         let ask = || self.ask("AssumeRole", region, &body, Some(with));
         retry::while_it_helps(self.context, ask).await
@@ -105,7 +106,7 @@ impl<'a, H: Host> Sts<'a, H> {
         region: &str,
         body: &WebIdentityRequest<'_>,
     ) -> Result<TemporaryCredentials, CallError> {
-        let body = encoded(body)?;
+        let body = encode(body)?;
         let ask = || self.ask("AssumeRoleWithWebIdentity", region, &body, None);
         let mut result = retry::while_it_helps(self.context, ask).await;
         if let Err(CallError::Refused(refusal)) = &mut result {
@@ -114,7 +115,7 @@ impl<'a, H: Host> Sts<'a, H> {
         result
     }
 
-    /// One exchange, and a second one if the clock was off and the reply tells the time.
+    /// One exchange, and a second one if STS refused the signature for its age and the reply tells the time to sign by.
     async fn ask(
         &self,
         action: &str,
@@ -159,7 +160,7 @@ fn read<H: Host>(
     exchange: &Exchange<'_, H>,
     reply: Reply,
 ) -> Result<TemporaryCredentials, CallError> {
-    let (status, told) = (reply.status, reply.date);
+    let (status, date) = (reply.status, reply.date);
     let body = Zeroizing::new(reply.body);
     let Ok(Outcome { error, request_id }) = wire::response(&body) else {
         let detail = format!("answered HTTP {status} with something other than the API's JSON");
@@ -186,19 +187,19 @@ fn read<H: Host>(
         credentials: Object(temporary),
         expired_time,
     } = wire::response(&body)
-        .map_err(|error| CallError::Unclear(exchange.locate(&unquoted(&error))))?;
+        .map_err(|error| CallError::Unclear(exchange.locate(&shape_error(&error))))?;
     TemporaryCredentials::new(
         temporary.tmp_secret_id,
         temporary.tmp_secret_key,
         temporary.token,
         expired_time,
-        told.as_deref(),
+        date.as_deref(),
     )
     .map_err(|detail| CallError::Unclear(exchange.locate(&detail)))
 }
 
-/// What does not fit of a reply that holds secrets, told by its place, because serde's own words quote it.
-pub(super) fn unquoted(error: &serde_json::Error) -> String {
+/// Where a reply that holds secrets does not fit. Serde's own message is not shown, because it quotes the reply.
+pub(super) fn shape_error(error: &serde_json::Error) -> String {
     format!(
         "the reply has an unexpected shape, at line {}, column {}",
         error.line(),
@@ -206,7 +207,7 @@ pub(super) fn unquoted(error: &serde_json::Error) -> String {
     )
 }
 
-fn encoded(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {
+fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {
     serde_json::to_vec(body)
         .map(Zeroizing::new)
         .map_err(|_| CallError::NotSent("the request cannot be written".into()))
@@ -232,7 +233,7 @@ impl TemporaryCredentials {
         Ok(Self {
             credentials: Credentials::new(id, key, Some(token)),
             expires,
-            handed_out: clocks::read(date),
+            issued_at: clocks::parse_date(date),
         })
     }
 }

@@ -26,7 +26,6 @@ const AUTHORIZATION_BYTES: usize = 256;
 pub struct Credentials {
     /// `AKID…`; identifies the key, is not secret by itself, and keys the rate buckets.
     pub secret_id: String,
-    /// Signs.
     pub secret_key: Secret,
     /// Sent as `X-TC-Token` with temporary keys.
     pub token: Option<Secret>,
@@ -46,7 +45,7 @@ impl Credentials {
     }
 
     /// Whether the other ones are the very same.
-    pub(in crate::api) fn are(&self, other: &Self) -> bool {
+    pub(in crate::api) fn is_same_as(&self, other: &Self) -> bool {
         self.secret_id == other.secret_id
             && self.secret_key.expose() == other.secret_key.expose()
             && self.token.as_ref().map(Secret::expose) == other.token.as_ref().map(Secret::expose)

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use crate::api::error::{CallError, Class};
 use crate::api::protocol::wire::Action;
-use crate::api::{ProbeResult, ReadClient, retry};
+use crate::api::{ProbeTarget, ReadClient, retry};
 use crate::desired::Account;
 use crate::doctor::{self as found, About, Answer, Check, Status};
 use crate::history::Entry;
@@ -47,7 +47,7 @@ pub(super) async fn examine<H: Host>(patient: &Patient<'_, H>) -> Vec<Check> {
             };
             let mut regions = patient.regions.clone();
             regions.insert(region);
-            checks.extend(found::clocks(&patient.client.told_offsets(&regions)));
+            checks.extend(found::clocks(&patient.client.clock_offsets(&regions)));
             checks.extend(reached);
         }
         Err(error) => {
@@ -126,8 +126,8 @@ impl<H: Host> Patient<'_, H> {
     fn spared(&self, why: &str) -> Vec<Check> {
         vec![
             found::unasked(self.regions.len(), why),
-            found::reading(ProbeResult::Blueprints, &[]),
-            found::reading(ProbeResult::Images(&[]), &[]),
+            found::reading(ProbeTarget::Blueprints, &[]),
+            found::reading(ProbeTarget::Images(&[]), &[]),
         ]
     }
 
@@ -150,17 +150,17 @@ impl<H: Host> Patient<'_, H> {
             .iter()
             .filter(|answer| !answer.is_silence())
             .collect();
-        checks.push(found::reading(ProbeResult::Blueprints, &answered));
+        checks.push(found::reading(ProbeTarget::Blueprints, &answered));
         let images = match answered.first() {
             Some(answer) => {
                 let named = self.images.get(&answer.region);
-                let look = ProbeResult::Images(named.map_or(&[], Vec::as_slice));
+                let look = ProbeTarget::Images(named.map_or(&[], Vec::as_slice));
                 vec![self.ask(look, answer.region).await]
             }
             None => Vec::new(),
         };
         let told = images.iter().collect::<Vec<_>>();
-        checks.push(found::reading(ProbeResult::Images(&[]), &told));
+        checks.push(found::reading(ProbeTarget::Images(&[]), &told));
         answers.extend(images);
         checks
     }
@@ -170,7 +170,7 @@ impl<H: Host> Patient<'_, H> {
         let Some((&first, others)) = regions.split_first() else {
             return (Vec::new(), Vec::new());
         };
-        let first = self.ask(ProbeResult::Blueprints, first).await;
+        let first = self.ask(ProbeTarget::Blueprints, first).await;
         let mut checks = vec![found::access_point(host, &first)];
         let is_silent = first.is_silence();
         let mut answers = vec![first];
@@ -185,14 +185,14 @@ impl<H: Host> Patient<'_, H> {
         }
         let rest = others
             .iter()
-            .map(|&region| self.ask(ProbeResult::Blueprints, region));
+            .map(|&region| self.ask(ProbeTarget::Blueprints, region));
         let rest = join_all(rest).await;
         checks.extend(rest.iter().map(|answer| found::access_point(host, answer)));
         answers.extend(rest);
         (checks, answers)
     }
 
-    async fn ask(&self, look: ProbeResult<'_>, region: Region) -> Answer {
+    async fn ask(&self, look: ProbeTarget<'_>, region: Region) -> Answer {
         let took = self.patiently(|| self.client.probe(look, region)).await;
         Answer { region, took }
     }
