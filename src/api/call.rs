@@ -100,7 +100,7 @@ impl<H: Host> ReadClient<H> {
         permitted: Monotonic,
     ) -> Result<T, CallError> {
         let body = serde_json::to_vec(body).map_err(|error| {
-            CallError::NotSent(format!("the request cannot be written: {error}"))
+            CallError::NotSent(format!("the request cannot be written: {error}").into())
         })?;
         let exchange = Exchange {
             context: &self.context,
@@ -222,7 +222,9 @@ impl<H: Host> ReadClient<H> {
             _ => pacer.answered(bucket, *sent_at, now),
         }
         result.map_err(|error| match error {
-            CallError::Unclear(detail) => CallError::Unclear(exchange.locate(&detail)),
+            CallError::Unclear(detail) => {
+                CallError::Unclear(exchange.locate(&detail.to_string()).into())
+            }
             other => other,
         })
     }

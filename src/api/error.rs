@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::host::TransportError;
 use crate::model::{Permission, ShareState};
 use crate::pace::ThrottleScope;
 
@@ -17,16 +18,41 @@ pub const ACCOUNT_UNVERIFIED: &str = "AccountUnverified";
 pub const NO_CREDENTIALS: &str = "NoCredentials";
 
 /// A call that did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Certain to have had no effect: no connection was made.
-    NotSent(String),
+    #[error(transparent)]
+    NotSent(NoReply),
     /// The reply is missing or cannot be read, so a write may have taken effect.
-    Unclear(String),
+    #[error(transparent)]
+    Unclear(NoReply),
     /// The API said no.
+    #[error("{0}")]
     Refused(Refusal),
     /// Nothing was sent, because the account is known to be broken, or not known to be the right one.
+    #[error("{0}")]
     AccountBroken(Refusal),
+}
+
+/// Why a call has no reply that can be read, in one line for a person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct NoReply {
+    text: String,
+    /// `None` if it is not the transport that failed.
+    source: Option<TransportError>,
+}
+
+impl From<String> for NoReply {
+    fn from(text: String) -> Self {
+        Self { text, source: None }
+    }
+}
+
+impl From<&str> for NoReply {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
 }
 
 /// An error reply, or why nothing is called at all.
@@ -289,16 +315,22 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotSent(detail) | Self::Unclear(detail) => f.write_str(detail),
-            Self::Refused(refusal) | Self::AccountBroken(refusal) => refusal.fmt(f),
-        }
+impl CallError {
+    /// What it means for a call that the transport gave no reply. `describe` makes the text for a person from the
+    /// transport's own words.
+    pub(super) fn no_reply(error: TransportError, describe: impl FnOnce(&str) -> String) -> Self {
+        let (TransportError::NotSent(detail) | TransportError::Lost(detail)) = &error;
+        let text = describe(detail);
+        let variant = match error {
+            TransportError::NotSent(_) => Self::NotSent,
+            TransportError::Lost(_) => Self::Unclear,
+        };
+        variant(NoReply {
+            text,
+            source: Some(error),
+        })
     }
 }
-
-impl std::error::Error for CallError {}
 
 #[cfg(test)]
 mod tests {
@@ -399,6 +431,20 @@ mod tests {
         for (code, class) in table {
             assert_eq!(Class::of(code, Some(Share)), class, "{code}");
         }
+    }
+
+    #[test]
+    fn a_call_without_reply_shows_its_own_text_and_keeps_the_transports_error() {
+        use std::error::Error;
+
+        let lost = TransportError::Lost("reset by peer".into());
+        let error = CallError::no_reply(lost.clone(), |detail| format!("api.example: {detail}"));
+        assert_eq!(error.to_string(), "api.example: reset by peer");
+        let source = error.source().map(ToString::to_string);
+        assert_eq!(source, Some(lost.to_string()));
+        let unreadable = CallError::Unclear("not JSON".into());
+        assert!(unreadable.source().is_none());
+        assert_eq!(unreadable.to_string(), "not JSON");
     }
 
     #[test]

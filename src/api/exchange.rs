@@ -88,10 +88,7 @@ impl<H: Host> Exchange<'_, H> {
 
     /// What it means for the call that no reply came.
     pub(super) fn unanswered(&self, error: TransportError) -> CallError {
-        match error {
-            TransportError::NotSent(detail) => CallError::NotSent(self.locate(&detail)),
-            TransportError::Lost(detail) => CallError::Unclear(self.locate(&detail)),
-        }
+        CallError::no_reply(error, |detail| self.locate(detail))
     }
 
     /// Says which access point `detail` is about, because a run may use many.

@@ -59,7 +59,7 @@ pub(super) fn verify(
             });
         }
         Err(CallError::NotSent(detail) | CallError::Unclear(detail)) => {
-            return Err(unverified(detail, None));
+            return Err(unverified(detail.to_string(), None));
         }
     };
     let request_id = identity.request_id.as_deref().map(brief);

@@ -162,7 +162,9 @@ impl<H: Host> ReadClient<H> {
             Some(Err(CallError::Refused(refusal) | CallError::AccountBroken(refusal))) => {
                 Err(refusal.summary())
             }
-            Some(Err(CallError::NotSent(detail) | CallError::Unclear(detail))) => Err(detail),
+            Some(Err(CallError::NotSent(detail) | CallError::Unclear(detail))) => {
+                Err(detail.to_string())
+            }
         };
         if let Err(why) = &answer {
             answered.fail(self.context().host.monotonic(), why.clone());

@@ -116,7 +116,9 @@ impl<H: Host> WriteClient<H> {
         // This is taken neither for a success nor for a failure: reading tells.
         let Some(blueprint_id) = reply.blueprint_id else {
             let detail = "the reply says neither that it was done nor that it was not";
-            return Err(CallError::Unclear(self.read.locate(action, region, detail)));
+            return Err(CallError::Unclear(
+                self.read.locate(action, region, detail).into(),
+            ));
         };
         Ok(Modified {
             blueprint_id: blueprint_id.filter(|id| !id.is_empty()),

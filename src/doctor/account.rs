@@ -147,7 +147,9 @@ fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {
             refusal.remedy(),
             matches!(refusal.class, Class::AccountBlocked | Class::ClockOff),
         ),
-        CallError::NotSent(detail) | CallError::Unclear(detail) => (detail.clone(), None, false),
+        CallError::NotSent(detail) | CallError::Unclear(detail) => {
+            (detail.to_string(), None, false)
+        }
     };
     let message = format!("GetCallerIdentity: {said}");
     if is_key {

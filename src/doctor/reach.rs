@@ -59,8 +59,8 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
             Status::Skipped,
             format!("{host} was not asked: {}", refusal.summary()),
         ),
-        Err(CallError::NotSent(detail)) => check(Status::Failed, detail.clone()).remedy(REACH),
-        Err(CallError::Unclear(detail)) => check(Status::Failed, detail.clone()).remedy(format!(
+        Err(CallError::NotSent(detail)) => check(Status::Failed, detail.to_string()).remedy(REACH),
+        Err(CallError::Unclear(detail)) => check(Status::Failed, detail.to_string()).remedy(format!(
             "{REACH}; if it is the API itself that answered, please report this: sharekeeper cannot read its reply"
         )),
     }

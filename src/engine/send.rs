@@ -309,7 +309,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             Ready::Refused(Refused::Failed(_)) if self.is_lost() => executor.stop(),
             Ready::Refused(refused @ Refused::Failed(_)) => {
                 if executor.take(id, now) {
-                    let error = CallError::NotSent(refused.to_string());
+                    let error = CallError::NotSent(refused.to_string().into());
                     executor.replied(id, Err(error), now, self.host().next_f64());
                 }
             }

@@ -238,13 +238,15 @@ impl Executor {
                 );
                 return self.permitted();
             }
-            Err(CallError::NotSent(message)) => self.again(id, Problem::new(message), now, unit),
+            Err(CallError::NotSent(message)) => {
+                self.again(id, Problem::new(message.to_string()), now, unit)
+            }
             Err(CallError::Unclear(message)) => {
                 self.settle(
                     id,
                     LastResult::Unclear {
                         at: now,
-                        problem: Problem::new(message),
+                        problem: Problem::new(message.to_string()),
                     },
                 );
             }

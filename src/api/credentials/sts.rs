@@ -164,7 +164,7 @@ fn read<H: Host>(
     let body = Zeroizing::new(reply.body);
     let Ok(Outcome { error, request_id }) = wire::response(&body) else {
         let detail = format!("answered HTTP {status} with something other than the API's JSON");
-        return Err(CallError::Unclear(exchange.locate(&detail)));
+        return Err(CallError::Unclear(exchange.locate(&detail).into()));
     };
     if let Some(ErrorBody { code, message }) = error {
         let class = match Class::of(&code, None) {
@@ -181,13 +181,13 @@ fn read<H: Host>(
     }
     if status != 200 {
         let detail = format!("answered HTTP {status}");
-        return Err(CallError::Unclear(exchange.locate(&detail)));
+        return Err(CallError::Unclear(exchange.locate(&detail).into()));
     }
     let AssumedReply {
         credentials: Object(temporary),
         expired_time,
     } = wire::response(&body)
-        .map_err(|error| CallError::Unclear(exchange.locate(&shape_error(&error))))?;
+        .map_err(|error| CallError::Unclear(exchange.locate(&shape_error(&error)).into()))?;
     TemporaryCredentials::new(
         temporary.tmp_secret_id,
         temporary.tmp_secret_key,
@@ -195,7 +195,7 @@ fn read<H: Host>(
         expired_time,
         date.as_deref(),
     )
-    .map_err(|detail| CallError::Unclear(exchange.locate(&detail)))
+    .map_err(|detail| CallError::Unclear(exchange.locate(&detail).into()))
 }
 
 /// Where a reply that holds secrets does not fit. Serde's own message is not shown, because it quotes the reply.
