@@ -4,13 +4,13 @@
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
-use sharekeeper::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
+use sharekeeper::api::protocol::sign::{CONTENT_TYPE, Credentials, ToSign};
 use sharekeeper::api::protocol::wire::{self, DescribeBlueprintsReply};
 use sharekeeper::attempts::AttemptLog;
 use sharekeeper::desired::Desired;
 use sharekeeper::inventory::Inventory;
 use sharekeeper::manifest::{SourceText, parse};
-use sharekeeper::model::{Clocks, ImageId, Monotonic, Scope, Selector};
+use sharekeeper::model::{Clocks, ImageId, Monotonic, Scope, Secret, Selector};
 use sharekeeper::observation::{Blueprint, Observation, Seen};
 use sharekeeper::plan::{Inputs, Plan, Policy, ScopeAccount, plan};
 use sharekeeper::windows::Windows;

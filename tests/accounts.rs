@@ -10,14 +10,14 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{
     Connection, CredentialProvider, Environment, ProviderCache, ReadClient, WriteClient,
 };
 use sharekeeper::daemon::{Connect, Reconciler};
 use sharekeeper::desired::{Account, CredentialSource, Desired};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
-use sharekeeper::model::{AccountName, Endpoint, Selector};
+use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
 use support::live::{Apart, Live, apart, reconciling, run_connected, settings};
 use support::world::{GLOBAL, REGIONAL, TEN_MINUTES, World, regions};
@@ -62,7 +62,7 @@ impl<'w> Keyed<'w> {
         };
         Connection {
             account: account.clone(),
-            keys,
+            provider: keys,
             ..self.world.connection()
         }
     }
@@ -325,7 +325,7 @@ async fn c1_c6_a_key_that_becomes_a_rivals_ends_the_writes_of_its_plan() {
     };
     let mut keyed = Keyed::new(&world, &[("a", "one"), ("b", "two")]);
     let ring = ProviderCache::new(Environment::new(|_| None));
-    keyed.rotating = Some(("a", ring.keys(&source, &Endpoint::default())));
+    keyed.rotating = Some(("a", ring.provider(&source, &Endpoint::default())));
     let count = Cell::new(0);
     world.behave(Behaviour {
         uins: BTreeMap::from([("AKIDtwo", "100000000002")]),

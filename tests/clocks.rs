@@ -10,13 +10,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredShare, Source};
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task, preview};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
-use sharekeeper::model::{AccountName, Cause, ImageId, ImageKey, Selector, Timestamp};
+use sharekeeper::model::{AccountName, Cause, ImageId, ImageKey, Secret, Selector, Timestamp};
 use sharekeeper::plan::{Policy, SavedPlan, Verdict};
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 use sharekeeper::status::Reason;
@@ -192,7 +192,7 @@ fn client(world: &World, account: &str) -> ReadClient<support::Cloud> {
     let key = Credentials::new(id, Secret::new("key".into()), None);
     let connection = Connection {
         account: name(account),
-        keys: CredentialProvider::fixed(key),
+        provider: CredentialProvider::fixed(key),
         ..world.connection()
     };
     ReadClient::new(Rc::clone(&world.context), connection)
@@ -327,7 +327,7 @@ async fn b2_the_clock_of_sts_decides_nothing() {
     world.behave(ahead_at("sts", hours(20)));
     let ended = world.reconcile(&between(None, Some(until))).await;
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
-    let news = world.context.clocks.news(world.cloud().now());
+    let news = world.context.clocks.take_reports(world.cloud().now());
     assert!(news.len() == 1 && news[0].text.contains("sts."), "{news:?}");
     // And the other way round.
     world.behave(Behaviour {
@@ -759,7 +759,7 @@ async fn b10_each_access_point_is_warned_of_once() {
     let ended = world.reconcile(&wanted).await;
     assert_eq!(ended.exit(), 0, "nothing depends on the time");
     let now = world.cloud().now();
-    let news = world.context.clocks.news(now);
+    let news = world.context.clocks.take_reports(now);
     let [one] = &*news else { panic!("{news:?}") };
     assert!(one.text.contains("lighthouse.ap-bangkok"), "{}", one.text);
     assert!(
@@ -769,5 +769,5 @@ async fn b10_each_access_point_is_warned_of_once() {
     );
     tells_both(&one.text, now, seconds(-45));
     world.reconcile(&wanted).await;
-    assert_eq!(world.context.clocks.news(now), []);
+    assert_eq!(world.context.clocks.take_reports(now), []);
 }

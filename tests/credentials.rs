@@ -25,7 +25,7 @@ fn keys(path: &Path) -> Rc<CredentialProvider> {
         path: Some(path.to_owned()),
         section: None,
     };
-    ProviderCache::new(Environment::new(|_| None)).keys(&source, &Endpoint::default())
+    ProviderCache::new(Environment::new(|_| None)).provider(&source, &Endpoint::default())
 }
 
 #[tokio::test(start_paused = true)]

@@ -476,13 +476,13 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
     let clients = ["a", "b"].iter().zip(keys).map(|(account, key)| {
         let credentials = sharekeeper::api::protocol::sign::Credentials::new(
             key.into(),
-            sharekeeper::api::protocol::sign::Secret::new("key".into()),
+            sharekeeper::model::Secret::new("key".into()),
             None,
         );
         let account = AccountName::new(account).expect("a name");
         let connection = Connection {
             account: account.clone(),
-            keys: sharekeeper::api::CredentialProvider::fixed(credentials),
+            provider: sharekeeper::api::CredentialProvider::fixed(credentials),
             ..world.connection()
         };
         let client = ReadClient::new(std::rc::Rc::clone(&world.context), connection);

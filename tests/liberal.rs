@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sharekeeper::api::ProbeResult;
+use sharekeeper::api::ProbeTarget;
 use sharekeeper::desired::Desired;
 use sharekeeper::doctor::{Answer, DoctorDocument, access_point};
 use sharekeeper::listing::observe;
@@ -210,7 +210,7 @@ async fn t2_a_probe_makes_the_very_call_that_a_look_makes() {
     let ids: Vec<_> = (0..3)
         .map(|n| ImageId::new(&id(n)).expect("an id"))
         .collect();
-    for look in [ProbeResult::Blueprints, ProbeResult::Images(&ids)] {
+    for look in [ProbeTarget::Blueprints, ProbeTarget::Images(&ids)] {
         client.probe(look, region).await.expect("an answer");
     }
     assert_eq!(asked(&world, BLUEPRINTS), looks[..1]);
@@ -231,7 +231,7 @@ async fn t2_a_probe_fails_where_a_look_does() {
         let client = world.client();
         let seen = observe(&client, &scope(TOKYO)).await;
         assert_eq!(matches!(seen, Observation::Seen(_)), is_good, "{row}");
-        let took = client.probe(ProbeResult::Blueprints, region).await;
+        let took = client.probe(ProbeTarget::Blueprints, region).await;
         let check = access_point("host", &Answer { region, took });
         let document = json!(DoctorDocument::new(vec![check]));
         assert_eq!(document["exit_code"] == 0, is_good, "{document}");
@@ -250,7 +250,7 @@ async fn t2_a_probe_fails_where_a_look_does() {
     assert!(client.describe_images(region, &ids, None).await.is_err());
     assert!(
         client
-            .probe(ProbeResult::Images(&ids), region)
+            .probe(ProbeTarget::Images(&ids), region)
             .await
             .is_err()
     );

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sharekeeper::api::protocol::sign::{Credentials, Secret, ToSign};
+use sharekeeper::api::protocol::sign::{Credentials, ToSign};
+use sharekeeper::model::Secret;
 
 #[derive(Deserialize)]
 struct Vectors {

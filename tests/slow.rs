@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{Connection, CredentialProvider, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciler, Settings};
 use sharekeeper::desired::{Account, Desired, DesiredShare};
 use sharekeeper::engine::{Engine, Event, Listener, ScopeOutcome, Stop, Task};
 use sharekeeper::host::{Clock, SystemClock};
-use sharekeeper::model::{AccountName, Endpoint, Selector};
+use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::observation::Reading;
 use sharekeeper::plan::{Policy, Verdict};
 use sharekeeper::status::Board;
@@ -34,7 +34,11 @@ impl Connect for Apart<'_> {
         Ok(Connection {
             account: name.clone(),
             endpoint: Endpoint::new(&endpoint).expect("an endpoint"),
-            keys: CredentialProvider::fixed(Credentials::new(format!("AKID{name}"), secret, None)),
+            provider: CredentialProvider::fixed(Credentials::new(
+                format!("AKID{name}"),
+                secret,
+                None,
+            )),
             ..self.0.connection()
         })
     }

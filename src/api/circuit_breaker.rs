@@ -1,3 +1,6 @@
+//! Keeps a broken account to one call. It stands apart from the client so that what it decides can be tested without one,
+//! and must not know what is called or which error code means what.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,12 +11,12 @@ use super::error::Refusal;
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// How long others wait for the probe before they go on without its answer: a region that hangs must
-/// not hold up the rest of its account.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long other calls wait for the probe before they go on without its answer. A region that hangs must not hold up the
+/// rest of its account.
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Keeps a broken account to one probe: until one call was answered by a healthy account, calls go
-/// one at a time, and once the account is known to be broken, none goes at all.
+/// A circuit breaker for one account. Until the account has answered a first call, calls go one at a time. Once the account
+/// is known to be broken, no call is made at all.
 #[derive(Default)]
 pub(crate) struct CircuitBreaker {
     state: RefCell<State>,
@@ -23,62 +26,66 @@ pub(crate) struct CircuitBreaker {
 #[derive(Default)]
 enum State {
     #[default]
-    Unproven,
+    Untested,
     Probing {
         since: Monotonic,
     },
-    Open,
+    Healthy,
     Broken(Box<Refusal>),
 }
 
-/// What came of a call, as far as the account is concerned.
+/// What the end of a call says about the account.
 pub(crate) enum Report {
-    /// The account works.
-    Proof,
-    /// Says nothing (no reply, throttled, denied for this one thing).
-    None,
-    /// The account is broken.
+    Healthy,
+    /// Nothing: no reply, throttled, or denied for this one thing.
+    Inconclusive,
+    /// No other call would succeed, either.
     Broken(Refusal),
 }
 
-/// The right to make a call; to be given back with what came of it. Dropped without (the call was
-/// cancelled), it counts as no evidence.
-pub(crate) struct Probe {
-    gate: Rc<CircuitBreaker>,
-    probing: bool,
+/// The right to make a call. It is given back with [`Self::settle`]. If it is dropped, the call was cancelled, which is
+/// [`Report::Inconclusive`].
+pub(crate) struct AdmittedCall {
+    breaker: Rc<CircuitBreaker>,
+    is_probe: bool,
 }
 
 impl CircuitBreaker {
-    /// Waits until a call may be made; the refusal if none may.
-    pub(crate) async fn pass(self: &Rc<Self>, clock: &impl Clock) -> Result<Probe, Refusal> {
+    /// Waits until a call may be made. The error says why none may.
+    pub(crate) async fn admit(
+        self: &Rc<Self>,
+        clock: &impl Clock,
+    ) -> Result<AdmittedCall, Refusal> {
         loop {
             let changed = self.changed.notified();
             let until = {
                 let mut state = self.state.borrow_mut();
                 match &*state {
-                    State::Open => {
-                        return Ok(Probe {
-                            gate: Rc::clone(self),
-                            probing: false,
+                    State::Healthy => {
+                        return Ok(AdmittedCall {
+                            breaker: Rc::clone(self),
+                            is_probe: false,
                         });
                     }
                     State::Broken(refusal) => return Err((**refusal).clone()),
-                    State::Unproven => {
+                    State::Untested => {
                         *state = State::Probing {
                             since: clock.monotonic(),
                         };
-                        return Ok(Probe {
-                            gate: Rc::clone(self),
-                            probing: true,
+                        return Ok(AdmittedCall {
+                            breaker: Rc::clone(self),
+                            is_probe: true,
                         });
                     }
-                    State::Probing { since } if clock.monotonic().since(*since) >= PATIENCE => {
-                        return Ok(Probe {
-                            gate: Rc::clone(self),
-                            probing: false,
+                    State::Probing { since }
+                        if clock.monotonic().since(*since) >= PROBE_WAIT_MAX =>
+                    {
+                        return Ok(AdmittedCall {
+                            breaker: Rc::clone(self),
+                            is_probe: false,
                         });
                     }
-                    State::Probing { since } => *since + PATIENCE,
+                    State::Probing { since } => *since + PROBE_WAIT_MAX,
                 }
             };
             tokio::select! {
@@ -88,7 +95,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Why no call may be made, if so.
+    /// Why no call may be made; `None` if one may.
     pub(crate) fn broken(&self) -> Option<Refusal> {
         match &*self.state.borrow() {
             State::Broken(refusal) => Some((**refusal).clone()),
@@ -97,36 +104,36 @@ impl CircuitBreaker {
     }
 }
 
-impl Probe {
-    /// Gives the pass back.
-    pub(crate) fn settle(mut self, evidence: Report) {
-        let next = match evidence {
+impl AdmittedCall {
+    /// Ends the call, with what its end says about the account.
+    pub(crate) fn settle(mut self, report: Report) {
+        let next = match report {
             Report::Broken(refusal) => Some(State::Broken(Box::new(refusal))),
-            Report::Proof if !matches!(&*self.gate.state.borrow(), State::Broken(_)) => {
-                Some(State::Open)
+            Report::Healthy if !matches!(&*self.breaker.state.borrow(), State::Broken(_)) => {
+                Some(State::Healthy)
             }
-            Report::None if self.probing => Some(State::Unproven),
-            Report::Proof | Report::None => None,
+            Report::Inconclusive if self.is_probe => Some(State::Untested),
+            Report::Healthy | Report::Inconclusive => None,
         };
-        self.probing = false;
-        self.gate.turn(next);
+        self.is_probe = false;
+        self.breaker.transition(next);
     }
 }
 
-impl Drop for Probe {
+impl Drop for AdmittedCall {
     fn drop(&mut self) {
-        if self.probing {
-            self.gate.turn(Some(State::Unproven));
+        if self.is_probe {
+            self.breaker.transition(Some(State::Untested));
         }
     }
 }
 
 impl CircuitBreaker {
-    fn turn(&self, next: Option<State>) {
+    fn transition(&self, next: Option<State>) {
         let Some(next) = next else { return };
         let mut state = self.state.borrow_mut();
         // A probe that ends late does not reopen the question others have answered.
-        if matches!(next, State::Unproven) && !matches!(*state, State::Probing { .. }) {
+        if matches!(next, State::Untested) && !matches!(*state, State::Probing { .. }) {
             return;
         }
         *state = next;
@@ -152,52 +159,68 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn c9_one_call_at_a_time_until_the_account_is_known() {
-        let (gate, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
-        let probe = gate.pass(&clock).await.expect("the first is the probe");
-        let mut second = Box::pin(gate.pass(&clock));
+        let (breaker, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
+        let probe = breaker.admit(&clock).await.expect("the first is the probe");
+        let mut second = Box::pin(breaker.admit(&clock));
         assert!(futures_util::poll!(&mut second).is_pending());
         probe.settle(Report::Broken(refusal()));
         assert!(second.await.is_err());
-        assert!(gate.pass(&clock).await.is_err());
+        assert!(breaker.admit(&clock).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn l2_a_probe_that_hangs_does_not_hold_the_others_up() {
-        let (gate, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
-        let probe = gate.pass(&clock).await.expect("the probe");
-        let others = gate.pass(&clock).await.expect("goes on after the patience");
-        assert_eq!(clock.monotonic().since_start(), PATIENCE);
-        others.settle(Report::Proof);
+        let (breaker, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
+        let probe = breaker.admit(&clock).await.expect("the probe");
+        let others = breaker
+            .admit(&clock)
+            .await
+            .expect("goes on after the patience");
+        assert_eq!(clock.monotonic().since_start(), PROBE_WAIT_MAX);
+        others.settle(Report::Healthy);
         drop(probe);
-        assert!(gate.pass(&clock).await.is_ok_and(|pass| !pass.probing));
+        assert!(
+            breaker
+                .admit(&clock)
+                .await
+                .is_ok_and(|admit| !admit.is_probe)
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn c9_what_comes_late_does_not_reopen_a_broken_gate() {
+    async fn c9_what_comes_late_does_not_reset_a_broken_breaker() {
         let late = [
-            Some(Report::Proof),
-            Some(Report::None),
+            Some(Report::Healthy),
+            Some(Report::Inconclusive),
             // It was cancelled.
             None,
         ];
-        for evidence in late {
-            let (gate, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
-            let probe = gate.pass(&clock).await.expect("the probe");
-            let other = gate.pass(&clock).await.expect("goes on after the patience");
+        for report in late {
+            let (breaker, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
+            let probe = breaker.admit(&clock).await.expect("the probe");
+            let other = breaker
+                .admit(&clock)
+                .await
+                .expect("goes on after the patience");
             other.settle(Report::Broken(refusal()));
-            match evidence {
-                Some(evidence) => probe.settle(evidence),
+            match report {
+                Some(report) => probe.settle(report),
                 None => drop(probe),
             }
-            assert_eq!(gate.broken(), Some(refusal()));
-            assert!(gate.pass(&clock).await.is_err());
+            assert_eq!(breaker.broken(), Some(refusal()));
+            assert!(breaker.admit(&clock).await.is_err());
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p7_a_cancelled_probe_leaves_the_gate_to_the_next() {
-        let (gate, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
-        drop(gate.pass(&clock).await);
-        assert!(gate.pass(&clock).await.is_ok_and(|pass| pass.probing));
+    async fn p7_a_cancelled_probe_leaves_the_breaker_to_the_next() {
+        let (breaker, clock) = (Rc::new(CircuitBreaker::default()), SystemClock::start());
+        drop(breaker.admit(&clock).await);
+        assert!(
+            breaker
+                .admit(&clock)
+                .await
+                .is_ok_and(|admit| admit.is_probe)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! How the clocks of access points stand to this machine's. Each is known for one caller at one host: a proxy that lies
-//! about the time, or a key's own STS, says nothing of anybody else's clock.
+//! How far the clocks of access points are from this machine's. Each is known for one caller at one host: a proxy that lies
+//! about the time, or a key's own STS, says nothing of any other clock. It must not know what the time is used for.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -11,14 +11,15 @@ use crate::desired::CredentialSource;
 use crate::model::{AccountName, Clocks, Monotonic, Timestamp};
 use crate::words::seconds;
 
-/// A clock further off than this is not signed by but reported.
+/// We do not sign by a clock that is further off than this, but report it.
 const SIGNING_MAX: TimeDelta = TimeDelta::hours(24);
-/// A `Date` header has whole seconds: it was sent within this after its time.
+/// A `Date` header has whole seconds: it was sent up to this long after the time that it shows.
 const DATE_UNIT: TimeDelta = TimeDelta::seconds(1);
-/// A clock that was told of is told of as right again below this, so that one at the limit is not told of all the time.
-const RIGHT_AGAIN: TimeDelta = TimeDelta::seconds(20);
+/// A clock that was reported as off is reported as right again below this, so that one at the limit is not reported all
+/// the time.
+const RECOVERED_BELOW: TimeDelta = TimeDelta::seconds(20);
 
-/// Who is called as.
+/// As whom an access point is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     /// An account of the manifests.
@@ -34,9 +35,9 @@ pub(super) struct AccessPoint<'a> {
     pub(super) host: &'a str,
 }
 
-/// When a reply was there, and how long the exchange had taken.
+/// When a reply arrived, and how long the exchange took.
 #[derive(Clone, Copy)]
-pub(super) struct Arrival {
+pub(super) struct ReceivedAt {
     pub(super) now: Timestamp,
     pub(super) monotonic: Monotonic,
     pub(super) took: Duration,
@@ -50,23 +51,23 @@ struct Entry {
     caller: Caller,
     host: String,
     /// What its clock showed at the monotonic clock's moment zero.
-    shown: Option<Between>,
+    shown: Option<Interval>,
     /// Its time minus this machine's, when it was last told.
     ahead: TimeDelta,
     /// What this machine's time is corrected by to sign.
     signing: TimeDelta,
-    /// That it is far off has been told.
-    is_told_of: bool,
+    /// Whether it has been reported that the clock is off.
+    is_reported: bool,
 }
 
 /// An instant that lies between two.
 #[derive(Clone, Copy)]
-struct Between {
+struct Interval {
     low: Timestamp,
     high: Timestamp,
 }
 
-impl Between {
+impl Interval {
     fn middle(self) -> Timestamp {
         self.low + (self.high - self.low) / 2
     }
@@ -83,17 +84,22 @@ impl Between {
 
 impl ApiClocks {
     /// Takes in the time that a reply tells.
-    pub(super) fn replied(&self, at: AccessPoint<'_>, date: Option<&str>, arrival: Arrival) {
-        let Some(date) = read(date) else { return };
-        let (monotonic, took) = (span(arrival.monotonic.since_start()), span(arrival.took));
-        let newer = Between {
+    pub(super) fn observe_reply(
+        &self,
+        at: AccessPoint<'_>,
+        date: Option<&str>,
+        received: ReceivedAt,
+    ) {
+        let Some(date) = parse_date(date) else { return };
+        let (monotonic, took) = (span(received.monotonic.since_start()), span(received.took));
+        let newer = Interval {
             low: date - monotonic,
             high: date + DATE_UNIT - monotonic + took,
         };
         self.change(at, |entry| {
             let shown = entry.shown.map_or(newer, |older| older.and(newer));
             entry.shown = Some(shown);
-            entry.ahead = shown.middle() + monotonic - arrival.now;
+            entry.ahead = shown.middle() + monotonic - received.now;
         });
     }
 
@@ -107,7 +113,7 @@ impl ApiClocks {
     }
 
     /// The access point's time minus this machine's, as its newest reply told it.
-    pub(super) fn told(&self, at: AccessPoint<'_>) -> Option<TimeDelta> {
+    pub(super) fn offset(&self, at: AccessPoint<'_>) -> Option<TimeDelta> {
         self.find(at, |entry| entry.shown.map(|_| entry.ahead))?
     }
 
@@ -117,16 +123,16 @@ impl ApiClocks {
         now.checked_add_signed(signing).unwrap_or(now)
     }
 
-    /// Told that a signature of `signed_at` was refused for its age. True if signing again by the time that the refusal
-    /// tells may help.
-    pub(super) fn learn(
+    /// A signature of `signed_at` was refused for its age, with a reply that tells `date`. Returns whether signing again
+    /// by that time may help.
+    pub(super) fn correct_signing(
         &self,
         at: AccessPoint<'_>,
         date: Option<&str>,
         signed_at: i64,
         now: Timestamp,
     ) -> bool {
-        let Some(server) = read(date) else {
+        let Some(server) = parse_date(date) else {
             return false;
         };
         let offset = server - now;
@@ -143,9 +149,9 @@ impl ApiClocks {
         true
     }
 
-    /// The time of the account's access point that is furthest off minus this machine's, as its newest reply told it;
-    /// zero where none has told the time.
-    pub fn furthest(&self) -> TimeDelta {
+    /// The time of the access point of an account that is furthest off, minus this machine's time, as its newest reply
+    /// told it. Zero if none has told the time.
+    pub fn largest_offset(&self) -> TimeDelta {
         let entries = self.0.borrow();
         let of_accounts = entries.iter();
         let of_accounts = of_accounts.filter(|entry| matches!(entry.caller, Caller::Account(_)));
@@ -153,29 +159,29 @@ impl ApiClocks {
         ahead.max_by_key(|ahead| ahead.abs()).unwrap_or_default()
     }
 
-    /// What a person should be told of the clocks, and was not yet. `now` is this machine's time.
-    pub fn news(&self, now: Timestamp) -> Vec<ClockNews> {
-        let mut news = Vec::new();
+    /// What has changed about the clocks since the last report, for a person. `now` is this machine's time.
+    pub fn take_reports(&self, now: Timestamp) -> Vec<ClockReport> {
+        let mut reports = Vec::new();
         for entry in self.0.borrow_mut().iter_mut() {
             let off = entry.ahead.abs();
-            let is_told_of = match entry.is_told_of {
-                true => off >= RIGHT_AGAIN,
+            let is_reported = match entry.is_reported {
+                true => off >= RECOVERED_BELOW,
                 false => off > Clocks::APART_MAX,
             };
-            if is_told_of == entry.is_told_of {
+            if is_reported == entry.is_reported {
                 continue;
             }
-            entry.is_told_of = is_told_of;
-            let text = match is_told_of {
+            entry.is_reported = is_reported;
+            let text = match is_reported {
                 true => entry.warning(now),
                 false => format!("{} agrees with this machine's again", entry.name()),
             };
-            news.push(ClockNews {
+            reports.push(ClockReport {
                 text,
-                is_right: !is_told_of,
+                is_right: !is_reported,
             });
         }
-        news
+        reports
     }
 
     fn find<T>(&self, at: AccessPoint<'_>, what: impl Fn(&Entry) -> T) -> Option<T> {
@@ -193,7 +199,7 @@ impl ApiClocks {
                 shown: None,
                 ahead: TimeDelta::zero(),
                 signing: TimeDelta::zero(),
-                is_told_of: false,
+                is_reported: false,
             });
             entries.len() - 1
         });
@@ -203,7 +209,7 @@ impl ApiClocks {
 
 /// A clock that turned out to be far off, or is right again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClockNews {
+pub struct ClockReport {
     /// One line for a person, with the remedy.
     pub text: String,
     /// It is no longer off.
@@ -252,7 +258,7 @@ impl fmt::Display for Caller {
 }
 
 /// The time of a `Date` header.
-pub(super) fn read(date: Option<&str>) -> Option<Timestamp> {
+pub(super) fn parse_date(date: Option<&str>) -> Option<Timestamp> {
     let date = DateTime::parse_from_rfc2822(date?).ok()?;
     Some(date.with_timezone(&Utc))
 }
@@ -280,13 +286,13 @@ mod tests {
         let sent = at(seconds) - TimeDelta::milliseconds(i64::try_from(took).expect("small") / 2);
         let date = sent + TimeDelta::milliseconds(ahead);
         let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let arrival = Arrival {
+        let received = ReceivedAt {
             now: at(seconds),
             monotonic: monotonic(seconds),
             took: Duration::from_millis(took),
         };
         let point = AccessPoint { caller, host: HOST };
-        clocks.replied(point, Some(&date), arrival);
+        clocks.observe_reply(point, Some(&date), received);
     }
 
     fn monotonic(seconds: i64) -> Monotonic {
@@ -308,15 +314,15 @@ mod tests {
         reply(&clocks, &b, 10, 80, 72_000_000);
         let point = |caller, host| AccessPoint { caller, host };
         let date = "Mon, 21 Sep 2026 16:13:20 GMT";
-        let there = read(Some(date)).expect("a date");
+        let there = parse_date(Some(date)).expect("a date");
         let here = there - TimeDelta::hours(3);
-        assert!(clocks.learn(point(&b, HOST), Some(date), here.timestamp(), here));
+        assert!(clocks.correct_signing(point(&b, HOST), Some(date), here.timestamp(), here));
         assert_eq!(clocks.signing(point(&b, HOST), here), there);
         for (caller, host) in [(&a, HOST), (&b, "lighthouse.tencentcloudapi.com")] {
             assert_eq!(clocks.signing(point(caller, host), here), here);
             let shown = clocks.show(point(caller, host), here, Monotonic::default());
             assert_eq!(shown, Clocks::machine_only(here));
-            assert_eq!(clocks.told(point(caller, host)), None);
+            assert_eq!(clocks.offset(point(caller, host)), None);
         }
         let keys = Caller::Credentials(CredentialSource::Environment);
         assert_eq!(clocks.signing(point(&keys, HOST), here), here);
@@ -334,7 +340,7 @@ mod tests {
                         let sent = at(10) + fraction - TimeDelta::milliseconds(took / 2);
                         let date = sent + TimeDelta::milliseconds(ahead);
                         let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-                        let arrival = Arrival {
+                        let received = ReceivedAt {
                             now: at(10) + fraction,
                             monotonic: monotonic(10) + Duration::from_millis(millis.unsigned_abs()),
                             took: Duration::from_millis(took.unsigned_abs()),
@@ -343,8 +349,8 @@ mod tests {
                             caller: &a,
                             host: HOST,
                         };
-                        clocks.replied(point, Some(&date), arrival);
-                        let shown = clocks.show(point, arrival.now, arrival.monotonic);
+                        clocks.observe_reply(point, Some(&date), received);
+                        let shown = clocks.show(point, received.now, received.monotonic);
                         assert_eq!(shown.api().is_some(), is_apart, "{ahead} {millis} {took}");
                     }
                 }
@@ -383,23 +389,27 @@ mod tests {
         let (a, b) = (account("a"), account("b"));
         reply(&clocks, &a, 10, 80, 72_000_000);
         reply(&clocks, &b, 10, 80, 29_000);
-        let news = clocks.news(at(10));
-        assert_eq!(news.len(), 1, "{news:?}");
+        let reports = clocks.take_reports(at(10));
+        assert_eq!(reports.len(), 1, "{reports:?}");
         for part in [
             "account `a`",
             HOST,
             "2026-09-21T14:13:30Z here",
             "2026-09-22T10:13",
         ] {
-            assert!(news[0].text.contains(part), "{part}: {}", news[0].text);
+            assert!(
+                reports[0].text.contains(part),
+                "{part}: {}",
+                reports[0].text
+            );
         }
         reply(&clocks, &a, 20, 80, 72_000_000);
-        assert_eq!(clocks.news(at(20)), []);
+        assert_eq!(clocks.take_reports(at(20)), []);
         reply(&clocks, &a, 30, 80, 25_000);
-        assert_eq!(clocks.news(at(30)), [], "not far enough back");
+        assert_eq!(clocks.take_reports(at(30)), [], "not far enough back");
         reply(&clocks, &a, 40, 80, 0);
-        let news = clocks.news(at(40));
-        assert!(news.len() == 1 && news[0].is_right, "{news:?}");
+        let reports = clocks.take_reports(at(40));
+        assert!(reports.len() == 1 && reports[0].is_right, "{reports:?}");
     }
 
     #[test]
@@ -411,15 +421,15 @@ mod tests {
             host: HOST,
         };
         let date = "Mon, 21 Sep 2026 16:13:20 GMT";
-        let there = read(Some(date)).expect("a date");
+        let there = parse_date(Some(date)).expect("a date");
         for (hours, helps) in [(23, true), (24, true), (25, false), (-25, false)] {
             let here = there - TimeDelta::hours(hours);
-            let said = clocks.learn(point, Some(date), here.timestamp(), here);
+            let said = clocks.correct_signing(point, Some(date), here.timestamp(), here);
             assert_eq!(said, helps, "{hours}");
         }
         let signed = there.timestamp() - 1;
         assert!(
-            !clocks.learn(point, Some(date), signed, there),
+            !clocks.correct_signing(point, Some(date), signed, there),
             "it was signed right"
         );
     }

@@ -6,28 +6,53 @@
 
 use std::fmt;
 
+use crate::host::TransportError;
 use crate::model::{Permission, ShareState};
-use crate::pace::Reach;
+use crate::pace::ThrottleScope;
 
 /// Our own code: the credentials belong to another account than the manifest says.
 pub const WRONG_ACCOUNT: &str = "WrongAccount";
 /// Our own code: whose the credentials are could not be found out.
 pub const ACCOUNT_UNVERIFIED: &str = "AccountUnverified";
-
 /// Our own code: there are no credentials to call with.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
 
 /// A call that did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Certain to have had no effect: no connection was made.
-    NotSent(String),
+    #[error(transparent)]
+    NotSent(NoReply),
     /// The reply is missing or cannot be read, so a write may have taken effect.
-    Unclear(String),
+    #[error(transparent)]
+    Unclear(NoReply),
     /// The API said no.
+    #[error("{0}")]
     Refused(Refusal),
     /// Nothing was sent, because the account is known to be broken, or not known to be the right one.
+    #[error("{0}")]
     AccountBroken(Refusal),
+}
+
+/// Why a call has no reply that can be read, in one line for a person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct NoReply {
+    text: String,
+    /// `None` if it is not the transport that failed.
+    source: Option<TransportError>,
+}
+
+impl From<String> for NoReply {
+    fn from(text: String) -> Self {
+        Self { text, source: None }
+    }
+}
+
+impl From<&str> for NoReply {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
 }
 
 /// An error reply, or why nothing is called at all.
@@ -36,7 +61,7 @@ pub struct Refusal {
     /// The API's, such as `UnsupportedOperation.ImageOccupied`, or one of ours: [`WRONG_ACCOUNT`],
     /// [`ACCOUNT_UNVERIFIED`], [`NO_CREDENTIALS`].
     pub code: String,
-    /// The words to it, cleaned of control characters.
+    /// The API's words, cleaned of control characters.
     pub message: String,
     /// For the vendor's support.
     pub request_id: Option<String>,
@@ -53,8 +78,8 @@ pub enum Class {
     Busy,
     /// Failed in a way that leaves the outcome open: look, then perhaps call again.
     Unclear,
-    /// Too many calls.
-    Throttled(Reach),
+    /// Too many calls; says which buckets have to slow down.
+    Throttled(ThrottleScope),
     /// A person must change the image, its use, or the manifest.
     ImageBlocked,
     /// Not permitted, or not offered here; may hold for one image, one region or one action.
@@ -99,8 +124,8 @@ impl Class {
                 "RequestLimitExceeded.UinLimitExceeded"
                 | "RequestLimitExceeded.GlobalRegionUinLimitExceeded",
                 _,
-            ) => Self::Throttled(Reach::Account),
-            ("RequestLimitExceeded.IPLimitExceeded", _) => Self::Throttled(Reach::Host),
+            ) => Self::Throttled(ThrottleScope::Account),
+            ("RequestLimitExceeded.IPLimitExceeded", _) => Self::Throttled(ThrottleScope::Host),
             _ => return None,
         })
     }
@@ -108,7 +133,7 @@ impl Class {
     fn of_family(code: &str, permission: Option<Permission>) -> Self {
         let (family, detail) = code.split_once('.').unwrap_or((code, ""));
         match family {
-            "RequestLimitExceeded" => Self::Throttled(Reach::Bucket),
+            "RequestLimitExceeded" => Self::Throttled(ThrottleScope::Bucket),
             "AuthFailure" | "IpInBlacklist" | "IpNotInWhitelist" => Self::AccountBlocked,
             "UnauthorizedOperation" | "UnsupportedRegion" => Self::ScopeBlocked,
             "InternalError" | "FailedOperation" => Self::Unclear,
@@ -150,7 +175,7 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// That of a code.
+    /// What a code says of how to go on.
     pub fn of(code: &str) -> Self {
         match code {
             "ResourceNotFound.ImageIdNotFound" => Self::NoImage,
@@ -176,16 +201,16 @@ fn is_passing(detail: &str) -> bool {
 }
 
 impl Refusal {
-    /// Code and words, without what to do about it.
-    pub fn said(&self) -> String {
+    /// Code and message, without what to do about it.
+    pub fn summary(&self) -> String {
         match self.message.trim_end_matches('.') {
             "" => self.code.clone(),
             message => format!("{}: {message}", self.code),
         }
     }
 
-    /// The state that the image is in, where the refusal of a write says so for certain.
-    pub fn tells(&self, permission: Permission) -> Option<ShareState> {
+    /// The state that the image is certain to be in after the refusal of a write; `None` if the refusal does not tell.
+    pub fn known_state(&self, permission: Permission) -> Option<ShareState> {
         match (self.class, Hint::of(&self.code), permission) {
             (Class::Converged, _, Permission::Share) => Some(ShareState::Shared),
             (_, Hint::NotShared, Permission::Cancel) => Some(ShareState::Unshared),
@@ -282,7 +307,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said())?;
+        f.write_str(&self.summary())?;
         if let Some(remedy) = self.remedy() {
             write!(f, " ({remedy})")?;
         }
@@ -290,16 +315,22 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotSent(detail) | Self::Unclear(detail) => f.write_str(detail),
-            Self::Refused(refusal) | Self::AccountBroken(refusal) => refusal.fmt(f),
-        }
+impl CallError {
+    /// What it means for a call that the transport gave no reply. `describe` makes the text for a person from the
+    /// transport's own words.
+    pub(super) fn no_reply(error: TransportError, describe: impl FnOnce(&str) -> String) -> Self {
+        let (TransportError::NotSent(detail) | TransportError::Lost(detail)) = &error;
+        let text = describe(detail);
+        let variant = match error {
+            TransportError::NotSent(_) => Self::NotSent,
+            TransportError::Lost(_) => Self::Unclear,
+        };
+        variant(NoReply {
+            text,
+            source: Some(error),
+        })
     }
 }
-
-impl std::error::Error for CallError {}
 
 #[cfg(test)]
 mod tests {
@@ -364,18 +395,21 @@ mod tests {
     #[test]
     fn common_codes_match_whole_then_by_family() {
         let table = [
-            ("RequestLimitExceeded", Class::Throttled(Reach::Bucket)),
+            (
+                "RequestLimitExceeded",
+                Class::Throttled(ThrottleScope::Bucket),
+            ),
             (
                 "RequestLimitExceeded.UinLimitExceeded",
-                Class::Throttled(Reach::Account),
+                Class::Throttled(ThrottleScope::Account),
             ),
             (
                 "RequestLimitExceeded.IPLimitExceeded",
-                Class::Throttled(Reach::Host),
+                Class::Throttled(ThrottleScope::Host),
             ),
             (
                 "RequestLimitExceeded.SomethingNew",
-                Class::Throttled(Reach::Bucket),
+                Class::Throttled(ThrottleScope::Bucket),
             ),
             ("AuthFailure.SignatureExpire", Class::ClockOff),
             ("AuthFailure.SecretIdNotFound", Class::AccountBlocked),
@@ -397,6 +431,20 @@ mod tests {
         for (code, class) in table {
             assert_eq!(Class::of(code, Some(Share)), class, "{code}");
         }
+    }
+
+    #[test]
+    fn a_call_without_reply_shows_its_own_text_and_keeps_the_transports_error() {
+        use std::error::Error;
+
+        let lost = TransportError::Lost("reset by peer".into());
+        let error = CallError::no_reply(lost.clone(), |detail| format!("api.example: {detail}"));
+        assert_eq!(error.to_string(), "api.example: reset by peer");
+        let source = error.source().map(ToString::to_string);
+        assert_eq!(source, Some(lost.to_string()));
+        let unreadable = CallError::Unclear("not JSON".into());
+        assert!(unreadable.source().is_none());
+        assert_eq!(unreadable.to_string(), "not JSON");
     }
 
     #[test]

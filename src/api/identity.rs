@@ -1,5 +1,5 @@
-//! Right account: where a manifest says whose the credentials are, nothing is called before STS has said
-//! the same.
+//! Right account: where a manifest says whose the credentials are, nothing is called before STS has confirmed it. It must
+//! not know how STS is asked.
 
 use tokio::sync::OnceCell;
 
@@ -8,15 +8,15 @@ use super::protocol::wire::CallerIdentity;
 use crate::model::{AccountName, Uin};
 use crate::words::brief;
 
-/// Whether a key belongs to the account that its document names: found out once, by whoever
-/// comes first, while the others wait for the same answer. One who gives up leaves the question to the
-/// next. A new key is a new question, with an `Identity` of its own.
+/// Whether a key belongs to the account that its document names. The first caller finds it out, while the others wait for
+/// the same answer. A caller that gives up leaves the question to the next one. A new key gets an `IdentityCheck` of its
+/// own.
 #[derive(Default)]
-pub(super) struct Identity(OnceCell<Result<(), Box<Refusal>>>);
+pub(super) struct IdentityCheck(OnceCell<Result<(), Box<Refusal>>>);
 
-impl Identity {
-    /// The answer, which `find_out` gives if there is none yet; the refusal if nothing may be called.
-    pub(super) async fn settle(
+impl IdentityCheck {
+    /// The answer, which `find_out` gives if there is none yet. The error says why nothing may be called.
+    pub(super) async fn get_or_check(
         &self,
         find_out: impl Future<Output = Result<(), Refusal>>,
     ) -> Result<(), Refusal> {
@@ -34,8 +34,9 @@ impl Identity {
     }
 }
 
-/// Holds what STS answered against what `account`'s document says. Not to know is to hold still, too.
-pub(super) fn judge(
+/// Compares what STS answered with the uin that `account`'s document names. If that cannot be told, nothing is called,
+/// either.
+pub(super) fn verify(
     account: &AccountName,
     named: &Uin,
     answer: Result<CallerIdentity, CallError>,
@@ -54,11 +55,11 @@ pub(super) fn judge(
             return Err(match refusal.class {
                 // The key itself is at fault, and would be with any other call.
                 Class::AccountBlocked | Class::ClockOff => refusal,
-                _ => unverified(refusal.said(), refusal.request_id),
+                _ => unverified(refusal.summary(), refusal.request_id),
             });
         }
         Err(CallError::NotSent(detail) | CallError::Unclear(detail)) => {
-            return Err(unverified(detail, None));
+            return Err(unverified(detail.to_string(), None));
         }
     };
     let request_id = identity.request_id.as_deref().map(brief);
@@ -90,9 +91,9 @@ pub(super) fn judge(
 mod tests {
     use super::*;
 
-    fn judged(answer: Result<CallerIdentity, CallError>) -> Result<(), Refusal> {
+    fn verified(answer: Result<CallerIdentity, CallError>) -> Result<(), Refusal> {
         let account = AccountName::new("prod").expect("a name");
-        judge(&account, &Uin::new("100000000001").expect("a uin"), answer)
+        verify(&account, &Uin::new("100000000001").expect("a uin"), answer)
     }
 
     fn of(account_id: &str) -> Result<CallerIdentity, CallError> {
@@ -113,14 +114,14 @@ mod tests {
 
     #[test]
     fn s13_only_the_root_accounts_number_counts_and_both_are_named() {
-        assert_eq!(judged(of("100000000001")), Ok(()));
-        let refusal = judged(of("100000000002")).expect_err("another account");
+        assert_eq!(verified(of("100000000001")), Ok(()));
+        let refusal = verified(of("100000000002")).expect_err("another account");
         assert_eq!(refusal.class, Class::AccountBlocked);
         for words in ["100000000001", "100000000002", "`prod`", "`uin`"] {
             assert!(refusal.to_string().contains(words), "{refusal}");
         }
         for nobody in ["", "root", "1000000000010000000000"] {
-            let refusal = judged(of(nobody)).expect_err(nobody);
+            let refusal = verified(of(nobody)).expect_err(nobody);
             assert_eq!(refusal.code, ACCOUNT_UNVERIFIED);
         }
     }
@@ -140,7 +141,7 @@ mod tests {
             (refused("Brand.NewCode"), "Brand.NewCode: No"),
             (lost(), "sts.example: no reply"),
         ] {
-            let refusal = judged(answer).expect_err(reason);
+            let refusal = verified(answer).expect_err(reason);
             assert_eq!(refusal.class, Class::AccountBlocked);
             for words in [
                 reason,
@@ -160,17 +161,17 @@ mod tests {
             "AuthFailure.SecretIdNotFound",
             "AuthFailure.SignatureExpire",
         ] {
-            let refusal = judged(refused(code)).expect_err(code);
+            let refusal = verified(refused(code)).expect_err(code);
             assert_eq!(refusal.code, code);
         }
     }
 
     #[tokio::test]
     async fn p7_one_who_gives_up_leaves_the_question_to_the_next() {
-        let identity = Identity::default();
-        let mut first = Box::pin(identity.settle(std::future::pending()));
+        let identity = IdentityCheck::default();
+        let mut first = Box::pin(identity.get_or_check(std::future::pending()));
         assert!(futures_util::poll!(&mut first).is_pending());
-        let mut second = Box::pin(identity.settle(async { Ok(()) }));
+        let mut second = Box::pin(identity.get_or_check(async { Ok(()) }));
         assert!(
             futures_util::poll!(&mut second).is_pending(),
             "it is asked once at a time"

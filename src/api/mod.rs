@@ -1,7 +1,8 @@
 //! The Tencent dialect: names, signature, error codes, access points. The only module that knows
 //! them; everything else speaks of images, permissions and classes of failure.
 
-mod calls;
+mod call;
+mod call_stats;
 mod circuit_breaker;
 mod client;
 mod clocks;
@@ -9,22 +10,25 @@ mod context;
 mod credential_status;
 pub mod credentials;
 pub mod error;
+mod exchange;
 mod identity;
 #[cfg(test)]
 mod liberal_tests;
 mod owner;
+mod owner_lookup;
 mod probe;
 pub mod protocol;
+mod ready_credentials;
 pub mod retry;
 mod write;
 
-pub use calls::{ActionTally, Calls, Tally, Turn};
-pub use client::{Answered, Connection, DEFAULT_RATE, ReadClient};
-pub use clocks::{ApiClocks, ClockNews};
+pub use call_stats::{ActionStats, CallBreakdown, CallStats, QueuedCall};
+pub use client::{Connection, DEFAULT_RATE, ReadClient, TimedReply};
+pub use clocks::{ApiClocks, ClockReport};
 pub use context::ClientContext;
 pub use credentials::{
-    CredentialProvider, Environment, Exposure, KeyError, Provenance, ProviderCache,
+    CredentialError, CredentialProvider, Environment, Exposure, Provenance, ProviderCache,
 };
 pub use owner::Owner;
-pub use probe::ProbeResult;
+pub use probe::ProbeTarget;
 pub use write::{Modified, WriteClient, WritePermit};

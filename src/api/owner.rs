@@ -1,41 +1,33 @@
-//! Whose the credentials in use are, for whoever must tell two accounts apart. STS is asked only by [`ReadClient::owner`],
-//! once for each version of the credentials that it answered for.
+//! Whose the credentials in use are, for telling two accounts apart. Only [`ReadClient::owner`] asks STS, once for each
+//! version of the credentials that STS has answered for. It must not know what follows if two accounts are one.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use tokio::sync::OnceCell;
 
 use super::client::ReadClient;
-use super::credential_status::ReadyCredentials;
 use super::error::CallError;
+use super::owner_lookup::ANSWER_TIMEOUT;
+use super::ready_credentials::ReadyCredentials;
 use super::retry;
 use crate::host::Host;
 use crate::inventory::AccountIdentity;
-use crate::model::{KeyDigest, Monotonic, Region, Uin};
+use crate::model::{KeyDigest, Region, Uin};
 use crate::words::brief;
-
-/// For one question to STS, with its repetitions. Scopes of healthy accounts wait for the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The same for the sake of another account, where there was no answer the last time: whoever hangs is waited for once.
-const PATIENCE_WORN: Duration = Duration::from_secs(1);
-/// STS is not asked again before that, where it gave no answer: each scope of the account would wait for it anew.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The credentials in use, and whose they are as far as that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// Stands for the secret id, or for the role whose temporary keys are called otherwise each time.
+    /// Stands for the secret id, or for the role, whose temporary keys have another id each time.
     pub key: KeyDigest,
     /// The version of the credentials; grows with each change.
     pub version: u64,
-    /// The key has an id that stays until somebody replaces it.
+    /// Whether the key has an id that stays until somebody replaces it.
     pub lasts: bool,
     /// The root account: what the document says and STS has confirmed, or what STS answered.
     pub uin: Option<Uin>,
-    /// The document says which account it is.
+    /// Whether the document says which account it is.
     pub is_documented: bool,
 }
 
@@ -54,57 +46,28 @@ impl Owner {
     }
 }
 
-/// What STS said of one version of credentials for which no document names a `uin`.
-#[derive(Default)]
-pub(super) struct Answer {
-    known: OnceCell<Uin>,
-    /// When it could not be had, and why.
-    failed: RefCell<Option<(Monotonic, String)>>,
-}
-
-impl Answer {
-    /// Why there was no answer, if that was a moment ago.
-    fn failed_lately(&self, now: Monotonic) -> Option<String> {
-        let failed = self.failed.borrow();
-        let (at, why) = failed.as_ref()?;
-        (now.since(*at) < ASK_AGAIN_AFTER).then(|| why.clone())
-    }
-
-    /// How long somebody waits who asks for the sake of another account.
-    fn patience(&self) -> Duration {
-        match *self.failed.borrow() {
-            Some(_) => PATIENCE_WORN,
-            None => PATIENCE,
-        }
-    }
-
-    fn fail(&self, at: Monotonic, why: String) {
-        self.failed.replace(Some((at, why)));
-    }
-}
-
 impl<H: Host> ReadClient<H> {
     /// What stands for the key that is in use, whoever it belongs to. Makes no call but those that a source needs to
     /// fetch its keys.
     pub async fn key_digest(&self, region: Region) -> Option<KeyDigest> {
-        let keys = &self.connection.keys;
-        let current = keys.current(self.context(), region);
-        let current = self.patiently(current).await?.ok()?;
-        Some(KeyDigest::of(&keys.identity(&current.credentials).0))
+        let provider = &self.connection.provider;
+        let current = provider.current(self.context(), region);
+        let current = self.within_timeout(current).await?.ok()?;
+        Some(KeyDigest::of(&provider.identity(&current.credentials).0))
     }
 
     /// [`Self::key_digest`], where that needs no waiting: of what has been fetched already, or is on this machine.
     pub fn key_at_hand(&self, region: Region) -> Option<KeyDigest> {
-        let keys = &self.connection.keys;
-        let credentials = match keys.in_use() {
+        let provider = &self.connection.provider;
+        let credentials = match provider.active_credentials() {
             Some(credentials) => credentials,
-            None if keys.is_fetched() => return None,
+            None if provider.is_fetched() => return None,
             None => {
-                let current = keys.current(self.context(), region).now_or_never()?;
+                let current = provider.current(self.context(), region).now_or_never()?;
                 current.ok()?.credentials
             }
         };
-        Some(KeyDigest::of(&keys.identity(&credentials).0))
+        Some(KeyDigest::of(&provider.identity(&credentials).0))
     }
 
     /// The credentials for the next call. Costs no call beyond those that come before every call: where the document
@@ -117,18 +80,18 @@ impl<H: Host> ReadClient<H> {
     /// Whether there are credentials, and they are those of the account that the document names. Who asks for the sake of
     /// another account does not wait for long.
     pub async fn is_confirmed(&self, region: Region) -> bool {
-        let newest = self.proofs.newest();
+        let newest = self.status.newest();
         let now = || self.context().host.monotonic();
-        if newest.owner.failed_lately(now()).is_some() {
+        if newest.owner.recent_failure(now()).is_some() {
             return false;
         }
         match self
-            .within(newest.owner.patience(), self.ready(region))
+            .within(newest.owner.timeout(), self.ready(region))
             .await
         {
             Some(ready) => ready.is_ok(),
             None => {
-                newest.owner.fail(now(), late());
+                newest.owner.fail(now(), timed_out());
                 false
             }
         }
@@ -136,13 +99,13 @@ impl<H: Host> ReadClient<H> {
 
     /// [`Self::key`], with the account that STS names where no document does; why there is no answer, for a person.
     pub async fn owner(&self, region: Region) -> Result<Owner, String> {
-        let ready = self.patiently(self.ready(region)).await;
-        let ready = ready.ok_or_else(late)?;
+        let ready = self.within_timeout(self.ready(region)).await;
+        let ready = ready.ok_or_else(timed_out)?;
         let ready = ready.map_err(|refusal| refusal.to_string())?;
         if self.connection.uin.is_none() {
-            let answer = &ready.proof.owner;
-            let ask = || self.ask(&ready, region);
-            answer.known.get_or_try_init(ask).await?;
+            let answer = &ready.status.owner;
+            let ask_sts = || self.ask_sts(&ready, region);
+            answer.known.get_or_try_init(ask_sts).await?;
         }
         Ok(self.owner_of(&ready))
     }
@@ -150,46 +113,46 @@ impl<H: Host> ReadClient<H> {
     /// [`Self::owner`], asked for the sake of another account: one that did not answer the last time is not waited for
     /// again. Its own scopes go on asking, and have the patience.
     pub async fn owner_of_rival(&self, region: Region) -> Result<Owner, String> {
-        let patience = self.proofs.newest().owner.patience();
-        let owner = self.within(patience, self.owner(region)).await;
-        owner.unwrap_or_else(|| Err(late()))
+        let timeout = self.status.newest().owner.timeout();
+        let owner = self.within(timeout, self.owner(region)).await;
+        owner.unwrap_or_else(|| Err(timed_out()))
     }
 
     /// `None` if it takes too long: scopes of healthy accounts wait for the answer.
-    async fn patiently<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.within(PATIENCE, work).await
+    async fn within_timeout<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.within(ANSWER_TIMEOUT, work).await
     }
 
-    async fn within<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
+    async fn within<T>(&self, timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
         let host = &self.context().host;
-        let late = Box::pin(host.sleep_until(host.monotonic() + patience));
-        match select(Box::pin(work), late).await {
+        let timed_out = Box::pin(host.sleep_until(host.monotonic() + timeout));
+        match select(Box::pin(work), timed_out).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(_) => None,
         }
     }
 
     fn owner_of(&self, ready: &ReadyCredentials) -> Owner {
-        let told = || ready.proof.owner.known.get().cloned();
-        let (identity, lasts) = self.connection.keys.identity(&ready.issued.credentials);
+        let answered = || ready.status.owner.known.get().cloned();
+        let (identity, lasts) = self.connection.provider.identity(&ready.lease.credentials);
         Owner {
             key: KeyDigest::of(&identity),
-            version: ready.issued.version,
+            version: ready.lease.version,
             lasts,
-            uin: self.connection.uin.clone().or_else(told),
+            uin: self.connection.uin.clone().or_else(answered),
             is_documented: self.connection.uin.is_some(),
         }
     }
 
-    async fn ask(&self, ready: &ReadyCredentials, region: Region) -> Result<Uin, String> {
-        let answered = &ready.proof.owner;
-        if let Some(why) = answered.failed_lately(self.context().host.monotonic()) {
+    async fn ask_sts(&self, ready: &ReadyCredentials, region: Region) -> Result<Uin, String> {
+        let answered = &ready.status.owner;
+        if let Some(why) = answered.recent_failure(self.context().host.monotonic()) {
             return Err(why);
         }
-        let ask = || self.caller_identity(ready, region);
-        let answer = self.patiently(retry::while_it_helps(self.context(), ask));
+        let ask_sts = || self.caller_identity(ready, region);
+        let answer = self.within_timeout(retry::while_it_helps(self.context(), ask_sts));
         let answer = match answer.await {
-            None => Err(late()),
+            None => Err(timed_out()),
             Some(Ok(identity)) => Uin::new(&identity.account_id).map_err(|error| {
                 format!(
                     "AccountId is `{}`, but {error}",
@@ -197,9 +160,11 @@ impl<H: Host> ReadClient<H> {
                 )
             }),
             Some(Err(CallError::Refused(refusal) | CallError::AccountBroken(refusal))) => {
-                Err(refusal.said())
+                Err(refusal.summary())
             }
-            Some(Err(CallError::NotSent(detail) | CallError::Unclear(detail))) => Err(detail),
+            Some(Err(CallError::NotSent(detail) | CallError::Unclear(detail))) => {
+                Err(detail.to_string())
+            }
         };
         if let Err(why) = &answer {
             answered.fail(self.context().host.monotonic(), why.clone());
@@ -208,6 +173,9 @@ impl<H: Host> ReadClient<H> {
     }
 }
 
-fn late() -> String {
-    format!("there was no answer within {} seconds", PATIENCE.as_secs())
+fn timed_out() -> String {
+    format!(
+        "there was no answer within {} seconds",
+        ANSWER_TIMEOUT.as_secs()
+    )
 }

@@ -1,17 +1,17 @@
-//! Looks at how an account and its access points are doing, for whoever wants to know just that: one call each, nothing
-//! kept from it, and none of them writes.
+//! Single questions about an account and its access points, for who wants to know just their state: one call each, nothing
+//! kept from it, and none of them writes. It must not know what the answers are judged by.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::client::{ROUNDS_MAX, ReadClient};
-use super::credential_status::ReadyCredentials;
+use super::client::ReadClient;
 use super::credentials::Provenance;
 use super::error::CallError;
 use super::identity;
 use super::protocol::wire::{Action, CallerIdentity};
+use super::ready_credentials::{ROUNDS_MAX, ReadyCredentials};
 use crate::host::Host;
 use crate::model::{ImageId, Region};
 
@@ -23,10 +23,10 @@ impl<H: Host> ReadClient<H> {
         let mut rounds = 0;
         loop {
             rounds += 1;
-            let issued = connection.keys.current(self.context(), region).await;
-            let issued = issued.map_err(|error| CallError::AccountBroken(error.into()))?;
-            let proof = self.proofs.of(issued.version);
-            let ready = ReadyCredentials { issued, proof };
+            let lease = connection.provider.current(self.context(), region).await;
+            let lease = lease.map_err(|error| CallError::AccountBroken(error.into()))?;
+            let status = self.status.of(lease.version);
+            let ready = ReadyCredentials { lease, status };
             let answer = self.caller_identity(&ready, region).await;
             if let Err(CallError::Refused(refusal)) = &answer
                 && rounds < ROUNDS_MAX
@@ -36,28 +36,27 @@ impl<H: Host> ReadClient<H> {
             }
             let is_silence = matches!(answer, Err(CallError::NotSent(_) | CallError::Unclear(_)));
             if let Some(uin) = connection.uin.as_ref().filter(|_| !is_silence) {
-                let verdict = identity::judge(&connection.account, uin, answer.clone());
-                // Whether it is a refusal is told by the calls that it keeps from being made.
-                let _ = ready.proof.identity.settle(async { verdict }).await;
+                let verdict = identity::verify(&connection.account, uin, answer.clone());
+                // A refusal shows in the calls that it prevents.
+                let _ = ready.status.identity.get_or_check(async { verdict }).await;
             }
             return answer;
         }
     }
 
-    /// Asks for the first page of what a run looks at, with the very call that it makes: how long the answer took, or
-    /// why there is none that can be used. GetCallerIdentity lists nothing and Modify is no look, so that there is no
-    /// way to ask for them here.
+    /// Asks for the first page of what a run reads, with the same call. Returns how long the answer took, or why there
+    /// is none that can be used. Only listings are targets: GetCallerIdentity lists nothing, and Modify writes.
     pub async fn probe(
         &self,
-        look: ProbeResult<'_>,
+        target: ProbeTarget<'_>,
         region: Region,
     ) -> Result<Duration, CallError> {
-        match look {
-            ProbeResult::Blueprints => {
+        match target {
+            ProbeTarget::Blueprints => {
                 let answered = self.describe_blueprints(region, 0, None).await;
                 answered.map(|answered| answered.took)
             }
-            ProbeResult::Images(ids) => {
+            ProbeTarget::Images(ids) => {
                 let answered = self.describe_images(region, ids, None).await;
                 answered.map(|answered| answered.took)
             }
@@ -66,14 +65,14 @@ impl<H: Host> ReadClient<H> {
 
     /// The time of each access point of `regions`, and of STS, minus this machine's, as its newest reply told it; in
     /// order of the hosts.
-    pub fn told_offsets(&self, regions: &BTreeSet<Region>) -> BTreeMap<String, TimeDelta> {
+    pub fn clock_offsets(&self, regions: &BTreeSet<Region>) -> BTreeMap<String, TimeDelta> {
         let actions = [Action::DescribeBlueprints, Action::GetCallerIdentity];
         let hosts = actions.into_iter().flat_map(|action| {
             let hosts = regions.iter();
             hosts.map(move |&region| self.endpoint(action).host(region))
         });
         let told = hosts.filter_map(|host| {
-            let told = self.context().clocks.told(self.access_point(&host))?;
+            let told = self.context().clocks.offset(self.access_point(&host))?;
             Some((host, told))
         });
         told.collect()
@@ -82,22 +81,20 @@ impl<H: Host> ReadClient<H> {
     /// Where the credentials in use came from; `None`: there are none yet.
     pub fn provenance(&self) -> Option<Provenance> {
         self.connection
-            .keys
+            .provider
             .provenance(self.context().host.monotonic())
     }
 }
 
 /// What a probe asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProbeResult<'a> {
-    /// `DescribeBlueprints`.
+pub enum ProbeTarget<'a> {
     Blueprints,
     /// `DescribeImagesToShare`, of up to 100 images; of the account's first if there are none.
     Images(&'a [ImageId]),
 }
 
-impl ProbeResult<'_> {
-    /// The action.
+impl ProbeTarget<'_> {
     pub const fn action(self) -> Action {
         match self {
             Self::Blueprints => Action::DescribeBlueprints,

@@ -1,5 +1,5 @@
-//! When a call that changes nothing is made again, and after how long. Writes are not: `execute` decides
-//! about each.
+//! When a call that changes nothing is made again, and after how long. It must not know what is read. Writes do not come
+//! here: `execute` decides about each.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::pace::Backoff;
 
 /// Tries of one call. With every tenth reply lost, five in a row fail once in 100,000 calls.
 const ATTEMPTS_MAX: u32 = 5;
-/// Throttled replies are not the call's fault, but they end too.
+/// Throttled replies are not the call's fault, but there is a limit to them, too.
 const THROTTLED_MAX: u32 = 30;
-/// Between tries.
+/// Between two tries of one call.
 const BACKOFF: Backoff = Backoff {
     base: Duration::from_millis(200),
     cap: Duration::from_secs(2),
@@ -37,7 +37,7 @@ where
                 class: Class::Throttled(_),
                 ..
             }) if throttled < THROTTLED_MAX => {
-                // The bucket has slowed down, which is all the waiting there needs to be.
+                // The bucket has slowed down, so that the call waits there.
                 throttled += 1;
                 context.calls.repeated();
                 continue;
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// The wait after the read numbered `attempt` (from 1) came to nothing, and before it is repeated.
+/// Waits after the failed read numbered `attempt` (from 1), before it is repeated.
 pub async fn pause<H: Host>(context: &ClientContext<H>, attempt: u32) {
     context.calls.repeated();
     let host = &context.host;

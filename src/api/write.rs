@@ -1,10 +1,12 @@
-//! The client that writes: what [`ReadClient`] can, and the one action that changes something.
+//! The client that writes: it can do what [`ReadClient`] can, and the one action that changes something. It must not know
+//! why a write was decided.
 
-use super::circuit_breaker::Probe;
-use super::client::{Gated, ReadClient};
-use super::credential_status::ReadyCredentials;
+use super::call::CallKind;
+use super::circuit_breaker::AdmittedCall;
+use super::client::ReadClient;
 use super::error::{CallError, Class, Refusal};
 use super::protocol::wire::{Action, ModifyReply, ModifyRequest};
+use super::ready_credentials::ReadyCredentials;
 use crate::host::Host;
 use crate::model::{ImageId, Monotonic, Permission, Region};
 
@@ -16,14 +18,14 @@ pub struct WriteClient<H> {
 /// The right to send one write now, and whose it is.
 pub struct WritePermit {
     ready: ReadyCredentials,
-    pass: Probe,
+    admitted: AdmittedCall,
     permitted: Monotonic,
 }
 
 impl WritePermit {
     /// The version of the credentials that the write would be sent with.
     pub fn version(&self) -> u64 {
-        self.ready.issued.version
+        self.ready.lease.version
     }
 }
 
@@ -37,23 +39,23 @@ pub struct Modified {
 }
 
 impl<H: Host> WriteClient<H> {
-    /// Adds the right to write.
+    /// Adds the method that writes to a client that reads.
     pub fn new(read: ReadClient<H>) -> Self {
         Self { read }
     }
 
-    /// The part that reads.
+    /// The same client without the method that writes.
     pub fn read(&self) -> &ReadClient<H> {
         &self.read
     }
 
     /// Why no write may be sent for this account, if so.
     pub fn broken(&self) -> Option<Refusal> {
-        let writes = || self.read.known(|proof| proof.writes.broken());
+        let writes = || self.read.known(|status| status.writes.broken());
         self.read.broken().or_else(writes)
     }
 
-    /// Waits for the turn to write for `region`. Dropping the future gives the turn up.
+    /// Waits until a write for `region` may leave. Dropping the future gives the turn up.
     pub async fn permit(&self, region: Region) -> Result<WritePermit, Refusal> {
         let action = Action::ModifyImageSharePermission;
         let mut rounds = 0;
@@ -61,19 +63,19 @@ impl<H: Host> WriteClient<H> {
             rounds += 1;
             let ready = self.read.ready(region).await?;
             let outdated = || self.read.is_outdated(&ready, rounds);
-            let refusal = match ready.proof.reads.broken() {
+            let refusal = match ready.status.reads.broken() {
                 Some(refusal) => Err(refusal),
-                None => ready.proof.writes.pass(&self.read.context().host).await,
+                None => ready.status.writes.admit(&self.read.context().host).await,
             };
-            let pass = match refusal {
+            let admitted = match refusal {
                 Err(_) if outdated() => continue,
-                pass => pass?,
+                admitted => admitted?,
             };
             let permitted = self.read.permit(action, region).await;
             if !outdated() {
                 return Ok(WritePermit {
                     ready,
-                    pass,
+                    admitted,
                     permitted,
                 });
             }
@@ -95,26 +97,28 @@ impl<H: Host> WriteClient<H> {
         let action = Action::ModifyImageSharePermission;
         let WritePermit {
             ready,
-            pass,
+            admitted,
             permitted,
         } = permit;
         let mut sent = self
             .read
             .call::<ModifyReply>(&ready, action, region, Some(permission), &body, permitted)
             .await;
-        let evidence = self.read.evidence(&sent, Gated::Writes);
+        let report = self.read.report(&sent, CallKind::Write);
         if let Err(CallError::Refused(refusal)) = &mut sent
             && self.read.has_newer(&ready, refusal, region).await
         {
-            // Repeated by whoever recorded its intent, as where a clock was off.
+            // Whoever recorded the intent repeats it, as where a clock was off.
             refusal.class = Class::Busy;
         }
-        pass.settle(evidence);
+        admitted.settle(report);
         let reply = sent?;
-        // Not taken for a yes, nor for a no: looking tells.
+        // This is taken neither for a success nor for a failure: reading tells.
         let Some(blueprint_id) = reply.blueprint_id else {
             let detail = "the reply says neither that it was done nor that it was not";
-            return Err(CallError::Unclear(self.read.locate(action, region, detail)));
+            return Err(CallError::Unclear(
+                self.read.locate(action, region, detail).into(),
+            ));
         };
         Ok(Modified {
             blueprint_id: blueprint_id.filter(|id| !id.is_empty()),

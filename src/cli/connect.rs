@@ -28,9 +28,9 @@ pub(super) fn to_real_api(
             .unwrap_or_default(),
     };
     let source = document.map(|account| &account.credentials);
-    let keys = provider_cache.keys(source.unwrap_or(&CredentialSource::Ambient), &endpoint);
+    let provider = provider_cache.provider(source.unwrap_or(&CredentialSource::Ambient), &endpoint);
     tracing::debug!(account = %name, %endpoint, "calling");
-    connection(name, endpoint, document, keys)
+    connection(name, endpoint, document, provider)
 }
 
 /// A connection at the account's own rate, which only the account's own key may use.
@@ -38,7 +38,7 @@ pub(super) fn connection(
     name: &AccountName,
     endpoint: Endpoint,
     document: Option<&Account>,
-    keys: Rc<CredentialProvider>,
+    provider: Rc<CredentialProvider>,
 ) -> Connection {
     let rate = document
         .and_then(|account| account.rate)
@@ -48,6 +48,6 @@ pub(super) fn connection(
         uin: document.and_then(|account| account.uin.clone()),
         endpoint,
         rate,
-        keys,
+        provider,
     }
 }

@@ -154,7 +154,7 @@ pub(super) fn warn(text: impl Display) {
 
 /// Warns on stderr of access points whose clocks are far off. Returns the warnings, for the document.
 pub(super) fn clock_warnings<H: Host>(context: &ClientContext<H>) -> Vec<String> {
-    let news = context.clocks.news(context.now()).into_iter();
+    let news = context.clocks.take_reports(context.now()).into_iter();
     let warnings: Vec<_> = news
         .filter(|news| !news.is_right)
         .map(|news| news.text)

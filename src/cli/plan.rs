@@ -146,7 +146,7 @@ fn cost<H: Host>(
         let scope = &outcome.plan.scope;
         let client = clients.get(&scope.account)?;
         let bucket = client.bucket(Action::ModifyImageSharePermission, scope.region);
-        let bucket = (bucket.secret_id.to_string(), bucket.host.to_string());
+        let bucket = (bucket.caller.to_string(), bucket.host.to_string());
         Some(ScopeCost {
             plan: &outcome.plan,
             bucket,

@@ -11,7 +11,7 @@ use super::accounts::Documents;
 use super::api_target::ApiTarget;
 use super::args::Target;
 use super::output::Failure;
-use crate::api::{ClientContext, Connection, KeyError, ReadClient};
+use crate::api::{ClientContext, Connection, CredentialError, ReadClient};
 use crate::desired::Desired;
 use crate::host::{Clock, System};
 use crate::model::{AccountName, Region};
@@ -65,7 +65,7 @@ impl<'a> Session<'a> {
             let late = Box::pin(host.sleep_until(host.monotonic() + PATIENCE));
             let prepared = select(Box::pin(client.prepare(Region::first())), late);
             let failed = match prepared.await {
-                Either::Left((prepared, _)) => prepared.err().filter(KeyError::is_local),
+                Either::Left((prepared, _)) => prepared.err().filter(CredentialError::is_local),
                 Either::Right(_) => None,
             };
             match failed.filter(|_| is_worked_on(&name)) {

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use super::args::Target;
 use super::connect;
 use super::output::Failure;
-use crate::api::protocol::sign::{Credentials, Secret};
+use crate::api::protocol::sign::Credentials;
 use crate::api::{Connection, CredentialProvider};
 use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
-use crate::model::{AccountName, Endpoint, EndpointError};
+use crate::model::{AccountName, Endpoint, EndpointError, Secret};
 use crate::sim::{Server, World};
 
 /// The file of the world in the state directory.

@@ -85,7 +85,7 @@ impl StatusSource for DaemonView {
         self.publisher.board(|board| {
             let extra = MetricsExtra {
                 ready: board.ready().is_ok(),
-                clock_offset: context.clocks.furthest(),
+                clock_offset: context.clocks.largest_offset(),
                 webhooks: &webhooks,
                 process,
             };

@@ -138,8 +138,8 @@ mod tests {
 
     use super::*;
     use crate::api::CredentialProvider;
-    use crate::api::protocol::sign::{Credentials, Secret};
-    use crate::model::Endpoint;
+    use crate::api::protocol::sign::Credentials;
+    use crate::model::{Endpoint, Secret};
 
     struct Key;
 
@@ -151,7 +151,7 @@ mod tests {
                 uin: None,
                 endpoint: Endpoint::default(),
                 rate: 19,
-                keys: CredentialProvider::fixed(key),
+                provider: CredentialProvider::fixed(key),
             })
         }
     }

@@ -29,7 +29,7 @@ use manifest_diff::ManifestDiff;
 use pass::{FinishedPass, Pass};
 use scope_state::ScopeState;
 
-use crate::api::{ClientContext, ClockNews};
+use crate::api::{ClientContext, ClockReport};
 use crate::engine::{Stop, StopReason};
 use crate::host::Host;
 use crate::model::{AccountName, Monotonic, Scope, Selector};
@@ -272,7 +272,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     }
 
     fn pass_finished(&mut self, pass: FinishedPass<R::Client>) {
-        self.log_clock_news();
+        self.log_clock_reports();
         let host = &self.context.host;
         let at = At {
             now: self.context.now(),
@@ -327,8 +327,8 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         self.publisher.report_expiring(self.settings.warn_before);
     }
 
-    fn log_clock_news(&self) {
-        for ClockNews { text, is_right } in self.context.clocks.news(self.context.now()) {
+    fn log_clock_reports(&self) {
+        for ClockReport { text, is_right } in self.context.clocks.take_reports(self.context.now()) {
             match is_right {
                 true => tracing::info!("{text}"),
                 false => tracing::warn!("{text}"),

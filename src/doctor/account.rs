@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::{Check, CheckName, Status};
 use crate::api::error::{ACCOUNT_UNVERIFIED, CallError, Class, Refusal, WRONG_ACCOUNT};
 use crate::api::protocol::wire::{Action, CallerIdentity};
-use crate::api::{KeyError, Owner, Provenance};
+use crate::api::{CredentialError, Owner, Provenance};
 use crate::model::{AccountName, Region, Uin};
 use crate::words::{brief, seconds};
 
@@ -18,12 +18,12 @@ const OFFSET_FINE: TimeDelta = TimeDelta::seconds(30);
 const OFFSET_MAX: TimeDelta = TimeDelta::seconds(300);
 
 /// Where the credentials are from, and what was looked at before; or why there are none.
-pub fn credentials(found: Result<&Provenance, &KeyError>) -> Vec<Check> {
+pub fn credentials(found: Result<&Provenance, &CredentialError>) -> Vec<Check> {
     let about = CheckName::Credentials;
     let provenance = match found {
         Ok(provenance) => provenance,
         Err(error) => {
-            let (message, remedy) = error.parted();
+            let (message, remedy) = error.message_and_remedy();
             let remedy = remedy.unwrap_or_else(|| {
                 "mend that source, or name another as `spec.credentials` of the `Account` document"
                     .into()
@@ -145,11 +145,13 @@ fn unknown_apart(name: &AccountName, other: &AccountName, regions: &str) -> Chec
 fn unidentified(named: Option<&Uin>, error: &CallError) -> Check {
     let (said, remedy, is_key) = match error {
         CallError::Refused(refusal) | CallError::AccountBroken(refusal) => (
-            refusal.said(),
+            refusal.summary(),
             refusal.remedy(),
             matches!(refusal.class, Class::AccountBlocked | Class::ClockOff),
         ),
-        CallError::NotSent(detail) | CallError::Unclear(detail) => (detail.clone(), None, false),
+        CallError::NotSent(detail) | CallError::Unclear(detail) => {
+            (detail.to_string(), None, false)
+        }
     };
     let message = format!("GetCallerIdentity: {said}");
     if is_key {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, CheckName, Status};
-use crate::api::ProbeResult;
+use crate::api::ProbeTarget;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::model::Region;
 use crate::words::plural;
@@ -49,7 +49,7 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
         Err(CallError::Refused(refusal)) => match refusal.class {
             Class::Throttled(_) | Class::Busy | Class::Unclear => check(
                 Status::Warning,
-                format!("{host} answered {}", refusal.said()),
+                format!("{host} answered {}", refusal.summary()),
             )
             .remedy("try again: this passes"),
             _ => check(
@@ -59,10 +59,10 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
         },
         Err(CallError::AccountBroken(refusal)) => check(
             Status::Skipped,
-            format!("{host} was not asked: {}", refusal.said()),
+            format!("{host} was not asked: {}", refusal.summary()),
         ),
-        Err(CallError::NotSent(detail)) => check(Status::Failed, detail.clone()).remedy(REACH),
-        Err(CallError::Unclear(detail)) => check(Status::Failed, detail.clone()).remedy(format!(
+        Err(CallError::NotSent(detail)) => check(Status::Failed, detail.to_string()).remedy(REACH),
+        Err(CallError::Unclear(detail)) => check(Status::Failed, detail.to_string()).remedy(format!(
             "{REACH}; if it is the API itself that answered, please report this: sharekeeper cannot read its reply"
         )),
     }
@@ -76,7 +76,7 @@ pub fn unasked(regions: usize, why: &str) -> Check {
 
 /// Whether the key may look. Without the one action nothing is seen; without the other it is only found out later what
 /// cannot be shared.
-pub fn reading(look: ProbeResult<'_>, answers: &[&Answer]) -> Check {
+pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
     let action = look.action().as_str();
     let check = |status, message: String| Check::new(CheckName::ReadPermission, status, message);
     let allowed = answers.iter().filter(|answer| answer.took.is_ok()).count();
@@ -110,20 +110,23 @@ pub fn reading(look: ProbeResult<'_>, answers: &[&Answer]) -> Check {
         count => format!(" and {} more", count - 1),
     };
     let goes_on = match look {
-        ProbeResult::Blueprints if first.class != Class::ScopeBlocked || first.is_of_region() => {
+        ProbeTarget::Blueprints if first.class != Class::ScopeBlocked || first.is_of_region() => {
             "without it nothing is seen, and nothing is done there"
         }
-        ProbeResult::Blueprints => {
+        ProbeTarget::Blueprints => {
             "without it nothing is seen: what manifests declare is written, and counts as done by the API's answer for `--trust-acknowledged`; nothing is pruned"
         }
-        ProbeResult::Images(_) => {
+        ProbeTarget::Images(_) => {
             "without it, what cannot be shared is found out by trying, and nothing is pruned or imported"
         }
     };
-    let message = format!("{action} in {region}{others}: {}; {goes_on}", first.said());
+    let message = format!(
+        "{action} in {region}{others}: {}; {goes_on}",
+        first.summary()
+    );
     let status = match look {
-        ProbeResult::Blueprints => Status::Failed,
-        ProbeResult::Images(_) => Status::Warning,
+        ProbeTarget::Blueprints => Status::Failed,
+        ProbeTarget::Images(_) => Status::Warning,
     };
     let remedy = match first.class {
         Class::ScopeBlocked if !first.is_of_region() => format!(

@@ -20,7 +20,7 @@ pub fn write_permission(entries: &[HistoryEntry]) -> Check {
     let about = CheckName::WritePermission;
     match told {
         Some((at, Some(outcome))) => {
-            let said = refusal(outcome).said();
+            let said = refusal(outcome).summary();
             let message = format!("the last write that tells, on {}, was refused: {said}", stamp(at));
             Check::new(about, Status::Failed, message).remedy(
                 "allow lighthouse:ModifyImageSharePermission for this key in CAM (`sharekeeper doctor --cam-policy` prints the policy); then `sharekeeper reconcile` tells",
@@ -47,7 +47,7 @@ pub fn is_of_role(code: &str) -> bool {
 pub fn service_role(entries: &[HistoryEntry], met: Option<&Refusal>) -> Check {
     let about = CheckName::ServiceRole;
     let failed = |refusal: &Refusal, when: String| {
-        let message = format!("{when}: {}", refusal.said());
+        let message = format!("{when}: {}", refusal.summary());
         Check::new(about, Status::Failed, message).remedy(refusal.remedy().unwrap_or_default())
     };
     if let Some(refusal) = met {

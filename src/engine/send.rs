@@ -311,7 +311,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             Ready::Refused(WriteRefused::Failed(_)) if self.is_lost() => executor.stop(),
             Ready::Refused(refused @ WriteRefused::Failed(_)) => {
                 if executor.take(id, now) {
-                    let error = CallError::NotSent(refused.to_string());
+                    let error = CallError::NotSent(refused.to_string().into());
                     executor.replied(id, Err(error), now, self.host().next_f64());
                 }
             }
@@ -482,7 +482,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             let is_repeated = tried.is_some_and(|tried| tried.is_unclear_with(&refusal.code));
             refusal.settles_cancel(is_repeated)
         };
-        let told = refusal.tells(permission).map(|state| (state, false));
+        let told = refusal.known_state(permission).map(|state| (state, false));
         told.or_else(|| {
             let is_final = permission == Permission::Cancel && is_blind && !was_shared && settles();
             is_final.then_some((ShareState::Unshared, !refusal.had_no_effect()))

@@ -238,13 +238,15 @@ impl Executor {
                 );
                 return self.permitted();
             }
-            Err(CallError::NotSent(message)) => self.again(id, Problem::new(message), now, unit),
+            Err(CallError::NotSent(message)) => {
+                self.again(id, Problem::new(message.to_string()), now, unit)
+            }
             Err(CallError::Unclear(message)) => {
                 self.settle(
                     id,
                     LastResult::Unclear {
                         at: now,
-                        problem: Problem::new(message),
+                        problem: Problem::new(message.to_string()),
                     },
                 );
             }
@@ -272,7 +274,7 @@ impl Executor {
                     },
                 );
                 // Who is told what state an image is in is allowed to change it.
-                if refusal.tells(self.jobs[id.0].permission).is_some() {
+                if refusal.known_state(self.jobs[id.0].permission).is_some() {
                     return self.permitted();
                 }
             }

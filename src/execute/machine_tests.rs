@@ -1,5 +1,5 @@
 use super::*;
-use crate::pace::Reach;
+use crate::pace::ThrottleScope;
 
 fn at(milliseconds: u64) -> Monotonic {
     Monotonic::new(Duration::from_millis(milliseconds))
@@ -89,7 +89,7 @@ fn a12_busy_is_retried_with_backoff_and_ends() {
 
 #[test]
 fn c2_an_image_that_was_tried_is_told_of_though_it_was_not_given_up() {
-    for class in [Class::Busy, Class::Throttled(Reach::Bucket)] {
+    for class in [Class::Busy, Class::Throttled(ThrottleScope::Bucket)] {
         let mut executor = executor(2);
         let id = take(&mut executor, at(0));
         executor.replied(id, refused(class), at(0), 0.9);
@@ -129,7 +129,12 @@ fn a16_throttling_is_not_charged_to_the_image() {
     let mut executor = executor(1);
     for _ in 0..THROTTLED_MAX - 1 {
         let id = take(&mut executor, at(0));
-        executor.replied(id, refused(Class::Throttled(Reach::Bucket)), at(0), 0.5);
+        executor.replied(
+            id,
+            refused(Class::Throttled(ThrottleScope::Bucket)),
+            at(0),
+            0.5,
+        );
     }
     let (id, _, _, number) = executor.peek(|_| true).expect("still going");
     assert!(executor.take(id, at(0)));

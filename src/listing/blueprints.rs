@@ -15,7 +15,7 @@ use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
 use crate::observation::{Blueprint, Observation, Reading, Seen, SeenAt, Sightings, Unobserved};
-use crate::pace::Place;
+use crate::pace::CallGroup;
 use crate::words::brief;
 
 /// An observation that takes longer than this is reported, once.
@@ -43,9 +43,9 @@ pub async fn observe_dated<H: Host>(
     tell: &dyn Fn(Reading),
 ) -> (Observation, Sightings) {
     let host = &client.context().host;
-    let place = client.place(Action::DescribeBlueprints, scope.region);
+    let group = client.call_group(Action::DescribeBlueprints, scope.region);
     let progress = ListingProgress::default();
-    let observing = pin!(list_until_consistent(client, scope, &place, &progress));
+    let observing = pin!(list_until_consistent(client, scope, &group, &progress));
     let patience = pin!(host.sleep_until(host.monotonic() + REPORTED_AFTER));
     match select(observing, patience).await {
         Either::Left((seen, _)) => seen,
@@ -53,8 +53,8 @@ pub async fn observe_dated<H: Host>(
             tell(Reading {
                 read: progress.read.get(),
                 pages: progress.pages.get(),
-                before: place.calls_before(),
-                per_second: place.rate(),
+                before: group.calls_before(),
+                per_second: group.rate(),
             });
             observing.await
         }
@@ -71,14 +71,14 @@ struct ListingProgress {
 async fn list_until_consistent<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
-    place: &Place,
+    group: &CallGroup,
     progress: &ListingProgress,
 ) -> (Observation, Sightings) {
     let host = &client.context().host;
     let began = Sightings::at(SeenAt::new(host.monotonic(), host.now()));
     let mut listing = 1;
     let observation = loop {
-        match list(client, scope.region, place, progress).await {
+        match list(client, scope.region, group, progress).await {
             Ok((rows, pages)) => {
                 let seen = seen(rows);
                 let sightings = pages.sightings(&seen, began.oldest);
@@ -175,26 +175,26 @@ impl PageTimes {
 async fn list<H: Host>(
     client: &ReadClient<H>,
     region: Region,
-    place: &Place,
+    group: &CallGroup,
     progress: &ListingProgress,
 ) -> Result<(Vec<Row>, PageTimes), ListingError> {
     // A listing that waits for its turn counts as one queued call.
-    let goes_on = async |pages| {
+    let wait_to_start = async |pages| {
         let context = client.context();
         let _waits = context
             .calls
-            .queue(Action::DescribeBlueprints, context.host.monotonic());
-        place.goes_on(pages).await;
+            .enqueue(Action::DescribeBlueprints, context.host.monotonic());
+        group.wait_to_start(pages).await;
     };
     let page = async |offset| {
-        let ask = || client.describe_blueprints(region, offset, Some(place.call(offset)));
+        let ask = || client.describe_blueprints(region, offset, Some(group.call(offset)));
         let answered = retry::while_it_helps(client.context(), ask).await?;
-        place.done();
+        group.call_done();
         progress.read.set(progress.read.get() + 1);
         Ok((answered.asked, Page::from(answered.reply)))
     };
     progress.read.set(0);
-    goes_on(1).await;
+    wait_to_start(1).await;
     let (asked, first) = page(0).await.map_err(ListingError::First)?;
     let total = first.total;
     let limit = u64::from(PAGE_LIMIT_MAX);
@@ -206,7 +206,7 @@ async fn list<H: Host>(
     }
     progress.pages.set(Some(pages));
     if pages > 1 {
-        goes_on(pages - 1).await;
+        wait_to_start(pages - 1).await;
     }
     let rest = (1..pages).map(|n| page(n * PAGE_LIMIT_MAX));
     let rest = try_join_all(rest).await.map_err(ListingError::Later)?;

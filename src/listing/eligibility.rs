@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::protocol::wire::{Action, CustomImage, PAGE_LIMIT_MAX};
-use crate::api::{Answered, ReadClient, retry};
+use crate::api::{ReadClient, TimedReply, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};
 use crate::observation::{Eligibility, Precondition, SeenAt};
@@ -16,21 +16,21 @@ pub async fn eligibility<H: Host>(
     scope: &Scope,
     images: &[ImageId],
 ) -> BTreeMap<ImageId, (Eligibility, SeenAt)> {
-    let place = client.place(Action::DescribeImagesToShare, scope.region);
+    let group = client.call_group(Action::DescribeImagesToShare, scope.region);
     let chunks = images.chunks(PAGE_LIMIT_MAX as usize);
-    place
-        .goes_on(u32::try_from(chunks.len()).unwrap_or(u32::MAX))
+    group
+        .wait_to_start(u32::try_from(chunks.len()).unwrap_or(u32::MAX))
         .await;
     let chunks = (0..).zip(chunks).map(async |(number, ids)| {
-        let ask = || client.describe_images(scope.region, ids, Some(place.call(number)));
+        let ask = || client.describe_images(scope.region, ids, Some(group.call(number)));
         let reply = retry::while_it_helps(client.context(), ask).await;
-        place.done();
+        group.call_done();
         match reply {
-            Ok(Answered { reply, asked, .. }) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
+            Ok(TimedReply { reply, asked, .. }) if reply.total_count == reply.image_set.len() as u64 && reply.image_set.len() <= ids.len() => {
                 let judged = judge(ids, &reply.image_set).into_iter();
                 judged.map(|(id, eligibility)| (id, (eligibility, asked))).collect()
             }
-            Ok(Answered { reply, .. }) => {
+            Ok(TimedReply { reply, .. }) => {
                 let (asked, total) = (ids.len(), reply.total_count);
                 tracing::warn!(%scope, asked, total, "DescribeImagesToShare answered for other images than asked; going on without it");
                 BTreeMap::new()

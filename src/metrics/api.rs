@@ -1,16 +1,16 @@
 //! Metrics of calls of the API: answers, durations, waiting and throttling.
 
 use super::family::{Families, counter, gauge, histogram};
-use crate::api::Calls;
+use crate::api::CallStats;
 
 /// Adds the metrics of all calls.
-pub(super) fn families(families: &mut Families, calls: &Calls) {
-    let tally = calls.tally();
+pub(super) fn families(families: &mut Families, calls: &CallStats) {
+    let breakdown = calls.breakdown();
     let mut requests = counter(
         "sharekeeper_api_requests_total",
         "Calls of the API that ended, by action, region and answer: ok, an error code or its family, no_reply, not_sent (no connection), other.",
     );
-    for ((action, region, code), count) in &tally.requests {
+    for ((action, region, code), count) in &breakdown.requests {
         let labels = [
             ("action", action.as_str()),
             ("region", region.as_str()),
@@ -36,12 +36,12 @@ pub(super) fn families(families: &mut Families, calls: &Calls) {
         "sharekeeper_throttled_total",
         "Calls that the API refused because the rate was exceeded. The console and other tools share the quota.",
     );
-    for (action, tally) in &tally.actions {
+    for (action, breakdown) in &breakdown.actions {
         let label = [("action", action.as_str())];
-        took.add_durations(&label, &tally.took);
-        waited.add_durations(&label, &tally.waited);
-        queue.add(&label, tally.queue as f64);
-        throttled.add(&label, tally.throttled as f64);
+        took.add_durations(&label, &breakdown.took);
+        waited.add_durations(&label, &breakdown.waited);
+        queue.add(&label, breakdown.queue as f64);
+        throttled.add(&label, breakdown.throttled as f64);
     }
     for family in [took, waited, queue, throttled] {
         families.keep(family);

@@ -5,7 +5,7 @@ use prometheus::proto::{
 };
 
 use crate::model::Timestamp;
-use crate::pace::Durations;
+use crate::pace::DurationHistogram;
 
 /// A label's name and value.
 pub(super) type Label<'a> = (&'static str, &'a str);
@@ -92,9 +92,9 @@ impl Family {
     }
 
     /// Adds a series to a histogram.
-    pub(super) fn add_durations(&mut self, labels: &[Label<'_>], durations: &Durations) {
+    pub(super) fn add_durations(&mut self, labels: &[Label<'_>], durations: &DurationHistogram) {
         let mut so_far = 0;
-        let buckets = Durations::BOUNDS.iter().zip(durations.within);
+        let buckets = DurationHistogram::BOUNDS.iter().zip(durations.within);
         let buckets = buckets.map(|(bound, within)| {
             so_far += within;
             let mut bucket = Bucket::default();

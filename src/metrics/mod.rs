@@ -12,7 +12,7 @@ mod scopes;
 use chrono::TimeDelta;
 use prometheus::TextEncoder;
 
-use crate::api::Calls;
+use crate::api::CallStats;
 use crate::host::ProcessCounts;
 use crate::model::Timestamp;
 use crate::status::{Board, ManifestsStatus};
@@ -48,7 +48,12 @@ pub struct WebhookCounts<'a> {
 }
 
 /// Everything that is measured, in the text format of Prometheus.
-pub fn metrics(board: &Board, calls: &Calls, extra: &MetricsExtra<'_>, now: Timestamp) -> String {
+pub fn metrics(
+    board: &Board,
+    calls: &CallStats,
+    extra: &MetricsExtra<'_>,
+    now: Timestamp,
+) -> String {
     let mut families = Families::default();
     process(&mut families, board, extra);
     manifests(&mut families, board.manifests());

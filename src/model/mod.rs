@@ -11,6 +11,7 @@ mod key_digest;
 mod monotonic;
 mod present;
 mod region;
+mod secret;
 mod selector;
 mod uin;
 
@@ -30,6 +31,7 @@ pub use key_digest::KeyDigest;
 pub use monotonic::Monotonic;
 pub use present::Present;
 pub use region::{Region, UnknownRegion};
+pub use secret::Secret;
 pub use selector::{Labels, Selector};
 pub use uin::{MalformedUin, Uin};
 

@@ -1,3 +1,6 @@
+//! How long to wait before something that failed is tried again. Pure: the random number is an argument. It must not
+//! know what failed.
+
 use std::time::Duration;
 
 /// Exponential backoff with full jitter: a random part of `base × 2^(attempt-1)`, capped, so that many
@@ -6,7 +9,6 @@ use std::time::Duration;
 pub struct Backoff {
     /// The longest first wait.
     pub base: Duration,
-    /// The longest wait.
     pub cap: Duration,
 }
 
@@ -16,7 +18,7 @@ impl Backoff {
         self.step(attempt).mul_f64(unit.clamp(0.0, 1.0))
     }
 
-    /// The wait without jitter, where exactly one waits.
+    /// The wait without jitter, for where only one waits.
     pub fn step(&self, attempt: u32) -> Duration {
         let factor = 1u32
             .checked_shl(attempt.saturating_sub(1))

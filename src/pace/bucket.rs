@@ -1,16 +1,19 @@
+//! One rate bucket: when the next call may leave, so that neither our rate nor the API's limit is exceeded. Pure: the time
+//! is an argument. It must not know who waits at the bucket or what a call is.
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::way::Way;
+use super::arrival::ArrivalEstimator;
 use crate::model::Monotonic;
 
 /// The API counts calls in a sliding second.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Who asks for a send this long after it could have left was not kept waiting by the bucket: a timer wakes a little
-/// late, a queue that was empty does so by more.
+/// A send that is asked for this long after it could have left was not kept waiting by the bucket. A timer wakes a
+/// little late; a queue that was empty is later than this.
 const LATENESS_MAX: Duration = Duration::from_millis(10);
-/// Sends that the API's window has kept back catch up with their even spacing, as far as this. More, and they would
-/// bunch; less, and every call that was long under way would lower the rate.
+/// Sends that the API's window has kept back catch up with their even spacing as far as this. With more, they would
+/// bunch; with less, every call that was long under way would lower the rate.
 const BEHIND_MAX: Duration = Duration::from_millis(60);
 /// How long a bucket stays clean before a throttled rate rises by one a second.
 const RECOVERY_STEP: Duration = Duration::from_secs(5);
@@ -22,29 +25,28 @@ const RATE_MIN: f64 = 1.0;
 pub struct Pace {
     /// Sends in any sliding second, at most.
     pub per_second: u32,
-    /// What the API allows in a sliding second at its end.
+    /// Arrivals that the API allows in any sliding second.
     pub api_limit: u32,
     /// Writes are spread evenly; pages may leave together.
     pub evenly: bool,
 }
 
-/// One rate bucket: a log of the last sends, and a rate that falls when the API throttles and rises
-/// again. Pure; the time is an argument.
+/// A log of the last sends, and a rate that falls when the API throttles and rises again.
 ///
-/// A log, not a token bucket: a bucket of 20 tokens refilled at 20 a second lets 40 calls fall into
-/// one sliding second.
+/// It is a log and not a token bucket, because 20 tokens that are refilled at 20 a second let 40 calls fall into one
+/// sliding second.
 ///
-/// Two windows are kept. The configured rate counts sends. The API counts arrivals, and calls that leave evenly arrive
-/// unevenly: its own limit is kept over the latest moments at which calls can have arrived, as their replies tell
-/// (`way`), so that nothing is refused however they overtake each other within what a way may vary by, and no more is
-/// lost than the way took.
+/// The bucket keeps two windows. Our own rate counts sends. The API counts arrivals, and calls that leave evenly arrive
+/// unevenly. The API's limit is therefore kept over the latest moments at which the calls can have arrived, as their
+/// replies tell (`arrival`). So no call is refused, however calls overtake each other within what a way may vary by, and
+/// no more of the rate is lost than the way took.
 #[derive(Debug)]
 pub struct Bucket {
     pace: Pace,
     rate: f64,
-    /// The latest sends, oldest first; no more than either window looks back.
+    /// The latest sends, oldest first, as far back as either window looks.
     sends: VecDeque<Sent>,
-    way: Way,
+    arrival: ArrivalEstimator,
     /// Where the next send belongs when they are spread evenly.
     slot: Monotonic,
     /// Nothing leaves before this, after a throttled reply.
@@ -55,14 +57,13 @@ pub struct Bucket {
     adjusted_at: Monotonic,
 }
 
-/// One send.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    /// When its turn came, and then when it left.
+    /// When it was permitted; once it has left, when it left.
     at: Monotonic,
-    /// Whether it may have had to connect first, once it has left.
+    /// Whether it may have had to connect first. `None` until it has left.
     cold: Option<bool>,
-    /// How long it took until its reply, once that is there.
+    /// How long its reply took. `None` until that is there.
     took: Option<Duration>,
 }
 
@@ -73,7 +74,7 @@ impl Bucket {
             pace,
             rate: f64::from(pace.per_second),
             sends: VecDeque::new(),
-            way: Way::default(),
+            arrival: ArrivalEstimator::default(),
             slot: Monotonic::default(),
             closed_until: Monotonic::default(),
             slowed_at: None,
@@ -81,7 +82,7 @@ impl Bucket {
         }
     }
 
-    /// Lowers the full rate, for an account that shares this bucket and asks for less.
+    /// Lowers the full rate for an account that shares this bucket and asks for less.
     pub fn limit_to(&mut self, per_second: u32) {
         self.pace.per_second = self.pace.per_second.min(per_second);
         self.rate = self.rate.min(f64::from(self.pace.per_second));
@@ -104,7 +105,7 @@ impl Bucket {
         at.max(window_passes(arrivals.collect(), self.pace.api_limit))
     }
 
-    /// Counts a send whose turn comes at `now`.
+    /// Counts a send that is permitted at `now`.
     pub fn sent(&mut self, now: Monotonic) {
         let spacing = Duration::from_secs_f64(1.0 / self.rate);
         let was_idle = now.since(self.ready_at()) > LATENESS_MAX;
@@ -119,14 +120,14 @@ impl Bucket {
             cold: None,
             took: None,
         });
-        // Twice as many as a window holds: a call that was long under way counts for longer than one that left later.
+        // Twice as many as a window holds, because a call that was long under way counts for longer than a later one.
         let remembered = 2 * self.pace.api_limit.max(self.pace.per_second) as usize;
         while self.sends.len() > remembered {
             self.sends.pop_front();
         }
     }
 
-    /// A call whose turn came at `permitted` leaves only now; `cold` if it may have to connect first.
+    /// A call that was permitted at `permitted` leaves now. `cold` says whether it may have to connect first.
     pub fn left(&mut self, permitted: Monotonic, now: Monotonic, cold: bool) {
         let mut waiting = self.sends.iter_mut().rev();
         if let Some(sent) = waiting.find(|sent| sent.at == permitted && sent.cold.is_none()) {
@@ -135,8 +136,8 @@ impl Bucket {
         }
     }
 
-    /// The API refused a call that was sent at `sent_at` for its rate. Replies to calls that had left
-    /// before the rate last fell say nothing new.
+    /// The API refused a call of `sent_at` because of the rate. Replies to calls that left before the rate last fell say
+    /// nothing new.
     pub fn throttled(&mut self, sent_at: Monotonic, now: Monotonic) {
         if self.slowed_at.is_some_and(|slowed| sent_at <= slowed) {
             return;
@@ -149,16 +150,16 @@ impl Bucket {
         self.slot = self.closed_until;
     }
 
-    /// The API answered a call that was sent at `sent_at`, and did not throttle it.
+    /// The API answered a call of `sent_at` and did not throttle it.
     pub fn answered(&mut self, sent_at: Monotonic, now: Monotonic) {
         let took = now.since(sent_at);
-        // Of those that left together any will do: as a whole they have the same replies.
+        // Any of those that left together will do: as a whole they have the same replies.
         let mut open = self.sends.iter_mut().rev();
         if let Some(sent) = open.find(|sent| sent.at == sent_at && sent.took.is_none()) {
             sent.took = Some(took);
-            // One that had to connect is no measure of those that do not.
+            // A call that had to connect is no measure of those that do not.
             if sent.cold == Some(false) {
-                self.way.took(took, now);
+                self.arrival.add_reply(took, now);
             }
         }
         if self.is_slowed() && now.since(self.adjusted_at) >= RECOVERY_STEP {
@@ -171,9 +172,12 @@ impl Bucket {
         self.rate < f64::from(self.pace.per_second)
     }
 
-    /// The latest moment at which it can have arrived, as if the way there took no time at best.
+    /// The latest moment at which a send can have arrived, counted as if the quickest possible way took no time.
     fn arrived_by(&self, sent: &Sent) -> Monotonic {
-        sent.at + self.way.spread(sent.took, sent.cold != Some(false))
+        sent.at
+            + self
+                .arrival
+                .arrival_uncertainty(sent.took, sent.cold != Some(false))
     }
 
     /// The rate as a count for the sliding window: rounded down, never below one.
@@ -187,7 +191,7 @@ impl Bucket {
     }
 }
 
-/// When fewer than `count` of these moments will be within a window.
+/// The moment from which on fewer than `count` of `moments` lie within a window.
 fn window_passes(mut moments: Vec<Monotonic>, count: u32) -> Monotonic {
     let Some(nth) = moments.len().checked_sub(count as usize) else {
         return Monotonic::default();
@@ -344,7 +348,8 @@ mod tests {
         }
     }
 
-    /// Sends as early as allowed, so many of them cold; each call needs its delay to get there, and `back` for its reply.
+    /// Sends as early as allowed, the first `cold` of them on new connections. Each call needs its delay to arrive, and its
+    /// reply needs `back` milliseconds.
     fn exchange(bucket: &mut Bucket, delays: &[u64], back: u64, cold: usize) -> Vec<Monotonic> {
         let mut under_way: Vec<(Monotonic, Monotonic)> = Vec::new();
         let mut sends = Vec::new();
@@ -379,7 +384,7 @@ mod tests {
     }
 
     /// Seconds for 2,000 writes to an access point whose jitter on the way there is drawn evenly up to 40 ms.
-    fn line(rate: u32) -> f64 {
+    fn seconds_for_2000_writes(rate: u32) -> f64 {
         let mut rng = fastrand::Rng::with_seed(7);
         let delays: Vec<_> = (0..2_001).map(|_| 45 + rng.u64(0..=40)).collect();
         let pace = Pace {
@@ -396,10 +401,10 @@ mod tests {
 
     #[test]
     fn s6_jitter_costs_a_rate_below_the_apis_nothing_and_the_full_rate_what_the_way_took() {
-        let at_19 = line(19) / (2_000.0 / 19.0);
+        let at_19 = seconds_for_2000_writes(19) / (2_000.0 / 19.0);
         assert!(at_19 < 1.003, "{at_19}");
-        // Half of the jitter on average, 20 ms of each second; and what catching up and blurred clocks cost.
-        let at_20 = line(20) / (2_000.0 / 20.0);
+        // Half of the jitter on average, 20 ms of each second, and what catching up and inexact timers cost.
+        let at_20 = seconds_for_2000_writes(20) / (2_000.0 / 20.0);
         assert!((1.015..1.028).contains(&at_20), "{at_20}");
     }
 }

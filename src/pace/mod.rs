@@ -1,16 +1,17 @@
-//! Rate buckets, shared by everything that calls: one per (key, access point, action). Single calls draw from it in
-//! first-come order, so that scopes behind one access point take turns; calls that belong together, such as the pages of
-//! a listing, go before those of larger ones. And how long to wait before
-//! something that failed is tried again, and how long things took.
+//! When a call may leave. There is one rate bucket per caller, access point and action, and everything that calls shares
+//! it. Single calls draw from a bucket in first-come order, so that scopes behind one access point take turns. Calls that
+//! belong together, such as the pages of a listing, go before those of larger groups. Backoff and a histogram of durations
+//! are here, too, because they stand beside rates in each client.
 //!
-//! Knows when a call may leave; does not know what the call is.
+//! It must not know what a call is.
 
+mod arrival;
 mod backoff;
 mod bucket;
-mod durations;
-mod line;
+mod connection_reuse;
+mod fair_order;
+mod histogram;
 mod queue;
-mod way;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,25 +22,24 @@ use crate::model::Monotonic;
 
 pub use backoff::Backoff;
 pub use bucket::{Bucket, Pace};
-pub use durations::Durations;
-use queue::Queue;
-pub use queue::{Call, Place};
-use way::Warmth;
+use connection_reuse::ConnectionReuse;
+pub use histogram::DurationHistogram;
+use queue::BucketQueue;
+pub use queue::{CallGroup, GroupCall};
 
 /// What the API counts by: sub-account, access region (the host a call enters at) and action.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BucketKey {
-    /// The secret id, or what else stands for who calls: two `Account` documents with one key share its quota.
-    pub secret_id: Rc<str>,
-    /// `host` or `host:port`.
+    /// The secret id, or what else stands for who calls. Two `Account` documents with one key share its quota.
+    pub caller: Rc<str>,
+    /// `host` or `host:port`, as in the Host header.
     pub host: Rc<str>,
-    /// The action's name.
     pub action: &'static str,
 }
 
-/// How far a throttled reply reaches.
+/// Which buckets a throttled reply concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum ThrottleScope {
     /// This action at this access point.
     Bucket,
     /// The whole account (`UinLimitExceeded`).
@@ -51,73 +51,82 @@ pub enum Reach {
 /// Hands out permits to send.
 #[derive(Default)]
 pub struct Pacer {
-    buckets: RefCell<HashMap<BucketKey, Rc<Queue>>>,
-    /// By host: calls of all actions share connections.
-    warmth: RefCell<HashMap<Rc<str>, Warmth>>,
+    buckets: RefCell<HashMap<BucketKey, Rc<BucketQueue>>>,
+    /// By host, because calls of all actions share connections.
+    connection_reuse: RefCell<HashMap<Rc<str>, ConnectionReuse>>,
 }
 
 impl Pacer {
-    /// A place for calls that belong together.
-    pub fn place(&self, key: &BucketKey, pace: Pace) -> Place {
-        Place::at(&self.queue(key, pace))
+    /// A new group for calls that belong together.
+    pub fn group(&self, key: &BucketKey, pace: Pace) -> CallGroup {
+        CallGroup::at(&self.queue(key, pace))
     }
 
-    /// Waits for the turn and the slot, counts the send, and returns the moment it is counted at. `call` is its place
-    /// among those that it belongs to, if there are any. Dropping the future gives the turn up and counts nothing.
+    /// Waits until a call may leave, counts it as sent, and returns the moment that it is counted at. `call` says which
+    /// call of a group it is, if it belongs to one. Dropping the future gives the turn up and counts nothing.
     pub async fn permit(
         &self,
         clock: &impl Clock,
         key: &BucketKey,
         pace: Pace,
-        call: Option<Call<'_>>,
+        call: Option<GroupCall<'_>>,
     ) -> Monotonic {
         let queue = self.queue(key, pace);
-        // Who calls with another key by now has no place there.
+        // With another key by now, the group waits at another bucket.
         match call.filter(|call| call.is_at(&queue)) {
             Some(call) => queue.permit(clock, call).await,
-            None => queue.permit(clock, Place::at(&queue).call(0)).await,
+            None => queue.permit(clock, CallGroup::at(&queue).call(0)).await,
         }
     }
 
-    /// A call whose turn came at `permitted` leaves at `now`. [`Self::ended`] is owed.
+    /// A call that was permitted at `permitted` leaves at `now`. The caller owes [`Self::ended`].
     pub fn left(&self, key: &BucketKey, permitted: Monotonic, now: Monotonic) {
-        let mut warmth = self.warmth.borrow_mut();
-        let cold = match warmth.get_mut(&key.host) {
-            Some(known) => known.call(now),
-            None => warmth.entry(Rc::clone(&key.host)).or_default().call(now),
+        let mut reuse = self.connection_reuse.borrow_mut();
+        let cold = match reuse.get_mut(&key.host) {
+            Some(known) => known.call_leaves(now),
+            None => {
+                let new = reuse.entry(Rc::clone(&key.host)).or_default();
+                new.call_leaves(now)
+            }
         };
         if let Some(queue) = self.buckets.borrow().get(key) {
             queue.bucket.borrow_mut().left(permitted, now, cold);
         }
     }
 
-    /// A call that had left has ended, however it did.
+    /// A call that had left has ended, with a reply or without.
     pub fn ended(&self, key: &BucketKey) {
-        if let Some(warmth) = self.warmth.borrow_mut().get_mut(&key.host) {
-            warmth.ended();
+        if let Some(reuse) = self.connection_reuse.borrow_mut().get_mut(&key.host) {
+            reuse.call_ended();
         }
     }
 
-    /// Slows what a throttled reply concerns.
-    pub fn throttled(&self, key: &BucketKey, reach: Reach, sent_at: Monotonic, now: Monotonic) {
+    /// Slows the buckets that a throttled reply concerns.
+    pub fn throttled(
+        &self,
+        key: &BucketKey,
+        scope: ThrottleScope,
+        sent_at: Monotonic,
+        now: Monotonic,
+    ) {
         for (other, queue) in self.buckets.borrow().iter() {
-            let concerned = match reach {
-                Reach::Bucket => other == key,
-                Reach::Account => other.secret_id == key.secret_id,
-                Reach::Host => other.host == key.host,
+            let concerned = match scope {
+                ThrottleScope::Bucket => other == key,
+                ThrottleScope::Account => other.caller == key.caller,
+                ThrottleScope::Host => other.host == key.host,
             };
             if concerned {
                 queue.bucket.borrow_mut().throttled(sent_at, now);
-                queue.stir();
+                queue.wake();
             }
         }
     }
 
-    /// A call that was sent at `sent_at` was answered: it tells of the way, and lets a slowed bucket recover.
+    /// A call of `sent_at` was answered. That tells how long the way is, and lets a slowed bucket recover.
     pub fn answered(&self, key: &BucketKey, sent_at: Monotonic, now: Monotonic) {
         if let Some(queue) = self.buckets.borrow().get(key) {
             queue.bucket.borrow_mut().answered(sent_at, now);
-            queue.stir();
+            queue.wake();
         }
     }
 
@@ -126,20 +135,20 @@ impl Pacer {
         self.buckets.borrow().get(key).map(|queue| queue.rate())
     }
 
-    fn queue(&self, key: &BucketKey, pace: Pace) -> Rc<Queue> {
+    fn queue(&self, key: &BucketKey, pace: Pace) -> Rc<BucketQueue> {
         let mut buckets = self.buckets.borrow_mut();
         if let Some(queue) = buckets.get(key) {
             queue.bucket.borrow_mut().limit_to(pace.per_second);
             return Rc::clone(queue);
         }
-        let queue = Rc::new(Queue::new(pace));
+        let queue = Rc::new(BucketQueue::new(pace));
         buckets.insert(key.clone(), Rc::clone(&queue));
         queue
     }
 }
 
 #[cfg(test)]
-mod connections_tests;
+mod connection_reuse_tests;
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -158,7 +167,7 @@ mod tests {
         };
         let (pacer, clock) = (Pacer::default(), SystemClock::start());
         let key = BucketKey {
-            secret_id: "AKID".into(),
+            caller: "AKID".into(),
             host: "lighthouse".into(),
             action: "ModifyImageSharePermission",
         };
@@ -184,7 +193,7 @@ mod tests {
 
     fn reads() -> BucketKey {
         BucketKey {
-            secret_id: "AKID".into(),
+            caller: "AKID".into(),
             host: "lighthouse".into(),
             action: "DescribeBlueprints",
         }
@@ -193,8 +202,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn c8_a_call_that_comes_while_a_large_listing_waits_for_its_slot_goes_before_it() {
         let (pacer, clock, key) = (Pacer::default(), SystemClock::start(), reads());
-        let large = pacer.place(&key, READS);
-        large.goes_on(40).await;
+        let large = pacer.group(&key, READS);
+        large.wait_to_start(40).await;
         let page = || {
             let page = pacer.permit(&clock, &key, READS, Some(large.call(0)));
             page.boxed_local()
@@ -222,12 +231,12 @@ mod tests {
     async fn c8_p7_a_listing_that_is_given_up_makes_room_and_leaves_no_call_behind() {
         let (pacer, clock, key) = (Pacer::default(), SystemClock::start(), reads());
         let most = 600;
-        let place = || pacer.place(&key, READS);
-        let (first, second, third) = (place(), place(), place());
-        first.goes_on(most).await;
-        let mut waits = second.goes_on(most).boxed_local();
+        let group = || pacer.group(&key, READS);
+        let (first, second, third) = (group(), group(), group());
+        first.wait_to_start(most).await;
+        let mut waits = second.wait_to_start(most).boxed_local();
         assert_eq!((&mut waits).now_or_never(), None);
-        let mut also_waits = third.goes_on(most).boxed_local();
+        let mut also_waits = third.wait_to_start(most).boxed_local();
         assert_eq!((&mut also_waits).now_or_never(), None);
         for _ in 0..10 {
             pacer.permit(&clock, &key, READS, Some(first.call(0))).await;

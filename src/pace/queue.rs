@@ -1,3 +1,6 @@
+//! One bucket and the calls that wait for it. It joins the pure bucket and the pure order of `fair_order` with wakers,
+//! so that each call that waits is woken when its turn comes. It must not know what a call is.
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -5,39 +8,43 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 
 use super::bucket::{Bucket, Pace};
-use super::line::{Line, PartyId, TicketId};
+use super::fair_order::{CallId, FairOrder, GroupId};
 use crate::host::Clock;
 use crate::model::Monotonic;
 
-/// A bucket and who waits at it. One of them is next, and waits for the bucket; each of the others is woken when it is.
-pub(super) struct Queue {
+/// A bucket and the calls that wait at it. The next call waits for the bucket; every other one waits to be woken.
+pub(super) struct BucketQueue {
     pub(super) bucket: RefCell<Bucket>,
-    line: RefCell<Line>,
-    /// Wakes those who wait for their turn.
-    turns: RefCell<HashMap<TicketId, Rc<Notify>>>,
-    /// Wakes those who wait until they may go on.
-    starts: RefCell<HashMap<PartyId, Rc<Notify>>>,
-    /// Who was told to be next.
-    told: Cell<Option<TicketId>>,
+    order: RefCell<FairOrder>,
+    /// Wakes calls that wait for their turn.
+    turn_wakers: RefCell<HashMap<CallId, Rc<Notify>>>,
+    /// Wakes groups that wait until they may start.
+    start_wakers: RefCell<HashMap<GroupId, Rc<Notify>>>,
+    /// The call that was last woken as the next one.
+    woken: Cell<Option<CallId>>,
 }
 
-impl Queue {
+impl BucketQueue {
     pub(super) fn new(pace: Pace) -> Self {
         Self {
             bucket: RefCell::new(Bucket::new(pace)),
-            line: RefCell::default(),
-            turns: RefCell::default(),
-            starts: RefCell::default(),
-            told: Cell::default(),
+            order: RefCell::default(),
+            turn_wakers: RefCell::default(),
+            start_wakers: RefCell::default(),
+            woken: Cell::default(),
         }
     }
 
-    /// Waits for the turn of one call and for the slot, counts the send, and returns the moment it is counted at.
-    pub(super) async fn permit(self: &Rc<Self>, clock: &impl Clock, call: Call<'_>) -> Monotonic {
-        let (ticket, place) = (Ticket::take(call), call.place);
+    /// Waits until a call may leave, counts it as sent, and returns the moment that it is counted at.
+    pub(super) async fn permit(
+        self: &Rc<Self>,
+        clock: &impl Clock,
+        call: GroupCall<'_>,
+    ) -> Monotonic {
+        let (waiting, group) = (WaitingCall::enqueue(call), call.group);
         loop {
-            if self.line.borrow().first() != Some(ticket.id) {
-                ticket.turn.notified().await;
+            if self.order.borrow().next_call() != Some(waiting.id) {
+                waiting.turn.notified().await;
                 continue;
             }
             let ready_at = self.bucket.borrow().ready_at();
@@ -45,10 +52,10 @@ impl Queue {
             if now >= ready_at {
                 self.bucket.borrow_mut().sent(now);
                 let rate = self.rate();
-                self.line.borrow_mut().granted(place.party, ticket.id, rate);
+                self.order.borrow_mut().grant(group.id, waiting.id, rate);
                 return now;
             }
-            // Who comes meanwhile may go before.
+            // A call that comes meanwhile may go first.
             clock.sleep_until(ready_at).await;
         }
     }
@@ -57,121 +64,122 @@ impl Queue {
         self.bucket.borrow().rate()
     }
 
-    /// Something has changed: whoever is next, or may go on, is told.
-    pub(super) fn stir(&self) {
-        let admitted = self.line.borrow_mut().admit(self.rate());
-        for party in admitted {
-            if let Some(start) = self.starts.borrow().get(&party) {
+    /// Something has changed: wakes the groups that may start now, and the call that is next now.
+    pub(super) fn wake(&self) {
+        let admitted = self.order.borrow_mut().admit(self.rate());
+        for group in admitted {
+            if let Some(start) = self.start_wakers.borrow().get(&group) {
                 start.notify_one();
             }
         }
-        let first = self.line.borrow().first();
-        if self.told.replace(first) != first
-            && let Some(turn) = first.and_then(|first| self.turns.borrow().get(&first).cloned())
+        let next = self.order.borrow().next_call();
+        if self.woken.replace(next) != next
+            && let Some(turn) = next.and_then(|next| self.turn_wakers.borrow().get(&next).cloned())
         {
             turn.notify_one();
         }
     }
 }
 
-/// A place at a bucket, for a call or for several that belong together. Dropped, it is given up.
-pub struct Place {
-    queue: Rc<Queue>,
-    party: PartyId,
+/// Calls at one bucket that belong together, such as the pages of a listing, or a single call. Dropping it gives up
+/// those that still wait.
+pub struct CallGroup {
+    queue: Rc<BucketQueue>,
+    id: GroupId,
     start: Rc<Notify>,
 }
 
-/// One of the calls that belong together.
+/// One call of a group.
 #[derive(Clone, Copy)]
-pub struct Call<'p> {
-    place: &'p Place,
+pub struct GroupCall<'g> {
+    group: &'g CallGroup,
     number: u32,
 }
 
-impl Call<'_> {
-    pub(super) fn is_at(&self, queue: &Rc<Queue>) -> bool {
-        Rc::ptr_eq(&self.place.queue, queue)
+impl GroupCall<'_> {
+    pub(super) fn is_at(&self, queue: &Rc<BucketQueue>) -> bool {
+        Rc::ptr_eq(&self.group.queue, queue)
     }
 }
 
-impl Place {
-    pub(super) fn at(queue: &Rc<Queue>) -> Self {
-        let party = queue.line.borrow_mut().arrive();
+impl CallGroup {
+    pub(super) fn at(queue: &Rc<BucketQueue>) -> Self {
+        let id = queue.order.borrow_mut().add_group();
         let start = Rc::new(Notify::new());
-        let starts = &queue.starts;
-        starts.borrow_mut().insert(party, Rc::clone(&start));
+        let starts = &queue.start_wakers;
+        starts.borrow_mut().insert(id, Rc::clone(&start));
         Self {
             queue: Rc::clone(queue),
-            party,
+            id,
             start,
         }
     }
 
-    /// One of its calls. Those with smaller numbers go first, so that one that must be made again does.
-    pub fn call(&self, number: u32) -> Call<'_> {
-        Call {
-            place: self,
+    /// One of its calls. Calls with smaller numbers go first, so that one that is made again does.
+    pub fn call(&self, number: u32) -> GroupCall<'_> {
+        GroupCall {
+            group: self,
             number,
         }
     }
 
-    /// Waits until it may go on with so many calls.
-    pub async fn goes_on(&self, calls: u32) {
-        self.queue.line.borrow_mut().seek(self.party, calls);
-        self.queue.stir();
-        while !self.queue.line.borrow().is_admitted(self.party) {
+    /// Waits until the group may start to make `calls` more calls.
+    pub async fn wait_to_start(&self, calls: u32) {
+        self.queue.order.borrow_mut().request_start(self.id, calls);
+        self.queue.wake();
+        while !self.queue.order.borrow().is_admitted(self.id) {
             self.start.notified().await;
         }
     }
 
-    /// One of its calls came to a good end.
-    pub fn done(&self) {
-        self.queue.line.borrow_mut().done(self.party);
-        self.queue.stir();
+    /// One of its calls succeeded and need not be made again.
+    pub fn call_done(&self) {
+        self.queue.order.borrow_mut().call_done(self.id);
+        self.queue.wake();
     }
 
-    /// Calls of others that go before its own, as things stand.
+    /// Calls of other groups that go before its own, as things stand.
     pub fn calls_before(&self) -> u32 {
-        self.queue.line.borrow().before(self.party)
+        self.queue.order.borrow().calls_before(self.id)
     }
 
-    /// Calls a second that leave there.
+    /// Calls a second that leave from the bucket.
     pub fn rate(&self) -> f64 {
         self.queue.rate()
     }
 }
 
-impl Drop for Place {
+impl Drop for CallGroup {
     fn drop(&mut self) {
-        self.queue.line.borrow_mut().depart(self.party);
-        self.queue.starts.borrow_mut().remove(&self.party);
-        self.queue.stir();
+        self.queue.order.borrow_mut().remove_group(self.id);
+        self.queue.start_wakers.borrow_mut().remove(&self.id);
+        self.queue.wake();
     }
 }
 
-/// One call that waits for its turn. Dropped, it is given up, or its turn has come.
-struct Ticket<'p> {
-    place: &'p Place,
-    id: TicketId,
+/// One call that waits for its turn. It is dropped when its turn has come, or to give it up.
+struct WaitingCall<'g> {
+    group: &'g CallGroup,
+    id: CallId,
     turn: Rc<Notify>,
 }
 
-impl<'p> Ticket<'p> {
-    fn take(Call { place, number }: Call<'p>) -> Self {
-        let queue = &place.queue;
-        let id = queue.line.borrow_mut().enter(place.party, number);
+impl<'g> WaitingCall<'g> {
+    fn enqueue(GroupCall { group, number }: GroupCall<'g>) -> Self {
+        let queue = &group.queue;
+        let id = queue.order.borrow_mut().add_call(group.id, number);
         let turn = Rc::new(Notify::new());
-        queue.turns.borrow_mut().insert(id, Rc::clone(&turn));
-        queue.stir();
-        Self { place, id, turn }
+        queue.turn_wakers.borrow_mut().insert(id, Rc::clone(&turn));
+        queue.wake();
+        Self { group, id, turn }
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
-        let queue = &self.place.queue;
-        queue.line.borrow_mut().leave(self.place.party, self.id);
-        queue.turns.borrow_mut().remove(&self.id);
-        queue.stir();
+        let queue = &self.group.queue;
+        queue.order.borrow_mut().remove_call(self.group.id, self.id);
+        queue.turn_wakers.borrow_mut().remove(&self.id);
+        queue.wake();
     }
 }

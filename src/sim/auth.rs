@@ -4,8 +4,9 @@ use super::account::Account;
 use super::action::SimAction;
 use super::call::{IncomingCall, Refusal, refuse};
 use super::temporary_keys::{Session, TemporaryKeys};
-use crate::api::protocol::sign::{ALGORITHM, Secret, ToSign};
+use crate::api::protocol::sign::{ALGORITHM, ToSign};
 use crate::api::protocol::wire::Service;
+use crate::model::Secret;
 
 /// The Authorization header of a call that is not signed.
 const UNSIGNED: &str = "SKIP";

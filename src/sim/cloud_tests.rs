@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::*;
-use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
+use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, ToSign};
 use crate::api::protocol::wire::Service;
+use crate::model::Secret;
 use crate::sim::faults::FaultTiming;
 
 const HOST: &str = "ap-tokyo.localhost:7980";

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, Secret, ToSign};
+use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, ToSign};
 use crate::api::protocol::wire::Service;
-use crate::model::Monotonic;
+use crate::model::{Monotonic, Secret};
 use crate::sim::admin;
 use crate::sim::call::IncomingCall;
 use crate::sim::metadata;

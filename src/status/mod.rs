@@ -27,7 +27,7 @@ mod write_bucket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::model::{AccountName, Scope, Timestamp};
-use crate::pace::Durations;
+use crate::pace::DurationHistogram;
 
 pub use activity::{Activity, PassResult};
 pub use change::{Change, ChangeKind};
@@ -59,7 +59,7 @@ pub struct Board {
     transitions: VecDeque<Transition>,
     change_totals: BTreeMap<ChangeKind, u64>,
     /// How long passes took over scopes that have been removed since.
-    past_durations: Durations,
+    past_durations: DurationHistogram,
     /// Accounts that were reported as broken, and at which version.
     broken_accounts: BTreeMap<AccountName, u64>,
     /// Accounts that were reported as lacking the service role.
@@ -81,7 +81,7 @@ impl Board {
             changes: VecDeque::new(),
             transitions: VecDeque::new(),
             change_totals: BTreeMap::new(),
-            past_durations: Durations::default(),
+            past_durations: DurationHistogram::default(),
             broken_accounts: BTreeMap::new(),
             accounts_without_role: BTreeSet::new(),
             denied_accounts: BTreeSet::new(),
@@ -134,7 +134,7 @@ impl Board {
     }
 
     /// How long all passes took since the process began. It never falls, though scopes are removed.
-    pub fn durations(&self) -> Durations {
+    pub fn durations(&self) -> DurationHistogram {
         let mut all = self.past_durations.clone();
         for status in self.scopes.values() {
             all.add_all(&status.durations);

@@ -12,7 +12,7 @@ use super::transition::{Subject, Transition, TransitionKind};
 use super::write_bucket::WriteBucket;
 use crate::inventory::UnexpectedLoss;
 use crate::model::{ImageId, Scope, Timestamp, Uin};
-use crate::pace::Durations;
+use crate::pace::DurationHistogram;
 use crate::plan::{Plan, View};
 
 /// What is known of one account in one region.
@@ -45,7 +45,7 @@ pub struct ScopeStatus {
     /// Passes since the process began, by how they ended.
     pub passes: BTreeMap<PassResult, u64>,
     /// How long passes took.
-    pub durations: Durations,
+    pub durations: DurationHistogram,
     /// When the last pass ended.
     pub passed_at: Option<Timestamp>,
     /// Passes in a row that did not see the scope.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::api::protocol::sign::Secret;
+use crate::model::Secret;
 
 /// Longest secret. Keys and URLs of chat products have some 200 bytes.
 const SECRET_BYTES_MAX: u64 = 4096;

@@ -11,9 +11,9 @@ use serde_json::json;
 use super::batch::Batch;
 use super::message;
 use super::url::WebhookUrl;
-use crate::api::protocol::sign::{CONTENT_TYPE, Secret, hmac};
+use crate::api::protocol::sign::{CONTENT_TYPE, hmac};
 use crate::host::{Header, Method, Request};
-use crate::model::{AccountName, ImageId, Timestamp};
+use crate::model::{AccountName, ImageId, Secret, Timestamp};
 use crate::status::{Subject, Transition};
 use crate::words::safe;
 

@@ -6,8 +6,8 @@ use super::batch::Batch;
 use super::fixtures_tests::{at, blocked, image, scope, transition};
 use super::format::{Delivery, Format, dingtalk_sign, feishu_sign};
 use super::url::WebhookUrl;
-use crate::api::protocol::sign::Secret;
 use crate::host::Request;
+use crate::model::Secret;
 use crate::status::{Subject, Transition, TransitionKind};
 
 /// A chat's markup of every kind, from outside.

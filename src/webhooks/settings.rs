@@ -11,7 +11,7 @@ use serde_saphyr::{Error, Spanned};
 use super::bounded_read;
 use super::format::Format;
 use super::url::WebhookUrl;
-use crate::api::protocol::sign::Secret;
+use crate::model::Secret;
 use crate::model::{AccountName, Region, Scope, is_object_name};
 use crate::status::{Subject, Transition, TransitionKind};
 use crate::words::brief;

@@ -339,7 +339,7 @@ async fn url_and_secret_are_read_for_each_attempt() {
     let sent = host.sent.borrow();
     assert_eq!(sent.len(), 2);
     assert_eq!(sent[1].url, "https://new.example/hook");
-    let new = crate::api::protocol::sign::Secret::new("new".into());
+    let new = crate::model::Secret::new("new".into());
     let body = sent[1].json();
     let timestamp = body["timestamp"].as_str().expect("signed");
     assert_eq!(body["sign"], super::format::feishu_sign(timestamp, &new));

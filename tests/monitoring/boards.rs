@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sharekeeper::api::Calls;
+use sharekeeper::api::CallStats;
 use sharekeeper::api::error::{CallError, Class, Refusal};
 use sharekeeper::api::protocol::wire::Action;
 use sharekeeper::attempts::{Problem, UnmetCondition, WritePause};
@@ -322,8 +322,8 @@ pub(crate) fn reasons(board: &Board) -> std::collections::BTreeSet<Reason> {
 }
 
 /// Calls of every action for `regions` regions, with every kind of end.
-pub(crate) fn calls(regions: usize) -> Calls {
-    let calls = Calls::default();
+pub(crate) fn calls(regions: usize) -> CallStats {
+    let calls = CallStats::default();
     let ms = Duration::from_millis;
     for action in Action::ALL {
         for region in Region::all().take(regions) {
@@ -348,8 +348,8 @@ pub(crate) fn calls(regions: usize) -> Calls {
         for took in [8, 60, 61, 9_000] {
             calls.took(action, ms(took));
         }
-        let turn = calls.queue(action, Monotonic::default());
-        turn.taken(Monotonic::new(ms(53)));
+        let turn = calls.enqueue(action, Monotonic::default());
+        turn.permitted(Monotonic::new(ms(53)));
     }
     calls.repeated();
     calls

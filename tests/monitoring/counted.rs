@@ -28,28 +28,31 @@ async fn each_call_is_counted_once_by_its_answer() {
     assert_eq!(world.reconcile(&wanted).await.exit(), 0);
 
     let calls = &world.context.calls;
-    let (tally, region) = (calls.tally(), Region::new("ap-tokyo").expect("a region"));
+    let (breakdown, region) = (
+        calls.breakdown(),
+        Region::new("ap-tokyo").expect("a region"),
+    );
     let (read, write) = (
         Action::DescribeBlueprints,
         Action::ModifyImageSharePermission,
     );
-    let ended = |action, code| tally.requests.get(&(action, region, code)).copied();
+    let ended = |action, code| breakdown.requests.get(&(action, region, code)).copied();
     assert_eq!(ended(read, "InternalError"), Some(1));
     assert_eq!(ended(write, "RequestLimitExceeded"), Some(1));
     assert_eq!(ended(write, "ok"), Some(40));
     assert_eq!(calls.retries.get(), 1, "the listing; writes are no reads");
     assert_eq!(
-        (calls.throttled.get(), tally.actions[&write].throttled),
+        (calls.throttled.get(), breakdown.actions[&write].throttled),
         (1, 1)
     );
-    assert_eq!(tally.actions[&read].throttled, 0);
-    let all: u64 = tally.requests.values().sum();
+    assert_eq!(breakdown.actions[&read].throttled, 0);
+    let all: u64 = breakdown.requests.values().sum();
     assert_eq!(all, calls.reads.get() + calls.writes.get());
-    for (action, tally) in &tally.actions {
-        assert_eq!(tally.queue, 0, "{action:?}: nobody waits any longer");
-        assert_eq!(tally.took.count, tally.waited.count, "{action:?}");
+    for (action, breakdown) in &breakdown.actions {
+        assert_eq!(breakdown.queue, 0, "{action:?}: nobody waits any longer");
+        assert_eq!(breakdown.took.count, breakdown.waited.count, "{action:?}");
     }
-    let waited = &tally.actions[&write].waited;
+    let waited = &breakdown.actions[&write].waited;
     assert_eq!(waited.count, calls.writes.get());
     assert!(!waited.sum.is_zero(), "41 writes do not leave at once");
 }

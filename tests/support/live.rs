@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::Connection;
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::daemon::{
     Connect, Daemon, Observer, PassRunner, Reconciler, Settings, StatusPublisher,
 };
 use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};
-use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Selector};
+use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Secret, Selector};
 use sharekeeper::plan::Policy;
 use sharekeeper::source::{Generation, Update};
 use sharekeeper::status::{ImageStatus, Transition, TransitionKind};
@@ -75,7 +75,7 @@ impl Connect for Apart<'_> {
         Ok(Connection {
             account: name.clone(),
             endpoint: Endpoint::new(&endpoint).expect("an endpoint"),
-            keys: sharekeeper::api::CredentialProvider::fixed(key),
+            provider: sharekeeper::api::CredentialProvider::fixed(key),
             ..self.0.connection()
         })
     }

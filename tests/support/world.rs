@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sharekeeper::api::protocol::sign::{Credentials, Secret};
+use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{ClientContext, Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::Desired;
 use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
 use sharekeeper::host::Clock;
 use sharekeeper::ledger::Ledger;
-use sharekeeper::model::{AccountName, Endpoint, Region, Selector, Uin};
+use sharekeeper::model::{AccountName, Endpoint, Region, Secret, Selector, Uin};
 use sharekeeper::plan::Policy;
 use sharekeeper::report::{CallCounts, Ending, ReconcileDocument};
 
@@ -90,7 +90,7 @@ impl World {
             uin: self.uin.map(|uin| Uin::new(uin).expect("a uin")),
             endpoint,
             rate: 19,
-            keys: self
+            provider: self
                 .keys
                 .clone()
                 .unwrap_or_else(|| CredentialProvider::fixed(credentials)),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::error::KeyError;
-use super::value::{Part, Parts};
+use super::error::CredentialError;
+use super::value::{KeyParts, NamedValue};
 use crate::api::protocol::sign::Credentials;
 use crate::host::METADATA_HOST;
 use crate::model::Endpoint;
@@ -60,13 +60,13 @@ impl Environment {
     }
 
     /// A variable that is no secret. Set to nothing is not set, as tccli and the SDKs have it.
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, KeyError> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, CredentialError> {
         let Some(value) = self.given(name) else {
             return Ok(None);
         };
         match value.into_string() {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(KeyError::Broken(format!(
+            Err(_) => Err(CredentialError::Broken(format!(
                 "{name} holds bytes that are not text"
             ))),
         }
@@ -78,12 +78,12 @@ impl Environment {
     }
 
     /// A variable that says yes or no. What is neither is not guessed at, because it lifts a guard.
-    pub(super) fn switch(&self, name: &str) -> Result<bool, KeyError> {
+    pub(super) fn switch(&self, name: &str) -> Result<bool, CredentialError> {
         let value = self.text(name)?.unwrap_or_default();
         match value.trim().to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Ok(true),
             "" | "0" | "false" | "no" | "off" => Ok(false),
-            _ => Err(KeyError::Broken(format!(
+            _ => Err(CredentialError::Broken(format!(
                 "{name} is neither yes (`1`, `true`) nor no (`0`, `false`)"
             ))),
         }
@@ -100,41 +100,41 @@ impl Environment {
 
     /// The SDK's variables. A pair that is set to nothing is broken, and not absent: whoever passes it over calls as
     /// somebody else than was meant. A token is one of them that may be missing.
-    pub(super) fn credentials(&self) -> Result<Credentials, KeyError> {
+    pub(super) fn credentials(&self) -> Result<Credentials, CredentialError> {
         let token = TOKENS.into_iter().find(|name| self.is_set(name));
         let token = token.map(|name| self.secret(name)).transpose()?;
-        let parts = Parts {
+        let parts = KeyParts {
             id: self.secret(SECRET_ID)?,
             key: self.secret(SECRET_KEY)?,
             token: token.unwrap_or_default(),
         };
-        match parts.whole() {
+        match parts.into_credentials() {
             Ok(Some(credentials)) => Ok(credentials),
-            Ok(None) => Err(KeyError::Absent(format!(
+            Ok(None) => Err(CredentialError::Absent(format!(
                 "environment ({SECRET_ID} and {SECRET_KEY} are not set)"
             ))),
-            Err(flaw) => Err(KeyError::Broken(format!(
-                "{flaw} (source tried: environment)"
+            Err(problem) => Err(CredentialError::Broken(format!(
+                "{problem} (source tried: environment)"
             ))),
         }
     }
 
-    fn secret(&self, name: &'static str) -> Result<Part<'static>, KeyError> {
+    fn secret(&self, name: &'static str) -> Result<NamedValue<'static>, CredentialError> {
         let value = match (self.lookup)(name).map(OsString::into_string) {
             None => None,
             Some(Ok(value)) => Some(Zeroizing::new(value)),
             Some(Err(_)) => {
-                return Err(KeyError::Broken(format!(
+                return Err(CredentialError::Broken(format!(
                     "{name} holds bytes that are not text (source tried: environment)"
                 )));
             }
         };
-        Ok(Part { name, value })
+        Ok(NamedValue { name, value })
     }
 
     /// Where the machine tells of itself. Another place than the machine's own network would be another's key, so
     /// that only a simulator on this machine can take its place.
-    pub(super) fn metadata(&self) -> Result<String, KeyError> {
+    pub(super) fn metadata(&self) -> Result<String, CredentialError> {
         let Some(url) = self.text(METADATA_URL)? else {
             return Ok(format!("http://{METADATA_HOST}"));
         };
@@ -144,7 +144,7 @@ impl Environment {
         if is_loopback {
             return Ok(url.to_owned());
         }
-        Err(KeyError::Broken(format!(
+        Err(CredentialError::Broken(format!(
             "{METADATA_URL} must be the `http://` address of a loopback host, such as `http://127.0.0.1:7980`; unset it on a real machine"
         )))
     }

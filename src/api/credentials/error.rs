@@ -1,8 +1,10 @@
+//! Why there are no credentials, and what that means for a call. Who reads the error must not learn any part of a secret.
+
 use crate::api::error::{CallError, Class, NO_CREDENTIALS, Refusal};
 
 /// Why there are no credentials. Never quotes a value, nor any other content of a file or reply that holds one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub enum CredentialError {
     /// No source that was tried has any.
     #[error(
         "no credentials found; tried, in order: {0}. \
@@ -20,19 +22,18 @@ pub enum KeyError {
     Refused {
         /// What was asked for.
         what: String,
-        /// The answer.
         refusal: Refusal,
     },
 }
 
-impl KeyError {
+impl CredentialError {
     /// Whether it can be mended on this machine alone, so that there is no point in going on without.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Absent(_) | Self::Broken(_))
     }
 
     /// What is wrong and, apart from it, what to do, where one can be told from the other.
-    pub fn parted(&self) -> (String, Option<String>) {
+    pub fn message_and_remedy(&self) -> (String, Option<String>) {
         match self {
             Self::Absent(tried) => (
                 format!("no credentials found; tried, in order: {tried}"),
@@ -43,7 +44,7 @@ impl KeyError {
             ),
             Self::Broken(what) | Self::Unreachable(what) => (what.clone(), None),
             Self::Refused { what, refusal } => (
-                format!("{what}: {}", refusal.said()),
+                format!("{what}: {}", refusal.summary()),
                 refusal.remedy().map(str::to_owned),
             ),
         }
@@ -64,15 +65,17 @@ impl KeyError {
 }
 
 /// Without credentials nothing may be called.
-impl From<KeyError> for Refusal {
-    fn from(error: KeyError) -> Self {
+impl From<CredentialError> for Refusal {
+    fn from(error: CredentialError) -> Self {
         let (code, request_id) = match &error {
-            KeyError::Refused { refusal, .. } => (refusal.code.clone(), refusal.request_id.clone()),
+            CredentialError::Refused { refusal, .. } => {
+                (refusal.code.clone(), refusal.request_id.clone())
+            }
             _ => (NO_CREDENTIALS.into(), None),
         };
         let message = match error {
             // The code stands before it, and the remedy after it.
-            KeyError::Refused { what, refusal } => format!("{what}: {}", refusal.message),
+            CredentialError::Refused { what, refusal } => format!("{what}: {}", refusal.message),
             error => error.to_string(),
         };
         Self {

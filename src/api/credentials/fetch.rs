@@ -1,13 +1,13 @@
-//! How credentials are come by, source by source.
+//! How credentials are fetched, source by source. It must not know how long they are kept in use.
 
 use std::rc::Rc;
 
-use super::error::KeyError;
-use super::file::File;
+use super::credentials_file::CredentialsFile;
+use super::error::CredentialError;
 use super::parsed::KeyUse;
-use super::provider::{Metadata, NamedBy, ProviderKind, profile_of_environment, tccli_file};
-use super::sts::Sts;
-use super::temporary::{Life, TemporaryCredentials};
+use super::provider_kind::{Metadata, NamedBy, ProviderKind, profile_of_environment, tccli_file};
+use super::sts::StsClient;
+use super::temporary::{Lifetime, TemporaryCredentials};
 use super::{CredentialProvider, Resolved, metadata, tccli_configure};
 use crate::api::clocks::Caller;
 use crate::api::context::ClientContext;
@@ -17,24 +17,24 @@ use crate::host::Host;
 use crate::model::{Endpoint, Monotonic, Region};
 
 impl CredentialProvider {
-    /// The source's credentials as they are now: those in use, if nothing asks for others.
-    pub(super) async fn obtain<H: Host>(
+    /// The source's credentials as they are now: those in use, unless something asks for others.
+    pub(super) async fn resolve<H: Host>(
         &self,
         context: &ClientContext<H>,
         region: Region,
-    ) -> Result<Resolved, KeyError> {
-        let sts = Sts {
+    ) -> Result<Resolved, CredentialError> {
+        let sts = StsClient {
             context,
             endpoint: &self.sts,
             region,
             caller: Caller::Credentials(self.source.clone()),
         };
-        let origin = self.origin(context)?;
-        match &*origin {
+        let kind = self.kind(context)?;
+        match &*kind {
             ProviderKind::Fixed(credentials) => Ok(Resolved {
                 credentials: Rc::clone(credentials),
                 made_from: 0,
-                life: None,
+                lifetime: None,
             }),
             ProviderKind::File(file) => self.of_file(&sts, file).await,
             ProviderKind::Role {
@@ -43,53 +43,57 @@ impl CredentialProvider {
                 named_by,
             } => self.of_role(&sts, role, source, *named_by).await,
             ProviderKind::Metadata(from) => {
-                let fetched = of_machine(context, from).await?;
-                Ok(temporary(fetched, 0, context))
+                let temporary = of_machine(context, from).await?;
+                Ok(with_lifetime(temporary, 0, context))
             }
-            ProviderKind::Oidc(oidc) => Ok(temporary(oidc.fetch(&sts).await?, 0, context)),
+            ProviderKind::Oidc(oidc) => Ok(with_lifetime(oidc.fetch(&sts).await?, 0, context)),
         }
     }
 
     /// What a file says, or what it says to do.
-    async fn of_file<H: Host>(&self, sts: &Sts<'_, H>, file: &File) -> Result<Resolved, KeyError> {
+    async fn of_file<H: Host>(
+        &self,
+        sts: &StsClient<'_, H>,
+        file: &CredentialsFile,
+    ) -> Result<Resolved, CredentialError> {
         let context = sts.context;
-        let base = file.base(&context.host).await?;
-        if let Some(known) = self.known(base.number, context.host.monotonic()) {
+        let snapshot = file.snapshot(&context.host).await?;
+        if let Some(known) = self.known(snapshot.number, context.host.monotonic()) {
             return Ok(known);
         }
-        let fetched = match (&base.way, &base.credentials) {
+        let temporary = match (&snapshot.key_use, &snapshot.credentials) {
             (KeyUse::AsIs, Some(credentials)) => {
                 return Ok(Resolved {
                     credentials: Rc::clone(credentials),
-                    made_from: base.number,
-                    life: None,
+                    made_from: snapshot.number,
+                    lifetime: None,
                 });
             }
             (KeyUse::Assume(role), Some(credentials)) => {
                 let at = self.sts_of_tccli(file.profile())?;
                 let assumed = sts.at(&at).assume_role(role, credentials).await;
-                assumed.map_err(|error| KeyError::of(&cannot_assume(role), error))?
+                assumed.map_err(|error| CredentialError::of(&cannot_assume(role), error))?
             }
             (KeyUse::Metadata, _) | (_, None) => {
                 let from = Metadata {
                     role: None,
-                    url: self.around.metadata()?,
+                    url: self.environment.metadata()?,
                     tried: None,
                 };
                 of_machine(context, &from).await?
             }
         };
-        Ok(temporary(fetched, base.number, context))
+        Ok(with_lifetime(temporary, snapshot.number, context))
     }
 
     /// A role, assumed with what its source has. A source that is itself a role makes a chain.
     async fn of_role<H: Host>(
         &self,
-        sts: &Sts<'_, H>,
+        sts: &StsClient<'_, H>,
         role: &Role,
         source: &CredentialProvider,
         named_by: NamedBy,
-    ) -> Result<Resolved, KeyError> {
+    ) -> Result<Resolved, CredentialError> {
         let (context, region) = (sts.context, sts.region);
         let mut with = Box::pin(source.current(context, region)).await?;
         if let Some(known) = self.known(with.version, context.host.monotonic()) {
@@ -108,18 +112,19 @@ impl CredentialProvider {
             with = Box::pin(source.current(context, region)).await?;
             assumed = sts.assume_role(role, &with.credentials).await;
         }
-        let fetched = assumed.map_err(|error| KeyError::of(&cannot_assume(role), error))?;
-        source.proven(with.version);
-        Ok(temporary(fetched, with.version, context))
+        let temporary =
+            assumed.map_err(|error| CredentialError::of(&cannot_assume(role), error))?;
+        source.accepted(with.version);
+        Ok(with_lifetime(temporary, with.version, context))
     }
 
     /// Where tccli would ask STS, with a profile or with the one that it takes where none is named.
-    fn sts_of_tccli(&self, profile: Option<&str>) -> Result<Endpoint, KeyError> {
+    fn sts_of_tccli(&self, profile: Option<&str>) -> Result<Endpoint, CredentialError> {
         let path = match profile {
-            Some(name) => tccli_file(&self.around, name, "configure"),
+            Some(name) => tccli_file(&self.environment, name, "configure"),
             None => tccli_file(
-                &self.around,
-                &profile_of_environment(&self.around)?,
+                &self.environment,
+                &profile_of_environment(&self.environment)?,
                 "configure",
             ),
         };
@@ -132,11 +137,11 @@ impl CredentialProvider {
     /// What is in use, if nothing asks for other credentials than these.
     fn known(&self, made_from: u64, now: Monotonic) -> Option<Resolved> {
         let state = self.state.borrow();
-        let issue = state.issue.as_ref()?;
-        state.is_good(issue, made_from, now).then(|| Resolved {
-            credentials: Rc::clone(&issue.issued.credentials),
+        let active = state.active.as_ref()?;
+        state.is_good(active, made_from, now).then(|| Resolved {
+            credentials: Rc::clone(&active.lease.credentials),
             made_from,
-            life: issue.life,
+            lifetime: active.lifetime,
         })
     }
 }
@@ -144,26 +149,26 @@ impl CredentialProvider {
 async fn of_machine<H: Host>(
     context: &ClientContext<H>,
     from: &Metadata,
-) -> Result<TemporaryCredentials, KeyError> {
-    let fetched = metadata::fetch(context, from).await;
-    fetched.map_err(|error| match &from.tried {
-        Some(tried) => KeyError::Absent(format!("{tried}, cvm-role ({error})")),
-        None => KeyError::of("the role of this machine", error),
+) -> Result<TemporaryCredentials, CredentialError> {
+    let temporary = metadata::fetch(context, from).await;
+    temporary.map_err(|error| match &from.tried {
+        Some(tried) => CredentialError::Absent(format!("{tried}, cvm-role ({error})")),
+        None => CredentialError::of("the role of this machine", error),
     })
 }
 
-fn temporary<H: Host>(
-    fetched: TemporaryCredentials,
+fn with_lifetime<H: Host>(
+    temporary: TemporaryCredentials,
     made_from: u64,
     context: &ClientContext<H>,
 ) -> Resolved {
     let host = &context.host;
-    let now = fetched.handed_out.unwrap_or_else(|| host.now());
-    let life = Life::until(fetched.expires, now, host.monotonic(), host.next_f64());
+    let now = temporary.issued_at.unwrap_or_else(|| host.now());
+    let lifetime = Lifetime::until(temporary.expires, now, host.monotonic(), host.next_f64());
     Resolved {
-        credentials: Rc::new(fetched.credentials),
+        credentials: Rc::new(temporary.credentials),
         made_from,
-        life: Some(life),
+        lifetime: Some(lifetime),
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{CredentialProvider, Environment, KeyError, Lease, ProviderCache};
+use super::{CredentialError, CredentialProvider, Environment, Lease, ProviderCache};
 use crate::api::{ClientContext, Connection, ReadClient};
 use crate::desired::CredentialSource;
 use crate::host::{Clock, Method, Reply, Request, Rng, SystemClock, Transport, TransportError};
@@ -147,7 +147,7 @@ pub(super) struct World {
     pub(super) home: TempDir,
     pub(super) context: Rc<ClientContext<Scripted>>,
     variables: Rc<RefCell<BTreeMap<String, String>>>,
-    pub(super) ring: ProviderCache,
+    pub(super) cache: ProviderCache,
 }
 
 pub(super) fn region() -> Region {
@@ -167,9 +167,9 @@ impl World {
         variables.borrow_mut().insert("HOME".to_owned(), path);
         let known = Rc::clone(&variables);
         let lookup = move |name: &str| known.borrow().get(name).map(Into::into);
-        let around = Environment::new(lookup).with_system_file(home.path().join("etc"));
+        let environment = Environment::new(lookup).with_system_file(home.path().join("etc"));
         Self {
-            ring: ProviderCache::new(around),
+            cache: ProviderCache::new(environment),
             context: ClientContext::new(Scripted::new(later)),
             variables,
             home,
@@ -191,22 +191,30 @@ impl World {
         put(self.home.path(), name, text)
     }
 
-    pub(super) fn keys(&self, source: &CredentialSource) -> Rc<CredentialProvider> {
-        self.ring.keys(source, &Endpoint::default())
+    pub(super) fn provider(&self, source: &CredentialSource) -> Rc<CredentialProvider> {
+        self.cache.provider(source, &Endpoint::default())
     }
 
-    pub(super) async fn current(&self, keys: &CredentialProvider) -> Result<Lease, KeyError> {
-        keys.current(&self.context, region()).await
+    pub(super) async fn current(
+        &self,
+        provider: &CredentialProvider,
+    ) -> Result<Lease, CredentialError> {
+        provider.current(&self.context, region()).await
     }
 
     /// What is wrong with a source.
     pub(super) async fn error(&self, source: &CredentialSource) -> String {
-        let keys = ProviderCache::new(self.around()).keys(source, &Endpoint::default());
-        let error = self.current(&keys).await.err().expect("should be refused");
+        let provider =
+            ProviderCache::new(self.environment()).provider(source, &Endpoint::default());
+        let error = self
+            .current(&provider)
+            .await
+            .err()
+            .expect("should be refused");
         error.to_string()
     }
 
-    pub(super) fn around(&self) -> Environment {
+    pub(super) fn environment(&self) -> Environment {
         let known = Rc::clone(&self.variables);
         let lookup = move |name: &str| known.borrow().get(name).map(Into::into);
         Environment::new(lookup).with_system_file(self.home.path().join("etc"))
@@ -214,7 +222,7 @@ impl World {
 
     pub(super) fn client(
         &self,
-        keys: &Rc<CredentialProvider>,
+        provider: &Rc<CredentialProvider>,
         uin: Option<&str>,
     ) -> ReadClient<Scripted> {
         let connection = Connection {
@@ -222,7 +230,7 @@ impl World {
             uin: uin.map(|uin| Uin::new(uin).expect("a uin")),
             endpoint: Endpoint::default(),
             rate: 19,
-            keys: Rc::clone(keys),
+            provider: Rc::clone(provider),
         };
         ReadClient::new(Rc::clone(&self.context), connection)
     }

@@ -1,13 +1,15 @@
 //! What stands in variables and files, and what is wrong with it.
 
 use super::fixtures_tests::World;
-use super::parsed::{Fault, KeyUse, Parsed};
+use super::parsed::{FileFault, KeyUse, ParsedFile};
 use super::tccli::OwnRole::{Assumed, Ignored};
 use super::value::clean;
 use super::{ini, tccli};
 use crate::desired::CredentialSource;
 
-fn shown(parsed: Result<Parsed, Fault>) -> Result<(String, String, Option<String>), Fault> {
+fn shown(
+    parsed: Result<ParsedFile, FileFault>,
+) -> Result<(String, String, Option<String>), FileFault> {
     parsed.map(|parsed| {
         let credentials = parsed.credentials.expect("a pair");
         (
@@ -37,9 +39,9 @@ fn c11_one_newline_is_forgiven_and_other_white_space_refused_by_position() {
         ("hunter2\u{e9}", "not printable ASCII at byte 7"),
         ("\"hunter2\"", "quotation mark at byte 0"),
     ] {
-        let flaw = clean(value).expect_err(value);
-        assert!(flaw.contains(words), "{flaw}");
-        assert!(!flaw.contains("hunter2"), "{flaw}");
+        let problem = clean(value).expect_err(value);
+        assert!(problem.contains(words), "{problem}");
+        assert!(!problem.contains("hunter2"), "{problem}");
     }
 }
 
@@ -97,7 +99,7 @@ fn c7_c11_what_is_wrong_in_the_sdks_file_is_named_and_not_quoted() {
             "line 3 gives the section",
         ),
     ] {
-        let Err(Fault::Broken(why)) = shown(ini::parse(text, "default")) else {
+        let Err(FileFault::Broken(why)) = shown(ini::parse(text, "default")) else {
             panic!("{text} should be broken");
         };
         assert!(why.contains(words), "{why}");
@@ -110,7 +112,7 @@ fn c7_c11_what_is_wrong_in_the_sdks_file_is_named_and_not_quoted() {
         "secret_id = a\nsecret_key = b\n",
     ] {
         assert!(
-            matches!(ini::parse(text, "default"), Err(Fault::Absent(_))),
+            matches!(ini::parse(text, "default"), Err(FileFault::Absent(_))),
             "{text}"
         );
     }
@@ -132,19 +134,19 @@ fn tcclis_profiles_are_read_with_their_oddities() {
         );
     }
     let role = r#"{"secretId": "a", "secretKey": "b", "role-arn": "qcs::cam::uin/1:roleName/r", "role-session-name": "me"}"#;
-    match tccli::parse(role, Assumed, now).map(|parsed| parsed.way) {
+    match tccli::parse(role, Assumed, now).map(|parsed| parsed.key_use) {
         Ok(KeyUse::Assume(role)) => assert_eq!(role.session_name.as_deref(), Some("me")),
         _ => panic!("a role is assumed"),
     }
-    match tccli::parse(role, Ignored, now).map(|parsed| parsed.way) {
+    match tccli::parse(role, Ignored, now).map(|parsed| parsed.key_use) {
         Ok(KeyUse::AsIs) => {}
         _ => panic!("another role takes its place"),
     }
     let machine = tccli::parse(r#"{"type": "cvm-role", "secretId": null}"#, Assumed, now);
     assert!(matches!(
         machine,
-        Ok(Parsed {
-            way: KeyUse::Metadata,
+        Ok(ParsedFile {
+            key_use: KeyUse::Metadata,
             credentials: None
         })
     ));
@@ -154,7 +156,10 @@ fn tcclis_profiles_are_read_with_their_oddities() {
         r#"{"secretId": "", "secretKey": ""}"#,
     ] {
         assert!(
-            matches!(tccli::parse(nothing, Assumed, now), Err(Fault::Absent(_))),
+            matches!(
+                tccli::parse(nothing, Assumed, now),
+                Err(FileFault::Absent(_))
+            ),
             "{nothing}"
         );
     }
@@ -191,7 +196,7 @@ fn tcclis_profiles_are_read_with_their_oddities() {
             "`role-session-name`",
         ),
     ] {
-        let Err(Fault::Broken(why)) = tccli::parse(text, Assumed, now) else {
+        let Err(FileFault::Broken(why)) = tccli::parse(text, Assumed, now) else {
             panic!("{text} should be broken");
         };
         assert!(why.contains(words), "{why}");

@@ -3,13 +3,13 @@
 
 use zeroize::Zeroizing;
 
-use super::parsed::{Fault, KeyUse, Parsed};
-use super::value::{Part, Parts};
+use super::parsed::{FileFault, KeyUse, ParsedFile};
+use super::value::{KeyParts, NamedValue};
 
 /// What stands in a section. Other sections may hold anything.
-pub(super) fn parse(text: &str, section: &str) -> Result<Parsed, Fault> {
+pub(super) fn parse(text: &str, section: &str) -> Result<ParsedFile, FileFault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut parts = Parts {
+    let mut parts = KeyParts {
         id: named("secret_id"),
         key: named("secret_key"),
         token: named("token"),
@@ -53,24 +53,24 @@ pub(super) fn parse(text: &str, section: &str) -> Result<Parsed, Fault> {
         }
     }
     if !found {
-        return Err(Fault::Absent(format!("has no section [{section}]")));
+        return Err(FileFault::Absent(format!("has no section [{section}]")));
     }
-    match parts.whole() {
-        Ok(Some(credentials)) => Ok(Parsed {
+    match parts.into_credentials() {
+        Ok(Some(credentials)) => Ok(ParsedFile {
             credentials: Some(credentials),
-            way: KeyUse::AsIs,
+            key_use: KeyUse::AsIs,
         }),
-        Ok(None) => Err(Fault::Absent(format!(
+        Ok(None) => Err(FileFault::Absent(format!(
             "has neither secret_id nor secret_key in [{section}]"
         ))),
-        Err(flaw) => Err(Fault::Broken(format!("[{section}]: {flaw}"))),
+        Err(problem) => Err(FileFault::Broken(format!("[{section}]: {problem}"))),
     }
 }
 
-fn named(name: &'static str) -> Part<'static> {
-    Part { name, value: None }
+fn named(name: &'static str) -> NamedValue<'static> {
+    NamedValue { name, value: None }
 }
 
-fn broken(line: u32, what: &str) -> Fault {
-    Fault::Broken(format!("line {line} {what}"))
+fn broken(line: u32, what: &str) -> FileFault {
+    FileFault::Broken(format!("line {line} {what}"))
 }

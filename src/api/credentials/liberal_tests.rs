@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::fixtures_tests::{World, no_blueprints, ok, plain, region};
-use super::{KeyError, Lease};
+use super::{CredentialError, Lease};
 use crate::api::error::CallError;
 use crate::api::liberal_tests::ODD;
 use crate::desired::{AssumeRole, CredentialSource, Role};
@@ -19,7 +19,7 @@ fn with(whole: &Value, field: &str, raw: &str) -> String {
 }
 
 /// What STS hands out to whoever assumes a role.
-async fn assumed(response: String) -> Result<Lease, KeyError> {
+async fn assumed(response: String) -> Result<Lease, CredentialError> {
     let world = World::new();
     world.set("TENCENTCLOUD_SECRET_ID", "ENV");
     world.set("TENCENTCLOUD_SECRET_KEY", "env-key");
@@ -35,7 +35,7 @@ async fn assumed(response: String) -> Result<Lease, KeyError> {
         },
         source: CredentialSource::Environment,
     }));
-    world.current(&world.keys(&source)).await
+    world.current(&world.provider(&source)).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,20 +46,20 @@ async fn c14_t2_of_a_role_only_its_keys_and_their_end_are_needed() {
     });
     for raw in ODD {
         for field in ["Expiration", "Kind", "RequestId"] {
-            let issued = assumed(with(&whole, field, raw)).await;
-            assert!(issued.is_ok(), "{field}: {raw}: {:?}", issued.err());
+            let lease = assumed(with(&whole, field, raw)).await;
+            assert!(lease.is_ok(), "{field}: {raw}: {:?}", lease.err());
         }
         assert!(assumed(with(&whole, "Credentials", raw)).await.is_err());
     }
     for raw in ["null", r#""2000000000""#, "2e9", "true", "[2000000000]"] {
-        let issued = assumed(with(&whole, "ExpiredTime", raw)).await;
-        assert!(issued.is_err(), "{raw}");
+        let lease = assumed(with(&whole, "ExpiredTime", raw)).await;
+        assert!(lease.is_err(), "{raw}");
     }
     for field in ["Token", "TmpSecretId", "TmpSecretKey"] {
         for raw in ["null", "1", r#"["t"]"#, r#""""#] {
             let credentials = with(&whole["Credentials"], field, raw);
-            let issued = assumed(with(&whole, "Credentials", &credentials)).await;
-            assert!(issued.is_err(), "{credentials}");
+            let lease = assumed(with(&whole, "Credentials", &credentials)).await;
+            assert!(lease.is_err(), "{credentials}");
         }
     }
     let listed = r#"{"Credentials": ["t", "TMP", "k"], "ExpiredTime": 2000000000}"#;
@@ -82,7 +82,7 @@ async fn c14_t2_of_the_machines_role_only_its_keys_and_their_end_are_needed() {
         let world = World::new();
         world.host().answer(move |_| plain(200, &document));
         let source = CredentialSource::CvmRole(Some("keeper".into()));
-        world.current(&world.keys(&source)).await
+        world.current(&world.provider(&source)).await
     };
     let whole = json!({
         "Code": "Success", "TmpSecretId": "CVM", "TmpSecretKey": "k", "Token": "t", "ExpiredTime": 2_000_000_000,
@@ -90,8 +90,8 @@ async fn c14_t2_of_the_machines_role_only_its_keys_and_their_end_are_needed() {
     });
     for raw in ODD {
         for field in ["Expiration", "LastUpdated", "Type"] {
-            let issued = machine(with(&whole, field, raw)).await;
-            assert!(issued.is_ok(), "{field}: {raw}");
+            let lease = machine(with(&whole, field, raw)).await;
+            assert!(lease.is_ok(), "{field}: {raw}");
         }
     }
     for field in [
@@ -102,8 +102,8 @@ async fn c14_t2_of_the_machines_role_only_its_keys_and_their_end_are_needed() {
         "ExpiredTime",
     ] {
         for raw in ["null", "true", r#""\n""#, r#"["x"]"#] {
-            let issued = machine(with(&whole, field, raw)).await;
-            assert!(issued.is_err(), "{field}: {raw}");
+            let lease = machine(with(&whole, field, raw)).await;
+            assert!(lease.is_err(), "{field}: {raw}");
         }
     }
     // Where it says that there are none, the rest may be anything.
@@ -132,7 +132,7 @@ async fn c14_t2_whose_a_key_is_is_known_though_the_rest_of_the_answer_is_odd() {
             plain(200, &said.replace('@', raw))
         });
         let client = world.client(
-            &world.keys(&CredentialSource::Environment),
+            &world.provider(&CredentialSource::Environment),
             Some("100000000001"),
         );
         client
@@ -147,8 +147,8 @@ async fn c14_t2_whose_a_key_is_is_known_though_the_rest_of_the_answer_is_odd() {
     world
         .host()
         .answer(|_| ok(&json!({"AccountId": 100_000_000_001_u64})));
-    let keys = world.keys(&CredentialSource::Environment);
-    let client = world.client(&keys, Some("100000000001"));
+    let provider = world.provider(&CredentialSource::Environment);
+    let client = world.client(&provider, Some("100000000001"));
     let refused = client.describe_blueprints(region(), 0, None).await;
     assert!(
         matches!(refused, Err(CallError::AccountBroken(_))),

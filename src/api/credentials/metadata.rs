@@ -6,15 +6,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::provider::Metadata;
-use super::sts::unquoted;
+use super::provider_kind::Metadata;
+use super::sts::shape_error;
 use super::temporary::TemporaryCredentials;
 use crate::api::context::ClientContext;
 use crate::api::error::CallError;
 use crate::api::protocol::wire::Object;
 use crate::api::retry;
 use crate::desired::Role;
-use crate::host::{Header, Host, Method, Reply, Request, TransportError};
+use crate::host::{Header, Host, Method, Reply, Request};
 use crate::words::brief;
 
 /// Where the names of roles are, and below it their credentials.
@@ -32,11 +32,10 @@ struct Success {
 /// A role's credentials. No word of it is shown.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Document {
+struct RoleCredentials {
     tmp_secret_id: String,
     tmp_secret_key: String,
     token: String,
-    /// Unix seconds.
     expired_time: i64,
 }
 
@@ -52,37 +51,39 @@ pub(super) async fn fetch<H: Host>(
     let path = format!("{PATH}{role}");
     let reply = get(context, from, &path).await?;
     if reply.status == 404 {
-        return Err(CallError::NotSent(format!(
+        let detail = format!(
             "this machine has no role `{}`; bind it to the instance in the CVM console",
             brief(&role)
-        )));
+        );
+        return Err(CallError::NotSent(detail.into()));
     }
-    let (body, told) = (Zeroizing::new(reply.body), reply.date);
+    let (body, date) = (Zeroizing::new(reply.body), reply.date);
     if reply.status != 200 {
         return Err(answered(reply.status));
     }
     let Success { code } = read(&body)?;
     if code != "Success" {
-        return Err(CallError::Unclear(format!(
+        let detail = format!(
             "the role's credentials are not to be had: `{}`",
             brief(&code)
-        )));
+        );
+        return Err(CallError::Unclear(detail.into()));
     }
-    let document: Document = read(&body)?;
+    let role_credentials: RoleCredentials = read(&body)?;
     TemporaryCredentials::new(
-        document.tmp_secret_id,
-        document.tmp_secret_key,
-        document.token,
-        document.expired_time,
-        told.as_deref(),
+        role_credentials.tmp_secret_id,
+        role_credentials.tmp_secret_key,
+        role_credentials.token,
+        role_credentials.expired_time,
+        date.as_deref(),
     )
-    .map_err(CallError::Unclear)
+    .map_err(|detail| CallError::Unclear(detail.into()))
 }
 
 /// No word of the document is quoted.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
     let read = serde_json::from_slice::<Object<T>>(body);
-    let read = read.map_err(|error| CallError::Unclear(unquoted(&error)))?;
+    let read = read.map_err(|error| CallError::Unclear(shape_error(&error).into()))?;
     Ok(read.0)
 }
 
@@ -115,10 +116,7 @@ async fn get<H: Host>(
     let url = format!("{}{path}", from.url);
     let send = || async {
         let sent = context.host.send(request(url.clone(), &from.url)).await;
-        sent.map_err(|error| match error {
-            TransportError::NotSent(detail) => CallError::NotSent(brief(&detail)),
-            TransportError::Lost(detail) => CallError::Unclear(brief(&detail)),
-        })
+        sent.map_err(|error| CallError::no_reply(error, brief))
     };
     if from.tried.is_some() {
         let reply = send().await?;
@@ -157,5 +155,5 @@ fn request(url: String, base: &str) -> Request {
 }
 
 fn answered(status: u16) -> CallError {
-    CallError::Unclear(format!("the metadata service answered HTTP {status}"))
+    CallError::Unclear(format!("the metadata service answered HTTP {status}").into())
 }

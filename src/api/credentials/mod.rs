@@ -5,16 +5,16 @@
 //! machine's metadata; knows nothing of what the credentials are for. Shows no value, whatever happens.
 
 mod cache;
+mod credentials_file;
 mod environment;
 mod error;
 mod fetch;
-mod file;
 mod ini;
 mod metadata;
 mod oidc;
 mod parsed;
 mod provenance;
-mod provider;
+mod provider_kind;
 mod redirect;
 mod sts;
 mod tccli;
@@ -48,44 +48,44 @@ use crate::desired::{CredentialSource, Role};
 use crate::host::Host;
 use crate::model::{Endpoint, Monotonic, Region};
 use crate::pace::Backoff;
-use file::File;
-use provider::ProviderKind;
-use redirect::Roles;
-use temporary::Life;
+use credentials_file::CredentialsFile;
+use provider_kind::ProviderKind;
+use redirect::RoleChoice;
+use temporary::Lifetime;
 
 pub use cache::ProviderCache;
 pub use environment::Environment;
-pub use error::KeyError;
+pub use error::CredentialError;
 pub use provenance::Provenance;
 pub use watched_file::Exposure;
 
-/// Between tries to fetch credentials that could not be.
-const AGAIN: Backoff = Backoff {
+/// Between tries to fetch credentials, after one that failed.
+const FETCH_BACKOFF: Backoff = Backoff {
     base: Duration::from_secs(1),
     cap: Duration::from_secs(60),
 };
-/// Fresh credentials that the API does not take either are not replaced again before that: they are not what is wrong.
+/// Fresh credentials that the API does not take, either, are not replaced again for this long: they are not what is wrong.
 const RENEW_PAUSE: Duration = Duration::from_secs(10);
 
-/// The credentials of one source.
+/// Gives the credentials of one source, as they are now.
 pub struct CredentialProvider {
     source: CredentialSource,
     /// Which role they assume first.
-    roles: Roles,
-    around: Rc<Environment>,
+    role_choice: RoleChoice,
+    environment: Rc<Environment>,
     /// Where roles are assumed.
     sts: Endpoint,
-    /// Held by the one who fetches, for all who wait.
-    line: Mutex<()>,
+    /// Held while credentials are fetched: one caller fetches, and all who need them wait.
+    fetch_lock: Mutex<()>,
     state: RefCell<State>,
 }
 
 #[derive(Default)]
 struct State {
-    origin: Option<Rc<ProviderKind>>,
-    /// What was looked for before the origin, each with why not.
+    kind: Option<Rc<ProviderKind>>,
+    /// Kinds that were tried before this one, each with why it gave nothing.
     tried: Vec<String>,
-    issue: Option<Issue>,
+    active: Option<ActiveLease>,
     /// The version that the API does not take any longer.
     rejected: Option<u64>,
     /// When one was replaced that the API did not take, unless the API has taken the new one since.
@@ -94,63 +94,62 @@ struct State {
     bucket: Option<Rc<str>>,
 }
 
-/// What is in use.
-struct Issue {
-    issued: Lease,
+/// The credentials in use, and what they were made from.
+struct ActiveLease {
+    lease: Lease,
     /// The number of what it was made from.
     made_from: u64,
-    /// Of temporary ones.
-    life: Option<Life>,
+    /// `None` if they do not end by themselves.
+    lifetime: Option<Lifetime>,
 }
 
 /// A fetch that failed.
 struct Failure {
-    error: KeyError,
+    error: CredentialError,
     tries: u32,
     again_at: Monotonic,
 }
 
-/// Credentials, and which they are.
+/// Credentials and their version, so that what is known of them can be told from what is known of others.
 #[derive(Clone)]
 pub struct Lease {
-    /// The key pair.
     pub credentials: Rc<Credentials>,
     /// Grows with each change.
     pub version: u64,
 }
 
-/// What a fetch came to.
+/// The result of a fetch.
 struct Resolved {
     credentials: Rc<Credentials>,
     made_from: u64,
-    life: Option<Life>,
+    lifetime: Option<Lifetime>,
 }
 
 impl CredentialProvider {
     /// The credentials of `source`, none of which has been looked for yet.
     fn new(
         source: CredentialSource,
-        roles: Roles,
-        around: Rc<Environment>,
+        role_choice: RoleChoice,
+        environment: Rc<Environment>,
         sts: Endpoint,
     ) -> Rc<Self> {
         Rc::new(Self {
             source,
-            roles,
-            around,
+            role_choice,
+            environment,
             sts,
-            line: Mutex::default(),
+            fetch_lock: Mutex::default(),
             state: RefCell::default(),
         })
     }
 
-    /// Credentials that are given, and never change.
+    /// A provider of credentials that never change.
     pub fn fixed(credentials: Credentials) -> Rc<Self> {
         let nothing = Rc::new(Environment::new(|_| None));
         let (source, sts) = (CredentialSource::Environment, Endpoint::default());
-        let keys = Self::new(source, Roles::Source, nothing, sts);
-        keys.settle_on(ProviderKind::Fixed(Rc::new(credentials)));
-        keys
+        let provider = Self::new(source, RoleChoice::Source, nothing, sts);
+        provider.set_kind(ProviderKind::Fixed(Rc::new(credentials)));
+        provider
     }
 
     /// What rate buckets are counted by: the id of a key that lasts, else the name of the source, because the API
@@ -160,7 +159,7 @@ impl CredentialProvider {
         known.unwrap_or_else(|| self.source.to_string().into())
     }
 
-    /// Whether they are somebody else's to give out, and so not on this machine.
+    /// Whether another machine gives them out, so that they have to be fetched.
     pub(super) fn is_fetched(&self) -> bool {
         let is_named_fetched = matches!(
             self.source,
@@ -168,15 +167,18 @@ impl CredentialProvider {
                 | CredentialSource::TkeOidc
                 | CredentialSource::AssumeRole(_)
         );
-        let role = || self.roles.of_environment(&self.source, &self.around);
+        let role = || {
+            self.role_choice
+                .of_environment(&self.source, &self.environment)
+        };
         is_named_fetched || matches!(role(), Ok(Some(_)))
     }
 
-    /// The credentials in use; `None`: there are none yet.
-    pub(super) fn in_use(&self) -> Option<Rc<Credentials>> {
+    /// The credentials in use; `None` if there are none yet.
+    pub(super) fn active_credentials(&self) -> Option<Rc<Credentials>> {
         let state = self.state.borrow();
-        let issue = state.issue.as_ref()?;
-        Some(Rc::clone(&issue.issued.credentials))
+        let active = state.active.as_ref()?;
+        Some(Rc::clone(&active.lease.credentials))
     }
 
     /// What the credentials are compared by: the secret id, or for a role its name, because its temporary keys are
@@ -185,16 +187,16 @@ impl CredentialProvider {
     /// another machine.
     pub(super) fn identity(&self, credentials: &Credentials) -> (String, bool) {
         let state = self.state.borrow();
-        let of_issue = |file: &File| {
-            let issue = state.issue.as_ref()?;
-            let is_in_use = issue.issued.credentials.secret_id == credentials.secret_id;
-            file.role(issue.made_from).filter(|_| is_in_use)
+        let role_of_file = |file: &CredentialsFile| {
+            let active = state.active.as_ref()?;
+            let is_in_use = active.lease.credentials.secret_id == credentials.secret_id;
+            file.role(active.made_from).filter(|_| is_in_use)
         };
         // No id looks like what begins with `source:`.
-        let role = match state.origin.as_deref() {
-            Some(ProviderKind::Role { role, .. }) => Some(assuming(role)),
+        let role = match state.kind.as_deref() {
+            Some(ProviderKind::Role { role, .. }) => Some(role_source(role)),
             Some(ProviderKind::Oidc(oidc)) => Some(format!("tke-oidc {}", oidc.role_arn())),
-            Some(ProviderKind::File(file)) => of_issue(file).as_ref().map(assuming),
+            Some(ProviderKind::File(file)) => role_of_file(file).as_ref().map(role_source),
             Some(ProviderKind::Metadata(_)) => return (format!("source: {}", self.source), false),
             Some(ProviderKind::Fixed(_)) | None => None,
         };
@@ -209,40 +211,43 @@ impl CredentialProvider {
         &self,
         context: &ClientContext<H>,
         region: Region,
-    ) -> Result<Lease, KeyError> {
-        if let Some(answer) = self.at_hand(context.host.monotonic()) {
+    ) -> Result<Lease, CredentialError> {
+        if let Some(answer) = self.cached(context.host.monotonic()) {
             return answer;
         }
-        let turn = self.line.try_lock();
+        let lock = self.fetch_lock.try_lock();
         let live = self.state.borrow().live(context.host.monotonic());
-        match (turn, live) {
-            (Ok(turn), _) => self.look(context, region, turn).await,
-            // Somebody else is at it, and these still work.
-            (Err(_), Some(issued)) => Ok(issued),
-            (Err(_), None) => self.look(context, region, self.line.lock().await).await,
+        match (lock, live) {
+            (Ok(lock), _) => self.refresh(context, region, lock).await,
+            // Another caller fetches, and these still work.
+            (Err(_), Some(lease)) => Ok(lease),
+            (Err(_), None) => {
+                self.refresh(context, region, self.fetch_lock.lock().await)
+                    .await
+            }
         }
     }
 
-    /// Looks for new ones, unless somebody else has by now.
-    async fn look<H: Host>(
+    /// Resolves the credentials anew, unless another caller has by now.
+    async fn refresh<H: Host>(
         &self,
         context: &ClientContext<H>,
         region: Region,
-        _turn: MutexGuard<'_, ()>,
-    ) -> Result<Lease, KeyError> {
-        if let Some(answer) = self.at_hand(context.host.monotonic()) {
+        _lock: MutexGuard<'_, ()>,
+    ) -> Result<Lease, CredentialError> {
+        if let Some(answer) = self.cached(context.host.monotonic()) {
             return answer;
         }
-        let obtained = self.obtain(context, region).await;
+        let resolved = self.resolve(context, region).await;
         let (monotonic, unit) = (context.host.monotonic(), context.host.next_f64());
-        match obtained {
-            Ok(obtained) => Ok(self.issue(obtained, monotonic)),
-            Err(error) => self.failed(error, monotonic, unit),
+        match resolved {
+            Ok(resolved) => Ok(self.activate(resolved, monotonic)),
+            Err(error) => self.fetch_failed(error, monotonic, unit),
         }
     }
 
-    /// Told that the API does not take `version` any longer; whether there is a newer one to try with. Once: what the
-    /// API does not take either is not replaced again for a while.
+    /// The API does not take `version` any longer. Returns whether there is a newer one to try with. Credentials that the
+    /// API does not take, either, are not replaced again for [`RENEW_PAUSE`].
     pub async fn renew<H: Host>(
         &self,
         context: &ClientContext<H>,
@@ -252,13 +257,13 @@ impl CredentialProvider {
         let now = context.host.monotonic();
         {
             let mut state = self.state.borrow_mut();
-            let Some(issue) = &state.issue else {
+            let Some(active) = &state.active else {
                 return false;
             };
-            if issue.issued.version > version {
+            if active.lease.version > version {
                 return true;
             }
-            if issue.life.is_some() && state.rejected != Some(version) {
+            if active.lifetime.is_some() && state.rejected != Some(version) {
                 if state
                     .renewed_at
                     .is_some_and(|at| now.since(at) < RENEW_PAUSE)
@@ -270,40 +275,40 @@ impl CredentialProvider {
                 state.renewed_at = Some(now);
             }
         }
-        // Those in use do not work, so that whoever looks for new ones already is waited for.
-        let turn = self.line.lock().await;
-        let newest = self.look(context, region, turn).await;
-        newest.is_ok_and(|issued| issued.version > version)
+        // Those in use do not work, so that this waits for a fetch that is under way.
+        let lock = self.fetch_lock.lock().await;
+        let newest = self.refresh(context, region, lock).await;
+        newest.is_ok_and(|lease| lease.version > version)
     }
 
-    /// Told that the API took `version`.
-    pub(super) fn proven(&self, version: u64) {
+    /// The API has taken `version`.
+    pub(super) fn accepted(&self, version: u64) {
         let mut state = self.state.borrow_mut();
         if state
-            .issue
+            .active
             .as_ref()
-            .is_some_and(|issue| issue.issued.version == version)
+            .is_some_and(|active| active.lease.version == version)
         {
             state.renewed_at = None;
         }
     }
 
-    /// Whether a call with `version` would be in vain, for all that is known without looking.
+    /// Whether a call with `version` would fail, as far as is known without fetching.
     pub(super) fn is_outdated(&self, version: u64) -> bool {
         self.has_newer(version) || self.state.borrow().rejected == Some(version)
     }
 
-    /// Whether there are newer ones than `version`, for all that is known without looking.
+    /// Whether there are newer ones than `version`, as far as is known without fetching.
     pub(super) fn has_newer(&self, version: u64) -> bool {
         let state = self.state.borrow();
         state
-            .issue
+            .active
             .as_ref()
-            .is_some_and(|issue| issue.issued.version > version)
+            .is_some_and(|active| active.lease.version > version)
     }
 
     /// The answer that needs no waiting, if there is one.
-    fn at_hand(&self, now: Monotonic) -> Option<Result<Lease, KeyError>> {
+    fn cached(&self, now: Monotonic) -> Option<Result<Lease, CredentialError>> {
         let state = self.state.borrow();
         if let Some(failure) = &state.failure
             && now < failure.again_at
@@ -311,101 +316,112 @@ impl CredentialProvider {
             let live = state.live(now);
             return Some(live.ok_or_else(|| failure.error.clone()));
         }
-        let issue = state.issue.as_ref()?;
-        let made_from = match state.origin.as_deref()? {
+        let active = state.active.as_ref()?;
+        let made_from = match state.kind.as_deref()? {
             ProviderKind::Fixed(_) | ProviderKind::Metadata(_) | ProviderKind::Oidc(_) => {
-                issue.made_from
+                active.made_from
             }
             ProviderKind::File(file) => file.unchanged()?.ok()?.number,
-            ProviderKind::Role { source, .. } => source.at_hand(now)?.ok()?.version,
+            ProviderKind::Role { source, .. } => source.cached(now)?.ok()?.version,
         };
-        let is_good = state.is_good(issue, made_from, now);
-        is_good.then(|| Ok(issue.issued.clone()))
+        let is_good = state.is_good(active, made_from, now);
+        is_good.then(|| Ok(active.lease.clone()))
     }
 
-    fn origin<H: Host>(&self, context: &ClientContext<H>) -> Result<Rc<ProviderKind>, KeyError> {
-        if let Some(origin) = self.state.borrow().origin.clone() {
-            return Ok(origin);
+    fn kind<H: Host>(
+        &self,
+        context: &ClientContext<H>,
+    ) -> Result<Rc<ProviderKind>, CredentialError> {
+        if let Some(kind) = self.state.borrow().kind.clone() {
+            return Ok(kind);
         }
         let now = context.host.now();
-        let (origin, tried) = self.resolve(now)?;
+        let (kind, tried) = self.choose_kind(now)?;
         self.state.borrow_mut().tried = tried;
-        let is_last_resort =
-            matches!(&origin, ProviderKind::Metadata(from) if from.tried.is_some());
+        let is_last_resort = matches!(&kind, ProviderKind::Metadata(from) if from.tried.is_some());
         if is_last_resort {
-            // Kept once it has given something: until then, another source may turn up.
-            return Ok(Rc::new(origin));
+            // It is only kept once it has given credentials: until then, another source may turn up.
+            return Ok(Rc::new(kind));
         }
-        Ok(self.settle_on(origin))
+        Ok(self.set_kind(kind))
     }
 
-    fn settle_on(&self, origin: ProviderKind) -> Rc<ProviderKind> {
+    fn set_kind(&self, kind: ProviderKind) -> Rc<ProviderKind> {
         let mut state = self.state.borrow_mut();
-        match &origin {
+        match &kind {
             ProviderKind::Fixed(credentials) => {
                 state.bucket = Some(credentials.secret_id.as_str().into());
             }
             // The same caller, whether a document or a variable names the role.
-            ProviderKind::Role { role, .. } => state.bucket = Some(assuming(role).into()),
+            ProviderKind::Role { role, .. } => state.bucket = Some(role_source(role).into()),
             ProviderKind::File(_) | ProviderKind::Metadata(_) | ProviderKind::Oidc(_) => {}
         }
-        Rc::clone(state.origin.insert(Rc::new(origin)))
+        Rc::clone(state.kind.insert(Rc::new(kind)))
     }
 
-    fn issue(&self, obtained: Resolved, now: Monotonic) -> Lease {
+    fn activate(&self, resolved: Resolved, now: Monotonic) -> Lease {
         let mut state = self.state.borrow_mut();
-        let before = state.issue.as_ref();
-        let version = before.map_or(0, |issue| issue.issued.version);
-        let same = before.is_some_and(|issue| issue.issued.credentials.are(&obtained.credentials));
-        let issued = Lease {
-            credentials: obtained.credentials,
+        let before = state.active.as_ref();
+        let version = before.map_or(0, |active| active.lease.version);
+        let same =
+            before.is_some_and(|active| active.lease.credentials.is_same_as(&resolved.credentials));
+        let lease = Lease {
+            credentials: resolved.credentials,
             version: if same { version } else { version + 1 },
         };
-        if let Some(life) = obtained.life {
-            let seconds = life.ends_at.since(now).as_secs();
-            tracing::debug!(source = %self.source, version = issued.version, seconds, "credentials fetched");
+        if let Some(lifetime) = resolved.lifetime {
+            let seconds = lifetime.ends_at.since(now).as_secs();
+            tracing::debug!(source = %self.source, version = lease.version, seconds, "credentials fetched");
         }
         if state.bucket.is_none() {
-            let lasts = obtained.life.is_none() && issued.credentials.token.is_none();
+            let lasts = resolved.lifetime.is_none() && lease.credentials.token.is_none();
             state.bucket = Some(if lasts {
-                issued.credentials.secret_id.as_str().into()
+                lease.credentials.secret_id.as_str().into()
             } else {
                 self.source.to_string().into()
             });
         }
-        if state.origin.is_none() {
-            // Only the last resort has not been settled on before.
-            let from = self.around.metadata().map(|url| provider::Metadata {
-                role: None,
-                url,
-                tried: None,
-            });
-            state.origin = from.ok().map(|from| Rc::new(ProviderKind::Metadata(from)));
+        if state.kind.is_none() {
+            // Only the last resort has not been kept before.
+            let from = self
+                .environment
+                .metadata()
+                .map(|url| provider_kind::Metadata {
+                    role: None,
+                    url,
+                    tried: None,
+                });
+            state.kind = from.ok().map(|from| Rc::new(ProviderKind::Metadata(from)));
         }
-        state.issue = Some(Issue {
-            issued: issued.clone(),
-            made_from: obtained.made_from,
-            life: obtained.life,
+        state.active = Some(ActiveLease {
+            lease: lease.clone(),
+            made_from: resolved.made_from,
+            lifetime: resolved.lifetime,
         });
         state.failure = None;
-        issued
+        lease
     }
 
-    /// Goes on with what still works, if something does. What was fetched in vain is not fetched again at once.
-    fn failed(&self, error: KeyError, now: Monotonic, unit: f64) -> Result<Lease, KeyError> {
+    /// Goes on with the credentials in use if they still work. The next fetch waits for [`FETCH_BACKOFF`].
+    fn fetch_failed(
+        &self,
+        error: CredentialError,
+        now: Monotonic,
+        unit: f64,
+    ) -> Result<Lease, CredentialError> {
         let mut state = self.state.borrow_mut();
         let live = state.live(now);
-        let is_file = matches!(state.origin.as_deref(), Some(ProviderKind::File(_)));
+        let is_file = matches!(state.kind.as_deref(), Some(ProviderKind::File(_)));
         if is_file && error.is_local() {
-            // A file is looked at each time, which costs nothing.
+            // A file is looked at each time, which is cheap.
             return live.ok_or(error);
         }
         let tries = state.failure.as_ref().map_or(0, |failure| failure.tries) + 1;
         if tries == 1 && live.is_some() {
             tracing::warn!(source = %self.source, "going on with the credentials that there are, because new ones cannot be had: {error}");
         }
-        // At least half of the step, so that those who wait behind this one hear the same.
-        let again_at = now + AGAIN.step(tries).mul_f64(0.5 + unit / 2.0);
+        // At least half of the step, so that the callers who wait behind this one get the same error.
+        let again_at = now + FETCH_BACKOFF.step(tries).mul_f64(0.5 + unit / 2.0);
         state.failure = Some(Failure {
             error: error.clone(),
             tries,
@@ -415,24 +431,28 @@ impl CredentialProvider {
     }
 }
 
-/// A role as a source of credentials, by the name that a document's has.
-fn assuming(role: &Role) -> String {
+/// Names a role as a source of credentials, in the form in which a document names one.
+fn role_source(role: &Role) -> String {
     format!("assume-role {}", role.arn)
 }
 
 impl State {
     /// Whether what is in use was made from what there is now, and need not be replaced yet.
-    fn is_good(&self, issue: &Issue, made_from: u64, now: Monotonic) -> bool {
-        let is_due = issue.life.is_some_and(|life| now >= life.refresh_at);
-        let is_rejected = self.rejected == Some(issue.issued.version);
-        issue.made_from == made_from && !is_due && !is_rejected
+    fn is_good(&self, active: &ActiveLease, made_from: u64, now: Monotonic) -> bool {
+        let is_due = active
+            .lifetime
+            .is_some_and(|lifetime| now >= lifetime.refresh_at);
+        let is_rejected = self.rejected == Some(active.lease.version);
+        active.made_from == made_from && !is_due && !is_rejected
     }
 
     /// What is in use, if it still works.
     fn live(&self, now: Monotonic) -> Option<Lease> {
-        let issue = self.issue.as_ref()?;
-        let is_over = issue.life.is_some_and(|life| now >= life.ends_at);
-        let is_rejected = issue.life.is_some() && self.rejected == Some(issue.issued.version);
-        (!is_over && !is_rejected).then(|| issue.issued.clone())
+        let active = self.active.as_ref()?;
+        let is_over = active
+            .lifetime
+            .is_some_and(|lifetime| now >= lifetime.ends_at);
+        let is_rejected = active.lifetime.is_some() && self.rejected == Some(active.lease.version);
+        (!is_over && !is_rejected).then(|| active.lease.clone())
     }
 }

@@ -4,11 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use super::environment::Environment;
-use super::error::KeyError;
-use super::sts::{SECONDS, SESSION, Sts, WebIdentityRequest};
+use super::error::CredentialError;
+use super::sts::{SECONDS, SESSION, StsClient, WebIdentityRequest};
 use super::temporary::TemporaryCredentials;
-use super::value;
-use super::watched_file;
+use super::{value, watched_file};
 use crate::desired::Role;
 use crate::host::Host;
 
@@ -30,8 +29,8 @@ pub(super) struct Oidc {
 
 impl Oidc {
     /// As the environment has it. [`REGION`] alone is no sign of a role.
-    pub(super) fn of(around: &Environment) -> Result<Self, KeyError> {
-        let [provider, file, role] = NEEDED.map(|name| around.text(name));
+    pub(super) fn of(environment: &Environment) -> Result<Self, CredentialError> {
+        let [provider, file, role] = NEEDED.map(|name| environment.text(name));
         let (provider, file, role) = (provider?, file?, role?);
         let names = NEEDED.iter().zip([&provider, &file, &role]);
         let (set, unset): (Vec<_>, Vec<_>) = names.partition(|(_, value)| value.is_some());
@@ -43,25 +42,25 @@ impl Oidc {
             (provider.clone(), file.clone(), role.clone())
         else {
             if set.is_empty() {
-                return Err(KeyError::Absent(format!(
+                return Err(CredentialError::Absent(format!(
                     "tke-oidc ({} are not set)",
                     NEEDED.join(", ")
                 )));
             }
-            return Err(KeyError::Broken(format!(
+            return Err(CredentialError::Broken(format!(
                 "the pod's role is half set: {} set, but {} not (source tried: tke-oidc)",
                 list(&set),
                 list(&unset)
             )));
         };
         if !Role::is_arn(&role_arn) {
-            return Err(KeyError::Broken(
+            return Err(CredentialError::Broken(
                 "TKE_ROLE_ARN is not a role, such as `qcs::cam::uin/100000000001:roleName/keeper`"
                     .into(),
             ));
         }
         Ok(Self {
-            region: around.text(REGION)?,
+            region: environment.text(REGION)?,
             provider,
             token_file: token_file.into(),
             role_arn,
@@ -75,11 +74,11 @@ impl Oidc {
     /// Fetches the role's credentials, with the token that the file holds now: the cluster replaces it.
     pub(super) async fn fetch<H: Host>(
         &self,
-        sts: &Sts<'_, H>,
-    ) -> Result<TemporaryCredentials, KeyError> {
+        sts: &StsClient<'_, H>,
+    ) -> Result<TemporaryCredentials, CredentialError> {
         let path = self.token_file.display();
         let unreadable = |why: String| {
-            KeyError::Broken(format!(
+            CredentialError::Broken(format!(
                 "the pod's token {path} cannot be used: {why} (source tried: tke-oidc)"
             ))
         };
@@ -87,7 +86,7 @@ impl Oidc {
             .map_err(|error: io::Error| unreadable(error.to_string()))?;
         let token = std::str::from_utf8(&reading.bytes)
             .map_err(|_| unreadable("it holds bytes that are not text".into()))?;
-        let token = value::clean(token).map_err(|flaw| unreadable(format!("it {flaw}")))?;
+        let token = value::clean(token).map_err(|problem| unreadable(format!("it {problem}")))?;
         let body = WebIdentityRequest {
             provider_id: &self.provider,
             web_identity_token: token,
@@ -99,7 +98,7 @@ impl Oidc {
         sts.assume_role_with_web_identity(region, &body)
             .await
             .map_err(|error| {
-                KeyError::of(
+                CredentialError::of(
                     &format!("cannot assume {} as the pod", self.role_arn),
                     error,
                 )

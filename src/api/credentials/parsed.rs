@@ -3,20 +3,20 @@
 use crate::api::protocol::sign::Credentials;
 use crate::desired::Role;
 
-/// A file's content.
-pub(super) struct Parsed {
+/// What a file of credentials says.
+pub(super) struct ParsedFile {
     /// A key pair, unless the file only says who has one.
     pub(super) credentials: Option<Credentials>,
-    /// How it is used.
-    pub(super) way: KeyUse,
+    /// How the key pair is used.
+    pub(super) key_use: KeyUse,
 }
 
 /// What is to be done with the keys of a file.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum KeyUse {
-    /// Called with.
+    /// They sign the calls themselves.
     AsIs,
-    /// They assume a role, which is called with.
+    /// They assume a role, whose keys sign the calls.
     Assume(Role),
     /// There are none: the machine's own role is used.
     Metadata,
@@ -24,7 +24,7 @@ pub(super) enum KeyUse {
 
 /// Why a file gives nothing: a clause that follows its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum FileFault {
     /// It has nothing to say.
     Absent(String),
     /// It has, and cannot be used.

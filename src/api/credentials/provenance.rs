@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::CredentialProvider;
-use super::provider::{NamedBy, ProviderKind};
+use super::provider_kind::{NamedBy, ProviderKind};
 use super::watched_file::Exposure;
 use crate::model::Monotonic;
 
 /// Where the credentials in use came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provenance {
-    /// The source.
     pub used: String,
     /// Sources that were looked at before it, in order, each with why it gave none.
     pub tried: Vec<String>,
@@ -26,15 +25,15 @@ impl CredentialProvider {
     /// Where the credentials in use came from; `None`: there are none yet.
     pub fn provenance(&self, now: Monotonic) -> Option<Provenance> {
         let state = self.state.borrow();
-        let (origin, issue) = (state.origin.as_deref()?, state.issue.as_ref()?);
+        let (kind, active) = (state.kind.as_deref()?, state.active.as_ref()?);
         let mut provenance = Provenance {
             used: String::new(),
             tried: state.tried.clone(),
-            temporary: issue.issued.credentials.token.is_some(),
-            left: issue.life.map(|life| life.ends_at.since(now)),
+            temporary: active.lease.credentials.token.is_some(),
+            left: active.lifetime.map(|lifetime| lifetime.ends_at.since(now)),
             exposures: Vec::new(),
         };
-        provenance.used = match origin {
+        provenance.used = match kind {
             ProviderKind::Fixed(_) => "environment".into(),
             ProviderKind::File(file) => {
                 provenance.exposures.extend(file.exposure());

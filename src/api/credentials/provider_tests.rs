@@ -12,7 +12,7 @@ use serde_json::json;
 use super::fixtures_tests::{
     Log, Scripted, World, assumed, ini, no_blueprints, ok, plain, put, refused, region,
 };
-use super::{KeyError, Lease};
+use super::{CredentialError, Lease};
 use crate::api::error::{CallError, Class, NO_CREDENTIALS, WRONG_ACCOUNT};
 use crate::api::{ReadClient, WriteClient};
 use crate::desired::{AssumeRole, CredentialSource, Role};
@@ -41,8 +41,8 @@ fn role(name: &str, source: CredentialSource) -> CredentialSource {
     }))
 }
 
-fn pair(issued: &Lease) -> (&str, &str) {
-    let credentials = &issued.credentials;
+fn pair(lease: &Lease) -> (&str, &str) {
+    let credentials = &lease.credentials;
     (&credentials.secret_id, credentials.secret_key.expose())
 }
 
@@ -80,22 +80,22 @@ async fn l8_a_rotated_file_is_used_from_the_next_call_without_a_restart() {
     let world = World::new();
     world.put(FILE, &ini("OLD", "old"));
     world.host().answer(|_| no_blueprints());
-    let client = world.client(&world.keys(&file()), None);
+    let client = world.client(&world.provider(&file()), None);
     look(&client).await.expect("an answer");
     assert_eq!(world.host().last().secret_id(), "OLD");
     world.put(FILE, &ini("NEW", "new"));
     look(&client).await.expect("an answer");
     assert_eq!(world.host().last().secret_id(), "NEW");
     // The API counts by who calls; a new key of the same user has no quota of its own.
-    assert_eq!(&*world.keys(&file()).bucket(), "OLD");
+    assert_eq!(&*world.provider(&file()).bucket(), "OLD");
 }
 
 #[tokio::test(start_paused = true)]
 async fn c7_a_file_that_is_half_written_leaves_the_old_pair_in_use() {
     let world = World::new();
     world.put(FILE, &ini("OLD", "old"));
-    let keys = world.keys(&file());
-    world.current(&keys).await.expect("whole");
+    let provider = world.provider(&file());
+    world.current(&provider).await.expect("whole");
     let (log, _guard) = Log::listen();
     for half in [
         "",
@@ -104,19 +104,19 @@ async fn c7_a_file_that_is_half_written_leaves_the_old_pair_in_use() {
     ] {
         world.put(FILE, half);
         for _ in 0..3 {
-            let issued = world.current(&keys).await.expect("the old one");
-            assert_eq!((pair(&issued), issued.version), (("OLD", "old"), 1));
+            let lease = world.current(&provider).await.expect("the old one");
+            assert_eq!((pair(&lease), lease.version), (("OLD", "old"), 1));
         }
     }
     fs::remove_file(world.home.path().join(FILE)).expect("is removed");
-    world.current(&keys).await.expect("the old one");
+    world.current(&provider).await.expect("the old one");
     assert_eq!(
         log.count("going on with the credentials that were read before"),
         4
     );
     world.put(FILE, &ini("NEW", "new"));
-    let issued = world.current(&keys).await.expect("whole");
-    assert_eq!((pair(&issued), issued.version), (("NEW", "new"), 2));
+    let lease = world.current(&provider).await.expect("whole");
+    assert_eq!((pair(&lease), lease.version), (("NEW", "new"), 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,8 +124,8 @@ async fn c7_a_file_that_is_written_over_in_place_never_mixes_two_versions() {
     // Everything on the disk is recent.
     let world = World::after(Duration::ZERO);
     world.put(FILE, &ini("OLD", "old"));
-    let keys = world.keys(&file());
-    world.current(&keys).await.expect("whole");
+    let provider = world.provider(&file());
+    world.current(&provider).await.expect("whole");
     let path = world.home.path().join(FILE);
     // The id is new, and the key not yet; it comes while the file is looked at again.
     fs::write(&path, ini("NEW", "old")).expect("is written");
@@ -137,8 +137,8 @@ async fn c7_a_file_that_is_written_over_in_place_never_mixes_two_versions() {
             fs::write(&path, ini("NEW", "new")).expect("is written");
         }
     });
-    let issued = world.current(&keys).await.expect("whole");
-    assert_eq!((pair(&issued), issued.version), (("NEW", "new"), 2));
+    let lease = world.current(&provider).await.expect("whole");
+    assert_eq!((pair(&lease), lease.version), (("NEW", "new"), 2));
     assert!(waits.get() >= 2, "it is read until two readings agree");
 }
 
@@ -146,16 +146,16 @@ async fn c7_a_file_that_is_written_over_in_place_never_mixes_two_versions() {
 async fn c7_a_file_that_never_stands_still_leaves_the_old_pair_in_use() {
     let world = World::after(Duration::ZERO);
     world.put(FILE, &ini("OLD", "old"));
-    let keys = world.keys(&file());
-    world.current(&keys).await.expect("whole");
+    let provider = world.provider(&file());
+    world.current(&provider).await.expect("whole");
     let (home, turn) = (world.home.path().to_owned(), Cell::new(0));
     put(&home, FILE, &ini("NEW0", "new"));
     world.host().on_wait(move || {
         turn.set(turn.get() + 1);
         put(&home, FILE, &ini(&format!("NEW{}", turn.get()), "new"));
     });
-    let issued = world.current(&keys).await.expect("the old one");
-    assert_eq!(pair(&issued), ("OLD", "old"));
+    let lease = world.current(&provider).await.expect("the old one");
+    assert_eq!(pair(&lease), ("OLD", "old"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +173,7 @@ async fn c8_s13_after_a_new_key_of_another_account_nothing_more_is_called() {
         }
         _ => no_blueprints(),
     });
-    let client = WriteClient::new(world.client(&world.keys(&file()), Some("1")));
+    let client = WriteClient::new(world.client(&world.provider(&file()), Some("1")));
     look(client.read()).await.expect("our own");
     look(client.read()).await.expect("our own");
     assert_eq!(world.host().count("GetCallerIdentity"), 1);
@@ -209,8 +209,8 @@ async fn c6_a_token_that_expires_early_costs_one_call_and_a_write_is_left_to_its
         "ModifyImageSharePermission" => ok(&json!({"BlueprintId": "lhbp-a", "RequestId": "r"})),
         _ => no_blueprints(),
     });
-    let keys = world.keys(&role("a", CredentialSource::Environment));
-    let client = WriteClient::new(world.client(&keys, None));
+    let provider = world.provider(&role("a", CredentialSource::Environment));
+    let client = WriteClient::new(world.client(&provider, None));
     look(client.read()).await.expect("an answer");
     dead.set("TMP1");
     look(client.read())
@@ -251,7 +251,10 @@ async fn c9_a_key_that_does_not_work_however_new_is_the_accounts_trouble() {
         }
         _ => refused("AuthFailure.TokenFailure"),
     });
-    let client = world.client(&world.keys(&role("a", CredentialSource::Environment)), None);
+    let client = world.client(
+        &world.provider(&role("a", CredentialSource::Environment)),
+        None,
+    );
     for _ in 0..5 {
         look(&client).await.expect_err("no");
     }
@@ -268,7 +271,7 @@ async fn c9_a_key_that_does_not_work_however_new_is_the_accounts_trouble() {
     world
         .host()
         .answer(|_| refused("AuthFailure.SecretIdNotFound"));
-    let client = world.client(&world.keys(&CredentialSource::Ambient), None);
+    let client = world.client(&world.provider(&CredentialSource::Ambient), None);
     for _ in 0..3 {
         look(&client).await.expect_err("no");
     }
@@ -287,7 +290,7 @@ async fn c9_a_deleted_key_whose_file_was_replaced_meanwhile_is_tried_again_once(
         }
         _ => no_blueprints(),
     });
-    let client = world.client(&world.keys(&file()), None);
+    let client = world.client(&world.provider(&file()), None);
     look(&client).await.expect("an answer to the new key");
     assert_eq!(world.host().heard.borrow().len(), 2);
 }
@@ -297,7 +300,10 @@ async fn c10_a_file_that_others_can_read_is_warned_of_once_with_the_remedy() {
     let world = World::new();
     let path = world.put(FILE, &ini("AKID", "key"));
     let (log, _guard) = Log::listen();
-    world.current(&world.keys(&file())).await.expect("whole");
+    world
+        .current(&world.provider(&file()))
+        .await
+        .expect("whole");
     assert_eq!(log.text(), "");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
     for section in ["default", "default"] {
@@ -305,7 +311,10 @@ async fn c10_a_file_that_others_can_read_is_warned_of_once_with_the_remedy() {
             path: Some(path.clone()),
             section: Some(section.into()),
         };
-        world.current(&world.keys(&source)).await.expect("whole");
+        world
+            .current(&world.provider(&source))
+            .await
+            .expect("whole");
     }
     let remedy = format!("`chmod 600 {}`", path.display());
     assert_eq!(log.count(&remedy), 1, "{}", log.text());
@@ -317,7 +326,10 @@ async fn c10_a_file_that_others_can_read_is_warned_of_once_with_the_remedy() {
         path: Some(link),
         section: None,
     };
-    world.current(&world.keys(&source)).await.expect("whole");
+    world
+        .current(&world.provider(&source))
+        .await
+        .expect("whole");
     assert_eq!(log.count("WARN"), 1, "{}", log.text());
 }
 
@@ -334,9 +346,9 @@ async fn c12_the_machines_role_is_asked_within_a_second_and_only_as_the_last_res
         });
         plain(200, &document.to_string())
     });
-    let keys = world.keys(&CredentialSource::Ambient);
-    let issued = world.current(&keys).await.expect("the machine's own");
-    assert_eq!(pair(&issued).0, "CVM");
+    let provider = world.provider(&CredentialSource::Ambient);
+    let lease = world.current(&provider).await.expect("the machine's own");
+    assert_eq!(pair(&lease).0, "CVM");
     let heard = world.host().heard.take();
     let urls: Vec<_> = heard.iter().map(|heard| &*heard.url).collect();
     let base = "http://metadata.tencentyun.com/latest/meta-data/cam/security-credentials/";
@@ -349,15 +361,15 @@ async fn c12_the_machines_role_is_asked_within_a_second_and_only_as_the_last_res
     }
     // Not asked where there is anything else.
     of_environment(&world);
-    let keys = super::ProviderCache::new(super::Environment::new(|name| match name {
+    let provider = super::ProviderCache::new(super::Environment::new(|name| match name {
         "TENCENTCLOUD_SECRET_ID" | "TENCENTCLOUD_SECRET_KEY" => Some("x".into()),
         _ => None,
     }))
-    .keys(
+    .provider(
         &CredentialSource::Ambient,
         &crate::model::Endpoint::default(),
     );
-    world.current(&keys).await.expect("the environment's");
+    world.current(&provider).await.expect("the environment's");
     assert_eq!(world.host().heard.borrow().len(), 0);
 }
 
@@ -422,13 +434,13 @@ async fn the_sources_are_tried_in_order_and_each_is_named_with_why_not() {
     world.set("TKE_ROLE_ARN", ROLE).set("TKE_PROVIDER_ID", "p");
     world.set("TKE_WEB_IDENTITY_TOKEN_FILE", &token.to_string_lossy());
     let expect = async |id: &str| {
-        let ring = super::ProviderCache::new(world.around());
-        let keys = ring.keys(
+        let cache = super::ProviderCache::new(world.environment());
+        let provider = cache.provider(
             &CredentialSource::Ambient,
             &crate::model::Endpoint::default(),
         );
-        let issued = world.current(&keys).await.expect(id);
-        assert_eq!(pair(&issued).0, id);
+        let lease = world.current(&provider).await.expect(id);
+        assert_eq!(pair(&lease).0, id);
     };
     expect("TMP1").await;
     world.put("etc", &ini("ETC", "k"));
@@ -476,7 +488,7 @@ async fn l8_credentials_that_turn_up_are_found_without_a_restart() {
     world
         .host()
         .answer(|_| Err(TransportError::NotSent("no such host".into())));
-    let client = world.client(&world.keys(&CredentialSource::Ambient), None);
+    let client = world.client(&world.provider(&CredentialSource::Ambient), None);
     let error = look(&client).await.expect_err("there are none");
     assert!(matches!(error, CallError::AccountBroken(refusal) if refusal.code == NO_CREDENTIALS));
     world.put(FILE, &ini("FILE", "k"));
@@ -491,21 +503,21 @@ async fn fifty_calls_that_wait_cause_one_fetch_and_hear_of_one_failure() {
     let world = World::new();
     of_environment(&world);
     let count = sts(&world, 7_200);
-    let keys = world.keys(&role("a", CredentialSource::Environment));
-    let all = join_all((0..50).map(|_| world.current(&keys))).await;
+    let provider = world.provider(&role("a", CredentialSource::Environment));
+    let all = join_all((0..50).map(|_| world.current(&provider))).await;
     assert!(
         all.iter()
-            .all(|got| got.as_ref().is_ok_and(|issued| issued.version == 1))
+            .all(|got| got.as_ref().is_ok_and(|lease| lease.version == 1))
     );
     assert_eq!(count.get(), 1);
     world
         .host()
         .answer(|_| refused("UnauthorizedOperation.NoPermission"));
-    let keys = world.keys(&role("b", CredentialSource::Environment));
-    let all = join_all((0..50).map(|_| world.current(&keys))).await;
+    let provider = world.provider(&role("b", CredentialSource::Environment));
+    let all = join_all((0..50).map(|_| world.current(&provider))).await;
     assert!(
         all.iter()
-            .all(|got| matches!(got, Err(KeyError::Refused { .. })))
+            .all(|got| matches!(got, Err(CredentialError::Refused { .. })))
     );
     assert_eq!(world.host().count("AssumeRole"), 2);
 }
@@ -515,11 +527,14 @@ async fn p7_one_who_gives_up_leaves_the_fetch_to_the_next() {
     let world = World::new();
     of_environment(&world);
     let count = sts(&world, 7_200);
-    let keys = world.keys(&role("a", CredentialSource::Environment));
-    let mut first = Box::pin(world.current(&keys));
+    let provider = world.provider(&role("a", CredentialSource::Environment));
+    let mut first = Box::pin(world.current(&provider));
     assert!(futures_util::poll!(&mut first).is_pending());
     drop(first);
-    world.current(&keys).await.expect("fetched by the second");
+    world
+        .current(&provider)
+        .await
+        .expect("fetched by the second");
     assert_eq!(count.get(), 1);
 }
 
@@ -529,10 +544,10 @@ async fn l8_new_ones_are_fetched_before_the_old_ones_end() {
     of_environment(&world);
     world.host().unit.set(1.0);
     let count = sts(&world, 7_200);
-    let keys = world.keys(&role("a", CredentialSource::Environment));
+    let provider = world.provider(&role("a", CredentialSource::Environment));
     for (after, fetched) in [(0, 1), (7_000, 1), (51, 2), (7_000, 2), (51, 3)] {
         world.host().pass(after).await;
-        world.current(&keys).await.expect("live");
+        world.current(&provider).await.expect("live");
         assert_eq!(count.get(), fetched, "after {after} s");
     }
 }
@@ -542,23 +557,27 @@ async fn old_ones_that_live_are_used_while_new_ones_cannot_be_had_with_one_warni
     let world = World::new();
     of_environment(&world);
     sts(&world, 7_200);
-    let keys = world.keys(&role("a", CredentialSource::Environment));
-    world.current(&keys).await.expect("fetched");
+    let provider = world.provider(&role("a", CredentialSource::Environment));
+    world.current(&provider).await.expect("fetched");
     world.host().answer(|_| refused("InternalError"));
     world.host().pass(6_950).await;
     let (log, _guard) = Log::listen();
     for _ in 0..10 {
-        let issued = world.current(&keys).await.expect("the old ones");
-        assert_eq!(issued.version, 1);
+        let lease = world.current(&provider).await.expect("the old ones");
+        assert_eq!(lease.version, 1);
         world.host().pass(5).await;
     }
     assert_eq!(log.count("going on with the credentials that there are"), 1);
     world.host().pass(300).await;
-    let error = world.current(&keys).await.err().expect("they have ended");
+    let error = world
+        .current(&provider)
+        .await
+        .err()
+        .expect("they have ended");
     assert!(error.to_string().contains("InternalError"), "{error}");
     sts(&world, 7_200);
     world.host().pass(61).await;
-    world.current(&keys).await.expect("fetched again");
+    world.current(&provider).await.expect("fetched again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -575,7 +594,7 @@ async fn a_chain_of_roles_says_who_assumes_what_and_how() {
         },
         source: role("inner", CredentialSource::Environment),
     }));
-    let client = world.client(&world.keys(&outer), None);
+    let client = world.client(&world.provider(&outer), None);
     look(&client).await.expect("an answer");
     let heard = world.host().heard.take();
     let calls: Vec<_> = heard.iter().map(|h| (h.action(), h.secret_id())).collect();
@@ -602,7 +621,10 @@ async fn a_chain_of_roles_says_who_assumes_what_and_how() {
     assert_eq!(heard[1].headers["x-tc-token"], "token1");
     assert_eq!(heard[2].headers["x-tc-token"], "token2");
     // Who calls is the role, whatever its keys are called.
-    assert_eq!(&*world.keys(&outer).bucket(), format!("assume-role {ROLE}"));
+    assert_eq!(
+        &*world.provider(&outer).bucket(),
+        format!("assume-role {ROLE}")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -610,13 +632,13 @@ async fn l8_a_role_is_assumed_anew_when_the_key_that_assumes_it_was_rotated() {
     let world = World::new();
     world.put(FILE, &ini("OLD", "old"));
     let count = sts(&world, 7_200);
-    let keys = world.keys(&role("a", file()));
-    world.current(&keys).await.expect("assumed");
-    world.current(&keys).await.expect("at hand");
+    let provider = world.provider(&role("a", file()));
+    world.current(&provider).await.expect("assumed");
+    world.current(&provider).await.expect("at hand");
     assert_eq!(count.get(), 1);
     world.put(FILE, &ini("NEW", "new"));
-    let issued = world.current(&keys).await.expect("assumed");
-    assert_eq!((count.get(), issued.version), (2, 2));
+    let lease = world.current(&provider).await.expect("assumed");
+    assert_eq!((count.get(), lease.version), (2, 2));
     assert_eq!(world.host().last().secret_id(), "NEW");
 }
 
@@ -627,10 +649,10 @@ async fn a_profile_of_tccli_assumes_its_role_and_another_uses_the_machines() {
     let profile =
         json!({"secretId": "AKID", "secretKey": "k", "role-arn": ROLE, "role-session-name": "me"});
     world.put(".tccli/r.credential", &profile.to_string());
-    let keys = world.keys(&CredentialSource::Profile(Some("r".into())));
-    let issued = world.current(&keys).await.expect("assumed");
-    assert_eq!(pair(&issued).0, "TMP1");
-    world.current(&keys).await.expect("at hand");
+    let provider = world.provider(&CredentialSource::Profile(Some("r".into())));
+    let lease = world.current(&provider).await.expect("assumed");
+    assert_eq!(pair(&lease).0, "TMP1");
+    world.current(&provider).await.expect("at hand");
     assert_eq!(world.host().count("AssumeRole"), 1);
     assert_eq!(world.host().last().body["RoleSessionName"], "me");
     world.put(".tccli/m.credential", r#"{"type": "cvm-role"}"#);
@@ -651,8 +673,8 @@ async fn a_pods_token_is_read_anew_for_each_fetch_and_sent_unsigned() {
         .set("TKE_PROVIDER_ID", "provider");
     world.set("TKE_WEB_IDENTITY_TOKEN_FILE", &token.to_string_lossy());
     world.set("TKE_REGION", "ap-guangzhou");
-    let keys = world.keys(&CredentialSource::TkeOidc);
-    world.current(&keys).await.expect("assumed");
+    let provider = world.provider(&CredentialSource::TkeOidc);
+    world.current(&provider).await.expect("assumed");
     let heard = world.host().last();
     assert_eq!(heard.action(), "AssumeRoleWithWebIdentity");
     assert_eq!(heard.headers["authorization"], "SKIP");
@@ -667,7 +689,7 @@ async fn a_pods_token_is_read_anew_for_each_fetch_and_sent_unsigned() {
     );
     world.put("token", "jwt-2\n");
     world.host().pass(7_000).await;
-    world.current(&keys).await.expect("assumed");
+    world.current(&provider).await.expect("assumed");
     assert_eq!(world.host().last().body["WebIdentityToken"], "jwt-2");
 }
 
@@ -678,18 +700,18 @@ async fn two_accounts_of_one_source_share_what_was_fetched() {
     let count = sts(&world, 7_200);
     let source = role("a", CredentialSource::Environment);
     for _ in 0..2 {
-        let client = world.client(&world.keys(&source), None);
+        let client = world.client(&world.provider(&source), None);
         look(&client).await.expect("an answer");
     }
     assert_eq!(count.get(), 1);
 }
 
 /// Makes the path of a world's file one that cannot be looked at, in a way that a superuser is told of, too.
-fn breaks(world: &World, way: &str) {
+fn breaks(world: &World, key_use: &str) {
     let path = world.home.path().join(FILE);
     let directory = path.parent().expect("a parent");
     let _ = fs::remove_file(&path);
-    match way {
+    match key_use {
         "a link to nowhere" => symlink("nowhere", &path).expect("a link"),
         "a link in a loop" => symlink("credentials", &path).expect("a link"),
         _ => {
@@ -707,17 +729,20 @@ const BROKEN_WAYS: [&str; 3] = [
 
 #[tokio::test(start_paused = true)]
 async fn g1_s13_a_file_that_cannot_be_looked_at_is_not_passed_over() {
-    for way in BROKEN_WAYS {
+    for key_use in BROKEN_WAYS {
         let world = World::new();
         world.put(FILE, &ini("OLD", "old"));
-        breaks(&world, way);
+        breaks(&world, key_use);
         // Whoever passes it over goes on with the machine's role, which is another account's.
         world
             .host()
-            .answer(move |heard| panic!("{way}: {}", heard.url));
-        let keys = world.keys(&CredentialSource::Ambient);
-        let error = world.current(&keys).await.err().expect(way);
-        assert!(matches!(error, KeyError::Broken(_)), "{way}: {error}");
+            .answer(move |heard| panic!("{key_use}: {}", heard.url));
+        let provider = world.provider(&CredentialSource::Ambient);
+        let error = world.current(&provider).await.err().expect(key_use);
+        assert!(
+            matches!(error, CredentialError::Broken(_)),
+            "{key_use}: {error}"
+        );
         let told = error.to_string();
         assert!(
             told.contains("leads nowhere") || told.contains("Too many levels"),
@@ -728,17 +753,17 @@ async fn g1_s13_a_file_that_cannot_be_looked_at_is_not_passed_over() {
 
 #[tokio::test(start_paused = true)]
 async fn g1_s13_a_file_that_breaks_after_it_was_gone_is_told_of_anew() {
-    for way in BROKEN_WAYS {
+    for key_use in BROKEN_WAYS {
         let world = World::new();
         world.put(FILE, &ini("OLD", "old"));
-        let keys = world.keys(&file());
-        world.current(&keys).await.expect("whole");
+        let provider = world.provider(&file());
+        world.current(&provider).await.expect("whole");
         fs::remove_file(world.home.path().join(FILE)).expect("is removed");
-        world.current(&keys).await.expect("the old one");
+        world.current(&provider).await.expect("the old one");
         let (log, _guard) = Log::listen();
-        breaks(&world, way);
-        world.current(&keys).await.expect("the old one");
-        assert_eq!(log.count("cannot be read"), 1, "{way}: {}", log.text());
+        breaks(&world, key_use);
+        world.current(&provider).await.expect("the old one");
+        assert_eq!(log.count("cannot be read"), 1, "{key_use}: {}", log.text());
     }
 }
 
@@ -770,8 +795,8 @@ async fn b2_the_clock_of_sts_signs_for_sts_alone_and_tells_how_long_keys_live() 
                 ..reply
             })
         });
-        let keys = world.keys(&role("a", CredentialSource::Environment));
-        let client = world.client(&keys, None);
+        let provider = world.provider(&role("a", CredentialSource::Environment));
+        let client = world.client(&provider, None);
         look(&client).await.expect("read");
         let asked = || world.host().count("AssumeRole");
         assert_eq!(asked(), 2, "{hours} h: learned once");

@@ -3,7 +3,7 @@
 //! meant.
 
 use super::environment::Environment;
-use super::error::KeyError;
+use super::error::CredentialError;
 use crate::desired::{CredentialSource, Role};
 
 /// tccli's pair: the role, and the name of the session.
@@ -35,7 +35,7 @@ const TERRAFORM: [&str; 17] = [
 
 /// Which role the keys of a source assume before anything is called with them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Roles {
+pub(super) enum RoleChoice {
     /// tccli's variables name it, where the source is one that tccli reads; else the source itself, if it names one.
     Environment,
     /// The source itself names it, if it does: a document tells of the roles beyond.
@@ -44,21 +44,21 @@ pub(super) enum Roles {
     None,
 }
 
-impl Roles {
+impl RoleChoice {
     /// The role that tccli's variables name for the keys of `source`. A profile that a document names is what
     /// `--profile` is to tccli, which reads no variables then.
     pub(super) fn of_environment(
         self,
         source: &CredentialSource,
-        around: &Environment,
-    ) -> Result<Option<Role>, KeyError> {
+        environment: &Environment,
+    ) -> Result<Option<Role>, CredentialError> {
         match (self, source) {
             (
                 Self::Environment,
                 CredentialSource::Ambient
                 | CredentialSource::Environment
                 | CredentialSource::Profile(None),
-            ) => role(around),
+            ) => role(environment),
             _ => Ok(None),
         }
     }
@@ -66,22 +66,22 @@ impl Roles {
 
 /// The role of tccli's pair. tccli passes half a pair over; here it is an error, because whoever set it meant another
 /// account than the key's.
-fn role(around: &Environment) -> Result<Option<Role>, KeyError> {
+fn role(environment: &Environment) -> Result<Option<Role>, CredentialError> {
     let [arn, session] = ROLE;
-    let (arn, session_name) = match (around.text(arn)?, around.text(session)?) {
+    let (arn, session_name) = match (environment.text(arn)?, environment.text(session)?) {
         (None, None) => return Ok(None),
         (Some(arn), Some(session_name)) => (arn, session_name),
         (Some(_), None) => return Err(half(arn, session)),
         (None, Some(_)) => return Err(half(session, arn)),
     };
     if !Role::is_arn(&arn) {
-        return Err(KeyError::Broken(format!(
+        return Err(CredentialError::Broken(format!(
             "{} is not a role, such as `qcs::cam::uin/100000000001:roleName/keeper`",
             ROLE[0]
         )));
     }
     if !Role::is_session_name(&session_name) {
-        return Err(KeyError::Broken(format!(
+        return Err(CredentialError::Broken(format!(
             "{session} cannot be the name of a session: 2 to 128 letters, digits and `_=,.@-`"
         )));
     }
@@ -93,8 +93,8 @@ fn role(around: &Environment) -> Result<Option<Role>, KeyError> {
     }))
 }
 
-fn half(set: &str, unset: &str) -> KeyError {
-    KeyError::Broken(format!(
+fn half(set: &str, unset: &str) -> CredentialError {
+    CredentialError::Broken(format!(
         "the role that the environment names is half set: {set} is set, but {unset} is not; set both, or unset {set} to \
          go on without a role"
     ))
@@ -102,19 +102,19 @@ fn half(set: &str, unset: &str) -> KeyError {
 
 /// Refuses to choose credentials where Terraform's variables would have Terraform choose others. All of them are named
 /// at once, and no value.
-pub(super) fn refuse_terraform(around: &Environment) -> Result<(), KeyError> {
+pub(super) fn refuse_terraform(environment: &Environment) -> Result<(), CredentialError> {
     let set: Vec<_> = TERRAFORM
         .into_iter()
-        .filter(|name| around.is_set(name))
+        .filter(|name| environment.is_set(name))
         .collect();
-    if set.is_empty() || around.switch(IGNORE)? {
+    if set.is_empty() || environment.switch(IGNORE)? {
         return Ok(());
     }
     let (is, it) = match set.as_slice() {
         [_] => ("is", "it"),
         _ => ("are", "them"),
     };
-    Err(KeyError::Broken(format!(
+    Err(CredentialError::Broken(format!(
         "{} {is} set: with {it} Terraform would use other credentials, perhaps another account's, and sharekeeper does not \
          read {it}. Say which credentials are meant with `credentials: {{from: …}}` in an `Account` document, or set \
          {IGNORE}=1 to go on without {it}",

@@ -8,10 +8,9 @@ use serde_json::json;
 
 use super::ProviderCache;
 use super::fixtures_tests::{Log, World, assumed, ini, no_blueprints, plain, put, refused, region};
-use crate::api::protocol::sign::Secret;
 use crate::desired::{AssumeRole, CredentialSource, Role};
 use crate::host::{Clock, TransportError};
-use crate::model::Endpoint;
+use crate::model::{Endpoint, Secret};
 
 const FILE: &str = ".tencentcloud/credentials";
 const DEFAULT_PROFILE: &str = ".tccli/default.credential";
@@ -106,8 +105,8 @@ fn answers(world: &World) {
 async fn calls(world: &World, source: &CredentialSource) -> Result<Vec<String>, String> {
     answers(world);
     world.host().heard.take();
-    let keys = ProviderCache::new(world.around()).keys(source, &Endpoint::default());
-    let client = world.client(&keys, None);
+    let provider = ProviderCache::new(world.environment()).provider(source, &Endpoint::default());
+    let client = world.client(&provider, None);
     let read = client.describe_blueprints(region(), 0, None).await;
     read.map_err(|error| error.to_string())?;
     let heard = world.host().heard.take().into_iter();
@@ -131,9 +130,9 @@ async fn t1_the_environments_role_is_assumed_with_its_key_as_tccli_does() {
         with_role(of_environment(&world), ROLE);
         world.set("TENCENTCLOUD_TOKEN", "env-token");
         answers(&world);
-        let keys = world.keys(&source);
-        assert!(keys.is_fetched(), "it is STS that gives them out");
-        let client = world.client(&keys, None);
+        let provider = world.provider(&source);
+        assert!(provider.is_fetched(), "it is STS that gives them out");
+        let client = world.client(&provider, None);
         let read = client.describe_blueprints(region(), 0, None).await;
         read.expect("an answer");
         let heard = world.host().heard.take();
@@ -152,8 +151,8 @@ async fn t1_the_environments_role_is_assumed_with_its_key_as_tccli_does() {
         );
         assert_eq!(reads.secret_id(), "TMP1");
         // Who calls is the role, whoever names it.
-        assert_eq!(&*keys.bucket(), format!("assume-role {ROLE}"));
-        let provenance = keys
+        assert_eq!(&*provider.bucket(), format!("assume-role {ROLE}"));
+        let provenance = provider
             .provenance(world.host().monotonic())
             .expect("they are there");
         assert!(provenance.temporary && provenance.left.is_some());
@@ -359,7 +358,10 @@ async fn t1_sts_is_asked_where_the_profiles_configuration_says() {
         }
         world.put(&format!(".tccli/{configure}.configure"), elsewhere);
         answers(&world);
-        world.current(&world.keys(&source)).await.expect("assumed");
+        world
+            .current(&world.provider(&source))
+            .await
+            .expect("assumed");
         let urls: Vec<_> = world
             .host()
             .heard
@@ -396,7 +398,7 @@ async fn t1_l8_the_environments_role_is_assumed_anew_when_it_ends_is_refused_or_
         _ if heard.secret_id() == marked.get() => refused("AuthFailure.TokenFailure"),
         _ => no_blueprints(),
     });
-    let client = world.client(&world.keys(&CredentialSource::Ambient), None);
+    let client = world.client(&world.provider(&CredentialSource::Ambient), None);
     let who = async || {
         let read = client.describe_blueprints(region(), 0, None).await;
         read.expect("an answer");
@@ -424,8 +426,9 @@ async fn t1_l8_the_environments_role_is_assumed_anew_when_it_ends_is_refused_or_
 async fn t1_s26_with_another_role_in_the_environment_it_is_another_key() {
     let digest = async |world: &World, source: &CredentialSource| {
         answers(world);
-        let keys = ProviderCache::new(world.around()).keys(source, &Endpoint::default());
-        let client = world.client(&keys, None);
+        let provider =
+            ProviderCache::new(world.environment()).provider(source, &Endpoint::default());
+        let client = world.client(&provider, None);
         let owner = client.key(region()).await.expect("there are credentials");
         assert!(
             owner.lasts,
@@ -454,8 +457,8 @@ async fn t1_s26_with_another_role_in_the_environment_it_is_another_key() {
     world.set("TKE_ROLE_ARN", ROLE);
     assert_ne!(pods, digest(&world, &CredentialSource::TkeOidc).await);
     // A machine's role says nothing of the account, and is known by its source only.
-    let keys = world.keys(&CredentialSource::CvmRole(None));
-    let owner = world.client(&keys, None).key(region()).await;
+    let provider = world.provider(&CredentialSource::CvmRole(None));
+    let owner = world.client(&provider, None).key(region()).await;
     assert!(!owner.expect("there are credentials").lasts);
 }
 
@@ -629,9 +632,9 @@ async fn t1_an_empty_variable_that_may_be_missing_counts_as_unset() {
     // The second name counts where the first says nothing.
     world.set("TENCENTCLOUD_SECURITY_TOKEN", "second");
     answers(&world);
-    let keys = ProviderCache::new(world.around()).keys(&ambient, &Endpoint::default());
-    let issued = world.current(&keys).await.expect("whole");
-    let token = issued.credentials.token.as_ref();
+    let provider = ProviderCache::new(world.environment()).provider(&ambient, &Endpoint::default());
+    let lease = world.current(&provider).await.expect("whole");
+    let token = lease.credentials.token.as_ref();
     assert_eq!(token.map(Secret::expose), Some("second"));
     let world = World::new();
     for name in [
@@ -663,8 +666,8 @@ async fn t1_an_empty_variable_that_may_be_missing_counts_as_unset() {
     );
     of_pod(&world);
     answers(&world);
-    let keys = world.keys(&CredentialSource::TkeOidc);
-    world.current(&keys).await.expect("assumed");
+    let provider = world.provider(&CredentialSource::TkeOidc);
+    world.current(&provider).await.expect("assumed");
     assert_eq!(
         world.host().last().headers["x-tc-region"],
         region().as_str()
@@ -692,10 +695,10 @@ async fn t9_a_metadata_service_that_is_busy_is_asked_again() {
                 let document = json!({"Code": "Success", "TmpSecretId": "CVM", "TmpSecretKey": "k", "Token": "t", "ExpiredTime": until});
                 plain(200, &document.to_string())
             });
-            let keys = world.keys(&source);
-            let issued = world.current(&keys).await;
-            let issued = issued.unwrap_or_else(|error| panic!("{status}, {source}: {error}"));
-            assert_eq!(issued.credentials.secret_id, "CVM");
+            let provider = world.provider(&source);
+            let lease = world.current(&provider).await;
+            let lease = lease.unwrap_or_else(|error| panic!("{status}, {source}: {error}"));
+            assert_eq!(lease.credentials.secret_id, "CVM");
         }
     }
     // It ends, and what is not passing is not asked again.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixtures_tests::{Log, World, no_blueprints, ok, plain, refused, region};
-use super::{Environment, KeyError};
+use super::{CredentialError, Environment};
 use crate::api::error::Refusal;
 use crate::desired::{AssumeRole, CredentialSource, Role};
 use crate::host::TransportError;
@@ -20,7 +20,7 @@ fn is_silent(text: &str) {
     }
 }
 
-fn told(error: &KeyError) -> String {
+fn told(error: &CredentialError) -> String {
     let refusal = Refusal::from(error.clone());
     format!("{error} {error:?} {refusal} {refusal:?}")
 }
@@ -120,18 +120,18 @@ async fn o2_s12_a_file_that_is_no_good_is_never_quoted() {
             CredentialSource::Profile(Some("p".into())),
             role(file()),
         ] {
-            if let Err(error) = world.current(&world.keys(&source)).await {
+            if let Err(error) = world.current(&world.provider(&source)).await {
                 is_silent(&told(&error));
             }
         }
         // The same, where something good was there before.
         let good = "[default]\nsecret_id = a\nsecret_key = b\n";
         world.put(".tencentcloud/credentials", good);
-        let keys = super::ProviderCache::new(world.around())
-            .keys(&file(), &crate::model::Endpoint::default());
-        world.current(&keys).await.expect("good");
+        let provider = super::ProviderCache::new(world.environment())
+            .provider(&file(), &crate::model::Endpoint::default());
+        world.current(&provider).await.expect("good");
         world.put(".tencentcloud/credentials", &text);
-        world.current(&keys).await.expect("the old");
+        world.current(&provider).await.expect("the old");
     }
     assert!(log.text().contains("WARN"));
     is_silent(&log.text());
@@ -158,13 +158,13 @@ async fn o2_s12_a_variable_that_is_no_good_is_never_quoted() {
             is_silent(&world.error(&CredentialSource::Ambient).await);
         }
     }
-    let around = Environment::new(|name| {
+    let environment = Environment::new(|name| {
         use std::os::unix::ffi::OsStringExt;
         let bytes = [CANARY.as_bytes(), b"\xff"].concat();
         name.starts_with("TENCENTCLOUD")
             .then(|| std::ffi::OsString::from_vec(bytes))
     });
-    let error = around.credentials().err().expect("is no text");
+    let error = environment.credentials().err().expect("is no text");
     is_silent(&told(&error));
 }
 
@@ -186,7 +186,7 @@ async fn o2_s12_a_reply_that_holds_keys_is_never_quoted() {
             CredentialSource::CvmRole(None),
             CredentialSource::CvmRole(Some("r".into())),
         ] {
-            match world.current(&world.keys(&source)).await {
+            match world.current(&world.provider(&source)).await {
                 Err(error) => is_silent(&told(&error)),
                 Ok(_) => panic!("{source} takes anything"),
             }
@@ -205,8 +205,8 @@ async fn o2_s12_what_sts_says_of_a_pods_token_is_not_shown_but_for_its_code() {
         let message = format!("the token {CANARY} is no good");
         ok(&json!({"Error": {"Code": "InvalidParameter.WebIdentityTokenError", "Message": message}}))
     });
-    let keys = world.keys(&CredentialSource::TkeOidc);
-    let error = world.current(&keys).await.err().expect("is refused");
+    let provider = world.provider(&CredentialSource::TkeOidc);
+    let error = world.current(&provider).await.err().expect("is refused");
     is_silent(&told(&error));
     assert!(told(&error).contains("InvalidParameter.WebIdentityTokenError"));
     // A token file that is no good.
@@ -237,7 +237,7 @@ async fn o2_s12_a_whole_life_with_credentials_leaves_nothing_in_the_log() {
         }
         _ => no_blueprints(),
     });
-    let client = world.client(&world.keys(&role(file())), None);
+    let client = world.client(&world.provider(&role(file())), None);
     client
         .describe_blueprints(region(), 0, None)
         .await

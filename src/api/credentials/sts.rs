@@ -1,19 +1,20 @@
-//! Temporary credentials from STS. Its replies hold keys, so that nothing of one that cannot be understood is shown.
+//! Temporary credentials from STS. Its replies hold keys: nothing of a reply that cannot be understood is shown. It must
+//! not know what the credentials are for.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::temporary::TemporaryCredentials;
-use crate::api::clocks::{self, AccessPoint, Arrival, Caller};
+use crate::api::clocks::{self, Caller};
 use crate::api::context::ClientContext;
 use crate::api::error::{CallError, Class, Refusal};
-use crate::api::protocol::request::{CALL_DEADLINE, Destination, request};
-use crate::api::protocol::sign::{Credentials, Secret};
+use crate::api::exchange::{Exchange, RawReply};
+use crate::api::protocol::sign::Credentials;
 use crate::api::protocol::wire::{self, ErrorBody, Object, Outcome, Service};
 use crate::api::retry;
 use crate::desired::Role;
-use crate::host::{Host, Reply, TransportError};
-use crate::model::{Endpoint, Region};
+use crate::host::{Host, Reply};
+use crate::model::{Endpoint, Region, Secret};
 use crate::words::brief;
 
 /// How long credentials live where nothing is said: the API's own default.
@@ -21,7 +22,7 @@ pub(super) const SECONDS: u32 = 7_200;
 /// What the audit trail shows where nothing is said.
 pub(super) const SESSION: &str = "sharekeeper";
 
-/// Body of `AssumeRole`.
+/// The body of an `AssumeRole` request.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct AssumeRoleRequest<'a> {
@@ -32,7 +33,7 @@ struct AssumeRoleRequest<'a> {
     external_id: Option<&'a str>,
 }
 
-/// Body of `AssumeRoleWithWebIdentity`.
+/// The body of an `AssumeRoleWithWebIdentity` request.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct WebIdentityRequest<'a> {
@@ -43,25 +44,25 @@ pub(super) struct WebIdentityRequest<'a> {
     pub(super) duration_seconds: u32,
 }
 
-/// Reply of both.
+/// What is read of the reply of both.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AssumedReply {
-    credentials: Object<Temporary>,
-    /// Unix seconds.
+    credentials: Object<AssumedKeys>,
+    /// In Unix seconds, by STS's clock.
     expired_time: i64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Temporary {
+struct AssumedKeys {
     token: String,
     tmp_secret_id: String,
     tmp_secret_key: String,
 }
 
 /// STS, as seen from one region.
-pub(super) struct Sts<'a, H> {
+pub(super) struct StsClient<'a, H> {
     pub(super) context: &'a ClientContext<H>,
     pub(super) endpoint: &'a Endpoint,
     pub(super) region: Region,
@@ -69,10 +70,10 @@ pub(super) struct Sts<'a, H> {
     pub(super) caller: Caller,
 }
 
-impl<'a, H: Host> Sts<'a, H> {
+impl<'a, H: Host> StsClient<'a, H> {
     /// The same at another access point.
-    pub(super) fn at(&self, endpoint: &'a Endpoint) -> Sts<'a, H> {
-        Sts {
+    pub(super) fn at(&self, endpoint: &'a Endpoint) -> StsClient<'a, H> {
+        StsClient {
             context: self.context,
             endpoint,
             region: self.region,
@@ -92,7 +93,7 @@ impl<'a, H: Host> Sts<'a, H> {
             duration_seconds: role.duration_seconds.unwrap_or(SECONDS),
             external_id: role.external_id.as_deref(),
         };
-        let body = encoded(&body)?;
+        let body = encode(&body)?;
         let region = self.region.as_str();
         let ask = || self.ask("AssumeRole", region, &body, Some(with));
         retry::while_it_helps(self.context, ask).await
@@ -105,7 +106,7 @@ impl<'a, H: Host> Sts<'a, H> {
         region: &str,
         body: &WebIdentityRequest<'_>,
     ) -> Result<TemporaryCredentials, CallError> {
-        let body = encoded(body)?;
+        let body = encode(body)?;
         let ask = || self.ask("AssumeRoleWithWebIdentity", region, &body, None);
         let mut result = retry::while_it_helps(self.context, ask).await;
         if let Err(CallError::Refused(refusal)) = &mut result {
@@ -114,7 +115,7 @@ impl<'a, H: Host> Sts<'a, H> {
         result
     }
 
-    /// One exchange, and a second one if the clock was off and the reply tells the time.
+    /// One exchange, and a second one if STS refused the signature for its age and the reply tells the time to sign by.
     async fn ask(
         &self,
         action: &str,
@@ -122,111 +123,83 @@ impl<'a, H: Host> Sts<'a, H> {
         body: &[u8],
         with: Option<&Credentials>,
     ) -> Result<TemporaryCredentials, CallError> {
-        let (reply, signed_at) = self.exchange(action, region, body, with).await?;
+        let exchange = Exchange {
+            context: self.context,
+            caller: &self.caller,
+            endpoint: self.endpoint,
+            access_region: self.region,
+            service: Service::Sts,
+            action,
+            region,
+            credentials: with,
+            body,
+        };
+        let RawReply { reply, signed_at } = self.send(&exchange).await?;
         let date = reply.date.clone();
-        match self.read(reply) {
+        match read(&exchange, reply) {
             Err(CallError::Refused(refusal)) if refusal.class == Class::ClockOff => {
-                let host = self.endpoint.host(self.region);
-                let (at, now) = (self.access_point(&host), self.context.host.now());
-                let clocks = &self.context.clocks;
-                if !clocks.learn(at, date.as_deref(), signed_at, now) {
+                if !exchange.learn_clock(date.as_deref(), signed_at) {
                     return Err(CallError::Refused(refusal));
                 }
-                let (reply, _) = self.exchange(action, region, body, with).await?;
-                self.read(reply)
+                let again = self.send(&exchange).await?;
+                read(&exchange, again.reply)
             }
             result => result,
         }
     }
 
-    async fn exchange(
-        &self,
-        action: &str,
-        region: &str,
-        body: &[u8],
-        with: Option<&Credentials>,
-    ) -> Result<(Reply, i64), CallError> {
-        let reads = &self.context.calls.reads;
-        reads.set(reads.get() + 1);
-        let (host, clocks) = (&self.context.host, &self.context.clocks);
-        let access_point = self.endpoint.host(self.region);
-        let at = self.access_point(&access_point);
-        let timestamp = clocks.signing(at, host.now()).timestamp();
-        let to = Destination {
-            url: self.endpoint.url(self.region),
-            host: access_point.clone(),
-            service: Service::Sts,
-            action,
-            region,
-        };
-        let request = request(to, body, timestamp, with, CALL_DEADLINE)?;
-        let sent_at = host.monotonic();
-        match host.send(request).await {
-            Ok(reply) => {
-                let arrival = Arrival {
-                    now: host.now(),
-                    monotonic: host.monotonic(),
-                    took: host.monotonic().since(sent_at),
-                };
-                clocks.replied(at, reply.date.as_deref(), arrival);
-                Ok((reply, timestamp))
-            }
-            Err(TransportError::NotSent(detail)) => Err(CallError::NotSent(self.locate(&detail))),
-            Err(TransportError::Lost(detail)) => Err(CallError::Unclear(self.locate(&detail))),
-        }
-    }
-
-    fn access_point<'p>(&'p self, host: &'p str) -> AccessPoint<'p> {
-        let caller = &self.caller;
-        AccessPoint { caller, host }
-    }
-
-    fn read(&self, reply: Reply) -> Result<TemporaryCredentials, CallError> {
-        let (status, told) = (reply.status, reply.date);
-        let body = Zeroizing::new(reply.body);
-        let Ok(Outcome { error, request_id }) = wire::response(&body) else {
-            let detail = format!("answered HTTP {status} with something other than the API's JSON");
-            return Err(CallError::Unclear(self.locate(&detail)));
-        };
-        if let Some(ErrorBody { code, message }) = error {
-            let class = match Class::of(&code, None) {
-                // There is no bucket that could slow down.
-                Class::Throttled(_) => Class::Busy,
-                class => class,
-            };
-            return Err(CallError::Refused(Refusal {
-                code: brief(&code),
-                message: brief(&message.unwrap_or_default()),
-                request_id: request_id.map(|id| brief(&id)),
-                class,
-            }));
-        }
-        if status != 200 {
-            let detail = format!("answered HTTP {status}");
-            return Err(CallError::Unclear(self.locate(&detail)));
-        }
-        let AssumedReply {
-            credentials: Object(temporary),
-            expired_time,
-        } = wire::response(&body)
-            .map_err(|error| CallError::Unclear(self.locate(&unquoted(&error))))?;
-        TemporaryCredentials::new(
-            temporary.tmp_secret_id,
-            temporary.tmp_secret_key,
-            temporary.token,
-            expired_time,
-            told.as_deref(),
-        )
-        .map_err(|detail| CallError::Unclear(self.locate(&detail)))
-    }
-
-    fn locate(&self, detail: &str) -> String {
-        format!("{}: {}", self.endpoint.host(self.region), brief(detail))
+    async fn send(&self, exchange: &Exchange<'_, H>) -> Result<RawReply, CallError> {
+        self.context.calls.read_sent();
+        let signed = exchange.sign()?;
+        let sent = exchange.send(signed, self.context.host.monotonic()).await;
+        sent.map_err(|error| exchange.unanswered(error))
     }
 }
 
-/// What does not fit of a reply that holds secrets, told by its place, because serde's own words quote it.
-pub(super) fn unquoted(error: &serde_json::Error) -> String {
+fn read<H: Host>(
+    exchange: &Exchange<'_, H>,
+    reply: Reply,
+) -> Result<TemporaryCredentials, CallError> {
+    let (status, date) = (reply.status, reply.date);
+    let body = Zeroizing::new(reply.body);
+    let Ok(Outcome { error, request_id }) = wire::response(&body) else {
+        let detail = format!("answered HTTP {status} with something other than the API's JSON");
+        return Err(CallError::Unclear(exchange.locate(&detail).into()));
+    };
+    if let Some(ErrorBody { code, message }) = error {
+        let class = match Class::of(&code, None) {
+            // There is no bucket that could slow down.
+            Class::Throttled(_) => Class::Busy,
+            class => class,
+        };
+        return Err(CallError::Refused(Refusal {
+            code: brief(&code),
+            message: brief(&message.unwrap_or_default()),
+            request_id: request_id.map(|id| brief(&id)),
+            class,
+        }));
+    }
+    if status != 200 {
+        let detail = format!("answered HTTP {status}");
+        return Err(CallError::Unclear(exchange.locate(&detail).into()));
+    }
+    let AssumedReply {
+        credentials: Object(temporary),
+        expired_time,
+    } = wire::response(&body)
+        .map_err(|error| CallError::Unclear(exchange.locate(&shape_error(&error)).into()))?;
+    TemporaryCredentials::new(
+        temporary.tmp_secret_id,
+        temporary.tmp_secret_key,
+        temporary.token,
+        expired_time,
+        date.as_deref(),
+    )
+    .map_err(|detail| CallError::Unclear(exchange.locate(&detail).into()))
+}
+
+/// Where a reply that holds secrets does not fit. Serde's own message is not shown, because it quotes the reply.
+pub(super) fn shape_error(error: &serde_json::Error) -> String {
     format!(
         "the reply has an unexpected shape, at line {}, column {}",
         error.line(),
@@ -234,7 +207,7 @@ pub(super) fn unquoted(error: &serde_json::Error) -> String {
     )
 }
 
-fn encoded(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {
+fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CallError> {
     serde_json::to_vec(body)
         .map(Zeroizing::new)
         .map_err(|_| CallError::NotSent("the request cannot be written".into()))
@@ -260,7 +233,7 @@ impl TemporaryCredentials {
         Ok(Self {
             credentials: Credentials::new(id, key, Some(token)),
             expires,
-            handed_out: clocks::read(date),
+            issued_at: clocks::parse_date(date),
         })
     }
 }

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::parsed::{Fault, KeyUse, Parsed};
-use super::value::{Part, Parts};
+use super::parsed::{FileFault, KeyUse, ParsedFile};
+use super::value::{KeyParts, NamedValue};
 use crate::desired::Role;
 
 /// What becomes of a role that a profile names.
@@ -37,15 +37,15 @@ struct Profile {
 }
 
 /// What stands in a profile; `now` in Unix seconds.
-pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<Parsed, Fault> {
+pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<ParsedFile, FileFault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // A list would be taken for the fields in their order.
     if text.trim_start().starts_with('[') {
-        return Err(Fault::Broken("is not what tccli writes".into()));
+        return Err(FileFault::Broken("is not what tccli writes".into()));
     }
     let profile: Profile = serde_json::from_str(text).map_err(|error| {
         // The error's own words may quote a key.
-        Fault::Broken(format!(
+        FileFault::Broken(format!(
             "is not what tccli writes, at line {}, column {}",
             error.line(),
             error.column()
@@ -54,11 +54,11 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<Parsed, F
     let role = given(profile.role_arn)
         .filter(|_| own_role == OwnRole::Assumed)
         .map(|arn| (arn, given(profile.session_name)));
-    let part = |name, value| Part {
+    let part = |name, value| NamedValue {
         name,
         value: given(value).map(Zeroizing::new),
     };
-    let parts = Parts {
+    let parts = KeyParts {
         id: part("secretId", profile.secret_id),
         key: part("secretKey", profile.secret_key),
         token: part("token", profile.token),
@@ -66,9 +66,9 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<Parsed, F
     match given(profile.kind).as_deref() {
         None | Some("default") => {}
         Some("cvm-role") => {
-            return Ok(Parsed {
+            return Ok(ParsedFile {
                 credentials: None,
-                way: KeyUse::Metadata,
+                key_use: KeyUse::Metadata,
             });
         }
         // Which tccli renews when it is used, and nobody else can.
@@ -76,40 +76,44 @@ pub(super) fn parse(text: &str, own_role: OwnRole, now: i64) -> Result<Parsed, F
             let expires_at = profile.expires_at;
             if expires_at.is_some_and(|at| at <= now as f64) {
                 let remedy = "its login has expired; log in again with `tccli auth login`";
-                return Err(Fault::Broken(remedy.into()));
+                return Err(FileFault::Broken(remedy.into()));
             }
         }
         Some(_) => {
             let known = "`default`, `cvm-role`, `oauth` and `sso`";
-            return Err(Fault::Broken(format!(
+            return Err(FileFault::Broken(format!(
                 "has a `type` that is none of {known}"
             )));
         }
     }
-    let credentials = match parts.whole() {
+    let credentials = match parts.into_credentials() {
         Ok(Some(credentials)) => credentials,
-        Ok(None) => return Err(Fault::Absent("has neither secretId nor secretKey".into())),
-        Err(flaw) => return Err(Fault::Broken(flaw)),
+        Ok(None) => {
+            return Err(FileFault::Absent(
+                "has neither secretId nor secretKey".into(),
+            ));
+        }
+        Err(problem) => return Err(FileFault::Broken(problem)),
     };
-    let way = match role {
+    let key_use = match role {
         None => KeyUse::AsIs,
         Some((arn, session_name)) => assuming(arn, session_name)?,
     };
-    Ok(Parsed {
+    Ok(ParsedFile {
         credentials: Some(credentials),
-        way,
+        key_use,
     })
 }
 
 /// The role that the profile's keys assume, if it can be one.
-fn assuming(arn: String, session_name: Option<String>) -> Result<KeyUse, Fault> {
+fn assuming(arn: String, session_name: Option<String>) -> Result<KeyUse, FileFault> {
     let is_session_name = |name: &String| Role::is_session_name(name);
     if !Role::is_arn(&arn) {
-        return Err(Fault::Broken("has a `role-arn` that is not one".into()));
+        return Err(FileFault::Broken("has a `role-arn` that is not one".into()));
     }
     if !session_name.as_ref().is_none_or(is_session_name) {
         let what = "has a `role-session-name` that cannot be one";
-        return Err(Fault::Broken(what.into()));
+        return Err(FileFault::Broken(what.into()));
     }
     Ok(KeyUse::Assume(Role {
         arn,

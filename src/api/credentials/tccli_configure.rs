@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::error::KeyError;
+use super::error::CredentialError;
 use super::watched_file;
 use crate::model::Endpoint;
 
-/// The vendor's domain.
+/// The domain of all of the vendor's hosts.
 const VENDOR: &str = ".tencentcloudapi.com";
 
 /// Where STS is asked for a role of tccli's, if `path` is the profile's file: at its `sts.endpoint`, else at `usual`, the
@@ -16,8 +16,8 @@ const VENDOR: &str = ".tencentcloudapi.com";
 ///
 /// tccli writes the vendor's host there without having been asked to. Where Lighthouse is no host of the vendor, that
 /// does not count: keys of a simulator or a relay are none of the vendor's.
-pub(super) fn sts(path: &Path, usual: &Endpoint) -> Result<Endpoint, KeyError> {
-    let broken = |why: &str| KeyError::Broken(format!("{}: {why}", path.display()));
+pub(super) fn sts(path: &Path, usual: &Endpoint) -> Result<Endpoint, CredentialError> {
+    let broken = |why: &str| CredentialError::Broken(format!("{}: {why}", path.display()));
     let reading = match watched_file::read(path) {
         Ok(reading) => reading,
         Err(error) if watched_file::is_absent(&error) => return Ok(usual.clone()),

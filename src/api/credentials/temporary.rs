@@ -7,42 +7,42 @@ use crate::model::{Monotonic, Timestamp};
 
 /// Longest time before the end at which new ones are fetched.
 const MARGIN_MAX: Duration = Duration::from_secs(300);
-/// What a life is taken for that makes no sense: a clock is wrong then, theirs or ours. Long enough not to fetch all the
+/// Counts instead of a lifetime that is shorter: one of the clocks is wrong then. It is long enough not to fetch all the
 /// time, and short enough to notice.
 const LIFE_MIN: Duration = Duration::from_secs(60);
-/// Likewise; no credentials live for longer than 12 hours.
+/// Counts instead of a lifetime that is longer: no credentials live for more than 12 hours.
 const LIFE_MAX: Duration = Duration::from_secs(43_200);
 
-/// As handed out.
+/// Credentials as they were handed out.
 pub(super) struct TemporaryCredentials {
     pub(super) credentials: Credentials,
-    /// Unix seconds.
+    /// In Unix seconds, by the clock of `issued_at`.
     pub(super) expires: i64,
-    /// The time of whoever handed them out, as the reply told it: how long they live is a matter of that clock alone.
-    pub(super) handed_out: Option<Timestamp>,
+    /// When they were handed out, as the reply told it. How long they live depends on that clock alone.
+    pub(super) issued_at: Option<Timestamp>,
 }
 
-/// Until when something is good. On the monotonic clock, so that a wall clock that jumps neither keeps dead ones nor
-/// fetches all the time.
+/// When credentials end, by the monotonic clock: a wall clock that jumps neither keeps dead credentials nor causes fetches
+/// all the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Life {
+pub(super) struct Lifetime {
     /// New ones are to be fetched from then on.
     pub(super) refresh_at: Monotonic,
     pub(super) ends_at: Monotonic,
 }
 
-impl Life {
+impl Lifetime {
     /// Of credentials that end at `expires`. `unit` spreads those who fetch at the same time.
     pub(super) fn until(expires: i64, now: Timestamp, monotonic: Monotonic, unit: f64) -> Self {
         let left = expires.saturating_sub(now.timestamp());
         let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
-        let life = left.clamp(LIFE_MIN, LIFE_MAX);
-        let margin = (life / 10).min(MARGIN_MAX);
+        let lifetime = left.clamp(LIFE_MIN, LIFE_MAX);
+        let margin = (lifetime / 10).min(MARGIN_MAX);
         // Between the whole and the half of the margin is left.
         let early = margin.mul_f64(1.0 - unit.clamp(0.0, 1.0) / 2.0);
         Self {
-            refresh_at: monotonic + (life - early),
-            ends_at: monotonic + life,
+            refresh_at: monotonic + (lifetime - early),
+            ends_at: monotonic + lifetime,
         }
     }
 }
@@ -51,26 +51,26 @@ impl Life {
 mod tests {
     use super::*;
 
-    fn life(seconds: i64, unit: f64) -> (u64, u64) {
+    fn lifetime(seconds: i64, unit: f64) -> (u64, u64) {
         let now = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
-        let life = Life::until(now.timestamp() + seconds, now, Monotonic::default(), unit);
+        let lifetime = Lifetime::until(now.timestamp() + seconds, now, Monotonic::default(), unit);
         (
-            life.refresh_at.since_start().as_secs(),
-            life.ends_at.since_start().as_secs(),
+            lifetime.refresh_at.since_start().as_secs(),
+            lifetime.ends_at.since_start().as_secs(),
         )
     }
 
     #[test]
     fn l8_new_ones_are_fetched_when_a_tenth_is_left_or_five_minutes_with_jitter() {
-        assert_eq!(life(7_200, 0.0), (6_900, 7_200));
-        assert_eq!(life(7_200, 1.0), (7_050, 7_200));
-        assert_eq!(life(600, 0.0), (540, 600));
-        assert_eq!(life(600, 1.0), (570, 600));
+        assert_eq!(lifetime(7_200, 0.0), (6_900, 7_200));
+        assert_eq!(lifetime(7_200, 1.0), (7_050, 7_200));
+        assert_eq!(lifetime(600, 0.0), (540, 600));
+        assert_eq!(lifetime(600, 1.0), (570, 600));
     }
 
     #[test]
     fn c2_a_life_that_makes_no_sense_is_bounded() {
-        assert_eq!(life(-5, 0.0).1, 60);
-        assert_eq!(life(i64::MAX - 1_790_000_000, 0.0).1, 43_200);
+        assert_eq!(lifetime(-5, 0.0).1, 60);
+        assert_eq!(lifetime(i64::MAX - 1_790_000_000, 0.0).1, 43_200);
     }
 }

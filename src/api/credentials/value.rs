@@ -1,8 +1,9 @@
-//! One id, key or token as somebody has put it somewhere. Never quotes it.
+//! Checks one id, key or token as it stands in a variable or a file. It never quotes the value.
 
 use zeroize::Zeroizing;
 
-use crate::api::protocol::sign::{Credentials, Secret};
+use crate::api::protocol::sign::Credentials;
+use crate::model::Secret;
 
 /// What is wrong with a value: a clause that follows its name.
 pub(super) type InvalidValue = String;
@@ -31,24 +32,24 @@ pub(super) fn clean(value: &str) -> Result<&str, InvalidValue> {
     Err(format!("holds {what} at byte {at}; a key has none"))
 }
 
-/// Texts of a source that are to be a key pair, each with the name by which a person knows it.
+/// The texts of a source that make a key pair, each with the name by which a person knows it.
 #[derive(Default)]
-pub(super) struct Parts<'n> {
-    pub(super) id: Part<'n>,
-    pub(super) key: Part<'n>,
-    pub(super) token: Part<'n>,
+pub(super) struct KeyParts<'n> {
+    pub(super) id: NamedValue<'n>,
+    pub(super) key: NamedValue<'n>,
+    pub(super) token: NamedValue<'n>,
 }
 
-/// One of them.
+/// One text of a source, not yet checked.
 #[derive(Default)]
-pub(super) struct Part<'n> {
+pub(super) struct NamedValue<'n> {
     pub(super) name: &'n str,
     pub(super) value: Option<Zeroizing<String>>,
 }
 
-impl Parts<'_> {
+impl KeyParts<'_> {
     /// The credentials, `None` if there are none; what is wrong, if they are not whole.
-    pub(super) fn whole(self) -> Result<Option<Credentials>, String> {
+    pub(super) fn into_credentials(self) -> Result<Option<Credentials>, String> {
         let id = self.id.clean()?;
         let key = self.key.clean()?;
         let half = |set: &str, unset: &str| {
@@ -68,13 +69,13 @@ impl Parts<'_> {
     }
 }
 
-impl Part<'_> {
+impl NamedValue<'_> {
     fn clean(&self) -> Result<Option<&str>, String> {
         let Some(value) = &self.value else {
             return Ok(None);
         };
         clean(value)
             .map(Some)
-            .map_err(|flaw| format!("{} {flaw}", self.name))
+            .map_err(|problem| format!("{} {problem}", self.name))
     }
 }

@@ -40,7 +40,6 @@ pub(super) struct Reading {
 /// How others can get at a file with credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposure {
-    /// In one line.
     pub what: String,
     /// What to do about it.
     pub remedy: String,

@@ -20,7 +20,7 @@ pub(in crate::api) fn parse<T: DeserializeOwned>(
     let outcome = match wire::response::<Outcome>(body) {
         Ok(outcome) => outcome,
         Err(_) if reply.status == 429 => return Err(refused("HTTP 429", permission)),
-        Err(_) => return Err(CallError::Unclear(not_json(reply))),
+        Err(_) => return Err(CallError::Unclear(not_json(reply).into())),
     };
     if let Some(ErrorBody { code, message }) = outcome.error {
         let class = Class::of(&code, permission);
@@ -34,10 +34,11 @@ pub(in crate::api) fn parse<T: DeserializeOwned>(
         }));
     }
     if reply.status != 200 {
-        return Err(CallError::Unclear(not_json(reply)));
+        return Err(CallError::Unclear(not_json(reply).into()));
     }
-    wire::response(body)
-        .map_err(|error| CallError::Unclear(format!("the reply has an unexpected shape: {error}")))
+    wire::response(body).map_err(|error| {
+        CallError::Unclear(format!("the reply has an unexpected shape: {error}").into())
+    })
 }
 
 /// A throttling that a gateway expressed without the API's error body.
@@ -173,7 +174,7 @@ mod tests {
         ] {
             match parsed(status, body) {
                 Err(CallError::Unclear(detail)) => {
-                    assert!(detail.contains(&status.to_string()), "{detail}")
+                    assert!(detail.to_string().contains(&status.to_string()), "{detail}")
                 }
                 other => panic!("{status} {body:?}: {other:?}"),
             }

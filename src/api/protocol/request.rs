@@ -43,7 +43,7 @@ pub(in crate::api) fn request(
     let authorization = match credentials {
         Some(credentials) => to_sign
             .authorization(credentials)
-            .map_err(|error| CallError::NotSent(format!("cannot sign: {error}")))?,
+            .map_err(|error| CallError::NotSent(format!("cannot sign: {error}").into()))?,
         None => UNSIGNED.into(),
     };
     let plain = |name, value: String| Header {

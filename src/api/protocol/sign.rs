@@ -12,6 +12,8 @@ use sha2::digest::Update;
 use sha2::{Digest, Sha256};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
+use crate::model::Secret;
+
 /// The algorithm's name, as it stands in the header and in the string to sign.
 pub const ALGORITHM: &str = "TC3-HMAC-SHA256";
 /// The content type that is sent and signed. The SDK sends it without a charset.
@@ -20,27 +22,10 @@ pub const CONTENT_TYPE: &str = "application/json";
 /// Room for the Authorization header: with an id of the usual 36 characters it has 244.
 const AUTHORIZATION_BYTES: usize = 256;
 
-/// A secret that can be used but not shown: no `Debug`, `Display`, `Serialize` or `Clone`. Wiped when it is dropped.
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes the text over.
-    pub fn new(text: String) -> Self {
-        // Not shrunk to fit: that would leave a copy behind.
-        Self(Zeroizing::new(text))
-    }
-
-    /// The secret itself, for signers, the token header and addresses that are secret.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
 /// A key pair, and the token of a temporary one. Like a [`Secret`], it cannot be shown.
 pub struct Credentials {
     /// `AKID…`; identifies the key, is not secret by itself, and keys the rate buckets.
     pub secret_id: String,
-    /// Signs.
     pub secret_key: Secret,
     /// Sent as `X-TC-Token` with temporary keys.
     pub token: Option<Secret>,
@@ -60,9 +45,9 @@ impl Credentials {
     }
 
     /// Whether the other ones are the very same.
-    pub(in crate::api) fn are(&self, other: &Self) -> bool {
+    pub(in crate::api) fn is_same_as(&self, other: &Self) -> bool {
         self.secret_id == other.secret_id
-            && self.secret_key.0 == other.secret_key.0
+            && self.secret_key.expose() == other.secret_key.expose()
             && self.token.as_ref().map(Secret::expose) == other.token.as_ref().map(Secret::expose)
     }
 

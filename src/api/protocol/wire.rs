@@ -3,7 +3,7 @@
 //! Replies are read strictly where a lax reading could lose images: a list that is absent or null is an error, not an
 //! empty list, and a count in quotes is no count. Of the rest nothing can spoil a reply, because the API's replies do
 //! not always match its documentation: fields that nobody uses are not read at all, and those that can be done without
-//! are read by `said`. Sources: the official SDK's models, and for limits the actions' documentation.
+//! are read by `lenient`. Sources: the official SDK's models, and for limits the actions' documentation.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -26,7 +26,6 @@ pub enum Service {
 }
 
 impl Service {
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::Lighthouse, Self::Sts];
 
     /// The name in the credential scope.
@@ -60,7 +59,6 @@ pub enum Action {
 }
 
 impl Action {
-    /// All of them.
     pub const ALL: [Self; 4] = [
         Self::ModifyImageSharePermission,
         Self::DescribeBlueprints,
@@ -68,7 +66,7 @@ impl Action {
         Self::GetCallerIdentity,
     ];
 
-    /// Who answers it.
+    /// The service that answers it.
     pub const fn service(self) -> Service {
         match self {
             Self::ModifyImageSharePermission
@@ -99,13 +97,13 @@ impl Action {
     }
 }
 
-/// Body of `ModifyImageSharePermission`.
+/// The body of a `ModifyImageSharePermission` request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct ModifyRequest {
-    /// `img-…`.
+    /// An id such as `img-…`.
     pub image_id: String,
-    /// `SHARE` or `CANCEL`.
+    /// Either `SHARE` or `CANCEL`.
     pub permission: String,
 }
 
@@ -113,9 +111,8 @@ pub struct ModifyRequest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Filter {
-    /// Such as `blueprint-type`.
+    /// A name such as `blueprint-type`.
     pub name: String,
-    /// Alternatives.
     pub values: Vec<String>,
 }
 
@@ -123,16 +120,16 @@ pub struct Filter {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DescribeBlueprintsRequest {
-    /// At most 100.
+    /// At most 100 ids in one call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blueprint_ids: Option<Vec<String>>,
-    /// Default 0.
+    /// The first row of the page; the API's default is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// Default 20, at most 100.
+    /// Rows of the page; the API's default is 20, its maximum 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// At most 10.
+    /// At most 10 in one call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filters: Option<Vec<Filter>>,
 }
@@ -144,10 +141,10 @@ pub struct DescribeImagesRequest {
     /// No maximum is published; 100 is assumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ids: Option<Vec<String>>,
-    /// Default 0.
+    /// The first row of the page; the API's default is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<i64>,
-    /// Default 20, at most 100.
+    /// Rows of the page; the API's default is 20, its maximum 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
     /// At most 10, of at most 5 values each.
@@ -161,7 +158,7 @@ pub struct DescribeImagesRequest {
 pub struct CallerIdentityRequest {}
 
 /// What a field says that can be done without: nothing where it is null, or of another type than it should be.
-fn said<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?;
@@ -220,7 +217,7 @@ pub struct Outcome {
     #[serde(default, deserialize_with = "object_or_null")]
     pub error: Option<ErrorBody>,
     /// Absent when the request never reached the service.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub request_id: Option<String>,
 }
 
@@ -238,11 +235,11 @@ pub struct ErrorBody {
     /// Stable, such as `UnsupportedOperation.ImageAlreadyShared`.
     pub code: String,
     /// Localised and free to change: shown, never matched on.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub message: Option<String>,
 }
 
-/// Reply of `ModifyImageSharePermission`.
+/// What is read of the reply of `ModifyImageSharePermission`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ModifyReply {
@@ -251,7 +248,7 @@ pub struct ModifyReply {
     #[serde(default, deserialize_with = "present")]
     pub blueprint_id: Option<Option<String>>,
     /// For the vendor's support.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub request_id: Option<String>,
 }
 
@@ -260,13 +257,13 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     Option::deserialize(deserializer).map(Some)
 }
 
-/// Reply of `DescribeBlueprints`.
+/// What is read of the reply of `DescribeBlueprints`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeBlueprintsReply {
-    /// Of all pages.
+    /// Rows of all pages together.
     pub total_count: u64,
-    /// This page.
+    /// The rows of this page.
     #[serde(deserialize_with = "objects")]
     pub blueprint_set: Vec<Blueprint>,
 }
@@ -275,30 +272,30 @@ pub struct DescribeBlueprintsReply {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Blueprint {
-    /// `lhbp-…`.
+    /// An id such as `lhbp-…`.
     pub blueprint_id: String,
     /// The CVM image it was shared from; absent, null or empty for any other blueprint. Anything else that is no text
     /// could be an image's.
     #[serde(default)]
     pub image_id: Option<String>,
     /// An open set: NORMAL, SYNCING, …
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub blueprint_state: Option<String>,
     /// An open set: PRIVATE, SHARED, APP_OS, …
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub blueprint_type: Option<String>,
     /// Usually the image's name.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub blueprint_name: Option<String>,
 }
 
-/// Reply of `DescribeImagesToShare`.
+/// What is read of the reply of `DescribeImagesToShare`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeImagesReply {
-    /// Of all pages.
+    /// Rows of all pages together.
     pub total_count: u64,
-    /// This page.
+    /// The rows of this page.
     #[serde(deserialize_with = "objects")]
     pub image_set: Vec<CustomImage>,
 }
@@ -307,17 +304,16 @@ pub struct DescribeImagesReply {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ListImagesReply {
-    /// Of all pages.
+    /// Rows of all pages together.
     pub total_count: u64,
-    /// This page.
+    /// The rows of this page.
     pub image_set: Vec<ListedImage>,
 }
 
-/// An image's id.
+/// What is read of an image of which only the id matters.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ListedImage {
-    /// `img-…`.
     pub image_id: String,
 }
 
@@ -325,24 +321,22 @@ pub struct ListedImage {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CustomImage {
-    /// `img-…`.
     pub image_id: String,
     /// Can be shared now; false for an image that is shared already as well.
     pub is_shareable: bool,
-    /// `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
-    #[serde(default, deserialize_with = "said")]
+    /// How it was made: `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
+    #[serde(default, deserialize_with = "lenient")]
     pub image_source: Option<String>,
-    /// `SystemImage` or `InstanceImage`.
-    #[serde(default, deserialize_with = "said")]
+    /// What it holds: `SystemImage` or `InstanceImage`.
+    #[serde(default, deserialize_with = "lenient")]
     pub image_class: Option<String>,
     /// CREATING, NORMAL, CREATEFAILED, USING, SYNCING, IMPORTING, IMPORTFAILED.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub image_state: Option<String>,
-    /// CloudInit.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub is_support_cloudinit: Option<bool>,
     /// Localised free text, empty when shareable: shown, never matched on.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub unshareable_reason: Option<String>,
 }
 
@@ -352,13 +346,13 @@ pub struct CustomImage {
 pub struct CallerIdentity {
     /// The uin of the root account that the caller belongs to, whether user, role or federated user.
     pub account_id: String,
-    /// Such as `qcs::cam:100000000001:uin/100000000001`.
-    #[serde(default, deserialize_with = "said")]
+    /// The caller's name in CAM, such as `qcs::cam:100000000001:uin/100000000001`.
+    #[serde(default, deserialize_with = "lenient")]
     pub arn: Option<String>,
     /// An open set: `CAMUser`, `CAMRole`, …
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub r#type: Option<String>,
     /// For the vendor's support.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "lenient")]
     pub request_id: Option<String>,
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::api::error::{CallError, Class};
 use crate::api::protocol::wire::Action;
-use crate::api::{ProbeResult, ReadClient, retry};
+use crate::api::{ProbeTarget, ReadClient, retry};
 use crate::desired::Account;
 use crate::doctor::{self, Answer, Check, CheckName, Status};
 use crate::history::HistoryEntry;
@@ -48,7 +48,7 @@ pub(super) async fn examine<H: Host>(account: &AccountCheck<'_, H>) -> Vec<Check
             };
             let mut regions = account.regions.clone();
             regions.insert(region);
-            checks.extend(doctor::clocks(&account.client.told_offsets(&regions)));
+            checks.extend(doctor::clocks(&account.client.clock_offsets(&regions)));
             checks.extend(reached);
         }
         Err(error) => {
@@ -127,8 +127,8 @@ impl<H: Host> AccountCheck<'_, H> {
     fn skipped(&self, why: &str) -> Vec<Check> {
         vec![
             doctor::unasked(self.regions.len(), why),
-            doctor::reading(ProbeResult::Blueprints, &[]),
-            doctor::reading(ProbeResult::Images(&[]), &[]),
+            doctor::reading(ProbeTarget::Blueprints, &[]),
+            doctor::reading(ProbeTarget::Images(&[]), &[]),
         ]
     }
 
@@ -151,17 +151,17 @@ impl<H: Host> AccountCheck<'_, H> {
             .iter()
             .filter(|answer| !answer.is_silence())
             .collect();
-        checks.push(doctor::reading(ProbeResult::Blueprints, &answered));
+        checks.push(doctor::reading(ProbeTarget::Blueprints, &answered));
         let images = match answered.first() {
             Some(answer) => {
                 let named = self.images.get(&answer.region);
-                let probe = ProbeResult::Images(named.map_or(&[], Vec::as_slice));
+                let probe = ProbeTarget::Images(named.map_or(&[], Vec::as_slice));
                 vec![self.ask(probe, answer.region).await]
             }
             None => Vec::new(),
         };
         let asked = images.iter().collect::<Vec<_>>();
-        checks.push(doctor::reading(ProbeResult::Images(&[]), &asked));
+        checks.push(doctor::reading(ProbeTarget::Images(&[]), &asked));
         answers.extend(images);
         checks
     }
@@ -171,7 +171,7 @@ impl<H: Host> AccountCheck<'_, H> {
         let Some((&first, others)) = regions.split_first() else {
             return (Vec::new(), Vec::new());
         };
-        let first = self.ask(ProbeResult::Blueprints, first).await;
+        let first = self.ask(ProbeTarget::Blueprints, first).await;
         let mut checks = vec![doctor::access_point(host, &first)];
         let is_silent = first.is_silence();
         let mut answers = vec![first];
@@ -186,14 +186,14 @@ impl<H: Host> AccountCheck<'_, H> {
         }
         let rest = others
             .iter()
-            .map(|&region| self.ask(ProbeResult::Blueprints, region));
+            .map(|&region| self.ask(ProbeTarget::Blueprints, region));
         let rest = join_all(rest).await;
         checks.extend(rest.iter().map(|answer| doctor::access_point(host, answer)));
         answers.extend(rest);
         (checks, answers)
     }
 
-    async fn ask(&self, probe: ProbeResult<'_>, region: Region) -> Answer {
+    async fn ask(&self, probe: ProbeTarget<'_>, region: Region) -> Answer {
         let took = self.with_retry(|| self.client.probe(probe, region)).await;
         Answer { region, took }
     }

@@ -199,7 +199,7 @@ fn budget<H: Host>(account: &AccountCheck<'_, H>, all: &[AccountCheck<'_, H>]) -
             .iter()
             .map(|&region| of.client.bucket(action, region));
         buckets
-            .map(|bucket| (bucket.host.to_string(), bucket.secret_id))
+            .map(|bucket| (bucket.host.to_string(), bucket.caller))
             .collect()
     };
     let own = buckets(account);

@@ -1,23 +1,22 @@
+//! Durations as a histogram counts them, for whoever shows how long things took. It must not know what took that long.
+
 use std::time::Duration;
 
-/// Durations, counted in buckets as a histogram needs them.
+/// Durations, counted by how long they were.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Durations {
-    /// How many.
+pub struct DurationHistogram {
     pub count: u64,
-    /// All together.
     pub sum: Duration,
-    /// How many were within each of [`Durations::BOUNDS`], but not within the one before.
+    /// How many were within each of [`DurationHistogram::BOUNDS`], but not within the one before.
     pub within: [u64; Self::BOUNDS.len()],
 }
 
-impl Durations {
+impl DurationHistogram {
     /// Upper bounds in seconds: from a reply from nearby to a pass over thousands of images.
     pub const BOUNDS: [f64; 12] = [
         0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
     ];
 
-    /// Adds one.
     pub fn add(&mut self, duration: Duration) {
         self.count += 1;
         self.sum += duration;
@@ -27,7 +26,7 @@ impl Durations {
         }
     }
 
-    /// Adds all of `other`.
+    /// Adds all durations of `other`.
     pub fn add_all(&mut self, other: &Self) {
         self.count += other.count;
         self.sum += other.sum;
@@ -43,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_duration_falls_into_the_first_bucket_that_holds_it() {
-        let mut durations = Durations::default();
+        let mut durations = DurationHistogram::default();
         for ms in [10, 11, 600_000, 600_001] {
             durations.add(Duration::from_millis(ms));
         }

@@ -1,5 +1,5 @@
-//! Counts what a process calls: how often, with which answer, how long it waited for its turn and for the reply. Labels
-//! come from closed sets, so that no error code, however strange, makes the count grow.
+//! Counts the calls of a process: how many, with which answer, and how long each waited for its turn and for its reply.
+//! Labels come from closed sets, so that no error code makes the number of counters grow. It must not know who shows them.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::error::{CallError, Class};
 use super::protocol::wire::Action;
 use crate::model::{Monotonic, Region};
-use crate::pace::Durations;
+use crate::pace::DurationHistogram;
 
-/// Error codes of `ModifyImageSharePermission` that are counted one by one: all that its documentation lists.
+/// Error codes of `ModifyImageSharePermission` that are counted one by one: all codes that its documentation lists.
 const WRITE_CODES: [&str; 12] = [
     "FailedOperation.ImageOperationFailed",
     "FailedOperation.RequestError",
@@ -25,8 +25,8 @@ const WRITE_CODES: [&str; 12] = [
     "UnsupportedOperation.ImageOccupied",
     "UnsupportedOperation.ImageUnableToShare",
 ];
-/// The parts before the dot by which other codes are counted. What else there is means a fault in sharekeeper or is
-/// new, and the log has it.
+/// Other codes are counted by the part before the dot. What is not here means a fault in sharekeeper or is new, and the
+/// log has it.
 const FAMILIES: [&str; 7] = [
     "AuthFailure",
     "FailedOperation",
@@ -39,68 +39,67 @@ const FAMILIES: [&str; 7] = [
 
 /// Calls made so far, by a whole process.
 #[derive(Debug, Default)]
-pub struct Calls {
+pub struct CallStats {
     /// Calls sent that change nothing.
     pub reads: Cell<u64>,
-    /// Those of them that list blueprints.
+    /// The part of `reads` that lists blueprints.
     pub listings: Cell<u64>,
-    /// Modify calls sent.
     pub writes: Cell<u64>,
     /// Replies that said the rate was exceeded.
     pub throttled: Cell<u64>,
     /// Reads that were made again.
     pub retries: Cell<u64>,
-    tally: RefCell<Tally>,
+    breakdown: RefCell<CallBreakdown>,
 }
 
-/// Calls in detail.
+/// Calls by action, region and answer.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub struct CallBreakdown {
     /// Calls that ended, by action, region and answer. The answer is `ok`, an error code, the part of one before its
     /// dot, `other`, `no_reply` or `not_sent`: a closed set.
     pub requests: BTreeMap<(Action, Region, &'static str), u64>,
     /// The rest, by action.
-    pub actions: BTreeMap<Action, ActionTally>,
+    pub actions: BTreeMap<Action, ActionStats>,
 }
 
 /// The calls of one action.
 #[derive(Clone, Debug, Default)]
-pub struct ActionTally {
+pub struct ActionStats {
     /// From when a call left until its reply was there, or was given up.
-    pub took: Durations,
+    pub took: DurationHistogram,
     /// How long calls waited for their turn.
-    pub waited: Durations,
+    pub waited: DurationHistogram,
     /// Calls that wait for their turn now.
     pub queue: u64,
     /// Replies that said the rate was exceeded.
     pub throttled: u64,
 }
 
-/// A call's place in the line. Dropped, it is given up.
+/// A call that waits for its turn. Dropping it gives the call up.
 #[must_use]
-pub struct Turn<'a> {
-    calls: &'a Calls,
+pub struct QueuedCall<'a> {
+    calls: &'a CallStats,
     action: Action,
     since: Monotonic,
 }
 
-impl Calls {
-    /// The calls in detail. To be let go before the next call.
-    pub fn tally(&self) -> Ref<'_, Tally> {
-        self.tally.borrow()
+impl CallStats {
+    /// The calls in detail. The borrow must end before the next call.
+    pub fn breakdown(&self) -> Ref<'_, CallBreakdown> {
+        self.breakdown.borrow()
     }
 
-    /// A call waits for its turn.
-    pub fn queue(&self, action: Action, since: Monotonic) -> Turn<'_> {
-        self.of(action, |tally| tally.queue += 1);
-        Turn {
+    /// Counts a call that begins to wait for its turn.
+    pub fn enqueue(&self, action: Action, since: Monotonic) -> QueuedCall<'_> {
+        self.of(action, |stats| stats.queue += 1);
+        QueuedCall {
             calls: self,
             action,
             since,
         }
     }
 
-    /// A call is about to leave.
+    /// Counts a call that is about to leave.
     pub fn sent(&self, action: Action) {
         let count = match action {
             Action::ModifyImageSharePermission => &self.writes,
@@ -114,12 +113,17 @@ impl Calls {
         }
     }
 
-    /// How long a call was on its way.
-    pub fn took(&self, action: Action, took: Duration) {
-        self.of(action, |tally| tally.took.add(took));
+    /// Counts a call that is about to leave to fetch credentials.
+    pub(super) fn read_sent(&self) {
+        increase(&self.reads);
     }
 
-    /// A call has ended, with `error` if it did not succeed.
+    /// Counts how long a call was on its way.
+    pub fn took(&self, action: Action, took: Duration) {
+        self.of(action, |stats| stats.took.add(took));
+    }
+
+    /// Counts a call that has ended, with `error` if it did not succeed.
     pub fn ended(&self, action: Action, region: Region, error: Option<&CallError>) {
         let throttled = matches!(
             error,
@@ -127,34 +131,40 @@ impl Calls {
         );
         if throttled {
             increase(&self.throttled);
-            self.of(action, |tally| tally.throttled += 1);
+            self.of(action, |stats| stats.throttled += 1);
         }
         let key = (action, region, label(action, error));
-        *self.tally.borrow_mut().requests.entry(key).or_default() += 1;
+        *self.breakdown.borrow_mut().requests.entry(key).or_default() += 1;
     }
 
-    /// A read is made again.
+    /// Counts a read that is made again.
     pub fn repeated(&self) {
         increase(&self.retries);
     }
 
-    fn of(&self, action: Action, change: impl FnOnce(&mut ActionTally)) {
-        change(self.tally.borrow_mut().actions.entry(action).or_default());
+    fn of(&self, action: Action, change: impl FnOnce(&mut ActionStats)) {
+        change(
+            self.breakdown
+                .borrow_mut()
+                .actions
+                .entry(action)
+                .or_default(),
+        );
     }
 }
 
-impl Turn<'_> {
-    /// The turn has come, and the call leaves.
-    pub fn taken(self, at: Monotonic) {
+impl QueuedCall<'_> {
+    /// The turn has come at `at`, and the call leaves.
+    pub fn permitted(self, at: Monotonic) {
         let waited = at.since(self.since);
-        self.calls.of(self.action, |tally| tally.waited.add(waited));
+        self.calls.of(self.action, |stats| stats.waited.add(waited));
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for QueuedCall<'_> {
     fn drop(&mut self) {
-        self.calls.of(self.action, |tally| {
-            tally.queue = tally.queue.saturating_sub(1)
+        self.calls.of(self.action, |stats| {
+            stats.queue = stats.queue.saturating_sub(1)
         });
     }
 }
@@ -163,7 +173,7 @@ fn increase(count: &Cell<u64>) {
     count.set(count.get() + 1);
 }
 
-/// What an answer is counted as.
+/// The label that an answer is counted under.
 fn label(action: Action, error: Option<&CallError>) -> &'static str {
     let code = match error {
         None => return "ok",
@@ -237,27 +247,33 @@ mod tests {
 
     #[test]
     fn a_turn_that_is_given_up_leaves_the_line_and_is_no_wait() {
-        let (calls, action) = (Calls::default(), Action::DescribeBlueprints);
-        let given_up = calls.queue(action, Monotonic::default());
-        let taken = calls.queue(action, Monotonic::default());
-        assert_eq!(calls.tally().actions[&action].queue, 2);
+        let (calls, action) = (CallStats::default(), Action::DescribeBlueprints);
+        let given_up = calls.enqueue(action, Monotonic::default());
+        let permitted = calls.enqueue(action, Monotonic::default());
+        assert_eq!(calls.breakdown().actions[&action].queue, 2);
         drop(given_up);
-        taken.taken(Monotonic::new(Duration::from_millis(70)));
-        let tally = calls.tally();
-        assert_eq!(tally.actions[&action].queue, 0);
-        assert_eq!(tally.actions[&action].waited.count, 1);
-        assert_eq!(tally.actions[&action].waited.sum, Duration::from_millis(70));
+        permitted.permitted(Monotonic::new(Duration::from_millis(70)));
+        let breakdown = calls.breakdown();
+        assert_eq!(breakdown.actions[&action].queue, 0);
+        assert_eq!(breakdown.actions[&action].waited.count, 1);
+        assert_eq!(
+            breakdown.actions[&action].waited.sum,
+            Duration::from_millis(70)
+        );
     }
 
     #[test]
     fn throttled_replies_are_counted_by_action_and_in_all() {
-        let (calls, region) = (Calls::default(), Region::all().next().expect("a region"));
+        let (calls, region) = (
+            CallStats::default(),
+            Region::all().next().expect("a region"),
+        );
         let error = refused("RequestLimitExceeded");
         calls.ended(Action::DescribeBlueprints, region, Some(&error));
         calls.ended(Action::ModifyImageSharePermission, region, Some(&error));
         assert_eq!(calls.throttled.get(), 2);
-        let tally = calls.tally();
-        assert!(tally.actions.values().all(|tally| tally.throttled == 1));
-        assert_eq!(tally.requests.len(), 2);
+        let breakdown = calls.breakdown();
+        assert!(breakdown.actions.values().all(|stats| stats.throttled == 1));
+        assert_eq!(breakdown.requests.len(), 2);
     }
 }

@@ -1,16 +1,16 @@
-//! Which source is meant, and where it is: documents and surroundings → a place to fetch credentials from.
+//! Which source is meant, and where it is: from documents and the environment to a place to fetch credentials from. It
+//! must not know how they are fetched.
 
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::CredentialProvider;
+use super::credentials_file::{CredentialsFile, Format};
 use super::environment::Environment;
-use super::error::KeyError;
-use super::file::{File, Format};
+use super::error::CredentialError;
 use super::oidc::Oidc;
-use super::redirect::{Roles, refuse_terraform};
+use super::redirect::{RoleChoice, refuse_terraform};
 use super::tccli::OwnRole;
-use super::watched_file;
+use super::{CredentialProvider, watched_file};
 use crate::api::protocol::sign::Credentials;
 use crate::desired::{CredentialSource, Role};
 use crate::model::Timestamp;
@@ -24,19 +24,19 @@ const DEFAULT: &str = "default";
 
 /// Where credentials are fetched from.
 pub(super) enum ProviderKind {
-    /// Read once.
+    /// They never change, such as those of variables.
     Fixed(Rc<Credentials>),
     /// Read whenever it changes.
-    File(File),
+    File(CredentialsFile),
     /// Assumed with the credentials of another source.
     Role {
         role: Role,
         source: Rc<CredentialProvider>,
         named_by: NamedBy,
     },
-    /// The machine's own.
+    /// Those of the machine's own role.
     Metadata(Metadata),
-    /// The pod's own.
+    /// Those of the pod's own role.
     Oidc(Oidc),
 }
 
@@ -44,7 +44,6 @@ pub(super) enum ProviderKind {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum NamedBy {
     Document,
-    /// tccli's variables.
     Environment,
 }
 
@@ -59,80 +58,90 @@ pub(super) struct Metadata {
 
 impl CredentialProvider {
     /// The place that the source means, and what was tried before it, each with why not.
-    pub(super) fn resolve(&self, now: Timestamp) -> Result<(ProviderKind, Vec<String>), KeyError> {
-        let around = &self.around;
-        let beneath = |source: &CredentialSource, roles| {
-            Self::new(source.clone(), roles, Rc::clone(around), self.sts.clone())
+    pub(super) fn choose_kind(
+        &self,
+        now: Timestamp,
+    ) -> Result<(ProviderKind, Vec<String>), CredentialError> {
+        let environment = &self.environment;
+        let beneath = |source: &CredentialSource, role_choice| {
+            Self::new(
+                source.clone(),
+                role_choice,
+                Rc::clone(environment),
+                self.sts.clone(),
+            )
         };
-        if let Some(role) = self.roles.of_environment(&self.source, around)? {
-            let origin = ProviderKind::Role {
+        if let Some(role) = self.role_choice.of_environment(&self.source, environment)? {
+            let kind = ProviderKind::Role {
                 role,
-                source: beneath(&self.source, Roles::None),
+                source: beneath(&self.source, RoleChoice::None),
                 named_by: NamedBy::Environment,
             };
-            return Ok((origin, Vec::new()));
+            return Ok((kind, Vec::new()));
         }
-        let origin = match &self.source {
+        let kind = match &self.source {
             CredentialSource::Ambient => return self.ambient(now),
-            CredentialSource::Environment => ProviderKind::Fixed(Rc::new(around.credentials()?)),
+            CredentialSource::Environment => {
+                ProviderKind::Fixed(Rc::new(environment.credentials()?))
+            }
             CredentialSource::Profile(name) => ProviderKind::File(self.profile(name.as_deref())?),
             CredentialSource::File { path, section } => {
-                ProviderKind::File(file(around, path.as_ref(), section.as_deref())?)
+                ProviderKind::File(file(environment, path.as_ref(), section.as_deref())?)
             }
             CredentialSource::CvmRole(role) => ProviderKind::Metadata(Metadata {
                 role: role.clone(),
-                url: around.metadata()?,
+                url: environment.metadata()?,
                 tried: None,
             }),
-            CredentialSource::TkeOidc => ProviderKind::Oidc(Oidc::of(around)?),
+            CredentialSource::TkeOidc => ProviderKind::Oidc(Oidc::of(environment)?),
             CredentialSource::AssumeRole(assume) => ProviderKind::Role {
                 role: assume.role.clone(),
-                source: beneath(&assume.source, Roles::Source),
+                source: beneath(&assume.source, RoleChoice::Source),
                 named_by: NamedBy::Document,
             },
         };
-        Ok((origin, Vec::new()))
+        Ok((kind, Vec::new()))
     }
 
     /// The first source that is there. One that is there and broken is not passed over: it would be to call as somebody
     /// else than was meant.
-    fn ambient(&self, now: Timestamp) -> Result<(ProviderKind, Vec<String>), KeyError> {
-        let (around, mut tried) = (&self.around, Vec::new());
-        refuse_terraform(around)?;
-        match around.credentials() {
+    fn ambient(&self, now: Timestamp) -> Result<(ProviderKind, Vec<String>), CredentialError> {
+        let (environment, mut tried) = (&self.environment, Vec::new());
+        refuse_terraform(environment)?;
+        match environment.credentials() {
             Ok(credentials) => {
                 self.tell_of_a_profiles_role(now);
                 return Ok((ProviderKind::Fixed(Rc::new(credentials)), tried));
             }
-            Err(KeyError::Absent(why)) => tried.push(why),
+            Err(CredentialError::Absent(why)) => tried.push(why),
             Err(error) => return Err(error),
         }
-        let is_named = around.is_set(PROFILE);
+        let is_named = environment.is_set(PROFILE);
         match self.profile(None) {
             Ok(file) => match file.is_there(now) {
                 Err(why) if !is_named => tried.push(format!("{file} ({why})")),
                 _ => return Ok((ProviderKind::File(file), tried)),
             },
-            Err(KeyError::Absent(why)) => tried.push(why),
+            Err(CredentialError::Absent(why)) => tried.push(why),
             Err(error) => return Err(error),
         }
-        let is_named = around.is_set(FILE);
-        match file(around, None, None) {
+        let is_named = environment.is_set(FILE);
+        match file(environment, None, None) {
             Ok(file) => match file.is_there(now) {
                 Err(why) if !is_named => tried.push(format!("{file} ({why})")),
                 _ => return Ok((ProviderKind::File(file), tried)),
             },
-            Err(KeyError::Absent(why)) => tried.push(why),
+            Err(CredentialError::Absent(why)) => tried.push(why),
             Err(error) => return Err(error),
         }
-        match Oidc::of(around) {
+        match Oidc::of(environment) {
             Ok(oidc) => return Ok((ProviderKind::Oidc(oidc), tried)),
-            Err(KeyError::Absent(why)) => tried.push(why),
+            Err(CredentialError::Absent(why)) => tried.push(why),
             Err(error) => return Err(error),
         }
         let machine = Metadata {
             role: None,
-            url: around.metadata()?,
+            url: environment.metadata()?,
             tried: Some(tried.join(", ")),
         };
         Ok((ProviderKind::Metadata(machine), tried))
@@ -154,32 +163,32 @@ impl CredentialProvider {
         }
     }
 
-    fn profile(&self, name: Option<&str>) -> Result<File, KeyError> {
-        let around = &self.around;
+    fn profile(&self, name: Option<&str>) -> Result<CredentialsFile, CredentialError> {
+        let environment = &self.environment;
         let name = match name {
             Some(name) => name.to_owned(),
-            None => profile_of_environment(around)?,
+            None => profile_of_environment(environment)?,
         };
-        let Some(path) = tccli_file(around, &name, "credential") else {
-            return Err(KeyError::Absent(format!(
+        let Some(path) = tccli_file(environment, &name, "credential") else {
+            return Err(CredentialError::Absent(format!(
                 "profile `{name}` (HOME is not set)"
             )));
         };
-        let role = match self.roles {
-            Roles::None => OwnRole::Ignored,
-            Roles::Environment | Roles::Source => OwnRole::Assumed,
+        let role = match self.role_choice {
+            RoleChoice::None => OwnRole::Ignored,
+            RoleChoice::Environment | RoleChoice::Source => OwnRole::Assumed,
         };
         let format = Format::Tccli(name, role);
-        Ok(File::new(path, format, Rc::clone(around)))
+        Ok(CredentialsFile::new(path, format, Rc::clone(environment)))
     }
 }
 
 /// The profile that tccli uses where nobody names one to it.
-pub(super) fn profile_of_environment(around: &Environment) -> Result<String, KeyError> {
-    let name = around.text(PROFILE)?.unwrap_or_else(|| DEFAULT.into());
+pub(super) fn profile_of_environment(environment: &Environment) -> Result<String, CredentialError> {
+    let name = environment.text(PROFILE)?.unwrap_or_else(|| DEFAULT.into());
     // A document's name has been checked; a variable's has not.
     if name.contains('/') || name.starts_with('.') {
-        return Err(KeyError::Broken(format!(
+        return Err(CredentialError::Broken(format!(
             "{PROFILE} is not the name of a profile"
         )));
     }
@@ -187,39 +196,43 @@ pub(super) fn profile_of_environment(around: &Environment) -> Result<String, Key
 }
 
 /// One of the files of a profile of tccli; `None` where nobody can tell where that would be.
-pub(super) fn tccli_file(around: &Environment, profile: &str, kind: &str) -> Option<PathBuf> {
-    let directory = around.home()?.join(".tccli");
+pub(super) fn tccli_file(environment: &Environment, profile: &str, kind: &str) -> Option<PathBuf> {
+    let directory = environment.home()?.join(".tccli");
     Some(directory.join(format!("{profile}.{kind}")))
 }
 
 fn file(
-    around: &Rc<Environment>,
+    environment: &Rc<Environment>,
     path: Option<&PathBuf>,
     section: Option<&str>,
-) -> Result<File, KeyError> {
+) -> Result<CredentialsFile, CredentialError> {
     let path = match path {
         Some(path) => match path.strip_prefix("~") {
-            Ok(rest) => around
+            Ok(rest) => environment
                 .home()
-                .ok_or_else(|| KeyError::Absent("file (HOME is not set)".into()))?
+                .ok_or_else(|| CredentialError::Absent("file (HOME is not set)".into()))?
                 .join(rest),
             Err(_) => path.clone(),
         },
-        None => usual_file(around)?,
+        None => usual_file(environment)?,
     };
     let section = section.unwrap_or(DEFAULT).to_owned();
-    Ok(File::new(path, Format::Ini(section), Rc::clone(around)))
+    Ok(CredentialsFile::new(
+        path,
+        Format::Ini(section),
+        Rc::clone(environment),
+    ))
 }
 
 /// The first of the places that the SDKs look at where there is something.
-fn usual_file(around: &Environment) -> Result<PathBuf, KeyError> {
-    if let Some(path) = around.text(FILE)? {
+fn usual_file(environment: &Environment) -> Result<PathBuf, CredentialError> {
+    if let Some(path) = environment.text(FILE)? {
         return Ok(path.into());
     }
-    let of_user = around
+    let of_user = environment
         .home()
         .map(|home| home.join(".tencentcloud/credentials"));
-    let of_all = around.system_file();
+    let of_all = environment.system_file();
     Ok(match of_user {
         Some(path) if !watched_file::is_missing(&path) || watched_file::is_missing(of_all) => path,
         _ => of_all.to_owned(),

@@ -10,8 +10,8 @@ use chrono::TimeDelta;
 use zeroize::Zeroizing;
 
 use super::environment::Environment;
-use super::error::KeyError;
-use super::parsed::{Fault, KeyUse, Parsed};
+use super::error::CredentialError;
+use super::parsed::{FileFault, KeyUse, ParsedFile};
 use super::tccli::OwnRole;
 use super::watched_file::{self, Exposure, Reading, Stamp};
 use super::{ini, tccli};
@@ -38,10 +38,10 @@ pub(super) enum Format {
 }
 
 /// The file, and what was last read of it.
-pub(super) struct File {
+pub(super) struct CredentialsFile {
     path: PathBuf,
     format: Format,
-    around: Rc<Environment>,
+    environment: Rc<Environment>,
     state: RefCell<State>,
 }
 
@@ -54,32 +54,32 @@ struct State {
     /// What was last read, good or not.
     bytes: Option<Zeroizing<Vec<u8>>>,
     /// What was last read that is good.
-    base: Option<Rc<Base>>,
-    fault: Option<KeyError>,
+    snapshot: Option<Rc<FileSnapshot>>,
+    fault: Option<CredentialError>,
     /// Of the file that was last read.
     exposure: Option<Box<Exposure>>,
 }
 
-/// What a file said, or another source gave, at one time.
-pub(super) struct Base {
-    /// Counts what it said.
+/// What a file said at one time.
+pub(super) struct FileSnapshot {
+    /// Grows each time that the file says something new.
     pub(super) number: u64,
     pub(super) credentials: Option<Rc<Credentials>>,
-    pub(super) way: KeyUse,
+    pub(super) key_use: KeyUse,
 }
 
-impl File {
-    pub(super) fn new(path: PathBuf, format: Format, around: Rc<Environment>) -> Self {
+impl CredentialsFile {
+    pub(super) fn new(path: PathBuf, format: Format, environment: Rc<Environment>) -> Self {
         Self {
             path,
             format,
-            around,
+            environment,
             state: RefCell::default(),
         }
     }
 
     /// What is in use, if the file on the disk is the one that it was read from.
-    pub(super) fn unchanged(&self) -> Option<Result<Rc<Base>, KeyError>> {
+    pub(super) fn unchanged(&self) -> Option<Result<Rc<FileSnapshot>, CredentialError>> {
         let state = self.state.borrow();
         // What cannot be looked at is read, which tells why.
         let now = watched_file::stamp(&self.path).ok();
@@ -91,8 +91,8 @@ impl File {
     pub(super) fn is_there(&self, now: Timestamp) -> Result<(), String> {
         match watched_file::read(&self.path) {
             Ok(reading) => match self.parse(&reading.bytes, now) {
-                Err(Fault::Absent(why)) => Err(format!("{} {why}", self.path.display())),
-                Ok(_) | Err(Fault::Broken(_)) => Ok(()),
+                Err(FileFault::Absent(why)) => Err(format!("{} {why}", self.path.display())),
+                Ok(_) | Err(FileFault::Broken(_)) => Ok(()),
             },
             Err(error) if watched_file::is_absent(&error) => {
                 Err(format!("{} does not exist", self.path.display()))
@@ -104,7 +104,10 @@ impl File {
 
     /// What the file says now. What stands in it for less than a moment, or is not whole, does not count: then the old
     /// stays in use, if there is one.
-    pub(super) async fn base(&self, clock: &impl Clock) -> Result<Rc<Base>, KeyError> {
+    pub(super) async fn snapshot(
+        &self,
+        clock: &impl Clock,
+    ) -> Result<Rc<FileSnapshot>, CredentialError> {
         let mut last: Option<Reading> = None;
         for _ in 0..READINGS_MAX {
             let reading = match watched_file::read(&self.path) {
@@ -130,7 +133,7 @@ impl File {
             "{} is written to all the time, so that it cannot be read",
             self.path.display()
         );
-        self.keep_old(KeyError::Broken(fault))
+        self.keep_old(CredentialError::Broken(fault))
     }
 
     fn take(
@@ -139,10 +142,10 @@ impl File {
         settled: bool,
         known: bool,
         now: Timestamp,
-    ) -> Result<Rc<Base>, KeyError> {
+    ) -> Result<Rc<FileSnapshot>, CredentialError> {
         let exposure = reading.exposure(&self.path);
         if let Some(warning) = &exposure
-            && self.around.is_news(&self.path)
+            && self.environment.is_news(&self.path)
         {
             tracing::warn!("{warning}");
         }
@@ -163,28 +166,36 @@ impl File {
         }
     }
 
-    fn adopt(&self, parsed: Parsed) -> Rc<Base> {
+    fn adopt(&self, parsed: ParsedFile) -> Rc<FileSnapshot> {
         let mut state = self.state.borrow_mut();
-        let number = state.base.as_ref().map_or(0, |base| base.number) + 1;
+        let number = state
+            .snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.number)
+            + 1;
         if number > 1 {
             tracing::info!(file = %self.path.display(), "the credentials have changed");
         }
-        let base = Rc::new(Base {
+        let snapshot = Rc::new(FileSnapshot {
             number,
             credentials: parsed.credentials.map(Rc::new),
-            way: parsed.way,
+            key_use: parsed.key_use,
         });
-        state.base = Some(Rc::clone(&base));
+        state.snapshot = Some(Rc::clone(&snapshot));
         state.fault = None;
-        base
+        snapshot
     }
 
-    fn unreadable(&self, error: &io::Error) -> Result<Rc<Base>, KeyError> {
+    fn unreadable(&self, error: &io::Error) -> Result<Rc<FileSnapshot>, CredentialError> {
         let path = self.path.display();
         let fault = if watched_file::is_absent(error) {
-            KeyError::Absent(format!("{} ({path} does not exist{})", self, self.beside()))
+            CredentialError::Absent(format!(
+                "{} ({path} does not exist{})",
+                self,
+                self.other_profiles()
+            ))
         } else {
-            KeyError::Broken(format!("{path} cannot be read: {error}"))
+            CredentialError::Broken(format!("{path} cannot be read: {error}"))
         };
         {
             let mut state = self.state.borrow_mut();
@@ -197,18 +208,18 @@ impl File {
     }
 
     /// The old in place of the new that cannot be used; told once for each new.
-    fn keep_old(&self, fault: KeyError) -> Result<Rc<Base>, KeyError> {
+    fn keep_old(&self, fault: CredentialError) -> Result<Rc<FileSnapshot>, CredentialError> {
         let mut state = self.state.borrow_mut();
-        if state.base.is_some() && state.fault.as_ref() != Some(&fault) {
+        if state.snapshot.is_some() && state.fault.as_ref() != Some(&fault) {
             tracing::warn!("going on with the credentials that were read before: {fault}");
         }
         state.fault = Some(fault.clone());
-        state.base.clone().ok_or(fault)
+        state.snapshot.clone().ok_or(fault)
     }
 
-    fn parse(&self, bytes: &[u8], now: Timestamp) -> Result<Parsed, Fault> {
+    fn parse(&self, bytes: &[u8], now: Timestamp) -> Result<ParsedFile, FileFault> {
         let Ok(text) = std::str::from_utf8(bytes) else {
-            return Err(Fault::Broken("holds bytes that are not text".into()));
+            return Err(FileFault::Broken("holds bytes that are not text".into()));
         };
         match &self.format {
             Format::Ini(section) => ini::parse(text, section),
@@ -216,18 +227,26 @@ impl File {
         }
     }
 
-    fn error(&self, fault: Fault) -> KeyError {
+    fn error(&self, fault: FileFault) -> CredentialError {
         let path = self.path.display();
         match fault {
-            Fault::Absent(why) => KeyError::Absent(format!("{self} ({path} {why})")),
-            Fault::Broken(why) => KeyError::Broken(format!("{path}: {why} (source tried: {self})")),
+            FileFault::Absent(why) => CredentialError::Absent(format!("{self} ({path} {why})")),
+            FileFault::Broken(why) => {
+                CredentialError::Broken(format!("{path}: {why} (source tried: {self})"))
+            }
         }
     }
 
     /// Where it is and what it says to do, for a person.
     pub(super) fn describe(&self) -> String {
         let place = format!("{self} ({})", self.path.display());
-        match self.state.borrow().base.as_deref().map(|base| &base.way) {
+        match self
+            .state
+            .borrow()
+            .snapshot
+            .as_deref()
+            .map(|snapshot| &snapshot.key_use)
+        {
             Some(KeyUse::Assume(role)) => format!("{place}, assuming {}", role.arn),
             Some(KeyUse::Metadata) => format!("{place}, which means cvm-role"),
             Some(KeyUse::AsIs) | None => place,
@@ -237,8 +256,8 @@ impl File {
     /// The role that it says to assume, if that is still what it said when it said `number`.
     pub(super) fn role(&self, number: u64) -> Option<Role> {
         let state = self.state.borrow();
-        match state.base.as_deref() {
-            Some(base) if base.number == number => match &base.way {
+        match state.snapshot.as_deref() {
+            Some(snapshot) if snapshot.number == number => match &snapshot.key_use {
                 KeyUse::Assume(role) => Some(role.clone()),
                 KeyUse::AsIs | KeyUse::Metadata => None,
             },
@@ -249,7 +268,7 @@ impl File {
     /// The role that it says to assume at this moment, whether or not it is used.
     pub(super) fn role_on_disk(&self, now: Timestamp) -> Option<Role> {
         let reading = watched_file::read(&self.path).ok()?;
-        match self.parse(&reading.bytes, now).ok()?.way {
+        match self.parse(&reading.bytes, now).ok()?.key_use {
             KeyUse::Assume(role) => Some(role),
             KeyUse::AsIs | KeyUse::Metadata => None,
         }
@@ -269,7 +288,7 @@ impl File {
     }
 
     /// Which other profiles there are.
-    fn beside(&self) -> String {
+    fn other_profiles(&self) -> String {
         let (Format::Tccli(..), Some(directory)) = (&self.format, self.path.parent()) else {
             return String::new();
         };
@@ -281,17 +300,17 @@ impl File {
 }
 
 impl State {
-    fn answer(&self) -> Option<Result<Rc<Base>, KeyError>> {
-        match (&self.base, &self.fault) {
-            (Some(base), _) => Some(Ok(Rc::clone(base))),
+    fn answer(&self) -> Option<Result<Rc<FileSnapshot>, CredentialError>> {
+        match (&self.snapshot, &self.fault) {
+            (Some(snapshot), _) => Some(Ok(Rc::clone(snapshot))),
             (None, Some(fault)) => Some(Err(fault.clone())),
             (None, None) => None,
         }
     }
 }
 
-/// The source's name.
-impl std::fmt::Display for File {
+/// As a source is named to people.
+impl std::fmt::Display for CredentialsFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.format {
             Format::Ini(_) => f.write_str("file"),

@@ -1,10 +1,11 @@
-//! Calls that have to wait for a connection, as a pool of HTTP/1.1 makes them: each takes whichever is free first.
+//! The API's limit holds for calls that have to wait for a connection, as a pool of HTTP/1.1 makes them: each takes
+//! whichever connection is free first.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use super::way::Warmth;
+use super::connection_reuse::ConnectionReuse;
 use super::{Bucket, Pace};
 use crate::model::Monotonic;
 
@@ -13,41 +14,41 @@ fn at(milliseconds: u64) -> Monotonic {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Happening {
+enum Event {
     /// A connection is open.
     Open,
     /// The reply to the call that left then is there.
     Reply(Monotonic),
 }
 
-/// An access point far away.
-struct Far {
+/// An access point access_point away.
+struct AccessPoint {
     bucket: Bucket,
-    warmth: Warmth,
-    there_and_back: Duration,
+    reuse: ConnectionReuse,
+    round_trip: Duration,
     connects_in: Duration,
     idle: usize,
     waiting: VecDeque<Monotonic>,
-    happenings: BinaryHeap<Reverse<(Monotonic, Happening)>>,
+    events: BinaryHeap<Reverse<(Monotonic, Event)>>,
     arrivals: Vec<Monotonic>,
 }
 
-impl Far {
-    fn new(rate: u32, there_and_back: u64, connect_trips: u32) -> Self {
+impl AccessPoint {
+    fn new(rate: u32, round_trip: u64, connect_trips: u32) -> Self {
         let pace = Pace {
             per_second: rate,
             api_limit: 20,
             evenly: true,
         };
-        let there_and_back = Duration::from_millis(there_and_back);
+        let round_trip = Duration::from_millis(round_trip);
         Self {
             bucket: Bucket::new(pace),
-            warmth: Warmth::default(),
-            there_and_back,
-            connects_in: there_and_back * connect_trips,
+            reuse: ConnectionReuse::default(),
+            round_trip,
+            connects_in: round_trip * connect_trips,
             idle: 0,
             waiting: VecDeque::new(),
-            happenings: BinaryHeap::new(),
+            events: BinaryHeap::new(),
             arrivals: Vec::new(),
         }
     }
@@ -57,10 +58,10 @@ impl Far {
         let (mut left, mut last) = (count, from);
         loop {
             let ready = self.bucket.ready_at().max(last);
-            match self.happenings.peek() {
+            match self.events.peek() {
                 Some(&Reverse((when, what))) if left == 0 || when <= ready => {
-                    self.happenings.pop();
-                    self.happens(when, what);
+                    self.events.pop();
+                    self.handle(when, what);
                 }
                 None if left == 0 => return,
                 _ => {
@@ -73,21 +74,21 @@ impl Far {
 
     fn send(&mut self, now: Monotonic) {
         self.bucket.sent(now);
-        let cold = self.warmth.call(now);
+        let cold = self.reuse.call_leaves(now);
         self.bucket.left(now, now, cold);
         self.waiting.push_back(now);
         if self.idle > 0 {
             self.idle -= 1;
             self.connection_is_free(now);
         } else {
-            let open = (now + self.connects_in, Happening::Open);
-            self.happenings.push(Reverse(open));
+            let open = (now + self.connects_in, Event::Open);
+            self.events.push(Reverse(open));
         }
     }
 
-    fn happens(&mut self, now: Monotonic, what: Happening) {
-        if let Happening::Reply(sent_at) = what {
-            self.warmth.ended();
+    fn handle(&mut self, now: Monotonic, what: Event) {
+        if let Event::Reply(sent_at) = what {
+            self.reuse.call_ended();
             self.bucket.answered(sent_at, now);
         }
         self.connection_is_free(now);
@@ -97,9 +98,9 @@ impl Far {
         match self.waiting.pop_front() {
             None => self.idle += 1,
             Some(sent_at) => {
-                self.arrivals.push(now + self.there_and_back / 2);
-                let reply = (now + self.there_and_back, Happening::Reply(sent_at));
-                self.happenings.push(Reverse(reply));
+                self.arrivals.push(now + self.round_trip / 2);
+                let reply = (now + self.round_trip, Event::Reply(sent_at));
+                self.events.push(Reverse(reply));
             }
         }
     }
@@ -116,18 +117,18 @@ impl Far {
 
 #[test]
 fn s6_calls_that_wait_for_a_connection_stay_within_the_apis_limit() {
-    for there_and_back in [10, 60, 90, 120, 200, 300] {
+    for round_trip in [10, 60, 90, 120, 200, 300] {
         for connect_trips in [2, 3] {
             for rate in [19, 20] {
                 // An edit of many images, out of nothing or after one that concerned a few.
                 for open in [0, 1, 3] {
-                    let mut far = Far::new(rate, there_and_back, connect_trips);
-                    far.calls(open, at(0));
-                    far.calls(100, at(12_000));
-                    let most = far.most_in_a_second();
+                    let mut access_point = AccessPoint::new(rate, round_trip, connect_trips);
+                    access_point.calls(open, at(0));
+                    access_point.calls(100, at(12_000));
+                    let most = access_point.most_in_a_second();
                     assert!(
                         most <= 20,
-                        "{most}: {there_and_back} ms, {connect_trips} trips, {rate} a second, {open} open"
+                        "{most}: {round_trip} ms, {connect_trips} trips, {rate} a second, {open} open"
                     );
                 }
             }

@@ -1,0 +1,79 @@
+//! Tells which calls may have to open a connection first, from how many were under way at once. The pool of connections
+//! belongs to the HTTP client, which does not say. It must not know rates or what a call is.
+
+use std::time::Duration;
+
+use crate::model::Monotonic;
+
+/// A connection that was not needed for one or two intervals of this length may be closed.
+const IDLE: Duration = Duration::from_secs(15);
+/// For this long after more connections are needed than before, a call may find none that is open.
+const COLD: Duration = Duration::from_secs(1);
+
+/// How many connections to an access point are open, by how many calls were under way at once.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionReuse {
+    under_way: usize,
+    /// The most calls at once, in the current interval of [`IDLE`] and in the one before.
+    most: [usize; 2],
+    interval_ends: Monotonic,
+    cold_until: Monotonic,
+}
+
+impl ConnectionReuse {
+    /// A call leaves. True if it may have to connect first.
+    pub(super) fn call_leaves(&mut self, now: Monotonic) -> bool {
+        if now >= self.interval_ends {
+            let before = if now.since(self.interval_ends) < IDLE {
+                self.most[0]
+            } else {
+                self.under_way
+            };
+            self.most = [self.under_way, before];
+            self.interval_ends = now + IDLE;
+        }
+        let open = self.most[0].max(self.most[1]);
+        self.under_way += 1;
+        self.most[0] = self.most[0].max(self.under_way);
+        if self.under_way > open {
+            self.cold_until = now + COLD;
+        }
+        now < self.cold_until
+    }
+
+    /// A call that had left has ended, with a reply or without.
+    pub(super) fn call_ended(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::new(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn s6_connections_are_cold_at_first_after_a_pause_and_when_more_are_needed() {
+        let mut reuse = ConnectionReuse::default();
+        let mut alone = |seconds| {
+            let cold = reuse.call_leaves(at(seconds));
+            reuse.call_ended();
+            cold
+        };
+        let cold = [0, 1, 2, 25, 56, 57, 58].map(&mut alone);
+        assert_eq!(cold, [true, false, false, false, true, false, false]);
+        assert!(!reuse.call_leaves(at(59)), "as many as there were");
+        assert!(reuse.call_leaves(at(59)), "a second one at once");
+        assert!(reuse.call_leaves(at(59)));
+        (0..3).for_each(|_| reuse.call_ended());
+        assert!(
+            reuse.call_leaves(at(59)),
+            "the new ones may not be open yet"
+        );
+        assert!(!reuse.call_leaves(at(61)));
+        assert!(!reuse.call_leaves(at(61)));
+    }
+}
