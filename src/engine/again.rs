@@ -11,7 +11,7 @@ use super::Event;
 use super::look::Look;
 use super::scope::Run;
 use crate::api::protocol::wire::PAGE_LIMIT_MAX;
-use crate::execute::{Executor, JobId};
+use crate::execute::{Executor, WriteId};
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::listing::{Again, Unanswered, still_shareable, still_shared};
@@ -36,14 +36,14 @@ pub(super) struct Ages {
     began: SeenAt,
     /// What was seen of each is no older than this.
     oldest: SeenAt,
-    seen: BTreeMap<JobId, SeenAt>,
+    seen: BTreeMap<WriteId, SeenAt>,
     /// Those that a question is about which has no answer yet, and what is to be done with them.
-    asked: BTreeMap<JobId, Permission>,
+    asked: BTreeMap<WriteId, Permission>,
     /// The key may not ask about images to share: they are as where reading is denied altogether, and the answer to a
     /// SHARE is all that there is to see.
     shares_are_blind: bool,
     /// Those that are to be shared, whether they are ready or wait for another try.
-    shares: BTreeSet<JobId>,
+    shares: BTreeSet<WriteId>,
 }
 
 /// A question under way.
@@ -51,7 +51,7 @@ pub(super) type Question<'t> = LocalBoxFuture<'t, Answer>;
 
 /// What came of a question.
 pub(super) struct Answer {
-    about: Vec<(JobId, ImageId)>,
+    about: Vec<(WriteId, ImageId)>,
     result: Result<Again, Unanswered>,
 }
 
@@ -72,7 +72,7 @@ impl Ages {
         }
     }
 
-    fn of(&self, id: JobId, now: SeenAt) -> Duration {
+    fn of(&self, id: WriteId, now: SeenAt) -> Duration {
         if self.shares_are_blind && self.shares.contains(&id) {
             return Duration::ZERO;
         }
@@ -82,12 +82,12 @@ impl Ages {
     }
 
     /// Whether a call may leave.
-    pub(super) fn may_leave(&self, id: JobId, now: SeenAt) -> bool {
+    pub(super) fn may_leave(&self, id: WriteId, now: SeenAt) -> bool {
         self.of(id, now) < AGE_MAX
     }
 
     /// Whether a call may get ready to leave.
-    pub(super) fn may_get_ready(&self, id: JobId, now: SeenAt) -> bool {
+    pub(super) fn may_get_ready(&self, id: WriteId, now: SeenAt) -> bool {
         self.of(id, now) < STALE && !self.asked.contains_key(&id)
     }
 
@@ -100,10 +100,10 @@ impl Ages {
     /// holds, and none while there is no hurry.
     fn to_ask<'e>(
         &self,
-        ready: impl Iterator<Item = (JobId, &'e ImageId, Permission)>,
+        ready: impl Iterator<Item = (WriteId, &'e ImageId, Permission)>,
         permission: Permission,
         now: SeenAt,
-    ) -> Vec<(JobId, &'e ImageId)> {
+    ) -> Vec<(WriteId, &'e ImageId)> {
         if self.asked.values().any(|asked| *asked == permission) {
             return Vec::new();
         }
@@ -138,7 +138,7 @@ impl<H: Host, L: Ledger> Run<'_, H, L> {
         look: &Look,
         ages: &mut Ages,
         executor: &Executor,
-        gets_ready: impl Fn(JobId) -> bool,
+        gets_ready: impl Fn(WriteId) -> bool,
     ) -> Vec<Question<'t>> {
         let now = self.at();
         let mut questions: Vec<Question<'t>> = Vec::new();
@@ -169,7 +169,7 @@ impl<H: Host, L: Ledger> Run<'_, H, L> {
         questions
     }
 
-    async fn ask_of_shares(&self, about: Vec<(JobId, ImageId)>) -> Answer {
+    async fn ask_of_shares(&self, about: Vec<(WriteId, ImageId)>) -> Answer {
         let images: Vec<_> = about.iter().map(|(_, image)| image.clone()).collect();
         let result = still_shareable(self.client.read(), self.job.scope, &images).await;
         Answer { about, result }
@@ -177,7 +177,7 @@ impl<H: Host, L: Ledger> Run<'_, H, L> {
 
     async fn ask_of_cancels(
         &self,
-        about: Vec<(JobId, ImageId)>,
+        about: Vec<(WriteId, ImageId)>,
         blueprints: Option<BTreeMap<ImageId, SmolStr>>,
     ) -> Answer {
         let result = match blueprints {
@@ -239,7 +239,7 @@ impl<H: Host, L: Ledger> Run<'_, H, L> {
 }
 
 /// The blueprints that the look showed for images, if it did for all of them.
-fn blueprints(look: &Look, about: &[(JobId, ImageId)]) -> Option<BTreeMap<ImageId, SmolStr>> {
+fn blueprints(look: &Look, about: &[(WriteId, ImageId)]) -> Option<BTreeMap<ImageId, SmolStr>> {
     let blueprints = about.iter().map(|(_, image)| {
         let decision = look.plan.decisions.get(image)?;
         match &decision.actual {

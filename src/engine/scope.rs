@@ -10,7 +10,7 @@ use super::look::{Job, Look, look};
 use super::{ACCOUNT_NAMED_TWICE, Engine, Event, Rival, ScopeOutcome};
 use crate::api::{Owner, WriteClient};
 use crate::attempts::{AttemptLog, LastResult, Problem, WritePause};
-use crate::execute::{Backoff, Doubt};
+use crate::execute::{Backoff, WriteAccess};
 use crate::host::Host;
 use crate::inventory::{InventoryUpdate, OpenIntent, Takeover};
 use crate::ledger::{Ledger, LedgerError};
@@ -49,7 +49,7 @@ pub(super) struct Run<'a, H, L> {
     /// What is known of denials, together with the account's other scopes.
     pub(super) share: Share,
     /// Whether the scope as a whole may be denied, as far as this pass has found out.
-    pub(super) doubt: Doubt,
+    pub(super) access: WriteAccess,
     /// Told once the scope has been looked at, whatever was seen.
     pub(super) looked: Rc<Notify>,
 }
@@ -65,7 +65,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     ) -> Self {
         Self {
             share: Share::begin(denials, job.scope),
-            doubt: Doubt::default(),
+            access: WriteAccess::default(),
             engine,
             client,
             rivals,
@@ -117,7 +117,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                 empty_passes = 0;
                 let carried = self.execute(&seen, began).await;
                 let mut nothing_tried = true;
-                self.doubt = carried.doubt;
+                self.access = carried.access;
                 self.take_rest(carried.rest);
                 for (image, permission, last) in carried.ended {
                     self.attempts.record(image, permission.leads_to(), last);

@@ -19,7 +19,7 @@ use super::scope::{Run, wake_at};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::{Modified, WritePermit};
 use crate::attempts::{LastResult, WritePause};
-use crate::execute::{Doubt, Executor, JobId, Step, Told, probing_order};
+use crate::execute::{AccessEvidence, Executor, Step, WriteAccess, WriteId, probing_order};
 use crate::history::{Answer, Outcome};
 use crate::host::Host;
 use crate::inventory::{AnsweredState, IntentId, InventoryEntry};
@@ -37,7 +37,7 @@ const GETTING_READY_MAX: usize = 4;
 const RECHECK_AFTER: Duration = Duration::from_millis(250);
 
 /// A call that gets ready.
-type Turn<'t> = LocalBoxFuture<'t, (JobId, Rc<Attempt>, Ready)>;
+type Turn<'t> = LocalBoxFuture<'t, (WriteId, Rc<Attempt>, Ready)>;
 
 /// Why a call that was recorded did not leave, where nothing forbade it.
 const GIVEN_UP: &str = "its turn was given up";
@@ -57,7 +57,7 @@ pub(super) struct Carried {
     /// How each image's ended. Images that were not tried are not in it.
     pub(super) ended: Vec<(ImageId, Permission, LastResult)>,
     /// Whether the scope as a whole may be denied.
-    pub(super) doubt: Doubt,
+    pub(super) access: WriteAccess,
     /// Why nothing more is written in this pass, if so.
     pub(super) rest: Option<WritePause>,
 }
@@ -76,7 +76,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             .actions()
             .map(|(id, permission, _)| (id.clone(), permission));
         let actions = probing_order(actions, |(id, _)| look.denied_since(id));
-        let mut executor = Executor::new(actions.into_iter()).doubting(self.doubt);
+        let mut executor = Executor::new(actions.into_iter()).with_access(self.access);
         let mut ages = Ages::new(look, &executor, began);
         // One of those that get ready stands in the bucket's queue at a time, so that scopes behind one access point
         // take turns.
@@ -85,9 +85,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         let mut turns: FuturesUnordered<Turn<'_>> = FuturesUnordered::new();
         let mut questions: FuturesUnordered<Question<'_>> = FuturesUnordered::new();
         // Tells those that get ready to let go.
-        let mut getting_ready: BTreeMap<JobId, Rc<Notify>> = BTreeMap::new();
+        let mut getting_ready: BTreeMap<WriteId, Rc<Notify>> = BTreeMap::new();
         // Calls that may be denied, until it is known whether they are.
-        let mut probes: BTreeMap<JobId, Probe> = BTreeMap::new();
+        let mut probes: BTreeMap<WriteId, Probe> = BTreeMap::new();
         let mut stopping = false;
         loop {
             let changed = self.share.changed();
@@ -103,9 +103,9 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                     questions.extend(self.questions(look, &mut ages, &executor, gets_ready));
                     let room = executor.room().min(GETTING_READY_MAX);
                     while getting_ready.len() < room {
-                        let probe = match executor.doubt() {
-                            Doubt::Over => None,
-                            Doubt::Open(_) => match self.share.chance() {
+                        let probe = match executor.access() {
+                            WriteAccess::Proven => None,
+                            WriteAccess::Unproven(_) => match self.share.chance() {
                                 Chance::Now(probe) => Some(probe),
                                 Chance::Later => {
                                     held_up = true;
@@ -114,7 +114,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
                                 Chance::Never(rest) => {
                                     // One under way may yet be permitted.
                                     if turns.is_empty() && calls.is_empty() {
-                                        executor.rest_for(rest);
+                                        executor.pause_writes(rest);
                                     }
                                     break;
                                 }
@@ -163,24 +163,25 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         }
         drop(calls);
         Carried {
-            doubt: executor.doubt(),
-            rest: executor.rest().cloned(),
+            access: executor.access(),
+            rest: executor.write_pause().cloned(),
             ended: executor.outcomes().collect(),
         }
     }
 
     /// Tells the account's other scopes what a reply says of the right to write.
-    fn told(&self, told: Told, executor: &Executor) {
-        match (told, executor.doubt()) {
-            (Told::Permitted, _) => self.share.permitted(),
-            (Told::Denied(problem), Doubt::Open(_)) => {
+    fn told(&self, told: AccessEvidence, executor: &Executor) {
+        match (told, executor.access()) {
+            (AccessEvidence::Permitted, _) => self.share.permitted(),
+            (AccessEvidence::Denied(problem), WriteAccess::Unproven(_)) => {
                 self.share.denied(problem);
-                if executor.rest().is_some() {
+                if executor.write_pause().is_some() {
                     self.share.rests();
                 }
             }
             // Denied alone.
-            (Told::Denied(_), Doubt::Over) | (Told::Nothing, _) => {}
+            (AccessEvidence::Denied(_), WriteAccess::Proven)
+            | (AccessEvidence::Inconclusive, _) => {}
         }
     }
 
@@ -190,8 +191,8 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         &self,
         (look, ages): (&Look, &Ages),
         executor: &mut Executor,
-        getting_ready: &BTreeMap<JobId, Rc<Notify>>,
-    ) -> Option<(JobId, Rc<Attempt>)> {
+        getting_ready: &BTreeMap<WriteId, Rc<Notify>>,
+    ) -> Option<(WriteId, Rc<Attempt>)> {
         let now = self.at();
         let may_get_ready = |id| !getting_ready.contains_key(&id) && ages.may_get_ready(id, now);
         loop {
@@ -229,7 +230,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     /// Records the intent, then waits for the turn.
     fn prepare<'t>(
         &'t self,
-        id: JobId,
+        id: WriteId,
         attempt: Rc<Attempt>,
         give_up: Rc<Notify>,
         line: &'t Mutex<()>,
@@ -259,10 +260,10 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
         &'t self,
         (look, ages): (&'t Look, &Ages),
         executor: &mut Executor,
-        id: JobId,
+        id: WriteId,
         attempt: Rc<Attempt>,
         ready: Ready,
-    ) -> Option<LocalBoxFuture<'t, (JobId, Result<Modified, CallError>)>> {
+    ) -> Option<LocalBoxFuture<'t, (WriteId, Result<Modified, CallError>)>> {
         let now = self.host().monotonic();
         let decision = &look.plan.decisions[&attempt.key.image];
         match ready {
@@ -359,11 +360,11 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
     async fn send(
         &self,
         look: &Look,
-        id: JobId,
+        id: WriteId,
         intent: IntentId,
         attempt: Rc<Attempt>,
         permit: WritePermit,
-    ) -> (JobId, Result<Modified, CallError>) {
+    ) -> (WriteId, Result<Modified, CallError>) {
         let Attempt {
             key, permission, ..
         } = &*attempt;
