@@ -10,7 +10,7 @@ use crate::desired::Account;
 use crate::engine::Denials;
 use crate::model::{AccountName, Monotonic};
 use crate::pace::Backoff;
-use crate::schedule::{At, jittered};
+use crate::schedule::{Now, jittered};
 
 /// Between probes of a broken account. Fast enough for a key that was just mended, slow enough for one that was not.
 const PROBE: Backoff = Backoff {
@@ -84,7 +84,7 @@ impl<'a, C> Accounts<'a, C> {
         name: &AccountName,
         client: Option<&Rc<C>>,
         is_broken: Option<bool>,
-        at: At,
+        at: Now,
     ) -> Option<Monotonic> {
         let entry = self.entries.get_mut(name)?;
         let current = match (&entry.client, client) {
@@ -103,7 +103,7 @@ impl<'a, C> Accounts<'a, C> {
             }
             Some(true) if entry.retry_at.is_none() => {
                 entry.failures += 1;
-                let wait = jittered(PROBE.step(entry.failures), at.unit);
+                let wait = jittered(PROBE.step(entry.failures), at.jitter);
                 entry.retry_at = Some(at.monotonic + wait);
             }
             Some(true) | None => {}
@@ -156,11 +156,11 @@ mod tests {
         }
     }
 
-    fn at(seconds: u64) -> At {
-        At {
+    fn at(seconds: u64) -> Now {
+        Now {
             monotonic: Monotonic::new(Duration::from_secs(seconds)),
-            now: DateTime::UNIX_EPOCH,
-            unit: 0.5,
+            wall: DateTime::UNIX_EPOCH,
+            jitter: 0.5,
         }
     }
 

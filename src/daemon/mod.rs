@@ -31,7 +31,7 @@ use crate::engine::{Stop, StopReason};
 use crate::host::Host;
 use crate::model::{AccountName, ImageKey, Labels, Monotonic, Scope, Selector};
 use crate::plan::{Policy, Prune};
-use crate::schedule::{At, Interruption};
+use crate::schedule::{Interruption, Now};
 use crate::source::{Generation, Update};
 use crate::status::{Activity, PassResult};
 
@@ -292,10 +292,10 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
             }
         }
         let host = &self.context.host;
-        let at = At {
-            now: self.context.now(),
+        let at = Now {
+            wall: self.context.now(),
             monotonic: host.monotonic(),
-            unit: host.next_f64(),
+            jitter: host.next_f64(),
         };
         let Ended {
             scope,
@@ -343,11 +343,12 @@ impl<'a, H: Host + 'a, W: Work<H>> Daemon<'a, H, W> {
         }
         let wait = next.since(at.monotonic);
         let activity = Activity::Resting {
-            next: at.now + wait,
+            next: at.wall + wait,
         };
         self.publisher.pass_ended(&scope, result, took, activity);
         let retries = slot.schedule.retries();
-        let retries = retries.map(|(image, due)| (image.clone(), at.now + due.since(at.monotonic)));
+        let retries =
+            retries.map(|(image, due)| (image.clone(), at.wall + due.since(at.monotonic)));
         self.publisher.retries(&scope, retries);
         self.publisher.expiring(self.settings.warn_before);
     }
@@ -360,7 +361,7 @@ fn place_of(generation: &Generation, scope: &Scope, slot: &Slot) -> Place {
     let uin = document.and_then(|document| document.uin.clone());
     Place {
         holder: uin.map_or_else(|| Holder::Name(name.clone()), Holder::Uin),
-        in_vain: slot.schedule.is_out_of_sight(),
+        in_vain: slot.schedule.is_unobserved(),
     }
 }
 

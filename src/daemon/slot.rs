@@ -6,7 +6,7 @@ use crate::attempts::AttemptLog;
 use crate::engine::{ScopeOutcome, Stop, StopReason};
 use crate::inventory::{LAG, UnexpectedLoss};
 use crate::model::Monotonic;
-use crate::schedule::{At, Interruption, ScopeSchedule};
+use crate::schedule::{Interruption, Now, ScopeSchedule};
 
 /// One scope between and during its passes.
 pub(super) struct Slot {
@@ -122,7 +122,7 @@ impl Slot {
         outcome: ScopeOutcome,
         cut: Interruption,
         interval: Duration,
-        at: At,
+        at: Now,
         retry: Option<Monotonic>,
     ) -> Monotonic {
         let ScopeOutcome { plan, mut attempts } = outcome;

@@ -335,11 +335,14 @@ fn remember_doubts(attempts: &mut AttemptLog, plan: &Plan, now: Monotonic) {
         if let Verdict::Await { reason, .. } = &decision.verdict
             && matches!(**reason, Awaiting::Doubt(_))
         {
-            attempts.doubted_since.entry(image.clone()).or_insert(now);
+            attempts
+                .unshareable_since
+                .entry(image.clone())
+                .or_insert(now);
         }
     }
-    let since = attempts.loss_since.unwrap_or(now);
-    attempts.loss_since = plan.loss.map(|_| since);
+    let since = attempts.unexpected_loss_since.unwrap_or(now);
+    attempts.unexpected_loss_since = plan.loss.map(|_| since);
 }
 
 impl Task<'_> {

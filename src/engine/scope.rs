@@ -159,7 +159,7 @@ impl<'a, H: Host, L: Ledger> Run<'a, H, L> {
             what: format!("what is left is {rest}"),
             of_account: rest.of_account,
         });
-        self.attempts.rest = Some(rest);
+        self.attempts.write_pause = Some(rest);
     }
 
     async fn look(&self) -> Look {
