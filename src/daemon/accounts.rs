@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::api::Connection;
 use crate::desired::Account;
-use crate::engine::Denials;
+use crate::engine::ProbeBudget;
 use crate::model::{AccountName, Monotonic};
 use crate::pace::Backoff;
 use crate::schedule::{Now, jittered};
@@ -29,7 +29,7 @@ pub(super) struct Accounts<'a, C> {
     connect: &'a dyn Connect,
     entries: BTreeMap<AccountName, Entry<C>>,
     /// What is known of denials, by who calls.
-    denials: BTreeMap<Rc<str>, Rc<Denials>>,
+    denials: BTreeMap<Rc<str>, Rc<ProbeBudget>>,
 }
 
 struct Entry<C> {
@@ -112,7 +112,7 @@ impl<'a, C> Accounts<'a, C> {
     }
 
     /// What the scopes that are called by `caller` share.
-    pub(super) fn denials(&mut self, caller: Rc<str>) -> Rc<Denials> {
+    pub(super) fn denials(&mut self, caller: Rc<str>) -> Rc<ProbeBudget> {
         Rc::clone(self.denials.entry(caller).or_default())
     }
 

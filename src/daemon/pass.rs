@@ -12,7 +12,7 @@ use crate::api::protocol::wire::Action;
 use crate::api::{ClientContext, Connection, ReadClient, WriteClient};
 use crate::attempts::AttemptLog;
 use crate::engine::{
-    self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, StopReason, Task,
+    self, Engine, Event, Listener, OtherAccount, ProbeBudget, ScopeOutcome, Stop, StopReason, Task,
 };
 use crate::host::Host;
 use crate::ledger::{Ledger, LedgerReader};
@@ -64,7 +64,7 @@ pub struct Bounds<'a> {
     /// Hears what it does.
     pub listener: &'a dyn Listener,
     /// What is known of denials under the same key.
-    pub denials: &'a Rc<Denials>,
+    pub denials: &'a Rc<ProbeBudget>,
 }
 
 /// Brings scopes into their desired state.
@@ -162,7 +162,7 @@ impl<H: Host + 'static, R: LedgerReader> Work<H> for Observing<'_, R> {
         let stopped = std::pin::pin!(bounds.stop.tripped());
         let Either::Left((outcome, _)) = select(look, stopped).await else {
             let unobserved = Unobserved::new("stopped before the scope was read");
-            let plan = engine::out_of_sight(task, scope, unobserved, client.context())?;
+            let plan = engine::unobserved_plan(task, scope, unobserved, client.context())?;
             return Some(ScopeOutcome {
                 plan,
                 attempts: kept,
@@ -184,10 +184,10 @@ fn as_read<'a, H, C>(
     rivals: &'a Rivals<C>,
     task: &Task<'a>,
     read: impl Fn(&'a C) -> &'a ReadClient<H>,
-) -> Vec<Rival<'a, H>> {
+) -> Vec<OtherAccount<'a, H>> {
     let rivals = rivals.iter().map(|(name, client)| {
         let account = task.desired.accounts.get(name);
-        Rival {
+        OtherAccount {
             name,
             uin: account.and_then(|account| account.uin.as_ref()),
             client: match client {
@@ -210,7 +210,7 @@ pub(super) struct Pass<'a, H, W: Work<H>> {
     /// The account's client, or why there is none.
     pub(super) client: Result<Rc<W::Client>, String>,
     pub(super) rivals: Rivals<W::Client>,
-    pub(super) denials: Rc<Denials>,
+    pub(super) denials: Rc<ProbeBudget>,
     pub(super) stop: Rc<Stop>,
     pub(super) began: Monotonic,
 }
@@ -266,7 +266,7 @@ impl<H: Host, W: Work<H>> Pass<'_, H, W> {
                     account_broken: true,
                     ..Unobserved::new(why.as_str())
                 };
-                let plan = engine::out_of_sight(&task, &self.scope, unobserved, &self.context)?;
+                let plan = engine::unobserved_plan(&task, &self.scope, unobserved, &self.context)?;
                 publisher.event(Event::Planned {
                     plan: &plan,
                     first: true,

@@ -5,7 +5,7 @@
 //! # The life of one write
 //!
 //! A *write* is one image's SHARE or CANCEL in a plan, a [`WriteId`] here. An *attempt* is one time that it is sent. The
-//! [`Executor`] keeps the states, and the engine, which does the I/O, moves a write on:
+//! [`Executor`] keeps the states, and `engine::write`, which does the I/O, moves a write on:
 //!
 //! ```text
 //!               peek            take                replied
