@@ -1,6 +1,5 @@
-//! What a run remembers of its own writes to one scope, so that a lagging read is told from drift.
-//!
-//! A value that the planner reads and the engine keeps; knows nothing of either.
+//! What a run remembers of its own writes to one scope, so that a lagging read is told from drift. A value that the planner
+//! reads and the engine keeps: it must not know either.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,38 +7,39 @@ use std::fmt;
 use crate::inventory::UnexpectedLoss;
 use crate::model::{ImageId, KeyDigest, Monotonic, ShareState, Uin};
 
-/// Own writes, and doubts, by image.
+/// The writes of this run to one scope, and what it waits for or doubts there.
 #[derive(Clone, Debug, Default)]
 pub struct AttemptLog {
-    /// What was last tried for each image.
+    /// The attempts at each image, without those that are settled.
     pub tried: BTreeMap<ImageId, PendingAttempt>,
-    /// Since when the API calls an image unshareable without saying why. It says so of an image that
-    /// is shared already, too, which a lagging list of blueprints may not show yet.
-    pub doubted_since: BTreeMap<ImageId, Monotonic>,
-    /// Since when much of what is ours does not show.
-    pub loss_since: Option<Monotonic>,
-    /// Much of what is ours did not show at some time in this run. To share it again mends the view, not the doubt.
+    /// Since when the API calls an image unshareable without a reason. It also says that of an image that is shared
+    /// already, which a lagging list of blueprints may not show yet.
+    pub unshareable_since: BTreeMap<ImageId, Monotonic>,
+    /// Since when many of our shares do not show.
+    pub unexpected_loss_since: Option<Monotonic>,
+    /// The loss that this run has seen at any time. It stays when the images are shared again: that repairs the view, and
+    /// does not explain the loss.
     pub loss: Option<UnexpectedLoss>,
-    /// Why this run prunes nothing: it is the first under another account, or with a key that nothing proves to be of
-    /// the same one. The next run goes on.
+    /// Why this run prunes nothing: it is the first one under another account, or with a key that nothing proves to belong
+    /// to the same account. The next run prunes again.
     pub account_doubt: Option<AccountDoubt>,
-    /// The key that this run began with, if it is one that lasts.
+    /// The key that this run began with, unless it is a temporary one.
     pub key: Option<KeyDigest>,
-    /// Why nothing more is written in this pass, once that is so.
-    pub rest: Option<WritePause>,
+    /// Why this pass writes nothing more, once it has found that out.
+    pub write_pause: Option<WritePause>,
 }
 
-/// Why nothing more is written in a scope for now: one finding for all images that were not tried.
+/// Why nothing more is written in a scope for now. It is the one finding for all images that were not tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WritePause {
-    /// It holds for the whole account.
+    /// Whether all scopes of the account pause, or this one alone.
     pub of_account: bool,
-    /// What was found.
+    /// What the API or the credentials answered.
     pub problem: Problem,
 }
 
 impl WritePause {
-    /// Of the scope alone.
+    /// A pause of this scope alone.
     pub fn of_scope(problem: Problem) -> Self {
         Self {
             of_account: false,
@@ -47,7 +47,7 @@ impl WritePause {
         }
     }
 
-    /// Of all scopes of the account.
+    /// A pause of all scopes of the account.
     pub fn of_account(problem: Problem) -> Self {
         Self {
             of_account: true,
@@ -62,110 +62,110 @@ impl fmt::Display for WritePause {
     }
 }
 
-/// Why images may be another account's than those that the state knows.
+/// Why the images may belong to another account than the state knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountDoubt {
-    /// The state was used with another account under this name.
+    /// The state knows another account under this name.
     Changed {
         /// The account that the state knows.
         was: Uin,
         /// The account that the credentials belong to.
         is: Uin,
     },
-    /// Nothing proves that it is the same account; holds why that is in doubt.
+    /// Nothing proves that it is the same account. Holds why that is in doubt.
     Unproven(String),
 }
 
-/// The writes sent for one image in this run.
+/// The attempts at one image in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingAttempt {
-    /// The state they were to bring about.
+    /// The state that they should lead to.
     pub towards: ShareState,
-    /// How many the API acknowledged.
+    /// How many attempts the API acknowledged.
     pub acknowledged: u32,
-    /// How many ended without a clear answer.
+    /// How many attempts ended without a clear answer.
     pub unclear: u32,
     /// The last error code that left the outcome open, and how often it came in a row.
-    pub answer: Option<Repeated>,
-    /// How the last one ended.
+    pub answer: Option<RepeatedAnswer>,
+    /// How the last attempt ended.
     pub last: LastResult,
 }
 
-/// An answer that came in a row. Replies that are lost in between say nothing, and do not end the row.
+/// An error code that came several times in a row. Replies that were lost in between say nothing and do not end the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repeated {
-    /// The API's error code.
+pub struct RepeatedAnswer {
+    /// As the API spells it.
     pub code: String,
-    /// How often.
+    /// The length of the row, from 1.
     pub times: u32,
-    /// When it came first.
+    /// When the row began.
     pub since: Monotonic,
 }
 
-/// How the last write for an image ended.
+/// How the last attempt at an image ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LastResult {
-    /// The API said it is done.
+    /// The API said that it is done.
     Acknowledged {
-        /// When the answer came.
+        /// When the answer arrived.
         at: Monotonic,
         /// Null after CANCEL, and possibly after SHARE.
         blueprint_id: Option<String>,
         /// For the vendor's support.
         request_id: Option<String>,
     },
-    /// SHARE was answered with `ImageAlreadyShared`: as desired, but not our doing.
+    /// SHARE was answered with `ImageAlreadyShared`: the image is as desired, but sharekeeper did not share it.
     AlreadyShared {
         /// For the vendor's support.
         request_id: Option<String>,
     },
-    /// No answer, or one that leaves the outcome open: only looking tells.
+    /// There was no answer, or one that leaves the outcome open. Only the next observation tells.
     Unclear {
-        /// When that was known.
+        /// When the attempt ended.
         at: Monotonic,
-        /// What happened.
+        /// The transport's error, or the API's refusal.
         problem: Problem,
     },
-    /// A person must act before another try makes sense.
+    /// A person must act before another attempt makes sense.
     Blocked(Problem),
-    /// The same, because the API denies it: to this image, or to all.
+    /// The API denies it, for this image or for all: a person must act, too.
     Denied(Problem),
-    /// Given up after retries.
+    /// Given up after the retries of one pass.
     Failed(Problem),
-    /// It had no effect so far, and the pass ended before the next try.
+    /// The attempts so far had no effect, and the pass ended before the next one.
     CutShort(Problem),
 }
 
 /// What went wrong, for a person and for a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// One line.
+    /// One line for a person.
     pub message: String,
-    /// The API's error code.
+    /// The API's error code, if the API answered.
     pub code: Option<String>,
     /// For the vendor's support.
     pub request_id: Option<String>,
-    /// The condition that is not met, where it was read off the image or its blueprint.
+    /// The condition that is not met, if the image or its blueprint shows one.
     pub unmet: Option<UnmetCondition>,
 }
 
-/// A condition that an image does not meet for sharing it, for using the share, or for ending it.
+/// A condition for sharing an image, using its share or ending it, that the image does not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnmetCondition {
-    /// There is no such image.
+    /// The account has no such image.
     Absent,
-    /// It is still being made, and will meet it by itself.
+    /// The image is still being made, and will meet the condition by itself.
     NotYet,
-    /// It never will, unless a person changes it.
+    /// The image never meets it, unless a person changes the image.
     Never,
-    /// It is shared, and its blueprint is in a state that no server can be started from.
+    /// The image is shared, and no server can be started from its blueprint.
     Usable,
-    /// It is to be cancelled, and its blueprint is left over: CANCEL does nothing about it.
+    /// The share should end, and its blueprint is left over: CANCEL has no effect on it.
     Leftover,
 }
 
 impl Problem {
-    /// A problem that the API gave no code for.
+    /// A problem without an error code.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -175,7 +175,7 @@ impl Problem {
         }
     }
 
-    /// A condition that is not met.
+    /// A problem that an unmet condition explains.
     pub fn unmet(unmet: UnmetCondition, message: impl Into<String>) -> Self {
         Self {
             unmet: Some(unmet),
@@ -185,7 +185,7 @@ impl Problem {
 }
 
 impl LastResult {
-    /// Whether there is no use in another try for now.
+    /// Whether another attempt is no use for now.
     pub fn is_given_up(&self) -> bool {
         matches!(self, Self::Blocked(_) | Self::Denied(_) | Self::Failed(_))
     }
@@ -198,7 +198,7 @@ impl fmt::Display for Problem {
 }
 
 impl AttemptLog {
-    /// Adds how a write towards `towards` ended.
+    /// Adds how an attempt towards `towards` ended. An attempt in the other direction starts the counts anew.
     pub fn record(&mut self, image: ImageId, towards: ShareState, last: LastResult) {
         let tried = self
             .tried
@@ -237,14 +237,14 @@ impl AttemptLog {
         tried.last = last;
     }
 
-    /// What was tried to bring `state` about for `image`.
+    /// The attempts to bring `image` into `state`, if the last ones were.
     pub fn tried_towards(&self, image: &ImageId, state: ShareState) -> Option<&PendingAttempt> {
         self.tried.get(image).filter(|tried| tried.towards == state)
     }
 }
 
 impl PendingAttempt {
-    /// Whether the last write ended in doubt, with the error code `code`.
+    /// Whether the last attempt left its outcome open with the error code `code`.
     pub fn is_unclear_with(&self, code: &str) -> bool {
         matches!(&self.last, LastResult::Unclear { problem, .. } if problem.code.as_deref() == Some(code))
     }
@@ -253,7 +253,7 @@ impl PendingAttempt {
         match &mut self.answer {
             Some(answer) if answer.code == code => answer.times += 1,
             other => {
-                *other = Some(Repeated {
+                *other = Some(RepeatedAnswer {
                     code: code.to_owned(),
                     times: 1,
                     since: at,
@@ -262,9 +262,9 @@ impl PendingAttempt {
         }
     }
 
-    /// Has one more write tried for what was given up because one answer kept coming: if it comes once more, that is
-    /// enough. False where it was given up for another reason.
-    pub fn once_more(&mut self) -> bool {
+    /// Allows one more attempt at an image that was given up because one answer kept coming: if that answer comes once
+    /// more, the image is given up again. False if it was given up for another reason.
+    pub fn allow_one_retry(&mut self) -> bool {
         let LastResult::Unclear { problem, .. } = &self.last else {
             return false;
         };

@@ -1,20 +1,20 @@
-//! SCHEDULE: when a scope is looked at next, and when an image that failed is tried again. Pure: the time and a random
-//! number are arguments, and what comes back is the next wake-up. Knows neither timers nor why something failed.
+//! SCHEDULE: when the next pass over a scope is due, and when an image that failed is tried again. Pure: the time and a
+//! random number are arguments, and the result is when to wake up. It must not know timers, nor why something failed.
 //!
-//! | what the pass left behind | looked at again |
+//! | what the pass left behind | next pass |
 //! |---|---|
 //! | everything as desired | after the interval, a tenth sooner or later |
 //! | an image that failed after retries | backoff from 30 s up to the interval |
 //! | an image that a person must act on | backoff from the interval up to six of them |
-//! | an image that is denied | with the first look after that backoff, five of them at most |
+//! | an image that is denied | with the first pass after that backoff, five of them at most |
 //! | an image that is still being made | backoff from 15 s up to the interval |
 //! | a share that is not ready yet | backoff from 15 s up to 2 min, or the interval |
 //! | a scope that was not seen | backoff from 5 s up to the interval |
-//! | a scope in which the rest is not tried, because all that was tried is denied | backoff from 30 s up to the interval |
-//! | something that time alone changes | then |
-//! | a pass that was cut off | at once |
+//! | a scope in which some images are not tried, because all that were tried are denied | backoff from 30 s up to the interval |
+//! | something that time alone changes | at that time |
+//! | a pass that was cut short | at once |
 //!
-//! Nothing but newer manifests leads to a pass within a second of the last.
+//! Only newer manifests start a pass within a second of the last one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,79 +26,82 @@ use crate::model::{ImageId, Monotonic, Timestamp};
 use crate::pace::Backoff;
 use crate::plan::{Plan, Verdict};
 
-/// Whatever happens, a scope rests for so long between passes: no fault becomes a hot loop.
-pub const REST_MIN: Duration = Duration::from_secs(1);
+/// The shortest time between two passes over a scope, so that no fault becomes a hot loop.
+pub const PASS_GAP_MIN: Duration = Duration::from_secs(1);
 /// The longest wait for an image that a person must act on, in intervals.
 const BLOCKED_INTERVALS_MAX: u32 = 6;
 const FAILED_BASE: Duration = Duration::from_secs(30);
 const NOT_YET_BASE: Duration = Duration::from_secs(15);
 const PENDING_BASE: Duration = Duration::from_secs(15);
 const PENDING_MAX: Duration = Duration::from_secs(120);
-const UNSEEN_BASE: Duration = Duration::from_secs(5);
+const UNOBSERVED_BASE: Duration = Duration::from_secs(5);
 const NOT_TRIED_BASE: Duration = Duration::from_secs(30);
-/// Images that are known as denied, and are tried again in one pass: as many as show that the scope as a whole is.
-const DENIED_AT_ONCE: usize = PROBES_MAX as usize;
+/// Denied images that one pass tries again: enough to show whether the whole scope is denied.
+const DENIED_PER_PASS_MAX: usize = PROBES_MAX as usize;
 
-/// One scope's part of the schedule.
+/// What one scope's passes have left behind, as far as it decides when the next one is due.
 #[derive(Debug, Default)]
 pub struct ScopeSchedule {
     /// Images whose last write failed.
-    retries: BTreeMap<ImageId, Retry>,
-    /// Passes in a row that did not see the scope.
+    retries: BTreeMap<ImageId, ScheduledRetry>,
+    /// Consecutive passes that did not see the scope.
     unobserved: u32,
-    /// Passes in a row that left an image behind that is still being made.
+    /// Consecutive passes that left an image behind that is still being made.
     not_yet: u32,
-    /// Passes in a row that left a share behind that is not ready yet.
+    /// Consecutive passes that left a share behind that is not ready yet.
     pending: u32,
-    /// Passes in a row that did not try all.
+    /// Consecutive passes that left images untried.
     not_tried: u32,
-    /// Denied images that are due, and have no turn in this pass.
-    held: BTreeSet<ImageId>,
-    /// Those that have one, as they were before.
+    /// Denied images that are due, but are not tried in this pass because enough others are.
+    deferred: BTreeSet<ImageId>,
+    /// The images that this pass tries again, with their attempts before it.
     released: BTreeMap<ImageId, PendingAttempt>,
-    /// One that was denied has been permitted in the last pass: so may the others be.
-    mended: bool,
+    /// A denied image was permitted in the last pass: the other denied ones may be, too.
+    access_restored: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Retry {
+struct ScheduledRetry {
+    /// Consecutive failures, which the backoff grows with.
     failures: u32,
-    at: Monotonic,
+    due: Monotonic,
 }
 
-/// When a pass has ended.
+/// The present, as a schedule needs it.
 #[derive(Clone, Copy, Debug)]
-pub struct At {
-    /// Wall time, for what is asked for by the calendar.
-    pub now: Timestamp,
-    /// Monotonic time, for the rest.
+pub struct Now {
+    /// This machine's clock, for what the calendar decides.
+    pub wall: Timestamp,
+    /// The monotonic clock, which measures every wait.
     pub monotonic: Monotonic,
-    /// A random number in `[0, 1)`, for the jitter.
-    pub unit: f64,
+    /// A random number in `[0, 1)` that spreads waits.
+    pub jitter: f64,
 }
 
-/// How a pass ended, beyond its plan.
+/// What ended a pass before its work was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// By itself.
+    /// Nothing: it ended by itself.
     None,
-    /// It was asked to end before its work was done.
+    /// It was asked to end.
     Short,
-    /// No call can be made for the whole account: that is no image's fault.
+    /// No call of the account works, which is no image's fault.
     AccountBroken,
 }
 
 impl ScopeSchedule {
-    /// What a pass that begins at `monotonic` should remember of `attempts`: what is due is tried as if for the first time, or
-    /// once more, where one answer kept coming.
+    /// What a pass that begins at `monotonic` should remember of `attempts`. An image whose retry is due is tried as if for
+    /// the first time, or once more if the same answer kept coming.
     pub fn begin(&mut self, mut attempts: AttemptLog, monotonic: Monotonic) -> AttemptLog {
-        attempts.rest = None;
-        self.held = self.surplus(&attempts, monotonic);
+        attempts.write_pause = None;
+        self.deferred = self.surplus(&attempts, monotonic);
         self.released = BTreeMap::new();
         for (image, mut tried) in std::mem::take(&mut attempts.tried) {
             let is_remembered = match self.retries.get(&image) {
                 Some(retry) => {
-                    monotonic < retry.at || self.held.contains(&image) || tried.once_more()
+                    monotonic < retry.due
+                        || self.deferred.contains(&image)
+                        || tried.allow_one_retry()
                 }
                 None => !tried.last.is_given_up(),
             };
@@ -111,139 +114,74 @@ impl ScopeSchedule {
         attempts
     }
 
-    /// The denied images that are due beyond those that one pass tries, which have waited for longest.
+    /// The denied images that are due, except the [`DENIED_PER_PASS_MAX`] that have waited longest.
     fn surplus(&self, attempts: &AttemptLog, monotonic: Monotonic) -> BTreeSet<ImageId> {
-        if self.mended {
+        if self.access_restored {
             return BTreeSet::new();
         }
         let due = self
             .retries
             .iter()
-            .filter(|(image, retry)| retry.at <= monotonic && is_denied(attempts, image));
+            .filter(|(image, retry)| retry.due <= monotonic && is_denied(attempts, image));
         let mut due: Vec<_> = due.collect();
-        due.sort_by_key(|(_, retry)| retry.at);
-        let surplus = due.into_iter().skip(DENIED_AT_ONCE);
+        due.sort_by_key(|(_, retry)| retry.due);
+        let surplus = due.into_iter().skip(DENIED_PER_PASS_MAX);
         surplus.map(|(image, _)| image.clone()).collect()
     }
 
-    /// Takes in how a pass over the scope ended; when the next is due, at the latest. `attempts` loses what is settled.
+    /// Takes in how a pass over the scope ended, drops from `attempts` what is settled, and returns when the next pass is
+    /// due at the latest.
     pub fn ended(
         &mut self,
         plan: &Plan,
         attempts: &mut AttemptLog,
-        cut: Interruption,
+        interruption: Interruption,
         interval: Duration,
-        at: At,
+        now: Now,
     ) -> Monotonic {
-        self.settle(plan, attempts, cut, interval, at);
-        let spread = interval.mul_f64(0.9 + 0.2 * at.unit);
-        let mut next = at.monotonic + spread;
-        if cut == Interruption::Short || self.mended {
-            next = at.monotonic;
-        }
-        if let Some(next_change_at) = plan.next_change_at {
-            let wait = (next_change_at - at.now).to_std().unwrap_or_default();
-            next = next.min(at.monotonic + wait);
-        }
-        // Many images that are denied, each at a time of its own, would make a hot loop: they go with the next look.
-        let retries = self
-            .retries
-            .iter()
-            .filter(|(image, _)| !is_denied(attempts, image));
-        let retries = retries.map(|(_, retry)| retry.at);
-        // One that is due already had its try, or the scope was out of sight.
-        next = retries
-            .filter(|retry| at.monotonic < *retry)
-            .fold(next, Monotonic::min);
-        // A pass that writes waits for it itself; one that only looks comes back for it.
-        next = plan.awaiting_until().into_iter().fold(next, Monotonic::min);
-        self.not_yet = match plan.decisions.values().any(|d| is_not_yet(&d.verdict)) {
-            true => self.not_yet + 1,
-            false => 0,
-        };
-        self.pending = match plan.is_pending() {
-            true => self.pending + 1,
-            false => 0,
-        };
-        self.unobserved = match plan.unobserved() {
-            Some(_) => self.unobserved + 1,
-            None => 0,
-        };
-        self.not_tried = match plan.rest() {
-            Some(_) => self.not_tried + 1,
-            None => 0,
-        };
-        for (count, base, most) in [
-            (self.not_yet, NOT_YET_BASE, interval),
-            (self.pending, PENDING_BASE, interval.min(PENDING_MAX)),
-            (self.unobserved, UNSEEN_BASE, interval),
-            (self.not_tried, NOT_TRIED_BASE, interval),
-        ] {
-            if count > 0 {
-                let wait = backoff(base, most).step(count);
-                next = next.min(at.monotonic + jittered(wait, at.unit));
-            }
-        }
-        next.max(at.monotonic + REST_MIN)
-    }
-
-    /// Who waits, and until when.
-    pub fn retries(&self) -> impl Iterator<Item = (&ImageId, Monotonic)> {
-        self.retries.iter().map(|(image, retry)| (image, retry.at))
-    }
-
-    /// Whether the last pass did not see the scope.
-    pub fn is_out_of_sight(&self) -> bool {
-        self.unobserved > 0
-    }
-
-    /// A person asks for everything to be tried again now.
-    pub fn reset_backoff(&mut self) {
-        *self = Self::default();
-    }
-
-    /// What is as desired is forgotten; what failed in this pass waits longer than before.
-    fn settle(
-        &mut self,
-        plan: &Plan,
-        attempts: &mut AttemptLog,
-        cut: Interruption,
-        interval: Duration,
-        at: At,
-    ) {
-        if cut == Interruption::AccountBroken {
+        if interruption == Interruption::AccountBroken {
             attempts.tried.retain(|_, tried| !tried.last.is_given_up());
-            return;
+        } else {
+            drop_settled(plan, attempts, now.monotonic);
+            let untried = self.take_back_untried(plan, attempts);
+            self.schedule_retries(plan, attempts, &untried, interval, now);
+            self.wake_denied(attempts, now.monotonic);
         }
-        let named = |image: &ImageId| plan.decisions.get(image);
-        attempts.tried.retain(|image, tried| match named(image) {
-            Some(decision) => decision.verdict != Verdict::InSync,
-            // Gone from the manifests: only a write whose effect may still show is remembered.
-            None => match &tried.last {
-                LastResult::Acknowledged { at: then, .. }
-                | LastResult::Unclear { at: then, .. } => at.monotonic.since(*then) < LAG,
-                _ => false,
-            },
-        });
-        let in_sync = |image: &ImageId| named(image).is_none_or(|d| d.verdict == Verdict::InSync);
-        attempts.doubted_since.retain(|image, _| !in_sync(image));
-        // Who had a turn and was not tried after all waits on as before.
-        let mut untried = std::mem::take(&mut self.held);
-        let mut mended = false;
+        self.count_passes(plan);
+        self.next_pass(plan, attempts, interruption, interval, now)
+    }
+
+    /// Returns the images that this pass was to try again and did not try, besides the deferred ones: they keep their
+    /// place. Notes whether a denied image was permitted.
+    fn take_back_untried(&mut self, plan: &Plan, attempts: &mut AttemptLog) -> BTreeSet<ImageId> {
+        let mut untried = std::mem::take(&mut self.deferred);
+        self.access_restored = false;
         for (image, tried) in std::mem::take(&mut self.released) {
-            let verdict = named(&image).map(|decision| &decision.verdict);
-            let is_done = verdict == Some(&Verdict::InSync);
-            mended |= is_done && matches!(tried.last, LastResult::Denied(_));
+            let verdict = verdict(plan, &image);
+            self.access_restored |=
+                verdict == Some(&Verdict::InSync) && matches!(tried.last, LastResult::Denied(_));
             if matches!(verdict, Some(Verdict::NotTried(_))) && !attempts.tried.contains_key(&image)
             {
                 untried.insert(image.clone());
                 attempts.tried.insert(image, tried);
             }
         }
-        // Nothing else waits: a write that was acknowledged or is open has a memory of its own.
+        untried
+    }
+
+    /// Schedules a retry of each image that failed, each time after a longer wait. A retry that is not due yet, or whose
+    /// image was not tried, stays as it is. An acknowledged or open write needs no retry: `attempts` remembers it.
+    fn schedule_retries(
+        &mut self,
+        plan: &Plan,
+        attempts: &AttemptLog,
+        untried: &BTreeSet<ImageId>,
+        interval: Duration,
+        now: Now,
+    ) {
         let mut before = std::mem::take(&mut self.retries);
         for (image, tried) in &attempts.tried {
-            let backoff = match (&tried.last, named(image).map(|d| &d.verdict)) {
+            let backoff = match (&tried.last, verdict(plan, image)) {
                 (LastResult::Blocked(_) | LastResult::Denied(_), _)
                 | (_, Some(Verdict::Blocked(_))) => {
                     backoff(interval, interval.saturating_mul(BLOCKED_INTERVALS_MAX))
@@ -254,31 +192,126 @@ impl ScopeSchedule {
                 _ => continue,
             };
             let retry = match before.remove(image) {
-                Some(waits) if at.monotonic < waits.at || untried.contains(image) => waits,
+                Some(waits) if now.monotonic < waits.due || untried.contains(image) => waits,
                 earlier => {
                     let failures = earlier.map_or(0, |retry| retry.failures) + 1;
-                    let wait = jittered(backoff.step(failures), at.unit);
-                    Retry {
+                    let wait = jittered(backoff.step(failures), now.jitter);
+                    ScheduledRetry {
                         failures,
-                        at: at.monotonic + wait,
+                        due: now.monotonic + wait,
                     }
                 }
             };
             self.retries.insert(image.clone(), retry);
         }
-        self.mended = mended
-            && attempts
-                .tried
-                .keys()
-                .any(|image| is_denied(attempts, image));
-        if self.mended {
+    }
+
+    /// Makes all denied images due once one of them was permitted.
+    fn wake_denied(&mut self, attempts: &AttemptLog, monotonic: Monotonic) {
+        let mut tried = attempts.tried.keys();
+        self.access_restored &= tried.any(|image| is_denied(attempts, image));
+        if self.access_restored {
             let denied = self
                 .retries
                 .iter_mut()
                 .filter(|(image, _)| is_denied(attempts, image));
-            denied.for_each(|(_, retry)| retry.at = at.monotonic);
+            denied.for_each(|(_, retry)| retry.due = monotonic);
         }
     }
+
+    fn count_passes(&mut self, plan: &Plan) {
+        let not_yet = plan.decisions.values().any(|d| is_not_yet(&d.verdict));
+        for (count, is_so) in [
+            (&mut self.not_yet, not_yet),
+            (&mut self.pending, plan.is_pending()),
+            (&mut self.unobserved, plan.unobserved().is_some()),
+            (&mut self.not_tried, plan.rest().is_some()),
+        ] {
+            *count = if is_so { *count + 1 } else { 0 };
+        }
+    }
+
+    /// The earliest of all that calls for a pass, but not within [`PASS_GAP_MIN`].
+    fn next_pass(
+        &self,
+        plan: &Plan,
+        attempts: &AttemptLog,
+        interruption: Interruption,
+        interval: Duration,
+        now: Now,
+    ) -> Monotonic {
+        let spread = interval.mul_f64(0.9 + 0.2 * now.jitter);
+        let mut next = now.monotonic + spread;
+        if interruption == Interruption::Short || self.access_restored {
+            next = now.monotonic;
+        }
+        if let Some(next_change_at) = plan.next_change_at {
+            let wait = (next_change_at - now.wall).to_std().unwrap_or_default();
+            next = next.min(now.monotonic + wait);
+        }
+        // Many denied images, each due at a time of its own, would make a hot loop: they wait for a pass that comes anyway.
+        let retries = self
+            .retries
+            .iter()
+            .filter(|(image, _)| !is_denied(attempts, image));
+        let retries = retries.map(|(_, retry)| retry.due);
+        // A retry that is due already was made in this pass, or the scope was not seen.
+        next = retries
+            .filter(|due| now.monotonic < *due)
+            .fold(next, Monotonic::min);
+        // A pass that writes waits until its writes show. One that only observes has to come back for them.
+        next = plan.awaiting_until().into_iter().fold(next, Monotonic::min);
+        for (count, base, most) in [
+            (self.not_yet, NOT_YET_BASE, interval),
+            (self.pending, PENDING_BASE, interval.min(PENDING_MAX)),
+            (self.unobserved, UNOBSERVED_BASE, interval),
+            (self.not_tried, NOT_TRIED_BASE, interval),
+        ] {
+            if count > 0 {
+                let wait = backoff(base, most).step(count);
+                next = next.min(now.monotonic + jittered(wait, now.jitter));
+            }
+        }
+        next.max(now.monotonic + PASS_GAP_MIN)
+    }
+
+    /// Each image that waits for a retry, and when that is due.
+    pub fn retries(&self) -> impl Iterator<Item = (&ImageId, Monotonic)> {
+        self.retries.iter().map(|(image, retry)| (image, retry.due))
+    }
+
+    /// Whether the last pass did not see the scope.
+    pub fn is_unobserved(&self) -> bool {
+        self.unobserved > 0
+    }
+
+    /// Makes everything due now, because a person asks for it.
+    pub fn reset_backoff(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Forgets the attempts at images that are as desired, and those at images that the manifests no longer name, once their
+/// effect must show.
+fn drop_settled(plan: &Plan, attempts: &mut AttemptLog, monotonic: Monotonic) {
+    attempts
+        .tried
+        .retain(|image, tried| match verdict(plan, image) {
+            Some(verdict) => *verdict != Verdict::InSync,
+            None => match &tried.last {
+                LastResult::Acknowledged { at, .. } | LastResult::Unclear { at, .. } => {
+                    monotonic.since(*at) < LAG
+                }
+                _ => false,
+            },
+        });
+    attempts
+        .unshareable_since
+        .retain(|image, _| verdict(plan, image).is_some_and(|verdict| *verdict != Verdict::InSync));
+}
+
+fn verdict<'p>(plan: &'p Plan, image: &ImageId) -> Option<&'p Verdict> {
+    plan.decisions.get(image).map(|decision| &decision.verdict)
 }
 
 fn is_denied(attempts: &AttemptLog, image: &ImageId) -> bool {
@@ -286,7 +319,7 @@ fn is_denied(attempts: &AttemptLog, image: &ImageId) -> bool {
     tried.is_some_and(|tried| matches!(tried.last, LastResult::Denied(_)))
 }
 
-/// Waits that double, up to `cap`.
+/// Waits that double from `base`, up to `cap`, which is the smaller of the two if `base` exceeds it.
 fn backoff(base: Duration, cap: Duration) -> Backoff {
     Backoff {
         base: base.min(cap),
@@ -294,9 +327,10 @@ fn backoff(base: Duration, cap: Duration) -> Backoff {
     }
 }
 
-/// Half of it is certain, so that a wait is a wait; the other half spreads those who failed together.
-pub fn jittered(wait: Duration, unit: f64) -> Duration {
-    wait.mul_f64(0.5 + 0.5 * unit.clamp(0.0, 1.0))
+/// Half of `wait`, plus a random part of the other half, which spreads those that failed together. `jitter` is a random
+/// number in `[0, 1)`.
+pub fn jittered(wait: Duration, jitter: f64) -> Duration {
+    wait.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
 fn is_not_yet(verdict: &Verdict) -> bool {

@@ -1,3 +1,5 @@
+//! Passes that end in every way, one after the other: when the next one is due, and which images it tries.
+
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
@@ -10,12 +12,12 @@ use crate::plan::{Actual, Decision, Unmanaged, View};
 
 const INTERVAL: Duration = Duration::from_secs(300);
 
-fn at(seconds: u64) -> At {
+fn at(seconds: u64) -> Now {
     let start = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
-    At {
-        now: start + TimeDelta::seconds(i64::try_from(seconds).expect("small")),
+    Now {
+        wall: start + TimeDelta::seconds(i64::try_from(seconds).expect("small")),
         monotonic: Monotonic::new(Duration::from_secs(seconds)),
-        unit: 1.0,
+        jitter: 1.0,
     }
 }
 
@@ -102,14 +104,20 @@ fn what_is_in_sync_is_looked_at_once_an_interval_and_nothing_is_remembered() {
         &mut attempts,
         Interruption::None,
         INTERVAL,
-        At { unit: 0.0, ..at(0) },
+        Now {
+            jitter: 0.0,
+            ..at(0)
+        },
     );
     let late = schedule.ended(
         &plan,
         &mut attempts,
         Interruption::None,
         INTERVAL,
-        At { unit: 1.0, ..at(0) },
+        Now {
+            jitter: 1.0,
+            ..at(0)
+        },
     );
     assert_eq!((early, late), (at(270).monotonic, at(330).monotonic));
     assert!(attempts.tried.is_empty());
@@ -223,7 +231,7 @@ fn a_pass_that_was_cut_off_is_made_again_at_once_and_remembers_its_writes() {
     let mut attempts = attempts(done);
     let next =
         ScopeSchedule::default().ended(&plan, &mut attempts, Interruption::Short, INTERVAL, at(10));
-    assert_eq!(next, at(10).monotonic + REST_MIN);
+    assert_eq!(next, at(10).monotonic + PASS_GAP_MIN);
     assert_eq!(attempts.tried.len(), 1);
 }
 
@@ -264,7 +272,7 @@ fn l4_a_scope_that_is_only_looked_at_is_no_hot_loop_whatever_is_to_be_done_in_it
 #[test]
 fn time_alone_wakes_what_it_changes() {
     let mut plan = plan(&[("img-a", Verdict::InSync)]);
-    plan.next_change_at = Some(at(42).now);
+    plan.next_change_at = Some(at(42).wall);
     let next = ScopeSchedule::default().ended(
         &plan,
         &mut AttemptLog::default(),
@@ -377,7 +385,7 @@ fn denied(
     attempts: &mut AttemptLog,
     tried: &[String],
     untried: &[String],
-    now: At,
+    now: Now,
 ) -> Monotonic {
     for image in tried {
         attempts.record(id(image), ShareState::Shared, LastResult::Denied(problem()));
@@ -493,7 +501,7 @@ fn c2_l1_once_a_denied_image_is_permitted_the_others_are_tried_at_once() {
         INTERVAL,
         at(1_000),
     );
-    assert_eq!(next, at(1_000).monotonic + REST_MIN);
+    assert_eq!(next, at(1_000).monotonic + PASS_GAP_MIN);
     attempts = schedule.begin(attempts, next);
     assert!(attempts.tried.is_empty(), "all have a turn");
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::api::Connection;
 use crate::desired::Account;
-use crate::engine::Denials;
+use crate::engine::ProbeBudget;
 use crate::model::{AccountName, Monotonic};
 use crate::pace::Backoff;
-use crate::schedule::{At, jittered};
+use crate::schedule::{Now, jittered};
 
 /// The pause between probes of a broken account: short for a key that was just mended, long for one that was not.
 const PROBE: Backoff = Backoff {
@@ -29,7 +29,7 @@ pub(super) struct Accounts<'a, C> {
     connect: &'a dyn Connect,
     clients: BTreeMap<AccountName, AccountClient<C>>,
     /// What is known of denials, by caller id.
-    denials: BTreeMap<Rc<str>, Rc<Denials>>,
+    denials: BTreeMap<Rc<str>, Rc<ProbeBudget>>,
 }
 
 struct AccountClient<C> {
@@ -84,7 +84,7 @@ impl<'a, C> Accounts<'a, C> {
         name: &AccountName,
         client: Option<&Rc<C>>,
         is_broken: Option<bool>,
-        at: At,
+        at: Now,
     ) -> Option<Monotonic> {
         let entry = self.clients.get_mut(name)?;
         let is_current = match (&entry.client, client) {
@@ -103,7 +103,7 @@ impl<'a, C> Accounts<'a, C> {
             }
             Some(true) if entry.retry_at.is_none() => {
                 entry.failures += 1;
-                let wait = jittered(PROBE.step(entry.failures), at.unit);
+                let wait = jittered(PROBE.step(entry.failures), at.jitter);
                 entry.retry_at = Some(at.monotonic + wait);
             }
             Some(true) | None => {}
@@ -112,7 +112,7 @@ impl<'a, C> Accounts<'a, C> {
     }
 
     /// What the scopes that this caller calls share about denials.
-    pub(super) fn denials(&mut self, caller: Rc<str>) -> Rc<Denials> {
+    pub(super) fn denials(&mut self, caller: Rc<str>) -> Rc<ProbeBudget> {
         Rc::clone(self.denials.entry(caller).or_default())
     }
 
@@ -156,11 +156,11 @@ mod tests {
         }
     }
 
-    fn at(seconds: u64) -> At {
-        At {
+    fn at(seconds: u64) -> Now {
+        Now {
             monotonic: Monotonic::new(Duration::from_secs(seconds)),
-            now: DateTime::UNIX_EPOCH,
-            unit: 0.5,
+            wall: DateTime::UNIX_EPOCH,
+            jitter: 0.5,
         }
     }
 

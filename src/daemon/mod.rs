@@ -34,7 +34,7 @@ use crate::engine::{Stop, StopReason};
 use crate::host::Host;
 use crate::model::{AccountName, Monotonic, Scope, Selector};
 use crate::plan::{Policy, Prune};
-use crate::schedule::{At, Interruption};
+use crate::schedule::{Interruption, Now};
 use crate::source::{Generation, Update};
 use crate::status::{Activity, PassResult};
 
@@ -274,10 +274,10 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     fn pass_finished(&mut self, pass: FinishedPass<R::Client>) {
         self.log_clock_reports();
         let host = &self.context.host;
-        let at = At {
-            now: self.context.now(),
+        let at = Now {
+            wall: self.context.now(),
             monotonic: host.monotonic(),
-            unit: host.next_f64(),
+            jitter: host.next_f64(),
         };
         let Some(state) = self.scopes.get_mut(&pass.scope) else {
             return;
@@ -316,7 +316,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         if state.is_removed() {
             return;
         }
-        let wall_time = |monotonic: Monotonic| at.now + monotonic.since(at.monotonic);
+        let wall_time = |monotonic: Monotonic| at.wall + monotonic.since(at.monotonic);
         let activity = Activity::Idle {
             next: wall_time(next),
         };
@@ -344,7 +344,7 @@ fn slot_for(generation: &Generation, scope: &Scope, state: &ScopeState) -> PassS
     let uin = document.and_then(|document| document.uin.clone());
     PassSlot {
         account: uin.map_or_else(|| AccountKey::Name(name.clone()), AccountKey::Uin),
-        was_unobserved: state.schedule.is_out_of_sight(),
+        was_unobserved: state.schedule.is_unobserved(),
     }
 }
 

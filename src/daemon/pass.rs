@@ -10,7 +10,7 @@ use super::{Settings, StatusPublisher};
 use crate::api::protocol::wire::Action;
 use crate::api::{ClientContext, ReadClient};
 use crate::attempts::AttemptLog;
-use crate::engine::{self, Denials, Event, Listener, ScopeOutcome, Stop, StopReason, Task};
+use crate::engine::{self, Event, Listener, ProbeBudget, ScopeOutcome, Stop, StopReason, Task};
 use crate::host::Host;
 use crate::model::{Monotonic, Region, Scope};
 use crate::observation::Unobserved;
@@ -29,7 +29,7 @@ pub(super) struct Pass<'a, H, W: PassRunner<H>> {
     /// The account's client, or why there is none.
     pub(super) client: Result<Rc<W::Client>, String>,
     pub(super) rivals: Rivals<W::Client>,
-    pub(super) denials: Rc<Denials>,
+    pub(super) denials: Rc<ProbeBudget>,
     pub(super) stop: Rc<Stop>,
     pub(super) began: Monotonic,
 }
@@ -87,7 +87,7 @@ impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
                     account_broken: true,
                     ..Unobserved::new(why.as_str())
                 };
-                let plan = engine::out_of_sight(&task, &self.scope, unobserved, &self.context)?;
+                let plan = engine::unobserved_plan(&task, &self.scope, unobserved, &self.context)?;
                 publisher.event(Event::Planned {
                     plan: &plan,
                     first: true,

@@ -7,7 +7,9 @@ use futures_util::future::{Either, select};
 use crate::api::error::Refusal;
 use crate::api::{ClientContext, Connection, ReadClient, WriteClient};
 use crate::attempts::AttemptLog;
-use crate::engine::{self, Denials, Engine, Event, Listener, Rival, ScopeOutcome, Stop, Task};
+use crate::engine::{
+    self, Engine, Event, Listener, OtherAccount, ProbeBudget, ScopeOutcome, Stop, Task,
+};
 use crate::host::Host;
 use crate::ledger::{Ledger, LedgerReader};
 use crate::model::{AccountName, Scope};
@@ -55,7 +57,7 @@ pub struct PassControl<'a> {
     /// Hears what the pass does.
     pub listener: &'a dyn Listener,
     /// What is known of denials under the same key.
-    pub denials: &'a Rc<Denials>,
+    pub denials: &'a Rc<ProbeBudget>,
 }
 
 /// Brings scopes into their desired state.
@@ -153,7 +155,7 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
         let stopped = std::pin::pin!(control.stop.tripped());
         let Either::Left((outcome, _)) = select(preview, stopped).await else {
             let unobserved = Unobserved::new("stopped before the scope was read");
-            let plan = engine::out_of_sight(task, scope, unobserved, client.context())?;
+            let plan = engine::unobserved_plan(task, scope, unobserved, client.context())?;
             return Some(ScopeOutcome {
                 plan,
                 attempts: attempts_before,
@@ -175,10 +177,10 @@ fn as_read<'a, H, C>(
     rivals: &'a Rivals<C>,
     task: &Task<'a>,
     read: impl Fn(&'a C) -> &'a ReadClient<H>,
-) -> Vec<Rival<'a, H>> {
+) -> Vec<OtherAccount<'a, H>> {
     let rivals = rivals.iter().map(|(name, client)| {
         let account = task.desired.accounts.get(name);
-        Rival {
+        OtherAccount {
             name,
             uin: account.and_then(|account| account.uin.as_ref()),
             client: match client {

@@ -8,7 +8,7 @@ use crate::attempts::AttemptLog;
 use crate::engine::{ScopeOutcome, Stop, StopReason};
 use crate::inventory::{LAG, UnexpectedLoss};
 use crate::model::Monotonic;
-use crate::schedule::{At, Interruption, ScopeSchedule};
+use crate::schedule::{Interruption, Now, ScopeSchedule};
 
 /// One scope between and during its passes.
 pub(super) struct ScopeState {
@@ -153,7 +153,7 @@ impl ScopeState {
         outcome: ScopeOutcome,
         interruption: Interruption,
         interval: Duration,
-        at: At,
+        at: Now,
         retry_at: Option<Monotonic>,
     ) -> Monotonic {
         let ScopeOutcome { plan, mut attempts } = outcome;

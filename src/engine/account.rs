@@ -1,12 +1,13 @@
-//! Whose account a scope is: whether another account name of the same region is the same account, and whether that must
-//! be known before anything is pruned. Asks STS only where two names could be confused.
+//! Whose account a scope is: whether another account name of its region is the same account, and whether that must be
+//! known before anything is pruned. Asks STS only where two names could be confused. It must not know what is to be
+//! written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
-use super::look::Job;
+use super::scope_task::ScopeTask;
 use crate::api::{Owner, ReadClient};
 use crate::attempts::{AccountDoubt, AttemptLog};
 use crate::host::Host;
@@ -15,64 +16,66 @@ use crate::model::{AccountName, KeyDigest, Scope, Uin};
 use crate::observation::Unobserved;
 use crate::plan::{AccountProof, Prune, ScopeAccount};
 
-/// Our own code: two account names of one region are one account.
+/// The error code, sharekeeper's own, for two account names of one region that are one account.
 pub const ACCOUNT_NAMED_TWICE: &str = "AccountNamedTwice";
 
 /// Another account name that manifests use in a scope's region.
-pub struct Rival<'a, H> {
-    /// The name.
+pub struct OtherAccount<'a, H> {
+    /// As the manifests spell it.
     pub name: &'a AccountName,
-    /// What its document says; its own calls are refused unless STS confirms it.
+    /// The uin in its document. Calls as it are refused unless STS confirms that uin.
     pub uin: Option<&'a Uin>,
-    /// The client that calls as it, or why there is none.
+    /// The client that calls as this account, or why there is none.
     pub client: Result<&'a ReadClient<H>, &'a str>,
 }
 
 /// The account that a scope's calls are made as.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Identified {
-    /// `None` where there are no credentials; the look that follows says why.
+pub(super) struct Identity {
+    /// `None` if there are no credentials. The observation that follows says why.
     pub(super) owner: Option<Owner>,
-    /// Why a rival cannot be told apart, if one cannot.
+    /// Why another name cannot be told apart, if one cannot.
     confusable: Option<String>,
-    /// The accounts that rivals are known to be.
-    pub(super) rivals: BTreeMap<AccountName, Uin>,
+    /// The accounts that other names are known to stand for.
+    pub(super) others: BTreeMap<AccountName, Uin>,
 }
 
-/// Tells a scope's account apart from its rivals. An error is the finding that one of them is the same account: then
-/// nothing may be written for either.
+/// Tells a scope's account apart from the other account names of its region. An error says that one of them is the same
+/// account: nothing may be written for either.
 pub(super) async fn identify<H: Host>(
     client: &ReadClient<H>,
-    rivals: &[Rival<'_, H>],
-    job: &Job<'_>,
-) -> Result<Identified, Unobserved> {
-    let (scope, mut identified) = (job.scope, Identified::default());
-    // Side by side: each that hangs is waited for, and all of them no longer than one.
+    others: &[OtherAccount<'_, H>],
+    task: &ScopeTask<'_>,
+) -> Result<Identity, Unobserved> {
+    let (scope, mut identity) = (task.scope, Identity::default());
+    // All at the same time, so that several that hang are waited for no longer than one.
     let own = OnceCell::new();
-    let told_apart = rivals.iter().map(async |rival| match (job.uin, rival.uin) {
-        // The look verifies the own one, and whoever prunes the other one.
-        (Some(ours), Some(theirs)) if ours != theirs => {
-            documented_apart(client, rival, theirs, scope)
-        }
-        _ => tell_apart(client, &own, rival, scope).await,
-    });
-    for (rival, apart) in rivals.iter().zip(join_all(told_apart).await) {
+    let told_apart = others
+        .iter()
+        .map(async |other| match (task.uin, other.uin) {
+            // The observation verifies our uin. Theirs is verified before anything is pruned.
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                documented_apart(client, other, theirs, scope)
+            }
+            _ => tell_apart(client, &own, other, scope).await,
+        });
+    for (other, apart) in others.iter().zip(join_all(told_apart).await) {
         match apart {
             Apart::Other(uin) => {
-                let uin = uin.map(|uin| (rival.name.clone(), uin));
-                identified.rivals.extend(uin);
+                let uin = uin.map(|uin| (other.name.clone(), uin));
+                identity.others.extend(uin);
             }
-            Apart::Same(how) => return Err(named_twice(scope, rival.name, &how)),
+            Apart::Same(how) => return Err(named_twice(scope, other.name, &how)),
             Apart::Unknown(why) => {
-                identified.confusable.get_or_insert(why);
+                identity.confusable.get_or_insert(why);
             }
         }
     }
-    identified.owner = match own.into_inner() {
+    identity.owner = match own.into_inner() {
         Some(Ok(owner)) => Some(owner),
         Some(Err(_)) | None => client.key(scope.region).await,
     };
-    Ok(identified)
+    Ok(identity)
 }
 
 /// Whether two names stand for one account.
@@ -82,19 +85,19 @@ enum Apart {
     Unknown(String),
 }
 
-/// Two documents that name two accounts, one of which may be wrong about its key.
+/// Compares two names whose documents give different uins. One document may be wrong about its key.
 fn documented_apart<H: Host>(
     client: &ReadClient<H>,
-    rival: &Rival<'_, H>,
+    other: &OtherAccount<'_, H>,
     theirs: &Uin,
     scope: &Scope,
 ) -> Apart {
-    let Ok(other) = rival.client else {
+    let Ok(other_client) = other.client else {
         return Apart::Other(Some(theirs.clone()));
     };
-    // Of what is at hand: keys that must be fetched are fetched for calls, and not for this.
+    // Compares only keys that are in memory: none is fetched for this alone.
     let region = scope.region;
-    match (client.key_at_hand(region), other.key_at_hand(region)) {
+    match (client.key_at_hand(region), other_client.key_at_hand(region)) {
         (Some(ours), Some(theirs)) if ours == theirs => Apart::Same(SAME_ID.into()),
         _ => Apart::Other(Some(theirs.clone())),
     }
@@ -105,15 +108,15 @@ const SAME_ID: &str = "their keys have the same secret id";
 async fn tell_apart<H: Host>(
     client: &ReadClient<H>,
     own: &OnceCell<Result<Owner, String>>,
-    rival: &Rival<'_, H>,
+    other: &OtherAccount<'_, H>,
     scope: &Scope,
 ) -> Apart {
     let too = format!(
         "account `{}` names images in {} too",
-        rival.name, scope.region
+        other.name, scope.region
     );
-    let theirs = match rival.client {
-        Ok(rival) => rival.key_digest(scope.region).await,
+    let theirs = match other.client {
+        Ok(other) => other.key_digest(scope.region).await,
         Err(_) => None,
     };
     let ours = client.key_digest(scope.region).await;
@@ -129,9 +132,9 @@ async fn tell_apart<H: Host>(
             ));
         }
     };
-    let told = match (rival.uin, rival.client) {
+    let told = match (other.uin, other.client) {
         (Some(uin), _) => Ok(Some(uin.clone())),
-        (None, Ok(rival)) => rival
+        (None, Ok(other)) => other
             .owner_of_rival(scope.region)
             .await
             .map(|owner| owner.uin),
@@ -153,31 +156,31 @@ async fn tell_apart<H: Host>(
     }
 }
 
-fn named_twice(scope: &Scope, rival: &AccountName, how: &str) -> Unobserved {
+fn named_twice(scope: &Scope, other: &AccountName, how: &str) -> Unobserved {
     let (account, region) = (&scope.account, scope.region);
     Unobserved {
         code: Some(ACCOUNT_NAMED_TWICE.into()),
         ..Unobserved::new(format!(
-            "accounts `{account}` and `{rival}` are one account ({how}), and the manifests name images in {region} under both; use \
+            "accounts `{account}` and `{other}` are one account ({how}), and the manifests name images in {region} under both; use \
              one account name for each region (a `Restriction` in each directory keeps teams apart), or give the other \
              account its own credentials"
         ))
     }
 }
 
-/// What the state and a look say of the account, for whoever prunes.
+/// What the state and an observation prove about the account, for the decision to prune.
 pub(super) struct Evidence<'e> {
     pub(super) known: &'e KnownAccounts,
-    /// A share of ours shows as the blueprint that was recorded for it under the scope's own name.
+    /// Whether one of our shares shows as the blueprint that is recorded for it under the scope's own name.
     pub(super) shows_own: bool,
-    /// Names that the look proves to be of the same account.
+    /// Names that the observation proves to stand for the same account.
     pub(super) proven: BTreeSet<AccountName>,
-    /// A name whose rows are taken back, though it had taken over this one's.
+    /// A name whose rows the scope takes back, although that name had taken over the scope's rows before.
     pub(super) taken_back: Option<AccountName>,
 }
 
 impl<'e> Evidence<'e> {
-    /// What there is before the look is compared with the state.
+    /// The evidence before the observation is compared with the state.
     fn nothing(known: &'e KnownAccounts) -> Self {
         Self {
             known,
@@ -188,29 +191,29 @@ impl<'e> Evidence<'e> {
     }
 }
 
-impl Identified {
-    /// Asks STS whose the credentials are, where a prune must know and no document says it. Why it must be known and is
-    /// not, if so.
+impl Identity {
+    /// Asks STS whose the credentials are, if a prune must know and no document says it. Returns why it must be known, if
+    /// STS does not answer.
     pub(super) async fn ask_for_prune<H: Host>(
         &mut self,
         client: &ReadClient<H>,
-        rivals: &[Rival<'_, H>],
-        job: &Job<'_>,
+        others: &[OtherAccount<'_, H>],
+        task: &ScopeTask<'_>,
         known: &KnownAccounts,
         attempts: &AttemptLog,
     ) -> Option<String> {
-        if job.policy.prune == Prune::None {
+        if task.policy.prune == Prune::None {
             return None;
         }
-        // A document that is wrong about its key may stand for this account.
-        let documented = || rivals.iter().filter(|rival| rival.uin.is_some());
-        let confirmed = documented().map(async |rival| match rival.client {
-            Ok(rival) => rival.is_confirmed(job.scope.region).await,
+        // A name whose document is wrong about its key may stand for this account.
+        let documented = || others.iter().filter(|other| other.uin.is_some());
+        let confirmed = documented().map(async |other| match other.client {
+            Ok(other) => other.is_confirmed(task.scope.region).await,
             Err(_) => false,
         });
-        for (rival, is_confirmed) in documented().zip(join_all(confirmed).await) {
+        for (other, is_confirmed) in documented().zip(join_all(confirmed).await) {
             if !is_confirmed {
-                let name = rival.name;
+                let name = other.name;
                 let why = format!(
                     "account `{name}` names images here too, and its credentials are not proven to be its own"
                 );
@@ -222,13 +225,13 @@ impl Identified {
             return None;
         }
         let nothing = Evidence::nothing(known);
-        let reason = must_know(job, &nothing, attempts, owner);
-        // Credentials that tell nothing of their account are another account's one day, on another machine: what STS says
-        // today is what they are compared with then.
+        let reason = must_know(task, &nothing, attempts, owner);
+        // Temporary credentials name no account, and another machine may use another account's later: what STS says today is
+        // what they are compared with then.
         if reason.is_none() && owner.lasts {
             return None;
         }
-        match client.owner(job.scope.region).await {
+        match client.owner(task.scope.region).await {
             Ok(asked) => {
                 *owner = asked;
                 None
@@ -240,7 +243,7 @@ impl Identified {
     /// What the planner must know of the account.
     pub(super) fn for_plan(
         &self,
-        job: &Job<'_>,
+        task: &ScopeTask<'_>,
         attempts: &AttemptLog,
         unasked: Option<String>,
         evidence: &Evidence<'_>,
@@ -249,12 +252,12 @@ impl Identified {
             let why = "it could not be found out which credentials there are";
             return ScopeAccount {
                 proof: AccountProof::Unproven(why.into()),
-                ..job.account()
+                ..task.account()
             };
         };
-        let proof = match job.policy.prune {
+        let proof = match task.policy.prune {
             Prune::None => AccountProof::Certain,
-            Prune::Owned | Prune::Exclusive => self.proof(owner, job, attempts, unasked, evidence),
+            Prune::Owned | Prune::Exclusive => self.proof(owner, task, attempts, unasked, evidence),
         };
         ScopeAccount {
             uin: owner.uin.clone(),
@@ -265,7 +268,7 @@ impl Identified {
     fn proof(
         &self,
         owner: &Owner,
-        job: &Job<'_>,
+        task: &ScopeTask<'_>,
         attempts: &AttemptLog,
         unasked: Option<String>,
         evidence: &Evidence<'_>,
@@ -276,8 +279,8 @@ impl Identified {
         if let Some(why) = &self.confusable {
             return AccountProof::Unproven(why.clone());
         }
-        // What the look has proven since STS was asked need not be known from STS.
-        let still = |_: &String| must_know(job, evidence, attempts, owner).is_some();
+        // STS need not say what the observation has proven since it was asked.
+        let still = |_: &String| must_know(task, evidence, attempts, owner).is_some();
         if let Some(why) = unasked.filter(still) {
             return AccountProof::Unproven(why);
         }
@@ -285,17 +288,17 @@ impl Identified {
             return AccountProof::FirstRun(AccountDoubt::Unproven(format!(
                 "images are taken back from account name `{name}`, which had taken over those of `{}`: one state serves two sets of \
                  manifests that each use a name of their own, or the account was renamed back",
-                job.scope.account
+                task.scope.account
             )));
         }
-        let recorded = evidence.known.scopes.get(job.scope);
+        let recorded = evidence.known.scopes.get(task.scope);
         match (recorded.and_then(|known| known.uin.as_ref()), &owner.uin) {
             (Some(was), Some(is)) if was != is => {
                 let (was, is) = (was.clone(), is.clone());
                 AccountProof::FirstRun(AccountDoubt::Changed { was, is })
             }
             (None, Some(_)) if !owner.is_documented && !evidence.shows_own => {
-                match key_changed(job, evidence, attempts, owner) {
+                match key_changed(task, evidence, attempts, owner) {
                     Some(how) => AccountProof::FirstRun(AccountDoubt::Unproven(format!(
                         "{how}, and none of the shares that sharekeeper made here shows, which would prove that it is the same account"
                     ))),
@@ -307,9 +310,9 @@ impl Identified {
     }
 }
 
-/// What the state should know of the scope's credentials from now on, if it has that otherwise. A uin and a key that do
-/// not belong together are not recorded together, and a key that may be another account's does not take the place of the
-/// one that is known: whoever prunes with it is asked whose it is.
+/// What the state should record of the scope's credentials, if that differs from `before`. A uin and a key that do not
+/// belong together are not recorded together. A key that may belong to another account does not replace the known one, so
+/// that a prune with it still asks whose it is.
 pub(super) fn to_record(
     before: Option<&KnownAccount>,
     owner: &Owner,
@@ -328,7 +331,7 @@ pub(super) fn to_record(
             }),
             ..known.clone()
         },
-        // With another key the account that was known may be another one.
+        // The key may belong to another account than the recorded one.
         None if known.uin.is_some() => known.clone(),
         None if known.key.is_some() && !shows_own => known.clone(),
         None => KnownAccount {
@@ -339,16 +342,16 @@ pub(super) fn to_record(
     (before != Some(&now)).then_some(now)
 }
 
-/// Why the account must be known before anything is pruned, if it must: where there is one name and one key, there is
-/// nothing to confuse.
+/// Why the account must be known before anything is pruned, if it must. With one name and one key there is nothing to
+/// confuse.
 fn must_know(
-    job: &Job<'_>,
+    task: &ScopeTask<'_>,
     evidence: &Evidence<'_>,
     attempts: &AttemptLog,
     owner: &Owner,
 ) -> Option<String> {
-    let (scope, known) = (job.scope, evidence.known);
-    let mut names = job.used.anywhere.iter();
+    let (scope, known) = (task.scope, evidence.known);
+    let mut names = task.used.anywhere.iter();
     if let Some(other) = names.find(|name| **name != scope.account) {
         return Some(format!("the manifests use account `{other}`, too"));
     }
@@ -358,12 +361,12 @@ fn must_know(
             "the state was used under the account name `{other}`, too"
         ));
     }
-    key_changed(job, evidence, attempts, owner)
+    key_changed(task, evidence, attempts, owner)
 }
 
-/// How the key is another than before, if it is.
+/// How the key differs from the recorded one, if it does.
 fn key_changed(
-    job: &Job<'_>,
+    task: &ScopeTask<'_>,
     evidence: &Evidence<'_>,
     attempts: &AttemptLog,
     owner: &Owner,
@@ -371,12 +374,12 @@ fn key_changed(
     if owner.lasts && attempts.key.as_ref().is_some_and(|key| *key != owner.key) {
         return Some("the key is another than the one that this run began with".into());
     }
-    let recorded = evidence.known.scopes.get(job.scope)?;
+    let recorded = evidence.known.scopes.get(task.scope)?;
     let is_other = |key: &KeyDigest| *key != owner.key;
     if recorded.pruned_with.as_ref().is_some_and(is_other) {
         return Some("the key is another than the one that pruned here last".into());
     }
-    // Which the shares that show are proof against.
+    // Shares that show prove that the account is the same, whatever the key.
     if evidence.shows_own {
         return None;
     }

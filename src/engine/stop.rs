@@ -1,3 +1,5 @@
+//! The request to end a run. Everything that runs asks it before each new call, and it must not know what runs.
+
 use std::cell::Cell;
 
 use tokio::sync::Notify;
@@ -5,19 +7,19 @@ use tokio::sync::Notify;
 /// Why a run ends before its work does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// `--timeout` has passed.
+    /// The time that `--timeout` gives has passed.
     TimedOut,
-    /// SIGINT.
+    /// A person pressed Ctrl-C (SIGINT).
     Interrupted,
-    /// SIGTERM.
+    /// The service manager asked for it (SIGTERM).
     Terminated,
     /// Newer manifests ask for something else.
     Superseded,
-    /// SIGHUP: the terminal is gone.
+    /// The terminal is gone (SIGHUP).
     HungUp,
 }
 
-/// Tells everything that runs that no new call may start. The first reason stays.
+/// Asks everything that runs to start no new call. The first reason stays.
 #[derive(Default)]
 pub struct Stop {
     reason: Cell<Option<StopReason>>,
@@ -25,7 +27,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Asks for the end.
+    /// Asks for the end, unless it was asked for before.
     pub fn trip(&self, reason: StopReason) {
         if self.reason.get().is_none() {
             self.reason.set(Some(reason));
@@ -33,7 +35,7 @@ impl Stop {
         }
     }
 
-    /// Why, if the end was asked for.
+    /// Why the end was asked for, if it was.
     pub fn reason(&self) -> Option<StopReason> {
         self.reason.get()
     }

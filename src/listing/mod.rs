@@ -11,7 +11,7 @@ mod recheck;
 pub use blueprints::{observe, observe_dated};
 pub use eligibility::eligibility;
 pub use own_images::own_images;
-pub use recheck::{Recheck, Unanswered, still_shareable, still_shared};
+pub use recheck::{RecheckAnswer, Unanswered, still_shareable, still_shared};
 
 /// Listings of one scope before it is given up as inconsistent.
 const LISTINGS_MAX: u32 = 4;

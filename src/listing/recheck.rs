@@ -16,7 +16,7 @@ use crate::words::brief;
 
 /// The answer about images that were asked about again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recheck {
+pub struct RecheckAnswer {
     /// When it was asked for.
     pub asked: SeenAt,
     /// The images that are unchanged: for a CANCEL still shared, for a SHARE still shareable.
@@ -37,7 +37,7 @@ pub async fn still_shared<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &BTreeMap<ImageId, SmolStr>,
-) -> Result<Recheck, Unanswered> {
+) -> Result<RecheckAnswer, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ids: Vec<_> = images.values().map(ToString::to_string).collect();
     let ask = || client.describe_blueprints_by_id(scope.region, ids.clone());
@@ -61,7 +61,7 @@ pub async fn still_shared<H: Host>(
     };
     let still = images.iter();
     let still = still.filter(|(image, blueprint)| is_still_shared(image, blueprint));
-    Ok(Recheck {
+    Ok(RecheckAnswer {
         asked: answered.asked,
         still: still.map(|(image, _)| image.clone()).collect(),
     })
@@ -72,7 +72,7 @@ pub async fn still_shareable<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &[ImageId],
-) -> Result<Recheck, Unanswered> {
+) -> Result<RecheckAnswer, Unanswered> {
     debug_assert!(images.len() <= PAGE_LIMIT_MAX as usize);
     let ask = || client.describe_images(scope.region, images, None);
     let answered = retry::while_it_helps(client.context(), ask).await;
@@ -86,7 +86,7 @@ pub async fn still_shareable<H: Host>(
     .map_err(Unanswered::of_answer)?;
     let judged = judge(images, rows).into_iter();
     let still = judged.filter(|(_, eligibility)| *eligibility == Eligibility::Shareable);
-    Ok(Recheck {
+    Ok(RecheckAnswer {
         asked: answered.asked,
         still: still.map(|(image, _)| image).collect(),
     })

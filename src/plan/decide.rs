@@ -30,7 +30,9 @@ use std::time::Duration;
 
 use super::{Actual, Awaiting, Inputs, Verdict, read_denied, recent_writes, remedy};
 use crate::api::error::Hint;
-use crate::attempts::{AttemptLog, LastResult, PendingAttempt, Problem, Repeated, UnmetCondition};
+use crate::attempts::{
+    AttemptLog, LastResult, PendingAttempt, Problem, RepeatedAnswer, UnmetCondition,
+};
 use crate::inventory::LAG;
 use crate::model::{ImageId, Monotonic, ShareState};
 use crate::observation::{Blueprint, BlueprintState, Eligibility, Observation, Precondition, Seen};
@@ -139,7 +141,7 @@ pub(super) fn contradicted(
                 },
                 Hint::Passing | Hint::MayPass => Verdict::Failed(problem.clone().into()),
                 Hint::NoImage | Hint::NotShared | Hint::Nothing => {
-                    let Repeated { times, .. } = *answer;
+                    let RepeatedAnswer { times, .. } = *answer;
                     let problem = remedy::contradicted(problem, times, tried.towards, shown);
                     Verdict::Blocked(problem.into())
                 }
@@ -225,7 +227,7 @@ fn first_time(
             Verdict::Blocked(Problem::unmet(unmet, all.join("; ")).into())
         }
         Eligibility::Unshareable { reason, .. } => {
-            let until = *attempts.doubted_since.get(id).unwrap_or(&monotonic) + DOUBT_SETTLES;
+            let until = *attempts.unshareable_since.get(id).unwrap_or(&monotonic) + DOUBT_SETTLES;
             let doubt = Awaiting::Doubt(reason.clone());
             if monotonic < until {
                 Verdict::Await {

@@ -336,7 +336,7 @@ fn unshareable_without_a_visible_reason_may_be_a_lagging_list_and_is_looked_at_a
         verdict(SHARED, &doubtful, &attempts, 10),
         Verdict::Await { .. }
     ));
-    attempts.doubted_since.insert(img(), at(10));
+    attempts.unshareable_since.insert(img(), at(10));
     assert!(matches!(
         verdict(SHARED, &doubtful, &attempts, 15),
         Verdict::Await { .. }

@@ -48,7 +48,9 @@ pub(super) fn apply(
 /// Marks the remaining actions as not tried where writes to the scope or its account are paused. Runs after the guards:
 /// what a guard forbids would not be done either way.
 pub(super) fn pause_writes(attempts: &AttemptLog, decisions: &mut Decisions) {
-    let Some(rest) = &attempts.rest else { return };
+    let Some(rest) = &attempts.write_pause else {
+        return;
+    };
     for decision in decisions.values_mut() {
         if decision.verdict == Verdict::Act {
             decision.verdict = Verdict::NotTried(rest.clone().into());
@@ -191,7 +193,11 @@ fn unexpected_loss(inputs: &Inputs<'_>, now: Option<UnexpectedLoss>, decisions: 
         (None, Some(before)) => Withheld::LostBefore(before),
         (None, None) => return,
     };
-    let until = inputs.attempts.loss_since.unwrap_or(inputs.monotonic) + LOSS_SETTLES;
+    let until = inputs
+        .attempts
+        .unexpected_loss_since
+        .unwrap_or(inputs.monotonic)
+        + LOSS_SETTLES;
     let holds = |decision: &Decision| {
         let shares_too = now.is_some_and(|loss| loss.holds_shares());
         decision.verdict == Verdict::Act && (decision.desired == ShareState::Unshared || shares_too)

@@ -46,7 +46,7 @@ impl Setting {
             },
             ids: (0..images).map(id).collect(),
             attempts: AttemptLog {
-                loss_since: Some(Monotonic::default()),
+                unexpected_loss_since: Some(Monotonic::default()),
                 ..AttemptLog::default()
             },
             windows: Windows::default(),

@@ -1,12 +1,16 @@
+//! The state machine of one plan's writes: which one is next, what a reply means for it, and when to give it up. It must
+//! not wait or call anything: the time, the replies and the random numbers are arguments.
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use super::Backoff;
+use super::access::{AccessEvidence, PROBES_MAX, WriteAccess};
 use crate::api::Modified;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::attempts::{LastResult, Problem, WritePause};
 use crate::model::{ImageId, Monotonic, Permission};
+use crate::pace::Backoff;
 
 /// Calls of one scope that may wait for their reply at once. At 20 a second and 8 s to a deadline no
 /// more than 160 can be open; 64 bounds memory and connections when an API hangs.
@@ -20,85 +24,57 @@ const RETRY: Backoff = Backoff {
     base: Duration::from_millis(500),
     cap: Duration::from_secs(10),
 };
-/// Different images that are denied, with no success in between, before it is the scope that is taken to be denied and
-/// not they. Until the first success, no more calls than that are under way.
-pub const PROBES_MAX: u32 = 5;
 
-/// Names one image's job within an executor.
+/// Identifies one image's write within its executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JobId(usize);
+pub struct WriteId(usize);
 
 /// What should happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Make the call that [`Executor::peek`] shows ready to go, then [`Executor::take`] it.
+    /// Prepare the write that [`Executor::peek`] shows, then [`Executor::take`] it.
     Send,
-    /// Nothing before this moment, unless a reply comes.
+    /// Nothing is due before this instant, unless a reply comes.
     Wait(Monotonic),
-    /// Nothing before a reply comes.
+    /// Nothing is due before a reply comes.
     Listen,
-    /// All settled, or not to be tried.
+    /// Every write has settled or is not to be tried.
     Done,
 }
 
-/// One scope's plan under way.
+/// Carries out the writes of one scope's plan.
 #[derive(Debug)]
 pub struct Executor {
-    jobs: Vec<Job>,
-    ready: VecDeque<JobId>,
-    waiting: BinaryHeap<Reverse<(Monotonic, JobId)>>,
+    writes: Vec<Write>,
+    ready: VecDeque<WriteId>,
+    waiting: BinaryHeap<Reverse<(Monotonic, WriteId)>>,
     in_flight: usize,
-    doubt: Doubt,
+    access: WriteAccess,
     /// Why nothing more is sent in this pass.
-    rest: Option<WritePause>,
+    pause: Option<WritePause>,
     stopped: bool,
 }
 
-/// `Ready → InFlight → {Ready (throttled) | Waiting → Ready | settled}`: one copy of each job, so one
-/// call in flight per image.
+/// One image's write. It is in exactly one place at a time (`ready`, in flight, `waiting` or settled), so that one call
+/// per image is in flight.
 #[derive(Debug)]
-struct Job {
+struct Write {
     image: ImageId,
     permission: Permission,
+    /// Attempts that the API took up, against [`ATTEMPTS_MAX`].
     sends: u32,
+    /// Attempts that it throttled, against [`THROTTLED_MAX`].
     throttled: u32,
     /// Why the last call had no effect.
     problem: Option<Problem>,
     last: Option<LastResult>,
 }
 
-/// Whether writing is denied for the scope as a whole, as far as a pass has found out. A denial alone does not tell
-/// whether it is about one image or about all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
-    /// Nothing was permitted yet, and so many different images were denied.
-    Open(u32),
-    /// Something was permitted: who is denied from here on is denied alone.
-    Over,
-}
-
-impl Default for Doubt {
-    fn default() -> Self {
-        Self::Open(0)
-    }
-}
-
-/// What a reply says of the right to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// There is one.
-    Permitted,
-    /// There is none, for this image or for all.
-    Denied(Problem),
-    /// It says nothing of it.
-    Nothing,
-}
-
 impl Executor {
-    /// Carries `actions` out in order.
+    /// Queues `actions` in this order.
     pub fn new(actions: impl Iterator<Item = (ImageId, Permission)>) -> Self {
-        let jobs: Vec<_> = actions
-            .map(|(image, permission)| Job {
+        let writes: Vec<_> = actions
+            .map(|(image, permission)| Write {
                 image,
                 permission,
                 sends: 0,
@@ -108,30 +84,30 @@ impl Executor {
             })
             .collect();
         Self {
-            ready: (0..jobs.len()).map(JobId).collect(),
-            jobs,
+            ready: (0..writes.len()).map(WriteId).collect(),
+            writes,
             waiting: BinaryHeap::new(),
             in_flight: 0,
-            doubt: Doubt::default(),
-            rest: None,
+            access: WriteAccess::default(),
+            pause: None,
             stopped: false,
         }
     }
 
-    /// Goes on with what the pass has found out before.
-    pub fn doubting(mut self, doubt: Doubt) -> Self {
-        self.doubt = doubt;
+    /// Continues with what the pass has learnt from its earlier plans.
+    pub fn with_access(mut self, access: WriteAccess) -> Self {
+        self.access = access;
         self
     }
 
-    /// Whether the scope as a whole may be denied.
-    pub fn doubt(&self) -> Doubt {
-        self.doubt
+    /// What is known of the right to write to the scope.
+    pub fn access(&self) -> WriteAccess {
+        self.access
     }
 
     /// Why nothing more is sent in this pass, if so.
-    pub fn rest(&self) -> Option<&WritePause> {
-        self.rest.as_ref()
+    pub fn write_pause(&self) -> Option<&WritePause> {
+        self.pause.as_ref()
     }
 
     /// What should happen at `now`.
@@ -148,7 +124,7 @@ impl Executor {
         } else {
             Step::Done
         };
-        if self.stopped || self.rest.is_some() {
+        if self.stopped || self.pause.is_some() {
             return idle;
         }
         if !self.ready.is_empty() {
@@ -163,65 +139,66 @@ impl Executor {
             .map_or(idle, |&Reverse((at, _))| Step::Wait(at))
     }
 
-    /// The calls that could be made now, in the order of their turns.
-    pub fn ready(&self) -> impl Iterator<Item = (JobId, &ImageId, Permission)> {
-        let jobs = self.ready.iter().map(|id| (*id, &self.jobs[id.0]));
-        jobs.map(|(id, job)| (id, &job.image, job.permission))
+    /// The writes that could be sent now, first the one whose turn it is.
+    pub fn ready(&self) -> impl Iterator<Item = (WriteId, &ImageId, Permission)> {
+        let writes = self.ready.iter().map(|id| (*id, &self.writes[id.0]));
+        writes.map(|(id, write)| (id, &write.image, write.permission))
     }
 
-    /// The next call of those that `wanted` picks, and the number that its attempt will have.
+    /// The next write of those that `wanted` picks, and the number that its next attempt will have.
     pub fn peek(
         &self,
-        wanted: impl Fn(JobId) -> bool,
-    ) -> Option<(JobId, &ImageId, Permission, u32)> {
+        wanted: impl Fn(WriteId) -> bool,
+    ) -> Option<(WriteId, &ImageId, Permission, u32)> {
         let id = *self.ready.iter().find(|id| wanted(**id))?;
-        let job = &self.jobs[id.0];
+        let write = &self.writes[id.0];
         Some((
             id,
-            &job.image,
-            job.permission,
-            job.sends + job.throttled + 1,
+            &write.image,
+            write.permission,
+            write.sends + write.throttled + 1,
         ))
     }
 
-    /// How many calls may get ready at once. Each call under way may yet be denied, and counts as one that is until
-    /// something is permitted.
+    /// How many more writes may be prepared or sent now. Until one is permitted, each call in flight counts as denied: it may
+    /// still be.
     pub fn room(&self) -> usize {
-        let most = match self.doubt {
-            Doubt::Open(denied) => PROBES_MAX.saturating_sub(denied) as usize,
-            Doubt::Over => IN_FLIGHT_MAX,
+        let most = match self.access {
+            WriteAccess::Unproven(denied) => PROBES_MAX.saturating_sub(denied) as usize,
+            WriteAccess::Proven => IN_FLIGHT_MAX,
         };
         most.saturating_sub(self.in_flight)
     }
 
-    /// Whether the call may be sent now; it is then in flight. What has happened since it was shown may forbid it.
-    pub fn take(&mut self, id: JobId, now: Monotonic) -> bool {
+    /// Puts the write in flight, and returns whether it may be sent: a stop or a pause since [`Executor::peek`] forbids it.
+    pub fn take(&mut self, id: WriteId, now: Monotonic) -> bool {
         let allowed = self.next(now) == Step::Send && self.remove(id);
         if allowed {
-            self.jobs[id.0].sends += 1;
+            self.writes[id.0].sends += 1;
             self.in_flight += 1;
         }
         allowed
     }
 
-    /// A guard closed since the plan was made: the call is not tried.
-    pub fn withdraw(&mut self, id: JobId) {
+    /// Drops a write that is forbidden since the plan was made. It counts as not tried.
+    pub fn withdraw(&mut self, id: WriteId) {
         self.remove(id);
     }
 
-    fn remove(&mut self, id: JobId) -> bool {
+    fn remove(&mut self, id: WriteId) -> bool {
         let at = self.ready.iter().position(|ready| *ready == id);
         at.and_then(|at| self.ready.remove(at)).is_some()
     }
 
-    /// Takes a reply in; what it says of the right to write. `unit` is a random number in `[0, 1)` for the jitter.
+    /// Takes in the reply to a write in flight, and returns what it says about the right to write. `jitter` is a random
+    /// number in `[0, 1)`.
     pub fn replied(
         &mut self,
-        id: JobId,
+        id: WriteId,
         result: Result<Modified, CallError>,
         now: Monotonic,
-        unit: f64,
-    ) -> Told {
+        jitter: f64,
+    ) -> AccessEvidence {
         self.in_flight -= 1;
         match result {
             Ok(Modified {
@@ -239,7 +216,7 @@ impl Executor {
                 return self.permitted();
             }
             Err(CallError::NotSent(message)) => {
-                self.again(id, Problem::new(message.to_string()), now, unit)
+                self.retry(id, Problem::new(message.to_string()), now, jitter)
             }
             Err(CallError::Unclear(message)) => {
                 self.settle(
@@ -250,21 +227,27 @@ impl Executor {
                     },
                 );
             }
-            // Nothing was sent, so that it is no image's finding.
+            // Nothing was sent: the image itself has no finding.
             Err(CallError::AccountBroken(refusal)) => self.account_broken(&refusal),
-            Err(CallError::Refused(refusal)) => return self.refused(id, &refusal, now, unit),
+            Err(CallError::Refused(refusal)) => return self.refused(id, &refusal, now, jitter),
         }
-        Told::Nothing
+        AccessEvidence::Inconclusive
     }
 
-    fn refused(&mut self, id: JobId, refusal: &Refusal, now: Monotonic, unit: f64) -> Told {
+    fn refused(
+        &mut self,
+        id: WriteId,
+        refusal: &Refusal,
+        now: Monotonic,
+        jitter: f64,
+    ) -> AccessEvidence {
         let request_id = refusal.request_id.clone();
         match refusal.class {
             Class::Converged => {
                 self.settle(id, LastResult::AlreadyShared { request_id });
                 return self.permitted();
             }
-            Class::Busy => self.again(id, problem(refusal), now, unit),
+            Class::Busy => self.retry(id, problem(refusal), now, jitter),
             Class::Unclear => {
                 self.settle(
                     id,
@@ -273,17 +256,17 @@ impl Executor {
                         problem: problem(refusal),
                     },
                 );
-                // Who is told what state an image is in is allowed to change it.
-                if refusal.known_state(self.jobs[id.0].permission).is_some() {
+                // The API names an image's state only to a key that may change it.
+                if refusal.known_state(self.writes[id.0].permission).is_some() {
                     return self.permitted();
                 }
             }
             Class::Throttled(_) => {
-                let job = &mut self.jobs[id.0];
-                job.sends -= 1;
-                job.throttled += 1;
-                job.problem = Some(problem(refusal));
-                if job.throttled < THROTTLED_MAX {
+                let write = &mut self.writes[id.0];
+                write.sends -= 1;
+                write.throttled += 1;
+                write.problem = Some(problem(refusal));
+                if write.throttled < THROTTLED_MAX {
                     self.ready.push_front(id);
                 } else {
                     self.settle(id, LastResult::Failed(problem(refusal)));
@@ -292,7 +275,7 @@ impl Executor {
             Class::ImageBlocked => self.settle(id, LastResult::Blocked(problem(refusal))),
             Class::ScopeBlocked if refusal.is_of_region() => {
                 self.settle(id, LastResult::Blocked(problem(refusal)));
-                self.rest_for(WritePause::of_scope(problem(refusal)));
+                self.pause_writes(WritePause::of_scope(problem(refusal)));
             }
             Class::ScopeBlocked | Class::OurFault => {
                 self.settle(id, LastResult::Denied(problem(refusal)));
@@ -303,27 +286,27 @@ impl Executor {
                 self.account_broken(refusal);
             }
         }
-        Told::Nothing
+        AccessEvidence::Inconclusive
     }
 
-    /// Nothing more can be written for this account.
+    /// Stops sending because no call of the account can work.
     pub fn account_broken(&mut self, refusal: &Refusal) {
-        self.rest_for(WritePause::of_account(problem(refusal)));
+        self.pause_writes(WritePause::of_account(problem(refusal)));
     }
 
-    /// Nothing more is sent in this pass: one finding for all that was not tried.
-    pub fn rest_for(&mut self, rest: WritePause) {
-        self.rest.get_or_insert(rest);
+    /// Stops sending in this pass. `pause` is the one finding for all writes that were not tried; the first one stays.
+    pub fn pause_writes(&mut self, pause: WritePause) {
+        self.pause.get_or_insert(pause);
     }
 
-    fn permitted(&mut self) -> Told {
-        self.doubt = Doubt::Over;
-        Told::Permitted
+    fn permitted(&mut self) -> AccessEvidence {
+        self.access = WriteAccess::Proven;
+        AccessEvidence::Permitted
     }
 
-    /// One image after the other, so that each that is denied is another one.
-    fn denied(&mut self, refusal: &Refusal) -> Told {
-        if let Doubt::Open(denied) = &mut self.doubt {
+    /// Counts a denied image. A denied write settles, so each call counts another image.
+    fn denied(&mut self, refusal: &Refusal) -> AccessEvidence {
+        if let WriteAccess::Unproven(denied) = &mut self.access {
             *denied += 1;
             if *denied >= PROBES_MAX {
                 let why = format!(
@@ -333,39 +316,39 @@ impl Executor {
                     message: why,
                     ..problem(refusal)
                 };
-                self.rest_for(WritePause::of_scope(problem));
+                self.pause_writes(WritePause::of_scope(problem));
             }
         }
-        Told::Denied(problem(refusal))
+        AccessEvidence::Denied(problem(refusal))
     }
 
-    /// No new call from here on; those in flight settle.
+    /// Sends nothing from here on. Calls in flight still settle.
     pub fn stop(&mut self) {
         self.stopped = true;
     }
 
     /// How each tried image ended. Images that were not tried are not in it.
     pub fn outcomes(self) -> impl Iterator<Item = (ImageId, Permission, LastResult)> {
-        self.jobs.into_iter().filter_map(|job| {
-            let cut_short = job.problem.map(LastResult::CutShort);
-            Some((job.image, job.permission, job.last.or(cut_short)?))
+        self.writes.into_iter().filter_map(|write| {
+            let cut_short = write.problem.map(LastResult::CutShort);
+            Some((write.image, write.permission, write.last.or(cut_short)?))
         })
     }
 
-    /// The call had no effect: once more, later, unless it was often enough.
-    fn again(&mut self, id: JobId, problem: Problem, now: Monotonic, unit: f64) {
-        let sends = self.jobs[id.0].sends;
+    /// Schedules another attempt after a call without effect, or gives the write up after [`ATTEMPTS_MAX`].
+    fn retry(&mut self, id: WriteId, problem: Problem, now: Monotonic, jitter: f64) {
+        let sends = self.writes[id.0].sends;
         if sends >= ATTEMPTS_MAX {
             self.settle(id, LastResult::Failed(problem));
         } else {
-            self.jobs[id.0].problem = Some(problem);
+            self.writes[id.0].problem = Some(problem);
             self.waiting
-                .push(Reverse((now + RETRY.delay(sends, unit), id)));
+                .push(Reverse((now + RETRY.delay(sends, jitter), id)));
         }
     }
 
-    fn settle(&mut self, id: JobId, last: LastResult) {
-        self.jobs[id.0].last = Some(last);
+    fn settle(&mut self, id: WriteId, last: LastResult) {
+        self.writes[id.0].last = Some(last);
     }
 }
 
@@ -379,5 +362,5 @@ fn problem(refusal: &Refusal) -> Problem {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
+#[path = "executor_tests.rs"]
 mod tests;

@@ -1,14 +1,17 @@
-use super::machine::PROBES_MAX;
+//! The order in which a plan's writes are tried, so that few denied calls show whether a whole scope is denied. Knows
+//! since when an image was denied, not why.
+
+use super::access::PROBES_MAX;
 use crate::model::Timestamp;
 
-/// The order in which images are tried: first those that are not known as denied, then those that are, the one that was
-/// denied longest ago first, so that each has its turn. Images that are denied often stand together, as their ids do:
-/// the first that are tried are spread over all that are undone.
+/// Orders images for trying: first those without a known denial, then the denied ones, oldest denial first, so that each
+/// is retried in turn. Neighbouring ids are often denied together, so the first [`PROBES_MAX`] are spread evenly over all
+/// images without a known denial.
 pub fn probing_order<T>(
-    undone: impl IntoIterator<Item = T>,
+    actions: impl IntoIterator<Item = T>,
     denied: impl Fn(&T) -> Option<Timestamp>,
 ) -> Vec<T> {
-    let (mut known, unknown): (Vec<T>, Vec<T>) = undone
+    let (mut known, unknown): (Vec<T>, Vec<T>) = actions
         .into_iter()
         .partition(|image| denied(image).is_some());
     known.sort_by_key(|image| denied(image));
@@ -17,7 +20,7 @@ pub fn probing_order<T>(
     ordered
 }
 
-/// Brings those from evenly spread places to the front.
+/// Moves images from evenly spaced positions to the front.
 fn spread<T>(images: Vec<T>) -> Vec<T> {
     let count = images.len();
     let probes = (PROBES_MAX as usize).min(count);
@@ -39,11 +42,11 @@ fn spread<T>(images: Vec<T>) -> Vec<T> {
 mod tests {
     use super::*;
 
-    fn ordered(undone: &[usize], denied: impl Fn(usize) -> Option<i64>) -> Vec<usize> {
+    fn ordered(actions: &[usize], denied: impl Fn(usize) -> Option<i64>) -> Vec<usize> {
         let since = |image: &usize| {
             denied(*image).map(|at| Timestamp::from_timestamp(at, 0).expect("a date"))
         };
-        probing_order(undone.iter().copied(), since)
+        probing_order(actions.iter().copied(), since)
     }
 
     #[test]

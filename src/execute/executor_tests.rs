@@ -1,3 +1,5 @@
+//! Replies of every class, in every order, against the executor alone.
+
 use super::*;
 use crate::pace::ThrottleScope;
 
@@ -32,13 +34,13 @@ fn done() -> Result<Modified, CallError> {
 }
 
 /// Takes what is next, if it may be sent.
-fn take_next(executor: &mut Executor, now: Monotonic) -> Option<JobId> {
+fn take_next(executor: &mut Executor, now: Monotonic) -> Option<WriteId> {
     executor.next(now);
     let id = executor.peek(|_| true)?.0;
     executor.take(id, now).then_some(id)
 }
 
-fn take(executor: &mut Executor, now: Monotonic) -> JobId {
+fn take(executor: &mut Executor, now: Monotonic) -> WriteId {
     take_next(executor, now).expect("there is something to send")
 }
 
@@ -152,8 +154,8 @@ fn a14_a_broken_account_blocks_the_rest_without_a_call() {
     let id = take(&mut executor, at(0));
     executor.replied(id, refused(Class::AccountBlocked), at(0), 0.5);
     assert_eq!(executor.next(at(0)), Step::Done);
-    let rest = executor.rest().expect("one finding for the rest");
-    assert!(rest.of_account);
+    let pause = executor.write_pause().expect("one finding for the rest");
+    assert!(pause.of_account);
     assert!(
         matches!(last(executor)[..], [LastResult::Blocked(_)]),
         "its own"
@@ -161,7 +163,7 @@ fn a14_a_broken_account_blocks_the_rest_without_a_call() {
 }
 
 /// Sends all that may be sent at once, and has each call answered in turn, until nothing is left to send.
-fn play(executor: &mut Executor, answer: impl Fn(JobId) -> Result<Modified, CallError>) -> usize {
+fn play(executor: &mut Executor, answer: impl Fn(WriteId) -> Result<Modified, CallError>) -> usize {
     let (mut sent, mut in_flight) = (0, VecDeque::new());
     loop {
         while let Some(id) = take_next(executor, at(0)) {
@@ -177,16 +179,16 @@ fn play(executor: &mut Executor, answer: impl Fn(JobId) -> Result<Modified, Call
 }
 
 #[test]
-fn c2_l2_a_scope_that_denies_five_different_images_rests_and_says_so_once() {
+fn c2_l2_a_scope_that_denies_five_different_images_pauses_and_says_so_once() {
     for class in [Class::ScopeBlocked, Class::OurFault] {
         let mut executor = executor(50);
         let sent = play(&mut executor, |_| refused(class));
         assert_eq!(sent, 5, "though all could have left at once");
-        let rest = executor.rest().expect("one finding").clone();
-        assert!(!rest.of_account);
+        let pause = executor.write_pause().expect("one finding").clone();
+        assert!(!pause.of_account);
         assert!(
-            rest.problem.message.contains("5 different images"),
-            "{rest}"
+            pause.problem.message.contains("5 different images"),
+            "{pause}"
         );
         let all = last(executor);
         assert_eq!(all.len(), 5, "the others were not tried");
@@ -195,15 +197,18 @@ fn c2_l2_a_scope_that_denies_five_different_images_rests_and_says_so_once() {
 }
 
 #[test]
-fn c2_l2_one_success_ends_the_doubt_and_who_is_denied_then_is_denied_alone() {
+fn c2_l2_one_success_proves_access_and_who_is_denied_then_is_denied_alone() {
     for success in [done(), refused(Class::Converged)] {
         let mut executor = executor(50);
-        let sent = play(&mut executor, |JobId(n)| match n {
+        let sent = play(&mut executor, |WriteId(n)| match n {
             4 => success.clone(),
             _ => refused(Class::ScopeBlocked),
         });
         assert_eq!(sent, 50);
-        assert_eq!((executor.rest(), executor.doubt()), (None, Doubt::Over));
+        assert_eq!(
+            (executor.write_pause(), executor.access()),
+            (None, WriteAccess::Proven)
+        );
         let denied = last(executor)
             .into_iter()
             .filter(|last| matches!(last, LastResult::Denied(_)));
@@ -220,21 +225,21 @@ fn c2_until_something_is_permitted_each_call_under_way_counts_as_denied() {
     // One that says nothing of the right to write makes room for another.
     executor.replied(calls[0], Err(CallError::Unclear("cut".into())), at(0), 0.5);
     assert_eq!(executor.room(), 1);
-    let told = executor.replied(calls[1], refused(Class::ScopeBlocked), at(0), 0.5);
-    assert!(matches!(told, Told::Denied(_)));
+    let evidence = executor.replied(calls[1], refused(Class::ScopeBlocked), at(0), 0.5);
+    assert!(matches!(evidence, AccessEvidence::Denied(_)));
     assert_eq!(executor.room(), 1);
     assert_eq!(
         executor.replied(calls[2], done(), at(0), 0.5),
-        Told::Permitted
+        AccessEvidence::Permitted
     );
     assert_eq!(executor.room(), IN_FLIGHT_MAX - 2);
 }
 
 #[test]
 fn c2_what_a_pass_has_found_out_holds_for_its_next_plan() {
-    let mut after_three = executor(50).doubting(Doubt::Open(3));
+    let mut after_three = executor(50).with_access(WriteAccess::Unproven(3));
     assert_eq!(play(&mut after_three, |_| refused(Class::ScopeBlocked)), 2);
-    let mut after_success = executor(50).doubting(Doubt::Over);
+    let mut after_success = executor(50).with_access(WriteAccess::Proven);
     assert_eq!(
         play(&mut after_success, |_| refused(Class::ScopeBlocked)),
         50
@@ -255,7 +260,9 @@ fn c2_a_region_that_is_not_offered_costs_one_call() {
         executor.replied(id, Err(CallError::Refused(refusal)), at(0), 0.5);
         assert_eq!(executor.next(at(0)), Step::Done);
         assert!(
-            executor.rest().is_some_and(|rest| !rest.of_account),
+            executor
+                .write_pause()
+                .is_some_and(|pause| !pause.of_account),
             "{code}"
         );
         assert!(
@@ -274,7 +281,7 @@ fn c2_an_account_that_is_known_to_be_broken_is_no_images_finding() {
     let id = take(&mut executor, at(0));
     executor.replied(id, Err(CallError::AccountBroken(refusal)), at(0), 0.5);
     assert_eq!(executor.next(at(0)), Step::Done);
-    assert!(executor.rest().is_some_and(|rest| rest.of_account));
+    assert!(executor.write_pause().is_some_and(|pause| pause.of_account));
     assert_eq!(last(executor).len(), 0);
 }
 
@@ -306,7 +313,7 @@ fn what_could_be_sent_is_shown_in_the_order_of_its_turns() {
 
 #[test]
 fn s21_calls_in_flight_are_bounded() {
-    let mut executor = executor(1000).doubting(Doubt::Over);
+    let mut executor = executor(1000).with_access(WriteAccess::Proven);
     let taken = std::iter::from_fn(|| take_next(&mut executor, at(0))).count();
     assert_eq!(taken, IN_FLIGHT_MAX);
     assert_eq!(executor.next(at(0)), Step::Listen);
@@ -332,10 +339,13 @@ fn what_was_shown_may_be_withdrawn_or_forbidden_before_it_is_taken() {
 }
 
 #[test]
-fn c2_an_answer_that_tells_an_images_state_ends_the_doubt() {
-    for (code, doubt) in [
-        ("UnsupportedOperation.BlueprintHasNotShared", Doubt::Over),
-        ("FailedOperation.RequestError", Doubt::Open(0)),
+fn c2_an_answer_that_tells_an_images_state_proves_access() {
+    for (code, access) in [
+        (
+            "UnsupportedOperation.BlueprintHasNotShared",
+            WriteAccess::Proven,
+        ),
+        ("FailedOperation.RequestError", WriteAccess::Unproven(0)),
     ] {
         let image = ImageId::new("img-0").expect("valid");
         let mut executor = Executor::new([(image, Permission::Cancel)].into_iter());
@@ -347,6 +357,6 @@ fn c2_an_answer_that_tells_an_images_state_ends_the_doubt() {
             class: Class::Unclear,
         };
         executor.replied(id, Err(CallError::Refused(refusal)), at(0), 0.5);
-        assert_eq!(executor.doubt(), doubt, "{code}");
+        assert_eq!(executor.access(), access, "{code}");
     }
 }

@@ -1,0 +1,53 @@
+//! What every step of a pass over one scope works with. It must not know the steps.
+
+use super::Engine;
+use super::event::Event;
+use super::probe_budget::ScopeBudget;
+use super::scope_task::ScopeTask;
+use crate::api::{ClientContext, WriteClient};
+use crate::host::Host;
+use crate::ledger::Ledger;
+use crate::model::{Clocks, Present};
+use crate::observation::SeenAt;
+
+/// One scope with its client, its ledger and its part of the task.
+pub(super) struct ScopeContext<'a, H, L> {
+    pub(super) engine: &'a Engine<'a, L>,
+    pub(super) client: &'a WriteClient<H>,
+    pub(super) task: &'a ScopeTask<'a>,
+    /// The scope's part of the denied calls that its account may spend.
+    pub(super) budget: ScopeBudget,
+}
+
+impl<H: Host, L: Ledger> ScopeContext<'_, H, L> {
+    pub(super) fn client_context(&self) -> &ClientContext<H> {
+        self.client.read().context()
+    }
+
+    pub(super) fn host(&self) -> &H {
+        &self.client_context().host
+    }
+
+    pub(super) fn present(&self) -> Present {
+        self.client_context().present()
+    }
+
+    /// The present by this machine's clock and by the access point's.
+    pub(super) fn clocks(&self) -> Clocks {
+        self.client.read().clocks(self.task.scope.region)
+    }
+
+    /// The present by both clocks of this machine, one of which stands still while it sleeps.
+    pub(super) fn seen_at(&self) -> SeenAt {
+        SeenAt::new(self.host().monotonic(), self.host().now())
+    }
+
+    pub(super) fn emit(&self, event: Event<'_>) {
+        self.engine.listener.event(event);
+    }
+
+    /// Whether the ledger grants nothing any longer.
+    pub(super) fn is_lost(&self) -> bool {
+        self.engine.ledger.failure().is_some()
+    }
+}

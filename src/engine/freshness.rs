@@ -1,0 +1,380 @@
+//! How long ago each image that is to be written was seen. An image that was seen too long ago is rechecked by id, many to a
+//! request and before its turn comes, so that the permit queue does not wait for the answer. It must not know what a plan is
+//! for, only which of its writes are still to be sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use smol_str::SmolStr;
+
+use super::context::ScopeContext;
+use super::event::Event;
+use super::plan_scope::PlannedScope;
+use crate::api::protocol::wire::PAGE_LIMIT_MAX;
+use crate::execute::{Executor, WriteId};
+use crate::host::Host;
+use crate::ledger::Ledger;
+use crate::listing::{RecheckAnswer, Unanswered, still_shareable, still_shared};
+use crate::model::{ImageId, Permission};
+use crate::observation::SeenAt;
+use crate::plan::Actual;
+
+/// No write is sent for an image that was seen longer ago than this.
+const AGE_MAX: Duration = Duration::from_secs(120);
+/// From this age on, an image is rechecked once its turn is near.
+const RECHECK_FROM: Duration = Duration::from_secs(90);
+/// From this age on, a write is not prepared: it may still wait for its permit for a while.
+const PREPARE_AGE_MAX: Duration = Duration::from_secs(105);
+/// Images in one recheck.
+const BATCH_MAX: usize = PAGE_LIMIT_MAX as usize;
+/// While so many images at the head of the queue are fresh enough, none is rechecked.
+const FRESH_AHEAD_MIN: usize = BATCH_MAX / 2;
+
+/// When each image that is to be written was last seen.
+pub(super) struct Freshness {
+    /// When the observation began.
+    began: SeenAt,
+    /// No image was seen before this.
+    oldest: SeenAt,
+    seen: BTreeMap<WriteId, SeenAt>,
+    /// The images in a recheck without an answer yet, and what is to be done with them.
+    rechecking: BTreeMap<WriteId, Permission>,
+    /// Whether the key may not ask about images to share. They are then shared on what was seen, as where all reading is
+    /// denied: the answer to the SHARE is all that there is to see.
+    shares_are_blind: bool,
+    /// The images to share, whether they are ready or wait for another attempt.
+    shares: BTreeSet<WriteId>,
+}
+
+/// A recheck that waits for its answer.
+pub(super) type Recheck<'t> = LocalBoxFuture<'t, Rechecked>;
+
+/// The answer to a recheck.
+pub(super) struct Rechecked {
+    images: Vec<(WriteId, ImageId)>,
+    result: Result<RecheckAnswer, Unanswered>,
+}
+
+impl Freshness {
+    /// The sightings of an observation that began at `began`.
+    pub(super) fn new(planned: &PlannedScope, executor: &Executor, began: SeenAt) -> Self {
+        let writes = executor.ready();
+        let seen = writes.map(|(id, image, _)| (id, planned.sightings.of(image)));
+        let shares = executor.ready();
+        let shares = shares.filter(|(.., permission)| *permission == Permission::Share);
+        Self {
+            began,
+            oldest: planned.sightings.oldest,
+            seen: seen.collect(),
+            rechecking: BTreeMap::new(),
+            shares_are_blind: false,
+            shares: shares.map(|(id, ..)| id).collect(),
+        }
+    }
+
+    fn age(&self, id: WriteId, now: SeenAt) -> Duration {
+        if self.shares_are_blind && self.shares.contains(&id) {
+            return Duration::ZERO;
+        }
+        self.seen
+            .get(&id)
+            .map_or(Duration::MAX, |seen| seen.age(now))
+    }
+
+    /// Whether a write may be sent.
+    pub(super) fn may_send(&self, id: WriteId, now: SeenAt) -> bool {
+        self.age(id, now) < AGE_MAX
+    }
+
+    /// Whether a write may be prepared for sending.
+    pub(super) fn may_prepare(&self, id: WriteId, now: SeenAt) -> bool {
+        self.age(id, now) < PREPARE_AGE_MAX && !self.rechecking.contains_key(&id)
+    }
+
+    /// Whether the machine has slept for so long that more may have changed than single images.
+    pub(super) fn machine_slept(&self, now: SeenAt) -> bool {
+        self.began.slept(now) >= AGE_MAX
+    }
+
+    /// The images to recheck now for `permission`, in the order of the queue: as many as a request holds, and none while
+    /// there is no hurry.
+    fn due<'e>(
+        &self,
+        ready: impl Iterator<Item = (WriteId, &'e ImageId, Permission)>,
+        permission: Permission,
+        now: SeenAt,
+    ) -> Vec<(WriteId, &'e ImageId)> {
+        if self
+            .rechecking
+            .values()
+            .any(|towards| *towards == permission)
+        {
+            return Vec::new();
+        }
+        let ready = ready.filter(|(.., towards)| *towards == permission);
+        let (mut fresh, mut aging) = (0, Vec::new());
+        for (place, (id, image, _)) in ready.enumerate() {
+            if self.age(id, now) >= RECHECK_FROM {
+                aging.push((id, image));
+            } else if place < BATCH_MAX {
+                fresh += 1;
+            }
+            if fresh >= FRESH_AHEAD_MIN || aging.len() == BATCH_MAX {
+                break;
+            }
+        }
+        if fresh >= FRESH_AHEAD_MIN {
+            aging.clear();
+        }
+        aging
+    }
+
+    /// The rechecks to start now. Writes that are being prepared are not rechecked.
+    pub(super) fn rechecks<'t, H: Host, L: Ledger>(
+        &mut self,
+        context: &'t ScopeContext<'_, H, L>,
+        planned: &PlannedScope,
+        executor: &Executor,
+        is_preparing: impl Fn(WriteId) -> bool,
+    ) -> Vec<Recheck<'t>> {
+        let now = context.seen_at();
+        let mut rechecks: Vec<Recheck<'t>> = Vec::new();
+        // True nearly always, and cheaper than to walk a long queue.
+        if self.oldest.age(now) < RECHECK_FROM {
+            return rechecks;
+        }
+        for permission in [Permission::Share, Permission::Cancel] {
+            let ready = executor.ready().filter(|(id, ..)| !is_preparing(*id));
+            let due = self.due(ready, permission, now);
+            if due.is_empty() {
+                continue;
+            }
+            let due = due.into_iter().map(|(id, image)| (id, image.clone()));
+            let images: Vec<_> = due.collect();
+            self.rechecking
+                .extend(images.iter().map(|(id, _)| (*id, permission)));
+            rechecks.push(match permission {
+                Permission::Share => Box::pin(recheck_shares(context, images)),
+                Permission::Cancel => {
+                    let blueprints = blueprints(planned, &images);
+                    Box::pin(recheck_cancels(context, images, blueprints))
+                }
+            });
+        }
+        rechecks
+    }
+
+    /// Takes in the answer to a recheck. An image that has changed is left to the next observation, and so are all if there
+    /// is no answer. Where the key may not ask about images to share, they are shared on what was seen.
+    pub(super) fn rechecked<H: Host, L: Ledger>(
+        &mut self,
+        context: &ScopeContext<'_, H, L>,
+        executor: &mut Executor,
+        answer: Rechecked,
+    ) {
+        let Rechecked { images, result } = answer;
+        let towards = images
+            .iter()
+            .filter_map(|(id, _)| self.rechecking.remove(id));
+        let permission = towards.last();
+        let scope = context.task.scope;
+        match result {
+            Ok(RecheckAnswer { asked, still }) => {
+                let mut changed = BTreeSet::new();
+                for (id, image) in images {
+                    if still.contains(&image) {
+                        self.seen.insert(id, asked);
+                    } else {
+                        executor.withdraw(id);
+                        changed.insert(image);
+                    }
+                }
+                if !changed.is_empty() {
+                    let images = changed.len();
+                    tracing::debug!(%scope, images, "not as they were seen any longer; they are looked at again");
+                }
+            }
+            Err(Unanswered { why, is_denied }) => {
+                let what = if is_denied && permission == Some(Permission::Share) {
+                    self.shares_are_blind = true;
+                    "it is shared all the same, and the API's answer tells"
+                } else {
+                    let now = context.seen_at();
+                    let aging = executor.ready().filter(|(id, _, towards)| {
+                        Some(*towards) == permission && self.age(*id, now) >= RECHECK_FROM
+                    });
+                    let aging: Vec<_> = aging.map(|(id, ..)| id).collect();
+                    aging.into_iter().for_each(|id| executor.withdraw(id));
+                    "it is looked at again first"
+                };
+                context.emit(Event::Trouble {
+                    scope,
+                    what: format!(
+                        "what is to be written was seen minutes ago and cannot be asked about again; {what}: {why}"
+                    ),
+                    of_account: false,
+                });
+            }
+        }
+    }
+}
+
+async fn recheck_shares<H: Host, L: Ledger>(
+    context: &ScopeContext<'_, H, L>,
+    images: Vec<(WriteId, ImageId)>,
+) -> Rechecked {
+    let ids: Vec<_> = images.iter().map(|(_, image)| image.clone()).collect();
+    let result = still_shareable(context.client.read(), context.task.scope, &ids).await;
+    Rechecked { images, result }
+}
+
+async fn recheck_cancels<H: Host, L: Ledger>(
+    context: &ScopeContext<'_, H, L>,
+    images: Vec<(WriteId, ImageId)>,
+    blueprints: Option<BTreeMap<ImageId, SmolStr>>,
+) -> Rechecked {
+    let result = match blueprints {
+        Some(blueprints) => {
+            still_shared(context.client.read(), context.task.scope, &blueprints).await
+        }
+        None => Err(Unanswered {
+            why: "it is not known as which blueprint an image is shared".into(),
+            is_denied: false,
+        }),
+    };
+    Rechecked { images, result }
+}
+
+/// The blueprints that the observation showed for the images, if it showed one for each.
+fn blueprints(
+    planned: &PlannedScope,
+    images: &[(WriteId, ImageId)],
+) -> Option<BTreeMap<ImageId, SmolStr>> {
+    let blueprints = images.iter().map(|(_, image)| {
+        let decision = planned.plan.decisions.get(image)?;
+        match &decision.actual {
+            Actual::Shared(Some(blueprint)) => Some((image.clone(), blueprint.clone())),
+            Actual::Shared(None) | Actual::Unshared | Actual::Unknown => None,
+        }
+    });
+    blueprints.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Monotonic, Timestamp};
+
+    fn at(seconds: u64) -> SeenAt {
+        let time = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
+        let elapsed = Duration::from_secs(seconds);
+        SeenAt::new(Monotonic::new(elapsed), time + elapsed)
+    }
+
+    /// Images to share, or to take back, that were seen so many seconds after the start.
+    fn freshness(seen: &[(Permission, u64)]) -> (Freshness, Executor) {
+        let actions = seen.iter().enumerate().map(|(n, (permission, _))| {
+            let image = ImageId::new(&format!("img-{n}")).expect("valid");
+            (image, *permission)
+        });
+        let executor = Executor::new(actions);
+        let seen = executor.ready().zip(seen);
+        let seen = seen.map(|((id, ..), (_, seen))| (id, at(*seen))).collect();
+        let freshness = Freshness {
+            began: at(0),
+            oldest: at(0),
+            seen,
+            rechecking: BTreeMap::new(),
+            shares_are_blind: false,
+            shares: BTreeSet::new(),
+        };
+        (freshness, executor)
+    }
+
+    fn shares(count: usize, seen: u64) -> Vec<(Permission, u64)> {
+        vec![(Permission::Share, seen); count]
+    }
+
+    fn due_at(
+        freshness: &Freshness,
+        executor: &Executor,
+        permission: Permission,
+        now: u64,
+    ) -> usize {
+        freshness.due(executor.ready(), permission, at(now)).len()
+    }
+
+    #[test]
+    fn c8_s4_what_is_too_old_does_not_leave_and_what_soon_will_be_does_not_get_ready() {
+        let (freshness, executor) = freshness(&shares(1, 0));
+        let (id, ..) = executor.ready().next().expect("one");
+        for (age, is_sent, is_prepared, is_asked) in [
+            (0, true, true, false),
+            (89, true, true, false),
+            (90, true, true, true),
+            (104, true, true, true),
+            (105, true, false, true),
+            (119, true, false, true),
+            (120, false, false, true),
+        ] {
+            let now = at(age);
+            let may = (freshness.may_send(id, now), freshness.may_prepare(id, now));
+            assert_eq!(may, (is_sent, is_prepared), "{age}");
+            let asked = due_at(&freshness, &executor, Permission::Share, age);
+            assert_eq!(asked, usize::from(is_asked), "{age}");
+        }
+    }
+
+    #[test]
+    fn c8_s4_it_is_asked_by_the_hundred_in_time_and_no_sooner() {
+        for (young, old, asked) in [
+            (0, 0, 0),
+            (0, 1, 1),
+            (0, 250, 100),
+            (49, 250, 100),
+            (50, 250, 0),
+            (49, 20, 20),
+            (1_000, 1, 0),
+        ] {
+            let seen = [shares(young, 100), shares(old, 0)].concat();
+            let (freshness, executor) = freshness(&seen);
+            let is = due_at(&freshness, &executor, Permission::Share, 100);
+            assert_eq!(is, asked, "{young}, {old}");
+        }
+    }
+
+    #[test]
+    fn c8_s4_shares_and_cancels_are_asked_about_apart_each_once_at_a_time() {
+        let mixed = [(Permission::Share, 0), (Permission::Cancel, 0)].repeat(5);
+        let (mut freshness, executor) = freshness(&mixed);
+        assert_eq!(due_at(&freshness, &executor, Permission::Share, 100), 5);
+        assert_eq!(due_at(&freshness, &executor, Permission::Cancel, 100), 5);
+        let (id, ..) = executor.ready().next().expect("one");
+        freshness.rechecking.insert(id, Permission::Share);
+        assert_eq!(due_at(&freshness, &executor, Permission::Share, 100), 0);
+        assert_eq!(due_at(&freshness, &executor, Permission::Cancel, 100), 5);
+        assert!(!freshness.may_prepare(id, at(0)), "the answer comes first");
+    }
+
+    #[test]
+    fn p5_s4_a_machine_that_slept_looks_again() {
+        let (freshness, _) = freshness(&[]);
+        let slept = |seconds: u64| {
+            let time = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
+            let awake = Duration::from_secs(30);
+            let now = SeenAt::new(
+                Monotonic::new(awake),
+                time + awake + Duration::from_secs(seconds),
+            );
+            freshness.machine_slept(now)
+        };
+        assert!(!slept(0));
+        assert!(!slept(119));
+        assert!(slept(120));
+        assert!(
+            !freshness.machine_slept(at(3_600)),
+            "a long look is no sleep"
+        );
+    }
+}

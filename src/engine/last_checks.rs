@@ -1,0 +1,80 @@
+//! What may have come to forbid a write between its plan and its call: the time, what a person has said, or other
+//! credentials. Each check reads the present; none may wait for anything but the ledger.
+
+use std::time::Duration;
+
+use super::context::ScopeContext;
+use super::plan_scope::PlannedScope;
+use crate::api::WritePermit;
+use crate::api::error::Refusal;
+use crate::host::Host;
+use crate::ledger::{Attempt, Ledger, WriteRefused};
+use crate::model::{ImageId, Monotonic};
+use crate::plan::Decision;
+
+/// The ledger is asked again what a person has said if the intent was recorded longer ago than this. A shorter time would
+/// ask before every call while the permit queue is busy.
+const RECHECK_AFTER: Duration = Duration::from_millis(250);
+
+/// Why a write is not sent although its intent is recorded. The outcome in the history quotes it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotSent {
+    #[error("a change window closed")]
+    WindowClosed,
+    /// A share begins or ends at a time that has come meanwhile.
+    #[error("the time has come at which the manifests ask for another state")]
+    DesireChanged,
+    /// A person forbade it meanwhile, or the ledger failed.
+    #[error(transparent)]
+    WriteRefused(#[from] WriteRefused),
+    #[error("the credentials changed since the plan was made")]
+    CredentialsChanged,
+    /// The account is broken, so that there is no permit.
+    #[error("{0}")]
+    NotPermitted(Refusal),
+    /// Nothing forbids it, but the pass stops or pauses, or the image was seen too long ago.
+    #[error("its turn was given up")]
+    GivenUp,
+}
+
+/// Whether a write would be sent with the very credentials that its scope was observed with.
+pub(super) fn is_planned_with(planned: &PlannedScope, permit: &WritePermit) -> bool {
+    let version = planned.owner.as_ref().map(|owner| owner.version);
+    version.is_none_or(|version| version == permit.version())
+}
+
+/// Whether neither time nor a person has come to forbid a write whose intent was recorded at `recorded_at`.
+pub(super) async fn still_allowed<H: Host, L: Ledger>(
+    context: &ScopeContext<'_, H, L>,
+    attempt: &Attempt,
+    decision: &Decision,
+    recorded_at: Monotonic,
+) -> Result<(), NotSent> {
+    still_asked(context, &attempt.key.image, decision)?;
+    let ledger = context.engine.ledger;
+    let is_recent = context.host().monotonic().since(recorded_at) < RECHECK_AFTER;
+    if is_recent && !ledger.is_verifying() {
+        return Ok(());
+    }
+    Ok(ledger.recheck(attempt).await?)
+}
+
+/// Whether time alone has not come to forbid a write since its plan was made, by this machine's clock nor by the access
+/// point's.
+pub(super) fn still_asked<H: Host, L: Ledger>(
+    context: &ScopeContext<'_, H, L>,
+    image: &ImageId,
+    decision: &Decision,
+) -> Result<(), NotSent> {
+    let (windows, cause) = (&context.task.windows, decision.cause);
+    let clocks = context.clocks();
+    let named = context.task.wanted.images.get(image);
+    let is_asked = |now| named.is_none_or(|image| image.intent.at(now).0 == decision.desired);
+    if !clocks.all(|now| windows.is_open(cause, now)) {
+        Err(NotSent::WindowClosed)
+    } else if !clocks.all(is_asked) {
+        Err(NotSent::DesireChanged)
+    } else {
+        Ok(())
+    }
+}

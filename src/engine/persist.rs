@@ -1,0 +1,81 @@
+//! Persists what an observation changes in the inventory, before anything is done on it. It must not decide what changes.
+
+use super::context::ScopeContext;
+use super::event::Event;
+use super::plan_scope::PlannedScope;
+use crate::host::Host;
+use crate::inventory::{InventoryUpdate, Takeover};
+use crate::ledger::{Ledger, LedgerError};
+use crate::model::Scope;
+use crate::observation::{Observation, Unobserved};
+
+/// ScopeRows that are taken over in one transaction.
+const ROWS_PER_TRANSACTION_MAX: usize = 256;
+
+/// Persists that the scope was seen and what that changes. A ledger that cannot persist it would refuse the next intent,
+/// too, so that everything in the scope holds still then.
+pub(super) async fn persist<H: Host, L: Ledger>(
+    context: &ScopeContext<'_, H, L>,
+    mut planned: PlannedScope,
+) -> PlannedScope {
+    let update = std::mem::take(&mut planned.update);
+    let is_seen = matches!(planned.observation, Observation::Seen(_));
+    if !is_seen && update.is_empty() {
+        return planned;
+    }
+    for change in &update.changes {
+        if let Some(note) = &change.note {
+            context.emit(Event::Noted {
+                scope: context.task.scope,
+                image: &change.image,
+                note,
+            });
+        }
+    }
+    let ledger = context.engine.ledger;
+    if let Err(error) = record(ledger, context.task.scope, is_seen, update).await {
+        let unobserved = Unobserved::new(format!("the state cannot be kept: {error}"));
+        let task = context.task;
+        planned.plan = task.unobserved(unobserved.clone(), context.client_context());
+        planned.observation = Observation::Unobserved(unobserved);
+    }
+    planned
+}
+
+async fn record(
+    ledger: &impl Ledger,
+    scope: &Scope,
+    is_seen: bool,
+    update: InventoryUpdate,
+) -> Result<(), LedgerError> {
+    if is_seen {
+        ledger.mark_observed().await?;
+    }
+    if update.is_empty() {
+        return Ok(());
+    }
+    settle(ledger, scope, update).await
+}
+
+/// Records an update in transactions that are short for everybody else: many rows may be taken over.
+async fn settle(
+    ledger: &impl Ledger,
+    scope: &Scope,
+    mut update: InventoryUpdate,
+) -> Result<(), LedgerError> {
+    while update.takeover.rows.len() > ROWS_PER_TRANSACTION_MAX {
+        let later = update.takeover.rows.split_off(ROWS_PER_TRANSACTION_MAX);
+        let rows = std::mem::replace(&mut update.takeover.rows, later);
+        let part = InventoryUpdate {
+            set_aside: update.set_aside.take(),
+            takeover: Takeover {
+                rows,
+                expected: update.takeover.expected.clone(),
+                ..Takeover::default()
+            },
+            ..InventoryUpdate::default()
+        };
+        ledger.apply_update(scope, part).await?;
+    }
+    ledger.apply_update(scope, update).await
+}

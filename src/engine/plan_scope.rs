@@ -1,0 +1,221 @@
+//! One observation of one scope and the plan that follows from it: whose the scope is, what is seen, what is known from
+//! before, and what is to be done. It reads only: it must not know how a plan is carried out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::account::{self, OtherAccount};
+use super::refresh::ObservedScope;
+use super::scope_task::{Facts, PlanTime, ScopeTask};
+use crate::api::{ClientContext, Owner, ReadClient};
+use crate::attempts::AttemptLog;
+use crate::host::Host;
+use crate::inventory::{Inventory, InventoryUpdate, KnownAccounts};
+use crate::ledger::{LedgerError, LedgerReader};
+use crate::listing;
+use crate::model::{AccountName, ImageId, Monotonic, Timestamp, Uin};
+use crate::observation::{
+    Eligibility, Observation, OwnImages, Reading, Seen, SeenAt, Sightings, Unobserved,
+};
+use crate::plan::{Awaiting, Plan, ScopeAccount, Verdict, needs_own_images, share_candidates};
+
+/// A scope that was observed, or could not be, and its plan.
+pub(super) struct PlannedScope {
+    pub(super) observation: Observation,
+    /// When the images that the plan acts on were last seen.
+    pub(super) sightings: Sightings,
+    /// What is known from before, updated by the observation.
+    pub(super) inventory: Inventory,
+    /// What the observation changes in the inventory, not persisted yet.
+    pub(super) update: InventoryUpdate,
+    pub(super) plan: Plan,
+    /// Whose the images are.
+    pub(super) account: ScopeAccount,
+    /// Whose credentials the observation was made with. `None`: there are none.
+    pub(super) owner: Option<Owner>,
+    /// Earlier names of the account.
+    pub(super) aliases: Arc<BTreeSet<AccountName>>,
+}
+
+/// Observes a scope and plans it. Images about to be shared for the first time are asked about before the plan is final, so
+/// that no write is spent on an image that cannot be shared. Before a prune the account's own images are listed, so that no
+/// write is spent on another account's image. `own` are those of a recent observation, and `on_wait` hears of an
+/// observation that takes long.
+pub(super) async fn plan_scope<H: Host>(
+    client: &ReadClient<H>,
+    others: &[OtherAccount<'_, H>],
+    ledger: &impl LedgerReader,
+    task: &ScopeTask<'_>,
+    attempts: &AttemptLog,
+    own: &OwnImages,
+    on_wait: &dyn Fn(Reading),
+) -> PlannedScope {
+    let context = client.context();
+    let started = context.present();
+    let mut identity = match account::identify(client, others, task).await {
+        Ok(identity) => identity,
+        Err(named_twice) => return PlannedScope::unobserved(named_twice, task, context),
+    };
+    let (mut observation, mut sightings) =
+        listing::observe_dated(client, task.scope, on_wait).await;
+    let ended = context.present();
+    let owner = identity.owner.as_ref();
+    let uin = owner.and_then(|owner| owner.uin.clone());
+    let (mut inventory, known) = match read_ledger(ledger, task, uin.as_ref()).await {
+        Ok(read) => read,
+        Err(error) => {
+            let why = format!("the state cannot be read: {error}");
+            observation = Observation::Unobserved(Unobserved::new(why));
+            Default::default()
+        }
+    };
+    let unasked = identity
+        .ask_for_prune(client, others, task, &known, attempts)
+        .await;
+    let observed = ObservedScope {
+        observation: &observation,
+        identity: &identity,
+        started,
+        ended,
+        // The observation has told the access point's time.
+        clocks: client.clocks(task.scope.region),
+    };
+    let (known, rows) = known.split();
+    let refreshed = observed.refresh(task, &mut inventory, &known, rows);
+    let planner = Planner {
+        client,
+        task,
+        attempts,
+        inventory: &inventory,
+        account: identity.for_plan(task, attempts, unasked, &refreshed.evidence),
+    };
+    let mut plan = planner.plan(&observation);
+    if let Observation::Seen(seen) = &mut observation
+        && planner.complete(&plan, seen, &mut sightings, own).await
+    {
+        plan = planner.plan(&observation);
+    }
+    sightings.images.retain(|image, _| acts_on(&plan, image));
+    plan.taken_over = refreshed.names;
+    let (account, update) = (planner.account, refreshed.update);
+    let aliases = Arc::new(refreshed.aliases);
+    PlannedScope {
+        observation,
+        sightings,
+        inventory,
+        update,
+        plan,
+        account,
+        owner: identity.owner,
+        aliases,
+    }
+}
+
+async fn read_ledger(
+    ledger: &impl LedgerReader,
+    task: &ScopeTask<'_>,
+    uin: Option<&Uin>,
+) -> Result<(Inventory, KnownAccounts), LedgerError> {
+    let inventory = ledger.inventory(task.scope).await?;
+    let known = ledger.accounts(task.scope, &task.used, uin).await?;
+    Ok((inventory, known))
+}
+
+/// Makes the plans of one observation: a draft, and another once the images that the draft names were asked about.
+struct Planner<'p, H> {
+    client: &'p ReadClient<H>,
+    task: &'p ScopeTask<'p>,
+    attempts: &'p AttemptLog,
+    inventory: &'p Inventory,
+    account: ScopeAccount,
+}
+
+impl<H: Host> Planner<'_, H> {
+    fn plan(&self, observation: &Observation) -> Plan {
+        let facts = Facts {
+            account: &self.account,
+            observation,
+            inventory: self.inventory,
+        };
+        let clocks = self.client.clocks(self.task.scope.region);
+        let time = PlanTime::now(self.client.context(), clocks);
+        self.task.plan(&facts, self.attempts, &time)
+    }
+
+    /// Asks for what `draft` depends on and the listing does not show. Returns whether that was anything.
+    async fn complete(
+        &self,
+        draft: &Plan,
+        seen: &mut Seen,
+        sightings: &mut Sightings,
+        own: &OwnImages,
+    ) -> bool {
+        let scope = self.task.scope;
+        let candidates = share_candidates(draft, self.attempts);
+        let asks_for_own = needs_own_images(draft);
+        if !candidates.is_empty() {
+            let asked = listing::eligibility(self.client, scope, &candidates).await;
+            for (image, (eligibility, at)) in asked {
+                // An image that can be shared is not shared: this is one more sighting of it.
+                if eligibility == Eligibility::Shareable {
+                    sightings.images.insert(image.clone(), at);
+                }
+                seen.eligibility.insert(image, eligibility);
+            }
+        }
+        if asks_for_own {
+            seen.own = match own {
+                OwnImages::Known(_) => own.clone(),
+                OwnImages::NotAsked | OwnImages::Unknown(_) => {
+                    listing::own_images(self.client, scope).await
+                }
+            };
+        }
+        !candidates.is_empty() || asks_for_own
+    }
+}
+
+fn acts_on(plan: &Plan, image: &ImageId) -> bool {
+    let decision = plan.decisions.get(image);
+    decision.is_some_and(|decision| decision.verdict == Verdict::Act)
+}
+
+impl PlannedScope {
+    /// When a write of the image was last denied, if nothing newer is known of it.
+    pub(super) fn denied_since(&self, image: &ImageId) -> Option<Timestamp> {
+        let entry = self.inventory.images.get(image);
+        entry.and_then(|entry| entry.denied_since)
+    }
+
+    /// Notes in `attempts` since when the planner waits for something to show.
+    pub(super) fn date_doubts(&self, attempts: &mut AttemptLog, now: Monotonic) {
+        for (image, decision) in &self.plan.decisions {
+            if let Verdict::Await { reason, .. } = &decision.verdict
+                && matches!(**reason, Awaiting::Doubt(_))
+            {
+                let since = attempts.unshareable_since.entry(image.clone());
+                since.or_insert(now);
+            }
+        }
+        let since = attempts.unexpected_loss_since.unwrap_or(now);
+        attempts.unexpected_loss_since = self.plan.loss.map(|_| since);
+    }
+
+    /// A scope that must not be observed.
+    fn unobserved<H: Host>(
+        unobserved: Unobserved,
+        task: &ScopeTask<'_>,
+        context: &ClientContext<H>,
+    ) -> Self {
+        Self {
+            plan: task.unobserved(unobserved.clone(), context),
+            observation: Observation::Unobserved(unobserved),
+            sightings: Sightings::at(SeenAt::new(context.host.monotonic(), context.host.now())),
+            inventory: Inventory::default(),
+            update: InventoryUpdate::default(),
+            account: task.account(),
+            owner: None,
+            aliases: Arc::default(),
+        }
+    }
+}

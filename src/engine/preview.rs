@@ -1,0 +1,90 @@
+//! Plans scopes with clients that cannot write, neither to the cloud nor to the ledger. It must not know [`WriteClient`].
+//!
+//! [`WriteClient`]: crate::api::WriteClient
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+
+use super::account::OtherAccount;
+use super::plan_scope::plan_scope;
+use super::refusal::{refusals, refused_run};
+use super::scope_task::ScopeTask;
+use super::task::Task;
+use super::{ScopeOutcome, client_of};
+use crate::api::{ClientContext, ReadClient};
+use crate::attempts::AttemptLog;
+use crate::host::Host;
+use crate::ledger::LedgerReader;
+use crate::model::{AccountName, Scope};
+use crate::observation::{OwnImages, Unobserved};
+use crate::plan::Plan;
+
+/// Plans every scope of the task. Each account that is named must have a client.
+pub async fn preview<H: Host>(
+    accounts: &BTreeMap<AccountName, ReadClient<H>>,
+    ledger: &impl LedgerReader,
+    task: &Task<'_>,
+) -> Vec<ScopeOutcome> {
+    let Some(first) = accounts.values().next() else {
+        return Vec::new();
+    };
+    let scopes = task.scopes();
+    let read = |name: &AccountName| accounts.get(name);
+    let refusals = refusals(&scopes, task, read).await;
+    if let Some(outcomes) = refused_run(&scopes, &refusals, first.context()) {
+        return outcomes;
+    }
+    let plans = scopes.iter().map(async |scope_task| {
+        let client = client_of(accounts, scope_task.scope);
+        let others = task.other_accounts(scope_task, read);
+        observe_once(client, &others, ledger, scope_task, AttemptLog::default()).await
+    });
+    join_all(plans).await
+}
+
+/// [`preview`] of one scope. `None` if there can be nothing to do in it. `attempts` is what earlier previews left behind:
+/// since when something has not shown, which tells a loss from a lag.
+pub async fn preview_scope<H: Host>(
+    client: &ReadClient<H>,
+    others: &[OtherAccount<'_, H>],
+    ledger: &impl LedgerReader,
+    task: &Task<'_>,
+    scope: &Scope,
+    attempts: AttemptLog,
+) -> Option<ScopeOutcome> {
+    let scope_task = task.scope(scope)?;
+    Some(observe_once(client, others, ledger, &scope_task, attempts).await)
+}
+
+/// The plan for a scope that cannot be observed: everything in it holds still. `None` if there can be nothing to do in it.
+/// This machine's clock tells what it would be asked for.
+pub fn unobserved_plan<H: Host>(
+    task: &Task<'_>,
+    scope: &Scope,
+    unobserved: Unobserved,
+    context: &ClientContext<H>,
+) -> Option<Plan> {
+    let scope_task = task.scope(scope)?;
+    Some(scope_task.unobserved(unobserved, context))
+}
+
+async fn observe_once<H: Host>(
+    client: &ReadClient<H>,
+    others: &[OtherAccount<'_, H>],
+    ledger: &impl LedgerReader,
+    task: &ScopeTask<'_>,
+    mut attempts: AttemptLog,
+) -> ScopeOutcome {
+    let on_wait = |reading| {
+        let scope = task.scope;
+        tracing::info!(%scope, "waiting for the turn to read: {reading}");
+    };
+    let own = OwnImages::NotAsked;
+    let planned = plan_scope(client, others, ledger, task, &attempts, &own, &on_wait).await;
+    planned.date_doubts(&mut attempts, client.context().host.monotonic());
+    ScopeOutcome {
+        plan: planned.plan,
+        attempts,
+    }
+}

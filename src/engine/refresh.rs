@@ -1,0 +1,220 @@
+//! What an observation changes in the inventory: whose its rows are, what the scope takes over from other names of its
+//! account, and what was seen. It computes the update and must not persist it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::account::{self, Evidence, Identity};
+use super::scope_task::ScopeTask;
+use crate::api::Owner;
+use crate::inventory::{
+    self, AccountIdentity, Inventory, InventoryChange, InventoryUpdate, KnownAccount,
+    KnownAccounts, OwnedShare, ScopeRows, Takeover, UsedNames,
+};
+use crate::model::{AccountName, Clocks, Present};
+use crate::observation::{Observation, Seen};
+
+/// A scope as it was observed, before anything follows from it.
+pub(super) struct ObservedScope<'o> {
+    pub(super) observation: &'o Observation,
+    pub(super) identity: &'o Identity,
+    pub(super) started: Present,
+    pub(super) ended: Present,
+    pub(super) clocks: Clocks,
+}
+
+/// What follows from an observation for what is known.
+pub(super) struct Refreshed<'r> {
+    /// To be persisted before anything is done on the observation.
+    pub(super) update: InventoryUpdate,
+    /// Earlier names of the account.
+    pub(super) aliases: BTreeSet<AccountName>,
+    /// Names whose rows the scope takes over.
+    pub(super) names: BTreeSet<AccountName>,
+    pub(super) evidence: Evidence<'r>,
+}
+
+/// The account_identity of a scope that is called without credentials.
+const NOBODY: AccountIdentity<'static> = AccountIdentity {
+    uin: None,
+    key: None,
+};
+
+impl ObservedScope<'_> {
+    /// Brings the inventory up to date: first whose its own rows are, then what it takes over from `others`, the rows of
+    /// other account names, then what was seen.
+    pub(super) fn refresh<'k>(
+        &self,
+        task: &ScopeTask<'_>,
+        inventory: &mut Inventory,
+        known: &'k KnownAccounts,
+        others: BTreeMap<AccountName, ScopeRows>,
+    ) -> Refreshed<'k> {
+        let used = self.used_names(task);
+        let account_identity = self.account_identity();
+        let suspended = inventory.suspensions.iter();
+        let suspended = suspended.flat_map(|suspension| &suspension.selector.accounts);
+        let suspended = suspended.cloned().collect();
+        let aliases = known.aliases(task.scope, &used, account_identity, &suspended);
+        inventory.extend_suspensions(task.scope, &aliases);
+        let recorded = known.scopes.get(task.scope);
+        let set_aside = recorded.filter(|recorded| recorded.is_other_account(account_identity));
+        if set_aside.is_some() {
+            // The rows belong to the account that the name stood for before.
+            inventory.images.clear();
+            inventory.open_intents.clear();
+        }
+        let shows_own = self
+            .seen()
+            .is_some_and(|seen| inventory.shows_own_blueprint(seen));
+        let takeover = self.take_over(task, inventory, known, &used, others);
+        let evidence = evidence(known, recorded, &takeover, shows_own);
+        let names = takeover.sources().cloned().collect();
+        let update = self.update(task, inventory, recorded, takeover, shows_own);
+        Refreshed {
+            update,
+            aliases,
+            names,
+            evidence,
+        }
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        self.identity.owner.as_ref()
+    }
+
+    fn account_identity(&self) -> AccountIdentity<'_> {
+        self.owner().map_or(NOBODY, Owner::identity)
+    }
+
+    fn seen(&self) -> Option<&Seen> {
+        match self.observation {
+            Observation::Seen(seen) => Some(seen),
+            Observation::ReadDenied(_) | Observation::Unobserved(_) => None,
+        }
+    }
+
+    /// The names that the manifests use, with the accounts that this observation has identified.
+    fn used_names(&self, task: &ScopeTask<'_>) -> UsedNames {
+        let mut used = task.used.clone();
+        for (name, uin) in &self.identity.others {
+            used.here.insert(name.clone(), Some(uin.clone()));
+        }
+        used
+    }
+
+    fn take_over(
+        &self,
+        task: &ScopeTask<'_>,
+        inventory: &mut Inventory,
+        known: &KnownAccounts,
+        used: &UsedNames,
+        others: BTreeMap<AccountName, ScopeRows>,
+    ) -> Takeover {
+        let kinship = |name: &AccountName| match self.owner() {
+            Some(owner) => known.account_match(name, task.scope, used, owner.identity()),
+            None => inventory::AccountMatch::Excluded,
+        };
+        let names = |image: &_| task.wanted.names(image);
+        let mut takeover = inventory.take_over(others, kinship, self.seen(), names);
+        takeover.expected = known.in_region(task.scope.region, takeover.sources());
+        takeover
+    }
+
+    fn update(
+        &self,
+        task: &ScopeTask<'_>,
+        inventory: &mut Inventory,
+        recorded: Option<&KnownAccount>,
+        takeover: Takeover,
+        shows_own: bool,
+    ) -> InventoryUpdate {
+        let set_aside =
+            recorded.filter(|recorded| recorded.is_other_account(self.account_identity()));
+        let set_aside = set_aside.and_then(|recorded| recorded.uin.clone());
+        match (self.observation, self.owner()) {
+            (Observation::Seen(seen), Some(owner)) => InventoryUpdate {
+                set_aside,
+                takeover,
+                changes: self.changes(task, inventory, seen),
+                account: account::to_record(recorded, owner, shows_own),
+            },
+            // Writes made without seeing are kept under the account that they are made in, so that the next observation finds
+            // them.
+            (Observation::ReadDenied(_), Some(owner)) if set_aside.is_some() => InventoryUpdate {
+                set_aside,
+                account: account::to_record(recorded, owner, shows_own),
+                ..InventoryUpdate::default()
+            },
+            _ => InventoryUpdate::default(),
+        }
+    }
+
+    fn changes(
+        &self,
+        task: &ScopeTask<'_>,
+        inventory: &mut Inventory,
+        seen: &Seen,
+    ) -> Vec<InventoryChange> {
+        let named = task.named(self.clocks);
+        let accept_lost = task.policy.accept_lost;
+        let mut changes = inventory::update(inventory, seen, &named, accept_lost, self.started);
+        for change in &mut changes {
+            let entry = change.entry.as_mut();
+            if let Some(owned) = entry.and_then(|entry| entry.owned.as_mut()) {
+                date_late(owned, self.started, self.ended);
+            }
+        }
+        inventory.apply(&changes);
+        changes
+    }
+}
+
+/// What the observation and the takeover prove about the account.
+fn evidence<'k>(
+    known: &'k KnownAccounts,
+    recorded: Option<&KnownAccount>,
+    takeover: &Takeover,
+    shows_own: bool,
+) -> Evidence<'k> {
+    let succeeded_by = recorded.and_then(|recorded| recorded.succeeded_by.as_ref());
+    let mut sources = takeover.sources();
+    let taken_back = sources.find(|from| succeeded_by == Some(*from));
+    let proven = takeover.rows.iter().filter(|taken| taken.proves_the_name());
+    Evidence {
+        known,
+        shows_own,
+        proven: proven.map(|taken| taken.from.clone()).collect(),
+        taken_back: taken_back.cloned(),
+    }
+}
+
+/// Dates what was not seen with the end of the observation, because it may have been there until then, and the next
+/// observation is dated by its beginning. The pages of a large scope may be read minutes apart.
+fn date_late(owned: &mut OwnedShare, began: Present, ended: Present) {
+    for since in [&mut owned.missing_since, &mut owned.disputed_since] {
+        if *since == Some(began.stamp()) {
+            *since = Some(ended.stamp());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn c8_s11_what_a_long_look_did_not_show_is_dated_with_its_end() {
+        let at =
+            |seconds: i64| Timestamp::from_timestamp(1_790_000_000 + seconds, 0).expect("a date");
+        let mut owned = OwnedShare::adopted("lhbp-1", at(-1_000));
+        let (began, ended) = (Present::from(at(0)), Present::from(at(300)));
+        date_late(&mut owned, began, ended);
+        assert_eq!((owned.missing_since, owned.disputed_since), (None, None));
+        owned.missing_since = Some(at(0));
+        owned.disputed_since = Some(at(-60));
+        date_late(&mut owned, began, ended);
+        assert_eq!(owned.missing_since, Some(at(300)), "new with this look");
+        assert_eq!(owned.disputed_since, Some(at(-60)), "known before");
+    }
+}

@@ -1,0 +1,106 @@
+//! A task's part in one scope, and the one way to a plan for it. It must not know how the scope is observed.
+
+use std::collections::BTreeMap;
+
+use crate::api::ClientContext;
+use crate::attempts::AttemptLog;
+use crate::desired::DesiredScope;
+use crate::host::Host;
+use crate::inventory::{Declaration, Inventory, UsedNames};
+use crate::model::{Clocks, ImageId, Monotonic, Present, Scope, Uin};
+use crate::observation::{Observation, Unobserved};
+use crate::plan::{ApprovedActions, Inputs, Plan, Policy, ScopeAccount, plan};
+use crate::windows::Windows;
+
+/// A task's part in one scope.
+pub(super) struct ScopeTask<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) wanted: DesiredScope<'a>,
+    pub(super) policy: &'a Policy,
+    pub(super) windows: Windows,
+    pub(super) approved: Option<&'a ApprovedActions>,
+    /// The account names that the manifests use.
+    pub(super) used: UsedNames,
+    /// The account's uin by its document.
+    pub(super) uin: Option<&'a Uin>,
+}
+
+/// What a plan is made from, besides the task.
+pub(super) struct Facts<'f> {
+    pub(super) account: &'f ScopeAccount,
+    pub(super) observation: &'f Observation,
+    pub(super) inventory: &'f Inventory,
+}
+
+/// When a plan is made.
+pub(super) struct PlanTime {
+    clocks: Clocks,
+    present: Present,
+    monotonic: Monotonic,
+}
+
+impl PlanTime {
+    /// The present by the context's clock, with `clocks` as the access point's reading of it.
+    pub(super) fn now<H: Host>(context: &ClientContext<H>, clocks: Clocks) -> Self {
+        Self {
+            clocks,
+            present: context.present(),
+            monotonic: context.host.monotonic(),
+        }
+    }
+}
+
+impl ScopeTask<'_> {
+    pub(super) fn plan(&self, facts: &Facts<'_>, attempts: &AttemptLog, time: &PlanTime) -> Plan {
+        plan(&Inputs {
+            scope: self.scope,
+            wanted: &self.wanted,
+            account: facts.account,
+            observation: facts.observation,
+            inventory: facts.inventory,
+            attempts,
+            windows: &self.windows,
+            policy: self.policy,
+            approved: self.approved,
+            clocks: time.clocks,
+            present: time.present,
+            monotonic: time.monotonic,
+        })
+    }
+
+    /// The plan for a scope that is not observed: everything in it holds still.
+    pub(super) fn unobserved<H: Host>(
+        &self,
+        unobserved: Unobserved,
+        context: &ClientContext<H>,
+    ) -> Plan {
+        let facts = Facts {
+            account: &self.account(),
+            observation: &Observation::Unobserved(unobserved),
+            inventory: &Inventory::default(),
+        };
+        let time = PlanTime::now(context, Clocks::machine_only(context.now()));
+        self.plan(&facts, &AttemptLog::default(), &time)
+    }
+
+    /// The account as the manifests describe it.
+    pub(super) fn account(&self) -> ScopeAccount {
+        ScopeAccount {
+            uin: self.uin.cloned(),
+            ..ScopeAccount::default()
+        }
+    }
+
+    /// The images that the manifests name, each with its desired state where both clocks agree about it.
+    pub(super) fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Declaration> {
+        let named = self.wanted.named().map(|(id, image)| {
+            let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
+            let named = Declaration {
+                desired: other.is_none().then_some(desired),
+                protected: image.protect,
+            };
+            (id, named)
+        });
+        named.collect()
+    }
+}

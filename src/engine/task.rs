@@ -1,0 +1,82 @@
+//! What a run is asked to do, and how that divides into scopes. Pure: it must not know clients' answers or the ledger.
+
+use std::collections::BTreeMap;
+
+use super::account::OtherAccount;
+use super::scope_task::ScopeTask;
+use crate::api::ReadClient;
+use crate::desired::{Completeness, Desired};
+use crate::inventory::UsedNames;
+use crate::model::{AccountName, Scope, Selector};
+use crate::plan::{ApprovedActions, Policy, Prune};
+
+/// What is to be brought about, and within which bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// What the manifests ask for.
+    pub desired: &'a Desired,
+    /// The part of it that is worked on.
+    pub selector: &'a Selector,
+    /// What may be pruned, and the guards' limits.
+    pub policy: &'a Policy,
+    /// The saved plan to carry out, if one is: nothing but its actions is done.
+    pub approved_by_scope: Option<&'a BTreeMap<Scope, ApprovedActions>>,
+}
+
+/// The approval of a scope that the saved plan does not contain.
+static NOTHING_APPROVED: ApprovedActions = ApprovedActions::new();
+
+impl Task<'_> {
+    /// The scopes that there may be something to do in.
+    pub(super) fn scopes(&self) -> Vec<ScopeTask<'_>> {
+        let scopes = self.desired.scopes();
+        scopes.filter_map(|scope| self.scope(scope)).collect()
+    }
+
+    /// The task's part in one scope, unless there can be nothing to do in it.
+    pub(super) fn scope<'t>(&'t self, scope: &'t Scope) -> Option<ScopeTask<'t>> {
+        let wanted = self.desired.wanted(scope, self.selector)?;
+        if wanted.images.is_empty() && self.policy.prune == Prune::None {
+            return None;
+        }
+        let approved = self
+            .approved_by_scope
+            .map(|approved| approved.get(scope).unwrap_or(&NOTHING_APPROVED));
+        let account = self.desired.accounts.get(&scope.account);
+        Some(ScopeTask {
+            scope,
+            wanted,
+            policy: self.policy,
+            windows: account
+                .map(|account| account.windows.clone())
+                .unwrap_or_default(),
+            approved,
+            used: UsedNames {
+                here: self.desired.names_in(scope.region),
+                anywhere: self.desired.names(),
+                // Manifests that were left out or are missing may use any name.
+                is_complete: !self.policy.shares_only
+                    && self.desired.completeness == Completeness::Whole,
+            },
+            uin: account.and_then(|account| account.uin.as_ref()),
+        })
+    }
+
+    /// The other account names that manifests use in the scope's region. A name without a client cannot be told apart.
+    pub(super) fn other_accounts<'a, H>(
+        &'a self,
+        task: &ScopeTask<'a>,
+        client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>>,
+    ) -> Vec<OtherAccount<'a, H>> {
+        let names = self.desired.rivals_of(task.scope);
+        let others = names.map(|name| {
+            let account = self.desired.accounts.get(name);
+            OtherAccount {
+                name,
+                uin: account.and_then(|account| account.uin.as_ref()),
+                client: client(name).ok_or("it is not connected"),
+            }
+        });
+        others.collect()
+    }
+}

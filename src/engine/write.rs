@@ -1,0 +1,468 @@
+//! The life of each write of a plan, from the executor's queue to the recorded outcome. The functions stand in the order of
+//! the events:
+//!
+//! | step | function | where it can end |
+//! |---|---|---|
+//! | 1. take the next write that may be sent soon | [`Writer::next_write`] | withdrawn: a window closed, or the manifests' wish changed with the time |
+//! | 2. record its intent durably | [`Writer::prepare`] | not recorded: suspended, not ours, or the ledger failed |
+//! | 3. wait for the permit to call | [`Writer::await_permit`] | not permitted: a stop, a pause, or a broken account |
+//! | 4. check once more what may have changed | [`Writer::last_checks`] | not sent: forbidden, too old, or planned with other credentials |
+//! | 5. send | [`Writer::send`] | |
+//! | 6. record the outcome | [`Writer::record`] | |
+//! | 7. tell the executor the reply | [`Writer::replied`] | settled, or back to 1 after a backoff |
+//!
+//! The intent is recorded before the permit is waited for, so that a write leaves the moment its permit comes and the disk
+//! costs the rate nothing. An intent whose write does not leave gets the outcome *not sent*. It must not decide what is
+//! written: that is the plan's.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Mutex, Notify};
+
+use super::context::ScopeContext;
+use super::event::Event;
+use super::freshness::{Freshness, Recheck};
+use super::last_checks::{self, NotSent};
+use super::plan_scope::PlannedScope;
+use super::probe_budget::{Grant, Probe};
+use super::write_outcome;
+use crate::api::error::{CallError, Refusal};
+use crate::api::{Modified, WritePermit};
+use crate::attempts::{AttemptLog, LastResult, WritePause};
+use crate::execute::{AccessEvidence, Executor, Step, WriteAccess, WriteId, probing_order};
+use crate::history::{Outcome, WriteResult};
+use crate::host::Host;
+use crate::inventory::{IntentId, InventoryEntry};
+use crate::ledger::{Attempt, Ledger, WriteRefused};
+use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission};
+use crate::observation::SeenAt;
+use crate::plan::Prune;
+
+/// Writes that are prepared at once: one waits for its permit while the intents of the next are on their way to the disk,
+/// so that a disk that takes as long as three permits costs the rate nothing.
+const PREPARING_MAX: usize = 4;
+
+/// One write on its way: the executor's id for it, and this attempt at it.
+struct Write {
+    id: WriteId,
+    attempt: Attempt,
+}
+
+/// How the preparation of a write ended.
+enum Prepared {
+    /// Its intent was recorded at that time, and it may call.
+    Permitted(IntentId, Monotonic, WritePermit),
+    /// Its intent was recorded, but it got no permit. Without a refusal, it gave its place in the queue up.
+    NotPermitted(IntentId, Option<Refusal>),
+    /// Its intent was not recorded.
+    NotRecorded(WriteRefused),
+}
+
+type Reply = (WriteId, Result<Modified, CallError>);
+
+/// The writes of one plan: the executor's view of them, and the I/O under way for them.
+struct Writes<'t> {
+    executor: Executor,
+    freshness: Freshness,
+    preparing: FuturesUnordered<LocalBoxFuture<'t, (Write, Prepared)>>,
+    /// Makes a write that is being prepared give its place in the permit queue up.
+    give_up: BTreeMap<WriteId, Rc<Notify>>,
+    sending: FuturesUnordered<LocalBoxFuture<'t, Reply>>,
+    /// Held by each write that may be denied, until that is known.
+    probes: BTreeMap<WriteId, Probe>,
+    rechecks: FuturesUnordered<Recheck<'t>>,
+}
+
+/// How the writes of a plan ended.
+pub(super) struct ExecutedPlan {
+    /// The last result of each image that was tried.
+    pub(super) results: Vec<(ImageId, Permission, LastResult)>,
+    /// What is known of the right to write to the scope.
+    pub(super) access: WriteAccess,
+    /// Why this pass writes nothing more, if so.
+    pub(super) pause: Option<WritePause>,
+}
+
+/// Carries the plan's writes out. `began` is when its observation began, `attempts` and `access` are what the pass has
+/// learnt before.
+pub(super) async fn execute<H: Host, L: Ledger>(
+    context: &ScopeContext<'_, H, L>,
+    planned: &PlannedScope,
+    attempts: &AttemptLog,
+    access: WriteAccess,
+    began: SeenAt,
+) -> ExecutedPlan {
+    let writer = Writer {
+        context,
+        planned,
+        attempts,
+        permit_queue: Mutex::new(()),
+    };
+    let mut writes = Writes::new(planned, access, began);
+    let mut stopping = false;
+    loop {
+        let budget_changed = context.budget.changed();
+        if writes.freshness.machine_slept(context.seen_at()) {
+            writes.executor.stop();
+        }
+        let step = writes.executor.next(context.host().monotonic());
+        let mut awaits_budget = false;
+        match step {
+            Step::Done if writes.preparing.is_empty() => break,
+            Step::Send => {
+                awaits_budget = writer.prepare_next(&mut writes);
+                if writes.is_idle() && !awaits_budget {
+                    // A window closed on all that was left, or the account pauses: the executor knows it now.
+                    continue;
+                }
+            }
+            _ => writes.give_up_places(),
+        }
+        tokio::select! {
+            biased;
+            _ = context.engine.stop.tripped(), if !stopping => {
+                stopping = true;
+                writes.executor.stop();
+            }
+            Some(reply) = writes.sending.next(), if !writes.sending.is_empty() => {
+                writer.replied(&mut writes, reply);
+            }
+            Some((write, prepared)) = writes.preparing.next(), if !writes.preparing.is_empty() => {
+                writer.prepared(&mut writes, write, prepared).await;
+            }
+            Some(answer) = writes.rechecks.next(), if !writes.rechecks.is_empty() => {
+                writes.freshness.rechecked(context, &mut writes.executor, answer);
+            }
+            () = budget_changed, if awaits_budget => {}
+            () = context.host().sleep_until(wake_at(step)), if matches!(step, Step::Wait(_)) => {}
+        }
+    }
+    ExecutedPlan {
+        access: writes.executor.access(),
+        pause: writes.executor.write_pause().cloned(),
+        results: writes.executor.outcomes().collect(),
+    }
+}
+
+fn wake_at(step: Step) -> Monotonic {
+    match step {
+        Step::Wait(at) => at,
+        _ => Monotonic::default(),
+    }
+}
+
+impl Writes<'_> {
+    fn new(planned: &PlannedScope, access: WriteAccess, began: SeenAt) -> Self {
+        let actions = planned.plan.actions();
+        let actions = actions.map(|(id, permission, _)| (id.clone(), permission));
+        let actions = probing_order(actions, |(id, _)| planned.denied_since(id));
+        let executor = Executor::new(actions.into_iter()).with_access(access);
+        Self {
+            freshness: Freshness::new(planned, &executor, began),
+            executor,
+            preparing: FuturesUnordered::new(),
+            give_up: BTreeMap::new(),
+            sending: FuturesUnordered::new(),
+            probes: BTreeMap::new(),
+            rechecks: FuturesUnordered::new(),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.preparing.is_empty() && self.sending.is_empty() && self.rechecks.is_empty()
+    }
+
+    /// Makes all that are being prepared give their places up, because nothing may be sent now.
+    fn give_up_places(&self) {
+        self.give_up.values().for_each(|place| place.notify_one());
+    }
+}
+
+/// Moves the writes of one plan on.
+struct Writer<'w, H, L> {
+    context: &'w ScopeContext<'w, H, L>,
+    planned: &'w PlannedScope,
+    attempts: &'w AttemptLog,
+    /// Lets one write at a time stand in the bucket's queue, so that scopes behind one access point take turns.
+    permit_queue: Mutex<()>,
+}
+
+impl<H: Host, L: Ledger> Writer<'_, H, L> {
+    /// Starts to prepare as many writes as there is room for. Returns whether the next one waits for the account's probe
+    /// budget to change.
+    fn prepare_next<'t>(&'t self, writes: &mut Writes<'t>) -> bool {
+        let give_up = &writes.give_up;
+        let is_preparing = |id| give_up.contains_key(&id);
+        let due =
+            writes
+                .freshness
+                .rechecks(self.context, self.planned, &writes.executor, is_preparing);
+        writes.rechecks.extend(due);
+        let room = writes.executor.room().min(PREPARING_MAX);
+        while writes.give_up.len() < room {
+            let probe = match writes.executor.access() {
+                WriteAccess::Proven => None,
+                WriteAccess::Unproven(_) => match self.context.budget.request() {
+                    Grant::Granted(probe) => Some(probe),
+                    Grant::NotYet => return true,
+                    Grant::Exhausted(pause) => {
+                        // One that is prepared or in flight may still be permitted.
+                        if writes.preparing.is_empty() && writes.sending.is_empty() {
+                            writes.executor.pause_writes(pause);
+                        }
+                        return false;
+                    }
+                },
+            };
+            let Some(write) = self.next_write(writes) else {
+                return false;
+            };
+            writes.probes.extend(probe.map(|probe| (write.id, probe)));
+            let place = Rc::new(Notify::new());
+            writes.give_up.insert(write.id, Rc::clone(&place));
+            writes.preparing.push(Box::pin(async move {
+                let prepared = self.prepare(&write, &place).await;
+                (write, prepared)
+            }));
+        }
+        false
+    }
+
+    /// The next write to prepare. Withdraws those that time has come to forbid: an intent that will not be sent would take a
+    /// place in the permit queue from others.
+    fn next_write(&self, writes: &mut Writes<'_>) -> Option<Write> {
+        let now = self.context.seen_at();
+        let task = self.context.task;
+        loop {
+            let (id, image, permission, number) = writes.executor.peek(|id| {
+                !writes.give_up.contains_key(&id) && writes.freshness.may_prepare(id, now)
+            })?;
+            let decision = &self.planned.plan.decisions[image];
+            if last_checks::still_asked(self.context, image, decision).is_err() {
+                writes.executor.withdraw(id);
+                continue;
+            }
+            let named = task.wanted.images.get(image);
+            let actual = decision.actual.state();
+            let attempt = Attempt {
+                key: ImageKey {
+                    scope: task.scope.clone(),
+                    image: image.clone(),
+                },
+                permission,
+                cause: decision.cause,
+                source: decision.source.clone(),
+                labels: named.map(|image| image.labels.clone()),
+                number,
+                saw_opposite: actual.is_some_and(|actual| actual != decision.desired),
+                needs_ownership: decision.cause == Cause::Pruned
+                    && task.policy.prune == Prune::Owned,
+                aliases: Arc::clone(&self.planned.aliases),
+                key_digest: self.planned.owner.as_ref().map(|owner| owner.key.clone()),
+                api_ahead: self.context.clocks().api_ahead(),
+            };
+            return Some(Write { id, attempt });
+        }
+    }
+
+    /// Records the write's intent, then waits for its permit.
+    async fn prepare(&self, write: &Write, give_up: &Notify) -> Prepared {
+        match self
+            .context
+            .engine
+            .ledger
+            .record_intent(&write.attempt)
+            .await
+        {
+            Ok(intent) => {
+                let recorded_at = self.context.host().monotonic();
+                self.await_permit(intent, recorded_at, give_up).await
+            }
+            Err(refused) => Prepared::NotRecorded(refused),
+        }
+    }
+
+    async fn await_permit(
+        &self,
+        intent: IntentId,
+        recorded_at: Monotonic,
+        give_up: &Notify,
+    ) -> Prepared {
+        let permit = std::pin::pin!(async {
+            let _first = self.permit_queue.lock().await;
+            self.context
+                .client
+                .permit(self.context.task.scope.region)
+                .await
+        });
+        match select(permit, std::pin::pin!(give_up.notified())).await {
+            Either::Left((Ok(permit), _)) => Prepared::Permitted(intent, recorded_at, permit),
+            Either::Left((Err(refusal), _)) => Prepared::NotPermitted(intent, Some(refusal)),
+            Either::Right(_) => Prepared::NotPermitted(intent, None),
+        }
+    }
+
+    /// Sends the write if it is permitted and the last checks pass. Otherwise records that it was not sent, and tells the
+    /// executor what that means for it.
+    async fn prepared<'t>(&'t self, writes: &mut Writes<'t>, write: Write, prepared: Prepared) {
+        let id = write.id;
+        writes.give_up.remove(&id);
+        match prepared {
+            Prepared::Permitted(intent, recorded_at, permit) => {
+                match self.last_checks(writes, &write, recorded_at, &permit).await {
+                    Ok(()) => {
+                        writes
+                            .sending
+                            .push(Box::pin(self.send(write, intent, permit)));
+                        return;
+                    }
+                    Err(why) => {
+                        // Another write may use the permit while the outcome is recorded.
+                        drop(permit);
+                        self.not_sent(intent, &write.attempt, &why).await;
+                    }
+                }
+            }
+            Prepared::NotPermitted(intent, None) => {
+                let why = NotSent::GivenUp;
+                self.not_sent(intent, &write.attempt, &why).await;
+            }
+            Prepared::NotPermitted(intent, Some(refusal)) => {
+                writes.executor.account_broken(&refusal);
+                let why = NotSent::NotPermitted(refusal);
+                self.not_sent(intent, &write.attempt, &why).await;
+            }
+            Prepared::NotRecorded(refused) => self.not_recorded(writes, id, &refused),
+        }
+        writes.probes.remove(&id);
+    }
+
+    fn not_recorded(&self, writes: &mut Writes<'_>, id: WriteId, refused: &WriteRefused) {
+        let executor = &mut writes.executor;
+        match refused {
+            WriteRefused::Suspended(_) | WriteRefused::NotOurs => executor.withdraw(id),
+            // The ledger would refuse the intent of any image from now on.
+            WriteRefused::Failed(_) if self.context.is_lost() => executor.stop(),
+            WriteRefused::Failed(_) => {
+                let host = self.context.host();
+                let now = host.monotonic();
+                if executor.take(id, now) {
+                    let error = CallError::NotSent(refused.to_string().into());
+                    executor.replied(id, Err(error), now, host.next_f64());
+                }
+            }
+        }
+    }
+
+    /// Checks everything that may have changed since the plan was made, and puts the write in flight. An error says why the
+    /// write is not sent.
+    async fn last_checks(
+        &self,
+        writes: &mut Writes<'_>,
+        write: &Write,
+        recorded_at: Monotonic,
+        permit: &WritePermit,
+    ) -> Result<(), NotSent> {
+        let now = self.context.host().monotonic();
+        if !last_checks::is_planned_with(self.planned, permit) {
+            // The plan is for the account of other credentials. The next observation asks whose these are.
+            writes.executor.stop();
+            return Err(NotSent::CredentialsChanged);
+        }
+        let decision = &self.planned.plan.decisions[&write.attempt.key.image];
+        let allowed =
+            last_checks::still_allowed(self.context, &write.attempt, decision, recorded_at).await;
+        // A stop may have been asked for while the ledger was.
+        if self.context.engine.stop.reason().is_some() || self.context.is_lost() {
+            writes.executor.stop();
+        }
+        if allowed.is_err() {
+            writes.executor.withdraw(write.id);
+            return allowed;
+        }
+        let at = self.context.seen_at();
+        // A write whose image was seen too long ago stays in the executor's queue, and the image is rechecked.
+        let is_fresh =
+            writes.freshness.may_send(write.id, at) && !writes.freshness.machine_slept(at);
+        if is_fresh && writes.executor.take(write.id, now) {
+            Ok(())
+        } else {
+            Err(NotSent::GivenUp)
+        }
+    }
+
+    /// Makes the call, and records its outcome before the executor hears of the reply.
+    async fn send(&self, write: Write, intent: IntentId, permit: WritePermit) -> Reply {
+        let Write { id, attempt } = write;
+        let (key, permission) = (&attempt.key, attempt.permission);
+        let client = self.context.client;
+        let result = client
+            .modify(permit, key.scope.region, &key.image, permission)
+            .await;
+        let (outcome, entry) = write_outcome::conclude(
+            (self.context, self.planned, self.attempts),
+            (intent, &attempt),
+            &result,
+        );
+        self.record(outcome.clone(), entry).await;
+        self.context.emit(Event::Answered {
+            attempt: &attempt,
+            outcome: &outcome,
+        });
+        (id, result)
+    }
+
+    async fn not_sent(&self, intent: IntentId, attempt: &Attempt, why: &NotSent) {
+        let mut outcome = attempt.ended(intent, WriteResult::NotSent);
+        outcome.message = Some(why.to_string());
+        self.record(outcome, None).await;
+    }
+
+    /// Records an outcome, with the image's inventory entry if that changes. A ledger that fails here refuses the next
+    /// intent, too, so that nothing more is sent. What was sent is resolved by observation, as after a crash.
+    async fn record(&self, outcome: Outcome, entry: Option<InventoryEntry>) {
+        let told = outcome.clone();
+        let recorded = self
+            .context
+            .engine
+            .ledger
+            .record_outcome(outcome, entry)
+            .await;
+        let (key, intent) = (&told.key, told.intent.0);
+        let (action, result) = (told.permission.as_str(), told.result.as_str());
+        if !self.context.is_lost() {
+            if let Err(error) = recorded {
+                tracing::error!(%error, image = %key, intent, action, result, "the outcome of a write is not recorded");
+            }
+        } else if told.result != WriteResult::NotSent {
+            // Even if it was recorded, it may be where nobody finds it. Why the ledger is lost is told once, elsewhere.
+            let blueprint = told.blueprint_id;
+            tracing::error!(image = %key, intent, action, result, blueprint, "a write was answered after the state was lost: check whether its outcome is in the history");
+        }
+    }
+
+    /// Tells the executor the reply, and the account's other scopes what it says about the right to write.
+    fn replied(&self, writes: &mut Writes<'_>, (id, result): Reply) {
+        let (host, budget) = (self.context.host(), &self.context.budget);
+        let executor = &mut writes.executor;
+        let evidence = executor.replied(id, result, host.monotonic(), host.next_f64());
+        match (evidence, executor.access()) {
+            (AccessEvidence::Permitted, _) => budget.permitted(),
+            (AccessEvidence::Denied(problem), WriteAccess::Unproven(_)) => {
+                budget.denied(problem);
+                if executor.write_pause().is_some() {
+                    budget.paused();
+                }
+            }
+            // This image alone is denied.
+            (AccessEvidence::Denied(_), WriteAccess::Proven)
+            | (AccessEvidence::Inconclusive, _) => {}
+        }
+        writes.probes.remove(&id);
+    }
+}
