@@ -71,11 +71,11 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
     let (inventory, attempts) = (Inventory::default(), AttemptLog::default());
     let account = ScopeAccount::default();
     let scope: Scope = desired.scopes().next().expect("one").clone();
-    let wanted = desired.wanted(&scope, &selector).expect("images");
+    let wanted = desired.desired_scope(&scope, &selector).expect("images");
     let inputs = Inputs {
         scope: &scope,
         account: &account,
-        wanted: &wanted,
+        desired: &wanted,
         observation: &observation,
         inventory: &inventory,
         attempts: &attempts,
@@ -107,7 +107,7 @@ fn select_what_is_wanted(bencher: Bencher<'_, '_>, count: usize) {
     let scope: Scope = desired.scopes().next().expect("one").clone();
     bencher
         .counter(ItemsCount::new(count))
-        .bench_local(|| desired.wanted(&scope, &selector));
+        .bench_local(|| desired.desired_scope(&scope, &selector));
 }
 
 #[divan::bench(args = SIZES, max_time = 2)]

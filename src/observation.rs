@@ -123,12 +123,12 @@ impl From<&str> for BlueprintState {
 /// When an answer was asked for, by the monotonic and by the wall clock: the monotonic clock stands still while the machine
 /// sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeenAt {
+pub struct ObservedAt {
     monotonic: Monotonic,
     time: Timestamp,
 }
 
-impl SeenAt {
+impl ObservedAt {
     /// Takes what both clocks show now.
     pub const fn new(monotonic: Monotonic, time: Timestamp) -> Self {
         Self { monotonic, time }
@@ -159,16 +159,16 @@ impl SeenAt {
 
 /// When the parts of an observation were asked for. The pages of a large scope may be minutes apart.
 #[derive(Clone, Debug)]
-pub struct Sightings {
+pub struct ObservationTimes {
     /// When the oldest page was asked for. The absence of an image is only as recent as that page.
-    pub oldest: SeenAt,
+    pub oldest: ObservedAt,
     /// For images whose page was asked for later: when it was asked for.
-    pub images: BTreeMap<ImageId, SeenAt>,
+    pub images: BTreeMap<ImageId, ObservedAt>,
 }
 
-impl Sightings {
+impl ObservationTimes {
     /// An observation whose parts were all asked for at one time.
-    pub fn at(oldest: SeenAt) -> Self {
+    pub fn at(oldest: ObservedAt) -> Self {
         Self {
             oldest,
             images: BTreeMap::new(),
@@ -176,7 +176,7 @@ impl Sightings {
     }
 
     /// When the state of an image was read, whether it is shown as shared or not.
-    pub fn of(&self, image: &ImageId) -> SeenAt {
+    pub fn of(&self, image: &ImageId) -> ObservedAt {
         self.images.get(image).copied().unwrap_or(self.oldest)
     }
 }
@@ -309,9 +309,9 @@ impl fmt::Display for Precondition {
 mod tests {
     use super::*;
 
-    fn at(monotonic: u64, time: i64) -> SeenAt {
+    fn at(monotonic: u64, time: i64) -> ObservedAt {
         let time = Timestamp::from_timestamp(1_790_000_000 + time, 0).expect("a date");
-        SeenAt::new(Monotonic::new(Duration::from_secs(monotonic)), time)
+        ObservedAt::new(Monotonic::new(Duration::from_secs(monotonic)), time)
     }
 
     #[test]

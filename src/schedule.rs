@@ -225,7 +225,7 @@ impl ScopeSchedule {
             (&mut self.not_yet, not_yet),
             (&mut self.pending, plan.is_pending()),
             (&mut self.unobserved, plan.unobserved().is_some()),
-            (&mut self.not_tried, plan.rest().is_some()),
+            (&mut self.not_tried, plan.write_pause().is_some()),
         ] {
             *count = if is_so { *count + 1 } else { 0 };
         }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
 /// `1 write`, `2 writes`.
 pub fn plural(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
@@ -16,6 +18,11 @@ pub fn first_of(all: &[impl AsRef<str>]) -> String {
         0 => shown.join(", "),
         rest => format!("{} and {rest} more", shown.join(", ")),
     }
+}
+
+/// `2026-11-27T14:00:00Z`: RFC 3339 in UTC, without fractions of a second.
+pub fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// `2.2 s`, `4 min 10 s`, and beyond two hours `20 h 0 min`.

@@ -58,7 +58,7 @@ fn ahead_at(name: &'static str, offset: TimeDelta) -> Behaviour {
 fn between(from: Option<Timestamp>, until: Option<Timestamp>) -> Desired {
     let mut wanted = desired([(TOKYO, "img-a".to_owned(), true)]);
     for image in wanted.images.values_mut() {
-        image.intent = DesiredShare::Shared { from, until };
+        image.share = DesiredShare::Shared { from, until };
     }
     wanted
 }
@@ -281,7 +281,7 @@ async fn b2_one_regions_clock_never_touches_anothers() {
     }
     for image in wanted.images.values_mut() {
         let until = Some(now + hours(6));
-        image.intent = DesiredShare::Shared { from: None, until };
+        image.share = DesiredShare::Shared { from: None, until };
     }
     world.behave(ahead_at("lighthouse.ap-bangkok", hours(20)));
     let ended = world.reconcile(&wanted).await;
@@ -608,7 +608,7 @@ async fn b2_s7_what_one_clock_wants_shared_can_be_lost() {
     for (offset, until) in [(-hours(20), -hours(6)), (hours(20), hours(6))] {
         let until = Some(world.cloud().now() + until);
         for image in wanted.images.values_mut() {
-            image.intent = DesiredShare::Shared { from: None, until };
+            image.share = DesiredShare::Shared { from: None, until };
         }
         world.behave(ahead(offset));
         for minutes in [0, 11] {

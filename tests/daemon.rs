@@ -11,7 +11,7 @@ use sharekeeper::desired::{Desired, DesiredShare};
 use sharekeeper::engine::StopReason;
 use sharekeeper::host::Clock;
 use sharekeeper::plan::Policy;
-use sharekeeper::source::Update;
+use sharekeeper::source::{ManifestProblem, Update};
 use sharekeeper::status::{Activity, RECENT_MAX, Reason, TransitionKind, Truth};
 use support::live::{INTERVAL, Keys, Live, observing, reconciling, run_with, scope, settings};
 use support::world::{REGIONAL, World, id, regions};
@@ -390,16 +390,16 @@ async fn a_share_ends_at_its_instant_while_no_manifests_can_be_had() {
     let mut wanted = to_share(&world, 2);
     let ends = world.cloud().now() + Duration::from_secs(7 * 3600 + 17);
     let first = wanted.images.values_mut().next().expect("an image");
-    first.intent = DesiredShare::Shared {
+    first.share = DesiredShare::Shared {
         from: None,
         until: Some(ends),
     };
     reconciling(&world, async |live| {
         live.load(wanted).await;
         live.until(|live| live.in_sync(TOKYO)).await;
-        live.update(Update::Broken(vec![
+        live.update(Update::Broken(vec![ManifestProblem::Repository(
             "the repository cannot be reached".into(),
-        ]))
+        )]))
         .await;
         live.pass(6 * 3600).await;
         assert!(world.cloud().is_shared(TOKYO, &id(0)));
@@ -428,8 +428,10 @@ async fn m1_s3_manifests_that_cannot_be_used_change_nothing() {
         live.until(|live| live.in_sync(TOKYO)).await;
         live.told();
         for _ in 0..5 {
-            live.update(Update::Broken(vec!["manifests: holds no manifests".into()]))
-                .await;
+            live.update(Update::Broken(vec![ManifestProblem::Repository(
+                "manifests: holds no manifests".into(),
+            )]))
+            .await;
             live.pass(1200).await;
         }
         assert_eq!(writes(live), 5);
@@ -758,7 +760,7 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
                 let is = world
                     .cloud()
                     .is_shared(key.scope.region.as_str(), key.image.as_str());
-                let (wanted, _) = image.intent.at(world.cloud().now());
+                let (wanted, _) = image.share.at(world.cloud().now());
                 assert_eq!(is, wanted.as_str() == "shared", "hour {hour}: {key}");
             }
             let settled = writes(live);

@@ -286,7 +286,7 @@ async fn s3_r29_a_partial_set_shares_and_cancels_nothing_until_it_is_whole() {
     let expired = ImageId::new("img-expired").expect("an id");
     for (key, image) in &mut wanted.images {
         if key.image == expired {
-            image.intent = DesiredShare::Shared {
+            image.share = DesiredShare::Shared {
                 from: None,
                 until: Some(world.cloud().now()),
             };

@@ -522,7 +522,11 @@ async fn c2_l4_two_names_of_one_key_share_the_bound_and_two_keys_do_not() {
             .collect();
         let outcomes = two_names(&world, keys, &wanted).await;
         assert_eq!(outcomes.len(), 14);
-        assert!(outcomes.iter().all(|scope| scope.plan.rest().is_some()));
+        assert!(
+            outcomes
+                .iter()
+                .all(|scope| scope.plan.write_pause().is_some())
+        );
         let writes = world.cloud().writes().len();
         assert!(writes <= most, "{keys:?}: {writes}");
         let calls_of_one = writes.min(most);
@@ -881,7 +885,7 @@ async fn c2_a_missing_role_is_told_of_once_and_blocks_the_image_of_that_call_alo
 async fn c2_a_preview_knows_nothing_of_a_rest() {
     let (world, wanted) = some_denied(46, 50, &(0..50).collect());
     let ended = world.reconcile(&wanted).await;
-    assert!(ended.scopes[0].plan.rest().is_some());
+    assert!(ended.scopes[0].plan.write_pause().is_some());
     let mut not_tried = ended.scopes[0].plan.decisions.values();
     assert!(not_tried.any(|decision| matches!(decision.verdict, Verdict::NotTried(_))));
     assert_eq!(ended.json["synced"], Value::Bool(false));

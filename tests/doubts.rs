@@ -292,13 +292,13 @@ async fn r31_a_window_that_closes_during_a_run_holds_what_is_left_of_its_cause()
         let (world, mut wanted) = owned(31, IMAGES, named).await;
         let now = world.cloud().now();
         for image in wanted.images.values_mut() {
-            image.intent = match cause {
+            image.share = match cause {
                 Cause::Declared => DesiredShare::Unshared,
                 Cause::Expired => DesiredShare::Shared {
                     from: None,
                     until: Some(now),
                 },
-                _ => image.intent,
+                _ => image.share,
             };
         }
         let shared = world.cloud().writes().len();

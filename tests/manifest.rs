@@ -34,7 +34,7 @@ fn shown(result: &Result<Loaded, Diagnostics>) -> String {
         writeln!(
             out,
             "{key}: {:?} protect={} {}",
-            image.intent, image.protect, image.source
+            image.share, image.protect, image.source
         )
         .expect("a String takes all");
     }
@@ -395,7 +395,7 @@ fn m16_s15_moving_documents_between_files_changes_nothing() {
             .desired
             .images
             .into_iter()
-            .map(|(key, image)| (key, image.intent))
+            .map(|(key, image)| (key, image.share))
             .collect::<Vec<_>>()
     };
     let together = keys(vec![text("all.yaml", &format!("{a}---\n{b}"))]);

@@ -490,7 +490,7 @@ impl Scene {
         }
     }
 
-    fn wanted<'a>(&'a self, setting: &'a Setting, all: &'a Selector) -> DesiredScope<'a> {
+    fn desired_scope<'a>(&'a self, setting: &'a Setting, all: &'a Selector) -> DesiredScope<'a> {
         let images = setting.ids.iter().zip(&self.declared);
         DesiredScope {
             images: images
@@ -522,7 +522,7 @@ fn a4_s7_s15_the_planner_agrees_with_the_model_where_percentages_and_losses_are_
                 .flat_map(|(kind, count)| std::iter::repeat_n(*kind, *count))
                 .collect();
             let scene = Scene::new(&setting, &images);
-            let wanted = scene.wanted(&setting, &all);
+            let wanted = scene.desired_scope(&setting, &all);
             let bits = bits(&images);
             for rules in &rules {
                 let plan_of = |bits: u16| {
@@ -615,7 +615,7 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
     let declared = setting.ids.iter().zip(&scene.declared);
     let names = declared.filter_map(|(id, image)| {
         let image = image.as_ref()?;
-        let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
+        let (desired, other) = clocks.ask(|now| image.share.at(now).0);
         let named = Declaration {
             desired: other.is_none().then_some(desired),
             protected: image.protect,
@@ -661,7 +661,7 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
         let mut images = vec![first];
         images.extend(others);
         let scene = Scene::new(&setting, &images);
-        let wanted = scene.wanted(&setting, &all);
+        let wanted = scene.desired_scope(&setting, &all);
         for past in pasts() {
             images[0] = after_a_look(past, &first);
             let inventory = updated_inventory(&setting, &scene, past, &images);
@@ -684,7 +684,7 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
 /// The planner says of `images` what the model says, under each of the rules; how many that are, and what was said.
 fn agree_on(setting: &Setting, all: &Selector, images: &[Image]) -> (usize, Vec<Expected>) {
     let scene = Scene::new(setting, images);
-    let wanted = scene.wanted(setting, all);
+    let wanted = scene.desired_scope(setting, all);
     let seen = Observation::Seen(setting.seen_as(images));
     let (mut model, mut heard, rules) = (Vec::new(), Vec::new(), rules());
     for rules in &rules {

@@ -833,7 +833,7 @@ async fn killed(seed: u64) {
     assert_eq!(ended.exit(), exit, "seed {seed}: {:#}", ended.json);
     for cancelled in world.cloud().cancelled.borrow().iter() {
         let declared = wanted.images.get(&key(&cancelled.region, &cancelled.image));
-        let declared = declared.is_some_and(|image| image.intent == DesiredShare::Unshared);
+        let declared = declared.is_some_and(|image| image.share == DesiredShare::Unshared);
         assert!(cancelled.ours || declared, "seed {seed}: {cancelled:?}");
     }
     world.assert_each_write_was_recorded(&seed);

@@ -376,7 +376,7 @@ fn wanted(result: Result<Loaded, Diagnostics>) -> Option<DesiredScope> {
     let images = result.ok()?.desired.images.into_iter();
     let values = images.map(|(key, image)| {
         let source = image.source.to_string();
-        (key, (image.intent, image.protect, source))
+        (key, (image.share, image.protect, source))
     });
     Some(values.collect())
 }

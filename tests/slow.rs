@@ -568,7 +568,7 @@ async fn c8_s1_a_share_whose_time_is_over_when_its_turn_comes_is_not_made() {
     let mut wanted = many_shares(&world, IMAGES);
     let until = world.cloud().now() + Duration::from_secs(100);
     for image in wanted.images.values_mut() {
-        image.intent = DesiredShare::Shared {
+        image.share = DesiredShare::Shared {
             from: None,
             until: Some(until),
         };

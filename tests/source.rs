@@ -140,12 +140,21 @@ impl Fed {
         let place = std::panic::Location::caller();
         async move {
             match self.next().await {
-                Update::Broken(problems) => problems,
+                Update::Broken(problems) => problems.iter().map(ToString::to_string).collect(),
                 Update::Loaded(generation) => panic!("{place}: {:?}", images(&generation)),
                 Update::Asked => unreachable!("it is passed over"),
             }
         }
     }
+}
+
+/// The problems of files that were left out, one line each.
+fn problems(generation: &Generation) -> Vec<String> {
+    generation
+        .problems
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn images(generation: &Generation) -> Vec<String> {

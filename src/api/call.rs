@@ -13,7 +13,7 @@ use super::protocol::wire::{Action, Service};
 use super::ready_credentials::{ROUNDS_MAX, ReadyCredentials};
 use crate::host::Host;
 use crate::model::{Monotonic, Permission, Region};
-use crate::observation::SeenAt;
+use crate::observation::ObservedAt;
 use crate::pace::{BucketKey, GroupCall};
 
 /// A call whose reply has not been read yet.
@@ -49,7 +49,7 @@ impl<H: Host> ReadClient<H> {
                 admitted => admitted.map_err(CallError::AccountBroken)?,
             };
             let sent_at = self.permit_at(action, region, call).await;
-            let asked = SeenAt::new(sent_at, self.context.host.now());
+            let asked = ObservedAt::new(sent_at, self.context.host.now());
             if self.is_outdated(&ready, rounds) {
                 continue;
             }

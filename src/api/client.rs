@@ -15,7 +15,7 @@ use super::protocol::wire::{
 };
 use crate::host::Host;
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Region, Uin};
-use crate::observation::SeenAt;
+use crate::observation::ObservedAt;
 use crate::pace::{BucketKey, CallGroup, GroupCall, Pace};
 
 /// Writes a second where nothing is said: the console shares the quota of 20.
@@ -225,7 +225,7 @@ impl<H: Host> ReadClient<H> {
 pub struct TimedReply<T> {
     pub reply: T,
     /// When the call left: what the reply shows is no older.
-    pub asked: SeenAt,
+    pub asked: ObservedAt,
     /// How long the call took from when its turn came.
     pub took: Duration,
 }

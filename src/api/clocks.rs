@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::desired::CredentialSource;
 use crate::model::{AccountName, Clocks, Monotonic, Timestamp};
-use crate::words::seconds;
+use crate::words::{rfc3339, seconds};
 
 /// We do not sign by a clock that is further off than this, but report it.
 const SIGNING_MAX: TimeDelta = TimeDelta::hours(24);
@@ -235,8 +235,8 @@ impl Entry {
         let text = format!(
             "{} is {off} {side} this machine's ({there} there, {now} here)",
             self.name(),
-            there = there.format("%Y-%m-%dT%H:%M:%SZ"),
-            now = now.format("%Y-%m-%dT%H:%M:%SZ")
+            there = rfc3339(there),
+            now = rfc3339(now)
         );
         let effect = match &self.caller {
             Caller::Account(_) => {

@@ -19,7 +19,9 @@ pub(super) struct SelectedAccounts<'a> {
 pub(super) fn selected<'a>(desired: &'a Desired, selector: &Selector) -> SelectedAccounts<'a> {
     let scopes: Vec<_> = desired.by_scope(selector).into_keys().collect();
     let worked_on = scopes.iter().map(|scope| scope.account.clone());
-    let rivals = scopes.iter().flat_map(|scope| desired.rivals_of(scope));
+    let rivals = scopes
+        .iter()
+        .flat_map(|scope| desired.other_accounts_of(scope));
     let names = scopes.iter().map(|scope| &scope.account).chain(rivals);
     SelectedAccounts {
         worked_on: worked_on.collect(),

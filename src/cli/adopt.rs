@@ -185,7 +185,7 @@ async fn survey<H: Host>(
         for (&image, named) in &wanted.images {
             placed.insert(image);
             let there = survey.take(scope, image, &seen, &inventory);
-            let meant = clocks.any(|now| named.intent.at(now).0 == ShareState::Shared)
+            let meant = clocks.any(|now| named.share.at(now).0 == ShareState::Shared)
                 || selector.images.contains(image);
             if !there && meant {
                 survey.not_shared.push(key(scope, image));

@@ -3,20 +3,20 @@
 
 use crate::host::SystemCommandRunner;
 use crate::manifest::Revision;
-use crate::report::Standing;
+use crate::report::CommitCheck;
 use crate::store::NewestCommit;
 
 /// How manifests of a revision stand to the newest commit.
-pub(super) async fn standing(revision: &Revision, newest: Option<NewestCommit>) -> Standing {
+pub(super) async fn standing(revision: &Revision, newest: Option<NewestCommit>) -> CommitCheck {
     match (revision, newest) {
-        (Revision::Known(_) | Revision::NoRepository, None) => Standing::Fine,
+        (Revision::Known(_) | Revision::NoRepository, None) => CommitCheck::Fine,
         (Revision::Known(checkout), Some(newest)) => {
             let ancestry = checkout
                 .ancestry(&newest.commit, &SystemCommandRunner)
                 .await;
-            Standing::compared(checkout.commit(), newest, ancestry)
+            CommitCheck::compared(checkout.commit(), newest, ancestry)
         }
-        (Revision::Unknown(why), newest) => Standing::unknown(why, newest),
-        (Revision::NoRepository, Some(newest)) => Standing::no_repository(newest),
+        (Revision::Unknown(why), newest) => CommitCheck::unknown(why, newest),
+        (Revision::NoRepository, Some(newest)) => CommitCheck::no_repository(newest),
     }
 }

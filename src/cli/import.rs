@@ -18,6 +18,7 @@ use crate::manifest::{self, Sharing};
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Region, Scope, Selector};
 use crate::observation::{Observation, OwnImages};
 use crate::report::{ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnseenScope};
+use crate::words::rfc3339;
 
 pub(super) async fn run(
     arguments: &ImportArguments,
@@ -261,7 +262,7 @@ fn write_files(
     }
     let modeline = format!(
         "What was shared when `sharekeeper import` looked, {}",
-        state::now().format("%Y-%m-%dT%H:%M:%SZ")
+        rfc3339(state::now())
     );
     let mut written = Vec::new();
     for (path, sharing) in files {

@@ -20,7 +20,9 @@ use crate::ledger::Ledger;
 use crate::manifest::Checkout;
 use crate::model::AccountName;
 use crate::plan::{PlanDifference, SavedPlan};
-use crate::report::{CallCounts, Ending, ExitStatus, ReconcileDocument, StaleDocument, Standing};
+use crate::report::{
+    CallCounts, CommitCheck, Ending, ExitStatus, ReconcileDocument, StaleDocument,
+};
 use crate::store::Store;
 use crate::words::brief;
 
@@ -130,7 +132,7 @@ async fn admit_commit(
     let standing = commit::standing(&context.revision, newest).await;
     if let Some(refusal) = standing.refusal() {
         let (is_allowed, exit) = match standing {
-            Standing::Older { .. } => (arguments.allow_older_commit, ExitStatus::Stale),
+            CommitCheck::Older { .. } => (arguments.allow_older_commit, ExitStatus::Stale),
             _ => (arguments.allow_unknown_commit, ExitStatus::Error),
         };
         if !is_allowed {
@@ -138,7 +140,7 @@ async fn admit_commit(
         }
     }
     // A commit that was not compared must not become the one that others are compared with.
-    let is_compared = !matches!(standing, Standing::Unknown { .. });
+    let is_compared = !matches!(standing, CommitCheck::Unknown { .. });
     let clean = context.revision.checkout().and_then(Checkout::clean);
     if let Some(commit) = clean.filter(|_| is_compared) {
         store.advance_on_first_observation(commit.clone(), over);

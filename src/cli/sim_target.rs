@@ -119,7 +119,7 @@ impl SimTarget {
 
 /// An image that a manifest wants unshared begins as shared in a new world, so that there is something to do.
 fn starts_shared(image: &DesiredImage) -> bool {
-    matches!(image.intent, DesiredShare::Unshared)
+    matches!(image.share, DesiredShare::Unshared)
 }
 
 fn read(file: &Path) -> Result<Option<World>, Failure> {

@@ -40,7 +40,7 @@ use crate::status::{Activity, PassResult};
 
 pub use accounts::Connect;
 pub use publisher::StatusPublisher;
-pub use runner::{Observer, PassRunner, Reconciler, Rivals};
+pub use runner::{Observer, OtherAccounts, PassRunner, Reconciler};
 pub use supervisor::report_to_supervisor;
 
 /// How often and under which policy the daemon makes passes.
@@ -130,7 +130,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
     fn take_in(&mut self, update: Update) {
         match update {
             Update::Loaded(generation) => self.load(Rc::new(*generation)),
-            Update::Broken(problems) => self.publisher.manifests_failed(problems),
+            Update::Broken(problems) => self.publisher.manifests_failed(&problems),
             Update::Asked => {
                 tracing::info!("looking at everything again, as asked");
                 self.accounts.reset_backoff();
@@ -185,7 +185,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         let desired = &generation.desired;
         let (selector, prunes) = (&self.settings.selector, self.settings.policy.prune);
         let images_of = |scope| {
-            let images = desired.wanted(scope, selector)?.images.len();
+            let images = desired.desired_scope(scope, selector)?.images.len();
             (images > 0 || prunes != Prune::None).then_some((scope, images))
         };
         desired.scopes().filter_map(images_of).collect()
@@ -237,8 +237,10 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
                 runner.client(Rc::clone(context), connection)
             })
         };
-        let rivals = generation.desired.rivals_of(&scope);
-        let rivals = rivals.map(|name| (name.clone(), client(name))).collect();
+        let other_accounts = generation.desired.other_accounts_of(&scope);
+        let other_accounts = other_accounts
+            .map(|name| (name.clone(), client(name)))
+            .collect();
         let client = client(&scope.account);
         let denials = match &client {
             Ok(client) => self.accounts.denials(runner.read(client).caller_id()),
@@ -263,7 +265,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             generation: Rc::clone(generation),
             scope,
             client,
-            rivals,
+            other_accounts,
             denials,
             stop,
             began: now,

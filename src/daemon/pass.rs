@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use futures_util::FutureExt;
 
-use super::runner::{PassControl, PassRunner, Rivals};
+use super::runner::{OtherAccounts, PassControl, PassRunner};
 use super::{Settings, StatusPublisher};
 use crate::api::protocol::wire::Action;
 use crate::api::{ClientContext, ReadClient};
@@ -28,7 +28,7 @@ pub(super) struct Pass<'a, H, W: PassRunner<H>> {
     pub(super) scope: Scope,
     /// The account's client, or why there is none.
     pub(super) client: Result<Rc<W::Client>, String>,
-    pub(super) rivals: Rivals<W::Client>,
+    pub(super) other_accounts: OtherAccounts<W::Client>,
     pub(super) denials: Rc<ProbeBudget>,
     pub(super) stop: Rc<Stop>,
     pub(super) began: Monotonic,
@@ -103,7 +103,14 @@ impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
         };
         let outcome = self
             .runner
-            .pass(client, &self.rivals, &task, &self.scope, attempts, control)
+            .pass(
+                client,
+                &self.other_accounts,
+                &task,
+                &self.scope,
+                attempts,
+                control,
+            )
             .await;
         let bucket = write_bucket(self.runner.read(client), self.scope.region);
         self.publisher.write_rate_changed(&self.scope, bucket);

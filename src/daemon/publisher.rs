@@ -15,7 +15,7 @@ use crate::inventory::InventoryNote;
 use crate::ledger::Attempt;
 use crate::model::{ImageId, Permission, Scope, Timestamp};
 use crate::plan::Plan;
-use crate::source::Generation;
+use crate::source::{Generation, ManifestProblem};
 use crate::status::{
     Activity, Board, Change, LoadedManifests, PassResult, Reason, Subject, Transition, WriteBucket,
 };
@@ -84,7 +84,11 @@ impl<H: Host> StatusPublisher<H> {
             let set = LoadedManifests {
                 commit: generation.commit.clone(),
                 images,
-                problems: generation.problems.clone(),
+                problems: generation
+                    .problems
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
             };
             transitions.extend(board.manifests_loaded(set, now));
             transitions
@@ -105,11 +109,12 @@ impl<H: Host> StatusPublisher<H> {
         self.update(|board| board.state_lost(why, now));
     }
 
-    pub(super) fn manifests_failed(&self, problems: Vec<String>) {
-        for problem in &problems {
+    pub(super) fn manifests_failed(&self, problems: &[ManifestProblem]) {
+        for problem in problems {
             tracing::error!("{problem}");
         }
         let now = self.now();
+        let problems = problems.iter().map(ToString::to_string).collect();
         self.update(|board| board.manifests_failed(problems, now));
     }
 

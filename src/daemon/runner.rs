@@ -34,12 +34,12 @@ pub trait PassRunner<H> {
         std::future::pending()
     }
 
-    /// Makes one pass. `rivals` are the other account names of the scope's region, each with its client or why it has none.
+    /// Makes one pass. `other_accounts` are the other account names of the scope's region, each with its client or why it has none.
     /// `None` where there can be nothing to do.
     fn pass(
         &self,
         client: &Self::Client,
-        rivals: &Rivals<Self::Client>,
+        other_accounts: &OtherAccounts<Self::Client>,
         task: &Task<'_>,
         scope: &Scope,
         attempts: AttemptLog,
@@ -94,7 +94,7 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
     async fn pass(
         &self,
         client: &WriteClient<H>,
-        rivals: &Rivals<WriteClient<H>>,
+        other_accounts: &OtherAccounts<WriteClient<H>>,
         task: &Task<'_>,
         scope: &Scope,
         attempts: AttemptLog,
@@ -108,7 +108,7 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
         engine
             .pass(
                 client,
-                as_read(rivals, task, WriteClient::read),
+                as_read(other_accounts, task, WriteClient::read),
                 task,
                 scope,
                 (attempts, control.denials),
@@ -136,17 +136,17 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
     async fn pass(
         &self,
         client: &ReadClient<H>,
-        rivals: &Rivals<ReadClient<H>>,
+        other_accounts: &OtherAccounts<ReadClient<H>>,
         task: &Task<'_>,
         scope: &Scope,
         attempts: AttemptLog,
         control: PassControl<'_>,
     ) -> Option<ScopeOutcome> {
         let attempts_before = attempts.clone();
-        let rivals = as_read(rivals, task, |client| client);
+        let other_accounts = as_read(other_accounts, task, |client| client);
         let preview = std::pin::pin!(engine::preview_scope(
             client,
-            &rivals,
+            &other_accounts,
             self.ledger,
             task,
             scope,
@@ -171,14 +171,14 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
 }
 
 /// Other account names of a region, each with its client or why it has none.
-pub type Rivals<C> = Vec<(AccountName, Result<Rc<C>, String>)>;
+pub type OtherAccounts<C> = Vec<(AccountName, Result<Rc<C>, String>)>;
 
 fn as_read<'a, H, C>(
-    rivals: &'a Rivals<C>,
+    other_accounts: &'a OtherAccounts<C>,
     task: &Task<'a>,
     read: impl Fn(&'a C) -> &'a ReadClient<H>,
 ) -> Vec<OtherAccount<'a, H>> {
-    let rivals = rivals.iter().map(|(name, client)| {
+    let other_accounts = other_accounts.iter().map(|(name, client)| {
         let account = task.desired.accounts.get(name);
         OtherAccount {
             name,
@@ -189,5 +189,5 @@ fn as_read<'a, H, C>(
             },
         }
     });
-    rivals.collect()
+    other_accounts.collect()
 }

@@ -78,12 +78,16 @@ impl Desired {
     /// might pick one that is not named.
     pub fn by_scope<'a>(&'a self, selector: &'a Selector) -> BTreeMap<&'a Scope, DesiredScope<'a>> {
         let scopes = self.scopes().filter(|scope| selector.reaches(scope));
-        let wanted = scopes.filter_map(|scope| Some((scope, self.wanted(scope, selector)?)));
+        let wanted = scopes.filter_map(|scope| Some((scope, self.desired_scope(scope, selector)?)));
         wanted.collect()
     }
 
     /// What `selector` picks in one scope; `None` where it picks nothing and could not.
-    pub fn wanted<'a>(&'a self, scope: &Scope, selector: &'a Selector) -> Option<DesiredScope<'a>> {
+    pub fn desired_scope<'a>(
+        &'a self,
+        scope: &Scope,
+        selector: &'a Selector,
+    ) -> Option<DesiredScope<'a>> {
         let (picked, rest): (Vec<_>, Vec<_>) = self
             .of(scope)
             .partition(|(key, image)| selector.matches(key, &image.labels));
@@ -136,7 +140,7 @@ impl Desired {
     }
 
     /// The other account names under which an image of the scope's region is named.
-    pub fn rivals_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountName> {
+    pub fn other_accounts_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountName> {
         let (account, region) = (scope.account.clone(), scope.region);
         let here = self.scopes().filter(move |scope| scope.region == region);
         here.map(|scope| &scope.account)
@@ -159,7 +163,7 @@ impl Desired {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredImage {
     /// What is asked for, which may depend on the time.
-    pub intent: DesiredShare,
+    pub share: DesiredShare,
     /// Never CANCEL, whatever asks for it.
     pub protect: bool,
     /// The entry that declared it.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Check, CheckName, Status};
 use crate::manifest::{Diagnostic, Loaded, Revision};
-use crate::report::Standing;
+use crate::report::CommitCheck;
 use crate::store::{OpenError, StateSummary};
 use crate::words::plural;
 
@@ -73,12 +73,12 @@ pub fn manifests_broken(errors: &[Diagnostic]) -> Check {
 }
 
 /// The commit of the manifests, and how it stands to the newest one that the state knows. `None` where there is neither.
-pub fn commit(revision: &Revision, standing: &Standing) -> Option<Check> {
+pub fn commit(revision: &Revision, standing: &CommitCheck) -> Option<Check> {
     let status = match standing {
-        Standing::Fine => Status::Passed,
-        Standing::ByDate { .. } | Standing::Older { .. } => Status::Warning,
-        Standing::Unknown { newest: None, .. } => Status::Warning,
-        Standing::Unknown { .. } => Status::Failed,
+        CommitCheck::Fine => Status::Passed,
+        CommitCheck::ByDate { .. } | CommitCheck::Older { .. } => Status::Warning,
+        CommitCheck::Unknown { newest: None, .. } => Status::Warning,
+        CommitCheck::Unknown { .. } => Status::Failed,
     };
     let Some(forecast) = standing.forecast() else {
         let checkout = revision.checkout()?;

@@ -4,6 +4,7 @@ use super::{Check, CheckName, Status};
 use crate::api::error::{Class, Refusal};
 use crate::history::{HistoryEntry, HistoryEvent, Outcome, WriteResult};
 use crate::model::{Permission, Timestamp};
+use crate::words::rfc3339;
 
 /// Why nothing is tried.
 const NO_PROBE: &str = "not probed: no call can tell without writing";
@@ -21,13 +22,13 @@ pub fn write_permission(entries: &[HistoryEntry]) -> Check {
     match told {
         Some((at, Some(outcome))) => {
             let said = refusal(outcome).summary();
-            let message = format!("the last write that tells, on {}, was refused: {said}", stamp(at));
+            let message = format!("the last write that tells, on {}, was refused: {said}", rfc3339(at));
             Check::new(about, Status::Failed, message).remedy(
                 "allow lighthouse:ModifyImageSharePermission for this key in CAM (`sharekeeper doctor --cam-policy` prints the policy); then `sharekeeper reconcile` tells",
             )
         }
         Some((at, None)) => {
-            let message = format!("{NO_PROBE}; the last write that tells, on {}, succeeded", stamp(at));
+            let message = format!("{NO_PROBE}; the last write that tells, on {}, succeeded", rfc3339(at));
             Check::new(about, Status::Skipped, message)
         }
         None => Check::new(about, Status::Skipped, format!("{NO_PROBE}, and the history has none"))
@@ -56,12 +57,12 @@ pub fn service_role(entries: &[HistoryEntry], met: Option<&Refusal>) -> Check {
     match newest(entries, is_of_role) {
         Some((at, Some(outcome))) => failed(
             &refusal(outcome),
-            format!("met by the last write that tells, on {}", stamp(at)),
+            format!("met by the last write that tells, on {}", rfc3339(at)),
         ),
         Some((at, None)) => {
             let message = format!(
                 "{NO_PROBE}; it worked for the last write that tells, on {}",
-                stamp(at)
+                rfc3339(at)
             );
             Check::new(about, Status::Skipped, message)
         }
@@ -100,8 +101,4 @@ fn refusal(outcome: &Outcome) -> Refusal {
         request_id: outcome.request_id.clone(),
         code,
     }
-}
-
-fn stamp(at: Timestamp) -> impl std::fmt::Display {
-    at.format("%Y-%m-%dT%H:%M:%SZ")
 }

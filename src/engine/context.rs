@@ -8,7 +8,7 @@ use crate::api::{ClientContext, WriteClient};
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::model::{Clocks, Present};
-use crate::observation::SeenAt;
+use crate::observation::ObservedAt;
 
 /// One scope with its client, its ledger and its part of the task.
 pub(super) struct ScopeContext<'a, H, L> {
@@ -38,8 +38,8 @@ impl<H: Host, L: Ledger> ScopeContext<'_, H, L> {
     }
 
     /// The present by both clocks of this machine, one of which stands still while it sleeps.
-    pub(super) fn seen_at(&self) -> SeenAt {
-        SeenAt::new(self.host().monotonic(), self.host().now())
+    pub(super) fn seen_at(&self) -> ObservedAt {
+        ObservedAt::new(self.host().monotonic(), self.host().now())
     }
 
     pub(super) fn emit(&self, event: Event<'_>) {

@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::listing::{RecheckAnswer, Unanswered, still_shareable, still_shared};
 use crate::model::{ImageId, Permission};
-use crate::observation::SeenAt;
+use crate::observation::ObservedAt;
 use crate::plan::Actual;
 
 /// No write is sent for an image that was seen longer ago than this.
@@ -34,10 +34,10 @@ const FRESH_AHEAD_MIN: usize = BATCH_MAX / 2;
 /// When each image that is to be written was last seen.
 pub(super) struct Freshness {
     /// When the observation began.
-    began: SeenAt,
+    began: ObservedAt,
     /// No image was seen before this.
-    oldest: SeenAt,
-    seen: BTreeMap<WriteId, SeenAt>,
+    oldest: ObservedAt,
+    seen: BTreeMap<WriteId, ObservedAt>,
     /// The images in a recheck without an answer yet, and what is to be done with them.
     rechecking: BTreeMap<WriteId, Permission>,
     /// Whether the key may not ask about images to share. They are then shared on what was seen, as where all reading is
@@ -58,14 +58,14 @@ pub(super) struct Rechecked {
 
 impl Freshness {
     /// The sightings of an observation that began at `began`.
-    pub(super) fn new(planned: &PlannedScope, executor: &Executor, began: SeenAt) -> Self {
+    pub(super) fn new(planned: &PlannedScope, executor: &Executor, began: ObservedAt) -> Self {
         let writes = executor.ready();
-        let seen = writes.map(|(id, image, _)| (id, planned.sightings.of(image)));
+        let seen = writes.map(|(id, image, _)| (id, planned.times.of(image)));
         let shares = executor.ready();
         let shares = shares.filter(|(.., permission)| *permission == Permission::Share);
         Self {
             began,
-            oldest: planned.sightings.oldest,
+            oldest: planned.times.oldest,
             seen: seen.collect(),
             rechecking: BTreeMap::new(),
             shares_are_blind: false,
@@ -73,7 +73,7 @@ impl Freshness {
         }
     }
 
-    fn age(&self, id: WriteId, now: SeenAt) -> Duration {
+    fn age(&self, id: WriteId, now: ObservedAt) -> Duration {
         if self.shares_are_blind && self.shares.contains(&id) {
             return Duration::ZERO;
         }
@@ -83,17 +83,17 @@ impl Freshness {
     }
 
     /// Whether a write may be sent.
-    pub(super) fn may_send(&self, id: WriteId, now: SeenAt) -> bool {
+    pub(super) fn may_send(&self, id: WriteId, now: ObservedAt) -> bool {
         self.age(id, now) < AGE_MAX
     }
 
     /// Whether a write may be prepared for sending.
-    pub(super) fn may_prepare(&self, id: WriteId, now: SeenAt) -> bool {
+    pub(super) fn may_prepare(&self, id: WriteId, now: ObservedAt) -> bool {
         self.age(id, now) < PREPARE_AGE_MAX && !self.rechecking.contains_key(&id)
     }
 
     /// Whether the machine has slept for so long that more may have changed than single images.
-    pub(super) fn machine_slept(&self, now: SeenAt) -> bool {
+    pub(super) fn machine_slept(&self, now: ObservedAt) -> bool {
         self.began.slept(now) >= AGE_MAX
     }
 
@@ -103,7 +103,7 @@ impl Freshness {
         &self,
         ready: impl Iterator<Item = (WriteId, &'e ImageId, Permission)>,
         permission: Permission,
-        now: SeenAt,
+        now: ObservedAt,
     ) -> Vec<(WriteId, &'e ImageId)> {
         if self
             .rechecking
@@ -266,10 +266,10 @@ mod tests {
     use super::*;
     use crate::model::{Monotonic, Timestamp};
 
-    fn at(seconds: u64) -> SeenAt {
+    fn at(seconds: u64) -> ObservedAt {
         let time = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
         let elapsed = Duration::from_secs(seconds);
-        SeenAt::new(Monotonic::new(elapsed), time + elapsed)
+        ObservedAt::new(Monotonic::new(elapsed), time + elapsed)
     }
 
     /// Images to share, or to take back, that were seen so many seconds after the start.
@@ -363,7 +363,7 @@ mod tests {
         let slept = |seconds: u64| {
             let time = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
             let awake = Duration::from_secs(30);
-            let now = SeenAt::new(
+            let now = ObservedAt::new(
                 Monotonic::new(awake),
                 time + awake + Duration::from_secs(seconds),
             );

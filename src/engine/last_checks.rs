@@ -68,8 +68,8 @@ pub(super) fn still_asked<H: Host, L: Ledger>(
 ) -> Result<(), NotSent> {
     let (windows, cause) = (&context.task.windows, decision.cause);
     let clocks = context.clocks();
-    let named = context.task.wanted.images.get(image);
-    let is_asked = |now| named.is_none_or(|image| image.intent.at(now).0 == decision.desired);
+    let named = context.task.desired.images.get(image);
+    let is_asked = |now| named.is_none_or(|image| image.share.at(now).0 == decision.desired);
     if !clocks.all(|now| windows.is_open(cause, now)) {
         Err(NotSent::WindowClosed)
     } else if !clocks.all(is_asked) {

@@ -23,7 +23,7 @@ use crate::host::Host;
 use crate::inventory::OpenIntent;
 use crate::ledger::Ledger;
 use crate::model::Monotonic;
-use crate::observation::{Observation, OwnImages, SeenAt, Unobserved};
+use crate::observation::{Observation, ObservedAt, OwnImages, Unobserved};
 use crate::plan::{AccountProof, Plan, Verdict};
 
 /// How long the list of the account's own images is used before it is read again.
@@ -162,7 +162,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
     }
 
     /// Carries the plan out as far as it can be, and decides what follows.
-    async fn act(&mut self, planned: &PlannedScope, began: SeenAt) -> Next {
+    async fn act(&mut self, planned: &PlannedScope, began: ObservedAt) -> Next {
         let plan = &planned.plan;
         if let Observation::Unobserved(unobserved) = &planned.observation {
             self.rounds.unobserved += 1;
@@ -198,7 +198,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
     }
 
     /// Carries the plan's writes out. Returns whether any was tried.
-    async fn write(&mut self, planned: &PlannedScope, began: SeenAt) -> bool {
+    async fn write(&mut self, planned: &PlannedScope, began: ObservedAt) -> bool {
         let executed = execute(&self.context, planned, &self.attempts, self.access, began).await;
         self.access = executed.access;
         if let Some(pause) = executed.pause {

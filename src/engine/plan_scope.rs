@@ -15,7 +15,7 @@ use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
 use crate::model::{AccountName, ImageId, Monotonic, Timestamp, Uin};
 use crate::observation::{
-    Eligibility, Observation, OwnImages, Reading, Seen, SeenAt, Sightings, Unobserved,
+    Eligibility, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen, Unobserved,
 };
 use crate::plan::{Awaiting, Plan, ScopeAccount, Verdict, needs_own_images, share_candidates};
 
@@ -23,7 +23,7 @@ use crate::plan::{Awaiting, Plan, ScopeAccount, Verdict, needs_own_images, share
 pub(super) struct PlannedScope {
     pub(super) observation: Observation,
     /// When the images that the plan acts on were last seen.
-    pub(super) sightings: Sightings,
+    pub(super) times: ObservationTimes,
     /// What is known from before, updated by the observation.
     pub(super) inventory: Inventory,
     /// What the observation changes in the inventory, not persisted yet.
@@ -56,8 +56,7 @@ pub(super) async fn plan_scope<H: Host>(
         Ok(identity) => identity,
         Err(named_twice) => return PlannedScope::unobserved(named_twice, task, context),
     };
-    let (mut observation, mut sightings) =
-        listing::observe_dated(client, task.scope, on_wait).await;
+    let (mut observation, mut times) = listing::observe_dated(client, task.scope, on_wait).await;
     let ended = context.present();
     let owner = identity.owner.as_ref();
     let uin = owner.and_then(|owner| owner.uin.clone());
@@ -91,17 +90,17 @@ pub(super) async fn plan_scope<H: Host>(
     };
     let mut plan = planner.plan(&observation);
     if let Observation::Seen(seen) = &mut observation
-        && planner.complete(&plan, seen, &mut sightings, own).await
+        && planner.complete(&plan, seen, &mut times, own).await
     {
         plan = planner.plan(&observation);
     }
-    sightings.images.retain(|image, _| acts_on(&plan, image));
+    times.images.retain(|image, _| acts_on(&plan, image));
     plan.taken_over = refreshed.names;
     let (account, update) = (planner.account, refreshed.update);
     let aliases = Arc::new(refreshed.aliases);
     PlannedScope {
         observation,
-        sightings,
+        times,
         inventory,
         update,
         plan,
@@ -147,7 +146,7 @@ impl<H: Host> Planner<'_, H> {
         &self,
         draft: &Plan,
         seen: &mut Seen,
-        sightings: &mut Sightings,
+        times: &mut ObservationTimes,
         own: &OwnImages,
     ) -> bool {
         let scope = self.task.scope;
@@ -158,7 +157,7 @@ impl<H: Host> Planner<'_, H> {
             for (image, (eligibility, at)) in asked {
                 // An image that can be shared is not shared: this is one more sighting of it.
                 if eligibility == Eligibility::Shareable {
-                    sightings.images.insert(image.clone(), at);
+                    times.images.insert(image.clone(), at);
                 }
                 seen.eligibility.insert(image, eligibility);
             }
@@ -210,7 +209,10 @@ impl PlannedScope {
         Self {
             plan: task.unobserved(unobserved.clone(), context),
             observation: Observation::Unobserved(unobserved),
-            sightings: Sightings::at(SeenAt::new(context.host.monotonic(), context.host.now())),
+            times: ObservationTimes::at(ObservedAt::new(
+                context.host.monotonic(),
+                context.host.now(),
+            )),
             inventory: Inventory::default(),
             update: InventoryUpdate::default(),
             account: task.account(),

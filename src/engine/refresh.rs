@@ -114,7 +114,7 @@ impl ObservedScope<'_> {
             Some(owner) => known.account_match(name, task.scope, used, owner.identity()),
             None => inventory::AccountMatch::Excluded,
         };
-        let names = |image: &_| task.wanted.names(image);
+        let names = |image: &_| task.desired.names(image);
         let mut takeover = inventory.take_over(others, kinship, self.seen(), names);
         takeover.expected = known.in_region(task.scope.region, takeover.sources());
         takeover

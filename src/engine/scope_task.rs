@@ -15,7 +15,7 @@ use crate::windows::Windows;
 /// A task's part in one scope.
 pub(super) struct ScopeTask<'a> {
     pub(super) scope: &'a Scope,
-    pub(super) wanted: DesiredScope<'a>,
+    pub(super) desired: DesiredScope<'a>,
     pub(super) policy: &'a Policy,
     pub(super) windows: Windows,
     pub(super) approved: Option<&'a ApprovedActions>,
@@ -54,7 +54,7 @@ impl ScopeTask<'_> {
     pub(super) fn plan(&self, facts: &Facts<'_>, attempts: &AttemptLog, time: &PlanTime) -> Plan {
         plan(&Inputs {
             scope: self.scope,
-            wanted: &self.wanted,
+            desired: &self.desired,
             account: facts.account,
             observation: facts.observation,
             inventory: facts.inventory,
@@ -93,8 +93,8 @@ impl ScopeTask<'_> {
 
     /// The images that the manifests name, each with its desired state where both clocks agree about it.
     pub(super) fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Declaration> {
-        let named = self.wanted.named().map(|(id, image)| {
-            let (desired, other) = clocks.ask(|now| image.intent.at(now).0);
+        let named = self.desired.named().map(|(id, image)| {
+            let (desired, other) = clocks.ask(|now| image.share.at(now).0);
             let named = Declaration {
                 desired: other.is_none().then_some(desired),
                 protected: image.protect,

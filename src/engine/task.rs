@@ -35,8 +35,8 @@ impl Task<'_> {
 
     /// The task's part in one scope, unless there can be nothing to do in it.
     pub(super) fn scope<'t>(&'t self, scope: &'t Scope) -> Option<ScopeTask<'t>> {
-        let wanted = self.desired.wanted(scope, self.selector)?;
-        if wanted.images.is_empty() && self.policy.prune == Prune::None {
+        let desired = self.desired.desired_scope(scope, self.selector)?;
+        if desired.images.is_empty() && self.policy.prune == Prune::None {
             return None;
         }
         let approved = self
@@ -45,7 +45,7 @@ impl Task<'_> {
         let account = self.desired.accounts.get(&scope.account);
         Some(ScopeTask {
             scope,
-            wanted,
+            desired,
             policy: self.policy,
             windows: account
                 .map(|account| account.windows.clone())
@@ -68,7 +68,7 @@ impl Task<'_> {
         task: &ScopeTask<'a>,
         client: impl Fn(&AccountName) -> Option<&'a ReadClient<H>>,
     ) -> Vec<OtherAccount<'a, H>> {
-        let names = self.desired.rivals_of(task.scope);
+        let names = self.desired.other_accounts_of(task.scope);
         let others = names.map(|name| {
             let account = self.desired.accounts.get(name);
             OtherAccount {

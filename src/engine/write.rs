@@ -40,7 +40,7 @@ use crate::host::Host;
 use crate::inventory::{IntentId, InventoryEntry};
 use crate::ledger::{Attempt, Ledger, WriteRefused};
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission};
-use crate::observation::SeenAt;
+use crate::observation::ObservedAt;
 use crate::plan::Prune;
 
 /// Writes that are prepared at once: one waits for its permit while the intents of the next are on their way to the disk,
@@ -95,7 +95,7 @@ pub(super) async fn execute<H: Host, L: Ledger>(
     planned: &PlannedScope,
     attempts: &AttemptLog,
     access: WriteAccess,
-    began: SeenAt,
+    began: ObservedAt,
 ) -> ExecutedPlan {
     let writer = Writer {
         context,
@@ -157,7 +157,7 @@ fn wake_at(step: Step) -> Monotonic {
 }
 
 impl Writes<'_> {
-    fn new(planned: &PlannedScope, access: WriteAccess, began: SeenAt) -> Self {
+    fn new(planned: &PlannedScope, access: WriteAccess, began: ObservedAt) -> Self {
         let actions = planned.plan.actions();
         let actions = actions.map(|(id, permission, _)| (id.clone(), permission));
         let actions = probing_order(actions, |(id, _)| planned.denied_since(id));
@@ -247,7 +247,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                 writes.executor.withdraw(id);
                 continue;
             }
-            let named = task.wanted.images.get(image);
+            let named = task.desired.images.get(image);
             let actual = decision.actual.state();
             let attempt = Attempt {
                 key: ImageKey {

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ImageKey, Labels, Selector, Timestamp};
+use crate::words::rfc3339;
 
 /// A request of a person to leave images alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ impl Suspension {
     pub fn describe(&self) -> String {
         let until = self
             .until
-            .map(|until| format!(" until {}", until.format("%Y-%m-%dT%H:%M:%SZ")))
+            .map(|until| format!(" until {}", rfc3339(until)))
             .unwrap_or_default();
         format!(
             "suspended{until} by {}: {} (`sharekeeper resume {}` ends it)",

@@ -14,7 +14,9 @@ use crate::api::protocol::wire::{Action, DescribeBlueprintsReply, PAGE_LIMIT_MAX
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Region, Scope};
-use crate::observation::{Blueprint, Observation, Reading, Seen, SeenAt, Sightings, Unobserved};
+use crate::observation::{
+    Blueprint, Observation, ObservationTimes, ObservedAt, Reading, Seen, Unobserved,
+};
 use crate::pace::CallGroup;
 use crate::words::brief;
 
@@ -41,7 +43,7 @@ pub async fn observe_dated<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     tell: &dyn Fn(Reading),
-) -> (Observation, Sightings) {
+) -> (Observation, ObservationTimes) {
     let host = &client.context().host;
     let group = client.call_group(Action::DescribeBlueprints, scope.region);
     let progress = ListingProgress::default();
@@ -73,16 +75,16 @@ async fn list_until_consistent<H: Host>(
     scope: &Scope,
     group: &CallGroup,
     progress: &ListingProgress,
-) -> (Observation, Sightings) {
+) -> (Observation, ObservationTimes) {
     let host = &client.context().host;
-    let began = Sightings::at(SeenAt::new(host.monotonic(), host.now()));
+    let began = ObservationTimes::at(ObservedAt::new(host.monotonic(), host.now()));
     let mut listing = 1;
     let observation = loop {
         match list(client, scope.region, group, progress).await {
             Ok((rows, pages)) => {
                 let seen = seen(rows);
-                let sightings = pages.sightings(&seen, began.oldest);
-                return (Observation::Seen(seen), sightings);
+                let times = pages.times(&seen, began.oldest);
+                return (Observation::Seen(seen), times);
             }
             Err(ListingError::First(error)) => break unobserved(error),
             Err(ListingError::Later(error)) => {
@@ -144,28 +146,28 @@ impl From<DescribeBlueprintsReply> for Page {
 
 /// When each page was asked for, and which blueprints are on it.
 #[derive(Default)]
-struct PageTimes(Vec<(SeenAt, Vec<SmolStr>)>);
+struct PageTimes(Vec<(ObservedAt, Vec<SmolStr>)>);
 
 impl PageTimes {
-    fn add(&mut self, asked: SeenAt, page: &Page) {
+    fn add(&mut self, asked: ObservedAt, page: &Page) {
         let ids = page.rows.iter().map(|row| brief(&row.id).into());
         self.0.push((asked, ids.collect()));
     }
 
     /// When each image was seen.
-    fn sightings(self, seen: &Seen, began: SeenAt) -> Sightings {
+    fn times(self, seen: &Seen, began: ObservedAt) -> ObservationTimes {
         let asked = self.0.iter().map(|(asked, _)| *asked);
-        let oldest = asked.reduce(SeenAt::earlier).unwrap_or(began);
+        let oldest = asked.reduce(ObservedAt::earlier).unwrap_or(began);
         let by_id = self.0.iter().flat_map(|(asked, ids)| {
             let ids = ids.iter();
             ids.map(|id| (id.as_str(), *asked))
         });
-        let by_id: HashMap<&str, SeenAt> = by_id.collect();
+        let by_id: HashMap<&str, ObservedAt> = by_id.collect();
         let images = seen.shared.iter().filter_map(|(image, blueprint)| {
             let asked = by_id.get(blueprint.id.as_str())?;
             Some((image.clone(), *asked))
         });
-        Sightings {
+        ObservationTimes {
             oldest,
             images: images.collect(),
         }

@@ -6,7 +6,7 @@ use crate::api::protocol::wire::{Action, CustomImage, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, TimedReply, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};
-use crate::observation::{Eligibility, Precondition, SeenAt};
+use crate::observation::{Eligibility, ObservedAt, Precondition};
 use crate::words::brief;
 
 /// Asks what prevents sharing `images`, in concurrent calls of 100 images each. Images of a call that failed are missing
@@ -15,7 +15,7 @@ pub async fn eligibility<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
     images: &[ImageId],
-) -> BTreeMap<ImageId, (Eligibility, SeenAt)> {
+) -> BTreeMap<ImageId, (Eligibility, ObservedAt)> {
     let group = client.call_group(Action::DescribeImagesToShare, scope.region);
     let chunks = images.chunks(PAGE_LIMIT_MAX as usize);
     group

@@ -11,14 +11,14 @@ use crate::api::protocol::wire::{self, CustomImage, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
 use crate::model::{ImageId, Scope};
-use crate::observation::{Eligibility, SeenAt};
+use crate::observation::{Eligibility, ObservedAt};
 use crate::words::brief;
 
 /// The answer about images that were asked about again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecheckAnswer {
     /// When it was asked for.
-    pub asked: SeenAt,
+    pub asked: ObservedAt,
     /// The images that are unchanged: for a CANCEL still shared, for a SHARE still shareable.
     pub still: BTreeSet<ImageId>,
 }

@@ -253,16 +253,9 @@ impl Diagnostics {
         &self.faulty
     }
 
-    /// One line for each error, and one that counts those that are not listed.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<_> = self.errors.iter().map(Diagnostic::to_string).collect();
-        if self.omitted > 0 {
-            lines.push(format!(
-                "{} more are not listed",
-                plural(self.omitted as u64, "error")
-            ));
-        }
-        lines
+    /// How many errors are not among [`Self::errors`].
+    pub fn unlisted(&self) -> usize {
+        self.omitted
     }
 
     /// Everything, and a line that counts.

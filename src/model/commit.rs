@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::Timestamp;
+use crate::words::rfc3339;
 
 /// A git commit, and its place in time among others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +132,7 @@ impl fmt::Display for Gap {
 
 impl fmt::Display for Commit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let committed = self.committed.format("%Y-%m-%dT%H:%M:%SZ");
+        let committed = rfc3339(self.committed);
         write!(f, "{} of {committed}", self.hash)
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::inventory::Suspension;
 use crate::model::{Clocks, ShareState, Timestamp};
 use crate::windows::Closed;
+use crate::words::rfc3339;
 
 /// This machine's clock and the access point's lead to different decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl fmt::Display for ClockConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let here = self.clocks.machine();
         let there = self.clocks.api().unwrap_or(here);
-        let show = |at: Timestamp| at.format("%Y-%m-%dT%H:%M:%SZ");
+        let show = |at: Timestamp| rfc3339(at);
         write!(
             f,
             "the clocks disagree: it is {} by this machine's and {} by the access point's, and ",

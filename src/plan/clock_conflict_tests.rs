@@ -85,7 +85,7 @@ impl Case {
 
     fn plan(&self) -> Plan {
         let image = DesiredImage {
-            intent: self.intent,
+            share: self.intent,
             protect: false,
             source: Source {
                 file: "a.yaml".into(),
@@ -114,7 +114,7 @@ impl Case {
                 region: Region::new("ap-tokyo").expect("a region"),
             },
             account: &ScopeAccount::default(),
-            wanted: &DesiredScope {
+            desired: &DesiredScope {
                 images: BTreeMap::from([(&id, &image)]),
                 unselected: BTreeMap::new(),
                 selector: &Selector::default(),

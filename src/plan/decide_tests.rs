@@ -36,7 +36,7 @@ fn at(seconds: u64) -> Monotonic {
 
 fn wanted(intent: DesiredShare) -> DesiredImage {
     DesiredImage {
-        intent,
+        share: intent,
         protect: false,
         source: Source {
             file: "a.yaml".into(),
@@ -126,7 +126,7 @@ fn planned_with(
     plan(&Inputs {
         scope: &scope(),
         account: &ScopeAccount::default(),
-        wanted: &wanted,
+        desired: &wanted,
         observation,
         inventory,
         attempts,
@@ -684,7 +684,7 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
         let plan = plan(&Inputs {
             scope: &scope(),
             account: &ScopeAccount::default(),
-            wanted: &DesiredScope {
+            desired: &DesiredScope {
                 images: image.iter().map(|image| (&id, image)).collect(),
                 unselected: BTreeMap::new(),
                 selector: &Selector::default(),
@@ -967,7 +967,7 @@ fn unnamed(
     plan(&Inputs {
         scope: &scope(),
         account: &ScopeAccount::default(),
-        wanted: &DesiredScope {
+        desired: &DesiredScope {
             images: BTreeMap::new(),
             unselected: BTreeMap::new(),
             selector: &Selector::default(),

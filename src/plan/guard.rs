@@ -65,7 +65,7 @@ fn image_guards(
     image: &ImageId,
     decision: &Decision,
 ) -> Option<Withheld> {
-    let named = || inputs.wanted.images.get(image);
+    let named = || inputs.desired.images.get(image);
     let entry = inputs.inventory.images.get(image);
     let owned = entry.and_then(|entry| entry.owned.as_ref());
     let cancels = decision.desired == ShareState::Unshared;
@@ -79,7 +79,7 @@ fn image_guards(
         return Some(Withheld::PartialManifests);
     }
     if decision.cause == Cause::Pruned
-        && let Completeness::Unknown(why) = inputs.wanted.completeness
+        && let Completeness::Unknown(why) = inputs.desired.completeness
     {
         return Some(Withheld::UnknownManifests(Arc::clone(why)));
     }
@@ -127,7 +127,7 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
         scope: inputs.scope.clone(),
         image: image.clone(),
     };
-    let named = inputs.wanted.images.get(image);
+    let named = inputs.desired.images.get(image);
     let labels = named.map(|image| &*image.labels);
     let mut disputed = None;
     for suspension in suspensions {
@@ -177,8 +177,8 @@ fn loss(inputs: &Inputs<'_>, seen: &Seen) -> Option<UnexpectedLoss> {
         clocks.any(|now| intent.at(now).0 == ShareState::Shared)
     };
     let wanted = |image: &ImageId| {
-        let image = inputs.wanted.get(image);
-        image.is_none_or(|image| shared(image.intent))
+        let image = inputs.desired.get(image);
+        image.is_none_or(|image| shared(image.share))
     };
     let loss = inputs.inventory.unexpected_loss(seen, wanted);
     loss.filter(|loss| !loss.is_accepted(inputs.policy.accept_lost))

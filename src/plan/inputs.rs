@@ -16,7 +16,7 @@ use crate::windows::Windows;
 pub struct Inputs<'a> {
     pub scope: &'a Scope,
     /// What the manifests ask of the scope.
-    pub wanted: &'a DesiredScope<'a>,
+    pub desired: &'a DesiredScope<'a>,
     /// Whose the images are.
     pub account: &'a ScopeAccount,
     pub observation: &'a Observation,

@@ -49,7 +49,7 @@ pub use withheld::Withheld;
 /// Decides for every image of the scope that a manifest names or that is to be pruned.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut shown = SortedLookup::new(inputs.shown());
-    let named = inputs.wanted.images.iter().map(|(&id, &image)| {
+    let named = inputs.desired.images.iter().map(|(&id, &image)| {
         let decision = named_decision(inputs, id, image, shown.find(id));
         (id.clone(), decision)
     });
@@ -98,7 +98,7 @@ fn named_decision(
     image: &DesiredImage,
     shown: Option<&Blueprint>,
 ) -> Decision {
-    let ((mut desired, mut cause), by_api) = inputs.clocks.ask(|now| image.intent.at(now));
+    let ((mut desired, mut cause), by_api) = inputs.clocks.ask(|now| image.share.at(now));
     let (actual, mut verdict) = decide::decide(inputs, id, desired, shown);
     if let Some((state, why)) = by_api
         && state != desired
@@ -118,7 +118,7 @@ fn named_decision(
         cause,
         source: Some(image.source.clone()),
         actual,
-        until: match image.intent {
+        until: match image.share {
             DesiredShare::Shared { until, .. } => {
                 until.filter(|until| inputs.clocks.machine() < *until)
             }

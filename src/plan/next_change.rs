@@ -15,8 +15,8 @@ pub(super) fn next_change_at(
     closures: &WindowClosures,
     decisions: &BTreeMap<ImageId, Decision>,
 ) -> Option<Timestamp> {
-    let wanted = inputs.wanted.images.values();
-    let asked = wanted.flat_map(|image| image.intent.changes_at());
+    let wanted = inputs.desired.images.values();
+    let asked = wanted.flat_map(|image| image.share.changes_at());
     let withheld = decisions.values().flat_map(|decision| {
         let (end, openings) = match &decision.verdict {
             Verdict::Withheld(why) => match &**why {

@@ -250,7 +250,7 @@ impl Plan {
     }
 
     /// Why what is still to do is not tried for now, if so.
-    pub fn rest(&self) -> Option<&WritePause> {
+    pub fn write_pause(&self) -> Option<&WritePause> {
         let mut verdicts = self.decisions.values().map(|decision| &decision.verdict);
         verdicts.find_map(|verdict| match verdict {
             Verdict::NotTried(rest) => Some(&**rest),

@@ -20,11 +20,11 @@ impl Inputs<'_> {
         };
         let cancelled = self.attempts.tried.iter().filter_map(cancelled);
         let mut images: BTreeSet<_> = cancelled
-            .filter(|image| !self.wanted.names(image))
+            .filter(|image| !self.desired.names(image))
             .collect();
-        let mut wanted = SortedLookup::new(&self.wanted.images);
+        let mut named = SortedLookup::new(&self.desired.images);
         let mut is_unnamed = |image: &&ImageId| {
-            wanted.find(*image).is_none() && !self.wanted.unselected.contains_key(*image)
+            named.find(*image).is_none() && !self.desired.unselected.contains_key(*image)
         };
         match self.observation {
             Observation::Seen(seen) => {
@@ -36,7 +36,7 @@ impl Inputs<'_> {
                     .chain(self.inventory.open_intents.keys());
                 let may_show = |image: &&ImageId| {
                     recent_writes::may_still_appear(self, image)
-                        && !self.wanted.names(image)
+                        && !self.desired.names(image)
                         && self.prunes(image)
                 };
                 images.extend(written.filter(may_show));
@@ -69,7 +69,7 @@ impl Inputs<'_> {
             scope: self.scope.clone(),
             image: image.clone(),
         };
-        mode && self.wanted.selector.matches(&key(), &Labels::new())
+        mode && self.desired.selector.matches(&key(), &Labels::new())
     }
 
     /// The blueprint of an image that is known not to be the account's own.

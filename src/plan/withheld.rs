@@ -9,7 +9,7 @@ use crate::attempts::AccountDoubt;
 use crate::inventory::{Suspension, UnexpectedLoss};
 use crate::model::{Clocks, Timestamp};
 use crate::windows::Closed;
-use crate::words::plural;
+use crate::words::{plural, rfc3339};
 
 const PROTECTED: &str = "the image is protected; remove `protect: true` to let it be cancelled";
 const PROTECTED_BEFORE: &str =
@@ -93,7 +93,7 @@ impl fmt::Display for Withheld {
             Self::Parked(since) => write!(
                 f,
                 "parked since {}: somebody else keeps reversing it; settle who owns the image, then `sharekeeper resume --image` it",
-                since.format("%Y-%m-%dT%H:%M:%SZ")
+                rfc3339(*since)
             ),
             Self::WindowClosed(closed) => f.write_str(&closed.reason),
             Self::Probable => f.write_str(PROBABLE),

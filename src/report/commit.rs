@@ -4,10 +4,11 @@
 use crate::manifest::RevisionError;
 use crate::model::{Ancestry, Basis, Commit, Gap, Order};
 use crate::store::NewestCommit;
+use crate::words::rfc3339;
 
 /// How the manifests stand to the newest commit that a state knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum CommitCheck {
     /// They are of that commit or of a newer one, or there is nothing to compare.
     Fine,
     /// Nothing but dates speaks for or against them, and the dates are not against them.
@@ -38,7 +39,7 @@ pub enum Standing {
     },
 }
 
-impl Standing {
+impl CommitCheck {
     /// Compares the commit of the manifests with the newest one.
     pub fn compared(
         commit: &Commit,
@@ -186,7 +187,7 @@ impl Standing {
             commit: newer,
             since,
         } = newest;
-        let since = since.format("%Y-%m-%dT%H:%M:%SZ");
+        let since = rfc3339(*since);
         Some(format!(
             "of commit {commit}, and commit {newer}, which is newer{by}, has been worked on since {since}"
         ))
@@ -195,6 +196,6 @@ impl Standing {
 
 /// What was done, and since when.
 fn worked_on(newest: &NewestCommit) -> String {
-    let since = newest.since.format("%Y-%m-%dT%H:%M:%SZ");
+    let since = rfc3339(newest.since);
     format!("commit {} has been worked on since {since}", newest.commit)
 }

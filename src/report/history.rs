@@ -8,7 +8,7 @@ use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::history::{HistoryEntry, HistoryEvent, WriteResult};
 use crate::store::VerifyResult;
-use crate::words::{plural, safe};
+use crate::words::{plural, rfc3339, safe};
 
 /// What `history -o json` prints.
 #[derive(Debug, Serialize)]
@@ -55,7 +55,7 @@ impl HistoryDocument {
         let keys = self.entries.iter().filter_map(key);
         let width = keys.map(|key| key.len()).max().unwrap_or(0);
         for entry in &self.entries {
-            let at = entry.at.format("%Y-%m-%dT%H:%M:%SZ");
+            let at = rfc3339(entry.at);
             let what = safe(&line(&entry.event));
             let key = key(entry)
                 .map(|key| heading(format_args!("{key:<width$}  ")))

@@ -20,7 +20,7 @@ use crate::desired;
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
-pub use commit::Standing;
+pub use commit::CommitCheck;
 pub use exit::ExitStatus;
 pub(crate) use history::entries;
 pub use history::{HistoryDocument, VerifyDocument};

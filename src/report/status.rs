@@ -9,7 +9,7 @@ use super::{ExitStatus, FORMAT_VERSION};
 use crate::inventory::Suspension;
 use crate::model::{ImageKey, Scope, Timestamp, Uin};
 use crate::store::{Holder, ImageCounts, StateSummary};
-use crate::words::plural;
+use crate::words::{plural, rfc3339};
 
 /// What `status -o json` prints.
 #[derive(Debug, Serialize)]
@@ -135,8 +135,8 @@ impl StatusDocument {
             put(format!(
                 "Newest commit: {} of {}, worked on since {}",
                 newest.hash,
-                stamp(newest.committed_at),
-                stamp(newest.since)
+                rfc3339(newest.committed_at),
+                rfc3339(newest.since)
             ));
         }
         let width = self.scopes.iter().map(|scope| scope.name().len()).max();
@@ -147,7 +147,7 @@ impl StatusDocument {
             put(format!(
                 "Parked: {} since {}: somebody else keeps reversing it (`sharekeeper resume --image {}` tries again)",
                 parked.key,
-                stamp(parked.since),
+                rfc3339(parked.since),
                 parked.key.image
             ));
         }
@@ -165,7 +165,7 @@ impl StatusDocument {
             ..
         } = &self.history;
         let last = last_at
-            .map(|at| format!(", the last at {}", stamp(at)))
+            .map(|at| format!(", the last at {}", rfc3339(at)))
             .unwrap_or_default();
         let rotated = match rotated {
             0 => String::new(),
@@ -214,8 +214,4 @@ fn scope_status(scope: &Scope, uin: Option<Uin>, counts: &ImageCounts) -> ScopeS
         parked: counts.parked,
         unresolved: counts.open,
     }
-}
-
-fn stamp(at: Timestamp) -> impl std::fmt::Display {
-    at.format("%Y-%m-%dT%H:%M:%SZ")
 }

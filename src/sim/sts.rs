@@ -15,6 +15,7 @@ use super::roles::{RoleArn, RoleIndex};
 use super::temporary_keys::{Session, TemporaryKey};
 use crate::api::protocol::wire::CallerIdentityRequest;
 use crate::model::Timestamp;
+use crate::words::rfc3339;
 
 /// Lifetime of a temporary key if the call gives none, in seconds.
 const DURATION_DEFAULT: i64 = 7_200;
@@ -205,7 +206,7 @@ impl Cloud {
 /// The end of a key's life, as STS and the metadata service write it.
 pub(super) fn expiration(temporary: &TemporaryKey) -> String {
     let date = DateTime::from_timestamp(temporary.expires, 0).unwrap_or(DateTime::UNIX_EPOCH);
-    date.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    rfc3339(date)
 }
 
 fn reply(temporary: &TemporaryKey) -> Value {

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::private_copy::{PrivateCopy, PrivateCopyError};
 use super::reading::{self, Reading};
 use super::updates::UpdateSender;
-use super::{EVERY_MIN, Ports, ReceiverClosed, Repository};
+use super::{EVERY_MIN, ManifestProblem, Ports, ReceiverClosed, Repository};
 use crate::host::{Clock, CommandRunner, Rng, spawn_blocking};
 use crate::manifest::{GitBusyPolicy, ReadOptions};
 use crate::pace::Backoff;
@@ -30,7 +30,7 @@ struct Git<C, D, P, W> {
     updates: UpdateSender,
     copy: PrivateCopy,
     /// The last commit that was read, and what was wrong with it.
-    judged: Option<(String, Vec<String>)>,
+    judged: Option<(String, Vec<ManifestProblem>)>,
     /// The commit of the set that was last sent.
     in_force: Option<String>,
     /// Tries in a row that did not get at a commit.
@@ -146,9 +146,9 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
             let dir = self.repository.dir.clone().unwrap_or_default();
             let dir = crate::words::safe(&dir.to_string_lossy());
             return Reading {
-                result: Err(vec![format!(
+                result: Err(vec![ManifestProblem::Repository(format!(
                     "{dir}: the path leads out of the repository; give one within it"
-                )]),
+                ))]),
                 may_pass: false,
             };
         }
@@ -177,18 +177,22 @@ impl<C: Clock, D: Rng, P: CommandRunner, W> Git<C, D, P, W> {
     async fn report(&mut self, error: &PrivateCopyError) -> Result<(), ReceiverClosed> {
         self.failures = self.failures.saturating_add(1);
         let problem = format!("{}: {error}; {}", self.repository, self.stays());
-        self.updates.broken(vec![problem]).await
+        self.updates
+            .broken(vec![ManifestProblem::Repository(problem)])
+            .await
     }
 
     /// What people are told of a commit that cannot be used.
-    fn refusal(&self, commit: &str, problems: Vec<String>) -> Vec<String> {
+    fn refusal(&self, commit: &str, problems: Vec<ManifestProblem>) -> Vec<ManifestProblem> {
         let head = format!(
             "{}: commit {} is not used, because its manifests have errors; {}",
             self.repository,
             short(commit),
             self.stays()
         );
-        std::iter::once(head).chain(problems).collect()
+        std::iter::once(ManifestProblem::Repository(head))
+            .chain(problems)
+            .collect()
     }
 
     fn stays(&self) -> String {

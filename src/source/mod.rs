@@ -10,6 +10,7 @@ mod files;
 mod git;
 mod home;
 mod private_copy;
+mod problem;
 mod reading;
 mod resolved_ref;
 mod updates;
@@ -29,6 +30,7 @@ use updates::UpdateSender;
 
 pub use address::{GitRef, GitRefError, GitUrl, GitUrlError};
 pub use home::{CopyHome, CopyHomeError};
+pub use problem::ManifestProblem;
 
 /// Where manifests come from. Displays for people, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +59,8 @@ pub struct Repository {
 pub enum Update {
     /// They are good, and another set than before, or good again.
     Loaded(Box<Generation>),
-    /// There is no good set now: every problem, on one line each. What was loaded before stays in force.
-    Broken(Vec<String>),
+    /// There is no good set now; holds every problem. What was loaded before stays in force.
+    Broken(Vec<ManifestProblem>),
     /// Somebody asked for a reading, and what came of it has been sent before this.
     Asked,
 }
@@ -74,7 +76,7 @@ pub struct Generation {
     pub warnings: Vec<String>,
     /// What is wrong with the files that were left out, under [`Settings::partial_ok`]. If there is any, **no CANCEL may
     /// ever be computed from `desired`**: a file that was left out may say otherwise.
-    pub problems: Vec<String>,
+    pub problems: Vec<ManifestProblem>,
 }
 
 /// What to feed from, and how.

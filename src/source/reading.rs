@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::Generation;
+use super::{Generation, ManifestProblem};
 use crate::desired::{Completeness, Desired};
 use crate::host::{Clock, CommandRunner};
 use crate::manifest::{self, Diagnostic, ReadOptions};
 
 /// What one reading of the manifests came to.
 pub(super) struct Reading {
-    /// A set, whose `problems` are those of files that were left out; or what is wrong, on one line each.
-    pub result: Result<Generation, Vec<String>>,
+    /// A set, whose `problems` are those of files that were left out; or what is wrong.
+    pub result: Result<Generation, Vec<ManifestProblem>>,
     /// It may be another the next time, though no file changes.
     pub may_pass: bool,
 }
@@ -34,7 +34,8 @@ pub(super) async fn read<C: Clock, P: CommandRunner>(
         }
         Err(broken) => broken,
     };
-    let (problems, may_pass) = (broken.diagnostics().lines(), broken.may_pass());
+    let problems = ManifestProblem::of(broken.diagnostics());
+    let may_pass = broken.may_pass();
     let good = if partial_ok {
         options.run(|| broken.into_good()).await
     } else {
@@ -54,7 +55,7 @@ impl Generation {
     }
 }
 
-fn set(desired: Desired, warnings: Vec<String>, problems: Vec<String>) -> Generation {
+fn set(desired: Desired, warnings: Vec<String>, problems: Vec<ManifestProblem>) -> Generation {
     Generation {
         desired: Rc::new(desired),
         commit: None,

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc::Sender;
 
-use super::{Generation, ReceiverClosed, Update};
+use super::{Generation, ManifestProblem, ReceiverClosed, Update};
 
 /// Sends what is news, and nothing twice in a row.
 pub(super) struct UpdateSender {
@@ -12,7 +12,7 @@ pub(super) struct UpdateSender {
 
 enum Last {
     Loaded(Generation),
-    Broken(Vec<String>),
+    Broken(Vec<ManifestProblem>),
 }
 
 impl UpdateSender {
@@ -32,7 +32,10 @@ impl UpdateSender {
         self.updates.send(update).await.map_err(|_| ReceiverClosed)
     }
 
-    pub(super) async fn broken(&mut self, problems: Vec<String>) -> Result<(), ReceiverClosed> {
+    pub(super) async fn broken(
+        &mut self,
+        problems: Vec<ManifestProblem>,
+    ) -> Result<(), ReceiverClosed> {
         if matches!(&self.last, Some(Last::Broken(last)) if *last == problems) {
             return Ok(());
         }

@@ -11,6 +11,7 @@ use super::{
 use crate::history::WriteResult;
 use crate::model::{ImageId, ImageKey, Scope, Timestamp};
 use crate::plan::Plan;
+use crate::words::rfc3339;
 
 impl Board {
     /// A pass over a scope begins.
@@ -161,7 +162,7 @@ impl Board {
                     reason: Some(status.reason),
                     message: format!(
                         "the share ends at {}; to keep it, change its `until`",
-                        until.format("%Y-%m-%dT%H:%M:%SZ")
+                        rfc3339(until)
                     ),
                 });
             }

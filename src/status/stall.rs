@@ -69,7 +69,7 @@ impl ScopeStall {
     /// itself meanwhile.
     pub(super) fn planned(&mut self, plan: &Plan) {
         let mut verdicts = plan.decisions.values().map(|decision| &decision.verdict);
-        if let Some(pause) = plan.rest() {
+        if let Some(pause) = plan.write_pause() {
             self.has_permitted = false;
             self.write_pause = Some(pause.clone());
         } else if plan.unobserved().is_none() && !verdicts.any(|verdict| self.explains(verdict)) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Timestamp;
 use crate::words;
+use crate::words::rfc3339;
 
 /// The process that reconciles with a state directory, as its lock file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ impl fmt::Display for Holder {
             self.pid,
             words::brief(&self.host),
             words::brief(&self.command),
-            self.since.format("%Y-%m-%dT%H:%M:%SZ")
+            rfc3339(self.since)
         )
     }
 }

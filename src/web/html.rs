@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
 use crate::model::Timestamp;
-use crate::words::safe_char;
+use crate::words::{rfc3339, safe_char};
 
 /// Adds literals as markup, and values in parentheses as text.
 macro_rules! write_html {
@@ -36,7 +36,7 @@ impl Html {
         write_html!(
             self,
             "<time datetime=\"",
-            (at.format("%Y-%m-%dT%H:%M:%SZ")),
+            (rfc3339(at)),
             "\" title=\"",
             (at.format("%Y-%m-%d %H:%M:%S UTC")),
             "\">",

@@ -10,6 +10,7 @@ use super::html::{Html, write_html};
 use super::query::{Query, Show};
 use crate::model::{Scope, Timestamp};
 use crate::status::{Board, Counts, ScopeStatus};
+use crate::words::rfc3339;
 
 /// The page's style sheet.
 pub const PAGE_CSS: &str = include_str!("page.css");
@@ -109,7 +110,7 @@ impl<'a> Page<'a> {
              <main data-version=\"",
             (self.board.version()),
             "\" data-now=\"",
-            (self.now.format("%Y-%m-%dT%H:%M:%SZ")),
+            (rfc3339(self.now)),
             "\">\n"
         );
     }
@@ -173,7 +174,7 @@ impl<'a> Page<'a> {
         write_html!(
             html,
             "<footer><p>As of <time datetime=\"",
-            (self.now.format("%Y-%m-%dT%H:%M:%SZ")),
+            (rfc3339(self.now)),
             "\" data-fixed>",
             (self.now.format("%Y-%m-%d %H:%M:%S UTC")),
             "</time>. Running since ",

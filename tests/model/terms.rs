@@ -57,7 +57,7 @@ impl Setting {
     }
 
     pub fn declared(&self, want: Want, protect: bool) -> Option<DesiredImage> {
-        let intent = match want {
+        let share = match want {
             Want::Nothing => return None,
             Want::Unshared => DesiredShare::Unshared,
             Want::Shared => DesiredShare::Shared {
@@ -74,7 +74,7 @@ impl Setting {
             },
         };
         Some(DesiredImage {
-            intent,
+            share,
             protect,
             source: Source {
                 file: "a.yaml".into(),
@@ -183,7 +183,7 @@ impl Setting {
     pub fn plan(
         &self,
         rules: &Rules,
-        wanted: &DesiredScope<'_>,
+        desired: &DesiredScope<'_>,
         observation: &Observation,
         inventory: &Inventory,
     ) -> Plan {
@@ -203,7 +203,7 @@ impl Setting {
         plan::plan(&Inputs {
             scope: &self.scope,
             account: &ScopeAccount::default(),
-            wanted,
+            desired,
             observation: match rules.seen {
                 true => observation,
                 false => &self.unobserved,

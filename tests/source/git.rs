@@ -703,7 +703,7 @@ async fn g3_s3_what_the_checkout_of_a_followed_commit_leaves_out_is_an_error() {
         async |mut fed| {
             let loaded = fed.loaded().await;
             assert_eq!(images(&loaded), ["img-a", "img-b"]);
-            holds(&loaded.problems, &["m/deep/img-c.yaml"]);
+            holds(&problems(&loaded), &["m/deep/img-c.yaml"]);
         },
     )
     .await;

@@ -14,7 +14,7 @@ use sharekeeper::desired::{Account, Desired};
 use sharekeeper::engine::{Stop, StopReason};
 use sharekeeper::model::{AccountName, Endpoint, ImageId, Region, Scope, Secret, Selector};
 use sharekeeper::plan::Policy;
-use sharekeeper::source::{Generation, Update};
+use sharekeeper::source::{Generation, ManifestProblem, Update};
 use sharekeeper::status::{ImageStatus, Transition, TransitionKind};
 use tokio::sync::mpsc;
 
@@ -178,7 +178,10 @@ impl Live<'_> {
             desired: Rc::new(desired),
             commit: None,
             warnings: Vec::new(),
-            problems: problems.iter().map(ToString::to_string).collect(),
+            problems: problems
+                .iter()
+                .map(|line| ManifestProblem::Repository((*line).to_owned()))
+                .collect(),
         })))
         .await;
     }

@@ -705,7 +705,7 @@ pub fn desired_of<'a, 'b>(
         desired.images.insert(
             key,
             DesiredImage {
-                intent,
+                share: intent,
                 protect: false,
                 source,
                 labels,

@@ -115,7 +115,7 @@ fn add(
                 image: image.id.clone(),
             };
             let wanted = DesiredImage {
-                intent: image.desired,
+                share: image.desired,
                 protect: image.protect,
                 source: source.clone(),
                 labels: share.labels.clone(),
@@ -130,7 +130,7 @@ fn add(
                         conflict.blame(*first);
                         continue;
                     }
-                    let same = known.intent == wanted.intent && known.protect == wanted.protect;
+                    let same = known.share == wanted.share && known.protect == wanted.protect;
                     let how = if same {
                         "is set twice"
                     } else {
