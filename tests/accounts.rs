@@ -243,7 +243,7 @@ async fn t1_s26_a_key_that_was_replaced_before_anything_was_pruned_is_proven_by_
     assert_eq!(cancels(&world), 1);
     // The new key is the known one from then on, and nobody is asked again.
     let asked = world.cloud().calls_of("GetCallerIdentity").len();
-    world.cloud().meddle(TOKYO, "img-1", false);
+    world.cloud().external_change(TOKYO, "img-1", false);
     second.reconcile(&one, Prune::Owned).await;
     assert_eq!(world.cloud().calls_of("GetCallerIdentity").len(), asked);
 }
@@ -255,8 +255,8 @@ async fn t1_s26_a_key_that_nothing_proves_prunes_nothing_however_often_it_is_tri
     let first = Keyed::new(&world, &[("a", "one")]);
     first.reconcile(&wanted, Prune::None).await;
     // Another account, where the declared image is shared too, and as another blueprint.
-    world.cloud().meddle(TOKYO, "img-1", false);
-    world.cloud().meddle(TOKYO, "img-1", true);
+    world.cloud().external_change(TOKYO, "img-1", false);
+    world.cloud().external_change(TOKYO, "img-1", true);
     world.behave(mute());
     let second = Keyed::new(&world, &[("a", "two")]);
     for prune in [Prune::Exclusive, Prune::None, Prune::Exclusive] {
@@ -410,7 +410,7 @@ async fn c1_parking_goes_along_with_a_new_name() {
         live.load(named(&[("a", "img-1", true)])).await;
         live.pass(60).await;
         for _ in 0..4 {
-            world.cloud().meddle(TOKYO, "img-1", false);
+            world.cloud().external_change(TOKYO, "img-1", false);
             live.pass(400).await;
         }
         let parked = world.cloud().writes().len();

@@ -291,7 +291,7 @@ async fn t5_a_list_that_lags_behind_a_cancel_by_somebody_else_is_waited_for() {
         lag: Duration::from_secs(90),
         ..Behaviour::default()
     });
-    world.cloud().meddle(TOKYO, &id(0), false);
+    world.cloud().external_change(TOKYO, &id(0), false);
     let ended = world.reconcile(&asked(1, false)).await;
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
     assert_eq!(writes(&world), 2, "who says so twice means it");
@@ -497,7 +497,7 @@ async fn t5_l4_the_daemon_backs_off_from_what_is_left_over() {
         );
         assert_eq!(live.told(), [], "told once");
         // Somebody deletes the blueprint.
-        world.cloud().meddle(TOKYO, &id(0), false);
+        world.cloud().external_change(TOKYO, &id(0), false);
         live.until(|live| live.in_sync(TOKYO)).await;
         let told: Vec<_> = live.told().into_iter().map(|(kind, _)| kind).collect();
         assert_eq!(told, [TransitionKind::Unblocked]);
@@ -585,7 +585,7 @@ async fn c13_t4_the_daemon_tells_of_a_share_that_failed_and_of_its_end() {
             )]
         );
         // A person deletes it, and it is shared anew.
-        world.cloud().meddle(TOKYO, &id(0), false);
+        world.cloud().external_change(TOKYO, &id(0), false);
         world.cloud().states.borrow_mut().clear();
         live.until(|live| live.in_sync(TOKYO)).await;
         assert_eq!(writes(&world), 1);

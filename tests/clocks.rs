@@ -603,7 +603,7 @@ async fn b2_s7_what_one_clock_wants_shared_can_be_lost() {
         assert_eq!(world.reconcile(&wanted).await.exit(), 0);
     }
     for image in images {
-        world.cloud().meddle(TOKYO, image, false);
+        world.cloud().external_change(TOKYO, image, false);
     }
     for (offset, until) in [(-hours(20), -hours(6)), (hours(20), hours(6))] {
         let until = Some(world.cloud().now() + until);
@@ -685,7 +685,7 @@ async fn c11_s11_a_clock_that_is_set_forgets_nothing_early() {
         assert_eq!(world.reconcile(&between(None, None)).await.exit(), 0);
         assert!(is_ours(&world));
         // Somebody else takes it back, and no manifest asks for it any longer.
-        world.cloud().meddle(TOKYO, "img-a", false);
+        world.cloud().external_change(TOKYO, "img-a", false);
         world.cloud().add(TOKYO, "img-b", true);
         let other = desired([(TOKYO, "img-b".to_owned(), true)]);
         world.reconcile(&other).await;
@@ -711,7 +711,7 @@ async fn c11_s11_the_apis_clock_measures_nothing() {
         let (world, _) = world(false);
         assert_eq!(world.reconcile(&between(None, None)).await.exit(), 0);
         world.reconcile(&between(None, None)).await;
-        world.cloud().meddle(TOKYO, "img-a", false);
+        world.cloud().external_change(TOKYO, "img-a", false);
         world.cloud().add(TOKYO, "img-b", true);
         let other = desired([(TOKYO, "img-b".to_owned(), true)]);
         world.reconcile(&other).await;
@@ -738,7 +738,7 @@ async fn c11_s20_a_step_never_lets_reversals_be_forgotten() {
                     world.cloud().jumped.set(TimeDelta::minutes(minutes));
                     world.behave(ahead(-TimeDelta::minutes(minutes)));
                 }
-                world.cloud().meddle(TOKYO, "img-a", false);
+                world.cloud().external_change(TOKYO, "img-a", false);
                 live.pass(330).await;
             }
             let reason = live.image(TOKYO, "img-a").reason;

@@ -63,8 +63,6 @@ fn ids(list: &Value) -> Vec<&str> {
         .map(|item| item["image_id"].as_str().expect("an id"));
     ids.collect()
 }
-
-/// Images by number.
 fn numbered(numbers: std::ops::RangeInclusive<usize>) -> Vec<String> {
     numbers.map(|number| format!("img-{number:04}")).collect()
 }

@@ -62,7 +62,7 @@ async fn drift_is_repaired_within_the_interval_and_told_once_each_way() {
         live.load(wanted).await;
         live.until(|live| live.in_sync(TOKYO)).await;
         live.told();
-        world.cloud().meddle(TOKYO, &id(3), false);
+        world.cloud().external_change(TOKYO, &id(3), false);
         let took = live.until(|_| world.cloud().is_shared(TOKYO, &id(3))).await;
         assert!(took <= INTERVAL.as_secs() * 11 / 10 + 1, "{took} s");
         live.pass(3600).await;
@@ -435,7 +435,7 @@ async fn m1_s3_manifests_that_cannot_be_used_change_nothing() {
             live.pass(1200).await;
         }
         assert_eq!(writes(live), 5);
-        world.cloud().meddle(TOKYO, &id(1), false);
+        world.cloud().external_change(TOKYO, &id(1), false);
         live.until(|_| world.cloud().is_shared(TOKYO, &id(1))).await;
         live.pass(10).await;
         live.load(wanted).await;
@@ -481,7 +481,7 @@ async fn p3_a_panic_in_one_scope_holds_that_scope_and_no_other() {
         live.until(|live| live.in_sync(TOKYO)).await;
         live.pass(3600).await;
         assert_eq!(looks.get(), 1, "it is held, not tried for ever");
-        world.cloud().meddle(TOKYO, &id(1), false);
+        world.cloud().external_change(TOKYO, &id(1), false);
         live.until(|_| world.cloud().is_shared(TOKYO, &id(1))).await;
         live.publisher.board(|board| {
             let bangkok = &board.scopes()[&scope(BANGKOK)];
@@ -504,12 +504,12 @@ async fn s16_a_daemon_that_only_observes_finds_drift_and_never_writes() {
     let world = World::new(15, REGIONAL);
     let wanted = to_share(&world, 5);
     for n in 0..5 {
-        world.cloud().meddle(TOKYO, &id(n), true);
+        world.cloud().external_change(TOKYO, &id(n), true);
     }
     observing(&world, async |live| {
         live.load(wanted).await;
         live.until(|live| live.in_sync(TOKYO)).await;
-        world.cloud().meddle(TOKYO, &id(2), false);
+        world.cloud().external_change(TOKYO, &id(2), false);
         live.until(|live| live.image(TOKYO, &id(2)).is_changed_outside())
             .await;
         live.pass(3600).await;
@@ -532,7 +532,7 @@ async fn s7_a_sudden_loss_is_held_until_a_person_has_looked() {
         live.load(wanted.clone()).await;
         live.until(|live| live.in_sync(TOKYO)).await;
         for n in 0..9 {
-            world.cloud().meddle(TOKYO, &id(n), false);
+            world.cloud().external_change(TOKYO, &id(n), false);
         }
         wanted
             .images
@@ -551,7 +551,7 @@ async fn s7_a_sudden_loss_is_held_until_a_person_has_looked() {
         assert_eq!(tripped.count(), 1);
         // The view is whole again, but nobody has said that all is well.
         for n in 0..9 {
-            world.cloud().meddle(TOKYO, &id(n), true);
+            world.cloud().external_change(TOKYO, &id(n), true);
         }
         live.until(|_| !world.cloud().is_shared(TOKYO, "img-old"))
             .await;
@@ -578,7 +578,7 @@ async fn l7_the_end_lets_calls_in_flight_settle_and_starts_no_other() {
 }
 
 /// What goes wrong in one hour of the day below.
-fn weather(hour: u64) -> Behaviour {
+fn fault_plan(hour: u64) -> Behaviour {
     fn refusing(code: &'static str, action: &'static str) -> Behaviour {
         Behaviour {
             refuse: Box::new(move |asked, region, _| {
@@ -731,19 +731,19 @@ async fn l1_a_day_with_faults_of_every_class_ends_each_hour_in_sync() {
         for hour in 0..24 {
             let full = hour == 5;
             world.ledger.full.set(full);
-            world.behave(weather(hour));
+            world.behave(fault_plan(hour));
             live.load(asked(hour, IMAGES)).await;
             for _ in 0..10 {
                 live.pass(120).await;
                 let region = ALL[rng.usize(..ALL.len())];
                 let image = id(rng.usize(..IMAGES));
                 let state = world.cloud().is_shared(region, &image);
-                world.cloud().meddle(region, &image, !state);
+                world.cloud().external_change(region, &image, !state);
                 // At most one image in an hour: more is a fight, and fights are parked.
                 if rng.f64() < 0.5 {
                     break;
                 }
-                world.cloud().meddle(region, &image, state);
+                world.cloud().external_change(region, &image, state);
             }
             world.ledger.full.set(false);
             world.behave(Behaviour::default());

@@ -76,7 +76,7 @@ async fn after_a_loss(live: &Live<'_>, wanted: &Desired) {
     live.until(|live| live.in_sync(TOKYO)).await;
     live.pass(30).await;
     for n in 0..3 {
-        cloud.meddle(TOKYO, &id(n), false);
+        cloud.external_change(TOKYO, &id(n), false);
     }
     live.load(and(wanted, TOKYO, "img-old", false)).await;
     live.pass(2 * 3600).await;
@@ -149,7 +149,7 @@ async fn s7_who_asks_while_the_loss_is_first_seen_has_not_looked() {
         live.until(|live| live.in_sync(TOKYO)).await;
         live.pass(30).await;
         for n in 0..3 {
-            world.cloud().meddle(TOKYO, &id(n), false);
+            world.cloud().external_change(TOKYO, &id(n), false);
         }
         live.load(and(&wanted, TOKYO, "img-old", false)).await;
         world.pass(Duration::from_millis(20)).await;
@@ -187,7 +187,7 @@ async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
     })
     .await;
     for n in 0..9 {
-        world.cloud().meddle(TOKYO, &id(n), false);
+        world.cloud().external_change(TOKYO, &id(n), false);
     }
     let more = and(&wanted, TOKYO, "img-old", false);
     observing(&world, async |live| {
@@ -198,7 +198,7 @@ async fn l10_who_only_looks_tells_of_guards_and_of_what_cannot_be_shared() {
         let tripped = tripped.filter(|(kind, _)| *kind == TransitionKind::GuardTripped);
         assert_eq!(tripped.count(), 1);
         for n in 0..9 {
-            world.cloud().meddle(TOKYO, &id(n), true);
+            world.cloud().external_change(TOKYO, &id(n), true);
         }
         live.pass(700).await;
         assert_eq!(live.image(TOKYO, "img-bad").reason, Reason::NotEligible);

@@ -293,8 +293,8 @@ async fn c2_s21_what_is_as_desired_is_not_known_as_denied_any_longer() {
     };
     assert_eq!(known(), 3);
     // A person shares two, and nobody wants the third any longer.
-    world.cloud().meddle(TOKYO, &id(0), true);
-    world.cloud().meddle(TOKYO, &id(1), true);
+    world.cloud().external_change(TOKYO, &id(0), true);
+    world.cloud().external_change(TOKYO, &id(1), true);
     world.reconcile(&to_share(&[TOKYO], 2)).await;
     assert_eq!(known(), 0);
 }

@@ -68,7 +68,7 @@ async fn a4_p10_a_wrong_view_that_lasts_for_hours_empties_no_inventory() {
     let (world, wanted) = owned(1, 40, 20).await;
     let before = world.cloud().writes().len();
     for n in 0..40 {
-        world.cloud().meddle(TOKYO, &id(n), false);
+        world.cloud().external_change(TOKYO, &id(n), false);
     }
     for minutes in [5, 6, 20, 600] {
         assert_eq!(run(&world, &wanted, &Selector::default()).await.exit(), 3);
@@ -82,7 +82,7 @@ async fn a4_p10_a_wrong_view_that_lasts_for_hours_empties_no_inventory() {
 async fn a4_sharing_anew_what_was_lost_does_not_license_a_cancel_in_the_same_run() {
     let (world, wanted) = owned(2, 6, 5).await;
     for n in 0..4 {
-        world.cloud().meddle(TOKYO, &id(n), false);
+        world.cloud().external_change(TOKYO, &id(n), false);
     }
     let ended = run(&world, &wanted, &Selector::default()).await;
     assert_eq!(ended.exit(), 3, "{:#}", ended.json);

@@ -144,7 +144,7 @@ async fn c14_t2_an_image_that_is_shared_already_is_not_blocked_for_what_is_not_s
     ] {
         let (world, wanted) = tokyo(1, 0);
         world.pass(Duration::from_secs(60)).await;
-        world.cloud().meddle(TOKYO, &id(0), true);
+        world.cloud().external_change(TOKYO, &id(0), true);
         world.behave(Behaviour {
             lag: Duration::from_secs(4),
             reword: spoil(IMAGES, 0, field, json!(null)),

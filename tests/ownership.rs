@@ -240,10 +240,10 @@ async fn s7_the_cap_holds_for_a_run_not_for_each_of_its_looks() {
         max_cancels: 3,
         ..prune(Prune::Exclusive)
     };
-    world.cloud().meddle(TOKYO, &id(3), false);
+    world.cloud().external_change(TOKYO, &id(3), false);
     let others = async {
         world.pass(Duration::from_millis(150)).await;
-        world.cloud().meddle(TOKYO, &id(3), true);
+        world.cloud().external_change(TOKYO, &id(3), true);
     };
     let wanted = kept();
     let (ended, ()) = futures_util::join!(world.reconcile_under(&wanted, &policy), others);
@@ -288,7 +288,7 @@ async fn s10_a8_already_shared_is_success_but_not_ownership() {
     let somebody = async {
         // After the looks, before the write arrives.
         world.pass(Duration::from_millis(170)).await;
-        world.cloud().meddle(TOKYO, "img-drop", true);
+        world.cloud().external_change(TOKYO, "img-drop", true);
     };
     let wanted = tokyo(&[("img-keep", true), ("img-drop", true)]);
     let (ended, ()) = futures_util::join!(world.reconcile(&wanted), somebody);
@@ -342,7 +342,7 @@ async fn a13_s10_an_error_that_leaves_the_outcome_open_is_like_a_lost_answer() {
         refuse: Box::new(move |action, _, _| {
             let fails = action.starts_with("Modify") && !failed.replace(true);
             if fails {
-                context.host.meddle(TOKYO, "img-keep", true);
+                context.host.external_change(TOKYO, "img-keep", true);
             }
             fails.then_some("FailedOperation.ImageOperationFailed")
         }),
@@ -378,7 +378,7 @@ async fn s10_a_lost_answer_proves_nothing_where_nothing_was_seen_before() {
 #[tokio::test(start_paused = true)]
 async fn s9_s10_a_repair_whose_answer_was_lost_is_still_probably_ours() {
     let world = settled().await;
-    world.cloud().meddle(TOKYO, "img-drop", false);
+    world.cloud().external_change(TOKYO, "img-drop", false);
     world.behave(first_answer_lost());
     let wanted = tokyo(&[("img-keep", true), ("img-drop", true)]);
     assert_eq!(world.reconcile(&wanted).await.exit(), 0);
@@ -390,8 +390,8 @@ async fn s9_s10_a_repair_whose_answer_was_lost_is_still_probably_ours() {
 #[tokio::test(start_paused = true)]
 async fn d11_what_somebody_else_shared_anew_is_theirs() {
     let world = settled().await;
-    world.cloud().meddle(TOKYO, "img-drop", false);
-    world.cloud().meddle(TOKYO, "img-drop", true);
+    world.cloud().external_change(TOKYO, "img-drop", false);
+    world.cloud().external_change(TOKYO, "img-drop", true);
     let ended = world.reconcile_under(&kept(), &PRUNE_ALL_OURS).await;
     assert_eq!((ended.exit(), world.cancels()), (3, vec![]));
     world.pass(11 * MINUTE).await;
@@ -427,7 +427,7 @@ async fn s11_a_row_that_a_listing_skips_is_not_forgotten() {
 #[tokio::test(start_paused = true)]
 async fn s11_what_is_gone_for_ten_minutes_is_let_go_and_somebody_elses_after_that() {
     let world = settled().await;
-    world.cloud().meddle(TOKYO, "img-drop", false);
+    world.cloud().external_change(TOKYO, "img-drop", false);
     for _ in 0..3 {
         assert_eq!(
             world.ownership("img-drop"),
@@ -437,7 +437,7 @@ async fn s11_what_is_gone_for_ten_minutes_is_let_go_and_somebody_elses_after_tha
         world.pass(5 * MINUTE).await;
     }
     assert_eq!(world.ownership("img-drop"), None);
-    world.cloud().meddle(TOKYO, "img-drop", true);
+    world.cloud().external_change(TOKYO, "img-drop", true);
     world.reconcile_under(&kept(), &PRUNE_ALL_OURS).await;
     assert_eq!(world.cancels(), [""; 0]);
 }
@@ -474,7 +474,7 @@ async fn a4_s7_a_list_that_is_suddenly_empty_holds_everything_until_a_person_has
     let (world, wanted) = twelve(7).await;
     let before = world.cloud().writes().len();
     for n in 0..12 {
-        world.cloud().meddle(TOKYO, &id(n), false);
+        world.cloud().external_change(TOKYO, &id(n), false);
     }
     let ended = world
         .reconcile_under(&wanted, &prune(Prune::Exclusive))
@@ -517,7 +517,7 @@ async fn a4_a_list_that_was_empty_for_a_moment_costs_nothing() {
 async fn a4_a_loss_withholds_cancels_of_what_is_left() {
     let (world, _) = twelve(9).await;
     for n in 0..4 {
-        world.cloud().meddle(TOKYO, &id(n), false);
+        world.cloud().external_change(TOKYO, &id(n), false);
     }
     let rest = desired((0..11).map(|n| (TOKYO, id(n), true)).chain([(
         TOKYO,
@@ -544,7 +544,7 @@ async fn a22_s20_an_adversary_is_answered_twice_then_the_image_is_parked_and_tol
                 .pass(if round == 0 { stood } else { 5 * MINUTE })
                 .await;
             if world.is_shared("img-keep") {
-                world.cloud().meddle(TOKYO, "img-keep", false);
+                world.cloud().external_change(TOKYO, "img-keep", false);
             }
         }
         assert_eq!(
@@ -574,7 +574,7 @@ async fn a22_s20_what_somebody_keeps_sharing_anew_is_pruned_three_times_at_most(
         exits.push(ended.exit());
         world.pass(5 * MINUTE).await;
         if !world.is_shared("img-foreign") {
-            world.cloud().meddle(TOKYO, "img-foreign", true);
+            world.cloud().external_change(TOKYO, "img-foreign", true);
         }
     }
     assert_eq!(exits, [0, 0, 0, 3, 3, 3]);
@@ -772,9 +772,9 @@ impl Killed {
         for region in REGIONS {
             let cloud = self.world.cloud();
             if cloud.is_shared(region, &id(TAKEN)) {
-                cloud.meddle(region, &id(TAKEN), false);
+                cloud.external_change(region, &id(TAKEN), false);
             }
-            cloud.meddle(region, &id(TAKEN), true);
+            cloud.external_change(region, &id(TAKEN), true);
         }
     }
 

@@ -398,9 +398,9 @@ async fn c8_s4_no_cancel_leaves_for_an_image_whose_share_is_another_one_by_now()
         world.pass(Duration::from_secs(195)).await;
         let mut looks = world.cloud().calls_of("DescribeBlueprints").into_iter();
         assert!(!looks.any(|call| by_id(&call) && call.answer == "ok"));
-        world.cloud().meddle(TOKYO, "img-0050", false);
-        world.cloud().meddle(TOKYO, "img-0150", false);
-        world.cloud().meddle(TOKYO, "img-0150", true);
+        world.cloud().external_change(TOKYO, "img-0050", false);
+        world.cloud().external_change(TOKYO, "img-0150", false);
+        world.cloud().external_change(TOKYO, "img-0150", true);
         world.cloud().monotonic()
     });
     let writes = world.cloud().writes();
@@ -546,7 +546,7 @@ async fn c8_s4_no_share_leaves_for_an_image_that_cannot_be_shared_by_now() {
     let (ended, ()) = tokio::join!(world.reconcile(&wanted), async {
         world.pass(Duration::from_secs(60)).await;
         // Somebody shares one of those that wait, and makes another one unfit.
-        world.cloud().meddle(TOKYO, "img-2900", true);
+        world.cloud().external_change(TOKYO, "img-2900", true);
         world.cloud().add_image(TOKYO, "img-2950", false, false);
     });
     let writes = world.cloud().writes();

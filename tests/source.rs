@@ -83,8 +83,6 @@ impl CommandRunner for NoPrograms {
         }))
     }
 }
-
-/// No jitter.
 struct Even;
 
 impl Rng for Even {

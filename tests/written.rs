@@ -195,7 +195,7 @@ async fn c4_how_long_the_apis_word_holds_is_a_setting() {
 async fn c4_the_daemon_comes_to_rest_where_reading_is_denied() {
     let world = read_denied(7, 40, false);
     for n in 20..40 {
-        world.cloud().meddle(TOKYO, &id(n), true);
+        world.cloud().external_change(TOKYO, &id(n), true);
     }
     let wanted = || desired((0..40).map(|n| (TOKYO, id(n), n % 2 == 0)));
     reconciling(&world, async |live| {
@@ -300,7 +300,7 @@ async fn c4_what_a_look_shows_otherwise_is_no_word_any_longer() {
     assert_eq!(world.reconcile(&wish(true)).await.exit(), 0);
     world.pass(Duration::from_secs(600)).await;
     // Somebody cancels it, and a look sees that while nothing may be written.
-    world.cloud().meddle(TOKYO, &id(0), false);
+    world.cloud().external_change(TOKYO, &id(0), false);
     let clock = world.cloud().monotonic();
     let stop = Stop::default();
     refuse(&world, |action| {

@@ -39,7 +39,7 @@ pub struct AssumeRole {
 /// A role, and how it is assumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
-    /// `qcs::cam::uin/…:roleName/…`.
+    /// The role's name in CAM, `qcs::cam::uin/…:roleName/…`.
     pub arn: String,
     /// Shown in the account's audit trail.
     pub session_name: Option<String>,

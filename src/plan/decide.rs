@@ -28,28 +28,12 @@
 
 use std::time::Duration;
 
+use super::own_writes::{after_own_write, contradicted};
 use super::{Actual, Awaiting, Inputs, Verdict, read_denied, recent_writes, remedy};
-use crate::api::error::Hint;
-use crate::attempts::{
-    AttemptLog, LastResult, PendingAttempt, Problem, RepeatedAnswer, UnmetCondition,
-};
-use crate::inventory::LAG;
+use crate::attempts::{AttemptLog, Problem, UnmetCondition};
 use crate::model::{ImageId, Monotonic, ShareState};
 use crate::observation::{Blueprint, BlueprintState, Eligibility, Observation, Precondition, Seen};
 
-/// A write that never shows is sent twice, no more.
-const ACKNOWLEDGED_MAX: u32 = 2;
-/// How long an unanswered SHARE may still show before it is sent again. Short: the answer to the
-/// second, `ImageAlreadyShared`, tells for certain.
-const SHARE_SETTLES: Duration = Duration::from_secs(2);
-/// The same for CANCEL. Longer: what a second CANCEL answers is not documented.
-const CANCEL_SETTLES: Duration = Duration::from_secs(10);
-/// Unanswered writes for one image. With every tenth reply lost, eight in a row fail once in 10^8.
-const UNCLEAR_MAX: u32 = 8;
-/// The same answer to one write, where looking shows the opposite: who says so twice means it.
-const SAME_ANSWER_MAX: u32 = 2;
-/// The same for an operation that failed: once, and two more tries.
-const FAILED_OPERATION_MAX: u32 = 3;
 /// How long the list of blueprints may lag before "unshareable" is believed.
 const DOUBT_SETTLES: Duration = Duration::from_secs(6);
 
@@ -106,97 +90,6 @@ fn as_desired(shown: Option<&Blueprint>) -> Verdict {
         BlueprintState::Normal | BlueprintState::Unknown(_) => Verdict::InSync,
         BlueprintState::Syncing => Verdict::Pending(remedy::syncing(shown).into()),
         BlueprintState::Unusable(why) => Verdict::Blocked(remedy::unusable(shown, why).into()),
-    }
-}
-
-/// Where what was answered and what is seen cannot both be so, and neither time nor another call changes that.
-pub(super) fn contradicted(
-    tried: &PendingAttempt,
-    shown: Option<&Blueprint>,
-    monotonic: Monotonic,
-) -> Option<Verdict> {
-    let unusable = match shown.map(|shown| &shown.state) {
-        Some(BlueprintState::Unusable(why)) => Some(*why),
-        _ => None,
-    };
-    match (&tried.last, &tried.answer) {
-        // A share in such a state is not ended by a second CANCEL.
-        (LastResult::Acknowledged { at, request_id, .. }, _)
-            if tried.towards == ShareState::Unshared && monotonic >= *at + LAG =>
-        {
-            let left_over = remedy::left_over(shown?, unusable?, request_id.clone());
-            Some(Verdict::Blocked(left_over.into()))
-        }
-        (LastResult::Unclear { problem, .. }, Some(answer)) => {
-            let said = Hint::of(problem.code.as_deref()?);
-            if answer.times < most(said) {
-                return None;
-            }
-            let until = answer.since + LAG;
-            Some(match said {
-                // What is listed may lag behind a CANCEL of somebody else, or of ours whose answer was lost.
-                Hint::NotShared if unusable.is_none() && monotonic < until => Verdict::Await {
-                    until,
-                    reason: Awaiting::Outcome(problem.clone()).into(),
-                },
-                Hint::Passing | Hint::MayPass => Verdict::Failed(problem.clone().into()),
-                Hint::NoImage | Hint::NotShared | Hint::Nothing => {
-                    let RepeatedAnswer { times, .. } = *answer;
-                    let problem = remedy::contradicted(problem, times, tried.towards, shown);
-                    Verdict::Blocked(problem.into())
-                }
-            })
-        }
-        _ => None,
-    }
-}
-
-/// How often an answer has to come in a row to be believed.
-fn most(said: Hint) -> u32 {
-    match said {
-        Hint::NoImage | Hint::NotShared | Hint::Nothing => SAME_ANSWER_MAX,
-        Hint::MayPass => FAILED_OPERATION_MAX,
-        Hint::Passing => UNCLEAR_MAX,
-    }
-}
-
-/// What follows from the writes of this run that were to bring the state about.
-pub(super) fn after_own_write(tried: &PendingAttempt, monotonic: Monotonic) -> Verdict {
-    match &tried.last {
-        LastResult::Acknowledged { at, .. } if monotonic < *at + LAG => Verdict::Await {
-            until: *at + LAG,
-            reason: Awaiting::OwnWrite.into(),
-        },
-        LastResult::Acknowledged { .. } if tried.acknowledged < ACKNOWLEDGED_MAX => Verdict::Act,
-        LastResult::Acknowledged { request_id, .. } => Verdict::Failed(Box::new(Problem {
-            request_id: request_id.clone(),
-            ..Problem::new(format!(
-                "the API accepted the change {} times, but reading never showed it",
-                tried.acknowledged
-            ))
-        })),
-        LastResult::AlreadyShared { .. } => Verdict::InSync,
-        LastResult::Unclear { at, problem } => {
-            let settles = match tried.towards {
-                ShareState::Shared => SHARE_SETTLES,
-                ShareState::Unshared => CANCEL_SETTLES,
-            };
-            if tried.unclear >= UNCLEAR_MAX {
-                Verdict::Failed(problem.clone().into())
-            } else if monotonic < *at + settles {
-                Verdict::Await {
-                    until: *at + settles,
-                    reason: Awaiting::Outcome(problem.clone()).into(),
-                }
-            } else {
-                Verdict::Act
-            }
-        }
-        LastResult::Blocked(problem) | LastResult::Denied(problem) => {
-            Verdict::Blocked(problem.clone().into())
-        }
-        LastResult::Failed(problem) => Verdict::Failed(problem.clone().into()),
-        LastResult::CutShort(_) => Verdict::Act,
     }
 }
 

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{TimeDelta, TimeZone};
 
 use super::*;
+use crate::attempts::LastResult;
 use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
 use crate::inventory::{IntentId, Inventory, InventoryEntry, LAG_MAX, OpenIntent};
 use crate::model::{AccountName, Clocks, Permission, Region, Scope, Selector, Timestamp};
 use crate::observation::{Blueprint, OwnImages, Precondition, Unobserved};
+use crate::plan::own_writes::UNCLEAR_MAX;
 use crate::plan::{
     Inputs, Plan, Policy, Prune, ScopeAccount, Withheld, needs_own_images, plan, share_candidates,
 };

@@ -12,6 +12,7 @@ mod decide;
 mod guard;
 mod inputs;
 mod next_change;
+mod own_writes;
 mod plan_key;
 mod policy;
 mod read_denied;
@@ -41,9 +42,10 @@ pub use clock_conflict::{ClockConflict, ConflictSubject};
 pub use inputs::Inputs;
 pub use plan_key::{PlanKey, PlanKeyError};
 pub use policy::{ApprovedActions, Bound, EXEMPT_BELOW, Policy, Prune};
-pub use result::{Actual, Awaiting, Decision, Plan, Stray, Unmanaged, Verdict, View};
+pub use result::{
+    Actual, Awaiting, Decision, Plan, Stray, UndocumentedState, Unmanaged, Verdict, View,
+};
 pub use saved::{BoundsExceeded, PlanDifference, SavedAction, SavedPlan, SavedPlanError};
-pub use warning::UndocumentedState;
 pub use withheld::Withheld;
 
 /// Decides for every image of the scope that a manifest names or that is to be pruned.

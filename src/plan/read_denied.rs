@@ -13,7 +13,7 @@
 
 use chrono::TimeDelta;
 
-use super::decide::{after_own_write, contradicted};
+use super::own_writes::{after_own_write, contradicted};
 use super::recent_writes::wait_ends;
 use super::{Awaiting, Inputs, Verdict};
 use crate::attempts::{LastResult, Problem};

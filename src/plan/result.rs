@@ -5,7 +5,6 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
-use super::warning::UndocumentedState;
 use super::withheld::Withheld;
 use crate::attempts::{Problem, WritePause};
 use crate::desired::Source;
@@ -70,6 +69,15 @@ pub struct Stray {
     pub blueprint: SmolStr,
     /// sharekeeper shared it, so that it is left over from a deleted image. Otherwise it may belong to another account.
     pub ours: bool,
+}
+
+/// A blueprint in a state that is not documented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UndocumentedState {
+    /// The blueprint id, `lhbp-…`.
+    pub blueprint: SmolStr,
+    /// What the state is called; empty where there is none.
+    pub state: String,
 }
 
 /// What to do about one image.

@@ -2,21 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use smol_str::SmolStr;
-
-use super::{Decision, Inputs, Plan};
+use super::inputs::Inputs;
+use super::result::{Decision, Plan, UndocumentedState};
 use crate::model::{ImageId, ShareState};
 use crate::observation::BlueprintState;
 use crate::words::first_of;
-
-/// A blueprint in a state that is not documented.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UndocumentedState {
-    /// The blueprint id, `lhbp-…`.
-    pub blueprint: SmolStr,
-    /// What the state is called; empty where there is none.
-    pub state: String,
-}
 
 /// What counts as not shared, though the API never said so.
 pub(super) fn presumed_unshared(

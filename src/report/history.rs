@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
-use crate::history::{HistoryEntry, HistoryEvent, WriteResult};
+use crate::history::{HistoryEntry, HistoryEvent, Intent, Outcome, WriteResult};
 use crate::store::VerifyResult;
 use crate::words::{plural, rfc3339, safe};
 
@@ -76,46 +76,8 @@ pub(crate) fn entries(count: u64) -> String {
 
 fn line(event: &HistoryEvent) -> String {
     match event {
-        HistoryEvent::Intent(intent) => {
-            let mut line = format!("{} {}", intent.permission.as_str(), intent.cause.as_str());
-            if let Some(place) = &intent.source {
-                let _ = write!(line, " by {}:{}", place.file, place.line);
-            }
-            if let Some(commit) = &intent.commit {
-                let _ = write!(line, " at {commit}");
-            }
-            if intent.attempt > 1 {
-                let _ = write!(line, ", attempt {}", intent.attempt);
-            }
-            line
-        }
-        HistoryEvent::Outcome(outcome) => {
-            let result = match outcome.result {
-                WriteResult::Applied => "done",
-                WriteResult::AlreadyShared => "was shared already",
-                WriteResult::Rejected => "rejected",
-                WriteResult::Unknown => "outcome unknown",
-                WriteResult::NotSent => "not sent",
-            };
-            let details = [
-                outcome.blueprint_id.as_ref().map(|id| format!(" as {id}")),
-                outcome.error_code.as_ref().map(|code| format!(": {code}")),
-                outcome
-                    .message
-                    .as_ref()
-                    .map(|message| format!(": {message}")),
-                outcome
-                    .request_id
-                    .as_ref()
-                    .map(|id| format!(" [RequestId {id}]")),
-            ];
-            let details: String = details.into_iter().flatten().collect();
-            format!(
-                "{} {result}{details} (for entry {})",
-                outcome.permission.as_str(),
-                outcome.intent.0
-            )
-        }
+        HistoryEvent::Intent(intent) => intent_line(intent),
+        HistoryEvent::Outcome(outcome) => outcome_line(outcome),
         HistoryEvent::Resolved(resolved) => {
             let what = if resolved.applied { "had" } else { "had not" };
             format!(
@@ -149,6 +111,48 @@ fn line(event: &HistoryEvent) -> String {
             format!("suspension {} ended by {}", resumed.id, resumed.by)
         }
     }
+}
+
+fn intent_line(intent: &Intent) -> String {
+    let mut line = format!("{} {}", intent.permission.as_str(), intent.cause.as_str());
+    if let Some(place) = &intent.source {
+        let _ = write!(line, " by {}:{}", place.file, place.line);
+    }
+    if let Some(commit) = &intent.commit {
+        let _ = write!(line, " at {commit}");
+    }
+    if intent.attempt > 1 {
+        let _ = write!(line, ", attempt {}", intent.attempt);
+    }
+    line
+}
+
+fn outcome_line(outcome: &Outcome) -> String {
+    let result = match outcome.result {
+        WriteResult::Applied => "done",
+        WriteResult::AlreadyShared => "was shared already",
+        WriteResult::Rejected => "rejected",
+        WriteResult::Unknown => "outcome unknown",
+        WriteResult::NotSent => "not sent",
+    };
+    let details = [
+        outcome.blueprint_id.as_ref().map(|id| format!(" as {id}")),
+        outcome.error_code.as_ref().map(|code| format!(": {code}")),
+        outcome
+            .message
+            .as_ref()
+            .map(|message| format!(": {message}")),
+        outcome
+            .request_id
+            .as_ref()
+            .map(|id| format!(" [RequestId {id}]")),
+    ];
+    let details: String = details.into_iter().flatten().collect();
+    format!(
+        "{} {result}{details} (for entry {})",
+        outcome.permission.as_str(),
+        outcome.intent.0
+    )
 }
 
 /// What `history verify -o json` prints.

@@ -96,7 +96,6 @@ pub struct Ports<C, D, P, W> {
     /// The machine's own clock, uncorrected: it is held against the times of files.
     pub clock: C,
     pub rng: D,
-    /// Runs git.
     pub programs: P,
     /// Tells of changes of files.
     pub watch: W,

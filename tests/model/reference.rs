@@ -19,7 +19,6 @@ pub enum Want {
 /// Whose share it is, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own {
-    /// Not ours.
     No,
     /// The API acknowledged our SHARE.
     Proven,
@@ -33,7 +32,6 @@ pub enum Own {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shows {
     Usable,
-    /// Not yet.
     Syncing,
     /// Not, until a person acts.
     Failed,

@@ -90,8 +90,6 @@ impl Remote {
     async fn run(&self, test: impl AsyncFnOnce(Fed)) {
         run(self.settings("main"), SystemCommandRunner, Unwatched, test).await;
     }
-
-    /// The private copy.
     fn copy(&self) -> PathBuf {
         let home = self.home.path().join("git");
         let names = names(&home);

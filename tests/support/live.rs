@@ -167,7 +167,6 @@ pub async fn run_connected<'w, W: PassRunner<Cloud>>(
 }
 
 impl Live<'_> {
-    /// New manifests.
     pub async fn load(&self, desired: Desired) {
         self.load_partial(desired, &[]).await;
     }
@@ -189,8 +188,6 @@ impl Live<'_> {
     pub async fn update(&self, update: Update) {
         assert!(self.updates.send(update).await.is_ok(), "the daemon runs");
     }
-
-    /// Time goes by.
     pub async fn pass(&self, seconds: u64) {
         self.world.pass(Duration::from_secs(seconds)).await;
     }

@@ -71,7 +71,7 @@ pub struct Call {
 }
 
 /// Decides what befalls a call: action, region, and a die.
-pub type Fate = Box<dyn Fn(&str, &str, &mut fastrand::Rng) -> Option<Fault>>;
+pub type FaultPlan = Box<dyn Fn(&str, &str, &mut fastrand::Rng) -> Option<Fault>>;
 /// An error code for a call, if it is refused: action, region, body.
 pub type Refuse = Box<dyn Fn(&str, &str, &Value) -> Option<&'static str>>;
 /// Changes a page before it is sent: region, offset, page.
@@ -102,7 +102,7 @@ pub struct Behaviour {
     pub clock_offset: chrono::TimeDelta,
     /// The same, where somebody finds another one.
     pub other_clock: OtherClock,
-    pub fault: Fate,
+    pub fault: FaultPlan,
     pub refuse: Refuse,
     pub tamper: Tamper,
     pub reword: Reword,
@@ -145,8 +145,6 @@ impl Default for Behaviour {
         }
     }
 }
-
-/// One region's image.
 #[derive(Clone, Debug)]
 struct Image {
     /// In order of time.
@@ -261,7 +259,7 @@ impl Cloud {
     }
 
     /// Somebody else shares the image, or takes it back.
-    pub fn meddle(&self, region: &str, image: &str, shared: bool) {
+    pub fn external_change(&self, region: &str, image: &str, shared: bool) {
         self.deliver();
         let mut images = self.images.borrow_mut();
         let image = images
@@ -652,13 +650,9 @@ impl Transport for Cloud {
         })
     }
 }
-
-/// A `Date` header.
 fn date(server: Timestamp) -> String {
     server.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
-
-/// Hears nothing.
 pub struct Silent;
 
 impl Listener for Silent {

@@ -96,8 +96,6 @@ impl World {
                 .unwrap_or_else(|| CredentialProvider::fixed(credentials)),
         }
     }
-
-    /// Time goes by.
     pub async fn pass(&self, time: Duration) {
         let cloud = self.cloud();
         cloud.sleep_until(cloud.monotonic() + time).await;
