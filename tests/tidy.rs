@@ -106,6 +106,16 @@ fn files_are_short_enough_to_hold_one_idea() {
 }
 
 #[test]
+fn each_file_begins_with_what_it_is_for() {
+    let folders = ["src", "tests", "benches"].into_iter();
+    let silent = folders
+        .flat_map(source::rust_files)
+        .filter(|path| !source::read(path).starts_with("//!"));
+    let violations: Vec<_> = silent.map(|path| format!("{path}:1: no `//!`")).collect();
+    assert_none("a file does not begin with `//!`", &violations);
+}
+
+#[test]
 fn nothing_is_left_to_do_in_comments() {
     // Put together here, so that this file passes its own check.
     let words = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"]].map(|parts| parts.concat());
