@@ -76,6 +76,12 @@ pub(crate) fn product() -> Vec<Source> {
         .collect()
 }
 
+/// Every file of the integration tests and benchmarks.
+pub(crate) fn beside() -> impl Iterator<Item = Source> {
+    let files = ["tests", "benches"].into_iter().flat_map(rust_files);
+    files.map(|path| Source::parse(&path, &read(&path)))
+}
+
 /// Text of a file that is named from the root.
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
