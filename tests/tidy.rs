@@ -1,6 +1,8 @@
 //! Rules of the tree, as tests: which way modules may look, how long files may be, and that what the
 //! README tells people to run exists.
 
+#[path = "tidy/cycles.rs"]
+mod cycles;
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/functions.rs"]
