@@ -1,7 +1,7 @@
 //! DAEMON: passes on a schedule, one at a time in each scope, and what newer manifests and signals do to them.
 //!
 //! One loop on one thread: it starts the passes that are due, and takes in what comes: a pass that ended, an update of the
-//! manifests, a request to try everything again, the end. It waits for nothing else. Each scope has a [`ScopeState`], which
+//! manifests, a request to try everything again, the end. It waits for nothing else. Each scope has a `ScopeState`, which
 //! keeps what one pass leaves to the next. Knows neither HTTP nor arguments; where manifests and credentials come from,
 //! and whether anything may be written, is given to it.
 

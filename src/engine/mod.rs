@@ -1,6 +1,6 @@
 //! The order of the steps, and nothing else: for each scope, rounds of *observe → plan → execute* until nothing is left to
 //! do. All scopes run side by side on one thread, and none waits for another except for a permit of a shared rate bucket.
-//! A one-shot run and the daemon use the same engine. [`preview`] is its first half, with clients that cannot write.
+//! A one-shot run and the daemon use the same engine. [`preview()`] is its first half, with clients that cannot write.
 //!
 //! # The life of one write
 //!

@@ -17,7 +17,7 @@
 //!                          └──────────── throttled: at once, at the head of the queue
 //! ```
 //!
-//! 1. [`Executor::new`] queues the plan's writes in [`probing_order`].
+//! 1. [`Executor::new`] queues the plan's writes in [`probing_order()`].
 //! 2. [`Executor::next`] answers [`Step::Send`] while writes are ready and there is room; [`Executor::peek`] shows the next
 //!    one, and the engine records its intent and waits for a permit to call.
 //! 3. [`Executor::take`] puts it in flight, unless a stop or a pause came in between. A write that a last check forbids is

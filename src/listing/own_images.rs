@@ -21,7 +21,7 @@ enum ListingError {
     Inconsistent(String),
 }
 
-/// Lists the account's own images. An inconsistent listing is read again; after [`LISTINGS_MAX`] times the result is
+/// Lists the account's own images. An inconsistent listing is read again; after `LISTINGS_MAX` times the result is
 /// unknown.
 pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnImages {
     let mut listing = 1;

@@ -20,7 +20,7 @@ pub struct HistoryQuery {
     pub regions: BTreeSet<Region>,
     /// Entries about any of these images.
     pub images: BTreeSet<ImageId>,
-    /// Events of any of these kinds; see [`crate::history::HistoryEvent::WORDS`].
+    /// Events of any of these kinds; see [`crate::history::HistoryEvent::NAMES`].
     pub events: BTreeSet<String>,
     /// Entries recorded at this time or later.
     pub since: Option<Timestamp>,

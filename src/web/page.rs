@@ -1,7 +1,7 @@
 //! The status page: the board for a person, on one page of HTML that is complete without JavaScript.
 //!
 //! Most of its text is foreign: image ids, messages of the API, names of files. It gets into the page through
-//! [`html::Html`] alone, which escapes it. For an image that is not shown, nothing but a reference is allocated.
+//! `Html` alone, which escapes it. For an image that is not shown, nothing but a reference is allocated.
 
 use std::collections::BTreeMap;
 

@@ -247,7 +247,7 @@ impl CredentialProvider {
     }
 
     /// The API does not take `version` any longer. Returns whether there is a newer one to try with. Credentials that the
-    /// API does not take, either, are not replaced again for [`RENEW_PAUSE`].
+    /// API does not take, either, are not replaced again for `RENEW_PAUSE`.
     pub async fn renew<H: Host>(
         &self,
         context: &ClientContext<H>,
