@@ -1,13 +1,13 @@
 //! sharekeeper: makes the share state of CVM custom images in Tencent Cloud Lighthouse match YAML
-//! manifests. The modules stand in the order in which data flows; see `ARCHITECTURE.md`.
+//! manifests. A module uses those before it, and no other; see `ARCHITECTURE.md`.
+
+// Values, valid by construction. They know neither files nor the network.
 
 pub mod words;
 
 pub mod model;
 
 pub mod windows;
-
-pub mod manifest;
 
 pub mod desired;
 
@@ -19,11 +19,9 @@ pub mod attempts;
 
 pub mod history;
 
+// Ports to the world, and what is called through them.
+
 pub mod ledger;
-
-pub mod plan;
-
-pub mod execute;
 
 pub mod host;
 
@@ -31,11 +29,25 @@ pub mod pace;
 
 pub mod api;
 
+// Decisions. They are pure: the time and a random number are arguments.
+
+pub mod plan;
+
+pub mod execute;
+
+// From files, from the cloud and from the state directory to values.
+
+pub mod manifest;
+
 pub mod listing;
 
 pub mod store;
 
+// The loop: observe, plan, execute.
+
 pub mod engine;
+
+// What the daemon needs to go on for ever, and what it shows.
 
 pub mod status;
 
@@ -44,6 +56,8 @@ pub mod schedule;
 pub mod source;
 
 pub mod webhooks;
+
+// For those who read.
 
 pub mod report;
 
@@ -54,6 +68,8 @@ pub mod metrics;
 pub mod web;
 
 pub mod serve;
+
+// What joins the parts.
 
 pub mod daemon;
 
