@@ -37,7 +37,7 @@ pub struct Attempt {
     pub needs_ownership: bool,
     /// Earlier names of the account, by which a person may have suspended the image.
     pub aliases: Arc<BTreeSet<AccountName>>,
-    /// The API key that the write was planned with, if it is a lasting one.
+    /// The API key that the write was planned with.
     pub key_digest: Option<KeyDigest>,
     /// How far the access point's clock is ahead of this machine's, where that counts ([`Clocks::api_ahead`]). A
     /// suspension holds until it is over by both clocks.

@@ -1,4 +1,4 @@
-//! OBSERVED: what a scope looked like when it was last read, and whether it was seen at all.
+//! OBSERVATION: what a scope looked like when it was last read, and whether it was seen at all.
 //!
 //! "We could not see it" and "it is not there" are different types: a [`Seen`] is built only from a
 //! listing that was complete and added up (see [`crate::listing`]).

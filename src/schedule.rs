@@ -319,7 +319,7 @@ fn is_denied(attempts: &AttemptLog, image: &ImageId) -> bool {
     tried.is_some_and(|tried| matches!(tried.last, LastResult::Denied(_)))
 }
 
-/// Waits that double from `base`, up to `cap`, which is the smaller of the two if `base` exceeds it.
+/// Waits that double from `base` up to `cap`. A larger `base` counts as `cap`.
 fn backoff(base: Duration, cap: Duration) -> Backoff {
     Backoff {
         base: base.min(cap),

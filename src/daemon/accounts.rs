@@ -28,8 +28,8 @@ pub trait Connect {
 pub(super) struct Accounts<'a, C> {
     connect: &'a dyn Connect,
     clients: BTreeMap<AccountName, AccountClient<C>>,
-    /// What is known of denials, by caller id.
-    denials: BTreeMap<Rc<str>, Rc<ProbeBudget>>,
+    /// The probe budget of each caller id.
+    probe_budgets: BTreeMap<Rc<str>, Rc<ProbeBudget>>,
 }
 
 struct AccountClient<C> {
@@ -46,7 +46,7 @@ impl<'a, C> Accounts<'a, C> {
         Self {
             connect,
             clients: BTreeMap::new(),
-            denials: BTreeMap::new(),
+            probe_budgets: BTreeMap::new(),
         }
     }
 
@@ -111,23 +111,23 @@ impl<'a, C> Accounts<'a, C> {
         entry.retry_at
     }
 
-    /// What the scopes that this caller calls share about denials.
-    pub(super) fn denials(&mut self, caller: Rc<str>) -> Rc<ProbeBudget> {
-        Rc::clone(self.denials.entry(caller).or_default())
+    /// What the scopes that this caller calls share about writes that are denied.
+    pub(super) fn probe_budget(&mut self, caller: Rc<str>) -> Rc<ProbeBudget> {
+        Rc::clone(self.probe_budgets.entry(caller).or_default())
     }
 
     /// Drops the clients of accounts whose documents have changed.
     pub(super) fn remove_changed(&mut self, is_changed: impl Fn(&AccountName) -> bool) {
         // Another key may call now, so what was denied before is found out anew.
         if self.clients.keys().any(&is_changed) {
-            self.denials.clear();
+            self.probe_budgets.clear();
         }
         self.clients.retain(|name, _| !is_changed(name));
     }
 
     /// A person says that what was broken may be mended: broken accounts are probed at once.
     pub(super) fn reset_backoff(&mut self) {
-        self.denials.clear();
+        self.probe_budgets.clear();
         self.clients.retain(|_, entry| entry.retry_at.is_none());
     }
 }

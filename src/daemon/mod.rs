@@ -242,8 +242,8 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             .map(|name| (name.clone(), client(name)))
             .collect();
         let client = client(&scope.account);
-        let denials = match &client {
-            Ok(client) => self.accounts.denials(runner.read(client).caller_id()),
+        let probe_budget = match &client {
+            Ok(client) => self.accounts.probe_budget(runner.read(client).caller_id()),
             Err(_) => Rc::default(),
         };
         let Some(state) = self.scopes.get_mut(&scope) else {
@@ -266,7 +266,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             scope,
             client,
             other_accounts,
-            denials,
+            probe_budget,
             stop,
             began: now,
         };

@@ -29,7 +29,7 @@ pub(super) struct Pass<'a, H, W: PassRunner<H>> {
     /// The account's client, or why there is none.
     pub(super) client: Result<Rc<W::Client>, String>,
     pub(super) other_accounts: OtherAccounts<W::Client>,
-    pub(super) denials: Rc<ProbeBudget>,
+    pub(super) probe_budget: Rc<ProbeBudget>,
     pub(super) stop: Rc<Stop>,
     pub(super) began: Monotonic,
 }
@@ -99,7 +99,7 @@ impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
             stop: &self.stop,
             timeout: self.settings.timeout,
             listener: publisher,
-            denials: &self.denials,
+            probe_budget: &self.probe_budget,
         };
         let outcome = self
             .runner

@@ -56,8 +56,8 @@ pub struct PassControl<'a> {
     pub timeout: std::time::Duration,
     /// Hears what the pass does.
     pub listener: &'a dyn Listener,
-    /// What is known of denials under the same key.
-    pub denials: &'a Rc<ProbeBudget>,
+    /// What is known of probe_budget under the same key.
+    pub probe_budget: &'a Rc<ProbeBudget>,
 }
 
 /// Brings scopes into their desired state.
@@ -111,7 +111,7 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
                 as_read(other_accounts, task, WriteClient::read),
                 task,
                 scope,
-                (attempts, control.denials),
+                (attempts, control.probe_budget),
                 control.timeout,
             )
             .await

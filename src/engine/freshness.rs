@@ -165,8 +165,9 @@ impl Freshness {
         rechecks
     }
 
-    /// Takes in the answer to a recheck. An image that has changed is left to the next observation, and so are all if there
-    /// is no answer. Where the key may not ask about images to share, they are shared on what was seen.
+    /// Takes in the answer to a recheck. An image that has changed is left to the next observation. If there is no answer, so
+    /// are all images of that kind of write that need one. Where the key may not ask about images to share, they are shared on
+    /// what was seen.
     pub(super) fn rechecked<H: Host, L: Ledger>(
         &mut self,
         context: &ScopeContext<'_, H, L>,

@@ -61,7 +61,7 @@ pub(super) struct ScopePass<'a, H, L> {
     pub(super) observed: Rc<Notify>,
 }
 
-/// Rounds in a row that came to nothing, by the reason.
+/// Rounds that came to nothing, by the reason, for the backoff between rounds.
 #[derive(Default)]
 struct Rounds {
     unobserved: u32,

@@ -9,7 +9,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::model::Scope;
 use crate::observation::{Observation, Unobserved};
 
-/// ScopeRows that are taken over in one transaction.
+/// Rows that are taken over in one transaction.
 const ROWS_PER_TRANSACTION_MAX: usize = 256;
 
 /// Persists that the scope was seen and what that changes. A ledger that cannot persist it would refuse the next intent,

@@ -33,7 +33,7 @@ pub(super) struct Refreshed<'r> {
     pub(super) evidence: Evidence<'r>,
 }
 
-/// The account_identity of a scope that is called without credentials.
+/// The identity of a scope that is called without credentials.
 const NOBODY: AccountIdentity<'static> = AccountIdentity {
     uin: None,
     key: None,

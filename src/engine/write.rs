@@ -3,7 +3,7 @@
 //!
 //! | step | function | where it can end |
 //! |---|---|---|
-//! | 1. take the next write that may be sent soon | [`Writer::next_write`] | withdrawn: a window closed, or the manifests' wish changed with the time |
+//! | 1. take the next write that may be sent soon | [`Writer::next_write`] | withdrawn: a window closed, or the desired state changed with the time |
 //! | 2. record its intent durably | [`Writer::prepare`] | not recorded: suspended, not ours, or the ledger failed |
 //! | 3. wait for the permit to call | [`Writer::await_permit`] | not permitted: a stop, a pause, or a broken account |
 //! | 4. check once more what may have changed | [`Writer::last_checks`] | not sent: forbidden, too old, or planned with other credentials |
@@ -322,7 +322,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                         return;
                     }
                     Err(why) => {
-                        // Another write may use the permit while the outcome is recorded.
+                        // A permit may be the probe that other scopes of the account wait for; a commit would keep them.
                         drop(permit);
                         self.not_sent(intent, &write.attempt, &why).await;
                     }

@@ -61,7 +61,7 @@ pub struct Executor {
 struct Write {
     image: ImageId,
     permission: Permission,
-    /// Attempts that the API took up, against [`ATTEMPTS_MAX`].
+    /// Attempts except those that the API throttled, against [`ATTEMPTS_MAX`].
     sends: u32,
     /// Attempts that it throttled, against [`THROTTLED_MAX`].
     throttled: u32,
@@ -180,7 +180,7 @@ impl Executor {
         allowed
     }
 
-    /// Drops a write that is forbidden since the plan was made. It counts as not tried.
+    /// Drops a write that is forbidden since the plan was made. It counts as not tried, unless an earlier attempt had no effect.
     pub fn withdraw(&mut self, id: WriteId) {
         self.remove(id);
     }

@@ -21,7 +21,7 @@
 //! 2. [`Executor::next`] answers [`Step::Send`] while writes are ready and there is room; [`Executor::peek`] shows the next
 //!    one, and the engine records its intent and waits for a permit to call.
 //! 3. [`Executor::take`] puts it in flight, unless a stop or a pause came in between. A write that a last check forbids is
-//!    withdrawn instead ([`Executor::withdraw`]), and counts as not tried.
+//!    withdrawn instead ([`Executor::withdraw`]), and counts as not tried unless an earlier attempt had no effect.
 //! 4. [`Executor::replied`] types the reply into what follows: settled, repeated after a [`Backoff`], or settled as unclear,
 //!    which only the next observation resolves. There is one copy of each write, so one call in flight per image.
 //! 5. [`Executor::outcomes`] gives the [`LastResult`](crate::attempts::LastResult) of each write that was tried.

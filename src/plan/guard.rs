@@ -48,12 +48,12 @@ pub(super) fn apply(
 /// Marks the remaining actions as not tried where writes to the scope or its account are paused. Runs after the guards:
 /// what a guard forbids would not be done either way.
 pub(super) fn pause_writes(attempts: &AttemptLog, decisions: &mut Decisions) {
-    let Some(rest) = &attempts.write_pause else {
+    let Some(pause) = &attempts.write_pause else {
         return;
     };
     for decision in decisions.values_mut() {
         if decision.verdict == Verdict::Act {
-            decision.verdict = Verdict::NotTried(rest.clone().into());
+            decision.verdict = Verdict::NotTried(pause.clone().into());
         }
     }
 }
@@ -84,7 +84,7 @@ fn image_guards(
         return Some(Withheld::UnknownManifests(Arc::clone(why)));
     }
     if decision.cause == Cause::Pruned
-        && let Some(why) = not_approved(inputs, owned)
+        && let Some(why) = not_prunable(inputs, owned)
     {
         return Some(why);
     }
@@ -150,7 +150,7 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
 }
 
 /// Why an image that no manifest names must not be pruned, judged by the account and by who shared it.
-fn not_approved(inputs: &Inputs<'_>, owned: Option<&OwnedShare>) -> Option<Withheld> {
+fn not_prunable(inputs: &Inputs<'_>, owned: Option<&OwnedShare>) -> Option<Withheld> {
     if !matches!(inputs.observation, Observation::Seen(_)) {
         return Some(Withheld::Unobserved);
     }
@@ -232,7 +232,7 @@ fn blast_radius(inputs: &Inputs<'_>, seen: &Seen, decisions: &mut Decisions) {
     if ahead == 0 {
         return;
     }
-    // What this run has cancelled already counts: the cap holds for the run, not for each of its passes.
+    // What this run has cancelled already counts: the cap holds for the run, not for each observation.
     let before = decisions
         .iter()
         .filter(|(image, decision)| {

@@ -153,7 +153,8 @@ pub fn share_candidates(plan: &Plan, attempts: &AttemptLog) -> Vec<ImageId> {
     candidates.map(|(id, _)| id.clone()).collect()
 }
 
-/// Whether the plan is about to prune an image, now or once a window opens. The account's own images must be known then.
+/// Whether the plan prunes an image, now or once a guard that may pass no longer withholds it (a window, a suspension, a
+/// cap, clocks that disagree). The account's own images must be known then.
 pub fn needs_own_images(plan: &Plan) -> bool {
     let mut decisions = plan.decisions.values();
     decisions.any(|decision| {

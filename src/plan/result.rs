@@ -203,7 +203,7 @@ impl Verdict {
                 problem.to_string()
             }
             Self::Withheld(why) => why.to_string(),
-            Self::NotTried(rest) => rest.to_string(),
+            Self::NotTried(pause) => pause.to_string(),
             Self::Unobserved(unobserved) => format!("not observed: {unobserved}"),
         })
     }
@@ -261,7 +261,7 @@ impl Plan {
     pub fn write_pause(&self) -> Option<&WritePause> {
         let mut verdicts = self.decisions.values().map(|decision| &decision.verdict);
         verdicts.find_map(|verdict| match verdict {
-            Verdict::NotTried(rest) => Some(&**rest),
+            Verdict::NotTried(pause) => Some(&**pause),
             _ => None,
         })
     }

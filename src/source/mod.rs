@@ -117,12 +117,12 @@ pub async fn feed<C: Clock, D: Rng, P: CommandRunner, W: Watch>(
     reload: Rc<Notify>,
 ) {
     let closed = updates.clone();
-    let outbox = UpdateSender::new(updates);
+    let sender = UpdateSender::new(updates);
     let feeding = async {
         match settings.origin.clone() {
-            Origin::Files(paths) => files::feed(paths, &settings, ports, outbox, &reload).await,
+            Origin::Files(paths) => files::feed(paths, &settings, ports, sender, &reload).await,
             Origin::Git(repository) => {
-                git::feed(repository, settings.partial_ok, ports, outbox, &reload).await
+                git::feed(repository, settings.partial_ok, ports, sender, &reload).await
             }
         }
     };

@@ -1,4 +1,5 @@
-//! Why manifests cannot be used, as values: the daemon and the page show them, and equal ones are reported once.
+//! Why manifests cannot be used, as values: the daemon and the page show them, and those that read the same are reported
+//! once.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use crate::manifest::{Diagnostic, Diagnostics};
 use crate::words::plural;
 
 /// One reason why manifests cannot be used. Displays on one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ManifestProblem {
     /// A file has an error.
     Invalid(Diagnostic),
@@ -24,6 +25,16 @@ impl ManifestProblem {
         listed.chain(unlisted.map(Self::Unlisted)).collect()
     }
 }
+
+/// Two problems are equal if people read the same. A diagnostic also holds the text of its line, which may change beside
+/// the error: that is no news.
+impl PartialEq for ManifestProblem {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for ManifestProblem {}
 
 impl fmt::Display for ManifestProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@ pub struct Transition {
     pub subject: Subject,
     /// What happened to the subject.
     pub kind: TransitionKind,
-    /// Why the image has its sync state, where the subject is an image or a part of one account.
+    /// Why, for an image, a guard of a scope and a missing role of an account; `None` for stalls and for what was removed.
     pub reason: Option<Reason>,
     /// One line for a person, with the remedy where there is one.
     pub message: String,

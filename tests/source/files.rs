@@ -265,10 +265,16 @@ async fn m1_m3_a_broken_set_tells_every_problem_once_and_the_mended_one_is_sent_
             assert!(a.starts_with(&place), "{a}");
             assert!(a.ends_with("; did you mean `shared`?"), "{a}");
             assert!(b.contains("img-b.yaml:4:"), "{b}");
-            // Neither another look nor the same problems in a newer file are news.
+            // Neither another reading nor the same problems in a newer file are news, nor other text beside the error.
             fed.reload.notify_one();
-            files.write("m/img-a.yaml", &share("img-a").replace("shared", "shard"));
-            pause(&clock, POLL * 3).await;
+            for beside in ["\n", " # later\n"] {
+                let text = share("img-a").replace("shared", "shard");
+                files.write(
+                    "m/img-a.yaml",
+                    &text.replace("]}\n", &format!("]}}{beside}")),
+                );
+                pause(&clock, POLL * 3).await;
+            }
             for image in ["img-a", "img-b"] {
                 files.write(&format!("m/{image}.yaml"), &share(image));
             }
@@ -309,6 +315,7 @@ async fn m3_s3_with_partial_ok_the_good_files_are_a_set_that_is_marked() {
         partial_ok: true,
         ..files.settings(POLL)
     };
+    let clock = SystemClock::start();
     run(settings, NoPrograms, Silent, async |mut fed| {
         let part = fed.loaded().await;
         assert_eq!(images(&part), ["img-a"]);
@@ -316,6 +323,10 @@ async fn m3_s3_with_partial_ok_the_good_files_are_a_set_that_is_marked() {
             &problems(&part),
             &["img-b.yaml:4:", "did you mean `shared`?"],
         );
+        // Other text beside the error makes no other set.
+        let text = share("img-b").replace("shared", "shard");
+        files.write("m/img-b.yaml", &text.replace("]}\n", "]} # later\n"));
+        pause(&clock, POLL * 3).await;
         files.write("m/img-b.yaml", &share("img-b"));
         let whole = fed.loaded().await;
         assert_eq!(images(&whole), ["img-a", "img-b"]);

@@ -69,7 +69,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("Surroundings", "Environment"),
     ("Tried", "PendingAttempt"),
     ("Turns", "Schedule"),
-    ("unlicensed", "not_approved"),
+    ("unlicensed", "not_prunable"),
     ("voice", "publisher"),
     ("Voice", "StatusPublisher"),
     ("Warmth", "ConnectionReuse"),
