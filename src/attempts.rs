@@ -11,7 +11,7 @@ use crate::model::{ImageId, KeyDigest, Monotonic, ShareState, Uin};
 #[derive(Clone, Debug, Default)]
 pub struct AttemptLog {
     /// The attempts at each image, without those that are settled.
-    pub tried: BTreeMap<ImageId, PendingAttempt>,
+    pub tried: BTreeMap<ImageId, ImageAttempts>,
     /// Since when the API calls an image unshareable without a reason. It also says that of an image that is shared
     /// already, which a lagging list of blueprints may not show yet.
     pub unshareable_since: BTreeMap<ImageId, Monotonic>,
@@ -78,7 +78,7 @@ pub enum AccountDoubt {
 
 /// The attempts at one image in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingAttempt {
+pub struct ImageAttempts {
     /// The state that they should lead to.
     pub towards: ShareState,
     /// How many attempts the API acknowledged.
@@ -209,7 +209,7 @@ impl AttemptLog {
                     tried.answer = None;
                 }
             })
-            .or_insert(PendingAttempt {
+            .or_insert(ImageAttempts {
                 towards,
                 acknowledged: 0,
                 unclear: 0,
@@ -238,12 +238,12 @@ impl AttemptLog {
     }
 
     /// The attempts to bring `image` into `state`, if the last ones were.
-    pub fn tried_towards(&self, image: &ImageId, state: ShareState) -> Option<&PendingAttempt> {
+    pub fn tried_towards(&self, image: &ImageId, state: ShareState) -> Option<&ImageAttempts> {
         self.tried.get(image).filter(|tried| tried.towards == state)
     }
 }
 
-impl PendingAttempt {
+impl ImageAttempts {
     /// Whether the last attempt left its outcome open with the error code `code`.
     pub fn is_unclear_with(&self, code: &str) -> bool {
         matches!(&self.last, LastResult::Unclear { problem, .. } if problem.code.as_deref() == Some(code))

@@ -28,7 +28,7 @@ pub enum HistoryEvent {
     /// A write is about to be sent.
     Intent(Intent),
     /// The answer to a write, or the lack of one.
-    Outcome(Outcome),
+    Outcome(WriteOutcome),
     /// An observation showed what a write whose outcome was unknown has done.
     Resolved(Resolved),
     /// A person took an image into the inventory.
@@ -66,7 +66,7 @@ pub struct Intent {
 
 /// What came of a write, as far as the reply tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct WriteOutcome {
     /// The number of the entry that recorded the intent.
     pub intent: IntentId,
     #[serde(flatten)]
@@ -235,7 +235,7 @@ impl HistoryEvent {
     pub fn key(&self) -> Option<&ImageKey> {
         match self {
             Self::Intent(Intent { key, .. })
-            | Self::Outcome(Outcome { key, .. })
+            | Self::Outcome(WriteOutcome { key, .. })
             | Self::Resolved(Resolved { key, .. })
             | Self::Adopted(ImageEvent { key, .. })
             | Self::Released(ImageEvent { key, .. })

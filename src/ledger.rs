@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use crate::desired::Source;
-use crate::history::{Outcome, WriteResult};
+use crate::history::{WriteOutcome, WriteResult};
 use crate::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, Suspension, UsedNames,
 };
@@ -65,8 +65,8 @@ impl Attempt {
     }
 
     /// The outcome of this write, without the details of a reply.
-    pub fn ended(&self, intent: IntentId, result: WriteResult) -> Outcome {
-        Outcome {
+    pub fn ended(&self, intent: IntentId, result: WriteResult) -> WriteOutcome {
+        WriteOutcome {
             intent,
             key: self.key.clone(),
             permission: self.permission,
@@ -156,7 +156,10 @@ pub trait Ledger: LedgerReader {
     ) -> impl Future<Output = Result<IntentId, WriteRefused>>;
 
     /// Checks again whether a person has forbidden a write whose intent was recorded a while ago.
-    fn recheck(&self, attempt: &Attempt) -> impl Future<Output = Result<(), WriteRefused>>;
+    fn recheck_forbidden(
+        &self,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<(), WriteRefused>>;
 
     /// Whether it is being checked at the moment that what is kept was not replaced or removed. [`Ledger::recheck`]
     /// returns only when the result is known.
@@ -180,7 +183,7 @@ pub trait Ledger: LedgerReader {
     /// stay open until a reply tells what they have done, because an observation may lag.
     fn record_outcome(
         &self,
-        outcome: Outcome,
+        outcome: WriteOutcome,
         entry: Option<InventoryEntry>,
     ) -> impl Future<Output = Result<(), LedgerError>>;
 

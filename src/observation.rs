@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use crate::model::{ImageId, Monotonic, Timestamp};
 use crate::words::plural;
 
-/// What one pass of reading found of a scope.
+/// What reading a scope once has found.
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// The whole scope was read.

@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::attempts::{AttemptLog, LastResult, PendingAttempt, UnmetCondition};
+use crate::attempts::{AttemptLog, ImageAttempts, LastResult, UnmetCondition};
 use crate::execute::PROBES_MAX;
 use crate::inventory::LAG;
 use crate::model::{ImageId, Monotonic, Timestamp};
@@ -55,7 +55,7 @@ pub struct ScopeSchedule {
     /// Denied images that are due, but are not tried in this pass because enough others are.
     deferred: BTreeSet<ImageId>,
     /// The images that this pass tries again, with their attempts before it.
-    released: BTreeMap<ImageId, PendingAttempt>,
+    released: BTreeMap<ImageId, ImageAttempts>,
     /// A denied image was permitted in the last pass: the other denied ones may be, too.
     access_restored: bool,
 }
@@ -255,7 +255,7 @@ impl ScopeSchedule {
             .iter()
             .filter(|(image, _)| !is_denied(attempts, image));
         let retries = retries.map(|(_, retry)| retry.due);
-        // A retry that is due already was made in this pass, or the scope was not seen.
+        // A retry that is already due was made in this pass, unless the scope was unobserved: then it is tried with the next.
         next = retries
             .filter(|due| now.monotonic < *due)
             .fold(next, Monotonic::min);

@@ -25,8 +25,8 @@ const WRITE_CODES: [&str; 12] = [
     "UnsupportedOperation.ImageOccupied",
     "UnsupportedOperation.ImageUnableToShare",
 ];
-/// Other codes are counted by the part before the dot. What is not here means a fault in sharekeeper or is new, and the
-/// log has it.
+/// Other codes are counted by the part before the dot. A code of another family is counted as `other`: it is new or a fault
+/// in sharekeeper, and the log has it.
 const FAMILIES: [&str; 7] = [
     "AuthFailure",
     "FailedOperation",

@@ -47,8 +47,8 @@ pub struct ReadClient<H> {
 }
 
 impl<H: Host> ReadClient<H> {
-    /// A client for one account. It never forgets that credentials must not be used, so that a later run makes a new
-    /// client.
+    /// A client for one account. Once credentials are found unusable, that holds for the client's life; a later run makes a
+    /// new client.
     pub fn new(context: Rc<ClientContext<H>>, connection: Connection) -> Self {
         let sts = connection.endpoint.sts();
         let caller = Caller::Account(connection.account.clone());
@@ -68,7 +68,7 @@ impl<H: Host> ReadClient<H> {
 
     /// Who calls, which is what rates and permissions are counted by. Two account names may share one key.
     pub fn caller_id(&self) -> Rc<str> {
-        self.connection.provider.bucket()
+        self.connection.provider.caller_id()
     }
 
     /// The bucket that calls of `action` for `region` draw from.

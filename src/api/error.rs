@@ -103,7 +103,7 @@ impl Class {
         Some(match (code, permission) {
             ("UnsupportedOperation.ImageAlreadyShared", Some(Share)) => Self::Converged,
             ("UnsupportedOperation.ImageOccupied", _) => Self::Busy,
-            // Instances use it: waiting does not help, a person must look (api facts §4).
+            // Instances use it: waiting does not help, a person must look.
             ("ResourceInUse.ImageInUse", Some(Cancel)) => Self::ImageBlocked,
             ("UnsupportedOperation.ImageUnableToShare", _)
             | ("InvalidParameterValue.InvalidImageIdMalformed", _) => Self::ImageBlocked,
@@ -188,7 +188,7 @@ impl Hint {
     }
 }
 
-/// The kinds of refusal that pass by themselves (api facts §7).
+/// The kinds of refusal that may pass by themselves, as the vendor's documentation of the codes says.
 fn is_passing(detail: &str) -> bool {
     [
         "InProgress",

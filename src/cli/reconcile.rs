@@ -66,7 +66,7 @@ pub(super) async fn run(
     state::close(store);
     let clock_warnings = output::clock_warnings(&client_context);
     match outcome? {
-        Outcome::Ended(scopes, ending) => {
+        Finished::Ended(scopes, ending) => {
             let mut document = ReconcileDocument::new(&scopes, ending, &context.left_out);
             let warnings = commit_caution.into_iter().chain(clock_warnings);
             warnings.for_each(|warning| document.warn(warning));
@@ -79,7 +79,7 @@ pub(super) async fn run(
             }
             report(&context, &directory, document, common.output)
         }
-        Outcome::Stale(document) => {
+        Finished::Stale(document) => {
             output::error(document.error());
             output::print(common.output, &document, &document.text())?;
             Ok(document.exit_status())
@@ -154,7 +154,7 @@ async fn admit_commit(
 }
 
 /// How a run ended that was not given up.
-enum Outcome {
+enum Finished {
     Ended(Vec<ScopeOutcome>, Ending),
     /// The saved plan does not hold any longer, so nothing was done.
     Stale(StaleDocument),
@@ -176,7 +176,7 @@ impl Reconciliation<'_> {
         saved: Option<SavedPlan>,
         clients: BTreeMap<AccountName, ReadClient<System>>,
         stderr: Stderr,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Finished, Failure> {
         let work = std::pin::pin!(self.reconcile(saved, clients, stderr));
         let signals = std::pin::pin!(signals::stop_command(&self.stop));
         match select(work, signals).await {
@@ -192,13 +192,13 @@ impl Reconciliation<'_> {
         saved: Option<SavedPlan>,
         clients: BTreeMap<AccountName, ReadClient<System>>,
         stderr: Stderr,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Finished, Failure> {
         let host = &self.client_context.host;
         let started = host.monotonic();
         if let Some(saved) = &saved {
             let differences = self.differences(saved, &clients).await?;
             if !differences.is_empty() {
-                return Ok(Outcome::Stale(StaleDocument::new(differences)));
+                return Ok(Finished::Stale(StaleDocument::new(differences)));
             }
         }
         let clients = clients
@@ -230,7 +230,7 @@ impl Reconciliation<'_> {
             },
             elapsed: host.monotonic().since(started),
         };
-        Ok(Outcome::Ended(scopes, ending))
+        Ok(Finished::Ended(scopes, ending))
     }
 
     /// What of the saved plan is different by now.

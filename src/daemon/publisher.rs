@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::api::ClientContext;
 use crate::engine::{Event, Listener};
-use crate::history::{Outcome, WriteResult};
+use crate::history::{WriteOutcome, WriteResult};
 use crate::host::Host;
 use crate::inventory::InventoryNote;
 use crate::ledger::Attempt;
@@ -183,7 +183,7 @@ impl<H: Host> StatusPublisher<H> {
         }
     }
 
-    fn answered(&self, attempt: &Attempt, outcome: &Outcome) {
+    fn answered(&self, attempt: &Attempt, outcome: &WriteOutcome) {
         let change = Change {
             at: self.now(),
             key: attempt.key.clone(),

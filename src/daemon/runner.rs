@@ -56,7 +56,7 @@ pub struct PassControl<'a> {
     pub timeout: std::time::Duration,
     /// Hears what the pass does.
     pub listener: &'a dyn Listener,
-    /// What is known of probe_budget under the same key.
+    /// The probe budget that all scopes called with this key share.
     pub probe_budget: &'a Rc<ProbeBudget>,
 }
 

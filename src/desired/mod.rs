@@ -74,8 +74,8 @@ impl<'a> DesiredScope<'a> {
 }
 
 impl Desired {
-    /// What `selector` picks, by scope, in order. A scope of which it picks no named image is in it only where it
-    /// might pick one that is not named.
+    /// What `selector` picks, by scope, in order. A scope in which it picks no named image is left out, unless it could pick
+    /// an image there that no manifest names.
     pub fn by_scope<'a>(&'a self, selector: &'a Selector) -> BTreeMap<&'a Scope, DesiredScope<'a>> {
         let scopes = self.scopes().filter(|scope| selector.reaches(scope));
         let wanted = scopes.filter_map(|scope| Some((scope, self.desired_scope(scope, selector)?)));

@@ -1,4 +1,4 @@
-//! The CAM policy that sharekeeper needs, for `doctor --policy`. It must list each action that the API client calls.
+//! The CAM policy that sharekeeper needs, for `doctor --cam-policy`. It must list each action that the API client calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

@@ -74,8 +74,8 @@ pub fn unasked(regions: usize, why: &str) -> Check {
     Check::new(CheckName::AccessPoint, Status::Skipped, message)
 }
 
-/// Whether the key may look. Without the one action nothing is seen; without the other it is only found out later what
-/// cannot be shared.
+/// Whether the key may read. Without DescribeBlueprints nothing can be observed; without DescribeImagesToShare it shows only
+/// at the write that an image cannot be shared.
 pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
     let action = look.action().as_str();
     let check = |status, message: String| Check::new(CheckName::ReadPermission, status, message);

@@ -2,7 +2,7 @@
 
 use super::{Check, CheckName, Status};
 use crate::api::error::{Class, Refusal};
-use crate::history::{HistoryEntry, HistoryEvent, Outcome, WriteResult};
+use crate::history::{HistoryEntry, HistoryEvent, WriteOutcome, WriteResult};
 use crate::model::{Permission, Timestamp};
 use crate::words::rfc3339;
 
@@ -78,7 +78,7 @@ pub fn service_role(entries: &[HistoryEntry], met: Option<&Refusal>) -> Check {
 fn newest(
     entries: &[HistoryEntry],
     telling: impl Fn(&str) -> bool,
-) -> Option<(Timestamp, Option<&Outcome>)> {
+) -> Option<(Timestamp, Option<&WriteOutcome>)> {
     entries.iter().rev().find_map(|entry| {
         let HistoryEvent::Outcome(outcome) = &entry.event else {
             return None;
@@ -93,7 +93,7 @@ fn newest(
     })
 }
 
-fn refusal(outcome: &Outcome) -> Refusal {
+fn refusal(outcome: &WriteOutcome) -> Refusal {
     let code = outcome.error_code.clone().unwrap_or_default();
     Refusal {
         class: Class::of(&code, Some(outcome.permission)),

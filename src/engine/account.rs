@@ -274,18 +274,18 @@ impl Identity {
         evidence: &Evidence<'_>,
     ) -> AccountProof {
         if let Some(doubt) = &attempts.account_doubt {
-            return AccountProof::FirstRun(doubt.clone());
+            return AccountProof::AccountChanged(doubt.clone());
         }
         if let Some(why) = &self.confusable {
             return AccountProof::Unproven(why.clone());
         }
-        // STS need not say what the observation has proven since it was asked.
+        // STS need not confirm what the observation has proven in the meantime.
         let still = |_: &String| must_know(task, evidence, attempts, owner).is_some();
         if let Some(why) = unasked.filter(still) {
             return AccountProof::Unproven(why);
         }
         if let Some(name) = &evidence.taken_back {
-            return AccountProof::FirstRun(AccountDoubt::Unproven(format!(
+            return AccountProof::AccountChanged(AccountDoubt::Unproven(format!(
                 "images are taken back from account name `{name}`, which had taken over those of `{}`: one state serves two sets of \
                  manifests that each use a name of their own, or the account was renamed back",
                 task.scope.account
@@ -295,11 +295,11 @@ impl Identity {
         match (recorded.and_then(|known| known.uin.as_ref()), &owner.uin) {
             (Some(was), Some(is)) if was != is => {
                 let (was, is) = (was.clone(), is.clone());
-                AccountProof::FirstRun(AccountDoubt::Changed { was, is })
+                AccountProof::AccountChanged(AccountDoubt::Changed { was, is })
             }
             (None, Some(_)) if !owner.is_documented && !evidence.shows_own => {
                 match key_changed(task, evidence, attempts, owner) {
-                    Some(how) => AccountProof::FirstRun(AccountDoubt::Unproven(format!(
+                    Some(how) => AccountProof::AccountChanged(AccountDoubt::Unproven(format!(
                         "{how}, and none of the shares that sharekeeper made here shows, which would prove that it is the same account"
                     ))),
                     None => AccountProof::Certain,

@@ -1,6 +1,6 @@
 //! What the engine reports while it runs, to whoever shows it. It must not know how events are shown.
 
-use crate::history::Outcome;
+use crate::history::WriteOutcome;
 use crate::inventory::InventoryNote;
 use crate::ledger::Attempt;
 use crate::model::{ImageId, Scope};
@@ -31,7 +31,7 @@ pub enum Event<'a> {
         /// The attempt that ended.
         attempt: &'a Attempt,
         /// How it ended, as the history has it.
-        outcome: &'a Outcome,
+        outcome: &'a WriteOutcome,
     },
     /// An observation changed what is ours or what is left alone.
     Noted {

@@ -56,11 +56,10 @@ pub(super) async fn still_allowed<H: Host, L: Ledger>(
     if is_recent && !ledger.is_verifying() {
         return Ok(());
     }
-    Ok(ledger.recheck(attempt).await?)
+    Ok(ledger.recheck_forbidden(attempt).await?)
 }
 
-/// Whether time alone has not come to forbid a write since its plan was made, by this machine's clock nor by the access
-/// point's.
+/// Checks that a write is still desired and its window still open, by this machine's clock and by the access point's.
 pub(super) fn still_asked<H: Host, L: Ledger>(
     context: &ScopeContext<'_, H, L>,
     image: &ImageId,

@@ -262,7 +262,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         if planned.plan.actions().next().is_some() {
             self.attempts.loss = planned.plan.loss.or(self.attempts.loss);
         }
-        if let AccountProof::FirstRun(doubt) = &planned.account.proof {
+        if let AccountProof::AccountChanged(doubt) = &planned.account.proof {
             self.attempts.account_doubt = Some(doubt.clone());
         }
         if self.attempts.key.is_none() {

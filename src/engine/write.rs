@@ -6,7 +6,7 @@
 //! | 1. take the next write that may be sent soon | [`Writer::next_write`] | withdrawn: a window closed, or the desired state changed with the time |
 //! | 2. record its intent durably | [`Writer::prepare`] | not recorded: suspended, not ours, or the ledger failed |
 //! | 3. wait for the permit to call | [`Writer::await_permit`] | not permitted: a stop, a pause, or a broken account |
-//! | 4. check once more what may have changed | [`Writer::last_checks`] | not sent: forbidden, too old, or planned with other credentials |
+//! | 4. check once more what may have changed | [`Writer::send_or_give_up`], [`Writer::last_checks`] | not sent: forbidden, too old, or planned with other credentials |
 //! | 5. send | [`Writer::send`] | |
 //! | 6. record the outcome | [`Writer::record`] | |
 //! | 7. tell the executor the reply | [`Writer::replied`] | settled, or back to 1 after a backoff |
@@ -35,7 +35,7 @@ use crate::api::error::{CallError, Refusal};
 use crate::api::{Modified, WritePermit};
 use crate::attempts::{AttemptLog, LastResult, WritePause};
 use crate::execute::{AccessEvidence, Executor, Step, WriteAccess, WriteId, probing_order};
-use crate::history::{Outcome, WriteResult};
+use crate::history::{WriteOutcome, WriteResult};
 use crate::host::Host;
 use crate::inventory::{IntentId, InventoryEntry};
 use crate::ledger::{Attempt, Ledger, WriteRefused};
@@ -132,8 +132,8 @@ pub(super) async fn execute<H: Host, L: Ledger>(
             Some(reply) = writes.sending.next(), if !writes.sending.is_empty() => {
                 writer.replied(&mut writes, reply);
             }
-            Some((write, prepared)) = writes.preparing.next(), if !writes.preparing.is_empty() => {
-                writer.prepared(&mut writes, write, prepared).await;
+            Some((write, send_or_give_up)) = writes.preparing.next(), if !writes.preparing.is_empty() => {
+                writer.send_or_give_up(&mut writes, write, send_or_give_up).await;
             }
             Some(answer) = writes.rechecks.next(), if !writes.rechecks.is_empty() => {
                 writes.freshness.rechecked(context, &mut writes.executor, answer);
@@ -226,8 +226,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
             let place = Rc::new(Notify::new());
             writes.give_up.insert(write.id, Rc::clone(&place));
             writes.preparing.push(Box::pin(async move {
-                let prepared = self.prepare(&write, &place).await;
-                (write, prepared)
+                let send_or_give_up = self.prepare(&write, &place).await;
+                (write, send_or_give_up)
             }));
         }
         false
@@ -309,7 +309,12 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
 
     /// Sends the write if it is permitted and the last checks pass. Otherwise records that it was not sent, and tells the
     /// executor what that means for it.
-    async fn prepared<'t>(&'t self, writes: &mut Writes<'t>, write: Write, prepared: Prepared) {
+    async fn send_or_give_up<'t>(
+        &'t self,
+        writes: &mut Writes<'t>,
+        write: Write,
+        prepared: Prepared,
+    ) {
         let id = write.id;
         writes.give_up.remove(&id);
         match prepared {
@@ -425,7 +430,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
 
     /// Records an outcome, with the image's inventory entry if that changes. A ledger that fails here refuses the next
     /// intent, too, so that nothing more is sent. What was sent is resolved by observation, as after a crash.
-    async fn record(&self, outcome: Outcome, entry: Option<InventoryEntry>) {
+    async fn record(&self, outcome: WriteOutcome, entry: Option<InventoryEntry>) {
         let told = outcome.clone();
         let recorded = self
             .context

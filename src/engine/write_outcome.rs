@@ -5,7 +5,7 @@ use super::plan_scope::PlannedScope;
 use crate::api::Modified;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::attempts::AttemptLog;
-use crate::history::{Outcome, WriteResult};
+use crate::history::{WriteOutcome, WriteResult};
 use crate::host::Host;
 use crate::inventory::{AnsweredState, IntentId, InventoryEntry};
 use crate::ledger::{Attempt, Ledger};
@@ -17,7 +17,7 @@ pub(super) fn conclude<H: Host, L: Ledger>(
     (context, planned, attempts): (&ScopeContext<'_, H, L>, &PlannedScope, &AttemptLog),
     (intent, attempt): (IntentId, &Attempt),
     result: &Result<Modified, CallError>,
-) -> (Outcome, Option<InventoryEntry>) {
+) -> (WriteOutcome, Option<InventoryEntry>) {
     let image = &attempt.key.image;
     let answered = Answered {
         planned,
@@ -65,7 +65,7 @@ impl Answered<'_> {
         &self,
         modified: &Modified,
         is_protected: bool,
-        outcome: &mut Outcome,
+        outcome: &mut WriteOutcome,
     ) -> InventoryEntry {
         outcome.result = WriteResult::Applied;
         outcome.blueprint_id = modified.blueprint_id.clone();
@@ -77,7 +77,7 @@ impl Answered<'_> {
         entry
     }
 
-    fn refused(&self, refusal: &Refusal, outcome: &mut Outcome) -> Option<InventoryEntry> {
+    fn refused(&self, refusal: &Refusal, outcome: &mut WriteOutcome) -> Option<InventoryEntry> {
         outcome.result = match refusal.class {
             Class::Converged => WriteResult::AlreadyShared,
             Class::Unclear if !refusal.had_no_effect() => WriteResult::Unknown,

@@ -45,7 +45,7 @@ pub enum Step {
 /// Carries out the writes of one scope's plan.
 #[derive(Debug)]
 pub struct Executor {
-    writes: Vec<Write>,
+    writes: Vec<QueuedWrite>,
     ready: VecDeque<WriteId>,
     waiting: BinaryHeap<Reverse<(Monotonic, WriteId)>>,
     in_flight: usize,
@@ -58,7 +58,7 @@ pub struct Executor {
 /// One image's write. It is in exactly one place at a time (`ready`, in flight, `waiting` or settled), so that one call
 /// per image is in flight.
 #[derive(Debug)]
-struct Write {
+struct QueuedWrite {
     image: ImageId,
     permission: Permission,
     /// Attempts except those that the API throttled, against [`ATTEMPTS_MAX`].
@@ -74,7 +74,7 @@ impl Executor {
     /// Queues `actions` in this order.
     pub fn new(actions: impl Iterator<Item = (ImageId, Permission)>) -> Self {
         let writes: Vec<_> = actions
-            .map(|(image, permission)| Write {
+            .map(|(image, permission)| QueuedWrite {
                 image,
                 permission,
                 sends: 0,

@@ -17,7 +17,7 @@ pub(super) const OVERTAKEN_MAX: Duration = Duration::from_secs(60);
 ///
 /// A group of more than one call asks before it starts. Together, the groups that have started have no more calls left
 /// than leave within [`OVERTAKEN_MAX`]. A group that is larger than that by itself starts when no other has started, or
-/// once it has been overtaken for long enough; the others start as if it were not there, and go before it.
+/// once it has been overtaken for long enough; the other groups start without regard to it, and their calls go first.
 #[derive(Debug, Default)]
 pub(super) struct FairOrder {
     last_number: u64,

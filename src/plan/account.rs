@@ -21,5 +21,5 @@ pub enum AccountProof {
     /// It could be confused, and STS did not tell; holds why.
     Unproven(String),
     /// It is known now, and what the state knows may be of another account. The next run goes on.
-    FirstRun(AccountDoubt),
+    AccountChanged(AccountDoubt),
 }

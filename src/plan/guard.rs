@@ -157,7 +157,9 @@ fn not_prunable(inputs: &Inputs<'_>, owned: Option<&OwnedShare>) -> Option<Withh
     match &inputs.account.proof {
         AccountProof::Certain => {}
         AccountProof::Unproven(why) => return Some(Withheld::AccountUnproven(why.clone())),
-        AccountProof::FirstRun(doubt) => return Some(Withheld::FirstRun(doubt.clone())),
+        AccountProof::AccountChanged(doubt) => {
+            return Some(Withheld::AccountChanged(doubt.clone()));
+        }
     }
     if inputs.policy.prune != Prune::Owned {
         return None;

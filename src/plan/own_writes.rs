@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::remedy;
 use super::result::{Awaiting, Verdict};
 use crate::api::error::Hint;
-use crate::attempts::{LastResult, PendingAttempt, Problem, RepeatedAnswer};
+use crate::attempts::{ImageAttempts, LastResult, Problem, RepeatedAnswer};
 use crate::inventory::LAG;
 use crate::model::{Monotonic, ShareState};
 use crate::observation::{Blueprint, BlueprintState};
@@ -26,7 +26,7 @@ const FAILED_OPERATION_MAX: u32 = 3;
 
 /// Where what was answered and what is seen cannot both be so, and neither time nor another call changes that.
 pub(super) fn contradicted(
-    tried: &PendingAttempt,
+    tried: &ImageAttempts,
     shown: Option<&Blueprint>,
     monotonic: Monotonic,
 ) -> Option<Verdict> {
@@ -76,7 +76,7 @@ fn most(said: Hint) -> u32 {
 }
 
 /// What follows from the writes of this run that were to bring the state about.
-pub(super) fn after_own_write(tried: &PendingAttempt, monotonic: Monotonic) -> Verdict {
+pub(super) fn after_own_write(tried: &ImageAttempts, monotonic: Monotonic) -> Verdict {
     match &tried.last {
         LastResult::Acknowledged { at, .. } if monotonic < *at + LAG => Verdict::Await {
             until: *at + LAG,

@@ -9,7 +9,7 @@
 //! | | acknowledged, or already shared | in sync |
 //! | | outcome unknown, not long ago | await |
 //! | | outcome unknown, a few times | act again |
-//! | | outcome unknown, too often or with one answer in a row; blocked, or given up | failed, blocked |
+//! | | outcome unknown too often, or with the same answer several times in a row; or blocked; or given up | failed, blocked |
 
 use chrono::TimeDelta;
 
@@ -43,7 +43,7 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
     };
     match tried.last {
         LastResult::Acknowledged { .. } | LastResult::AlreadyShared { .. } => Verdict::InSync,
-        // It is the answer to that very write, whose intent would be open otherwise.
+        // The recorded answer is the one to this write: otherwise its intent would still be open.
         LastResult::Unclear { .. }
             if word.is_some_and(|word| open.iter().all(|intent| intent.at < word.at)) =>
         {
@@ -54,8 +54,8 @@ pub(super) fn decide(inputs: &Inputs<'_>, id: &ImageId, desired: ShareState) -> 
     }
 }
 
-/// The API's word that the image is as desired. A later write the other way that ended without an answer makes it worth
-/// nothing.
+/// The last answer of the API, if it says that the image is as desired. It does not count if a later write towards the
+/// opposite state ended without an answer.
 fn word(
     inputs: &Inputs<'_>,
     id: &ImageId,
@@ -68,7 +68,7 @@ fn word(
 }
 
 fn is_trusted(inputs: &Inputs<'_>, word: AnsweredState) -> bool {
-    // One from the far future is of a clock that was wrong.
+    // A date in the far future comes from a clock that was wrong.
     inputs.present.since(word.at).abs() < inputs.policy.trust_acknowledged
 }
 

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 
 use super::{Awaiting, Inputs, Verdict};
-use crate::attempts::{LastResult, PendingAttempt, Problem};
+use crate::attempts::{ImageAttempts, LastResult, Problem};
 use crate::inventory::{InventoryEntry, LAG, LAG_MAX, OpenIntent};
 use crate::model::{ImageId, Monotonic, ShareState};
 
@@ -58,7 +58,7 @@ pub(super) fn await_unconfirmed_write(
     })
 }
 
-fn of_this_run(tried: &PendingAttempt) -> Option<(Monotonic, Awaiting)> {
+fn of_this_run(tried: &ImageAttempts) -> Option<(Monotonic, Awaiting)> {
     match &tried.last {
         LastResult::Acknowledged { at, .. } => Some((*at + LAG, Awaiting::OwnWrite)),
         LastResult::Unclear { at, problem } => {

@@ -173,17 +173,18 @@ impl fmt::Display for Awaiting {
 }
 
 impl Verdict {
-    /// Whether it is a call, were it not for the hour or for a person who asks to wait: what a plan says that is
-    /// carried out later.
+    /// Whether it is a call now, or once a window opens, a suspension ends or writes are no longer paused. A saved plan holds
+    /// these, and the caps count them.
     pub fn is_intended(&self) -> bool {
         match self {
             Self::Act | Self::NotTried(_) => true,
-            Self::Withheld(why) => match &**why {
-                Withheld::Suspended(_) | Withheld::WindowClosed(_) => true,
-                Withheld::ClocksDisagree(conflict) => !conflict.is_about_desired_state(),
-                _ => false,
-            },
-            _ => false,
+            Self::Withheld(why) => why.is_for_now(),
+            Self::InSync
+            | Self::Await { .. }
+            | Self::Pending(_)
+            | Self::Blocked(_)
+            | Self::Failed(_)
+            | Self::Unobserved(_) => false,
         }
     }
 

@@ -7,7 +7,7 @@ use super::policy::Prune;
 use super::recent_writes;
 use super::result::Stray;
 use super::sorted_lookup::SortedLookup;
-use crate::attempts::PendingAttempt;
+use crate::attempts::ImageAttempts;
 use crate::model::{ImageId, ImageKey, Labels, ShareState};
 use crate::observation::Observation;
 
@@ -15,7 +15,7 @@ impl Inputs<'_> {
     /// The images that no manifest names and that the plan must speak of: those that show as shared, those that this run has
     /// cancelled, those that may still appear because of a recent SHARE and, if nothing is observed, those of the saved plan.
     pub(super) fn unnamed(&self) -> BTreeSet<&ImageId> {
-        let cancelled = |(image, tried): (_, &PendingAttempt)| {
+        let cancelled = |(image, tried): (_, &ImageAttempts)| {
             (tried.towards == ShareState::Unshared).then_some(image)
         };
         let cancelled = self.attempts.tried.iter().filter_map(cancelled);

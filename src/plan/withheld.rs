@@ -64,7 +64,7 @@ pub enum Withheld {
     /// Whose the credentials are is not known, and another account name could be the same account; holds why.
     AccountUnproven(String),
     /// The first run under another account, or with a key that nothing proves to be of the same one.
-    FirstRun(AccountDoubt),
+    AccountChanged(AccountDoubt),
     /// Too many images would be pruned at once.
     TooMany(CapExceeded),
     /// The saved plan does not hold this action.
@@ -76,6 +76,35 @@ pub enum Withheld {
 impl Withheld {
     pub(super) fn disputed(clocks: Clocks, about: ConflictSubject) -> Self {
         Self::ClocksDisagree(ClockConflict { clocks, about }.into())
+    }
+}
+
+impl Withheld {
+    /// Whether the change is made once a window opens or a suspension ends: it counts against the caps and belongs into a
+    /// saved plan.
+    pub(super) fn is_for_now(&self) -> bool {
+        match self {
+            Self::Suspended(_) | Self::WindowClosed(_) => true,
+            Self::ClocksDisagree(conflict) => !conflict.is_about_desired_state(),
+            Self::Protected
+            | Self::ProtectedBefore
+            | Self::PartialManifests
+            | Self::UnknownManifests(_)
+            | Self::Parked(_)
+            | Self::Probable
+            | Self::NotOwned
+            | Self::Disputed
+            | Self::Unobserved
+            | Self::OwnImagesNotAsked
+            | Self::OwnImagesUnknown(_)
+            | Self::NotOwnImage
+            | Self::Lost(_)
+            | Self::LostBefore(_)
+            | Self::AccountUnproven(_)
+            | Self::AccountChanged(_)
+            | Self::TooMany(_)
+            | Self::NotInPlan => false,
+        }
     }
 }
 
@@ -122,7 +151,7 @@ impl fmt::Display for Withheld {
                 "nothing is pruned while it is not known which account these credentials belong to: {why}; allow \
                  `sts:GetCallerIdentity` for the key, then give each account its `spec.uin`; `sharekeeper doctor` checks both"
             ),
-            Self::FirstRun(doubt) => f.write_str(&first_run(doubt)),
+            Self::AccountChanged(doubt) => f.write_str(&first_run(doubt)),
             Self::TooMany(exceeded) => write!(
                 f,
                 "{} would be pruned here, more than the caps allow, so no CANCEL is made; if all of them are meant: {}",

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// The process's exit status, as the contract lists them.
+/// The exit status of the process, as README lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Done, and everything is in the desired state.

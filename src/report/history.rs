@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
-use crate::history::{HistoryEntry, HistoryEvent, Intent, Outcome, WriteResult};
+use crate::history::{HistoryEntry, HistoryEvent, Intent, WriteOutcome, WriteResult};
 use crate::store::VerifyResult;
 use crate::words::{plural, rfc3339, safe};
 
@@ -127,7 +127,7 @@ fn intent_line(intent: &Intent) -> String {
     line
 }
 
-fn outcome_line(outcome: &Outcome) -> String {
+fn outcome_line(outcome: &WriteOutcome) -> String {
     let result = match outcome.result {
         WriteResult::Applied => "done",
         WriteResult::AlreadyShared => "was shared already",

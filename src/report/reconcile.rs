@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::style::{Sign, heading};
 use super::withheld_groups::WithheldGroups;
 use super::{ExitStatus, FORMAT_VERSION, Source, place, strays};
-use crate::attempts::{AttemptLog, LastResult, PendingAttempt, Problem};
+use crate::attempts::{AttemptLog, ImageAttempts, LastResult, Problem};
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
 use crate::model::{ImageId, Scope, ShareState, Uin};
@@ -108,7 +108,7 @@ struct ImageReport {
 
 /// How one image ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum ImageOutcome {
     InSync,
     Shared,
     Cancelled,
@@ -119,7 +119,7 @@ enum Outcome {
     NotTried,
 }
 
-impl Outcome {
+impl ImageOutcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::InSync => "in_sync",
@@ -164,12 +164,12 @@ impl<'a> ScopeLines<'a> {
         &mut self,
         image: &'a ImageId,
         decision: &Decision,
-        outcome: Outcome,
+        outcome: ImageOutcome,
         report: &ImageReport,
     ) {
-        if outcome == Outcome::NotTried {
+        if outcome == ImageOutcome::NotTried {
             *self.not_tried.entry(why_not_tried(decision)).or_default() += 1;
-        } else if let (Outcome::Withheld, Some(why)) = (outcome, &report.message) {
+        } else if let (ImageOutcome::Withheld, Some(why)) = (outcome, &report.message) {
             let place = place(decision.source.as_ref());
             self.withheld
                 .add(image, decision.desired, why.clone(), place);
@@ -327,7 +327,7 @@ impl ReconcileDocument {
             let (outcome, report) = image_report(plan, image, decision, &scope.attempts);
             self.count(outcome);
             self.by_word += u64::from(decision.is_by_word());
-            let done = matches!(outcome, Outcome::Shared | Outcome::Cancelled);
+            let done = matches!(outcome, ImageOutcome::Shared | ImageOutcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
             let untried = scope
                 .attempts
@@ -362,17 +362,17 @@ impl ReconcileDocument {
         }
     }
 
-    fn count(&mut self, outcome: Outcome) {
+    fn count(&mut self, outcome: ImageOutcome) {
         let summary = &mut self.summary;
         *match outcome {
-            Outcome::InSync => &mut summary.in_sync,
-            Outcome::Shared => &mut summary.shared,
-            Outcome::Cancelled => &mut summary.cancelled,
-            Outcome::Blocked => &mut summary.blocked,
-            Outcome::Failed => &mut summary.failed,
-            Outcome::Withheld => &mut summary.withheld,
-            Outcome::Pending => &mut summary.pending,
-            Outcome::NotTried => &mut summary.not_tried,
+            ImageOutcome::InSync => &mut summary.in_sync,
+            ImageOutcome::Shared => &mut summary.shared,
+            ImageOutcome::Cancelled => &mut summary.cancelled,
+            ImageOutcome::Blocked => &mut summary.blocked,
+            ImageOutcome::Failed => &mut summary.failed,
+            ImageOutcome::Withheld => &mut summary.withheld,
+            ImageOutcome::Pending => &mut summary.pending,
+            ImageOutcome::NotTried => &mut summary.not_tried,
         } += 1;
     }
 
@@ -456,7 +456,7 @@ fn image_report(
     image: &ImageId,
     decision: &Decision,
     attempts: &AttemptLog,
-) -> (Outcome, ImageReport) {
+) -> (ImageOutcome, ImageReport) {
     let tried = attempts.tried_towards(image, decision.desired);
     let (outcome, problem) = outcome(decision, tried);
     let (acknowledged_blueprint, request_id) = acknowledgement(tried);
@@ -495,23 +495,23 @@ fn image_report(
 }
 
 /// The last plan's verdict, in the light of what was written.
-fn outcome(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, Option<Problem>) {
+fn outcome(decision: &Decision, tried: Option<&ImageAttempts>) -> (ImageOutcome, Option<Problem>) {
     let written = tried.is_some_and(|tried| match decision.is_by_word() {
-        // A final answer that is no acknowledgement: there was nothing to do.
+        // A final answer that is not an acknowledgement says that there was nothing to do.
         true => tried.acknowledged > 0,
         false => tried.acknowledged + tried.unclear > 0,
     });
     let was_tried = tried.is_some();
     match &decision.verdict {
         Verdict::InSync if written && decision.desired == ShareState::Shared => {
-            (Outcome::Shared, None)
+            (ImageOutcome::Shared, None)
         }
-        Verdict::InSync if written => (Outcome::Cancelled, None),
-        Verdict::InSync => (Outcome::InSync, None),
-        Verdict::Pending(problem) => (Outcome::Pending, Some(Problem::clone(problem))),
-        Verdict::Blocked(problem) => (Outcome::Blocked, Some(Problem::clone(problem))),
-        Verdict::Withheld(why) => (Outcome::Withheld, Some(Problem::new(why.to_string()))),
-        Verdict::Failed(problem) => (Outcome::Failed, Some(Problem::clone(problem))),
+        Verdict::InSync if written => (ImageOutcome::Cancelled, None),
+        Verdict::InSync => (ImageOutcome::InSync, None),
+        Verdict::Pending(problem) => (ImageOutcome::Pending, Some(Problem::clone(problem))),
+        Verdict::Blocked(problem) => (ImageOutcome::Blocked, Some(Problem::clone(problem))),
+        Verdict::Withheld(why) => (ImageOutcome::Withheld, Some(Problem::new(why.to_string()))),
+        Verdict::Failed(problem) => (ImageOutcome::Failed, Some(Problem::clone(problem))),
         // What was tried before the scope went out of sight, or came to rest.
         Verdict::Unobserved(_) | Verdict::NotTried(_) if was_tried => undecided(decision, tried),
         // Its call was another image's, and so is the RequestId.
@@ -521,7 +521,7 @@ fn outcome(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, Opt
                 message: rest.to_string(),
                 ..rest.problem.clone()
             };
-            (Outcome::NotTried, Some(problem))
+            (ImageOutcome::NotTried, Some(problem))
         }
         Verdict::Unobserved(unobserved) => {
             let problem = Problem {
@@ -529,28 +529,31 @@ fn outcome(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, Opt
                 request_id: unobserved.request_id.clone(),
                 ..Problem::new(format!("not observed: {unobserved}"))
             };
-            (Outcome::NotTried, Some(problem))
+            (ImageOutcome::NotTried, Some(problem))
         }
         // The run ended before the image was decided on again.
         Verdict::Act | Verdict::Await { .. } => undecided(decision, tried),
     }
 }
 
-fn undecided(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, Option<Problem>) {
+fn undecided(
+    decision: &Decision,
+    tried: Option<&ImageAttempts>,
+) -> (ImageOutcome, Option<Problem>) {
     match tried.map(|tried| &tried.last) {
         Some(LastResult::Blocked(problem) | LastResult::Denied(problem)) => {
-            (Outcome::Blocked, Some(Problem::clone(problem)))
+            (ImageOutcome::Blocked, Some(Problem::clone(problem)))
         }
         Some(
             LastResult::Failed(problem)
             | LastResult::CutShort(problem)
             | LastResult::Unclear { problem, .. },
-        ) => (Outcome::Failed, Some(Problem::clone(problem))),
-        Some(LastResult::AlreadyShared { .. }) => (Outcome::InSync, None),
+        ) => (ImageOutcome::Failed, Some(Problem::clone(problem))),
+        Some(LastResult::AlreadyShared { .. }) => (ImageOutcome::InSync, None),
         Some(LastResult::Acknowledged { request_id, .. }) => {
             let outcome = match decision.desired {
-                ShareState::Shared => Outcome::Shared,
-                ShareState::Unshared => Outcome::Cancelled,
+                ShareState::Shared => ImageOutcome::Shared,
+                ShareState::Unshared => ImageOutcome::Cancelled,
             };
             let message = "accepted by the API, but the run ended before reading showed it";
             let problem = Problem {
@@ -564,12 +567,12 @@ fn undecided(decision: &Decision, tried: Option<&PendingAttempt>) -> (Outcome, O
                 Verdict::Await { reason, .. } => reason.to_string(),
                 _ => format!("not tried: {RUN_ENDED}"),
             };
-            (Outcome::NotTried, Some(Problem::new(message)))
+            (ImageOutcome::NotTried, Some(Problem::new(message)))
         }
     }
 }
 
-fn acknowledgement(tried: Option<&PendingAttempt>) -> (Option<String>, Option<String>) {
+fn acknowledgement(tried: Option<&ImageAttempts>) -> (Option<String>, Option<String>) {
     match tried.map(|tried| &tried.last) {
         Some(LastResult::Acknowledged {
             blueprint_id,

@@ -200,7 +200,7 @@ impl Reason {
             | Withheld::OwnImagesNotAsked
             | Withheld::OwnImagesUnknown(_)
             | Withheld::AccountUnproven(_)
-            | Withheld::FirstRun(_)
+            | Withheld::AccountChanged(_)
             | Withheld::Lost(_)
             | Withheld::LostBefore(_)
             | Withheld::TooMany(_)

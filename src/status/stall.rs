@@ -65,8 +65,8 @@ impl ScopeStall {
         }
     }
 
-    /// Takes in what a plan leaves untried. A plan that leaves nothing untried ends no pause if each image was denied by
-    /// itself meanwhile.
+    /// Takes in what a plan leaves untried. A plan that leaves nothing untried ends the pause, unless all its images were
+    /// denied one by one in the meantime.
     pub(super) fn planned(&mut self, plan: &Plan) {
         let mut verdicts = plan.decisions.values().map(|decision| &decision.verdict);
         if let Some(pause) = plan.write_pause() {

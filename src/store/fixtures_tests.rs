@@ -16,7 +16,7 @@ use super::files::Files;
 use super::open::WalIndex;
 use super::verify::{VerifyResult, verify};
 use super::{OpenError, Options, Store};
-use crate::history::{Outcome, WriteResult};
+use crate::history::{WriteOutcome, WriteResult};
 use crate::inventory::IntentId;
 use crate::ledger::Attempt;
 use crate::model::{
@@ -91,8 +91,8 @@ pub(super) fn share(name: &str) -> Attempt {
     }
 }
 
-pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: WriteResult) -> Outcome {
-    Outcome {
+pub(super) fn answer(intent: IntentId, attempt: &Attempt, result: WriteResult) -> WriteOutcome {
+    WriteOutcome {
         request_id: Some("req-1".into()),
         ..attempt.ended(intent, result)
     }

@@ -212,7 +212,7 @@ fn b5_s18_no_intent_is_granted_on_a_state_that_is_not_there_any_longer() {
             for attempt in [share("d"), share("e")] {
                 let again = block_on(used.store.record_intent(&attempt));
                 assert_eq!(again, Err(WriteRefused::Failed(told.clone())), "{name}");
-                let again = block_on(used.store.recheck(&attempt));
+                let again = block_on(used.store.recheck_forbidden(&attempt));
                 assert_eq!(again, Err(WriteRefused::Failed(told.clone())), "{name}");
             }
             assert_eq!(block_on(used.store.inventory(&scope())), Err(told.clone()));

@@ -394,7 +394,7 @@ fn b2_a_suspension_forbids_until_it_is_over_by_both_clocks() {
             api_ahead: TimeDelta::hours(api_ahead),
             ..share("a")
         };
-        let allowed = block_on(store.recheck(&attempt));
+        let allowed = block_on(store.recheck_forbidden(&attempt));
         assert_eq!(allowed.is_err(), holds, "{hours_later} {api_ahead}");
         let intent = block_on(store.record_intent(&attempt));
         assert_eq!(intent.is_err(), holds, "{hours_later} {api_ahead}");

@@ -49,7 +49,7 @@ use newest_commit::CommitAdvance;
 use options::Now;
 use rusqlite::Connection;
 
-use crate::history::{HistoryEntry, Outcome};
+use crate::history::{HistoryEntry, WriteOutcome};
 use crate::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryUpdate, KnownAccounts, UsedNames,
 };
@@ -268,7 +268,7 @@ impl Ledger for Store {
         decision.into()
     }
 
-    async fn recheck(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
+    async fn recheck_forbidden(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         let (attempt, now) = (attempt.clone(), (self.now)().clock());
         let forbids = self
             .read(move |conn| transactions::forbids(conn, &attempt, now))
@@ -293,7 +293,7 @@ impl Ledger for Store {
 
     async fn record_outcome(
         &self,
-        outcome: Outcome,
+        outcome: WriteOutcome,
         entry: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
         let work =

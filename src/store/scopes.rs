@@ -94,7 +94,8 @@ pub(super) fn set_pruned_with(
     )
 }
 
-/// Stores that a name took over images of another one, and that the other one is no longer its successor.
+/// Stores that the account name `by` took over the images of the account name of `row`. A former takeover in the other
+/// direction no longer holds.
 pub(super) fn set_successor(conn: &Connection, row: &Scope, by: &Scope) -> Result<(), StoreError> {
     let set = "UPDATE scopes SET succeeded_by = ?1 WHERE account = ?2 AND region = ?3";
     let of = |scope: &Scope| (scope.account.to_string(), scope.region.as_str());
@@ -125,8 +126,8 @@ pub(super) fn move_all(
     Ok(())
 }
 
-/// Moves the rows of a scope to a name that nobody gives to an account, because the scope's name stands for another account
-/// from now on. The account that the rows belong to takes them over by its uin.
+/// Moves the rows of a scope to the account name `uin-<uin>`, because the scope's own name stands for another account from
+/// now on. The account that the rows belong to takes them over by its uin.
 pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<Scope, StoreError> {
     let aside = AccountName::new(&format!("uin-{uin}"))
         .ok_or_else(|| StoreError::request(format!("no name for uin {uin}")))?;
@@ -154,7 +155,7 @@ pub(super) fn set_aside(conn: &Connection, scope: &Scope, uin: &Uin) -> Result<S
 }
 
 /// The account names under which an image of the scope's region is kept, without the scope's own name, `used` names, and
-/// names that are known to stand for another account. A row with the adopted blueprint proves that its name does not.
+/// names that are known to stand for another account. A name that has a row with the adopted blueprint stays: the row proves that it stands for this account.
 pub(super) fn earlier_names_of(
     conn: &Connection,
     key: &ImageKey,

@@ -340,7 +340,7 @@ fn g2_a_suspension_by_an_earlier_name_forbids_the_very_next_write() {
     };
     let refused = block_on(store.record_intent(&renamed)).expect_err("refused");
     assert!(matches!(refused, WriteRefused::Suspended(_)), "{refused}");
-    let refused = block_on(store.recheck(&renamed)).expect_err("refused");
+    let refused = block_on(store.recheck_forbidden(&renamed)).expect_err("refused");
     assert!(matches!(refused, WriteRefused::Suspended(_)), "{refused}");
 }
 

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::history_writer::{HistoryWriter, OBSERVATION};
 use super::{history_query, images, scopes, suspensions, takeover};
 use crate::history::{
-    HistoryEvent, ImageEvent, Intent, Outcome, Resolved, SourceLocation, WriteResult,
+    HistoryEvent, ImageEvent, Intent, Resolved, SourceLocation, WriteOutcome, WriteResult,
 };
 use crate::inventory::{IntentId, InventoryEntry, InventoryNote, InventoryUpdate, OpenIntent};
 use crate::ledger::{Attempt, WriteRefused};
@@ -88,7 +88,7 @@ pub(super) fn forbids(
 /// Records the outcome of a write, and `entry` as what is known of the image from now on.
 pub(super) fn record_outcome(
     writer: &HistoryWriter<'_>,
-    outcome: Outcome,
+    outcome: WriteOutcome,
     entry: Option<InventoryEntry>,
 ) -> Result<(), StoreError> {
     let mut outcome = outcome;
@@ -113,8 +113,8 @@ pub(super) fn record_outcome(
     } else {
         images::close_intent(writer.conn, intent)?;
     }
-    // If a SHARE was needed, no earlier SHARE had taken effect. If the image was shared already, an earlier one may have.
-    // What the API replies to a second CANCEL is not known, so that an observation must tell.
+    // A SHARE that was applied proves that no earlier SHARE had taken effect. One that was answered `ImageAlreadyShared`
+    // suggests that an earlier one had. What the API answers to a second CANCEL is not known, so an observation decides.
     if permission == Permission::Share
         && matches!(answer, WriteResult::Applied | WriteResult::AlreadyShared)
     {

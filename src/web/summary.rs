@@ -7,7 +7,7 @@ use super::page::Page;
 use crate::plan::{View, Withheld};
 use crate::status::{Activity, ScopeStatus};
 
-/// Problems of manifests that are shown. Who has more fixes these first.
+/// Problems of manifests that are shown; a page with more is no help.
 const PROBLEMS_MAX: usize = 100;
 
 impl Page<'_> {

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sharekeeper::api::ClientContext;
-use sharekeeper::history::{HistoryEvent, Intent, Outcome, Resolved, SourceLocation, WriteResult};
+use sharekeeper::history::{
+    HistoryEvent, Intent, Resolved, SourceLocation, WriteOutcome, WriteResult,
+};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryNote, InventoryUpdate, KnownAccount,
@@ -108,7 +110,7 @@ impl Recorded {
         intents.collect()
     }
 
-    pub fn outcomes(&self) -> Vec<Outcome> {
+    pub fn outcomes(&self) -> Vec<WriteOutcome> {
         let events = self.events.borrow();
         let outcomes = events.iter().filter_map(|event| match event {
             HistoryEvent::Outcome(outcome) => Some(outcome.clone()),
@@ -254,7 +256,7 @@ impl Ledger for Recorded {
         why.clone().expect("it is lost")
     }
 
-    async fn recheck(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
+    async fn recheck_forbidden(&self, attempt: &Attempt) -> Result<(), WriteRefused> {
         let host = &self.context.host;
         host.sleep_until(host.monotonic() + self.allows_takes.get())
             .await;
@@ -271,7 +273,7 @@ impl Ledger for Recorded {
 
     async fn record_outcome(
         &self,
-        outcome: Outcome,
+        outcome: WriteOutcome,
         record: Option<InventoryEntry>,
     ) -> Result<(), LedgerError> {
         self.writable()?;

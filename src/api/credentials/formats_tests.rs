@@ -3,7 +3,7 @@
 use super::fixtures_tests::World;
 use super::parsed::{FileFault, KeyUse, ParsedFile};
 use super::tccli::OwnRole::{Assumed, Ignored};
-use super::value::clean;
+use super::value::validate;
 use super::{ini, tccli};
 use crate::desired::CredentialSource;
 
@@ -26,8 +26,8 @@ fn pair(id: &str, key: &str) -> (String, String, Option<String>) {
 
 #[test]
 fn c11_one_newline_is_forgiven_and_other_white_space_refused_by_position() {
-    assert_eq!(clean("key\n"), Ok("key"));
-    assert_eq!(clean("key\r\n"), Ok("key"));
+    assert_eq!(validate("key\n"), Ok("key"));
+    assert_eq!(validate("key\r\n"), Ok("key"));
     for (value, words) in [
         ("", "empty"),
         ("\n", "empty"),
@@ -39,7 +39,7 @@ fn c11_one_newline_is_forgiven_and_other_white_space_refused_by_position() {
         ("hunter2\u{e9}", "not printable ASCII at byte 7"),
         ("\"hunter2\"", "quotation mark at byte 0"),
     ] {
-        let problem = clean(value).expect_err(value);
+        let problem = validate(value).expect_err(value);
         assert!(problem.contains(words), "{problem}");
         assert!(!problem.contains("hunter2"), "{problem}");
     }

@@ -88,16 +88,16 @@ struct State {
     active: Option<ActiveLease>,
     /// The version that the API does not take any longer.
     rejected: Option<u64>,
-    /// When one was replaced that the API did not take, unless the API has taken the new one since.
+    /// When credentials that the API rejected were replaced; `None` once the API has accepted the new ones.
     renewed_at: Option<Monotonic>,
     failure: Option<Failure>,
-    bucket: Option<Rc<str>>,
+    caller_id: Option<Rc<str>>,
 }
 
 /// The credentials in use, and what they were made from.
 struct ActiveLease {
     lease: Lease,
-    /// The number of what it was made from.
+    /// The generation of the file that it was made from.
     made_from: u64,
     /// `None` if they do not end by themselves.
     lifetime: Option<Lifetime>,
@@ -154,8 +154,8 @@ impl CredentialProvider {
 
     /// What rate buckets are counted by: the id of a key that lasts, else the name of the source, because the API
     /// counts by who calls and not by what a temporary key is called.
-    pub fn bucket(&self) -> Rc<str> {
-        let known = self.state.borrow().bucket.clone();
+    pub fn caller_id(&self) -> Rc<str> {
+        let known = self.state.borrow().caller_id.clone();
         known.unwrap_or_else(|| self.source.to_string().into())
     }
 
@@ -181,10 +181,9 @@ impl CredentialProvider {
         Some(Rc::clone(&active.lease.credentials))
     }
 
-    /// What the credentials are compared by: the secret id, or for a role its name, because its temporary keys are
-    /// called otherwise each time. Whether that stands for one account as long as it stays the same is the second: the id
-    /// of a key that lasts does, and the name of a role, which holds the account; a machine's own role is another one on
-    /// another machine.
+    /// What the credentials are compared by, and whether it identifies one account for as long as it stays the same. A
+    /// lasting key has its secret id, which does. A role has its name, because its temporary keys have new ids each time; the
+    /// name contains the account. The role of a machine does not identify an account: it is another one on another machine.
     pub(super) fn identity(&self, credentials: &Credentials) -> (String, bool) {
         let state = self.state.borrow();
         let role_of_file = |file: &CredentialsFile| {
@@ -239,15 +238,15 @@ impl CredentialProvider {
             return answer;
         }
         let resolved = self.resolve(context, region).await;
-        let (monotonic, unit) = (context.host.monotonic(), context.host.next_f64());
+        let (monotonic, jitter) = (context.host.monotonic(), context.host.next_f64());
         match resolved {
             Ok(resolved) => Ok(self.activate(resolved, monotonic)),
-            Err(error) => self.fetch_failed(error, monotonic, unit),
+            Err(error) => self.fetch_failed(error, monotonic, jitter),
         }
     }
 
-    /// The API does not take `version` any longer. Returns whether there is a newer one to try with. Credentials that the
-    /// API does not take, either, are not replaced again for `RENEW_PAUSE`.
+    /// The API has rejected `version`. Returns whether there is a newer one to try with. If the API rejects the newer one,
+    /// too, it is not replaced for `RENEW_PAUSE`.
     pub async fn renew<H: Host>(
         &self,
         context: &ClientContext<H>,
@@ -350,10 +349,10 @@ impl CredentialProvider {
         let mut state = self.state.borrow_mut();
         match &kind {
             ProviderKind::Fixed(credentials) => {
-                state.bucket = Some(credentials.secret_id.as_str().into());
+                state.caller_id = Some(credentials.secret_id.as_str().into());
             }
             // The same caller, whether a document or a variable names the role.
-            ProviderKind::Role { role, .. } => state.bucket = Some(role_source(role).into()),
+            ProviderKind::Role { role, .. } => state.caller_id = Some(role_source(role).into()),
             ProviderKind::File(_) | ProviderKind::Metadata(_) | ProviderKind::Oidc(_) => {}
         }
         Rc::clone(state.kind.insert(Rc::new(kind)))
@@ -373,9 +372,9 @@ impl CredentialProvider {
             let seconds = lifetime.ends_at.since(now).as_secs();
             tracing::debug!(source = %self.source, version = lease.version, seconds, "credentials fetched");
         }
-        if state.bucket.is_none() {
+        if state.caller_id.is_none() {
             let lasts = resolved.lifetime.is_none() && lease.credentials.token.is_none();
-            state.bucket = Some(if lasts {
+            state.caller_id = Some(if lasts {
                 lease.credentials.secret_id.as_str().into()
             } else {
                 self.source.to_string().into()
@@ -407,7 +406,7 @@ impl CredentialProvider {
         &self,
         error: CredentialError,
         now: Monotonic,
-        unit: f64,
+        jitter: f64,
     ) -> Result<Lease, CredentialError> {
         let mut state = self.state.borrow_mut();
         let live = state.live(now);
@@ -421,7 +420,7 @@ impl CredentialProvider {
             tracing::warn!(source = %self.source, "going on with the credentials that there are, because new ones cannot be had: {error}");
         }
         // At least half of the step, so that the callers who wait behind this one get the same error.
-        let again_at = now + FETCH_BACKOFF.step(tries).mul_f64(0.5 + unit / 2.0);
+        let again_at = now + FETCH_BACKOFF.step(tries).mul_f64(0.5 + jitter / 2.0);
         state.failure = Some(Failure {
             error: error.clone(),
             tries,

@@ -86,7 +86,8 @@ impl Oidc {
             .map_err(|error: io::Error| unreadable(error.to_string()))?;
         let token = std::str::from_utf8(&reading.bytes)
             .map_err(|_| unreadable("it holds bytes that are not text".into()))?;
-        let token = value::clean(token).map_err(|problem| unreadable(format!("it {problem}")))?;
+        let token =
+            value::validate(token).map_err(|problem| unreadable(format!("it {problem}")))?;
         let body = WebIdentityRequest {
             provider_id: &self.provider,
             web_identity_token: token,

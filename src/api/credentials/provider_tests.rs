@@ -87,7 +87,7 @@ async fn l8_a_rotated_file_is_used_from_the_next_call_without_a_restart() {
     look(&client).await.expect("an answer");
     assert_eq!(world.host().last().secret_id(), "NEW");
     // The API counts by who calls; a new key of the same user has no quota of its own.
-    assert_eq!(&*world.provider(&file()).bucket(), "OLD");
+    assert_eq!(&*world.provider(&file()).caller_id(), "OLD");
 }
 
 #[tokio::test(start_paused = true)]
@@ -622,7 +622,7 @@ async fn a_chain_of_roles_says_who_assumes_what_and_how() {
     assert_eq!(heard[2].headers["x-tc-token"], "token2");
     // Who calls is the role, whatever its keys are called.
     assert_eq!(
-        &*world.provider(&outer).bucket(),
+        &*world.provider(&outer).caller_id(),
         format!("assume-role {ROLE}")
     );
 }

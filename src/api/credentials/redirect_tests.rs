@@ -151,7 +151,7 @@ async fn t1_the_environments_role_is_assumed_with_its_key_as_tccli_does() {
         );
         assert_eq!(reads.secret_id(), "TMP1");
         // Who calls is the role, whoever names it.
-        assert_eq!(&*provider.bucket(), format!("assume-role {ROLE}"));
+        assert_eq!(&*provider.caller_id(), format!("assume-role {ROLE}"));
         let provenance = provider
             .provenance(world.host().monotonic())
             .expect("they are there");

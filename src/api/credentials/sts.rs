@@ -10,7 +10,7 @@ use crate::api::context::ClientContext;
 use crate::api::error::{CallError, Class, Refusal};
 use crate::api::exchange::{Exchange, RawReply};
 use crate::api::protocol::sign::Credentials;
-use crate::api::protocol::wire::{self, ErrorBody, Object, Outcome, Service};
+use crate::api::protocol::wire::{self, ErrorBody, Object, ReplyBody, Service};
 use crate::api::retry;
 use crate::desired::Role;
 use crate::host::{Host, Reply};
@@ -162,7 +162,7 @@ fn read<H: Host>(
 ) -> Result<TemporaryCredentials, CallError> {
     let (status, date) = (reply.status, reply.date);
     let body = Zeroizing::new(reply.body);
-    let Ok(Outcome { error, request_id }) = wire::response(&body) else {
+    let Ok(ReplyBody { error, request_id }) = wire::response(&body) else {
         let detail = format!("answered HTTP {status} with something other than the API's JSON");
         return Err(CallError::Unclear(exchange.locate(&detail).into()));
     };

@@ -32,14 +32,14 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Of credentials that end at `expires`. `unit` spreads those who fetch at the same time.
-    pub(super) fn until(expires: i64, now: Timestamp, monotonic: Monotonic, unit: f64) -> Self {
+    /// Of credentials that end at `expires`. `jitter` spreads those who fetch at the same time.
+    pub(super) fn until(expires: i64, now: Timestamp, monotonic: Monotonic, jitter: f64) -> Self {
         let left = expires.saturating_sub(now.timestamp());
         let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
         let lifetime = left.clamp(LIFE_MIN, LIFE_MAX);
         let margin = (lifetime / 10).min(MARGIN_MAX);
         // Between the whole and the half of the margin is left.
-        let early = margin.mul_f64(1.0 - unit.clamp(0.0, 1.0) / 2.0);
+        let early = margin.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
         Self {
             refresh_at: monotonic + (lifetime - early),
             ends_at: monotonic + lifetime,
@@ -51,9 +51,10 @@ impl Lifetime {
 mod tests {
     use super::*;
 
-    fn lifetime(seconds: i64, unit: f64) -> (u64, u64) {
+    fn lifetime(seconds: i64, jitter: f64) -> (u64, u64) {
         let now = Timestamp::from_timestamp(1_790_000_000, 0).expect("a date");
-        let lifetime = Lifetime::until(now.timestamp() + seconds, now, Monotonic::default(), unit);
+        let lifetime =
+            Lifetime::until(now.timestamp() + seconds, now, Monotonic::default(), jitter);
         (
             lifetime.refresh_at.since_start().as_secs(),
             lifetime.ends_at.since_start().as_secs(),

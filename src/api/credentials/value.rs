@@ -10,7 +10,7 @@ pub(super) type InvalidValue = String;
 
 /// The value itself. One newline at the end is forgiven, as a file read into a variable leaves it; any other white
 /// space is refused, as the SDK does, because a paste took more than the key.
-pub(super) fn clean(value: &str) -> Result<&str, InvalidValue> {
+pub(super) fn validate(value: &str) -> Result<&str, InvalidValue> {
     let value = value.strip_suffix('\n').unwrap_or(value);
     let value = value.strip_suffix('\r').unwrap_or(value);
     if value.is_empty() {
@@ -48,17 +48,17 @@ pub(super) struct NamedValue<'n> {
 }
 
 impl KeyParts<'_> {
-    /// The credentials, `None` if there are none; what is wrong, if they are not whole.
+    /// The credentials; `None` if nothing is set. Fails if only a part is set.
     pub(super) fn into_credentials(self) -> Result<Option<Credentials>, String> {
-        let id = self.id.clean()?;
-        let key = self.key.clean()?;
+        let id = self.id.validate()?;
+        let key = self.key.validate()?;
         let half = |set: &str, unset: &str| {
             format!("credentials are half set: {set} is set, but {unset} is not")
         };
         match (id, key) {
             (Some(id), Some(key)) => {
                 let secret = |text: &str| Secret::new(text.to_string());
-                let token = self.token.clean()?.map(secret);
+                let token = self.token.validate()?.map(secret);
                 Ok(Some(Credentials::new(id.to_string(), secret(key), token)))
             }
             (Some(_), None) => Err(half(self.id.name, self.key.name)),
@@ -70,11 +70,11 @@ impl KeyParts<'_> {
 }
 
 impl NamedValue<'_> {
-    fn clean(&self) -> Result<Option<&str>, String> {
+    fn validate(&self) -> Result<Option<&str>, String> {
         let Some(value) = &self.value else {
             return Ok(None);
         };
-        clean(value)
+        validate(value)
             .map(Some)
             .map_err(|problem| format!("{} {problem}", self.name))
     }

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::wire::{self, ErrorBody, Outcome};
+use super::wire::{self, ErrorBody, ReplyBody};
 use crate::api::error::{CallError, Class, Refusal};
 use crate::host::Reply;
 use crate::model::Permission;
@@ -17,7 +17,7 @@ pub(in crate::api) fn parse<T: DeserializeOwned>(
         .body
         .strip_prefix(b"\xef\xbb\xbf")
         .unwrap_or(&reply.body);
-    let outcome = match wire::response::<Outcome>(body) {
+    let outcome = match wire::response::<ReplyBody>(body) {
         Ok(outcome) => outcome,
         Err(_) if reply.status == 429 => return Err(refused("HTTP 429", permission)),
         Err(_) => return Err(CallError::Unclear(not_json(reply).into())),

@@ -212,7 +212,7 @@ pub fn response<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
 /// What every reply may carry; read first, because an `Error` beside other fields wins.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Outcome {
+pub struct ReplyBody {
     /// Present exactly when the call failed.
     #[serde(default, deserialize_with = "object_or_null")]
     pub error: Option<ErrorBody>,

@@ -122,7 +122,15 @@ impl Command {
             Self::Import(arguments) => Some(&arguments.target),
             Self::Adopt(arguments) => Some(&arguments.target),
             Self::Doctor(arguments) => Some(&arguments.target),
-            _ => None,
+            Self::Validate(_)
+            | Self::Status(_)
+            | Self::History(_)
+            | Self::Suspend(_)
+            | Self::Resume(_)
+            | Self::Sim(_)
+            | Self::Schema
+            | Self::Completions(_)
+            | Self::Man(_) => None,
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) fn check(
     let Some(first) = restrictions.first() else {
         return;
     };
-    // An emptied set must not go unnoticed because a document that asks for nothing is left.
+    // If all manifests are removed by mistake and only a Restriction is left, that must be an error.
     if restrictions.len() == count {
         sink.error(
             first.place,
@@ -92,7 +92,7 @@ impl<'d> ActiveRestrictions<'d> {
     ) -> Self {
         let mut by_directory: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
         for (index, restriction) in restrictions.iter().enumerate() {
-            // A file that is found in several places restricts each: a link to it does not move it.
+            // A file that is linked from several directories restricts each of them.
             for base in sources[restriction.place.file as usize].directories() {
                 let directory = base.join(&restriction.directory);
                 let here = by_directory.entry(directory).or_default();
