@@ -161,7 +161,7 @@ pub trait Ledger: LedgerReader {
         attempt: &Attempt,
     ) -> impl Future<Output = Result<(), WriteRefused>>;
 
-    /// Whether it is being checked at the moment that what is kept was not replaced or removed. [`Ledger::recheck`]
+    /// Whether it is being checked at the moment that what is kept was not replaced or removed. [`Ledger::recheck_forbidden`]
     /// returns only when the result is known.
     fn is_verifying(&self) -> bool {
         false

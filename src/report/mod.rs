@@ -5,6 +5,7 @@ mod adopt;
 mod commit;
 mod exit;
 mod history;
+mod image_report;
 mod import;
 mod plan;
 mod reconcile;

@@ -6,18 +6,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::image_report::{ImageOutcome, ImageReport, described, image_report, why_not_tried};
 use super::style::{Sign, heading};
 use super::withheld_groups::WithheldGroups;
-use super::{ExitStatus, FORMAT_VERSION, Source, place, strays};
-use crate::attempts::{AttemptLog, ImageAttempts, LastResult, Problem};
+use super::{ExitStatus, FORMAT_VERSION, place, strays};
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
-use crate::model::{ImageId, Scope, ShareState, Uin};
-use crate::plan::{Actual, Decision, Plan, Verdict, Withheld};
+use crate::model::{ImageId, Scope};
+use crate::plan::{Decision, Plan, Verdict, Withheld};
 use crate::words::{plural, seconds};
-
-/// Why what a plan left to do was not done, where nothing stood in its way.
-const RUN_ENDED: &str = "the run ended first";
 
 /// What `reconcile -o json` prints.
 #[derive(Debug, Serialize)]
@@ -87,64 +84,6 @@ struct Summary {
     withheld: u64,
     pending: u64,
     not_tried: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct ImageReport {
-    account: String,
-    uin: Option<Uin>,
-    region: &'static str,
-    image_id: String,
-    desired: &'static str,
-    actual: &'static str,
-    outcome: &'static str,
-    cause: &'static str,
-    blueprint_id: Option<String>,
-    error_code: Option<String>,
-    message: Option<String>,
-    request_id: Option<String>,
-    source: Option<Source>,
-}
-
-/// How one image ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ImageOutcome {
-    InSync,
-    Shared,
-    Cancelled,
-    Blocked,
-    Failed,
-    Withheld,
-    Pending,
-    NotTried,
-}
-
-impl ImageOutcome {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::InSync => "in_sync",
-            Self::Shared => "shared",
-            Self::Cancelled => "cancelled",
-            Self::Blocked => "blocked",
-            Self::Failed => "failed",
-            Self::Withheld => "withheld",
-            Self::Pending => "pending",
-            Self::NotTried => "not_tried",
-        }
-    }
-
-    const fn sign(self) -> Option<Sign> {
-        match self {
-            Self::InSync => None,
-            Self::Shared => Some(Sign::Share),
-            Self::Cancelled => Some(Sign::Cancel),
-            Self::Blocked => Some(Sign::Blocked),
-            Self::Failed => Some(Sign::Failed),
-            Self::Withheld => Some(Sign::Withheld),
-            Self::Pending => Some(Sign::Pending),
-            Self::NotTried => Some(Sign::Failed),
-        }
-    }
 }
 
 /// The lines for a person about one scope.
@@ -425,161 +364,5 @@ impl ReconcileDocument {
             let _ = write!(self.text, ", {throttled} throttled");
         }
         let _ = writeln!(self.text, ", {}).", seconds(ending.elapsed));
-    }
-}
-
-/// Why an image was not tried: one finding for many.
-fn why_not_tried(decision: &Decision) -> String {
-    match &decision.verdict {
-        Verdict::NotTried(rest) => match &rest.problem.request_id {
-            Some(id) => format!("{} [RequestId {id}]", rest.problem),
-            None => rest.problem.to_string(),
-        },
-        Verdict::Await { reason, .. } => reason.to_string(),
-        _ => RUN_ENDED.to_owned(),
-    }
-}
-
-/// What became of an image, for a person: the id that servers are started from, or the problem and the
-/// RequestId that the vendor's support asks for.
-fn described(report: &ImageReport) -> String {
-    match (&report.message, &report.blueprint_id, &report.request_id) {
-        (Some(message), _, Some(id)) => format!("{message} [RequestId {id}]"),
-        (Some(message), _, None) => message.clone(),
-        (None, Some(blueprint), _) => format!("{} as {blueprint}", report.outcome),
-        (None, None, _) => report.outcome.to_owned(),
-    }
-}
-
-fn image_report(
-    plan: &Plan,
-    image: &ImageId,
-    decision: &Decision,
-    attempts: &AttemptLog,
-) -> (ImageOutcome, ImageReport) {
-    let tried = attempts.tried_towards(image, decision.desired);
-    let (outcome, problem) = outcome(decision, tried);
-    let (acknowledged_blueprint, request_id) = acknowledgement(tried);
-    let (actual, blueprint_id) = match &decision.actual {
-        Actual::Shared(blueprint) => {
-            let shown = blueprint.as_ref().map(ToString::to_string);
-            ("shared", shown.or(acknowledged_blueprint))
-        }
-        Actual::Unshared => ("unshared", None),
-        Actual::Unknown => ("unknown", acknowledged_blueprint),
-    };
-    let (message, error_code, request_id) = match problem {
-        Some(problem) => (
-            Some(problem.message),
-            problem.code,
-            problem.request_id.or(request_id),
-        ),
-        None => (None, None, request_id),
-    };
-    let report = ImageReport {
-        account: plan.scope.account.to_string(),
-        uin: plan.uin.clone(),
-        region: plan.scope.region.as_str(),
-        image_id: image.to_string(),
-        desired: decision.desired.as_str(),
-        actual,
-        outcome: outcome.as_str(),
-        cause: decision.cause.as_str(),
-        blueprint_id,
-        error_code,
-        message,
-        request_id,
-        source: decision.source.as_ref().map(Source::from),
-    };
-    (outcome, report)
-}
-
-/// The last plan's verdict, in the light of what was written.
-fn outcome(decision: &Decision, tried: Option<&ImageAttempts>) -> (ImageOutcome, Option<Problem>) {
-    let written = tried.is_some_and(|tried| match decision.is_by_word() {
-        // A final answer that is not an acknowledgement says that there was nothing to do.
-        true => tried.acknowledged > 0,
-        false => tried.acknowledged + tried.unclear > 0,
-    });
-    let was_tried = tried.is_some();
-    match &decision.verdict {
-        Verdict::InSync if written && decision.desired == ShareState::Shared => {
-            (ImageOutcome::Shared, None)
-        }
-        Verdict::InSync if written => (ImageOutcome::Cancelled, None),
-        Verdict::InSync => (ImageOutcome::InSync, None),
-        Verdict::Pending(problem) => (ImageOutcome::Pending, Some(Problem::clone(problem))),
-        Verdict::Blocked(problem) => (ImageOutcome::Blocked, Some(Problem::clone(problem))),
-        Verdict::Withheld(why) => (ImageOutcome::Withheld, Some(Problem::new(why.to_string()))),
-        Verdict::Failed(problem) => (ImageOutcome::Failed, Some(Problem::clone(problem))),
-        // What was tried before the scope went out of sight, or came to rest.
-        Verdict::Unobserved(_) | Verdict::NotTried(_) if was_tried => undecided(decision, tried),
-        // Its call was another image's, and so is the RequestId.
-        Verdict::NotTried(rest) => {
-            let problem = Problem {
-                request_id: None,
-                message: rest.to_string(),
-                ..rest.problem.clone()
-            };
-            (ImageOutcome::NotTried, Some(problem))
-        }
-        Verdict::Unobserved(unobserved) => {
-            let problem = Problem {
-                code: unobserved.code.clone(),
-                request_id: unobserved.request_id.clone(),
-                ..Problem::new(format!("not observed: {unobserved}"))
-            };
-            (ImageOutcome::NotTried, Some(problem))
-        }
-        // The run ended before the image was decided on again.
-        Verdict::Act | Verdict::Await { .. } => undecided(decision, tried),
-    }
-}
-
-fn undecided(
-    decision: &Decision,
-    tried: Option<&ImageAttempts>,
-) -> (ImageOutcome, Option<Problem>) {
-    match tried.map(|tried| &tried.last) {
-        Some(LastResult::Blocked(problem) | LastResult::Denied(problem)) => {
-            (ImageOutcome::Blocked, Some(Problem::clone(problem)))
-        }
-        Some(
-            LastResult::Failed(problem)
-            | LastResult::CutShort(problem)
-            | LastResult::Unclear { problem, .. },
-        ) => (ImageOutcome::Failed, Some(Problem::clone(problem))),
-        Some(LastResult::AlreadyShared { .. }) => (ImageOutcome::InSync, None),
-        Some(LastResult::Acknowledged { request_id, .. }) => {
-            let outcome = match decision.desired {
-                ShareState::Shared => ImageOutcome::Shared,
-                ShareState::Unshared => ImageOutcome::Cancelled,
-            };
-            let message = "accepted by the API, but the run ended before reading showed it";
-            let problem = Problem {
-                request_id: request_id.clone(),
-                ..Problem::new(message)
-            };
-            (outcome, Some(problem))
-        }
-        None => {
-            let message = match &decision.verdict {
-                Verdict::Await { reason, .. } => reason.to_string(),
-                _ => format!("not tried: {RUN_ENDED}"),
-            };
-            (ImageOutcome::NotTried, Some(Problem::new(message)))
-        }
-    }
-}
-
-fn acknowledgement(tried: Option<&ImageAttempts>) -> (Option<String>, Option<String>) {
-    match tried.map(|tried| &tried.last) {
-        Some(LastResult::Acknowledged {
-            blueprint_id,
-            request_id,
-            ..
-        }) => (blueprint_id.clone(), request_id.clone()),
-        Some(LastResult::AlreadyShared { request_id }) => (None, request_id.clone()),
-        _ => (None, None),
     }
 }

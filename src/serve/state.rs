@@ -46,3 +46,19 @@ pub(super) struct ConnectionState {
 pub(super) fn try_acquire(limit: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(limit).try_acquire_owned().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o6_a_permit_is_free_again_once_it_is_given_back() {
+        let limit = Arc::new(Semaphore::new(DOCUMENTS_MAX));
+        let mut held: Vec<_> = (0..DOCUMENTS_MAX)
+            .map(|_| try_acquire(&limit).expect("a permit"))
+            .collect();
+        assert!(try_acquire(&limit).is_none(), "all are taken");
+        held.pop();
+        assert!(try_acquire(&limit).is_some());
+    }
+}
