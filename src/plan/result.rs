@@ -178,7 +178,7 @@ impl Verdict {
     pub fn is_intended(&self) -> bool {
         match self {
             Self::Act | Self::NotTried(_) => true,
-            Self::Withheld(why) => why.is_for_now(),
+            Self::Withheld(why) => why.is_temporary(),
             Self::InSync
             | Self::Await { .. }
             | Self::Pending(_)

@@ -80,9 +80,9 @@ impl Withheld {
 }
 
 impl Withheld {
-    /// Whether the change is made once a window opens or a suspension ends: it counts against the caps and belongs into a
+    /// Whether the change is made once a window opens or a suspension ends: it counts against the caps and belongs in a
     /// saved plan.
-    pub(super) fn is_for_now(&self) -> bool {
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Suspended(_) | Self::WindowClosed(_) => true,
             Self::ClocksDisagree(conflict) => !conflict.is_about_desired_state(),

@@ -153,7 +153,7 @@ fn outcome(decision: &Decision, tried: Option<&ImageAttempts>) -> (ImageOutcome,
         Verdict::Blocked(problem) => (ImageOutcome::Blocked, Some(Problem::clone(problem))),
         Verdict::Withheld(why) => (ImageOutcome::Withheld, Some(Problem::new(why.to_string()))),
         Verdict::Failed(problem) => (ImageOutcome::Failed, Some(Problem::clone(problem))),
-        // What was tried before the scope went out of sight, or came to rest.
+        // What was tried before the scope could not be observed, or its writes were paused.
         Verdict::Unobserved(_) | Verdict::NotTried(_) if was_tried => undecided(decision, tried),
         // Its call was another image's, and so is the RequestId.
         Verdict::NotTried(pause) => {
