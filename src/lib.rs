@@ -31,6 +31,8 @@ pub mod api;
 
 // Decisions. They are pure: the time and a random number are arguments.
 
+pub mod resolve;
+
 pub mod plan;
 
 pub mod execute;

@@ -33,6 +33,12 @@ pub struct Seen {
     pub eligibility: BTreeMap<ImageId, Eligibility>,
     /// The account's own images here, where they were asked for.
     pub own: OwnImages,
+    /// What CVM says of them, where it was asked.
+    pub cvm: CvmImages,
+    /// The instances here, where they were asked for.
+    pub instances: Instances,
+    /// Images that several blueprints stand for, none of them on its way out.
+    pub doubled: BTreeSet<ImageId>,
 }
 
 /// The images that the account itself has in a region. A blueprint of any other image belongs to another account or is
@@ -43,18 +49,77 @@ pub enum OwnImages {
     #[default]
     NotAsked,
     /// They were asked for, but the answer cannot be used; holds the reason.
-    Unknown(String),
-    Known(BTreeSet<ImageId>),
+    Unknown(Unobserved),
+    Known(BTreeMap<ImageId, OwnImage>),
 }
 
 impl OwnImages {
     /// Whether the image is known not to be among them.
     pub fn lack(&self, image: &ImageId) -> bool {
         match self {
-            Self::Known(own) => !own.contains(image),
+            Self::Known(own) => !own.contains_key(image),
             Self::NotAsked | Self::Unknown(_) => false,
         }
     }
+
+    /// The image, where it is known to be among them.
+    pub fn get(&self, image: &ImageId) -> Option<&OwnImage> {
+        match self {
+            Self::Known(own) => own.get(image),
+            Self::NotAsked | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// One of the account's own images, as DescribeImagesToShare shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnImage {
+    /// Empty where the API gives none.
+    pub name: SmolStr,
+    /// `CreatedTime`; `None` if it cannot be read.
+    pub created: Option<Timestamp>,
+    /// `ImageState`, such as `NORMAL` or `USING`.
+    pub state: SmolStr,
+    pub os_name: SmolStr,
+    /// Such as `Ubuntu`.
+    pub platform: SmolStr,
+    /// Either `x86_64` or `arm64`.
+    pub architecture: SmolStr,
+    /// Whether it can be shared. Says nothing of an image that is shared: the API calls that one unshareable, too.
+    pub eligibility: Eligibility,
+}
+
+/// What CVM's DescribeImages says of the account's own images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CvmImages {
+    /// It was not asked, because no policy depends on it.
+    #[default]
+    NotAsked,
+    /// It was asked, but the answer cannot be used; holds the reason.
+    Unknown(String),
+    Known(BTreeMap<ImageId, CvmImage>),
+}
+
+/// What only CVM tells of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CvmImage {
+    /// `ImageFamily`; `None` if it has none.
+    pub family: Option<String>,
+    /// `ImageDeprecated`.
+    pub deprecated: bool,
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Which blueprints the account's Lighthouse instances use in a region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Instances {
+    /// They were not asked for, because no CANCEL was due.
+    #[default]
+    NotAsked,
+    /// They were asked for, but the answer cannot be used; holds the reason.
+    Unknown(String),
+    /// The ids of the instances, `lhins-…`, by the blueprint that they use.
+    Known(BTreeMap<SmolStr, Vec<SmolStr>>),
 }
 
 /// The Lighthouse blueprint that a shared image shows as.
@@ -65,7 +130,7 @@ pub struct Blueprint {
     /// Whether servers can be started from it.
     pub state: BlueprintState,
     /// Usually the image's name; may be empty.
-    pub name: String,
+    pub name: SmolStr,
 }
 
 /// `BlueprintState`, an open set, ordered by whether servers can be started from the blueprint: the most usable first.

@@ -146,7 +146,7 @@ impl<H: Host> ReadClient<H> {
     fn of_one_clock(&self, mut refusal: Refusal, action: Action) -> Refusal {
         let is_one_of_many = match action.service() {
             Service::Lighthouse => self.connection.endpoint.is_regional(),
-            Service::Sts => false,
+            Service::Sts | Service::Cvm => false,
         };
         if refusal.class == Class::ClockOff && is_one_of_many {
             refusal.class = Class::ScopeBlocked;

@@ -105,7 +105,9 @@ impl CallStats {
             Action::ModifyImageSharePermission => &self.writes,
             Action::DescribeBlueprints
             | Action::DescribeImagesToShare
-            | Action::GetCallerIdentity => &self.reads,
+            | Action::GetCallerIdentity
+            | Action::DescribeInstances
+            | Action::DescribeImages => &self.reads,
         };
         increase(count);
         if action == Action::DescribeBlueprints {
@@ -184,9 +186,11 @@ fn label(action: Action, error: Option<&CallError>) -> &'static str {
     let family = code.split('.').next().unwrap_or_default();
     let whole: &[&str] = match action {
         Action::ModifyImageSharePermission => &WRITE_CODES,
-        Action::DescribeBlueprints | Action::DescribeImagesToShare | Action::GetCallerIdentity => {
-            &[]
-        }
+        Action::DescribeBlueprints
+        | Action::DescribeImagesToShare
+        | Action::GetCallerIdentity
+        | Action::DescribeInstances
+        | Action::DescribeImages => &[],
     };
     let known = |set: &[&'static str], word: &str| set.iter().copied().find(|known| *known == word);
     known(whole, code)

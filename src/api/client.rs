@@ -11,7 +11,7 @@ use super::credentials::{CredentialError, CredentialProvider};
 use super::error::{CallError, Refusal};
 use super::protocol::wire::{
     Action, DescribeBlueprintsReply, DescribeBlueprintsRequest, DescribeImagesReply,
-    DescribeImagesRequest, Filter, ListImagesReply, PAGE_LIMIT_MAX, Service,
+    DescribeImagesRequest, Filter, PAGE_LIMIT_MAX, Service,
 };
 use crate::host::Host;
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Region, Uin};
@@ -40,6 +40,7 @@ pub struct ReadClient<H> {
     pub(super) context: Rc<ClientContext<H>>,
     pub(super) connection: Connection,
     sts: Endpoint,
+    cvm: Endpoint,
     /// What is known of the credentials.
     pub(super) status: LatestStatus,
     /// As whom the clocks of its access points are known.
@@ -50,12 +51,13 @@ impl<H: Host> ReadClient<H> {
     /// A client for one account. Once credentials are found unusable, that holds for the client's life; a later run makes a
     /// new client.
     pub fn new(context: Rc<ClientContext<H>>, connection: Connection) -> Self {
-        let sts = connection.endpoint.sts();
+        let (sts, cvm) = (connection.endpoint.sts(), connection.endpoint.cvm());
         let caller = Caller::Account(connection.account.clone());
         Self {
             context,
             connection,
             sts,
+            cvm,
             status: LatestStatus::default(),
             caller,
         }
@@ -98,6 +100,7 @@ impl<H: Host> ReadClient<H> {
         match action.service() {
             Service::Lighthouse => &self.connection.endpoint,
             Service::Sts => &self.sts,
+            Service::Cvm => &self.cvm,
         }
     }
 
@@ -122,7 +125,9 @@ impl<H: Host> ReadClient<H> {
             },
             Action::DescribeBlueprints
             | Action::DescribeImagesToShare
-            | Action::GetCallerIdentity => Pace {
+            | Action::GetCallerIdentity
+            | Action::DescribeInstances
+            | Action::DescribeImages => Pace {
                 per_second: action.limit_per_second(),
                 api_limit: action.limit_per_second(),
                 evenly: false,
@@ -189,7 +194,7 @@ impl<H: Host> ReadClient<H> {
         &self,
         region: Region,
         offset: u32,
-    ) -> Result<TimedReply<ListImagesReply>, CallError> {
+    ) -> Result<TimedReply<DescribeImagesReply>, CallError> {
         let body = DescribeImagesRequest {
             offset: Some(offset.into()),
             limit: Some(PAGE_LIMIT_MAX.into()),

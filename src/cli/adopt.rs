@@ -137,7 +137,7 @@ async fn owned_images(
             let labels = desired
                 .images
                 .get(&key)
-                .map_or(&none, |image| &*image.labels);
+                .map_or(&none, |image| &*image.document.labels);
             if entry.owned.is_some() && selector.matches(&key, labels) {
                 keys.push(key);
             }

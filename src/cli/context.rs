@@ -113,8 +113,9 @@ impl CommandContext {
 
     /// Warns if the flags select no image of the manifests.
     pub(super) fn warn_if_nothing_is_selected(&self) {
-        let selected =
-            |(key, image): (&ImageKey, &DesiredImage)| self.selector.matches(key, &image.labels);
+        let selected = |(key, image): (&ImageKey, &DesiredImage)| {
+            self.selector.matches(key, &image.document.labels)
+        };
         if !self.desired.images.iter().any(selected) {
             let named = plural(self.desired.images.len() as u64, "image");
             output::warn(format_args!(

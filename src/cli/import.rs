@@ -182,8 +182,8 @@ fn write(
                 continue;
             }
             match &own {
-                OwnImages::Known(own) if own.contains(&key.image) => {
-                    images.insert(key.image, blueprint.name);
+                OwnImages::Known(own) if own.contains_key(&key.image) => {
+                    images.insert(key.image, blueprint.name.to_string());
                 }
                 OwnImages::Known(_) => strays.push(ImportedStray {
                     account: scope.account.to_string(),

@@ -210,6 +210,7 @@ impl Reconciliation<'_> {
             ledger: self.store,
             listener: &progress,
             stop: &self.stop,
+            views: &crate::engine::RegionViews::default(),
         };
         let approved_by_scope = saved.as_ref().map(SavedPlan::approved_by_scope);
         let task = self.context.task(approved_by_scope.as_ref());

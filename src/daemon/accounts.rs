@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::api::Connection;
 use crate::desired::Account;
-use crate::engine::ProbeBudget;
+use crate::engine::{ProbeBudget, RegionViews};
 use crate::model::{AccountName, Monotonic};
 use crate::pace::Backoff;
 use crate::schedule::{Now, jittered};
@@ -30,6 +30,8 @@ pub(super) struct Accounts<'a, C> {
     clients: BTreeMap<AccountName, AccountClient<C>>,
     /// The probe budget of each caller id.
     probe_budgets: BTreeMap<Rc<str>, Rc<ProbeBudget>>,
+    /// What was seen of each region, for policies that are about several.
+    views: Rc<RegionViews>,
 }
 
 struct AccountClient<C> {
@@ -47,6 +49,7 @@ impl<'a, C> Accounts<'a, C> {
             connect,
             clients: BTreeMap::new(),
             probe_budgets: BTreeMap::new(),
+            views: Rc::default(),
         }
     }
 
@@ -114,6 +117,11 @@ impl<'a, C> Accounts<'a, C> {
     /// What the scopes that this caller calls share about writes that are denied.
     pub(super) fn probe_budget(&mut self, caller: Rc<str>) -> Rc<ProbeBudget> {
         Rc::clone(self.probe_budgets.entry(caller).or_default())
+    }
+
+    /// What was seen of each region by any pass.
+    pub(super) fn views(&self) -> Rc<RegionViews> {
+        Rc::clone(&self.views)
     }
 
     /// Drops the clients of accounts whose documents have changed.

@@ -61,7 +61,7 @@ fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
     fn asked<'d>(
         (key, image): (&'d ImageKey, &'d DesiredImage),
     ) -> (&'d ImageKey, DesiredShare, bool, &'d Labels) {
-        (key, image.share, image.protect, &image.labels)
+        (key, image.share, image.protect, &image.document.labels)
     }
     a.of(scope).map(asked).eq(b.of(scope).map(asked))
 }

@@ -267,6 +267,7 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
             client,
             other_accounts,
             probe_budget,
+            views: self.accounts.views(),
             stop,
             began: now,
         };

@@ -10,7 +10,9 @@ use super::{Settings, StatusPublisher};
 use crate::api::protocol::wire::Action;
 use crate::api::{ClientContext, ReadClient};
 use crate::attempts::AttemptLog;
-use crate::engine::{self, Event, Listener, ProbeBudget, ScopeOutcome, Stop, StopReason, Task};
+use crate::engine::{
+    self, Event, Listener, ProbeBudget, RegionViews, ScopeOutcome, Stop, StopReason, Task,
+};
 use crate::host::Host;
 use crate::model::{Monotonic, Region, Scope};
 use crate::observation::Unobserved;
@@ -30,6 +32,7 @@ pub(super) struct Pass<'a, H, W: PassRunner<H>> {
     pub(super) client: Result<Rc<W::Client>, String>,
     pub(super) other_accounts: OtherAccounts<W::Client>,
     pub(super) probe_budget: Rc<ProbeBudget>,
+    pub(super) views: Rc<RegionViews>,
     pub(super) stop: Rc<Stop>,
     pub(super) began: Monotonic,
 }
@@ -100,6 +103,7 @@ impl<H: Host, W: PassRunner<H>> Pass<'_, H, W> {
             timeout: self.settings.timeout,
             listener: publisher,
             probe_budget: &self.probe_budget,
+            views: &self.views,
         };
         let outcome = self
             .runner

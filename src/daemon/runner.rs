@@ -8,7 +8,7 @@ use crate::api::error::Refusal;
 use crate::api::{ClientContext, Connection, ReadClient, WriteClient};
 use crate::attempts::AttemptLog;
 use crate::engine::{
-    self, Engine, Event, Listener, OtherAccount, ProbeBudget, ScopeOutcome, Stop, Task,
+    self, Engine, Event, Listener, OtherAccount, ProbeBudget, RegionViews, ScopeOutcome, Stop, Task,
 };
 use crate::host::Host;
 use crate::ledger::{Ledger, LedgerReader};
@@ -58,6 +58,8 @@ pub struct PassControl<'a> {
     pub listener: &'a dyn Listener,
     /// The probe budget that all scopes called with this key share.
     pub probe_budget: &'a Rc<ProbeBudget>,
+    /// What was seen of each region.
+    pub views: &'a RegionViews,
 }
 
 /// Brings scopes into their desired state.
@@ -104,6 +106,7 @@ impl<H: Host + 'static, L: Ledger> PassRunner<H> for Reconciler<'_, L> {
             ledger: self.ledger,
             listener: control.listener,
             stop: control.stop,
+            views: control.views,
         };
         engine
             .pass(
@@ -150,7 +153,7 @@ impl<H: Host + 'static, R: LedgerReader> PassRunner<H> for Observer<'_, R> {
             self.ledger,
             task,
             scope,
-            attempts
+            (attempts, control.views)
         ));
         let stopped = std::pin::pin!(control.stop.tripped());
         let Either::Left((outcome, _)) = select(preview, stopped).await else {

@@ -5,6 +5,8 @@
 //! has to be asked for by name: [`crate::manifest::Partial::into_partial_desired`].
 
 mod credentials;
+mod image_match;
+mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,18 +14,29 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use crate::model::{
-    AccountName, Cause, Endpoint, ImageId, ImageKey, Labels, Region, Scope, Selector, ShareState,
-    Timestamp, Uin,
+    AccountName, Cause, Endpoint, ImageId, ImageKey, ImageName, Labels, Region, Scope, Selector,
+    ShareState, Timestamp, Uin,
 };
 use crate::windows::Windows;
 
 pub use credentials::{AssumeRole, CredentialSource, Role};
+pub use image_match::{ImageMatch, NameRegex};
+pub use policy::{
+    Availability, Exclusion, ImageRef, Keep, LockMode, LockedImage, Order, Pin, Policy, PolicyLock,
+    Revocation,
+};
 
 /// Everything the manifests declare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
-    /// One entry per image key; two documents cannot set the same key.
+    /// Entries by id, one per image key; two documents cannot set the same key.
     pub images: BTreeMap<ImageKey, DesiredImage>,
+    /// Entries by name, one per scope and name. Which image a name means is known once the scope is observed.
+    pub names: BTreeMap<Scope, BTreeMap<ImageName, DesiredImage>>,
+    /// Policies, in each scope that they are about, in the order of their names.
+    pub policies: BTreeMap<Scope, Vec<Arc<Policy>>>,
+    /// What the lock file holds, by the name of the policy.
+    pub locks: BTreeMap<Arc<str>, PolicyLock>,
     /// Accounts declared by an `Account` document. [`AccountName::DEFAULT`] need not be here.
     pub accounts: BTreeMap<AccountName, Account>,
     /// Whether that is all of it.
@@ -41,35 +54,65 @@ pub enum Completeness {
     Unknown(Arc<str>),
 }
 
-/// What the manifests ask of one scope, as far as a selector reaches.
+/// What the manifests say of one scope. It names images by id and by name; `resolve` turns it into what is asked of each
+/// image.
 #[derive(Clone, Debug)]
 pub struct DesiredScope<'a> {
-    /// The images that the selector picks, by id.
+    /// Entries by id that the selector picks.
     pub images: BTreeMap<&'a ImageId, &'a DesiredImage>,
-    /// Images that are named, but not selected: not touched, and not taken for unnamed.
+    /// Images that are named by id, but not selected: not touched, and not taken for unnamed.
     pub unselected: BTreeMap<&'a ImageId, &'a DesiredImage>,
+    /// Entries by name, selected or not.
+    pub names: &'a BTreeMap<ImageName, DesiredImage>,
+    /// Policies, selected or not.
+    pub policies: &'a [Arc<Policy>],
+    /// What the lock file holds, by the name of the policy.
+    pub locks: &'a BTreeMap<Arc<str>, PolicyLock>,
     /// What is selected; also picks from images that no manifest names.
     pub selector: &'a Selector,
     /// Whether the manifests are all that there are.
     pub completeness: &'a Completeness,
 }
 
+static NO_NAMES: BTreeMap<ImageName, DesiredImage> = BTreeMap::new();
+
 impl<'a> DesiredScope<'a> {
-    /// Whether a manifest names the image here.
+    /// Whether an entry names the image here by its id.
     pub fn names(&self, image: &ImageId) -> bool {
         self.get(image).is_some()
     }
 
-    /// What a manifest says of the image here, selected or not.
+    /// The entry that names the image here by its id, selected or not.
     pub fn get(&self, image: &ImageId) -> Option<&'a DesiredImage> {
         let named = self.images.get(image);
         named.or_else(|| self.unselected.get(image)).copied()
     }
 
-    /// Every image that a manifest names here, selected or not.
+    /// Every image that an entry names here by its id, selected or not.
     pub fn named(&self) -> impl Iterator<Item = (&'a ImageId, &'a DesiredImage)> {
         let both = self.images.iter().chain(&self.unselected);
         both.map(|(&id, &image)| (id, image))
+    }
+
+    /// Whether something may be asked of a selected image.
+    pub fn may_ask(&self) -> bool {
+        !self.images.is_empty() || self.needs_own_images()
+    }
+
+    /// Whether an entry has the name.
+    pub fn has_name(&self, name: &str) -> bool {
+        let name = ImageName::new(name);
+        name.is_ok_and(|name| self.names.contains_key(&name))
+    }
+
+    /// Whether it depends on the account's own images what is asked for.
+    pub fn needs_own_images(&self) -> bool {
+        !self.names.is_empty() || !self.policies.is_empty()
+    }
+
+    /// Whether it depends on what only CVM's DescribeImages tells.
+    pub fn needs_cvm(&self) -> bool {
+        self.policies.iter().any(|policy| policy.needs_cvm())
     }
 }
 
@@ -90,7 +133,7 @@ impl Desired {
     ) -> Option<DesiredScope<'a>> {
         let (picked, rest): (Vec<_>, Vec<_>) = self
             .of(scope)
-            .partition(|(key, image)| selector.matches(key, &image.labels));
+            .partition(|(key, image)| selector.matches(key, &image.document.labels));
         // Made at once of what is in order, which costs less than to insert one after the other.
         let by_id = |images: Vec<(&'a ImageKey, &'a DesiredImage)>| {
             let images = images.into_iter().map(|(key, image)| (&key.image, image));
@@ -99,15 +142,23 @@ impl Desired {
         let wanted = DesiredScope {
             images: by_id(picked),
             unselected: by_id(rest),
+            names: self.names.get(scope).unwrap_or(&NO_NAMES),
+            policies: self.policies.get(scope).map_or(&[], Vec::as_slice),
+            locks: &self.locks,
             selector,
             completeness: &self.completeness,
         };
-        let named = !(wanted.images.is_empty() && wanted.unselected.is_empty());
-        let picks = !wanted.images.is_empty() || (named && selector.labels.is_empty());
+        let has_labels = |document: &DocumentMetadata| selector.matches_labels(&document.labels);
+        let mut names = wanted.names.values();
+        let mut policies = wanted.policies.iter();
+        let may_pick = names.any(|image| has_labels(&image.document))
+            || policies.any(|policy| has_labels(&policy.document));
+        let named = !wanted.unselected.is_empty() || wanted.needs_own_images();
+        let picks = !wanted.images.is_empty() || may_pick || (named && selector.labels.is_empty());
         (picks && selector.reaches(scope)).then_some(wanted)
     }
 
-    /// Accounts and regions in which an image is named, in order.
+    /// Accounts and regions in which a document asks for something, in order.
     pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
         // From one scope to the next at once: a scope may hold a million images.
         let after = |scope: &Scope| {
@@ -119,16 +170,21 @@ impl Desired {
             rest.next().map(|(key, _)| &key.scope)
         };
         let first = self.images.keys().next().map(|key| &key.scope);
-        std::iter::successors(first, move |scope| after(scope))
+        let by_id = std::iter::successors(first, move |scope| after(scope));
+        let all: BTreeSet<_> = by_id
+            .chain(self.names.keys())
+            .chain(self.policies.keys())
+            .collect();
+        all.into_iter()
     }
 
-    /// The account names that an `Account` document declares or under which an image is named.
+    /// The account names that an `Account` document declares or under which a document asks for something.
     pub fn names(&self) -> BTreeSet<AccountName> {
         let used = self.scopes().map(|scope| &scope.account);
         used.chain(self.accounts.keys()).cloned().collect()
     }
 
-    /// The account names under which an image of the region is named, each with the uin of its document.
+    /// The account names under which a document asks for something in the region, each with the uin of its document.
     pub fn names_in(&self, region: Region) -> BTreeMap<AccountName, Option<Uin>> {
         let here = self.scopes().filter(|scope| scope.region == region);
         here.map(|scope| {
@@ -139,7 +195,7 @@ impl Desired {
         .collect()
     }
 
-    /// The other account names under which an image of the scope's region is named.
+    /// The other account names under which a document asks for something in the scope's region.
     pub fn other_accounts_of(&self, scope: &Scope) -> impl Iterator<Item = &AccountName> {
         let (account, region) = (scope.account.clone(), scope.region);
         let here = self.scopes().filter(move |scope| scope.region == region);
@@ -147,7 +203,7 @@ impl Desired {
             .filter(move |name| **name != account)
     }
 
-    /// The images that are named in one scope, in order.
+    /// The images that are named by id in one scope, in order.
     pub fn of(&self, scope: &Scope) -> impl Iterator<Item = (&ImageKey, &DesiredImage)> {
         let first = ImageKey {
             scope: scope.clone(),
@@ -168,8 +224,34 @@ pub struct DesiredImage {
     pub protect: bool,
     /// The entry that declared it.
     pub source: Source,
-    /// `metadata.labels` of the document, for `-l key=value`.
+    /// The document that the entry is in.
+    pub document: Arc<DocumentMetadata>,
+    /// The name that the entry, or the policy, knows the image by.
+    pub name: Option<ImageName>,
+    /// Free text of the entry.
+    pub note: Option<Arc<str>>,
+    /// What bounds a CANCEL that policies ask for.
+    pub bounds: Option<Arc<CancelBounds>>,
+}
+
+/// `metadata` of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DocumentMetadata {
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    /// For `-l key=value`.
     pub labels: Arc<Labels>,
+}
+
+/// What bounds a CANCEL that policies ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CancelBounds {
+    /// The policies that agreed on it, each with the most CANCELs of this cause that may be due.
+    pub policies: BTreeMap<Arc<str>, u32>,
+    /// Whether the share must be our own.
+    pub owned: bool,
+    /// Whether it is cancelled though instances use it.
+    pub in_use: bool,
 }
 
 /// What an entry asks for.
@@ -184,6 +266,8 @@ pub enum DesiredShare {
         /// Unshared from this instant on.
         until: Option<Timestamp>,
     },
+    /// What policies ask for at the time of the observation.
+    ByPolicy { state: ShareState, cause: Cause },
 }
 
 impl DesiredShare {
@@ -198,13 +282,14 @@ impl DesiredShare {
                 from: Some(from), ..
             } if now < from => (ShareState::Unshared, Cause::Declared),
             Self::Shared { .. } => (ShareState::Shared, Cause::Declared),
+            Self::ByPolicy { state, cause } => (state, cause),
         }
     }
 
     /// The instants at which it asks for another state than before.
     pub fn changes_at(self) -> impl Iterator<Item = Timestamp> {
         let changes_at = match self {
-            Self::Unshared => [None, None],
+            Self::Unshared | Self::ByPolicy { .. } => [None, None],
             Self::Shared { from, until } => [from, until],
         };
         changes_at.into_iter().flatten()

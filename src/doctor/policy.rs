@@ -75,6 +75,7 @@ impl PolicyDocument {
                 Action::DescribeBlueprints | Action::DescribeImagesToShare => true,
                 Action::ModifyImageSharePermission => !read_only,
                 Action::GetCallerIdentity => has_uin || several,
+                Action::DescribeInstances | Action::DescribeImages => false,
             });
             caller.actions.extend(actions.map(named));
             let mut above = source;

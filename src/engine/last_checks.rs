@@ -46,11 +46,12 @@ pub(super) fn is_planned_with(planned: &PlannedScope, permit: &WritePermit) -> b
 /// Whether neither time nor a person has come to forbid a write whose intent was recorded at `recorded_at`.
 pub(super) async fn still_allowed<H: Host, L: Ledger>(
     context: &ScopeContext<'_, H, L>,
+    planned: &PlannedScope,
     attempt: &Attempt,
     decision: &Decision,
     recorded_at: Monotonic,
 ) -> Result<(), NotSent> {
-    still_asked(context, &attempt.key.image, decision)?;
+    still_asked(context, planned, &attempt.key.image, decision)?;
     let ledger = context.engine.ledger;
     let is_recent = context.host().monotonic().since(recorded_at) < RECHECK_AFTER;
     if is_recent && !ledger.is_verifying() {
@@ -62,12 +63,13 @@ pub(super) async fn still_allowed<H: Host, L: Ledger>(
 /// Checks that a write is still desired and its window still open, by this machine's clock and by the access point's.
 pub(super) fn still_asked<H: Host, L: Ledger>(
     context: &ScopeContext<'_, H, L>,
+    planned: &PlannedScope,
     image: &ImageId,
     decision: &Decision,
 ) -> Result<(), NotSent> {
     let (windows, cause) = (&context.task.windows, decision.cause);
     let clocks = context.clocks();
-    let named = context.task.desired.images.get(image);
+    let named = planned.desired_image(context.task, image);
     let is_asked = |now| named.is_none_or(|image| image.share.at(now).0 == decision.desired);
     if !clocks.all(|now| windows.is_open(cause, now)) {
         Err(NotSent::WindowClosed)

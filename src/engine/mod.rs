@@ -28,6 +28,8 @@ mod preview;
 mod probe_budget;
 mod refresh;
 mod refusal;
+mod region_views;
+mod resolver;
 mod scope_task;
 mod stop;
 mod task;
@@ -54,6 +56,7 @@ pub use event::{Event, Listener};
 pub use preview::{preview, preview_scope, unobserved_plan};
 pub use probe_budget::ProbeBudget;
 pub use refusal::refusal;
+pub use region_views::RegionViews;
 pub use stop::{Stop, StopReason};
 pub use task::Task;
 
@@ -74,6 +77,8 @@ pub struct Engine<'a, L> {
     pub listener: &'a dyn Listener,
     /// Asks for the end.
     pub stop: &'a Stop,
+    /// What was seen of each region.
+    pub views: &'a RegionViews,
 }
 
 impl<L: Ledger> Engine<'_, L> {

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::context::ScopeContext;
 use super::event::Event;
 use super::persist::persist;
-use super::plan_scope::{PlannedScope, plan_scope};
+use super::plan_scope::{PlannedScope, SeenBefore, plan_scope};
 use super::probe_budget::{ProbeBudget, ScopeBudget};
 use super::scope_task::ScopeTask;
 use super::write::execute;
@@ -155,7 +155,10 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             self.context.engine.ledger,
             self.context.task,
             &self.attempts,
-            &self.own.0,
+            SeenBefore {
+                own: &self.own.0,
+                views: self.context.engine.views,
+            },
             &|reading| self.context.emit(Event::Reading { scope, reading }),
         )
         .await

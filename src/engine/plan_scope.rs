@@ -6,18 +6,25 @@ use std::sync::Arc;
 
 use super::account::{self, OtherAccount};
 use super::refresh::ObservedScope;
+use super::region_views::RegionViews;
+use super::resolver::Resolver;
 use super::scope_task::{Facts, PlanTime, ScopeTask};
 use crate::api::{ClientContext, Owner, ReadClient};
 use crate::attempts::AttemptLog;
+use crate::desired::DesiredImage;
 use crate::host::Host;
 use crate::inventory::{Inventory, InventoryUpdate, KnownAccounts};
 use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
 use crate::model::{AccountName, ImageId, Monotonic, Timestamp, Uin};
 use crate::observation::{
-    Eligibility, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen, Unobserved,
+    Eligibility, Instances, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen,
+    Unobserved,
 };
-use crate::plan::{Awaiting, Plan, ScopeAccount, Verdict, needs_own_images, share_candidates};
+use crate::plan::{
+    Awaiting, Plan, ScopeAccount, Verdict, needs_instances, needs_own_images, share_candidates,
+};
+use crate::resolve::Resolution;
 
 /// A scope that was observed, or could not be, and its plan.
 pub(super) struct PlannedScope {
@@ -28,6 +35,8 @@ pub(super) struct PlannedScope {
     pub(super) inventory: Inventory,
     /// What the observation changes in the inventory, not persisted yet.
     pub(super) update: InventoryUpdate,
+    /// What the documents ask of each image, where they name images by more than ids.
+    pub(super) resolution: Arc<Resolution>,
     pub(super) plan: Plan,
     /// Whose the images are.
     pub(super) account: ScopeAccount,
@@ -37,17 +46,26 @@ pub(super) struct PlannedScope {
     pub(super) aliases: Arc<BTreeSet<AccountName>>,
 }
 
-/// Observes a scope and plans it. Images about to be shared for the first time are asked about before the plan is final, so
-/// that no write is spent on an image that cannot be shared. Before a prune the account's own images are listed, so that no
-/// write is spent on another account's image. `own` are those of a recent observation, and `on_wait` hears of an
-/// observation that takes long.
+/// What was seen before the observation, and may save calls.
+#[derive(Clone, Copy)]
+pub(super) struct SeenBefore<'a> {
+    /// The account's own images by a recent observation.
+    pub(super) own: &'a OwnImages,
+    /// What was seen of each region.
+    pub(super) views: &'a RegionViews,
+}
+
+/// Observes a scope and plans it. Where documents speak of names or of policies, the account's own images are listed, and
+/// names are resolved. Images about to be shared for the first time are asked about before the plan is final, so that no
+/// write is spent on an image that cannot be shared; before a prune the account's own images are listed, and before a
+/// CANCEL its instances. `on_wait` hears of an observation that takes long.
 pub(super) async fn plan_scope<H: Host>(
     client: &ReadClient<H>,
     others: &[OtherAccount<'_, H>],
     ledger: &impl LedgerReader,
     task: &ScopeTask<'_>,
     attempts: &AttemptLog,
-    own: &OwnImages,
+    before: SeenBefore<'_>,
     on_wait: &dyn Fn(Reading),
 ) -> PlannedScope {
     let context = client.context();
@@ -56,7 +74,12 @@ pub(super) async fn plan_scope<H: Host>(
         Ok(identity) => identity,
         Err(named_twice) => return PlannedScope::unobserved(named_twice, task, context),
     };
-    let (mut observation, mut times) = listing::observe_dated(client, task.scope, on_wait).await;
+    let observing = Observing {
+        client,
+        task,
+        before,
+    };
+    let (mut observation, mut times, own) = observing.observe(on_wait).await;
     let ended = context.present();
     let owner = identity.owner.as_ref();
     let uin = owner.and_then(|owner| owner.uin.clone());
@@ -73,14 +96,18 @@ pub(super) async fn plan_scope<H: Host>(
         .await;
     let observed = ObservedScope {
         observation: &observation,
+        own: &own,
         identity: &identity,
         started,
         ended,
         // The observation has told the access point's time.
         clocks: client.clocks(task.scope.region),
     };
+    let mut resolver = Resolver::new(client, task, attempts, &own, before.views);
     let (known, rows) = known.split();
-    let refreshed = observed.refresh(task, &mut inventory, &known, rows);
+    let mut refreshed = observed.refresh(task, &mut inventory, &known, rows, |inventory| {
+        resolver.resolve(&observation, inventory)
+    });
     let planner = Planner {
         client,
         task,
@@ -88,14 +115,25 @@ pub(super) async fn plan_scope<H: Host>(
         inventory: &inventory,
         account: identity.for_plan(task, attempts, unasked, &refreshed.evidence),
     };
-    let mut plan = planner.plan(&observation);
+    let mut resolution = refreshed.resolution;
+    let mut plan = planner.plan(&observation, &resolution);
+    // Whatever does not depend on other regions comes first: it must not wait for one that hangs.
+    if plan.actions().next().is_none() && resolver.look_elsewhere(&resolution).await {
+        resolution = resolver.resolve(&observation, &inventory);
+        plan = planner.plan(&observation, &resolution);
+    }
     if let Observation::Seen(seen) = &mut observation
-        && planner.complete(&plan, seen, &mut times, own).await
+        && planner.complete(&plan, seen, &mut times, before.own).await
     {
-        plan = planner.plan(&observation);
+        plan = planner.plan(&observation, &resolution);
     }
     times.images.retain(|image, _| acts_on(&plan, image));
     plan.taken_over = refreshed.names;
+    if matches!(observation, Observation::Seen(_)) {
+        refreshed.update.memory = std::mem::take(&mut resolution.memory);
+    }
+    let resolution = Arc::new(resolution);
+    plan.resolution = Arc::clone(&resolution);
     let (account, update) = (planner.account, refreshed.update);
     let aliases = Arc::new(refreshed.aliases);
     PlannedScope {
@@ -103,10 +141,60 @@ pub(super) async fn plan_scope<H: Host>(
         times,
         inventory,
         update,
+        resolution,
         plan,
         account,
         owner: identity.owner,
         aliases,
+    }
+}
+
+/// What an observation is made with.
+struct Observing<'p, H> {
+    client: &'p ReadClient<H>,
+    task: &'p ScopeTask<'p>,
+    before: SeenBefore<'p>,
+}
+
+impl<H: Host> Observing<'_, H> {
+    /// Reads the scope and, where documents depend on them, its own images. If these cannot be listed, the scope counts as
+    /// not seen: a name that nobody could look up must not pass for one that no image has.
+    async fn observe(
+        &self,
+        on_wait: &dyn Fn(Reading),
+    ) -> (Observation, ObservationTimes, OwnImages) {
+        let (client, scope, desired) = (self.client, self.task.scope, &self.task.desired);
+        let spans_regions = desired.policies.iter().any(|policy| policy.spans_regions());
+        let _observing = match spans_regions {
+            true => Some(self.before.views.observing(client, scope.region).await),
+            false => None,
+        };
+        let (mut observation, times) = listing::observe_dated(client, scope, on_wait).await;
+        if !desired.needs_own_images() || matches!(observation, Observation::Unobserved(_)) {
+            return (observation, times, OwnImages::NotAsked);
+        }
+        let own = match self.before.own {
+            OwnImages::Known(_) => self.before.own.clone(),
+            OwnImages::NotAsked | OwnImages::Unknown(_) => listing::own_images(client, scope).await,
+        };
+        if let OwnImages::Unknown(why) = &own {
+            let reason = format!("the account's own images cannot be listed: {why}");
+            observation = Observation::Unobserved(Unobserved {
+                reason,
+                ..why.clone()
+            });
+        }
+        if let Observation::Seen(seen) = &mut observation {
+            seen.own = own.clone();
+            if desired.needs_cvm() {
+                seen.cvm = listing::cvm_images(client, scope).await;
+            }
+            if spans_regions {
+                let views = self.before.views;
+                views.post(client, scope.region, seen, times.oldest);
+            }
+        }
+        (observation, times, own)
     }
 }
 
@@ -130,10 +218,11 @@ struct Planner<'p, H> {
 }
 
 impl<H: Host> Planner<'_, H> {
-    fn plan(&self, observation: &Observation) -> Plan {
+    fn plan(&self, observation: &Observation, resolution: &Resolution) -> Plan {
         let facts = Facts {
             account: &self.account,
             observation,
+            resolution,
             inventory: self.inventory,
         };
         let clocks = self.client.clocks(self.task.scope.region);
@@ -150,8 +239,19 @@ impl<H: Host> Planner<'_, H> {
         own: &OwnImages,
     ) -> bool {
         let scope = self.task.scope;
-        let candidates = share_candidates(draft, self.attempts);
-        let asks_for_own = needs_own_images(draft);
+        let mut candidates = share_candidates(draft, self.attempts);
+        let is_known = |image: &ImageId| match seen.own.get(image) {
+            // An image that is shared is unshareable, too: only a listing that is newer than the share tells.
+            Some(own) => own.eligibility == Eligibility::Shareable,
+            None => false,
+        };
+        let listed: Vec<_> = candidates.extract_if(.., |image| is_known(image)).collect();
+        for image in listed {
+            seen.eligibility.insert(image, Eligibility::Shareable);
+        }
+        let asks_for_own = needs_own_images(draft) && !matches!(seen.own, OwnImages::Known(_));
+        let asks_for_instances =
+            needs_instances(draft) && matches!(seen.instances, Instances::NotAsked);
         if !candidates.is_empty() {
             let asked = listing::eligibility(self.client, scope, &candidates).await;
             for (image, (eligibility, at)) in asked {
@@ -170,7 +270,10 @@ impl<H: Host> Planner<'_, H> {
                 }
             };
         }
-        !candidates.is_empty() || asks_for_own
+        if asks_for_instances {
+            seen.instances = listing::instances(self.client, scope).await;
+        }
+        !candidates.is_empty() || asks_for_own || asks_for_instances
     }
 }
 
@@ -180,6 +283,15 @@ fn acts_on(plan: &Plan, image: &ImageId) -> bool {
 }
 
 impl PlannedScope {
+    /// What is asked of one image.
+    pub(super) fn desired_image<'p>(
+        &'p self,
+        task: &'p ScopeTask<'_>,
+        image: &ImageId,
+    ) -> Option<&'p DesiredImage> {
+        self.resolution.desired_image(&task.desired, image)
+    }
+
     /// When a write of the image was last denied, if nothing newer is known of it.
     pub(super) fn denied_since(&self, image: &ImageId) -> Option<Timestamp> {
         let entry = self.inventory.images.get(image);
@@ -215,6 +327,7 @@ impl PlannedScope {
             )),
             inventory: Inventory::default(),
             update: InventoryUpdate::default(),
+            resolution: Arc::default(),
             account: task.account(),
             owner: None,
             aliases: Arc::default(),

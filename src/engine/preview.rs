@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 
 use super::account::OtherAccount;
-use super::plan_scope::plan_scope;
+use super::plan_scope::{SeenBefore, plan_scope};
 use super::refusal::{refusals, refused_run};
+use super::region_views::RegionViews;
 use super::scope_task::ScopeTask;
 use super::task::Task;
 use super::{ScopeOutcome, client_of};
@@ -29,7 +30,7 @@ pub async fn preview<H: Host>(
     let Some(first) = accounts.values().next() else {
         return Vec::new();
     };
-    let scopes = task.scopes();
+    let (scopes, views) = (task.scopes(), RegionViews::default());
     let read = |name: &AccountName| accounts.get(name);
     let refusals = refusals(&scopes, task, read).await;
     if let Some(outcomes) = refused_run(&scopes, &refusals, first.context()) {
@@ -38,7 +39,15 @@ pub async fn preview<H: Host>(
     let plans = scopes.iter().map(async |scope_task| {
         let client = client_of(accounts, scope_task.scope);
         let others = task.other_accounts(scope_task, read);
-        observe_once(client, &others, ledger, scope_task, AttemptLog::default()).await
+        observe_once(
+            client,
+            &others,
+            ledger,
+            scope_task,
+            AttemptLog::default(),
+            &views,
+        )
+        .await
     });
     join_all(plans).await
 }
@@ -51,10 +60,10 @@ pub async fn preview_scope<H: Host>(
     ledger: &impl LedgerReader,
     task: &Task<'_>,
     scope: &Scope,
-    attempts: AttemptLog,
+    (attempts, views): (AttemptLog, &RegionViews),
 ) -> Option<ScopeOutcome> {
     let scope_task = task.scope(scope)?;
-    Some(observe_once(client, others, ledger, &scope_task, attempts).await)
+    Some(observe_once(client, others, ledger, &scope_task, attempts, views).await)
 }
 
 /// The plan for a scope that cannot be observed: everything in it holds still. `None` if there can be nothing to do in it.
@@ -75,13 +84,17 @@ async fn observe_once<H: Host>(
     ledger: &impl LedgerReader,
     task: &ScopeTask<'_>,
     mut attempts: AttemptLog,
+    views: &RegionViews,
 ) -> ScopeOutcome {
     let on_wait = |reading| {
         let scope = task.scope;
         tracing::info!(%scope, "waiting for the turn to read: {reading}");
     };
-    let own = OwnImages::NotAsked;
-    let planned = plan_scope(client, others, ledger, task, &attempts, &own, &on_wait).await;
+    let before = SeenBefore {
+        own: &OwnImages::NotAsked,
+        views,
+    };
+    let planned = plan_scope(client, others, ledger, task, &attempts, before, &on_wait).await;
     planned.date_doubts(&mut attempts, client.context().host.monotonic());
     ScopeOutcome {
         plan: planned.plan,

@@ -6,16 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::account::{self, Evidence, Identity};
 use super::scope_task::ScopeTask;
 use crate::api::Owner;
+use crate::desired::DesiredShare;
 use crate::inventory::{
-    self, AccountIdentity, Inventory, InventoryChange, InventoryUpdate, KnownAccount,
-    KnownAccounts, OwnedShare, ScopeRows, Takeover, UsedNames,
+    self, AccountIdentity, Declaration, Inventory, InventoryChange, InventoryUpdate, KnownAccount,
+    KnownAccounts, MemoryUpdate, OwnedShare, ResolutionMemory, ScopeRows, Takeover, UsedNames,
 };
-use crate::model::{AccountName, Clocks, Present};
-use crate::observation::{Observation, Seen};
+use crate::model::{AccountName, Clocks, ImageId, Present};
+use crate::observation::{Observation, OwnImages, Seen};
+use crate::resolve::{Resolution, ResolvedScope};
 
 /// A scope as it was observed, before anything follows from it.
 pub(super) struct ObservedScope<'o> {
     pub(super) observation: &'o Observation,
+    pub(super) own: &'o OwnImages,
     pub(super) identity: &'o Identity,
     pub(super) started: Present,
     pub(super) ended: Present,
@@ -31,6 +34,8 @@ pub(super) struct Refreshed<'r> {
     /// Names whose rows the scope takes over.
     pub(super) names: BTreeSet<AccountName>,
     pub(super) evidence: Evidence<'r>,
+    /// What the documents ask of each image.
+    pub(super) resolution: Resolution,
 }
 
 /// The identity of a scope that is called without credentials.
@@ -48,6 +53,7 @@ impl ObservedScope<'_> {
         inventory: &mut Inventory,
         known: &'k KnownAccounts,
         others: BTreeMap<AccountName, ScopeRows>,
+        resolve: impl FnOnce(&Inventory) -> Resolution,
     ) -> Refreshed<'k> {
         let used = self.used_names(task);
         let account_identity = self.account_identity();
@@ -62,6 +68,7 @@ impl ObservedScope<'_> {
             // The rows belong to the account that the name stood for before.
             inventory.images.clear();
             inventory.open_intents.clear();
+            inventory.memory = ResolutionMemory::default();
         }
         let shows_own = self
             .seen()
@@ -69,12 +76,15 @@ impl ObservedScope<'_> {
         let takeover = self.take_over(task, inventory, known, &used, others);
         let evidence = evidence(known, recorded, &takeover, shows_own);
         let names = takeover.sources().cloned().collect();
-        let update = self.update(task, inventory, recorded, takeover, shows_own);
+        let resolution = resolve(inventory);
+        let resolved = ResolvedScope::new(task.scope, &task.desired, &resolution);
+        let update = self.update((task, &resolved), inventory, recorded, takeover, shows_own);
         Refreshed {
             update,
             aliases,
             names,
             evidence,
+            resolution,
         }
     }
 
@@ -114,7 +124,11 @@ impl ObservedScope<'_> {
             Some(owner) => known.account_match(name, task.scope, used, owner.identity()),
             None => inventory::AccountMatch::Excluded,
         };
-        let names = |image: &_| task.desired.names(image);
+        let has_name = |image: &_| {
+            let own = self.own.get(image);
+            own.is_some_and(|own| task.desired.has_name(&own.name))
+        };
+        let names = |image: &_| task.desired.names(image) || has_name(image);
         let mut takeover = inventory.take_over(others, kinship, self.seen(), names);
         takeover.expected = known.in_region(task.scope.region, takeover.sources());
         takeover
@@ -122,7 +136,7 @@ impl ObservedScope<'_> {
 
     fn update(
         &self,
-        task: &ScopeTask<'_>,
+        (task, resolved): (&ScopeTask<'_>, &ResolvedScope<'_>),
         inventory: &mut Inventory,
         recorded: Option<&KnownAccount>,
         takeover: Takeover,
@@ -135,8 +149,9 @@ impl ObservedScope<'_> {
             (Observation::Seen(seen), Some(owner)) => InventoryUpdate {
                 set_aside,
                 takeover,
-                changes: self.changes(task, inventory, seen),
+                changes: self.changes((task, resolved), inventory, seen),
                 account: account::to_record(recorded, owner, shows_own),
+                memory: MemoryUpdate::default(),
             },
             // Writes made without seeing are kept under the account that they are made in, so that the next observation finds
             // them.
@@ -151,11 +166,11 @@ impl ObservedScope<'_> {
 
     fn changes(
         &self,
-        task: &ScopeTask<'_>,
+        (task, resolved): (&ScopeTask<'_>, &ResolvedScope<'_>),
         inventory: &mut Inventory,
         seen: &Seen,
     ) -> Vec<InventoryChange> {
-        let named = task.named(self.clocks);
+        let named = declarations(resolved, self.clocks);
         let accept_lost = task.policy.accept_lost;
         let mut changes = inventory::update(inventory, seen, &named, accept_lost, self.started);
         for change in &mut changes {
@@ -167,6 +182,30 @@ impl ObservedScope<'_> {
         inventory.apply(&changes);
         changes
     }
+}
+
+/// The images that documents speak of, each with its desired state where both clocks agree about it.
+fn declarations<'r>(
+    resolved: &ResolvedScope<'r>,
+    clocks: Clocks,
+) -> BTreeMap<&'r ImageId, Declaration> {
+    let named = resolved.named().map(|(id, image)| {
+        let (desired, other) = clocks.ask(|now| image.share.at(now).0);
+        let is_entry = !matches!(image.share, DesiredShare::ByPolicy { .. });
+        let declared = Declaration {
+            desired: other.is_none().then_some(desired),
+            protected: is_entry.then_some(image.protect),
+        };
+        (id, declared)
+    });
+    let left_alone = resolved.left_alone.iter().map(|&id| {
+        let declared = Declaration {
+            desired: None,
+            protected: None,
+        };
+        (id, declared)
+    });
+    named.chain(left_alone).collect()
 }
 
 /// What the observation and the takeover prove about the account.

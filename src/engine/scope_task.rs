@@ -6,10 +6,11 @@ use crate::api::ClientContext;
 use crate::attempts::AttemptLog;
 use crate::desired::DesiredScope;
 use crate::host::Host;
-use crate::inventory::{Declaration, Inventory, UsedNames};
-use crate::model::{Clocks, ImageId, Monotonic, Present, Scope, Uin};
-use crate::observation::{Observation, Unobserved};
+use crate::inventory::{Inventory, UsedNames};
+use crate::model::{Clocks, Monotonic, Present, Scope, Uin};
+use crate::observation::{Observation, OwnImages, Unobserved};
 use crate::plan::{ApprovedActions, Inputs, Plan, Policy, ScopeAccount, plan};
+use crate::resolve::{self, Resolution, ResolvedScope};
 use crate::windows::Windows;
 
 /// A task's part in one scope.
@@ -29,6 +30,7 @@ pub(super) struct ScopeTask<'a> {
 pub(super) struct Facts<'f> {
     pub(super) account: &'f ScopeAccount,
     pub(super) observation: &'f Observation,
+    pub(super) resolution: &'f Resolution,
     pub(super) inventory: &'f Inventory,
 }
 
@@ -52,9 +54,10 @@ impl PlanTime {
 
 impl ScopeTask<'_> {
     pub(super) fn plan(&self, facts: &Facts<'_>, attempts: &AttemptLog, time: &PlanTime) -> Plan {
+        let desired = ResolvedScope::new(self.scope, &self.desired, facts.resolution);
         plan(&Inputs {
             scope: self.scope,
-            desired: &self.desired,
+            desired: &desired,
             account: facts.account,
             observation: facts.observation,
             inventory: facts.inventory,
@@ -74,13 +77,28 @@ impl ScopeTask<'_> {
         unobserved: Unobserved,
         context: &ClientContext<H>,
     ) -> Plan {
+        let time = PlanTime::now(context, Clocks::machine_only(context.now()));
+        let (inventory, attempts) = (Inventory::default(), AttemptLog::default());
+        let observation = Observation::Unobserved(unobserved);
+        let resolution = resolve::resolve(&resolve::Inputs {
+            scope: self.scope,
+            desired: &self.desired,
+            observation: &observation,
+            own: &OwnImages::NotAsked,
+            elsewhere: &BTreeMap::new(),
+            inventory: &inventory,
+            attempts: &attempts,
+            clocks: time.clocks,
+            present: time.present,
+            monotonic: time.monotonic,
+        });
         let facts = Facts {
             account: &self.account(),
-            observation: &Observation::Unobserved(unobserved),
-            inventory: &Inventory::default(),
+            observation: &observation,
+            resolution: &resolution,
+            inventory: &inventory,
         };
-        let time = PlanTime::now(context, Clocks::machine_only(context.now()));
-        self.plan(&facts, &AttemptLog::default(), &time)
+        self.plan(&facts, &attempts, &time)
     }
 
     /// The account as the manifests describe it.
@@ -89,18 +107,5 @@ impl ScopeTask<'_> {
             uin: self.uin.cloned(),
             ..ScopeAccount::default()
         }
-    }
-
-    /// The images that the manifests name, each with its desired state where both clocks agree about it.
-    pub(super) fn named(&self, clocks: Clocks) -> BTreeMap<&ImageId, Declaration> {
-        let named = self.desired.named().map(|(id, image)| {
-            let (desired, other) = clocks.ask(|now| image.share.at(now).0);
-            let named = Declaration {
-                desired: other.is_none().then_some(desired),
-                protected: image.protect,
-            };
-            (id, named)
-        });
-        named.collect()
     }
 }

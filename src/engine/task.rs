@@ -36,7 +36,7 @@ impl Task<'_> {
     /// The task's part in one scope, unless there can be nothing to do in it.
     pub(super) fn scope<'t>(&'t self, scope: &'t Scope) -> Option<ScopeTask<'t>> {
         let desired = self.desired.desired_scope(scope, self.selector)?;
-        if desired.images.is_empty() && self.policy.prune == Prune::None {
+        if !desired.may_ask() && self.policy.prune == Prune::None {
             return None;
         }
         let approved = self

@@ -243,11 +243,11 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                 !writes.give_up.contains_key(&id) && writes.freshness.may_prepare(id, now)
             })?;
             let decision = &self.planned.plan.decisions[image];
-            if last_checks::still_asked(self.context, image, decision).is_err() {
+            if last_checks::still_asked(self.context, self.planned, image, decision).is_err() {
                 writes.executor.withdraw(id);
                 continue;
             }
-            let named = task.desired.images.get(image);
+            let named = self.planned.desired_image(task, image);
             let actual = decision.actual.state();
             let attempt = Attempt {
                 key: ImageKey {
@@ -257,7 +257,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                 permission,
                 cause: decision.cause,
                 source: decision.source.clone(),
-                labels: named.map(|image| image.labels.clone()),
+                labels: named.map(|image| Arc::clone(&image.document.labels)),
                 number,
                 saw_opposite: actual.is_some_and(|actual| actual != decision.desired),
                 needs_ownership: decision.cause == Cause::Pruned
@@ -380,8 +380,14 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
             return Err(NotSent::CredentialsChanged);
         }
         let decision = &self.planned.plan.decisions[&write.attempt.key.image];
-        let allowed =
-            last_checks::still_allowed(self.context, &write.attempt, decision, recorded_at).await;
+        let allowed = last_checks::still_allowed(
+            self.context,
+            self.planned,
+            &write.attempt,
+            decision,
+            recorded_at,
+        )
+        .await;
         // A stop may have been asked for while the ledger was.
         if self.context.engine.stop.reason().is_some() || self.context.is_lost() {
             writes.executor.stop();

@@ -34,7 +34,7 @@ pub(super) fn conclude<H: Host, L: Ledger>(
     let mut outcome = attempt.ended(intent, WriteResult::Unknown);
     let entry = match result {
         Ok(modified) => {
-            let named = context.task.desired.images.get(image);
+            let named = planned.desired_image(context.task, image);
             let is_protected = named.is_some_and(|image| image.protect);
             Some(answered.applied(modified, is_protected, &mut outcome))
         }

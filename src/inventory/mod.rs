@@ -7,6 +7,7 @@
 
 mod entry;
 mod orphans;
+mod resolution_memory;
 mod suspension;
 mod takeover;
 mod update;
@@ -21,6 +22,7 @@ use crate::model::{ImageId, Permission, Timestamp};
 
 pub use entry::{AcknowledgedWrite, AnsweredState, InventoryEntry, OwnedShare, OwnershipState};
 pub use orphans::Orphans;
+pub use resolution_memory::{MemoryUpdate, ResolutionMemory, VersionClock, VersionKey};
 pub use suspension::Suspension;
 pub use takeover::{
     AccountIdentity, AccountMatch, KnownAccount, KnownAccounts, SAME_ACCOUNT, ScopeRows,
@@ -52,6 +54,8 @@ pub struct Inventory {
     pub open_intents: BTreeMap<ImageId, Vec<OpenIntent>>,
     /// Suspensions that may cover images of the scope.
     pub suspensions: Vec<Suspension>,
+    /// What names last meant, and the clocks of policies' versions.
+    pub memory: ResolutionMemory,
 }
 
 /// Identifies one recorded intent by the number of its entry in the history.

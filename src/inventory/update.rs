@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, OpenIntent,
-    OwnedShare, REVERSALS_MAX, Takeover,
+    FORGET_AFTER, IntentId, Inventory, InventoryEntry, KnownAccount, LAG_MAX, MemoryUpdate,
+    OpenIntent, OwnedShare, REVERSALS_MAX, Takeover,
 };
 use crate::model::{ImageId, Permission, Present, ShareState, Uin};
 use crate::observation::{Blueprint, Seen};
@@ -20,8 +20,9 @@ const LOST_MIN: usize = 2;
 pub struct Declaration {
     /// The desired state; `None` if the clocks disagree about it.
     pub desired: Option<ShareState>,
-    /// Whether a manifest says `protect: true`.
-    pub protected: bool,
+    /// Whether a manifest says `protect: true`; `None` if what speaks of the image says nothing of protection, so that an
+    /// earlier protection stays.
+    pub protected: Option<bool>,
 }
 
 /// What a complete observation changes for one image.
@@ -48,6 +49,8 @@ pub struct InventoryUpdate {
     pub changes: Vec<InventoryChange>,
     /// Whose the credentials are, if the store has it otherwise.
     pub account: Option<KnownAccount>,
+    /// What resolution remembers from now on.
+    pub memory: MemoryUpdate,
 }
 
 impl InventoryUpdate {
@@ -135,7 +138,9 @@ pub fn update(
         absence,
         started: started.into(),
     };
-    let protected = declared.iter().filter(|(_, declared)| declared.protected);
+    let protected = declared
+        .iter()
+        .filter(|(_, declared)| declared.protected == Some(true));
     let touched: BTreeSet<_> = inventory
         .images
         .keys()
@@ -169,8 +174,8 @@ impl Update<'_> {
             false => self.observe(image, &mut entry, blueprint),
         };
         let declared = self.declared.get(image);
-        if let Some(declared) = declared {
-            entry.protected = declared.protected;
+        if let Some(protected) = declared.and_then(|declared| declared.protected) {
+            entry.protected = protected;
         }
         // We may have pruned an image that no manifest names, but we never shared it.
         let desired = declared.map_or(Some(ShareState::Unshared), |declared| declared.desired);

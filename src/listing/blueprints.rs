@@ -8,8 +8,9 @@ use std::time::Duration;
 use futures_util::future::{Either, select, try_join_all};
 use smol_str::SmolStr;
 
+use super::unobserved::unobserved;
 use super::{LISTINGS_MAX, PAGES_MAX};
-use crate::api::error::{CallError, Class, Refusal};
+use crate::api::error::CallError;
 use crate::api::protocol::wire::{Action, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
@@ -263,7 +264,7 @@ fn seen(rows: Vec<Row>) -> Seen {
         let blueprint = Blueprint {
             id: brief(&row.id).into(),
             state: brief(&row.state).as_str().into(),
-            name: brief(&row.name),
+            name: brief(&row.name).into(),
         };
         // Of several blueprints for one image the most usable one counts: servers can be started from it, whatever state
         // the others are in. Of equally usable ones the first counts.
@@ -282,44 +283,6 @@ fn seen(rows: Vec<Row>) -> Seen {
     Seen {
         shared,
         ..Seen::default()
-    }
-}
-
-fn unobserved(error: CallError) -> Observation {
-    let reason = error.to_string();
-    match error {
-        CallError::NotSent(_) | CallError::Unclear(_) => Observation::Unobserved(Unobserved {
-            reason,
-            code: None,
-            request_id: None,
-            account_broken: false,
-        }),
-        CallError::AccountBroken(refusal) => Observation::Unobserved(Unobserved {
-            account_broken: true,
-            ..of_refusal(reason, refusal)
-        }),
-        CallError::Refused(refusal) => {
-            let (class, of_region) = (refusal.class, refusal.is_of_region());
-            let unobserved = of_refusal(reason, refusal);
-            match class {
-                // Not the region, which no write would reach either.
-                Class::ScopeBlocked if !of_region => Observation::ReadDenied(unobserved),
-                Class::AccountBlocked | Class::ClockOff => Observation::Unobserved(Unobserved {
-                    account_broken: true,
-                    ..unobserved
-                }),
-                _ => Observation::Unobserved(unobserved),
-            }
-        }
-    }
-}
-
-fn of_refusal(reason: String, refusal: Refusal) -> Unobserved {
-    Unobserved {
-        reason,
-        code: Some(refusal.code),
-        request_id: refusal.request_id,
-        account_broken: false,
     }
 }
 

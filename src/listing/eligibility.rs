@@ -56,15 +56,22 @@ pub(super) fn judge(ids: &[ImageId], rows: &[CustomImage]) -> BTreeMap<ImageId, 
     let judged = ids.iter().map(|id| {
         let eligibility = match by_id.get(id.as_str()) {
             None => Eligibility::Absent,
-            Some(row) if row.is_shareable => Eligibility::Shareable,
-            Some(row) => Eligibility::Unshareable {
-                failed: failed(row),
-                reason: brief(row.unshareable_reason.as_deref().unwrap_or_default()),
-            },
+            Some(row) => of_row(row),
         };
         (id.clone(), eligibility)
     });
     judged.collect()
+}
+
+/// What a row says of whether the image can be shared.
+pub(super) fn of_row(row: &CustomImage) -> Eligibility {
+    if row.is_shareable {
+        return Eligibility::Shareable;
+    }
+    Eligibility::Unshareable {
+        failed: failed(row),
+        reason: brief(row.unshareable_reason.as_deref().unwrap_or_default()),
+    }
 }
 
 /// The preconditions that the row itself shows as failed. What it does not say is no failure.

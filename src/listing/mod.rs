@@ -4,12 +4,17 @@
 //! distinct rows were listed; otherwise it is read again, and after a few times the scope is unobserved.
 
 mod blueprints;
+mod cvm_images;
 mod eligibility;
+mod instances;
 mod own_images;
 mod recheck;
+mod unobserved;
 
 pub use blueprints::{observe, observe_dated};
+pub use cvm_images::cvm_images;
 pub use eligibility::eligibility;
+pub use instances::instances;
 pub use own_images::own_images;
 pub use recheck::{RecheckAnswer, Unanswered, still_shareable, still_shared};
 

@@ -5,15 +5,17 @@
 //! one that another account shares with it, and ids and filters exclude each other. An account has at most some hundreds of
 //! custom images in a region, so that the pages are read one after the other.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::{LISTINGS_MAX, PAGES_MAX};
+use super::eligibility::of_row;
+use super::{LISTINGS_MAX, PAGES_MAX, unobserved};
 use crate::api::error::CallError;
-use crate::api::protocol::wire::PAGE_LIMIT_MAX;
+use crate::api::protocol::wire::{CustomImage, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
 use crate::host::Host;
-use crate::model::{ImageId, Scope};
-use crate::observation::OwnImages;
+use crate::model::{ImageId, Scope, Timestamp};
+use crate::observation::{OwnImage, OwnImages, Unobserved};
+use crate::words::brief;
 
 /// Why a listing cannot be used.
 enum ListingError {
@@ -28,16 +30,18 @@ pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnIm
     loop {
         match list(client, scope).await {
             Ok(own) => return OwnImages::Known(own),
-            Err(ListingError::Failed(error)) => return OwnImages::Unknown(error.to_string()),
+            Err(ListingError::Failed(error)) => {
+                return OwnImages::Unknown(unobserved::reason(error));
+            }
             Err(ListingError::Inconsistent(how)) if listing < LISTINGS_MAX => {
                 tracing::debug!(%scope, how, listing, "inconsistent list of images, reading again");
                 retry::pause(client.context(), listing).await;
                 listing += 1;
             }
             Err(ListingError::Inconsistent(how)) => {
-                return OwnImages::Unknown(format!(
+                return OwnImages::Unknown(Unobserved::new(format!(
                     "DescribeImagesToShare gave {listing} inconsistent listings: {how}"
-                ));
+                )));
             }
         }
     }
@@ -46,8 +50,8 @@ pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnIm
 async fn list<H: Host>(
     client: &ReadClient<H>,
     scope: &Scope,
-) -> Result<BTreeSet<ImageId>, ListingError> {
-    let (mut ids, mut total) = (BTreeSet::<String>::new(), 0);
+) -> Result<BTreeMap<ImageId, OwnImage>, ListingError> {
+    let (mut rows, mut total) = (BTreeMap::<String, CustomImage>::new(), 0);
     for page in 0..PAGES_MAX {
         let ask = || client.describe_own_images(scope.region, page * PAGE_LIMIT_MAX);
         let reply = retry::while_it_helps(client.context(), ask).await;
@@ -61,17 +65,34 @@ async fn list<H: Host>(
             )));
         }
         let is_empty = reply.image_set.is_empty();
-        ids.extend(reply.image_set.into_iter().map(|row| row.image_id));
+        let page_rows = reply.image_set.into_iter();
+        rows.extend(page_rows.map(|row| (row.image_id.clone(), row)));
         if is_empty || u64::from(page + 1) * u64::from(PAGE_LIMIT_MAX) >= total {
             break;
         }
     }
-    if ids.len() as u64 != total {
+    if rows.len() as u64 != total {
         return Err(ListingError::Inconsistent(format!(
             "TotalCount is {total}, but {} distinct images were listed",
-            ids.len()
+            rows.len()
         )));
     }
     // An id outside the grammar is that of no image that could be shared.
-    Ok(ids.iter().filter_map(|id| ImageId::new(id).ok()).collect())
+    let rows = rows.into_iter();
+    let own = rows.filter_map(|(id, row)| Some((ImageId::new(&id).ok()?, own_image(&row))));
+    Ok(own.collect())
+}
+
+fn own_image(row: &CustomImage) -> OwnImage {
+    let text = |field: &Option<String>| brief(field.as_deref().unwrap_or_default()).into();
+    let created = row.created_time.as_deref();
+    OwnImage {
+        name: text(&row.image_name),
+        created: created.and_then(|text| text.parse::<Timestamp>().ok()),
+        state: text(&row.image_state),
+        os_name: text(&row.os_name),
+        platform: text(&row.platform),
+        architecture: text(&row.architecture),
+        eligibility: of_row(row),
+    }
 }

@@ -85,11 +85,17 @@ impl Endpoint {
     /// calls does not depend on it, and not every region of Lighthouse has an STS of its own. Any other
     /// host, such as the simulator's or a relay's, is taken to serve both at one address.
     pub fn sts(&self) -> Self {
-        self.vendors_sts().unwrap_or_else(|| self.clone())
+        self.of_vendor("sts").unwrap_or_else(|| self.clone())
     }
 
-    /// [`Self::sts`] of a host that is the vendor's.
-    fn vendors_sts(&self) -> Option<Self> {
+    /// The access point of CVM that goes with this one of Lighthouse. The documentation of CVM lists the same sites
+    /// (`cvm.tencentcloudapi.com`, `cvm.intl.tencentcloudapi.com`); what holds of [`Self::sts`] holds here, too.
+    pub fn cvm(&self) -> Self {
+        self.of_vendor("cvm").unwrap_or_else(|| self.clone())
+    }
+
+    /// The access point of another service of the vendor's; `None` if this host is not the vendor's.
+    fn of_vendor(&self, service: &str) -> Option<Self> {
         let authority = self.0.strip_prefix("https://")?.to_ascii_lowercase();
         let (host, port) = match authority.split_once(':') {
             Some((host, port)) => (host, format!(":{port}")),
@@ -103,7 +109,7 @@ impl Endpoint {
         let site = between
             .iter()
             .filter(|label| !label.contains("{region}") && !label.contains('-'));
-        let host: Vec<_> = ["sts"]
+        let host: Vec<_> = [service]
             .iter()
             .chain(site)
             .chain(&["tencentcloudapi", "com"])

@@ -1,12 +1,14 @@
 //! The identifiers everything else is keyed by, each valid by construction.
 //!
-//! Knows the grammar of accounts, uins, regions, image ids and access points; knows nothing of YAML, HTTP or plans.
+//! Knows the grammar of accounts, uins, regions, image ids and names, and access points; knows nothing of YAML, HTTP or plans.
 //! A value of these types has been checked once, at the edge, and is never checked again.
 
 mod clocks;
 mod commit;
 mod endpoint;
+mod glob;
 mod image_id;
+mod image_name;
 mod key_digest;
 mod monotonic;
 mod present;
@@ -26,7 +28,9 @@ pub(crate) use commit::is_hash;
 pub use commit::{Ancestry, Basis, Commit, Gap, Order};
 pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
+pub use glob::Glob;
 pub use image_id::{ImageId, MalformedImageId};
+pub use image_name::{ImageName, MalformedImageName};
 pub use key_digest::KeyDigest;
 pub use monotonic::Monotonic;
 pub use present::Present;
@@ -205,10 +209,21 @@ pub enum Cause {
     Pruned,
     /// A policy keeps newer images in its place.
     Retention,
+    /// A policy wants it shared.
+    Policy,
+    /// A policy takes it back for good.
+    Revoked,
 }
 
 impl Cause {
-    pub const ALL: [Self; 4] = [Self::Declared, Self::Expired, Self::Pruned, Self::Retention];
+    pub const ALL: [Self; 6] = [
+        Self::Declared,
+        Self::Expired,
+        Self::Pruned,
+        Self::Retention,
+        Self::Policy,
+        Self::Revoked,
+    ];
 
     /// The word used in manifests, JSON, logs and the history.
     pub const fn as_str(self) -> &'static str {
@@ -217,6 +232,8 @@ impl Cause {
             Self::Expired => "expired",
             Self::Pruned => "pruned",
             Self::Retention => "retention",
+            Self::Policy => "policy",
+            Self::Revoked => "revoked",
         }
     }
 

@@ -47,11 +47,13 @@ impl Selector {
 
     /// Whether it picks the key, which a document with `labels` names.
     pub fn matches(&self, key: &ImageKey, labels: &Labels) -> bool {
-        self.matches_key(key)
-            && self
-                .labels
-                .iter()
-                .all(|(name, value)| labels.get(name) == Some(value))
+        self.matches_key(key) && self.matches_labels(labels)
+    }
+
+    /// Whether it picks from a document with `labels`.
+    pub fn matches_labels(&self, labels: &Labels) -> bool {
+        let mut given = self.labels.iter();
+        given.all(|(name, value)| labels.get(name) == Some(value))
     }
 }
 

@@ -1007,7 +1007,7 @@ fn t8_nothing_is_pruned_but_what_is_known_to_be_the_accounts_own() {
     let draft = pruned(OwnImages::NotAsked, &none);
     assert_eq!(withheld(&draft), Withheld::OwnImagesNotAsked);
     assert!(needs_own_images(&draft), "it is asked then");
-    let unknown = pruned(OwnImages::Unknown("denied".into()), &none);
+    let unknown = pruned(OwnImages::Unknown(Unobserved::new("denied")), &none);
     assert_eq!(
         withheld(&unknown),
         Withheld::OwnImagesUnknown("denied".into())

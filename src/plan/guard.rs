@@ -11,12 +11,12 @@ use std::time::Duration;
 use super::cap::CapExceeded;
 use super::clock_conflict::ConflictSubject;
 use super::window_closures::WindowClosures;
-use super::{AccountProof, Awaiting, Decision, Inputs, Prune, Verdict, Withheld};
+use super::{AccountProof, Awaiting, Decision, Inputs, PolicyCap, Prune, Verdict, Withheld};
 use crate::attempts::AttemptLog;
-use crate::desired::{Completeness, DesiredShare};
+use crate::desired::{CancelBounds, Completeness, DesiredImage, DesiredShare};
 use crate::inventory::{InventoryEntry, OwnedShare, OwnershipState, UnexpectedLoss};
 use crate::model::{Cause, ImageId, ImageKey, Monotonic, Permission, ShareState};
-use crate::observation::{Observation, OwnImages, Seen};
+use crate::observation::{Instances, Observation, OwnImages, Seen};
 
 /// How long a scope with an unexpected loss is observed again before its actions are withheld: a lagging list recovers.
 const LOSS_SETTLES: Duration = Duration::from_secs(10);
@@ -65,20 +65,21 @@ fn image_guards(
     image: &ImageId,
     decision: &Decision,
 ) -> Option<Withheld> {
-    let named = || inputs.desired.images.get(image);
+    let named = || inputs.desired.images.get(image).copied();
+    let is_entry = |image: &DesiredImage| !matches!(image.share, DesiredShare::ByPolicy { .. });
     let entry = inputs.inventory.images.get(image);
     let owned = entry.and_then(|entry| entry.owned.as_ref());
     let cancels = decision.desired == ShareState::Unshared;
     if cancels && named().is_some_and(|image| image.protect) {
         return Some(Withheld::Protected);
     }
-    if cancels && named().is_none() && entry.is_some_and(|entry| entry.protected) {
+    if cancels && !named().is_some_and(is_entry) && entry.is_some_and(|entry| entry.protected) {
         return Some(Withheld::ProtectedBefore);
     }
     if cancels && inputs.policy.shares_only {
         return Some(Withheld::PartialManifests);
     }
-    if decision.cause == Cause::Pruned
+    if matches!(decision.cause, Cause::Pruned | Cause::Retention)
         && let Completeness::Unknown(why) = inputs.desired.completeness
     {
         return Some(Withheld::UnknownManifests(Arc::clone(why)));
@@ -87,6 +88,20 @@ fn image_guards(
         && let Some(why) = not_prunable(inputs, owned)
     {
         return Some(why);
+    }
+    if decision.cause == Cause::Pruned
+        && let Some(why) = inputs.desired.prune_hold
+    {
+        return Some(Withheld::PruneHeld(Arc::clone(why)));
+    }
+    if decision.cause == Cause::Retention
+        && let AccountProof::AccountChanged(doubt) = &inputs.account.proof
+    {
+        return Some(Withheld::AccountChanged(doubt.clone()));
+    }
+    let bounds = named().and_then(|image| image.bounds.as_deref());
+    if cancels && bounds.is_some_and(|bounds| bounds.owned) && owned.is_none() {
+        return Some(Withheld::NotOwnedByPolicy);
     }
     if let Some(why) = suspended(inputs, image) {
         return Some(why);
@@ -100,8 +115,74 @@ fn image_guards(
     let permission = Permission::towards(decision.desired);
     match inputs.approved {
         Some(approved) if approved.get(image) != Some(&permission) => Some(Withheld::NotInPlan),
-        _ if decision.cause == Cause::Pruned => not_own(inputs.own_images(), image),
         _ => None,
+    }
+    .or_else(|| match decision.cause {
+        Cause::Pruned => not_own(inputs.own_images(), image),
+        _ => None,
+    })
+    .or_else(|| match cancels {
+        true => in_use(inputs, image, decision.cause, bounds),
+        false => None,
+    })
+}
+
+/// Why an image is not cancelled that instances use, or may use. This guard is the last, so that instances are listed only if
+/// no other guard forbids the action. A declared `unshared` is not held back: its author sees the plan.
+fn in_use(
+    inputs: &Inputs<'_>,
+    image: &ImageId,
+    cause: Cause,
+    bounds: Option<&CancelBounds>,
+) -> Option<Withheld> {
+    let is_asked_for = cause == Cause::Declared || bounds.is_some_and(|bounds| bounds.in_use);
+    match inputs.instances() {
+        // Asked for all the same, so that a person is warned.
+        Instances::NotAsked if inputs.shown().contains_key(image) => {
+            Some(Withheld::InstancesNotAsked)
+        }
+        _ if is_asked_for => None,
+        Instances::NotAsked => None,
+        Instances::Unknown(why) => Some(Withheld::InUseUnknown(why.clone())),
+        Instances::Known(_) => inputs.users_of(image).map(Withheld::InUse),
+    }
+}
+
+/// Withholds the CANCELs of one cause that a policy asks for if more of them are due than it allows. What is withheld for
+/// another reason does not count.
+pub(super) fn policy_caps(inputs: &Inputs<'_>, decisions: &mut Decisions) {
+    let mut due: BTreeMap<(Arc<str>, Cause), (usize, u32)> = BTreeMap::new();
+    let bounds = |image: &ImageId, decision: &Decision| {
+        let is_due = decision.verdict == Verdict::Act && decision.desired == ShareState::Unshared;
+        let desired = inputs.desired.images.get(image).filter(|_| is_due)?;
+        desired.bounds.clone()
+    };
+    for (image, decision) in decisions.iter() {
+        for (policy, max) in bounds(image, decision).iter().flat_map(|b| &b.policies) {
+            let key = (Arc::clone(policy), decision.cause);
+            due.entry(key).or_insert((0, *max)).0 += 1;
+        }
+    }
+    due.retain(|_, (due, max)| *due > *max as usize);
+    if due.is_empty() {
+        return;
+    }
+    for (image, decision) in decisions.iter_mut() {
+        let Some(bounds) = bounds(image, decision) else {
+            continue;
+        };
+        let over = bounds.policies.keys().find_map(|policy| {
+            let (due, max) = due.get(&(Arc::clone(policy), decision.cause))?;
+            Some(PolicyCap {
+                policy: Arc::clone(policy),
+                cause: decision.cause,
+                due: *due,
+                max: *max,
+            })
+        });
+        if let Some(cap) = over {
+            decision.verdict = Verdict::Withheld(Withheld::PolicyCap(cap.into()).into());
+        }
     }
 }
 
@@ -109,9 +190,9 @@ fn image_guards(
 /// images are asked for only if no other guard forbids the action.
 fn not_own(own: &OwnImages, image: &ImageId) -> Option<Withheld> {
     match own {
-        OwnImages::Known(own) if own.contains(image) => None,
+        OwnImages::Known(own) if own.contains_key(image) => None,
         OwnImages::Known(_) => Some(Withheld::NotOwnImage),
-        OwnImages::Unknown(why) => Some(Withheld::OwnImagesUnknown(why.clone())),
+        OwnImages::Unknown(why) => Some(Withheld::OwnImagesUnknown(why.reason.clone())),
         OwnImages::NotAsked => Some(Withheld::OwnImagesNotAsked),
     }
 }
@@ -128,7 +209,7 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
         image: image.clone(),
     };
     let named = inputs.desired.images.get(image);
-    let labels = named.map(|image| &*image.labels);
+    let labels = named.map(|image| &*image.document.labels);
     let mut disputed = None;
     for suspension in suspensions {
         match inputs

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::account::ScopeAccount;
 use super::policy::{ApprovedActions, Policy};
 use crate::attempts::AttemptLog;
-use crate::desired::DesiredScope;
 use crate::inventory::Inventory;
 use crate::model::{Clocks, ImageId, Monotonic, Present, Scope};
-use crate::observation::{Blueprint, Observation, OwnImages};
+use crate::observation::{Blueprint, Instances, Observation, OwnImages};
+use crate::resolve::ResolvedScope;
 use crate::windows::Windows;
 
 /// Everything that a plan for one scope follows from.
@@ -16,7 +18,7 @@ use crate::windows::Windows;
 pub struct Inputs<'a> {
     pub scope: &'a Scope,
     /// What the manifests ask of the scope.
-    pub desired: &'a DesiredScope<'a>,
+    pub desired: &'a ResolvedScope<'a>,
     /// Whose the images are.
     pub account: &'a ScopeAccount,
     pub observation: &'a Observation,
@@ -53,6 +55,22 @@ impl Inputs<'_> {
         match self.observation {
             Observation::Seen(seen) => &seen.own,
             Observation::ReadDenied(_) | Observation::Unobserved(_) => &OwnImages::NotAsked,
+        }
+    }
+
+    pub(super) fn instances(&self) -> &Instances {
+        match self.observation {
+            Observation::Seen(seen) => &seen.instances,
+            Observation::ReadDenied(_) | Observation::Unobserved(_) => &Instances::NotAsked,
+        }
+    }
+
+    /// The instances that use the image's blueprint; `None` if there are none, or it is not known.
+    pub(super) fn users_of(&self, image: &ImageId) -> Option<Vec<SmolStr>> {
+        let shown = self.shown().get(image)?;
+        match self.instances() {
+            Instances::Known(by_blueprint) => by_blueprint.get(&shown.id).cloned(),
+            Instances::NotAsked | Instances::Unknown(_) => None,
         }
     }
 

@@ -27,11 +27,15 @@ mod window_closures;
 mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use crate::attempts::AttemptLog;
 use crate::desired::{DesiredImage, DesiredShare};
 use crate::model::{Cause, ImageId, ShareState};
 use crate::observation::{Blueprint, Observation};
+use crate::resolve::ResolvedVerdict;
 use sorted_lookup::SortedLookup;
 use window_closures::WindowClosures;
 
@@ -43,10 +47,10 @@ pub use inputs::Inputs;
 pub use plan_key::{PlanKey, PlanKeyError};
 pub use policy::{ApprovedActions, Bound, EXEMPT_BELOW, Policy, Prune};
 pub use result::{
-    Actual, Awaiting, Decision, Plan, Stray, UndocumentedState, Unmanaged, Verdict, View,
+    Actual, Awaiting, Decision, Entry, Plan, Stray, UndocumentedState, Unmanaged, Verdict, View,
 };
 pub use saved::{BoundsExceeded, PlanDifference, SavedAction, SavedPlan, SavedPlanError};
-pub use withheld::Withheld;
+pub use withheld::{PolicyCap, Withheld};
 
 /// Decides for every image of the scope that a manifest names or that is to be pruned.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
@@ -56,6 +60,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         (id.clone(), decision)
     });
     let mut decisions: BTreeMap<_, _> = named.collect();
+    let held = inputs.desired.held.iter().map(|(&id, &verdict)| {
+        let decision = held_decision(inputs, id, verdict);
+        (id.clone(), decision)
+    });
+    decisions.extend(held);
     let mut unmanaged = Unmanaged::default();
     for image in inputs.unnamed() {
         if inputs.prunes(image) {
@@ -72,6 +81,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     let closures = WindowClosures::new(inputs.windows, inputs.clocks);
     let loss = guard::apply(inputs, &closures, &mut decisions);
+    guard::policy_caps(inputs, &mut decisions);
     guard::pause_writes(inputs.attempts, &mut decisions);
     let next_change_at = next_change::next_change_at(inputs, &closures, &decisions);
     Plan {
@@ -87,11 +97,56 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             && !matches!(inputs.observation, Observation::Seen(_)),
         undocumented_states: warning::undocumented_states(inputs, &decisions),
         presumed_unshared: warning::presumed_unshared(inputs, &decisions),
-        decisions,
         unmanaged,
         loss,
         next_change_at,
+        unresolved: inputs
+            .desired
+            .unresolved
+            .iter()
+            .map(|&name| name.clone())
+            .collect(),
+        policy_holds: inputs.desired.policy_holds.clone(),
+        in_use: warning::declared_in_use(inputs, &decisions),
+        decisions,
+        resolution: Arc::default(),
     }
+}
+
+/// A decision about an image that a person must settle something about first: nothing is done.
+fn held_decision(inputs: &Inputs<'_>, id: &ImageId, verdict: &ResolvedVerdict) -> Decision {
+    let shown = inputs.shown().get(id);
+    let actual = match (inputs.observation, shown) {
+        (Observation::Seen(_), Some(shown)) => Actual::Shared(Some(shown.id.clone())),
+        (Observation::Seen(_), None) => Actual::Unshared,
+        (Observation::ReadDenied(_) | Observation::Unobserved(_), _) => Actual::Unknown,
+    };
+    Decision {
+        desired: actual.state().unwrap_or(ShareState::Shared),
+        cause: Cause::Declared,
+        source: None,
+        actual,
+        until: None,
+        verdict: Verdict::Withheld(Withheld::Held(verdict.to_string().into()).into()),
+        name: image_name(inputs, id, None, shown),
+        entry: None,
+    }
+}
+
+/// The name that people know an image by: that of its entry, else that of the image, else that of its blueprint.
+fn image_name(
+    inputs: &Inputs<'_>,
+    id: &ImageId,
+    entry: Option<&DesiredImage>,
+    shown: Option<&Blueprint>,
+) -> Option<SmolStr> {
+    let declared = entry.and_then(|entry| entry.name.as_ref());
+    let known = match declared {
+        Some(name) => return Some(name.as_str().into()),
+        None => inputs.own_images().get(id).map(|own| &own.name),
+    };
+    let shown = shown.map(|shown| &shown.name);
+    known.or(shown).filter(|name| !name.is_empty()).cloned()
 }
 
 fn named_decision(
@@ -124,9 +179,15 @@ fn named_decision(
             DesiredShare::Shared { until, .. } => {
                 until.filter(|until| inputs.clocks.machine() < *until)
             }
-            DesiredShare::Unshared => None,
+            DesiredShare::Unshared | DesiredShare::ByPolicy { .. } => None,
         },
         verdict,
+        name: image_name(inputs, id, Some(image), shown),
+        entry: Some(Entry {
+            document: Arc::clone(&image.document),
+            protect: image.protect,
+            note: image.note.clone(),
+        }),
     }
 }
 
@@ -140,6 +201,8 @@ fn unnamed_decision(inputs: &Inputs<'_>, id: &ImageId) -> Decision {
         actual,
         until: None,
         verdict,
+        name: image_name(inputs, id, None, shown),
+        entry: None,
     }
 }
 
@@ -151,6 +214,19 @@ pub fn share_candidates(plan: &Plan, attempts: &AttemptLog) -> Vec<ImageId> {
             && attempts.tried_towards(id, ShareState::Shared).is_none()
     });
     candidates.map(|(id, _)| id.clone()).collect()
+}
+
+/// Whether the plan cancels a share, now or once a guard that may pass no longer withholds it. The account's instances must
+/// be known then.
+pub fn needs_instances(plan: &Plan) -> bool {
+    let mut decisions = plan.decisions.values();
+    decisions.any(|decision| {
+        let is_ahead = match &decision.verdict {
+            Verdict::Withheld(why) => **why == Withheld::InstancesNotAsked,
+            verdict => *verdict == Verdict::Act,
+        };
+        decision.desired == ShareState::Unshared && is_ahead
+    })
 }
 
 /// Whether the plan prunes an image, now or once a guard that may pass no longer withholds it (a window, a suspension, a

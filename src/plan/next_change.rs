@@ -36,5 +36,6 @@ pub(super) fn next_change_at(
         end.into_iter().chain(openings.into_iter().flatten())
     });
     let changes_at = asked.chain(withheld);
-    changes_at.filter_map(|at| inputs.clocks.reach(at)).min()
+    let changes_at = changes_at.filter_map(|at| inputs.clocks.reach(at));
+    changes_at.chain(inputs.desired.next_change_at).min()
 }

@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use super::withheld::Withheld;
 use crate::attempts::{Problem, WritePause};
-use crate::desired::Source;
+use crate::desired::{DocumentMetadata, Source};
 use crate::inventory::UnexpectedLoss;
 use crate::model::{
     AccountName, Cause, ImageId, Monotonic, Permission, Scope, ShareState, Timestamp, Uin,
 };
 use crate::observation::Unobserved;
+use crate::resolve::{Resolution, UnresolvedName};
 
 /// What to do about one scope.
 #[derive(Clone, Debug)]
@@ -39,6 +41,14 @@ pub struct Plan {
     /// The first time, by this machine's clock, at which a decision may change without any other event: a share begins or
     /// ends, a window opens, or a suspension is over by one of the clocks.
     pub next_change_at: Option<Timestamp>,
+    /// Names of selected entries that mean no image, or several. A person must act.
+    pub unresolved: Vec<UnresolvedName>,
+    /// Why selected policies hold still, by their names. A person must act.
+    pub policy_holds: BTreeMap<Arc<str>, Arc<str>>,
+    /// Instances that use an image which a manifest declares `unshared` and whose share is cancelled all the same.
+    pub in_use: BTreeMap<ImageId, Vec<SmolStr>>,
+    /// What the documents ask of each image, where they name images by more than ids.
+    pub resolution: Arc<Resolution>,
 }
 
 /// Whether a scope was observed when it was planned. A plan without decisions needs it, too.
@@ -94,6 +104,20 @@ pub struct Decision {
     /// When the desired share ends by itself.
     pub until: Option<Timestamp>,
     pub verdict: Verdict,
+    /// The image's name, where it is known.
+    pub name: Option<SmolStr>,
+    /// What else the document says of it; none for an image that is pruned or held.
+    pub entry: Option<Entry>,
+}
+
+/// What a document says of an image, besides the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub document: Arc<DocumentMetadata>,
+    /// Never CANCEL, whatever asks for it.
+    pub protect: bool,
+    /// Free text.
+    pub note: Option<Arc<str>>,
 }
 
 /// The state of an image as far as it is known.
@@ -211,6 +235,14 @@ impl Verdict {
 }
 
 impl Decision {
+    /// Whether it is withheld in the normal course of things, so that no person need act: what a policy would retire is in use
+    /// or not ours.
+    pub fn is_normal_course(&self) -> bool {
+        self.cause == Cause::Retention
+            && matches!(&self.verdict, Verdict::Withheld(why)
+                if matches!(**why, Withheld::InUse(_) | Withheld::NotOwnedByPolicy))
+    }
+
     /// Whether the image is as desired by the API's answers to writes, because reading is denied.
     pub fn is_by_word(&self) -> bool {
         self.verdict == Verdict::InSync && self.actual == Actual::Unknown

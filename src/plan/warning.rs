@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::SmolStr;
+
 use super::inputs::Inputs;
-use super::result::{Decision, Plan, UndocumentedState};
-use crate::model::{ImageId, ShareState};
+use super::result::{Decision, Plan, UndocumentedState, Verdict};
+use crate::model::{Cause, ImageId, ShareState};
 use crate::observation::BlueprintState;
-use crate::words::first_of;
+use crate::words::{first_of, plural};
 
 /// What counts as not shared, though the API never said so.
 pub(super) fn presumed_unshared(
@@ -19,6 +21,21 @@ pub(super) fn presumed_unshared(
         .filter(|(_, decision)| decision.is_by_word());
     let presumed = by_word.filter(|(image, _)| word(image).is_some_and(|word| word.presumed));
     presumed.map(|(image, _)| image.clone()).collect()
+}
+
+/// The instances that use what a manifest declares `unshared` and is about to be cancelled. The author of the manifest
+/// decides; a date that comes is decided by nobody, and withheld.
+pub(super) fn declared_in_use(
+    inputs: &Inputs<'_>,
+    decisions: &BTreeMap<ImageId, Decision>,
+) -> BTreeMap<ImageId, Vec<SmolStr>> {
+    let cancels = decisions.iter().filter(|(_, decision)| {
+        decision.verdict == Verdict::Act
+            && decision.desired == ShareState::Unshared
+            && decision.cause == Cause::Declared
+    });
+    let used = cancels.filter_map(|(image, _)| Some((image.clone(), inputs.users_of(image)?)));
+    used.collect()
 }
 
 /// Of what is shared as desired, each blueprint in a state that is not documented.
@@ -61,6 +78,17 @@ impl Plan {
             )
         });
         let mut warnings: Vec<_> = warnings.collect();
+        warnings.extend(self.in_use.iter().map(|(image, instances)| {
+            let ids: Vec<_> = instances.iter().map(ToString::to_string).collect();
+            format!(
+                "{}: {image} is declared unshared, and {} use it: {}; what a CANCEL does to them is not documented",
+                self.scope,
+                plural(ids.len() as u64, "instance"),
+                first_of(&ids)
+            )
+        }));
+        let told = self.resolution.warnings.iter();
+        warnings.extend(told.map(|warning| format!("{}: {warning}", self.scope)));
         if !self.presumed_unshared.is_empty() {
             let images: Vec<_> = self
                 .presumed_unshared

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::cap::CapExceeded;
 use super::clock_conflict::{ClockConflict, ConflictSubject};
 use crate::attempts::AccountDoubt;
 use crate::inventory::{Suspension, UnexpectedLoss};
-use crate::model::{Clocks, Timestamp};
+use crate::model::{Cause, Clocks, Timestamp};
 use crate::windows::Closed;
-use crate::words::{plural, rfc3339};
+use crate::words::{first_of, plural, rfc3339};
 
 const PROTECTED: &str = "the image is protected; remove `protect: true` to let it be cancelled";
 const PROTECTED_BEFORE: &str =
@@ -26,6 +28,9 @@ const UNOBSERVED: &str =
 const OWN_IMAGES_NOT_ASKED: &str = "whether it is one of the account's own images was not asked";
 const NOT_OWN_IMAGE: &str = "it is not among the account's own images any longer, so that CANCEL does nothing; if a blueprint is \
                              left over, delete that in the Lighthouse console or with DeleteBlueprints";
+const NOT_OWNED_BY_POLICY: &str =
+    "sharekeeper did not share it, and the policy retires only its own shares (`keep.owned: true`)";
+const INSTANCES_NOT_ASKED: &str = "whether instances use it was not asked";
 
 /// Why a guard forbids a change. Its text tells a person the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +76,31 @@ pub enum Withheld {
     NotInPlan,
     /// It depends on the time, and the clocks disagree about it.
     ClocksDisagree(Box<ClockConflict>),
+    /// A person must settle first what documents mean by the image; holds why.
+    Held(Arc<str>),
+    /// Nothing is pruned for now; holds why.
+    PruneHeld(Arc<str>),
+    /// More CANCELs of one cause are due than a policy allows.
+    PolicyCap(Box<PolicyCap>),
+    /// A policy retires only shares of our own.
+    NotOwnedByPolicy,
+    /// Instances use the blueprint; holds their ids.
+    InUse(Vec<SmolStr>),
+    /// Whether instances use it could not be found out; holds why.
+    InUseUnknown(String),
+    /// Whether instances use it was not asked: no more than a draft of a plan says so.
+    InstancesNotAsked,
+}
+
+/// More CANCELs of one cause are due in one region than a policy allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyCap {
+    pub policy: Arc<str>,
+    pub cause: Cause,
+    /// CANCELs that are due.
+    pub due: usize,
+    /// What `keep.maxCancels` allows.
+    pub max: u32,
 }
 
 impl Withheld {
@@ -103,7 +133,14 @@ impl Withheld {
             | Self::AccountUnproven(_)
             | Self::AccountChanged(_)
             | Self::TooMany(_)
-            | Self::NotInPlan => false,
+            | Self::NotInPlan
+            | Self::Held(_)
+            | Self::PruneHeld(_)
+            | Self::PolicyCap(_)
+            | Self::NotOwnedByPolicy
+            | Self::InUse(_)
+            | Self::InUseUnknown(_)
+            | Self::InstancesNotAsked => false,
         }
     }
 }
@@ -160,6 +197,26 @@ impl fmt::Display for Withheld {
             ),
             Self::NotInPlan => f.write_str("not in the saved plan"),
             Self::ClocksDisagree(conflict) => conflict.fmt(f),
+            Self::Held(why) | Self::PruneHeld(why) => f.write_str(why),
+            Self::PolicyCap(cap) => write!(
+                f,
+                "{} are due by policy `{}` here ({}), more than its `maxCancels: {}`, so none of them is made; if all of them are                  meant, raise `keep.maxCancels`",
+                plural(cap.due as u64, "CANCEL"),
+                cap.policy,
+                cap.cause.as_str(),
+                cap.max
+            ),
+            Self::NotOwnedByPolicy => f.write_str(NOT_OWNED_BY_POLICY),
+            Self::InUse(instances) => {
+                let ids: Vec<_> = instances.iter().map(ToString::to_string).collect();
+                let count = plural(ids.len() as u64, "instance");
+                write!(f, "in use by {count}: {}", first_of(&ids))
+            }
+            Self::InUseUnknown(why) => write!(
+                f,
+                "whether instances use it is not known: {why}; let this key list them (lighthouse:DescribeInstances), or wait until                  that works"
+            ),
+            Self::InstancesNotAsked => f.write_str(INSTANCES_NOT_ASKED),
         }
     }
 }

@@ -355,6 +355,9 @@ impl Cloud {
                 self.describe_images(account, region, body, chinese)
             }
             Action::GetCallerIdentity => self.caller_identity(&caller, body),
+            Action::DescribeInstances | Action::DescribeImages => {
+                Err(refuse("InvalidAction", "Not simulated."))
+            }
         }
     }
 

@@ -71,6 +71,10 @@ reasons! {
     Parked,
     /// It is not sharekeeper's own, so it is not pruned.
     NotOwned,
+    /// A policy would retire it, and leaves it for now: instances use it, or it is not ours.
+    Kept,
+    /// What documents mean by it must be settled first: a name, or entries that disagree.
+    Held,
     /// It was not tried, because its account or region is in the way of all that is to be done there.
     NotTried,
     /// The scope could not be seen.
@@ -96,6 +100,7 @@ impl Reason {
                 | Self::GuardTripped
                 | Self::Parked
                 | Self::NotOwned
+                | Self::Held
                 | Self::NotTried
                 | Self::AccountBroken
         )
@@ -111,6 +116,8 @@ impl Reason {
                 | Self::OutsideWindow
                 | Self::Parked
                 | Self::NotOwned
+                | Self::Kept
+                | Self::Held
         )
     }
 
@@ -149,6 +156,7 @@ impl Reason {
             Verdict::Pending(_) => Self::Syncing,
             Verdict::Blocked(problem) => Self::of_problem(problem, Self::Refused),
             Verdict::Failed(problem) => Self::of_problem(problem, Self::Failed),
+            Verdict::Withheld(_) if decision.is_normal_course() => Self::Kept,
             Verdict::Withheld(why) => Self::of_withheld(why),
             Verdict::NotTried(_) => Self::NotTried,
             Verdict::Unobserved(unobserved) if unobserved.account_broken => Self::AccountBroken,
@@ -193,7 +201,10 @@ impl Reason {
             Withheld::Probable
             | Withheld::NotOwned
             | Withheld::NotOwnImage
+            | Withheld::NotOwnedByPolicy
             | Withheld::Disputed => Self::NotOwned,
+            Withheld::InUse(_) | Withheld::InUseUnknown(_) => Self::ImageInUse,
+            Withheld::Held(_) => Self::Held,
             Withheld::PartialManifests
             | Withheld::UnknownManifests(_)
             | Withheld::Unobserved
@@ -205,6 +216,9 @@ impl Reason {
             | Withheld::LostBefore(_)
             | Withheld::TooMany(_)
             | Withheld::ClocksDisagree(_)
+            | Withheld::PruneHeld(_)
+            | Withheld::PolicyCap(_)
+            | Withheld::InstancesNotAsked
             | Withheld::NotInPlan => Self::GuardTripped,
         }
     }

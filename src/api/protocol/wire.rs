@@ -23,16 +23,19 @@ pub enum Service {
     Lighthouse,
     /// Whose a key is.
     Sts,
+    /// What Lighthouse does not tell of images: family, tags, deprecation.
+    Cvm,
 }
 
 impl Service {
-    pub const ALL: [Self; 2] = [Self::Lighthouse, Self::Sts];
+    pub const ALL: [Self; 3] = [Self::Lighthouse, Self::Sts, Self::Cvm];
 
     /// The name in the credential scope.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Lighthouse => "lighthouse",
             Self::Sts => "sts",
+            Self::Cvm => "cvm",
         }
     }
 
@@ -41,6 +44,7 @@ impl Service {
         match self {
             Self::Lighthouse => "2020-03-24",
             Self::Sts => "2018-08-13",
+            Self::Cvm => "2017-03-12",
         }
     }
 }
@@ -56,14 +60,21 @@ pub enum Action {
     DescribeImagesToShare,
     /// Tells which account the key belongs to. 20 calls a second.
     GetCallerIdentity,
+    /// Lists Lighthouse instances, each with the blueprint that it uses. 10 calls a second: what the documentation allows
+    /// is not known here, so that the least of the product's Describe actions counts.
+    DescribeInstances,
+    /// Lists images in CVM, with family, tags and deprecation. 10 calls a second.
+    DescribeImages,
 }
 
 impl Action {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::ModifyImageSharePermission,
         Self::DescribeBlueprints,
         Self::DescribeImagesToShare,
         Self::GetCallerIdentity,
+        Self::DescribeInstances,
+        Self::DescribeImages,
     ];
 
     /// The service that answers it.
@@ -71,8 +82,10 @@ impl Action {
         match self {
             Self::ModifyImageSharePermission
             | Self::DescribeBlueprints
-            | Self::DescribeImagesToShare => Service::Lighthouse,
+            | Self::DescribeImagesToShare
+            | Self::DescribeInstances => Service::Lighthouse,
             Self::GetCallerIdentity => Service::Sts,
+            Self::DescribeImages => Service::Cvm,
         }
     }
 
@@ -83,13 +96,15 @@ impl Action {
             Self::DescribeBlueprints => "DescribeBlueprints",
             Self::DescribeImagesToShare => "DescribeImagesToShare",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::DescribeInstances => "DescribeInstances",
+            Self::DescribeImages => "DescribeImages",
         }
     }
 
     /// Calls the API allows in a sliding second, per account and access point.
     pub const fn limit_per_second(self) -> u32 {
         match self {
-            Self::DescribeBlueprints => 10,
+            Self::DescribeBlueprints | Self::DescribeInstances | Self::DescribeImages => 10,
             Self::ModifyImageSharePermission
             | Self::DescribeImagesToShare
             | Self::GetCallerIdentity => 20,
@@ -300,24 +315,7 @@ pub struct DescribeImagesReply {
     pub image_set: Vec<CustomImage>,
 }
 
-/// The same reply, where nothing but the ids matters.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ListImagesReply {
-    /// Rows of all pages together.
-    pub total_count: u64,
-    /// The rows of this page.
-    pub image_set: Vec<ListedImage>,
-}
-
-/// What is read of an image of which only the id matters.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ListedImage {
-    pub image_id: String,
-}
-
-/// What is read of one custom image: what hinders sharing it.
+/// What is read of one custom image: how people know it, and what hinders sharing it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CustomImage {
@@ -338,6 +336,17 @@ pub struct CustomImage {
     /// Localised free text, empty when shareable: shown, never matched on.
     #[serde(default, deserialize_with = "lenient")]
     pub unshareable_reason: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub image_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub os_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub platform: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub architecture: Option<String>,
+    /// In UTC, written as `YYYY-MM-DDThh:mm:ssZ`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub created_time: Option<String>,
 }
 
 /// What is read of the reply of `GetCallerIdentity`.

@@ -5,7 +5,6 @@ mod credentials;
 mod decode;
 mod document;
 mod fields;
-mod glob;
 mod image_share;
 mod parallel;
 mod resolve;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use super::document::{Document, Share};
 use super::uin_conflicts::RegionUses;
-use crate::desired::{Account, Completeness, Desired, DesiredImage, Source};
+use crate::desired::{Account, Completeness, Desired, DesiredImage, DocumentMetadata, Source};
 use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
 use crate::manifest::source_text::SourceText;
 use crate::manifest::suggest::did_you_mean;
@@ -45,6 +46,9 @@ pub(super) fn resolve(
             .into_iter()
             .map(|(name, (_, account))| (name, account))
             .collect(),
+        names: BTreeMap::new(),
+        policies: BTreeMap::new(),
+        locks: BTreeMap::new(),
         // `load` sets it; documents do not tell.
         completeness: Completeness::default(),
     }
@@ -101,6 +105,11 @@ fn add(
     entries: &mut BTreeMap<ImageKey, (Place, DesiredImage)>,
 ) {
     let account = share.account.map(|(name, _)| name).unwrap_or_default();
+    let name = share.name.as_ref().map_or("", |(name, _)| name.as_str());
+    let document = Arc::new(DocumentMetadata {
+        name: name.into(),
+        labels: Arc::clone(&share.labels),
+    });
     for image in share.images {
         let source = source_of(sources, image.place);
         // Reported once for the entry, not for each of its regions.
@@ -118,7 +127,10 @@ fn add(
                 share: image.desired,
                 protect: image.protect,
                 source: source.clone(),
-                labels: share.labels.clone(),
+                document: Arc::clone(&document),
+                name: None,
+                note: None,
+                bounds: None,
             };
             match entries.entry(key) {
                 Entry::Vacant(free) => {

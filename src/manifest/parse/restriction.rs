@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::fields::{Fields, Reader};
-use super::glob::{self, WILDCARDS};
 use super::shared_fields::Metadata;
 use super::yaml::Node;
 use crate::manifest::diagnostic::Place;
-use crate::model::{AccountName, ImageId};
+use crate::model::{AccountName, Glob, ImageId};
 
 /// Fields of `restrict`, at least one of which must be given.
 const RESTRICTABLE: [&str; 3] = ["accounts", "regions", "images"];
@@ -37,12 +36,12 @@ pub(super) struct Allowed {
     pub place: Place,
     /// All entries of the list, patterns included.
     names: BTreeSet<String>,
-    patterns: Vec<String>,
+    patterns: Vec<Glob>,
 }
 
 impl Allowed {
     pub(super) fn allows(&self, name: &str) -> bool {
-        let is_like = |pattern: &String| glob::matches(pattern, name);
+        let is_like = |pattern: &Glob| pattern.matches(name);
         self.names.contains(name) || self.patterns.iter().any(is_like)
     }
 
@@ -103,7 +102,7 @@ fn directory(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<PathBuf> {
             "`directory` is empty".to_owned(),
             "write `.`, or leave it out, to mean the directory of this file",
         )
-    } else if text.contains(WILDCARDS) {
+    } else if text.contains(Glob::WILDCARDS) {
         (
             format!("`{text}` is a pattern, not a directory"),
             "give each directory a Restriction of its own, or restrict what is above them",
@@ -145,8 +144,8 @@ fn allowed(
             },
         }
     }
-    let patterns = names.keys().filter(|name| name.contains(WILDCARDS));
-    let patterns: Vec<_> = patterns.cloned().collect();
+    let patterns = names.keys().filter(|name| name.contains(Glob::WILDCARDS));
+    let patterns: Vec<_> = patterns.map(|pattern| Glob::new(pattern)).collect();
     if patterns.len() > PATTERNS_MAX {
         reader
             .error(
@@ -194,7 +193,7 @@ fn pattern(
     help: &str,
 ) -> Option<String> {
     let text = reader.text(node, what)?;
-    let is_good = |text: &str| is_good(&text.replace(WILDCARDS, "a"));
+    let is_good = |text: &str| is_good(&text.replace(Glob::WILDCARDS, "a"));
     if is_good(text) {
         return Some(text.to_owned());
     }

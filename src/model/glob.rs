@@ -1,28 +1,70 @@
 //! Name patterns: `*` stands for any characters, `?` for one, and every other character for itself.
 
-/// Characters that make a name a pattern.
-pub(super) const WILDCARDS: [char; 2] = ['*', '?'];
+use std::fmt;
+use std::sync::Arc;
+
+/// A pattern for names. Two patterns are equal if they are written alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Glob(Arc<str>);
+
+impl Glob {
+    /// Characters that make a name a pattern.
+    pub const WILDCARDS: [char; 2] = ['*', '?'];
+
+    /// Any text is a pattern.
+    pub fn new(pattern: &str) -> Self {
+        Self(pattern.into())
+    }
+
+    /// The pattern as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `text` as a whole matches, by case.
+    pub fn matches(&self, text: &str) -> bool {
+        matches(&self.0, text)
+    }
+
+    /// Whether it stands for more than one text.
+    pub fn is_pattern(&self) -> bool {
+        self.0.contains(Self::WILDCARDS)
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Whether `text` matches `pattern`. Takes at most time in proportion to the product of their lengths.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+fn matches(pattern: &str, text: &str) -> bool {
+    let (bytes, pattern) = (text.as_bytes(), pattern.as_bytes());
+    // The end of the character that begins at `at`.
+    let next = |at: usize| (at + 1..).find(|&end| text.is_char_boundary(end));
     let (mut p, mut t) = (0, 0);
     // Position of the last `*`, and where the text continues after what it matches so far.
     let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
+    while t < bytes.len() {
         match (pattern.get(p), star) {
             (Some(b'*'), _) => {
                 star = Some((p, t));
                 p += 1;
             }
-            (Some(&letter), _) if letter == b'?' || letter == text[t] => {
+            (Some(b'?'), _) => {
+                p += 1;
+                t = next(t).unwrap_or(bytes.len());
+            }
+            (Some(&letter), _) if letter == bytes[t] => {
                 p += 1;
                 t += 1;
             }
             (_, Some((at, taken))) => {
-                star = Some((at, taken + 1));
+                let taken = next(taken).unwrap_or(bytes.len());
+                star = Some((at, taken));
                 p = at + 1;
-                t = taken + 1;
+                t = taken;
             }
             (_, None) => return false,
         }
@@ -64,6 +106,9 @@ mod tests {
             ("prod", "prod2", false),
             ("prod", "aprod", false),
             ("a.c", "abc", false),
+            ("?-1", "名-1", true),
+            ("*?1", "名1", true),
+            ("??", "名", false),
         ] {
             assert_eq!(matches(pattern, text), is, "{pattern} {text}");
         }

@@ -1,0 +1,90 @@
+//! Which images a policy is about: conditions on an image's name and properties, all of which must hold.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use regex::Regex;
+
+use crate::model::{Glob, Timestamp};
+
+/// A regular expression for a whole name. Two are equal if they are written alike.
+#[derive(Clone)]
+pub struct NameRegex {
+    written: String,
+    /// Anchored at both ends.
+    regex: Regex,
+}
+
+impl NameRegex {
+    /// The group whose text is the version.
+    pub const VERSION_GROUP: &'static str = "version";
+
+    /// Fails if the text is no regular expression, or one that would need too much memory. The error is a text for people.
+    pub fn new(written: &str) -> Result<Self, String> {
+        let regex = regex::RegexBuilder::new(&format!(r"\A(?:{written})\z"))
+            .size_limit(1 << 20)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            written: written.to_owned(),
+            regex,
+        })
+    }
+
+    /// The expression as written.
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    /// Whether the whole of `name` matches.
+    pub fn matches(&self, name: &str) -> bool {
+        self.regex.is_match(name)
+    }
+
+    /// The text of the group `version`; `None` if the expression has no such group or it takes no part in the match.
+    pub fn version<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let captures = self.regex.captures(name)?;
+        Some(captures.name(Self::VERSION_GROUP)?.as_str())
+    }
+}
+
+impl PartialEq for NameRegex {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for NameRegex {}
+
+impl fmt::Debug for NameRegex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.written, f)
+    }
+}
+
+/// Conditions on an image. Those that are given must all hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageMatch {
+    /// The whole name.
+    pub name: Option<Glob>,
+    /// The whole name, and what of it is the version.
+    pub name_regex: Option<NameRegex>,
+    /// CVM's `ImageFamily`.
+    pub family: Option<Glob>,
+    /// Tags by key, all of which the image has in CVM.
+    pub tags: BTreeMap<String, Glob>,
+    pub os_name: Option<Glob>,
+    pub platform: Option<Glob>,
+    pub architecture: Option<Glob>,
+    /// The image was created at this time or later.
+    pub created_after: Option<Timestamp>,
+    /// The image was created before this time.
+    pub created_before: Option<Timestamp>,
+}
+
+impl ImageMatch {
+    /// Whether it asks for what only CVM's DescribeImages tells.
+    pub fn needs_cvm(&self) -> bool {
+        self.family.is_some() || !self.tags.is_empty()
+    }
+}

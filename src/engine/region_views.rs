@@ -1,0 +1,114 @@
+//! What was seen of each region of an account, for policies that are about several. Whoever observes a region posts it here;
+//! a region that nobody has observed lately is read once, for all who need it. It must not know what a policy makes of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::api::ReadClient;
+use crate::host::Host;
+use crate::listing;
+use crate::model::{Region, Scope};
+use crate::observation::{CvmImages, Observation, ObservedAt, OwnImages, Seen};
+use crate::resolve::RegionView;
+
+/// How long a view of another region is used. The passes of a daemon are less far apart by default, so that each region
+/// is read by its own pass alone.
+const VIEW_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// Who calls, and for which region.
+type ViewKey = (Rc<str>, Region);
+
+/// The views of a process.
+#[derive(Debug, Default)]
+pub struct RegionViews(RefCell<BTreeMap<ViewKey, Rc<Slot>>>);
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// Held by whoever reads the region.
+    reading: Arc<Mutex<()>>,
+    view: RefCell<Option<(Rc<RegionView>, ObservedAt)>>,
+}
+
+impl RegionViews {
+    fn slot(&self, caller: Rc<str>, region: Region) -> Rc<Slot> {
+        Rc::clone(self.0.borrow_mut().entry((caller, region)).or_default())
+    }
+
+    /// Keeps others from reading the region until the guard is dropped: it is about to be observed, and posted.
+    pub(super) async fn observing<H: Host>(
+        &self,
+        client: &ReadClient<H>,
+        region: Region,
+    ) -> OwnedMutexGuard<()> {
+        let slot = self.slot(client.caller_id(), region);
+        Arc::clone(&slot.reading).lock_owned().await
+    }
+
+    /// Keeps what was seen of a region, asked for at `at`. Without own images it is no view.
+    pub(super) fn post<H: Host>(
+        &self,
+        client: &ReadClient<H>,
+        region: Region,
+        seen: &Seen,
+        at: ObservedAt,
+    ) {
+        let OwnImages::Known(own) = &seen.own else {
+            return;
+        };
+        let shared = seen.shared.iter();
+        let shared = shared.filter(|(image, _)| own.contains_key(*image));
+        let view = RegionView {
+            own: own.clone(),
+            cvm: seen.cvm.clone(),
+            shared: shared
+                .map(|(image, blueprint)| (image.clone(), blueprint.clone()))
+                .collect(),
+        };
+        let slot = self.slot(client.caller_id(), region);
+        *slot.view.borrow_mut() = Some((Rc::new(view), at));
+    }
+
+    /// A view of the region that is recent enough, if there is one. `needs_cvm`: CVM must have been asked.
+    pub(super) fn recent<H: Host>(
+        &self,
+        client: &ReadClient<H>,
+        region: Region,
+        needs_cvm: bool,
+    ) -> Option<Rc<RegionView>> {
+        let slot = self.slot(client.caller_id(), region);
+        let host = &client.context().host;
+        let now = ObservedAt::new(host.monotonic(), host.now());
+        let view = slot.view.borrow();
+        let (view, at) = view.as_ref()?;
+        let is_enough = !needs_cvm || view.cvm != CvmImages::NotAsked;
+        (is_enough && at.age(now) < VIEW_AGE_MAX).then(|| Rc::clone(view))
+    }
+
+    /// The region's view, which is read now if there is none that is recent enough. `None`: it cannot be seen.
+    pub(super) async fn read<H: Host>(
+        &self,
+        client: &ReadClient<H>,
+        scope: &Scope,
+        needs_cvm: bool,
+    ) -> Option<Rc<RegionView>> {
+        let _observing = self.observing(client, scope.region).await;
+        if let Some(view) = self.recent(client, scope.region, needs_cvm) {
+            return Some(view);
+        }
+        let (observation, times) = listing::observe_dated(client, scope, &|_| {}).await;
+        let Observation::Seen(mut seen) = observation else {
+            return None;
+        };
+        seen.own = listing::own_images(client, scope).await;
+        if needs_cvm {
+            seen.cvm = listing::cvm_images(client, scope).await;
+        }
+        self.post(client, scope.region, &seen, times.oldest);
+        self.recent(client, scope.region, needs_cvm)
+    }
+}

@@ -1,0 +1,118 @@
+//! Resolves the documents of one scope by one observation, with what was seen of the other regions that its policies are
+//! about. It must not know how anything is resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::future::{join_all, select};
+
+use super::region_views::RegionViews;
+use super::scope_task::ScopeTask;
+use crate::api::ReadClient;
+use crate::attempts::AttemptLog;
+use crate::host::Host;
+use crate::inventory::Inventory;
+use crate::model::{Region, Scope};
+use crate::observation::{Observation, OwnImages};
+use crate::resolve::{self, RegionView, Resolution};
+
+/// How long other regions are waited for. One that hangs counts as not seen in this pass.
+const ELSEWHERE_MAX: Duration = Duration::from_secs(60);
+
+/// What a resolution is made with, besides the observation.
+pub(super) struct Resolver<'r, H> {
+    client: &'r ReadClient<H>,
+    task: &'r ScopeTask<'r>,
+    attempts: &'r AttemptLog,
+    own: &'r OwnImages,
+    views: &'r RegionViews,
+    elsewhere: BTreeMap<Region, RegionView>,
+    /// Whether the regions that are missing were waited for.
+    has_looked: bool,
+}
+
+impl<'r, H: Host> Resolver<'r, H> {
+    /// Begins with what is known of the other regions.
+    pub(super) fn new(
+        client: &'r ReadClient<H>,
+        task: &'r ScopeTask<'r>,
+        attempts: &'r AttemptLog,
+        own: &'r OwnImages,
+        views: &'r RegionViews,
+    ) -> Self {
+        let mut resolver = Self {
+            client,
+            task,
+            attempts,
+            own,
+            views,
+            elsewhere: BTreeMap::new(),
+            has_looked: false,
+        };
+        for (region, needs_cvm) in resolver.other_regions() {
+            if let Some(view) = views.recent(client, region, needs_cvm) {
+                resolver.elsewhere.insert(region, (*view).clone());
+            }
+        }
+        resolver
+    }
+
+    /// The other regions of the scope's policies, and whether CVM must be asked there.
+    fn other_regions(&self) -> BTreeMap<Region, bool> {
+        let mut regions = BTreeMap::new();
+        for policy in self.task.desired.policies {
+            for &region in &policy.regions {
+                if region != self.task.scope.region {
+                    *regions.entry(region).or_default() |= policy.needs_cvm();
+                }
+            }
+        }
+        regions
+    }
+
+    pub(super) fn resolve(&self, observation: &Observation, inventory: &Inventory) -> Resolution {
+        let context = self.client.context();
+        resolve::resolve(&resolve::Inputs {
+            scope: self.task.scope,
+            desired: &self.task.desired,
+            observation,
+            own: self.own,
+            elsewhere: &self.elsewhere,
+            inventory,
+            attempts: self.attempts,
+            clocks: self.client.clocks(self.task.scope.region),
+            present: context.present(),
+            monotonic: context.host.monotonic(),
+        })
+    }
+
+    /// Waits for the regions that `resolution` lacks. Returns whether any was seen.
+    pub(super) async fn look_elsewhere(&mut self, resolution: &Resolution) -> bool {
+        let missing: BTreeSet<Region> = resolution.unseen.clone();
+        if missing.is_empty() || self.has_looked {
+            return false;
+        }
+        self.has_looked = true;
+        let needs_cvm = self.other_regions();
+        let reads = missing.into_iter().map(async |region| {
+            let scope = Scope {
+                account: self.task.scope.account.clone(),
+                region,
+            };
+            let asks_cvm = needs_cvm.get(&region).copied().unwrap_or_default();
+            let host = &self.client.context().host;
+            let read = std::pin::pin!(self.views.read(self.client, &scope, asks_cvm));
+            let wait = std::pin::pin!(host.sleep_until(host.monotonic() + ELSEWHERE_MAX));
+            match select(read, wait).await {
+                futures_util::future::Either::Left((view, _)) => Some((region, view?)),
+                futures_util::future::Either::Right(_) => None,
+            }
+        });
+        let seen: Vec<_> = join_all(reads).await.into_iter().flatten().collect();
+        let is_any = !seen.is_empty();
+        let seen = seen.into_iter();
+        self.elsewhere
+            .extend(seen.map(|(region, view)| (region, (*view).clone())));
+        is_any
+    }
+}

@@ -1,0 +1,39 @@
+//! What a call that failed means for an observation: whether reading is denied, and whether the account is broken.
+
+use crate::api::error::{CallError, Class, Refusal};
+use crate::observation::{Observation, Unobserved};
+
+/// Why a listing cannot be used whose call failed.
+pub(super) fn reason(error: CallError) -> Unobserved {
+    let reason = error.to_string();
+    match error {
+        CallError::NotSent(_) | CallError::Unclear(_) => Unobserved::new(reason),
+        CallError::AccountBroken(refusal) => Unobserved {
+            account_broken: true,
+            ..of_refusal(reason, refusal)
+        },
+        CallError::Refused(refusal) => Unobserved {
+            account_broken: matches!(refusal.class, Class::AccountBlocked | Class::ClockOff),
+            ..of_refusal(reason, refusal)
+        },
+    }
+}
+
+/// What is observed of a scope whose first call failed. Where this key may not read, it may be allowed to write.
+pub(super) fn unobserved(error: CallError) -> Observation {
+    let is_denied = matches!(&error, CallError::Refused(refusal)
+        if refusal.class == Class::ScopeBlocked && !refusal.is_of_region());
+    match is_denied {
+        true => Observation::ReadDenied(reason(error)),
+        false => Observation::Unobserved(reason(error)),
+    }
+}
+
+fn of_refusal(reason: String, refusal: Refusal) -> Unobserved {
+    Unobserved {
+        reason,
+        code: Some(refusal.code),
+        request_id: refusal.request_id,
+        account_broken: false,
+    }
+}
