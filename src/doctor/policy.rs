@@ -77,7 +77,7 @@ impl PolicyDocument {
                 Action::GetCallerIdentity => has_uin || several,
                 Action::DescribeInstances | Action::DescribeImages => false,
             });
-            caller.actions.extend(actions.map(named));
+            caller.actions.extend(actions.map(Action::permission));
             let mut above = source;
             while let CredentialSource::AssumeRole(assume) = above {
                 let below = needs.entry(holder(&assume.source)).or_default();
@@ -185,8 +185,4 @@ fn holder(source: &CredentialSource) -> String {
         CredentialSource::AssumeRole(assume) => format!("the role {}", assume.role.arn),
         other => format!("the credentials of `{other}`"),
     }
-}
-
-fn named(action: Action) -> String {
-    format!("{}:{}", action.service().as_str(), action.as_str())
 }
