@@ -170,17 +170,21 @@ fn each_precondition_and_code_has_its_image() {
 
 #[test]
 fn roles_and_denials_hold_for_the_account() {
-    let mut missing = cloud("accounts: [{role: missing, images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let mut missing =
+        cloud("accounts: [{role: missing, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     assert_eq!(
         code(&modify(&mut missing, "img-a", "SHARE")),
         "ResourceNotFound.RoleNotFound"
     );
-    let mut denied = cloud("accounts: [{role: denied, images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let mut denied =
+        cloud("accounts: [{role: denied, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     assert_eq!(
         code(&modify(&mut denied, "img-a", "SHARE")),
         "UnsupportedOperation.AssumeRoleFailed"
     );
-    let mut read_denied = cloud("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let mut read_denied = cloud(
+        "accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+    );
     assert_eq!(
         code(&call(&mut read_denied, "DescribeBlueprints", json!({}), 0)),
         "UnauthorizedOperation.NoPermission"
@@ -368,7 +372,8 @@ fn c1_the_worlds_clock_is_what_counts() {
 
 #[test]
 fn reads_lag_by_exactly_as_long_as_the_world_says() {
-    let mut cloud = cloud("{readLag: 3s, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]}");
+    let mut cloud =
+        cloud("{readLag: 3s, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]}");
     let body = json!({"ImageId": "img-a", "Permission": "SHARE"});
     assert_eq!(
         code(&call(
