@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::history::{HistoryEntry, HistoryEvent, Intent, WriteOutcome, WriteResult};
+use crate::model::Cause;
 use crate::store::VerifyResult;
 use crate::words::{plural, rfc3339, safe};
 
@@ -49,11 +50,15 @@ impl HistoryDocument {
             text.push_str("Older entries are left out; `--limit 0` shows all.\n");
         }
         let key = |entry: &HistoryEntry| match (entry.event.scope(), entry.event.image()) {
-            (Some(scope), Some(image)) => Some(format!("{scope}/{image}")),
+            (Some(scope), Some(image)) => {
+                let name = entry.event.image_name();
+                let name = name.map(|name| format!(" ({})", safe(name)));
+                Some(format!("{scope}/{image}{}", name.unwrap_or_default()))
+            }
             (scope, _) => scope.map(ToString::to_string),
         };
         let keys = self.entries.iter().filter_map(key);
-        let width = keys.map(|key| key.len()).max().unwrap_or(0);
+        let width = keys.map(|key| key.chars().count()).max().unwrap_or(0);
         for entry in &self.entries {
             let at = rfc3339(entry.at);
             let what = safe(&line(&entry.event));
@@ -100,6 +105,9 @@ fn line(event: &HistoryEvent) -> String {
             taken.by,
             taken.reason
         ),
+        HistoryEvent::NameMoved(moved) => {
+            format!("{}: {} was {}", moved.image_name, moved.key.image, moved.was)
+        }
         HistoryEvent::Unparked(change) => {
             format!("no longer parked, by {}: {}", change.by, change.reason)
         }
@@ -115,6 +123,13 @@ fn line(event: &HistoryEvent) -> String {
 
 fn intent_line(intent: &Intent) -> String {
     let mut line = format!("{} {}", intent.permission.as_str(), intent.cause.as_str());
+    let is_by_policy = matches!(
+        intent.cause,
+        Cause::Policy | Cause::Retention | Cause::Revoked
+    );
+    if let (true, Some(policy)) = (is_by_policy, &intent.document) {
+        let _ = write!(line, " of policy {policy}");
+    }
     if let Some(place) = &intent.source {
         let _ = write!(line, " by {}:{}", place.file, place.line);
     }
