@@ -695,14 +695,16 @@ pub fn desired_of<'a, 'b>(
             file: "test.yaml".into(),
             line,
         };
-        let labels = BTreeMap::new().into();
         desired.images.insert(
             key,
             DesiredImage {
                 share: intent,
                 protect: false,
                 source,
-                labels,
+                document: Default::default(),
+                name: None,
+                note: None,
+                bounds: None,
             },
         );
     }
