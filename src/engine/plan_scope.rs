@@ -164,8 +164,8 @@ impl<H: Host> Observing<'_, H> {
         on_wait: &dyn Fn(Reading),
     ) -> (Observation, ObservationTimes, OwnImages) {
         let (client, scope, desired) = (self.client, self.task.scope, &self.task.desired);
-        let spans_regions = desired.policies.iter().any(|policy| policy.spans_regions());
-        let _observing = match spans_regions {
+        let is_viewed = desired.needs_own_images();
+        let _observing = match is_viewed {
             true => Some(self.before.views.observing(client, scope.region).await),
             false => None,
         };
@@ -189,10 +189,8 @@ impl<H: Host> Observing<'_, H> {
             if desired.needs_cvm() {
                 seen.cvm = listing::cvm_images(client, scope).await;
             }
-            if spans_regions {
-                let views = self.before.views;
-                views.post(client, scope.region, seen, times.oldest);
-            }
+            let views = self.before.views;
+            views.post(client, scope.region, seen, times.oldest);
         }
         (observation, times, own)
     }
