@@ -42,8 +42,8 @@ pub(crate) struct Outcome {
     pub(crate) prune_hold: Option<bool>,
     /// Policies that hold still.
     pub(crate) holds: BTreeSet<&'static str>,
-    /// The clocks of versions from now on.
-    pub(crate) clocks: BTreeMap<(&'static str, String), Clock>,
+    /// The clocks of versions from now on, and whether nothing speaks against them that was not seen.
+    pub(crate) clocks: BTreeMap<(&'static str, String), (Clock, bool)>,
     /// What names mean from now on, where that is certain.
     pub(crate) names: BTreeMap<&'static str, u8>,
 }
@@ -63,7 +63,8 @@ enum Declared {
     /// The state, why it is so, and whether it is protected.
     State(bool, Cause, bool),
     Conflict,
-    Held,
+    /// Holds what entries by id say of it, if they do.
+    Held(Option<(bool, Cause)>),
     /// The last meaning of a name that means another image now, which is not seen as desired yet.
     Before,
 }
@@ -94,12 +95,17 @@ pub(crate) fn decide(world: &World) -> Outcome {
         if view.hold.is_some() {
             outcome.holds.insert(view.policy.name);
         }
-        outcome.clocks.extend(view.clocks());
+        // Whether an image that waits for a person holds a place is left open.
+        let is_open = scene
+            .declared
+            .values()
+            .any(|said| !matches!(said, Declared::No | Declared::State(..)));
+        if !is_open {
+            outcome.clocks.extend(view.clocks());
+        }
     }
     for image in &here.images {
-        outcome
-            .images
-            .insert(image.id, scene.decide(image, &views));
+        outcome.images.insert(image.id, scene.decide(image, &views));
     }
     outcome.prune_hold = scene.prune_hold(&views, &outcome);
     outcome
@@ -110,14 +116,12 @@ fn with_name<'w>(here: &'w Region, name: &str) -> Vec<&'w Image> {
     images.filter(|image| image.name == name).collect()
 }
 
-/// The state that an entry asks for now; `None`: it says nothing yet, or the clocks disagree.
-fn asked(world: &World, ask: Ask) -> Option<(bool, Cause)> {
+/// The state that an entry asks for now, and why.
+fn asked(world: &World, ask: Ask) -> (bool, Cause) {
     match ask {
-        Ask::Shared => Some((true, Cause::Declared)),
-        Ask::Unshared => Some((false, Cause::Declared)),
-        Ask::SharedUntil(until) if world.now >= until => Some((false, Cause::Expired)),
-        Ask::SharedUntil(_) => Some((true, Cause::Declared)),
-        Ask::SharedFrom(from) => (world.now >= from).then_some((true, Cause::Declared)),
+        Ask::Unshared => (false, Cause::Declared),
+        Ask::SharedUntil(until) if world.now >= until => (false, Cause::Expired),
+        Ask::Shared | Ask::SharedUntil(_) => (true, Cause::Declared),
     }
 }
 
@@ -126,11 +130,9 @@ fn names(world: &World, here: &Region, outcome: &mut Outcome) {
         let By::Name(name) = entry.by else { continue };
         match with_name(here, name).as_slice() {
             [image] => {
-                let state = asked(world, entry.ask);
-                let is_as_desired = match state {
-                    Some((true, _)) => image.share == Some(Share::Normal),
-                    Some((false, _)) => image.share.is_none(),
-                    None => false,
+                let is_as_desired = match asked(world, entry.ask).0 {
+                    true => image.share == Some(Share::Normal),
+                    false => image.share.is_none(),
                 };
                 if is_as_desired {
                     outcome.names.insert(name, image.id);
@@ -145,12 +147,12 @@ fn names(world: &World, here: &Region, outcome: &mut Outcome) {
 
 /// "No image of the name, or two: blocked. What the name last meant is held, against policies too."
 fn declared(world: &World, here: &Region, image: &Image) -> Declared {
-    let mut states = Vec::new();
+    let mut asks = Vec::new();
     let (mut protect, mut is_held, mut is_before) = (false, false, false);
     for entry in &world.entries {
         match entry.by {
             By::Id(id) if id == image.id => {
-                states.extend(asked(world, entry.ask));
+                asks.push(entry.ask);
                 protect |= entry.protect;
             }
             By::Id(_) => {}
@@ -159,11 +161,11 @@ fn declared(world: &World, here: &Region, image: &Image) -> Declared {
                 let was = world.memory.names.get(name) == Some(&image.id);
                 match found.as_slice() {
                     [found] if found.id == image.id => {
-                        states.extend(asked(world, entry.ask));
+                        asks.push(entry.ask);
                         protect |= entry.protect;
                     }
                     [found] => {
-                        let wants = asked(world, entry.ask).is_some_and(|(shared, _)| shared);
+                        let wants = asked(world, entry.ask).0;
                         is_before |= was && wants && found.share != Some(Share::Normal);
                     }
                     found => is_held |= was || found.iter().any(|f| f.id == image.id),
@@ -171,12 +173,14 @@ fn declared(world: &World, here: &Region, image: &Image) -> Declared {
             }
         }
     }
-    match states.as_slice() {
-        _ if is_held => Declared::Held,
-        [] if is_before => Declared::Before,
-        [] => Declared::No,
-        [first, rest @ ..] if rest.iter().any(|other| other.0 != first.0) => Declared::Conflict,
-        [(state, cause), ..] => Declared::State(*state, *cause, protect),
+    let state = asks.first().map(|ask| asked(world, *ask));
+    match state {
+        _ if is_held || (is_before && state.is_some()) => Declared::Held(state),
+        None if is_before => Declared::Before,
+        None => Declared::No,
+        // As they are written: a date that is over does not make them agree.
+        Some(_) if asks.iter().any(|ask| *ask != asks[0]) => Declared::Conflict,
+        Some((state, cause)) => Declared::State(state, cause, protect),
     }
 }
 
@@ -309,7 +313,15 @@ impl Scene<'_> {
             (true, Some(_)) | (false, None) => Effect::Nothing,
         };
         match declared {
-            Declared::Held => return say(Want::Decided, &["held"], Effect::Nothing),
+            Declared::Held(by_id) => {
+                let mut expected = say(Want::Decided, &["held"], Effect::Nothing);
+                // Whether an id settles what a name leaves open is left open.
+                if let Some((shared, cause)) = by_id {
+                    expected.words.push("declared");
+                    expected.effects.push(state(*shared, *cause));
+                }
+                return expected;
+            }
             Declared::Conflict => return say(Want::Decided, &["conflict"], Effect::Nothing),
             Declared::State(false, cause, protect) => {
                 let effect = match protect {
@@ -319,6 +331,7 @@ impl Scene<'_> {
                 return say(Want::Decided, &["declared"], effect);
             }
             Declared::State(true, _, true) if !self.revocations(image).is_empty() => {
+                // Protection keeps a share; nobody makes one of what is revoked.
                 return say(Want::Decided, &["declared", "revoked"], Effect::Nothing);
             }
             _ => {}
@@ -335,7 +348,7 @@ impl Scene<'_> {
             // Whether a policy may share or even retire it meanwhile is left open, but for the last: it is named.
             return say(Want::Decided, &[], Effect::Nothing);
         }
-        claim.unwrap_or_else(|| say(Want::Excluded, &["unnamed", "declared"], Effect::Nothing))
+        claim.unwrap_or_else(|| say(Want::Excluded, &["unnamed"], Effect::Nothing))
     }
 
     /// Rule 9.
@@ -381,11 +394,17 @@ impl Scene<'_> {
                 let revoked = with_name(self.here, revoke.name);
                 revoked.iter().any(|image| image.share.is_some())
             });
-        let effect = match (image.share, image.eligible) {
-            (None, true) => Effect::Share(Cause::Policy),
-            _ => Effect::Nothing,
+        // What cannot be shared is blocked, whoever wants it: it may be asked for.
+        let effects = match (image.share, image.eligible) {
+            (None, true) => vec![Effect::Share(Cause::Policy)],
+            (None, false) => vec![Effect::Share(Cause::Policy), Effect::Nothing],
+            (Some(_), _) => vec![Effect::Nothing],
         };
-        wanted.then(|| say(Want::Pinned, &[], effect))
+        wanted.then(|| Expected {
+            words: Vec::new(),
+            effects,
+            want: Want::Pinned,
+        })
     }
 
     fn prune_hold(&self, views: &[View<'_>], outcome: &Outcome) -> Option<bool> {
@@ -491,8 +510,7 @@ impl<'v> View<'v> {
             .collect();
         let are_normal = with_place.iter().all(|i| i.share == Some(Share::Normal));
         let is_broken = version.images.iter().any(|image| {
-            !scene.is_barred(image)
-                && matches!(image.share, Some(Share::Failed | Share::Doubled))
+            !scene.is_barred(image) && matches!(image.share, Some(Share::Failed | Share::Doubled))
         });
         let stands = !with_place.is_empty()
             && are_normal
@@ -527,9 +545,8 @@ impl<'v> View<'v> {
 
     /// Versions with a NORMAL share, the newest first. What is revoked or declared `unshared` does not count.
     fn normal_versions(&self) -> Vec<&str> {
-        let is_normal = |image: &&Image| {
-            image.share == Some(Share::Normal) && !self.scene.is_barred(image)
-        };
+        let is_normal =
+            |image: &&Image| image.share == Some(Share::Normal) && !self.scene.is_barred(image);
         let texts = self.versions.iter().filter(|version| {
             let images = self.matched.iter().copied();
             images
@@ -540,7 +557,7 @@ impl<'v> View<'v> {
         texts.map(|version| version.text.as_str()).collect()
     }
 
-    fn clocks(&self) -> Vec<((&'static str, String), Clock)> {
+    fn clocks(&self) -> Vec<((&'static str, String), (Clock, bool))> {
         if self.hold == Some(Hold::Cvm) {
             return Vec::new();
         }
@@ -549,7 +566,13 @@ impl<'v> View<'v> {
                 age: version.age_is_certain.then_some(version.age),
                 stands_since: version.stands_since,
             };
-            ((self.policy.name, version.text.clone()), clock)
+            // Whether a version that a pin passes over begins to stand is left open.
+            let is_certain =
+                version.age_is_certain && version.availability_is_certain && self.pinned.is_empty();
+            (
+                (self.policy.name, version.text.clone()),
+                (clock, is_certain),
+            )
         });
         clocks.collect()
     }
@@ -587,7 +610,9 @@ impl<'v> View<'v> {
         let is_newest = self.pinned.is_empty() && before.count() < self.policy.newest;
         Some(match image.share {
             Some(Share::Doubled) => say(Want::NotYet, &["broken"], nothing),
-            Some(_) if is_broken && is_newest => say(Want::NotYet, &["broken"], nothing),
+            Some(_) if is_broken && is_newest && !self.is_deprecated(image) => {
+                say(Want::NotYet, &["broken"], nothing)
+            }
             Some(_) if is_newest && !self.is_deprecated(image) => {
                 say(Want::Newest, &["newest"], nothing)
             }
@@ -628,6 +653,11 @@ impl<'v> View<'v> {
         }
     }
 
+    fn has_declared(&self) -> bool {
+        let mut ids = self.matched.iter().map(|image| image.id);
+        ids.any(|id| matches!(self.scene.declared[&id], Declared::State(true, ..)))
+    }
+
     fn overlap(&self, since: i64) -> Expected {
         match since + self.policy.unshare_after <= self.scene.world.now {
             true => say(
@@ -641,7 +671,10 @@ impl<'v> View<'v> {
 
     fn retention_by_pin(&self, image: &Image, kept: Expected) -> Expected {
         let mut pinned = self.matched.iter().filter(|image| self.is_pinned(image));
-        if !pinned.clone().all(|image| image.share == Some(Share::Normal)) {
+        if !pinned
+            .clone()
+            .all(|image| image.share == Some(Share::Normal))
+        {
             return kept;
         }
         let texts: BTreeSet<_> = pinned
@@ -652,8 +685,22 @@ impl<'v> View<'v> {
         let normal = self.normal_versions();
         let others = normal.into_iter().filter(|text| !texts.contains(*text));
         let missing = self.policy.minimum.saturating_sub(texts.len());
-        if others.take(missing).any(|other| other == text) {
+        let others: Vec<_> = others.collect();
+        // Fewer than `minimum` are NORMAL: nothing goes.
+        if others.len() < missing {
             return kept;
+        }
+        let last = others[..missing].last();
+        let last = last.and_then(|last| self.find(last)).map(|(n, _)| n);
+        let is_before = last >= self.find(&text).map(|(n, _)| n);
+        if is_before {
+            let mut open = kept;
+            // What a person declares may stay in its place, and what is better but not NORMAL may stay or go.
+            if self.has_declared() || image.share != Some(Share::Normal) {
+                open.words.push("superseded");
+                open.effects.push(Effect::Cancel(Cause::Retention));
+            }
+            return open;
         }
         let since = pinned.try_fold(i64::MIN, |latest, image| {
             let (_, version) = self.find(&version_of(self.policy, image))?;
