@@ -71,7 +71,9 @@ impl<'a> ResolvedScope<'a> {
                 selector.matches_key(&key) && labels.any(|labels| selector.matches_labels(labels));
             let is_held = matches!(
                 resolved.verdict,
-                ResolvedVerdict::Held(_) | ResolvedVerdict::Conflict(_)
+                ResolvedVerdict::Held(_)
+                    | ResolvedVerdict::Conflict(_)
+                    | ResolvedVerdict::Revoked(Some(_))
             );
             match &resolved.desired {
                 Some(desired) if is_selected => {
