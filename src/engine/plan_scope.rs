@@ -173,10 +173,8 @@ impl<H: Host> Observing<'_, H> {
         if !desired.needs_own_images() || matches!(observation, Observation::Unobserved(_)) {
             return (observation, times, OwnImages::NotAsked);
         }
-        let own = match self.before.own {
-            OwnImages::Known(_) => self.before.own.clone(),
-            OwnImages::NotAsked | OwnImages::Unknown(_) => listing::own_images(client, scope).await,
-        };
+        // Each time anew: whether an image can be shared changes with its share.
+        let own = listing::own_images(client, scope).await;
         if let OwnImages::Unknown(why) = &own {
             let reason = format!("the account's own images cannot be listed: {why}");
             observation = Observation::Unobserved(Unobserved {
@@ -239,15 +237,14 @@ impl<H: Host> Planner<'_, H> {
         let scope = self.task.scope;
         let mut candidates = share_candidates(draft, self.attempts);
         let has_candidates = !candidates.is_empty();
-        let is_fresh = !matches!(own, OwnImages::Known(_));
+        // Own images that were listed with the scope say it themselves.
         candidates.retain(|image| match seen.own.get(image) {
-            // An image that is shared is unshareable, too: an older listing may be of when it was.
-            Some(own) if is_fresh || own.eligibility == Eligibility::Shareable => {
+            Some(own) => {
                 let eligibility = own.eligibility.clone();
                 seen.eligibility.insert(image.clone(), eligibility);
                 false
             }
-            Some(_) | None => true,
+            None => true,
         });
         let asks_for_own = needs_own_images(draft) && !matches!(seen.own, OwnImages::Known(_));
         let asks_for_instances =
