@@ -8,6 +8,9 @@ use crate::api::protocol::wire::Service;
 use crate::model::Secret;
 use crate::sim::faults::FaultTiming;
 
+#[path = "cloud_images_tests.rs"]
+mod images;
+
 const HOST: &str = "ap-tokyo.localhost:7980";
 
 fn real() -> Timestamp {
@@ -170,17 +173,21 @@ fn each_precondition_and_code_has_its_image() {
 
 #[test]
 fn roles_and_denials_hold_for_the_account() {
-    let mut missing = cloud("accounts: [{role: missing, images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let mut missing =
+        cloud("accounts: [{role: missing, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     assert_eq!(
         code(&modify(&mut missing, "img-a", "SHARE")),
         "ResourceNotFound.RoleNotFound"
     );
-    let mut denied = cloud("accounts: [{role: denied, images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let mut denied =
+        cloud("accounts: [{role: denied, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     assert_eq!(
         code(&modify(&mut denied, "img-a", "SHARE")),
         "UnsupportedOperation.AssumeRoleFailed"
     );
-    let mut read_denied = cloud("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let mut read_denied = cloud(
+        "accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+    );
     assert_eq!(
         code(&call(&mut read_denied, "DescribeBlueprints", json!({}), 0)),
         "UnauthorizedOperation.NoPermission"
@@ -368,7 +375,8 @@ fn c1_the_worlds_clock_is_what_counts() {
 
 #[test]
 fn reads_lag_by_exactly_as_long_as_the_world_says() {
-    let mut cloud = cloud("{readLag: 3s, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]}");
+    let mut cloud =
+        cloud("{readLag: 3s, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]}");
     let body = json!({"ImageId": "img-a", "Permission": "SHARE"});
     assert_eq!(
         code(&call(
@@ -663,7 +671,10 @@ accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true, blueprintId:
             "POST",
             "/_sim/blueprint",
             body.as_bytes(),
-            at(60_000),
+            Moment {
+                now: at(60_000),
+                wall_time: real(),
+            },
         )
         .0
     };
@@ -682,7 +693,16 @@ fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() 
     );
     let body = json!({"region": "ap-tokyo", "image": "img-a"}).to_string();
     let path = "/_sim/delete-image";
-    let (status, _) = super::super::admin::handle(&mut cloud, "POST", path, body.as_bytes(), at(0));
+    let (status, _) = super::super::admin::handle(
+        &mut cloud,
+        "POST",
+        path,
+        body.as_bytes(),
+        Moment {
+            now: at(0),
+            wall_time: real(),
+        },
+    );
     assert_eq!(status, 200);
     for permission in ["CANCEL", "SHARE"] {
         let reply = modify(&mut cloud, "img-a", permission);
