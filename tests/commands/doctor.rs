@@ -89,8 +89,9 @@ fn ends(document: &Value, name: &str, status: &str, words: &[&str]) {
 
 #[test]
 fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_written() {
-    let (bench, simulator) =
-        clinic("accounts: [{images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     account(&bench, "uin: \"100000000001\"");
     let document = examined(&bench, &simulator, 0);
     assert_eq!(document["summary"]["failed"], 0, "{document:#}");
@@ -160,7 +161,7 @@ fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_writt
 #[test]
 fn without_a_uin_it_says_which_one_to_write() {
     let (bench, simulator) = clinic(
-        "accounts: [{uin: '100000000042', images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+        "accounts: [{uin: '100000000042', images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let document = examined(&bench, &simulator, 0);
     ends(
@@ -174,7 +175,7 @@ fn without_a_uin_it_says_which_one_to_write() {
 #[test]
 fn c9_a_revoked_key_costs_one_call_and_the_rest_is_told_as_not_asked() {
     let (bench, simulator) = clinic(
-        "accounts: [{revoked: true, images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+        "accounts: [{revoked: true, images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let output = asked(&bench, &simulator)
         .args(["--log-level", "trace"])
@@ -207,8 +208,9 @@ fn c9_a_revoked_key_costs_one_call_and_the_rest_is_told_as_not_asked() {
 
 #[test]
 fn s13_p10_a_key_of_another_account_is_named_and_not_called_with() {
-    let (bench, simulator) =
-        clinic("accounts: [{images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     account(&bench, "uin: \"100000000002\"");
     let document = examined(&bench, &simulator, 1);
     ends(
@@ -229,7 +231,7 @@ fn s13_p10_a_key_of_another_account_is_named_and_not_called_with() {
 #[test]
 fn s13_a_uin_that_cannot_be_verified_fails_and_without_one_it_is_a_warning() {
     let (bench, simulator) = clinic(
-        "accounts: [{deny: [GetCallerIdentity], images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+        "accounts: [{deny: [GetCallerIdentity], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let document = examined(&bench, &simulator, 0);
     ends(
@@ -259,7 +261,7 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
         ("-10m", "failed", 1, "ahead of the API's"),
     ] {
         let (bench, simulator) = clinic(&format!(
-            "{{clockOffset: {offset}, accounts: [{{images: [{{ids: {{ap-tokyo: img-a, eu-frankfurt: img-b}}}}]}}]}}"
+            "{{clockOffset: {offset}, accounts: [{{images: [{{name: golden-1, ids: {{ap-tokyo: img-a, eu-frankfurt: img-b}}}}]}}]}}"
         ));
         let document = examined(&bench, &simulator, exit);
         ends(&document, "clock", status, &[words, "set the clock"]);
@@ -271,7 +273,7 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
 #[test]
 fn a14_reading_that_is_denied_is_told_by_action() {
     let (bench, simulator) = clinic(
-        "accounts: [{deny: [DescribeBlueprints], images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+        "accounts: [{deny: [DescribeBlueprints], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let document = examined(&bench, &simulator, 1);
     ends(&document, "access_point", "passed", &["NoPermission"]);
@@ -289,7 +291,7 @@ fn a14_reading_that_is_denied_is_told_by_action() {
     assert_eq!(images.0, "passed", "{}", images.1);
 
     let (bench, simulator) = clinic(
-        "accounts: [{deny: [DescribeImagesToShare], images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+        "accounts: [{deny: [DescribeImagesToShare], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let document = examined(&bench, &simulator, 0);
     ends(&document, "read_permission", "passed", &["2 regions"]);
@@ -307,7 +309,7 @@ fn a14_reading_that_is_denied_is_told_by_action() {
 #[test]
 fn a14_instances_that_cannot_be_listed_are_a_warning_that_says_what_is_held() {
     let (bench, simulator) = clinic(
-        "accounts: [{deny: [DescribeInstances], images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+        "accounts: [{deny: [DescribeInstances], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let document = examined(&bench, &simulator, 0);
     let (status, text) = checks(&document, "read_permission").remove(2);
@@ -337,7 +339,7 @@ fn policy(bench: &Bench, name: &str, spec: &str) {
 fn a14_where_documents_name_images_by_name_the_own_images_are_listed() {
     let world = |deny: &str| {
         format!(
-            "accounts: [{{deny: [{deny}], images: [{{ids: {{ap-tokyo: img-a, eu-frankfurt: img-b}}}}]}}]"
+            "accounts: [{{deny: [{deny}], images: [{{name: golden-1, ids: {{ap-tokyo: img-a, eu-frankfurt: img-b}}}}]}}]"
         )
     };
     let (bench, simulator) = clinic(&world("DescribeImagesToShare"));
@@ -363,7 +365,7 @@ fn a14_where_documents_name_images_by_name_the_own_images_are_listed() {
 
 #[test]
 fn a14_cvm_is_asked_where_a_policy_needs_it_and_says_what_is_held() {
-    let images = "images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]";
+    let images = "images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]";
     let needs_cvm = "regions: [eu-frankfurt], match: {family: golden}";
     let (bench, simulator) = clinic(&format!("accounts: [{{{images}}}]"));
     policy(&bench, "golden", needs_cvm);
@@ -383,7 +385,7 @@ fn a14_cvm_is_asked_where_a_policy_needs_it_and_says_what_is_held() {
     holds(
         &text,
         &[
-            "DescribeImages in eu-frankfurt: UnauthorizedOperation.NoPermission",
+            "DescribeImages in eu-frankfurt: UnauthorizedOperation.PermissionDenied",
             "hold still",
             "nothing is pruned there",
             "→ allow cvm:DescribeImages for this key in CAM",
@@ -499,8 +501,9 @@ fn variables_that_are_half_set_are_named_and_the_rest_goes_on() {
 
 #[test]
 fn c10_the_sources_before_the_one_in_use_are_told_in_order_and_an_open_file_is_a_warning() {
-    let (bench, simulator) =
-        clinic("accounts: [{images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     let [(_, id), (_, key)] = simulator.credentials();
     bench.write(
         "keys",
@@ -541,7 +544,7 @@ fn c10_the_sources_before_the_one_in_use_are_told_in_order_and_an_open_file_is_a
 #[test]
 fn temporary_credentials_say_when_they_end() {
     let (bench, simulator) = clinic(
-        "{accounts: [{images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}], roles: [{name: keeper, trust: {accounts: ['100000000001']}}]}]}",
+        "{accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}], roles: [{name: keeper, trust: {accounts: ['100000000001']}}]}]}",
     );
     account(
         &bench,
@@ -655,8 +658,9 @@ fn s18_a_state_that_cannot_be_trusted_fails_and_an_open_one_is_a_warning() {
 
 #[test]
 fn where_there_is_no_place_for_a_state_the_rest_is_examined() {
-    let (bench, simulator) =
-        clinic("accounts: [{images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     let output = command(&["doctor", "-o", "json", "--endpoint", simulator.endpoint()])
         .env_remove("HOME")
         .envs(simulator.credentials())
@@ -685,8 +689,9 @@ fn an_account_that_no_manifest_names_fails_by_its_name() {
 
 #[test]
 fn accounts_that_share_a_key_are_told_so_and_a_whole_quota_is_a_warning() {
-    let (bench, simulator) =
-        clinic("accounts: [{images: [{ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     bench.write(
         "manifests/second.yaml",
         "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {name: second}\nspec: {rate: 20}\n",
