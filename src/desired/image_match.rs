@@ -83,11 +83,11 @@ impl fmt::Debug for NameRegex {
 /// Conditions on an image. Those that are given must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageMatch {
-    /// The whole name.
+    /// For the whole name, by case.
     pub name: Option<Glob>,
     /// The whole name, and what of it is the version.
     pub name_regex: Option<NameRegex>,
-    /// CVM's `ImageFamily`.
+    /// For `ImageFamily`, which CVM alone tells.
     pub family: Option<Glob>,
     /// Tags by key, all of which the image has in CVM.
     pub tags: BTreeMap<String, Glob>,
