@@ -89,7 +89,7 @@ fn ends(document: &Value, name: &str, status: &str, words: &[&str]) {
 
 #[test]
 fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_written() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a}]}]");
+    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
     account(&bench, "uin: \"100000000001\"");
     let document = examined(&bench, &simulator, 0);
     assert_eq!(document["summary"]["failed"], 0, "{document:#}");
@@ -153,7 +153,7 @@ fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_writt
 
 #[test]
 fn without_a_uin_it_says_which_one_to_write() {
-    let (bench, simulator) = clinic("accounts: [{uin: '100000000042', images: [{id: img-a}]}]");
+    let (bench, simulator) = clinic("accounts: [{uin: '100000000042', images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let document = examined(&bench, &simulator, 0);
     ends(
         &document,
@@ -165,7 +165,7 @@ fn without_a_uin_it_says_which_one_to_write() {
 
 #[test]
 fn c9_a_revoked_key_costs_one_call_and_the_rest_is_told_as_not_asked() {
-    let (bench, simulator) = clinic("accounts: [{revoked: true, images: [{id: img-a}]}]");
+    let (bench, simulator) = clinic("accounts: [{revoked: true, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let output = asked(&bench, &simulator)
         .args(["--log-level", "trace"])
         .output()
@@ -197,7 +197,7 @@ fn c9_a_revoked_key_costs_one_call_and_the_rest_is_told_as_not_asked() {
 
 #[test]
 fn s13_p10_a_key_of_another_account_is_named_and_not_called_with() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a}]}]");
+    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
     account(&bench, "uin: \"100000000002\"");
     let document = examined(&bench, &simulator, 1);
     ends(
@@ -218,7 +218,7 @@ fn s13_p10_a_key_of_another_account_is_named_and_not_called_with() {
 #[test]
 fn s13_a_uin_that_cannot_be_verified_fails_and_without_one_it_is_a_warning() {
     let (bench, simulator) =
-        clinic("accounts: [{deny: [GetCallerIdentity], images: [{id: img-a}]}]");
+        clinic("accounts: [{deny: [GetCallerIdentity], images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let document = examined(&bench, &simulator, 0);
     ends(
         &document,
@@ -247,7 +247,7 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
         ("-10m", "failed", 1, "ahead of the API's"),
     ] {
         let (bench, simulator) = clinic(&format!(
-            "{{clockOffset: {offset}, accounts: [{{images: [{{id: img-a}}]}}]}}"
+            "{{clockOffset: {offset}, accounts: [{{images: [{{id: img-a, regions: [ap-tokyo]}}]}}]}}"
         ));
         let document = examined(&bench, &simulator, exit);
         ends(&document, "clock", status, &[words, "set the clock"]);
@@ -259,7 +259,7 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
 #[test]
 fn a14_reading_that_is_denied_is_told_by_action() {
     let (bench, simulator) =
-        clinic("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a}]}]");
+        clinic("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let document = examined(&bench, &simulator, 1);
     ends(&document, "access_point", "passed", &["NoPermission"]);
     ends(
@@ -276,7 +276,7 @@ fn a14_reading_that_is_denied_is_told_by_action() {
     assert_eq!(images.0, "passed", "{}", images.1);
 
     let (bench, simulator) =
-        clinic("accounts: [{deny: [DescribeImagesToShare], images: [{id: img-a}]}]");
+        clinic("accounts: [{deny: [DescribeImagesToShare], images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let document = examined(&bench, &simulator, 0);
     ends(&document, "read_permission", "passed", &["2 regions"]);
     let images = checks(&document, "read_permission").remove(1);
@@ -385,7 +385,7 @@ fn variables_that_are_half_set_are_named_and_the_rest_goes_on() {
 
 #[test]
 fn c10_the_sources_before_the_one_in_use_are_told_in_order_and_an_open_file_is_a_warning() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a}]}]");
+    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let [(_, id), (_, key)] = simulator.credentials();
     bench.write(
         "keys",
@@ -426,7 +426,7 @@ fn c10_the_sources_before_the_one_in_use_are_told_in_order_and_an_open_file_is_a
 #[test]
 fn temporary_credentials_say_when_they_end() {
     let (bench, simulator) = clinic(
-        "{accounts: [{images: [{id: img-a}], roles: [{name: keeper, trust: {accounts: ['100000000001']}}]}]}",
+        "{accounts: [{images: [{id: img-a, regions: [ap-tokyo]}], roles: [{name: keeper, trust: {accounts: ['100000000001']}}]}]}",
     );
     account(
         &bench,
@@ -540,7 +540,7 @@ fn s18_a_state_that_cannot_be_trusted_fails_and_an_open_one_is_a_warning() {
 
 #[test]
 fn where_there_is_no_place_for_a_state_the_rest_is_examined() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a}]}]");
+    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let output = command(&["doctor", "-o", "json", "--endpoint", simulator.endpoint()])
         .env_remove("HOME")
         .envs(simulator.credentials())
@@ -569,7 +569,7 @@ fn an_account_that_no_manifest_names_fails_by_its_name() {
 
 #[test]
 fn accounts_that_share_a_key_are_told_so_and_a_whole_quota_is_a_warning() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a}]}]");
+    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
     bench.write(
         "manifests/second.yaml",
         "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {name: second}\nspec: {rate: 20}\n",
