@@ -153,7 +153,8 @@ fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_writt
 
 #[test]
 fn without_a_uin_it_says_which_one_to_write() {
-    let (bench, simulator) = clinic("accounts: [{uin: '100000000042', images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) =
+        clinic("accounts: [{uin: '100000000042', images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let document = examined(&bench, &simulator, 0);
     ends(
         &document,
@@ -165,7 +166,8 @@ fn without_a_uin_it_says_which_one_to_write() {
 
 #[test]
 fn c9_a_revoked_key_costs_one_call_and_the_rest_is_told_as_not_asked() {
-    let (bench, simulator) = clinic("accounts: [{revoked: true, images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) =
+        clinic("accounts: [{revoked: true, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let output = asked(&bench, &simulator)
         .args(["--log-level", "trace"])
         .output()
@@ -217,8 +219,9 @@ fn s13_p10_a_key_of_another_account_is_named_and_not_called_with() {
 
 #[test]
 fn s13_a_uin_that_cannot_be_verified_fails_and_without_one_it_is_a_warning() {
-    let (bench, simulator) =
-        clinic("accounts: [{deny: [GetCallerIdentity], images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{deny: [GetCallerIdentity], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+    );
     let document = examined(&bench, &simulator, 0);
     ends(
         &document,
@@ -258,8 +261,9 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
 
 #[test]
 fn a14_reading_that_is_denied_is_told_by_action() {
-    let (bench, simulator) =
-        clinic("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+    );
     let document = examined(&bench, &simulator, 1);
     ends(&document, "access_point", "passed", &["NoPermission"]);
     ends(
@@ -275,8 +279,9 @@ fn a14_reading_that_is_denied_is_told_by_action() {
     let images = checks(&document, "read_permission").remove(1);
     assert_eq!(images.0, "passed", "{}", images.1);
 
-    let (bench, simulator) =
-        clinic("accounts: [{deny: [DescribeImagesToShare], images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{deny: [DescribeImagesToShare], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+    );
     let document = examined(&bench, &simulator, 0);
     ends(&document, "read_permission", "passed", &["2 regions"]);
     let images = checks(&document, "read_permission").remove(1);
