@@ -18,8 +18,7 @@ use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
 use crate::model::{AccountName, ImageId, Monotonic, Timestamp, Uin};
 use crate::observation::{
-    Eligibility, Instances, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen,
-    Unobserved,
+    Eligibility, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen, Unobserved,
 };
 use crate::plan::{
     Awaiting, Plan, ScopeAccount, Verdict, needs_instances, needs_own_images, share_candidates,
@@ -115,18 +114,14 @@ pub(super) async fn plan_scope<H: Host>(
         inventory: &inventory,
         account: identity.for_plan(task, attempts, unasked, &refreshed.evidence),
     };
-    let mut resolution = refreshed.resolution;
-    let mut plan = planner.plan(&observation, &resolution);
-    // Whatever does not depend on other regions comes first: it must not wait for one that hangs.
-    if plan.actions().next().is_none() && resolver.look_elsewhere(&resolution).await {
-        resolution = resolver.resolve(&observation, &inventory);
-        plan = planner.plan(&observation, &resolution);
-    }
-    if let Observation::Seen(seen) = &mut observation
-        && planner.complete(&plan, seen, &mut times, before.own).await
-    {
-        plan = planner.plan(&observation, &resolution);
-    }
+    let (mut plan, mut resolution) = planner
+        .plan_whole(
+            (&mut observation, &mut times),
+            &mut resolver,
+            refreshed.resolution,
+            before.own,
+        )
+        .await;
     times.images.retain(|image, _| acts_on(&plan, image));
     plan.taken_over = refreshed.names;
     if matches!(observation, Observation::Seen(_)) {
@@ -226,6 +221,35 @@ impl<H: Host> Planner<'_, H> {
         self.task.plan(&facts, self.attempts, &time)
     }
 
+    /// Makes the plan of an observation, and asks for what its drafts depend on.
+    async fn plan_whole(
+        &self,
+        (observation, times): (&mut Observation, &mut ObservationTimes),
+        resolver: &mut Resolver<'_, H>,
+        mut resolution: Resolution,
+        own: &OwnImages,
+    ) -> (Plan, Resolution) {
+        let mut plan = self.plan(observation, &resolution);
+        // Whatever does not depend on other regions comes first: it must not wait for one that hangs.
+        if plan.actions().next().is_none() && resolver.look_elsewhere(&resolution).await {
+            resolution = resolver.resolve(observation, self.inventory);
+            plan = self.plan(observation, &resolution);
+        }
+        if let Observation::Seen(seen) = observation
+            && self.complete(&plan, seen, times, own).await
+        {
+            plan = self.plan(observation, &resolution);
+        }
+        // Only now is it known which CANCELs no other guard withholds.
+        if let Observation::Seen(seen) = observation
+            && needs_instances(&plan)
+        {
+            seen.instances = listing::instances(self.client, self.task.scope).await;
+            plan = self.plan(observation, &resolution);
+        }
+        (plan, resolution)
+    }
+
     /// Asks for what `draft` depends on and the listing does not show. Returns whether that was anything.
     async fn complete(
         &self,
@@ -247,8 +271,6 @@ impl<H: Host> Planner<'_, H> {
             None => true,
         });
         let asks_for_own = needs_own_images(draft) && !matches!(seen.own, OwnImages::Known(_));
-        let asks_for_instances =
-            needs_instances(draft) && matches!(seen.instances, Instances::NotAsked);
         if !candidates.is_empty() {
             let asked = listing::eligibility(self.client, scope, &candidates).await;
             for (image, (eligibility, at)) in asked {
@@ -267,10 +289,7 @@ impl<H: Host> Planner<'_, H> {
                 }
             };
         }
-        if asks_for_instances {
-            seen.instances = listing::instances(self.client, scope).await;
-        }
-        has_candidates || asks_for_own || asks_for_instances
+        has_candidates || asks_for_own
     }
 }
 
