@@ -1,11 +1,13 @@
 //! One pass over one scope: rounds of *observe → plan → execute* until nothing is left to do, a person must act, or the end
 //! is asked for. It must not know how a write is sent, nor when the next pass is due.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use super::context::ScopeContext;
@@ -22,7 +24,7 @@ use crate::execute::{Backoff, WriteAccess};
 use crate::host::Host;
 use crate::inventory::OpenIntent;
 use crate::ledger::Ledger;
-use crate::model::Monotonic;
+use crate::model::{ImageId, Monotonic};
 use crate::observation::{Observation, ObservedAt, OwnImages, Unobserved};
 use crate::plan::{AccountProof, Plan, Verdict};
 
@@ -55,6 +57,8 @@ pub(super) struct ScopePass<'a, H, L> {
     /// What this pass has learnt about the right to write to the scope.
     access: WriteAccess,
     rounds: Rounds,
+    /// What instances use and the pass has cancelled, or was about to: the last plan does not show it any longer.
+    in_use: BTreeMap<ImageId, Vec<SmolStr>>,
     /// The plan of the last round.
     last: Option<Plan>,
     /// Notified after each observation, whatever it showed.
@@ -98,6 +102,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             own: (OwnImages::NotAsked, Monotonic::default()),
             access: WriteAccess::default(),
             rounds: Rounds::default(),
+            in_use: BTreeMap::new(),
             last: None,
             observed: Rc::default(),
         }
@@ -261,6 +266,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
     fn learn(&mut self, planned: &PlannedScope) {
         let now = self.context.host().monotonic();
         planned.date_doubts(&mut self.attempts, now);
+        self.in_use.extend(planned.plan.in_use.clone());
         // Sharing the lost images again repairs the view, and does not explain the loss.
         if planned.plan.actions().next().is_some() {
             self.attempts.loss = planned.plan.loss.or(self.attempts.loss);
@@ -335,7 +341,10 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
 
     fn outcome(self, plan: Plan) -> ScopeOutcome {
         ScopeOutcome {
-            plan,
+            plan: Plan {
+                in_use: self.in_use,
+                ..plan
+            },
             attempts: self.attempts,
         }
     }

@@ -122,11 +122,14 @@ pub(super) async fn plan_scope<H: Host>(
         resolution = resolver.resolve(&observation, &inventory);
         plan = planner.plan(&observation, &resolution);
     }
-    if let Observation::Seen(seen) = &mut observation
-        && planner.complete(&plan, seen, &mut times, before.own).await
-    {
-        plan = planner.plan(&observation, &resolution);
-    }
+    let mut plan = planner
+        .finish(
+            plan,
+            (&mut observation, &mut times),
+            &resolution,
+            before.own,
+        )
+        .await;
     times.images.retain(|image, _| acts_on(&plan, image));
     plan.taken_over = refreshed.names;
     if matches!(observation, Observation::Seen(_)) {
@@ -230,6 +233,37 @@ impl<H: Host> Planner<'_, H> {
         self.task.plan(&facts, self.attempts, &time)
     }
 
+    /// The plan that follows from `draft` once what it depends on was asked for. Where it takes the account's own images to
+    /// know that an image is pruned, instances come after them.
+    async fn finish(
+        &self,
+        mut plan: Plan,
+        (observation, times): (&mut Observation, &mut ObservationTimes),
+        resolution: &Resolution,
+        own: &OwnImages,
+    ) -> Plan {
+        if let Observation::Seen(seen) = observation
+            && self.complete(&plan, seen, times, own).await
+        {
+            plan = self.plan(observation, resolution);
+        }
+        if let Observation::Seen(seen) = observation
+            && self.ask_for_instances(&plan, seen).await
+        {
+            plan = self.plan(observation, resolution);
+        }
+        plan
+    }
+
+    /// Lists the instances if a CANCEL depends on them. Returns whether it did.
+    async fn ask_for_instances(&self, draft: &Plan, seen: &mut Seen) -> bool {
+        let asks = needs_instances(draft) && matches!(seen.instances, Instances::NotAsked);
+        if asks {
+            seen.instances = listing::instances(self.client, self.task.scope).await;
+        }
+        asks
+    }
+
     /// Asks for what `draft` depends on and the listing does not show. Returns whether that was anything.
     async fn complete(
         &self,
@@ -252,8 +286,6 @@ impl<H: Host> Planner<'_, H> {
             Some(_) | None => true,
         });
         let asks_for_own = needs_own_images(draft) && !matches!(seen.own, OwnImages::Known(_));
-        let asks_for_instances =
-            needs_instances(draft) && matches!(seen.instances, Instances::NotAsked);
         if !candidates.is_empty() {
             let asked = listing::eligibility(self.client, scope, &candidates).await;
             for (image, (eligibility, at)) in asked {
@@ -272,10 +304,8 @@ impl<H: Host> Planner<'_, H> {
                 }
             };
         }
-        if asks_for_instances {
-            seen.instances = listing::instances(self.client, scope).await;
-        }
-        has_candidates || asks_for_own || asks_for_instances
+        let asked_for_instances = self.ask_for_instances(draft, seen).await;
+        has_candidates || asks_for_own || asked_for_instances
     }
 }
 

@@ -200,7 +200,8 @@ impl fmt::Display for Withheld {
             Self::Held(why) | Self::PruneHeld(why) => f.write_str(why),
             Self::PolicyCap(cap) => write!(
                 f,
-                "{} are due by policy `{}` here ({}), more than its `maxCancels: {}`, so none of them is made; if all of them are                  meant, raise `keep.maxCancels`",
+                "{} are due by policy `{}` here ({}), more than its `maxCancels: {}`, so none of them is made; if all of them are \
+                 meant, raise `keep.maxCancels`",
                 plural(cap.due as u64, "CANCEL"),
                 cap.policy,
                 cap.cause.as_str(),
@@ -214,7 +215,8 @@ impl fmt::Display for Withheld {
             }
             Self::InUseUnknown(why) => write!(
                 f,
-                "whether instances use it is not known: {why}; let this key list them (lighthouse:DescribeInstances), or wait until                  that works"
+                "whether instances use it is not known: {why}; let this key list them (lighthouse:DescribeInstances), or wait until \
+                 that works"
             ),
             Self::InstancesNotAsked => f.write_str(INSTANCES_NOT_ASKED),
         }
