@@ -188,7 +188,7 @@ async fn instances_are_asked_for_only_where_something_is_to_be_cancelled() {
     world.reconcile(&asked(4, true)).await;
     world.reconcile(&asked(3, true)).await;
     assert_eq!(asked_for_instances(&world), 0, "nothing is to be done");
-    let mut wanted = expired(&world, 4);
+    let mut wanted = expired(&world, 3);
     wanted
         .images
         .values_mut()

@@ -25,11 +25,11 @@ use crate::host::Host;
 use crate::inventory::OpenIntent;
 use crate::ledger::Ledger;
 use crate::model::{ImageId, Monotonic};
-use crate::observation::{Observation, ObservedAt, OwnImages, Unobserved};
+use crate::observation::{Instances, Observation, ObservedAt, OwnImages, Unobserved};
 use crate::plan::{AccountProof, Plan, Verdict};
 
-/// How long the list of the account's own images is used before it is read again.
-const OWN_IMAGES_AGE_MAX: Duration = Duration::from_secs(120);
+/// How long the lists of the account's own images and instances are used before they are read again.
+const LISTS_AGE_MAX: Duration = Duration::from_secs(120);
 /// Rounds in a row that cannot observe the scope before the pass gives up, where the account itself works.
 const UNOBSERVED_ROUNDS_MAX: u32 = 3;
 /// Between rounds that wait for something.
@@ -54,6 +54,8 @@ pub(super) struct ScopePass<'a, H, L> {
     attempts: AttemptLog,
     /// The account's own images, and when they were asked for.
     own: (OwnImages, Monotonic),
+    /// The instances, and when they were asked for.
+    instances: (Instances, Monotonic),
     /// What this pass has learnt about the right to write to the scope.
     access: WriteAccess,
     rounds: Rounds,
@@ -100,6 +102,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             others,
             attempts,
             own: (OwnImages::NotAsked, Monotonic::default()),
+            instances: (Instances::NotAsked, Monotonic::default()),
             access: WriteAccess::default(),
             rounds: Rounds::default(),
             in_use: BTreeMap::new(),
@@ -134,14 +137,14 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
 
     /// Observes and plans the scope, and persists what the observation changes. An error says why the pass ends here.
     async fn observe(&mut self) -> Result<PlannedScope, &'static str> {
-        self.expire_own_images();
+        self.expire_lists();
         let asked = self.context.host().monotonic();
         let planned = self
             .unless_stopped(self.plan_scope())
             .await
             .ok_or(STOPPED)?;
         self.observed.notify_one();
-        self.cache_own_images(&planned, asked);
+        self.cache_lists(&planned, asked);
         let planned = persist(&self.context, planned).await;
         if self.context.is_lost() {
             // The reason is told once, and not for each scope.
@@ -162,6 +165,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             &self.attempts,
             SeenBefore {
                 own: &self.own.0,
+                instances: &self.instances.0,
                 views: self.context.engine.views,
             },
             &|reading| self.context.emit(Event::Reading { scope, reading }),
@@ -224,19 +228,27 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         is_tried
     }
 
-    /// Keeps the list of own images for the next rounds: it changes seldom, and is long.
-    fn cache_own_images(&mut self, planned: &PlannedScope, asked: Monotonic) {
-        if self.own.0 == OwnImages::NotAsked
-            && let Observation::Seen(seen) = &planned.observation
-            && matches!(seen.own, OwnImages::Known(_))
-        {
+    /// Keeps the lists of own images and of instances for the next rounds: they change seldom, and are long.
+    fn cache_lists(&mut self, planned: &PlannedScope, asked: Monotonic) {
+        let Observation::Seen(seen) = &planned.observation else {
+            return;
+        };
+        if self.own.0 == OwnImages::NotAsked && matches!(seen.own, OwnImages::Known(_)) {
             self.own = (seen.own.clone(), asked);
+        }
+        if self.instances.0 == Instances::NotAsked && matches!(seen.instances, Instances::Known(_))
+        {
+            self.instances = (seen.instances.clone(), asked);
         }
     }
 
-    fn expire_own_images(&mut self) {
-        if self.context.host().monotonic().since(self.own.1) >= OWN_IMAGES_AGE_MAX {
+    fn expire_lists(&mut self) {
+        let now = self.context.host().monotonic();
+        if now.since(self.own.1) >= LISTS_AGE_MAX {
             self.own = (OwnImages::NotAsked, Monotonic::default());
+        }
+        if now.since(self.instances.1) >= LISTS_AGE_MAX {
+            self.instances = (Instances::NotAsked, Monotonic::default());
         }
     }
 

@@ -51,6 +51,8 @@ pub(super) struct PlannedScope {
 pub(super) struct SeenBefore<'a> {
     /// The account's own images by a recent observation.
     pub(super) own: &'a OwnImages,
+    /// The instances by a recent observation.
+    pub(super) instances: &'a Instances,
     /// What was seen of each region.
     pub(super) views: &'a RegionViews,
 }
@@ -127,7 +129,7 @@ pub(super) async fn plan_scope<H: Host>(
             plan,
             (&mut observation, &mut times),
             &resolution,
-            before.own,
+            before,
         )
         .await;
     times.images.retain(|image, _| acts_on(&plan, image));
@@ -240,26 +242,36 @@ impl<H: Host> Planner<'_, H> {
         mut plan: Plan,
         (observation, times): (&mut Observation, &mut ObservationTimes),
         resolution: &Resolution,
-        own: &OwnImages,
+        before: SeenBefore<'_>,
     ) -> Plan {
         if let Observation::Seen(seen) = observation
-            && self.complete(&plan, seen, times, own).await
+            && self.complete(&plan, seen, times, before).await
         {
             plan = self.plan(observation, resolution);
         }
         if let Observation::Seen(seen) = observation
-            && self.ask_for_instances(&plan, seen).await
+            && self.ask_for_instances(&plan, seen, before).await
         {
             plan = self.plan(observation, resolution);
         }
         plan
     }
 
-    /// Lists the instances if a CANCEL depends on them. Returns whether it did.
-    async fn ask_for_instances(&self, draft: &Plan, seen: &mut Seen) -> bool {
+    /// Lists the instances if a CANCEL depends on them and they were not listed lately. Returns whether it depends on them.
+    async fn ask_for_instances(
+        &self,
+        draft: &Plan,
+        seen: &mut Seen,
+        before: SeenBefore<'_>,
+    ) -> bool {
         let asks = needs_instances(draft) && matches!(seen.instances, Instances::NotAsked);
         if asks {
-            seen.instances = listing::instances(self.client, self.task.scope).await;
+            seen.instances = match before.instances {
+                Instances::Known(_) => before.instances.clone(),
+                Instances::NotAsked | Instances::Unknown(_) => {
+                    listing::instances(self.client, self.task.scope).await
+                }
+            };
         }
         asks
     }
@@ -270,9 +282,9 @@ impl<H: Host> Planner<'_, H> {
         draft: &Plan,
         seen: &mut Seen,
         times: &mut ObservationTimes,
-        own: &OwnImages,
+        before: SeenBefore<'_>,
     ) -> bool {
-        let scope = self.task.scope;
+        let (scope, own) = (self.task.scope, before.own);
         let mut candidates = share_candidates(draft, self.attempts);
         let has_candidates = !candidates.is_empty();
         let is_fresh = !matches!(own, OwnImages::Known(_));
@@ -304,7 +316,7 @@ impl<H: Host> Planner<'_, H> {
                 }
             };
         }
-        let asked_for_instances = self.ask_for_instances(draft, seen).await;
+        let asked_for_instances = self.ask_for_instances(draft, seen, before).await;
         has_candidates || asks_for_own || asked_for_instances
     }
 }
