@@ -7,17 +7,23 @@ mod exit;
 mod history;
 mod image_report;
 mod import;
+mod names;
 mod plan;
+mod plan_rows;
 mod reconcile;
 mod stale;
 mod status;
 mod strays;
 mod style;
+mod unresolved;
+mod verdicts;
 mod withheld_groups;
 
 use serde::Serialize;
 
 use crate::desired;
+use crate::model::Cause;
+use crate::plan::Decision;
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
@@ -58,6 +64,19 @@ fn place(source: Option<&desired::Source>) -> String {
     match source {
         Some(source) => style::dim(safe(&source.to_string())),
         None => style::dim("no manifest names it"),
+    }
+}
+
+/// Why a change is made and where that is asked for, for a person. A policy is named with its line.
+fn cause_and_place(decision: &Decision) -> String {
+    let document = decision.entry.as_ref().map(|entry| &*entry.document.name);
+    let (cause, place) = (decision.cause.as_str(), place(decision.source.as_ref()));
+    match (decision.cause, document) {
+        (Cause::Retention | Cause::Revoked, Some(policy)) => {
+            format!("{cause} by policy {}  {place}", safe(policy))
+        }
+        (Cause::Policy, Some(policy)) => format!("policy {}  {place}", safe(policy)),
+        _ => format!("{cause:<8}  {place}"),
     }
 }
 
