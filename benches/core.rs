@@ -13,6 +13,7 @@ use sharekeeper::manifest::{SourceText, parse};
 use sharekeeper::model::{Clocks, ImageId, Monotonic, Scope, Secret, Selector};
 use sharekeeper::observation::{Blueprint, Observation, Seen};
 use sharekeeper::plan::{Inputs, Plan, Policy, ScopeAccount, plan};
+use sharekeeper::resolve::{Resolution, ResolvedScope};
 use sharekeeper::windows::Windows;
 
 #[global_allocator]
@@ -54,7 +55,7 @@ fn look(count: usize, shared: bool) -> Observation {
     let blueprint = |number| Blueprint {
         id: format!("lhbp-{number:08}").into(),
         state: "NORMAL".into(),
-        name: String::new(),
+        name: Default::default(),
     };
     let shown = if shared { count } else { 0 };
     Observation::Seen(Seen {
@@ -72,10 +73,11 @@ fn plan_of(bencher: Bencher<'_, '_>, count: usize, shared: bool) {
     let account = ScopeAccount::default();
     let scope: Scope = desired.scopes().next().expect("one").clone();
     let wanted = desired.desired_scope(&scope, &selector).expect("images");
+    let resolution = Resolution::default();
     let inputs = Inputs {
         scope: &scope,
         account: &account,
-        desired: &wanted,
+        desired: &ResolvedScope::new(&scope, &wanted, &resolution),
         observation: &observation,
         inventory: &inventory,
         attempts: &attempts,

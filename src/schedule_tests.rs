@@ -34,6 +34,8 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
             actual: Actual::Unknown,
             until: None,
             verdict: verdict.clone(),
+            name: None,
+            entry: None,
         };
         (id(image), decision)
     });
@@ -52,6 +54,10 @@ fn plan(decisions: &[(&str, Verdict)]) -> Plan {
         presumed_unshared: Default::default(),
         loss: None,
         next_change_at: None,
+        unresolved: Vec::new(),
+        policy_holds: Default::default(),
+        in_use: Default::default(),
+        resolution: Default::default(),
     }
 }
 

@@ -16,7 +16,7 @@ use sharekeeper::api::{
 };
 use sharekeeper::daemon::{Connect, Reconciler};
 use sharekeeper::desired::{Account, CredentialSource, Desired};
-use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
+use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, Task};
 use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::plan::{Policy, Prune, Verdict};
 use support::live::{Apart, Live, apart, reconciling, run_connected, settings};
@@ -83,6 +83,7 @@ impl<'w> Keyed<'w> {
             ledger: &self.world.ledger,
             listener: &Silent,
             stop: &stop,
+            views: &RegionViews::default(),
         };
         let task = Task {
             desired: wanted,

@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::{Account, CredentialSource, Desired, DesiredShare, Source};
-use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task, preview};
+use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, Task, preview};
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::Suspension;
 use sharekeeper::model::{AccountName, Cause, ImageId, ImageKey, Secret, Selector, Timestamp};
@@ -212,6 +212,7 @@ async fn reconcile_both(world: &World, wanted: &Desired) -> (Vec<ScopeOutcome>, 
         ledger: &world.ledger,
         listener: &Silent,
         stop: &Stop::default(),
+        views: &RegionViews::default(),
     };
     let scopes = engine
         .reconcile(&BTreeMap::from(clients), &task, TEN_MINUTES)

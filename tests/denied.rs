@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sharekeeper::api::{Connection, ReadClient, WriteClient};
 use sharekeeper::desired::Desired;
-use sharekeeper::engine::{Engine, ScopeOutcome, Stop, StopReason, Task};
+use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, StopReason, Task};
 use sharekeeper::history::WriteResult;
 use sharekeeper::host::Clock;
 use sharekeeper::model::{AccountName, Selector};
@@ -494,6 +494,7 @@ async fn two_names(world: &World, keys: [&str; 2], wanted: &Desired) -> Vec<Scop
         ledger: &world.ledger,
         listener: &Silent,
         stop: &stop,
+        views: &RegionViews::default(),
     };
     let task = Task {
         desired: wanted,

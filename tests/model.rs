@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why, expected, named};
-use sharekeeper::desired::{Completeness, DesiredImage, DesiredScope, Source};
+use sharekeeper::desired::{DesiredImage, Source};
 use sharekeeper::inventory::{Declaration, Inventory, OwnedShare, OwnershipState, update};
-use sharekeeper::model::{Cause, Clocks, ImageId, Permission, Selector, ShareState};
+use sharekeeper::model::{Cause, Clocks, ImageId, Permission, ShareState};
 use sharekeeper::observation::Observation;
 use sharekeeper::plan::{Actual, Decision, Plan, Verdict};
-use terms::{AHEAD, Setting, said};
+use terms::{AHEAD, Setting, Wanted, said};
 
 /// Takes the calls of a plan as having worked: which images are shared then.
 fn applied(plan: &Plan, shared: u16, ids: &[ImageId]) -> u16 {
@@ -49,6 +49,8 @@ fn parts(decision: &Decision) -> (ShareState, Cause, Option<&Source>, &Actual, &
         actual,
         verdict,
         until: _,
+        name: _,
+        entry: _,
     } = decision;
     (*desired, *cause, source.as_ref(), actual, verdict)
 }
@@ -56,7 +58,7 @@ fn parts(decision: &Decision) -> (ShareState, Cause, Option<&Source>, &Actual, &
 /// Everything that can be said of three images, made once.
 struct Three<'a> {
     setting: &'a Setting,
-    wanted: Vec<DesiredScope<'a>>,
+    wanted: Vec<Wanted<'a>>,
     observations: Vec<Observation>,
     inventory: Vec<Inventory>,
 }
@@ -86,16 +88,13 @@ fn digits(number: usize, base: usize) -> [usize; 3] {
 }
 
 impl<'a> Three<'a> {
-    fn new(setting: &'a Setting, declared: &'a [Option<DesiredImage>], all: &'a Selector) -> Self {
-        let wanted = (0..WANTS.len().pow(3)).map(|number| DesiredScope {
-            images: digits(number, WANTS.len())
+    fn new(setting: &'a Setting, declared: &'a [Option<DesiredImage>]) -> Self {
+        let wanted = (0..WANTS.len().pow(3)).map(|number| {
+            let images = digits(number, WANTS.len())
                 .into_iter()
                 .zip(&setting.ids)
-                .filter_map(|(want, id)| Some((id, declared[want].as_ref()?)))
-                .collect(),
-            unselected: BTreeMap::new(),
-            selector: all,
-            completeness: &Completeness::Whole,
+                .filter_map(|(want, id)| Some((id, declared[want].as_ref()?)));
+            images.collect()
         });
         let observations = (0..8).map(|bits: u16| {
             Observation::Seen(setting.seen((0..3).filter(|n| bits & (1 << n) != 0)))
@@ -116,6 +115,7 @@ impl<'a> Three<'a> {
                     .map(|image| setting.suspension(image))
                     .into_iter()
                     .collect(),
+                ..Inventory::default()
             }
         });
         Self {
@@ -270,8 +270,7 @@ const ORDERS: [[usize; 3]; 6] = [
 fn s1_s7_s15_the_planner_agrees_with_a_reference_model_over_all_small_cases() {
     let setting = Setting::new(3);
     let declared = WANTS.map(|(want, protect)| setting.declared(want, protect));
-    let all = Selector::default();
-    let three = Three::new(&setting, &declared, &all);
+    let three = Three::new(&setting, &declared);
     let (states, rules) = (states(), rules());
     let (next, cases) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -490,16 +489,10 @@ impl Scene {
         }
     }
 
-    fn desired_scope<'a>(&'a self, setting: &'a Setting, all: &'a Selector) -> DesiredScope<'a> {
+    fn wanted<'a>(&'a self, setting: &'a Setting) -> Wanted<'a> {
         let images = setting.ids.iter().zip(&self.declared);
-        DesiredScope {
-            images: images
-                .filter_map(|(id, image)| Some((id, image.as_ref()?)))
-                .collect(),
-            unselected: BTreeMap::new(),
-            selector: all,
-            completeness: &Completeness::Whole,
-        }
+        let images = images.filter_map(|(id, image)| Some((id, image.as_ref()?)));
+        images.collect()
     }
 }
 
@@ -511,7 +504,6 @@ fn shared(images: &[Image]) -> impl Iterator<Item = usize> {
 #[test]
 fn a4_s7_s15_the_planner_agrees_with_the_model_where_percentages_and_losses_are_judged() {
     let setting = Setting::new(MANY);
-    let all = Selector::default();
     let rules = rules_for_many();
     let (mut cases, mut relented, mut model) = (0, 0, Vec::new());
     for kinds in kinds() {
@@ -522,7 +514,7 @@ fn a4_s7_s15_the_planner_agrees_with_the_model_where_percentages_and_losses_are_
                 .flat_map(|(kind, count)| std::iter::repeat_n(*kind, *count))
                 .collect();
             let scene = Scene::new(&setting, &images);
-            let wanted = scene.desired_scope(&setting, &all);
+            let wanted = scene.wanted(&setting);
             let bits = bits(&images);
             for rules in &rules {
                 let plan_of = |bits: u16| {
@@ -618,7 +610,7 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
         let (desired, other) = clocks.ask(|now| image.share.at(now).0);
         let named = Declaration {
             desired: other.is_none().then_some(desired),
-            protected: image.protect,
+            protected: Some(image.protect),
         };
         Some((id, named))
     });
@@ -631,7 +623,6 @@ fn updated_inventory(setting: &Setting, scene: &Scene, past: Past, images: &[Ima
 #[test]
 fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
     let setting = Setting::new(8);
-    let all = Selector::default();
     let (mut cases, mut model) = (0, Vec::new());
     let kept = image(Want::Shared, true, Own::Proven);
     let lost = image(Want::Shared, false, Own::Proven);
@@ -661,7 +652,7 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
         let mut images = vec![first];
         images.extend(others);
         let scene = Scene::new(&setting, &images);
-        let wanted = scene.desired_scope(&setting, &all);
+        let wanted = scene.wanted(&setting);
         for past in pasts() {
             images[0] = after_a_look(past, &first);
             let inventory = updated_inventory(&setting, &scene, past, &images);
@@ -682,9 +673,9 @@ fn d11_s1_s10_what_a_look_teaches_decides_what_may_be_pruned() {
 }
 
 /// The planner says of `images` what the model says, under each of the rules; how many that are, and what was said.
-fn agree_on(setting: &Setting, all: &Selector, images: &[Image]) -> (usize, Vec<Expected>) {
+fn agree_on(setting: &Setting, images: &[Image]) -> (usize, Vec<Expected>) {
     let scene = Scene::new(setting, images);
-    let wanted = scene.desired_scope(setting, all);
+    let wanted = scene.wanted(setting);
     let seen = Observation::Seen(setting.seen_as(images));
     let (mut model, mut heard, rules) = (Vec::new(), Vec::new(), rules());
     for rules in &rules {
@@ -704,7 +695,6 @@ fn agree_on(setting: &Setting, all: &Selector, images: &[Image]) -> (usize, Vec<
 #[test]
 fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_accounts_own() {
     let setting = Setting::new(14);
-    let all = Selector::default();
     let mut cases = 0;
     let mut kinds = Vec::new();
     for want in [Want::Shared, Want::Unshared, Want::Expired, Want::Nothing] {
@@ -732,7 +722,7 @@ fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_a
         for others in &others {
             let mut images = vec![first, second];
             images.extend(others);
-            cases += agree_on(&setting, &all, &images).0;
+            cases += agree_on(&setting, &images).0;
         }
     }
     println!("{cases} cases");
@@ -743,7 +733,6 @@ fn c13_t4_t8_s1_s7_a_share_is_what_servers_can_be_started_from_and_what_is_the_a
 #[test]
 fn c3_s4_a_write_of_a_moment_ago_is_waited_for_whichever_way_the_wish_points() {
     let setting = Setting::new(5);
-    let all = Selector::default();
     let (mut cases, mut awaited) = (0, 0);
     let mut kinds = Vec::new();
     for want in [
@@ -776,7 +765,7 @@ fn c3_s4_a_write_of_a_moment_ago_is_waited_for_whichever_way_the_wish_points() {
         for others in &others {
             let mut images = vec![first, second];
             images.extend(others);
-            let (count, said) = agree_on(&setting, &all, &images);
+            let (count, said) = agree_on(&setting, &images);
             cases += count;
             awaited += said.iter().filter(|said| **said == Expected::Await).count();
         }

@@ -11,7 +11,7 @@ use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{Connection, CredentialProvider, WriteClient};
 use sharekeeper::daemon::{Connect, Reconciler, Settings};
 use sharekeeper::desired::{Account, Desired, DesiredShare};
-use sharekeeper::engine::{Engine, Event, Listener, ScopeOutcome, Stop, Task};
+use sharekeeper::engine::{Engine, Event, Listener, RegionViews, ScopeOutcome, Stop, Task};
 use sharekeeper::host::{Clock, SystemClock};
 use sharekeeper::model::{AccountName, Endpoint, Secret, Selector};
 use sharekeeper::observation::Reading;
@@ -277,6 +277,7 @@ async fn reconcile_within(
         ledger: &world.ledger,
         listener,
         stop: &Stop::default(),
+        views: &RegionViews::default(),
     };
     engine.reconcile(&accounts, &task, timeout).await
 }

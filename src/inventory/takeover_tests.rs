@@ -45,7 +45,7 @@ fn seen(shared: &[(&str, &str)]) -> Seen {
         let blueprint = Blueprint {
             id: (*blueprint).into(),
             state: "NORMAL".into(),
-            name: String::new(),
+            name: Default::default(),
         };
         (image(id), blueprint)
     });

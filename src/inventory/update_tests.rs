@@ -35,7 +35,7 @@ impl Scene {
     fn name(&mut self, desired: ShareState, protected: bool) {
         self.declared = Some(Declaration {
             desired: Some(desired),
-            protected,
+            protected: Some(protected),
         });
     }
 
@@ -52,7 +52,7 @@ impl Scene {
         self.seen.shared.clear();
         if let Some(id) = blueprint {
             let (id, state) = (id.to_owned(), "NORMAL".to_owned());
-            let name = String::new();
+            let name = Default::default();
             self.seen.shared.insert(
                 img(),
                 Blueprint {
@@ -79,7 +79,7 @@ impl Scene {
     }
 
     fn acknowledge(&mut self, permission: Permission, minute: i64, blueprint: Option<&str>) {
-        let protected = self.declared.is_some_and(|declared| declared.protected);
+        let protected = self.declared.and_then(|declared| declared.protected) == Some(true);
         let entry = self.inventory.images.entry(img()).or_default();
         entry.record_acknowledged(permission, blueprint, protected, at(minute));
     }
@@ -705,7 +705,7 @@ fn vanishing(count: usize, gone: usize) -> (Inventory, Seen) {
         inventory.images.insert(id.clone(), entry);
         if n >= gone {
             let (id_, state) = ("lhbp-1".to_owned(), "NORMAL".to_owned());
-            let name = String::new();
+            let name = Default::default();
             seen.shared.insert(
                 id,
                 Blueprint {
@@ -788,7 +788,7 @@ fn a4_s19_a_suspicious_view_resolves_and_parks_nothing_of_what_it_does_not_show(
     }
     let wanted = Declaration {
         desired: Some(SHARED),
-        protected: true,
+        protected: Some(true),
     };
     let declared = BTreeMap::from([(&id, wanted)]);
     assert_eq!(update(&inventory, &seen, &declared, 0, at(30)), []);
@@ -867,7 +867,7 @@ fn b2_what_the_clocks_disagree_about_is_neither_let_go_nor_parked() {
     let declared = |desired| {
         let declared = Declaration {
             desired,
-            protected: false,
+            protected: Some(false),
         };
         ids.iter()
             .map(|id| (id, declared))

@@ -1,5 +1,6 @@
 //! Decisions that depend on the time, by two clocks that differ.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,12 +8,14 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::attempts::AttemptLog;
-use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
+use crate::desired::{Completeness, DesiredShare};
 use crate::inventory::Inventory;
 use crate::model::Cause;
-use crate::model::{AccountName, ImageId, Monotonic, Region, Scope, Selector};
-use crate::observation::{Blueprint, Observation, OwnImages, Seen, Unobserved};
+use crate::model::{ImageId, Monotonic, Selector};
+use crate::observation::{Observation, Seen, Unobserved};
+use crate::plan::fixtures_tests::{blueprint, no_instances, own, scope, wanted};
 use crate::plan::{Decision, Inputs, Plan, Policy, Prune, ScopeAccount, Verdict, Withheld, plan};
+use crate::resolve::ResolvedScope;
 use crate::windows::{Kind, Length, Schedule, Span, Starts, Window, Windows, Zone};
 
 /// 14:00 on a Monday.
@@ -84,42 +87,26 @@ impl Case {
     }
 
     fn plan(&self) -> Plan {
-        let image = DesiredImage {
-            share: self.intent,
-            protect: false,
-            source: Source {
-                file: "a.yaml".into(),
-                line: 1,
-            },
-            labels: BTreeMap::new().into(),
-        };
-        let blueprint = Blueprint {
-            id: "lhbp-1".into(),
-            state: "NORMAL".into(),
-            name: String::new(),
-        };
+        let image = wanted(self.intent);
         let seen = Seen {
             shared: self
                 .shared
-                .then(|| (img(), blueprint))
+                .then(|| (img(), blueprint("lhbp-1")))
                 .into_iter()
                 .collect(),
-            own: OwnImages::Known([img()].into()),
+            own: own([img()]),
+            instances: no_instances(),
             ..Seen::default()
         };
         let id = img();
         plan(&Inputs {
-            scope: &Scope {
-                account: AccountName::default(),
-                region: Region::new("ap-tokyo").expect("a region"),
-            },
+            scope: &scope(),
             account: &ScopeAccount::default(),
-            desired: &DesiredScope {
-                images: BTreeMap::from([(&id, &image)]),
-                unselected: BTreeMap::new(),
-                selector: &Selector::default(),
-                completeness: &Completeness::Whole,
-            },
+            desired: &ResolvedScope::by_id(
+                Cow::Owned(BTreeMap::from([(&id, &image)])),
+                &Selector::default(),
+                &Completeness::Whole,
+            ),
             observation: &match self.unobserved {
                 true => Observation::Unobserved(Unobserved::new("page 3 of 7 failed")),
                 false => Observation::Seen(seen),

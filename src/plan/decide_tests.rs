@@ -1,19 +1,22 @@
 //! Each row of the truth table in `decide`, and the rows of `read_denied`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use chrono::{TimeDelta, TimeZone};
 
 use super::*;
 use crate::attempts::LastResult;
-use crate::desired::{Completeness, DesiredImage, DesiredScope, DesiredShare, Source};
+use crate::desired::{Completeness, DesiredImage, DesiredShare};
 use crate::inventory::{IntentId, Inventory, InventoryEntry, LAG_MAX, OpenIntent};
-use crate::model::{AccountName, Clocks, Permission, Region, Scope, Selector, Timestamp};
-use crate::observation::{Blueprint, OwnImages, Precondition, Unobserved};
+use crate::model::{Clocks, Permission, Selector, Timestamp};
+use crate::observation::{OwnImages, Precondition, Unobserved};
+use crate::plan::fixtures_tests::{blueprint, no_instances, own, scope, wanted};
 use crate::plan::own_writes::UNCLEAR_MAX;
 use crate::plan::{
     Inputs, Plan, Policy, Prune, ScopeAccount, Withheld, needs_own_images, plan, share_candidates,
 };
+use crate::resolve::ResolvedScope;
 use crate::windows::Windows;
 
 const SHARED: DesiredShare = DesiredShare::Shared {
@@ -25,27 +28,8 @@ fn img() -> ImageId {
     ImageId::new("img-a").expect("valid")
 }
 
-fn scope() -> Scope {
-    Scope {
-        account: AccountName::default(),
-        region: Region::new("ap-tokyo").expect("valid"),
-    }
-}
-
 fn at(seconds: u64) -> Monotonic {
     Monotonic::new(Duration::from_secs(seconds))
-}
-
-fn wanted(intent: DesiredShare) -> DesiredImage {
-    DesiredImage {
-        share: intent,
-        protect: false,
-        source: Source {
-            file: "a.yaml".into(),
-            line: 1,
-        },
-        labels: BTreeMap::new().into(),
-    }
 }
 
 fn unobserved() -> Unobserved {
@@ -60,17 +44,11 @@ fn unobserved() -> Unobserved {
 fn seen(shared: bool, eligibility: Option<Eligibility>) -> Observation {
     let mut seen = Seen::default();
     if shared {
-        seen.shared.insert(
-            img(),
-            Blueprint {
-                id: "lhbp-1".into(),
-                state: "NORMAL".into(),
-                name: String::new(),
-            },
-        );
+        seen.shared.insert(img(), blueprint("lhbp-1"));
     }
     seen.eligibility.extend(eligibility.map(|e| (img(), e)));
-    seen.own = OwnImages::Known([img()].into());
+    seen.own = own([img()]);
+    seen.instances = no_instances();
     Observation::Seen(seen)
 }
 
@@ -119,12 +97,12 @@ fn planned_with(
 ) -> Plan {
     let now = noon();
     let id = img();
-    let wanted = DesiredScope {
-        images: BTreeMap::from([(&id, image)]),
-        unselected: BTreeMap::new(),
-        selector: &Selector::default(),
-        completeness: &Completeness::Whole,
-    };
+    let selector = Selector::default();
+    let wanted = ResolvedScope::by_id(
+        Cow::Owned(BTreeMap::from([(&id, image)])),
+        &selector,
+        &Completeness::Whole,
+    );
     plan(&Inputs {
         scope: &scope(),
         account: &ScopeAccount::default(),
@@ -686,12 +664,11 @@ fn g3_s1_unknown_completeness_withholds_only_what_no_manifest_names() {
         let plan = plan(&Inputs {
             scope: &scope(),
             account: &ScopeAccount::default(),
-            desired: &DesiredScope {
-                images: image.iter().map(|image| (&id, image)).collect(),
-                unselected: BTreeMap::new(),
-                selector: &Selector::default(),
+            desired: &ResolvedScope::by_id(
+                Cow::Owned(image.iter().map(|image| (&id, image)).collect()),
+                &Selector::default(),
                 completeness,
-            },
+            ),
             observation: &seen(shared, None),
             inventory: &Inventory::default(),
             attempts: &AttemptLog::default(),
@@ -969,12 +946,11 @@ fn unnamed(
     plan(&Inputs {
         scope: &scope(),
         account: &ScopeAccount::default(),
-        desired: &DesiredScope {
-            images: BTreeMap::new(),
-            unselected: BTreeMap::new(),
-            selector: &Selector::default(),
-            completeness: &Completeness::Whole,
-        },
+        desired: &ResolvedScope::by_id(
+            Cow::Owned(BTreeMap::new()),
+            &Selector::default(),
+            &Completeness::Whole,
+        ),
         observation,
         inventory,
         attempts,
@@ -1012,13 +988,13 @@ fn t8_nothing_is_pruned_but_what_is_known_to_be_the_accounts_own() {
         withheld(&unknown),
         Withheld::OwnImagesUnknown("denied".into())
     );
-    let own = pruned(OwnImages::Known([img()].into()), &none);
-    assert_eq!(own.decisions[&img()].verdict, Verdict::Act);
-    let other = pruned(OwnImages::Known(BTreeSet::new()), &none);
+    let known = pruned(own([img()]), &none);
+    assert_eq!(known.decisions[&img()].verdict, Verdict::Act);
+    let other = pruned(own([]), &none);
     assert!(other.decisions.is_empty() && !needs_own_images(&other));
     assert_eq!(other.unmanaged.strays[&img()].blueprint, "lhbp-1");
     assert!(!other.is_gone(&img()), "it is still there");
     // What this run has tried to cancel before the image was deleted is told of, and not tried again.
-    let tried = pruned(OwnImages::Known(BTreeSet::new()), &answers(GONE, 1));
+    let tried = pruned(own([]), &answers(GONE, 1));
     assert_eq!(withheld(&tried), Withheld::NotOwnImage);
 }

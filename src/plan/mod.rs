@@ -9,6 +9,8 @@ mod budget;
 mod cap;
 mod clock_conflict;
 mod decide;
+#[cfg(test)]
+mod fixtures_tests;
 mod guard;
 mod inputs;
 mod next_change;

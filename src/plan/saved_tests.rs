@@ -20,6 +20,8 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
             actual: Actual::Unknown,
             until: None,
             verdict: verdict.clone(),
+            name: None,
+            entry: None,
         };
         (ImageId::new(id).expect("an id"), decision)
     });
@@ -34,6 +36,10 @@ fn plan(decisions: &[(&str, ShareState, Verdict)]) -> Plan {
         prune_skipped: false,
         loss: None,
         next_change_at: None,
+        unresolved: Vec::new(),
+        policy_holds: Default::default(),
+        in_use: Default::default(),
+        resolution: Default::default(),
         decisions: decisions.collect(),
         unmanaged: Unmanaged::default(),
         undocumented_states: Default::default(),

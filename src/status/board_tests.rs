@@ -40,6 +40,8 @@ fn decision(desired: ShareState, verdict: Verdict) -> Decision {
         },
         until: None,
         verdict,
+        name: None,
+        entry: None,
     }
 }
 
@@ -59,6 +61,10 @@ fn plan_of(decision: Decision) -> Plan {
         presumed_unshared: Default::default(),
         loss: None,
         next_change_at: None,
+        unresolved: Vec::new(),
+        policy_holds: Default::default(),
+        in_use: Default::default(),
+        resolution: Default::default(),
     }
 }
 

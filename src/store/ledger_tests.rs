@@ -509,7 +509,7 @@ fn an_entry_is_read_as_it_was_kept_to_the_nanosecond() {
     assert_eq!(inventory.images[&image("a")], entry);
     let named = Declaration {
         desired: Some(ShareState::Shared),
-        protected: false,
+        protected: Some(false),
     };
     let names = BTreeMap::from([(&attempt.key.image, named)]);
     let seen = crate::observation::Seen::default();

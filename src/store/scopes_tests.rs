@@ -103,7 +103,7 @@ fn take_over(dir: &Path, shared: &[&str]) -> Vec<String> {
         let blueprint = Blueprint {
             id: format!("lhbp-{id}").into(),
             state: "NORMAL".into(),
-            name: String::new(),
+            name: Default::default(),
         };
         (image(id), blueprint)
     });

@@ -75,6 +75,8 @@ pub fn decision(verdict: Verdict) -> Decision {
         },
         until: None,
         verdict,
+        name: None,
+        entry: None,
     }
 }
 
@@ -111,6 +113,10 @@ pub fn plan(scope: &Scope, decisions: impl IntoIterator<Item = (ImageId, Decisio
         presumed_unshared: Default::default(),
         loss: None,
         next_change_at: None,
+        unresolved: Vec::new(),
+        policy_holds: Default::default(),
+        in_use: Default::default(),
+        resolution: Default::default(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! The reference model's cases in the planner's terms, and the planner's answers in the model's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use sharekeeper::attempts::AttemptLog;
-use sharekeeper::desired::{DesiredImage, DesiredScope, DesiredShare, Source};
+use sharekeeper::desired::{Completeness, DesiredImage, DesiredShare, Source};
 use sharekeeper::inventory::{
     AcknowledgedWrite, AnsweredState, Inventory, InventoryEntry, OwnedShare, OwnershipState,
     Suspension,
@@ -13,16 +14,36 @@ use sharekeeper::inventory::{
 use sharekeeper::model::{
     AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
 };
-use sharekeeper::observation::{Blueprint, Observation, OwnImages, Seen, Unobserved};
+use sharekeeper::observation::{
+    Blueprint, Eligibility, Observation, OwnImage, OwnImages, Seen, Unobserved,
+};
 use sharekeeper::plan::{
     self, Awaiting, Decision, Inputs, Plan, Policy, ScopeAccount, Verdict, Withheld,
 };
+use sharekeeper::resolve::ResolvedScope;
 use sharekeeper::windows::Windows;
 
 use super::reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why};
 
 /// The access point's clock minus this machine's.
 pub const AHEAD: TimeDelta = TimeDelta::hours(1);
+
+/// The account has these images, without names.
+fn own<'a>(images: impl Iterator<Item = &'a ImageId>) -> OwnImages {
+    let image = OwnImage {
+        name: Default::default(),
+        created: None,
+        state: "NORMAL".into(),
+        os_name: "Ubuntu Server 22.04 LTS".into(),
+        platform: "Ubuntu".into(),
+        architecture: "x86_64".into(),
+        eligibility: Eligibility::Shareable,
+    };
+    OwnImages::Known(images.map(|id| (id.clone(), image.clone())).collect())
+}
+
+/// What manifests ask of the images.
+pub type Wanted<'a> = BTreeMap<&'a ImageId, &'a DesiredImage>;
 
 /// What all cases have in common.
 pub struct Setting {
@@ -80,7 +101,10 @@ impl Setting {
                 file: "a.yaml".into(),
                 line: 1,
             },
-            labels: BTreeMap::new().into(),
+            document: Default::default(),
+            name: None,
+            note: None,
+            bounds: None,
         })
     }
 
@@ -88,13 +112,13 @@ impl Setting {
         let blueprint = Blueprint {
             id: "lhbp-1".into(),
             state: "NORMAL".into(),
-            name: String::new(),
+            name: Default::default(),
         };
         Seen {
             shared: shared
                 .map(|n| (self.ids[n].clone(), blueprint.clone()))
                 .collect(),
-            own: OwnImages::Known(self.ids.iter().cloned().collect()),
+            own: own(self.ids.iter()),
             ..Seen::default()
         }
     }
@@ -112,14 +136,14 @@ impl Setting {
             let blueprint = Blueprint {
                 id: "lhbp-1".into(),
                 state: state.into(),
-                name: String::new(),
+                name: Default::default(),
             };
             (id.clone(), blueprint)
         });
-        let own = known().filter(|(image, _)| !image.foreign);
+        let own_ids = known().filter(|(image, _)| !image.foreign);
         Seen {
             shared: shared.collect(),
-            own: OwnImages::Known(own.map(|(_, id)| id.clone()).collect()),
+            own: own(own_ids.map(|(_, id)| id)),
             ..Seen::default()
         }
     }
@@ -183,7 +207,7 @@ impl Setting {
     pub fn plan(
         &self,
         rules: &Rules,
-        desired: &DesiredScope<'_>,
+        wanted: &Wanted<'_>,
         observation: &Observation,
         inventory: &Inventory,
     ) -> Plan {
@@ -203,7 +227,11 @@ impl Setting {
         plan::plan(&Inputs {
             scope: &self.scope,
             account: &ScopeAccount::default(),
-            desired,
+            desired: &ResolvedScope::by_id(
+                Cow::Borrowed(wanted),
+                &Selector::default(),
+                &Completeness::Whole,
+            ),
             observation: match rules.seen {
                 true => observation,
                 false => &self.unobserved,

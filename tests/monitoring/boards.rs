@@ -197,6 +197,8 @@ fn decision(number: usize) -> Decision {
         actual,
         until: (desired == ShareState::Shared).then(|| now() + TimeDelta::days(days)),
         verdict,
+        name: None,
+        entry: None,
     }
 }
 
@@ -235,6 +237,10 @@ fn plan(region: Region, view: View, decisions: impl Iterator<Item = Decision>) -
         presumed_unshared: Default::default(),
         loss: None,
         next_change_at: None,
+        unresolved: Vec::new(),
+        policy_holds: Default::default(),
+        in_use: Default::default(),
+        resolution: Default::default(),
     }
 }
 

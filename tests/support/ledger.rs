@@ -332,6 +332,7 @@ impl Ledger for Recorded {
             takeover,
             changes,
             account,
+            memory,
         } = update;
         let mut scopes = self.scopes.borrow_mut();
         if let Some(uin) = set_aside {
@@ -418,6 +419,7 @@ impl Ledger for Recorded {
         }
         self.changes.set(self.changes.get() + 1);
         inventory.apply(&changes);
+        inventory.memory.apply(&memory);
         Ok(())
     }
 }

@@ -202,6 +202,14 @@ pub struct Beside {
     pub state: &'static str,
 }
 
+/// A Lighthouse instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance {
+    pub region: &'static str,
+    pub id: &'static str,
+    pub blueprint: &'static str,
+}
+
 pub struct Cloud {
     clock: SystemClock,
     /// What the wall clock was put forward or back by.
@@ -216,6 +224,7 @@ pub struct Cloud {
     pub states: RefCell<BTreeMap<String, &'static str>>,
     /// Blueprints beside those of shared images.
     pub beside: RefCell<Vec<Beside>>,
+    pub instances: RefCell<Vec<Instance>>,
     /// Images that were deleted; what they are shared as is left over.
     pub deleted: RefCell<BTreeSet<String>>,
     pub calls: RefCell<Vec<Call>>,
@@ -234,6 +243,7 @@ impl Cloud {
             cancelled: RefCell::default(),
             states: RefCell::default(),
             beside: RefCell::default(),
+            instances: RefCell::default(),
             deleted: RefCell::default(),
             calls: RefCell::default(),
         }
@@ -340,6 +350,7 @@ impl Cloud {
                 Ok(page)
             }
             "DescribeImagesToShare" => Ok(self.images_to_share(region, body)),
+            "DescribeInstances" => Ok(self.page_of_instances(region, body)),
             "GetCallerIdentity" => Ok(json!({"AccountId": behaviour.uin, "RequestId": "r"})),
             other => panic!("unexpected action {other}"),
         }
@@ -493,6 +504,20 @@ impl Cloud {
         let from = usize::try_from(offset).expect("small");
         let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
         json!({"TotalCount": rows.len(), "ImageSet": page, "RequestId": "r"})
+    }
+
+    fn page_of_instances(&self, region: &str, body: &Value) -> Value {
+        let number = |field: &str, default| {
+            let number = body[field].as_u64().unwrap_or(default);
+            usize::try_from(number).expect("small")
+        };
+        let instances = self.instances.borrow();
+        let here = || instances.iter().filter(|row| row.region == region);
+        let page = here().skip(number("Offset", 0)).take(number("Limit", 20));
+        let rows: Vec<_> = page
+            .map(|row| json!({"InstanceId": row.id, "BlueprintId": row.blueprint}))
+            .collect();
+        json!({"TotalCount": here().count(), "InstanceSet": rows, "RequestId": "r"})
     }
 }
 
@@ -695,14 +720,16 @@ pub fn desired_of<'a, 'b>(
             file: "test.yaml".into(),
             line,
         };
-        let labels = BTreeMap::new().into();
         desired.images.insert(
             key,
             DesiredImage {
                 share: intent,
                 protect: false,
                 source,
-                labels,
+                document: Default::default(),
+                name: None,
+                note: None,
+                bounds: None,
             },
         );
     }

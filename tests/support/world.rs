@@ -7,7 +7,7 @@ use std::time::Duration;
 use sharekeeper::api::protocol::sign::Credentials;
 use sharekeeper::api::{ClientContext, Connection, CredentialProvider, ReadClient, WriteClient};
 use sharekeeper::desired::Desired;
-use sharekeeper::engine::{Engine, ScopeOutcome, Stop, Task};
+use sharekeeper::engine::{Engine, RegionViews, ScopeOutcome, Stop, Task};
 use sharekeeper::host::Clock;
 use sharekeeper::ledger::Ledger;
 use sharekeeper::model::{AccountName, Endpoint, Region, Secret, Selector, Uin};
@@ -130,6 +130,7 @@ impl World {
             ledger: &self.ledger,
             listener: &Silent,
             stop,
+            views: &RegionViews::default(),
         };
         let started = self.cloud().monotonic();
         let scopes = engine.reconcile(&accounts, task, TEN_MINUTES).await;

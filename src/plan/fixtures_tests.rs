@@ -1,0 +1,61 @@
+//! What tests of the planner are made from: entries, blueprints and the account's own images.
+
+use crate::desired::{DesiredImage, DesiredShare, Source};
+use crate::model::{AccountName, ImageId, Region, Scope};
+use crate::observation::{Blueprint, Eligibility, Instances, OwnImage, OwnImages};
+
+pub(super) fn scope() -> Scope {
+    Scope {
+        account: AccountName::default(),
+        region: Region::new("ap-tokyo").expect("a region"),
+    }
+}
+
+/// An entry that asks for `share` and says nothing else.
+pub(super) fn wanted(share: DesiredShare) -> DesiredImage {
+    DesiredImage {
+        share,
+        protect: false,
+        source: Source {
+            file: "a.yaml".into(),
+            line: 1,
+        },
+        document: Default::default(),
+        name: None,
+        note: None,
+        bounds: None,
+    }
+}
+
+/// A blueprint without a name from which servers can be started.
+pub(super) fn blueprint(id: &str) -> Blueprint {
+    Blueprint {
+        id: id.into(),
+        state: "NORMAL".into(),
+        name: Default::default(),
+    }
+}
+
+/// An image of the account's own that can be shared.
+pub(super) fn own_image(name: &str) -> OwnImage {
+    OwnImage {
+        name: name.into(),
+        created: None,
+        state: "NORMAL".into(),
+        os_name: "Ubuntu Server 22.04 LTS".into(),
+        platform: "Ubuntu".into(),
+        architecture: "x86_64".into(),
+        eligibility: Eligibility::Shareable,
+    }
+}
+
+/// The account has these images, without names.
+pub(super) fn own(images: impl IntoIterator<Item = ImageId>) -> OwnImages {
+    let images = images.into_iter().map(|image| (image, own_image("")));
+    OwnImages::Known(images.collect())
+}
+
+/// The region has no instances.
+pub(super) fn no_instances() -> Instances {
+    Instances::Known(Default::default())
+}
