@@ -189,6 +189,7 @@ fn write(
                     account: scope.account.to_string(),
                     region: scope.region.as_str(),
                     image_id: key.image.to_string(),
+                    image_name: Some(blueprint.name.to_string()).filter(|name| !name.is_empty()),
                     blueprint_id: blueprint.id.to_string(),
                 }),
                 OwnImages::NotAsked | OwnImages::Unknown(_) => {}

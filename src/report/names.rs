@@ -59,7 +59,7 @@ pub(super) fn was(plan: &Plan, image: &ImageId, decision: &Decision) -> Option<I
 /// An image in a list of several, with its name where it has one that says more than the id.
 pub(super) fn named(image: &dyn Display, name: Option<&str>) -> String {
     let id = image.to_string();
-    match name.filter(|name| *name != id) {
+    match name.filter(|name| !id.ends_with(name)) {
         Some(name) => format!("{id} ({})", safe(name)),
         None => id,
     }
