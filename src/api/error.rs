@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::protocol::wire::Action;
 use crate::host::TransportError;
 use crate::model::{Permission, ShareState};
 use crate::pace::ThrottleScope;
@@ -152,6 +153,10 @@ impl Class {
             | "RequestSizeLimitExceeded"
             | "ResponseSizeLimitExceeded"
             | "DryRunOperation" => Self::OurFault,
+            // CVM has names of its own for a request that is wrong.
+            "InvalidFilter" | "InvalidFilterValue" | "InvalidImageId" if permission.is_none() => {
+                Self::OurFault
+            }
             // An unknown code holds the image still and is shown; a read just fails.
             _ if permission.is_some() => Self::ImageBlocked,
             _ => Self::Unclear,
@@ -303,6 +308,14 @@ impl Refusal {
             },
         })
     }
+
+    /// What a person can do about a refusal of `action`.
+    pub fn remedy_for(&self, action: Action) -> Option<String> {
+        if self.class == Class::ScopeBlocked && !self.is_of_region() {
+            return Some(format!("allow {} for this key in CAM", action.permission()));
+        }
+        self.remedy().map(str::to_owned)
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -316,6 +329,23 @@ impl fmt::Display for Refusal {
 }
 
 impl CallError {
+    /// What was called, why it failed and what helps, in one line for a person.
+    pub fn about(&self, action: Action) -> String {
+        let name = action.as_str();
+        match self {
+            Self::NotSent(detail) | Self::Unclear(detail) => format!("{name}: {detail}"),
+            Self::Refused(refusal) | Self::AccountBroken(refusal) => {
+                let remedy = refusal.remedy_for(action);
+                let remedy = remedy.map(|remedy| format!(" ({remedy})"));
+                format!(
+                    "{name}: {}{}",
+                    refusal.summary(),
+                    remedy.unwrap_or_default()
+                )
+            }
+        }
+    }
+
     /// What it means for a call that the transport gave no reply. `describe` makes the text for a person from the
     /// transport's own words.
     pub(super) fn no_reply(error: TransportError, describe: impl FnOnce(&str) -> String) -> Self {

@@ -240,15 +240,17 @@ impl<H: Host> Planner<'_, H> {
     ) -> bool {
         let scope = self.task.scope;
         let mut candidates = share_candidates(draft, self.attempts);
-        let is_known = |image: &ImageId| match seen.own.get(image) {
-            // An image that is shared is unshareable, too: only a listing that is newer than the share tells.
-            Some(own) => own.eligibility == Eligibility::Shareable,
-            None => false,
-        };
-        let listed: Vec<_> = candidates.extract_if(.., |image| is_known(image)).collect();
-        for image in listed {
-            seen.eligibility.insert(image, Eligibility::Shareable);
-        }
+        let has_candidates = !candidates.is_empty();
+        let is_fresh = !matches!(own, OwnImages::Known(_));
+        candidates.retain(|image| match seen.own.get(image) {
+            // An image that is shared is unshareable, too: an older listing may be of when it was.
+            Some(own) if is_fresh || own.eligibility == Eligibility::Shareable => {
+                let eligibility = own.eligibility.clone();
+                seen.eligibility.insert(image.clone(), eligibility);
+                false
+            }
+            Some(_) | None => true,
+        });
         let asks_for_own = needs_own_images(draft) && !matches!(seen.own, OwnImages::Known(_));
         let asks_for_instances =
             needs_instances(draft) && matches!(seen.instances, Instances::NotAsked);
@@ -273,7 +275,7 @@ impl<H: Host> Planner<'_, H> {
         if asks_for_instances {
             seen.instances = listing::instances(self.client, scope).await;
         }
-        !candidates.is_empty() || asks_for_own || asks_for_instances
+        has_candidates || asks_for_own || asks_for_instances
     }
 }
 

@@ -43,6 +43,10 @@ struct ScopeStatus {
     parked: u64,
     /// Writes whose outcome is not known yet.
     unresolved: u64,
+    /// Names of entries whose last meaning is remembered.
+    names: u64,
+    /// Versions of policies whose clocks are remembered.
+    versions: u64,
 }
 
 /// The newest commit of the manifests that was worked on.
@@ -205,6 +209,11 @@ impl ScopeStatus {
                 let _ = write!(line, ", {count} {what}");
             }
         }
+        for (count, what) in [(self.names, "name"), (self.versions, "version")] {
+            if count > 0 {
+                let _ = write!(line, ", {} remembered", plural(count, what));
+            }
+        }
         line
     }
 }
@@ -219,5 +228,7 @@ fn scope_status(scope: &Scope, uin: Option<Uin>, counts: &ImageCounts) -> ScopeS
         probable: counts.probable,
         parked: counts.parked,
         unresolved: counts.open,
+        names: counts.names,
+        versions: counts.versions,
     }
 }

@@ -1,11 +1,13 @@
-//! Accounts, images and blueprints as the world file gives them. Every public field is a field of that file.
+//! Accounts and blueprints as the world file gives them. Every public field is a field of that file.
 
 use serde::{Deserialize, Serialize};
 
+use super::instance::Instance;
 use super::role_config::CamRole;
+use super::world_image::{Generate, Image};
 use crate::model::Region;
 
-/// An account: its key, its permissions, its images and blueprints.
+/// An account: its key, its permissions, its images, blueprints and servers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Account {
@@ -36,6 +38,9 @@ pub struct Account {
     /// Blueprints besides those of the images above: of other accounts, or a second one of an image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blueprints: Vec<ExtraBlueprint>,
+    /// Lighthouse servers, each of which uses a blueprint.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<Instance>,
 }
 
 /// A blueprint that exists whatever is shared and cancelled.
@@ -66,80 +71,6 @@ impl ExtraBlueprint {
     /// Whether the region has it.
     pub(super) fn is_in(&self, region: Region) -> bool {
         self.regions.is_empty() || self.regions.iter().any(|name| name == region.as_str())
-    }
-}
-
-/// A custom image in one region or several.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Image {
-    /// The image's id, such as `img-6pb6lrmy`.
-    pub id: String,
-    /// Regions that have it; none means all 15.
-    pub regions: Vec<String>,
-    /// By default, the id is the name.
-    pub name: String,
-    /// `ImageSource`: `CREATE_IMAGE` or `EXTERNAL_IMPORT`.
-    pub source: String,
-    /// `ImageClass`: `SystemImage` or `InstanceImage`.
-    pub class: String,
-    /// `ImageState`, such as `NORMAL` or `CREATING`.
-    pub state: String,
-    pub cloud_init: bool,
-    /// Family of operating systems, such as `Ubuntu`.
-    pub platform: String,
-    /// Such as `Ubuntu Server 24.04 LTS 64bit`.
-    pub os_name: String,
-    /// Whether images with this platform and operating system may be shared.
-    pub os_accepted: bool,
-    /// Either `x86_64` or `arm64`.
-    pub architecture: String,
-    /// In UTC, written as `YYYY-MM-DDThh:mm:ssZ`.
-    pub created_time: String,
-    /// Whether it is shared from the start.
-    pub shared: bool,
-    /// The blueprint that it is shared as; made up if not given. `--sim` keeps it from run to run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blueprint_id: Option<String>,
-    /// The `BlueprintState` of its blueprint after `SYNCING`; `""` for none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blueprint_state: Option<String>,
-    /// The image was deleted while it was shared. Its blueprint is left, and every write is refused because there is
-    /// no such image.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub deleted: bool,
-    /// Another account shares it with this one: its type is `SHARED_IMAGE` instead of `PRIVATE_IMAGE`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub received: bool,
-    /// Servers use it, so that CANCEL is refused.
-    pub in_use: bool,
-    /// Number of writes that are refused with `ImageOccupied` before one is accepted.
-    pub occupied_calls: u32,
-    /// Every write is refused with this code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-/// Many images with ids of `prefix` and a number of eight digits.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Generate {
-    /// Number of images in each region.
-    pub count: u32,
-    /// The beginning of each id.
-    #[serde(default = "Generate::prefix")]
-    pub prefix: String,
-    /// Regions that have it; none means all 15.
-    #[serde(default)]
-    pub regions: Vec<String>,
-    /// Whether it is shared from the start.
-    #[serde(default)]
-    pub shared: bool,
-}
-
-impl Generate {
-    fn prefix() -> String {
-        "img-".into()
     }
 }
 
@@ -177,33 +108,7 @@ impl Default for Account {
             images: Vec::new(),
             generate: Vec::new(),
             blueprints: Vec::new(),
-        }
-    }
-}
-
-impl Default for Image {
-    fn default() -> Self {
-        Self {
-            id: String::new(),
-            regions: Vec::new(),
-            name: String::new(),
-            source: "CREATE_IMAGE".into(),
-            class: "SystemImage".into(),
-            state: "NORMAL".into(),
-            cloud_init: true,
-            platform: "Ubuntu".into(),
-            os_name: "Ubuntu Server 24.04 LTS 64bit".into(),
-            os_accepted: true,
-            architecture: "x86_64".into(),
-            created_time: "2026-01-02T08:00:00Z".into(),
-            shared: false,
-            blueprint_id: None,
-            blueprint_state: None,
-            deleted: false,
-            received: false,
-            in_use: false,
-            occupied_calls: 0,
-            error: None,
+            instances: Vec::new(),
         }
     }
 }

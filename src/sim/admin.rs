@@ -4,12 +4,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::account::{BlueprintType, ExtraBlueprint, Image};
+use super::account::{BlueprintType, ExtraBlueprint};
 use super::cloud::Cloud;
 use super::faults::FaultRule;
 use super::sts;
 use super::units::{ClockOffset, DurationText};
 use super::world::{CancelUnshared, Latency, World};
+use super::world_image::Image;
 use crate::model::{Monotonic, Region};
 
 const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/accounts, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/delete-image, /_sim/reset-ledger";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::account::{Account, Image};
+use super::account::Account;
 use super::action::SimAction;
 use super::auth::{self, Caller};
 use super::call::{IncomingCall, Refusal, refuse};
@@ -16,6 +16,7 @@ use super::limiter::{LimitKey, Limiter};
 use super::roles::RoleIndex;
 use super::temporary_keys::TemporaryKeys;
 use super::world::{Latency, SampledPer, World};
+use super::world_image::{Image, derived_id};
 use crate::api::protocol::wire::{Action, Service};
 use crate::model::{Monotonic, Region, Timestamp};
 
@@ -75,19 +76,9 @@ impl Cloud {
             for image in images {
                 cloud.put_image(index, image);
             }
-            for generate in generated {
-                for number in 0..generate.count {
-                    let id = format!("{}{number:08}", generate.prefix);
-                    let (regions, shared) = (generate.regions.clone(), generate.shared);
-                    cloud.put_image(
-                        index,
-                        Image {
-                            id,
-                            regions,
-                            shared,
-                            ..Image::default()
-                        },
-                    );
+            for generate in &generated {
+                for image in generate.images() {
+                    cloud.put_image(index, image);
                 }
             }
         }
@@ -134,27 +125,45 @@ impl Cloud {
 
     /// Adds or replaces an image. It is shared only if the new one says so.
     pub(super) fn put_image(&mut self, account: usize, image: Image) {
-        let regions: Vec<Region> = if image.regions.is_empty() {
-            Region::all().collect()
-        } else {
-            image
-                .regions
-                .iter()
-                .filter_map(|name| Region::new(name).ok())
-                .collect()
-        };
-        for region in regions {
-            let blueprint = match &image.blueprint_id {
+        let name = self.world.accounts[account].name.clone();
+        let derived = image.id.is_empty() && image.ids.is_empty();
+        for (region, mut part) in image.in_regions(&name) {
+            if derived && self.world.allow_double_names {
+                part.id = self.free_id(account, region, &part.name);
+            }
+            let blueprint = match &part.blueprint_id {
                 Some(id) => {
                     self.count_blueprint(id);
                     id.clone()
                 }
                 None => self.next_blueprint(),
             };
-            let regional = RegionalImage::new(image.clone(), blueprint);
-            self.images
-                .insert((account, region, image.id.clone()), regional);
+            let key = (account, region, part.id.clone());
+            let regional = RegionalImage::new(part, blueprint);
+            self.images.insert(key, regional);
         }
+    }
+
+    /// An id that no image there has, for one of that name.
+    pub(super) fn free_id(&self, account: usize, region: Region, name: &str) -> String {
+        let owner = &self.world.accounts[account].name;
+        let ids = (0..).map(|attempt| derived_id(owner, region, name, attempt));
+        let mut free = ids.filter(|id| !self.images.contains_key(&(account, region, id.clone())));
+        free.next().unwrap_or_default()
+    }
+
+    /// The image of this id or name that is there.
+    pub(super) fn image_called(
+        &self,
+        account: usize,
+        region: Region,
+        called: &str,
+    ) -> Option<&RegionalImage> {
+        let by_id = self.images.get(&(account, region, called.to_owned()));
+        by_id.or_else(|| {
+            let mut here = self.images_in(account, region);
+            here.find(|regional| regional.name() == called)
+        })
     }
 
     /// An id that no blueprint has had yet. An image that is shared anew becomes another blueprint.
@@ -355,9 +364,8 @@ impl Cloud {
                 self.describe_images(account, region, body, chinese)
             }
             Action::GetCallerIdentity => self.caller_identity(&caller, body),
-            Action::DescribeInstances | Action::DescribeImages => {
-                Err(refuse("InvalidAction", "Not simulated."))
-            }
+            Action::DescribeInstances => self.describe_instances(account, region, body),
+            Action::DescribeImages => self.describe_cvm_images(account, region, body),
         }
     }
 
@@ -372,6 +380,9 @@ impl Cloud {
             return Ok(());
         }
         let code = match sim_action {
+            SimAction::Api(action) if action.service() == Service::Cvm => {
+                "UnauthorizedOperation.PermissionDenied"
+            }
             SimAction::Api(_) => "UnauthorizedOperation.NoPermission",
             // The list of STS has no other code for this.
             SimAction::AssumeRole | SimAction::AssumeRoleWithWebIdentity => "UnauthorizedOperation",

@@ -86,7 +86,7 @@ fn code(reply: &Value) -> &str {
 
 #[test]
 fn share_and_cancel_show_in_the_list_of_blueprints() {
-    let mut cloud = cloud("accounts: [{images: [{id: img-a}]}]");
+    let mut cloud = cloud("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
     let shared = modify(&mut cloud, "img-a", "SHARE");
     let blueprint = shared["BlueprintId"].as_str().expect("a blueprint");
     let filter = json!({"Filters": [{"Name": "blueprint-type", "Values": ["PRIVATE", "SHARED"]}]});
@@ -123,10 +123,10 @@ fn share_and_cancel_show_in_the_list_of_blueprints() {
 fn each_precondition_and_code_has_its_image() {
     let mut cloud = cloud(
         "accounts: [{images: [
-            {id: img-ok}, {id: img-imported, source: EXTERNAL_IMPORT}, {id: img-whole, class: InstanceImage},
-            {id: img-nocloudinit, cloudInit: false}, {id: img-os, osAccepted: false}, {id: img-creating, state: CREATING},
-            {id: img-busy, occupiedCalls: 1}, {id: img-inuse, shared: true, inUse: true},
-            {id: img-internal, error: InternalError.RequestError},
+            {id: img-ok, regions: [ap-tokyo]}, {id: img-imported, regions: [ap-tokyo], source: EXTERNAL_IMPORT}, {id: img-whole, regions: [ap-tokyo], class: InstanceImage},
+            {id: img-nocloudinit, regions: [ap-tokyo], cloudInit: false}, {id: img-os, regions: [ap-tokyo], osAccepted: false}, {id: img-creating, regions: [ap-tokyo], state: CREATING},
+            {id: img-busy, regions: [ap-tokyo], occupiedCalls: 1}, {id: img-inuse, regions: [ap-tokyo], shared: true, inUse: true},
+            {id: img-internal, regions: [ap-tokyo], error: InternalError.RequestError},
         ]}]",
     );
     for image in ["imported", "whole", "nocloudinit", "os", "creating"] {
@@ -170,17 +170,21 @@ fn each_precondition_and_code_has_its_image() {
 
 #[test]
 fn roles_and_denials_hold_for_the_account() {
-    let mut missing = cloud("accounts: [{role: missing, images: [{id: img-a}]}]");
+    let mut missing =
+        cloud("accounts: [{role: missing, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     assert_eq!(
         code(&modify(&mut missing, "img-a", "SHARE")),
         "ResourceNotFound.RoleNotFound"
     );
-    let mut denied = cloud("accounts: [{role: denied, images: [{id: img-a}]}]");
+    let mut denied =
+        cloud("accounts: [{role: denied, images: [{id: img-a, regions: [ap-tokyo]}]}]");
     assert_eq!(
         code(&modify(&mut denied, "img-a", "SHARE")),
         "UnsupportedOperation.AssumeRoleFailed"
     );
-    let mut read_denied = cloud("accounts: [{deny: [DescribeBlueprints], images: [{id: img-a}]}]");
+    let mut read_denied = cloud(
+        "accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+    );
     assert_eq!(
         code(&call(&mut read_denied, "DescribeBlueprints", json!({}), 0)),
         "UnauthorizedOperation.NoPermission"
@@ -368,7 +372,8 @@ fn c1_the_worlds_clock_is_what_counts() {
 
 #[test]
 fn reads_lag_by_exactly_as_long_as_the_world_says() {
-    let mut cloud = cloud("{readLag: 3s, accounts: [{images: [{id: img-a}]}]}");
+    let mut cloud =
+        cloud("{readLag: 3s, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]}");
     let body = json!({"ImageId": "img-a", "Permission": "SHARE"});
     assert_eq!(
         code(&call(
@@ -407,7 +412,7 @@ fn pages_and_generated_images() {
 #[test]
 fn throttled_calls_change_nothing_and_are_counted() {
     let mut cloud = cloud(
-        "{limits: {ModifyImageSharePermission: 1}, accounts: [{images: [{id: img-a}, {id: img-b}]}]}",
+        "{limits: {ModifyImageSharePermission: 1}, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}]}",
     );
     assert_eq!(code(&modify(&mut cloud, "img-a", "SHARE")), "ok");
     assert_eq!(
@@ -441,6 +446,7 @@ fn a_fault_befalls_what_it_names_before_or_after_the_effect() {
             0,
             Image {
                 id: image.into(),
+                regions: vec!["ap-tokyo".into()],
                 ..Image::default()
             },
         );
@@ -538,7 +544,7 @@ fn a_host_keeps_its_distance_and_jitter_is_on_the_way_there() {
 #[test]
 fn a_world_survives_being_written_and_read() {
     let mut cloud = cloud(
-        "{readLag: 3s, clockOffset: -10m, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b}]}]}",
+        "{readLag: 3s, clockOffset: -10m, accounts: [{images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}]}",
     );
     cloud.world.clock_offset = Default::default();
     assert_eq!(code(&modify(&mut cloud, "img-a", "SHARE")), "ok");
@@ -554,7 +560,7 @@ fn a_world_survives_being_written_and_read() {
         (shared[0].id.as_str(), shared[0].regions.as_slice()),
         ("img-a", ["ap-tokyo".to_owned()].as_slice())
     );
-    assert_eq!(again.accounts[0].images.len(), 16);
+    assert_eq!(again.accounts[0].images.len(), 2);
     assert_eq!(again.read_lag.to_string(), "3s");
 }
 
@@ -636,8 +642,8 @@ fn blueprints_of(cloud: &mut Cloud, image: &str, milliseconds: u64) -> Vec<(Stri
 fn t4_a_blueprint_comes_to_the_state_that_the_world_or_somebody_gives_it() {
     let mut cloud = cloud(
         "syncTime: 5s
-accounts: [{images: [{id: img-a, shared: true, blueprintId: lhbp-0000000a, blueprintState: OFFLINE}, \
-         {id: img-b, blueprintState: SYNCING_FAILED}], blueprints: [{id: lhbp-twin, imageId: img-a, state: CREATEFAILED}, \
+accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true, blueprintId: lhbp-0000000a, blueprintState: OFFLINE}, \
+         {id: img-b, regions: [ap-tokyo], blueprintState: SYNCING_FAILED}], blueprints: [{id: lhbp-twin, imageId: img-a, state: CREATEFAILED}, \
          {id: lhbp-far, imageId: img-a, regions: [ap-seoul]}]}]",
     );
     let ours = |state: &str| ("lhbp-0000000a".to_owned(), state.to_owned());
@@ -677,7 +683,7 @@ accounts: [{images: [{id: img-a, shared: true, blueprintId: lhbp-0000000a, bluep
 #[test]
 fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() {
     let mut cloud = cloud(
-        "accounts: [{images: [{id: img-a, shared: true}, {id: img-b}, {id: img-c, received: true}]}]",
+        "accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true}, {id: img-b, regions: [ap-tokyo]}, {id: img-c, regions: [ap-tokyo], received: true}]}]",
     );
     let body = json!({"region": "ap-tokyo", "image": "img-a"}).to_string();
     let path = "/_sim/delete-image";

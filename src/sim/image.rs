@@ -1,6 +1,6 @@
 //! An image in one region: its share states over time, and why it cannot be shared. Knows neither calls nor replies.
 
-use super::account::Image;
+use super::world_image::Image;
 use crate::model::{Monotonic, Region};
 
 /// Where an image is: index of its account, region, image id.
@@ -57,12 +57,23 @@ impl RegionalImage {
             .and_then(|period| period.blueprint.as_deref())
     }
 
+    /// Id of the blueprint that it has, or had last.
+    pub(super) fn last_blueprint(&self) -> Option<&str> {
+        let mut latest = self.periods.iter().rev();
+        latest.find_map(|period| period.blueprint.as_deref())
+    }
+
     /// The image's name; its id where the world gives no name.
     pub(super) fn name(&self) -> &str {
-        if self.image.name.is_empty() {
-            &self.image.id
+        self.image.shown_name()
+    }
+
+    /// `ImageType`: whether it is the account's own.
+    pub(super) fn kind(&self) -> &'static str {
+        if self.image.received {
+            "SHARED_IMAGE"
         } else {
-            &self.image.name
+            "PRIVATE_IMAGE"
         }
     }
 

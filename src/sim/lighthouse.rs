@@ -1,4 +1,4 @@
-//! The three actions of Lighthouse, with their conditions and error codes. Who calls and how often is checked before.
+//! The three actions of Lighthouse that are about sharing, with their conditions and error codes. Who calls and how often is checked before.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use super::account::{BlueprintType, ExtraBlueprint, Role};
 use super::call::{Refusal, parameters, refuse};
 use super::cloud::Cloud;
 use super::image::{RegionalImage, SharePeriod};
+use super::paging::{self, PageCodes};
 use super::rows::{Blueprint, CustomImage};
 use super::world::CancelUnshared;
 use crate::api::protocol::wire::{
@@ -15,11 +16,11 @@ use crate::api::protocol::wire::{
 };
 use crate::model::{ImageId, Monotonic, Region};
 
-/// The most filters in one request.
-const FILTERS_MAX: usize = 10;
 /// The most values of a blueprint filter and of an image filter.
 const BLUEPRINT_VALUES_MAX: usize = 100;
 const IMAGE_VALUES_MAX: usize = 5;
+
+const CODES: &PageCodes = &PageCodes::LIGHTHOUSE;
 
 impl Cloud {
     pub(super) fn modify(
@@ -99,8 +100,8 @@ impl Cloud {
                 "BlueprintIds and Filters exclude each other.",
             ));
         }
-        check_filters(&filters, BLUEPRINT_VALUES_MAX)?;
-        check_names(
+        paging::check_count(&filters, BLUEPRINT_VALUES_MAX, CODES)?;
+        paging::check_names(
             &filters,
             &[
                 "blueprint-id",
@@ -124,7 +125,7 @@ impl Cloud {
         let extra = extra
             .filter(|row| row.is_in(region))
             .map(ListedBlueprint::Extra);
-        let rows = custom
+        let rows: Vec<_> = custom
             .chain(extra)
             .chain([ListedBlueprint::Public])
             .filter(|row| {
@@ -133,14 +134,12 @@ impl Cloud {
                     filter.values.iter().any(|wanted| wanted == value)
                 };
                 (ids.is_empty() || ids.iter().any(|id| id == row.id())) && filters.iter().all(fits)
-            });
-        page(
-            rows.collect(),
-            request.offset,
-            request.limit,
-            "BlueprintSet",
-            |row| json!(self.blueprint_row(row, now)),
-        )
+            })
+            .collect();
+        let (offset, limit) = (request.offset, request.limit);
+        paging::page(&rows, offset, limit, CODES, "BlueprintSet", |row| {
+            json!(self.blueprint_row(row, now))
+        })
     }
 
     /// The field of a blueprint that the filter `name` compares.
@@ -243,8 +242,8 @@ impl Cloud {
                 format!("`{bad}` is malformed."),
             ));
         }
-        check_filters(&filters, IMAGE_VALUES_MAX)?;
-        check_names(
+        paging::check_count(&filters, IMAGE_VALUES_MAX, CODES)?;
+        paging::check_names(
             &filters,
             &["image-id", "image-name", "image-type"],
             "InvalidParameter.InvalidFilter",
@@ -255,8 +254,7 @@ impl Cloud {
                 let value = match filter.name.as_str() {
                     "image-id" => &regional.image.id,
                     "image-name" => regional.name(),
-                    _ if regional.image.received => "SHARED_IMAGE",
-                    _ => "PRIVATE_IMAGE",
+                    _ => regional.kind(),
                 };
                 filter.values.iter().any(|wanted| wanted == value)
             })
@@ -270,7 +268,8 @@ impl Cloud {
             let asked = keys.filter_map(|key| self.images.get(&key));
             asked.filter(is_there).collect()
         };
-        page(rows, request.offset, request.limit, "ImageSet", |row| {
+        let (offset, limit) = (request.offset, request.limit);
+        paging::page(&rows, offset, limit, CODES, "ImageSet", |row| {
             json!(image_row(row, chinese))
         })
     }
@@ -406,57 +405,4 @@ fn public_row() -> Blueprint {
         platform_type: "LINUX_UNIX".into(),
         ..Blueprint::default()
     }
-}
-
-fn check_filters(filters: &[Filter], values_max: usize) -> Result<(), Refusal> {
-    if filters.len() > FILTERS_MAX
-        || filters
-            .iter()
-            .any(|filter| filter.values.len() > values_max)
-    {
-        return Err(refuse(
-            "InvalidParameter.FilterValueLimitExceeded",
-            "Too many filters or values.",
-        ));
-    }
-    Ok(())
-}
-
-/// Checks that the action has all these filters.
-fn check_names(filters: &[Filter], known: &[&str], code: &str) -> Result<(), Refusal> {
-    let unknown = filters
-        .iter()
-        .find(|filter| !known.contains(&filter.name.as_str()));
-    match unknown {
-        Some(Filter { name, .. }) => Err(refuse(code, format!("There is no filter `{name}`."))),
-        None => Ok(()),
-    }
-}
-
-fn page<R>(
-    rows: Vec<R>,
-    offset: Option<i64>,
-    limit: Option<i64>,
-    name: &str,
-    write: impl Fn(&R) -> Value,
-) -> Result<Value, Refusal> {
-    let (offset, limit) = (offset.unwrap_or(0), limit.unwrap_or(20));
-    let Ok(offset) = usize::try_from(offset) else {
-        return Err(refuse(
-            "InvalidParameterValue.Negative",
-            "Offset is negative.",
-        ));
-    };
-    let limit = usize::try_from(limit)
-        .ok()
-        .filter(|limit| (1..=PAGE_LIMIT_MAX as usize).contains(limit));
-    let limit = limit.ok_or_else(|| {
-        refuse(
-            "InvalidParameterValue.OutOfRange",
-            "Limit is from 1 to 100.",
-        )
-    })?;
-    let total = rows.len();
-    let page: Vec<_> = rows.iter().skip(offset).take(limit).map(write).collect();
-    Ok(json!({"TotalCount": total, name: page}))
 }

@@ -1,5 +1,7 @@
 //! Rows of lists as the service sends them: with every field that the official SDK's models have, whoever reads it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// A row of DescribeBlueprints, with all fields that are sent.
@@ -61,6 +63,145 @@ pub(super) struct CustomImage {
     pub unshareable_reason: String,
 }
 
+/// A row of Lighthouse's DescribeInstances, with all fields that are sent.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Instance {
+    pub instance_id: String,
+    pub bundle_id: String,
+    pub blueprint_id: String,
+    #[serde(rename = "CPU")]
+    pub cpu: i64,
+    /// A whole number of GB.
+    pub memory: i64,
+    pub instance_name: String,
+    pub instance_charge_type: String,
+    pub system_disk: SystemDisk,
+    pub private_addresses: Vec<String>,
+    pub public_addresses: Vec<String>,
+    pub internet_accessible: InternetAccessible,
+    pub renew_flag: String,
+    pub login_settings: LoginSettings,
+    /// Such as `RUNNING` or `STOPPED`.
+    pub instance_state: String,
+    pub uuid: String,
+    pub latest_operation: Option<String>,
+    pub latest_operation_state: Option<String>,
+    pub latest_operation_request_id: Option<String>,
+    pub latest_operation_started_time: Option<String>,
+    pub isolated_time: Option<String>,
+    pub created_time: Option<String>,
+    pub expired_time: Option<String>,
+    /// Either `LINUX_UNIX` or `WINDOWS`.
+    pub platform_type: String,
+    pub platform: String,
+    pub os_name: String,
+    pub zone: String,
+    pub tags: Vec<Tag>,
+    pub instance_restrict_state: String,
+    pub support_ipv6_detail: SupportIpv6Detail,
+    pub public_ipv6_addresses: Vec<String>,
+    pub init_invocation_id: String,
+    /// Null where there is no violation.
+    pub instance_violation_detail: Option<String>,
+}
+
+/// `SystemDisk` of [`Instance`].
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SystemDisk {
+    pub disk_type: String,
+    /// A whole number of GB.
+    pub disk_size: i64,
+    pub disk_id: Option<String>,
+}
+
+/// `InternetAccessible` of [`Instance`].
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct InternetAccessible {
+    pub internet_charge_type: String,
+    /// In megabits a second.
+    pub internet_max_bandwidth_out: i64,
+    pub public_ip_assigned: bool,
+}
+
+/// `LoginSettings` of [`Instance`].
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct LoginSettings {
+    pub key_ids: Vec<String>,
+}
+
+/// `SupportIpv6Detail` of [`Instance`].
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SupportIpv6Detail {
+    pub is_support: bool,
+    pub detail: String,
+    pub message: String,
+}
+
+/// A row of CVM's DescribeImages, with all fields that are sent.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CvmImage {
+    pub image_id: String,
+    pub os_name: String,
+    /// Either `PRIVATE_IMAGE` or `SHARED_IMAGE`; others are not simulated.
+    pub image_type: String,
+    pub created_time: String,
+    pub image_name: String,
+    pub image_description: String,
+    /// A whole number of GB.
+    pub image_size: i64,
+    pub architecture: String,
+    pub image_state: String,
+    pub platform: String,
+    /// The uin of its maker.
+    pub image_creator: String,
+    pub image_source: String,
+    /// Null unless it is being copied.
+    pub sync_percent: Option<i64>,
+    pub is_support_cloudinit: bool,
+    pub snapshot_set: Vec<Snapshot>,
+    pub tags: Vec<Tag>,
+    pub license_type: String,
+    /// Empty where it has none.
+    pub image_family: String,
+    pub image_deprecated: bool,
+    pub cdc_cache_status: Option<String>,
+}
+
+/// The snapshot of [`CvmImage`].
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Snapshot {
+    pub snapshot_id: String,
+    pub disk_usage: String,
+    /// A whole number of GB.
+    pub disk_size: i64,
+}
+
+/// A tag of an image or a server.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Tag {
+    pub key: String,
+    pub value: String,
+}
+
+impl Tag {
+    /// The tags of the world file as rows.
+    pub(super) fn all(tags: &BTreeMap<String, String>) -> Vec<Self> {
+        let own = |(key, value): (&String, &String)| Self {
+            key: key.clone(),
+            value: value.clone(),
+        };
+        tags.iter().map(own).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -80,6 +221,12 @@ mod tests {
         let samples: Value = serde_json::from_str(samples).expect("JSON");
         for (action, list, row) in [
             (
+                "DescribeInstances",
+                "InstanceSet",
+                json!(Instance::default()),
+            ),
+            ("DescribeImages", "ImageSet", json!(CvmImage::default())),
+            (
                 "DescribeBlueprints",
                 "BlueprintSet",
                 json!(Blueprint::default()),
@@ -92,6 +239,16 @@ mod tests {
         ] {
             let sample = &samples[action]["success"]["Response"][list][0];
             assert_eq!(fields(&row), fields(sample), "{action}");
+            for (name, value) in row.as_object().expect("an object") {
+                if value.is_object() {
+                    assert_eq!(fields(value), fields(&sample[name]), "{action}: {name}");
+                }
+            }
         }
+        let tag = &samples["DescribeImages"]["success"]["Response"]["ImageSet"][0]["Tags"][0];
+        assert_eq!(fields(&json!(Tag::default())), fields(tag));
+        let snapshot =
+            &samples["DescribeImages"]["success"]["Response"]["ImageSet"][0]["SnapshotSet"][0];
+        assert_eq!(fields(&json!(Snapshot::default())), fields(snapshot));
     }
 }

@@ -21,7 +21,7 @@ accounts:
       - {name: server}
       - {name: workload, trust: {oidcProvider: cluster, webIdentityToken: jwt}}
       - {name: open, trust: {oidcProvider: any}}
-    images: [{id: img-one}]
+    images: [{id: img-one, regions: [ap-tokyo]}]
   - uin: '100000000002'
     name: two
     secretId: AKIDtwo
@@ -30,7 +30,7 @@ accounts:
       - {name: keeper, trust: {accounts: ['100000000001']}, deny: [DescribeImagesToShare]}
       - {name: careful, trust: {accounts: ['100000000001'], externalId: x-1}}
       - {name: chained, trust: {accounts: ['100000000002']}}
-    images: [{id: img-two}]
+    images: [{id: img-two, regions: [ap-tokyo]}]
 metadata: {account: default, role: server}
 ";
 const KEEPER: &str = "qcs::cam::uin/100000000002:roleName/keeper";

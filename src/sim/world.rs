@@ -1,6 +1,6 @@
 //! The world file: everything that a simulated cloud consists of, and the checks that serde cannot make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct World {
     pub cancel_unshared: CancelUnshared,
     /// Time that a new blueprint stays SYNCING.
     pub sync_time: DurationText,
+    /// Two images of one name may be in one region, which the real service refuses.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_double_names: bool,
     /// The most that a temporary key lives, whatever the call asks for; in whole seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_lifetime: Option<DurationText>,
@@ -110,6 +113,7 @@ impl Default for World {
             blueprint_type: BlueprintType::default(),
             cancel_unshared: CancelUnshared::default(),
             sync_time: DurationText::default(),
+            allow_double_names: false,
             token_lifetime: None,
             metadata: None,
             faults: Vec::new(),
@@ -164,15 +168,16 @@ impl World {
                 return Err(format!("`{name}` is not an action of the simulator"));
             }
         }
-        let images = self.accounts.iter().flat_map(|account| &account.images);
         let generated = self.accounts.iter().flat_map(|account| &account.generate);
         let extra = self.accounts.iter().flat_map(|account| &account.blueprints);
-        let regions = images
-            .flat_map(|image| &image.regions)
-            .chain(generated.flat_map(|generate| &generate.regions))
+        let regions = generated
+            .flat_map(|generate| &generate.regions)
             .chain(extra.flat_map(|blueprint| &blueprint.regions));
         for region in regions {
             Region::new(region).map_err(|error| format!("`{region}`: {error}"))?;
+        }
+        for account in &self.accounts {
+            check_images(account, self.allow_double_names)?;
         }
         for (index, account) in self.accounts.iter().enumerate() {
             if self.accounts[..index]
@@ -196,6 +201,32 @@ impl World {
         }
         check_roles(self)
     }
+}
+
+/// The part of [`World::check`] that is about images and what uses them.
+fn check_images(account: &Account, double_names: bool) -> Result<(), String> {
+    let mut names = BTreeSet::new();
+    for image in &account.images {
+        image.check()?;
+        for (region, part) in image.in_regions(&account.name) {
+            // Another account gave it its name.
+            if part.received || double_names {
+                continue;
+            }
+            let name = part.shown_name().to_owned();
+            if !names.insert((region, name)) {
+                return Err(format!(
+                    "account `{}` has two images `{}` in {region}; names are unique in a region, unless `allowDoubleNames` is set",
+                    account.name,
+                    part.shown_name()
+                ));
+            }
+        }
+    }
+    account
+        .instances
+        .iter()
+        .try_for_each(|instance| instance.check())
 }
 
 /// The part of [`World::check`] that is about roles.

@@ -1,0 +1,206 @@
+//! Lighthouse servers of the world, and DescribeInstances, which shows the blueprint that each of them uses.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::call::{Refusal, parameters, refuse};
+use super::cloud::Cloud;
+use super::paging::{self, PageCodes};
+use super::rows::{self, Tag};
+use crate::api::protocol::wire::{Filter, PAGE_LIMIT_MAX};
+use crate::model::Region;
+
+/// The most values of a filter.
+const VALUES_MAX: usize = 100;
+
+/// A Lighthouse server, which uses a blueprint: one that is given, or that of an image.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Instance {
+    /// The server's id, such as `lhins-1a2b3c4d`.
+    pub id: String,
+    pub region: String,
+    /// By default, the id is the name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Id of the blueprint that it uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blueprint: Option<String>,
+    /// Id or name of an image: the server uses the blueprint that the image has, or had last. Before it has had one, there is
+    /// no such server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// `InstanceState`; `RUNNING` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Values of its tags by their keys.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Instance {
+    /// Checks what serde cannot; the error is a text for people.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let id = &self.id;
+        if id.is_empty() {
+            return Err("an instance has no `id`".into());
+        }
+        if self.blueprint.is_some() == self.image.is_some() {
+            return Err(format!(
+                "instance `{id}`: give the `blueprint` or the `image` that it uses"
+            ));
+        }
+        match Region::new(&self.region) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("instance `{id}`: `{}`: {error}", self.region)),
+        }
+    }
+
+    fn shown_name(&self) -> &str {
+        if self.name.is_empty() {
+            &self.id
+        } else {
+            &self.name
+        }
+    }
+
+    fn state(&self) -> &str {
+        self.state.as_deref().unwrap_or("RUNNING")
+    }
+
+    fn zone(&self) -> String {
+        format!("{}-1", self.region)
+    }
+
+    /// Whether it has what the filter asks for; `None` if there is no such filter.
+    fn fits(&self, filter: &Filter) -> Option<bool> {
+        let is = |value: &str| filter.values.iter().any(|wanted| wanted == value);
+        Some(match filter.name.as_str() {
+            "instance-name" => is(self.shown_name()),
+            "zone" => is(&self.zone()),
+            "instance-state" => is(self.state()),
+            "bundle-id" => is(BUNDLE),
+            "private-ip-address" => is(PRIVATE_ADDRESS),
+            "public-ip-address" => is(PUBLIC_ADDRESS),
+            "tag-key" => self.tags.keys().any(|key| is(key)),
+            "tag-value" => self.tags.values().any(|value| is(value)),
+            name => {
+                let key = name.strip_prefix("tag:")?;
+                self.tags.get(key).is_some_and(|value| is(value))
+            }
+        })
+    }
+
+    fn row(&self, blueprint: &str) -> rows::Instance {
+        rows::Instance {
+            instance_id: self.id.clone(),
+            bundle_id: BUNDLE.into(),
+            blueprint_id: blueprint.into(),
+            cpu: 2,
+            memory: 2,
+            instance_name: self.shown_name().into(),
+            instance_charge_type: "PREPAID".into(),
+            system_disk: rows::SystemDisk {
+                disk_type: "CLOUD_SSD".into(),
+                disk_size: 50,
+                disk_id: None,
+            },
+            private_addresses: vec![PRIVATE_ADDRESS.into()],
+            public_addresses: vec![PUBLIC_ADDRESS.into()],
+            internet_accessible: rows::InternetAccessible {
+                internet_charge_type: "TRAFFIC_POSTPAID_BY_HOUR".into(),
+                internet_max_bandwidth_out: 30,
+                public_ip_assigned: true,
+            },
+            renew_flag: "NOTIFY_AND_MANUAL_RENEW".into(),
+            instance_state: self.state().into(),
+            uuid: format!("uuid-of-{}", self.id),
+            created_time: Some("2026-02-03T08:00:00Z".into()),
+            expired_time: Some("2027-02-03T08:00:00Z".into()),
+            platform_type: "LINUX_UNIX".into(),
+            platform: "UBUNTU".into(),
+            os_name: "Ubuntu Server 24.04 LTS 64bit".into(),
+            zone: self.zone(),
+            tags: Tag::all(&self.tags),
+            instance_restrict_state: "NORMAL".into(),
+            ..rows::Instance::default()
+        }
+    }
+}
+
+/// Every server of the world is of this bundle.
+const BUNDLE: &str = "bundle_starter_nmc_lin_med2_01";
+const PRIVATE_ADDRESS: &str = "10.0.0.2";
+/// An address for documentation, which nobody has.
+const PUBLIC_ADDRESS: &str = "203.0.113.2";
+
+/// Body of DescribeInstances. `InstanceIds` and `Filters` exclude each other.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Request {
+    #[serde(default)]
+    instance_ids: Option<Vec<String>>,
+    #[serde(default)]
+    offset: Option<i64>,
+    #[serde(default)]
+    limit: Option<i64>,
+    #[serde(default)]
+    filters: Option<Vec<Filter>>,
+}
+
+impl Cloud {
+    pub(super) fn describe_instances(
+        &self,
+        account: usize,
+        region: Region,
+        body: &Value,
+    ) -> Result<Value, Refusal> {
+        let request: Request = parameters(body)?;
+        let ids = request.instance_ids.unwrap_or_default();
+        let filters = request.filters.unwrap_or_default();
+        if !ids.is_empty() && !filters.is_empty() {
+            let words = "InstanceIds and Filters exclude each other.";
+            return Err(refuse("InvalidParameter.ParameterConflict", words));
+        }
+        if ids.len() > PAGE_LIMIT_MAX as usize {
+            let words = "InstanceIds holds more than 100 ids.";
+            return Err(refuse("InvalidParameterValue.LimitExceeded", words));
+        }
+        paging::check_count(&filters, VALUES_MAX, &PageCodes::LIGHTHOUSE)?;
+        let mut rows = Vec::new();
+        for instance in &self.world.accounts[account].instances {
+            let asked = ids.is_empty() || ids.contains(&instance.id);
+            let mut fits = instance.region == region.as_str() && asked;
+            for filter in &filters {
+                fits &= instance.fits(filter).ok_or_else(|| {
+                    let words = format!("There is no filter `{}`.", filter.name);
+                    refuse("InvalidParameter.InvalidFilterNotSupportedName", words)
+                })?;
+            }
+            if fits && let Some(blueprint) = self.blueprint_of(account, region, instance) {
+                rows.push((instance, blueprint));
+            }
+        }
+        let (offset, limit) = (request.offset, request.limit);
+        let codes = &PageCodes::LIGHTHOUSE;
+        paging::page(&rows, offset, limit, codes, "InstanceSet", |row| {
+            json!(row.0.row(row.1))
+        })
+    }
+
+    /// The blueprint that a server uses; none before its image has had one.
+    pub(super) fn blueprint_of<'c>(
+        &'c self,
+        account: usize,
+        region: Region,
+        instance: &'c Instance,
+    ) -> Option<&'c str> {
+        if let Some(blueprint) = &instance.blueprint {
+            return Some(blueprint);
+        }
+        let image = instance.image.as_deref()?;
+        self.image_called(account, region, image)?.last_blueprint()
+    }
+}
