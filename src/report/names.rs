@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::model::ImageId;
-use crate::plan::{Decision, Plan, Verdict};
+use crate::plan::{Plan, Verdict};
 use crate::words::{safe, safe_cow};
 
 /// A name that is longer stands out of the column.
@@ -41,19 +41,6 @@ impl NameColumn {
         let (name, width) = (safe_cow(name.unwrap_or_default()), self.width);
         format!("{image:<14}  {name:<width$}")
     }
-}
-
-/// The images that a decision takes for the same name as before, for people: what the name means now, and what it meant.
-pub(super) fn was(plan: &Plan, image: &ImageId, decision: &Decision) -> Option<ImageId> {
-    let name = decision.name.as_deref()?;
-    decision.entry.as_ref()?;
-    let mut images = plan.resolution.images.iter();
-    let was = images.find(|(other, resolved)| {
-        let is_held = matches!(resolved.verdict, crate::resolve::ResolvedVerdict::Held(_));
-        let has_name = resolved.name.as_ref().map(|name| name.as_str()) == Some(name);
-        *other != image && is_held && has_name
-    });
-    was.map(|(other, _)| other.clone())
 }
 
 /// An image in a list of several, with its name where it has one that says more than the id.

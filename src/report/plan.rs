@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::names::{NameColumn, was};
+use super::names::NameColumn;
 use super::plan_rows::{Change, HeldBack};
 use super::strays::{StrayReport, described, strays};
 use super::style::{Sign, heading};
@@ -240,7 +240,7 @@ impl PlanDocument {
                 };
                 *count += 1;
                 self.changes.push(Change::of(plan, image, decision));
-                let was = was(plan, image, decision);
+                let was = plan.resolution.was.get(image);
                 let was = was.map(|was| format!("  was {was}")).unwrap_or_default();
                 let why = cause_and_place(decision);
                 Some(format!("{}{was}  {why}", sign.paint(label)))

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::Source;
-use super::names::was;
 use crate::desired::DesiredShare;
 use crate::model::{Cause, ImageId, Labels, Permission, ShareState, Timestamp, Uin};
 use crate::plan::{Decision, Plan, Verdict};
@@ -51,7 +50,7 @@ impl Change {
             region: plan.scope.region.as_str(),
             image_id: Some(image.to_string()),
             image_name: decision.name.as_ref().map(ToString::to_string),
-            was_image_id: was(plan, image, decision),
+            was_image_id: plan.resolution.was.get(image).cloned(),
             action: action(decision.desired),
             cause: decision.cause.as_str(),
             source: decision.source.as_ref().map(Source::from),

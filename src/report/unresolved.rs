@@ -31,9 +31,7 @@ pub(super) fn policy_holds(plan: &Plan) -> impl Iterator<Item = PolicyHold> {
 impl PolicyHold {
     /// For a person.
     pub(super) fn line(&self) -> String {
-        let Self { policy, reason, .. } = self;
-        let what = format!("policy {} holds still: {}", safe(policy), safe(reason));
-        Sign::Withheld.paint(what)
+        Sign::Withheld.paint(safe(&self.reason))
     }
 }
 

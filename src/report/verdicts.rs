@@ -37,7 +37,12 @@ pub(super) struct VerdictRow {
 /// The rows of a plan, as far as `selector` reaches.
 pub(super) fn rows(plan: &Plan, selector: &Selector) -> Vec<VerdictRow> {
     let images = plan.resolution.images.iter();
-    let selected = images.filter(|(image, resolved)| is_selected(plan, image, resolved, selector));
+    let spoken_of = images.filter(|(_, resolved)| {
+        let verdict = &resolved.verdict;
+        !matches!(verdict, ResolvedVerdict::Unnamed | ResolvedVerdict::Foreign)
+    });
+    let selected =
+        spoken_of.filter(|(image, resolved)| is_selected(plan, image, resolved, selector));
     let rows = selected.map(|(image, resolved)| {
         let policies = resolved.policies.iter();
         let desired = resolved.desired.as_ref();
