@@ -38,6 +38,24 @@ fn shown(result: &Result<Loaded, Diagnostics>) -> String {
         )
         .expect("a String takes all");
     }
+    for (scope, names) in &loaded.desired.names {
+        for (name, image) in names {
+            writeln!(
+                out,
+                "{scope}/{name:?}: {:?} protect={} {}",
+                image.share, image.protect, image.source
+            )
+            .expect("a String takes all");
+        }
+    }
+    for (scope, policies) in &loaded.desired.policies {
+        for policy in policies {
+            writeln!(out, "{scope} {policy:#?}").expect("a String takes all");
+        }
+    }
+    for (policy, lock) in &loaded.desired.locks {
+        writeln!(out, "lock of {policy}: {lock:#?}").expect("a String takes all");
+    }
     writeln!(out, "{} documents", loaded.documents).expect("a String takes all");
     out
 }

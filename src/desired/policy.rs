@@ -1,6 +1,7 @@
 //! An `ImageSharePolicy` document: which images it is about, how many of them it keeps shared, and what it takes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -98,10 +99,19 @@ pub struct Pin {
 }
 
 /// An image by name, in any region, or by id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ImageRef {
     Name(ImageName),
     Id(ImageId),
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Id(id) => id.fmt(f),
+        }
+    }
 }
 
 /// An image whose share is taken back for good.
