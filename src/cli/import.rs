@@ -46,15 +46,15 @@ pub(super) async fn run(
 }
 
 /// The regions that are listed under one account name.
-struct AccountListing<H> {
-    name: AccountName,
-    client: ReadClient<H>,
-    regions: BTreeSet<Region>,
+pub(super) struct AccountListing<H> {
+    pub(super) name: AccountName,
+    pub(super) client: ReadClient<H>,
+    pub(super) regions: BTreeSet<Region>,
 }
 
 /// Lists each region of an account once: under the name that the manifests use there, else under the first of its names.
 /// A manifest that named a region under a second name would be refused.
-async fn one_name_each<H: Host>(
+pub(super) async fn one_name_each<H: Host>(
     clients: BTreeMap<AccountName, ReadClient<H>>,
     desired: &Desired,
 ) -> Vec<AccountListing<H>> {

@@ -67,7 +67,7 @@ fn document(text: &mut String, scope: &Scope, images: &[Imported]) {
 }
 
 /// A double-quoted YAML scalar: a JSON string is valid YAML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(safe(text)).to_string()
 }
 
@@ -145,7 +145,12 @@ mod tests {
         let notes = |name: &str| names[&ImageName::new(name).expect("a name")].note.clone();
         assert_eq!(notes("golden-1.5.1"), None, "it would say the name again");
         assert_eq!(notes("yes").as_deref(), Some("imported"));
-        let ids: Vec<_> = loaded.desired.images.keys().map(|key| key.image.as_str()).collect();
+        let ids: Vec<_> = loaded
+            .desired
+            .images
+            .keys()
+            .map(|key| key.image.as_str())
+            .collect();
         assert_eq!(ids, ["img-5", "img-6"]);
     }
 
