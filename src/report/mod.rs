@@ -2,8 +2,11 @@
 //! public interface (`format_version` 1): fields are added, never changed.
 
 mod adopt;
+mod change_advice;
 mod commit;
 mod exit;
+mod explain;
+mod explain_code;
 mod history;
 mod image_report;
 mod images;
@@ -12,6 +15,7 @@ mod lock;
 mod names;
 mod plan;
 mod plan_rows;
+mod preconditions;
 mod reconcile;
 mod stale;
 mod status;
@@ -31,6 +35,8 @@ use crate::words::safe;
 pub use adopt::{AdoptDocument, Adopted};
 pub use commit::CommitCheck;
 pub use exit::ExitStatus;
+pub use explain::{ExplainDocument, ExplainedName, ImageFacts};
+pub use explain_code::CodeDocument;
 pub(crate) use history::entries;
 pub use history::{HistoryDocument, VerifyDocument};
 pub use images::{ImageRow, ImagesDocument};
