@@ -169,9 +169,7 @@ impl Desired {
         let mut names = self.names.iter();
         let mut policies = self.policies.iter();
         images.any(|(key, image)| selector.matches(key, &image.document.labels))
-            || names.any(|(scope, names)| {
-                names.values().any(|image| picks(scope, &image.document))
-            })
+            || names.any(|(scope, names)| names.values().any(|image| picks(scope, &image.document)))
             || policies.any(|(scope, policies)| {
                 policies.iter().any(|policy| picks(scope, &policy.document))
             })

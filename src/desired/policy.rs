@@ -166,9 +166,4 @@ impl Policy {
             || self.retires_deprecated
             || exclude.any(|exclusion| exclusion.matches.needs_cvm())
     }
-
-    /// Whether what it decides in one region depends on the others.
-    pub fn spans_regions(&self) -> bool {
-        self.regions.len() > 1
-    }
 }

@@ -35,7 +35,10 @@ impl Policy {
         // Lists only: the order of an object's fields is not ours to say.
         let spec = json!([
             account.as_str(),
-            regions.iter().map(|region| region.as_str()).collect::<Vec<_>>(),
+            regions
+                .iter()
+                .map(|region| region.as_str())
+                .collect::<Vec<_>>(),
             conditions(matches),
             retires_deprecated,
             unordered(exclude.iter().map(exclusion)),
@@ -91,7 +94,10 @@ fn conditions(matches: &ImageMatch) -> Value {
         created_before,
     } = matches;
     let text = |glob: &Option<Glob>| glob.as_ref().map(|glob| glob.as_str().to_owned());
-    let tags: Vec<_> = tags.iter().map(|(key, value)| (key, value.as_str())).collect();
+    let tags: Vec<_> = tags
+        .iter()
+        .map(|(key, value)| (key, value.as_str()))
+        .collect();
     json!([
         text(name),
         name_regex.as_ref().map(|regex| regex.as_str()),
@@ -120,7 +126,9 @@ fn order(order: &Order) -> Value {
         Order::Name => json!("name"),
         Order::Semver(range) => {
             let comparators = range.iter().flat_map(|range| &range.comparators);
-            let range = range.as_ref().map(|_| unordered(comparators.map(|one| json!(one.to_string()))));
+            let range = range
+                .as_ref()
+                .map(|_| unordered(comparators.map(|one| json!(one.to_string()))));
             json!(["semver", range])
         }
     }

@@ -18,8 +18,7 @@ use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
 use crate::model::{AccountName, ImageId, Monotonic, Timestamp, Uin};
 use crate::observation::{
-    Eligibility, Instances, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen,
-    Unobserved,
+    Eligibility, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen, Unobserved,
 };
 use crate::plan::{
     Awaiting, Plan, ScopeAccount, Verdict, needs_instances, needs_own_images, share_candidates,
@@ -115,18 +114,14 @@ pub(super) async fn plan_scope<H: Host>(
         inventory: &inventory,
         account: identity.for_plan(task, attempts, unasked, &refreshed.evidence),
     };
-    let mut resolution = refreshed.resolution;
-    let mut plan = planner.plan(&observation, &resolution);
-    // Whatever does not depend on other regions comes first: it must not wait for one that hangs.
-    if plan.actions().next().is_none() && resolver.look_elsewhere(&resolution).await {
-        resolution = resolver.resolve(&observation, &inventory);
-        plan = planner.plan(&observation, &resolution);
-    }
-    if let Observation::Seen(seen) = &mut observation
-        && planner.complete(&plan, seen, &mut times, before.own).await
-    {
-        plan = planner.plan(&observation, &resolution);
-    }
+    let (mut plan, mut resolution) = planner
+        .plan_whole(
+            (&mut observation, &mut times),
+            &mut resolver,
+            refreshed.resolution,
+            before.own,
+        )
+        .await;
     times.images.retain(|image, _| acts_on(&plan, image));
     plan.taken_over = refreshed.names;
     if matches!(observation, Observation::Seen(_)) {
@@ -164,8 +159,8 @@ impl<H: Host> Observing<'_, H> {
         on_wait: &dyn Fn(Reading),
     ) -> (Observation, ObservationTimes, OwnImages) {
         let (client, scope, desired) = (self.client, self.task.scope, &self.task.desired);
-        let spans_regions = desired.policies.iter().any(|policy| policy.spans_regions());
-        let _observing = match spans_regions {
+        let is_viewed = desired.needs_own_images();
+        let _observing = match is_viewed {
             true => Some(self.before.views.observing(client, scope.region).await),
             false => None,
         };
@@ -173,10 +168,8 @@ impl<H: Host> Observing<'_, H> {
         if !desired.needs_own_images() || matches!(observation, Observation::Unobserved(_)) {
             return (observation, times, OwnImages::NotAsked);
         }
-        let own = match self.before.own {
-            OwnImages::Known(_) => self.before.own.clone(),
-            OwnImages::NotAsked | OwnImages::Unknown(_) => listing::own_images(client, scope).await,
-        };
+        // Each time anew: whether an image can be shared changes with its share.
+        let own = listing::own_images(client, scope).await;
         if let OwnImages::Unknown(why) = &own {
             let reason = format!("the account's own images cannot be listed: {why}");
             observation = Observation::Unobserved(Unobserved {
@@ -189,10 +182,8 @@ impl<H: Host> Observing<'_, H> {
             if desired.needs_cvm() {
                 seen.cvm = listing::cvm_images(client, scope).await;
             }
-            if spans_regions {
-                let views = self.before.views;
-                views.post(client, scope.region, seen, times.oldest);
-            }
+            let views = self.before.views;
+            views.post(client, scope.region, seen, times.oldest);
         }
         (observation, times, own)
     }
@@ -230,6 +221,35 @@ impl<H: Host> Planner<'_, H> {
         self.task.plan(&facts, self.attempts, &time)
     }
 
+    /// Makes the plan of an observation, and asks for what its drafts depend on.
+    async fn plan_whole(
+        &self,
+        (observation, times): (&mut Observation, &mut ObservationTimes),
+        resolver: &mut Resolver<'_, H>,
+        mut resolution: Resolution,
+        own: &OwnImages,
+    ) -> (Plan, Resolution) {
+        let mut plan = self.plan(observation, &resolution);
+        // Whatever does not depend on other regions comes first: it must not wait for one that hangs.
+        if plan.actions().next().is_none() && resolver.look_elsewhere(&resolution).await {
+            resolution = resolver.resolve(observation, self.inventory);
+            plan = self.plan(observation, &resolution);
+        }
+        if let Observation::Seen(seen) = observation
+            && self.complete(&plan, seen, times, own).await
+        {
+            plan = self.plan(observation, &resolution);
+        }
+        // Only now is it known which CANCELs no other guard withholds.
+        if let Observation::Seen(seen) = observation
+            && needs_instances(&plan)
+        {
+            seen.instances = listing::instances(self.client, self.task.scope).await;
+            plan = self.plan(observation, &resolution);
+        }
+        (plan, resolution)
+    }
+
     /// Asks for what `draft` depends on and the listing does not show. Returns whether that was anything.
     async fn complete(
         &self,
@@ -241,19 +261,16 @@ impl<H: Host> Planner<'_, H> {
         let scope = self.task.scope;
         let mut candidates = share_candidates(draft, self.attempts);
         let has_candidates = !candidates.is_empty();
-        let is_fresh = !matches!(own, OwnImages::Known(_));
+        // Own images that were listed with the scope say it themselves.
         candidates.retain(|image| match seen.own.get(image) {
-            // An image that is shared is unshareable, too: an older listing may be of when it was.
-            Some(own) if is_fresh || own.eligibility == Eligibility::Shareable => {
+            Some(own) => {
                 let eligibility = own.eligibility.clone();
                 seen.eligibility.insert(image.clone(), eligibility);
                 false
             }
-            Some(_) | None => true,
+            None => true,
         });
         let asks_for_own = needs_own_images(draft) && !matches!(seen.own, OwnImages::Known(_));
-        let asks_for_instances =
-            needs_instances(draft) && matches!(seen.instances, Instances::NotAsked);
         if !candidates.is_empty() {
             let asked = listing::eligibility(self.client, scope, &candidates).await;
             for (image, (eligibility, at)) in asked {
@@ -272,10 +289,7 @@ impl<H: Host> Planner<'_, H> {
                 }
             };
         }
-        if asks_for_instances {
-            seen.instances = listing::instances(self.client, scope).await;
-        }
-        has_candidates || asks_for_own || asks_for_instances
+        has_candidates || asks_for_own
     }
 }
 

@@ -120,7 +120,10 @@ mod tests {
             assert_eq!(Glob::new(pattern).matches(text), is, "{pattern} {text}");
         }
         let (pattern, text) = ("a*".repeat(100), "a".repeat(253));
-        assert!(!Glob::new(&format!("{pattern}b")).matches(&text), "and it ends");
+        assert!(
+            !Glob::new(&format!("{pattern}b")).matches(&text),
+            "and it ends"
+        );
     }
 
     #[test]
@@ -141,7 +144,11 @@ mod tests {
             // True, but not proven.
             ("?*", "*?", false),
         ] {
-            assert_eq!(Glob::new(wide).covers(&Glob::new(narrow)), is, "{wide} {narrow}");
+            assert_eq!(
+                Glob::new(wide).covers(&Glob::new(narrow)),
+                is,
+                "{wide} {narrow}"
+            );
         }
     }
 

@@ -4,8 +4,8 @@
 use super::account;
 use super::document::Document;
 use super::fields::Reader;
-use super::{lock, policy, restriction};
 use super::yaml::{Documents, Node, Parsed, TreeError};
+use super::{lock, policy, restriction};
 use crate::manifest::diagnostic::{Place, Sink};
 use crate::manifest::source_text::SourceText;
 use crate::manifest::suggest::did_you_mean;
@@ -86,9 +86,7 @@ impl Reader<'_, '_> {
             "ImageShare" => Some(Document::Share(self.share(&fields))),
             "Account" => account::read(self, &fields),
             "Restriction" => restriction::read(self, &fields).map(Document::Restriction),
-            "ImageSharePolicy" => {
-                Some(Document::Policy(Box::new(policy::read(self, &fields))))
-            }
+            "ImageSharePolicy" => Some(Document::Policy(Box::new(policy::read(self, &fields)))),
             "ImageShareLock" => lock::read(self, &fields).map(Document::Lock),
             other => {
                 let help = did_you_mean(other, KINDS)

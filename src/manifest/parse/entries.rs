@@ -100,14 +100,18 @@ impl Entries {
         for named in all.chunk_by(same).filter(|named| named.len() > 1) {
             let places = || named.iter().map(|(_, (place, _))| *place);
             let order = |place: &Place| (place.file, place.start);
-            let (Some(first), Some(last)) = (places().min_by_key(order), places().max_by_key(order))
+            let (Some(first), Some(last)) =
+                (places().min_by_key(order), places().max_by_key(order))
             else {
                 continue;
             };
             if first == last {
                 continue;
             }
-            let regions: Vec<_> = named.iter().map(|(key, _)| key.scope.region.as_str()).collect();
+            let regions: Vec<_> = named
+                .iter()
+                .map(|(key, _)| key.scope.region.as_str())
+                .collect();
             let message = format!(
                 "`{}` is named in {}, but an image is in one region",
                 named[0].0.image,
@@ -121,7 +125,10 @@ impl Entries {
 
     /// The entries by id, and those by name in each scope.
     pub(super) fn into_parts(self) -> (ById, ByName) {
-        let by_id = self.images.into_iter().map(|(key, (_, image))| (key, image));
+        let by_id = self
+            .images
+            .into_iter()
+            .map(|(key, (_, image))| (key, image));
         let mut by_name = ByName::new();
         for ((scope, name), (_, image)) in self.names {
             by_name.entry(scope).or_default().insert(name, image);
@@ -154,4 +161,3 @@ fn set<K: Ord>(
         }
     }
 }
-

@@ -18,10 +18,7 @@ const WRITE_ANEW: &str = "have it written by `sharekeeper lock`, and do not edit
 pub(super) const DIGEST_PATTERN: &str = "^[0-9a-f]{64}$";
 
 /// Reads an `ImageShareLock` document. Its `metadata` may be left out: nothing refers to it.
-pub(super) fn read(
-    reader: &mut Reader<'_, '_>,
-    fields: &Fields<'_, '_>,
-) -> Option<Lock> {
+pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Option<Lock> {
     if fields.get("metadata").is_some() {
         reader.metadata(fields);
     }
@@ -52,10 +49,7 @@ fn items<'n, 'a>(
     }
 }
 
-fn policy(
-    reader: &mut Reader<'_, '_>,
-    node: &Node<'_>,
-) -> Option<(Arc<str>, Place, PolicyLock)> {
+fn policy(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<(Arc<str>, Place, PolicyLock)> {
     let what = "a policy";
     let fields = reader.fields(node, what, &["name", "digest", "regions"])?;
     let name_node = reader.required(&fields, "name", "the policy");
@@ -63,20 +57,26 @@ fn policy(
         let text = reader.text(node, "`name`")?;
         let is_good = is_object_name(text);
         if !is_good {
-            reader.error(node, format!("`{text}` is no name")).help(WRITE_ANEW);
+            reader
+                .error(node, format!("`{text}` is no name"))
+                .help(WRITE_ANEW);
         }
         is_good.then(|| Arc::<str>::from(text))
     });
-    let digest = reader.required(&fields, "digest", "the policy").and_then(|node| {
-        // All of it may be digits, so that it looks like a number.
-        let text = reader.scalar(node, "`digest`")?;
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let is_good = text.len() == 64 && text.bytes().all(is_hex);
-        if !is_good {
-            reader.error(node, "`digest` is not a digest of a policy").help(WRITE_ANEW);
-        }
-        is_good.then(|| Arc::<str>::from(text))
-    });
+    let digest = reader
+        .required(&fields, "digest", "the policy")
+        .and_then(|node| {
+            // All of it may be digits, so that it looks like a number.
+            let text = reader.scalar(node, "`digest`")?;
+            let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            let is_good = text.len() == 64 && text.bytes().all(is_hex);
+            if !is_good {
+                reader
+                    .error(node, "`digest` is not a digest of a policy")
+                    .help(WRITE_ANEW);
+            }
+            is_good.then(|| Arc::<str>::from(text))
+        });
     let regions = reader.required(&fields, "regions", "the policy");
     let regions = regions.and_then(|node| self::regions(reader, node));
     let place = reader.place(name_node?);
@@ -108,7 +108,9 @@ fn regions(
         };
         if regions.insert(region, images).is_some() {
             is_right = false;
-            reader.error(key, format!("`{region}` is given twice")).help(WRITE_ANEW);
+            reader
+                .error(key, format!("`{region}` is given twice"))
+                .help(WRITE_ANEW);
         }
     }
     is_right.then_some(regions)
@@ -161,7 +163,11 @@ pub fn render(locks: &BTreeMap<Arc<str>, PolicyLock>) -> String {
     text.push_str("  policies:\n");
     for (name, lock) in locks {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "    - name: \"{name}\"\n      digest: \"{}\"", lock.digest);
+        let _ = writeln!(
+            text,
+            "    - name: \"{name}\"\n      digest: \"{}\"",
+            lock.digest
+        );
         let empty = if lock.regions.is_empty() { " {}" } else { "" };
         let _ = writeln!(text, "      regions:{empty}");
         for (region, images) in &lock.regions {

@@ -13,6 +13,7 @@ mod parallel;
 mod policies;
 mod policy;
 mod policy_images;
+mod policy_schema;
 mod resolve;
 mod restrict;
 mod restriction;

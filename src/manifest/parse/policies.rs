@@ -45,11 +45,15 @@ pub(super) fn check_replacements(documents: &[PolicyDocument], sink: &mut Sink<'
         let account = document.header.account_name();
         for (name, place) in &document.replacements {
             let mut regions = document.header.regions.iter();
-            let taken = regions.find_map(|(region, _)| revoked.get(&(account.clone(), *region, name)));
+            let taken =
+                regions.find_map(|(region, _)| revoked.get(&(account.clone(), *region, name)));
             if let Some(&taken) = taken {
-                sink.error(*place, format!("the replacement `{name}` is revoked itself"))
-                    .related(taken, "revoked here")
-                    .help("name one that stays, or leave `replacement` out");
+                sink.error(
+                    *place,
+                    format!("the replacement `{name}` is revoked itself"),
+                )
+                .related(taken, "revoked here")
+                .help("name one that stays, or leave `replacement` out");
             }
         }
     }
@@ -62,7 +66,9 @@ pub(super) fn locks(
     sink: &mut Sink<'_>,
 ) -> BTreeMap<Arc<str>, PolicyLock> {
     let known = || {
-        let named = policies.iter().filter_map(|policy| policy.header.name.as_ref());
+        let named = policies
+            .iter()
+            .filter_map(|policy| policy.header.name.as_ref());
         named.map(|(name, _)| name.as_str())
     };
     let mut locks: BTreeMap<Arc<str>, (Place, PolicyLock)> = BTreeMap::new();

@@ -6,9 +6,7 @@ use super::document::PolicyDocument;
 use super::fields::{Fields, Reader};
 use super::policy_images;
 use super::yaml::Node;
-use crate::desired::{
-    Availability, ImageRef, Keep, LockMode, NameRegex, Order, Policy,
-};
+use crate::desired::{Availability, ImageRef, Keep, LockMode, NameRegex, Order, Policy};
 use crate::model::ImageName;
 
 const FIELDS: [&str; 16] = [
@@ -203,10 +201,12 @@ fn range(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<semver::Version
 fn keep_of(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Keep> {
     const EVERY: std::ops::RangeInclusive<u32> = 0..=u32::MAX;
     let fields = reader.fields(node, "`keep`", &KEEP_FIELDS)?;
-    let newest = reader.required(&fields, "newest", "`keep`").and_then(|node| {
-        let help = "to have all of them taken back, revoke them, or declare them `unshared`";
-        reader.whole(node, "newest", 1..=u32::MAX, help)
-    });
+    let newest = reader
+        .required(&fields, "newest", "`keep`")
+        .and_then(|node| {
+            let help = "to have all of them taken back, revoke them, or declare them `unshared`";
+            reader.whole(node, "newest", 1..=u32::MAX, help)
+        });
     let minimum = reader.optional(&fields, "minimum", |reader, node| {
         let help = "versions that retention leaves, whatever it would take back";
         Some((node, reader.whole(node, "minimum", EVERY, help)?))
@@ -275,19 +275,29 @@ fn warn(
                 .sink
                 .warning(*place, message)
                 .mention(*revoked, "revoked here")
-                .help("what is revoked is not shared; until the pin names others, nothing goes there");
+                .help(
+                    "what is revoked is not shared; until the pin names others, nothing goes there",
+                );
         }
     }
     let regex = matches.name_regex.as_ref();
     if let Order::Semver(_) = policy.order
         && let Some(node) = spec.get("order")
         && !regex.is_some_and(NameRegex::has_version)
-        && matches.name.as_ref().is_none_or(|name| !name.as_str().starts_with(['*', '?', 'v']))
+        && matches
+            .name
+            .as_ref()
+            .is_none_or(|name| !name.as_str().starts_with(['*', '?', 'v']))
     {
         let place = reader.place(node);
         reader
             .sink
-            .warning(place, "without a group `version`, the whole name must be a semantic version")
-            .help("name the part that is one: `nameRegex: 'golden-(?<version>\\d+\\.\\d+\\.\\d+)'`");
+            .warning(
+                place,
+                "without a group `version`, the whole name must be a semantic version",
+            )
+            .help(
+                "name the part that is one: `nameRegex: 'golden-(?<version>\\d+\\.\\d+\\.\\d+)'`",
+            );
     }
 }

@@ -71,9 +71,8 @@ fn conditions(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Option<Im
         ["name", "family", "osName", "platform", "architecture"].map(&mut glob);
     let name_regex = reader.optional(fields, "nameRegex", name_regex);
     let tags = reader.optional(fields, "tags", tags);
-    let [created_after, created_before] = ["createdAfter", "createdBefore"].map(|name| {
-        reader.optional(fields, name, |reader, node| reader.instant(node, name))
-    });
+    let [created_after, created_before] = ["createdAfter", "createdBefore"]
+        .map(|name| reader.optional(fields, name, |reader, node| reader.instant(node, name)));
     let (created_after, created_before) = (created_after?, created_before?);
     if let (Some(after), Some(before)) = (created_after, created_before)
         && let Some(node) = fields.get("createdBefore")
@@ -161,10 +160,7 @@ fn entries<'n, 'a, T>(
 }
 
 /// Reads `exclude`.
-pub(super) fn exclusions(
-    reader: &mut Reader<'_, '_>,
-    node: &Node<'_>,
-) -> Option<Vec<Exclusion>> {
+pub(super) fn exclusions(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Vec<Exclusion>> {
     entries(reader, node, "exclude", |reader, item| {
         let fields = reader.fields(item, "an exclusion", &EXCLUSION_FIELDS)?;
         let needed = &EXCLUSION_FIELDS[..EXCLUSION_FIELDS.len() - 1];
@@ -194,9 +190,16 @@ pub(super) fn pins(
         let place = reader.place(item);
         let regions = match &pin.regions {
             Some(regions) => regions.iter().copied().collect(),
-            None => document.header.regions.iter().map(|(region, _)| *region).collect::<Vec<_>>(),
+            None => document
+                .header
+                .regions
+                .iter()
+                .map(|(region, _)| *region)
+                .collect::<Vec<_>>(),
         };
-        let taken = regions.iter().find_map(|region| Some((region, *pinned.get(region)?)));
+        let taken = regions
+            .iter()
+            .find_map(|region| Some((region, *pinned.get(region)?)));
         if let Some((region, first)) = taken {
             is_right = false;
             let message = format!("two pins are about {region}");
@@ -212,11 +215,7 @@ pub(super) fn pins(
     pins.filter(|_| is_right)
 }
 
-fn pin(
-    reader: &mut Reader<'_, '_>,
-    node: &Node<'_>,
-    document: &mut PolicyDocument,
-) -> Option<Pin> {
+fn pin(reader: &mut Reader<'_, '_>, node: &Node<'_>, document: &mut PolicyDocument) -> Option<Pin> {
     let fields = reader.fields(node, "a pin", &["regions", "names", "reason", "until"])?;
     let own = &document.header.regions;
     let regions = reader.optional(&fields, "regions", |reader, node| {
@@ -228,20 +227,25 @@ fn pin(
             if !own.is_empty() && !own.iter().any(|(known, _)| known == region) {
                 is_right = false;
                 let message = format!("`{region}` is not a region of this policy");
-                reader.sink.error(*place, message).help("add it to `spec.regions`, or remove it here");
+                reader
+                    .sink
+                    .error(*place, message)
+                    .help("add it to `spec.regions`, or remove it here");
             }
         }
         is_right.then(|| found.into_iter().map(|(region, _)| region).collect())
     });
-    let names = reader.required(&fields, "names", "the pin").and_then(|node| {
-        let items = reader.list(node, "`names`", "remove the pin instead")?;
-        let help = "a pin knows names alone, which are the same in every region";
-        let found = reader.each_once(items, |reader, item| reader.image_name(item, help));
-        let is_right = found.len() == items.len();
-        let names = found.iter().map(|(name, _)| name.clone()).collect();
-        document.pinned.extend(found);
-        is_right.then_some(names)
-    });
+    let names = reader
+        .required(&fields, "names", "the pin")
+        .and_then(|node| {
+            let items = reader.list(node, "`names`", "remove the pin instead")?;
+            let help = "a pin knows names alone, which are the same in every region";
+            let found = reader.each_once(items, |reader, item| reader.image_name(item, help));
+            let is_right = found.len() == items.len();
+            let names = found.iter().map(|(name, _)| name.clone()).collect();
+            document.pinned.extend(found);
+            is_right.then_some(names)
+        });
     let reason = reader.free_text(&fields, "reason");
     let until = reader.optional(&fields, "until", |reader, node| {
         reader.instant(node, "until")
@@ -270,7 +274,10 @@ pub(super) fn revocations(
         if let Some((_, first)) = earlier.clone().find(same) {
             is_right = false;
             let message = format!("`{}` is revoked twice", revocation.image);
-            reader.error(item, message).related(*first, "first revoked here").help("keep one of the two");
+            reader
+                .error(item, message)
+                .related(*first, "first revoked here")
+                .help("keep one of the two");
         }
         Some(revocation)
     });
@@ -290,7 +297,9 @@ fn revocation(
     let replacement = reader.optional(&fields, "replacement", |reader, node| {
         let help = "a replacement is known by its name, which is the same in every region";
         let name: ImageName = reader.image_name(node, help)?;
-        document.replacements.push((name.clone(), reader.place(node)));
+        document
+            .replacements
+            .push((name.clone(), reader.place(node)));
         Some(name)
     });
     let force = reader.optional(&fields, "force", |reader, node| {

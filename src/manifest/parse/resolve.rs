@@ -32,7 +32,13 @@ pub(super) fn resolve(documents: Vec<Document>, sink: &mut Sink<'_>) -> Desired 
     }
     let mut policy_names = Names::of("ImageSharePolicy");
     for policy in &policies {
-        check_header(&policy.header, &accounts, &mut policy_names, &mut uses, sink);
+        check_header(
+            &policy.header,
+            &accounts,
+            &mut policy_names,
+            &mut uses,
+            sink,
+        );
     }
     uses.check(&accounts, sink);
     entries.warn_of_ids_in_several_regions(sink);

@@ -185,10 +185,14 @@ impl<'d> ActiveRestrictions<'d> {
             let shown;
             let message = match pattern {
                 Some(pattern) => {
-                    shown = format!("`match` takes images named `{pattern}`, which are not all allowed here");
+                    shown = format!(
+                        "`match` takes images named `{pattern}`, which are not all allowed here"
+                    );
                     &shown
                 }
-                None => "`match` takes images of any name, and not all are allowed here: it needs a `name`",
+                None => {
+                    "`match` takes images of any name, and not all are allowed here: it needs a `name`"
+                }
             };
             self.check(*place, names, allows, format_args!("{message}"), sink);
         }

@@ -59,7 +59,11 @@ impl Allowed {
         };
         (
             part(ids, id_patterns, "names"),
-            part(names, name_patterns, "ids (a pattern that does not begin with `img-` allows names)"),
+            part(
+                names,
+                name_patterns,
+                "ids (a pattern that does not begin with `img-` allows names)",
+            ),
         )
     }
 
@@ -216,7 +220,10 @@ fn image(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<String> {
         node,
         "an image's id or name",
         // What looks like an id must be one: `img-` cannot be the beginning of a name here.
-        |text| match text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("img-")) {
+        |text| match text
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("img-"))
+        {
             true => ImageId::new(text).is_ok(),
             false => ImageName::new(text).is_ok(),
         },
