@@ -26,6 +26,7 @@ mod schema;
 mod session;
 mod signals;
 mod sim;
+mod sim_images;
 mod sim_target;
 mod state;
 mod status;

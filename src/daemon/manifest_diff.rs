@@ -1,7 +1,9 @@
 //! What newer manifests change: of accounts, of scopes, and of how far the set as a whole can be trusted. Pure.
 
-use crate::desired::{Account, Completeness, Desired, DesiredImage, DesiredShare};
-use crate::model::{AccountName, ImageKey, Labels, Scope};
+use std::collections::BTreeMap;
+
+use crate::desired::{Account, Completeness, Desired, DesiredImage, DesiredShare, LockedImage};
+use crate::model::{AccountName, ImageKey, ImageName, Labels, Region, Scope};
 use crate::source::Generation;
 
 /// A set of manifests beside the one before it.
@@ -58,10 +60,39 @@ fn trust(generation: &Generation) -> (bool, &Completeness) {
 
 /// Whether two sets of manifests ask the same of a scope. Where they ask for it does not matter.
 fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
-    fn asked<'d>(
-        (key, image): (&'d ImageKey, &'d DesiredImage),
-    ) -> (&'d ImageKey, DesiredShare, bool, &'d Labels) {
-        (key, image.share, image.protect, &image.document.labels)
+    fn asked(image: &DesiredImage) -> (DesiredShare, bool, &Labels) {
+        (image.share, image.protect, &image.document.labels)
     }
-    a.of(scope).map(asked).eq(b.of(scope).map(asked))
+    fn by_id<'d>(
+        (key, image): (&'d ImageKey, &'d DesiredImage),
+    ) -> (&'d ImageKey, (DesiredShare, bool, &'d Labels)) {
+        (key, asked(image))
+    }
+    fn names<'d>(
+        desired: &'d Desired,
+        scope: &Scope,
+    ) -> impl Iterator<Item = (&'d ImageName, (DesiredShare, bool, &'d Labels))> {
+        let names = desired.names.get(scope).into_iter().flatten();
+        names.map(|(name, image)| (name, asked(image)))
+    }
+    a.of(scope).map(by_id).eq(b.of(scope).map(by_id))
+        && names(a, scope).eq(names(b, scope))
+        && policies(a, scope).eq(policies(b, scope))
 }
+
+/// What the policies of a scope ask for, each with what is locked of it.
+fn policies<'d>(
+    desired: &'d Desired,
+    scope: &Scope,
+) -> impl Iterator<Item = (&'d str, &'d Labels, &'d str, Option<Locked<'d>>)> {
+    let policies = desired.policies.get(scope).into_iter().flatten();
+    policies.map(|policy| {
+        let lock = desired.locks.get(policy.name());
+        let locked = lock.map(|lock| (&*lock.digest, &lock.regions));
+        let name = &**policy.name();
+        (name, &*policy.document.labels, &*policy.digest, locked)
+    })
+}
+
+/// The digest of a lock, and its images.
+type Locked<'d> = (&'d str, &'d BTreeMap<Region, Vec<LockedImage>>);

@@ -7,6 +7,9 @@ use regex::Regex;
 
 use crate::model::{Glob, Timestamp};
 
+/// Bytes that a compiled expression may take.
+const SIZE_MAX: usize = 1 << 20;
+
 /// A regular expression for a whole name. Two are equal if they are written alike.
 #[derive(Clone)]
 pub struct NameRegex {
@@ -21,14 +24,29 @@ impl NameRegex {
 
     /// Fails if the text is no regular expression, or one that would need too much memory. The error is a text for people.
     pub fn new(written: &str) -> Result<Self, String> {
-        let regex = regex::RegexBuilder::new(&format!(r"\A(?:{written})\z"))
-            .size_limit(1 << 20)
-            .build()
-            .map_err(|error| error.to_string())?;
+        // By itself first: a `)` too many would otherwise end the group, and the anchors would not hold.
+        Self::compile(written)?;
+        let regex = Self::compile(&format!(r"\A(?:{written})\z"))?;
         Ok(Self {
             written: written.to_owned(),
             regex,
         })
+    }
+
+    fn compile(text: &str) -> Result<Regex, String> {
+        let built = regex::RegexBuilder::new(text).size_limit(SIZE_MAX).build();
+        // Of a syntax error, the lines before the last one draw the expression with a caret.
+        built.map_err(|error| {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            last.trim_start_matches("error: ").to_owned()
+        })
+    }
+
+    /// Whether a group of it is the version.
+    pub fn has_version(&self) -> bool {
+        let mut names = self.regex.capture_names().flatten();
+        names.any(|name| name == Self::VERSION_GROUP)
     }
 
     /// The expression as written.
@@ -65,11 +83,11 @@ impl fmt::Debug for NameRegex {
 /// Conditions on an image. Those that are given must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageMatch {
-    /// The whole name.
+    /// For the whole name, by case.
     pub name: Option<Glob>,
     /// The whole name, and what of it is the version.
     pub name_regex: Option<NameRegex>,
-    /// CVM's `ImageFamily`.
+    /// For `ImageFamily`, which CVM alone tells.
     pub family: Option<Glob>,
     /// Tags by key, all of which the image has in CVM.
     pub tags: BTreeMap<String, Glob>,

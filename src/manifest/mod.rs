@@ -29,12 +29,13 @@ use read::{case_collisions, near_misses};
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use git::revision::{Checkout, Revision};
 pub use git::revision_error::RevisionError;
+pub use parse::lock::render as render_lock;
 pub use parse::parse;
 pub use parse::schema::schema;
 pub use partial::{Broken, Partial};
 pub use read::fingerprint::Fingerprint;
 pub use read_options::{GitBusyPolicy, ReadOptions};
-pub use render::{Sharing, render};
+pub use render::{Imported, Sharing, render};
 pub use source_text::SourceText;
 
 /// The remedy for a user who emptied a file or list: nothing is ever unshared because something is empty.

@@ -8,8 +8,8 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::parse;
 use super::read::reading::Found;
 use super::source_text::SourceText;
-use crate::desired::Desired;
-use crate::model::AccountName;
+use crate::desired::{Desired, Source};
+use crate::model::{AccountName, Scope};
 use crate::words::safe;
 
 /// A set of manifests with errors, which has no desired state.
@@ -163,15 +163,25 @@ impl Partial {
         } = left_out;
         let default = AccountName::default();
         if may_lack_default_account && !desired.accounts.contains_key(&default) {
-            desired.images.retain(|key, image| {
-                let keep = key.scope.account != default;
+            let mut keeps = |scope: &Scope, sources: &mut dyn Iterator<Item = &Source>| {
+                let keep = scope.account != default;
                 if !keep {
-                    left_out.insert(safe(&image.source.file));
+                    left_out.extend(sources.map(|source| safe(&source.file)));
                 }
                 keep
+            };
+            desired
+                .images
+                .retain(|key, image| keeps(&key.scope, &mut std::iter::once(&image.source)));
+            desired.names.retain(|scope, names| {
+                keeps(scope, &mut names.values().map(|image| &image.source))
+            });
+            desired.policies.retain(|scope, policies| {
+                keeps(scope, &mut policies.iter().map(|policy| &policy.source))
             });
         }
-        (!desired.images.is_empty()).then_some(Self { desired, left_out })
+        let asks = desired.scopes().next().is_some();
+        asks.then_some(Self { desired, left_out })
     }
 
     /// Names of files and directories that are missing from it at least in part: faulty, unreadable, or dependent on such

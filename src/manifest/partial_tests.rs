@@ -108,7 +108,7 @@ fn m5_s3_an_image_that_two_files_set_leaves_out_both() {
 
 #[test]
 fn m5_s3_each_region_of_a_conflict_leaves_out_its_other_half() {
-    let image = "images: [{id: img-a, state: shared}]";
+    let image = "images: [{name: golden, state: shared}]";
     let files = [
         ("a.yaml", share(&format!("region: ap-tokyo, {image}"))),
         ("b.yaml", share(&format!("region: ap-seoul, {image}"))),

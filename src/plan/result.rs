@@ -117,7 +117,6 @@ pub struct Entry {
     pub document: Arc<DocumentMetadata>,
     /// Never CANCEL, whatever asks for it.
     pub protect: bool,
-    /// Free text.
     pub note: Option<Arc<str>>,
 }
 

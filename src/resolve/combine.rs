@@ -118,18 +118,17 @@ impl<'a> Scene<'_, 'a> {
     /// Finds the images that all policies which match and do not exclude them call superseded.
     fn find_due(&mut self) {
         let due = self.region.images.iter().filter(|(id, facts)| {
-            let is_shared = facts.share.is_any() || facts.was_cancelled;
             let verdicts: Vec<_> = self
                 .policies_of(id)
                 .filter_map(|(_, verdict)| verdict)
                 .filter(|verdict| !matches!(verdict, ResolvedVerdict::Excluded(_)))
                 .collect();
-            is_shared
-                && !self.is_decided(id)
-                && !verdicts.is_empty()
-                && verdicts
-                    .iter()
-                    .all(|it| **it == ResolvedVerdict::Superseded)
+            let is_due = |verdict: &ResolvedVerdict| match facts.share.is_any() {
+                true => *verdict == ResolvedVerdict::Superseded,
+                // It is gone, and must be reported.
+                false => facts.was_cancelled && wanting(verdict) > WANTED_MAX,
+            };
+            !self.is_decided(id) && !verdicts.is_empty() && verdicts.iter().all(|it| is_due(it))
         });
         self.due = due.map(|(id, _)| (*id).clone()).collect();
     }
@@ -421,7 +420,7 @@ impl<'a> Scene<'_, 'a> {
             }
             // The planner tells a person what is wrong with the blueprint.
             ResolvedVerdict::Broken(_) => Some(self.asked(SHARED, policy, facts, None)),
-            ResolvedVerdict::Superseded if self.due.contains(id) => {
+            _ if self.due.contains(id) => {
                 let decide = verdicts
                     .iter()
                     .filter(|(_, it)| !matches!(it, ResolvedVerdict::Excluded(_)))

@@ -67,8 +67,10 @@ impl<'a> ResolvedScope<'a> {
             };
             let mut labels = resolved.labels.iter();
             let selector = desired.selector;
-            let is_selected =
-                selector.matches_key(&key) && labels.any(|labels| selector.matches_labels(labels));
+            // Of what a name meant last, no document may speak any longer.
+            let has_labels =
+                selector.labels.is_empty() || labels.any(|labels| selector.matches_labels(labels));
+            let is_selected = has_labels && selector.matches_key(&key);
             let is_held = matches!(
                 resolved.verdict,
                 ResolvedVerdict::Held(_)

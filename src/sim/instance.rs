@@ -58,7 +58,7 @@ impl Instance {
         }
     }
 
-    fn shown_name(&self) -> &str {
+    pub(super) fn shown_name(&self) -> &str {
         if self.name.is_empty() {
             &self.id
         } else {

@@ -11,7 +11,9 @@
 mod account;
 mod action;
 mod admin;
+mod admin_images;
 mod auth;
+mod builds;
 mod call;
 mod cloud;
 mod cvm;

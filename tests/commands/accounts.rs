@@ -106,7 +106,7 @@ impl Office {
         let database = self.bench.path("state/state.db");
         let database = rusqlite::Connection::open(database).expect("a database");
         let aged = database.execute_batch(
-            "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; \
+            "DROP TABLE name_meanings; DROP TABLE version_clocks; DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; \
              ALTER TABLE images DROP COLUMN word; ALTER TABLE images DROP COLUMN denied_since; \
              PRAGMA user_version = 2",
         );
