@@ -129,7 +129,7 @@ impl Setting {
         shared: impl Iterator<Item = usize>,
         used: impl Iterator<Item = usize>,
     ) -> Seen {
-        let blueprint = |n| Blueprint {
+        let blueprint = |n: usize| Blueprint {
             id: self.blueprints[n].clone(),
             state: "NORMAL".into(),
             name: Default::default(),
