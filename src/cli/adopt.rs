@@ -99,15 +99,21 @@ async fn adopt(
     let survey = survey(&clients, &reader, desired, selector).await;
     session.close().await?;
     let survey = survey?;
-    let adopted = survey.adoptable.iter().map(|(key, owned)| Adopted {
+    let adopted = survey.adoptable.iter().map(|(key, name, owned)| Adopted {
         key: key.clone(),
+        image_name: name.clone(),
         blueprint_id: owned.blueprint.clone().unwrap_or_default(),
     });
     let adopted = adopted.collect();
-    if !arguments.dry_run && !survey.adoptable.is_empty() {
+    let adoptable: Vec<_> = survey
+        .adoptable
+        .into_iter()
+        .map(|(key, _, owned)| (key, owned))
+        .collect();
+    if !arguments.dry_run && !adoptable.is_empty() {
         state::open_for_operator(directory, "adopt")?
             .adopt(
-                survey.adoptable,
+                adoptable,
                 &desired.names(),
                 &state::operator_name(),
                 "`sharekeeper adopt`",
@@ -153,7 +159,8 @@ async fn owned_images(
 /// What was found of the selected images.
 #[derive(Default)]
 struct Survey {
-    adoptable: Vec<(ImageKey, OwnedShare)>,
+    /// Each with the name of its blueprint, where it has one.
+    adoptable: Vec<(ImageKey, Option<String>, OwnedShare)>,
     not_shared: Vec<ImageKey>,
     unseen: Vec<String>,
 }
@@ -265,7 +272,8 @@ impl Survey {
             (_, Some(OwnershipState::Acknowledged | OwnershipState::Adopted)) => true,
             (Some(blueprint), _) => {
                 let owned = OwnedShare::adopted(&blueprint.id, state::now());
-                self.adoptable.push((key(scope, image), owned));
+                let name = Some(blueprint.name.to_string()).filter(|name| !name.is_empty());
+                self.adoptable.push((key(scope, image), name, owned));
                 true
             }
             (None, _) => false,

@@ -46,15 +46,15 @@ pub(super) async fn run(
 }
 
 /// The regions that are listed under one account name.
-struct AccountListing<H> {
-    name: AccountName,
-    client: ReadClient<H>,
-    regions: BTreeSet<Region>,
+pub(super) struct AccountListing<H> {
+    pub(super) name: AccountName,
+    pub(super) client: ReadClient<H>,
+    pub(super) regions: BTreeSet<Region>,
 }
 
 /// Lists each region of an account once: under the name that the manifests use there, else under the first of its names.
 /// A manifest that named a region under a second name would be refused.
-async fn one_name_each<H: Host>(
+pub(super) async fn one_name_each<H: Host>(
     clients: BTreeMap<AccountName, ReadClient<H>>,
     desired: &Desired,
 ) -> Vec<AccountListing<H>> {
@@ -202,6 +202,7 @@ fn write(
                     account: scope.account.to_string(),
                     region: scope.region.as_str(),
                     image_id: key.image.to_string(),
+                    image_name: Some(blueprint.name.to_string()).filter(|name| !name.is_empty()),
                     blueprint_id: blueprint.id.to_string(),
                 }),
                 OwnImages::NotAsked | OwnImages::Unknown(_) => {}

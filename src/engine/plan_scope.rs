@@ -18,7 +18,8 @@ use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
 use crate::model::{AccountName, ImageId, Monotonic, Timestamp};
 use crate::observation::{
-    Eligibility, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen, Unobserved,
+    Eligibility, Instances, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen,
+    Unobserved,
 };
 use crate::plan::{
     Awaiting, Plan, ScopeAccount, Verdict, needs_instances, needs_own_images, share_candidates,
@@ -50,6 +51,8 @@ pub(super) struct PlannedScope {
 pub(super) struct SeenBefore<'a> {
     /// The account's own images by a recent observation.
     pub(super) own: &'a OwnImages,
+    /// The instances by a recent observation.
+    pub(super) instances: &'a Instances,
     /// What was seen of each region.
     pub(super) views: &'a RegionViews,
 }
@@ -105,7 +108,7 @@ pub(super) async fn plan_scope<H: Host>(
             (&mut observation, &mut times),
             &mut resolver,
             refreshed.resolution,
-            before.own,
+            before,
         )
         .await;
     times.images.retain(|image, _| acts_on(&plan, image));
@@ -216,7 +219,7 @@ impl<H: Host> Planner<'_, H> {
         (observation, times): (&mut Observation, &mut ObservationTimes),
         resolver: &mut Resolver<'_, H>,
         mut resolution: Resolution,
-        own: &OwnImages,
+        before: SeenBefore<'_>,
     ) -> (Plan, Resolution) {
         let mut plan = self.plan(observation, &resolution);
         // Whatever does not depend on other regions comes first: it must not wait for one that hangs.
@@ -225,7 +228,7 @@ impl<H: Host> Planner<'_, H> {
             plan = self.plan(observation, &resolution);
         }
         if let Observation::Seen(seen) = observation
-            && self.complete(&plan, seen, times, own).await
+            && self.complete(&plan, seen, times, before).await
         {
             plan = self.plan(observation, &resolution);
         }
@@ -233,7 +236,12 @@ impl<H: Host> Planner<'_, H> {
         if let Observation::Seen(seen) = observation
             && needs_instances(&plan)
         {
-            seen.instances = listing::instances(self.client, self.task.scope).await;
+            seen.instances = match before.instances {
+                Instances::Known(_) => before.instances.clone(),
+                Instances::NotAsked | Instances::Unknown(_) => {
+                    listing::instances(self.client, self.task.scope).await
+                }
+            };
             plan = self.plan(observation, &resolution);
         }
         (plan, resolution)
@@ -245,9 +253,9 @@ impl<H: Host> Planner<'_, H> {
         draft: &Plan,
         seen: &mut Seen,
         times: &mut ObservationTimes,
-        own: &OwnImages,
+        before: SeenBefore<'_>,
     ) -> bool {
-        let scope = self.task.scope;
+        let (scope, own) = (self.task.scope, before.own);
         let mut candidates = share_candidates(draft, self.attempts);
         let has_candidates = !candidates.is_empty();
         // Own images that were listed with the scope say it themselves.

@@ -67,7 +67,7 @@ fn document(text: &mut String, scope: &Scope, images: &[Imported]) {
 }
 
 /// A double-quoted YAML scalar: a JSON string is valid YAML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(safe(text)).to_string()
 }
 

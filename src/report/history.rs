@@ -79,7 +79,8 @@ pub(crate) fn entries(count: u64) -> String {
     }
 }
 
-fn line(event: &HistoryEvent) -> String {
+/// An entry for a person.
+pub(super) fn line(event: &HistoryEvent) -> String {
     match event {
         HistoryEvent::Intent(intent) => intent_line(intent),
         HistoryEvent::Outcome(outcome) => outcome_line(outcome),

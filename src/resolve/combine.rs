@@ -176,6 +176,7 @@ impl<'a> Scene<'_, 'a> {
     fn resolution(&self) -> Resolution {
         let mut resolution = Resolution {
             unresolved: self.entries.unresolved.clone(),
+            was: self.entries.was.clone(),
             warnings: self.entries.warnings.clone(),
             ..Resolution::default()
         };

@@ -154,7 +154,8 @@ pub(crate) fn real(world: &World) -> Setup {
             (_, None) => {}
             (n, Some(region)) => {
                 let suffix = format!("r{n}");
-                real.elsewhere.insert(*name, view(region, &suffix, asks_cvm));
+                real.elsewhere
+                    .insert(*name, view(region, &suffix, asks_cvm));
             }
         }
     }
@@ -222,7 +223,10 @@ pub(crate) fn compare(world: &World) -> usize {
         );
     }
     if world.regions[0].is_none() {
-        assert!(resolution.memory.is_empty(), "nothing is learned: {world:#?}");
+        assert!(
+            resolution.memory.is_empty(),
+            "nothing is learned: {world:#?}"
+        );
         return 1;
     }
     compare_scope(world, &model, &real, &resolution);
@@ -262,7 +266,10 @@ fn compare_scope(world: &World, model: &Outcome, real: &Setup, resolution: &Reso
         };
         let clock = memory.versions.get(&key).cloned().unwrap_or_default();
         let age = clock.age.map(|age| age.timestamp());
-        assert_eq!(age, expected.age, "age of {version} by {policy}: {world:#?}");
+        assert_eq!(
+            age, expected.age,
+            "age of {version} by {policy}: {world:#?}"
+        );
         let since = clock.stands_since.map(|since| since.timestamp());
         let is_later = since.is_none_or(|since| expected.stands_since.is_some_and(|e| since >= e));
         let is_right = match world.api_ahead {

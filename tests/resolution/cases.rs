@@ -174,7 +174,11 @@ fn p2_soaks_clocks_and_deprecation_are_as_in_the_model() {
 #[test]
 fn p3_two_policies_on_one_image_agree_as_in_the_model() {
     let mut compared = 0;
-    let names = [["a1", "a2", "a3"], ["b1", "b2", "b3"], ["ab1", "ab2", "ab3"]];
+    let names = [
+        ["a1", "a2", "a3"],
+        ["b1", "b2", "b3"],
+        ["ab1", "ab2", "ab3"],
+    ];
     // How each image is shared, whose it is, what the first policy says of it; and the rules of both.
     let sizes = [6, 3, 3, 6, 3, 3, 6, 3, 3, 4];
     each_choice(&sizes, &mut |choice| {
@@ -281,7 +285,12 @@ fn p5_names_mean_what_they_mean_in_the_model() {
         }
         for n in 0..3 {
             let hours = 30 - 10 * i64::try_from(n).expect("small");
-            add(&mut world, names[choice[2 * n]], hours, STATES[choice[2 * n + 1]]);
+            add(
+                &mut world,
+                names[choice[2 * n]],
+                hours,
+                STATES[choice[2 * n + 1]],
+            );
         }
         world.entries.push(Entry {
             by: By::Name("n"),

@@ -97,9 +97,7 @@ pub(crate) fn decide(world: &World) -> Outcome {
         outcome.clocks.extend(view.clocks());
     }
     for image in &here.images {
-        outcome
-            .images
-            .insert(image.id, scene.decide(image, &views));
+        outcome.images.insert(image.id, scene.decide(image, &views));
     }
     outcome.prune_hold = scene.prune_hold(&views, &outcome);
     outcome
@@ -491,8 +489,7 @@ impl<'v> View<'v> {
             .collect();
         let are_normal = with_place.iter().all(|i| i.share == Some(Share::Normal));
         let is_broken = version.images.iter().any(|image| {
-            !scene.is_barred(image)
-                && matches!(image.share, Some(Share::Failed | Share::Doubled))
+            !scene.is_barred(image) && matches!(image.share, Some(Share::Failed | Share::Doubled))
         });
         let stands = !with_place.is_empty()
             && are_normal
@@ -527,9 +524,8 @@ impl<'v> View<'v> {
 
     /// Versions with a NORMAL share, the newest first. What is revoked or declared `unshared` does not count.
     fn normal_versions(&self) -> Vec<&str> {
-        let is_normal = |image: &&Image| {
-            image.share == Some(Share::Normal) && !self.scene.is_barred(image)
-        };
+        let is_normal =
+            |image: &&Image| image.share == Some(Share::Normal) && !self.scene.is_barred(image);
         let texts = self.versions.iter().filter(|version| {
             let images = self.matched.iter().copied();
             images
@@ -641,7 +637,10 @@ impl<'v> View<'v> {
 
     fn retention_by_pin(&self, image: &Image, kept: Expected) -> Expected {
         let mut pinned = self.matched.iter().filter(|image| self.is_pinned(image));
-        if !pinned.clone().all(|image| image.share == Some(Share::Normal)) {
+        if !pinned
+            .clone()
+            .all(|image| image.share == Some(Share::Normal))
+        {
             return kept;
         }
         let texts: BTreeSet<_> = pinned

@@ -9,7 +9,7 @@ use sharekeeper::observation::{CvmImage, CvmImages};
 use sharekeeper::resolve::NameProblem;
 
 use super::setup::{
-    Effect, SHARED, Setup, exclude, id, id_of, name, now, pin, policy, region, revoke, THERE,
+    Effect, SHARED, Setup, THERE, exclude, id, id_of, name, now, pin, policy, region, revoke,
 };
 
 pub(crate) const SHARE: Effect = Effect::Share(Cause::Policy);
@@ -222,7 +222,9 @@ fn t11_a_revoke_of_the_only_share_waits_and_force_does_not() {
     let next = setup(revoked.clone()).image("v2", 10);
     assert_eq!(next.says("v1"), ("revoked", NOTHING));
     assert_eq!(next.says("v2"), ("newest", SHARE));
-    let next = setup(revoked.clone()).image("v2", 10).shared("v2", "NORMAL");
+    let next = setup(revoked.clone())
+        .image("v2", 10)
+        .shared("v2", "NORMAL");
     assert_eq!(next.says("v1"), ("revoked", REVOKE));
     revoked.revocations[0].force = true;
     assert_eq!(setup(revoked.clone()).says("v1"), ("revoked", REVOKE));
@@ -313,9 +315,7 @@ fn t15_revoke_over_shared_and_protect_over_revoke() {
     let unshared = setup().declares("v1", DesiredShare::Unshared);
     let declared = Effect::Cancel(Cause::Declared);
     assert_eq!(unshared.says("v1"), ("declared", declared));
-    let gone = Setup::with(revoked)
-        .image("v1", 40)
-        .declares("v1", SHARED);
+    let gone = Setup::with(revoked).image("v1", 40).declares("v1", SHARED);
     assert_eq!(gone.says("v1"), ("revoked", NOTHING), "never shared again");
 }
 
@@ -442,7 +442,10 @@ fn t22_an_id_and_a_name_that_disagree_are_a_conflict() {
             .declares("v1", SHARED)
             .declares_name("v1", by_name)
     };
-    assert_eq!(setup(DesiredShare::Unshared).says("v1"), ("conflict", NOTHING));
+    assert_eq!(
+        setup(DesiredShare::Unshared).says("v1"),
+        ("conflict", NOTHING)
+    );
     assert_eq!(setup(SHARED).says("v1"), ("declared", NOTHING));
 }
 
@@ -562,7 +565,10 @@ fn t29_a_name_that_no_image_has_is_held() {
     };
     assert_eq!(unresolved.kind, NameProblem::Missing);
     assert_eq!(unresolved.last_meaning, Some(id_of("old")));
-    assert!(unresolved.problem.contains("v2"), "the nearest: {unresolved:?}");
+    assert!(
+        unresolved.problem.contains("v2"),
+        "the nearest: {unresolved:?}"
+    );
 }
 
 #[test]

@@ -146,7 +146,13 @@ fn order(order: &Order, names: &[&str]) -> Vec<String> {
 fn t39_semantic_versions_are_read_liberally_and_ordered() {
     // leading `v`, missing parts (0), leading zeros allowed; pre-release before release; build part ignored
     let names = [
-        "v1.10", "1.9.9", "1.09.8", "v1.9.8-rc.2", "1.9.8-rc.1", "v1", "0.9.0+b7",
+        "v1.10",
+        "1.9.9",
+        "1.09.8",
+        "v1.9.8-rc.2",
+        "1.9.8-rc.1",
+        "v1",
+        "0.9.0+b7",
     ];
     assert_eq!(order(&Order::Semver(None), &names), names);
 }
@@ -494,7 +500,11 @@ fn t57_a_revoke_by_id_is_about_that_image_alone() {
         .stands("v1", 9)
         .shared("x1", "NORMAL");
     let cancel = Effect::Cancel(Cause::Revoked);
-    assert_eq!(setup.says("x1"), ("revoked", cancel), "outside `match`, too");
+    assert_eq!(
+        setup.says("x1"),
+        ("revoked", cancel),
+        "outside `match`, too"
+    );
     assert_eq!(setup.says("v1"), ("newest", NOTHING));
 }
 

@@ -288,7 +288,10 @@ impl Setup {
 
     /// The entry with the id of that image protects it.
     pub(crate) fn protects(mut self, title: &str) -> Self {
-        self.entries.get_mut(&id_of(title)).expect("an entry").protect = true;
+        self.entries
+            .get_mut(&id_of(title))
+            .expect("an entry")
+            .protect = true;
         self
     }
 
@@ -307,7 +310,10 @@ impl Setup {
     pub(crate) fn elsewhere(mut self, images: &[(&str, i64)]) -> Self {
         let images = images.iter().map(|(title, hours)| {
             let created = now() - TimeDelta::hours(*hours);
-            (id(&format!("{}x", id_of(title).as_str())), own(title, created))
+            (
+                id(&format!("{}x", id_of(title).as_str())),
+                own(title, created),
+            )
         });
         let view = RegionView {
             own: images.collect(),
@@ -404,7 +410,9 @@ pub(crate) fn said(
 /// The id that [`Setup::image`] gives.
 pub(crate) fn id_of(title: &str) -> ImageId {
     let letters = title.bytes().filter(u8::is_ascii_alphanumeric);
-    let letters: String = letters.map(|b| char::from(b.to_ascii_lowercase())).collect();
+    let letters: String = letters
+        .map(|b| char::from(b.to_ascii_lowercase()))
+        .collect();
     id(&format!("img-{letters}"))
 }
 
