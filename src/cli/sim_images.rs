@@ -236,7 +236,6 @@ struct RegexSample<'v> {
 impl RegexSample<'_> {
     fn write(&mut self, hir: &Hir) {
         match hir.kind() {
-            HirKind::Empty | HirKind::Look(_) => {}
             HirKind::Literal(literal) => self.text.push_str(&String::from_utf8_lossy(&literal.0)),
             HirKind::Class(class) => self.write_one_of(class),
             HirKind::Repetition(repetition) => {
@@ -257,6 +256,8 @@ impl RegexSample<'_> {
                     self.write(first);
                 }
             }
+            // Nothing, or a condition on the place, which takes no text.
+            _ => {}
         }
     }
 
@@ -311,6 +312,88 @@ mod tests {
             let name = name.expect("a name");
             assert!(regex.matches(&name), "{expression}: {name}");
             assert_eq!(name, expected, "{expression}");
+        }
+    }
+
+    #[test]
+    fn names_and_policies_find_images_under_another_id_in_each_region() {
+        let mut desired = Desired::default();
+        for region in ["ap-tokyo", "ap-seoul"] {
+            let scope = Scope {
+                account: crate::model::AccountName::default(),
+                region: Region::new(region).expect("a region"),
+            };
+            desired.policies.insert(scope, vec![policy().into()]);
+        }
+        let mut cloud = Cloud::new(crate::sim::World::default());
+        add(&mut cloud, &desired);
+        add(&mut cloud, &desired);
+        let images = cloud.world().accounts.remove(0).images;
+        let mut ids: Vec<_> = images.iter().map(|image| image.id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 2 * (VERSIONS + 2), "{images:?}");
+        let (mut here, elsewhere): (Vec<_>, Vec<_>) = images
+            .into_iter()
+            .partition(|image| image.regions == ["ap-tokyo"]);
+        assert_eq!(here.len(), elsewhere.len());
+        here.sort_by(|a, b| a.name.cmp(&b.name));
+        let shared = here.iter().filter(|image| image.shared);
+        let shared: Vec<_> = shared.map(|image| image.name.as_str()).collect();
+        assert_eq!(shared, ["golden-0.9.0"], "what is revoked begins shared");
+        let made_up = here
+            .iter()
+            .filter(|image| image.name.starts_with("golden-1."));
+        let made_up: Vec<_> = made_up.collect();
+        assert!(made_up.is_sorted_by(|a, b| a.created_time < b.created_time));
+        assert!(
+            here.iter()
+                .all(|image| image.family == "golden" && image.tags["release"] == "stable")
+        );
+    }
+
+    fn policy() -> Policy {
+        use crate::desired::{Availability, Keep, LockMode, Revocation, Source};
+        let source = Source {
+            file: "policy.yaml".into(),
+            line: 1,
+        };
+        let named = |name: &str| ImageName::new(name).expect("a name");
+        Policy {
+            document: Default::default(),
+            account: crate::model::AccountName::default(),
+            regions: Region::all().collect(),
+            matches: ImageMatch {
+                name: Some(Glob::new("golden-*")),
+                family: Some(Glob::new("golden")),
+                tags: [("release".to_owned(), Glob::new("stable"))].into(),
+                ..ImageMatch::default()
+            },
+            retires_deprecated: false,
+            exclude: Vec::new(),
+            order: Order::Created,
+            min_age: TimeDelta::zero(),
+            availability: Availability::Each,
+            keep: Keep {
+                newest: 3,
+                minimum: 1,
+                unshare_after: TimeDelta::zero(),
+                cancels_in_use: false,
+                max_cancels: 5,
+                owned: false,
+            },
+            pins: Vec::new(),
+            revocations: vec![Revocation {
+                image: ImageRef::Name(named("golden-0.9.0")),
+                reason: None,
+                at: None,
+                replacement: Some(named("golden-0.9.1")),
+                force: false,
+                source: source.clone(),
+            }],
+            lock: LockMode::Optional,
+            source,
+            digest: "".into(),
         }
     }
 }

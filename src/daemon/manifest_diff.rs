@@ -96,3 +96,75 @@ fn policies<'d>(
 
 /// The digest of a lock, and its images.
 type Locked<'d> = (&'d str, &'d BTreeMap<Region, Vec<LockedImage>>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{SourceText, parse};
+    use crate::model::{AccountName, Region};
+
+    const NAMES: &str = "apiVersion: sharekeeper.dev/v1
+kind: ImageShare
+metadata: {name: a, labels: {team: a}}
+spec: {region: ap-tokyo, images: [{name: golden, state: shared, note: x}]}
+---
+";
+    const POLICY: &str = "apiVersion: sharekeeper.dev/v1
+kind: ImageSharePolicy
+metadata: {name: p}
+spec: {regions: [ap-tokyo, ap-seoul], match: {name: a}, keep: {newest: 1}}
+---
+";
+    const LOCK: &str = "apiVersion: sharekeeper.dev/v1
+kind: ImageShareLock
+spec: {policies: [{name: p, digest: '', regions: {ap-tokyo: [{id: img-a, name: a}]}}]}
+";
+
+    fn desired(texts: [&str; 3]) -> Desired {
+        let digest = "0a".repeat(32);
+        let text = texts
+            .concat()
+            .replace("digest: ''", &format!("digest: '{digest}'"));
+        let loaded = parse(vec![SourceText::new("a.yaml", text.clone())]);
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{text}{}", errors.render(false)));
+        loaded.desired
+    }
+
+    #[test]
+    fn names_policies_and_locks_count_and_where_they_stand_does_not() {
+        let scope = |region| Scope {
+            account: AccountName::default(),
+            region: Region::new(region).expect("a region"),
+        };
+        let before = desired([NAMES, POLICY, LOCK]);
+        let same =
+            |texts: [&str; 3], region| asks_the_same(&before, &desired(texts), &scope(region));
+        let moved = format!("# a line more\n{POLICY}");
+        assert!(same([&moved, NAMES, LOCK], "ap-tokyo"));
+        let noted = NAMES.replace("note: x", "note: y");
+        assert!(same([&noted, POLICY, LOCK], "ap-tokyo"));
+        for (from, to) in [
+            ("golden", "silver"),
+            ("shared", "unshared"),
+            ("note", "protect: true, note"),
+            ("team: a", "team: b"),
+        ] {
+            let other = NAMES.replacen(from, to, 1);
+            assert!(!same([&other, POLICY, LOCK], "ap-tokyo"), "{from}");
+            assert!(same([&other, POLICY, LOCK], "ap-seoul"), "{from}");
+        }
+        for (from, to) in [
+            ("newest: 1", "newest: 2"),
+            ("name: p", "name: q"),
+            ("{name: p}", "{name: p, labels: {a: b}}"),
+        ] {
+            let other = POLICY.replacen(from, to, 1);
+            for region in ["ap-tokyo", "ap-seoul"] {
+                assert!(!same([NAMES, &other, LOCK], region), "{from}");
+            }
+        }
+        for lock in ["", &LOCK.replace("img-a", "img-b")] {
+            assert!(!same([NAMES, POLICY, lock], "ap-tokyo"), "{lock}");
+        }
+    }
+}

@@ -83,11 +83,11 @@ impl fmt::Debug for NameRegex {
 /// Conditions on an image. Those that are given must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageMatch {
-    /// The whole name.
+    /// For the whole name, by case.
     pub name: Option<Glob>,
     /// The whole name, and what of it is the version.
     pub name_regex: Option<NameRegex>,
-    /// CVM's `ImageFamily`.
+    /// For `ImageFamily`, which CVM alone tells.
     pub family: Option<Glob>,
     /// Tags by key, all of which the image has in CVM.
     pub tags: BTreeMap<String, Glob>,
@@ -104,5 +104,35 @@ impl ImageMatch {
     /// Whether it asks for what only CVM's DescribeImages tells.
     pub fn needs_cvm(&self) -> bool {
         self.family.is_some() || !self.tags.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_is_about_the_whole_name() {
+        let regex = NameRegex::new(r"golden|golden-(?<version>\d+)").expect("an expression");
+        assert!(regex.matches("golden") && regex.matches("golden-15"));
+        assert!(!regex.matches("golden-15-rc") && !regex.matches("xgolden"));
+        assert!(!regex.matches("golden\n"));
+        assert_eq!(regex.version("golden-15"), Some("15"));
+        assert_eq!(regex.version("golden"), None);
+        assert!(regex.has_version());
+        assert!(
+            !NameRegex::new("(?<versio>a)")
+                .expect("an expression")
+                .has_version()
+        );
+    }
+
+    #[test]
+    fn s21_what_is_no_expression_or_too_large_is_refused_in_one_line() {
+        // The last one would be anchored at one end only, if it were taken as it is.
+        for bad in ["(", "*", r"\d{1000}{1000}", "(?<a>x)(?<a>y)", "a)|(?:b"] {
+            let error = NameRegex::new(bad).expect_err(bad);
+            assert!(!error.is_empty() && !error.contains('\n'), "{bad}: {error}");
+        }
     }
 }

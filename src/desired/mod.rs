@@ -260,9 +260,7 @@ pub struct DesiredImage {
 /// `metadata` of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentMetadata {
-    /// `metadata.name`.
     pub name: Arc<str>,
-    /// For `-l key=value`.
     pub labels: Arc<Labels>,
 }
 

@@ -16,9 +16,7 @@ pub struct Policy {
     /// `metadata` of the document.
     pub document: Arc<DocumentMetadata>,
     pub account: AccountName,
-    /// At least one.
     pub regions: BTreeSet<Region>,
-    /// The candidates.
     pub matches: ImageMatch,
     /// Whether deprecated images hold no place.
     pub retires_deprecated: bool,
@@ -44,14 +42,12 @@ pub struct Exclusion {
     pub id: Option<ImageId>,
     /// Conditions that must hold besides.
     pub matches: ImageMatch,
-    /// For people.
     pub reason: Option<Arc<str>>,
 }
 
 /// What makes one version newer than another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Its age.
     Created,
     /// Its semantic version; a version outside the range is left alone.
     Semver(Option<semver::VersionReq>),
@@ -90,7 +86,6 @@ pub struct Keep {
 pub struct Pin {
     /// `None`: in every region of the policy.
     pub regions: Option<BTreeSet<Region>>,
-    /// At least one.
     pub names: BTreeSet<ImageName>,
     pub reason: Option<Arc<str>>,
     /// From then on the pin is as if it were not there.
@@ -154,7 +149,6 @@ pub struct LockedImage {
 }
 
 impl Policy {
-    /// `metadata.name`.
     pub fn name(&self) -> &Arc<str> {
         &self.document.name
     }

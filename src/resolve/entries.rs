@@ -19,7 +19,7 @@ const SIMILARITY_MIN: f64 = 0.7;
 pub(super) enum Entry<'a> {
     /// They agree; the first in order of their places.
     Says(&'a DesiredImage),
-    /// They disagree.
+    /// They disagree: two of their places.
     Conflict(Box<[Source; 2]>),
 }
 

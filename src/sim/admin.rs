@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::account::{BlueprintType, ExtraBlueprint};
 use super::admin_images;
-use super::builds::{Bakery, Moment};
+use super::builds::{Bakery, SimTime};
 use super::cloud::Cloud;
 use super::faults::FaultRule;
 use super::sts;
@@ -79,11 +79,11 @@ pub(super) fn handle(
     method: &str,
     path: &str,
     body: &[u8],
-    moment: Moment,
+    time: SimTime,
 ) -> (u16, Value) {
     let done = json!({"done": true});
-    let now = moment.now;
-    cloud.advance(moment);
+    let now = time.now;
+    cloud.advance(time);
     let result = match (method, path) {
         ("GET" | "HEAD", "/_sim/state") => Ok(state(cloud)),
         ("POST", "/_sim/world") => text(body)
@@ -91,7 +91,7 @@ pub(super) fn handle(
             .map(|world| {
                 *cloud = Cloud::new(world);
                 cloud.bakery = Bakery::beginning_at(now);
-                cloud.advance(moment);
+                cloud.advance(time);
                 done
             }),
         ("POST", "/_sim/faults") => read::<Vec<FaultRule>>(body).map(|rules| {
@@ -121,7 +121,7 @@ pub(super) fn handle(
             Ok(done)
         }
         ("POST", path) if path.starts_with(ROOT) => {
-            match admin_images::handle(cloud, &path[ROOT.len()..], body, moment) {
+            match admin_images::handle(cloud, &path[ROOT.len()..], body, time) {
                 Some(result) => result,
                 None => return no_such_call(),
             }

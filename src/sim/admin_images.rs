@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::admin::{change_world, default_account, locate, read, set_if_given};
-use super::builds::{Ids, Moment};
+use super::builds::{Ids, SimTime};
 use super::cloud::Cloud;
 use super::image::ImageIndex;
 use super::instance::Instance;
@@ -107,7 +107,7 @@ pub(super) fn handle(
     cloud: &mut Cloud,
     call: &str,
     body: &[u8],
-    moment: Moment,
+    time: SimTime,
 ) -> Option<Result<Value, String>> {
     let done = |()| json!({"done": true});
     Some(match call {
@@ -120,13 +120,13 @@ pub(super) fn handle(
         "delete-image" => read(body)
             .and_then(|deletion| delete_image(cloud, &deletion))
             .map(done),
-        "sync" => read(body).and_then(|sync| sync_image(cloud, &sync, moment)),
-        "build" => read(body).and_then(|build| build_now(cloud, &build, moment)),
+        "sync" => read(body).and_then(|sync| sync_image(cloud, &sync, time)),
+        "build" => read(body).and_then(|build| build_now(cloud, &build, time)),
         "instances" => read(body)
             .and_then(|instances| put_instances(cloud, instances))
             .map(done),
         "share" => read(body)
-            .and_then(|share| set_shared(cloud, &share, moment.now))
+            .and_then(|share| set_shared(cloud, &share, time.now))
             .map(done),
         _ => return None,
     })
@@ -195,24 +195,24 @@ fn delete_image(cloud: &mut Cloud, deletion: &Deletion) -> Result<(), String> {
     Ok(())
 }
 
-fn sync_image(cloud: &mut Cloud, sync: &Sync, moment: Moment) -> Result<Value, String> {
+fn sync_image(cloud: &mut Cloud, sync: &Sync, time: SimTime) -> Result<Value, String> {
     let (account, region) = locate(cloud, &sync.account, Some(&sync.region))?;
     let region = region.ok_or("no region")?;
     let to = sync.to.iter();
     let to = to.map(|name| Region::new(name).map_err(|error| format!("`{name}`: {error}")));
     let to = to.collect::<Result<Vec<_>, _>>()?;
     let name = sync.name.as_deref();
-    let ids = cloud.sync_image((account, region), &sync.image, &to, name, moment)?;
-    cloud.advance(moment);
+    let ids = cloud.sync_image((account, region), &sync.image, &to, name, time)?;
+    cloud.advance(time);
     Ok(json!({"ids": by_name(&ids)}))
 }
 
-fn build_now(cloud: &mut Cloud, now: &BuildNow, moment: Moment) -> Result<Value, String> {
+fn build_now(cloud: &mut Cloud, now: &BuildNow, time: SimTime) -> Result<Value, String> {
     let mut builds = cloud.world.builds.iter();
     let index = builds.position(|build| now.name.as_ref().is_none_or(|name| build.name == *name));
     let index = index.ok_or("the world has no such build")?;
-    let (name, ids) = cloud.build(index, moment);
-    cloud.advance(moment);
+    let (name, ids) = cloud.build(index, time);
+    cloud.advance(time);
     Ok(json!({"name": name, "ids": by_name(&ids)}))
 }
 

@@ -145,12 +145,12 @@ pub(super) type Ids = BTreeMap<Region, String>;
 
 /// A time by the simulator's clock, and what the world's clock shows then.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct SimTime {
     pub now: Monotonic,
     pub wall_time: Timestamp,
 }
 
-impl Moment {
+impl SimTime {
     /// The same clock at another time, which has passed.
     fn back_at(self, then: Monotonic) -> Self {
         let ago = TimeDelta::from_std(self.now.since(then)).unwrap_or_default();
@@ -177,12 +177,12 @@ impl Bakery {
 
 impl Cloud {
     /// Does what is due by now.
-    pub(super) fn advance(&mut self, moment: Moment) {
+    pub(super) fn advance(&mut self, time: SimTime) {
         let builds = self.world.builds.len();
         self.bakery.progress.resize_with(builds, Progress::default);
         loop {
-            let finished = self.finish_due(moment);
-            let begun = self.begin_due(moment);
+            let finished = self.finish_due(time);
+            let begun = self.begin_due(time);
             if !finished && !begun {
                 return;
             }
@@ -190,17 +190,17 @@ impl Cloud {
     }
 
     /// Finishes what is ready by now, and begins its copies. Whether there was any.
-    fn finish_due(&mut self, moment: Moment) -> bool {
+    fn finish_due(&mut self, time: SimTime) -> bool {
         let unfinished = &mut self.bakery.unfinished;
         unfinished.sort_by_key(|unfinished| unfinished.until);
-        let due = unfinished.partition_point(|unfinished| unfinished.until <= moment.now);
+        let due = unfinished.partition_point(|unfinished| unfinished.until <= time.now);
         let finished: Vec<_> = unfinished.drain(..due).collect();
         for ready in &finished {
             if let Some(regional) = self.images.get_mut(&ready.image) {
                 regional.image.state = "NORMAL".into();
                 let source = regional.image.clone();
                 let name = source.shown_name().to_owned();
-                let then = moment.back_at(ready.until);
+                let then = time.back_at(ready.until);
                 for region in &ready.copy_to {
                     // A region that is full, or has the name already, gets none.
                     if self.room_for(ready.image.0, *region, &name).is_ok() {
@@ -214,7 +214,7 @@ impl Cloud {
     }
 
     /// Begins the images that the schedules ask for by now. Whether there was any.
-    fn begin_due(&mut self, moment: Moment) -> bool {
+    fn begin_due(&mut self, time: SimTime) -> bool {
         let mut begun = false;
         for index in 0..self.world.builds.len() {
             let Some(every) = self.world.builds[index].every else {
@@ -224,9 +224,9 @@ impl Cloud {
                 .0
                 .saturating_mul(self.bakery.progress[index].scheduled);
             let due = self.bakery.began + elapsed;
-            if due <= moment.now {
+            if due <= time.now {
                 self.bakery.progress[index].scheduled += 1;
-                self.build(index, moment.back_at(due));
+                self.build(index, time.back_at(due));
                 begun = true;
             }
         }
@@ -234,7 +234,7 @@ impl Cloud {
     }
 
     /// Makes the next image of a build; gives its name and its ids. A region that is full gets none.
-    pub(super) fn build(&mut self, index: usize, moment: Moment) -> (String, Ids) {
+    pub(super) fn build(&mut self, index: usize, time: SimTime) -> (String, Ids) {
         let build = self.world.builds[index].clone();
         let regions: Vec<_> = regions(&build.regions).collect();
         let Some(account) = self.account_named(&build.account) else {
@@ -258,10 +258,10 @@ impl Cloud {
                 continue;
             }
             image.id = self.free_id(account, region, &image.name);
-            image.created_time = self.created_time(moment);
+            image.created_time = self.created_time(time);
             ids.insert(region, image.id.clone());
             let unfinished = Unfinished {
-                until: moment.now + build.create_time.0,
+                until: time.now + build.create_time.0,
                 image: (account, region, image.id.clone()),
                 copy_to: std::mem::take(&mut copy_to),
                 build: Some(index),
@@ -300,7 +300,7 @@ impl Cloud {
         called: &str,
         to: &[Region],
         name: Option<&str>,
-        moment: Moment,
+        time: SimTime,
     ) -> Result<Ids, String> {
         let source = self.image_called(account, region, called);
         let source = source.filter(|regional| !regional.image.deleted && !regional.image.received);
@@ -323,7 +323,7 @@ impl Cloud {
         }
         let copies = to.iter();
         Ok(copies
-            .map(|region| (*region, self.copy(account, &source, *region, &name, moment)))
+            .map(|region| (*region, self.copy(account, &source, *region, &name, time)))
             .collect())
     }
 
@@ -334,7 +334,7 @@ impl Cloud {
         source: &Image,
         region: Region,
         name: &str,
-        moment: Moment,
+        time: SimTime,
     ) -> String {
         let id = self.free_id(account, region, name);
         let image = Image {
@@ -342,7 +342,7 @@ impl Cloud {
             regions: vec![region.as_str().into()],
             name: name.into(),
             state: "SYNCING".into(),
-            created_time: self.created_time(moment),
+            created_time: self.created_time(time),
             shared: false,
             blueprint_id: None,
             blueprint_state: None,
@@ -352,7 +352,7 @@ impl Cloud {
             ..source.clone()
         };
         self.bakery.unfinished.push(Unfinished {
-            until: moment.now + self.world.sync_image_time.0,
+            until: time.now + self.world.sync_image_time.0,
             image: (account, region, id.clone()),
             copy_to: Vec::new(),
             build: None,
@@ -390,8 +390,8 @@ impl Cloud {
         })
     }
 
-    fn created_time(&self, moment: Moment) -> String {
-        let time = self.server_time(moment.wall_time);
+    fn created_time(&self, time: SimTime) -> String {
+        let time = self.server_time(time.wall_time);
         time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 }

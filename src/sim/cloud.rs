@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::action::SimAction;
 use super::auth::{self, Caller};
-use super::builds::{Bakery, Moment};
+use super::builds::{Bakery, SimTime};
 use super::call::{IncomingCall, Refusal, refuse};
 use super::faults::{ActiveFault, CallAttributes, FaultKind, FaultTiming, ReplyFault};
 use super::image::{ImageIndex, RegionalImage};
@@ -236,7 +236,7 @@ impl Cloud {
         now: Monotonic,
         wall_time: Timestamp,
     ) -> Reply {
-        self.advance(Moment { now, wall_time });
+        self.advance(SimTime { now, wall_time });
         let date = self.server_time(wall_time);
         let body: Value = serde_json::from_slice(&incoming.body).unwrap_or(Value::Null);
         let (action, region) = ["x-tc-action", "x-tc-region"]

@@ -11,17 +11,17 @@ fn cvm(cloud: &mut Cloud, body: &Value) -> Value {
 
 /// Calls one of the simulator's own paths.
 fn admin(cloud: &mut Cloud, call: &str, body: Value, milliseconds: u64) -> (u16, Value) {
-    let moment = Moment {
+    let time = SimTime {
         now: at(milliseconds),
         wall_time: real() + chrono::TimeDelta::milliseconds(milliseconds.cast_signed()),
     };
     let (path, body) = (format!("/_sim/{call}"), body.to_string());
-    super::super::super::admin::handle(cloud, "POST", &path, body.as_bytes(), moment)
+    super::super::super::admin::handle(cloud, "POST", &path, body.as_bytes(), time)
 }
 
 /// Name, state and CreatedTime of each image of a region, by name.
 fn images(cloud: &mut Cloud, region: &str, milliseconds: u64) -> Vec<[String; 3]> {
-    cloud.advance(Moment {
+    cloud.advance(SimTime {
         now: at(milliseconds),
         wall_time: real() + chrono::TimeDelta::milliseconds(milliseconds.cast_signed()),
     });
@@ -501,7 +501,7 @@ fn a_build_can_be_asked_for_and_an_image_changed() {
         "GET",
         "/_sim/state",
         b"",
-        Moment {
+        SimTime {
             now: at(3_000),
             wall_time: real(),
         },

@@ -671,7 +671,7 @@ accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true, blueprintId:
             "POST",
             "/_sim/blueprint",
             body.as_bytes(),
-            Moment {
+            SimTime {
                 now: at(60_000),
                 wall_time: real(),
             },
@@ -698,7 +698,7 @@ fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() 
         "POST",
         path,
         body.as_bytes(),
-        Moment {
+        SimTime {
             now: at(0),
             wall_time: real(),
         },

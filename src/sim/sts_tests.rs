@@ -7,7 +7,7 @@ use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, ToSign};
 use crate::api::protocol::wire::Service;
 use crate::model::{Monotonic, Secret};
 use crate::sim::admin;
-use crate::sim::builds::Moment;
+use crate::sim::builds::SimTime;
 use crate::sim::call::IncomingCall;
 use crate::sim::metadata;
 use crate::sim::world::World;
@@ -40,8 +40,8 @@ const WORKLOAD: &str = "qcs::cam::uin/100000000001:roleName/workload";
 /// Seconds of real time.
 const NOW: i64 = 1_790_000_000;
 
-fn beginning() -> Moment {
-    Moment {
+fn beginning() -> SimTime {
+    SimTime {
         now: Monotonic::default(),
         wall_time: Timestamp::from_timestamp(NOW, 0).expect("a date"),
     }

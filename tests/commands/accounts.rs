@@ -12,10 +12,10 @@ use crate::{FRANKFURT, TOKYO, holds, ids};
 /// matters here: STS names the same uin for both.
 const WORLD: &str = r#"
 accounts:
-  - {name: one, uin: "100000000001", secretId: AKIDsimone, secretKey: s1, images: [{id: img-a}, {id: img-b}, {id: img-c}]}
-  - {name: again, uin: "100000000001", secretId: AKIDsimagain, secretKey: s2, images: [{id: img-a}, {id: img-b}]}
-  - {name: two, uin: "100000000002", secretId: AKIDsimtwo, secretKey: s3, images: [{id: img-b}, {id: img-x, shared: true}]}
-  - {name: mute, uin: "100000000003", secretId: AKIDsimmute, secretKey: s4, deny: [GetCallerIdentity], images: [{id: img-a}, {id: img-b}]}
+  - {name: one, uin: "100000000001", secretId: AKIDsimone, secretKey: s1, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}, {id: img-c, regions: [ap-tokyo]}]}
+  - {name: again, uin: "100000000001", secretId: AKIDsimagain, secretKey: s2, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}
+  - {name: two, uin: "100000000002", secretId: AKIDsimtwo, secretKey: s3, images: [{id: img-b, regions: [ap-tokyo]}, {id: img-x, regions: [ap-tokyo], shared: true}]}
+  - {name: mute, uin: "100000000003", secretId: AKIDsimmute, secretKey: s4, deny: [GetCallerIdentity], images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}
 "#;
 
 struct Office {

@@ -393,8 +393,10 @@ fn a14_cvm_is_asked_where_a_policy_needs_it_and_says_what_is_held() {
     );
     assert_eq!(document["summary"]["failed"], 1, "{document:#}");
 
-    let output = asked(&bench, &simulator)
-        .args(["-o", "text"])
+    let output = command(&["doctor", "--state-dir", "state"])
+        .args(["--endpoint", simulator.endpoint()])
+        .current_dir(bench.path("."))
+        .envs(simulator.credentials())
         .output()
         .expect("the binary starts");
     holds(

@@ -15,18 +15,36 @@ use sharekeeper::model::{
     AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
 };
 use sharekeeper::observation::{
-    Blueprint, Eligibility, Observation, OwnImage, OwnImages, Seen, Unobserved,
+    Blueprint, Eligibility, Instances, Observation, OwnImage, OwnImages, Seen, Unobserved,
 };
 use sharekeeper::plan::{
     self, Awaiting, Decision, Inputs, Plan, Policy, ScopeAccount, Verdict, Withheld,
 };
 use sharekeeper::resolve::ResolvedScope;
 use sharekeeper::windows::Windows;
+use smol_str::SmolStr;
 
 use super::reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why};
 
 /// The access point's clock minus this machine's.
 pub const AHEAD: TimeDelta = TimeDelta::hours(1);
+
+/// What the image with the number `n` is shared as.
+fn blueprint_id(n: usize) -> SmolStr {
+    format!("lhbp-{}", n + 1).into()
+}
+
+/// The numbers of the images that are in use.
+pub fn used(images: &[Image]) -> impl Iterator<Item = usize> {
+    let images = images.iter().enumerate();
+    images.filter(|(_, image)| image.in_use).map(|(n, _)| n)
+}
+
+/// One instance for each image that is in use.
+fn instances(used: impl Iterator<Item = usize>) -> Instances {
+    let used = used.map(|n| (blueprint_id(n), vec![format!("lhins-{n}").into()]));
+    Instances::Known(used.collect())
+}
 
 /// The account has these images, without names.
 fn own<'a>(images: impl Iterator<Item = &'a ImageId>) -> OwnImages {
@@ -108,17 +126,23 @@ impl Setting {
         })
     }
 
-    pub fn seen(&self, shared: impl Iterator<Item = usize>) -> Seen {
-        let blueprint = Blueprint {
-            id: "lhbp-1".into(),
+    /// What is shared, and used by instances.
+    pub fn seen(
+        &self,
+        shared: impl Iterator<Item = usize>,
+        used: impl Iterator<Item = usize>,
+    ) -> Seen {
+        let blueprint = |n| Blueprint {
+            id: blueprint_id(n),
             state: "NORMAL".into(),
             name: Default::default(),
         };
         Seen {
             shared: shared
-                .map(|n| (self.ids[n].clone(), blueprint.clone()))
+                .map(|n| (self.ids[n].clone(), blueprint(n)))
                 .collect(),
             own: own(self.ids.iter()),
+            instances: instances(used),
             ..Seen::default()
         }
     }
@@ -126,15 +150,15 @@ impl Setting {
     /// [`Self::seen`], with what each image is shared as, and without those that are not the account's.
     pub fn seen_as(&self, images: &[Image]) -> Seen {
         let known = || images.iter().zip(&self.ids);
-        let shared = known().filter(|(image, _)| image.shared);
-        let shared = shared.map(|(image, id)| {
+        let shared = known().enumerate().filter(|(_, (image, _))| image.shared);
+        let shared = shared.map(|(n, (image, id))| {
             let state = match image.shows {
                 Shows::Usable => "NORMAL",
                 Shows::Syncing => "SYNCING",
                 Shows::Failed => "SYNCING_FAILED",
             };
             let blueprint = Blueprint {
-                id: "lhbp-1".into(),
+                id: blueprint_id(n),
                 state: state.into(),
                 name: Default::default(),
             };
@@ -144,11 +168,13 @@ impl Setting {
         Seen {
             shared: shared.collect(),
             own: own(own_ids.map(|(_, id)| id)),
+            instances: instances(used(images)),
             ..Seen::default()
         }
     }
 
-    pub fn record(&self, image: &Image) -> Option<InventoryEntry> {
+    /// What is remembered of the image with the number `n`.
+    pub fn record(&self, n: usize, image: &Image) -> Option<InventoryEntry> {
         let ownership = match image.own {
             Own::No => None,
             Own::Proven => Some(OwnershipState::Acknowledged),
@@ -158,7 +184,7 @@ impl Setting {
         let owned = ownership.map(|ownership| OwnedShare {
             ownership,
             since: self.now,
-            blueprint: Some("lhbp-1".into()),
+            blueprint: Some(blueprint_id(n).into()),
             confirmed: image.settled,
             missing_since: None,
             disputed_since: (image.own == Own::Disputed).then_some(self.now),
@@ -224,6 +250,23 @@ impl Setting {
             shares_only: rules.shares_only,
             ..Policy::default()
         };
+        let uses_unknown;
+        let observation = match (rules, observation) {
+            (Rules { seen: false, .. }, _) => &self.unobserved,
+            (
+                Rules {
+                    uses_unknown: true, ..
+                },
+                Observation::Seen(known),
+            ) => {
+                uses_unknown = Observation::Seen(Seen {
+                    instances: Instances::Unknown("denied".into()),
+                    ..known.clone()
+                });
+                &uses_unknown
+            }
+            _ => observation,
+        };
         plan::plan(&Inputs {
             scope: &self.scope,
             account: &ScopeAccount::default(),
@@ -232,10 +275,7 @@ impl Setting {
                 &Selector::default(),
                 &Completeness::Whole,
             ),
-            observation: match rules.seen {
-                true => observation,
-                false => &self.unobserved,
-            },
+            observation,
             inventory,
             attempts: &self.attempts,
             windows: &self.windows,
@@ -277,6 +317,8 @@ pub fn said(decision: Option<&Decision>) -> Expected {
             Withheld::Lost(_) | Withheld::LostBefore(_) => Why::Lost,
             Withheld::TooMany(_) => Why::TooMany,
             Withheld::ClocksDisagree(_) => Why::Clocks,
+            Withheld::InUse(_) => Why::InUse,
+            Withheld::InUseUnknown(_) => Why::UseUnknown,
             other => panic!("unexpected reason {other:?}"),
         }),
         other => panic!("unexpected verdict {other:?}"),

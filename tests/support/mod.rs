@@ -203,11 +203,12 @@ pub struct Beside {
 }
 
 /// A Lighthouse instance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Instance {
     pub region: &'static str,
-    pub id: &'static str,
-    pub blueprint: &'static str,
+    pub id: String,
+    /// What it was started from.
+    pub blueprint: String,
 }
 
 pub struct Cloud {

@@ -185,3 +185,74 @@ pub fn render(locks: &BTreeMap<Arc<str>, PolicyLock>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::Source;
+    use crate::manifest::{SourceText, parse};
+    use crate::model::{ImageId, ImageName, Timestamp};
+
+    /// What `render` writes of these locks, read beside policies of their names.
+    fn read_back(locks: &BTreeMap<Arc<str>, PolicyLock>) -> BTreeMap<Arc<str>, PolicyLock> {
+        let policy = |name: &Arc<str>| {
+            format!(
+                "---\napiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: '{name}'}}\nspec: {{region: ap-tokyo, match: {{name: a}}, keep: {{newest: 1}}}}\n"
+            )
+        };
+        let other: Arc<str> = "another".into();
+        let policies: String = locks.keys().chain([&other]).map(policy).collect();
+        let text = render(locks);
+        let loaded = parse(vec![
+            SourceText::new("lock.yaml", text.clone()),
+            SourceText::new("policies.yaml", policies),
+        ]);
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{text}{}", errors.render(false)));
+        assert!(loaded.warnings.is_empty(), "{text}");
+        loaded.desired.locks
+    }
+
+    #[test]
+    fn o1_what_is_written_is_read_as_meant() {
+        let region = |name| Region::new(name).expect("a region");
+        let image = |id: &str, name: &str, created| LockedImage {
+            id: ImageId::new(id).expect("an id"),
+            name: ImageName::new(name).expect("a name"),
+            created,
+        };
+        let created = Timestamp::from_timestamp(1_790_000_000, 0);
+        let images = vec![
+            image("img-b", "golden-2", created),
+            image("img-a", "a: \"b\" # {c}", None),
+            image("img-c", "img-looks", None),
+            image("img-d", "golden-*", created),
+            image("img-1", "yes", None),
+        ];
+        let lock = |digest: &str, regions: BTreeMap<_, _>| PolicyLock {
+            digest: digest.repeat(64).into(),
+            regions,
+            source: Source {
+                file: "lock.yaml".into(),
+                line: 0,
+            },
+        };
+        let full = [
+            (region("ap-tokyo"), images),
+            (region("eu-frankfurt"), Vec::new()),
+        ];
+        let locks: BTreeMap<Arc<str>, _> = [
+            ("golden".into(), lock("0", full.into())),
+            ("12".into(), lock("f", BTreeMap::new())),
+            ("y".into(), lock("1", BTreeMap::new())),
+        ]
+        .into();
+        let mut read = read_back(&locks);
+        for lock in read.values_mut() {
+            assert_eq!(&*lock.source.file, "lock.yaml");
+            lock.source.line = 0;
+        }
+        assert_eq!(read, locks);
+        assert_eq!(read_back(&BTreeMap::new()), BTreeMap::new());
+        assert!(render(&locks).starts_with("# written by `sharekeeper lock`; do not edit\n"));
+    }
+}

@@ -301,3 +301,7 @@ fn warn(
             );
     }
 }
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;
