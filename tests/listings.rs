@@ -20,22 +20,16 @@ const INSTANCES: &str = "DescribeInstances";
 const OWN: &str = "DescribeImagesToShare";
 const CVM: &str = "DescribeImages";
 
-/// Ids of instances, which outlive the cloud.
-fn instance_ids(count: usize) -> Vec<&'static str> {
-    let ids = (0..count).map(|n| &*Box::leak(format!("lhins-{n:04}").into_boxed_str()));
-    ids.collect()
-}
-
 /// Tokyo with as many own images, and instances that all use one blueprint.
 fn tokyo(count: usize) -> World {
     let world = World::new(2, REGIONAL);
     for n in 0..count {
         world.cloud().add(TOKYO, &id(n), false);
     }
-    let servers = instance_ids(count).into_iter().map(|id| Instance {
+    let servers = (0..count).map(|n| Instance {
         region: TOKYO,
-        id,
-        blueprint: "lhbp-1",
+        id: format!("lhins-{n:04}"),
+        blueprint: "lhbp-1".into(),
     });
     world.cloud().instances.borrow_mut().extend(servers);
     world
