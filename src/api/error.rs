@@ -464,6 +464,59 @@ mod tests {
     }
 
     #[test]
+    fn what_cvm_says_of_a_request_that_is_wrong_is_never_asked_again() {
+        for code in [
+            "InvalidFilter",
+            "InvalidFilterValue.LimitExceeded",
+            "InvalidImageId.Malformed",
+            "InvalidParameter.InvalidParameterCoexistImageIdsFilters",
+            "InvalidParameterValue.LimitExceeded",
+        ] {
+            assert_eq!(Class::of(code, None), Class::OurFault, "{code}");
+        }
+        for (code, class) in [
+            ("UnauthorizedOperation", Class::ScopeBlocked),
+            (
+                "UnauthorizedOperation.MultiFactorUnauthorized",
+                Class::ScopeBlocked,
+            ),
+            ("UnauthorizedOperation.InvalidToken", Class::AccountBlocked),
+            ("InternalServerError", Class::Unclear),
+        ] {
+            assert_eq!(Class::of(code, None), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_remedy_names_the_permission_that_cam_lacks() {
+        let refused = |code: &str| {
+            CallError::Refused(Refusal {
+                code: code.into(),
+                message: "No.".into(),
+                request_id: None,
+                class: Class::of(code, None),
+            })
+        };
+        for (action, permission) in [
+            (Action::DescribeInstances, "lighthouse:DescribeInstances"),
+            (Action::DescribeImages, "cvm:DescribeImages"),
+        ] {
+            let name = action.as_str();
+            let denied = refused("UnauthorizedOperation.NoPermission").about(action);
+            let expected = format!(
+                "{name}: UnauthorizedOperation.NoPermission: No (allow {permission} for this key in CAM)"
+            );
+            assert_eq!(denied, expected);
+            let elsewhere = refused("UnsupportedRegion").about(action);
+            assert!(!elsewhere.contains("allow"), "{elsewhere}");
+            let busy = refused("InternalError").about(action);
+            assert_eq!(busy, format!("{name}: InternalError: No"));
+            let silent = CallError::NotSent("cvm.test: refused".into()).about(action);
+            assert_eq!(silent, format!("{name}: cvm.test: refused"));
+        }
+    }
+
+    #[test]
     fn a_call_without_reply_shows_its_own_text_and_keeps_the_transports_error() {
         use std::error::Error;
 

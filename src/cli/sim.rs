@@ -86,7 +86,7 @@ impl<'a> SimDocument<'a> {
 pub(super) async fn run(arguments: &SimArguments, common: &Common) -> Result<ExitStatus, Failure> {
     let mut world = match &arguments.world {
         Some(file) => World::load(file).map_err(|error| Failure::from_error(&error))?,
-        None => World::default(),
+        None => World::believable().map_err(|error| Failure::from_error(&error))?,
     };
     if let Some(seed) = arguments.seed {
         world.seed = seed;

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use super::args::Target;
 use super::connect;
 use super::output::Failure;
+use super::sim_images;
 use crate::api::protocol::sign::Credentials;
 use crate::api::{Connection, CredentialProvider};
-use crate::desired::{Account, Desired, DesiredImage, DesiredShare};
+use crate::desired::{Account, Desired};
 use crate::model::{AccountName, Endpoint, EndpointError, Secret};
 use crate::sim::{Server, World};
 
@@ -60,12 +61,7 @@ impl SimTarget {
 
     /// Adds the images that are desired to its world, unless they are there.
     pub(super) fn add_images(&self, desired: &Desired) {
-        self.server.change(|cloud| {
-            for (key, image) in &desired.images {
-                let (account, region) = (key.scope.account.as_str(), key.scope.region);
-                cloud.ensure(account, region, key.image.as_str(), starts_shared(image));
-            }
-        });
+        self.server.change(|cloud| sim_images::add(cloud, desired));
     }
 
     /// A connection to it, with a key of an account that has the document's `uin`.
@@ -115,11 +111,6 @@ impl SimTarget {
             ))
         })
     }
-}
-
-/// An image that a manifest wants unshared begins as shared in a new world, so that there is something to do.
-fn starts_shared(image: &DesiredImage) -> bool {
-    matches!(image.share, DesiredShare::Unshared)
 }
 
 fn read(file: &Path) -> Result<Option<World>, Failure> {

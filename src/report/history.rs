@@ -79,7 +79,8 @@ pub(crate) fn entries(count: u64) -> String {
     }
 }
 
-fn line(event: &HistoryEvent) -> String {
+/// An entry for a person.
+pub(super) fn line(event: &HistoryEvent) -> String {
     match event {
         HistoryEvent::Intent(intent) => intent_line(intent),
         HistoryEvent::Outcome(outcome) => outcome_line(outcome),
@@ -305,9 +306,9 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         let expected = [
             "default/ap-tokyo/img-a (ubuntu\u{fffd}-1)  CANCEL retention of policy golden",
-            "default/ap-tokyo/img-bcd              CANCEL declared",
-            "default/ap-tokyo/img-a (ubuntu)       CANCEL done (for entry 1)",
-            "default/ap-tokyo/img-a (ubuntu)       ubuntu: img-a was img-b",
+            "default/ap-tokyo/img-bcd            CANCEL declared",
+            "default/ap-tokyo/img-a (ubuntu)     CANCEL done (for entry 1)",
+            "default/ap-tokyo/img-a (ubuntu)     ubuntu: img-a was img-b",
         ];
         assert_eq!(lines.len(), expected.len(), "{text}");
         for (line, end) in lines.iter().zip(expected) {

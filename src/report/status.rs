@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::names::named;
 use super::style::heading;
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::inventory::Suspension;
-use crate::model::{ImageKey, Scope, Timestamp, Uin};
+use crate::model::{ImageKey, ImageName, Scope, Timestamp, Uin};
 use crate::store::{Holder, ImageCounts, StateSummary};
 use crate::words::{plural, rfc3339};
 
@@ -62,6 +63,8 @@ struct NewestCommit {
 pub struct Parked {
     #[serde(flatten)]
     pub key: ImageKey,
+    /// The name that last meant the image, if one did.
+    pub image_name: Option<ImageName>,
     pub since: Timestamp,
 }
 
@@ -150,7 +153,10 @@ impl StatusDocument {
         for parked in &self.parked {
             put(format!(
                 "Parked: {} since {}: somebody else keeps reversing it (`sharekeeper resume --image {}` tries again)",
-                parked.key,
+                named(
+                    &parked.key,
+                    parked.image_name.as_ref().map(ImageName::as_str)
+                ),
                 rfc3339(parked.since),
                 parked.key.image
             ));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::facts::ineligible;
 use super::matching::{self, Fit};
 use super::resolution::{Inputs, RegionView};
-use super::versions::version_of;
 use crate::desired::Policy;
 use crate::model::{ImageId, Region, Timestamp};
 use crate::observation::{BlueprintState, CvmImages};
@@ -83,7 +82,7 @@ fn versions(policy: &Policy, view: &RegionView) -> BTreeMap<Arc<str>, VersionThe
             continue;
         }
         let there = versions
-            .entry(version_of(policy, &own.name).into())
+            .entry(matching::version_of(policy, &own.name).into())
             .or_default();
         let created = there.created.into_iter().chain(own.created);
         there.created = created.min();

@@ -19,7 +19,7 @@ const SIMILARITY_MIN: f64 = 0.7;
 pub(super) enum Entry<'a> {
     /// They agree; the first in order of their places.
     Says(&'a DesiredImage),
-    /// They disagree.
+    /// They disagree: two of their places.
     Conflict(Box<[Source; 2]>),
 }
 
@@ -30,6 +30,8 @@ pub(super) struct Entries<'a> {
     /// Images that nothing may be done to, because of what names mean or meant.
     pub(super) held: BTreeMap<ImageId, Arc<str>>,
     pub(super) unresolved: Vec<UnresolvedName>,
+    /// Images that names mean now, each with the one that the name meant before.
+    pub(super) was: BTreeMap<ImageId, ImageId>,
     /// Why nothing may be pruned.
     pub(super) prune_holds: BTreeSet<String>,
     /// What each name means from now on.
@@ -99,6 +101,7 @@ impl<'a> Entries<'a> {
                     image.source
                 );
                 self.held.insert(before.clone(), why.into());
+                self.was.insert(id.clone(), before.clone());
                 let was = format!("`{name}`: {id} was {before}");
                 self.warnings.push(was);
                 self.names.insert(name.clone(), before.clone());

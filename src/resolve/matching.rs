@@ -27,6 +27,13 @@ pub(super) fn matches(policy: &Policy, id: &ImageId, own: &OwnImage, cvm: &CvmIm
     }
 }
 
+/// The text of the version of an image with this name.
+pub(super) fn version_of<'n>(policy: &Policy, name: &'n str) -> &'n str {
+    let regex = policy.matches.name_regex.as_ref();
+    let version = regex.and_then(|regex| regex.version(name));
+    version.unwrap_or(name)
+}
+
 /// Why the policy leaves an image alone that it matches, if an exclusion says so.
 pub(super) fn excluded(
     policy: &Policy,

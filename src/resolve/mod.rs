@@ -74,6 +74,7 @@ fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
     let entries = entries::Entries::new(inputs, &region);
     let mut resolution = Resolution {
         unresolved: entries.unresolved,
+        was: entries.was,
         warnings: entries.warnings,
         ..Resolution::default()
     };

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::Share;
+use super::matching::{self, Fit};
 use super::resolution::{PolicySelection, ResolvedVerdict};
 use super::versions::{Claim, Fixed, FixedBy, Matched, PolicyHere, Version};
 use crate::desired::{LockMode, LockedImage, Pin};
 use crate::inventory::{VersionClock, VersionKey};
 use crate::model::{ImageId, ImageName, Timestamp};
+use crate::observation::CvmImages;
 
 /// What one policy says of the region.
 #[derive(Debug, Default)]
@@ -42,69 +44,24 @@ enum Wanted<'a> {
 
 impl<'a> PolicyHere<'_, 'a> {
     pub(super) fn opinion(&self) -> Opinion<'a> {
-        let name = self.policy.name();
         if !self.is_readable() {
-            let matched = self.matched(&BTreeSet::new());
-            let why: Arc<str> = format!(
-                "policy `{name}` holds still: what CVM tells of the images cannot be read{}",
-                self.cvm_reason()
-            )
-            .into();
-            let held = matched.unreadable.iter();
-            return Opinion {
-                verdicts: held
-                    .map(|&id| (id, ResolvedVerdict::Held(Arc::clone(&why))))
-                    .collect(),
-                matched: matched.unreadable.clone(),
-                hold: Some(why),
-                ..Opinion::default()
-            };
+            return self.unreadable_opinion();
         }
         let wanted = self.wanted();
-        let fixed = match &wanted {
-            Wanted::Fixed(fixed) if fixed.by == FixedBy::Pin => fixed.images.clone(),
-            Wanted::Fixed(_) | Wanted::Newest | Wanted::Missing(_) => BTreeSet::new(),
-        };
-        let matched = self.matched(&fixed);
-        let mut opinion = Opinion {
-            selection: self.selection(&matched),
-            ..Opinion::default()
-        };
-        let versions = matched.versions.iter().enumerate();
-        for (rank, version) in versions {
-            let counted = version.images.iter();
-            let counted = counted.filter(|(_, claim)| **claim != Claim::Barred);
-            opinion.ranks.extend(counted.map(|(&id, _)| (id, rank)));
-            opinion.matched.extend(version.images.keys());
-        }
-        opinion.matched.extend(matched.excluded.keys());
-        opinion.matched.extend(&matched.unreadable);
-        opinion.matches_nothing = opinion.matched.is_empty();
-        for (&id, why) in &matched.excluded {
-            let verdict = ResolvedVerdict::Excluded(Arc::clone(why));
-            opinion.verdicts.insert(id, verdict);
-        }
-        for &id in &matched.unreadable {
-            let why = format!("policy `{name}`: CVM does not list the image");
-            opinion
-                .verdicts
-                .insert(id, ResolvedVerdict::Held(why.into()));
-        }
         let none = Fixed::default();
         let fixed = match &wanted {
             Wanted::Fixed(fixed) => fixed,
             Wanted::Newest | Wanted::Missing(_) => &none,
         };
+        let pinned = match fixed.by {
+            FixedBy::Pin => fixed.images.clone(),
+            FixedBy::Lock | FixedBy::Nothing => BTreeSet::new(),
+        };
+        let matched = self.matched(&pinned);
+        let mut opinion = self.sorted(&matched);
         let standing = self.standing(&matched.versions, fixed);
         if let Wanted::Missing(why) = &wanted {
-            let why: Arc<str> = format!("policy `{name}` holds still: {why}").into();
-            for version in &matched.versions {
-                let open = version.images.iter();
-                let open = open.filter(|(_, claim)| **claim != Claim::Barred);
-                let verdicts = open.map(|(&id, _)| (id, ResolvedVerdict::Held(Arc::clone(&why))));
-                opinion.verdicts.extend(verdicts);
-            }
-            opinion.hold = Some(why);
+            self.hold_all(&mut opinion, &matched, why);
         } else {
             let judge = Judge {
                 here: self,
@@ -119,11 +76,73 @@ impl<'a> PolicyHere<'_, 'a> {
         opinion
     }
 
+    /// The opinion of a policy that depends on what CVM does not tell now.
+    fn unreadable_opinion(&self) -> Opinion<'a> {
+        let matched = self.matched(&BTreeSet::new());
+        let why: Arc<str> = format!(
+            "policy `{}` holds still: what CVM tells of the images cannot be read{}",
+            self.policy.name(),
+            self.cvm_reason()
+        )
+        .into();
+        let held = matched.unreadable.iter();
+        Opinion {
+            verdicts: held
+                .map(|&id| (id, ResolvedVerdict::Held(Arc::clone(&why))))
+                .collect(),
+            matched: matched.unreadable.clone(),
+            hold: Some(why),
+            ..Opinion::default()
+        }
+    }
+
+    /// What the policy matches, and its verdict on what holds no rank.
+    fn sorted(&self, matched: &Matched<'a>) -> Opinion<'a> {
+        let mut opinion = Opinion {
+            selection: self.selection(matched),
+            ..Opinion::default()
+        };
+        for (rank, version) in matched.versions.iter().enumerate() {
+            let counted = version.images.iter();
+            let counted = counted.filter(|(_, claim)| **claim != Claim::Barred);
+            opinion.ranks.extend(counted.map(|(&id, _)| (id, rank)));
+            opinion.matched.extend(version.images.keys());
+        }
+        opinion.matched.extend(matched.excluded.keys());
+        opinion.matched.extend(&matched.unreadable);
+        opinion.matches_nothing = opinion.matched.is_empty();
+        for (&id, why) in &matched.excluded {
+            let verdict = ResolvedVerdict::Excluded(Arc::clone(why));
+            opinion.verdicts.insert(id, verdict);
+        }
+        for &id in &matched.unreadable {
+            let why = format!(
+                "policy `{}`: CVM does not list the image",
+                self.policy.name()
+            );
+            let verdict = ResolvedVerdict::Held(why.into());
+            opinion.verdicts.insert(id, verdict);
+        }
+        opinion
+    }
+
+    /// Leaves all that the policy decides about as it is, because what should be wanted is missing.
+    fn hold_all(&self, opinion: &mut Opinion<'a>, matched: &Matched<'a>, why: &str) {
+        let why: Arc<str> = format!("policy `{}` holds still: {why}", self.policy.name()).into();
+        for version in &matched.versions {
+            let open = version.images.iter();
+            let open = open.filter(|(_, claim)| **claim != Claim::Barred);
+            let verdicts = open.map(|(&id, _)| (id, ResolvedVerdict::Held(Arc::clone(&why))));
+            opinion.verdicts.extend(verdicts);
+        }
+        opinion.hold = Some(why);
+    }
+
     /// Why CVM could not be read.
     fn cvm_reason(&self) -> String {
         match self.region.cvm {
-            crate::observation::CvmImages::Unknown(why) => format!(": {why}"),
-            _ => String::new(),
+            CvmImages::Unknown(why) => format!(": {why}"),
+            CvmImages::NotAsked | CvmImages::Known(_) => String::new(),
         }
     }
 
@@ -179,8 +198,8 @@ impl<'a> PolicyHere<'_, 'a> {
         let Some(own) = own else {
             return Err(format!("{what} is not here").into());
         };
-        let fit = super::matching::matches(self.policy, id, own, self.region.cvm);
-        if fit != super::matching::Fit::Fits {
+        let fit = matching::matches(self.policy, id, own, self.region.cvm);
+        if fit != Fit::Fits {
             return Err(format!("{what} is not among those that `match` covers").into());
         }
         if self.bars.out.contains(id) {
@@ -275,7 +294,7 @@ impl<'a> Opinion<'a> {
 /// Gives each image of a policy its verdict.
 struct Judge<'j, 'p, 'a> {
     here: &'j PolicyHere<'p, 'a>,
-    /// The newest first.
+    /// In their order, the newest first.
     versions: &'j [Version<'a>],
     fixed: &'j Fixed<'a>,
     /// Since when each version stands.

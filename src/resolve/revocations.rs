@@ -18,7 +18,7 @@ pub(super) struct Revoked<'a> {
 /// The revocations of a scope, by image.
 #[derive(Debug, Default)]
 pub(super) struct Revocations<'a> {
-    /// Those in force.
+    /// Those whose time has come.
     pub(super) in_force: BTreeMap<ImageId, Vec<Revoked<'a>>>,
     /// Images that replace one that is shared and revoked, or will be: what for.
     pub(super) replacements: BTreeMap<ImageId, Arc<str>>,

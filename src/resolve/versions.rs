@@ -53,7 +53,7 @@ pub(super) struct Version<'a> {
 /// What a policy matches in one region.
 #[derive(Debug, Default)]
 pub(super) struct Matched<'a> {
-    /// The newest first.
+    /// In their order, the newest first.
     pub(super) versions: Vec<Version<'a>>,
     /// Images that it matches and leaves alone: why.
     pub(super) excluded: BTreeMap<&'a ImageId, Arc<str>>,
@@ -92,7 +92,7 @@ impl<'a> PolicyHere<'_, 'a> {
                 }
                 Fit::Fits => {}
             }
-            let text: Arc<str> = version_of(self.policy, &own.name).into();
+            let text: Arc<str> = matching::version_of(self.policy, &own.name).into();
             let key = OrderKey::new(&self.policy.order, &text);
             let why = matching::excluded(self.policy, id, own, self.region.cvm)
                 .or_else(|| match own.created {
@@ -222,9 +222,9 @@ impl<'a> PolicyHere<'_, 'a> {
 
     /// Whether its age and its copies elsewhere are certain. A pin asks for neither.
     fn is_certain(&self, version: &Version<'_>, fixed: &Fixed<'_>) -> bool {
-        if fixed.by == FixedBy::Pin {
-            let mut ids = version.images.keys();
-            return ids.any(|id| fixed.images.contains(*id));
+        let mut ids = version.images.keys();
+        if fixed.by == FixedBy::Pin && ids.any(|id| fixed.images.contains(*id)) {
+            return true;
         }
         version.is_age_certain
             && (self.policy.availability == Availability::Each || self.elsewhere.unseen.is_empty())
@@ -279,7 +279,7 @@ pub(super) struct Fixed<'a> {
     pub(super) images: BTreeSet<&'a ImageId>,
 }
 
-/// What fixes images.
+/// What fixes the wanted images of a policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum FixedBy {
     /// Nothing: the newest versions are wanted.
@@ -316,11 +316,4 @@ impl Version<'_> {
     pub(super) fn certain_age(&self) -> Option<Timestamp> {
         self.is_age_certain.then_some(self.age)
     }
-}
-
-/// The text of the version of an image with this name.
-pub(super) fn version_of<'n>(policy: &Policy, name: &'n str) -> &'n str {
-    let regex = policy.matches.name_regex.as_ref();
-    let version = regex.and_then(|regex| regex.version(name));
-    version.unwrap_or(name)
 }

@@ -1,39 +1,21 @@
 //! The simulator's own paths under `/_sim/`: they show its state and change it while it runs. Not part of the API.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::account::{BlueprintType, ExtraBlueprint};
+use super::admin_call::{change_world, default_account, locate, read, set_if_given, text};
+use super::admin_images;
+use super::bakery::{Bakery, SimTime};
 use super::cloud::Cloud;
 use super::faults::FaultRule;
 use super::sts;
 use super::units::{ClockOffset, DurationText};
 use super::world::{CancelUnshared, Latency, World};
-use super::world_image::Image;
 use crate::model::{Monotonic, Region};
 
-const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/images, /_sim/settings, /_sim/accounts, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/delete-image, /_sim/reset-ledger";
-
-/// Body of `POST /_sim/images`: images to add or to replace.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Images {
-    #[serde(default = "default_account")]
-    account: String,
-    images: Vec<Image>,
-}
-
-/// Body of `POST /_sim/share`: somebody else shares or cancels an image.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Share {
-    #[serde(default = "default_account")]
-    account: String,
-    region: String,
-    image: String,
-    shared: bool,
-}
+const ROOT: &str = "/_sim/";
+const PATHS: &str = "GET /_sim/state, POST /_sim/world, /_sim/faults, /_sim/settings, /_sim/accounts, /_sim/images, /_sim/image, /_sim/delete-image, /_sim/sync, /_sim/build, /_sim/instances, /_sim/share, /_sim/blueprints, /_sim/blueprint, /_sim/reset-ledger";
 
 /// Body of `POST /_sim/blueprints`: blueprints besides those of shared images, to add or to replace.
 #[derive(Deserialize)]
@@ -57,16 +39,6 @@ struct BlueprintChange {
     deleted: bool,
 }
 
-/// Body of `POST /_sim/delete-image`: somebody deletes an image. Its blueprint is left.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Deletion {
-    #[serde(default = "default_account")]
-    account: String,
-    region: String,
-    image: String,
-}
-
 /// Body of `POST /_sim/settings`. What is left out does not change.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -80,6 +52,8 @@ struct Settings {
     cancel_unshared: Option<CancelUnshared>,
     limits: Option<std::collections::BTreeMap<String, u32>>,
     token_lifetime: Option<DurationText>,
+    sync_image_time: Option<DurationText>,
+    allow_double_names: Option<bool>,
 }
 
 /// Body of `POST /_sim/accounts`: the key is revoked or rotated, or gets other permissions. What is left out does
@@ -95,34 +69,31 @@ struct AccountChange {
     deny: Option<Vec<String>>,
 }
 
-fn default_account() -> String {
-    "default".into()
-}
-
 /// Answers a call of one of the simulator's own paths with a status and a document.
 pub(super) fn handle(
     cloud: &mut Cloud,
     method: &str,
     path: &str,
     body: &[u8],
-    now: Monotonic,
+    time: SimTime,
 ) -> (u16, Value) {
     let done = json!({"done": true});
+    let now = time.now;
+    cloud.advance(time);
     let result = match (method, path) {
         ("GET" | "HEAD", "/_sim/state") => Ok(state(cloud)),
         ("POST", "/_sim/world") => text(body)
             .and_then(|text| World::parse(text).map_err(|e| e.to_string()))
             .map(|world| {
                 *cloud = Cloud::new(world);
+                cloud.bakery = Bakery::beginning_at(now);
+                cloud.advance(time);
                 done
             }),
         ("POST", "/_sim/faults") => read::<Vec<FaultRule>>(body).map(|rules| {
             cloud.set_faults(rules);
             done
         }),
-        ("POST", "/_sim/images") => read(body)
-            .and_then(|images| put_images(cloud, images))
-            .map(|()| done),
         ("POST", "/_sim/settings") => read(body)
             .and_then(|settings| {
                 change_world(&mut cloud.world, |world| apply_settings(world, settings))
@@ -131,17 +102,11 @@ pub(super) fn handle(
         ("POST", "/_sim/accounts") => read(body)
             .and_then(|account| change_account(cloud, account))
             .map(|()| done),
-        ("POST", "/_sim/share") => read(body)
-            .and_then(|share| set_shared(cloud, &share, now))
-            .map(|()| done),
         ("POST", "/_sim/blueprints") => read(body)
             .and_then(|blueprints| put_extra_blueprints(cloud, blueprints))
             .map(|()| done),
         ("POST", "/_sim/blueprint") => read(body)
             .and_then(|change| change_blueprint(cloud, &change, now))
-            .map(|()| done),
-        ("POST", "/_sim/delete-image") => read(body)
-            .and_then(|deletion| delete_image(cloud, &deletion))
             .map(|()| done),
         ("POST", "/_sim/reset-ledger") => {
             cloud.limiter.reset_counts();
@@ -151,17 +116,23 @@ pub(super) fn handle(
                 .for_each(|regional| regional.write_counts = Default::default());
             Ok(done)
         }
-        _ => {
-            return (
-                404,
-                json!({"error": format!("no such call; there are: {PATHS}")}),
-            );
+        ("POST", path) if path.starts_with(ROOT) => {
+            match admin_images::handle(cloud, &path[ROOT.len()..], body, time) {
+                Some(result) => result,
+                None => return no_such_call(),
+            }
         }
+        _ => return no_such_call(),
     };
     match result {
         Ok(document) => (200, document),
         Err(error) => (400, json!({"error": error})),
     }
+}
+
+fn no_such_call() -> (u16, Value) {
+    let words = format!("no such call; there are: {PATHS}");
+    (404, json!({"error": words}))
 }
 
 /// The whole state, without secret keys and tokens.
@@ -172,12 +143,29 @@ fn state(cloud: &Cloud) -> Value {
             json!({
                 "region": region.as_str(),
                 "id": id,
+                "name": regional.name(),
+                "state": regional.image.state,
+                "createdTime": regional.image.created_time,
+                "family": regional.image.family,
+                "tags": regional.image.tags,
+                "deprecated": regional.image.deprecated,
                 "shared": regional.is_shared(),
                 "blueprintId": regional.blueprint(),
                 "deleted": regional.image.deleted,
                 "attempts": regional.write_counts.attempts,
                 "shares": regional.write_counts.shares,
                 "cancels": regional.write_counts.cancels,
+            })
+        });
+        let instances = account.instances.iter().map(|instance| {
+            let region = Region::new(&instance.region).ok();
+            let blueprint = region.and_then(|region| cloud.blueprint_of(index, region, instance));
+            json!({
+                "region": instance.region,
+                "id": instance.id,
+                "name": instance.shown_name(),
+                "image": instance.image,
+                "blueprintId": blueprint,
             })
         });
         let roles = account.roles.iter().map(|role| role.arn(&account.uin));
@@ -188,6 +176,7 @@ fn state(cloud: &Cloud) -> Value {
             "roles": roles.collect::<Vec<_>>(),
             "images": images.collect::<Vec<_>>(),
             "blueprints": account.blueprints,
+            "instances": instances.collect::<Vec<_>>(),
         })
     });
     let calls = cloud.limiter.counts().into_iter().map(|(key, count)| {
@@ -218,36 +207,6 @@ fn state(cloud: &Cloud) -> Value {
     })
 }
 
-fn put_images(cloud: &mut Cloud, Images { account, images }: Images) -> Result<(), String> {
-    let index = cloud
-        .account_named(&account)
-        .ok_or_else(|| format!("no account `{account}`"))?;
-    for image in &images {
-        for region in &image.regions {
-            Region::new(region).map_err(|error| format!("`{region}`: {error}"))?;
-        }
-    }
-    images
-        .into_iter()
-        .for_each(|image| cloud.put_image(index, image));
-    Ok(())
-}
-
-/// Changes a world, unless the result would fail its checks.
-fn change_world(world: &mut World, change: impl FnOnce(&mut World)) -> Result<(), String> {
-    let mut changed = world.clone();
-    change(&mut changed);
-    changed.check()?;
-    *world = changed;
-    Ok(())
-}
-
-fn set_if_given<T>(field: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *field = value;
-    }
-}
-
 fn change_account(cloud: &mut Cloud, new: AccountChange) -> Result<(), String> {
     let index = cloud
         .account_named(&new.account)
@@ -268,25 +227,13 @@ fn apply_settings(world: &mut World, settings: Settings) {
     set(&mut world.read_lag, settings.read_lag);
     set(&mut world.clock_offset, settings.clock_offset);
     set(&mut world.sync_time, settings.sync_time);
+    set(&mut world.sync_image_time, settings.sync_image_time);
+    set(&mut world.allow_double_names, settings.allow_double_names);
     set(&mut world.blueprint_type, settings.blueprint_type);
     set(&mut world.cancel_unshared, settings.cancel_unshared);
     world.limits.extend(settings.limits.unwrap_or_default());
     if settings.token_lifetime.is_some() {
         world.token_lifetime = settings.token_lifetime;
-    }
-}
-
-fn set_shared(cloud: &mut Cloud, share: &Share, now: Monotonic) -> Result<(), String> {
-    let account = cloud
-        .account_named(&share.account)
-        .ok_or_else(|| format!("no account `{}`", share.account))?;
-    let region =
-        Region::new(&share.region).map_err(|error| format!("`{}`: {error}", share.region))?;
-    let key = (account, region, share.image.clone());
-    if cloud.set_shared(&key, share.shared, now) {
-        Ok(())
-    } else {
-        Err(format!("no image `{}` in {}", share.image, share.region))
     }
 }
 
@@ -334,39 +281,4 @@ fn change_blueprint(
         None => return Err("say what is to become of it: `state` or `deleted`".into()),
     }
     Ok(())
-}
-
-fn delete_image(cloud: &mut Cloud, deletion: &Deletion) -> Result<(), String> {
-    let (account, region) = locate(cloud, &deletion.account, Some(&deletion.region))?;
-    let key = region.map(|region| (account, region, deletion.image.clone()));
-    match key.and_then(|key| cloud.images.get_mut(&key)) {
-        Some(regional) => {
-            regional.image.deleted = true;
-            Ok(())
-        }
-        None => Err(format!(
-            "no image `{}` in {}",
-            deletion.image, deletion.region
-        )),
-    }
-}
-
-/// Finds the account, and the region if one is given.
-fn locate(
-    cloud: &Cloud,
-    account: &str,
-    region: Option<&str>,
-) -> Result<(usize, Option<Region>), String> {
-    let index = cloud.account_named(account);
-    let index = index.ok_or_else(|| format!("no account `{account}`"))?;
-    let region = region.map(|name| Region::new(name).map_err(|error| format!("`{name}`: {error}")));
-    Ok((index, region.transpose()?))
-}
-
-fn text(body: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(body).map_err(|error| error.to_string())
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    serde_saphyr::from_str(text(body)?).map_err(|error| error.to_string())
 }

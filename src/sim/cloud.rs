@@ -1,7 +1,7 @@
 //! The simulated cloud as a state machine: it checks each call, applies the faults and answers. It has no sockets,
 //! no clock of its own and no randomness but the world's seed; `lighthouse` and `sts` carry out the actions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::action::SimAction;
 use super::auth::{self, Caller};
+use super::bakery::{Bakery, SimTime};
 use super::call::{IncomingCall, Refusal, refuse};
 use super::faults::{ActiveFault, CallAttributes, FaultKind, FaultTiming, ReplyFault};
 use super::image::{ImageIndex, RegionalImage};
@@ -51,6 +52,7 @@ pub struct Cloud {
     pub(super) rng: fastrand::Rng,
     /// Number of the newest blueprint, for the next one's id.
     pub(super) blueprints: u32,
+    pub(super) bakery: Bakery,
 }
 
 impl Cloud {
@@ -63,6 +65,7 @@ impl Cloud {
             temporary_keys: TemporaryKeys::default(),
             faults: Vec::new(),
             blueprints: 0,
+            bakery: Bakery::default(),
             world: World {
                 accounts: Vec::new(),
                 ..world.clone()
@@ -88,11 +91,17 @@ impl Cloud {
     /// The present state as a world, with which a later run begins.
     pub fn world(&self) -> World {
         let mut world = self.world.clone();
-        for ((account, region, _), regional) in &self.images {
+        // By then it is finished.
+        let unfinished: BTreeSet<_> = self.bakery.unfinished_images().collect();
+        for (key, regional) in &self.images {
+            let (account, region, _) = key;
             let mut image = regional.image.clone();
             image.regions = vec![region.as_str().into()];
             image.shared = regional.is_shared();
             image.blueprint_id = regional.blueprint().map(str::to_owned);
+            if unfinished.contains(key) {
+                image.state = "NORMAL".into();
+            }
             world.accounts[*account].images.push(image);
         }
         world
@@ -103,24 +112,23 @@ impl Cloud {
         self.world.account(name)
     }
 
-    /// Adds an image that can be shared, unless the account has it in that region already.
-    pub fn ensure(&mut self, account: &str, region: Region, image: &str, shared: bool) {
+    /// Adds an image to a region, unless the account has its id there already, or its name if it has no id. It may then have
+    /// another id.
+    pub fn ensure(&mut self, account: &str, region: Region, image: Image) {
         // Adds the account if there is none.
         self.world.account(account);
         let Some(index) = self.account_named(account) else {
             return;
         };
-        let key = (index, region, image.to_owned());
-        if self.images.contains_key(&key) {
-            return;
-        }
-        let image = Image {
-            id: image.into(),
-            regions: vec![region.as_str().into()],
-            shared,
-            ..Image::default()
+        let called = if image.id.is_empty() {
+            &image.name
+        } else {
+            &image.id
         };
-        self.put_image(index, image);
+        if self.image_called(index, region, called).is_none() {
+            let regions = vec![region.as_str().into()];
+            self.put_image(index, Image { regions, ..image });
+        }
     }
 
     /// Adds or replaces an image. It is shared only if the new one says so.
@@ -152,7 +160,7 @@ impl Cloud {
         free.next().unwrap_or_default()
     }
 
-    /// The image of this id or name that is there.
+    /// The image of this id or name that is there, or else one that was deleted.
     pub(super) fn image_called(
         &self,
         account: usize,
@@ -161,8 +169,9 @@ impl Cloud {
     ) -> Option<&RegionalImage> {
         let by_id = self.images.get(&(account, region, called.to_owned()));
         by_id.or_else(|| {
-            let mut here = self.images_in(account, region);
-            here.find(|regional| regional.name() == called)
+            let here = self.images_in(account, region);
+            let named = here.filter(|regional| regional.name() == called);
+            named.min_by_key(|regional| regional.image.deleted)
         })
     }
 
@@ -227,6 +236,7 @@ impl Cloud {
         now: Monotonic,
         wall_time: Timestamp,
     ) -> Reply {
+        self.advance(SimTime { now, wall_time });
         let date = self.server_time(wall_time);
         let body: Value = serde_json::from_slice(&incoming.body).unwrap_or(Value::Null);
         let (action, region) = ["x-tc-action", "x-tc-region"]

@@ -8,6 +8,9 @@ use crate::api::protocol::wire::Service;
 use crate::model::Secret;
 use crate::sim::faults::FaultTiming;
 
+#[path = "cloud_images_tests.rs"]
+mod images;
+
 const HOST: &str = "ap-tokyo.localhost:7980";
 
 fn real() -> Timestamp {
@@ -668,7 +671,10 @@ accounts: [{images: [{id: img-a, regions: [ap-tokyo], shared: true, blueprintId:
             "POST",
             "/_sim/blueprint",
             body.as_bytes(),
-            at(60_000),
+            SimTime {
+                now: at(60_000),
+                wall_time: real(),
+            },
         )
         .0
     };
@@ -687,7 +693,16 @@ fn t5_t8_an_image_that_is_deleted_leaves_its_blueprint_and_answers_to_nothing() 
     );
     let body = json!({"region": "ap-tokyo", "image": "img-a"}).to_string();
     let path = "/_sim/delete-image";
-    let (status, _) = super::super::admin::handle(&mut cloud, "POST", path, body.as_bytes(), at(0));
+    let (status, _) = super::super::admin::handle(
+        &mut cloud,
+        "POST",
+        path,
+        body.as_bytes(),
+        SimTime {
+            now: at(0),
+            wall_time: real(),
+        },
+    );
     assert_eq!(status, 200);
     for permission in ["CANCEL", "SHARE"] {
         let reply = modify(&mut cloud, "img-a", permission);

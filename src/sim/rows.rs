@@ -106,7 +106,7 @@ pub(super) struct Instance {
     pub instance_violation_detail: Option<String>,
 }
 
-/// `SystemDisk` of [`Instance`].
+/// The disk that an [`Instance`] runs from.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SystemDisk {
@@ -116,7 +116,7 @@ pub(super) struct SystemDisk {
     pub disk_id: Option<String>,
 }
 
-/// `InternetAccessible` of [`Instance`].
+/// How an [`Instance`] is connected to the internet.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct InternetAccessible {
@@ -126,14 +126,14 @@ pub(super) struct InternetAccessible {
     pub public_ip_assigned: bool,
 }
 
-/// `LoginSettings` of [`Instance`].
+/// The keys with which people log in to an [`Instance`].
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct LoginSettings {
     pub key_ids: Vec<String>,
 }
 
-/// `SupportIpv6Detail` of [`Instance`].
+/// Whether an [`Instance`] can have an IPv6 address.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SupportIpv6Detail {

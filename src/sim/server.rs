@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::admin;
+use super::bakery::SimTime;
 use super::call::IncomingCall;
 use super::cloud::{Cloud, LinkDelay, Reply};
 use super::faults::ReplyFault;
@@ -184,8 +185,11 @@ fn respond_locally(
         let (status, text) = metadata::handle(&mut state.cloud(), method, path, now);
         return text_response(status, text, "text/plain");
     }
-    let now = state.clock.monotonic();
-    let (status, answer) = admin::handle(&mut state.cloud(), method, path, body, now);
+    let time = SimTime {
+        now: state.clock.monotonic(),
+        wall_time: state.clock.now(),
+    };
+    let (status, answer) = admin::handle(&mut state.cloud(), method, path, body, time);
     json_response(status, answer.to_string())
 }
 

@@ -7,6 +7,7 @@ use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, ToSign};
 use crate::api::protocol::wire::Service;
 use crate::model::{Monotonic, Secret};
 use crate::sim::admin;
+use crate::sim::bakery::SimTime;
 use crate::sim::call::IncomingCall;
 use crate::sim::metadata;
 use crate::sim::world::World;
@@ -38,6 +39,13 @@ const WORKLOAD: &str = "qcs::cam::uin/100000000001:roleName/workload";
 
 /// Seconds of real time.
 const NOW: i64 = 1_790_000_000;
+
+fn beginning() -> SimTime {
+    SimTime {
+        now: Monotonic::default(),
+        wall_time: Timestamp::from_timestamp(NOW, 0).expect("a date"),
+    }
+}
 
 /// A key to call with.
 struct Key {
@@ -163,11 +171,11 @@ fn web_identity(cloud: &mut Cloud, role: &str, provider: &str, token: &str) -> V
 }
 
 fn change(cloud: &mut Cloud, path: &str, body: &str) -> (u16, Value) {
-    admin::handle(cloud, "POST", path, body.as_bytes(), Monotonic::default())
+    admin::handle(cloud, "POST", path, body.as_bytes(), beginning())
 }
 
 fn state(cloud: &mut Cloud) -> Value {
-    admin::handle(cloud, "GET", "/_sim/state", b"", Monotonic::default()).1
+    admin::handle(cloud, "GET", "/_sim/state", b"", beginning()).1
 }
 
 fn code(reply: &Value) -> &str {

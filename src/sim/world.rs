@@ -11,6 +11,7 @@ use super::faults::FaultRule;
 use super::role_config::Metadata;
 use super::roles::RoleIndex;
 use super::units::{ClockOffset, DurationText};
+use super::world_build::Build;
 use crate::model::{Region, Uin};
 
 /// Everything a simulated cloud consists of, as its YAML file gives it. Every field may be left out.
@@ -39,6 +40,11 @@ pub struct World {
     pub cancel_unshared: CancelUnshared,
     /// Time that a new blueprint stays SYNCING.
     pub sync_time: DurationText,
+    /// Time that the copy of an image stays SYNCING.
+    pub sync_image_time: DurationText,
+    /// Images that come about while the world goes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<Build>,
     /// Two images of one name may be in one region, which the real service refuses.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_double_names: bool,
@@ -113,6 +119,8 @@ impl Default for World {
             blueprint_type: BlueprintType::default(),
             cancel_unshared: CancelUnshared::default(),
             sync_time: DurationText::default(),
+            sync_image_time: DurationText::default(),
+            builds: Vec::new(),
             allow_double_names: false,
             token_lifetime: None,
             metadata: None,
@@ -128,6 +136,11 @@ impl World {
             serde_saphyr::from_str(text).map_err(|error| WorldError::Yaml(Box::new(error)))?;
         world.check().map_err(WorldError::Check)?;
         Ok(world)
+    }
+
+    /// The world that a new user meets: a few images in three regions, with what can hinder sharing.
+    pub fn believable() -> Result<Self, WorldError> {
+        Self::parse(include_str!("believable.yaml"))
     }
 
     /// Reads and checks the world file at `path`.
@@ -179,6 +192,14 @@ impl World {
         for account in &self.accounts {
             check_images(account, self.allow_double_names)?;
         }
+        for build in &self.builds {
+            build.check()?;
+            let mut names = self.accounts.iter().map(|account| &account.name);
+            if !names.any(|name| *name == build.account) {
+                let (name, account) = (&build.name, &build.account);
+                return Err(format!("build `{name}`: there is no account `{account}`"));
+            }
+        }
         for (index, account) in self.accounts.iter().enumerate() {
             if self.accounts[..index]
                 .iter()
@@ -209,8 +230,8 @@ fn check_images(account: &Account, double_names: bool) -> Result<(), String> {
     for image in &account.images {
         image.check()?;
         for (region, part) in image.in_regions(&account.name) {
-            // Another account gave it its name.
-            if part.received || double_names {
+            // Another account gave it its name, or nobody sees it.
+            if part.received || part.deleted || double_names {
                 continue;
             }
             let name = part.shown_name().to_owned();

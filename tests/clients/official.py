@@ -18,6 +18,10 @@ from tencentcloud.common import credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
+from tencentcloud.cvm.v20170312 import cvm_client
+from tencentcloud.cvm.v20170312 import errorcodes as cvm_errors
+from tencentcloud.cvm.v20170312 import models as cvm_models
+from tencentcloud.lighthouse.v20200324 import errorcodes as lighthouse_errors
 from tencentcloud.lighthouse.v20200324 import lighthouse_client, models
 from tencentcloud.sts.v20180813 import errorcodes as sts_errors  # comes with tccli
 from tencentcloud.sts.v20180813 import models as sts_models
@@ -32,8 +36,17 @@ accounts:
     images:
       - {id: img-sdk00001, regions: [ap-tokyo]}
       - {id: img-imported, regions: [ap-tokyo], source: EXTERNAL_IMPORT}
+      - name: golden-1.5.0
+        ids: {ap-tokyo: img-golden01, ap-seoul: img-golden02}
+        family: golden
+        tags: {release: stable}
+        deprecated: true
+        shared: true
     generate:
-      - {count: 130, prefix: img-many, regions: [ap-seoul], shared: true}
+      - {count: 130, prefix: img-many, regions: [ap-bangkok], shared: true}
+    instances:
+      - {id: lhins-sdk00001, name: web-1, region: ap-tokyo, image: golden-1.5.0, tags: {team: web}}
+      - {id: lhins-sdk00002, name: web-2, region: ap-tokyo, blueprint: lhbp-wordpress}
   - name: partner
     uin: "100000000002"
     secretId: AKIDsimpartner
@@ -107,12 +120,85 @@ class Simulator(unittest.TestCase):
         private.Name, private.Values = "blueprint-type", ["PRIVATE", "SHARED"]
         request.Filters = [private]
         while True:
-            page = self.client("ap-seoul").DescribeBlueprints(request)
+            page = self.client("ap-bangkok").DescribeBlueprints(request)
             seen |= {row.ImageId for row in page.BlueprintSet}
             request.Offset += 100
             if request.Offset >= page.TotalCount:
                 break
         self.assertEqual(len(seen), 130)
+
+    def cvm_images(self, region="ap-tokyo", **parameters):
+        request = cvm_models.DescribeImagesRequest()
+        for name, value in parameters.items():
+            setattr(request, name, value)
+        return self.client(region, kind=cvm_client.CvmClient).DescribeImages(request)
+
+    def own_images(self):
+        private = cvm_models.Filter()
+        private.Name, private.Values = "image-type", ["PRIVATE_IMAGE"]
+        return [private]
+
+    def test_cvm_tells_the_name_the_family_and_the_tags_of_an_image(self):
+        for region, image in [("ap-tokyo", "img-golden01"), ("ap-seoul", "img-golden02")]:
+            reply = self.cvm_images(region, Limit=100, Filters=self.own_images())
+            self.assertEqual(reply.TotalCount, len(reply.ImageSet))
+            (row,) = [row for row in reply.ImageSet if row.ImageName == "golden-1.5.0"]
+            self.assertEqual(row.ImageId, image)
+            self.assertEqual((row.ImageFamily, row.ImageDeprecated), ("golden", True))
+            self.assertEqual([(tag.Key, tag.Value) for tag in row.Tags], [("release", "stable")])
+            self.assertEqual((row.ImageType, row.ImageState), ("PRIVATE_IMAGE", "NORMAL"))
+            self.assertRegex(row.CreatedTime, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        # Lighthouse lists it under the same name.
+        rows = self.client().DescribeImagesToShare(models.DescribeImagesToShareRequest()).ImageSet
+        self.assertIn(("golden-1.5.0", "img-golden01"), [(row.ImageName, row.ImageId) for row in rows])
+
+    def test_what_cvm_and_instances_refuse_has_a_code_the_sdk_knows(self):
+        known = lambda codes: {value for name, value in vars(codes).items() if name.isupper()}  # noqa: E731
+        for parameters in [{"Limit": 101}, {"Offset": -1}, {"ImageIds": ["img-nowhere1"]}, {"ImageIds": ["x"]},
+                           {"ImageIds": ["img-golden01"], "Filters": self.own_images()}]:  # fmt: skip
+            with self.assertRaises(TencentCloudSDKException) as caught:
+                self.cvm_images(**parameters)
+            self.assertIn(caught.exception.get_code(), known(cvm_errors), parameters)
+        for parameters in [{"Limit": 101}, {"Offset": -1}, {"InstanceIds": ["lhins-sdk00001"] * 101}]:
+            with self.assertRaises(TencentCloudSDKException) as caught:
+                self.instances(**parameters)
+            self.assertIn(caught.exception.get_code(), known(lighthouse_errors), parameters)
+
+    def instances(self, **parameters):
+        request = models.DescribeInstancesRequest()
+        for name, value in parameters.items():
+            setattr(request, name, value)
+        return self.client().DescribeInstances(request)
+
+    def test_instances_are_listed_with_the_blueprint_that_they_use(self):
+        blueprints = self.client().DescribeBlueprints(models.DescribeBlueprintsRequest()).BlueprintSet
+        (golden,) = [row.BlueprintId for row in blueprints if row.ImageId == "img-golden01"]
+        reply = self.instances(Limit=100, Offset=0)
+        self.assertEqual(reply.TotalCount, 2)
+        uses = {row.InstanceName: row.BlueprintId for row in reply.InstanceSet}
+        self.assertEqual(uses, {"web-1": golden, "web-2": "lhbp-wordpress"})
+        web = reply.InstanceSet[0]
+        self.assertEqual((web.InstanceId, web.InstanceState, web.CPU), ("lhins-sdk00001", "RUNNING", 2))
+        self.assertEqual(web.SystemDisk.DiskSize, 50)
+        self.assertEqual([(tag.Key, tag.Value) for tag in web.Tags], [("team", "web")])
+        self.assertEqual([row.InstanceName for row in self.instances(Limit=1, Offset=1).InstanceSet], ["web-2"])
+
+    def test_tccli_lists_names_and_instances(self):
+        key = ["--secretId", self.secret_id, "--secretKey", self.secret_key]
+        for words, listed in [
+            (["lighthouse", "DescribeInstances"], lambda said: [row["InstanceName"] for row in said["InstanceSet"]]),
+            (["cvm", "DescribeImages", "--ImageIds", '["img-golden01"]'], lambda said: [row["ImageName"] for row in said["ImageSet"]]),
+        ]:  # fmt: skip
+            with tempfile.TemporaryDirectory() as home:
+                command = [
+                    str(Path(sys.executable).parent / "tccli"), *words, "--endpoint", f"http://{self.address}",
+                    "--region", "ap-tokyo", *key,
+                ]  # fmt: skip
+                environment = {"PATH": os.environ["PATH"], "HOME": home}
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            expected = ["web-1", "web-2"] if "DescribeInstances" in words else ["golden-1.5.0"]
+            self.assertEqual(listed(json.loads(done.stdout)), expected)
 
     def test_sts_tells_whose_the_key_is(self):
         identity = self.client(kind=sts_client.StsClient).GetCallerIdentity(sts_models.GetCallerIdentityRequest())

@@ -10,28 +10,28 @@ use crate::{TOKYO, holds, ids};
 
 const WORLD: &str = r#"
 accounts:
-  - {name: one, uin: "100000000001", secretId: AKIDsimone, secretKey: s1, images: [{id: img-a}, {id: img-b}, {id: img-x, shared: true}]}
+  - {name: one, uin: "100000000001", secretId: AKIDsimone, secretKey: s1, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}, {id: img-x, regions: [ap-tokyo], shared: true}]}
   - name: two
     uin: "100000000002"
     secretId: AKIDsimtwo
     secretKey: s2
-    images: [{id: img-a, shared: true}, {id: img-b, shared: true}, {id: img-y, shared: true}]
+    images: [{id: img-a, regions: [ap-tokyo], shared: true}, {id: img-b, regions: [ap-tokyo], shared: true}, {id: img-y, regions: [ap-tokyo], shared: true}]
     roles: [{name: keeper, trust: {accounts: ["100000000001"]}}]
   - name: three
     uin: "100000000003"
     secretId: AKIDsimthree
     secretKey: s3
-    images: [{id: img-a, shared: true}, {id: img-b, shared: true}, {id: img-z, shared: true}]
+    images: [{id: img-a, regions: [ap-tokyo], shared: true}, {id: img-b, regions: [ap-tokyo], shared: true}, {id: img-z, regions: [ap-tokyo], shared: true}]
     roles: [{name: keeper, trust: {accounts: ["100000000001"]}}]
 "#;
 /// The machine's own role is that of an account with one image more, so that its blueprints have other ids.
 const MACHINES: [&str; 2] = [
     r#"
-accounts: [{name: one, uin: "100000000001", images: [{id: img-a}, {id: img-b}], roles: [{name: machine}]}]
+accounts: [{name: one, uin: "100000000001", images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}], roles: [{name: machine}]}]
 metadata: {account: one, role: machine}
 "#,
     r#"
-accounts: [{name: two, uin: "100000000002", images: [{id: img-y, shared: true}, {id: img-a}, {id: img-b}], roles: [{name: machine}]}]
+accounts: [{name: two, uin: "100000000002", images: [{id: img-y, regions: [ap-tokyo], shared: true}, {id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}], roles: [{name: machine}]}]
 metadata: {account: two, role: machine}
 "#,
 ];

@@ -29,8 +29,10 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from standin.standin import (
     BLUEPRINTS,
+    CVM_IMAGES,
     IDENTITY,
     IMAGES,
+    INSTANCES,
     MODIFY,
     REGIONS,
     SECRET_ID,
@@ -40,6 +42,7 @@ from standin.standin import (
     Call,
     Fault,
     Image,
+    Instance,
     Key,
     PageScript,
     StandIn,
@@ -49,8 +52,8 @@ SINGAPORE, FRANKFURT, TOKYO = "ap-singapore", "eu-frankfurt", "ap-tokyo"
 
 __all__ = [
     "FRANKFURT", "REPOSITORY", "SHORT", "SINGAPORE", "TOKYO", "Process",
-    "BLUEPRINTS", "IDENTITY", "IMAGES", "MODIFY", "REGIONS", "SECRET_ID", "SECRET_KEY", "UIN",
-    "Answer", "Call", "Case", "Fault", "Image", "Key", "PageScript", "Run", "StandIn", "image_id", "images",
+    "BLUEPRINTS", "CVM_IMAGES", "IDENTITY", "IMAGES", "INSTANCES", "MODIFY", "REGIONS", "SECRET_ID", "SECRET_KEY", "UIN",
+    "Answer", "Call", "Case", "Fault", "Image", "Instance", "Key", "PageScript", "Run", "StandIn", "image_id", "images",
 ]  # fmt: skip
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -426,7 +429,7 @@ class Case(unittest.TestCase):
         if not self.throttling_allowed:
             throttled = [call for call in ledger.calls() if call.result.startswith("RequestLimitExceeded")]
             self.check(not throttled, f"S6: {len(throttled)} calls were over the limit")
-            for action, limit in ((MODIFY, 20), (BLUEPRINTS, 10), (IMAGES, 20), (IDENTITY, 20)):
+            for action, limit in ((MODIFY, 20), (BLUEPRINTS, 10), (IMAGES, 20), (IDENTITY, 20), (INSTANCES, 10), (CVM_IMAGES, 10)):
                 busiest = ledger.busiest_second(action)
                 self.check(busiest <= limit, f"S6: {busiest} {action} calls in one second; the limit is {limit}")
 

@@ -38,7 +38,7 @@ def world(**accounts: dict) -> dict:
 
 
 def some_images(regions: Optional[list] = None, count: int = IMAGES_EACH) -> list:
-    return [{"id": image_id(number), "regions": list(regions or REGIONS)} for number in range(count)]
+    return [{"id": image_id(number), "regions": [region]} for number in range(count) for region in regions or REGIONS]
 
 
 class Accounts(Simulated):

@@ -153,7 +153,7 @@ class EverySource(Simulated):
                     {"name": "keeper", "trust": {"accounts": [UIN]}},
                     {"name": "workload", "trust": {"oidcProvider": "cluster", "webIdentityToken": CANARY_IDENTITY}},
                 ],
-                "images": [{"id": image_id(n), "regions": [SINGAPORE, TOKYO]} for n in range(3)],
+                "images": [{"id": image_id(n), "regions": [region]} for n in range(3) for region in (SINGAPORE, TOKYO)],
             }],
         })  # fmt: skip
         self.secret_places()

@@ -10,13 +10,17 @@ import unittest
 
 from standin.standin import (
     BLUEPRINTS,
+    CVM_IMAGES,
     IDENTITY,
+    IMAGES,
+    INSTANCES,
     MODIFY,
     SECRET_ID,
     SECRET_KEY,
     Answer,
     Fault,
     Image,
+    Instance,
     Key,
     PageScript,
     StandIn,
@@ -139,6 +143,34 @@ class Identity(unittest.TestCase):
                 with self.subTest(expected=expected, action=action, changes=changes):
                     self.assertEqual(send(cloud, action, {}, **changes), expected)
             self.assertEqual(send(cloud, IDENTITY, {"Extra": 1}, **self.STS), "UnknownParameter")
+
+
+class NamesAndUses(unittest.TestCase):
+    CVM = {"service": "cvm", "version": "2017-03-12"}
+    PRIVATE = {"Filters": [{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}], "Limit": 100}
+
+    def test_names_are_listed_and_only_cvm_tells_the_rest(self) -> None:
+        image = Image(REGION, IMAGE, name="golden-1", family="golden", tags={"release": "stable"}, deprecated=True)
+        with StandIn([image, Image(REGION, "img-00000002"), Image("ap-tokyo", "img-00000003")]) as cloud:
+            rows = send(cloud, IMAGES, self.PRIVATE)["ImageSet"]
+            self.assertEqual([row["ImageName"] for row in rows], ["golden-1", "img-00000002"])
+            self.assertNotIn("ImageFamily", rows[0])
+            row = send(cloud, CVM_IMAGES, self.PRIVATE, **self.CVM)["ImageSet"][0]
+            told = (row["ImageFamily"], row["ImageDeprecated"], row["Tags"])
+            self.assertEqual(told, ("golden", True, [{"Key": "release", "Value": "stable"}]))
+            self.assertEqual(send(cloud, CVM_IMAGES, {}), "InvalidAction")
+            self.assertEqual(send(cloud, CVM_IMAGES, {}, **{**self.CVM, "version": "2020-03-24"}), "NoSuchVersion")
+
+    def test_there_are_no_instances_unless_given(self) -> None:
+        image = Image(REGION, IMAGE, shared=True)
+        with StandIn([image]) as cloud:
+            self.assertEqual(send(cloud, INSTANCES, {})["TotalCount"], 0)
+            cloud.instances += [Instance(REGION, "lhins-00000001", image), Instance("ap-tokyo", "lhins-00000002")]
+            (row,) = send(cloud, INSTANCES, {"Limit": 100})["InstanceSet"]
+            (shared,) = [row for row in send(cloud, BLUEPRINTS, {})["BlueprintSet"] if row["ImageId"] == IMAGE]
+            self.assertEqual(row["BlueprintId"], shared["BlueprintId"])
+            by_blueprint = {"Filters": [{"Name": "blueprint-id", "Values": [shared["BlueprintId"]]}]}
+            self.assertEqual(send(cloud, INSTANCES, by_blueprint), "InvalidParameter.InvalidFilter")
 
 
 class Parameters(unittest.TestCase):

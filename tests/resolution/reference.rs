@@ -25,8 +25,8 @@ enum Want {
     Excluded,
     Superseded,
     Stays,
-    Hold,
-    NotYet,
+    /// It is held, broken, or cannot be shared yet: which of these is said of several policies is left open.
+    Waits,
     Newest,
     Pinned,
     Decided,
@@ -466,20 +466,29 @@ impl<'v> View<'v> {
         let (policy, scene) = (self.policy, self.scene);
         let of_version = |image: &&'v Image| {
             may_match(policy, image, true)
-                && !is_excluded(policy, image)
+                && image.created.is_some()
                 && version_of(policy, image) == text
         };
         let key = (policy.name, text.clone());
         let before = scene.world.memory.versions.get(&key).copied();
         let before = before.unwrap_or_default();
         let all_seen = seen.iter().all(Option::is_some);
-        let everywhere = seen.iter().flatten().flat_map(|region| &region.images);
+        // Ids are regional: what is excluded by its id is excluded here alone.
+        let is_counted = |(n, image): &(usize, &Image)| *n > 0 || !is_excluded(policy, image);
+        let everywhere = seen.iter().enumerate().flat_map(|(n, region)| {
+            let images = region.iter().flat_map(|region| &region.images);
+            images.map(move |image| (n, image))
+        });
+        let everywhere = everywhere.filter(is_counted).map(|(_, image)| image);
         let created = everywhere.filter(of_version).filter_map(|i| i.created);
         let images = scene.here.images.iter();
         let mut version = Version {
             images: match self.hold {
                 Some(_) => Vec::new(),
-                None => images.filter(of_version).collect(),
+                None => images
+                    .filter(of_version)
+                    .filter(|image| !is_excluded(policy, image))
+                    .collect(),
             },
             age: created.chain(before.age).min().unwrap_or_default(),
             age_is_certain: all_seen || before.age.is_some(),
@@ -584,9 +593,9 @@ impl<'v> View<'v> {
         }
         let nothing = Effect::Nothing;
         match self.hold {
-            Some(Hold::Cvm) => return Some(say(Want::Hold, &["held", "kept"], nothing)),
+            Some(Hold::Cvm) => return Some(say(Want::Waits, &["held", "kept"], nothing)),
             // Nothing goes there, nothing new is shared.
-            Some(Hold::Pin) => return Some(say(Want::Hold, &[], nothing)),
+            Some(Hold::Pin) => return Some(say(Want::Waits, &[], nothing)),
             None => {}
         }
         let share = match image.share {
@@ -609,18 +618,18 @@ impl<'v> View<'v> {
         let before = self.versions[..place].iter().filter(|v| v.has_place);
         let is_newest = self.pinned.is_empty() && before.count() < self.policy.newest;
         Some(match image.share {
-            Some(Share::Doubled) => say(Want::NotYet, &["broken"], nothing),
+            Some(Share::Doubled) => say(Want::Waits, &["broken"], nothing),
             Some(_) if is_broken && is_newest && !self.is_deprecated(image) => {
-                say(Want::NotYet, &["broken"], nothing)
+                say(Want::Waits, &["broken"], nothing)
             }
             Some(_) if is_newest && !self.is_deprecated(image) => {
                 say(Want::Newest, &["newest"], nothing)
             }
             Some(_) => self.retention(image, place),
             None if self.is_deprecated(image) => say(Want::Superseded, &[], nothing),
-            None if !image.eligible => say(Want::NotYet, &["ineligible"], nothing),
-            None if !version.soak_is_over => say(Want::NotYet, &["soaking"], nothing),
-            None if !version.is_available => say(Want::NotYet, &["waiting"], nothing),
+            None if !image.eligible => say(Want::Waits, &["ineligible"], nothing),
+            None if !version.soak_is_over => say(Want::Waits, &["soaking"], nothing),
+            None if !version.is_available => say(Want::Waits, &["waiting"], nothing),
             None if is_newest => say(Want::Newest, &["newest"], share),
             None => say(Want::Superseded, &["superseded"], nothing),
         })

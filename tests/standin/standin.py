@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A strict stand-in for the image-sharing part of the Lighthouse API, and for the part of STS that tells whose a key is.
+"""A strict stand-in for the image-sharing part of the Lighthouse API with the instances that use images, for the part of STS
+that tells whose a key is, and for the part of CVM that tells an image's family, tags and deprecation.
 
 It is written from the API's documentation alone and shares no code with sharekeeper, so that the two cannot agree on the
 same mistake. Where the documentation is silent it plays the least convenient answer that is still plausible. It speaks
@@ -44,14 +45,16 @@ REGIONS = (
     "ap-bangkok", "ap-beijing", "ap-chengdu", "ap-guangzhou", "ap-hongkong", "ap-jakarta", "ap-nanjing", "ap-seoul",
     "ap-shanghai", "ap-singapore", "ap-tokyo", "eu-frankfurt", "na-ashburn", "na-siliconvalley", "sa-saopaulo",
 )  # fmt: skip
-MODIFY, BLUEPRINTS, IMAGES, LIST_REGIONS, IDENTITY = (
+MODIFY, BLUEPRINTS, IMAGES, LIST_REGIONS, IDENTITY, INSTANCES, CVM_IMAGES = (
     "ModifyImageSharePermission", "DescribeBlueprints", "DescribeImagesToShare", "DescribeRegions", "GetCallerIdentity",
+    "DescribeInstances", "DescribeImages",
 )  # fmt: skip
-LIMITS = {MODIFY: 20, BLUEPRINTS: 10, IMAGES: 20, LIST_REGIONS: 10, IDENTITY: 20}
+LIMITS = {MODIFY: 20, BLUEPRINTS: 10, IMAGES: 20, LIST_REGIONS: 10, IDENTITY: 20, INSTANCES: 10, CVM_IMAGES: 10}
 # Service → its version and actions. The real services have a host each; here the signature tells which is called.
 SERVICES = {
-    "lighthouse": ("2020-03-24", (MODIFY, BLUEPRINTS, IMAGES, LIST_REGIONS)),
+    "lighthouse": ("2020-03-24", (MODIFY, BLUEPRINTS, IMAGES, LIST_REGIONS, INSTANCES)),
     "sts": ("2018-08-13", (IDENTITY,)),
+    "cvm": ("2017-03-12", (CVM_IMAGES,)),
 }
 
 SECRET_ID = "AKIDstandinEXAMPLE0000000000000000000"
@@ -120,7 +123,7 @@ class Image:
     region: str
     image_id: str
     shared: bool = False  # at the start; `now` tells what it is now
-    name: str = "base"
+    name: str = ""  # unique in its region, as the service has it: the id stands in for it
     os_name: str = "Ubuntu Server 22.04 LTS 64bit"
     platform: str = "Ubuntu"
     architecture: str = "x86_64"
@@ -129,12 +132,16 @@ class Image:
     state: str = "NORMAL"
     cloudinit: bool = True
     created: str = "2026-01-02T08:00:00Z"
+    family: str = ""  # what only CVM tells, like the next two
+    tags: Dict[str, str] = field(default_factory=dict)
+    deprecated: bool = False
     in_use: bool = False  # CANCEL is refused
     absent: bool = False  # the account has no such image
     answers: List[Answer] = field(default_factory=list)  # one per write, used up first
     refuse: Dict[str, str] = field(default_factory=dict)  # permission → error code, each time
 
     def __post_init__(self) -> None:
+        self.name = self.name or self.image_id
         # (since when, blueprint id or None): reads that lag look some seconds back in it.
         self.history: List[Tuple[float, Optional[str]]] = [(float("-inf"), self._blueprint_id() if self.shared else None)]
 
@@ -169,6 +176,22 @@ class Image:
         if self.os_name.startswith("Other"):
             return "operating system not supported"
         return "" if self.state == "NORMAL" else "state is not NORMAL"
+
+
+@dataclass
+class Instance:
+    """A server; its blueprint is that of an image, or another one."""
+
+    region: str
+    instance_id: str
+    image: Optional[Image] = None  # the blueprint that it is shared as, or was at last
+    blueprint: str = "lhbp-public01"
+    name: str = "web"
+    state: str = "RUNNING"
+
+    @property
+    def blueprint_id(self) -> str:
+        return self.image._blueprint_id() if self.image else self.blueprint
 
 
 @dataclass
@@ -379,6 +402,10 @@ _PARAMETERS: Dict[str, Dict[str, object]] = {
     MODIFY: {"ImageId": str, "Permission": str},
     BLUEPRINTS: {"BlueprintIds": _STRINGS, "Offset": int, "Limit": int, "Filters": _FILTERS},
     IMAGES: {"ImageIds": _STRINGS, "Offset": int, "Limit": int, "Filters": _FILTERS},
+    INSTANCES: {
+        "InstanceIds": _STRINGS, "Offset": int, "Limit": int, "Filters": _FILTERS, "OrderField": str, "Order": str,
+    },
+    CVM_IMAGES: {"ImageIds": _STRINGS, "Offset": int, "Limit": int, "Filters": _FILTERS, "InstanceType": str},
     LIST_REGIONS: {},
     IDENTITY: {},
 }
@@ -388,6 +415,9 @@ _FILTER_NAMES = {
         "blueprint-name": "BlueprintName", "blueprint-state": "BlueprintState",
     },
     IMAGES: {"image-id": "ImageId", "image-name": "ImageName", "image-type": "_type"},
+    # There is none for the blueprint.
+    INSTANCES: {"instance-name": "InstanceName", "instance-state": "InstanceState", "zone": "Zone", "bundle-id": "BundleId"},
+    CVM_IMAGES: {"image-id": "ImageId", "image-name": "ImageName", "image-type": "ImageType"},
 }  # fmt: skip
 _MAX_FILTERS, _MAX_VALUES = 10, 5  # older pages allow 5 values, newer ones 100: the stricter holds here
 
@@ -474,12 +504,19 @@ def _select(action: str, ids_name: str, id_field: str, rows: List[dict], paramet
 class StandIn:
     """The server, with its world. As a context manager it runs in a thread of its own."""
 
-    def __init__(self, images: Iterable[Image] = (), pages: Iterable[PageScript] = (), **settings: object) -> None:
+    def __init__(
+        self,
+        images: Iterable[Image] = (),
+        pages: Iterable[PageScript] = (),
+        instances: Iterable[Instance] = (),
+        **settings: object,
+    ) -> None:
         self.settings = Settings(**settings)  # type: ignore[arg-type]
         self.images: Dict[Tuple[str, str], Image] = {}
         for image in images:
             self.images[image.region, image.image_id] = image
         self.pages = list(pages)
+        self.instances = list(instances)
         self.ledger = Ledger()
         self.port = 0
         self.crash: Optional[BaseException] = None  # a bug of the stand-in itself
@@ -654,11 +691,17 @@ class StandIn:
         if call.action == BLUEPRINTS:
             rows = self._blueprints(images, moment)
             rows = _select(BLUEPRINTS, "BlueprintIds", "BlueprintId", rows, parameters)
+        elif call.action == INSTANCES:
+            rows = [_instance_row(instance) for instance in self.instances if instance.region == call.region]
+            rows = _select(INSTANCES, "InstanceIds", "InstanceId", rows, parameters)
+        elif call.action == CVM_IMAGES:
+            rows = [_cvm_image_row(image) for image in images]
+            rows = _select(CVM_IMAGES, "ImageIds", "ImageId", rows, parameters)
         else:
             rows = [_image_row(image, image.blueprint_at(moment)) for image in images]
             rows = _select(IMAGES, "ImageIds", "ImageId", rows, parameters)
         page = [{name: value for name, value in row.items() if name[0] != "_"} for row in rows[offset : offset + limit]]
-        name = "BlueprintSet" if call.action == BLUEPRINTS else "ImageSet"
+        name = {BLUEPRINTS: "BlueprintSet", INSTANCES: "InstanceSet"}.get(call.action, "ImageSet")
         total = len(rows) + (script.total_delta if script else 0)
         if script and script.fields and script.row < len(page):
             page[script.row].update(script.fields)
@@ -686,6 +729,34 @@ def _image_row(image: Image, blueprint: Optional[str]) -> dict:
         "IsSupportCloudinit": image.cloudinit, "Architecture": image.architecture, "OsName": image.os_name,
         "Platform": image.platform, "CreatedTime": image.created, "IsShareable": not reason, "UnshareableReason": reason,
         "_type": "PRIVATE_IMAGE",
+    }  # fmt: skip
+
+
+def _cvm_image_row(image: Image) -> dict:
+    return {
+        "ImageId": image.image_id, "OsName": image.os_name, "ImageType": "PRIVATE_IMAGE", "CreatedTime": image.created,
+        "ImageName": image.name, "ImageDescription": "", "ImageSize": 50, "Architecture": image.architecture,
+        "ImageState": image.state, "Platform": image.platform, "ImageCreator": UIN, "ImageSource": image.source,
+        "SyncPercent": None, "IsSupportCloudinit": image.cloudinit, "SnapshotSet": [],
+        "Tags": [{"Key": key, "Value": value} for key, value in image.tags.items()], "LicenseType": "TencentCloud",
+        "ImageFamily": image.family, "ImageDeprecated": image.deprecated, "CdcCacheStatus": None,
+    }  # fmt: skip
+
+
+def _instance_row(instance: Instance) -> dict:
+    return {
+        "InstanceId": instance.instance_id, "BundleId": "bundle_starter_nmc_lin_med2_01", "BlueprintId": instance.blueprint_id,
+        "CPU": 2, "Memory": 2, "InstanceName": instance.name, "InstanceChargeType": "PREPAID",
+        "SystemDisk": {"DiskType": "CLOUD_SSD", "DiskSize": 50, "DiskId": None}, "PrivateAddresses": None, "PublicAddresses": None,
+        "InternetAccessible": {
+            "InternetChargeType": "TRAFFIC_POSTPAID_BY_HOUR", "InternetMaxBandwidthOut": 30, "PublicIpAssigned": False,
+        },
+        "RenewFlag": "NOTIFY_AND_MANUAL_RENEW", "LoginSettings": {"KeyIds": []}, "InstanceState": instance.state,
+        "Uuid": str(uuid.uuid5(uuid.NAMESPACE_OID, instance.instance_id)), "LatestOperation": None, "LatestOperationState": None,
+        "LatestOperationRequestId": None, "LatestOperationStartedTime": None, "IsolatedTime": None,
+        "CreatedTime": "2026-02-03T08:00:00Z", "ExpiredTime": None, "PlatformType": "LINUX_UNIX", "Platform": "UBUNTU",
+        "OsName": "Ubuntu Server 22.04 LTS 64bit", "Zone": f"{instance.region}-1", "Tags": [], "InstanceRestrictState": "NORMAL",
+        "SupportIpv6Detail": None, "PublicIpv6Addresses": [], "InitInvocationId": "", "InstanceViolationDetail": None,
     }  # fmt: skip
 
 

@@ -445,7 +445,7 @@ pub struct CvmImageRow {
     pub image_family: Option<String>,
     #[serde(default)]
     pub image_deprecated: Option<bool>,
-    /// Each key once.
+    /// A key stands in it once.
     #[serde(default, deserialize_with = "objects_or_null")]
     pub tags: Vec<Tag>,
 }
