@@ -218,12 +218,10 @@ impl Cloud {
             return;
         }
         let Some(id) = self.free_id(here) else { return };
-        let mut images = self.regions[1 - here].images.iter();
-        let is_copy = images.any(|image| image.name == name);
         let mut image = Image::new(id, name, self.now - self.rng.i64(0..10) * HOUR);
         image.eligible = self.rng.u8(0..8) > 0;
         image.in_family = self.rng.u8(0..8) > 0;
-        image.created = image.created.filter(|_| is_copy || self.rng.u8(0..20) > 0);
+        image.created = image.created.filter(|_| self.rng.u8(0..20) > 0);
         self.regions[here].images.push(image);
     }
 
@@ -236,10 +234,7 @@ impl Cloud {
 
     /// A late copy, with a `CreatedTime` of its own.
     fn copy(&mut self, from: usize) {
-        // Whether a version can be shared in a region that cannot date it is left open.
-        let images = self.regions[from].images.iter();
-        let dated = images.filter(|image| image.created.is_some());
-        let names: Vec<_> = dated.map(|image| image.name).collect();
+        let names: Vec<_> = self.regions[from].images.iter().map(|i| i.name).collect();
         if self.regions[1 - from].images.len() < IMAGES_MAX
             && let Some(name) = self.rng.choice(names)
         {

@@ -152,7 +152,7 @@ fn declared(world: &World, here: &Region, image: &Image) -> Declared {
     for entry in &world.entries {
         match entry.by {
             By::Id(id) if id == image.id => {
-                asks.push(entry.ask);
+                asks.push((entry.ask, entry.protect));
                 protect |= entry.protect;
             }
             By::Id(_) => {}
@@ -161,7 +161,7 @@ fn declared(world: &World, here: &Region, image: &Image) -> Declared {
                 let was = world.memory.names.get(name) == Some(&image.id);
                 match found.as_slice() {
                     [found] if found.id == image.id => {
-                        asks.push(entry.ask);
+                        asks.push((entry.ask, entry.protect));
                         protect |= entry.protect;
                     }
                     [found] => {
@@ -173,7 +173,7 @@ fn declared(world: &World, here: &Region, image: &Image) -> Declared {
             }
         }
     }
-    let state = asks.first().map(|ask| asked(world, *ask));
+    let state = asks.first().map(|(ask, _)| asked(world, *ask));
     match state {
         _ if is_held || (is_before && state.is_some()) => Declared::Held(state),
         None if is_before => Declared::Before,
@@ -434,10 +434,10 @@ fn most_wanted(claims: impl Iterator<Item = Expected>) -> Option<Expected> {
         best = Some(match best {
             Some(best) if best.want > claim.want => best,
             Some(mut best) if best.want == claim.want => {
-                if best.words.is_empty() || claim.words.is_empty() {
-                    best.words.clear();
+                match best.words.is_empty() || claim.words.is_empty() {
+                    true => best.words.clear(),
+                    false => best.words.extend(claim.words),
                 }
-                best.words.extend(claim.words);
                 best.effects.extend(claim.effects);
                 best
             }
@@ -501,15 +501,23 @@ impl<'v> View<'v> {
         };
         version.soak_is_over = scene.is_over(version.age + policy.min_age);
         if policy.available_everywhere {
-            let can = |image: &Image| match image.share {
+            // Two blueprints, or a time that cannot be read, do not count elsewhere: that is left open.
+            let can = |n: usize, image: &Image| match image.share {
                 None => image.eligible,
-                Some(share) => matches!(share, Share::Normal | Share::Syncing),
+                Some(Share::Doubled) => n > 0,
+                Some(share) => share != Share::Failed,
             };
-            let has = |region: &&'v Region| {
-                let mut images = region.images.iter().filter(of_version);
-                images.any(can)
+            let is_of_version = |n: usize, image: &Image| {
+                let is_dated = n > 0 || !is_excluded(policy, image);
+                may_match(policy, image, true) && is_dated && version_of(policy, image) == text
             };
-            version.is_available = seen.iter().all(|region| region.as_ref().is_some_and(has));
+            let has = |n: usize, region: &Region| {
+                let mut images = region.images.iter();
+                images.any(|image| is_of_version(n, image) && can(n, image))
+            };
+            let mut seen = seen.iter().enumerate();
+            version.is_available =
+                seen.all(|(n, region)| region.is_some_and(|region| has(n, region)));
             version.availability_is_certain = all_seen;
         }
         let with_place: Vec<_> = version
