@@ -39,7 +39,8 @@ impl Subject {
         if let Ok(id) = ImageId::new(text) {
             return Ok(Self::Id(id));
         }
-        if let Ok(near) = CodeDocument::meant(text) {
+        if CodeDocument::is_like(text) {
+            let near = CodeDocument::nearest(text);
             let near = near.map(|near| format!("; did you mean `{near}`?"));
             return Err(Failure::usage(format_args!(
                 "`{text}` is no error code that sharekeeper knows{}",

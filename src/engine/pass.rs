@@ -167,6 +167,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
                 own: &self.own.0,
                 instances: &self.instances.0,
                 views: self.context.engine.views,
+                waits_for_regions: false,
             },
             &|reading| self.context.emit(Event::Reading { scope, reading }),
         )

@@ -55,6 +55,8 @@ pub(super) struct SeenBefore<'a> {
     pub(super) instances: &'a Instances,
     /// What was seen of each region.
     pub(super) views: &'a RegionViews,
+    /// Whether other regions are waited for even if something can be done without them.
+    pub(super) waits_for_regions: bool,
 }
 
 /// Observes a scope and plans it. Where documents speak of names or of policies, the account's own images are listed, and
@@ -222,8 +224,9 @@ impl<H: Host> Planner<'_, H> {
         before: SeenBefore<'_>,
     ) -> (Plan, Resolution) {
         let mut plan = self.plan(observation, &resolution);
-        // Whatever does not depend on other regions comes first: it must not wait for one that hangs.
-        if plan.actions().next().is_none() && resolver.look_elsewhere(&resolution).await {
+        // Whatever does not depend on other regions is done first: it must not wait for one that hangs.
+        let may_wait = before.waits_for_regions || plan.actions().next().is_none();
+        if may_wait && resolver.look_elsewhere(&resolution).await {
             resolution = resolver.resolve(observation, self.inventory);
             plan = self.plan(observation, &resolution);
         }

@@ -94,6 +94,7 @@ async fn observe_once<H: Host>(
         own: &OwnImages::NotAsked,
         instances: &Instances::NotAsked,
         views,
+        waits_for_regions: true,
     };
     let planned = plan_scope(client, others, ledger, task, &attempts, before, &on_wait).await;
     planned.date_doubts(&mut attempts, client.context().host.monotonic());

@@ -322,12 +322,14 @@ impl ExplainedImage {
     }
 
     fn decision_line(&self) -> String {
-        let verdict = match (&self.verdict_reason, self.verdict) {
-            (Some(why), verdict) => format!("Verdict: {verdict}: {}", safe(why)),
-            (None, verdict) => format!("Verdict: {verdict}"),
-        };
+        let (reason, until) = (self.verdict_reason.as_deref(), self.verdict_until);
+        let verdict = format!("Verdict: {}", said(self.verdict, reason, until));
         let Some(by) = &self.decided_by else {
-            return format!("{verdict}; no document asks for a state of it.");
+            let what = match self.policies.is_empty() {
+                true => "no document asks for a state of it",
+                false => "nothing is asked of it",
+            };
+            return format!("{verdict}; {what}.");
         };
         let document = by.document.as_deref().map(safe);
         let document = document
@@ -348,6 +350,15 @@ impl ExplainedImage {
             let _ = write!(line, "  {}", dim(place));
         }
         line
+    }
+}
+
+/// A verdict with its reason.
+fn said(verdict: &str, reason: Option<&str>, until: Option<Timestamp>) -> String {
+    match (reason, until) {
+        (Some(reason), Some(_)) => format!("{verdict} {}", safe(reason)),
+        (Some(reason), None) => format!("{verdict}: {}", safe(reason)),
+        (None, _) => verdict.to_owned(),
     }
 }
 
@@ -421,14 +432,13 @@ impl PolicyVerdict {
             verdict,
             reason,
             source,
-            ..
+            until,
         } = self;
-        let reason = reason.as_deref().map(safe);
-        let reason = reason.map(|why| format!(": {why}")).unwrap_or_default();
+        let verdict = said(verdict, reason.as_deref(), *until);
         let place = source.as_ref();
         let place = place.map(|at| dim(format_args!("  {}:{}", safe(&at.file), at.line)));
         format!(
-            "Policy {}: {verdict}{reason}{}",
+            "Policy {}: {verdict}{}",
             safe(policy),
             place.unwrap_or_default()
         )

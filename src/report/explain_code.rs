@@ -182,24 +182,23 @@ impl CodeDocument {
         })
     }
 
-    /// The known code that `text` was probably meant to be, if it looks like a code at all. `Err`: it does not.
-    pub fn meant(text: &str) -> Result<Option<&'static str>, ()> {
-        let near = manifest::nearest(text, known().map(|(code, _)| code));
+    /// The known code that `text` was probably meant to be.
+    pub fn nearest(text: &str) -> Option<&'static str> {
+        manifest::nearest(text, known().map(|(code, _)| code))
+    }
+
+    /// Whether `text` looks like a code and not like the name of an image.
+    pub fn is_like(text: &str) -> bool {
         let (family, detail) = text.split_once('.').unwrap_or((text, ""));
         let is_word = |word: &str| {
             word.starts_with(|c: char| c.is_ascii_uppercase())
                 && word.chars().all(|c| c.is_ascii_alphanumeric())
         };
         let has_family = known().any(|(code, _)| {
-            code.split('.')
-                .next()
-                .is_some_and(|known| known.eq_ignore_ascii_case(family))
+            let known = code.split('.').next();
+            known.is_some_and(|known| known.eq_ignore_ascii_case(family))
         });
-        match near {
-            Some(near) => Ok(Some(near)),
-            None if is_word(family) && is_word(detail) && has_family => Ok(None),
-            None => Err(()),
-        }
+        Self::nearest(text).is_some() || (is_word(family) && is_word(detail) && has_family)
     }
 
     /// The process's exit status, which is also the document's.
@@ -338,13 +337,20 @@ mod tests {
 
     #[test]
     fn a_code_that_is_not_known_is_told_from_a_name() {
+        let near = CodeDocument::nearest("UnsupportedOperation.ImageOcupied");
+        assert_eq!(near, Some("UnsupportedOperation.ImageOccupied"));
+        for code in [
+            "UnsupportedOperation.ImageOcupied",
+            "FailedOperation.SomethingQuiteDifferent",
+        ] {
+            assert!(CodeDocument::is_like(code), "{code}");
+        }
         assert_eq!(
-            CodeDocument::meant("UnsupportedOperation.ImageOcupied"),
-            Ok(Some("UnsupportedOperation.ImageOccupied"))
+            CodeDocument::nearest("FailedOperation.SomethingQuiteDifferent"),
+            None
         );
-        assert_eq!(CodeDocument::meant("FailedOperation.Whatever"), Ok(None));
         for name in ["golden-ubuntu-1.5.1", "Ubuntu", "Windows.Server", "img-a"] {
-            assert_eq!(CodeDocument::meant(name), Err(()), "{name}");
+            assert!(!CodeDocument::is_like(name), "{name}");
         }
     }
 }

@@ -116,8 +116,9 @@ pub(super) fn lines(plan: &Plan, selector: &Selector) -> String {
         let verdict = safe(verdict);
         if images.len() <= ALONE_MAX {
             for (image, resolved) in images {
-                let (label, by) = (column.label(image, name(resolved)), dim(policies(resolved)));
-                let _ = writeln!(lines, "  = {label}  {verdict}  {by}");
+                let label = column.label(image, name(resolved));
+                let by = policies(resolved, &verdict);
+                let _ = writeln!(lines, "  = {label}  {verdict}{by}");
             }
             continue;
         }
@@ -139,10 +140,14 @@ fn name(resolved: &ResolvedImage) -> Option<&str> {
     resolved.name.as_ref().map(|name| name.as_str())
 }
 
-fn policies(resolved: &ResolvedImage) -> String {
-    let names: Vec<_> = resolved.policies.keys().map(ToString::to_string).collect();
+/// The policies that match the image and that its verdict does not name itself.
+fn policies(resolved: &ResolvedImage, verdict: &str) -> String {
+    let names = resolved.policies.keys();
+    let names = names.filter(|name| !verdict.contains(&format!("`{name}`")));
+    let names: Vec<_> = names.map(ToString::to_string).collect();
     match names.len() {
-        1 => format!("policy {}", first_of(&names)),
-        _ => format!("policies {}", first_of(&names)),
+        0 => String::new(),
+        1 => dim(format_args!("  policy {}", first_of(&names))),
+        _ => dim(format_args!("  policies {}", first_of(&names))),
     }
 }
