@@ -3,20 +3,38 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use sharekeeper::model::Region;
 
 use crate::binary::{Bench, Simulator, command, document, stderr, stdout};
 use crate::{FRANKFURT, TOKYO, holds, ids};
 
 /// Two accounts, and a second key of the first. What the two keys of one account list is the same only in so far as it
 /// matters here: STS names the same uin for both.
-const WORLD: &str = r#"
-accounts:
-  - {name: one, uin: "100000000001", secretId: AKIDsimone, secretKey: s1, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}, {id: img-c, regions: [ap-tokyo]}]}
-  - {name: again, uin: "100000000001", secretId: AKIDsimagain, secretKey: s2, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}
-  - {name: two, uin: "100000000002", secretId: AKIDsimtwo, secretKey: s3, images: [{id: img-b, regions: [ap-tokyo]}, {id: img-x, regions: [ap-tokyo], shared: true}]}
-  - {name: mute, uin: "100000000003", secretId: AKIDsimmute, secretKey: s4, deny: [GetCallerIdentity], images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}
-"#;
+fn world() -> Value {
+    let images = |ids: &[&str], shared: &[&str]| {
+        let all = ids.iter().chain(shared);
+        let everywhere = all.flat_map(|id| {
+            let regions = Region::all().map(Region::as_str);
+            regions.map(
+                move |region| json!({"id": id, "regions": [region], "shared": shared.contains(id)}),
+            )
+        });
+        everywhere.collect::<Vec<_>>()
+    };
+    let account = |name: &str, uin: &str, number: u32, images: Vec<Value>| {
+        let (id, key) = (format!("AKIDsim{name}"), format!("s{number}"));
+        json!({"name": name, "uin": uin, "secretId": id, "secretKey": key, "images": images})
+    };
+    let mut mute = account("mute", "100000000003", 4, images(&["img-a", "img-b"], &[]));
+    mute["deny"] = json!(["GetCallerIdentity"]);
+    json!({"accounts": [
+        account("one", "100000000001", 1, images(&["img-a", "img-b", "img-c"], &[])),
+        account("again", "100000000001", 2, images(&["img-a", "img-b"], &[])),
+        account("two", "100000000002", 3, images(&["img-b"], &["img-x"])),
+        mute,
+    ]})
+}
 
 struct Office {
     bench: Bench,
@@ -26,7 +44,7 @@ struct Office {
 impl Office {
     fn new() -> Self {
         let bench = Bench::new();
-        bench.write("world.yaml", WORLD);
+        bench.write("world.yaml", &world().to_string());
         bench.write(
             "keys",
             "[one]\nsecret_id = AKIDsimone\nsecret_key = s1\n\n[again]\nsecret_id = AKIDsimagain\nsecret_key = s2\n\n\
