@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::desired::Source;
 use crate::inventory::{IntentId, Suspension};
-use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Timestamp};
+use crate::model::{
+    AccountName, Cause, ImageId, ImageKey, ImageName, Permission, Scope, Timestamp,
+};
 
 /// One line of the history, as `history -o json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub enum HistoryEvent {
     Parked(ImageEvent),
     /// Inventory entries moved from an earlier name of their account to its present one.
     TakenOver(TakeoverEvent),
+    /// A name of an `ImageShare` means another image from now on.
+    NameMoved(NameMoved),
     /// A person let a parked image be reconciled again.
     Unparked(ImageEvent),
     /// A person asked for images to be left alone.
@@ -52,11 +56,17 @@ pub enum HistoryEvent {
 pub struct Intent {
     #[serde(flatten)]
     pub key: ImageKey,
+    /// The image's name as it was seen, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_name: Option<String>,
     pub permission: Permission,
     pub cause: Cause,
     /// The manifest line that asks for the write; `None` for an image that no manifest names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceLocation>,
+    /// `metadata.name` of the document that decided: of an `ImageShare` or of a policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
     /// The git commit of the manifests, as it is shown to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -71,6 +81,9 @@ pub struct WriteOutcome {
     pub intent: IntentId,
     #[serde(flatten)]
     pub key: ImageKey,
+    /// The image's name as it was seen, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_name: Option<String>,
     pub permission: Permission,
     pub result: WriteResult,
     /// The error code, as the API spells it.
@@ -157,6 +170,16 @@ pub struct TakeoverEvent {
     pub reason: String,
 }
 
+/// The new meaning of a name. Its key has the image that the name means from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameMoved {
+    #[serde(flatten)]
+    pub key: ImageKey,
+    pub image_name: ImageName,
+    /// The image that the name meant before.
+    pub was: ImageId,
+}
+
 /// The end of a suspension by a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
@@ -186,7 +209,7 @@ impl From<&Source> for SourceLocation {
 
 impl HistoryEvent {
     /// The words for the kinds of events, as in the history's JSON.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 11] = [
         "intent",
         "outcome",
         "resolved",
@@ -194,6 +217,7 @@ impl HistoryEvent {
         "released",
         "parked",
         "taken_over",
+        "name_moved",
         "unparked",
         "suspended",
         "resumed",
@@ -209,6 +233,7 @@ impl HistoryEvent {
             Self::Released(_) => "released",
             Self::Parked(_) => "parked",
             Self::TakenOver(_) => "taken_over",
+            Self::NameMoved(_) => "name_moved",
             Self::Unparked(_) => "unparked",
             Self::Suspended(_) => "suspended",
             Self::Resumed(_) => "resumed",
@@ -231,6 +256,23 @@ impl HistoryEvent {
         }
     }
 
+    /// The image's name, where the entry has it.
+    pub fn image_name(&self) -> Option<&str> {
+        match self {
+            Self::Intent(intent) => intent.image_name.as_deref(),
+            Self::Outcome(outcome) => outcome.image_name.as_deref(),
+            Self::NameMoved(moved) => Some(moved.image_name.as_str()),
+            Self::Resolved(_)
+            | Self::Adopted(_)
+            | Self::Released(_)
+            | Self::Parked(_)
+            | Self::TakenOver(_)
+            | Self::Unparked(_)
+            | Self::Suspended(_)
+            | Self::Resumed(_) => None,
+        }
+    }
+
     /// The scope and image that a write or a change to an entry is about.
     pub fn key(&self) -> Option<&ImageKey> {
         match self {
@@ -240,7 +282,8 @@ impl HistoryEvent {
             | Self::Adopted(ImageEvent { key, .. })
             | Self::Released(ImageEvent { key, .. })
             | Self::Parked(ImageEvent { key, .. })
-            | Self::Unparked(ImageEvent { key, .. }) => Some(key),
+            | Self::Unparked(ImageEvent { key, .. })
+            | Self::NameMoved(NameMoved { key, .. }) => Some(key),
             Self::TakenOver(_) | Self::Suspended(_) | Self::Resumed(_) => None,
         }
     }

@@ -8,6 +8,7 @@ use std::mem;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use smol_str::SmolStr;
 
 use crate::desired::Source;
 use crate::history::{WriteOutcome, WriteResult};
@@ -29,6 +30,10 @@ pub struct Attempt {
     /// The labels of the manifest's document, by which a suspension may select the image; `None` for an image that no
     /// manifest names.
     pub labels: Option<Arc<Labels>>,
+    /// The image's name, where it is known.
+    pub name: Option<SmolStr>,
+    /// `metadata.name` of the document that decides about the image; `None` for an image that no manifest names.
+    pub document: Option<Arc<str>>,
     /// The number of this write among those of the image within a run, from 1.
     pub number: u32,
     /// Whether a complete observation shows the opposite of what the write brings about.
@@ -69,6 +74,7 @@ impl Attempt {
         WriteOutcome {
             intent,
             key: self.key.clone(),
+            image_name: self.name.as_ref().map(ToString::to_string),
             permission: self.permission,
             result,
             error_code: None,

@@ -81,7 +81,6 @@ pub struct OwnImage {
     /// `ImageState`, such as `NORMAL` or `USING`.
     pub state: SmolStr,
     pub os_name: SmolStr,
-    /// Such as `Ubuntu`.
     pub platform: SmolStr,
     /// Either `x86_64` or `arm64`.
     pub architecture: SmolStr,
@@ -105,7 +104,6 @@ pub enum CvmImages {
 pub struct CvmImage {
     /// `ImageFamily`; `None` if it has none.
     pub family: Option<String>,
-    /// `ImageDeprecated`.
     pub deprecated: bool,
     pub tags: BTreeMap<String, String>,
 }

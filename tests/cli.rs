@@ -242,7 +242,7 @@ fn flags_narrow_the_scope_before_and_after_the_verb() {
         (&[] as &[_], 12),
         (&["--region", "ap-singapore"], 4),
         (&["--region", "ap-singapore", "--region", "eu-frankfurt"], 9),
-        (&["--image", "img-6pb6lrmy"], 3),
+        (&["--image", "img-demo2026"], 1),
         (&["-l", "team=partners"], 3),
         (&["-l", "team=partners", "--region", "ap-singapore"], 1),
         (&["--account", "other"], 0),

@@ -14,6 +14,8 @@ mod clocks;
 mod denied;
 #[path = "commands/doctor.rs"]
 mod doctor;
+#[path = "commands/explain.rs"]
+mod explain;
 #[path = "commands/forged_plans.rs"]
 mod forged_plans;
 #[path = "commands/guards.rs"]
@@ -22,8 +24,14 @@ mod guards;
 mod half_a_set;
 #[path = "commands/history.rs"]
 mod history;
+#[path = "commands/images.rs"]
+mod images;
 #[path = "commands/inventory.rs"]
 mod inventory;
+#[path = "commands/lock.rs"]
+mod lock;
+#[path = "commands/names.rs"]
+mod names;
 #[path = "commands/older_commits.rs"]
 mod older_commits;
 #[path = "commands/output.rs"]

@@ -3,16 +3,14 @@
 
 mod clock;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use clock::load;
 use proptest::prelude::*;
-use sharekeeper::desired::DesiredShare;
+use sharekeeper::desired::Desired;
 use sharekeeper::manifest::{Broken, Diagnostics, Loaded, SourceText, parse};
-use sharekeeper::model::ImageKey;
 
 fn share(image: &str) -> String {
     format!(
@@ -370,15 +368,9 @@ fn m1_s3_a_file_without_permission_is_suspected_whatever_its_name() {
     assert_eq!(left(&files, &["all", "beside", "all/rules"]), ["img-b"]);
 }
 
-type DesiredScope = BTreeMap<ImageKey, (DesiredShare, bool, String)>;
-
-fn wanted(result: Result<Loaded, Diagnostics>) -> Option<DesiredScope> {
-    let images = result.ok()?.desired.images.into_iter();
-    let values = images.map(|(key, image)| {
-        let source = image.source.to_string();
-        (key, (image.share, image.protect, source))
-    });
-    Some(values.collect())
+/// All that is asked for.
+fn wanted(result: Result<Loaded, Diagnostics>) -> Option<Desired> {
+    Some(result.ok()?.desired)
 }
 
 fn sources(files: &[(String, String)]) -> Vec<SourceText> {
@@ -408,6 +400,30 @@ fn a_share() -> impl Strategy<Value = String> {
     )
 }
 
+fn a_share_by_name() -> impl Strategy<Value = String> {
+    ("team-[ab]-[12]", 0..40).prop_map(|(image, name)| {
+        format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: ImageShare\nmetadata: {{name: n{name}}}\nspec: {{region: ap-tokyo, images: [{{name: {image}, state: shared}}]}}\n"
+        )
+    })
+}
+
+fn a_policy() -> impl Strategy<Value = String> {
+    let conditions = prop::sample::select(vec![
+        "name: 'team-*'",
+        "name: 'team-a-*'",
+        "name: 'team-b-?'",
+        "name: team-a-1",
+        "family: team-a",
+    ]);
+    let revoked = prop::sample::select(vec!["id: img-a1", "name: team-a-9", "name: team-b-9"]);
+    (conditions, revoked, 0..40).prop_map(|(conditions, revoked, name)| {
+        format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: n{name}}}\nspec: {{region: ap-tokyo, match: {{{conditions}}}, keep: {{newest: 1}}, revoke: [{{{revoked}}}]}}\n"
+        )
+    })
+}
+
 fn a_restriction(name: &'static str) -> impl Strategy<Value = String> {
     let directory = prop::sample::select(vec![".", "a", "b", "a/b", "ab"]);
     let restrict = prop::sample::select(vec![
@@ -417,6 +433,8 @@ fn a_restriction(name: &'static str) -> impl Strategy<Value = String> {
         "images: ['img-a*']",
         "images: ['img-?1'], regions: [ap-seoul, ap-tokyo]",
         "images: ['img-*']",
+        "images: ['team-a-*', 'img-b*']",
+        "images: ['team-?-*']",
     ]);
     (directory, restrict)
         .prop_map(move |(directory, restrict)| restriction(name, directory, restrict))
@@ -427,6 +445,8 @@ fn a_set() -> impl Strategy<Value = Vec<(String, String)>> {
         "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {name: team-a}\n".to_owned();
     let document = prop_oneof![
         5 => a_share(),
+        2 => a_share_by_name(),
+        2 => a_policy(),
         1 => a_restriction("first"),
         1 => Just("# nothing\n".to_owned()),
         2 => Just(account),
@@ -438,6 +458,35 @@ fn a_set() -> impl Strategy<Value = Vec<(String, String)>> {
             .map(|(n, (directory, text))| (format!("{directory}{n}.yaml"), text))
             .collect()
     })
+}
+
+#[test]
+fn a_lock_file_is_no_way_to_the_policies_of_another_directory() {
+    let policy = |name: &str| {
+        format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: {name}}}\nspec: {{region: ap-tokyo, match: {{name: '{name}-*'}}, keep: {{newest: 1}}}}\n"
+        )
+    };
+    let lock = |name: &str| {
+        let digest = "0a".repeat(32);
+        format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: ImageShareLock\nspec: {{policies: [{{name: {name}, digest: {digest}, regions: {{ap-tokyo: [{{id: img-x, name: x}}]}}}}]}}\n"
+        )
+    };
+    let files = Files::with(&[
+        ("r.yaml", restriction("in-a", "a", "images: ['a-*']")),
+        ("a/policy.yaml", policy("a")),
+        ("b/policy.yaml", policy("b")),
+        ("a/lock.yaml", lock("a")),
+        ("lock.yaml", lock("b")),
+    ]);
+    let (_, warnings) = images(files.load(&["."]));
+    assert_eq!(warnings, NONE, "beside its policy, and above all of them");
+    files.write("lock.yaml", "# nothing");
+    files.write("a/lock.yaml", lock("b"));
+    let errors = files.errors(&["."]);
+    let refused = ("a/lock.yaml", "policy `b` may not be locked here");
+    assert_eq!(errors, [(refused.0.to_owned(), refused.1.to_owned())]);
 }
 
 proptest! {

@@ -4,7 +4,7 @@ mod board;
 
 use board::{at, bad, decision, good, hostile, huge, id, now, pass, plan, scope};
 use serde_json::Value;
-use sharekeeper::plan::{Stray, UndocumentedState, Verdict};
+use sharekeeper::plan::{Decision, Stray, UndocumentedState, Verdict};
 use sharekeeper::status::{Board, PassResult};
 use sharekeeper::web::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, board_document, page};
 
@@ -408,4 +408,38 @@ fn b5_c7_a_state_that_is_lost_is_the_first_thing_that_is_said() {
         "{said:?}"
     );
     assert_eq!(document["transitions"][0]["kind"], "stalled");
+}
+
+#[test]
+fn o1_names_and_what_must_be_settled_are_shown_and_found() {
+    let place = scope("default", "eu-frankfurt");
+    let mut board = good();
+    let named = Decision {
+        name: Some("golden-<b>1".into()),
+        ..decision(Verdict::InSync)
+    };
+    let mut plan = plan(&place, [(id(7), named)]);
+    plan.policy_holds
+        .insert("golden".into(), "a pin is <i>missing".into());
+    pass(&mut board, &plan, PassResult::Incomplete);
+    let html = shown(&board, "");
+    assert!(
+        html.contains("<title>! 1 name or policy needs a person"),
+        "{html}"
+    );
+    assert!(
+        html.contains("policy <b>golden</b>: a pin is &lt;i&gt;missing"),
+        "{html}"
+    );
+    let found = shown(&board, "q=GOLDEN-");
+    assert_eq!(rows(&found), 1);
+    assert!(
+        found.contains("golden-&lt;b&gt;1</a> <small>img-00000007</small>"),
+        "{found}"
+    );
+    let document = document(&board, "region=eu-frankfurt");
+    let shown = &document["scopes"][0];
+    assert_eq!(shown["images"][0]["image_name"], "golden-<b>1");
+    assert_eq!(shown["findings"][0]["kind"], "policy_hold");
+    assert_eq!(shown["findings"][0]["subject"], "golden");
 }

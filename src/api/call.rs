@@ -28,7 +28,22 @@ struct AnsweredCall {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallKind {
     Read,
+    /// A read that no other call depends on.
+    SideRead,
     Write,
+}
+
+impl CallKind {
+    /// The kind of a call that changes nothing.
+    fn of_read(action: Action) -> Self {
+        match action {
+            Action::DescribeInstances | Action::DescribeImages => Self::SideRead,
+            Action::ModifyImageSharePermission
+            | Action::DescribeBlueprints
+            | Action::DescribeImagesToShare
+            | Action::GetCallerIdentity => Self::Read,
+        }
+    }
 }
 
 impl<H: Host> ReadClient<H> {
@@ -55,13 +70,15 @@ impl<H: Host> ReadClient<H> {
             }
             let result = self.call(&ready, action, region, None, body, sent_at).await;
             let took = self.context.host.monotonic().since(sent_at);
+            // That CVM does not take a key is no reason not to use it at Lighthouse.
+            let is_cvm = action.service() == Service::Cvm;
             let again = match &result {
-                Err(CallError::Refused(refusal)) if rounds < ROUNDS_MAX => {
+                Err(CallError::Refused(refusal)) if rounds < ROUNDS_MAX && !is_cvm => {
                     self.has_newer(&ready, refusal, region).await
                 }
                 _ => false,
             };
-            admitted.settle(self.report(&result, CallKind::Read));
+            admitted.settle(self.report(&result, CallKind::of_read(action)));
             if !again {
                 return result.map(|reply| TimedReply { reply, asked, took });
             }
@@ -239,6 +256,10 @@ impl<H: Host> ReadClient<H> {
         match result {
             Ok(_) => Report::Healthy,
             Err(CallError::Refused(refusal)) => match refusal.class {
+                // A key that does not work at all shows in the next call that something depends on.
+                Class::AccountBlocked | Class::ClockOff if kind == CallKind::SideRead => {
+                    Report::Inconclusive
+                }
                 Class::AccountBlocked | Class::ClockOff => Report::Broken(refusal.clone()),
                 // A denied read proves that the key works. A denied write proves nothing about the next write.
                 Class::ScopeBlocked | Class::OurFault if kind == CallKind::Write => {

@@ -234,6 +234,16 @@ mod tests {
             (write, "InternalError.img-6pb6lrmy", "InternalError"),
             (write, "\"}\nevil 1", "other"),
             (read, "", "other"),
+            (
+                Action::DescribeInstances,
+                "UnauthorizedOperation.NoPermission",
+                "UnauthorizedOperation",
+            ),
+            (
+                Action::DescribeImages,
+                "InvalidFilterValue.LimitExceeded",
+                "other",
+            ),
         ];
         for (action, code, word) in table {
             assert_eq!(label(action, Some(&refused(code))), word, "{code}");

@@ -10,8 +10,9 @@ use super::credential_status::LatestStatus;
 use super::credentials::{CredentialError, CredentialProvider};
 use super::error::{CallError, Refusal};
 use super::protocol::wire::{
-    Action, DescribeBlueprintsReply, DescribeBlueprintsRequest, DescribeImagesReply,
-    DescribeImagesRequest, Filter, PAGE_LIMIT_MAX, Service,
+    Action, DescribeBlueprintsReply, DescribeBlueprintsRequest, DescribeCvmImagesReply,
+    DescribeCvmImagesRequest, DescribeImagesReply, DescribeImagesRequest, DescribeInstancesReply,
+    DescribeInstancesRequest, Filter, PAGE_LIMIT_MAX, Service,
 };
 use crate::host::Host;
 use crate::model::{AccountName, Clocks, Endpoint, ImageId, Region, Uin};
@@ -198,14 +199,41 @@ impl<H: Host> ReadClient<H> {
         let body = DescribeImagesRequest {
             offset: Some(offset.into()),
             limit: Some(PAGE_LIMIT_MAX.into()),
-            filters: Some(vec![Filter {
-                name: "image-type".into(),
-                values: vec!["PRIVATE_IMAGE".into()],
-            }]),
+            filters: Some(vec![own_images()]),
             ..Default::default()
         };
         self.read(Action::DescribeImagesToShare, region, &body, None)
             .await
+    }
+
+    /// One page of the account's Lighthouse instances, from `offset` on.
+    pub async fn describe_instances(
+        &self,
+        region: Region,
+        offset: u32,
+    ) -> Result<TimedReply<DescribeInstancesReply>, CallError> {
+        let body = DescribeInstancesRequest {
+            offset: Some(offset.into()),
+            limit: Some(PAGE_LIMIT_MAX.into()),
+            ..Default::default()
+        };
+        self.read(Action::DescribeInstances, region, &body, None)
+            .await
+    }
+
+    /// One page of the account's own images as CVM shows them, from `offset` on.
+    pub async fn describe_cvm_images(
+        &self,
+        region: Region,
+        offset: u32,
+    ) -> Result<TimedReply<DescribeCvmImagesReply>, CallError> {
+        let body = DescribeCvmImagesRequest {
+            offset: Some(offset.into()),
+            limit: Some(PAGE_LIMIT_MAX.into()),
+            filters: Some(vec![own_images()]),
+            ..Default::default()
+        };
+        self.read(Action::DescribeImages, region, &body, None).await
     }
 
     /// Why no call may be made for this account, if that is known.
@@ -222,6 +250,15 @@ impl<H: Host> ReadClient<H> {
             .current(&self.context, region)
             .await;
         current.map(|_| ())
+    }
+}
+
+/// Lets through the account's own images: not the public ones, nor those that other accounts share with it. Lighthouse and
+/// CVM call the filter alike.
+fn own_images() -> Filter {
+    Filter {
+        name: "image-type".into(),
+        values: vec!["PRIVATE_IMAGE".into()],
     }
 }
 

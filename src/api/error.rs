@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::protocol::wire::Action;
 use crate::host::TransportError;
 use crate::model::{Permission, ShareState};
 use crate::pace::ThrottleScope;
@@ -152,6 +153,10 @@ impl Class {
             | "RequestSizeLimitExceeded"
             | "ResponseSizeLimitExceeded"
             | "DryRunOperation" => Self::OurFault,
+            // CVM has names of its own for a request that is wrong.
+            "InvalidFilter" | "InvalidFilterValue" | "InvalidImageId" if permission.is_none() => {
+                Self::OurFault
+            }
             // An unknown code holds the image still and is shown; a read just fails.
             _ if permission.is_some() => Self::ImageBlocked,
             _ => Self::Unclear,
@@ -303,6 +308,14 @@ impl Refusal {
             },
         })
     }
+
+    /// What a person can do about a refusal of `action`.
+    pub fn remedy_for(&self, action: Action) -> Option<String> {
+        if self.class == Class::ScopeBlocked && !self.is_of_region() {
+            return Some(format!("allow {} for this key in CAM", action.permission()));
+        }
+        self.remedy().map(str::to_owned)
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -316,6 +329,23 @@ impl fmt::Display for Refusal {
 }
 
 impl CallError {
+    /// What was called, why it failed and what helps, in one line for a person.
+    pub fn about(&self, action: Action) -> String {
+        let name = action.as_str();
+        match self {
+            Self::NotSent(detail) | Self::Unclear(detail) => format!("{name}: {detail}"),
+            Self::Refused(refusal) | Self::AccountBroken(refusal) => {
+                let remedy = refusal.remedy_for(action);
+                let remedy = remedy.map(|remedy| format!(" ({remedy})"));
+                format!(
+                    "{name}: {}{}",
+                    refusal.summary(),
+                    remedy.unwrap_or_default()
+                )
+            }
+        }
+    }
+
     /// What it means for a call that the transport gave no reply. `describe` makes the text for a person from the
     /// transport's own words.
     pub(super) fn no_reply(error: TransportError, describe: impl FnOnce(&str) -> String) -> Self {
@@ -430,6 +460,59 @@ mod tests {
         ];
         for (code, class) in table {
             assert_eq!(Class::of(code, Some(Share)), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_cvm_says_of_a_request_that_is_wrong_is_never_asked_again() {
+        for code in [
+            "InvalidFilter",
+            "InvalidFilterValue.LimitExceeded",
+            "InvalidImageId.Malformed",
+            "InvalidParameter.InvalidParameterCoexistImageIdsFilters",
+            "InvalidParameterValue.LimitExceeded",
+        ] {
+            assert_eq!(Class::of(code, None), Class::OurFault, "{code}");
+        }
+        for (code, class) in [
+            ("UnauthorizedOperation", Class::ScopeBlocked),
+            (
+                "UnauthorizedOperation.MultiFactorUnauthorized",
+                Class::ScopeBlocked,
+            ),
+            ("UnauthorizedOperation.InvalidToken", Class::AccountBlocked),
+            ("InternalServerError", Class::Unclear),
+        ] {
+            assert_eq!(Class::of(code, None), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_remedy_names_the_permission_that_cam_lacks() {
+        let refused = |code: &str| {
+            CallError::Refused(Refusal {
+                code: code.into(),
+                message: "No.".into(),
+                request_id: None,
+                class: Class::of(code, None),
+            })
+        };
+        for (action, permission) in [
+            (Action::DescribeInstances, "lighthouse:DescribeInstances"),
+            (Action::DescribeImages, "cvm:DescribeImages"),
+        ] {
+            let name = action.as_str();
+            let denied = refused("UnauthorizedOperation.NoPermission").about(action);
+            let expected = format!(
+                "{name}: UnauthorizedOperation.NoPermission: No (allow {permission} for this key in CAM)"
+            );
+            assert_eq!(denied, expected);
+            let elsewhere = refused("UnsupportedRegion").about(action);
+            assert!(!elsewhere.contains("allow"), "{elsewhere}");
+            let busy = refused("InternalError").about(action);
+            assert_eq!(busy, format!("{name}: InternalError: No"));
+            let silent = CallError::NotSent("cvm.test: refused".into()).about(action);
+            assert_eq!(silent, format!("{name}: cvm.test: refused"));
         }
     }
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::error::{CallError, Class};
 use super::protocol::reply::parse;
 use super::protocol::wire::{
-    CallerIdentity, DescribeBlueprintsReply, DescribeImagesReply, ModifyReply,
+    CallerIdentity, DescribeBlueprintsReply, DescribeCvmImagesReply, DescribeImagesReply,
+    DescribeInstancesReply, ModifyReply,
 };
 use crate::host::Reply;
 use crate::model::Permission;
@@ -44,10 +45,14 @@ enum Takes {
     TextOrNull,
     /// `true` or `false`.
     Bool,
+    /// `true`, `false` or nothing.
+    BoolOrNull,
     /// A number of things.
     Count,
     /// A list of objects.
     List,
+    /// A list of objects or nothing.
+    ListOrNull,
     /// Whatever there is.
     Anything,
 }
@@ -59,8 +64,10 @@ impl Takes {
             Self::Text => is_text,
             Self::TextOrNull => is_text || raw == "null",
             Self::Bool => matches!(raw, "true" | "false"),
+            Self::BoolOrNull => matches!(raw, "true" | "false" | "null"),
             Self::Count => matches!(raw, "0" | "1"),
             Self::List => raw == "[]",
+            Self::ListOrNull => matches!(raw, "[]" | "null"),
             Self::Anything => true,
         }
     }
@@ -101,7 +108,7 @@ fn every_field<T: DeserializeOwned>(whole: &Value, place: &str, needed: &[(&str,
         }
         let object = changed.pointer_mut(place).and_then(Value::as_object_mut);
         object.expect("an object").remove(field);
-        let may_be_absent = matches!(takes, Takes::TextOrNull | Takes::Anything);
+        let may_be_absent = takes.fits("null");
         let read = read::<T>(&changed.to_string());
         assert_eq!(read.is_ok(), may_be_absent, "{place}/{field} is absent");
     }
@@ -131,6 +138,49 @@ fn c14_t2_of_images_only_the_counts_and_ids_are_needed_and_whether_they_can_be_s
         &[("ImageId", Takes::Text), ("IsShareable", Takes::Bool)],
     );
     every_field::<DescribeImagesReply>(
+        whole,
+        "/Response",
+        &[("TotalCount", Takes::Count), ("ImageSet", Takes::List)],
+    );
+}
+
+#[test]
+fn c14_t2_of_instances_only_the_counts_and_ids_are_needed() {
+    let whole = &samples()["DescribeInstances"]["success"];
+    every_field::<DescribeInstancesReply>(
+        whole,
+        "/Response/InstanceSet/1",
+        &[
+            ("InstanceId", Takes::Text),
+            ("BlueprintId", Takes::TextOrNull),
+        ],
+    );
+    every_field::<DescribeInstancesReply>(
+        whole,
+        "/Response",
+        &[("TotalCount", Takes::Count), ("InstanceSet", Takes::List)],
+    );
+}
+
+#[test]
+fn c14_t2_of_images_of_cvm_what_lighthouse_does_not_tell_is_needed() {
+    let whole = &samples()["DescribeImages"]["success"];
+    every_field::<DescribeCvmImagesReply>(
+        whole,
+        "/Response/ImageSet/0",
+        &[
+            ("ImageId", Takes::Text),
+            ("ImageFamily", Takes::TextOrNull),
+            ("ImageDeprecated", Takes::BoolOrNull),
+            ("Tags", Takes::ListOrNull),
+        ],
+    );
+    every_field::<DescribeCvmImagesReply>(
+        whole,
+        "/Response/ImageSet/0/Tags/0",
+        &[("Key", Takes::Text), ("Value", Takes::TextOrNull)],
+    );
+    every_field::<DescribeCvmImagesReply>(
         whole,
         "/Response",
         &[("TotalCount", Takes::Count), ("ImageSet", Takes::List)],

@@ -60,13 +60,29 @@ impl<H: Host> ReadClient<H> {
                 let answered = self.describe_images(region, ids, None).await;
                 answered.map(|answered| answered.took)
             }
+            ProbeTarget::OwnImages => {
+                let answered = self.describe_own_images(region, 0).await;
+                answered.map(|answered| answered.took)
+            }
+            ProbeTarget::Instances => {
+                let answered = self.describe_instances(region, 0).await;
+                answered.map(|answered| answered.took)
+            }
+            ProbeTarget::CvmImages => {
+                let answered = self.describe_cvm_images(region, 0).await;
+                answered.map(|answered| answered.took)
+            }
         }
     }
 
-    /// The time of each access point of `regions`, and of STS, minus this machine's, as its newest reply told it; in
+    /// The time of each access point of `regions`, and of STS and CVM, minus this machine's, as its newest reply told it; in
     /// order of the hosts.
     pub fn clock_offsets(&self, regions: &BTreeSet<Region>) -> BTreeMap<String, TimeDelta> {
-        let actions = [Action::DescribeBlueprints, Action::GetCallerIdentity];
+        let actions = [
+            Action::DescribeBlueprints,
+            Action::GetCallerIdentity,
+            Action::DescribeImages,
+        ];
         let hosts = actions.into_iter().flat_map(|action| {
             let hosts = regions.iter();
             hosts.map(move |&region| self.endpoint(action).host(region))
@@ -92,13 +108,21 @@ pub enum ProbeTarget<'a> {
     Blueprints,
     /// `DescribeImagesToShare`, of up to 100 images; of the account's first if there are none.
     Images(&'a [ImageId]),
+    /// `DescribeImagesToShare`, of the account's own images.
+    OwnImages,
+    /// The account's Lighthouse instances.
+    Instances,
+    /// The account's own images in CVM.
+    CvmImages,
 }
 
 impl ProbeTarget<'_> {
     pub const fn action(self) -> Action {
         match self {
             Self::Blueprints => Action::DescribeBlueprints,
-            Self::Images(_) => Action::DescribeImagesToShare,
+            Self::Images(_) | Self::OwnImages => Action::DescribeImagesToShare,
+            Self::Instances => Action::DescribeInstances,
+            Self::CvmImages => Action::DescribeImages,
         }
     }
 }

@@ -10,14 +10,14 @@ use super::output::{self, Failure};
 use super::session::{self, Session};
 use super::{accounts, manifests, sim_target, state};
 use crate::api::ReadClient;
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredImage, DesiredScope};
 use crate::engine::{self, Task};
 use crate::host::Host;
 use crate::inventory::{Inventory, OwnedShare, OwnershipState};
 use crate::ledger::LedgerReader;
 use crate::listing;
 use crate::model::{AccountName, ImageId, ImageKey, Labels, Scope, Selector, ShareState};
-use crate::observation::{Observation, Seen};
+use crate::observation::{Observation, OwnImages, Seen};
 use crate::plan::Policy;
 use crate::report::{AdoptDocument, Adopted, ExitStatus};
 use crate::store::Reader;
@@ -99,15 +99,21 @@ async fn adopt(
     let survey = survey(&clients, &reader, desired, selector).await;
     session.close().await?;
     let survey = survey?;
-    let adopted = survey.adoptable.iter().map(|(key, owned)| Adopted {
+    let adopted = survey.adoptable.iter().map(|(key, name, owned)| Adopted {
         key: key.clone(),
+        image_name: name.clone(),
         blueprint_id: owned.blueprint.clone().unwrap_or_default(),
     });
     let adopted = adopted.collect();
-    if !arguments.dry_run && !survey.adoptable.is_empty() {
+    let adoptable: Vec<_> = survey
+        .adoptable
+        .into_iter()
+        .map(|(key, _, owned)| (key, owned))
+        .collect();
+    if !arguments.dry_run && !adoptable.is_empty() {
         state::open_for_operator(directory, "adopt")?
             .adopt(
-                survey.adoptable,
+                adoptable,
                 &desired.names(),
                 &state::operator_name(),
                 "`sharekeeper adopt`",
@@ -131,13 +137,17 @@ async fn owned_images(
     let mut keys = Vec::new();
     for scope in reader.summary().map_err(Failure::new)?.scopes.into_keys() {
         let inventory = reader.inventory(&scope).await.map_err(Failure::new)?;
-        for (image, entry) in inventory.images {
-            let key = key(&scope, &image);
+        for (image, entry) in &inventory.images {
+            let key = key(&scope, image);
             let none = Labels::new();
-            let labels = desired
-                .images
-                .get(&key)
-                .map_or(&none, |image| &*image.document.labels);
+            let by_name = || {
+                let names = desired.names.get(&scope)?;
+                let mut meanings = inventory.memory.names.iter();
+                let (name, _) = meanings.find(|(_, meant)| **meant == key.image)?;
+                names.get(name)
+            };
+            let entry_of = desired.images.get(&key).or_else(by_name);
+            let labels = entry_of.map_or(&none, |image| &*image.document.labels);
             if entry.owned.is_some() && selector.matches(&key, labels) {
                 keys.push(key);
             }
@@ -149,7 +159,8 @@ async fn owned_images(
 /// What was found of the selected images.
 #[derive(Default)]
 struct Survey {
-    adoptable: Vec<(ImageKey, OwnedShare)>,
+    /// Each with the name of its blueprint, where it has one.
+    adoptable: Vec<(ImageKey, Option<String>, OwnedShare)>,
     not_shared: Vec<ImageKey>,
     unseen: Vec<String>,
 }
@@ -164,7 +175,12 @@ async fn survey<H: Host>(
     let observations = scopes.iter().filter_map(|(scope, wanted)| {
         let client = clients.get(&scope.account)?;
         Some(async move {
-            let observation = listing::observe(client, scope).await;
+            let mut observation = listing::observe(client, scope).await;
+            if let Observation::Seen(seen) = &mut observation
+                && !wanted.names.is_empty()
+            {
+                seen.own = listing::own_images(client, scope).await;
+            }
             (*scope, wanted, observation, client.clocks(scope.region))
         })
     });
@@ -182,8 +198,18 @@ async fn survey<H: Host>(
             }
         };
         let inventory = reader.inventory(scope).await.map_err(Failure::new)?;
-        for (&image, named) in &wanted.images {
-            placed.insert(image);
+        if let OwnImages::Unknown(why) = &seen.own {
+            output::warn(format_args!("{scope}: images by name are not known: {why}"));
+            survey.unseen.push(scope.to_string());
+        }
+        let named: BTreeMap<&ImageId, &DesiredImage> = wanted
+            .images
+            .iter()
+            .map(|(&id, &image)| (id, image))
+            .chain(by_name(&seen.own, wanted))
+            .collect();
+        for (image, named) in named.clone() {
+            placed.insert(image.clone());
             let there = survey.take(scope, image, &seen, &inventory);
             let meant = clocks.any(|now| named.share.at(now).0 == ShareState::Shared)
                 || selector.images.contains(image);
@@ -191,9 +217,13 @@ async fn survey<H: Host>(
                 survey.not_shared.push(key(scope, image));
             }
         }
-        for image in selector.images.iter().filter(|image| !wanted.names(image)) {
+        for image in selector
+            .images
+            .iter()
+            .filter(|image| !wanted.names(image) && !named.contains_key(image))
+        {
             if survey.take(scope, image, &seen, &inventory) {
-                placed.insert(image);
+                placed.insert(image.clone());
             } else {
                 absent.push(key(scope, image));
             }
@@ -203,6 +233,25 @@ async fn survey<H: Host>(
     survey.not_shared.append(&mut absent);
     survey.not_shared.sort();
     Ok(survey)
+}
+
+/// The images that selected entries name, each of which has its name alone.
+fn by_name<'o>(
+    own: &'o OwnImages,
+    wanted: &'o DesiredScope<'_>,
+) -> Vec<(&'o ImageId, &'o DesiredImage)> {
+    let OwnImages::Known(own) = own else {
+        return Vec::new();
+    };
+    let (names, selector) = (wanted.names, wanted.selector);
+    let found = names.iter().filter_map(|(name, image)| {
+        let mut having = own.iter().filter(|(_, own)| own.name == name.as_str());
+        let (id, _) = having.next()?;
+        let is_selected = selector.matches_labels(&image.document.labels)
+            && (selector.images.is_empty() || selector.images.contains(id));
+        (having.next().is_none() && is_selected).then_some((id, image))
+    });
+    found.collect()
 }
 
 fn key(scope: &Scope, image: &ImageId) -> ImageKey {
@@ -223,7 +272,8 @@ impl Survey {
             (_, Some(OwnershipState::Acknowledged | OwnershipState::Adopted)) => true,
             (Some(blueprint), _) => {
                 let owned = OwnedShare::adopted(&blueprint.id, state::now());
-                self.adoptable.push((key(scope, image), owned));
+                let name = Some(blueprint.name.to_string()).filter(|name| !name.is_empty());
+                self.adoptable.push((key(scope, image), name, owned));
                 true
             }
             (None, _) => false,

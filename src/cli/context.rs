@@ -6,11 +6,11 @@ use super::args::{Guards, OutputFormat, Paths, SelectorArguments};
 use super::manifests::{self, Manifests};
 use super::output::{self, Failure};
 use super::state;
-use crate::desired::{Completeness, Desired, DesiredImage};
+use crate::desired::{Completeness, Desired};
 use crate::engine::Task;
 use crate::host::SystemCommandRunner;
 use crate::manifest::{Checkout, Diagnostic, Revision};
-use crate::model::{AccountName, ImageKey, Scope, Selector};
+use crate::model::{AccountName, Scope, Selector};
 use crate::plan::{ApprovedActions, Policy};
 use crate::store::Reader;
 use crate::words::plural;
@@ -113,11 +113,8 @@ impl CommandContext {
 
     /// Warns if the flags select no image of the manifests.
     pub(super) fn warn_if_nothing_is_selected(&self) {
-        let selected = |(key, image): (&ImageKey, &DesiredImage)| {
-            self.selector.matches(key, &image.document.labels)
-        };
-        if !self.desired.images.iter().any(selected) {
-            let named = plural(self.desired.images.len() as u64, "image");
+        if !self.desired.is_selected(&self.selector) {
+            let named = plural(self.desired.entries() as u64, "image");
             output::warn(format_args!(
                 "nothing to do: the manifests name {named}, and the flags leave none of them"
             ));

@@ -14,8 +14,8 @@ use crate::api::{Owner, ReadClient};
 use crate::desired::Desired;
 use crate::host::Host;
 use crate::listing;
-use crate::manifest::{self, Sharing};
-use crate::model::{AccountName, ImageId, ImageKey, Labels, Region, Scope, Selector};
+use crate::manifest::{self, Imported, Sharing};
+use crate::model::{AccountName, ImageId, ImageKey, ImageName, Labels, Region, Scope, Selector};
 use crate::observation::{Observation, OwnImages};
 use crate::report::{ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnseenScope};
 use crate::words::rfc3339;
@@ -46,15 +46,15 @@ pub(super) async fn run(
 }
 
 /// The regions that are listed under one account name.
-struct AccountListing<H> {
-    name: AccountName,
-    client: ReadClient<H>,
-    regions: BTreeSet<Region>,
+pub(super) struct AccountListing<H> {
+    pub(super) name: AccountName,
+    pub(super) client: ReadClient<H>,
+    pub(super) regions: BTreeSet<Region>,
 }
 
 /// Lists each region of an account once: under the name that the manifests use there, else under the first of its names.
 /// A manifest that named a region under a second name would be refused.
-async fn one_name_each<H: Host>(
+pub(super) async fn one_name_each<H: Host>(
     clients: BTreeMap<AccountName, ReadClient<H>>,
     desired: &Desired,
 ) -> Vec<AccountListing<H>> {
@@ -147,6 +147,7 @@ fn write(
 ) -> Result<ImportDocument, Failure> {
     let (mut sharing, mut unseen, mut named_already) = (Sharing::new(), Vec::new(), 0);
     let mut strays = Vec::new();
+    let everything = Selector::default();
     let mut not_read = |scope: &Scope, reason: String| {
         output::warn(format_args!("{scope}: not read: {reason}"));
         unseen.push(UnseenScope {
@@ -168,7 +169,9 @@ fn write(
             let why = format!("which images are the account's own is not known: {why}");
             not_read(&scope, why);
         }
-        let mut images = BTreeMap::new();
+        let in_scope = desired.desired_scope(&scope, &everything);
+        let is_declared = |name: &str| in_scope.as_ref().is_some_and(|scope| scope.has_name(name));
+        let mut images = Vec::new();
         for (image, blueprint) in seen.shared {
             let key = ImageKey {
                 scope: scope.clone(),
@@ -182,13 +185,24 @@ fn write(
                 continue;
             }
             match &own {
-                OwnImages::Known(own) if own.contains_key(&key.image) => {
-                    images.insert(key.image, blueprint.name.to_string());
+                OwnImages::Known(all) if all.contains_key(&key.image) => {
+                    let name = &all[&key.image].name;
+                    if is_declared(name) {
+                        named_already += 1;
+                        continue;
+                    }
+                    let is_unique = all.values().filter(|image| image.name == *name).count() == 1;
+                    images.push(Imported {
+                        id: key.image,
+                        name: ImageName::new(name).ok().filter(|_| is_unique),
+                        note: blueprint.name.to_string(),
+                    });
                 }
                 OwnImages::Known(_) => strays.push(ImportedStray {
                     account: scope.account.to_string(),
                     region: scope.region.as_str(),
                     image_id: key.image.to_string(),
+                    image_name: Some(blueprint.name.to_string()).filter(|name| !name.is_empty()),
                     blueprint_id: blueprint.id.to_string(),
                 }),
                 OwnImages::NotAsked | OwnImages::Unknown(_) => {}
@@ -270,7 +284,7 @@ fn write_files(
         fs::write(path, text).map_err(|error| failure(path, &error))?;
         written.push(ImportedFile {
             file: path.to_string_lossy().into_owned(),
-            images: sharing.values().map(BTreeMap::len).sum(),
+            images: sharing.values().map(Vec::len).sum(),
         });
     }
     Ok(written)

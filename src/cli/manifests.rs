@@ -41,7 +41,7 @@ pub(super) async fn check(paths: &Paths, format: OutputFormat) -> Result<(), Fai
         Ok(loaded) => loaded,
         Err(broken) => return Err(refuse(broken.diagnostics(), format)),
     };
-    let (documents, images) = (loaded.documents, loaded.desired.images.len());
+    let (documents, images) = (loaded.documents, loaded.desired.entries());
     let document = ManifestsDocument {
         format_version: FORMAT_VERSION,
         exit_code: ExitStatus::Done,

@@ -10,8 +10,11 @@ mod completions;
 mod connect;
 mod context;
 mod doctor;
+mod explain;
 mod history;
+mod images;
 mod import;
+mod lock;
 mod logging;
 mod man;
 mod manifests;
@@ -31,6 +34,7 @@ mod sim_target;
 mod state;
 mod status;
 mod status_server;
+mod survey;
 mod suspend;
 mod validate;
 
@@ -83,6 +87,9 @@ async fn dispatch(arguments: &Arguments, stderr: Stderr) -> Result<ExitStatus, F
         Command::Plan(arguments) => plan::run(arguments, common).await,
         Command::Reconcile(arguments) => reconcile::run(arguments, common, stderr).await,
         Command::Run(arguments) => run::run(arguments, common).await,
+        Command::Images(arguments) => images::run(arguments, common).await,
+        Command::Explain(arguments) => explain::run(arguments, common).await,
+        Command::Lock(arguments) => lock::run(arguments, common).await,
         Command::Import(arguments) => import::run(arguments, common).await,
         Command::Adopt(arguments) => adopt::run(arguments, common).await,
         Command::Status(arguments) => status::run(arguments, common).await,

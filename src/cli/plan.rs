@@ -40,7 +40,12 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
     let scopes = engine::preview(&clients, &reader, &context.task(None)).await;
     let budget = cost(&scopes, &clients, &client_context);
     session.close().await?;
-    let mut document = PlanDocument::new(&scopes, budget, arguments.detailed_exitcode);
+    let mut document = PlanDocument::new(
+        &scopes,
+        &context.selector,
+        budget,
+        arguments.detailed_exitcode,
+    );
     let new_state = state::new_state_warning(&directory, context.policy.prune);
     if let Some(warning) = new_state.filter(|_| reader.is_new()) {
         document.state_is_new(warning);

@@ -151,6 +151,9 @@ pub(super) async fn parked_images(
         }
         let inventory = reader.inventory(&scope).await.map_err(Failure::new)?;
         for (image, entry) in inventory.images {
+            let mut names = inventory.memory.names.iter();
+            let image_name = names.find(|(_, meaning)| **meaning == image);
+            let image_name = image_name.map(|(name, _)| name.clone());
             let key = ImageKey {
                 scope: scope.clone(),
                 image,
@@ -158,7 +161,11 @@ pub(super) async fn parked_images(
             if let Some(since) = entry.parked_since
                 && selector.matches(&key, &Labels::new())
             {
-                parked.push(Parked { key, since });
+                parked.push(Parked {
+                    key,
+                    image_name,
+                    since,
+                });
             }
         }
     }

@@ -1,7 +1,9 @@
 //! What newer manifests change: of accounts, of scopes, and of how far the set as a whole can be trusted. Pure.
 
-use crate::desired::{Account, Completeness, Desired, DesiredImage, DesiredShare};
-use crate::model::{AccountName, ImageKey, Labels, Scope};
+use std::collections::BTreeMap;
+
+use crate::desired::{Account, Completeness, Desired, DesiredImage, DesiredShare, LockedImage};
+use crate::model::{AccountName, ImageKey, ImageName, Labels, Region, Scope};
 use crate::source::Generation;
 
 /// A set of manifests beside the one before it.
@@ -58,10 +60,111 @@ fn trust(generation: &Generation) -> (bool, &Completeness) {
 
 /// Whether two sets of manifests ask the same of a scope. Where they ask for it does not matter.
 fn asks_the_same(a: &Desired, b: &Desired, scope: &Scope) -> bool {
-    fn asked<'d>(
-        (key, image): (&'d ImageKey, &'d DesiredImage),
-    ) -> (&'d ImageKey, DesiredShare, bool, &'d Labels) {
-        (key, image.share, image.protect, &image.document.labels)
+    fn asked(image: &DesiredImage) -> (DesiredShare, bool, &Labels) {
+        (image.share, image.protect, &image.document.labels)
     }
-    a.of(scope).map(asked).eq(b.of(scope).map(asked))
+    fn by_id<'d>(
+        (key, image): (&'d ImageKey, &'d DesiredImage),
+    ) -> (&'d ImageKey, (DesiredShare, bool, &'d Labels)) {
+        (key, asked(image))
+    }
+    fn names<'d>(
+        desired: &'d Desired,
+        scope: &Scope,
+    ) -> impl Iterator<Item = (&'d ImageName, (DesiredShare, bool, &'d Labels))> {
+        let names = desired.names.get(scope).into_iter().flatten();
+        names.map(|(name, image)| (name, asked(image)))
+    }
+    a.of(scope).map(by_id).eq(b.of(scope).map(by_id))
+        && names(a, scope).eq(names(b, scope))
+        && policies(a, scope).eq(policies(b, scope))
+}
+
+/// What the policies of a scope ask for, each with what is locked of it.
+fn policies<'d>(
+    desired: &'d Desired,
+    scope: &Scope,
+) -> impl Iterator<Item = (&'d str, &'d Labels, &'d str, Option<Locked<'d>>)> {
+    let policies = desired.policies.get(scope).into_iter().flatten();
+    policies.map(|policy| {
+        let lock = desired.locks.get(policy.name());
+        let locked = lock.map(|lock| (&*lock.digest, &lock.regions));
+        let name = &**policy.name();
+        (name, &*policy.document.labels, &*policy.digest, locked)
+    })
+}
+
+/// The digest of a lock, and its images.
+type Locked<'d> = (&'d str, &'d BTreeMap<Region, Vec<LockedImage>>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{SourceText, parse};
+    use crate::model::{AccountName, Region};
+
+    const NAMES: &str = "apiVersion: sharekeeper.dev/v1
+kind: ImageShare
+metadata: {name: a, labels: {team: a}}
+spec: {region: ap-tokyo, images: [{name: golden, state: shared, note: x}]}
+---
+";
+    const POLICY: &str = "apiVersion: sharekeeper.dev/v1
+kind: ImageSharePolicy
+metadata: {name: p}
+spec: {regions: [ap-tokyo, ap-seoul], match: {name: a}, keep: {newest: 1}}
+---
+";
+    const LOCK: &str = "apiVersion: sharekeeper.dev/v1
+kind: ImageShareLock
+spec: {policies: [{name: p, digest: '', regions: {ap-tokyo: [{id: img-a, name: a}]}}]}
+";
+
+    fn desired(texts: [&str; 3]) -> Desired {
+        let digest = "0a".repeat(32);
+        let text = texts
+            .concat()
+            .replace("digest: ''", &format!("digest: '{digest}'"));
+        let loaded = parse(vec![SourceText::new("a.yaml", text.clone())]);
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{text}{}", errors.render(false)));
+        loaded.desired
+    }
+
+    #[test]
+    fn names_policies_and_locks_count_and_where_they_stand_does_not() {
+        let scope = |region| Scope {
+            account: AccountName::default(),
+            region: Region::new(region).expect("a region"),
+        };
+        let before = desired([NAMES, POLICY, LOCK]);
+        let same =
+            |texts: [&str; 3], region| asks_the_same(&before, &desired(texts), &scope(region));
+        let moved = format!("# a line more\n{POLICY}");
+        assert!(same([&moved, NAMES, LOCK], "ap-tokyo"));
+        let noted = NAMES.replace("note: x", "note: y");
+        assert!(same([&noted, POLICY, LOCK], "ap-tokyo"));
+        for (from, to) in [
+            ("golden", "silver"),
+            ("shared", "unshared"),
+            ("note", "protect: true, note"),
+            ("team: a", "team: b"),
+        ] {
+            let other = NAMES.replacen(from, to, 1);
+            assert!(!same([&other, POLICY, LOCK], "ap-tokyo"), "{from}");
+            assert!(same([&other, POLICY, LOCK], "ap-seoul"), "{from}");
+        }
+        for (from, to) in [
+            ("newest: 1", "newest: 2"),
+            ("name: p", "name: q"),
+            ("{name: p}", "{name: p, labels: {a: b}}"),
+        ] {
+            let other = POLICY.replacen(from, to, 1);
+            for region in ["ap-tokyo", "ap-seoul"] {
+                assert!(!same([NAMES, &other, LOCK], region), "{from}");
+            }
+        }
+        for lock in ["", &LOCK.replace("img-a", "img-b")] {
+            assert!(!same([NAMES, POLICY, lock], "ap-tokyo"), "{lock}");
+        }
+    }
 }

@@ -185,8 +185,9 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         let desired = &generation.desired;
         let (selector, prunes) = (&self.settings.selector, self.settings.policy.prune);
         let images_of = |scope| {
-            let images = desired.desired_scope(scope, selector)?.images.len();
-            (images > 0 || prunes != Prune::None).then_some((scope, images))
+            let wanted = desired.desired_scope(scope, selector)?;
+            let images = wanted.images.len() + wanted.names.len();
+            (wanted.may_ask() || prunes != Prune::None).then_some((scope, images))
         };
         desired.scopes().filter_map(images_of).collect()
     }

@@ -16,7 +16,7 @@ use crate::engine::{
 use crate::host::Host;
 use crate::model::{Monotonic, Region, Scope};
 use crate::observation::Unobserved;
-use crate::plan::{Plan, Policy, Verdict};
+use crate::plan::{Decision, Plan, Policy, Verdict};
 use crate::source::Generation;
 use crate::status::{PassResult, WriteBucket};
 
@@ -134,8 +134,10 @@ pub(super) fn write_bucket<H: Host>(client: &ReadClient<H>, region: Region) -> W
 
 /// The result under which a pass is counted.
 pub(super) fn result(plan: &Plan, stopped: Option<StopReason>) -> PassResult {
-    let in_sync = |verdict: &Verdict| *verdict == Verdict::InSync;
-    let mut verdicts = plan.decisions.values().map(|decision| &decision.verdict);
+    let in_sync =
+        |decision: &Decision| decision.verdict == Verdict::InSync || decision.is_normal_course();
+    let is_settled = plan.unresolved.is_empty() && plan.policy_holds.is_empty();
+    let is_synced = plan.decisions.values().all(in_sync) && is_settled;
     match stopped {
         Some(
             StopReason::Superseded
@@ -145,7 +147,7 @@ pub(super) fn result(plan: &Plan, stopped: Option<StopReason>) -> PassResult {
         ) => PassResult::Stopped,
         Some(StopReason::TimedOut) | None if plan.unobserved().is_some() => PassResult::Unobserved,
         Some(StopReason::TimedOut) => PassResult::Incomplete,
-        None if verdicts.all(in_sync) && plan.loss.is_none() => PassResult::Synced,
+        None if is_synced && plan.loss.is_none() => PassResult::Synced,
         None => PassResult::Incomplete,
     }
 }

@@ -17,7 +17,8 @@ use crate::model::{ImageId, Permission, Scope, Timestamp};
 use crate::plan::Plan;
 use crate::source::{Generation, ManifestProblem};
 use crate::status::{
-    Activity, Board, Change, LoadedManifests, PassResult, Reason, Subject, Transition, WriteBucket,
+    Activity, Board, Change, Finding, LoadedManifests, PassResult, Reason, ScopeStatus, Subject,
+    Transition, WriteBucket,
 };
 
 /// Called with new transitions. Must not block.
@@ -170,17 +171,18 @@ impl<H: Host> StatusPublisher<H> {
     }
 
     fn planned(&self, plan: &Plan) {
-        let warnings = |board: &Board| {
+        let told = |board: &Board| {
             let status = board.scopes().get(&plan.scope);
-            status.map_or_else(Vec::new, |status| status.warnings.clone())
+            let told = |status: &ScopeStatus| (status.warnings.clone(), status.findings.clone());
+            status.map_or_else(Default::default, told)
         };
-        let (before, now) = (self.board(warnings), self.now());
+        let (before, now): (_, Timestamp) = (self.board(told), self.now());
         self.update(|board| board.planned(plan, now));
-        for warning in self.board(warnings) {
-            if !before.contains(&warning) {
-                tracing::warn!("{warning}");
-            }
+        let after: (Vec<String>, Vec<Finding>) = self.board(told);
+        for warning in after.0.iter().filter(|now| !before.0.contains(now)) {
+            tracing::warn!("{warning}");
         }
+        log_findings(&plan.scope, &before.1, &after.1);
     }
 
     fn answered(&self, attempt: &Attempt, outcome: &WriteOutcome) {
@@ -255,6 +257,29 @@ fn log(transition: &Transition) {
         tracing::error!(subject, kind, reason, "{message}");
     } else {
         tracing::warn!(subject, kind, reason, "{message}");
+    }
+}
+
+/// Logs what a person must settle from now on, and what is settled.
+fn log_findings(scope: &Scope, before: &[Finding], after: &[Finding]) {
+    let is_in = |findings: &[Finding], one: &Finding| findings.iter().any(|f| f.is_same(one));
+    for finding in after.iter().filter(|finding| !is_in(before, finding)) {
+        let Finding {
+            kind,
+            subject,
+            message,
+            source,
+            ..
+        } = finding;
+        let source = source.as_ref().map(ToString::to_string);
+        tracing::warn!(%scope, kind = kind.as_str(), subject, source, "{message}");
+    }
+    let is_open = |one: &Finding| {
+        let mut open = after.iter();
+        open.any(|open| (open.kind, &open.subject) == (one.kind, &one.subject))
+    };
+    for Finding { kind, subject, .. } in before.iter().filter(|finding| !is_open(finding)) {
+        tracing::info!(%scope, kind = kind.as_str(), subject, "it is settled");
     }
 }
 

@@ -7,6 +7,9 @@ use regex::Regex;
 
 use crate::model::{Glob, Timestamp};
 
+/// Bytes that a compiled expression may take.
+const SIZE_MAX: usize = 1 << 20;
+
 /// A regular expression for a whole name. Two are equal if they are written alike.
 #[derive(Clone)]
 pub struct NameRegex {
@@ -21,14 +24,29 @@ impl NameRegex {
 
     /// Fails if the text is no regular expression, or one that would need too much memory. The error is a text for people.
     pub fn new(written: &str) -> Result<Self, String> {
-        let regex = regex::RegexBuilder::new(&format!(r"\A(?:{written})\z"))
-            .size_limit(1 << 20)
-            .build()
-            .map_err(|error| error.to_string())?;
+        // By itself first: a `)` too many would otherwise end the group, and the anchors would not hold.
+        Self::compile(written)?;
+        let regex = Self::compile(&format!(r"\A(?:{written})\z"))?;
         Ok(Self {
             written: written.to_owned(),
             regex,
         })
+    }
+
+    fn compile(text: &str) -> Result<Regex, String> {
+        let built = regex::RegexBuilder::new(text).size_limit(SIZE_MAX).build();
+        // Of a syntax error, the lines before the last one draw the expression with a caret.
+        built.map_err(|error| {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            last.trim_start_matches("error: ").to_owned()
+        })
+    }
+
+    /// Whether a group of it is the version.
+    pub fn has_version(&self) -> bool {
+        let mut names = self.regex.capture_names().flatten();
+        names.any(|name| name == Self::VERSION_GROUP)
     }
 
     /// The expression as written.
@@ -65,11 +83,11 @@ impl fmt::Debug for NameRegex {
 /// Conditions on an image. Those that are given must all hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageMatch {
-    /// The whole name.
+    /// For the whole name, by case.
     pub name: Option<Glob>,
     /// The whole name, and what of it is the version.
     pub name_regex: Option<NameRegex>,
-    /// CVM's `ImageFamily`.
+    /// For `ImageFamily`, which CVM alone tells.
     pub family: Option<Glob>,
     /// Tags by key, all of which the image has in CVM.
     pub tags: BTreeMap<String, Glob>,
@@ -86,5 +104,35 @@ impl ImageMatch {
     /// Whether it asks for what only CVM's DescribeImages tells.
     pub fn needs_cvm(&self) -> bool {
         self.family.is_some() || !self.tags.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_is_about_the_whole_name() {
+        let regex = NameRegex::new(r"golden|golden-(?<version>\d+)").expect("an expression");
+        assert!(regex.matches("golden") && regex.matches("golden-15"));
+        assert!(!regex.matches("golden-15-rc") && !regex.matches("xgolden"));
+        assert!(!regex.matches("golden\n"));
+        assert_eq!(regex.version("golden-15"), Some("15"));
+        assert_eq!(regex.version("golden"), None);
+        assert!(regex.has_version());
+        assert!(
+            !NameRegex::new("(?<versio>a)")
+                .expect("an expression")
+                .has_version()
+        );
+    }
+
+    #[test]
+    fn s21_what_is_no_expression_or_too_large_is_refused_in_one_line() {
+        // The last one would be anchored at one end only, if it were taken as it is.
+        for bad in ["(", "*", r"\d{1000}{1000}", "(?<a>x)(?<a>y)", "a)|(?:b"] {
+            let error = NameRegex::new(bad).expect_err(bad);
+            assert!(!error.is_empty() && !error.contains('\n'), "{bad}: {error}");
+        }
     }
 }

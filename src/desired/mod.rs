@@ -7,6 +7,7 @@
 mod credentials;
 mod image_match;
 mod policy;
+mod policy_digest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -158,6 +159,22 @@ impl Desired {
         (picks && selector.reaches(scope)).then_some(wanted)
     }
 
+    /// Whether `selector` picks an entry or a policy. Of names and policies it is not known which images they mean, so one
+    /// that picks images by id may pick theirs.
+    pub fn is_selected(&self, selector: &Selector) -> bool {
+        let picks = |scope: &Scope, document: &DocumentMetadata| {
+            selector.reaches(scope) && selector.matches_labels(&document.labels)
+        };
+        let mut images = self.images.iter();
+        let mut names = self.names.iter();
+        let mut policies = self.policies.iter();
+        images.any(|(key, image)| selector.matches(key, &image.document.labels))
+            || names.any(|(scope, names)| names.values().any(|image| picks(scope, &image.document)))
+            || policies.any(|(scope, policies)| {
+                policies.iter().any(|policy| picks(scope, &policy.document))
+            })
+    }
+
     /// Accounts and regions in which a document asks for something, in order.
     pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
         // From one scope to the next at once: a scope may hold a million images.
@@ -176,6 +193,12 @@ impl Desired {
             .chain(self.policies.keys())
             .collect();
         all.into_iter()
+    }
+
+    /// The number of entries, by id and by name, each counted once for each region.
+    pub fn entries(&self) -> usize {
+        let names = self.names.values().map(BTreeMap::len);
+        self.images.len() + names.sum::<usize>()
     }
 
     /// The account names that an `Account` document declares or under which a document asks for something.
@@ -237,9 +260,7 @@ pub struct DesiredImage {
 /// `metadata` of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentMetadata {
-    /// `metadata.name`.
     pub name: Arc<str>,
-    /// For `-l key=value`.
     pub labels: Arc<Labels>,
 }
 

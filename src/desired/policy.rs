@@ -1,6 +1,7 @@
 //! An `ImageSharePolicy` document: which images it is about, how many of them it keeps shared, and what it takes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -15,9 +16,7 @@ pub struct Policy {
     /// `metadata` of the document.
     pub document: Arc<DocumentMetadata>,
     pub account: AccountName,
-    /// At least one.
     pub regions: BTreeSet<Region>,
-    /// The candidates.
     pub matches: ImageMatch,
     /// Whether deprecated images hold no place.
     pub retires_deprecated: bool,
@@ -43,14 +42,12 @@ pub struct Exclusion {
     pub id: Option<ImageId>,
     /// Conditions that must hold besides.
     pub matches: ImageMatch,
-    /// For people.
     pub reason: Option<Arc<str>>,
 }
 
 /// What makes one version newer than another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Its age.
     Created,
     /// Its semantic version; a version outside the range is left alone.
     Semver(Option<semver::VersionReq>),
@@ -89,7 +86,6 @@ pub struct Keep {
 pub struct Pin {
     /// `None`: in every region of the policy.
     pub regions: Option<BTreeSet<Region>>,
-    /// At least one.
     pub names: BTreeSet<ImageName>,
     pub reason: Option<Arc<str>>,
     /// From then on the pin is as if it were not there.
@@ -98,10 +94,19 @@ pub struct Pin {
 }
 
 /// An image by name, in any region, or by id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ImageRef {
     Name(ImageName),
     Id(ImageId),
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Id(id) => id.fmt(f),
+        }
+    }
 }
 
 /// An image whose share is taken back for good.
@@ -144,7 +149,6 @@ pub struct LockedImage {
 }
 
 impl Policy {
-    /// `metadata.name`.
     pub fn name(&self) -> &Arc<str> {
         &self.document.name
     }
@@ -155,10 +159,5 @@ impl Policy {
         self.matches.needs_cvm()
             || self.retires_deprecated
             || exclude.any(|exclusion| exclusion.matches.needs_cvm())
-    }
-
-    /// Whether what it decides in one region depends on the others.
-    pub fn spans_regions(&self) -> bool {
-        self.regions.len() > 1
     }
 }

@@ -46,7 +46,7 @@ pub fn manifests(loaded: &Loaded) -> Check {
     let counts = format!(
         "{} valid, {}",
         plural(loaded.documents as u64, "document"),
-        plural(loaded.desired.images.len() as u64, "image")
+        plural(loaded.desired.entries() as u64, "image")
     );
     match loaded.warnings.as_slice() {
         [] => Check::new(CheckName::Manifests, Status::Passed, counts),

@@ -58,9 +58,11 @@ const WHY_ALL: &str = "`\"*\"` as the resource: CVM images are not among the res
 
 impl PolicyDocument {
     /// What `accounts` need. Each role is named by those who assume it, so that it needs no other right from them.
-    /// With `several` account names in use, STS must be able to tell them apart.
+    /// With `several` account names in use, STS must be able to tell them apart; policies of the accounts `cvm` ask for
+    /// what only CVM tells.
     pub fn new(
         accounts: &BTreeMap<AccountName, Option<&Account>>,
+        cvm: &BTreeSet<AccountName>,
         several: bool,
         read_only: bool,
     ) -> Self {
@@ -72,12 +74,14 @@ impl PolicyDocument {
             let caller = needs.entry(holder(source)).or_default();
             caller.accounts.insert(name.to_string());
             let actions = Action::ALL.into_iter().filter(|action| match action {
-                Action::DescribeBlueprints | Action::DescribeImagesToShare => true,
+                Action::DescribeBlueprints
+                | Action::DescribeImagesToShare
+                | Action::DescribeInstances => true,
                 Action::ModifyImageSharePermission => !read_only,
                 Action::GetCallerIdentity => has_uin || several,
-                Action::DescribeInstances | Action::DescribeImages => false,
+                Action::DescribeImages => cvm.contains(name),
             });
-            caller.actions.extend(actions.map(named));
+            caller.actions.extend(actions.map(Action::permission));
             let mut above = source;
             while let CredentialSource::AssumeRole(assume) = above {
                 let below = needs.entry(holder(&assume.source)).or_default();
@@ -185,8 +189,4 @@ fn holder(source: &CredentialSource) -> String {
         CredentialSource::AssumeRole(assume) => format!("the role {}", assume.role.arn),
         other => format!("the credentials of `{other}`"),
     }
-}
-
-fn named(action: Action) -> String {
-    format!("{}:{}", action.service().as_str(), action.as_str())
 }

@@ -10,6 +10,8 @@ use crate::words::plural;
 
 const REACH: &str =
     "check name resolution, proxy, firewall, and the endpoint (`spec.endpoint`, `--endpoint`)";
+const UNREADABLE: &str =
+    "if it is the API itself that answered, please report this: sharekeeper cannot read its reply";
 
 /// What came of a probe in one region.
 pub struct Answer {
@@ -52,19 +54,16 @@ pub fn access_point(host: &str, answer: &Answer) -> Check {
                 format!("{host} answered {}", refusal.summary()),
             )
             .remedy("try again: this passes"),
-            _ => check(
-                Status::Passed,
-                format!("{host} answered {}", refusal.code),
-            ),
+            _ => check(Status::Passed, format!("{host} answered {}", refusal.code)),
         },
         Err(CallError::AccountBroken(refusal)) => check(
             Status::Skipped,
             format!("{host} was not asked: {}", refusal.summary()),
         ),
         Err(CallError::NotSent(detail)) => check(Status::Failed, detail.to_string()).remedy(REACH),
-        Err(CallError::Unclear(detail)) => check(Status::Failed, detail.to_string()).remedy(format!(
-            "{REACH}; if it is the API itself that answered, please report this: sharekeeper cannot read its reply"
-        )),
+        Err(CallError::Unclear(detail)) => {
+            check(Status::Failed, detail.to_string()).remedy(format!("{REACH}; {UNREADABLE}"))
+        }
     }
 }
 
@@ -74,11 +73,9 @@ pub fn unasked(regions: usize, why: &str) -> Check {
     Check::new(CheckName::AccessPoint, Status::Skipped, message)
 }
 
-/// Whether the key may read. Without DescribeBlueprints nothing can be observed; without DescribeImagesToShare it shows only
-/// at the write that an image cannot be shared.
+/// Whether the key may read with `look`, and what does not work where it may not.
 pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
     let action = look.action().as_str();
-    let check = |status, message: String| Check::new(CheckName::ReadPermission, status, message);
     let allowed = answers.iter().filter(|answer| answer.took.is_ok()).count();
     // One that is too busy to answer has not refused.
     let refused = answers.iter().filter_map(|answer| {
@@ -90,27 +87,61 @@ pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
         (!is_busy).then_some((answer.region, refusal))
     });
     let refused: Vec<_> = refused.collect();
-    let Some((region, first)) = refused.first() else {
-        return match allowed {
-            0 => check(
-                Status::Skipped,
-                format!("{action}: no answer from which it could be told"),
-            ),
-            _ => check(
-                Status::Passed,
-                format!(
-                    "{action} is answered in {}",
-                    plural(allowed as u64, "region")
-                ),
-            ),
+    if let Some((region, first)) = refused.first() {
+        let others = match refused.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
         };
-    };
-    let others = match refused.len() {
-        1 => String::new(),
-        count => format!(" and {} more", count - 1),
-    };
-    let goes_on = match look {
-        ProbeTarget::Blueprints if first.class != Class::ScopeBlocked || first.is_of_region() => {
+        let without = without(look, Some(first));
+        let message = format!(
+            "{action} in {region}{others}: {}; {without}",
+            first.summary()
+        );
+        return permission(refused_status(look), message).remedy(remedy_of(look, first));
+    }
+    let passed = plural(allowed as u64, "region");
+    match answers.iter().find_map(|answer| silence(answer)) {
+        _ if allowed > 0 => permission(Status::Passed, format!("{action} is answered in {passed}")),
+        Some((region, detail)) => {
+            let without = without(look, None);
+            let message = format!("{action} in {region}: {detail}; {without}");
+            permission(refused_status(look), message).remedy(format!("{REACH}; {UNREADABLE}"))
+        }
+        None => permission(
+            Status::Skipped,
+            format!("{action}: no answer from which it could be told"),
+        ),
+    }
+}
+
+fn permission(status: Status, message: String) -> Check {
+    Check::new(CheckName::ReadPermission, status, message)
+}
+
+/// What was there in place of an answer.
+fn silence(answer: &Answer) -> Option<(Region, String)> {
+    match &answer.took {
+        Err(error @ (CallError::NotSent(_) | CallError::Unclear(_))) => {
+            Some((answer.region, error.to_string()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a run gets anywhere without `look`.
+fn refused_status(look: ProbeTarget<'_>) -> Status {
+    match look {
+        ProbeTarget::Blueprints | ProbeTarget::OwnImages | ProbeTarget::CvmImages => Status::Failed,
+        ProbeTarget::Images(_) | ProbeTarget::Instances => Status::Warning,
+    }
+}
+
+/// What does not work without `look`.
+fn without(look: ProbeTarget<'_>, refusal: Option<&Refusal>) -> &'static str {
+    let is_denied =
+        |refusal: &Refusal| refusal.class == Class::ScopeBlocked && !refusal.is_of_region();
+    match look {
+        ProbeTarget::Blueprints if !refusal.is_some_and(is_denied) => {
             "without it nothing is seen, and nothing is done there"
         }
         ProbeTarget::Blueprints => {
@@ -119,23 +150,24 @@ pub fn reading(look: ProbeTarget<'_>, answers: &[&Answer]) -> Check {
         ProbeTarget::Images(_) => {
             "without it, what cannot be shared is found out by trying, and nothing is pruned or imported"
         }
-    };
-    let message = format!(
-        "{action} in {region}{others}: {}; {goes_on}",
-        first.summary()
-    );
-    let status = match look {
-        ProbeTarget::Blueprints => Status::Failed,
-        ProbeTarget::Images(_) => Status::Warning,
-    };
-    let remedy = match first.class {
-        Class::ScopeBlocked if !first.is_of_region() => format!(
-            "allow lighthouse:{action} for this key in CAM; `sharekeeper doctor --cam-policy` prints the policy"
-        ),
-        _ => first
-            .remedy()
-            .unwrap_or("look the code up in the API's documentation")
-            .to_owned(),
-    };
-    check(status, message).remedy(remedy)
+        ProbeTarget::OwnImages => {
+            "without it nobody knows which image a name means: nothing is done in regions where a manifest names images by name or has a policy"
+        }
+        ProbeTarget::Instances => {
+            "without it nobody knows what instances use: no image is cancelled that is pruned, expired, superseded or revoked, unless its policy says that use does not matter (`inUse: cancel`, `force: true`)"
+        }
+        ProbeTarget::CvmImages => {
+            "without it policies that ask for family, tags or deprecation hold still: they neither share nor cancel anything, and nothing is pruned there"
+        }
+    }
+}
+
+fn remedy_of(look: ProbeTarget<'_>, refusal: &Refusal) -> String {
+    match refusal.remedy_for(look.action()) {
+        Some(remedy) if refusal.class == Class::ScopeBlocked && !refusal.is_of_region() => {
+            format!("{remedy}; `sharekeeper doctor --cam-policy` prints the policy")
+        }
+        Some(remedy) => remedy,
+        None => "look the code up in the API's documentation".to_owned(),
+    }
 }

@@ -1,11 +1,13 @@
 //! One pass over one scope: rounds of *observe → plan → execute* until nothing is left to do, a person must act, or the end
 //! is asked for. It must not know how a write is sent, nor when the next pass is due.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use super::context::ScopeContext;
@@ -22,12 +24,12 @@ use crate::execute::{Backoff, WriteAccess};
 use crate::host::Host;
 use crate::inventory::OpenIntent;
 use crate::ledger::Ledger;
-use crate::model::Monotonic;
-use crate::observation::{Observation, ObservedAt, OwnImages, Unobserved};
+use crate::model::{ImageId, Monotonic};
+use crate::observation::{Instances, Observation, ObservedAt, OwnImages, Unobserved};
 use crate::plan::{AccountProof, Plan, Verdict};
 
-/// How long the list of the account's own images is used before it is read again.
-const OWN_IMAGES_AGE_MAX: Duration = Duration::from_secs(120);
+/// How long the lists of the account's own images and instances are used before they are read again.
+const LISTS_AGE_MAX: Duration = Duration::from_secs(120);
 /// Rounds in a row that cannot observe the scope before the pass gives up, where the account itself works.
 const UNOBSERVED_ROUNDS_MAX: u32 = 3;
 /// Between rounds that wait for something.
@@ -52,9 +54,13 @@ pub(super) struct ScopePass<'a, H, L> {
     attempts: AttemptLog,
     /// The account's own images, and when they were asked for.
     own: (OwnImages, Monotonic),
+    /// The instances, and when they were asked for.
+    instances: (Instances, Monotonic),
     /// What this pass has learnt about the right to write to the scope.
     access: WriteAccess,
     rounds: Rounds,
+    /// What instances use and the pass has cancelled, or was about to: the last plan does not show it any longer.
+    in_use: BTreeMap<ImageId, Vec<SmolStr>>,
     /// The plan of the last round.
     last: Option<Plan>,
     /// Notified after each observation, whatever it showed.
@@ -96,8 +102,10 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             others,
             attempts,
             own: (OwnImages::NotAsked, Monotonic::default()),
+            instances: (Instances::NotAsked, Monotonic::default()),
             access: WriteAccess::default(),
             rounds: Rounds::default(),
+            in_use: BTreeMap::new(),
             last: None,
             observed: Rc::default(),
         }
@@ -129,14 +137,14 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
 
     /// Observes and plans the scope, and persists what the observation changes. An error says why the pass ends here.
     async fn observe(&mut self) -> Result<PlannedScope, &'static str> {
-        self.expire_own_images();
+        self.expire_lists();
         let asked = self.context.host().monotonic();
         let planned = self
             .unless_stopped(self.plan_scope())
             .await
             .ok_or(STOPPED)?;
         self.observed.notify_one();
-        self.cache_own_images(&planned, asked);
+        self.cache_lists(&planned, asked);
         let planned = persist(&self.context, planned).await;
         if self.context.is_lost() {
             // The reason is told once, and not for each scope.
@@ -157,7 +165,9 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
             &self.attempts,
             SeenBefore {
                 own: &self.own.0,
+                instances: &self.instances.0,
                 views: self.context.engine.views,
+                waits_for_regions: false,
             },
             &|reading| self.context.emit(Event::Reading { scope, reading }),
         )
@@ -219,19 +229,27 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
         is_tried
     }
 
-    /// Keeps the list of own images for the next rounds: it changes seldom, and is long.
-    fn cache_own_images(&mut self, planned: &PlannedScope, asked: Monotonic) {
-        if self.own.0 == OwnImages::NotAsked
-            && let Observation::Seen(seen) = &planned.observation
-            && matches!(seen.own, OwnImages::Known(_))
-        {
+    /// Keeps the lists of own images and of instances for the next rounds: they change seldom, and are long.
+    fn cache_lists(&mut self, planned: &PlannedScope, asked: Monotonic) {
+        let Observation::Seen(seen) = &planned.observation else {
+            return;
+        };
+        if self.own.0 == OwnImages::NotAsked && matches!(seen.own, OwnImages::Known(_)) {
             self.own = (seen.own.clone(), asked);
+        }
+        if self.instances.0 == Instances::NotAsked && matches!(seen.instances, Instances::Known(_))
+        {
+            self.instances = (seen.instances.clone(), asked);
         }
     }
 
-    fn expire_own_images(&mut self) {
-        if self.context.host().monotonic().since(self.own.1) >= OWN_IMAGES_AGE_MAX {
+    fn expire_lists(&mut self) {
+        let now = self.context.host().monotonic();
+        if now.since(self.own.1) >= LISTS_AGE_MAX {
             self.own = (OwnImages::NotAsked, Monotonic::default());
+        }
+        if now.since(self.instances.1) >= LISTS_AGE_MAX {
+            self.instances = (Instances::NotAsked, Monotonic::default());
         }
     }
 
@@ -261,6 +279,7 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
     fn learn(&mut self, planned: &PlannedScope) {
         let now = self.context.host().monotonic();
         planned.date_doubts(&mut self.attempts, now);
+        self.in_use.extend(planned.plan.in_use.clone());
         // Sharing the lost images again repairs the view, and does not explain the loss.
         if planned.plan.actions().next().is_some() {
             self.attempts.loss = planned.plan.loss.or(self.attempts.loss);
@@ -335,7 +354,10 @@ impl<'a, H: Host, L: Ledger> ScopePass<'a, H, L> {
 
     fn outcome(self, plan: Plan) -> ScopeOutcome {
         ScopeOutcome {
-            plan,
+            plan: Plan {
+                in_use: self.in_use,
+                ..plan
+            },
             attempts: self.attempts,
         }
     }

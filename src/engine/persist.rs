@@ -61,12 +61,22 @@ async fn record(
 async fn settle(
     ledger: &impl Ledger,
     scope: &Scope,
-    mut update: InventoryUpdate,
+    update: InventoryUpdate,
 ) -> Result<(), LedgerError> {
+    for part in parts(update) {
+        ledger.apply_update(scope, part).await?;
+    }
+    Ok(())
+}
+
+/// The update in the order in which its parts are recorded. What is seen and remembered comes last: it rests on all the
+/// rows that are taken over.
+fn parts(mut update: InventoryUpdate) -> Vec<InventoryUpdate> {
+    let mut parts = Vec::new();
     while update.takeover.rows.len() > ROWS_PER_TRANSACTION_MAX {
         let later = update.takeover.rows.split_off(ROWS_PER_TRANSACTION_MAX);
         let rows = std::mem::replace(&mut update.takeover.rows, later);
-        let part = InventoryUpdate {
+        parts.push(InventoryUpdate {
             set_aside: update.set_aside.take(),
             takeover: Takeover {
                 rows,
@@ -74,8 +84,51 @@ async fn settle(
                 ..Takeover::default()
             },
             ..InventoryUpdate::default()
-        };
-        ledger.apply_update(scope, part).await?;
+        });
     }
-    ledger.apply_update(scope, update).await
+    parts.push(update);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::{MemoryUpdate, SAME_ACCOUNT, TakenOverRow};
+    use crate::model::{AccountName, ImageId, ImageName, Uin};
+
+    #[test]
+    fn rows_of_another_account_go_first_and_what_is_remembered_goes_last() {
+        let id = |n: usize| ImageId::new(&format!("img-{n}")).expect("an id");
+        let row = |n| TakenOverRow {
+            image: id(n),
+            from: AccountName::default(),
+            entry: None,
+            reason: SAME_ACCOUNT,
+        };
+        let uin = Uin::new("100000000001").expect("a uin");
+        let memory = MemoryUpdate {
+            names: [(ImageName::new("golden").expect("a name"), Some(id(0)))].into(),
+            ..MemoryUpdate::default()
+        };
+        for (rows, count) in [(0, 1), (256, 1), (257, 2), (600, 3)] {
+            let update = InventoryUpdate {
+                set_aside: Some(uin.clone()),
+                takeover: Takeover {
+                    rows: (0..rows).map(row).collect(),
+                    ..Takeover::default()
+                },
+                memory: memory.clone(),
+                ..InventoryUpdate::default()
+            };
+            let parts = parts(update);
+            assert_eq!(parts.len(), count, "{rows}");
+            let taken = parts.iter().flat_map(|part| &part.takeover.rows).cloned();
+            assert!(taken.eq((0..rows).map(row)), "{rows}");
+            for (n, part) in parts.iter().enumerate() {
+                assert_eq!(part.set_aside.is_some(), n == 0, "{rows}");
+                assert_eq!(part.memory == memory, n + 1 == count, "{rows}");
+                assert_eq!(part.memory.is_empty(), n + 1 < count, "{rows}");
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::account::{self, OtherAccount};
+use super::account::{self, Identity, OtherAccount};
 use super::refresh::ObservedScope;
 use super::region_views::RegionViews;
 use super::resolver::Resolver;
@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::inventory::{Inventory, InventoryUpdate, KnownAccounts};
 use crate::ledger::{LedgerError, LedgerReader};
 use crate::listing;
-use crate::model::{AccountName, ImageId, Monotonic, Timestamp, Uin};
+use crate::model::{AccountName, ImageId, Monotonic, Timestamp};
 use crate::observation::{
     Eligibility, Instances, Observation, ObservationTimes, ObservedAt, OwnImages, Reading, Seen,
     Unobserved,
@@ -51,8 +51,12 @@ pub(super) struct PlannedScope {
 pub(super) struct SeenBefore<'a> {
     /// The account's own images by a recent observation.
     pub(super) own: &'a OwnImages,
+    /// The instances by a recent observation.
+    pub(super) instances: &'a Instances,
     /// What was seen of each region.
     pub(super) views: &'a RegionViews,
+    /// Whether other regions are waited for even if something can be done without them.
+    pub(super) waits_for_regions: bool,
 }
 
 /// Observes a scope and plans it. Where documents speak of names or of policies, the account's own images are listed, and
@@ -74,23 +78,9 @@ pub(super) async fn plan_scope<H: Host>(
         Ok(identity) => identity,
         Err(named_twice) => return PlannedScope::unobserved(named_twice, task, context),
     };
-    let observing = Observing {
-        client,
-        task,
-        before,
-    };
-    let (mut observation, mut times, own) = observing.observe(on_wait).await;
+    let (mut observation, mut times, own) = observe(client, task, before.views, on_wait).await;
     let ended = context.present();
-    let owner = identity.owner.as_ref();
-    let uin = owner.and_then(|owner| owner.uin.clone());
-    let (mut inventory, known) = match read_ledger(ledger, task, uin.as_ref()).await {
-        Ok(read) => read,
-        Err(error) => {
-            let why = format!("the state cannot be read: {error}");
-            observation = Observation::Unobserved(Unobserved::new(why));
-            Default::default()
-        }
-    };
+    let (mut inventory, known) = read_ledger(ledger, task, &identity, &mut observation).await;
     let unasked = identity
         .ask_for_prune(client, others, task, &known, attempts)
         .await;
@@ -115,18 +105,14 @@ pub(super) async fn plan_scope<H: Host>(
         inventory: &inventory,
         account: identity.for_plan(task, attempts, unasked, &refreshed.evidence),
     };
-    let mut resolution = refreshed.resolution;
-    let mut plan = planner.plan(&observation, &resolution);
-    // Whatever does not depend on other regions comes first: it must not wait for one that hangs.
-    if plan.actions().next().is_none() && resolver.look_elsewhere(&resolution).await {
-        resolution = resolver.resolve(&observation, &inventory);
-        plan = planner.plan(&observation, &resolution);
-    }
-    if let Observation::Seen(seen) = &mut observation
-        && planner.complete(&plan, seen, &mut times, before.own).await
-    {
-        plan = planner.plan(&observation, &resolution);
-    }
+    let (mut plan, mut resolution) = planner
+        .plan_whole(
+            (&mut observation, &mut times),
+            &mut resolver,
+            refreshed.resolution,
+            before,
+        )
+        .await;
     times.images.retain(|image, _| acts_on(&plan, image));
     plan.taken_over = refreshed.names;
     if matches!(observation, Observation::Seen(_)) {
@@ -149,63 +135,62 @@ pub(super) async fn plan_scope<H: Host>(
     }
 }
 
-/// What an observation is made with.
-struct Observing<'p, H> {
-    client: &'p ReadClient<H>,
-    task: &'p ScopeTask<'p>,
-    before: SeenBefore<'p>,
-}
-
-impl<H: Host> Observing<'_, H> {
-    /// Reads the scope and, where documents depend on them, its own images. If these cannot be listed, the scope counts as
-    /// not seen: a name that nobody could look up must not pass for one that no image has.
-    async fn observe(
-        &self,
-        on_wait: &dyn Fn(Reading),
-    ) -> (Observation, ObservationTimes, OwnImages) {
-        let (client, scope, desired) = (self.client, self.task.scope, &self.task.desired);
-        let spans_regions = desired.policies.iter().any(|policy| policy.spans_regions());
-        let _observing = match spans_regions {
-            true => Some(self.before.views.observing(client, scope.region).await),
-            false => None,
-        };
-        let (mut observation, times) = listing::observe_dated(client, scope, on_wait).await;
-        if !desired.needs_own_images() || matches!(observation, Observation::Unobserved(_)) {
-            return (observation, times, OwnImages::NotAsked);
-        }
-        let own = match self.before.own {
-            OwnImages::Known(_) => self.before.own.clone(),
-            OwnImages::NotAsked | OwnImages::Unknown(_) => listing::own_images(client, scope).await,
-        };
-        if let OwnImages::Unknown(why) = &own {
-            let reason = format!("the account's own images cannot be listed: {why}");
-            observation = Observation::Unobserved(Unobserved {
-                reason,
-                ..why.clone()
-            });
-        }
-        if let Observation::Seen(seen) = &mut observation {
-            seen.own = own.clone();
-            if desired.needs_cvm() {
-                seen.cvm = listing::cvm_images(client, scope).await;
-            }
-            if spans_regions {
-                let views = self.before.views;
-                views.post(client, scope.region, seen, times.oldest);
-            }
-        }
-        (observation, times, own)
+/// Reads the scope and, where documents depend on them, its own images. If these cannot be listed, the scope counts as not
+/// seen: a name that nobody could look up must not pass for one that no image has.
+async fn observe<H: Host>(
+    client: &ReadClient<H>,
+    task: &ScopeTask<'_>,
+    views: &RegionViews,
+    on_wait: &dyn Fn(Reading),
+) -> (Observation, ObservationTimes, OwnImages) {
+    let (scope, desired) = (task.scope, &task.desired);
+    let needs_own = desired.needs_own_images();
+    let _observing = match needs_own {
+        true => Some(views.observing(client, scope.region).await),
+        false => None,
+    };
+    let (mut observation, times) = listing::observe_dated(client, scope, on_wait).await;
+    if !needs_own || matches!(observation, Observation::Unobserved(_)) {
+        return (observation, times, OwnImages::NotAsked);
     }
+    // Each time anew: whether an image can be shared changes with its share.
+    let own = listing::own_images(client, scope).await;
+    if let OwnImages::Unknown(why) = &own {
+        let reason = format!("the account's own images cannot be listed: {why}");
+        observation = Observation::Unobserved(Unobserved {
+            reason,
+            ..why.clone()
+        });
+    }
+    if let Observation::Seen(seen) = &mut observation {
+        seen.own = own.clone();
+        if desired.needs_cvm() {
+            seen.cvm = listing::cvm_images(client, scope).await;
+        }
+        views.post(client, scope.region, seen, times.oldest);
+    }
+    (observation, times, own)
 }
 
+/// Reads what is known from before. If it cannot be read, the scope counts as not seen.
 async fn read_ledger(
     ledger: &impl LedgerReader,
     task: &ScopeTask<'_>,
-    uin: Option<&Uin>,
-) -> Result<(Inventory, KnownAccounts), LedgerError> {
-    let inventory = ledger.inventory(task.scope).await?;
-    let known = ledger.accounts(task.scope, &task.used, uin).await?;
-    Ok((inventory, known))
+    identity: &Identity,
+    observation: &mut Observation,
+) -> (Inventory, KnownAccounts) {
+    let owner = identity.owner.as_ref();
+    let uin = owner.and_then(|owner| owner.uin.as_ref());
+    let read = async {
+        let inventory = ledger.inventory(task.scope).await?;
+        let known = ledger.accounts(task.scope, &task.used, uin).await?;
+        Ok::<_, LedgerError>((inventory, known))
+    };
+    read.await.unwrap_or_else(|error| {
+        let why = format!("the state cannot be read: {error}");
+        *observation = Observation::Unobserved(Unobserved::new(why));
+        Default::default()
+    })
 }
 
 /// Makes the plans of one observation: a draft, and another once the images that the draft names were asked about.
@@ -230,28 +215,62 @@ impl<H: Host> Planner<'_, H> {
         self.task.plan(&facts, self.attempts, &time)
     }
 
+    /// Makes the plan of an observation, and asks for what its drafts depend on.
+    async fn plan_whole(
+        &self,
+        (observation, times): (&mut Observation, &mut ObservationTimes),
+        resolver: &mut Resolver<'_, H>,
+        mut resolution: Resolution,
+        before: SeenBefore<'_>,
+    ) -> (Plan, Resolution) {
+        let mut plan = self.plan(observation, &resolution);
+        // Whatever does not depend on other regions is done first: it must not wait for one that hangs.
+        let may_wait = before.waits_for_regions || plan.actions().next().is_none();
+        if may_wait && resolver.look_elsewhere(&resolution).await {
+            resolution = resolver.resolve(observation, self.inventory);
+            plan = self.plan(observation, &resolution);
+        }
+        if let Observation::Seen(seen) = observation
+            && self.complete(&plan, seen, times, before).await
+        {
+            plan = self.plan(observation, &resolution);
+        }
+        // Only now is it known which CANCELs no other guard withholds.
+        if let Observation::Seen(seen) = observation
+            && needs_instances(&plan)
+        {
+            seen.instances = match before.instances {
+                Instances::Known(_) => before.instances.clone(),
+                Instances::NotAsked | Instances::Unknown(_) => {
+                    listing::instances(self.client, self.task.scope).await
+                }
+            };
+            plan = self.plan(observation, &resolution);
+        }
+        (plan, resolution)
+    }
+
     /// Asks for what `draft` depends on and the listing does not show. Returns whether that was anything.
     async fn complete(
         &self,
         draft: &Plan,
         seen: &mut Seen,
         times: &mut ObservationTimes,
-        own: &OwnImages,
+        before: SeenBefore<'_>,
     ) -> bool {
-        let scope = self.task.scope;
+        let (scope, own) = (self.task.scope, before.own);
         let mut candidates = share_candidates(draft, self.attempts);
-        let is_known = |image: &ImageId| match seen.own.get(image) {
-            // An image that is shared is unshareable, too: only a listing that is newer than the share tells.
-            Some(own) => own.eligibility == Eligibility::Shareable,
-            None => false,
-        };
-        let listed: Vec<_> = candidates.extract_if(.., |image| is_known(image)).collect();
-        for image in listed {
-            seen.eligibility.insert(image, Eligibility::Shareable);
-        }
+        let has_candidates = !candidates.is_empty();
+        // Own images that were listed with the scope say it themselves.
+        candidates.retain(|image| match seen.own.get(image) {
+            Some(own) => {
+                let eligibility = own.eligibility.clone();
+                seen.eligibility.insert(image.clone(), eligibility);
+                false
+            }
+            None => true,
+        });
         let asks_for_own = needs_own_images(draft) && !matches!(seen.own, OwnImages::Known(_));
-        let asks_for_instances =
-            needs_instances(draft) && matches!(seen.instances, Instances::NotAsked);
         if !candidates.is_empty() {
             let asked = listing::eligibility(self.client, scope, &candidates).await;
             for (image, (eligibility, at)) in asked {
@@ -270,10 +289,7 @@ impl<H: Host> Planner<'_, H> {
                 }
             };
         }
-        if asks_for_instances {
-            seen.instances = listing::instances(self.client, scope).await;
-        }
-        !candidates.is_empty() || asks_for_own || asks_for_instances
+        has_candidates || asks_for_own
     }
 }
 

@@ -18,7 +18,7 @@ use crate::attempts::AttemptLog;
 use crate::host::Host;
 use crate::ledger::LedgerReader;
 use crate::model::{AccountName, Scope};
-use crate::observation::{OwnImages, Unobserved};
+use crate::observation::{Instances, OwnImages, Unobserved};
 use crate::plan::Plan;
 
 /// Plans every scope of the task. Each account that is named must have a client.
@@ -92,7 +92,9 @@ async fn observe_once<H: Host>(
     };
     let before = SeenBefore {
         own: &OwnImages::NotAsked,
+        instances: &Instances::NotAsked,
         views,
+        waits_for_regions: true,
     };
     let planned = plan_scope(client, others, ledger, task, &attempts, before, &on_wait).await;
     planned.date_doubts(&mut attempts, client.context().host.monotonic());

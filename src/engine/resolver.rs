@@ -1,10 +1,10 @@
 //! Resolves the documents of one scope by one observation, with what was seen of the other regions that its policies are
 //! about. It must not know how anything is resolved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::{join_all, select};
+use futures_util::future::{Either, join_all, select};
 
 use super::region_views::RegionViews;
 use super::scope_task::ScopeTask;
@@ -14,10 +14,12 @@ use crate::host::Host;
 use crate::inventory::Inventory;
 use crate::model::{Region, Scope};
 use crate::observation::{Observation, OwnImages};
-use crate::resolve::{self, RegionView, Resolution};
+use crate::resolve::{self, NameProblem, RegionView, Resolution};
 
-/// How long other regions are waited for. One that hangs counts as not seen in this pass.
+/// How long the other regions of policies are waited for. One that hangs counts as not seen in this pass.
 const ELSEWHERE_MAX: Duration = Duration::from_secs(60);
+/// How long regions are waited for that may have an image whose name no image here has: only a message depends on them.
+const NAMES_MAX: Duration = Duration::from_secs(5);
 
 /// What a resolution is made with, besides the observation.
 pub(super) struct Resolver<'r, H> {
@@ -49,7 +51,8 @@ impl<'r, H: Host> Resolver<'r, H> {
             elsewhere: BTreeMap::new(),
             has_looked: false,
         };
-        for (region, needs_cvm) in resolver.other_regions() {
+        let of_names = task.name_regions.iter().map(|&region| (region, false));
+        for (region, needs_cvm) in of_names.chain(resolver.other_regions()) {
             if let Some(view) = views.recent(client, region, needs_cvm) {
                 resolver.elsewhere.insert(region, (*view).clone());
             }
@@ -88,13 +91,21 @@ impl<'r, H: Host> Resolver<'r, H> {
 
     /// Waits for the regions that `resolution` lacks. Returns whether any was seen.
     pub(super) async fn look_elsewhere(&mut self, resolution: &Resolution) -> bool {
-        let missing: BTreeSet<Region> = resolution.unseen.clone();
+        let mut missing: BTreeMap<Region, Duration> = BTreeMap::new();
+        let mut unresolved = resolution.unresolved.iter();
+        if unresolved.any(|name| name.kind == NameProblem::Missing) {
+            let regions = self.task.name_regions.iter();
+            let unseen = regions.filter(|region| !self.elsewhere.contains_key(region));
+            missing.extend(unseen.map(|&region| (region, NAMES_MAX)));
+        }
+        let of_policies = resolution.unseen.iter();
+        missing.extend(of_policies.map(|&region| (region, ELSEWHERE_MAX)));
         if missing.is_empty() || self.has_looked {
             return false;
         }
         self.has_looked = true;
         let needs_cvm = self.other_regions();
-        let reads = missing.into_iter().map(async |region| {
+        let reads = missing.into_iter().map(async |(region, most)| {
             let scope = Scope {
                 account: self.task.scope.account.clone(),
                 region,
@@ -102,10 +113,10 @@ impl<'r, H: Host> Resolver<'r, H> {
             let asks_cvm = needs_cvm.get(&region).copied().unwrap_or_default();
             let host = &self.client.context().host;
             let read = std::pin::pin!(self.views.read(self.client, &scope, asks_cvm));
-            let wait = std::pin::pin!(host.sleep_until(host.monotonic() + ELSEWHERE_MAX));
+            let wait = std::pin::pin!(host.sleep_until(host.monotonic() + most));
             match select(read, wait).await {
-                futures_util::future::Either::Left((view, _)) => Some((region, view?)),
-                futures_util::future::Either::Right(_) => None,
+                Either::Left((view, _)) => Some((region, view?)),
+                Either::Right(_) => None,
             }
         });
         let seen: Vec<_> = join_all(reads).await.into_iter().flatten().collect();

@@ -1,13 +1,13 @@
 //! A task's part in one scope, and the one way to a plan for it. It must not know how the scope is observed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::ClientContext;
 use crate::attempts::AttemptLog;
 use crate::desired::DesiredScope;
 use crate::host::Host;
 use crate::inventory::{Inventory, UsedNames};
-use crate::model::{Clocks, Monotonic, Present, Scope, Uin};
+use crate::model::{Clocks, Monotonic, Present, Region, Scope, Uin};
 use crate::observation::{Observation, OwnImages, Unobserved};
 use crate::plan::{ApprovedActions, Inputs, Plan, Policy, ScopeAccount, plan};
 use crate::resolve::{self, Resolution, ResolvedScope};
@@ -22,6 +22,8 @@ pub(super) struct ScopeTask<'a> {
     pub(super) approved: Option<&'a ApprovedActions>,
     /// The account names that the manifests use.
     pub(super) used: UsedNames,
+    /// The other regions of the account in which documents name images by more than ids.
+    pub(super) name_regions: BTreeSet<Region>,
     /// The account's uin by its document.
     pub(super) uin: Option<&'a Uin>,
 }

@@ -1,13 +1,13 @@
 //! What a run is asked to do, and how that divides into scopes. Pure: it must not know clients' answers or the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::account::OtherAccount;
 use super::scope_task::ScopeTask;
 use crate::api::ReadClient;
 use crate::desired::{Completeness, Desired};
 use crate::inventory::UsedNames;
-use crate::model::{AccountName, Scope, Selector};
+use crate::model::{AccountName, Region, Scope, Selector};
 use crate::plan::{ApprovedActions, Policy, Prune};
 
 /// What is to be brought about, and within which bounds.
@@ -58,8 +58,18 @@ impl Task<'_> {
                 is_complete: !self.policy.shares_only
                     && self.desired.completeness == Completeness::Whole,
             },
+            name_regions: self.name_regions(scope),
             uin: account.and_then(|account| account.uin.as_ref()),
         })
+    }
+
+    /// The other regions of the scope's account in which documents name images by more than ids.
+    fn name_regions(&self, scope: &Scope) -> BTreeSet<Region> {
+        let (names, policies) = (self.desired.names.keys(), self.desired.policies.keys());
+        let others = names
+            .chain(policies)
+            .filter(|other| other.account == scope.account && other.region != scope.region);
+        others.map(|other| other.region).collect()
     }
 
     /// The other account names that manifests use in the scope's region. A name without a client cannot be told apart.

@@ -258,6 +258,8 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                 cause: decision.cause,
                 source: decision.source.clone(),
                 labels: named.map(|image| Arc::clone(&image.document.labels)),
+                name: decision.name.clone(),
+                document: named.map(|image| Arc::clone(&image.document.name)),
                 number,
                 saw_opposite: actual.is_some_and(|actual| actual != decision.desired),
                 needs_ownership: decision.cause == Cause::Pruned

@@ -1,15 +1,17 @@
 //! Pages through DescribeBlueprints until a listing adds up, and makes an observation of it.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select, try_join_all};
 use smol_str::SmolStr;
 
+use super::LISTINGS_MAX;
+use super::pages::{Page, Row, join, page_count};
 use super::unobserved::unobserved;
-use super::{LISTINGS_MAX, PAGES_MAX};
 use crate::api::error::CallError;
 use crate::api::protocol::wire::{Action, DescribeBlueprintsReply, PAGE_LIMIT_MAX};
 use crate::api::{ReadClient, retry};
@@ -114,30 +116,35 @@ async fn list_until_consistent<H: Host>(
     (observation, began)
 }
 
-/// One page, reduced to the fields that are needed. Whole rows of thousands of blueprints would hold memory that the
+/// A row, reduced to the fields that are needed. Whole rows of thousands of blueprints would hold memory that the
 /// allocator does not return.
 #[derive(Clone)]
-struct Page {
-    total: u64,
-    rows: Vec<Row>,
-}
-
-#[derive(Clone)]
-struct Row {
+struct BlueprintRow {
     id: String,
     image: Option<String>,
     state: String,
     name: String,
 }
 
-impl From<DescribeBlueprintsReply> for Page {
+impl Row for BlueprintRow {
+    const ROWS: &'static str = "blueprints";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl From<DescribeBlueprintsReply> for Page<BlueprintRow> {
     fn from(reply: DescribeBlueprintsReply) -> Self {
-        let rows = reply.blueprint_set.into_iter().map(|blueprint| Row {
-            id: blueprint.blueprint_id,
-            image: blueprint.image_id,
-            state: blueprint.blueprint_state.unwrap_or_default(),
-            name: blueprint.blueprint_name.unwrap_or_default(),
-        });
+        let rows = reply
+            .blueprint_set
+            .into_iter()
+            .map(|blueprint| BlueprintRow {
+                id: blueprint.blueprint_id,
+                image: blueprint.image_id,
+                state: blueprint.blueprint_state.unwrap_or_default(),
+                name: blueprint.blueprint_name.unwrap_or_default(),
+            });
         Self {
             total: reply.total_count,
             rows: rows.collect(),
@@ -150,7 +157,7 @@ impl From<DescribeBlueprintsReply> for Page {
 struct PageTimes(Vec<(ObservedAt, Vec<SmolStr>)>);
 
 impl PageTimes {
-    fn add(&mut self, asked: ObservedAt, page: &Page) {
+    fn add(&mut self, asked: ObservedAt, page: &Page<BlueprintRow>) {
         let ids = page.rows.iter().map(|row| brief(&row.id).into());
         self.0.push((asked, ids.collect()));
     }
@@ -180,7 +187,7 @@ async fn list<H: Host>(
     region: Region,
     group: &CallGroup,
     progress: &ListingProgress,
-) -> Result<(Vec<Row>, PageTimes), ListingError> {
+) -> Result<(Vec<BlueprintRow>, PageTimes), ListingError> {
     // A listing that waits for its turn counts as one queued call.
     let wait_to_start = async |pages| {
         let context = client.context();
@@ -199,14 +206,7 @@ async fn list<H: Host>(
     progress.read.set(0);
     wait_to_start(1).await;
     let (asked, first) = page(0).await.map_err(ListingError::First)?;
-    let total = first.total;
-    let limit = u64::from(PAGE_LIMIT_MAX);
-    let pages = u32::try_from(total.div_ceil(limit)).unwrap_or(u32::MAX);
-    if pages > PAGES_MAX {
-        return Err(ListingError::Inconsistent(format!(
-            "TotalCount {total} is beyond {PAGES_MAX} pages"
-        )));
-    }
+    let pages = page_count(first.total).map_err(ListingError::Inconsistent)?;
     progress.pages.set(Some(pages));
     if pages > 1 {
         wait_to_start(pages - 1).await;
@@ -217,32 +217,9 @@ async fn list<H: Host>(
     dated.add(asked, &first);
     rest.iter()
         .for_each(|(asked, page)| dated.add(*asked, page));
-    let rest = rest.into_iter().map(|(_, page)| page).collect();
-    Ok((join(first, rest)?, dated))
-}
-
-/// Puts pages together if they fit.
-fn join(first: Page, rest: Vec<Page>) -> Result<Vec<Row>, ListingError> {
-    let total = first.total;
-    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    for page in std::iter::once(first).chain(rest) {
-        if page.total != total {
-            let how = format!(
-                "TotalCount was {total} on the first page and {} on another",
-                page.total
-            );
-            return Err(ListingError::Inconsistent(how));
-        }
-        rows.extend(page.rows.into_iter().map(|row| (row.id.clone(), row)));
-    }
-    if rows.len() as u64 != total {
-        let how = format!(
-            "TotalCount is {total}, but {} distinct blueprints were listed",
-            rows.len()
-        );
-        return Err(ListingError::Inconsistent(how));
-    }
-    Ok(rows.into_values().collect())
+    let rest = rest.into_iter().map(|(_, page)| page);
+    let rows = join(std::iter::once(first).chain(rest).collect());
+    Ok((rows.map_err(ListingError::Inconsistent)?, dated))
 }
 
 /// A blueprint that is being deleted no longer shares its image.
@@ -252,8 +229,9 @@ pub(super) fn is_leaving(state: &str) -> bool {
 
 /// Blueprints without an image id were not shared from CVM (received from other accounts, or
 /// Lighthouse's own); an id outside the grammar can be named by no manifest.
-fn seen(rows: Vec<Row>) -> Seen {
+fn seen(rows: Vec<BlueprintRow>) -> Seen {
     let mut shared: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
+    let mut doubled = BTreeSet::new();
     for row in rows {
         let Some(image) = row.image.as_deref().and_then(|id| ImageId::new(id).ok()) else {
             continue;
@@ -269,19 +247,20 @@ fn seen(rows: Vec<Row>) -> Seen {
         // Of several blueprints for one image the most usable one counts: servers can be started from it, whatever state
         // the others are in. Of equally usable ones the first counts.
         match shared.entry(image) {
-            std::collections::btree_map::Entry::Occupied(mut known)
-                if blueprint.state < known.get().state =>
-            {
-                known.insert(blueprint);
+            Entry::Occupied(mut known) => {
+                doubled.insert(known.key().clone());
+                if blueprint.state < known.get().state {
+                    known.insert(blueprint);
+                }
             }
-            std::collections::btree_map::Entry::Occupied(_) => {}
-            std::collections::btree_map::Entry::Vacant(free) => {
+            Entry::Vacant(free) => {
                 free.insert(blueprint);
             }
         }
     }
     Seen {
         shared,
+        doubled,
         ..Seen::default()
     }
 }
@@ -290,51 +269,13 @@ fn seen(rows: Vec<Row>) -> Seen {
 mod tests {
     use super::*;
 
-    fn row(id: &str, image: &str, state: &str) -> Row {
-        Row {
+    fn row(id: &str, image: &str, state: &str) -> BlueprintRow {
+        BlueprintRow {
             id: id.into(),
             image: Some(image.into()),
             state: state.into(),
             name: String::new(),
         }
-    }
-
-    fn page(total: u64, rows: &[Row]) -> Page {
-        Page {
-            total,
-            rows: rows.to_vec(),
-        }
-    }
-
-    #[test]
-    fn a2_a3_s2_pages_that_do_not_add_up_are_no_observation() {
-        let (a, b) = (
-            row("lhbp-1", "img-a", "NORMAL"),
-            row("lhbp-2", "img-b", "NORMAL"),
-        );
-        let both = page(2, &[a.clone(), b.clone()]);
-        assert!(join(both, vec![]).is_ok_and(|rows| rows.len() == 2));
-        let twice = page(2, &[a.clone(), a.clone()]);
-        assert!(
-            matches!(join(twice, vec![]), Err(ListingError::Inconsistent(_))),
-            "a duplicate hides a skipped row"
-        );
-        let fewer = page(2, std::slice::from_ref(&a));
-        assert!(
-            matches!(
-                join(fewer.clone(), vec![]),
-                Err(ListingError::Inconsistent(_))
-            ),
-            "a row is missing"
-        );
-        let changed = page(3, &[b]);
-        assert!(
-            matches!(
-                join(fewer, vec![changed]),
-                Err(ListingError::Inconsistent(_))
-            ),
-            "the total changed"
-        );
     }
 
     #[test]
@@ -386,5 +327,36 @@ mod tests {
             seen.shared[&ImageId::new("img-a").expect("valid")].id,
             "lhbp-1"
         );
+    }
+
+    #[test]
+    fn an_image_is_doubled_while_two_blueprints_stand_for_it() {
+        let doubled = |rows: &[(&str, &str)]| {
+            let rows = (0..).zip(rows);
+            let rows = rows.map(|(n, (image, state))| row(&format!("lhbp-{n}"), image, state));
+            let doubled = seen(rows.collect()).doubled.into_iter();
+            doubled.map(|id| id.to_string()).collect::<Vec<_>>()
+        };
+        for leaving in ["DELETING", "DESTROYING"] {
+            let rows = [("img-a", "NORMAL"), ("img-a", leaving), ("img-b", leaving)];
+            assert!(doubled(&rows).is_empty(), "{leaving}");
+            let rows = [
+                ("img-a", "NORMAL"),
+                ("img-a", leaving),
+                ("img-a", "OFFLINE"),
+            ];
+            assert_eq!(doubled(&rows), ["img-a"], "{leaving}");
+        }
+        for state in ["NORMAL", "SYNCING", "CREATEFAILED", "ISOLATED", "", "NEW"] {
+            let rows = [("img-a", state), ("img-b", "NORMAL"), ("img-a", "NORMAL")];
+            assert_eq!(doubled(&rows), ["img-a"], "{state}");
+        }
+        let foreign = [
+            ("", "NORMAL"),
+            ("", "NORMAL"),
+            ("x y", "NORMAL"),
+            ("x y", "NORMAL"),
+        ];
+        assert!(doubled(&foreign).is_empty(), "they stand for no image");
     }
 }

@@ -8,6 +8,7 @@ mod cvm_images;
 mod eligibility;
 mod instances;
 mod own_images;
+mod pages;
 mod recheck;
 mod unobserved;
 

@@ -1,86 +1,55 @@
-//! Lists the images that an account itself has in a region. They are needed only before a blueprint that no manifest names
-//! is cancelled.
+//! Lists the images that an account itself has in a region: for names and policies, and before a blueprint that no manifest
+//! names is cancelled.
 //!
 //! The listing filters by the type `PRIVATE_IMAGE`. A query by id would not say whether an image is the account's own or
-//! one that another account shares with it, and ids and filters exclude each other. An account has at most some hundreds of
-//! custom images in a region, so that the pages are read one after the other.
+//! one that another account shares with it, and ids and filters exclude each other.
 
 use std::collections::BTreeMap;
 
 use super::eligibility::of_row;
-use super::{LISTINGS_MAX, PAGES_MAX, unobserved};
-use crate::api::error::CallError;
-use crate::api::protocol::wire::{CustomImage, PAGE_LIMIT_MAX};
-use crate::api::{ReadClient, retry};
+use super::pages::{self, Page, Row};
+use crate::api::ReadClient;
+use crate::api::protocol::wire::{Action, CustomImage, DescribeImagesReply};
 use crate::host::Host;
 use crate::model::{ImageId, Scope, Timestamp};
-use crate::observation::{OwnImage, OwnImages, Unobserved};
+use crate::observation::{OwnImage, OwnImages};
 use crate::words::brief;
 
-/// Why a listing cannot be used.
-enum ListingError {
-    Failed(CallError),
-    Inconsistent(String),
-}
-
-/// Lists the account's own images. An inconsistent listing is read again; after `LISTINGS_MAX` times the result is
-/// unknown.
+/// Lists the account's own images.
 pub async fn own_images<H: Host>(client: &ReadClient<H>, scope: &Scope) -> OwnImages {
-    let mut listing = 1;
-    loop {
-        match list(client, scope).await {
-            Ok(own) => return OwnImages::Known(own),
-            Err(ListingError::Failed(error)) => {
-                return OwnImages::Unknown(unobserved::reason(error));
-            }
-            Err(ListingError::Inconsistent(how)) if listing < LISTINGS_MAX => {
-                tracing::debug!(%scope, how, listing, "inconsistent list of images, reading again");
-                retry::pause(client.context(), listing).await;
-                listing += 1;
-            }
-            Err(ListingError::Inconsistent(how)) => {
-                return OwnImages::Unknown(Unobserved::new(format!(
-                    "DescribeImagesToShare gave {listing} inconsistent listings: {how}"
-                )));
-            }
+    let read = async |offset| {
+        let answered = client.describe_own_images(scope.region, offset).await?;
+        Ok(Page::from(answered.reply))
+    };
+    match pages::list(client, scope, Action::DescribeImagesToShare, read).await {
+        Ok(rows) => OwnImages::Known(by_id(&rows)),
+        Err(why) => OwnImages::Unknown(why),
+    }
+}
+
+impl From<DescribeImagesReply> for Page<CustomImage> {
+    fn from(reply: DescribeImagesReply) -> Self {
+        Self {
+            total: reply.total_count,
+            rows: reply.image_set,
         }
     }
 }
 
-async fn list<H: Host>(
-    client: &ReadClient<H>,
-    scope: &Scope,
-) -> Result<BTreeMap<ImageId, OwnImage>, ListingError> {
-    let (mut rows, mut total) = (BTreeMap::<String, CustomImage>::new(), 0);
-    for page in 0..PAGES_MAX {
-        let ask = || client.describe_own_images(scope.region, page * PAGE_LIMIT_MAX);
-        let reply = retry::while_it_helps(client.context(), ask).await;
-        let reply = reply.map_err(ListingError::Failed)?.reply;
-        if page == 0 {
-            total = reply.total_count;
-        } else if reply.total_count != total {
-            return Err(ListingError::Inconsistent(format!(
-                "TotalCount was {total} on the first page and {} on another",
-                reply.total_count
-            )));
-        }
-        let is_empty = reply.image_set.is_empty();
-        let page_rows = reply.image_set.into_iter();
-        rows.extend(page_rows.map(|row| (row.image_id.clone(), row)));
-        if is_empty || u64::from(page + 1) * u64::from(PAGE_LIMIT_MAX) >= total {
-            break;
-        }
+impl Row for CustomImage {
+    const ROWS: &'static str = "images";
+
+    fn id(&self) -> &str {
+        &self.image_id
     }
-    if rows.len() as u64 != total {
-        return Err(ListingError::Inconsistent(format!(
-            "TotalCount is {total}, but {} distinct images were listed",
-            rows.len()
-        )));
-    }
-    // An id outside the grammar is that of no image that could be shared.
-    let rows = rows.into_iter();
-    let own = rows.filter_map(|(id, row)| Some((ImageId::new(&id).ok()?, own_image(&row))));
-    Ok(own.collect())
+}
+
+/// An id outside the grammar is that of no image that could be shared.
+fn by_id(rows: &[CustomImage]) -> BTreeMap<ImageId, OwnImage> {
+    let own = rows
+        .iter()
+        .filter_map(|row| Some((ImageId::new(&row.image_id).ok()?, own_image(row))));
+    own.collect()
 }
 
 fn own_image(row: &CustomImage) -> OwnImage {
@@ -94,5 +63,94 @@ fn own_image(row: &CustomImage) -> OwnImage {
         platform: text(&row.platform),
         architecture: text(&row.architecture),
         eligibility: of_row(row),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::Eligibility;
+
+    fn row(id: &str) -> CustomImage {
+        CustomImage {
+            image_id: id.into(),
+            image_name: Some("golden-1.2.0".into()),
+            image_state: Some("USING".into()),
+            os_name: Some("Ubuntu Server 24.04".into()),
+            platform: Some("Ubuntu".into()),
+            architecture: Some("x86_64".into()),
+            created_time: Some("2026-11-01T08:00:00Z".into()),
+            is_shareable: true,
+            ..CustomImage::default()
+        }
+    }
+
+    fn read(row: CustomImage) -> OwnImage {
+        let mut own = by_id(&[row]);
+        own.pop_first().expect("the image").1
+    }
+
+    #[test]
+    fn the_fields_of_an_own_image_are_read_as_they_stand() {
+        let expected = OwnImage {
+            name: "golden-1.2.0".into(),
+            created: "2026-11-01T08:00:00Z".parse().ok(),
+            state: "USING".into(),
+            os_name: "Ubuntu Server 24.04".into(),
+            platform: "Ubuntu".into(),
+            architecture: "x86_64".into(),
+            eligibility: Eligibility::Shareable,
+        };
+        assert!(expected.created.is_some());
+        assert_eq!(read(row("img-a")), expected);
+    }
+
+    #[test]
+    fn c14_t2_what_an_own_image_does_not_say_is_empty_and_hides_no_image() {
+        let silent = CustomImage {
+            image_id: "img-a".into(),
+            ..CustomImage::default()
+        };
+        let shown = read(silent);
+        let texts = [
+            shown.name,
+            shown.state,
+            shown.os_name,
+            shown.platform,
+            shown.architecture,
+        ];
+        assert!(texts.iter().all(|text| text.is_empty()), "{texts:?}");
+        assert_eq!(shown.created, None);
+    }
+
+    #[test]
+    fn a_time_of_creation_that_cannot_be_read_is_none() {
+        for text in [
+            "",
+            "2026-11-01",
+            "2026-11-01T08:00:00",
+            "2026-13-01T08:00:00Z",
+            "yesterday",
+            "1793520000",
+        ] {
+            let created_time = Some(text.to_owned());
+            let odd = CustomImage {
+                created_time,
+                ..row("img-a")
+            };
+            assert_eq!(read(odd).created, None, "{text}");
+        }
+        let elsewhere = CustomImage {
+            created_time: Some("2026-11-01T16:00:00+08:00".into()),
+            ..row("img-a")
+        };
+        assert_eq!(read(elsewhere).created, read(row("img-b")).created);
+    }
+
+    #[test]
+    fn an_id_that_no_manifest_can_name_is_left_out() {
+        let rows = ["img-a", "IMG-b", "img-", "", "lhbp-c", "img-d\n"].map(row);
+        let own: Vec<_> = by_id(&rows).into_keys().collect();
+        assert_eq!(own, [ImageId::new("img-a").expect("valid")]);
     }
 }

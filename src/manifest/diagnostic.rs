@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use super::source_text::{SourceText, boundary};
+use crate::desired::Source;
 use crate::words::{plural, safe};
 
 /// Errors that are listed; a file of the wrong kind can have a million.
@@ -289,6 +290,15 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// The place as people know it.
+    pub(super) fn source_of(&self, place: Place) -> Source {
+        let source = &self.sources[place.file as usize];
+        Source {
+            file: source.name().clone(),
+            line: source.line(place.start),
+        }
+    }
+
     /// Reports an error. The builder adds to its diagnostic, unless there are too many already.
     pub(super) fn error(
         &mut self,
@@ -296,6 +306,18 @@ impl<'a> Sink<'a> {
         message: impl Into<String>,
     ) -> DiagnosticBuilder<'_, 'a> {
         self.report(Severity::Error, place, message.into())
+    }
+
+    /// Reports what is given twice, with both places.
+    pub(super) fn duplicate(
+        &mut self,
+        place: Place,
+        first: Place,
+        message: &str,
+    ) -> DiagnosticBuilder<'_, 'a> {
+        self.error(place, message)
+            .related(first, "first set here")
+            .help("keep one of the two")
     }
 
     /// Reports what is valid but probably not meant.

@@ -14,6 +14,7 @@ mod paths;
 mod read;
 mod read_options;
 mod render;
+mod render_selection;
 mod secret_words;
 mod source_text;
 mod suggest;
@@ -29,13 +30,16 @@ use read::{case_collisions, near_misses};
 pub use diagnostic::{Diagnostic, Diagnostics, Related, Severity};
 pub use git::revision::{Checkout, Revision};
 pub use git::revision_error::RevisionError;
+pub use parse::lock::render as render_lock;
 pub use parse::parse;
 pub use parse::schema::schema;
 pub use partial::{Broken, Partial};
 pub use read::fingerprint::Fingerprint;
 pub use read_options::{GitBusyPolicy, ReadOptions};
-pub use render::{Sharing, render};
+pub use render::{Imported, Sharing, render};
+pub use render_selection::{SelectedImages, render_selection};
 pub use source_text::SourceText;
+pub(crate) use suggest::nearest;
 
 /// The remedy for a user who emptied a file or list: nothing is ever unshared because something is empty.
 const UNSHARE: &str = "to have images unshared, declare them `state: unshared`";

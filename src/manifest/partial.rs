@@ -8,8 +8,8 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::parse;
 use super::read::reading::Found;
 use super::source_text::SourceText;
-use crate::desired::Desired;
-use crate::model::AccountName;
+use crate::desired::{Desired, Source};
+use crate::model::{AccountName, Scope};
 use crate::words::safe;
 
 /// A set of manifests with errors, which has no desired state.
@@ -32,6 +32,10 @@ struct LeftOut {
     files: BTreeSet<String>,
     /// One of the files may have declared the default account.
     may_lack_default_account: bool,
+    /// One of the files may take back what others want shared.
+    may_revoke: bool,
+    /// One of the files may declare images `unshared`, which no policy overrules.
+    may_unshare: bool,
     /// Directories, without links, that one of the files may have restricted.
     maybe_restricted: BTreeSet<PathBuf>,
 }
@@ -85,6 +89,9 @@ impl Broken {
     /// out may have declared that account: its settings are unknown. A path that could not be read is assumed not to
     /// declare it, unless git still has its text and that may; otherwise one such path would leave nothing of most sets.
     ///
+    /// Nothing is shared that a policy of a file that is left out might revoke: with the word in such a file, nothing is
+    /// left. Likewise, no policy is left where such a file might declare images `unshared`.
+    ///
     /// Nothing is shared that a `Restriction` might forbid. A file that is left out may hold one if it has a word like it
     /// or could not be read at all, not even from git. Then everything in its directory and below is left out too; no
     /// `Restriction` applies to more than that.
@@ -100,6 +107,8 @@ impl Broken {
         let mut left_out = LeftOut {
             files: unread,
             may_lack_default_account: may_lack_account,
+            may_revoke: false,
+            may_unshare: false,
             maybe_restricted: maybe_restricted.into_iter().collect(),
         };
         let mut faulty = diagnostics.faulty().clone();
@@ -143,6 +152,8 @@ impl LeftOut {
             if goes {
                 self.files.insert(safe(source.name()));
                 self.may_lack_default_account |= source.may_declare_account();
+                self.may_revoke |= source.may_revoke();
+                self.may_unshare |= source.may_unshare();
                 if source.may_restrict() {
                     let directories = source.directories().iter().cloned();
                     self.maybe_restricted.extend(directories);
@@ -159,19 +170,39 @@ impl Partial {
         let LeftOut {
             files: mut left_out,
             may_lack_default_account,
+            may_revoke,
+            may_unshare,
             ..
         } = left_out;
+        if may_revoke {
+            return None;
+        }
+        if may_unshare {
+            let policies = std::mem::take(&mut desired.policies);
+            let sources = policies.values().flatten().map(|policy| &policy.source);
+            left_out.extend(sources.map(|source| safe(&source.file)));
+        }
         let default = AccountName::default();
         if may_lack_default_account && !desired.accounts.contains_key(&default) {
-            desired.images.retain(|key, image| {
-                let keep = key.scope.account != default;
+            let mut keeps = |scope: &Scope, sources: &mut dyn Iterator<Item = &Source>| {
+                let keep = scope.account != default;
                 if !keep {
-                    left_out.insert(safe(&image.source.file));
+                    left_out.extend(sources.map(|source| safe(&source.file)));
                 }
                 keep
+            };
+            desired
+                .images
+                .retain(|key, image| keeps(&key.scope, &mut std::iter::once(&image.source)));
+            desired.names.retain(|scope, names| {
+                keeps(scope, &mut names.values().map(|image| &image.source))
+            });
+            desired.policies.retain(|scope, policies| {
+                keeps(scope, &mut policies.iter().map(|policy| &policy.source))
             });
         }
-        (!desired.images.is_empty()).then_some(Self { desired, left_out })
+        let asks = desired.scopes().next().is_some();
+        asks.then_some(Self { desired, left_out })
     }
 
     /// Names of files and directories that are missing from it at least in part: faulty, unreadable, or dependent on such

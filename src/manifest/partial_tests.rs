@@ -26,6 +26,13 @@ fn image_of(account: &str, id: &str) -> String {
     ))
 }
 
+/// An `ImageSharePolicy`, with some more of its fields.
+fn policy(name: &str, fields: &str) -> String {
+    format!(
+        "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: {name}}}\nspec: {{region: ap-tokyo, match: {{name: a}}, keep: {{newest: 1}}{fields}}}\n"
+    )
+}
+
 fn account(name: &str) -> String {
     format!("apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {{name: {name}}}\n")
 }
@@ -51,7 +58,12 @@ fn left(files: &[(&str, String)], unread: &[&str]) -> Option<(Vec<String>, Vec<S
     let partial = Broken::new(diagnostics, sources, &found).into_good()?;
     let left_out = partial.left_out().iter().cloned().collect();
     let desired = partial.into_partial_desired();
-    let images = desired.images.keys().map(|key| key.image.to_string());
+    let by_id = desired.images.keys().map(|key| key.image.to_string());
+    let by_name = desired.names.values().flat_map(|names| names.keys());
+    let policies = desired.policies.values().flatten();
+    let images = by_id
+        .chain(by_name.map(ToString::to_string))
+        .chain(policies.map(|policy| policy.name().to_string()));
     Some((images.collect(), left_out))
 }
 
@@ -108,7 +120,7 @@ fn m5_s3_an_image_that_two_files_set_leaves_out_both() {
 
 #[test]
 fn m5_s3_each_region_of_a_conflict_leaves_out_its_other_half() {
-    let image = "images: [{id: img-a, state: shared}]";
+    let image = "images: [{name: golden, state: shared}]";
     let files = [
         ("a.yaml", share(&format!("region: ap-tokyo, {image}"))),
         ("b.yaml", share(&format!("region: ap-seoul, {image}"))),
@@ -278,4 +290,59 @@ fn o2_a_broken_set_shows_no_text() {
     let diagnostics = parse_in_order(&sources, Vec::new()).expect_err("is broken");
     let broken = Broken::new(diagnostics, sources, &Found::default());
     assert!(!format!("{broken:?}").contains("hunter2"));
+}
+
+#[test]
+fn m3_s3_names_and_policies_are_left_like_ids() {
+    let named = share("region: ap-tokyo, images: [{name: golden, state: shared}]");
+    let files = [
+        ("a.yaml", named),
+        ("b.yaml", policy("nightly", "")),
+        ("c.yaml", image("img-c").replace("shared", "shard")),
+    ];
+    assert_eq!(
+        left(&files, &[]),
+        Some((names(&["golden", "nightly"]), names(&["c.yaml"])))
+    );
+    let mut files = files;
+    files[2].1 = format!("{}uin: 1", account("default"));
+    assert_eq!(
+        left(&files, &[]),
+        None,
+        "the account's settings are unknown"
+    );
+    let mut files = files.to_vec();
+    files.push(("d.yaml", account("team")));
+    files.push(("e.yaml", image_of("team", "img-e")));
+    assert_eq!(
+        left(&files, &[]),
+        Some((names(&["img-e"]), names(&["a.yaml", "b.yaml", "c.yaml"])))
+    );
+}
+
+#[test]
+fn m3_s3_what_a_lost_file_may_revoke_or_unshare_is_not_shared() {
+    let revoking = policy("revoking", ", revoke: [{nam: a}]");
+    let files = [("a.yaml", image("img-a")), ("b.yaml", revoking)];
+    assert_eq!(left(&files, &[]), None);
+    let unsharing = share("region: ap-tokyo, images: [{nam: a, state: unshared}]");
+    let files = [
+        ("a.yaml", image("img-a")),
+        ("b.yaml", policy("nightly", "")),
+        ("c.yaml", unsharing),
+    ];
+    assert_eq!(
+        left(&files, &[]),
+        Some((names(&["img-a"]), names(&["b.yaml", "c.yaml"]))),
+        "the policy may want an image that is declared `unshared`"
+    );
+}
+
+#[test]
+fn m1_s3_a_lock_file_alone_is_no_partial_set() {
+    let lock = "apiVersion: sharekeeper.dev/v1\nkind: ImageShareLock\nspec: {policies: []}\n";
+    assert_eq!(
+        left(&[("a.yaml", lock.into()), ("b.yaml", "{".into())], &[]),
+        None
+    );
 }

@@ -3,11 +3,31 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::model::{AccountName, ImageId, Scope};
+use crate::model::{AccountName, Glob, ImageId, ImageName, Scope};
 use crate::words::safe;
 
-/// Images to declare `shared`, by scope, each with a note that may be empty.
-pub type Sharing = BTreeMap<Scope, BTreeMap<ImageId, String>>;
+/// Images to declare `shared`, by scope.
+pub type Sharing = BTreeMap<Scope, Vec<Imported>>;
+
+/// An image to declare `shared`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    pub id: ImageId,
+    /// Its name, where no other image of the region has it.
+    pub name: Option<ImageName>,
+    /// May be empty.
+    pub note: String,
+}
+
+impl Imported {
+    /// The name that the image is declared by. One that looks like an id or a pattern would be misread by people.
+    fn name(&self) -> Option<&ImageName> {
+        let is_plain = |name: &&ImageName| {
+            ImageId::new(name.as_str()).is_err() && !Glob::new(name.as_str()).is_pattern()
+        };
+        self.name.as_ref().filter(is_plain)
+    }
+}
 
 /// Renders one document for each scope, named after it. `modeline` is the comment on top.
 pub fn render(sharing: &Sharing, modeline: &str) -> String {
@@ -21,7 +41,7 @@ pub fn render(sharing: &Sharing, modeline: &str) -> String {
     text
 }
 
-fn document(text: &mut String, scope: &Scope, images: &BTreeMap<ImageId, String>) {
+fn document(text: &mut String, scope: &Scope, images: &[Imported]) {
     let name = format!("imported-{}-{}", scope.account, scope.region);
     // Writing to a String cannot fail.
     let _ = write!(
@@ -32,16 +52,22 @@ fn document(text: &mut String, scope: &Scope, images: &BTreeMap<ImageId, String>
         let _ = writeln!(text, "  account: {}", quoted(scope.account.as_str()));
     }
     let _ = writeln!(text, "  region: {}\n  images:", scope.region);
-    for (image, note) in images {
-        let _ = writeln!(text, "    - id: {image}\n      state: shared");
-        if !note.is_empty() {
-            let _ = writeln!(text, "      note: {}", quoted(note));
+    for image in images {
+        let name = image.name();
+        let _ = match name {
+            Some(name) => writeln!(text, "    - name: {}", quoted(name.as_str())),
+            None => writeln!(text, "    - id: {}", image.id),
+        };
+        let _ = writeln!(text, "      state: shared");
+        let is_said = name.map_or(image.id.as_str(), ImageName::as_str) == image.note;
+        if !image.note.is_empty() && !is_said {
+            let _ = writeln!(text, "      note: {}", quoted(&image.note));
         }
     }
 }
 
 /// A double-quoted YAML scalar: a JSON string is valid YAML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(safe(text)).to_string()
 }
 
@@ -67,20 +93,65 @@ mod tests {
             "\u{202e}x # y",
             "~",
         ];
-        let images = notes.iter().enumerate().map(|(n, note)| {
-            (
-                ImageId::new(&format!("img-{n}")).expect("an id"),
-                (*note).to_owned(),
-            )
-        });
-        let images: BTreeMap<_, _> = images.collect();
-        let sharing = Sharing::from([(scope(region), images.clone()), (scope(other), images)]);
+        let images = |letter: &str| -> Vec<_> {
+            let image = |(n, note): (usize, &&str)| Imported {
+                id: ImageId::new(&format!("img-{letter}{n}")).expect("an id"),
+                name: None,
+                note: (*note).to_owned(),
+            };
+            notes.iter().enumerate().map(image).collect()
+        };
+        let sharing = Sharing::from([(scope(region), images("a")), (scope(other), images("b"))]);
         let text = render(&sharing, "written by a\ntest");
         let loaded = parse(vec![SourceText::new("imported.yaml", text.clone())]);
         let loaded = loaded.unwrap_or_else(|_| panic!("valid:\n{text}"));
         assert_eq!(loaded.documents, 2);
         assert_eq!(loaded.desired.images.len(), 12);
         assert!(loaded.warnings.is_empty());
+        let kept = loaded.desired.images.values();
+        let kept: Vec<_> = kept.filter_map(|image| image.note.as_deref()).collect();
+        assert_eq!(kept[..2], ["plain", "no: \"really\""]);
+    }
+
+    #[test]
+    fn o1_names_are_written_where_they_are_read_as_meant() {
+        let scope = Scope {
+            account: AccountName::default(),
+            region: Region::new("ap-tokyo").expect("a region"),
+        };
+        let named = [
+            "golden-1.5.1",
+            "yes",
+            "1.50",
+            "# a: [b]\"",
+            "名前",
+            // These are written by id.
+            "img-looks",
+            "golden-*",
+        ];
+        let image = |(n, name): (usize, &str)| Imported {
+            id: ImageId::new(&format!("img-{n}")).expect("an id"),
+            name: Some(ImageName::new(name).expect("a name")),
+            note: ["golden-1.5.1", "imported"][n.min(1)].to_owned(),
+        };
+        let images = named.into_iter().enumerate().map(image).collect();
+        let text = render(&Sharing::from([(scope.clone(), images)]), "test");
+        let loaded = parse(vec![SourceText::new("imported.yaml", text.clone())]);
+        let loaded = loaded.unwrap_or_else(|_| panic!("valid:\n{text}"));
+        assert!(loaded.warnings.is_empty(), "{text}");
+        let names = &loaded.desired.names[&scope];
+        let read: Vec<_> = names.keys().map(ImageName::as_str).collect();
+        assert_eq!(read, ["# a: [b]\"", "1.50", "golden-1.5.1", "yes", "名前"]);
+        let notes = |name: &str| names[&ImageName::new(name).expect("a name")].note.clone();
+        assert_eq!(notes("golden-1.5.1"), None, "it would say the name again");
+        assert_eq!(notes("yes").as_deref(), Some("imported"));
+        let ids: Vec<_> = loaded
+            .desired
+            .images
+            .keys()
+            .map(|key| key.image.as_str())
+            .collect();
+        assert_eq!(ids, ["img-5", "img-6"]);
     }
 
     #[test]

@@ -86,6 +86,16 @@ impl SourceText {
         self.text.contains("Account")
     }
 
+    /// Whether it could take back what another file wants shared. The text may not even be YAML, so any mention counts.
+    pub(super) fn may_revoke(&self) -> bool {
+        self.text.contains("revoke")
+    }
+
+    /// Whether it could declare images `unshared`. The text may not even be YAML, so any mention counts.
+    pub(super) fn may_unshare(&self) -> bool {
+        self.text.contains("unshared")
+    }
+
     /// Whether it could hold a `Restriction`, misspelt or not. The text may not even be YAML, so any similar word counts.
     pub(super) fn may_restrict(&self) -> bool {
         const WORD: &str = "restrict";

@@ -1,7 +1,7 @@
 //! Suggestions for misspelt words: the nearest of the words that are allowed, for "did you mean …?".
 
 /// The candidate that `typed` was probably meant to be, if one is similar enough.
-pub(super) fn nearest<'c>(
+pub(crate) fn nearest<'c>(
     typed: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {

@@ -88,8 +88,12 @@ impl Endpoint {
         self.of_vendor("sts").unwrap_or_else(|| self.clone())
     }
 
-    /// The access point of CVM that goes with this one of Lighthouse. The documentation of CVM lists the same sites
-    /// (`cvm.tencentcloudapi.com`, `cvm.intl.tencentcloudapi.com`); what holds of [`Self::sts`] holds here, too.
+    /// The access point of CVM, which tells family, tags and deprecation of images, that goes with this one of Lighthouse.
+    ///
+    /// The site and the internal root stay, and a region goes, as with [`Self::sts`]. CVM has access points of regions, too
+    /// (`cvm.ap-tokyo.tencentcloudapi.com`), but not certainly one in each region that Lighthouse has one in, and which
+    /// region's images are listed depends on `X-TC-Region` alone. The access point without a region serves all. Only the
+    /// rate is counted there for all regions together.
     pub fn cvm(&self) -> Self {
         self.of_vendor("cvm").unwrap_or_else(|| self.clone())
     }
@@ -191,36 +195,39 @@ mod tests {
     }
 
     #[test]
-    fn s13_the_vendors_sts_is_beside_its_lighthouse_and_any_other_at_the_same_address() {
-        for (lighthouse, sts) in [
-            (Endpoint::DEFAULT, "https://sts.intl.tencentcloudapi.com"),
+    fn s13_sts_and_cvm_are_beside_the_vendors_lighthouse_else_at_its_address() {
+        for (lighthouse, beside) in [
+            (Endpoint::DEFAULT, "intl.tencentcloudapi.com"),
             (
                 "https://lighthouse.tencentcloudapi.com",
-                "https://sts.tencentcloudapi.com",
+                "tencentcloudapi.com",
             ),
             (
                 "https://lighthouse.{region}.tencentcloudapi.com",
-                "https://sts.tencentcloudapi.com",
+                "tencentcloudapi.com",
             ),
             (
                 "https://lighthouse.ap-tokyo.tencentcloudapi.com",
-                "https://sts.tencentcloudapi.com",
+                "tencentcloudapi.com",
             ),
             (
                 "https://lighthouse.{region}.intl.tencentcloudapi.com",
-                "https://sts.intl.tencentcloudapi.com",
+                "intl.tencentcloudapi.com",
             ),
             (
                 "https://lighthouse.internal.tencentcloudapi.com",
-                "https://sts.internal.tencentcloudapi.com",
+                "internal.tencentcloudapi.com",
             ),
             (
                 "https://Lighthouse.{region}.internal.TencentCloudAPI.com:8443",
-                "https://sts.internal.tencentcloudapi.com:8443",
+                "internal.tencentcloudapi.com:8443",
             ),
         ] {
             let endpoint = Endpoint::new(lighthouse).unwrap();
-            assert_eq!(endpoint.sts(), Endpoint::new(sts).unwrap(), "{lighthouse}");
+            for (service, other) in [("sts", endpoint.sts()), ("cvm", endpoint.cvm())] {
+                let expected = Endpoint::new(&format!("https://{service}.{beside}")).unwrap();
+                assert_eq!(other, expected, "{lighthouse}");
+            }
         }
         for same in [
             "http://127.0.0.1:7980",
@@ -237,6 +244,7 @@ mod tests {
         ] {
             let endpoint = Endpoint::new(same).unwrap();
             assert_eq!(endpoint.sts(), endpoint, "{same}");
+            assert_eq!(endpoint.cvm(), endpoint, "{same}");
         }
     }
 

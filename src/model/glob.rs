@@ -23,7 +23,14 @@ impl Glob {
 
     /// Whether `text` as a whole matches, by case.
     pub fn matches(&self, text: &str) -> bool {
-        matches(&self.0, text)
+        matches(&self.0, text, |_| true)
+    }
+
+    /// Whether every text that `narrower` matches is proven to match. What cannot be proven by comparing the two sign by
+    /// sign is not covered.
+    pub fn covers(&self, narrower: &Self) -> bool {
+        // The other's wildcards are signs here: a `*` stands for any of them, a `?` for all but a `*`.
+        matches(&self.0, &narrower.0, |sign| sign != b'*')
     }
 
     /// Whether it stands for more than one text.
@@ -38,8 +45,8 @@ impl fmt::Display for Glob {
     }
 }
 
-/// Whether `text` matches `pattern`. Takes at most time in proportion to the product of their lengths.
-fn matches(pattern: &str, text: &str) -> bool {
+/// Whether `text` matches `pattern`, where a `?` stands for the characters whose first byte `is_one`. Takes at most time in proportion to the product of their lengths.
+fn matches(pattern: &str, text: &str, is_one: impl Fn(u8) -> bool) -> bool {
     let (bytes, pattern) = (text.as_bytes(), pattern.as_bytes());
     // The end of the character that begins at `at`.
     let next = |at: usize| (at + 1..).find(|&end| text.is_char_boundary(end));
@@ -52,11 +59,11 @@ fn matches(pattern: &str, text: &str) -> bool {
                 star = Some((p, t));
                 p += 1;
             }
-            (Some(b'?'), _) => {
+            (Some(b'?'), _) if is_one(bytes[t]) => {
                 p += 1;
                 t = next(t).unwrap_or(bytes.len());
             }
-            (Some(&letter), _) if letter == bytes[t] => {
+            (Some(&letter), _) if letter == bytes[t] && letter != b'?' => {
                 p += 1;
                 t += 1;
             }
@@ -110,16 +117,54 @@ mod tests {
             ("*?1", "名1", true),
             ("??", "名", false),
         ] {
-            assert_eq!(matches(pattern, text), is, "{pattern} {text}");
+            assert_eq!(Glob::new(pattern).matches(text), is, "{pattern} {text}");
         }
         let (pattern, text) = ("a*".repeat(100), "a".repeat(253));
-        assert!(!matches(&format!("{pattern}b"), &text), "and it ends");
+        assert!(
+            !Glob::new(&format!("{pattern}b")).matches(&text),
+            "and it ends"
+        );
+    }
+
+    #[test]
+    fn plain_narrowings_are_covered_and_widenings_are_not() {
+        for (wide, narrow, is) in [
+            ("team-a-*", "team-a-*", true),
+            ("team-a-*", "team-a-web-*", true),
+            ("team-a-*", "team-a-1.0", true),
+            ("team-a-*", "team-a-???", true),
+            ("*", "*", true),
+            ("?", "?", true),
+            ("??*", "?a*", true),
+            ("team-a-*", "team-*", false),
+            ("team-a-*", "*team-a-*", false),
+            ("team-?", "team-*", false),
+            ("team-??", "team-?", false),
+            ("team-a", "team-?", false),
+            // True, but not proven.
+            ("?*", "*?", false),
+        ] {
+            assert_eq!(
+                Glob::new(wide).covers(&Glob::new(narrow)),
+                is,
+                "{wide} {narrow}"
+            );
+        }
     }
 
     proptest! {
         #[test]
         fn it_matches_what_the_definition_says(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
-            prop_assert_eq!(matches(&pattern, &text), by_definition(&pattern, &text));
+            prop_assert_eq!(Glob::new(&pattern).matches(&text), by_definition(&pattern, &text));
+        }
+
+        #[test]
+        fn what_covers_a_pattern_matches_all_that_it_matches(
+            wide in "[ab*?]{0,6}", narrow in "[ab*?]{0,6}", text in "[ab]{0,6}",
+        ) {
+            let (wide, narrow) = (Glob::new(&wide), Glob::new(&narrow));
+            let is_proven = wide.covers(&narrow) && narrow.matches(&text);
+            prop_assert!(!is_proven || wide.matches(&text), "{wide} {narrow} {text}");
         }
     }
 }

@@ -361,3 +361,7 @@ fn base(inputs: &Inputs<'_>, seen: &Seen, decisions: &Decisions) -> usize {
     base.retain(|image| !tried(image, ShareState::Shared));
     base.len()
 }
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

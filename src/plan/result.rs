@@ -45,7 +45,8 @@ pub struct Plan {
     pub unresolved: Vec<UnresolvedName>,
     /// Why selected policies hold still, by their names. A person must act.
     pub policy_holds: BTreeMap<Arc<str>, Arc<str>>,
-    /// Instances that use an image which a manifest declares `unshared` and whose share is cancelled all the same.
+    /// Instances that use an image which a manifest declares `unshared` and whose share is cancelled all the same. Once a pass
+    /// is over, the plan that it ended with has those that the pass has cancelled.
     pub in_use: BTreeMap<ImageId, Vec<SmolStr>>,
     /// What the documents ask of each image, where they name images by more than ids.
     pub resolution: Arc<Resolution>,
@@ -116,7 +117,6 @@ pub struct Entry {
     pub document: Arc<DocumentMetadata>,
     /// Never CANCEL, whatever asks for it.
     pub protect: bool,
-    /// Free text.
     pub note: Option<Arc<str>>,
 }
 

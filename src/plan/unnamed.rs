@@ -24,7 +24,9 @@ impl Inputs<'_> {
             .collect();
         let mut named = SortedLookup::new(&self.desired.images);
         let mut is_unnamed = |image: &&ImageId| {
-            named.find(*image).is_none() && !self.desired.unselected.contains_key(*image)
+            named.find(*image).is_none()
+                && !self.desired.unselected.contains_key(*image)
+                && !self.desired.left_alone.contains(*image)
         };
         match self.observation {
             Observation::Seen(seen) => {

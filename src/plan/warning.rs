@@ -81,7 +81,7 @@ impl Plan {
         warnings.extend(self.in_use.iter().map(|(image, instances)| {
             let ids: Vec<_> = instances.iter().map(ToString::to_string).collect();
             format!(
-                "{}: {image} is declared unshared, and {} use it: {}; what a CANCEL does to them is not documented",
+                "{}: {image} is declared unshared, and used by {}: {}; what a CANCEL does to them is not documented",
                 self.scope,
                 plural(ids.len() as u64, "instance"),
                 first_of(&ids)

@@ -99,7 +99,6 @@ pub struct PolicyCap {
     pub cause: Cause,
     /// CANCELs that are due.
     pub due: usize,
-    /// What `keep.maxCancels` allows.
     pub max: u32,
 }
 
@@ -198,27 +197,40 @@ impl fmt::Display for Withheld {
             Self::NotInPlan => f.write_str("not in the saved plan"),
             Self::ClocksDisagree(conflict) => conflict.fmt(f),
             Self::Held(why) | Self::PruneHeld(why) => f.write_str(why),
-            Self::PolicyCap(cap) => write!(
-                f,
-                "{} are due by policy `{}` here ({}), more than its `maxCancels: {}`, so none of them is made; if all of them are                  meant, raise `keep.maxCancels`",
-                plural(cap.due as u64, "CANCEL"),
-                cap.policy,
-                cap.cause.as_str(),
-                cap.max
-            ),
+            Self::PolicyCap(cap) => cap.fmt(f),
             Self::NotOwnedByPolicy => f.write_str(NOT_OWNED_BY_POLICY),
-            Self::InUse(instances) => {
-                let ids: Vec<_> = instances.iter().map(ToString::to_string).collect();
-                let count = plural(ids.len() as u64, "instance");
-                write!(f, "in use by {count}: {}", first_of(&ids))
-            }
-            Self::InUseUnknown(why) => write!(
-                f,
-                "whether instances use it is not known: {why}; let this key list them (lighthouse:DescribeInstances), or wait until                  that works"
-            ),
+            Self::InUse(instances) => f.write_str(&in_use(instances)),
+            Self::InUseUnknown(why) => f.write_str(&in_use_unknown(why)),
             Self::InstancesNotAsked => f.write_str(INSTANCES_NOT_ASKED),
         }
     }
+}
+
+impl fmt::Display for PolicyCap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} are due by policy `{}` here ({}), more than its `maxCancels: {}`, so none of them is made; if all of them are \
+             meant, raise `keep.maxCancels`",
+            plural(self.due as u64, "CANCEL"),
+            self.policy,
+            self.cause.as_str(),
+            self.max
+        )
+    }
+}
+
+fn in_use(instances: &[SmolStr]) -> String {
+    let ids: Vec<_> = instances.iter().map(ToString::to_string).collect();
+    let count = plural(ids.len() as u64, "instance");
+    format!("in use by {count}: {}", first_of(&ids))
+}
+
+fn in_use_unknown(why: &str) -> String {
+    format!(
+        "whether instances use it is not known: {why}; let this key list them (lighthouse:DescribeInstances), or wait until that \
+         works"
+    )
 }
 
 fn first_run(doubt: &AccountDoubt) -> String {

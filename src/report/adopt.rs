@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::names::named;
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::model::ImageKey;
 use crate::words::plural;
@@ -31,6 +32,7 @@ pub struct AdoptDocument {
 pub struct Adopted {
     #[serde(flatten)]
     pub key: ImageKey,
+    pub image_name: Option<String>,
     /// The blueprint it shows as.
     pub blueprint_id: String,
 }
@@ -77,8 +79,9 @@ impl AdoptDocument {
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        for Adopted { key, blueprint_id } in &self.adopted {
-            let _ = writeln!(text, "+ {key} as {blueprint_id}");
+        for adopted in &self.adopted {
+            let image = named(&adopted.key, adopted.image_name.as_deref());
+            let _ = writeln!(text, "+ {image} as {}", adopted.blueprint_id);
         }
         for key in &self.released {
             let _ = writeln!(text, "- {key}");

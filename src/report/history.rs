@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::style::{dim, heading};
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::history::{HistoryEntry, HistoryEvent, Intent, WriteOutcome, WriteResult};
+use crate::model::Cause;
 use crate::store::VerifyResult;
 use crate::words::{plural, rfc3339, safe};
 
@@ -49,11 +50,15 @@ impl HistoryDocument {
             text.push_str("Older entries are left out; `--limit 0` shows all.\n");
         }
         let key = |entry: &HistoryEntry| match (entry.event.scope(), entry.event.image()) {
-            (Some(scope), Some(image)) => Some(format!("{scope}/{image}")),
+            (Some(scope), Some(image)) => {
+                let name = entry.event.image_name();
+                let name = name.map(|name| format!(" ({})", safe(name)));
+                Some(format!("{scope}/{image}{}", name.unwrap_or_default()))
+            }
             (scope, _) => scope.map(ToString::to_string),
         };
         let keys = self.entries.iter().filter_map(key);
-        let width = keys.map(|key| key.len()).max().unwrap_or(0);
+        let width = keys.map(|key| key.chars().count()).max().unwrap_or(0);
         for entry in &self.entries {
             let at = rfc3339(entry.at);
             let what = safe(&line(&entry.event));
@@ -74,7 +79,8 @@ pub(crate) fn entries(count: u64) -> String {
     }
 }
 
-fn line(event: &HistoryEvent) -> String {
+/// An entry for a person.
+pub(super) fn line(event: &HistoryEvent) -> String {
     match event {
         HistoryEvent::Intent(intent) => intent_line(intent),
         HistoryEvent::Outcome(outcome) => outcome_line(outcome),
@@ -100,6 +106,12 @@ fn line(event: &HistoryEvent) -> String {
             taken.by,
             taken.reason
         ),
+        HistoryEvent::NameMoved(moved) => {
+            format!(
+                "{}: {} was {}",
+                moved.image_name, moved.key.image, moved.was
+            )
+        }
         HistoryEvent::Unparked(change) => {
             format!("no longer parked, by {}: {}", change.by, change.reason)
         }
@@ -115,6 +127,13 @@ fn line(event: &HistoryEvent) -> String {
 
 fn intent_line(intent: &Intent) -> String {
     let mut line = format!("{} {}", intent.permission.as_str(), intent.cause.as_str());
+    let is_by_policy = matches!(
+        intent.cause,
+        Cause::Policy | Cause::Retention | Cause::Revoked
+    );
+    if let (true, Some(policy)) = (is_by_policy, &intent.document) {
+        let _ = write!(line, " of policy {policy}");
+    }
     if let Some(place) = &intent.source {
         let _ = write!(line, " by {}:{}", place.file, place.line);
     }
@@ -220,5 +239,94 @@ impl VerifyDocument {
             ),
             _ => "Nothing is recorded.\n".into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::NameMoved;
+    use crate::inventory::IntentId;
+    use crate::model::{
+        AccountName, ImageId, ImageKey, ImageName, Permission, Region, Scope, Timestamp,
+    };
+
+    fn document() -> HistoryDocument {
+        let image = |id| ImageId::new(id).expect("an id");
+        let key = |id| ImageKey {
+            scope: Scope {
+                account: AccountName::default(),
+                region: Region::new("ap-tokyo").expect("a region"),
+            },
+            image: image(id),
+        };
+        let intent = |id, cause, name: Option<&str>| {
+            HistoryEvent::Intent(Intent {
+                key: key(id),
+                image_name: name.map(str::to_owned),
+                permission: Permission::Cancel,
+                cause,
+                source: None,
+                document: Some("golden".into()),
+                commit: None,
+                attempt: 1,
+            })
+        };
+        let events = [
+            intent("img-a", Cause::Retention, Some("ubuntu\u{202e}-1")),
+            intent("img-bcd", Cause::Declared, None),
+            HistoryEvent::Outcome(WriteOutcome {
+                intent: IntentId(1),
+                key: key("img-a"),
+                image_name: Some("ubuntu".into()),
+                permission: Permission::Cancel,
+                result: WriteResult::Applied,
+                error_code: None,
+                message: None,
+                request_id: None,
+                blueprint_id: None,
+            }),
+            HistoryEvent::NameMoved(NameMoved {
+                key: key("img-a"),
+                image_name: ImageName::new("ubuntu").expect("a name"),
+                was: image("img-b"),
+            }),
+        ];
+        let entries = (1..).zip(events).map(|(seq, event)| HistoryEntry {
+            seq,
+            at: Timestamp::UNIX_EPOCH,
+            event,
+        });
+        HistoryDocument::new(entries.collect(), false, false)
+    }
+
+    #[test]
+    fn the_name_stands_beside_the_id_and_the_policy_beside_its_cause() {
+        let text = anstream::adapter::strip_str(&document().text()).to_string();
+        let lines: Vec<_> = text.lines().collect();
+        let expected = [
+            "default/ap-tokyo/img-a (ubuntu\u{fffd}-1)  CANCEL retention of policy golden",
+            "default/ap-tokyo/img-bcd            CANCEL declared",
+            "default/ap-tokyo/img-a (ubuntu)     CANCEL done (for entry 1)",
+            "default/ap-tokyo/img-a (ubuntu)     ubuntu: img-a was img-b",
+        ];
+        assert_eq!(lines.len(), expected.len(), "{text}");
+        for (line, end) in lines.iter().zip(expected) {
+            assert!(line.ends_with(end), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_has_the_name_where_it_is_known_alone() {
+        let json = serde_json::to_value(document()).expect("JSON");
+        let names = json["entries"].as_array().expect("entries").iter();
+        let names: Vec<_> = names.map(|entry| entry.get("image_name")).collect();
+        assert_eq!(
+            names.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [true, false, true, true]
+        );
+        assert_eq!(json["entries"][3]["event"], "name_moved");
+        assert_eq!(json["entries"][3]["was"], "img-b");
+        assert_eq!(json["entries"][0]["document"], "golden");
     }
 }

@@ -3,10 +3,12 @@
 use serde::Serialize;
 
 use super::Source;
+use super::plan_rows::asked;
 use super::style::Sign;
 use crate::attempts::{AttemptLog, ImageAttempts, LastResult, Problem};
-use crate::model::{ImageId, ShareState, Uin};
+use crate::model::{Cause, ImageId, ShareState, Uin};
 use crate::plan::{Actual, Decision, Plan, Verdict};
+use crate::resolve::{NameProblem, UnresolvedName};
 
 /// Why what a plan left to do was not done, where nothing stood in its way.
 const RUN_ENDED: &str = "the run ended first";
@@ -16,7 +18,9 @@ pub(super) struct ImageReport {
     account: String,
     uin: Option<Uin>,
     region: &'static str,
-    pub(super) image_id: String,
+    /// Null for a name that means no image, or several.
+    image_id: Option<String>,
+    image_name: Option<String>,
     desired: &'static str,
     actual: &'static str,
     outcome: &'static str,
@@ -121,7 +125,8 @@ pub(super) fn image_report(
         account: plan.scope.account.to_string(),
         uin: plan.uin.clone(),
         region: plan.scope.region.as_str(),
-        image_id: image.to_string(),
+        image_id: Some(image.to_string()),
+        image_name: decision.name.as_ref().map(ToString::to_string),
         desired: decision.desired.as_str(),
         actual,
         outcome: outcome.as_str(),
@@ -131,6 +136,31 @@ pub(super) fn image_report(
         message,
         request_id,
         source: decision.source.as_ref().map(Source::from),
+    };
+    (outcome, report)
+}
+
+/// What became of a name that means no image, or several, or that nobody could look up.
+pub(super) fn name_report(plan: &Plan, name: &UnresolvedName) -> (ImageOutcome, ImageReport) {
+    let (outcome, unseen) = match name.kind {
+        NameProblem::Missing | NameProblem::Ambiguous => (ImageOutcome::Blocked, None),
+        NameProblem::NotSeen => (ImageOutcome::NotTried, plan.unobserved()),
+    };
+    let report = ImageReport {
+        account: plan.scope.account.to_string(),
+        uin: plan.uin.clone(),
+        region: plan.scope.region.as_str(),
+        image_id: None,
+        image_name: Some(name.name.to_string()),
+        desired: asked(name.entry.share).0.as_str(),
+        actual: "unknown",
+        outcome: outcome.as_str(),
+        cause: Cause::Declared.as_str(),
+        blueprint_id: None,
+        error_code: unseen.and_then(|unseen| unseen.code.clone()),
+        message: Some(name.problem.clone()),
+        request_id: unseen.and_then(|unseen| unseen.request_id.clone()),
+        source: Some(Source::from(&name.entry.source)),
     };
     (outcome, report)
 }

@@ -28,6 +28,7 @@ pub struct ImportedStray {
     pub region: &'static str,
     /// The image that it is of.
     pub image_id: String,
+    pub image_name: Option<String>,
     /// The blueprint id, `lhbp-…`.
     pub blueprint_id: String,
 }

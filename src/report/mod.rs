@@ -2,30 +2,46 @@
 //! public interface (`format_version` 1): fields are added, never changed.
 
 mod adopt;
+mod change_advice;
 mod commit;
 mod exit;
+mod explain;
+mod explain_code;
 mod history;
 mod image_report;
+mod images;
 mod import;
+mod lock;
+mod names;
 mod plan;
+mod plan_rows;
+mod preconditions;
 mod reconcile;
 mod stale;
 mod status;
 mod strays;
 mod style;
+mod unresolved;
+mod verdicts;
 mod withheld_groups;
 
 use serde::Serialize;
 
 use crate::desired;
+use crate::model::Cause;
+use crate::plan::Decision;
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
 pub use commit::CommitCheck;
 pub use exit::ExitStatus;
+pub use explain::{ExplainDocument, ExplainedName, ImageFacts};
+pub use explain_code::CodeDocument;
 pub(crate) use history::entries;
 pub use history::{HistoryDocument, VerifyDocument};
+pub use images::{ImageRow, ImagesDocument};
 pub use import::{ImportDocument, ImportedFile, ImportedStray, UnseenScope};
+pub use lock::{LockDocument, LockedRegion, PolicyCheck};
 pub use plan::PlanDocument;
 pub use reconcile::{CallCounts, Ending, ReconcileDocument};
 pub use stale::StaleDocument;
@@ -58,6 +74,19 @@ fn place(source: Option<&desired::Source>) -> String {
     match source {
         Some(source) => style::dim(safe(&source.to_string())),
         None => style::dim("no manifest names it"),
+    }
+}
+
+/// Why a change is made and where that is asked for, for a person. A policy is named with its line.
+fn cause_and_place(decision: &Decision) -> String {
+    let document = decision.entry.as_ref().map(|entry| &*entry.document.name);
+    let (cause, place) = (decision.cause.as_str(), place(decision.source.as_ref()));
+    match (decision.cause, document) {
+        (Cause::Retention | Cause::Revoked, Some(policy)) => {
+            format!("{cause} by policy {}  {place}", safe(policy))
+        }
+        (Cause::Policy, Some(policy)) => format!("policy {}  {place}", safe(policy)),
+        _ => format!("{cause:<8}  {place}"),
     }
 }
 

@@ -4,13 +4,18 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::names::NameColumn;
+use super::plan_rows::{Change, HeldBack};
 use super::strays::{StrayReport, described, strays};
 use super::style::{Sign, heading};
+use super::unresolved::{self, PolicyHold};
+use super::verdicts::{self, VerdictRow};
 use super::withheld_groups::WithheldGroups;
-use super::{ExitStatus, FORMAT_VERSION, Source, place};
+use super::{ExitStatus, FORMAT_VERSION, cause_and_place, place};
 use crate::engine::ScopeOutcome;
-use crate::model::{ImageId, Permission, Uin};
+use crate::model::{ImageId, Permission, Selector};
 use crate::plan::{Awaiting, Budget, Decision, Plan, Verdict, Withheld};
+use crate::resolve::NameProblem;
 use crate::words::{plural, seconds};
 
 /// What `plan -o json` prints.
@@ -26,6 +31,10 @@ pub struct PlanDocument {
     blocked: Vec<HeldBack>,
     /// Shared as desired, and not ready yet.
     pending: Vec<HeldBack>,
+    /// Policies that hold still until a person has settled something.
+    policy_holds: Vec<PolicyHold>,
+    /// What names and policies resolve to, for each image that they speak of.
+    verdicts: Vec<VerdictRow>,
     summary: Summary,
     /// Images that are as desired by the API's answers to writes alone; `summary` has them, too.
     by_word: u64,
@@ -37,25 +46,6 @@ pub struct PlanDocument {
     warnings: Vec<String>,
     #[serde(skip)]
     text: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Change {
-    account: String,
-    uin: Option<Uin>,
-    region: &'static str,
-    image_id: String,
-    action: &'static str,
-    cause: &'static str,
-    source: Option<Source>,
-}
-
-#[derive(Debug, Serialize)]
-struct HeldBack {
-    #[serde(flatten)]
-    change: Change,
-    reason: String,
-    error_code: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -82,8 +72,13 @@ struct BudgetReport {
 }
 
 impl PlanDocument {
-    /// Puts the scopes' plans together. With `detailed`, changes make the exit status 2.
-    pub fn new(scopes: &[ScopeOutcome], budget: Budget, detailed: bool) -> Self {
+    /// Puts the scopes' plans together, as far as `selector` reaches. With `detailed`, changes make the exit status 2.
+    pub fn new(
+        scopes: &[ScopeOutcome],
+        selector: &Selector,
+        budget: Budget,
+        detailed: bool,
+    ) -> Self {
         let mut document = Self {
             format_version: FORMAT_VERSION,
             exit_code: ExitStatus::Done,
@@ -92,6 +87,8 @@ impl PlanDocument {
             withheld: Vec::new(),
             blocked: Vec::new(),
             pending: Vec::new(),
+            policy_holds: Vec::new(),
+            verdicts: Vec::new(),
             summary: Summary::default(),
             by_word: 0,
             unmanaged: Unmanaged::default(),
@@ -106,7 +103,7 @@ impl PlanDocument {
         };
         let mut unobserved = false;
         for scope in scopes {
-            unobserved |= document.add_scope(scope);
+            unobserved |= document.add_scope(scope, selector);
         }
         document.conclude(budget);
         let exit = match (unobserved, detailed && !document.changes.is_empty()) {
@@ -150,41 +147,73 @@ impl PlanDocument {
     }
 
     /// Adds one scope; true if it was not seen.
-    fn add_scope(&mut self, outcome: &ScopeOutcome) -> bool {
-        let scope = &outcome.plan.scope;
-        if let Some(read_denied) = outcome.plan.read_denied() {
+    fn add_scope(&mut self, outcome: &ScopeOutcome, selector: &Selector) -> bool {
+        let plan = &outcome.plan;
+        self.warn_of_scope(plan);
+        self.unmanaged.ours += plan.unmanaged.ours.len();
+        self.unmanaged.foreign += plan.unmanaged.foreign.len();
+        let column = NameColumn::of(plan);
+        let (mut lines, mut withheld) = (String::new(), WithheldGroups::new(column));
+        for (image, decision) in &plan.decisions {
+            if let Some(line) = self.add(plan, image, decision, column, &mut withheld) {
+                let _ = writeln!(lines, "  {line}");
+            }
+        }
+        lines.push_str(&self.add_names(plan));
+        lines.push_str(&withheld.lines());
+        for hold in unresolved::policy_holds(plan) {
+            let _ = writeln!(lines, "  {}", hold.line());
+            self.policy_holds.push(hold);
+        }
+        self.verdicts.extend(verdicts::rows(plan, selector));
+        lines.push_str(&verdicts::lines(plan, selector));
+        let unobserved = plan.unobserved();
+        if let Some(why) = unobserved {
+            let images = (plan.decisions.len() + plan.unresolved.len()) as u64;
+            let images = plural(images, "image");
+            lines = format!(
+                "  {}\n",
+                Sign::Withheld.paint(format!("{images} held still: not observed: {why}"))
+            );
+        }
+        if !lines.is_empty() {
+            let _ = write!(self.text, "{}\n{lines}\n", heading(&plan.scope));
+        }
+        unobserved.is_some()
+    }
+
+    fn warn_of_scope(&mut self, plan: &Plan) {
+        let scope = &plan.scope;
+        if let Some(read_denied) = plan.read_denied() {
             self.warnings.push(format!(
                 "{scope}: planned without seeing what is shared, because reading is denied: {}",
                 read_denied.reason
             ));
         }
-        self.unmanaged.ours += outcome.plan.unmanaged.ours.len();
-        self.unmanaged.foreign += outcome.plan.unmanaged.foreign.len();
-        self.warnings.extend(outcome.plan.warnings());
-        let (mut lines, mut withheld) = (String::new(), WithheldGroups::default());
-        let unobserved = outcome.plan.unobserved();
-        if let Some(loss) = outcome.plan.loss {
+        self.warnings.extend(plan.warnings());
+        if let Some(loss) = plan.loss {
             self.warnings
                 .push(format!("{scope}: {}", Withheld::Lost(loss)));
         }
-        for (image, decision) in &outcome.plan.decisions {
-            if let Some(line) = self.add(&outcome.plan, image, decision, &mut withheld) {
-                let _ = writeln!(lines, "  {line}");
-            }
-        }
-        lines.push_str(&withheld.lines());
-        if let Some(why) = unobserved {
-            let images = plural(outcome.plan.decisions.len() as u64, "image");
-            lines = format!(
-                "  {}\n",
-                Sign::Withheld.paint(format!("{images} held still: not observed: {why}"))
-            );
+        if let Some(why) = plan.unobserved() {
             self.warnings.push(format!("{scope}: not observed: {why}"));
         }
-        if !lines.is_empty() {
-            let _ = write!(self.text, "{}\n{lines}\n", heading(scope));
+    }
+
+    /// Adds the names that mean no image, or several. Returns their lines.
+    fn add_names(&mut self, plan: &Plan) -> String {
+        let mut lines = String::new();
+        for name in &plan.unresolved {
+            let row = HeldBack::of_name(plan, name);
+            if name.kind == NameProblem::NotSeen {
+                self.withhold(row);
+                continue;
+            }
+            self.summary.blocked += 1;
+            self.blocked.push(row);
+            let _ = writeln!(lines, "  {}", unresolved::line(name));
         }
-        unobserved.is_some()
+        lines
     }
 
     /// Adds one image; its line, if it has one of its own.
@@ -192,10 +221,12 @@ impl PlanDocument {
         &mut self,
         plan: &Plan,
         image: &'a ImageId,
-        decision: &Decision,
+        decision: &'a Decision,
+        column: NameColumn,
         withheld: &mut WithheldGroups<'a>,
     ) -> Option<String> {
         let place = place(decision.source.as_ref());
+        let label = column.label(image, decision.name.as_deref());
         match &decision.verdict {
             Verdict::InSync => {
                 self.summary.in_sync += 1;
@@ -208,34 +239,36 @@ impl PlanDocument {
                     Permission::Cancel => (Sign::Cancel, &mut self.summary.cancel),
                 };
                 *count += 1;
-                let id = sign.paint(format_args!("{image:<14}"));
-                self.changes.push(change(plan, image, decision));
-                Some(format!("{id}  {:<8}  {place}", decision.cause.as_str()))
+                self.changes.push(Change::of(plan, image, decision));
+                let was = plan.resolution.was.get(image);
+                let was = was.map(|was| format!("  was {was}")).unwrap_or_default();
+                let why = cause_and_place(decision);
+                Some(format!("{}{was}  {why}", sign.paint(label)))
             }
             // Reading it again would tell whether a loss holds; a plan takes one look.
             Verdict::Await { reason, .. } if !matches!(**reason, Awaiting::Loss(_)) => {
-                Some(self.block(image, &place, held_back(plan, image, decision)))
+                Some(self.block(&label, &place, HeldBack::of(plan, image, decision)))
             }
             Verdict::Withheld(_) | Verdict::Await { .. } => {
-                let why = held_back(plan, image, decision);
-                withheld.add(image, decision.desired, why.reason.clone(), place);
+                let why = HeldBack::of(plan, image, decision);
+                withheld.add(image, decision, why.reason.clone(), place);
                 self.withhold(why);
                 None
             }
             Verdict::Unobserved(_) => {
-                self.withhold(held_back(plan, image, decision));
+                self.withhold(HeldBack::of(plan, image, decision));
                 None
             }
             Verdict::Pending(_) => {
-                let waits = held_back(plan, image, decision);
+                let waits = HeldBack::of(plan, image, decision);
                 self.summary.pending += 1;
-                let id = Sign::Pending.paint(format_args!("{image:<14}"));
+                let id = Sign::Pending.paint(label);
                 let line = format!("{id}  {}  {place}", waits.reason);
                 self.pending.push(waits);
                 Some(line)
             }
             Verdict::Blocked(_) | Verdict::Failed(_) | Verdict::NotTried(_) => {
-                Some(self.block(image, &place, held_back(plan, image, decision)))
+                Some(self.block(&label, &place, HeldBack::of(plan, image, decision)))
             }
         }
     }
@@ -245,9 +278,9 @@ impl PlanDocument {
         self.withheld.push(withheld);
     }
 
-    fn block(&mut self, image: &ImageId, place: &str, blocked: HeldBack) -> String {
+    fn block(&mut self, label: &str, place: &str, blocked: HeldBack) -> String {
         self.summary.blocked += 1;
-        let id = Sign::Blocked.paint(format_args!("{image:<14}"));
+        let id = Sign::Blocked.paint(label);
         let line = format!("{id}  {}  {place}", blocked.reason);
         self.blocked.push(blocked);
         line
@@ -266,7 +299,8 @@ impl PlanDocument {
             0 => String::new(),
             count => format!(", {count} by the API's word alone"),
         };
-        if share + cancel + withheld + blocked + pending == 0 {
+        let held = self.policy_holds.len() as u64;
+        if share + cancel + withheld + blocked + pending + held == 0 {
             let _ = writeln!(
                 self.text,
                 "No changes: {} as desired{by_word}.",
@@ -280,6 +314,7 @@ impl PlanDocument {
             (blocked, "blocked"),
             (withheld, "withheld"),
             (pending, "pending"),
+            (held, "held by policy"),
         ];
         for (count, word) in counts {
             if count > 0 {
@@ -316,35 +351,5 @@ impl PlanDocument {
             );
         }
         self.text.push_str(&described(&self.strays));
-    }
-}
-
-fn held_back(plan: &Plan, image: &ImageId, decision: &Decision) -> HeldBack {
-    HeldBack {
-        change: change(plan, image, decision),
-        reason: decision.verdict.why_not().unwrap_or_default(),
-        error_code: match &decision.verdict {
-            Verdict::Pending(problem) | Verdict::Blocked(problem) | Verdict::Failed(problem) => {
-                problem.code.clone()
-            }
-            Verdict::NotTried(rest) => rest.problem.code.clone(),
-            Verdict::Unobserved(unobserved) => unobserved.code.clone(),
-            Verdict::InSync | Verdict::Act | Verdict::Await { .. } | Verdict::Withheld(_) => None,
-        },
-    }
-}
-
-fn change(plan: &Plan, image: &ImageId, decision: &Decision) -> Change {
-    Change {
-        account: plan.scope.account.to_string(),
-        uin: plan.uin.clone(),
-        region: plan.scope.region.as_str(),
-        image_id: image.to_string(),
-        action: match Permission::towards(decision.desired) {
-            Permission::Share => "share",
-            Permission::Cancel => "cancel",
-        },
-        cause: decision.cause.as_str(),
-        source: decision.source.as_ref().map(Source::from),
     }
 }

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::image_report::{ImageOutcome, ImageReport, described, image_report, why_not_tried};
+use super::image_report::{
+    ImageOutcome, ImageReport, described, image_report, name_report, why_not_tried,
+};
+use super::names::NameColumn;
 use super::style::{Sign, heading};
+use super::unresolved::{self, PolicyHold};
 use super::withheld_groups::WithheldGroups;
-use super::{ExitStatus, FORMAT_VERSION, place, strays};
+use super::{ExitStatus, FORMAT_VERSION, place, strays, verdicts};
+use crate::attempts::AttemptLog;
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
-use crate::model::{ImageId, Scope};
+use crate::model::{ImageId, Scope, Selector};
 use crate::plan::{Decision, Plan, Verdict, Withheld};
 use crate::words::{plural, seconds};
 
@@ -29,6 +34,8 @@ pub struct ReconcileDocument {
     /// Images that are as desired by the API's answers to writes alone; `summary` has them, too.
     by_word: u64,
     images: Vec<ImageReport>,
+    /// Policies that hold still until a person has settled something.
+    policy_holds: Vec<PolicyHold>,
     calls: CallCounts,
     elapsed_seconds: f64,
     warnings: Vec<String>,
@@ -39,6 +46,9 @@ pub struct ReconcileDocument {
     error: Option<String>,
     #[serde(skip)]
     text: String,
+    /// Of what is withheld, what no person need act on.
+    #[serde(skip)]
+    normal_course: u64,
     /// Writes that the API accepted and reading did not show before the end.
     #[serde(skip)]
     unconfirmed: u64,
@@ -87,8 +97,8 @@ struct Summary {
 }
 
 /// The lines for a person about one scope.
-#[derive(Default)]
 struct ScopeLines<'a> {
+    column: NameColumn,
     /// One line for each image that stands alone.
     images: String,
     withheld: WithheldGroups<'a>,
@@ -99,10 +109,26 @@ struct ScopeLines<'a> {
 }
 
 impl<'a> ScopeLines<'a> {
+    fn new(plan: &Plan, attempts: &AttemptLog) -> Self {
+        let told = plan.decisions.iter().filter(|(image, decision)| {
+            let tried = attempts.tried_towards(image, decision.desired);
+            tried.is_some() || decision.verdict != Verdict::InSync
+        });
+        let names = told.map(|(image, decision)| (image, decision.name.as_deref()));
+        let column = NameColumn::fitting(names);
+        Self {
+            column,
+            images: String::new(),
+            withheld: WithheldGroups::new(column),
+            not_tried: BTreeMap::new(),
+            held_still: 0,
+        }
+    }
+
     fn add(
         &mut self,
         image: &'a ImageId,
-        decision: &Decision,
+        decision: &'a Decision,
         outcome: ImageOutcome,
         report: &ImageReport,
     ) {
@@ -110,10 +136,9 @@ impl<'a> ScopeLines<'a> {
             *self.not_tried.entry(why_not_tried(decision)).or_default() += 1;
         } else if let (ImageOutcome::Withheld, Some(why)) = (outcome, &report.message) {
             let place = place(decision.source.as_ref());
-            self.withheld
-                .add(image, decision.desired, why.clone(), place);
+            self.withheld.add(image, decision, why.clone(), place);
         } else if let Some(sign) = outcome.sign() {
-            let id = sign.paint(format_args!("{:<14}", report.image_id));
+            let id = sign.paint(self.column.label(image, decision.name.as_deref()));
             let (what, place) = (described(report), place(decision.source.as_ref()));
             let _ = writeln!(self.images, "  {id}  {what}  {place}");
         }
@@ -121,6 +146,9 @@ impl<'a> ScopeLines<'a> {
 
     fn text(self, plan: &Plan) -> String {
         let mut lines = self.images;
+        for name in unresolved::blocked_names(plan) {
+            let _ = writeln!(lines, "  {}", unresolved::line(name));
+        }
         lines.push_str(&self.withheld.lines());
         for (why, images) in self.not_tried {
             let images = plural(images, "image");
@@ -157,12 +185,14 @@ impl ReconcileDocument {
             summary: Summary::default(),
             by_word: 0,
             images: Vec::new(),
+            policy_holds: Vec::new(),
             calls: ending.calls,
             elapsed_seconds: (ending.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
             warnings: Vec::new(),
             errors: left_out.to_vec(),
             error: None,
             text: String::new(),
+            normal_course: 0,
             unconfirmed: 0,
             out_of_sight: false,
             suspicious: false,
@@ -246,7 +276,10 @@ impl ReconcileDocument {
             || self.out_of_sight
         {
             ExitStatus::Incomplete
-        } else if self.summary.withheld > 0 || self.suspicious {
+        } else if self.summary.withheld > self.normal_course
+            || !self.policy_holds.is_empty()
+            || self.suspicious
+        {
             ExitStatus::Withheld
         } else {
             ExitStatus::Done
@@ -261,11 +294,12 @@ impl ReconcileDocument {
             .unobserved()
             .map(|unobserved| unobserved.reason.clone());
         self.out_of_sight |= unobserved.is_some() || plan.prune_skipped;
-        let mut lines = ScopeLines::default();
+        let mut lines = ScopeLines::new(plan, &scope.attempts);
         for (image, decision) in &plan.decisions {
             let (outcome, report) = image_report(plan, image, decision, &scope.attempts);
             self.count(outcome);
             self.by_word += u64::from(decision.is_by_word());
+            self.normal_course += u64::from(decision.is_normal_course());
             let done = matches!(outcome, ImageOutcome::Shared | ImageOutcome::Cancelled);
             self.unconfirmed += u64::from(done && decision.verdict != Verdict::InSync);
             let untried = scope
@@ -279,11 +313,31 @@ impl ReconcileDocument {
             }
             self.images.push(report);
         }
-        let lines = lines.text(plan);
+        lines.held_still += self.add_names(plan);
+        let mut lines = lines.text(plan);
+        for hold in unresolved::policy_holds(plan) {
+            let _ = writeln!(lines, "  {}", hold.line());
+            self.policy_holds.push(hold);
+        }
+        if unobserved.is_none() {
+            lines.push_str(&verdicts::lines(plan, &Selector::default()));
+        }
         if !lines.is_empty() {
             let _ = write!(self.text, "{}\n{lines}\n", heading(&plan.scope));
         }
         unobserved.map(|why| (plan.scope.clone(), why))
+    }
+
+    /// Adds the names that mean no image, or several. Returns how many nobody could look up.
+    fn add_names(&mut self, plan: &Plan) -> u64 {
+        let mut not_seen = 0;
+        for name in &plan.unresolved {
+            let (outcome, report) = name_report(plan, name);
+            self.count(outcome);
+            not_seen += u64::from(outcome == ImageOutcome::NotTried);
+            self.images.push(report);
+        }
+        not_seen
     }
 
     fn warn_of_scope(&mut self, plan: &Plan) {
@@ -344,6 +398,7 @@ impl ReconcileDocument {
             (withheld, "withheld"),
             (pending, "pending"),
             (not_tried, "not tried"),
+            (self.policy_holds.len() as u64, "held by policy"),
         ];
         let _ = write!(self.text, "{head}: ");
         for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
@@ -364,5 +419,9 @@ impl ReconcileDocument {
             let _ = write!(self.text, ", {throttled} throttled");
         }
         let _ = writeln!(self.text, ", {}).", seconds(ending.elapsed));
+        if self.normal_course > 0 && self.normal_course == self.summary.withheld {
+            self.text
+                .push_str("What is withheld is the normal course: no person need act on it.\n");
+        }
     }
 }

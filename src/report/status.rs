@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::names::named;
 use super::style::heading;
 use super::{ExitStatus, FORMAT_VERSION};
 use crate::inventory::Suspension;
-use crate::model::{ImageKey, Scope, Timestamp, Uin};
+use crate::model::{ImageKey, ImageName, Scope, Timestamp, Uin};
 use crate::store::{Holder, ImageCounts, StateSummary};
 use crate::words::{plural, rfc3339};
 
@@ -42,6 +43,10 @@ struct ScopeStatus {
     parked: u64,
     /// Writes whose outcome is not known yet.
     unresolved: u64,
+    /// Names of entries whose last meaning is remembered.
+    names: u64,
+    /// Versions of policies whose clocks are remembered.
+    versions: u64,
 }
 
 /// The newest commit of the manifests that was worked on.
@@ -58,6 +63,8 @@ struct NewestCommit {
 pub struct Parked {
     #[serde(flatten)]
     pub key: ImageKey,
+    /// The name that last meant the image, if one did.
+    pub image_name: Option<ImageName>,
     pub since: Timestamp,
 }
 
@@ -146,7 +153,10 @@ impl StatusDocument {
         for parked in &self.parked {
             put(format!(
                 "Parked: {} since {}: somebody else keeps reversing it (`sharekeeper resume --image {}` tries again)",
-                parked.key,
+                named(
+                    &parked.key,
+                    parked.image_name.as_ref().map(ImageName::as_str)
+                ),
                 rfc3339(parked.since),
                 parked.key.image
             ));
@@ -199,6 +209,11 @@ impl ScopeStatus {
                 let _ = write!(line, ", {count} {what}");
             }
         }
+        for (count, what) in [(self.names, "name"), (self.versions, "version")] {
+            if count > 0 {
+                let _ = write!(line, ", {} remembered", plural(count, what));
+            }
+        }
         line
     }
 }
@@ -213,5 +228,7 @@ fn scope_status(scope: &Scope, uin: Option<Uin>, counts: &ImageCounts) -> ScopeS
         probable: counts.probable,
         parked: counts.parked,
         unresolved: counts.open,
+        names: counts.names,
+        versions: counts.versions,
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct StrayReport {
     uin: Option<Uin>,
     region: &'static str,
     image_id: String,
+    image_name: Option<String>,
     blueprint_id: String,
     shared_by_sharekeeper: bool,
 }
@@ -31,6 +32,11 @@ fn strays_of(plan: &Plan) -> impl Iterator<Item = StrayReport> {
         uin: plan.uin.clone(),
         region: plan.scope.region.as_str(),
         image_id: image.to_string(),
+        image_name: plan
+            .resolution
+            .images
+            .get(image)
+            .and_then(|resolved| resolved.name.as_ref().map(ToString::to_string)),
         blueprint_id: stray.blueprint.to_string(),
         shared_by_sharekeeper: stray.ours,
     })

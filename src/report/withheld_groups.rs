@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use super::names::{NameColumn, named};
 use super::style::{Sign, dim};
 use crate::model::{ImageId, ShareState};
+use crate::plan::Decision;
 use crate::words::{first_of, plural};
 
 /// So many images with one reason get a line each; more of them share one.
@@ -11,35 +13,44 @@ const ALONE_MAX: usize = 3;
 
 /// Images of one scope that are withheld, with the reason: a guard that trips names its reason once, not a hundred
 /// times.
-#[derive(Default)]
 pub(super) struct WithheldGroups<'a> {
     groups: Vec<Group<'a>>,
+    column: NameColumn,
 }
 
 /// Images that are withheld from the same call for the same reason.
 struct Group<'a> {
     state: ShareState,
     reason: String,
-    /// Each with the place where it is asked for.
-    images: Vec<(&'a ImageId, String)>,
+    /// Each with its name and the place where it is asked for.
+    images: Vec<(&'a ImageId, Option<&'a str>, String)>,
 }
 
 impl<'a> WithheldGroups<'a> {
+    /// No image yet; their names will stand in the column.
+    pub(super) fn new(column: NameColumn) -> Self {
+        Self {
+            groups: Vec::new(),
+            column,
+        }
+    }
+
     /// Adds one image that is not brought to its desired state; `place` is where that is asked for.
     pub(super) fn add(
         &mut self,
         image: &'a ImageId,
-        desired: ShareState,
+        decision: &'a Decision,
         reason: String,
         place: String,
     ) {
+        let (desired, name) = (decision.desired, decision.name.as_deref());
         let same = |group: &&mut Group<'_>| group.state == desired && group.reason == reason;
         match self.groups.iter_mut().find(same) {
-            Some(group) => group.images.push((image, place)),
+            Some(group) => group.images.push((image, name, place)),
             None => self.groups.push(Group {
                 state: desired,
                 reason,
-                images: vec![(image, place)],
+                images: vec![(image, name, place)],
             }),
         }
     }
@@ -58,8 +69,8 @@ impl<'a> WithheldGroups<'a> {
                 ShareState::Unshared => "to cancel",
             };
             if images.len() <= ALONE_MAX {
-                for (image, place) in images {
-                    let id = Sign::Withheld.paint(format_args!("{image:<14}"));
+                for (image, name, place) in images {
+                    let id = Sign::Withheld.paint(self.column.label(image, *name));
                     let _ = writeln!(lines, "  {id}  {verb}: {reason}  {place}");
                 }
                 continue;
@@ -67,8 +78,9 @@ impl<'a> WithheldGroups<'a> {
             let count = plural(images.len() as u64, "image");
             let count = Sign::Withheld.paint(count);
             let _ = writeln!(lines, "  {count} {verb}: {reason}");
-            let ids: Vec<_> = images.iter().map(|(image, _)| image.as_str()).collect();
-            let _ = writeln!(lines, "    {}", dim(first_of(&ids)));
+            let images = images.iter().map(|(image, name, _)| named(image, *name));
+            let images: Vec<_> = images.collect();
+            let _ = writeln!(lines, "    {}", dim(first_of(&images)));
         }
         lines
     }

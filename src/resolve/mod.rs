@@ -3,9 +3,51 @@
 //! nor that of images matters.
 //!
 //! Knows neither guards nor calls: whether an action is withheld is the planner's matter.
+//!
+//! # The truth table
+//!
+//! The first row that applies to an image decides. A policy has an opinion on each image that it matches; where several
+//! match one, the opinion that wants it most decides (in the order of the rows), and it is taken back only if all that do not
+//! exclude it agree.
+//!
+//! | what | verdict | asked |
+//! |---|---|---|
+//! | entries mean it and disagree | conflict | nothing, withheld |
+//! | a name that is not resolved, or means another image now, has or had it | held | nothing, withheld |
+//! | an entry says unshared (or its `until` is over), or says shared and protects it | declared | as the entry says |
+//! | a policy revokes it; it is not shared, `force`, or the replacement is NORMAL and each policy's `minimum` is left | revoked | unshared |
+//! | a policy revokes it, and that is not so yet | revoked: why | nothing, withheld |
+//! | an entry says shared | declared | shared |
+//! | an active pin names it | pinned | shared |
+//! | of the newest versions with a place, and it holds one | newest | shared |
+//! | of these, and its blueprint failed | broken | shared, which the planner reports |
+//! | it replaces a revoked image that is shared | kept | shared |
+//! | a pin or a lock is missing something, or CVM cannot be read | held | nothing |
+//! | shared, and superseded by too few versions that stand, or needed for `minimum` | kept | nothing |
+//! | shared, and superseded for less than `unshareAfter` | overlap | nothing |
+//! | not shared, and too young | soaking | nothing |
+//! | not shared, and a region of the policy cannot share it yet | waiting | nothing |
+//! | not shared, and it cannot be | ineligible | nothing |
+//! | shared, and superseded | superseded | unshared |
+//! | not shared, and superseded | superseded | nothing |
+//! | excluded by all policies that match it | excluded | nothing |
+//! | nothing speaks of it | unnamed, foreign | the planner's matter |
 
+mod combine;
+mod elsewhere;
+mod entries;
+mod facts;
+mod matching;
+mod order;
+mod policy;
 mod resolution;
+mod revocations;
 mod scope;
+mod versions;
+
+use std::sync::Arc;
+
+use crate::observation::{Observation, OwnImages};
 
 pub use resolution::{
     Inputs, NameProblem, PolicySelection, RegionView, Resolution, ResolvedImage, ResolvedVerdict,
@@ -13,7 +55,95 @@ pub use resolution::{
 };
 pub use scope::{Entries, ResolvedScope};
 
-/// Resolves the documents of one scope.
-pub fn resolve(_inputs: &Inputs<'_>) -> Resolution {
-    Resolution::default()
+/// Resolves the documents of one scope. Empty where they name images by id alone.
+pub fn resolve(inputs: &Inputs<'_>) -> Resolution {
+    if !inputs.desired.needs_own_images() {
+        return Resolution::default();
+    }
+    match (inputs.observation, inputs.own) {
+        (Observation::Seen(_), OwnImages::Known(_)) => combine::resolve_seen(inputs),
+        (Observation::ReadDenied(_), OwnImages::Known(_)) => resolve_names(inputs),
+        _ => resolve_unseen(inputs),
+    }
+}
+
+/// Resolves names where the shares cannot be read, so that what entries declare can be tried. Policies hold still, and
+/// nothing is learned.
+fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
+    let region = facts::Region::new(inputs);
+    let entries = entries::Entries::new(inputs, &region);
+    let mut resolution = Resolution {
+        unresolved: entries.unresolved,
+        was: entries.was,
+        warnings: entries.warnings,
+        ..Resolution::default()
+    };
+    for (id, entry) in &entries.by_image {
+        let (verdict, desired) = match (entry, entries.held.get(id)) {
+            (entries::Entry::Conflict(places), _) => {
+                (ResolvedVerdict::Conflict(places.clone()), None)
+            }
+            (entries::Entry::Says(_), Some(why)) => (ResolvedVerdict::Held(Arc::clone(why)), None),
+            (entries::Entry::Says(image), None) => {
+                (ResolvedVerdict::Declared, Some((*image).clone()))
+            }
+        };
+        let labels = entries.labels[id].iter();
+        let image = ResolvedImage {
+            name: desired.as_ref().and_then(|desired| desired.name.clone()),
+            verdict,
+            desired,
+            policies: Default::default(),
+            labels: labels.map(|it| Arc::clone(&it.document.labels)).collect(),
+        };
+        resolution.images.insert(id.clone(), image);
+    }
+    for policy in inputs.desired.policies {
+        let why = format!(
+            "policy `{}` holds still: what is shared cannot be read",
+            policy.name()
+        );
+        let holds = &mut resolution.policy_holds;
+        holds.insert(Arc::clone(policy.name()), why.into());
+    }
+    resolution
+}
+
+/// Says of everything that it was not seen. Entries stay with the ids that they have or last meant, so that reports tell of
+/// them.
+fn resolve_unseen(inputs: &Inputs<'_>) -> Resolution {
+    let mut resolution = Resolution::default();
+    let by_id = inputs
+        .desired
+        .named()
+        .map(|(id, image)| (id.clone(), image));
+    for (id, image) in by_id {
+        resolution.images.insert(id, not_seen(image));
+    }
+    for (name, image) in inputs.desired.names {
+        match inputs.inventory.memory.names.get(name) {
+            Some(id) if !resolution.images.contains_key(id) => {
+                resolution.images.insert(id.clone(), not_seen(image));
+            }
+            last_meaning => resolution.unresolved.push(UnresolvedName {
+                name: name.clone(),
+                entry: image.clone(),
+                images: Default::default(),
+                last_meaning: last_meaning.cloned(),
+                kind: NameProblem::NotSeen,
+                problem: "the region was not seen".into(),
+            }),
+        }
+    }
+    resolution
+}
+
+fn not_seen(image: &crate::desired::DesiredImage) -> ResolvedImage {
+    ResolvedImage {
+        name: image.name.clone(),
+        verdict: ResolvedVerdict::NotSeen,
+        desired: Some(image.clone()),
+        policies: Default::default(),
+        labels: vec![Arc::clone(&image.document.labels)],
+    }
 }

@@ -53,6 +53,9 @@ pub struct Resolution {
     pub images: BTreeMap<ImageId, ResolvedImage>,
     /// Names of entries that mean no image, or several.
     pub unresolved: Vec<UnresolvedName>,
+    /// Images that a name means now, each with the one that the name meant before, which is held until the new one is as
+    /// desired.
+    pub was: BTreeMap<ImageId, ImageId>,
     /// Why nothing is pruned in the scope for now, if so.
     pub prune_hold: Option<Arc<str>>,
     /// Why single policies hold still in the scope, by their names: a pin that is missing, CVM that cannot be read, a lock

@@ -67,11 +67,15 @@ impl<'a> ResolvedScope<'a> {
             };
             let mut labels = resolved.labels.iter();
             let selector = desired.selector;
-            let is_selected =
-                selector.matches_key(&key) && labels.any(|labels| selector.matches_labels(labels));
+            // Of what a name meant last, no document may speak any longer.
+            let has_labels =
+                selector.labels.is_empty() || labels.any(|labels| selector.matches_labels(labels));
+            let is_selected = has_labels && selector.matches_key(&key);
             let is_held = matches!(
                 resolved.verdict,
-                ResolvedVerdict::Held(_) | ResolvedVerdict::Conflict(_)
+                ResolvedVerdict::Held(_)
+                    | ResolvedVerdict::Conflict(_)
+                    | ResolvedVerdict::Revoked(Some(_))
             );
             match &resolved.desired {
                 Some(desired) if is_selected => {

@@ -471,3 +471,94 @@ fn what_was_reported_ends_when_no_manifest_asks_for_it_any_longer() {
     assert!(board.planned(&plan(Verdict::Act), at(4)).is_empty());
     assert!(board.scopes.is_empty());
 }
+
+/// A plan with an entry whose name means no image, and a policy that holds still.
+fn unsettled() -> Plan {
+    let entry = crate::desired::DesiredImage {
+        share: crate::desired::DesiredShare::Unshared,
+        protect: false,
+        source: crate::desired::Source {
+            file: "a.yaml".into(),
+            line: 3,
+        },
+        document: Default::default(),
+        name: None,
+        note: None,
+        bounds: None,
+    };
+    let name = crate::model::ImageName::new("golden-1").expect("a name");
+    Plan {
+        unresolved: vec![crate::resolve::UnresolvedName {
+            name,
+            entry,
+            images: Default::default(),
+            last_meaning: None,
+            kind: crate::resolve::NameProblem::Missing,
+            problem: "no image here".into(),
+        }],
+        policy_holds: [("golden".into(), "a pin is missing".into())].into(),
+        ..plan(Verdict::InSync)
+    }
+}
+
+#[test]
+fn what_a_person_must_settle_stands_until_an_observation_is_without_it() {
+    let mut board = board();
+    let mut found = |plan: &Plan, minute| {
+        board.planned(plan, at(minute));
+        let findings = board.scopes[&scope()].findings.iter();
+        let found = findings.map(|finding| (finding.kind.as_str(), finding.since));
+        (found.collect::<Vec<_>>(), board.summary())
+    };
+    let both = [("unresolved_name", at(1)), ("policy_hold", at(1))];
+    let (first, summary) = found(&unsettled(), 1);
+    assert_eq!(first, both);
+    assert!(
+        summary.contains("2 names or policies need a person"),
+        "{summary}"
+    );
+    assert_eq!(
+        found(&plan(unobserved()), 2).0,
+        both,
+        "what cannot be seen is no news"
+    );
+    assert_eq!(found(&unsettled(), 3).0, both, "it is as old as it is");
+    let (none, summary) = found(&plan(Verdict::InSync), 4);
+    assert_eq!(none, []);
+    assert!(!summary.contains("need"), "{summary}");
+}
+
+#[test]
+fn retention_that_waits_in_the_normal_course_is_no_drift_and_needs_nobody() {
+    let kept = Decision {
+        cause: Cause::Retention,
+        actual: Actual::Shared(Some("lhbp-1".into())),
+        ..decision(
+            ShareState::Unshared,
+            Verdict::Withheld(Withheld::InUse(vec!["lhins-1".into()]).into()),
+        )
+    };
+    let mut board = board();
+    assert_eq!(board.planned(&plan_of(kept), at(1)), []);
+    let counts = board.scopes[&scope()].counts();
+    assert_eq!((counts.withheld, counts.drifted, counts.stalled), (1, 0, 0));
+}
+
+#[test]
+fn a_name_is_known_as_long_as_nothing_else_is_seen() {
+    let mut board = board();
+    let key = ImageKey {
+        scope: scope(),
+        image: id("img-a"),
+    };
+    let named = Decision {
+        name: Some("golden-1".into()),
+        ..decision(ShareState::Shared, Verdict::InSync)
+    };
+    board.planned(&plan_of(named), at(1));
+    assert_eq!(board.image_name(&key), Some("golden-1"));
+    board.planned(&plan(unobserved()), at(2));
+    assert_eq!(board.image_name(&key), Some("golden-1"));
+    board.planned(&plan(Verdict::InSync), at(3));
+    assert_eq!(board.image_name(&key), None);
+}

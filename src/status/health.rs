@@ -53,8 +53,13 @@ impl Board {
             Some(_) => "nothing is done, because the state cannot be used any longer; ",
             None => "",
         };
+        let findings = match self.findings() {
+            0 => String::new(),
+            1 => "; a name or policy needs a person".to_owned(),
+            findings => format!("; {findings} names or policies need a person"),
+        };
         format!(
-            "{lost}{} of {images} as desired{stalled}{broken}",
+            "{lost}{} of {images} as desired{stalled}{findings}{broken}",
             counts.in_sync
         )
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::condition::{Condition, Truth};
 use super::reason::Reason;
 use crate::attempts::{Problem, UnmetCondition};
@@ -13,6 +15,8 @@ use crate::plan::{Actual, Decision, Verdict};
 /// What is known of one image, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageStatus {
+    /// The name that people know it by, where it is known.
+    pub name: Option<SmolStr>,
     /// The state asked for now.
     pub desired: ShareState,
     /// Why that state is asked for.
@@ -72,6 +76,7 @@ impl ImageStatus {
         let actual = decision.actual.state();
         let drifted = match actual {
             _ if decision.verdict.is_unsettled() => Truth::Unknown,
+            _ if decision.is_normal_course() => Truth::False,
             Some(actual) => Truth::from(actual != decision.desired && !in_sync),
             None if in_sync => Truth::False,
             None => Truth::Unknown,
@@ -94,6 +99,11 @@ impl ImageStatus {
             Truth::False => was_changed && !in_sync,
         };
         Self {
+            name: match (&decision.name, before) {
+                // An observation that failed knows the names of entries alone.
+                (None, Some(before)) if unobserved => before.name.clone(),
+                (name, _) => name.clone(),
+            },
             desired: decision.desired,
             cause: decision.cause,
             actual,

@@ -9,6 +9,7 @@ mod activity;
 mod change;
 mod condition;
 mod counts;
+mod finding;
 mod health;
 mod image;
 mod image_transitions;
@@ -26,13 +27,14 @@ mod write_bucket;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::model::{AccountName, Scope, Timestamp};
+use crate::model::{AccountName, ImageKey, Scope, Timestamp};
 use crate::pace::DurationHistogram;
 
 pub use activity::{Activity, PassResult};
 pub use change::{Change, ChangeKind};
 pub use condition::{Condition, Truth};
 pub use counts::Counts;
+pub use finding::{Finding, FindingKind};
 pub use health::StateStatus;
 pub use image::{ImageStatus, StatusDetails};
 pub use manifests::{LoadedManifests, ManifestsStatus};
@@ -140,6 +142,18 @@ impl Board {
             all.add_all(&status.durations);
         }
         all
+    }
+
+    /// The name that people know an image by, where it is known.
+    pub fn image_name(&self, key: &ImageKey) -> Option<&str> {
+        let image = self.scopes.get(&key.scope)?.images.get(&key.image)?;
+        image.name.as_deref()
+    }
+
+    /// What a person must settle, beside single images, in all scopes.
+    pub fn findings(&self) -> usize {
+        let scopes = self.scopes.values();
+        scopes.map(|status| status.findings.len()).sum()
     }
 
     /// Ends a change of the board: it has a new version, and `transitions` are kept to be shown.

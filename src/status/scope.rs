@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::activity::{Activity, PassResult};
+use super::finding::{self, Finding};
 use super::image::ImageStatus;
 use super::reads::Reads;
 use super::reason::Reason;
@@ -36,6 +37,8 @@ pub struct ScopeStatus {
     pub unmanaged_strays: usize,
     /// What a person should be warned of, though nothing is in the way.
     pub warnings: Vec<String>,
+    /// What a person must settle, beside single images.
+    pub findings: Vec<Finding>,
     /// Much of what is sharekeeper's own does not show.
     pub loss: Option<UnexpectedLoss>,
     /// What the daemon does with it at present.
@@ -71,9 +74,10 @@ impl ScopeStatus {
         self.unmanaged_ours = plan.unmanaged.ours.len();
         self.unmanaged_foreign = plan.unmanaged.foreign.len();
         self.unmanaged_strays = plan.unmanaged.strays.len();
-        // An observation that failed has no warnings, which does not mean that they are over.
+        // An observation that failed has no warnings and finds nothing, which does not mean that they are over.
         if plan.unobserved().is_none() {
             self.warnings = plan.warnings();
+            self.findings = finding::of_plan(plan, &self.findings, now);
         }
         self.loss = plan.loss;
         if plan.view == View::Seen {

@@ -12,9 +12,12 @@ use super::fixtures_tests::{
 };
 use super::{OperatorStore, Store, SuspensionFilter, VerifyResult};
 use crate::history::WriteResult;
-use crate::inventory::{IntentId, InventoryChange, InventoryEntry, InventoryNote, OwnedShare};
+use crate::inventory::{
+    IntentId, InventoryChange, InventoryEntry, InventoryNote, InventoryUpdate, MemoryUpdate,
+    OwnedShare, VersionClock, VersionKey,
+};
 use crate::ledger::{Attempt, Ledger, LedgerReader};
-use crate::model::{Permission, Selector};
+use crate::model::{ImageName, Permission, Selector};
 
 const WAL_HEADER: usize = 32;
 const WAL_FRAME: usize = 24 + 4096;
@@ -77,6 +80,24 @@ fn torn(before: &Image, after: &Image, rng: &mut fastrand::Rng) -> Vec<Image> {
 
 type OpenIntents = BTreeMap<&'static str, (IntentId, Attempt)>;
 
+/// A random change of what is remembered of a name and of a version.
+fn memory(name: &str, rng: &mut fastrand::Rng) -> MemoryUpdate {
+    let key = VersionKey {
+        policy: "golden".into(),
+        version: name.into(),
+    };
+    let clock = VersionClock {
+        age: rng.bool().then(noon),
+        stands_since: rng.bool().then(noon),
+    };
+    let meaning = image(["a", "b", "c"][rng.usize(..3)]);
+    let name = ImageName::new(name).expect("a name");
+    MemoryUpdate {
+        names: [(name, rng.bool().then_some(meaning))].into(),
+        versions: [(key, rng.bool().then_some(clock))].into(),
+    }
+}
+
 /// One commit of a random kind.
 fn step(
     store: &Store,
@@ -111,7 +132,11 @@ fn step(
                 note: Some(InventoryNote::Parked("reversed".into())),
             };
             block_on(store.inventory(&scope())).expect("an inventory");
-            block_on(store.apply_update(&scope(), vec![change].into())).expect("kept");
+            let update = InventoryUpdate {
+                memory: memory(name, rng),
+                ..vec![change].into()
+            };
+            block_on(store.apply_update(&scope(), update)).expect("kept");
         }
         2 => {
             let ended = operator

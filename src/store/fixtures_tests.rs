@@ -82,6 +82,8 @@ pub(super) fn share(name: &str) -> Attempt {
         cause: Cause::Declared,
         source: None,
         labels: Some(Arc::new(Labels::new())),
+        name: None,
+        document: None,
         number: 1,
         saw_opposite: true,
         needs_ownership: false,
@@ -141,6 +143,8 @@ fn contents(conn: &Connection) -> Result<String, StoreError> {
         "suspensions",
         "newest_commit",
         "scopes",
+        "name_meanings",
+        "version_clocks",
         "history",
         "chain",
     ] {
@@ -156,6 +160,10 @@ fn contents(conn: &Connection) -> Result<String, StoreError> {
     }
     Ok(text)
 }
+
+/// Takes a state of the newest schema back to version 4, in which nothing is remembered.
+pub(super) const BACK_TO_4: &str =
+    "DROP TABLE name_meanings; DROP TABLE version_clocks; PRAGMA user_version = 4;";
 
 /// Runs SQL on a connection beside the store, as a person does with sqlite3.
 pub(super) fn by_hand(dir: &Path, sql: &str) {

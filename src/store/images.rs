@@ -6,10 +6,8 @@ use rusqlite::{Connection, named_params};
 
 use super::error::StoreError;
 use super::rows::{self, NamedRow, format_time, integer, ownership_text};
-use super::suspensions;
-use crate::inventory::{
-    IntentId, Inventory, InventoryEntry, OpenIntent, OwnedShare, ResolutionMemory, ScopeRows,
-};
+use super::{memory, suspensions};
+use crate::inventory::{IntentId, Inventory, InventoryEntry, OpenIntent, OwnedShare, ScopeRows};
 use crate::model::{AccountName, ImageId, ImageKey, Permission, Scope, Timestamp};
 
 /// What is known of a scope. It has the suspensions of all account names, because a name may be an earlier one of this
@@ -28,7 +26,7 @@ pub(super) fn inventory(conn: &Connection, scope: &Scope) -> Result<Inventory, S
         images,
         open_intents,
         suspensions,
-        memory: ResolutionMemory::default(),
+        memory: memory::of_scope(conn, scope)?,
     })
 }
 

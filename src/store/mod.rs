@@ -1,5 +1,5 @@
 //! STORE: what outlives a run, in the directory given with `--state-dir`: the inventory, writes whose outcome is unknown,
-//! suspensions, the newest commit of the manifests, and the history.
+//! what resolution remembers, suspensions, the newest commit of the manifests, and the history.
 //!
 //! ```text
 //! state.db (-wal, -shm)   SQLite; `schema.sql` and the numbered files beside it define the schema
@@ -22,6 +22,7 @@ mod holder;
 mod images;
 mod integrity;
 mod lock;
+mod memory;
 mod newest_commit;
 mod open;
 mod operator;
@@ -328,6 +329,8 @@ mod fixtures_tests;
 mod integrity_tests;
 #[cfg(test)]
 mod ledger_tests;
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod newest_commit_tests;
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use chrono::TimeDelta;
 
-use super::fixtures_tests::{block_on, by_hand, dump, files, noon, open, share, ticking};
+use super::fixtures_tests::{
+    BACK_TO_4, block_on, by_hand, dump, files, noon, open, share, ticking,
+};
 use super::{HistoryQuery, OpenError, OperatorStore, Reader, Store, VerifyResult};
 use crate::history::HistoryEvent;
 use crate::ledger::{Ledger, LedgerError, WriteRefused};
@@ -148,6 +150,7 @@ fn p8_intents_carry_the_commit_of_their_time() {
 
 /// Takes a state back to the schema that it was first made with.
 fn age(dir: &std::path::Path) {
+    by_hand(dir, BACK_TO_4);
     by_hand(
         dir,
         "DROP TABLE scopes; DROP TABLE newest_commit; ALTER TABLE chain DROP COLUMN generation; \
@@ -171,7 +174,7 @@ fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
             error,
             OpenError::OlderSchema {
                 found: 1,
-                known: 4,
+                known: 5,
                 ..
             }
         ),
@@ -185,7 +188,7 @@ fn p8_s18_a_state_of_version_1_is_brought_up_to_date_with_all_that_is_in_it() {
     drop(store);
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
-    assert_eq!((summary.schema, summary.history.entries), (4, 1));
+    assert_eq!((summary.schema, summary.history.entries), (5, 1));
     assert_eq!(newest(dir.path()), Some(commit));
     let verified = dump(dir.path()).expect("readable").1;
     assert!(

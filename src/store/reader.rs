@@ -16,7 +16,7 @@ use super::newest_commit::{self, NewestCommit};
 use super::open::{self, DirectoryState, WalIndex};
 use super::schema::{self, MIGRATIONS};
 use super::verify::{self, VerifyResult};
-use super::{chain, images, rows, scopes, suspensions};
+use super::{chain, images, memory, rows, scopes, suspensions};
 use crate::history::HistoryEntry;
 use crate::inventory::{
     Inventory, KnownAccount, KnownAccounts, OwnershipState, Suspension, UsedNames,
@@ -52,7 +52,7 @@ pub struct StateSummary {
     pub history: HistoryExtent,
 }
 
-/// The number of images of a scope in each condition.
+/// The number of images of a scope in each condition, and of what else is kept of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageCounts {
     /// Images that are ours because the API acknowledged our SHARE.
@@ -65,6 +65,10 @@ pub struct ImageCounts {
     pub parked: u64,
     /// Writes whose outcome is unknown.
     pub open: u64,
+    /// Names of entries whose last meaning is remembered.
+    pub names: u64,
+    /// Versions of policies whose clocks are remembered.
+    pub versions: u64,
 }
 
 /// How much of the history is kept.
@@ -217,6 +221,12 @@ fn summary(conn: &Connection) -> Result<StateSummary, StoreError> {
     )?;
     for (scope, open) in open {
         scopes.entry(scope).or_default().open = open;
+    }
+    for (scope, names) in memory::count_names(conn)? {
+        scopes.entry(scope).or_default().names = names;
+    }
+    for (scope, versions) in memory::count_versions(conn)? {
+        scopes.entry(scope).or_default().versions = versions;
     }
     let ends = chain::ends(conn)?;
     let recorded = |seq| {

@@ -136,7 +136,7 @@ fn s18_d8_a_newer_schema_is_refused_and_not_rewritten() {
             error,
             OpenError::NewerSchema {
                 found: 7,
-                known: 4,
+                known: 5,
                 ..
             }
         ),

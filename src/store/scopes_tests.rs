@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::fixtures_tests::{
-    answer, block_on, by_hand, dump, files, image, noon, open, options, scope, share, ticking,
+    BACK_TO_4, answer, block_on, by_hand, dump, files, image, noon, open, options, scope, share,
+    ticking,
 };
 use super::open::{WalIndex, inspect};
 use super::schema::MIGRATIONS;
@@ -60,6 +61,7 @@ fn used(dir: &Path) {
 
 /// Takes a state back to the schema of version 2.
 fn age(dir: &Path) {
+    by_hand(dir, BACK_TO_4);
     by_hand(
         dir,
         "DROP TABLE scopes; ALTER TABLE chain DROP COLUMN generation; \
@@ -160,7 +162,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
     open(dir.path()).close().expect("closed");
     let reader = Reader::open(dir.path()).expect("a reader");
     let summary = reader.summary().expect("readable");
-    assert_eq!(summary.schema, 4);
+    assert_eq!(summary.schema, 5);
     let known = &summary.accounts[&scope()];
     let nobody = KnownAccount {
         has_rows: true,
@@ -181,7 +183,7 @@ fn c1_s18_a_state_of_version_2_is_migrated_and_an_older_binary_refuses_it() {
         matches!(
             error,
             OpenError::NewerSchema {
-                found: 4,
+                found: 5,
                 known: 2,
                 ..
             }

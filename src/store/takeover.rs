@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::error::StoreError;
 use super::history_writer::{HistoryWriter, OBSERVATION};
-use super::{history_query, images, scopes};
+use super::{history_query, images, memory, scopes};
 use crate::history::{self, HistoryEvent};
 use crate::inventory::{InventoryUpdate, SAME_ACCOUNT, TakenOverName, TakenOverRow, Takeover};
 use crate::model::{AccountName, ImageKey, Scope, Uin};
@@ -102,6 +102,9 @@ fn take_name(
     }
     scopes::add(writer.conn, scope)?;
     scopes::move_all(writer.conn, &earlier, &scope.account)?;
+    // The update knows nothing of these clocks: one that it does not begin anew would go on under the new name, even if the
+    // version no longer stands. If they are lost, everything takes longer, and nothing happens sooner.
+    memory::forget(writer.conn, &earlier)?;
     scopes::set_successor(writer.conn, &earlier, scope)?;
     writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: scope.clone(),
@@ -118,6 +121,7 @@ fn take_name(
 fn set_aside(writer: &HistoryWriter<'_>, scope: &Scope, uin: &Uin) -> Result<(), StoreError> {
     let images = images::scope_rows(writer.conn, scope)?.images.len();
     let aside = scopes::set_aside(writer.conn, scope, uin)?;
+    memory::forget(writer.conn, scope)?;
     writer.append(HistoryEvent::TakenOver(history::TakeoverEvent {
         scope: aside,
         image: None,

@@ -5,9 +5,10 @@ use rusqlite::Connection;
 
 use super::error::StoreError;
 use super::history_writer::{HistoryWriter, OBSERVATION};
-use super::{history_query, images, scopes, suspensions, takeover};
+use super::{history_query, images, memory, scopes, suspensions, takeover};
 use crate::history::{
-    HistoryEvent, ImageEvent, Intent, Resolved, SourceLocation, WriteOutcome, WriteResult,
+    HistoryEvent, ImageEvent, Intent, NameMoved, Resolved, SourceLocation, WriteOutcome,
+    WriteResult,
 };
 use crate::inventory::{IntentId, InventoryEntry, InventoryNote, InventoryUpdate, OpenIntent};
 use crate::ledger::{Attempt, WriteRefused};
@@ -48,6 +49,8 @@ pub(super) fn record_intent(
         }),
         commit,
         attempt: attempt.number,
+        image_name: attempt.name.as_ref().map(ToString::to_string),
+        document: attempt.document.as_deref().map(str::to_owned),
     }))?;
     scopes::add(writer.conn, &key.scope)?;
     if let (Cause::Pruned, Some(digest)) = (attempt.cause, &attempt.key_digest) {
@@ -175,6 +178,16 @@ pub(super) fn apply_update(
     read_at: u64,
 ) -> Result<(), StoreError> {
     takeover::apply(writer, scope, &update, read_at)?;
+    for moved in memory::apply(writer.conn, scope, &update.memory)? {
+        writer.append(HistoryEvent::NameMoved(NameMoved {
+            key: ImageKey {
+                scope: scope.clone(),
+                image: moved.to,
+            },
+            image_name: moved.name,
+            was: moved.from,
+        }))?;
+    }
     for change in update.changes {
         let key = ImageKey {
             scope: scope.clone(),

@@ -27,6 +27,7 @@ impl Headline {
         };
         let (unobserved, halted) = (scopes(is_unobserved), scopes(is_halted));
         let all_in_sync = total.in_sync == images;
+        let findings = board.findings();
         if board.state().lost.is_some() {
             let text = "Nothing is done: the state cannot be used any longer";
             Self::new(Badge::BAD, text)
@@ -36,6 +37,13 @@ impl Headline {
             let verb = if total.stalled == 1 { "needs" } else { "need" };
             let of = of_images(total.stalled, images);
             Self::new(Badge::BAD, format!("{of} {verb} a person"))
+        } else if findings > 0 {
+            let verb = if findings == 1 {
+                "name or policy needs"
+            } else {
+                "names or policies need"
+            };
+            Self::new(Badge::BAD, format!("{} {verb} a person", Count(findings)))
         } else if halted > 0 {
             let of = of_scopes(halted, board);
             Self::new(Badge::BAD, format!("{of} given up after a fault"))
@@ -69,7 +77,9 @@ fn without_images(board: &Board, images: usize) -> Option<Headline> {
         return None;
     }
     let manifests = board.manifests();
-    let has_failed = |status: &ScopeStatus| is_unobserved(status) || is_halted(status);
+    let has_failed = |status: &ScopeStatus| {
+        is_unobserved(status) || is_halted(status) || !status.findings.is_empty()
+    };
     Some(match (manifests.loaded_at, manifests.broken_since) {
         (None, Some(_)) => Headline::new(
             Badge::BAD,

@@ -91,7 +91,7 @@ impl<'a> Page<'a> {
     fn none(&self, html: &mut Html) {
         html.markup(match self.show() {
             _ if self.query.is_narrow() => {
-                "<p>No image matches. A search looks at ids, blueprints, accounts, regions, reasons, messages, error \
+                "<p>No image matches. A search looks at ids, names, blueprints, accounts, regions, reasons, messages, error \
                  codes, RequestIds and names of files.</p>\n"
             }
             Show::Wrong => "<p>= Nothing.</p>\n",
@@ -274,14 +274,25 @@ pub(super) fn image_cell(html: &mut Html, id: &ImageId, image: &ImageStatus) {
         (badge.sign),
         "</span> <a href=\"",
         (Query::of_image(id)),
-        "\">",
-        (id),
-        "</a>"
+        "\">"
     );
+    name_and_id(html, id, image.name.as_deref());
     if let Some(blueprint) = &image.blueprint {
         write_html!(html, " <small>", (blueprint), "</small>");
     }
     html.markup("</th>");
+}
+
+/// The name that people know an image by, and small its id; closes the link around the first of both.
+fn name_and_id(html: &mut Html, id: &ImageId, name: Option<&str>) {
+    match name.filter(|name| *name != id.as_str()) {
+        Some(name) => {
+            write_html!(html, (name), "</a> <small>", (id), "</small>");
+        }
+        None => {
+            write_html!(html, (id), "</a>");
+        }
+    }
 }
 
 /// The cell with the account and region of an image.
@@ -296,16 +307,16 @@ pub(super) fn scope_cell(html: &mut Html, scope: &Scope) {
     );
 }
 
-/// The cells of an image of which nothing but the key is at hand.
-pub(super) fn key_cells(html: &mut Html, key: &ImageKey) {
+/// The cells of an image of which nothing but the key and perhaps the name is at hand.
+pub(super) fn key_cells(html: &mut Html, key: &ImageKey, name: Option<&str>) {
     write_html!(
         html,
         "<th scope=\"row\" class=\"image\"><a href=\"",
         (Query::of_image(&key.image)),
-        "\">",
-        (key.image),
-        "</a></th>"
+        "\">"
     );
+    name_and_id(html, &key.image, name);
+    html.markup("</th>");
     scope_cell(html, &key.scope);
 }
 

@@ -104,7 +104,7 @@ impl<'a> Page<'a> {
              <header><a class=\"name\" href=\"?\">sharekeeper</a>\
              <form role=\"search\"><label for=\"q\">Find images</label>\
              <input id=\"q\" name=\"q\" type=\"search\" maxlength=\"200\" \
-             placeholder=\"id, blueprint, file, reason, region…\" value=\"",
+             placeholder=\"name, id, blueprint, file, reason, region…\" value=\"",
             (self.query.search),
             "\"><button>Find</button></form><span id=\"live\" role=\"status\"></span></header>\n\
              <main data-version=\"",

@@ -235,6 +235,7 @@ fn found(word: &str, scope: &ScopeText, id: &ImageId, image: &ImageStatus) -> bo
     let details = image.details.as_deref();
     let texts = [
         Some(id.as_str()),
+        image.name.as_deref(),
         Some(scope.0.as_str()),
         Some(image.reason.as_str()),
         image.blueprint.as_deref(),

@@ -80,7 +80,7 @@ impl Page<'_> {
                 "</span></td>"
             );
             match &transition.subject {
-                Subject::Image(key) => key_cells(html, key),
+                Subject::Image(key) => key_cells(html, key, self.board.image_name(key)),
                 Subject::Account(account) => {
                     html.markup("<th scope=\"row\">the account</th>");
                     write_html!(
@@ -138,7 +138,7 @@ impl Page<'_> {
             (change.cause.as_str()),
             "</small></td>"
         );
-        key_cells(html, &change.key);
+        key_cells(html, &change.key, self.board.image_name(&change.key));
         html.markup("<td data-label=\"when\">");
         html.time(change.at, self.now);
         let (badge, words) = match change.result {

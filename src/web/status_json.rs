@@ -10,7 +10,7 @@ use crate::observation::Unobserved;
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{
-    Activity, Board, Change, Condition, Counts, ImageStatus, ManifestsStatus, ScopeStatus,
+    Activity, Board, Change, Condition, Counts, Finding, ImageStatus, ManifestsStatus, ScopeStatus,
     StatusDetails, Subject, SyncState, Transition,
 };
 use crate::words::safe_cow;
@@ -47,12 +47,12 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
         changes: Each(|| {
             let changes = board.changes().iter().rev();
             let asked = changes.filter(|change| query.picks_key(&change.key));
-            asked.map(ChangeDocument::of)
+            asked.map(|change| ChangeDocument::of(board, change))
         }),
         transitions: Each(|| {
             let transitions = board.transitions().iter().rev();
             let asked = transitions.filter(|entry| query.picks_subject(&entry.subject));
-            asked.map(TransitionDocument::of)
+            asked.map(|entry| TransitionDocument::of(board, entry))
         }),
         expiring: Each(|| {
             expiries(board, query, now)
@@ -61,6 +61,7 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
                     account: expiry.scope.account.as_str(),
                     region: expiry.scope.region.as_str(),
                     image_id: expiry.id.as_str(),
+                    image_name: expiry.image.name.as_deref().map(Text),
                     until: expiry.until,
                 })
         }),
@@ -161,6 +162,8 @@ struct ScopeDocument<'a> {
     strays: usize,
     loss: Option<LossDocument>,
     warnings: Vec<Text<'a>>,
+    /// What a person must settle, beside single images.
+    findings: Vec<FindingDocument<'a>>,
     rate: Option<RateDocument<'a>>,
     eta_seconds: Option<f64>,
     images: Images<'a>,
@@ -211,6 +214,16 @@ struct LossDocument {
 }
 
 #[derive(Serialize)]
+struct FindingDocument<'a> {
+    kind: &'static str,
+    /// The name of an image, or of a policy.
+    subject: Text<'a>,
+    message: Text<'a>,
+    source: Option<SourceDocument<'a>>,
+    since: Timestamp,
+}
+
+#[derive(Serialize)]
 struct RateDocument<'a> {
     host: Text<'a>,
     per_second: f64,
@@ -219,6 +232,7 @@ struct RateDocument<'a> {
 #[derive(Serialize)]
 struct ImageDocument<'a> {
     image_id: &'a str,
+    image_name: Option<Text<'a>>,
     desired: ShareState,
     actual: &'static str,
     cause: Cause,
@@ -255,6 +269,7 @@ struct ChangeDocument<'a> {
     account: &'a str,
     region: &'static str,
     image_id: &'a str,
+    image_name: Option<Text<'a>>,
     action: Permission,
     cause: Cause,
     result: &'static str,
@@ -271,6 +286,7 @@ struct TransitionDocument<'a> {
     account: Option<&'a str>,
     region: Option<&'static str>,
     image_id: Option<&'a str>,
+    image_name: Option<Text<'a>>,
     reason: Option<&'static str>,
     message: Text<'a>,
 }
@@ -280,6 +296,7 @@ struct ExpiryDocument<'a> {
     account: &'a str,
     region: &'static str,
     image_id: &'a str,
+    image_name: Option<Text<'a>>,
     until: Timestamp,
 }
 
@@ -337,6 +354,7 @@ fn scope_document<'a>(
             of: loss.of,
         }),
         warnings: status.warnings.iter().map(|line| Text(line)).collect(),
+        findings: status.findings.iter().map(FindingDocument::of).collect(),
         rate: status.write_bucket.as_ref().map(|bucket| RateDocument {
             host: Text(&bucket.host),
             per_second: bucket.per_second,
@@ -389,6 +407,7 @@ fn image_document<'a>((id, image): (&'a ImageId, &'a ImageStatus)) -> ImageDocum
     };
     ImageDocument {
         image_id: id.as_str(),
+        image_name: image.name.as_deref().map(Text),
         desired: image.desired,
         actual: image.actual.map_or("unknown", ShareState::as_str),
         cause: image.cause,
@@ -435,13 +454,26 @@ impl<'a> ManifestsDocument<'a> {
     }
 }
 
+impl<'a> FindingDocument<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Self {
+            kind: finding.kind.as_str(),
+            subject: Text(&finding.subject),
+            message: Text(&finding.message),
+            source: finding.source.as_ref().map(source_document),
+            since: finding.since,
+        }
+    }
+}
+
 impl<'a> ChangeDocument<'a> {
-    fn of(change: &'a Change) -> Self {
+    fn of(board: &'a Board, change: &'a Change) -> Self {
         Self {
             at: change.at,
             account: change.key.scope.account.as_str(),
             region: change.key.scope.region.as_str(),
             image_id: change.key.image.as_str(),
+            image_name: board.image_name(&change.key).map(Text),
             action: change.permission,
             cause: change.cause,
             result: change.result.as_str(),
@@ -454,22 +486,20 @@ impl<'a> ChangeDocument<'a> {
 }
 
 impl<'a> TransitionDocument<'a> {
-    fn of(transition: &'a Transition) -> Self {
-        let (account, scope, image) = match &transition.subject {
+    fn of(board: &'a Board, transition: &'a Transition) -> Self {
+        let (account, scope, key) = match &transition.subject {
             Subject::Manifests | Subject::State => (None, None, None),
             Subject::Account(account) => (Some(account), None, None),
             Subject::Scope(scope) => (Some(&scope.account), Some(scope), None),
-            Subject::Image(key) => {
-                let scope = &key.scope;
-                (Some(&scope.account), Some(scope), Some(&key.image))
-            }
+            Subject::Image(key) => (Some(&key.scope.account), Some(&key.scope), Some(key)),
         };
         Self {
             at: transition.at,
             kind: transition.kind.as_str(),
             account: account.map(AccountName::as_str),
             region: scope.map(|scope| scope.region.as_str()),
-            image_id: image.map(ImageId::as_str),
+            image_id: key.map(|key| key.image.as_str()),
+            image_name: key.and_then(|key| board.image_name(key)).map(Text),
             reason: transition.reason.map(|reason| reason.as_str()),
             message: Text(&transition.message),
         }

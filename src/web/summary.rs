@@ -183,6 +183,22 @@ impl Page<'_> {
         if let Some(loss) = status.loss {
             write_html!(html, (Withheld::Lost(loss)), ".");
         }
+        for finding in &status.findings {
+            write_html!(
+                html,
+                (finding.kind.noun()),
+                " <b>",
+                (finding.subject),
+                "</b>: ",
+                (finding.message)
+            );
+            if let Some(source) = &finding.source {
+                html.markup(" <small>");
+                html.text(source);
+                html.markup("</small>");
+            }
+            html.markup(". ");
+        }
         for warning in &status.warnings {
             write_html!(html, (warning), ". ");
         }
@@ -191,5 +207,6 @@ impl Page<'_> {
 
 fn is_impaired(status: &ScopeStatus) -> bool {
     let seen = matches!(status.view, Some(View::Seen) | None);
-    !seen || is_halted(status) || status.loss.is_some() || !status.warnings.is_empty()
+    let has_words = !status.warnings.is_empty() || !status.findings.is_empty();
+    !seen || is_halted(status) || status.loss.is_some() || has_words
 }

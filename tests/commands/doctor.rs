@@ -11,11 +11,11 @@ use crate::{FRANKFURT, TOKYO, holds};
 
 const UIN: &str = "100000000001";
 
-/// A bench whose one image is in two regions, and a simulator with the world `world`.
+/// A bench with an image in each of two regions, and a simulator with the world `world`.
 fn clinic(world: &str) -> (Bench, Simulator) {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
-    bench.declare("frankfurt", FRANKFURT, &["img-a"]);
+    bench.declare("frankfurt", FRANKFURT, &["img-b"]);
     bench.write("world.yaml", world);
     let world = bench.path("world.yaml");
     let simulator = Simulator::with(&["--world", world.to_str().expect("text")]);
@@ -89,7 +89,9 @@ fn ends(document: &Value, name: &str, status: &str, words: &[&str]) {
 
 #[test]
 fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_written() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     account(&bench, "uin: \"100000000001\"");
     let document = examined(&bench, &simulator, 0);
     assert_eq!(document["summary"]["failed"], 0, "{document:#}");
@@ -127,6 +129,11 @@ fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_writt
         &reading[1].1,
         &["DescribeImagesToShare is answered in 1 region"],
     );
+    holds(
+        &reading[2].1,
+        &["DescribeInstances is answered in 1 region"],
+    );
+    assert_eq!(reading.len(), 3, "no policy needs CVM");
     ends(
         &document,
         "write_permission",
@@ -147,14 +154,15 @@ fn s16_in_good_order_everything_passes_that_a_look_can_tell_and_nothing_is_writt
 
     let calls = simulator.calls();
     assert_eq!(calls.get("ModifyImageSharePermission"), None);
-    assert_eq!(calls.values().sum::<u64>(), 4, "{calls:?}");
+    assert_eq!(calls.values().sum::<u64>(), 5, "{calls:?}");
     assert!(!bench.path("state").exists(), "not even the directory");
 }
 
 #[test]
 fn without_a_uin_it_says_which_one_to_write() {
-    let (bench, simulator) =
-        clinic("accounts: [{uin: '100000000042', images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{uin: '100000000042', images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     let document = examined(&bench, &simulator, 0);
     ends(
         &document,
@@ -166,8 +174,9 @@ fn without_a_uin_it_says_which_one_to_write() {
 
 #[test]
 fn c9_a_revoked_key_costs_one_call_and_the_rest_is_told_as_not_asked() {
-    let (bench, simulator) =
-        clinic("accounts: [{revoked: true, images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{revoked: true, images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     let output = asked(&bench, &simulator)
         .args(["--log-level", "trace"])
         .output()
@@ -199,7 +208,9 @@ fn c9_a_revoked_key_costs_one_call_and_the_rest_is_told_as_not_asked() {
 
 #[test]
 fn s13_p10_a_key_of_another_account_is_named_and_not_called_with() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     account(&bench, "uin: \"100000000002\"");
     let document = examined(&bench, &simulator, 1);
     ends(
@@ -220,7 +231,7 @@ fn s13_p10_a_key_of_another_account_is_named_and_not_called_with() {
 #[test]
 fn s13_a_uin_that_cannot_be_verified_fails_and_without_one_it_is_a_warning() {
     let (bench, simulator) = clinic(
-        "accounts: [{deny: [GetCallerIdentity], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+        "accounts: [{deny: [GetCallerIdentity], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let document = examined(&bench, &simulator, 0);
     ends(
@@ -250,7 +261,7 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
         ("-10m", "failed", 1, "ahead of the API's"),
     ] {
         let (bench, simulator) = clinic(&format!(
-            "{{clockOffset: {offset}, accounts: [{{images: [{{id: img-a, regions: [ap-tokyo]}}]}}]}}"
+            "{{clockOffset: {offset}, accounts: [{{images: [{{name: golden-1, ids: {{ap-tokyo: img-a, eu-frankfurt: img-b}}}}]}}]}}"
         ));
         let document = examined(&bench, &simulator, exit);
         ends(&document, "clock", status, &[words, "set the clock"]);
@@ -262,7 +273,7 @@ fn c1_a_clock_that_is_off_is_a_warning_up_to_five_minutes_and_fails_beyond() {
 #[test]
 fn a14_reading_that_is_denied_is_told_by_action() {
     let (bench, simulator) = clinic(
-        "accounts: [{deny: [DescribeBlueprints], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+        "accounts: [{deny: [DescribeBlueprints], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let document = examined(&bench, &simulator, 1);
     ends(&document, "access_point", "passed", &["NoPermission"]);
@@ -280,7 +291,7 @@ fn a14_reading_that_is_denied_is_told_by_action() {
     assert_eq!(images.0, "passed", "{}", images.1);
 
     let (bench, simulator) = clinic(
-        "accounts: [{deny: [DescribeImagesToShare], images: [{id: img-a, regions: [ap-tokyo]}]}]",
+        "accounts: [{deny: [DescribeImagesToShare], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
     );
     let document = examined(&bench, &simulator, 0);
     ends(&document, "read_permission", "passed", &["2 regions"]);
@@ -296,10 +307,112 @@ fn a14_reading_that_is_denied_is_told_by_action() {
 }
 
 #[test]
+fn a14_instances_that_cannot_be_listed_are_a_warning_that_says_what_is_held() {
+    let (bench, simulator) = clinic(
+        "accounts: [{deny: [DescribeInstances], images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
+    let document = examined(&bench, &simulator, 0);
+    let (status, text) = checks(&document, "read_permission").remove(2);
+    assert_eq!(status, "warning", "{text}");
+    holds(
+        &text,
+        &[
+            "DescribeInstances in ap-tokyo: UnauthorizedOperation.NoPermission",
+            "no image is cancelled that is pruned, expired, superseded or revoked",
+            "→ allow lighthouse:DescribeInstances for this key in CAM; `sharekeeper doctor --cam-policy`",
+        ],
+    );
+    ends(&document, "service_role", "skipped", &["not probed"]);
+}
+
+/// A policy in one region, besides the documents of the clinic.
+fn policy(bench: &Bench, name: &str, spec: &str) {
+    bench.write(
+        &format!("manifests/{name}.yaml"),
+        &format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}, keep: {{newest: 1}}}}\n"
+        ),
+    );
+}
+
+#[test]
+fn a14_where_documents_name_images_by_name_the_own_images_are_listed() {
+    let world = |deny: &str| {
+        format!(
+            "accounts: [{{deny: [{deny}], images: [{{name: golden-1, ids: {{ap-tokyo: img-a, eu-frankfurt: img-b}}}}]}}]"
+        )
+    };
+    let (bench, simulator) = clinic(&world("DescribeImagesToShare"));
+    policy(
+        &bench,
+        "golden",
+        "regions: [eu-frankfurt], match: {name: golden-*}",
+    );
+    let document = examined(&bench, &simulator, 1);
+    let reading = checks(&document, "read_permission");
+    assert_eq!(reading[1].0, "failed", "{}", reading[1].1);
+    holds(
+        &reading[1].1,
+        &[
+            "DescribeImagesToShare in eu-frankfurt: UnauthorizedOperation.NoPermission",
+            "nothing is done in regions where",
+            "allow lighthouse:DescribeImagesToShare",
+        ],
+    );
+    assert_eq!(reading.len(), 3, "the policy does not need CVM");
+    assert_eq!(simulator.calls().get("DescribeImages"), None);
+}
+
+#[test]
+fn a14_cvm_is_asked_where_a_policy_needs_it_and_says_what_is_held() {
+    let images = "images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]";
+    let needs_cvm = "regions: [eu-frankfurt], match: {family: golden}";
+    let (bench, simulator) = clinic(&format!("accounts: [{{{images}}}]"));
+    policy(&bench, "golden", needs_cvm);
+    let document = examined(&bench, &simulator, 0);
+    let (status, text) = checks(&document, "read_permission").remove(3);
+    assert_eq!(status, "passed", "{text}");
+    holds(&text, &["DescribeImages is answered in 1 region"]);
+    assert_eq!(simulator.calls().get("DescribeImages"), Some(&1));
+    let points = checks(&document, "access_point").len();
+    assert_eq!(points, 2, "CVM answers at the same access point");
+
+    let (bench, simulator) = clinic(&format!("accounts: [{{deny: [DescribeImages], {images}}}]"));
+    policy(&bench, "golden", needs_cvm);
+    let document = examined(&bench, &simulator, 1);
+    let (status, text) = checks(&document, "read_permission").remove(3);
+    assert_eq!(status, "failed", "{text}");
+    holds(
+        &text,
+        &[
+            "DescribeImages in eu-frankfurt: UnauthorizedOperation.PermissionDenied",
+            "hold still",
+            "nothing is pruned there",
+            "→ allow cvm:DescribeImages for this key in CAM",
+        ],
+    );
+    assert_eq!(document["summary"]["failed"], 1, "{document:#}");
+
+    let output = command(&["doctor", "--state-dir", "state"])
+        .args(["--endpoint", simulator.endpoint()])
+        .current_dir(bench.path("."))
+        .envs(simulator.credentials())
+        .output()
+        .expect("the binary starts");
+    holds(
+        &stdout(&output),
+        &[
+            "failed   read permission   DescribeImages in eu-frankfurt: ",
+            "→ allow cvm:DescribeImages for this key in CAM",
+        ],
+    );
+}
+
+#[test]
 fn an_access_point_that_nobody_answers_at_is_asked_twice_and_not_for_each_region() {
     let bench = Bench::new();
     bench.declare("tokyo", TOKYO, &["img-a"]);
-    bench.declare("frankfurt", FRANKFURT, &["img-a"]);
+    bench.declare("frankfurt", FRANKFURT, &["img-b"]);
     let output = command(&["doctor", "-o", "json", "--state-dir", "state"])
         .args(["--endpoint", "http://127.0.0.1:1"])
         .env("TENCENTCLOUD_SECRET_ID", "AKIDtest")
@@ -390,7 +503,9 @@ fn variables_that_are_half_set_are_named_and_the_rest_goes_on() {
 
 #[test]
 fn c10_the_sources_before_the_one_in_use_are_told_in_order_and_an_open_file_is_a_warning() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     let [(_, id), (_, key)] = simulator.credentials();
     bench.write(
         "keys",
@@ -431,7 +546,7 @@ fn c10_the_sources_before_the_one_in_use_are_told_in_order_and_an_open_file_is_a
 #[test]
 fn temporary_credentials_say_when_they_end() {
     let (bench, simulator) = clinic(
-        "{accounts: [{images: [{id: img-a, regions: [ap-tokyo]}], roles: [{name: keeper, trust: {accounts: ['100000000001']}}]}]}",
+        "{accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}], roles: [{name: keeper, trust: {accounts: ['100000000001']}}]}]}",
     );
     account(
         &bench,
@@ -545,7 +660,9 @@ fn s18_a_state_that_cannot_be_trusted_fails_and_an_open_one_is_a_warning() {
 
 #[test]
 fn where_there_is_no_place_for_a_state_the_rest_is_examined() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     let output = command(&["doctor", "-o", "json", "--endpoint", simulator.endpoint()])
         .env_remove("HOME")
         .envs(simulator.credentials())
@@ -574,7 +691,9 @@ fn an_account_that_no_manifest_names_fails_by_its_name() {
 
 #[test]
 fn accounts_that_share_a_key_are_told_so_and_a_whole_quota_is_a_warning() {
-    let (bench, simulator) = clinic("accounts: [{images: [{id: img-a, regions: [ap-tokyo]}]}]");
+    let (bench, simulator) = clinic(
+        "accounts: [{images: [{name: golden-1, ids: {ap-tokyo: img-a, eu-frankfurt: img-b}}]}]",
+    );
     bench.write(
         "manifests/second.yaml",
         "apiVersion: sharekeeper.dev/v1\nkind: Account\nmetadata: {name: second}\nspec: {rate: 20}\n",
@@ -635,24 +754,27 @@ fn the_least_policy_is_what_the_manifests_need_and_no_more() {
         "lighthouse:DescribeBlueprints",
         "lighthouse:DescribeImagesToShare",
     );
-    let modify = "lighthouse:ModifyImageSharePermission";
+    let (instances, modify) = (
+        "lighthouse:DescribeInstances",
+        "lighthouse:ModifyImageSharePermission",
+    );
     // Before the first manifest too.
     let found = policies(&bench, &[]);
     assert_eq!(
         found,
         [(
             "the credentials of `ambient`".into(),
-            policy(&[describe, images, modify])
+            policy(&[describe, images, instances, modify])
         )]
     );
     let found = policies(&bench, &["--read-only"]);
-    assert_eq!(found[0].1, policy(&[describe, images]));
+    assert_eq!(found[0].1, policy(&[describe, images, instances]));
     account(&bench, "uin: \"100000000001\"");
     bench.declare("tokyo", TOKYO, &["img-a"]);
     let found = policies(&bench, &["--read-only"]);
     assert_eq!(
         found[0].1,
-        policy(&[describe, images, "sts:GetCallerIdentity"])
+        policy(&[describe, images, instances, "sts:GetCallerIdentity"])
     );
 
     // As it is pasted: nothing but the policy on stdout.
@@ -660,12 +782,42 @@ fn the_least_policy_is_what_the_manifests_need_and_no_more() {
     let pasted: Value = serde_json::from_slice(&output.stdout).expect("a policy");
     assert_eq!(
         pasted,
-        policy(&[describe, images, modify, "sts:GetCallerIdentity"])
+        policy(&[describe, images, instances, modify, "sts:GetCallerIdentity"])
     );
     holds(
         &stderr(&output),
         &["(account default)", "`\"*\"` as the resource"],
     );
+}
+
+#[test]
+fn the_policy_allows_cvm_only_to_accounts_whose_policies_need_it() {
+    let bench = Bench::new();
+    let actions = |arguments: &[&str]| {
+        let found = policies(&bench, arguments).remove(0).1;
+        found["statement"][0]["action"].to_string()
+    };
+    policy(
+        &bench,
+        "named",
+        "regions: [ap-tokyo], match: {name: golden-*}",
+    );
+    assert!(!actions(&[]).contains("cvm:"));
+    for spec in [
+        "match: {family: golden}",
+        "match: {tags: {release: stable}}",
+        "match: {name: golden-*}, deprecated: retire",
+        "match: {name: golden-*}, exclude: [{tags: {release: test}}]",
+    ] {
+        policy(&bench, "cvm", &format!("regions: [ap-tokyo], {spec}"));
+        for arguments in [&[] as &[&str], &["--read-only"]] {
+            let actions = actions(arguments);
+            assert!(
+                actions.contains("\"cvm:DescribeImages\""),
+                "{spec}: {actions}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -9,16 +9,20 @@ fn bench() -> Bench {
     let bench = Bench::new();
     bench.share(FRANKFURT, &["img-foreign"]);
     bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
-    bench.declare("frankfurt", FRANKFURT, &["img-a"]);
+    bench.declare("frankfurt", FRANKFURT, &["img-c"]);
     bench
 }
 
 /// Each command, in an order in which each has something to tell, and a part of its document.
-const COMMANDS: [(&[&str], &str); 15] = [
+const COMMANDS: [(&[&str], &str); 19] = [
     (&["validate"], "documents"),
     (&["plan"], "changes"),
     (&["reconcile"], "images"),
     (&["reconcile", "--prune", "owned"], "summary"),
+    (&["images"], "images"),
+    (&["explain", "img-a"], "images"),
+    (&["explain", "ResourceInUse.ImageInUse"], "meaning"),
+    (&["lock", "--check"], "policies"),
     (&["import", "--out", "found"], "files"),
     (&["adopt", "--image", "img-foreign"], "adopted"),
     (
@@ -82,6 +86,12 @@ fn each_command_prints_one_document_on_failure_too() {
         (&["reconcile"], 1),
         (&["reconcile", "--plan", "nowhere.json"], 1),
         (&["reconcile", "--max-cancels", "x"], 64),
+        (&["images"], 1),
+        (&["images", "--region", "x"], 64),
+        (&["explain", "img-a"], 1),
+        (&["explain", "FailedOperation.Requesterror2"], 64),
+        (&["explain"], 64),
+        (&["lock"], 1),
         (&["import"], 1),
         (&["adopt"], 64),
         (&["adopt", "--all"], 1),
@@ -122,6 +132,9 @@ fn each_command_has_a_manual_page_and_help() {
         "validate",
         "plan",
         "reconcile",
+        "images",
+        "explain",
+        "lock",
         "import",
         "adopt",
         "status",

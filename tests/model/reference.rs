@@ -53,6 +53,8 @@ pub struct Image {
     pub shows: Shows,
     /// Another account's, or deleted: what it is shared as can be cancelled by nobody here.
     pub foreign: bool,
+    /// An instance was started from what it is shared as.
+    pub in_use: bool,
     /// Whether our write of a moment ago shared it, if there was one: the API said that it is done.
     pub written: Option<bool>,
 }
@@ -76,6 +78,8 @@ pub struct Rules {
     pub shares_only: bool,
     /// A loss was noticed only a moment ago.
     pub loss_is_new: bool,
+    /// Nobody knows what instances use.
+    pub uses_unknown: bool,
 }
 
 /// Why a change is withheld.
@@ -91,6 +95,9 @@ pub enum Why {
     Lost,
     TooMany,
     Clocks,
+    InUse,
+    /// It may be in use.
+    UseUnknown,
 }
 
 /// What is to happen to one image.
@@ -117,7 +124,7 @@ pub enum Expected {
 type Reason = (Why, bool, fn(&Rules, &Image) -> bool);
 
 /// Reasons that concern one image, in the order in which they are told.
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 9] = [
     (Why::Protected, false, |_, i| i.protected && named(i)),
     (Why::ProtectedBefore, false, |_, i| i.protected && !named(i)),
     (Why::Partial, false, |rules, _| rules.shares_only),
@@ -129,6 +136,13 @@ const REASONS: [Reason; 7] = [
     }),
     (Why::Suspended, true, |_, i| i.suspended),
     (Why::Parked, true, |_, i| i.parked),
+    (Why::UseUnknown, false, |rules, i| {
+        rules.uses_unknown && i.want != Want::Unshared
+    }),
+    // Whoever writes that it is unshared sees what that does; a date that comes, nobody sees.
+    (Why::InUse, false, |rules, i| {
+        !rules.uses_unknown && i.in_use && i.want != Want::Unshared
+    }),
 ];
 
 pub fn named(image: &Image) -> bool {

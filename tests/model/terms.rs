@@ -15,18 +15,30 @@ use sharekeeper::model::{
     AccountName, Clocks, ImageId, Monotonic, Region, Scope, Selector, ShareState, Timestamp,
 };
 use sharekeeper::observation::{
-    Blueprint, Eligibility, Observation, OwnImage, OwnImages, Seen, Unobserved,
+    Blueprint, Eligibility, Instances, Observation, OwnImage, OwnImages, Seen, Unobserved,
 };
 use sharekeeper::plan::{
     self, Awaiting, Decision, Inputs, Plan, Policy, ScopeAccount, Verdict, Withheld,
 };
 use sharekeeper::resolve::ResolvedScope;
 use sharekeeper::windows::Windows;
+use smol_str::SmolStr;
 
 use super::reference::{Expected, Image, Own, Prune, Rules, Shows, Want, Why};
 
 /// The access point's clock minus this machine's.
 pub const AHEAD: TimeDelta = TimeDelta::hours(1);
+
+/// What the image with the number `n` is shared as.
+fn blueprint_id(n: usize) -> SmolStr {
+    format!("lhbp-{}", n + 1).into()
+}
+
+/// The numbers of the images that are in use.
+pub fn used(images: &[Image]) -> impl Iterator<Item = usize> {
+    let images = images.iter().enumerate();
+    images.filter(|(_, image)| image.in_use).map(|(n, _)| n)
+}
 
 /// The account has these images, without names.
 fn own<'a>(images: impl Iterator<Item = &'a ImageId>) -> OwnImages {
@@ -49,6 +61,8 @@ pub type Wanted<'a> = BTreeMap<&'a ImageId, &'a DesiredImage>;
 pub struct Setting {
     pub scope: Scope,
     pub ids: Vec<ImageId>,
+    /// What each of them is shared as.
+    blueprints: Vec<SmolStr>,
     pub attempts: AttemptLog,
     pub windows: Windows,
     pub now: Timestamp,
@@ -66,6 +80,7 @@ impl Setting {
                 region: Region::new("ap-tokyo").expect("a region"),
             },
             ids: (0..images).map(id).collect(),
+            blueprints: (0..images).map(blueprint_id).collect(),
             attempts: AttemptLog {
                 unexpected_loss_since: Some(Monotonic::default()),
                 ..AttemptLog::default()
@@ -108,33 +123,45 @@ impl Setting {
         })
     }
 
-    pub fn seen(&self, shared: impl Iterator<Item = usize>) -> Seen {
-        let blueprint = Blueprint {
-            id: "lhbp-1".into(),
+    /// What is shared, and used by instances.
+    pub fn seen(
+        &self,
+        shared: impl Iterator<Item = usize>,
+        used: impl Iterator<Item = usize>,
+    ) -> Seen {
+        let blueprint = |n: usize| Blueprint {
+            id: self.blueprints[n].clone(),
             state: "NORMAL".into(),
             name: Default::default(),
         };
         Seen {
             shared: shared
-                .map(|n| (self.ids[n].clone(), blueprint.clone()))
+                .map(|n| (self.ids[n].clone(), blueprint(n)))
                 .collect(),
             own: own(self.ids.iter()),
+            instances: self.instances(used),
             ..Seen::default()
         }
+    }
+
+    /// One instance for each image that is in use.
+    fn instances(&self, used: impl Iterator<Item = usize>) -> Instances {
+        let used = used.map(|n| (self.blueprints[n].clone(), vec![SmolStr::new("lhins-1")]));
+        Instances::Known(used.collect())
     }
 
     /// [`Self::seen`], with what each image is shared as, and without those that are not the account's.
     pub fn seen_as(&self, images: &[Image]) -> Seen {
         let known = || images.iter().zip(&self.ids);
-        let shared = known().filter(|(image, _)| image.shared);
-        let shared = shared.map(|(image, id)| {
+        let shared = known().enumerate().filter(|(_, (image, _))| image.shared);
+        let shared = shared.map(|(n, (image, id))| {
             let state = match image.shows {
                 Shows::Usable => "NORMAL",
                 Shows::Syncing => "SYNCING",
                 Shows::Failed => "SYNCING_FAILED",
             };
             let blueprint = Blueprint {
-                id: "lhbp-1".into(),
+                id: self.blueprints[n].clone(),
                 state: state.into(),
                 name: Default::default(),
             };
@@ -144,11 +171,13 @@ impl Setting {
         Seen {
             shared: shared.collect(),
             own: own(own_ids.map(|(_, id)| id)),
+            instances: self.instances(used(images)),
             ..Seen::default()
         }
     }
 
-    pub fn record(&self, image: &Image) -> Option<InventoryEntry> {
+    /// What is remembered of the image with the number `n`.
+    pub fn record(&self, n: usize, image: &Image) -> Option<InventoryEntry> {
         let ownership = match image.own {
             Own::No => None,
             Own::Proven => Some(OwnershipState::Acknowledged),
@@ -158,7 +187,7 @@ impl Setting {
         let owned = ownership.map(|ownership| OwnedShare {
             ownership,
             since: self.now,
-            blueprint: Some("lhbp-1".into()),
+            blueprint: Some(self.blueprints[n].to_string()),
             confirmed: image.settled,
             missing_since: None,
             disputed_since: (image.own == Own::Disputed).then_some(self.now),
@@ -224,6 +253,23 @@ impl Setting {
             shares_only: rules.shares_only,
             ..Policy::default()
         };
+        let uses_unknown;
+        let observation = match (rules, observation) {
+            (Rules { seen: false, .. }, _) => &self.unobserved,
+            (
+                Rules {
+                    uses_unknown: true, ..
+                },
+                Observation::Seen(known),
+            ) => {
+                uses_unknown = Observation::Seen(Seen {
+                    instances: Instances::Unknown("denied".into()),
+                    ..known.clone()
+                });
+                &uses_unknown
+            }
+            _ => observation,
+        };
         plan::plan(&Inputs {
             scope: &self.scope,
             account: &ScopeAccount::default(),
@@ -232,10 +278,7 @@ impl Setting {
                 &Selector::default(),
                 &Completeness::Whole,
             ),
-            observation: match rules.seen {
-                true => observation,
-                false => &self.unobserved,
-            },
+            observation,
             inventory,
             attempts: &self.attempts,
             windows: &self.windows,
@@ -277,6 +320,8 @@ pub fn said(decision: Option<&Decision>) -> Expected {
             Withheld::Lost(_) | Withheld::LostBefore(_) => Why::Lost,
             Withheld::TooMany(_) => Why::TooMany,
             Withheld::ClocksDisagree(_) => Why::Clocks,
+            Withheld::InUse(_) => Why::InUse,
+            Withheld::InUseUnknown(_) => Why::UseUnknown,
             other => panic!("unexpected reason {other:?}"),
         }),
         other => panic!("unexpected verdict {other:?}"),

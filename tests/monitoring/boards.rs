@@ -161,6 +161,9 @@ fn verdict(number: usize) -> Verdict {
         Verdict::Withheld(Box::new(Withheld::WindowClosed(closed))),
         Verdict::Withheld(Box::new(Withheld::Parked(now()))),
         Verdict::Withheld(Box::new(Withheld::NotOwned)),
+        Verdict::Withheld(Box::new(Withheld::Held("x".into()))),
+        Verdict::Withheld(Box::new(Withheld::InUse(vec!["lhins-1".into()]))),
+        Verdict::Withheld(Box::new(Withheld::NotOwnedByPolicy)),
         Verdict::NotTried(Box::new(WritePause::of_account(problem(
             "UnauthorizedOperation",
             None,
@@ -192,7 +195,10 @@ fn decision(number: usize) -> Decision {
     let days = i64::try_from(number % 60).expect("a day");
     Decision {
         desired,
-        cause: Cause::Declared,
+        cause: match &verdict {
+            Verdict::Withheld(why) if **why == Withheld::NotOwnedByPolicy => Cause::Retention,
+            _ => Cause::Declared,
+        },
         source: None,
         actual,
         until: (desired == ShareState::Shared).then(|| now() + TimeDelta::days(days)),
@@ -273,6 +279,8 @@ fn troubled(board: &mut Board, region: Region, images: usize) {
         (Permission::Cancel, Cause::Expired),
         (Permission::Cancel, Cause::Pruned),
         (Permission::Cancel, Cause::Retention),
+        (Permission::Share, Cause::Policy),
+        (Permission::Cancel, Cause::Revoked),
     ] {
         for result in [
             WriteResult::Applied,

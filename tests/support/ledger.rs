@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use sharekeeper::api::ClientContext;
 use sharekeeper::history::{
-    HistoryEvent, Intent, Resolved, SourceLocation, WriteOutcome, WriteResult,
+    HistoryEvent, Intent, NameMoved, Resolved, SourceLocation, WriteOutcome, WriteResult,
 };
 use sharekeeper::host::Clock;
 use sharekeeper::inventory::{
     IntentId, Inventory, InventoryEntry, InventoryNote, InventoryUpdate, KnownAccount,
-    KnownAccounts, OpenIntent, ScopeRows, Suspension, UsedNames,
+    KnownAccounts, OpenIntent, ResolutionMemory, ScopeRows, Suspension, UsedNames,
 };
 use sharekeeper::ledger::{Attempt, Ledger, LedgerError, LedgerReader, WriteRefused};
 use sharekeeper::model::{AccountName, Cause, ImageKey, Permission, Scope, Timestamp, Uin};
@@ -227,6 +227,8 @@ impl Ledger for Recorded {
             }),
             commit: None,
             attempt: attempt.number,
+            image_name: attempt.name.as_ref().map(ToString::to_string),
+            document: attempt.document.as_deref().map(str::to_owned),
         }));
         let open = OpenIntent {
             intent,
@@ -340,7 +342,8 @@ impl Ledger for Recorded {
                 account: AccountName::new(&format!("uin-{uin}")).expect("a name"),
                 region: scope.region,
             };
-            let rows = scopes.remove(scope).unwrap_or_default();
+            let mut rows = scopes.remove(scope).unwrap_or_default();
+            rows.memory = ResolutionMemory::default();
             scopes.insert(set_aside.clone(), rows);
             let mut accounts = self.accounts.borrow_mut();
             let known = accounts.remove(scope).unwrap_or_default();
@@ -419,6 +422,21 @@ impl Ledger for Recorded {
         }
         self.changes.set(self.changes.get() + 1);
         inventory.apply(&changes);
+        for (image_name, image) in &memory.names {
+            let was = inventory.memory.names.get(image_name);
+            if let (Some(was), Some(image)) = (was, image)
+                && was != image
+            {
+                self.event(HistoryEvent::NameMoved(NameMoved {
+                    key: ImageKey {
+                        scope: scope.clone(),
+                        image: image.clone(),
+                    },
+                    image_name: image_name.clone(),
+                    was: was.clone(),
+                }));
+            }
+        }
         inventory.memory.apply(&memory);
         Ok(())
     }

@@ -203,11 +203,12 @@ pub struct Beside {
 }
 
 /// A Lighthouse instance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Instance {
     pub region: &'static str,
-    pub id: &'static str,
-    pub blueprint: &'static str,
+    pub id: String,
+    /// What it was started from.
+    pub blueprint: String,
 }
 
 pub struct Cloud {
@@ -351,6 +352,7 @@ impl Cloud {
             }
             "DescribeImagesToShare" => Ok(self.images_to_share(region, body)),
             "DescribeInstances" => Ok(self.page_of_instances(region, body)),
+            "DescribeImages" => Ok(self.page_of_cvm_images(region, body)),
             "GetCallerIdentity" => Ok(json!({"AccountId": behaviour.uin, "RequestId": "r"})),
             other => panic!("unexpected action {other}"),
         }
@@ -504,6 +506,20 @@ impl Cloud {
         let from = usize::try_from(offset).expect("small");
         let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
         json!({"TotalCount": rows.len(), "ImageSet": page, "RequestId": "r"})
+    }
+
+    /// A page of CVM's list of the images that are the account's own.
+    fn page_of_cvm_images(&self, region: &str, body: &Value) -> Value {
+        let own = json!([{"Name": "image-type", "Values": ["PRIVATE_IMAGE"]}]);
+        assert_eq!(body["Filters"], own, "asks for its own");
+        let mut page = self.own_images(region, body["Offset"].as_u64().unwrap_or(0));
+        for row in page["ImageSet"].as_array_mut().expect("a list") {
+            let id = row["ImageId"].clone();
+            *row = json!({
+                "ImageId": id, "ImageFamily": "golden", "ImageDeprecated": false, "Tags": [{"Key": "release", "Value": "stable"}],
+            });
+        }
+        page
     }
 
     fn page_of_instances(&self, region: &str, body: &Value) -> Value {

@@ -101,6 +101,11 @@ impl Action {
         }
     }
 
+    /// The name of the permission for it in CAM.
+    pub fn permission(self) -> String {
+        format!("{}:{}", self.service().as_str(), self.as_str())
+    }
+
     /// Calls the API allows in a sliding second, per account and access point.
     pub const fn limit_per_second(self) -> u32 {
         match self {
@@ -167,6 +172,42 @@ pub struct DescribeImagesRequest {
     pub filters: Option<Vec<Filter>>,
 }
 
+/// Body of `DescribeInstances`. `InstanceIds` and `Filters` exclude each other. No filter is about blueprints.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct DescribeInstancesRequest {
+    /// At most 100 ids in one call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_ids: Option<Vec<String>>,
+    /// The first row of the page; the API's default is 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// Rows of the page; the API's default is 20, its maximum 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// At most 10 in one call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Vec<Filter>>,
+}
+
+/// Body of CVM's `DescribeImages`. `ImageIds` and `Filters` exclude each other.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct DescribeCvmImagesRequest {
+    /// Ids such as `img-…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_ids: Option<Vec<String>>,
+    /// The first row of the page; the API's default is 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// Rows of the page; the API's default is 20, its maximum 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// At most 10, of at most 5 values each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Vec<Filter>>,
+}
+
 /// Body of `GetCallerIdentity`, which takes no parameters.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,6 +250,18 @@ fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 ) -> Result<Vec<T>, D::Error> {
     let rows = Vec::<Object<T>>::deserialize(deserializer)?;
     Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// A list that null stands for if it is empty.
+fn objects_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let rows = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(rows
+        .unwrap_or_default()
+        .into_iter()
+        .map(|row| row.0)
+        .collect())
 }
 
 /// The envelope of every reply.
@@ -347,6 +400,64 @@ pub struct CustomImage {
     /// In UTC, written as `YYYY-MM-DDThh:mm:ssZ`.
     #[serde(default, deserialize_with = "lenient")]
     pub created_time: Option<String>,
+}
+
+/// What is read of the reply of `DescribeInstances`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeInstancesReply {
+    /// Rows of all pages together.
+    pub total_count: u64,
+    /// The rows of this page.
+    #[serde(deserialize_with = "objects")]
+    pub instance_set: Vec<Instance>,
+}
+
+/// What is read of one instance.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Instance {
+    /// An id such as `lhins-…`.
+    pub instance_id: String,
+    /// The blueprint that it uses. Anything else that is no text could be one, too.
+    #[serde(default)]
+    pub blueprint_id: Option<String>,
+}
+
+/// What is read of the reply of CVM's `DescribeImages`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeCvmImagesReply {
+    /// Rows of all pages together.
+    pub total_count: u64,
+    /// The rows of this page.
+    #[serde(deserialize_with = "objects")]
+    pub image_set: Vec<CvmImageRow>,
+}
+
+/// What is read of an image in CVM. What is absent or null, an image does not have; what is of another type than it should
+/// be could be anything, so that the reply is not taken: a policy would share or retire the wrong images by a guess.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CvmImageRow {
+    pub image_id: String,
+    #[serde(default)]
+    pub image_family: Option<String>,
+    #[serde(default)]
+    pub image_deprecated: Option<bool>,
+    /// A key stands in it once.
+    #[serde(default, deserialize_with = "objects_or_null")]
+    pub tags: Vec<Tag>,
+}
+
+/// A tag of an image.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Tag {
+    pub key: String,
+    /// A tag needs no value.
+    #[serde(default)]
+    pub value: Option<String>,
 }
 
 /// What is read of the reply of `GetCallerIdentity`.

@@ -6,9 +6,12 @@ mod common;
 mod completions;
 mod doctor;
 mod empty_variables;
+mod explain;
 mod guards;
 mod history;
+mod images;
 mod import;
+mod lock;
 mod man;
 mod paths;
 mod plan;
@@ -30,16 +33,19 @@ pub(super) use common::{ColorWhen, Common, LogFormat, LogLevel, OutputFormat};
 pub(super) use completions::CompletionsArguments;
 pub(super) use doctor::DoctorArguments;
 pub(super) use empty_variables::parse;
+pub(super) use explain::ExplainArguments;
 pub(super) use guards::Guards;
 pub(super) use history::{HistoryArguments, HistoryCommand};
+pub(super) use images::ImagesArguments;
 pub(super) use import::{ImportArguments, ImportBy};
+pub(super) use lock::LockArguments;
 pub(super) use man::ManArguments;
 pub(super) use paths::Paths;
 pub(super) use plan::PlanArguments;
 pub(super) use reconcile::ReconcileArguments;
 pub(super) use resume::ResumeArguments;
 pub(super) use run::{Listen, ReportingArguments, RunArguments};
-pub(super) use selector::{KeySelectorArguments, SelectorArguments};
+pub(super) use selector::{KeySelectorArguments, ScopeSelectorArguments, SelectorArguments};
 pub(super) use sim::SimArguments;
 pub(super) use state::StateArguments;
 pub(super) use suspend::SuspendArguments;
@@ -67,10 +73,10 @@ const EXIT_STATUS: &str = "\
 Exit status:
   0    done, and everything is in the desired state
   1    error: manifests, credentials, state or API; nothing was decided on it
-  2    `plan --detailed-exitcode`: there are changes
+  2    `plan --detailed-exitcode`: there are changes; `lock --check`: policies select other images than the lock file has
   3    a guard withheld changes
   4    `reconcile` finished, but some images are not in the desired state
-  5    the saved plan is stale, or the manifests' commit is older than the newest; nothing was done
+  5    the saved plan or the lock file is stale, or the manifests' commit is older than the newest; nothing was done
   64   usage; or the saved plan was made with wider guards than are given
   130  stopped by SIGINT, 143 by SIGTERM, 129 by SIGHUP, after calls in flight settled
 
@@ -88,6 +94,13 @@ pub(super) enum Command {
     Reconcile(ReconcileArguments),
     /// Keep images in their desired state, until told to stop; shows where they stand on a page
     Run(Box<RunArguments>),
+    /// List the account's own images: where each is, whether it is shared, and what hinders sharing it
+    Images(ImagesArguments),
+    /// Explain an image: what hinders sharing it, which document or policy decides, and what would have to change; or an
+    /// error code
+    Explain(ExplainArguments),
+    /// Write what policies select to `sharekeeper.lock.yaml`; a policy with `lock: required` shares nothing else
+    Lock(LockArguments),
     /// Write manifests of what is shared now, so that the first plan after it is empty
     Import(ImportArguments),
     /// Take images into the inventory, as if sharekeeper had shared them itself
@@ -119,6 +132,9 @@ impl Command {
             Self::Plan(arguments) => Some(&arguments.target),
             Self::Reconcile(arguments) => Some(&arguments.target),
             Self::Run(arguments) => Some(&arguments.target),
+            Self::Images(arguments) => Some(&arguments.target),
+            Self::Explain(arguments) => Some(&arguments.target),
+            Self::Lock(arguments) => Some(&arguments.target),
             Self::Import(arguments) => Some(&arguments.target),
             Self::Adopt(arguments) => Some(&arguments.target),
             Self::Doctor(arguments) => Some(&arguments.target),

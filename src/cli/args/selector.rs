@@ -32,6 +32,28 @@ pub(in crate::cli) struct KeySelectorArguments {
     pub images: Vec<ImageId>,
 }
 
+/// Narrows by account and region alone, where images are given otherwise.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Narrow the scope")]
+pub(in crate::cli) struct ScopeSelectorArguments {
+    /// Only this region
+    #[arg(long = "region", value_name = "REGION", value_parser = region, env = "SHAREKEEPER_REGION", value_delimiter = ',')]
+    pub regions: Vec<Region>,
+    /// Only this account
+    #[arg(long = "account", value_name = "NAME", value_parser = account, env = "SHAREKEEPER_ACCOUNT", value_delimiter = ',')]
+    pub accounts: Vec<AccountName>,
+}
+
+impl ScopeSelectorArguments {
+    pub(in crate::cli) fn selector(&self) -> Selector {
+        Selector {
+            accounts: self.accounts.iter().cloned().collect(),
+            regions: self.regions.iter().copied().collect(),
+            ..Selector::default()
+        }
+    }
+}
+
 impl KeySelectorArguments {
     pub(in crate::cli) fn selector(&self) -> Selector {
         Selector {

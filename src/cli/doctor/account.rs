@@ -25,6 +25,10 @@ pub(super) struct AccountCheck<'a, H> {
     pub(super) regions: BTreeSet<Region>,
     /// Images that manifests name, for each region as many as one call can ask about.
     pub(super) images: BTreeMap<Region, Vec<ImageId>>,
+    /// Regions where images are named by name, or by policies.
+    pub(super) by_name: BTreeSet<Region>,
+    /// Those of them where policies ask for what only CVM tells.
+    pub(super) by_cvm: BTreeSet<Region>,
     /// The newest outcomes of its writes, in order.
     pub(super) entries: Vec<HistoryEntry>,
     /// The account is the simulator's, and so is its key.
@@ -125,14 +129,36 @@ impl<H: Host> AccountCheck<'_, H> {
 
     /// The checks of reading, where it makes no sense to read.
     fn skipped(&self, why: &str) -> Vec<Check> {
-        vec![
-            doctor::unasked(self.regions.len(), why),
-            doctor::reading(ProbeTarget::Blueprints, &[]),
-            doctor::reading(ProbeTarget::Images(&[]), &[]),
-        ]
+        let looks = self.further_looks(&[]).into_iter();
+        let looks = looks.map(|(look, _)| doctor::reading(look, &[]));
+        let blueprints = doctor::reading(ProbeTarget::Blueprints, &[]);
+        let unasked = doctor::unasked(self.regions.len(), why);
+        [unasked, blueprints].into_iter().chain(looks).collect()
     }
 
-    /// Reads in each region; then once more, with the other action that reads.
+    /// What else a run reads, and in which of the regions that have `answered` it is tried.
+    fn further_looks(&self, answered: &[Region]) -> Vec<(ProbeTarget<'_>, Option<Region>)> {
+        let first = answered.first().copied();
+        let first_of = |some: &BTreeSet<Region>| {
+            let mut answered = answered.iter();
+            answered.find(|region| some.contains(region)).copied()
+        };
+        let images = match first_of(&self.by_name) {
+            Some(region) => (ProbeTarget::OwnImages, Some(region)),
+            None => {
+                let named = first.and_then(|region| self.images.get(&region));
+                let named = named.map_or(&[] as &[ImageId], Vec::as_slice);
+                (ProbeTarget::Images(named), first)
+            }
+        };
+        let mut looks = vec![images, (ProbeTarget::Instances, first)];
+        if !self.by_cvm.is_empty() {
+            looks.push((ProbeTarget::CvmImages, first_of(&self.by_cvm)));
+        }
+        looks
+    }
+
+    /// Reads in each region; then once with each other action that reads.
     async fn reach(&self, answers: &mut Vec<Answer>) -> Vec<Check> {
         let mut by_host: BTreeMap<Rc<str>, Vec<Region>> = BTreeMap::new();
         for &region in &self.regions {
@@ -152,18 +178,30 @@ impl<H: Host> AccountCheck<'_, H> {
             .filter(|answer| !answer.is_silence())
             .collect();
         checks.push(doctor::reading(ProbeTarget::Blueprints, &answered));
-        let images = match answered.first() {
-            Some(answer) => {
-                let named = self.images.get(&answer.region);
-                let probe = ProbeTarget::Images(named.map_or(&[], Vec::as_slice));
-                vec![self.ask(probe, answer.region).await]
-            }
-            None => Vec::new(),
-        };
-        let asked = images.iter().collect::<Vec<_>>();
-        checks.push(doctor::reading(ProbeTarget::Images(&[]), &asked));
-        answers.extend(images);
+        let answered: Vec<_> = answered.iter().map(|answer| answer.region).collect();
+        let looks = self.further_looks(&answered).into_iter();
+        let asked = looks.map(async |(look, region)| match region {
+            Some(region) => (look, Some(self.ask(look, region).await)),
+            None => (look, None),
+        });
+        for (look, answer) in join_all(asked).await {
+            checks.extend(
+                answer
+                    .as_ref()
+                    .and_then(|answer| self.other_host(look, answer)),
+            );
+            checks.push(doctor::reading(look, &Vec::from_iter(&answer)));
+            // CVM knows nothing of the role of Lighthouse.
+            answers.extend(answer.filter(|_| look != ProbeTarget::CvmImages));
+        }
         checks
+    }
+
+    /// Whether the access point of another service answers; nothing where Lighthouse has the same one.
+    fn other_host(&self, look: ProbeTarget<'_>, answer: &Answer) -> Option<Check> {
+        let host = |action| self.client.bucket(action, answer.region).host;
+        let (other, lighthouse) = (host(look.action()), host(Action::DescribeBlueprints));
+        (other != lighthouse).then(|| doctor::access_point(&other, answer))
     }
 
     /// Reads in the regions behind one access point: in one, and if that is answered, in the others.

@@ -17,7 +17,7 @@ use super::session::{self, Session};
 use super::{accounts, manifests, state};
 use crate::api::ReadClient;
 use crate::api::protocol::wire::{Action, PAGE_LIMIT_MAX};
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredScope};
 use crate::doctor::{self, Check, CheckName, DoctorDocument, PolicyDocument, Status};
 use crate::host::Host;
 use crate::model::{AccountName, ImageId, Region, Selector};
@@ -64,6 +64,10 @@ pub(super) async fn run(
     let accounts = connections.map(|(name, connection)| AccountCheck {
         regions: regions(&desired, &selector, &name),
         images: images(&desired, &selector, &name),
+        by_name: regions_where(&desired, &selector, &name, |wanted| {
+            wanted.needs_own_images()
+        }),
+        by_cvm: regions_where(&desired, &selector, &name, |wanted| wanted.needs_cvm()),
         document: documents.get(&name).copied().flatten(),
         entries: machine::outcomes(reader.as_ref(), &name),
         simulated: arguments.target.sim,
@@ -99,7 +103,11 @@ async fn print_policy(
             "the flags leave no account that the manifests name",
         ));
     }
-    let document = PolicyDocument::new(&documents, desired.names().len() > 1, arguments.read_only);
+    let scopes = desired.by_scope(selector).into_iter();
+    let cvm = scopes.filter(|(_, wanted)| wanted.needs_cvm());
+    let cvm = cvm.map(|(scope, _)| scope.account.clone()).collect();
+    let several = desired.names().len() > 1;
+    let document = PolicyDocument::new(&documents, &cvm, several, arguments.read_only);
     output::print(format, &document, &document.text())?;
     for comment in document.comments() {
         output::note(comment);
@@ -152,6 +160,18 @@ fn images(
         (scope.region, images.cloned().collect())
     });
     first.collect()
+}
+
+/// The regions in which `needs` holds of what the manifests say of an account.
+fn regions_where(
+    desired: &Desired,
+    selector: &Selector,
+    account: &AccountName,
+    needs: fn(&DesiredScope<'_>) -> bool,
+) -> BTreeSet<Region> {
+    let scopes = desired.by_scope(selector).into_iter();
+    let own = scopes.filter(|(scope, wanted)| scope.account == *account && needs(wanted));
+    own.map(|(scope, _)| scope.region).collect()
 }
 
 /// Checks, for each two account names that manifests use in one region, that they do not stand for one account.

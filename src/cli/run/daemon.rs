@@ -1,6 +1,7 @@
 //! Puts the daemon together and runs it until a signal stops it or one of the tasks beside it fails.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -176,7 +177,8 @@ impl DaemonSetup<'_> {
         if !selector.is_all() || !generation.problems.is_empty() {
             return;
         }
-        let is_named = |scope: &Scope| generation.desired.of(scope).next().is_some();
+        let named: BTreeSet<&Scope> = generation.desired.scopes().collect();
+        let is_named = |scope: &Scope| named.contains(scope);
         let orphans =
             state::read(self.directory).and_then(|reader| state::orphans(&reader, is_named));
         match orphans {

@@ -4,14 +4,20 @@
 use super::account;
 use super::document::Document;
 use super::fields::Reader;
-use super::restriction;
 use super::yaml::{Documents, Node, Parsed, TreeError};
+use super::{lock, policy, restriction};
 use crate::manifest::diagnostic::{Place, Sink};
 use crate::manifest::source_text::SourceText;
 use crate::manifest::suggest::did_you_mean;
 
 const API_VERSION: &str = "sharekeeper.dev/v1";
-const KINDS: [&str; 3] = ["ImageShare", "Account", "Restriction"];
+const KINDS: [&str; 5] = [
+    "ImageShare",
+    "ImageSharePolicy",
+    "ImageShareLock",
+    "Account",
+    "Restriction",
+];
 
 /// Reads the documents of one file. Returns how many there are, including those with errors.
 pub(super) fn decode(
@@ -80,11 +86,8 @@ impl Reader<'_, '_> {
             "ImageShare" => Some(Document::Share(self.share(&fields))),
             "Account" => account::read(self, &fields),
             "Restriction" => restriction::read(self, &fields).map(Document::Restriction),
-            "ImageSharePolicy" => {
-                self.error(kind, "`ImageSharePolicy` is not supported by this version")
-                    .help("name the images in an `ImageShare`");
-                None
-            }
+            "ImageSharePolicy" => Some(Document::Policy(Box::new(policy::read(self, &fields)))),
+            "ImageShareLock" => lock::read(self, &fields).map(Document::Lock),
             other => {
                 let help = did_you_mean(other, KINDS)
                     .unwrap_or_else(|| format!("known kinds: {}", KINDS.join(", ")));

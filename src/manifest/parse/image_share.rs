@@ -1,39 +1,21 @@
 //! `ImageShare` documents: which images of which account and regions should be shared, and when.
 
-use std::sync::Arc;
-
-use chrono::DateTime;
-
 use super::document::{Image, Share};
 use super::fields::{Fields, Reader};
+use super::header::empty_list;
 use super::yaml::{Node, Value};
-use crate::desired::DesiredShare;
-use crate::manifest::UNSHARE;
+use crate::desired::{DesiredShare, ImageRef};
 use crate::manifest::diagnostic::Place;
 use crate::manifest::suggest::nearest;
-use crate::model::{AccountName, ImageId, Region, Timestamp};
-
-/// The remedy for an empty list in an `ImageShare`.
-fn empty_list() -> String {
-    format!("remove the document instead; {UNSHARE}")
-}
+use crate::model::Timestamp;
 
 impl Reader<'_, '_> {
     /// Reads an `ImageShare` document.
     pub(super) fn share(&mut self, fields: &Fields<'_, '_>) -> Share {
         let mut share = Share {
-            file: self.file,
-            name: None,
-            labels: Arc::default(),
-            account: None,
-            default_account: None,
-            regions: Vec::new(),
+            header: self.header(fields),
             images: Vec::new(),
         };
-        if let Some(metadata) = self.metadata(fields) {
-            share.name = metadata.name.map(|name| (name, metadata.place));
-            share.labels = Arc::new(metadata.labels);
-        }
         let Some(spec) = self.required(fields, "spec", "the document") else {
             return share;
         };
@@ -41,12 +23,7 @@ impl Reader<'_, '_> {
         else {
             return share;
         };
-        match spec.get("account") {
-            Some(node) => share.account = self.account(node),
-            None if spec.seems_meant("account") => {}
-            None => share.default_account = Some(spec.place),
-        }
-        share.regions = self.regions(&spec);
+        self.scopes(&spec, &mut share.header);
         if let Some(node) = self.required(&spec, "images", "`spec`")
             && let Some(items) = self.list(node, "`images`", &empty_list())
         {
@@ -55,53 +32,13 @@ impl Reader<'_, '_> {
         share
     }
 
-    fn account(&mut self, node: &Node<'_>) -> Option<(AccountName, Place)> {
-        let text = self.text(node, "`account`")?;
-        let name = AccountName::new(text);
-        if name.is_none() {
-            self.error(node, format!("`{text}` is no account name"))
-                .help("lower-case letters, digits, `-` and `.`");
-        }
-        Some((name?, self.place(node)))
-    }
-
-    fn regions(&mut self, spec: &Fields<'_, '_>) -> Vec<(Region, Place)> {
-        match (spec.get("region"), spec.get("regions")) {
-            (Some(_), Some(second)) => {
-                self.error(second, "`region` and `regions` exclude each other")
-                    .help("keep one of the two");
-                Vec::new()
-            }
-            (None, None) if spec.seems_meant("region") || spec.seems_meant("regions") => Vec::new(),
-            (None, None) => {
-                self.sink
-                    .error(spec.place, "`spec` lacks `region` or `regions`");
-                Vec::new()
-            }
-            (Some(one), None) => {
-                let region = self.region(one);
-                region
-                    .map(|region| (region, self.place(one)))
-                    .into_iter()
-                    .collect()
-            }
-            (None, Some(node)) => {
-                let items = self
-                    .list(node, "`regions`", &empty_list())
-                    .unwrap_or_default();
-                self.each_once(items, Self::region)
-            }
-        }
-    }
-
     fn image(&mut self, node: &Node<'_>) -> Option<Image> {
         let fields = self.fields(
             node,
             "an image",
-            &["id", "state", "from", "until", "protect", "note"],
+            &["id", "name", "state", "from", "until", "protect", "note"],
         )?;
-        let id_node = self.required(&fields, "id", "the image");
-        let id = id_node.and_then(|node| self.image_id(node));
+        let image = self.image_ref(&fields, "the image");
         let shared = self
             .required(&fields, "state", "the image")
             .and_then(|node| self.state(node));
@@ -112,9 +49,7 @@ impl Reader<'_, '_> {
         let protect = fields
             .get("protect")
             .map(|node| (node, self.boolean(node, "`protect`")));
-        if let Some(node) = fields.get("note") {
-            self.scalar(node, "`note`");
-        }
+        let note = self.free_text(&fields, "note");
         let desired = self.desired_share(shared, from, until);
         let protect = match protect {
             Some((node, Some(true))) => {
@@ -132,28 +67,44 @@ impl Reader<'_, '_> {
             Some((_, Some(false))) | None => false,
             Some((_, None)) => return None,
         };
+        let (image, place) = image?;
         Some(Image {
-            id: id?,
-            place: self.place(id_node?),
+            image,
+            place,
             desired: desired?,
             protect,
+            note,
         })
     }
 
-    fn image_id(&mut self, node: &Node<'_>) -> Option<ImageId> {
-        let text = self.text(node, "`id`")?;
-        ImageId::new(text)
-            .map_err(|malformed| {
-                let help = if text.starts_with("lhbp-") {
-                    "this is a Lighthouse blueprint's id; the id of the CVM image begins with `img-`".to_owned()
-                } else if ImageId::new(&text.trim().to_lowercase()).is_ok() {
-                    format!("did you mean `{}`?", text.trim().to_lowercase())
-                } else {
-                    malformed.to_string()
-                };
-                self.error(node, format!("`{text}` is not an image id")).help(help);
-            })
-            .ok()
+    /// Reads `id` or `name`, of which there must be one, and its place.
+    pub(super) fn image_ref(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        what: &str,
+    ) -> Option<(ImageRef, Place)> {
+        match (fields.get("id"), fields.get("name")) {
+            (Some(node), None) => {
+                let id = self.image_id(node)?;
+                Some((ImageRef::Id(id), self.place(node)))
+            }
+            (None, Some(node)) => {
+                let name = self.image_name(node, "write `id` instead of `name` if it is one")?;
+                Some((ImageRef::Name(name), self.place(node)))
+            }
+            (Some(_), Some(second)) => {
+                self.error(second, "`id` and `name` exclude each other")
+                    .help("keep one of the two: an id means one image of one region, a name the image that has it in each region");
+                None
+            }
+            (None, None) => {
+                if !fields.seems_meant("id") && !fields.seems_meant("name") {
+                    self.sink
+                        .error(fields.place, format!("{what} lacks `id` or `name`"));
+                }
+                None
+            }
+        }
     }
 
     /// Reads `state`: true for `shared`, false for `unshared`.
@@ -185,26 +136,6 @@ impl Reader<'_, '_> {
         };
         self.error(node, message).help(help);
         None
-    }
-
-    fn instant(&mut self, node: &Node<'_>, name: &str) -> Option<Timestamp> {
-        let text = self.text(node, &format!("`{name}`"))?;
-        match DateTime::parse_from_rfc3339(text) {
-            Ok(instant) => Some(instant.to_utc()),
-            Err(_) => {
-                let help = if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
-                    format!("say when on that day, and where: `{text}T00:00:00Z`")
-                } else {
-                    "write it like `2027-01-31T00:00:00Z`".to_owned()
-                };
-                self.error(
-                    node,
-                    format!("`{name}` is not a date and time with a zone: `{text}`"),
-                )
-                .help(help);
-                None
-            }
-        }
     }
 
     fn desired_share(

@@ -4,15 +4,23 @@ mod account;
 mod credentials;
 mod decode;
 mod document;
+mod entries;
 mod fields;
+mod header;
 mod image_share;
+pub(super) mod lock;
 mod parallel;
+mod policies;
+mod policy;
+mod policy_images;
+mod policy_schema;
 mod resolve;
 mod restrict;
 mod restriction;
 pub(super) mod schema;
 mod shared_fields;
 mod uin_conflicts;
+mod values;
 mod windows;
 mod yaml;
 
@@ -43,9 +51,10 @@ pub(super) fn parse_in_order(
     }
     let mut sink = Sink::new(sources, problems);
     let (documents, count) = parallel::decode_all(sources, &mut sink);
-    restrict::check(sources, &documents, count, &mut sink);
+    refuse_if_nothing_is_asked(&documents, count, &mut sink);
+    restrict::check(sources, &documents, &mut sink);
     let images = documents.iter().map(Document::images).sum();
-    let desired = resolve::resolve(sources, documents, &mut sink);
+    let desired = resolve::resolve(documents, &mut sink);
     let files = sources.len();
     let warnings = sink.finish(count, images)?;
     Ok(Loaded {
@@ -54,4 +63,26 @@ pub(super) fn parse_in_order(
         files,
         warnings,
     })
+}
+
+/// If all manifests are removed by mistake, and only documents are left that say something of others, that must be an
+/// error. `count` is the number of documents, including those that could not be decoded.
+fn refuse_if_nothing_is_asked(documents: &[Document], count: usize, sink: &mut Sink<'_>) {
+    if documents.len() < count || !documents.iter().all(Document::asks_for_nothing) {
+        return;
+    }
+    let (place, message) = match documents.first() {
+        Some(Document::Restriction(first)) => (
+            first.place,
+            "there are only Restrictions, and no manifest for them",
+        ),
+        Some(Document::Lock(first)) => (
+            first.place,
+            "there is only a lock file, and no manifest for it",
+        ),
+        _ => return,
+    };
+    sink.error(place, message).help(format!(
+        "add one, or check what emptied the others; {UNSHARE}"
+    ));
 }

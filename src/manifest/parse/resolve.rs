@@ -2,170 +2,143 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
-use super::document::{Document, Share};
+use super::document::{Document, Header, Lock, PolicyDocument, Share};
+use super::entries::Entries;
+use super::policies;
 use super::uin_conflicts::RegionUses;
-use crate::desired::{Account, Completeness, Desired, DesiredImage, DocumentMetadata, Source};
-use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
-use crate::manifest::source_text::SourceText;
+use crate::desired::{Account, Completeness, Desired};
+use crate::manifest::diagnostic::{Place, Sink};
 use crate::manifest::suggest::did_you_mean;
-use crate::model::{AccountName, ImageKey, Scope};
+use crate::model::AccountName;
 
 /// Accounts by name, each with the place of its name.
 type Accounts = BTreeMap<AccountName, (Place, Account)>;
 
 /// Joins the documents. If an error is reported, the result must not be used.
-pub(super) fn resolve(
-    sources: &[SourceText],
-    documents: Vec<Document>,
-    sink: &mut Sink<'_>,
-) -> Desired {
-    let (accounts, shares) = by_kind(sources, documents, sink);
-    let mut names: BTreeMap<String, Place> = BTreeMap::new();
-    let mut entries: BTreeMap<ImageKey, (Place, DesiredImage)> = BTreeMap::new();
+pub(super) fn resolve(documents: Vec<Document>, sink: &mut Sink<'_>) -> Desired {
+    let ByKind {
+        accounts,
+        shares,
+        policies,
+        locks,
+    } = by_kind(documents, sink);
+    let mut share_names = Names::of("ImageShare");
+    let mut entries = Entries::default();
     let mut uses = RegionUses::default();
     for share in shares {
-        if let Some((name, place)) = &share.name {
-            note_name(&mut names, name, *place, sink);
-        }
-        if let Some((account, place)) = &share.account {
-            known_account(sink, account, *place, &accounts);
-        }
-        let account = share.account.as_ref().map(|(name, _)| name.clone());
-        uses.note(&account.unwrap_or_default(), &share.regions);
-        add(sources, share, sink, &mut entries);
+        check_header(&share.header, &accounts, &mut share_names, &mut uses, sink);
+        entries.add(share, sink);
+    }
+    let mut policy_names = Names::of("ImageSharePolicy");
+    for policy in &policies {
+        check_header(
+            &policy.header,
+            &accounts,
+            &mut policy_names,
+            &mut uses,
+            sink,
+        );
     }
     uses.check(&accounts, sink);
+    entries.warn_of_ids_in_several_regions(sink);
+    policies::check_replacements(&policies, sink);
+    let locks = policies::locks(locks, &policies, sink);
+    let (images, names) = entries.into_parts();
     Desired {
-        images: entries
-            .into_iter()
-            .map(|(key, (_, image))| (key, image))
-            .collect(),
+        images,
+        names,
+        policies: policies::by_scope(policies),
+        locks,
         accounts: accounts
             .into_iter()
             .map(|(name, (_, account))| (name, account))
             .collect(),
-        names: BTreeMap::new(),
-        policies: BTreeMap::new(),
-        locks: BTreeMap::new(),
         // `load` sets it; documents do not tell.
         completeness: Completeness::default(),
     }
 }
 
-/// The accounts, each declared once, and the shares.
-fn by_kind(
-    sources: &[SourceText],
-    documents: Vec<Document>,
-    sink: &mut Sink<'_>,
-) -> (Accounts, Vec<Share>) {
-    let (mut accounts, mut shares) = (Accounts::new(), Vec::new());
+/// The documents of each kind that the desired state is made of.
+#[derive(Default)]
+struct ByKind {
+    /// Each of them once.
+    accounts: Accounts,
+    shares: Vec<Share>,
+    policies: Vec<PolicyDocument>,
+    locks: Vec<Lock>,
+}
+
+fn by_kind(documents: Vec<Document>, sink: &mut Sink<'_>) -> ByKind {
+    let mut all = ByKind::default();
     for document in documents {
         match document {
-            Document::Share(share) => shares.push(share),
+            Document::Share(share) => all.shares.push(share),
+            Document::Policy(policy) => all.policies.push(*policy),
+            Document::Lock(lock) => all.locks.push(lock),
             Document::Restriction(_) => {}
             Document::Account {
                 name,
                 place,
                 mut account,
             } => {
-                account.source = source_of(sources, place);
-                match accounts.entry(name) {
+                account.source = sink.source_of(place);
+                match all.accounts.entry(name) {
                     Entry::Vacant(free) => {
                         free.insert((place, account));
                     }
                     Entry::Occupied(taken) => {
                         let message = format!("account `{}` is declared twice", taken.key());
-                        report_duplicate(sink, place, taken.get().0, &message);
+                        sink.duplicate(place, taken.get().0, &message);
                     }
                 }
             }
         }
     }
-    (accounts, shares)
+    all
 }
 
-fn note_name(names: &mut BTreeMap<String, Place>, name: &str, place: Place, sink: &mut Sink<'_>) {
-    match names.entry(name.to_owned()) {
-        Entry::Vacant(free) => {
-            free.insert(place);
+/// The names of the documents of one kind, each with its place.
+struct Names {
+    kind: &'static str,
+    places: BTreeMap<String, Place>,
+}
+
+impl Names {
+    fn of(kind: &'static str) -> Self {
+        Self {
+            kind,
+            places: BTreeMap::new(),
         }
-        Entry::Occupied(first) => {
-            let message = format!("two ImageShare documents are named `{name}`");
-            report_duplicate(sink, place, *first.get(), &message);
+    }
+
+    fn note(&mut self, name: &str, place: Place, sink: &mut Sink<'_>) {
+        match self.places.entry(name.to_owned()) {
+            Entry::Vacant(free) => {
+                free.insert(place);
+            }
+            Entry::Occupied(first) => {
+                let message = format!("two {} documents are named `{name}`", self.kind);
+                sink.duplicate(place, *first.get(), &message);
+            }
         }
     }
 }
 
-fn add(
-    sources: &[SourceText],
-    share: Share,
+fn check_header(
+    header: &Header,
+    accounts: &Accounts,
+    names: &mut Names,
+    uses: &mut RegionUses,
     sink: &mut Sink<'_>,
-    entries: &mut BTreeMap<ImageKey, (Place, DesiredImage)>,
 ) {
-    let account = share.account.map(|(name, _)| name).unwrap_or_default();
-    let name = share.name.as_ref().map_or("", |(name, _)| name.as_str());
-    let document = Arc::new(DocumentMetadata {
-        name: name.into(),
-        labels: Arc::clone(&share.labels),
-    });
-    for image in share.images {
-        let source = source_of(sources, image.place);
-        // Reported once for the entry, not for each of its regions.
-        let mut conflict: Option<DiagnosticBuilder<'_, '_>> = None;
-        for &(region, _) in &share.regions {
-            let scope = Scope {
-                account: account.clone(),
-                region,
-            };
-            let key = ImageKey {
-                scope,
-                image: image.id.clone(),
-            };
-            let wanted = DesiredImage {
-                share: image.desired,
-                protect: image.protect,
-                source: source.clone(),
-                document: Arc::clone(&document),
-                name: None,
-                note: None,
-                bounds: None,
-            };
-            match entries.entry(key) {
-                Entry::Vacant(free) => {
-                    free.insert((image.place, wanted));
-                }
-                Entry::Occupied(taken) => {
-                    let (first, known) = taken.get();
-                    if let Some(conflict) = &mut conflict {
-                        conflict.blame(*first);
-                        continue;
-                    }
-                    let same = known.share == wanted.share && known.protect == wanted.protect;
-                    let how = if same {
-                        "is set twice"
-                    } else {
-                        "is set twice, and differently"
-                    };
-                    let (id, scope) = (&taken.key().image, &taken.key().scope);
-                    let message = format!("`{id}` in {scope} {how}");
-                    conflict = Some(report_duplicate(sink, image.place, *first, &message));
-                }
-            }
-        }
+    if let Some((name, place)) = &header.name {
+        names.note(name, *place, sink);
     }
-}
-
-pub(super) fn report_duplicate<'d, 'a>(
-    sink: &'d mut Sink<'a>,
-    place: Place,
-    first: Place,
-    message: &str,
-) -> DiagnosticBuilder<'d, 'a> {
-    sink.error(place, message)
-        .related(first, "first set here")
-        .help("keep one of the two")
+    if let Some((account, place)) = &header.account {
+        known_account(sink, account, *place, accounts);
+    }
+    uses.note(&header.account_name(), &header.regions);
 }
 
 fn known_account(sink: &mut Sink<'_>, name: &AccountName, place: Place, accounts: &Accounts) {
@@ -181,12 +154,4 @@ fn known_account(sink: &mut Sink<'_>, name: &AccountName, place: Place, accounts
     });
     sink.error(place, format!("no Account document is named `{name}`"))
         .help(help);
-}
-
-fn source_of(sources: &[SourceText], place: Place) -> Source {
-    let source = &sources[place.file as usize];
-    Source {
-        file: source.name().clone(),
-        line: source.line(place.start),
-    }
 }

@@ -7,53 +7,48 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Arguments;
 use std::path::{Path, PathBuf};
 
-use super::document::{Document, Image, Share};
-use super::resolve::report_duplicate;
+use super::document::{Document, Header, Image, Lock, PolicyDocument, Share};
 use super::restriction::{Allowed, Restriction};
-use crate::manifest::UNSHARE;
+use crate::desired::ImageRef;
 use crate::manifest::diagnostic::{Place, Sink};
 use crate::manifest::source_text::SourceText;
 use crate::manifest::suggest::did_you_mean;
-use crate::model::AccountName;
+use crate::model::{AccountName, ImageName};
 
 /// `Restriction`s that may apply to one file.
 const RESTRICTIONS_PER_FILE_MAX: usize = 32;
 /// `Restriction`s that are reported as unused. For the hint, each is compared with all directories.
 const UNUSED_MAX: usize = 20;
 
-/// Checks the documents against the `Restriction`s among them. `count` is the number of documents, including those
-/// that could not be decoded.
-pub(super) fn check(
-    sources: &[SourceText],
-    documents: &[Document],
-    count: usize,
-    sink: &mut Sink<'_>,
-) {
+/// Checks the documents against the `Restriction`s among them.
+pub(super) fn check(sources: &[SourceText], documents: &[Document], sink: &mut Sink<'_>) {
     let restrictions = documents.iter().filter_map(|document| match document {
         Document::Restriction(restriction) => Some(restriction),
-        Document::Share(_) | Document::Account { .. } => None,
+        _ => None,
     });
     let restrictions: Vec<_> = restrictions.collect();
-    let Some(first) = restrictions.first() else {
+    if restrictions.is_empty() {
         return;
-    };
-    // If all manifests are removed by mistake and only a Restriction is left, that must be an error.
-    if restrictions.len() == count {
-        sink.error(
-            first.place,
-            "there are only Restrictions, and no manifest for them",
-        )
-        .help(format!(
-            "add one, or check what emptied the others; {UNSHARE}"
-        ));
     }
     each_name_once(&restrictions, sink);
     let mut active = ActiveRestrictions::new(sources, restrictions, sink);
+    let mut policies: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     for document in documents {
         match document {
             Document::Share(share) => active.share(share, sink),
+            Document::Policy(policy) => {
+                active.policy(policy, sink);
+                if let Some((name, _)) = &policy.header.name {
+                    policies.entry(name).or_default().push(policy.header.file);
+                }
+            }
             Document::Account { name, place, .. } => active.account(name, *place, sink),
-            Document::Restriction(_) => {}
+            Document::Lock(_) | Document::Restriction(_) => {}
+        }
+    }
+    for document in documents {
+        if let Document::Lock(lock) = document {
+            active.lock(lock, &policies, sink);
         }
     }
     active.report_unused(sink);
@@ -65,7 +60,7 @@ fn each_name_once(restrictions: &[&Restriction], sink: &mut Sink<'_>) {
         match names.get(name.as_str()) {
             Some(&first) => {
                 let message = format!("two Restriction documents are named `{name}`");
-                report_duplicate(sink, *place, first, &message);
+                sink.duplicate(*place, first, &message);
             }
             None => {
                 names.insert(name, *place);
@@ -130,28 +125,109 @@ impl<'d> ActiveRestrictions<'d> {
         }
     }
 
-    fn share(&mut self, share: &Share, sink: &mut Sink<'_>) {
-        self.used.extend(&self.by_source[share.file as usize]);
+    /// The account and the regions of a document.
+    fn header(&mut self, header: &Header, sink: &mut Sink<'_>) {
+        self.used.extend(&self.by_source[header.file as usize]);
         let accounts = |restriction: &'d Restriction| restriction.accounts.as_ref();
         let regions = |restriction: &'d Restriction| restriction.regions.as_ref();
-        let images = |restriction: &'d Restriction| restriction.images.as_ref();
-        if let Some((name, place)) = &share.account {
+        if let Some((name, place)) = &header.account {
             let message = format_args!("account `{name}` is not allowed here");
             self.check_name(*place, name.as_str(), accounts, message, sink);
         }
-        if let Some(place) = share.default_account {
+        if let Some(place) = header.default_account {
             let name = AccountName::DEFAULT;
             let message =
                 format_args!("account `{name}`, meant without `account`, is not allowed here");
             self.check_name(place, name, accounts, message, sink);
         }
-        for (region, place) in &share.regions {
+        for (region, place) in &header.regions {
             let message = format_args!("region `{region}` is not allowed here");
             self.check_name(*place, region.as_str(), regions, message, sink);
         }
-        for Image { id, place, .. } in &share.images {
-            let message = format_args!("image `{id}` is not allowed here");
-            self.check_name(*place, id.as_str(), images, message, sink);
+    }
+
+    fn share(&mut self, share: &Share, sink: &mut Sink<'_>) {
+        self.header(&share.header, sink);
+        for Image { image, place, .. } in &share.images {
+            self.image(image, *place, sink);
+        }
+    }
+
+    fn image(&self, image: &ImageRef, place: Place, sink: &mut Sink<'_>) {
+        match image {
+            ImageRef::Id(id) => {
+                let images = |restriction: &'d Restriction| restriction.images.as_ref();
+                let message = format_args!("image `{id}` is not allowed here");
+                self.check_name(place, id.as_str(), images, message, sink);
+            }
+            ImageRef::Name(name) => self.image_name(name, place, sink),
+        }
+    }
+
+    /// Which image a name means is known only when the region is observed, so it takes a pattern for names to allow it,
+    /// whatever ids are allowed.
+    fn image_name(&self, name: &ImageName, place: Place, sink: &mut Sink<'_>) {
+        let names = |restriction: &'d Restriction| restriction.image_names.as_ref();
+        let message = format_args!("an image named `{name}` is not allowed here");
+        self.check_name(place, name.as_str(), names, message, sink);
+    }
+
+    /// A policy takes images that nobody has seen yet, so its pattern for names must be within what is allowed. Its other
+    /// conditions only narrow that.
+    fn policy(&mut self, policy: &PolicyDocument, sink: &mut Sink<'_>) {
+        self.header(&policy.header, sink);
+        if let Some((pattern, place)) = &policy.matched {
+            let names = |restriction: &'d Restriction| restriction.image_names.as_ref();
+            let allows = |allowed: &Allowed| {
+                let pattern = pattern.as_ref();
+                pattern.is_some_and(|pattern| allowed.covers(pattern))
+            };
+            let shown;
+            let message = match pattern {
+                Some(pattern) => {
+                    shown = format!(
+                        "`match` takes images named `{pattern}`, which are not all allowed here"
+                    );
+                    &shown
+                }
+                None => {
+                    "`match` takes images of any name, and not all are allowed here: it needs a `name`"
+                }
+            };
+            self.check(*place, names, allows, format_args!("{message}"), sink);
+        }
+        for (image, place) in &policy.revoked {
+            self.image(image, *place, sink);
+        }
+        for (name, place) in policy.pinned.iter().chain(&policy.replacements) {
+            self.image_name(name, *place, sink);
+        }
+    }
+
+    /// A lock file may hold only policies that every restriction on it is about, too: else one directory could say what a
+    /// policy of another one shares. `policies` are the files of each policy.
+    fn lock(&self, lock: &Lock, policies: &BTreeMap<&str, Vec<u32>>, sink: &mut Sink<'_>) {
+        for (name, place, _) in &lock.policies {
+            let here = &self.by_source[place.file as usize];
+            let mut files = policies.get(&**name).into_iter().flatten();
+            let is_elsewhere = |file: &&u32| {
+                let there = &self.by_source[**file as usize];
+                here.iter().any(|index| !there.contains(index))
+            };
+            let Some(against) = files.find(is_elsewhere).and_then(|file| {
+                let there = &self.by_source[*file as usize];
+                here.iter().find(|index| !there.contains(index))
+            }) else {
+                continue;
+            };
+            let restriction = self.restrictions[*against];
+            let message = format!("policy `{name}` may not be locked here");
+            sink.error(*place, message)
+                .help(format!(
+                    "it is outside of what Restriction `{}` is about: keep its lock beside it, or above both",
+                    restriction.name
+                ))
+                .mention(restriction.place, "the Restriction");
         }
     }
 
@@ -172,13 +248,25 @@ impl<'d> ActiveRestrictions<'d> {
         message: Arguments<'_>,
         sink: &mut Sink<'_>,
     ) {
+        self.check(place, list, |allowed| allowed.allows(name), message, sink);
+    }
+
+    /// Reports `message` at `place` unless every restriction on its file allows it.
+    fn check(
+        &self,
+        place: Place,
+        list: impl Fn(&'d Restriction) -> Option<&'d Allowed>,
+        allows: impl Fn(&Allowed) -> bool,
+        message: Arguments<'_>,
+        sink: &mut Sink<'_>,
+    ) {
         let about_file = self.by_source[place.file as usize].iter();
         let against: Vec<_> = about_file
             .take(RESTRICTIONS_PER_FILE_MAX)
             .filter_map(|&index| {
                 let restriction = self.restrictions[index];
                 let allowed = list(restriction)?;
-                (!allowed.allows(name)).then_some((restriction, allowed))
+                (!allows(allowed)).then_some((restriction, allowed))
             })
             .collect();
         if against.is_empty() {
@@ -218,7 +306,7 @@ impl<'d> ActiveRestrictions<'d> {
                 &directory
             };
             let message = format!(
-                "Restriction `{}` restricts nothing: no ImageShare or Account stands in `{shown}` or below it",
+                "Restriction `{}` restricts nothing: no ImageShare, ImageSharePolicy or Account stands in `{shown}` or below it",
                 restriction.name
             );
             let help = did_you_mean(&directory, inside.iter().map(String::as_str)).unwrap_or_else(|| {

@@ -8,7 +8,7 @@ use super::fields::{Fields, Reader};
 use super::shared_fields::Metadata;
 use super::yaml::Node;
 use crate::manifest::diagnostic::Place;
-use crate::model::{AccountName, Glob, ImageId};
+use crate::model::{AccountName, Glob, ImageId, ImageName};
 
 /// Fields of `restrict`, at least one of which must be given.
 const RESTRICTABLE: [&str; 3] = ["accounts", "regions", "images"];
@@ -27,7 +27,10 @@ pub(super) struct Restriction {
     pub directory_place: Place,
     pub accounts: Option<Allowed>,
     pub regions: Option<Allowed>,
+    /// Of ids.
     pub images: Option<Allowed>,
+    /// Of names. Given wherever ids are, though it may be empty.
+    pub image_names: Option<Allowed>,
 }
 
 /// Names that are allowed, literally or by a pattern.
@@ -37,18 +40,52 @@ pub(super) struct Allowed {
     /// All entries of the list, patterns included.
     names: BTreeSet<String>,
     patterns: Vec<Glob>,
+    /// What is allowed where the list is empty.
+    none: &'static str,
 }
 
 impl Allowed {
+    /// What begins with `img-` is about ids, everything else about names.
+    fn of_ids_and_names(self) -> (Self, Self) {
+        let is_id = |text: &str| text.starts_with("img-");
+        let (ids, names) = self.names.into_iter().partition(|name| is_id(name));
+        let of_ids = |pattern: &Glob| is_id(pattern.as_str());
+        let (id_patterns, name_patterns) = self.patterns.into_iter().partition(of_ids);
+        let part = |names, patterns, none| Self {
+            place: self.place,
+            names,
+            patterns,
+            none,
+        };
+        (
+            part(ids, id_patterns, "names"),
+            part(
+                names,
+                name_patterns,
+                "ids (a pattern that does not begin with `img-` allows names)",
+            ),
+        )
+    }
+
     pub(super) fn allows(&self, name: &str) -> bool {
         let is_like = |pattern: &Glob| pattern.matches(name);
         self.names.contains(name) || self.patterns.iter().any(is_like)
+    }
+
+    /// Whether all names that `pattern` stands for are allowed.
+    pub(super) fn covers(&self, pattern: &Glob) -> bool {
+        let is_wider = |allowed: &Glob| allowed.covers(pattern);
+        let is_named = !pattern.is_pattern() && self.names.contains(pattern.as_str());
+        is_named || self.patterns.iter().any(is_wider)
     }
 
     /// The first names, quoted for a message, and how many more there are.
     pub(super) fn listed(&self) -> String {
         let names = self.names.iter().take(LISTED_MAX);
         let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+        if names.is_empty() {
+            return self.none.to_owned();
+        }
         match self.names.len() - names.len() {
             0 => names.join(", "),
             more => format!("{} and {more} more", names.join(", ")),
@@ -81,6 +118,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         Some(region.as_str().to_owned())
     });
     let images = allowed(reader, &restrict, "images", image);
+    let (images, image_names) = images.map(Allowed::of_ids_and_names).unzip();
     let Metadata { name, place, .. } = metadata?;
     let (directory, directory_place) = directory?;
     Some(Restriction {
@@ -91,6 +129,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, fields: &Fields<'_, '_>) -> Opti
         accounts,
         regions,
         images,
+        image_names,
     })
 }
 
@@ -161,6 +200,7 @@ fn allowed(
         place,
         names: names.into_keys().collect(),
         patterns,
+        none: "nothing",
     })
 }
 
@@ -178,9 +218,16 @@ fn image(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<String> {
     pattern(
         reader,
         node,
-        "an image id",
-        |id| ImageId::new(id).is_ok(),
-        "`img-`, then lower-case letters and digits; `*` stands for any of them, `?` for one",
+        "an image's id or name",
+        // What looks like an id must be one: `img-` cannot be the beginning of a name here.
+        |text| match text
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("img-"))
+        {
+            true => ImageId::new(text).is_ok(),
+            false => ImageName::new(text).is_ok(),
+        },
+        "an id is `img-`, then lower-case letters and digits; a name is of 1 to 128 characters; `*` stands for any of them, `?` for one",
     )
 }
 

@@ -3,11 +3,17 @@
 use serde_json::{Value, json};
 
 use super::credentials::{PROFILE_PATTERN, SECTION_PATTERN, fields_of};
+use super::policy_schema;
 use super::restriction::PATTERNS_MAX;
 use crate::api::DEFAULT_RATE;
 use crate::desired::{CredentialSource, Role};
-use crate::model::{Cause, Region};
+use crate::model::{AccountName, Cause, ImageName, Region};
 use crate::windows::{Days, Kind, Windows, Zone};
+
+/// The grammar of [`crate::model::ImageId`].
+const IMAGE_ID: &str = "^img-[0-9a-z]{1,32}$";
+/// That of [`ImageName`], but for its length: no control character, and no space at either end.
+const IMAGE_NAME: &str = r"^(?!\s)[^\x00-\x1f\x7f-\x9f]*(?<!\s)$";
 
 /// The manifest format as JSON Schema.
 pub fn schema() -> Value {
@@ -15,9 +21,14 @@ pub fn schema() -> Value {
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sharekeeper manifest",
-        "oneOf": [{"$ref": "#/$defs/imageShare"}, {"$ref": "#/$defs/account"}, {"$ref": "#/$defs/restriction"}],
+        "oneOf": [
+            {"$ref": "#/$defs/imageShare"}, {"$ref": "#/$defs/imageSharePolicy"}, {"$ref": "#/$defs/imageShareLock"},
+            {"$ref": "#/$defs/account"}, {"$ref": "#/$defs/restriction"},
+        ],
         "$defs": {
             "imageShare": document("ImageShare", "#/$defs/imageShareSpec", &["apiVersion", "kind", "metadata", "spec"]),
+            "imageSharePolicy": document("ImageSharePolicy", "#/$defs/imageSharePolicySpec", &["apiVersion", "kind", "metadata", "spec"]),
+            "imageShareLock": document("ImageShareLock", "#/$defs/imageShareLockSpec", &["apiVersion", "kind", "spec"]),
             "account": document("Account", "#/$defs/accountSpec", &["apiVersion", "kind", "metadata"]),
             "restriction": document("Restriction", "#/$defs/restrictionSpec", &["apiVersion", "kind", "metadata", "spec"]),
             "metadata": metadata(),
@@ -26,13 +37,31 @@ pub fn schema() -> Value {
                 "description": "A region in which image sharing exists",
                 "enum": regions,
             },
+            "regions": {
+                "type": "array", "minItems": 1, "uniqueItems": true, "items": {"$ref": "#/$defs/region"},
+            },
             "imageShareSpec": image_share_spec(),
             "image": image(),
+            "imageId": {"description": "The id of a CVM custom image, of one region", "type": "string", "pattern": IMAGE_ID},
+            "imageName": {
+                "description": "The whole name of a CVM custom image, the same in every region",
+                "type": "string", "minLength": 1, "maxLength": ImageName::LEN_MAX, "pattern": IMAGE_NAME,
+            },
+            "accountName": {
+                "description": "An Account document's name; default: the first credentials that are there",
+                "type": "string",
+                "maxLength": AccountName::LEN_MAX,
+                "pattern": "^[0-9a-z]([-.0-9a-z]*[0-9a-z])?$",
+            },
+            "freeText": {"description": "Free text", "type": ["string", "number", "boolean", "null"]},
             "accountSpec": account_spec(),
             "window": window(),
             "restrictionSpec": restriction_spec(),
         },
     });
+    for (name, part) in policy_schema::definitions() {
+        schema["$defs"][name] = part;
+    }
     for roles in 0..=CredentialSource::ROLES_MAX {
         schema["$defs"][format!("credentials{roles}")] = credentials(roles);
     }
@@ -138,18 +167,13 @@ fn image_share_spec() -> Value {
         "required": ["images"],
         "oneOf": [{"required": ["region"]}, {"required": ["regions"]}],
         "properties": {
-            "account": {
-                "description": "An Account document's name; default: the first credentials that are there",
-                "type": "string",
-                "maxLength": 253,
-                "pattern": "^[0-9a-z]([-.0-9a-z]*[0-9a-z])?$",
-            },
+            "account": {"$ref": "#/$defs/accountName"},
             "region": {"$ref": "#/$defs/region"},
-            "regions": {
-                "type": "array", "minItems": 1, "uniqueItems": true, "items": {"$ref": "#/$defs/region"},
-            },
+            "regions": {"$ref": "#/$defs/regions"},
             "images": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/image"}},
         },
+        "if": {"required": ["regions"], "properties": {"regions": {"type": "array", "minItems": 2}}},
+        "then": {"properties": {"images": {"items": {"properties": {"id": false}}}}},
     })
 }
 
@@ -157,13 +181,11 @@ fn image() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["id", "state"],
+        "required": ["state"],
+        "oneOf": [{"required": ["id"]}, {"required": ["name"]}],
         "properties": {
-            "id": {
-                "description": "The CVM custom image",
-                "type": "string",
-                "pattern": "^img-[0-9a-z]{1,32}$",
-            },
+            "id": {"$ref": "#/$defs/imageId"},
+            "name": {"$ref": "#/$defs/imageName"},
             "state": {"description": "What should be", "enum": ["shared", "unshared"]},
             "from": {
                 "description": "Unshared before this instant; goes with `shared`",
@@ -174,7 +196,7 @@ fn image() -> Value {
                 "type": "string", "format": "date-time",
             },
             "protect": {"description": "Never cancel, whatever asks for it", "type": "boolean"},
-            "note": {"description": "Free text", "type": ["string", "number", "boolean", "null"]},
+            "note": {"$ref": "#/$defs/freeText"},
         },
         "if": {"required": ["state"], "properties": {"state": {"const": "unshared"}}},
         "then": {"properties": {"from": false, "until": false}},
@@ -266,11 +288,11 @@ fn window() -> Value {
 }
 
 fn restriction_spec() -> Value {
-    let patterns = |description: &str, pattern: &str| {
+    let patterns = |description: &str, most: usize, pattern: &str| {
         json!({
             "description": description,
             "type": "array", "minItems": 1, "uniqueItems": true,
-            "items": {"type": "string", "maxLength": 253, "pattern": pattern},
+            "items": {"type": "string", "minLength": 1, "maxLength": most, "pattern": pattern},
             "contains": {"pattern": "[*?]"}, "minContains": 0, "maxContains": PATTERNS_MAX,
         })
     };
@@ -292,14 +314,16 @@ fn restriction_spec() -> Value {
                 "properties": {
                     "accounts": patterns(
                         "Names of accounts; `*` and `?` stand for others",
+                        AccountName::LEN_MAX,
                         "^[0-9a-z*?]([-.0-9a-z*?]*[0-9a-z*?])?$",
                     ),
                     "regions": {
                         "type": "array", "minItems": 1, "uniqueItems": true, "items": {"$ref": "#/$defs/region"},
                     },
                     "images": patterns(
-                        "Ids of images; `*` and `?` stand for others",
-                        "^img-[0-9a-z*?]{1,32}$",
+                        "Ids of images, and names (what does not begin with `img-`); `*` and `?` stand for others",
+                        ImageName::LEN_MAX,
+                        &format!("^img-[0-9a-z*?]{{1,32}}$|^(?![iI][mM][gG]-){}", &IMAGE_NAME[1..]),
                     ),
                 },
             },

@@ -1,0 +1,32 @@
+//! Flags of `images`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{KeySelectorArguments, Paths, Target};
+use crate::model::Glob;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ImagesArguments {
+    #[command(flatten)]
+    pub paths: Paths,
+    /// Only images whose whole name matches; `*` stands for any characters, `?` for one
+    #[arg(long = "match", value_name = "GLOB", value_parser = glob)]
+    pub pattern: Option<Glob>,
+    /// Write a manifest that shares the images of the list by their names
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    #[command(flatten)]
+    pub target: Target,
+    // Images have labels only once a manifest names them.
+    #[command(flatten)]
+    pub selection: KeySelectorArguments,
+}
+
+fn glob(text: &str) -> Result<Glob, &'static str> {
+    match text.is_empty() {
+        true => Err("no name is empty; leave the flag out to list all"),
+        false => Ok(Glob::new(text)),
+    }
+}

@@ -1,0 +1,202 @@
+//! `images`: lists the account's own images, and writes manifests of them. It changes nothing in the cloud.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use super::args::{Common, ImagesArguments};
+use super::import::one_name_each;
+use super::output::{self, Failure};
+use super::session::{self, Session};
+use super::survey::{SurveyedScope, survey};
+use super::{accounts, manifests, sim_target, state};
+use crate::host::Host;
+use crate::manifest::{self, SelectedImages};
+use crate::model::{AccountName, ImageKey, ImageName, Labels, Region, Selector};
+use crate::observation::{Observation, OwnImages};
+use crate::report::{ExitStatus, ImageRow, ImagesDocument, UnseenScope};
+use crate::words::rfc3339;
+
+pub(super) async fn run(
+    arguments: &ImagesArguments,
+    common: &Common,
+) -> Result<ExitStatus, Failure> {
+    let desired = manifests::load_if_any(&arguments.paths, common.output).await?;
+    let selector = arguments.selection.selector();
+    if let Some(file) = &arguments.write {
+        is_vacant(file)?;
+    }
+    let directory = state::directory(common, arguments.target.sim)?;
+    sim_target::reset(&arguments.target, &directory)?;
+    // Accounts that the flags leave out must be told apart from the others.
+    let accounts = accounts::known(&desired, &Selector::default());
+    let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
+    let client_context = session::client_context()?;
+    let clients = session
+        .clients(&client_context, |name| {
+            selector.accounts.is_empty() || selector.accounts.contains(name)
+        })
+        .await?;
+    let listings = one_name_each(clients, &desired).await;
+    let scopes = survey(&listings, &selector, None).await;
+    let (rows, unseen, read) = rows(&scopes, arguments, &selector);
+    drop(scopes);
+    session.close().await?;
+    for UnseenScope {
+        account,
+        region,
+        reason,
+    } in &unseen
+    {
+        output::warn(format_args!("{account}/{region}: not read: {reason}"));
+    }
+    let mut document = ImagesDocument::new(rows, unseen, read);
+    if let Some(file) = arguments.write.as_deref().filter(|_| read > 0) {
+        let (selected, left_out) = selected(document.rows());
+        if selected.is_empty() {
+            output::warn("nothing was written: none of these images is shared or can be");
+        } else {
+            write(file, &selected)?;
+            document.written(file.to_string_lossy().into_owned(), left_out);
+        }
+    }
+    output::print(common.output, &document, &document.text())?;
+    Ok(document.exit_status())
+}
+
+/// What was found, what could not be read, and how many scopes were.
+fn rows<H: Host>(
+    scopes: &[SurveyedScope<'_, H>],
+    arguments: &ImagesArguments,
+    selector: &Selector,
+) -> (Vec<ImageRow>, Vec<UnseenScope>, usize) {
+    let (mut rows, mut unseen, mut read) = (Vec::new(), Vec::new(), 0);
+    for surveyed in scopes {
+        let scope = &surveyed.scope;
+        let mut not_read = |reason: String| {
+            unseen.push(UnseenScope {
+                account: scope.account.to_string(),
+                region: scope.region.as_str(),
+                reason,
+            });
+        };
+        let own = match &surveyed.own {
+            OwnImages::Known(own) => own,
+            OwnImages::Unknown(why) => {
+                not_read(why.reason.clone());
+                continue;
+            }
+            OwnImages::NotAsked => continue,
+        };
+        read += 1;
+        let shared = match &surveyed.observation {
+            Observation::Seen(seen) => Some(&seen.shared),
+            Observation::ReadDenied(why) | Observation::Unobserved(why) => {
+                not_read(format!("which images are shared: {}", why.reason));
+                None
+            }
+        };
+        for (image, own) in own {
+            let key = ImageKey {
+                scope: scope.clone(),
+                image: image.clone(),
+            };
+            let pattern = arguments.pattern.as_ref();
+            if pattern.is_none_or(|pattern| pattern.matches(&own.name))
+                && selector.matches(&key, &Labels::new())
+            {
+                let blueprint = shared.map(|shared| shared.get(image));
+                rows.push(ImageRow::new(key, own, blueprint));
+            }
+        }
+    }
+    (rows, unseen, read)
+}
+
+/// The images that a manifest can ask to be shared, and the number of the others. Images of one name stand in one document
+/// with all regions that have it; where a name is not unique, images stand by their ids.
+fn selected(rows: &[ImageRow]) -> (Vec<SelectedImages>, usize) {
+    let can_be = |row: &&ImageRow| row.is_shared() || row.is_shareable();
+    let mut by_name: BTreeMap<(&AccountName, ImageName), BTreeMap<Region, Vec<&ImageRow>>> =
+        BTreeMap::new();
+    let mut by_id: BTreeMap<(&AccountName, Region), Vec<&ImageRow>> = BTreeMap::new();
+    for row in rows.iter().filter(can_be) {
+        let scope = &row.key().scope;
+        match SelectedImages::plain_name(row.name()) {
+            Some(name) => {
+                let regions = by_name.entry((&scope.account, name)).or_default();
+                regions.entry(scope.region).or_default().push(row);
+            }
+            None => {
+                let here = by_id.entry((&scope.account, scope.region)).or_default();
+                here.push(row);
+            }
+        }
+    }
+    let all_of = |name: &ImageName, row: &ImageRow| {
+        let same = rows
+            .iter()
+            .filter(|other| other.name() == name.as_str() && other.key().scope == row.key().scope);
+        same.count()
+    };
+    let mut documents: BTreeMap<(&AccountName, BTreeSet<Region>), SelectedImages> = BTreeMap::new();
+    for ((account, name), regions) in by_name {
+        let mut unique = BTreeSet::new();
+        for (region, here) in regions {
+            match here.as_slice() {
+                [row] if all_of(&name, row) == 1 => {
+                    unique.insert(region);
+                }
+                several => by_id.entry((account, region)).or_default().extend(several),
+            }
+        }
+        if !unique.is_empty() {
+            let document = documents.entry((account, unique.clone()));
+            let document = document.or_insert_with(|| SelectedImages::new(account.clone(), unique));
+            document.names.insert(name);
+        }
+    }
+    for ((account, region), rows) in by_id {
+        let regions = BTreeSet::from([region]);
+        let document = documents.entry((account, regions.clone()));
+        let document = document.or_insert_with(|| SelectedImages::new(account.clone(), regions));
+        let ids = rows.into_iter();
+        document
+            .ids
+            .extend(ids.map(|row| (row.key().image.clone(), row.name().to_owned())));
+    }
+    let left_out = rows.iter().filter(|row| !can_be(row)).count();
+    (documents.into_values().collect(), left_out)
+}
+
+/// Refuses a file that is there already, before anything is asked.
+fn is_vacant(file: &Path) -> Result<(), Failure> {
+    match fs::symlink_metadata(file) {
+        Ok(_) => Err(taken(file)),
+        Err(_) => Ok(()),
+    }
+}
+
+fn taken(file: &Path) -> Failure {
+    Failure::new(format_args!(
+        "cannot write {}: it is there already; move it away, or write elsewhere",
+        file.display()
+    ))
+}
+
+fn write(file: &Path, selected: &[SelectedImages]) -> Result<(), Failure> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let modeline = format!("What `sharekeeper images` found, {}", rfc3339(state::now()));
+    let text = manifest::render_selection(&stem, selected, &modeline);
+    let failure = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => taken(file),
+        _ => Failure::new(format_args!("cannot write {}: {error}", file.display())),
+    };
+    let new = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(file);
+    new.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(failure)
+}

@@ -1,0 +1,193 @@
+//! Values that fields of several documents have: ids and names of images, times, durations, words and numbers.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+
+use super::fields::{Fields, Reader};
+use super::yaml::{Node, Value};
+use crate::manifest::suggest::did_you_mean;
+use crate::model::{Glob, ImageId, ImageName, Timestamp};
+
+/// The longest duration. Times that it is added to stay within the calendar.
+pub(super) const DURATION_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// The most characters of a pattern.
+pub(super) const GLOB_LEN_MAX: usize = 256;
+
+impl Reader<'_, '_> {
+    pub(super) fn image_id(&mut self, node: &Node<'_>) -> Option<ImageId> {
+        let text = self.text(node, "`id`")?;
+        ImageId::new(text)
+            .map_err(|malformed| {
+                let help = if text.starts_with("lhbp-") {
+                    "this is a Lighthouse blueprint's id; the id of the CVM image begins with `img-`".to_owned()
+                } else if ImageId::new(&text.trim().to_lowercase()).is_ok() {
+                    format!("did you mean `{}`?", text.trim().to_lowercase())
+                } else if !text.starts_with("img") && ImageName::new(text).is_ok() {
+                    format!("{malformed}; if this is its name, write `name: {text}`")
+                } else {
+                    malformed.to_string()
+                };
+                self.error(node, format!("`{text}` is not an image id")).help(help);
+            })
+            .ok()
+    }
+
+    /// The whole name of an image, whatever it looks like.
+    pub(super) fn whole_name(&mut self, node: &Node<'_>) -> Option<ImageName> {
+        let text = self.text(node, "an image's name")?;
+        let name = ImageName::new(text);
+        if let Err(malformed) = name {
+            let help = match ImageName::new(text.trim()) {
+                Ok(name) => format!("did you mean `{name}`?"),
+                Err(_) => malformed.to_string(),
+            };
+            self.error(node, format!("`{text}` is not an image name"))
+                .help(help);
+        }
+        name.ok()
+    }
+
+    /// The whole name of an image. `if_id` is the remedy where it looks like an id.
+    pub(super) fn image_name(&mut self, node: &Node<'_>, if_id: &str) -> Option<ImageName> {
+        let name = self.whole_name(node)?;
+        let text = name.as_str();
+        let place = self.place(node);
+        if ImageId::new(text).is_ok() {
+            let message = format!("`{text}` looks like an image's id, and is taken for its name");
+            self.sink.warning(place, message).help(if_id);
+        } else if Glob::new(text).is_pattern() {
+            let message = format!("`{text}` is taken for a whole name, not for a pattern");
+            self.sink
+                .warning(place, message)
+                .help("an `ImageSharePolicy` matches names by patterns");
+        }
+        Some(name)
+    }
+
+    /// A pattern for a text that is not empty.
+    pub(super) fn glob(&mut self, node: &Node<'_>, what: &str) -> Option<Glob> {
+        let text = self.text(node, what)?;
+        let help = if text.is_empty() {
+            "an empty pattern matches nothing; leave the field out, or write `*`".to_owned()
+        } else if text.chars().count() > GLOB_LEN_MAX {
+            format!("a pattern has at most {GLOB_LEN_MAX} characters")
+        } else {
+            return Some(Glob::new(text));
+        };
+        self.error(node, format!("{what} cannot be a pattern"))
+            .help(help);
+        None
+    }
+
+    pub(super) fn instant(&mut self, node: &Node<'_>, name: &str) -> Option<Timestamp> {
+        let text = self.text(node, &format!("`{name}`"))?;
+        match DateTime::parse_from_rfc3339(text) {
+            Ok(instant) => Some(instant.to_utc()),
+            Err(_) => {
+                let help = if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
+                    format!("say when on that day, and where: `{text}T00:00:00Z`")
+                } else {
+                    "write it like `2027-01-31T00:00:00Z`".to_owned()
+                };
+                self.error(
+                    node,
+                    format!("`{name}` is not a date and time with a zone: `{text}`"),
+                )
+                .help(help);
+                None
+            }
+        }
+    }
+
+    /// A duration such as `24h`; `0` is one.
+    pub(super) fn duration(&mut self, node: &Node<'_>, name: &str) -> Option<TimeDelta> {
+        let what = format!("`{name}`");
+        let text = self.scalar(node, &what)?;
+        let Ok(duration) = humantime::parse_duration(text) else {
+            let help = match humantime::parse_duration(&format!("{text}h")) {
+                Ok(_) => format!("say of what: `{text}h`, `{text}m` or `{text}s`"),
+                Err(_) => "write it like `72h` or `1h 30m`; `0` is none".to_owned(),
+            };
+            self.error(node, format!("{what} is not a duration: `{text}`"))
+                .help(help);
+            return None;
+        };
+        let delta = TimeDelta::from_std(duration).ok();
+        let delta = delta.filter(|_| duration <= DURATION_MAX);
+        if delta.is_none() {
+            let days = DURATION_MAX.as_secs() / (24 * 3600);
+            self.error(node, format!("{what} is longer than {days} days"))
+                .help("check the unit: `m` is minutes, `M` is months");
+        }
+        delta
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn whole(
+        &mut self,
+        node: &Node<'_>,
+        name: &str,
+        range: RangeInclusive<u32>,
+        help: &str,
+    ) -> Option<u32> {
+        let number = match &node.value {
+            Value::Scalar { text, plain: true } => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let bounds = match (range.start(), range.end()) {
+                (least, &u32::MAX) => format!("of at least {least}"),
+                (least, most) => format!("from {least} to {most}"),
+            };
+            self.error(node, format!("`{name}` must be a whole number {bounds}"))
+                .help(help);
+        }
+        number
+    }
+
+    /// One of some words, each with what it means.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        node: &Node<'_>,
+        name: &str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        let text = self.text(node, &format!("`{name}`"))?;
+        let found = words.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            let known = || words.iter().map(|(word, _)| *word);
+            let listed = || {
+                let quoted: Vec<_> = known().map(|word| format!("`{word}`")).collect();
+                format!("write {}", quoted.join(" or "))
+            };
+            let help = did_you_mean(text, known()).unwrap_or_else(listed);
+            self.error(node, format!("unknown `{name}`: `{text}`"))
+                .help(help);
+        }
+        found.map(|(_, meaning)| *meaning)
+    }
+
+    /// Free text; `None` where there is none. A wrong one is reported, and spoils nothing else.
+    pub(super) fn free_text(&mut self, fields: &Fields<'_, '_>, name: &str) -> Option<Arc<str>> {
+        let node = fields.get(name)?;
+        let text = self.scalar(node, &format!("`{name}`"))?;
+        (!node.is_null() && !text.is_empty()).then(|| text.into())
+    }
+
+    /// An optional field. The outer `None` means that it is there and wrong.
+    pub(super) fn optional<'n, 'a, T>(
+        &mut self,
+        fields: &Fields<'n, 'a>,
+        name: &str,
+        read: impl FnOnce(&mut Self, &'n Node<'a>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match fields.get(name) {
+            Some(node) => read(self, node).map(Some),
+            None => Some(None),
+        }
+    }
+}

@@ -1,0 +1,601 @@
+//! The guards that came with names and policies: what instances use, caps of policies, and what is not pruned.
+
+use std::borrow::Cow;
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::attempts::AccountDoubt;
+use crate::desired::DocumentMetadata;
+use crate::inventory::Inventory;
+use crate::model::{Clocks, Selector, Timestamp, Uin};
+use crate::observation::Unobserved;
+use crate::plan::fixtures_tests::{blueprint, no_instances, own, scope, wanted};
+use crate::plan::{Actual, Plan, Policy, ScopeAccount, needs_instances, needs_own_images, plan};
+use crate::resolve::{ResolvedScope, ResolvedVerdict};
+use crate::windows::Windows;
+
+const RETENTION: DesiredShare = by_policy(Cause::Retention);
+const REVOKED: DesiredShare = by_policy(Cause::Revoked);
+
+const fn by_policy(cause: Cause) -> DesiredShare {
+    DesiredShare::ByPolicy {
+        state: ShareState::Unshared,
+        cause,
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_timestamp(1_790_000_000, 0).expect("a date")
+}
+
+fn expired() -> DesiredShare {
+    DesiredShare::Shared {
+        from: None,
+        until: Some(now() - TimeDelta::hours(1)),
+    }
+}
+
+fn id(text: &str) -> ImageId {
+    ImageId::new(text).expect("an id")
+}
+
+fn img() -> ImageId {
+    id("img-a")
+}
+
+/// A scope as it was seen, and what is asked of it. Everything that is put into it is shared.
+struct Scene {
+    images: BTreeMap<ImageId, DesiredImage>,
+    left_alone: BTreeSet<ImageId>,
+    held: BTreeMap<ImageId, ResolvedVerdict>,
+    prune_hold: Option<Arc<str>>,
+    completeness: Completeness,
+    account: ScopeAccount,
+    seen: Seen,
+    inventory: Inventory,
+}
+
+impl Scene {
+    /// Nothing is asked, and the region has no instances.
+    fn new() -> Self {
+        Self {
+            images: BTreeMap::new(),
+            left_alone: BTreeSet::new(),
+            held: BTreeMap::new(),
+            prune_hold: None,
+            completeness: Completeness::Whole,
+            account: ScopeAccount::default(),
+            seen: Seen {
+                own: own([]),
+                instances: no_instances(),
+                ..Seen::default()
+            },
+            inventory: Inventory::default(),
+        }
+    }
+
+    /// One image, of which `share` is asked; `None`: no document names it.
+    fn of(share: Option<DesiredShare>) -> Self {
+        let mut scene = Self::new();
+        scene.show(&img());
+        if let Some(share) = share {
+            scene.images.insert(img(), wanted(share));
+        }
+        scene
+    }
+
+    fn show(&mut self, image: &ImageId) {
+        let shown = blueprint(&format!("lhbp-{image}"));
+        self.seen.shared.insert(image.clone(), shown);
+        let mut images = match std::mem::take(&mut self.seen.own) {
+            OwnImages::Known(images) => images,
+            OwnImages::NotAsked | OwnImages::Unknown(_) => BTreeMap::new(),
+        };
+        if let OwnImages::Known(new) = own([image.clone()]) {
+            images.extend(new);
+        }
+        self.seen.own = OwnImages::Known(images);
+    }
+
+    /// An image that is cancelled for `cause` if each of the policies agrees, given with its cap.
+    fn cancel(&mut self, image: &ImageId, cause: Cause, policies: &[(&str, u32)]) {
+        self.show(image);
+        let bounds = CancelBounds {
+            policies: policies
+                .iter()
+                .map(|(policy, max)| ((*policy).into(), *max))
+                .collect(),
+            ..CancelBounds::default()
+        };
+        let asked = DesiredImage {
+            bounds: Some(bounds.into()),
+            ..wanted(by_policy(cause))
+        };
+        self.images.insert(image.clone(), asked);
+    }
+
+    fn bound(&mut self, bounds: CancelBounds) {
+        let image = self.images.get_mut(&img()).expect("something is asked");
+        image.bounds = Some(bounds.into());
+    }
+
+    /// The image is ours, by the API's word.
+    fn own(&mut self, protected: bool) {
+        let entry = self.inventory.images.entry(img()).or_default();
+        entry.record_acknowledged(Permission::Share, None, protected, now() - LAG);
+        entry.writes.clear();
+    }
+
+    /// `lhins-1` and `lhins-2` use the blueprint of the image.
+    fn use_it(&mut self, image: &ImageId) {
+        let users = vec!["lhins-1".into(), "lhins-2".into()];
+        let blueprint = self.seen.shared[image].id.clone();
+        self.seen.instances = Instances::Known([(blueprint, users)].into());
+    }
+
+    fn plan(&self) -> Plan {
+        let selector = Selector::default();
+        let images = self.images.iter().collect();
+        let mut desired = ResolvedScope::by_id(Cow::Owned(images), &selector, &self.completeness);
+        desired.left_alone = self.left_alone.iter().collect();
+        desired.held = self.held.iter().collect();
+        desired.prune_hold = self.prune_hold.as_ref();
+        plan(&Inputs {
+            scope: &scope(),
+            desired: &desired,
+            account: &self.account,
+            observation: &Observation::Seen(self.seen.clone()),
+            inventory: &self.inventory,
+            attempts: &AttemptLog::default(),
+            windows: &Windows::default(),
+            policy: &Policy {
+                prune: Prune::Exclusive,
+                ..Policy::default()
+            },
+            approved: None,
+            clocks: Clocks::machine_only(now()),
+            present: now().into(),
+            monotonic: Monotonic::default(),
+        })
+    }
+
+    fn decision(&self) -> Decision {
+        self.plan().decisions[&img()].clone()
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.decision().verdict
+    }
+}
+
+/// Longer than any read lags.
+const LAG: TimeDelta = TimeDelta::days(1);
+
+fn withheld(why: Withheld) -> Verdict {
+    Verdict::Withheld(why.into())
+}
+
+/// Whatever can ask for a CANCEL.
+fn cancels() -> [(Cause, Option<DesiredShare>); 5] {
+    [
+        (Cause::Declared, Some(DesiredShare::Unshared)),
+        (Cause::Expired, Some(expired())),
+        (Cause::Pruned, None),
+        (Cause::Retention, Some(RETENTION)),
+        (Cause::Revoked, Some(REVOKED)),
+    ]
+}
+
+#[test]
+fn what_instances_use_is_kept_and_only_a_declared_unshared_goes() {
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        assert_eq!(scene.decision().cause, cause);
+        assert_eq!(scene.verdict(), Verdict::Act, "nothing uses it: {cause:?}");
+        let another = id("img-b");
+        scene.show(&another);
+        scene.images.insert(
+            another.clone(),
+            wanted(DesiredShare::Shared {
+                from: None,
+                until: None,
+            }),
+        );
+        scene.use_it(&another);
+        assert_eq!(scene.verdict(), Verdict::Act, "another is used: {cause:?}");
+        scene.use_it(&img());
+        let users = vec!["lhins-1".into(), "lhins-2".into()];
+        let plan = scene.plan();
+        let (verdict, in_use) = match cause {
+            Cause::Declared => (Verdict::Act, BTreeMap::from([(img(), users)])),
+            _ => (withheld(Withheld::InUse(users)), BTreeMap::new()),
+        };
+        assert_eq!(plan.decisions[&img()].verdict, verdict, "{cause:?}");
+        assert_eq!(plan.in_use, in_use, "{cause:?}");
+    }
+}
+
+#[test]
+fn s25_instances_that_cannot_be_listed_may_use_anything() {
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.seen.instances = Instances::Unknown("denied".into());
+        let verdict = match cause {
+            Cause::Declared => Verdict::Act,
+            _ => withheld(Withheld::InUseUnknown("denied".into())),
+        };
+        assert_eq!(scene.verdict(), verdict, "{cause:?}");
+    }
+}
+
+#[test]
+fn a_declared_unshared_warns_of_the_instances_that_use_it() {
+    let mut scene = Scene::of(Some(DesiredShare::Unshared));
+    assert_eq!(scene.plan().warnings(), [""; 0]);
+    scene.use_it(&img());
+    let warnings = scene.plan().warnings();
+    let [warning] = warnings.as_slice() else {
+        panic!("one warning: {warnings:?}");
+    };
+    for part in [
+        "img-a",
+        "declared unshared",
+        "2 instances",
+        "lhins-1",
+        "lhins-2",
+    ] {
+        assert!(warning.contains(part), "{part}: {warning}");
+    }
+    scene.images.get_mut(&img()).expect("it is named").protect = true;
+    assert_eq!(scene.plan().warnings(), [""; 0], "it does not go");
+}
+
+#[test]
+fn in_use_cancel_and_force_let_a_policys_share_go() {
+    for share in [RETENTION, REVOKED] {
+        let mut scene = Scene::of(Some(share));
+        scene.bound(CancelBounds {
+            in_use: true,
+            ..CancelBounds::default()
+        });
+        scene.use_it(&img());
+        assert_eq!(scene.verdict(), Verdict::Act, "{share:?}");
+        assert_eq!(scene.plan().in_use, BTreeMap::new(), "nobody declared it");
+        scene.seen.instances = Instances::Unknown("denied".into());
+        assert_eq!(scene.verdict(), Verdict::Act, "{share:?}");
+    }
+}
+
+#[test]
+fn instances_are_asked_for_before_a_cancel_that_nothing_else_forbids() {
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.seen.instances = Instances::NotAsked;
+        let plan = scene.plan();
+        let verdict = withheld(Withheld::InstancesNotAsked);
+        assert_eq!(plan.decisions[&img()].verdict, verdict, "{cause:?}");
+        assert!(needs_instances(&plan), "{cause:?}");
+        // Where another guard forbids it, they are no matter.
+        scene.own(true);
+        let mut named = scene.images.values_mut();
+        if let Some(image) = named.next() {
+            image.protect = true;
+        }
+        let plan = scene.plan();
+        assert!(!needs_instances(&plan), "{cause:?}: {plan:?}");
+    }
+    let mut scene = Scene::of(None);
+    scene.seen.instances = Instances::NotAsked;
+    scene.seen.own = OwnImages::NotAsked;
+    let plan = scene.plan();
+    assert!(
+        needs_own_images(&plan) && !needs_instances(&plan),
+        "first whose it is"
+    );
+    let mut scene = Scene::of(Some(DesiredShare::Unshared));
+    scene.seen.shared.clear();
+    scene.seen.instances = Instances::NotAsked;
+    assert!(!needs_instances(&scene.plan()), "nothing is cancelled");
+}
+
+/// Which images go of those that are due.
+fn going(scene: &Scene) -> Vec<String> {
+    let plan = scene.plan();
+    plan.actions()
+        .map(|(image, ..)| image.to_string())
+        .collect()
+}
+
+fn retired(count: usize, policies: &[(&str, u32)]) -> Scene {
+    let mut scene = Scene::new();
+    for n in 0..count {
+        scene.cancel(&id(&format!("img-{n}")), Cause::Retention, policies);
+    }
+    scene
+}
+
+#[test]
+fn five_of_at_most_five_go_and_none_of_six() {
+    assert_eq!(going(&retired(5, &[("golden", 5)])).len(), 5);
+    let scene = retired(6, &[("golden", 5)]);
+    assert_eq!(going(&scene), [""; 0]);
+    let cap = Withheld::PolicyCap(
+        PolicyCap {
+            policy: "golden".into(),
+            cause: Cause::Retention,
+            due: 6,
+            max: 5,
+        }
+        .into(),
+    );
+    for decision in scene.plan().decisions.values() {
+        assert_eq!(decision.verdict, withheld(cap.clone()));
+    }
+    assert_eq!(going(&retired(1, &[("golden", 0)])), [""; 0]);
+}
+
+#[test]
+fn what_is_withheld_for_another_reason_is_not_counted_against_a_cap() {
+    let mut scene = retired(6, &[("golden", 5)]);
+    scene.use_it(&id("img-3"));
+    let rest = ["img-0", "img-1", "img-2", "img-4", "img-5"];
+    assert_eq!(going(&scene), rest);
+    scene.seen.instances = no_instances();
+    scene.images.get_mut(&id("img-3")).expect("due").protect = true;
+    assert_eq!(going(&scene), rest);
+    // Nor is what a person declares.
+    let mut scene = retired(5, &[("golden", 5)]);
+    scene.show(&id("img-5"));
+    scene
+        .images
+        .insert(id("img-5"), wanted(DesiredShare::Unshared));
+    assert_eq!(going(&scene).len(), 6);
+}
+
+#[test]
+fn a_cap_holds_for_each_policy_and_cause_by_itself() {
+    let mut scene = retired(2, &[("golden", 2)]);
+    for image in ["img-r", "img-s"] {
+        scene.cancel(&id(image), Cause::Revoked, &[("golden", 2)]);
+    }
+    for image in ["img-x", "img-y"] {
+        scene.cancel(&id(image), Cause::Retention, &[("other", 2)]);
+    }
+    assert_eq!(going(&scene).len(), 6);
+    scene.cancel(&id("img-t"), Cause::Revoked, &[("golden", 2)]);
+    assert_eq!(going(&scene), ["img-0", "img-1", "img-x", "img-y"]);
+}
+
+#[test]
+fn an_image_of_two_policies_counts_for_both_and_needs_both() {
+    let mut scene = Scene::new();
+    let both = [("golden", 1), ("other", 3)];
+    scene.cancel(&id("img-a"), Cause::Retention, &both);
+    scene.cancel(&id("img-b"), Cause::Retention, &[("other", 3)]);
+    assert_eq!(going(&scene), ["img-a", "img-b"]);
+    scene.cancel(&id("img-c"), Cause::Retention, &both);
+    assert_eq!(going(&scene), ["img-b"], "two of golden's one");
+    scene.cancel(&id("img-d"), Cause::Retention, &[("other", 3)]);
+    assert_eq!(going(&scene), [""; 0], "four of other's three");
+}
+
+#[test]
+fn a_policy_that_keeps_to_its_own_retires_no_share_of_others() {
+    let mut scene = Scene::of(Some(RETENTION));
+    scene.bound(CancelBounds {
+        owned: true,
+        ..CancelBounds::default()
+    });
+    assert_eq!(scene.verdict(), withheld(Withheld::NotOwnedByPolicy));
+    scene.own(false);
+    assert_eq!(scene.verdict(), Verdict::Act);
+    let mut scene = Scene::of(Some(RETENTION));
+    scene.bound(CancelBounds::default());
+    assert_eq!(scene.verdict(), Verdict::Act, "whoever shared it");
+}
+
+#[test]
+fn a_hold_on_pruning_withholds_that_and_nothing_else() {
+    let why: Arc<str> = "no image here is called `golden`".into();
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.prune_hold = Some(Arc::clone(&why));
+        let verdict = match cause {
+            Cause::Pruned => withheld(Withheld::PruneHeld(Arc::clone(&why))),
+            _ => Verdict::Act,
+        };
+        assert_eq!(scene.verdict(), verdict, "{cause:?}");
+    }
+}
+
+#[test]
+fn a_protection_of_before_holds_until_an_entry_says_otherwise() {
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.own(true);
+        let verdict = match cause {
+            Cause::Declared | Cause::Expired => Verdict::Act,
+            _ => withheld(Withheld::ProtectedBefore),
+        };
+        assert_eq!(scene.verdict(), verdict, "{cause:?}");
+    }
+}
+
+#[test]
+fn protection_outlasts_whatever_asks_for_a_cancel() {
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        let Some(image) = scene.images.get_mut(&img()) else {
+            continue;
+        };
+        image.protect = true;
+        assert_eq!(scene.verdict(), withheld(Withheld::Protected), "{cause:?}");
+    }
+}
+
+#[test]
+fn g3_retention_waits_until_the_manifests_are_known_to_be_whole() {
+    let why: Arc<str> = "git is missing; install it".into();
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.completeness = Completeness::Unknown(Arc::clone(&why));
+        let verdict = match cause {
+            Cause::Pruned | Cause::Retention => {
+                withheld(Withheld::UnknownManifests(Arc::clone(&why)))
+            }
+            _ => Verdict::Act,
+        };
+        assert_eq!(scene.verdict(), verdict, "{cause:?}");
+    }
+}
+
+#[test]
+fn c1_after_a_change_of_the_account_nothing_is_retired_in_that_run() {
+    let uin = |text| Uin::new(text).expect("a uin");
+    let doubt = AccountDoubt::Changed {
+        was: uin("100000000001"),
+        is: uin("100000000002"),
+    };
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.account.proof = AccountProof::AccountChanged(doubt.clone());
+        let verdict = match cause {
+            Cause::Pruned | Cause::Retention => withheld(Withheld::AccountChanged(doubt.clone())),
+            _ => Verdict::Act,
+        };
+        assert_eq!(scene.verdict(), verdict, "{cause:?}");
+    }
+}
+
+#[test]
+fn s1_what_documents_speak_of_and_ask_nothing_of_is_not_pruned() {
+    let mut scene = Scene::of(None);
+    assert_eq!(scene.verdict(), Verdict::Act, "no document speaks of it");
+    scene.left_alone.insert(img());
+    for ours in [false, true] {
+        if ours {
+            scene.own(false);
+        }
+        let plan = scene.plan();
+        assert!(plan.decisions.is_empty(), "{plan:?}");
+        assert_eq!(plan.unmanaged, Default::default(), "nor is it unnamed");
+    }
+}
+
+#[test]
+fn what_a_person_must_settle_first_is_held_as_it_is() {
+    for shared in [true, false] {
+        let mut scene = Scene::of(None);
+        if !shared {
+            scene.seen.shared.clear();
+        }
+        let verdict = ResolvedVerdict::Held("two images are called `golden`".into());
+        scene.held.insert(img(), verdict.clone());
+        scene.left_alone.insert(img());
+        let plan = scene.plan();
+        let decision = &plan.decisions[&img()];
+        let why = Withheld::Held(verdict.to_string().into());
+        assert_eq!(decision.verdict, withheld(why));
+        let actual = match shared {
+            true => Actual::Shared(Some("lhbp-img-a".into())),
+            false => Actual::Unshared,
+        };
+        assert_eq!(decision.actual, actual);
+        assert_eq!(
+            Some(decision.desired),
+            actual.state(),
+            "no change is asked for"
+        );
+        assert!(!decision.is_normal_course(), "a person must act");
+        assert_eq!(plan.actions().count(), 0);
+    }
+}
+
+#[test]
+fn only_retention_is_withheld_in_the_normal_course() {
+    let in_use = || Withheld::InUse(vec!["lhins-1".into()]);
+    let decision = |cause, verdict| Decision {
+        cause,
+        verdict,
+        ..Scene::of(Some(RETENTION)).decision()
+    };
+    for cause in Cause::ALL {
+        for why in [in_use(), Withheld::NotOwnedByPolicy] {
+            let decision = decision(cause, withheld(why));
+            assert_eq!(decision.is_normal_course(), cause == Cause::Retention);
+        }
+    }
+    let cap = PolicyCap {
+        policy: "golden".into(),
+        cause: Cause::Retention,
+        due: 6,
+        max: 5,
+    };
+    for why in [
+        Withheld::InUseUnknown("denied".into()),
+        Withheld::PolicyCap(cap.into()),
+        Withheld::UnknownManifests("git is missing".into()),
+        Withheld::Protected,
+        Withheld::ProtectedBefore,
+    ] {
+        let decision = decision(Cause::Retention, withheld(why));
+        assert!(!decision.is_normal_course(), "{:?}", decision.verdict);
+    }
+    let unobserved = Verdict::Unobserved(Unobserved::new("denied").into());
+    for verdict in [Verdict::Act, Verdict::InSync, unobserved] {
+        assert!(!decision(Cause::Retention, verdict).is_normal_course());
+    }
+}
+
+#[test]
+fn the_reasons_are_one_sentence_each_and_name_what_they_are_about() {
+    let cap = PolicyCap {
+        policy: "golden".into(),
+        cause: Cause::Retention,
+        due: 6,
+        max: 5,
+    };
+    for (why, parts) in [
+        (
+            Withheld::PolicyCap(cap.into()),
+            ["6 CANCELs", "`golden`", "maxCancels: 5"],
+        ),
+        (
+            Withheld::InUse(vec!["lhins-1".into(), "lhins-2".into()]),
+            ["2 instances", "lhins-1", "lhins-2"],
+        ),
+        (
+            Withheld::InUseUnknown("it is denied".into()),
+            ["it is denied", "lighthouse:DescribeInstances", "wait"],
+        ),
+        (
+            Withheld::NotOwnedByPolicy,
+            ["did not share it", "policy", "`keep.owned: true`"],
+        ),
+    ] {
+        let text = why.to_string();
+        for part in parts {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("  ") && !text.contains('\n'), "{text}");
+    }
+}
+
+/// A policy's document names the image to people, too.
+#[test]
+fn a_decision_says_which_document_asks_for_it() {
+    let mut scene = Scene::of(Some(RETENTION));
+    let document = Arc::new(DocumentMetadata {
+        name: "golden".into(),
+        ..DocumentMetadata::default()
+    });
+    let image = scene.images.get_mut(&img()).expect("it is named");
+    image.document = Arc::clone(&document);
+    image.note = Some("the old kernel".into());
+    let entry = scene.decision().entry.expect("a document asks for it");
+    assert_eq!(entry.document, document);
+    assert_eq!(entry.note.as_deref(), Some("the old kernel"));
+    assert!(!entry.protect);
+    assert_eq!(Scene::of(None).decision().entry, None, "nobody asks for it");
+}

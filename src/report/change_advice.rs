@@ -1,0 +1,130 @@
+//! What would have to change for an image to be shared, or to be unshared: the ways out, for people.
+
+use super::preconditions::{CheckStatus, Checked};
+use crate::desired::Source;
+use crate::model::{Cause, ShareState};
+use crate::plan::{Decision, Verdict};
+use crate::resolve::{ResolvedImage, ResolvedVerdict};
+use crate::words::rfc3339;
+
+/// What would have to change for an image to be shared that is not.
+pub(super) fn to_share(
+    decision: Option<&Decision>,
+    resolved: Option<&ResolvedImage>,
+    preconditions: &[Checked],
+) -> Vec<String> {
+    let failed = preconditions
+        .iter()
+        .filter(|check| check.status == CheckStatus::Failed);
+    let mut steps: Vec<_> = failed.filter_map(|check| check.remedy.clone()).collect();
+    let is_wanted = decision.is_some_and(|decision| decision.desired == ShareState::Shared);
+    match decision.filter(|_| is_wanted) {
+        Some(decision) => steps.extend(stands_in_the_way(decision, "SHARE")),
+        None => steps.push(who_must_want_it(decision, resolved)),
+    }
+    steps
+}
+
+/// What would have to change for an image to be unshared that is shared.
+pub(super) fn to_unshare(
+    decision: Option<&Decision>,
+    resolved: Option<&ResolvedImage>,
+    is_own: Option<bool>,
+) -> Vec<String> {
+    if is_own == Some(false) {
+        return vec![
+            "CANCEL does nothing about it; if its image was deleted, delete the blueprint in the Lighthouse console or with \
+             DeleteBlueprints"
+                .to_owned(),
+        ];
+    }
+    let is_unwanted = decision.filter(|decision| decision.desired == ShareState::Unshared);
+    if let Some(decision) = is_unwanted {
+        return vec![stands_in_the_way(decision, "CANCEL").unwrap_or_default()];
+    }
+    let mut steps = Vec::new();
+    let entry = decision.and_then(|decision| decision.entry.as_ref());
+    if entry.is_some_and(|entry| entry.protect) {
+        steps.push("remove `protect: true` from its entry".to_owned());
+    }
+    let at = place(decision.and_then(|decision| decision.source.as_ref()));
+    steps.push(match (decision, resolved.map(|resolved| &resolved.verdict)) {
+        (_, Some(ResolvedVerdict::Overlap(until))) => format!(
+            "nothing: it is superseded and goes at {}; sooner with `revoke`, or if it is declared `unshared`",
+            rfc3339(*until)
+        ),
+        (_, Some(ResolvedVerdict::Pinned)) => {
+            format!("remove the pin that wants it{at}, or `revoke` it in the policy")
+        }
+        (_, Some(ResolvedVerdict::Newest)) => format!(
+            "`revoke` it in the policy{at}, which takes it back for good; or declare it `unshared` in an ImageShare"
+        ),
+        (_, Some(ResolvedVerdict::Kept(_) | ResolvedVerdict::Excluded(_))) => {
+            "`revoke` it in a policy that matches it, or declare it `unshared` in an ImageShare".to_owned()
+        }
+        (_, Some(ResolvedVerdict::Held(_) | ResolvedVerdict::Conflict(_))) => {
+            "settle what documents mean by it; until then, nothing is done to it".to_owned()
+        }
+        (Some(decision), _) if decision.cause == Cause::Declared => {
+            format!("declare it `unshared` in its entry{at}")
+        }
+        _ => "declare it `unshared` in an ImageShare; or, where sharekeeper shared it and no document names it, `--prune owned`"
+            .to_owned(),
+    });
+    steps
+}
+
+/// Why a call that is asked for is not made; `None` if it is.
+fn stands_in_the_way(decision: &Decision, call: &str) -> Option<String> {
+    match &decision.verdict {
+        Verdict::InSync => Some(format!("nothing: {call} has had its effect")),
+        Verdict::Act => Some(format!("nothing: the next `reconcile` makes the {call}")),
+        // The remedies of the preconditions say it already.
+        Verdict::Blocked(problem) if problem.unmet.is_some() && call == "SHARE" => None,
+        verdict => verdict.why_not(),
+    }
+}
+
+/// An image that nothing wants shared: who would have to.
+fn who_must_want_it(decision: Option<&Decision>, resolved: Option<&ResolvedImage>) -> String {
+    let at = place(decision.and_then(|decision| decision.source.as_ref()));
+    match (resolved.map(|resolved| &resolved.verdict), decision) {
+        (Some(ResolvedVerdict::Soaking(until)), _) => format!(
+            "wait until {}, when its `minAge` is over; or declare it `shared` in an ImageShare, which needs no soak",
+            rfc3339(*until)
+        ),
+        (Some(ResolvedVerdict::Waiting(why)), _) => format!(
+            "{why}: copy the image there with CVM's SyncImages, or set `availability: each` in the policy"
+        ),
+        (Some(ResolvedVerdict::Excluded(why)), _) => {
+            format!("the policy leaves it alone ({why}): change that, pin it, or declare it `shared`")
+        }
+        (Some(ResolvedVerdict::Superseded), _) => {
+            "newer versions have its place: raise `keep.newest`, pin it, or declare it `shared`".to_owned()
+        }
+        (Some(ResolvedVerdict::Revoked(_)), _) => {
+            format!("remove the `revoke` that takes it back{at}")
+        }
+        (Some(ResolvedVerdict::Held(why)), _) => why.to_string(),
+        (Some(ResolvedVerdict::Conflict(places)), _) => format!(
+            "{} and {} must ask for the same",
+            places[0], places[1]
+        ),
+        (Some(ResolvedVerdict::Ineligible(_)), _) => {
+            "a policy wants it once it can be shared".to_owned()
+        }
+        (_, Some(decision)) if decision.cause == Cause::Expired => {
+            format!("its share has ended: change `until` in its entry{at}")
+        }
+        (_, Some(_)) => format!("declare it `shared` in its entry{at}"),
+        (_, None) => {
+            "declare it `shared` in an ImageShare of this region, by its name or id, or have a policy match it".to_owned()
+        }
+    }
+}
+
+fn place(source: Option<&Source>) -> String {
+    source
+        .map(|source| format!(" ({source})"))
+        .unwrap_or_default()
+}

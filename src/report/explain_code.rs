@@ -1,0 +1,356 @@
+//! What `explain CODE` prints, as text and as JSON: the meaning of the API's error codes, what sharekeeper does about each,
+//! and what a person can do.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::style::heading;
+use super::{ExitStatus, FORMAT_VERSION};
+use crate::api::error::{ACCOUNT_UNVERIFIED, Class, NO_CREDENTIALS, Refusal, WRONG_ACCOUNT};
+use crate::manifest;
+use crate::model::Permission;
+use crate::pace::ThrottleScope;
+
+/// The codes that the documentation of ModifyImageSharePermission lists, each with its meaning.
+const OF_THE_ACTION: [(&str, &str); 12] = [
+    (
+        "UnsupportedOperation.ImageAlreadyShared",
+        "the image is shared already",
+    ),
+    (
+        "UnsupportedOperation.ImageOccupied",
+        "another operation holds the image",
+    ),
+    ("ResourceInUse.ImageInUse", "something uses the image"),
+    (
+        "UnsupportedOperation.ImageUnableToShare",
+        "the image does not meet the preconditions of sharing",
+    ),
+    (
+        "InvalidParameterValue.InvalidImageIdMalformed",
+        "the image id is malformed",
+    ),
+    (
+        "ResourceNotFound.ImageIdNotFound",
+        "the account has no such image in this region",
+    ),
+    (
+        "ResourceNotFound.RoleNotFound",
+        "the service role is missing that Lighthouse reads the account's images with",
+    ),
+    (
+        "UnsupportedOperation.AssumeRoleFailed",
+        "Lighthouse may not assume its service role",
+    ),
+    (
+        "UnauthorizedOperation.NoPermission",
+        "the key lacks the permission for this call",
+    ),
+    (
+        "FailedOperation.ImageOperationFailed",
+        "the operation on the image failed",
+    ),
+    ("FailedOperation.RequestError", "the request failed"),
+    (
+        "InternalError.RequestError",
+        "the request failed inside the service",
+    ),
+];
+
+/// Codes that calls of any action may be answered with, and our own.
+const COMMON: [(&str, &str); 25] = [
+    (
+        "AuthFailure.SignatureExpire",
+        "the time of the request is more than five minutes off",
+    ),
+    (
+        "AuthFailure.SignatureFailure",
+        "the signature is not the key's",
+    ),
+    (
+        "AuthFailure.InvalidAuthorization",
+        "the Authorization header cannot be read",
+    ),
+    (
+        "AuthFailure.SecretIdNotFound",
+        "the SecretId is unknown, deleted or disabled",
+    ),
+    (
+        "AuthFailure.InvalidSecretId",
+        "the SecretId is no key of the API",
+    ),
+    (
+        "AuthFailure.TokenFailure",
+        "the temporary token is wrong or has expired",
+    ),
+    (
+        "AuthFailure.MFAFailure",
+        "the key needs a multi-factor authentication",
+    ),
+    (
+        "AuthFailure.UnauthorizedOperation",
+        "CAM does not allow this call to the key",
+    ),
+    (
+        "AuthFailure.InvalidRegion",
+        "the region is not open to the account",
+    ),
+    (
+        "UnauthorizedOperation",
+        "CAM does not allow this call to the key",
+    ),
+    (
+        "UnauthorizedOperation.TokenInvalid",
+        "the token is not valid",
+    ),
+    (
+        "UnsupportedOperation.BlueprintHasNotShared",
+        "the blueprint is not shared",
+    ),
+    (
+        "UnsupportedRegion",
+        "the action is not offered in the region",
+    ),
+    (
+        "RequestLimitExceeded",
+        "more calls of the action than the API allows in a second",
+    ),
+    (
+        "RequestLimitExceeded.UinLimitExceeded",
+        "more calls than the API allows to the root account",
+    ),
+    (
+        "RequestLimitExceeded.GlobalRegionUinLimitExceeded",
+        "more calls than the API allows to the root account in all regions",
+    ),
+    (
+        "RequestLimitExceeded.IPLimitExceeded",
+        "more calls than the API allows to this machine's address",
+    ),
+    ("InternalError", "a fault of the service"),
+    ("FailedOperation", "the operation failed"),
+    ("ServiceUnavailable", "the service is down for now"),
+    (
+        "ResourceUnavailable",
+        "the resource is not available for now",
+    ),
+    ("InvalidParameter", "a parameter of the request is wrong"),
+    (
+        WRONG_ACCOUNT,
+        "sharekeeper's own: the credentials belong to another account than the manifest says",
+    ),
+    (
+        ACCOUNT_UNVERIFIED,
+        "sharekeeper's own: whose the credentials are could not be found out",
+    ),
+    (
+        NO_CREDENTIALS,
+        "sharekeeper's own: there are no credentials to call with",
+    ),
+];
+
+/// What `explain CODE -o json` prints.
+#[derive(Debug, Serialize)]
+pub struct CodeDocument {
+    format_version: u32,
+    exit_code: ExitStatus,
+    code: &'static str,
+    /// Whether the documentation of ModifyImageSharePermission lists it.
+    of_share_permission: bool,
+    meaning: &'static str,
+    on_share: &'static str,
+    on_cancel: &'static str,
+    on_read: &'static str,
+    remedy: String,
+}
+
+impl CodeDocument {
+    /// Explains a code that is known, upper or lower case.
+    pub fn of(code: &str) -> Option<Self> {
+        let (known, meaning) = known().find(|(known, _)| known.eq_ignore_ascii_case(code))?;
+        Some(Self {
+            format_version: FORMAT_VERSION,
+            exit_code: ExitStatus::Done,
+            code: known,
+            of_share_permission: OF_THE_ACTION.iter().any(|(code, _)| *code == known),
+            meaning,
+            on_share: done_about(known, Some(Permission::Share)),
+            on_cancel: done_about(known, Some(Permission::Cancel)),
+            on_read: done_about(known, None),
+            remedy: remedy(known),
+        })
+    }
+
+    /// The known code that `text` was probably meant to be.
+    pub fn nearest(text: &str) -> Option<&'static str> {
+        manifest::nearest(text, known().map(|(code, _)| code))
+    }
+
+    /// Whether `text` looks like a code and not like the name of an image.
+    pub fn is_like(text: &str) -> bool {
+        let (family, detail) = text.split_once('.').unwrap_or((text, ""));
+        let is_word = |word: &str| {
+            word.starts_with(|c: char| c.is_ascii_uppercase())
+                && word.chars().all(|c| c.is_ascii_alphanumeric())
+        };
+        let has_family = known().any(|(code, _)| {
+            let known = code.split('.').next();
+            known.is_some_and(|known| known.eq_ignore_ascii_case(family))
+        });
+        Self::nearest(text).is_some() || (is_word(family) && is_word(detail) && has_family)
+    }
+
+    /// The process's exit status, which is also the document's.
+    pub fn exit_status(&self) -> ExitStatus {
+        self.exit_code
+    }
+
+    pub fn text(&self) -> String {
+        let Self {
+            code,
+            meaning,
+            on_share,
+            on_cancel,
+            on_read,
+            remedy,
+            ..
+        } = self;
+        let mut text = format!("{}: {meaning}\n", heading(code));
+        let mut answers = vec![
+            ("to SHARE", on_share),
+            ("to CANCEL", on_cancel),
+            ("to a read", on_read),
+        ];
+        if on_share == on_cancel {
+            answers.remove(1);
+            answers[0].0 = "to a write";
+        }
+        for (to, done) in answers {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {:<18}{done}", format!("{to}:"));
+        }
+        let _ = writeln!(text, "  {:<18}{remedy}", "what you can do:");
+        text
+    }
+}
+
+fn known() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OF_THE_ACTION.into_iter().chain(COMMON)
+}
+
+/// What sharekeeper does about a code that answers a write, or a read.
+fn done_about(code: &str, permission: Option<Permission>) -> &'static str {
+    match (Class::of(code, permission), permission) {
+        (Class::Converged, _) => {
+            "counts as done: the state that was asked for holds; the share does not become sharekeeper's own"
+        }
+        (Class::Busy, _) => "waits, and makes the same call again, a few times",
+        (Class::Unclear, Some(_)) => {
+            "looks whether it took effect, and calls again only if it did not, a few times"
+        }
+        (Class::Unclear, None) => "reads again, a few times; then nothing is done in that region",
+        (Class::Throttled(ThrottleScope::Bucket), _) => {
+            "slows down calls of this action to the access point, and calls again"
+        }
+        (Class::Throttled(ThrottleScope::Account), _) => {
+            "slows down all calls of the account, and calls again"
+        }
+        (Class::Throttled(ThrottleScope::Host), _) => {
+            "slows down all calls to the access point, and calls again"
+        }
+        (Class::ImageBlocked, _) => "leaves the image alone and reports it as blocked",
+        (Class::ScopeBlocked, _) => {
+            "pauses what it may hold for, and tries single calls of it now and then"
+        }
+        (Class::AccountBlocked, _) => "stops the account, and tries a single call now and then",
+        (Class::ClockOff, _) => {
+            "signs once more by the service's clock; if that does not help, it stops and says so"
+        }
+        (Class::OurFault, _) => "does not repeat the call, and reports it",
+    }
+}
+
+fn remedy(code: &str) -> String {
+    let refusal = |permission| Refusal {
+        code: code.to_owned(),
+        message: String::new(),
+        request_id: None,
+        class: Class::of(code, permission),
+    };
+    let of_code = match code {
+        NO_CREDENTIALS => Some(
+            "give credentials by environment variables, a profile, a file or a role; `sharekeeper doctor` says which were looked for",
+        ),
+        "InvalidParameterValue.InvalidImageIdMalformed" => {
+            Some("correct the image id; it is `img-` followed by lower-case letters and digits")
+        }
+        "AuthFailure.MFAFailure" => Some("use a key or a role that needs no such authentication"),
+        "InvalidParameter" => None,
+        _ => refusal(Some(Permission::Share)).remedy(),
+    };
+    let by_class = match Class::of(code, Some(Permission::Share)) {
+        Class::Converged => {
+            "nothing; to have the share counted as sharekeeper's own, `sharekeeper adopt`"
+        }
+        Class::Throttled(_) => {
+            "nothing, if it passes; else lower `rate` in the `Account` document: the console and other tools spend the same quota"
+        }
+        Class::Busy | Class::Unclear => {
+            "nothing, if it passes; else look at the image in the console, and ask the vendor's support with the RequestId"
+        }
+        Class::AccountBlocked | Class::ScopeBlocked => {
+            "run `sharekeeper doctor`, which finds out what stands in the way"
+        }
+        _ => {
+            "look at the message; ask the vendor's support with the RequestId if it does not tell what to mend"
+        }
+    };
+    of_code.unwrap_or(by_class).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_a_meaning_and_a_remedy() {
+        for (code, _) in known() {
+            let document = CodeDocument::of(code).expect("known");
+            assert!(document.remedy.len() > 20, "{document:?}");
+            assert!(document.text().contains(code));
+        }
+        let all: std::collections::BTreeSet<_> = known().collect();
+        assert_eq!(all.len(), OF_THE_ACTION.len() + COMMON.len());
+    }
+
+    #[test]
+    fn the_answer_depends_on_what_was_asked() {
+        let in_use = CodeDocument::of("resourceinuse.imageinuse").expect("known");
+        assert_eq!(in_use.code, "ResourceInUse.ImageInUse");
+        assert_ne!(in_use.on_share, in_use.on_cancel);
+        assert!(in_use.of_share_permission);
+        let throttled = CodeDocument::of("RequestLimitExceeded").expect("known");
+        assert!(!throttled.of_share_permission);
+        assert!(throttled.text().contains("to a write:"));
+    }
+
+    #[test]
+    fn a_code_that_is_not_known_is_told_from_a_name() {
+        let near = CodeDocument::nearest("UnsupportedOperation.ImageOcupied");
+        assert_eq!(near, Some("UnsupportedOperation.ImageOccupied"));
+        for code in [
+            "UnsupportedOperation.ImageOcupied",
+            "FailedOperation.SomethingQuiteDifferent",
+        ] {
+            assert!(CodeDocument::is_like(code), "{code}");
+        }
+        assert_eq!(
+            CodeDocument::nearest("FailedOperation.SomethingQuiteDifferent"),
+            None
+        );
+        for name in ["golden-ubuntu-1.5.1", "Ubuntu", "Windows.Server", "img-a"] {
+            assert!(!CodeDocument::is_like(name), "{name}");
+        }
+    }
+}

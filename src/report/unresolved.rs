@@ -1,0 +1,50 @@
+//! Names that mean no image, or several, and policies that hold still: a person must act.
+
+use serde::Serialize;
+
+use super::place;
+use super::style::Sign;
+use crate::plan::Plan;
+use crate::resolve::{NameProblem, UnresolvedName};
+use crate::words::safe;
+
+/// Why a policy does nothing in a scope.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct PolicyHold {
+    policy: String,
+    account: String,
+    region: &'static str,
+    reason: String,
+}
+
+/// The policies of a plan that hold still.
+pub(super) fn policy_holds(plan: &Plan) -> impl Iterator<Item = PolicyHold> {
+    let holds = plan.policy_holds.iter();
+    holds.map(|(policy, reason)| PolicyHold {
+        policy: policy.to_string(),
+        account: plan.scope.account.to_string(),
+        region: plan.scope.region.as_str(),
+        reason: reason.to_string(),
+    })
+}
+
+impl PolicyHold {
+    /// For a person.
+    pub(super) fn line(&self) -> String {
+        Sign::Withheld.paint(safe(&self.reason))
+    }
+}
+
+/// The names of a plan that a person must settle. One that nobody could look up is none of them.
+pub(super) fn blocked_names(plan: &Plan) -> impl Iterator<Item = &UnresolvedName> {
+    let names = plan.unresolved.iter();
+    names.filter(|name| name.kind != NameProblem::NotSeen)
+}
+
+/// For a person.
+pub(super) fn line(unresolved: &UnresolvedName) -> String {
+    let UnresolvedName { name, problem, .. } = unresolved;
+    let name = Sign::Blocked.paint(format_args!("{:<14}", safe(name.as_str())));
+    let place = place(Some(&unresolved.entry.source));
+    format!("{name}  {}  {place}", safe(problem))
+}

@@ -1,0 +1,199 @@
+//! What is known of each image of the region: its row, its share as observed, and our own writes that the observation may
+//! not show yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::resolution::Inputs;
+use crate::attempts::LastResult;
+use crate::inventory::{LAG, LAG_MAX};
+use crate::model::{ImageId, ShareState, Timestamp};
+use crate::observation::{
+    Blueprint, BlueprintState, CvmImages, Eligibility, Observation, OwnImage, OwnImages,
+};
+
+/// How an image is shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Neither observed nor on its way.
+    None,
+    /// Not observed yet: a recent SHARE of ours may still appear. The image's own row calls it unshareable then.
+    Appearing,
+    Syncing,
+    Normal,
+    /// Observed, but a recent CANCEL of ours may have ended it.
+    Leaving,
+    /// No server can be started from its blueprint, or several blueprints stand for the image: which.
+    Broken(Arc<str>),
+}
+
+impl Share {
+    /// Whether the image is shared, as far as is known.
+    pub(super) fn is_any(&self) -> bool {
+        *self != Self::None
+    }
+}
+
+/// What is known of one image.
+#[derive(Clone, Debug)]
+pub(super) struct Facts<'a> {
+    /// Its row; `None` if it is not among the account's own images.
+    pub(super) own: Option<&'a OwnImage>,
+    pub(super) share: Share,
+    /// Whether several blueprints stand for it, so that no CANCEL is sure to end the right one.
+    pub(super) is_doubled: bool,
+    /// Whether this run has cancelled its share, which must still be reported.
+    pub(super) was_cancelled: bool,
+}
+
+impl Facts<'_> {
+    /// Why the image cannot be shared, if its row says so. It says nothing of an image that is shared.
+    pub(super) fn ineligible(&self) -> Option<Arc<str>> {
+        let own = self.own?;
+        ineligible(own)
+    }
+
+    /// The name of the image, empty if it has none.
+    pub(super) fn name(&self) -> &str {
+        self.own.map_or("", |own| &own.name)
+    }
+}
+
+/// Why an image that is not shared cannot be.
+pub(super) fn ineligible(own: &OwnImage) -> Option<Arc<str>> {
+    match &own.eligibility {
+        Eligibility::Shareable => None,
+        Eligibility::Absent => Some("there is no such image".into()),
+        Eligibility::Unshareable { failed, .. } if !failed.is_empty() => {
+            let all: Vec<_> = failed.iter().map(ToString::to_string).collect();
+            Some(all.join("; ").into())
+        }
+        Eligibility::Unshareable { .. } if !matches!(&*own.state, "NORMAL" | "") => Some(
+            format!(
+                "the image is {}; it can be shared once it is NORMAL",
+                own.state
+            )
+            .into(),
+        ),
+        Eligibility::Unshareable { reason, .. } if reason.is_empty() => {
+            Some("the API says that it cannot be shared".into())
+        }
+        Eligibility::Unshareable { reason, .. } => Some(reason.as_str().into()),
+    }
+}
+
+/// Everything that is known of the region's images.
+#[derive(Debug)]
+pub(super) struct Region<'a> {
+    pub(super) images: BTreeMap<&'a ImageId, Facts<'a>>,
+    /// The ids of own images by name.
+    pub(super) by_name: BTreeMap<&'a SmolStr, BTreeSet<&'a ImageId>>,
+    pub(super) cvm: &'a CvmImages,
+}
+
+static NO_BLUEPRINTS: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
+static NOT_DOUBLED: BTreeSet<ImageId> = BTreeSet::new();
+static NO_IMAGES: BTreeMap<ImageId, OwnImage> = BTreeMap::new();
+static NOT_ASKED: CvmImages = CvmImages::NotAsked;
+
+impl<'a> Region<'a> {
+    pub(super) fn new(inputs: &Inputs<'a>) -> Self {
+        let (shared, doubled, cvm) = match inputs.observation {
+            Observation::Seen(seen) => (&seen.shared, &seen.doubled, &seen.cvm),
+            Observation::ReadDenied(_) | Observation::Unobserved(_) => {
+                (&NO_BLUEPRINTS, &NOT_DOUBLED, &NOT_ASKED)
+            }
+        };
+        let own = match inputs.own {
+            OwnImages::Known(own) => own,
+            OwnImages::NotAsked | OwnImages::Unknown(_) => &NO_IMAGES,
+        };
+        let ids: BTreeSet<&ImageId> = own.keys().chain(shared.keys()).collect();
+        let images = ids.into_iter().map(|id| {
+            let is_doubled = doubled.contains(id);
+            let facts = Facts {
+                own: own.get(id),
+                share: share(inputs, id, shared.get(id), is_doubled),
+                is_doubled,
+                was_cancelled: inputs
+                    .attempts
+                    .tried_towards(id, ShareState::Unshared)
+                    .is_some(),
+            };
+            (id, facts)
+        });
+        let mut by_name: BTreeMap<&SmolStr, BTreeSet<&ImageId>> = BTreeMap::new();
+        for (id, image) in own {
+            by_name.entry(&image.name).or_default().insert(id);
+        }
+        Self {
+            images: images.collect(),
+            by_name,
+            cvm,
+        }
+    }
+
+    /// The own images with this name.
+    pub(super) fn named(&self, name: &str) -> BTreeSet<&'a ImageId> {
+        let ids = self.by_name.get(&SmolStr::from(name));
+        ids.cloned().unwrap_or_default()
+    }
+
+    /// Whether the image is observed NORMAL.
+    pub(super) fn is_normal(&self, id: &ImageId) -> bool {
+        let facts = self.images.get(id);
+        facts.is_some_and(|facts| facts.share == Share::Normal)
+    }
+}
+
+/// How an image is shared, by the observation and by our own recent writes.
+fn share(inputs: &Inputs<'_>, id: &ImageId, shown: Option<&Blueprint>, is_doubled: bool) -> Share {
+    let written = recent_write(inputs, id);
+    match (shown, written) {
+        (None, Some(ShareState::Shared)) => Share::Appearing,
+        (None, _) => Share::None,
+        (Some(_), _) if is_doubled => {
+            Share::Broken("several blueprints stand for the image".into())
+        }
+        (Some(_), Some(ShareState::Unshared)) => Share::Leaving,
+        (Some(shown), _) => match &shown.state {
+            BlueprintState::Normal => Share::Normal,
+            BlueprintState::Syncing => Share::Syncing,
+            BlueprintState::Unusable(state) => Share::Broken(state.as_str().into()),
+            BlueprintState::Unknown(state) if state.is_empty() => {
+                Share::Broken("the blueprint has no state".into())
+            }
+            BlueprintState::Unknown(state) => Share::Broken(state.as_str().into()),
+        },
+    }
+}
+
+/// The state that our newest write leads to, where the observation may lag behind it.
+fn recent_write(inputs: &Inputs<'_>, id: &ImageId) -> Option<ShareState> {
+    if let Some(tried) = inputs.attempts.tried.get(id) {
+        let is_recent = match &tried.last {
+            LastResult::Acknowledged { at, .. } | LastResult::Unclear { at, .. } => {
+                inputs.monotonic < *at + LAG
+            }
+            LastResult::AlreadyShared { .. } => true,
+            LastResult::Blocked(_)
+            | LastResult::Denied(_)
+            | LastResult::Failed(_)
+            | LastResult::CutShort(_) => false,
+        };
+        return is_recent.then_some(tried.towards);
+    }
+    let is_recent = |at: Timestamp| {
+        let age = inputs.present.since(at);
+        age < LAG_MAX && age > -LAG_MAX
+    };
+    let open = inputs.inventory.open_intents.get(id).into_iter().flatten();
+    let open = open.filter(|open| is_recent(open.at)).last();
+    let answered = inputs.inventory.images.get(id).and_then(|entry| {
+        let word = entry.last_answer?;
+        is_recent(word.at).then_some(word.state)
+    });
+    open.map(|open| open.permission.leads_to()).or(answered)
+}

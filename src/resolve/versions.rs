@@ -1,0 +1,319 @@
+//! The versions of a policy in one region: which images they have, how old they are, and which of them hold a place and
+//! stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::elsewhere::Elsewhere;
+use super::facts::{Facts, Region, Share};
+use super::matching::{self, Fit};
+use super::order::{OrderKey, Rank};
+use super::resolution::{Inputs, ResolvedVerdict};
+use crate::desired::{Availability, Policy};
+use crate::inventory::{VersionClock, VersionKey};
+use crate::model::{ImageId, Timestamp};
+use crate::observation::CvmImages;
+
+/// What an image is to its policy, apart from its rank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It holds a place: it is shared, or can be.
+    Place,
+    /// It is shared, and no server can be started from it.
+    Broken(Arc<str>),
+    /// It holds no place and goes once enough others stand: it is deprecated.
+    Retiring,
+    /// It holds no place: `Ineligible`, `Soaking` or `Waiting`.
+    Obstacle(ResolvedVerdict),
+    /// It holds no place and does not count: it is revoked, declared unshared, or held and not shared.
+    Barred,
+}
+
+/// What others say of images before a policy does.
+#[derive(Debug, Default)]
+pub(super) struct Bars {
+    /// Images that are revoked or declared unshared.
+    pub(super) out: BTreeSet<ImageId>,
+    /// Images that nothing may be done to.
+    pub(super) held: BTreeSet<ImageId>,
+}
+
+/// All images of one version in the region.
+#[derive(Debug)]
+pub(super) struct Version<'a> {
+    pub(super) text: Arc<str>,
+    key: OrderKey,
+    pub(super) age: Timestamp,
+    /// Whether that is its age for certain: every region was seen, or it was before.
+    is_age_certain: bool,
+    pub(super) images: BTreeMap<&'a ImageId, Claim>,
+    is_soaked: bool,
+}
+
+/// What a policy matches in one region.
+#[derive(Debug, Default)]
+pub(super) struct Matched<'a> {
+    /// In their order, the newest first.
+    pub(super) versions: Vec<Version<'a>>,
+    /// Images that it matches and leaves alone: why.
+    pub(super) excluded: BTreeMap<&'a ImageId, Arc<str>>,
+    /// Images that it may match: CVM does not tell.
+    pub(super) unreadable: BTreeSet<&'a ImageId>,
+}
+
+/// One policy in one region, with all that it depends on.
+#[derive(Clone, Copy)]
+pub(super) struct PolicyHere<'p, 'a> {
+    pub(super) inputs: &'p Inputs<'a>,
+    pub(super) region: &'p Region<'a>,
+    pub(super) policy: &'a Arc<Policy>,
+    pub(super) elsewhere: &'p Elsewhere,
+    pub(super) bars: &'p Bars,
+}
+
+impl<'a> PolicyHere<'_, 'a> {
+    /// Whether all that the policy depends on could be read here.
+    pub(super) fn is_readable(&self) -> bool {
+        !self.policy.needs_cvm() || matches!(self.region.cvm, CvmImages::Known(_))
+    }
+
+    /// Sorts the region's own images by version. `always` are images that are taken whether they are excluded or not.
+    pub(super) fn matched(&self, always: &BTreeSet<&ImageId>) -> Matched<'a> {
+        let mut matched = Matched::default();
+        let mut versions: BTreeMap<Arc<str>, Vec<&'a ImageId>> = BTreeMap::new();
+        let mut keys: BTreeMap<Arc<str>, OrderKey> = BTreeMap::new();
+        for (&id, facts) in &self.region.images {
+            let Some(own) = facts.own else { continue };
+            match matching::matches(self.policy, id, own, self.region.cvm) {
+                Fit::Differs => continue,
+                Fit::Unreadable => {
+                    matched.unreadable.insert(id);
+                    continue;
+                }
+                Fit::Fits => {}
+            }
+            let text: Arc<str> = matching::version_of(self.policy, &own.name).into();
+            let key = OrderKey::new(&self.policy.order, &text);
+            let why = matching::excluded(self.policy, id, own, self.region.cvm)
+                .or_else(|| match own.created {
+                    Some(_) => None,
+                    None => Some("its CreatedTime cannot be read".into()),
+                })
+                .or_else(|| Some(key.as_ref().err()?.as_str().into()));
+            match why {
+                Some(why) if !always.contains(id) => {
+                    matched.excluded.insert(id, why);
+                }
+                _ => {
+                    keys.insert(Arc::clone(&text), key.unwrap_or(OrderKey::Age));
+                    versions.entry(text).or_default().push(id);
+                }
+            }
+        }
+        let versions = versions.into_iter().map(|(text, ids)| {
+            let key = keys.remove(&text).unwrap_or(OrderKey::Age);
+            self.version(text, key, &ids)
+        });
+        matched.versions = versions.collect();
+        matched.versions.sort_by(|a, b| b.rank().compare(&a.rank()));
+        matched
+    }
+
+    fn version(&self, text: Arc<str>, key: OrderKey, ids: &[&'a ImageId]) -> Version<'a> {
+        let known = self.memory(&text).and_then(|clock| clock.age);
+        let created = ids
+            .iter()
+            .filter_map(|id| self.region.images[id].own?.created);
+        let ages = created.chain(known).chain(self.elsewhere.created(&text));
+        // An image without a time is taken here by a pin alone, which asks for no age.
+        let age = ages.min().unwrap_or_default();
+        let is_soaked = self.policy.min_age.is_zero()
+            || self
+                .inputs
+                .clocks
+                .all(|now| now >= age + self.policy.min_age);
+        let mut version = Version {
+            text,
+            key,
+            age,
+            is_age_certain: known.is_some() || self.elsewhere.unseen.is_empty(),
+            images: BTreeMap::new(),
+            is_soaked,
+        };
+        let claims = ids.iter().map(|&id| {
+            let claim = self.claim(id, &self.region.images[id], &version);
+            (id, claim)
+        });
+        version.images = claims.collect();
+        version
+    }
+
+    fn claim(&self, id: &ImageId, facts: &Facts<'_>, version: &Version<'_>) -> Claim {
+        let is_shared = facts.share.is_any();
+        if self.bars.out.contains(id) || (self.bars.held.contains(id) && !is_shared) {
+            return Claim::Barred;
+        }
+        if self.is_deprecated(id) {
+            return Claim::Retiring;
+        }
+        match &facts.share {
+            Share::Broken(why) => return Claim::Broken(Arc::clone(why)),
+            Share::Appearing | Share::Syncing | Share::Normal | Share::Leaving => {
+                return Claim::Place;
+            }
+            Share::None => {}
+        }
+        if let Some(why) = facts.ineligible() {
+            return Claim::Obstacle(ResolvedVerdict::Ineligible(why));
+        }
+        if !version.is_soaked {
+            let until = version.soaked_at(self.policy);
+            return Claim::Obstacle(ResolvedVerdict::Soaking(until));
+        }
+        match self.policy.availability {
+            Availability::All => match self.elsewhere.lacks(&version.text) {
+                Some(why) => Claim::Obstacle(ResolvedVerdict::Waiting(why)),
+                None => Claim::Place,
+            },
+            Availability::Each => Claim::Place,
+        }
+    }
+
+    fn is_deprecated(&self, id: &ImageId) -> bool {
+        let CvmImages::Known(images) = self.region.cvm else {
+            return false;
+        };
+        self.policy.retires_deprecated && images.get(id).is_some_and(|image| image.deprecated)
+    }
+
+    /// What is remembered of a version here.
+    pub(super) fn memory(&self, version: &Arc<str>) -> Option<&'a VersionClock> {
+        let key = VersionKey {
+            policy: Arc::clone(self.policy.name()),
+            version: Arc::clone(version),
+        };
+        self.inputs.inventory.memory.versions.get(&key)
+    }
+
+    /// Whether a version stands as far as this region tells: all its images with a place are NORMAL, none is broken, and it is
+    /// soaked. Of a version with fixed images these alone count.
+    fn is_up(&self, version: &Version<'_>, fixed: &Fixed<'_>) -> bool {
+        let is_normal = |id: &ImageId| self.region.is_normal(id);
+        let mut of_fixed = version
+            .images
+            .keys()
+            .filter(|id| fixed.images.contains(**id));
+        let has_fixed = of_fixed.clone().next().is_some();
+        match fixed.by {
+            FixedBy::Pin if has_fixed => return of_fixed.all(|id| is_normal(id)),
+            FixedBy::Lock if has_fixed => {
+                return of_fixed.all(|id| is_normal(id)) && version.is_soaked;
+            }
+            FixedBy::Pin | FixedBy::Lock | FixedBy::Nothing => {}
+        }
+        let claims = || version.images.iter();
+        let is_broken = claims().any(|(_, claim)| matches!(claim, Claim::Broken(_)));
+        let mut placed = claims().filter(|(_, claim)| **claim == Claim::Place);
+        version.has_place()
+            && !is_broken
+            && placed.all(|(id, _)| is_normal(id))
+            && version.is_soaked
+    }
+
+    /// Whether its age and its copies elsewhere are certain. A pin asks for neither.
+    fn is_certain(&self, version: &Version<'_>, fixed: &Fixed<'_>) -> bool {
+        let mut ids = version.images.keys();
+        if fixed.by == FixedBy::Pin && ids.any(|id| fixed.images.contains(*id)) {
+            return true;
+        }
+        version.is_age_certain
+            && (self.policy.availability == Availability::Each || self.elsewhere.unseen.is_empty())
+    }
+}
+
+/// What is remembered of the versions of a policy, and which of them stand.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    pub(super) clocks: BTreeMap<VersionKey, VersionClock>,
+    /// Since when each version stands, in the order of the versions; `None`: it does not stand.
+    pub(super) since: Vec<Option<Timestamp>>,
+}
+
+impl<'a> PolicyHere<'_, 'a> {
+    /// Finds which versions stand, and since when.
+    pub(super) fn standing(&self, versions: &[Version<'a>], fixed: &Fixed<'a>) -> Standing {
+        let now = self.inputs.present;
+        let mut standing = Standing::default();
+        for version in versions {
+            let before = self.memory(&version.text);
+            // A date in the future is of a clock that was set back since.
+            let since = before
+                .and_then(|before| before.stands_since)
+                .filter(|since| !now.is_before(*since));
+            let since = match (self.is_up(version, fixed), self.is_certain(version, fixed)) {
+                (false, _) => None,
+                (true, true) => Some(since.unwrap_or(now.stamp())),
+                // What is not certain ends no clock and begins none.
+                (true, false) => since,
+            };
+            let key = VersionKey {
+                policy: Arc::clone(self.policy.name()),
+                version: Arc::clone(&version.text),
+            };
+            let clock = VersionClock {
+                age: version.certain_age(),
+                stands_since: since,
+            };
+            standing.clocks.insert(key, clock);
+            let counts = self.is_certain(version, fixed);
+            standing.since.push(since.filter(|_| counts));
+        }
+        standing
+    }
+}
+
+/// Images that are wanted in place of the newest ones.
+#[derive(Debug, Default)]
+pub(super) struct Fixed<'a> {
+    pub(super) by: FixedBy,
+    pub(super) images: BTreeSet<&'a ImageId>,
+}
+
+/// What fixes the wanted images of a policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum FixedBy {
+    /// Nothing: the newest versions are wanted.
+    #[default]
+    Nothing,
+    Pin,
+    Lock,
+}
+
+impl Version<'_> {
+    fn rank(&self) -> Rank<'_> {
+        Rank {
+            key: &self.key,
+            age: self.age,
+            text: &self.text,
+        }
+    }
+
+    pub(super) fn has_place(&self) -> bool {
+        self.images.values().any(|claim| *claim == Claim::Place)
+    }
+
+    /// When it is old enough to be shared.
+    pub(super) fn soaked_at(&self, policy: &Policy) -> Timestamp {
+        self.age + policy.min_age
+    }
+
+    /// Whether it is not old enough yet.
+    pub(super) fn is_soaking(&self) -> bool {
+        !self.is_soaked
+    }
+
+    /// Its age, if that is certain, for the memory.
+    pub(super) fn certain_age(&self) -> Option<Timestamp> {
+        self.is_age_certain.then_some(self.age)
+    }
+}

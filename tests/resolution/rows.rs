@@ -1,0 +1,675 @@
+//! The decision table of image selection, row by row. Each test begins with its row. The second half is in `rows_more`.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use sharekeeper::desired::{Availability, DesiredShare, ImageMatch, NameRegex};
+use sharekeeper::model::{Cause, Glob};
+use sharekeeper::observation::{CvmImage, CvmImages};
+use sharekeeper::resolve::NameProblem;
+
+use super::setup::{
+    Effect, SHARED, Setup, THERE, exclude, id, id_of, name, now, pin, policy, region, revoke,
+};
+
+pub(crate) const SHARE: Effect = Effect::Share(Cause::Policy);
+pub(crate) const RETIRE: Effect = Effect::Cancel(Cause::Retention);
+pub(crate) const REVOKE: Effect = Effect::Cancel(Cause::Revoked);
+pub(crate) const NOTHING: Effect = Effect::Nothing;
+
+#[test]
+fn t01_newest_counts_versions_that_hold_a_place_per_region() {
+    // `newest: 3` counts | versions that hold a place, per region
+    let setup = Setup::with(policy("p", "v*", 3, 1))
+        .image("v1", 50)
+        .image("v2", 40)
+        .image("v3", 30)
+        .image("v4", 20)
+        .unfit("v4", "CREATEFAILED")
+        .image("v5", 10);
+    assert_eq!(setup.says("v5"), ("newest", SHARE));
+    assert_eq!(setup.says("v4"), ("ineligible", NOTHING));
+    assert_eq!(setup.says("v3"), ("newest", SHARE));
+    assert_eq!(setup.says("v2"), ("newest", SHARE));
+    assert_eq!(setup.says("v1"), ("superseded", NOTHING));
+}
+
+#[test]
+fn t02_with_availability_all_a_version_waits_for_every_region() {
+    // with `availability: all` the same versions, as they come everywhere
+    let mut everywhere = policy("p", "v*", 1, 1);
+    everywhere.availability = Availability::All;
+    everywhere.regions.insert(region(THERE));
+    let setup = || {
+        Setup::with(everywhere.clone())
+            .image("v1", 50)
+            .image("v2", 10)
+    };
+    let before = setup().elsewhere(&[("v1", 50)]);
+    assert_eq!(before.says("v2"), ("waiting", NOTHING));
+    assert_eq!(before.says("v1"), ("newest", SHARE));
+    let after = setup().elsewhere(&[("v1", 50), ("v2", 9)]);
+    assert_eq!(after.says("v2"), ("newest", SHARE));
+    assert_eq!(after.says("v1"), ("superseded", NOTHING));
+    let unseen = setup();
+    assert_eq!(unseen.says("v2"), ("waiting", NOTHING));
+    assert_eq!(unseen.says("v1"), ("waiting", NOTHING));
+    assert!(unseen.resolve().unseen.contains(&region(THERE)));
+}
+
+#[test]
+fn t03_without_a_version_group_the_whole_name_is_the_version() {
+    // no `version` group | the whole name is the version: one image a region
+    let mut by_regex = policy("p", "*", 1, 1);
+    by_regex.matches.name = None;
+    by_regex.matches.name_regex = Some(NameRegex::new(r"v\d(-arm)?").expect("an expression"));
+    let setup = Setup::with(by_regex).image("v1", 20).image("v1-arm", 10);
+    assert_eq!(setup.says("v1-arm"), ("newest", SHARE));
+    assert_eq!(setup.says("v1"), ("superseded", NOTHING));
+}
+
+fn by_version() -> sharekeeper::desired::Policy {
+    let mut by_version = policy("p", "*", 1, 1);
+    by_version.matches.name = None;
+    let regex = NameRegex::new(r"(?<version>v\d)(-arm)?").expect("an expression");
+    by_version.matches.name_regex = Some(regex);
+    by_version
+}
+
+#[test]
+fn t04_all_images_of_a_version_must_be_normal_before_it_stands() {
+    // several images of one version (x86, arm) | all are shared, all must be NORMAL before the version stands
+    let setup = || {
+        Setup::with(by_version())
+            .image("v1", 30)
+            .image("v2", 20)
+            .image("v2-arm", 10)
+            .shared("v1", "NORMAL")
+            .shared("v2", "NORMAL")
+    };
+    let half = setup();
+    assert_eq!(half.says("v2-arm"), ("newest", SHARE));
+    assert_eq!(half.says("v1"), ("kept", NOTHING));
+    let syncing = setup().shared("v2-arm", "SYNCING");
+    assert_eq!(syncing.says("v1"), ("kept", NOTHING));
+    let whole = setup().shared("v2-arm", "NORMAL");
+    assert_eq!(whole.says("v1"), ("superseded", RETIRE));
+    let broken = setup().shared("v2-arm", "SYNCING_FAILED");
+    assert_eq!(broken.says("v1"), ("kept", NOTHING));
+    assert_eq!(broken.says("v2-arm").0, "broken");
+}
+
+#[test]
+fn t05_a_pin_replaces_newest_and_knows_excluded_ones() {
+    // a pin replaces `newest` in its region; it only knows names that `match` covers; excluded ones may be pinned
+    let mut pinned = policy("p", "v*", 1, 1);
+    pinned.pins = vec![pin(&["v1"], None)];
+    pinned.exclude = vec![exclude("img-v1")];
+    let setup = || Setup::with(pinned.clone()).image("v1", 30).image("v2", 20);
+    let before = setup().stands("v2", 5);
+    assert_eq!(before.says("v1"), ("pinned", SHARE));
+    assert_eq!(before.says("v2").1, NOTHING, "the pinned one is not NORMAL");
+    let mut plain = pinned.clone();
+    plain.exclude.clear();
+    let after = Setup::with(plain)
+        .image("v1", 30)
+        .image("v2", 20)
+        .stands("v1", 1)
+        .stands("v2", 5);
+    assert_eq!(after.says("v1"), ("pinned", NOTHING));
+    assert_eq!(after.says("v2"), ("superseded", RETIRE));
+}
+
+#[test]
+fn t06_while_a_pinned_image_is_not_normal_nothing_goes() {
+    // pinned image not NORMAL yet | shared first
+    let mut pinned = policy("p", "v*", 1, 1);
+    pinned.pins = vec![pin(&["v1"], None)];
+    let setup = || {
+        Setup::with(pinned.clone())
+            .image("v1", 30)
+            .image("v2", 20)
+            .image("v3", 10)
+            .stands("v2", 5)
+    };
+    for setup in [setup(), setup().shared("v1", "SYNCING")] {
+        assert_eq!(setup.says("v1").0, "pinned");
+        assert_eq!(setup.says("v2").1, NOTHING);
+        assert_eq!(setup.says("v3").1, NOTHING, "exactly the pinned ones");
+    }
+    assert_eq!(setup().says("v1"), ("pinned", SHARE));
+}
+
+#[test]
+fn t07_while_a_pin_cannot_be_met_nothing_goes_and_nothing_is_shared() {
+    // missing, revoked, declared unshared, outside `match` | nothing goes there, nothing new is shared
+    let setup = |pins: &[&str]| {
+        let mut pinned = policy("p", "v*", 1, 1);
+        pinned.pins = vec![pin(pins, None)];
+        pinned.revocations = vec![revoke("v4")];
+        Setup::with(pinned)
+            .image("v1", 50)
+            .image("v2", 40)
+            .image("v3", 30)
+            .image("v4", 20)
+            .image("v5", 10)
+            .image("x1", 60)
+            .stands("v1", 9)
+            .stands("v2", 9)
+            .declares("v3", DesiredShare::Unshared)
+    };
+    for pins in [["v2", "gone"], ["v2", "v4"], ["v2", "v3"], ["v2", "x1"]] {
+        let setup = setup(&pins);
+        for image in ["v1", "v2", "v5", "x1"] {
+            assert_eq!(setup.says(image).1, NOTHING, "{image} with {pins:?}");
+        }
+        let holds = setup.resolve().policy_holds;
+        assert!(holds.contains_key(&Arc::<str>::from("p")), "{pins:?}");
+    }
+    let met = setup(&["v2"]);
+    assert_eq!(met.says("v1"), ("superseded", RETIRE), "and so it can fail");
+    assert!(met.resolve().policy_holds.is_empty());
+}
+
+#[test]
+fn t08_a_pin_of_one_and_minimum_two_leaves_the_best_other() {
+    // pin of one and `minimum: 2` | the best other one stays
+    let mut pinned = policy("p", "v*", 2, 2);
+    pinned.pins = vec![pin(&["v1"], None)];
+    let setup = Setup::with(pinned)
+        .image("v1", 40)
+        .image("v2", 30)
+        .image("v3", 20)
+        .stands("v1", 9)
+        .stands("v2", 9)
+        .stands("v3", 9);
+    assert_eq!(setup.says("v1"), ("pinned", NOTHING));
+    assert_eq!(setup.says("v3"), ("kept", NOTHING));
+    assert_eq!(setup.says("v2"), ("superseded", RETIRE));
+}
+
+#[test]
+fn t09_a_pin_whose_date_is_over_is_as_if_it_were_not_there() {
+    // pin's date is over | as if it were not there; what it retired comes back by order
+    let mut pinned = policy("p", "v*", 1, 1);
+    pinned.pins = vec![pin(&["v1"], Some(now()))];
+    let setup = Setup::with(pinned)
+        .image("v1", 40)
+        .image("v2", 30)
+        .stands("v1", 9);
+    assert_eq!(setup.says("v2"), ("newest", SHARE));
+    assert_eq!(setup.says("v1"), ("kept", NOTHING));
+}
+
+#[test]
+fn t10_minimum_does_not_bound_a_declared_unshared() {
+    // `minimum` and a share that breaks or that others cancel, a declared `unshared` | not bounded by it
+    let setup = Setup::with(policy("p", "v*", 1, 1))
+        .image("v1", 40)
+        .stands("v1", 9)
+        .declares("v1", DesiredShare::Unshared);
+    let declared = Effect::Cancel(Cause::Declared);
+    assert_eq!(setup.says("v1"), ("declared", declared));
+}
+
+#[test]
+fn t11_a_revoke_of_the_only_share_waits_and_force_does_not() {
+    // revoke of the only share | waits for the next version; `force: true` does not
+    let mut revoked = policy("p", "v*", 1, 1);
+    revoked.revocations = vec![revoke("v1")];
+    let setup = |policy| Setup::with(policy).image("v1", 40).stands("v1", 9);
+    assert_eq!(setup(revoked.clone()).says("v1"), ("revoked", NOTHING));
+    let next = setup(revoked.clone()).image("v2", 10);
+    assert_eq!(next.says("v1"), ("revoked", NOTHING));
+    assert_eq!(next.says("v2"), ("newest", SHARE));
+    let next = setup(revoked.clone())
+        .image("v2", 10)
+        .shared("v2", "NORMAL");
+    assert_eq!(next.says("v1"), ("revoked", REVOKE));
+    revoked.revocations[0].force = true;
+    assert_eq!(setup(revoked.clone()).says("v1"), ("revoked", REVOKE));
+    revoked.revocations[0].force = false;
+    revoked.keep.minimum = 0;
+    assert_eq!(setup(revoked).says("v1"), ("revoked", REVOKE));
+}
+
+#[test]
+fn t12_a_replacement_is_wanted_as_long_as_the_revoked_one_is_shared() {
+    // revoke with `replacement` | it is wanted (soak and order do not matter) as long as the revoked one is shared; then
+    // ordinary
+    let mut revoked = policy("p", "v*", 1, 0);
+    revoked.min_age = TimeDelta::hours(24);
+    revoked.revocations = vec![revoke("v3")];
+    revoked.revocations[0].replacement = Some(name("v1"));
+    let setup = || {
+        Setup::with(revoked.clone())
+            .image("v1", 1)
+            .image("v2", 30)
+            .image("v3", 40)
+            .stands("v2", 5)
+    };
+    let before = setup().stands("v3", 9);
+    assert_eq!(before.says("v1").1, SHARE);
+    assert_eq!(before.says("v3"), ("revoked", NOTHING));
+    let syncing = setup().stands("v3", 9).shared("v1", "SYNCING");
+    assert_eq!(syncing.says("v3"), ("revoked", NOTHING));
+    let normal = setup().stands("v3", 9).shared("v1", "NORMAL");
+    assert_eq!(normal.says("v3"), ("revoked", REVOKE));
+    assert_eq!(normal.says("v1").1, NOTHING);
+    assert_eq!(setup().says("v1"), ("soaking", NOTHING), "it is ordinary");
+}
+
+#[test]
+fn t13_a_replacement_outside_the_match_does_not_count() {
+    // Outside `match` it does not count toward `minimum`
+    let mut revoked = policy("p", "v*", 1, 1);
+    revoked.revocations = vec![revoke("v1")];
+    revoked.revocations[0].replacement = Some(name("x1"));
+    let setup = Setup::with(revoked)
+        .image("v1", 40)
+        .image("x1", 10)
+        .stands("v1", 9)
+        .shared("x1", "NORMAL");
+    assert_eq!(setup.says("v1"), ("revoked", NOTHING));
+    let counted = setup.image("v2", 20).shared("v2", "NORMAL");
+    assert_eq!(counted.says("v1"), ("revoked", REVOKE));
+}
+
+#[test]
+fn t14_force_of_a_revoke_overrides_its_use_and_else_all_must() {
+    // revoke, image in use | withheld, exit 3; `force` or `inUse: cancel` goes
+    for (force, in_use, goes) in [
+        (false, false, false),
+        (true, false, true),
+        (false, true, true),
+    ] {
+        let mut revoked = policy("p", "v*", 1, 0);
+        revoked.revocations = vec![revoke("v1")];
+        revoked.revocations[0].force = force;
+        revoked.keep.cancels_in_use = in_use;
+        let setup = Setup::with(revoked).image("v1", 40).stands("v1", 9);
+        assert_eq!(setup.says("v1"), ("revoked", REVOKE));
+        let resolution = setup.resolve();
+        let desired = resolution.images[&id_of("v1")].desired.as_ref();
+        let bounds = desired.and_then(|desired| desired.bounds.as_ref());
+        assert_eq!(bounds.is_some_and(|bounds| bounds.in_use), goes, "{force}");
+    }
+}
+
+#[test]
+fn t15_revoke_over_shared_and_protect_over_revoke() {
+    // revoke and a declared `shared` / `protect` / declared `unshared` | revoke / protect / unshared at once
+    let mut revoked = policy("p", "v*", 1, 1);
+    revoked.revocations = vec![revoke("v1")];
+    let setup = || {
+        Setup::with(revoked.clone())
+            .image("v1", 40)
+            .image("v2", 30)
+            .stands("v1", 9)
+    };
+    let enough = || setup().stands("v2", 9);
+    let shared = enough().declares("v1", SHARED);
+    assert_eq!(shared.says("v1"), ("revoked", REVOKE));
+    let protected = enough().declares("v1", SHARED).protects("v1");
+    assert_eq!(protected.says("v1").1, NOTHING);
+    let unshared = setup().declares("v1", DesiredShare::Unshared);
+    let declared = Effect::Cancel(Cause::Declared);
+    assert_eq!(unshared.says("v1"), ("declared", declared));
+    let gone = Setup::with(revoked).image("v1", 40).declares("v1", SHARED);
+    assert_eq!(gone.says("v1"), ("revoked", NOTHING), "never shared again");
+}
+
+#[test]
+fn t16_a_revoke_of_what_another_policy_matches_keeps_its_minimum() {
+    // revoke of an image that another policy matches | no place and no count there; its `minimum` is kept, too
+    let mut first = policy("p", "x*", 1, 0);
+    first.revocations = vec![revoke("v1")];
+    let setup = |minimum| {
+        Setup::with(first.clone())
+            .and(policy("q", "v*", 1, minimum))
+            .image("v1", 10)
+            .image("v2", 30)
+            .image("x1", 30)
+            .stands("v1", 9)
+    };
+    assert_eq!(setup(1).says("v1"), ("revoked", NOTHING));
+    assert_eq!(setup(1).says("v2"), ("newest", SHARE), "v1 has no place");
+    assert_eq!(setup(0).says("v1"), ("revoked", REVOKE));
+    let next = setup(1).shared("v2", "NORMAL");
+    assert_eq!(next.says("v1"), ("revoked", REVOKE));
+}
+
+#[test]
+fn t17_a_revoke_to_come_is_ordinary_but_for_its_replacement() {
+    // revoke with `at` to come | ordinary until then; `replacement` is shared already
+    let mut revoked = policy("p", "v*", 1, 1);
+    revoked.revocations = vec![revoke("v2")];
+    revoked.revocations[0].at = Some(now() + TimeDelta::hours(1));
+    revoked.revocations[0].replacement = Some(name("v1"));
+    let setup = Setup::with(revoked)
+        .image("v1", 40)
+        .image("v2", 30)
+        .stands("v2", 9);
+    assert_eq!(setup.says("v2"), ("newest", NOTHING));
+    assert_eq!(setup.says("v1").1, SHARE);
+    let next = setup.resolve().next_change_at;
+    assert_eq!(next, Some(now() + TimeDelta::hours(1)));
+}
+
+#[test]
+fn t18_of_two_policies_the_one_decides_that_wants_it_most() {
+    // two policies, one image | who wants it most; retention needs all; caps, `owned`, `inUse` of each
+    let both = |hours| {
+        let mut second = policy("q", "v*", 1, 1);
+        second.keep.unshare_after = TimeDelta::hours(hours);
+        second.keep.owned = true;
+        second.keep.max_cancels = 1;
+        second.keep.cancels_in_use = true;
+        Setup::with(policy("p", "v*", 1, 1))
+            .and(second)
+            .image("v1", 40)
+            .image("v2", 30)
+            .stands("v1", 9)
+            .stands("v2", 9)
+    };
+    assert_eq!(both(48).says("v1"), ("overlap", NOTHING));
+    let go = both(5);
+    assert_eq!(go.says("v1"), ("superseded", RETIRE));
+    let resolution = go.resolve();
+    let desired = resolution.images[&id_of("v1")].desired.as_ref();
+    let bounds = desired.and_then(|desired| desired.bounds.as_ref());
+    let bounds = bounds.expect("bounds");
+    let policies = [("p".into(), 5), ("q".into(), 1)];
+    assert_eq!(bounds.policies, policies.into(), "caps of each");
+    assert!(bounds.owned && !bounds.in_use, "of each: {bounds:?}");
+    let wanted = go.and(policy("r", "v1", 1, 0));
+    assert_eq!(wanted.says("v1"), ("newest", NOTHING));
+}
+
+#[test]
+fn t19_a_policy_that_excludes_an_image_does_not_keep_it() {
+    // Retention needs all that don't exclude it.
+    let mut second = policy("q", "v*", 1, 1);
+    second.exclude = vec![exclude("img-v1")];
+    second.keep.unshare_after = TimeDelta::hours(48);
+    let setup = Setup::with(policy("p", "v*", 1, 1))
+        .and(second)
+        .image("v1", 40)
+        .image("v2", 30)
+        .stands("v1", 9)
+        .stands("v2", 9);
+    assert_eq!(setup.says("v1"), ("superseded", RETIRE));
+}
+
+#[test]
+fn t20_an_explicit_unshared_inside_newest_goes_at_once() {
+    // explicit `unshared` inside `newest` | goes at once; the next takes its place
+    let setup = Setup::with(policy("p", "v*", 1, 1))
+        .image("v1", 40)
+        .image("v2", 30)
+        .stands("v2", 9)
+        .declares("v2", DesiredShare::Unshared);
+    let declared = Effect::Cancel(Cause::Declared);
+    assert_eq!(setup.says("v2"), ("declared", declared));
+    assert_eq!(setup.says("v1"), ("newest", SHARE));
+}
+
+#[test]
+fn t21_an_explicit_shared_outside_newest_stays_and_needs_no_soak() {
+    // explicit `shared` outside `newest` | stays, and needs no soak
+    let mut soaks = policy("p", "v*", 1, 1);
+    soaks.min_age = TimeDelta::hours(24);
+    let setup = Setup::with(soaks)
+        .image("v1", 50)
+        .image("v2", 40)
+        .image("v3", 1)
+        .stands("v1", 9)
+        .stands("v2", 9)
+        .declares("v1", SHARED)
+        .declares("v3", SHARED);
+    assert_eq!(setup.says("v1"), ("declared", NOTHING));
+    let declared = Effect::Share(Cause::Declared);
+    assert_eq!(setup.says("v3"), ("declared", declared));
+}
+
+#[test]
+fn t22_an_id_and_a_name_that_disagree_are_a_conflict() {
+    // two entries, one image, different states (id and name) | `conflict`, neither
+    let setup = |by_name| {
+        Setup::default()
+            .image("v1", 50)
+            .stands("v1", 9)
+            .declares("v1", SHARED)
+            .declares_name("v1", by_name)
+    };
+    assert_eq!(
+        setup(DesiredShare::Unshared).says("v1"),
+        ("conflict", NOTHING)
+    );
+    assert_eq!(setup(SHARED).says("v1"), ("declared", NOTHING));
+}
+
+#[test]
+fn t23_a_shared_image_keeps_its_place_whatever_its_own_state() {
+    // image USING, SYNCING, unfit after it was shared | keeps its place. Unshared: `ineligible`
+    let setup = || {
+        Setup::with(policy("p", "v*", 1, 1))
+            .image("v1", 50)
+            .image("v2", 40)
+    };
+    for state in ["USING", "SYNCING", "CREATEFAILED"] {
+        let shared = setup().stands("v2", 9).unfit("v2", state).stands("v1", 9);
+        assert_eq!(shared.says("v2"), ("newest", NOTHING), "{state}");
+        assert_eq!(shared.says("v1"), ("superseded", RETIRE), "{state}");
+        let unshared = setup().unfit("v2", state);
+        assert_eq!(unshared.says("v2"), ("ineligible", NOTHING), "{state}");
+        assert_eq!(unshared.says("v1"), ("newest", SHARE), "{state}");
+    }
+}
+
+#[test]
+fn t24_a_young_image_that_is_shared_holds_its_place_and_stands_later() {
+    // young image that is shared already | holds its place, stands only when the soak is over
+    let mut soaks = policy("p", "v*", 1, 1);
+    soaks.min_age = TimeDelta::hours(24);
+    let setup = |hours| {
+        Setup::with(soaks.clone())
+            .image("v1", 50)
+            .image("v2", hours)
+            .stands("v1", 9)
+            .shared("v2", "NORMAL")
+    };
+    assert_eq!(setup(23).says("v2"), ("newest", NOTHING));
+    assert_eq!(setup(23).says("v1"), ("kept", NOTHING));
+    assert_eq!(setup(24).says("v1"), ("superseded", RETIRE));
+}
+
+#[test]
+fn t25_an_excluded_image_that_is_shared_is_left_alone() {
+    // excluded image that is shared | left alone; also by pruning (a document knows it)
+    let mut excludes = policy("p", "v*", 1, 1);
+    excludes.exclude = vec![exclude("img-v3")];
+    let setup = Setup::with(excludes)
+        .image("v1", 50)
+        .image("v2", 40)
+        .image("v3", 30)
+        .stands("v1", 9)
+        .stands("v2", 9)
+        .stands("v3", 9);
+    assert_eq!(setup.says("v3"), ("excluded", NOTHING));
+    assert_eq!(setup.says("v2"), ("newest", NOTHING), "v3 is not counted");
+    assert_eq!(setup.says("v1"), ("superseded", RETIRE));
+    assert!(setup.resolve().images.contains_key(&id_of("v3")), "known");
+}
+
+#[test]
+fn t26_a_deprecated_image_goes_once_newest_others_stand() {
+    // deprecated image that is shared (`deprecated: retire`) | no place; goes once `newest` others stand
+    let mut retires = policy("p", "v*", 1, 1);
+    retires.retires_deprecated = true;
+    let old = CvmImage {
+        deprecated: true,
+        ..CvmImage::default()
+    };
+    let setup = || {
+        Setup::with(retires.clone())
+            .image("v1", 50)
+            .image("v2", 40)
+            .stands("v2", 9)
+            .cvm("v1", CvmImage::default())
+            .cvm("v2", old.clone())
+    };
+    assert_eq!(setup().says("v1"), ("newest", SHARE));
+    assert_eq!(setup().says("v2"), ("kept", NOTHING));
+    let stands = setup().shared("v1", "NORMAL");
+    assert_eq!(stands.says("v2"), ("superseded", RETIRE));
+}
+
+#[test]
+fn t27_what_no_longer_matches_is_unnamed() {
+    // policy document deleted; image renamed out of `match` | unnamed: `--prune` alone
+    let setup = Setup::with(policy("p", "v*", 1, 1))
+        .image("v1", 50)
+        .image("x1", 60)
+        .stands("v1", 9)
+        .stands("x1", 9);
+    assert_eq!(setup.says("x1"), ("unnamed", NOTHING));
+    assert_eq!(setup.resolve().prune_hold, None);
+}
+
+#[test]
+fn t28_where_nothing_matches_every_prune_waits() {
+    // `match` matches nothing in a region | nothing is retired; every prune there waits
+    let setup = Setup::with(policy("p", "v*", 1, 1))
+        .and(policy("q", "x*", 1, 1))
+        .image("x1", 60)
+        .stands("x1", 9);
+    assert!(setup.resolve().prune_hold.is_some());
+    assert_eq!(setup.says("x1"), ("newest", NOTHING));
+}
+
+#[test]
+fn t29_a_name_that_no_image_has_is_held() {
+    // declared name: none | held
+    let setup = Setup::default()
+        .image("v2", 10)
+        .image("old", 50)
+        .shared("old", "NORMAL")
+        .declares_name("v1", SHARED)
+        .remembers("v1", &id_of("old"));
+    assert_eq!(setup.says("old"), ("held", NOTHING));
+    let resolution = setup.resolve();
+    assert!(resolution.prune_hold.is_some());
+    let [unresolved] = &resolution.unresolved[..] else {
+        panic!("{:?}", resolution.unresolved);
+    };
+    assert_eq!(unresolved.kind, NameProblem::Missing);
+    assert_eq!(unresolved.last_meaning, Some(id_of("old")));
+    assert!(
+        unresolved.problem.contains("v2"),
+        "the nearest: {unresolved:?}"
+    );
+}
+
+#[test]
+fn t30_what_a_missing_name_last_meant_is_held_against_policies() {
+    // What the name last meant is `held`, against policies too.
+    let setup = |is_held| {
+        let setup = Setup::with(policy("p", "o*", 1, 0))
+            .image("old", 50)
+            .image("open", 40)
+            .stands("old", 9)
+            .stands("open", 9);
+        match is_held {
+            true => setup
+                .declares_name("v1", SHARED)
+                .remembers("v1", &id_of("old")),
+            false => setup,
+        }
+    };
+    assert_eq!(setup(false).says("old"), ("superseded", RETIRE));
+    assert_eq!(setup(true).says("old"), ("held", NOTHING));
+}
+
+#[test]
+fn t31_a_name_that_two_images_have_holds_both() {
+    // declared name: two | both held
+    let setup = Setup::default()
+        .image("v1", 50)
+        .image_as(id("img-other"), "v1", 40)
+        .shared("v1", "NORMAL")
+        .declares_name("v1", SHARED);
+    let resolution = setup.resolve();
+    for image in [id_of("v1"), id("img-other")] {
+        let resolved = &resolution.images[&image];
+        assert_eq!(resolved.verdict.word(), "held", "{image}");
+        assert_eq!(resolved.desired, None, "{image}");
+    }
+    assert_eq!(resolution.unresolved[0].kind, NameProblem::Ambiguous);
+    assert_eq!(resolution.unresolved[0].images.len(), 2);
+    assert!(resolution.prune_hold.is_some());
+}
+
+#[test]
+fn t32_a_name_that_means_another_image_is_normal_before_the_old_is_unnamed() {
+    // declared name: another id | new one NORMAL first, then the old one is unnamed
+    let setup = || {
+        Setup::default()
+            .image("v1", 10)
+            .image("old", 50)
+            .shared("old", "NORMAL")
+            .declares_name("v1", SHARED)
+            .remembers("v1", &id_of("old"))
+    };
+    let declared = Effect::Share(Cause::Declared);
+    assert_eq!(setup().says("v1"), ("declared", declared));
+    for before in [setup(), setup().shared("v1", "SYNCING")] {
+        let (word, effect) = before.says("old");
+        assert_eq!(effect, NOTHING);
+        assert_ne!(word, "unnamed");
+        assert_eq!(before.resolve().memory.names.get(&name("v1")), None);
+    }
+    let after = setup().shared("v1", "NORMAL");
+    let learned = after.resolve().memory.names.get(&name("v1")).cloned();
+    assert_eq!(learned, Some(Some(id_of("v1"))));
+    let mut next = after;
+    let memory = &mut next.inventory.memory;
+    memory.names.insert(name("v1"), id_of("v1"));
+    assert_eq!(next.says("old"), ("unnamed", NOTHING));
+    assert_eq!(next.resolve().prune_hold, None);
+}
+
+#[test]
+fn t33_where_cvm_is_unreadable_nothing_is_retired_or_shared() {
+    // CVM unreadable | nothing there
+    let mut by_family = policy("p", "v*", 1, 0);
+    by_family.matches = ImageMatch {
+        family: Some(Glob::new("golden")),
+        ..ImageMatch::default()
+    };
+    let golden = CvmImage {
+        family: Some("golden".into()),
+        ..CvmImage::default()
+    };
+    let setup = || {
+        Setup::with(by_family.clone())
+            .image("v1", 50)
+            .image("v2", 40)
+            .image("v3", 60)
+            .stands("v1", 9)
+            .stands("v2", 9)
+            .cvm("v1", golden.clone())
+            .cvm("v2", golden.clone())
+            .cvm("v3", golden.clone())
+    };
+    assert_eq!(setup().says("v1"), ("superseded", RETIRE));
+    let mut unreadable = setup();
+    unreadable.seen.cvm = CvmImages::Unknown("UnauthorizedOperation".into());
+    for image in ["v1", "v2", "v3"] {
+        assert_eq!(unreadable.says(image).1, NOTHING, "{image}");
+        assert_ne!(unreadable.says(image).0, "unnamed", "never \"no match\"");
+    }
+    let resolution = unreadable.resolve();
+    assert!(resolution.prune_hold.is_some());
+    assert!(resolution.policy_holds.contains_key(&Arc::<str>::from("p")));
+}
