@@ -9,7 +9,7 @@ fn bench() -> Bench {
     let bench = Bench::new();
     bench.share(FRANKFURT, &["img-foreign"]);
     bench.declare("tokyo", TOKYO, &["img-a", "img-b"]);
-    bench.declare("frankfurt", FRANKFURT, &["img-a"]);
+    bench.declare("frankfurt", FRANKFURT, &["img-c"]);
     bench
 }
 
