@@ -336,13 +336,16 @@ fn all_with(three: &Three<'_>, states: &[Image], first: usize, rules: &[Rules]) 
                 cases += 1;
             }
             for [suspended, parked, used] in HANDS {
+                // Nothing is started from what is not shared.
+                if used.is_some_and(|n| !images[n].shared) {
+                    continue;
+                }
                 for (n, image) in images.iter_mut().enumerate() {
                     (image.suspended, image.parked) = (suspended == Some(n), parked == Some(n));
                     image.in_use = used == Some(n);
                 }
                 let two = [suspended, parked, used].into_iter().flatten().count() == 2;
-                let one = two && (suspended == parked || suspended == used || parked == used);
-                let rules: &mut dyn Iterator<Item = _> = match two && !one {
+                let rules: &mut dyn Iterator<Item = _> = match two && suspended != parked {
                     true => &mut with_two.iter().copied(),
                     false => &mut with_hands.iter(),
                 };

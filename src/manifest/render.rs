@@ -59,7 +59,7 @@ fn document(text: &mut String, scope: &Scope, images: &[Imported]) {
             None => writeln!(text, "    - id: {}", image.id),
         };
         let _ = writeln!(text, "      state: shared");
-        let is_said = name.is_some_and(|name| name.as_str() == image.note);
+        let is_said = name.map_or(image.id.as_str(), ImageName::as_str) == image.note;
         if !image.note.is_empty() && !is_said {
             let _ = writeln!(text, "      note: {}", quoted(&image.note));
         }

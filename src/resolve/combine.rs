@@ -133,29 +133,33 @@ impl<'a> Scene<'_, 'a> {
         self.due = due.map(|(id, _)| (*id).clone()).collect();
     }
 
-    /// Keeps the best of what is due where a policy would be left with fewer versions than its minimum.
+    /// Keeps the best of what is due where a policy would be left with fewer versions than its minimum; all of it, where even
+    /// that is not enough.
     fn keep_minimum(&mut self) {
         for index in 0..self.opinions.len() {
             loop {
                 let (policy, opinion) = &self.opinions[index];
-                if self.remaining(policy, opinion) >= policy.keep.minimum as usize {
+                let minimum = policy.keep.minimum;
+                if self.remaining(policy, opinion) >= minimum as usize {
                     break;
                 }
                 let ranked = opinion.ranks.iter();
-                let due = ranked.filter(|(id, _)| self.due.contains(**id));
-                let Some(best) = due.map(|(_, rank)| *rank).min() else {
+                let due: Vec<_> = ranked.filter(|(id, _)| self.due.contains(**id)).collect();
+                let normal = due.iter().filter(|(id, _)| self.region.is_normal(id));
+                let best = normal.map(|(_, rank)| **rank).min();
+                let kept = due
+                    .iter()
+                    .filter(|(_, rank)| best.is_none_or(|best| **rank == best));
+                let kept: Vec<_> = kept.map(|(id, _)| **id).collect();
+                if kept.is_empty() {
                     break;
-                };
-                let of_best = opinion.ranks.iter().filter(|(_, rank)| **rank == best);
-                let ids: Vec<_> = of_best.map(|(&id, _)| id).collect();
-                let minimum = policy.keep.minimum;
+                }
                 let why: Arc<str> =
                     format!("`minimum: {minimum}` versions stay shared and NORMAL").into();
-                for id in ids {
-                    if self.due.remove(id) {
-                        let verdict = ResolvedVerdict::Kept(Arc::clone(&why));
-                        self.opinions[index].1.verdicts.insert(id, verdict);
-                    }
+                for id in kept {
+                    self.due.remove(id);
+                    let verdict = ResolvedVerdict::Kept(Arc::clone(&why));
+                    self.opinions[index].1.verdicts.insert(id, verdict);
                 }
             }
         }
@@ -316,9 +320,10 @@ impl<'a> Scene<'_, 'a> {
         }
         let is_to_come = says.is_some_and(|image| entries::is_to_come(image, clocks));
         let unshares = |image: &&DesiredImage| !is_to_come && !entries::wants_share(image, clocks);
-        if let Some(image) = says.filter(|image| unshares(image) || image.protect)
-            && !is_to_come
-        {
+        // Protection keeps a share that is there. It does not bring one back that was revoked.
+        let is_shared = facts.is_some_and(|facts| facts.share.is_any());
+        let keeps = |image: &&DesiredImage| image.protect && is_shared && !is_to_come;
+        if let Some(image) = says.filter(|image| unshares(image) || keeps(image)) {
             return (ResolvedVerdict::Declared, Some(self.declared(image, facts)));
         }
         if let Some(revoked) = self.revocations.in_force.get(id) {

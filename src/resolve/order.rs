@@ -62,12 +62,13 @@ impl Rank<'_> {
 /// zeros. The build part is ignored.
 fn semantic_version(text: &str) -> Option<Version> {
     let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
-    let (text, build) = match text.split_once('+') {
-        Some((text, build)) => (text, BuildMetadata::new(build).ok()?),
-        None => (text, BuildMetadata::EMPTY),
+    let text = match text.split_once('+') {
+        Some((_, "")) => return None,
+        Some((text, build)) => BuildMetadata::new(build).ok().map(|_| text)?,
+        None => text,
     };
-    drop(build);
     let (core, pre) = match text.split_once('-') {
+        Some((_, "")) => return None,
         Some((core, pre)) => (core, Prerelease::new(&without_zeros(pre)).ok()?),
         None => (text, Prerelease::EMPTY),
     };

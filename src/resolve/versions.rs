@@ -222,9 +222,9 @@ impl<'a> PolicyHere<'_, 'a> {
 
     /// Whether its age and its copies elsewhere are certain. A pin asks for neither.
     fn is_certain(&self, version: &Version<'_>, fixed: &Fixed<'_>) -> bool {
-        if fixed.by == FixedBy::Pin {
-            let mut ids = version.images.keys();
-            return ids.any(|id| fixed.images.contains(*id));
+        let mut ids = version.images.keys();
+        if fixed.by == FixedBy::Pin && ids.any(|id| fixed.images.contains(*id)) {
+            return true;
         }
         version.is_age_certain
             && (self.policy.availability == Availability::Each || self.elsewhere.unseen.is_empty())

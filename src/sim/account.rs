@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::instance::Instance;
 use super::role_config::CamRole;
 use super::world_image::{Generate, Image};
+use super::world_instance::Instance;
 use crate::model::Region;
 
 /// An account: its key, its permissions, its images, blueprints and servers.

@@ -1,12 +1,12 @@
 //! The simulator's own paths under `/_sim/`: they show its state and change it while it runs. Not part of the API.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::account::{BlueprintType, ExtraBlueprint};
+use super::admin_call::{change_world, default_account, locate, read, set_if_given, text};
 use super::admin_images;
-use super::builds::{Bakery, SimTime};
+use super::bakery::{Bakery, SimTime};
 use super::cloud::Cloud;
 use super::faults::FaultRule;
 use super::sts;
@@ -67,10 +67,6 @@ struct AccountChange {
     secret_id: Option<String>,
     secret_key: Option<String>,
     deny: Option<Vec<String>>,
-}
-
-pub(super) fn default_account() -> String {
-    "default".into()
 }
 
 /// Answers a call of one of the simulator's own paths with a status and a document.
@@ -211,24 +207,6 @@ fn state(cloud: &Cloud) -> Value {
     })
 }
 
-/// Changes a world, unless the result would fail its checks.
-pub(super) fn change_world(
-    world: &mut World,
-    change: impl FnOnce(&mut World),
-) -> Result<(), String> {
-    let mut changed = world.clone();
-    change(&mut changed);
-    changed.check()?;
-    *world = changed;
-    Ok(())
-}
-
-pub(super) fn set_if_given<T>(field: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *field = value;
-    }
-}
-
 fn change_account(cloud: &mut Cloud, new: AccountChange) -> Result<(), String> {
     let index = cloud
         .account_named(&new.account)
@@ -303,24 +281,4 @@ fn change_blueprint(
         None => return Err("say what is to become of it: `state` or `deleted`".into()),
     }
     Ok(())
-}
-
-/// Finds the account, and the region if one is given.
-pub(super) fn locate(
-    cloud: &Cloud,
-    account: &str,
-    region: Option<&str>,
-) -> Result<(usize, Option<Region>), String> {
-    let index = cloud.account_named(account);
-    let index = index.ok_or_else(|| format!("no account `{account}`"))?;
-    let region = region.map(|name| Region::new(name).map_err(|error| format!("`{name}`: {error}")));
-    Ok((index, region.transpose()?))
-}
-
-fn text(body: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(body).map_err(|error| error.to_string())
-}
-
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    serde_saphyr::from_str(text(body)?).map_err(|error| error.to_string())
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::admin::{change_world, default_account, locate, read, set_if_given};
-use super::builds::{Ids, SimTime};
+use super::admin_call::{change_world, default_account, locate, read, set_if_given};
+use super::bakery::{Ids, SimTime};
 use super::cloud::Cloud;
 use super::image::ImageIndex;
-use super::instance::Instance;
 use super::world_image::Image;
+use super::world_instance::Instance;
 use crate::model::{Monotonic, Region};
 
 /// Body of `POST /_sim/images`: images to add or to replace.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::action::SimAction;
 use super::auth::{self, Caller};
-use super::builds::{Bakery, SimTime};
+use super::bakery::{Bakery, SimTime};
 use super::call::{IncomingCall, Refusal, refuse};
 use super::faults::{ActiveFault, CallAttributes, FaultKind, FaultTiming, ReplyFault};
 use super::image::{ImageIndex, RegionalImage};
@@ -92,7 +92,7 @@ impl Cloud {
     pub fn world(&self) -> World {
         let mut world = self.world.clone();
         // By then it is finished.
-        let unfinished: BTreeSet<_> = self.bakery.unfinished().collect();
+        let unfinished: BTreeSet<_> = self.bakery.unfinished_images().collect();
         for (key, regional) in &self.images {
             let (account, region, _) = key;
             let mut image = regional.image.clone();

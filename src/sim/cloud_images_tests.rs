@@ -79,10 +79,7 @@ accounts: [{{images: [
             &mut cloud,
             &json!({"Filters": [{"Name": name, "Values": [value]}]}),
         );
-        let rows = list["ImageSet"]
-            .as_array()
-            .expect(&list.to_string())
-            .clone();
+        let rows = list["ImageSet"].as_array().expect("rows").clone();
         let ids = rows
             .iter()
             .map(|row| row["ImageId"].as_str().expect("an id").to_owned());
@@ -173,10 +170,7 @@ fn a_server_uses_the_blueprint_that_its_image_has_or_had_last() {
     ));
     let used = |cloud: &mut Cloud, body: Value| {
         let list = call(cloud, "DescribeInstances", body, 5_000);
-        let rows = list["InstanceSet"]
-            .as_array()
-            .expect(&list.to_string())
-            .clone();
+        let rows = list["InstanceSet"].as_array().expect("rows").clone();
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         let rows = rows
             .iter()

@@ -11,15 +11,17 @@
 mod account;
 mod action;
 mod admin;
+mod admin_call;
 mod admin_images;
 mod auth;
+mod bakery;
 mod builds;
 mod call;
 mod cloud;
 mod cvm;
 mod faults;
 mod image;
-mod instance;
+mod instances;
 mod lighthouse;
 mod limiter;
 mod metadata;
@@ -32,7 +34,9 @@ mod sts;
 mod temporary_keys;
 mod units;
 mod world;
+mod world_build;
 mod world_image;
+mod world_instance;
 
 pub use account::Account;
 pub use cloud::Cloud;

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::admin;
-use super::builds::SimTime;
+use super::bakery::SimTime;
 use super::call::IncomingCall;
 use super::cloud::{Cloud, LinkDelay, Reply};
 use super::faults::ReplyFault;

@@ -7,7 +7,7 @@ use crate::api::protocol::sign::{CONTENT_TYPE, Credentials, ToSign};
 use crate::api::protocol::wire::Service;
 use crate::model::{Monotonic, Secret};
 use crate::sim::admin;
-use crate::sim::builds::SimTime;
+use crate::sim::bakery::SimTime;
 use crate::sim::call::IncomingCall;
 use crate::sim::metadata;
 use crate::sim::world::World;

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Account, BlueprintType};
 use super::action::SimAction;
-use super::builds::Build;
 use super::faults::FaultRule;
 use super::role_config::Metadata;
 use super::roles::RoleIndex;
 use super::units::{ClockOffset, DurationText};
+use super::world_build::Build;
 use crate::model::{Region, Uin};
 
 /// Everything a simulated cloud consists of, as its YAML file gives it. Every field may be left out.

@@ -172,7 +172,8 @@ impl Image {
                  whose id in each region is made up",
             );
         }
-        if !self.ids.is_empty() && !(self.id.is_empty() && self.regions.is_empty()) {
+        let otherwise = !self.id.is_empty() || !self.regions.is_empty();
+        if !self.ids.is_empty() && otherwise {
             return wrong("`ids` stands in place of `id` and `regions`");
         }
         if self.ids.len() > 1 && self.name.is_empty() {

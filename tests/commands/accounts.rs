@@ -12,10 +12,10 @@ use crate::{FRANKFURT, TOKYO, holds, ids};
 /// matters here: STS names the same uin for both.
 const WORLD: &str = r#"
 accounts:
-  - {name: one, uin: "100000000001", secretId: AKIDsimone, secretKey: s1, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}, {id: img-c, regions: [ap-tokyo]}]}
+  - {name: one, uin: "100000000001", secretId: AKIDsimone, secretKey: s1, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}, {id: img-c, regions: [ap-tokyo]}, {id: img-cfra, regions: [eu-frankfurt]}, {id: img-aseo, regions: [ap-seoul]}]}
   - {name: again, uin: "100000000001", secretId: AKIDsimagain, secretKey: s2, images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}
   - {name: two, uin: "100000000002", secretId: AKIDsimtwo, secretKey: s3, images: [{id: img-b, regions: [ap-tokyo]}, {id: img-x, regions: [ap-tokyo], shared: true}]}
-  - {name: mute, uin: "100000000003", secretId: AKIDsimmute, secretKey: s4, deny: [GetCallerIdentity], images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}]}
+  - {name: mute, uin: "100000000003", secretId: AKIDsimmute, secretKey: s4, deny: [GetCallerIdentity], images: [{id: img-a, regions: [ap-tokyo]}, {id: img-b, regions: [ap-tokyo]}, {id: img-cfra, regions: [eu-frankfurt]}]}
 "#;
 
 struct Office {
@@ -139,7 +139,7 @@ fn c1_two_names_with_one_key_are_refused_before_any_write() {
     office.declare("a", Some("prod"), TOKYO, &["img-a"]);
     office.declare("b", Some("production"), TOKYO, &["img-b"]);
     // Where only one of them names a region, that goes on as soon as the other region is mended.
-    office.declare("c", Some("prod"), FRANKFURT, &["img-c"]);
+    office.declare("c", Some("prod"), FRANKFURT, &["img-cfra"]);
     for prune in ["none", "owned", "exclusive"] {
         for verb in ["plan", "reconcile"] {
             let document = office.json(&[verb, "--prune", prune], 1);
@@ -158,7 +158,7 @@ fn c1_two_names_with_one_key_are_refused_before_any_write() {
     let document = office.json(&["reconcile", "--account", "prod", "--prune", "owned"], 1);
     holds(&document.to_string(), &["`prod`", "`production`"]);
     assert_eq!(office.writes(), 0);
-    office.declare("b", Some("production"), "ap-seoul", &["img-b"]);
+    office.declare("b", Some("production"), "ap-seoul", &["img-aseo"]);
     let document = office.json(&["reconcile", "--prune", "owned"], 0);
     assert_eq!(document["summary"]["shared"], 3);
 }
@@ -301,7 +301,7 @@ fn c1_where_sts_is_denied_nothing_is_pruned_and_the_rest_goes_on() {
     let plan = office.json(&["plan", "--prune", "owned"], 0);
     assert_eq!(ids(&plan["withheld"]), ["img-b"]);
     // Elsewhere it is the same: the manifests know a second name.
-    office.declare("c", Some("prod"), FRANKFURT, &["img-c"]);
+    office.declare("c", Some("prod"), FRANKFURT, &["img-cfra"]);
     let document = office.json(&["reconcile", "--prune", "owned"], 3);
     holds(
         &document.to_string(),
@@ -412,11 +412,11 @@ fn g2_an_entry_that_moves_to_another_name_of_the_account_is_never_cancelled() {
     office.account("legacy", "one", Some("100000000001"));
     office.account("prod", "one", Some("100000000001"));
     office.declare("a", Some("legacy"), TOKYO, &["img-a", "img-b"]);
-    office.declare("c", Some("prod"), FRANKFURT, &["img-c"]);
+    office.declare("c", Some("prod"), FRANKFURT, &["img-cfra"]);
     office.json(&["reconcile", "--prune", "owned"], 0);
     // Region by region: Tokyo goes over, and one of its images is dropped on the way.
     office.declare("a", Some("prod"), TOKYO, &["img-a"]);
-    office.declare("b", Some("legacy"), "ap-seoul", &["img-a"]);
+    office.declare("b", Some("legacy"), "ap-seoul", &["img-aseo"]);
     let document = office.json(&["reconcile", "--prune", "owned"], 0);
     let tokyo: Vec<_> = document["images"]
         .as_array()

@@ -155,8 +155,8 @@ fn t8_prune_exclusive_leaves_alone_what_is_not_the_accounts_own_and_says_so() {
     assert_eq!(ids(&plan["changes"]), ["img-mine"]);
     assert_eq!(ids(&plan["strays"]), ["img-gone", "img-theirs"]);
     assert_eq!(plan["unmanaged"], json!({"ours": 0, "foreign": 0}));
-    // Blueprints and own images; and blueprints once more, to see that it worked.
-    assert_eq!(plan["budget"]["reads"], 3, "{}", plan["budget"]);
+    // Blueprints, own images and instances; and blueprints once more, to see that it worked.
+    assert_eq!(plan["budget"]["reads"], 4, "{}", plan["budget"]);
     holds(
         &bench.text(&[&["plan"] as &[_], &exclusive].concat(), 0),
         &[

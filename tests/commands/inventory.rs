@@ -61,7 +61,7 @@ fn the_first_plan_after_an_import_is_empty_by_region_and_by_account() {
             &first,
             &[
                 "# What was shared when `sharekeeper import` looked, 2",
-                "    - id: img-a\n      state: shared\n      note: \"the \\\"golden\\\": one # not a comment\"\n",
+                "    - name: \"the \\\"golden\\\": one # not a comment\"\n      state: shared\n    - ",
             ],
         );
         let flags = ["--detailed-exitcode", "--prune", "exclusive"];

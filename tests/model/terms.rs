@@ -40,12 +40,6 @@ pub fn used(images: &[Image]) -> impl Iterator<Item = usize> {
     images.filter(|(_, image)| image.in_use).map(|(n, _)| n)
 }
 
-/// One instance for each image that is in use.
-fn instances(used: impl Iterator<Item = usize>) -> Instances {
-    let used = used.map(|n| (blueprint_id(n), vec![format!("lhins-{n}").into()]));
-    Instances::Known(used.collect())
-}
-
 /// The account has these images, without names.
 fn own<'a>(images: impl Iterator<Item = &'a ImageId>) -> OwnImages {
     let image = OwnImage {
@@ -67,6 +61,8 @@ pub type Wanted<'a> = BTreeMap<&'a ImageId, &'a DesiredImage>;
 pub struct Setting {
     pub scope: Scope,
     pub ids: Vec<ImageId>,
+    /// What each of them is shared as.
+    blueprints: Vec<SmolStr>,
     pub attempts: AttemptLog,
     pub windows: Windows,
     pub now: Timestamp,
@@ -84,6 +80,7 @@ impl Setting {
                 region: Region::new("ap-tokyo").expect("a region"),
             },
             ids: (0..images).map(id).collect(),
+            blueprints: (0..images).map(blueprint_id).collect(),
             attempts: AttemptLog {
                 unexpected_loss_since: Some(Monotonic::default()),
                 ..AttemptLog::default()
@@ -132,8 +129,8 @@ impl Setting {
         shared: impl Iterator<Item = usize>,
         used: impl Iterator<Item = usize>,
     ) -> Seen {
-        let blueprint = |n| Blueprint {
-            id: blueprint_id(n),
+        let blueprint = |n: usize| Blueprint {
+            id: self.blueprints[n].clone(),
             state: "NORMAL".into(),
             name: Default::default(),
         };
@@ -142,9 +139,15 @@ impl Setting {
                 .map(|n| (self.ids[n].clone(), blueprint(n)))
                 .collect(),
             own: own(self.ids.iter()),
-            instances: instances(used),
+            instances: self.instances(used),
             ..Seen::default()
         }
+    }
+
+    /// One instance for each image that is in use.
+    fn instances(&self, used: impl Iterator<Item = usize>) -> Instances {
+        let used = used.map(|n| (self.blueprints[n].clone(), vec![SmolStr::new("lhins-1")]));
+        Instances::Known(used.collect())
     }
 
     /// [`Self::seen`], with what each image is shared as, and without those that are not the account's.
@@ -158,7 +161,7 @@ impl Setting {
                 Shows::Failed => "SYNCING_FAILED",
             };
             let blueprint = Blueprint {
-                id: blueprint_id(n),
+                id: self.blueprints[n].clone(),
                 state: state.into(),
                 name: Default::default(),
             };
@@ -168,7 +171,7 @@ impl Setting {
         Seen {
             shared: shared.collect(),
             own: own(own_ids.map(|(_, id)| id)),
-            instances: instances(used(images)),
+            instances: self.instances(used(images)),
             ..Seen::default()
         }
     }
@@ -184,7 +187,7 @@ impl Setting {
         let owned = ownership.map(|ownership| OwnedShare {
             ownership,
             since: self.now,
-            blueprint: Some(blueprint_id(n).into()),
+            blueprint: Some(self.blueprints[n].to_string()),
             confirmed: image.settled,
             missing_since: None,
             disputed_since: (image.own == Own::Disputed).then_some(self.now),
