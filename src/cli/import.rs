@@ -18,6 +18,7 @@ use crate::manifest::{self, Imported, Sharing};
 use crate::model::{AccountName, ImageId, ImageKey, ImageName, Labels, Region, Scope, Selector};
 use crate::observation::{Observation, OwnImage, OwnImages, Seen};
 use crate::report::{ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnseenScope};
+use crate::resolve;
 use crate::words::rfc3339;
 
 pub(super) async fn run(
@@ -132,6 +133,10 @@ async fn observe<H: Host>(
             };
             if shared.any(is_new) {
                 seen.own = listing::own_images(client, &scope).await;
+                let mut policies = desired.policies.get(&scope).into_iter().flatten();
+                if policies.any(|policy| policy.needs_cvm()) {
+                    seen.cvm = listing::cvm_images(client, &scope).await;
+                }
             }
         }
         (scope, observation)
@@ -178,12 +183,15 @@ impl Found {
             if !selector.matches(&key, &Labels::new()) {
                 continue;
             }
-            let name = own.as_ref().and_then(|own| own.get(&key.image));
-            let name = name.and_then(|image| ImageName::new(&image.name).ok());
+            let row = own.as_ref().and_then(|own| own.get(&key.image));
+            let name = row.and_then(|image| ImageName::new(&image.name).ok());
             let names = desired.names.get(&scope);
             let by_name = names.zip(name.as_ref());
             let is_named = by_name.is_some_and(|(names, name)| names.contains_key(name));
-            if is_named || desired.images.contains_key(&key) {
+            let policies = desired.policies.get(&scope).map_or(&[][..], Vec::as_slice);
+            let is_matched =
+                row.is_some_and(|row| resolve::is_matched(policies, &key.image, row, &seen.cvm));
+            if is_named || is_matched || desired.images.contains_key(&key) {
                 self.named_already += 1;
                 continue;
             }
