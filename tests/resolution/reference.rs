@@ -25,8 +25,8 @@ enum Want {
     Excluded,
     Superseded,
     Stays,
-    Hold,
-    NotYet,
+    /// It is held, broken, or cannot be shared yet: which of these is said of several policies is left open.
+    Waits,
     Newest,
     Pinned,
     Decided,
@@ -42,8 +42,8 @@ pub(crate) struct Outcome {
     pub(crate) prune_hold: Option<bool>,
     /// Policies that hold still.
     pub(crate) holds: BTreeSet<&'static str>,
-    /// The clocks of versions from now on.
-    pub(crate) clocks: BTreeMap<(&'static str, String), Clock>,
+    /// The clocks of versions from now on, and whether nothing speaks against them that was not seen.
+    pub(crate) clocks: BTreeMap<(&'static str, String), (Clock, bool)>,
     /// What names mean from now on, where that is certain.
     pub(crate) names: BTreeMap<&'static str, u8>,
 }
@@ -63,7 +63,8 @@ enum Declared {
     /// The state, why it is so, and whether it is protected.
     State(bool, Cause, bool),
     Conflict,
-    Held,
+    /// Holds what entries by id say of it, if they do.
+    Held(Option<(bool, Cause)>),
     /// The last meaning of a name that means another image now, which is not seen as desired yet.
     Before,
 }
@@ -94,7 +95,14 @@ pub(crate) fn decide(world: &World) -> Outcome {
         if view.hold.is_some() {
             outcome.holds.insert(view.policy.name);
         }
-        outcome.clocks.extend(view.clocks());
+        // Whether an image that waits for a person holds a place is left open.
+        let is_open = scene
+            .declared
+            .values()
+            .any(|said| !matches!(said, Declared::No | Declared::State(..)));
+        if !is_open {
+            outcome.clocks.extend(view.clocks());
+        }
     }
     for image in &here.images {
         outcome.images.insert(image.id, scene.decide(image, &views));
@@ -108,14 +116,12 @@ fn with_name<'w>(here: &'w Region, name: &str) -> Vec<&'w Image> {
     images.filter(|image| image.name == name).collect()
 }
 
-/// The state that an entry asks for now; `None`: it says nothing yet, or the clocks disagree.
-fn asked(world: &World, ask: Ask) -> Option<(bool, Cause)> {
+/// The state that an entry asks for now, and why.
+fn asked(world: &World, ask: Ask) -> (bool, Cause) {
     match ask {
-        Ask::Shared => Some((true, Cause::Declared)),
-        Ask::Unshared => Some((false, Cause::Declared)),
-        Ask::SharedUntil(until) if world.now >= until => Some((false, Cause::Expired)),
-        Ask::SharedUntil(_) => Some((true, Cause::Declared)),
-        Ask::SharedFrom(from) => (world.now >= from).then_some((true, Cause::Declared)),
+        Ask::Unshared => (false, Cause::Declared),
+        Ask::SharedUntil(until) if world.now >= until => (false, Cause::Expired),
+        Ask::Shared | Ask::SharedUntil(_) => (true, Cause::Declared),
     }
 }
 
@@ -124,11 +130,9 @@ fn names(world: &World, here: &Region, outcome: &mut Outcome) {
         let By::Name(name) = entry.by else { continue };
         match with_name(here, name).as_slice() {
             [image] => {
-                let state = asked(world, entry.ask);
-                let is_as_desired = match state {
-                    Some((true, _)) => image.share == Some(Share::Normal),
-                    Some((false, _)) => image.share.is_none(),
-                    None => false,
+                let is_as_desired = match asked(world, entry.ask).0 {
+                    true => image.share == Some(Share::Normal),
+                    false => image.share.is_none(),
                 };
                 if is_as_desired {
                     outcome.names.insert(name, image.id);
@@ -143,12 +147,12 @@ fn names(world: &World, here: &Region, outcome: &mut Outcome) {
 
 /// "No image of the name, or two: blocked. What the name last meant is held, against policies too."
 fn declared(world: &World, here: &Region, image: &Image) -> Declared {
-    let mut states = Vec::new();
+    let mut asks = Vec::new();
     let (mut protect, mut is_held, mut is_before) = (false, false, false);
     for entry in &world.entries {
         match entry.by {
             By::Id(id) if id == image.id => {
-                states.extend(asked(world, entry.ask));
+                asks.push(entry.ask);
                 protect |= entry.protect;
             }
             By::Id(_) => {}
@@ -157,11 +161,11 @@ fn declared(world: &World, here: &Region, image: &Image) -> Declared {
                 let was = world.memory.names.get(name) == Some(&image.id);
                 match found.as_slice() {
                     [found] if found.id == image.id => {
-                        states.extend(asked(world, entry.ask));
+                        asks.push(entry.ask);
                         protect |= entry.protect;
                     }
                     [found] => {
-                        let wants = asked(world, entry.ask).is_some_and(|(shared, _)| shared);
+                        let wants = asked(world, entry.ask).0;
                         is_before |= was && wants && found.share != Some(Share::Normal);
                     }
                     found => is_held |= was || found.iter().any(|f| f.id == image.id),
@@ -169,12 +173,14 @@ fn declared(world: &World, here: &Region, image: &Image) -> Declared {
             }
         }
     }
-    match states.as_slice() {
-        _ if is_held => Declared::Held,
-        [] if is_before => Declared::Before,
-        [] => Declared::No,
-        [first, rest @ ..] if rest.iter().any(|other| other.0 != first.0) => Declared::Conflict,
-        [(state, cause), ..] => Declared::State(*state, *cause, protect),
+    let state = asks.first().map(|ask| asked(world, *ask));
+    match state {
+        _ if is_held || (is_before && state.is_some()) => Declared::Held(state),
+        None if is_before => Declared::Before,
+        None => Declared::No,
+        // As they are written: a date that is over does not make them agree.
+        Some(_) if asks.iter().any(|ask| *ask != asks[0]) => Declared::Conflict,
+        Some((state, cause)) => Declared::State(state, cause, protect),
     }
 }
 
@@ -307,7 +313,15 @@ impl Scene<'_> {
             (true, Some(_)) | (false, None) => Effect::Nothing,
         };
         match declared {
-            Declared::Held => return say(Want::Decided, &["held"], Effect::Nothing),
+            Declared::Held(by_id) => {
+                let mut expected = say(Want::Decided, &["held"], Effect::Nothing);
+                // Whether an id settles what a name leaves open is left open.
+                if let Some((shared, cause)) = by_id {
+                    expected.words.push("declared");
+                    expected.effects.push(state(*shared, *cause));
+                }
+                return expected;
+            }
             Declared::Conflict => return say(Want::Decided, &["conflict"], Effect::Nothing),
             Declared::State(false, cause, protect) => {
                 let effect = match protect {
@@ -317,6 +331,7 @@ impl Scene<'_> {
                 return say(Want::Decided, &["declared"], effect);
             }
             Declared::State(true, _, true) if !self.revocations(image).is_empty() => {
+                // Protection keeps a share; nobody makes one of what is revoked.
                 return say(Want::Decided, &["declared", "revoked"], Effect::Nothing);
             }
             _ => {}
@@ -333,7 +348,7 @@ impl Scene<'_> {
             // Whether a policy may share or even retire it meanwhile is left open, but for the last: it is named.
             return say(Want::Decided, &[], Effect::Nothing);
         }
-        claim.unwrap_or_else(|| say(Want::Excluded, &["unnamed", "declared"], Effect::Nothing))
+        claim.unwrap_or_else(|| say(Want::Excluded, &["unnamed"], Effect::Nothing))
     }
 
     /// Rule 9.
@@ -379,11 +394,17 @@ impl Scene<'_> {
                 let revoked = with_name(self.here, revoke.name);
                 revoked.iter().any(|image| image.share.is_some())
             });
-        let effect = match (image.share, image.eligible) {
-            (None, true) => Effect::Share(Cause::Policy),
-            _ => Effect::Nothing,
+        // What cannot be shared is blocked, whoever wants it: it may be asked for.
+        let effects = match (image.share, image.eligible) {
+            (None, true) => vec![Effect::Share(Cause::Policy)],
+            (None, false) => vec![Effect::Share(Cause::Policy), Effect::Nothing],
+            (Some(_), _) => vec![Effect::Nothing],
         };
-        wanted.then(|| say(Want::Pinned, &[], effect))
+        wanted.then(|| Expected {
+            words: Vec::new(),
+            effects,
+            want: Want::Pinned,
+        })
     }
 
     fn prune_hold(&self, views: &[View<'_>], outcome: &Outcome) -> Option<bool> {
@@ -445,20 +466,29 @@ impl<'v> View<'v> {
         let (policy, scene) = (self.policy, self.scene);
         let of_version = |image: &&'v Image| {
             may_match(policy, image, true)
-                && !is_excluded(policy, image)
+                && image.created.is_some()
                 && version_of(policy, image) == text
         };
         let key = (policy.name, text.clone());
         let before = scene.world.memory.versions.get(&key).copied();
         let before = before.unwrap_or_default();
         let all_seen = seen.iter().all(Option::is_some);
-        let everywhere = seen.iter().flatten().flat_map(|region| &region.images);
+        // Ids are regional: what is excluded by its id is excluded here alone.
+        let is_counted = |(n, image): &(usize, &Image)| *n > 0 || !is_excluded(policy, image);
+        let everywhere = seen.iter().enumerate().flat_map(|(n, region)| {
+            let images = region.iter().flat_map(|region| &region.images);
+            images.map(move |image| (n, image))
+        });
+        let everywhere = everywhere.filter(is_counted).map(|(_, image)| image);
         let created = everywhere.filter(of_version).filter_map(|i| i.created);
         let images = scene.here.images.iter();
         let mut version = Version {
             images: match self.hold {
                 Some(_) => Vec::new(),
-                None => images.filter(of_version).collect(),
+                None => images
+                    .filter(of_version)
+                    .filter(|image| !is_excluded(policy, image))
+                    .collect(),
             },
             age: created.chain(before.age).min().unwrap_or_default(),
             age_is_certain: all_seen || before.age.is_some(),
@@ -536,7 +566,7 @@ impl<'v> View<'v> {
         texts.map(|version| version.text.as_str()).collect()
     }
 
-    fn clocks(&self) -> Vec<((&'static str, String), Clock)> {
+    fn clocks(&self) -> Vec<((&'static str, String), (Clock, bool))> {
         if self.hold == Some(Hold::Cvm) {
             return Vec::new();
         }
@@ -545,7 +575,13 @@ impl<'v> View<'v> {
                 age: version.age_is_certain.then_some(version.age),
                 stands_since: version.stands_since,
             };
-            ((self.policy.name, version.text.clone()), clock)
+            // Whether a version that a pin passes over begins to stand is left open.
+            let is_certain =
+                version.age_is_certain && version.availability_is_certain && self.pinned.is_empty();
+            (
+                (self.policy.name, version.text.clone()),
+                (clock, is_certain),
+            )
         });
         clocks.collect()
     }
@@ -557,9 +593,9 @@ impl<'v> View<'v> {
         }
         let nothing = Effect::Nothing;
         match self.hold {
-            Some(Hold::Cvm) => return Some(say(Want::Hold, &["held", "kept"], nothing)),
+            Some(Hold::Cvm) => return Some(say(Want::Waits, &["held", "kept"], nothing)),
             // Nothing goes there, nothing new is shared.
-            Some(Hold::Pin) => return Some(say(Want::Hold, &[], nothing)),
+            Some(Hold::Pin) => return Some(say(Want::Waits, &[], nothing)),
             None => {}
         }
         let share = match image.share {
@@ -582,16 +618,18 @@ impl<'v> View<'v> {
         let before = self.versions[..place].iter().filter(|v| v.has_place);
         let is_newest = self.pinned.is_empty() && before.count() < self.policy.newest;
         Some(match image.share {
-            Some(Share::Doubled) => say(Want::NotYet, &["broken"], nothing),
-            Some(_) if is_broken && is_newest => say(Want::NotYet, &["broken"], nothing),
+            Some(Share::Doubled) => say(Want::Waits, &["broken"], nothing),
+            Some(_) if is_broken && is_newest && !self.is_deprecated(image) => {
+                say(Want::Waits, &["broken"], nothing)
+            }
             Some(_) if is_newest && !self.is_deprecated(image) => {
                 say(Want::Newest, &["newest"], nothing)
             }
             Some(_) => self.retention(image, place),
             None if self.is_deprecated(image) => say(Want::Superseded, &[], nothing),
-            None if !image.eligible => say(Want::NotYet, &["ineligible"], nothing),
-            None if !version.soak_is_over => say(Want::NotYet, &["soaking"], nothing),
-            None if !version.is_available => say(Want::NotYet, &["waiting"], nothing),
+            None if !image.eligible => say(Want::Waits, &["ineligible"], nothing),
+            None if !version.soak_is_over => say(Want::Waits, &["soaking"], nothing),
+            None if !version.is_available => say(Want::Waits, &["waiting"], nothing),
             None if is_newest => say(Want::Newest, &["newest"], share),
             None => say(Want::Superseded, &["superseded"], nothing),
         })
@@ -624,6 +662,11 @@ impl<'v> View<'v> {
         }
     }
 
+    fn has_declared(&self) -> bool {
+        let mut ids = self.matched.iter().map(|image| image.id);
+        ids.any(|id| matches!(self.scene.declared[&id], Declared::State(true, ..)))
+    }
+
     fn overlap(&self, since: i64) -> Expected {
         match since + self.policy.unshare_after <= self.scene.world.now {
             true => say(
@@ -651,8 +694,22 @@ impl<'v> View<'v> {
         let normal = self.normal_versions();
         let others = normal.into_iter().filter(|text| !texts.contains(*text));
         let missing = self.policy.minimum.saturating_sub(texts.len());
-        if others.take(missing).any(|other| other == text) {
+        let others: Vec<_> = others.collect();
+        // Fewer than `minimum` are NORMAL: nothing goes.
+        if others.len() < missing {
             return kept;
+        }
+        let last = others[..missing].last();
+        let last = last.and_then(|last| self.find(last)).map(|(n, _)| n);
+        let is_before = last >= self.find(&text).map(|(n, _)| n);
+        if is_before {
+            let mut open = kept;
+            // What a person declares may stay in its place, and what is better but not NORMAL may stay or go.
+            if self.has_declared() || image.share != Some(Share::Normal) {
+                open.words.push("superseded");
+                open.effects.push(Effect::Cancel(Cause::Retention));
+            }
+            return open;
         }
         let since = pinned.try_fold(i64::MIN, |latest, image| {
             let (_, version) = self.find(&version_of(self.policy, image))?;

@@ -552,11 +552,11 @@ fn t28_where_nothing_matches_every_prune_waits() {
 fn t29_a_name_that_no_image_has_is_held() {
     // declared name: none | held
     let setup = Setup::default()
-        .image("v2", 10)
+        .image("golden-1.5.0", 10)
         .image("old", 50)
         .shared("old", "NORMAL")
-        .declares_name("v1", SHARED)
-        .remembers("v1", &id_of("old"));
+        .declares_name("golden-1.5.1", SHARED)
+        .remembers("golden-1.5.1", &id_of("old"));
     assert_eq!(setup.says("old"), ("held", NOTHING));
     let resolution = setup.resolve();
     assert!(resolution.prune_hold.is_some());
@@ -566,7 +566,7 @@ fn t29_a_name_that_no_image_has_is_held() {
     assert_eq!(unresolved.kind, NameProblem::Missing);
     assert_eq!(unresolved.last_meaning, Some(id_of("old")));
     assert!(
-        unresolved.problem.contains("v2"),
+        unresolved.problem.contains("golden-1.5.0"),
         "the nearest: {unresolved:?}"
     );
 }

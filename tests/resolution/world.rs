@@ -67,7 +67,6 @@ pub(crate) enum Ask {
     Shared,
     Unshared,
     SharedUntil(i64),
-    SharedFrom(i64),
 }
 
 /// An entry of an `ImageShare` document.
