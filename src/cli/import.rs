@@ -16,8 +16,9 @@ use crate::host::Host;
 use crate::listing;
 use crate::manifest::{self, Imported, Sharing};
 use crate::model::{AccountName, ImageId, ImageKey, ImageName, Labels, Region, Scope, Selector};
-use crate::observation::{Observation, OwnImages};
+use crate::observation::{Observation, OwnImage, OwnImages, Seen};
 use crate::report::{ExitStatus, ImportDocument, ImportedFile, ImportedStray, UnseenScope};
+use crate::resolve;
 use crate::words::rfc3339;
 
 pub(super) async fn run(
@@ -132,6 +133,10 @@ async fn observe<H: Host>(
             };
             if shared.any(is_new) {
                 seen.own = listing::own_images(client, &scope).await;
+                let mut policies = desired.policies.get(&scope).into_iter().flatten();
+                if policies.any(|policy| policy.needs_cvm()) {
+                    seen.cvm = listing::cvm_images(client, &scope).await;
+                }
             }
         }
         (scope, observation)
@@ -139,38 +144,36 @@ async fn observe<H: Host>(
     join_all(observations).await
 }
 
-fn write(
-    arguments: &ImportArguments,
-    desired: &Desired,
-    selector: &Selector,
-    observations: Vec<(Scope, Observation)>,
-) -> Result<ImportDocument, Failure> {
-    let (mut sharing, mut unseen, mut named_already) = (Sharing::new(), Vec::new(), 0);
-    let mut strays = Vec::new();
-    let everything = Selector::default();
-    let mut not_read = |scope: &Scope, reason: String| {
+/// What was found in the scopes that were looked at.
+#[derive(Default)]
+struct Found {
+    sharing: Sharing,
+    strays: Vec<ImportedStray>,
+    unseen: Vec<UnseenScope>,
+    named_already: usize,
+}
+
+impl Found {
+    fn not_read(&mut self, scope: &Scope, reason: String) {
         output::warn(format_args!("{scope}: not read: {reason}"));
-        unseen.push(UnseenScope {
+        self.unseen.push(UnseenScope {
             account: scope.account.to_string(),
             region: scope.region.as_str(),
             reason,
         });
-    };
-    for (scope, observation) in observations {
-        let seen = match observation {
-            Observation::Seen(seen) => seen,
-            Observation::ReadDenied(why) | Observation::Unobserved(why) => {
-                not_read(&scope, why.reason);
-                continue;
+    }
+
+    /// Takes in what is shared in a scope.
+    fn add(&mut self, scope: Scope, seen: Seen, desired: &Desired, selector: &Selector) {
+        let own = match seen.own {
+            OwnImages::Known(own) => Some(own),
+            OwnImages::NotAsked => None,
+            OwnImages::Unknown(why) => {
+                let why = format!("which images are the account's own is not known: {why}");
+                self.not_read(&scope, why);
+                None
             }
         };
-        let own = seen.own;
-        if let OwnImages::Unknown(why) = &own {
-            let why = format!("which images are the account's own is not known: {why}");
-            not_read(&scope, why);
-        }
-        let in_scope = desired.desired_scope(&scope, &everything);
-        let is_declared = |name: &str| in_scope.as_ref().is_some_and(|scope| scope.has_name(name));
         let mut images = Vec::new();
         for (image, blueprint) in seen.shared {
             let key = ImageKey {
@@ -180,38 +183,79 @@ fn write(
             if !selector.matches(&key, &Labels::new()) {
                 continue;
             }
-            if desired.images.contains_key(&key) {
-                named_already += 1;
+            let row = own.as_ref().and_then(|own| own.get(&key.image));
+            let name = row.and_then(|image| ImageName::new(&image.name).ok());
+            let names = desired.names.get(&scope);
+            let by_name = names.zip(name.as_ref());
+            let is_named = by_name.is_some_and(|(names, name)| names.contains_key(name));
+            let policies = desired.policies.get(&scope).map_or(&[][..], Vec::as_slice);
+            let is_matched =
+                row.is_some_and(|row| resolve::is_matched(policies, &key.image, row, &seen.cvm));
+            if is_named || is_matched || desired.images.contains_key(&key) {
+                self.named_already += 1;
                 continue;
             }
-            match &own {
-                OwnImages::Known(all) if all.contains_key(&key.image) => {
-                    let name = &all[&key.image].name;
-                    if is_declared(name) {
-                        named_already += 1;
-                        continue;
-                    }
-                    let is_unique = all.values().filter(|image| image.name == *name).count() == 1;
-                    images.push(Imported {
-                        id: key.image,
-                        name: ImageName::new(name).ok().filter(|_| is_unique),
-                        note: blueprint.name.to_string(),
-                    });
-                }
-                OwnImages::Known(_) => strays.push(ImportedStray {
+            let Some(own) = &own else {
+                continue;
+            };
+            if own.contains_key(&key.image) {
+                let note = blueprint.name.to_string();
+                images.push(imported(key.image, name, note, own));
+            } else {
+                self.strays.push(ImportedStray {
                     account: scope.account.to_string(),
                     region: scope.region.as_str(),
                     image_id: key.image.to_string(),
                     image_name: Some(blueprint.name.to_string()).filter(|name| !name.is_empty()),
                     blueprint_id: blueprint.id.to_string(),
-                }),
-                OwnImages::NotAsked | OwnImages::Unknown(_) => {}
+                });
             }
         }
         if !images.is_empty() {
-            sharing.insert(scope, images);
+            self.sharing.insert(scope, images);
         }
     }
+}
+
+/// An image, with its name where no other one has it.
+fn imported(
+    id: ImageId,
+    name: Option<ImageName>,
+    note: String,
+    own: &BTreeMap<ImageId, OwnImage>,
+) -> Imported {
+    let has_name = |name: &ImageName| {
+        let named = own.values().filter(|image| image.name == name.as_str());
+        named.count() == 1
+    };
+    Imported {
+        id,
+        name: name.filter(has_name),
+        note,
+    }
+}
+
+fn write(
+    arguments: &ImportArguments,
+    desired: &Desired,
+    selector: &Selector,
+    observations: Vec<(Scope, Observation)>,
+) -> Result<ImportDocument, Failure> {
+    let mut found = Found::default();
+    for (scope, observation) in observations {
+        match observation {
+            Observation::Seen(seen) => found.add(scope, seen, desired, selector),
+            Observation::ReadDenied(why) | Observation::Unobserved(why) => {
+                found.not_read(&scope, why.reason);
+            }
+        }
+    }
+    let Found {
+        sharing,
+        strays,
+        unseen,
+        named_already,
+    } = found;
     let out = arguments
         .out
         .as_ref()

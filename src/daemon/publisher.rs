@@ -241,22 +241,24 @@ impl<H: Host> Listener for StatusPublisher<H> {
 fn log(transition: &Transition) {
     let Transition {
         subject,
+        name,
         kind,
         reason,
         message,
         ..
     } = transition;
     let (kind, reason) = (kind.as_str(), reason.map(Reason::as_str));
+    let name = name.as_deref();
     let subject = match subject {
         Subject::Manifests | Subject::State => None,
         other => Some(other.to_string()),
     };
     if transition.kind.is_good() {
-        tracing::info!(subject, kind, reason, "{message}");
+        tracing::info!(subject, name, kind, reason, "{message}");
     } else if transition.subject == Subject::State {
-        tracing::error!(subject, kind, reason, "{message}");
+        tracing::error!(subject, name, kind, reason, "{message}");
     } else {
-        tracing::warn!(subject, kind, reason, "{message}");
+        tracing::warn!(subject, name, kind, reason, "{message}");
     }
 }
 

@@ -121,7 +121,6 @@ pub(super) async fn plan_scope<H: Host>(
     let resolution = Arc::new(resolution);
     plan.resolution = Arc::clone(&resolution);
     let (account, update) = (planner.account, refreshed.update);
-    let aliases = Arc::new(refreshed.aliases);
     PlannedScope {
         observation,
         times,
@@ -131,7 +130,7 @@ pub(super) async fn plan_scope<H: Host>(
         plan,
         account,
         owner: identity.owner,
-        aliases,
+        aliases: Arc::new(refreshed.aliases),
     }
 }
 
@@ -223,20 +222,36 @@ impl<H: Host> Planner<'_, H> {
         mut resolution: Resolution,
         before: SeenBefore<'_>,
     ) -> (Plan, Resolution) {
-        let mut plan = self.plan(observation, &resolution);
+        let mut plan = self
+            .completed((observation, times), &resolution, before)
+            .await;
         // Whatever does not depend on other regions is done first: it must not wait for one that hangs.
         let may_wait = before.waits_for_regions || plan.actions().next().is_none();
         if may_wait && resolver.look_elsewhere(&resolution).await {
             resolution = resolver.resolve(observation, self.inventory);
-            plan = self.plan(observation, &resolution);
+            plan = self
+                .completed((observation, times), &resolution, before)
+                .await;
         }
+        (plan, resolution)
+    }
+
+    /// The plan of a resolution, once what its drafts depend on was asked for.
+    async fn completed(
+        &self,
+        (observation, times): (&mut Observation, &mut ObservationTimes),
+        resolution: &Resolution,
+        before: SeenBefore<'_>,
+    ) -> Plan {
+        let mut plan = self.plan(observation, resolution);
         if let Observation::Seen(seen) = observation
             && self.complete(&plan, seen, times, before).await
         {
-            plan = self.plan(observation, &resolution);
+            plan = self.plan(observation, resolution);
         }
         // Only now is it known which CANCELs no other guard withholds.
         if let Observation::Seen(seen) = observation
+            && seen.instances == Instances::NotAsked
             && needs_instances(&plan)
         {
             seen.instances = match before.instances {
@@ -245,9 +260,9 @@ impl<H: Host> Planner<'_, H> {
                     listing::instances(self.client, self.task.scope).await
                 }
             };
-            plan = self.plan(observation, &resolution);
+            plan = self.plan(observation, resolution);
         }
-        (plan, resolution)
+        plan
     }
 
     /// Asks for what `draft` depends on and the listing does not show. Returns whether that was anything.

@@ -15,7 +15,7 @@ pub struct Imported {
     pub id: ImageId,
     /// Its name, where no other image of the region has it.
     pub name: Option<ImageName>,
-    /// May be empty.
+    /// Empty where there is nothing to say.
     pub note: String,
 }
 

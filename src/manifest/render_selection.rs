@@ -20,7 +20,7 @@ pub struct SelectedImages {
 }
 
 impl SelectedImages {
-    /// No image yet.
+    /// A document that names no image yet.
     pub fn new(account: AccountName, regions: BTreeSet<Region>) -> Self {
         Self {
             account,

@@ -16,7 +16,7 @@ use crate::words::{plural, rfc3339, safe};
 pub struct LockDocument {
     format_version: u32,
     exit_code: ExitStatus,
-    /// The lock file.
+    /// The lock file's path, as the arguments give its directory.
     file: String,
     /// Whether it was only compared.
     check: bool,

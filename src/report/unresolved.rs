@@ -29,7 +29,7 @@ pub(super) fn policy_holds(plan: &Plan) -> impl Iterator<Item = PolicyHold> {
 }
 
 impl PolicyHold {
-    /// For a person.
+    /// What a person reads of it, on one line.
     pub(super) fn line(&self) -> String {
         Sign::Withheld.paint(safe(&self.reason))
     }
@@ -41,7 +41,7 @@ pub(super) fn blocked_names(plan: &Plan) -> impl Iterator<Item = &UnresolvedName
     names.filter(|name| name.kind != NameProblem::NotSeen)
 }
 
-/// For a person.
+/// What a person reads of the name, on one line.
 pub(super) fn line(unresolved: &UnresolvedName) -> String {
     let UnresolvedName { name, problem, .. } = unresolved;
     let name = Sign::Blocked.paint(format_args!("{:<14}", safe(name.as_str())));

@@ -190,7 +190,7 @@ fn recent_write(inputs: &Inputs<'_>, id: &ImageId) -> Option<ShareState> {
         age < LAG_MAX && age > -LAG_MAX
     };
     let open = inputs.inventory.open_intents.get(id).into_iter().flatten();
-    let open = open.filter(|open| is_recent(open.at)).last();
+    let open = open.rev().find(|open| is_recent(open.at));
     let answered = inputs.inventory.images.get(id).and_then(|entry| {
         let word = entry.last_answer?;
         is_recent(word.at).then_some(word.state)

@@ -16,6 +16,12 @@ pub(super) enum Fit {
     Unreadable,
 }
 
+/// Whether one of the policies is about an image, or may be: what CVM does not tell rules nothing out.
+pub fn is_matched(policies: &[Arc<Policy>], id: &ImageId, own: &OwnImage, cvm: &CvmImages) -> bool {
+    let mut policies = policies.iter();
+    policies.any(|policy| matches(policy, id, own, cvm) != Fit::Differs)
+}
+
 /// Whether the policy matches an image, its exclusions aside.
 pub(super) fn matches(policy: &Policy, id: &ImageId, own: &OwnImage, cvm: &CvmImages) -> Fit {
     let fit = fit(&policy.matches, id, own, cvm);

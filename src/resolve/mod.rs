@@ -49,6 +49,7 @@ use std::sync::Arc;
 
 use crate::observation::{Observation, OwnImages};
 
+pub use matching::is_matched;
 pub use resolution::{
     Inputs, NameProblem, PolicySelection, RegionView, Resolution, ResolvedImage, ResolvedVerdict,
     UnresolvedName,

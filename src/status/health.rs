@@ -25,6 +25,7 @@ impl Board {
     pub fn state_lost(&mut self, why: String, now: Timestamp) -> Vec<Transition> {
         let is_known = self.state.lost.replace(why.clone()).is_some();
         let transition = Transition {
+            name: None,
             at: now,
             subject: Subject::State,
             kind: TransitionKind::Stalled,

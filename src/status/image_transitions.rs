@@ -15,6 +15,7 @@ pub(super) fn between(
     now: Timestamp,
 ) -> Vec<Transition> {
     let transition = |kind, message: String| Transition {
+        name: None,
         at: now,
         subject: Subject::Image(key()),
         kind,
@@ -98,6 +99,7 @@ pub(super) fn of_service_role(
         return None;
     };
     Some(Transition {
+        name: None,
         at: now,
         subject: Subject::Account(account.clone()),
         kind,

@@ -73,6 +73,7 @@ impl Board {
             (false, false) | (true, true) => return self.record(Vec::new()),
         };
         self.record(vec![Transition {
+            name: None,
             at: now,
             subject: Subject::Manifests,
             kind,

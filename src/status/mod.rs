@@ -157,8 +157,13 @@ impl Board {
     }
 
     /// Ends a change of the board: it has a new version, and `transitions` are kept to be shown.
-    fn record(&mut self, transitions: Vec<Transition>) -> Vec<Transition> {
+    fn record(&mut self, mut transitions: Vec<Transition>) -> Vec<Transition> {
         self.version += 1;
+        for transition in &mut transitions {
+            if let Subject::Image(key) = &transition.subject {
+                transition.name = self.image_name(key).map(Into::into);
+            }
+        }
         for transition in &transitions {
             push_recent(&mut self.transitions, transition.clone());
         }

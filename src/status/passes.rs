@@ -153,6 +153,7 @@ impl Board {
                     continue;
                 }
                 transitions.push(Transition {
+                    name: None,
                     at: now,
                     subject: Subject::Image(ImageKey {
                         scope: scope.clone(),

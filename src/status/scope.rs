@@ -107,6 +107,7 @@ impl ScopeStatus {
         };
         self.reported_guard = tripped;
         Some(Transition {
+            name: None,
             at: now,
             subject: Subject::Scope(scope.clone()),
             kind,

@@ -146,6 +146,7 @@ fn transition(
     now: Timestamp,
 ) -> Transition {
     Transition {
+        name: None,
         at: now,
         subject,
         kind,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use super::reason::Reason;
 use crate::model::{AccountName, ImageKey, Scope, Timestamp};
 
@@ -12,6 +14,8 @@ pub struct Transition {
     pub at: Timestamp,
     /// What it is about.
     pub subject: Subject,
+    /// The name that people know the image by, where it is one and has a name. The board adds it.
+    pub name: Option<SmolStr>,
     /// What happened to the subject.
     pub kind: TransitionKind,
     /// Why, for an image, a guard of a scope and a missing role of an account; `None` for stalls and for what was removed.
@@ -62,6 +66,7 @@ impl Transition {
         Self {
             at: now,
             subject,
+            name: None,
             kind,
             reason: None,
             message: "no manifest asks for it any longer".to_owned(),

@@ -80,7 +80,7 @@ impl Page<'_> {
                 "</span></td>"
             );
             match &transition.subject {
-                Subject::Image(key) => key_cells(html, key, self.board.image_name(key)),
+                Subject::Image(key) => key_cells(html, key, transition.name.as_deref()),
                 Subject::Account(account) => {
                     html.markup("<th scope=\"row\">the account</th>");
                     write_html!(

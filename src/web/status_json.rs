@@ -52,7 +52,7 @@ pub fn board_document(board: &Board, query: &Query, now: Timestamp) -> Vec<u8> {
         transitions: Each(|| {
             let transitions = board.transitions().iter().rev();
             let asked = transitions.filter(|entry| query.picks_subject(&entry.subject));
-            asked.map(|entry| TransitionDocument::of(board, entry))
+            asked.map(TransitionDocument::of)
         }),
         expiring: Each(|| {
             expiries(board, query, now)
@@ -486,7 +486,7 @@ impl<'a> ChangeDocument<'a> {
 }
 
 impl<'a> TransitionDocument<'a> {
-    fn of(board: &'a Board, transition: &'a Transition) -> Self {
+    fn of(transition: &'a Transition) -> Self {
         let (account, scope, key) = match &transition.subject {
             Subject::Manifests | Subject::State => (None, None, None),
             Subject::Account(account) => (Some(account), None, None),
@@ -499,7 +499,7 @@ impl<'a> TransitionDocument<'a> {
             account: account.map(AccountName::as_str),
             region: scope.map(|scope| scope.region.as_str()),
             image_id: key.map(|key| key.image.as_str()),
-            image_name: key.and_then(|key| board.image_name(key)).map(Text),
+            image_name: transition.name.as_deref().map(Text),
             reason: transition.reason.map(|reason| reason.as_str()),
             message: Text(&transition.message),
         }

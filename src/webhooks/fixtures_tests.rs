@@ -182,6 +182,7 @@ pub(super) fn image(number: usize) -> Subject {
 pub(super) fn transition(subject: Subject, kind: TransitionKind, message: &str) -> Transition {
     let reason = matches!(subject, Subject::Image(_)).then_some(Reason::ImageInUse);
     Transition {
+        name: None,
         at: at(-4),
         subject,
         kind,

@@ -216,6 +216,8 @@ struct SubjectDocument<'a> {
     region: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_name: Option<String>,
 }
 
 fn json_body(delivery: &Delivery) -> String {
@@ -259,6 +261,7 @@ impl<'a> TransitionDocument<'a> {
                 account: account.map(AccountName::as_str),
                 region: scope.map(|scope| scope.region.as_str()),
                 image_id: image.map(ImageId::as_str),
+                image_name: transition.name.as_deref().map(safe),
             },
             reason: transition.reason.map(crate::status::Reason::as_str),
             message: safe(&message.collect::<String>()),

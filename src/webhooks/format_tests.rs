@@ -282,3 +282,21 @@ fn s21_each_format_keeps_its_limit_with_whole_characters_and_the_right_count() {
         assert_eq!(message.chars().count(), 2000);
     }
 }
+
+#[test]
+fn o1_the_name_of_an_image_stands_beside_its_id() {
+    let named = Transition {
+        name: Some("golden-1\n# <!channel>".into()),
+        ..transition(image(7), TransitionKind::Blocked, "servers use it")
+    };
+    let delivery = delivery(vec![named], 0);
+    let seen = text(Format::Feishu, &delivery);
+    assert!(seen.contains("img-0007 (golden-1 # "), "{seen}");
+    let document = body(Format::Json, &delivery, None);
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    let subject = &document["transitions"][0]["subject"];
+    assert_eq!(subject["image_name"], "golden-1 # <!channel>");
+    for format in chats() {
+        assert_eq!(text(format, &delivery).lines().count(), 2);
+    }
+}

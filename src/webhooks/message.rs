@@ -61,9 +61,13 @@ fn heading(sorted: &[&Transition]) -> String {
 
 /// `prod/ap-tokyo/img-6pb6lrmy blocked: servers use it`.
 fn transition_text(transition: &Transition) -> String {
+    let subject = transition.subject.to_string();
+    let name = transition.name.as_deref();
+    let name = name.filter(|name| !subject.ends_with(name));
+    let name = name.map(|name| format!(" ({})", brief(name)));
     format!(
-        "{} {}: {}",
-        transition.subject,
+        "{subject}{} {}: {}",
+        name.unwrap_or_default(),
         phrase(transition.kind),
         brief(&transition.message)
     )

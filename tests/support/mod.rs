@@ -202,7 +202,7 @@ pub struct Beside {
     pub state: &'static str,
 }
 
-/// A Lighthouse instance.
+/// A Lighthouse instance of the small cloud.
 #[derive(Clone, Debug)]
 pub struct Instance {
     pub region: &'static str,

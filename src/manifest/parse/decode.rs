@@ -85,7 +85,10 @@ impl Reader<'_, '_> {
         match self.text(kind, "`kind`")? {
             "ImageShare" => Some(Document::Share(self.share(&fields))),
             "Account" => account::read(self, &fields),
-            "Restriction" => restriction::read(self, &fields).map(Document::Restriction),
+            "Restriction" => {
+                let restriction = restriction::read(self, &fields)?;
+                Some(Document::Restriction(Box::new(restriction)))
+            }
             "ImageSharePolicy" => Some(Document::Policy(Box::new(policy::read(self, &fields)))),
             "ImageShareLock" => lock::read(self, &fields).map(Document::Lock),
             other => {

@@ -19,7 +19,7 @@ pub(super) enum Document {
         place: Place,
         account: Account,
     },
-    Restriction(Restriction),
+    Restriction(Box<Restriction>),
 }
 
 /// What a document says of itself, and the account and regions that it is about.
@@ -68,7 +68,7 @@ pub(super) struct Image {
     pub note: Option<Arc<str>>,
 }
 
-/// An `ImageSharePolicy`.
+/// An `ImageSharePolicy`, and what of it other documents have a say in.
 #[derive(Debug)]
 pub(super) struct PolicyDocument {
     pub header: Header,
@@ -81,7 +81,7 @@ pub(super) struct PolicyDocument {
     pub policy: Option<Policy>,
 }
 
-/// An `ImageShareLock`.
+/// An `ImageShareLock`, policy by policy.
 #[derive(Debug)]
 pub(super) struct Lock {
     /// Where the document begins.

@@ -38,7 +38,7 @@ const REVOCATION_FIELDS: [&str; 6] = ["name", "id", "reason", "at", "replacement
 /// The most entries of `exclude`, `pin` and `revoke`: each image is held against each of them.
 pub(super) const ENTRIES_MAX: usize = 500;
 
-/// Reads `match`.
+/// Reads `match`: conditions, at least one.
 pub(super) fn matches(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<ImageMatch> {
     let fields = reader.fields(node, "`match`", &CONDITIONS)?;
     needs_one_of(reader, &fields, &CONDITIONS, "`match` has no condition");
@@ -159,7 +159,7 @@ fn entries<'n, 'a, T>(
     read.into_iter().collect()
 }
 
-/// Reads `exclude`.
+/// Reads `exclude`: conditions or ids, each with a reason.
 pub(super) fn exclusions(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<Vec<Exclusion>> {
     entries(reader, node, "exclude", |reader, item| {
         let fields = reader.fields(item, "an exclusion", &EXCLUSION_FIELDS)?;
@@ -259,7 +259,7 @@ fn pin(reader: &mut Reader<'_, '_>, node: &Node<'_>, document: &mut PolicyDocume
     })
 }
 
-/// Reads `revoke`.
+/// Reads `revoke`, where each image stands once.
 pub(super) fn revocations(
     reader: &mut Reader<'_, '_>,
     node: &Node<'_>,

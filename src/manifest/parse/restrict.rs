@@ -23,7 +23,7 @@ const UNUSED_MAX: usize = 20;
 /// Checks the documents against the `Restriction`s among them.
 pub(super) fn check(sources: &[SourceText], documents: &[Document], sink: &mut Sink<'_>) {
     let restrictions = documents.iter().filter_map(|document| match document {
-        Document::Restriction(restriction) => Some(restriction),
+        Document::Restriction(restriction) => Some(&**restriction),
         _ => None,
     });
     let restrictions: Vec<_> = restrictions.collect();

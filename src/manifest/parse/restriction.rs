@@ -27,7 +27,7 @@ pub(super) struct Restriction {
     pub directory_place: Place,
     pub accounts: Option<Allowed>,
     pub regions: Option<Allowed>,
-    /// Of ids.
+    /// What is allowed of ids.
     pub images: Option<Allowed>,
     /// Of names. Given wherever ids are, though it may be empty.
     pub image_names: Option<Allowed>,
