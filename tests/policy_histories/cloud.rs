@@ -12,7 +12,9 @@ use sharekeeper::resolve::Resolution;
 
 use super::bridge::{self, image_id};
 use super::setup::Setup;
-use super::world::{Ask, By, Entry, HOUR, Image, Pin, Policy, Region, Revoke, Share, World};
+use super::world::{
+    Ask, By, Clock, Entry, HOUR, Image, Memory, Pin, Policy, Region, Revoke, Share, World,
+};
 
 /// How long a share is SYNCING.
 const SYNCS_FOR: i64 = HOUR / 2;
@@ -91,7 +93,7 @@ impl Cloud {
             regions: vec![view(here), view(1 - here)],
             entries: self.entries[here].clone(),
             policies: self.policies.clone(),
-            memory: bridge::model_memory(&self.memories[here]),
+            memory: model_memory(&self.memories[here]),
         }
     }
 
@@ -339,5 +341,29 @@ impl Cloud {
                 protect: self.rng.u8(0..5) == 0,
             }),
         }
+    }
+}
+
+/// What the store remembers, in the model's terms.
+fn model_memory(memory: &ResolutionMemory) -> Memory {
+    // Names and ids of the model are few, and live as long as a test.
+    let name = |name: &str| -> &'static str { name.to_owned().leak() };
+    let number = |id: &ImageId| {
+        let digits = id.as_str().strip_prefix("img-").unwrap_or_default();
+        digits.parse().expect("an id of the model")
+    };
+    let names = memory.names.iter();
+    let versions = memory.versions.iter().map(|(key, clock)| {
+        let clock = Clock {
+            age: clock.age.map(|age| age.timestamp()),
+            stands_since: clock.stands_since.map(|since| since.timestamp()),
+        };
+        ((name(&key.policy), key.version.to_string()), clock)
+    });
+    Memory {
+        names: names
+            .map(|(text, id)| (name(text.as_str()), number(id)))
+            .collect(),
+        versions: versions.collect(),
     }
 }

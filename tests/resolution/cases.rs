@@ -220,12 +220,12 @@ enum Copy {
 }
 
 #[test]
-fn p4_copies_elsewhere_and_what_is_remembered_of_them_count_as_in_the_model() {
+fn p4_copies_elsewhere_and_what_is_remembered_count_as_in_the_model() {
     let copies = [Copy::Missing, Copy::Earlier(40), Copy::Unfit, Copy::Shared];
     let mut differences = Differences::default();
     // Per image: how it is shared, its copy, whether its age is remembered; then whether the other region is seen, its
     // availability, and the soak.
-    let sizes = [6, 4, 2, 6, 4, 2, 2, 2, 1, 2, 2, 2];
+    let sizes = [6, 4, 2, 4, 4, 2, 2, 2, 1, 2, 2, 2];
     each_choice(&sizes, &mut |choice| {
         let mut world = World::new(NOW);
         let mut policy = Policy::new("a", 'a', 1, 1);
