@@ -206,7 +206,7 @@ fn p3_two_policies_on_one_image_agree_as_in_the_model() {
         }
         differences.compare(&world);
     });
-    differences.end(90_000);
+    differences.end(75_000);
 }
 
 /// What another region has of a version.

@@ -197,6 +197,10 @@ impl<'v> View<'v> {
         let nothing = Effect::Nothing;
         match self.hold {
             Some(Hold::Cvm) => return Some(say(Want::Waits, &["held", "kept"], nothing)),
+            // What it excludes it has no say in, whatever is pinned.
+            Some(Hold::Pin) if is_excluded(self.policy, image) => {
+                return Some(say(Want::Excluded, &[], nothing));
+            }
             // Nothing goes there, nothing new is shared.
             Some(Hold::Pin) => return Some(say(Want::Waits, &[], nothing)),
             None => {}
