@@ -13,7 +13,7 @@ use sharekeeper::resolve::Resolution;
 use super::bridge::{self, image_id};
 use super::setup::Setup;
 use super::world::{
-    Ask, By, Clock, Entry, HOUR, Image, Memory, Pin, Policy, Region, Revoke, Share, World,
+    Ask, By, Clock, Entry, HOUR, Image, Pin, Policy, Region, Remembered, Revoke, Share, World,
 };
 
 /// How long a share is SYNCING.
@@ -185,7 +185,7 @@ impl Cloud {
         self.memories = Default::default();
     }
 
-    /// Something happens.
+    /// Something happens, and then time passes.
     pub(crate) fn event(&mut self) {
         self.mend();
         let here = self.rng.usize(0..2);
@@ -345,7 +345,7 @@ impl Cloud {
 }
 
 /// What the store remembers, in the model's terms.
-fn model_memory(memory: &ResolutionMemory) -> Memory {
+fn model_memory(memory: &ResolutionMemory) -> Remembered {
     // Names and ids of the model are few, and live as long as a test.
     let name = |name: &str| -> &'static str { name.to_owned().leak() };
     let number = |id: &ImageId| {
@@ -360,7 +360,7 @@ fn model_memory(memory: &ResolutionMemory) -> Memory {
         };
         ((name(&key.policy), key.version.to_string()), clock)
     });
-    Memory {
+    Remembered {
         names: names
             .map(|(text, id)| (name(text.as_str()), number(id)))
             .collect(),

@@ -3,7 +3,7 @@
 
 use super::bridge::Differences;
 use super::world::{
-    Ask, By, Clock, Entry, HOUR, Image, Memory, Pin, Policy, Region, Revoke, Share, World,
+    Ask, By, Clock, Entry, HOUR, Image, Pin, Policy, Region, Remembered, Revoke, Share, World,
 };
 
 const NOW: i64 = 1_790_000_000;
@@ -386,7 +386,7 @@ fn p7_revocations_pins_and_cvm_are_as_in_the_model() {
 fn p8_a_region_that_is_not_seen_teaches_nothing() {
     let mut world = World::new(NOW);
     world.policies.push(Policy::new("a", 'a', 1, 1));
-    world.memory = Memory {
+    world.memory = Remembered {
         names: [("n", 0)].into(),
         versions: [(
             ("a", "a1".to_owned()),

@@ -321,7 +321,7 @@ impl Scene<'_> {
         claim.unwrap_or_else(|| say(Want::Excluded, &["unnamed"], Effect::Nothing))
     }
 
-    /// Rule 9.
+    /// Rule 9: when the share of a revoked image goes.
     fn revoked(&self, image: &Image, views: &[View<'_>]) -> Expected {
         let Some(_) = image.share else {
             return say(Want::Decided, &["revoked"], Effect::Nothing);

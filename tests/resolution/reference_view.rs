@@ -135,7 +135,7 @@ impl<'v> View<'v> {
         version
     }
 
-    /// Rule 2.
+    /// Rule 2: whether an image holds a place.
     pub(super) fn has_place(&self, image: &Image, version: &Version<'_>) -> bool {
         if self.scene.is_barred(image) || self.is_deprecated(image) {
             return false;
