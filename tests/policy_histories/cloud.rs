@@ -12,7 +12,9 @@ use sharekeeper::resolve::Resolution;
 
 use super::bridge::{self, image_id};
 use super::setup::Setup;
-use super::world::{Ask, By, Entry, HOUR, Image, Pin, Policy, Region, Revoke, Share, World};
+use super::world::{
+    Ask, By, Clock, Entry, HOUR, Image, Pin, Policy, Region, Remembered, Revoke, Share, World,
+};
 
 /// How long a share is SYNCING.
 const SYNCS_FOR: i64 = HOUR / 2;
@@ -91,7 +93,7 @@ impl Cloud {
             regions: vec![view(here), view(1 - here)],
             entries: self.entries[here].clone(),
             policies: self.policies.clone(),
-            memory: bridge::model_memory(&self.memories[here]),
+            memory: model_memory(&self.memories[here]),
         }
     }
 
@@ -183,7 +185,7 @@ impl Cloud {
         self.memories = Default::default();
     }
 
-    /// Something happens.
+    /// Something happens, and then time passes.
     pub(crate) fn event(&mut self) {
         self.mend();
         let here = self.rng.usize(0..2);
@@ -218,12 +220,10 @@ impl Cloud {
             return;
         }
         let Some(id) = self.free_id(here) else { return };
-        let mut images = self.regions[1 - here].images.iter();
-        let is_copy = images.any(|image| image.name == name);
         let mut image = Image::new(id, name, self.now - self.rng.i64(0..10) * HOUR);
         image.eligible = self.rng.u8(0..8) > 0;
         image.in_family = self.rng.u8(0..8) > 0;
-        image.created = image.created.filter(|_| is_copy || self.rng.u8(0..20) > 0);
+        image.created = image.created.filter(|_| self.rng.u8(0..20) > 0);
         self.regions[here].images.push(image);
     }
 
@@ -236,10 +236,7 @@ impl Cloud {
 
     /// A late copy, with a `CreatedTime` of its own.
     fn copy(&mut self, from: usize) {
-        // Whether a version can be shared in a region that cannot date it is left open.
-        let images = self.regions[from].images.iter();
-        let dated = images.filter(|image| image.created.is_some());
-        let names: Vec<_> = dated.map(|image| image.name).collect();
+        let names: Vec<_> = self.regions[from].images.iter().map(|i| i.name).collect();
         if self.regions[1 - from].images.len() < IMAGES_MAX
             && let Some(name) = self.rng.choice(names)
         {
@@ -344,5 +341,29 @@ impl Cloud {
                 protect: self.rng.u8(0..5) == 0,
             }),
         }
+    }
+}
+
+/// What the store remembers, in the model's terms.
+fn model_memory(memory: &ResolutionMemory) -> Remembered {
+    // Names and ids of the model are few, and live as long as a test.
+    let name = |name: &str| -> &'static str { name.to_owned().leak() };
+    let number = |id: &ImageId| {
+        let digits = id.as_str().strip_prefix("img-").unwrap_or_default();
+        digits.parse().expect("an id of the model")
+    };
+    let names = memory.names.iter();
+    let versions = memory.versions.iter().map(|(key, clock)| {
+        let clock = Clock {
+            age: clock.age.map(|age| age.timestamp()),
+            stands_since: clock.stands_since.map(|since| since.timestamp()),
+        };
+        ((name(&key.policy), key.version.to_string()), clock)
+    });
+    Remembered {
+        names: names
+            .map(|(text, id)| (name(text.as_str()), number(id)))
+            .collect(),
+        versions: versions.collect(),
     }
 }

@@ -7,14 +7,14 @@ use chrono::TimeDelta;
 use sharekeeper::desired::{
     Availability, DesiredShare, ImageMatch, NameRegex, Policy as RealPolicy,
 };
-use sharekeeper::inventory::{ResolutionMemory, VersionClock, VersionKey};
+use sharekeeper::inventory::{VersionClock, VersionKey};
 use sharekeeper::model::{Clocks, Glob, ImageId, Region as RealRegion, Timestamp};
 use sharekeeper::observation::{CvmImage, CvmImages, OwnImage};
 use sharekeeper::resolve::{RegionView, Resolution};
 
 use super::reference::{self, Expected, Outcome};
 use super::setup::{self, Effect, Setup};
-use super::world::{Ask, By, Clock, Image, Memory, Policy, Region, Share, World};
+use super::world::{Ask, By, Image, Policy, Region, Share, World};
 
 /// The regions of the model, in order.
 static REGIONS: LazyLock<Vec<RealRegion>> = LazyLock::new(|| {
@@ -208,30 +208,6 @@ pub(crate) fn real(world: &World) -> Setup {
     real
 }
 
-/// What the store remembers, in the model's terms.
-pub(crate) fn model_memory(memory: &ResolutionMemory) -> Memory {
-    // Names and ids of the model are few, and live as long as a test.
-    let name = |name: &str| -> &'static str { name.to_owned().leak() };
-    let number = |id: &ImageId| {
-        let digits = id.as_str().strip_prefix("img-").unwrap_or_default();
-        digits.parse().expect("an id of the model")
-    };
-    let names = memory.names.iter();
-    let versions = memory.versions.iter().map(|(key, clock)| {
-        let clock = Clock {
-            age: clock.age.map(|age| age.timestamp()),
-            stands_since: clock.stands_since.map(|since| since.timestamp()),
-        };
-        ((name(&key.policy), key.version.to_string()), clock)
-    });
-    Memory {
-        names: names
-            .map(|(text, id)| (name(text.as_str()), number(id)))
-            .collect(),
-        versions: versions.collect(),
-    }
-}
-
 /// Where the product and the model differ.
 #[derive(Default)]
 pub(crate) struct Differences {
@@ -337,7 +313,8 @@ impl Differences {
                 // Whether a clock goes on that cannot be read now is left open.
                 (_, false) => {
                     let before = before.map(|since| since.timestamp());
-                    since.is_none() || since == before || since == expected.stands_since
+                    let now = Some(world.now);
+                    since.is_none() || since == before || since == now
                 }
                 // Longer, never shorter.
                 (_, true) => {

@@ -208,7 +208,7 @@ impl Setup {
         Self::default().and(policy)
     }
 
-    /// One more policy.
+    /// Adds one more policy to the scope.
     pub(crate) fn and(mut self, policy: Policy) -> Self {
         self.policies.push(policy.into());
         self

@@ -84,7 +84,7 @@ pub(crate) struct Pin {
     pub(crate) until: Option<i64>,
 }
 
-/// A revocation.
+/// An image that a policy takes back, by its name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Revoke {
     pub(crate) name: &'static str,
@@ -147,9 +147,9 @@ pub(crate) struct Clock {
     pub(crate) stands_since: Option<i64>,
 }
 
-/// What is remembered.
+/// What is remembered of names and versions.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct Remembered {
     pub(crate) names: BTreeMap<&'static str, u8>,
     /// By policy and version.
     pub(crate) versions: BTreeMap<(&'static str, String), Clock>,
@@ -165,7 +165,7 @@ pub(crate) struct World {
     pub(crate) regions: Vec<Option<Region>>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) policies: Vec<Policy>,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Remembered,
 }
 
 impl World {
@@ -177,7 +177,7 @@ impl World {
             regions: vec![Some(Region::default())],
             entries: Vec::new(),
             policies: Vec::new(),
-            memory: Memory::default(),
+            memory: Remembered::default(),
         }
     }
 }
