@@ -29,7 +29,7 @@ use serde::Serialize;
 
 use crate::desired;
 use crate::model::Cause;
-use crate::plan::Decision;
+use crate::plan::{Decision, Verdict, Withheld};
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
@@ -75,6 +75,13 @@ fn place(source: Option<&desired::Source>) -> String {
         Some(source) => style::dim(safe(&source.to_string())),
         None => style::dim("no manifest names it"),
     }
+}
+
+/// Whether nothing is asked of the image until a person has settled something, so that no call and no line of a manifest can
+/// be named.
+fn asks_nothing(decision: &Decision) -> bool {
+    decision.source.is_none()
+        && matches!(&decision.verdict, Verdict::Withheld(why) if matches!(**why, Withheld::Held(_)))
 }
 
 /// Why a change is made and where that is asked for, for a person. A policy is named with its line.
