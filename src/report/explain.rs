@@ -1,6 +1,7 @@
 //! What `explain IMAGE` prints, as text and as JSON: what hinders sharing an image, who decides about it, what is done, and
 //! what would have to change.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -191,13 +192,18 @@ impl ExplainDocument {
         if !absent.is_empty() {
             put(format!("No such image in {}.", absent.join(", ")));
         }
-        for unseen in &self.unseen {
-            put(format!(
-                "Not seen: {}/{}: {}",
-                unseen.account,
-                unseen.region,
-                safe(&unseen.reason)
-            ));
+        let mut unseen: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for UnseenScope {
+            account,
+            region,
+            reason,
+        } in &self.unseen
+        {
+            let scopes = unseen.entry(reason).or_default();
+            scopes.push(format!("{account}/{region}"));
+        }
+        for (reason, scopes) in unseen {
+            put(format!("Not seen: {}: {}", scopes.join(", "), safe(reason)));
         }
         text
     }

@@ -25,10 +25,12 @@ mod unresolved;
 mod verdicts;
 mod withheld_groups;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use crate::desired;
-use crate::model::Cause;
+use crate::model::{Cause, Scope};
 use crate::plan::{Decision, Verdict, Withheld};
 use crate::words::safe;
 
@@ -95,6 +97,19 @@ fn cause_and_place(decision: &Decision) -> String {
         (Cause::Policy, Some(policy)) => format!("policy {}  {place}", safe(policy)),
         _ => format!("{cause:<8}  {place}"),
     }
+}
+
+/// Causes for which scopes were not seen, each once, after the names of its scopes.
+fn each_cause_once(unseen: impl IntoIterator<Item = (Scope, String)>) -> Vec<String> {
+    let mut causes: BTreeMap<String, BTreeSet<Scope>> = BTreeMap::new();
+    for (scope, why) in unseen {
+        causes.entry(why).or_default().insert(scope);
+    }
+    let lines = causes.into_iter().map(|(why, scopes)| {
+        let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
+        format!("{}: {why}", scopes.join(", "))
+    });
+    lines.collect()
 }
 
 /// A failure before anything was decided, in the shape that `-o json` prints.
