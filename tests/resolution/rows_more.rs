@@ -309,7 +309,7 @@ fn t48_two_blueprints_are_broken_and_one_without_an_image_is_foreign() {
         .stands("v2", 9)
         .shared("v1", "NORMAL")
         .shared("vanished", "NORMAL");
-    setup.seen.doubled.insert(id_of("v1"));
+    setup.seen.doubled.insert(id_of("v1"), Vec::new());
     assert_eq!(setup.says("v1"), ("broken", NOTHING));
     let (word, effect) = setup.says("vanished");
     assert!(matches!(word, "foreign" | "unnamed"), "{word}");

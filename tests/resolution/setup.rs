@@ -248,6 +248,8 @@ impl Setup {
             let clock = VersionClock {
                 age: self.own.get(&id_of(title)).and_then(|own| own.created),
                 stands_since: Some(now() - TimeDelta::hours(hours)),
+                regions: Region::all().collect(),
+                images: self.own.keys().cloned().collect(),
             };
             self.inventory.memory.versions.insert(key, clock);
         }
@@ -376,6 +378,7 @@ impl Setup {
             clocks: self.clocks,
             present: self.clocks.machine().into(),
             monotonic: Monotonic::default(),
+            is_partial: false,
         })
     }
 
@@ -426,6 +429,7 @@ pub(crate) fn entry(share: DesiredShare) -> DesiredImage {
         name: None,
         note: None,
         bounds: None,
+        other_labels: Vec::new(),
     }
 }
 
