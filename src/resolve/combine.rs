@@ -311,6 +311,10 @@ impl<'a> Scene<'_, 'a> {
             ResolvedVerdict::Conflict(_) | ResolvedVerdict::Revoked(Some(_)) => true,
             // What a policy holds is told of once for the policy.
             ResolvedVerdict::Held(_) => self.entries.held.contains_key(id),
+            ResolvedVerdict::Kept(_) => {
+                let mut opinions = self.opinions.iter();
+                opinions.any(|(_, opinion)| opinion.disputed.contains(id))
+            }
             _ => false,
         };
         ResolvedImage {

@@ -9,7 +9,7 @@ use super::resolution::{PolicySelection, ResolvedVerdict};
 use super::versions::{Claim, Fixed, FixedBy, Matched, PolicyHere, Standing, Version};
 use crate::desired::{LockMode, LockedImage, Pin};
 use crate::inventory::{VersionClock, VersionKey};
-use crate::model::{ImageId, ImageName, Timestamp};
+use crate::model::{Clocks, ImageId, ImageName, Timestamp};
 use crate::observation::CvmImages;
 
 /// The most versions of which a message says why they do not stand.
@@ -33,6 +33,8 @@ pub(super) struct Opinion<'a> {
     pub(super) clocks: Option<BTreeMap<VersionKey, VersionClock>>,
     /// When a verdict may change by the time alone.
     pub(super) changes_at: BTreeSet<Timestamp>,
+    /// Images that it would retire, if the clocks agreed.
+    pub(super) disputed: BTreeSet<&'a ImageId>,
     /// Whether an overlap begins with this observation.
     pub(super) begins_overlap: bool,
 }
@@ -353,7 +355,7 @@ impl<'a> Judge<'_, '_, 'a> {
         id: &ImageId,
         rank: usize,
         claim: &Claim,
-        opinion: &mut Opinion<'_>,
+        opinion: &mut Opinion<'a>,
     ) -> ResolvedVerdict {
         let facts = &self.here.region.images[id];
         if facts.share == Share::None {
@@ -367,12 +369,21 @@ impl<'a> Judge<'_, '_, 'a> {
             return ResolvedVerdict::Kept(lacking);
         };
         let (inputs, policy) = (self.here.inputs, self.here.policy);
-        if inputs.clocks.api().is_some() {
-            return ResolvedVerdict::Kept("this machine's clock and the API's disagree".into());
-        }
         let after = policy.keep.unshare_after;
         if after.is_zero() || inputs.present.since(since) >= after {
-            return ResolvedVerdict::Superseded;
+            if inputs.clocks.api().is_none() {
+                return ResolvedVerdict::Superseded;
+            }
+            opinion
+                .disputed
+                .extend(self.here.region.images.get_key_value(id).map(|(&id, _)| id));
+            return ResolvedVerdict::Kept(
+                format!(
+                    "this machine's clock and the API's disagree; {}",
+                    Clocks::REMEDY
+                )
+                .into(),
+            );
         }
         opinion.begins_overlap |= since == inputs.present.stamp();
         ResolvedVerdict::Overlap(since + after)
