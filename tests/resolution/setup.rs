@@ -399,8 +399,11 @@ pub(crate) fn said(
         return (ResolvedVerdict::Unnamed.word(), Effect::Nothing);
     };
     let is_shared = seen.shared.contains_key(image);
+    let is_to_come = |desired: &DesiredImage| clocks.all(|now| desired.share.is_to_come(now));
     let effect = match &resolved.desired {
         None => Effect::Nothing,
+        Some(_) if resolved.is_held => Effect::Nothing,
+        Some(desired) if is_to_come(desired) => Effect::Nothing,
         Some(desired) => match (desired.share.at(clocks.machine()), is_shared) {
             ((ShareState::Shared, cause), false) => Effect::Share(cause),
             ((ShareState::Unshared, cause), true) if !desired.protect => Effect::Cancel(cause),
