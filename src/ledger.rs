@@ -27,9 +27,9 @@ pub struct Attempt {
     pub cause: Cause,
     /// The manifest line that asks for the write; `None` for an image that no manifest names.
     pub source: Option<Source>,
-    /// The labels of the manifest's document, by which a suspension may select the image; `None` for an image that no
+    /// The labels of each document that speaks of the image, by which a suspension may select it; empty for an image that no
     /// manifest names.
-    pub labels: Option<Arc<Labels>>,
+    pub labels: Vec<Arc<Labels>>,
     /// The image's name, where it is known.
     pub name: Option<SmolStr>,
     /// `metadata.name` of the document that decides about the image; `None` for an image that no manifest names.
@@ -59,8 +59,10 @@ impl Attempt {
     /// account's present name or an earlier one.
     pub fn is_covered_by(&self, suspension: &Suspension, now: Timestamp) -> bool {
         let clocks = self.clocks(now);
-        let covers =
-            |key: &ImageKey| clocks.any(|now| suspension.covers(key, self.labels.as_deref(), now));
+        let covers = |key: &ImageKey| {
+            let labels = self.labels.iter().map(|labels| &**labels);
+            clocks.any(|now| suspension.covers_any(key, labels.clone(), now))
+        };
         let mut earlier = self.aliases.iter().map(|account| {
             let mut key = self.key.clone();
             key.scope.account = account.clone();

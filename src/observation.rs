@@ -3,7 +3,7 @@
 //! "We could not see it" and "it is not there" are different types: a [`Seen`] is built only from a
 //! listing that was complete and added up (see [`crate::listing`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ pub struct Seen {
     pub cvm: CvmImages,
     /// The instances here, where they were asked for.
     pub instances: Instances,
-    /// Images that several blueprints stand for, none of them on its way out.
-    pub doubled: BTreeSet<ImageId>,
+    /// Images that several blueprints stand for, none of them on its way out: all of their ids.
+    pub doubled: BTreeMap<ImageId, Vec<SmolStr>>,
 }
 
 /// The images that the account itself has in a region. A blueprint of any other image belongs to another account or is

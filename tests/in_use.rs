@@ -65,7 +65,7 @@ fn cancelled(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_instances_use_is_not_cancelled_by_a_date_or_by_pruning() {
+async fn n6_what_instances_use_is_not_cancelled_by_a_date_or_by_pruning() {
     for prunes in [false, true] {
         let world = shared(2);
         start(&world, TOKYO, 0, 0..3);
@@ -90,7 +90,7 @@ async fn what_instances_use_is_not_cancelled_by_a_date_or_by_pruning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_declared_unshared_goes_with_a_warning_though_instances_use_it() {
+async fn n6_a_declared_unshared_goes_with_a_warning_though_it_is_in_use() {
     let world = shared(1);
     start(&world, TOKYO, 0, 0..1);
     let ended = world.reconcile(&asked(1, false)).await;
@@ -104,7 +104,7 @@ async fn a_declared_unshared_goes_with_a_warning_though_instances_use_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn s25_instances_that_cannot_be_listed_count_as_use() {
+async fn n6_s25_instances_that_cannot_be_listed_count_as_use() {
     type Break = fn() -> Behaviour;
     let broken: [Break; 3] = [
         || Behaviour {

@@ -116,11 +116,11 @@ fn histories(seeds: std::ops::Range<u64>) {
 }
 
 #[test]
-fn p9_random_histories_keep_the_properties_first_seeds() {
+fn n3_random_histories_keep_the_properties_first_seeds() {
     histories(0..25);
 }
 
 #[test]
-fn p10_random_histories_keep_the_properties_more_seeds() {
+fn n3_random_histories_keep_the_properties_more_seeds() {
     histories(1_000..1_025);
 }

@@ -255,6 +255,15 @@ pub struct DesiredImage {
     pub note: Option<Arc<str>>,
     /// What bounds a CANCEL that policies ask for.
     pub bounds: Option<Arc<CancelBounds>>,
+    /// The labels of the other documents that speak of the image: whoever suspends one of them means the image.
+    pub other_labels: Vec<Arc<Labels>>,
+}
+
+impl DesiredImage {
+    /// The labels of each document that speaks of the image.
+    pub fn labels(&self) -> impl Iterator<Item = &Arc<Labels>> {
+        std::iter::once(&self.document.labels).chain(&self.other_labels)
+    }
 }
 
 /// `metadata` of a document.
@@ -305,6 +314,11 @@ impl DesiredShare {
             Self::Shared { .. } => (ShareState::Shared, Cause::Declared),
             Self::ByPolicy { state, cause } => (state, cause),
         }
+    }
+
+    /// Whether the share has yet to begin at `now`. Until then the entry says nothing of the image, except that it is named.
+    pub fn is_to_come(self, now: Timestamp) -> bool {
+        matches!(self, Self::Shared { from: Some(from), .. } if now < from)
     }
 
     /// The instants at which it asks for another state than before.

@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::image_match::ImageMatch;
-use super::policy::{
-    Availability, Exclusion, ImageRef, Keep, LockMode, Order, Pin, Policy, Revocation,
-};
+use super::policy::{Availability, Exclusion, ImageRef, Keep, Order, Pin, Policy, Revocation};
 use crate::model::{Glob, Timestamp};
 
 impl Policy {
@@ -28,7 +26,7 @@ impl Policy {
             keep,
             pins,
             revocations,
-            lock,
+            lock: _,
             source: _,
             digest: _,
         } = self;
@@ -51,10 +49,6 @@ impl Policy {
             self::keep(keep),
             unordered(pins.iter().flat_map(|pin| self.pin(pin))),
             unordered(revocations.iter().map(revocation)),
-            match lock {
-                LockMode::Optional => "optional",
-                LockMode::Required => "required",
-            },
         ]);
         hex::encode(Sha256::digest(spec.to_string()))
     }

@@ -82,6 +82,11 @@ impl Freshness {
             .map_or(Duration::MAX, |seen| seen.age(now))
     }
 
+    /// Whether the observation is so old that images are rechecked before they are written.
+    pub(super) fn has_aged(&self, now: ObservedAt) -> bool {
+        self.oldest.age(now) >= RECHECK_FROM
+    }
+
     /// Whether a write may be sent.
     pub(super) fn may_send(&self, id: WriteId, now: ObservedAt) -> bool {
         self.age(id, now) < AGE_MAX
@@ -141,7 +146,7 @@ impl Freshness {
         let now = context.seen_at();
         let mut rechecks: Vec<Recheck<'t>> = Vec::new();
         // True nearly always, and cheaper than to walk a long queue.
-        if self.oldest.age(now) < RECHECK_FROM {
+        if !self.has_aged(now) {
             return rechecks;
         }
         for permission in [Permission::Share, Permission::Cancel] {

@@ -9,7 +9,7 @@ use crate::api::WritePermit;
 use crate::api::error::Refusal;
 use crate::host::Host;
 use crate::ledger::{Attempt, Ledger, WriteRefused};
-use crate::model::{ImageId, Monotonic};
+use crate::model::{Cause, ImageId, Monotonic};
 use crate::plan::Decision;
 
 /// The ledger is asked again what a person has said if the intent was recorded longer ago than this. A shorter time would
@@ -71,7 +71,11 @@ pub(super) fn still_asked<H: Host, L: Ledger>(
     let clocks = context.clocks();
     let named = planned.desired_image(context.task, image);
     let is_asked = |now| named.is_none_or(|image| image.share.at(now).0 == decision.desired);
-    if !clocks.all(|now| windows.is_open(cause, now)) {
+    let is_of_policy = matches!(cause, Cause::Retention | Cause::Revoked);
+    if is_of_policy && clocks.api().is_some() {
+        // While the clocks disagree, nothing is taken back.
+        Err(NotSent::DesireChanged)
+    } else if !clocks.all(|now| windows.is_open(cause, now)) {
         Err(NotSent::WindowClosed)
     } else if !clocks.all(is_asked) {
         Err(NotSent::DesireChanged)

@@ -149,12 +149,17 @@ async fn observe<H: Host>(
         false => None,
     };
     let (mut observation, times) = listing::observe_dated(client, scope, on_wait).await;
-    if !needs_own || matches!(observation, Observation::Unobserved(_)) {
+    if !needs_own {
+        return (observation, times, OwnImages::NotAsked);
+    }
+    if matches!(observation, Observation::Unobserved(_)) {
+        views.failed(client, scope.region);
         return (observation, times, OwnImages::NotAsked);
     }
     // Each time anew: whether an image can be shared changes with its share.
     let own = listing::own_images(client, scope).await;
     if let OwnImages::Unknown(why) = &own {
+        views.failed(client, scope.region);
         let reason = format!("the account's own images cannot be listed: {why}");
         observation = Observation::Unobserved(Unobserved {
             reason,
@@ -226,12 +231,18 @@ impl<H: Host> Planner<'_, H> {
             .completed((observation, times), &resolution, before)
             .await;
         // Whatever does not depend on other regions is done first: it must not wait for one that hangs.
-        let may_wait = before.waits_for_regions || plan.actions().next().is_none();
+        let is_only_by_policy = !plan
+            .actions()
+            .any(|(.., decision)| !decision.is_by_policy());
+        let may_wait = before.waits_for_regions || is_only_by_policy;
         if may_wait && resolver.look_elsewhere(&resolution).await {
             resolution = resolver.resolve(observation, self.inventory);
             plan = self
                 .completed((observation, times), &resolution, before)
                 .await;
+        } else if !may_wait && resolver.may_look(&resolution) {
+            // A copy that came late looks like a new build until the other regions are seen.
+            plan.await_regions(self.client.context().host.monotonic());
         }
         (plan, resolution)
     }

@@ -1,7 +1,7 @@
 //! What was seen of each region of an account, for policies that are about several. Whoever observes a region posts it here;
 //! a region that nobody has observed lately is read once, for all who need it. It must not know what a policy makes of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::api::ReadClient;
 use crate::host::Host;
 use crate::listing;
-use crate::model::{Region, Scope};
+use crate::model::{KeyDigest, Monotonic, Region, Scope};
 use crate::observation::{CvmImages, Observation, ObservedAt, OwnImages, Seen};
 use crate::resolve::RegionView;
 
@@ -20,8 +20,11 @@ use crate::resolve::RegionView;
 /// is read by its own pass alone.
 const VIEW_AGE_MAX: Duration = Duration::from_secs(600);
 
-/// Who calls, and for which region.
-type ViewKey = (Rc<str>, Region);
+/// How long a region that could not be seen is not waited for again.
+const FAILURE_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// Who calls, with which key, and for which region. Another key may be another account's.
+type ViewKey = (Rc<str>, Option<KeyDigest>, Region);
 
 /// The views of a process.
 #[derive(Debug, Default)]
@@ -32,11 +35,14 @@ struct Slot {
     /// Held by whoever reads the region.
     reading: Arc<Mutex<()>>,
     view: RefCell<Option<(Rc<RegionView>, ObservedAt)>>,
+    /// When the region could not be seen last.
+    failed_at: Cell<Option<Monotonic>>,
 }
 
 impl RegionViews {
-    fn slot(&self, caller: Rc<str>, region: Region) -> Rc<Slot> {
-        Rc::clone(self.0.borrow_mut().entry((caller, region)).or_default())
+    fn slot<H: Host>(&self, client: &ReadClient<H>, region: Region) -> Rc<Slot> {
+        let key = (client.caller_id(), client.key_at_hand(region), region);
+        Rc::clone(self.0.borrow_mut().entry(key).or_default())
     }
 
     /// Keeps others from reading the region until the guard is dropped: it is about to be observed, and posted.
@@ -45,7 +51,7 @@ impl RegionViews {
         client: &ReadClient<H>,
         region: Region,
     ) -> OwnedMutexGuard<()> {
-        let slot = self.slot(client.caller_id(), region);
+        let slot = self.slot(client, region);
         Arc::clone(&slot.reading).lock_owned().await
     }
 
@@ -69,7 +75,8 @@ impl RegionViews {
                 .map(|(image, blueprint)| (image.clone(), blueprint.clone()))
                 .collect(),
         };
-        let slot = self.slot(client.caller_id(), region);
+        let slot = self.slot(client, region);
+        slot.failed_at.set(None);
         *slot.view.borrow_mut() = Some((Rc::new(view), at));
     }
 
@@ -80,13 +87,26 @@ impl RegionViews {
         region: Region,
         needs_cvm: bool,
     ) -> Option<Rc<RegionView>> {
-        let slot = self.slot(client.caller_id(), region);
+        let slot = self.slot(client, region);
         let host = &client.context().host;
         let now = ObservedAt::new(host.monotonic(), host.now());
         let view = slot.view.borrow();
         let (view, at) = view.as_ref()?;
         let is_enough = !needs_cvm || view.cvm != CvmImages::NotAsked;
         (is_enough && at.age(now) < VIEW_AGE_MAX).then(|| Rc::clone(view))
+    }
+
+    /// Notes that the region could not be seen, so that others do not wait for it for a while.
+    pub(super) fn failed<H: Host>(&self, client: &ReadClient<H>, region: Region) {
+        let now = client.context().host.monotonic();
+        self.slot(client, region).failed_at.set(Some(now));
+    }
+
+    /// Whether the region could not be seen a moment ago.
+    pub(super) fn has_failed<H: Host>(&self, client: &ReadClient<H>, region: Region) -> bool {
+        let now = client.context().host.monotonic();
+        let failed_at = self.slot(client, region).failed_at.get();
+        failed_at.is_some_and(|at| now.since(at) < FAILURE_AGE_MAX)
     }
 
     /// The region's view, which is read now if there is none that is recent enough. `None`: it cannot be seen.
@@ -100,11 +120,18 @@ impl RegionViews {
         if let Some(view) = self.recent(client, scope.region, needs_cvm) {
             return Some(view);
         }
+        if self.has_failed(client, scope.region) {
+            return None;
+        }
         let (observation, times) = listing::observe_dated(client, scope, &|_| {}).await;
         let Observation::Seen(mut seen) = observation else {
+            self.failed(client, scope.region);
             return None;
         };
         seen.own = listing::own_images(client, scope).await;
+        if !matches!(seen.own, OwnImages::Known(_)) {
+            self.failed(client, scope.region);
+        }
         if needs_cvm {
             seen.cvm = listing::cvm_images(client, scope).await;
         }

@@ -60,6 +60,13 @@ impl<'r, H: Host> Resolver<'r, H> {
         resolver
     }
 
+    /// Whether a region that `resolution` lacks may still be waited for.
+    pub(super) fn may_look(&self, resolution: &Resolution) -> bool {
+        let mut unseen = resolution.unseen.iter();
+        let may = |region: &Region| !self.views.has_failed(self.client, *region);
+        !self.has_looked && unseen.any(may)
+    }
+
     /// The other regions of the scope's policies, and whether CVM must be asked there.
     fn other_regions(&self) -> BTreeMap<Region, bool> {
         let mut regions = BTreeMap::new();
@@ -86,6 +93,7 @@ impl<'r, H: Host> Resolver<'r, H> {
             clocks: self.client.clocks(self.task.scope.region),
             present: context.present(),
             monotonic: context.host.monotonic(),
+            is_partial: self.task.is_partial(),
         })
     }
 
@@ -100,6 +108,7 @@ impl<'r, H: Host> Resolver<'r, H> {
         }
         let of_policies = resolution.unseen.iter();
         missing.extend(of_policies.map(|&region| (region, ELSEWHERE_MAX)));
+        missing.retain(|region, _| !self.views.has_failed(self.client, *region));
         if missing.is_empty() || self.has_looked {
             return false;
         }
@@ -116,7 +125,10 @@ impl<'r, H: Host> Resolver<'r, H> {
             let wait = std::pin::pin!(host.sleep_until(host.monotonic() + most));
             match select(read, wait).await {
                 Either::Left((view, _)) => Some((region, view?)),
-                Either::Right(_) => None,
+                Either::Right(_) => {
+                    self.views.failed(self.client, region);
+                    None
+                }
             }
         });
         let seen: Vec<_> = join_all(reads).await.into_iter().flatten().collect();

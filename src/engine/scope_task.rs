@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::ClientContext;
 use crate::attempts::AttemptLog;
-use crate::desired::DesiredScope;
+use crate::desired::{Completeness, DesiredScope};
 use crate::host::Host;
 use crate::inventory::{Inventory, UsedNames};
 use crate::model::{Clocks, Monotonic, Present, Region, Scope, Uin};
@@ -93,6 +93,7 @@ impl ScopeTask<'_> {
             clocks: time.clocks,
             present: time.present,
             monotonic: time.monotonic,
+            is_partial: self.is_partial(),
         });
         let facts = Facts {
             account: &self.account(),
@@ -101,6 +102,11 @@ impl ScopeTask<'_> {
             inventory: &inventory,
         };
         self.plan(&facts, &attempts, &time)
+    }
+
+    /// Whether documents may be missing.
+    pub(super) fn is_partial(&self) -> bool {
+        self.policy.shares_only || *self.desired.completeness != Completeness::Whole
     }
 
     /// The account as the manifests describe it.

@@ -196,6 +196,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
     /// Starts to prepare as many writes as there is room for. Returns whether the next one waits for the account's probe
     /// budget to change.
     fn prepare_next<'t>(&'t self, writes: &mut Writes<'t>) -> bool {
+        self.withdraw_aged(writes);
         let give_up = &writes.give_up;
         let is_preparing = |id| give_up.contains_key(&id);
         let due =
@@ -233,6 +234,26 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
         false
     }
 
+    /// Withdraws CANCELs that rest on what was seen of other images, once that is old: only another observation tells
+    /// whether those are still shared.
+    fn withdraw_aged(&self, writes: &mut Writes<'_>) {
+        let now = self.context.seen_at();
+        if !writes.freshness.has_aged(now) {
+            return;
+        }
+        let rests_on_others = |image: &ImageId| {
+            let decision = self.planned.plan.decisions.get(image);
+            decision.is_some_and(|it| matches!(it.cause, Cause::Retention | Cause::Revoked))
+        };
+        let aged = writes.executor.ready().filter(|(id, image, permission)| {
+            *permission == Permission::Cancel
+                && !writes.give_up.contains_key(id)
+                && rests_on_others(image)
+        });
+        let aged: Vec<_> = aged.map(|(id, ..)| id).collect();
+        aged.into_iter().for_each(|id| writes.executor.withdraw(id));
+    }
+
     /// The next write to prepare. Withdraws those that time has come to forbid: an intent that will not be sent would take a
     /// place in the permit queue from others.
     fn next_write(&self, writes: &mut Writes<'_>) -> Option<Write> {
@@ -257,7 +278,9 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
                 permission,
                 cause: decision.cause,
                 source: decision.source.clone(),
-                labels: named.map(|image| Arc::clone(&image.document.labels)),
+                labels: named
+                    .map(|image| image.labels().cloned().collect())
+                    .unwrap_or_default(),
                 name: decision.name.clone(),
                 document: named.map(|image| Arc::clone(&image.document.name)),
                 number,

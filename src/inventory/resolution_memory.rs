@@ -2,10 +2,10 @@
 //! policies' versions. If it is lost, names hold pruning back until they are known again, and clocks begin anew: everything
 //! takes longer, nothing happens sooner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{ImageId, ImageName, Timestamp};
+use crate::model::{ImageId, ImageName, Region, Timestamp};
 
 /// A version of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,10 @@ pub struct VersionClock {
     pub age: Option<Timestamp>,
     /// Since when it stands, observed without interruption.
     pub stands_since: Option<Timestamp>,
+    /// The regions that were seen when the age was told.
+    pub regions: BTreeSet<Region>,
+    /// Its images here. If none of them is left, another build has its text, and the row says nothing.
+    pub images: BTreeSet<ImageId>,
 }
 
 /// What resolution remembers of a scope.
@@ -98,7 +102,7 @@ mod tests {
         };
         let clock = VersionClock {
             age: Timestamp::from_timestamp(1_790_000_000, 0),
-            stands_since: None,
+            ..VersionClock::default()
         };
         let mut before = ResolutionMemory {
             names: [(name("a"), id("img-a")), (name("b"), id("img-b"))].into(),

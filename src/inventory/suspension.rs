@@ -51,6 +51,21 @@ impl Suspension {
         picked && !self.is_over(now)
     }
 
+    /// [`Suspension::covers`], where several documents may speak of the image: it holds if it does for one of them. Without
+    /// labels, no document does.
+    pub fn covers_any<'l>(
+        &self,
+        key: &ImageKey,
+        labels: impl Iterator<Item = &'l Labels>,
+        now: Timestamp,
+    ) -> bool {
+        let mut labels = labels.peekable();
+        match labels.peek() {
+            None => self.covers(key, None, now),
+            Some(_) => labels.any(|labels| self.covers(key, Some(labels), now)),
+        }
+    }
+
     /// The suspension as text for people: why, until when, and how to end it.
     pub fn describe(&self) -> String {
         let until = self

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -231,7 +231,7 @@ pub(super) fn is_leaving(state: &str) -> bool {
 /// Lighthouse's own); an id outside the grammar can be named by no manifest.
 fn seen(rows: Vec<BlueprintRow>) -> Seen {
     let mut shared: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
-    let mut doubled = BTreeSet::new();
+    let mut doubled: BTreeMap<ImageId, Vec<SmolStr>> = BTreeMap::new();
     for row in rows {
         let Some(image) = row.image.as_deref().and_then(|id| ImageId::new(id).ok()) else {
             continue;
@@ -248,7 +248,10 @@ fn seen(rows: Vec<BlueprintRow>) -> Seen {
         // the others are in. Of equally usable ones the first counts.
         match shared.entry(image) {
             Entry::Occupied(mut known) => {
-                doubled.insert(known.key().clone());
+                let ids = doubled
+                    .entry(known.key().clone())
+                    .or_insert_with(|| vec![known.get().id.clone()]);
+                ids.push(blueprint.id.clone());
                 if blueprint.state < known.get().state {
                     known.insert(blueprint);
                 }
@@ -334,7 +337,7 @@ mod tests {
         let doubled = |rows: &[(&str, &str)]| {
             let rows = (0..).zip(rows);
             let rows = rows.map(|(n, (image, state))| row(&format!("lhbp-{n}"), image, state));
-            let doubled = seen(rows.collect()).doubled.into_iter();
+            let doubled = seen(rows.collect()).doubled.into_keys();
             doubled.map(|id| id.to_string()).collect::<Vec<_>>()
         };
         for leaving in ["DELETING", "DESTROYING"] {

@@ -24,6 +24,7 @@ pub(super) fn wanted(share: DesiredShare) -> DesiredImage {
         name: None,
         note: None,
         bounds: None,
+        other_labels: Vec::new(),
     }
 }
 

@@ -94,14 +94,18 @@ fn image_guards(
     {
         return Some(Withheld::PruneHeld(Arc::clone(why)));
     }
+    // Retention takes back whatever the policy matches, whoever shared it: it is as bold as pruning.
     if decision.cause == Cause::Retention
-        && let AccountProof::AccountChanged(doubt) = &inputs.account.proof
+        && let Some(why) = account_in_doubt(inputs)
     {
-        return Some(Withheld::AccountChanged(doubt.clone()));
+        return Some(why);
     }
     let bounds = named().and_then(|image| image.bounds.as_deref());
-    if cancels && bounds.is_some_and(|bounds| bounds.owned) && owned.is_none() {
-        return Some(Withheld::NotOwnedByPolicy);
+    if cancels
+        && bounds.is_some_and(|bounds| bounds.owned)
+        && let Some(why) = not_owned(owned, Withheld::NotOwnedByPolicy)
+    {
+        return Some(why);
     }
     if let Some(why) = suspended(inputs, image) {
         return Some(why);
@@ -142,6 +146,10 @@ fn in_use(
             Some(Withheld::InstancesNotAsked)
         }
         _ if is_asked_for => None,
+        Instances::NotAsked if !matches!(inputs.observation, Observation::Seen(_)) => {
+            let why = "as which blueprint it is shared cannot be read";
+            Some(Withheld::InUseUnknown(why.into()))
+        }
         Instances::NotAsked => None,
         Instances::Unknown(why) => Some(Withheld::InUseUnknown(why.clone())),
         Instances::Known(_) => inputs.users_of(image).map(Withheld::InUse),
@@ -149,16 +157,19 @@ fn in_use(
 }
 
 /// Withholds the CANCELs of one cause that a policy asks for if more of them are due than it allows. What is withheld for
-/// another reason does not count.
+/// another reason does not count; what this run has cancelled already does: the cap holds for the run, not for each
+/// observation.
 pub(super) fn policy_caps(inputs: &Inputs<'_>, decisions: &mut Decisions) {
     let mut due: BTreeMap<(Arc<str>, Cause), (usize, u32)> = BTreeMap::new();
-    let bounds = |image: &ImageId, decision: &Decision| {
-        let is_due = decision.verdict == Verdict::Act && decision.desired == ShareState::Unshared;
-        let desired = inputs.desired.images.get(image).filter(|_| is_due)?;
-        desired.bounds.clone()
-    };
     for (image, decision) in decisions.iter() {
-        for (policy, max) in bounds(image, decision).iter().flat_map(|b| &b.policies) {
+        let is_done = || {
+            let tried = inputs.attempts.tried_towards(image, ShareState::Unshared);
+            decision.desired == ShareState::Unshared && tried.is_some()
+        };
+        if !is_due(decision) && !is_done() {
+            continue;
+        }
+        for (policy, max) in bounds_of(inputs, image).iter().flat_map(|it| &it.policies) {
             let key = (Arc::clone(policy), decision.cause);
             due.entry(key).or_insert((0, *max)).0 += 1;
         }
@@ -167,11 +178,13 @@ pub(super) fn policy_caps(inputs: &Inputs<'_>, decisions: &mut Decisions) {
     if due.is_empty() {
         return;
     }
-    for (image, decision) in decisions.iter_mut() {
-        let Some(bounds) = bounds(image, decision) else {
-            continue;
-        };
-        let over = bounds.policies.keys().find_map(|policy| {
+    for (image, decision) in decisions
+        .iter_mut()
+        .filter(|(_, decision)| is_due(decision))
+    {
+        let bounds = bounds_of(inputs, image);
+        let mut policies = bounds.iter().flat_map(|bounds| bounds.policies.keys());
+        let over = policies.find_map(|policy| {
             let (due, max) = due.get(&(Arc::clone(policy), decision.cause))?;
             Some(PolicyCap {
                 policy: Arc::clone(policy),
@@ -186,8 +199,16 @@ pub(super) fn policy_caps(inputs: &Inputs<'_>, decisions: &mut Decisions) {
     }
 }
 
-/// Why an image is not pruned that is not known to be the account's own. This guard is the last, so that the account's
-/// images are asked for only if no other guard forbids the action.
+fn is_due(decision: &Decision) -> bool {
+    decision.verdict == Verdict::Act && decision.desired == ShareState::Unshared
+}
+
+fn bounds_of(inputs: &Inputs<'_>, image: &ImageId) -> Option<Arc<CancelBounds>> {
+    inputs.desired.images.get(image)?.bounds.clone()
+}
+
+/// Why an image is not pruned that is not known to be the account's own. This guard comes late, so that the account's
+/// images are asked for only if no guard before it forbids the action.
 fn not_own(own: &OwnImages, image: &ImageId) -> Option<Withheld> {
     match own {
         OwnImages::Known(own) if own.contains_key(image) => None,
@@ -209,12 +230,13 @@ fn suspended(inputs: &Inputs<'_>, image: &ImageId) -> Option<Withheld> {
         image: image.clone(),
     };
     let named = inputs.desired.images.get(image);
-    let labels = named.map(|image| &*image.document.labels);
+    let labels: Vec<_> = named.into_iter().flat_map(|image| image.labels()).collect();
+    let labels = labels.iter().map(|labels| &***labels);
     let mut disputed = None;
     for suspension in suspensions {
         match inputs
             .clocks
-            .ask(|now| suspension.covers(&key, labels, now))
+            .ask(|now| suspension.covers_any(&key, labels.clone(), now))
         {
             (true, None) => return Some(Withheld::Suspended(suspension.clone())),
             (false, None) => {}
@@ -235,21 +257,31 @@ fn not_prunable(inputs: &Inputs<'_>, owned: Option<&OwnedShare>) -> Option<Withh
     if !matches!(inputs.observation, Observation::Seen(_)) {
         return Some(Withheld::Unobserved);
     }
-    match &inputs.account.proof {
-        AccountProof::Certain => {}
-        AccountProof::Unproven(why) => return Some(Withheld::AccountUnproven(why.clone())),
-        AccountProof::AccountChanged(doubt) => {
-            return Some(Withheld::AccountChanged(doubt.clone()));
-        }
+    if let Some(why) = account_in_doubt(inputs) {
+        return Some(why);
     }
     if inputs.policy.prune != Prune::Owned {
         return None;
     }
+    not_owned(owned, Withheld::NotOwned)
+}
+
+/// Why nothing is taken back that no entry names, judged by the account.
+fn account_in_doubt(inputs: &Inputs<'_>) -> Option<Withheld> {
+    match &inputs.account.proof {
+        AccountProof::Certain => None,
+        AccountProof::Unproven(why) => Some(Withheld::AccountUnproven(why.clone())),
+        AccountProof::AccountChanged(doubt) => Some(Withheld::AccountChanged(doubt.clone())),
+    }
+}
+
+/// Why a share does not count as our own, if it does not; `none` if nothing says that it is.
+fn not_owned(owned: Option<&OwnedShare>, none: Withheld) -> Option<Withheld> {
     match owned {
         Some(owned) if owned.disputed_since.is_some() => Some(Withheld::Disputed),
         Some(owned) if owned.ownership == OwnershipState::Probable => Some(Withheld::Probable),
         Some(_) => None,
-        None => Some(Withheld::NotOwned),
+        None => Some(none),
     }
 }
 

@@ -188,7 +188,7 @@ fn cancels() -> [(Cause, Option<DesiredShare>); 5] {
 }
 
 #[test]
-fn what_instances_use_is_kept_and_only_a_declared_unshared_goes() {
+fn n6_what_instances_use_is_kept_and_only_a_declared_unshared_goes() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         assert_eq!(scene.decision().cause, cause);
@@ -217,7 +217,7 @@ fn what_instances_use_is_kept_and_only_a_declared_unshared_goes() {
 }
 
 #[test]
-fn s25_instances_that_cannot_be_listed_may_use_anything() {
+fn n6_s25_instances_that_cannot_be_listed_may_use_anything() {
     for (cause, share) in cancels() {
         let mut scene = Scene::of(share);
         scene.seen.instances = Instances::Unknown("denied".into());

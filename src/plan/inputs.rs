@@ -67,11 +67,18 @@ impl Inputs<'_> {
 
     /// The instances that use the image's blueprint; `None` if there are none, or it is not known.
     pub(super) fn users_of(&self, image: &ImageId) -> Option<Vec<SmolStr>> {
-        let shown = self.shown().get(image)?;
-        match self.instances() {
-            Instances::Known(by_blueprint) => by_blueprint.get(&shown.id).cloned(),
-            Instances::NotAsked | Instances::Unknown(_) => None,
-        }
+        let Instances::Known(by_blueprint) = self.instances() else {
+            return None;
+        };
+        let shown = &self.shown().get(image)?.id;
+        let all = match self.observation {
+            Observation::Seen(seen) => seen.doubled.get(image),
+            Observation::ReadDenied(_) | Observation::Unobserved(_) => None,
+        };
+        let all = all.map_or(std::slice::from_ref(shown), Vec::as_slice);
+        let users = all.iter().filter_map(|id| by_blueprint.get(id)).flatten();
+        let users: Vec<_> = users.cloned().collect();
+        (!users.is_empty()).then_some(users)
     }
 
     pub(super) fn owns(&self, image: &ImageId) -> bool {

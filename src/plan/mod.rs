@@ -62,7 +62,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         (id.clone(), decision)
     });
     let mut decisions: BTreeMap<_, _> = named.collect();
-    let held = inputs.desired.held.iter().map(|(&id, &verdict)| {
+    let held = inputs.desired.held.iter();
+    let held = held.filter(|(id, _)| !inputs.desired.images.contains_key(*id));
+    let held = held.map(|(&id, &verdict)| {
         let decision = held_decision(inputs, id, verdict);
         (id.clone(), decision)
     });
@@ -159,6 +161,23 @@ fn named_decision(
 ) -> Decision {
     let ((mut desired, mut cause), by_api) = inputs.clocks.ask(|now| image.share.at(now));
     let (actual, mut verdict) = decide::decide(inputs, id, desired, shown);
+    let says_nothing_yet = inputs.clocks.all(|now| image.share.is_to_come(now));
+    if says_nothing_yet && !matches!(verdict, Verdict::Unobserved(_)) {
+        // What is shared already is left as it is.
+        desired = actual.state().unwrap_or(desired);
+        verdict = Verdict::InSync;
+    }
+    if let Some(why) = inputs.desired.broken.get(id)
+        && verdict == Verdict::InSync
+        && desired == ShareState::Shared
+    {
+        verdict = Verdict::Blocked(remedy::broken(shown, why).into());
+    }
+    if let Some(why) = inputs.desired.held.get(id)
+        && verdict == Verdict::Act
+    {
+        verdict = Verdict::Withheld(Withheld::Held(why.to_string().into()).into());
+    }
     if let Some((state, why)) = by_api
         && state != desired
         && !matches!(verdict, Verdict::Unobserved(_))

@@ -39,6 +39,18 @@ pub(super) fn unusable(blueprint: &Blueprint, why: Unusable) -> Problem {
     )
 }
 
+/// The image is shared as a policy wants it, and what it shows as cannot be relied on.
+pub(super) fn broken(blueprint: Option<&Blueprint>, why: &str) -> Problem {
+    let id = blueprint.map_or("a blueprint", |blueprint| &blueprint.id);
+    Problem::unmet(
+        UnmetCondition::Usable,
+        format!(
+            "shared as {id}, and {why}: see in the Lighthouse console whether servers can be started from it; if not, {DELETE}, and \
+             the image is shared anew"
+        ),
+    )
+}
+
 /// The image is shared as it should be, and no server can be started from it yet.
 pub(super) fn syncing(blueprint: &Blueprint) -> Problem {
     let id = &blueprint.id;

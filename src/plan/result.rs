@@ -169,6 +169,8 @@ pub enum Awaiting {
     Doubt(String),
     /// Many owned images do not show; the next observation may show them.
     Loss(String),
+    /// Other regions of its policy have not been seen yet.
+    Regions,
 }
 
 impl Actual {
@@ -192,6 +194,7 @@ impl fmt::Display for Awaiting {
             }
             Self::Doubt(reason) => write!(f, "the API says it cannot be shared: {reason}"),
             Self::Loss(what) => f.write_str(what),
+            Self::Regions => f.write_str("other regions of its policy have not been seen yet"),
         }
     }
 }
@@ -243,6 +246,14 @@ impl Decision {
                 if matches!(**why, Withheld::InUse(_) | Withheld::NotOwnedByPolicy))
     }
 
+    /// Whether policies ask for it.
+    pub fn is_by_policy(&self) -> bool {
+        matches!(
+            self.cause,
+            Cause::Policy | Cause::Retention | Cause::Revoked
+        )
+    }
+
     /// Whether the image is as desired by the API's answers to writes, because reading is denied.
     pub fn is_by_word(&self) -> bool {
         self.verdict == Verdict::InSync && self.actual == Actual::Unknown
@@ -257,6 +268,18 @@ impl Plan {
             .iter()
             .filter(|(_, decision)| decision.verdict == Verdict::Act);
         acts.map(|(id, decision)| (id, Permission::towards(decision.desired), decision))
+    }
+
+    /// Lets what policies ask for wait until the other regions were seen, which is looked at in the next round.
+    pub fn await_regions(&mut self, now: Monotonic) {
+        let actions = self.decisions.values_mut();
+        let actions = actions.filter(|it| it.verdict == Verdict::Act && it.is_by_policy());
+        for decision in actions {
+            decision.verdict = Verdict::Await {
+                until: now,
+                reason: Awaiting::Regions.into(),
+            };
+        }
     }
 
     /// Why the scope was not seen, if it was not.

@@ -132,10 +132,7 @@ fn who_must_want_it(decision: Option<&Decision>, resolved: Option<&ResolvedImage
             format!("remove the `revoke` that takes it back{at}")
         }
         (Some(ResolvedVerdict::Held(why)), _) => why.to_string(),
-        (Some(ResolvedVerdict::Conflict(places)), _) => format!(
-            "{} and {} must ask for the same",
-            places[0], places[1]
-        ),
+        (Some(ResolvedVerdict::Conflict(conflict)), _) => conflict.to_string(),
         (Some(ResolvedVerdict::Ineligible(_)), _) => {
             "a policy wants it once it can be shared".to_owned()
         }

@@ -13,6 +13,7 @@ use super::versions::{Bars, PolicyHere};
 use crate::desired::{Availability, CancelBounds, DesiredImage, DesiredShare, Policy};
 use crate::inventory::ResolutionMemory;
 use crate::model::{Cause, ImageId, ImageName, Labels, ShareState};
+use crate::words::first_of;
 
 /// Everything that verdicts follow from.
 pub(super) struct Scene<'s, 'a> {
@@ -200,7 +201,9 @@ impl<'a> Scene<'_, 'a> {
         }
         let begins = self.revocations.begin_at.iter();
         let changes = self.opinions.iter().flat_map(|(_, it)| &it.changes_at);
-        let reached = begins.chain(changes);
+        let entries = self.entries.labels.values().flatten();
+        let entries: Vec<_> = entries.flat_map(|it| it.share.changes_at()).collect();
+        let reached = begins.chain(changes).chain(&entries);
         let reached = reached.filter_map(|at| self.inputs.clocks.reach(*at));
         resolution.next_change_at = reached.min();
         let mut next = ResolutionMemory {
@@ -219,6 +222,12 @@ impl<'a> Scene<'_, 'a> {
             }
         }
         resolution.memory = self.inputs.inventory.memory.update_to(&next);
+        if self.inputs.is_partial {
+            // The document that a row belongs to may be one of those that are missing.
+            let memory = &mut resolution.memory;
+            memory.names.retain(|_, change| change.is_some());
+            memory.versions.retain(|_, change| change.is_some());
+        }
         resolution
     }
 
@@ -257,18 +266,25 @@ impl<'a> Scene<'_, 'a> {
     /// Warns where a declared `unshared` leaves a policy with fewer versions than its minimum.
     fn warn_of_minimum(&self, resolution: &mut Resolution) {
         for (policy, opinion) in &self.opinions {
-            let mut declared = opinion.matched.iter().filter(|id| {
+            let declared = opinion.matched.iter().filter(|id| {
                 self.bars.out.contains(**id)
                     && !self.revocations.in_force.contains_key(**id)
                     && self.region.is_normal(id)
             });
             let (left, minimum) = (self.remaining(policy, opinion), policy.keep.minimum);
-            if let Some(first) = declared.next()
-                && left < minimum as usize
-            {
+            if declared.clone().next().is_some() && left < minimum as usize {
+                let names: Vec<_> = declared
+                    .map(|id| match self.region.images.get(*id) {
+                        Some(facts) if !facts.name().is_empty() => {
+                            format!("{} ({id})", facts.name())
+                        }
+                        _ => id.to_string(),
+                    })
+                    .collect();
                 resolution.warnings.push(format!(
-                    "policy `{}`: {left} of `minimum: {minimum}` versions stay shared and NORMAL, because {first} is declared unshared",
-                    policy.name()
+                    "policy `{}`: {left} of `minimum: {minimum}` versions stay shared and NORMAL; declared unshared: {}",
+                    policy.name(),
+                    first_of(&names)
                 ));
             }
         }
@@ -277,25 +293,49 @@ impl<'a> Scene<'_, 'a> {
     /// What is asked of one image.
     fn image(&self, id: &ImageId) -> ResolvedImage {
         let facts = self.region.images.get(id);
-        let entries = self.entries.labels.get(id).into_iter().flatten();
-        let labels = entries.map(|entry| Arc::clone(&entry.document.labels));
-        let revoking = self.revocations.in_force.get(id).into_iter().flatten();
-        let revoking = revoking.map(|revoked| Arc::clone(&revoked.policy.document.labels));
-        let policies = self.policies_of(id);
-        let matching = policies.map(|(policy, _)| Arc::clone(&policy.document.labels));
-        let labels: Vec<Arc<Labels>> = labels.chain(revoking).chain(matching).collect();
+        let labels = self.labels(id);
         let (verdict, desired) = self.verdict(id, facts);
+        let desired = desired.map(|desired| {
+            let others = labels.iter();
+            let others = others.filter(|labels| !Arc::ptr_eq(labels, &desired.document.labels));
+            DesiredImage {
+                other_labels: others.cloned().collect(),
+                ..desired
+            }
+        });
         let policies = self.policies_of(id).map(|(policy, own)| {
             let own = own.unwrap_or(&verdict);
             (Arc::clone(policy.name()), own.clone())
         });
+        let is_held = match &verdict {
+            ResolvedVerdict::Conflict(_) | ResolvedVerdict::Revoked(Some(_)) => true,
+            // What a policy holds is told of once for the policy.
+            ResolvedVerdict::Held(_) => self.entries.held.contains_key(id),
+            ResolvedVerdict::Kept(_) => {
+                let mut opinions = self.opinions.iter();
+                opinions.any(|(_, opinion)| opinion.disputed.contains(id))
+            }
+            _ => false,
+        };
         ResolvedImage {
             name: facts.and_then(|facts| ImageName::new(facts.name()).ok()),
             policies: policies.collect(),
             verdict,
             desired,
+            is_held,
             labels,
         }
+    }
+
+    /// The labels of all documents that speak of an image.
+    fn labels(&self, id: &ImageId) -> Vec<Arc<Labels>> {
+        let entries = self.entries.labels.get(id).into_iter().flatten();
+        let entries = entries.map(|entry| &entry.document.labels);
+        let revoking = self.revocations.in_force.get(id).into_iter().flatten();
+        let revoking = revoking.map(|revoked| &revoked.policy.document.labels);
+        let policies = self.policies_of(id);
+        let matching = policies.map(|(policy, _)| &policy.document.labels);
+        entries.chain(revoking).chain(matching).cloned().collect()
     }
 
     /// The verdict by precedence: what entries hold, declared unshared, revoked, declared shared, replacements, policies.
@@ -304,43 +344,81 @@ impl<'a> Scene<'_, 'a> {
         id: &ImageId,
         facts: Option<&Facts<'a>>,
     ) -> (ResolvedVerdict, Option<DesiredImage>) {
-        let entry = self.entries.by_image.get(id);
-        let says = match entry {
-            Some(Entry::Conflict(places)) => {
-                return (ResolvedVerdict::Conflict(places.clone()), None);
+        let says = match self.entries.by_image.get(id) {
+            Some(Entry::Conflict(conflict)) => {
+                return (ResolvedVerdict::Conflict(conflict.clone()), None);
             }
             Some(Entry::Says(image)) => Some(*image),
             None => None,
         };
         let clocks = self.inputs.clocks;
+        let revoked = self.revocations.in_force.get(id);
         if let Some(why) = self.entries.held.get(id)
-            && says.is_none_or(|image| entries::wants_no_share(image, clocks))
+            && (revoked.is_some()
+                || says.is_none_or(|image| entries::wants_no_share(image, clocks)))
         {
             return (ResolvedVerdict::Held(Arc::clone(why)), None);
         }
         let is_to_come = says.is_some_and(|image| entries::is_to_come(image, clocks));
+        let declared = |image: &DesiredImage| {
+            let desired = self.declared(image, facts);
+            (ResolvedVerdict::Declared, Some(desired))
+        };
         let unshares = |image: &&DesiredImage| !is_to_come && !entries::wants_share(image, clocks);
         // Protection keeps a share that is there. It does not bring one back that was revoked.
         let is_shared = facts.is_some_and(|facts| facts.share.is_any());
-        let keeps = |image: &&DesiredImage| image.protect && is_shared && !is_to_come;
+        let keeps = |image: &&DesiredImage| image.protect && is_shared;
         if let Some(image) = says.filter(|image| unshares(image) || keeps(image)) {
-            return (ResolvedVerdict::Declared, Some(self.declared(image, facts)));
+            return declared(image);
         }
-        if let Some(revoked) = self.revocations.in_force.get(id) {
+        if let Some(revoked) = revoked {
             return self.revoked(id, facts, revoked);
         }
         if let Some(image) = says.filter(|_| !is_to_come) {
-            return (ResolvedVerdict::Declared, Some(self.declared(image, facts)));
+            return declared(image);
         }
         let by_policy = self.by_policy(id, facts);
         match (by_policy, says) {
             (Some(by_policy), _) => by_policy,
-            (None, Some(image)) => (ResolvedVerdict::Declared, Some(self.declared(image, facts))),
-            (None, None) if facts.is_some_and(|facts| facts.own.is_some()) => {
-                (ResolvedVerdict::Unnamed, None)
-            }
-            (None, None) => (ResolvedVerdict::Foreign, None),
+            (None, Some(image)) => declared(image),
+            (None, None) => self.named_by_policy(id, facts).unwrap_or_else(|| {
+                let is_own = facts.is_some_and(|facts| facts.own.is_some());
+                match is_own {
+                    true => (ResolvedVerdict::Unnamed, None),
+                    false => (ResolvedVerdict::Foreign, None),
+                }
+            }),
         }
+    }
+
+    /// The verdict on an image that a policy names without matching it: in a pin, an exclusion, its lock or as a replacement.
+    /// It is left alone.
+    fn named_by_policy(
+        &self,
+        id: &ImageId,
+        facts: Option<&Facts<'_>>,
+    ) -> Option<(ResolvedVerdict, Option<DesiredImage>)> {
+        let facts = facts.filter(|facts| facts.own.is_some())?;
+        let name = facts.name();
+        let region = self.inputs.scope.region;
+        let names = |policy: &&Arc<Policy>| {
+            let mut pinned = policy.pins.iter().flat_map(|pin| &pin.names);
+            let mut excluded = policy.exclude.iter();
+            let mut revocations = policy.revocations.iter();
+            let lock = self.inputs.desired.locks.get(policy.name());
+            let locked = lock.and_then(|lock| lock.regions.get(&region));
+            let mut locked = locked.into_iter().flatten();
+            pinned.any(|pinned| pinned.as_str() == name)
+                || excluded.any(|exclusion| exclusion.id.as_ref() == Some(id))
+                || revocations.any(|it| it.replacement.as_ref().is_some_and(|r| r.as_str() == name))
+                || locked.any(|locked| locked.id == *id)
+        };
+        let policy = self.inputs.desired.policies.iter().find(names)?;
+        let why = format!("policy `{}` names it and does not match it", policy.name());
+        // What this run has shared must still be reported.
+        let is_ours = facts.was_shared && facts.share.is_any();
+        let desired = is_ours.then(|| self.asked(SHARED, policy, Some(facts), None));
+        Some((ResolvedVerdict::Kept(why.into()), desired))
     }
 
     /// The entry as it stands, with the image's name.
@@ -378,10 +456,15 @@ impl<'a> Scene<'_, 'a> {
             })
         };
         let is_waiting = is_shared && !is_forced;
-        let waits_for = is_waiting.then(|| replacement().or_else(minimum)).flatten();
-        if waits_for.is_some() {
-            return (ResolvedVerdict::Revoked(waits_for), None);
-        }
+        let doubled = || {
+            let is_doubled = facts.is_some_and(|facts| facts.is_doubled);
+            is_doubled
+                .then(|| Arc::from("several blueprints stand for the image; delete all but one"))
+        };
+        let waits_for = is_waiting
+            .then(|| replacement().or_else(minimum))
+            .flatten()
+            .or_else(doubled);
         let by = revoked.iter().map(|it| it.policy);
         let bounds = CancelBounds {
             policies: by
@@ -398,7 +481,7 @@ impl<'a> Scene<'_, 'a> {
         let mut desired = self.asked(share, revoked[0].policy, facts, Some(bounds));
         desired.source = revoked[0].revocation.source.clone();
         desired.note.clone_from(&revoked[0].revocation.reason);
-        (ResolvedVerdict::Revoked(None), Some(desired))
+        (ResolvedVerdict::Revoked(waits_for), Some(desired))
     }
 
     /// What policies ask of an image about which nothing else decides; `None` if none matches it.
@@ -475,6 +558,7 @@ impl<'a> Scene<'_, 'a> {
             name: facts.and_then(|facts| ImageName::new(facts.name()).ok()),
             note: None,
             bounds: bounds.map(Arc::new),
+            other_labels: Vec::new(),
         }
     }
 }

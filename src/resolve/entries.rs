@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::Region;
-use super::resolution::{Inputs, NameProblem, UnresolvedName};
-use crate::desired::{DesiredImage, DesiredShare, Source};
+use super::resolution::{EntryConflict, Inputs, NameProblem, UnresolvedName};
+use crate::desired::{DesiredImage, DesiredShare};
 use crate::model::{Clocks, ImageId, ImageName, ShareState};
 use crate::observation::Observation;
+use crate::words::rfc3339;
 
 /// The most similar names that a message lists.
 const NEAREST_MAX: usize = 3;
@@ -20,7 +21,7 @@ pub(super) enum Entry<'a> {
     /// They agree; the first in order of their places.
     Says(&'a DesiredImage),
     /// They disagree: two of their places.
-    Conflict(Box<[Source; 2]>),
+    Conflict(Box<EntryConflict>),
 }
 
 /// What the entries of a scope come to.
@@ -60,7 +61,7 @@ impl<'a> Entries<'a> {
                 other.share != first.share || other.protect != first.protect
             };
             let entry = match images.iter().find(differs) {
-                Some(other) => Entry::Conflict([first.source.clone(), other.source.clone()].into()),
+                Some(other) => Entry::Conflict(conflict(first, other).into()),
                 None => Entry::Says(first),
             };
             entries.by_image.insert(id.clone(), entry);
@@ -86,7 +87,8 @@ impl<'a> Entries<'a> {
             return None;
         }
         let id = ids.into_iter().next()?;
-        let is_as_desired = match wants_share(image, inputs.clocks) {
+        let shares = wants_share(image, inputs.clocks) || is_to_come(image, inputs.clocks);
+        let is_as_desired = match shares {
             true => region.is_normal(id),
             // Nothing is waited for.
             false => true,
@@ -112,12 +114,13 @@ impl<'a> Entries<'a> {
                 self.warnings.push(is);
             }
             None => {
-                let why = format!(
-                    "nothing is pruned until the image that `{name}` ({}) means was seen as declared once: what it last meant is \
-                     not known",
-                    image.source
-                );
-                self.prune_holds.insert(why);
+                let unknown = format!("what `{name}` ({}) last meant is not known", image.source);
+                self.prune_holds.insert(match is_as_desired && is_seen {
+                    true => format!("{unknown}, so this run prunes nothing; the next one does"),
+                    false => {
+                        format!("{unknown}, so nothing is pruned before its image is as declared")
+                    }
+                });
             }
         }
         if before.is_some() || (is_as_desired && is_seen) {
@@ -165,6 +168,30 @@ impl<'a> Entries<'a> {
             kind,
             problem,
         });
+    }
+}
+
+/// What two entries that mean one image disagree about.
+fn conflict(first: &DesiredImage, second: &DesiredImage) -> EntryConflict {
+    let asked = [first, second].map(|image| {
+        let share = match image.share {
+            DesiredShare::Unshared => "`unshared`".to_owned(),
+            DesiredShare::Shared { from, until } => {
+                let from = from.map(|from| format!(" from {}", rfc3339(from)));
+                let until = until.map(|until| format!(" until {}", rfc3339(until)));
+                let times = from.into_iter().chain(until).collect::<String>();
+                format!("`shared`{times}")
+            }
+            DesiredShare::ByPolicy { state, .. } => format!("`{}`", state.as_str()),
+        };
+        match image.protect {
+            true => format!("{share} and protected"),
+            false => share,
+        }
+    });
+    EntryConflict {
+        places: [first.source.clone(), second.source.clone()],
+        asked,
     }
 }
 

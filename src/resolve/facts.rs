@@ -46,6 +46,8 @@ pub(super) struct Facts<'a> {
     pub(super) is_doubled: bool,
     /// Whether this run has cancelled its share, which must still be reported.
     pub(super) was_cancelled: bool,
+    /// Whether this run has shared it, which must still be reported.
+    pub(super) was_shared: bool,
 }
 
 impl Facts<'_> {
@@ -94,7 +96,7 @@ pub(super) struct Region<'a> {
 }
 
 static NO_BLUEPRINTS: BTreeMap<ImageId, Blueprint> = BTreeMap::new();
-static NOT_DOUBLED: BTreeSet<ImageId> = BTreeSet::new();
+static NOT_DOUBLED: BTreeMap<ImageId, Vec<SmolStr>> = BTreeMap::new();
 static NO_IMAGES: BTreeMap<ImageId, OwnImage> = BTreeMap::new();
 static NOT_ASKED: CvmImages = CvmImages::NotAsked;
 
@@ -112,15 +114,14 @@ impl<'a> Region<'a> {
         };
         let ids: BTreeSet<&ImageId> = own.keys().chain(shared.keys()).collect();
         let images = ids.into_iter().map(|id| {
-            let is_doubled = doubled.contains(id);
+            let is_doubled = doubled.contains_key(id);
+            let was_tried = |state| inputs.attempts.tried_towards(id, state).is_some();
             let facts = Facts {
                 own: own.get(id),
                 share: share(inputs, id, shared.get(id), is_doubled),
                 is_doubled,
-                was_cancelled: inputs
-                    .attempts
-                    .tried_towards(id, ShareState::Unshared)
-                    .is_some(),
+                was_cancelled: was_tried(ShareState::Unshared),
+                was_shared: was_tried(ShareState::Shared),
             };
             (id, facts)
         });

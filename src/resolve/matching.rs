@@ -24,13 +24,17 @@ pub fn is_matched(policies: &[Arc<Policy>], id: &ImageId, own: &OwnImage, cvm: &
 
 /// Whether the policy matches an image, its exclusions aside.
 pub(super) fn matches(policy: &Policy, id: &ImageId, own: &OwnImage, cvm: &CvmImages) -> Fit {
-    let fit = fit(&policy.matches, id, own, cvm);
-    let is_readable = matches!(cvm, CvmImages::Known(_)) || !policy.needs_cvm();
-    match fit {
+    match fit(&policy.matches, id, own, cvm) {
         // Whether it is deprecated or excluded is not known.
-        Fit::Fits if !is_readable => Fit::Unreadable,
+        Fit::Fits if policy.needs_cvm() && !is_listed(id, cvm) => Fit::Unreadable,
         fit => fit,
     }
+}
+
+/// Whether CVM tells of the image. The two listings are read one after the other: an image that one of them lacks is new or
+/// gone.
+fn is_listed(id: &ImageId, cvm: &CvmImages) -> bool {
+    matches!(cvm, CvmImages::Known(images) if images.contains_key(id))
 }
 
 /// The text of the version of an image with this name.
@@ -40,61 +44,92 @@ pub(super) fn version_of<'n>(policy: &Policy, name: &'n str) -> &'n str {
     version.unwrap_or(name)
 }
 
-/// Why the policy leaves an image alone that it matches, if an exclusion says so.
-pub(super) fn excluded(
-    policy: &Policy,
-    id: &ImageId,
-    own: &OwnImage,
-    cvm: &CvmImages,
-) -> Option<Arc<str>> {
-    let is_about = |exclusion: &&Exclusion| {
-        exclusion.id.as_ref().is_none_or(|excluded| excluded == id)
-            && fit(&exclusion.matches, id, own, cvm) == Fit::Fits
+/// What a policy's exclusions say of an image that it matches.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Excluded {
+    No,
+    /// It is left alone: why.
+    Yes(Arc<str>),
+    /// An exclusion depends on what could not be read.
+    Unreadable,
+}
+
+/// Whether the policy leaves an image alone that it matches.
+pub(super) fn excluded(policy: &Policy, id: &ImageId, own: &OwnImage, cvm: &CvmImages) -> Excluded {
+    let fit_of = |exclusion: &Exclusion| match &exclusion.id {
+        Some(excluded) if excluded != id => Fit::Differs,
+        _ => fit(&exclusion.matches, id, own, cvm),
     };
-    let exclusion = policy.exclude.iter().find(is_about)?;
     let name = policy.name();
-    Some(match &exclusion.reason {
-        Some(reason) => format!("by policy `{name}`: {reason}").into(),
-        None => format!("by policy `{name}`").into(),
-    })
+    let mut exclude = policy.exclude.iter();
+    if let Some(exclusion) = exclude.find(|exclusion| fit_of(exclusion) == Fit::Fits) {
+        return Excluded::Yes(match &exclusion.reason {
+            Some(reason) => format!("by policy `{name}`: {reason}").into(),
+            None => format!("by policy `{name}`").into(),
+        });
+    }
+    let mut exclude = policy.exclude.iter();
+    match exclude.any(|exclusion| fit_of(exclusion) == Fit::Unreadable) {
+        true => Excluded::Unreadable,
+        false => Excluded::No,
+    }
 }
 
 fn fit(conditions: &ImageMatch, id: &ImageId, own: &OwnImage, cvm: &CvmImages) -> Fit {
-    if !fits_listing(conditions, own) {
-        return Fit::Differs;
-    }
-    if !conditions.needs_cvm() {
-        return Fit::Fits;
+    match fit_listing(conditions, own) {
+        Fit::Fits if conditions.needs_cvm() => {}
+        fit => return fit,
     }
     match cvm {
         CvmImages::NotAsked | CvmImages::Unknown(_) => Fit::Unreadable,
         CvmImages::Known(images) => match images.get(id) {
             Some(image) if fits_cvm(conditions, image) => Fit::Fits,
             Some(_) => Fit::Differs,
-            // The two listings were read one after the other: an image that one of them lacks is new or gone.
             None => Fit::Unreadable,
         },
     }
 }
 
-/// The conditions on what DescribeImagesToShare shows. A condition on a time does not hold for an image whose time cannot
-/// be read.
-fn fits_listing(conditions: &ImageMatch, image: &OwnImage) -> bool {
-    let fits = |glob: &Option<Glob>, text: &str| {
-        let glob = glob.as_ref();
-        glob.is_none_or(|glob| glob.matches(text))
+/// The conditions on what DescribeImagesToShare shows. A text that the API does not give fits none and rules nothing out.
+/// An image whose `CreatedTime` cannot be read passes the conditions on it: it is excluded for that.
+fn fit_listing(conditions: &ImageMatch, image: &OwnImage) -> Fit {
+    let fit = |is_given: bool, text: &str, fits: bool| match (is_given, text, fits) {
+        (false, ..) => Fit::Fits,
+        (true, "", _) => Fit::Unreadable,
+        (true, _, true) => Fit::Fits,
+        (true, _, false) => Fit::Differs,
+    };
+    let glob = |glob: &Option<Glob>, text: &str| {
+        let fits = glob.as_ref().is_none_or(|glob| glob.matches(text));
+        fit(glob.is_some(), text, fits)
     };
     let regex = conditions.name_regex.as_ref();
+    let fits_regex = regex.is_none_or(|regex| regex.matches(&image.name));
     let at = |limit: Option<Timestamp>, holds: fn(Timestamp, Timestamp) -> bool| {
-        limit.is_none_or(|limit| image.created.is_some_and(|created| holds(created, limit)))
+        let holds = limit
+            .zip(image.created)
+            .is_none_or(|(limit, created)| holds(created, limit));
+        match holds {
+            true => Fit::Fits,
+            false => Fit::Differs,
+        }
     };
-    fits(&conditions.name, &image.name)
-        && regex.is_none_or(|regex| regex.matches(&image.name))
-        && fits(&conditions.os_name, &image.os_name)
-        && fits(&conditions.platform, &image.platform)
-        && fits(&conditions.architecture, &image.architecture)
-        && at(conditions.created_after, |created, limit| created >= limit)
-        && at(conditions.created_before, |created, limit| created < limit)
+    let all = [
+        glob(&conditions.name, &image.name),
+        fit(regex.is_some(), &image.name, fits_regex),
+        glob(&conditions.os_name, &image.os_name),
+        glob(&conditions.platform, &image.platform),
+        glob(&conditions.architecture, &image.architecture),
+        at(conditions.created_after, |created, limit| created >= limit),
+        at(conditions.created_before, |created, limit| created < limit),
+    ];
+    if all.contains(&Fit::Differs) {
+        Fit::Differs
+    } else if all.contains(&Fit::Unreadable) {
+        Fit::Unreadable
+    } else {
+        Fit::Fits
+    }
 }
 
 fn fits_cvm(conditions: &ImageMatch, image: &CvmImage) -> bool {

@@ -47,19 +47,20 @@ mod versions;
 
 use std::sync::Arc;
 
+use crate::inventory::{MemoryUpdate, ResolutionMemory};
 use crate::observation::{Observation, OwnImages};
 
 pub use matching::is_matched;
 pub use resolution::{
-    Inputs, NameProblem, PolicySelection, RegionView, Resolution, ResolvedImage, ResolvedVerdict,
-    UnresolvedName,
+    EntryConflict, Inputs, NameProblem, PolicySelection, RegionView, Resolution, ResolvedImage,
+    ResolvedVerdict, UnresolvedName,
 };
 pub use scope::{Entries, ResolvedScope};
 
 /// Resolves the documents of one scope. Empty where they name images by id alone.
 pub fn resolve(inputs: &Inputs<'_>) -> Resolution {
     if !inputs.desired.needs_own_images() {
-        return Resolution::default();
+        return resolve_ids(inputs);
     }
     match (inputs.observation, inputs.own) {
         (Observation::Seen(_), OwnImages::Known(_)) => combine::resolve_seen(inputs),
@@ -68,11 +69,26 @@ pub fn resolve(inputs: &Inputs<'_>) -> Resolution {
     }
 }
 
+/// There is nothing to resolve. What is remembered of earlier documents is forgotten, so that a policy that comes back later
+/// finds no clock that nobody has watched meanwhile.
+fn resolve_ids(inputs: &Inputs<'_>) -> Resolution {
+    let memory = &inputs.inventory.memory;
+    let is_kept = inputs.is_partial || !matches!(inputs.observation, Observation::Seen(_));
+    Resolution {
+        memory: match is_kept {
+            true => MemoryUpdate::default(),
+            false => memory.update_to(&ResolutionMemory::default()),
+        },
+        ..Resolution::default()
+    }
+}
+
 /// Resolves names where the shares cannot be read, so that what entries declare can be tried. Policies hold still, and
 /// nothing is learned.
 fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
     let region = facts::Region::new(inputs);
     let entries = entries::Entries::new(inputs, &region);
+    let revocations = revocations::Revocations::new(inputs, &region);
     let mut resolution = Resolution {
         unresolved: entries.unresolved,
         was: entries.was,
@@ -80,11 +96,18 @@ fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
         ..Resolution::default()
     };
     for (id, entry) in &entries.by_image {
+        let is_revoked = revocations.in_force.contains_key(id);
         let (verdict, desired) = match (entry, entries.held.get(id)) {
-            (entries::Entry::Conflict(places), _) => {
-                (ResolvedVerdict::Conflict(places.clone()), None)
+            (entries::Entry::Conflict(conflict), _) => {
+                (ResolvedVerdict::Conflict(conflict.clone()), None)
             }
             (entries::Entry::Says(_), Some(why)) => (ResolvedVerdict::Held(Arc::clone(why)), None),
+            (entries::Entry::Says(image), None)
+                if is_revoked && entries::wants_share(image, inputs.clocks) =>
+            {
+                let why = "what is shared cannot be read";
+                (ResolvedVerdict::Revoked(Some(why.into())), None)
+            }
             (entries::Entry::Says(image), None) => {
                 (ResolvedVerdict::Declared, Some((*image).clone()))
             }
@@ -92,6 +115,7 @@ fn resolve_names(inputs: &Inputs<'_>) -> Resolution {
         let labels = entries.labels[id].iter();
         let image = ResolvedImage {
             name: desired.as_ref().and_then(|desired| desired.name.clone()),
+            is_held: desired.is_none(),
             verdict,
             desired,
             policies: Default::default(),
@@ -144,6 +168,7 @@ fn not_seen(image: &crate::desired::DesiredImage) -> ResolvedImage {
         name: image.name.clone(),
         verdict: ResolvedVerdict::NotSeen,
         desired: Some(image.clone()),
+        is_held: false,
         policies: Default::default(),
         labels: vec![Arc::clone(&image.document.labels)],
     }

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::Share;
-use super::matching::{self, Fit};
+use super::matching::{self, Excluded, Fit};
 use super::resolution::{PolicySelection, ResolvedVerdict};
-use super::versions::{Claim, Fixed, FixedBy, Matched, PolicyHere, Version};
+use super::versions::{Claim, Fixed, FixedBy, Matched, PolicyHere, Standing, Version};
 use crate::desired::{LockMode, LockedImage, Pin};
 use crate::inventory::{VersionClock, VersionKey};
-use crate::model::{ImageId, ImageName, Timestamp};
+use crate::model::{Clocks, ImageId, ImageName, Timestamp};
 use crate::observation::CvmImages;
+
+/// The most versions of which a message says why they do not stand.
+const LACKING_MAX: usize = 3;
 
 /// What one policy says of the region.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub(super) struct Opinion<'a> {
     pub(super) clocks: Option<BTreeMap<VersionKey, VersionClock>>,
     /// When a verdict may change by the time alone.
     pub(super) changes_at: BTreeSet<Timestamp>,
+    /// Images that it would retire, if the clocks agreed.
+    pub(super) disputed: BTreeSet<&'a ImageId>,
     /// Whether an overlap begins with this observation.
     pub(super) begins_overlap: bool,
 }
@@ -67,7 +72,7 @@ impl<'a> PolicyHere<'_, 'a> {
                 here: self,
                 versions: &matched.versions,
                 fixed,
-                since: &standing.since,
+                standing: &standing,
             };
             judge.judge_all(&mut opinion);
         }
@@ -211,6 +216,21 @@ impl<'a> PolicyHere<'_, 'a> {
         Ok(())
     }
 
+    /// [`Self::check_fixed`], and whether the image is the one that was locked.
+    fn check_locked(&self, id: &ImageId, name: &ImageName, what: &str) -> Result<(), Arc<str>> {
+        self.check_fixed(id, what)?;
+        let own = self.region.images.get(id).and_then(|facts| facts.own);
+        let Some(own) = own.filter(|own| own.name == name.as_str()) else {
+            let why = format!("{what} has another name now; run `sharekeeper lock`");
+            return Err(why.into());
+        };
+        match matching::excluded(self.policy, id, own, self.region.cvm) {
+            Excluded::No => Ok(()),
+            Excluded::Yes(why) => Err(format!("{what} is excluded {why}").into()),
+            Excluded::Unreadable => Err(format!("{what} cannot be judged now").into()),
+        }
+    }
+
     /// What the lock file has in place of the newest versions.
     fn locked(&self) -> Wanted<'a> {
         let name = self.policy.name();
@@ -235,7 +255,7 @@ impl<'a> PolicyHere<'_, 'a> {
         let mut images = BTreeSet::new();
         for LockedImage { id, name, .. } in locked {
             let what = format!("the locked image {id} (`{name}`)");
-            if let Err(why) = self.check_fixed(id, &what) {
+            if let Err(why) = self.check_locked(id, name, &what) {
                 return Wanted::Missing(why);
             }
             images.extend(self.region.images.get_key_value(id).map(|(&id, _)| id));
@@ -297,8 +317,7 @@ struct Judge<'j, 'p, 'a> {
     /// In their order, the newest first.
     versions: &'j [Version<'a>],
     fixed: &'j Fixed<'a>,
-    /// Since when each version stands.
-    since: &'j [Option<Timestamp>],
+    standing: &'j Standing,
 }
 
 impl<'a> Judge<'_, '_, 'a> {
@@ -317,6 +336,9 @@ impl<'a> Judge<'_, '_, 'a> {
                         ResolvedVerdict::Broken(Arc::clone(why))
                     }
                     Claim::Obstacle(obstacle) => obstacle.clone(),
+                    Claim::Retiring if is_fixed && self.here.is_shared(id) => {
+                        ResolvedVerdict::Kept("the lock file has it".into())
+                    }
                     Claim::Place | Claim::Broken(_) | Claim::Retiring => {
                         self.outside(id, rank, claim, opinion)
                     }
@@ -333,7 +355,7 @@ impl<'a> Judge<'_, '_, 'a> {
         id: &ImageId,
         rank: usize,
         claim: &Claim,
-        opinion: &mut Opinion<'_>,
+        opinion: &mut Opinion<'a>,
     ) -> ResolvedVerdict {
         let facts = &self.here.region.images[id];
         if facts.share == Share::None {
@@ -347,48 +369,77 @@ impl<'a> Judge<'_, '_, 'a> {
             return ResolvedVerdict::Kept(lacking);
         };
         let (inputs, policy) = (self.here.inputs, self.here.policy);
-        if inputs.clocks.api().is_some() {
-            return ResolvedVerdict::Kept("this machine's clock and the API's disagree".into());
-        }
         let after = policy.keep.unshare_after;
         if after.is_zero() || inputs.present.since(since) >= after {
-            return ResolvedVerdict::Superseded;
+            if inputs.clocks.api().is_none() {
+                return ResolvedVerdict::Superseded;
+            }
+            opinion
+                .disputed
+                .extend(self.here.region.images.get_key_value(id).map(|(&id, _)| id));
+            return ResolvedVerdict::Kept(
+                format!(
+                    "this machine's clock and the API's disagree; {}",
+                    Clocks::REMEDY
+                )
+                .into(),
+            );
         }
         opinion.begins_overlap |= since == inputs.present.stamp();
         ResolvedVerdict::Overlap(since + after)
     }
 
+    /// Why versions do not stand, the newest first.
+    fn why_not(&self, ranks: impl Iterator<Item = usize>) -> String {
+        let lacking = ranks.filter_map(|rank| {
+            let why = self.standing.lacking[rank].as_ref()?;
+            Some(format!("{} {why}", self.versions[rank].text))
+        });
+        let lacking: Vec<_> = lacking.take(LACKING_MAX).collect();
+        match lacking.is_empty() {
+            true => String::new(),
+            false => format!(": {}", lacking.join("; ")),
+        }
+    }
+
     /// Since when enough of the versions before this one stand; else how many are lacking, in words.
     fn superseded_since(&self, rank: usize, is_retiring: bool) -> (Option<Timestamp>, Arc<str>) {
         if self.fixed.by != FixedBy::Nothing {
-            let versions = self.versions.iter().zip(self.since);
-            let fixed = versions.filter(|(version, _)| {
+            let versions = self.versions.iter().enumerate();
+            let fixed = versions.filter(|(_, version)| {
                 let mut ids = version.images.keys();
                 ids.any(|id| self.fixed.images.contains(*id))
             });
-            let fixed: Vec<_> = fixed.map(|(_, since)| *since).collect();
-            let stand: Vec<_> = fixed.iter().flatten().copied().collect();
+            let fixed: Vec<_> = fixed.map(|(rank, _)| rank).collect();
+            let stand = fixed.iter().filter_map(|rank| self.standing.since[*rank]);
+            let stand: Vec<_> = stand.collect();
             let what = match self.fixed.by {
                 FixedBy::Pin => "pinned",
                 FixedBy::Lock | FixedBy::Nothing => "locked",
             };
-            let lacking = format!("{} of {} {what} versions stand", stand.len(), fixed.len());
+            let lacking = format!(
+                "{} of {} {what} versions stand{}",
+                stand.len(),
+                fixed.len(),
+                self.why_not(fixed.iter().copied())
+            );
             let is_enough = stand.len() == fixed.len() && !fixed.is_empty();
             let newest = stand.into_iter().max().filter(|_| is_enough);
             return (newest, lacking.into());
         }
         let newest = self.here.policy.keep.newest as usize;
-        let others = self.since.iter().enumerate();
         // What is deprecated goes once any others stand.
-        let others = others.filter(|(other, _)| match is_retiring {
+        let others = (0..self.versions.len()).filter(|other| match is_retiring {
             true => *other != rank,
             false => *other < rank,
         });
-        let mut stand: Vec<_> = others.filter_map(|(_, since)| *since).collect();
+        let stand = others.clone().filter_map(|rank| self.standing.since[rank]);
+        let mut stand: Vec<_> = stand.collect();
         stand.sort_unstable();
         let lacking = format!(
-            "{} of the {newest} versions that take its place stand",
-            stand.len()
+            "{} of the {newest} versions that take its place stand{}",
+            stand.len(),
+            self.why_not(others)
         );
         (stand.get(newest - 1).copied(), lacking.into())
     }

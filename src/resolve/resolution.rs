@@ -34,6 +34,8 @@ pub struct Inputs<'a> {
     pub present: Present,
     /// Measures how long ago writes of this process were.
     pub monotonic: Monotonic,
+    /// Whether documents may be missing, so that what is remembered of others is kept.
+    pub is_partial: bool,
 }
 
 /// What was seen of another region: its own images, and which of them are shared.
@@ -103,6 +105,8 @@ pub struct ResolvedImage {
     pub verdict: ResolvedVerdict,
     /// What is to be brought about; `None`: the image is left as it is, and not pruned.
     pub desired: Option<DesiredImage>,
+    /// Whether a person must settle something about this image before anything is done to it.
+    pub is_held: bool,
     /// The policies that match it, by name, with their own verdicts.
     pub policies: BTreeMap<Arc<str>, ResolvedVerdict>,
     /// The labels of all documents that speak of it.
@@ -115,7 +119,7 @@ pub enum ResolvedVerdict {
     /// An entry of an `ImageShare` says what is asked for.
     Declared,
     /// Two entries mean the image and disagree.
-    Conflict(Box<[Source; 2]>),
+    Conflict(Box<EntryConflict>),
     /// Nothing is done to it until a person has settled something: why.
     Held(Arc<str>),
     /// A policy takes it back for good. Holds why it is not taken back yet, if so.
@@ -148,6 +152,25 @@ pub enum ResolvedVerdict {
     NotSeen,
 }
 
+/// Two entries that mean one image and disagree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryConflict {
+    /// Where they stand, the first one first.
+    pub places: [Source; 2],
+    /// What each asks for, in words.
+    pub asked: [String; 2],
+}
+
+impl fmt::Display for EntryConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ([first, second], [one, other]) = (&self.places, &self.asked);
+        write!(
+            f,
+            "one entry asks for {one} ({first}), and another for {other} ({second}); keep one of the two"
+        )
+    }
+}
+
 impl ResolvedVerdict {
     /// The word that JSON and tables use.
     pub const fn word(&self) -> &'static str {
@@ -175,7 +198,7 @@ impl ResolvedVerdict {
     /// Why, in words, where there is more to say than the word.
     pub fn detail(&self) -> Option<String> {
         match self {
-            Self::Conflict(places) => Some(format!("{} and {} disagree", places[0], places[1])),
+            Self::Conflict(conflict) => Some(conflict.to_string()),
             Self::Held(why)
             | Self::Kept(why)
             | Self::Broken(why)

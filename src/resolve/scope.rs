@@ -22,6 +22,8 @@ pub struct ResolvedScope<'a> {
     pub left_alone: BTreeSet<&'a ImageId>,
     /// Images of the selector that a person must settle something about, each with why.
     pub held: BTreeMap<&'a ImageId, &'a ResolvedVerdict>,
+    /// Images whose blueprint cannot be relied on, each with why.
+    pub broken: BTreeMap<&'a ImageId, &'a Arc<str>>,
     /// Names that mean no image, or several, in selected documents.
     pub unresolved: Vec<&'a UnresolvedName>,
     /// Why nothing is pruned for now, if so.
@@ -71,12 +73,6 @@ impl<'a> ResolvedScope<'a> {
             let has_labels =
                 selector.labels.is_empty() || labels.any(|labels| selector.matches_labels(labels));
             let is_selected = has_labels && selector.matches_key(&key);
-            let is_held = matches!(
-                resolved.verdict,
-                ResolvedVerdict::Held(_)
-                    | ResolvedVerdict::Conflict(_)
-                    | ResolvedVerdict::Revoked(Some(_))
-            );
             match &resolved.desired {
                 Some(desired) if is_selected => {
                     images.insert(image, desired);
@@ -88,8 +84,11 @@ impl<'a> ResolvedScope<'a> {
                     joined.left_alone.insert(image);
                 }
             }
-            if is_held && is_selected {
+            if resolved.is_held && is_selected {
                 joined.held.insert(image, &resolved.verdict);
+            }
+            if let ResolvedVerdict::Broken(why) = &resolved.verdict {
+                joined.broken.insert(image, why);
             }
         }
         (joined.images, joined.unselected) = (Cow::Owned(images), Cow::Owned(unselected));
@@ -121,6 +120,7 @@ impl<'a> ResolvedScope<'a> {
             unselected: Cow::Owned(BTreeMap::new()),
             left_alone: BTreeSet::new(),
             held: BTreeMap::new(),
+            broken: BTreeMap::new(),
             unresolved: Vec::new(),
             prune_hold: None,
             policy_holds: BTreeMap::new(),

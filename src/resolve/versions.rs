@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::elsewhere::Elsewhere;
 use super::facts::{Facts, Region, Share};
-use super::matching::{self, Fit};
+use super::matching::{self, Excluded, Fit};
 use super::order::{OrderKey, Rank};
 use super::resolution::{Inputs, ResolvedVerdict};
 use crate::desired::{Availability, Policy};
 use crate::inventory::{VersionClock, VersionKey};
 use crate::model::{ImageId, Timestamp};
 use crate::observation::CvmImages;
+use crate::words::rfc3339;
 
 /// What an image is to its policy, apart from its rank.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(super) struct Version<'a> {
     is_age_certain: bool,
     pub(super) images: BTreeMap<&'a ImageId, Claim>,
     is_soaked: bool,
+    /// Whether an image may belong to it that could not be judged.
+    is_incomplete: bool,
 }
 
 /// What a policy matches in one region.
@@ -57,7 +60,7 @@ pub(super) struct Matched<'a> {
     pub(super) versions: Vec<Version<'a>>,
     /// Images that it matches and leaves alone: why.
     pub(super) excluded: BTreeMap<&'a ImageId, Arc<str>>,
-    /// Images that it may match: CVM does not tell.
+    /// Images that it may match or exclude: what that depends on could not be read.
     pub(super) unreadable: BTreeSet<&'a ImageId>,
 }
 
@@ -82,26 +85,32 @@ impl<'a> PolicyHere<'_, 'a> {
         let mut matched = Matched::default();
         let mut versions: BTreeMap<Arc<str>, Vec<&'a ImageId>> = BTreeMap::new();
         let mut keys: BTreeMap<Arc<str>, OrderKey> = BTreeMap::new();
+        let mut incomplete: BTreeSet<Arc<str>> = BTreeSet::new();
         for (&id, facts) in &self.region.images {
             let Some(own) = facts.own else { continue };
-            match matching::matches(self.policy, id, own, self.region.cvm) {
+            let text: Arc<str> = matching::version_of(self.policy, &own.name).into();
+            let is_always = always.contains(id);
+            let excluded = match matching::matches(self.policy, id, own, self.region.cvm) {
                 Fit::Differs => continue,
-                Fit::Unreadable => {
+                Fit::Unreadable => Excluded::Unreadable,
+                Fit::Fits if is_always => Excluded::No,
+                Fit::Fits => matching::excluded(self.policy, id, own, self.region.cvm),
+            };
+            let key = OrderKey::new(&self.policy.order, &text);
+            let why = match excluded {
+                Excluded::Unreadable => {
                     matched.unreadable.insert(id);
+                    incomplete.insert(text);
                     continue;
                 }
-                Fit::Fits => {}
-            }
-            let text: Arc<str> = matching::version_of(self.policy, &own.name).into();
-            let key = OrderKey::new(&self.policy.order, &text);
-            let why = matching::excluded(self.policy, id, own, self.region.cvm)
-                .or_else(|| match own.created {
-                    Some(_) => None,
-                    None => Some("its CreatedTime cannot be read".into()),
-                })
-                .or_else(|| Some(key.as_ref().err()?.as_str().into()));
+                Excluded::Yes(why) => Some(why),
+                Excluded::No if own.created.is_none() => {
+                    Some("its CreatedTime cannot be read".into())
+                }
+                Excluded::No => key.as_ref().err().map(|why| why.as_str().into()),
+            };
             match why {
-                Some(why) if !always.contains(id) => {
+                Some(why) if !is_always => {
                     matched.excluded.insert(id, why);
                 }
                 _ => {
@@ -112,7 +121,11 @@ impl<'a> PolicyHere<'_, 'a> {
         }
         let versions = versions.into_iter().map(|(text, ids)| {
             let key = keys.remove(&text).unwrap_or(OrderKey::Age);
-            self.version(text, key, &ids)
+            let is_incomplete = incomplete.contains(&text);
+            Version {
+                is_incomplete,
+                ..self.version(text, key, &ids)
+            }
         });
         matched.versions = versions.collect();
         matched.versions.sort_by(|a, b| b.rank().compare(&a.rank()));
@@ -120,7 +133,8 @@ impl<'a> PolicyHere<'_, 'a> {
     }
 
     fn version(&self, text: Arc<str>, key: OrderKey, ids: &[&'a ImageId]) -> Version<'a> {
-        let known = self.memory(&text).and_then(|clock| clock.age);
+        let clock = self.memory(&text, ids);
+        let known = clock.and_then(|clock| clock.age);
         let created = ids
             .iter()
             .filter_map(|id| self.region.images[id].own?.created);
@@ -132,13 +146,18 @@ impl<'a> PolicyHere<'_, 'a> {
                 .inputs
                 .clocks
                 .all(|now| now >= age + self.policy.min_age);
+        // What was told before a region was added is not certain any longer.
+        let was_certain = clock.is_some_and(|clock| {
+            clock.age.is_some() && clock.regions.is_superset(&self.policy.regions)
+        });
         let mut version = Version {
             text,
             key,
             age,
-            is_age_certain: known.is_some() || self.elsewhere.unseen.is_empty(),
+            is_age_certain: was_certain || self.elsewhere.unseen.is_empty(),
             images: BTreeMap::new(),
             is_soaked,
+            is_incomplete: false,
         };
         let claims = ids.iter().map(|&id| {
             let claim = self.claim(id, &self.region.images[id], &version);
@@ -186,13 +205,15 @@ impl<'a> PolicyHere<'_, 'a> {
         self.policy.retires_deprecated && images.get(id).is_some_and(|image| image.deprecated)
     }
 
-    /// What is remembered of a version here.
-    pub(super) fn memory(&self, version: &Arc<str>) -> Option<&'a VersionClock> {
+    /// What is remembered of a version with these images here. A row of which no image is left is of an earlier build.
+    fn memory(&self, version: &Arc<str>, ids: &[&ImageId]) -> Option<&'a VersionClock> {
         let key = VersionKey {
             policy: Arc::clone(self.policy.name()),
             version: Arc::clone(version),
         };
-        self.inputs.inventory.memory.versions.get(&key)
+        let clock = self.inputs.inventory.memory.versions.get(&key)?;
+        let is_same = ids.iter().any(|id| clock.images.contains(*id));
+        is_same.then_some(clock)
     }
 
     /// Whether a version stands as far as this region tells: all its images with a place are NORMAL, none is broken, and it is
@@ -218,6 +239,43 @@ impl<'a> PolicyHere<'_, 'a> {
             && !is_broken
             && placed.all(|(id, _)| is_normal(id))
             && version.is_soaked
+            && !version.is_incomplete
+    }
+
+    /// Why a version does not stand, in words; `None` if it holds no place anyway.
+    fn lacking(&self, version: &Version<'_>, is_certain: bool) -> Option<Arc<str>> {
+        let mut claims = version.images.values();
+        let mut placed = version.images.iter();
+        if claims.any(|claim| matches!(claim, Claim::Broken(_))) {
+            return Some("is broken".into());
+        }
+        if !version.has_place() {
+            return None;
+        }
+        let is_waiting =
+            |(id, claim): (&&ImageId, &Claim)| *claim == Claim::Place && !self.region.is_normal(id);
+        if placed.any(is_waiting) {
+            return Some("is not NORMAL yet".into());
+        }
+        if !version.is_soaked {
+            let until = rfc3339(version.soaked_at(self.policy));
+            return Some(format!("is soaking until {until}").into());
+        }
+        if version.is_incomplete {
+            return Some("has an image that cannot be judged".into());
+        }
+        if !is_certain {
+            let unseen = self.elsewhere.unseen.iter().map(ToString::to_string);
+            let unseen: Vec<_> = unseen.collect();
+            return Some(format!("is not certain: {} was not seen", unseen.join(", ")).into());
+        }
+        Some("cannot be dated while the clocks disagree".into())
+    }
+
+    /// Whether the image is shared, as far as is known.
+    pub(super) fn is_shared(&self, id: &ImageId) -> bool {
+        let facts = self.region.images.get(id);
+        facts.is_some_and(|facts| facts.share.is_any())
     }
 
     /// Whether its age and its copies elsewhere are certain. A pin asks for neither.
@@ -237,20 +295,26 @@ pub(super) struct Standing {
     pub(super) clocks: BTreeMap<VersionKey, VersionClock>,
     /// Since when each version stands, in the order of the versions; `None`: it does not stand.
     pub(super) since: Vec<Option<Timestamp>>,
+    /// Why each version that may be shared does not stand, in words.
+    pub(super) lacking: Vec<Option<Arc<str>>>,
 }
 
 impl<'a> PolicyHere<'_, 'a> {
     /// Finds which versions stand, and since when.
     pub(super) fn standing(&self, versions: &[Version<'a>], fixed: &Fixed<'a>) -> Standing {
         let now = self.inputs.present;
+        // No clock begins by a time that is in doubt.
+        let is_trusted = self.inputs.clocks.api().is_none();
         let mut standing = Standing::default();
         for version in versions {
-            let before = self.memory(&version.text);
+            let ids: Vec<&ImageId> = version.images.keys().copied().collect();
+            let before = self.memory(&version.text, &ids);
             // A date in the future is of a clock that was set back since.
             let since = before
                 .and_then(|before| before.stands_since)
                 .filter(|since| !now.is_before(*since));
-            let since = match (self.is_up(version, fixed), self.is_certain(version, fixed)) {
+            let is_certain = self.is_certain(version, fixed);
+            let since = match (self.is_up(version, fixed), is_certain && is_trusted) {
                 (false, _) => None,
                 (true, true) => Some(since.unwrap_or(now.stamp())),
                 // What is not certain ends no clock and begins none.
@@ -260,13 +324,24 @@ impl<'a> PolicyHere<'_, 'a> {
                 policy: Arc::clone(self.policy.name()),
                 version: Arc::clone(&version.text),
             };
+            let regions = match self.elsewhere.unseen.is_empty() {
+                true => self.policy.regions.clone(),
+                false => before.map(|it| it.regions.clone()).unwrap_or_default(),
+            };
             let clock = VersionClock {
                 age: version.certain_age(),
                 stands_since: since,
+                regions,
+                images: ids.into_iter().cloned().collect(),
             };
             standing.clocks.insert(key, clock);
-            let counts = self.is_certain(version, fixed);
-            standing.since.push(since.filter(|_| counts));
+            let since = since.filter(|_| is_certain);
+            let lacking = match since {
+                Some(_) => None,
+                None => self.lacking(version, is_certain),
+            };
+            standing.since.push(since);
+            standing.lacking.push(lacking);
         }
         standing
     }

@@ -485,6 +485,7 @@ fn unsettled() -> Plan {
         name: None,
         note: None,
         bounds: None,
+        other_labels: Vec::new(),
     };
     let name = crate::model::ImageName::new("golden-1").expect("a name");
     Plan {

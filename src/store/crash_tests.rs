@@ -89,6 +89,7 @@ fn memory(name: &str, rng: &mut fastrand::Rng) -> MemoryUpdate {
     let clock = VersionClock {
         age: rng.bool().then(noon),
         stands_since: rng.bool().then(noon),
+        ..VersionClock::default()
     };
     let meaning = image(["a", "b", "c"][rng.usize(..3)]);
     let name = ImageName::new(name).expect("a name");

@@ -81,7 +81,7 @@ pub(super) fn share(name: &str) -> Attempt {
         permission: Permission::Share,
         cause: Cause::Declared,
         source: None,
-        labels: Some(Arc::new(Labels::new())),
+        labels: vec![Arc::new(Labels::new())],
         name: None,
         document: None,
         number: 1,

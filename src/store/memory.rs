@@ -28,7 +28,7 @@ pub(super) fn of_scope(conn: &Connection, scope: &Scope) -> Result<ResolutionMem
     )?;
     let versions = rows::query_all(
         conn,
-        "SELECT policy, version, age, stands_since FROM version_clocks WHERE account = ?1 AND region = ?2",
+        "SELECT policy, version, age, stands_since, regions, images FROM version_clocks WHERE account = ?1 AND region = ?2",
         of_scope,
         |row| Ok((version_in(row)?, clock_in(row)?)),
     )?;
@@ -151,8 +151,8 @@ fn put_version(
     };
     rows::execute(
         conn,
-        "INSERT OR REPLACE INTO version_clocks (account, region, policy, version, age, stands_since) \
-         VALUES (:account, :region, :policy, :version, :age, :stands_since)",
+        "INSERT OR REPLACE INTO version_clocks (account, region, policy, version, age, stands_since, regions, images) \
+         VALUES (:account, :region, :policy, :version, :age, :stands_since, :regions, :images)",
         named_params! {
             ":account": scope.account.as_str(),
             ":region": scope.region.as_str(),
@@ -160,6 +160,8 @@ fn put_version(
             ":version": &*version.version,
             ":age": time(clock.age),
             ":stands_since": time(clock.stands_since),
+            ":regions": serde_json::json!(clock.regions).to_string(),
+            ":images": serde_json::json!(clock.images).to_string(),
         },
     )
 }
@@ -185,5 +187,7 @@ fn clock_in(row: &NamedRow<'_>) -> Result<VersionClock, StoreError> {
     Ok(VersionClock {
         age: row.some_time("age")?,
         stands_since: row.some_time("stands_since")?,
+        regions: row.parse("regions", |text| serde_json::from_str(text).ok())?,
+        images: row.parse("images", |text| serde_json::from_str(text).ok())?,
     })
 }

@@ -36,6 +36,8 @@ fn clock() -> VersionClock {
     VersionClock {
         age: Some(noon() - TimeDelta::hours(24)),
         stands_since: Some(noon()),
+        regions: [scope().region].into(),
+        images: [image("a"), image("b")].into(),
     }
 }
 
@@ -108,7 +110,13 @@ fn any_update() -> impl Strategy<Value = MemoryUpdate> {
         prop::option::of((0..4_000_000_000_i64, 0..1_000_000_000_u32))
             .prop_map(|at| at.and_then(|(s, n)| DateTime::from_timestamp(s, n)))
     };
-    let clock = (at(), at()).prop_map(|(age, stands_since)| VersionClock { age, stands_since });
+    let images = prop::collection::btree_set(id.clone(), 0..3);
+    let clock = (at(), at(), images).prop_map(|(age, stands_since, images)| VersionClock {
+        age,
+        stands_since,
+        images,
+        regions: Region::all().take(2).collect(),
+    });
     let policy = prop::sample::select(vec!["golden", "Golden"]);
     let key = (policy, prop::sample::select(vec!["", "1", "1.0", "a'b"]))
         .prop_map(|(policy, text)| version(policy, text));

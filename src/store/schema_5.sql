@@ -17,5 +17,7 @@ CREATE TABLE version_clocks (
     version      TEXT NOT NULL,
     age          TEXT,                           -- the earliest CreatedTime in any region of the policy; NULL: not certain yet
     stands_since TEXT,                           -- NULL: it does not stand
+    regions      TEXT NOT NULL,                  -- JSON: those that were seen when the age was told
+    images       TEXT NOT NULL,                  -- JSON: its images in this region
     PRIMARY KEY (account, region, policy, version)
 ) STRICT, WITHOUT ROWID;

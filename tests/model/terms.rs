@@ -120,6 +120,7 @@ impl Setting {
             name: None,
             note: None,
             bounds: None,
+            other_labels: Vec::new(),
         })
     }
 

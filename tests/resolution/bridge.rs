@@ -152,7 +152,9 @@ pub(crate) fn real(world: &World) -> Setup {
                 (real.own, real.seen.cvm, real.seen.shared) = (view.own, view.cvm, view.shared);
                 let doubled = region.images.iter();
                 let doubled = doubled.filter(|image| image.share == Some(Share::Doubled));
-                real.seen.doubled = doubled.map(|image| image_id(image.id)).collect();
+                real.seen.doubled = doubled
+                    .map(|image| (image_id(image.id), Vec::new()))
+                    .collect();
             }
             (_, None) => {}
             (n, Some(region)) => {
@@ -201,6 +203,8 @@ pub(crate) fn real(world: &World) -> Setup {
         let clock = VersionClock {
             age: clock.age.map(time),
             stands_since: clock.stands_since.map(time),
+            regions: sharekeeper::model::Region::all().collect(),
+            images: real.own.keys().cloned().collect(),
         };
         memory.versions.insert(key, clock);
     }

@@ -109,7 +109,7 @@ fn speak(world: &mut World, id: u8, name: &'static str, word: Word) {
 }
 
 #[test]
-fn p1_one_policy_decides_of_three_images_as_the_model_does() {
+fn n2_one_policy_decides_of_three_images_as_the_model_does() {
     let rules = [(1, 0, 0), (1, 1, 5), (2, 1, 0), (2, 2, 5), (1, 1, 72)];
     let mut differences = Differences::default();
     let (states, words) = (STATES.len(), WORDS.len());
@@ -142,7 +142,7 @@ fn p1_one_policy_decides_of_three_images_as_the_model_does() {
 }
 
 #[test]
-fn p2_soaks_clocks_and_deprecation_are_as_in_the_model() {
+fn n2_soaks_clocks_and_deprecation_are_as_in_the_model() {
     let mut differences = Differences::default();
     let sizes = [6, 2, 2, 6, 2, 2, 3, 2, 2, 3, 2, 2];
     each_choice(&sizes, &mut |choice| {
@@ -170,7 +170,7 @@ fn p2_soaks_clocks_and_deprecation_are_as_in_the_model() {
 }
 
 #[test]
-fn p3_two_policies_on_one_image_agree_as_in_the_model() {
+fn n2_two_policies_on_one_image_agree_as_in_the_model() {
     let mut differences = Differences::default();
     let names = [
         ["a1", "a2", "a3"],
@@ -220,7 +220,7 @@ enum Copy {
 }
 
 #[test]
-fn p4_copies_elsewhere_and_what_is_remembered_count_as_in_the_model() {
+fn n4_copies_elsewhere_and_what_is_remembered_count_as_in_the_model() {
     let copies = [Copy::Missing, Copy::Earlier(40), Copy::Unfit, Copy::Shared];
     let mut differences = Differences::default();
     // Per image: how it is shared, its copy, whether its age is remembered; then whether the other region is seen, its
@@ -266,7 +266,7 @@ fn p4_copies_elsewhere_and_what_is_remembered_count_as_in_the_model() {
 }
 
 #[test]
-fn p5_names_mean_what_they_mean_in_the_model() {
+fn n1_names_mean_what_they_mean_in_the_model() {
     let mut differences = Differences::default();
     let names = ["a1", "n", "m"];
     let asks = [Ask::Shared, Ask::Unshared, Ask::SharedUntil(NOW - HOUR)];
@@ -305,7 +305,7 @@ fn p5_names_mean_what_they_mean_in_the_model() {
 }
 
 #[test]
-fn p6_versions_of_several_images_go_together_as_in_the_model() {
+fn n2_versions_of_several_images_go_together_as_in_the_model() {
     let mut differences = Differences::default();
     let words = [Word::Nothing, Word::Excluded, Word::Declared(Ask::Unshared)];
     let sizes = [6, 3, 6, 6, 3, 6, 2, 2];
@@ -331,7 +331,7 @@ fn p6_versions_of_several_images_go_together_as_in_the_model() {
 }
 
 #[test]
-fn p7_revocations_pins_and_cvm_are_as_in_the_model() {
+fn n2_revocations_pins_and_cvm_are_as_in_the_model() {
     let mut differences = Differences::default();
     let ats = [None, Some(NOW - HOUR), Some(NOW + HOUR / 2)];
     let replacements = [None, Some("a3"), Some("x9"), Some("gone")];
@@ -383,7 +383,7 @@ fn p7_revocations_pins_and_cvm_are_as_in_the_model() {
 }
 
 #[test]
-fn p8_a_region_that_is_not_seen_teaches_nothing() {
+fn n4_a_region_that_is_not_seen_teaches_nothing() {
     let mut world = World::new(NOW);
     world.policies.push(Policy::new("a", 'a', 1, 1));
     world.memory = Remembered {

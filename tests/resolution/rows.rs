@@ -16,7 +16,7 @@ pub(crate) const REVOKE: Effect = Effect::Cancel(Cause::Revoked);
 pub(crate) const NOTHING: Effect = Effect::Nothing;
 
 #[test]
-fn t01_newest_counts_versions_that_hold_a_place_per_region() {
+fn n2_newest_counts_versions_that_hold_a_place_per_region() {
     // `newest: 3` counts | versions that hold a place, per region
     let setup = Setup::with(policy("p", "v*", 3, 1))
         .image("v1", 50)
@@ -33,7 +33,7 @@ fn t01_newest_counts_versions_that_hold_a_place_per_region() {
 }
 
 #[test]
-fn t02_with_availability_all_a_version_waits_for_every_region() {
+fn n2_with_availability_all_a_version_waits_for_every_region() {
     // with `availability: all` the same versions, as they come everywhere
     let mut everywhere = policy("p", "v*", 1, 1);
     everywhere.availability = Availability::All;
@@ -56,7 +56,7 @@ fn t02_with_availability_all_a_version_waits_for_every_region() {
 }
 
 #[test]
-fn t03_without_a_version_group_the_whole_name_is_the_version() {
+fn n2_without_a_version_group_the_whole_name_is_the_version() {
     // no `version` group | the whole name is the version: one image a region
     let mut by_regex = policy("p", "*", 1, 1);
     by_regex.matches.name = None;
@@ -75,7 +75,7 @@ fn by_version() -> sharekeeper::desired::Policy {
 }
 
 #[test]
-fn t04_all_images_of_a_version_must_be_normal_before_it_stands() {
+fn n2_all_images_of_a_version_must_be_normal_before_it_stands() {
     // several images of one version (x86, arm) | all are shared, all must be NORMAL before the version stands
     let setup = || {
         Setup::with(by_version())
@@ -98,7 +98,7 @@ fn t04_all_images_of_a_version_must_be_normal_before_it_stands() {
 }
 
 #[test]
-fn t18_of_two_policies_the_one_decides_that_wants_it_most() {
+fn n2_of_two_policies_the_one_decides_that_wants_it_most() {
     // two policies, one image | who wants it most; retention needs all; caps, `owned`, `inUse` of each
     let both = |hours| {
         let mut second = policy("q", "v*", 1, 1);
@@ -128,7 +128,7 @@ fn t18_of_two_policies_the_one_decides_that_wants_it_most() {
 }
 
 #[test]
-fn t19_a_policy_that_excludes_an_image_does_not_keep_it() {
+fn n2_a_policy_that_excludes_an_image_does_not_keep_it() {
     // Retention needs all that don't exclude it.
     let mut second = policy("q", "v*", 1, 1);
     second.exclude = vec![exclude("img-v1")];
@@ -143,7 +143,7 @@ fn t19_a_policy_that_excludes_an_image_does_not_keep_it() {
 }
 
 #[test]
-fn t20_an_explicit_unshared_inside_newest_goes_at_once() {
+fn n2_an_explicit_unshared_inside_newest_goes_at_once() {
     // explicit `unshared` inside `newest` | goes at once; the next takes its place
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 40)
@@ -156,7 +156,7 @@ fn t20_an_explicit_unshared_inside_newest_goes_at_once() {
 }
 
 #[test]
-fn t21_an_explicit_shared_outside_newest_stays_and_needs_no_soak() {
+fn n2_an_explicit_shared_outside_newest_stays_and_needs_no_soak() {
     // explicit `shared` outside `newest` | stays, and needs no soak
     let mut soaks = policy("p", "v*", 1, 1);
     soaks.min_age = TimeDelta::hours(24);
@@ -174,7 +174,7 @@ fn t21_an_explicit_shared_outside_newest_stays_and_needs_no_soak() {
 }
 
 #[test]
-fn t22_an_id_and_a_name_that_disagree_are_a_conflict() {
+fn n1_an_id_and_a_name_that_disagree_are_a_conflict() {
     // two entries, one image, different states (id and name) | `conflict`, neither
     let setup = |by_name| {
         Setup::default()
@@ -191,7 +191,7 @@ fn t22_an_id_and_a_name_that_disagree_are_a_conflict() {
 }
 
 #[test]
-fn t23_a_shared_image_keeps_its_place_whatever_its_own_state() {
+fn n2_a_shared_image_keeps_its_place_whatever_its_own_state() {
     // image USING, SYNCING, unfit after it was shared | keeps its place. Unshared: `ineligible`
     let setup = || {
         Setup::with(policy("p", "v*", 1, 1))
@@ -209,7 +209,7 @@ fn t23_a_shared_image_keeps_its_place_whatever_its_own_state() {
 }
 
 #[test]
-fn t24_a_young_image_that_is_shared_holds_its_place_and_stands_later() {
+fn n5_a_young_image_that_is_shared_holds_its_place_and_stands_later() {
     // young image that is shared already | holds its place, stands only when the soak is over
     let mut soaks = policy("p", "v*", 1, 1);
     soaks.min_age = TimeDelta::hours(24);
@@ -226,7 +226,7 @@ fn t24_a_young_image_that_is_shared_holds_its_place_and_stands_later() {
 }
 
 #[test]
-fn t25_an_excluded_image_that_is_shared_is_left_alone() {
+fn n2_an_excluded_image_that_is_shared_is_left_alone() {
     // excluded image that is shared | left alone; also by pruning (a document knows it)
     let mut excludes = policy("p", "v*", 1, 1);
     excludes.exclude = vec![exclude("img-v3")];
@@ -244,7 +244,7 @@ fn t25_an_excluded_image_that_is_shared_is_left_alone() {
 }
 
 #[test]
-fn t26_a_deprecated_image_goes_once_newest_others_stand() {
+fn n2_a_deprecated_image_goes_once_newest_others_stand() {
     // deprecated image that is shared (`deprecated: retire`) | no place; goes once `newest` others stand
     let mut retires = policy("p", "v*", 1, 1);
     retires.retires_deprecated = true;
@@ -267,7 +267,7 @@ fn t26_a_deprecated_image_goes_once_newest_others_stand() {
 }
 
 #[test]
-fn t27_what_no_longer_matches_is_unnamed() {
+fn n2_what_no_longer_matches_is_unnamed() {
     // policy document deleted; image renamed out of `match` | unnamed: `--prune` alone
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 50)
@@ -279,7 +279,7 @@ fn t27_what_no_longer_matches_is_unnamed() {
 }
 
 #[test]
-fn t28_where_nothing_matches_every_prune_waits() {
+fn n4_where_nothing_matches_every_prune_waits() {
     // `match` matches nothing in a region | nothing is retired; every prune there waits
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .and(policy("q", "x*", 1, 1))
@@ -290,7 +290,7 @@ fn t28_where_nothing_matches_every_prune_waits() {
 }
 
 #[test]
-fn t29_a_name_that_no_image_has_is_held() {
+fn n1_a_name_that_no_image_has_is_held() {
     // declared name: none | held
     let setup = Setup::default()
         .image("golden-1.5.0", 10)
@@ -313,7 +313,7 @@ fn t29_a_name_that_no_image_has_is_held() {
 }
 
 #[test]
-fn t30_what_a_missing_name_last_meant_is_held_against_policies() {
+fn n1_what_a_missing_name_last_meant_is_held_against_policies() {
     // What the name last meant is `held`, against policies too.
     let setup = |is_held| {
         let setup = Setup::with(policy("p", "o*", 1, 0))
@@ -333,7 +333,7 @@ fn t30_what_a_missing_name_last_meant_is_held_against_policies() {
 }
 
 #[test]
-fn t31_a_name_that_two_images_have_holds_both() {
+fn n1_a_name_that_two_images_have_holds_both() {
     // declared name: two | both held
     let setup = Setup::default()
         .image("v1", 50)
@@ -352,7 +352,7 @@ fn t31_a_name_that_two_images_have_holds_both() {
 }
 
 #[test]
-fn t32_a_names_new_image_is_normal_before_the_old_one_is_unnamed() {
+fn n1_a_names_new_image_is_normal_before_the_old_one_is_unnamed() {
     // declared name: another id | new one NORMAL first, then the old one is unnamed
     let setup = || {
         Setup::default()
@@ -381,7 +381,7 @@ fn t32_a_names_new_image_is_normal_before_the_old_one_is_unnamed() {
 }
 
 #[test]
-fn t33_where_cvm_is_unreadable_nothing_is_retired_or_shared() {
+fn n4_where_cvm_is_unreadable_nothing_is_retired_or_shared() {
     // CVM unreadable | nothing there
     let mut by_family = policy("p", "v*", 1, 0);
     by_family.matches = ImageMatch {

@@ -19,7 +19,7 @@ fn across_regions() -> Policy {
 }
 
 #[test]
-fn t34_what_is_not_certain_because_of_another_region_retires_nothing() {
+fn n4_what_is_not_certain_because_of_another_region_retires_nothing() {
     // region listing failed | nothing there; elsewhere ages and copies that are not certain retire nothing
     let setup = || {
         Setup::with(across_regions())
@@ -46,7 +46,7 @@ fn t34_what_is_not_certain_because_of_another_region_retires_nothing() {
 }
 
 #[test]
-fn t35_a_late_copy_is_no_newer_build() {
+fn n4_a_late_copy_is_no_newer_build() {
     // late copy by SyncImages | no newer build: a version's age is its earliest
     let setup = Setup::with(across_regions())
         .image("v1", 1)
@@ -64,7 +64,7 @@ fn t35_a_late_copy_is_no_newer_build() {
 }
 
 #[test]
-fn t36_a_late_copy_needs_no_soak_of_its_own() {
+fn n2_a_late_copy_needs_no_soak_of_its_own() {
     // A version's age is its earliest CreatedTime in any region of the policy.
     let mut soaks = across_regions();
     soaks.min_age = TimeDelta::hours(24);
@@ -75,7 +75,7 @@ fn t36_a_late_copy_needs_no_soak_of_its_own() {
 }
 
 #[test]
-fn t37_while_the_clock_is_not_trusted_no_soak_ends_and_nothing_goes() {
+fn n2_while_the_clock_is_not_trusted_no_soak_ends_and_nothing_goes() {
     // clock skew | while that is not trusted no soak ends, nothing goes
     let mut soaks = policy("p", "v*", 1, 1);
     soaks.min_age = TimeDelta::hours(24);
@@ -96,7 +96,7 @@ fn t37_while_the_clock_is_not_trusted_no_soak_ends_and_nothing_goes() {
 }
 
 #[test]
-fn t38_what_cannot_be_ordered_is_excluded() {
+fn n2_what_cannot_be_ordered_is_excluded() {
     // CreatedTime unreadable; no semantic version; outside `range` | `excluded: …`
     let mut ordered = policy("p", "*", 1, 1);
     let range = semver::VersionReq::parse(">=1.4, <2").expect("a range");
@@ -143,7 +143,7 @@ fn order(order: &Order, names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn t39_semantic_versions_are_read_liberally_and_ordered() {
+fn n2_semantic_versions_are_read_liberally_and_ordered() {
     // leading `v`, missing parts (0), leading zeros allowed; pre-release before release; build part ignored
     let names = [
         "v1.10",
@@ -158,7 +158,7 @@ fn t39_semantic_versions_are_read_liberally_and_ordered() {
 }
 
 #[test]
-fn t40_a_pre_release_is_in_a_range_only_if_the_range_names_one() {
+fn n2_a_pre_release_is_in_a_range_only_if_the_range_names_one() {
     // in a range only if the range names one
     for (range, word) in [(">=1.4", "excluded"), (">=1.5.0-rc.1", "newest")] {
         let mut ordered = policy("p", "*", 2, 1);
@@ -172,14 +172,14 @@ fn t40_a_pre_release_is_in_a_range_only_if_the_range_names_one() {
 }
 
 #[test]
-fn t41_names_are_ordered_by_numbers_and_then_by_bytes() {
+fn n2_names_are_ordered_by_numbers_and_then_by_bytes() {
     // `order: name` | runs of digits as numbers, then bytes
     let names = ["v10", "v9b", "v9a", "v9", "v8.10", "v8.9", "u11"];
     assert_eq!(order(&Order::Name, &names), names);
 }
 
 #[test]
-fn t42_an_overlap_does_not_end_by_a_successor_that_does_not_stand() {
+fn n5_an_overlap_does_not_end_by_a_successor_that_does_not_stand() {
     // `unshareAfter`, successor SYNCING / failed / bad again | no end yet / passed over / begins anew
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(72);
@@ -209,7 +209,7 @@ fn t42_an_overlap_does_not_end_by_a_successor_that_does_not_stand() {
 }
 
 #[test]
-fn t43_newer_builds_do_not_prolong_an_overlap() {
+fn n5_newer_builds_do_not_prolong_an_overlap() {
     // a new build each day, `unshareAfter: 72h` | each goes 72 h after `newest` before it stood
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(72);
@@ -230,7 +230,7 @@ fn t43_newer_builds_do_not_prolong_an_overlap() {
 }
 
 #[test]
-fn t44_after_a_lost_store_overlaps_begin_anew_and_pruning_waits() {
+fn n1_after_a_lost_store_overlaps_begin_anew_and_pruning_waits() {
     // lost store | overlaps begin anew; the last meaning of names is unknown, so pruning waits
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(72);
@@ -253,7 +253,7 @@ fn t44_after_a_lost_store_overlaps_begin_anew_and_pruning_waits() {
 }
 
 #[test]
-fn t45_without_a_kept_store_overlaps_never_end() {
+fn n5_without_a_kept_store_overlaps_never_end() {
     // one-shot CI without a kept store | overlaps never end
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(1);
@@ -268,7 +268,7 @@ fn t45_without_a_kept_store_overlaps_never_end() {
 }
 
 #[test]
-fn t46_every_cancel_of_a_policy_carries_its_cap() {
+fn n2_every_cancel_of_a_policy_carries_its_cap() {
     // `maxCancels: 5`, five / six due | five go / none goes (which the planner counts)
     let mut setup = Setup::with(policy("p", "v*", 1, 1));
     for n in 1..=7 {
@@ -286,7 +286,7 @@ fn t46_every_cancel_of_a_policy_carries_its_cap() {
 }
 
 #[test]
-fn t47_a_failed_blueprint_is_left_inside_newest_and_retired_outside() {
+fn n2_a_failed_blueprint_is_left_inside_newest_and_retired_outside() {
     // failed blueprint: in `newest` / superseded anyway | `broken`, left for a person, an older one fills the place / retired
     let setup = || {
         Setup::with(policy("p", "v*", 1, 1))
@@ -301,7 +301,7 @@ fn t47_a_failed_blueprint_is_left_inside_newest_and_retired_outside() {
 }
 
 #[test]
-fn t48_two_blueprints_are_broken_and_one_without_an_image_is_foreign() {
+fn n2_two_blueprints_are_broken_and_one_without_an_image_is_foreign() {
     // two blueprints of one image; a blueprint without own image | `broken` / `foreign`: no action
     let mut setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 50)
@@ -309,7 +309,7 @@ fn t48_two_blueprints_are_broken_and_one_without_an_image_is_foreign() {
         .stands("v2", 9)
         .shared("v1", "NORMAL")
         .shared("vanished", "NORMAL");
-    setup.seen.doubled.insert(id_of("v1"));
+    setup.seen.doubled.insert(id_of("v1"), Vec::new());
     assert_eq!(setup.says("v1"), ("broken", NOTHING));
     let (word, effect) = setup.says("vanished");
     assert!(matches!(word, "foreign" | "unnamed"), "{word}");
@@ -317,7 +317,7 @@ fn t48_two_blueprints_are_broken_and_one_without_an_image_is_foreign() {
 }
 
 #[test]
-fn t49_a_superseded_share_that_is_lost_is_not_shared_again() {
+fn n5_a_superseded_share_that_is_lost_is_not_shared_again() {
     // superseded share lost meanwhile (others cancel) in its overlap | not shared again
     let mut overlaps = policy("p", "v*", 1, 1);
     overlaps.keep.unshare_after = TimeDelta::hours(72);
@@ -335,7 +335,7 @@ fn t49_a_superseded_share_that_is_lost_is_not_shared_again() {
 }
 
 #[test]
-fn t50_an_entry_that_begins_later_says_nothing_yet_but_names_the_image() {
+fn n2_an_entry_that_begins_later_says_nothing_yet_but_names_the_image() {
     // `from` still to come on an entry | the entry says nothing yet (a policy decides), but the image is named
     let later = DesiredShare::Shared {
         from: Some(now() + TimeDelta::hours(1)),
@@ -357,7 +357,7 @@ fn t50_an_entry_that_begins_later_says_nothing_yet_but_names_the_image() {
 }
 
 #[test]
-fn t51_an_expired_entry_goes_whatever_a_policy_wants() {
+fn n2_an_expired_entry_goes_whatever_a_policy_wants() {
     // declared `unshared` > …: an entry whose `until` is over asks for `unshared`, for its own cause
     let over = DesiredShare::Shared {
         from: None,
@@ -372,7 +372,7 @@ fn t51_an_expired_entry_goes_whatever_a_policy_wants() {
 }
 
 #[test]
-fn t52_foreign_shares_count_inside_newest_and_owned_bounds_the_rest() {
+fn n2_foreign_shares_count_inside_newest_and_owned_bounds_the_rest() {
     // `keep.owned`, foreign shares | inside `newest` they count; outside they stay (which the planner withholds)
     let mut owned = policy("p", "v*", 1, 1);
     owned.keep.owned = true;
@@ -405,7 +405,7 @@ fn locked(images: &[(&str, &ImageId)], digest: &str) -> (Policy, PolicyLock) {
 }
 
 #[test]
-fn t53_the_ids_of_a_required_lock_take_the_part_of_newest() {
+fn n2_the_ids_of_a_required_lock_take_the_part_of_newest() {
     // `lock: required` | the lock's ids take the part of `newest` (and of its count in rule 4)
     let (required, lock) = locked(&[("v1", &id_of("v1")), ("v2", &id_of("v2"))], "digest");
     let setup = |second: bool| {
@@ -431,7 +431,7 @@ fn t53_the_ids_of_a_required_lock_take_the_part_of_newest() {
 }
 
 #[test]
-fn t54_a_locked_id_that_is_gone_is_a_pin_that_is_missing() {
+fn n2_a_locked_id_that_is_gone_is_a_pin_that_is_missing() {
     // revoke and declarations are above it; a locked id that is gone = a pin that is missing
     let (required, lock) = locked(&[("v1", &id_of("v1")), ("v2", &id("img-gone"))], "digest");
     let mut setup = Setup::with(required)
@@ -451,7 +451,7 @@ fn t54_a_locked_id_that_is_gone_is_a_pin_that_is_missing() {
 }
 
 #[test]
-fn t55_without_its_lock_a_policy_that_requires_one_writes_nothing() {
+fn n2_without_its_lock_a_policy_that_requires_one_writes_nothing() {
     // required: only what `sharekeeper.lock.yaml` resolves to is ever written; a digest that differs is stale
     let (required, stale) = locked(&[("v2", &id_of("v2"))], "another");
     let setup = || {
@@ -472,7 +472,7 @@ fn t55_without_its_lock_a_policy_that_requires_one_writes_nothing() {
 }
 
 #[test]
-fn t56_a_pin_by_region_says_nothing_elsewhere() {
+fn n2_a_pin_by_region_says_nothing_elsewhere() {
     // pin: {regions: [eu-frankfurt], …}: a pin replaces `newest` in its region
     let mut pinned = across_regions();
     pinned.pins = vec![pin(&["v1"], None)];
@@ -486,7 +486,7 @@ fn t56_a_pin_by_region_says_nothing_elsewhere() {
 }
 
 #[test]
-fn t57_a_revoke_by_id_is_about_that_image_alone() {
+fn n2_a_revoke_by_id_is_about_that_image_alone() {
     // revoke: any own image of the regions, by name or id
     let mut revoked = policy("p", "v*", 1, 0);
     let mut by_id = revoke("v1");
@@ -507,7 +507,7 @@ fn t57_a_revoke_by_id_is_about_that_image_alone() {
 }
 
 #[test]
-fn t58_an_image_that_is_not_protected_by_its_own_listing_keeps_its_place() {
+fn n2_an_image_that_is_not_protected_by_its_own_listing_keeps_its_place() {
     // `IsShareable: false` of a shared image | says nothing
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 50)
@@ -518,7 +518,7 @@ fn t58_an_image_that_is_not_protected_by_its_own_listing_keeps_its_place() {
 }
 
 #[test]
-fn t59_listing_order_and_order_of_documents_do_not_matter() {
+fn n2_listing_order_and_order_of_documents_do_not_matter() {
     // 12. `resolution` is pure: candidates + policies + observation + store + time → verdicts
     let one = || policy("p", "v*", 1, 1);
     let mut other = policy("q", "*1", 1, 0);

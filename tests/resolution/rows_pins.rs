@@ -10,7 +10,7 @@ use super::rows::{NOTHING, RETIRE, REVOKE, SHARE};
 use super::setup::{Effect, SHARED, Setup, exclude, id_of, name, now, pin, policy, revoke};
 
 #[test]
-fn t05_a_pin_replaces_newest_and_knows_excluded_ones() {
+fn n2_a_pin_replaces_newest_and_knows_excluded_ones() {
     // a pin replaces `newest` in its region; it only knows names that `match` covers; excluded ones may be pinned
     let mut pinned = policy("p", "v*", 1, 1);
     pinned.pins = vec![pin(&["v1"], None)];
@@ -31,7 +31,7 @@ fn t05_a_pin_replaces_newest_and_knows_excluded_ones() {
 }
 
 #[test]
-fn t06_while_a_pinned_image_is_not_normal_nothing_goes() {
+fn n2_while_a_pinned_image_is_not_normal_nothing_goes() {
     // pinned image not NORMAL yet | shared first
     let mut pinned = policy("p", "v*", 1, 1);
     pinned.pins = vec![pin(&["v1"], None)];
@@ -51,7 +51,7 @@ fn t06_while_a_pinned_image_is_not_normal_nothing_goes() {
 }
 
 #[test]
-fn t07_while_a_pin_cannot_be_met_nothing_goes_and_nothing_is_shared() {
+fn n2_while_a_pin_cannot_be_met_nothing_goes_and_nothing_is_shared() {
     // missing, revoked, declared unshared, outside `match` | nothing goes there, nothing new is shared
     let setup = |pins: &[&str]| {
         let mut pinned = policy("p", "v*", 1, 1);
@@ -82,7 +82,7 @@ fn t07_while_a_pin_cannot_be_met_nothing_goes_and_nothing_is_shared() {
 }
 
 #[test]
-fn t08_a_pin_of_one_and_minimum_two_leaves_the_best_other() {
+fn n3_a_pin_of_one_and_minimum_two_leaves_the_best_other() {
     // pin of one and `minimum: 2` | the best other one stays
     let mut pinned = policy("p", "v*", 2, 2);
     pinned.pins = vec![pin(&["v1"], None)];
@@ -99,7 +99,7 @@ fn t08_a_pin_of_one_and_minimum_two_leaves_the_best_other() {
 }
 
 #[test]
-fn t09_a_pin_whose_date_is_over_is_as_if_it_were_not_there() {
+fn n2_a_pin_whose_date_is_over_is_as_if_it_were_not_there() {
     // pin's date is over | as if it were not there; what it retired comes back by order
     let mut pinned = policy("p", "v*", 1, 1);
     pinned.pins = vec![pin(&["v1"], Some(now()))];
@@ -112,7 +112,7 @@ fn t09_a_pin_whose_date_is_over_is_as_if_it_were_not_there() {
 }
 
 #[test]
-fn t10_minimum_does_not_bound_a_declared_unshared() {
+fn n3_minimum_does_not_bound_a_declared_unshared() {
     // `minimum` and a share that breaks or that others cancel, a declared `unshared` | not bounded by it
     let setup = Setup::with(policy("p", "v*", 1, 1))
         .image("v1", 40)
@@ -123,7 +123,7 @@ fn t10_minimum_does_not_bound_a_declared_unshared() {
 }
 
 #[test]
-fn t11_a_revoke_of_the_only_share_waits_and_force_does_not() {
+fn n3_a_revoke_of_the_only_share_waits_and_force_does_not() {
     // revoke of the only share | waits for the next version; `force: true` does not
     let mut revoked = policy("p", "v*", 1, 1);
     revoked.revocations = vec![revoke("v1")];
@@ -144,7 +144,7 @@ fn t11_a_revoke_of_the_only_share_waits_and_force_does_not() {
 }
 
 #[test]
-fn t12_a_replacement_is_wanted_as_long_as_the_revoked_one_is_shared() {
+fn n3_a_replacement_is_wanted_as_long_as_the_revoked_one_is_shared() {
     // revoke with `replacement` | it is wanted (soak and order do not matter) as long as the revoked one is shared; then
     // ordinary
     let mut revoked = policy("p", "v*", 1, 0);
@@ -170,7 +170,7 @@ fn t12_a_replacement_is_wanted_as_long_as_the_revoked_one_is_shared() {
 }
 
 #[test]
-fn t13_a_replacement_outside_the_match_does_not_count() {
+fn n3_a_replacement_outside_the_match_does_not_count() {
     // Outside `match` it does not count toward `minimum`
     let mut revoked = policy("p", "v*", 1, 1);
     revoked.revocations = vec![revoke("v1")];
@@ -186,7 +186,7 @@ fn t13_a_replacement_outside_the_match_does_not_count() {
 }
 
 #[test]
-fn t14_force_of_a_revoke_overrides_its_use_and_else_all_must() {
+fn n6_force_of_a_revoke_overrides_its_use_and_else_all_must() {
     // revoke, image in use | withheld, exit 3; `force` or `inUse: cancel` goes
     for (force, in_use, goes) in [
         (false, false, false),
@@ -207,7 +207,7 @@ fn t14_force_of_a_revoke_overrides_its_use_and_else_all_must() {
 }
 
 #[test]
-fn t15_revoke_over_shared_and_protect_over_revoke() {
+fn n2_revoke_over_shared_and_protect_over_revoke() {
     // revoke and a declared `shared` / `protect` / declared `unshared` | revoke / protect / unshared at once
     let mut revoked = policy("p", "v*", 1, 1);
     revoked.revocations = vec![revoke("v1")];
@@ -230,7 +230,7 @@ fn t15_revoke_over_shared_and_protect_over_revoke() {
 }
 
 #[test]
-fn t16_a_revoke_of_what_another_policy_matches_keeps_its_minimum() {
+fn n3_a_revoke_of_what_another_policy_matches_keeps_its_minimum() {
     // revoke of an image that another policy matches | no place and no count there; its `minimum` is kept, too
     let mut first = policy("p", "x*", 1, 0);
     first.revocations = vec![revoke("v1")];
@@ -250,7 +250,7 @@ fn t16_a_revoke_of_what_another_policy_matches_keeps_its_minimum() {
 }
 
 #[test]
-fn t17_a_revoke_to_come_is_ordinary_but_for_its_replacement() {
+fn n2_a_revoke_to_come_is_ordinary_but_for_its_replacement() {
     // revoke with `at` to come | ordinary until then; `replacement` is shared already
     let mut revoked = policy("p", "v*", 1, 1);
     revoked.revocations = vec![revoke("v2")];

@@ -248,6 +248,8 @@ impl Setup {
             let clock = VersionClock {
                 age: self.own.get(&id_of(title)).and_then(|own| own.created),
                 stands_since: Some(now() - TimeDelta::hours(hours)),
+                regions: Region::all().collect(),
+                images: self.own.keys().cloned().collect(),
             };
             self.inventory.memory.versions.insert(key, clock);
         }
@@ -376,6 +378,7 @@ impl Setup {
             clocks: self.clocks,
             present: self.clocks.machine().into(),
             monotonic: Monotonic::default(),
+            is_partial: false,
         })
     }
 
@@ -396,8 +399,11 @@ pub(crate) fn said(
         return (ResolvedVerdict::Unnamed.word(), Effect::Nothing);
     };
     let is_shared = seen.shared.contains_key(image);
+    let is_to_come = |desired: &DesiredImage| clocks.all(|now| desired.share.is_to_come(now));
     let effect = match &resolved.desired {
         None => Effect::Nothing,
+        Some(_) if resolved.is_held => Effect::Nothing,
+        Some(desired) if is_to_come(desired) => Effect::Nothing,
         Some(desired) => match (desired.share.at(clocks.machine()), is_shared) {
             ((ShareState::Shared, cause), false) => Effect::Share(cause),
             ((ShareState::Unshared, cause), true) if !desired.protect => Effect::Cancel(cause),
@@ -426,6 +432,7 @@ pub(crate) fn entry(share: DesiredShare) -> DesiredImage {
         name: None,
         note: None,
         bounds: None,
+        other_labels: Vec::new(),
     }
 }
 

@@ -746,6 +746,7 @@ pub fn desired_of<'a, 'b>(
                 name: None,
                 note: None,
                 bounds: None,
+                other_labels: Vec::new(),
             },
         );
     }

@@ -46,6 +46,7 @@ impl Entries {
                 },
                 note: entry.note,
                 bounds: None,
+                other_labels: Vec::new(),
             };
             // Reported once for the entry, not for each of its regions.
             let mut conflict: Option<DiagnosticBuilder<'_, '_>> = None;
