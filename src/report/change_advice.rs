@@ -18,9 +18,8 @@ pub(super) fn to_share(
         .iter()
         .filter(|check| check.status == CheckStatus::Failed);
     let mut steps: Vec<_> = failed.filter_map(|check| check.remedy.clone()).collect();
-    let is_wanted = |decision: &&Decision| {
-        decision.desired == ShareState::Shared && !asks_nothing(decision)
-    };
+    let is_wanted =
+        |decision: &&Decision| decision.desired == ShareState::Shared && !asks_nothing(decision);
     match decision.filter(is_wanted) {
         Some(decision) => steps.extend(stands_in_the_way(decision, "SHARE")),
         None => steps.push(who_must_want_it(decision, resolved)),
@@ -41,9 +40,8 @@ pub(super) fn to_unshare(
                 .to_owned(),
         ];
     }
-    let is_unwanted = |decision: &&Decision| {
-        decision.desired == ShareState::Unshared && !asks_nothing(decision)
-    };
+    let is_unwanted =
+        |decision: &&Decision| decision.desired == ShareState::Unshared && !asks_nothing(decision);
     if let Some(decision) = decision.filter(is_unwanted) {
         return vec![stands_in_the_way(decision, "CANCEL").unwrap_or_default()];
     }
@@ -86,10 +84,9 @@ fn stands_in_the_way(decision: &Decision, call: &str) -> Option<String> {
         Verdict::Act => Some(format!("nothing: the next `reconcile` makes the {call}")),
         // The remedies of the preconditions say it already.
         Verdict::Blocked(problem) if problem.unmet.is_some() && call == "SHARE" => None,
-        Verdict::Withheld(why) if matches!(**why, Withheld::InUse(_)) => Some(format!(
-            "{why}; {}",
-            out_of_use(decision)
-        )),
+        Verdict::Withheld(why) if matches!(**why, Withheld::InUse(_)) => {
+            Some(format!("{why}; {}", out_of_use(decision)))
+        }
         verdict => verdict.why_not(),
     }
 }
@@ -100,7 +97,9 @@ fn out_of_use(decision: &Decision) -> String {
     let free = "delete these instances, or make them anew from another image";
     match decision.cause {
         Cause::Retention => {
-            format!("{free}; or set `keep.inUse: cancel` in the policy{at}, which takes it all the same")
+            format!(
+                "{free}; or set `keep.inUse: cancel` in the policy{at}, which takes it all the same"
+            )
         }
         Cause::Revoked => format!(
             "{free}; or set `force: true` in its `revoke`{at}, or `keep.inUse: cancel` in the policy, which takes it all the same"

@@ -113,7 +113,10 @@ impl PlanDocument {
         let causes = each_cause_once(unobserved);
         document.warnings.extend(causes);
         document.conclude(budget);
-        let exit = match (document.unobserved > 0, detailed && !document.changes.is_empty()) {
+        let exit = match (
+            document.unobserved > 0,
+            detailed && !document.changes.is_empty(),
+        ) {
             (true, _) => ExitStatus::Error,
             (false, true) => ExitStatus::Changes,
             (false, false) => ExitStatus::Done,

@@ -83,7 +83,11 @@ impl Page<'_> {
             })
         );
         if manifests.policies > 0 {
-            let word = if manifests.policies == 1 { " policy" } else { " policies" };
+            let word = if manifests.policies == 1 {
+                " policy"
+            } else {
+                " policies"
+            };
             write_html!(html, ", ", (Count(manifests.policies)), (word));
         }
         html.markup("</p>\n");

@@ -41,8 +41,8 @@ pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error
     let mut matches = command.try_get_matches_from_mut(words)?;
     refuse_empty_guards(Arguments::command(), &matches)?;
     let typed = typed_flags(&matches);
-    let mut arguments =
-        Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?;
+    let mut arguments = Arguments::from_arg_matches_mut(&mut matches)
+        .map_err(|error| error.format(&mut command))?;
     arguments.common.typed = typed;
     Ok(arguments)
 }

@@ -166,7 +166,11 @@ fn problems(spec: &str) -> String {
         "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: a}}\nspec:\n{spec}"
     );
     match parse(vec![SourceText::new("p.yaml", text)]) {
-        Ok(loaded) => loaded.warnings.iter().map(|one| format!("{one:?}\n")).collect(),
+        Ok(loaded) => loaded
+            .warnings
+            .iter()
+            .map(|one| format!("{one:?}\n"))
+            .collect(),
         Err(errors) => errors.render(false),
     }
 }
@@ -177,7 +181,10 @@ fn f5_an_error_of_a_policy_says_what_to_write() {
     for (keep, expected) in [
         ("{newest: 0}", "must be a whole number from 1 to 4294967295"),
         ("{newest: 0}", "to have all of them taken back"),
-        ("{newest: 1, owned: yes}", "`owned` must be `true` or `false`\n"),
+        (
+            "{newest: 1, owned: yes}",
+            "`owned` must be `true` or `false`\n",
+        ),
         ("{newest: 1, owned: yes}", "write `true`"),
         ("{newest: 1, owned: \"false\"}", "without quotes"),
         ("{}", "say how many versions stay shared"),
@@ -192,7 +199,8 @@ fn f5_an_error_of_a_policy_says_what_to_write() {
 
 #[test]
 fn f5_two_fields_that_exclude_each_other_hide_no_error_in_them() {
-    let spec = "  region: ap-tokyo\n  regions: [ap-singapor]\n  match: {name: a*}\n  keep: {newest: 1}\n";
+    let spec =
+        "  region: ap-tokyo\n  regions: [ap-singapor]\n  match: {name: a*}\n  keep: {newest: 1}\n";
     let said = problems(spec);
     for expected in ["exclude each other", "did you mean `ap-singapore`?"] {
         assert!(said.contains(expected), "{said}");
@@ -210,7 +218,11 @@ fn f18_signs_of_other_patterns_are_warned_of() {
         let said = problems(&format!(
             "  region: ap-tokyo\n  match: {matches}\n  keep: {{newest: 1}}\n"
         ));
-        assert_eq!(said.contains("stands for itself"), !sign.is_empty(), "{said}");
+        assert_eq!(
+            said.contains("stands for itself"),
+            !sign.is_empty(),
+            "{said}"
+        );
         assert!(said.contains(sign), "{said}");
     }
 }

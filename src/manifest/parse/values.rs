@@ -158,10 +158,10 @@ impl Reader<'_, '_> {
         if number.is_none() {
             let (least, most) = (range.start(), range.end());
             let is_too_great = matches!(&node.value, Value::Scalar { text, plain: true }
-                if match text.parse::<u32>() {
-                    Ok(number) => number > *most,
-                    Err(error) => *error.kind() == IntErrorKind::PosOverflow,
-                });
+            if match text.parse::<u32>() {
+                Ok(number) => number > *most,
+                Err(error) => *error.kind() == IntErrorKind::PosOverflow,
+            });
             let message = format!("`{name}` must be a whole number from {least} to {most}");
             self.error(node, message)
                 .maybe_help((!is_too_great).then(|| help.to_owned()));
