@@ -318,7 +318,22 @@ impl Scene<'_> {
             // Whether a policy may share or even retire it meanwhile is left open, but for the last: it is named.
             return say(Want::Decided, &[], Effect::Nothing);
         }
-        claim.unwrap_or_else(|| say(Want::Excluded, &["unnamed"], Effect::Nothing))
+        let word = match self.is_named_by_policy(image) {
+            true => "kept",
+            false => "unnamed",
+        };
+        claim.unwrap_or_else(|| say(Want::Excluded, &[word], Effect::Nothing))
+    }
+
+    /// Whether a policy names an image that it does not match: a document knows it, so that nothing prunes it.
+    fn is_named_by_policy(&self, image: &Image) -> bool {
+        self.world.policies.iter().any(|policy| {
+            let mut pinned = policy.pins.iter().flat_map(|pin| &pin.names);
+            let mut replacing = policy.revokes.iter().filter_map(|it| it.replacement);
+            pinned.any(|name| *name == image.name)
+                || replacing.any(|name| name == image.name)
+                || policy.excluded.contains(&image.id)
+        })
     }
 
     /// Rule 9: when the share of a revoked image goes.
