@@ -456,6 +456,7 @@ fn f20_what_policies_leave_as_it_is_is_listed_with_its_verdict() {
         desired: None,
         policies: Default::default(),
         labels: Vec::new(),
+        is_held: false,
     };
     let mut board = board::empty();
     let until = at(9_000);
@@ -484,6 +485,7 @@ fn f20_what_policies_leave_as_it_is_is_listed_with_its_verdict() {
         resolution: Arc::new(resolution),
         ..plan(&scope, [])
     };
+    board.pass_began(&scope, at(60));
     board.planned(&plan, now());
     let document = document(&board, "");
     let listed = document["scopes"][0]["policy_images"]

@@ -567,7 +567,7 @@ fn the_reasons_are_one_sentence_each_and_name_what_they_are_about() {
         ),
         (
             Withheld::InUseUnknown("it is denied".into()),
-            ["it is denied", "lighthouse:DescribeInstances", "wait"],
+            ["instances", "is not known", "counts as used: it is denied"],
         ),
         (
             Withheld::NotOwnedByPolicy,

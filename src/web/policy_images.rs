@@ -1,38 +1,14 @@
-//! The list of images that policies leave as they are, on the page and in the document.
-
-use serde::Serialize;
+//! The images that policies leave as they are: which there are, for page and document alike, and their table on the page.
 
 use super::html::{Count, Html, write_html};
 use super::images::key_cells;
 use super::page::Page;
 use super::query::Query;
-use super::status_json::Text;
-use crate::model::{ImageKey, Scope, Timestamp};
+use crate::model::{ImageKey, Scope};
 use crate::status::{PolicyImage, ScopeStatus};
 
 /// Rows on the page. The document has all of them.
 const ROWS_MAX: usize = 100;
-
-#[derive(Serialize)]
-pub(super) struct PolicyImageDocument<'a> {
-    image_id: &'a str,
-    image_name: Option<Text<'a>>,
-    verdict: &'static str,
-    reason: Option<Text<'a>>,
-    until: Option<Timestamp>,
-}
-
-impl<'a> PolicyImageDocument<'a> {
-    pub(super) fn of(image: &'a PolicyImage) -> Self {
-        Self {
-            image_id: image.id.as_str(),
-            image_name: image.name.as_ref().map(|name| Text(name.as_str())),
-            verdict: image.verdict,
-            reason: image.reason.as_deref().map(Text),
-            until: image.until,
-        }
-    }
-}
 
 /// The images of a scope that are asked for.
 pub(super) fn asked<'a>(

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::expiries::expiries;
-use super::policy_images::{self, PolicyImageDocument};
+use super::policy_images;
 use super::query::{Query, ScopeText};
 use crate::desired;
 use crate::model::{AccountName, Cause, ImageId, Permission, Scope, ShareState, Timestamp, Uin};
@@ -11,8 +11,8 @@ use crate::observation::Unobserved;
 use crate::plan::View;
 use crate::report::FORMAT_VERSION;
 use crate::status::{
-    Activity, Board, Change, Condition, Counts, Finding, ImageStatus, ManifestsStatus, ScopeStatus,
-    StatusDetails, Subject, SyncState, Transition,
+    Activity, Board, Change, Condition, Counts, Finding, ImageStatus, ManifestsStatus, PolicyImage,
+    ScopeStatus, StatusDetails, Subject, SyncState, Transition,
 };
 use crate::words::safe_cow;
 
@@ -88,7 +88,7 @@ where
 }
 
 /// Foreign text, made safe on its way into the document.
-pub(super) struct Text<'a>(pub(super) &'a str);
+struct Text<'a>(&'a str);
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -225,6 +225,15 @@ struct FindingDocument<'a> {
     message: Text<'a>,
     source: Option<SourceDocument<'a>>,
     since: Timestamp,
+}
+
+#[derive(Serialize)]
+struct PolicyImageDocument<'a> {
+    image_id: &'a str,
+    image_name: Option<Text<'a>>,
+    verdict: &'static str,
+    reason: Option<Text<'a>>,
+    until: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -470,6 +479,18 @@ impl<'a> FindingDocument<'a> {
             message: Text(&finding.message),
             source: finding.source.as_ref().map(source_document),
             since: finding.since,
+        }
+    }
+}
+
+impl<'a> PolicyImageDocument<'a> {
+    fn of(image: &'a PolicyImage) -> Self {
+        Self {
+            image_id: image.id.as_str(),
+            image_name: image.name.as_ref().map(|name| Text(name.as_str())),
+            verdict: image.verdict,
+            reason: image.reason.as_deref().map(Text),
+            until: image.until,
         }
     }
 }

@@ -361,7 +361,7 @@ fn b1_s5_the_command_that_plan_ends_with_carries_the_plan_out() {
     );
     assert_eq!(
         line,
-        r"sharekeeper reconcile manifests --plan 'it'\''s a plan.json' --prune exclusive --max-cancels 1000 --max-cancels-percent 100 --region ap-tokyo -l from=tokyo --plan-key-file 'the key' --sim"
+        r"sharekeeper reconcile manifests --plan 'it'\''s a plan.json' --prune exclusive --max-cancels 1000 --max-cancels-percent 100 --region ap-tokyo -l from=tokyo --state-dir state --plan-key-file 'the key' --sim"
     );
     let without = line.replace("--prune exclusive ", "");
     holds(&paste(&bench, &without, 64), &["repeat: --prune exclusive"]);

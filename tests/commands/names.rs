@@ -412,7 +412,7 @@ fn f13_f14_a_denied_action_is_named_once_with_one_remedy() {
     for (denied, status) in [
         ("DescribeInstances", 3),
         ("ModifyImageSharePermission", 4),
-        ("DescribeBlueprints", 4),
+        ("DescribeBlueprints", 3),
     ] {
         let cloud = world(denied);
         cloud.policy("  keep: {newest: 1}\n");

@@ -24,7 +24,9 @@ fn planned() -> Bench {
     let told = bench.told(&PLAN, 0);
     holds(
         &told,
-        &["saved: `sharekeeper reconcile manifests --plan plan.json --sim` does exactly this"],
+        &[
+            "saved: `sharekeeper reconcile manifests --plan plan.json --state-dir state --sim` does exactly this",
+        ],
     );
     bench
 }
