@@ -71,9 +71,8 @@ pub(super) fn still_asked<H: Host, L: Ledger>(
     let clocks = context.clocks();
     let named = planned.desired_image(context.task, image);
     let is_asked = |now| named.is_none_or(|image| image.share.at(now).0 == decision.desired);
-    let is_of_policy = matches!(cause, Cause::Retention | Cause::Revoked);
-    if is_of_policy && clocks.api().is_some() {
-        // While the clocks disagree, nothing is taken back.
+    if cause == Cause::Retention && clocks.api().is_some() {
+        // While the clocks disagree, nothing is retired. A revocation was in force by both of them.
         Err(NotSent::DesireChanged)
     } else if !clocks.all(|now| windows.is_open(cause, now)) {
         Err(NotSent::WindowClosed)

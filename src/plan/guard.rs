@@ -79,28 +79,10 @@ fn image_guards(
     if cancels && inputs.policy.shares_only {
         return Some(Withheld::PartialManifests);
     }
-    if matches!(decision.cause, Cause::Pruned | Cause::Retention)
-        && let Completeness::Unknown(why) = inputs.desired.completeness
-    {
-        return Some(Withheld::UnknownManifests(Arc::clone(why)));
-    }
-    if decision.cause == Cause::Pruned
-        && let Some(why) = not_prunable(inputs, owned)
-    {
-        return Some(why);
-    }
-    if decision.cause == Cause::Pruned
-        && let Some(why) = inputs.desired.prune_hold
-    {
-        return Some(Withheld::PruneHeld(Arc::clone(why)));
-    }
-    // Retention takes back whatever the policy matches, whoever shared it: it is as bold as pruning.
-    if decision.cause == Cause::Retention
-        && let Some(why) = account_in_doubt(inputs)
-    {
-        return Some(why);
-    }
     let bounds = named().and_then(|image| image.bounds.as_deref());
+    if let Some(why) = cause_guards(inputs, decision.cause, owned) {
+        return Some(why);
+    }
     if cancels
         && bounds.is_some_and(|bounds| bounds.owned)
         && let Some(why) = not_owned(owned, Withheld::NotOwnedByPolicy)
@@ -129,6 +111,25 @@ fn image_guards(
         true => in_use(inputs, image, decision.cause, bounds),
         false => None,
     })
+}
+
+/// The guards that hold for a prune, and those of them that hold for retention, too: it takes back whatever the policy
+/// matches, whoever shared it.
+fn cause_guards(inputs: &Inputs<'_>, cause: Cause, owned: Option<&OwnedShare>) -> Option<Withheld> {
+    let (prunes, retires) = (cause == Cause::Pruned, cause == Cause::Retention);
+    if (prunes || retires)
+        && let Completeness::Unknown(why) = inputs.desired.completeness
+    {
+        return Some(Withheld::UnknownManifests(Arc::clone(why)));
+    }
+    if retires {
+        return account_in_doubt(inputs);
+    }
+    if !prunes {
+        return None;
+    }
+    let hold = || inputs.desired.prune_hold.map(Arc::clone);
+    not_prunable(inputs, owned).or_else(|| hold().map(Withheld::PruneHeld))
 }
 
 /// Why an image is not cancelled that instances use, or may use. This guard is the last, so that instances are listed only if

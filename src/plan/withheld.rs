@@ -152,7 +152,7 @@ impl fmt::Display for Withheld {
             Self::PartialManifests => f.write_str(PARTIAL_MANIFESTS),
             Self::UnknownManifests(why) => write!(
                 f,
-                "no manifest names it, and whether a manifest is missing is not known: {why}"
+                "whether a manifest is missing is not known, and one that is may name it: {why}"
             ),
             Self::Suspended(suspension) => f.write_str(&suspension.describe()),
             Self::Parked(since) => write!(

@@ -14,7 +14,7 @@ use crate::observation::{BlueprintState, CvmImages};
 #[derive(Debug, Default)]
 pub(super) struct Elsewhere {
     seen: BTreeMap<Region, BTreeMap<Arc<str>, VersionThere>>,
-    /// Regions that were not seen, or in which CVM could not be read.
+    /// Regions that were not seen, or in which an image cannot be judged.
     pub(super) unseen: BTreeSet<Region>,
 }
 
@@ -34,11 +34,13 @@ impl Elsewhere {
             if region == inputs.scope.region {
                 continue;
             }
-            match inputs.elsewhere.get(&region) {
-                Some(view) if is_readable(policy, view) => {
-                    all.seen.insert(region, versions(policy, view));
+            let view = inputs.elsewhere.get(&region);
+            let view = view.filter(|view| is_readable(policy, view));
+            match view.and_then(|view| versions(policy, view)) {
+                Some(versions) => {
+                    all.seen.insert(region, versions);
                 }
-                Some(_) | None => {
+                None => {
                     all.unseen.insert(region);
                 }
             }
@@ -75,11 +77,14 @@ fn is_readable(policy: &Policy, view: &RegionView) -> bool {
     !policy.needs_cvm() || matches!(view.cvm, CvmImages::Known(_))
 }
 
-fn versions(policy: &Policy, view: &RegionView) -> BTreeMap<Arc<str>, VersionThere> {
+/// The versions of a region; `None` if one of its images cannot be judged: it may be an older copy of any version.
+fn versions(policy: &Policy, view: &RegionView) -> Option<BTreeMap<Arc<str>, VersionThere>> {
     let mut versions: BTreeMap<Arc<str>, VersionThere> = BTreeMap::new();
     for (id, own) in &view.own {
-        if matching::matches(policy, id, own, &view.cvm) != Fit::Fits {
-            continue;
+        match matching::matches(policy, id, own, &view.cvm) {
+            Fit::Fits => {}
+            Fit::Differs => continue,
+            Fit::Unreadable => return None,
         }
         let there = versions
             .entry(matching::version_of(policy, &own.name).into())
@@ -88,7 +93,7 @@ fn versions(policy: &Policy, view: &RegionView) -> BTreeMap<Arc<str>, VersionThe
         there.created = created.min();
         there.can |= can_share(view, id);
     }
-    versions
+    Some(versions)
 }
 
 /// Whether an image of another region is shared or can be.

@@ -329,7 +329,10 @@ impl<'a> PolicyHere<'_, 'a> {
                 false => before.map(|it| it.regions.clone()).unwrap_or_default(),
             };
             let clock = VersionClock {
-                age: version.certain_age(),
+                // `regions` says what it rests on.
+                age: version
+                    .certain_age()
+                    .or(before.and_then(|before| before.age)),
                 stands_since: since,
                 regions,
                 images: ids.into_iter().cloned().collect(),
