@@ -53,6 +53,13 @@ fn acts(setup: &Setup) -> Vec<(String, Permission)> {
     actions.collect()
 }
 
+/// What the plan does to one image.
+fn acts_on(setup: &Setup, title: &str) -> Option<Permission> {
+    let mut acts = acts(setup).into_iter();
+    let act = acts.find(|(image, _)| *image == id_of(title).to_string());
+    act.map(|(_, permission)| permission)
+}
+
 /// A share that begins in an hour.
 fn to_come() -> DesiredShare {
     DesiredShare::Shared {
@@ -153,6 +160,24 @@ fn s1_a2_an_entry_that_begins_later_takes_nothing_back() {
     assert_eq!(acts(&setup), []);
     let learned = setup.resolve().memory.names;
     assert_eq!(learned.get(&name("x1")), Some(&Some(id_of("x1"))));
+}
+
+#[test]
+fn n1_a2_what_a_name_meant_is_held_until_its_entry_has_begun() {
+    for share in [SHARED, to_come()] {
+        let setup = Setup::default()
+            .image("v1", 10)
+            .image("old", 50)
+            .shared("old", "NORMAL")
+            .declares_name("v1", share)
+            .remembers("v1", &id_of("old"));
+        assert_eq!(setup.says("old"), ("held", NOTHING), "{share:?}");
+        let cancels = acts(&setup).into_iter();
+        let mut cancels = cancels.filter(|(_, it)| *it == Permission::Cancel);
+        assert_eq!(cancels.next(), None, "{share:?}");
+        let learned = setup.resolve().memory.names;
+        assert_eq!(learned.get(&name("v1")), None, "{share:?}");
+    }
 }
 
 #[test]
@@ -552,6 +577,12 @@ fn n1_b11_a_revoke_does_not_pass_through_the_hold_of_a_name() {
         };
         assert_eq!(setup("v2").says("old"), ("held", NOTHING), "missing");
         assert_eq!(setup("v1").says("old"), ("held", NOTHING), "means another");
+        // An entry by id that wants it shared lets nothing through, either.
+        for named in ["v1", "v2"] {
+            let declared = setup(named).declares("old", SHARED);
+            assert_eq!(declared.says("old"), ("held", NOTHING), "{named}");
+            assert_eq!(acts_on(&declared, "old"), None, "{named}");
+        }
         let settled = setup("v1").shared("v1", "NORMAL");
         assert_eq!(settled.says("old"), ("revoked", REVOKE));
     }
