@@ -129,7 +129,6 @@ async fn b2_what_both_clocks_say_is_done_and_what_needs_no_clock_too() {
         for (from, until, is) in [
             (None, None, shared),
             (Some(-hours(30)), None, shared),
-            (Some(hours(30)), None, unshared),
             (None, Some(hours(30)), shared),
             (None, Some(-hours(30)), unshared),
             // Before it by one clock, after it by the other.
@@ -147,6 +146,20 @@ async fn b2_what_both_clocks_say_is_done_and_what_needs_no_clock_too() {
             );
             assert_eq!(world.cloud().is_shared(TOKYO, "img-a"), is);
             assert_eq!(writes(&world), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b2_before_a_share_begins_by_both_clocks_nothing_is_done() {
+    for offset in [hours(20), -hours(20)] {
+        for is_shared in [true, false] {
+            let (world, now) = world(is_shared);
+            world.behave(ahead(offset));
+            let ended = world.reconcile(&between(Some(now + hours(30)), None)).await;
+            assert_eq!(ended.exit(), 0, "{offset}: {:#}", ended.json);
+            assert_eq!(world.cloud().is_shared(TOKYO, "img-a"), is_shared);
+            assert_eq!(writes(&world), 0);
         }
     }
 }

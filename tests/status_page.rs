@@ -2,9 +2,13 @@
 
 mod board;
 
+use std::sync::Arc;
+
 use board::{at, bad, decision, good, hostile, huge, id, now, pass, plan, scope};
 use serde_json::Value;
-use sharekeeper::plan::{Decision, Stray, UndocumentedState, Verdict};
+use sharekeeper::model::{ImageId, ImageName};
+use sharekeeper::plan::{Decision, Plan, Stray, UndocumentedState, Verdict};
+use sharekeeper::resolve::{Resolution, ResolvedImage, ResolvedVerdict};
 use sharekeeper::status::{Board, PassResult};
 use sharekeeper::web::{PAGE_CSS, PAGE_ICON, PAGE_JS, Query, board_document, page};
 
@@ -442,4 +446,50 @@ fn o1_names_and_what_must_be_settled_are_shown_and_found() {
     assert_eq!(shown["images"][0]["image_name"], "golden-<b>1");
     assert_eq!(shown["findings"][0]["kind"], "policy_hold");
     assert_eq!(shown["findings"][0]["subject"], "golden");
+}
+
+#[test]
+fn f20_what_policies_leave_as_it_is_is_listed_with_its_verdict() {
+    let resolved = |name: &str, verdict: ResolvedVerdict| ResolvedImage {
+        name: ImageName::new(name).ok(),
+        verdict,
+        desired: None,
+        policies: Default::default(),
+        labels: Vec::new(),
+    };
+    let mut board = board::empty();
+    let until = at(9_000);
+    let images = [
+        ("img-old", resolved("golden-1", ResolvedVerdict::Overlap(until))),
+        ("img-soak", resolved("golden-3", ResolvedVerdict::Soaking(until))),
+        ("img-kept", resolved("golden-0", ResolvedVerdict::Kept("<why>".into()))),
+        ("img-out", resolved("golden-7", ResolvedVerdict::Superseded)),
+    ];
+    let images = images.map(|(image, resolved)| (ImageId::new(image).expect("an id"), resolved));
+    let resolution = Resolution {
+        images: images.into(),
+        ..Resolution::default()
+    };
+    let scope = scope("default", "eu-frankfurt");
+    let plan = Plan {
+        resolution: Arc::new(resolution),
+        ..plan(&scope, [])
+    };
+    board.planned(&plan, now());
+    let document = document(&board, "");
+    let listed = document["scopes"][0]["policy_images"].as_array().expect("a list");
+    let told: Vec<_> = listed.iter().map(|it| (&it["image_id"], &it["verdict"])).collect();
+    assert_eq!(
+        serde_json::to_value(told).expect("JSON"),
+        serde_json::json!([["img-kept", "kept"], ["img-old", "overlap"], ["img-soak", "soaking"]])
+    );
+    assert_eq!(listed[0]["reason"], "<why>");
+    assert_eq!(listed[1]["until"], serde_json::to_value(until).expect("JSON"));
+    let html = shown(&board, "");
+    assert!(!html.contains("<why>"));
+    let text = text(&html);
+    for words in ["Left as it is by policy: 3", "golden-0", "kept &lt;why&gt;", "overlap"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("golden-7"));
 }

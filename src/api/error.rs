@@ -316,6 +316,13 @@ impl Refusal {
         }
         self.remedy().map(str::to_owned)
     }
+
+    /// Code and message of a refusal of `action`, and what to do about it.
+    pub fn told_of(&self, action: Action) -> String {
+        let remedy = self.remedy_for(action);
+        let remedy = remedy.map(|remedy| format!(" ({remedy})"));
+        format!("{}{}", self.summary(), remedy.unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -335,13 +342,7 @@ impl CallError {
         match self {
             Self::NotSent(detail) | Self::Unclear(detail) => format!("{name}: {detail}"),
             Self::Refused(refusal) | Self::AccountBroken(refusal) => {
-                let remedy = refusal.remedy_for(action);
-                let remedy = remedy.map(|remedy| format!(" ({remedy})"));
-                format!(
-                    "{name}: {}{}",
-                    refusal.summary(),
-                    remedy.unwrap_or_default()
-                )
+                format!("{name}: {}", refusal.told_of(action))
             }
         }
     }

@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: &PlanArguments, common: &Common) -> Result<Ex
     }
     if let Some(file) = &arguments.out {
         if document.is_complete() {
-            save(file, key.as_ref(), arguments, &context, &scopes)?;
+            save(file, key.as_ref(), (arguments, common), &context, &scopes)?;
         } else {
             output::warn("the plan was not saved: a part of it could not be made");
         }
@@ -89,7 +89,7 @@ fn taken_over(scopes: &[ScopeOutcome]) -> BTreeSet<Scope> {
 fn save(
     file: &Path,
     key: Option<&PlanKey>,
-    arguments: &PlanArguments,
+    (arguments, common): (&PlanArguments, &Common),
     context: &CommandContext,
     scopes: &[ScopeOutcome],
 ) -> Result<(), Failure> {
@@ -117,7 +117,7 @@ fn save(
     let widens = !context.policy.exceeds(&Policy::DEFAULT).is_empty();
     output::note(format_args!(
         "saved: `{}` does exactly this, or refuses if anything has moved{}",
-        saved_plan::command(file, arguments, context),
+        saved_plan::command(file, arguments, common, context),
         match widens {
             true => " or these flags are not repeated",
             false => "",

@@ -67,6 +67,8 @@ struct State {
     reported_broken: BTreeSet<AccountName>,
     /// Scopes that were reported as waiting for their turn to read.
     reported_waiting: BTreeSet<Scope>,
+    /// What was in the way of some scope.
+    reported_trouble: BTreeSet<String>,
     last_line_at: Option<Monotonic>,
 }
 
@@ -190,7 +192,14 @@ impl Listener for Progress {
                 scope,
                 what,
                 of_account: false,
-            } => self.warn(format!("{scope}: {what}")),
+            } => {
+                // The cause once, and of other scopes that they have it, too.
+                let is_new = self.state.borrow_mut().reported_trouble.insert(what.to_string());
+                self.warn(match is_new {
+                    true => format!("{scope}: {what}"),
+                    false => format!("{scope}: the same as above"),
+                });
+            }
             Event::Trouble {
                 scope: Scope { account, .. },
                 what,

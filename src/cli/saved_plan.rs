@@ -9,7 +9,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::args::{PlanArguments, ReconcileArguments};
+use super::args::{Common, PlanArguments, ReconcileArguments};
 use super::context::CommandContext;
 use super::output::{self, Failure};
 use crate::model::Selector;
@@ -135,20 +135,30 @@ fn too_large(bytes: u64) -> io::Error {
 }
 
 /// The command that carries out the plan in `file`: the flags that it was made with are given again, because the plan
-/// itself allows nothing.
-pub(super) fn command(file: &Path, arguments: &PlanArguments, context: &CommandContext) -> String {
+/// itself allows nothing. Of those that say where to work, the environment holds what was not typed.
+pub(super) fn command(
+    file: &Path,
+    arguments: &PlanArguments,
+    common: &Common,
+    context: &CommandContext,
+) -> String {
+    let is_typed = |flag: &str| common.typed.contains(flag);
     let mut words = vec!["sharekeeper reconcile".to_owned()];
     words.extend(arguments.paths.paths.iter().map(|path| word(path)));
     words.extend(["--plan".into(), word(file)]);
     words.extend(context.policy.flags().iter().map(ToString::to_string));
     words.extend(narrowing(&context.selector));
-    if let Some(endpoint) = &arguments.target.endpoint {
+    if let Some(directory) = common.state_dir.as_ref().filter(|_| is_typed("state_dir")) {
+        words.push(format!("--state-dir {}", word(directory)));
+    }
+    let endpoint = arguments.target.endpoint.as_ref();
+    if let Some(endpoint) = endpoint.filter(|_| is_typed("endpoint")) {
         words.push(format!("--endpoint {}", shell(&endpoint.to_string())));
     }
     if let Some(key) = &arguments.plan_key_file {
         words.push(format!("--plan-key-file {}", word(key)));
     }
-    if arguments.target.sim {
+    if arguments.target.sim && is_typed("sim") {
         words.push("--sim".into());
     }
     words.join(" ")

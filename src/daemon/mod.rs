@@ -14,7 +14,7 @@ mod runner;
 mod scope_state;
 mod supervisor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -166,10 +166,13 @@ impl<'a, H: Host + 'a, R: PassRunner<H>> Daemon<'a, H, R> {
         self.scopes
             .retain(|scope, state| state.set_removed(!is_named(scope), now));
         let images = named.values().sum();
-        self.publisher.manifests_loaded(&next, images, is_named);
+        let policies = policies_in(&next, &self.settings.selector, named.keys());
+        self.publisher
+            .manifests_loaded(&next, (images, policies), is_named);
         tracing::info!(
             commit = next.commit,
             images,
+            policies,
             scopes = named.len(),
             changed,
             "manifests loaded"
@@ -357,4 +360,18 @@ async fn sleep(host: &impl Host, until: Option<Monotonic>) {
         Some(until) => host.sleep_until(until).await,
         None => std::future::pending().await,
     }
+}
+
+/// The number of selected policies that are about any of the scopes.
+fn policies_in<'s>(
+    generation: &Generation,
+    selector: &Selector,
+    scopes: impl Iterator<Item = &'s &'s Scope>,
+) -> usize {
+    let policies = scopes.filter_map(|scope| generation.desired.policies.get(*scope));
+    let selected = policies
+        .flatten()
+        .filter(|policy| selector.matches_labels(&policy.document.labels));
+    let names: BTreeSet<_> = selected.map(|policy| policy.name()).collect();
+    names.len()
 }

@@ -76,7 +76,7 @@ impl<H: Host> StatusPublisher<H> {
     pub(super) fn manifests_loaded(
         &self,
         generation: &Generation,
-        images: usize,
+        (images, policies): (usize, usize),
         is_kept: impl Fn(&Scope) -> bool,
     ) {
         let now = self.now();
@@ -85,6 +85,7 @@ impl<H: Host> StatusPublisher<H> {
             let set = LoadedManifests {
                 commit: generation.commit.clone(),
                 images,
+                policies,
                 problems: generation
                     .problems
                     .iter()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::access::{AccessEvidence, PROBES_MAX, WriteAccess};
 use crate::api::Modified;
 use crate::api::error::{CallError, Class, Refusal};
+use crate::api::protocol::wire::Action;
 use crate::attempts::{LastResult, Problem, WritePause};
 use crate::model::{ImageId, Monotonic, Permission};
 use crate::pace::Backoff;
@@ -354,7 +355,7 @@ impl Executor {
 
 fn problem(refusal: &Refusal) -> Problem {
     Problem {
-        message: refusal.to_string(),
+        message: refusal.told_of(Action::ModifyImageSharePermission),
         code: Some(refusal.code.clone()),
         request_id: refusal.request_id.clone(),
         unmet: None,

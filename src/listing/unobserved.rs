@@ -1,11 +1,15 @@
 //! What a call that failed means for an observation: whether reading is denied, and whether the account is broken.
 
 use crate::api::error::{CallError, Class, Refusal};
+use crate::api::protocol::wire::Action;
 use crate::observation::{Observation, Unobserved};
 
-/// Why a listing cannot be used whose call failed.
+/// Why the listing of blueprints cannot be used whose call failed. Other listings put their own reason in its place.
 pub(super) fn reason(error: CallError) -> Unobserved {
-    let reason = error.to_string();
+    let reason = match &error {
+        CallError::Refused(refusal) => refusal.told_of(Action::DescribeBlueprints),
+        other => other.to_string(),
+    };
     match error {
         CallError::NotSent(_) | CallError::Unclear(_) => Unobserved::new(reason),
         CallError::AccountBroken(refusal) => Unobserved {

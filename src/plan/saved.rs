@@ -11,10 +11,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ApprovedActions, Bound, Plan, PlanKey, Policy, Prune, Verdict};
+use super::{ApprovedActions, Bound, Decision, Plan, PlanKey, Policy, Prune, Verdict};
 use crate::history::SourceLocation;
 use crate::model::{AccountName, Cause, ImageId, ImageKey, Permission, Scope, Selector, Timestamp};
+use crate::resolve::ResolvedVerdict;
 use crate::words::brief;
+
+/// Why a call is no longer made of which no document speaks.
+const NOBODY_ASKS: &str = "no manifest asks for it";
 
 /// What the file says it is.
 const KIND: &str = "sharekeeper-plan";
@@ -268,7 +272,9 @@ impl SavedPlan {
             .map(|action| (&action.key, action))
             .collect();
         let mut differences = Vec::new();
+        let mut plans: BTreeMap<&Scope, &Plan> = BTreeMap::new();
         for plan in now {
+            plans.insert(&plan.scope, plan);
             // What was to be pruned and is gone has been pruned.
             planned.retain(|key, action| {
                 let done = action.action == Permission::Cancel
@@ -296,9 +302,12 @@ impl SavedPlan {
                         key,
                         planned: planned.map(|action| action.action),
                         now: intended.then_some(permission),
-                        reason: Some(decision.verdict.why_not().unwrap_or_else(|| {
-                            format!("because it is {}", decision.cause.as_str())
-                        })),
+                        reason: Some(
+                            decision
+                                .verdict
+                                .why_not()
+                                .unwrap_or_else(|| asked_by(plan, image, decision)),
+                        ),
                     });
                 }
             }
@@ -307,7 +316,10 @@ impl SavedPlan {
             key: action.key.clone(),
             planned: Some(action.action),
             now: None,
-            reason: Some("no manifest asks for it".into()),
+            reason: Some(plans.get(&action.key.scope).map_or_else(
+                || NOBODY_ASKS.to_owned(),
+                |plan| unasked(plan, &action.key.image),
+            )),
         }));
         differences.sort_by(|a, b| a.key.cmp(&b.key));
         differences
@@ -325,6 +337,32 @@ impl SavedPlan {
             ..self.clone()
         };
         serde_json::to_vec(&bare).unwrap_or_default()
+    }
+}
+
+/// What asks for a call, in a word and with the policy that does.
+fn asked_by(plan: &Plan, image: &ImageId, decision: &Decision) -> String {
+    let resolved = plan.resolution.images.get(image);
+    let document = decision.entry.as_ref().map(|entry| &entry.document.name);
+    match (decision.cause, resolved, document) {
+        (Cause::Policy | Cause::Retention | Cause::Revoked, Some(resolved), Some(policy)) => {
+            format!("{} by policy `{policy}`", resolved.verdict.word())
+        }
+        (Cause::Pruned, ..) => "to be pruned: no manifest names it".to_owned(),
+        (cause, ..) => cause.as_str().to_owned(),
+    }
+}
+
+/// Why nothing is asked of an image.
+fn unasked(plan: &Plan, image: &ImageId) -> String {
+    let resolved = plan.resolution.images.get(image);
+    let spoken_of = resolved.filter(|resolved| {
+        let verdict = &resolved.verdict;
+        !matches!(verdict, ResolvedVerdict::Unnamed | ResolvedVerdict::Foreign)
+    });
+    match spoken_of {
+        Some(resolved) => resolved.verdict.to_string(),
+        None => NOBODY_ASKS.to_owned(),
     }
 }
 

@@ -181,7 +181,7 @@ fn p9_the_same_call_for_another_cause_has_moved() {
         .for_each(|decision| decision.cause = Cause::Pruned);
     assert_eq!(
         saved.differences([&now])[0].to_string(),
-        "default/ap-tokyo/img-b: planned CANCEL, now CANCEL (because it is pruned)"
+        "default/ap-tokyo/img-b: planned CANCEL, now CANCEL (to be pruned: no manifest names it)"
     );
 }
 

@@ -168,8 +168,7 @@ impl fmt::Display for Withheld {
             Self::OwnImagesNotAsked => f.write_str(OWN_IMAGES_NOT_ASKED),
             Self::OwnImagesUnknown(why) => write!(
                 f,
-                "nothing is pruned while it is not known which images are the account's own: {why}; let this key list them \
-                 (DescribeImagesToShare), or wait until that works"
+                "nothing is pruned while it is not known which images are the account's own: {why}"
             ),
             Self::NotOwnImage => f.write_str(NOT_OWN_IMAGE),
             Self::Lost(UnexpectedLoss { lost, of }) => write!(
@@ -227,10 +226,7 @@ fn in_use(instances: &[SmolStr]) -> String {
 }
 
 fn in_use_unknown(why: &str) -> String {
-    format!(
-        "whether instances use it is not known: {why}; let this key list them (lighthouse:DescribeInstances), or wait until that \
-         works"
-    )
+    format!("whether instances use it is not known, so that it counts as used: {why}")
 }
 
 fn first_run(doubt: &AccountDoubt) -> String {

@@ -1,9 +1,10 @@
 //! What would have to change for an image to be shared, or to be unshared: the ways out, for people.
 
+use super::asks_nothing;
 use super::preconditions::{CheckStatus, Checked};
 use crate::desired::Source;
 use crate::model::{Cause, ShareState};
-use crate::plan::{Decision, Verdict};
+use crate::plan::{Decision, Verdict, Withheld};
 use crate::resolve::{ResolvedImage, ResolvedVerdict};
 use crate::words::rfc3339;
 
@@ -17,8 +18,10 @@ pub(super) fn to_share(
         .iter()
         .filter(|check| check.status == CheckStatus::Failed);
     let mut steps: Vec<_> = failed.filter_map(|check| check.remedy.clone()).collect();
-    let is_wanted = decision.is_some_and(|decision| decision.desired == ShareState::Shared);
-    match decision.filter(|_| is_wanted) {
+    let is_wanted = |decision: &&Decision| {
+        decision.desired == ShareState::Shared && !asks_nothing(decision)
+    };
+    match decision.filter(is_wanted) {
         Some(decision) => steps.extend(stands_in_the_way(decision, "SHARE")),
         None => steps.push(who_must_want_it(decision, resolved)),
     }
@@ -38,8 +41,10 @@ pub(super) fn to_unshare(
                 .to_owned(),
         ];
     }
-    let is_unwanted = decision.filter(|decision| decision.desired == ShareState::Unshared);
-    if let Some(decision) = is_unwanted {
+    let is_unwanted = |decision: &&Decision| {
+        decision.desired == ShareState::Unshared && !asks_nothing(decision)
+    };
+    if let Some(decision) = decision.filter(is_unwanted) {
         return vec![stands_in_the_way(decision, "CANCEL").unwrap_or_default()];
     }
     let mut steps = Vec::new();
@@ -81,7 +86,28 @@ fn stands_in_the_way(decision: &Decision, call: &str) -> Option<String> {
         Verdict::Act => Some(format!("nothing: the next `reconcile` makes the {call}")),
         // The remedies of the preconditions say it already.
         Verdict::Blocked(problem) if problem.unmet.is_some() && call == "SHARE" => None,
+        Verdict::Withheld(why) if matches!(**why, Withheld::InUse(_)) => Some(format!(
+            "{why}; {}",
+            out_of_use(decision)
+        )),
         verdict => verdict.why_not(),
+    }
+}
+
+/// What lets an image go that instances use, as each cause allows it.
+fn out_of_use(decision: &Decision) -> String {
+    let at = place(decision.source.as_ref());
+    let free = "delete these instances, or make them anew from another image";
+    match decision.cause {
+        Cause::Retention => {
+            format!("{free}; or set `keep.inUse: cancel` in the policy{at}, which takes it all the same")
+        }
+        Cause::Revoked => format!(
+            "{free}; or set `force: true` in its `revoke`{at}, or `keep.inUse: cancel` in the policy, which takes it all the same"
+        ),
+        Cause::Expired | Cause::Pruned | Cause::Declared | Cause::Policy => {
+            format!("{free}; or declare it `unshared`, which takes it all the same")
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `explain IMAGE` prints, as text and as JSON: what hinders sharing an image, who decides about it, what is done, and
 //! what would have to change.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::images::state_word;
 use super::import::UnseenScope;
 use super::preconditions::{CheckStatus, Checked, check};
 use super::style::{dim, heading};
-use super::{ExitStatus, FORMAT_VERSION, Source};
+use super::{ExitStatus, FORMAT_VERSION, Source, asks_nothing};
 use crate::api::protocol::wire::CustomImage;
 use crate::desired::Policy;
 use crate::history::HistoryEntry;
@@ -191,13 +192,18 @@ impl ExplainDocument {
         if !absent.is_empty() {
             put(format!("No such image in {}.", absent.join(", ")));
         }
-        for unseen in &self.unseen {
-            put(format!(
-                "Not seen: {}/{}: {}",
-                unseen.account,
-                unseen.region,
-                safe(&unseen.reason)
-            ));
+        let mut unseen: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for UnseenScope {
+            account,
+            region,
+            reason,
+        } in &self.unseen
+        {
+            let scopes = unseen.entry(reason).or_default();
+            scopes.push(format!("{account}/{region}"));
+        }
+        for (reason, scopes) in unseen {
+            put(format!("Not seen: {}: {}", scopes.join(", "), safe(reason)));
         }
         text
     }
@@ -252,7 +258,9 @@ impl ExplainedImage {
             },
             blueprint_id: shown.map(|shown| shown.id.to_string()),
             blueprint_state: shown.map(|shown| state_word(&shown.state).to_owned()),
-            decided_by: decision.map(DecidingDocument::of),
+            decided_by: decision
+                .filter(|decision| !asks_nothing(decision))
+                .map(DecidingDocument::of),
             verdict,
             verdict_reason: reason,
             verdict_until: until,
@@ -325,9 +333,10 @@ impl ExplainedImage {
         let (reason, until) = (self.verdict_reason.as_deref(), self.verdict_until);
         let verdict = format!("Verdict: {}", said(self.verdict, reason, until));
         let Some(by) = &self.decided_by else {
-            let what = match self.policies.is_empty() {
-                true => "no document asks for a state of it",
-                false => "nothing is asked of it",
+            let what = match (self.verdict, self.policies.is_empty()) {
+                ("held" | "conflict", _) => "nothing is done to it until that is settled",
+                (_, true) => "no document asks for a state of it",
+                (_, false) => "nothing is asked of it",
             };
             return format!("{verdict}; {what}.");
         };
@@ -468,7 +477,8 @@ impl PlanReport {
             Verdict::NotTried(_) => "not_tried",
             Verdict::Unobserved(_) => "not_observed",
         };
-        let is_asked = !matches!(decision.verdict, Verdict::InSync | Verdict::Pending(_));
+        let is_as_asked = matches!(decision.verdict, Verdict::InSync | Verdict::Pending(_));
+        let is_asked = !is_as_asked && !asks_nothing(decision);
         Self {
             action: is_asked.then(|| Permission::towards(decision.desired).as_str()),
             outcome,

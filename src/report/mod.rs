@@ -25,11 +25,13 @@ mod unresolved;
 mod verdicts;
 mod withheld_groups;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use crate::desired;
-use crate::model::Cause;
-use crate::plan::Decision;
+use crate::model::{Cause, Scope};
+use crate::plan::{Decision, Verdict, Withheld};
 use crate::words::safe;
 
 pub use adopt::{AdoptDocument, Adopted};
@@ -77,6 +79,13 @@ fn place(source: Option<&desired::Source>) -> String {
     }
 }
 
+/// Whether nothing is asked of the image until a person has settled something, so that no call and no line of a manifest can
+/// be named.
+fn asks_nothing(decision: &Decision) -> bool {
+    decision.source.is_none()
+        && matches!(&decision.verdict, Verdict::Withheld(why) if matches!(**why, Withheld::Held(_)))
+}
+
 /// Why a change is made and where that is asked for, for a person. A policy is named with its line.
 fn cause_and_place(decision: &Decision) -> String {
     let document = decision.entry.as_ref().map(|entry| &*entry.document.name);
@@ -88,6 +97,19 @@ fn cause_and_place(decision: &Decision) -> String {
         (Cause::Policy, Some(policy)) => format!("policy {}  {place}", safe(policy)),
         _ => format!("{cause:<8}  {place}"),
     }
+}
+
+/// Causes for which scopes were not seen, each once, after the names of its scopes.
+fn each_cause_once(unseen: impl IntoIterator<Item = (Scope, String)>) -> Vec<String> {
+    let mut causes: BTreeMap<String, BTreeSet<Scope>> = BTreeMap::new();
+    for (scope, why) in unseen {
+        causes.entry(why).or_default().insert(scope);
+    }
+    let lines = causes.into_iter().map(|(why, scopes)| {
+        let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
+        format!("{}: {why}", scopes.join(", "))
+    });
+    lines.collect()
 }
 
 /// A failure before anything was decided, in the shape that `-o json` prints.

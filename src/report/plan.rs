@@ -11,9 +11,9 @@ use super::style::{Sign, heading};
 use super::unresolved::{self, PolicyHold};
 use super::verdicts::{self, VerdictRow};
 use super::withheld_groups::WithheldGroups;
-use super::{ExitStatus, FORMAT_VERSION, cause_and_place, place};
+use super::{ExitStatus, FORMAT_VERSION, cause_and_place, each_cause_once, place};
 use crate::engine::ScopeOutcome;
-use crate::model::{ImageId, Permission, Selector};
+use crate::model::{ImageId, Permission, Scope, Selector};
 use crate::plan::{Awaiting, Budget, Decision, Plan, Verdict, Withheld};
 use crate::resolve::NameProblem;
 use crate::words::{plural, seconds};
@@ -44,6 +44,9 @@ pub struct PlanDocument {
     strays: Vec<StrayReport>,
     budget: BudgetReport,
     warnings: Vec<String>,
+    /// How many scopes were not seen.
+    #[serde(skip)]
+    unobserved: usize,
     #[serde(skip)]
     text: String,
 }
@@ -99,14 +102,18 @@ impl PlanDocument {
                 eta_seconds: (budget.eta.as_secs_f64() * 100.0).round() / 100.0,
             },
             warnings: Vec::new(),
+            unobserved: 0,
             text: String::new(),
         };
-        let mut unobserved = false;
+        let mut unobserved = Vec::new();
         for scope in scopes {
-            unobserved |= document.add_scope(scope, selector);
+            unobserved.extend(document.add_scope(scope, selector));
         }
+        document.unobserved = unobserved.len();
+        let causes = each_cause_once(unobserved);
+        document.warnings.extend(causes);
         document.conclude(budget);
-        let exit = match (unobserved, detailed && !document.changes.is_empty()) {
+        let exit = match (document.unobserved > 0, detailed && !document.changes.is_empty()) {
             (true, _) => ExitStatus::Error,
             (false, true) => ExitStatus::Changes,
             (false, false) => ExitStatus::Done,
@@ -146,8 +153,12 @@ impl PlanDocument {
         self.exit_code != ExitStatus::Error
     }
 
-    /// Adds one scope; true if it was not seen.
-    fn add_scope(&mut self, outcome: &ScopeOutcome, selector: &Selector) -> bool {
+    /// Adds one scope. Returns it with why, if it was not seen.
+    fn add_scope(
+        &mut self,
+        outcome: &ScopeOutcome,
+        selector: &Selector,
+    ) -> Option<(Scope, String)> {
         let plan = &outcome.plan;
         self.warn_of_scope(plan);
         self.unmanaged.ours += plan.unmanaged.ours.len();
@@ -170,16 +181,13 @@ impl PlanDocument {
         let unobserved = plan.unobserved();
         if let Some(why) = unobserved {
             let images = (plan.decisions.len() + plan.unresolved.len()) as u64;
-            let images = plural(images, "image");
-            lines = format!(
-                "  {}\n",
-                Sign::Withheld.paint(format!("{images} held still: not observed: {why}"))
-            );
+            let what = unresolved::not_seen(images, why);
+            lines = format!("  {}\n", Sign::Withheld.paint(what));
         }
         if !lines.is_empty() {
             let _ = write!(self.text, "{}\n{lines}\n", heading(&plan.scope));
         }
-        unobserved.is_some()
+        unobserved.map(|why| (plan.scope.clone(), format!("not observed: {why}")))
     }
 
     fn warn_of_scope(&mut self, plan: &Plan) {
@@ -194,9 +202,6 @@ impl PlanDocument {
         if let Some(loss) = plan.loss {
             self.warnings
                 .push(format!("{scope}: {}", Withheld::Lost(loss)));
-        }
-        if let Some(why) = plan.unobserved() {
-            self.warnings.push(format!("{scope}: not observed: {why}"));
         }
     }
 
@@ -300,7 +305,13 @@ impl PlanDocument {
             count => format!(", {count} by the API's word alone"),
         };
         let held = self.policy_holds.len() as u64;
-        if share + cancel + withheld + blocked + pending + held == 0 {
+        let has_rows = share + cancel + withheld + blocked + pending + held > 0;
+        if !has_rows && in_sync == 0 && self.unobserved > 0 {
+            let scopes = plural(self.unobserved as u64, "region");
+            let _ = writeln!(self.text, "No plan: {scopes} could not be observed.");
+            return;
+        }
+        if !has_rows {
             let _ = writeln!(
                 self.text,
                 "No changes: {} as desired{by_word}.",

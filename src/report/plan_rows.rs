@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Source;
+use super::{Source, asks_nothing};
 use crate::desired::DesiredShare;
 use crate::model::{Cause, ImageId, Labels, Permission, ShareState, Timestamp, Uin};
 use crate::plan::{Decision, Plan, Verdict};
@@ -20,7 +20,8 @@ pub(super) struct Change {
     /// What the name last meant, where it means another image now.
     #[serde(skip_serializing_if = "Option::is_none")]
     was_image_id: Option<ImageId>,
-    action: &'static str,
+    /// Null where nothing is asked for until a person has settled something.
+    action: Option<&'static str>,
     cause: &'static str,
     source: Option<Source>,
     /// `metadata.name` of the document that asks for it.
@@ -51,7 +52,7 @@ impl Change {
             image_id: Some(image.to_string()),
             image_name: decision.name.as_ref().map(ToString::to_string),
             was_image_id: plan.resolution.was.get(image).cloned(),
-            action: action(decision.desired),
+            action: (!asks_nothing(decision)).then(|| action(decision.desired)),
             cause: decision.cause.as_str(),
             source: decision.source.as_ref().map(Source::from),
             document: entry.map(|entry| entry.document.name.to_string()),
@@ -72,7 +73,7 @@ impl Change {
             image_id: None,
             image_name: Some(unresolved.name.to_string()),
             was_image_id: unresolved.last_meaning.clone(),
-            action: action(desired),
+            action: Some(action(desired)),
             cause: Cause::Declared.as_str(),
             source: Some(Source::from(&entry.source)),
             document: Some(entry.document.name.to_string()),

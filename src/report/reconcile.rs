@@ -13,7 +13,7 @@ use super::names::NameColumn;
 use super::style::{Sign, heading};
 use super::unresolved::{self, PolicyHold};
 use super::withheld_groups::WithheldGroups;
-use super::{ExitStatus, FORMAT_VERSION, place, strays, verdicts};
+use super::{ExitStatus, FORMAT_VERSION, each_cause_once, place, strays, verdicts};
 use crate::attempts::AttemptLog;
 use crate::engine::{ScopeOutcome, StopReason};
 use crate::manifest::Diagnostic;
@@ -166,8 +166,8 @@ impl<'a> ScopeLines<'a> {
             let _ = writeln!(lines, "  {}", Sign::Withheld.paint(why));
         }
         if let Some(unobserved) = unobserved {
-            let (images, why) = (plural(self.held_still, "image"), &unobserved.reason);
-            let line = Sign::Failed.paint(format!("{images} held still: not observed: {why}"));
+            let what = unresolved::not_seen(self.held_still, &unobserved.reason);
+            let line = Sign::Failed.paint(what);
             let _ = writeln!(lines, "  {line}");
         }
         lines
@@ -213,15 +213,9 @@ impl ReconcileDocument {
         if ending.lost.is_some() {
             document.error.clone_from(&ending.lost);
         } else if exit == ExitStatus::Error {
-            unobserved.sort();
-            unobserved.dedup_by(|a, b| a.1 == b.1);
-            let whys: Vec<_> = unobserved
-                .iter()
-                .map(|(scope, why)| format!("{scope}: {why}"))
-                .collect();
             document.error = Some(format!(
                 "nothing could be observed, so nothing was decided: {}",
-                whys.join("; ")
+                each_cause_once(unobserved).join("; ")
             ));
         }
         document.exit_code = exit;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::asks_nothing;
 use super::names::{NameColumn, named};
 use super::style::{Sign, dim};
 use crate::model::{ImageId, ShareState};
@@ -20,7 +21,8 @@ pub(super) struct WithheldGroups<'a> {
 
 /// Images that are withheld from the same call for the same reason.
 struct Group<'a> {
-    state: ShareState,
+    /// The state that is asked for; `None` where nothing is.
+    state: Option<ShareState>,
     reason: String,
     /// Each with its name and the place where it is asked for.
     images: Vec<(&'a ImageId, Option<&'a str>, String)>,
@@ -44,6 +46,7 @@ impl<'a> WithheldGroups<'a> {
         place: String,
     ) {
         let (desired, name) = (decision.desired, decision.name.as_deref());
+        let desired = (!asks_nothing(decision)).then_some(desired);
         let same = |group: &&mut Group<'_>| group.state == desired && group.reason == reason;
         match self.groups.iter_mut().find(same) {
             Some(group) => group.images.push((image, name, place)),
@@ -64,20 +67,29 @@ impl<'a> WithheldGroups<'a> {
             images,
         } in &self.groups
         {
+            // Of what is held, the reason is all there is to say: it is as it was, and stays so.
             let verb = match state {
-                ShareState::Shared => "to share",
-                ShareState::Unshared => "to cancel",
+                Some(ShareState::Shared) => "to share: ",
+                Some(ShareState::Unshared) => "to cancel: ",
+                None => "",
             };
             if images.len() <= ALONE_MAX {
                 for (image, name, place) in images {
                     let id = Sign::Withheld.paint(self.column.label(image, *name));
-                    let _ = writeln!(lines, "  {id}  {verb}: {reason}  {place}");
+                    let place = match state {
+                        Some(_) => format!("  {place}"),
+                        None => String::new(),
+                    };
+                    let _ = writeln!(lines, "  {id}  {verb}{reason}{place}");
                 }
                 continue;
             }
             let count = plural(images.len() as u64, "image");
             let count = Sign::Withheld.paint(count);
-            let _ = writeln!(lines, "  {count} {verb}: {reason}");
+            let _ = match state {
+                Some(_) => writeln!(lines, "  {count} {verb}{reason}"),
+                None => writeln!(lines, "  {count}: {reason}"),
+            };
             let images = images.iter().map(|(image, name, _)| named(image, *name));
             let images: Vec<_> = images.collect();
             let _ = writeln!(lines, "    {}", dim(first_of(&images)));

@@ -14,6 +14,8 @@ pub struct ManifestsStatus {
     pub loaded_at: Option<Timestamp>,
     /// Images that it names.
     pub images: usize,
+    /// Policies that it has.
+    pub policies: usize,
     /// What is wrong with what is there now; the last good set is used meanwhile. One line for each problem.
     pub problems: Vec<String>,
     /// Since when there are problems.
@@ -29,6 +31,8 @@ pub struct LoadedManifests {
     pub commit: Option<String>,
     /// Images that they name.
     pub images: usize,
+    /// Policies that they have.
+    pub policies: usize,
     /// Why some files were left out, one line each.
     pub problems: Vec<String>,
 }
@@ -46,6 +50,7 @@ impl Board {
         self.manifests.commit = set.commit;
         self.manifests.loaded_at = Some(now);
         self.manifests.images = set.images;
+        self.manifests.policies = set.policies;
         self.manifests_have(set.problems, now)
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::activity::{Activity, PassResult};
 use super::finding::{self, Finding};
 use super::image::ImageStatus;
+use super::policy_image::{self, PolicyImage};
 use super::reads::Reads;
 use super::reason::Reason;
 use super::stall::ScopeStall;
@@ -39,6 +40,8 @@ pub struct ScopeStatus {
     pub warnings: Vec<String>,
     /// What a person must settle, beside single images.
     pub findings: Vec<Finding>,
+    /// What policies keep, leave alone or let wait.
+    pub policy_images: Vec<PolicyImage>,
     /// Much of what is sharekeeper's own does not show.
     pub loss: Option<UnexpectedLoss>,
     /// What the daemon does with it at present.
@@ -78,6 +81,7 @@ impl ScopeStatus {
         if plan.unobserved().is_none() {
             self.warnings = plan.warnings();
             self.findings = finding::of_plan(plan, &self.findings, now);
+            self.policy_images = policy_image::of_plan(plan);
         }
         self.loss = plan.loss;
         if plan.view == View::Seen {

@@ -9,7 +9,7 @@ use super::overview;
 use super::page::Page;
 use super::query::{Query, ScopeText, Show};
 use crate::model::{ImageId, ImageKey, Scope, ShareState};
-use crate::status::{Condition, ImageStatus, SyncState};
+use crate::status::{Condition, ImageStatus, Reason, SyncState};
 
 /// Rows on a page.
 pub(super) const ROWS_MAX: usize = 200;
@@ -156,12 +156,16 @@ impl<'a> Page<'a> {
         html.markup("<tr>");
         image_cell(html, id, image);
         scope_cell(html, scope);
+        let (wanted, cause) = match is_held(image) {
+            true => ("as it is", "held"),
+            false => (image.desired.as_str(), image.cause.as_str()),
+        };
         write_html!(
             html,
             "<td data-label=\"wanted\">",
-            (image.desired.as_str()),
+            (wanted),
             " <small>",
-            (image.cause.as_str())
+            (cause)
         );
         if let Some(until) = image.until {
             html.markup(", ends ");
@@ -196,6 +200,7 @@ impl<'a> Page<'a> {
         html.markup("</td><td class=\"file\" data-label=\"manifest\">");
         match &image.source {
             Some(source) => html.text(source),
+            None if is_held(image) => {}
             None => html.markup("no manifest names it"),
         }
         html.markup("</td></tr>\n");
@@ -318,6 +323,11 @@ pub(super) fn key_cells(html: &mut Html, key: &ImageKey, name: Option<&str>) {
     name_and_id(html, &key.image, name);
     html.markup("</th>");
     scope_cell(html, &key.scope);
+}
+
+/// Whether nothing is asked of the image until a person has settled something. What is asked has a line of a manifest.
+fn is_held(image: &ImageStatus) -> bool {
+    image.source.is_none() && image.reason == Reason::Held
 }
 
 /// What is in the way, with the remedy.

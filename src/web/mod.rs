@@ -8,6 +8,7 @@ mod html;
 mod images;
 mod overview;
 mod page;
+mod policy_images;
 mod query;
 mod recent;
 mod status_json;

@@ -32,7 +32,10 @@ pub fn page(board: &Board, query: &Query, now: Timestamp) -> String {
     }
     match page.show() {
         Show::Expiring => page.expiries(&mut html),
-        Show::Wrong | Show::All => page.images(&mut html),
+        Show::Wrong | Show::All => {
+            page.images(&mut html);
+            page.policy_images(&mut html);
+        }
     }
     if query.is_narrow() {
         page.overview(&mut html);

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::expiries::expiries;
+use super::policy_images::{self, PolicyImageDocument};
 use super::query::{Query, ScopeText};
 use crate::desired;
 use crate::model::{AccountName, Cause, ImageId, Permission, Scope, ShareState, Timestamp, Uin};
@@ -87,7 +88,7 @@ where
 }
 
 /// Foreign text, made safe on its way into the document.
-struct Text<'a>(&'a str);
+pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -121,6 +122,7 @@ struct ManifestsDocument<'a> {
     commit: Option<Text<'a>>,
     loaded_at: Option<Timestamp>,
     images: usize,
+    policies: usize,
     problems: Vec<Text<'a>>,
     broken_since: Option<Timestamp>,
 }
@@ -166,6 +168,8 @@ struct ScopeDocument<'a> {
     findings: Vec<FindingDocument<'a>>,
     rate: Option<RateDocument<'a>>,
     eta_seconds: Option<f64>,
+    /// What policies keep, leave alone or let wait.
+    policy_images: Vec<PolicyImageDocument<'a>>,
     images: Images<'a>,
 }
 
@@ -360,6 +364,9 @@ fn scope_document<'a>(
             per_second: bucket.per_second,
         }),
         eta_seconds: board.eta(scope, pending).map(|eta| eta.as_secs_f64()),
+        policy_images: policy_images::asked(status, query)
+            .map(PolicyImageDocument::of)
+            .collect(),
         images: Images {
             query,
             text: ScopeText::new(scope),
@@ -448,6 +455,7 @@ impl<'a> ManifestsDocument<'a> {
             commit: manifests.commit.as_deref().map(Text),
             loaded_at: manifests.loaded_at,
             images: manifests.images,
+            policies: manifests.policies,
             problems: manifests.problems.iter().map(|line| Text(line)).collect(),
             broken_since: manifests.broken_since,
         }

@@ -80,9 +80,13 @@ impl Page<'_> {
                 " entry"
             } else {
                 " entries"
-            }),
-            "</p>\n"
+            })
         );
+        if manifests.policies > 0 {
+            let word = if manifests.policies == 1 { " policy" } else { " policies" };
+            write_html!(html, ", ", (Count(manifests.policies)), (word));
+        }
+        html.markup("</p>\n");
     }
 
     fn state_banner(&self, html: &mut Html) {

@@ -137,6 +137,7 @@ pub fn load(board: &mut Board, commit: &str, images: usize, now: Timestamp) {
     let set = LoadedManifests {
         commit: Some(commit.into()),
         images,
+        policies: 0,
         problems: Vec::new(),
     };
     board.manifests_loaded(set, now);

@@ -177,3 +177,31 @@ fn each_error_code_is_explained_without_any_account() {
     assert_eq!(wrong.status.code(), Some(64));
     holds(&stderr(&wrong), &["`ResourceInUse.ImageInUse`"]);
 }
+
+#[test]
+fn f8_what_is_in_use_is_explained_with_the_way_out() {
+    let cloud = Cloud::with(json!({"accounts": [{
+        "name": "default",
+        "images": [
+            image(TOKYO, "img-old", "golden-1", 1, true),
+            image(TOKYO, "img-new", "golden-2", 9, true),
+        ],
+        "instances": [{"id": "lhins-1", "region": TOKYO, "image": "img-old"}],
+    }]}));
+    cloud.policy("  keep: {newest: 1}\n");
+    holds(
+        &cloud.text(&["explain", "golden-1"], 0),
+        &["in use by 1 instance: lhins-1; delete these instances", "`keep.inUse: cancel`"],
+    );
+}
+
+#[test]
+fn f9_a_cause_for_which_nothing_is_seen_is_told_once() {
+    let cloud = Cloud::with(json!({"accounts": [{
+        "name": "default", "deny": ["DescribeImagesToShare", "DescribeBlueprints"],
+    }]}));
+    cloud.name("    - {name: golden-1, state: shared}\n");
+    let text = cloud.text(&["explain", "img-a"], 1);
+    assert_eq!(text.matches("Not seen:").count(), 1, "{text}");
+    holds(&text, &["Not seen: default/ap-tokyo, default/eu-frankfurt: "]);
+}

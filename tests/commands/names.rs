@@ -325,3 +325,125 @@ fn a_policy_that_holds_still_ends_with_3_and_says_why() {
     assert_eq!(plan["policy_holds"].as_array().map(Vec::len), Some(1));
     holds(&cloud.text(&["plan"], 0), &["1 held by policy"]);
 }
+
+#[test]
+fn f1_f10_what_is_held_names_no_call_and_no_line_that_asks() {
+    let cloud = Cloud::new(&[
+        image(TOKYO, "img-a", "golden-1", 1, true),
+        image(FRANKFURT, "img-b", "golden-1", 1, false),
+    ]);
+    cloud.name("    - {name: golden-1, state: shared}\n");
+    cloud.bench.declare("other", TOKYO, &["img-a, state: unshared"]);
+    let plan = cloud.json(&["plan"], 0);
+    let held = &plan["withheld"][0];
+    assert_eq!(held["image_id"], "img-a", "{plan:#}");
+    for nothing in ["action", "source", "document"] {
+        assert_eq!(held[nothing], Value::Null, "{nothing}: {held:#}");
+    }
+    holds(held["reason"].as_str().expect("a reason"), &["conflict: "]);
+    for text in [
+        cloud.text(&["plan"], 0),
+        cloud.text(&["reconcile", "--region", TOKYO], 3),
+    ] {
+        holds(&text, &["~ img-a           golden-1  conflict: "]);
+        for wrong in ["no manifest names it", "to share:", "to cancel:"] {
+            assert!(!text.contains(wrong), "{wrong}: {text}");
+        }
+    }
+    let text = cloud.text(&["explain", "img-a"], 0);
+    holds(&text, &["; nothing is done to it until that is settled.", "Plan: nothing: conflict: "]);
+    assert!(!text.contains("is asked for"), "{text}");
+    let explained = cloud.json(&["explain", "img-a"], 0);
+    let image = &explained["images"][0];
+    assert_eq!(image["plan"]["action"], Value::Null, "{image:#}");
+    assert_eq!(image["decided_by"], Value::Null, "{image:#}");
+}
+
+#[test]
+fn f14_a_cause_is_told_once_where_policies_alone_are_held_still() {
+    let cloud = Cloud::with(json!({"accounts": [{
+        "name": "default", "deny": ["DescribeImagesToShare"],
+    }]}));
+    cloud.policy("  keep: {newest: 1}\n");
+    let policy = std::fs::read_to_string(cloud.bench.path("manifests/golden.yaml"));
+    let policy = policy.expect("the policy");
+    let both = format!("regions: [{TOKYO}, {FRANKFURT}]");
+    let policy = policy.replace(&format!("region: {TOKYO}"), &both);
+    cloud.bench.write("manifests/golden.yaml", &policy);
+    const REMEDY: &str = "(allow lighthouse:DescribeImagesToShare for this key in CAM)";
+    let planned = cloud.run(&["plan"], 1);
+    assert_eq!(stderr(&planned).matches(REMEDY).count(), 1);
+    holds(
+        &stderr(&planned),
+        &["default/ap-tokyo, default/eu-frankfurt: not observed: "],
+    );
+    holds(
+        &stdout(&planned),
+        &["~ nothing is done here: not observed: ", "No plan: 2 regions could not be observed."],
+    );
+    let done = cloud.run(&["reconcile"], 1);
+    holds(&stdout(&done), &["! nothing is done here: not observed: "]);
+    holds(&stderr(&done), &["the same as above"]);
+    assert!(!stdout(&done).contains("0 images"), "{}", stdout(&done));
+}
+
+#[test]
+fn f13_f14_a_denied_action_is_named_once_with_one_remedy() {
+    let world = |denied: &str| {
+        Cloud::with(json!({"accounts": [{
+            "name": "default", "deny": [denied],
+            "images": [
+                image(TOKYO, "img-old", "golden-1", 1, true),
+                image(TOKYO, "img-new", "golden-2", 9, true),
+            ],
+        }]}))
+    };
+    for (denied, status) in [
+        ("DescribeInstances", 3),
+        ("ModifyImageSharePermission", 4),
+        ("DescribeBlueprints", 4),
+    ] {
+        let cloud = world(denied);
+        cloud.policy("  keep: {newest: 1}\n");
+        let done = cloud.run(&["reconcile"], status);
+        let remedy = format!("(allow lighthouse:{denied} for this key in CAM)");
+        let said = format!("{}{}", stdout(&done), stderr(&done));
+        holds(&said, &[remedy.as_str()]);
+        for doubled in ["let this key list", "allow the action"] {
+            assert!(!said.contains(doubled), "{said}");
+        }
+    }
+}
+
+#[test]
+fn f21_a_stale_plan_names_the_verdict_that_moved() {
+    let before = [image(TOKYO, "img-a", "golden-1", 1, false)];
+    let cloud = Cloud::new(&before);
+    cloud.policy("  keep: {newest: 1}\n");
+    cloud.run(&["plan", "--out", "plan.json"], 0);
+    let [old] = before;
+    let later = Cloud::new(&[old, image(TOKYO, "img-b", "golden-2", 9, false)]);
+    let later = Cloud {
+        bench: cloud.bench,
+        simulator: later.simulator,
+    };
+    let refused = later.run(&["reconcile", "--plan", "plan.json"], 5);
+    let said = format!("{}{}", stdout(&refused), stderr(&refused));
+    holds(
+        &said,
+        &[
+            "img-a: planned SHARE, now nothing (superseded)",
+            "img-b: planned nothing, now SHARE (newest by policy `golden`)",
+        ],
+    );
+}
+
+#[test]
+fn f17_the_command_for_a_saved_plan_repeats_what_was_typed() {
+    let cloud = Cloud::new(&[image(TOKYO, "img-a", "golden-1", 1, false)]);
+    cloud.policy("  keep: {newest: 1}\n");
+    let told = stderr(&cloud.run(&["plan", "--out", "plan.json"], 0));
+    let endpoint = cloud.simulator.endpoint();
+    let typed = format!("--plan plan.json --state-dir state --endpoint {endpoint}");
+    holds(&told, &[typed.as_str()]);
+}

@@ -316,6 +316,7 @@ pub(crate) fn board(scopes: usize, images: usize) -> Board {
     let set = LoadedManifests {
         commit: Some("0f1e2d3c4b5a69788796a5b4c3d2e1f001234567".into()),
         images: scopes * images,
+        policies: 0,
         problems: Vec::new(),
     };
     board.manifests_loaded(set, now() - TimeDelta::hours(1));

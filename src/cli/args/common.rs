@@ -1,5 +1,6 @@
 //! Flags that every command takes, before or after its name.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -22,6 +23,9 @@ pub(in crate::cli) struct Common {
     /// When to colour
     #[arg(long, value_enum, default_value_t = ColorWhen::Auto, global = true, env = "SHAREKEEPER_COLOR")]
     pub color: ColorWhen,
+    /// Flags that stood on the command line, and not in the environment, by clap's names for them
+    #[arg(skip)]
+    pub typed: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,7 @@
 //! What a variable means that is set to nothing: that it is not set. It is refused where the run would then reach further
 //! or be less guarded than whoever set it can have meant. All variables of the command line pass through here.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::builder::{OsStr, Resettable};
@@ -39,7 +40,21 @@ pub(in crate::cli) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error
     let mut command = without_empty_variables(Arguments::command());
     let mut matches = command.try_get_matches_from_mut(words)?;
     refuse_empty_guards(Arguments::command(), &matches)?;
-    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    let typed = typed_flags(&matches);
+    let mut arguments =
+        Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?;
+    arguments.common.typed = typed;
+    Ok(arguments)
+}
+
+/// The flags that stood on the command line, of the command itself and of those above it.
+fn typed_flags(matches: &ArgMatches) -> BTreeSet<String> {
+    let ids = matches.ids().map(clap::Id::as_str);
+    let own = ids.filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine));
+    let below = matches.subcommand().map(|(_, below)| typed_flags(below));
+    own.map(ToOwned::to_owned)
+        .chain(below.into_iter().flatten())
+        .collect()
 }
 
 fn is_empty(variable: &std::ffi::OsStr) -> bool {
@@ -93,8 +108,6 @@ fn typed(command: Command, matches: &ArgMatches) -> (Command, &ArgMatches) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn variables(command: &Command, found: &mut BTreeSet<String>) {

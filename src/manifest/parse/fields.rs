@@ -35,6 +35,19 @@ impl Fields<'_, '_> {
     }
 }
 
+/// How fields are written whose form is not plain from their name.
+fn how_to_write(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "match" => "say which images it is about: `match: {name: \"golden-*\"}`",
+        "keep" => "say how many versions stay shared: `keep: {newest: 3}`",
+        "newest" => "say how many versions stay shared: `newest: 3`",
+        "range" => "write it like `range: \">=1.4, <2\"`, or leave `semver` out",
+        "names" => "list the names of the images that are shared in place of the newest",
+        "policies" => "a lock file is made anew with `sharekeeper lock`",
+        _ => return None,
+    })
+}
+
 impl Reader<'_, '_> {
     pub(super) fn place(&self, node: &Node<'_>) -> Place {
         Place {
@@ -77,7 +90,8 @@ impl Reader<'_, '_> {
             self.error(
                 node,
                 format!("{what} must be a mapping of fields, not {}", node.kind()),
-            );
+            )
+            .help(format!("known fields: {}", known.join(", ")));
             return None;
         };
         let mut found: Vec<(&'static str, &Node<'_>, &Node<'_>)> = Vec::with_capacity(pairs.len());
@@ -86,7 +100,8 @@ impl Reader<'_, '_> {
                 self.error(
                     key,
                     format!("a field of {what} must be a word, not {}", key.kind()),
-                );
+                )
+                .help(format!("known fields: {}", known.join(", ")));
                 continue;
             };
             let Some(name) = known.iter().find(|name| **name == &**text) else {
@@ -148,7 +163,8 @@ impl Reader<'_, '_> {
         let node = fields.get(name);
         if node.is_none() && !fields.seems_meant(name) {
             self.sink
-                .error(fields.place, format!("{what} lacks `{name}`"));
+                .error(fields.place, format!("{what} lacks `{name}`"))
+                .maybe_help(how_to_write(name).map(str::to_owned));
         }
         node
     }
@@ -168,10 +184,20 @@ impl Reader<'_, '_> {
                 Some(text)
             }
             _ => {
-                self.error(node, format!("{what} must be a text, not {}", node.kind()));
+                self.not_a_text(node, what);
                 None
             }
         }
+    }
+
+    fn not_a_text(&mut self, node: &Node<'_>, what: &str) {
+        let help = match &node.value {
+            Value::List(_) => "give one text",
+            Value::Map(_) => "give a text; one that holds `{` or `: ` must be quoted",
+            Value::Scalar { .. } => "give it a value, or leave it out",
+        };
+        self.error(node, format!("{what} must be a text, not {}", node.kind()))
+            .help(help);
     }
 
     /// A text that may be any scalar, such as a note or a number.
@@ -179,7 +205,7 @@ impl Reader<'_, '_> {
         match &node.value {
             Value::Scalar { text, .. } => Some(text),
             _ => {
-                self.error(node, format!("{what} must be a text, not {}", node.kind()));
+                self.not_a_text(node, what);
                 None
             }
         }
@@ -191,10 +217,17 @@ impl Reader<'_, '_> {
             Value::Scalar { text, plain: true } if text == "false" => return Some(false),
             _ => {}
         }
-        self.error(
-            node,
-            format!("{what} must be `true` or `false`, not {}", node.kind()),
-        );
+        let help = match &node.value {
+            Value::Scalar { text, .. } => match &*text.to_ascii_lowercase() {
+                word @ ("true" | "false") => Some(format!("write {word}, without quotes")),
+                "yes" | "on" | "y" => Some("write `true`".to_owned()),
+                "no" | "off" | "n" => Some("write `false`".to_owned()),
+                _ => None,
+            },
+            Value::List(_) | Value::Map(_) => None,
+        };
+        self.error(node, format!("{what} must be `true` or `false`"))
+            .maybe_help(help);
         None
     }
 
@@ -212,7 +245,8 @@ impl Reader<'_, '_> {
             }
             Value::List(items) => Some(items),
             _ => {
-                self.error(node, format!("{what} must be a list, not {}", node.kind()));
+                self.error(node, format!("{what} must be a list, not {}", node.kind()))
+                    .help("write its items between `[` and `]`, or each on a line of its own after `- `");
                 None
             }
         }

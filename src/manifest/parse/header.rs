@@ -54,15 +54,19 @@ impl Reader<'_, '_> {
 
     fn regions(&mut self, spec: &Fields<'_, '_>) -> Vec<(Region, Place)> {
         match (spec.get("region"), spec.get("regions")) {
-            (Some(_), Some(second)) => {
+            (Some(first), Some(second)) => {
                 self.error(second, "`region` and `regions` exclude each other")
                     .help("keep one of the two");
+                // What is wrong in them is reported as well, so that one correction is enough.
+                self.region(first);
+                self.region_list(second);
                 Vec::new()
             }
             (None, None) if spec.seems_meant("region") || spec.seems_meant("regions") => Vec::new(),
             (None, None) => {
                 self.sink
-                    .error(spec.place, "`spec` lacks `region` or `regions`");
+                    .error(spec.place, "`spec` lacks `region` or `regions`")
+                    .help("name one, such as `region: ap-singapore`, or a list");
                 Vec::new()
             }
             (Some(one), None) => {
@@ -72,12 +76,12 @@ impl Reader<'_, '_> {
                     .into_iter()
                     .collect()
             }
-            (None, Some(node)) => {
-                let items = self
-                    .list(node, "`regions`", &empty_list())
-                    .unwrap_or_default();
-                self.each_once(items, Self::region)
-            }
+            (None, Some(node)) => self.region_list(node),
         }
+    }
+
+    fn region_list(&mut self, node: &Node<'_>) -> Vec<(Region, Place)> {
+        let items = self.list(node, "`regions`", &empty_list());
+        self.each_once(items.unwrap_or_default(), Self::region)
     }
 }

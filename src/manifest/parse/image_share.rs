@@ -100,7 +100,8 @@ impl Reader<'_, '_> {
             (None, None) => {
                 if !fields.seems_meant("id") && !fields.seems_meant("name") {
                     self.sink
-                        .error(fields.place, format!("{what} lacks `id` or `name`"));
+                        .error(fields.place, format!("{what} lacks `id` or `name`"))
+                        .help("give its `name`, which means the image that has it in each region, or its `id`, like `img-…`");
                 }
                 None
             }

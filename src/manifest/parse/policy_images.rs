@@ -113,7 +113,9 @@ fn name_regex(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<NameRegex>
 fn tags(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<BTreeMap<String, Glob>> {
     let Value::Map(pairs) = &node.value else {
         let message = format!("`tags` must be a mapping of texts, not {}", node.kind());
-        reader.error(node, message);
+        reader
+            .error(node, message)
+            .help("write it like `tags: {release: stable}`");
         return None;
     };
     if pairs.is_empty() {
@@ -131,6 +133,7 @@ fn tags(reader: &mut Reader<'_, '_>, node: &Node<'_>) -> Option<BTreeMap<String,
             is_right = false;
             continue;
         };
+        reader.warn_of_other_patterns(value_node, value);
         if tags.insert(key.to_owned(), Glob::new(value)).is_some() {
             is_right = false;
             reader

@@ -160,3 +160,57 @@ fn any_other_meaning_has_another_digest() {
     digests.dedup();
     assert_eq!(digests.len(), changes.len() + 1);
 }
+
+fn problems(spec: &str) -> String {
+    let text = format!(
+        "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: a}}\nspec:\n{spec}"
+    );
+    match parse(vec![SourceText::new("p.yaml", text)]) {
+        Ok(loaded) => loaded.warnings.iter().map(|one| format!("{one:?}\n")).collect(),
+        Err(errors) => errors.render(false),
+    }
+}
+
+#[test]
+fn f5_an_error_of_a_policy_says_what_to_write() {
+    const HEAD: &str = "  region: ap-tokyo\n  match: {name: a*}\n";
+    for (keep, expected) in [
+        ("{newest: 0}", "must be a whole number from 1 to 4294967295"),
+        ("{newest: 0}", "to have all of them taken back"),
+        ("{newest: 1, owned: yes}", "`owned` must be `true` or `false`\n"),
+        ("{newest: 1, owned: yes}", "write `true`"),
+        ("{newest: 1, owned: \"false\"}", "without quotes"),
+        ("{}", "say how many versions stay shared"),
+        ("3", "known fields: newest"),
+    ] {
+        let said = problems(&format!("{HEAD}  keep: {keep}\n"));
+        assert!(said.contains(expected), "{keep}: {said}");
+    }
+    let beyond = problems(&format!("{HEAD}  keep: {{newest: 1000000000000}}\n"));
+    assert!(!beyond.contains("taken back"), "{beyond}");
+}
+
+#[test]
+fn f5_two_fields_that_exclude_each_other_hide_no_error_in_them() {
+    let spec = "  region: ap-tokyo\n  regions: [ap-singapor]\n  match: {name: a*}\n  keep: {newest: 1}\n";
+    let said = problems(spec);
+    for expected in ["exclude each other", "did you mean `ap-singapore`?"] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn f18_signs_of_other_patterns_are_warned_of() {
+    for (matches, sign) in [
+        ("{name: 'e[24]'}", "`[` stands for itself"),
+        ("{name: '{a,b}-*'}", "`{` stands for itself"),
+        ("{tags: {r: 's[12]'}}", "`[` stands for itself"),
+        ("{family: 'f*'}", ""),
+    ] {
+        let said = problems(&format!(
+            "  region: ap-tokyo\n  match: {matches}\n  keep: {{newest: 1}}\n"
+        ));
+        assert_eq!(said.contains("stands for itself"), !sign.is_empty(), "{said}");
+        assert!(said.contains(sign), "{said}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Values that fields of several documents have: ids and names of images, times, durations, words and numbers.
 
+use std::num::IntErrorKind;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::model::{Glob, ImageId, ImageName, Timestamp};
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// The most characters of a pattern.
 pub(super) const GLOB_LEN_MAX: usize = 256;
+/// Signs that stand for several texts elsewhere, and for themselves in our patterns.
+const OTHER_WILDCARDS: [char; 2] = ['[', '{'];
 
 impl Reader<'_, '_> {
     pub(super) fn image_id(&mut self, node: &Node<'_>) -> Option<ImageId> {
@@ -75,11 +78,25 @@ impl Reader<'_, '_> {
         } else if text.chars().count() > GLOB_LEN_MAX {
             format!("a pattern has at most {GLOB_LEN_MAX} characters")
         } else {
+            self.warn_of_other_patterns(node, text);
             return Some(Glob::new(text));
         };
         self.error(node, format!("{what} cannot be a pattern"))
             .help(help);
         None
+    }
+
+    /// Warns where a pattern seems to be written in another language of patterns.
+    pub(super) fn warn_of_other_patterns(&mut self, node: &Node<'_>, text: &str) {
+        let Some(sign) = text.chars().find(|sign| OTHER_WILDCARDS.contains(sign)) else {
+            return;
+        };
+        let place = self.place(node);
+        self.sink
+            .warning(place, format!("`{sign}` stands for itself in a pattern"))
+            .help(
+                "only `*` and `?` stand for other characters; names with alternatives or ranges are matched by `nameRegex`",
+            );
     }
 
     pub(super) fn instant(&mut self, node: &Node<'_>, name: &str) -> Option<Timestamp> {
@@ -139,12 +156,15 @@ impl Reader<'_, '_> {
         };
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            let bounds = match (range.start(), range.end()) {
-                (least, &u32::MAX) => format!("of at least {least}"),
-                (least, most) => format!("from {least} to {most}"),
-            };
-            self.error(node, format!("`{name}` must be a whole number {bounds}"))
-                .help(help);
+            let (least, most) = (range.start(), range.end());
+            let is_too_great = matches!(&node.value, Value::Scalar { text, plain: true }
+                if match text.parse::<u32>() {
+                    Ok(number) => number > *most,
+                    Err(error) => *error.kind() == IntErrorKind::PosOverflow,
+                });
+            let message = format!("`{name}` must be a whole number from {least} to {most}");
+            self.error(node, message)
+                .maybe_help((!is_too_great).then(|| help.to_owned()));
         }
         number
     }
