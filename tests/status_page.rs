@@ -460,9 +460,18 @@ fn f20_what_policies_leave_as_it_is_is_listed_with_its_verdict() {
     let mut board = board::empty();
     let until = at(9_000);
     let images = [
-        ("img-old", resolved("golden-1", ResolvedVerdict::Overlap(until))),
-        ("img-soak", resolved("golden-3", ResolvedVerdict::Soaking(until))),
-        ("img-kept", resolved("golden-0", ResolvedVerdict::Kept("<why>".into()))),
+        (
+            "img-old",
+            resolved("golden-1", ResolvedVerdict::Overlap(until)),
+        ),
+        (
+            "img-soak",
+            resolved("golden-3", ResolvedVerdict::Soaking(until)),
+        ),
+        (
+            "img-kept",
+            resolved("golden-0", ResolvedVerdict::Kept("<why>".into())),
+        ),
         ("img-out", resolved("golden-7", ResolvedVerdict::Superseded)),
     ];
     let images = images.map(|(image, resolved)| (ImageId::new(image).expect("an id"), resolved));
@@ -477,18 +486,35 @@ fn f20_what_policies_leave_as_it_is_is_listed_with_its_verdict() {
     };
     board.planned(&plan, now());
     let document = document(&board, "");
-    let listed = document["scopes"][0]["policy_images"].as_array().expect("a list");
-    let told: Vec<_> = listed.iter().map(|it| (&it["image_id"], &it["verdict"])).collect();
+    let listed = document["scopes"][0]["policy_images"]
+        .as_array()
+        .expect("a list");
+    let told: Vec<_> = listed
+        .iter()
+        .map(|it| (&it["image_id"], &it["verdict"]))
+        .collect();
     assert_eq!(
         serde_json::to_value(told).expect("JSON"),
-        serde_json::json!([["img-kept", "kept"], ["img-old", "overlap"], ["img-soak", "soaking"]])
+        serde_json::json!([
+            ["img-kept", "kept"],
+            ["img-old", "overlap"],
+            ["img-soak", "soaking"]
+        ])
     );
     assert_eq!(listed[0]["reason"], "<why>");
-    assert_eq!(listed[1]["until"], serde_json::to_value(until).expect("JSON"));
+    assert_eq!(
+        listed[1]["until"],
+        serde_json::to_value(until).expect("JSON")
+    );
     let html = shown(&board, "");
     assert!(!html.contains("<why>"));
     let text = text(&html);
-    for words in ["Left as it is by policy: 3", "golden-0", "kept &lt;why&gt;", "overlap"] {
+    for words in [
+        "Left as it is by policy: 3",
+        "golden-0",
+        "kept &lt;why&gt;",
+        "overlap",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains("golden-7"));

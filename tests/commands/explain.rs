@@ -191,7 +191,10 @@ fn f8_what_is_in_use_is_explained_with_the_way_out() {
     cloud.policy("  keep: {newest: 1}\n");
     holds(
         &cloud.text(&["explain", "golden-1"], 0),
-        &["in use by 1 instance: lhins-1; delete these instances", "`keep.inUse: cancel`"],
+        &[
+            "in use by 1 instance: lhins-1; delete these instances",
+            "`keep.inUse: cancel`",
+        ],
     );
 }
 
@@ -203,5 +206,8 @@ fn f9_a_cause_for_which_nothing_is_seen_is_told_once() {
     cloud.name("    - {name: golden-1, state: shared}\n");
     let text = cloud.text(&["explain", "img-a"], 1);
     assert_eq!(text.matches("Not seen:").count(), 1, "{text}");
-    holds(&text, &["Not seen: default/ap-tokyo, default/eu-frankfurt: "]);
+    holds(
+        &text,
+        &["Not seen: default/ap-tokyo, default/eu-frankfurt: "],
+    );
 }

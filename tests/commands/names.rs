@@ -333,7 +333,9 @@ fn f1_f10_what_is_held_names_no_call_and_no_line_that_asks() {
         image(FRANKFURT, "img-b", "golden-1", 1, false),
     ]);
     cloud.name("    - {name: golden-1, state: shared}\n");
-    cloud.bench.declare("other", TOKYO, &["img-a, state: unshared"]);
+    cloud
+        .bench
+        .declare("other", TOKYO, &["img-a, state: unshared"]);
     let plan = cloud.json(&["plan"], 0);
     let held = &plan["withheld"][0];
     assert_eq!(held["image_id"], "img-a", "{plan:#}");
@@ -351,7 +353,13 @@ fn f1_f10_what_is_held_names_no_call_and_no_line_that_asks() {
         }
     }
     let text = cloud.text(&["explain", "img-a"], 0);
-    holds(&text, &["; nothing is done to it until that is settled.", "Plan: nothing: conflict: "]);
+    holds(
+        &text,
+        &[
+            "; nothing is done to it until that is settled.",
+            "Plan: nothing: conflict: ",
+        ],
+    );
     assert!(!text.contains("is asked for"), "{text}");
     let explained = cloud.json(&["explain", "img-a"], 0);
     let image = &explained["images"][0];
@@ -379,7 +387,10 @@ fn f14_a_cause_is_told_once_where_policies_alone_are_held_still() {
     );
     holds(
         &stdout(&planned),
-        &["~ nothing is done here: not observed: ", "No plan: 2 regions could not be observed."],
+        &[
+            "~ nothing is done here: not observed: ",
+            "No plan: 2 regions could not be observed.",
+        ],
     );
     let done = cloud.run(&["reconcile"], 1);
     holds(&stdout(&done), &["! nothing is done here: not observed: "]);

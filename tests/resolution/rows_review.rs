@@ -1,11 +1,13 @@
 //! Faults that a review of resolution found, each by its letter and number, with what holds in its place.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use sharekeeper::attempts::AttemptLog;
 use sharekeeper::desired::{
-    DesiredShare, Exclusion, ImageMatch, LockMode, LockedImage, Policy, PolicyLock,
+    DesiredShare, DocumentMetadata, Exclusion, ImageMatch, LockMode, LockedImage, Policy,
+    PolicyLock,
 };
 use sharekeeper::inventory::{VersionClock, VersionKey};
 use sharekeeper::model::{Glob, Monotonic, Permission, Timestamp};
@@ -690,4 +692,40 @@ fn n2_a6_an_image_that_a_lock_or_pin_cannot_judge_holds_the_policy() {
     setup.own.get_mut(&id_of("v1")).expect("an image").os_name = "".into();
     assert_eq!(setup.says("v2").1, NOTHING);
     assert!(setup.resolve().policy_holds.contains_key("p"));
+}
+
+#[test]
+fn n2_an_image_has_the_labels_of_each_document_that_speaks_of_it() {
+    let labelled = |team: &str| {
+        Arc::new(DocumentMetadata {
+            name: team.into(),
+            labels: Arc::new([("team".to_owned(), team.to_owned())].into()),
+        })
+    };
+    let of = |title: &str, team: &str| {
+        let mut of_team = policy(title, "v*", 1, 0);
+        of_team.document = labelled(team);
+        of_team
+    };
+    let mut revokes = of("q", "security");
+    revokes.matches.name = Some(Glob::new("x*"));
+    revokes.revocations = vec![revoke("v1")];
+    let mut setup = Setup::with(of("p", "platform"))
+        .and(revokes)
+        .image("v1", 50)
+        .image("v2", 40)
+        .stands("v1", 9)
+        .stands("v2", 9)
+        .declares("v2", SHARED);
+    let entry = setup.entries.get_mut(&id_of("v2")).expect("an entry");
+    entry.document = labelled("web");
+    let resolution = setup.resolve();
+    let teams = |title: &str| {
+        let desired = resolution.images[&id_of(title)].desired.as_ref();
+        let labels = desired.expect("something is asked").labels();
+        let teams: BTreeSet<_> = labels.map(|labels| labels["team"].clone()).collect();
+        teams.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(teams("v1"), ["platform", "security"]);
+    assert_eq!(teams("v2"), ["platform", "web"]);
 }
