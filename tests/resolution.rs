@@ -17,6 +17,8 @@ mod rows;
 mod rows_more;
 #[path = "resolution/rows_pins.rs"]
 mod rows_pins;
+#[path = "resolution/rows_review.rs"]
+mod rows_review;
 #[path = "resolution/setup.rs"]
 mod setup;
 #[path = "resolution/world.rs"]

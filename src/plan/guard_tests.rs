@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::attempts::AccountDoubt;
+use crate::attempts::{AccountDoubt, LastResult};
 use crate::desired::DocumentMetadata;
-use crate::inventory::Inventory;
-use crate::model::{Clocks, Selector, Timestamp, Uin};
-use crate::observation::Unobserved;
+use crate::inventory::{Inventory, Suspension};
+use crate::ledger::Attempt;
+use crate::model::{Clocks, Labels, Selector, Timestamp, Uin};
+use crate::observation::{BlueprintState, Unobserved};
 use crate::plan::fixtures_tests::{blueprint, no_instances, own, scope, wanted};
 use crate::plan::{Actual, Plan, Policy, ScopeAccount, needs_instances, needs_own_images, plan};
 use crate::resolve::{ResolvedScope, ResolvedVerdict};
@@ -54,6 +55,10 @@ struct Scene {
     account: ScopeAccount,
     seen: Seen,
     inventory: Inventory,
+    attempts: AttemptLog,
+    broken: BTreeMap<ImageId, Arc<str>>,
+    /// Whether what is shared cannot be read.
+    is_denied: bool,
 }
 
 impl Scene {
@@ -72,6 +77,9 @@ impl Scene {
                 ..Seen::default()
             },
             inventory: Inventory::default(),
+            attempts: AttemptLog::default(),
+            broken: BTreeMap::new(),
+            is_denied: false,
         }
     }
 
@@ -127,6 +135,18 @@ impl Scene {
         entry.writes.clear();
     }
 
+    /// This run has cancelled the image, which shows no longer.
+    fn cancelled(&mut self, image: &ImageId) {
+        self.seen.shared.remove(image);
+        let last = LastResult::Acknowledged {
+            at: Monotonic::default(),
+            blueprint_id: None,
+            request_id: None,
+        };
+        self.attempts
+            .record(image.clone(), ShareState::Unshared, last);
+    }
+
     /// `lhins-1` and `lhins-2` use the blueprint of the image.
     fn use_it(&mut self, image: &ImageId) {
         let users = vec!["lhins-1".into(), "lhins-2".into()];
@@ -141,13 +161,18 @@ impl Scene {
         desired.left_alone = self.left_alone.iter().collect();
         desired.held = self.held.iter().collect();
         desired.prune_hold = self.prune_hold.as_ref();
+        desired.broken = self.broken.iter().collect();
+        let observation = match self.is_denied {
+            true => Observation::ReadDenied(Unobserved::new("denied")),
+            false => Observation::Seen(self.seen.clone()),
+        };
         plan(&Inputs {
             scope: &scope(),
             desired: &desired,
             account: &self.account,
-            observation: &Observation::Seen(self.seen.clone()),
+            observation: &observation,
             inventory: &self.inventory,
-            attempts: &AttemptLog::default(),
+            attempts: &self.attempts,
             windows: &Windows::default(),
             policy: &Policy {
                 prune: Prune::Exclusive,
@@ -393,6 +418,216 @@ fn a_policy_that_keeps_to_its_own_retires_no_share_of_others() {
     let mut scene = Scene::of(Some(RETENTION));
     scene.bound(CancelBounds::default());
     assert_eq!(scene.verdict(), Verdict::Act, "whoever shared it");
+}
+
+#[test]
+fn s7_a_cap_counts_what_this_run_has_cancelled_for_the_same_cause() {
+    let mut scene = retired(6, &[("golden", 5)]);
+    for n in 0..3 {
+        scene.cancelled(&id(&format!("img-{n}")));
+    }
+    assert_eq!(going(&scene), [""; 0], "three of six are gone");
+    let cap = PolicyCap {
+        policy: "golden".into(),
+        cause: Cause::Retention,
+        due: 6,
+        max: 5,
+    };
+    let verdict = &scene.plan().decisions[&id("img-3")].verdict;
+    assert_eq!(*verdict, withheld(Withheld::PolicyCap(cap.into())));
+    // What went for another cause, or for another policy, does not count.
+    for (cause, policy) in [(Cause::Revoked, "golden"), (Cause::Retention, "other")] {
+        let mut scene = retired(5, &[("golden", 5)]);
+        for n in 5..9 {
+            let image = id(&format!("img-{n}"));
+            scene.cancel(&image, cause, &[(policy, 5)]);
+            scene.cancelled(&image);
+        }
+        assert_eq!(going(&scene).len(), 5, "{cause:?} of {policy}");
+    }
+    let mut within = retired(5, &[("golden", 5)]);
+    within.cancelled(&id("img-0"));
+    assert_eq!(going(&within).len(), 4, "five in all");
+}
+
+#[test]
+fn s10_shares_in_doubt_are_not_a_policys_own() {
+    let mut scene = Scene::of(Some(RETENTION));
+    scene.bound(CancelBounds {
+        owned: true,
+        ..CancelBounds::default()
+    });
+    scene.own(false);
+    assert_eq!(scene.verdict(), Verdict::Act);
+    let in_doubt = |doubt: fn(&mut OwnedShare)| {
+        let mut inventory = scene.inventory.clone();
+        let entry = inventory.images.get_mut(&img()).expect("it is known");
+        doubt(entry.owned.as_mut().expect("it is ours"));
+        inventory
+    };
+    let disputed = in_doubt(|owned| owned.disputed_since = Some(now()));
+    let probable = in_doubt(|owned| owned.ownership = OwnershipState::Probable);
+    for (inventory, why) in [
+        (disputed, Withheld::Disputed),
+        (probable, Withheld::Probable),
+    ] {
+        scene.inventory = inventory;
+        assert_eq!(scene.verdict(), withheld(why));
+    }
+    scene.bound(CancelBounds::default());
+    assert_eq!(scene.verdict(), Verdict::Act, "whoever shared it");
+}
+
+/// Labels of a team's document.
+fn of_team(team: &str) -> Arc<Labels> {
+    let labels: Labels = [("team".to_owned(), team.to_owned())].into();
+    Arc::new(labels)
+}
+
+/// What the team `platform` has suspended.
+fn suspension() -> Suspension {
+    Suspension {
+        id: 1,
+        reason: "a freeze".into(),
+        until: None,
+        since: now(),
+        by: "somebody@host".into(),
+        selector: Selector {
+            labels: Labels::clone(&of_team("platform")),
+            ..Selector::default()
+        },
+    }
+}
+
+#[test]
+fn a_suspension_of_any_document_that_speaks_of_an_image_covers_it() {
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.inventory.suspensions = vec![suspension()];
+        let covered = withheld(Withheld::Suspended(suspension()));
+        let Some(image) = scene.images.get_mut(&img()) else {
+            assert_eq!(scene.verdict(), covered, "it may have had the labels");
+            continue;
+        };
+        image.other_labels = vec![of_team("web")];
+        assert_eq!(scene.verdict(), Verdict::Act, "{cause:?}");
+        let image = scene.images.get_mut(&img()).expect("it is named");
+        image.other_labels.push(of_team("platform"));
+        assert_eq!(scene.verdict(), covered, "{cause:?}");
+    }
+}
+
+#[test]
+fn a_suspension_is_asked_of_each_document_before_a_write_leaves() {
+    let attempt = |labels: &[Arc<Labels>]| Attempt {
+        key: ImageKey {
+            scope: scope(),
+            image: img(),
+        },
+        permission: Permission::Cancel,
+        cause: Cause::Retention,
+        source: None,
+        labels: labels.to_vec(),
+        name: None,
+        document: None,
+        number: 1,
+        saw_opposite: true,
+        needs_ownership: false,
+        aliases: Arc::default(),
+        key_digest: None,
+        api_ahead: TimeDelta::zero(),
+    };
+    let covers = |labels: &[Arc<Labels>]| attempt(labels).is_covered_by(&suspension(), now());
+    let (web, platform) = (of_team("web"), of_team("platform"));
+    assert!(!covers(std::slice::from_ref(&web)));
+    assert!(covers(&[Arc::clone(&platform), Arc::clone(&web)]));
+    assert!(covers(&[web, platform]), "whichever stands first");
+    assert!(covers(&[]), "it may have had the labels");
+}
+
+#[test]
+fn s26_nothing_is_retired_while_whose_the_account_is_is_not_proven() {
+    let why = "two names may be one account".to_owned();
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.account.proof = AccountProof::Unproven(why.clone());
+        let verdict = match cause {
+            Cause::Pruned | Cause::Retention => withheld(Withheld::AccountUnproven(why.clone())),
+            _ => Verdict::Act,
+        };
+        assert_eq!(scene.verdict(), verdict, "{cause:?}");
+    }
+}
+
+#[test]
+fn n6_each_blueprint_of_a_doubled_image_may_be_in_use() {
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        let all = vec!["lhbp-img-a".into(), "lhbp-second".into()];
+        scene.seen.doubled.insert(img(), all);
+        assert_eq!(scene.verdict(), Verdict::Act, "nothing uses it: {cause:?}");
+        let users = |n: usize| vec![format!("lhins-{n}").into()];
+        let by_second = [("lhbp-second".into(), users(2))].into();
+        scene.seen.instances = Instances::Known(by_second);
+        let plan = scene.plan();
+        let (verdict, in_use) = match cause {
+            Cause::Declared => (Verdict::Act, BTreeMap::from([(img(), users(2))])),
+            _ => (withheld(Withheld::InUse(users(2))), BTreeMap::new()),
+        };
+        assert_eq!(plan.decisions[&img()].verdict, verdict, "{cause:?}");
+        assert_eq!(plan.in_use, in_use, "{cause:?}");
+    }
+}
+
+#[test]
+fn n6_an_expired_share_is_withheld_where_what_is_shared_cannot_be_read() {
+    for (cause, share) in cancels() {
+        let mut scene = Scene::of(share);
+        scene.seen.instances = Instances::NotAsked;
+        scene.is_denied = true;
+        let plan = scene.plan();
+        let Some(decision) = plan.decisions.get(&img()) else {
+            assert_eq!(cause, Cause::Pruned);
+            continue;
+        };
+        match (cause, &decision.verdict) {
+            (Cause::Declared, verdict) => assert_eq!(*verdict, Verdict::Act),
+            (_, Verdict::Withheld(why)) => {
+                let is_unknown = matches!(**why, Withheld::InUseUnknown(_) | Withheld::Unobserved);
+                assert!(is_unknown, "{cause:?}: {why:?}");
+                assert_eq!(cause == Cause::Pruned, **why == Withheld::Unobserved);
+            }
+            (cause, verdict) => panic!("{cause:?}: {verdict:?}"),
+        }
+    }
+}
+
+#[test]
+fn s24_what_a_policy_calls_broken_is_a_persons_task_whatever_its_state() {
+    let wanted_by_policy = DesiredShare::ByPolicy {
+        state: ShareState::Shared,
+        cause: Cause::Policy,
+    };
+    for state in [
+        BlueprintState::Normal,
+        BlueprintState::Unknown("ODD".into()),
+        BlueprintState::Unknown("".into()),
+    ] {
+        let mut scene = Scene::of(Some(wanted_by_policy));
+        let shown = scene.seen.shared.get_mut(&img()).expect("it is shown");
+        shown.state = state.clone();
+        assert_eq!(scene.verdict(), Verdict::InSync, "{state:?}");
+        let why = "several blueprints stand for the image";
+        scene.broken.insert(img(), why.into());
+        let Verdict::Blocked(problem) = scene.verdict() else {
+            panic!("{state:?}: {:?}", scene.verdict());
+        };
+        assert!(problem.message.contains(why), "{problem}");
+        assert!(problem.message.contains("lhbp-img-a"), "{problem}");
+        // One that goes is no matter.
+        scene.images.insert(img(), wanted(RETENTION));
+        assert_eq!(scene.verdict(), Verdict::Act, "{state:?}");
+    }
 }
 
 #[test]

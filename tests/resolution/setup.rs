@@ -163,6 +163,10 @@ pub(crate) struct Setup {
     pub(crate) locks: BTreeMap<Arc<str>, PolicyLock>,
     /// Whether the scope was seen.
     pub(crate) is_seen: bool,
+    /// Whether reading what is shared is denied, while the account's own images are known.
+    pub(crate) is_denied: bool,
+    /// Whether documents may be missing.
+    pub(crate) is_partial: bool,
     pub(crate) own: BTreeMap<ImageId, OwnImage>,
     pub(crate) seen: Seen,
     pub(crate) elsewhere: BTreeMap<Region, RegionView>,
@@ -190,6 +194,8 @@ impl Default for Setup {
             policies: Vec::new(),
             locks: BTreeMap::new(),
             is_seen: true,
+            is_denied: false,
+            is_partial: false,
             own: BTreeMap::new(),
             seen: Seen {
                 instances: Instances::Known(BTreeMap::new()),
@@ -334,6 +340,7 @@ impl Setup {
     pub(crate) fn observation(&self) -> Observation {
         let own = OwnImages::Known(self.own.clone());
         match self.is_seen {
+            true if self.is_denied => Observation::ReadDenied(Unobserved::new("reading is denied")),
             true => Observation::Seen(Seen {
                 own,
                 ..self.seen.clone()
@@ -378,7 +385,7 @@ impl Setup {
             clocks: self.clocks,
             present: self.clocks.machine().into(),
             monotonic: Monotonic::default(),
-            is_partial: false,
+            is_partial: self.is_partial,
         })
     }
 

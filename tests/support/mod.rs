@@ -226,6 +226,8 @@ pub struct Cloud {
     /// Blueprints beside those of shared images.
     pub beside: RefCell<Vec<Beside>>,
     pub instances: RefCell<Vec<Instance>>,
+    /// Name and `CreatedTime` of the images that have them, by id.
+    pub named: RefCell<BTreeMap<String, (String, Timestamp)>>,
     /// Images that were deleted; what they are shared as is left over.
     pub deleted: RefCell<BTreeSet<String>>,
     pub calls: RefCell<Vec<Call>>,
@@ -245,6 +247,7 @@ impl Cloud {
             states: RefCell::default(),
             beside: RefCell::default(),
             instances: RefCell::default(),
+            named: RefCell::default(),
             deleted: RefCell::default(),
             calls: RefCell::default(),
         }
@@ -500,8 +503,16 @@ impl Cloud {
         let ids = images
             .keys()
             .filter(|(at, id)| at == region && !deleted.contains(id));
+        let named = self.named.borrow();
         let rows: Vec<_> = ids
-            .map(|(_, id)| json!({"ImageId": id, "ImageState": "NORMAL", "IsSupportCloudinit": true, "IsShareable": true}))
+            .map(|(_, id)| {
+                let mut row = json!({"ImageId": id, "ImageState": "NORMAL", "IsSupportCloudinit": true, "IsShareable": true});
+                if let Some((name, created)) = named.get(id) {
+                    row["ImageName"] = json!(name);
+                    row["CreatedTime"] = json!(created);
+                }
+                row
+            })
             .collect();
         let from = usize::try_from(offset).expect("small");
         let page: Vec<_> = rows.iter().skip(from).take(100).cloned().collect();
