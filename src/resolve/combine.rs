@@ -47,7 +47,7 @@ pub(super) fn resolve_seen(inputs: &Inputs<'_>) -> Resolution {
         let opinion = here.opinion();
         let knows_ages = opinion.clocks.as_ref().is_some_and(|clocks| {
             let mut clocks = clocks.values();
-            clocks.all(|clock| clock.age.is_some())
+            clocks.all(|clock| clock.age.is_some() && clock.regions.is_superset(&policy.regions))
         });
         if !knows_ages || policy.availability == Availability::All {
             unseen.extend(elsewhere.unseen.iter().copied());
