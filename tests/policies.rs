@@ -478,3 +478,37 @@ async fn s24_a_wanted_image_with_two_blueprints_is_left_for_a_person() {
     assert_eq!(ended.exit(), 0, "{:#}", ended.json);
     assert_eq!(written(&world), [format!("CANCEL {old}")]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn l4_clocks_that_disagree_keep_no_run_busy_with_what_is_taken_back() {
+    for is_revoked in [true, false] {
+        let world = World::new(1, REGIONAL);
+        let old = add(&world, TOKYO, "v1", 50, true);
+        let new = add(&world, TOKYO, "v2", 40, true);
+        let mut policy = setup::policy("p", "v*", 1, 1);
+        let documents = with_policy(policy.clone(), &[TOKYO]);
+        policy.keep.newest = 2;
+        // Both stand, by clocks that agree.
+        world
+            .reconcile_under(&with_policy(policy.clone(), &[TOKYO]), &NO_WAIT)
+            .await;
+        world.behave(Behaviour {
+            clock_offset: TimeDelta::seconds(120),
+            ..Behaviour::default()
+        });
+        policy.revocations = vec![setup::revoke("v2")];
+        let revoking = with_policy(policy, &[TOKYO]);
+        let asked = if is_revoked { &revoking } else { &documents };
+        let ended = world.reconcile_under(asked, &NO_WAIT).await;
+        assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
+        if is_revoked {
+            assert_eq!(ended.exit(), 0, "no time matters: {:#}", ended.json);
+            assert_eq!(written(&world), [format!("CANCEL {new}")]);
+        } else {
+            let withheld = ExitStatus::Withheld as u64;
+            assert_eq!(ended.exit(), withheld, "{:#}", ended.json);
+            assert!(ended.message(&old).contains("clock"), "{:#}", ended.json);
+            assert_eq!(written(&world), [""; 0]);
+        }
+    }
+}

@@ -11,7 +11,7 @@ use sharekeeper::desired::{
 };
 use sharekeeper::inventory::{VersionClock, VersionKey};
 use sharekeeper::model::{Glob, Monotonic, Permission, Timestamp};
-use sharekeeper::observation::{CvmImage, OwnImage};
+use sharekeeper::observation::{CvmImage, CvmImages, OwnImage};
 use sharekeeper::plan::{self, Plan, Prune, ScopeAccount, Verdict, Withheld};
 use sharekeeper::resolve::{ResolvedScope, ResolvedVerdict};
 use sharekeeper::windows::Windows;
@@ -728,4 +728,80 @@ fn n2_an_image_has_the_labels_of_each_document_that_speaks_of_it() {
     };
     assert_eq!(teams("v1"), ["platform", "security"]);
     assert_eq!(teams("v2"), ["platform", "web"]);
+}
+
+/// What CVM says of all images of another region: nothing in particular.
+fn listed(setup: &Setup) -> CvmImages {
+    let own = setup.elsewhere[&region(THERE)].own.keys();
+    CvmImages::Known(own.map(|id| (id.clone(), CvmImage::default())).collect())
+}
+
+#[test]
+fn n4_a5_a_copy_elsewhere_that_cannot_be_judged_retires_nothing_here() {
+    let of = |asks_cvm: bool, is_judged: bool| {
+        let mut across = by_cvm(asks_cvm);
+        across.regions.insert(region(THERE));
+        across.matches.os_name = Some(Glob::new("Ubuntu*"));
+        let mut setup = Setup::with(across)
+            .image("v1", 1)
+            .image("v2", 40)
+            .shared("v1", "NORMAL")
+            .shared("v2", "NORMAL")
+            .cvm("v1", CvmImage::default())
+            .cvm("v2", CvmImage::default())
+            .elsewhere(&[("v1", 50), ("v2", 39)]);
+        let mut cvm = listed(&setup);
+        let there = setup.elsewhere.get_mut(&region(THERE));
+        let there = there.expect("it was seen");
+        match (is_judged, &mut cvm) {
+            (false, CvmImages::Known(images)) if asks_cvm => {
+                images.remove(&id("img-v1x"));
+            }
+            (false, _) => {
+                let copy = there.own.get_mut(&id("img-v1x")).expect("a copy");
+                copy.os_name = "".into();
+            }
+            (true, _) => {}
+        }
+        there.cvm = cvm;
+        setup
+    };
+    for asks_cvm in [false, true] {
+        let judged = of(asks_cvm, true);
+        assert_eq!(judged.says("v1"), ("superseded", RETIRE), "{asks_cvm}");
+        let unjudged = of(asks_cvm, false);
+        assert_eq!(unjudged.says("v2"), ("kept", NOTHING), "{asks_cvm}");
+        let why = unjudged.resolve().images[&id_of("v2")].verdict.detail();
+        let why = why.expect("why");
+        assert!(why.contains("eu-frankfurt"), "{why}");
+        let clock = clock(&unjudged, "v1").expect("it is new");
+        assert_eq!((clock.age, clock.regions.len()), (None, 0), "{asks_cvm}");
+    }
+}
+
+#[test]
+fn n4_b7_an_age_outlives_a_region_that_is_added_and_not_seen() {
+    let mut across = policy("p", "v*", 1, 1);
+    across.regions.extend([region(THERE), region("ap-seoul")]);
+    let mut setup = Setup::with(across)
+        .image("v1", 1)
+        .image("v2", 40)
+        .stands("v1", 1)
+        .stands("v2", 9)
+        .elsewhere(&[("v2", 39)]);
+    // The copy that told the age is gone by now.
+    let known = setup.inventory.memory.versions.get_mut(&key("v1"));
+    let known = known.expect("a clock");
+    known.age = Some(now() - TimeDelta::hours(50));
+    known.regions = [region(HERE), region(THERE)].into();
+    let (age, regions) = (known.age, known.regions.clone());
+    assert_eq!(setup.says("v2"), ("newest", NOTHING));
+    let update = setup.resolve().memory;
+    setup.inventory.memory.apply(&update);
+    let kept = &setup.inventory.memory.versions[&key("v1")];
+    assert_eq!((kept.age, &kept.regions), (age, &regions));
+    let there = setup.elsewhere[&region(THERE)].clone();
+    setup.elsewhere.insert(region("ap-seoul"), there);
+    assert_eq!(setup.says("v2"), ("newest", NOTHING));
+    assert_eq!(setup.says("v1"), ("superseded", RETIRE));
 }
