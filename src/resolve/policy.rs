@@ -77,8 +77,31 @@ impl<'a> PolicyHere<'_, 'a> {
             judge.judge_all(&mut opinion);
         }
         opinion.note_times(self, &matched);
-        opinion.clocks = Some(standing.clocks);
+        let mut clocks = standing.clocks;
+        self.keep_unjudged(&matched, &mut clocks);
+        opinion.clocks = Some(clocks);
         opinion
+    }
+
+    /// Keeps the ages of versions whose images cannot be judged now: the copies that told them may be gone by the time they
+    /// can. That they stand is not observed.
+    fn keep_unjudged(
+        &self,
+        matched: &Matched<'a>,
+        clocks: &mut BTreeMap<VersionKey, VersionClock>,
+    ) {
+        let rows = self.inputs.inventory.memory.versions.iter();
+        let unjudged = rows.filter(|(key, clock)| {
+            let mut images = clock.images.iter();
+            key.policy == *self.policy.name() && images.any(|id| matched.unreadable.contains(id))
+        });
+        for (key, clock) in unjudged {
+            let kept = || VersionClock {
+                stands_since: None,
+                ..clock.clone()
+            };
+            clocks.entry(key.clone()).or_insert_with(kept);
+        }
     }
 
     /// The opinion of a policy that depends on what CVM does not tell now.

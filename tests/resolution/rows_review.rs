@@ -805,3 +805,29 @@ fn n4_b7_an_age_outlives_a_region_that_is_added_and_not_seen() {
     assert_eq!(setup.says("v2"), ("newest", NOTHING));
     assert_eq!(setup.says("v1"), ("superseded", RETIRE));
 }
+
+#[test]
+fn n4_a6_an_image_that_cannot_be_judged_for_once_keeps_its_age() {
+    let mut across = policy("p", "v*", 1, 1);
+    across.matches.os_name = Some(Glob::new("Ubuntu*"));
+    across.regions.insert(region(THERE));
+    let mut setup = Setup::with(across)
+        .image("v1", 1)
+        .image("v2", 40)
+        .stands("v1", 1)
+        .stands("v2", 9)
+        .elsewhere(&[("v2", 39)]);
+    // The copy that told the age is gone by now.
+    let known = setup.inventory.memory.versions.get_mut(&key("v1"));
+    known.expect("a clock").age = Some(now() - TimeDelta::hours(50));
+    assert_eq!(setup.says("v1"), ("superseded", RETIRE));
+    let os_name = |setup: &mut Setup, text: &str| {
+        setup.own.get_mut(&id_of("v1")).expect("an image").os_name = text.into();
+    };
+    os_name(&mut setup, "");
+    assert_eq!(setup.says("v1"), ("held", NOTHING));
+    let update = setup.resolve().memory;
+    setup.inventory.memory.apply(&update);
+    os_name(&mut setup, "Ubuntu 22.04");
+    assert_eq!(setup.says("v2"), ("newest", NOTHING));
+}
