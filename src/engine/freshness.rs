@@ -37,6 +37,8 @@ pub(super) struct Freshness {
     began: ObservedAt,
     /// No image was seen before this.
     oldest: ObservedAt,
+    /// When the writes were planned, at the end of the observation.
+    planned: ObservedAt,
     seen: BTreeMap<WriteId, ObservedAt>,
     /// The images in a recheck without an answer yet, and what is to be done with them.
     rechecking: BTreeMap<WriteId, Permission>,
@@ -58,7 +60,11 @@ pub(super) struct Rechecked {
 
 impl Freshness {
     /// The sightings of an observation that began at `began`.
-    pub(super) fn new(planned: &PlannedScope, executor: &Executor, began: ObservedAt) -> Self {
+    pub(super) fn new(
+        planned: &PlannedScope,
+        executor: &Executor,
+        (began, now): (ObservedAt, ObservedAt),
+    ) -> Self {
         let writes = executor.ready();
         let seen = writes.map(|(id, image, _)| (id, planned.times.of(image)));
         let shares = executor.ready();
@@ -66,6 +72,7 @@ impl Freshness {
         Self {
             began,
             oldest: planned.times.oldest,
+            planned: now,
             seen: seen.collect(),
             rechecking: BTreeMap::new(),
             shares_are_blind: false,
@@ -80,6 +87,12 @@ impl Freshness {
         self.seen
             .get(&id)
             .map_or(Duration::MAX, |seen| seen.age(now))
+    }
+
+    /// Whether the plan is so old that what it knows of other images counts no longer. It is measured from the end of the
+    /// observation: one that takes long would never lead to such a write otherwise.
+    pub(super) fn is_plan_aged(&self, now: ObservedAt) -> bool {
+        self.planned.age(now) >= RECHECK_FROM
     }
 
     /// Whether the observation is so old that images are rechecked before they are written.
@@ -290,6 +303,7 @@ mod tests {
         let freshness = Freshness {
             began: at(0),
             oldest: at(0),
+            planned: at(0),
             seen,
             rechecking: BTreeMap::new(),
             shares_are_blind: false,

@@ -103,7 +103,7 @@ pub(super) async fn execute<H: Host, L: Ledger>(
         attempts,
         permit_queue: Mutex::new(()),
     };
-    let mut writes = Writes::new(planned, access, began);
+    let mut writes = Writes::new(planned, access, (began, context.seen_at()));
     let mut stopping = false;
     loop {
         let budget_changed = context.budget.changed();
@@ -157,13 +157,14 @@ fn wake_at(step: Step) -> Monotonic {
 }
 
 impl Writes<'_> {
-    fn new(planned: &PlannedScope, access: WriteAccess, began: ObservedAt) -> Self {
+    /// `looked` is when the observation began and ended.
+    fn new(planned: &PlannedScope, access: WriteAccess, looked: (ObservedAt, ObservedAt)) -> Self {
         let actions = planned.plan.actions();
         let actions = actions.map(|(id, permission, _)| (id.clone(), permission));
         let actions = probing_order(actions, |(id, _)| planned.denied_since(id));
         let executor = Executor::new(actions.into_iter()).with_access(access);
         Self {
-            freshness: Freshness::new(planned, &executor, began),
+            freshness: Freshness::new(planned, &executor, looked),
             executor,
             preparing: FuturesUnordered::new(),
             give_up: BTreeMap::new(),
@@ -238,7 +239,7 @@ impl<H: Host, L: Ledger> Writer<'_, H, L> {
     /// whether those are still shared.
     fn withdraw_aged(&self, writes: &mut Writes<'_>) {
         let now = self.context.seen_at();
-        if !writes.freshness.has_aged(now) {
+        if !writes.freshness.is_plan_aged(now) {
             return;
         }
         let rests_on_others = |image: &ImageId| {
