@@ -79,7 +79,9 @@ fn image_guards(
     if cancels && inputs.policy.shares_only {
         return Some(Withheld::PartialManifests);
     }
-    let bounds = named().and_then(|image| image.bounds.as_deref());
+    // Looked up for a CANCEL alone: there may be many SHAREs.
+    let of_policy = cancels.then(named).flatten();
+    let bounds = of_policy.and_then(|image| image.bounds.as_deref());
     if let Some(why) = cause_guards(inputs, decision.cause, owned) {
         return Some(why);
     }
