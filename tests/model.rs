@@ -251,7 +251,7 @@ fn rules() -> Vec<Rules> {
 }
 
 /// Which image is suspended, which is parked, and which is in use.
-const HANDS: [[Option<usize>; 3]; 27] = [
+const HANDS: [[Option<usize>; 3]; 21] = [
     [None, Some(0), None],
     [None, Some(1), None],
     [None, Some(2), None],
@@ -273,12 +273,6 @@ const HANDS: [[Option<usize>; 3]; 27] = [
     [Some(0), None, Some(0)],
     [Some(1), None, Some(1)],
     [Some(2), None, Some(2)],
-    [None, Some(0), Some(0)],
-    [None, Some(1), Some(1)],
-    [None, Some(2), Some(2)],
-    [Some(0), None, Some(1)],
-    [Some(1), None, Some(2)],
-    [Some(2), None, Some(0)],
 ];
 
 const ORDERS: [[usize; 3]; 6] = [
