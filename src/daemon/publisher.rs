@@ -198,7 +198,7 @@ impl<H: Host> StatusPublisher<H> {
             request_id: outcome.request_id.clone(),
             source: attempt.source.clone(),
         };
-        log_change(&change, attempt.number);
+        log_change(&change, attempt);
         self.update(|board| {
             board.answered(change);
             Vec::new()
@@ -286,7 +286,7 @@ fn log_findings(scope: &Scope, before: &[Finding], after: &[Finding]) {
     }
 }
 
-fn log_change(change: &Change, attempt: u32) {
+fn log_change(change: &Change, written: &Attempt) {
     let Change {
         key,
         permission,
@@ -310,12 +310,13 @@ fn log_change(change: &Change, attempt: u32) {
         cause.as_str(),
         change.source.as_ref().map(ToString::to_string),
     );
+    let (name, attempt) = (written.name.as_deref(), written.number);
     match result {
         WriteResult::Applied | WriteResult::AlreadyShared => {
-            tracing::info!(image = %key, action, cause, source, request_id, attempt, "{what}");
+            tracing::info!(image = %key, name, action, cause, source, request_id, attempt, "{what}");
         }
         WriteResult::Rejected | WriteResult::Unknown | WriteResult::NotSent => {
-            tracing::warn!(image = %key, action, cause, source, code, request_id, attempt, message, "{what}");
+            tracing::warn!(image = %key, name, action, cause, source, code, request_id, attempt, message, "{what}");
         }
     }
 }

@@ -98,6 +98,27 @@ fn import_writes_what_no_manifest_names_and_only_that() {
 }
 
 #[test]
+fn import_leaves_what_a_policy_matches_to_the_policy() {
+    let bench = bench();
+    bench.write(
+        "manifests/policy.yaml",
+        &format!(
+            "apiVersion: sharekeeper.dev/v1\nkind: ImageSharePolicy\nmetadata: {{name: golden}}\nspec:\n  region: {TOKYO}\n  \
+             match: {{name: '*golden*'}}\n  keep: {{newest: 1}}\n"
+        ),
+    );
+    let document = bench.json(&["import"], 0);
+    assert_eq!(document["named_already"], 1, "{document:#}");
+    assert_eq!(
+        document["files"],
+        json!([
+            {"file": "manifests/default-ap-tokyo.yaml", "images": 1},
+            {"file": "manifests/default-eu-frankfurt.yaml", "images": 1}
+        ])
+    );
+}
+
+#[test]
 fn import_narrows_and_writes_elsewhere() {
     let bench = bench();
     let flags = ["--region", TOKYO, "--image", "img-b", "--out", "found/here"];

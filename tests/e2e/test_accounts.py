@@ -128,7 +128,7 @@ class Many(Accounts):
         self.check_equal(wrong, {"revoked"}, "accounts that did not converge")
         broken = self.calls_of(key_of("revoked"))
         self.check(1 <= len(broken) <= CALLS_OF_THE_BROKEN_MAX, f"{len(broken)} calls with the revoked key: {broken}")
-        lines = [line for line in self.last.stderr.splitlines() if "revoked" in line]
+        lines = [line for line in self.last.stderr.splitlines() if "account revoked" in line]
         self.check_equal(len(lines), 1, f"lines of the log about the revoked account: {lines}")
 
     def test_c6_c9_l2_run_with_one_broken_and_one_expiring_account(self) -> None:
@@ -146,7 +146,7 @@ class Many(Accounts):
         stalled = [line for line in log if line.get("kind") == "stalled"]
         self.check_equal([line["subject"] for line in stalled], ["account revoked"], "what is told of as stalled")
         self.check("AuthFailure.SecretIdNotFound" in stalled[0]["message"], "with the reason")
-        told = [line for line in log if "revoked" in json.dumps(line)]
+        told = [line for line in log if "account revoked" in json.dumps(line)]
         self.check_equal(told, stalled, "lines of the log about the revoked account")
 
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::document::Share;
 use crate::desired::{DesiredImage, ImageRef};
 use crate::manifest::diagnostic::{DiagnosticBuilder, Place, Sink};
-use crate::model::{ImageKey, ImageName, Scope};
+use crate::model::{AccountName, ImageId, ImageKey, ImageName, Scope};
+use crate::words::first_of;
 
 /// As [`crate::desired::Desired`] has them.
 type ById = BTreeMap<ImageKey, DesiredImage>;
@@ -98,6 +99,8 @@ impl Entries {
         let same = |a: &(&ImageKey, _), b: &(&ImageKey, _)| {
             a.0.image == b.0.image && a.0.scope.account == b.0.scope.account
         };
+        // One warning for each account: there may be thousands of ids.
+        let mut found: BTreeMap<&AccountName, Vec<NamedTwice<'_>>> = BTreeMap::new();
         for named in all.chunk_by(same).filter(|named| named.len() > 1) {
             let places = || named.iter().map(|(_, (place, _))| *place);
             let order = |place: &Place| (place.file, place.start);
@@ -109,15 +112,33 @@ impl Entries {
             if first == last {
                 continue;
             }
-            let regions: Vec<_> = named
+            let regions = named.iter().map(|(key, _)| key.scope.region.as_str());
+            let ids = found.entry(&named[0].0.scope.account).or_default();
+            ids.push(NamedTwice {
+                image: &named[0].0.image,
+                regions: regions.collect(),
+                places: [first, last],
+            });
+        }
+        for ids in found.into_values() {
+            let one = &ids[0];
+            let regions = one.regions.join(" and ");
+            let others: Vec<_> = ids[1..]
                 .iter()
-                .map(|(key, _)| key.scope.region.as_str())
+                .map(|id| format!("`{}`", id.image))
                 .collect();
-            let message = format!(
-                "`{}` is named in {}, but an image is in one region",
-                named[0].0.image,
-                regions.join(" and ")
-            );
+            let message = match others.is_empty() {
+                true => format!(
+                    "`{}` is named in {regions}, but an image is in one region",
+                    one.image
+                ),
+                false => format!(
+                    "`{}` is named in {regions}, but an image is in one region; so are {}",
+                    one.image,
+                    first_of(&others)
+                ),
+            };
+            let [first, last] = one.places;
             sink.warning(last, message)
                 .mention(first, "and here")
                 .help("a copy in another region has an id of its own, and the same name: write `name: …`, or correct the id");
@@ -136,6 +157,14 @@ impl Entries {
         }
         (by_id.collect(), by_name)
     }
+}
+
+/// An id that is named in several regions of an account.
+struct NamedTwice<'e> {
+    image: &'e ImageId,
+    regions: Vec<&'static str>,
+    /// The first and the last entry with it.
+    places: [Place; 2],
 }
 
 /// Adds an entry, unless its key is set already: then where, and how the two differ.
