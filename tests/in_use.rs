@@ -139,7 +139,7 @@ async fn n6_s25_instances_that_cannot_be_listed_count_as_use() {
         assert_eq!(ended.exit(), WITHHELD, "{n}: {:#}", ended.json);
         let message = ended.message(&id(0));
         assert!(
-            message.contains("lighthouse:DescribeInstances"),
+            message.contains("counts as used: ") && message.contains("DescribeInstances"),
             "{n}: {message}"
         );
         assert_eq!(cancelled(&world), [id(1)], "{n}: a person declared that");

@@ -385,9 +385,7 @@ impl<'a> Judge<'_, '_, 'a> {
             return ResolvedVerdict::Superseded;
         }
         if facts.is_doubled {
-            let why =
-                "it is superseded, and several blueprints stand for the image; delete all but one";
-            return ResolvedVerdict::Kept(why.into());
+            return ResolvedVerdict::Broken("several blueprints stand for the image".into());
         }
         let (since, lacking) = self.superseded_since(rank, *claim == Claim::Retiring);
         let Some(since) = since else {
