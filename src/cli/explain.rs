@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::{Common, ExplainArguments};
 use super::import::one_name_each;
 use super::output::{self, Failure};
-use super::session::{self, Session};
 use super::survey::{SurveyedScope, survey};
-use super::{accounts, manifests, sim_target, state};
+use super::{manifests, session, sim_target, state};
 use crate::api::protocol::wire::CustomImage;
 use crate::api::{ReadClient, retry};
 use crate::desired::Desired;
@@ -70,15 +69,8 @@ pub(super) async fn run(
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
     let reader = state::read(&directory)?;
-    // Accounts that the flags leave out must be told apart from the others.
-    let accounts = accounts::known(&desired, &Selector::default());
-    let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
-    let client_context = session::client_context()?;
-    let clients = session
-        .clients(&client_context, |name| {
-            selector.accounts.is_empty() || selector.accounts.contains(name)
-        })
-        .await?;
+    let (session, clients) =
+        session::open_known(&arguments.target, &directory, &desired, &selector).await?;
     let explanation = Explanation {
         subject,
         desired: &desired,

@@ -8,9 +8,8 @@ use std::path::Path;
 use super::args::{Common, ImagesArguments};
 use super::import::one_name_each;
 use super::output::{self, Failure};
-use super::session::{self, Session};
 use super::survey::{SurveyedScope, survey};
-use super::{accounts, manifests, sim_target, state};
+use super::{manifests, session, sim_target, state};
 use crate::host::Host;
 use crate::manifest::{self, SelectedImages};
 use crate::model::{AccountName, ImageKey, ImageName, Labels, Region, Selector};
@@ -29,15 +28,8 @@ pub(super) async fn run(
     }
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
-    // Accounts that the flags leave out must be told apart from the others.
-    let accounts = accounts::known(&desired, &Selector::default());
-    let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
-    let client_context = session::client_context()?;
-    let clients = session
-        .clients(&client_context, |name| {
-            selector.accounts.is_empty() || selector.accounts.contains(name)
-        })
-        .await?;
+    let (session, clients) =
+        session::open_known(&arguments.target, &directory, &desired, &selector).await?;
     let listings = one_name_each(clients, &desired).await;
     let scopes = survey(&listings, &selector, None).await;
     let (rows, unseen, read) = rows(&scopes, arguments, &selector);

@@ -8,8 +8,7 @@ use futures_util::future::join_all;
 
 use super::args::{Common, ImportArguments, ImportBy};
 use super::output::{self, Failure};
-use super::session::{self, Session};
-use super::{accounts, manifests, sim_target, state};
+use super::{manifests, session, sim_target, state};
 use crate::api::{Owner, ReadClient};
 use crate::desired::Desired;
 use crate::host::Host;
@@ -29,15 +28,8 @@ pub(super) async fn run(
     let selector = arguments.selection.selector();
     let directory = state::directory(common, arguments.target.sim)?;
     sim_target::reset(&arguments.target, &directory)?;
-    // Accounts that the flags leave out must be told apart from the others.
-    let accounts = accounts::known(&desired, &Selector::default());
-    let mut session = Session::open(&arguments.target, &directory, &desired, &accounts).await?;
-    let client_context = session::client_context()?;
-    let clients = session
-        .clients(&client_context, |name| {
-            selector.accounts.is_empty() || selector.accounts.contains(name)
-        })
-        .await?;
+    let (session, clients) =
+        session::open_known(&arguments.target, &directory, &desired, &selector).await?;
     let listings = one_name_each(clients, &desired).await;
     let observations = observe(&listings, &desired, &selector).await;
     session.close().await?;

@@ -7,19 +7,35 @@ use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 
-use super::accounts::Documents;
+use super::accounts::{self, Documents};
 use super::api_target::ApiTarget;
 use super::args::Target;
 use super::output::Failure;
 use crate::api::{ClientContext, Connection, CredentialError, ReadClient};
 use crate::desired::Desired;
 use crate::host::{Clock, System};
-use crate::model::{AccountName, Region};
+use crate::model::{AccountName, Region, Selector};
 
 /// What the clients of one command have in common.
 pub(super) fn client_context() -> Result<Rc<ClientContext<System>>, Failure> {
     let system = System::start().map_err(|error| Failure::from_error(&error))?;
     Ok(ClientContext::new(system))
+}
+
+/// Connects every account that the manifests name, for a command that reads those that `selector` allows.
+pub(super) async fn open_known<'a>(
+    target: &'a Target,
+    state: &Path,
+    desired: &Desired,
+    selector: &Selector,
+) -> Result<(Session<'a>, BTreeMap<AccountName, ReadClient<System>>), Failure> {
+    // Accounts that the flags leave out must be told apart from the others.
+    let accounts = accounts::known(desired, &Selector::default());
+    let mut session = Session::open(target, state, desired, &accounts).await?;
+    let is_worked_on =
+        |name: &AccountName| selector.accounts.is_empty() || selector.accounts.contains(name);
+    let clients = session.clients(&client_context()?, is_worked_on).await?;
+    Ok((session, clients))
 }
 
 /// One connection for each account, to the real API or to a simulator that runs along.

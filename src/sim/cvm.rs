@@ -8,7 +8,7 @@ use super::cloud::Cloud;
 use super::image::RegionalImage;
 use super::paging::{self, PageCodes};
 use super::rows::{CvmImage, Snapshot, Tag};
-use crate::api::protocol::wire::{Filter, PAGE_LIMIT_MAX};
+use crate::api::protocol::wire::Filter;
 use crate::model::{ImageId, Region};
 
 /// The most values of a filter.
@@ -38,14 +38,7 @@ impl Cloud {
         let request: Request = parameters(body)?;
         let ids = request.image_ids.unwrap_or_default();
         let filters = request.filters.unwrap_or_default();
-        if !ids.is_empty() && !filters.is_empty() {
-            let code = "InvalidParameter.InvalidParameterCoexistImageIdsFilters";
-            return Err(refuse(code, "ImageIds and Filters exclude each other."));
-        }
-        if ids.len() > PAGE_LIMIT_MAX as usize {
-            let words = "ImageIds holds more than 100 ids.";
-            return Err(refuse("InvalidParameterValue.LimitExceeded", words));
-        }
+        paging::check_ids("ImageIds", &ids, &filters, &PageCodes::CVM)?;
         if let Some(bad) = ids.iter().find(|id| ImageId::new(id).is_err()) {
             let words = format!("`{bad}` is malformed.");
             return Err(refuse("InvalidImageId.Malformed", words));

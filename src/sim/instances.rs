@@ -8,7 +8,7 @@ use super::cloud::Cloud;
 use super::paging::{self, PageCodes};
 use super::rows::{self, Tag};
 use super::world_instance::Instance;
-use crate::api::protocol::wire::{Filter, PAGE_LIMIT_MAX};
+use crate::api::protocol::wire::Filter;
 use crate::model::Region;
 
 /// The most values of a filter.
@@ -109,14 +109,7 @@ impl Cloud {
         let request: Request = parameters(body)?;
         let ids = request.instance_ids.unwrap_or_default();
         let filters = request.filters.unwrap_or_default();
-        if !ids.is_empty() && !filters.is_empty() {
-            let words = "InstanceIds and Filters exclude each other.";
-            return Err(refuse("InvalidParameter.ParameterConflict", words));
-        }
-        if ids.len() > PAGE_LIMIT_MAX as usize {
-            let words = "InstanceIds holds more than 100 ids.";
-            return Err(refuse("InvalidParameterValue.LimitExceeded", words));
-        }
+        paging::check_ids("InstanceIds", &ids, &filters, &PageCodes::LIGHTHOUSE)?;
         paging::check_count(&filters, VALUES_MAX, &PageCodes::LIGHTHOUSE)?;
         let mut rows = Vec::new();
         for instance in &self.world.accounts[account].instances {

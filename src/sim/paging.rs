@@ -13,6 +13,8 @@ pub(super) struct PageCodes {
     negative_offset: &'static str,
     limit: &'static str,
     filters: &'static str,
+    /// Ids and filters in one request.
+    ids_and_filters: &'static str,
 }
 
 impl PageCodes {
@@ -20,12 +22,32 @@ impl PageCodes {
         negative_offset: "InvalidParameterValue.Negative",
         limit: "InvalidParameterValue.OutOfRange",
         filters: "InvalidParameter.FilterValueLimitExceeded",
+        ids_and_filters: "InvalidParameter.ParameterConflict",
     };
     pub(super) const CVM: Self = Self {
         negative_offset: "InvalidParameterValueOffset",
         limit: "InvalidParameterValueLimit",
         filters: "InvalidFilterValue.LimitExceeded",
+        ids_and_filters: "InvalidParameter.InvalidParameterCoexistImageIdsFilters",
     };
+}
+
+/// Refuses ids beside filters, and more ids than a page has rows. `name` is the parameter that holds the ids.
+pub(super) fn check_ids(
+    name: &str,
+    ids: &[String],
+    filters: &[Filter],
+    codes: &PageCodes,
+) -> Result<(), Refusal> {
+    if !ids.is_empty() && !filters.is_empty() {
+        let words = format!("{name} and Filters exclude each other.");
+        return Err(refuse(codes.ids_and_filters, words));
+    }
+    if ids.len() > PAGE_LIMIT_MAX as usize {
+        let words = format!("{name} holds more than {PAGE_LIMIT_MAX} ids.");
+        return Err(refuse("InvalidParameterValue.LimitExceeded", words));
+    }
+    Ok(())
 }
 
 pub(super) fn check_count(
